@@ -1,0 +1,107 @@
+//! The rule that makes a schema's names Rust's; the crate's documentation states it.
+
+use proc_macro2::{Ident, Span};
+
+/// The type of a table.
+pub(crate) fn type_name(table: &str) -> String {
+    table.split('_').map(word).collect()
+}
+
+/// A word of a type's name.
+fn word(word: &str) -> String {
+    let mut characters = word.chars();
+    let Some(first) = characters.next() else {
+        return String::new();
+    };
+    let rest = characters.as_str();
+    let acronym = word.len() > 1 && !word.chars().any(|c| c.is_ascii_lowercase());
+    let rest = if acronym {
+        rest.to_ascii_lowercase()
+    } else {
+        rest.to_owned()
+    };
+    format!("{}{rest}", first.to_ascii_uppercase())
+}
+
+/// The field of a column.
+pub(crate) fn field(column: &str) -> Ident {
+    let name = column.to_ascii_lowercase();
+    match name.as_str() {
+        // These four cannot be raw identifiers.
+        "self" | "super" | "crate" | "_" => Ident::new(&format!("{name}_"), Span::call_site()),
+        _ if syn::parse_str::<Ident>(&name).is_ok() => Ident::new(&name, Span::call_site()),
+        _ => Ident::new_raw(&name, Span::call_site()),
+    }
+}
+
+/// The constant of a column.
+pub(crate) fn constant(column: &str) -> Ident {
+    Ident::new(&column.to_ascii_uppercase(), Span::call_site())
+}
+
+/// The variant of an enum's value.
+pub(crate) fn variant(value: &str) -> String {
+    let words = value.split(|c: char| !c.is_ascii_alphanumeric());
+    let name: String = words.map(word).collect();
+    match name.as_str() {
+        "Unknown" | "Self" => format!("{name}Value"),
+        "" => "Empty".to_owned(),
+        _ if name.starts_with(|c: char| c.is_ascii_digit()) => format!("V{name}"),
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_become_types() {
+        for (table, name) in [
+            ("Logical_Switch_Port", "LogicalSwitchPort"),
+            ("ACL", "Acl"),
+            ("DHCP_Options", "DhcpOptions"),
+            ("NB_Global", "NbGlobal"),
+            ("QoS", "QoS"),
+            ("sFlow", "SFlow"),
+            ("HA_Chassis_Group", "HaChassisGroup"),
+            ("Open_vSwitch", "OpenVSwitch"),
+            ("Flow_Sample_Collector_Set", "FlowSampleCollectorSet"),
+            ("CT_Zone", "CtZone"),
+            ("A", "A"),
+        ] {
+            assert_eq!(type_name(table), name);
+        }
+    }
+
+    #[test]
+    fn columns_become_fields_and_constants() {
+        for (column, name, upper) in [
+            ("name", "name", "NAME"),
+            ("type", "r#type", "TYPE"),
+            ("match", "r#match", "MATCH"),
+            ("self", "self_", "SELF"),
+            ("Mixed_Case", "mixed_case", "MIXED_CASE"),
+        ] {
+            assert_eq!(field(column).to_string(), name);
+            assert_eq!(constant(column).to_string(), upper);
+        }
+    }
+
+    #[test]
+    fn values_become_variants() {
+        for (value, name) in [
+            ("allow-related", "AllowRelated"),
+            ("to-lport", "ToLport"),
+            ("drop", "Drop"),
+            ("dnat_and_snat", "DnatAndSnat"),
+            ("802.1ad", "V8021ad"),
+            ("unknown", "UnknownValue"),
+            ("", "Empty"),
+            ("TCP", "Tcp"),
+            ("OpenFlow10", "OpenFlow10"),
+        ] {
+            assert_eq!(variant(value), name);
+        }
+    }
+}

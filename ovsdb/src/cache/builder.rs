@@ -1,0 +1,188 @@
+//! Starting a replica.
+
+use std::any::TypeId;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::monitor::{MonitorVersion, ReplicaMonitor, Shared};
+use super::skew::SkewReport;
+use super::snapshot::Snapshot;
+use super::table::{TableReplica, TypedTable};
+use crate::client::Client;
+use crate::error::Error;
+use crate::model::{AnyOf, Database, Table, TableVisitor};
+use crate::session::MonitorGuard;
+
+/// Says which tables and rows a replica has; [`Client::cache`] makes one.
+#[must_use = "a cache begins with `start`"]
+pub struct CacheBuilder<D> {
+    client: Client<D>,
+    tables: Vec<Box<dyn TableReplica>>,
+    types: Vec<TypeId>,
+    newest: MonitorVersion,
+    strict: bool,
+}
+
+impl<D> fmt::Debug for CacheBuilder<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheBuilder")
+            .field("tables", &self.tables)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: Database> CacheBuilder<D> {
+    pub(crate) const fn new(client: Client<D>) -> Self {
+        Self {
+            client,
+            tables: Vec::new(),
+            types: Vec::new(),
+            newest: MonitorVersion::MonitorCondSince,
+            strict: false,
+        }
+    }
+
+    fn add<T: Table<Database = D>>(mut self, rows: Option<AnyOf<T>>) -> Self {
+        let table = Box::new(TypedTable::<T>::new(rows.map(AnyOf::into_clauses)));
+        match self
+            .types
+            .iter()
+            .position(|known| *known == TypeId::of::<T>())
+        {
+            Some(at) => self.tables[at] = table,
+            None => {
+                self.tables.push(table);
+                self.types.push(TypeId::of::<T>());
+            }
+        }
+        self
+    }
+
+    /// Adds the table `T`, all its rows, with the columns that `T` has.
+    pub fn table<T: Table<Database = D>>(self) -> Self {
+        self.add::<T>(None)
+    }
+
+    /// Adds the rows of the table `T` for which any of the clauses holds.
+    pub fn table_where<T: Table<Database = D>>(self, rows: impl Into<AnyOf<T>>) -> Self {
+        self.add(Some(rows.into()))
+    }
+
+    /// Adds every generated table of the database.
+    pub fn all_tables(self) -> Self {
+        struct Adder<D>(Option<CacheBuilder<D>>);
+        impl<D: Database> TableVisitor<D> for Adder<D> {
+            fn table<T: Table<Database = D>>(&mut self) {
+                self.0 = self.0.take().map(CacheBuilder::table::<T>);
+            }
+        }
+        let mut adder = Adder(Some(self));
+        D::with_all_tables(&mut adder);
+        match adder.0 {
+            Some(builder) => builder,
+            None => unreachable!("the adder always puts the builder back"),
+        }
+    }
+
+    /// The newest way to monitor that is tried, `monitor_cond_since` unless said otherwise; older
+    /// ones follow where the server does not know it.
+    pub const fn newest_monitor(mut self, version: MonitorVersion) -> Self {
+        self.newest = version;
+        self
+    }
+
+    /// Makes a column or table that the server's schema lacks an error, instead of a line in
+    /// [`Cache::skew`] and a default in every row.
+    pub const fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// Starts the monitor, and waits until the replica holds every row it selects.
+    ///
+    /// # Errors
+    /// When the connection is lost, when the server refuses the monitor, or, with
+    /// [`strict`](Self::strict), when its schema differs.
+    pub async fn start(self) -> Result<Cache<D>, Error> {
+        let mut names: Vec<_> = self.tables.iter().map(|table| table.table()).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Error::TableTwice(pair[0]));
+        }
+        let schema = self.client.server_schema();
+        let monitor =
+            ReplicaMonitor::new(self.tables, &self.types, &schema, D::VERSION, self.newest);
+        let skew = monitor.report().clone();
+        if !skew.is_empty() {
+            if self.strict {
+                return Err(Error::Skew(skew));
+            }
+            tracing::warn!(database = D::NAME, %skew, "the server's schema differs");
+        }
+        let shared = monitor.shared().clone();
+        let (guard, version) = self.client.session().monitor(monitor).await?;
+        Ok(Cache {
+            inner: Arc::new(Inner {
+                shared,
+                skew,
+                version,
+                _guard: guard,
+            }),
+            database: PhantomData,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    skew: SkewReport,
+    version: MonitorVersion,
+    /// Ends the monitor with the last handle.
+    _guard: MonitorGuard,
+}
+
+/// A replica that follows the server, shared by all clones of the handle. The monitor ends when
+/// the last one is dropped.
+pub struct Cache<D> {
+    inner: Arc<Inner>,
+    database: PhantomData<fn() -> D>,
+}
+
+impl<D> Clone for Cache<D> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            database: PhantomData,
+        }
+    }
+}
+
+impl<D> fmt::Debug for Cache<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("version", &self.inner.version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: Database> Cache<D> {
+    /// The replica as it is now: all tables after the same server transaction.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<D> {
+        Snapshot::new(self.inner.shared.state.load_full())
+    }
+
+    /// How the server's schema differs from the compiled tables.
+    #[must_use]
+    pub fn skew(&self) -> &SkewReport {
+        &self.inner.skew
+    }
+
+    /// How the server is being monitored.
+    #[must_use]
+    pub fn monitor_version(&self) -> MonitorVersion {
+        self.inner.version
+    }
+}

@@ -1,0 +1,22 @@
+//! The replica: the tables, rows and columns that a monitor selects, kept in step with the
+//! server.
+//!
+//! A [`Cache`] is a handle of one monitor. [`Cache::snapshot`] takes a [`Snapshot`], a view of
+//! all its tables after the same server transaction, which stays as it is while the replica goes
+//! on.
+
+mod builder;
+mod lookup;
+mod monitor;
+mod skew;
+mod snapshot;
+mod table;
+mod trie;
+
+pub use self::builder::{Cache, CacheBuilder};
+pub use self::lookup::LookUp;
+pub use self::monitor::MonitorVersion;
+pub(crate) use self::monitor::ReplicaMonitor;
+pub use self::skew::{Skew, SkewReport};
+pub use self::snapshot::{Snapshot, TableView};
+pub use self::table::{ApplyError, ApplyErrorReason};

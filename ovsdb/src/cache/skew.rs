@@ -1,0 +1,169 @@
+//! Fitting the compiled tables to the server's schema, which may be older or newer.
+
+use std::fmt;
+
+use ovsdb_schema::DatabaseSchema;
+
+use crate::model::Table;
+
+/// A column or table that was compiled in but that the server's schema lacks, or has in a form
+/// the compiled type cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Skew {
+    /// The server's schema has no such table: the replica's one stays empty.
+    MissingTable {
+        /// The table.
+        table: &'static str,
+    },
+    /// The table has no such column: it reads as its default.
+    MissingColumn {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// The column is of another type: it reads as its default.
+    OtherType {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The compiled type.
+        compiled: String,
+        /// The server's type.
+        server: String,
+    },
+}
+
+impl fmt::Display for Skew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissingTable { table } => write!(f, "no table {table}"),
+            Self::MissingColumn { table, column } => write!(f, "no column {table}.{column}"),
+            Self::OtherType {
+                table,
+                column,
+                compiled,
+                server,
+            } => {
+                write!(f, "column {table}.{column} is {server}, not {compiled}")
+            }
+        }
+    }
+}
+
+/// How the server's schema differs from the compiled tables, as far as these need it.
+///
+/// What the server has beyond the compiled tables is no skew: it is not asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SkewReport {
+    /// The version of the server's schema.
+    pub server_version: Option<String>,
+    /// The version of the compiled schema.
+    pub compiled_version: Option<String>,
+    /// The differences.
+    pub differences: Vec<Skew>,
+}
+
+impl SkewReport {
+    /// Whether everything that was compiled in is there.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.differences.is_empty()
+    }
+}
+
+impl fmt::Display for SkewReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = |version: &Option<String>| version.clone().unwrap_or_else(|| "?".to_owned());
+        write!(
+            f,
+            "the server's schema {} differs from the compiled {}:",
+            version(&self.server_version),
+            version(&self.compiled_version)
+        )?;
+        for (at, skew) in self.differences.iter().enumerate() {
+            write!(f, "{} {skew}", if at == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+/// One column as the server has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Planned {
+    name: &'static str,
+    /// Its index in [`Table::COLUMNS`].
+    pub(super) index: usize,
+    /// Whether an update2 reports its changes as a difference: the server's type has max > 1.
+    pub(super) difference: bool,
+}
+
+/// Which of a table's columns the server has, and how it reports them.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    there: bool,
+    columns: Vec<Planned>,
+    /// Where the last column was found: servers write the columns of rows in one order.
+    next: usize,
+}
+
+impl Plan {
+    pub(super) fn new<T: Table>(schema: &DatabaseSchema, report: &mut SkewReport) -> Self {
+        let Some(table) = schema.tables.get(T::TABLE) else {
+            report
+                .differences
+                .push(Skew::MissingTable { table: T::TABLE });
+            return Self::default();
+        };
+        let mut columns = Vec::with_capacity(T::COLUMNS.len());
+        for (index, column) in T::COLUMNS.iter().enumerate() {
+            let Some(server) = table.columns.get(column.name) else {
+                let (table, column) = (T::TABLE, column.name);
+                report
+                    .differences
+                    .push(Skew::MissingColumn { table, column });
+                continue;
+            };
+            if !column.kind.accepts(&server.kind) {
+                report.differences.push(Skew::OtherType {
+                    table: T::TABLE,
+                    column: column.name,
+                    compiled: column.kind.to_string(),
+                    server: server.kind.to_string(),
+                });
+                continue;
+            }
+            let difference = !server.kind.max.is_one();
+            columns.push(Planned {
+                name: column.name,
+                index,
+                difference,
+            });
+        }
+        Self {
+            there: true,
+            columns,
+            next: 0,
+        }
+    }
+
+    pub(super) const fn is_there(&self) -> bool {
+        self.there
+    }
+
+    pub(super) fn columns(&self) -> impl Iterator<Item = &'static str> {
+        self.columns.iter().map(|column| column.name)
+    }
+
+    pub(super) fn find(&mut self, name: &str) -> Option<Planned> {
+        let (before, after) = self.columns.split_at_checked(self.next)?;
+        let at = match after.iter().position(|column| column.name == name) {
+            Some(at) => self.next + at,
+            None => before.iter().position(|column| column.name == name)?,
+        };
+        self.next = at + 1;
+        Some(self.columns[at])
+    }
+}

@@ -1,0 +1,176 @@
+//! Views of the replica at one moment.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::lookup::LookUp;
+use super::table::{TableState, hash_of};
+use crate::model::{Database, Row, Table};
+use crate::value::{Ref, Uuid};
+
+/// Every table of a replica after the same server transaction.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// Where each table is in `tables`.
+    pub(super) registry: Arc<HashMap<TypeId, usize>>,
+    pub(super) tables: Box<[Arc<dyn Any + Send + Sync>]>,
+    /// The last transaction that the server named; nil where it names none.
+    pub(super) last_txn_id: Uuid,
+}
+
+/// A consistent view of the replica: taking it is O(1), holding it keeps nothing waiting.
+///
+/// # Panics
+/// The methods that name a table panic when the cache was started without it, which is a mistake
+/// of the program and not of the data; [`try_table`](Self::try_table) does not.
+///
+/// ```no_run
+/// # #[cfg(feature = "nb")] async fn example(cache: ovsdb::Cache<ovsdb::nb::Database>) {
+/// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
+///
+/// let view = cache.snapshot();
+/// if let Some(port) = view.get_by(LogicalSwitchPort::NAME, "stor-l3.network_work001") {
+///     println!("{} has the addresses {:?}", port.uuid(), port.addresses);
+/// }
+/// for switch in view.rows::<LogicalSwitch>() {
+///     for port in switch.ports.iter().filter_map(|port| view.get(*port)) {
+///         println!("{} has {}", switch.name, port.name);
+///     }
+/// }
+/// # }
+/// ```
+pub struct Snapshot<D> {
+    state: Arc<State>,
+    database: PhantomData<fn() -> D>,
+}
+
+impl<D> Clone for Snapshot<D> {
+    fn clone(&self) -> Self {
+        Self {
+            state: self.state.clone(),
+            database: PhantomData,
+        }
+    }
+}
+
+impl<D> fmt::Debug for Snapshot<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("last_txn_id", &self.state.last_txn_id)
+            .finish()
+    }
+}
+
+impl<D: Database> Snapshot<D> {
+    pub(super) const fn new(state: Arc<State>) -> Self {
+        Self {
+            state,
+            database: PhantomData,
+        }
+    }
+
+    /// The table `T`, or `None` when the cache was started without it.
+    #[must_use]
+    pub fn try_table<T: Table<Database = D>>(&self) -> Option<TableView<'_, T>> {
+        let at = *self.state.registry.get(&TypeId::of::<T>())?;
+        self.state
+            .tables
+            .get(at)?
+            .downcast_ref()
+            .map(|state| TableView { state })
+    }
+
+    /// The table `T`.
+    #[must_use]
+    pub fn table<T: Table<Database = D>>(&self) -> TableView<'_, T> {
+        match self.try_table() {
+            Some(table) => table,
+            None => panic!("the cache was started without the table {}", T::TABLE),
+        }
+    }
+
+    /// The row that `row` refers to, if the replica has it.
+    #[must_use]
+    pub fn get<T: Table<Database = D>>(&self, row: Ref<T>) -> Option<&Arc<Row<T>>> {
+        self.table().get(row)
+    }
+
+    /// A row with this key; see [`TableView::get_by`].
+    #[must_use]
+    pub fn get_by<T: Table<Database = D>, K: Copy>(
+        &self,
+        columns: impl LookUp<T, K>,
+        key: K,
+    ) -> Option<&Arc<Row<T>>> {
+        self.table().get_by(columns, key)
+    }
+
+    /// The rows of the table `T`, in no particular order.
+    pub fn rows<T: Table<Database = D>>(&self) -> impl ExactSizeIterator<Item = &Arc<Row<T>>> {
+        self.table().rows()
+    }
+
+    /// The last transaction in this view as the server names it; nil when the server does not
+    /// (a standalone database, or one without `monitor_cond_since`).
+    #[must_use]
+    pub fn last_txn_id(&self) -> Uuid {
+        self.state.last_txn_id
+    }
+}
+
+/// One table of a [`Snapshot`].
+#[derive(Debug)]
+pub struct TableView<'a, T> {
+    state: &'a TableState<T>,
+}
+
+impl<T> Clone for TableView<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for TableView<'_, T> {}
+
+impl<'a, T: Table> TableView<'a, T> {
+    /// The number of rows.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        self.state.rows.len()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The row that `row` refers to, if the replica has it.
+    #[must_use]
+    pub fn get(self, row: Ref<T>) -> Option<&'a Arc<Row<T>>> {
+        self.state.get(row.uuid())
+    }
+
+    /// A row whose columns have this key.
+    ///
+    /// By an index where the schema declares one over these columns (then there is one such row
+    /// at the most), else by going through all rows.
+    #[must_use]
+    pub fn get_by<K: Copy>(self, columns: impl LookUp<T, K>, key: K) -> Option<&'a Arc<Row<T>>> {
+        match T::INDEXES.iter().position(|index| columns.is(index)) {
+            Some(at) => {
+                let hash = hash_of(|hasher| columns.hash_key(key, hasher));
+                self.state.indexes[at].get(hash, |row| columns.matches(row, key))
+            }
+            None => self.rows().find(|row| columns.matches(row, key)),
+        }
+    }
+
+    /// The rows, in no particular order.
+    pub fn rows(self) -> impl ExactSizeIterator<Item = &'a Arc<Row<T>>> {
+        self.state.iter()
+    }
+}

@@ -1,0 +1,421 @@
+//! One table of the replica: its rows, its indexes, and how updates change them.
+
+use std::any::Any;
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::{Arc, LazyLock};
+
+use super::skew::{Plan, SkewReport};
+use super::trie::{self, HashTrie};
+use crate::model::{Row, Table};
+use crate::protocol::{Clause, MonitorRequest};
+use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
+use crate::value::{Str, Uuid, parse_uuid};
+
+/// One seed for the whole process, so that a look-up hashes as the writer did.
+static HASHER: LazyLock<foldhash::fast::RandomState> = LazyLock::new(Default::default);
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the trie uses 32 bits of a hash"
+)]
+pub(super) fn hash_of(write: impl FnOnce(&mut dyn Hasher)) -> u32 {
+    let mut hasher = HASHER.build_hasher();
+    write(&mut hasher);
+    hasher.finish() as u32
+}
+
+pub(super) fn hash_uuid(uuid: Uuid) -> u32 {
+    hash_of(|mut hasher| uuid.hash(&mut hasher))
+}
+
+/// The rows and indexes of a table at one moment. Cloning it is cheap.
+#[derive(Debug)]
+pub(super) struct TableState<T> {
+    pub(super) rows: HashTrie<Arc<Row<T>>>,
+    /// One for each of [`Table::INDEXES`].
+    pub(super) indexes: Box<[HashTrie<Arc<Row<T>>>]>,
+}
+
+impl<T> Clone for TableState<T> {
+    fn clone(&self) -> Self {
+        Self {
+            rows: self.rows.clone(),
+            indexes: self.indexes.clone(),
+        }
+    }
+}
+
+impl<T: Table> Default for TableState<T> {
+    fn default() -> Self {
+        Self {
+            rows: HashTrie::default(),
+            indexes: T::INDEXES.iter().map(|_| HashTrie::default()).collect(),
+        }
+    }
+}
+
+impl<T: Table> TableState<T> {
+    pub(super) fn get(&self, uuid: Uuid) -> Option<&Arc<Row<T>>> {
+        self.rows.get(hash_uuid(uuid), |row| row.uuid() == uuid)
+    }
+
+    pub(super) fn iter(&self) -> trie::Iter<'_, Arc<Row<T>>> {
+        self.rows.iter()
+    }
+
+    fn index_hash(row: &T, columns: &[usize]) -> u32 {
+        hash_of(|hasher| {
+            for column in columns {
+                if let Some(column) = row.column(*column) {
+                    column.hash_into(hasher);
+                }
+            }
+        })
+    }
+
+    fn insert(&mut self, row: Arc<Row<T>>) -> Option<Arc<Row<T>>> {
+        let uuid = row.uuid();
+        let old = self
+            .rows
+            .insert(hash_uuid(uuid), row.clone(), |row| row.uuid() == uuid);
+        if let Some(old) = &old {
+            self.unindex(old);
+        }
+        for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
+            // Told apart by uuid: within a transaction two rows may hold the same key for a while.
+            index.insert(Self::index_hash(&row, columns), row.clone(), |row| {
+                row.uuid() == uuid
+            });
+        }
+        old
+    }
+
+    fn remove(&mut self, uuid: Uuid) -> Option<Arc<Row<T>>> {
+        let old = self
+            .rows
+            .remove(hash_uuid(uuid), |row| row.uuid() == uuid)?;
+        self.unindex(&old);
+        Some(old)
+    }
+
+    fn unindex(&mut self, old: &Row<T>) {
+        for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
+            index.remove(Self::index_hash(old, columns), |row| {
+                row.uuid() == old.uuid()
+            });
+        }
+    }
+}
+
+/// An update that cannot be applied, and the row it was about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplyError {
+    /// The table.
+    pub table: Str,
+    /// The row, once its uuid was read.
+    pub row: Option<Uuid>,
+    /// The column, once its name was read.
+    pub column: Option<Str>,
+    /// What was wrong.
+    pub reason: ApplyErrorReason,
+}
+
+/// Why an update cannot be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ApplyErrorReason {
+    /// The message is malformed.
+    Decode(DecodeError),
+    /// A change of a row that the replica does not have.
+    UnknownRow,
+    /// The insert of a row that the replica has.
+    KnownRow,
+    /// A table that was not asked for.
+    UnknownTable,
+}
+
+impl fmt::Display for ApplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "table {}", self.table)?;
+        if let Some(row) = self.row {
+            write!(f, ", row {row}")?;
+        }
+        if let Some(column) = &self.column {
+            write!(f, ", column {column}")?;
+        }
+        match &self.reason {
+            ApplyErrorReason::Decode(error) => write!(f, ": {error}"),
+            ApplyErrorReason::UnknownRow => f.write_str(": the row to change is not known"),
+            ApplyErrorReason::KnownRow => f.write_str(": the row to insert is known already"),
+            ApplyErrorReason::UnknownTable => f.write_str(": the table was not asked for"),
+        }
+    }
+}
+
+impl std::error::Error for ApplyError {}
+
+/// The form in which a message reports changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `old` and `new` rows of a plain monitor.
+    Update,
+    /// The differences of a conditional monitor.
+    Update2,
+}
+
+/// A table as the session sees it, whatever its rows are.
+pub(crate) trait TableReplica: fmt::Debug + Send {
+    /// The table's name.
+    fn table(&self) -> &'static str;
+    /// What to ask the server for.
+    fn request(&self) -> MonitorRequest;
+    /// The condition that rows must meet, `None` for all rows.
+    fn conditions(&self) -> Option<&[Clause]>;
+    /// Fits the table to the server's schema.
+    fn fit(&mut self, schema: &ovsdb_schema::DatabaseSchema, report: &mut SkewReport);
+    /// Whether the server has the table.
+    fn is_there(&self) -> bool;
+    /// Applies the table's part of an update to the working state.
+    fn apply(&mut self, reader: &mut Reader<'_>, form: Form) -> Result<(), ApplyError>;
+    /// Goes back to the published state.
+    fn roll_back(&mut self);
+    /// Makes the working state the published one, and returns it if anything changed.
+    fn publish(&mut self) -> Option<Arc<dyn Any + Send + Sync>>;
+    /// The published state.
+    fn published(&self) -> Arc<dyn Any + Send + Sync>;
+}
+
+/// The replica of the table `T`.
+#[derive(Debug)]
+pub(super) struct TypedTable<T: Table> {
+    conditions: Option<Vec<Clause>>,
+    plan: Plan,
+    working: TableState<T>,
+    published: Arc<TableState<T>>,
+    changed: bool,
+}
+
+impl<T: Table> TypedTable<T> {
+    pub(super) fn new(conditions: Option<Vec<Clause>>) -> Self {
+        Self {
+            conditions,
+            plan: Plan::default(),
+            working: TableState::default(),
+            published: Arc::default(),
+            changed: false,
+        }
+    }
+
+    /// Reads columns into `row`, as whole values or as the changes of an update2.
+    fn decode(
+        plan: &mut Plan,
+        row: &mut T,
+        reader: &mut Reader<'_>,
+        changes: bool,
+        place: &mut Place,
+    ) -> Result<(), DecodeError> {
+        reader.object()?;
+        while let Some(name) = reader.key()? {
+            let Some(planned) = plan.find(&name) else {
+                place.column = Some(Str::from(name));
+                return reader.error(DecodeErrorKind::Expected("a column that was asked for"));
+            };
+            let decoded = match row.column_mut(planned.index) {
+                Some(column) if changes && planned.difference => column.decode_change(reader),
+                Some(column) => column.decode(reader),
+                None => reader.skip().map(drop),
+            };
+            if let Err(error) = decoded {
+                place.column = Some(Str::from(name));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, uuid: Uuid, columns: T) -> Result<(), ApplyErrorReason> {
+        self.changed = true;
+        match self.working.insert(Arc::new(Row::new(uuid, columns))) {
+            Some(_) => Err(ApplyErrorReason::KnownRow),
+            None => Ok(()),
+        }
+    }
+
+    fn remove(&mut self, uuid: Uuid) -> Result<(), ApplyErrorReason> {
+        self.changed = true;
+        self.working
+            .remove(uuid)
+            .map(drop)
+            .ok_or(ApplyErrorReason::UnknownRow)
+    }
+
+    fn known(&self, uuid: Uuid) -> Result<Row<T>, ApplyErrorReason> {
+        self.working
+            .get(uuid)
+            .map(|row| Row::clone(row))
+            .ok_or(ApplyErrorReason::UnknownRow)
+    }
+
+    fn replace(&mut self, row: Row<T>) {
+        self.changed = true;
+        self.working.insert(Arc::new(row));
+    }
+
+    /// One row of an `update2` or `update3` (ovsdb-server(7), `<row-update2>`).
+    fn row_update2(
+        &mut self,
+        uuid: Uuid,
+        reader: &mut Reader<'_>,
+        place: &mut Place,
+    ) -> Result<(), ApplyErrorReason> {
+        reader.object()?;
+        let Some(kind) = reader.key()? else {
+            return Ok(reader.error(DecodeErrorKind::Missing("modify"))?);
+        };
+        match &*kind {
+            "initial" | "insert" => {
+                let mut columns = T::default();
+                Self::decode(&mut self.plan, &mut columns, reader, false, place)?;
+                self.insert(uuid, columns)?;
+            }
+            "modify" => {
+                let mut row = self.known(uuid)?;
+                Self::decode(&mut self.plan, row.columns_mut(), reader, true, place)?;
+                self.replace(row);
+            }
+            "delete" => {
+                reader.skip()?;
+                self.remove(uuid)?;
+            }
+            _ => {
+                let expected = DecodeErrorKind::Expected("initial, insert, modify or delete");
+                return Ok(reader.error(expected)?);
+            }
+        }
+        if reader.key()?.is_some() {
+            return Ok(reader.error(DecodeErrorKind::Expected("one kind of change"))?);
+        }
+        Ok(())
+    }
+
+    /// One row of an `update` (RFC 7047 section 4.1.6).
+    fn row_update(
+        &mut self,
+        uuid: Uuid,
+        reader: &mut Reader<'_>,
+        place: &mut Place,
+    ) -> Result<(), ApplyErrorReason> {
+        let (mut old, mut new) = (false, None);
+        reader.object()?;
+        while let Some(key) = reader.key()? {
+            match &*key {
+                "old" => {
+                    old = true;
+                    reader.skip()?;
+                }
+                "new" => {
+                    let mut columns = T::default();
+                    Self::decode(&mut self.plan, &mut columns, reader, false, place)?;
+                    new = Some(columns);
+                }
+                _ => {
+                    let expected = DecodeErrorKind::Expected("old or new");
+                    return Ok(reader.error(expected)?);
+                }
+            }
+        }
+        match new {
+            Some(columns) if old => {
+                // The new row has every column that was asked for.
+                self.known(uuid)?;
+                self.replace(Row::new(uuid, columns));
+                Ok(())
+            }
+            Some(columns) => self.insert(uuid, columns),
+            None => self.remove(uuid),
+        }
+    }
+}
+
+impl From<DecodeError> for ApplyErrorReason {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode(error)
+    }
+}
+
+/// How far decoding got, for the error.
+#[derive(Default)]
+struct Place {
+    row: Option<Uuid>,
+    column: Option<Str>,
+}
+
+impl<T: Table> TableReplica for TypedTable<T> {
+    fn table(&self) -> &'static str {
+        T::TABLE
+    }
+
+    fn request(&self) -> MonitorRequest {
+        MonitorRequest {
+            columns: Some(self.plan.columns().map(Str::from).collect()),
+            conditions: self.conditions.clone(),
+            select: None,
+        }
+    }
+
+    fn conditions(&self) -> Option<&[Clause]> {
+        self.conditions.as_deref()
+    }
+
+    fn fit(&mut self, schema: &ovsdb_schema::DatabaseSchema, report: &mut SkewReport) {
+        self.plan = Plan::new::<T>(schema, report);
+    }
+
+    fn is_there(&self) -> bool {
+        self.plan.is_there()
+    }
+
+    fn apply(&mut self, reader: &mut Reader<'_>, form: Form) -> Result<(), ApplyError> {
+        let mut place = Place::default();
+        let mut rows = || -> Result<(), ApplyErrorReason> {
+            reader.object()?;
+            while let Some(key) = reader.key()? {
+                let uuid = parse_uuid(&key, reader.offset())?;
+                place = Place {
+                    row: Some(uuid),
+                    column: None,
+                };
+                match form {
+                    Form::Update => self.row_update(uuid, reader, &mut place)?,
+                    Form::Update2 => self.row_update2(uuid, reader, &mut place)?,
+                }
+            }
+            Ok(())
+        };
+        rows().map_err(|reason| ApplyError {
+            table: Str::from(T::TABLE),
+            row: place.row,
+            column: place.column,
+            reason,
+        })
+    }
+
+    fn roll_back(&mut self) {
+        if std::mem::take(&mut self.changed) {
+            self.working = TableState::clone(&self.published);
+        }
+    }
+
+    fn publish(&mut self) -> Option<Arc<dyn Any + Send + Sync>> {
+        if !std::mem::take(&mut self.changed) {
+            return None;
+        }
+        self.published = Arc::new(self.working.clone());
+        Some(self.published())
+    }
+
+    fn published(&self) -> Arc<dyn Any + Send + Sync> {
+        self.published.clone()
+    }
+}

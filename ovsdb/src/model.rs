@@ -1,0 +1,197 @@
+//! The traits that generated code implements: [`Database`], [`Table`], and the typed handles of
+//! columns.
+//!
+//! `schema!` and `#[derive(Table)]` write these implementations; nothing stands in the way of
+//! writing one by hand.
+
+mod condition;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+pub use self::condition::{AllOf, AnyOf, Collection, Condition, Ordered, PartsOf};
+use crate::value::{ColumnKind, ColumnValue, Ref, Uuid, Value};
+
+/// A database, as a type: the label that keeps the tables of one from being used on another.
+///
+/// ```
+/// /// A database of our own.
+/// #[derive(Debug, Clone, Copy)]
+/// struct Inventory;
+///
+/// impl ovsdb::Database for Inventory {
+///     const NAME: &'static str = "Inventory";
+/// }
+/// ```
+pub trait Database: Sized + Send + Sync + 'static {
+    /// The database's name, as `list_dbs` gives it.
+    const NAME: &'static str;
+    /// The version of the schema that the tables were generated from.
+    const VERSION: Option<&'static str> = None;
+    /// The names of the generated tables.
+    const TABLES: &'static [&'static str] = &[];
+
+    /// Shows every generated table to `visitor`.
+    fn with_all_tables<V: TableVisitor<Self>>(visitor: &mut V) {
+        let _ = visitor;
+    }
+}
+
+/// What [`Database::with_all_tables`] shows the tables to.
+pub trait TableVisitor<D: Database> {
+    /// Called once for each table.
+    fn table<T: Table<Database = D>>(&mut self);
+}
+
+/// A table, as the struct of its rows' columns.
+///
+/// A struct may have a part of the table's columns only. Its [`Default`] must be what the server
+/// stores in the columns that an insert omits.
+pub trait Table: Clone + Default + PartialEq + fmt::Debug + Send + Sync + Sized + 'static {
+    /// The database that the table belongs to.
+    type Database: Database;
+    /// The table's name in the schema.
+    const TABLE: &'static str;
+    /// The columns, in the order of their indexes.
+    const COLUMNS: &'static [ColumnInfo];
+    /// The schema's indexes: for each, the indexes of its columns.
+    const INDEXES: &'static [&'static [usize]];
+
+    /// The column with this index.
+    fn column(&self, index: usize) -> Option<&dyn ColumnValue>;
+
+    /// The column with this index, to be changed.
+    fn column_mut(&mut self, index: usize) -> Option<&mut dyn ColumnValue>;
+}
+
+/// The name and the shape of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColumnInfo {
+    /// The column's name in the schema.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: ColumnKind,
+}
+
+impl ColumnInfo {
+    /// The column `name` that holds a `V`.
+    #[must_use]
+    pub const fn new<V: Value>(name: &'static str) -> Self {
+        Self {
+            name,
+            kind: V::KIND,
+        }
+    }
+}
+
+/// A typed handle of the column of `T` that holds a `V`: what conditions, mutations, updates and
+/// look-ups are built from.
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::nb::LogicalSwitchPort;
+///
+/// let localnet = LogicalSwitchPort::TYPE.eq("localnet");
+/// assert_eq!(localnet.to_string(), r#"["type","==","localnet"]"#);
+/// # }
+/// ```
+pub struct Column<T, V> {
+    index: usize,
+    marker: PhantomData<fn() -> (T, V)>,
+}
+
+impl<T: Table, V: Value> Column<T, V> {
+    /// The column with this index in [`Table::COLUMNS`]. Generated code calls this; an index out
+    /// of range, or of a column of another type, does not compile in a constant.
+    ///
+    /// # Panics
+    /// When there is no such column in `T`.
+    #[must_use]
+    pub const fn new(index: usize) -> Self {
+        assert!(
+            index < T::COLUMNS.len(),
+            "the table has no column with this index"
+        );
+        Self {
+            index,
+            marker: PhantomData,
+        }
+    }
+
+    /// The column's index in [`Table::COLUMNS`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.index
+    }
+
+    /// The column's name in the schema.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        T::COLUMNS[self.index].name
+    }
+
+    /// The column's value in `row`.
+    #[must_use]
+    pub fn get(self, row: &T) -> Option<&V> {
+        row.column(self.index)?.as_any().downcast_ref()
+    }
+}
+
+impl<T, V> Clone for Column<T, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, V> Copy for Column<T, V> {}
+
+impl<T: Table, V: Value> fmt::Debug for Column<T, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", T::TABLE, self.name())
+    }
+}
+
+/// A row as the server holds it: its uuid and its columns. It reads as `T`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row<T> {
+    uuid: Uuid,
+    columns: T,
+}
+
+impl<T: Table> Row<T> {
+    /// The row with this uuid and these columns.
+    #[must_use]
+    pub const fn new(uuid: Uuid, columns: T) -> Self {
+        Self { uuid, columns }
+    }
+
+    /// The row's uuid.
+    #[must_use]
+    pub const fn uuid(&self) -> Uuid {
+        self.uuid
+    }
+
+    /// A reference to the row, for columns of other rows and as the target of operations.
+    #[must_use]
+    pub const fn reference(&self) -> Ref<T> {
+        Ref::new(self.uuid)
+    }
+
+    /// The columns alone.
+    #[must_use]
+    pub fn into_columns(self) -> T {
+        self.columns
+    }
+
+    pub(crate) const fn columns_mut(&mut self) -> &mut T {
+        &mut self.columns
+    }
+}
+
+impl<T> Deref for Row<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.columns
+    }
+}

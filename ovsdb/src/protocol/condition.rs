@@ -1,0 +1,109 @@
+//! Conditions.
+
+use std::fmt;
+
+use super::wire::{Wire, words};
+use crate::value::json::{DecodeError, DecodeErrorKind, Reader, write_string};
+use crate::value::{Datum, Str};
+
+/// The function of a condition (RFC 7047 section 5.1, `<function>`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Function {
+    /// `<`, on integers and reals.
+    Less,
+    /// `<=`, on integers and reals.
+    LessOrEqual,
+    /// `==`.
+    Equal,
+    /// `!=`.
+    NotEqual,
+    /// `>=`, on integers and reals.
+    GreaterOrEqual,
+    /// `>`, on integers and reals.
+    Greater,
+    /// The column holds all elements of the argument.
+    Includes,
+    /// The column holds no element of the argument.
+    Excludes,
+}
+
+words!(
+    Function,
+    "function",
+    Less = "<",
+    LessOrEqual = "<=",
+    Equal = "==",
+    NotEqual = "!=",
+    GreaterOrEqual = ">=",
+    Greater = ">",
+    Includes = "includes",
+    Excludes = "excludes",
+);
+
+/// One clause of a `where` (RFC 7047 section 5.1, `<condition>`, with the extension that true
+/// and false are clauses: ovsdb-server(7), "Condition Change").
+///
+/// Operations take the AND of their clauses, monitors the OR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clause {
+    /// Every row, or none.
+    Always(bool),
+    /// Rows whose column compares so with the argument.
+    Compare {
+        /// The column's name.
+        column: Str,
+        /// How to compare.
+        function: Function,
+        /// The argument.
+        argument: Datum,
+    },
+}
+
+impl Wire for Clause {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match reader.peek() {
+            Some(b'[') => {
+                reader.array()?;
+                reader.demand("a column")?;
+                let column = reader.text()?;
+                reader.demand("a function")?;
+                let function = Function::read(reader)?;
+                reader.demand("a value")?;
+                let argument = Datum::read(reader)?;
+                reader.finish()?;
+                Ok(Self::Compare {
+                    column,
+                    function,
+                    argument,
+                })
+            }
+            Some(b't' | b'f') => reader.boolean().map(Self::Always),
+            _ => reader.error(DecodeErrorKind::Expected("a condition")),
+        }
+    }
+
+    fn write(&self, out: &mut String) {
+        match self {
+            Self::Always(always) => always.write(out),
+            Self::Compare {
+                column,
+                function,
+                argument,
+            } => {
+                out.push('[');
+                write_string(out, column);
+                out.push(',');
+                function.write(out);
+                out.push(',');
+                argument.write(out);
+                out.push(']');
+            }
+        }
+    }
+}
+
+impl fmt::Display for Clause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_json())
+    }
+}

@@ -1,0 +1,291 @@
+//! Finding where a message ends.
+//!
+//! OVSDB messages follow each other with no delimiter (RFC 7047 section 4). The framer follows
+//! brackets and strings, and remembers where it was: each byte is looked at once, however the
+//! stream is cut into reads.
+
+use std::io;
+use std::ops::Range;
+
+use crate::value::json::MAX_DEPTH;
+
+/// What a peer may ask of our memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest message, in bytes; the initial reply of a monitor is one message.
+    pub message_bytes: usize,
+    /// The deepest nesting.
+    pub depth: u32,
+}
+
+impl Default for Limits {
+    /// 1 GiB and a depth of 1,000.
+    fn default() -> Self {
+        Self {
+            message_bytes: 1 << 30,
+            depth: MAX_DEPTH,
+        }
+    }
+}
+
+/// Why a stream cannot be cut into messages. The connection is of no use after it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// The message starts with something else than a bracket.
+    #[error("a message starts with byte {0:#04x}, not with `{{` or `[`")]
+    NotAMessage(u8),
+    /// The message is longer than the limit.
+    #[error("a message is longer than {0} bytes")]
+    TooLong(usize),
+    /// The message is nested deeper than the limit.
+    #[error("a message is nested deeper than {0}")]
+    TooDeep(u32),
+    /// The stream ended within a message.
+    #[error("the stream ended within a message")]
+    Truncated,
+    /// The stream failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before a message.
+    Between,
+    /// Within a message, outside strings.
+    Plain,
+    /// Within a string.
+    String,
+    /// Behind a backslash in a string.
+    Escape,
+}
+
+/// Finds message ends in a buffer that grows.
+///
+/// ```
+/// use ovsdb::protocol::{Framer, Limits};
+///
+/// let mut framer = Framer::new(Limits::default());
+/// let stream = br#" {"id":1} ["#;
+/// assert_eq!(framer.find(&stream[..5]).unwrap(), None);
+/// assert_eq!(framer.find(stream).unwrap(), Some(1..9));
+/// // The caller takes the message off the buffer's front, and goes on with the rest.
+/// assert_eq!(framer.find(&stream[9..]).unwrap(), None);
+/// ```
+#[derive(Debug)]
+pub struct Framer {
+    limits: Limits,
+    state: State,
+    depth: u32,
+    /// Where the message starts: the blanks before it do not belong to it.
+    start: usize,
+    /// How much of the buffer has been looked at.
+    seen: usize,
+}
+
+impl Framer {
+    /// A framer at the start of a stream.
+    #[must_use]
+    pub const fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: State::Between,
+            depth: 0,
+            start: 0,
+            seen: 0,
+        }
+    }
+
+    /// Where the first message in `buffer` is, or `None` when it has not ended yet.
+    ///
+    /// After `None`, the next call gets the same bytes with more behind them. After a message,
+    /// the next call gets what follows its end.
+    ///
+    /// # Errors
+    /// When the bytes are no message, or one beyond the limits.
+    pub fn find(&mut self, buffer: &[u8]) -> Result<Option<Range<usize>>, FrameError> {
+        let mut at = self.seen;
+        while let Some(&byte) = buffer.get(at) {
+            match self.state {
+                State::Plain => match byte {
+                    b'"' => self.state = State::String,
+                    b'{' | b'[' => {
+                        if self.depth >= self.limits.depth {
+                            return Err(FrameError::TooDeep(self.limits.depth));
+                        }
+                        self.depth += 1;
+                    }
+                    b'}' | b']' => {
+                        self.depth -= 1;
+                        if self.depth == 0 {
+                            let message = self.start..at + 1;
+                            *self = Self::new(self.limits);
+                            return self.check(message.len()).map(|()| Some(message));
+                        }
+                    }
+                    _ => {}
+                },
+                State::String => {
+                    at = string_end(buffer, at);
+                    match buffer.get(at) {
+                        Some(b'"') => self.state = State::Plain,
+                        Some(_) => self.state = State::Escape,
+                        None => break,
+                    }
+                }
+                State::Escape => self.state = State::String,
+                State::Between => match byte {
+                    b'{' | b'[' => {
+                        self.start = at;
+                        self.depth = 1;
+                        self.state = State::Plain;
+                    }
+                    b' ' | b'\t' | b'\n' | b'\r' => self.start = at + 1,
+                    other => return Err(FrameError::NotAMessage(other)),
+                },
+            }
+            at += 1;
+        }
+        self.seen = at;
+        self.check(at - self.start)?;
+        Ok(None)
+    }
+
+    /// Whether the stream stands between two messages, where it may end.
+    #[must_use]
+    pub fn is_between_messages(&self) -> bool {
+        self.state == State::Between
+    }
+
+    /// The blanks at the buffer's front that belong to no message and may be dropped; the next
+    /// call of [`find`](Self::find) then starts behind them.
+    pub fn take_blanks(&mut self) -> usize {
+        if self.state != State::Between {
+            return 0;
+        }
+        self.start = 0;
+        std::mem::take(&mut self.seen)
+    }
+
+    const fn check(&self, length: usize) -> Result<(), FrameError> {
+        if length > self.limits.message_bytes {
+            return Err(FrameError::TooLong(self.limits.message_bytes));
+        }
+        Ok(())
+    }
+}
+
+/// The first quote or backslash from `start` on, or the buffer's length.
+fn string_end(buffer: &[u8], start: usize) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+
+    let (words, tail) = buffer[start..].as_chunks::<8>();
+    let mut at = start;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let hits = zero(word ^ (ONES * b'"' as u64)) | zero(word ^ (ONES * b'\\' as u64));
+        if hits != 0 {
+            return at + hits.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    at + tail
+        .iter()
+        .position(|b| matches!(b, b'"' | b'\\'))
+        .unwrap_or(tail.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAM: &str = concat!(
+        r#"{"id":"a\"}{\\","method":"echo","params":[]}"#,
+        "\n  ",
+        r#"[]{"x":{"y":["]","[{",{}]}}"#,
+        " \t",
+        r#"{"error":null,"id":2,"result":[{"rows":[]},"\\\\"]}"#,
+    );
+
+    /// The messages of `stream` when it arrives in pieces that end at the given places.
+    fn messages(stream: &[u8], cuts: &[usize]) -> Vec<String> {
+        let mut framer = Framer::new(Limits::default());
+        let mut found = Vec::new();
+        let mut front = 0;
+        for &end in cuts.iter().chain([&stream.len()]) {
+            while let Some(range) = framer.find(&stream[front..end]).expect("a good stream") {
+                let message = &stream[front + range.start..front + range.end];
+                found.push(String::from_utf8(message.to_vec()).expect("text"));
+                front += range.end;
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn messages_are_found_wherever_the_stream_is_cut() {
+        let stream = STREAM.as_bytes();
+        let whole = messages(stream, &[]);
+        assert_eq!(whole.len(), 4);
+        assert_eq!(whole[1], "[]");
+        for cut in 0..=stream.len() {
+            assert_eq!(messages(stream, &[cut]), whole, "cut at {cut}");
+        }
+        let every: Vec<usize> = (0..stream.len()).collect();
+        assert_eq!(messages(stream, &every), whole);
+    }
+
+    #[test]
+    fn each_byte_is_looked_at_once() {
+        let mut framer = Framer::new(Limits::default());
+        let mut buffer = b"{\"a\":\"".to_vec();
+        assert!(framer.find(&buffer).expect("no error").is_none());
+        // What was seen is not looked at again, not even when it changes.
+        buffer.fill(b'}');
+        buffer.extend(b"x\"}");
+        assert_eq!(framer.find(&buffer).expect("no error"), Some(0..9));
+    }
+
+    #[test]
+    fn limits_hold_before_the_message_ends() {
+        let mut framer = Framer::new(Limits {
+            message_bytes: 100,
+            depth: 10,
+        });
+        assert!(matches!(
+            framer.find(&[b'['; 11]),
+            Err(FrameError::TooDeep(10))
+        ));
+        let mut framer = Framer::new(Limits {
+            message_bytes: 100,
+            depth: 10,
+        });
+        let digits = [b"[".as_slice(), &[b'1'; 100]].concat();
+        assert!(matches!(
+            framer.find(&digits),
+            Err(FrameError::TooLong(100))
+        ));
+        for garbage in ["x", "}", "\"a\"", "1", "\u{0}", "\u{feff}{}"] {
+            let mut framer = Framer::new(Limits::default());
+            let found = framer.find(garbage.as_bytes());
+            assert!(
+                matches!(found, Err(FrameError::NotAMessage(_))),
+                "{garbage:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn blanks_do_not_pile_up() {
+        let mut framer = Framer::new(Limits {
+            message_bytes: 10,
+            depth: 10,
+        });
+        assert!(framer.find(&[b' '; 1000]).expect("blanks").is_none());
+        assert_eq!(framer.take_blanks(), 1000);
+        assert_eq!(framer.find(b" {}").expect("a message"), Some(1..3));
+    }
+}

@@ -1,0 +1,213 @@
+//! The envelope of a message: which method, which id, with the payload still raw.
+
+use std::borrow::Cow;
+
+use super::wire::{Wire, read_object, required, unknown};
+use crate::value::json::{DecodeError, DecodeErrorKind, Raw, Reader, write_string};
+
+/// A message (RFC 7047 section 4; JSON-RPC 1.0), its payload undecoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// A request, to be answered.
+    Request {
+        /// Any JSON value but null, to be echoed in the reply.
+        id: Raw<'a>,
+        /// The method.
+        method: Cow<'a, str>,
+        /// Its parameters, an array.
+        params: Raw<'a>,
+    },
+    /// A notification, not to be answered: its id is null.
+    Notification {
+        /// The method.
+        method: Cow<'a, str>,
+        /// Its parameters, an array.
+        params: Raw<'a>,
+    },
+    /// The reply to a request.
+    Reply {
+        /// The request's id; null when the peer could not read the request.
+        id: Raw<'a>,
+        /// The result, or the error.
+        outcome: Result<Raw<'a>, Raw<'a>>,
+    },
+}
+
+const NULL: Raw<'static> = Raw {
+    text: "null",
+    offset: 0,
+};
+
+impl<'a> Message<'a> {
+    /// Reads the envelope and finds the payload's place.
+    ///
+    /// # Errors
+    /// When the text is not one well-formed message.
+    pub fn parse(text: &'a str) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(text);
+        let (mut id, mut method, mut params) = (None, None, None);
+        let (mut result, mut error) = (None, None);
+        read_object(&mut reader, |reader, key| {
+            match &*key {
+                "id" => id = Some(reader.skip()?),
+                "method" => method = Some(reader.string()?),
+                "params" => params = Some(reader.skip()?),
+                "result" => result = Some(reader.skip()?),
+                "error" => error = Some(reader.skip()?),
+                other => return unknown(reader, "member", other),
+            }
+            Ok(())
+        })?;
+        reader.end()?;
+        let given = |raw: Option<Raw<'a>>| raw.filter(|raw| raw.text != "null");
+
+        let Some(method) = method else {
+            let id = required(&reader, "id", id)?;
+            if result.is_none() && error.is_none() {
+                return reader.error(DecodeErrorKind::Missing("method"));
+            }
+            // An error reply may omit the result: a member that is missing is null.
+            let outcome = match given(error) {
+                Some(error) => Err(error),
+                None => Ok(result.unwrap_or(NULL)),
+            };
+            return Ok(Self::Reply { id, outcome });
+        };
+        let params = required(&reader, "params", params)?;
+        if !params.text.starts_with('[') {
+            let offset = params.offset;
+            return Err(DecodeError::new(
+                offset,
+                DecodeErrorKind::Expected("an array"),
+            ));
+        }
+        Ok(match given(id) {
+            Some(id) => Self::Request { id, method, params },
+            None => Self::Notification { method, params },
+        })
+    }
+}
+
+fn write_call(out: &mut String, id: Option<&dyn Fn(&mut String)>, method: &str, params: &str) {
+    out.push_str("{\"id\":");
+    match id {
+        Some(id) => id(out),
+        None => out.push_str("null"),
+    }
+    out.push_str(",\"method\":");
+    write_string(out, method);
+    out.push_str(",\"params\":");
+    out.push_str(params);
+    out.push('}');
+}
+
+/// Appends a request; `params` is the text of a JSON array.
+pub fn write_request(out: &mut String, id: &impl Wire, method: &str, params: &str) {
+    write_call(out, Some(&|out| id.write(out)), method, params);
+}
+
+/// Appends a notification; `params` is the text of a JSON array.
+pub fn write_notification(out: &mut String, method: &str, params: &str) {
+    write_call(out, None, method, params);
+}
+
+/// Appends the reply to a request that succeeded; `id` and `result` are JSON texts.
+pub fn write_reply(out: &mut String, id: &str, result: &str) {
+    for part in ["{\"error\":null,\"id\":", id, ",\"result\":", result, "}"] {
+        out.push_str(part);
+    }
+}
+
+/// Appends the reply to a request that failed; `id` and `error` are JSON texts.
+pub fn write_failure(out: &mut String, id: &str, error: &str) {
+    for part in ["{\"error\":", error, ",\"id\":", id, ",\"result\":null}"] {
+        out.push_str(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_message_is_told_apart() {
+        let request = r#"{"method":"echo","id":"echo","params":[]}"#;
+        assert!(
+            matches!(Message::parse(request), Ok(Message::Request { id, .. })
+            if id.text == "\"echo\"")
+        );
+        let notification = r#"{"id":null,"method":"locked","params":["l"]}"#;
+        assert!(matches!(
+            Message::parse(notification),
+            Ok(Message::Notification { .. })
+        ));
+        let bare = r#"{"method":"locked","params":["l"]}"#;
+        assert!(matches!(
+            Message::parse(bare),
+            Ok(Message::Notification { .. })
+        ));
+        let reply = r#"{"id":1,"result":{"a":1},"error":null}"#;
+        assert!(
+            matches!(Message::parse(reply), Ok(Message::Reply { outcome: Ok(raw), .. })
+            if raw.text == "{\"a\":1}" && raw.offset == 17)
+        );
+        let failure = r#"{"id":1,"error":"unknown method"}"#;
+        assert!(matches!(
+            Message::parse(failure),
+            Ok(Message::Reply {
+                outcome: Err(_),
+                ..
+            })
+        ));
+        let nothing = r#"{"id":1,"error":null,"result":null}"#;
+        assert!(matches!(
+            Message::parse(nothing),
+            Ok(Message::Reply { outcome: Ok(_), .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        for text in [
+            "[]",
+            "{}",
+            r#"{"id":1}"#,
+            r#"{"method":"echo","id":1}"#,
+            r#"{"result":1}"#,
+            r#"{"method":"echo","id":1,"params":"a"}"#,
+            r#"{"method":1,"id":1,"params":[]}"#,
+            r#"{"jsonrpc":"2.0","method":"echo","id":1,"params":[]}"#,
+            r#"{"id":1,"result":1} x"#,
+        ] {
+            assert!(Message::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_parses() {
+        let mut out = String::new();
+        write_request(&mut out, &7_u64, "transact", "[\"db\"]");
+        assert!(matches!(Message::parse(&out), Ok(Message::Request { id, .. }) if id.text == "7"));
+        out.clear();
+        write_notification(&mut out, "cancel", "[7]");
+        assert!(matches!(
+            Message::parse(&out),
+            Ok(Message::Notification { .. })
+        ));
+        out.clear();
+        write_reply(&mut out, "7", "[]");
+        assert!(matches!(
+            Message::parse(&out),
+            Ok(Message::Reply { outcome: Ok(_), .. })
+        ));
+        out.clear();
+        write_failure(&mut out, "7", "\"no\"");
+        assert!(matches!(
+            Message::parse(&out),
+            Ok(Message::Reply {
+                outcome: Err(_),
+                ..
+            })
+        ));
+    }
+}

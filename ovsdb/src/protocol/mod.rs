@@ -1,0 +1,31 @@
+//! The protocol: framing, messages, operations, conditions, updates and errors of RFC 7047 and of
+//! ovsdb-server's extensions (ovsdb-server(7)).
+//!
+//! Nothing here does I/O or reads a clock. Every type that crosses the wire reads and writes
+//! itself ([`Wire`]), in both directions, so that a client and a server can share them.
+
+mod codec;
+mod condition;
+mod error;
+mod framing;
+mod message;
+mod monitor;
+mod mutation;
+mod notification;
+mod operation;
+mod request;
+mod update;
+mod wire;
+
+pub use self::codec::Codec;
+pub use self::condition::{Clause, Function};
+pub use self::error::{ErrorKind, OvsdbError};
+pub use self::framing::{FrameError, Framer, Limits};
+pub use self::message::{Message, write_failure, write_notification, write_reply, write_request};
+pub use self::monitor::{MonitorRequest, MonitorRequests, MonitorSinceReply, Select};
+pub use self::mutation::{Mutation, Mutator};
+pub use self::notification::Notification;
+pub use self::operation::{Columns, Operation, OperationResult, Until};
+pub use self::request::{LockReply, Request};
+pub use self::update::{RowUpdate, RowUpdate2, TableUpdates, TableUpdates2};
+pub use self::wire::{Json, Wire};

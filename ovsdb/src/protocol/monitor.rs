@@ -1,0 +1,140 @@
+//! What a monitor asks for, and what it gets at first.
+
+use std::collections::BTreeMap;
+
+use super::condition::Clause;
+use super::update::TableUpdates2;
+use super::wire::{Object, Wire, read_object, unknown};
+use crate::value::json::{DecodeError, Reader};
+use crate::value::{Str, Uuid};
+
+/// Which kinds of change a monitor reports (RFC 7047 section 4.1.5, `<monitor-select>`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Select {
+    /// The rows that exist when the monitor starts.
+    pub initial: bool,
+    /// Rows that are inserted.
+    pub insert: bool,
+    /// Rows that are deleted.
+    pub delete: bool,
+    /// Rows that change.
+    pub modify: bool,
+}
+
+impl Default for Select {
+    fn default() -> Self {
+        Self {
+            initial: true,
+            insert: true,
+            delete: true,
+            modify: true,
+        }
+    }
+}
+
+impl Wire for Select {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut select = Self::default();
+        read_object(reader, |reader, key| {
+            let wanted = reader.boolean()?;
+            match &*key {
+                "initial" => select.initial = wanted,
+                "insert" => select.insert = wanted,
+                "delete" => select.delete = wanted,
+                "modify" => select.modify = wanted,
+                other => return unknown(reader, "member", other),
+            }
+            Ok(())
+        })?;
+        Ok(select)
+    }
+
+    fn write(&self, out: &mut String) {
+        Object::new(out)
+            .member("initial", &self.initial)
+            .member("insert", &self.insert)
+            .member("delete", &self.delete)
+            .member("modify", &self.modify)
+            .end();
+    }
+}
+
+/// What to monitor of one table (RFC 7047 section 4.1.5, `<monitor-request>`; ovsdb-server(7),
+/// "Monitor_cond").
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MonitorRequest {
+    /// The columns; all of them and `_version` when `None`.
+    pub columns: Option<Vec<Str>>,
+    /// The rows, those for which any clause holds; all when `None`. The plain `monitor` method
+    /// refuses it.
+    pub conditions: Option<Vec<Clause>>,
+    /// The kinds of change; all when `None`.
+    pub select: Option<Select>,
+}
+
+/// What to monitor, by table.
+pub type MonitorRequests = BTreeMap<Str, Vec<MonitorRequest>>;
+
+impl Wire for MonitorRequest {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut request = Self::default();
+        read_object(reader, |reader, key| {
+            match &*key {
+                "columns" => request.columns = Some(Wire::read(reader)?),
+                "where" => request.conditions = Some(Wire::read(reader)?),
+                "select" => request.select = Some(Wire::read(reader)?),
+                other => return unknown(reader, "member", other),
+            }
+            Ok(())
+        })?;
+        Ok(request)
+    }
+
+    fn write(&self, out: &mut String) {
+        Object::new(out)
+            .optional("columns", self.columns.as_ref())
+            .optional("where", self.conditions.as_ref())
+            .optional("select", self.select.as_ref())
+            .end();
+    }
+}
+
+/// The reply to `monitor_cond_since` (ovsdb-server(7), "Monitor_cond_since").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MonitorSinceReply {
+    /// Whether the server knew the transaction that the client had last: then the updates are the
+    /// changes since, else they are all rows.
+    pub found: bool,
+    /// The last transaction that the updates cover.
+    pub last_txn_id: Uuid,
+    /// The changes, or all rows.
+    pub updates: TableUpdates2,
+}
+
+impl Wire for MonitorSinceReply {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.array()?;
+        reader.demand("whether the transaction was found")?;
+        let found = reader.boolean()?;
+        reader.demand("a transaction id")?;
+        let last_txn_id = Wire::read(reader)?;
+        reader.demand("updates")?;
+        let updates = Wire::read(reader)?;
+        reader.finish()?;
+        Ok(Self {
+            found,
+            last_txn_id,
+            updates,
+        })
+    }
+
+    fn write(&self, out: &mut String) {
+        out.push('[');
+        self.found.write(out);
+        out.push(',');
+        self.last_txn_id.write(out);
+        out.push(',');
+        self.updates.write(out);
+        out.push(']');
+    }
+}

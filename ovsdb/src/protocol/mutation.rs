@@ -1,0 +1,75 @@
+//! Mutations.
+
+use super::wire::{Wire, words};
+use crate::value::json::{DecodeError, Reader, write_string};
+use crate::value::{Datum, Str};
+
+/// How a mutation changes a column (RFC 7047 section 5.1, `<mutator>`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mutator {
+    /// `+=`, on numbers and sets of numbers.
+    Add,
+    /// `-=`, on numbers and sets of numbers.
+    Subtract,
+    /// `*=`, on numbers and sets of numbers.
+    Multiply,
+    /// `/=`, on numbers and sets of numbers.
+    Divide,
+    /// `%=`, on integers and sets of integers.
+    Modulo,
+    /// Adds elements or pairs; a map keeps the value of a key it has.
+    Insert,
+    /// Takes out elements, pairs, or the pairs of a set of keys.
+    Delete,
+}
+
+words!(
+    Mutator,
+    "mutator",
+    Add = "+=",
+    Subtract = "-=",
+    Multiply = "*=",
+    Divide = "/=",
+    Modulo = "%=",
+    Insert = "insert",
+    Delete = "delete",
+);
+
+/// A change of one column (RFC 7047 section 5.1, `<mutation>`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mutation {
+    /// The column's name.
+    pub column: Str,
+    /// How to change it.
+    pub mutator: Mutator,
+    /// By what.
+    pub argument: Datum,
+}
+
+impl Wire for Mutation {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.array()?;
+        reader.demand("a column")?;
+        let column = reader.text()?;
+        reader.demand("a mutator")?;
+        let mutator = Mutator::read(reader)?;
+        reader.demand("a value")?;
+        let argument = Datum::read(reader)?;
+        reader.finish()?;
+        Ok(Self {
+            column,
+            mutator,
+            argument,
+        })
+    }
+
+    fn write(&self, out: &mut String) {
+        out.push('[');
+        write_string(out, &self.column);
+        out.push(',');
+        self.mutator.write(out);
+        out.push(',');
+        self.argument.write(out);
+        out.push(']');
+    }
+}

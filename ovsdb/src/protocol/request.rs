@@ -1,0 +1,404 @@
+//! The requests, with their parameters.
+
+use super::monitor::{MonitorRequest, MonitorRequests};
+use super::operation::Operation;
+use super::wire::{Json, Object, Wire, next, read_object, required, unknown};
+use crate::value::json::{DecodeError, Raw, Reader};
+use crate::value::{Str, Uuid};
+
+/// A request of any method of RFC 7047 section 4.1 and ovsdb-server(7) "RFC 7047 Extensions".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// The databases' names.
+    ListDbs,
+    /// A database's schema.
+    GetSchema {
+        /// The database.
+        database: Str,
+    },
+    /// The server's own id.
+    GetServerId,
+    /// A transaction.
+    Transact {
+        /// The database.
+        database: Str,
+        /// What to do, in order.
+        operations: Vec<Operation>,
+    },
+    /// A monitor without conditions.
+    Monitor {
+        /// The database.
+        database: Str,
+        /// The monitor's id.
+        id: Json,
+        /// What to monitor.
+        requests: MonitorRequests,
+    },
+    /// A monitor with conditions.
+    MonitorCond {
+        /// The database.
+        database: Str,
+        /// The monitor's id.
+        id: Json,
+        /// What to monitor.
+        requests: MonitorRequests,
+    },
+    /// A monitor with conditions that goes on from a transaction.
+    MonitorCondSince {
+        /// The database.
+        database: Str,
+        /// The monitor's id.
+        id: Json,
+        /// What to monitor.
+        requests: MonitorRequests,
+        /// The last transaction that the client knows.
+        last_txn_id: Uuid,
+    },
+    /// New conditions for a monitor.
+    MonitorCondChange {
+        /// The monitor's id.
+        id: Json,
+        /// Its id from now on.
+        new_id: Json,
+        /// The new conditions, for the tables that get new ones.
+        requests: MonitorRequests,
+    },
+    /// The end of a monitor.
+    MonitorCancel {
+        /// The monitor's id.
+        id: Json,
+    },
+    /// A lock, queued for if somebody has it.
+    Lock {
+        /// The lock's name.
+        name: Str,
+    },
+    /// A lock, taken from whoever has it.
+    Steal {
+        /// The lock's name.
+        name: Str,
+    },
+    /// A lock's release.
+    Unlock {
+        /// The lock's name.
+        name: Str,
+    },
+    /// Whether the client wants to hear of changed schemas instead of being disconnected.
+    SetDbChangeAware {
+        /// Whether it does.
+        aware: bool,
+    },
+    /// A new schema for a database.
+    Convert {
+        /// The database.
+        database: Str,
+        /// The schema.
+        schema: Json,
+    },
+    /// A sign of life.
+    Echo {
+        /// What to echo, an array.
+        params: Json,
+    },
+}
+
+/// Appends the elements of `params` as an array.
+fn array(out: &mut String, params: &[&dyn Fn(&mut String)]) {
+    super::wire::write_list(out, params, |out, write| write(out));
+}
+
+impl Request {
+    /// The method's name.
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::ListDbs => "list_dbs",
+            Self::GetSchema { .. } => "get_schema",
+            Self::GetServerId => "get_server_id",
+            Self::Transact { .. } => "transact",
+            Self::Monitor { .. } => "monitor",
+            Self::MonitorCond { .. } => "monitor_cond",
+            Self::MonitorCondSince { .. } => "monitor_cond_since",
+            Self::MonitorCondChange { .. } => "monitor_cond_change",
+            Self::MonitorCancel { .. } => "monitor_cancel",
+            Self::Lock { .. } => "lock",
+            Self::Steal { .. } => "steal",
+            Self::Unlock { .. } => "unlock",
+            Self::SetDbChangeAware { .. } => "set_db_change_aware",
+            Self::Convert { .. } => "convert",
+            Self::Echo { .. } => "echo",
+        }
+    }
+
+    /// Appends the parameters, an array.
+    pub fn write_params(&self, out: &mut String) {
+        match self {
+            Self::ListDbs | Self::GetServerId => out.push_str("[]"),
+            Self::GetSchema { database } => array(out, &[&|out| database.write(out)]),
+            Self::Transact {
+                database,
+                operations,
+            } => {
+                out.push('[');
+                database.write(out);
+                for operation in operations {
+                    out.push(',');
+                    operation.write(out);
+                }
+                out.push(']');
+            }
+            Self::Monitor {
+                database,
+                id,
+                requests,
+            }
+            | Self::MonitorCond {
+                database,
+                id,
+                requests,
+            } => array(
+                out,
+                &[&|out| database.write(out), &|out| id.write(out), &|out| {
+                    requests.write(out)
+                }],
+            ),
+            Self::MonitorCondSince {
+                database,
+                id,
+                requests,
+                last_txn_id,
+            } => array(
+                out,
+                &[
+                    &|out| database.write(out),
+                    &|out| id.write(out),
+                    &|out| requests.write(out),
+                    &|out| last_txn_id.write(out),
+                ],
+            ),
+            Self::MonitorCondChange {
+                id,
+                new_id,
+                requests,
+            } => array(
+                out,
+                &[&|out| id.write(out), &|out| new_id.write(out), &|out| {
+                    requests.write(out)
+                }],
+            ),
+            Self::MonitorCancel { id } => array(out, &[&|out| id.write(out)]),
+            Self::Lock { name } | Self::Steal { name } | Self::Unlock { name } => {
+                array(out, &[&|out| name.write(out)]);
+            }
+            Self::SetDbChangeAware { aware } => array(out, &[&|out| aware.write(out)]),
+            Self::Convert { database, schema } => {
+                array(out, &[&|out| database.write(out), &|out| schema.write(out)]);
+            }
+            Self::Echo { params } => params.write(out),
+        }
+    }
+
+    /// Reads the parameters of `method`, as a server does.
+    ///
+    /// # Errors
+    /// When the method is unknown or its parameters are of another shape.
+    pub fn parse(method: &str, params: Raw<'_>) -> Result<Self, DecodeError> {
+        let mut reader = Reader::of(params);
+        let reader = &mut reader;
+        if method == "echo" {
+            return Json::read(reader).map(|params| Self::Echo { params });
+        }
+        reader.array()?;
+        let request = match method {
+            "list_dbs" => Self::ListDbs,
+            "get_schema" => Self::GetSchema {
+                database: next(reader)?,
+            },
+            "get_server_id" => Self::GetServerId,
+            "transact" => {
+                let database = next(reader)?;
+                let mut operations = Vec::new();
+                while reader.element()? {
+                    operations.push(Wire::read(reader)?);
+                }
+                reader.end()?;
+                return Ok(Self::Transact {
+                    database,
+                    operations,
+                });
+            }
+            "monitor" => Self::Monitor {
+                database: next(reader)?,
+                id: next(reader)?,
+                requests: next::<Requests>(reader)?.0,
+            },
+            "monitor_cond" => Self::MonitorCond {
+                database: next(reader)?,
+                id: next(reader)?,
+                requests: next::<Requests>(reader)?.0,
+            },
+            "monitor_cond_since" => Self::MonitorCondSince {
+                database: next(reader)?,
+                id: next(reader)?,
+                requests: next::<Requests>(reader)?.0,
+                last_txn_id: next(reader)?,
+            },
+            "monitor_cond_change" => Self::MonitorCondChange {
+                id: next(reader)?,
+                new_id: next(reader)?,
+                requests: next::<Requests>(reader)?.0,
+            },
+            "monitor_cancel" => Self::MonitorCancel { id: next(reader)? },
+            "lock" => Self::Lock {
+                name: next(reader)?,
+            },
+            "steal" => Self::Steal {
+                name: next(reader)?,
+            },
+            "unlock" => Self::Unlock {
+                name: next(reader)?,
+            },
+            "set_db_change_aware" => Self::SetDbChangeAware {
+                aware: next(reader)?,
+            },
+            "convert" => Self::Convert {
+                database: next(reader)?,
+                schema: next(reader)?,
+            },
+            other => return unknown(reader, "method", other),
+        };
+        reader.finish()?;
+        reader.end()?;
+        Ok(request)
+    }
+}
+
+/// Monitor requests as peers write them: a table's may stand alone or in an array.
+struct Requests(MonitorRequests);
+
+impl Wire for Requests {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut requests = MonitorRequests::new();
+        read_object(reader, |reader, table| {
+            let of_table = if reader.peek() == Some(b'[') {
+                Wire::read(reader)?
+            } else {
+                vec![MonitorRequest::read(reader)?]
+            };
+            requests.insert(Str::from(table), of_table);
+            Ok(())
+        })?;
+        Ok(Self(requests))
+    }
+
+    fn write(&self, out: &mut String) {
+        self.0.write(out);
+    }
+}
+
+/// The reply to `lock` and `steal`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockReply {
+    /// Whether the client has the lock already; else `locked` tells when it does.
+    pub locked: bool,
+}
+
+impl Wire for LockReply {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut locked = None;
+        read_object(reader, |reader, key| {
+            match &*key {
+                "locked" => locked = Some(reader.boolean()?),
+                _ => drop(reader.skip()?),
+            }
+            Ok(())
+        })?;
+        Ok(Self {
+            locked: required(reader, "locked", locked)?,
+        })
+    }
+
+    fn write(&self, out: &mut String) {
+        Object::new(out).member("locked", &self.locked).end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_request_round_trips() {
+        let zero = "00000000-0000-0000-0000-000000000000";
+        for (method, params) in [
+            ("list_dbs", "[]"),
+            ("get_schema", r#"["db"]"#),
+            ("get_server_id", "[]"),
+            (
+                "transact",
+                r#"["db",{"op":"abort"},{"op":"comment","comment":"c"}]"#,
+            ),
+            ("transact", r#"["db"]"#),
+            ("monitor", r#"["db",1,{"T":[{"columns":["a"]}]}]"#),
+            (
+                "monitor_cond",
+                r#"["db",[1,"x"],{"T":[{"columns":["a"],"where":[["a","==",1],false],"select":{"initial":false,"insert":true,"delete":true,"modify":true}}]}]"#,
+            ),
+            (
+                "monitor_cond_since",
+                &format!(r#"["db",null,{{"T":[{{}}]}},"{zero}"]"#),
+            ),
+            ("monitor_cond_change", r#"[1,2,{"T":[{"where":[true]}]}]"#),
+            ("monitor_cancel", r#"["m"]"#),
+            ("lock", r#"["l"]"#),
+            ("steal", r#"["l"]"#),
+            ("unlock", r#"["l"]"#),
+            ("set_db_change_aware", "[true]"),
+            ("convert", r#"["db",{"name":"db","tables":{}}]"#),
+            ("echo", r#"[1,{"a":null}]"#),
+        ] {
+            let raw = Raw {
+                text: params,
+                offset: 0,
+            };
+            let request = Request::parse(method, raw).expect(params);
+            assert_eq!(request.method(), method);
+            let mut written = String::new();
+            request.write_params(&mut written);
+            assert_eq!(written, params);
+        }
+    }
+
+    #[test]
+    fn a_lone_monitor_request_is_taken() {
+        let raw = Raw {
+            text: r#"["db",1,{"T":{"columns":["a"]}}]"#,
+            offset: 0,
+        };
+        assert!(Request::parse("monitor", raw).is_ok());
+    }
+
+    #[test]
+    fn parameters_of_another_shape_are_refused() {
+        for (method, params) in [
+            ("get_schema", "[]"),
+            ("get_schema", r#"["db","more"]"#),
+            ("lock", "[1]"),
+            ("no_such", "[]"),
+            ("monitor", r#"["db",1,{"T":[{"colums":[]}]}]"#),
+            ("monitor_cond_since", r#"["db",1,{},"no uuid"]"#),
+        ] {
+            assert!(
+                Request::parse(
+                    method,
+                    Raw {
+                        text: params,
+                        offset: 0
+                    }
+                )
+                .is_err(),
+                "{params}"
+            );
+        }
+    }
+}

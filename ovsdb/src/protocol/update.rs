@@ -1,0 +1,128 @@
+//! Changes of tables, in the two forms that monitors report them.
+
+use std::collections::BTreeMap;
+
+use super::operation::Columns;
+use super::wire::{Object, Wire, read_object, required, unknown};
+use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
+use crate::value::{Str, Uuid};
+
+/// The changes a plain monitor reports (RFC 7047 section 4.1.6, `<table-updates>`).
+pub type TableUpdates = BTreeMap<Str, BTreeMap<Uuid, RowUpdate>>;
+
+/// The changes a conditional monitor reports (ovsdb-server(7), "Update2 Notification").
+pub type TableUpdates2 = BTreeMap<Str, BTreeMap<Uuid, RowUpdate2>>;
+
+/// The change of one row (RFC 7047 section 4.1.6, `<row-update>`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RowUpdate {
+    /// What was before: of a changed row, the changed columns only; `None` for a new row.
+    pub old: Option<Columns>,
+    /// What is now: all selected columns; `None` when the row is gone.
+    pub new: Option<Columns>,
+}
+
+impl Wire for RowUpdate {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut update = Self::default();
+        read_object(reader, |reader, key| {
+            match &*key {
+                "old" => update.old = Some(Wire::read(reader)?),
+                "new" => update.new = Some(Wire::read(reader)?),
+                other => return unknown(reader, "member", other),
+            }
+            Ok(())
+        })?;
+        Ok(update)
+    }
+
+    fn write(&self, out: &mut String) {
+        Object::new(out)
+            .optional("old", self.old.as_ref())
+            .optional("new", self.new.as_ref())
+            .end();
+    }
+}
+
+/// The change of one row, in the form of `monitor_cond` (ovsdb-server(7), `<row-update2>`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowUpdate2 {
+    /// A row that was there when the monitor started; columns at their default are omitted.
+    Initial(Columns),
+    /// A new row, or one that came into the condition; columns at their default are omitted.
+    Insert(Columns),
+    /// The changes of a row: a column of more than one element as the difference, others whole.
+    Modify(Columns),
+    /// A row that is gone, or went out of the condition.
+    Delete,
+}
+
+impl Wire for RowUpdate2 {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut update = None;
+        read_object(reader, |reader, key| {
+            let next = match &*key {
+                "initial" => Self::Initial(Wire::read(reader)?),
+                "insert" => Self::Insert(Wire::read(reader)?),
+                "modify" => Self::Modify(Wire::read(reader)?),
+                "delete" => {
+                    reader.skip()?;
+                    Self::Delete
+                }
+                other => return unknown(reader, "member", other),
+            };
+            if update.replace(next).is_some() {
+                return reader.error(DecodeErrorKind::Expected("one kind of change"));
+            }
+            Ok(())
+        })?;
+        required(reader, "modify", update)
+    }
+
+    fn write(&self, out: &mut String) {
+        let mut object = Object::new(out);
+        match self {
+            Self::Initial(row) => object.member("initial", row),
+            Self::Insert(row) => object.member("insert", row),
+            Self::Modify(row) => object.member("modify", row),
+            Self::Delete => object.member("delete", &None::<bool>),
+        };
+        object.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UUID: &str = "f4bb6a91-019b-4612-b6aa-88fc663dd515";
+
+    #[test]
+    fn updates_round_trip() {
+        let text = format!(r#"{{"T":{{"{UUID}":{{"old":{{"a":1}},"new":{{"a":2,"b":"x"}}}}}}}}"#);
+        assert_eq!(
+            TableUpdates::from_json(&text).expect("updates").to_json(),
+            text
+        );
+        for change in [
+            r#""initial":{}"#,
+            r#""insert":{"a":1}"#,
+            r#""modify":{"a":1}"#,
+            r#""delete":null"#,
+        ] {
+            let text = format!(r#"{{"T":{{"{UUID}":{{{change}}}}}}}"#);
+            assert_eq!(
+                TableUpdates2::from_json(&text).expect("updates").to_json(),
+                text
+            );
+        }
+    }
+
+    #[test]
+    fn a_row_changes_in_one_way() {
+        assert!(RowUpdate2::from_json("{}").is_err());
+        assert!(RowUpdate2::from_json(r#"{"insert":{},"modify":{}}"#).is_err());
+        assert!(RowUpdate2::from_json(r#"{"replace":{}}"#).is_err());
+        assert!(TableUpdates2::from_json(r#"{"T":{"no-uuid":{"delete":null}}}"#).is_err());
+    }
+}

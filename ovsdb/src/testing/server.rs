@@ -1,0 +1,273 @@
+//! One ovsdb-server.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use ovsdb_schema::{DatabaseSchema, SchemaError};
+use tempfile::TempDir;
+
+use super::programs::{MissingProgram, program};
+
+/// How long a server may take to listen: machines that build beside it are slow.
+const START: Duration = Duration::from_secs(30);
+
+/// Why a server cannot be started or used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// A program is missing.
+    #[error(transparent)]
+    Missing(#[from] MissingProgram),
+    /// A schema is broken.
+    #[error("broken schema")]
+    Schema(#[from] SchemaError),
+    /// A file or a process could not be made.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A program failed.
+    #[error("{program} failed: {message}")]
+    Failed {
+        /// The program.
+        program: String,
+        /// What it printed.
+        message: String,
+    },
+    /// The server does not listen.
+    #[error("the server does not listen; its log ends: {log}")]
+    Silent {
+        /// The end of the server's log.
+        log: String,
+    },
+}
+
+/// Says what a server serves; [`Server::builder`] makes one.
+#[derive(Debug, Default)]
+#[must_use = "a server begins with `start`"]
+pub struct ServerBuilder {
+    schemas: Vec<String>,
+    tcp: bool,
+}
+
+impl ServerBuilder {
+    /// Adds an empty database with this schema, the text of a schema file.
+    pub fn schema(mut self, text: impl Into<String>) -> Self {
+        self.schemas.push(text.into());
+        self
+    }
+
+    /// Listens on a TCP port of the loopback too.
+    pub const fn tcp(mut self, tcp: bool) -> Self {
+        self.tcp = tcp;
+        self
+    }
+
+    /// Makes the databases, starts the server, and waits until it answers.
+    ///
+    /// # Errors
+    /// When a program is missing or fails, or a schema is broken.
+    pub fn start(self) -> Result<Server, ServerError> {
+        let folder = tempfile::Builder::new().prefix("ovsdb-test-").tempdir()?;
+        let mut databases = Vec::new();
+        for text in &self.schemas {
+            let name = DatabaseSchema::parse(text)?.name;
+            let schema = folder.path().join(format!("{name}.ovsschema"));
+            let database = folder.path().join(format!("{name}.db"));
+            fs::write(&schema, text)?;
+            run("ovsdb-tool", [Path::new("create"), &database, &schema])?;
+            databases.push(database);
+        }
+        let tcp_port = if self.tcp { Some(free_port()?) } else { None };
+        let mut server = Server {
+            folder,
+            databases,
+            tcp_port,
+            process: None,
+        };
+        server.start()?;
+        Ok(server)
+    }
+}
+
+/// A port that is free now: the server cannot tell which one it would choose itself.
+fn free_port() -> io::Result<u16> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()
+        .map(|address| address.port())
+}
+
+fn run<A: AsRef<std::ffi::OsStr>>(
+    name: &str,
+    arguments: impl IntoIterator<Item = A>,
+) -> Result<Output, ServerError> {
+    let output = Command::new(program(name)?)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(ServerError::Failed {
+        program: name.to_owned(),
+        message,
+    })
+}
+
+/// A running ovsdb-server that ends, with its folder, when it is dropped.
+///
+/// ```
+/// use ovsdb::testing::Server;
+///
+/// let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// let server = Server::builder().schema(schema).start()?;
+/// assert!(server.remote().starts_with("unix:"));
+/// # Ok::<(), ovsdb::testing::ServerError>(())
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    folder: TempDir,
+    databases: Vec<PathBuf>,
+    tcp_port: Option<u16>,
+    process: Option<Child>,
+}
+
+impl Server {
+    /// Starts to describe a server.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    /// The server's folder: its socket, databases and log.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The socket's path.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder().join("db.sock")
+    }
+
+    /// The remote to connect to: the Unix socket.
+    #[must_use]
+    pub fn remote(&self) -> String {
+        format!("unix:{}", self.socket().display())
+    }
+
+    /// The remote of the TCP port, where [`ServerBuilder::tcp`] asked for one.
+    #[must_use]
+    pub fn tcp_remote(&self) -> Option<String> {
+        self.tcp_port.map(|port| format!("tcp:127.0.0.1:{port}"))
+    }
+
+    /// The server's process id, while it runs.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
+    /// What the server has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder().join("server.log")).unwrap_or_default()
+    }
+
+    /// Starts the server again after [`kill`](Self::kill), with the data it had.
+    ///
+    /// # Errors
+    /// When it does not come to listen.
+    pub fn start(&mut self) -> Result<(), ServerError> {
+        self.kill()?;
+        let _ = fs::remove_file(self.socket());
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder().join("server.log"))?;
+        let mut command = Command::new(program("ovsdb-server")?);
+        command
+            .arg("--no-chdir")
+            .arg(format!(
+                "--unixctl={}",
+                self.folder().join("ctl.sock").display()
+            ))
+            .arg(format!("--remote=punix:{}", self.socket().display()));
+        if let Some(port) = self.tcp_port {
+            command.arg(format!("--remote=ptcp:{port}:127.0.0.1"));
+        }
+        let process = command
+            .args(&self.databases)
+            .env("OVS_RUNDIR", self.folder())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
+        self.process = Some(process);
+        self.wait_until_it_listens()
+    }
+
+    fn wait_until_it_listens(&mut self) -> Result<(), ServerError> {
+        let deadline = Instant::now() + START;
+        while UnixStream::connect(self.socket()).is_err() {
+            let ended = match &mut self.process {
+                Some(process) => process.try_wait()?.is_some(),
+                None => true,
+            };
+            if ended || Instant::now() > deadline {
+                let log = self.log();
+                let start = log.len().saturating_sub(2000);
+                return Err(ServerError::Silent {
+                    log: log.get(start..).unwrap_or(&log).into(),
+                });
+            }
+            sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Ends the server at once, as kill -9 does. Its data stay.
+    ///
+    /// # Errors
+    /// When the process cannot be waited for.
+    pub fn kill(&mut self) -> Result<(), ServerError> {
+        if let Some(mut process) = self.process.take() {
+            // An error means that it has ended already.
+            let _ = process.kill();
+            process.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Sends the server a signal by name, such as `STOP`, `CONT` or `TERM`.
+    ///
+    /// # Errors
+    /// When the server does not run.
+    pub fn signal(&self, name: &str) -> Result<(), ServerError> {
+        let id = self.process_id().unwrap_or_default().to_string();
+        run("kill", [format!("-{name}"), id]).map(drop)
+    }
+
+    /// What `ovsdb-client dump` prints of a database, or of one of its tables, as JSON.
+    ///
+    /// # Errors
+    /// When ovsdb-client fails.
+    pub fn dump(&self, database: &str, table: Option<&str>) -> Result<String, ServerError> {
+        let remote = self.remote();
+        let arguments = ["--format=json", "--data=json", "dump", &remote, database];
+        let output = run("ovsdb-client", arguments.into_iter().chain(table))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // There is nobody to tell, and the process id is ours: the kill itself cannot fail.
+        let _ = self.kill();
+    }
+}

@@ -1,0 +1,386 @@
+//! Transactions: built typed, sent whole, answered operation by operation.
+
+mod operations;
+mod outcome;
+
+use std::collections::HashMap;
+
+use crate::client::Client;
+use crate::model::{AllOf, Database, Table};
+use crate::protocol::{Clause, Columns, Operation, Request, Until};
+use crate::session::CallError;
+use crate::value::{Atom, Datum, Ref, Str, Uuid};
+
+pub use self::operations::{Mutate, OperationIndex, Selection, Update, Wait};
+pub use self::outcome::{BuildError, CommitError, Outcome, Refusal};
+
+/// How a transaction names the rows that it inserts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum RowIdentity {
+    /// By a uuid of our own (Open vSwitch 2.13 and later), so that the reference an insert
+    /// returns is good for ever.
+    #[default]
+    ClientChosen,
+    /// By a name within the transaction (RFC 7047 section 5.2.1): the server chooses the uuid,
+    /// and [`Outcome::inserted`] tells it.
+    Named,
+}
+
+/// A transaction under construction; [`Client::transaction`] makes one.
+///
+/// Operations are carried out in order, all or none. Nothing is sent before
+/// [`commit`](Self::commit).
+///
+/// ```no_run
+/// # #[cfg(feature = "nb")]
+/// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), ovsdb::CommitError> {
+/// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
+///
+/// let mut txn = client.transaction();
+/// let port = txn.insert(LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+/// txn.mutate(LogicalSwitch::NAME.eq("sw0")).insert(LogicalSwitch::PORTS, [port]);
+/// txn.commit().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+#[must_use = "a transaction does nothing until it is committed"]
+pub struct Transaction<D> {
+    client: Client<D>,
+    operations: Vec<Operation>,
+    /// The inserted rows' uuids, which references in this transaction may bear.
+    inserted: HashMap<Uuid, usize>,
+    /// The first mistake, told at commit.
+    mistake: Option<BuildError>,
+}
+
+impl<D: Database> Transaction<D> {
+    pub(crate) fn new(client: Client<D>) -> Self {
+        Self {
+            client,
+            operations: Vec::new(),
+            inserted: HashMap::new(),
+            mistake: None,
+        }
+    }
+
+    /// Whether the transaction has no operation.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// The operations so far.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// Adds an operation that was built by hand.
+    pub fn operation(&mut self, operation: Operation) -> OperationIndex {
+        self.operations.push(operation);
+        OperationIndex(self.operations.len() - 1)
+    }
+
+    fn mistake(&mut self, mistake: BuildError) {
+        self.mistake.get_or_insert(mistake);
+    }
+
+    /// Checks a value that goes into the column `index` of `T`, and brings it into its wire form.
+    fn datum<T: Table>(&mut self, index: usize, datum: Datum) -> Option<(Str, Datum)> {
+        let column = T::COLUMNS.get(index)?;
+        let server = self.client.server_schema();
+        let known = server
+            .tables
+            .get(T::TABLE)
+            .and_then(|table| table.columns.get(column.name));
+        if !known.is_some_and(|known| column.kind.accepts(&known.kind)) {
+            let (table, column) = (T::TABLE, column.name);
+            self.mistake(BuildError::NoSuchColumn { table, column });
+            return None;
+        }
+        let nul = datum
+            .atoms()
+            .any(|atom| matches!(atom, Atom::String(s) if s.check().is_err()));
+        if nul {
+            self.mistake(BuildError::Nul {
+                table: T::TABLE,
+                column: column.name,
+            });
+            return None;
+        }
+        Some((Str::from(column.name), datum))
+    }
+
+    /// Inserts a row; columns at their default are left to the server.
+    ///
+    /// The reference can be used in this transaction at once, and is the row's for ever with
+    /// [`RowIdentity::ClientChosen`]. A row of a table that is no root set vanishes at commit
+    /// unless a row refers to it.
+    pub fn insert<T: Table<Database = D>>(&mut self, row: T) -> Ref<T> {
+        self.insert_with_uuid(Uuid::new_v4(), row)
+    }
+
+    /// Inserts a row under a uuid of the caller's choice, so that a second try of the same
+    /// transaction is recognised by the server ("duplicate uuid").
+    pub fn insert_with_uuid<T: Table<Database = D>>(&mut self, uuid: Uuid, row: T) -> Ref<T> {
+        let columns = (0..T::COLUMNS.len()).filter_map(|index| {
+            let column = row.column(index).filter(|column| !column.is_default())?;
+            self.datum::<T>(index, column.to_datum())
+        });
+        let columns: Columns = columns.collect::<Vec<_>>().into();
+        let (uuid_name, client_uuid) = match self.client.row_identity() {
+            RowIdentity::ClientChosen => (None, Some(uuid)),
+            RowIdentity::Named => (Some(row_name(uuid)), None),
+        };
+        self.inserted.insert(uuid, self.operations.len());
+        self.operations.push(Operation::Insert {
+            table: T::TABLE.into(),
+            row: columns,
+            uuid_name,
+            uuid: client_uuid,
+        });
+        Ref::new(uuid)
+    }
+
+    /// Sets columns of the rows that meet all clauses; the columns follow by
+    /// [`Update::set`].
+    pub fn update<T: Table<Database = D>>(
+        &mut self,
+        rows: impl Into<AllOf<T>>,
+    ) -> Update<'_, D, T> {
+        let conditions = rows.into().into_clauses();
+        let row = Columns::new();
+        let index = self.operation(Operation::Update {
+            table: T::TABLE.into(),
+            conditions,
+            row,
+        });
+        Update::new(self, index)
+    }
+
+    /// Changes columns of the rows that meet all clauses; the changes follow by the methods of
+    /// [`Mutate`].
+    pub fn mutate<T: Table<Database = D>>(
+        &mut self,
+        rows: impl Into<AllOf<T>>,
+    ) -> Mutate<'_, D, T> {
+        let conditions = rows.into().into_clauses();
+        let index = self.operation(Operation::Mutate {
+            table: T::TABLE.into(),
+            conditions,
+            mutations: Vec::new(),
+        });
+        Mutate::new(self, index)
+    }
+
+    /// Deletes the rows that meet all clauses.
+    pub fn delete<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> OperationIndex {
+        let conditions = rows.into().into_clauses();
+        self.operation(Operation::Delete {
+            table: T::TABLE.into(),
+            conditions,
+        })
+    }
+
+    /// Reads the rows that meet all clauses; [`Outcome::rows`] has them.
+    pub fn select<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> Selection<T> {
+        let server = self.client.server_schema();
+        let known = server.tables.get(T::TABLE);
+        let there = |name: &str| known.is_some_and(|table| table.columns.contains_key(name));
+        let columns = T::COLUMNS
+            .iter()
+            .map(|column| column.name)
+            .filter(|name| there(name));
+        let operation = Operation::Select {
+            table: T::TABLE.into(),
+            conditions: rows.into().into_clauses(),
+            columns: Some(
+                ["_uuid"]
+                    .into_iter()
+                    .chain(columns)
+                    .map(Str::from)
+                    .collect(),
+            ),
+        };
+        Selection::new(self.operation(operation))
+    }
+
+    /// Makes the transaction wait until rows are, or are not, as given; which columns to compare,
+    /// and with what, follows by the methods of [`Wait`].
+    pub fn wait<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> Wait<'_, D, T> {
+        let index = self.operation(Operation::Wait {
+            timeout: Some(0),
+            table: T::TABLE.into(),
+            conditions: rows.into().into_clauses(),
+            columns: Some(Vec::new()),
+            until: Until::Equal,
+            rows: Vec::new(),
+        });
+        Wait::new(self, index)
+    }
+
+    /// Writes a remark into the server's log and the database's history.
+    pub fn comment(&mut self, comment: impl Into<Str>) -> OperationIndex {
+        self.operation(Operation::Comment {
+            comment: comment.into(),
+        })
+    }
+
+    /// Fails the transaction unless the client holds this lock.
+    pub fn assert_lock(&mut self, lock: impl Into<Str>) -> OperationIndex {
+        self.operation(Operation::Assert { lock: lock.into() })
+    }
+
+    /// Fails the transaction on purpose: the operations before it are tried, and undone.
+    pub fn abort(&mut self) -> OperationIndex {
+        self.operation(Operation::Abort)
+    }
+
+    /// Makes the commit wait until the transaction is on the server's disk.
+    pub fn durable(&mut self) -> OperationIndex {
+        self.operation(Operation::Commit { durable: true })
+    }
+
+    /// Sends the transaction and waits for its outcome. When that is a commit, every replica of
+    /// this client shows its effect already.
+    ///
+    /// A transaction without operations commits at once; nothing is sent.
+    ///
+    /// # Errors
+    /// [`CommitError::Refused`] when the server refused it: nothing has changed.
+    /// [`CommitError::Unknown`] when the connection was lost behind it: it may have been carried
+    /// out or not. The other kinds say that nothing was sent.
+    pub async fn commit(self) -> Result<Outcome, CommitError> {
+        if let Some(mistake) = self.mistake {
+            return Err(CommitError::Build(mistake));
+        }
+        if self.operations.is_empty() {
+            return Ok(Outcome::empty());
+        }
+        let named = self.client.row_identity() == RowIdentity::Named;
+        let operations = if named {
+            let names = |atom| match atom {
+                Atom::Uuid(uuid) if self.inserted.contains_key(&uuid) => {
+                    Atom::NamedUuid(row_name(uuid))
+                }
+                other => other,
+            };
+            self.operations
+                .into_iter()
+                .map(|operation| rename(operation, &names))
+                .collect()
+        } else {
+            self.operations
+        };
+        let request = Request::Transact {
+            database: D::NAME.into(),
+            operations,
+        };
+        let answer = self.client.call_raw(&request).await;
+        let Request::Transact { operations, .. } = request else {
+            unreachable!("the request was made above")
+        };
+        match answer {
+            Ok(text) => Outcome::read(text, &operations, self.inserted),
+            Err(CallError::Refused(error)) => Err(CommitError::Refused(Refusal::of_request(error))),
+            Err(CallError::NotSent(lost)) => Err(CommitError::NotSent(lost)),
+            Err(CallError::Lost(lost)) => Err(CommitError::Unknown(lost)),
+        }
+    }
+}
+
+/// The name of an inserted row within its transaction.
+fn row_name(uuid: Uuid) -> Str {
+    Str::from(format!("row{}", uuid.simple()))
+}
+
+/// The operation with the references to inserted rows turned into their names.
+fn rename(operation: Operation, names: &impl Fn(Atom) -> Atom) -> Operation {
+    let columns = |row: Columns| -> Columns {
+        row.into_iter()
+            .map(|(name, datum)| (name, datum.map_atoms(names)))
+            .collect()
+    };
+    let clauses = |clauses: Vec<Clause>| -> Vec<Clause> {
+        let rename = |clause| match clause {
+            Clause::Compare {
+                column,
+                function,
+                argument,
+            } => Clause::Compare {
+                column,
+                function,
+                argument: argument.map_atoms(names),
+            },
+            always @ Clause::Always(_) => always,
+        };
+        clauses.into_iter().map(rename).collect()
+    };
+    match operation {
+        Operation::Insert {
+            table,
+            row,
+            uuid_name,
+            uuid,
+        } => Operation::Insert {
+            table,
+            row: columns(row),
+            uuid_name,
+            uuid,
+        },
+        Operation::Update {
+            table,
+            conditions,
+            row,
+        } => Operation::Update {
+            table,
+            conditions: clauses(conditions),
+            row: columns(row),
+        },
+        Operation::Mutate {
+            table,
+            conditions,
+            mut mutations,
+        } => {
+            for mutation in &mut mutations {
+                let argument = std::mem::replace(&mut mutation.argument, Datum::empty());
+                mutation.argument = argument.map_atoms(names);
+            }
+            Operation::Mutate {
+                table,
+                conditions: clauses(conditions),
+                mutations,
+            }
+        }
+        Operation::Delete { table, conditions } => Operation::Delete {
+            table,
+            conditions: clauses(conditions),
+        },
+        Operation::Select {
+            table,
+            conditions,
+            columns,
+        } => Operation::Select {
+            table,
+            conditions: clauses(conditions),
+            columns,
+        },
+        Operation::Wait {
+            timeout,
+            table,
+            conditions,
+            columns: compared,
+            until,
+            rows,
+        } => Operation::Wait {
+            timeout,
+            table,
+            conditions: clauses(conditions),
+            columns: compared,
+            until,
+            rows: rows.into_iter().map(columns).collect(),
+        },
+        other => other,
+    }
+}

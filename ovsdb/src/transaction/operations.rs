@@ -1,0 +1,265 @@
+//! The operations that take more than one call to describe, and the handles of their results.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use super::Transaction;
+use crate::model::{Collection, Column, Database, Ordered, PartsOf, Table};
+use crate::protocol::{Columns, Mutation, Mutator, Operation, Until};
+use crate::value::{Atomic, ColumnValue, Datum, Set, Str, Value};
+
+/// The place of an operation in its transaction, by which [`Outcome`](super::Outcome) tells its
+/// result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OperationIndex(pub(super) usize);
+
+impl OperationIndex {
+    /// The place, from 0 on.
+    #[must_use]
+    pub const fn get(self) -> usize {
+        self.0
+    }
+}
+
+/// The rows that a `select` will read.
+#[derive(Debug)]
+pub struct Selection<T> {
+    pub(super) index: OperationIndex,
+    table: PhantomData<fn() -> T>,
+}
+
+impl<T> Selection<T> {
+    pub(super) const fn new(index: OperationIndex) -> Self {
+        Self {
+            index,
+            table: PhantomData,
+        }
+    }
+}
+
+/// Declares the handle of an operation that is described by further calls.
+macro_rules! handle {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Debug)]
+        pub struct $name<'t, D, T> {
+            transaction: &'t mut Transaction<D>,
+            index: OperationIndex,
+            table: PhantomData<fn() -> T>,
+        }
+
+        impl<'t, D: Database, T: Table<Database = D>> $name<'t, D, T> {
+            pub(super) const fn new(
+                transaction: &'t mut Transaction<D>,
+                index: OperationIndex,
+            ) -> Self {
+                Self { transaction, index, table: PhantomData }
+            }
+
+            /// The operation's place in the transaction.
+            #[must_use]
+            pub const fn index(&self) -> OperationIndex {
+                self.index
+            }
+
+            fn operation(&mut self) -> Option<&mut Operation> {
+                self.transaction.operations.get_mut(self.index.0)
+            }
+        }
+    };
+}
+
+handle!(
+    /// An `update` operation (RFC 7047 section 5.2.3): which columns become what.
+    Update
+);
+
+impl<D: Database, T: Table<Database = D>> Update<'_, D, T> {
+    /// Sets a column.
+    pub fn set<V: Value>(mut self, column: Column<T, V>, value: impl Into<V>) -> Self {
+        let datum = value.into().to_datum();
+        if let Some((name, datum)) = self.transaction.datum::<T>(column.index(), datum)
+            && let Some(Operation::Update { row, .. }) = self.operation()
+        {
+            row.insert(name, datum);
+        }
+        self
+    }
+}
+
+handle!(
+    /// A `mutate` operation (RFC 7047 section 5.2.4): how columns change, in order.
+    Mutate
+);
+
+impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
+    fn mutation(mut self, column: usize, mutator: Mutator, argument: Datum) -> Self {
+        if let Some((column, argument)) = self.transaction.datum::<T>(column, argument)
+            && let Some(Operation::Mutate { mutations, .. }) = self.operation()
+        {
+            mutations.push(Mutation {
+                column,
+                mutator,
+                argument,
+            });
+        }
+        self
+    }
+
+    /// Adds elements to a set, or pairs to a map: a key that the map has keeps its value.
+    pub fn insert<V: Collection>(self, column: Column<T, V>, parts: impl PartsOf<V>) -> Self {
+        let argument = parts.into_collection().to_datum();
+        self.mutation(column.index(), Mutator::Insert, argument)
+    }
+
+    /// Takes elements out of a set, or exact pairs out of a map.
+    pub fn delete<V: Collection>(self, column: Column<T, V>, parts: impl PartsOf<V>) -> Self {
+        let argument = parts.into_collection().to_datum();
+        self.mutation(column.index(), Mutator::Delete, argument)
+    }
+
+    /// Takes the pairs with these keys out of a map, whatever their values; the same as
+    /// [`delete`](Self::delete) for a set.
+    pub fn delete_keys<V: Collection, K: Into<V::Key>>(
+        self,
+        column: Column<T, V>,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Self {
+        let keys: Set<V::Key> = keys.into_iter().collect();
+        self.mutation(
+            column.index(),
+            Mutator::Delete,
+            ColumnValue::to_datum(&keys),
+        )
+    }
+
+    fn arithmetic<V: Ordered>(
+        self,
+        column: Column<T, V>,
+        mutator: Mutator,
+        number: impl Into<V::Number>,
+    ) -> Self {
+        self.mutation(
+            column.index(),
+            mutator,
+            Datum::from(number.into().to_atom()),
+        )
+    }
+
+    /// Adds a number.
+    pub fn add<V: Ordered>(self, column: Column<T, V>, number: impl Into<V::Number>) -> Self {
+        self.arithmetic(column, Mutator::Add, number)
+    }
+
+    /// Subtracts a number.
+    pub fn subtract<V: Ordered>(self, column: Column<T, V>, number: impl Into<V::Number>) -> Self {
+        self.arithmetic(column, Mutator::Subtract, number)
+    }
+
+    /// Multiplies by a number.
+    pub fn multiply<V: Ordered>(self, column: Column<T, V>, number: impl Into<V::Number>) -> Self {
+        self.arithmetic(column, Mutator::Multiply, number)
+    }
+
+    /// Divides by a number; by zero is a "domain error".
+    pub fn divide<V: Ordered>(self, column: Column<T, V>, number: impl Into<V::Number>) -> Self {
+        self.arithmetic(column, Mutator::Divide, number)
+    }
+
+    /// Takes the remainder of a division; the server takes it of integers only.
+    pub fn modulo<V: Ordered<Number = i64>>(
+        self,
+        column: Column<T, V>,
+        number: impl Into<i64>,
+    ) -> Self {
+        self.arithmetic(column, Mutator::Modulo, number)
+    }
+}
+
+handle!(
+    /// A `wait` operation (RFC 7047 section 5.2.6).
+    ///
+    /// Without [`timeout`](Wait::timeout) it does not wait at all: it is a guard that fails the
+    /// transaction with "timed out" when the rows are not as they must be.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "nb")]
+    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) {
+    /// use ovsdb::nb::LogicalSwitch as Switch;
+    ///
+    /// // Insert a switch unless there is one of this name: the schema does not see to it.
+    /// let switch = Switch { name: "sw0".into(), ..Default::default() };
+    /// let mut txn = client.transaction();
+    /// txn.wait(Switch::NAME.eq("sw0")).comparing(Switch::NAME).until_not([switch.clone()]);
+    /// txn.insert(switch);
+    /// # let _ = txn.commit().await;
+    /// # }
+    /// ```
+    Wait
+);
+
+impl<D: Database, T: Table<Database = D>> Wait<'_, D, T> {
+    /// How long to wait; `None` for ever.
+    pub fn timeout(mut self, limit: Option<Duration>) -> Self {
+        let milliseconds = limit.map(|l| u64::try_from(l.as_millis()).unwrap_or(u64::MAX));
+        if let Some(Operation::Wait { timeout, .. }) = self.operation() {
+            *timeout = milliseconds;
+        }
+        self
+    }
+
+    /// Adds a column to compare.
+    pub fn comparing<V: Value>(mut self, column: Column<T, V>) -> Self {
+        if let Some(Operation::Wait {
+            columns: Some(columns),
+            ..
+        }) = self.operation()
+        {
+            columns.push(Str::from(column.name()));
+        }
+        self
+    }
+
+    /// Waits until the rows are these, in any order, in the compared columns.
+    pub fn until(self, rows: impl IntoIterator<Item = T>) -> OperationIndex {
+        self.finish(Until::Equal, rows)
+    }
+
+    /// Waits until the rows are not these in the compared columns.
+    pub fn until_not(self, rows: impl IntoIterator<Item = T>) -> OperationIndex {
+        self.finish(Until::NotEqual, rows)
+    }
+
+    fn finish(
+        mut self,
+        comparison: Until,
+        expected: impl IntoIterator<Item = T>,
+    ) -> OperationIndex {
+        let compared = match self.operation() {
+            Some(Operation::Wait {
+                columns: Some(columns),
+                ..
+            }) => columns.clone(),
+            _ => Vec::new(),
+        };
+        let compared: Vec<usize> = compared
+            .iter()
+            .filter_map(|name| T::COLUMNS.iter().position(|column| *name == column.name))
+            .collect();
+        let expected: Vec<Columns> = expected
+            .into_iter()
+            .map(|row| {
+                let columns = compared.iter().filter_map(|index| {
+                    let datum = row.column(*index)?.to_datum();
+                    self.transaction.datum::<T>(*index, datum)
+                });
+                Columns::from(columns.collect::<Vec<_>>())
+            })
+            .collect();
+        if let Some(Operation::Wait { until, rows, .. }) = self.operation() {
+            *until = comparison;
+            *rows = expected;
+        }
+        self.index
+    }
+}

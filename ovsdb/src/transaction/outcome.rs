@@ -1,0 +1,231 @@
+//! What became of a transaction.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::operations::{OperationIndex, Selection};
+use crate::error::Disconnected;
+use crate::model::{Row, Table};
+use crate::protocol::{ErrorKind, Operation, OperationResult, OvsdbError, Wire};
+use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
+use crate::value::{Atomic, Ref, Str, Uuid};
+
+/// A mistake in a transaction, found before it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The server's schema lacks the column, or has it with another type.
+    #[error("the server's schema has no column {table}.{column} of this type")]
+    NoSuchColumn {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// A string with a NUL, which OVSDB does not have.
+    #[error("a string for column {table}.{column} holds a NUL")]
+    Nul {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+}
+
+/// Why the server refused a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The operation that failed; `None` when all succeeded and the commit failed, or when the
+    /// request as a whole did.
+    pub operation: Option<usize>,
+    /// The failed operation's name on the wire.
+    pub name: Option<&'static str>,
+    /// The failed operation's table.
+    pub table: Option<Str>,
+    /// What the server says.
+    pub error: OvsdbError,
+}
+
+impl Refusal {
+    pub(super) const fn of_request(error: OvsdbError) -> Self {
+        Self {
+            operation: None,
+            name: None,
+            table: None,
+            error,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.operation, self.name, &self.table) {
+            (Some(index), Some(name), Some(table)) => {
+                write!(f, "operation {index}, {name} in {table}: {}", self.error)
+            }
+            (Some(index), Some(name), None) => {
+                write!(f, "operation {index}, {name}: {}", self.error)
+            }
+            _ => write!(f, "{}", self.error),
+        }
+    }
+}
+
+/// Why a transaction is not known to be committed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// The transaction is wrong in itself; nothing was sent.
+    #[error("the transaction is wrong")]
+    Build(#[from] BuildError),
+    /// There is no connection; nothing was sent.
+    #[error("the transaction was not sent")]
+    NotSent(#[source] Disconnected),
+    /// The server refused the transaction; nothing has changed.
+    #[error("the server refused the transaction: {0}")]
+    Refused(Refusal),
+    /// The connection was lost behind the transaction: it may have been carried out, or not.
+    #[error("the connection was lost before the transaction's outcome was known")]
+    Unknown(#[source] Disconnected),
+    /// The server's answer is malformed: the transaction may have been carried out, or not.
+    #[error("the answer to the transaction is malformed")]
+    Answer(#[source] DecodeError),
+}
+
+impl CommitError {
+    /// The kind of the server's error, when the server refused the transaction.
+    #[must_use]
+    pub fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.error.kind()),
+            _ => None,
+        }
+    }
+
+    /// Whether it is certain that nothing has changed.
+    #[must_use]
+    pub const fn nothing_changed(&self) -> bool {
+        !matches!(self, Self::Unknown(_) | Self::Answer(_))
+    }
+}
+
+/// The results of a transaction that was committed.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    text: String,
+    results: Vec<OperationResult>,
+    inserted: HashMap<Uuid, usize>,
+}
+
+impl Outcome {
+    pub(super) fn empty() -> Self {
+        Self {
+            text: "[]".to_owned(),
+            results: Vec::new(),
+            inserted: HashMap::new(),
+        }
+    }
+
+    /// Reads the answer to a transaction of these operations.
+    pub(super) fn read(
+        text: String,
+        operations: &[Operation],
+        inserted: HashMap<Uuid, usize>,
+    ) -> Result<Self, CommitError> {
+        let results = Vec::<OperationResult>::from_json(&text).map_err(CommitError::Answer)?;
+        for (index, result) in results.iter().enumerate() {
+            if let OperationResult::Failed(error) = result {
+                // Behind the operations' results stands the error of the commit itself.
+                let operation = operations.get(index);
+                return Err(CommitError::Refused(Refusal {
+                    operation: operation.map(|_| index),
+                    name: operation.map(Operation::name),
+                    table: operation.and_then(Operation::table).cloned(),
+                    error: error.clone(),
+                }));
+            }
+        }
+        if results.len() != operations.len() {
+            let expected = DecodeErrorKind::Expected("one result for each operation");
+            return Err(CommitError::Answer(DecodeError::new(0, expected)));
+        }
+        Ok(Self {
+            text,
+            results,
+            inserted,
+        })
+    }
+
+    /// The operations' results, in order.
+    #[must_use]
+    pub fn results(&self) -> &[OperationResult] {
+        &self.results
+    }
+
+    /// How many rows an update, mutate or delete touched; 0 for another operation.
+    #[must_use]
+    pub fn count(&self, operation: OperationIndex) -> u64 {
+        match self.results.get(operation.0) {
+            Some(OperationResult::Count(count)) => *count,
+            _ => 0,
+        }
+    }
+
+    /// The row that an insert made, under the uuid that the server gave it.
+    ///
+    /// With [`RowIdentity::ClientChosen`](super::RowIdentity::ClientChosen) this is `row` itself.
+    #[must_use]
+    pub fn inserted<T: Table>(&self, row: Ref<T>) -> Option<Ref<T>> {
+        match self.results.get(*self.inserted.get(&row.uuid())?)? {
+            OperationResult::Inserted(uuid) => Some(Ref::new(*uuid)),
+            _ => None,
+        }
+    }
+
+    /// The rows that a select read.
+    ///
+    /// # Errors
+    /// When the rows do not fit the table's type.
+    pub fn rows<T: Table>(&self, selection: &Selection<T>) -> Result<Vec<Row<T>>, DecodeError> {
+        let mut reader = Reader::new(&self.text);
+        let mut rows = Vec::new();
+        reader.array()?;
+        for _ in 0..selection.index.0 {
+            reader.demand("a result")?;
+            reader.skip()?;
+        }
+        reader.demand("a result")?;
+        reader.object()?;
+        while let Some(key) = reader.key()? {
+            if key != "rows" {
+                reader.skip()?;
+                continue;
+            }
+            reader.array()?;
+            while reader.element()? {
+                rows.push(read_row(&mut reader)?);
+            }
+        }
+        Ok(rows)
+    }
+}
+
+fn read_row<T: Table>(reader: &mut Reader<'_>) -> Result<Row<T>, DecodeError> {
+    let (mut uuid, mut columns) = (None, T::default());
+    reader.object()?;
+    while let Some(name) = reader.key()? {
+        if name == "_uuid" {
+            uuid = Some(<Uuid as Atomic>::read(reader)?);
+            continue;
+        }
+        let index = T::COLUMNS.iter().position(|column| column.name == name);
+        match index.and_then(|index| columns.column_mut(index)) {
+            Some(column) => column.decode(reader)?,
+            None => drop(reader.skip()?),
+        }
+    }
+    match uuid {
+        Some(uuid) => Ok(Row::new(uuid, columns)),
+        None => reader.error(DecodeErrorKind::Missing("_uuid")),
+    }
+}

@@ -1,0 +1,213 @@
+//! Atoms: the scalar values, typed ([`Atomic`]) and of any type ([`Atom`]).
+
+use std::fmt;
+use std::hash::Hash;
+
+use ovsdb_schema::AtomicType;
+
+use super::json::DecodeError;
+use super::json::{DecodeErrorKind, Number, Reader, write_real, write_string};
+use super::{Real, Ref, Str, Uuid};
+
+/// A scalar value of any type (RFC 7047 section 5.1, `<atom>`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Atom {
+    /// An integer of 64 signed bits.
+    Integer(i64),
+    /// A real.
+    Real(Real),
+    /// A boolean.
+    Boolean(bool),
+    /// A string.
+    String(Str),
+    /// The uuid of a row.
+    Uuid(Uuid),
+    /// The row that an insert of the same transaction named (`["named-uuid", ...]`).
+    NamedUuid(Str),
+}
+
+impl Atom {
+    /// Reads an atom in its wire form.
+    ///
+    /// # Errors
+    /// When the next value is not an atom.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match reader.peek() {
+            Some(b'"') => Ok(Self::String(reader.text()?)),
+            Some(b't' | b'f') => Ok(Self::Boolean(reader.boolean()?)),
+            Some(b'[') => {
+                reader.array()?;
+                reader.demand("an atom")?;
+                let tag = reader.string()?;
+                reader.demand("an atom")?;
+                let atom = match &*tag {
+                    "uuid" => Self::Uuid(read_bare_uuid(reader)?),
+                    "named-uuid" => Self::NamedUuid(reader.text()?),
+                    _ => return reader.error(DecodeErrorKind::Expected("an atom")),
+                };
+                reader.finish()?;
+                Ok(atom)
+            }
+            Some(b'-' | b'0'..=b'9') => Ok(match reader.number()? {
+                Number::Integer(integer) => Self::Integer(integer),
+                Number::Real(real) => Self::Real(real.into()),
+            }),
+            None => reader.error(DecodeErrorKind::UnexpectedEnd),
+            _ => reader.error(DecodeErrorKind::Expected("an atom")),
+        }
+    }
+
+    /// Appends the wire form.
+    pub fn write(&self, out: &mut String) {
+        match self {
+            Self::Integer(integer) => out.push_str(&integer.to_string()),
+            Self::Real(real) => write_real(out, real.get()),
+            Self::Boolean(boolean) => out.push_str(if *boolean { "true" } else { "false" }),
+            Self::String(text) => write_string(out, text),
+            Self::Uuid(uuid) => {
+                out.push_str("[\"uuid\",\"");
+                out.push_str(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+                out.push_str("\"]");
+            }
+            Self::NamedUuid(name) => {
+                out.push_str("[\"named-uuid\",");
+                write_string(out, name);
+                out.push(']');
+            }
+        }
+    }
+}
+
+impl fmt::Display for Atom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = String::new();
+        self.write(&mut out);
+        f.write_str(&out)
+    }
+}
+
+/// A Rust type that is one atom in a column: [`i64`], [`Real`], [`bool`], [`Str`], [`Uuid`],
+/// [`Ref`] and the generated enums.
+pub trait Atomic:
+    Clone + Ord + Hash + Default + fmt::Debug + Send + Sync + Sized + 'static
+{
+    /// The type in the schema.
+    const TYPE: AtomicType;
+
+    /// Reads the wire form.
+    ///
+    /// # Errors
+    /// When the next value is of another type.
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
+
+    /// The same value, with its type known at run time only.
+    fn to_atom(&self) -> Atom;
+}
+
+fn read_bare_uuid(reader: &mut Reader<'_>) -> Result<Uuid, DecodeError> {
+    let offset = reader.offset();
+    let text = reader.string()?;
+    if text.len() != 36 {
+        return Err(DecodeError::new(offset, DecodeErrorKind::BadUuid));
+    }
+    Uuid::try_parse(&text).map_err(|_| DecodeError::new(offset, DecodeErrorKind::BadUuid))
+}
+
+/// Parses the key of a row in an update.
+pub(crate) fn parse_uuid(text: &str, offset: usize) -> Result<Uuid, DecodeError> {
+    match Uuid::try_parse(text) {
+        Ok(uuid) if text.len() == 36 => Ok(uuid),
+        _ => Err(DecodeError::new(offset, DecodeErrorKind::BadUuid)),
+    }
+}
+
+fn decode_uuid(reader: &mut Reader<'_>) -> Result<Uuid, DecodeError> {
+    reader.array()?;
+    reader.demand("a uuid")?;
+    if reader.string()? != "uuid" {
+        return reader.error(DecodeErrorKind::Expected("a uuid"));
+    }
+    reader.demand("a uuid")?;
+    let uuid = read_bare_uuid(reader)?;
+    reader.finish()?;
+    Ok(uuid)
+}
+
+impl Atomic for i64 {
+    const TYPE: AtomicType = AtomicType::Integer;
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match reader.number()? {
+            Number::Integer(integer) => Ok(integer),
+            Number::Real(_) => reader.error(DecodeErrorKind::Expected("an integer")),
+        }
+    }
+
+    fn to_atom(&self) -> Atom {
+        Atom::Integer(*self)
+    }
+}
+
+impl Atomic for Real {
+    const TYPE: AtomicType = AtomicType::Real;
+
+    #[expect(clippy::cast_precision_loss, reason = "a real column holds doubles")]
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match reader.number()? {
+            Number::Integer(integer) => Self::from(integer as f64),
+            Number::Real(real) => Self::from(real),
+        })
+    }
+
+    fn to_atom(&self) -> Atom {
+        Atom::Real(*self)
+    }
+}
+
+impl Atomic for bool {
+    const TYPE: AtomicType = AtomicType::Boolean;
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.boolean()
+    }
+
+    fn to_atom(&self) -> Atom {
+        Atom::Boolean(*self)
+    }
+}
+
+impl Atomic for Str {
+    const TYPE: AtomicType = AtomicType::String;
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.text()
+    }
+
+    fn to_atom(&self) -> Atom {
+        Atom::String(self.clone())
+    }
+}
+
+impl Atomic for Uuid {
+    const TYPE: AtomicType = AtomicType::Uuid;
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        decode_uuid(reader)
+    }
+
+    fn to_atom(&self) -> Atom {
+        Atom::Uuid(*self)
+    }
+}
+
+impl<T: ?Sized + 'static> Atomic for Ref<T> {
+    const TYPE: AtomicType = AtomicType::Uuid;
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        decode_uuid(reader).map(Self::new)
+    }
+
+    fn to_atom(&self) -> Atom {
+        Atom::Uuid(self.uuid())
+    }
+}

@@ -1,0 +1,369 @@
+//! What a column of a row can do: decode itself, take a change, be compared and written.
+
+use std::any::Any;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use ovsdb_schema::{AtomicType, ColumnType};
+
+use super::json::{DecodeError, DecodeErrorKind, Reader};
+use super::{Atom, Atomic, Datum, Map, Set};
+
+/// The shape of a column: its atoms' types and how many it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColumnKind {
+    /// The type of the elements, or of a map's keys.
+    pub key: AtomicType,
+    /// The type of a map's values.
+    pub value: Option<AtomicType>,
+    /// Whether the column always holds exactly one atom.
+    pub scalar: bool,
+    /// Whether the column holds one atom at the most.
+    pub single: bool,
+}
+
+impl ColumnKind {
+    /// Whether a column that a server declares as `server` can be read and written as this kind.
+    ///
+    /// The atoms' types must be the same, and this kind must be able to hold whatever the server
+    /// may: a set reads an optional value, an optional value does not read a set.
+    #[must_use]
+    pub fn accepts(&self, server: &ColumnType) -> bool {
+        self.key == server.key.atomic
+            && self.value == server.value.as_ref().map(|value| value.atomic)
+            && (self.value.is_some()
+                || !self.single
+                || (server.max.is_one() && (!self.scalar || server.min == 1)))
+    }
+}
+
+impl fmt::Display for ColumnKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.value, self.scalar, self.single) {
+            (Some(value), ..) => write!(f, "map of {} to {value}", self.key),
+            (None, true, _) => write!(f, "{}", self.key),
+            (None, false, true) => write!(f, "optional {}", self.key),
+            (None, false, false) => write!(f, "set of {}", self.key),
+        }
+    }
+}
+
+/// A column's value seen through its row: what the replica needs without knowing the type.
+pub trait ColumnValue: fmt::Debug + Send + Sync {
+    /// Replaces the value by the one in the message.
+    ///
+    /// # Errors
+    /// When the message holds another type.
+    fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError>;
+
+    /// Applies the change an update2 message makes to a column of more than one element
+    /// (ovsdb-server(7), "Update2 Notification").
+    ///
+    /// # Errors
+    /// When the message holds another type.
+    fn decode_change(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError>;
+
+    /// Goes back to the column's default.
+    fn reset(&mut self);
+
+    /// Whether this is the value that the server gives a column an insert omits.
+    fn is_default(&self) -> bool;
+
+    /// The value with its type known at run time only.
+    fn to_datum(&self) -> Datum;
+
+    /// The value itself, to be downcast.
+    fn as_any(&self) -> &dyn Any;
+
+    /// Whether `other` is of the same type and value.
+    fn equals(&self, other: &dyn ColumnValue) -> bool;
+
+    /// Feeds the value to a hasher.
+    fn hash_into(&self, hasher: &mut dyn Hasher);
+}
+
+/// A Rust type that is a whole column: an [`Atomic`] type, an [`Option`], [`Set`] or [`Map`] of
+/// them.
+pub trait Value: ColumnValue + Clone + Default + Eq + Hash + 'static {
+    /// The shape of the column.
+    const KIND: ColumnKind;
+}
+
+/// The parts of [`ColumnValue`] that are the same for every type.
+macro_rules! common {
+    () => {
+        fn reset(&mut self) {
+            *self = Self::default();
+        }
+
+        fn as_any(&self) -> &dyn Any {
+            self
+        }
+
+        fn equals(&self, other: &dyn ColumnValue) -> bool {
+            other
+                .as_any()
+                .downcast_ref::<Self>()
+                .is_some_and(|other| self == other)
+        }
+
+        fn hash_into(&self, mut hasher: &mut dyn Hasher) {
+            self.hash(&mut hasher);
+        }
+    };
+}
+
+/// Whether a `["set", ...]` follows, as against a bare atom; enters the elements if so.
+fn enter_set(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    if reader.peek() != Some(b'[') {
+        return Ok(false);
+    }
+    let start = reader.checkpoint();
+    reader.array()?;
+    reader.demand("a value")?;
+    if reader.string()? == "set" {
+        reader.demand("the elements of a set")?;
+        reader.array()?;
+        Ok(true)
+    } else {
+        reader.restore(start);
+        Ok(false)
+    }
+}
+
+/// Reads a scalar or a set of one at the most.
+fn decode_one<A: Atomic>(reader: &mut Reader<'_>) -> Result<Option<A>, DecodeError> {
+    if !enter_set(reader)? {
+        return A::read(reader).map(Some);
+    }
+    let mut value = None;
+    if reader.element()? {
+        value = Some(A::read(reader)?);
+        if reader.element()? {
+            return reader.error(DecodeErrorKind::TooManyElements);
+        }
+    }
+    reader.finish()?;
+    Ok(value)
+}
+
+fn decode_set<A: Atomic>(reader: &mut Reader<'_>) -> Result<Set<A>, DecodeError> {
+    if !enter_set(reader)? {
+        return A::read(reader).map(|atom| Set::from(vec![atom]));
+    }
+    let mut atoms = Vec::new();
+    while reader.element()? {
+        atoms.push(A::read(reader)?);
+    }
+    reader.finish()?;
+    Ok(atoms.into())
+}
+
+fn decode_map<K: Atomic, V: Atomic>(reader: &mut Reader<'_>) -> Result<Map<K, V>, DecodeError> {
+    reader.array()?;
+    reader.demand("a map")?;
+    if reader.string()? != "map" {
+        return reader.error(DecodeErrorKind::Expected("a map"));
+    }
+    reader.demand("the pairs of a map")?;
+    reader.array()?;
+    let mut pairs = Vec::new();
+    while reader.element()? {
+        reader.array()?;
+        reader.demand("a key")?;
+        let key = K::read(reader)?;
+        reader.demand("a value")?;
+        pairs.push((key, V::read(reader)?));
+        reader.finish()?;
+    }
+    reader.finish()?;
+    Ok(pairs.into())
+}
+
+impl<A: Atomic> ColumnValue for A {
+    fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        *self = decode_one(reader)?.unwrap_or_default();
+        Ok(())
+    }
+
+    fn decode_change(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        self.decode(reader)
+    }
+
+    fn is_default(&self) -> bool {
+        *self == A::default()
+    }
+
+    fn to_datum(&self) -> Datum {
+        Datum::from(self.to_atom())
+    }
+
+    common!();
+}
+
+impl<A: Atomic> Value for A {
+    const KIND: ColumnKind = ColumnKind {
+        key: A::TYPE,
+        value: None,
+        scalar: true,
+        single: true,
+    };
+}
+
+impl<A: Atomic> ColumnValue for Option<A> {
+    fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        *self = decode_one(reader)?;
+        Ok(())
+    }
+
+    fn decode_change(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        self.decode(reader)
+    }
+
+    fn is_default(&self) -> bool {
+        self.is_none()
+    }
+
+    fn to_datum(&self) -> Datum {
+        Datum::Set(self.iter().map(Atomic::to_atom).collect())
+    }
+
+    common!();
+}
+
+impl<A: Atomic> Value for Option<A> {
+    const KIND: ColumnKind = ColumnKind {
+        key: A::TYPE,
+        value: None,
+        scalar: false,
+        single: true,
+    };
+}
+
+impl<A: Atomic> ColumnValue for Set<A> {
+    fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        *self = decode_set(reader)?;
+        Ok(())
+    }
+
+    fn decode_change(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        *self = self.toggled(&decode_set(reader)?);
+        Ok(())
+    }
+
+    fn is_default(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn to_datum(&self) -> Datum {
+        Datum::Set(self.iter().map(Atomic::to_atom).collect())
+    }
+
+    common!();
+}
+
+impl<A: Atomic> Value for Set<A> {
+    const KIND: ColumnKind = ColumnKind {
+        key: A::TYPE,
+        value: None,
+        scalar: false,
+        single: false,
+    };
+}
+
+impl<K: Atomic, V: Atomic> ColumnValue for Map<K, V> {
+    fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        *self = decode_map(reader)?;
+        Ok(())
+    }
+
+    fn decode_change(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        *self = self.patched(decode_map(reader)?);
+        Ok(())
+    }
+
+    fn is_default(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn to_datum(&self) -> Datum {
+        let pairs = self
+            .iter()
+            .map(|(key, value)| (key.to_atom(), value.to_atom()));
+        Datum::Map(pairs.collect::<Map<Atom, Atom>>())
+    }
+
+    common!();
+}
+
+impl<K: Atomic, V: Atomic> Value for Map<K, V> {
+    const KIND: ColumnKind = ColumnKind {
+        key: K::TYPE,
+        value: Some(V::TYPE),
+        scalar: false,
+        single: false,
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Real, Str};
+
+    fn decoded<V: Value>(text: &str) -> Result<V, DecodeError> {
+        let mut value = V::default();
+        let mut reader = Reader::new(text);
+        value.decode(&mut reader)?;
+        reader.end()?;
+        Ok(value)
+    }
+
+    #[test]
+    fn each_shape_reads_what_the_server_writes() {
+        assert_eq!(decoded::<i64>("1e3"), Ok(1000));
+        assert_eq!(decoded::<i64>("[\"set\",[5]]"), Ok(5));
+        assert_eq!(decoded::<Real>("5"), Ok(Real::from(5.0)));
+        assert_eq!(decoded::<Option<bool>>("[\"set\",[]]"), Ok(None));
+        assert_eq!(decoded::<Option<bool>>("true"), Ok(Some(true)));
+        assert_eq!(decoded::<Set<i64>>("7"), Ok([7].into()));
+        assert_eq!(decoded::<Set<i64>>("[\"set\",[1,2]]"), Ok([1, 2].into()));
+        assert_eq!(
+            decoded::<Map<Str, i64>>("[\"map\",[[\"a\",1]]]"),
+            Ok([("a", 1)].into())
+        );
+        let uuid = "[\"uuid\",\"f4bb6a91-019b-4612-b6aa-88fc663dd515\"]";
+        assert_eq!(
+            decoded::<Set<crate::Uuid>>(uuid).map(|set| set.len()),
+            Ok(1)
+        );
+    }
+
+    #[test]
+    fn other_types_are_refused() {
+        assert!(decoded::<i64>("\"1\"").is_err());
+        assert!(decoded::<i64>("1.5").is_err());
+        assert!(decoded::<Str>("1").is_err());
+        assert!(decoded::<Option<i64>>("[\"set\",[1,2]]").is_err());
+        assert!(decoded::<Map<Str, Str>>("[\"set\",[]]").is_err());
+        assert!(decoded::<Set<Str>>("[\"map\",[]]").is_err());
+    }
+
+    #[test]
+    fn changes_follow_the_shape() {
+        let mut set: Set<i64> = [1, 2].into();
+        set.decode_change(&mut Reader::new("[\"set\",[2,3]]"))
+            .expect("a change");
+        assert_eq!(set, [1, 3].into());
+        let mut map: Map<Str, Str> = [("a", "1"), ("b", "2")].into();
+        map.decode_change(&mut Reader::new(
+            r#"["map",[["a","1"],["b","3"],["c","4"]]]"#,
+        ))
+        .expect("a change");
+        assert_eq!(map, [("b", "3"), ("c", "4")].into());
+        let mut scalar = Some(1_i64);
+        scalar
+            .decode_change(&mut Reader::new("[\"set\",[]]"))
+            .expect("a change");
+        assert_eq!(scalar, None);
+    }
+}

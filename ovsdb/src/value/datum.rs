@@ -1,0 +1,206 @@
+//! A column's value with its type known at run time only.
+
+use std::fmt;
+
+use super::json::{DecodeError, DecodeErrorKind, Reader};
+use super::{Atom, Map, Set};
+
+/// The value of a column of any type (RFC 7047 section 5.1, `<value>`).
+///
+/// A scalar is a set of one: the wire writes both the same way, a bare atom.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Datum {
+    /// A scalar, an optional value or a set.
+    Set(Set<Atom>),
+    /// A map.
+    Map(Map<Atom, Atom>),
+}
+
+impl Datum {
+    /// The empty set.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::Set(Set::new())
+    }
+
+    /// The only atom of a scalar.
+    #[must_use]
+    pub fn as_scalar(&self) -> Option<&Atom> {
+        match self {
+            Self::Set(set) if set.len() == 1 => set.first(),
+            _ => None,
+        }
+    }
+
+    /// Reads the wire form.
+    ///
+    /// # Errors
+    /// When the next value is neither an atom, nor a set, nor a map.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if reader.peek() != Some(b'[') {
+            return Ok(Self::from(Atom::read(reader)?));
+        }
+        let start = reader.checkpoint();
+        reader.array()?;
+        reader.demand("a value")?;
+        match &*reader.string()? {
+            "set" => {
+                reader.demand("the elements of a set")?;
+                reader.array()?;
+                let mut atoms = Vec::new();
+                while reader.element()? {
+                    atoms.push(Atom::read(reader)?);
+                }
+                reader.finish()?;
+                Ok(Self::Set(atoms.into()))
+            }
+            "map" => {
+                reader.demand("the pairs of a map")?;
+                reader.array()?;
+                let mut pairs = Vec::new();
+                while reader.element()? {
+                    reader.array()?;
+                    reader.demand("a key")?;
+                    let key = Atom::read(reader)?;
+                    reader.demand("a value")?;
+                    pairs.push((key, Atom::read(reader)?));
+                    reader.finish()?;
+                }
+                reader.finish()?;
+                Ok(Self::Map(pairs.into()))
+            }
+            "uuid" | "named-uuid" => {
+                reader.restore(start);
+                Ok(Self::from(Atom::read(reader)?))
+            }
+            _ => reader.error(DecodeErrorKind::Expected("an atom, a set or a map")),
+        }
+    }
+
+    /// Appends the wire form.
+    pub fn write(&self, out: &mut String) {
+        match self {
+            Self::Set(set) if set.len() == 1 => set[0].write(out),
+            Self::Set(set) => {
+                out.push_str("[\"set\",[");
+                for (at, atom) in set.iter().enumerate() {
+                    if at > 0 {
+                        out.push(',');
+                    }
+                    atom.write(out);
+                }
+                out.push_str("]]");
+            }
+            Self::Map(map) => {
+                out.push_str("[\"map\",[");
+                for (at, (key, value)) in map.iter().enumerate() {
+                    out.push_str(if at > 0 { ",[" } else { "[" });
+                    key.write(out);
+                    out.push(',');
+                    value.write(out);
+                    out.push(']');
+                }
+                out.push_str("]]");
+            }
+        }
+    }
+
+    /// The same value with every atom replaced by `change`.
+    #[must_use]
+    pub(crate) fn map_atoms(self, mut change: impl FnMut(Atom) -> Atom) -> Self {
+        match self {
+            Self::Set(set) => Self::Set(set.into_iter().map(change).collect()),
+            Self::Map(map) => Self::Map(
+                map.into_iter()
+                    .map(|(k, v)| (change(k), change(v)))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// The atoms: elements, or keys and values.
+    pub(crate) fn atoms(&self) -> impl Iterator<Item = &Atom> {
+        let (set, map) = match self {
+            Self::Set(set) => (Some(set), None),
+            Self::Map(map) => (None, Some(map)),
+        };
+        let pairs = map
+            .into_iter()
+            .flat_map(Map::iter)
+            .flat_map(|(k, v)| [k, v]);
+        set.into_iter().flat_map(|set| set.iter()).chain(pairs)
+    }
+}
+
+impl From<Atom> for Datum {
+    fn from(atom: Atom) -> Self {
+        Self::Set(Set::from(vec![atom]))
+    }
+}
+
+impl fmt::Display for Datum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = String::new();
+        self.write(&mut out);
+        f.write_str(&out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Datum, DecodeError> {
+        let mut reader = Reader::new(text);
+        let datum = Datum::read(&mut reader)?;
+        reader.end()?;
+        Ok(datum)
+    }
+
+    #[test]
+    fn the_wire_form_round_trips() {
+        for text in [
+            "1",
+            "-5",
+            "0.5",
+            "true",
+            "\"a\"",
+            "[\"set\",[]]",
+            "[\"set\",[1,2]]",
+            "[\"map\",[]]",
+            "[\"map\",[[\"a\",1],[\"b\",2]]]",
+            "[\"uuid\",\"f4bb6a91-019b-4612-b6aa-88fc663dd515\"]",
+            "[\"named-uuid\",\"row1\"]",
+            "[\"set\",[[\"named-uuid\",\"a\"],[\"named-uuid\",\"b\"]]]",
+        ] {
+            assert_eq!(read(text).expect(text).to_string(), text);
+        }
+        assert_eq!(read("[\"set\",[7]]").expect("a set").to_string(), "7");
+        assert_eq!(
+            read("[\"set\",[2,1,2]]").expect("a set").to_string(),
+            "[\"set\",[1,2]]"
+        );
+    }
+
+    #[test]
+    fn what_is_no_value_is_refused() {
+        for text in [
+            "null",
+            "{}",
+            "[]",
+            "[\"set\"]",
+            "[\"set\",1]",
+            "[\"set\",[],1]",
+            "[\"map\",[[1]]]",
+            "[\"map\",[[1,2,3]]]",
+            "[\"uuid\",\"x\"]",
+            "[\"uuid\"]",
+            "[1,2]",
+            "[\"other\",1]",
+            "[\"uuid\",\"f4bb6a91019b4612b6aa88fc663dd515\"]",
+            "[\"set\",[[\"set\",[]]]]",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

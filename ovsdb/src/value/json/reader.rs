@@ -1,0 +1,709 @@
+//! A pull reader over one framed message.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::number::{self, Number};
+use crate::value::text::{Str, Strings};
+
+/// The deepest nesting that is read, ovsdb-server's own limit.
+pub const MAX_DEPTH: u32 = 1000;
+
+/// A value that was found whole but not decoded: its text within the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Raw<'a> {
+    /// The value's own text, without surrounding blanks.
+    pub text: &'a str,
+    /// Where it starts within the message, in bytes.
+    pub offset: usize,
+}
+
+/// Why a message could not be decoded, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodeError {
+    /// The byte of the message at which decoding stopped.
+    pub offset: usize,
+    /// What was wrong there.
+    pub kind: DecodeErrorKind,
+}
+
+/// What was wrong with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DecodeErrorKind {
+    /// The text ended within a value.
+    UnexpectedEnd,
+    /// Something else stood where this was expected.
+    Expected(&'static str),
+    /// Text behind the value.
+    TrailingText,
+    /// Nesting beyond [`MAX_DEPTH`].
+    TooDeep,
+    /// Not a JSON number.
+    BadNumber,
+    /// A number beyond the range of a double.
+    NumberOutOfRange,
+    /// An escape sequence that JSON does not have, or half a surrogate pair.
+    BadEscape,
+    /// A control character, which JSON wants escaped.
+    ControlCharacter,
+    /// A NUL, which OVSDB does not allow in a string.
+    Nul,
+    /// Not a uuid in its 36-character form.
+    BadUuid,
+    /// A set with more elements than the column can hold.
+    TooManyElements,
+    /// A member that must be there is missing.
+    Missing(&'static str),
+    /// A word that is not one of those allowed here.
+    Unknown {
+        /// What kind of word it is: "operation", "mutator", "member" ...
+        what: &'static str,
+        /// The word.
+        word: String,
+    },
+}
+
+impl DecodeError {
+    /// An error of `kind` at byte `offset`.
+    #[must_use]
+    pub const fn new(offset: usize, kind: DecodeErrorKind) -> Self {
+        Self { offset, kind }
+    }
+}
+
+impl fmt::Display for DecodeErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnexpectedEnd => f.write_str("the text ends within a value"),
+            Self::Expected(what) => write!(f, "expected {what}"),
+            Self::TrailingText => f.write_str("text behind the value"),
+            Self::TooDeep => write!(f, "nesting deeper than {MAX_DEPTH}"),
+            Self::BadNumber => f.write_str("malformed number"),
+            Self::NumberOutOfRange => f.write_str("number out of range"),
+            Self::BadEscape => f.write_str("bad escape sequence in a string"),
+            Self::ControlCharacter => f.write_str("unescaped control character in a string"),
+            Self::Nul => f.write_str("NUL in a string"),
+            Self::BadUuid => f.write_str("malformed uuid"),
+            Self::TooManyElements => f.write_str("more elements than the column holds"),
+            Self::Missing(member) => write!(f, "missing member {member:?}"),
+            Self::Unknown { what, word } => write!(f, "unknown {what} {word:?}"),
+        }
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.kind, self.offset)
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// Pulls values out of the text of one JSON message, in order, without a tree.
+///
+/// Containers are entered with [`array`](Self::array) or [`object`](Self::object) and walked with
+/// [`element`](Self::element) or [`key`](Self::key) until those say that the end was reached.
+///
+/// ```
+/// use ovsdb::value::json::{Number, Reader};
+///
+/// let mut reader = Reader::new(r#"{"rate": 25, "names": ["a"]}"#);
+/// reader.object()?;
+/// while let Some(key) = reader.key()? {
+///     match &*key {
+///         "rate" => assert_eq!(reader.number()?, Number::Integer(25)),
+///         _ => assert_eq!(reader.skip()?.text, r#"["a"]"#),
+///     }
+/// }
+/// reader.end()?;
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct Reader<'a> {
+    text: &'a str,
+    position: usize,
+    /// Added to the offsets of errors: where `text` starts within the whole message.
+    base: usize,
+    depth: u32,
+    /// A container was just entered, so no comma precedes its next element.
+    fresh: bool,
+    strings: Option<&'a mut Strings>,
+}
+
+/// The place a [`Reader`] had reached, to go back to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Checkpoint {
+    position: usize,
+    depth: u32,
+    fresh: bool,
+}
+
+type Result<T, E = DecodeError> = std::result::Result<T, E>;
+
+impl<'a> Reader<'a> {
+    /// A reader at the start of `text`.
+    #[must_use]
+    pub const fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            position: 0,
+            base: 0,
+            depth: 0,
+            fresh: false,
+            strings: None,
+        }
+    }
+
+    /// A reader of a value that was skipped before; errors keep naming the message's offsets.
+    #[must_use]
+    pub const fn of(raw: Raw<'a>) -> Self {
+        Self {
+            text: raw.text,
+            position: 0,
+            base: raw.offset,
+            depth: 0,
+            fresh: false,
+            strings: None,
+        }
+    }
+
+    /// Lets strings that repeat share one allocation.
+    #[must_use]
+    pub(crate) fn sharing(mut self, strings: &'a mut Strings) -> Self {
+        self.strings = Some(strings);
+        self
+    }
+
+    /// The byte of the message that is read next.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.base + self.position
+    }
+
+    pub(crate) fn error<T>(&self, kind: DecodeErrorKind) -> Result<T> {
+        Err(DecodeError::new(self.offset(), kind))
+    }
+
+    fn expected<T>(&mut self, what: &'static str) -> Result<T> {
+        match self.peek() {
+            None => self.error(DecodeErrorKind::UnexpectedEnd),
+            Some(_) => self.error(DecodeErrorKind::Expected(what)),
+        }
+    }
+
+    /// The next byte that is not blank, without consuming it.
+    pub fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.text.as_bytes().get(self.position) {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.position += 1,
+                other => return other.copied(),
+            }
+        }
+    }
+
+    pub(crate) const fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            position: self.position,
+            depth: self.depth,
+            fresh: self.fresh,
+        }
+    }
+
+    pub(crate) const fn restore(&mut self, checkpoint: Checkpoint) {
+        self.position = checkpoint.position;
+        self.depth = checkpoint.depth;
+        self.fresh = checkpoint.fresh;
+    }
+
+    fn enter(&mut self, bracket: u8, what: &'static str) -> Result<()> {
+        if self.peek() != Some(bracket) {
+            return self.expected(what);
+        }
+        if self.depth >= MAX_DEPTH {
+            return self.error(DecodeErrorKind::TooDeep);
+        }
+        self.position += 1;
+        self.depth += 1;
+        self.fresh = true;
+        Ok(())
+    }
+
+    /// Enters an array.
+    ///
+    /// # Errors
+    /// When the next value is not an array, or nesting goes too deep.
+    pub fn array(&mut self) -> Result<()> {
+        self.enter(b'[', "an array")
+    }
+
+    /// Enters an object.
+    ///
+    /// # Errors
+    /// When the next value is not an object, or nesting goes too deep.
+    pub fn object(&mut self) -> Result<()> {
+        self.enter(b'{', "an object")
+    }
+
+    /// Steps to the next element of the container entered last; false, and out of it, at its end.
+    fn step(&mut self, bracket: u8, what: &'static str) -> Result<bool> {
+        let next = self.peek();
+        if next == Some(bracket) {
+            self.position += 1;
+            self.depth = self.depth.saturating_sub(1);
+            self.fresh = false;
+            return Ok(false);
+        }
+        if !self.fresh {
+            if next != Some(b',') {
+                return self.expected(what);
+            }
+            self.position += 1;
+        }
+        self.fresh = false;
+        Ok(true)
+    }
+
+    /// Whether the array entered last has another element; false leaves the array.
+    ///
+    /// # Errors
+    /// When neither a comma nor the array's end follows.
+    pub fn element(&mut self) -> Result<bool> {
+        self.step(b']', "`,` or `]`")
+    }
+
+    /// Demands another element of the array entered last.
+    ///
+    /// # Errors
+    /// When the array ends.
+    pub fn demand(&mut self, what: &'static str) -> Result<()> {
+        if self.element()? {
+            Ok(())
+        } else {
+            self.error(DecodeErrorKind::Expected(what))
+        }
+    }
+
+    /// Demands the end of the array entered last.
+    ///
+    /// # Errors
+    /// When another element follows.
+    pub fn finish(&mut self) -> Result<()> {
+        if self.element()? {
+            return self.error(DecodeErrorKind::Expected("the end of the array"));
+        }
+        Ok(())
+    }
+
+    /// The next key of the object entered last; `None` leaves the object.
+    ///
+    /// # Errors
+    /// When neither a member nor the object's end follows.
+    pub fn key(&mut self) -> Result<Option<Cow<'a, str>>> {
+        if !self.step(b'}', "`,` or `}`")? {
+            return Ok(None);
+        }
+        let key = self.string()?;
+        if self.peek() != Some(b':') {
+            return self.expected("`:`");
+        }
+        self.position += 1;
+        Ok(Some(key))
+    }
+
+    /// A string, borrowed from the message unless it has escapes.
+    ///
+    /// # Errors
+    /// When the next value is not a string OVSDB allows (RFC 7047 section 3.1: no NUL).
+    pub fn string(&mut self) -> Result<Cow<'a, str>> {
+        if self.peek() != Some(b'"') {
+            return self.expected("a string");
+        }
+        self.position += 1;
+        let start = self.position;
+        let end = plain_end(self.text.as_bytes(), start);
+        match self.text.as_bytes().get(end) {
+            Some(b'"') => {
+                self.position = end + 1;
+                match self.text.get(start..end) {
+                    Some(text) => Ok(Cow::Borrowed(text)),
+                    None => self.error(DecodeErrorKind::Expected("a string")),
+                }
+            }
+            Some(b'\\') => self.escaped_string(start).map(Cow::Owned),
+            other => {
+                self.position = end;
+                self.error(string_end(other.copied()))
+            }
+        }
+    }
+
+    fn escaped_string(&mut self, start: usize) -> Result<String> {
+        let bytes = self.text.as_bytes();
+        let mut out = String::new();
+        let mut run = start;
+        loop {
+            let end = plain_end(bytes, run);
+            out.push_str(self.text.get(run..end).unwrap_or_default());
+            self.position = end;
+            match bytes.get(end) {
+                Some(b'"') => {
+                    self.position = end + 1;
+                    return Ok(out);
+                }
+                Some(b'\\') => {
+                    self.position = end + 1;
+                    out.push(self.escape()?);
+                    run = self.position;
+                }
+                other => return self.error(string_end(other.copied())),
+            }
+        }
+    }
+
+    /// The character of the escape sequence behind a backslash.
+    fn escape(&mut self) -> Result<char> {
+        let Some(&letter) = self.text.as_bytes().get(self.position) else {
+            return self.error(DecodeErrorKind::UnexpectedEnd);
+        };
+        self.position += 1;
+        Ok(match letter {
+            b'"' | b'\\' | b'/' => char::from(letter),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let first = self.hex4()?;
+                let code = if (0xd800..0xdc00).contains(&first) {
+                    if self.text.as_bytes().get(self.position..self.position + 2) != Some(b"\\u") {
+                        return self.error(DecodeErrorKind::BadEscape);
+                    }
+                    self.position += 2;
+                    let second = self.hex4()?;
+                    if !(0xdc00..0xe000).contains(&second) {
+                        return self.error(DecodeErrorKind::BadEscape);
+                    }
+                    0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)
+                } else {
+                    first
+                };
+                match char::from_u32(code) {
+                    Some('\0') => return self.error(DecodeErrorKind::Nul),
+                    Some(character) => character,
+                    None => return self.error(DecodeErrorKind::BadEscape),
+                }
+            }
+            _ => {
+                self.position -= 1;
+                return self.error(DecodeErrorKind::BadEscape);
+            }
+        })
+    }
+
+    fn hex4(&mut self) -> Result<u32> {
+        let digits = self.text.get(self.position..self.position + 4);
+        let Some(digits) = digits.filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit())) else {
+            return self.error(DecodeErrorKind::BadEscape);
+        };
+        self.position += 4;
+        u32::from_str_radix(digits, 16)
+            .or_else(|_| Err(DecodeError::new(self.offset(), DecodeErrorKind::BadEscape)))
+    }
+
+    /// A string as the replica keeps it, sharing the allocation of an equal one where possible.
+    ///
+    /// # Errors
+    /// As [`string`](Self::string).
+    pub fn text(&mut self) -> Result<Str> {
+        let string = self.string()?;
+        Ok(match &mut self.strings {
+            Some(strings) => strings.share(&string),
+            None => Str::from(string),
+        })
+    }
+
+    /// A number.
+    ///
+    /// # Errors
+    /// When the next value is not a number, or out of range.
+    pub fn number(&mut self) -> Result<Number> {
+        if !matches!(self.peek(), Some(b'-' | b'0'..=b'9')) {
+            return self.expected("a number");
+        }
+        let (number, end) = number::lex(self.text, self.position)
+            .map_err(|e| DecodeError::new(self.base + e.offset, e.kind))?;
+        self.position = end;
+        Ok(number)
+    }
+
+    fn literal(&mut self, word: &'static str) -> bool {
+        let end = self.position + word.len();
+        let found = self.text.as_bytes().get(self.position..end) == Some(word.as_bytes());
+        if found {
+            self.position = end;
+        }
+        found
+    }
+
+    /// `true` or `false`.
+    ///
+    /// # Errors
+    /// When the next value is neither.
+    pub fn boolean(&mut self) -> Result<bool> {
+        self.peek();
+        if self.literal("true") {
+            Ok(true)
+        } else if self.literal("false") {
+            Ok(false)
+        } else {
+            self.expected("a boolean")
+        }
+    }
+
+    /// Consumes a `null` if one is next.
+    pub fn null(&mut self) -> bool {
+        self.peek();
+        self.literal("null")
+    }
+
+    /// Steps over one whole value, checking that it is well formed, and returns its text.
+    ///
+    /// # Errors
+    /// When the value is malformed.
+    pub fn skip(&mut self) -> Result<Raw<'a>> {
+        self.peek();
+        let start = self.position;
+        // One bit a level: whether it is an object. A fixed stack, since the depth is bounded.
+        let mut objects = [0_u64; MAX_DEPTH as usize / 64 + 1];
+        let floor = self.depth;
+        loop {
+            match self.peek() {
+                Some(b'"') => self.skip_string()?,
+                Some(b'-' | b'0'..=b'9') => drop(self.number()?),
+                Some(b'[') => {
+                    self.array()?;
+                    set_bit(&mut objects, self.depth, false);
+                }
+                Some(b'{') => {
+                    self.object()?;
+                    set_bit(&mut objects, self.depth, true);
+                }
+                Some(b't') if self.literal("true") => {}
+                Some(b'f') if self.literal("false") => {}
+                Some(b'n') if self.literal("null") => {}
+                _ => return self.expected("a value"),
+            }
+            // Leave every container that ends here; then stand before the next value.
+            loop {
+                if self.depth == floor {
+                    let text = self.text.get(start..self.position).unwrap_or_default();
+                    return Ok(Raw {
+                        text,
+                        offset: self.base + start,
+                    });
+                }
+                let more = if bit(&objects, self.depth) {
+                    self.step(b'}', "`,` or `}`")? && self.skip_key()?
+                } else {
+                    self.element()?
+                };
+                if more {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn skip_string(&mut self) -> Result<()> {
+        let start = self.position + 1;
+        let end = plain_end(self.text.as_bytes(), start);
+        match self.text.as_bytes().get(end) {
+            Some(b'"') => self.position = end + 1,
+            _ => drop(self.string()?),
+        }
+        Ok(())
+    }
+
+    fn skip_key(&mut self) -> Result<bool> {
+        if self.peek() != Some(b'"') {
+            return self.expected("a string");
+        }
+        self.skip_string()?;
+        if self.peek() != Some(b':') {
+            return self.expected("`:`");
+        }
+        self.position += 1;
+        Ok(true)
+    }
+
+    /// Demands that nothing but blanks follows.
+    ///
+    /// # Errors
+    /// When something does.
+    pub fn end(&mut self) -> Result<()> {
+        if self.peek().is_some() {
+            self.error(DecodeErrorKind::TrailingText)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+const fn string_end(byte: Option<u8>) -> DecodeErrorKind {
+    match byte {
+        None => DecodeErrorKind::UnexpectedEnd,
+        Some(0) => DecodeErrorKind::Nul,
+        Some(_) => DecodeErrorKind::ControlCharacter,
+    }
+}
+
+const fn set_bit(bits: &mut [u64], index: u32, value: bool) {
+    let (word, mask) = (index as usize / 64, 1_u64 << (index % 64));
+    if value {
+        bits[word] |= mask;
+    } else {
+        bits[word] &= !mask;
+    }
+}
+
+const fn bit(bits: &[u64], index: u32) -> bool {
+    bits[index as usize / 64] & (1_u64 << (index % 64)) != 0
+}
+
+/// The first byte from `start` on that ends a run of plain string characters: a quote, a
+/// backslash or a control character; the text's length if there is none.
+fn plain_end(bytes: &[u8], start: usize) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+
+    let Some(rest) = bytes.get(start..) else {
+        return bytes.len();
+    };
+    let mut at = start;
+    let (words, tail) = rest.as_chunks::<8>();
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let quote = zero(word ^ (ONES * b'"' as u64));
+        let backslash = zero(word ^ (ONES * b'\\' as u64));
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        // Borrows may mark bytes above a true hit, never below one: the lowest mark is right.
+        let hits = quote | backslash | control;
+        if hits != 0 {
+            return at + hits.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    at + tail.iter().position(special).unwrap_or(tail.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_keep_their_characters() {
+        for (text, value) in [
+            (r#""""#, ""),
+            (
+                r#""plain text, longer than one word""#,
+                "plain text, longer than one word",
+            ),
+            (r#""a\"b\\c\/d""#, "a\"b\\c/d"),
+            (r#""\b\f\n\r\t""#, "\u{8}\u{c}\n\r\t"),
+            (r#""\u00e9\u20ac\ud83d\ude00""#, "é€😀"),
+            (r#""é€😀 and \" more""#, "é€😀 and \" more"),
+        ] {
+            let mut reader = Reader::new(text);
+            assert_eq!(reader.string().expect(text), value);
+            reader.end().expect(text);
+        }
+    }
+
+    #[test]
+    fn bad_strings_are_refused() {
+        for (text, kind) in [
+            (r#""open"#, DecodeErrorKind::UnexpectedEnd),
+            (r#""open\"#, DecodeErrorKind::UnexpectedEnd),
+            (r#""\x""#, DecodeErrorKind::BadEscape),
+            (r#""\u12g4""#, DecodeErrorKind::BadEscape),
+            (r#""\ud800""#, DecodeErrorKind::BadEscape),
+            (r#""\ud800\u0041""#, DecodeErrorKind::BadEscape),
+            (r#""\udc00""#, DecodeErrorKind::BadEscape),
+            (r#""\u0000""#, DecodeErrorKind::Nul),
+            ("\"a\nb\"", DecodeErrorKind::ControlCharacter),
+            ("\"a\0b\"", DecodeErrorKind::Nul),
+        ] {
+            assert_eq!(
+                Reader::new(text).string().expect_err(text).kind,
+                kind,
+                "{text}"
+            );
+            assert_eq!(
+                Reader::new(text).skip().expect_err(text).kind,
+                kind,
+                "skip {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_special_byte_is_found_at_every_place() {
+        for special in [b'"', b'\\', 0, 9, 0x1f] {
+            for at in 0..40 {
+                let mut bytes = vec![b'x'; 40];
+                bytes[at] = special;
+                assert_eq!(plain_end(&bytes, 0), at);
+            }
+        }
+        assert_eq!(
+            plain_end("é😀\u{7f} !#[]".as_bytes(), 0),
+            "é😀\u{7f} !#[]".len()
+        );
+    }
+
+    #[test]
+    fn skip_accepts_just_what_is_well_formed() {
+        for text in [
+            "[]",
+            "{}",
+            "[1,[2,{\"a\":[]}],null]",
+            " {\"a\" : true , \"b\":[ ] } ",
+        ] {
+            let mut reader = Reader::new(text);
+            assert_eq!(reader.skip().expect(text).text, text.trim());
+            reader.end().expect(text);
+        }
+        for text in [
+            "[",
+            "]",
+            "[1,]",
+            "[,1]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{1:2}",
+            "[1 2]",
+            "[}",
+            "{]",
+            "tru",
+            "nul",
+            "",
+            "[1}",
+        ] {
+            assert!(Reader::new(text).skip().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(Reader::new(&nested(1000)).skip().is_ok());
+        let error = Reader::new(&nested(1001)).skip().expect_err("too deep");
+        assert_eq!(error, DecodeError::new(1000, DecodeErrorKind::TooDeep));
+        assert!(Reader::new(&"[".repeat(1_000_000)).skip().is_err());
+    }
+}

@@ -1,0 +1,59 @@
+//! Writing strings and numbers as the server reads them.
+
+use std::fmt::Write as _;
+
+/// Appends `text` as a JSON string.
+pub fn write_string(out: &mut String, text: &str) {
+    out.push('"');
+    let mut run = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escape = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0..0x20 => "",
+            _ => continue,
+        };
+        out.push_str(&text[run..at]);
+        run = at + 1;
+        if escape.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "\\u{byte:04x}");
+        } else {
+            out.push_str(escape);
+        }
+    }
+    out.push_str(&text[run..]);
+    out.push('"');
+}
+
+/// Appends a real; a number that JSON cannot express (NaN, infinite) becomes zero, as in
+/// ovsdb-server's own serializer, which has no other form for it.
+pub fn write_real(out: &mut String, real: f64) {
+    let real = if real.is_finite() { real } else { 0.0 };
+    // The debug form is the shortest that reads back as the same double, with an exponent
+    // where the plain form would be long.
+    let _ = write!(out, "{real:?}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::json::{Number, Reader};
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for text in ["", "plain", "q\"b\\n\n\r\t\u{1}\u{1f}", "é€😀", "/"] {
+            let mut out = String::new();
+            write_string(&mut out, text);
+            assert_eq!(Reader::new(&out).string().expect("reads back"), text);
+        }
+        for real in [0.1, -2.5e-300, 1e300, 0.333_333_333_333_333_3] {
+            let mut out = String::new();
+            write_real(&mut out, real);
+            assert_eq!(Reader::new(&out).number(), Ok(Number::Real(real)));
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Maps.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::Index;
+
+/// A map of atoms: pairs sorted by key, in one allocation (none when empty).
+///
+/// ```
+/// use ovsdb::{Map, Str};
+///
+/// let ids: Map<Str, Str> = [("pod", "true"), ("namespace", "default")].into();
+/// assert_eq!(ids.get("pod").map(Str::as_str), Some("true"));
+/// assert_eq!(ids["namespace"], "default");
+/// assert_eq!(ids.get("node"), None);
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Map<K, V>(Box<[(K, V)]>);
+
+impl<K, V> Default for Map<K, V> {
+    fn default() -> Self {
+        Self(Box::default())
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Map<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.0.iter().map(|(key, value)| (key, value)))
+            .finish()
+    }
+}
+
+impl<K, V> Map<K, V> {
+    /// The number of pairs.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no pair.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The pairs in the order of their keys.
+    pub fn iter(&self) -> Iter<'_, K, V> {
+        self.into_iter()
+    }
+
+    /// The keys in order.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &K> {
+        self.0.iter().map(|(key, _)| key)
+    }
+
+    /// The values in the order of their keys.
+    pub fn values(&self) -> impl ExactSizeIterator<Item = &V> {
+        self.0.iter().map(|(_, value)| value)
+    }
+}
+
+impl<K: Ord, V> Map<K, V> {
+    /// An empty map.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn find<Q: Ord + ?Sized>(&self, key: &Q) -> Result<usize, usize>
+    where
+        K: Borrow<Q>,
+    {
+        self.0.binary_search_by(|(k, _)| k.borrow().cmp(key))
+    }
+
+    /// The value of `key`, found in logarithmic time.
+    #[must_use]
+    pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.find(key).ok().map(|at| &self.0[at].1)
+    }
+
+    /// Whether the map has `key`.
+    #[must_use]
+    pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.find(key).is_ok()
+    }
+
+    /// Sets the value of `key` and returns the one it replaces.
+    pub fn insert(&mut self, key: impl Into<K>, value: impl Into<V>) -> Option<V> {
+        let (key, value) = (key.into(), value.into());
+        match self.find(&key) {
+            Ok(at) => Some(std::mem::replace(&mut self.0[at].1, value)),
+            Err(at) => {
+                let mut pairs = std::mem::take(&mut self.0).into_vec();
+                pairs.insert(at, (key, value));
+                self.0 = pairs.into_boxed_slice();
+                None
+            }
+        }
+    }
+
+    /// Takes `key` out and returns its value.
+    pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let at = self.find(key).ok()?;
+        let mut pairs = std::mem::take(&mut self.0).into_vec();
+        let (_, value) = pairs.remove(at);
+        self.0 = pairs.into_boxed_slice();
+        Some(value)
+    }
+
+    /// The map after an update2 change: a key that is absent is added, one with another value
+    /// gets the new value, one with the same value goes.
+    #[must_use]
+    pub(crate) fn patched(&self, changes: Self) -> Self
+    where
+        K: Clone,
+        V: Clone + PartialEq,
+    {
+        let mut pairs = Vec::with_capacity(self.len() + changes.len());
+        let mut old = self.0.iter().peekable();
+        for (key, value) in changes.0 {
+            while let Some(pair) = old.next_if(|(k, _)| *k < key) {
+                pairs.push(pair.clone());
+            }
+            match old.next_if(|(k, _)| *k == key) {
+                Some((_, current)) if *current == value => {}
+                _ => pairs.push((key, value)),
+            }
+        }
+        pairs.extend(old.cloned());
+        Self(pairs.into_boxed_slice())
+    }
+}
+
+impl<K: Ord, V> From<Vec<(K, V)>> for Map<K, V> {
+    /// Of pairs with the same key, the last one counts.
+    fn from(mut pairs: Vec<(K, V)>) -> Self {
+        if !pairs.is_sorted_by(|(a, _), (b, _)| a < b) {
+            // Stable, so that the last of equal keys is last; then keep that one.
+            pairs.reverse();
+            pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+            pairs.dedup_by(|(later, _), (kept, _)| later == kept);
+        }
+        Self(pairs.into_boxed_slice())
+    }
+}
+
+impl<K: Ord, V, L: Into<K>, W: Into<V>, const N: usize> From<[(L, W); N]> for Map<K, V> {
+    fn from(pairs: [(L, W); N]) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl<K: Ord, V, L: Into<K>, W: Into<V>> FromIterator<(L, W)> for Map<K, V> {
+    fn from_iter<I: IntoIterator<Item = (L, W)>>(pairs: I) -> Self {
+        let pairs = pairs
+            .into_iter()
+            .map(|(key, value)| (key.into(), value.into()));
+        Self::from(pairs.collect::<Vec<(K, V)>>())
+    }
+}
+
+impl<K, V> IntoIterator for Map<K, V> {
+    type Item = (K, V);
+    type IntoIter = std::vec::IntoIter<(K, V)>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_vec().into_iter()
+    }
+}
+
+/// The pairs of a [`Map`], borrowed.
+#[derive(Debug)]
+pub struct Iter<'a, K, V>(std::slice::Iter<'a, (K, V)>);
+
+impl<'a, K, V> Iterator for Iter<'a, K, V> {
+    type Item = (&'a K, &'a V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|(key, value)| (key, value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl<K, V> ExactSizeIterator for Iter<'_, K, V> {}
+
+impl<'a, K, V> IntoIterator for &'a Map<K, V> {
+    type Item = (&'a K, &'a V);
+    type IntoIter = Iter<'a, K, V>;
+    fn into_iter(self) -> Self::IntoIter {
+        Iter(self.0.iter())
+    }
+}
+
+impl<Q: Ord + ?Sized, K: Ord + Borrow<Q>, V> Index<&Q> for Map<K, V> {
+    type Output = V;
+
+    /// # Panics
+    /// When the map lacks the key, as the standard maps do; [`get`](Map::get) does not.
+    fn index(&self, key: &Q) -> &V {
+        self.get(key).expect("the map has the key")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_adds_replaces_and_removes() {
+        let map: Map<i64, i64> = [(1, 10), (3, 30), (5, 50)].into();
+        let changed = map.patched([(0, 1), (1, 10), (3, 31), (9, 90)].into());
+        assert_eq!(changed, [(0, 1), (3, 31), (5, 50), (9, 90)].into());
+    }
+
+    #[test]
+    fn the_last_of_equal_keys_counts() {
+        let map: Map<i64, i64> = [(2, 1), (1, 1), (2, 2), (1, 3)].into();
+        assert_eq!(map, [(1, 3), (2, 2)].into());
+    }
+
+    #[test]
+    fn keys_are_set_and_removed() {
+        let mut map = Map::<i64, i64>::new();
+        assert_eq!(map.insert(2_i64, 20_i64), None);
+        assert_eq!(map.insert(1_i64, 10_i64), None);
+        assert_eq!(map.insert(2_i64, 21_i64), Some(20));
+        assert_eq!(map.remove(&1), Some(10));
+        assert_eq!(map.iter().collect::<Vec<_>>(), [(&2, &21)]);
+    }
+}

@@ -1,0 +1,39 @@
+//! Values: atoms, sets, maps, optional values and typed references, with their wire form.
+//!
+//! The types of RFC 7047 section 3.2 and their Rust counterparts:
+//!
+//! | schema | Rust |
+//! |---|---|
+//! | `integer`, `boolean`, `uuid` | [`i64`], [`bool`], [`Uuid`] |
+//! | `real` | [`Real`] |
+//! | `string` | [`Str`], or a generated enum where the schema lists the values |
+//! | `uuid` with `refTable` | [`Ref<Table>`](Ref) |
+//! | `min` 0, `max` 1 | [`Option<T>`] |
+//! | `max` over 1 | [`Set<T>`] |
+//! | `value` present | [`Map<K, V>`](Map) |
+//!
+//! [`Atom`] and [`Datum`] hold any value where the type is known only at run time.
+
+mod atom;
+mod column;
+mod datum;
+mod enumeration;
+pub mod json;
+mod map;
+mod real;
+mod reference;
+mod set;
+mod text;
+
+pub use uuid::Uuid;
+
+pub(crate) use self::atom::parse_uuid;
+pub use self::atom::{Atom, Atomic};
+pub use self::column::{ColumnKind, ColumnValue, Value};
+pub use self::datum::Datum;
+pub use self::map::Map;
+pub use self::real::Real;
+pub use self::reference::Ref;
+pub use self::set::Set;
+pub use self::text::Str;
+pub(crate) use self::text::Strings;

@@ -1,0 +1,181 @@
+//! Sets.
+
+use std::fmt;
+use std::ops::Deref;
+
+/// A set of atoms: sorted, without repetition, in one allocation (none when empty).
+///
+/// It reads as a sorted slice. Build it from an iterator; inserting into a large one moves its
+/// tail.
+///
+/// ```
+/// use ovsdb::{Set, Str};
+///
+/// let set: Set<Str> = ["b", "a", "b"].into();
+/// assert_eq!(set.len(), 2);
+/// assert!(set.contains("a"));
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Set<T>(Box<[T]>);
+
+impl<T> Default for Set<T> {
+    fn default() -> Self {
+        Self(Box::default())
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Set<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(&*self.0).finish()
+    }
+}
+
+impl<T> Deref for Set<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T: Ord> Set<T> {
+    /// An empty set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether the set holds `value`, found in logarithmic time.
+    #[must_use]
+    pub fn contains<Q: Ord + ?Sized>(&self, value: &Q) -> bool
+    where
+        T: std::borrow::Borrow<Q>,
+    {
+        self.0
+            .binary_search_by(|item| item.borrow().cmp(value))
+            .is_ok()
+    }
+
+    /// Adds `value`; false if it was there.
+    pub fn insert(&mut self, value: impl Into<T>) -> bool {
+        let value = value.into();
+        match self.0.binary_search(&value) {
+            Ok(_) => false,
+            Err(at) => {
+                let mut items = std::mem::take(&mut self.0).into_vec();
+                items.insert(at, value);
+                self.0 = items.into_boxed_slice();
+                true
+            }
+        }
+    }
+
+    /// Takes `value` out; false if it was not there.
+    pub fn remove<Q: Ord + ?Sized>(&mut self, value: &Q) -> bool
+    where
+        T: std::borrow::Borrow<Q>,
+    {
+        match self.0.binary_search_by(|item| item.borrow().cmp(value)) {
+            Ok(at) => {
+                let mut items = std::mem::take(&mut self.0).into_vec();
+                items.remove(at);
+                self.0 = items.into_boxed_slice();
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The symmetric difference, which is how an update2 message changes a set.
+    #[must_use]
+    pub(crate) fn toggled(&self, changes: &Self) -> Self
+    where
+        T: Clone,
+    {
+        let mut out = Vec::with_capacity(self.len() + changes.len());
+        let (mut old, mut new) = (self.iter().peekable(), changes.iter().peekable());
+        loop {
+            let next = match (old.peek(), new.peek()) {
+                (Some(a), Some(b)) => match a.cmp(b) {
+                    std::cmp::Ordering::Less => old.next(),
+                    std::cmp::Ordering::Greater => new.next(),
+                    std::cmp::Ordering::Equal => {
+                        old.next();
+                        new.next();
+                        continue;
+                    }
+                },
+                (Some(_), None) => old.next(),
+                (None, _) => new.next(),
+            };
+            match next {
+                Some(item) => out.push(item.clone()),
+                None => break,
+            }
+        }
+        Self(out.into_boxed_slice())
+    }
+}
+
+impl<T: Ord> From<Vec<T>> for Set<T> {
+    fn from(mut items: Vec<T>) -> Self {
+        // The server sends sets sorted, by an order that mostly is ours too.
+        if !items.is_sorted_by(|a, b| a < b) {
+            items.sort_unstable();
+            items.dedup();
+        }
+        Self(items.into_boxed_slice())
+    }
+}
+
+impl<T: Ord, U: Into<T>, const N: usize> From<[U; N]> for Set<T> {
+    fn from(items: [U; N]) -> Self {
+        items.into_iter().collect()
+    }
+}
+
+impl<T: Ord, U: Into<T>> FromIterator<U> for Set<T> {
+    fn from_iter<I: IntoIterator<Item = U>>(items: I) -> Self {
+        Self::from(items.into_iter().map(Into::into).collect::<Vec<T>>())
+    }
+}
+
+impl<T> IntoIterator for Set<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_vec().into_iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Set<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_toggles_each_of_its_elements() {
+        let set: Set<i64> = [1, 3, 5].into();
+        assert_eq!(set.toggled(&[3, 4].into()), [1, 4, 5].into());
+        assert_eq!(set.toggled(&[1, 3, 5].into()), Set::new());
+        assert_eq!(Set::new().toggled(&set), set);
+        assert_eq!(set.toggled(&Set::new()), set);
+    }
+
+    #[test]
+    fn sets_stay_sorted_and_unique() {
+        let mut set: Set<i64> = [3, 1, 3].into();
+        assert!(set.insert(2_i64));
+        assert!(!set.insert(2_i64));
+        assert_eq!(*set, [1, 2, 3]);
+        assert!(set.remove(&1));
+        assert!(!set.remove(&1));
+        assert_eq!(*set, [2, 3]);
+    }
+}

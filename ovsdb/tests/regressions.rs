@@ -1,0 +1,429 @@
+//! What drove users away from earlier clients, one test a line; most against a peer that follows
+//! a script, since a real server does these things seldom.
+
+mod support;
+
+use std::time::Duration;
+
+use ovsdb::protocol::{Json, Wire};
+use ovsdb::{Client, CommitError, DisconnectReason, Error, MonitorVersion, Uuid};
+use support::inventory::{Database, Item, ItemOnly};
+use support::peer::{Connection, Peer};
+use support::{INVENTORY, connect, inventory_server};
+use tokio::time::timeout;
+
+/// Far more than anything here takes: a test that hangs must fail.
+const HANG: Duration = Duration::from_secs(20);
+
+/// A client of a scripted peer, and the peer's end of the connection.
+async fn scripted(peer: &Peer) -> (Client<Database>, Connection) {
+    let remote = peer.remote();
+    let client = tokio::spawn(async move {
+        Client::<Database>::builder()
+            .remotes(remote)
+            .connect()
+            .await
+            .expect("a client")
+    });
+    let mut connection = peer.accept().await;
+    connection.give_schema(INVENTORY).await;
+    (client.await.expect("a client"), connection)
+}
+
+async fn echo(client: &Client<Database>, text: &str) -> Result<Json, Error> {
+    let params = Json::from_json(text).expect("json");
+    timeout(HANG, client.echo(params)).await.expect("no hang")
+}
+
+#[tokio::test]
+async fn the_servers_keepalive_is_answered_and_the_connection_lives_on() {
+    let peer = Peer::new();
+    let (idle, mut connection) = scripted(&peer).await;
+    for _ in 0..3 {
+        connection
+            .send(r#"{"method":"echo","params":[],"id":"echo"}"#)
+            .await;
+        let answer = connection.text().await.expect("an answer");
+        assert_eq!(answer, r#"{"error":null,"id":"echo","result":[]}"#);
+    }
+    let call = tokio::spawn(async move { echo(&idle, "[1]").await });
+    let request = connection.request().await;
+    connection.reply(&request, "[1]").await;
+    assert_eq!(
+        call.await.expect("no panic").expect("an answer").as_str(),
+        "[1]"
+    );
+}
+
+#[tokio::test]
+async fn every_pending_call_ends_when_the_connection_does() {
+    let peer = Peer::new();
+    let (client, mut connection) = scripted(&peer).await;
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { echo(&client, "[]").await })
+        })
+        .collect();
+    let writer = client.clone();
+    let commit = tokio::spawn(async move {
+        let mut txn = writer.transaction();
+        txn.insert(Item {
+            only: ItemOnly::Sole,
+            ..Default::default()
+        });
+        timeout(HANG, txn.commit()).await.expect("no hang")
+    });
+    let watcher = client.clone();
+    let monitor = tokio::spawn(async move { watcher.cache().table::<Item>().start().await });
+    for _ in 0..22 {
+        connection.request().await;
+    }
+    drop(connection);
+    for call in calls {
+        let error = call.await.expect("no panic").expect_err("no answer");
+        let Error::Disconnected(lost) = error else {
+            panic!("{error}")
+        };
+        assert!(matches!(lost.reason(), DisconnectReason::ByServer));
+    }
+    // What was sent may have been carried out.
+    assert!(matches!(
+        commit.await.expect("no panic"),
+        Err(CommitError::Unknown(_))
+    ));
+    assert!(matches!(
+        monitor.await.expect("no panic"),
+        Err(Error::Disconnected(_))
+    ));
+    // What comes later was not.
+    let mut txn = client.transaction();
+    txn.comment("too late");
+    assert!(matches!(
+        timeout(HANG, txn.commit()).await,
+        Ok(Err(CommitError::NotSent(_)))
+    ));
+    assert!(echo(&client, "[]").await.is_err());
+}
+
+/// A long reply with everything that framing can stumble over.
+fn tricky(id: &str) -> String {
+    format!(
+        r#"{{"id":{id},"result":["\"","\\","\\\"","}}]{{[","é€😀",{{"a":[[]]}}],"error":null}}"#
+    )
+}
+
+#[tokio::test]
+async fn messages_arrive_whole_wherever_they_are_cut() {
+    let peer = Peer::new();
+    let (client, mut connection) = scripted(&peer).await;
+    let length = tricky("100").len();
+    for cut in 0..=length {
+        let caller = client.clone();
+        let call = tokio::spawn(async move { echo(&caller, "[0]").await });
+        let request = connection.request().await;
+        let reply = tricky(&request.id).into_bytes();
+        let (first, second) = reply.split_at(cut.min(reply.len()));
+        for part in [first, second] {
+            tokio::io::AsyncWriteExt::write_all(&mut connection.stream, part)
+                .await
+                .expect("sent");
+            tokio::task::yield_now().await;
+        }
+        let answer = call.await.expect("no panic").expect("an answer");
+        assert!(
+            answer.as_str().starts_with(r#"["\"","\\","\\\""#),
+            "cut at {cut}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn several_messages_in_one_read_are_all_handled() {
+    let peer = Peer::new();
+    let (client, mut connection) = scripted(&peer).await;
+    let calls: Vec<_> = (0..10)
+        .map(|number| {
+            let client = client.clone();
+            tokio::spawn(async move { echo(&client, &format!("[{number}]")).await })
+        })
+        .collect();
+    let mut requests = Vec::new();
+    for _ in 0..10 {
+        requests.push(connection.request().await);
+    }
+    let mut burst = String::new();
+    for request in requests.iter().rev() {
+        burst += r#"{"method":"echo","params":[],"id":0}"#;
+        ovsdb::protocol::write_reply(&mut burst, &request.id, &request.params);
+    }
+    connection.send(&burst).await;
+    for (number, call) in calls.into_iter().enumerate() {
+        let answer = call.await.expect("no panic").expect("an answer");
+        assert_eq!(answer.as_str(), format!("[{number}]"));
+    }
+}
+
+#[tokio::test]
+async fn nothing_we_send_makes_the_server_hang_up() {
+    // Every method with every kind of parameter, on one connection: a "jsonrpc" member or
+    // parameters that are no array would end it.
+    let server = inventory_server();
+    let client: Client<Database> = connect(&server).await;
+    let cache = client.cache().all_tables().start().await.expect("a cache");
+    client.list_dbs().await.expect("names");
+    client.get_server_id().await.expect("an id");
+    client.lock("l").await.expect("a lock");
+    client.unlock("l").await.expect("no lock");
+    client.set_db_change_aware(true).await.expect("aware");
+    drop(cache);
+    assert_eq!(echo(&client, "[]").await.expect("an echo").as_str(), "[]");
+    let peer = Peer::new();
+    let (client, mut connection) = scripted(&peer).await;
+    tokio::spawn(async move { client.list_dbs().await });
+    let text = connection.text().await.expect("a request");
+    assert!(
+        !text.contains("jsonrpc") && text.ends_with(r#""params":[]}"#),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn enums_of_one_value_are_typed() {
+    use ovsdb::nb::{MeterBand, MeterBandAction};
+    let server = support::bundled_server("OVN_Northbound");
+    let client = connect::<ovsdb::nb::Database>(&server).await;
+    let mut txn = client.transaction();
+    let band = MeterBand {
+        action: MeterBandAction::Drop,
+        rate: 25,
+        ..Default::default()
+    };
+    let band = txn.insert(band);
+    txn.insert(ovsdb::nb::Meter {
+        name: "m".into(),
+        unit: ovsdb::nb::MeterUnit::Pktps,
+        bands: [band].into(),
+        ..Default::default()
+    });
+    txn.commit().await.expect("a commit");
+    let cache = client.cache().all_tables().start().await.expect("a cache");
+    let action = cache.snapshot().get(band).map(|band| band.action.clone());
+    assert_eq!(action, Some(MeterBandAction::Drop));
+}
+
+#[tokio::test]
+async fn columns_that_the_server_omits_are_at_their_default() {
+    let peer = Peer::new();
+    let (client, mut connection) = scripted(&peer).await;
+    let start = tokio::spawn(async move { client.cache().table::<Item>().start().await });
+    let request = connection.request().await;
+    assert_eq!(request.method, "monitor_cond_since");
+    let uuid = Uuid::from_u128(1);
+    let zero = Uuid::nil();
+    let reply = format!(r#"[false,"{zero}",{{"Item":{{"{uuid}":{{"initial":{{"name":"n"}}}}}}}}]"#);
+    connection.reply(&request, &reply).await;
+    let cache = start.await.expect("no panic").expect("a cache");
+    let view = cache.snapshot();
+    let row = view.get_by(Item::NAME, "n").expect("the row");
+    assert_eq!(
+        Item::clone(row),
+        Item {
+            name: "n".into(),
+            ..Default::default()
+        }
+    );
+}
+
+#[tokio::test]
+async fn older_servers_are_monitored_as_they_can() {
+    for (known, version) in [
+        ("monitor_cond", MonitorVersion::MonitorCond),
+        ("monitor", MonitorVersion::Monitor),
+    ] {
+        let peer = Peer::new();
+        let (client, mut connection) = scripted(&peer).await;
+        let start = tokio::spawn(async move { client.cache().table::<Item>().start().await });
+        let request = loop {
+            let request = connection.request().await;
+            if request.method == known {
+                break request;
+            }
+            connection.fail(&request, "\"unknown method\"").await;
+        };
+        let uuid = Uuid::from_u128(1);
+        let kind = if known == "monitor" { "new" } else { "initial" };
+        let reply = format!(r#"{{"Item":{{"{uuid}":{{"{kind}":{{"name":"n"}}}}}}}}"#);
+        connection.reply(&request, &reply).await;
+        let cache = start.await.expect("no panic").expect("a cache");
+        assert_eq!(cache.monitor_version(), version);
+        assert!(cache.snapshot().get_by(Item::NAME, "n").is_some());
+    }
+}
+
+#[tokio::test]
+async fn an_update_that_does_not_fit_is_never_passed_over() {
+    let zero = Uuid::nil();
+    for update in [
+        // A change and a deletion of rows that are not known, an insert of one that is.
+        r#"{"Item":{"00000000-0000-0000-0000-000000000009":{"modify":{"name":"m"}}}}"#,
+        r#"{"Item":{"00000000-0000-0000-0000-000000000009":{"delete":null}}}"#,
+        r#"{"Item":{"00000000-0000-0000-0000-000000000001":{"insert":{"name":"m"}}}}"#,
+        // Another type, another column, another table.
+        r#"{"Item":{"00000000-0000-0000-0000-000000000001":{"modify":{"name":5}}}}"#,
+        r#"{"Item":{"00000000-0000-0000-0000-000000000001":{"modify":{"nothing":5}}}}"#,
+        r#"{"Nothing":{"00000000-0000-0000-0000-000000000001":{"delete":null}}}"#,
+        r#"{"Item":{"no uuid":{"delete":null}}}"#,
+        "[]",
+    ] {
+        let peer = Peer::new();
+        let (client, mut connection) = scripted(&peer).await;
+        let caller = client.clone();
+        let start = tokio::spawn(async move { caller.cache().table::<Item>().start().await });
+        let request = connection.request().await;
+        let row = r#"{"00000000-0000-0000-0000-000000000001":{"initial":{"name":"n"}}}"#;
+        connection
+            .reply(&request, &format!(r#"[false,"{zero}",{{"Item":{row}}}]"#))
+            .await;
+        let cache = start.await.expect("no panic").expect("a cache");
+
+        // Half of the transaction would fit.
+        let good = r#""00000000-0000-0000-0000-000000000002":{"insert":{"name":"half"}},"#;
+        let update = update.replace(r#"{"Item":{"#, &format!(r#"{{"Item":{{{good}"#));
+        let update = format!(r#"{{"id":null,"method":"update3","params":[1,"{zero}",{update}]}}"#);
+        let call = tokio::spawn(async move { echo(&client, "[]").await });
+        connection.request().await;
+        connection.send(&update).await;
+        let error = call.await.expect("no panic").expect_err("the session ends");
+        let Error::Disconnected(lost) = error else {
+            panic!("{error}")
+        };
+        assert!(
+            matches!(lost.reason(), DisconnectReason::Inconsistent(_)),
+            "{update}"
+        );
+        // Nothing of it shows.
+        let view = cache.snapshot();
+        assert_eq!(view.rows::<Item>().len(), 1, "{update}");
+        assert!(view.get_by(Item::NAME, "half").is_none());
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_an_error_and_not_a_panic() {
+    for garbage in [
+        "garbage".to_owned(),
+        "{\"id\":1,\"result\":[}".to_owned() + "]}",
+        "[]".to_owned(),
+        "{}".to_owned(),
+        "[".repeat(1_000_000),
+        "{\"id\":1,\"result\":\"\u{1}\"}".to_owned(),
+        r#"{"method":"update3","params":{},"id":null}"#.to_owned(),
+        r#"{"method":"update3","params":[],"id":null}"#.to_owned(),
+    ] {
+        let peer = Peer::new();
+        let (client, mut connection) = scripted(&peer).await;
+        let call = tokio::spawn(async move { echo(&client, "[]").await });
+        connection.request().await;
+        // The client may hang up before it has read all of it.
+        let sent = tokio::io::AsyncWriteExt::write_all(&mut connection.stream, garbage.as_bytes());
+        let _ = sent.await;
+        let error = call.await.expect("no panic").expect_err("the session ends");
+        let Error::Disconnected(lost) = error else {
+            panic!("{error}")
+        };
+        let reason = lost.reason();
+        assert!(
+            matches!(
+                reason,
+                DisconnectReason::Frame(_) | DisconnectReason::Message(_)
+            ),
+            "{reason:?}"
+        );
+    }
+    let peer = Peer::new();
+    let (client, mut connection) = scripted(&peer).await;
+    let call = tokio::spawn(async move { echo(&client, "[]").await });
+    connection.request().await;
+    let bytes = b"{\"id\":1,\"result\":\"\xff\xfe\"}";
+    tokio::io::AsyncWriteExt::write_all(&mut connection.stream, bytes)
+        .await
+        .expect("sent");
+    let error = call.await.expect("no panic").expect_err("the session ends");
+    let Error::Disconnected(lost) = error else {
+        panic!("{error}")
+    };
+    assert!(matches!(lost.reason(), DisconnectReason::NotUtf8));
+}
+
+#[tokio::test]
+async fn replies_to_no_request_are_passed_over() {
+    let peer = Peer::new();
+    let (client, mut connection) = scripted(&peer).await;
+    connection
+        .send(r#"{"id":4711,"result":[],"error":null}{"id":"x","result":[]}"#)
+        .await;
+    connection
+        .send(r#"{"id":null,"error":"unknown method","result":null}"#)
+        .await;
+    let call = tokio::spawn(async move { echo(&client, "[]").await });
+    let request = connection.request().await;
+    connection.reply(&request, "[]").await;
+    assert!(call.await.expect("no panic").is_ok());
+}
+
+#[tokio::test]
+async fn a_dropped_client_ends_its_connection() {
+    let peer = Peer::new();
+    let (client, mut connection) = scripted(&peer).await;
+    let caller = client.clone();
+    let start = tokio::spawn(async move { caller.cache().table::<Item>().start().await });
+    let request = connection.request().await;
+    let reply = format!(r#"[false,"{}",{{}}]"#, Uuid::nil());
+    connection.reply(&request, &reply).await;
+    let cache = start.await.expect("no panic").expect("a cache");
+    drop(cache);
+    assert_eq!(connection.request().await.method, "monitor_cancel");
+    drop(client);
+    assert_eq!(connection.text().await, None);
+
+    let (client, mut connection) = scripted(&peer).await;
+    client.close().await;
+    assert_eq!(connection.text().await, None);
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_waits_for_does_no_harm() {
+    let server = inventory_server();
+    let client: Client<Database> = connect(&server).await;
+    for _ in 0..100 {
+        drop(timeout(Duration::ZERO, client.list_dbs()).await);
+        let start = client.cache().table::<Item>().start();
+        drop(timeout(Duration::ZERO, start).await);
+    }
+    assert_eq!(echo(&client, "[]").await.expect("an echo").as_str(), "[]");
+}
+
+#[tokio::test]
+async fn an_address_where_nobody_listens_is_an_error() {
+    let error = Client::<Database>::builder()
+        .remotes("unix:/nonexistent/socket,tcp:127.0.0.1:1")
+        .connect()
+        .await
+        .expect_err("nobody there");
+    assert!(matches!(error, Error::Connect { .. }), "{error}");
+    let error = Client::<Database>::builder()
+        .remotes("nonsense")
+        .connect()
+        .await;
+    assert!(matches!(error, Err(Error::Remote(_))));
+    // Somebody accepts, and says nothing.
+    let peer = Peer::new();
+    let error = Client::<Database>::builder()
+        .remotes(peer.remote())
+        .connect_timeout(Duration::from_millis(50))
+        .connect()
+        .await
+        .expect_err("no answer");
+    assert!(matches!(error, Error::ConnectTimeout { .. }), "{error}");
+}

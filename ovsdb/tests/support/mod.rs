@@ -1,0 +1,38 @@
+//! What the tests share: real servers, a database of every type, and a peer that follows a script.
+#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
+
+pub mod peer;
+
+use ovsdb::testing::Server;
+use ovsdb::{Client, Database};
+
+/// The tables of tests/files/inventory.ovsschema, which has columns of every type.
+pub mod inventory {
+    #![allow(missing_docs)]
+    ovsdb::schema!("tests/files/inventory.ovsschema");
+}
+
+pub const INVENTORY: &str = include_str!("../files/inventory.ovsschema");
+
+/// A private server with the database of [`inventory`].
+pub fn inventory_server() -> Server {
+    Server::builder()
+        .schema(INVENTORY)
+        .start()
+        .expect("a server")
+}
+
+/// A private server with the bundled schema of this database.
+pub fn bundled_server(database: &str) -> Server {
+    let schema = ovsdb::schema::bundled(database).expect("a bundled schema");
+    Server::builder().schema(schema).start().expect("a server")
+}
+
+pub async fn connect<D: Database>(server: &Server) -> Client<D> {
+    Client::builder()
+        .remotes(server.remote())
+        .connect()
+        .await
+        .expect("a client")
+}

@@ -1,0 +1,114 @@
+//! A peer that follows a script: for what a real server does seldom, or never.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+use ovsdb::protocol::{Framer, Limits, Message};
+
+/// A socket that a test answers on by hand.
+pub struct Peer {
+    folder: tempfile::TempDir,
+    listener: UnixListener,
+}
+
+impl Peer {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("peer.sock")).unwrap();
+        Self { folder, listener }
+    }
+
+    pub fn remote(&self) -> String {
+        format!("unix:{}", self.folder.path().join("peer.sock").display())
+    }
+
+    pub async fn accept(&self) -> Connection {
+        let (stream, _) = self.listener.accept().await.unwrap();
+        Connection {
+            stream,
+            buffer: Vec::new(),
+            framer: Framer::new(Limits::default()),
+        }
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("peer.sock")
+    }
+}
+
+pub struct Connection {
+    pub stream: UnixStream,
+    buffer: Vec<u8>,
+    framer: Framer,
+}
+
+/// A request as the peer received it.
+#[derive(Debug)]
+pub struct Received {
+    pub id: String,
+    pub method: String,
+    pub params: String,
+}
+
+impl Connection {
+    /// The next message's text; `None` when the other side hung up.
+    pub async fn text(&mut self) -> Option<String> {
+        loop {
+            if let Some(range) = self.framer.find(&self.buffer).unwrap() {
+                let message = self.buffer[range.clone()].to_vec();
+                self.buffer.drain(..range.end);
+                return Some(String::from_utf8(message).unwrap());
+            }
+            let read = tokio::time::timeout(
+                Duration::from_secs(20),
+                self.stream.read_buf(&mut self.buffer),
+            );
+            if read
+                .await
+                .expect("the client sends within 20 s")
+                .unwrap_or(0)
+                == 0
+            {
+                return None;
+            }
+        }
+    }
+
+    pub async fn request(&mut self) -> Received {
+        let text = self.text().await.expect("a request");
+        match Message::parse(&text).expect("a message") {
+            Message::Request { id, method, params } => Received {
+                id: id.text.to_owned(),
+                method: method.into_owned(),
+                params: params.text.to_owned(),
+            },
+            other => panic!("expected a request, got {other:?}"),
+        }
+    }
+
+    pub async fn send(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    pub async fn reply(&mut self, request: &Received, result: &str) {
+        let mut text = String::new();
+        ovsdb::protocol::write_reply(&mut text, &request.id, result);
+        self.send(&text).await;
+    }
+
+    pub async fn fail(&mut self, request: &Received, error: &str) {
+        let mut text = String::new();
+        ovsdb::protocol::write_failure(&mut text, &request.id, error);
+        self.send(&text).await;
+    }
+
+    /// Answers the client's first request, which asks for the schema.
+    pub async fn give_schema(&mut self, schema: &str) {
+        let request = self.request().await;
+        assert_eq!(request.method, "get_schema");
+        self.reply(&request, schema).await;
+    }
+}

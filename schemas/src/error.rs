@@ -1,0 +1,119 @@
+//! What can be wrong with a schema.
+
+use std::fmt;
+
+/// A broken schema: where in its JSON, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SchemaError {
+    /// The path of member names to the place, such as `tables.Bridge.columns.ports.type`; empty
+    /// for the schema as a whole.
+    pub path: String,
+    /// What is wrong there.
+    pub reason: SchemaErrorReason,
+}
+
+/// What is wrong with a schema.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum SchemaErrorReason {
+    /// The text is not JSON.
+    Json {
+        /// The line, from 1 on.
+        line: usize,
+        /// The column, from 1 on.
+        column: usize,
+        /// What the JSON parser says.
+        message: String,
+    },
+    /// A member that must be there is not.
+    Missing(&'static str),
+    /// A member that a schema does not have.
+    UnknownMember(String),
+    /// A value of another type than this.
+    Expected(&'static str),
+    /// Not an identifier: a letter or underscore, then letters, digits and underscores.
+    BadId(String),
+    /// An identifier that begins with an underscore, which is the server's to use.
+    ReservedId(String),
+    /// A version that is not three numbers.
+    BadVersion(String),
+    /// No such type.
+    UnknownType(String),
+    /// A reference to a table that the schema does not have.
+    UnknownTable(String),
+    /// An index over a column that the table does not have.
+    UnknownColumn(String),
+    /// A constraint that the atomic type does not take.
+    WrongConstraint {
+        /// The constraint.
+        constraint: &'static str,
+        /// The type.
+        atomic: &'static str,
+    },
+    /// An enum beside another constraint.
+    EnumAndConstraint,
+    /// A least value above the greatest.
+    MinAboveMax,
+    /// A `min` that is neither 0 nor 1.
+    BadMin,
+    /// A `max` that is neither "unlimited" nor a number from 1 on.
+    BadMax,
+    /// An enum without values.
+    EmptyEnum,
+    /// A value that an enum lists twice.
+    DuplicateValue(String),
+    /// An index without columns.
+    EmptyIndex,
+    /// An index that names a column twice.
+    DuplicateColumn(String),
+    /// An index over an ephemeral column.
+    EphemeralInIndex(String),
+}
+
+impl fmt::Display for SchemaErrorReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json {
+                line,
+                column,
+                message,
+            } => {
+                write!(f, "not JSON at line {line}, column {column}: {message}")
+            }
+            Self::Missing(member) => write!(f, "the member {member:?} is missing"),
+            Self::UnknownMember(member) => write!(f, "unknown member {member:?}"),
+            Self::Expected(what) => write!(f, "expected {what}"),
+            Self::BadId(id) => write!(f, "{id:?} is not an identifier"),
+            Self::ReservedId(id) => write!(f, "{id:?} is reserved: it begins with an underscore"),
+            Self::BadVersion(version) => write!(f, "{version:?} is not a version x.y.z"),
+            Self::UnknownType(name) => write!(f, "unknown type {name:?}"),
+            Self::UnknownTable(name) => write!(f, "the schema has no table {name:?}"),
+            Self::UnknownColumn(name) => write!(f, "the table has no column {name:?}"),
+            Self::WrongConstraint { constraint, atomic } => {
+                write!(f, "{constraint} does not apply to {atomic}")
+            }
+            Self::EnumAndConstraint => f.write_str("an enum takes no other constraint"),
+            Self::MinAboveMax => f.write_str("the least value is above the greatest"),
+            Self::BadMin => f.write_str("min must be 0 or 1"),
+            Self::BadMax => f.write_str("max must be \"unlimited\" or a number from 1 on"),
+            Self::EmptyEnum => f.write_str("the enum has no value"),
+            Self::DuplicateValue(value) => write!(f, "the enum lists {value:?} twice"),
+            Self::EmptyIndex => f.write_str("the index has no column"),
+            Self::DuplicateColumn(name) => write!(f, "the index names {name:?} twice"),
+            Self::EphemeralInIndex(name) => {
+                write!(f, "the ephemeral column {name:?} cannot be in an index")
+            }
+        }
+    }
+}
+
+impl fmt::Display for SchemaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            return self.reason.fmt(f);
+        }
+        write!(f, "{}: {}", self.path, self.reason)
+    }
+}
+
+impl std::error::Error for SchemaError {}

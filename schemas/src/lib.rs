@@ -1,0 +1,37 @@
+//! The model and the parser of an OVSDB schema (RFC 7047 section 3.2), and the schemas of OVN and
+//! Open vSwitch.
+//!
+//! ```
+//! use ovsdb_schema::{DatabaseSchema, bundled};
+//!
+//! let text = bundled("OVN_Northbound").expect("a bundled schema");
+//! let schema = DatabaseSchema::parse(text)?;
+//! let ports = &schema.tables["Logical_Switch"].columns["ports"].kind;
+//! assert_eq!(ports.key.ref_table.as_deref(), Some("Logical_Switch_Port"));
+//! # Ok::<(), ovsdb_schema::SchemaError>(())
+//! ```
+
+mod error;
+mod json;
+mod model;
+mod parse;
+
+pub use self::error::{SchemaError, SchemaErrorReason};
+pub use self::model::{
+    AtomicType, BaseType, ColumnSchema, ColumnType, Constraint, DatabaseSchema, EnumValue, Max,
+    RefType, TableSchema,
+};
+
+/// The databases whose schemas come with this crate.
+pub const BUNDLED: &[&str] = &["OVN_Northbound", "OVN_Southbound", "Open_vSwitch"];
+
+/// The text of a bundled schema; `files/README.md` tells where each comes from.
+#[must_use]
+pub fn bundled(database: &str) -> Option<&'static str> {
+    match database {
+        "OVN_Northbound" => Some(include_str!("../files/ovn-nb.ovsschema")),
+        "OVN_Southbound" => Some(include_str!("../files/ovn-sb.ovsschema")),
+        "Open_vSwitch" => Some(include_str!("../files/vswitch.ovsschema")),
+        _ => None,
+    }
+}

@@ -1,0 +1,255 @@
+//! The model of a schema.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A database's schema (RFC 7047 section 3.2, `<database-schema>`).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct DatabaseSchema {
+    /// The database's name.
+    pub name: String,
+    /// The schema's version, `x.y.z`.
+    pub version: Option<String>,
+    /// The schema file's checksum, as ovsdb-tool computes it.
+    pub cksum: Option<String>,
+    /// The tables by name.
+    pub tables: BTreeMap<String, TableSchema>,
+}
+
+/// A table (`<table-schema>`).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TableSchema {
+    /// The columns by name, without `_uuid` and `_version`.
+    pub columns: BTreeMap<String, ColumnSchema>,
+    /// How many rows the table may have.
+    pub max_rows: Option<u64>,
+    /// Whether rows live without a reference to them. In a schema that declares no root table at
+    /// all, every table is one.
+    pub is_root: bool,
+    /// Sets of columns in which no two rows are equal.
+    pub indexes: Vec<Vec<String>>,
+}
+
+/// A column (`<column-schema>`).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ColumnSchema {
+    /// What it holds.
+    pub kind: ColumnType,
+    /// Whether its values need not survive a restart of the server.
+    pub ephemeral: bool,
+    /// Whether it can change after the row's insert.
+    pub mutable: bool,
+}
+
+/// What a column holds (`<type>`).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ColumnType {
+    /// The type of the elements, or of a map's keys.
+    pub key: BaseType,
+    /// The type of a map's values.
+    pub value: Option<BaseType>,
+    /// How many elements it has at least: 0 or 1.
+    pub min: u32,
+    /// How many elements it has at the most.
+    pub max: Max,
+}
+
+impl ColumnType {
+    /// Whether it is exactly one atom.
+    #[must_use]
+    pub const fn is_scalar(&self) -> bool {
+        self.value.is_none() && self.min == 1 && self.max.is_one()
+    }
+
+    /// Whether it is one atom or none.
+    #[must_use]
+    pub const fn is_optional(&self) -> bool {
+        self.value.is_none() && self.min == 0 && self.max.is_one()
+    }
+
+    /// Whether it may be several atoms.
+    #[must_use]
+    pub const fn is_set(&self) -> bool {
+        self.value.is_none() && !self.max.is_one()
+    }
+
+    /// Whether it is a map.
+    #[must_use]
+    pub const fn is_map(&self) -> bool {
+        self.value.is_some()
+    }
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "map of {} to {}", self.key.atomic, value.atomic),
+            None if self.is_scalar() => write!(f, "{}", self.key.atomic),
+            None if self.is_optional() => write!(f, "optional {}", self.key.atomic),
+            None => write!(f, "set of {}", self.key.atomic),
+        }
+    }
+}
+
+/// How many elements a column has at the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Max {
+    /// So many.
+    Limited(u32),
+    /// Any number.
+    Unlimited,
+}
+
+impl Max {
+    /// Whether it is one element at the most.
+    #[must_use]
+    pub const fn is_one(self) -> bool {
+        matches!(self, Self::Limited(1))
+    }
+}
+
+/// The type of an atom with its constraints (`<base-type>`).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct BaseType {
+    /// The type alone.
+    pub atomic: AtomicType,
+    /// What values are allowed.
+    pub constraint: Constraint,
+    /// The table that a uuid refers to.
+    pub ref_table: Option<String>,
+    /// How it refers to it.
+    pub ref_type: RefType,
+}
+
+impl BaseType {
+    /// The atoms of this type without constraints.
+    #[must_use]
+    pub const fn new(atomic: AtomicType) -> Self {
+        Self {
+            atomic,
+            constraint: Constraint::None,
+            ref_table: None,
+            ref_type: RefType::Strong,
+        }
+    }
+}
+
+/// What values a base type allows.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Constraint {
+    /// All of its atomic type.
+    None,
+    /// These, in the order of the schema.
+    Enum(Vec<EnumValue>),
+    /// Integers within bounds.
+    Integer {
+        /// The least.
+        min: Option<i64>,
+        /// The greatest.
+        max: Option<i64>,
+    },
+    /// Reals within bounds.
+    Real {
+        /// The least.
+        min: Option<f64>,
+        /// The greatest.
+        max: Option<f64>,
+    },
+    /// Strings within bounds, counted in characters.
+    Length {
+        /// The shortest.
+        min: Option<u64>,
+        /// The longest.
+        max: Option<u64>,
+    },
+}
+
+/// A value of an enum.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EnumValue {
+    /// An integer.
+    Integer(i64),
+    /// A real.
+    Real(f64),
+    /// A boolean.
+    Boolean(bool),
+    /// A string.
+    String(String),
+    /// A uuid, as text.
+    Uuid(String),
+}
+
+impl fmt::Display for EnumValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(value) => value.fmt(f),
+            Self::Real(value) => value.fmt(f),
+            Self::Boolean(value) => value.fmt(f),
+            Self::String(value) | Self::Uuid(value) => value.fmt(f),
+        }
+    }
+}
+
+/// How a column refers to rows (RFC 7047 section 3.2, `refType`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefType {
+    /// The row must exist, and cannot be deleted.
+    Strong,
+    /// A row that goes away leaves the column.
+    Weak,
+}
+
+/// The type of an atom (`<atomic-type>`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AtomicType {
+    /// 64 signed bits.
+    Integer,
+    /// A double.
+    Real,
+    /// True or false.
+    Boolean,
+    /// Unicode text without NUL.
+    String,
+    /// 128 bits that name a row.
+    Uuid,
+}
+
+impl AtomicType {
+    /// The type's name in a schema.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::Real => "real",
+            Self::Boolean => "boolean",
+            Self::String => "string",
+            Self::Uuid => "uuid",
+        }
+    }
+
+    /// The type with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Integer,
+            Self::Real,
+            Self::Boolean,
+            Self::String,
+            Self::Uuid,
+        ]
+        .into_iter()
+        .find(|atomic| atomic.as_str() == name)
+    }
+}
+
+impl fmt::Display for AtomicType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
