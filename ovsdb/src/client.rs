@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::model::{Column, Database, Table};
 use crate::protocol::{Json, Limits, LockReply, Request, Wire};
 use crate::session::{CallError, Session};
 use crate::transaction::{RowIdentity, Transaction};
-use crate::transport::{self, Remote, parse_remotes};
+use crate::transport::{self, Remote, RemoteError, RemoteErrorReason, parse_remotes};
 use crate::value::{Str, Uuid, Value};
 
 /// How long a connection may take to be made, unless said otherwise.
@@ -62,15 +61,18 @@ impl<D: Database> ClientBuilder<D> {
     /// When a remote is malformed, none answers, or the server does not have the database. The
     /// error is the last remote's.
     pub async fn connect(self) -> Result<Client<D>, Error> {
-        let mut failure = None;
-        for remote in parse_remotes(&self.remotes)? {
+        let remotes = parse_remotes(&self.remotes)?;
+        let mut last = Error::Remote(RemoteError {
+            remote: self.remotes.clone(),
+            reason: RemoteErrorReason::Empty,
+        });
+        for remote in remotes {
             match self.connect_to(&remote).await {
                 Ok(client) => return Ok(client),
-                Err(error) => failure = Some(error),
+                Err(error) => last = error,
             }
         }
-        // `parse_remotes` returns one at least.
-        Err(failure.unwrap_or_else(|| Error::from(Remote::from_str("").unwrap_err())))
+        Err(last)
     }
 
     async fn connect_to(&self, remote: &Remote) -> Result<Client<D>, Error> {

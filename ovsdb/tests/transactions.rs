@@ -349,7 +349,7 @@ async fn other_requests_are_answered() {
         "_Server"
     );
     assert!(!client.get_server_id().await.expect("an id").is_nil());
-    let echo = ovsdb::protocol::Wire::from_json("[1,{\"a\":[]}]").expect("json");
+    let echo = Wire::from_json("[1,{\"a\":[]}]").expect("json");
     assert_eq!(
         client.echo(echo).await.expect("an echo").as_str(),
         "[1,{\"a\":[]}]"
@@ -376,7 +376,7 @@ async fn other_requests_are_answered() {
 
     client.set_db_change_aware(true).await.expect("aware");
     let wider = support::INVENTORY.replace("\"maxRows\": 2", "\"maxRows\": 3");
-    let schema = ovsdb::protocol::Wire::from_json(&wider).expect("json");
+    let schema = Wire::from_json(&wider).expect("json");
     client.convert(schema).await.expect("a conversion");
     assert_eq!(
         client.get_schema("Inventory").await.expect("it").tables["Slot"].max_rows,

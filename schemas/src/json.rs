@@ -17,8 +17,8 @@ pub(crate) struct Node<'a> {
 #[derive(Clone, Copy)]
 enum Path<'a> {
     Root,
-    Member(&'a Path<'a>, &'a str),
-    Element(&'a Path<'a>, usize),
+    Member(&'a Self, &'a str),
+    Element(&'a Self, usize),
 }
 
 impl Path<'_> {

@@ -330,7 +330,7 @@ mod tests {
         let mut snapshots = Vec::new();
         for step in 0..20_000_u64 {
             let key = numbers.next() % 500;
-            if numbers.next() % 3 == 0 {
+            if numbers.next().is_multiple_of(3) {
                 let removed = trie.remove(hash(key), |entry: &(u64, u64)| entry.0 == key);
                 assert_eq!(removed.map(|entry| entry.1), model.remove(&key));
             } else {

@@ -159,7 +159,7 @@ impl Request {
             } => array(
                 out,
                 &[&|out| database.write(out), &|out| id.write(out), &|out| {
-                    requests.write(out)
+                    requests.write(out);
                 }],
             ),
             Self::MonitorCondSince {
@@ -183,7 +183,7 @@ impl Request {
             } => array(
                 out,
                 &[&|out| id.write(out), &|out| new_id.write(out), &|out| {
-                    requests.write(out)
+                    requests.write(out);
                 }],
             ),
             Self::MonitorCancel { id } => array(out, &[&|out| id.write(out)]),

@@ -96,10 +96,8 @@ pub(super) fn lex(text: &str, position: usize) -> Result<(Number, usize), Decode
         power += if down { -exponent } else { exponent };
     }
 
-    if exact {
-        if let Some(integer) = whole(significand, power, negative) {
-            return Ok((Number::Integer(integer), at));
-        }
+    if exact && let Some(integer) = whole(significand, power, negative) {
+        return Ok((Number::Integer(integer), at));
     }
     let written = text.get(position..at).ok_or_else(|| error(position))?;
     match written.parse::<f64>() {

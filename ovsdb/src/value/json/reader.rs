@@ -409,7 +409,7 @@ impl<'a> Reader<'a> {
         };
         self.position += 4;
         u32::from_str_radix(digits, 16)
-            .or_else(|_| Err(DecodeError::new(self.offset(), DecodeErrorKind::BadEscape)))
+            .map_err(|_| DecodeError::new(self.offset(), DecodeErrorKind::BadEscape))
     }
 
     /// A string as the replica keeps it, sharing the allocation of an equal one where possible.
