@@ -1,0 +1,35 @@
+//! `multihoming`: OVN-Kubernetes secondary networks from Kubernetes manifests.
+//!
+//! One module for each subcommand: its arguments, and what it does with them.
+
+mod check;
+mod failure;
+mod input;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds OVN-Kubernetes' secondary networks in OVN's databases, from Kubernetes manifests.
+///
+/// The exit status is 0 when all went well, 2 when the command line or a manifest is wrong
+/// (nothing has been written then), and 1 for everything else.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Arguments),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let result = match CommandLine::parse().command {
+        Command::Check(arguments) => check::run(&arguments),
+    };
+    result.unwrap_or_else(|failure| failure::report(&failure))
+}

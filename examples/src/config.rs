@@ -1,0 +1,735 @@
+//! A network's configuration: the JSON text in a NetworkAttachmentDefinition.
+
+use std::fmt;
+
+use ipnet::IpNet;
+use serde_json::{Map, Value};
+
+use crate::subnets::{ClusterSubnet, cluster_subnets, plain_subnets};
+
+/// Which OVN-Kubernetes is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Profile {
+    /// As of July 2023.
+    #[default]
+    Mid2023,
+    /// As of August 2026, without interconnect.
+    Current,
+}
+
+/// The shape of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Topology {
+    /// A router, and a switch for each node.
+    Layer3,
+    /// One switch.
+    Layer2,
+    /// One switch, connected to a physical network.
+    Localnet,
+}
+
+impl Topology {
+    /// The word in configurations and rows.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Layer3 => "layer3",
+            Self::Layer2 => "layer2",
+            Self::Localnet => "localnet",
+        }
+    }
+}
+
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A network as one NAD describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkConfig {
+    /// The network's name.
+    pub name: String,
+    /// Its shape.
+    pub topology: Topology,
+    /// The ranges of a layer3 network.
+    pub cluster_subnets: Vec<ClusterSubnet>,
+    /// The subnets of a layer2 or localnet network; none means that nobody assigns addresses.
+    pub subnets: Vec<IpNet>,
+    /// What is not assigned of them.
+    pub exclude_subnets: Vec<IpNet>,
+    /// The interfaces' MTU; the cluster's when `None`.
+    pub mtu: Option<i64>,
+    /// The VLAN of a localnet network.
+    pub vlan: Option<u16>,
+    /// Whether IPAMClaims keep addresses (current profile).
+    pub persistent_ips: bool,
+    /// The physical network's name, where it is not the network's (current profile).
+    pub physical_network: Option<String>,
+}
+
+impl NetworkConfig {
+    /// Whether two NADs of one network agree; lists are compared as sets.
+    #[must_use]
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        fn sorted<T: Clone + Ord>(list: &[T]) -> Vec<T> {
+            let mut list = list.to_vec();
+            list.sort_unstable();
+            list.dedup();
+            list
+        }
+        self.topology == other.topology
+            && self.mtu == other.mtu
+            && self.vlan == other.vlan
+            && self.persistent_ips == other.persistent_ips
+            && self.physical_network == other.physical_network
+            && sorted(&self.cluster_subnets) == sorted(&other.cluster_subnets)
+            && sorted(&self.subnets) == sorted(&other.subnets)
+            && sorted(&self.exclude_subnets) == sorted(&other.exclude_subnets)
+    }
+}
+
+/// What a NAD is to us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parsed {
+    /// A network of ours.
+    Network(Box<NetworkConfig>),
+    /// Another plug-in's, or the default network: passed over without error.
+    NotOvnManaged,
+}
+
+/// A wrong configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{kind}", member(field))]
+pub struct ConfigError {
+    /// The member of the configuration; empty for the whole.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub kind: ConfigErrorKind,
+}
+
+fn member(field: &str) -> String {
+    if field.is_empty() {
+        String::new()
+    } else {
+        format!("\"{field}\": ")
+    }
+}
+
+impl ConfigError {
+    /// An error about a member.
+    #[must_use]
+    pub const fn new(field: &'static str, kind: ConfigErrorKind) -> Self {
+        Self { field, kind }
+    }
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigErrorKind {
+    /// The text is not JSON.
+    #[error("not JSON: {message} (line {line} of the text){hint}")]
+    BadJson {
+        /// The line within the text, from 1 on.
+        line: usize,
+        /// What the JSON parser says.
+        message: String,
+        /// What the author may have meant.
+        hint: &'static str,
+    },
+    /// A member of another type than this.
+    #[error("must be {0}")]
+    Expected(&'static str),
+    /// `netAttachDefName` is missing.
+    #[error("is missing; it must be {0:?}")]
+    MissingNadName(String),
+    /// `netAttachDefName` is another NAD's.
+    #[error("is {found:?}, but the object is {object:?}")]
+    NadNameMismatch {
+        /// What it is.
+        found: String,
+        /// What it must be.
+        object: String,
+    },
+    /// A name that a network cannot have.
+    #[error("a network cannot be called {0:?}")]
+    ReservedOrEmptyName(String),
+    /// No such topology.
+    #[error("unknown topology {0:?}; there are layer3, layer2 and localnet")]
+    UnknownTopology(String),
+    /// An `ipam` section.
+    #[error("IPAM plug-ins are not supported, use \"subnets\" (found type {0:?})")]
+    UnsupportedIpam(String),
+    /// Not a CIDR.
+    #[error("{entry:?} is not an address with a prefix length")]
+    BadCidr {
+        /// The entry.
+        entry: String,
+    },
+    /// A host's length where there are no hosts' subnets.
+    #[error("{entry:?} has a host prefix length, which layer3 subnets alone have")]
+    HostPrefixNotAllowed {
+        /// The entry.
+        entry: String,
+    },
+    /// A host's subnet that is no part of the range.
+    #[error("the host prefix length of {entry:?} must be above the network's, and below 32")]
+    HostPrefixTooShort {
+        /// The entry.
+        entry: String,
+    },
+    /// An IPv6 host's length other than 64.
+    #[error("the host prefix length of {entry:?} must be 64")]
+    Ipv6HostPrefixNot64 {
+        /// The entry.
+        entry: String,
+    },
+    /// An excluded range outside the subnets.
+    #[error("{cidr} is in none of the subnets")]
+    ExcludeOutsideSubnets {
+        /// The range.
+        cidr: String,
+    },
+    /// A layer3 network without subnets.
+    #[error("is missing: a layer3 network needs subnets")]
+    SubnetsRequired,
+    /// A VLAN that there is not.
+    #[error("{0} is not a VLAN from 1 to 4094")]
+    BadVlan(i64),
+    /// A NAD that describes its network otherwise than the first one did.
+    #[error("network {network:?} is described differently by {nad}")]
+    InconsistentNetwork {
+        /// The network.
+        network: String,
+        /// The first NAD.
+        nad: String,
+    },
+    /// Persistent addresses on layer3.
+    #[error("a layer3 network has no persistent addresses")]
+    PersistentIpsOnLayer3,
+    /// No such role.
+    #[error("unknown role {0:?}; there are primary and secondary")]
+    BadRole(String),
+    /// A primary localnet network.
+    #[error("a localnet network is always secondary")]
+    RoleOnLocalnet,
+    /// A primary network, which is more than a secondary one.
+    #[error("primary networks are not supported")]
+    PrimaryNotSupported,
+    /// A join subnet on localnet.
+    #[error("a localnet network has no join subnet")]
+    JoinSubnetOnLocalnet,
+    /// Two subnets of a network that overlap.
+    #[error("{first} and {second} overlap")]
+    SubnetOverlap {
+        /// One.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A list of plug-ins, which has other than one.
+    #[error("a list of {0} plug-ins; chains are not supported")]
+    Chained(usize),
+}
+
+/// The plug-in's name.
+const TYPE: &str = "ovn-k8s-cni-overlay";
+
+type Result<T> = std::result::Result<T, ConfigError>;
+
+/// Parses the configuration of the NAD `nad` (`namespace/name`).
+///
+/// # Errors
+/// When the configuration is ours, or not JSON, and wrong.
+pub fn parse(nad: &str, text: &str, profile: Profile) -> Result<Parsed> {
+    let value: Value = serde_json::from_str(text).map_err(|error| bad_json(text, &error))?;
+    let Value::Object(object) = value else {
+        return Err(ConfigError::new(
+            "",
+            ConfigErrorKind::Expected("a JSON object"),
+        ));
+    };
+    let object = match object.get("plugins") {
+        Some(_) if profile == Profile::Current => only_plugin(&object)?,
+        _ => object,
+    };
+    let members = Members(&object);
+    if members.text("type")?.unwrap_or_default() != TYPE {
+        return Ok(Parsed::NotOvnManaged);
+    }
+    let topology = match members.text("topology")?.unwrap_or_default().as_str() {
+        // The NAD of the default network.
+        "" => return Ok(Parsed::NotOvnManaged),
+        "layer3" => Topology::Layer3,
+        "layer2" => Topology::Layer2,
+        "localnet" => Topology::Localnet,
+        other => {
+            return fail(
+                "topology",
+                ConfigErrorKind::UnknownTopology(other.to_owned()),
+            );
+        }
+    };
+    let name = members.text("name")?.unwrap_or_default();
+    if ["", "default", "ovn-kubernetes"].contains(&name.as_str()) {
+        return fail("name", ConfigErrorKind::ReservedOrEmptyName(name));
+    }
+    match members.text("netAttachDefName")? {
+        None => {
+            return fail(
+                "netAttachDefName",
+                ConfigErrorKind::MissingNadName(nad.to_owned()),
+            );
+        }
+        Some(found) if found != nad => {
+            let object = nad.to_owned();
+            return fail(
+                "netAttachDefName",
+                ConfigErrorKind::NadNameMismatch { found, object },
+            );
+        }
+        Some(_) => {}
+    }
+    check_ipam(&members)?;
+    let mut config = NetworkConfig {
+        name,
+        topology,
+        cluster_subnets: Vec::new(),
+        subnets: Vec::new(),
+        exclude_subnets: Vec::new(),
+        mtu: members.integer("mtu")?.filter(|mtu| *mtu != 0),
+        vlan: None,
+        persistent_ips: false,
+        physical_network: None,
+    };
+    read_subnets(&members, &mut config)?;
+    if topology == Topology::Localnet {
+        config.vlan = match members.integer("vlanID")?.unwrap_or(0) {
+            0 => None,
+            vlan => match u16::try_from(vlan) {
+                Ok(vlan @ 1..=4094) => Some(vlan),
+                _ => return fail("vlanID", ConfigErrorKind::BadVlan(vlan)),
+            },
+        };
+    }
+    if profile == Profile::Current {
+        read_current(&members, &mut config)?;
+    }
+    Ok(Parsed::Network(Box::new(config)))
+}
+
+fn fail<T>(field: &'static str, kind: ConfigErrorKind) -> Result<T> {
+    Err(ConfigError::new(field, kind))
+}
+
+/// The error of a text that is not JSON, with the line that is to blame.
+fn bad_json(text: &str, error: &serde_json::Error) -> ConfigError {
+    let remark = text.lines().position(has_remark);
+    let (line, hint) = match remark {
+        // The parser stumbles over a remark at its line, or behind the line it ends.
+        Some(line) if line < error.line() => (
+            line + 1,
+            "; JSON has no comments: remove the text from `#` on",
+        ),
+        _ => (error.line(), ""),
+    };
+    let message = error.to_string();
+    // The parser's own place would be said twice.
+    let message = message
+        .split(" at line ")
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    ConfigError::new(
+        "",
+        ConfigErrorKind::BadJson {
+            line,
+            message,
+            hint,
+        },
+    )
+}
+
+/// Whether a line has a `#` outside strings.
+fn has_remark(line: &str) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    line.chars().any(|character| {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '#' if !quoted => return true,
+            _ => {}
+        }
+        false
+    })
+}
+
+/// The configuration in a list of one plug-in; the list's name and version win.
+fn only_plugin(list: &Map<String, Value>) -> Result<Map<String, Value>> {
+    if list.contains_key("type") {
+        return fail(
+            "plugins",
+            ConfigErrorKind::Expected("absent beside \"type\""),
+        );
+    }
+    let Some(Value::Array(plugins)) = list.get("plugins") else {
+        return fail("plugins", ConfigErrorKind::Expected("an array"));
+    };
+    let [plugin] = plugins.as_slice() else {
+        return fail("plugins", ConfigErrorKind::Chained(plugins.len()));
+    };
+    let Value::Object(plugin) = plugin else {
+        return fail("plugins", ConfigErrorKind::Expected("an array of objects"));
+    };
+    let mut plugin = plugin.clone();
+    for key in ["name", "cniVersion"] {
+        if let Some(value) = list.get(key) {
+            plugin.insert(key.to_owned(), value.clone());
+        }
+    }
+    Ok(plugin)
+}
+
+fn check_ipam(members: &Members<'_>) -> Result<()> {
+    let kind = match members.0.get("ipam") {
+        None | Some(Value::Null) => return Ok(()),
+        Some(Value::Object(ipam)) => ipam.get("type"),
+        Some(_) => return fail("ipam", ConfigErrorKind::Expected("an object")),
+    };
+    match kind {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::String(kind)) if kind.is_empty() => Ok(()),
+        Some(Value::String(kind)) => fail("ipam", ConfigErrorKind::UnsupportedIpam(kind.clone())),
+        Some(_) => fail(
+            "ipam",
+            ConfigErrorKind::Expected("an object with a string \"type\""),
+        ),
+    }
+}
+
+fn read_subnets(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()> {
+    let subnets = members.text("subnets")?.unwrap_or_default();
+    if config.topology == Topology::Layer3 {
+        config.cluster_subnets = cluster_subnets(&subnets)?;
+        if config.cluster_subnets.is_empty() {
+            return fail("subnets", ConfigErrorKind::SubnetsRequired);
+        }
+        let networks: Vec<IpNet> = config.cluster_subnets.iter().map(|s| s.network).collect();
+        return check_overlap(&networks);
+    }
+    config.subnets = plain_subnets("subnets", &subnets)?;
+    check_overlap(&config.subnets)?;
+    let exclude = members.text("excludeSubnets")?.unwrap_or_default();
+    config.exclude_subnets = plain_subnets("excludeSubnets", &exclude)?;
+    let inside = |range: &&IpNet| !config.subnets.iter().any(|subnet| subnet.contains(*range));
+    if let Some(outside) = config.exclude_subnets.iter().find(inside) {
+        let cidr = outside.to_string();
+        return fail(
+            "excludeSubnets",
+            ConfigErrorKind::ExcludeOutsideSubnets { cidr },
+        );
+    }
+    Ok(())
+}
+
+fn check_overlap(networks: &[IpNet]) -> Result<()> {
+    for (at, first) in networks.iter().enumerate() {
+        for second in &networks[at + 1..] {
+            if first.contains(second) || second.contains(first) {
+                let (first, second) = (first.to_string(), second.to_string());
+                return fail("subnets", ConfigErrorKind::SubnetOverlap { first, second });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The members that came after mid-2023.
+fn read_current(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()> {
+    config.persistent_ips = members.boolean("allowPersistentIPs")?.unwrap_or(false);
+    if config.persistent_ips && config.topology == Topology::Layer3 {
+        return fail("allowPersistentIPs", ConfigErrorKind::PersistentIpsOnLayer3);
+    }
+    match members.text("role")?.unwrap_or_default().as_str() {
+        "" | "secondary" => {}
+        _ if config.topology == Topology::Localnet => {
+            return fail("role", ConfigErrorKind::RoleOnLocalnet);
+        }
+        "primary" => return fail("role", ConfigErrorKind::PrimaryNotSupported),
+        other => return fail("role", ConfigErrorKind::BadRole(other.to_owned())),
+    }
+    let join = members.text("joinSubnet")?.unwrap_or_default();
+    if !join.trim().is_empty() && config.topology == Topology::Localnet {
+        return fail("joinSubnet", ConfigErrorKind::JoinSubnetOnLocalnet);
+    }
+    plain_subnets("joinSubnet", &join)?;
+    if config.topology == Topology::Localnet {
+        let name = members.text("physicalNetworkName")?;
+        config.physical_network = name.filter(|name| !name.is_empty());
+    }
+    Ok(())
+}
+
+/// The members of a configuration, by type; null is absent, as in Go.
+struct Members<'a>(&'a Map<String, Value>);
+
+impl Members<'_> {
+    fn text(&self, name: &'static str) -> Result<Option<String>> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => fail(name, ConfigErrorKind::Expected("a string")),
+        }
+    }
+
+    fn integer(&self, name: &'static str) -> Result<Option<i64>> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match value.as_i64() {
+                Some(integer) => Ok(Some(integer)),
+                None => fail(name, ConfigErrorKind::Expected("an integer")),
+            },
+        }
+    }
+
+    fn boolean(&self, name: &'static str) -> Result<Option<bool>> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(boolean)) => Ok(Some(*boolean)),
+            Some(_) => fail(name, ConfigErrorKind::Expected("true or false")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The configuration of a good layer3 network, with some members changed.
+    fn with(changes: Value) -> String {
+        let mut config = json!({
+            "cniVersion": "0.3.1", "name": "net", "type": TYPE, "topology": "layer3",
+            "subnets": "10.33.0.0/16/24", "netAttachDefName": "ns/nad", "mtu": 1400,
+        });
+        if let (Value::Object(config), Value::Object(changes)) = (&mut config, changes) {
+            config.extend(changes);
+        }
+        config.to_string()
+    }
+
+    fn network(profile: Profile, changes: Value) -> NetworkConfig {
+        match parse("ns/nad", &with(changes), profile) {
+            Ok(Parsed::Network(config)) => *config,
+            other => panic!("expected a network, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn good_networks_are_read() {
+        let config = network(Profile::Mid2023, json!({}));
+        assert_eq!((config.name.as_str(), config.mtu), ("net", Some(1400)));
+        assert_eq!(config.cluster_subnets.len(), 1);
+        let layer2 = json!({"topology": "layer2", "subnets": "10.1.0.0/16, fd00::/64",
+            "excludeSubnets": "10.1.2.0/24", "vlanID": 9999});
+        let config = network(Profile::Mid2023, layer2);
+        assert_eq!(
+            (
+                config.subnets.len(),
+                config.exclude_subnets.len(),
+                config.vlan
+            ),
+            (2, 1, None)
+        );
+        let localnet = json!({"topology": "localnet", "subnets": "", "vlanID": 7,
+            "physicalNetworkName": "phys"});
+        let config = network(Profile::Current, localnet.clone());
+        assert_eq!(
+            (config.vlan, config.physical_network.as_deref()),
+            (Some(7), Some("phys"))
+        );
+        assert_eq!(network(Profile::Mid2023, localnet).physical_network, None);
+        // What is of later date is not looked at.
+        assert!(!network(Profile::Mid2023, json!({"allowPersistentIPs": true})).persistent_ips);
+    }
+
+    #[test]
+    fn what_is_not_ours_is_passed_over() {
+        for changes in [
+            json!({"type": "bridge"}),
+            json!({"type": null}),
+            json!({"topology": ""}),
+        ] {
+            let parsed = parse("ns/nad", &with(changes), Profile::Mid2023);
+            assert_eq!(parsed, Ok(Parsed::NotOvnManaged));
+        }
+        let list = json!({"name": "n", "plugins": [{"type": "bridge"}]}).to_string();
+        assert_eq!(
+            parse("ns/nad", &list, Profile::Current),
+            Ok(Parsed::NotOvnManaged)
+        );
+    }
+
+    #[test]
+    fn wrong_members_are_named_with_what_is_wrong() {
+        use ConfigErrorKind as Kind;
+        let text = |text: &str| text.to_owned();
+        for (changes, field, kind) in [
+            (
+                json!({"name": ""}),
+                "name",
+                Kind::ReservedOrEmptyName(text("")),
+            ),
+            (
+                json!({"name": "default"}),
+                "name",
+                Kind::ReservedOrEmptyName(text("default")),
+            ),
+            (json!({"name": 5}), "name", Kind::Expected("a string")),
+            (
+                json!({"topology": "star"}),
+                "topology",
+                Kind::UnknownTopology(text("star")),
+            ),
+            (
+                json!({"netAttachDefName": null}),
+                "netAttachDefName",
+                Kind::MissingNadName(text("ns/nad")),
+            ),
+            (
+                json!({"netAttachDefName": "a/b"}),
+                "netAttachDefName",
+                Kind::NadNameMismatch {
+                    found: text("a/b"),
+                    object: text("ns/nad"),
+                },
+            ),
+            (
+                json!({"ipam": {"type": "static"}}),
+                "ipam",
+                Kind::UnsupportedIpam(text("static")),
+            ),
+            (json!({"ipam": "x"}), "ipam", Kind::Expected("an object")),
+            (json!({"subnets": ""}), "subnets", Kind::SubnetsRequired),
+            (
+                json!({"subnets": "x"}),
+                "subnets",
+                Kind::BadCidr { entry: text("x") },
+            ),
+            (json!({"mtu": "1400"}), "mtu", Kind::Expected("an integer")),
+            (
+                json!({"topology": "layer2", "subnets": "10.0.0.0/16", "excludeSubnets": "11.0.0.0/24"}),
+                "excludeSubnets",
+                Kind::ExcludeOutsideSubnets {
+                    cidr: text("11.0.0.0/24"),
+                },
+            ),
+            (
+                json!({"topology": "layer2", "subnets": "", "excludeSubnets": "11.0.0.0/24"}),
+                "excludeSubnets",
+                Kind::ExcludeOutsideSubnets {
+                    cidr: text("11.0.0.0/24"),
+                },
+            ),
+            (
+                json!({"topology": "layer2"}),
+                "subnets",
+                Kind::HostPrefixNotAllowed {
+                    entry: text("10.33.0.0/16/24"),
+                },
+            ),
+            (
+                json!({"topology": "localnet", "subnets": "", "vlanID": 4095}),
+                "vlanID",
+                Kind::BadVlan(4095),
+            ),
+            (
+                json!({"topology": "localnet", "subnets": "", "vlanID": -1}),
+                "vlanID",
+                Kind::BadVlan(-1),
+            ),
+            (
+                json!({"subnets": "10.0.0.0/8,10.1.0.0/16"}),
+                "subnets",
+                Kind::SubnetOverlap {
+                    first: text("10.0.0.0/8"),
+                    second: text("10.1.0.0/16"),
+                },
+            ),
+        ] {
+            for profile in [Profile::Mid2023, Profile::Current] {
+                let error = parse("ns/nad", &with(changes.clone()), profile).expect_err("wrong");
+                assert_eq!((error.field, &error.kind), (field, &kind), "{changes}");
+            }
+        }
+        for (changes, field, kind) in [
+            (
+                json!({"allowPersistentIPs": true}),
+                "allowPersistentIPs",
+                Kind::PersistentIpsOnLayer3,
+            ),
+            (json!({"role": "main"}), "role", Kind::BadRole(text("main"))),
+            (
+                json!({"role": "primary"}),
+                "role",
+                Kind::PrimaryNotSupported,
+            ),
+            (
+                json!({"topology": "localnet", "subnets": "", "role": "primary"}),
+                "role",
+                Kind::RoleOnLocalnet,
+            ),
+            (
+                json!({"topology": "localnet", "subnets": "", "joinSubnet": "1.0.0.0/8"}),
+                "joinSubnet",
+                Kind::JoinSubnetOnLocalnet,
+            ),
+            (
+                json!({"plugins": []}),
+                "plugins",
+                Kind::Expected("absent beside \"type\""),
+            ),
+        ] {
+            let error = parse("ns/nad", &with(changes), Profile::Current).expect_err("wrong");
+            assert_eq!((error.field, error.kind), (field, kind));
+        }
+        let chain = json!({"name": "n", "plugins": [{}, {}]}).to_string();
+        let error = parse("ns/nad", &chain, Profile::Current).expect_err("a chain");
+        assert_eq!(error.kind, Kind::Chained(2));
+    }
+
+    #[test]
+    fn remarks_are_refused_with_their_line() {
+        let text = "{\n  \"name\": \"a#b\",\n  \"mtu\": 1400, # the MTU\n  \"type\": \"x\"\n}";
+        let error = parse("ns/nad", text, Profile::Mid2023).expect_err("a remark");
+        assert!(
+            matches!(&error.kind, ConfigErrorKind::BadJson { line: 3, hint, .. }
+            if hint.contains("no comments")),
+            "{error}"
+        );
+        let text = "{\n  \"name\": \"a#b\",\n  \"mtu\" 1400\n}";
+        let error = parse("ns/nad", text, Profile::Mid2023).expect_err("no colon");
+        assert!(matches!(
+            error.kind,
+            ConfigErrorKind::BadJson {
+                line: 3,
+                hint: "",
+                ..
+            }
+        ));
+        assert!(parse("ns/nad", "{} x", Profile::Mid2023).is_err());
+        assert!(parse("ns/nad", "[]", Profile::Mid2023).is_err());
+    }
+
+    #[test]
+    fn nads_of_a_network_agree_as_sets() {
+        let one = json!({"topology": "layer2", "subnets": "10.1.0.0/16,10.2.0.0/16"});
+        let other = json!({"topology": "layer2", "subnets": "10.2.0.0/16,10.1.0.0/16"});
+        let less = json!({"topology": "layer2", "subnets": "10.2.0.0/16"});
+        let [one, other, less] = [one, other, less].map(|c| network(Profile::Mid2023, c));
+        assert!(one.agrees_with(&other) && !one.agrees_with(&less));
+    }
+}

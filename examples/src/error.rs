@@ -1,0 +1,141 @@
+//! What can be wrong with the input, and where.
+
+use std::fmt;
+use std::io;
+
+use crate::config::ConfigError;
+
+/// Where in the input something stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Place {
+    /// The file; `-` for the standard input.
+    pub file: String,
+    /// The document within the file, from 1 on.
+    pub document: usize,
+    /// The object: its kind and name.
+    pub object: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if self.document > 0 {
+            write!(f, ", document {}", self.document)?;
+        }
+        if !self.object.is_empty() {
+            write!(f, ", {}", self.object)?;
+        }
+        Ok(())
+    }
+}
+
+/// Bad input: nothing is written to a database because of it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {}{}", .0.place, field_prefix(&.0.field), .0.reason)]
+pub struct InputError(Box<Details>);
+
+#[derive(Debug)]
+struct Details {
+    place: Place,
+    field: String,
+    reason: Reason,
+}
+
+fn field_prefix(field: &str) -> String {
+    if field.is_empty() {
+        String::new()
+    } else {
+        format!("{field}: ")
+    }
+}
+
+impl InputError {
+    /// An error about a field of the object at `place`.
+    pub fn new(place: &Place, field: impl Into<String>, reason: impl Into<Reason>) -> Self {
+        Self(Box::new(Details {
+            place: place.clone(),
+            field: field.into(),
+            reason: reason.into(),
+        }))
+    }
+
+    /// The object.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.0.place
+    }
+
+    /// The field within the object, as a path of names; empty for the whole.
+    #[must_use]
+    pub fn field(&self) -> &str {
+        &self.0.field
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub fn reason(&self) -> &Reason {
+        &self.0.reason
+    }
+}
+
+/// What is wrong with the input.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// A file or folder cannot be read.
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// A file is too long.
+    #[error("is longer than {0} bytes")]
+    TooLong(u64),
+    /// A folder has no manifest.
+    #[error("has no .yaml, .yml or .json file")]
+    NoManifests,
+    /// The text is not YAML.
+    #[error("not YAML: {0}")]
+    Yaml(String),
+    /// A field is missing.
+    #[error("is missing")]
+    Missing,
+    /// A field has a value of another type than this.
+    #[error("must be {0}")]
+    Expected(&'static str),
+    /// Two documents describe one object, and not in the same way.
+    #[error("described differently in {0}")]
+    Duplicate(Place),
+    /// The network's configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An annotation is malformed.
+    #[error("{0}")]
+    Annotation(String),
+    /// Two names become one when written to the database.
+    #[error("the name {name:?} and {other:?} of {place} are the same in the database: {mangled:?}")]
+    NameCollision {
+        /// This object's name.
+        name: String,
+        /// The other's.
+        other: String,
+        /// What both become.
+        mangled: String,
+        /// Where the other is.
+        place: Place,
+    },
+    /// A pod runs on a node that is not among the nodes.
+    #[error("the node {0:?} is not known")]
+    UnknownNode(String),
+    /// Something wants a subnet that another node has, or that the network does not.
+    #[error("{0}")]
+    Subnet(String),
+    /// A subnet or a network has no address left.
+    #[error("no address is left in {0}")]
+    Exhausted(String),
+    /// An address is taken.
+    #[error("the address {address} of {subject} is taken")]
+    AddressTaken {
+        /// The address.
+        address: String,
+        /// Who asks for it.
+        subject: String,
+    },
+}
