@@ -1,0 +1,55 @@
+//! Running programs, where one that fails ends the task.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::Result;
+
+/// The workspace's folder.
+pub(crate) fn root() -> PathBuf {
+    let xtask = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().map_or(xtask.clone(), PathBuf::from)
+}
+
+/// The cargo that runs this program.
+pub(crate) fn cargo() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+}
+
+/// A program that runs in the workspace's folder.
+pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Shows the command and runs it.
+pub(crate) fn run(command: &mut Command) -> Result {
+    let shown = shown(command);
+    println!("\n$ {shown}");
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|error| format!("`{shown}` cannot be run: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!("`{shown}` failed: {status}").into())
+}
+
+/// Shows the command and runs cargo with these arguments, separated by blanks.
+pub(crate) fn run_cargo(arguments: &str) -> Result {
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
+    run(&mut command(&cargo(), &arguments))
+}
+
+fn shown(command: &Command) -> String {
+    let program = command.get_program().to_string_lossy();
+    let program = program.rsplit('/').next().unwrap_or_default();
+    let mut shown = program.to_owned();
+    for argument in command.get_args() {
+        shown.push(' ');
+        shown += &argument.to_string_lossy();
+    }
+    shown
+}

@@ -1,0 +1,58 @@
+//! Running the fuzz targets, with a cargo-fuzz of the project's own.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::Result;
+use crate::command::{cargo, command, root, run};
+
+/// The release of cargo-fuzz that is installed below `target/`.
+const CARGO_FUZZ: &str = "0.13.2";
+
+/// Runs every target for some seconds, beginning with its committed corpus.
+///
+/// # Errors
+/// When a target cannot be built, or finds an input that breaks it.
+pub(crate) fn smoke(seconds: u32) -> Result {
+    let cargo_fuzz = installed()?;
+    for target in targets()? {
+        // What a run finds interesting goes to a folder of its own: the corpus stays as it is.
+        let found = root().join("fuzz/target/found").join(&target);
+        fs::create_dir_all(&found)?;
+        let found = found.to_string_lossy();
+        let corpus = format!("fuzz/corpus/{target}");
+        let time = format!("-max_total_time={seconds}");
+        let arguments = ["fuzz", "run", &target, &found, &corpus, "--", &time];
+        run(bootstrapped(&cargo_fuzz.to_string_lossy(), &arguments).arg("-timeout=10"))?;
+    }
+    Ok(())
+}
+
+/// The targets' names: the files of their folder.
+fn targets() -> Result<Vec<String>> {
+    let mut targets: Vec<String> = fs::read_dir(root().join("fuzz/fuzz_targets"))?
+        .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(String::from))
+        .collect();
+    targets.sort_unstable();
+    Ok(targets)
+}
+
+/// Sanitizers are behind a switch on the stable toolchain.
+fn bootstrapped(program: &str, arguments: &[&str]) -> Command {
+    let mut command = command(program, arguments);
+    command.env("RUSTC_BOOTSTRAP", "1");
+    command
+}
+
+/// Where cargo-fuzz is, after installing it when it is not there.
+fn installed() -> Result<PathBuf> {
+    let tools = root().join("target/tools");
+    let program = tools.join("bin/cargo-fuzz");
+    if !program.is_file() {
+        let tools = tools.to_string_lossy();
+        let arguments = ["install", "cargo-fuzz", "--locked", "--version", CARGO_FUZZ];
+        run(command(&cargo(), &arguments).args(["--root", &*tools]))?;
+    }
+    Ok(program)
+}

@@ -1,0 +1,39 @@
+//! The project's own tasks; `cargo xtask help` lists them.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "these programs talk to people"
+)]
+
+mod command;
+mod fuzz;
+mod packages;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// What every task returns: the error is for people.
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// The tasks, one module each.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The tasks of the project ovsdb")]
+enum Task {
+    /// Run every check: formatting, lints, documentation, fuzz targets, tests
+    Test(test::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Task::parse() {
+        Task::Test(arguments) => test::run_checks(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

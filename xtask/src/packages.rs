@@ -1,0 +1,95 @@
+//! The programs that the tests and the demo run, and the Debian packages that have them.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::Result;
+use crate::command;
+
+/// A program, or a file, and its Debian package.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Need {
+    /// The program's name, or a path that begins with `/`.
+    pub(crate) program: &'static str,
+    /// The package.
+    pub(crate) package: &'static str,
+}
+
+const fn need(program: &'static str, package: &'static str) -> Need {
+    Need { program, package }
+}
+
+/// What a private database takes.
+pub(crate) const DATABASE: &[Need] = &[
+    need("ovsdb-server", "openvswitch-switch"),
+    need("ovsdb-tool", "openvswitch-common"),
+    need("ovn-nbctl", "ovn-common"),
+];
+
+/// What the tests take besides: the daemons, and what looks at their network.
+pub(crate) const DAEMONS: &[Need] = &[
+    need("ovs-vswitchd", "openvswitch-switch"),
+    need("ovn-northd", "ovn-central"),
+    need("ovn-controller", "ovn-host"),
+    need("ip", "iproute2"),
+    need("ping", "iputils-ping"),
+    need("tcpdump", "tcpdump"),
+    need("openssl", "openssl"),
+    // libFuzzer is written in C++.
+    need("c++", "g++"),
+];
+
+/// Sees to it that the programs are there: installs their packages where it may.
+///
+/// # Errors
+/// When one is missing and cannot be installed; the error names the packages.
+pub(crate) fn ensure(needs: &[Need]) -> Result {
+    let mut missing: Vec<&str> = needs
+        .iter()
+        .filter(|need| !is_there(need.program))
+        .map(|need| need.package)
+        .collect();
+    missing.sort_unstable();
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    if !is_there("apt-get") {
+        return Err(format!("missing programs, which Debian has in: {packages}").into());
+    }
+    if !is_root() {
+        let advice =
+            format!("apt-get update && apt-get install --no-install-recommends {packages}");
+        return Err(format!("missing packages: {packages}\nas root: {advice}").into());
+    }
+    command::run(&mut apt(&["update"]))?;
+    let arguments = ["install", "--yes", "--no-install-recommends"];
+    command::run(apt(&arguments).args(&missing))?;
+    match needs.iter().find(|need| !is_there(need.program)) {
+        Some(need) => Err(format!("{} is installed without {}", need.package, need.program).into()),
+        None => Ok(()),
+    }
+}
+
+fn apt(arguments: &[&str]) -> Command {
+    let mut command = command::command("apt-get", arguments);
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+/// Whether a program is in the `PATH` or where Debian puts servers, or a file exists.
+fn is_there(program: &str) -> bool {
+    if program.starts_with('/') {
+        return Path::new(program).exists();
+    }
+    ovsdb::testing::program(program).is_ok()
+}
+
+fn is_root() -> bool {
+    Command::new("id")
+        .arg("-u")
+        .stdin(Stdio::null())
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}

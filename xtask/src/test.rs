@@ -1,0 +1,70 @@
+//! `cargo xtask test`: every check that a change has to pass, as continuous integration runs it.
+
+use clap::ValueEnum as _;
+
+use crate::command::{cargo, command, run, run_cargo};
+use crate::{Result, fuzz, packages};
+
+/// The options of the checks.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The steps to run; all of them when none is named
+    #[arg(value_enum)]
+    steps: Vec<Step>,
+    /// How long each fuzz target runs, in seconds
+    #[arg(long, default_value_t = 10)]
+    fuzz_seconds: u32,
+}
+
+/// A step, in the order in which all of them run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Step {
+    /// rustfmt changes nothing
+    Format,
+    /// clippy has nothing to say, of any target with any feature
+    Lint,
+    /// The documentation builds without a warning
+    Document,
+    /// Each fuzz target runs for a while from its corpus
+    Fuzz,
+    /// Every test, every benchmark once, every example of the documentation
+    Test,
+}
+
+pub(crate) fn run_checks(arguments: &Arguments) -> Result {
+    packages::ensure(packages::DATABASE)?;
+    packages::ensure(packages::DAEMONS)?;
+    let steps = match arguments.steps.as_slice() {
+        [] => Step::value_variants(),
+        steps => steps,
+    };
+    for step in steps {
+        match step {
+            Step::Format => run_cargo("fmt --all --check")?,
+            Step::Lint => {
+                run_cargo(
+                    "clippy --workspace --all-targets --all-features --locked -- -D warnings",
+                )?;
+            }
+            Step::Document => document()?,
+            Step::Fuzz => fuzz::smoke(arguments.fuzz_seconds)?,
+            Step::Test => {
+                // A benchmark that cargo test runs does each of its measurements once.
+                run_cargo("test --workspace --all-targets --all-features --locked")?;
+                run_cargo("test --workspace --doc --all-features --locked")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn document() -> Result {
+    let arguments = [
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--all-features",
+        "--locked",
+    ];
+    run(command(&cargo(), &arguments).env("RUSTDOCFLAGS", "-D warnings"))
+}
