@@ -40,7 +40,10 @@ pub(crate) fn run_checks(arguments: &Arguments) -> Result {
     };
     for step in steps {
         match step {
-            Step::Format => run_cargo("fmt --all --check")?,
+            Step::Format => {
+                run_cargo("fmt --all --check")?;
+                run_cargo("fmt --manifest-path fuzz/Cargo.toml --check")?;
+            }
             Step::Lint => {
                 run_cargo(
                     "clippy --workspace --all-targets --all-features --locked -- -D warnings",

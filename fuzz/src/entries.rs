@@ -1,0 +1,184 @@
+//! The entry of each fuzz target: what holds for any bytes that a peer may send.
+
+#![allow(unreachable_pub, reason = "a module of two crates")]
+
+use bytes::{Bytes, BytesMut};
+use ovsdb::protocol::{
+    Codec, FrameError, Framer, Json, Limits, LockReply, Message, MonitorSinceReply, Notification,
+    OperationResult, OvsdbError, Request, TableUpdates, TableUpdates2, Wire,
+};
+use ovsdb::schema::DatabaseSchema;
+use ovsdb::value::json::Raw;
+use tokio_util::codec::Decoder as _;
+
+/// Small, so that a fuzzer's inputs reach them.
+const LIMITS: Limits = Limits {
+    message_bytes: 4096,
+    depth: 24,
+};
+
+/// A stream is cut into the same messages wherever its reads end.
+///
+/// The first byte says how many lengths of reads follow; the stream is the rest.
+///
+/// # Panics
+/// When it is not.
+pub fn framing(data: &[u8]) {
+    let Some((&count, rest)) = data.split_first() else {
+        return;
+    };
+    let (cuts, stream) = rest.split_at(usize::from(count).min(rest.len()));
+    let whole = frames(stream, &[]);
+    assert_eq!(frames(stream, cuts), whole, "cut into {cuts:?}");
+    let bytes = vec![1; stream.len()];
+    assert_eq!(frames(stream, &bytes), whole, "byte by byte");
+    assert_eq!(found(stream), whole, "by the framer alone");
+}
+
+/// The messages of a stream, and whether it broke within or behind them.
+#[derive(Debug, PartialEq, Eq)]
+struct Frames {
+    messages: Vec<Bytes>,
+    broken: bool,
+}
+
+/// The messages of a stream that arrives in reads of these lengths, and then at once.
+fn frames(stream: &[u8], reads: &[u8]) -> Frames {
+    let mut codec = Codec::new(LIMITS);
+    let mut buffer = BytesMut::new();
+    let mut messages = Vec::new();
+    let mut rest = stream;
+    for length in reads
+        .iter()
+        .map(|length| usize::from(*length))
+        .chain([stream.len()])
+    {
+        let (read, behind) = rest.split_at(length.min(rest.len()));
+        rest = behind;
+        buffer.extend_from_slice(read);
+        loop {
+            match codec.decode(&mut buffer) {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => break,
+                Err(_) => {
+                    return Frames {
+                        messages,
+                        broken: true,
+                    };
+                }
+            }
+        }
+    }
+    let broken = match codec.decode_eof(&mut buffer) {
+        Ok(None) => false,
+        Err(FrameError::Truncated) => true,
+        other => panic!("the buffer was read to its end, and then: {other:?}"),
+    };
+    Frames { messages, broken }
+}
+
+/// The same by the framer, on a buffer that is there whole.
+fn found(stream: &[u8]) -> Frames {
+    let mut framer = Framer::new(LIMITS);
+    let mut messages = Vec::new();
+    let mut rest = stream;
+    loop {
+        match framer.find(rest) {
+            Ok(Some(range)) => {
+                let message = &rest[range.clone()];
+                assert!(matches!(message, [b'{' | b'[', .., b'}' | b']']));
+                messages.push(Bytes::copy_from_slice(message));
+                rest = &rest[range.end..];
+            }
+            Ok(None) => {
+                let broken = !framer.is_between_messages();
+                return Frames { messages, broken };
+            }
+            Err(_) => {
+                return Frames {
+                    messages,
+                    broken: true,
+                };
+            }
+        }
+    }
+}
+
+/// Any text is a message or an error, and a message that is read and written is the same one.
+///
+/// # Panics
+/// When it is not.
+pub fn message(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    // Payloads, whatever envelope they would come in.
+    if let Ok(schema) = DatabaseSchema::parse(text) {
+        assert_eq!(DatabaseSchema::parse_lenient(text), Ok(schema));
+    }
+    let Ok(message) = Message::parse(text) else {
+        return;
+    };
+    match message {
+        Message::Request { id, method, params } => {
+            assert_ne!(id.text, "null");
+            request(&method, params);
+        }
+        Message::Notification { method, params } => notification(&method, params),
+        Message::Reply {
+            outcome: Ok(result),
+            ..
+        } => {
+            same::<Vec<OperationResult>>(result);
+            same::<MonitorSinceReply>(result);
+            same::<TableUpdates>(result);
+            same::<TableUpdates2>(result);
+            same::<LockReply>(result);
+            same::<Json>(result);
+        }
+        Message::Reply {
+            outcome: Err(error),
+            ..
+        } => same::<OvsdbError>(error),
+    }
+}
+
+fn request(method: &str, params: Raw<'_>) {
+    let Ok(request) = Request::parse(method, params) else {
+        return;
+    };
+    assert_eq!(request.method(), method);
+    let mut written = String::new();
+    request.write_params(&mut written);
+    assert_eq!(
+        Request::parse(method, raw(&written)),
+        Ok(request),
+        "{written}"
+    );
+}
+
+fn notification(method: &str, params: Raw<'_>) {
+    let Ok(notification) = Notification::parse(method, params) else {
+        return;
+    };
+    assert_eq!(notification.method(), method);
+    let mut written = String::new();
+    notification.write_params(&mut written);
+    assert_eq!(
+        Notification::parse(method, raw(&written)),
+        Ok(notification),
+        "{written}"
+    );
+}
+
+/// What can be read as a `T` is the same `T` after it was written.
+fn same<T: Wire + PartialEq + std::fmt::Debug>(raw: Raw<'_>) {
+    if let Ok(value) = T::from_json(raw.text) {
+        let written = value.to_json();
+        assert_eq!(T::from_json(&written), Ok(value), "{written}");
+    }
+}
+
+const fn raw(text: &str) -> Raw<'_> {
+    Raw { text, offset: 0 }
+}

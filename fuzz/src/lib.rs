@@ -1,0 +1,3 @@
+//! What the fuzz targets and the tests that replay their corpus share.
+
+pub mod entries;

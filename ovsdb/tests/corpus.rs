@@ -1,0 +1,31 @@
+//! The corpus of each fuzz target, replayed: what a fuzzer once found stays mended.
+
+#[path = "../../fuzz/src/entries.rs"]
+mod entries;
+
+use std::path::Path;
+
+/// Calls the target's entry with every file of its corpus.
+fn replay(target: &str, entry: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../fuzz/corpus")
+        .join(target);
+    let mut files = 0;
+    for file in std::fs::read_dir(&folder).expect("the target's corpus") {
+        let file = file.expect("a file").path();
+        println!("{}", file.display());
+        entry(&std::fs::read(&file).expect("a readable file"));
+        files += 1;
+    }
+    assert!(files >= 10, "{} has {files} files only", folder.display());
+}
+
+#[test]
+fn framing() {
+    replay("framing", entries::framing);
+}
+
+#[test]
+fn message() {
+    replay("message", entries::message);
+}
