@@ -13,8 +13,9 @@ fn replay(target: &str, entry: fn(&[u8])) {
     let mut files = 0;
     for file in std::fs::read_dir(&folder).expect("the target's corpus") {
         let file = file.expect("a file").path();
-        println!("{}", file.display());
-        entry(&std::fs::read(&file).expect("a readable file"));
+        let input = std::fs::read(&file).expect("a readable file");
+        let held = std::panic::catch_unwind(|| entry(&input));
+        assert!(held.is_ok(), "{} breaks the target", file.display());
         files += 1;
     }
     assert!(files >= 10, "{} has {files} files only", folder.display());
