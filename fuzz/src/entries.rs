@@ -2,14 +2,21 @@
 
 #![allow(unreachable_pub, reason = "a module of two crates")]
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
 use bytes::{Bytes, BytesMut};
 use ovsdb::protocol::{
     Codec, FrameError, Framer, Json, Limits, LockReply, Message, MonitorSinceReply, Notification,
     OperationResult, OvsdbError, Request, TableUpdates, TableUpdates2, Wire,
 };
 use ovsdb::schema::DatabaseSchema;
+use ovsdb::testing::Replay;
 use ovsdb::value::json::Raw;
+use ovsdb::{Row, Snapshot, Table, Uuid};
 use tokio_util::codec::Decoder as _;
+
+use super::inventory::{Database, Item, Part, Slot};
 
 /// Small, so that a fuzzer's inputs reach them.
 const LIMITS: Limits = Limits {
@@ -181,4 +188,76 @@ fn same<T: Wire + PartialEq + std::fmt::Debug>(raw: Raw<'_>) {
 
 const fn raw(text: &str) -> Raw<'_> {
     Raw { text, offset: 0 }
+}
+
+/// Messages of any sort leave a replica that is whole: applied entirely or not at all, with
+/// indexes that agree with the rows.
+///
+/// The input is a stream of messages; one that does not fit is passed over.
+///
+/// # Panics
+/// When the replica is not.
+pub fn replica(data: &[u8]) {
+    static SCHEMA: LazyLock<DatabaseSchema> = LazyLock::new(|| {
+        let schema = include_str!("../../ovsdb/tests/files/inventory.ovsschema");
+        DatabaseSchema::parse(schema).expect("a good schema")
+    });
+    let mut replay = Replay::<Database>::new(&SCHEMA);
+    for message in frames(data, &[]).messages {
+        let Ok(text) = std::str::from_utf8(&message) else {
+            continue;
+        };
+        let before = Rows::of(&replay.snapshot());
+        let applied = replay.receive(text);
+        let view = replay.snapshot();
+        if applied.is_err() {
+            assert_eq!(Rows::of(&view), before, "half of {text}");
+        }
+        indexes_agree(&view);
+    }
+}
+
+/// All rows, in order.
+#[derive(Debug, PartialEq)]
+struct Rows {
+    items: BTreeMap<Uuid, Arc<Row<Item>>>,
+    parts: BTreeMap<Uuid, Arc<Row<Part>>>,
+    slots: BTreeMap<Uuid, Arc<Row<Slot>>>,
+}
+
+impl Rows {
+    fn of(view: &Snapshot<Database>) -> Self {
+        Self {
+            items: sorted(view),
+            parts: sorted(view),
+            slots: sorted(view),
+        }
+    }
+}
+
+fn sorted<T: Table<Database = Database>>(view: &Snapshot<Database>) -> BTreeMap<Uuid, Arc<Row<T>>> {
+    view.rows::<T>()
+        .map(|row| (row.uuid(), row.clone()))
+        .collect()
+}
+
+fn indexes_agree(view: &Snapshot<Database>) {
+    let mut keys = BTreeMap::new();
+    for row in view.rows::<Item>() {
+        assert_eq!(view.get(row.reference()), Some(row));
+        keys.entry(row.name.clone())
+            .or_insert_with(Vec::new)
+            .push(row);
+    }
+    assert_eq!(view.rows::<Item>().count(), view.rows::<Item>().len());
+    for (name, rows) in keys {
+        // A peer may break the rule that a key has one row; the index then finds one of them.
+        let found = view.get_by(Item::NAME, name.as_str()).expect("indexed");
+        assert!(rows.contains(&found));
+        let (row, key) = (rows[0], (&rows[0].count, &rows[0].total));
+        let found = view
+            .get_by((Item::COUNT, Item::TOTAL), key)
+            .expect("indexed");
+        assert_eq!((found.count, found.total), (row.count, row.total));
+    }
 }

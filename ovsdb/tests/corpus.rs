@@ -2,8 +2,11 @@
 
 #[path = "../../fuzz/src/entries.rs"]
 mod entries;
+mod support;
 
 use std::path::Path;
+
+use support::inventory;
 
 /// Calls the target's entry with every file of its corpus.
 fn replay(target: &str, entry: fn(&[u8])) {
@@ -29,4 +32,9 @@ fn framing() {
 #[test]
 fn message() {
     replay("message", entries::message);
+}
+
+#[test]
+fn replica() {
+    replay("replica", entries::replica);
 }

@@ -8,6 +8,8 @@
 mod builder;
 mod lookup;
 mod monitor;
+#[cfg(feature = "testing")]
+pub(crate) mod replay;
 mod skew;
 mod snapshot;
 mod table;

@@ -1,4 +1,5 @@
-//! Private, real ovsdb-server instances, for tests of this library and of programs that use it.
+//! Private, real ovsdb-server instances, for tests of this library and of programs that use it;
+//! and [`Replay`], a replica that is fed from memory.
 //!
 //! A [`Server`] has a folder and a socket of its own, and is gone, with all it made, when it is
 //! dropped. It needs the programs `ovsdb-server` and `ovsdb-tool` (Debian: `openvswitch-common`
@@ -9,3 +10,4 @@ mod server;
 
 pub use self::programs::{MissingProgram, program};
 pub use self::server::{Server, ServerBuilder, ServerError};
+pub use crate::cache::replay::{Replay, ReplayError};

@@ -1,0 +1,112 @@
+//! A replica without a connection, fed from memory: for benchmarks and fuzzing.
+
+use std::any::TypeId;
+use std::fmt;
+use std::marker::PhantomData;
+
+use ovsdb_schema::DatabaseSchema;
+
+use super::monitor::{MonitorVersion, ReplicaMonitor};
+use super::snapshot::Snapshot;
+use super::table::{ApplyError, TableReplica, TypedTable};
+use crate::model::{Database, Table, TableVisitor};
+use crate::protocol::{Message, Request};
+use crate::value::json::DecodeError;
+
+/// Why a message cannot be replayed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// It is malformed.
+    #[error("malformed message")]
+    Message(#[from] DecodeError),
+    /// It does not fit the replica, which stays as it was.
+    #[error("the message does not fit the replica")]
+    Apply(#[from] ApplyError),
+    /// It is neither an update nor the reply that starts a `monitor_cond_since`.
+    #[error("neither an update nor a monitor's first reply")]
+    NotAnUpdate,
+}
+
+/// Every generated table of `D`, fed with recorded messages instead of by a server: what decoding
+/// and applying take, without a socket, a task or a clock.
+///
+/// ```
+/// use ovsdb::{nb, schema, testing::Replay};
+///
+/// let schema = schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// let mut replay = Replay::<nb::Database>::new(&schema::DatabaseSchema::parse(schema)?);
+/// let (zero, row) = (ovsdb::Uuid::nil(), ovsdb::Uuid::from_u128(1));
+/// replay.receive(&format!(
+///     r#"{{"id":1,"error":null,"result":[false,"{zero}",
+///         {{"Logical_Switch":{{"{row}":{{"initial":{{"name":"sw0"}}}}}}}}]}}"#
+/// ))?;
+/// assert_eq!(replay.snapshot().rows::<nb::LogicalSwitch>().len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Replay<D> {
+    monitor: ReplicaMonitor,
+    database: PhantomData<fn() -> D>,
+}
+
+impl<D> fmt::Debug for Replay<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.monitor.fmt(f)
+    }
+}
+
+impl<D: Database> Replay<D> {
+    /// An empty replica, fitted to a server of this schema.
+    #[must_use]
+    pub fn new(schema: &DatabaseSchema) -> Self {
+        #[derive(Default)]
+        struct Tables {
+            tables: Vec<Box<dyn TableReplica>>,
+            types: Vec<TypeId>,
+        }
+        impl<D: Database> TableVisitor<D> for Tables {
+            fn table<T: Table<Database = D>>(&mut self) {
+                self.tables.push(Box::new(TypedTable::<T>::new(None)));
+                self.types.push(TypeId::of::<T>());
+            }
+        }
+        let mut all = Tables::default();
+        D::with_all_tables(&mut all);
+        let version = MonitorVersion::MonitorCondSince;
+        Self {
+            monitor: ReplicaMonitor::new(all.tables, &all.types, schema, D::VERSION, version),
+            database: PhantomData,
+        }
+    }
+
+    /// The request whose reply [`receive`](Self::receive) begins with.
+    #[must_use]
+    pub fn request(&self) -> Request {
+        self.monitor.request(D::NAME, 1)
+    }
+
+    /// Takes the first reply or an update, a whole message. The monitor's id does not matter.
+    ///
+    /// # Errors
+    /// When it is malformed or does not fit; nothing of it is applied then.
+    pub fn receive(&mut self, message: &str) -> Result<(), ReplayError> {
+        match Message::parse(message)? {
+            Message::Reply {
+                outcome: Ok(result),
+                ..
+            } => Ok(self.monitor.start(result)?),
+            Message::Notification { method, params }
+                if matches!(&*method, "update" | "update2" | "update3") =>
+            {
+                Ok(self.monitor.update(&method, params)?)
+            }
+            _ => Err(ReplayError::NotAnUpdate),
+        }
+    }
+
+    /// The replica as it is now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<D> {
+        Snapshot::new(self.monitor.shared().state.load_full())
+    }
+}
