@@ -13,7 +13,7 @@ use crate::model::{Column, Database, Table};
 use crate::protocol::{Json, Limits, LockReply, Request, Wire};
 use crate::session::{CallError, Session};
 use crate::transaction::{RowIdentity, Transaction};
-use crate::transport::{self, Remote, RemoteError, RemoteErrorReason, parse_remotes};
+use crate::transport::{self, Remote, RemoteError, RemoteErrorReason, TlsConfig, parse_remotes};
 use crate::value::{Str, Uuid, Value};
 
 /// How long a connection may take to be made, unless said otherwise.
@@ -27,6 +27,7 @@ pub struct ClientBuilder<D> {
     limits: Limits,
     connect_timeout: Duration,
     identity: RowIdentity,
+    tls: Option<TlsConfig>,
     database: PhantomData<fn() -> D>,
 }
 
@@ -34,6 +35,13 @@ impl<D: Database> ClientBuilder<D> {
     /// Where the server listens: remotes as in ovsdb(7), separated by commas and tried in order.
     pub fn remotes(mut self, remotes: impl Into<String>) -> Self {
         self.remotes = remotes.into();
+        self
+    }
+
+    /// How `ssl:` remotes are reached.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -77,13 +85,12 @@ impl<D: Database> ClientBuilder<D> {
 
     async fn connect_to(&self, remote: &Remote) -> Result<Client<D>, Error> {
         let attempt = async {
-            let (read, write) =
-                transport::connect(remote)
-                    .await
-                    .map_err(|source| Error::Connect {
-                        remote: remote.clone(),
-                        source: Arc::new(source),
-                    })?;
+            let (read, write) = transport::connect(remote, self.tls.as_ref())
+                .await
+                .map_err(|source| Error::Connect {
+                    remote: remote.clone(),
+                    source: Arc::new(source),
+                })?;
             let session = Session::spawn(read, write, self.limits, D::NAME);
             let schema = get_schema(&session, D::NAME).await?;
             Ok(Client {
@@ -169,6 +176,7 @@ impl<D: Database> Client<D> {
             limits: Limits::default(),
             connect_timeout: CONNECT_TIMEOUT,
             identity: RowIdentity::default(),
+            tls: None,
             database: PhantomData,
         }
     }

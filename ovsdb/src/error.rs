@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::cache::{ApplyError, SkewReport};
 use crate::protocol::{FrameError, OvsdbError};
-use crate::transport::{Remote, RemoteError};
+#[cfg(feature = "tls")]
+use crate::transport::TlsError;
+use crate::transport::{ConnectError, Remote, RemoteError};
 use crate::value::json::DecodeError;
 
 /// Why a connection ended.
@@ -21,6 +23,10 @@ pub enum DisconnectReason {
     /// The connection failed.
     #[error("the connection failed")]
     Io(#[source] io::Error),
+    /// TLS failed, or the server does not accept the client's certificate.
+    #[cfg(feature = "tls")]
+    #[error("TLS failed")]
+    Tls(#[source] TlsError),
     /// What the server sent cannot be cut into messages.
     #[error("the server's stream is malformed")]
     Frame(#[source] FrameError),
@@ -39,6 +45,18 @@ pub enum DisconnectReason {
     /// The task that owns the connection ended with its runtime.
     #[error("the runtime was shut down")]
     RuntimeGone,
+}
+
+impl From<io::Error> for DisconnectReason {
+    /// What a stream's error says: also that TLS failed.
+    fn from(error: io::Error) -> Self {
+        #[cfg(feature = "tls")]
+        let error = match error.downcast::<TlsError>() {
+            Ok(error) => return Self::Tls(error),
+            Err(error) => error,
+        };
+        Self::Io(error)
+    }
 }
 
 /// The end of a connection, as everybody who waited on it hears of it.
@@ -77,7 +95,7 @@ pub enum Error {
         remote: Remote,
         /// Why not.
         #[source]
-        source: Arc<io::Error>,
+        source: Arc<ConnectError>,
     },
     /// No connection was made in time.
     #[error("no answer from {remote} in time")]

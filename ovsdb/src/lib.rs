@@ -41,10 +41,16 @@ pub use ovsdb_schema as schema;
 #[cfg(feature = "derive")]
 pub use ovsdb_derive::{Table, schema};
 
+/// The version of rustls that [`TlsConfig::from_rustls`] takes the configuration of.
+#[cfg(feature = "tls")]
+pub use tokio_rustls::rustls;
+
 pub use self::cache::{Cache, CacheBuilder, MonitorVersion, Skew, SkewReport, Snapshot};
 pub use self::client::{Client, ClientBuilder};
 pub use self::error::{DisconnectReason, Disconnected, Error};
 pub use self::model::{Column, ColumnInfo, Database, Row, Table, TableVisitor};
 pub use self::transaction::{CommitError, Outcome, RowIdentity, Transaction};
-pub use self::transport::{Remote, RemoteError, RemoteErrorReason, parse_remotes};
+pub use self::transport::{ConnectError, Remote, RemoteError, RemoteErrorReason, parse_remotes};
+#[cfg(feature = "tls")]
+pub use self::transport::{TlsConfig, TlsConfigBuilder, TlsError, TlsMaterial, TlsPart};
 pub use self::value::{ColumnValue, Map, Real, Ref, Set, Str, Uuid};

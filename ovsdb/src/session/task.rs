@@ -130,7 +130,7 @@ impl Task {
             let handled = match event {
                 Event::Message(None) => Err(DisconnectReason::ByServer),
                 Event::Message(Some(Err(error))) => Err(match error {
-                    crate::protocol::FrameError::Io(error) => DisconnectReason::Io(error),
+                    crate::protocol::FrameError::Io(error) => error.into(),
                     other => DisconnectReason::Frame(other),
                 }),
                 Event::Message(Some(Ok(message))) => self.arrived(message),
@@ -146,7 +146,7 @@ impl Task {
                     self.unsent.advance(count);
                     Ok(())
                 }
-                Event::Written(Err(error)) => Err(DisconnectReason::Io(error)),
+                Event::Written(Err(error)) => Err(error.into()),
             };
             if let Err(reason) = handled {
                 return reason;

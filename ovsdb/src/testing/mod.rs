@@ -9,5 +9,5 @@ mod programs;
 mod server;
 
 pub use self::programs::{MissingProgram, program};
-pub use self::server::{Server, ServerBuilder, ServerError};
+pub use self::server::{Server, ServerBuilder, ServerError, SslFiles};
 pub use crate::cache::replay::{Replay, ReplayError};

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -52,6 +52,19 @@ pub enum ServerError {
 pub struct ServerBuilder {
     schemas: Vec<String>,
     tcp: bool,
+    ssl: Option<SslFiles>,
+    arguments: Vec<String>,
+}
+
+/// The PEM files of a server that speaks TLS, as its options name them.
+#[derive(Debug, Clone)]
+pub struct SslFiles {
+    /// Of `--private-key`.
+    pub private_key: PathBuf,
+    /// Of `--certificate`.
+    pub certificate: PathBuf,
+    /// Of `--ca-cert`: who may sign clients.
+    pub ca_certificate: PathBuf,
 }
 
 impl ServerBuilder {
@@ -64,6 +77,18 @@ impl ServerBuilder {
     /// Listens on a TCP port of the loopback too.
     pub const fn tcp(mut self, tcp: bool) -> Self {
         self.tcp = tcp;
+        self
+    }
+
+    /// Listens for TLS on a port of the loopback too.
+    pub fn ssl(mut self, files: SslFiles) -> Self {
+        self.ssl = Some(files);
+        self
+    }
+
+    /// Adds an argument to the server's command line.
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
         self
     }
 
@@ -83,10 +108,25 @@ impl ServerBuilder {
             databases.push(database);
         }
         let tcp_port = if self.tcp { Some(free_port()?) } else { None };
+        let mut arguments = self.arguments;
+        arguments.extend(tcp_port.map(|port| format!("--remote=ptcp:{port}:127.0.0.1")));
+        let mut ssl_port = None;
+        if let Some(files) = &self.ssl {
+            let port = free_port()?;
+            ssl_port = Some(port);
+            arguments.extend([
+                format!("--remote=pssl:{port}:127.0.0.1"),
+                format!("--private-key={}", files.private_key.display()),
+                format!("--certificate={}", files.certificate.display()),
+                format!("--ca-cert={}", files.ca_certificate.display()),
+            ]);
+        }
         let mut server = Server {
             folder,
             databases,
+            arguments,
             tcp_port,
+            ssl_port,
             process: None,
         };
         server.start()?;
@@ -133,7 +173,9 @@ fn run<A: AsRef<std::ffi::OsStr>>(
 pub struct Server {
     folder: TempDir,
     databases: Vec<PathBuf>,
+    arguments: Vec<String>,
     tcp_port: Option<u16>,
+    ssl_port: Option<u16>,
     process: Option<Child>,
 }
 
@@ -167,6 +209,12 @@ impl Server {
         self.tcp_port.map(|port| format!("tcp:127.0.0.1:{port}"))
     }
 
+    /// The remote of the port for TLS, where [`ServerBuilder::ssl`] asked for one.
+    #[must_use]
+    pub fn ssl_remote(&self) -> Option<String> {
+        self.ssl_port.map(|port| format!("ssl:127.0.0.1:{port}"))
+    }
+
     /// The server's process id, while it runs.
     #[must_use]
     pub fn process_id(&self) -> Option<u32> {
@@ -198,10 +246,8 @@ impl Server {
                 self.folder().join("ctl.sock").display()
             ))
             .arg(format!("--remote=punix:{}", self.socket().display()));
-        if let Some(port) = self.tcp_port {
-            command.arg(format!("--remote=ptcp:{port}:127.0.0.1"));
-        }
         let process = command
+            .args(&self.arguments)
             .args(&self.databases)
             .env("OVS_RUNDIR", self.folder())
             .stdin(Stdio::null())
@@ -214,7 +260,7 @@ impl Server {
 
     fn wait_until_it_listens(&mut self) -> Result<(), ServerError> {
         let deadline = Instant::now() + START;
-        while UnixStream::connect(self.socket()).is_err() {
+        while !self.listens() {
             let ended = match &mut self.process {
                 Some(process) => process.try_wait()?.is_some(),
                 None => true,
@@ -229,6 +275,12 @@ impl Server {
             sleep(Duration::from_millis(5));
         }
         Ok(())
+    }
+
+    fn listens(&self) -> bool {
+        let mut ports = self.tcp_port.iter().chain(&self.ssl_port);
+        UnixStream::connect(self.socket()).is_ok()
+            && ports.all(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_ok())
     }
 
     /// Ends the server at once, as kill -9 does. Its data stay.

@@ -1,32 +1,62 @@
 //! Remotes and the byte streams to them.
 
+mod error;
 mod remote;
-
-use std::io;
+#[cfg(feature = "tls")]
+mod tls;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
+pub use self::error::ConnectError;
 pub use self::remote::{Remote, RemoteError, RemoteErrorReason, parse_remotes};
+#[cfg(feature = "tls")]
+pub use self::tls::{TlsConfig, TlsConfigBuilder, TlsError, TlsMaterial, TlsPart};
+
+/// Without the feature `tls` there is no such thing.
+#[cfg(not(feature = "tls"))]
+#[derive(Debug, Clone)]
+pub(crate) enum TlsConfig {}
 
 /// The half of a stream that is read from.
 pub(crate) type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
 /// The half of a stream that is written to.
+///
+/// A failed write is not always the stream's last word: what the server had to say before can
+/// still be read. With TLS a write that cannot be done pends, and the other half has the reason.
 pub(crate) type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
 
-/// Connects to a remote.
-pub(crate) async fn connect(remote: &Remote) -> io::Result<(ReadHalf, WriteHalf)> {
+/// Connects to a remote; `tls` is for the `ssl:` ones.
+pub(crate) async fn connect(
+    remote: &Remote,
+    tls: Option<&TlsConfig>,
+) -> Result<(ReadHalf, WriteHalf), ConnectError> {
     match remote {
         Remote::Tcp { host, port } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
-            // Requests are small and wait for an answer.
-            stream.set_nodelay(true)?;
-            let (read, write) = stream.into_split();
+            let (read, write) = connect_tcp(host, *port).await?.into_split();
             Ok((Box::new(read), Box::new(write)))
         }
         Remote::Unix { path } => {
             let (read, write) = UnixStream::connect(path).await?.into_split();
             Ok((Box::new(read), Box::new(write)))
         }
+        #[cfg(feature = "tls")]
+        Remote::Ssl { host, port } => {
+            let tls = tls.ok_or(ConnectError::NoTlsConfig)?;
+            let stream = connect_tcp(host, *port).await?;
+            tls.handshake(host, stream).await
+        }
+        #[cfg(not(feature = "tls"))]
+        Remote::Ssl { .. } => match tls {
+            Some(tls) => match *tls {},
+            None => Err(ConnectError::NoTlsFeature),
+        },
     }
+}
+
+async fn connect_tcp(host: &str, port: u16) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await?;
+    // Requests are small and wait for an answer.
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }

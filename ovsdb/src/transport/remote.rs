@@ -24,6 +24,13 @@ pub enum Remote {
         /// The port.
         port: u16,
     },
+    /// `ssl:HOST:PORT`: TLS, with the feature `tls`; an IPv6 address stands in brackets.
+    Ssl {
+        /// A name or an address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
     /// `unix:PATH`.
     Unix {
         /// The socket's path.
@@ -31,7 +38,7 @@ pub enum Remote {
     },
 }
 
-/// The port that a `tcp:` remote without one means (ovsdb(7)).
+/// The port that a `tcp:` or `ssl:` remote without one means (ovsdb(7)).
 const DEFAULT_PORT: u16 = 6640;
 
 /// Why a text is not a remote.
@@ -52,7 +59,7 @@ pub enum RemoteErrorReason {
     #[error("it is empty")]
     Empty,
     /// Not one of the methods this library has.
-    #[error("it starts with none of `tcp:`, `unix:`")]
+    #[error("it starts with none of `tcp:`, `ssl:`, `unix:`")]
     UnknownMethod,
     /// A passive remote, for a server to listen at.
     #[error("it is a passive remote, for a server to listen at")]
@@ -79,6 +86,9 @@ impl FromStr for Remote {
         match text.split_once(':') {
             Some(("tcp", address)) => parse_address(address)
                 .map(|(host, port)| Self::Tcp { host, port })
+                .map_err(error),
+            Some(("ssl", address)) => parse_address(address)
+                .map(|(host, port)| Self::Ssl { host, port })
                 .map_err(error),
             Some(("unix", "")) => Err(error(RemoteErrorReason::NoPath)),
             Some(("unix", path)) => Ok(Self::Unix { path: path.into() }),
@@ -119,10 +129,15 @@ fn parse_address(address: &str) -> Result<(String, u16), RemoteErrorReason> {
 
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "tcp:{host}:{port}"),
-            Self::Unix { path } => write!(f, "unix:{}", path.display()),
+        let (method, host, port) = match self {
+            Self::Tcp { host, port } => ("tcp", host, port),
+            Self::Ssl { host, port } => ("ssl", host, port),
+            Self::Unix { path } => return write!(f, "unix:{}", path.display()),
+        };
+        if host.contains(':') {
+            write!(f, "{method}:[{host}]:{port}")
+        } else {
+            write!(f, "{method}:{host}:{port}")
         }
     }
 }
@@ -147,12 +162,16 @@ mod tests {
             "tcp:127.0.0.1:6641",
             "tcp:nb.example:1",
             "tcp:[::1]:65535",
+            "ssl:nb.example:6641",
+            "ssl:[2001:db8::1]:6641",
             "unix:/a b/c:d",
         ] {
             assert_eq!(text.parse::<Remote>().expect(text).to_string(), text);
         }
         let plain: Remote = "tcp:[fe80::1]".parse().expect("a remote");
         assert_eq!(plain.to_string(), "tcp:[fe80::1]:6640");
+        let plain: Remote = "ssl:nb.example".parse().expect("a remote");
+        assert_eq!(plain.to_string(), "ssl:nb.example:6640");
         assert_eq!(parse_remotes("tcp:a:1, unix:/b").expect("two").len(), 2);
     }
 
@@ -164,7 +183,10 @@ mod tests {
             ("tcp", Reason::UnknownMethod),
             ("http:host:1", Reason::UnknownMethod),
             ("ptcp:6641", Reason::Passive),
+            ("pssl:6641", Reason::Passive),
             ("unix:", Reason::NoPath),
+            ("ssl:", Reason::BadHost),
+            ("ssl:a:0", Reason::BadPort),
             ("tcp::1", Reason::BadHost),
             ("tcp:[::1", Reason::BadHost),
             ("tcp:a:0", Reason::BadPort),

@@ -1,0 +1,38 @@
+//! Why no connection could be made.
+
+use std::io;
+
+#[cfg(feature = "tls")]
+use super::tls::TlsError;
+
+/// Why no connection could be made to a remote.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The server cannot be reached.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The server was reached, but TLS with it failed.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An `ssl:` remote, and no [`TlsConfig`](crate::TlsConfig) to reach it with.
+    #[cfg(feature = "tls")]
+    #[error("the remote needs TLS, and the client was given no TlsConfig")]
+    NoTlsConfig,
+    /// An `ssl:` remote, and no TLS in this build of the library.
+    #[cfg(not(feature = "tls"))]
+    #[error("the remote needs TLS, which is the feature `tls` of the crate ovsdb")]
+    NoTlsFeature,
+}
+
+impl ConnectError {
+    /// Whether trying again is of no use: what is wrong is how the client was made.
+    #[must_use]
+    pub const fn is_permanent(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return matches!(self, Self::NoTlsConfig);
+        #[cfg(not(feature = "tls"))]
+        return matches!(self, Self::NoTlsFeature);
+    }
+}

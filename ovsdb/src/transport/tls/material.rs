@@ -1,0 +1,166 @@
+//! Certificates and keys, from files or texts, as a configuration of rustls.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
+use tokio_rustls::rustls::crypto::CryptoProvider;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::{
+    ClientConfig, Error as RustlsError, InconsistentKeys, RootCertStore, crypto,
+};
+
+use super::error::{TlsError, TlsMaterial, TlsPart};
+use super::verifier::ChainVerifier;
+
+/// A PEM text, or the file it is in.
+#[derive(Clone)]
+pub(super) enum Pem {
+    File(PathBuf),
+    Text(Vec<u8>),
+}
+
+impl Pem {
+    fn material(&self, part: TlsPart) -> TlsMaterial {
+        let file = match self {
+            Self::File(path) => Some(path.clone()),
+            Self::Text(_) => None,
+        };
+        TlsMaterial { part, file }
+    }
+
+    fn read(&self, part: TlsPart) -> Result<Vec<u8>, TlsError> {
+        match self {
+            Self::Text(text) => Ok(text.clone()),
+            Self::File(path) => std::fs::read(path).map_err(|source| TlsError::Read {
+                material: self.material(part),
+                source,
+            }),
+        }
+    }
+}
+
+/// Where everything is to be read from.
+#[derive(Clone)]
+pub(super) struct Sources {
+    pub(super) ca: Vec<Pem>,
+    /// The certificate with those between it and its authority, and the key.
+    pub(super) client: Option<(Pem, Pem)>,
+    pub(super) verify_name: bool,
+}
+
+/// What was read: of another version when any byte differs.
+#[derive(PartialEq, Eq)]
+pub(super) struct Contents {
+    ca: Vec<Vec<u8>>,
+    client: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Sources {
+    pub(super) fn read(&self) -> Result<Contents, TlsError> {
+        let ca = self.ca.iter().map(|pem| pem.read(TlsPart::CaCertificates));
+        let client = match &self.client {
+            Some((certificate, key)) => Some((
+                certificate.read(TlsPart::Certificate)?,
+                key.read(TlsPart::PrivateKey)?,
+            )),
+            None => None,
+        };
+        Ok(Contents {
+            ca: ca.collect::<Result<_, _>>()?,
+            client,
+        })
+    }
+
+    /// The configuration that these contents make.
+    pub(super) fn configure(&self, contents: &Contents) -> Result<ClientConfig, TlsError> {
+        let provider = Arc::new(crypto::ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        for (pem, text) in self.ca.iter().zip(&contents.ca) {
+            let material = pem.material(TlsPart::CaCertificates);
+            for certificate in certificates(text, &material)? {
+                roots
+                    .add(certificate)
+                    .map_err(|source| TlsError::Unusable {
+                        material: material.clone(),
+                        source,
+                    })?;
+            }
+        }
+        if roots.is_empty() {
+            return Err(TlsError::NoCaCertificates);
+        }
+        let client = match (&self.client, &contents.client) {
+            (Some(from), Some(texts)) => Some(client_key(from, texts, &provider)?),
+            _ => None,
+        };
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Other)?;
+        let builder = if self.verify_name {
+            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .map_err(|error| TlsError::Other(RustlsError::General(error.to_string())))?;
+            builder.with_webpki_verifier(verifier)
+        } else {
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(ChainVerifier::new(roots, &provider)))
+        };
+        let mut config = match client {
+            Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))),
+            None => builder.with_no_client_auth(),
+        };
+        // Connections last for months: each one looks at the certificates anew.
+        config.resumption = Resumption::disabled();
+        Ok(config)
+    }
+}
+
+fn certificates(
+    text: &[u8],
+    material: &TlsMaterial,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = |source| TlsError::Pem {
+        material: material.clone(),
+        source,
+    };
+    let found = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
+    match found {
+        Ok(found) if found.is_empty() => Err(pem(pem::Error::NoItemsFound)),
+        Ok(found) => Ok(found),
+        Err(error) => Err(pem(error)),
+    }
+}
+
+fn client_key(
+    (certificate, key): &(Pem, Pem),
+    (certificate_text, key_text): &(Vec<u8>, Vec<u8>),
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
+    let certificate = certificate.material(TlsPart::Certificate);
+    let key = key.material(TlsPart::PrivateKey);
+    let chain = certificates(certificate_text, &certificate)?;
+    let der = PrivateKeyDer::from_pem_slice(key_text).map_err(|source| TlsError::Pem {
+        material: key.clone(),
+        source,
+    })?;
+    let signer = provider
+        .key_provider
+        .load_private_key(der)
+        .map_err(|source| TlsError::Unusable {
+            material: key.clone(),
+            source,
+        })?;
+    let certified = CertifiedKey::new(chain, signer);
+    match certified.keys_match() {
+        Ok(()) | Err(RustlsError::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+        Err(RustlsError::InconsistentKeys(_)) => Err(TlsError::KeyMismatch { certificate, key }),
+        Err(source) => Err(TlsError::Unusable {
+            material: certificate,
+            source,
+        }),
+    }
+}

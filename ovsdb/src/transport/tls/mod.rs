@@ -1,0 +1,305 @@
+//! TLS, through rustls.
+
+mod error;
+mod material;
+mod stream;
+mod verifier;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+pub use self::error::{TlsError, TlsMaterial, TlsPart};
+use self::material::{Contents, Pem, Sources};
+use self::verifier::Asked;
+use super::{ConnectError, ReadHalf, WriteHalf};
+
+/// How `ssl:` remotes are reached: who is trusted, and who we are.
+///
+/// The files are those that Open vSwitch's programs are given with `--ca-cert`, `--certificate`
+/// and `--private-key`. They are read again at each connection attempt, so that certificates may
+/// be replaced under a running client; where the new ones are of no use, the ones before them
+/// serve on and a warning is logged, for files are seldom replaced all at once.
+///
+/// # Names
+/// A server must have a certificate of the CA, and one for its name: the one given with
+/// [`server_name`](TlsConfigBuilder::server_name), else the host in the remote. Open vSwitch's own
+/// programs verify the CA alone, and `ovs-pki` makes certificates whose name is no name of a host:
+/// `ovnnb id:6dc3...`, or with `--unique` that of their file, `ovnnb`, at whatever address the
+/// server listens. For these give that name, or trust every certificate of the CA with
+/// [`verify_name(false)`](TlsConfigBuilder::verify_name), as Open vSwitch does; the CA must then
+/// sign servers alone, as `switchca` and `controllerca` of `ovs-pki` are apart for.
+///
+/// ```no_run
+/// # #[cfg(feature = "nb")] async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use ovsdb::{Client, TlsConfig, nb};
+///
+/// let tls = TlsConfig::builder()
+///     .ca_file("/etc/ovn/cacert.pem")
+///     .client_files("/etc/ovn/cms-cert.pem", "/etc/ovn/cms-privkey.pem")
+///     .server_name("ovnnb")
+///     .build()?;
+/// let client = Client::<nb::Database>::builder()
+///     .remotes("ssl:192.0.2.1:6641,ssl:[2001:db8::1]:6641")
+///     .tls(tls)
+///     .connect()
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct TlsConfig {
+    source: Arc<Source>,
+    server_name: Option<ServerName<'static>>,
+}
+
+enum Source {
+    /// The user's own.
+    Rustls(Arc<ClientConfig>),
+    Material {
+        sources: Sources,
+        loaded: Mutex<Loaded>,
+    },
+}
+
+struct Loaded {
+    contents: Contents,
+    config: Arc<ClientConfig>,
+}
+
+impl fmt::Debug for TlsConfig {
+    /// Without any secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConfig")
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Says whom to trust and who we are; [`TlsConfig::builder`] makes one.
+#[must_use = "a configuration is made by `build`"]
+pub struct TlsConfigBuilder {
+    sources: Sources,
+    server_name: Option<String>,
+}
+
+impl fmt::Debug for TlsConfigBuilder {
+    /// Without any secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConfigBuilder")
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TlsConfigBuilder {
+    /// Adds a PEM file with certificates of authorities to trust, one at least.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.sources.ca.push(Pem::File(path.into()));
+        self
+    }
+
+    /// Adds certificates of authorities to trust, as PEM text.
+    pub fn ca_pem(mut self, text: impl Into<Vec<u8>>) -> Self {
+        self.sources.ca.push(Pem::Text(text.into()));
+        self
+    }
+
+    /// The PEM files of the client's certificate (with those between it and its authority, if
+    /// any, behind it) and of its private key (PKCS #8, PKCS #1 or SEC 1).
+    pub fn client_files(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        private_key: impl Into<PathBuf>,
+    ) -> Self {
+        let files = (Pem::File(certificate.into()), Pem::File(private_key.into()));
+        self.sources.client = Some(files);
+        self
+    }
+
+    /// The client's certificate and private key, as PEM texts.
+    pub fn client_pem(
+        mut self,
+        certificate: impl Into<Vec<u8>>,
+        private_key: impl Into<Vec<u8>>,
+    ) -> Self {
+        let texts = (Pem::Text(certificate.into()), Pem::Text(private_key.into()));
+        self.sources.client = Some(texts);
+        self
+    }
+
+    /// The name or address that the servers' certificates are for, instead of the host in the
+    /// remote. It is also what the server is told we look for (SNI).
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// Whether a server's certificate must be for its name, which it must unless said otherwise;
+    /// `false` trusts every certificate of the CA, as Open vSwitch's programs do.
+    pub const fn verify_name(mut self, verify: bool) -> Self {
+        self.sources.verify_name = verify;
+        self
+    }
+
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// When there is no CA certificate, when a file cannot be read, is not PEM or has nothing of
+    /// use, when the key does not fit the certificate, or the name can be nobody's.
+    pub fn build(self) -> Result<TlsConfig, TlsError> {
+        let contents = self.sources.read()?;
+        let config = Arc::new(self.sources.configure(&contents)?);
+        let config = TlsConfig {
+            source: Arc::new(Source::Material {
+                sources: self.sources,
+                loaded: Mutex::new(Loaded { contents, config }),
+            }),
+            server_name: None,
+        };
+        match self.server_name {
+            Some(name) => config.with_server_name(name),
+            None => Ok(config),
+        }
+    }
+}
+
+impl TlsConfig {
+    /// Starts a configuration from PEM.
+    pub const fn builder() -> TlsConfigBuilder {
+        TlsConfigBuilder {
+            sources: Sources {
+                ca: Vec::new(),
+                client: None,
+                verify_name: true,
+            },
+            server_name: None,
+        }
+    }
+
+    /// Takes a configuration of rustls as it is; the crate re-exports the version it uses as
+    /// `ovsdb::rustls`.
+    pub fn from_rustls(config: impl Into<Arc<ClientConfig>>) -> Self {
+        Self {
+            source: Arc::new(Source::Rustls(config.into())),
+            server_name: None,
+        }
+    }
+
+    /// With the name or address that the servers' certificates are for, instead of the host in
+    /// the remote.
+    ///
+    /// # Errors
+    /// When no certificate can have such a name.
+    pub fn with_server_name(self, name: impl Into<String>) -> Result<Self, TlsError> {
+        Ok(Self {
+            server_name: Some(parse_name(&name.into())?),
+            ..self
+        })
+    }
+
+    /// Whether the files differ from what connections are made with, or cannot be read: the next
+    /// attempt reads them again, while connections that stand keep what they were made with.
+    ///
+    /// It reads the files, which are small.
+    #[must_use]
+    pub fn files_changed(&self) -> bool {
+        match &*self.source {
+            Source::Rustls(_) => false,
+            Source::Material { sources, loaded } => sources.read().map_or(true, |contents| {
+                contents
+                    != loaded
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .contents
+            }),
+        }
+    }
+
+    /// Does the handshake on a new connection to `host`.
+    pub(super) async fn handshake(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> Result<(ReadHalf, WriteHalf), ConnectError> {
+        let source = self.source.clone();
+        let config = match tokio::task::spawn_blocking(move || source.current()).await {
+            Ok(config) => config,
+            Err(error) => return Err(io::Error::other(error).into()),
+        };
+        let name = match &self.server_name {
+            Some(name) => name.clone(),
+            None => match parse_name(host) {
+                Ok(name) => name,
+                Err(_) if !self.source.verifies_names() => no_name(),
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let asked = Arc::new(Asked::new(config.client_auth_cert_resolver.clone()));
+        let mut config = ClientConfig::clone(&config);
+        config.client_auth_cert_resolver = asked.clone();
+        let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
+        match connecting.await {
+            Ok(stream) => {
+                let (read, write) = stream::split(stream, asked.outcome());
+                Ok((Box::new(read), Box::new(write)))
+            }
+            Err(error) => Err(failed_handshake(TlsError::in_io(error, asked.outcome()))),
+        }
+    }
+}
+
+fn failed_handshake(error: io::Error) -> ConnectError {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return TlsError::HandshakeClosed.into();
+    }
+    match error.downcast::<TlsError>() {
+        Ok(error) => error.into(),
+        Err(error) => error.into(),
+    }
+}
+
+fn parse_name(name: &str) -> Result<ServerName<'static>, TlsError> {
+    ServerName::try_from(name.to_owned()).map_err(|_| TlsError::BadServerName(name.to_owned()))
+}
+
+/// What to call a server whose name does not matter: addresses are not told to it.
+fn no_name() -> ServerName<'static> {
+    ServerName::from(std::net::IpAddr::from(std::net::Ipv4Addr::UNSPECIFIED))
+}
+
+impl Source {
+    fn verifies_names(&self) -> bool {
+        match self {
+            Self::Rustls(_) => true,
+            Self::Material { sources, .. } => sources.verify_name,
+        }
+    }
+
+    /// The configuration that the files make now, or the last one that they made.
+    fn current(&self) -> Arc<ClientConfig> {
+        let (sources, loaded) = match self {
+            Self::Rustls(config) => return config.clone(),
+            Self::Material { sources, loaded } => (sources, loaded),
+        };
+        let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = sources.read().and_then(|contents| {
+            if contents != loaded.contents {
+                loaded.config = Arc::new(sources.configure(&contents)?);
+                loaded.contents = contents;
+                tracing::info!("certificates were read again");
+            }
+            Ok(())
+        });
+        if let Err(error) = read {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%error, source, "the certificates read before serve on");
+        }
+        loaded.config.clone()
+    }
+}
