@@ -178,6 +178,12 @@ impl<T: Table> Row<T> {
         Ref::new(self.uuid)
     }
 
+    /// The columns.
+    #[must_use]
+    pub const fn columns(&self) -> &T {
+        &self.columns
+    }
+
     /// The columns alone.
     #[must_use]
     pub fn into_columns(self) -> T {

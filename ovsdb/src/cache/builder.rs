@@ -4,13 +4,17 @@ use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::monitor::{MonitorVersion, ReplicaMonitor, Shared};
+use super::all_changes::AllChanges;
+use super::changes::Changes;
+use super::monitor::{MonitorVersion, ReplicaMonitor};
+use super::shared::{Freshness, Shared};
 use super::skew::SkewReport;
 use super::snapshot::Snapshot;
 use super::table::{TableReplica, TypedTable};
 use crate::client::Client;
-use crate::error::Error;
+use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::model::{AnyOf, Database, Table, TableVisitor};
 use crate::session::MonitorGuard;
 
@@ -113,7 +117,7 @@ impl<D: Database> CacheBuilder<D> {
         let schema = self.client.server_schema();
         let monitor =
             ReplicaMonitor::new(self.tables, &self.types, &schema, D::VERSION, self.newest);
-        let skew = monitor.report().clone();
+        let skew = SkewReport::clone(&monitor.shared().skew.load());
         if !skew.is_empty() {
             if self.strict {
                 return Err(Error::Skew(skew));
@@ -121,14 +125,13 @@ impl<D: Database> CacheBuilder<D> {
             tracing::warn!(database = D::NAME, %skew, "the server's schema differs");
         }
         let shared = monitor.shared().clone();
-        let (guard, version) = self.client.session().monitor(monitor).await?;
+        let (guard, _) = self.client.session().monitor(monitor).await?;
+        let inner = Inner {
+            shared,
+            _guard: Some(guard),
+        };
         Ok(Cache {
-            inner: Arc::new(Inner {
-                shared,
-                skew,
-                version,
-                _guard: guard,
-            }),
+            handle: Handle(Arc::new(inner)),
             database: PhantomData,
         })
     }
@@ -137,23 +140,44 @@ impl<D: Database> CacheBuilder<D> {
 #[derive(Debug)]
 struct Inner {
     shared: Arc<Shared>,
-    skew: SkewReport,
-    version: MonitorVersion,
     /// Ends the monitor with the last handle.
-    _guard: MonitorGuard,
+    _guard: Option<MonitorGuard>,
+}
+
+/// What keeps a monitor going: the handles have it, and the streams.
+#[derive(Debug, Clone)]
+pub(super) struct Handle(Arc<Inner>);
+
+impl Handle {
+    /// A handle of a replica that no session keeps.
+    #[cfg(test)]
+    pub(super) fn detached(shared: Arc<Shared>) -> Self {
+        Self(Arc::new(Inner {
+            shared,
+            _guard: None,
+        }))
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
 }
 
 /// A replica that follows the server, shared by all clones of the handle. The monitor ends when
-/// the last one is dropped.
+/// the last one is dropped, and the last stream made from one.
+///
+/// It survives the connection. As long as there is none the replica stays as it was, and
+/// [`staleness`](Self::staleness) says for how long; after it, what changed meanwhile is applied
+/// at once, as one change.
 pub struct Cache<D> {
-    inner: Arc<Inner>,
+    handle: Handle,
     database: PhantomData<fn() -> D>,
 }
 
 impl<D> Clone for Cache<D> {
     fn clone(&self) -> Self {
         Self {
-            inner: self.inner.clone(),
+            handle: self.handle.clone(),
             database: PhantomData,
         }
     }
@@ -162,8 +186,19 @@ impl<D> Clone for Cache<D> {
 impl<D> fmt::Debug for Cache<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
-            .field("version", &self.inner.version)
+            .field("version", &self.handle.shared().version())
+            .field("freshness", &*self.handle.shared().freshness().borrow())
             .finish_non_exhaustive()
+    }
+}
+
+impl<D> Cache<D> {
+    #[cfg(test)]
+    pub(super) const fn of(handle: Handle) -> Self {
+        Self {
+            handle,
+            database: PhantomData,
+        }
     }
 }
 
@@ -171,18 +206,73 @@ impl<D: Database> Cache<D> {
     /// The replica as it is now: all tables after the same server transaction.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<D> {
-        Snapshot::new(self.inner.shared.state.load_full())
+        Snapshot::new(self.handle.shared().state.load_full())
     }
 
-    /// How the server's schema differs from the compiled tables.
+    /// What changes in the table `T`: all its rows first, then every server transaction.
+    ///
+    /// # Panics
+    /// When the cache was started without the table, which is a mistake of the program.
+    pub fn changes<T: Table<Database = D>>(&self) -> Changes<T> {
+        let registry = &self.handle.shared().state.load().registry;
+        match registry.find::<T>() {
+            Some(table) => Changes::new(self.handle.clone(), table),
+            None => panic!("the cache was started without the table {}", T::TABLE),
+        }
+    }
+
+    /// What changes in all tables: all rows first, then every server transaction.
+    pub fn all_changes(&self) -> AllChanges<D> {
+        AllChanges::new(self.handle.clone())
+    }
+
+    /// How the schema of the server differs from the compiled tables; that of the last server,
+    /// when there was more than one.
     #[must_use]
-    pub fn skew(&self) -> &SkewReport {
-        &self.inner.skew
+    pub fn skew(&self) -> Arc<SkewReport> {
+        self.handle.shared().skew.load_full()
     }
 
     /// How the server is being monitored.
     #[must_use]
     pub fn monitor_version(&self) -> MonitorVersion {
-        self.inner.version
+        self.handle.shared().version()
+    }
+
+    /// How the replica stands to the server, to be read and waited for.
+    #[must_use]
+    pub fn freshness(&self) -> tokio::sync::watch::Receiver<Freshness> {
+        self.handle.shared().freshness()
+    }
+
+    /// Whether the replica follows the server now.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        *self.freshness().borrow() == Freshness::Current
+    }
+
+    /// For how long the replica has not followed the server; `None` when it does.
+    ///
+    /// That counts from when the loss was noticed. [`Duration::MAX`] once the client was closed.
+    #[must_use]
+    pub fn staleness(&self) -> Option<Duration> {
+        match *self.freshness().borrow() {
+            Freshness::Current => None,
+            Freshness::StaleSince(since) => Some(since.elapsed()),
+            Freshness::Ended => Some(Duration::MAX),
+        }
+    }
+
+    /// Waits until the replica follows the server; at once when it does.
+    ///
+    /// # Errors
+    /// When the client was closed.
+    pub async fn current(&self) -> Result<(), Error> {
+        let mut freshness = self.freshness();
+        let settled = freshness.wait_for(|now| !matches!(now, Freshness::StaleSince(_)));
+        match settled.await.map(|now| *now) {
+            Ok(Freshness::Current) => Ok(()),
+            _ => Err(Disconnected::new(DisconnectReason::Closed).into()),
+        }
     }
 }

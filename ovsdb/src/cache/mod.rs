@@ -5,20 +5,32 @@
 //! all its tables after the same server transaction, which stays as it is while the replica goes
 //! on.
 
+mod all_changes;
+mod any;
 mod builder;
+mod changes;
 mod lookup;
 mod monitor;
 #[cfg(feature = "testing")]
 pub(crate) mod replay;
+mod shared;
 mod skew;
 mod snapshot;
+mod state;
+mod subscription;
 mod table;
+#[cfg(test)]
+mod tests;
 mod trie;
 
+pub use self::all_changes::{AllChanges, DatabaseChanges};
+pub use self::any::{AnyChange, AnyRow};
 pub use self::builder::{Cache, CacheBuilder};
+pub use self::changes::{BatchKind, Change, ChangeBatch, Changes, Columns};
 pub use self::lookup::LookUp;
 pub use self::monitor::MonitorVersion;
 pub(crate) use self::monitor::ReplicaMonitor;
+pub use self::shared::Freshness;
 pub use self::skew::{Skew, SkewReport};
 pub use self::snapshot::{Snapshot, TableView};
 pub use self::table::{ApplyError, ApplyErrorReason};

@@ -1,15 +1,15 @@
 //! A monitor: the tables of one replica as the session keeps them.
 
 use std::any::TypeId;
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use ovsdb_schema::DatabaseSchema;
 
+use super::shared::Shared;
 use super::skew::SkewReport;
-use super::snapshot::State;
+use super::state::{Registry, State};
+use super::subscription::Step;
 use super::table::{ApplyError, ApplyErrorReason, Form, TableReplica};
 use crate::protocol::{Json, MonitorRequests, Request, Wire};
 use crate::value::json::{DecodeError, Raw, Reader};
@@ -37,21 +37,31 @@ impl MonitorVersion {
     }
 }
 
-/// What the handles and the session share of a replica.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(super) state: ArcSwap<State>,
-}
+/// A replica of more rows than this is taken apart on a thread of its own: that takes long enough
+/// to hold up whoever lets go of it.
+const LARGE: usize = 1000;
 
 /// The replica behind a monitor. The session owns it, and lends it to whoever decodes.
+///
+/// It outlives connections: [`start`](Self::start) takes the first reply and that of every later
+/// connection alike. [`refit`](Self::refit) comes before a monitor is asked for on a new
+/// connection or of a new schema, [`set_online`](Self::set_online) when a connection is lost,
+/// [`forget`](Self::forget) when the replica and the server do not agree.
 pub(crate) struct ReplicaMonitor {
     tables: Vec<Box<dyn TableReplica>>,
     shared: Arc<Shared>,
     strings: Strings,
+    compiled_version: Option<&'static str>,
+    /// The newest way to monitor that may be tried.
+    newest: MonitorVersion,
     /// How this monitor was, or is being, asked for.
     pub(crate) version: MonitorVersion,
     last_txn_id: Uuid,
-    report: SkewReport,
+    /// What was asked for when the replica was brought to `last_txn_id`, which is good for nothing
+    /// else: a server does not send what a wider request would have had.
+    acknowledged: Option<MonitorRequests>,
+    /// Whether the replica was whole before.
+    started: bool,
 }
 
 impl fmt::Debug for ReplicaMonitor {
@@ -63,38 +73,49 @@ impl fmt::Debug for ReplicaMonitor {
     }
 }
 
+impl Drop for ReplicaMonitor {
+    fn drop(&mut self) {
+        self.shared.end();
+        let tables = std::mem::take(&mut self.tables);
+        drop_elsewhere(self.shared.state.load().len(), tables);
+    }
+}
+
+/// Drops what has so many rows, on another thread if they are many.
+fn drop_elsewhere<T: Send + 'static>(rows: usize, garbage: T) {
+    if rows > LARGE
+        && let Ok(runtime) = tokio::runtime::Handle::try_current()
+    {
+        drop(runtime.spawn_blocking(move || drop(garbage)));
+    }
+}
+
 impl ReplicaMonitor {
-    /// A replica of these tables, with the report of how the server's schema differs from them.
+    /// A replica of these tables, fitted to the server's schema.
     pub(super) fn new(
         mut tables: Vec<Box<dyn TableReplica>>,
         types: &[TypeId],
         schema: &DatabaseSchema,
-        compiled_version: Option<&str>,
-        version: MonitorVersion,
+        compiled_version: Option<&'static str>,
+        newest: MonitorVersion,
     ) -> Self {
-        let mut report = SkewReport {
-            server_version: schema.version.clone(),
-            compiled_version: compiled_version.map(str::to_owned),
-            differences: Vec::new(),
-        };
-        for table in &mut tables {
-            table.fit(schema, &mut report);
-        }
-        let registry: HashMap<_, _> = types.iter().copied().zip(0..).collect();
+        let report = fit(&mut tables, schema, compiled_version);
+        let names = tables.iter().map(|table| table.table()).collect();
         let state = State {
-            registry: Arc::new(registry),
+            registry: Arc::new(Registry::new(types, names)),
             tables: tables.iter().map(|table| table.published()).collect(),
             last_txn_id: Uuid::nil(),
         };
         Self {
             tables,
-            shared: Arc::new(Shared {
-                state: ArcSwap::from_pointee(state),
-            }),
+            shared: Arc::new(Shared::new(state, report, newest)),
             strings: Strings::default(),
-            version,
+            compiled_version,
+            newest,
+            version: newest,
             last_txn_id: Uuid::nil(),
-            report,
+            acknowledged: None,
+            started: false,
         }
     }
 
@@ -102,8 +123,29 @@ impl ReplicaMonitor {
         &self.shared
     }
 
-    pub(crate) const fn report(&self) -> &SkewReport {
-        &self.report
+    /// Fits the tables to the schema of the server that will be asked next, from the newest way
+    /// to monitor on. The replica stays as it is until [`start`](Self::start).
+    #[allow(dead_code, reason = "called when a session reconnects")]
+    pub(crate) fn refit(&mut self, schema: &DatabaseSchema) {
+        self.version = self.newest;
+        let report = fit(&mut self.tables, schema, self.compiled_version);
+        if !report.is_empty() && report != **self.shared.skew.load() {
+            tracing::warn!(database = %schema.name, skew = %report, "the server's schema differs");
+        }
+        self.shared.skew.store(Arc::new(report));
+    }
+
+    /// Forgets the last transaction, so that the server sends every row again.
+    pub(crate) fn forget(&mut self) {
+        self.last_txn_id = Uuid::nil();
+        self.acknowledged = None;
+    }
+
+    /// Says whether the replica follows the server. A [`start`](Self::start) that succeeds says so
+    /// itself.
+    #[allow(dead_code, reason = "called when a session reconnects")]
+    pub(crate) fn set_online(&self, online: bool) {
+        self.shared.set_online(online);
     }
 
     /// A table with a condition, which the plain `monitor` cannot honour.
@@ -117,12 +159,8 @@ impl ReplicaMonitor {
     /// The request that starts the monitor.
     pub(crate) fn request(&self, database: &str, id: u64) -> Request {
         let (database, id) = (Str::from(database), Json::from(id));
-        let requests: MonitorRequests = self
-            .tables
-            .iter()
-            .filter(|table| table.is_there())
-            .map(|table| (Str::from(table.table()), vec![table.request()]))
-            .collect();
+        let requests = self.requests();
+        let last_txn_id = self.resume_from(&requests);
         match self.version {
             MonitorVersion::Monitor => Request::Monitor {
                 database,
@@ -138,40 +176,68 @@ impl ReplicaMonitor {
                 database,
                 id,
                 requests,
-                last_txn_id: self.last_txn_id,
+                last_txn_id,
             },
         }
     }
 
-    /// Applies the reply that started the monitor, and publishes it.
-    pub(crate) fn start(&mut self, result: Raw<'_>) -> Result<(), ApplyError> {
-        let mut strings = std::mem::take(&mut self.strings);
-        let mut reader = Reader::of(result).sharing(&mut strings);
-        let applied = self.read_start(&mut reader);
-        self.strings = strings;
-        self.settle(applied)
+    fn requests(&self) -> MonitorRequests {
+        self.tables
+            .iter()
+            .filter(|table| table.is_there())
+            .map(|table| (Str::from(table.table()), vec![table.request()]))
+            .collect()
     }
 
-    fn read_start(&mut self, reader: &mut Reader<'_>) -> Result<Uuid, ApplyError> {
-        match self.version {
-            MonitorVersion::Monitor => self.updates(reader, Form::Update)?,
-            MonitorVersion::MonitorCond => self.updates(reader, Form::Update2)?,
+    /// The transaction that the server may go on from; nil when it must send every row.
+    fn resume_from(&self, requests: &MonitorRequests) -> Uuid {
+        if self.acknowledged.as_ref() == Some(requests) {
+            self.last_txn_id
+        } else {
+            Uuid::nil()
+        }
+    }
+
+    /// Applies the reply that started the monitor, and publishes how it differs from what the
+    /// replica had: all of it the first time, nothing if nothing changed meanwhile.
+    ///
+    /// After an error the replica is as before, and has [forgotten](Self::forget) where it was.
+    pub(crate) fn start(&mut self, result: Raw<'_>) -> Result<(), ApplyError> {
+        let requests = self.requests();
+        let resumed = !self.resume_from(&requests).is_nil();
+        let mut strings = std::mem::take(&mut self.strings);
+        let mut reader = Reader::of(result).sharing(&mut strings);
+        let applied = self.read_start(&mut reader, resumed);
+        self.strings = strings;
+        self.settle(applied, true, result.text.len())?;
+        self.acknowledged = Some(requests);
+        self.shared.set_version(self.version);
+        self.shared.set_online(true);
+        Ok(())
+    }
+
+    fn begin_fresh(&mut self) {
+        for table in &mut self.tables {
+            table.begin_fresh();
+        }
+    }
+
+    fn read_start(&mut self, reader: &mut Reader<'_>, resumed: bool) -> Result<Uuid, ApplyError> {
+        let form = match self.version {
+            MonitorVersion::Monitor => Form::Update,
+            MonitorVersion::MonitorCond => Form::Update2,
             MonitorVersion::MonitorCondSince => {
-                let envelope = |reader: &mut Reader<'_>| {
-                    reader.array()?;
-                    reader.demand("whether the transaction was found")?;
-                    reader.boolean()?;
-                    reader.demand("a transaction id")?;
-                    let last = Uuid::read(reader)?;
-                    reader.demand("updates")?;
-                    Ok(last)
-                };
-                let last = envelope(reader).map_err(malformed)?;
+                let (found, last) = since_reply(reader).map_err(malformed)?;
+                if !(found && resumed) {
+                    self.begin_fresh();
+                }
                 self.updates(reader, Form::Update2)?;
                 reader.finish().map_err(malformed)?;
                 return Ok(last);
             }
-        }
+        };
+        self.begin_fresh();
+        self.updates(reader, form)?;
         Ok(Uuid::nil())
     }
 
@@ -182,7 +248,7 @@ impl ReplicaMonitor {
         let mut reader = Reader::of(params).sharing(&mut strings);
         let applied = self.read_update(method, &mut reader);
         self.strings = strings;
-        self.settle(applied)
+        self.settle(applied, false, params.text.len())
     }
 
     fn read_update(&mut self, method: &str, reader: &mut Reader<'_>) -> Result<Uuid, ApplyError> {
@@ -227,30 +293,75 @@ impl ReplicaMonitor {
     }
 
     /// Publishes what was applied, all tables at once; or nothing of it, if it failed.
-    fn settle(&mut self, applied: Result<Uuid, ApplyError>) -> Result<(), ApplyError> {
+    fn settle(
+        &mut self,
+        applied: Result<Uuid, ApplyError>,
+        start: bool,
+        bytes: usize,
+    ) -> Result<(), ApplyError> {
         match applied {
             Ok(last_txn_id) => self.last_txn_id = last_txn_id,
             Err(error) => {
                 for table in &mut self.tables {
                     table.roll_back();
                 }
+                self.forget();
                 return Err(error);
             }
         }
-        let before = self.shared.state.load();
+        let before = self.shared.state.load_full();
         let mut tables = before.tables.clone();
         for (table, published) in self.tables.iter_mut().zip(&mut tables) {
             if let Some(state) = table.publish() {
                 *published = state;
             }
         }
-        self.shared.state.store(Arc::new(State {
-            registry: before.registry.clone(),
-            tables,
-            last_txn_id: self.last_txn_id,
-        }));
+        let old = self.shared.publish(&Step {
+            state: Arc::new(State {
+                registry: before.registry.clone(),
+                tables,
+                last_txn_id: self.last_txn_id,
+            }),
+            transactions: 1,
+            resync: start && self.started,
+            bytes,
+        });
+        if start {
+            self.started = true;
+            drop(before);
+            drop_elsewhere(old.len(), old);
+        }
         Ok(())
     }
+}
+
+/// What stands before the updates in the reply to `monitor_cond_since`: whether the server goes
+/// on from the transaction it was asked about, and the last one.
+fn since_reply(reader: &mut Reader<'_>) -> Result<(bool, Uuid), DecodeError> {
+    reader.array()?;
+    reader.demand("whether the transaction was found")?;
+    let found = reader.boolean()?;
+    reader.demand("a transaction id")?;
+    let last = Uuid::read(reader)?;
+    reader.demand("updates")?;
+    Ok((found, last))
+}
+
+/// Fits the tables to the server's schema, and says how it differs.
+fn fit(
+    tables: &mut [Box<dyn TableReplica>],
+    schema: &DatabaseSchema,
+    compiled_version: Option<&str>,
+) -> SkewReport {
+    let mut report = SkewReport {
+        server_version: schema.version.clone(),
+        compiled_version: compiled_version.map(str::to_owned),
+        differences: Vec::new(),
+    };
+    for table in tables {
+        table.fit(schema, &mut report);
+    }
+    report
 }
 
 /// A message that was malformed outside any table.

@@ -1,25 +1,14 @@
 //! Views of the replica at one moment.
 
-use std::any::{Any, TypeId};
-use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::any::AnyRow;
 use super::lookup::LookUp;
-use super::table::{TableState, hash_of};
+use super::state::{State, TableState, hash_of};
 use crate::model::{Database, Row, Table};
 use crate::value::{Ref, Uuid};
-
-/// Every table of a replica after the same server transaction.
-#[derive(Debug)]
-pub(crate) struct State {
-    /// Where each table is in `tables`.
-    pub(super) registry: Arc<HashMap<TypeId, usize>>,
-    pub(super) tables: Box<[Arc<dyn Any + Send + Sync>]>,
-    /// The last transaction that the server named; nil where it names none.
-    pub(super) last_txn_id: Uuid,
-}
 
 /// A consistent view of the replica: taking it is O(1), holding it keeps nothing waiting.
 ///
@@ -75,12 +64,8 @@ impl<D: Database> Snapshot<D> {
     /// The table `T`, or `None` when the cache was started without it.
     #[must_use]
     pub fn try_table<T: Table<Database = D>>(&self) -> Option<TableView<'_, T>> {
-        let at = *self.state.registry.get(&TypeId::of::<T>())?;
-        self.state
-            .tables
-            .get(at)?
-            .downcast_ref()
-            .map(|state| TableView { state })
+        let at = self.state.registry.find::<T>()?;
+        self.state.typed(at).map(|state| TableView { state })
     }
 
     /// The table `T`.
@@ -111,6 +96,36 @@ impl<D: Database> Snapshot<D> {
     /// The rows of the table `T`, in no particular order.
     pub fn rows<T: Table<Database = D>>(&self) -> impl ExactSizeIterator<Item = &Arc<Row<T>>> {
         self.table().rows()
+    }
+
+    /// The names of the tables that the cache was started with.
+    pub fn table_names(&self) -> impl Iterator<Item = &'static str> {
+        self.state.registry.names.iter().copied()
+    }
+
+    /// The number of rows in all tables.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state.len()
+    }
+
+    /// Whether there is no row in any table.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The row with this uuid in the table of this name, for code that is not written for one
+    /// table.
+    #[must_use]
+    pub fn any_row(&self, table: &str, uuid: Uuid) -> Option<Arc<dyn AnyRow>> {
+        let at = self
+            .state
+            .registry
+            .names
+            .iter()
+            .position(|name| *name == table)?;
+        self.state.tables[at].row(uuid)
     }
 
     /// The last transaction in this view as the server names it; nil when the server does not

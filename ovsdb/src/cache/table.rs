@@ -1,112 +1,14 @@
 //! One table of the replica: its rows, its indexes, and how updates change them.
 
-use std::any::Any;
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use super::skew::{Plan, SkewReport};
-use super::trie::{self, HashTrie};
+use super::state::{AnyTable, TableState};
 use crate::model::{Row, Table};
 use crate::protocol::{Clause, MonitorRequest};
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
 use crate::value::{Str, Uuid, parse_uuid};
-
-/// One seed for the whole process, so that a look-up hashes as the writer did.
-static HASHER: LazyLock<foldhash::fast::RandomState> = LazyLock::new(Default::default);
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the trie uses 32 bits of a hash"
-)]
-pub(super) fn hash_of(write: impl FnOnce(&mut dyn Hasher)) -> u32 {
-    let mut hasher = HASHER.build_hasher();
-    write(&mut hasher);
-    hasher.finish() as u32
-}
-
-pub(super) fn hash_uuid(uuid: Uuid) -> u32 {
-    hash_of(|mut hasher| uuid.hash(&mut hasher))
-}
-
-/// The rows and indexes of a table at one moment. Cloning it is cheap.
-#[derive(Debug)]
-pub(super) struct TableState<T> {
-    pub(super) rows: HashTrie<Arc<Row<T>>>,
-    /// One for each of [`Table::INDEXES`].
-    pub(super) indexes: Box<[HashTrie<Arc<Row<T>>>]>,
-}
-
-impl<T> Clone for TableState<T> {
-    fn clone(&self) -> Self {
-        Self {
-            rows: self.rows.clone(),
-            indexes: self.indexes.clone(),
-        }
-    }
-}
-
-impl<T: Table> Default for TableState<T> {
-    fn default() -> Self {
-        Self {
-            rows: HashTrie::default(),
-            indexes: T::INDEXES.iter().map(|_| HashTrie::default()).collect(),
-        }
-    }
-}
-
-impl<T: Table> TableState<T> {
-    pub(super) fn get(&self, uuid: Uuid) -> Option<&Arc<Row<T>>> {
-        self.rows.get(hash_uuid(uuid), |row| row.uuid() == uuid)
-    }
-
-    pub(super) fn iter(&self) -> trie::Iter<'_, Arc<Row<T>>> {
-        self.rows.iter()
-    }
-
-    fn index_hash(row: &T, columns: &[usize]) -> u32 {
-        hash_of(|hasher| {
-            for column in columns {
-                if let Some(column) = row.column(*column) {
-                    column.hash_into(hasher);
-                }
-            }
-        })
-    }
-
-    fn insert(&mut self, row: Arc<Row<T>>) -> Option<Arc<Row<T>>> {
-        let uuid = row.uuid();
-        let old = self
-            .rows
-            .insert(hash_uuid(uuid), row.clone(), |row| row.uuid() == uuid);
-        if let Some(old) = &old {
-            self.unindex(old);
-        }
-        for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
-            // Told apart by uuid: within a transaction two rows may hold the same key for a while.
-            index.insert(Self::index_hash(&row, columns), row.clone(), |row| {
-                row.uuid() == uuid
-            });
-        }
-        old
-    }
-
-    fn remove(&mut self, uuid: Uuid) -> Option<Arc<Row<T>>> {
-        let old = self
-            .rows
-            .remove(hash_uuid(uuid), |row| row.uuid() == uuid)?;
-        self.unindex(&old);
-        Some(old)
-    }
-
-    fn unindex(&mut self, old: &Row<T>) {
-        for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
-            index.remove(Self::index_hash(old, columns), |row| {
-                row.uuid() == old.uuid()
-            });
-        }
-    }
-}
 
 /// An update that cannot be applied, and the row it was about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,14 +78,17 @@ pub(crate) trait TableReplica: fmt::Debug + Send {
     fn fit(&mut self, schema: &ovsdb_schema::DatabaseSchema, report: &mut SkewReport);
     /// Whether the server has the table.
     fn is_there(&self) -> bool;
+    /// Begins anew with an empty working state, for a message that has every row. The published
+    /// state stays, and rows that come out the same are taken over from it.
+    fn begin_fresh(&mut self);
     /// Applies the table's part of an update to the working state.
     fn apply(&mut self, reader: &mut Reader<'_>, form: Form) -> Result<(), ApplyError>;
     /// Goes back to the published state.
     fn roll_back(&mut self);
     /// Makes the working state the published one, and returns it if anything changed.
-    fn publish(&mut self) -> Option<Arc<dyn Any + Send + Sync>>;
+    fn publish(&mut self) -> Option<Arc<dyn AnyTable>>;
     /// The published state.
-    fn published(&self) -> Arc<dyn Any + Send + Sync>;
+    fn published(&self) -> Arc<dyn AnyTable>;
 }
 
 /// The replica of the table `T`.
@@ -194,6 +99,8 @@ pub(super) struct TypedTable<T: Table> {
     working: TableState<T>,
     published: Arc<TableState<T>>,
     changed: bool,
+    /// The working state began empty, and the published one is what it is compared with.
+    fresh: bool,
 }
 
 impl<T: Table> TypedTable<T> {
@@ -204,6 +111,7 @@ impl<T: Table> TypedTable<T> {
             working: TableState::default(),
             published: Arc::default(),
             changed: false,
+            fresh: false,
         }
     }
 
@@ -236,7 +144,16 @@ impl<T: Table> TypedTable<T> {
 
     fn insert(&mut self, uuid: Uuid, columns: T) -> Result<(), ApplyErrorReason> {
         self.changed = true;
-        match self.working.insert(Arc::new(Row::new(uuid, columns))) {
+        let known = if self.fresh {
+            self.published.get(uuid)
+        } else {
+            None
+        };
+        let row = match known {
+            Some(known) if *known.columns() == columns => known.clone(),
+            _ => Arc::new(Row::new(uuid, columns)),
+        };
+        match self.working.insert(row) {
             Some(_) => Err(ApplyErrorReason::KnownRow),
             None => Ok(()),
         }
@@ -376,6 +293,12 @@ impl<T: Table> TableReplica for TypedTable<T> {
         self.plan.is_there()
     }
 
+    fn begin_fresh(&mut self) {
+        self.fresh = true;
+        self.changed = true;
+        self.working = TableState::default();
+    }
+
     fn apply(&mut self, reader: &mut Reader<'_>, form: Form) -> Result<(), ApplyError> {
         let mut place = Place::default();
         let mut rows = || -> Result<(), ApplyErrorReason> {
@@ -402,12 +325,17 @@ impl<T: Table> TableReplica for TypedTable<T> {
     }
 
     fn roll_back(&mut self) {
+        self.fresh = false;
         if std::mem::take(&mut self.changed) {
             self.working = TableState::clone(&self.published);
         }
     }
 
-    fn publish(&mut self) -> Option<Arc<dyn Any + Send + Sync>> {
+    fn publish(&mut self) -> Option<Arc<dyn AnyTable>> {
+        if std::mem::take(&mut self.fresh) && self.working.rows.is_same_as(&self.published.rows) {
+            // Keeps what snapshots and streams hold already.
+            self.roll_back();
+        }
         if !std::mem::take(&mut self.changed) {
             return None;
         }
@@ -415,7 +343,7 @@ impl<T: Table> TableReplica for TypedTable<T> {
         Some(self.published())
     }
 
-    fn published(&self) -> Arc<dyn Any + Send + Sync> {
+    fn published(&self) -> Arc<dyn AnyTable> {
         self.published.clone()
     }
 }

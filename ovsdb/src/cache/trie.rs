@@ -4,7 +4,11 @@
 //! snapshot still holds; nodes that nobody else holds are changed in place. So a snapshot of
 //! 100,000 rows costs nothing to take, and little to keep while the writer goes on.
 
+mod diff;
+
 use std::sync::Arc;
+
+pub(crate) use self::diff::Versioned;
 
 /// Bits of the hash that one level consumes.
 const BITS: u32 = 5;
@@ -302,10 +306,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     /// A small generator of numbers, the same in every run.
-    struct Numbers(u64);
+    pub(super) struct Numbers(pub(super) u64);
 
     impl Numbers {
-        fn next(&mut self) -> u64 {
+        pub(super) fn next(&mut self) -> u64 {
             self.0 ^= self.0 << 13;
             self.0 ^= self.0 >> 7;
             self.0 ^= self.0 << 17;
@@ -314,7 +318,7 @@ mod tests {
     }
 
     /// Few distinct hashes, so that every kind of node occurs.
-    fn hash(key: u64) -> u32 {
+    pub(super) fn hash(key: u64) -> u32 {
         match key % 4 {
             0 => 7,
             1 => (key as u32 % 3) << 30,

@@ -1,0 +1,188 @@
+//! Streams of what changes in a whole replica.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use super::any::AnyChange;
+use super::builder::Handle;
+use super::changes::{BatchKind, Change, difference};
+use super::snapshot::Snapshot;
+use super::state::State;
+use super::subscription::{Step, Subscription};
+use crate::model::{Database, Table};
+
+/// The changes of all tables in one server transaction.
+pub struct DatabaseChanges<D> {
+    /// Nothing, at the start.
+    before: Option<Arc<State>>,
+    after: Arc<State>,
+    kind: BatchKind,
+    database: PhantomData<fn() -> D>,
+}
+
+impl<D> fmt::Debug for DatabaseChanges<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseChanges")
+            .field("tables", &self.changed().collect::<Vec<_>>())
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D> DatabaseChanges<D> {
+    fn places(&self) -> impl Iterator<Item = usize> {
+        (0..self.after.tables.len()).filter(|at| match &self.before {
+            Some(before) => !before.has_same(&self.after, *at),
+            None => self.after.tables[*at].len() > 0,
+        })
+    }
+
+    fn changed(&self) -> impl Iterator<Item = &'static str> {
+        self.places().map(|at| self.after.registry.names[at])
+    }
+}
+
+impl<D: Database> DatabaseChanges<D> {
+    /// What the batch stands for: the start, one transaction, several.
+    #[must_use]
+    pub const fn kind(&self) -> BatchKind {
+        self.kind
+    }
+
+    /// All tables as they are after the batch.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<D> {
+        Snapshot::new(self.after.clone())
+    }
+
+    /// All tables as they were before the batch; `None` at the start.
+    #[must_use]
+    pub fn before(&self) -> Option<Snapshot<D>> {
+        self.before.clone().map(Snapshot::new)
+    }
+
+    /// The names of the tables that changed.
+    pub fn tables(&self) -> impl Iterator<Item = &'static str> {
+        self.changed()
+    }
+
+    /// The changes of the table `T`, in no particular order.
+    ///
+    /// # Panics
+    /// When the cache was started without the table.
+    #[must_use]
+    pub fn table<T: Table<Database = D>>(&self) -> Vec<Change<T>> {
+        let Some(at) = self.after.registry.find::<T>() else {
+            panic!("the cache was started without the table {}", T::TABLE)
+        };
+        let old = self.before.as_ref().and_then(|state| state.shared::<T>(at));
+        match self.after.shared::<T>(at) {
+            Some(new) => difference(&old.unwrap_or_default(), &new, Some),
+            None => Vec::new(),
+        }
+    }
+
+    /// The changes of all tables, for code that is not written for one.
+    #[must_use]
+    pub fn all(&self) -> Vec<AnyChange> {
+        let mut changes = Vec::new();
+        for at in self.places() {
+            let after = &self.after.tables[at];
+            let before = self.before.as_ref().and_then(|state| state.tables.get(at));
+            changes.append(&mut after.changes_since(before.map(|before| &**before)));
+        }
+        changes
+    }
+}
+
+/// The changes of a whole replica: all rows first, then every server transaction, one at a time,
+/// across tables. [`Cache::all_changes`](super::Cache::all_changes) opens one.
+///
+/// What [`Changes`](super::Changes) promises of one table holds here for all.
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct AllChanges<D> {
+    subscription: Arc<Subscription>,
+    /// The replica as the consumer knows it, once the start was delivered.
+    seen: Option<Arc<State>>,
+    start: Option<Arc<State>>,
+    database: PhantomData<fn() -> D>,
+    _handle: Handle,
+}
+
+impl<D> fmt::Debug for AllChanges<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AllChanges")
+            .field("waiting", &self.subscription.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: Database> AllChanges<D> {
+    pub(super) fn new(handle: Handle) -> Self {
+        let (subscription, start) = handle.shared().subscribe(None);
+        Self {
+            subscription,
+            seen: None,
+            start: Some(start),
+            database: PhantomData,
+            _handle: handle,
+        }
+    }
+
+    /// How many batches wait to be taken.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.subscription.len() + usize::from(self.start.is_some())
+    }
+
+    fn batch(&mut self, state: Arc<State>, kind: BatchKind) -> DatabaseChanges<D> {
+        DatabaseChanges {
+            before: self.seen.replace(state.clone()),
+            after: state,
+            kind,
+            database: PhantomData,
+        }
+    }
+
+    fn step(&mut self, step: Step) -> DatabaseChanges<D> {
+        let kind = BatchKind::of(&step);
+        self.batch(step.state, kind)
+    }
+
+    /// The next batch; `None` once the client was closed. No batch is lost when the future is
+    /// dropped.
+    pub async fn next(&mut self) -> Option<DatabaseChanges<D>> {
+        poll_fn(|context| self.poll_batch(context)).await
+    }
+
+    /// The next batch, if one is there already.
+    pub fn try_next(&mut self) -> Option<DatabaseChanges<D>> {
+        if let Some(start) = self.start.take() {
+            return Some(self.batch(start, BatchKind::START));
+        }
+        let step = self.subscription.pop()?;
+        Some(self.step(step))
+    }
+
+    fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<DatabaseChanges<D>>> {
+        if let Some(start) = self.start.take() {
+            return Poll::Ready(Some(self.batch(start, BatchKind::START)));
+        }
+        let popped = self.subscription.poll_pop(context);
+        popped.map(|step| step.map(|step| self.step(step)))
+    }
+}
+
+impl<D: Database> Stream for AllChanges<D> {
+    type Item = DatabaseChanges<D>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_batch(context)
+    }
+}

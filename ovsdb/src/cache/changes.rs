@@ -1,0 +1,458 @@
+//! Streams of what changes in one table.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use super::builder::Handle;
+use super::snapshot::Snapshot;
+use super::state::{State, TableState};
+use super::subscription::{Step, Subscription};
+use super::trie::HashTrie;
+use crate::model::{Column, ColumnInfo, Row, Table};
+use crate::value::{Ref, Uuid, Value};
+
+/// What became of a row of the table `T`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Change<T> {
+    /// The row is new.
+    Inserted(Arc<Row<T>>),
+    /// The row has other columns than before.
+    Modified {
+        /// The row as it was.
+        old: Arc<Row<T>>,
+        /// The row as it is.
+        new: Arc<Row<T>>,
+    },
+    /// The row is gone.
+    Deleted(Arc<Row<T>>),
+}
+
+impl<T> Clone for Change<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Inserted(row) => Self::Inserted(row.clone()),
+            Self::Modified { old, new } => Self::Modified {
+                old: old.clone(),
+                new: new.clone(),
+            },
+            Self::Deleted(row) => Self::Deleted(row.clone()),
+        }
+    }
+}
+
+impl<T: Table> Change<T> {
+    /// The row as it was, unless it is new.
+    #[must_use]
+    pub const fn before(&self) -> Option<&Arc<Row<T>>> {
+        match self {
+            Self::Inserted(_) => None,
+            Self::Modified { old, .. } | Self::Deleted(old) => Some(old),
+        }
+    }
+
+    /// The row as it is, unless it is gone.
+    #[must_use]
+    pub const fn after(&self) -> Option<&Arc<Row<T>>> {
+        match self {
+            Self::Inserted(new) | Self::Modified { new, .. } => Some(new),
+            Self::Deleted(_) => None,
+        }
+    }
+
+    /// The row as it is, or as it was last.
+    #[must_use]
+    pub const fn row(&self) -> &Arc<Row<T>> {
+        match self {
+            Self::Inserted(row) | Self::Modified { new: row, .. } | Self::Deleted(row) => row,
+        }
+    }
+
+    /// The row's uuid.
+    #[must_use]
+    pub fn uuid(&self) -> Uuid {
+        self.row().uuid()
+    }
+
+    /// A reference to the row.
+    #[must_use]
+    pub fn reference(&self) -> Ref<T> {
+        self.row().reference()
+    }
+
+    fn has_changed(&self, index: usize) -> bool {
+        let Self::Modified { old, new } = self else {
+            return true;
+        };
+        match (old.column(index), new.column(index)) {
+            (Some(old), Some(new)) => !old.equals(new),
+            _ => false,
+        }
+    }
+
+    /// Whether the column is among those that changed; of a row that is new or gone all are.
+    #[must_use]
+    pub fn changed<V: Value>(&self, column: Column<T, V>) -> bool {
+        self.has_changed(column.index())
+    }
+
+    /// The columns that changed: of a row that was modified those that differ, else all.
+    pub fn columns(&self) -> impl Iterator<Item = &'static ColumnInfo> {
+        let columns = T::COLUMNS.iter().enumerate();
+        columns
+            .filter(|(index, _)| self.has_changed(*index))
+            .map(|(_, column)| column)
+    }
+}
+
+/// How the table differs between two states; the order is none in particular.
+pub(super) fn difference<T: Table>(
+    old: &TableState<T>,
+    new: &TableState<T>,
+    mut keep: impl FnMut(Change<T>) -> Option<Change<T>>,
+) -> Vec<Change<T>> {
+    let mut changes = Vec::new();
+    HashTrie::diff(&old.rows, &new.rows, &mut |old, new| {
+        let change = match (old, new) {
+            (Some(old), Some(new)) => Change::Modified {
+                old: old.clone(),
+                new: new.clone(),
+            },
+            (Some(old), None) => Change::Deleted(old.clone()),
+            (None, Some(new)) => Change::Inserted(new.clone()),
+            (None, None) => return,
+        };
+        changes.extend(keep(change));
+    });
+    changes
+}
+
+/// What a batch of changes stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchKind {
+    transactions: u64,
+    resync: bool,
+}
+
+impl BatchKind {
+    pub(super) const START: Self = Self {
+        transactions: 0,
+        resync: false,
+    };
+
+    pub(super) const fn of(step: &Step) -> Self {
+        Self {
+            transactions: step.transactions,
+            resync: step.resync,
+        }
+    }
+
+    /// Whether this is the first batch of a stream: all the rows there were when it was opened.
+    #[must_use]
+    pub const fn is_start(self) -> bool {
+        self.transactions == 0
+    }
+
+    /// How many server transactions the batch stands for. More than one when the consumer was so
+    /// slow that they were put together: then each row is there once, as it was before the first
+    /// and after the last, and one that was inserted and deleted is not there at all.
+    #[must_use]
+    pub const fn transactions(self) -> u64 {
+        self.transactions
+    }
+
+    /// Whether more than one server transaction was put together.
+    #[must_use]
+    pub const fn is_coalesced(self) -> bool {
+        self.transactions > 1
+    }
+
+    /// Whether the connection was lost before: the batch has everything that changed meanwhile,
+    /// however many transactions that were.
+    #[must_use]
+    pub const fn is_resync(self) -> bool {
+        self.resync
+    }
+
+    /// Whether a consumer has to hear of the batch even when it has no changes.
+    pub(super) const fn must_be_seen(self) -> bool {
+        self.is_start() || self.is_coalesced()
+    }
+}
+
+/// The changes of one table in one server transaction. Each row is there once at the most.
+pub struct ChangeBatch<T: Table> {
+    changes: Vec<Change<T>>,
+    kind: BatchKind,
+    snapshot: Snapshot<T::Database>,
+}
+
+impl<T: Table> fmt::Debug for ChangeBatch<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangeBatch")
+            .field("changes", &self.changes)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Table> ChangeBatch<T> {
+    /// What the batch stands for: the start, one transaction, several.
+    #[must_use]
+    pub const fn kind(&self) -> BatchKind {
+        self.kind
+    }
+
+    /// All tables as they are after the batch.
+    #[must_use]
+    pub const fn snapshot(&self) -> &Snapshot<T::Database> {
+        &self.snapshot
+    }
+
+    /// The number of changes.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Whether there is no change, as at the start of an empty table.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// The changes, in no particular order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Change<T>> {
+        self.changes.iter()
+    }
+}
+
+impl<T: Table> IntoIterator for ChangeBatch<T> {
+    type Item = Change<T>;
+    type IntoIter = std::vec::IntoIter<Change<T>>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.changes.into_iter()
+    }
+}
+
+impl<'a, T: Table> IntoIterator for &'a ChangeBatch<T> {
+    type Item = &'a Change<T>;
+    type IntoIter = std::slice::Iter<'a, Change<T>>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.changes.iter()
+    }
+}
+
+/// Columns of the table `T`: one, or a tuple of them.
+pub trait Columns<T: Table> {
+    /// Shows the index of each to `each`.
+    fn each(&self, each: &mut dyn FnMut(usize));
+}
+
+impl<T: Table, V: Value> Columns<T> for Column<T, V> {
+    fn each(&self, each: &mut dyn FnMut(usize)) {
+        each(self.index());
+    }
+}
+
+/// Tuples of columns.
+macro_rules! tuples {
+    ($( ($($column:ident $at:tt),*) )*) => { $(
+        impl<T: Table, $($column: Columns<T>),*> Columns<T> for ($($column,)*) {
+            fn each(&self, each: &mut dyn FnMut(usize)) {
+                $( self.$at.each(each); )*
+            }
+        }
+    )* };
+}
+
+tuples! {
+    (A 0)
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
+    (A 0, B 1, C 2, D 3, E 4)
+    (A 0, B 1, C 2, D 3, E 4, F 5)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7)
+}
+
+/// Which rows a stream shows.
+type Predicate<T> = Box<dyn Fn(&Row<T>) -> bool + Send + Sync>;
+
+/// The changes of the table `T`: all its rows first, then every server transaction that changes
+/// it, one batch at a time. [`Cache::changes`](super::Cache::changes) opens one.
+///
+/// Nothing is left out. A consumer that falls behind by more than 1,024 transactions, or 16 MiB of
+/// messages, gets those that wait as one batch, which [says so](BatchKind::is_coalesced) and has
+/// every row once: memory stays bounded, and the batches put together always are the table. A
+/// stream may be opened and dropped at any time, and keeps its cache alive. It ends when the client
+/// is closed.
+///
+/// ```no_run
+/// # #[cfg(feature = "nb")] async fn example(cache: ovsdb::Cache<ovsdb::nb::Database>) {
+/// use ovsdb::cache::Change;
+/// use ovsdb::nb::LogicalSwitchPort as Port;
+///
+/// let mut changes = cache.changes::<Port>();
+/// while let Some(batch) = changes.next().await {
+///     for change in &batch {
+///         match change {
+///             Change::Inserted(port) => println!("{} is new", port.name),
+///             Change::Deleted(port) => println!("{} is gone", port.name),
+///             change if change.changed(Port::UP) => println!("{} went up or down", change.uuid()),
+///             _ => {}
+///         }
+///     }
+/// }
+/// # }
+/// ```
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct Changes<T: Table> {
+    subscription: Arc<Subscription>,
+    /// Where the table is in the states.
+    table: usize,
+    /// The table as the consumer knows it.
+    seen: Arc<TableState<T>>,
+    /// The state that the stream begins with, until it was delivered.
+    start: Option<Arc<State>>,
+    columns: Vec<usize>,
+    rows: Vec<Predicate<T>>,
+    _handle: Handle,
+}
+
+impl<T: Table> fmt::Debug for Changes<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes")
+            .field("table", &T::TABLE)
+            .field("waiting", &self.waiting())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Table> Changes<T> {
+    pub(super) fn new(handle: Handle, table: usize) -> Self {
+        let (subscription, start) = handle.shared().subscribe(Some(table));
+        Self {
+            subscription,
+            table,
+            seen: Arc::default(),
+            start: Some(start),
+            columns: Vec::new(),
+            rows: Vec::new(),
+            _handle: handle,
+        }
+    }
+
+    /// Leaves out changes of rows in which none of these columns changed. Rows that are new or
+    /// gone are shown all the same.
+    pub fn columns(mut self, columns: impl Columns<T>) -> Self {
+        columns.each(&mut |column| self.columns.push(column));
+        self
+    }
+
+    /// Shows only rows for which `predicate` holds. One for which it begins to hold is shown as
+    /// inserted, one for which it holds no longer as deleted.
+    pub fn rows(mut self, predicate: impl Fn(&Row<T>) -> bool + Send + Sync + 'static) -> Self {
+        self.rows.push(Box::new(predicate));
+        self
+    }
+
+    /// How many batches wait to be taken.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.subscription.len() + usize::from(self.start.is_some())
+    }
+
+    fn shows(&self, row: &Row<T>) -> bool {
+        self.rows.iter().all(|predicate| predicate(row))
+    }
+
+    /// What is left of a change behind the filters.
+    fn filter(&self, change: Change<T>) -> Option<Change<T>> {
+        let change = match change {
+            Change::Modified { old, new } => match (self.shows(&old), self.shows(&new)) {
+                (true, true) => Change::Modified { old, new },
+                (true, false) => Change::Deleted(old),
+                (false, true) => Change::Inserted(new),
+                (false, false) => return None,
+            },
+            other if self.shows(other.row()) => other,
+            _ => return None,
+        };
+        let wanted = self.columns.is_empty()
+            || self
+                .columns
+                .iter()
+                .any(|column| change.has_changed(*column));
+        wanted.then_some(change)
+    }
+
+    /// The batch up to a state, unless there is nothing to show.
+    fn batch(&mut self, state: Arc<State>, kind: BatchKind) -> Option<ChangeBatch<T>> {
+        let new = state.shared(self.table)?;
+        let changes = difference(&self.seen, &new, |change| self.filter(change));
+        self.seen = new;
+        if changes.is_empty() && !kind.must_be_seen() {
+            return None;
+        }
+        Some(ChangeBatch {
+            changes,
+            kind,
+            snapshot: Snapshot::new(state),
+        })
+    }
+
+    /// The next batch; `None` once the client was closed. No batch is lost when the future is
+    /// dropped.
+    pub async fn next(&mut self) -> Option<ChangeBatch<T>> {
+        poll_fn(|context| self.poll_batch(context)).await
+    }
+
+    /// The next batch, if one is there already.
+    pub fn try_next(&mut self) -> Option<ChangeBatch<T>> {
+        if let Some(start) = self.start.take()
+            && let Some(batch) = self.batch(start, BatchKind::START)
+        {
+            return Some(batch);
+        }
+        while let Some(step) = self.subscription.pop() {
+            let kind = BatchKind::of(&step);
+            if let Some(batch) = self.batch(step.state, kind) {
+                return Some(batch);
+            }
+        }
+        None
+    }
+
+    fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Option<ChangeBatch<T>>> {
+        loop {
+            if let Some(batch) = self.try_next() {
+                return Poll::Ready(Some(batch));
+            }
+            match self.subscription.poll_pop(context) {
+                Poll::Ready(Some(step)) => {
+                    let kind = BatchKind::of(&step);
+                    if let Some(batch) = self.batch(step.state, kind) {
+                        return Poll::Ready(Some(batch));
+                    }
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl<T: Table> Stream for Changes<T> {
+    type Item = ChangeBatch<T>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_batch(context)
+    }
+}

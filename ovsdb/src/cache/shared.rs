@@ -1,0 +1,117 @@
+//! What the handles and the session share of a replica.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::monitor::MonitorVersion;
+use super::skew::SkewReport;
+use super::state::State;
+use super::subscription::{Step, Subscription};
+
+/// How the replica stands to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Freshness {
+    /// The replica follows the server.
+    Current,
+    /// The connection is lost, or the monitor not in force: the replica is as it was then.
+    StaleSince(Instant),
+    /// The client was closed: the replica will not change any more.
+    Ended,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(super) state: ArcSwap<State>,
+    pub(super) skew: ArcSwap<SkewReport>,
+    freshness: watch::Sender<Freshness>,
+    version: Mutex<MonitorVersion>,
+    /// The streams. Held while a state is published, so that a stream begins between two.
+    subscriptions: Mutex<Vec<Weak<Subscription>>>,
+}
+
+impl Shared {
+    pub(super) fn new(state: State, skew: SkewReport, version: MonitorVersion) -> Self {
+        Self {
+            state: ArcSwap::from_pointee(state),
+            skew: ArcSwap::from_pointee(skew),
+            freshness: watch::Sender::new(Freshness::StaleSince(Instant::now())),
+            version: Mutex::new(version),
+            subscriptions: Mutex::default(),
+        }
+    }
+
+    fn subscriptions(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Subscription>>> {
+        // Nothing panics while the lock is held.
+        self.subscriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A stream's queue, and the state that what it gets follows on.
+    pub(super) fn subscribe(&self, table: Option<usize>) -> (Arc<Subscription>, Arc<State>) {
+        let subscription = Arc::new(Subscription::new(table));
+        let mut subscriptions = self.subscriptions();
+        if *self.freshness.borrow() == Freshness::Ended {
+            subscription.end();
+        } else {
+            subscriptions.push(Arc::downgrade(&subscription));
+        }
+        (subscription, self.state.load_full())
+    }
+
+    /// Makes a state the published one, shows it to the streams, and returns the one before.
+    pub(super) fn publish(&self, step: &Step) -> Arc<State> {
+        let mut subscriptions = self.subscriptions();
+        let before = self.state.swap(step.state.clone());
+        if before.is_same(&step.state) {
+            return before;
+        }
+        subscriptions.retain(|subscription| match subscription.upgrade() {
+            Some(subscription) => {
+                subscription.push(&before, step);
+                true
+            }
+            None => false,
+        });
+        before
+    }
+
+    pub(super) fn set_online(&self, online: bool) {
+        self.freshness.send_if_modified(|freshness| {
+            let next = match (*freshness, online) {
+                (Freshness::StaleSince(_), true) => Freshness::Current,
+                (Freshness::Current, false) => Freshness::StaleSince(Instant::now()),
+                _ => return false,
+            };
+            *freshness = next;
+            true
+        });
+    }
+
+    pub(super) fn set_version(&self, version: MonitorVersion) {
+        *self.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
+    }
+
+    pub(super) fn version(&self) -> MonitorVersion {
+        *self.version.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn freshness(&self) -> watch::Receiver<Freshness> {
+        self.freshness.subscribe()
+    }
+
+    /// Ends the streams: no state will follow.
+    pub(super) fn end(&self) {
+        let mut subscriptions = self.subscriptions();
+        self.freshness.send_replace(Freshness::Ended);
+        for subscription in subscriptions.drain(..) {
+            if let Some(subscription) = subscription.upgrade() {
+                subscription.end();
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What a change stream has not taken yet: a queue that never grows beyond a limit.
+//!
+//! A server transaction is kept as the state behind it. States share all that is the same in
+//! them, so one that waits costs what the transaction changed, and the session hands it on
+//! without looking at a row. A consumer that is too slow finds the states in between gone: what it
+//! gets then is the difference between the last one it saw and the newest, every row once, and
+//! it is told how many transactions that stands for.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::state::State;
+
+/// How many transactions wait for a consumer before they are put together.
+pub(super) const LONGEST: usize = 1024;
+/// How many bytes of messages they may stand for.
+pub(super) const LARGEST: usize = 16 * 1024 * 1024;
+
+/// The state behind one server transaction, or behind several that were put together.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    pub(super) state: Arc<State>,
+    /// How many transactions this is.
+    pub(super) transactions: u64,
+    /// Whether the connection was lost among them: the state was compared with a server's anew.
+    pub(super) resync: bool,
+    /// The length of the messages they came in.
+    pub(super) bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    steps: VecDeque<Step>,
+    bytes: usize,
+    ended: bool,
+    waker: Option<Waker>,
+}
+
+/// The queue between the session and one stream.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    /// The only table that the stream is about.
+    table: Option<usize>,
+    queue: Mutex<Queue>,
+}
+
+impl Subscription {
+    pub(super) fn new(table: Option<usize>) -> Self {
+        Self {
+            table,
+            queue: Mutex::default(),
+        }
+    }
+
+    fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
+        // Nothing panics while the lock is held.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a transaction, unless it is about other tables.
+    pub(super) fn push(&self, before: &State, step: &Step) {
+        if self
+            .table
+            .is_some_and(|table| before.has_same(&step.state, table))
+        {
+            return;
+        }
+        let mut queue = self.queue();
+        queue.bytes += step.bytes;
+        queue.steps.push_back(step.clone());
+        if queue.steps.len() > LONGEST || queue.bytes > LARGEST && queue.steps.len() > 1 {
+            let mut steps = std::mem::take(&mut queue.steps).into_iter();
+            if let Some(first) = steps.next() {
+                let whole = steps.fold(first, |whole, step| Step {
+                    state: step.state,
+                    transactions: whole.transactions + step.transactions,
+                    resync: whole.resync || step.resync,
+                    bytes: 0,
+                });
+                queue.steps.push_back(whole);
+            }
+            queue.bytes = 0;
+        }
+        let waker = queue.waker.take();
+        drop(queue);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Ends the stream behind what waits.
+    pub(super) fn end(&self) {
+        let mut queue = self.queue();
+        queue.ended = true;
+        let waker = queue.waker.take();
+        drop(queue);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The next transaction; `None` at the end.
+    pub(super) fn poll_pop(&self, context: &mut Context<'_>) -> Poll<Option<Step>> {
+        let mut queue = self.queue();
+        if let Some(step) = queue.steps.pop_front() {
+            queue.bytes -= step.bytes;
+            return Poll::Ready(Some(step));
+        }
+        if queue.ended {
+            return Poll::Ready(None);
+        }
+        match &mut queue.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => queue.waker = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// The next transaction, if one waits.
+    pub(super) fn pop(&self) -> Option<Step> {
+        let mut queue = self.queue();
+        let step = queue.steps.pop_front()?;
+        queue.bytes -= step.bytes;
+        Some(step)
+    }
+
+    /// How many transactions wait, those that were put together as one.
+    pub(super) fn len(&self) -> usize {
+        self.queue().steps.len()
+    }
+}

@@ -1,0 +1,154 @@
+//! Tests of the replica without a server: messages as text, straight into the monitor.
+
+mod resume;
+mod streams;
+
+use std::any::TypeId;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ovsdb_schema::DatabaseSchema;
+
+use super::builder::Handle;
+use super::changes::{Change, ChangeBatch};
+use super::table::TypedTable;
+use super::{Cache, MonitorVersion, ReplicaMonitor};
+use crate::model::Row;
+use crate::protocol::{MonitorRequests, Request};
+use crate::value::json::Raw;
+use crate::value::{Set, Str, Uuid};
+
+/// A database of two small tables.
+#[derive(Debug)]
+struct Inventory;
+
+impl ovsdb::Database for Inventory {
+    const NAME: &'static str = "Inventory";
+    const VERSION: Option<&'static str> = Some("1.0.0");
+}
+
+#[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
+#[ovsdb(database = Inventory, table = "Item")]
+struct Item {
+    name: Str,
+    count: i64,
+    tags: Set<Str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
+#[ovsdb(database = Inventory, table = "Part")]
+struct Part {
+    label: Str,
+}
+
+const SCHEMA: &str = r#"{"name":"Inventory","version":"1.0.0","tables":{
+    "Item":{"columns":{"name":{"type":"string"},"count":{"type":"integer"},
+        "tags":{"type":{"key":"string","min":0,"max":"unlimited"}}}},
+    "Part":{"columns":{"label":{"type":"string"}}}}}"#;
+
+/// What a column is called and what it holds, in the text of a schema.
+fn schema(text: &str) -> DatabaseSchema {
+    DatabaseSchema::parse(text).expect("a schema")
+}
+
+fn monitor(version: MonitorVersion) -> ReplicaMonitor {
+    let tables: Vec<Box<dyn super::table::TableReplica>> = vec![
+        Box::new(TypedTable::<Item>::new(None)),
+        Box::new(TypedTable::<Part>::new(None)),
+    ];
+    let types = [TypeId::of::<Item>(), TypeId::of::<Part>()];
+    ReplicaMonitor::new(tables, &types, &schema(SCHEMA), Some("1.0.0"), version)
+}
+
+fn cache(monitor: &ReplicaMonitor) -> Cache<Inventory> {
+    Cache::of(Handle::detached(monitor.shared().clone()))
+}
+
+fn raw(text: &str) -> Raw<'_> {
+    Raw { text, offset: 0 }
+}
+
+fn uuid(number: usize) -> Uuid {
+    Uuid::from_u128(0x1000_0000_0000_4000_8000_0000_0000_0000 + number as u128)
+}
+
+/// The updates of the table `Item`, of rows by their numbers.
+fn items(changes: &[(usize, String)]) -> String {
+    let rows = changes
+        .iter()
+        .map(|(number, change)| format!(r#""{}":{{{change}}}"#, uuid(*number)));
+    format!(r#"{{"Item":{{{}}}}}"#, rows.collect::<Vec<_>>().join(","))
+}
+
+fn initial(name: &str, count: i64) -> String {
+    format!(r#""initial":{{"name":"{name}","count":{count}}}"#)
+}
+
+fn insert(name: &str, count: i64) -> String {
+    format!(r#""insert":{{"name":"{name}","count":{count}}}"#)
+}
+
+fn modify(count: i64) -> String {
+    format!(r#""modify":{{"count":{count}}}"#)
+}
+
+fn delete() -> String {
+    r#""delete":null"#.to_owned()
+}
+
+/// The reply to `monitor_cond_since`.
+fn since(found: bool, last: usize, updates: &str) -> String {
+    format!(r#"[{found},"{}",{updates}]"#, uuid(last))
+}
+
+/// The parameters of `update3`.
+fn update3(last: usize, updates: &str) -> String {
+    format!(r#"[1,"{}",{updates}]"#, uuid(last))
+}
+
+/// Applies an `update3` about items.
+fn apply(monitor: &mut ReplicaMonitor, last: usize, changes: &[(usize, String)]) {
+    let params = update3(last, &items(changes));
+    monitor.update("update3", raw(&params)).expect("an update");
+}
+
+/// What the monitor asks for, and the transaction it asks to go on from.
+fn asked(monitor: &ReplicaMonitor) -> (MonitorRequests, Uuid) {
+    match monitor.request("Inventory", 1) {
+        Request::MonitorCondSince {
+            requests,
+            last_txn_id,
+            ..
+        } => (requests, last_txn_id),
+        other => panic!("not resumable: {other:?}"),
+    }
+}
+
+/// A table put together from the batches of a stream, which must fit what came before.
+#[derive(Default)]
+struct Folded(BTreeMap<Uuid, Arc<Row<Item>>>);
+
+impl Folded {
+    fn take(&mut self, batch: &ChangeBatch<Item>) {
+        for change in batch {
+            let replaced = match change {
+                Change::Deleted(old) => self.0.remove(&old.uuid()),
+                other => self.0.insert(other.uuid(), other.row().clone()),
+            };
+            let known = replaced.as_ref().map(Arc::as_ptr);
+            assert_eq!(known, change.before().map(Arc::as_ptr), "the old row");
+        }
+    }
+
+    /// Whether this is the table, down to the very rows.
+    fn is(&self, cache: &Cache<Inventory>) -> bool {
+        let view = cache.snapshot();
+        let table = view.rows::<Item>();
+        table.len() == self.0.len()
+            && table.into_iter().all(|row| {
+                self.0
+                    .get(&row.uuid())
+                    .is_some_and(|ours| Arc::ptr_eq(ours, row))
+            })
+    }
+}

@@ -1,0 +1,206 @@
+//! A reconnect is a difference.
+
+use super::*;
+use crate::cache::{Freshness, Skew};
+
+/// What a batch says of each row, by number: the counts before and after.
+fn counts(batch: &ChangeBatch<Item>) -> BTreeMap<Uuid, (Option<i64>, Option<i64>)> {
+    let count = |row: Option<&Arc<Row<Item>>>| row.map(|row| row.count);
+    batch
+        .iter()
+        .map(|change| {
+            (
+                change.uuid(),
+                (count(change.before()), count(change.after())),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_server_that_goes_on_sends_the_changes() {
+    let mut monitor = monitor(MonitorVersion::MonitorCondSince);
+    let cache = cache(&monitor);
+    assert_eq!(asked(&monitor).1, Uuid::nil());
+    assert!(!cache.is_current());
+    let dump = items(&[(1, initial("a", 1)), (2, initial("b", 2))]);
+    monitor.start(raw(&since(false, 100, &dump))).expect("rows");
+    assert!(cache.is_current() && cache.staleness().is_none());
+    let mut changes = cache.changes::<Item>();
+    let mut folded = Folded::default();
+    folded.take(&changes.try_next().expect("the start"));
+
+    apply(&mut monitor, 101, &[(3, insert("c", 3))]);
+    folded.take(&changes.try_next().expect("a batch"));
+    monitor.set_online(false);
+    assert!(matches!(
+        *cache.freshness().borrow(),
+        Freshness::StaleSince(_)
+    ));
+    assert_eq!(
+        cache.snapshot().rows::<Item>().len(),
+        3,
+        "readable meanwhile"
+    );
+
+    // The same request goes on behind the last transaction.
+    monitor.refit(&schema(SCHEMA));
+    assert_eq!(asked(&monitor).1, uuid(101));
+    let delta = items(&[(1, delete()), (2, modify(7)), (4, insert("d", 4))]);
+    monitor.start(raw(&since(true, 105, &delta))).expect("rows");
+    let batch = changes.try_next().expect("a batch");
+    let expected = [
+        (uuid(1), (Some(1), None)),
+        (uuid(2), (Some(2), Some(7))),
+        (uuid(4), (None, Some(4))),
+    ];
+    assert_eq!(counts(&batch), expected.into());
+    assert!(batch.kind().is_resync() && !batch.kind().is_coalesced());
+    folded.take(&batch);
+    assert!(folded.is(&cache) && changes.try_next().is_none());
+    assert_eq!(asked(&monitor).1, uuid(105));
+    assert!(cache.is_current());
+}
+
+#[test]
+fn a_server_that_starts_over_is_compared_with() {
+    for version in [
+        MonitorVersion::Monitor,
+        MonitorVersion::MonitorCond,
+        MonitorVersion::MonitorCondSince,
+    ] {
+        let mut monitor = monitor(version);
+        let cache = cache(&monitor);
+        let dump = |rows: &[(usize, &str, i64)]| match version {
+            MonitorVersion::Monitor => {
+                let new = |name, count| format!(r#""new":{{"name":"{name}","count":{count}}}"#);
+                let rows = rows.iter().map(|(n, name, count)| (*n, new(name, *count)));
+                items(&rows.collect::<Vec<_>>())
+            }
+            _ => {
+                let rows = rows.iter().map(|(n, name, c)| (*n, initial(name, *c)));
+                let updates = items(&rows.collect::<Vec<_>>());
+                if version == MonitorVersion::MonitorCondSince {
+                    since(false, 0, &updates)
+                } else {
+                    updates
+                }
+            }
+        };
+        let many = |skip: usize| (10 + skip..300).map(|n| (n, "many", 0));
+        let mut rows = vec![(1, "a", 1), (2, "b", 2), (3, "c", 3)];
+        rows.extend(many(0));
+        monitor.start(raw(&dump(&rows))).expect("rows");
+        let before = cache.snapshot();
+        let mut changes = cache.changes::<Item>();
+        assert_eq!(changes.try_next().expect("the start").len(), rows.len());
+
+        let mut rows = vec![(2, "b", 20), (3, "c", 3), (4, "d", 4)];
+        rows.extend(many(55));
+        monitor.set_online(false);
+        monitor.start(raw(&dump(&rows))).expect("rows");
+        let batch = changes.try_next().expect("a batch");
+        let mut expected: BTreeMap<_, _> = (10..65).map(|n| (uuid(n), (Some(0), None))).collect();
+        expected.insert(uuid(1), (Some(1), None));
+        expected.insert(uuid(2), (Some(2), Some(20)));
+        expected.insert(uuid(4), (None, Some(4)));
+        assert_eq!(counts(&batch), expected);
+        assert!(batch.kind().is_resync());
+
+        // A row that is as before is the very row of before.
+        let view = cache.snapshot();
+        for number in [3, 100, 299] {
+            let row = |view: &crate::Snapshot<Inventory>| {
+                view.get(crate::Ref::<Item>::new(uuid(number))).cloned()
+            };
+            let (old, new) = (row(&before), row(&view));
+            assert!(Arc::ptr_eq(&old.expect("a row"), &new.expect("a row")));
+        }
+
+        // And where nothing changed, nobody hears of anything.
+        monitor.start(raw(&dump(&rows))).expect("rows");
+        assert!(changes.try_next().is_none());
+        assert_eq!(
+            view.rows::<Item>().len(),
+            cache.snapshot().rows::<Item>().len()
+        );
+        monitor.start(raw(&dump(&[]))).expect("no rows");
+        assert_eq!(changes.try_next().expect("a batch").len(), rows.len());
+        assert_eq!(cache.snapshot().len(), 0);
+    }
+}
+
+#[test]
+fn a_last_transaction_is_good_for_the_same_request_only() {
+    let mut monitor = monitor(MonitorVersion::MonitorCondSince);
+    let cache = cache(&monitor);
+    let dump = items(&[(1, initial("a", 1))]);
+    monitor.start(raw(&since(false, 100, &dump))).expect("rows");
+
+    // An older schema: a column less is asked for, so every row must come again.
+    let older = SCHEMA.replace(r#","count":{"type":"integer"}"#, "");
+    assert_ne!(older, SCHEMA);
+    monitor.refit(&schema(&older));
+    let missing = Skew::MissingColumn {
+        table: "Item",
+        column: "count",
+    };
+    assert_eq!(cache.skew().differences, [missing]);
+    assert_eq!(asked(&monitor).1, Uuid::nil());
+    // The same schema again: the replica still is what that request made it.
+    monitor.refit(&schema(SCHEMA));
+    assert!(cache.skew().is_empty());
+    assert_eq!(asked(&monitor).1, uuid(100));
+
+    // A server that goes on although it was not asked to sends every row: nothing is kept.
+    monitor.refit(&schema(&older));
+    let bare = items(&[(2, r#""initial":{"name":"b"}"#.to_owned())]);
+    monitor.start(raw(&since(true, 101, &bare))).expect("rows");
+    let view = cache.snapshot();
+    assert_eq!(
+        view.rows::<Item>()
+            .map(|row| row.uuid())
+            .collect::<Vec<_>>(),
+        [uuid(2)]
+    );
+    assert_eq!(asked(&monitor).1, uuid(101));
+    monitor.forget();
+    assert_eq!(asked(&monitor).1, Uuid::nil());
+}
+
+#[test]
+fn what_cannot_be_applied_leaves_the_replica_and_forgets_where_it_was() {
+    let mut monitor = monitor(MonitorVersion::MonitorCondSince);
+    let cache = cache(&monitor);
+    let dump = items(&[(1, initial("a", 1)), (2, initial("b", 2))]);
+    monitor.start(raw(&since(false, 100, &dump))).expect("rows");
+    let mut changes = cache.changes::<Item>();
+    assert_eq!(changes.try_next().expect("the start").len(), 2);
+    for broken in [
+        items(&[(1, modify(5)), (9, modify(1))]),
+        items(&[(1, delete()), (1, delete())]),
+        items(&[(3, insert("c", 3)), (3, insert("c", 3))]),
+        items(&[(1, r#""modify":{"count":"x"}"#.to_owned())]),
+        items(&[(1, r#""modify":{"colour":1}"#.to_owned())]),
+        r#"{"Wheel":{}}"#.to_owned(),
+    ] {
+        let params = update3(101, &broken);
+        let error = monitor.update("update3", raw(&params)).expect_err(&broken);
+        assert!(!error.to_string().is_empty());
+        assert_eq!(asked(&monitor).1, Uuid::nil(), "{broken}");
+        assert!(
+            monitor.start(raw(&since(false, 100, &broken))).is_err(),
+            "{broken}"
+        );
+        assert_eq!(cache.snapshot().rows::<Item>().len(), 2);
+        assert!(changes.try_next().is_none());
+        // Every row again: all is as it was, so there is nothing to tell.
+        monitor.start(raw(&since(false, 100, &dump))).expect("rows");
+        assert!(changes.try_next().is_none());
+    }
+    apply(&mut monitor, 101, &[(1, modify(9))]);
+    assert_eq!(
+        counts(&changes.try_next().expect("a batch")),
+        [(uuid(1), (Some(1), Some(9)))].into()
+    );
+}

@@ -1,0 +1,224 @@
+//! Change streams: nothing lost, nothing twice, and bounded.
+
+use super::*;
+use crate::cache::subscription::LONGEST;
+
+/// A monitor with this many rows, their counts all 0.
+fn started(rows: usize) -> (ReplicaMonitor, Cache<Inventory>) {
+    let mut monitor = monitor(MonitorVersion::MonitorCondSince);
+    let rows: Vec<_> = (0..rows).map(|n| (n, initial("row", 0))).collect();
+    let reply = since(false, 1, &items(&rows));
+    monitor.start(raw(&reply)).expect("rows");
+    let cache = cache(&monitor);
+    (monitor, cache)
+}
+
+#[test]
+fn a_transaction_is_a_batch_and_each_row_is_in_it_once() {
+    let (mut monitor, cache) = started(3);
+    let mut changes = cache.changes::<Item>();
+    let mut parts = cache.changes::<Part>();
+    let mut all = cache.all_changes();
+    let start = changes.try_next().expect("the start");
+    assert!(start.kind().is_start() && start.len() == 3);
+    assert!(parts.try_next().expect("a start, empty").is_empty());
+    assert_eq!(
+        all.try_next()
+            .expect("the start")
+            .tables()
+            .collect::<Vec<_>>(),
+        ["Item"]
+    );
+    assert!(changes.try_next().is_none() && all.try_next().is_none());
+
+    apply(&mut monitor, 2, &[(0, modify(5)), (3, insert("new", 1))]);
+    let mut changes_of_items = changes
+        .try_next()
+        .expect("a batch")
+        .into_iter()
+        .collect::<Vec<_>>();
+    changes_of_items.sort_by_key(Change::uuid);
+    let [Change::Modified { old, new }, Change::Inserted(row)] = &changes_of_items[..] else {
+        panic!("{changes_of_items:?}")
+    };
+    assert_eq!((old.count, new.count, row.count), (0, 5, 1));
+    assert!(changes_of_items[0].changed(Item::COUNT) && !changes_of_items[0].changed(Item::NAME));
+    let columns = |change: &Change<Item>| change.columns().map(|c| c.name).collect::<Vec<_>>();
+    assert_eq!(columns(&changes_of_items[0]), ["count"]);
+    assert_eq!(columns(&changes_of_items[1]), ["name", "count", "tags"]);
+
+    // The whole database: items and parts of one transaction come in one batch.
+    let updates = format!(
+        r#"{{"Item":{{"{}":{{"delete":null}}}},"Part":{{"{}":{{"insert":{{"label":"p"}}}}}}}}"#,
+        uuid(1),
+        uuid(1)
+    );
+    let before = all.try_next().expect("a batch").snapshot();
+    monitor
+        .update("update3", raw(&update3(3, &updates)))
+        .expect("an update");
+    let batch = all.try_next().expect("a batch");
+    assert_eq!(batch.tables().collect::<Vec<_>>(), ["Item", "Part"]);
+    assert!(matches!(&batch.table::<Item>()[..], [Change::Deleted(_)]));
+    assert!(matches!(&batch.table::<Part>()[..], [Change::Inserted(_)]));
+    assert_eq!(batch.all().len(), 2);
+    assert_eq!(batch.all()[1].row().table(), "Part");
+    assert_eq!(batch.snapshot().len(), before.len());
+    assert_eq!(batch.before().expect("a state").last_txn_id(), uuid(2));
+    assert_eq!(parts.try_next().expect("a batch").len(), 1);
+
+    // A transaction without a change of the table is no batch.
+    let updates = format!(r#"{{"Part":{{"{}":{{"delete":null}}}}}}"#, uuid(1));
+    monitor
+        .update("update3", raw(&update3(4, &updates)))
+        .expect("an update");
+    assert!(changes.try_next().is_some() && changes.try_next().is_none());
+    monitor
+        .update("update3", raw(&update3(5, "{}")))
+        .expect("an update");
+    assert!(all.try_next().is_some() && all.try_next().is_none());
+    assert_eq!(cache.snapshot().last_txn_id(), uuid(5));
+}
+
+#[test]
+fn filters_leave_out_and_rows_cross_them() {
+    let (mut monitor, cache) = started(2);
+    let mut named = cache.changes::<Item>().columns((Item::NAME, Item::TAGS));
+    let mut large = cache.changes::<Item>().rows(|item| item.count > 10);
+    assert_eq!(named.try_next().expect("the start").len(), 2);
+    assert!(large.try_next().expect("the start").is_empty());
+
+    apply(&mut monitor, 2, &[(0, modify(11))]);
+    assert!(named.try_next().is_none());
+    let batch = large.try_next().expect("a batch");
+    assert!(matches!(batch.iter().next(), Some(Change::Inserted(row)) if row.count == 11));
+    apply(&mut monitor, 3, &[(0, modify(12)), (1, modify(3))]);
+    let batch = large.try_next().expect("a batch");
+    assert!(matches!(batch.iter().next(), Some(Change::Modified { old, .. }) if old.count == 11));
+    apply(
+        &mut monitor,
+        4,
+        &[
+            (0, modify(1)),
+            (1, r#""modify":{"name":"other"}"#.to_owned()),
+        ],
+    );
+    let batch = large.try_next().expect("a batch");
+    assert!(matches!(batch.iter().next(), Some(Change::Deleted(row)) if row.count == 12));
+    let batch = named.try_next().expect("a batch");
+    assert_eq!(batch.len(), 1);
+    assert_eq!(batch.iter().next().map(Change::uuid), Some(uuid(1)));
+    apply(&mut monitor, 5, &[(1, delete())]);
+    assert!(named.try_next().is_some() && large.try_next().is_none());
+}
+
+#[test]
+fn a_consumer_that_is_too_slow_gets_what_waits_as_one() {
+    let (mut monitor, cache) = started(4);
+    let mut changes = cache.changes::<Item>();
+    let mut folded = Folded::default();
+    folded.take(&changes.try_next().expect("the start"));
+    for step in 0..3 * LONGEST {
+        // A row comes and goes, one changes and changes back, one keeps its last change.
+        let coming = if step % 2 == 0 {
+            insert("brief", 1)
+        } else {
+            delete()
+        };
+        let back = i64::from(step % 2 == 0);
+        let changes = [(9, coming), (0, modify(back)), (1, modify(step as i64 + 1))];
+        apply(&mut monitor, step, &changes);
+        assert!(cache.changes::<Item>().waiting() == 1);
+    }
+    assert!(changes.waiting() <= LONGEST);
+    let batch = changes.try_next().expect("a batch");
+    assert!(batch.kind().is_coalesced());
+    let mut transactions = batch.kind().transactions();
+    assert!(transactions > LONGEST as u64);
+    folded.take(&batch);
+    while let Some(batch) = changes.try_next() {
+        transactions += batch.kind().transactions();
+        folded.take(&batch);
+    }
+    assert_eq!(
+        transactions,
+        3 * LONGEST as u64,
+        "every transaction is accounted for"
+    );
+    assert!(folded.is(&cache));
+    assert_eq!(folded.0[&uuid(1)].count, 3 * LONGEST as i64);
+}
+
+/// Promise: a handler 100 times slower than the server, 10^6 changes, bounded memory, an equal
+/// end.
+#[test]
+fn a_million_changes_and_a_handler_a_hundred_times_slower() {
+    const ROWS: usize = 100;
+    const CHANGES: usize = 1_000_000;
+    let (mut monitor, cache) = started(ROWS);
+    let mut changes = cache.changes::<Item>();
+    let mut folded = Folded::default();
+    folded.take(&changes.try_next().expect("the start"));
+    let (mut batches, mut most) = (0, 0);
+    let mut transactions = 0;
+    for block in 0..CHANGES / ROWS / 10 {
+        // Ten transactions of a hundred changes, and a tenth of a batch is handled: each row is
+        // modified, or deleted and inserted again.
+        for step in 0..10 {
+            let round = block * 10 + step;
+            let rows: Vec<_> = (0..ROWS)
+                .map(|row| match (row % 10, round % 2) {
+                    (0, 0) => (row, delete()),
+                    (0, _) => (row, insert("again", round as i64)),
+                    _ => (row, modify(round as i64 + 1)),
+                })
+                .collect();
+            apply(&mut monitor, round, &rows);
+        }
+        if block % 10 == 9
+            && let Some(batch) = changes.try_next()
+        {
+            transactions += batch.kind().transactions();
+            batches += 1;
+            folded.take(&batch);
+        }
+        most = most.max(changes.waiting());
+    }
+    assert!(most <= LONGEST, "{most} batches waited");
+    assert!(batches <= CHANGES / ROWS / 100);
+    while let Some(batch) = changes.try_next() {
+        transactions += batch.kind().transactions();
+        folded.take(&batch);
+    }
+    assert_eq!(transactions, (CHANGES / ROWS) as u64);
+    assert!(folded.is(&cache));
+}
+
+#[tokio::test]
+async fn streams_wait_and_end() {
+    let (mut monitor, cache) = started(1);
+    let mut changes = cache.changes::<Item>();
+    let mut all = cache.all_changes();
+    assert_eq!(changes.next().await.map(|batch| batch.len()), Some(1));
+    assert!(all.next().await.is_some());
+    let waiting = tokio::spawn(async move {
+        let batch = changes.next().await;
+        (batch.map(|batch| batch.len()), changes)
+    });
+    tokio::task::yield_now().await;
+    apply(&mut monitor, 2, &[(0, modify(3))]);
+    let (batch, mut changes) = waiting.await.expect("no panic");
+    assert_eq!(batch, Some(1));
+
+    // What waits is delivered, then the end; and whoever comes later gets the last state.
+    apply(&mut monitor, 3, &[(0, modify(4))]);
+    let waiting = tokio::spawn(async move { while all.next().await.is_some() {} });
+    drop(monitor);
+    assert_eq!(changes.next().await.map(|batch| batch.len()), Some(1));
+    assert!(changes.next().await.is_none() && changes.next().await.is_none());
+    waiting.await.expect("no panic");
+    assert!(cache.current().await.is_err());
+    let mut late = cache.changes::<Item>();
+    assert_eq!(late.next().await.map(|batch| batch.len()), Some(1));
+    assert!(late.next().await.is_none());
+}
