@@ -17,6 +17,8 @@
 //!   `Unknown(..)` holds any other value.
 
 mod docs;
+#[cfg(test)]
+mod expansion;
 mod names;
 mod schema_macro;
 mod source;

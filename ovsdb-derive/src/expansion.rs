@@ -1,0 +1,34 @@
+//! What a small schema expands to, compared with a file that is checked in.
+
+use ovsdb_schema::DatabaseSchema;
+use proc_macro2::Span;
+
+use crate::schema_macro;
+
+/// The environment variable that has the file written anew.
+const WRITE: &str = "OVSDB_WRITE_EXPANSION";
+
+#[test]
+fn a_small_schema_expands_to_the_file() {
+    let schema = DatabaseSchema::parse(include_str!("../tests/files/library.ovsschema"))
+        .expect("a good schema");
+    let tokens = schema_macro::module(&schema, Span::call_site()).expect("an expansion");
+    let items = syn::parse2(tokens).expect("Rust");
+    let expansion = format!(
+        "// What `schema!` makes of library.ovsschema, with the inner macros left as they are.\n\
+         // Written by `{WRITE}=1 cargo test -p ovsdb-derive --lib`.\n\n{}",
+        prettyplease::unparse(&items)
+    );
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/files/library.expanded.rs"
+    );
+    if std::env::var_os(WRITE).is_some() {
+        std::fs::write(path, &expansion).expect("the file is written");
+    }
+    let written = std::fs::read_to_string(path).expect("the file");
+    assert!(
+        written == expansion,
+        "the expansion is another one; {WRITE}=1 writes it to {path}"
+    );
+}

@@ -1,0 +1,139 @@
+// What `schema!` makes of library.ovsschema, with the inner macros left as they are.
+// Written by `OVSDB_WRITE_EXPANSION=1 cargo test -p ovsdb-derive --lib`.
+
+///The database `Library`, schema version 1.0.0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Database;
+impl ::ovsdb::Database for Database {
+    const NAME: &'static str = "Library";
+    const VERSION: ::core::option::Option<&'static str> = ::core::option::Option::Some(
+        "1.0.0",
+    );
+    const TABLES: &'static [&'static str] = &["Book", "Shelf"];
+    fn with_all_tables<V: ::ovsdb::TableVisitor<Self>>(visitor: &mut V) {
+        visitor.table::<Book>();
+        visitor.table::<Shelf>();
+    }
+}
+::ovsdb::__enumeration! {
+    #[doc = "The values of `Book.type`."] pub enum BookType { #[doc = "`hard-cover`"]
+    HardCover = "hard-cover", #[doc = "`paper-back`"] PaperBack = "paper-back", }
+}
+/**A row of the table `Book`.
+
+The table is part of the root set: its rows live until they are deleted.
+
+No two rows have the same `title`.*/
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Book {
+    ///`marks`: map from integer to string.
+    pub marks: ::ovsdb::Map<i64, ::ovsdb::Str>,
+    ///`pages`: optional integer (1 to 9999).
+    pub pages: ::core::option::Option<i64>,
+    ///`shelf`: optional weak reference to `Shelf`.
+    pub shelf: ::core::option::Option<::ovsdb::Ref<Shelf>>,
+    ///`title`: string. Unique in the table (an index). Cannot be changed after the row's insert.
+    pub title: ::ovsdb::Str,
+    ///`type`: string, one of `"hard-cover"`, `"paper-back"`.
+    pub r#type: BookType,
+}
+impl Book {
+    ///`marks`: map from integer to string.
+    pub const MARKS: ::ovsdb::Column<Self, ::ovsdb::Map<i64, ::ovsdb::Str>> = ::ovsdb::Column::new(
+        0usize,
+    );
+    ///`pages`: optional integer (1 to 9999).
+    pub const PAGES: ::ovsdb::Column<Self, ::core::option::Option<i64>> = ::ovsdb::Column::new(
+        1usize,
+    );
+    ///`shelf`: optional weak reference to `Shelf`.
+    pub const SHELF: ::ovsdb::Column<
+        Self,
+        ::core::option::Option<::ovsdb::Ref<Shelf>>,
+    > = ::ovsdb::Column::new(2usize);
+    ///`title`: string. Unique in the table (an index). Cannot be changed after the row's insert.
+    pub const TITLE: ::ovsdb::Column<Self, ::ovsdb::Str> = ::ovsdb::Column::new(3usize);
+    ///`type`: string, one of `"hard-cover"`, `"paper-back"`.
+    pub const TYPE: ::ovsdb::Column<Self, BookType> = ::ovsdb::Column::new(4usize);
+}
+impl ::ovsdb::Table for Book {
+    type Database = Database;
+    const TABLE: &'static str = "Book";
+    const COLUMNS: &'static [::ovsdb::ColumnInfo] = &[
+        ::ovsdb::ColumnInfo::new::<::ovsdb::Map<i64, ::ovsdb::Str>>("marks"),
+        ::ovsdb::ColumnInfo::new::<::core::option::Option<i64>>("pages"),
+        ::ovsdb::ColumnInfo::new::<::core::option::Option<::ovsdb::Ref<Shelf>>>("shelf"),
+        ::ovsdb::ColumnInfo::new::<::ovsdb::Str>("title"),
+        ::ovsdb::ColumnInfo::new::<BookType>("type"),
+    ];
+    const INDEXES: &'static [&'static [usize]] = &[&[3usize]];
+    fn column(&self, index: usize) -> ::core::option::Option<&dyn ::ovsdb::ColumnValue> {
+        match index {
+            0usize => ::core::option::Option::Some(&self.marks),
+            1usize => ::core::option::Option::Some(&self.pages),
+            2usize => ::core::option::Option::Some(&self.shelf),
+            3usize => ::core::option::Option::Some(&self.title),
+            4usize => ::core::option::Option::Some(&self.r#type),
+            _ => ::core::option::Option::None,
+        }
+    }
+    fn column_mut(
+        &mut self,
+        index: usize,
+    ) -> ::core::option::Option<&mut dyn ::ovsdb::ColumnValue> {
+        match index {
+            0usize => ::core::option::Option::Some(&mut self.marks),
+            1usize => ::core::option::Option::Some(&mut self.pages),
+            2usize => ::core::option::Option::Some(&mut self.shelf),
+            3usize => ::core::option::Option::Some(&mut self.title),
+            4usize => ::core::option::Option::Some(&mut self.r#type),
+            _ => ::core::option::Option::None,
+        }
+    }
+}
+/**A row of the table `Shelf`.
+
+The table is not part of the root set: a row lives as long as another one refers to it. It has 10 rows at the most.*/
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shelf {
+    ///`height`: real. Ephemeral: need not survive a restart of the server.
+    pub height: ::ovsdb::Real,
+    ///`words`: set of string.
+    pub words: ::ovsdb::Set<::ovsdb::Str>,
+}
+impl Shelf {
+    ///`height`: real. Ephemeral: need not survive a restart of the server.
+    pub const HEIGHT: ::ovsdb::Column<Self, ::ovsdb::Real> = ::ovsdb::Column::new(
+        0usize,
+    );
+    ///`words`: set of string.
+    pub const WORDS: ::ovsdb::Column<Self, ::ovsdb::Set<::ovsdb::Str>> = ::ovsdb::Column::new(
+        1usize,
+    );
+}
+impl ::ovsdb::Table for Shelf {
+    type Database = Database;
+    const TABLE: &'static str = "Shelf";
+    const COLUMNS: &'static [::ovsdb::ColumnInfo] = &[
+        ::ovsdb::ColumnInfo::new::<::ovsdb::Real>("height"),
+        ::ovsdb::ColumnInfo::new::<::ovsdb::Set<::ovsdb::Str>>("words"),
+    ];
+    const INDEXES: &'static [&'static [usize]] = &[];
+    fn column(&self, index: usize) -> ::core::option::Option<&dyn ::ovsdb::ColumnValue> {
+        match index {
+            0usize => ::core::option::Option::Some(&self.height),
+            1usize => ::core::option::Option::Some(&self.words),
+            _ => ::core::option::Option::None,
+        }
+    }
+    fn column_mut(
+        &mut self,
+        index: usize,
+    ) -> ::core::option::Option<&mut dyn ::ovsdb::ColumnValue> {
+        match index {
+            0usize => ::core::option::Option::Some(&mut self.height),
+            1usize => ::core::option::Option::Some(&mut self.words),
+            _ => ::core::option::Option::None,
+        }
+    }
+}

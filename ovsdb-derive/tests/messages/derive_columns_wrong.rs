@@ -1,0 +1,22 @@
+use ovsdb::{Str, Table};
+
+#[derive(Debug, Clone, PartialEq, Default, Table)]
+#[ovsdb(database = ovsdb::nb::Database, table = "Logical_Switch")]
+struct SameColumn {
+    name: Str,
+    #[ovsdb(column = "name")]
+    label: Str,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Table)]
+#[ovsdb(database = ovsdb::nb::Database, table = "Logical_Switch")]
+struct NoColumnsName {
+    #[ovsdb(column = "external-ids")]
+    name: Str,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Table)]
+#[ovsdb(database = ovsdb::nb::Database, table = "Logical_Switch")]
+struct NoColumns {}
+
+fn main() {}

@@ -1,0 +1,5 @@
+mod tables {
+    ovsdb::schema!("schemas/nowhere.ovsschema");
+}
+
+fn main() {}

@@ -1,0 +1,5 @@
+mod tables {
+    ovsdb::schema!(OVN_Northbound);
+}
+
+fn main() {}

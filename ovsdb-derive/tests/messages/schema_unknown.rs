@@ -1,0 +1,11 @@
+// A bundled schema, misspelt.
+mod tables {
+    ovsdb::schema!("OVN_Nortbound");
+}
+
+// A name that is like none.
+mod others {
+    ovsdb::schema!("Hardware_VTEP");
+}
+
+fn main() {}

@@ -1,0 +1,37 @@
+// Columns and rows of generated tables, where the compiler's types say no.
+use ovsdb::nb::{AclAction, LogicalRouter, LogicalSwitch, LogicalSwitchPort};
+use ovsdb::{Ref, Transaction, Uuid, nb};
+
+fn misspelt() {
+    let _ = LogicalSwitchPort::ADDRESS.eq(["a"]); //~ E0599
+    let _ = LogicalSwitchPort { nmae: "p".into(), ..Default::default() }; //~ E0560
+}
+
+fn rows() {
+    let _ = LogicalSwitchPort {
+        tag: Some("5"), //~ E0308
+        ..Default::default()
+    };
+    let _ = nb::Acl {
+        priority: "high", //~ E0308
+        // The schema lists the values.
+        action: "allow", //~ E0308
+        ..Default::default()
+    };
+    let _ = AclAction::Alow; //~ E0599
+}
+
+fn references(transaction: &mut Transaction<nb::Database>, switch: Ref<LogicalSwitch>) {
+    // A switch is no port.
+    transaction.mutate(switch).insert(LogicalSwitch::PORTS, [switch]); //~ E0277
+    let _ = LogicalSwitch {
+        ports: [switch].into(), //~ E0277
+        ..Default::default()
+    };
+    // Nor is any uuid a reference.
+    let _: Ref<LogicalSwitchPort> = Uuid::nil(); //~ E0308
+    // A router's column cannot be set in a switch.
+    transaction.update(switch).set(LogicalRouter::NAME, "r"); //~ E0308
+}
+
+fn main() {}
