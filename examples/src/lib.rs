@@ -11,4 +11,5 @@ pub mod error;
 pub mod manifest;
 pub mod names;
 pub mod network;
+pub mod node;
 pub mod subnets;

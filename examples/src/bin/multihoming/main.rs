@@ -5,6 +5,7 @@
 mod check;
 mod failure;
 mod input;
+mod node;
 
 use std::process::ExitCode;
 
@@ -24,12 +25,14 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Node(Box<node::Arguments>),
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let result = match CommandLine::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Node(arguments) => node::run(&arguments).await,
     };
     result.unwrap_or_else(|failure| failure::report(&failure))
 }

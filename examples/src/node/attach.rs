@@ -1,0 +1,310 @@
+//! A pod's interface on the integration bridge: what a CNI plugin writes on ADD and DEL.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use ovsdb::vswitch::{Bridge, Database, Interface, Port};
+use ovsdb::{Map, Row, Str, Transaction};
+
+use super::bandwidth::{Bandwidth, delete_queue, insert_queue, limit_egress, limit_ingress};
+use super::bridges::on_bridge;
+use super::{Effect, MapChange, Node, NodeError, View, switch_error};
+
+const IFACE_ID: &str = "iface-id";
+const IFACE_ID_VER: &str = "iface-id-ver";
+const ATTACHED_MAC: &str = "attached_mac";
+const IP_ADDRESSES: &str = "ip_addresses";
+pub(super) const SANDBOX: &str = "sandbox";
+const NETWORK: &str = "k8s.ovn.org/network";
+const NAD: &str = "k8s.ovn.org/nad";
+/// What ovn-controller writes when the flows of a port are in place.
+const INSTALLED: &str = "ovn-installed";
+
+/// The longest name of a network interface in Linux.
+const LONGEST_NAME: usize = 15;
+
+/// The name of the host's end of a pod's veth pair: the beginning of the sandbox's id, and for
+/// all but the default network the index of the pod's end.
+#[must_use]
+pub fn interface_name(sandbox: &str, pod_interface_index: Option<u32>) -> String {
+    let suffix = pod_interface_index.map_or_else(String::new, |index| format!("_{index}"));
+    let length = LONGEST_NAME.saturating_sub(suffix.len());
+    sandbox.chars().take(length).chain(suffix.chars()).collect()
+}
+
+/// A pod's interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// The name of the host's end of the veth pair.
+    pub interface: String,
+    /// The pod's logical switch port.
+    pub iface_id: String,
+    /// The pod's uid.
+    pub pod_uid: String,
+    /// The sandbox's (container's) id.
+    pub sandbox: String,
+    /// The pod's MAC address.
+    pub mac: String,
+    /// The pod's addresses, with the length of the prefix.
+    pub addresses: Vec<IpNet>,
+    /// The network's name and the NAD's key; `None` for the default network.
+    pub network: Option<(String, String)>,
+    /// How fast the pod may receive and send.
+    pub bandwidth: Bandwidth,
+}
+
+impl Attachment {
+    fn nad(&self) -> Option<&str> {
+        self.network.as_ref().map(|(_, nad)| nad.as_str())
+    }
+
+    /// The addresses as the database has them.
+    fn address_list(&self) -> Option<String> {
+        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        (!addresses.is_empty()).then(|| addresses.join(","))
+    }
+
+    /// The keys of `external_ids` that are an attachment's; `None` for those it has not.
+    fn external_ids<'a>(
+        &'a self,
+        addresses: Option<&'a str>,
+    ) -> [(&'static str, Option<&'a str>); 7] {
+        let network = self.network.as_ref();
+        [
+            (ATTACHED_MAC, Some(&self.mac)),
+            (IFACE_ID, Some(&self.iface_id)),
+            (IFACE_ID_VER, Some(&self.pod_uid)),
+            (SANDBOX, Some(&self.sandbox)),
+            (IP_ADDRESSES, addresses),
+            (NETWORK, network.map(|(network, _)| network.as_str())),
+            (NAD, self.nad()),
+        ]
+    }
+
+    /// Whether an interface is this attachment's, of this or an earlier life of the pod.
+    fn owns(&self, interface: &Interface) -> bool {
+        text(&interface.external_ids, IFACE_ID) == Some(&self.iface_id)
+            && text(&interface.external_ids, NAD) == self.nad()
+    }
+
+    /// Whether an interface is of an earlier life of the pod, or the switch has given it up: it
+    /// is made anew then, so that nothing of that time is taken for an answer to us.
+    fn outlived(&self, interface: &Interface) -> bool {
+        let ids = &interface.external_ids;
+        interface.error.is_some()
+            || text(ids, IFACE_ID_VER) != Some(&self.pod_uid)
+            || text(ids, SANDBOX) != Some(&self.sandbox)
+            || text(ids, ATTACHED_MAC) != Some(&self.mac)
+    }
+}
+
+fn text<'a>(map: &'a Map<Str, Str>, key: &str) -> Option<&'a str> {
+    map.get(key).map(Str::as_str)
+}
+
+impl Node {
+    /// Puts a pod's interface on the integration bridge. Other interfaces of the same logical
+    /// port leave the bridge: they are what is left of an earlier life of the pod.
+    ///
+    /// # Errors
+    /// [`NodeError::Taken`] when an interface of this name belongs to another logical port or
+    /// NAD, and [`NodeError::OnOtherBridge`] when it is on another bridge.
+    pub async fn attach(&self, bridge: &str, wanted: &Attachment) -> Result<Effect, NodeError> {
+        let addresses = wanted.address_list();
+        self.converge(|view, transaction| {
+            let bridge = view
+                .bridge(bridge)
+                .ok_or_else(|| NodeError::NoBridge(bridge.to_owned()))?;
+            for (port, interface) in view.pod_ports(bridge) {
+                let same = text(&interface.external_ids, IFACE_ID) == Some(&wanted.iface_id);
+                if same && interface.name != wanted.interface {
+                    remove_port(view, transaction, bridge, port, interface);
+                }
+            }
+            let ids = wanted.external_ids(addresses.as_deref());
+            let Some(port) = view.port(&wanted.interface) else {
+                insert_port(transaction, bridge, wanted, &ids);
+                return Ok(());
+            };
+            on_bridge(view, port, bridge.reference())?;
+            let interface = view.interface(&wanted.interface);
+            let Some(interface) = interface.filter(|interface| wanted.owns(interface)) else {
+                let ids = interface.map(|interface| interface.external_ids.clone());
+                let ids = ids.unwrap_or_default();
+                return Err(NodeError::Taken {
+                    interface: wanted.interface.clone(),
+                    iface_id: text(&ids, IFACE_ID).unwrap_or_default().to_owned(),
+                    nad: text(&ids, NAD).unwrap_or_default().to_owned(),
+                });
+            };
+            if wanted.outlived(interface) {
+                remove_port(view, transaction, bridge, port, interface);
+                insert_port(transaction, bridge, wanted, &ids);
+            } else {
+                update_port(view, transaction, port, interface, wanted, &ids);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until ovn-controller has installed the flows of a pod's interface.
+    ///
+    /// # Errors
+    /// When that does not happen in time, when the switch cannot open the interface, and when it
+    /// is taken away or given to another pod meanwhile.
+    pub async fn installed(&self, wanted: &Attachment, limit: Duration) -> Result<(), NodeError> {
+        let installed = self.wait_for(limit, |view| {
+            let interface = view
+                .interface(&wanted.interface)
+                .ok_or_else(|| NodeError::Gone {
+                    interface: wanted.interface.clone(),
+                })?;
+            if !wanted.owns(interface)
+                || text(&interface.external_ids, IFACE_ID_VER) != Some(&wanted.pod_uid)
+            {
+                return Err(NodeError::GivenAway {
+                    interface: wanted.interface.clone(),
+                    iface_id: text(&interface.external_ids, IFACE_ID)
+                        .unwrap_or_default()
+                        .to_owned(),
+                });
+            }
+            switch_error(interface)?;
+            Ok((text(&interface.external_ids, INSTALLED) == Some("true")).then_some(()))
+        });
+        installed.await?.ok_or_else(|| NodeError::Timeout {
+            interface: wanted.interface.clone(),
+            awaited: "ovn-controller to install its flows",
+        })
+    }
+
+    /// Takes a pod's interface off the integration bridge; one that is not there is no error.
+    ///
+    /// # Errors
+    /// When another bridge has it.
+    pub async fn detach(&self, bridge: &str, interface: &str) -> Result<Effect, NodeError> {
+        self.converge(|view, transaction| {
+            let Some(port) = view.port(interface) else {
+                return Ok(());
+            };
+            let bridge = view
+                .bridge(bridge)
+                .ok_or_else(|| NodeError::NoBridge(bridge.to_owned()))?;
+            on_bridge(view, port, bridge.reference())?;
+            let interface = view
+                .interface(interface)
+                .filter(|row| text(&row.external_ids, IFACE_ID).is_some())
+                .ok_or_else(|| NodeError::NotAttached(interface.to_owned()))?;
+            remove_port(view, transaction, bridge, port, interface);
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl View {
+    /// The ports of a bridge with their interfaces.
+    fn pod_ports<'a>(
+        &'a self,
+        bridge: &'a Bridge,
+    ) -> impl Iterator<Item = (&'a Row<Port>, &'a Row<Interface>)> {
+        self.ports(bridge).flat_map(move |port| {
+            let interfaces = port.interfaces.iter();
+            interfaces.filter_map(move |interface| Some((port, self.0.get(*interface)?.as_ref())))
+        })
+    }
+}
+
+/// Makes the port. The one that was there before may leave in the same transaction.
+fn insert_port(
+    transaction: &mut Transaction<Database>,
+    bridge: &Row<Bridge>,
+    wanted: &Attachment,
+    ids: &[(&'static str, Option<&str>)],
+) {
+    let pairs = ids
+        .iter()
+        .filter_map(|(key, value)| Some((*key, (*value)?)));
+    let (policing_rate, policing_burst) = wanted.bandwidth.policing();
+    let interface = transaction.insert(Interface {
+        name: wanted.interface.as_str().into(),
+        external_ids: pairs.collect(),
+        ingress_policing_rate: policing_rate,
+        ingress_policing_burst: policing_burst,
+        ..Default::default()
+    });
+    let ingress = wanted.bandwidth.ingress;
+    let qos = ingress.map(|rate| insert_queue(transaction, &wanted.sandbox, rate));
+    let port = transaction.insert(Port {
+        name: wanted.interface.as_str().into(),
+        interfaces: [interface].into(),
+        other_config: [("transient", "true")].into(),
+        qos,
+        ..Default::default()
+    });
+    transaction.mutate(bridge).insert(Bridge::PORTS, [port]);
+}
+
+/// Gives a port that is there already what it lacks.
+fn update_port(
+    view: &View,
+    transaction: &mut Transaction<Database>,
+    port: &Row<Port>,
+    interface: &Row<Interface>,
+    wanted: &Attachment,
+    ids: &[(&'static str, Option<&str>)],
+) {
+    let change = MapChange::new(&interface.external_ids, ids.iter().copied());
+    if !change.is_empty() {
+        transaction
+            .mutate(interface)
+            .delete_keys(Interface::EXTERNAL_IDS, change.removed)
+            .insert(Interface::EXTERNAL_IDS, change.added);
+    }
+    let change = MapChange::new(&port.other_config, [("transient", Some("true"))]);
+    if !change.is_empty() {
+        transaction
+            .mutate(port)
+            .delete_keys(Port::OTHER_CONFIG, change.removed)
+            .insert(Port::OTHER_CONFIG, change.added);
+    }
+    limit_egress(transaction, interface, wanted.bandwidth);
+    let (sandbox, ingress) = (&wanted.sandbox, wanted.bandwidth.ingress);
+    limit_ingress(view, transaction, port, sandbox, ingress);
+}
+
+/// Takes a port off the bridge. Nothing else refers to its rows, so the server collects them; but
+/// a QoS row stays unless it is deleted.
+fn remove_port(
+    view: &View,
+    transaction: &mut Transaction<Database>,
+    bridge: &Row<Bridge>,
+    port: &Row<Port>,
+    interface: &Interface,
+) {
+    transaction
+        .mutate(bridge)
+        .delete(Bridge::PORTS, [port.reference()]);
+    if let Some(sandbox) = text(&interface.external_ids, SANDBOX) {
+        // The server looks at references before it collects the port.
+        if port.qos.is_some() {
+            transaction.update(port).set(Port::QOS, None);
+        }
+        delete_queue(view, transaction, port, sandbox);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_are_named_after_the_sandbox() {
+        let sandbox = "0123456789abcdef0123";
+        assert_eq!(interface_name(sandbox, None), "0123456789abcde");
+        assert_eq!(interface_name(sandbox, Some(7)), "0123456789abc_7");
+        assert_eq!(interface_name(sandbox, Some(1234)), "0123456789_1234");
+        assert_eq!(interface_name("ab", Some(3)), "ab_3");
+    }
+}

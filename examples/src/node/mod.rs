@@ -1,0 +1,210 @@
+//! The node side: the Open_vSwitch database of one node, which a CNI plugin and the one who set
+//! up the node have written.
+//!
+//! Every operation says what the database must hold. It looks at a replica, writes what is
+//! missing in one transaction, and looks again until nothing is missing: so it can be repeated
+//! at will, and when two of them meet, the slower one goes by what the faster one wrote.
+
+mod attach;
+mod bandwidth;
+mod bridges;
+mod error;
+mod mappings;
+mod setup;
+
+use std::time::Duration;
+
+use ovsdb::protocol::ErrorKind;
+use ovsdb::vswitch::{Bridge, Database, Interface, OpenVSwitch, Port, QoS};
+use ovsdb::{Cache, Client, Map, Row, Snapshot, Str, Transaction};
+
+pub use self::attach::{Attachment, interface_name};
+pub use self::bandwidth::{BadRate, Bandwidth, Rate};
+pub use self::error::NodeError;
+pub use self::mappings::{BadMapping, BridgeMappings, Mapping};
+pub use self::setup::Setup;
+
+/// How often an operation looks again before it says that somebody works against it.
+const ATTEMPTS: usize = 10;
+
+/// Whether an operation had to write something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The database held it all already.
+    Unchanged,
+    /// Something was written.
+    Changed,
+}
+
+/// A node's Open_vSwitch database.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), multihoming::node::NodeError> {
+/// use multihoming::node::Node;
+///
+/// let node = Node::connect("unix:/var/run/openvswitch/db.sock").await?;
+/// node.uplink("br-out", "ens3f1", None).await?;
+/// node.set_bridge_mapping(&"localnet.network_br-localnet:br-out".parse()?).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Node {
+    client: Client<Database>,
+    cache: Cache<Database>,
+}
+
+impl Node {
+    /// Connects to the node's ovsdb-server and replicates the tables that matter here.
+    ///
+    /// # Errors
+    /// When no remote answers, or the server has no such database.
+    pub async fn connect(remotes: &str) -> Result<Self, NodeError> {
+        let client = Client::builder().remotes(remotes).connect().await?;
+        let cache = client
+            .cache()
+            .table::<OpenVSwitch>()
+            .table::<Bridge>()
+            .table::<Port>()
+            .table::<Interface>()
+            .table::<QoS>()
+            .start()
+            .await?;
+        Ok(Self { client, cache })
+    }
+
+    /// Has `write` add to a transaction what the database lacks, until it lacks nothing.
+    async fn converge(
+        &self,
+        write: impl Fn(&View, &mut Transaction<Database>) -> Result<(), NodeError>,
+    ) -> Result<Effect, NodeError> {
+        let mut effect = Effect::Unchanged;
+        for _ in 0..ATTEMPTS {
+            let mut transaction = self.client.transaction();
+            write(&View(self.cache.snapshot()), &mut transaction)?;
+            if transaction.is_empty() {
+                return Ok(effect);
+            }
+            match transaction.commit().await {
+                Ok(_) => effect = Effect::Changed,
+                // Somebody else was faster. The replica shows by now what he wrote.
+                Err(error) if error.kind() == Some(ErrorKind::ConstraintViolation) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(NodeError::Contended)
+    }
+
+    /// Waits until `look` finds something in the replica, which it is shown after every change.
+    async fn wait_for<R>(
+        &self,
+        limit: Duration,
+        look: impl Fn(&View) -> Result<Option<R>, NodeError>,
+    ) -> Result<Option<R>, NodeError> {
+        let found = async {
+            loop {
+                if let Some(found) = look(&View(self.cache.snapshot()))? {
+                    return Ok(Some(found));
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(limit, found).await.unwrap_or(Ok(None))
+    }
+
+    /// Waits until the switch has opened an interface; gives its OpenFlow port number.
+    ///
+    /// # Errors
+    /// [`NodeError::Switch`] when the switch says that it cannot, [`NodeError::Timeout`] when it
+    /// says nothing in time, and [`NodeError::Gone`] when the interface is taken away.
+    pub async fn opened(&self, interface: &str, limit: Duration) -> Result<i64, NodeError> {
+        let opened = self.wait_for(limit, |view| {
+            let row = view.interface(interface).ok_or_else(|| NodeError::Gone {
+                interface: interface.to_owned(),
+            })?;
+            switch_error(row)?;
+            Ok(row.ofport)
+        });
+        opened.await?.ok_or_else(|| NodeError::Timeout {
+            interface: interface.to_owned(),
+            awaited: "the switch to open it",
+        })
+    }
+}
+
+/// Passes on what the switch says is wrong with an interface.
+fn switch_error(interface: &Interface) -> Result<(), NodeError> {
+    match &interface.error {
+        None => Ok(()),
+        Some(error) => Err(NodeError::Switch {
+            interface: interface.name.to_string(),
+            error: error.to_string(),
+        }),
+    }
+}
+
+/// The replica at one moment, and the questions that several operations ask of it.
+struct View(Snapshot<Database>);
+
+impl View {
+    /// The one row of the table Open_vSwitch.
+    fn root(&self) -> Result<&Row<OpenVSwitch>, NodeError> {
+        let mut rows = self.0.rows::<OpenVSwitch>();
+        rows.next().map(AsRef::as_ref).ok_or(NodeError::NotSetUp)
+    }
+
+    fn bridge(&self, name: &str) -> Option<&Row<Bridge>> {
+        self.0.get_by(Bridge::NAME, name).map(AsRef::as_ref)
+    }
+
+    fn port(&self, name: &str) -> Option<&Row<Port>> {
+        self.0.get_by(Port::NAME, name).map(AsRef::as_ref)
+    }
+
+    fn interface(&self, name: &str) -> Option<&Row<Interface>> {
+        self.0.get_by(Interface::NAME, name).map(AsRef::as_ref)
+    }
+
+    /// The ports of a bridge.
+    fn ports<'a>(&'a self, bridge: &'a Bridge) -> impl Iterator<Item = &'a Row<Port>> {
+        let ports = bridge.ports.iter();
+        ports.filter_map(|port| self.0.get(*port).map(AsRef::as_ref))
+    }
+
+    /// The bridge that has this port.
+    fn bridge_of(&self, port: &Row<Port>) -> Option<&Row<Bridge>> {
+        let mut bridges = self.0.rows::<Bridge>().map(AsRef::as_ref);
+        bridges.find(|bridge| bridge.ports.contains(&port.reference()))
+    }
+}
+
+/// How a map has to change so that these keys have these values; `None` is no such key.
+struct MapChange {
+    /// Keys to take out, since they go or have another value.
+    removed: Vec<Str>,
+    /// Pairs to put in after that.
+    added: Vec<(Str, Str)>,
+}
+
+impl MapChange {
+    fn new<'a>(
+        current: &Map<Str, Str>,
+        wanted: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+    ) -> Self {
+        let (mut removed, mut added) = (Vec::new(), Vec::new());
+        for (key, value) in wanted {
+            let known = current.get(key).map(Str::as_str);
+            if known == value {
+                continue;
+            }
+            if known.is_some() {
+                removed.push(key.into());
+            }
+            added.extend(value.map(|value| (key.into(), value.into())));
+        }
+        Self { removed, added }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.removed.is_empty() && self.added.is_empty()
+    }
+}

@@ -1,0 +1,74 @@
+//! What a node needs before ovn-controller can work on it.
+
+use std::net::IpAddr;
+
+use ovsdb::vswitch::{BridgeFailMode, OpenVSwitch};
+
+use super::bridges::ensure_bridge;
+use super::{Effect, MapChange, Node, NodeError};
+
+/// How a node takes part in OVN (ovn-controller(8), "Configuration").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setup {
+    /// The chassis' name.
+    pub system_id: String,
+    /// The node's name.
+    pub hostname: String,
+    /// Where the southbound database is.
+    pub ovn_remote: String,
+    /// The kind of tunnel.
+    pub encap_type: String,
+    /// The address at which the other nodes' tunnels end.
+    pub encap_ip: IpAddr,
+    /// The bridge that ovn-controller works on.
+    pub integration_bridge: String,
+    /// The datapath of the integration bridge: `system` is the kernel's, `netdev` is in user space.
+    pub datapath_type: String,
+}
+
+impl Node {
+    /// Makes the one row of the table Open_vSwitch if need be, writes into it how the node takes
+    /// part in OVN, and makes the integration bridge.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn set_up(&self, setup: &Setup) -> Result<Effect, NodeError> {
+        let encap_ip = setup.encap_ip.to_string();
+        let external_ids = [
+            ("system-id", Some(setup.system_id.as_str())),
+            ("hostname", Some(&setup.hostname)),
+            ("ovn-remote", Some(&setup.ovn_remote)),
+            ("ovn-encap-type", Some(&setup.encap_type)),
+            ("ovn-encap-ip", Some(&encap_ip)),
+            // ovn-controller makes the bridge anew with the kernel's datapath unless told.
+            ("ovn-bridge-datapath-type", Some(&setup.datapath_type)),
+        ];
+        self.converge(|view, transaction| {
+            let root = match view.root() {
+                Ok(root) => root,
+                Err(NodeError::NotSetUp) => {
+                    // The schema allows one row: the slower of two that insert it is refused.
+                    transaction.insert(OpenVSwitch::default());
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
+            let change = MapChange::new(&root.external_ids, external_ids);
+            if !change.is_empty() {
+                transaction
+                    .mutate(root)
+                    .delete_keys(OpenVSwitch::EXTERNAL_IDS, change.removed)
+                    .insert(OpenVSwitch::EXTERNAL_IDS, change.added);
+            }
+            ensure_bridge(
+                view,
+                transaction,
+                &setup.integration_bridge,
+                Some(&setup.datapath_type),
+                Some(BridgeFailMode::Secure),
+            )?;
+            Ok(())
+        })
+        .await
+    }
+}
