@@ -76,6 +76,9 @@ pub enum NodeError {
         /// What was waited for.
         awaited: &'static str,
     },
+    /// The connection to the database was closed for good.
+    #[error("the connection to the database is closed")]
+    Closed,
     /// Somebody changes the same rows to something else all the time.
     #[error("somebody else keeps changing the same rows")]
     Contended,

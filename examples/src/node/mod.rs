@@ -94,19 +94,22 @@ impl Node {
         Err(NodeError::Contended)
     }
 
-    /// Waits until `look` finds something in the replica, which it is shown after every change.
+    /// Waits until `look` finds something, which it is shown after every change of an interface.
     async fn wait_for<R>(
         &self,
         limit: Duration,
         look: impl Fn(&View) -> Result<Option<R>, NodeError>,
     ) -> Result<Option<R>, NodeError> {
+        // What a switch counts changes all the time, and does not matter.
+        let columns = (Interface::EXTERNAL_IDS, Interface::OFPORT, Interface::ERROR);
+        let mut changes = self.cache.changes::<Interface>().columns(columns);
         let found = async {
-            loop {
-                if let Some(found) = look(&View(self.cache.snapshot()))? {
+            while let Some(batch) = changes.next().await {
+                if let Some(found) = look(&View(batch.snapshot().clone()))? {
                     return Ok(Some(found));
                 }
-                tokio::time::sleep(Duration::from_millis(10)).await;
             }
+            Err(NodeError::Closed)
         };
         tokio::time::timeout(limit, found).await.unwrap_or(Ok(None))
     }
