@@ -6,33 +6,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ovsdb_schema::DatabaseSchema;
+use tokio::sync::watch;
 
 use crate::cache::CacheBuilder;
 use crate::error::Error;
+use crate::lock::Lock;
 use crate::model::{Column, Database, Table};
-use crate::protocol::{Json, Limits, LockReply, Request, Wire};
-use crate::session::{CallError, Session};
+use crate::protocol::{Json, Limits, Request, Wire};
+use crate::session::{CallError, ConnectionState, Options, RemoteOrder, Session, Timings};
 use crate::transaction::{RowIdentity, Transaction};
-use crate::transport::{self, Remote, RemoteError, RemoteErrorReason, TlsConfig, parse_remotes};
+use crate::transport::parse_remotes;
 use crate::value::{Str, Uuid, Value};
 
-/// How long a connection may take to be made, unless said otherwise.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Says where and how to connect; [`Client::builder`] makes one.
+///
+/// | setting | unless said otherwise |
+/// |---|---|
+/// | [`remote_order`](Self::remote_order) | shuffled |
+/// | [`connect_timeout`](Self::connect_timeout) | 10 s |
+/// | [`probe_interval`](Self::probe_interval) | 5 s |
+/// | [`backoff`](Self::backoff) | 1 s to 8 s |
+/// | [`request_timeout`](Self::request_timeout) | 60 s |
+/// | [`max_in_flight`](Self::max_in_flight) | 256 |
+/// | [`leader_only`](Self::leader_only) | no |
+/// | [`limits`](Self::limits) | 1 GiB a message |
 #[derive(Debug, Clone)]
 #[must_use = "a client connects with `connect`"]
 pub struct ClientBuilder<D> {
     remotes: String,
-    limits: Limits,
-    connect_timeout: Duration,
+    options: Options,
     identity: RowIdentity,
-    tls: Option<TlsConfig>,
+    request_timeout: Option<Duration>,
     database: PhantomData<fn() -> D>,
 }
 
 impl<D: Database> ClientBuilder<D> {
-    /// Where the server listens: remotes as in ovsdb(7), separated by commas and tried in order.
+    /// Where the servers listen: remotes as in ovsdb(7), separated by commas.
     pub fn remotes(mut self, remotes: impl Into<String>) -> Self {
         self.remotes = remotes.into();
         self
@@ -40,20 +49,76 @@ impl<D: Database> ClientBuilder<D> {
 
     /// How `ssl:` remotes are reached.
     #[cfg(feature = "tls")]
-    pub fn tls(mut self, tls: TlsConfig) -> Self {
-        self.tls = Some(tls);
+    pub fn tls(mut self, tls: crate::TlsConfig) -> Self {
+        self.options.tls = Some(tls);
         self
     }
 
-    /// What the server may ask of our memory; 1 GiB a message unless said otherwise.
+    /// In which order several remotes are tried.
+    pub const fn remote_order(mut self, order: RemoteOrder) -> Self {
+        self.options.order = order;
+        self
+    }
+
+    /// What the server may ask of our memory.
     pub const fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.options.limits = limits;
         self
     }
 
-    /// How long each remote may take to answer; 10 seconds unless said otherwise.
+    /// How long each remote may take until its connection is of use.
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.options.timings.connect_timeout = timeout;
+        self
+    }
+
+    /// How long the server may be silent before it is asked for a sign of life; silent for as
+    /// long again, it is given up. Whatever it sends counts. `None` never asks: then the end of a
+    /// host or a network is noticed late, or never.
+    pub const fn probe_interval(mut self, interval: Option<Duration>) -> Self {
+        self.options.timings.probe_interval = interval;
+        self
+    }
+
+    /// How long to wait before all remotes are tried once more: `min` at first, doubled at each
+    /// failure up to `max`, each wait shortened by chance by up to a half.
+    pub const fn backoff(mut self, min: Duration, max: Duration) -> Self {
+        self.options.timings.min_backoff = min;
+        self.options.timings.max_backoff = max;
+        self
+    }
+
+    /// How long a request may take, the wait for a connection included; `None` waits for ever.
+    /// [`Transaction::timeout`] sets it for one transaction.
+    pub const fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// How many requests may wait for their answers at once; further ones wait to be sent.
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.options.window = requests.max(1);
+        self
+    }
+
+    /// Whether only the leader of a cluster will do: its data are never behind. A server that is
+    /// no leader, or not any more, is left for another one. Standalone servers and relays will
+    /// always do.
+    pub const fn leader_only(mut self, leader_only: bool) -> Self {
+        self.options.leader_only = leader_only;
+        self
+    }
+
+    /// The only cluster that will do, by the id that `ovsdb-tool db-cid` prints.
+    pub const fn cluster_id(mut self, cluster: Uuid) -> Self {
+        self.options.cluster = Some(cluster);
+        self
+    }
+
+    /// Makes [`connect`](Self::connect) wait until a server can be used, instead of failing when
+    /// every remote has failed once.
+    pub const fn wait_for_server(mut self, wait: bool) -> Self {
+        self.options.patient = wait;
         self
     }
 
@@ -63,72 +128,38 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// Connects to the first remote that answers, and reads the database's schema.
+    /// Connects to the first remote that can be used, and reads the database's schema. From then
+    /// on the client connects by itself whenever the connection is lost.
     ///
     /// # Errors
-    /// When a remote is malformed, none answers, or the server does not have the database. The
-    /// error is the last remote's.
-    pub async fn connect(self) -> Result<Client<D>, Error> {
-        let remotes = parse_remotes(&self.remotes)?;
-        let mut last = Error::Remote(RemoteError {
-            remote: self.remotes.clone(),
-            reason: RemoteErrorReason::Empty,
-        });
-        for remote in remotes {
-            match self.connect_to(&remote).await {
-                Ok(client) => return Ok(client),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    async fn connect_to(&self, remote: &Remote) -> Result<Client<D>, Error> {
-        let attempt = async {
-            let (read, write) = transport::connect(remote, self.tls.as_ref())
-                .await
-                .map_err(|source| Error::Connect {
-                    remote: remote.clone(),
-                    source: Arc::new(source),
-                })?;
-            let session = Session::spawn(read, write, self.limits, D::NAME);
-            let schema = get_schema(&session, D::NAME).await?;
-            Ok(Client {
-                inner: Arc::new(Inner {
-                    session,
-                    schema: Arc::new(schema),
-                    identity: self.identity,
-                }),
-                database: PhantomData,
-            })
-        };
-        match tokio::time::timeout(self.connect_timeout, attempt).await {
-            Ok(connected) => connected,
-            Err(_) => Err(Error::ConnectTimeout {
-                remote: remote.clone(),
+    /// When a remote is malformed, none can be used, or the server does not have the database.
+    /// The error is the last remote's.
+    pub async fn connect(mut self) -> Result<Client<D>, Error> {
+        self.options.remotes = parse_remotes(&self.remotes)?;
+        Ok(Client {
+            inner: Arc::new(Inner {
+                session: Session::start(self.options).await?,
+                identity: self.identity,
+                request_timeout: self.request_timeout,
             }),
-        }
-    }
-}
-
-async fn get_schema(session: &Session, database: &str) -> Result<DatabaseSchema, Error> {
-    let schema = session
-        .call(&Request::GetSchema {
-            database: database.into(),
+            database: PhantomData,
         })
-        .await?;
-    DatabaseSchema::parse_lenient(&schema).map_err(|error| Error::Schema(Arc::new(error)))
+    }
 }
 
 #[derive(Debug)]
 struct Inner {
     session: Session,
-    schema: Arc<DatabaseSchema>,
     identity: RowIdentity,
+    request_timeout: Option<Duration>,
 }
 
-/// A client of one database on one server. Clones share the connection, which ends with the last
-/// of them, and of the caches made from them.
+/// A client of one database. Clones share the connection, which ends with the last of them, and
+/// of the caches and locks made from them.
+///
+/// When the connection is lost, another one is made, to the same server or the next remote:
+/// caches are brought up to date, locks are asked for again, and requests that are made meanwhile
+/// wait. Requests that were sent and not answered end with an error that says so.
 ///
 /// ```no_run
 /// # #[cfg(feature = "nb")] async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -160,10 +191,11 @@ impl<D> Clone for Client<D> {
     }
 }
 
-impl<D> fmt::Debug for Client<D> {
+impl<D: Database> fmt::Debug for Client<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("database", &self.inner.schema.name)
+            .field("database", &self.server_schema().name)
+            .field("state", &*self.session().shared().state.borrow())
             .finish_non_exhaustive()
     }
 }
@@ -173,10 +205,25 @@ impl<D: Database> Client<D> {
     pub fn builder() -> ClientBuilder<D> {
         ClientBuilder {
             remotes: String::new(),
-            limits: Limits::default(),
-            connect_timeout: CONNECT_TIMEOUT,
+            options: Options {
+                database: D::NAME,
+                remotes: Vec::new(),
+                order: RemoteOrder::default(),
+                limits: Limits::default(),
+                timings: Timings {
+                    min_backoff: Duration::from_secs(1),
+                    max_backoff: Duration::from_secs(8),
+                    connect_timeout: Duration::from_secs(10),
+                    probe_interval: Some(Duration::from_secs(5)),
+                },
+                leader_only: false,
+                cluster: None,
+                tls: None,
+                window: 256,
+                patient: false,
+            },
             identity: RowIdentity::default(),
-            tls: None,
+            request_timeout: Some(Duration::from_secs(60)),
             database: PhantomData,
         }
     }
@@ -199,23 +246,56 @@ impl<D: Database> Client<D> {
         Transaction::new(self.clone())
     }
 
-    /// The database's schema as this server has it.
+    /// The database's schema as the server has it, or the last one had.
     #[must_use]
     pub fn server_schema(&self) -> Arc<DatabaseSchema> {
-        self.inner.schema.clone()
+        self.session().shared().schema.load_full()
+    }
+
+    /// Where the connection is, now and at every change.
+    ///
+    /// ```no_run
+    /// # async fn example<D: ovsdb::Database>(client: ovsdb::Client<D>) {
+    /// let mut state = client.state();
+    /// while state.changed().await.is_ok() {
+    ///     println!("{}", *state.borrow_and_update());
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<ConnectionState> {
+        self.session().shared().state.subscribe()
+    }
+
+    /// Changes the remotes. A connection to one that is not among them is left for one that is.
+    ///
+    /// # Errors
+    /// When a remote is malformed, or there is none; then nothing changes.
+    pub fn set_remotes(&self, remotes: &str) -> Result<(), Error> {
+        self.session().set_remotes(parse_remotes(remotes)?);
+        Ok(())
+    }
+
+    /// Leaves the connection, if there is one, and makes another without waiting.
+    pub fn reconnect(&self) {
+        self.session().reconnect();
     }
 
     /// Whether this server's schema has the column, in a form that its type can hold.
     #[must_use]
     pub fn has_column<T: Table<Database = D>, V: Value>(&self, column: Column<T, V>) -> bool {
-        let table = self.inner.schema.tables.get(T::TABLE);
-        table
+        let schema = self.session().shared().schema.load();
+        schema
+            .tables
+            .get(T::TABLE)
             .and_then(|table| table.columns.get(column.name()))
             .is_some_and(|server| V::KIND.accepts(&server.kind))
     }
 
     async fn call<T: Wire>(&self, request: &Request) -> Result<T, Error> {
-        Ok(T::from_json(&self.inner.session.call(request).await?)?)
+        Ok(T::from_json(
+            &self.call_raw(request, self.inner.request_timeout).await?,
+        )?)
     }
 
     /// A request whose answer says nothing but that it was done.
@@ -236,7 +316,11 @@ impl<D: Database> Client<D> {
     /// # Errors
     /// When the server does not have the database, or its schema is malformed.
     pub async fn get_schema(&self, database: &str) -> Result<DatabaseSchema, Error> {
-        get_schema(&self.inner.session, database).await
+        let request = Request::GetSchema {
+            database: database.into(),
+        };
+        let schema = self.call_raw(&request, self.inner.request_timeout).await?;
+        DatabaseSchema::parse_lenient(&schema).map_err(|error| Error::Schema(Arc::new(error)))
     }
 
     /// The server's own id (ovsdb-server(7), "Get Server ID").
@@ -255,41 +339,23 @@ impl<D: Database> Client<D> {
         self.call(&Request::Echo { params }).await
     }
 
-    /// Asks for a lock; true when it is ours at once (RFC 7047 section 4.1.8).
+    /// Asks for a lock, and resolves with the server's first answer: the lock may be ours by then
+    /// or somebody else's still (RFC 7047 section 4.1.8). It is asked for again on every later
+    /// connection, until the handle is dropped.
     ///
     /// # Errors
-    /// When the client has asked for it before.
-    pub async fn lock(&self, name: &str) -> Result<bool, Error> {
-        self.call(&Request::Lock { name: name.into() })
-            .await
-            .map(|lock: LockReply| lock.locked)
+    /// When the server refuses, or the client is closed. Without a connection it waits.
+    pub async fn lock(&self, name: impl Into<Str>) -> Result<Lock, Error> {
+        Lock::acquire(self.session().clone(), name.into(), false).await
     }
 
-    /// Takes a lock from whoever has it (RFC 7047 section 4.1.8).
+    /// Takes a lock from whoever has it (RFC 7047 section 4.1.8). On later connections it is asked
+    /// for, not taken.
     ///
     /// # Errors
-    /// When the client has asked for it before.
-    pub async fn steal(&self, name: &str) -> Result<bool, Error> {
-        self.call(&Request::Steal { name: name.into() })
-            .await
-            .map(|lock: LockReply| lock.locked)
-    }
-
-    /// Gives a lock back, or stops waiting for it (RFC 7047 section 4.1.8).
-    ///
-    /// # Errors
-    /// When the client has not asked for it.
-    pub async fn unlock(&self, name: &str) -> Result<(), Error> {
-        self.order(&Request::Unlock { name: name.into() }).await
-    }
-
-    /// Says whether the client wants to hear of changed schemas instead of being disconnected
-    /// (ovsdb-server(7), "Database Change Awareness").
-    ///
-    /// # Errors
-    /// When the connection is lost.
-    pub async fn set_db_change_aware(&self, aware: bool) -> Result<(), Error> {
-        self.order(&Request::SetDbChangeAware { aware }).await
+    /// As [`lock`](Self::lock).
+    pub async fn steal(&self, name: impl Into<Str>) -> Result<Lock, Error> {
+        Lock::acquire(self.session().clone(), name.into(), true).await
     }
 
     /// Converts the database to a new schema (ovsdb-server(7), "Schema Conversion").
@@ -304,13 +370,21 @@ impl<D: Database> Client<D> {
         .await
     }
 
-    pub(crate) async fn call_raw(&self, request: &Request) -> Result<String, CallError> {
-        self.inner.session.call(request).await
+    pub(crate) fn request_timeout(&self) -> Option<Duration> {
+        self.inner.request_timeout
     }
 
-    /// Ends the connection, once what was asked for before is sent. Whatever still waits for an
-    /// answer then hears of the end.
+    pub(crate) async fn call_raw(
+        &self,
+        request: &Request,
+        limit: Option<Duration>,
+    ) -> Result<String, CallError> {
+        self.session().call(request, limit).await
+    }
+
+    /// Ends the client: what was asked for before is sent and answered, what is asked for later is
+    /// refused. Without a connection it ends at once. Caches stay readable, as they are then.
     pub async fn close(self) {
-        self.inner.session.close().await;
+        self.session().close().await;
     }
 }

@@ -92,18 +92,29 @@ async fn every_pending_call_ends_when_the_connection_does() {
         commit.await.expect("no panic"),
         Err(CommitError::Unknown(_))
     ));
-    assert!(matches!(
-        monitor.await.expect("no panic"),
-        Err(Error::Disconnected(_))
-    ));
-    // What comes later was not.
+    // What comes later waits for the next connection, and so does what goes on by itself.
     let mut txn = client.transaction();
-    txn.comment("too late");
+    let _ = txn.comment("too late");
+    txn.timeout(Some(Duration::from_millis(50)));
     assert!(matches!(
         timeout(HANG, txn.commit()).await,
-        Ok(Err(CommitError::NotSent(_)))
+        Ok(Err(CommitError::NotSent(lost))) if matches!(lost.reason(), DisconnectReason::TimedOut)
     ));
-    assert!(echo(&client, "[]").await.is_err());
+    let later = tokio::spawn(async move { echo(&client, "[7]").await });
+    let mut connection = peer.accept().await;
+    connection.give_schema(INVENTORY).await;
+    let request = connection.request().await;
+    assert_eq!(request.method, "monitor_cond_since");
+    let reply = format!(r#"[false,"{}",{{}}]"#, Uuid::nil());
+    connection.reply(&request, &reply).await;
+    let request = connection.request().await;
+    assert_eq!(
+        (request.method.as_str(), request.params.as_str()),
+        ("echo", "[7]")
+    );
+    connection.reply(&request, "[7]").await;
+    assert!(monitor.await.expect("no panic").is_ok());
+    assert!(later.await.expect("no panic").is_ok());
 }
 
 /// A long reply with everything that framing can stumble over.
@@ -173,9 +184,7 @@ async fn nothing_we_send_makes_the_server_hang_up() {
     let cache = client.cache().all_tables().start().await.expect("a cache");
     client.list_dbs().await.expect("names");
     client.get_server_id().await.expect("an id");
-    client.lock("l").await.expect("a lock");
-    client.unlock("l").await.expect("no lock");
-    client.set_db_change_aware(true).await.expect("aware");
+    drop(client.lock("l").await.expect("a lock"));
     drop(cache);
     assert_eq!(echo(&client, "[]").await.expect("an echo").as_str(), "[]");
     let peer = Peer::new();
@@ -291,21 +300,36 @@ async fn an_update_that_does_not_fit_is_never_passed_over() {
         let good = r#""00000000-0000-0000-0000-000000000002":{"insert":{"name":"half"}},"#;
         let update = update.replace(r#"{"Item":{"#, &format!(r#"{{"Item":{{{good}"#));
         let update = format!(r#"{{"id":null,"method":"update3","params":[1,"{zero}",{update}]}}"#);
-        let call = tokio::spawn(async move { echo(&client, "[]").await });
-        connection.request().await;
         connection.send(&update).await;
-        let error = call.await.expect("no panic").expect_err("the session ends");
-        let Error::Disconnected(lost) = error else {
-            panic!("{error}")
-        };
-        assert!(
-            matches!(lost.reason(), DisconnectReason::Inconsistent(_)),
-            "{update}"
+        // The monitor is ended and begun anew, for every row, on the same connection.
+        let end = connection.request().await;
+        assert_eq!(
+            (end.method.as_str(), end.params.as_str()),
+            ("monitor_cancel", "[1]")
         );
-        // Nothing of it shows.
+        connection.reply(&end, "{}").await;
+        let again = connection.request().await;
+        assert_eq!(again.method, "monitor_cond_since");
+        assert!(
+            again.params.ends_with(&format!(r#","{zero}"]"#)),
+            "{again:?}"
+        );
+        // Nothing of the update shows, and that the replica is stale does.
         let view = cache.snapshot();
         assert_eq!(view.rows::<Item>().len(), 1, "{update}");
         assert!(view.get_by(Item::NAME, "half").is_none());
+        assert!(!cache.is_current());
+        let row = r#"{"00000000-0000-0000-0000-000000000003":{"initial":{"name":"new"}}}"#;
+        connection
+            .reply(&again, &format!(r#"[false,"{zero}",{{"Item":{row}}}]"#))
+            .await;
+        let call = tokio::spawn(async move { echo(&client, "[]").await });
+        let request = connection.request().await;
+        connection.reply(&request, "[]").await;
+        call.await.expect("no panic").expect("an answer");
+        let view = cache.snapshot();
+        assert_eq!(view.rows::<Item>().len(), 1);
+        assert!(view.get_by(Item::NAME, "new").is_some() && cache.is_current());
     }
 }
 

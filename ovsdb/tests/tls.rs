@@ -91,7 +91,7 @@ impl Refusal {
                 ConnectError::Tls(error) => error,
                 other => panic!("expected a fault of TLS, got {other:?}"),
             },
-            Error::Disconnected(lost) => match lost.reason() {
+            Error::Unusable { lost, .. } => match lost.reason() {
                 DisconnectReason::Tls(error) => error,
                 other => panic!("expected a fault of TLS, got {other:?}"),
             },

@@ -355,26 +355,30 @@ async fn other_requests_are_answered() {
         "[1,{\"a\":[]}]"
     );
 
-    assert!(client.lock("l").await.expect("a lock"));
-    assert!(
-        client.lock("l").await.is_err(),
-        "a second lock without unlock"
-    );
+    let mut lock = client.lock("l").await.expect("a lock");
+    assert!(lock.is_held());
+    let second = client.lock("l").await.expect("the same lock again");
     let rival: Client<Database> = connect(&server).await;
-    assert!(!rival.lock("l").await.expect("a place in the queue"));
+    let queued = rival.lock("l").await.expect("a place in the queue");
+    assert!(!queued.is_held());
     let mut txn = client.transaction();
-    txn.assert_lock("l");
+    txn.assert_lock(lock.name());
     txn.commit().await.expect("we hold it");
-    rival.unlock("l").await.expect("out of the queue");
-    assert!(rival.steal("l").await.expect("stolen"));
+    drop(second);
+    assert!(lock.is_held(), "one handle is left");
+    let stolen = rival.steal("l").await.expect("stolen");
+    assert!(stolen.is_held() && queued.is_held());
+    lock.lost().await.expect("the client lives");
     let mut txn = client.transaction();
     txn.assert_lock("l");
     assert_eq!(
         txn.commit().await.expect_err("stolen").kind(),
         Some(ErrorKind::NotOwner)
     );
+    // The loser stays in the queue.
+    drop((queued, stolen));
+    lock.held().await.expect("the client lives");
 
-    client.set_db_change_aware(true).await.expect("aware");
     let wider = support::INVENTORY.replace("\"maxRows\": 2", "\"maxRows\": 3");
     let schema = Wire::from_json(&wider).expect("json");
     client.convert(schema).await.expect("a conversion");

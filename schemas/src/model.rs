@@ -17,6 +17,19 @@ pub struct DatabaseSchema {
     pub tables: BTreeMap<String, TableSchema>,
 }
 
+impl DatabaseSchema {
+    /// A schema without tables, of a database with this name.
+    #[must_use]
+    pub fn empty(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            version: None,
+            cksum: None,
+            tables: BTreeMap::new(),
+        }
+    }
+}
+
 /// A table (`<table-schema>`).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

@@ -1,31 +1,60 @@
-//! The session: one task that owns the connection.
+//! The session: one task that owns the connection, and makes it again when it is lost.
 //!
-//! Handles send it commands through a bounded channel, so that a caller waits when the session is
-//! behind. It reads messages in the order of the wire: a reply is handed on only when every
-//! update before it is in the replica and published.
+//! Handles send it calls through a bounded channel, so that a caller waits when the session is
+//! behind or has no connection, and orders (monitors, locks, the end) through another one, which
+//! is read at all times. The task reads messages in the order of the wire: a reply is handed on
+//! only when every update before it is in the replica and published.
 
+mod link;
+mod locks;
+mod monitors;
 mod pending;
+mod reconnect;
+mod server_database;
+mod state;
 mod task;
 
-use tokio::sync::{mpsc, oneshot};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ovsdb_schema::DatabaseSchema;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::cache::{MonitorVersion, ReplicaMonitor};
 use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::protocol::{Limits, OvsdbError, Request};
-use crate::transport::{ReadHalf, WriteHalf};
+use crate::transport::{Remote, TlsConfig};
+use crate::value::{Str, Uuid};
 
-pub(crate) use self::task::Task;
+pub(crate) use self::reconnect::Timings;
+pub use self::state::{ConnectionState, RemoteOrder};
 
-/// Commands that wait for the session at the most.
-const QUEUE: usize = 256;
+/// How a session connects, and what it demands of servers.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) database: &'static str,
+    pub(crate) remotes: Vec<Remote>,
+    pub(crate) order: RemoteOrder,
+    pub(crate) tls: Option<TlsConfig>,
+    pub(crate) limits: Limits,
+    pub(crate) timings: Timings,
+    pub(crate) leader_only: bool,
+    pub(crate) cluster: Option<Uuid>,
+    /// Calls that may wait for their replies at once.
+    pub(crate) window: usize,
+    /// Whether to go on when every remote has failed once and none ever answered.
+    pub(crate) patient: bool,
+}
 
 /// How a call ends: with the text of its result, with the server's error, or not at all.
 #[derive(Debug)]
 pub(crate) enum CallError {
     Refused(OvsdbError),
-    /// Lost before it was sent.
+    /// Given up before it was sent.
     NotSent(Disconnected),
-    /// Lost after it was, or may have been, sent.
+    /// Given up after it was, or may have been, sent.
     Lost(Disconnected),
 }
 
@@ -38,72 +67,175 @@ impl From<CallError> for Error {
     }
 }
 
-/// What handles ask of the session.
+/// Where a call is: its caller and the task agree on whether it was sent.
+#[derive(Debug, Default)]
+pub(crate) struct Ticket(AtomicU8);
+
+const QUEUED: u8 = 0;
+const SENT: u8 = 1;
+const ABANDONED: u8 = 2;
+
+impl Ticket {
+    fn move_on(&self, to: u8) -> bool {
+        let moved = self
+            .0
+            .compare_exchange(QUEUED, to, Ordering::AcqRel, Ordering::Acquire);
+        moved.is_ok()
+    }
+
+    /// The task is about to send the call; false when its caller has given it up.
+    fn send(&self) -> bool {
+        self.move_on(SENT)
+    }
+
+    /// The caller gives the call up; false when it was sent before.
+    fn abandon(&self) -> bool {
+        self.move_on(ABANDONED)
+    }
+}
+
+/// A request, and who waits for the text of its result.
 #[derive(Debug)]
-pub(crate) enum Command {
-    /// A request; the text of its result comes back.
-    Call {
-        method: &'static str,
-        params: String,
-        reply: oneshot::Sender<Result<String, CallError>>,
-    },
+pub(crate) struct Call {
+    method: &'static str,
+    params: String,
+    ticket: Arc<Ticket>,
+    reply: oneshot::Sender<Result<String, CallError>>,
+}
+
+/// What handles ask of the session beside calls.
+#[derive(Debug)]
+pub(crate) enum Order {
     /// A monitor to start.
     Monitor {
         monitor: Box<ReplicaMonitor>,
-        database: &'static str,
         started: oneshot::Sender<Result<(u64, MonitorVersion), Error>>,
     },
     /// A monitor to end.
-    Cancel { id: u64 },
+    EndMonitor { key: u64 },
+    /// A call whose caller is gone.
+    Abandon(Arc<Ticket>),
+    /// A lock to ask for.
+    Lock {
+        name: Str,
+        steal: bool,
+        asker: locks::Asker,
+    },
+    /// A handle of a lock that is gone.
+    Unlock { name: Str },
+    /// Other remotes.
+    SetRemotes(Vec<Remote>),
+    /// Another connection.
+    Reconnect,
     /// The end.
     Close { done: oneshot::Sender<()> },
 }
 
-/// The handles' end of a session.
+/// What the handles and the task share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) state: watch::Sender<ConnectionState>,
+    pub(crate) schema: ArcSwap<DatabaseSchema>,
+}
+
+/// The handles' end of a session; it ends with the last of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
-    commands: mpsc::Sender<Command>,
-    database: &'static str,
+    calls: mpsc::Sender<Call>,
+    orders: mpsc::UnboundedSender<Order>,
+    shared: Arc<Shared>,
 }
 
 impl Session {
-    /// Starts the task of a connection that was just made.
-    pub(crate) fn spawn(
-        read: ReadHalf,
-        write: WriteHalf,
-        limits: Limits,
-        database: &'static str,
-    ) -> Self {
-        let (commands, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(Task::new(read, write, limits, receiver).run());
-        Self { commands, database }
+    /// Starts a session, and waits until it is connected for the first time.
+    pub(crate) async fn start(options: Options) -> Result<Self, Error> {
+        let (calls, call_receiver) = mpsc::channel(options.window);
+        // Orders are as many as there are handles; a handle that is dropped cannot wait.
+        let (orders, order_receiver) = mpsc::unbounded_channel();
+        let (first, connected) = oneshot::channel();
+        let shared = Arc::new(Shared {
+            state: watch::Sender::new(ConnectionState::Waiting { lost: None }),
+            schema: ArcSwap::from_pointee(DatabaseSchema::empty(options.database)),
+        });
+        let task = task::Task::new(
+            options,
+            call_receiver,
+            order_receiver,
+            shared.clone(),
+            first,
+        );
+        tokio::spawn(task.run());
+        let session = Self {
+            calls,
+            orders,
+            shared,
+        };
+        match connected.await {
+            Ok(connected) => connected.map(|()| session),
+            Err(_) => Err(Disconnected::new(DisconnectReason::RuntimeGone).into()),
+        }
     }
 
-    /// Sends a request and waits for the text of its result.
-    pub(crate) async fn call(&self, request: &Request) -> Result<String, CallError> {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Sends a request and waits for the text of its result: for ever, or up to `limit`.
+    pub(crate) async fn call(
+        &self,
+        request: &Request,
+        limit: Option<Duration>,
+    ) -> Result<String, CallError> {
         let mut params = String::new();
         request.write_params(&mut params);
-        self.call_text(request.method(), params).await
-    }
-
-    async fn call_text(&self, method: &'static str, params: String) -> Result<String, CallError> {
+        let ticket = Arc::new(Ticket::default());
+        let mut guard = CallGuard {
+            ticket: ticket.clone(),
+            orders: &self.orders,
+            armed: true,
+        };
         let (reply, answer) = oneshot::channel();
-        let command = Command::Call {
-            method,
+        let call = Call {
+            method: request.method(),
             params,
+            ticket,
             reply,
         };
-        if self.commands.send(command).await.is_err() {
-            return Err(CallError::NotSent(Disconnected::new(
-                DisconnectReason::Closed,
-            )));
-        }
-        match answer.await {
-            Ok(answer) => answer,
-            Err(_) => Err(CallError::Lost(Disconnected::new(
-                DisconnectReason::RuntimeGone,
-            ))),
-        }
+        let exchange = async {
+            if self.calls.send(call).await.is_err() {
+                return Err(CallError::NotSent(Disconnected::new(
+                    DisconnectReason::Closed,
+                )));
+            }
+            match answer.await {
+                Ok(answer) => answer,
+                Err(_) => Err(CallError::Lost(Disconnected::new(
+                    DisconnectReason::RuntimeGone,
+                ))),
+            }
+        };
+        let answer = match limit {
+            None => exchange.await,
+            Some(limit) => match tokio::time::timeout(limit, exchange).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    let late = Disconnected::new(DisconnectReason::TimedOut);
+                    if guard.ticket.abandon() {
+                        guard.armed = false;
+                        return Err(CallError::NotSent(late));
+                    }
+                    return Err(CallError::Lost(late));
+                }
+            },
+        };
+        guard.armed = false;
+        answer
+    }
+
+    /// Gives an order; when the session has ended, whoever waits for its answer hears of it by
+    /// the order being dropped.
+    fn order(&self, order: Order) {
+        let _ = self.orders.send(order);
     }
 
     /// Starts a monitor and waits until its replica is whole.
@@ -113,55 +245,77 @@ impl Session {
     ) -> Result<(MonitorGuard, MonitorVersion), Error> {
         let (started, answer) = oneshot::channel();
         let monitor = Box::new(monitor);
-        let command = Command::Monitor {
-            monitor,
-            database: self.database,
-            started,
-        };
-        if self.commands.send(command).await.is_err() {
-            return Err(Disconnected::new(DisconnectReason::Closed).into());
-        }
-        let (id, version) = match answer.await {
-            Ok(answer) => answer?,
-            Err(_) => return Err(Disconnected::new(DisconnectReason::RuntimeGone).into()),
-        };
-        Ok((
-            MonitorGuard {
-                id,
-                commands: self.commands.downgrade(),
-            },
-            version,
-        ))
+        self.order(Order::Monitor { monitor, started });
+        let (key, version) = answer.await.map_err(|_| self.ended())??;
+        let session = self.clone();
+        Ok((MonitorGuard { key, session }, version))
     }
 
-    /// Ends the session once what was asked for before is sent.
+    /// Asks for a lock, and waits for the server's first answer.
+    pub(crate) async fn lock(
+        &self,
+        name: Str,
+        steal: bool,
+    ) -> Result<watch::Receiver<bool>, Error> {
+        let (asker, answer) = oneshot::channel();
+        self.order(Order::Lock { name, steal, asker });
+        answer.await.map_err(|_| self.ended())?
+    }
+
+    pub(crate) fn unlock(&self, name: Str) {
+        self.order(Order::Unlock { name });
+    }
+
+    pub(crate) fn set_remotes(&self, remotes: Vec<Remote>) {
+        self.order(Order::SetRemotes(remotes));
+    }
+
+    pub(crate) fn reconnect(&self) {
+        self.order(Order::Reconnect);
+    }
+
+    /// Ends the session once everything that was asked for before is answered.
     pub(crate) async fn close(&self) {
         let (done, closed) = oneshot::channel();
-        if self.commands.send(Command::Close { done }).await.is_ok() {
-            // An error means that the session has ended: just what was wanted.
-            let _ = closed.await;
+        self.order(Order::Close { done });
+        // An error means that the session has ended: just what was wanted.
+        let _ = closed.await;
+    }
+
+    /// Why a session that answers no more has ended.
+    fn ended(&self) -> Error {
+        let state = self.shared.state.borrow();
+        match &*state {
+            ConnectionState::Closed { lost } => lost.clone().into(),
+            _ => Disconnected::new(DisconnectReason::RuntimeGone).into(),
         }
     }
 }
 
-/// Ends its monitor when dropped.
+/// Tells the task when a call's future is dropped before its answer came.
+struct CallGuard<'a> {
+    ticket: Arc<Ticket>,
+    orders: &'a mpsc::UnboundedSender<Order>,
+    armed: bool,
+}
+
+impl Drop for CallGuard<'_> {
+    fn drop(&mut self) {
+        if self.armed && !self.ticket.abandon() {
+            let _ = self.orders.send(Order::Abandon(self.ticket.clone()));
+        }
+    }
+}
+
+/// Ends its monitor when dropped; until then the session lives.
 #[derive(Debug)]
 pub(crate) struct MonitorGuard {
-    id: u64,
-    commands: mpsc::WeakSender<Command>,
+    key: u64,
+    session: Session,
 }
 
 impl Drop for MonitorGuard {
     fn drop(&mut self) {
-        let Some(commands) = self.commands.upgrade() else {
-            return;
-        };
-        let command = Command::Cancel { id: self.id };
-        if let Err(mpsc::error::TrySendError::Full(command)) = commands.try_send(command) {
-            // The queue is full for the moment: wait for a place elsewhere, a drop may not.
-            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(async move { commands.send(command).await });
-            }
-        }
+        self.session.order(Order::EndMonitor { key: self.key });
     }
 }

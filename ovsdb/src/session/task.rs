@@ -1,256 +1,510 @@
-//! The task that owns a connection.
+//! The task of a session: connecting, greeting, serving, and again.
 
-use std::collections::{HashMap, VecDeque};
-use std::future::poll_fn;
-use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use futures_core::Stream;
-use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio_util::codec::FramedRead;
+use bytes::Bytes;
+use ovsdb_schema::DatabaseSchema;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, sleep_until};
 
-use super::pending::{Pending, StartingMonitor, Waiter};
-use super::{CallError, Command};
-use crate::cache::{ApplyError, ReplicaMonitor};
+use super::link::{Link, LinkEvent};
+use super::locks::Locks;
+use super::monitors::{Job, Monitors};
+use super::pending::Waiter;
+use super::reconnect::{Action, Reconnect};
+use super::server_database::{self, Demands, SERVER_MONITOR, ServerDatabases};
+use super::state::{ConnectionState, RemoteOrder};
+use super::{Call, CallError, Options, Order, Shared};
 use crate::error::{DisconnectReason, Disconnected, Error};
-use crate::protocol::{
-    Codec, ErrorKind, Json, Limits, Message, OvsdbError, Request, Wire, write_reply, write_request,
-};
-use crate::transport::{ReadHalf, WriteHalf};
-use crate::value::json::{Raw, Reader};
+use crate::protocol::{LockReply, Message, OvsdbError, Request, Wire, write_failure, write_reply};
+use crate::transport::{self, ConnectError, Remote};
+use crate::value::Str;
+use crate::value::json::{DecodeError, Raw, Reader};
 
-/// Messages longer than this are decoded on a thread of their own, so that the session goes on
-/// answering meanwhile.
-const LARGE: usize = 256 * 1024;
-/// Messages that wait behind one being decoded, in bytes, before reading stops.
-const BACKLOG: usize = 64 * 1024 * 1024;
-/// Bytes that wait to be written before commands are left in their queue.
-const UNSENT: usize = 4 * 1024 * 1024;
-/// The capacity that a read asks for.
-const READ: usize = 64 * 1024;
+/// How long a connection that is closed may take to say so.
+const GOODBYE: Duration = Duration::from_secs(1);
 
-/// A monitor whose message is being decoded elsewhere.
-enum Job {
-    Start(StartingMonitor, Result<(), ApplyError>),
-    Update(u64, Box<ReplicaMonitor>, Result<(), ApplyError>),
-}
+type Handled = Result<(), DisconnectReason>;
 
-pub(crate) struct Task {
-    messages: FramedRead<ReadHalf, Codec>,
-    write: WriteHalf,
-    unsent: BytesMut,
-    commands: mpsc::Receiver<Command>,
-    pending: Pending,
-    monitors: HashMap<u64, Box<ReplicaMonitor>>,
-    next_monitor: u64,
+pub(super) struct Task {
+    options: Options,
+    calls: mpsc::Receiver<Call>,
+    orders: mpsc::UnboundedReceiver<Order>,
+    shared: Arc<Shared>,
+    /// Who waits for the first connection, and how many attempts may still fail before it.
+    first: Option<oneshot::Sender<Result<(), Error>>>,
+    attempts: usize,
+    started: Instant,
+    reconnect: Reconnect,
+    demands: Demands,
+    monitors: Monitors,
+    locks: Locks,
     job: Option<JoinHandle<Job>>,
-    /// The monitor that was cancelled while a job has it.
-    ended: Option<u64>,
-    /// Messages that arrived while a job was running.
-    backlog: VecDeque<Bytes>,
-    backlog_bytes: usize,
-    /// Who closed the client, to be told when all is sent.
-    closing: Option<tokio::sync::oneshot::Sender<()>>,
+    link: Option<Link>,
+    /// Those who closed the client, to be told when it is; and whether it is being closed.
+    closers: Vec<oneshot::Sender<()>>,
+    closing: bool,
+    /// Whether every handle is gone.
+    deserted: bool,
 }
 
 /// What woke the task.
 enum Event {
-    Message(Option<Result<Bytes, crate::protocol::FrameError>>),
-    Command(Option<Command>),
-    Job(Result<Job, tokio::task::JoinError>),
-    Written(std::io::Result<usize>),
+    Link(Result<LinkEvent, DisconnectReason>),
+    Connected(Connected),
+    Call(Option<Call>),
+    Order(Option<Order>),
+    Job(Result<Job, JoinError>),
+    Time,
 }
 
+/// An attempt to connect, under way.
+type Attempt = JoinHandle<Connected>;
+
+/// How an attempt ends.
+type Connected = Result<(transport::ReadHalf, transport::WriteHalf), ConnectError>;
+
 impl Task {
-    pub(crate) fn new(
-        read: ReadHalf,
-        write: WriteHalf,
-        limits: Limits,
-        commands: mpsc::Receiver<Command>,
+    pub(super) fn new(
+        mut options: Options,
+        calls: mpsc::Receiver<Call>,
+        orders: mpsc::UnboundedReceiver<Order>,
+        shared: Arc<Shared>,
+        first: oneshot::Sender<Result<(), Error>>,
     ) -> Self {
+        arrange(&mut options.remotes, options.order);
+        let remotes = options.remotes.len();
         Self {
-            messages: FramedRead::with_capacity(read, Codec::new(limits), READ),
-            write,
-            unsent: BytesMut::new(),
-            commands,
-            pending: Pending::default(),
-            monitors: HashMap::new(),
-            next_monitor: 1,
+            calls,
+            orders,
+            shared,
+            first: Some(first),
+            attempts: remotes,
+            started: Instant::now(),
+            reconnect: Reconnect::new(options.timings, remotes, random()),
+            demands: Demands::new(options.leader_only, options.cluster),
+            monitors: Monitors::new(options.database),
+            locks: Locks::default(),
             job: None,
-            ended: None,
-            backlog: VecDeque::new(),
-            backlog_bytes: 0,
-            closing: None,
+            link: None,
+            closers: Vec::new(),
+            closing: false,
+            deserted: false,
+            options,
         }
     }
 
-    /// Serves the connection until it ends; then tells everybody who waits.
-    pub(crate) async fn run(mut self) {
-        let reason = self.serve().await;
-        tracing::debug!(%reason, "the session ends");
-        let lost = Disconnected::new(reason);
-        self.pending.fail(&lost);
-        self.commands.close();
-        while let Some(command) = self.commands.recv().await {
-            match command {
-                Command::Call { reply, .. } => {
-                    let _ = reply.send(Err(CallError::NotSent(lost.clone())));
-                }
-                Command::Monitor { started, .. } => {
-                    let _ = started.send(Err(lost.clone().into()));
-                }
-                Command::Cancel { .. } | Command::Close { .. } => {}
+    /// Serves until the client is closed or dropped; then tells everybody who waits.
+    pub(super) async fn run(mut self) {
+        let lost = self.live().await;
+        tracing::debug!(database = self.options.database, reason = %lost.reason(), "the session ends");
+        self.orders.close();
+        self.calls.close();
+        while let Some(call) = self.calls.recv().await {
+            let _ = call.reply.send(Err(CallError::NotSent(lost.clone())));
+        }
+        self.shared
+            .state
+            .send_replace(ConnectionState::Closed { lost: lost.clone() });
+        self.monitors.fail(&lost);
+        while let Ok(order) = self.orders.try_recv() {
+            if let Order::Close { done } = order {
+                self.closers.push(done);
             }
         }
-        // Replicas are large: dropping one takes long enough to hold up a worker thread.
-        let monitors = std::mem::take(&mut self.monitors);
-        tokio::task::spawn_blocking(move || drop(monitors));
-        if let Some(done) = self.closing.take() {
+        if let Some(job) = self.job.take() {
+            // It holds a replica, which is dropped where it is.
+            let _ = job.await;
+        }
+        for done in self.closers.drain(..) {
             let _ = done.send(());
         }
     }
 
-    async fn serve(&mut self) -> DisconnectReason {
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    async fn live(&mut self) -> Disconnected {
+        let mut attempt: Option<(Attempt, Remote)> = None;
         loop {
-            if self.closing.is_some() && self.unsent.is_empty() && self.job.is_none() {
-                return DisconnectReason::Closed;
+            if let Some(lost) = self.is_over() {
+                if let Some((attempt, _)) = attempt {
+                    attempt.abort();
+                }
+                if let Some(link) = &mut self.link {
+                    let _ = tokio::time::timeout(GOODBYE, link.finish()).await;
+                    link.pending.fail(&lost);
+                }
+                return lost;
             }
-            let reading = self.backlog_bytes < BACKLOG;
-            let listening = self.unsent.len() < UNSENT && self.closing.is_none();
-            let event = tokio::select! {
-                message = next(&mut self.messages), if reading => Event::Message(message),
-                command = self.commands.recv(), if listening => Event::Command(command),
-                done = finished(&mut self.job), if self.job.is_some() => Event::Job(done),
-                written = self.write.write(&self.unsent), if !self.unsent.is_empty() => {
-                    Event::Written(written)
-                }
-            };
-            let handled = match event {
-                Event::Message(None) => Err(DisconnectReason::ByServer),
-                Event::Message(Some(Err(error))) => Err(match error {
-                    crate::protocol::FrameError::Io(error) => error.into(),
-                    other => DisconnectReason::Frame(other),
-                }),
-                Event::Message(Some(Ok(message))) => self.arrived(message),
-                Event::Command(None) => Err(DisconnectReason::Closed),
-                Event::Command(Some(command)) => {
-                    self.command(command);
+            let now = self.now();
+            let action = self.reconnect.poll(now);
+            let handled = match action {
+                Some(Action::Connect(index)) => {
+                    attempt = self.connect(index);
                     Ok(())
                 }
-                Event::Job(Ok(job)) => self.decoded(job).and_then(|()| self.catch_up()),
-                Event::Job(Err(_)) => Err(DisconnectReason::RuntimeGone),
-                Event::Written(Ok(0)) => Err(DisconnectReason::ByServer),
-                Event::Written(Ok(count)) => {
-                    self.unsent.advance(count);
-                    Ok(())
+                Some(Action::Probe) => self.probe(),
+                Some(Action::ConnectTimedOut) => Err(DisconnectReason::ConnectTimeout),
+                Some(Action::Silent) => self.silent().await,
+                None => {
+                    let event = self
+                        .event(attempt.as_mut().map(|(attempt, _)| attempt))
+                        .await;
+                    if let Event::Connected(connected) = event {
+                        attempt = None;
+                        self.greet(connected)
+                    } else {
+                        self.handle_event(event).await
+                    }
                 }
-                Event::Written(Err(error)) => Err(error.into()),
             };
             if let Err(reason) = handled {
-                return reason;
-            }
-        }
-    }
-
-    fn send(&mut self, id: u64, method: &str, params: &str) {
-        let mut message = String::with_capacity(params.len() + 64);
-        write_request(&mut message, &id, method, params);
-        self.unsent.extend_from_slice(message.as_bytes());
-    }
-
-    fn send_request(&mut self, waiter: Waiter, request: &Request) {
-        let mut params = String::new();
-        request.write_params(&mut params);
-        let id = self.pending.add(waiter);
-        self.send(id, request.method(), &params);
-    }
-
-    fn command(&mut self, command: Command) {
-        match command {
-            Command::Call {
-                method,
-                params,
-                reply,
-            } => {
-                let id = self.pending.add(Waiter::Call(reply));
-                self.send(id, method, &params);
-            }
-            Command::Monitor {
-                monitor,
-                database,
-                started,
-            } => {
-                let id = self.next_monitor;
-                self.next_monitor += 1;
-                self.start_monitor(StartingMonitor {
-                    id,
-                    database,
-                    monitor,
-                    started,
-                });
-            }
-            Command::Cancel { id } => {
-                if self.monitors.remove(&id).is_none() && self.job.is_some() {
-                    self.ended = Some(id);
+                if let Some((attempt, _)) = attempt.take() {
+                    attempt.abort();
                 }
-                self.send_request(
-                    Waiter::Nobody,
-                    &Request::MonitorCancel { id: Json::from(id) },
-                );
+                if let Some(lost) = self.disconnect(reason) {
+                    return lost;
+                }
             }
-            Command::Close { done } => self.closing = Some(done),
         }
     }
 
-    fn start_monitor(&mut self, starting: StartingMonitor) {
-        let request = starting.monitor.request(starting.database, starting.id);
-        if let (Request::Monitor { .. }, Some(table)) =
-            (&request, starting.monitor.conditional_table())
-        {
-            let _ = starting
-                .started
-                .send(Err(Error::ConditionsNotSupported(table)));
+    /// Whether nothing is left to do.
+    fn is_over(&mut self) -> Option<Disconnected> {
+        if !self.closing && !self.deserted {
+            return None;
+        }
+        let busy = self
+            .link
+            .as_ref()
+            .is_some_and(|link| link.serves && !link.is_idle());
+        let queued = self.link.as_ref().is_some_and(|link| link.serves) && !self.calls.is_empty();
+        let done = !busy && !queued && self.job.is_none();
+        done.then(|| Disconnected::new(DisconnectReason::Closed))
+    }
+
+    async fn event(&mut self, attempt: Option<&mut Attempt>) -> Event {
+        let deadline = self.reconnect.deadline().map(|at| self.started + at);
+        let window = self.options.window;
+        let drained = self.closing && self.calls.is_empty();
+        let listening = !self.deserted
+            && !drained
+            && self.link.as_ref().is_some_and(|link| link.has_room(window));
+        tokio::select! {
+            event = turn(&mut self.link), if self.link.is_some() => Event::Link(event),
+            connected = join(attempt) => Event::Connected(connected),
+            call = self.calls.recv(), if listening => Event::Call(call),
+            order = self.orders.recv(), if !self.deserted => Event::Order(order),
+            job = finished(&mut self.job), if self.job.is_some() => Event::Job(job),
+            () = sleep_until(deadline.unwrap_or(self.started)), if deadline.is_some() => Event::Time,
+            else => Event::Order(None),
+        }
+    }
+
+    async fn handle_event(&mut self, event: Event) -> Handled {
+        match event {
+            Event::Link(Ok(LinkEvent::Received)) => {
+                let now = self.now();
+                self.reconnect.heard(now);
+                self.received()
+            }
+            Event::Link(Ok(LinkEvent::Written)) | Event::Time | Event::Connected(_) => Ok(()),
+            Event::Link(Err(reason)) => Err(reason),
+            Event::Call(Some(call)) => {
+                self.call(call);
+                Ok(())
+            }
+            Event::Call(None) => {
+                // Closed for new calls, and no old one is left; or deserted.
+                self.deserted |= !self.closing;
+                Ok(())
+            }
+            Event::Order(Some(order)) => self.order(order),
+            Event::Order(None) => {
+                self.deserted = true;
+                Ok(())
+            }
+            Event::Job(Ok(job)) => {
+                self.job = None;
+                self.decoded(job)?;
+                self.catch_up()
+            }
+            Event::Job(Err(_)) => {
+                self.job = None;
+                self.monitors.drop_lent();
+                Err(DisconnectReason::RuntimeGone)
+            }
+        }
+    }
+
+    // Connecting.
+
+    fn connect(&mut self, index: usize) -> Option<(Attempt, Remote)> {
+        let remote = self.options.remotes.get(index)?.clone();
+        tracing::debug!(%remote, "connecting");
+        self.shared.state.send_replace(ConnectionState::Connecting {
+            remote: remote.clone(),
+        });
+        let target = remote.clone();
+        let tls = self.options.tls.clone();
+        let attempt = tokio::spawn(async move { transport::connect(&target, tls.as_ref()).await });
+        Some((attempt, remote))
+    }
+
+    /// The remote of the attempt or the connection.
+    fn remote(&self) -> Option<Remote> {
+        match &*self.shared.state.borrow() {
+            ConnectionState::Connecting { remote } | ConnectionState::Connected { remote } => {
+                Some(remote.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// A connection is made: asks the server who it is, and for the schema, all at once.
+    fn greet(&mut self, connected: Connected) -> Handled {
+        let (read, write) =
+            connected.map_err(|error| DisconnectReason::Connect(Arc::new(error)))?;
+        let mut link = Link::new(read, write, self.options.limits);
+        link.send_request(Waiter::Nobody, &Request::SetDbChangeAware { aware: true });
+        link.send_request(Waiter::ServerDatabases, &server_database::request());
+        link.send_request(Waiter::Schema, &get_schema(self.options.database));
+        self.link = Some(link);
+        Ok(())
+    }
+
+    /// Begins to serve once everything that the greeting asked for is there.
+    fn greeted(&mut self) -> Handled {
+        let Some(link) = &mut self.link else {
+            return Ok(());
+        };
+        if link.serves || !link.greeting.server_known {
+            return Ok(());
+        }
+        let Some(schema) = link.greeting.schema.take() else {
+            return Ok(());
+        };
+        if let Some(databases) = &link.databases {
+            self.demands.check(databases, self.options.database)?;
+        }
+        link.serves = true;
+        self.take_schema(&schema)?;
+        let Some(link) = &mut self.link else {
+            return Ok(());
+        };
+        for (name, request) in self.locks.requests() {
+            link.send_request(Waiter::Lock(name), &request);
+        }
+        self.monitors.start_all(link, &self.shared.schema.load())?;
+        let now = self.now();
+        self.reconnect.connected(now);
+        if let Some(remote) = self.remote() {
+            tracing::info!(%remote, database = self.options.database, "connected");
+            self.shared
+                .state
+                .send_replace(ConnectionState::Connected { remote });
+        }
+        if let Some(first) = self.first.take() {
+            self.deserted |= first.send(Ok(())).is_err();
+        }
+        Ok(())
+    }
+
+    fn take_schema(&self, text: &str) -> Handled {
+        let schema = DatabaseSchema::parse_lenient(text).map_err(DisconnectReason::Schema)?;
+        if **self.shared.schema.load() != schema {
+            self.shared.schema.store(Arc::new(schema));
+        }
+        Ok(())
+    }
+
+    /// Lets go of the connection or the attempt. The end, when the first connection never came.
+    fn disconnect(&mut self, reason: DisconnectReason) -> Option<Disconnected> {
+        let served = self.link.as_ref().is_some_and(|link| link.serves);
+        let remote = self.remote();
+        if served {
+            tracing::warn!(?remote, %reason, "the connection is lost");
+        } else {
+            tracing::debug!(?remote, %reason, "no connection");
+        }
+        let lost = Disconnected::new(reason);
+        if let Some(mut link) = self.link.take() {
+            link.pending.fail(&lost);
+        }
+        self.locks.lost();
+        self.monitors.lost();
+        let now = self.now();
+        self.reconnect.disconnected(now);
+        self.shared.state.send_replace(ConnectionState::Waiting {
+            lost: Some(lost.clone()),
+        });
+        let first = self.first.take()?;
+        self.attempts = self.attempts.saturating_sub(1);
+        let hopeless =
+            matches!(lost.reason(), DisconnectReason::Connect(error) if error.is_permanent());
+        if hopeless || (self.attempts == 0 && !self.options.patient) {
+            let _ = first.send(Err(Error::of_attempt(remote, &lost)));
+            return Some(lost);
+        }
+        self.deserted |= first.is_closed();
+        self.first = Some(first);
+        None
+    }
+
+    fn probe(&mut self) -> Handled {
+        if let Some(link) = &mut self.link {
+            link.send(Waiter::Nobody, "echo", "[]");
+        }
+        Ok(())
+    }
+
+    async fn silent(&mut self) -> Handled {
+        // What came while the task was not looking is a sign of life as well.
+        let alive = match &mut self.link {
+            Some(link) => link.is_alive().await,
+            None => false,
+        };
+        if !alive {
+            return Err(DisconnectReason::Silent);
+        }
+        let now = self.now();
+        self.reconnect.heard(now);
+        self.received()
+    }
+
+    // What handles ask for.
+
+    fn call(&mut self, call: Call) {
+        let Some(link) = &mut self.link else {
+            return;
+        };
+        if call.reply.is_closed() || !call.ticket.send() {
             return;
         }
-        self.send_request(Waiter::Monitor(starting), &request);
+        let waiter = Waiter::Call {
+            reply: call.reply,
+            ticket: call.ticket,
+            cancels: call.method == "transact",
+        };
+        link.send(waiter, call.method, &call.params);
     }
 
-    /// Takes a message off the wire: at once, or into the backlog of a running job.
-    fn arrived(&mut self, message: Bytes) -> Result<(), DisconnectReason> {
+    fn order(&mut self, order: Order) -> Handled {
+        let link = self.link.as_mut().filter(|link| link.serves);
+        match order {
+            Order::Monitor { monitor, started } => {
+                let key = self.monitors.add(monitor, started);
+                if let Some(link) = link {
+                    self.monitors.start(key, link, &self.shared.schema.load())?;
+                }
+            }
+            Order::EndMonitor { key } => self.monitors.end(key, link),
+            Order::Abandon(ticket) => {
+                if let Some(link) = link
+                    && let Some(id) = link.pending.abandon(&ticket)
+                {
+                    link.send_cancel(id);
+                }
+            }
+            Order::Lock { name, steal, asker } => {
+                let requests = self.locks.want(name.clone(), steal, asker);
+                if let Some(link) = link {
+                    for request in requests {
+                        let waiter = match request {
+                            Request::Unlock { .. } => Waiter::Nobody,
+                            _ => Waiter::Lock(name.clone()),
+                        };
+                        link.send_request(waiter, &request);
+                    }
+                }
+            }
+            Order::Unlock { name } => {
+                if self.locks.unwant(&name)
+                    && let Some(link) = link
+                {
+                    link.send_request(Waiter::Nobody, &Request::Unlock { name });
+                }
+            }
+            Order::SetRemotes(mut remotes) => {
+                let stays = self
+                    .remote()
+                    .is_some_and(|remote| remotes.contains(&remote));
+                arrange(&mut remotes, self.options.order);
+                self.options.remotes = remotes;
+                let now = self.now();
+                let busy = self.reconnect.set_remotes(now, self.options.remotes.len());
+                if busy && !stays {
+                    return Err(DisconnectReason::Requested);
+                }
+            }
+            Order::Reconnect => {
+                let now = self.now();
+                if self.reconnect.hurry(now) {
+                    return Err(DisconnectReason::Requested);
+                }
+            }
+            Order::Close { done } => {
+                self.closers.push(done);
+                self.closing = true;
+                self.calls.close();
+            }
+        }
+        Ok(())
+    }
+
+    // What the peer sends.
+
+    fn received(&mut self) -> Handled {
+        while let Some(link) = &mut self.link
+            && let Some(message) = link.message()?
+        {
+            self.arrived(message)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a message off the wire: at once, or behind a running job.
+    fn arrived(&mut self, message: Bytes) -> Handled {
         if self.job.is_none() {
             return self.handle(&message);
         }
+        let Some(link) = &mut self.link else {
+            return Ok(());
+        };
         // Keepalives need no order, and cannot wait.
         if message.len() < 4096
             && let Ok(text) = std::str::from_utf8(&message)
             && let Ok(Message::Request { id, method, params }) = Message::parse(text)
         {
-            self.answer(id, &method, params);
-            return Ok(());
+            answer(link, id, &method, params);
+        } else {
+            link.put_back(message);
         }
-        self.backlog_bytes += message.len();
-        self.backlog.push_back(message);
         Ok(())
     }
 
     /// Handles what waited for a job, as long as no other one starts.
-    fn catch_up(&mut self) -> Result<(), DisconnectReason> {
+    fn catch_up(&mut self) -> Handled {
         while self.job.is_none()
-            && let Some(message) = self.backlog.pop_front()
+            && let Some(link) = &mut self.link
+            && let Some(message) = link.take_back()
         {
-            self.backlog_bytes -= message.len();
             self.handle(&message)?;
         }
         Ok(())
     }
 
-    fn handle(&mut self, bytes: &Bytes) -> Result<(), DisconnectReason> {
+    fn handle(&mut self, bytes: &Bytes) -> Handled {
         let text = std::str::from_utf8(bytes).map_err(|_| DisconnectReason::NotUtf8)?;
         match Message::parse(text).map_err(DisconnectReason::Message)? {
             Message::Request { id, method, params } => {
-                self.answer(id, &method, params);
+                if let Some(link) = &mut self.link {
+                    answer(link, id, &method, params);
+                }
                 Ok(())
             }
             Message::Notification { method, params } => self.notified(bytes, &method, params),
@@ -258,46 +512,43 @@ impl Task {
         }
     }
 
-    fn answer(&mut self, id: Raw<'_>, method: &str, params: Raw<'_>) {
-        let mut reply = String::new();
-        if method == "echo" {
-            write_reply(&mut reply, id.text, params.text);
-        } else {
-            let error = OvsdbError::new("unknown method").to_json();
-            crate::protocol::write_failure(&mut reply, id.text, &error);
-        }
-        self.unsent.extend_from_slice(reply.as_bytes());
-    }
-
-    fn notified(
-        &mut self,
-        bytes: &Bytes,
-        method: &str,
-        params: Raw<'_>,
-    ) -> Result<(), DisconnectReason> {
+    fn notified(&mut self, bytes: &Bytes, method: &str, params: Raw<'_>) -> Handled {
+        let malformed = DisconnectReason::Message;
         match method {
-            "update" | "update2" | "update3" => {}
-            "monitor_canceled" => return Err(DisconnectReason::MonitorCanceled),
+            "update" | "update2" | "update3" => {
+                let Some(wire) = first_number(params).map_err(malformed)? else {
+                    return Ok(());
+                };
+                if wire == SERVER_MONITOR {
+                    return self.server_changed(method, params);
+                }
+                match self.monitors.update(wire, method, bytes, params) {
+                    Some(Ok(job)) => self.decoded(job),
+                    Some(Err(running)) => {
+                        self.job = Some(running);
+                        Ok(())
+                    }
+                    // An update may cross the end of its monitor.
+                    None => Ok(()),
+                }
+            }
+            "monitor_canceled" => {
+                if let Some(wire) = first_number(params).map_err(malformed)? {
+                    self.monitors.canceled(wire);
+                }
+                self.ask_schema();
+                Ok(())
+            }
+            "locked" | "stolen" => {
+                let name = first_text(params).map_err(malformed)?;
+                self.locks.set_held(&name, method == "locked");
+                Ok(())
+            }
             other => {
                 tracing::debug!(method = other, "a notification nobody waits for");
-                return Ok(());
+                Ok(())
             }
         }
-        let id = first_number(params).map_err(DisconnectReason::Message)?;
-        // An update may cross the cancellation of its monitor.
-        let Some((id, mut monitor)) = id.and_then(|id| self.monitors.remove_entry(&id)) else {
-            return Ok(());
-        };
-        if params.text.len() < LARGE {
-            let applied = monitor.update(method, params);
-            return self.decoded(Job::Update(id, monitor, applied));
-        }
-        let (method, payload) = (method.to_owned(), Payload::new(bytes, params));
-        self.job = Some(tokio::task::spawn_blocking(move || {
-            let applied = monitor.update(&method, payload.raw());
-            Job::Update(id, monitor, applied)
-        }));
-        Ok(())
     }
 
     fn replied(
@@ -305,117 +556,215 @@ impl Task {
         bytes: &Bytes,
         id: Raw<'_>,
         outcome: Result<Raw<'_>, Raw<'_>>,
-    ) -> Result<(), DisconnectReason> {
-        let waiter = id.text.parse().ok().and_then(|id| self.pending.take(id));
-        let Some(waiter) = waiter else {
-            tracing::warn!(id = id.text, "a reply to no request");
+    ) -> Handled {
+        let Some(link) = &mut self.link else {
             return Ok(());
         };
-        let refused = match outcome {
-            Ok(_) => None,
+        let id = id.text.parse().ok();
+        let Some(waiter) = id.and_then(|id| link.pending.take(id)) else {
+            if id.is_some_and(|id| link.pending.knows(id)) {
+                tracing::debug!(id, "a reply to a request that was given up");
+            } else {
+                tracing::warn!(id, "a reply to no request");
+            }
+            return Ok(());
+        };
+        let outcome = match outcome {
+            Ok(result) => Ok(result),
             Err(error) => {
-                Some(OvsdbError::read(&mut Reader::of(error)).map_err(DisconnectReason::Message)?)
+                Err(OvsdbError::read(&mut Reader::of(error)).map_err(DisconnectReason::Message)?)
             }
         };
-        match (waiter, outcome, refused) {
-            (Waiter::Call(reply), Ok(result), _) => {
-                let _ = reply.send(Ok(result.text.to_owned()));
+        match waiter {
+            Waiter::Call { reply, .. } => {
+                let answer = outcome.map(|result| result.text.to_owned());
+                let _ = reply.send(answer.map_err(CallError::Refused));
+                Ok(())
             }
-            (Waiter::Call(reply), _, Some(error)) => {
-                let _ = reply.send(Err(CallError::Refused(error)));
-            }
-            (Waiter::Monitor(mut starting), Ok(result), _) => {
-                if result.text.len() < LARGE {
-                    let applied = starting.monitor.start(result);
-                    return self.decoded(Job::Start(starting, applied));
-                }
-                let payload = Payload::new(bytes, result);
-                self.job = Some(tokio::task::spawn_blocking(move || {
-                    let applied = starting.monitor.start(payload.raw());
-                    Job::Start(starting, applied)
-                }));
-            }
-            (Waiter::Monitor(mut starting), _, Some(error)) => {
-                match starting.monitor.version.older() {
-                    Some(older) if error.kind() == ErrorKind::UnknownMethod => {
-                        starting.monitor.version = older;
-                        self.start_monitor(starting);
+            Waiter::Monitor { key, wire } => {
+                match self.monitors.reply(key, wire, bytes, outcome, link)? {
+                    Some(Ok(job)) => self.decoded(job),
+                    Some(Err(running)) => {
+                        self.job = Some(running);
+                        Ok(())
                     }
-                    _ => {
-                        let _ = starting.started.send(Err(error.into()));
-                    }
+                    None => Ok(()),
                 }
             }
-            _ => {}
+            Waiter::Lock(name) => {
+                let held = match outcome {
+                    Ok(result) => LockReply::read(&mut Reader::of(result))
+                        .map(|reply| reply.locked)
+                        .map_err(Error::Answer),
+                    Err(error) => Err(Error::Refused(error)),
+                };
+                if self.locks.answered(&name, held) {
+                    link.send_request(Waiter::Nobody, &Request::Unlock { name });
+                }
+                Ok(())
+            }
+            Waiter::ServerDatabases => {
+                link.greeting.server_known = true;
+                if let Ok(result) = outcome {
+                    let mut databases = ServerDatabases::default();
+                    databases.apply(result).map_err(DisconnectReason::Message)?;
+                    link.databases = Some(databases);
+                }
+                self.greeted()
+            }
+            Waiter::Schema => self.schema_arrived(outcome),
+            Waiter::Nobody => {
+                if let Err(error) = outcome {
+                    tracing::debug!(%error, "a request of the session was refused");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    // The server's databases, and the schema.
+
+    fn server_changed(&mut self, method: &str, params: Raw<'_>) -> Handled {
+        let Some(link) = &mut self.link else {
+            return Ok(());
+        };
+        let Some(databases) = &mut link.databases else {
+            return Ok(());
+        };
+        let before = databases.schema(self.options.database).cloned();
+        let updates = payload(method, params).map_err(DisconnectReason::Message)?;
+        databases
+            .apply(updates)
+            .map_err(DisconnectReason::Message)?;
+        if !link.serves {
+            return Ok(());
+        }
+        self.demands.check(databases, self.options.database)?;
+        let after = databases.schema(self.options.database);
+        if after.is_some() && after != before.as_ref() {
+            self.ask_schema();
         }
         Ok(())
     }
 
+    /// Asks for the schema again: it has changed.
+    fn ask_schema(&mut self) {
+        if let Some(link) = &mut self.link
+            && link.serves
+            && !link.schema_asked
+        {
+            link.schema_asked = true;
+            link.send_request(Waiter::Schema, &get_schema(self.options.database));
+        }
+    }
+
+    fn schema_arrived(&mut self, outcome: Result<Raw<'_>, OvsdbError>) -> Handled {
+        let schema = outcome.map_err(DisconnectReason::Refused)?.text;
+        let Some(link) = &mut self.link else {
+            return Ok(());
+        };
+        if !link.serves {
+            link.greeting.schema = Some(schema.to_owned());
+            return self.greeted();
+        }
+        link.schema_asked = false;
+        self.take_schema(schema)?;
+        match &mut self.link {
+            Some(link) => self.monitors.start_all(link, &self.shared.schema.load()),
+            None => Ok(()),
+        }
+    }
+
     /// Takes a monitor back from decoding.
-    fn decoded(&mut self, job: Job) -> Result<(), DisconnectReason> {
-        self.job = None;
-        match job {
-            Job::Start(starting, Ok(())) => {
-                let (id, version) = (starting.id, starting.monitor.version);
-                self.monitors.insert(id, starting.monitor);
-                if starting.started.send(Ok((id, version))).is_err() {
-                    // Whoever started it is gone, and with it the guard that would end it.
-                    self.command(Command::Cancel { id });
-                }
-                Ok(())
-            }
-            Job::Start(starting, Err(error)) => {
-                let _ = starting.started.send(Err(error.into()));
-                self.command(Command::Cancel { id: starting.id });
-                Ok(())
-            }
-            Job::Update(id, monitor, applied) => {
-                if self.ended.take() != Some(id) {
-                    self.monitors.insert(id, monitor);
-                }
-                applied.map_err(DisconnectReason::Inconsistent)
-            }
-        }
+    fn decoded(&mut self, job: Job) -> Handled {
+        let link = self.link.as_mut().filter(|link| link.serves);
+        self.monitors.decoded(job, link, &self.shared.schema.load())
     }
 }
 
-/// A part of a message that outlives the borrow of it.
-struct Payload {
-    bytes: Bytes,
-    offset: usize,
-}
-
-impl Payload {
-    fn new(message: &Bytes, raw: Raw<'_>) -> Self {
-        let end = raw.offset + raw.text.len();
-        Self {
-            bytes: message.slice(raw.offset..end),
-            offset: raw.offset,
-        }
-    }
-
-    fn raw(&self) -> Raw<'_> {
-        // The message was checked whole; a part of it between quotes and brackets is UTF-8 too.
-        Raw {
-            text: std::str::from_utf8(&self.bytes).unwrap_or_default(),
-            offset: self.offset,
-        }
+fn get_schema(database: &str) -> Request {
+    Request::GetSchema {
+        database: database.into(),
     }
 }
 
-/// The id of the monitor that an update is for, when it is one of our numbers.
-fn first_number(params: Raw<'_>) -> Result<Option<u64>, crate::value::json::DecodeError> {
+fn answer(link: &mut Link, id: Raw<'_>, method: &str, params: Raw<'_>) {
+    let mut reply = String::new();
+    if method == "echo" {
+        write_reply(&mut reply, id.text, params.text);
+    } else {
+        write_failure(
+            &mut reply,
+            id.text,
+            &OvsdbError::new("unknown method").to_json(),
+        );
+    }
+    link.send_text(&reply);
+}
+
+/// The id of the monitor that a notification is for, when it is one of our numbers.
+fn first_number(params: Raw<'_>) -> Result<Option<u64>, DecodeError> {
     let mut reader = Reader::of(params);
     reader.array()?;
     reader.demand("a monitor's id")?;
     Ok(reader.skip()?.text.parse().ok())
 }
 
-async fn next<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
-    poll_fn(|context| Pin::new(&mut *stream).poll_next(context)).await
+/// The name of the lock that a notification is for.
+fn first_text(params: Raw<'_>) -> Result<Str, DecodeError> {
+    let mut reader = Reader::of(params);
+    reader.array()?;
+    reader.demand("a lock's name")?;
+    reader.text()
 }
 
-async fn finished(job: &mut Option<JoinHandle<Job>>) -> Result<Job, tokio::task::JoinError> {
+/// The updates behind a monitor's id, and behind a transaction's in an `update3`.
+fn payload<'a>(method: &str, params: Raw<'a>) -> Result<Raw<'a>, DecodeError> {
+    let mut reader = Reader::of(params);
+    reader.array()?;
+    reader.demand("a monitor's id")?;
+    reader.skip()?;
+    if method == "update3" {
+        reader.demand("a transaction id")?;
+        reader.skip()?;
+    }
+    reader.demand("updates")?;
+    reader.skip()
+}
+
+/// Brings remotes into the order in which they are tried.
+fn arrange(remotes: &mut [Remote], order: RemoteOrder) {
+    if order == RemoteOrder::Shuffled {
+        for last in (1..remotes.len()).rev() {
+            let bound = last as u64 + 1;
+            let other = usize::try_from(random() % bound).unwrap_or(0);
+            remotes.swap(last, other);
+        }
+    }
+}
+
+/// A number that differs from client to client.
+fn random() -> u64 {
+    crate::value::Uuid::new_v4().as_u64_pair().1
+}
+
+async fn turn(link: &mut Option<Link>) -> Result<LinkEvent, DisconnectReason> {
+    match link {
+        Some(link) => link.turn().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn join(attempt: Option<&mut Attempt>) -> Connected {
+    match attempt {
+        Some(attempt) => attempt
+            .await
+            .unwrap_or_else(|error| Err(std::io::Error::other(error).into())),
+        None => std::future::pending().await,
+    }
+}
+
+async fn finished(job: &mut Option<JoinHandle<Job>>) -> Result<Job, JoinError> {
     match job {
         Some(job) => job.await,
         None => std::future::pending().await,

@@ -1,16 +1,21 @@
 //! Transactions: built typed, sent whole, answered operation by operation.
 
+mod apply;
+mod once;
 mod operations;
 mod outcome;
 
 use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
 
 use crate::client::Client;
-use crate::model::{AllOf, Database, Table};
+use crate::model::{AllOf, Column, Database, Row, Table};
 use crate::protocol::{Clause, Columns, Operation, Request, Until};
 use crate::session::CallError;
-use crate::value::{Atom, Datum, Ref, Str, Uuid};
+use crate::value::{Atom, Datum, Ref, Str, Uuid, Value};
 
+pub use self::apply::RetryPolicy;
 pub use self::operations::{Mutate, OperationIndex, Selection, Update, Wait};
 pub use self::outcome::{BuildError, CommitError, Outcome, Refusal};
 
@@ -43,10 +48,10 @@ pub enum RowIdentity {
 /// txn.commit().await?;
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 #[must_use = "a transaction does nothing until it is committed"]
 pub struct Transaction<D> {
     client: Client<D>,
+    timeout: Option<Duration>,
     operations: Vec<Operation>,
     /// The inserted rows' uuids, which references in this transaction may bear.
     inserted: HashMap<Uuid, usize>,
@@ -54,14 +59,45 @@ pub struct Transaction<D> {
     mistake: Option<BuildError>,
 }
 
+impl<D> Clone for Transaction<D> {
+    fn clone(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            timeout: self.timeout,
+            operations: self.operations.clone(),
+            inserted: self.inserted.clone(),
+            mistake: self.mistake.clone(),
+        }
+    }
+}
+
+impl<D> fmt::Debug for Transaction<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction")
+            .field("operations", &self.operations)
+            .field("mistake", &self.mistake)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<D: Database> Transaction<D> {
     pub(crate) fn new(client: Client<D>) -> Self {
         Self {
+            timeout: client.request_timeout(),
             client,
             operations: Vec::new(),
             inserted: HashMap::new(),
             mistake: None,
         }
+    }
+
+    /// How long the commit may take, the wait for a connection included; `None` waits for ever.
+    ///
+    /// When the time is over, the server is told to forget the transaction. It may have carried it
+    /// out before: the outcome is unknown, unless the transaction was not even sent.
+    pub const fn timeout(&mut self, limit: Option<Duration>) -> &mut Self {
+        self.timeout = limit;
+        self
     }
 
     /// Whether the transaction has no operation.
@@ -220,6 +256,32 @@ impl<D: Database> Transaction<D> {
         Wait::new(self, index)
     }
 
+    /// Fails the transaction with "timed out" unless a column of a row still is what `row` says,
+    /// as `ovsdb_idl_txn_verify` of the C library does: what was read is what is acted on.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "nb")]
+    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>, view: ovsdb::Snapshot<ovsdb::nb::Database>) {
+    /// use ovsdb::nb::Meter;
+    ///
+    /// if let Some(meter) = view.get_by(Meter::NAME, "arp-rate-limiter") {
+    ///     let mut txn = client.transaction();
+    ///     txn.verify(meter, Meter::FAIR);
+    ///     txn.update(&**meter).set(Meter::FAIR, !meter.fair.unwrap_or(false));
+    /// #   let _ = txn.commit().await;
+    /// }
+    /// # }
+    /// ```
+    pub fn verify<T: Table<Database = D>, V: Value>(
+        &mut self,
+        row: &Row<T>,
+        column: Column<T, V>,
+    ) -> OperationIndex {
+        self.wait(row.reference())
+            .comparing(column)
+            .until([T::clone(row)])
+    }
+
     /// Writes a remark into the server's log and the database's history.
     pub fn comment(&mut self, comment: impl Into<Str>) -> OperationIndex {
         self.operation(Operation::Comment {
@@ -245,44 +307,46 @@ impl<D: Database> Transaction<D> {
     /// Sends the transaction and waits for its outcome. When that is a commit, every replica of
     /// this client shows its effect already.
     ///
-    /// A transaction without operations commits at once; nothing is sent.
+    /// A transaction without operations commits at once; nothing is sent. Without a connection
+    /// the commit waits for one. Dropping the future tells the server to forget the transaction,
+    /// which may come too late.
     ///
     /// # Errors
     /// [`CommitError::Refused`] when the server refused it: nothing has changed.
-    /// [`CommitError::Unknown`] when the connection was lost behind it: it may have been carried
-    /// out or not. The other kinds say that nothing was sent.
+    /// [`CommitError::Unknown`] when the connection was lost, or the time was over, behind it: it
+    /// may have been carried out or not; see [`commit_once`](Self::commit_once). The other kinds
+    /// say that nothing was sent.
     pub async fn commit(self) -> Result<Outcome, CommitError> {
-        if let Some(mistake) = self.mistake {
-            return Err(CommitError::Build(mistake));
+        self.send().await
+    }
+
+    /// Sends the operations as they are.
+    async fn send(&self) -> Result<Outcome, CommitError> {
+        if let Some(mistake) = &self.mistake {
+            return Err(CommitError::Build(mistake.clone()));
         }
         if self.operations.is_empty() {
             return Ok(Outcome::empty());
         }
-        let named = self.client.row_identity() == RowIdentity::Named;
-        let operations = if named {
+        let mut operations = self.operations.clone();
+        if self.client.row_identity() == RowIdentity::Named {
             let names = |atom| match atom {
                 Atom::Uuid(uuid) if self.inserted.contains_key(&uuid) => {
                     Atom::NamedUuid(row_name(uuid))
                 }
                 other => other,
             };
-            self.operations
+            operations = operations
                 .into_iter()
                 .map(|operation| rename(operation, &names))
-                .collect()
-        } else {
-            self.operations
-        };
+                .collect();
+        }
         let request = Request::Transact {
             database: D::NAME.into(),
             operations,
         };
-        let answer = self.client.call_raw(&request).await;
-        let Request::Transact { operations, .. } = request else {
-            unreachable!("the request was made above")
-        };
-        match answer {
-            Ok(text) => Outcome::read(text, &operations, self.inserted),
+        match self.client.call_raw(&request, self.timeout).await {
+            Ok(text) => Outcome::read(text, &self.operations, &self.inserted),
             Err(CallError::Refused(error)) => Err(CommitError::Refused(Refusal::of_request(error))),
             Err(CallError::NotSent(lost)) => Err(CommitError::NotSent(lost)),
             Err(CallError::Lost(lost)) => Err(CommitError::Unknown(lost)),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::operations::{OperationIndex, Selection};
-use crate::error::Disconnected;
+use crate::error::{DisconnectReason, Disconnected};
 use crate::model::{Row, Table};
 use crate::protocol::{ErrorKind, Operation, OperationResult, OvsdbError, Wire};
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
@@ -55,6 +55,12 @@ impl Refusal {
             error,
         }
     }
+
+    /// The refusal with the operations counted from the second on.
+    pub(super) fn without_first(mut self) -> Self {
+        self.operation = self.operation.map(|index| index.saturating_sub(1));
+        self
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -78,14 +84,16 @@ pub enum CommitError {
     /// The transaction is wrong in itself; nothing was sent.
     #[error("the transaction is wrong")]
     Build(#[from] BuildError),
-    /// There is no connection; nothing was sent.
+    /// No connection came in time, or the client was closed; nothing was sent.
     #[error("the transaction was not sent")]
     NotSent(#[source] Disconnected),
     /// The server refused the transaction; nothing has changed.
     #[error("the server refused the transaction: {0}")]
     Refused(Refusal),
-    /// The connection was lost behind the transaction: it may have been carried out, or not.
-    #[error("the connection was lost before the transaction's outcome was known")]
+    /// The connection was lost, or the time was over, behind the transaction: it may have been
+    /// carried out, or not. [`Transaction::commit_once`](super::Transaction::commit_once) settles
+    /// it.
+    #[error("the transaction's outcome is unknown")]
     Unknown(#[source] Disconnected),
     /// The server's answer is malformed: the transaction may have been carried out, or not.
     #[error("the answer to the transaction is malformed")]
@@ -102,6 +110,31 @@ impl CommitError {
         }
     }
 
+    /// Whether the same change may succeed when it is made anew: somebody else was faster, or a
+    /// cluster changed its leader.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(
+            self.kind(),
+            Some(
+                ErrorKind::TimedOut
+                    | ErrorKind::ConstraintViolation
+                    | ErrorKind::ReferentialIntegrityViolation
+                    | ErrorKind::ClusterError
+                    | ErrorKind::NotLeader
+                    | ErrorKind::DatabaseNotAvailable
+            )
+        )
+    }
+
+    /// Whether the outcome is unknown because the connection was lost, and another one will come.
+    pub(super) fn is_unsettled(&self) -> bool {
+        matches!(self, Self::Unknown(lost) if !matches!(
+            lost.reason(),
+            DisconnectReason::Closed | DisconnectReason::RuntimeGone | DisconnectReason::TimedOut
+        ))
+    }
+
     /// Whether it is certain that nothing has changed.
     #[must_use]
     pub const fn nothing_changed(&self) -> bool {
@@ -115,6 +148,10 @@ pub struct Outcome {
     text: String,
     results: Vec<OperationResult>,
     inserted: HashMap<Uuid, usize>,
+    /// Whether the answer itself is lost.
+    settled: bool,
+    /// Results in the text that are not the user's.
+    skipped: usize,
 }
 
 impl Outcome {
@@ -123,14 +160,43 @@ impl Outcome {
             text: "[]".to_owned(),
             results: Vec::new(),
             inserted: HashMap::new(),
+            settled: false,
+            skipped: 0,
         }
+    }
+
+    /// The outcome of a transaction that is known to be committed, and nothing more.
+    pub(super) fn settled(inserted: &HashMap<Uuid, usize>) -> Self {
+        Self {
+            inserted: inserted.clone(),
+            settled: true,
+            ..Self::empty()
+        }
+    }
+
+    /// The outcome without the first operation, which was not the user's.
+    pub(super) fn without_first(mut self) -> Self {
+        self.results.remove(0);
+        for place in self.inserted.values_mut() {
+            *place -= 1;
+        }
+        self.skipped = 1;
+        self
+    }
+
+    /// Whether the transaction is known to be committed, but its answer was lost with a
+    /// connection: [`results`](Self::results) are empty, counts 0, selections unknown.
+    /// [`inserted`](Self::inserted) is right.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.settled
     }
 
     /// Reads the answer to a transaction of these operations.
     pub(super) fn read(
         text: String,
         operations: &[Operation],
-        inserted: HashMap<Uuid, usize>,
+        inserted: &HashMap<Uuid, usize>,
     ) -> Result<Self, CommitError> {
         let results = Vec::<OperationResult>::from_json(&text).map_err(CommitError::Answer)?;
         for (index, result) in results.iter().enumerate() {
@@ -152,7 +218,9 @@ impl Outcome {
         Ok(Self {
             text,
             results,
-            inserted,
+            inserted: inserted.clone(),
+            settled: false,
+            skipped: 0,
         })
     }
 
@@ -176,7 +244,12 @@ impl Outcome {
     /// With [`RowIdentity::ClientChosen`](super::RowIdentity::ClientChosen) this is `row` itself.
     #[must_use]
     pub fn inserted<T: Table>(&self, row: Ref<T>) -> Option<Ref<T>> {
-        match self.results.get(*self.inserted.get(&row.uuid())?)? {
+        let place = *self.inserted.get(&row.uuid())?;
+        if self.settled {
+            // Only uuids of our own choice settle anything.
+            return Some(row);
+        }
+        match self.results.get(place)? {
             OperationResult::Inserted(uuid) => Some(Ref::new(*uuid)),
             _ => None,
         }
@@ -190,7 +263,7 @@ impl Outcome {
         let mut reader = Reader::new(&self.text);
         let mut rows = Vec::new();
         reader.array()?;
-        for _ in 0..selection.index.0 {
+        for _ in 0..self.skipped + selection.index.0 {
             reader.demand("a result")?;
             reader.skip()?;
         }

@@ -105,8 +105,14 @@ impl Connection {
         self.send(&text).await;
     }
 
-    /// Answers the client's first request, which asks for the schema.
+    /// Answers what every connection begins with, as a server without `_Server` does.
     pub async fn give_schema(&mut self, schema: &str) {
+        let aware = self.request().await;
+        assert_eq!(aware.method, "set_db_change_aware");
+        self.reply(&aware, "{}").await;
+        let server = self.request().await;
+        assert!(server.params.starts_with("[\"_Server\","), "{server:?}");
+        self.fail(&server, "{\"error\":\"unknown database\"}").await;
         let request = self.request().await;
         assert_eq!(request.method, "get_schema");
         self.reply(&request, schema).await;

@@ -1,0 +1,98 @@
+//! A lock as its holder sees it.
+
+use std::fmt;
+
+use tokio::sync::watch;
+
+use crate::error::{DisconnectReason, Disconnected};
+use crate::session::Session;
+use crate::value::Str;
+
+/// A lock that this client holds, or waits for (RFC 7047 section 4.1.8). It is given back when the
+/// last handle of its name is dropped.
+///
+/// Whoever acts on a lock must bear that it can be lost at any time, by a lost connection or by
+/// another client's `steal`: let each transaction check it on the server, by
+/// [`assert_lock`](crate::Transaction::assert_lock).
+///
+/// ```no_run
+/// # #[cfg(feature = "nb")]
+/// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut lock = client.lock("my-controller").await?;
+/// lock.held().await?;
+/// let mut txn = client.transaction();
+/// txn.assert_lock(lock.name());
+/// // ...
+/// txn.commit().await?;
+/// # Ok(()) }
+/// ```
+pub struct Lock {
+    name: Str,
+    held: watch::Receiver<bool>,
+    session: Session,
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock")
+            .field("name", &self.name)
+            .field("held", &self.is_held())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Lock {
+    pub(crate) async fn acquire(
+        session: Session,
+        name: Str,
+        steal: bool,
+    ) -> Result<Self, crate::Error> {
+        let held = session.lock(name.clone(), steal).await?;
+        Ok(Self {
+            name,
+            held,
+            session,
+        })
+    }
+
+    /// The lock's name.
+    #[must_use]
+    pub const fn name(&self) -> &Str {
+        &self.name
+    }
+
+    /// Whether the lock is ours, as far as the server has told.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        *self.held.borrow()
+    }
+
+    /// Waits until the lock is ours.
+    ///
+    /// # Errors
+    /// When the client is closed.
+    pub async fn held(&mut self) -> Result<(), Disconnected> {
+        self.becomes(true).await
+    }
+
+    /// Waits until the lock is not ours any more.
+    ///
+    /// # Errors
+    /// When the client is closed.
+    pub async fn lost(&mut self) -> Result<(), Disconnected> {
+        self.becomes(false).await
+    }
+
+    async fn becomes(&mut self, wanted: bool) -> Result<(), Disconnected> {
+        match self.held.wait_for(|held| *held == wanted).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Disconnected::new(DisconnectReason::Closed)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.session.unlock(self.name.clone());
+    }
+}

@@ -1,0 +1,195 @@
+//! One connection: its bytes, what waits to be written, and who waits for replies.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::Poll;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio_util::codec::Decoder as _;
+
+use super::pending::{Pending, Waiter};
+use super::server_database::ServerDatabases;
+use crate::error::DisconnectReason;
+use crate::protocol::{Codec, FrameError, Limits, Request, write_notification, write_request};
+use crate::transport::{ReadHalf, WriteHalf};
+
+/// The least capacity that a read asks for.
+const READ: usize = 64 * 1024;
+/// Messages that wait behind one being decoded, in bytes, before reading stops.
+const BACKLOG: usize = 64 * 1024 * 1024;
+/// Bytes that wait to be written before calls are left in their queue.
+const UNSENT: usize = 4 * 1024 * 1024;
+
+/// How far the server's part in the greeting is.
+#[derive(Debug, Default)]
+pub(super) struct Greeting {
+    /// Whether the server has answered for `_Server`.
+    pub(super) server_known: bool,
+    /// The text of the server's schema.
+    pub(super) schema: Option<String>,
+}
+
+/// A connection.
+pub(super) struct Link {
+    read: ReadHalf,
+    write: WriteHalf,
+    codec: Codec,
+    received: BytesMut,
+    unsent: BytesMut,
+    pub(super) pending: Pending,
+    /// Messages that arrived while one was being decoded.
+    backlog: VecDeque<Bytes>,
+    backlog_bytes: usize,
+    pub(super) greeting: Greeting,
+    /// Whether the greeting is over, and the connection serves.
+    pub(super) serves: bool,
+    /// What the server says of its databases; `None` where it has no `_Server`.
+    pub(super) databases: Option<ServerDatabases>,
+    /// Whether the schema is being asked for again.
+    pub(super) schema_asked: bool,
+}
+
+/// What a connection does by itself.
+pub(super) enum LinkEvent {
+    /// Bytes came, and perhaps whole messages with them.
+    Received,
+    /// Bytes went.
+    Written,
+}
+
+impl Link {
+    pub(super) fn new(read: ReadHalf, write: WriteHalf, limits: Limits) -> Self {
+        Self {
+            read,
+            write,
+            codec: Codec::new(limits),
+            received: BytesMut::new(),
+            unsent: BytesMut::new(),
+            pending: Pending::default(),
+            backlog: VecDeque::new(),
+            backlog_bytes: 0,
+            greeting: Greeting::default(),
+            serves: false,
+            databases: None,
+            schema_asked: false,
+        }
+    }
+
+    /// Reads or writes, whichever can be done first.
+    pub(super) async fn turn(&mut self) -> Result<LinkEvent, DisconnectReason> {
+        let reading = self.backlog_bytes < BACKLOG;
+        // Long messages make the buffer double instead of growing by a read at a time.
+        self.received.reserve(READ.max(self.received.len()));
+        tokio::select! {
+            read = self.read.read_buf(&mut self.received), if reading => {
+                received(read).map(|()| LinkEvent::Received)
+            }
+            written = self.write.write(&self.unsent), if !self.unsent.is_empty() => match written {
+                Ok(0) => Err(DisconnectReason::ByServer),
+                Ok(count) => {
+                    self.unsent.advance(count);
+                    Ok(LinkEvent::Written)
+                }
+                Err(error) => Err(error.into()),
+            },
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Reads what is there, without waiting: whether anything is, or whether reading is held up
+    /// by ourselves, so that the peer cannot be blamed for silence.
+    pub(super) async fn is_alive(&mut self) -> bool {
+        if self.backlog_bytes >= BACKLOG {
+            return true;
+        }
+        self.received.reserve(READ);
+        let (read, received) = (&mut self.read, &mut self.received);
+        let mut chunk = [0; 4096];
+        poll_fn(|context| {
+            let mut buffer = ReadBuf::new(&mut chunk);
+            match Pin::new(&mut *read).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    received.extend_from_slice(buffer.filled());
+                    Poll::Ready(true)
+                }
+                _ => Poll::Ready(false),
+            }
+        })
+        .await
+    }
+
+    /// The next whole message, if one has arrived.
+    pub(super) fn message(&mut self) -> Result<Option<Bytes>, DisconnectReason> {
+        self.codec
+            .decode(&mut self.received)
+            .map_err(|error| match error {
+                FrameError::Io(error) => error.into(),
+                other => DisconnectReason::Frame(other),
+            })
+    }
+
+    /// Puts a message behind the one being decoded.
+    pub(super) fn put_back(&mut self, message: Bytes) {
+        self.backlog_bytes += message.len();
+        self.backlog.push_back(message);
+    }
+
+    /// The first of the messages that waited.
+    pub(super) fn take_back(&mut self) -> Option<Bytes> {
+        let message = self.backlog.pop_front()?;
+        self.backlog_bytes -= message.len();
+        Some(message)
+    }
+
+    /// Sends a request, and notes who waits for its reply.
+    pub(super) fn send(&mut self, waiter: Waiter, method: &str, params: &str) -> u64 {
+        let id = self.pending.add(waiter);
+        let mut message = String::with_capacity(params.len() + 64);
+        write_request(&mut message, &id, method, params);
+        self.unsent.extend_from_slice(message.as_bytes());
+        id
+    }
+
+    pub(super) fn send_request(&mut self, waiter: Waiter, request: &Request) {
+        let mut params = String::new();
+        request.write_params(&mut params);
+        self.send(waiter, request.method(), &params);
+    }
+
+    pub(super) fn send_cancel(&mut self, id: u64) {
+        let mut message = String::new();
+        write_notification(&mut message, "cancel", &format!("[{id}]"));
+        self.unsent.extend_from_slice(message.as_bytes());
+    }
+
+    /// Sends the text of a reply.
+    pub(super) fn send_text(&mut self, message: &str) {
+        self.unsent.extend_from_slice(message.as_bytes());
+    }
+
+    /// Whether another call can be sent.
+    pub(super) fn has_room(&self, window: usize) -> bool {
+        self.serves && self.unsent.len() < UNSENT && self.pending.calls() < window
+    }
+
+    /// Whether everything is sent and every call is answered.
+    pub(super) fn is_idle(&self) -> bool {
+        self.unsent.is_empty() && self.pending.calls() == 0
+    }
+
+    /// Writes what can be written without waiting for the peer, at the connection's end.
+    pub(super) async fn finish(&mut self) {
+        let _ = self.write.shutdown().await;
+    }
+}
+
+fn received(read: io::Result<usize>) -> Result<(), DisconnectReason> {
+    match read {
+        Ok(0) => Err(DisconnectReason::ByServer),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

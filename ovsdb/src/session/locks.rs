@@ -1,0 +1,126 @@
+//! The locks that a client holds or waits for (RFC 7047 section 4.1.8).
+
+use std::collections::HashMap;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::error::Error;
+use crate::protocol::Request;
+use crate::value::Str;
+
+/// Who asked for a lock, and waits for the server's first answer.
+pub(super) type Asker = oneshot::Sender<Result<watch::Receiver<bool>, Error>>;
+
+#[derive(Debug)]
+struct Entry {
+    /// The handles that want the lock.
+    handles: usize,
+    /// Whether it is ours.
+    held: watch::Sender<bool>,
+    /// Those who wait for the first answer on this connection.
+    askers: Vec<Asker>,
+    /// Whether the server has answered on this connection.
+    answered: bool,
+}
+
+/// All locks of a session, through every connection that it has.
+#[derive(Debug, Default)]
+pub(super) struct Locks {
+    entries: HashMap<Str, Entry>,
+}
+
+fn ask(name: &Str, steal: bool) -> Request {
+    let name = name.clone();
+    if steal {
+        Request::Steal { name }
+    } else {
+        Request::Lock { name }
+    }
+}
+
+impl Locks {
+    /// Another handle wants the lock. What to send, if anything; the last request is answered by
+    /// [`answered`](Self::answered).
+    pub(super) fn want(&mut self, name: Str, steal: bool, asker: Asker) -> Vec<Request> {
+        if let Some(entry) = self.entries.get_mut(&name) {
+            entry.handles += 1;
+            if steal && !*entry.held.borrow() {
+                // The server takes one request for a lock: the one before must be withdrawn.
+                entry.askers.push(asker);
+                entry.answered = false;
+                return vec![Request::Unlock { name: name.clone() }, ask(&name, true)];
+            }
+            if entry.answered {
+                let told = asker.send(Ok(entry.held.subscribe())).is_ok();
+                entry.handles -= usize::from(!told);
+            } else {
+                entry.askers.push(asker);
+            }
+            return Vec::new();
+        }
+        let request = ask(&name, steal);
+        let entry = Entry {
+            handles: 1,
+            held: watch::Sender::new(false),
+            askers: vec![asker],
+            answered: false,
+        };
+        self.entries.insert(name, entry);
+        vec![request]
+    }
+
+    /// A handle is gone; true when it was the last, and the lock must be given back.
+    pub(super) fn unwant(&mut self, name: &str) -> bool {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return false;
+        };
+        entry.handles -= 1;
+        entry.handles == 0 && self.entries.remove(name).is_some()
+    }
+
+    /// The server's answer to the request for a lock. True when nobody wants it any more, and it
+    /// must be given back.
+    pub(super) fn answered(&mut self, name: &str, answer: Result<bool, Error>) -> bool {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return false;
+        };
+        if let Ok(held) = answer {
+            entry.answered = true;
+            entry.held.send_replace(held);
+        }
+        for asker in std::mem::take(&mut entry.askers) {
+            let told = match &answer {
+                Ok(_) => asker.send(Ok(entry.held.subscribe())).is_ok(),
+                Err(error) => {
+                    let _ = asker.send(Err(error.clone()));
+                    false
+                }
+            };
+            // Whoever is told has a handle from now on, which says when it is gone.
+            entry.handles -= usize::from(!told);
+        }
+        entry.handles == 0 && self.entries.remove(name).is_some() && answer.is_ok()
+    }
+
+    /// The server says that the lock is ours now, or somebody else's.
+    pub(super) fn set_held(&self, name: &str, held: bool) {
+        if let Some(entry) = self.entries.get(name) {
+            entry.held.send_replace(held);
+        }
+    }
+
+    /// The connection is lost, and every lock with it.
+    pub(super) fn lost(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.answered = false;
+            entry.held.send_if_modified(std::mem::take);
+        }
+    }
+
+    /// What to ask a new connection for.
+    pub(super) fn requests(&self) -> Vec<(Str, Request)> {
+        let names = self.entries.keys();
+        // A lock is stolen once, when asked to; to do it at every connection would be rude.
+        names.map(|name| (name.clone(), ask(name, false))).collect()
+    }
+}

@@ -1,0 +1,370 @@
+//! The monitors of a session, through every connection that it has.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use ovsdb_schema::DatabaseSchema;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::link::Link;
+use super::pending::Waiter;
+use super::server_database::SERVER_MONITOR;
+use crate::cache::{ApplyError, MonitorVersion, ReplicaMonitor};
+use crate::error::{DisconnectReason, Disconnected, Error};
+use crate::protocol::{ErrorKind, Json, OvsdbError, Request};
+use crate::value::json::Raw;
+
+/// Messages longer than this are decoded on a thread of their own, so that the session goes on
+/// answering meanwhile.
+const LARGE: usize = 256 * 1024;
+
+/// A monitor that a message was applied to.
+#[derive(Debug)]
+pub(super) struct Job {
+    key: u64,
+    wire: u64,
+    monitor: Box<ReplicaMonitor>,
+    /// Whether the message was the reply that starts the monitor.
+    starts: bool,
+    applied: Result<(), ApplyError>,
+}
+
+/// A message applied at once, or still being applied.
+pub(super) type Applied = Result<Job, JoinHandle<Job>>;
+
+/// Who started a monitor, and waits for its rows.
+pub(super) type Starter = oneshot::Sender<Result<(u64, MonitorVersion), Error>>;
+
+struct Entry {
+    /// The replica; `None` while a job has it.
+    monitor: Option<Box<ReplicaMonitor>>,
+    /// The id under which this connection's server was asked for it.
+    wire: Option<u64>,
+    starter: Option<Starter>,
+}
+
+/// All monitors.
+pub(super) struct Monitors {
+    database: &'static str,
+    entries: BTreeMap<u64, Entry>,
+    next_key: u64,
+    next_wire: u64,
+}
+
+impl Monitors {
+    pub(super) const fn new(database: &'static str) -> Self {
+        Self {
+            database,
+            entries: BTreeMap::new(),
+            next_key: 0,
+            next_wire: SERVER_MONITOR + 1,
+        }
+    }
+
+    /// Takes a monitor over; it is started on every connection from now on.
+    pub(super) fn add(&mut self, monitor: Box<ReplicaMonitor>, starter: Starter) -> u64 {
+        let key = self.next_key;
+        self.next_key += 1;
+        let entry = Entry {
+            monitor: Some(monitor),
+            wire: None,
+            starter: Some(starter),
+        };
+        self.entries.insert(key, entry);
+        key
+    }
+
+    /// Asks the server for every monitor that it was not asked for.
+    pub(super) fn start_all(
+        &mut self,
+        link: &mut Link,
+        schema: &DatabaseSchema,
+    ) -> Result<(), DisconnectReason> {
+        let keys: Vec<u64> = self.entries.keys().copied().collect();
+        keys.into_iter()
+            .try_for_each(|key| self.start(key, link, schema))
+    }
+
+    /// Asks the server for a monitor, unless it was asked, or a job has the replica: then the
+    /// job's end will.
+    pub(super) fn start(
+        &mut self,
+        key: u64,
+        link: &mut Link,
+        schema: &DatabaseSchema,
+    ) -> Result<(), DisconnectReason> {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return Ok(());
+        };
+        if entry
+            .starter
+            .as_ref()
+            .is_some_and(oneshot::Sender::is_closed)
+        {
+            self.entries.remove(&key);
+            return Ok(());
+        }
+        if entry.wire.is_none()
+            && let Some(monitor) = &mut entry.monitor
+        {
+            monitor.refit(schema);
+            return self.ask(key, link);
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, key: u64, link: &mut Link) -> Result<(), DisconnectReason> {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return Ok(());
+        };
+        let Some(monitor) = &entry.monitor else {
+            return Ok(());
+        };
+        let wire = self.next_wire;
+        self.next_wire += 1;
+        let request = monitor.request(self.database, wire);
+        if let (Request::Monitor { .. }, Some(table)) = (&request, monitor.conditional_table()) {
+            return match entry.starter.take() {
+                Some(starter) => {
+                    let _ = starter.send(Err(Error::ConditionsNotSupported(table)));
+                    self.entries.remove(&key);
+                    Ok(())
+                }
+                None => Err(DisconnectReason::ConditionsNotSupported(table)),
+            };
+        }
+        entry.wire = Some(wire);
+        link.send_request(Waiter::Monitor { key, wire }, &request);
+        Ok(())
+    }
+
+    /// Nobody wants the monitor any more.
+    pub(super) fn end(&mut self, key: u64, link: Option<&mut Link>) {
+        let wire = self.entries.remove(&key).and_then(|entry| entry.wire);
+        if let (Some(link), Some(wire)) = (link, wire) {
+            cancel(link, wire);
+        }
+    }
+
+    /// The server has ended a monitor: its database changed its schema, or went away.
+    pub(super) fn canceled(&mut self, wire: u64) {
+        if let Some(entry) = self
+            .entries
+            .values_mut()
+            .find(|entry| entry.wire == Some(wire))
+        {
+            entry.stop();
+        }
+    }
+
+    /// The connection is lost.
+    pub(super) fn lost(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.stop();
+        }
+    }
+
+    /// Tells everybody who waits for a monitor that it will not come.
+    pub(super) fn fail(&mut self, lost: &Disconnected) {
+        for entry in self.entries.values_mut() {
+            if let Some(starter) = entry.starter.take() {
+                let _ = starter.send(Err(lost.clone().into()));
+            }
+        }
+        self.entries.clear();
+    }
+
+    /// A job that had a replica has panicked: without the replica there is nothing to go on with.
+    pub(super) fn drop_lent(&mut self) {
+        self.entries.retain(|_, entry| entry.monitor.is_some());
+    }
+
+    /// Applies an update to the monitor it is for, if there is one.
+    pub(super) fn update(
+        &mut self,
+        wire: u64,
+        method: &str,
+        bytes: &Bytes,
+        params: Raw<'_>,
+    ) -> Option<Applied> {
+        let (key, entry) = self
+            .entries
+            .iter_mut()
+            .find(|(_, entry)| entry.wire == Some(wire))?;
+        let (key, mut monitor) = (*key, entry.monitor.take()?);
+        let finish = move |monitor, applied| Job {
+            key,
+            wire,
+            monitor,
+            starts: false,
+            applied,
+        };
+        if params.text.len() < LARGE {
+            let applied = monitor.update(method, params);
+            return Some(Ok(finish(monitor, applied)));
+        }
+        let (method, payload) = (method.to_owned(), Payload::new(bytes, params));
+        Some(Err(tokio::task::spawn_blocking(move || {
+            let applied = monitor.update(&method, payload.raw());
+            finish(monitor, applied)
+        })))
+    }
+
+    /// The server's reply to the request for a monitor.
+    pub(super) fn reply(
+        &mut self,
+        key: u64,
+        wire: u64,
+        bytes: &Bytes,
+        outcome: Result<Raw<'_>, OvsdbError>,
+        link: &mut Link,
+    ) -> Result<Option<Applied>, DisconnectReason> {
+        let asked = |entry: &&mut Entry| entry.wire == Some(wire);
+        let Some(entry) = self.entries.get_mut(&key).filter(asked) else {
+            return Ok(None);
+        };
+        let Some(mut monitor) = entry.monitor.take() else {
+            return Ok(None);
+        };
+        let result = match outcome {
+            Ok(result) => result,
+            Err(error) => {
+                let older = monitor.version.older();
+                entry.wire = None;
+                if let (Some(older), ErrorKind::UnknownMethod) = (older, error.kind()) {
+                    monitor.version = older;
+                    entry.monitor = Some(monitor);
+                    return self.ask(key, link).map(|()| None);
+                }
+                entry.monitor = Some(monitor);
+                return match entry.starter.take() {
+                    Some(starter) => {
+                        let _ = starter.send(Err(error.into()));
+                        self.entries.remove(&key);
+                        Ok(None)
+                    }
+                    None => Err(DisconnectReason::Refused(error)),
+                };
+            }
+        };
+        let finish = move |monitor, applied| Job {
+            key,
+            wire,
+            monitor,
+            starts: true,
+            applied,
+        };
+        if result.text.len() < LARGE {
+            let applied = monitor.start(result);
+            return Ok(Some(Ok(finish(monitor, applied))));
+        }
+        let payload = Payload::new(bytes, result);
+        Ok(Some(Err(tokio::task::spawn_blocking(move || {
+            let applied = monitor.start(payload.raw());
+            finish(monitor, applied)
+        }))))
+    }
+
+    /// Takes a monitor back from decoding.
+    pub(super) fn decoded(
+        &mut self,
+        job: Job,
+        link: Option<&mut Link>,
+        schema: &DatabaseSchema,
+    ) -> Result<(), DisconnectReason> {
+        // Without an entry the monitor was ended meanwhile, and the server was told.
+        let Some(entry) = self.entries.get_mut(&job.key) else {
+            return Ok(());
+        };
+        let mut monitor = job.monitor;
+        let current = entry.wire == Some(job.wire);
+        if !current {
+            // The connection it was decoded for is gone, or the server has ended the monitor.
+            monitor.set_online(false);
+        }
+        match job.applied {
+            Ok(()) => {
+                let version = monitor.version;
+                entry.monitor = Some(monitor);
+                if job.starts
+                    && let Some(starter) = entry.starter.take()
+                    && starter.send(Ok((job.key, version))).is_err()
+                {
+                    // Whoever started it is gone, and with it the guard that would end it.
+                    self.end(job.key, link);
+                    return Ok(());
+                }
+            }
+            Err(error) => {
+                monitor.forget();
+                monitor.set_online(false);
+                entry.monitor = Some(monitor);
+                if let Some(starter) = entry.starter.take() {
+                    let _ = starter.send(Err(error.into()));
+                    self.end(job.key, link);
+                    return Ok(());
+                }
+                if job.starts {
+                    // Every row anew did not help: another connection may, after a while.
+                    return Err(DisconnectReason::Inconsistent(error));
+                }
+                tracing::warn!(%error, "an update does not fit the replica, which is fetched anew");
+                if current {
+                    entry.wire = None;
+                    if let Some(link) = link {
+                        cancel(link, job.wire);
+                        return self.start(job.key, link, schema);
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        match link {
+            Some(link) => self.start(job.key, link, schema),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Entry {
+    fn stop(&mut self) {
+        self.wire = None;
+        if let Some(monitor) = &self.monitor {
+            monitor.set_online(false);
+        }
+    }
+}
+
+fn cancel(link: &mut Link, wire: u64) {
+    link.send_request(
+        Waiter::Nobody,
+        &Request::MonitorCancel {
+            id: Json::from(wire),
+        },
+    );
+}
+
+/// A part of a message that outlives the borrow of it.
+struct Payload {
+    bytes: Bytes,
+    offset: usize,
+}
+
+impl Payload {
+    fn new(message: &Bytes, raw: Raw<'_>) -> Self {
+        let end = raw.offset + raw.text.len();
+        Self {
+            bytes: message.slice(raw.offset..end),
+            offset: raw.offset,
+        }
+    }
+
+    fn raw(&self) -> Raw<'_> {
+        // The message was checked whole; a part of it between quotes and brackets is UTF-8 too.
+        Raw {
+            text: std::str::from_utf8(&self.bytes).unwrap_or_default(),
+            offset: self.offset,
+        }
+    }
+}

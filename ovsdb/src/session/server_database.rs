@@ -1,0 +1,279 @@
+//! What the server says of its databases: the table `Database` of its database `_Server`
+//! (ovsdb-server(5), "_Server Database"), and whether a session should stay with the server.
+
+use std::collections::HashMap;
+
+use crate::error::DisconnectReason;
+use crate::protocol::{
+    Columns, Json, MonitorRequest, MonitorRequests, Request, RowUpdate2, TableUpdates2, Wire,
+};
+use crate::value::json::{DecodeError, Raw, Reader};
+use crate::value::{Atom, Str, Uuid};
+
+/// The id of the monitor of `_Server`; those of replicas begin behind it.
+pub(super) const SERVER_MONITOR: u64 = 0;
+
+const COLUMNS: [&str; 7] = [
+    "name",
+    "model",
+    "connected",
+    "leader",
+    "schema",
+    "cid",
+    "index",
+];
+
+/// The request that watches the server's databases.
+pub(super) fn request() -> Request {
+    let table = MonitorRequest {
+        columns: Some(COLUMNS.into_iter().map(Str::from).collect()),
+        ..MonitorRequest::default()
+    };
+    Request::MonitorCond {
+        database: "_Server".into(),
+        id: Json::from(SERVER_MONITOR),
+        requests: MonitorRequests::from([("Database".into(), vec![table])]),
+    }
+}
+
+/// One database, as its server describes it.
+#[derive(Debug, Clone, Default)]
+struct Description {
+    name: Option<Str>,
+    model: Option<Str>,
+    connected: bool,
+    leader: bool,
+    schema: Option<Str>,
+    cluster: Option<Uuid>,
+    index: i64,
+}
+
+impl Description {
+    fn change(&mut self, columns: &Columns) {
+        for (column, datum) in columns {
+            let atom = datum.as_scalar();
+            let text = || match atom {
+                Some(Atom::String(text)) => Some(text.clone()),
+                _ => None,
+            };
+            let boolean = matches!(atom, Some(Atom::Boolean(true)));
+            match &**column {
+                "name" => self.name = text(),
+                "model" => self.model = text(),
+                "connected" => self.connected = boolean,
+                "leader" => self.leader = boolean,
+                "schema" => self.schema = text(),
+                "cid" => {
+                    self.cluster = match atom {
+                        Some(Atom::Uuid(uuid)) => Some(*uuid),
+                        _ => None,
+                    }
+                }
+                "index" => {
+                    self.index = match atom {
+                        Some(Atom::Integer(index)) => *index,
+                        _ => 0,
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The databases of the server at the other end of a connection.
+#[derive(Debug, Default)]
+pub(super) struct ServerDatabases {
+    rows: HashMap<Uuid, Description>,
+}
+
+impl ServerDatabases {
+    /// Takes what the monitor reported.
+    pub(super) fn apply(&mut self, updates: Raw<'_>) -> Result<(), DecodeError> {
+        let updates = TableUpdates2::read(&mut Reader::of(updates))?;
+        for (uuid, update) in updates.into_values().flatten() {
+            match update {
+                RowUpdate2::Initial(columns) | RowUpdate2::Insert(columns) => {
+                    let row = self.rows.entry(uuid).or_default();
+                    *row = Description::default();
+                    row.change(&columns);
+                }
+                RowUpdate2::Modify(columns) => self.rows.entry(uuid).or_default().change(&columns),
+                RowUpdate2::Delete => drop(self.rows.remove(&uuid)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The schema that the server has for a database.
+    pub(super) fn schema(&self, database: &str) -> Option<&Str> {
+        self.find(database, None)?.schema.as_ref()
+    }
+
+    fn find(&self, database: &str, cluster: Option<Uuid>) -> Option<&Description> {
+        self.rows.values().find(|row| {
+            row.name.as_deref() == Some(database) && (cluster.is_none() || row.cluster == cluster)
+        })
+    }
+
+    fn has(&self, database: &str) -> bool {
+        self.find(database, None).is_some()
+    }
+}
+
+/// What a session demands of the servers of a cluster.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Demands {
+    pub(super) leader_only: bool,
+    /// The only cluster that will do.
+    pub(super) cluster: Option<Uuid>,
+    /// The cluster that was seen last, and the highest index seen of it.
+    seen: Option<(Option<Uuid>, i64)>,
+}
+
+impl Demands {
+    pub(super) const fn new(leader_only: bool, cluster: Option<Uuid>) -> Self {
+        Self {
+            leader_only,
+            cluster,
+            seen: None,
+        }
+    }
+
+    /// Whether the session can stay with this server, or why not.
+    pub(super) fn check(
+        &mut self,
+        server: &ServerDatabases,
+        database: &'static str,
+    ) -> Result<(), DisconnectReason> {
+        let Some(row) = server.find(database, self.cluster) else {
+            return Err(match self.cluster {
+                Some(wanted) if server.has(database) => DisconnectReason::OtherCluster { wanted },
+                _ => DisconnectReason::NoDatabase(database),
+            });
+        };
+        let clustered = match row.model.as_deref() {
+            Some("clustered") => true,
+            Some("relay") => false,
+            _ => return Ok(()),
+        };
+        if row.schema.is_none() {
+            return Err(DisconnectReason::NotJoined);
+        }
+        if !row.connected {
+            return Err(DisconnectReason::NoQuorum);
+        }
+        if clustered && self.leader_only && !row.leader {
+            return Err(DisconnectReason::NotLeader);
+        }
+        match self.seen {
+            // Another cluster counts anew: this one was made again.
+            Some((cluster, seen)) if cluster == row.cluster && row.index < seen => {
+                let index = row.index;
+                Err(DisconnectReason::Stale { index, seen })
+            }
+            _ => {
+                self.seen = Some((row.cluster, row.index));
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW: &str = "00000000-0000-0000-0000-000000000001";
+    const CID: &str = "00000000-0000-0000-0000-00000000000a";
+    const OTHER: &str = "00000000-0000-0000-0000-00000000000b";
+
+    fn apply(server: &mut ServerDatabases, kind: &str, columns: &str) {
+        let text = format!(r#"{{"Database":{{"{ROW}":{{"{kind}":{columns}}}}}}}"#);
+        server
+            .apply(Raw {
+                text: &text,
+                offset: 0,
+            })
+            .expect("updates");
+    }
+
+    fn clustered(cid: &str, index: i64) -> String {
+        format!(
+            r#"{{"name":"db","model":"clustered","connected":true,"leader":true,"schema":"{{}}",
+            "cid":["uuid","{cid}"],"index":{index}}}"#
+        )
+    }
+
+    #[test]
+    fn servers_are_left_for_what_they_lack() {
+        let mut demands = Demands::new(true, None);
+        let mut server = ServerDatabases::default();
+        assert!(matches!(
+            demands.check(&server, "db"),
+            Err(DisconnectReason::NoDatabase("db"))
+        ));
+        apply(&mut server, "initial", &clustered(CID, 5));
+        demands.check(&server, "db").expect("all is well");
+        for (change, back) in [
+            (r#"{"leader":false}"#, r#"{"leader":true}"#),
+            (r#"{"connected":false}"#, r#"{"connected":true}"#),
+            (r#"{"schema":["set",[]]}"#, r#"{"schema":"{}"}"#),
+            (r#"{"index":4}"#, r#"{"index":6}"#),
+        ] {
+            apply(&mut server, "modify", change);
+            let refused = demands.check(&server, "db").expect_err(change);
+            assert!(
+                matches!(
+                    (change.as_bytes()[2], &refused),
+                    (b'l', DisconnectReason::NotLeader)
+                        | (b'c', DisconnectReason::NoQuorum)
+                        | (b's', DisconnectReason::NotJoined)
+                        | (b'i', DisconnectReason::Stale { index: 4, seen: 5 })
+                ),
+                "{change}: {refused}"
+            );
+            apply(&mut server, "modify", back);
+            demands.check(&server, "db").expect(back);
+        }
+        // A cluster that was made again begins to count anew.
+        apply(&mut server, "insert", &clustered(OTHER, 1));
+        demands.check(&server, "db").expect("another cluster");
+        let cluster = OTHER.parse().ok();
+        let mut demands = Demands::new(false, cluster);
+        demands.check(&server, "db").expect("the one");
+        apply(&mut server, "insert", &clustered(CID, 9));
+        assert!(matches!(
+            demands.check(&server, "db"),
+            Err(DisconnectReason::OtherCluster { .. })
+        ));
+        apply(&mut server, "delete", "null");
+        assert!(matches!(
+            demands.check(&server, "db"),
+            Err(DisconnectReason::NoDatabase("db"))
+        ));
+    }
+
+    #[test]
+    fn standalone_servers_and_relays_need_no_leader() {
+        let mut demands = Demands::new(true, None);
+        let mut server = ServerDatabases::default();
+        apply(
+            &mut server,
+            "initial",
+            r#"{"name":"db","model":"standalone"}"#,
+        );
+        demands.check(&server, "db").expect("standalone");
+        apply(
+            &mut server,
+            "insert",
+            r#"{"name":"db","model":"relay","schema":"{}","connected":true}"#,
+        );
+        demands.check(&server, "db").expect("a relay");
+        apply(&mut server, "modify", r#"{"connected":false}"#);
+        assert!(matches!(
+            demands.check(&server, "db"),
+            Err(DisconnectReason::NoQuorum)
+        ));
+    }
+}
