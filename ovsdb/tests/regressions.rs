@@ -3,13 +3,19 @@
 
 mod support;
 
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ovsdb::protocol::{Json, Wire};
+use ovsdb::testing::Server;
 use ovsdb::{Client, CommitError, DisconnectReason, Error, MonitorVersion, Uuid};
 use support::inventory::{Database, Item, ItemOnly};
 use support::peer::{Connection, Peer};
 use support::{INVENTORY, connect, inventory_server};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 /// Far more than anything here takes: a test that hangs must fail.
@@ -53,6 +59,81 @@ async fn the_servers_keepalive_is_answered_and_the_connection_lives_on() {
         call.await.expect("no panic").expect("an answer").as_str(),
         "[1]"
     );
+}
+
+/// Passes connections on to a port, and counts them.
+async fn forwarder(port: u16) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .expect("a port");
+    let own = listener.local_addr().expect("an address").port();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+                tokio::io::copy_bidirectional(&mut stream, &mut server).await
+            });
+        }
+    });
+    (own, count)
+}
+
+#[tokio::test]
+async fn an_idle_connection_outlives_the_probes_of_a_real_server() {
+    use ovsdb::nb::{Connection, Database, NbGlobal};
+    // The probe of a TCP port is set in the database; a second is the shortest there is.
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .expect("a port");
+    let port = free.local_addr().expect("an address").port();
+    drop(free);
+    let server = Server::builder()
+        .schema(ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema"))
+        .argument("--remote=db:OVN_Northbound,NB_Global,connections")
+        .start()
+        .expect("a server");
+    let local = connect::<Database>(&server).await;
+    let mut txn = local.transaction();
+    let connection = txn.insert(Connection {
+        target: format!("ptcp:{port}:127.0.0.1").into(),
+        inactivity_probe: Some(1000),
+        ..Default::default()
+    });
+    txn.insert(NbGlobal {
+        connections: [connection].into(),
+        ..Default::default()
+    });
+    txn.commit().await.expect("a commit");
+    let mut silent = loop {
+        match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+            Ok(stream) => break stream,
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+
+    let (forwarded, connections) = forwarder(port).await;
+    let client = Client::<Database>::builder()
+        .remotes(format!("tcp:127.0.0.1:{forwarded}"))
+        .connect()
+        .await
+        .expect("a client");
+    // Who does not answer the probe is given up.
+    let mut heard = String::new();
+    let end = silent.read_to_string(&mut heard);
+    timeout(HANG, end)
+        .await
+        .expect("no hang")
+        .expect("the end of the stream");
+    assert!(heard.contains(r#""method":"echo""#), "{heard}");
+    // Three periods more, on the one connection.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut txn = client.transaction();
+    txn.insert(ovsdb::nb::LogicalSwitch::default());
+    txn.commit().await.expect("a commit after idle time");
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
