@@ -1,6 +1,6 @@
 //! Starting a replica.
 
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::all_changes::AllChanges;
 use super::changes::Changes;
+use super::index::{DeclaredIndex, Index, Key, OrderedIndex};
 use super::monitor::{MonitorVersion, ReplicaMonitor};
 use super::shared::{Freshness, Shared};
 use super::skew::SkewReport;
@@ -48,17 +49,30 @@ impl<D: Database> CacheBuilder<D> {
     }
 
     fn add<T: Table<Database = D>>(mut self, rows: Option<AnyOf<T>>) -> Self {
-        let table = Box::new(TypedTable::<T>::new(rows.map(AnyOf::into_clauses)));
-        match self
-            .types
-            .iter()
-            .position(|known| *known == TypeId::of::<T>())
-        {
-            Some(at) => self.tables[at] = table,
-            None => {
-                self.tables.push(table);
-                self.types.push(TypeId::of::<T>());
-            }
+        let conditions = rows.map(AnyOf::into_clauses);
+        if let Some(table) = self.typed::<T>() {
+            table.select(conditions);
+            return self;
+        }
+        self.tables.push(Box::new(TypedTable::<T>::new(conditions)));
+        self.types.push(TypeId::of::<T>());
+        self
+    }
+
+    /// The table `T`, if it was added.
+    fn typed<T: Table<Database = D>>(&mut self) -> Option<&mut TypedTable<T>> {
+        let known = TypeId::of::<T>();
+        let at = self.types.iter().position(|table| *table == known)?;
+        let table: &mut dyn Any = &mut **self.tables.get_mut(at)?;
+        table.downcast_mut()
+    }
+
+    fn declare<T: Table<Database = D>>(mut self, index: Box<dyn DeclaredIndex<T>>) -> Self {
+        if self.typed::<T>().is_none() {
+            self = self.table::<T>();
+        }
+        if let Some(table) = self.typed::<T>() {
+            table.declare(index);
         }
         self
     }
@@ -73,12 +87,26 @@ impl<D: Database> CacheBuilder<D> {
         self.add(Some(rows.into()))
     }
 
-    /// Adds every generated table of the database.
+    /// Adds an index to the table `T`, and with it the whole table where it is not there yet.
+    pub fn index<T: Table<Database = D>, K: Key>(self, index: &Index<T, K>) -> Self {
+        self.declare(index.build())
+    }
+
+    /// Adds an ordered index to the table `T`, and with it the whole table where it is not there
+    /// yet.
+    pub fn ordered_index<T: Table<Database = D>, K: Key>(self, index: &OrderedIndex<T, K>) -> Self {
+        self.declare(index.build())
+    }
+
+    /// Adds every generated table of the database, whole where it was not added before.
     pub fn all_tables(self) -> Self {
         struct Adder<D>(Option<CacheBuilder<D>>);
         impl<D: Database> TableVisitor<D> for Adder<D> {
             fn table<T: Table<Database = D>>(&mut self) {
-                self.0 = self.0.take().map(CacheBuilder::table::<T>);
+                self.0 = self.0.take().map(|mut builder| match builder.typed::<T>() {
+                    Some(_) => builder,
+                    None => builder.table::<T>(),
+                });
             }
         }
         let mut adder = Adder(Some(self));

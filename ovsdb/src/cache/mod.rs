@@ -9,6 +9,7 @@ mod all_changes;
 mod any;
 mod builder;
 mod changes;
+mod index;
 mod lookup;
 mod monitor;
 #[cfg(feature = "testing")]
@@ -22,11 +23,13 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod trie;
+mod work_queue;
 
 pub use self::all_changes::{AllChanges, DatabaseChanges};
 pub use self::any::{AnyChange, AnyRow};
 pub use self::builder::{Cache, CacheBuilder};
 pub use self::changes::{BatchKind, Change, ChangeBatch, Changes, Columns};
+pub use self::index::{Elements, Index, Key, OrderedIndex};
 pub use self::lookup::LookUp;
 pub use self::monitor::MonitorVersion;
 pub(crate) use self::monitor::ReplicaMonitor;
@@ -34,3 +37,4 @@ pub use self::shared::Freshness;
 pub use self::skew::{Skew, SkewReport};
 pub use self::snapshot::{Snapshot, TableView};
 pub use self::table::{ApplyError, ApplyErrorReason};
+pub use self::work_queue::{Work, WorkQueue};

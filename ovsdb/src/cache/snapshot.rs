@@ -1,10 +1,14 @@
 //! Views of the replica at one moment.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::hash::Hash;
 use std::marker::PhantomData;
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use super::any::AnyRow;
+use super::index::{Index, Key, OrderedIndex};
 use super::lookup::LookUp;
 use super::state::{State, TableState, hash_of};
 use crate::model::{Database, Row, Table};
@@ -91,6 +95,24 @@ impl<D: Database> Snapshot<D> {
         key: K,
     ) -> Option<&Arc<Row<T>>> {
         self.table().get_by(columns, key)
+    }
+
+    /// The rows that a declared index has for this key; see [`TableView::find`].
+    pub fn find<T: Table<Database = D>, K: Key + Borrow<Q>, Q: Hash + Eq + ?Sized>(
+        &self,
+        index: &Index<T, K>,
+        key: &Q,
+    ) -> impl ExactSizeIterator<Item = &Arc<Row<T>>> {
+        self.table().find(index, key)
+    }
+
+    /// The rows that a declared index has in this range; see [`TableView::range`].
+    pub fn range<T: Table<Database = D>, K: Key + Borrow<Q>, Q: Ord + ?Sized>(
+        &self,
+        index: &OrderedIndex<T, K>,
+        range: impl RangeBounds<Q>,
+    ) -> impl DoubleEndedIterator<Item = &Arc<Row<T>>> + ExactSizeIterator {
+        self.table().range(index, range)
     }
 
     /// The rows of the table `T`, in no particular order.
@@ -184,8 +206,76 @@ impl<'a, T: Table> TableView<'a, T> {
         }
     }
 
+    /// The rows that a declared index has for this key, in no particular order.
+    ///
+    /// # Panics
+    /// When the cache was started without the index, which is a mistake of the program.
+    pub fn find<K: Key + Borrow<Q>, Q: Hash + Eq + ?Sized>(
+        self,
+        index: &Index<T, K>,
+        key: &Q,
+    ) -> impl ExactSizeIterator<Item = &'a Arc<Row<T>>> + use<'a, T, K, Q> {
+        match index.of(&self.state.declared) {
+            Some(rows) => Found {
+                state: self.state,
+                uuids: rows.find(key),
+            },
+            None => panic!("the cache was started without this index of {}", T::TABLE),
+        }
+    }
+
+    /// The rows that a declared index has in this range of keys, in the order of their keys. One
+    /// with several keys in the range is there several times. A range of strings is a pair of
+    /// bounds, as in the standard maps: `(Included("a"), Excluded("b"))`.
+    ///
+    /// # Panics
+    /// When the cache was started without the index, which is a mistake of the program.
+    pub fn range<K: Key + Borrow<Q>, Q: Ord + ?Sized, R: RangeBounds<Q>>(
+        self,
+        index: &OrderedIndex<T, K>,
+        range: R,
+    ) -> impl DoubleEndedIterator<Item = &'a Arc<Row<T>>> + ExactSizeIterator + use<'a, T, K, Q, R>
+    {
+        match index.of(&self.state.declared) {
+            Some(rows) => Found {
+                state: self.state,
+                uuids: rows.range(&range).map(|(_, uuid)| uuid),
+            },
+            None => panic!("the cache was started without this index of {}", T::TABLE),
+        }
+    }
+
     /// The rows, in no particular order.
     pub fn rows(self) -> impl ExactSizeIterator<Item = &'a Arc<Row<T>>> {
         self.state.iter()
     }
 }
+
+/// The rows that an index found by their uuids.
+struct Found<'a, T, I> {
+    state: &'a TableState<T>,
+    uuids: I,
+}
+
+impl<'a, T: Table, I: Iterator<Item = Uuid>> Iterator for Found<'a, T, I> {
+    type Item = &'a Arc<Row<T>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // An index has the uuids of rows that are there, and of no others.
+        let uuid = self.uuids.next()?;
+        self.state.get(uuid)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.uuids.size_hint()
+    }
+}
+
+impl<T: Table, I: DoubleEndedIterator<Item = Uuid>> DoubleEndedIterator for Found<'_, T, I> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let uuid = self.uuids.next_back()?;
+        self.state.get(uuid)
+    }
+}
+
+impl<T: Table, I: ExactSizeIterator<Item = Uuid>> ExactSizeIterator for Found<'_, T, I> {}

@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
 use super::any::{AnyChange, AnyRow};
+use super::index::DeclaredIndex;
 use super::trie::{self, HashTrie, Versioned};
 use crate::model::{Row, Table};
 use crate::value::Uuid;
@@ -44,13 +45,16 @@ pub(super) struct TableState<T> {
     pub(super) rows: HashTrie<Arc<Row<T>>>,
     /// One for each of [`Table::INDEXES`].
     pub(super) indexes: Box<[HashTrie<Arc<Row<T>>>]>,
+    /// Those that the program declared.
+    pub(super) declared: Box<[Box<dyn DeclaredIndex<T>>]>,
 }
 
-impl<T> Clone for TableState<T> {
+impl<T: 'static> Clone for TableState<T> {
     fn clone(&self) -> Self {
         Self {
             rows: self.rows.clone(),
             indexes: self.indexes.clone(),
+            declared: self.declared.iter().map(|index| index.shared()).collect(),
         }
     }
 }
@@ -60,11 +64,20 @@ impl<T: Table> Default for TableState<T> {
         Self {
             rows: HashTrie::default(),
             indexes: T::INDEXES.iter().map(|_| HashTrie::default()).collect(),
+            declared: Box::default(),
         }
     }
 }
 
 impl<T: Table> TableState<T> {
+    /// A table with the same indexes and no rows.
+    pub(super) fn emptied(&self) -> Self {
+        Self {
+            declared: self.declared.iter().map(|index| index.emptied()).collect(),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn get(&self, uuid: Uuid) -> Option<&Arc<Row<T>>> {
         self.rows.get(hash_uuid(uuid), |row| row.uuid() == uuid)
     }
@@ -89,14 +102,19 @@ impl<T: Table> TableState<T> {
         let old = self
             .rows
             .insert(hash_uuid(uuid), row.clone(), |row| row.uuid() == uuid);
-        if let Some(old) = &old {
-            self.unindex(old);
-        }
         for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
+            let hash = Self::index_hash(&row, columns);
+            if let Some(old) = &old {
+                let old = Self::index_hash(old, columns);
+                if old != hash {
+                    index.remove(old, |row| row.uuid() == uuid);
+                }
+            }
             // Told apart by uuid: within a transaction two rows may hold the same key for a while.
-            index.insert(Self::index_hash(&row, columns), row.clone(), |row| {
-                row.uuid() == uuid
-            });
+            index.insert(hash, row.clone(), |row| row.uuid() == uuid);
+        }
+        for index in &mut self.declared {
+            index.change(uuid, old.as_ref().map(|row| row.columns()), Some(&row));
         }
         old
     }
@@ -105,16 +123,13 @@ impl<T: Table> TableState<T> {
         let old = self
             .rows
             .remove(hash_uuid(uuid), |row| row.uuid() == uuid)?;
-        self.unindex(&old);
-        Some(old)
-    }
-
-    fn unindex(&mut self, old: &Row<T>) {
         for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
-            index.remove(Self::index_hash(old, columns), |row| {
-                row.uuid() == old.uuid()
-            });
+            index.remove(Self::index_hash(&old, columns), |row| row.uuid() == uuid);
         }
+        for index in &mut self.declared {
+            index.change(uuid, Some(&old), None);
+        }
+        Some(old)
     }
 }
 

@@ -1,8 +1,10 @@
 //! One table of the replica: its rows, its indexes, and how updates change them.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use super::index::DeclaredIndex;
 use super::skew::{Plan, SkewReport};
 use super::state::{AnyTable, TableState};
 use crate::model::{Row, Table};
@@ -67,7 +69,7 @@ pub(crate) enum Form {
 }
 
 /// A table as the session sees it, whatever its rows are.
-pub(crate) trait TableReplica: fmt::Debug + Send {
+pub(crate) trait TableReplica: Any + fmt::Debug + Send {
     /// The table's name.
     fn table(&self) -> &'static str;
     /// What to ask the server for.
@@ -113,6 +115,19 @@ impl<T: Table> TypedTable<T> {
             changed: false,
             fresh: false,
         }
+    }
+
+    /// Changes which rows are asked for, before the monitor starts.
+    pub(super) fn select(&mut self, conditions: Option<Vec<Clause>>) {
+        self.conditions = conditions;
+    }
+
+    /// Adds an index, before there are rows.
+    pub(super) fn declare(&mut self, index: Box<dyn DeclaredIndex<T>>) {
+        let mut declared = std::mem::take(&mut self.working.declared).into_vec();
+        declared.push(index);
+        self.working.declared = declared.into_boxed_slice();
+        self.published = Arc::new(self.working.clone());
     }
 
     /// Reads columns into `row`, as whole values or as the changes of an update2.
@@ -296,7 +311,7 @@ impl<T: Table> TableReplica for TypedTable<T> {
     fn begin_fresh(&mut self) {
         self.fresh = true;
         self.changed = true;
-        self.working = TableState::default();
+        self.working = self.published.emptied();
     }
 
     fn apply(&mut self, reader: &mut Reader<'_>, form: Form) -> Result<(), ApplyError> {

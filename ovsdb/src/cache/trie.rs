@@ -120,6 +120,26 @@ impl<E: Clone> HashTrie<E> {
         replaced
     }
 
+    /// The entry with this hash that `is` accepts, to be changed; not its hash.
+    pub(crate) fn get_mut(&mut self, hash: u32, is: impl Fn(&E) -> bool) -> Option<&mut E> {
+        // Looked up first, so that a miss copies nothing.
+        self.get(hash, &is)?;
+        let mut node = Arc::make_mut(self.root.as_mut()?);
+        let mut shift = 0;
+        loop {
+            match node {
+                Node::Branch { bitmap, slots } => {
+                    match &mut slots[position(*bitmap, bit(hash, shift))] {
+                        Slot::Entry(_, entry) => return Some(entry),
+                        Slot::Node(child) => node = Arc::make_mut(child),
+                    }
+                    shift += BITS;
+                }
+                Node::Collision(entries) => return entries.iter_mut().find(|entry| is(entry)),
+            }
+        }
+    }
+
     /// Takes out the entry that `is` accepts.
     pub(crate) fn remove(&mut self, hash: u32, is: impl Fn(&E) -> bool) -> Option<E> {
         // Looked up first, so that a miss copies nothing.
@@ -342,6 +362,10 @@ mod tests {
                 assert_eq!(old.map(|entry| entry.1), model.insert(key, step));
             }
             assert_eq!(trie.len(), model.len());
+            if let Some(entry) = trie.get_mut(hash(key ^ 1), |entry| entry.0 == key ^ 1) {
+                entry.1 += 1_000_000;
+                *model.get_mut(&(key ^ 1)).expect("known") += 1_000_000;
+            }
             if step % 1000 == 0 {
                 snapshots.push((trie.clone(), model.clone()));
             }

@@ -2,6 +2,7 @@
 
 mod resume;
 mod streams;
+mod work;
 
 use std::any::TypeId;
 use std::collections::BTreeMap;

@@ -1,0 +1,165 @@
+//! The rows of a hash index.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use super::{DeclaredIndex, Key, Keys, changed, keys_of};
+use crate::cache::state::{hash_of, hash_uuid};
+use crate::cache::trie::{self, HashTrie};
+use crate::model::Table;
+use crate::value::Uuid;
+
+/// The rows that have one key.
+#[derive(Debug, Clone)]
+struct Group<K> {
+    key: K,
+    rows: Rows,
+}
+
+/// Many keys have one row only, which then needs no trie.
+#[derive(Debug, Clone)]
+enum Rows {
+    One(Uuid),
+    Many(HashTrie<Uuid>),
+}
+
+fn hash_key<K: Hash + ?Sized>(key: &K) -> u32 {
+    hash_of(|mut hasher| key.hash(&mut hasher))
+}
+
+/// The groups of rows, by their key.
+pub(in crate::cache) struct HashRows<T, K: Key> {
+    keys: Arc<Keys<T, K>>,
+    groups: HashTrie<Group<K>>,
+}
+
+impl<T, K: Key> fmt::Debug for HashRows<T, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HashRows")
+            .field("keys", &self.groups.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Table, K: Key> HashRows<T, K> {
+    pub(super) fn new(keys: Arc<Keys<T, K>>) -> Self {
+        Self {
+            keys,
+            groups: HashTrie::default(),
+        }
+    }
+
+    pub(super) fn is_by(&self, keys: &Arc<Keys<T, K>>) -> bool {
+        Arc::ptr_eq(&self.keys, keys)
+    }
+
+    /// The uuids of the rows with this key.
+    pub(in crate::cache) fn find<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Found<'_>
+    where
+        K: Borrow<Q>,
+    {
+        let group = self
+            .groups
+            .get(hash_key(key), |group| group.key.borrow() == key);
+        match group.map(|group| &group.rows) {
+            None => Found::One(None),
+            Some(Rows::One(uuid)) => Found::One(Some(*uuid)),
+            Some(Rows::Many(rows)) => Found::Many(rows.iter()),
+        }
+    }
+
+    fn add(&mut self, key: &K, uuid: Uuid) {
+        let hash = hash_key(key);
+        let Some(group) = self.groups.get_mut(hash, |group| group.key == *key) else {
+            let group = Group {
+                key: key.clone(),
+                rows: Rows::One(uuid),
+            };
+            self.groups.insert(hash, group, |group| group.key == *key);
+            return;
+        };
+        match &mut group.rows {
+            Rows::One(other) if *other == uuid => {}
+            Rows::One(other) => {
+                let mut rows = HashTrie::default();
+                for uuid in [*other, uuid] {
+                    rows.insert(hash_uuid(uuid), uuid, |other| *other == uuid);
+                }
+                group.rows = Rows::Many(rows);
+            }
+            Rows::Many(rows) => {
+                rows.insert(hash_uuid(uuid), uuid, |other| *other == uuid);
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &K, uuid: Uuid) {
+        let hash = hash_key(key);
+        let empty = match self.groups.get_mut(hash, |group| group.key == *key) {
+            None => false,
+            Some(group) => match &mut group.rows {
+                Rows::One(other) => *other == uuid,
+                Rows::Many(rows) => {
+                    rows.remove(hash_uuid(uuid), |other| *other == uuid);
+                    rows.len() == 0
+                }
+            },
+        };
+        if empty {
+            self.groups.remove(hash, |group| group.key == *key);
+        }
+    }
+}
+
+impl<T: Table, K: Key> DeclaredIndex<T> for HashRows<T, K> {
+    fn change(&mut self, uuid: Uuid, old: Option<&T>, new: Option<&T>) {
+        let keys = self.keys.clone();
+        let (old, new) = (keys_of(&*keys, old), keys_of(&*keys, new));
+        let (gone, come) = changed(&old, &new);
+        gone.iter().for_each(|key| self.remove(key, uuid));
+        come.iter().for_each(|key| self.add(key, uuid));
+    }
+
+    fn emptied(&self) -> Box<dyn DeclaredIndex<T>> {
+        Box::new(Self::new(self.keys.clone()))
+    }
+
+    fn shared(&self) -> Box<dyn DeclaredIndex<T>> {
+        Box::new(Self {
+            keys: self.keys.clone(),
+            groups: self.groups.clone(),
+        })
+    }
+}
+
+/// The uuids that were found.
+#[derive(Debug)]
+pub(in crate::cache) enum Found<'a> {
+    One(Option<Uuid>),
+    Many(trie::Iter<'a, Uuid>),
+}
+
+impl Iterator for Found<'_> {
+    type Item = Uuid;
+
+    fn next(&mut self) -> Option<Uuid> {
+        match self {
+            Self::One(uuid) => uuid.take(),
+            Self::Many(rows) => rows.next().copied(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self {
+            Self::One(uuid) => (
+                usize::from(uuid.is_some()),
+                Some(usize::from(uuid.is_some())),
+            ),
+            Self::Many(rows) => rows.size_hint(),
+        }
+    }
+}
+
+impl ExactSizeIterator for Found<'_> {}

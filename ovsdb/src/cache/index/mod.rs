@@ -1,0 +1,231 @@
+//! Indexes that a program declares, beside those of the schema.
+
+mod hash;
+mod ordered;
+mod treap;
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+
+pub(super) use self::hash::HashRows;
+pub(super) use self::ordered::OrderedRows;
+use crate::model::{Column, Table};
+use crate::value::{Atomic, Map, Set, Uuid, Value};
+
+/// What rows can be looked up by in a declared index.
+pub trait Key: Clone + Ord + Hash + fmt::Debug + Send + Sync + 'static {}
+
+impl<K: Clone + Ord + Hash + fmt::Debug + Send + Sync + 'static> Key for K {}
+
+/// A column type with elements of its own: a set or an optional value.
+pub trait Elements: Value {
+    /// The type of an element.
+    type Element: Atomic;
+    /// The elements, each once.
+    fn elements(&self) -> &[Self::Element];
+}
+
+impl<A: Atomic> Elements for Set<A> {
+    type Element = A;
+    fn elements(&self) -> &[A] {
+        self
+    }
+}
+
+impl<A: Atomic> Elements for Option<A> {
+    type Element = A;
+    fn elements(&self) -> &[A] {
+        self.as_slice()
+    }
+}
+
+/// The keys of a row, each once.
+type Keys<T, K> = dyn for<'a> Fn(&'a T) -> Cow<'a, [K]> + Send + Sync;
+
+/// Sorted, each once.
+fn distinct<K: Key>(keys: impl IntoIterator<Item = K>) -> Cow<'static, [K]> {
+    let mut keys: Vec<K> = keys.into_iter().collect();
+    keys.sort_unstable();
+    keys.dedup();
+    Cow::Owned(keys)
+}
+
+/// Declares a handle of an index with its constructors.
+macro_rules! index {
+    ($(#[$meta:meta])* $name:ident, $state:ident) => {
+        $(#[$meta])*
+        pub struct $name<T, K: Key> {
+            keys: Arc<Keys<T, K>>,
+        }
+
+        impl<T, K: Key> Clone for $name<T, K> {
+            fn clone(&self) -> Self {
+                Self { keys: self.keys.clone() }
+            }
+        }
+
+        impl<T: Table, K: Key> fmt::Debug for $name<T, K> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).field("table", &T::TABLE).finish_non_exhaustive()
+            }
+        }
+
+        impl<T: Table, K: Key> $name<T, K> {
+            fn new(keys: impl for<'a> Fn(&'a T) -> Cow<'a, [K]> + Send + Sync + 'static) -> Self {
+                Self { keys: Arc::new(keys) }
+            }
+
+            /// By the value of a column.
+            #[must_use]
+            pub fn column(column: Column<T, K>) -> Self
+            where
+                K: Value,
+            {
+                Self::new(move |row| match column.get(row) {
+                    Some(value) => Cow::Borrowed(std::slice::from_ref(value)),
+                    None => Cow::Borrowed(&[]),
+                })
+            }
+
+            /// By each element of a column that is a set or optional. Over a column of references
+            /// this is the way back: which rows refer to that one?
+            #[must_use]
+            pub fn elements<V: Elements<Element = K>>(column: Column<T, V>) -> Self {
+                Self::new(move |row| match column.get(row) {
+                    Some(value) => Cow::Borrowed(value.elements()),
+                    None => Cow::Borrowed(&[]),
+                })
+            }
+
+            /// By the value that a column has at the key `key`; rows without that key are not in
+            /// the index.
+            #[must_use]
+            pub fn map_key<M: Atomic>(column: Column<T, Map<M, K>>, key: impl Into<M>) -> Self
+            where
+                K: Atomic,
+            {
+                let key = key.into();
+                Self::new(move |row| match column.get(row).and_then(|map| map.get(&key)) {
+                    Some(value) => Cow::Borrowed(std::slice::from_ref(value)),
+                    None => Cow::Borrowed(&[]),
+                })
+            }
+
+            /// By each value in a column that is a map.
+            #[must_use]
+            pub fn map_values<M: Atomic>(column: Column<T, Map<M, K>>) -> Self
+            where
+                K: Atomic,
+            {
+                Self::new(move |row| match column.get(row) {
+                    Some(map) => distinct(map.values().cloned()),
+                    None => Cow::Borrowed(&[]),
+                })
+            }
+
+            /// By whatever keys `keys` makes of a row: none, one or several. It must make the same
+            /// of the same row at any time.
+            #[must_use]
+            pub fn function<I: IntoIterator<Item = K>>(
+                keys: impl Fn(&T) -> I + Send + Sync + 'static,
+            ) -> Self {
+                Self::new(move |row| distinct(keys(row)))
+            }
+
+            /// An empty index of this kind.
+            pub(super) fn build(&self) -> Box<dyn DeclaredIndex<T>> {
+                Box::new($state::new(self.keys.clone()))
+            }
+
+            /// This index among those of a table.
+            pub(super) fn of<'a>(
+                &self,
+                declared: &'a [Box<dyn DeclaredIndex<T>>],
+            ) -> Option<&'a $state<T, K>> {
+                declared.iter().find_map(|index| {
+                    let rows: &$state<T, K> = (&**index as &dyn Any).downcast_ref()?;
+                    rows.is_by(&self.keys).then_some(rows)
+                })
+            }
+        }
+    };
+}
+
+index!(
+    /// An index that finds the rows with a key: in constant time, however many rows there are.
+    ///
+    /// [`CacheBuilder::index`](super::CacheBuilder::index) adds it to a cache, and
+    /// [`Snapshot::find`](super::Snapshot::find) looks up in it. The handle is cheap to clone.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "nb")] async fn example(client: ovsdb::Client<ovsdb::nb::Database>)
+    /// # -> Result<(), ovsdb::Error> {
+    /// use ovsdb::cache::Index;
+    /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort as Port};
+    ///
+    /// let owner = Index::elements(LogicalSwitch::PORTS);
+    /// let namespace = Index::map_key(Port::EXTERNAL_IDS, "namespace");
+    /// let cache = client.cache().index(&owner).index(&namespace).start().await?;
+    ///
+    /// let view = cache.snapshot();
+    /// for port in view.find(&namespace, "default") {
+    ///     for switch in view.find(&owner, &port.reference()) {
+    ///         println!("{} has {}", switch.name, port.name);
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    Index, HashRows
+);
+
+index!(
+    /// An index that has the rows in the order of a key: for ranges, the least and the greatest.
+    ///
+    /// [`CacheBuilder::ordered_index`](super::CacheBuilder::ordered_index) adds it to a cache, and
+    /// [`Snapshot::range`](super::Snapshot::range) looks up in it.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "nb")] async fn example(client: ovsdb::Client<ovsdb::nb::Database>)
+    /// # -> Result<(), ovsdb::Error> {
+    /// use ovsdb::cache::OrderedIndex;
+    /// use ovsdb::nb::Acl;
+    ///
+    /// let priority = OrderedIndex::column(Acl::PRIORITY);
+    /// let cache = client.cache().ordered_index(&priority).start().await?;
+    /// let view = cache.snapshot();
+    /// for acl in view.range(&priority, 1000..2000).rev() {
+    ///     println!("{}: {}", acl.priority, acl.r#match);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    OrderedIndex, OrderedRows
+);
+
+/// The rows of a declared index at one moment, by their uuids: so that a change of a row which
+/// leaves its keys as they are leaves the index as it is.
+pub(super) trait DeclaredIndex<T>: Any + fmt::Debug + Send + Sync {
+    /// Follows a row from one version to the next.
+    fn change(&mut self, uuid: Uuid, old: Option<&T>, new: Option<&T>);
+    /// The same index with no rows.
+    fn emptied(&self) -> Box<dyn DeclaredIndex<T>>;
+    /// The same index with the same rows; cheap.
+    fn shared(&self) -> Box<dyn DeclaredIndex<T>>;
+}
+
+/// What differs between the keys of two versions of a row: those that go and those that come. A
+/// key may be among both, so the first must go first.
+fn changed<'a, K: PartialEq>(old: &'a [K], new: &'a [K]) -> (&'a [K], &'a [K]) {
+    let front = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+    let (old, new) = (&old[front..], &new[front..]);
+    let pairs = old.iter().rev().zip(new.iter().rev());
+    let back = pairs.take_while(|(a, b)| a == b).count();
+    (&old[..old.len() - back], &new[..new.len() - back])
+}
+
+/// The keys of a row that may not be there.
+fn keys_of<'a, T, K: Key>(keys: &Keys<T, K>, row: Option<&'a T>) -> Cow<'a, [K]> {
+    row.map_or(Cow::Borrowed(&[]), keys)
+}

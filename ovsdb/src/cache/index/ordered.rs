@@ -1,0 +1,76 @@
+//! The rows of an ordered index.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use super::treap::{self, Treap};
+use super::{DeclaredIndex, Key, Keys, changed, keys_of};
+use crate::cache::state::hash_uuid;
+use crate::model::Table;
+use crate::value::Uuid;
+
+/// The rows in the order of their keys, those of one key in the order of their uuids.
+pub(in crate::cache) struct OrderedRows<T, K: Key> {
+    keys: Arc<Keys<T, K>>,
+    rows: Treap<K>,
+}
+
+impl<T, K: Key> fmt::Debug for OrderedRows<T, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OrderedRows")
+            .field("rows", &self.rows.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Table, K: Key> OrderedRows<T, K> {
+    pub(super) fn new(keys: Arc<Keys<T, K>>) -> Self {
+        Self {
+            keys,
+            rows: Treap::default(),
+        }
+    }
+
+    pub(super) fn is_by(&self, keys: &Arc<Keys<T, K>>) -> bool {
+        Arc::ptr_eq(&self.keys, keys)
+    }
+
+    /// The keys in the range with the uuids of their rows.
+    pub(in crate::cache) fn range<Q: Ord + ?Sized>(
+        &self,
+        range: &impl RangeBounds<Q>,
+    ) -> treap::Range<'_, K>
+    where
+        K: Borrow<Q>,
+    {
+        self.rows.range(range)
+    }
+}
+
+impl<T: Table, K: Key> DeclaredIndex<T> for OrderedRows<T, K> {
+    fn change(&mut self, uuid: Uuid, old: Option<&T>, new: Option<&T>) {
+        let keys = self.keys.clone();
+        let (old, new) = (keys_of(&*keys, old), keys_of(&*keys, new));
+        let (gone, come) = changed(&old, &new);
+        for key in gone {
+            self.rows.remove(key, uuid);
+        }
+        for key in come {
+            // Any number will do that is random and the same whenever it is made.
+            self.rows.insert(key.clone(), uuid, hash_uuid(uuid));
+        }
+    }
+
+    fn emptied(&self) -> Box<dyn DeclaredIndex<T>> {
+        Box::new(Self::new(self.keys.clone()))
+    }
+
+    fn shared(&self) -> Box<dyn DeclaredIndex<T>> {
+        Box::new(Self {
+            keys: self.keys.clone(),
+            rows: self.rows.clone(),
+        })
+    }
+}

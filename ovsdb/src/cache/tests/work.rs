@@ -1,0 +1,137 @@
+//! The queue of keys.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::*;
+use crate::cache::WorkQueue;
+
+fn started(rows: usize) -> (ReplicaMonitor, Cache<Inventory>) {
+    let mut monitor = monitor(MonitorVersion::MonitorCondSince);
+    let rows: Vec<_> = (0..rows).map(|n| (n, initial("row", 0))).collect();
+    monitor
+        .start(raw(&since(false, 1, &items(&rows))))
+        .expect("rows");
+    let cache = cache(&monitor);
+    (monitor, cache)
+}
+
+#[tokio::test]
+async fn a_key_is_queued_once_and_again_when_it_changes_in_work() {
+    let queue = WorkQueue::new();
+    for key in ["a", "b", "a"] {
+        queue.add(key);
+    }
+    assert_eq!(queue.len(), 2);
+    let a = queue.next().await.expect("a key");
+    let b = queue.next().await.expect("a key");
+    assert_eq!((*a.key(), *b), ("a", "b"));
+    queue.add("a");
+    assert!(queue.is_empty(), "in work");
+    b.done();
+    assert!(queue.is_empty());
+    drop(a);
+    let a = queue.next().await.expect("added meanwhile");
+    a.retry();
+    let a = queue.next().await.expect("to be tried again");
+    a.done();
+
+    tokio::time::pause();
+    queue.add("late");
+    queue
+        .next()
+        .await
+        .expect("a key")
+        .retry_after(Duration::from_secs(5));
+    let before = tokio::time::Instant::now();
+    let late = queue.next().await.expect("a key");
+    assert!(*late == "late" && before.elapsed() >= Duration::from_secs(5));
+    queue.close();
+    let end = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.next().await.is_none() }
+    });
+    tokio::task::yield_now().await;
+    queue.add("late");
+    late.done();
+    assert_eq!(queue.next().await.map(|work| *work), Some("late"));
+    assert!(end.await.expect("no panic"));
+}
+
+#[tokio::test]
+async fn a_queue_does_not_outlive_its_handles() {
+    let (_monitor, cache) = started(1);
+    let held = Arc::new(());
+    let queue = WorkQueue::new();
+    let inside = held.clone();
+    queue.feed(cache.changes::<Item>(), move |change, _| {
+        let _ = &inside;
+        [change.uuid()]
+    });
+    drop(queue.next().await);
+    // It waits now: the stream has a waker of the queue.
+    assert!(
+        tokio::time::timeout(Duration::ZERO, queue.next())
+            .await
+            .is_err()
+    );
+    drop(queue);
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn workers_share_the_keys_and_miss_no_change() {
+    const ROWS: usize = 50;
+    let (mut monitor, cache) = started(ROWS);
+    let queue = WorkQueue::new();
+    queue.feed(cache.changes::<Item>(), |change, view| {
+        assert!(view.get(change.reference()).is_some());
+        [change.uuid()]
+    });
+    queue.feed_all(cache.all_changes(), |changes| {
+        let items = changes.table::<Item>();
+        items.iter().map(Change::uuid).collect::<Vec<_>>()
+    });
+    let seen: Arc<std::sync::Mutex<BTreeMap<Uuid, i64>>> = Arc::default();
+    let busy: Arc<Vec<AtomicUsize>> = Arc::new((0..ROWS).map(|_| AtomicUsize::new(0)).collect());
+    let workers: Vec<_> = (0..8)
+        .map(|_| {
+            let (queue, cache) = (queue.clone(), cache.clone());
+            let (seen, busy) = (seen.clone(), busy.clone());
+            tokio::spawn(async move {
+                let mut handled = 0;
+                while let Some(work) = queue.next().await {
+                    let number = (work.as_u128() & 0xffff) as usize;
+                    assert_eq!(busy[number].fetch_add(1, Ordering::SeqCst), 0, "one worker");
+                    let view = cache.snapshot();
+                    let row = view.get(crate::Ref::<Item>::new(*work)).expect("a row");
+                    tokio::task::yield_now().await;
+                    seen.lock().expect("no panic").insert(*work, row.count);
+                    busy[number].fetch_sub(1, Ordering::SeqCst);
+                    handled += 1;
+                    work.done();
+                }
+                handled
+            })
+        })
+        .collect();
+    for round in 1..=2000 {
+        apply(&mut monitor, round, &[(round % ROWS, modify(round as i64))]);
+        if round % 64 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(monitor);
+    let mut handled = 0;
+    for worker in workers {
+        handled += worker.await.expect("no panic");
+    }
+    assert!((ROWS..=2 * 2000 + 2 * ROWS).contains(&handled), "{handled}");
+    let seen = seen.lock().expect("no panic");
+    let view = cache.snapshot();
+    let table: BTreeMap<_, _> = view
+        .rows::<Item>()
+        .map(|row| (row.uuid(), row.count))
+        .collect();
+    assert_eq!(*seen, table, "the last look was at the last state");
+}

@@ -1,0 +1,372 @@
+//! A queue of keys for controllers that look at what is, not at what happened.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::future::poll_fn;
+use std::hash::Hash;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use futures_core::Stream;
+
+use super::all_changes::{AllChanges, DatabaseChanges};
+use super::changes::{Change, Changes};
+use super::snapshot::Snapshot;
+use crate::model::{Database, Table};
+
+/// Where a key that is known is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Queued,
+    InWork,
+    /// In work, and added again meanwhile.
+    InWorkAgain,
+}
+
+#[derive(Debug)]
+struct Keys<K> {
+    queue: VecDeque<K>,
+    places: HashMap<K, Place>,
+    /// A source has something, and nobody has looked yet.
+    stirred: bool,
+    /// No source is left, or the queue was closed.
+    ended: bool,
+    waiting: Vec<Waker>,
+}
+
+/// Looks for new keys; ready at its end.
+type Source<K> = Box<dyn FnMut(&mut Context<'_>, &mut dyn FnMut(K)) -> Poll<()> + Send>;
+
+struct Inner<K> {
+    keys: Mutex<Keys<K>>,
+    sources: Mutex<Vec<Source<K>>>,
+    /// What the sources wake: all who wait, whoever asked, since that one may be gone by then.
+    alarm: Waker,
+}
+
+/// Weak, since the sources belong to the queue.
+struct Alarm<K>(Weak<Inner<K>>);
+
+impl<K: Send + 'static> Wake for Alarm<K> {
+    fn wake(self: Arc<Self>) {
+        if let Some(inner) = self.0.upgrade() {
+            let mut keys = inner.keys();
+            keys.stirred = true;
+            Inner::wake_all(keys);
+        }
+    }
+}
+
+/// A queue of keys that is fed from changes: which objects somebody must look at again.
+///
+/// A key is in the queue once, however often it is added, and with one worker at a time. One that
+/// is added while a worker has it is queued again when the worker is done, so that no change is
+/// missed, and what is queued never is more than there are keys. Workers share the queue by cloning
+/// it.
+///
+/// ```no_run
+/// # #[cfg(feature = "nb")] async fn example(cache: ovsdb::Cache<ovsdb::nb::Database>) {
+/// use ovsdb::cache::{Index, WorkQueue};
+/// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
+/// # let owner = Index::elements(LogicalSwitch::PORTS);
+///
+/// // The switches, when they change or one of their ports does.
+/// let queue = WorkQueue::new();
+/// queue.feed(cache.changes::<LogicalSwitch>(), |change, _| [change.uuid()]);
+/// queue.feed(cache.changes::<LogicalSwitchPort>(), move |change, view| {
+///     let switches = view.find(&owner, &change.reference());
+///     switches.map(|switch| switch.uuid()).collect::<Vec<_>>()
+/// });
+/// while let Some(switch) = queue.next().await {
+///     println!("{} is to be looked at", switch.key());
+///     switch.done();
+/// }
+/// # }
+/// ```
+pub struct WorkQueue<K> {
+    inner: Arc<Inner<K>>,
+}
+
+impl<K> Clone for WorkQueue<K> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone + Send + 'static> Default for WorkQueue<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K> fmt::Debug for WorkQueue<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkQueue")
+            .field("queued", &self.inner.keys().queue.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K> Inner<K> {
+    fn keys(&self) -> MutexGuard<'_, Keys<K>> {
+        // Nothing panics while the lock is held but a key's own comparison.
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_all(mut keys: MutexGuard<'_, Keys<K>>) {
+        let waiting = std::mem::take(&mut keys.waiting);
+        drop(keys);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<K: Hash + Eq + Clone> Keys<K> {
+    /// Whether the key is new in the queue.
+    fn add(&mut self, key: K) -> bool {
+        match self.places.entry(key) {
+            Entry::Vacant(entry) => {
+                self.queue.push_back(entry.key().clone());
+                entry.insert(Place::Queued);
+                true
+            }
+            Entry::Occupied(mut entry) => {
+                if *entry.get() == Place::InWork {
+                    entry.insert(Place::InWorkAgain);
+                }
+                false
+            }
+        }
+    }
+
+    /// Takes a key back from a worker; whether it is queued again.
+    fn done(&mut self, key: &K, again: bool) -> bool {
+        let Some(place) = self.places.get_mut(key) else {
+            return false;
+        };
+        if again || *place == Place::InWorkAgain {
+            *place = Place::Queued;
+            self.queue.push_back(key.clone());
+            return true;
+        }
+        self.places.remove(key);
+        self.ended && self.places.is_empty()
+    }
+}
+
+impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
+    /// An empty queue with no source.
+    #[must_use]
+    pub fn new() -> Self {
+        let keys = Keys {
+            queue: VecDeque::new(),
+            places: HashMap::new(),
+            stirred: false,
+            ended: false,
+            waiting: Vec::new(),
+        };
+        let inner = Arc::new_cyclic(|inner: &Weak<Inner<K>>| Inner {
+            keys: Mutex::new(keys),
+            sources: Mutex::default(),
+            alarm: Waker::from(Arc::new(Alarm(inner.clone()))),
+        });
+        Self { inner }
+    }
+
+    /// Adds the keys that `keys` makes of each change of a table, and of the tables as they are
+    /// behind it. The queue begins with the keys of all rows.
+    pub fn feed<T: Table, I: IntoIterator<Item = K>>(
+        &self,
+        changes: Changes<T>,
+        mut keys: impl FnMut(&Change<T>, &Snapshot<T::Database>) -> I + Send + 'static,
+    ) {
+        self.feed_from(changes, move |batch, add| {
+            for change in &batch {
+                keys(change, batch.snapshot())
+                    .into_iter()
+                    .for_each(&mut *add);
+            }
+        });
+    }
+
+    /// Adds the keys that `keys` makes of each transaction.
+    pub fn feed_all<D: Database, I: IntoIterator<Item = K>>(
+        &self,
+        changes: AllChanges<D>,
+        mut keys: impl FnMut(&DatabaseChanges<D>) -> I + Send + 'static,
+    ) {
+        self.feed_from(changes, move |batch, add| {
+            keys(&batch).into_iter().for_each(add);
+        });
+    }
+
+    /// Adds the keys that `each` makes of the items of any stream.
+    fn feed_from<S: Stream + Unpin + Send + 'static>(
+        &self,
+        mut stream: S,
+        mut each: impl FnMut(S::Item, &mut dyn FnMut(K)) + Send + 'static,
+    ) {
+        let source: Source<K> = Box::new(move |context, add| {
+            loop {
+                match Pin::new(&mut stream).poll_next(context) {
+                    Poll::Ready(Some(item)) => each(item, add),
+                    Poll::Ready(None) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        });
+        self.sources().push(source);
+        let mut keys = self.inner.keys();
+        keys.stirred = true;
+        Inner::wake_all(keys);
+    }
+
+    fn sources(&self) -> MutexGuard<'_, Vec<Source<K>>> {
+        let sources = &self.inner.sources;
+        sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a key.
+    pub fn add(&self, key: K) {
+        let mut keys = self.inner.keys();
+        if keys.add(key) {
+            Inner::wake_all(keys);
+        }
+    }
+
+    /// Ends the queue: what is queued is still handed out, then [`next`](Self::next) returns
+    /// `None`.
+    pub fn close(&self) {
+        self.sources().clear();
+        let mut keys = self.inner.keys();
+        keys.ended = true;
+        Inner::wake_all(keys);
+    }
+
+    /// The number of keys that wait for a worker.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inner.keys().queue.len()
+    }
+
+    /// Whether no key waits for a worker.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The next key, for one worker; `None` at the end, once the client or the queue was closed and
+    /// no key is in work that might be queued again. No key is lost when the future is dropped.
+    pub async fn next(&self) -> Option<Work<K>> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Work<K>>> {
+        loop {
+            self.look_for_keys();
+            let mut keys = self.inner.keys();
+            if let Some(key) = keys.queue.pop_front() {
+                keys.places.insert(key.clone(), Place::InWork);
+                if keys.stirred || !keys.queue.is_empty() {
+                    // Whoever was woken for more may have been this worker.
+                    Inner::wake_all(keys);
+                }
+                return Poll::Ready(Some(Work {
+                    key,
+                    queue: self.clone(),
+                    again: false,
+                }));
+            }
+            if keys.ended && keys.places.is_empty() {
+                return Poll::Ready(None);
+            }
+            if !keys.stirred {
+                if !keys.waiting.iter().any(|w| w.will_wake(context.waker())) {
+                    keys.waiting.push(context.waker().clone());
+                }
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Asks every source.
+    fn look_for_keys(&self) {
+        if !std::mem::take(&mut self.inner.keys().stirred) {
+            return;
+        }
+        let mut context = Context::from_waker(&self.inner.alarm);
+        let mut sources = self.sources();
+        let before = sources.len();
+        let mut found = Vec::new();
+        sources.retain_mut(|source| {
+            let asked = source(&mut context, &mut |key| found.push(key));
+            asked.is_pending()
+        });
+        let ended = before > 0 && sources.is_empty();
+        drop(sources);
+        let mut keys = self.inner.keys();
+        for key in found {
+            keys.add(key);
+        }
+        keys.ended |= ended;
+    }
+}
+
+/// A key in a worker's hands. When it is dropped, the work is done.
+#[derive(Debug)]
+#[must_use = "the work is done when this is dropped"]
+pub struct Work<K: Hash + Eq + Clone + Send + 'static> {
+    key: K,
+    queue: WorkQueue<K>,
+    again: bool,
+}
+
+impl<K: Hash + Eq + Clone + Send + 'static> Work<K> {
+    /// The key.
+    pub const fn key(&self) -> &K {
+        &self.key
+    }
+
+    /// The work is done; the key is queued again if it was added meanwhile.
+    pub fn done(self) {}
+
+    /// The work is to be tried again: the key goes to the queue's end.
+    pub fn retry(mut self) {
+        self.again = true;
+    }
+
+    /// The work is to be tried again after a time, or when the key is added before.
+    ///
+    /// # Panics
+    /// When called outside a tokio runtime.
+    pub fn retry_after(self, delay: Duration) {
+        let (key, queue) = (self.key.clone(), Arc::downgrade(&self.queue.inner));
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            if let Some(inner) = queue.upgrade() {
+                WorkQueue { inner }.add(key);
+            }
+        });
+    }
+}
+
+impl<K: Hash + Eq + Clone + Send + 'static> Deref for Work<K> {
+    type Target = K;
+    fn deref(&self) -> &K {
+        &self.key
+    }
+}
+
+impl<K: Hash + Eq + Clone + Send + 'static> Drop for Work<K> {
+    fn drop(&mut self) {
+        let mut keys = self.queue.inner.keys();
+        if keys.done(&self.key, self.again) {
+            Inner::wake_all(keys);
+        }
+    }
+}

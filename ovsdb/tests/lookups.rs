@@ -1,0 +1,255 @@
+//! Look-ups in declared indexes against real servers: they find what going through all rows does.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Included};
+use std::panic::AssertUnwindSafe;
+
+use ovsdb::cache::{Index, OrderedIndex};
+use ovsdb::{Client, Map, Ref, Snapshot, Str, Uuid, nb};
+use support::inventory::{Database, Item, ItemOnly, Part};
+use support::{bundled_server, connect, inventory_server};
+
+/// A small generator of numbers, the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+struct Indexes {
+    count: Index<Item, i64>,
+    tag: Index<Item, Str>,
+    note: Index<Item, Str>,
+    size: Index<Item, i64>,
+    owner: Index<Item, Ref<Part>>,
+    initial: Index<Item, char>,
+    by_count: OrderedIndex<Item, i64>,
+    by_weight: OrderedIndex<Item, i64>,
+    by_name: OrderedIndex<Item, Str>,
+}
+
+impl Indexes {
+    fn new() -> Self {
+        Self {
+            count: Index::column(Item::COUNT),
+            tag: Index::elements(Item::TAGS),
+            note: Index::map_key(Item::NOTES, "k"),
+            size: Index::map_values(Item::SIZES),
+            owner: Index::elements(Item::PARTS),
+            initial: Index::function(|item: &Item| item.name.chars().next()),
+            by_count: OrderedIndex::column(Item::COUNT),
+            by_weight: OrderedIndex::elements(Item::WEIGHT),
+            by_name: OrderedIndex::column(Item::NAME),
+        }
+    }
+
+    /// Each index against a scan with the same question.
+    fn agree(&self, view: &Snapshot<Database>) {
+        let scan = |is: &dyn Fn(&Item) -> bool| -> BTreeSet<Uuid> {
+            let rows = view.rows::<Item>().filter(|row| is(row));
+            rows.map(|row| row.uuid()).collect()
+        };
+        let set = |found: Vec<Uuid>| {
+            let set: BTreeSet<Uuid> = found.iter().copied().collect();
+            assert_eq!(set.len(), found.len(), "each once");
+            set
+        };
+        macro_rules! found {
+            ($index:ident, $key:expr) => {{
+                let found = view.find(&self.$index, $key);
+                let expected = found.len();
+                let found: Vec<_> = found.map(|row| row.uuid()).collect();
+                assert_eq!(found.len(), expected);
+                set(found)
+            }};
+        }
+        for number in -1..6 {
+            assert_eq!(found!(count, &number), scan(&|item| item.count == number));
+            let has_size = |item: &Item| item.sizes.values().any(|size| *size == number);
+            assert_eq!(found!(size, &number), scan(&has_size));
+            let tag = format!("t{number}");
+            assert_eq!(
+                found!(tag, tag.as_str()),
+                scan(&|item| item.tags.contains(tag.as_str()))
+            );
+            let note = number.to_string();
+            let has_note = |item: &Item| item.notes.get("k").is_some_and(|value| *value == note);
+            assert_eq!(found!(note, note.as_str()), scan(&has_note));
+        }
+        for part in view.rows::<Part>() {
+            let part = part.reference();
+            assert_eq!(
+                found!(owner, &part),
+                scan(&|item| item.parts.contains(&part))
+            );
+        }
+        for first in ['i', 'x'] {
+            assert_eq!(
+                found!(initial, &first),
+                scan(&|item| item.name.starts_with(first))
+            );
+        }
+        let counts: Vec<i64> = view
+            .range(&self.by_count, ..)
+            .map(|row| row.count)
+            .collect();
+        assert!(counts.is_sorted() && counts.len() == view.rows::<Item>().len());
+        let some = view
+            .range(&self.by_count, 1..3)
+            .map(|row| row.uuid())
+            .collect();
+        assert_eq!(set(some), scan(&|item| (1..3).contains(&item.count)));
+        let mut heaviest = view.range(&self.by_weight, 2..);
+        let all = heaviest.len();
+        assert_eq!(all, scan(&|item| item.weight.is_some_and(|w| w >= 2)).len());
+        let most = view.rows::<Item>().filter_map(|item| item.weight).max();
+        let most = most.filter(|weight| *weight >= 2);
+        assert_eq!(heaviest.next_back().and_then(|item| item.weight), most);
+        let names =
+            view.range::<_, _, str>(&self.by_name, (Included("item-1"), Excluded("item-2")));
+        assert_eq!(
+            set(names.map(|row| row.uuid()).collect()),
+            scan(&|item| item.name.starts_with("item-1"))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn declared_indexes_find_what_a_scan_does() {
+    let server = inventory_server();
+    let client: Client<Database> = connect(&server).await;
+    let indexes = Indexes::new();
+    let Indexes {
+        count, tag, note, ..
+    } = &indexes;
+    let builder = client.cache().index(count).index(tag).index(note);
+    let Indexes {
+        size,
+        owner,
+        initial,
+        ..
+    } = &indexes;
+    let builder = builder.index(size).index(owner).index(initial);
+    let builder = builder.ordered_index(&indexes.by_count);
+    let builder = builder.ordered_index(&indexes.by_weight);
+    let builder = builder.ordered_index(&indexes.by_name);
+    let cache = builder.table::<Part>().start().await.expect("a cache");
+    let mut numbers = Numbers(0x1234_5678_9abc_def1);
+    let mut views = vec![cache.snapshot()];
+    for step in 0..400 {
+        let name = format!("item-{}", numbers.below(30));
+        let mut txn = client.transaction();
+        match numbers.below(5) {
+            0 => drop(txn.delete::<Item>(Item::NAME.eq(name))),
+            1 | 2 => {
+                txn.delete::<Item>(Item::NAME.eq(name.as_str()));
+                let part = txn.insert(Part { label: "p".into() });
+                let number = numbers.below(6) as i64;
+                txn.insert(Item {
+                    name: name.into(),
+                    count: number,
+                    total: step,
+                    weight: (number < 5).then_some(number),
+                    tags: [format!("t{number}"), "t0".to_owned()].into(),
+                    notes: [("k", number.to_string()), ("l", "x".to_owned())].into(),
+                    sizes: [("a", number), ("b", number), ("c", 1)].into(),
+                    parts: [part].into(),
+                    only: ItemOnly::Sole,
+                    ..Default::default()
+                });
+            }
+            3 => {
+                let number = numbers.below(6) as i64;
+                txn.update::<Item>(Item::NAME.eq(name))
+                    .set(Item::WEIGHT, Some(number))
+                    .set(
+                        Item::NOTES,
+                        Map::<Str, Str>::from([("k", number.to_string())]),
+                    );
+            }
+            _ => drop(
+                txn.mutate::<Item>(Item::NAME.eq(name))
+                    .insert(Item::TAGS, [format!("t{}", numbers.below(6))])
+                    .add(Item::TOTAL, 1 << 20),
+            ),
+        }
+        txn.commit().await.expect("a commit");
+        indexes.agree(&cache.snapshot());
+        if step % 50 == 0 {
+            views.push(cache.snapshot());
+        }
+    }
+    // What was seen before is as it was, its indexes too.
+    for view in &views {
+        indexes.agree(view);
+    }
+    assert!(cache.snapshot().rows::<Item>().len() > 5);
+}
+
+#[tokio::test]
+async fn the_way_back_from_a_port_to_its_switch() {
+    let server = bundled_server("OVN_Northbound");
+    let client: Client<nb::Database> = connect(&server).await;
+    let owner = Index::elements(nb::LogicalSwitch::PORTS);
+    let never = Index::column(nb::LogicalSwitchPort::TYPE);
+    let cache = client
+        .cache()
+        .index(&owner)
+        .all_tables()
+        .start()
+        .await
+        .expect("a cache");
+    let mut txn = client.transaction();
+    let mut ports = BTreeMap::new();
+    for name in ["sw0", "sw1"] {
+        let of_this: Vec<_> = (0..3)
+            .map(|number| {
+                txn.insert(nb::LogicalSwitchPort {
+                    name: format!("{name}-{number}").into(),
+                    ..Default::default()
+                })
+            })
+            .collect();
+        let switch = txn.insert(nb::LogicalSwitch {
+            name: name.into(),
+            ports: of_this.clone().into(),
+            ..Default::default()
+        });
+        ports.insert(switch, of_this);
+    }
+    txn.commit().await.expect("a commit");
+    let view = cache.snapshot();
+    for (switch, ports) in &ports {
+        for port in ports {
+            let owners: Vec<_> = view.find(&owner, port).map(|row| row.reference()).collect();
+            assert_eq!(owners, [*switch]);
+        }
+    }
+    // A port that moves.
+    let [(from, moving), (to, _)] = &ports.iter().collect::<Vec<_>>()[..] else {
+        panic!("two switches")
+    };
+    let mut txn = client.transaction();
+    txn.mutate(**from)
+        .delete(nb::LogicalSwitch::PORTS, [moving[0]]);
+    txn.mutate(**to)
+        .insert(nb::LogicalSwitch::PORTS, [moving[0]]);
+    txn.commit().await.expect("a commit");
+    let now = cache.snapshot();
+    let owners = |view: &Snapshot<nb::Database>| -> Vec<_> {
+        view.find(&owner, &moving[0])
+            .map(|row| row.reference())
+            .collect()
+    };
+    assert_eq!((owners(&view), owners(&now)), (vec![**from], vec![**to]));
+
+    let unknown = std::panic::catch_unwind(AssertUnwindSafe(|| now.find(&never, "").len()));
+    assert!(unknown.is_err(), "an index that the cache does not have");
+}
