@@ -87,6 +87,15 @@ impl Mac {
     }
 }
 
+impl Mac {
+    /// An address of random bytes: locally administered, and of one station.
+    #[must_use]
+    pub fn random(bytes: [u8; 16]) -> Self {
+        let [a, b, c, d, e, g, ..] = bytes;
+        Self([(a | 2) & !1, b, c, d, e, g])
+    }
+}
+
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.0;

@@ -86,18 +86,20 @@ impl NodeSubnets {
         }
     }
 
-    /// The subnets with this index in the first range of each family.
+    /// The `turn`-th subnet, from 0 on, of the first range of each family: what a node gets when
+    /// so many nodes came before it.
     ///
     /// # Errors
-    /// When a range has no such index.
-    pub fn at(&self, index: u32) -> Result<Vec<IpNet>, String> {
+    /// When a range has not so many subnets.
+    pub fn at(&self, turn: u32) -> Result<Vec<IpNet>, String> {
         let ranges = Family::BOTH
             .iter()
             .filter_map(|family| self.ranges.iter().find(|range| range.family() == *family));
         ranges
             .map(|range| {
-                let missing = || format!("{} has no subnet with the index {index}", range.network);
-                subnet_at(range, index).ok_or_else(missing)
+                let missing = || format!("{} has no subnet number {turn}", range.network);
+                let mut all = (0..subnet_count(range)).filter_map(|index| subnet_at(range, index));
+                all.nth(turn as usize).ok_or_else(missing)
             })
             .collect()
     }
@@ -191,6 +193,12 @@ impl Pool {
             .checked_sub(1)?;
         let same = Family::of(address) == Family::of(self.subnet.network());
         (same && offset < self.size).then_some(offset)
+    }
+
+    /// Whether an address is one of the pool's, taken or not.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.offset(address).is_some()
     }
 
     /// Takes this address; false when it is taken or not the pool's.
@@ -296,7 +304,14 @@ mod tests {
                 .reserve("z", "10.0.0.0/25".parse().expect("a subnet"))
                 .is_err()
         );
-        assert!(subnets.at(2).is_err());
+        let at = |turn| {
+            subnets
+                .at(turn)
+                .map(|all| all.iter().map(IpNet::to_string).collect())
+        };
+        let second = vec!["10.0.1.0/24".to_owned(), "fd00:0:0:2::/64".to_owned()];
+        assert_eq!(at(1), Ok(second));
+        assert!(at(2).is_err());
     }
 
     fn pool(subnet: &str) -> Pool {

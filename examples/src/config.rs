@@ -70,6 +70,12 @@ pub struct NetworkConfig {
 }
 
 impl NetworkConfig {
+    /// Whether nobody assigns addresses in this network.
+    #[must_use]
+    pub fn is_without_ipam(&self) -> bool {
+        self.subnets.is_empty() && self.cluster_subnets.is_empty()
+    }
+
     /// Whether two NADs of one network agree; lists are compared as sets.
     #[must_use]
     pub fn agrees_with(&self, other: &Self) -> bool {

@@ -119,8 +119,17 @@ pub enum Reason {
         /// What both become.
         mangled: String,
         /// Where the other is.
-        place: Place,
+        place: Box<Place>,
     },
+    /// A name that Kubernetes would not take.
+    #[error("{0:?} is not a name of lower-case letters, digits, `-` and `.`")]
+    BadName(String),
+    /// A pod asks for a network that no NAD describes.
+    #[error("the NetworkAttachmentDefinition {0} is not among the manifests")]
+    UnknownNad(String),
+    /// A pod asks for one NAD several times.
+    #[error("the network {0} is asked for more than once")]
+    NetworkTwice(String),
     /// A pod runs on a node that is not among the nodes.
     #[error("the node {0:?} is not known")]
     UnknownNode(String),
@@ -131,11 +140,19 @@ pub enum Reason {
     #[error("no address is left in {0}")]
     Exhausted(String),
     /// An address is taken.
-    #[error("the address {address} of {subject} is taken")]
+    #[error("the address {address} is taken by {owner}")]
     AddressTaken {
         /// The address.
         address: String,
-        /// Who asks for it.
-        subject: String,
+        /// Who has it.
+        owner: String,
+    },
+    /// An address is not of the network.
+    #[error("the address {address} is in none of {subnets}")]
+    AddressOutside {
+        /// The address.
+        address: String,
+        /// The subnets that the pod may have addresses of.
+        subnets: String,
     },
 }

@@ -6,10 +6,21 @@
 
 pub mod addresses;
 pub mod allocate;
+pub mod apply;
+pub mod assign;
+pub mod cluster;
 pub mod config;
+pub mod database;
 pub mod error;
+pub mod grant;
+pub mod ids;
 pub mod manifest;
 pub mod names;
 pub mod network;
 pub mod node;
+pub mod plan;
+pub mod remove;
+pub mod selection;
+pub mod show;
 pub mod subnets;
+pub mod topology;

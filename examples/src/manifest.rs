@@ -159,11 +159,10 @@ impl Manifests {
                 .try_for_each(|item| self.add_object(place, item));
         }
         let version = object.required_text(&["apiVersion"])?;
-        let name = object.required_text(&["metadata", "name"])?;
-        let namespace = match object.text(&["metadata", "namespace"])? {
-            Some(namespace) if !namespace.is_empty() => namespace,
-            _ => "default".to_owned(),
-        };
+        let name = object.name(&["metadata", "name"])?;
+        let name = name.ok_or_else(|| InputError::new(place, "metadata.name", Reason::Missing))?;
+        let namespace = object.name(&["metadata", "namespace"])?;
+        let namespace = namespace.unwrap_or_else(|| "default".to_owned());
         let full_name = if kind == "Node" {
             name.clone()
         } else {
@@ -216,6 +215,19 @@ impl Manifests {
         }
         Ok(())
     }
+}
+
+/// Whether a text is a DNS subdomain, as names of objects are.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let label = |label: &str| {
+        let bytes = label.as_bytes();
+        bytes.iter().all(|byte| letter(*byte) || *byte == b'-')
+            && bytes.first().is_some_and(|byte| letter(*byte))
+            && bytes.last().is_some_and(|byte| letter(*byte))
+    };
+    text.len() <= 253 && text.split('.').all(label)
 }
 
 /// The manifests of a folder.
@@ -272,6 +284,15 @@ impl Object<'_> {
         match self.text(path)? {
             Some(text) if !text.is_empty() => Ok(text),
             _ => self.error(path, Reason::Missing),
+        }
+    }
+
+    /// A name as Kubernetes takes it: a DNS subdomain.
+    fn name(&self, path: &[&str]) -> Result<Option<String>, InputError> {
+        let name = self.text(path)?.filter(|name| !name.is_empty());
+        match name {
+            Some(name) if !is_name(&name) => self.error(path, Reason::BadName(name)),
+            other => Ok(other),
         }
     }
 
@@ -360,6 +381,11 @@ mod tests {
                 "metadata.name",
             ),
             ("apiVersion: v1\nkind: Pod\nmetadata: x", 1, "metadata"),
+            (
+                "apiVersion: v1\nkind: Pod\nmetadata: {name: A_b}",
+                1,
+                "metadata.name",
+            ),
             ("---\nfoo: 1", 1, "kind"),
             ("kind: List", 1, "items"),
             (

@@ -39,6 +39,24 @@ impl NetworkNames {
         format!("{}{node}", self.prefix)
     }
 
+    /// The only switch of a layer2 network.
+    #[must_use]
+    pub fn layer2_switch(&self) -> String {
+        format!("{}ovn_layer2_switch", self.prefix)
+    }
+
+    /// The only switch of a localnet network.
+    #[must_use]
+    pub fn localnet_switch(&self) -> String {
+        format!("{}ovn_localnet_switch", self.prefix)
+    }
+
+    /// The port that connects a localnet switch to the physical network.
+    #[must_use]
+    pub fn localnet_port(&self) -> String {
+        format!("{}ovn_localnet_port", self.prefix)
+    }
+
     /// The router's port to a node's switch.
     #[must_use]
     pub fn router_to_switch(&self, node: &str) -> String {
@@ -58,7 +76,8 @@ impl NetworkNames {
     }
 }
 
-/// A pod's port: named after the NAD, not after the network.
+/// A pod's port: named after the NAD, not after the network. A further attachment to the same
+/// NAD has its number behind the NAD's name: `namespace/name/1`.
 #[must_use]
 pub fn pod_port(nad: &str, namespace: &str, pod: &str) -> String {
     format!("{}_{namespace}_{pod}", mangle(nad))

@@ -70,7 +70,7 @@ impl Names {
                     name,
                     other,
                     mangled,
-                    place: place_of_other,
+                    place: Box::new(place_of_other),
                 };
                 Err(InputError::new(place, field, reason))
             }

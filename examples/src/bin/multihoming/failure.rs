@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use multihoming::apply::ApplyError;
 use multihoming::error::InputError;
 
 /// Why a command failed: any error. An [`InputError`] ends the program with the status 2.
@@ -26,5 +27,7 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
         source = error.source();
     }
     eprintln!("multihoming: {text}");
-    ExitCode::from(if failure.is::<InputError>() { 2 } else { 1 })
+    let input =
+        failure.is::<InputError>() || matches!(failure.downcast_ref(), Some(ApplyError::Input(_)));
+    ExitCode::from(if input { 2 } else { 1 })
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use multihoming::cluster::{Cluster, Options};
 use multihoming::config::Profile;
 use multihoming::error::InputError;
 use multihoming::manifest::Manifests;
@@ -12,7 +13,7 @@ use multihoming::manifest::Manifests;
 pub(crate) struct Input {
     /// A manifest, a folder of manifests, or `-` for the standard input; may be given again
     #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
-    paths: Vec<PathBuf>,
+    pub(crate) paths: Vec<PathBuf>,
     /// Which OVN-Kubernetes to follow: of July 2023, or of August 2026 (without interconnect)
     #[arg(long, value_enum, default_value_t)]
     pub(crate) profile: Profile,
@@ -23,4 +24,54 @@ impl Input {
     pub(crate) fn read(&self) -> Result<Manifests, InputError> {
         Manifests::read(&self.paths)
     }
+}
+
+/// What is said of nodes besides the manifests.
+#[derive(Debug, Args)]
+pub(crate) struct Nodes {
+    /// A node, with its chassis (system-id) where that is not called as the node is; may be given
+    /// again
+    #[arg(long = "node", value_name = "NAME[=CHASSIS]", value_parser = node)]
+    nodes: Vec<(String, Option<String>)>,
+    /// Which of a layer3 network's subnets a node gets, counted from 0. It goes before the node's
+    /// annotation. Where no Node manifest and no --node is given, these are the nodes
+    #[arg(long, value_name = "NAME=N,...", value_delimiter = ',', value_parser = node_subnet)]
+    node_subnets: Vec<(String, u32)>,
+}
+
+impl Nodes {
+    /// Puts the manifests and these nodes together.
+    pub(crate) fn cluster(&self, input: &Input) -> Result<Cluster, InputError> {
+        let options = Options {
+            profile: input.profile,
+            nodes: self.nodes.clone(),
+            node_subnets: self.node_subnets.iter().cloned().collect(),
+        };
+        Cluster::new(&input.read()?, &options)
+    }
+}
+
+fn node(text: &str) -> Result<(String, Option<String>), String> {
+    match text.split_once('=') {
+        Some((_, "")) => Err("the chassis has no name".to_owned()),
+        Some((name, chassis)) => Ok((name.to_owned(), Some(chassis.to_owned()))),
+        None => Ok((text.to_owned(), None)),
+    }
+}
+
+fn node_subnet(text: &str) -> Result<(String, u32), String> {
+    let (name, number) = text.split_once('=').ok_or("not NAME=N")?;
+    let number = number
+        .parse()
+        .map_err(|_| format!("{number:?} is not a number"))?;
+    Ok((name.to_owned(), number))
+}
+
+/// Where the northbound database is.
+#[derive(Debug, Args)]
+pub(crate) struct Database {
+    /// The northbound database's server: `unix:PATH`, `tcp:HOST:PORT`, or several, separated by
+    /// commas
+    #[arg(long = "nb", value_name = "REMOTE", env = "OVN_NB_DB")]
+    pub(crate) northbound: String,
 }

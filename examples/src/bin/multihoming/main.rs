@@ -2,10 +2,13 @@
 //!
 //! One module for each subcommand: its arguments, and what it does with them.
 
+mod apply;
 mod check;
+mod delete;
 mod failure;
 mod input;
 mod node;
+mod show;
 
 use std::process::ExitCode;
 
@@ -24,15 +27,21 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Apply(apply::Arguments),
     Check(check::Arguments),
+    Delete(delete::Arguments),
     Node(Box<node::Arguments>),
+    Show(show::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let result = match CommandLine::parse().command {
+        Command::Apply(arguments) => apply::run(&arguments).await,
         Command::Check(arguments) => check::run(&arguments),
+        Command::Delete(arguments) => delete::run(&arguments).await,
         Command::Node(arguments) => node::run(&arguments).await,
+        Command::Show(arguments) => show::run(&arguments).await,
     };
     result.unwrap_or_else(|failure| failure::report(&failure))
 }

@@ -1,0 +1,184 @@
+//! From what is asked for to what is done: assign, plan, commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ovsdb::{CommitError, protocol::ErrorKind};
+
+use crate::assign::{Assignment, Known, assign};
+use crate::cluster::Cluster;
+use crate::database::{Northbound, View, known};
+use crate::error::InputError;
+use crate::plan::{Plan, Step};
+use crate::remove;
+use crate::topology::{self, WrongSwitch};
+
+/// How often a plan is drawn up anew because somebody else changed the database meanwhile.
+const ATTEMPTS: u32 = 5;
+
+/// Why nothing was done, or not everything.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// The input is wrong; nothing was written.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The database has a row where it must not be; nothing was written.
+    #[error(transparent)]
+    WrongSwitch(#[from] WrongSwitch),
+    /// A step failed; those before it are done.
+    #[error("cannot {step}", step = .title)]
+    Commit {
+        /// What the step was for.
+        title: String,
+        /// Why it failed.
+        #[source]
+        source: Box<CommitError>,
+    },
+}
+
+/// What is not in the manifests but in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Others {
+    /// It stays, and keeps its addresses.
+    #[default]
+    Keep,
+    /// It goes.
+    Remove,
+}
+
+/// What was granted on each network, by the networks' names.
+pub type Grants = BTreeMap<String, Known>;
+
+/// Assigns subnets and addresses on every network: as `granted` has them, else as the database
+/// has, else anew.
+///
+/// # Errors
+/// When the input contradicts itself.
+pub fn assign_all<'a>(
+    cluster: &'a Cluster,
+    view: &View,
+    granted: &Grants,
+    others: Others,
+) -> Result<Vec<Assignment<'a>>, InputError> {
+    let attachments = cluster.pods.iter().flat_map(|pod| &pod.attachments);
+    let ports: BTreeSet<&str> = attachments
+        .map(|attachment| attachment.port.as_str())
+        .collect();
+    let assignments = cluster.networks.iter().enumerate().map(|(index, network)| {
+        let mut before = known(view, &network.config.name);
+        if others == Others::Remove {
+            before.ports.retain(|port, _| ports.contains(port.as_str()));
+            before
+                .subnets
+                .retain(|node, _| cluster.node(node).is_some());
+        }
+        if let Some(granted) = granted.get(&network.config.name) {
+            before.subnets.extend(granted.subnets.clone());
+            before.ports.extend(granted.ports.clone());
+        }
+        assign(cluster, index, &before)
+    });
+    assignments.collect()
+}
+
+/// The steps that make the database what the cluster asks for.
+///
+/// # Errors
+/// When the input contradicts itself, or the database has a row where it must not be.
+pub fn steps(
+    northbound: &Northbound,
+    cluster: &Cluster,
+    granted: &Grants,
+    others: Others,
+) -> Result<(Vec<Step>, Grants), ApplyError> {
+    let view = northbound.cache.snapshot();
+    let assignments = assign_all(cluster, &view, granted, others)?;
+    let mut plan = Plan::new(&northbound.client, view);
+    match others {
+        Others::Keep => remove::completed(&mut plan, cluster),
+        Others::Remove => remove::stale(&mut plan, cluster),
+    }
+    topology::plan(&mut plan, cluster, &assignments)?;
+    let names = cluster
+        .networks
+        .iter()
+        .map(|network| network.config.name.clone());
+    let granted = names
+        .zip(assignments.iter().map(Assignment::known))
+        .collect();
+    Ok((plan.into_steps(), granted))
+}
+
+/// What was done.
+#[derive(Debug, Clone, Default)]
+pub struct Done {
+    /// The titles of the steps.
+    pub steps: Vec<String>,
+    /// What was granted.
+    pub granted: Grants,
+}
+
+/// Makes the database what the cluster asks for; `progress` hears of each step, with its place
+/// among how many.
+///
+/// # Errors
+/// When the input contradicts itself (nothing was written then), or a step fails.
+pub async fn apply(
+    northbound: &Northbound,
+    cluster: &Cluster,
+    granted: &Grants,
+    others: Others,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Done, ApplyError> {
+    let mut done = Done::default();
+    for attempt in 1.. {
+        let (steps, granted) = steps(northbound, cluster, granted, others)?;
+        done.granted = granted;
+        match commit(steps, &mut done.steps, &mut progress).await {
+            Err(ApplyError::Commit { source, .. }) if attempt < ATTEMPTS && is_race(&source) => {
+                // What the other did may be under way to the replica.
+                tokio::time::sleep(Duration::from_millis(50) * attempt).await;
+            }
+            other => return other.map(|()| done),
+        }
+    }
+    unreachable!("the last attempt returns")
+}
+
+/// Commits steps in order.
+///
+/// # Errors
+/// When one fails; those before it are done.
+pub async fn commit(
+    steps: Vec<Step>,
+    done: &mut Vec<String>,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<(), ApplyError> {
+    let all = steps.len();
+    for (at, step) in steps.into_iter().enumerate() {
+        progress(at, all);
+        let title = step.title.clone();
+        match step.commit().await {
+            Ok(()) => done.push(title),
+            Err(error) => {
+                let source = Box::new(error);
+                return Err(ApplyError::Commit { title, source });
+            }
+        }
+    }
+    progress(all, all);
+    Ok(())
+}
+
+/// Whether somebody else was quicker: a row of the name is there by now, or one has gone.
+fn is_race(error: &CommitError) -> bool {
+    matches!(
+        error.kind(),
+        Some(
+            ErrorKind::TimedOut
+                | ErrorKind::ConstraintViolation
+                | ErrorKind::ReferentialIntegrityViolation
+        )
+    )
+}

@@ -1,0 +1,45 @@
+//! `multihoming delete`.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Args;
+use multihoming::apply::commit;
+use multihoming::database::Northbound;
+use multihoming::network::networks;
+use multihoming::plan::Plan;
+use multihoming::remove;
+
+use crate::failure::Failure;
+use crate::input::{Database, Input};
+
+/// Removes from the northbound database what the manifests describe
+///
+/// A network goes with everything on it, unless pods are attached to it by another
+/// NetworkAttachmentDefinition, one that the manifests do not have. The rows that all routers
+/// share stay.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    database: Database,
+    #[command(flatten)]
+    input: Input,
+}
+
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let manifests = arguments.input.read()?;
+    let networks = networks(&manifests.nads, arguments.input.profile)?;
+    let northbound = Northbound::connect(&arguments.database.northbound).await?;
+    let mut plan = Plan::new(&northbound.client, northbound.cache.snapshot());
+    remove::described(&mut plan, &manifests, &networks);
+    let mut done = Vec::new();
+    commit(plan.into_steps(), &mut done, |_, _| {}).await?;
+    let mut out = std::io::stdout().lock();
+    for step in &done {
+        writeln!(out, "{step}: done")?;
+    }
+    if done.is_empty() {
+        writeln!(out, "nothing to do")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

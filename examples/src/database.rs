@@ -1,0 +1,111 @@
+//! The northbound database: connecting to it, and what it tells of networks built before.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use ovsdb::nb::{self, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort};
+use ovsdb::{Cache, Client, Error, Map, Row, Snapshot, Str};
+
+use crate::assign::Known;
+use crate::grant::Grant;
+use crate::ids;
+use crate::names::NetworkNames;
+
+/// A view of the northbound database.
+pub type View = Snapshot<nb::Database>;
+
+/// The northbound database, and a replica of the tables that matter.
+#[derive(Debug, Clone)]
+pub struct Northbound {
+    /// The client.
+    pub client: Client<nb::Database>,
+    /// The replica.
+    pub cache: Cache<nb::Database>,
+}
+
+impl Northbound {
+    /// Connects, and waits until the replica is complete.
+    ///
+    /// # Errors
+    /// When there is no northbound database at the remotes.
+    pub async fn connect(remotes: &str) -> Result<Self, Error> {
+        let client = Client::builder().remotes(remotes).connect().await?;
+        let cache = client
+            .cache()
+            .table::<LogicalSwitch>()
+            .table::<LogicalSwitchPort>()
+            .table::<LogicalRouter>()
+            .table::<LogicalRouterPort>()
+            .table::<nb::GatewayChassis>()
+            .table::<nb::Copp>()
+            .table::<nb::Meter>()
+            .table::<nb::MeterBand>()
+            .table::<nb::PortGroup>()
+            .table::<nb::AddressSet>()
+            .table::<nb::Acl>()
+            .start()
+            .await?;
+        Ok(Self { client, cache })
+    }
+}
+
+/// Whether a row is of this network.
+#[must_use]
+pub fn is_of(external_ids: &Map<Str, Str>, network: &str) -> bool {
+    external_ids
+        .get(ids::NETWORK)
+        .is_some_and(|name| *name == *network)
+}
+
+/// What a network has been granted, as its rows tell.
+#[must_use]
+pub fn known(view: &View, network: &str) -> Known {
+    let switches: Vec<_> = view
+        .rows::<LogicalSwitch>()
+        .filter(|switch| is_of(&switch.external_ids, network))
+        .collect();
+    let ports = switches.iter().flat_map(|switch| switch.ports.iter());
+    let ports = ports.filter_map(|port| view.get(*port));
+    let ports = ports.filter(|port| port.external_ids.contains_key(ids::POD));
+    let grants = ports.filter_map(|port| Some((port.name.to_string(), port_grant(port)?)));
+    Known {
+        ports: grants.collect(),
+        subnets: node_subnets(view, network),
+    }
+}
+
+/// The nodes' subnets: those that the router has its addresses in.
+fn node_subnets(view: &View, network: &str) -> BTreeMap<String, Vec<IpNet>> {
+    let prefix = NetworkNames::new(network).router_to_switch("");
+    let routers = view.rows::<LogicalRouter>();
+    let routers = routers.filter(|router| is_of(&router.external_ids, network));
+    let ports = routers.flat_map(|router| router.ports.iter());
+    let ports = ports.filter_map(|port| view.get(*port));
+    let subnets = ports.filter_map(|port: &Arc<Row<LogicalRouterPort>>| {
+        let node = port.name.strip_prefix(&prefix)?;
+        let networks = port
+            .networks
+            .iter()
+            .filter_map(|text| text.parse::<IpNet>().ok());
+        Some((
+            node.to_owned(),
+            networks.map(|network| network.trunc()).collect(),
+        ))
+    });
+    subnets.collect()
+}
+
+/// A port's MAC address and addresses. Their prefix lengths are not in the row.
+fn port_grant(port: &LogicalSwitchPort) -> Option<Grant> {
+    let mut words = port.addresses.first()?.split(' ');
+    Some(Grant {
+        mac: words.next()?.parse().ok()?,
+        addresses: words
+            .map(|word| word.parse::<IpAddr>().ok().map(IpNet::from))
+            .collect::<Option<_>>()?,
+        gateways: Vec::new(),
+        routes: Vec::new(),
+    })
+}

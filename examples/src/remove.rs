@@ -1,0 +1,241 @@
+//! What goes: networks, nodes, pods, and what is left over of those that went unseen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ovsdb::nb::{
+    AddressSet, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort, PortGroup,
+};
+use ovsdb::{Map, Row, Str};
+
+use crate::cluster::Cluster;
+use crate::config::Topology;
+use crate::database::is_of;
+use crate::ids;
+use crate::manifest::{Manifests, Pod};
+use crate::names::{NetworkNames, controller, mangle};
+use crate::network::Network;
+use crate::plan::Plan;
+
+/// Plans the removal of a whole network, in one step. What only its rows refer to, the database
+/// collects itself; the control plane protection stays.
+pub fn network(plan: &mut Plan, name: &str) {
+    plan.begin(format!("remove the network {name}"));
+    let view = plan.view().clone();
+    let owner = controller(name);
+    let owned = |ids: &Map<Str, Str>| {
+        ids.get(ids::OWNER)
+            .is_some_and(|controller| *controller == *owner)
+    };
+    for switch in view
+        .rows::<LogicalSwitch>()
+        .filter(|row| is_of(&row.external_ids, name))
+    {
+        plan.delete(switch);
+    }
+    for router in view
+        .rows::<LogicalRouter>()
+        .filter(|row| is_of(&row.external_ids, name))
+    {
+        plan.delete(router);
+    }
+    for group in view.rows::<PortGroup>() {
+        if is_of(&group.external_ids, name) || owned(&group.external_ids) {
+            plan.delete(group);
+        }
+    }
+    for set in view
+        .rows::<AddressSet>()
+        .filter(|row| owned(&row.external_ids))
+    {
+        plan.delete(set);
+    }
+}
+
+/// Plans the removal of a node from a layer3 network, in one step: its switch with all ports, and
+/// the router's port to it.
+pub fn node(plan: &mut Plan, network: &str, node: &str) {
+    plan.begin(format!("remove the node {node} from {network}"));
+    let view = plan.view().clone();
+    let names = NetworkNames::new(network);
+    let switch = names.node_switch(node);
+    let switches = view
+        .rows::<LogicalSwitch>()
+        .filter(|row| is_of(&row.external_ids, network));
+    for row in switches.filter(|row| row.name == switch) {
+        plan.delete(row);
+    }
+    let Some(port) = plan.find(LogicalRouterPort::NAME, &names.router_to_switch(node)) else {
+        return;
+    };
+    let routers = view.rows::<LogicalRouter>();
+    for router in routers.filter(|router| router.ports.contains(&port.reference())) {
+        plan.delete(&port);
+        plan.detach(router, LogicalRouter::PORTS, port.reference());
+    }
+}
+
+/// A pod's port with the switch it is on.
+type PodPort = (Arc<Row<LogicalSwitch>>, Arc<Row<LogicalSwitchPort>>);
+
+/// The ports of pods on networks that pass the test.
+fn pod_ports(plan: &Plan, network: impl Fn(&str) -> bool) -> Vec<PodPort> {
+    let view = plan.view();
+    let mut ports = Vec::new();
+    for switch in view.rows::<LogicalSwitch>() {
+        if switch
+            .external_ids
+            .get(ids::NETWORK)
+            .is_some_and(|name| network(name))
+        {
+            let all = switch.ports.iter().filter_map(|port| view.get(*port));
+            let of_pods = all.filter(|port| port.external_ids.contains_key(ids::POD));
+            ports.extend(of_pods.map(|port| (switch.clone(), port.clone())));
+        }
+    }
+    ports
+}
+
+/// Plans the removal of a pod's port, in one step.
+fn pod_port(plan: &mut Plan, (switch, port): &PodPort) {
+    plan.begin(format!("remove the port {}", port.name));
+    plan.delete(port);
+    plan.detach(switch, LogicalSwitch::PORTS, port.reference());
+}
+
+/// Whether a port is one of this pod's.
+fn is_port_of(port: &LogicalSwitchPort, pod: &Pod) -> bool {
+    let namespace = port.external_ids.get(ids::NAMESPACE);
+    let nad = port.external_ids.get(ids::NAD);
+    let (Some(namespace), Some(nad)) = (namespace, nad) else {
+        return false;
+    };
+    // Between the NAD and the pod may stand the number of a further attachment.
+    let end = format!("_{namespace}_{}", pod.name);
+    let key = port
+        .name
+        .strip_suffix(&end)
+        .and_then(|key| key.strip_prefix(&mangle(nad)));
+    let number = |text: &str| {
+        text.strip_prefix('.')
+            .is_some_and(|n| n.parse::<u32>().is_ok())
+    };
+    *namespace == *pod.namespace && key.is_some_and(|text| text.is_empty() || number(text))
+}
+
+/// Plans the removal of everything that the manifests describe.
+///
+/// A network whose pods use another NAD as well, of which the manifests say nothing, stays: it
+/// loses the pods of the NADs that go.
+pub fn described(plan: &mut Plan, manifests: &Manifests, networks: &[Network]) {
+    let mut gone: BTreeSet<&str> = BTreeSet::new();
+    for network in networks {
+        let name = network.config.name.as_str();
+        let (ours, others): (Vec<_>, Vec<_>) = pod_ports(plan, |other| other == name)
+            .into_iter()
+            .partition(|(_, port)| {
+                let nad = port.external_ids.get(ids::NAD);
+                nad.is_none_or(|nad| network.nads.iter().any(|key| *nad == *key.as_str()))
+            });
+        if others.is_empty() {
+            self::network(plan, name);
+            gone.insert(name);
+        } else {
+            for port in ours {
+                pod_port(plan, &port);
+            }
+        }
+    }
+    for described in &manifests.nodes {
+        let layer3: Vec<String> = layer3_networks(plan).into_keys().collect();
+        for network in layer3.iter().filter(|name| !gone.contains(name.as_str())) {
+            node(plan, network, &described.name);
+        }
+    }
+    for port in pod_ports(plan, |network| !gone.contains(network)) {
+        if manifests.pods.iter().any(|pod| is_port_of(&port.1, pod)) {
+            pod_port(plan, &port);
+        }
+    }
+}
+
+/// The layer3 networks in the database, with the nodes they have.
+fn layer3_networks(plan: &Plan) -> BTreeMap<String, Vec<String>> {
+    let view = plan.view();
+    let mut networks: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for router in view.rows::<LogicalRouter>() {
+        if let Some(name) = router.external_ids.get(ids::NETWORK) {
+            networks.entry(name.to_string()).or_default();
+        }
+    }
+    for switch in view.rows::<LogicalSwitch>() {
+        let name = switch.external_ids.get(ids::NETWORK);
+        let layer3 = switch.external_ids.get(ids::TOPOLOGY);
+        let layer3 = layer3.is_some_and(|topology| *topology == *Topology::Layer3.as_str());
+        if let Some(name) = name.filter(|_| layer3) {
+            let nodes = networks.entry(name.to_string()).or_default();
+            let node = switch.name.strip_prefix(NetworkNames::new(name).prefix());
+            nodes.extend(node.map(str::to_owned));
+        }
+    }
+    networks
+}
+
+/// Plans the removal of the ports of pods that have come to their end.
+pub fn completed(plan: &mut Plan, cluster: &Cluster) {
+    let ended = cluster.pods.iter().filter(|pod| pod.completed);
+    let names: BTreeSet<&str> = ended
+        .flat_map(|pod| {
+            pod.attachments
+                .iter()
+                .map(|attachment| attachment.port.as_str())
+        })
+        .collect();
+    for port in pod_ports(plan, |_| true) {
+        if names.contains(port.1.name.as_str()) {
+            pod_port(plan, &port);
+        }
+    }
+}
+
+/// Plans the removal of everything that the cluster does not have: networks, the nodes of layer3
+/// networks, and pods.
+pub fn stale(plan: &mut Plan, cluster: &Cluster) {
+    let wanted: BTreeSet<&str> = cluster
+        .networks
+        .iter()
+        .map(|network| network.config.name.as_str())
+        .collect();
+    let view = plan.view().clone();
+    let of_switches = view.rows::<LogicalSwitch>().map(|row| &row.external_ids);
+    let of_routers = view.rows::<LogicalRouter>().map(|row| &row.external_ids);
+    let present: BTreeSet<&str> = of_switches
+        .chain(of_routers)
+        .filter_map(|ids| Some(ids.get(ids::NETWORK)?.as_str()))
+        .collect();
+    for name in present.difference(&wanted) {
+        network(plan, name);
+    }
+    let mut gone = BTreeSet::new();
+    for (network, nodes) in layer3_networks(plan) {
+        for name in nodes.iter().filter(|name| cluster.node(name).is_none()) {
+            if wanted.contains(network.as_str()) {
+                node(plan, &network, name);
+                gone.insert(NetworkNames::new(&network).node_switch(name));
+            }
+        }
+    }
+    let live = cluster.pods.iter().filter(|pod| pod.live);
+    let ports: BTreeSet<&str> = live
+        .flat_map(|pod| {
+            pod.attachments
+                .iter()
+                .map(|attachment| attachment.port.as_str())
+        })
+        .collect();
+    for port in pod_ports(plan, |network| wanted.contains(network)) {
+        if !ports.contains(port.1.name.as_str()) && !gone.contains(port.0.name.as_str()) {
+            pod_port(plan, &port);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The rows of a network in the northbound database: one module for each topology, and those
+//! that they share.
+
+mod copp;
+mod layer2;
+mod layer3;
+mod localnet;
+mod pod;
+
+use std::collections::BTreeMap;
+
+use ovsdb::nb::{LogicalRouter, LogicalSwitch};
+use ovsdb::{Column, Map, Ref, Row, Str, Table};
+
+use crate::assign::Assignment;
+use crate::cluster::Cluster;
+use crate::config::{NetworkConfig, Profile, Topology};
+use crate::ids;
+use crate::plan::Plan;
+
+pub use self::localnet::network_name;
+pub use self::pod::WrongSwitch;
+
+/// A network's switches.
+#[derive(Debug)]
+enum Switches {
+    /// One, for all pods.
+    One(Ref<LogicalSwitch>),
+    /// One for each node.
+    Nodes(BTreeMap<String, Ref<LogicalSwitch>>),
+}
+
+impl Switches {
+    /// The switch of the pods on a node.
+    fn of(&self, node: &str) -> Option<Ref<LogicalSwitch>> {
+        match self {
+            Self::One(switch) => Some(*switch),
+            Self::Nodes(switches) => switches.get(node).copied(),
+        }
+    }
+}
+
+/// The row that tells, by its version, whether a network is all there.
+#[derive(Debug, Clone, Copy)]
+enum Marked {
+    Router(Ref<LogicalRouter>),
+    Switch(Ref<LogicalSwitch>),
+}
+
+/// Plans the rows of the cluster's networks, whose subnets and addresses are assigned as given.
+///
+/// # Errors
+/// When the database has a pod's port where it must not be.
+pub fn plan(
+    plan: &mut Plan,
+    cluster: &Cluster,
+    assignments: &[Assignment<'_>],
+) -> Result<(), WrongSwitch> {
+    let layer3 = |topology| topology == Topology::Layer3;
+    let routed = cluster
+        .networks
+        .iter()
+        .any(|network| layer3(network.config.topology));
+    let copp = routed.then(|| copp::plan(plan));
+    for (network, assignment) in cluster.networks.iter().zip(assignments) {
+        let config = &network.config;
+        let profile = cluster.profile;
+        let (switches, marked) = match (config.topology, copp) {
+            (Topology::Layer3, Some(copp)) => {
+                let (router, switches) =
+                    layer3::plan(plan, config, &assignment.nodes, copp, profile);
+                (Switches::Nodes(switches), Marked::Router(router))
+            }
+            (Topology::Localnet, _) => {
+                let switch = localnet::plan(plan, config, profile);
+                (Switches::One(switch), Marked::Switch(switch))
+            }
+            _ => {
+                let switch = layer2::plan(plan, config, profile);
+                (Switches::One(switch), Marked::Switch(switch))
+            }
+        };
+        pod::plan(plan, config, &switches, &assignment.pods, profile)?;
+        if profile == Profile::Mid2023 {
+            finish(plan, config, marked);
+        }
+    }
+    Ok(())
+}
+
+/// The `external_ids` of the row that marks a network as being built, or as finished where it has
+/// been before.
+fn with_version<T: Table>(
+    mut ids: Map<Str, Str>,
+    existing: Option<&Row<T>>,
+    column: Column<T, Map<Str, Str>>,
+    profile: Profile,
+) -> Map<Str, Str> {
+    if profile == Profile::Mid2023 {
+        let finished = existing
+            .and_then(|row| column.get(row)?.get(ids::VERSION))
+            .is_some_and(|version| *version == *ids::FINISHED);
+        let version = if finished {
+            ids::FINISHED
+        } else {
+            ids::UNFINISHED
+        };
+        ids.insert(ids::VERSION, version);
+    }
+    ids
+}
+
+/// Marks a network as finished.
+fn finish(plan: &mut Plan, config: &NetworkConfig, marked: Marked) {
+    plan.begin(format!("mark {} as finished", config.name));
+    match marked {
+        Marked::Router(router) => finish_row(plan, router, LogicalRouter::EXTERNAL_IDS, || {
+            layer3::router_ids(config)
+        }),
+        Marked::Switch(switch) => finish_row(plan, switch, LogicalSwitch::EXTERNAL_IDS, || {
+            ids::of_network(config)
+        }),
+    }
+}
+
+fn finish_row<T: Table<Database = ovsdb::nb::Database>>(
+    plan: &mut Plan,
+    row: Ref<T>,
+    column: Column<T, Map<Str, Str>>,
+    own: impl FnOnce() -> Map<Str, Str>,
+) {
+    let existing = plan
+        .view()
+        .get(row)
+        .and_then(|row| column.get(row))
+        .cloned();
+    let mut wanted = existing.unwrap_or_default();
+    if wanted
+        .get(ids::VERSION)
+        .is_some_and(|version| *version == *ids::FINISHED)
+    {
+        return;
+    }
+    for (key, value) in own() {
+        wanted.insert(key, value);
+    }
+    wanted.insert(ids::VERSION, ids::FINISHED);
+    plan.set_later(row, column, wanted);
+}
