@@ -39,6 +39,9 @@ pub(super) struct Link {
     codec: Codec,
     received: BytesMut,
     unsent: BytesMut,
+    /// Why nothing can be written any more. What the server sent before can still be read, the
+    /// answers to what it carried out among it.
+    mute: Option<DisconnectReason>,
     pub(super) pending: Pending,
     /// Messages that arrived while one was being decoded.
     backlog: VecDeque<Bytes>,
@@ -68,6 +71,7 @@ impl Link {
             codec: Codec::new(limits),
             received: BytesMut::new(),
             unsent: BytesMut::new(),
+            mute: None,
             pending: Pending::default(),
             backlog: VecDeque::new(),
             backlog_bytes: 0,
@@ -83,18 +87,20 @@ impl Link {
         let reading = self.backlog_bytes < BACKLOG;
         // Long messages make the buffer double instead of growing by a read at a time.
         self.received.reserve(READ.max(self.received.len()));
+        let writing = !self.unsent.is_empty() && self.mute.is_none();
         tokio::select! {
-            read = self.read.read_buf(&mut self.received), if reading => {
-                received(read).map(|()| LinkEvent::Received)
-            }
-            written = self.write.write(&self.unsent), if !self.unsent.is_empty() => match written {
-                Ok(0) => Err(DisconnectReason::ByServer),
-                Ok(count) => {
-                    self.unsent.advance(count);
-                    Ok(LinkEvent::Written)
-                }
-                Err(error) => Err(error.into()),
+            read = self.read.read_buf(&mut self.received), if reading => match received(read) {
+                Ok(()) => Ok(LinkEvent::Received),
+                Err(reason) => Err(self.mute.take().unwrap_or(reason)),
             },
+            written = self.write.write(&self.unsent), if writing => {
+                match written {
+                    Ok(0) => self.mute = Some(DisconnectReason::ByServer),
+                    Ok(count) => self.unsent.advance(count),
+                    Err(error) => self.mute = Some(error.into()),
+                }
+                Ok(LinkEvent::Written)
+            }
             else => std::future::pending().await,
         }
     }
@@ -172,7 +178,10 @@ impl Link {
 
     /// Whether another call can be sent.
     pub(super) fn has_room(&self, window: usize) -> bool {
-        self.serves && self.unsent.len() < UNSENT && self.pending.calls() < window
+        self.serves
+            && self.mute.is_none()
+            && self.unsent.len() < UNSENT
+            && self.pending.calls() < window
     }
 
     /// Whether everything is sent and every call is answered.

@@ -1,13 +1,23 @@
 //! Private, real ovsdb-server instances, for tests of this library and of programs that use it;
 //! and [`Replay`], a replica that is fed from memory.
 //!
-//! A [`Server`] has a folder and a socket of its own, and is gone, with all it made, when it is
+//! A [`Server`] is one ovsdb-server, a [`Cluster`] several; a [`Proxy`] stands between them and a
+//! client and does to connections what networks do. A [`Dump`] says whether a replica is what a
+//! server holds.
+//!
+//! A server has a folder and a socket of its own, and is gone, with all it made, when it is
 //! dropped. It needs the programs `ovsdb-server` and `ovsdb-tool` (Debian: `openvswitch-common`
 //! and `openvswitch-switch`); without them starting it is an error, which a test must not skip.
 
+mod cluster;
+mod dump;
 mod programs;
+mod proxy;
 mod server;
 
+pub use self::cluster::Cluster;
+pub use self::dump::{Difference, Dump};
 pub use self::programs::{MissingProgram, program};
+pub use self::proxy::{Cut, Direction, Drip, Passed, Proxy};
 pub use self::server::{Server, ServerBuilder, ServerError, SslFiles};
 pub use crate::cache::replay::{Replay, ReplayError};

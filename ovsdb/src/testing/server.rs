@@ -38,6 +38,9 @@ pub enum ServerError {
         /// What it printed.
         message: String,
     },
+    /// A cluster has no leader.
+    #[error("the cluster does not come to have a leader that it should have: {0}")]
+    NoLeader(String),
     /// The server does not listen.
     #[error("the server does not listen; its log ends: {log}")]
     Silent {
@@ -50,10 +53,63 @@ pub enum ServerError {
 #[derive(Debug, Default)]
 #[must_use = "a server begins with `start`"]
 pub struct ServerBuilder {
-    schemas: Vec<String>,
+    databases: Vec<Source>,
     tcp: bool,
     ssl: Option<SslFiles>,
     arguments: Vec<String>,
+}
+
+/// What a database is made from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// The text of its schema.
+    Standalone(String),
+    /// The first member of a cluster: the text of its schema, and its address.
+    Founder { schema: String, address: String },
+    /// A further member: the name of the database, its own address and that of the first.
+    Joiner {
+        name: String,
+        address: String,
+        founder: String,
+    },
+    /// The argument for a relay.
+    Relay(String),
+}
+
+impl Source {
+    /// Makes the database in `folder`, and returns the argument that has the server serve it.
+    fn create(&self, folder: &Path) -> Result<PathBuf, ServerError> {
+        let with_schema = |text: &str, command: &str, address: Option<&String>| {
+            let name = DatabaseSchema::parse(text)?.name;
+            let schema = folder.join(format!("{name}.ovsschema"));
+            let database = folder.join(format!("{name}.db"));
+            fs::write(&schema, text)?;
+            let arguments = [Path::new(command), &database, &schema];
+            let address = address.map(Path::new);
+            run("ovsdb-tool", arguments.into_iter().chain(address))?;
+            Ok(database)
+        };
+        match self {
+            Self::Standalone(text) => with_schema(text, "create", None),
+            Self::Founder { schema, address } => {
+                with_schema(schema, "create-cluster", Some(address))
+            }
+            Self::Joiner {
+                name,
+                address,
+                founder,
+            } => {
+                let database = folder.join(format!("{name}.db"));
+                let file = database.display().to_string();
+                run(
+                    "ovsdb-tool",
+                    ["join-cluster", &file, name, address, founder],
+                )?;
+                Ok(database)
+            }
+            Self::Relay(argument) => Ok(argument.into()),
+        }
+    }
 }
 
 /// The PEM files of a server that speaks TLS, as its options name them.
@@ -69,8 +125,18 @@ pub struct SslFiles {
 
 impl ServerBuilder {
     /// Adds an empty database with this schema, the text of a schema file.
-    pub fn schema(mut self, text: impl Into<String>) -> Self {
-        self.schemas.push(text.into());
+    pub fn schema(self, text: impl Into<String>) -> Self {
+        self.database(Source::Standalone(text.into()))
+    }
+
+    /// Relays a database of the servers at `remotes`, separated by commas (ovsdb(7), "Relay
+    /// Service Model").
+    pub fn relay(self, database: &str, remotes: &str) -> Self {
+        self.database(Source::Relay(format!("relay:{database}:{remotes}")))
+    }
+
+    pub(super) fn database(mut self, source: Source) -> Self {
+        self.databases.push(source);
         self
     }
 
@@ -98,15 +164,11 @@ impl ServerBuilder {
     /// When a program is missing or fails, or a schema is broken.
     pub fn start(self) -> Result<Server, ServerError> {
         let folder = tempfile::Builder::new().prefix("ovsdb-test-").tempdir()?;
-        let mut databases = Vec::new();
-        for text in &self.schemas {
-            let name = DatabaseSchema::parse(text)?.name;
-            let schema = folder.path().join(format!("{name}.ovsschema"));
-            let database = folder.path().join(format!("{name}.db"));
-            fs::write(&schema, text)?;
-            run("ovsdb-tool", [Path::new("create"), &database, &schema])?;
-            databases.push(database);
-        }
+        let databases: Vec<_> = self
+            .databases
+            .iter()
+            .map(|source| source.create(folder.path()))
+            .collect::<Result<_, _>>()?;
         let tcp_port = if self.tcp { Some(free_port()?) } else { None };
         let mut arguments = self.arguments;
         arguments.extend(tcp_port.map(|port| format!("--remote=ptcp:{port}:127.0.0.1")));
@@ -135,13 +197,13 @@ impl ServerBuilder {
 }
 
 /// A port that is free now: the server cannot tell which one it would choose itself.
-fn free_port() -> io::Result<u16> {
+pub(super) fn free_port() -> io::Result<u16> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
         .local_addr()
         .map(|address| address.port())
 }
 
-fn run<A: AsRef<std::ffi::OsStr>>(
+pub(super) fn run<A: AsRef<std::ffi::OsStr>>(
     name: &str,
     arguments: impl IntoIterator<Item = A>,
 ) -> Result<Output, ServerError> {
@@ -305,15 +367,45 @@ impl Server {
         run("kill", [format!("-{name}"), id]).map(drop)
     }
 
+    /// Has the server do a command of ovs-appctl(8), such as `cluster/status OVN_Northbound`, and
+    /// returns what it says.
+    ///
+    /// # Errors
+    /// When the server refuses the command, or does not answer within 10 seconds.
+    pub fn appctl(&self, command: &[&str]) -> Result<String, ServerError> {
+        let target = self.folder().join("ctl.sock").display().to_string();
+        let options = ["--timeout=10", "--target", &target];
+        let output = run("ovs-appctl", options.iter().chain(command))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// What `ovsdb-client dump` prints of a database, or of one of its tables, as JSON.
     ///
     /// # Errors
     /// When ovsdb-client fails.
     pub fn dump(&self, database: &str, table: Option<&str>) -> Result<String, ServerError> {
         let remote = self.remote();
-        let arguments = ["--format=json", "--data=json", "dump", &remote, database];
+        let arguments = [
+            "--timeout=60",
+            "--no-leader-only",
+            "--format=json",
+            "--data=json",
+            "dump",
+            &remote,
+            database,
+        ];
         let output = run("ovsdb-client", arguments.into_iter().chain(table))?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Waits until the database is there: a member of a cluster has joined it, a relay has it.
+    ///
+    /// # Errors
+    /// When that takes longer than 30 seconds.
+    pub fn wait_until_connected(&self, database: &str) -> Result<(), ServerError> {
+        let remote = self.remote();
+        let arguments = ["--timeout=30", "wait", &remote, database, "connected"];
+        run("ovsdb-client", arguments).map(drop)
     }
 }
 

@@ -1,0 +1,301 @@
+//! A proxy that treats connections badly.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::transport::{Remote, connect};
+
+/// The way that bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the server.
+    ToServer,
+    /// From the server to the client.
+    ToClient,
+}
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// With the end of the stream, as when a process ends.
+    Close,
+    /// With a reset, as when a machine does not know the connection any more.
+    Reset,
+}
+
+/// Passes bytes in pieces of up to `bytes`, with a pause behind each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drip {
+    /// The largest piece, at least one byte; the sizes come from the proxy's seed.
+    pub bytes: usize,
+    /// The pause.
+    pub pause: Duration,
+}
+
+/// What has passed since the proxy was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passed {
+    /// Connections of clients.
+    pub connections: u64,
+    /// Bytes to the server.
+    pub to_server: u64,
+    /// Bytes to clients.
+    pub to_client: u64,
+}
+
+/// What connections have to bear now.
+#[derive(Debug, Clone, Copy, Default)]
+struct Plan {
+    refuse: bool,
+    stall: bool,
+    drip: Option<Drip>,
+    /// How often connections have been cut, and how the last time.
+    cuts: u64,
+    reset: bool,
+    /// Where the next connections are to be cut.
+    cut_at: Option<(Direction, u64)>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    connections: AtomicU64,
+    to_server: AtomicU64,
+    to_client: AtomicU64,
+}
+
+/// A proxy on a TCP port of the loopback, before a server with any remote. Unless told otherwise it
+/// passes every byte. It ends, and its connections with it, when it is dropped.
+///
+/// ```
+/// use ovsdb::testing::{Cut, Proxy, Server};
+/// use ovsdb::{Client, nb};
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// let server = Server::builder().schema(schema).start()?;
+/// let proxy = Proxy::start(&server.remote(), 7).await?;
+/// let client = Client::<nb::Database>::builder().remotes(proxy.remote()).connect().await?;
+/// proxy.cut(Cut::Reset);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    plan: watch::Sender<Plan>,
+    counters: Arc<Counters>,
+    task: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Starts a proxy before the server at `target`; `seed` decides whatever is left to chance.
+    ///
+    /// # Errors
+    /// When `target` is no remote, or no port is left.
+    pub async fn start(target: &str, seed: u64) -> io::Result<Self> {
+        let target: Remote = target.parse().map_err(io::Error::other)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (plan, watched) = watch::channel(Plan::default());
+        let counters = Arc::new(Counters::default());
+        let task = accept(listener, target, watched, counters.clone(), seed);
+        Ok(Self {
+            address,
+            plan,
+            counters,
+            task: tokio::spawn(task),
+        })
+    }
+
+    /// The remote for clients.
+    #[must_use]
+    pub fn remote(&self) -> String {
+        format!("tcp:{}", self.address)
+    }
+
+    /// Ends all connections.
+    pub fn cut(&self, how: Cut) {
+        self.plan.send_modify(|plan| {
+            plan.cuts += 1;
+            plan.reset = how == Cut::Reset;
+        });
+    }
+
+    /// Has each new connection end when that many bytes have passed in that direction, none of
+    /// the ones behind; `None` ends this.
+    pub fn cut_at(&self, at: Option<(Direction, u64)>) {
+        self.plan.send_modify(|plan| plan.cut_at = at);
+    }
+
+    /// Whether new connections are closed at once.
+    pub fn refuse(&self, refuse: bool) {
+        self.plan.send_modify(|plan| plan.refuse = refuse);
+    }
+
+    /// Whether nothing passes while connections stay open, and new ones are accepted: what a
+    /// machine that lost its power looks like.
+    pub fn stall(&self, stall: bool) {
+        self.plan.send_modify(|plan| plan.stall = stall);
+    }
+
+    /// Has bytes pass slowly, in pieces; `None` ends this.
+    pub fn drip(&self, drip: Option<Drip>) {
+        self.plan.send_modify(|plan| plan.drip = drip);
+    }
+
+    /// What has passed.
+    #[must_use]
+    pub fn passed(&self) -> Passed {
+        Passed {
+            connections: self.counters.connections.load(Ordering::Relaxed),
+            to_server: self.counters.to_server.load(Ordering::Relaxed),
+            to_client: self.counters.to_client.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    target: Remote,
+    plan: watch::Receiver<Plan>,
+    counters: Arc<Counters>,
+    seed: u64,
+) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    // Dropped with this task, and its connections with it.
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((client, _)) = listener.accept().await else {
+            continue;
+        };
+        counters.connections.fetch_add(1, Ordering::Relaxed);
+        while connections.try_join_next().is_some() {}
+        let start = *plan.borrow();
+        if start.refuse {
+            continue;
+        }
+        connections.spawn(serve(
+            client,
+            target.clone(),
+            (start, plan.clone()),
+            counters.clone(),
+            random.fork(),
+        ));
+    }
+}
+
+/// Serves one client until either side ends, or the connection is cut.
+async fn serve(
+    mut client: TcpStream,
+    target: Remote,
+    (start, mut plan): (Plan, watch::Receiver<Plan>),
+    counters: Arc<Counters>,
+    mut random: fastrand::Rng,
+) {
+    // An error is the end of the connection, which the client then sees.
+    let _ = client.set_nodelay(true);
+    let Ok((from_server, to_server)) = connect(&target, None).await else {
+        return;
+    };
+    let cut_at = |direction| match start.cut_at {
+        Some((at, bytes)) if at == direction => Some(bytes),
+        _ => None,
+    };
+    let (from_client, to_client) = client.split();
+    let up = Pump {
+        plan: plan.clone(),
+        passed: &counters.to_server,
+        cut_at: cut_at(Direction::ToServer),
+        random: random.fork(),
+    };
+    let down = Pump {
+        plan: plan.clone(),
+        passed: &counters.to_client,
+        cut_at: cut_at(Direction::ToClient),
+        random,
+    };
+    let pumps = async {
+        tokio::try_join!(
+            up.run(from_client, to_server),
+            down.run(from_server, to_client)
+        )
+    };
+    let reset = tokio::select! {
+        _ = pumps => false,
+        cut = plan.wait_for(|plan| plan.cuts > start.cuts) => cut.is_ok_and(|plan| plan.reset),
+    };
+    if reset {
+        let _ = client.set_zero_linger();
+    }
+}
+
+/// One direction of a connection.
+struct Pump<'a> {
+    plan: watch::Receiver<Plan>,
+    passed: &'a AtomicU64,
+    cut_at: Option<u64>,
+    random: fastrand::Rng,
+}
+
+impl Pump<'_> {
+    async fn run(
+        mut self,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+    ) -> io::Result<()> {
+        let mut buffer = vec![0; 64 * 1024];
+        let mut left = self.cut_at;
+        loop {
+            let plan = self.unstalled().await?;
+            let mut limit = match plan.drip {
+                Some(drip) => self.random.usize(1..=drip.bytes.max(1)),
+                None => buffer.len(),
+            };
+            if let Some(left) = left {
+                limit = limit.min(usize::try_from(left).unwrap_or(usize::MAX));
+                if limit == 0 {
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
+            }
+            let limit = limit.min(buffer.len());
+            let count = tokio::select! {
+                biased;
+                changed = self.plan.changed() => {
+                    changed.map_err(io::Error::other)?;
+                    continue;
+                }
+                read = from.read(&mut buffer[..limit]) => read?,
+            };
+            if count == 0 {
+                return to.shutdown().await;
+            }
+            // What was read when a stall began waits with the rest.
+            self.unstalled().await?;
+            to.write_all(&buffer[..count]).await?;
+            self.passed.fetch_add(count as u64, Ordering::Relaxed);
+            left = left.map(|left| left - count as u64);
+            if let Some(drip) = plan.drip {
+                tokio::time::sleep(drip.pause).await;
+            }
+        }
+    }
+
+    /// The plan, once it lets bytes pass.
+    async fn unstalled(&mut self) -> io::Result<Plan> {
+        let plan = self.plan.wait_for(|plan| !plan.stall).await;
+        plan.map(|plan| *plan).map_err(io::Error::other)
+    }
+}
