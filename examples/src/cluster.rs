@@ -17,7 +17,7 @@ use crate::network::{Network, networks};
 use crate::selection;
 
 /// The annotation with a node's subnets.
-const NODE_SUBNETS: &str = "k8s.ovn.org/node-subnets";
+pub const NODE_SUBNETS: &str = "k8s.ovn.org/node-subnets";
 /// The annotation with a node's chassis.
 const NODE_CHASSIS: &str = "k8s.ovn.org/node-chassis-id";
 
@@ -58,6 +58,8 @@ pub struct Pod {
     pub name: String,
     /// Its uid.
     pub uid: Option<String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
     /// The node it runs on.
     pub node: Option<String>,
     /// Whether it runs, or will: it has a node, and has not come to its end.
@@ -75,6 +77,9 @@ pub struct Attachment {
     pub network: usize,
     /// The NAD, `namespace/name`.
     pub nad: String,
+    /// What tells the attachment from the pod's others: the NAD, with a number behind it where the
+    /// pod has several attachments to it.
+    pub key: String,
     /// The name of its port.
     pub port: String,
     /// The interface's name in the pod.
@@ -151,6 +156,7 @@ impl Cluster {
             namespace: pod.namespace.clone(),
             name: pod.name.clone(),
             uid: pod.uid.clone(),
+            annotations: pod.annotations.clone(),
             node: pod.node.clone(),
             live,
             completed: pod.completed,
@@ -209,12 +215,13 @@ impl Cluster {
             attachments.push(Attachment {
                 network,
                 port: pod_port(&key, &pod.namespace, &pod.name),
+                grant: grants.get(&key).cloned(),
+                key,
                 nad: selection.nad,
                 interface: selection.interface,
                 addresses: selection.addresses,
                 mac: selection.mac,
                 default_route: selection.default_route,
-                grant: grants.get(&key).cloned(),
             });
         }
         Ok(attachments)

@@ -22,5 +22,6 @@ pub mod plan;
 pub mod remove;
 pub mod selection;
 pub mod show;
+pub mod status;
 pub mod subnets;
 pub mod topology;

@@ -3,12 +3,14 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Args;
-use multihoming::apply::{Grants, Others, apply};
+use clap::{Args, ValueEnum};
+use multihoming::apply::{Grants, apply};
 use multihoming::database::Northbound;
+use multihoming::status;
 
 use crate::failure::Failure;
-use crate::input::{Database, Input, Nodes};
+use crate::input::{Changes, Database, Input, Nodes};
+use crate::progress::Progress;
 
 /// Makes the northbound database hold what the manifests describe
 ///
@@ -22,21 +24,36 @@ pub(crate) struct Arguments {
     input: Input,
     #[command(flatten)]
     nodes: Nodes,
-    /// Remove the networks, nodes and pods that are not in the manifests
-    #[arg(long)]
-    prune: bool,
+    #[command(flatten)]
+    changes: Changes,
+    /// Print, instead of what was done, what a cluster would see of it: the annotations of nodes
+    /// and pods, as manifests
+    #[arg(long, value_enum)]
+    status: Option<Format>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Json,
+    Yaml,
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let cluster = arguments.nodes.cluster(&arguments.input)?;
     let northbound = Northbound::connect(&arguments.database.northbound).await?;
-    let others = if arguments.prune {
-        Others::Remove
-    } else {
-        Others::Keep
-    };
-    let done = apply(&northbound, &cluster, &Grants::new(), others, |_, _| {}).await?;
+    let mut progress = Progress::default();
+    let others = arguments.changes.others();
+    let report = |done, all| progress.show(done, all);
+    let done = apply(&northbound, &cluster, &Grants::new(), others, report).await?;
     let mut out = std::io::stdout().lock();
+    if let Some(format) = arguments.status {
+        let list = status::list(&cluster, &done.granted);
+        match format {
+            Format::Json => writeln!(out, "{list:#}")?,
+            Format::Yaml => out.write_all(serde_saphyr::to_string(&list)?.as_bytes())?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     for step in &done.steps {
         writeln!(out, "{step}: done")?;
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use multihoming::apply::Others;
 use multihoming::cluster::{Cluster, Options};
 use multihoming::config::Profile;
 use multihoming::error::InputError;
@@ -74,4 +75,22 @@ pub(crate) struct Database {
     /// commas
     #[arg(long = "nb", value_name = "REMOTE", env = "OVN_NB_DB")]
     pub(crate) northbound: String,
+}
+
+/// What becomes of what is not in the manifests.
+#[derive(Debug, Args)]
+pub(crate) struct Changes {
+    /// Remove the networks, nodes, pods and policies that are not in the manifests
+    #[arg(long)]
+    prune: bool,
+}
+
+impl Changes {
+    pub(crate) const fn others(&self) -> Others {
+        if self.prune {
+            Others::Remove
+        } else {
+            Others::Keep
+        }
+    }
 }

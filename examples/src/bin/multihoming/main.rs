@@ -8,6 +8,8 @@ mod delete;
 mod failure;
 mod input;
 mod node;
+mod plan;
+mod progress;
 mod show;
 
 use std::process::ExitCode;
@@ -17,7 +19,7 @@ use clap::{Parser, Subcommand};
 /// Builds OVN-Kubernetes' secondary networks in OVN's databases, from Kubernetes manifests.
 ///
 /// The exit status is 0 when all went well, 2 when the command line or a manifest is wrong
-/// (nothing has been written then), and 1 for everything else.
+/// (nothing has been written then), and 1 for everything else. `plan` has its own.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct CommandLine {
@@ -31,17 +33,25 @@ enum Command {
     Check(check::Arguments),
     Delete(delete::Arguments),
     Node(Box<node::Arguments>),
+    Plan(plan::Arguments),
     Show(show::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let result = match CommandLine::parse().command {
+    let command = CommandLine::parse().command;
+    let is_plan = matches!(command, Command::Plan(_));
+    let result = match command {
         Command::Apply(arguments) => apply::run(&arguments).await,
         Command::Check(arguments) => check::run(&arguments),
         Command::Delete(arguments) => delete::run(&arguments).await,
         Command::Node(arguments) => node::run(&arguments).await,
+        Command::Plan(arguments) => plan::run(&arguments).await,
         Command::Show(arguments) => show::run(&arguments).await,
     };
-    result.unwrap_or_else(|failure| failure::report(&failure))
+    result.unwrap_or_else(|failure| {
+        let status = failure::report(&failure);
+        // To a plan, 1 means that there is something to do.
+        if is_plan { ExitCode::from(2) } else { status }
+    })
 }

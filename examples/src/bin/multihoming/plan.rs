@@ -1,0 +1,87 @@
+//! `multihoming plan`.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use multihoming::apply::{Grants, steps};
+use multihoming::database::Northbound;
+use multihoming::plan::{Action, Step};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::input::{Changes, Database, Input, Nodes};
+
+/// Shows what apply would change in the northbound database, row by row
+///
+/// Nothing is changed. The exit status is 0 when apply would not change anything, 1 when it would,
+/// and 2 when that cannot be told, for whatever reason.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    database: Database,
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    nodes: Nodes,
+    #[command(flatten)]
+    changes: Changes,
+    /// How to show it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Format {
+    /// Text, for people
+    #[default]
+    Text,
+    /// JSON, for programs: an array of steps, each with its rows
+    Json,
+}
+
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let cluster = arguments.nodes.cluster(&arguments.input)?;
+    let northbound = Northbound::connect(&arguments.database.northbound).await?;
+    let others = arguments.changes.others();
+    let (steps, _) = steps(&northbound, &cluster, &Grants::new(), others)?;
+    let text = match arguments.format {
+        Format::Text => text(&steps),
+        Format::Json => format!("{:#}\n", json(&steps)),
+    };
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(ExitCode::from(u8::from(!steps.is_empty())))
+}
+
+fn text(steps: &[Step]) -> String {
+    if steps.is_empty() {
+        return "nothing to do\n".to_owned();
+    }
+    let mut text = String::new();
+    for step in steps {
+        text += &format!("# {}\n", step.title);
+        for change in &step.changes {
+            text += &format!("{change}\n");
+        }
+        text.push('\n');
+    }
+    let count = |action| {
+        let changes = steps.iter().flat_map(|step| &step.changes);
+        changes.filter(|change| change.action == action).count()
+    };
+    text += &format!(
+        "{} rows to insert, {} to update, {} to delete, in {} transactions\n",
+        count(Action::Insert),
+        count(Action::Update),
+        count(Action::Delete),
+        steps.len()
+    );
+    text
+}
+
+fn json(steps: &[Step]) -> Value {
+    let steps = steps.iter();
+    steps
+        .map(|step| json!({ "title": step.title, "changes": step.changes }))
+        .collect()
+}
