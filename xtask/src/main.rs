@@ -6,6 +6,7 @@
 )]
 
 mod command;
+mod e2e;
 mod fuzz;
 mod packages;
 mod test;
@@ -23,11 +24,14 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 enum Task {
     /// Run every check: formatting, lints, documentation, fuzz targets, tests
     Test(test::Arguments),
+    /// Prove the networks of `multihoming` by packets, on three nodes in network namespaces
+    E2e(e2e::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Test(arguments) => test::run_checks(&arguments),
+        Task::E2e(arguments) => e2e::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -39,6 +39,14 @@ pub(crate) const DAEMONS: &[Need] = &[
     need("c++", "g++"),
 ];
 
+/// What a network of namespaces takes besides.
+pub(crate) const NETWORK: &[Need] = &[
+    need("ethtool", "ethtool"),
+    need("ncat", "ncat"),
+    need("setpriv", "util-linux"),
+    need("unshare", "util-linux"),
+];
+
 /// Sees to it that the programs are there: installs their packages where it may.
 ///
 /// # Errors
@@ -86,7 +94,8 @@ fn is_there(program: &str) -> bool {
     ovsdb::testing::program(program).is_ok()
 }
 
-fn is_root() -> bool {
+/// Whether this program may do everything.
+pub(crate) fn is_root() -> bool {
     Command::new("id")
         .arg("-u")
         .stdin(Stdio::null())

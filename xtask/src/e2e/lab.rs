@@ -1,0 +1,173 @@
+//! What the scenarios share: the cluster, the networks that are up, and their pods.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use multihoming::apply::{Grants, Others, assign_all};
+use multihoming::database::Northbound;
+use multihoming::manifest::Manifests;
+
+use super::cluster::Cluster;
+use super::node::Multihoming;
+use super::pod::{Attachment, Pod};
+use super::wait::eventually;
+use crate::Result;
+use crate::command::root;
+
+/// A network with a pod on each of two nodes.
+#[derive(Debug)]
+pub(super) struct Network {
+    /// The manifest with the NAD and the pods.
+    pub(super) manifest: &'static str,
+    /// The two pods.
+    pub(super) pods: [&'static str; 2],
+    /// The time to live with which an answer arrives.
+    pub(super) ttl: u8,
+    /// How the network is named on the nodes, where it reaches out of them.
+    pub(super) physical: Option<&'static str>,
+}
+
+/// The seed's layer3 network.
+pub(super) const LAYER3: Network = Network {
+    manifest: "examples/manifests/l3-network.yaml",
+    pods: ["nginx1-l3", "nginx2-l3"],
+    ttl: 63,
+    physical: None,
+};
+
+/// The seed's layer2 network.
+pub(super) const LAYER2: Network = Network {
+    manifest: "examples/manifests/l2-network.yaml",
+    pods: ["nginx1-l2", "nginx2-l2"],
+    ttl: 64,
+    physical: None,
+};
+
+/// The seed's localnet network.
+pub(super) const LOCALNET: Network = Network {
+    manifest: "examples/manifests/localnet-network.yaml",
+    pods: ["nginx1-lo", "nginx2-lo"],
+    ttl: 64,
+    physical: Some("localnet.network_br-localnet"),
+};
+
+/// A localnet network with a VLAN.
+pub(super) const VLAN: Network = Network {
+    manifest: "xtask/manifests/vlan-network.yaml",
+    pods: ["nginx1-vlan", "nginx2-vlan"],
+    ttl: 64,
+    physical: Some("vlan.network_br-localnet"),
+};
+
+/// The nodes of the seed.
+const NODES: &str = "examples/manifests/nodes.yaml";
+
+/// Everything that runs. It ends in the order of the fields.
+#[derive(Debug)]
+pub(super) struct Lab {
+    pods: BTreeMap<String, Pod>,
+    pub(super) cluster: Cluster,
+    pub(super) multihoming: Multihoming,
+}
+
+/// The two pods of a network.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pair<'a> {
+    pub(super) one: &'a Pod,
+    pub(super) two: &'a Pod,
+}
+
+impl Lab {
+    /// Boots the cluster.
+    pub(super) fn new(verbose: bool) -> Result<Self> {
+        let multihoming = Multihoming::new(verbose)?;
+        Ok(Self {
+            pods: BTreeMap::new(),
+            cluster: Cluster::boot(&multihoming)?,
+            multihoming,
+        })
+    }
+
+    /// Runs a command of `multihoming` on the northbound database with manifests.
+    pub(super) fn northbound(&self, command: &str, manifests: &[&str]) -> Result<String> {
+        let mut arguments = format!("{command} --nb {}", self.cluster.remote());
+        for manifest in manifests {
+            arguments += &format!(" -f {}", root().join(manifest).display());
+        }
+        self.multihoming.run(&arguments)
+    }
+
+    /// Makes a network and starts its pods, unless they run. When this returns, packets pass.
+    pub(super) fn bring_up(&mut self, network: &Network) -> Result {
+        let [one, two] = network.pods;
+        if self.pods.contains_key(one) {
+            return Ok(());
+        }
+        if let Some(physical) = network.physical {
+            for node in &self.cluster.nodes {
+                let remote = node.remote();
+                self.multihoming.run(&format!(
+                    "node --ovs {remote} bridge-mapping {physical}:br-out"
+                ))?;
+            }
+        }
+        self.northbound("apply", &[NODES, network.manifest])?;
+        for (node, attachment) in self.attachments(network.manifest)? {
+            let node = self.cluster.node(&node)?;
+            let pod = Pod::start(attachment, node, &self.multihoming)?;
+            self.pods.insert(pod.name().to_owned(), pod);
+        }
+        let pair = self.pair(network)?;
+        let to = pair.two.address()?;
+        let answer = || pair.one.ping(to, "");
+        eventually(&format!("an answer of {two} to {one}"), answer).map(drop)
+    }
+
+    /// The pods of a network that is up.
+    pub(super) fn pair(&self, network: &Network) -> Result<Pair<'_>> {
+        let [one, two] = network.pods.map(|name| self.pods.get(name));
+        let (one, two) = one.zip(two).ok_or("the network is not up")?;
+        Ok(Pair { one, two })
+    }
+
+    /// Ends the pods of a network, as a CNI plugin does, and forgets them.
+    pub(super) fn end_pods(&mut self, network: &Network) -> Result {
+        for name in network.pods {
+            if let Some(pod) = self.pods.remove(name) {
+                let node = self.cluster.node(pod.node)?;
+                pod.detach(node, &self.multihoming)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the pods of a manifest have been granted, and on which node, as a CNI plugin reads it
+    /// from their annotations.
+    fn attachments(&self, manifest: &str) -> Result<Vec<(String, Attachment)>> {
+        let paths: [PathBuf; 2] = [NODES, manifest].map(|path| root().join(path));
+        let manifests = Manifests::read(&paths)?;
+        let cluster = multihoming::cluster::Cluster::new(&manifests, &Default::default())?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let northbound = runtime.block_on(Northbound::connect(&self.cluster.remote()))?;
+        let view = northbound.cache.snapshot();
+        let granted = assign_all(&cluster, &view, &Grants::new(), Others::Keep)?;
+        let pods = granted.into_iter().flat_map(|network| network.pods);
+        let attachments = pods.map(|granted| {
+            let network = &cluster.networks[granted.attachment.network].config;
+            let attachment = Attachment {
+                namespace: granted.pod.namespace.clone(),
+                pod: granted.pod.name.clone(),
+                uid: granted.pod.uid.clone().unwrap_or_default(),
+                network: network.name.clone(),
+                nad: granted.attachment.nad.clone(),
+                interface: granted.attachment.interface.clone(),
+                mtu: network.mtu,
+                grant: granted.grant,
+            };
+            (granted.node.to_owned(), attachment)
+        });
+        Ok(attachments.collect())
+    }
+}

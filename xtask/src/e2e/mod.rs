@@ -1,0 +1,119 @@
+//! `cargo xtask e2e`: the example program's networks, proved by packets.
+//!
+//! Three nodes run Open vSwitch and OVN as on real machines: each is a network namespace with its
+//! own ovsdb-server, ovs-vswitchd (in user space) and ovn-controller. Everything that is in a
+//! database was written by `multihoming`; the packets say whether it was right.
+//!
+//! All of it lives in a [`sandbox`], which the kernel takes away with everything in it, however
+//! the run ends.
+
+mod capture;
+mod cleanup;
+mod cluster;
+mod footprint;
+mod lab;
+mod namespace;
+mod node;
+mod pod;
+mod process;
+mod sandbox;
+mod scenarios;
+mod wait;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::ValueEnum;
+
+use self::lab::Lab;
+use self::scenarios::Scenario;
+use crate::command::run_cargo;
+use crate::{Result, packages};
+
+/// The options of the run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The scenarios to run; all of them when none is named. Those that one builds on run as well
+    #[arg(value_enum)]
+    scenarios: Vec<Scenario>,
+    /// Shows the commands of `multihoming`
+    #[arg(long, short)]
+    verbose: bool,
+    /// Copies the daemons' logs into this folder
+    #[arg(long, value_name = "FOLDER")]
+    logs: Option<PathBuf>,
+    /// How the run ends, to see what is left then
+    #[arg(long, value_enum, hide = true, default_value = "well")]
+    end: End,
+    /// The part that runs in the sandbox
+    #[arg(long, hide = true)]
+    inside: bool,
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum End {
+    /// When the scenarios are done.
+    Well,
+    /// With an error.
+    Failure,
+    /// With a panic.
+    Panic,
+    /// Not at all.
+    Hang,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result {
+    if arguments.inside {
+        return inside(arguments);
+    }
+    packages::ensure(packages::DATABASE)?;
+    packages::ensure(packages::DAEMONS)?;
+    packages::ensure(packages::NETWORK)?;
+    if !packages::is_root() {
+        return Err("network namespaces need root: run it with sudo".into());
+    }
+    let this_is_a_check_of_the_end = arguments.end != End::Well;
+    if this_is_a_check_of_the_end {
+        return sandbox::run();
+    }
+    run_cargo("build --quiet --package ovsdb-examples --bin multihoming")?;
+    let start = Instant::now();
+    sandbox::run()?;
+    if arguments.scenarios.is_empty() {
+        cleanup::check()?;
+    }
+    println!("done in {} s", start.elapsed().as_secs());
+    Ok(())
+}
+
+/// What runs in the sandbox.
+fn inside(arguments: &Arguments) -> Result {
+    sandbox::furnish()?;
+    let mut lab = Lab::new(arguments.verbose)?;
+    match arguments.end {
+        End::Well => {}
+        End::Failure => {
+            cleanup::ready(&lab);
+            return Err("a failure on purpose".into());
+        }
+        End::Panic => {
+            cleanup::ready(&lab);
+            panic!("a panic on purpose");
+        }
+        End::Hang => {
+            cleanup::ready(&lab);
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+    let done = scenarios::run(&mut lab, &arguments.scenarios);
+    if let Some(folder) = &arguments.logs {
+        lab.cluster.copy_logs(folder)?;
+    }
+    if done.is_err() {
+        lab.cluster.show_logs();
+    }
+    done
+}

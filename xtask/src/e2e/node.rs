@@ -1,0 +1,157 @@
+//! A node: what runs on a machine of the cluster.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ovsdb::testing::{Server, program};
+
+use super::namespace::Namespace;
+use super::process::{Process, attempt, output};
+use crate::Result;
+
+/// The program under test.
+#[derive(Debug)]
+pub(super) struct Multihoming {
+    program: PathBuf,
+    verbose: bool,
+}
+
+impl Multihoming {
+    /// The program beside this one, which the same cargo built.
+    pub(super) fn new(verbose: bool) -> Result<Self> {
+        let program = std::env::current_exe()?.with_file_name("multihoming");
+        Ok(Self { program, verbose })
+    }
+
+    /// Runs it with these arguments, separated by blanks; gives what it printed.
+    pub(super) fn run(&self, arguments: &str) -> Result<String> {
+        if self.verbose {
+            println!("    $ multihoming {arguments}");
+        }
+        output(Command::new(&self.program).args(arguments.split_whitespace()))
+    }
+}
+
+/// Where a node is on both networks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Its name, which is its chassis' too.
+    pub(super) name: &'static str,
+    /// Where its tunnels end.
+    pub(super) tunnel: &'static str,
+    /// Its address on the physical network, which the bridge `br-out` bears.
+    pub(super) physical: &'static str,
+}
+
+/// A node with its daemons. They end in the order of the fields.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) place: Place,
+    _controller: Process,
+    _switch: Process,
+    server: Server,
+    pub(super) namespace: Namespace,
+}
+
+impl Node {
+    /// Boots a node that is plugged into the network of the tunnels and the physical one.
+    pub(super) fn boot(
+        place: Place,
+        southbound: &str,
+        tunnels: &Namespace,
+        physical: &Namespace,
+        multihoming: &Multihoming,
+    ) -> Result<Self> {
+        let Place { name, tunnel, .. } = place;
+        let namespace = Namespace::new(name)?;
+        namespace.plug("ens3f2", tunnels)?;
+        namespace.plug("ens3f1", physical)?;
+
+        let schema = fs::read_to_string("/usr/share/openvswitch/vswitch.ovsschema")?;
+        let server = Server::builder().schema(schema).start()?;
+        let (folder, remote) = (server.folder(), server.remote());
+        let run = |arguments: &str| multihoming.run(&format!("node --ovs {remote} {arguments}"));
+        let identity = format!("--system-id {name} --hostname {name} --encap-ip {tunnel}");
+        run(&format!(
+            "init {identity} --ovn-remote {southbound} --datapath-type netdev"
+        ))?;
+        let switch = daemon(&namespace, "ovs-vswitchd", folder)?
+            .arg("--disable-system")
+            .arg(format!("--unixctl={}", control(folder).display()))
+            .arg(&remote)
+            .run(folder)?;
+
+        // The tunnels leave by an address of a bridge: the switch in user space looks for none
+        // elsewhere.
+        for (bridge, uplink, address) in [
+            ("brens3f2", "ens3f2", tunnel),
+            ("br-out", "ens3f1", place.physical),
+        ] {
+            run(&format!("uplink {bridge} {uplink} --datapath-type netdev"))?;
+            namespace.compute_checksums(bridge)?;
+            namespace.address(bridge, &format!("{address}/24"))?;
+        }
+        run("bridge-mapping physnet:brens3f2")?;
+        let controller = daemon(&namespace, "ovn-controller", folder)?
+            .arg(&remote)
+            .run(folder)?;
+        Ok(Self {
+            place,
+            _controller: controller,
+            _switch: switch,
+            server,
+            namespace,
+        })
+    }
+
+    /// Where its ovsdb-server listens.
+    pub(super) fn remote(&self) -> String {
+        self.server.remote()
+    }
+
+    /// Where its daemons have their files.
+    pub(super) fn folder(&self) -> &Path {
+        self.server.folder()
+    }
+
+    /// What the switch says to a command of ovs-appctl(8), for people who look for a fault.
+    pub(super) fn ask_switch(&self, command: &str) -> Result<String> {
+        let mut appctl = Command::new(program("ovs-appctl")?);
+        appctl.arg(format!("--target={}", control(self.folder()).display()));
+        attempt(appctl.args(command.split_whitespace())).map(|(_, text)| text)
+    }
+}
+
+fn control(folder: &Path) -> PathBuf {
+    folder.join("ovs-vswitchd.ctl")
+}
+
+/// A daemon that is about to start.
+pub(super) struct Daemon {
+    name: &'static str,
+    command: Command,
+}
+
+/// A daemon of Open vSwitch or OVN in a namespace, with its files in a folder.
+pub(super) fn daemon(namespace: &Namespace, name: &'static str, folder: &Path) -> Result<Daemon> {
+    let program = program(name)?;
+    let mut command = namespace.command(&program.to_string_lossy());
+    command.arg("--no-chdir");
+    for variable in ["RUNDIR", "LOGDIR", "DBDIR", "SYSCONFDIR"] {
+        command.env(format!("OVS_{variable}"), folder);
+        command.env(format!("OVN_{variable}"), folder);
+    }
+    Ok(Daemon { name, command })
+}
+
+impl Daemon {
+    pub(super) fn arg(mut self, argument: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    pub(super) fn run(mut self, folder: &Path) -> Result<Process> {
+        Process::start(&mut self.command, folder, self.name)
+    }
+}

@@ -1,0 +1,46 @@
+//! Nothing passes once a network is deleted, and nothing is left of it in the databases.
+
+use crate::Result;
+use crate::e2e::capture::Capture;
+use crate::e2e::lab::{LAYER2, LAYER3, LOCALNET, Lab, Network, VLAN};
+use crate::e2e::wait::{check, eventually};
+
+pub(super) fn run(lab: &mut Lab) -> Result {
+    let networks = [&VLAN, &LOCALNET, &LAYER2, &LAYER3];
+    for network in networks {
+        lab.bring_up(network)?;
+    }
+    for (index, network) in networks.iter().enumerate() {
+        silence(lab, network)?;
+        // The others do not mind.
+        if let Some(next) = networks.get(index + 1) {
+            let pair = lab.pair(next)?;
+            eventually("an answer on another network", || {
+                pair.one.ping(pair.two.address()?, "")
+            })?;
+        }
+    }
+    for network in networks {
+        lab.end_pods(network)?;
+    }
+    Ok(())
+}
+
+fn silence(lab: &Lab, network: &Network) -> Result {
+    lab.northbound("delete", &[network.manifest])?;
+    let pair = lab.pair(network)?;
+    let to = pair.two.address()?;
+    eventually("silence", || {
+        Ok(pair.one.ping(to, "")?.is_none().then_some(()))
+    })?;
+    let capture = Capture::start(&pair.two.namespace, "eth1", "-Q in")?;
+    for _ in 0..3 {
+        pair.one.ping(to, "-W 0.2")?;
+    }
+    let packets = capture.packets();
+    let what = format!(
+        "silence after the deletion of {}",
+        pair.one.attachment.network
+    );
+    check(&what, packets.is_empty(), packets)
+}

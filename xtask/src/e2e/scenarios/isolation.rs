@@ -1,0 +1,66 @@
+//! Nothing passes from one network to another.
+//!
+//! A pod sends to the MAC and IP addresses of a pod of another network on the same node, as if it
+//! were on its own segment, and by way of its router. Packets of another length, which the other
+//! network may carry, follow, and show that one would have arrived.
+
+use crate::Result;
+use crate::e2e::capture::Capture;
+use crate::e2e::lab::{LAYER2, LAYER3, LOCALNET, Lab, Network};
+use crate::e2e::pod::Pod;
+use crate::e2e::wait::{check, eventually};
+
+pub(super) fn run(lab: &mut Lab) -> Result {
+    let networks = [&LAYER3, &LAYER2, &LOCALNET];
+    for network in networks {
+        lab.bring_up(network)?;
+    }
+    for from in networks {
+        for to in networks {
+            if from.manifest != to.manifest {
+                nothing_passes(lab, from, to)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn nothing_passes(lab: &Lab, from: &Network, to: &Network) -> Result {
+    let (sender, target) = (lab.pair(from)?.one, lab.pair(to)?.one);
+    let friend = lab.pair(to)?.two;
+    let capture = Capture::start(&target.namespace, "eth1", "-Q in icmp")?;
+
+    let address = target.address()?;
+    for next_hop in next_hops(sender, target)? {
+        sender
+            .namespace
+            .ip(&format!("route add {address}/32 {next_hop}"))?;
+        for _ in 0..3 {
+            sender.ping(address, "-s 100 -W 0.2")?;
+        }
+        sender.namespace.ip(&format!("route del {address}/32"))?;
+    }
+    sender
+        .namespace
+        .ip("neighbour flush dev eth1 nud permanent")?;
+
+    eventually("an answer", || friend.ping(address, ""))?;
+    capture.wait_for(&["ICMP echo request", "length 64"])?;
+    let packets = capture.packets();
+    let passed = packets.contains("length 108");
+    let what = format!("nothing passes from {} to {}", sender.name(), target.name());
+    check(&what, !passed, packets)
+}
+
+/// The ways to send to a pod of another network: as if it were a neighbour, and by the router.
+fn next_hops(sender: &Pod, target: &Pod) -> Result<Vec<String>> {
+    let (address, mac) = (target.address()?, target.attachment.grant.mac);
+    let neighbour = format!("neighbour replace {address} lladdr {mac} dev eth1 nud permanent");
+    sender.namespace.ip(&neighbour)?;
+    let routers = sender.attachment.grant.routes.iter();
+    let mut hops: Vec<_> = routers
+        .map(|r| format!("via {} dev eth1", r.next_hop))
+        .collect();
+    hops.push("dev eth1 scope link".to_owned());
+    Ok(hops)
+}

@@ -1,0 +1,44 @@
+//! Pods of a localnet network reach each other, the nodes and the physical network.
+
+use super::both_answer;
+use crate::Result;
+use crate::e2e::capture::Capture;
+use crate::e2e::cluster::HOST;
+use crate::e2e::lab::{LOCALNET, Lab};
+use crate::e2e::pod::ping;
+use crate::e2e::wait::{check, eventually};
+
+pub(super) fn run(lab: &mut Lab) -> Result {
+    lab.bring_up(&LOCALNET)?;
+    let pair = lab.pair(&LOCALNET)?;
+    both_answer(pair, &LOCALNET)?;
+
+    let routes = pair.one.namespace.ip("route show")?;
+    let one = routes.lines().count() == 1 && routes.starts_with("192.168.100.0/24 dev eth1 ");
+    check("nginx1-lo has the seed's only route", one, routes)?;
+
+    let capture = Capture::start(&pair.two.namespace, "eth1", "-Q in icmp")?;
+    eventually("an answer", || pair.one.ping(pair.two.address()?, ""))?;
+    let packet = capture.wait_for(&["ICMP echo request"])?;
+    check(
+        "a request comes to nginx2-lo from the other pod's MAC address, as in the seed",
+        packet.starts_with("0a:58:c0:a8:64:04 > 0a:58:c0:a8:64:05, ")
+            && packet.contains(" 192.168.100.4 > 192.168.100.5: "),
+        packet,
+    )?;
+
+    let nodes = lab.cluster.nodes.iter();
+    let nodes = nodes.map(|node| (node.place.name, node.place.physical));
+    for (name, address) in nodes.chain([("a host of the physical network", HOST)]) {
+        let ttl = eventually(name, || pair.one.ping(address, ""))?;
+        check(
+            &format!("nginx1-lo on work001 pings {name}: ttl 64"),
+            ttl == 64,
+            ttl,
+        )?;
+    }
+    let ttl = eventually("an answer", || {
+        ping(&lab.cluster.host, pair.two.address()?, "")
+    })?;
+    check("the host pings nginx2-lo: ttl 64", ttl == 64, ttl)
+}

@@ -1,0 +1,79 @@
+//! What is proved, one scenario a file.
+
+mod deletion;
+mod isolation;
+mod layer2;
+mod layer3;
+mod localnet;
+mod spoofing;
+mod vlan;
+
+use std::time::Instant;
+
+use clap::ValueEnum;
+
+use super::lab::{Lab, Network, Pair};
+use super::wait::check;
+use crate::Result;
+
+/// A scenario, in the order in which all of them run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Scenario {
+    /// Pods of a layer3 network reach each other through the router
+    Layer3,
+    /// Pods of a layer2 network reach each other on one segment
+    Layer2,
+    /// Pods of a localnet network reach each other, the nodes and the physical network
+    Localnet,
+    /// Packets of a localnet network with vlanID bear the tag on the wire
+    Vlan,
+    /// Nothing passes from one network to another
+    Isolation,
+    /// Packets with a MAC or an IP address that is not the pod's are dropped
+    Spoofing,
+    /// Nothing passes once a network is deleted
+    Deletion,
+}
+
+/// Runs scenarios; all of them when none is named.
+pub(super) fn run(lab: &mut Lab, scenarios: &[Scenario]) -> Result {
+    let chosen = match scenarios {
+        [] => Scenario::value_variants(),
+        chosen => chosen,
+    };
+    for scenario in chosen {
+        let value = scenario.to_possible_value().ok_or("a hidden scenario")?;
+        let name = value.get_name();
+        println!("{name}");
+        let start = Instant::now();
+        let run = match scenario {
+            Scenario::Layer3 => layer3::run,
+            Scenario::Layer2 => layer2::run,
+            Scenario::Localnet => localnet::run,
+            Scenario::Vlan => vlan::run,
+            Scenario::Isolation => isolation::run,
+            Scenario::Spoofing => spoofing::run,
+            Scenario::Deletion => deletion::run,
+        };
+        run(lab).map_err(|error| format!("{name}: {error}"))?;
+        println!("  took {:.1} s", start.elapsed().as_secs_f32());
+    }
+    Ok(())
+}
+
+/// Pings from both ends, and looks at how far the answers have come.
+fn both_answer(pair: Pair<'_>, network: &Network) -> Result {
+    for (from, to) in [(pair.one, pair.two), (pair.two, pair.one)] {
+        let ttl = super::wait::eventually("an answer", || from.ping(to.address()?, ""))?;
+        let what = format!(
+            "{} on {} pings {} on {}: ttl {}",
+            from.name(),
+            from.node,
+            to.name(),
+            to.node,
+            network.ttl
+        );
+        check(&what, from.node != to.node && ttl == network.ttl, ttl)?;
+    }
+    Ok(())
+}
