@@ -196,11 +196,17 @@ impl ServerBuilder {
     }
 }
 
-/// A port that is free now: the server cannot tell which one it would choose itself.
+/// A port that is free now: the server cannot tell which one it would choose itself. It is below
+/// those that the kernel gives to connections, lest one takes it while the server is down.
 pub(super) fn free_port() -> io::Result<u16> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()
-        .map(|address| address.port())
+    let mut last = io::ErrorKind::AddrNotAvailable.into();
+    for _ in 0..100 {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, fastrand::u16(10_000..32_000))) {
+            Ok(listener) => return listener.local_addr().map(|address| address.port()),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 pub(super) fn run<A: AsRef<std::ffi::OsStr>>(
