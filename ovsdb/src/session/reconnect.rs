@@ -43,7 +43,8 @@ enum State {
     Connected {
         since: Duration,
         heard: Duration,
-        probed: bool,
+        /// When the peer was asked for a sign of life, since it was last heard.
+        probed: Option<Duration>,
     },
 }
 
@@ -90,11 +91,11 @@ impl Reconnect {
             State::Connecting { deadline } if now >= *deadline => Some(Action::ConnectTimedOut),
             State::Connected { heard, probed, .. } => {
                 let interval = self.timings.probe_interval?;
-                let silence = now.saturating_sub(*heard);
-                if *probed {
-                    (silence >= interval * 2).then_some(Action::Silent)
-                } else if silence >= interval {
-                    *probed = true;
+                // The peer gets its interval from when it was asked, however late that was.
+                if let Some(probed) = probed {
+                    (now >= *probed + interval).then_some(Action::Silent)
+                } else if now >= *heard + interval {
+                    *probed = Some(now);
                     Some(Action::Probe)
                 } else {
                     None
@@ -111,7 +112,7 @@ impl Reconnect {
             State::Connecting { deadline } => Some(deadline),
             State::Connected { heard, probed, .. } => {
                 let interval = self.timings.probe_interval?;
-                Some(heard + interval * if probed { 2 } else { 1 })
+                Some(probed.unwrap_or(heard) + interval)
             }
         }
     }
@@ -121,7 +122,7 @@ impl Reconnect {
         self.state = State::Connected {
             since: now,
             heard: now,
-            probed: false,
+            probed: None,
         };
     }
 
@@ -129,7 +130,7 @@ impl Reconnect {
     pub(crate) fn heard(&mut self, now: Duration) {
         if let State::Connected { heard, probed, .. } = &mut self.state {
             *heard = now;
-            *probed = false;
+            *probed = None;
         }
     }
 
@@ -330,6 +331,22 @@ mod tests {
                 (20_098, Nothing, None),
                 (20_099, Nothing, Some(Action::Silent)),
                 (20_099, Disconnected, None),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_probe_that_was_late_gets_its_time_all_the_same() {
+        run(
+            1,
+            &[
+                (0, Nothing, Some(Action::Connect(0))),
+                (0, Connected, None),
+                // The task was held up for long.
+                (17_000, Nothing, Some(Action::Probe)),
+                (17_000, Nothing, None),
+                (21_999, Nothing, None),
+                (22_000, Nothing, Some(Action::Silent)),
             ],
         );
     }
