@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
 
 pub mod certificates;
+pub mod load;
 pub mod peer;
+pub mod replica;
+pub mod scale;
 
 use ovsdb::testing::Server;
 use ovsdb::{Client, Database};

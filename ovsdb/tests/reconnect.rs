@@ -1,0 +1,458 @@
+//! After a connection was lost the replica is whole, and its streams tell exactly what happened
+//! meanwhile.
+
+mod support;
+
+use std::time::Duration;
+
+use ovsdb::cache::Change;
+use ovsdb::testing::{Cluster, Cut, Proxy, Server};
+use ovsdb::{Cache, Client, ClientBuilder, ConnectionState, DisconnectReason, MonitorVersion, Ref};
+use support::inventory::{Database, Item, ItemOnly, Part, Slot};
+use support::peer::{Peer, Received};
+use support::replica::{Dumped, Fold, same_as_dump};
+use support::scale::{Seed, size};
+use support::{INVENTORY, inventory_server};
+
+const VERSIONS: [MonitorVersion; 3] = [
+    MonitorVersion::Monitor,
+    MonitorVersion::MonitorCond,
+    MonitorVersion::MonitorCondSince,
+];
+
+fn builder(remotes: impl Into<String>) -> ClientBuilder<Database> {
+    Client::builder()
+        .remotes(remotes)
+        .backoff(Duration::from_millis(1), Duration::from_millis(50))
+}
+
+async fn connect(remotes: impl Into<String>) -> Client<Database> {
+    builder(remotes).connect().await.expect("a client")
+}
+
+fn item(name: &str, count: i64) -> Item {
+    Item {
+        name: name.into(),
+        count,
+        only: ItemOnly::Sole,
+        ..Default::default()
+    }
+}
+
+/// Rows `from..to`, each with a part of its own.
+async fn insert(client: &Client<Database>, from: i64, to: i64) -> Vec<Ref<Item>> {
+    let mut txn = client.transaction();
+    let rows = (from..to)
+        .map(|n| {
+            let part = txn.insert(Part {
+                label: format!("part {n}").into(),
+            });
+            txn.insert(Item {
+                parts: [part].into(),
+                ..item(&format!("item {n}"), n)
+            })
+        })
+        .collect();
+    txn.commit().await.expect("a commit");
+    rows
+}
+
+async fn delete(client: &Client<Database>, rows: &[Ref<Item>]) {
+    let mut txn = client.transaction();
+    for row in rows {
+        txn.delete(*row);
+    }
+    txn.commit().await.expect("a commit");
+}
+
+/// Has the client lose its connection, and returns once it has noticed.
+async fn cut_off(client: &Client<Database>, proxy: &Proxy) {
+    let mut state = client.state();
+    proxy.refuse(true);
+    proxy.cut(Cut::Reset);
+    let lost = state.wait_for(|state| !state.is_connected());
+    drop(lost.await.expect("the client lives"));
+}
+
+/// Lets the client connect again, and waits until its replicas follow the server.
+async fn let_back(proxy: &Proxy, caches: &[&Cache<Database>]) {
+    proxy.refuse(false);
+    for cache in caches {
+        cache.current().await.expect("current");
+    }
+}
+
+#[tokio::test]
+async fn two_monitors_are_whole_after_a_reconnect() {
+    for version in VERSIONS {
+        let server = inventory_server();
+        let proxy = Proxy::start(&server.remote(), 1).await.expect("a proxy");
+        let (client, other) = (
+            connect(proxy.remote()).await,
+            connect(server.remote()).await,
+        );
+        insert(&other, 0, 50).await;
+        let items = client.cache().table::<Item>().newest_monitor(version);
+        let items = items.start().await.expect("a cache");
+        let parts = client.cache().table::<Part>().newest_monitor(version);
+        let parts = parts.table::<Slot>().start().await.expect("a cache");
+        for changes in [false, true] {
+            cut_off(&client, &proxy).await;
+            assert!(!items.is_current() && !parts.is_current());
+            // What was there stays readable.
+            let before = items.snapshot().rows::<Item>().len();
+            assert_eq!(before, parts.snapshot().rows::<Part>().len());
+            assert!(before >= 50 && items.staleness().is_some());
+            if changes {
+                insert(&other, 50, 60).await;
+                let mut txn = other.transaction();
+                txn.delete(Item::COUNT.lt(5));
+                txn.insert(Slot { number: 7 });
+                txn.commit().await.expect("a commit");
+            }
+            let_back(&proxy, &[&items, &parts]).await;
+            same_as_dump(&items, &server).await;
+            same_as_dump(&parts, &server).await;
+        }
+        assert_eq!(items.snapshot().rows::<Item>().len(), 55);
+        assert_eq!(parts.snapshot().rows::<Part>().len(), 55);
+        assert_eq!(parts.snapshot().rows::<Slot>().len(), 1);
+        // They follow still.
+        insert(&other, 100, 110).await;
+        same_as_dump(&items, &server).await;
+        same_as_dump(&parts, &server).await;
+    }
+}
+
+/// Deletes 55 rows while the client is away: 55 deletions, and nothing else, are told.
+async fn deletions_are_told_alone(
+    server: &impl Dumped,
+    proxied: &str,
+    other: &Client<Database>,
+    version: MonitorVersion,
+) {
+    let proxy = Proxy::start(proxied, 1).await.expect("a proxy");
+    let client = connect(proxy.remote()).await;
+    let rows = insert(other, 0, 100).await;
+    let cache = client.cache().all_tables().newest_monitor(version);
+    let cache = cache.start().await.expect("a cache");
+    same_as_dump(&cache, server).await;
+    let (mut items, mut all) = (cache.changes::<Item>(), cache.all_changes());
+    let mut fold = Fold::default();
+    assert_eq!(items.next().await.expect("the start").len(), 100);
+    fold.take(&all.next().await.expect("the start"));
+    assert_eq!(fold.inserted, 200);
+
+    cut_off(&client, &proxy).await;
+    delete(other, &rows[..55]).await;
+    let_back(&proxy, &[&cache]).await;
+    same_as_dump(&cache, server).await;
+
+    let batch = items.try_next().expect("what changed");
+    assert!(batch.kind().is_resync() && batch.kind().transactions() == 1);
+    let mut gone: Vec<_> = batch
+        .into_iter()
+        .map(|change| match change {
+            Change::Deleted(row) => row.reference(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let mut expected = rows[..55].to_vec();
+    gone.sort();
+    expected.sort();
+    assert_eq!(gone, expected);
+    assert!(items.try_next().is_none());
+    // The parts went with them, in the same batch.
+    fold.take(&all.try_next().expect("what changed"));
+    assert!(all.try_next().is_none() && fold.is(&cache.snapshot()));
+    assert_eq!((fold.deleted, fold.inserted, fold.modified), (110, 200, 0));
+
+    // Nothing changed: nothing is told.
+    cut_off(&client, &proxy).await;
+    let_back(&proxy, &[&cache]).await;
+    same_as_dump(&cache, server).await;
+    assert!(items.try_next().is_none() && all.try_next().is_none());
+    delete(other, &rows[55..]).await;
+}
+
+#[tokio::test]
+async fn rows_deleted_while_away_are_told_and_nothing_else() {
+    let server = inventory_server();
+    let other = connect(server.remote()).await;
+    for version in VERSIONS {
+        deletions_are_told_alone(&server, &server.remote(), &other, version).await;
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_and_a_relay_resume_where_the_client_was() {
+    let cluster = Cluster::start(INVENTORY, 1).expect("a cluster");
+    let relay = Server::builder().relay("Inventory", &cluster.remotes());
+    let relay = relay.start().expect("a relay");
+    relay.wait_until_connected("Inventory").expect("connected");
+    let other = connect(cluster.remotes()).await;
+    // Servers keep a history that is no larger than the data themselves.
+    insert(&other, 1_000, 1_500).await;
+    for remote in [cluster.remotes(), relay.remote()] {
+        let proxy = Proxy::start(&remote, 1).await.expect("a proxy");
+        let client = connect(proxy.remote()).await;
+        let cache = client.cache().all_tables().start().await.expect("a cache");
+        insert(&other, 0, 1).await;
+        same_as_dump(&cache, &cluster).await;
+        assert!(!cache.snapshot().last_txn_id().is_nil());
+        cut_off(&client, &proxy).await;
+        let mut txn = other.transaction();
+        txn.delete(Item::NAME.eq("item 0"));
+        txn.commit().await.expect("a commit");
+        let before = proxy.passed().to_client;
+        let_back(&proxy, &[&cache]).await;
+        same_as_dump(&cache, &cluster).await;
+        // The 500 rows are not sent again: beside the schema that would be more.
+        let passed = proxy.passed().to_client - before;
+        assert!(passed < 30_000, "{passed} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_with_less_is_followed() {
+    // The database is put back to what it was before: a backup, or a disk that lied.
+    let mut server = inventory_server();
+    let file = server.folder().join("Inventory.db");
+    let client = connect(server.remote()).await;
+    let cache = client.cache().all_tables().start().await.expect("a cache");
+    let mut changes = cache.all_changes();
+    let mut fold = Fold::default();
+    insert(&client, 0, 20).await;
+    let old = std::fs::read(&file).expect("the database");
+    insert(&client, 20, 40).await;
+    let mut txn = client.transaction();
+    txn.update(Item::COUNT.lt(10)).set(Item::ACTIVE, true);
+    txn.commit().await.expect("a commit");
+    server.kill().expect("killed");
+    std::fs::write(&file, old).expect("put back");
+    server.start().expect("started");
+    same_as_dump(&cache, &server).await;
+    assert_eq!(cache.snapshot().rows::<Item>().len(), 20);
+    while let Some(batch) = changes.try_next() {
+        fold.take(&batch);
+    }
+    assert!(fold.is(&cache.snapshot()));
+    assert_eq!((fold.deleted, fold.modified), (40, 20));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_monitor_opened_under_load_never_has_a_stale_row() {
+    let seed = Seed::new();
+    let server = inventory_server();
+    let client = connect(server.remote()).await;
+    let mut random = seed.random();
+    // Other clients change rows all the time, but when the gate is closed.
+    let gate = std::sync::Arc::new(tokio::sync::RwLock::new(()));
+    let mut load = Vec::new();
+    for number in 0..2 {
+        let (writer, gate) = (connect(server.remote()).await, gate.clone());
+        let mut random = seed.random();
+        let first = 100 * (number + 1);
+        insert(&writer, first, first + 50).await;
+        load.push(tokio::spawn(async move {
+            for n in 0.. {
+                let _open = gate.read().await;
+                let mut txn = writer.transaction();
+                let row = Item::NAME.eq(format!("item {}", first + random.i64(..50)));
+                match random.u8(..4) {
+                    // The row goes, and another takes its name.
+                    0 => {
+                        txn.delete(row.clone());
+                        let name = format!("item {}", first + random.i64(..50));
+                        txn.delete(Item::NAME.eq(name.clone()));
+                        txn.insert(Item {
+                            total: n,
+                            ..item(&name, 1_000 * first + n % 50_000)
+                        });
+                    }
+                    1 => drop(txn.update(row).set(Item::WEIGHT, Some(n))),
+                    2 => drop(txn.mutate(row).insert(Item::TAGS, [n.to_string().as_str()])),
+                    _ => drop(txn.mutate(row).add(Item::TOTAL, 1)),
+                }
+                txn.commit().await.expect("a commit");
+            }
+        }));
+    }
+
+    let counter = insert(&client, 0, 1).await[0];
+    let first = client.cache().all_tables().start().await.expect("a cache");
+    for round in 0..size(40, 200) {
+        let mut txn = client.transaction();
+        txn.mutate(counter).add(Item::TOTAL, 1);
+        txn.commit().await.expect("a commit");
+        let total = |cache: &Cache<Database>| {
+            let view = cache.snapshot();
+            view.get(counter).expect("the counter").total
+        };
+        let written = round as i64 + 1;
+        assert_eq!(total(&first), written);
+        let starting = (
+            client.cache().all_tables().start(),
+            client.cache().table::<Item>().start(),
+        );
+        let mut txn = client.transaction();
+        txn.mutate(counter).add(Item::WEIGHT, 0);
+        let (second, third, touched) = tokio::join!(starting.0, starting.1, txn.commit());
+        let (second, third) = (second.expect("a cache"), third.expect("a cache"));
+        touched.expect("a commit");
+        // What was committed before is there, from the first look on.
+        assert_eq!((total(&second), total(&third)), (written, written));
+        // All of them go on together.
+        let mut stream = second.all_changes();
+        let mut fold = Fold::default();
+        tokio::time::sleep(Duration::from_millis(random.u64(..5))).await;
+        let closed = gate.write().await;
+        for cache in [&first, &second, &third] {
+            same_as_dump(cache, &server).await;
+        }
+        while let Some(batch) = stream.try_next() {
+            fold.take(&batch);
+        }
+        assert!(fold.is(&second.snapshot()));
+        drop(closed);
+    }
+    for writer in load {
+        assert!(!writer.is_finished(), "a writer failed");
+        writer.abort();
+    }
+}
+
+/// Answers a request of the greeting; whether it was one.
+async fn greet(connection: &mut support::peer::Connection, request: &Received) -> bool {
+    match request.method.as_str() {
+        "set_db_change_aware" => connection.reply(request, "{}").await,
+        "get_schema" => connection.reply(request, INVENTORY).await,
+        "monitor_cond" => connection.fail(request, "\"unknown database\"").await,
+        _ => return false,
+    }
+    true
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_host_is_noticed_while_a_large_reply_is_decoded() {
+    // Made before: whoever is asked has the reply at hand.
+    let rows: Vec<_> = (0..size(150_000, 600_000))
+        .map(|n| {
+            format!(
+                r#""{}":{{"initial":{{"name":"item {n}","total":{n},"tags":["set",["a","b"]]}}}}"#,
+                ovsdb::Uuid::from_u128(n as u128 + 1)
+            )
+        })
+        .collect();
+    let nil = ovsdb::Uuid::nil();
+    let reply = format!(r#"[false,"{nil}",{{"Item":{{{}}}}}]"#, rows.join(","));
+    let peer = Peer::new();
+    let client = builder(peer.remote())
+        .probe_interval(Some(Duration::from_millis(50)))
+        // Long enough to see the state in between.
+        .backoff(Duration::from_secs(1), Duration::from_secs(1))
+        .wait_for_server(true)
+        .connect();
+    let connecting = tokio::spawn(client);
+    let mut connection = peer.accept().await;
+    for _ in 0..3 {
+        let request = connection.request().await;
+        assert!(greet(&mut connection, &request).await, "{request:?}");
+    }
+    let client = connecting.await.expect("no panic").expect("a client");
+    let mut state = client.state();
+
+    let cache = client.cache().table::<Item>().start();
+    let starting = tokio::spawn(cache);
+    let request = loop {
+        let request = connection.request().await;
+        match request.method.as_str() {
+            "monitor_cond_since" => break request,
+            "echo" => connection.reply(&request, "[]").await,
+            other => panic!("{other}"),
+        }
+    };
+    connection.reply(&request, &reply).await;
+    // From here on the host is dead: it takes what comes, and says nothing.
+    let lost = state.wait_for(|state| matches!(state, ConnectionState::Waiting { .. }));
+    let reason = match &*lost.await.expect("the client lives") {
+        ConnectionState::Waiting { lost: Some(lost) } => lost.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(
+        matches!(reason.reason(), DisconnectReason::Silent),
+        "{reason:?}"
+    );
+    assert!(!starting.is_finished(), "the reply was decoded before");
+    // It was asked for a sign of life before.
+    let mut asked = 0;
+    while let Some(text) = connection.text().await {
+        assert!(text.contains("\"echo\""), "{text}");
+        asked += 1;
+    }
+    assert!(asked > 0);
+
+    // Another host has the same database with one row, which is all that is left.
+    let mut connection = peer.accept().await;
+    let row = loop {
+        let request = connection.request().await;
+        if greet(&mut connection, &request).await {
+            continue;
+        }
+        match request.method.as_str() {
+            "echo" => connection.reply(&request, "[]").await,
+            "monitor_cond_since" => {
+                let row = ovsdb::Uuid::from_u128(7);
+                let reply = format!(
+                    r#"[false,"{nil}",{{"Item":{{"{row}":{{"initial":{{"name":"x"}}}}}}}}]"#
+                );
+                connection.reply(&request, &reply).await;
+                break row;
+            }
+            other => panic!("{other}"),
+        }
+    };
+    let answering = tokio::spawn(async move {
+        while let Some(text) = connection.text().await {
+            assert!(text.contains("\"echo\""), "{text}");
+        }
+    });
+    let cache = starting.await.expect("no panic").expect("a cache");
+    while cache.snapshot().rows::<Item>().len() != 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let view = cache.snapshot();
+    assert_eq!(view.get(Ref::<Item>::new(row)).expect("the row").name, "x");
+    answering.abort();
+}
+
+#[tokio::test]
+async fn a_half_open_connection_is_given_up() {
+    let server = inventory_server();
+    let proxy = Proxy::start(&server.remote(), 1).await.expect("a proxy");
+    let client = builder(proxy.remote())
+        .probe_interval(Some(Duration::from_millis(50)))
+        .backoff(Duration::from_secs(1), Duration::from_secs(1))
+        .connect_timeout(Duration::from_millis(200));
+    let client = client.connect().await.expect("a client");
+    let cache = client.cache().all_tables().start().await.expect("a cache");
+    let other = connect(server.remote()).await;
+    let mut state = client.state();
+    for round in 0..3 {
+        proxy.stall(true);
+        let lost = state.wait_for(|state| matches!(state, ConnectionState::Waiting { .. }));
+        match &*lost.await.expect("the client lives") {
+            ConnectionState::Waiting { lost: Some(lost) } => {
+                assert!(
+                    matches!(lost.reason(), DisconnectReason::Silent),
+                    "{lost:?}"
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+        insert(&other, 10 * round, 10 * round + 10).await;
+        proxy.stall(false);
+        cache.current().await.expect("current");
+        same_as_dump(&cache, &server).await;
+    }
+}

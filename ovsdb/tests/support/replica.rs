@@ -1,0 +1,117 @@
+//! Whether a replica, and the changes it told of, are what the server holds.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use ovsdb::cache::{AnyChange, AnyRow, DatabaseChanges, TableView};
+use ovsdb::testing::{Cluster, Dump, Server, ServerError};
+use ovsdb::value::Datum;
+use ovsdb::{Cache, Database, Snapshot, Table, TableVisitor, Uuid};
+
+/// How long a replica may take to be what the server holds, on a machine that does other things.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What can be dumped.
+pub trait Dumped {
+    fn dump_of<D: Database>(&self) -> Result<String, ServerError>;
+}
+
+impl Dumped for Server {
+    fn dump_of<D: Database>(&self) -> Result<String, ServerError> {
+        self.dump(D::NAME, None)
+    }
+}
+
+impl Dumped for Cluster {
+    fn dump_of<D: Database>(&self) -> Result<String, ServerError> {
+        self.dump()
+    }
+}
+
+/// Waits until the replica is what `ovsdb-client dump` prints, row by row. Nobody may write.
+pub async fn same_as_dump<D: Database>(cache: &Cache<D>, server: &impl Dumped) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let dump: Dump = server
+            .dump_of::<D>()
+            .expect("a dump")
+            .parse()
+            .expect("understood");
+        let (tables, found) = dump.differences(&cache.snapshot());
+        assert!(tables > 0, "no table was compared");
+        if found.is_empty() {
+            return;
+        }
+        if Instant::now() > deadline {
+            let first: Vec<_> = found.iter().take(10).map(ToString::to_string).collect();
+            panic!("{} differences, the first: {first:#?}", found.len());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+type Columns = BTreeMap<&'static str, Datum>;
+type Rows = BTreeMap<(&'static str, Uuid), Columns>;
+
+fn columns(row: &dyn AnyRow) -> Columns {
+    let columns = row.columns().iter().enumerate();
+    columns
+        .filter_map(|(at, info)| Some((info.name, row.column(at)?.to_datum())))
+        .collect()
+}
+
+/// The changes of a replica, folded.
+#[derive(Debug, Default)]
+pub struct Fold {
+    rows: Rows,
+    pub inserted: usize,
+    pub modified: usize,
+    pub deleted: usize,
+    pub resyncs: usize,
+    pub coalesced: usize,
+}
+
+impl Fold {
+    /// Takes a batch: each change must fit what the ones before it have made.
+    pub fn take<D: Database>(&mut self, batch: &DatabaseChanges<D>) {
+        self.resyncs += usize::from(batch.kind().is_resync());
+        self.coalesced += usize::from(batch.kind().is_coalesced());
+        for change in batch.all() {
+            let key = (change.row().table(), change.row().uuid());
+            let before = change.before().map(columns);
+            let known = match change.after().map(columns) {
+                Some(after) => self.rows.insert(key, after),
+                None => self.rows.remove(&key),
+            };
+            assert_eq!(known, before, "{key:?} was something else before");
+            match change {
+                AnyChange::Inserted(_) => self.inserted += 1,
+                AnyChange::Modified { .. } => {
+                    assert!(change.columns().next().is_some(), "{key:?} is as it was");
+                    self.modified += 1;
+                }
+                AnyChange::Deleted(_) => self.deleted += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Whether the folded changes are the replica.
+    pub fn is<D: Database>(&self, view: &Snapshot<D>) -> bool {
+        struct Collect<'a, D>(&'a Snapshot<D>, Rows);
+        impl<D: Database> TableVisitor<D> for Collect<'_, D> {
+            fn table<T: Table<Database = D>>(&mut self) {
+                let rows = self
+                    .0
+                    .try_table::<T>()
+                    .into_iter()
+                    .flat_map(TableView::rows);
+                let rows = rows.map(|row| ((T::TABLE, row.uuid()), columns(&**row)));
+                self.1.extend(rows);
+            }
+        }
+        let mut collect = Collect(view, Rows::new());
+        D::with_all_tables(&mut collect);
+        self.rows == collect.1
+    }
+}

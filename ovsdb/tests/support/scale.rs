@@ -1,0 +1,56 @@
+//! How large the fault tests are, and what they leave to chance.
+//!
+//! `OVSDB_TEST_SCALE=full` runs them at their full sizes; `OVSDB_TEST_SEED=N` repeats what chance
+//! did in a run that failed, which printed its seed.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The small size, or the full one where that is asked for.
+pub fn size(small: usize, full: usize) -> usize {
+    match std::env::var("OVSDB_TEST_SCALE").as_deref() {
+        Ok("full") => full,
+        Ok("small") | Err(_) => small,
+        Ok(other) => panic!("OVSDB_TEST_SCALE is {other:?}, and neither small nor full"),
+    }
+}
+
+/// What chance depends on, printed when the test fails.
+#[derive(Debug)]
+pub struct Seed {
+    seed: u64,
+    drawn: AtomicU64,
+}
+
+impl Seed {
+    pub fn new() -> Self {
+        let seed = match std::env::var("OVSDB_TEST_SEED") {
+            Ok(text) => text.parse().expect("OVSDB_TEST_SEED is a number"),
+            Err(_) => fastrand::u64(..),
+        };
+        Self {
+            seed,
+            drawn: AtomicU64::new(0),
+        }
+    }
+
+    /// The next number, the same for the same seed.
+    pub fn draw(&self) -> u64 {
+        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
+        self.seed
+            .wrapping_add(drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    /// A source of chance of its own.
+    pub fn random(&self) -> fastrand::Rng {
+        fastrand::Rng::with_seed(self.draw())
+    }
+}
+
+impl Drop for Seed {
+    #[allow(clippy::print_stderr, reason = "whoever reads of the failure needs it")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("to repeat what chance did: OVSDB_TEST_SEED={}", self.seed);
+        }
+    }
+}
