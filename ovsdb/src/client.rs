@@ -12,7 +12,7 @@ use crate::cache::CacheBuilder;
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::model::{Column, Database, Table};
-use crate::protocol::{Json, Limits, Request, Wire};
+use crate::protocol::{Json, Limits, Operation, Request, Wire};
 use crate::session::{CallError, ConnectionState, Options, RemoteOrder, Session, Timings};
 use crate::transaction::{RowIdentity, Transaction};
 use crate::transport::parse_remotes;
@@ -380,6 +380,17 @@ impl<D: Database> Client<D> {
         limit: Option<Duration>,
     ) -> Result<String, CallError> {
         self.session().call(request, limit).await
+    }
+
+    /// Sends a transaction of these operations.
+    pub(crate) async fn transact(
+        &self,
+        operations: &[Operation],
+        limit: Option<Duration>,
+    ) -> Result<String, CallError> {
+        let mut params = String::new();
+        Request::write_transact(&mut params, &D::NAME.into(), operations);
+        self.session().call_text("transact", params, limit).await
     }
 
     /// Ends the client: what was asked for before is sent and answered, what is asked for later is

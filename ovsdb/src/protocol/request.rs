@@ -130,6 +130,18 @@ impl Request {
         }
     }
 
+    /// Appends the parameters of a [`Transact`](Self::Transact), whose operations need not be
+    /// given away.
+    pub(crate) fn write_transact(out: &mut String, database: &Str, operations: &[Operation]) {
+        out.push('[');
+        database.write(out);
+        for operation in operations {
+            out.push(',');
+            operation.write(out);
+        }
+        out.push(']');
+    }
+
     /// Appends the parameters, an array.
     pub fn write_params(&self, out: &mut String) {
         match self {
@@ -138,15 +150,7 @@ impl Request {
             Self::Transact {
                 database,
                 operations,
-            } => {
-                out.push('[');
-                database.write(out);
-                for operation in operations {
-                    out.push(',');
-                    operation.write(out);
-                }
-                out.push(']');
-            }
+            } => Self::write_transact(out, database, operations),
             Self::Monitor {
                 database,
                 id,

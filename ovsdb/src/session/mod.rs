@@ -188,6 +188,16 @@ impl Session {
     ) -> Result<String, CallError> {
         let mut params = String::new();
         request.write_params(&mut params);
+        self.call_text(request.method(), params, limit).await
+    }
+
+    /// As [`call`](Self::call), with the parameters written already.
+    pub(crate) async fn call_text(
+        &self,
+        method: &'static str,
+        params: String,
+        limit: Option<Duration>,
+    ) -> Result<String, CallError> {
         let ticket = Arc::new(Ticket::default());
         let mut guard = CallGuard {
             ticket: ticket.clone(),
@@ -196,7 +206,7 @@ impl Session {
         };
         let (reply, answer) = oneshot::channel();
         let call = Call {
-            method: request.method(),
+            method,
             params,
             ticket,
             reply,

@@ -100,6 +100,7 @@ impl Task {
     pub(super) async fn run(mut self) {
         let lost = self.live().await;
         tracing::debug!(database = self.options.database, reason = %lost.reason(), "the session ends");
+        self.link = None;
         self.orders.close();
         self.calls.close();
         while let Some(call) = self.calls.recv().await {

@@ -5,13 +5,14 @@ mod once;
 mod operations;
 mod outcome;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
 use crate::client::Client;
 use crate::model::{AllOf, Column, Database, Row, Table};
-use crate::protocol::{Clause, Columns, Operation, Request, Until};
+use crate::protocol::{Clause, Columns, Operation, Until};
 use crate::session::CallError;
 use crate::value::{Atom, Datum, Ref, Str, Uuid, Value};
 
@@ -328,7 +329,7 @@ impl<D: Database> Transaction<D> {
         if self.operations.is_empty() {
             return Ok(Outcome::empty());
         }
-        let mut operations = self.operations.clone();
+        let mut operations = Cow::Borrowed(&*self.operations);
         if self.client.row_identity() == RowIdentity::Named {
             let names = |atom| match atom {
                 Atom::Uuid(uuid) if self.inserted.contains_key(&uuid) => {
@@ -336,16 +337,10 @@ impl<D: Database> Transaction<D> {
                 }
                 other => other,
             };
-            operations = operations
-                .into_iter()
-                .map(|operation| rename(operation, &names))
-                .collect();
+            let renamed = operations.iter().cloned();
+            operations = renamed.map(|operation| rename(operation, &names)).collect();
         }
-        let request = Request::Transact {
-            database: D::NAME.into(),
-            operations,
-        };
-        match self.client.call_raw(&request, self.timeout).await {
+        match self.client.transact(&operations, self.timeout).await {
             Ok(text) => Outcome::read(text, &self.operations, &self.inserted),
             Err(CallError::Refused(error)) => Err(CommitError::Refused(Refusal::of_request(error))),
             Err(CallError::NotSent(lost)) => Err(CommitError::NotSent(lost)),
