@@ -156,7 +156,7 @@ impl<D: Database> CacheBuilder<D> {
         let (guard, _) = self.client.session().monitor(monitor).await?;
         let inner = Inner {
             shared,
-            _guard: Some(guard),
+            guard: Some(guard),
         };
         Ok(Cache {
             handle: Handle(Arc::new(inner)),
@@ -169,7 +169,7 @@ impl<D: Database> CacheBuilder<D> {
 struct Inner {
     shared: Arc<Shared>,
     /// Ends the monitor with the last handle.
-    _guard: Option<MonitorGuard>,
+    guard: Option<MonitorGuard>,
 }
 
 /// What keeps a monitor going: the handles have it, and the streams.
@@ -182,7 +182,7 @@ impl Handle {
     pub(super) fn detached(shared: Arc<Shared>) -> Self {
         Self(Arc::new(Inner {
             shared,
-            _guard: None,
+            guard: None,
         }))
     }
 
@@ -252,6 +252,46 @@ impl<D: Database> Cache<D> {
     /// What changes in all tables: all rows first, then every server transaction.
     pub fn all_changes(&self) -> AllChanges<D> {
         AllChanges::new(self.handle.clone())
+    }
+
+    /// Changes which rows of the table `T` the replica has, and waits until it has them: those for
+    /// which any of the clauses holds (ovsdb-server(7), "Monitor_cond_change").
+    ///
+    /// The condition is kept through every later connection; without one it is changed when the
+    /// next is made. Of several changes that wait, each table gets the last; all resolve when it
+    /// is in force. Dropping the future does not take the change back.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "nb")]
+    /// # async fn example(cache: ovsdb::Cache<ovsdb::nb::Database>) -> Result<(), ovsdb::Error> {
+    /// use ovsdb::nb::LogicalSwitchPort as Port;
+    ///
+    /// cache.set_condition(Port::TYPE.eq("router").or(Port::TYPE.eq("localnet"))).await?;
+    /// let view = cache.snapshot();
+    /// assert!(view.rows::<Port>().all(|port| !port.r#type.is_empty()));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Panics
+    /// When the cache was started without the table.
+    ///
+    /// # Errors
+    /// When the server refuses the condition or knows none, and the one before stays; when the
+    /// client is closed.
+    pub async fn set_condition<T: Table<Database = D>>(
+        &self,
+        rows: impl Into<AnyOf<T>>,
+    ) -> Result<(), Error> {
+        let clauses = rows.into().into_clauses();
+        assert!(
+            self.snapshot().try_table::<T>().is_some(),
+            "the cache was started without the table {}",
+            T::TABLE
+        );
+        match &self.handle.0.guard {
+            Some(guard) => guard.set_condition(T::TABLE, clauses).await,
+            None => Ok(()),
+        }
     }
 
     /// How the schema of the server differs from the compiled tables; that of the last server,

@@ -11,7 +11,7 @@ use super::skew::SkewReport;
 use super::state::{Registry, State};
 use super::subscription::Step;
 use super::table::{ApplyError, ApplyErrorReason, Form, TableReplica};
-use crate::protocol::{Json, MonitorRequests, Request, Wire};
+use crate::protocol::{Clause, Json, MonitorRequests, Request, Wire};
 use crate::value::json::{DecodeError, Raw, Reader};
 use crate::value::{Str, Strings, Uuid};
 
@@ -146,6 +146,28 @@ impl ReplicaMonitor {
     #[allow(dead_code, reason = "called when a session reconnects")]
     pub(crate) fn set_online(&self, online: bool) {
         self.shared.set_online(online);
+    }
+
+    /// Whether the replica has the table, and the server too.
+    pub(crate) fn has(&self, table: &str) -> bool {
+        let mut tables = self.tables.iter();
+        tables.any(|known| known.table() == table && known.is_there())
+    }
+
+    /// Changes which rows of a table are asked for, and returns what was before.
+    pub(crate) fn set_condition(
+        &mut self,
+        table: &str,
+        condition: Option<Vec<Clause>>,
+    ) -> Option<Vec<Clause>> {
+        let mut tables = self.tables.iter_mut();
+        let table = tables.find(|known| known.table() == table)?;
+        table.set_condition(condition)
+    }
+
+    /// The replica has what the conditions select: it can be resumed with them.
+    pub(crate) fn acknowledge(&mut self) {
+        self.acknowledged = Some(self.requests());
     }
 
     /// A table with a condition, which the plain `monitor` cannot honour.

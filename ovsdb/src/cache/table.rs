@@ -76,6 +76,8 @@ pub(crate) trait TableReplica: Any + fmt::Debug + Send {
     fn request(&self) -> MonitorRequest;
     /// The condition that rows must meet, `None` for all rows.
     fn conditions(&self) -> Option<&[Clause]>;
+    /// Changes the condition, and returns the one before.
+    fn set_condition(&mut self, condition: Option<Vec<Clause>>) -> Option<Vec<Clause>>;
     /// Fits the table to the server's schema.
     fn fit(&mut self, schema: &ovsdb_schema::DatabaseSchema, report: &mut SkewReport);
     /// Whether the server has the table.
@@ -298,6 +300,10 @@ impl<T: Table> TableReplica for TypedTable<T> {
 
     fn conditions(&self) -> Option<&[Clause]> {
         self.conditions.as_deref()
+    }
+
+    fn set_condition(&mut self, condition: Option<Vec<Clause>>) -> Option<Vec<Clause>> {
+        std::mem::replace(&mut self.conditions, condition)
     }
 
     fn fit(&mut self, schema: &ovsdb_schema::DatabaseSchema, report: &mut SkewReport) {

@@ -5,6 +5,7 @@
 //! is read at all times. The task reads messages in the order of the wire: a reply is handed on
 //! only when every update before it is in the replica and published.
 
+mod conditions;
 mod link;
 mod locks;
 mod monitors;
@@ -24,7 +25,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::cache::{MonitorVersion, ReplicaMonitor};
 use crate::error::{DisconnectReason, Disconnected, Error};
-use crate::protocol::{Limits, OvsdbError, Request};
+use crate::protocol::{Clause, Limits, OvsdbError, Request};
 use crate::transport::{Remote, TlsConfig};
 use crate::value::{Str, Uuid};
 
@@ -113,6 +114,13 @@ pub(crate) enum Order {
     },
     /// A monitor to end.
     EndMonitor { key: u64 },
+    /// A condition for a table of a monitor.
+    SetCondition {
+        key: u64,
+        table: &'static str,
+        clauses: Vec<Clause>,
+        asker: conditions::Asker,
+    },
     /// A call whose caller is gone.
     Abandon(Arc<Ticket>),
     /// A lock to ask for.
@@ -322,6 +330,24 @@ impl Drop for CallGuard<'_> {
 pub(crate) struct MonitorGuard {
     key: u64,
     session: Session,
+}
+
+impl MonitorGuard {
+    /// Changes which rows of a table are selected, and waits until that is in force.
+    pub(crate) async fn set_condition(
+        &self,
+        table: &'static str,
+        clauses: Vec<Clause>,
+    ) -> Result<(), Error> {
+        let (asker, answer) = oneshot::channel();
+        self.session.order(Order::SetCondition {
+            key: self.key,
+            table,
+            clauses,
+            asker,
+        });
+        answer.await.map_err(|_| self.session.ended())?
+    }
 }
 
 impl Drop for MonitorGuard {

@@ -7,12 +7,13 @@ use ovsdb_schema::DatabaseSchema;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::conditions::{self, Conditions};
 use super::link::Link;
 use super::pending::Waiter;
 use super::server_database::SERVER_MONITOR;
 use crate::cache::{ApplyError, MonitorVersion, ReplicaMonitor};
 use crate::error::{DisconnectReason, Disconnected, Error};
-use crate::protocol::{ErrorKind, Json, OvsdbError, Request};
+use crate::protocol::{Clause, ErrorKind, Json, OvsdbError, Request};
 use crate::value::json::Raw;
 
 /// Messages longer than this are decoded on a thread of their own, so that the session goes on
@@ -42,6 +43,9 @@ struct Entry {
     /// The id under which this connection's server was asked for it.
     wire: Option<u64>,
     starter: Option<Starter>,
+    /// Whether the server's reply is applied.
+    active: bool,
+    conditions: Conditions,
 }
 
 /// All monitors.
@@ -70,6 +74,8 @@ impl Monitors {
             monitor: Some(monitor),
             wire: None,
             starter: Some(starter),
+            active: false,
+            conditions: Conditions::default(),
         };
         self.entries.insert(key, entry);
         key
@@ -109,6 +115,7 @@ impl Monitors {
             && let Some(monitor) = &mut entry.monitor
         {
             monitor.refit(schema);
+            entry.conditions.restart(monitor);
             return self.ask(key, link);
         }
         Ok(())
@@ -118,12 +125,19 @@ impl Monitors {
         let Some(entry) = self.entries.get_mut(&key) else {
             return Ok(());
         };
-        let Some(monitor) = &entry.monitor else {
+        let Some(monitor) = &mut entry.monitor else {
             return Ok(());
         };
         let wire = self.next_wire;
         self.next_wire += 1;
-        let request = monitor.request(self.database, wire);
+        let mut request = monitor.request(self.database, wire);
+        if let (Request::Monitor { .. }, Some(table)) = (&request, monitor.conditional_table())
+            && entry
+                .conditions
+                .refused(monitor, &Error::ConditionsNotSupported(table))
+        {
+            request = monitor.request(self.database, wire);
+        }
         if let (Request::Monitor { .. }, Some(table)) = (&request, monitor.conditional_table()) {
             return match entry.starter.take() {
                 Some(starter) => {
@@ -137,6 +151,50 @@ impl Monitors {
         entry.wire = Some(wire);
         link.send_request(Waiter::Monitor { key, wire }, &request);
         Ok(())
+    }
+
+    /// Changes the condition of a table, at once or when the monitor is asked for next.
+    pub(super) fn set_condition(
+        &mut self,
+        key: u64,
+        table: &'static str,
+        clauses: Vec<Clause>,
+        asker: conditions::Asker,
+        link: Option<&mut Link>,
+    ) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            let version = entry.monitor.as_ref().map(|monitor| monitor.version);
+            if entry.active && version == Some(MonitorVersion::Monitor) {
+                let _ = asker.send(Err(Error::ConditionsNotSupported(table)));
+                return;
+            }
+            entry.conditions.want(table, clauses, asker);
+            if let Some(link) = link {
+                entry.send_conditions(key, link);
+            }
+        }
+    }
+
+    /// The server's reply to a change of conditions. Its rows have come before it.
+    pub(super) fn conditions_answered(
+        &mut self,
+        key: u64,
+        wire: u64,
+        outcome: Result<Raw<'_>, OvsdbError>,
+        link: &mut Link,
+    ) {
+        let asked = |entry: &&mut Entry| entry.wire == Some(wire);
+        let Some(entry) = self.entries.get_mut(&key).filter(asked) else {
+            return;
+        };
+        let Some(monitor) = &mut entry.monitor else {
+            return;
+        };
+        match outcome {
+            Ok(_) => entry.conditions.acknowledged(monitor),
+            Err(error) => drop(entry.conditions.refused(monitor, &error.into())),
+        }
+        entry.send_conditions(key, link);
     }
 
     /// Nobody wants the monitor any more.
@@ -171,6 +229,7 @@ impl Monitors {
             if let Some(starter) = entry.starter.take() {
                 let _ = starter.send(Err(lost.clone().into()));
             }
+            entry.conditions.fail(lost);
         }
         self.entries.clear();
     }
@@ -237,6 +296,11 @@ impl Monitors {
                     entry.monitor = Some(monitor);
                     return self.ask(key, link).map(|()| None);
                 }
+                if entry.starter.is_none() {
+                    // Perhaps for a new condition: it is gone with the next attempt.
+                    let told = Error::Refused(error.clone());
+                    entry.conditions.refused(&mut monitor, &told);
+                }
                 entry.monitor = Some(monitor);
                 return match entry.starter.take() {
                     Some(starter) => {
@@ -286,6 +350,10 @@ impl Monitors {
         match job.applied {
             Ok(()) => {
                 let version = monitor.version;
+                if current && job.starts {
+                    entry.active = true;
+                    entry.conditions.acknowledged(&mut monitor);
+                }
                 entry.monitor = Some(monitor);
                 if job.starts
                     && let Some(starter) = entry.starter.take()
@@ -311,7 +379,7 @@ impl Monitors {
                 }
                 tracing::warn!(%error, "an update does not fit the replica, which is fetched anew");
                 if current {
-                    entry.wire = None;
+                    entry.stop();
                     if let Some(link) = link {
                         cancel(link, job.wire);
                         return self.start(job.key, link, schema);
@@ -320,16 +388,31 @@ impl Monitors {
                 }
             }
         }
-        match link {
-            Some(link) => self.start(job.key, link, schema),
-            None => Ok(()),
+        let Some(link) = link else {
+            return Ok(());
+        };
+        if let Some(entry) = self.entries.get_mut(&job.key) {
+            entry.send_conditions(job.key, link);
         }
+        self.start(job.key, link, schema)
     }
 }
 
 impl Entry {
+    /// Sends the change of conditions that is due, if any is.
+    fn send_conditions(&mut self, key: u64, link: &mut Link) {
+        let (Some(monitor), Some(wire), true) = (&self.monitor, self.wire, self.active) else {
+            return;
+        };
+        if let Some(request) = self.conditions.next(monitor, wire) {
+            link.send_request(Waiter::Conditions { key, wire }, &request);
+        }
+    }
+
     fn stop(&mut self) {
         self.wire = None;
+        self.active = false;
+        self.conditions.lost();
         if let Some(monitor) = &self.monitor {
             monitor.set_online(false);
         }

@@ -21,6 +21,8 @@ pub(super) enum Waiter {
     },
     /// The monitor with this key, asked for under this id, for its rows.
     Monitor { key: u64, wire: u64 },
+    /// The conditions of the monitor with this key, asked for under this id.
+    Conditions { key: u64, wire: u64 },
     /// A lock, for whether it is ours.
     Lock(Str),
     /// The session, for what the server says of its databases.

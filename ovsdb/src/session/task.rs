@@ -403,6 +403,14 @@ impl Task {
                     self.monitors.start(key, link, &self.shared.schema.load())?;
                 }
             }
+            Order::SetCondition {
+                key,
+                table,
+                clauses,
+                asker,
+            } => self
+                .monitors
+                .set_condition(key, table, clauses, asker, link),
             Order::EndMonitor { key } => self.monitors.end(key, link),
             Order::Abandon(ticket) => {
                 if let Some(link) = link
@@ -591,6 +599,10 @@ impl Task {
                     }
                     None => Ok(()),
                 }
+            }
+            Waiter::Conditions { key, wire } => {
+                self.monitors.conditions_answered(key, wire, outcome, link);
+                Ok(())
             }
             Waiter::Lock(name) => {
                 let held = match outcome {

@@ -1,0 +1,115 @@
+//! Conditions that a monitor is to get while it runs (ovsdb-server(7), "Monitor_cond_change").
+//!
+//! One change is on its way at a time; what is asked for meanwhile is put together in the next
+//! one, of each table only the last. A change that was not acknowledged when its connection was
+//! lost belongs to the request that starts the monitor on the next one.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::oneshot;
+
+use crate::cache::ReplicaMonitor;
+use crate::error::{Disconnected, Error};
+use crate::protocol::{Clause, Json, MonitorRequest, MonitorRequests, Request};
+use crate::value::Str;
+
+/// Who waits until a condition is in force.
+pub(super) type Asker = oneshot::Sender<Result<(), Error>>;
+
+type ByTable<V> = BTreeMap<&'static str, V>;
+
+/// The changes of one monitor's conditions.
+#[derive(Debug, Default)]
+pub(super) struct Conditions {
+    /// What is to be sent.
+    wanted: ByTable<Vec<Clause>>,
+    waiting: Vec<Asker>,
+    /// What was sent and is not acknowledged.
+    sent: ByTable<Vec<Clause>>,
+    asking: Vec<Asker>,
+    /// What a restart replaced, to go back to when the server refuses.
+    replaced: ByTable<Option<Vec<Clause>>>,
+}
+
+impl Conditions {
+    pub(super) fn want(&mut self, table: &'static str, clauses: Vec<Clause>, asker: Asker) {
+        self.wanted.insert(table, clauses);
+        self.waiting.push(asker);
+    }
+
+    /// The next change to send for the monitor with this id, if there is one and none is on its
+    /// way.
+    pub(super) fn next(&mut self, monitor: &ReplicaMonitor, wire: u64) -> Option<Request> {
+        if !self.sent.is_empty() || self.wanted.is_empty() {
+            return None;
+        }
+        self.sent = std::mem::take(&mut self.wanted);
+        self.asking = std::mem::take(&mut self.waiting);
+        let requests: MonitorRequests = self
+            .sent
+            .iter()
+            .filter(|(table, _)| monitor.has(table))
+            .map(|(table, clauses)| {
+                let request = MonitorRequest {
+                    conditions: Some(clauses.clone()),
+                    ..MonitorRequest::default()
+                };
+                (Str::from(*table), vec![request])
+            })
+            .collect();
+        Some(Request::MonitorCondChange {
+            id: Json::from(wire),
+            new_id: Json::from(wire),
+            requests,
+        })
+    }
+
+    /// The monitor is about to be asked for: all that is wanted becomes part of the request.
+    pub(super) fn restart(&mut self, monitor: &mut ReplicaMonitor) {
+        self.lost();
+        self.sent = std::mem::take(&mut self.wanted);
+        self.asking = std::mem::take(&mut self.waiting);
+        for (table, clauses) in &self.sent {
+            let before = monitor.set_condition(table, Some(clauses.clone()));
+            self.replaced.entry(table).or_insert(before);
+        }
+    }
+
+    /// The server has done what was sent, and every row of it is in the replica.
+    pub(super) fn acknowledged(&mut self, monitor: &mut ReplicaMonitor) {
+        for (table, clauses) in std::mem::take(&mut self.sent) {
+            monitor.set_condition(table, Some(clauses));
+        }
+        self.replaced.clear();
+        monitor.acknowledge();
+        for asker in self.asking.drain(..) {
+            let _ = asker.send(Ok(()));
+        }
+    }
+
+    /// The server refuses what was sent: the conditions before it stay. False when nothing was.
+    pub(super) fn refused(&mut self, monitor: &mut ReplicaMonitor, error: &Error) -> bool {
+        for (table, before) in std::mem::take(&mut self.replaced) {
+            monitor.set_condition(table, before);
+        }
+        for asker in self.asking.drain(..) {
+            let _ = asker.send(Err(error.clone()));
+        }
+        !std::mem::take(&mut self.sent).is_empty()
+    }
+
+    /// The connection is lost: what was sent is wanted still, unless something else is by now.
+    pub(super) fn lost(&mut self) {
+        for (table, clauses) in std::mem::take(&mut self.sent) {
+            self.wanted.entry(table).or_insert(clauses);
+        }
+        self.waiting.append(&mut self.asking);
+    }
+
+    /// Nothing will come of anything.
+    pub(super) fn fail(&mut self, lost: &Disconnected) {
+        for asker in self.waiting.drain(..).chain(self.asking.drain(..)) {
+            let _ = asker.send(Err(lost.clone().into()));
+        }
+    }
+}

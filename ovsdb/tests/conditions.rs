@@ -1,0 +1,286 @@
+//! Conditions that change while the replica is in use.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ovsdb::model::Condition;
+use ovsdb::protocol::{ErrorKind, Wire};
+use ovsdb::{Cache, Client, Error, MonitorVersion, Uuid};
+use support::inventory::{Database, Item, ItemOnly, Part};
+use support::peer::{Connection, Peer};
+use support::{INVENTORY, inventory_server};
+use tokio::time::timeout;
+
+/// Far more than anything here takes: a test that hangs must fail.
+const HANG: Duration = Duration::from_secs(30);
+
+async fn quick(remote: String) -> Client<Database> {
+    Client::builder()
+        .remotes(remote)
+        .backoff(Duration::from_millis(10), Duration::from_millis(100))
+        .connect()
+        .await
+        .expect("a client")
+}
+
+async fn fill(client: &Client<Database>, counts: std::ops::Range<i64>) {
+    let mut txn = client.transaction();
+    for count in counts {
+        txn.insert(Item {
+            name: count.to_string().into(),
+            count,
+            total: count,
+            only: ItemOnly::Sole,
+            ..Default::default()
+        });
+    }
+    txn.commit().await.expect("a commit");
+}
+
+fn counts(cache: &Cache<Database>) -> BTreeSet<i64> {
+    let view = cache.snapshot();
+    view.rows::<Item>().map(|row| row.count).collect()
+}
+
+#[tokio::test]
+async fn a_change_resolves_when_its_rows_are_there() {
+    let server = inventory_server();
+    let client = quick(server.remote()).await;
+    fill(&client, 0..100).await;
+    for version in [
+        MonitorVersion::MonitorCond,
+        MonitorVersion::MonitorCondSince,
+    ] {
+        let cache = client
+            .cache()
+            .table_where::<Item>(Item::COUNT.lt(10))
+            .table::<Part>()
+            .newest_monitor(version)
+            .start()
+            .await
+            .expect("a cache");
+        let mut changes = cache.changes::<Item>();
+        assert_eq!(counts(&cache), (0..10).collect());
+        for (low, high) in [(20, 30), (25, 60), (0, 100), (99, 100)] {
+            let rows = Item::COUNT.eq(-1).or(Item::COUNT.ge(high - 1));
+            cache.set_condition(rows).await.expect("a condition");
+            assert_eq!(counts(&cache), (high - 1..100).collect());
+            // Clauses are joined by or: a range is said by what is in it.
+            let rows = (low..high).map(|count| Item::COUNT.eq(count).into());
+            let rows = rows.reduce(ovsdb::model::AnyOf::or).expect("a clause");
+            cache.set_condition(rows).await.expect("a condition");
+            assert_eq!(counts(&cache), (low..high).collect());
+        }
+        cache
+            .set_condition(Condition::<Item>::always(false))
+            .await
+            .expect("none");
+        assert_eq!(counts(&cache), BTreeSet::new());
+        cache
+            .set_condition(Condition::<Item>::always(true))
+            .await
+            .expect("all");
+        assert_eq!(counts(&cache).len(), 100);
+        // The stream saw rows come and go; put together they are the replica.
+        let mut known = BTreeSet::new();
+        while let Some(batch) = changes.try_next() {
+            for change in &batch {
+                match change.after() {
+                    Some(_) => assert!(known.insert(change.uuid())),
+                    None => assert!(known.remove(&change.uuid())),
+                }
+            }
+        }
+        assert_eq!(known.len(), 100);
+    }
+}
+
+#[tokio::test]
+async fn a_condition_outlives_its_connection() {
+    let mut server = inventory_server();
+    let client = quick(server.remote()).await;
+    fill(&client, 0..20).await;
+    let cache = client
+        .cache()
+        .table_where::<Item>(Item::COUNT.lt(5))
+        .start()
+        .await
+        .expect("a cache");
+    cache
+        .set_condition(Item::COUNT.ge(15))
+        .await
+        .expect("a condition");
+    server.kill().expect("killed");
+    // Without a connection the change waits for the next one.
+    let changer = cache.clone();
+    let change = tokio::spawn(async move { changer.set_condition(Item::COUNT.eq(7)).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!change.is_finished());
+    assert_eq!(counts(&cache), (15..20).collect());
+    server.start().expect("started");
+    timeout(HANG, change)
+        .await
+        .expect("no hang")
+        .expect("no panic")
+        .expect("in force");
+    assert_eq!(counts(&cache), BTreeSet::from([7]));
+    for _ in 0..2 {
+        server.kill().expect("killed");
+        let mut freshness = cache.freshness();
+        let stale = freshness.wait_for(|now| *now != ovsdb::cache::Freshness::Current);
+        timeout(HANG, stale)
+            .await
+            .expect("no hang")
+            .expect("the client lives");
+        server.start().expect("started");
+        timeout(HANG, cache.current())
+            .await
+            .expect("no hang")
+            .expect("current");
+        assert_eq!(counts(&cache), BTreeSet::from([7]));
+    }
+    fill(&client, 20..21).await;
+    assert_eq!(counts(&cache), BTreeSet::from([7]));
+}
+
+async fn scripted(peer: &Peer) -> (Client<Database>, Connection) {
+    let connecting = tokio::spawn(quick(peer.remote()));
+    let mut connection = peer.accept().await;
+    connection.give_schema(INVENTORY).await;
+    (connecting.await.expect("a client"), connection)
+}
+
+async fn started(client: &Client<Database>, connection: &mut Connection) -> Cache<Database> {
+    let starter = client.clone();
+    let start = tokio::spawn(async move { starter.cache().table::<Item>().start().await });
+    let request = connection.request().await;
+    connection
+        .reply(&request, &format!(r#"[false,"{}",{{}}]"#, Uuid::nil()))
+        .await;
+    start.await.expect("no panic").expect("a cache")
+}
+
+type Change = tokio::task::JoinHandle<Result<(), Error>>;
+
+async fn change(cache: &Cache<Database>, count: i64) -> Change {
+    let cache = cache.clone();
+    let change = tokio::spawn(async move { cache.set_condition(Item::COUNT.eq(count)).await });
+    // The order is given when the future is first polled.
+    tokio::task::yield_now().await;
+    change
+}
+
+#[tokio::test]
+async fn changes_that_wait_are_put_together() {
+    let peer = Peer::new();
+    let (client, mut connection) = scripted(&peer).await;
+    let cache = started(&client, &mut connection).await;
+    let first = change(&cache, 1).await;
+    let request = connection.request().await;
+    assert_eq!(request.method, "monitor_cond_change");
+    assert_eq!(
+        request.params,
+        r#"[1,1,{"Item":[{"where":[["count","==",1]]}]}]"#
+    );
+    let mut waiting = Vec::new();
+    for count in 2..10 {
+        waiting.push(change(&cache, count).await);
+    }
+    connection.reply(&request, "{}").await;
+    timeout(HANG, first)
+        .await
+        .expect("no hang")
+        .expect("no panic")
+        .expect("in force");
+    let request = connection.request().await;
+    assert_eq!(
+        request.params,
+        r#"[1,1,{"Item":[{"where":[["count","==",9]]}]}]"#
+    );
+    assert!(waiting.iter().all(|change| !change.is_finished()));
+    // Refused: the one before stays in force, and is what the next connection asks for.
+    connection
+        .fail(&request, r#"{"error":"syntax error"}"#)
+        .await;
+    for change in waiting {
+        let refused = timeout(HANG, change)
+            .await
+            .expect("no hang")
+            .expect("no panic");
+        assert!(
+            matches!(refused, Err(Error::Refused(error)) if error.kind() == ErrorKind::SyntaxError)
+        );
+    }
+    let unknown = change(&cache, 10).await;
+    assert_eq!(connection.request().await.method, "monitor_cond_change");
+    drop(connection);
+    // Sent, not acknowledged: the next connection begins with it.
+    let mut connection = peer.accept().await;
+    connection.give_schema(INVENTORY).await;
+    let request = connection.request().await;
+    assert!(
+        request.params.contains(r#"["count","==",10]"#),
+        "{request:?}"
+    );
+    // Refused there: it is given up, and what was in force before is asked for.
+    connection
+        .fail(&request, r#"{"error":"syntax error"}"#)
+        .await;
+    let refused = timeout(HANG, unknown)
+        .await
+        .expect("no hang")
+        .expect("no panic");
+    assert!(matches!(refused, Err(Error::Refused(_))));
+    let mut connection = peer.accept().await;
+    connection.give_schema(INVENTORY).await;
+    let request = connection.request().await;
+    assert!(
+        request.params.contains(r#"["count","==",1]"#),
+        "{request:?}"
+    );
+    let reply = format!(r#"[false,"{}",{{}}]"#, Uuid::nil());
+    connection.reply(&request, &reply).await;
+    timeout(HANG, cache.current())
+        .await
+        .expect("no hang")
+        .expect("current");
+}
+
+#[tokio::test]
+async fn servers_without_conditions_say_so() {
+    let server = inventory_server();
+    let client = quick(server.remote()).await;
+    fill(&client, 0..3).await;
+    let cache = client
+        .cache()
+        .table::<Item>()
+        .newest_monitor(MonitorVersion::Monitor)
+        .start()
+        .await
+        .expect("a cache");
+    let refused = cache.set_condition(Item::COUNT.eq(1)).await;
+    assert!(matches!(
+        refused,
+        Err(Error::ConditionsNotSupported("Item"))
+    ));
+    assert_eq!(counts(&cache).len(), 3);
+    // Asked for without a connection, found out with the next one, which goes on as before.
+    client.reconnect();
+    let changed = timeout(HANG, cache.set_condition(Item::COUNT.eq(1))).await;
+    assert!(changed.expect("no hang").is_err());
+    timeout(HANG, cache.current())
+        .await
+        .expect("no hang")
+        .expect("current");
+    assert_eq!(counts(&cache).len(), 3);
+    client
+        .echo(Wire::from_json("[]").expect("json"))
+        .await
+        .expect("an echo");
+    // A closed client tells whoever waits.
+    let closed = cache.clone();
+    client.close().await;
+    assert!(closed.set_condition(Item::COUNT.eq(1)).await.is_err());
+}
