@@ -32,9 +32,9 @@ const NODES: [Place; 3] = [
 /// The address of a host on the physical network that takes no part in OVN.
 pub(super) const HOST: &str = "192.168.100.1";
 
-/// The cluster. It ends in the order of the fields.
+/// All of them. They end in the order of the fields.
 #[derive(Debug)]
-pub(super) struct Cluster {
+pub(super) struct Machines {
     pub(super) nodes: Vec<Node>,
     _northd: Process,
     central: Server,
@@ -44,7 +44,7 @@ pub(super) struct Cluster {
     _control: Namespace,
 }
 
-impl Cluster {
+impl Machines {
     /// Boots everything.
     pub(super) fn boot(multihoming: &Multihoming) -> Result<Self> {
         let tunnels = Namespace::network("tunnels")?;
@@ -79,6 +79,11 @@ impl Cluster {
     /// Where the northbound and the southbound database are.
     pub(super) fn remote(&self) -> String {
         self.central.remote()
+    }
+
+    /// What is in a table of the northbound or the southbound database, as JSON.
+    pub(super) fn table(&self, database: &str, table: &str) -> Result<String> {
+        Ok(self.central.dump(database, Some(table))?)
     }
 
     /// The node with this name.

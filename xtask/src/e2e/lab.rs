@@ -1,13 +1,13 @@
 //! What the scenarios share: the cluster, the networks that are up, and their pods.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use multihoming::apply::{Grants, Others, assign_all};
-use multihoming::database::Northbound;
+use multihoming::cluster::{Cluster, Options};
+use multihoming::grant;
 use multihoming::manifest::Manifests;
+use serde_json::Value;
 
-use super::cluster::Cluster;
+use super::cluster::Machines;
 use super::node::Multihoming;
 use super::pod::{Attachment, Pod};
 use super::wait::eventually;
@@ -66,7 +66,7 @@ const NODES: &str = "examples/manifests/nodes.yaml";
 #[derive(Debug)]
 pub(super) struct Lab {
     pods: BTreeMap<String, Pod>,
-    pub(super) cluster: Cluster,
+    pub(super) cluster: Machines,
     pub(super) multihoming: Multihoming,
 }
 
@@ -83,7 +83,7 @@ impl Lab {
         let multihoming = Multihoming::new(verbose)?;
         Ok(Self {
             pods: BTreeMap::new(),
-            cluster: Cluster::boot(&multihoming)?,
+            cluster: Machines::boot(&multihoming)?,
             multihoming,
         })
     }
@@ -111,8 +111,8 @@ impl Lab {
                 ))?;
             }
         }
-        self.northbound("apply", &[NODES, network.manifest])?;
-        for (node, attachment) in self.attachments(network.manifest)? {
+        let status = self.northbound("apply --status json", &[NODES, network.manifest])?;
+        for (node, attachment) in attachments(network.manifest, &status)? {
             let node = self.cluster.node(&node)?;
             let pod = Pod::start(attachment, node, &self.multihoming)?;
             self.pods.insert(pod.name().to_owned(), pod);
@@ -140,34 +140,38 @@ impl Lab {
         }
         Ok(())
     }
+}
 
-    /// What the pods of a manifest have been granted, and on which node, as a CNI plugin reads it
-    /// from their annotations.
-    fn attachments(&self, manifest: &str) -> Result<Vec<(String, Attachment)>> {
-        let paths: [PathBuf; 2] = [NODES, manifest].map(|path| root().join(path));
-        let manifests = Manifests::read(&paths)?;
-        let cluster = multihoming::cluster::Cluster::new(&manifests, &Default::default())?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let northbound = runtime.block_on(Northbound::connect(&self.cluster.remote()))?;
-        let view = northbound.cache.snapshot();
-        let granted = assign_all(&cluster, &view, &Grants::new(), Others::Keep)?;
-        let pods = granted.into_iter().flat_map(|network| network.pods);
-        let attachments = pods.map(|granted| {
-            let network = &cluster.networks[granted.attachment.network].config;
+/// The attachments of a manifest's pods, and their nodes. What they have been granted is in the
+/// annotations that `multihoming` printed, where a CNI plugin reads it.
+fn attachments(manifest: &str, status: &str) -> Result<Vec<(String, Attachment)>> {
+    let manifests = Manifests::read(&[NODES, manifest].map(|path| root().join(path)))?;
+    let cluster = Cluster::new(&manifests, &Options::default())?;
+    let status: Value = serde_json::from_str(status)?;
+    let mut attachments = Vec::new();
+    for pod in &cluster.pods {
+        let items = status["items"].as_array().into_iter().flatten();
+        let mut annotations = items
+            .filter(|item| item["kind"] == "Pod" && item["metadata"]["name"] == *pod.name)
+            .filter_map(|item| item["metadata"]["annotations"][grant::ANNOTATION].as_str());
+        let annotation = annotations.next().ok_or("a pod without an annotation")?;
+        let mut grants = grant::read(annotation)?;
+        for attachment in &pod.attachments {
+            let network = &cluster.networks[attachment.network].config;
+            let grant = grants.remove(&attachment.nad);
             let attachment = Attachment {
-                namespace: granted.pod.namespace.clone(),
-                pod: granted.pod.name.clone(),
-                uid: granted.pod.uid.clone().unwrap_or_default(),
+                namespace: pod.namespace.clone(),
+                pod: pod.name.clone(),
+                uid: pod.uid.clone().ok_or("a pod without a uid")?,
                 network: network.name.clone(),
-                nad: granted.attachment.nad.clone(),
-                interface: granted.attachment.interface.clone(),
+                nad: attachment.nad.clone(),
+                interface: attachment.interface.clone(),
                 mtu: network.mtu,
-                grant: granted.grant,
+                grant: grant.ok_or("an attachment without a grant")?,
             };
-            (granted.node.to_owned(), attachment)
-        });
-        Ok(attachments.collect())
+            let node = pod.node.clone().ok_or("a pod without a node")?;
+            attachments.push((node, attachment));
+        }
     }
+    Ok(attachments)
 }

@@ -110,6 +110,11 @@ impl Node {
         self.server.remote()
     }
 
+    /// What is in a table of its database, as JSON.
+    pub(super) fn table(&self, table: &str) -> Result<String> {
+        Ok(self.server.dump("Open_vSwitch", Some(table))?)
+    }
+
     /// Where its daemons have their files.
     pub(super) fn folder(&self) -> &Path {
         self.server.folder()

@@ -27,6 +27,16 @@ pub(super) fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<Option<
     }
 }
 
+/// Says that something has become as it must be.
+///
+/// # Errors
+/// When it does not in time, or looking fails.
+pub(super) fn becomes(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result {
+    eventually(what, || Ok(is_so()?.then_some(())))?;
+    println!("  ok  {what}");
+    Ok(())
+}
+
 /// Says that something is as it must be.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::e2e::capture::Capture;
 use crate::e2e::lab::{LAYER2, LAYER3, LOCALNET, Lab, Network, VLAN};
-use crate::e2e::wait::{check, eventually};
+use crate::e2e::wait::{becomes, check, eventually};
 
 pub(super) fn run(lab: &mut Lab) -> Result {
     let networks = [&VLAN, &LOCALNET, &LAYER2, &LAYER3];
@@ -22,6 +22,29 @@ pub(super) fn run(lab: &mut Lab) -> Result {
     }
     for network in networks {
         lab.end_pods(network)?;
+    }
+    nothing_is_left(lab)
+}
+
+/// Looks for what networks leave in the databases.
+fn nothing_is_left(lab: &Lab) -> Result {
+    for (database, table) in [
+        ("OVN_Northbound", "Logical_Switch"),
+        ("OVN_Northbound", "Logical_Router"),
+        ("OVN_Southbound", "Datapath_Binding"),
+        ("OVN_Southbound", "Port_Binding"),
+    ] {
+        becomes(&format!("the table {table} is empty"), || {
+            let rows = lab.cluster.table(database, table)?;
+            Ok(rows.contains(r#""data":[]"#))
+        })?;
+    }
+    for node in &lab.cluster.nodes {
+        let name = node.place.name;
+        becomes(&format!("{name} has neither pods nor patch ports"), || {
+            let interfaces = node.table("Interface")?;
+            Ok(!interfaces.contains("iface-id") && !interfaces.contains("patch-localnet"))
+        })?;
     }
     Ok(())
 }

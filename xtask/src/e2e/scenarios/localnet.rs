@@ -13,6 +13,18 @@ pub(super) fn run(lab: &mut Lab) -> Result {
     let pair = lab.pair(&LOCALNET)?;
     both_answer(pair, &LOCALNET)?;
 
+    for node in &lab.cluster.nodes {
+        let name = node.place.name;
+        let ports = node.table("Port")?;
+        let patched = ports.contains("patch-localnet.network_ovn_localnet_port-to-br-int");
+        let (what, expected) = if [pair.one.node, pair.two.node].contains(&name) {
+            (format!("{name} has the seed's patch port"), true)
+        } else {
+            (format!("{name}, without a pod, has no patch port"), false)
+        };
+        check(&what, patched == expected, ports)?;
+    }
+
     let routes = pair.one.namespace.ip("route show")?;
     let one = routes.lines().count() == 1 && routes.starts_with("192.168.100.0/24 dev eth1 ");
     check("nginx1-lo has the seed's only route", one, routes)?;
