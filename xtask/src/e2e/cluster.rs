@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use ovsdb::testing::Server;
+use serde_json::Value;
 
 use super::namespace::Namespace;
 use super::node::{Multihoming, Node, Place, daemon};
@@ -81,9 +82,9 @@ impl Machines {
         self.central.remote()
     }
 
-    /// What is in a table of the northbound or the southbound database, as JSON.
-    pub(super) fn table(&self, database: &str, table: &str) -> Result<String> {
-        Ok(self.central.dump(database, Some(table))?)
+    /// The rows of a table of the northbound or the southbound database.
+    pub(super) fn rows(&self, database: &str, table: &str) -> Result<Vec<Value>> {
+        rows(&self.central, database, table)
     }
 
     /// The node with this name.
@@ -126,6 +127,22 @@ impl Machines {
             }
         }
     }
+}
+
+/// The rows of a table as objects, their columns in the JSON of RFC 7047.
+pub(super) fn rows(server: &Server, database: &str, table: &str) -> Result<Vec<Value>> {
+    let dump: Value = serde_json::from_str(&server.dump(database, Some(table))?)?;
+    let list = |name: &str| dump[name].as_array().cloned().unwrap_or_default();
+    let headings = list("headings");
+    let rows = list("data").into_iter().map(|row| {
+        let columns = headings.iter().zip(row.as_array().into_iter().flatten());
+        let columns = columns.map(|(name, value)| {
+            let name = name.as_str().unwrap_or_default().to_owned();
+            (name, value.clone())
+        });
+        Value::Object(columns.collect())
+    });
+    Ok(rows.collect())
 }
 
 /// The logs of a folder, by their names.

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use ovsdb::testing::{Server, program};
 
+use super::cluster::rows;
 use super::namespace::Namespace;
 use super::process::{Process, attempt, output};
 use crate::Result;
@@ -110,9 +111,11 @@ impl Node {
         self.server.remote()
     }
 
-    /// What is in a table of its database, as JSON.
-    pub(super) fn table(&self, table: &str) -> Result<String> {
-        Ok(self.server.dump("Open_vSwitch", Some(table))?)
+    /// The names of its ports, among them those that ovn-controller made.
+    pub(super) fn ports(&self) -> Result<Vec<String>> {
+        let rows = rows(&self.server, "Open_vSwitch", "Port")?;
+        let names = rows.iter().filter_map(|row| row["name"].as_str());
+        Ok(names.map(str::to_owned).collect())
     }
 
     /// Where its daemons have their files.

@@ -9,7 +9,7 @@ use crate::e2e::wait::{check, eventually};
 pub(super) fn run(lab: &mut Lab) -> Result {
     lab.bring_up(&LAYER2)?;
     let pair = lab.pair(&LAYER2)?;
-    both_answer(pair, &LAYER2)?;
+    both_answer(lab, &LAYER2)?;
 
     let routes = pair.one.namespace.ip("route show")?;
     let one = routes.lines().count() == 1 && routes.starts_with("10.22.0.0/16 dev eth1 ");

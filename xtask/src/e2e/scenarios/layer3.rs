@@ -9,7 +9,7 @@ use crate::e2e::wait::{check, eventually};
 pub(super) fn run(lab: &mut Lab) -> Result {
     lab.bring_up(&LAYER3)?;
     let pair = lab.pair(&LAYER3)?;
-    both_answer(pair, &LAYER3)?;
+    both_answer(lab, &LAYER3)?;
 
     let routes = pair.one.namespace.ip("route show")?;
     let routes: Vec<&str> = routes.lines().map(str::trim).collect();

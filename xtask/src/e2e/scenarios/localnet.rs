@@ -11,18 +11,19 @@ use crate::e2e::wait::{check, eventually};
 pub(super) fn run(lab: &mut Lab) -> Result {
     lab.bring_up(&LOCALNET)?;
     let pair = lab.pair(&LOCALNET)?;
-    both_answer(pair, &LOCALNET)?;
+    both_answer(lab, &LOCALNET)?;
 
     for node in &lab.cluster.nodes {
         let name = node.place.name;
-        let ports = node.table("Port")?;
-        let patched = ports.contains("patch-localnet.network_ovn_localnet_port-to-br-int");
+        let ports = node.ports()?;
+        let patch = "patch-localnet.network_ovn_localnet_port-to-br-int";
+        let patched = ports.iter().any(|port| port == patch);
         let (what, expected) = if [pair.one.node, pair.two.node].contains(&name) {
             (format!("{name} has the seed's patch port"), true)
         } else {
             (format!("{name}, without a pod, has no patch port"), false)
         };
-        check(&what, patched == expected, ports)?;
+        check(&what, patched == expected, ports.join("\n"))?;
     }
 
     let routes = pair.one.namespace.ip("route show")?;

@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 
-use super::lab::{Lab, Network, Pair};
-use super::wait::check;
+use super::lab::{Lab, Network};
+use super::wait::{becomes, check};
 use crate::Result;
 
 /// A scenario, in the order in which all of them run.
@@ -61,8 +61,10 @@ pub(super) fn run(lab: &mut Lab, scenarios: &[Scenario]) -> Result {
     Ok(())
 }
 
-/// Pings from both ends, and looks at how far the answers have come.
-fn both_answer(pair: Pair<'_>, network: &Network) -> Result {
+/// Pings from both ends, and looks at how far the answers have come, and at what the database says
+/// of the ports.
+fn both_answer(lab: &Lab, network: &Network) -> Result {
+    let pair = lab.pair(network)?;
     for (from, to) in [(pair.one, pair.two), (pair.two, pair.one)] {
         let ttl = super::wait::eventually("an answer", || from.ping(to.address()?, ""))?;
         let what = format!(
@@ -75,5 +77,16 @@ fn both_answer(pair: Pair<'_>, network: &Network) -> Result {
         );
         check(&what, from.node != to.node && ttl == network.ttl, ttl)?;
     }
-    Ok(())
+    becomes("the database has both ports up", || {
+        let ports = lab.cluster.rows("OVN_Northbound", "Logical_Switch_Port")?;
+        let is_up = |pod: &str| {
+            let name = format!("_default_{pod}");
+            let port = ports.iter().find(|port| {
+                let found = port["name"].as_str();
+                found.is_some_and(|found| found.ends_with(&name))
+            });
+            port.is_some_and(|port| port["up"] == true)
+        };
+        Ok(network.pods.into_iter().all(is_up))
+    })
 }

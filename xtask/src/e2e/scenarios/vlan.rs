@@ -9,7 +9,7 @@ use crate::e2e::wait::{check, eventually};
 pub(super) fn run(lab: &mut Lab) -> Result {
     lab.bring_up(&VLAN)?;
     let pair = lab.pair(&VLAN)?;
-    both_answer(pair, &VLAN)?;
+    both_answer(lab, &VLAN)?;
 
     // Where the cable of the first pod's node ends.
     let physical = &lab.cluster.physical;
