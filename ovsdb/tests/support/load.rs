@@ -1,7 +1,8 @@
 //! A writer whose every transaction leaves a trace that can be counted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use ovsdb::protocol::ErrorKind;
 use ovsdb::{Client, CommitError, Ref, Snapshot, Transaction, Uuid};
@@ -123,6 +124,20 @@ impl Writer {
                 Err(CommitError::NotSent(_)) => self.tally.not_sent += 1,
                 Err(CommitError::Unknown(_)) => unknown = true,
                 Err(error) if unknown && error.kind() == Some(ErrorKind::DuplicateUuid) => break,
+                // The cluster has no leader for the moment: nothing was carried out.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        Some(
+                            ErrorKind::ClusterError
+                                | ErrorKind::NotLeader
+                                | ErrorKind::DatabaseNotAvailable
+                        )
+                    ) =>
+                {
+                    self.tally.not_sent += 1;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
                 Err(error) => panic!("transaction {} of {}: {error:?}", self.next, self.number),
             }
         }
@@ -135,6 +150,15 @@ impl Writer {
     /// Commits so many transactions, and counts them in `progress` too.
     pub async fn run(mut self, transactions: usize, progress: Arc<AtomicUsize>) -> Self {
         for _ in 0..transactions {
+            self.commit().await;
+            progress.fetch_add(1, Ordering::Relaxed);
+        }
+        self
+    }
+
+    /// Commits transactions until it is told to stop.
+    pub async fn run_until(mut self, stop: Arc<AtomicBool>, progress: Arc<AtomicUsize>) -> Self {
+        while !stop.load(Ordering::Relaxed) {
             self.commit().await;
             progress.fetch_add(1, Ordering::Relaxed);
         }

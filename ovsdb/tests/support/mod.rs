@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
 
 pub mod certificates;
+pub mod interposer;
 pub mod load;
 pub mod peer;
 pub mod replica;

@@ -1,0 +1,203 @@
+//! Clients of a cluster whose leader dies, hands over, or is left alone.
+
+mod support;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ovsdb::testing::{Cluster, Server, ServerError};
+use ovsdb::{Client, ClientBuilder, ConnectionState, Remote};
+use support::INVENTORY;
+use support::inventory::Database;
+use support::load::{Settle, Writer};
+use support::replica::{Fold, same_as_dump};
+use support::scale::{Seed, size};
+use tokio::task::JoinHandle;
+
+fn builder(remotes: impl Into<String>) -> ClientBuilder<Database> {
+    Client::builder()
+        .remotes(remotes)
+        .backoff(Duration::from_millis(10), Duration::from_millis(500))
+        .probe_interval(Some(Duration::from_secs(1)))
+        .request_timeout(None)
+}
+
+/// Does something to a cluster that takes its time.
+async fn with<R: Send + 'static>(
+    cluster: &Arc<Mutex<Cluster>>,
+    act: impl FnOnce(&mut Cluster) -> Result<R, ServerError> + Send + 'static,
+) -> R {
+    let cluster = cluster.clone();
+    let done = tokio::task::spawn_blocking(move || act(&mut cluster.lock().expect("the cluster")));
+    done.await.expect("no panic").expect("done")
+}
+
+/// Waits until the writers have committed so many more transactions.
+async fn go_on(progress: &AtomicUsize, transactions: usize, writers: &[JoinHandle<Writer>]) {
+    let due = progress.load(Ordering::Relaxed) + transactions;
+    while progress.load(Ordering::Relaxed) < due {
+        assert!(
+            !writers.iter().any(JoinHandle::is_finished),
+            "a writer failed"
+        );
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leaders_die_and_hand_over_under_load() {
+    let seed = Seed::new();
+    let cluster = Cluster::start(INVENTORY, 3).expect("a cluster");
+    let remotes = cluster.remotes();
+    let relay = Server::builder().relay("Inventory", &remotes).start();
+    let relay = relay.expect("a relay");
+    relay.wait_until_connected("Inventory").expect("connected");
+
+    let leader_only = || builder(remotes.clone()).leader_only(true);
+    let mut writers = Vec::new();
+    for (number, (client, settle)) in [
+        (leader_only(), Settle::ByLibrary),
+        (leader_only(), Settle::ByHand),
+        // Its transactions go through whichever member it is at.
+        (builder(remotes.clone()), Settle::ByLibrary),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let client = client.connect().await.expect("a client");
+        writers.push(Writer::new(client, number as i64, settle, seed.random()).await);
+    }
+    let mut observers = Vec::new();
+    for client in [
+        leader_only(),
+        builder(remotes.clone()),
+        builder(relay.remote()),
+    ] {
+        let client = client.connect().await.expect("a client");
+        let cache = client.cache().all_tables().start().await.expect("a cache");
+        let mut changes = cache.all_changes();
+        let fold = tokio::spawn(async move {
+            let mut fold = Fold::default();
+            while let Some(batch) = changes.next().await {
+                fold.take(&batch);
+            }
+            fold
+        });
+        observers.push((client, cache, fold));
+    }
+
+    let (stop, progress) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let cluster = Arc::new(Mutex::new(cluster));
+    let writers: Vec<_> = writers
+        .into_iter()
+        .map(|writer| tokio::spawn(writer.run_until(stop.clone(), progress.clone())))
+        .collect();
+    let mut random = seed.random();
+    for round in 0..size(4, 20) {
+        go_on(&progress, random.usize(20..200), &writers).await;
+        if round % 2 == 0 {
+            let dead = with(&cluster, |cluster| {
+                let leader = cluster.leader()?;
+                cluster.member_mut(leader).kill()?;
+                Ok(leader)
+            })
+            .await;
+            // The others go on, and the dead one comes back to a cluster that has.
+            go_on(&progress, random.usize(20..100), &writers).await;
+            with(&cluster, move |cluster| cluster.restart(dead)).await;
+        } else {
+            with(&cluster, |cluster| cluster.transfer_leadership()).await;
+        }
+    }
+    go_on(&progress, 50, &writers).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut done = Vec::new();
+    for writer in writers {
+        done.push(writer.await.expect("no writer fails"));
+    }
+
+    let cluster = Arc::into_inner(cluster).expect("nobody else has it");
+    let cluster = cluster.into_inner().expect("the cluster");
+    for (client, cache, fold) in observers {
+        same_as_dump(&cache, &cluster).await;
+        let view = cache.snapshot();
+        for writer in &done {
+            writer.check(&view);
+        }
+        client.close().await;
+        assert!(fold.await.expect("every change fits").is(&view));
+    }
+}
+
+fn connected_to(state: &ConnectionState, remote: &str) -> bool {
+    let wanted: Remote = remote.parse().expect("a remote");
+    matches!(state, ConnectionState::Connected { remote } if *remote == wanted)
+}
+
+#[tokio::test]
+async fn a_client_follows_the_leader() {
+    let mut cluster = Cluster::start(INVENTORY, 3).expect("a cluster");
+    let client = builder(cluster.remotes()).leader_only(true);
+    let client = client.connect().await.expect("a client");
+    let cache = client.cache().all_tables().start().await.expect("a cache");
+    let mut state = client.state();
+    let mut writer = Writer::new(client, 0, Settle::ByLibrary, fastrand::Rng::new()).await;
+    for kill in [false, true, false] {
+        let before = cluster.leader().expect("a leader");
+        assert!(connected_to(
+            &state.borrow(),
+            &cluster.members()[before].remote()
+        ));
+        if kill {
+            cluster.member_mut(before).kill().expect("killed");
+        } else {
+            cluster.transfer_leadership().expect("another leader");
+        }
+        let after = cluster.leader().expect("a leader");
+        let remote = cluster.members()[after].remote();
+        let there = state.wait_for(|state| connected_to(state, &remote));
+        drop(there.await.expect("the client lives"));
+        writer.commit().await;
+        same_as_dump(&cache, &cluster).await;
+        if kill {
+            cluster.restart(before).expect("it is back");
+        }
+    }
+    writer.check(&cache.snapshot());
+}
+
+#[tokio::test]
+async fn a_member_that_is_cut_off_is_left() {
+    let mut cluster = Cluster::start(INVENTORY, 3).expect("a cluster");
+    // Any member will do, but the first is tried first.
+    let client = builder(cluster.remotes()).remote_order(ovsdb::RemoteOrder::Given);
+    let client = client.connect().await.expect("a client");
+    let cache = client.cache().all_tables().start().await.expect("a cache");
+    let mut state = client.state();
+    let mut writer = Writer::new(client, 0, Settle::ByLibrary, fastrand::Rng::new()).await;
+    let remote = |cluster: &Cluster, member: usize| cluster.members()[member].remote();
+    assert!(connected_to(&state.borrow(), &remote(&cluster, 0)));
+
+    // Expelled: the others have the database.
+    cluster.kick(0).expect("expelled");
+    let left = state.wait_for(|state| {
+        connected_to(state, &remote(&cluster, 1)) || connected_to(state, &remote(&cluster, 2))
+    });
+    drop(left.await.expect("the client lives"));
+    writer.commit().await;
+
+    // One of the two that are left dies: without a majority there is nothing to write to.
+    let at_one = connected_to(&state.borrow(), &remote(&cluster, 1));
+    let other = if at_one { 2 } else { 1 };
+    cluster.member_mut(other).kill().expect("killed");
+    let lost = state.wait_for(|state| !state.is_connected());
+    drop(lost.await.expect("the client lives"));
+    cluster.restart(other).expect("it is back");
+    writer.commit().await;
+    same_as_dump(&cache, &cluster).await;
+    writer.check(&cache.snapshot());
+}

@@ -1,0 +1,113 @@
+//! Between a client and a real server, to say what the server would not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+
+/// What to say: these bytes, so often.
+#[derive(Debug, Clone)]
+struct Words {
+    bytes: Arc<[u8]>,
+    times: u64,
+}
+
+/// Passes every byte, and says what it is told to the clients, as if it were the server.
+pub struct Interposer {
+    port: u16,
+    words: broadcast::Sender<Words>,
+    said: Arc<AtomicU64>,
+    task: JoinHandle<()>,
+}
+
+impl Interposer {
+    /// Stands before the server with this socket. To its first clients it says each of
+    /// `greetings` instead, and nothing else.
+    pub async fn start(socket: std::path::PathBuf, greetings: Vec<Vec<u8>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (words, _) = broadcast::channel::<Words>(16);
+        let said = Arc::new(AtomicU64::new(0));
+        let (sender, counter) = (words.clone(), said.clone());
+        let task = tokio::spawn(async move {
+            let mut greetings = greetings.into_iter();
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((mut client, _)) = listener.accept().await {
+                match greetings.next() {
+                    Some(greeting) => drop(connections.spawn(async move {
+                        let _ = client.write_all(&greeting).await;
+                        let mut sink = [0; 1024];
+                        while client.read(&mut sink).await.is_ok_and(|count| count > 0) {}
+                    })),
+                    None => {
+                        let server = UnixStream::connect(&socket).await.unwrap();
+                        let words = sender.subscribe();
+                        let counter = counter.clone();
+                        connections.spawn(async move {
+                            // An error is the end of the connection, which the client sees.
+                            let _ = pass(client, server, words, counter).await;
+                        });
+                    }
+                }
+            }
+        });
+        Self {
+            port,
+            words,
+            said,
+            task,
+        }
+    }
+
+    pub fn remote(&self) -> String {
+        format!("tcp:127.0.0.1:{}", self.port)
+    }
+
+    /// Says something to all clients, which must have nothing under way.
+    pub fn say(&self, bytes: impl Into<Arc<[u8]>>, times: u64) {
+        let bytes = bytes.into();
+        self.words.send(Words { bytes, times }).unwrap();
+    }
+
+    /// How many bytes it could say so far.
+    pub fn said(&self) -> u64 {
+        self.said.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Interposer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Serves a connection until either side ends it.
+async fn pass(
+    mut client: TcpStream,
+    mut server: UnixStream,
+    mut words: broadcast::Receiver<Words>,
+    said: Arc<AtomicU64>,
+) -> std::io::Result<()> {
+    let (mut up, mut down) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    loop {
+        tokio::select! {
+            count = client.read(&mut up) => match count? {
+                0 => return Ok(()),
+                count => server.write_all(&up[..count]).await?,
+            },
+            count = server.read(&mut down) => match count? {
+                0 => return Ok(()),
+                count => client.write_all(&down[..count]).await?,
+            },
+            Ok(words) = words.recv() => {
+                for _ in 0..words.times {
+                    client.write_all(&words.bytes).await?;
+                    said.fetch_add(words.bytes.len() as u64, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+}
