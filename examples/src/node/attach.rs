@@ -87,12 +87,10 @@ impl Attachment {
             && text(&interface.external_ids, NAD) == self.nad()
     }
 
-    /// Whether an interface is of an earlier life of the pod, or the switch has given it up: it
-    /// is made anew then, so that nothing of that time is taken for an answer to us.
+    /// Whether an interface that is this attachment's is of another life of the pod.
     fn outlived(&self, interface: &Interface) -> bool {
         let ids = &interface.external_ids;
-        interface.error.is_some()
-            || text(ids, IFACE_ID_VER) != Some(&self.pod_uid)
+        text(ids, IFACE_ID_VER) != Some(&self.pod_uid)
             || text(ids, SANDBOX) != Some(&self.sandbox)
             || text(ids, ATTACHED_MAC) != Some(&self.mac)
     }
@@ -137,7 +135,9 @@ impl Node {
                     nad: text(&ids, NAD).unwrap_or_default().to_owned(),
                 });
             };
-            if wanted.outlived(interface) {
+            // Made anew, so that nothing of that time is taken for an answer to us. The same when
+            // the switch has given the interface up.
+            if wanted.outlived(interface) || interface.error.is_some() {
                 remove_port(view, transaction, bridge, port, interface);
                 insert_port(transaction, bridge, wanted, &ids);
             } else {
@@ -160,14 +160,11 @@ impl Node {
                 .ok_or_else(|| NodeError::Gone {
                     interface: wanted.interface.clone(),
                 })?;
-            if !wanted.owns(interface)
-                || text(&interface.external_ids, IFACE_ID_VER) != Some(&wanted.pod_uid)
-            {
+            if !wanted.owns(interface) || wanted.outlived(interface) {
+                let ids = &interface.external_ids;
                 return Err(NodeError::GivenAway {
                     interface: wanted.interface.clone(),
-                    iface_id: text(&interface.external_ids, IFACE_ID)
-                        .unwrap_or_default()
-                        .to_owned(),
+                    iface_id: text(ids, IFACE_ID).unwrap_or_default().to_owned(),
                 });
             }
             switch_error(interface)?;

@@ -53,7 +53,10 @@ impl FromStr for Rate {
             "Mi" => 2_f64.powi(20),
             "Gi" => 2_f64.powi(30),
             "Ti" => 2_f64.powi(40),
-            _ => return Err(bad()),
+            exponent => {
+                let power = exponent.strip_prefix(['e', 'E']).ok_or_else(bad)?;
+                10_f64.powi(power.parse().map_err(|_| bad())?)
+            }
         };
         let rate = number.parse::<f64>().map_err(|_| bad())? * factor;
         if !(Self::LOWEST..=Self::HIGHEST).contains(&rate) {
@@ -198,12 +201,15 @@ mod tests {
             ("1.5M", 1_500_000),
             ("10G", 10_000_000_000),
             ("1Ki", 1024),
+            ("5e3", 5000),
+            ("1500E3", 1_500_000),
             ("1P", 1_000_000_000_000_000),
         ] {
             assert_eq!(text.parse::<Rate>().expect(text).bits_per_second(), bits);
         }
         for text in [
-            "", "k", "999", "1.1P", "1m", "-1M", "1e6M", "1.2.3k", "1 M", "NaN", "infk",
+            "", "k", "999", "1.1P", "1m", "-1M", "1e6M", "1E", "1e99", "9e-1", "1.2.3k", "1 M",
+            "NaN", "infk",
         ] {
             assert_eq!(
                 text.parse::<Rate>(),

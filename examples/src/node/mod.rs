@@ -3,7 +3,8 @@
 //!
 //! Every operation says what the database must hold. It looks at a replica, writes what is
 //! missing in one transaction, and looks again until nothing is missing: so it can be repeated
-//! at will, and when two of them meet, the slower one goes by what the faster one wrote.
+//! at will, and when two of them meet, the slower one goes by what the faster one wrote. A server
+//! that restarts meanwhile is waited for.
 
 mod attach;
 mod bandwidth;
@@ -79,6 +80,7 @@ impl Node {
     ) -> Result<Effect, NodeError> {
         let mut effect = Effect::Unchanged;
         for _ in 0..ATTEMPTS {
+            self.cache.current().await?;
             let mut transaction = self.client.transaction();
             write(&View(self.cache.snapshot()), &mut transaction)?;
             if transaction.is_empty() {
@@ -88,6 +90,9 @@ impl Node {
                 Ok(_) => effect = Effect::Changed,
                 // Somebody else was faster. The replica shows by now what he wrote.
                 Err(error) if error.kind() == Some(ErrorKind::ConstraintViolation) => {}
+                // The connection was lost behind it. The replica shows what became of it, once it
+                // is current again.
+                Err(error) if !error.nothing_changed() => effect = Effect::Changed,
                 Err(error) => return Err(error.into()),
             }
         }

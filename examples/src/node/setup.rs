@@ -7,6 +7,9 @@ use ovsdb::vswitch::{BridgeFailMode, OpenVSwitch};
 use super::bridges::ensure_bridge;
 use super::{Effect, MapChange, Node, NodeError};
 
+/// The bridge that ovn-controller works on unless told otherwise.
+const DEFAULT_BRIDGE: &str = "br-int";
+
 /// How a node takes part in OVN (ovn-controller(8), "Configuration").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
@@ -34,12 +37,14 @@ impl Node {
     /// When the database cannot be written.
     pub async fn set_up(&self, setup: &Setup) -> Result<Effect, NodeError> {
         let encap_ip = setup.encap_ip.to_string();
+        let bridge = Some(setup.integration_bridge.as_str());
         let external_ids = [
             ("system-id", Some(setup.system_id.as_str())),
             ("hostname", Some(&setup.hostname)),
             ("ovn-remote", Some(&setup.ovn_remote)),
             ("ovn-encap-type", Some(&setup.encap_type)),
             ("ovn-encap-ip", Some(&encap_ip)),
+            ("ovn-bridge", bridge.filter(|name| *name != DEFAULT_BRIDGE)),
             // ovn-controller makes the bridge anew with the kernel's datapath unless told.
             ("ovn-bridge-datapath-type", Some(&setup.datapath_type)),
         ];
