@@ -14,6 +14,7 @@ use crate::lock::Lock;
 use crate::model::{Column, Database, Table};
 use crate::protocol::{Json, Limits, Operation, Request, Wire};
 use crate::session::{CallError, ConnectionState, Options, RemoteOrder, Session, Timings};
+use crate::stats::{Counters, Stats};
 use crate::transaction::{RowIdentity, Transaction};
 use crate::transport::parse_remotes;
 use crate::value::{Str, Uuid, Value};
@@ -267,6 +268,12 @@ impl<D: Database> Client<D> {
         self.session().shared().state.subscribe()
     }
 
+    /// What the client has done since it was made.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.session().stats()
+    }
+
     /// Changes the remotes. A connection to one that is not among them is left for one that is.
     ///
     /// # Errors
@@ -368,6 +375,10 @@ impl<D: Database> Client<D> {
             schema,
         })
         .await
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.session().shared().counters
     }
 
     pub(crate) fn request_timeout(&self) -> Option<Duration> {

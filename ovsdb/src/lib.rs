@@ -12,6 +12,7 @@ mod lock;
 pub mod model;
 pub mod protocol;
 mod session;
+pub mod stats;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod transaction;
@@ -52,6 +53,7 @@ pub use self::error::{DisconnectReason, Disconnected, Error};
 pub use self::lock::Lock;
 pub use self::model::{Column, ColumnInfo, Database, Row, Table, TableVisitor};
 pub use self::session::{ConnectionState, RemoteOrder};
+pub use self::stats::{CacheStats, Stats};
 pub use self::transaction::{CommitError, Outcome, RetryPolicy, RowIdentity, Transaction};
 pub use self::transport::{ConnectError, Remote, RemoteError, RemoteErrorReason, parse_remotes};
 #[cfg(feature = "tls")]

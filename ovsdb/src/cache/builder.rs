@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::model::{AnyOf, Database, Table, TableVisitor};
 use crate::session::MonitorGuard;
+use crate::stats::CacheStats;
 
 /// Says which tables and rows a replica has; [`Client::cache`] makes one.
 #[must_use = "a cache begins with `start`"]
@@ -292,6 +293,12 @@ impl<D: Database> Cache<D> {
             Some(guard) => guard.set_condition(T::TABLE, clauses).await,
             None => Ok(()),
         }
+    }
+
+    /// What the replica has taken in, and how far it and its streams are behind.
+    #[must_use]
+    pub fn stats(&self) -> CacheStats {
+        self.handle.shared().stats()
     }
 
     /// How the schema of the server differs from the compiled tables; that of the last server,

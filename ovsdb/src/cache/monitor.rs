@@ -108,7 +108,7 @@ impl ReplicaMonitor {
         };
         Self {
             tables,
-            shared: Arc::new(Shared::new(state, report, newest)),
+            shared: Arc::new(Shared::new(state, report, newest, &schema.name)),
             strings: Strings::default(),
             compiled_version,
             newest,
@@ -348,6 +348,12 @@ impl ReplicaMonitor {
             resync: start && self.started,
             bytes,
         });
+        let counters = &self.shared.counters;
+        counters.transactions.add(1);
+        counters.bytes.add(bytes);
+        counters.resyncs.add(usize::from(start && self.started));
+        #[cfg(feature = "metrics")]
+        counters.set_rows(self.shared.state.load().len());
         if start {
             self.started = true;
             drop(before);

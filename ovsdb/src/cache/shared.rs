@@ -1,7 +1,7 @@
 //! What the handles and the session share of a replica.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -10,6 +10,7 @@ use super::monitor::MonitorVersion;
 use super::skew::SkewReport;
 use super::state::State;
 use super::subscription::{Step, Subscription};
+use crate::stats::{CacheCounters, CacheStats};
 
 /// How the replica stands to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub enum Freshness {
 pub(crate) struct Shared {
     pub(super) state: ArcSwap<State>,
     pub(super) skew: ArcSwap<SkewReport>,
+    pub(super) counters: CacheCounters,
     freshness: watch::Sender<Freshness>,
     version: Mutex<MonitorVersion>,
     /// The streams. Held while a state is published, so that a stream begins between two.
@@ -34,8 +36,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(state: State, skew: SkewReport, version: MonitorVersion) -> Self {
+    pub(super) fn new(
+        state: State,
+        skew: SkewReport,
+        version: MonitorVersion,
+        database: &str,
+    ) -> Self {
         Self {
+            counters: CacheCounters::new(database),
             state: ArcSwap::from_pointee(state),
             skew: ArcSwap::from_pointee(skew),
             freshness: watch::Sender::new(Freshness::StaleSince(Instant::now())),
@@ -102,6 +110,28 @@ impl Shared {
 
     pub(super) fn freshness(&self) -> watch::Receiver<Freshness> {
         self.freshness.subscribe()
+    }
+
+    /// An update was published so long after its last byte had come.
+    pub(crate) fn set_lag(&self, lag: Duration) {
+        self.counters.set_lag(lag);
+    }
+
+    pub(super) fn stats(&self) -> CacheStats {
+        let queues: Vec<usize> = self
+            .subscriptions()
+            .iter()
+            .filter_map(|subscription| Some(subscription.upgrade()?.len()))
+            .collect();
+        CacheStats {
+            rows: self.state.load().len(),
+            transactions: self.counters.transactions.get(),
+            bytes: self.counters.bytes.get(),
+            resyncs: self.counters.resyncs.get(),
+            lag: self.counters.lag(),
+            streams: queues.len(),
+            longest_queue: queues.into_iter().max().unwrap_or(0),
+        }
     }
 
     /// Ends the streams: no state will follow.

@@ -4,12 +4,15 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio_util::codec::Decoder as _;
 
+use super::Shared;
 use super::pending::{Pending, Waiter};
 use super::server_database::ServerDatabases;
 use crate::error::DisconnectReason;
@@ -38,13 +41,16 @@ pub(super) struct Link {
     write: WriteHalf,
     codec: Codec,
     received: BytesMut,
+    /// When the last bytes came.
+    heard: Instant,
+    shared: Arc<Shared>,
     unsent: BytesMut,
     /// Why nothing can be written any more. What the server sent before can still be read, the
     /// answers to what it carried out among it.
     mute: Option<DisconnectReason>,
     pub(super) pending: Pending,
     /// Messages that arrived while one was being decoded.
-    backlog: VecDeque<Bytes>,
+    backlog: VecDeque<Arrival>,
     backlog_bytes: usize,
     pub(super) greeting: Greeting,
     /// Whether the greeting is over, and the connection serves.
@@ -53,6 +59,13 @@ pub(super) struct Link {
     pub(super) databases: Option<ServerDatabases>,
     /// Whether the schema is being asked for again.
     pub(super) schema_asked: bool,
+}
+
+/// A whole message, and when its last byte came.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) bytes: Bytes,
+    pub(super) at: Instant,
 }
 
 /// What a connection does by itself.
@@ -64,12 +77,19 @@ pub(super) enum LinkEvent {
 }
 
 impl Link {
-    pub(super) fn new(read: ReadHalf, write: WriteHalf, limits: Limits) -> Self {
+    pub(super) fn new(
+        read: ReadHalf,
+        write: WriteHalf,
+        limits: Limits,
+        shared: Arc<Shared>,
+    ) -> Self {
         Self {
             read,
             write,
             codec: Codec::new(limits),
             received: BytesMut::new(),
+            heard: Instant::now(),
+            shared,
             unsent: BytesMut::new(),
             mute: None,
             pending: Pending::default(),
@@ -90,13 +110,20 @@ impl Link {
         let writing = !self.unsent.is_empty() && self.mute.is_none();
         tokio::select! {
             read = self.read.read_buf(&mut self.received), if reading => match received(read) {
-                Ok(()) => Ok(LinkEvent::Received),
+                Ok(count) => {
+                    self.heard = Instant::now();
+                    self.shared.counters.bytes_received.add(count);
+                    Ok(LinkEvent::Received)
+                }
                 Err(reason) => Err(self.mute.take().unwrap_or(reason)),
             },
             written = self.write.write(&self.unsent), if writing => {
                 match written {
                     Ok(0) => self.mute = Some(DisconnectReason::ByServer),
-                    Ok(count) => self.unsent.advance(count),
+                    Ok(count) => {
+                        self.shared.counters.bytes_sent.add(count);
+                        self.unsent.advance(count);
+                    }
                     Err(error) => self.mute = Some(error.into()),
                 }
                 Ok(LinkEvent::Written)
@@ -113,12 +140,14 @@ impl Link {
         }
         self.received.reserve(READ);
         let (read, received) = (&mut self.read, &mut self.received);
+        let counters = &self.shared.counters;
         let mut chunk = [0; 4096];
         poll_fn(|context| {
             let mut buffer = ReadBuf::new(&mut chunk);
             match Pin::new(&mut *read).poll_read(context, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     received.extend_from_slice(buffer.filled());
+                    counters.bytes_received.add(buffer.filled().len());
                     Poll::Ready(true)
                 }
                 _ => Poll::Ready(false),
@@ -128,25 +157,29 @@ impl Link {
     }
 
     /// The next whole message, if one has arrived.
-    pub(super) fn message(&mut self) -> Result<Option<Bytes>, DisconnectReason> {
-        self.codec
-            .decode(&mut self.received)
-            .map_err(|error| match error {
-                FrameError::Io(error) => error.into(),
-                other => DisconnectReason::Frame(other),
-            })
+    pub(super) fn message(&mut self) -> Result<Option<Arrival>, DisconnectReason> {
+        let message = self.codec.decode(&mut self.received);
+        let message = message.map_err(|error| match error {
+            FrameError::Io(error) => error.into(),
+            other => DisconnectReason::Frame(other),
+        })?;
+        Ok(message.map(|bytes| {
+            self.shared.counters.messages_received.add(1);
+            let at = self.heard;
+            Arrival { bytes, at }
+        }))
     }
 
     /// Puts a message behind the one being decoded.
-    pub(super) fn put_back(&mut self, message: Bytes) {
-        self.backlog_bytes += message.len();
+    pub(super) fn put_back(&mut self, message: Arrival) {
+        self.backlog_bytes += message.bytes.len();
         self.backlog.push_back(message);
     }
 
     /// The first of the messages that waited.
-    pub(super) fn take_back(&mut self) -> Option<Bytes> {
+    pub(super) fn take_back(&mut self) -> Option<Arrival> {
         let message = self.backlog.pop_front()?;
-        self.backlog_bytes -= message.len();
+        self.backlog_bytes -= message.bytes.len();
         Some(message)
     }
 
@@ -195,10 +228,10 @@ impl Link {
     }
 }
 
-fn received(read: io::Result<usize>) -> Result<(), DisconnectReason> {
+fn received(read: io::Result<usize>) -> Result<usize, DisconnectReason> {
     match read {
         Ok(0) => Err(DisconnectReason::ByServer),
-        Ok(_) => Ok(()),
+        Ok(count) => Ok(count),
         Err(error) => Err(error.into()),
     }
 }

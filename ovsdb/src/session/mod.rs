@@ -22,10 +22,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ovsdb_schema::DatabaseSchema;
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Instrument as _;
 
 use crate::cache::{MonitorVersion, ReplicaMonitor};
 use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::protocol::{Clause, Limits, OvsdbError, Request};
+use crate::stats::{Counters, Stats};
 use crate::transport::{Remote, TlsConfig};
 use crate::value::{Str, Uuid};
 
@@ -144,6 +146,7 @@ pub(crate) enum Order {
 pub(crate) struct Shared {
     pub(crate) state: watch::Sender<ConnectionState>,
     pub(crate) schema: ArcSwap<DatabaseSchema>,
+    pub(crate) counters: Counters,
 }
 
 /// The handles' end of a session; it ends with the last of them.
@@ -157,13 +160,15 @@ pub(crate) struct Session {
 impl Session {
     /// Starts a session, and waits until it is connected for the first time.
     pub(crate) async fn start(options: Options) -> Result<Self, Error> {
+        let database = options.database;
         let (calls, call_receiver) = mpsc::channel(options.window);
         // Orders are as many as there are handles; a handle that is dropped cannot wait.
         let (orders, order_receiver) = mpsc::unbounded_channel();
         let (first, connected) = oneshot::channel();
         let shared = Arc::new(Shared {
             state: watch::Sender::new(ConnectionState::Waiting { lost: None }),
-            schema: ArcSwap::from_pointee(DatabaseSchema::empty(options.database)),
+            counters: Counters::new(database),
+            schema: ArcSwap::from_pointee(DatabaseSchema::empty(database)),
         });
         let task = task::Task::new(
             options,
@@ -172,7 +177,8 @@ impl Session {
             shared.clone(),
             first,
         );
-        tokio::spawn(task.run());
+        let span = tracing::info_span!("ovsdb_session", database);
+        tokio::spawn(task.run().instrument(span));
         let session = Self {
             calls,
             orders,
@@ -182,6 +188,11 @@ impl Session {
             Ok(connected) => connected.map(|()| session),
             Err(_) => Err(Disconnected::new(DisconnectReason::RuntimeGone).into()),
         }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let waiting = self.calls.max_capacity() - self.calls.capacity();
+        self.shared.counters.stats(waiting)
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -1,6 +1,7 @@
 //! The monitors of a session, through every connection that it has.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use bytes::Bytes;
 use ovsdb_schema::DatabaseSchema;
@@ -8,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::conditions::{self, Conditions};
-use super::link::Link;
+use super::link::{Arrival, Link};
 use super::pending::Waiter;
 use super::server_database::SERVER_MONITOR;
 use crate::cache::{ApplyError, MonitorVersion, ReplicaMonitor};
@@ -25,6 +26,8 @@ const LARGE: usize = 256 * 1024;
 pub(super) struct Job {
     key: u64,
     wire: u64,
+    /// When the message was there.
+    at: Instant,
     monitor: Box<ReplicaMonitor>,
     /// Whether the message was the reply that starts the monitor.
     starts: bool,
@@ -244,7 +247,7 @@ impl Monitors {
         &mut self,
         wire: u64,
         method: &str,
-        bytes: &Bytes,
+        message: &Arrival,
         params: Raw<'_>,
     ) -> Option<Applied> {
         let (key, entry) = self
@@ -252,9 +255,11 @@ impl Monitors {
             .iter_mut()
             .find(|(_, entry)| entry.wire == Some(wire))?;
         let (key, mut monitor) = (*key, entry.monitor.take()?);
+        let at = message.at;
         let finish = move |monitor, applied| Job {
             key,
             wire,
+            at,
             monitor,
             starts: false,
             applied,
@@ -263,7 +268,7 @@ impl Monitors {
             let applied = monitor.update(method, params);
             return Some(Ok(finish(monitor, applied)));
         }
-        let (method, payload) = (method.to_owned(), Payload::new(bytes, params));
+        let (method, payload) = (method.to_owned(), Payload::new(&message.bytes, params));
         Some(Err(tokio::task::spawn_blocking(move || {
             let applied = monitor.update(&method, payload.raw());
             finish(monitor, applied)
@@ -275,7 +280,7 @@ impl Monitors {
         &mut self,
         key: u64,
         wire: u64,
-        bytes: &Bytes,
+        message: &Arrival,
         outcome: Result<Raw<'_>, OvsdbError>,
         link: &mut Link,
     ) -> Result<Option<Applied>, DisconnectReason> {
@@ -312,9 +317,11 @@ impl Monitors {
                 };
             }
         };
+        let at = message.at;
         let finish = move |monitor, applied| Job {
             key,
             wire,
+            at,
             monitor,
             starts: true,
             applied,
@@ -323,7 +330,7 @@ impl Monitors {
             let applied = monitor.start(result);
             return Ok(Some(Ok(finish(monitor, applied))));
         }
-        let payload = Payload::new(bytes, result);
+        let payload = Payload::new(&message.bytes, result);
         Ok(Some(Err(tokio::task::spawn_blocking(move || {
             let applied = monitor.start(payload.raw());
             finish(monitor, applied)
@@ -342,6 +349,9 @@ impl Monitors {
             return Ok(());
         };
         let mut monitor = job.monitor;
+        if !job.starts && job.applied.is_ok() {
+            monitor.shared().set_lag(job.at.elapsed());
+        }
         let current = entry.wire == Some(job.wire);
         if !current {
             // The connection it was decoded for is gone, or the server has ended the monitor.

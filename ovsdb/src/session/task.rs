@@ -1,15 +1,15 @@
 //! The task of a session: connecting, greeting, serving, and again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use ovsdb_schema::DatabaseSchema;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until};
 
-use super::link::{Link, LinkEvent};
+use super::link::{Arrival, Link, LinkEvent};
 use super::locks::Locks;
 use super::monitors::{Job, Monitors};
 use super::pending::Waiter;
@@ -163,6 +163,7 @@ impl Task {
                     }
                 }
             };
+            self.count_in_flight();
             if let Err(reason) = handled {
                 if let Some((attempt, _)) = attempt.take() {
                     attempt.abort();
@@ -172,6 +173,12 @@ impl Task {
                 }
             }
         }
+    }
+
+    fn count_in_flight(&self) {
+        let calls = self.link.as_ref().map_or(0, |link| link.pending.calls());
+        let in_flight = &self.shared.counters.in_flight;
+        in_flight.store(calls as u64, Ordering::Relaxed);
     }
 
     /// Whether nothing is left to do.
@@ -247,6 +254,7 @@ impl Task {
     fn connect(&mut self, index: usize) -> Option<(Attempt, Remote)> {
         let remote = self.options.remotes.get(index)?.clone();
         tracing::debug!(%remote, "connecting");
+        self.shared.counters.attempts.add(1);
         self.shared.state.send_replace(ConnectionState::Connecting {
             remote: remote.clone(),
         });
@@ -270,7 +278,7 @@ impl Task {
     fn greet(&mut self, connected: Connected) -> Handled {
         let (read, write) =
             connected.map_err(|error| DisconnectReason::Connect(Arc::new(error)))?;
-        let mut link = Link::new(read, write, self.options.limits);
+        let mut link = Link::new(read, write, self.options.limits, self.shared.clone());
         link.send_request(Waiter::Nobody, &Request::SetDbChangeAware { aware: true });
         link.send_request(Waiter::ServerDatabases, &server_database::request());
         link.send_request(Waiter::Schema, &get_schema(self.options.database));
@@ -301,6 +309,7 @@ impl Task {
             link.send_request(Waiter::Lock(name), &request);
         }
         self.monitors.start_all(link, &self.shared.schema.load())?;
+        self.shared.counters.connections.add(1);
         let now = self.now();
         self.reconnect.connected(now);
         if let Some(remote) = self.remote() {
@@ -391,6 +400,7 @@ impl Task {
             ticket: call.ticket,
             cancels: call.method == "transact",
         };
+        self.shared.counters.requests.add(1);
         link.send(waiter, call.method, &call.params);
     }
 
@@ -477,7 +487,7 @@ impl Task {
     }
 
     /// Takes a message off the wire: at once, or behind a running job.
-    fn arrived(&mut self, message: Bytes) -> Handled {
+    fn arrived(&mut self, message: Arrival) -> Handled {
         if self.job.is_none() {
             return self.handle(&message);
         }
@@ -485,8 +495,8 @@ impl Task {
             return Ok(());
         };
         // Keepalives need no order, and cannot wait.
-        if message.len() < 4096
-            && let Ok(text) = std::str::from_utf8(&message)
+        if message.bytes.len() < 4096
+            && let Ok(text) = std::str::from_utf8(&message.bytes)
             && let Ok(Message::Request { id, method, params }) = Message::parse(text)
         {
             answer(link, id, &method, params);
@@ -507,8 +517,8 @@ impl Task {
         Ok(())
     }
 
-    fn handle(&mut self, bytes: &Bytes) -> Handled {
-        let text = std::str::from_utf8(bytes).map_err(|_| DisconnectReason::NotUtf8)?;
+    fn handle(&mut self, message: &Arrival) -> Handled {
+        let text = std::str::from_utf8(&message.bytes).map_err(|_| DisconnectReason::NotUtf8)?;
         match Message::parse(text).map_err(DisconnectReason::Message)? {
             Message::Request { id, method, params } => {
                 if let Some(link) = &mut self.link {
@@ -516,12 +526,12 @@ impl Task {
                 }
                 Ok(())
             }
-            Message::Notification { method, params } => self.notified(bytes, &method, params),
-            Message::Reply { id, outcome } => self.replied(bytes, id, outcome),
+            Message::Notification { method, params } => self.notified(message, &method, params),
+            Message::Reply { id, outcome } => self.replied(message, id, outcome),
         }
     }
 
-    fn notified(&mut self, bytes: &Bytes, method: &str, params: Raw<'_>) -> Handled {
+    fn notified(&mut self, message: &Arrival, method: &str, params: Raw<'_>) -> Handled {
         let malformed = DisconnectReason::Message;
         match method {
             "update" | "update2" | "update3" => {
@@ -531,7 +541,7 @@ impl Task {
                 if wire == SERVER_MONITOR {
                     return self.server_changed(method, params);
                 }
-                match self.monitors.update(wire, method, bytes, params) {
+                match self.monitors.update(wire, method, message, params) {
                     Some(Ok(job)) => self.decoded(job),
                     Some(Err(running)) => {
                         self.job = Some(running);
@@ -562,7 +572,7 @@ impl Task {
 
     fn replied(
         &mut self,
-        bytes: &Bytes,
+        message: &Arrival,
         id: Raw<'_>,
         outcome: Result<Raw<'_>, Raw<'_>>,
     ) -> Handled {
@@ -591,7 +601,7 @@ impl Task {
                 Ok(())
             }
             Waiter::Monitor { key, wire } => {
-                match self.monitors.reply(key, wire, bytes, outcome, link)? {
+                match self.monitors.reply(key, wire, message, outcome, link)? {
                     Some(Ok(job)) => self.decoded(job),
                     Some(Err(running)) => {
                         self.job = Some(running);

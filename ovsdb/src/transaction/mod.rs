@@ -10,6 +10,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
+use tracing::Instrument as _;
+
 use crate::client::Client;
 use crate::model::{AllOf, Column, Database, Row, Table};
 use crate::protocol::{Clause, Columns, Operation, Until};
@@ -323,6 +325,21 @@ impl<D: Database> Transaction<D> {
 
     /// Sends the operations as they are.
     async fn send(&self) -> Result<Outcome, CommitError> {
+        let operations = self.operations.len();
+        let span = tracing::debug_span!("ovsdb_transaction", database = D::NAME, operations);
+        let outcome = self.send_uncounted().instrument(span).await;
+        let counters = self.client.counters();
+        match &outcome {
+            Ok(outcome) if outcome.results().is_empty() => {}
+            Ok(_) => counters.committed.add(1),
+            Err(CommitError::Refused(_)) => counters.refused.add(1),
+            Err(CommitError::Unknown(_) | CommitError::Answer(_)) => counters.unknown.add(1),
+            Err(CommitError::Build(_) | CommitError::NotSent(_)) => {}
+        }
+        outcome
+    }
+
+    async fn send_uncounted(&self) -> Result<Outcome, CommitError> {
         if let Some(mistake) = &self.mistake {
             return Err(CommitError::Build(mistake.clone()));
         }

@@ -1,0 +1,218 @@
+//! Counters that show what a client and its caches do.
+//!
+//! They are read by [`Client::stats`](crate::Client::stats) and
+//! [`Cache::stats`](crate::Cache::stats). With the feature `metrics` each is also a metric of the
+//! `metrics` facade, named as below, with the label `database`:
+//!
+//! | metric | kind | field |
+//! |---|---|---|
+//! | `ovsdb_connection_attempts_total` | counter | [`Stats::attempts`] |
+//! | `ovsdb_connections_total` | counter | [`Stats::connections`] |
+//! | `ovsdb_received_bytes_total` | counter | [`Stats::bytes_received`] |
+//! | `ovsdb_sent_bytes_total` | counter | [`Stats::bytes_sent`] |
+//! | `ovsdb_received_messages_total` | counter | [`Stats::messages_received`] |
+//! | `ovsdb_requests_total` | counter | [`Stats::requests`] |
+//! | `ovsdb_transactions_committed_total` | counter | [`Stats::committed`] |
+//! | `ovsdb_transactions_refused_total` | counter | [`Stats::refused`] |
+//! | `ovsdb_transactions_unknown_total` | counter | [`Stats::unknown`] |
+//! | `ovsdb_replica_transactions_total` | counter | [`CacheStats::transactions`] |
+//! | `ovsdb_replica_bytes_total` | counter | [`CacheStats::bytes`] |
+//! | `ovsdb_replica_resyncs_total` | counter | [`CacheStats::resyncs`] |
+//! | `ovsdb_replica_rows` | gauge | [`CacheStats::rows`], of the replica that changed last |
+//! | `ovsdb_replica_lag_seconds` | histogram | [`CacheStats::lag`] |
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What a client has done since it was made; [`Client::stats`](crate::Client::stats) reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Attempts to connect.
+    pub attempts: u64,
+    /// Connections that came to serve.
+    pub connections: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
+    /// Bytes sent.
+    pub bytes_sent: u64,
+    /// Messages received.
+    pub messages_received: u64,
+    /// Requests that callers made and that were sent.
+    pub requests: u64,
+    /// Transactions that were committed.
+    pub committed: u64,
+    /// Transactions that the server refused.
+    pub refused: u64,
+    /// Transactions whose outcome remained unknown.
+    pub unknown: u64,
+    /// Requests that wait for their answers now.
+    pub in_flight: usize,
+    /// Requests that wait to be sent now.
+    pub waiting: usize,
+}
+
+/// What a cache has taken in; [`Cache::stats`](crate::Cache::stats) reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// Rows in all tables now.
+    pub rows: usize,
+    /// Server transactions that were applied.
+    pub transactions: u64,
+    /// The length of the messages they came in, and of the dumps.
+    pub bytes: u64,
+    /// How often the replica was compared with the server's rows anew, after a connection was lost
+    /// or an update did not fit.
+    pub resyncs: u64,
+    /// How long the last update took from its last byte to its publication.
+    pub lag: Duration,
+    /// Streams of changes that are open now.
+    pub streams: usize,
+    /// The batches that the slowest of them has not taken.
+    pub longest_queue: usize,
+}
+
+/// A number that only grows.
+pub(crate) struct Counter {
+    count: AtomicU64,
+    #[cfg(feature = "metrics")]
+    metric: metrics::Counter,
+}
+
+impl std::fmt::Debug for Counter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+impl Counter {
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(unused_variables, reason = "for the metric")
+    )]
+    fn new(name: &'static str, database: &str) -> Self {
+        Self {
+            count: AtomicU64::new(0),
+            #[cfg(feature = "metrics")]
+            metric: metrics::counter!(name, "database" => database.to_owned()),
+        }
+    }
+
+    pub(crate) fn add(&self, more: usize) {
+        self.count.fetch_add(more as u64, Ordering::Relaxed);
+        #[cfg(feature = "metrics")]
+        self.metric.increment(more as u64);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+/// A client's counters.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    pub(crate) attempts: Counter,
+    pub(crate) connections: Counter,
+    pub(crate) bytes_received: Counter,
+    pub(crate) bytes_sent: Counter,
+    pub(crate) messages_received: Counter,
+    pub(crate) requests: Counter,
+    pub(crate) committed: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) unknown: Counter,
+    /// Requests that wait for their answers now.
+    pub(crate) in_flight: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn new(database: &str) -> Self {
+        let counter = |name| Counter::new(name, database);
+        Self {
+            attempts: counter("ovsdb_connection_attempts_total"),
+            connections: counter("ovsdb_connections_total"),
+            bytes_received: counter("ovsdb_received_bytes_total"),
+            bytes_sent: counter("ovsdb_sent_bytes_total"),
+            messages_received: counter("ovsdb_received_messages_total"),
+            requests: counter("ovsdb_requests_total"),
+            committed: counter("ovsdb_transactions_committed_total"),
+            refused: counter("ovsdb_transactions_refused_total"),
+            unknown: counter("ovsdb_transactions_unknown_total"),
+            in_flight: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn stats(&self, waiting: usize) -> Stats {
+        Stats {
+            attempts: self.attempts.get(),
+            connections: self.connections.get(),
+            bytes_received: self.bytes_received.get(),
+            bytes_sent: self.bytes_sent.get(),
+            messages_received: self.messages_received.get(),
+            requests: self.requests.get(),
+            committed: self.committed.get(),
+            refused: self.refused.get(),
+            unknown: self.unknown.get(),
+            in_flight: usize::try_from(self.in_flight.load(Ordering::Relaxed)).unwrap_or(0),
+            waiting,
+        }
+    }
+}
+
+/// A cache's counters.
+pub(crate) struct CacheCounters {
+    pub(crate) transactions: Counter,
+    pub(crate) bytes: Counter,
+    pub(crate) resyncs: Counter,
+    lag: AtomicU64,
+    #[cfg(feature = "metrics")]
+    rows: metrics::Gauge,
+    #[cfg(feature = "metrics")]
+    lags: metrics::Histogram,
+}
+
+impl std::fmt::Debug for CacheCounters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CacheCounters")
+            .field("transactions", &self.transactions)
+            .field("bytes", &self.bytes)
+            .field("resyncs", &self.resyncs)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CacheCounters {
+    pub(crate) fn new(database: &str) -> Self {
+        let counter = |name| Counter::new(name, database);
+        Self {
+            transactions: counter("ovsdb_replica_transactions_total"),
+            bytes: counter("ovsdb_replica_bytes_total"),
+            resyncs: counter("ovsdb_replica_resyncs_total"),
+            lag: AtomicU64::new(0),
+            #[cfg(feature = "metrics")]
+            rows: metrics::gauge!("ovsdb_replica_rows", "database" => database.to_owned()),
+            #[cfg(feature = "metrics")]
+            lags: metrics::histogram!("ovsdb_replica_lag_seconds", "database" => database.to_owned()),
+        }
+    }
+
+    /// An update was published so long after its last byte had come.
+    pub(crate) fn set_lag(&self, lag: Duration) {
+        let nanoseconds = u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX);
+        self.lag.store(nanoseconds, Ordering::Relaxed);
+        #[cfg(feature = "metrics")]
+        self.lags.record(lag);
+    }
+
+    pub(crate) fn lag(&self) -> Duration {
+        Duration::from_nanos(self.lag.load(Ordering::Relaxed))
+    }
+
+    /// The replica has so many rows now; counted only where somebody may see it.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn set_rows(&self, rows: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        self.rows.set(rows as f64);
+    }
+}
