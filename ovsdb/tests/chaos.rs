@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -164,15 +164,17 @@ async fn every_commit_is_there_once_and_the_replica_is_what_the_server_holds() {
     let first = impatient(proxies[0].remote()).connect();
     let second = impatient(proxies[1].remote().replace("tcp:", "ssl:")).tls(tls);
     let mut writers = Vec::new();
-    for (number, (client, settle)) in [
+    for (client, settle) in [
         (first.await, Settle::ByLibrary),
         (second.connect().await, Settle::ByHand),
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    ] {
         let client = client.expect("a client");
-        writers.push(Writer::new(client, number as i64, settle, seed.random()).await);
+        // Each has several transactions under way.
+        for _ in 0..3 {
+            let number = writers.len() as i64;
+            let writer = Writer::new(client.clone(), number, settle, seed.random());
+            writers.push(writer.await);
+        }
     }
 
     let observer = impatient(proxies[2].remote()).connect().await;
@@ -195,21 +197,31 @@ async fn every_commit_is_there_once_and_the_replica_is_what_the_server_holds() {
         proxies,
         random: seed.random(),
     };
-    let progress = Arc::new(AtomicUsize::new(0));
-    let mut running = Vec::new();
-    for writer in writers {
-        running.push(tokio::spawn(writer.run(transactions / 2, progress.clone())));
-    }
+    let (stop, progress) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let running: Vec<_> = writers
+        .into_iter()
+        .map(|writer| tokio::spawn(writer.run_until(stop.clone(), progress.clone())))
+        .collect();
+    let so_many = async |due| {
+        while progress.load(Ordering::Relaxed) < due {
+            assert!(
+                !running.iter().any(JoinHandle::is_finished),
+                "a writer failed"
+            );
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
     let mut order: Vec<_> = FAULTS.into_iter().cycle().take(faults).collect();
     world.random.shuffle(&mut order);
     for (at, fault) in order.into_iter().enumerate() {
-        let due = transactions * at / faults;
-        while progress.load(Ordering::Relaxed) < due && !running.iter().all(JoinHandle::is_finished)
-        {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        so_many(transactions * at / faults).await;
         world.strike(fault).await;
     }
+    so_many(transactions).await;
+    stop.store(true, Ordering::Relaxed);
     let mut writers = Vec::new();
     for writer in running {
         writers.push(writer.await.expect("no writer fails"));

@@ -1,4 +1,4 @@
-//! Clients of a cluster whose leader dies, hands over, or is left alone.
+//! Clients of a cluster whose leader dies, hands over, sleeps, or is left alone.
 
 mod support;
 
@@ -46,7 +46,7 @@ async fn go_on(progress: &AtomicUsize, transactions: usize, writers: &[JoinHandl
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn leaders_die_and_hand_over_under_load() {
+async fn leaders_die_hand_over_and_sleep_under_load() {
     let seed = Seed::new();
     let cluster = Cluster::start(INVENTORY, 3).expect("a cluster");
     let remotes = cluster.remotes();
@@ -99,18 +99,33 @@ async fn leaders_die_and_hand_over_under_load() {
     let mut random = seed.random();
     for round in 0..size(4, 20) {
         go_on(&progress, random.usize(20..200), &writers).await;
-        if round % 2 == 0 {
-            let dead = with(&cluster, |cluster| {
-                let leader = cluster.leader()?;
-                cluster.member_mut(leader).kill()?;
-                Ok(leader)
-            })
-            .await;
-            // The others go on, and the dead one comes back to a cluster that has.
-            go_on(&progress, random.usize(20..100), &writers).await;
-            with(&cluster, move |cluster| cluster.restart(dead)).await;
-        } else {
-            with(&cluster, |cluster| cluster.transfer_leadership()).await;
+        match round % 3 {
+            0 => {
+                let dead = with(&cluster, |cluster| {
+                    let leader = cluster.leader()?;
+                    cluster.member_mut(leader).kill()?;
+                    Ok(leader)
+                })
+                .await;
+                // The others go on, and the dead one comes back to a cluster that has.
+                go_on(&progress, random.usize(20..100), &writers).await;
+                with(&cluster, move |cluster| cluster.restart(dead)).await;
+            }
+            1 => drop(with(&cluster, |cluster| cluster.transfer_leadership()).await),
+            _ => {
+                // One that leads no longer, and does not know.
+                let stopped = with(&cluster, |cluster| {
+                    let leader = cluster.leader()?;
+                    cluster.members()[leader].signal("STOP")?;
+                    Ok(leader)
+                })
+                .await;
+                go_on(&progress, random.usize(20..100), &writers).await;
+                with(&cluster, move |cluster| {
+                    cluster.members()[stopped].signal("CONT")
+                })
+                .await;
+            }
         }
     }
     go_on(&progress, 50, &writers).await;

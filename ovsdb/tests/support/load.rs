@@ -147,15 +147,6 @@ impl Writer {
         self.tally.unknown += usize::from(unknown);
     }
 
-    /// Commits so many transactions, and counts them in `progress` too.
-    pub async fn run(mut self, transactions: usize, progress: Arc<AtomicUsize>) -> Self {
-        for _ in 0..transactions {
-            self.commit().await;
-            progress.fetch_add(1, Ordering::Relaxed);
-        }
-        self
-    }
-
     /// Commits transactions until it is told to stop.
     pub async fn run_until(mut self, stop: Arc<AtomicBool>, progress: Arc<AtomicUsize>) -> Self {
         while !stop.load(Ordering::Relaxed) {
