@@ -11,6 +11,7 @@ use crate::database::{Northbound, View, known};
 use crate::error::InputError;
 use crate::plan::{Plan, Step};
 use crate::remove;
+pub use crate::remove::Others;
 use crate::topology::{self, WrongSwitch};
 
 /// How often a plan is drawn up anew because somebody else changed the database meanwhile.
@@ -35,16 +36,6 @@ pub enum ApplyError {
         #[source]
         source: Box<CommitError>,
     },
-}
-
-/// What is not in the manifests but in the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Others {
-    /// It stays, and keeps its addresses.
-    #[default]
-    Keep,
-    /// It goes.
-    Remove,
 }
 
 /// What was granted on each network, by the networks' names.
@@ -99,7 +90,7 @@ pub fn steps(
         Others::Keep => remove::completed(&mut plan, cluster),
         Others::Remove => remove::stale(&mut plan, cluster),
     }
-    topology::plan(&mut plan, cluster, &assignments)?;
+    topology::plan(&mut plan, cluster, &assignments, others)?;
     let names = cluster
         .networks
         .iter()

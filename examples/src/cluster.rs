@@ -14,6 +14,8 @@ use crate::grant::{self, Grant};
 use crate::manifest::{self, Manifests, is_name};
 use crate::names::pod_port;
 use crate::network::{Network, networks};
+use crate::policy::selector::Labels;
+use crate::policy::{self, Namespace, Peer, Policy, Rule};
 use crate::selection;
 
 /// The annotation with a node's subnets.
@@ -58,6 +60,8 @@ pub struct Pod {
     pub name: String,
     /// Its uid.
     pub uid: Option<String>,
+    /// Its labels.
+    pub labels: Labels,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
     /// The node it runs on.
@@ -105,6 +109,10 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
     /// The pods, in the order in which they get their addresses.
     pub pods: Vec<Pod>,
+    /// The namespaces: those that have a manifest, and those that other objects are in.
+    pub namespaces: BTreeMap<String, Namespace>,
+    /// The policies.
+    pub policies: Vec<Policy>,
 }
 
 impl Cluster {
@@ -120,12 +128,60 @@ impl Cluster {
             networks,
             nodes,
             pods: Vec::new(),
+            namespaces: policy::namespaces(&manifests.namespaces, inhabited(manifests))?,
+            policies: Vec::new(),
         };
         for pod in &manifests.pods {
             let pod = cluster.pod(pod, manifests)?;
             cluster.pods.push(pod);
         }
+        for policy in &manifests.policies {
+            let policy = policy::policy(policy, options.profile)?;
+            cluster.check_policy(&policy, manifests)?;
+            cluster.policies.push(policy);
+        }
         Ok(cluster)
+    }
+
+    /// The policies that are for a network.
+    pub fn policies_of(&self, network: &Network) -> impl Iterator<Item = &Policy> {
+        self.policies
+            .iter()
+            .filter(|policy| is_for(policy, network))
+    }
+
+    fn check_policy(&self, policy: &Policy, manifests: &Manifests) -> Result<(), InputError> {
+        let known = |key: &String| manifests.nads.iter().any(|nad| nad.key == *key);
+        if let Some(unknown) = policy.nads.iter().find(|nad| !known(nad)) {
+            let field = format!("metadata.annotations.{}", policy::POLICY_FOR);
+            return Err(InputError::new(
+                &policy.place,
+                field,
+                Reason::UnknownNad(unknown.clone()),
+            ));
+        }
+        let by_pods = |rule: &Rule| rule.peers.iter().any(|p| matches!(p, Peer::Pods { .. }));
+        let Some(rule) = policy.rules.iter().find(|rule| by_pods(rule)) else {
+            return Ok(());
+        };
+        // Nobody knows the addresses of pods there.
+        let bare = self
+            .networks
+            .iter()
+            .filter(|network| network.config.is_without_ipam());
+        match bare.into_iter().find(|network| is_for(policy, network)) {
+            None => Ok(()),
+            Some(network) => {
+                let direction = rule.direction.as_str().to_lowercase();
+                let field = format!("spec.{direction}[{}]", rule.index);
+                let name = network.config.name.clone();
+                Err(InputError::new(
+                    &policy.place,
+                    field,
+                    Reason::SelectorWithoutIpam(name),
+                ))
+            }
+        }
     }
 
     /// The node with this name.
@@ -156,6 +212,7 @@ impl Cluster {
             namespace: pod.namespace.clone(),
             name: pod.name.clone(),
             uid: pod.uid.clone(),
+            labels: pod.labels.clone(),
             annotations: pod.annotations.clone(),
             node: pod.node.clone(),
             live,
@@ -226,6 +283,24 @@ impl Cluster {
         }
         Ok(attachments)
     }
+}
+
+fn is_for(policy: &Policy, network: &Network) -> bool {
+    policy.nads.iter().any(|nad| network.nads.contains(nad))
+}
+
+/// The namespaces that objects are in.
+fn inhabited(manifests: &Manifests) -> impl Iterator<Item = &str> {
+    let pods = manifests.pods.iter().map(|pod| pod.namespace.as_str());
+    let policies = manifests
+        .policies
+        .iter()
+        .map(|policy| policy.namespace.as_str());
+    let nads = manifests
+        .nads
+        .iter()
+        .filter_map(|nad| nad.key.split('/').next());
+    pods.chain(policies).chain(nads)
 }
 
 /// The nodes of the manifests and of the command line.

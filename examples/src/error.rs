@@ -100,6 +100,9 @@ pub enum Reason {
     /// A field has a value of another type than this.
     #[error("must be {0}")]
     Expected(&'static str),
+    /// A field is malformed.
+    #[error("{0}")]
+    Malformed(String),
     /// Two documents describe one object, and not in the same way.
     #[error("described differently in {0}")]
     Duplicate(Place),
@@ -127,6 +130,9 @@ pub enum Reason {
     /// A pod asks for a network that no NAD describes.
     #[error("the NetworkAttachmentDefinition {0} is not among the manifests")]
     UnknownNad(String),
+    /// A policy selects pods on a network that assigns no addresses.
+    #[error("pods cannot be selected on the network {0}, which assigns no addresses: use ipBlock")]
+    SelectorWithoutIpam(String),
     /// A pod asks for one NAD several times.
     #[error("the network {0} is asked for more than once")]
     NetworkTwice(String),

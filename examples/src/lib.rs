@@ -19,6 +19,7 @@ pub mod names;
 pub mod network;
 pub mod node;
 pub mod plan;
+pub mod policy;
 pub mod remove;
 pub mod selection;
 pub mod show;

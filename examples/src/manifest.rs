@@ -45,6 +45,8 @@ pub struct Pod {
     pub name: String,
     /// Its uid, which a manifest that was never applied lacks.
     pub uid: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
     /// The node it runs on, or must run on.
@@ -53,6 +55,34 @@ pub struct Pod {
     pub host_network: bool,
     /// Whether it has run to its end.
     pub completed: bool,
+}
+
+/// A Namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// Where it was found.
+    pub place: Place,
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A MultiNetworkPolicy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Where it was found.
+    pub place: Place,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Its `spec`.
+    pub spec: Value,
 }
 
 /// Everything that was read.
@@ -64,6 +94,10 @@ pub struct Manifests {
     pub nodes: Vec<Node>,
     /// The pods in the order of the files.
     pub pods: Vec<Pod>,
+    /// The namespaces in the order of the files.
+    pub namespaces: Vec<Namespace>,
+    /// The policies in the order of the files.
+    pub policies: Vec<Policy>,
     /// Objects of kinds that do not matter here.
     pub ignored: Vec<Place>,
     /// What each object looked like, to tell a repetition from a contradiction.
@@ -163,7 +197,7 @@ impl Manifests {
         let name = name.ok_or_else(|| InputError::new(place, "metadata.name", Reason::Missing))?;
         let namespace = object.name(&["metadata", "namespace"])?;
         let namespace = namespace.unwrap_or_else(|| "default".to_owned());
-        let full_name = if kind == "Node" {
+        let full_name = if kind == "Node" || kind == "Namespace" {
             name.clone()
         } else {
             format!("{namespace}/{name}")
@@ -197,6 +231,27 @@ impl Manifests {
                     place,
                     key: full_name,
                     config,
+                });
+            }
+            ("k8s.cni.cncf.io/v1beta1" | "k8s.cni.cncf.io/v1beta2", "MultiNetworkPolicy") => {
+                let annotations = object.annotations()?;
+                let spec = object.get(&["spec"])?.cloned();
+                self.policies.push(Policy {
+                    place,
+                    namespace,
+                    name,
+                    annotations,
+                    spec: spec.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+                });
+            }
+            ("v1", "Namespace") => {
+                let labels = object.texts(&["metadata", "labels"])?;
+                let annotations = object.annotations()?;
+                self.namespaces.push(Namespace {
+                    place,
+                    name,
+                    labels,
+                    annotations,
                 });
             }
             ("v1", "Node") => {
@@ -297,15 +352,22 @@ impl Object<'_> {
     }
 
     fn annotations(&self) -> Result<BTreeMap<String, String>, InputError> {
-        let path = ["metadata", "annotations"];
-        let annotations = match self.get(&path)? {
+        self.texts(&["metadata", "annotations"])
+    }
+
+    /// A mapping of texts.
+    fn texts(&self, path: &[&str]) -> Result<BTreeMap<String, String>, InputError> {
+        let texts = match self.get(path)? {
             None => return Ok(BTreeMap::new()),
-            Some(Value::Object(annotations)) => annotations,
-            Some(_) => return self.error(&path, Reason::Expected("a mapping")),
+            Some(Value::Object(texts)) => texts,
+            Some(_) => return self.error(path, Reason::Expected("a mapping")),
         };
-        let pairs = annotations.iter().map(|(key, value)| match value {
+        let pairs = texts.iter().map(|(key, value)| match value {
             Value::String(text) => Ok((key.clone(), text.clone())),
-            _ => self.error(&[path[0], path[1], key], Reason::Expected("a string")),
+            _ => {
+                let path: Vec<&str> = path.iter().copied().chain([key.as_str()]).collect();
+                self.error(&path, Reason::Expected("a string"))
+            }
         });
         pairs.collect()
     }
@@ -331,6 +393,7 @@ impl Object<'_> {
             uid: self
                 .text(&["metadata", "uid"])?
                 .filter(|uid| !uid.is_empty()),
+            labels: self.texts(&["metadata", "labels"])?,
             annotations: self.annotations()?,
             node,
             host_network,

@@ -207,6 +207,20 @@ impl Plan {
         transaction.mutate(from).delete(column, [child]);
     }
 
+    /// Takes elements out of a set, whatever else is in it by then.
+    pub fn take_out<T>(&mut self, row: &Row<T>, column: Column<T, Set<Str>>, elements: Set<Str>)
+    where
+        T: Table<Database = Database>,
+    {
+        let label = change::label(&**row);
+        for element in &elements {
+            let edit = Edit::Remove(element.to_string());
+            self.note::<T>(row.uuid(), label.clone(), column.name(), edit);
+        }
+        let transaction = &mut self.step().transaction;
+        transaction.mutate(row).delete(column, elements);
+    }
+
     /// Deletes a row.
     pub fn delete<T: Table<Database = Database>>(&mut self, row: &Row<T>) {
         let label = change::label(&**row);

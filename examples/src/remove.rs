@@ -6,16 +6,27 @@ use std::sync::Arc;
 use ovsdb::nb::{
     AddressSet, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort, PortGroup,
 };
-use ovsdb::{Map, Row, Str};
+use ovsdb::{Map, Row, Set, Str};
 
 use crate::cluster::Cluster;
-use crate::config::Topology;
+use crate::config::{Profile, Topology};
 use crate::database::is_of;
 use crate::ids;
-use crate::manifest::{Manifests, Pod};
+use crate::manifest::{self, Manifests, Pod};
 use crate::names::{NetworkNames, controller, mangle};
 use crate::network::Network;
 use crate::plan::Plan;
+use crate::policy::{Direction, owner};
+
+/// What is not in the manifests but in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Others {
+    /// It stays, and keeps its addresses.
+    #[default]
+    Keep,
+    /// It goes.
+    Remove,
+}
 
 /// Plans the removal of a whole network, in one step. What only its rows refer to, the database
 /// collects itself; the control plane protection stays.
@@ -96,11 +107,133 @@ fn pod_ports(plan: &Plan, network: impl Fn(&str) -> bool) -> Vec<PodPort> {
     ports
 }
 
-/// Plans the removal of a pod's port, in one step.
+/// Plans the removal of a pod's port, and of its addresses from what policies select, in one step.
 fn pod_port(plan: &mut Plan, (switch, port): &PodPort) {
     plan.begin(format!("remove the port {}", port.name));
+    let words = port
+        .addresses
+        .iter()
+        .flat_map(|address| address.split(' ').skip(1));
+    let addresses: BTreeSet<Str> = words.map(Str::from).collect();
+    let network = switch
+        .external_ids
+        .get(ids::NETWORK)
+        .map_or("", Str::as_str);
+    let view = plan.view().clone();
+    for set in view
+        .rows::<AddressSet>()
+        .filter(|set| is_owned(&set.external_ids, network))
+    {
+        let gone: Set<Str> = set
+            .addresses
+            .iter()
+            .filter(|address| addresses.contains(*address))
+            .cloned()
+            .collect();
+        if !gone.is_empty() {
+            plan.take_out(set, AddressSet::ADDRESSES, gone);
+        }
+    }
     plan.delete(port);
     plan.detach(switch, LogicalSwitch::PORTS, port.reference());
+}
+
+/// Whether a network's controller looks after a row.
+fn is_owned(external_ids: &Map<Str, Str>, network: &str) -> bool {
+    let owner = external_ids.get(ids::OWNER);
+    owner.is_some_and(|owner| *owner == *controller(network))
+}
+
+/// Plans the removal of policies from a network, in one step: their groups, then whatever served
+/// them alone.
+fn policies(plan: &mut Plan, network: &str, policies: &[manifest::Policy]) {
+    plan.begin(format!("remove policies from {network}"));
+    let view = plan.view().clone();
+    let names: BTreeSet<String> = policies
+        .iter()
+        .flat_map(|policy| {
+            [Profile::Mid2023, Profile::Current].map(|profile| {
+                owner::policy_group(network, &policy.namespace, &policy.name, profile).0
+            })
+        })
+        .collect();
+    let of_policies = view.rows::<PortGroup>().filter(|group| {
+        let ids = &group.external_ids;
+        (is_of(ids, network) || is_owned(ids, network))
+            && owner::policy_namespace(&group.name, ids).is_some()
+    });
+    let (gone, left): (Vec<_>, Vec<_>) =
+        of_policies.partition(|group| names.contains(group.name.as_str()));
+    for group in &gone {
+        plan.delete(group);
+    }
+    let namespaces: BTreeSet<&str> = gone
+        .iter()
+        .filter_map(|group| owner::policy_namespace(&group.name, &group.external_ids))
+        .collect();
+    for namespace in namespaces {
+        let others = left.iter().filter(|group| {
+            owner::policy_namespace(&group.name, &group.external_ids) == Some(namespace)
+        });
+        deny_groups(plan, network, namespace, &others.collect::<Vec<_>>());
+    }
+    if gone.is_empty() {
+        return;
+    }
+    let acls = left.iter().flat_map(|group| group.acls.iter());
+    let matches: Vec<Str> = acls
+        .filter_map(|acl| view.get(*acl))
+        .map(|acl| acl.r#match.clone())
+        .collect();
+    for set in view
+        .rows::<AddressSet>()
+        .filter(|set| is_owned(&set.external_ids, network))
+    {
+        let name = format!("${}", set.name);
+        let of_namespace = owner::id(&set.external_ids).contains(":Namespace:");
+        let named = matches.iter().any(|text| text.contains(&name));
+        if left.is_empty() || !(named || of_namespace) {
+            plan.delete(set);
+        }
+    }
+}
+
+/// The groups of a namespace in which nothing is allowed: they go with its last policy; before
+/// that they lose the pods that no policy is for any longer.
+fn deny_groups(plan: &mut Plan, network: &str, namespace: &str, others: &[&&Arc<Row<PortGroup>>]) {
+    let subjects: BTreeSet<_> = others
+        .iter()
+        .flat_map(|group| group.ports.iter().copied())
+        .collect();
+    for profile in [Profile::Mid2023, Profile::Current] {
+        for direction in Direction::BOTH {
+            let (name, _) = owner::deny_group(network, namespace, direction, profile);
+            let Some(group) = plan.find(PortGroup::NAME, &name) else {
+                continue;
+            };
+            if others.is_empty() {
+                plan.delete(&group);
+            } else {
+                let kept = group
+                    .ports
+                    .iter()
+                    .filter(|port| subjects.contains(port))
+                    .copied();
+                plan.set(&group, PortGroup::PORTS, kept.collect());
+            }
+        }
+    }
+}
+
+/// The names of the networks in the database.
+fn network_names(plan: &Plan) -> BTreeSet<String> {
+    let view = plan.view();
+    let of_switches = view.rows::<LogicalSwitch>().map(|row| &row.external_ids);
+    let of_routers = view.rows::<LogicalRouter>().map(|row| &row.external_ids);
+    let names = of_switches
+        .chain(of_routers)
+        .filter_map(|ids| ids.get(ids::NETWORK));
+    names.map(Str::to_string).collect()
 }
 
 /// Whether a port is one of this pod's.
@@ -143,6 +276,13 @@ pub fn described(plan: &mut Plan, manifests: &Manifests, networks: &[Network]) {
         } else {
             for port in ours {
                 pod_port(plan, &port);
+            }
+        }
+    }
+    if !manifests.policies.is_empty() {
+        for name in network_names(plan) {
+            if !gone.contains(name.as_str()) {
+                policies(plan, &name, &manifests.policies);
             }
         }
     }
@@ -206,15 +346,10 @@ pub fn stale(plan: &mut Plan, cluster: &Cluster) {
         .iter()
         .map(|network| network.config.name.as_str())
         .collect();
-    let view = plan.view().clone();
-    let of_switches = view.rows::<LogicalSwitch>().map(|row| &row.external_ids);
-    let of_routers = view.rows::<LogicalRouter>().map(|row| &row.external_ids);
-    let present: BTreeSet<&str> = of_switches
-        .chain(of_routers)
-        .filter_map(|ids| Some(ids.get(ids::NETWORK)?.as_str()))
-        .collect();
-    for name in present.difference(&wanted) {
-        network(plan, name);
+    for name in network_names(plan) {
+        if !wanted.contains(name.as_str()) {
+            network(plan, &name);
+        }
     }
     let mut gone = BTreeSet::new();
     for (network, nodes) in layer3_networks(plan) {

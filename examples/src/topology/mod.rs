@@ -6,6 +6,7 @@ mod layer2;
 mod layer3;
 mod localnet;
 mod pod;
+mod policy;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use crate::cluster::Cluster;
 use crate::config::{NetworkConfig, Profile, Topology};
 use crate::ids;
 use crate::plan::Plan;
+use crate::remove::Others;
 
 pub use self::localnet::network_name;
 pub use self::pod::WrongSwitch;
@@ -55,6 +57,7 @@ pub fn plan(
     plan: &mut Plan,
     cluster: &Cluster,
     assignments: &[Assignment<'_>],
+    others: Others,
 ) -> Result<(), WrongSwitch> {
     let layer3 = |topology| topology == Topology::Layer3;
     let routed = cluster
@@ -62,6 +65,9 @@ pub fn plan(
         .iter()
         .any(|network| layer3(network.config.topology));
     let copp = routed.then(|| copp::plan(plan));
+    if !cluster.policies.is_empty() {
+        policy::meter(plan);
+    }
     for (network, assignment) in cluster.networks.iter().zip(assignments) {
         let config = &network.config;
         let profile = cluster.profile;
@@ -80,7 +86,8 @@ pub fn plan(
                 (Switches::One(switch), Marked::Switch(switch))
             }
         };
-        pod::plan(plan, config, &switches, &assignment.pods, profile)?;
+        let ports = pod::plan(plan, config, &switches, &assignment.pods, profile)?;
+        policy::plan(plan, cluster, network, &assignment.pods, &ports, others);
         if profile == Profile::Mid2023 {
             finish(plan, config, marked);
         }

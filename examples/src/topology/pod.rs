@@ -1,6 +1,6 @@
 //! The ports of pods, which are the same in every topology.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
@@ -27,6 +27,9 @@ pub struct WrongSwitch {
 
 type SwitchRow = Arc<Row<LogicalSwitch>>;
 
+/// The ports of pods, by name.
+pub(super) type Ports = BTreeMap<String, Ref<LogicalSwitchPort>>;
+
 /// Plans the ports of the network's pods.
 pub(super) fn plan(
     plan: &mut Plan,
@@ -34,7 +37,8 @@ pub(super) fn plan(
     switches: &Switches,
     pods: &[PodGrant<'_>],
     profile: Profile,
-) -> Result<(), WrongSwitch> {
+) -> Result<Ports, WrongSwitch> {
+    let mut ports = Ports::new();
     let holders = holders(plan);
     for pods in pods.chunks(PORTS_OF_A_STEP) {
         plan.begin(match pods {
@@ -46,11 +50,12 @@ pub(super) fn plan(
         });
         for pod in pods {
             if let Some(switch) = switches.of(pod.node) {
-                port(plan, config, switch, pod, &holders, profile)?;
+                let port = port(plan, config, switch, pod, &holders, profile)?;
+                ports.insert(pod.attachment.port.clone(), port);
             }
         }
     }
-    Ok(())
+    Ok(ports)
 }
 
 /// Which switch each port is on.
@@ -67,30 +72,29 @@ fn port(
     pod: &PodGrant<'_>,
     holders: &HashMap<Ref<LogicalSwitchPort>, SwitchRow>,
     profile: Profile,
-) -> Result<(), WrongSwitch> {
+) -> Result<Ref<LogicalSwitchPort>, WrongSwitch> {
     let wanted = wanted(config, pod, profile);
-    let Some(port) = plan.find(LogicalSwitchPort::NAME, &wanted.name) else {
-        let port = plan.insert(wanted);
-        plan.attach(switch, LogicalSwitch::PORTS, port);
-        return Ok(());
-    };
-    match holders.get(&port.reference()) {
-        Some(holder) if holder.reference() != switch => {
-            // A pod of the same name came after it, on another node.
-            if uid(&port) == uid(&wanted) {
-                return Err(WrongSwitch {
-                    port: port.name.to_string(),
-                    found: holder.name.to_string(),
-                });
-            }
-            plan.delete(&port);
-            plan.detach(holder, LogicalSwitch::PORTS, port.reference());
-            let port = plan.insert(wanted);
-            plan.attach(switch, LogicalSwitch::PORTS, port);
+    if let Some(port) = plan.find(LogicalSwitchPort::NAME, &wanted.name) {
+        let elsewhere = holders
+            .get(&port.reference())
+            .filter(|holder| holder.reference() != switch);
+        let Some(holder) = elsewhere else {
+            update(plan, &port, wanted);
+            return Ok(port.reference());
+        };
+        // Another uid is another pod of the same name, which came after it on another node.
+        if uid(&port) == uid(&wanted) {
+            return Err(WrongSwitch {
+                port: port.name.to_string(),
+                found: holder.name.to_string(),
+            });
         }
-        _ => update(plan, &port, wanted),
+        plan.delete(&port);
+        plan.detach(holder, LogicalSwitch::PORTS, port.reference());
     }
-    Ok(())
+    let port = plan.insert(wanted);
+    plan.attach(switch, LogicalSwitch::PORTS, port);
+    Ok(port)
 }
 
 /// The pod's uid in a port.
