@@ -60,7 +60,7 @@ pub(super) const VLAN: Network = Network {
 };
 
 /// The nodes of the seed.
-const NODES: &str = "examples/manifests/nodes.yaml";
+pub(super) const NODES: &str = "examples/manifests/nodes.yaml";
 
 /// Everything that runs. It ends in the order of the fields.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ mod isolation;
 mod layer2;
 mod layer3;
 mod localnet;
+mod policy;
 mod spoofing;
 mod vlan;
 
@@ -31,6 +32,8 @@ pub(super) enum Scenario {
     Isolation,
     /// Packets with a MAC or an IP address that is not the pod's are dropped
     Spoofing,
+    /// A MultiNetworkPolicy lets TCP to port 80 through, and nothing else
+    Policy,
     /// Nothing passes once a network is deleted
     Deletion,
 }
@@ -53,6 +56,7 @@ pub(super) fn run(lab: &mut Lab, scenarios: &[Scenario]) -> Result {
             Scenario::Vlan => vlan::run,
             Scenario::Isolation => isolation::run,
             Scenario::Spoofing => spoofing::run,
+            Scenario::Policy => policy::run,
             Scenario::Deletion => deletion::run,
         };
         run(lab).map_err(|error| format!("{name}: {error}"))?;
