@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use multihoming::cluster::{Cluster, Options};
 use multihoming::grant;
 use multihoming::manifest::Manifests;
+use multihoming::names::pod_port;
 use serde_json::Value;
 
 use super::cluster::Machines;
@@ -57,6 +58,14 @@ pub(super) const VLAN: Network = Network {
     pods: ["nginx1-vlan", "nginx2-vlan"],
     ttl: 64,
     physical: Some("vlan.network_br-localnet"),
+};
+
+/// A layer3 network with IPv4 and IPv6.
+pub(super) const DUAL_STACK: Network = Network {
+    manifest: "xtask/manifests/dual-stack-network.yaml",
+    pods: ["nginx1-dual", "nginx2-dual"],
+    ttl: 63,
+    physical: None,
 };
 
 /// The nodes of the seed.
@@ -128,6 +137,20 @@ impl Lab {
         let [one, two] = network.pods.map(|name| self.pods.get(name));
         let (one, two) = one.zip(two).ok_or("the network is not up")?;
         Ok(Pair { one, two })
+    }
+
+    /// Whether the database says that a pod's port is up.
+    pub(super) fn is_up(&self, pod: &Pod) -> Result<bool> {
+        let Attachment {
+            nad,
+            namespace,
+            pod,
+            ..
+        } = &pod.attachment;
+        let name = pod_port(nad, namespace, pod);
+        let rows = self.cluster.rows("OVN_Northbound", "Logical_Switch_Port")?;
+        let port = rows.iter().find(|row| row["name"] == *name);
+        Ok(port.is_some_and(|port| port["up"] == true))
     }
 
     /// Ends the pods of a network, as a CNI plugin does, and forgets them.

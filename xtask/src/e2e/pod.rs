@@ -37,7 +37,7 @@ pub(super) struct Pod {
     pub(super) attachment: Attachment,
     pub(super) node: &'static str,
     /// The host's end of its veth pair.
-    host_interface: String,
+    pub(super) host_interface: String,
     /// The id of its sandbox, in the sense of a container runtime.
     sandbox: String,
     pub(super) namespace: Namespace,
@@ -60,7 +60,7 @@ impl Pod {
             ..
         } = &attachment;
 
-        let (on_node, name) = (node.namespace.name(), namespace.name());
+        let name = namespace.name();
         node.namespace.ip(&format!(
             "link add new type veth peer name {interface} netns {name}"
         ))?;
@@ -85,31 +85,37 @@ impl Pod {
             namespace.ip(&format!("route add {to} via {via} dev {interface}"))?;
         }
 
+        let pod = Self {
+            node: node.place.name,
+            host_interface: host,
+            sandbox,
+            namespace,
+            attachment,
+        };
+        pod.attach(node, multihoming)?;
+        Ok(pod)
+    }
+
+    /// Has the interface plugged into the node's switch.
+    pub(super) fn attach(&self, node: &Node, multihoming: &Multihoming) -> Result {
         let Attachment {
-            namespace: pod_namespace,
+            namespace,
             pod,
             uid,
             network,
             nad,
+            grant,
             ..
-        } = &attachment;
+        } = &self.attachment;
         let addresses = grant.addresses.iter().map(|a| format!(" --ip {a}"));
-        multihoming
-            .run(&format!(
-                "node --ovs {} attach --sandbox {sandbox} --ifindex {index} \
-             --pod {pod_namespace}/{pod} --uid {uid} --network {network} --nad {nad} --mac {}{}",
-                node.remote(),
-                grant.mac,
-                addresses.collect::<String>(),
-            ))
-            .map_err(|error| format!("{pod} on {on_node}: {error}"))?;
-        Ok(Self {
-            node: node.place.name,
-            attachment,
-            host_interface: host,
-            sandbox,
-            namespace,
-        })
+        let (remote, sandbox, interface) = (node.remote(), &self.sandbox, &self.host_interface);
+        let command = format!(
+            "node --ovs {remote} attach --sandbox {sandbox} --interface {interface} \
+             --pod {namespace}/{pod} --uid {uid} --network {network} --nad {nad} --mac {}{}",
+            grant.mac,
+            addresses.collect::<String>(),
+        );
+        multihoming.run(&command).map(drop)
     }
 
     /// Does what a CNI plugin does for a pod that goes; the namespace goes with the guard.

@@ -2,11 +2,11 @@
 
 use crate::Result;
 use crate::e2e::capture::Capture;
-use crate::e2e::lab::{LAYER2, LAYER3, LOCALNET, Lab, Network, VLAN};
+use crate::e2e::lab::{DUAL_STACK, LAYER2, LAYER3, LOCALNET, Lab, Network, VLAN};
 use crate::e2e::wait::{becomes, check, eventually};
 
 pub(super) fn run(lab: &mut Lab) -> Result {
-    let networks = [&VLAN, &LOCALNET, &LAYER2, &LAYER3];
+    let networks = [&DUAL_STACK, &VLAN, &LOCALNET, &LAYER2, &LAYER3];
     for network in networks {
         lab.bring_up(network)?;
     }

@@ -1,6 +1,9 @@
 //! What is proved, one scenario a file.
 
+mod bandwidth;
 mod deletion;
+mod detach;
+mod dual_stack;
 mod isolation;
 mod layer2;
 mod layer3;
@@ -26,6 +29,8 @@ pub(super) enum Scenario {
     Layer2,
     /// Pods of a localnet network reach each other, the nodes and the physical network
     Localnet,
+    /// Pods of a dual-stack network reach each other over IPv4 and IPv6
+    DualStack,
     /// Packets of a localnet network with vlanID bear the tag on the wire
     Vlan,
     /// Nothing passes from one network to another
@@ -34,6 +39,10 @@ pub(super) enum Scenario {
     Spoofing,
     /// A MultiNetworkPolicy lets TCP to port 80 through, and nothing else
     Policy,
+    /// A limit on what a pod receives reaches the kernel
+    Bandwidth,
+    /// A pod that is detached is cut off, and comes back
+    Detach,
     /// Nothing passes once a network is deleted
     Deletion,
 }
@@ -53,10 +62,13 @@ pub(super) fn run(lab: &mut Lab, scenarios: &[Scenario]) -> Result {
             Scenario::Layer3 => layer3::run,
             Scenario::Layer2 => layer2::run,
             Scenario::Localnet => localnet::run,
+            Scenario::DualStack => dual_stack::run,
             Scenario::Vlan => vlan::run,
             Scenario::Isolation => isolation::run,
             Scenario::Spoofing => spoofing::run,
             Scenario::Policy => policy::run,
+            Scenario::Bandwidth => bandwidth::run,
+            Scenario::Detach => detach::run,
             Scenario::Deletion => deletion::run,
         };
         run(lab).map_err(|error| format!("{name}: {error}"))?;
@@ -82,15 +94,6 @@ fn both_answer(lab: &Lab, network: &Network) -> Result {
         check(&what, from.node != to.node && ttl == network.ttl, ttl)?;
     }
     becomes("the database has both ports up", || {
-        let ports = lab.cluster.rows("OVN_Northbound", "Logical_Switch_Port")?;
-        let is_up = |pod: &str| {
-            let name = format!("_default_{pod}");
-            let port = ports.iter().find(|port| {
-                let found = port["name"].as_str();
-                found.is_some_and(|found| found.ends_with(&name))
-            });
-            port.is_some_and(|port| port["up"] == true)
-        };
-        Ok(network.pods.into_iter().all(is_up))
+        Ok(lab.is_up(pair.one)? && lab.is_up(pair.two)?)
     })
 }

@@ -1,0 +1,31 @@
+//! A limit on what a pod receives reaches the kernel's queue of its interface.
+
+use crate::Result;
+use crate::e2e::lab::{LAYER2, Lab};
+use crate::e2e::process::output;
+use crate::e2e::wait::becomes;
+
+pub(super) fn run(lab: &mut Lab) -> Result {
+    lab.bring_up(&LAYER2)?;
+    let pod = lab.pair(&LAYER2)?.two;
+    let node = lab.cluster.node(pod.node)?;
+    let (remote, interface) = (node.remote(), &pod.host_interface);
+    let limit = |options: &str| {
+        let command = format!("node --ovs {remote} bandwidth {interface} {options}");
+        lab.multihoming.run(&command)
+    };
+    // The class that the switch makes for the whole interface.
+    let is_limited = |rate: &str| {
+        let mut command = node.namespace.command("tc");
+        let classes = output(command.args(["class", "show", "dev", interface]))?;
+        Ok(classes.contains("htb") && classes.contains(rate))
+    };
+    limit("--ingress 10M")?;
+    becomes("a pod receives 10 Mbit/s at the most", || {
+        is_limited("ceil 10Mbit")
+    })?;
+    limit("--ingress 20M")?;
+    becomes("then 20 Mbit/s", || is_limited("ceil 20Mbit"))?;
+    limit("")?;
+    becomes("then as much as it can", || Ok(!is_limited("")?))
+}
