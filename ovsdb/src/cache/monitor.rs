@@ -227,10 +227,8 @@ impl ReplicaMonitor {
     pub(crate) fn start(&mut self, result: Raw<'_>) -> Result<(), ApplyError> {
         let requests = self.requests();
         let resumed = !self.resume_from(&requests).is_nil();
-        let mut strings = std::mem::take(&mut self.strings);
-        let mut reader = Reader::of(result).sharing(&mut strings);
-        let applied = self.read_start(&mut reader, resumed);
-        self.strings = strings;
+        let mut reader = Reader::of(result).sharing(&mut self.strings);
+        let applied = read_start(&mut self.tables, &mut reader, self.version, resumed);
         self.settle(applied, true, result.text.len())?;
         self.acknowledged = Some(requests);
         self.shared.set_version(self.version);
@@ -238,80 +236,13 @@ impl ReplicaMonitor {
         Ok(())
     }
 
-    fn begin_fresh(&mut self) {
-        for table in &mut self.tables {
-            table.begin_fresh();
-        }
-    }
-
-    fn read_start(&mut self, reader: &mut Reader<'_>, resumed: bool) -> Result<Uuid, ApplyError> {
-        let form = match self.version {
-            MonitorVersion::Monitor => Form::Update,
-            MonitorVersion::MonitorCond => Form::Update2,
-            MonitorVersion::MonitorCondSince => {
-                let (found, last) = since_reply(reader).map_err(malformed)?;
-                if !(found && resumed) {
-                    self.begin_fresh();
-                }
-                self.updates(reader, Form::Update2)?;
-                reader.finish().map_err(malformed)?;
-                return Ok(last);
-            }
-        };
-        self.begin_fresh();
-        self.updates(reader, form)?;
-        Ok(Uuid::nil())
-    }
-
     /// Applies the parameters of an `update`, `update2` or `update3` behind the monitor's id, and
     /// publishes the result.
     pub(crate) fn update(&mut self, method: &str, params: Raw<'_>) -> Result<(), ApplyError> {
-        let mut strings = std::mem::take(&mut self.strings);
-        let mut reader = Reader::of(params).sharing(&mut strings);
-        let applied = self.read_update(method, &mut reader);
-        self.strings = strings;
+        let mut reader = Reader::of(params).sharing(&mut self.strings);
+        let applied = read_update(&mut self.tables, &mut reader, method);
+        let applied = applied.map(|last| last.unwrap_or(self.last_txn_id));
         self.settle(applied, false, params.text.len())
-    }
-
-    fn read_update(&mut self, method: &str, reader: &mut Reader<'_>) -> Result<Uuid, ApplyError> {
-        let mut last = self.last_txn_id;
-        let mut envelope = |reader: &mut Reader<'_>| {
-            reader.array()?;
-            reader.demand("a monitor's id")?;
-            reader.skip()?;
-            if method == "update3" {
-                reader.demand("a transaction id")?;
-                last = Uuid::read(reader)?;
-            }
-            reader.demand("updates")
-        };
-        envelope(reader).map_err(malformed)?;
-        let form = if method == "update" {
-            Form::Update
-        } else {
-            Form::Update2
-        };
-        self.updates(reader, form)?;
-        reader.finish().map_err(malformed)?;
-        Ok(last)
-    }
-
-    fn updates(&mut self, reader: &mut Reader<'_>, form: Form) -> Result<(), ApplyError> {
-        reader.object().map_err(malformed)?;
-        while let Some(name) = reader.key().map_err(malformed)? {
-            let table = self.tables.iter_mut().find(|table| table.table() == name);
-            let Some(table) = table else {
-                let reason = ApplyErrorReason::UnknownTable;
-                return Err(ApplyError {
-                    table: Str::from(name),
-                    row: None,
-                    column: None,
-                    reason,
-                });
-            };
-            table.apply(reader, form)?;
-        }
-        Ok(())
     }
 
     /// Publishes what was applied, all tables at once; or nothing of it, if it failed.
@@ -361,6 +292,94 @@ impl ReplicaMonitor {
         }
         Ok(())
     }
+}
+
+/// Applies the reply that started a monitor to the working tables, and returns the transaction
+/// it goes to.
+fn read_start(
+    tables: &mut [Box<dyn TableReplica>],
+    reader: &mut Reader<'_>,
+    version: MonitorVersion,
+    resumed: bool,
+) -> Result<Uuid, ApplyError> {
+    if version != MonitorVersion::MonitorCondSince {
+        begin_fresh(tables);
+        let form = if version == MonitorVersion::Monitor {
+            Form::Update
+        } else {
+            Form::Update2
+        };
+        read_tables(tables, reader, form)?;
+        reader.end().map_err(malformed)?;
+        return Ok(Uuid::nil());
+    }
+    let (found, last) = since_reply(reader).map_err(malformed)?;
+    if !(found && resumed) {
+        begin_fresh(tables);
+    }
+    read_tables(tables, reader, Form::Update2)?;
+    let end = reader.finish().and_then(|()| reader.end());
+    end.map_err(malformed)?;
+    Ok(last)
+}
+
+fn begin_fresh(tables: &mut [Box<dyn TableReplica>]) {
+    for table in tables {
+        table.begin_fresh();
+    }
+}
+
+/// Applies an update to the working tables, and returns the transaction it goes to, if it names
+/// one.
+fn read_update(
+    tables: &mut [Box<dyn TableReplica>],
+    reader: &mut Reader<'_>,
+    method: &str,
+) -> Result<Option<Uuid>, ApplyError> {
+    let envelope = |reader: &mut Reader<'_>| {
+        reader.array()?;
+        reader.demand("a monitor's id")?;
+        reader.skip()?;
+        let mut last = None;
+        if method == "update3" {
+            reader.demand("a transaction id")?;
+            last = Some(Uuid::read(reader)?);
+        }
+        reader.demand("updates")?;
+        Ok(last)
+    };
+    let last = envelope(reader).map_err(malformed)?;
+    let form = if method == "update" {
+        Form::Update
+    } else {
+        Form::Update2
+    };
+    read_tables(tables, reader, form)?;
+    let end = reader.finish().and_then(|()| reader.end());
+    end.map_err(malformed)?;
+    Ok(last)
+}
+
+/// Applies what a message has of each table.
+fn read_tables(
+    tables: &mut [Box<dyn TableReplica>],
+    reader: &mut Reader<'_>,
+    form: Form,
+) -> Result<(), ApplyError> {
+    reader.object().map_err(malformed)?;
+    while let Some(name) = reader.key().map_err(malformed)? {
+        let Some(table) = tables.iter_mut().find(|table| table.table() == name) else {
+            let reason = ApplyErrorReason::UnknownTable;
+            return Err(ApplyError {
+                table: Str::from(name),
+                row: None,
+                column: None,
+                reason,
+            });
+        };
+        table.apply(reader, form)?;
+    }
+    Ok(())
 }
 
 /// What stands before the updates in the reply to `monitor_cond_since`: whether the server goes

@@ -44,6 +44,11 @@ impl<'a> Message<'a> {
     /// # Errors
     /// When the text is not one well-formed message.
     pub fn parse(text: &'a str) -> Result<Self, DecodeError> {
+        if text.len() >= LARGE
+            && let Some(message) = Self::parse_large(text)
+        {
+            return Ok(message);
+        }
         let mut reader = Reader::new(text);
         let (mut id, mut method, mut params) = (None, None, None);
         let (mut result, mut error) = (None, None);
@@ -86,7 +91,40 @@ impl<'a> Message<'a> {
             None => Self::Notification { method, params },
         })
     }
+
+    /// Finds the payload of a large message without a look at it, where the envelope is written as
+    /// ovsdb-server writes it. The payload's decoder demands that nothing follows its value, and so
+    /// finds what is not well formed.
+    fn parse_large(text: &'a str) -> Option<Self> {
+        let raw = |text: &'a str, offset| Raw { text, offset };
+        if let Some(rest) = text.strip_prefix("{\"id\":null,\"method\":\"update") {
+            let head = rest.split_once("\",\"params\":")?.0;
+            let start = text.len() - rest.len() + head.len() + "\",\"params\":".len();
+            let method = &text["{\"id\":null,\"method\":\"".len()..][..6 + head.len()];
+            let params = text.get(start..)?.strip_suffix('}')?;
+            // The last member of the message, unless it is a mistake of the peer's.
+            let whole = params.starts_with('[') && params.ends_with(']');
+            return (whole && matches!(head, "" | "2" | "3")).then(|| Self::Notification {
+                method: Cow::Borrowed(method),
+                params: raw(params, start),
+            });
+        }
+        let rest = text.strip_prefix("{\"id\":")?;
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (id, rest) = rest.split_at(digits);
+        let result = rest.strip_prefix(",\"result\":")?;
+        let start = text.len() - result.len();
+        // These characters can only be the last member: no string has an unescaped quote in it.
+        let result = result.strip_suffix(",\"error\":null}")?;
+        (!id.is_empty()).then(|| Self::Reply {
+            id: raw(id, "{\"id\":".len()),
+            outcome: Ok(raw(result, start)),
+        })
+    }
 }
+
+/// From this length on a message is worth not looking at twice.
+const LARGE: usize = 16 * 1024;
 
 fn write_call(out: &mut String, id: Option<&dyn Fn(&mut String)>, method: &str, params: &str) {
     out.push_str("{\"id\":");
