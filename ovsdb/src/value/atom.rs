@@ -102,6 +102,13 @@ pub trait Atomic:
 
     /// The same value, with its type known at run time only.
     fn to_atom(&self) -> Atom;
+
+    /// Reads the wire form where it is written as ovsdb-server writes it; `None`, anywhere behind
+    /// where it began, where it is not.
+    #[doc(hidden)]
+    fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {
+        Self::read(reader).ok()
+    }
 }
 
 fn read_bare_uuid(reader: &mut Reader<'_>) -> Result<Uuid, DecodeError> {
@@ -119,6 +126,15 @@ pub(crate) fn parse_uuid(text: &str, offset: usize) -> Result<Uuid, DecodeError>
         Ok(uuid) if text.len() == 36 => Ok(uuid),
         _ => Err(DecodeError::new(offset, DecodeErrorKind::BadUuid)),
     }
+}
+
+fn plain_uuid(reader: &mut Reader<'_>) -> Option<Uuid> {
+    if !reader.eat("[\"uuid\",") {
+        return None;
+    }
+    let text = reader.eat_string()?;
+    let uuid = (text.len() == 36).then(|| Uuid::try_parse(text).ok())??;
+    reader.eat("]").then_some(uuid)
 }
 
 fn decode_uuid(reader: &mut Reader<'_>) -> Result<Uuid, DecodeError> {
@@ -186,6 +202,10 @@ impl Atomic for Str {
     fn to_atom(&self) -> Atom {
         Atom::String(self.clone())
     }
+
+    fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {
+        reader.eat_text()
+    }
 }
 
 impl Atomic for Uuid {
@@ -198,6 +218,10 @@ impl Atomic for Uuid {
     fn to_atom(&self) -> Atom {
         Atom::Uuid(*self)
     }
+
+    fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {
+        plain_uuid(reader)
+    }
 }
 
 impl<T: ?Sized + 'static> Atomic for Ref<T> {
@@ -209,5 +233,9 @@ impl<T: ?Sized + 'static> Atomic for Ref<T> {
 
     fn to_atom(&self) -> Atom {
         Atom::Uuid(self.uuid())
+    }
+
+    fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {
+        plain_uuid(reader).map(Self::new)
     }
 }

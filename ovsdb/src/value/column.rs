@@ -147,7 +147,73 @@ fn decode_one<A: Atomic>(reader: &mut Reader<'_>) -> Result<Option<A>, DecodeErr
     Ok(value)
 }
 
+/// The values that `next` reads, with commas between them, up to a closing `]]`. Few are
+/// gathered on the stack, so that what is kept is allocated once and at its size.
+fn plain_list<T>(
+    reader: &mut Reader<'_>,
+    mut next: impl FnMut(&mut Reader<'_>) -> Option<T>,
+) -> Option<Vec<T>> {
+    const FEW: usize = 8;
+    if reader.eat("]]") {
+        return Some(Vec::new());
+    }
+    let mut few = [const { None }; FEW];
+    for at in 0..FEW {
+        few[at] = Some(next(reader)?);
+        if reader.eat("]]") {
+            let mut list = Vec::with_capacity(at + 1);
+            list.extend(few.into_iter().flatten());
+            return Some(list);
+        }
+        if !reader.eat(",") {
+            return None;
+        }
+    }
+    let mut list = Vec::with_capacity(4 * FEW);
+    list.extend(few.into_iter().flatten());
+    loop {
+        list.push(next(reader)?);
+        if reader.eat("]]") {
+            return Some(list);
+        }
+        if !reader.eat(",") {
+            return None;
+        }
+    }
+}
+
+/// A set as ovsdb-server writes it.
+fn plain_set<A: Atomic>(reader: &mut Reader<'_>) -> Option<Vec<A>> {
+    if reader.eat("[\"set\",[") {
+        return plain_list(reader, A::read_plain);
+    }
+    A::read_plain(reader).map(|atom| vec![atom])
+}
+
+/// A map as ovsdb-server writes it.
+fn plain_map<K: Atomic, V: Atomic>(reader: &mut Reader<'_>) -> Option<Vec<(K, V)>> {
+    if !reader.eat("[\"map\",[") {
+        return None;
+    }
+    plain_list(reader, |reader| {
+        if !reader.eat("[") {
+            return None;
+        }
+        let key = K::read_plain(reader)?;
+        if !reader.eat(",") {
+            return None;
+        }
+        let value = V::read_plain(reader)?;
+        reader.eat("]").then_some((key, value))
+    })
+}
+
 fn decode_set<A: Atomic>(reader: &mut Reader<'_>) -> Result<Set<A>, DecodeError> {
+    let start = reader.checkpoint();
+    if let Some(atoms) = plain_set(reader) {
+        return Ok(atoms.into());
+    }
+    reader.restore(start);
     if !enter_set(reader)? {
         return A::read(reader).map(|atom| Set::from(vec![atom]));
     }
@@ -160,6 +226,11 @@ fn decode_set<A: Atomic>(reader: &mut Reader<'_>) -> Result<Set<A>, DecodeError>
 }
 
 fn decode_map<K: Atomic, V: Atomic>(reader: &mut Reader<'_>) -> Result<Map<K, V>, DecodeError> {
+    let start = reader.checkpoint();
+    if let Some(pairs) = plain_map(reader) {
+        return Ok(pairs.into());
+    }
+    reader.restore(start);
     reader.array()?;
     reader.demand("a map")?;
     if reader.string()? != "map" {

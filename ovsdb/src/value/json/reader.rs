@@ -216,6 +216,47 @@ impl<'a> Reader<'a> {
         self.fresh = checkpoint.fresh;
     }
 
+    /// Consumes these characters if they are just what comes next, without a blank before.
+    ///
+    /// For the shapes of values, which ovsdb-server writes in one way: what is found otherwise is
+    /// read again from a [`checkpoint`](Self::checkpoint), piece by piece. The characters must not
+    /// leave a container that was entered piece by piece, nor enter one that is left so.
+    pub(crate) fn eat(&mut self, characters: &str) -> bool {
+        let rest = self.text.as_bytes().get(self.position..);
+        let found = rest.is_some_and(|rest| rest.starts_with(characters.as_bytes()));
+        if found {
+            self.position += characters.len();
+        }
+        found
+    }
+
+    /// A string that has no escapes, if that is just what comes next.
+    pub(crate) fn eat_string(&mut self) -> Option<&'a str> {
+        if !self.eat("\"") {
+            return None;
+        }
+        let end = plain_end(self.text.as_bytes(), self.position);
+        if self.text.as_bytes().get(end) != Some(&b'"') {
+            return None;
+        }
+        let text = self.text.get(self.position..end)?;
+        self.position = end + 1;
+        Some(text)
+    }
+
+    /// A string without escapes as the replica keeps it, if that is just what comes next.
+    pub(crate) fn eat_text(&mut self) -> Option<Str> {
+        let text = self.eat_string()?;
+        Some(self.share(text))
+    }
+
+    fn share(&mut self, text: &str) -> Str {
+        match &mut self.strings {
+            Some(strings) => strings.share(text),
+            None => Str::from(text),
+        }
+    }
+
     fn enter(&mut self, bracket: u8, what: &'static str) -> Result<()> {
         if self.peek() != Some(bracket) {
             return self.expected(what);
@@ -300,6 +341,16 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When neither a member nor the object's end follows.
     pub fn key(&mut self) -> Result<Option<Cow<'a, str>>> {
+        let start = self.checkpoint();
+        let separator = if self.fresh { "" } else { "," };
+        if self.eat(separator)
+            && let Some(key) = self.eat_string()
+            && self.eat(":")
+        {
+            self.fresh = false;
+            return Ok(Some(Cow::Borrowed(key)));
+        }
+        self.restore(start);
         if !self.step(b'}', "`,` or `}`")? {
             return Ok(None);
         }
@@ -418,10 +469,7 @@ impl<'a> Reader<'a> {
     /// As [`string`](Self::string).
     pub fn text(&mut self) -> Result<Str> {
         let string = self.string()?;
-        Ok(match &mut self.strings {
-            Some(strings) => strings.share(&string),
-            None => Str::from(string),
-        })
+        Ok(self.share(&string))
     }
 
     /// A number.
@@ -575,29 +623,30 @@ const fn bit(bits: &[u64], index: u32) -> bool {
 /// The first byte from `start` on that ends a run of plain string characters: a quote, a
 /// backslash or a control character; the text's length if there is none.
 fn plain_end(bytes: &[u8], start: usize) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-
     let Some(rest) = bytes.get(start..) else {
         return bytes.len();
     };
     let mut at = start;
-    let (words, tail) = rest.as_chunks::<8>();
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        let quote = zero(word ^ (ONES * b'"' as u64));
-        let backslash = zero(word ^ (ONES * b'\\' as u64));
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        // Borrows may mark bytes above a true hit, never below one: the lowest mark is right.
-        let hits = quote | backslash | control;
+    let (blocks, tail) = rest.as_chunks::<BLOCK>();
+    for block in blocks {
+        let hits = specials(block);
         if hits != 0 {
             return at + hits.trailing_zeros() as usize / 8;
         }
-        at += 8;
+        at += BLOCK;
     }
     let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
     at + tail.iter().position(special).unwrap_or(tail.len())
+}
+
+/// As many bytes as are compared at once.
+const BLOCK: usize = 16;
+
+/// A byte that is not 0 for each one that ends a run of plain characters, in their order. Written
+/// so that compilers make it a few instructions for the whole block.
+fn specials(block: &[u8; BLOCK]) -> u128 {
+    let is_special = |byte: u8| (byte == b'"') | (byte == b'\\') | (byte < 0x20);
+    u128::from_le_bytes(block.map(|byte| u8::from(is_special(byte))))
 }
 
 #[cfg(test)]
