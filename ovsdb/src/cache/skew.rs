@@ -5,6 +5,7 @@ use std::fmt;
 use ovsdb_schema::DatabaseSchema;
 
 use crate::model::Table;
+use crate::value::json::Reader;
 
 /// A column or table that was compiled in but that the server's schema lacks, or has in a form
 /// the compiled type cannot hold.
@@ -93,7 +94,7 @@ impl fmt::Display for SkewReport {
 /// One column as the server has it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Planned {
-    name: &'static str,
+    pub(super) name: &'static str,
     /// Its index in [`Table::COLUMNS`].
     pub(super) index: usize,
     /// Whether an update2 reports its changes as a difference: the server's type has max > 1.
@@ -105,9 +106,17 @@ pub(super) struct Planned {
 pub(super) struct Plan {
     there: bool,
     columns: Vec<Planned>,
-    /// Where the last column was found: servers write the columns of rows in one order.
-    next: usize,
+    /// The names of the columns as keys of an object.
+    keys: Vec<String>,
+    /// Which column came behind each one last, and which came first: servers write the columns of
+    /// rows in one order, and rows of one table have much the same ones.
+    behind: Vec<usize>,
+    first: usize,
 }
+
+/// Where a row's decoder is among the columns.
+#[derive(Debug, Default)]
+pub(super) struct Cursor(Option<usize>);
 
 impl Plan {
     pub(super) fn new<T: Table>(schema: &DatabaseSchema, report: &mut SkewReport) -> Self {
@@ -142,10 +151,13 @@ impl Plan {
                 difference,
             });
         }
+        let keys = columns.iter().map(|column| format!("\"{}\":", column.name));
         Self {
             there: true,
+            keys: keys.collect(),
+            behind: (1..=columns.len()).collect(),
             columns,
-            next: 0,
+            first: 0,
         }
     }
 
@@ -157,13 +169,27 @@ impl Plan {
         self.columns.iter().map(|column| column.name)
     }
 
-    pub(super) fn find(&mut self, name: &str) -> Option<Planned> {
-        let (before, after) = self.columns.split_at_checked(self.next)?;
-        let at = match after.iter().position(|column| column.name == name) {
-            Some(at) => self.next + at,
-            None => before.iter().position(|column| column.name == name)?,
+    /// Steps to the next column of a row, if it is the expected one.
+    pub(super) fn expected(&self, cursor: &mut Cursor, reader: &mut Reader<'_>) -> Option<Planned> {
+        let next = match cursor.0 {
+            Some(last) => self.behind[last],
+            None => self.first,
         };
-        self.next = at + 1;
+        if !reader.eat_key(self.keys.get(next)?) {
+            return None;
+        }
+        cursor.0 = Some(next);
+        Some(self.columns[next])
+    }
+
+    /// The column of this name, which will be expected here in the next row.
+    pub(super) fn find(&mut self, cursor: &mut Cursor, name: &str) -> Option<Planned> {
+        let at = self.columns.iter().position(|column| column.name == name)?;
+        match cursor.0 {
+            Some(last) => self.behind[last] = at,
+            None => self.first = at,
+        }
+        cursor.0 = Some(at);
         Some(self.columns[at])
     }
 }

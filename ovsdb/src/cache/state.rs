@@ -119,6 +119,27 @@ impl<T: Table> TableState<T> {
         old
     }
 
+    /// Puts rows into an empty table, at the cost of building it once. The error has the uuid that
+    /// two of them have.
+    pub(super) fn fill(&mut self, rows: Vec<Arc<Row<T>>>) -> Result<(), Uuid> {
+        for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
+            let entries = rows
+                .iter()
+                .map(|row| (Self::index_hash(row, columns), row.clone()));
+            *index = HashTrie::build(entries.collect());
+        }
+        for index in &mut self.declared {
+            rows.iter()
+                .for_each(|row| index.change(row.uuid(), None, Some(row)));
+        }
+        let entries = rows.into_iter().map(|row| (hash_uuid(row.uuid()), row));
+        self.rows = HashTrie::build(entries.collect());
+        match self.rows.twice() {
+            Some(row) => Err(row.uuid()),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn remove(&mut self, uuid: Uuid) -> Option<Arc<Row<T>>> {
         let old = self
             .rows

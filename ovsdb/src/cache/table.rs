@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::index::DeclaredIndex;
-use super::skew::{Plan, SkewReport};
+use super::skew::{Cursor, Plan, SkewReport};
 use super::state::{AnyTable, TableState};
 use crate::model::{Row, Table};
 use crate::protocol::{Clause, MonitorRequest};
@@ -105,6 +105,8 @@ pub(super) struct TypedTable<T: Table> {
     changed: bool,
     /// The working state began empty, and the published one is what it is compared with.
     fresh: bool,
+    /// Rows for a working state that is empty, which are put into it at once.
+    bulk: Vec<Arc<Row<T>>>,
 }
 
 impl<T: Table> TypedTable<T> {
@@ -116,6 +118,7 @@ impl<T: Table> TypedTable<T> {
             published: Arc::default(),
             changed: false,
             fresh: false,
+            bulk: Vec::new(),
         }
     }
 
@@ -141,10 +144,19 @@ impl<T: Table> TypedTable<T> {
         place: &mut Place,
     ) -> Result<(), DecodeError> {
         reader.object()?;
-        while let Some(name) = reader.key()? {
-            let Some(planned) = plan.find(&name) else {
-                place.column = Some(Str::from(name));
-                return reader.error(DecodeErrorKind::Expected("a column that was asked for"));
+        let mut cursor = Cursor::default();
+        loop {
+            let planned = match plan.expected(&mut cursor, reader) {
+                Some(planned) => planned,
+                None => {
+                    let Some(name) = reader.key()? else { break };
+                    let Some(planned) = plan.find(&mut cursor, &name) else {
+                        place.column = Some(Str::from(name));
+                        let expected = DecodeErrorKind::Expected("a column that was asked for");
+                        return reader.error(expected);
+                    };
+                    planned
+                }
             };
             let decoded = match row.column_mut(planned.index) {
                 Some(column) if changes && planned.difference => column.decode_change(reader),
@@ -152,7 +164,7 @@ impl<T: Table> TypedTable<T> {
                 None => reader.skip().map(drop),
             };
             if let Err(error) = decoded {
-                place.column = Some(Str::from(name));
+                place.column = Some(Str::from(planned.name));
                 return Err(error);
             }
         }
@@ -170,21 +182,36 @@ impl<T: Table> TypedTable<T> {
             Some(known) if *known.columns() == columns => known.clone(),
             _ => Arc::new(Row::new(uuid, columns)),
         };
+        if self.fresh && self.working.rows.len() == 0 {
+            self.bulk.push(row);
+            return Ok(());
+        }
         match self.working.insert(row) {
             Some(_) => Err(ApplyErrorReason::KnownRow),
             None => Ok(()),
         }
     }
 
+    /// Puts the rows that were gathered into the working state. The error has the one that is
+    /// there twice.
+    fn take_bulk(&mut self) -> Result<(), Uuid> {
+        match std::mem::take(&mut self.bulk) {
+            rows if rows.is_empty() => Ok(()),
+            rows => self.working.fill(rows),
+        }
+    }
+
     fn remove(&mut self, uuid: Uuid) -> Result<(), ApplyErrorReason> {
         self.changed = true;
+        self.take_bulk().map_err(|_| ApplyErrorReason::KnownRow)?;
         self.working
             .remove(uuid)
             .map(drop)
             .ok_or(ApplyErrorReason::UnknownRow)
     }
 
-    fn known(&self, uuid: Uuid) -> Result<Row<T>, ApplyErrorReason> {
+    fn known(&mut self, uuid: Uuid) -> Result<Row<T>, ApplyErrorReason> {
+        self.take_bulk().map_err(|_| ApplyErrorReason::KnownRow)?;
         self.working
             .get(uuid)
             .map(|row| Row::clone(row))
@@ -335,6 +362,10 @@ impl<T: Table> TableReplica for TypedTable<T> {
                     Form::Update2 => self.row_update2(uuid, reader, &mut place)?,
                 }
             }
+            if let Err(uuid) = self.take_bulk() {
+                place.row = Some(uuid);
+                return Err(ApplyErrorReason::KnownRow);
+            }
             Ok(())
         };
         rows().map_err(|reason| ApplyError {
@@ -347,6 +378,7 @@ impl<T: Table> TableReplica for TypedTable<T> {
 
     fn roll_back(&mut self) {
         self.fresh = false;
+        self.bulk = Vec::new();
         if std::mem::take(&mut self.changed) {
             self.working = TableState::clone(&self.published);
         }

@@ -4,6 +4,7 @@
 //! snapshot still holds; nodes that nobody else holds are changed in place. So a snapshot of
 //! 100,000 rows costs nothing to take, and little to keep while the writer goes on.
 
+mod build;
 mod diff;
 
 use std::sync::Arc;

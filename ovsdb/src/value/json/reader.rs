@@ -221,6 +221,7 @@ impl<'a> Reader<'a> {
     /// For the shapes of values, which ovsdb-server writes in one way: what is found otherwise is
     /// read again from a [`checkpoint`](Self::checkpoint), piece by piece. The characters must not
     /// leave a container that was entered piece by piece, nor enter one that is left so.
+    #[inline(always)]
     pub(crate) fn eat(&mut self, characters: &str) -> bool {
         let rest = self.text.as_bytes().get(self.position..);
         let found = rest.is_some_and(|rest| rest.starts_with(characters.as_bytes()));
@@ -360,6 +361,23 @@ impl<'a> Reader<'a> {
         }
         self.position += 1;
         Ok(Some(key))
+    }
+
+    /// Steps to the next member of the object entered last, if its key is this one. `key` has the
+    /// quotes around it and the colon behind it.
+    #[inline]
+    pub(crate) fn eat_key(&mut self, key: &str) -> bool {
+        let at = self.position + usize::from(!self.fresh);
+        let bytes = self.text.as_bytes();
+        let found = (self.fresh || bytes.get(self.position) == Some(&b','))
+            && bytes
+                .get(at..)
+                .is_some_and(|rest| rest.starts_with(key.as_bytes()));
+        if found {
+            self.position = at + key.len();
+            self.fresh = false;
+        }
+        found
     }
 
     /// A string, borrowed from the message unless it has escapes.
@@ -622,31 +640,29 @@ const fn bit(bits: &[u64], index: u32) -> bool {
 
 /// The first byte from `start` on that ends a run of plain string characters: a quote, a
 /// backslash or a control character; the text's length if there is none.
+#[inline]
 fn plain_end(bytes: &[u8], start: usize) -> usize {
-    let Some(rest) = bytes.get(start..) else {
-        return bytes.len();
-    };
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
     let mut at = start;
-    let (blocks, tail) = rest.as_chunks::<BLOCK>();
-    for block in blocks {
-        let hits = specials(block);
+    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*word);
+        let quote = word ^ (ONES * b'"' as u64);
+        let backslash = word ^ (ONES * b'\\' as u64);
+        // Borrows may mark bytes above a true hit, never below one: the lowest mark is right.
+        let hits = (quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash)
+            | (word.wrapping_sub(ONES * 0x20) & !word);
+        let hits = hits & HIGH;
         if hits != 0 {
             return at + hits.trailing_zeros() as usize / 8;
         }
-        at += BLOCK;
+        at += 8;
     }
+    let tail = bytes.get(at..).unwrap_or_default();
     let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    at + tail.iter().position(special).unwrap_or(tail.len())
-}
-
-/// As many bytes as are compared at once.
-const BLOCK: usize = 16;
-
-/// A byte that is not 0 for each one that ends a run of plain characters, in their order. Written
-/// so that compilers make it a few instructions for the whole block.
-fn specials(block: &[u8; BLOCK]) -> u128 {
-    let is_special = |byte: u8| (byte == b'"') | (byte == b'\\') | (byte < 0x20);
-    u128::from_le_bytes(block.map(|byte| u8::from(is_special(byte))))
+    let end = tail.iter().position(special).unwrap_or(tail.len());
+    bytes.len() - tail.len() + end
 }
 
 #[cfg(test)]
