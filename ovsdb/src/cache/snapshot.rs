@@ -200,7 +200,10 @@ impl<'a, T: Table> TableView<'a, T> {
         match T::INDEXES.iter().position(|index| columns.is(index)) {
             Some(at) => {
                 let hash = hash_of(|hasher| columns.hash_key(key, hasher));
-                self.state.indexes[at].get(hash, |row| columns.matches(row, key))
+                self.state.indexes[at].find_map(hash, |uuid| {
+                    let row = self.state.get(*uuid)?;
+                    columns.matches(row, key).then_some(row)
+                })
             }
             None => self.rows().find(|row| columns.matches(row, key)),
         }

@@ -43,8 +43,9 @@ impl<T: Table> Versioned for Arc<Row<T>> {
 #[derive(Debug)]
 pub(super) struct TableState<T> {
     pub(super) rows: HashTrie<Arc<Row<T>>>,
-    /// One for each of [`Table::INDEXES`].
-    pub(super) indexes: Box<[HashTrie<Arc<Row<T>>>]>,
+    /// One for each of [`Table::INDEXES`], with the uuids of the rows: so that a change of a row
+    /// which leaves its key as it is leaves the index as it is.
+    pub(super) indexes: Box<[HashTrie<Uuid>]>,
     /// Those that the program declared.
     pub(super) declared: Box<[Box<dyn DeclaredIndex<T>>]>,
 }
@@ -106,12 +107,13 @@ impl<T: Table> TableState<T> {
             let hash = Self::index_hash(&row, columns);
             if let Some(old) = &old {
                 let old = Self::index_hash(old, columns);
-                if old != hash {
-                    index.remove(old, |row| row.uuid() == uuid);
+                if old == hash {
+                    continue;
                 }
+                index.remove(old, |other| *other == uuid);
             }
             // Told apart by uuid: within a transaction two rows may hold the same key for a while.
-            index.insert(hash, row.clone(), |row| row.uuid() == uuid);
+            index.insert(hash, uuid, |other| *other == uuid);
         }
         for index in &mut self.declared {
             index.change(uuid, old.as_ref().map(|row| row.columns()), Some(&row));
@@ -125,7 +127,7 @@ impl<T: Table> TableState<T> {
         for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
             let entries = rows
                 .iter()
-                .map(|row| (Self::index_hash(row, columns), row.clone()));
+                .map(|row| (Self::index_hash(row, columns), row.uuid()));
             *index = HashTrie::build(entries.collect());
         }
         for index in &mut self.declared {
@@ -145,7 +147,7 @@ impl<T: Table> TableState<T> {
             .rows
             .remove(hash_uuid(uuid), |row| row.uuid() == uuid)?;
         for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
-            index.remove(Self::index_hash(&old, columns), |row| row.uuid() == uuid);
+            index.remove(Self::index_hash(&old, columns), |other| *other == uuid);
         }
         for index in &mut self.declared {
             index.change(uuid, Some(&old), None);

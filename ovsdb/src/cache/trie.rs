@@ -71,6 +71,15 @@ impl<E> HashTrie<E> {
 
     /// The first entry with this hash that `is` accepts.
     pub(crate) fn get(&self, hash: u32, is: impl Fn(&E) -> bool) -> Option<&E> {
+        self.find_map(hash, |entry| is(entry).then_some(entry))
+    }
+
+    /// What `find` makes of the first entry with this hash that it makes something of.
+    pub(crate) fn find_map<'a, R>(
+        &'a self,
+        hash: u32,
+        find: impl Fn(&'a E) -> Option<R>,
+    ) -> Option<R> {
         let mut node = self.root.as_deref()?;
         let mut shift = 0;
         loop {
@@ -81,14 +90,13 @@ impl<E> HashTrie<E> {
                         return None;
                     }
                     match &slots[position(*bitmap, bit)] {
-                        Slot::Entry(other, entry) => {
-                            return (*other == hash && is(entry)).then_some(entry);
-                        }
+                        Slot::Entry(other, entry) if *other == hash => return find(entry),
+                        Slot::Entry(..) => return None,
                         Slot::Node(child) => node = child,
                     }
                     shift += BITS;
                 }
-                Node::Collision(entries) => return entries.iter().find(|entry| is(entry)),
+                Node::Collision(entries) => return entries.iter().find_map(find),
             }
         }
     }

@@ -23,7 +23,7 @@ const fn order(hash: u32) -> u32 {
 impl<E> HashTrie<E> {
     /// The trie of these entries, no two of which are the same.
     pub(crate) fn build(mut entries: Vec<(u32, E)>) -> Self {
-        entries.sort_by_key(|(hash, _)| order(*hash));
+        entries.sort_unstable_by_key(|(hash, _)| order(*hash));
         let len = entries.len();
         if len == 0 {
             return Self::default();
