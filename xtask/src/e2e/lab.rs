@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use clap::ValueEnum as _;
 use multihoming::cluster::{Cluster, Options};
+use multihoming::config::Profile;
 use multihoming::grant;
 use multihoming::manifest::Manifests;
 use multihoming::names::pod_port;
@@ -24,8 +26,18 @@ pub(super) struct Network {
     pub(super) pods: [&'static str; 2],
     /// The time to live with which an answer arrives.
     pub(super) ttl: u8,
-    /// How the network is named on the nodes, where it reaches out of them.
-    pub(super) physical: Option<&'static str>,
+    /// Its name, where it reaches the physical network.
+    localnet: Option<&'static str>,
+}
+
+impl Network {
+    /// What the bridge mappings of the nodes call it, where they need to.
+    fn network_name(&self, profile: Profile) -> Option<String> {
+        self.localnet.map(|name| match profile {
+            Profile::Mid2023 => format!("{}_br-localnet", name.replace('-', ".")),
+            Profile::Current => name.to_owned(),
+        })
+    }
 }
 
 /// The seed's layer3 network.
@@ -33,7 +45,7 @@ pub(super) const LAYER3: Network = Network {
     manifest: "examples/manifests/l3-network.yaml",
     pods: ["nginx1-l3", "nginx2-l3"],
     ttl: 63,
-    physical: None,
+    localnet: None,
 };
 
 /// The seed's layer2 network.
@@ -41,7 +53,7 @@ pub(super) const LAYER2: Network = Network {
     manifest: "examples/manifests/l2-network.yaml",
     pods: ["nginx1-l2", "nginx2-l2"],
     ttl: 64,
-    physical: None,
+    localnet: None,
 };
 
 /// The seed's localnet network.
@@ -49,7 +61,7 @@ pub(super) const LOCALNET: Network = Network {
     manifest: "examples/manifests/localnet-network.yaml",
     pods: ["nginx1-lo", "nginx2-lo"],
     ttl: 64,
-    physical: Some("localnet.network_br-localnet"),
+    localnet: Some("localnet-network"),
 };
 
 /// A localnet network with a VLAN.
@@ -57,7 +69,7 @@ pub(super) const VLAN: Network = Network {
     manifest: "xtask/manifests/vlan-network.yaml",
     pods: ["nginx1-vlan", "nginx2-vlan"],
     ttl: 64,
-    physical: Some("vlan.network_br-localnet"),
+    localnet: Some("vlan-network"),
 };
 
 /// A layer3 network with IPv4 and IPv6.
@@ -65,7 +77,7 @@ pub(super) const DUAL_STACK: Network = Network {
     manifest: "xtask/manifests/dual-stack-network.yaml",
     pods: ["nginx1-dual", "nginx2-dual"],
     ttl: 63,
-    physical: None,
+    localnet: None,
 };
 
 /// The nodes of the seed.
@@ -77,6 +89,7 @@ pub(super) struct Lab {
     pods: BTreeMap<String, Pod>,
     pub(super) cluster: Machines,
     pub(super) multihoming: Multihoming,
+    profile: Profile,
 }
 
 /// The two pods of a network.
@@ -88,18 +101,21 @@ pub(super) struct Pair<'a> {
 
 impl Lab {
     /// Boots the cluster.
-    pub(super) fn new(verbose: bool) -> Result<Self> {
+    pub(super) fn new(profile: Profile, verbose: bool) -> Result<Self> {
         let multihoming = Multihoming::new(verbose)?;
         Ok(Self {
             pods: BTreeMap::new(),
             cluster: Machines::boot(&multihoming)?,
             multihoming,
+            profile,
         })
     }
 
     /// Runs a command of `multihoming` on the northbound database with manifests.
     pub(super) fn northbound(&self, command: &str, manifests: &[&str]) -> Result<String> {
-        let mut arguments = format!("{command} --nb {}", self.cluster.remote());
+        let profile = self.profile.to_possible_value().ok_or("a hidden profile")?;
+        let (remote, profile) = (self.cluster.remote(), profile.get_name().to_owned());
+        let mut arguments = format!("{command} --nb {remote} --profile {profile}");
         for manifest in manifests {
             arguments += &format!(" -f {}", root().join(manifest).display());
         }
@@ -112,16 +128,15 @@ impl Lab {
         if self.pods.contains_key(one) {
             return Ok(());
         }
-        if let Some(physical) = network.physical {
+        if let Some(name) = network.network_name(self.profile) {
             for node in &self.cluster.nodes {
                 let remote = node.remote();
-                self.multihoming.run(&format!(
-                    "node --ovs {remote} bridge-mapping {physical}:br-out"
-                ))?;
+                let command = format!("node --ovs {remote} bridge-mapping {name}:br-out");
+                self.multihoming.run(&command)?;
             }
         }
         let status = self.northbound("apply --status json", &[NODES, network.manifest])?;
-        for (node, attachment) in attachments(network.manifest, &status)? {
+        for (node, attachment) in self.attachments(network.manifest, &status)? {
             let node = self.cluster.node(&node)?;
             let pod = Pod::start(attachment, node, &self.multihoming)?;
             self.pods.insert(pod.name().to_owned(), pod);
@@ -163,38 +178,42 @@ impl Lab {
         }
         Ok(())
     }
-}
 
-/// The attachments of a manifest's pods, and their nodes. What they have been granted is in the
-/// annotations that `multihoming` printed, where a CNI plugin reads it.
-fn attachments(manifest: &str, status: &str) -> Result<Vec<(String, Attachment)>> {
-    let manifests = Manifests::read(&[NODES, manifest].map(|path| root().join(path)))?;
-    let cluster = Cluster::new(&manifests, &Options::default())?;
-    let status: Value = serde_json::from_str(status)?;
-    let mut attachments = Vec::new();
-    for pod in &cluster.pods {
-        let items = status["items"].as_array().into_iter().flatten();
-        let mut annotations = items
-            .filter(|item| item["kind"] == "Pod" && item["metadata"]["name"] == *pod.name)
-            .filter_map(|item| item["metadata"]["annotations"][grant::ANNOTATION].as_str());
-        let annotation = annotations.next().ok_or("a pod without an annotation")?;
-        let mut grants = grant::read(annotation)?;
-        for attachment in &pod.attachments {
-            let network = &cluster.networks[attachment.network].config;
-            let grant = grants.remove(&attachment.nad);
-            let attachment = Attachment {
-                namespace: pod.namespace.clone(),
-                pod: pod.name.clone(),
-                uid: pod.uid.clone().ok_or("a pod without a uid")?,
-                network: network.name.clone(),
-                nad: attachment.nad.clone(),
-                interface: attachment.interface.clone(),
-                mtu: network.mtu,
-                grant: grant.ok_or("an attachment without a grant")?,
-            };
-            let node = pod.node.clone().ok_or("a pod without a node")?;
-            attachments.push((node, attachment));
+    /// The attachments of a manifest's pods, and their nodes. What they have been granted is in the
+    /// annotations that `multihoming` printed, where a CNI plugin reads it.
+    fn attachments(&self, manifest: &str, status: &str) -> Result<Vec<(String, Attachment)>> {
+        let manifests = Manifests::read(&[NODES, manifest].map(|path| root().join(path)))?;
+        let options = Options {
+            profile: self.profile,
+            ..Options::default()
+        };
+        let cluster = Cluster::new(&manifests, &options)?;
+        let status: Value = serde_json::from_str(status)?;
+        let mut attachments = Vec::new();
+        for pod in &cluster.pods {
+            let items = status["items"].as_array().into_iter().flatten();
+            let mut annotations = items
+                .filter(|item| item["kind"] == "Pod" && item["metadata"]["name"] == *pod.name)
+                .filter_map(|item| item["metadata"]["annotations"][grant::ANNOTATION].as_str());
+            let annotation = annotations.next().ok_or("a pod without an annotation")?;
+            let mut grants = grant::read(annotation)?;
+            for attachment in &pod.attachments {
+                let network = &cluster.networks[attachment.network].config;
+                let grant = grants.remove(&attachment.key);
+                let attachment = Attachment {
+                    namespace: pod.namespace.clone(),
+                    pod: pod.name.clone(),
+                    uid: pod.uid.clone().ok_or("a pod without a uid")?,
+                    network: network.name.clone(),
+                    nad: attachment.key.clone(),
+                    interface: attachment.interface.clone(),
+                    mtu: network.mtu,
+                    grant: grant.ok_or("an attachment without a grant")?,
+                };
+                let node = pod.node.clone().ok_or("a pod without a node")?;
+                attachments.push((node, attachment));
+            }
         }
+        Ok(attachments)
     }
-    Ok(attachments)
 }

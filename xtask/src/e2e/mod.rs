@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::ValueEnum;
+use multihoming::config::Profile;
 
 use self::lab::Lab;
 use self::scenarios::Scenario;
@@ -33,9 +34,12 @@ use crate::{Result, packages};
 /// The options of the run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The scenarios to run; all of them when none is named. Those that one builds on run as well
+    /// The scenarios to run; all of them when none is named
     #[arg(value_enum)]
     scenarios: Vec<Scenario>,
+    /// Which OVN-Kubernetes to follow; all of them, one after the other, unless given
+    #[arg(long, value_enum)]
+    profile: Option<Profile>,
     /// Shows the commands of `multihoming`
     #[arg(long, short)]
     verbose: bool,
@@ -73,13 +77,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     if !packages::is_root() {
         return Err("network namespaces need root: run it with sudo".into());
     }
-    let this_is_a_check_of_the_end = arguments.end != End::Well;
-    if this_is_a_check_of_the_end {
-        return sandbox::run();
+    if arguments.end != End::Well {
+        return sandbox::run(&[]);
     }
     run_cargo("build --quiet --package ovsdb-examples --bin multihoming")?;
     let start = Instant::now();
-    sandbox::run()?;
+    if arguments.profile.is_some() {
+        sandbox::run(&[])?;
+    } else {
+        for profile in Profile::value_variants() {
+            let profile = profile.to_possible_value().ok_or("a hidden profile")?;
+            println!("OVN-Kubernetes as in {}", profile.get_name());
+            sandbox::run(&["--profile", profile.get_name()])?;
+        }
+    }
     if arguments.scenarios.is_empty() {
         cleanup::check()?;
     }
@@ -90,7 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
 /// What runs in the sandbox.
 fn inside(arguments: &Arguments) -> Result {
     sandbox::furnish()?;
-    let mut lab = Lab::new(arguments.verbose)?;
+    let mut lab = Lab::new(arguments.profile.unwrap_or_default(), arguments.verbose)?;
     match arguments.end {
         End::Well => {}
         End::Failure => {

@@ -64,6 +64,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            let (log, printed) = (self.log.display(), self.printed());
+            println!("{log}: the program has ended by itself ({status}):\n{printed}");
+        }
         // An error means that it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();

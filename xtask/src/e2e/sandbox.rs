@@ -18,27 +18,29 @@ use crate::Result;
 /// Where temporary files are in the sandbox.
 const TEMPORARY: &str = "/run/tmp";
 
-/// Runs this program again in a sandbox, and sees to it that nothing is left of it.
-pub(super) fn run() -> Result {
+/// Runs this program again in a sandbox, with these arguments behind its own, and sees to it that
+/// nothing is left of it.
+pub(super) fn run(arguments: &[&str]) -> Result {
     let before = Footprint::of_machine()?;
     let token = std::env::var(TOKEN).unwrap_or_else(|_| std::process::id().to_string());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(enclose(&token));
+    let ended = runtime.block_on(enclose(&token, arguments));
     before.wait_until_gone(&token)?;
     ended
 }
 
 /// Runs this program in a sandbox until it ends or a signal asks for the end.
-async fn enclose(token: &str) -> Result {
+async fn enclose(token: &str, arguments: &[&str]) -> Result {
     let mut command = Command::new("setpriv");
     // When this process ends, so does unshare, and when unshare ends, so does the sandbox.
     command.args(["--pdeathsig", "KILL"]);
     command.args(["unshare", "--net", "--mount", "--pid", "--mount-proc"]);
     command.args(["--fork", "--kill-child", "--"]);
     command.arg(std::env::current_exe()?);
-    command.args(std::env::args_os().skip(1)).arg("--inside");
+    command.args(std::env::args_os().skip(1));
+    command.args(arguments).arg("--inside");
     command.env(TOKEN, token).env("TMPDIR", TEMPORARY);
     // A process group of its own: a signal from the terminal reaches us alone.
     command.process_group(0).stdin(Stdio::null());
