@@ -5,7 +5,6 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,10 +13,9 @@ use ovsdb::{Client, ClientBuilder, TlsConfig};
 use support::INVENTORY;
 use support::certificates::{Authority, Validity, server_files};
 use support::inventory::Database;
-use support::load::{Settle, Writer};
+use support::load::{Load, Settle, Writer};
 use support::replica::{Fold, same_as_dump};
 use support::scale::{Seed, size};
-use tokio::task::JoinHandle;
 
 /// What can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,14 +179,7 @@ async fn every_commit_is_there_once_and_the_replica_is_what_the_server_holds() {
     let observer = observer.expect("a client");
     let cache = observer.cache().all_tables().start().await;
     let cache = cache.expect("a cache");
-    let mut changes = cache.all_changes();
-    let fold = tokio::spawn(async move {
-        let mut fold = Fold::default();
-        while let Some(batch) = changes.next().await {
-            fold.take(&batch);
-        }
-        fold
-    });
+    let fold = Fold::of(&cache);
 
     let transactions = size(2_000, 50_000);
     let faults = size(14, 200);
@@ -197,35 +188,15 @@ async fn every_commit_is_there_once_and_the_replica_is_what_the_server_holds() {
         proxies,
         random: seed.random(),
     };
-    let (stop, progress) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicUsize::new(0)),
-    );
-    let running: Vec<_> = writers
-        .into_iter()
-        .map(|writer| tokio::spawn(writer.run_until(stop.clone(), progress.clone())))
-        .collect();
-    let so_many = async |due| {
-        while progress.load(Ordering::Relaxed) < due {
-            assert!(
-                !running.iter().any(JoinHandle::is_finished),
-                "a writer failed"
-            );
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
+    let load = Load::start(writers);
     let mut order: Vec<_> = FAULTS.into_iter().cycle().take(faults).collect();
     world.random.shuffle(&mut order);
     for (at, fault) in order.into_iter().enumerate() {
-        so_many(transactions * at / faults).await;
+        load.until(transactions * at / faults).await;
         world.strike(fault).await;
     }
-    so_many(transactions).await;
-    stop.store(true, Ordering::Relaxed);
-    let mut writers = Vec::new();
-    for writer in running {
-        writers.push(writer.await.expect("no writer fails"));
-    }
+    load.until(transactions).await;
+    let writers = load.finish().await;
 
     let server = Arc::into_inner(world.server).expect("nobody else has it");
     let server = server.into_inner().expect("the server");

@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,10 +9,9 @@ use ovsdb::testing::{Cluster, Server, ServerError};
 use ovsdb::{Client, ClientBuilder, ConnectionState, Remote};
 use support::INVENTORY;
 use support::inventory::Database;
-use support::load::{Settle, Writer};
+use support::load::{Load, Settle, Writer};
 use support::replica::{Fold, same_as_dump};
 use support::scale::{Seed, size};
-use tokio::task::JoinHandle;
 
 fn builder(remotes: impl Into<String>) -> ClientBuilder<Database> {
     Client::builder()
@@ -31,18 +29,6 @@ async fn with<R: Send + 'static>(
     let cluster = cluster.clone();
     let done = tokio::task::spawn_blocking(move || act(&mut cluster.lock().expect("the cluster")));
     done.await.expect("no panic").expect("done")
-}
-
-/// Waits until the writers have committed so many more transactions.
-async fn go_on(progress: &AtomicUsize, transactions: usize, writers: &[JoinHandle<Writer>]) {
-    let due = progress.load(Ordering::Relaxed) + transactions;
-    while progress.load(Ordering::Relaxed) < due {
-        assert!(
-            !writers.iter().any(JoinHandle::is_finished),
-            "a writer failed"
-        );
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,29 +62,15 @@ async fn leaders_die_hand_over_and_sleep_under_load() {
     ] {
         let client = client.connect().await.expect("a client");
         let cache = client.cache().all_tables().start().await.expect("a cache");
-        let mut changes = cache.all_changes();
-        let fold = tokio::spawn(async move {
-            let mut fold = Fold::default();
-            while let Some(batch) = changes.next().await {
-                fold.take(&batch);
-            }
-            fold
-        });
+        let fold = Fold::of(&cache);
         observers.push((client, cache, fold));
     }
 
-    let (stop, progress) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicUsize::new(0)),
-    );
     let cluster = Arc::new(Mutex::new(cluster));
-    let writers: Vec<_> = writers
-        .into_iter()
-        .map(|writer| tokio::spawn(writer.run_until(stop.clone(), progress.clone())))
-        .collect();
+    let load = Load::start(writers);
     let mut random = seed.random();
     for round in 0..size(4, 20) {
-        go_on(&progress, random.usize(20..200), &writers).await;
+        load.go_on(random.usize(20..200)).await;
         match round % 3 {
             0 => {
                 let dead = with(&cluster, |cluster| {
@@ -108,7 +80,7 @@ async fn leaders_die_hand_over_and_sleep_under_load() {
                 })
                 .await;
                 // The others go on, and the dead one comes back to a cluster that has.
-                go_on(&progress, random.usize(20..100), &writers).await;
+                load.go_on(random.usize(20..100)).await;
                 with(&cluster, move |cluster| cluster.restart(dead)).await;
             }
             1 => drop(with(&cluster, |cluster| cluster.transfer_leadership()).await),
@@ -120,7 +92,7 @@ async fn leaders_die_hand_over_and_sleep_under_load() {
                     Ok(leader)
                 })
                 .await;
-                go_on(&progress, random.usize(20..100), &writers).await;
+                load.go_on(random.usize(20..100)).await;
                 with(&cluster, move |cluster| {
                     cluster.members()[stopped].signal("CONT")
                 })
@@ -128,19 +100,15 @@ async fn leaders_die_hand_over_and_sleep_under_load() {
             }
         }
     }
-    go_on(&progress, 50, &writers).await;
-    stop.store(true, Ordering::Relaxed);
-    let mut done = Vec::new();
-    for writer in writers {
-        done.push(writer.await.expect("no writer fails"));
-    }
+    load.go_on(50).await;
+    let writers = load.finish().await;
 
     let cluster = Arc::into_inner(cluster).expect("nobody else has it");
     let cluster = cluster.into_inner().expect("the cluster");
     for (client, cache, fold) in observers {
         same_as_dump(&cache, &cluster).await;
         let view = cache.snapshot();
-        for writer in &done {
+        for writer in &writers {
             writer.check(&view);
         }
         client.close().await;

@@ -16,8 +16,8 @@ impl<D: Database> Transaction<D> {
     /// through a cluster still.
     ///
     /// It takes an insert to tell: one into a root table is taken before others. A transaction
-    /// without inserts, or with [`RowIdentity::Named`], is sent once. Between two attempts another
-    /// client may delete the row, which makes the second one insert it anew.
+    /// without inserts, or with [`RowIdentity::Named`], is sent once. The row must outlive the
+    /// attempts: when somebody deletes it, one that follows, or arrives late, inserts it anew.
     ///
     /// # Errors
     /// As [`commit`](Self::commit); [`CommitError::Unknown`] remains where nothing can tell, when

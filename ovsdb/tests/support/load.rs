@@ -7,6 +7,8 @@ use std::time::Duration;
 use ovsdb::protocol::ErrorKind;
 use ovsdb::{Client, CommitError, Ref, Snapshot, Transaction, Uuid};
 
+use tokio::task::JoinHandle;
+
 use super::inventory::{Database, Item, ItemOnly, Part};
 
 /// The rows whose totals count a writer's transactions.
@@ -147,15 +149,6 @@ impl Writer {
         self.tally.unknown += usize::from(unknown);
     }
 
-    /// Commits transactions until it is told to stop.
-    pub async fn run_until(mut self, stop: Arc<AtomicBool>, progress: Arc<AtomicUsize>) -> Self {
-        while !stop.load(Ordering::Relaxed) {
-            self.commit().await;
-            progress.fetch_add(1, Ordering::Relaxed);
-        }
-        self
-    }
-
     /// Every transaction was carried out, once.
     pub fn check(&self, view: &Snapshot<Database>) {
         for (cell, total) in self.cells.iter().zip(&self.totals) {
@@ -174,5 +167,59 @@ impl Writer {
         let rows = view.rows::<Item>();
         let rows = rows.filter(|row| row.name.starts_with(&mine)).count();
         assert_eq!(rows, kept.len());
+    }
+}
+
+/// Writers at work.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    progress: Arc<AtomicUsize>,
+    writers: Vec<JoinHandle<Writer>>,
+}
+
+impl Load {
+    pub fn start(writers: Vec<Writer>) -> Self {
+        let (stop, progress) = (Arc::default(), Arc::default());
+        let work = |mut writer: Writer| {
+            let (stop, progress) = (Arc::clone(&stop), Arc::clone(&progress));
+            tokio::spawn(async move {
+                while !AtomicBool::load(&stop, Ordering::Relaxed) {
+                    writer.commit().await;
+                    AtomicUsize::fetch_add(&progress, 1, Ordering::Relaxed);
+                }
+                writer
+            })
+        };
+        let writers = writers.into_iter().map(work).collect();
+        Self {
+            stop,
+            progress,
+            writers,
+        }
+    }
+
+    /// Waits until so many transactions are committed since the start.
+    pub async fn until(&self, due: usize) {
+        while self.progress.load(Ordering::Relaxed) < due {
+            let failed = self.writers.iter().any(JoinHandle::is_finished);
+            assert!(!failed, "a writer failed");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Waits until so many more are.
+    pub async fn go_on(&self, transactions: usize) {
+        let done = self.progress.load(Ordering::Relaxed);
+        self.until(done + transactions).await;
+    }
+
+    /// Ends the work.
+    pub async fn finish(self) -> Vec<Writer> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut writers = Vec::new();
+        for writer in self.writers {
+            writers.push(writer.await.expect("no writer fails"));
+        }
+        writers
     }
 }

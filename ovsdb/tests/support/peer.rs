@@ -53,6 +53,20 @@ pub struct Received {
     pub params: String,
 }
 
+impl Received {
+    /// The request that this text is.
+    pub fn of(text: &str) -> Self {
+        match Message::parse(text).expect("a message") {
+            Message::Request { id, method, params } => Self {
+                id: id.text.to_owned(),
+                method: method.into_owned(),
+                params: params.text.to_owned(),
+            },
+            other => panic!("expected a request, got {other:?}"),
+        }
+    }
+}
+
 impl Connection {
     /// The next message's text; `None` when the other side hung up.
     pub async fn text(&mut self) -> Option<String> {
@@ -78,15 +92,7 @@ impl Connection {
     }
 
     pub async fn request(&mut self) -> Received {
-        let text = self.text().await.expect("a request");
-        match Message::parse(&text).expect("a message") {
-            Message::Request { id, method, params } => Received {
-                id: id.text.to_owned(),
-                method: method.into_owned(),
-                params: params.text.to_owned(),
-            },
-            other => panic!("expected a request, got {other:?}"),
-        }
+        Received::of(&self.text().await.expect("a request"))
     }
 
     pub async fn send(&mut self, text: &str) {

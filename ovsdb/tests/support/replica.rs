@@ -7,6 +7,7 @@ use ovsdb::cache::{AnyChange, AnyRow, DatabaseChanges, TableView};
 use ovsdb::testing::{Cluster, Dump, Server, ServerError};
 use ovsdb::value::Datum;
 use ovsdb::{Cache, Database, Snapshot, Table, TableVisitor, Uuid};
+use tokio::task::JoinHandle;
 
 /// How long a replica may take to be what the server holds, on a machine that does other things.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -72,6 +73,18 @@ pub struct Fold {
 }
 
 impl Fold {
+    /// Follows a replica until its client is closed.
+    pub fn of<D: Database>(cache: &Cache<D>) -> JoinHandle<Self> {
+        let mut changes = cache.all_changes();
+        tokio::spawn(async move {
+            let mut fold = Self::default();
+            while let Some(batch) = changes.next().await {
+                fold.take(&batch);
+            }
+            fold
+        })
+    }
+
     /// Takes a batch: each change must fit what the ones before it have made.
     pub fn take<D: Database>(&mut self, batch: &DatabaseChanges<D>) {
         self.resyncs += usize::from(batch.kind().is_resync());
