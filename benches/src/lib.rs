@@ -1,0 +1,11 @@
+//! What the benchmarks share: a northbound database of any size, and its initial reply as a
+//! client receives it.
+
+mod connection;
+mod database;
+
+pub use connection::Connection;
+pub use database::{Northbound, PORTS_PER_SWITCH, port_uuid};
+
+/// What everything here returns: the error is for people.
+pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
