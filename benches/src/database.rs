@@ -14,7 +14,7 @@ use crate::{Connection, Result};
 pub const PORTS_PER_SWITCH: usize = 10;
 
 /// How many switches a transaction inserts.
-const BLOCK: usize = 500;
+const BLOCK: usize = 100;
 
 /// The uuid of the port with this number.
 #[must_use]
@@ -78,8 +78,11 @@ impl Northbound {
 }
 
 async fn load(remote: String, ports: usize) -> Result {
+    // A server that is loaded may be silent for long.
     let client = Client::<Database>::builder()
         .remotes(remote)
+        .probe_interval(None)
+        .request_timeout(None)
         .connect()
         .await?;
     let mut txn = client.transaction();

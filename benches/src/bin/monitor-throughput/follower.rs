@@ -1,0 +1,153 @@
+//! The clients under measurement, each a process that prints what it has reached.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use ovsdb_benches::Result;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// This library
+    Ovsdb,
+    /// The C library of Open vSwitch, from Debian's openvswitch-source
+    CIdl,
+    /// Python's ovs.db.idl, from Debian's python3-openvswitch
+    PythonIdl,
+}
+
+impl Kind {
+    /// The name, as on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Ovsdb => "ovsdb",
+            Self::CIdl => "c-idl",
+            Self::PythonIdl => "python-idl",
+        }
+    }
+}
+
+/// What a client says when it has reached a mark.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Mark {
+    pub(crate) mark: i64,
+    /// Processor time since the process began; of the mark 0, since it began to connect.
+    pub(crate) cpu_us: f64,
+    /// Of the mark 0: from the connection's start to the last row.
+    #[serde(default)]
+    pub(crate) wall_us: f64,
+    /// Of the mark 0: the ports it knows.
+    #[serde(default)]
+    pub(crate) rows: usize,
+    /// When.
+    #[serde(default)]
+    pub(crate) at_ns: u64,
+    /// The changes since the mark before, and how long before they had been sent.
+    #[serde(default)]
+    pub(crate) changes: usize,
+    #[serde(default)]
+    pub(crate) p50_us: f64,
+    #[serde(default)]
+    pub(crate) p99_us: f64,
+}
+
+/// A running client.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    kind: Kind,
+    process: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Follower {
+    pub(crate) fn start(kind: Kind, remote: &str) -> Result<Self> {
+        let mut command = match kind {
+            Kind::Ovsdb => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.arg("--follow");
+                command
+            }
+            Kind::CIdl => Command::new(c_idl()?),
+            Kind::PythonIdl => {
+                let mut command = Command::new("/usr/bin/python3");
+                command.args([&peers().join("python-idl.py"), &schema()]);
+                command
+            }
+        };
+        let mut process = command
+            .arg(remote)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{} cannot be started: {error}", kind.name()))?;
+        let out = process.stdout.take().ok_or("the client has no output")?;
+        let lines = BufReader::new(out).lines();
+        Ok(Self {
+            kind,
+            process,
+            lines,
+        })
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.process.id()
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let ended = || format!("the client {} ended", self.kind.name());
+        Ok(self.lines.next().ok_or_else(ended)??)
+    }
+
+    /// Waits until the client says that it has reached this mark.
+    pub(crate) fn wait_for(&mut self, mark: i64) -> Result<Mark> {
+        let line = self.line()?;
+        let reached: Mark = serde_json::from_str(&line)?;
+        if reached.mark == mark {
+            return Ok(reached);
+        }
+        Err(format!("{} says {line}, not mark {mark}", self.kind.name()).into())
+    }
+
+    /// What the client says of reading its replica, before it ends.
+    pub(crate) fn reads(&mut self) -> Result<Value> {
+        let mut line: Value = serde_json::from_str(&self.line()?)?;
+        Ok(line["reads"].take())
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        // It has ended unless something failed.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn package() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn peers() -> PathBuf {
+    package().join("peers")
+}
+
+fn schema() -> PathBuf {
+    package().join("../schemas/files/ovn-nb.ovsschema")
+}
+
+/// Builds the C client, unless that was done.
+fn c_idl() -> Result<PathBuf> {
+    let folder = package().join("../target/c-idl");
+    let built = Command::new(peers().join("build-c-idl"))
+        .args([&schema(), &folder])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()?;
+    if !built.success() {
+        return Err("the C client cannot be built".into());
+    }
+    Ok(folder.join("c-idl"))
+}

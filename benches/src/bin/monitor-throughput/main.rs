@@ -1,0 +1,88 @@
+//! How fast, and in how much memory, clients follow a northbound database of many ports: this
+//! library's beside the C IDL's and Python's, each a process of its own, measured alike.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this program talks to people"
+)]
+
+mod client;
+mod figures;
+mod follower;
+mod measure;
+mod process;
+mod replay;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use ovsdb_benches::{Northbound, Result};
+
+use crate::follower::Kind;
+
+/// Measure clients that follow a northbound database
+#[derive(Debug, Parser)]
+#[command(name = "monitor-throughput")]
+struct Arguments {
+    /// How many ports the database has, ten to a switch
+    #[arg(long, default_value_t = 100_000)]
+    ports: usize,
+    /// A client to measure, as often as wanted; all of them when none is named
+    #[arg(long = "client", value_enum)]
+    clients: Vec<Kind>,
+    /// How often each client is measured, in turns
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// How many transactions change one row each
+    #[arg(long, default_value_t = 2000)]
+    single: usize,
+    /// How many transactions change 100 rows each
+    #[arg(long, default_value_t = 100)]
+    batches: usize,
+    /// Print each measurement as a line of JSON
+    #[arg(long)]
+    json: bool,
+    /// Write the reply with all rows to a file, and measure nothing
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Decode and apply the recorded reply from memory, and measure nothing else
+    #[arg(long, value_name = "FILE", conflicts_with = "record")]
+    replay: Option<PathBuf>,
+    /// Be the client under measurement that follows this remote
+    #[arg(long, value_name = "REMOTE", hide = true)]
+    follow: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut source = error.source();
+            while let Some(error) = source {
+                eprintln!("  because: {error}");
+                source = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result {
+    if let Some(remote) = &arguments.follow {
+        return client::follow(remote);
+    }
+    if let Some(file) = &arguments.replay {
+        return replay::replay(file, arguments.runs, arguments.json);
+    }
+    if let Some(file) = &arguments.record {
+        let reply = Northbound::with_ports(arguments.ports)?.initial_reply()?;
+        std::fs::write(file, &reply)?;
+        eprintln!("{}: {} bytes", file.display(), reply.len());
+        return Ok(());
+    }
+    measure::compare(arguments)
+}

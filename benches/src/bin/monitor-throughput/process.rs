@@ -1,0 +1,24 @@
+//! What Linux tells about a running process, whatever program it runs.
+
+use std::fs;
+
+use ovsdb_benches::Result;
+
+/// A size from `/proc/PID/status`, in bytes: `VmHWM` is the most memory the process has had,
+/// `VmRSS` what it has now.
+pub(crate) fn memory(process: u32, name: &str) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let kilobytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+        .ok_or_else(|| format!("process {process} has no {name}"))?;
+    Ok(kilobytes * 1024)
+}
+
+/// The time that the process's first thread has run, in microseconds.
+pub(crate) fn cpu_us(process: u32) -> Result<u64> {
+    let statistics = fs::read_to_string(format!("/proc/{process}/schedstat"))?;
+    let nanoseconds = statistics.split(' ').next().unwrap_or_default();
+    Ok(nanoseconds.parse::<u64>()? / 1000)
+}
