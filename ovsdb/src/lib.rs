@@ -1,6 +1,136 @@
 //! A typed client for OVSDB (RFC 7047 and ovsdb-server's extensions), the database of Open
 //! vSwitch and OVN.
+//!
+//! # Quick start
+//!
+//! A [`Client`] is a session with one database: it connects, and connects again whenever the
+//! connection is lost. A [`Cache`] is a replica of some of its tables. A [`Transaction`] writes.
+//!
+//! ```no_run
+//! # #[cfg(feature = "nb")] mod example {
+//! use ovsdb::{Client, nb};
+//!
+//! # pub async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::<nb::Database>::builder()
+//!     .remotes("tcp:192.0.2.1:6641,tcp:192.0.2.2:6641,tcp:192.0.2.3:6641")
+//!     .leader_only(true)
+//!     .connect()
+//!     .await?;
+//!
+//! // The replica: these tables, of this one the ports of routers only.
+//! let cache = client
+//!     .cache()
+//!     .table::<nb::LogicalSwitch>()
+//!     .table_where::<nb::LogicalSwitchPort>(nb::LogicalSwitchPort::TYPE.eq("router"))
+//!     .start()
+//!     .await?;
+//!
+//! // A view of one moment, consistent across tables, for as long as it is wanted.
+//! let view = cache.snapshot();
+//! for switch in view.rows::<nb::LogicalSwitch>() {
+//!     println!("{} has {} ports", switch.name, switch.ports.len());
+//! }
+//!
+//! // All operations or none; the replica shows them when the commit resolves.
+//! let mut txn = client.transaction();
+//! let port = txn.insert(nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+//! txn.mutate(nb::LogicalSwitch::NAME.eq("sw0")).insert(nb::LogicalSwitch::PORTS, [port]);
+//! txn.commit().await?;
+//!
+//! // Everything there is, then every change, one server transaction at a time.
+//! let mut changes = cache.changes::<nb::LogicalSwitchPort>();
+//! while let Some(batch) = changes.next().await {
+//!     for change in &batch {
+//!         println!("{change:?}");
+//!     }
+//! }
+//! # Ok(()) } }
+//! ```
+//!
+//! # Tables
+//!
+//! [`schema!`] writes a module of typed tables from a schema file or from a bundled schema; the
+//! modules `nb`, `sb` and `vswitch` are made so. The documentation of [`ovsdb_derive`] has the one
+//! rule by which names are made. A struct with some of a table's columns is typed by
+//! [`derive(Table)`](derive@Table), and checked against the schema:
+//!
+//! ```
+//! # #[cfg(feature = "nb")] {
+//! use ovsdb::{Map, Str, nb};
+//!
+//! #[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
+//! #[ovsdb(database = nb::Database, table = "Logical_Switch", schema = "OVN_Northbound")]
+//! struct Switch {
+//!     name: Str,
+//!     external_ids: Map<Str, Str>,
+//! }
+//! let labelled = Switch::EXTERNAL_IDS.includes([("owner", "me")]);
+//! # let _ = labelled;
+//! # }
+//! ```
+//!
+//! Each column has a constant, its handle: conditions, mutations, updates and look-ups are built
+//! from it, and only those compile that its type allows.
+//!
+//! ```compile_fail
+//! # #[cfg(feature = "nb")]
+//! let _ = ovsdb::nb::LogicalSwitchPort::NAME.lt("p1"); // a string has no order
+//! # #[cfg(not(feature = "nb"))] compile_error!();
+//! ```
+//!
+//! # Writing
+//!
+//! A commit has three outcomes: it was carried out; it was refused, with a typed error and the
+//! operation's index; or it is unknown ([`CommitError::Unknown`]), because the connection was lost
+//! between the request and its answer. [`Transaction::commit_once`] settles the third by sending
+//! the transaction again behind a guard. [`Client::apply`] runs a closure that reads the replica and
+//! writes a transaction, again and again while somebody else is faster.
+//!
+//! # How a byte travels
+//!
+//! 1. One task owns the connection. [`protocol::Framer`] finds the end of a message in one pass
+//!    over new bytes, however the stream is cut.
+//! 2. The envelope is read ([`protocol::Message`]), the payload stays text.
+//! 3. An update of a replica is decoded straight into rows, without a tree in between. A large one
+//!    is decoded on a thread of its own; probes are answered meanwhile.
+//! 4. A whole server transaction is published at once, or, if it does not fit, nothing of it: then
+//!    the replica is fetched anew.
+//! 5. Change streams hear of it, then commits that wait for it resolve.
+//!
+//! # Promises
+//!
+//! 1. Reconnecting is a difference: the old replica stays readable, and afterwards exactly what
+//!    changed meanwhile is delivered, whether or not the server could resume.
+//! 2. Replies and updates are applied in wire order. An update that cannot be applied forces a
+//!    visible resync.
+//! 3. No change is dropped silently. A slow consumer costs bounded memory: its changes are put
+//!    together, and [say so](cache::BatchKind::is_coalesced).
+//! 4. A server with an older or newer schema works: columns it does not know are not asked for, those
+//!    it lacks read as their default and are listed in [`Cache::skew`]. Strict mode makes that an
+//!    error.
+//! 5. An unknown outcome is never reported as a success or a failure.
+//! 6. Nothing panics on what a peer sends: depth, size and time are bounded, errors are typed.
+//! 7. A handle dropped, a future cancelled at any `.await`, a runtime shut down: nothing leaks or
+//!    hangs.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `derive` (default) | [`schema!`] and [`derive(Table)`](derive@Table) |
+//! | `nb` | the module `nb`: OVN_Northbound, of OVN 26.03 |
+//! | `sb` | the module `sb`: OVN_Southbound, of OVN 26.03 |
+//! | `vswitch` | the module `vswitch`: Open_vSwitch, of Open vSwitch 4.0 |
+//! | `tls` | `ssl:` remotes, through rustls |
+//! | `testing` | the module `testing`: private, real ovsdb-server instances |
+//!
+//! The runtime is tokio. Logs are [`tracing`] events.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+/// The examples of the README.
+#[cfg(all(doctest, feature = "nb"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
 
 // Generated code names this crate by its public path, inside it too.
 extern crate self as ovsdb;
