@@ -122,6 +122,7 @@
 //! | `sb` | the module `sb`: OVN_Southbound, of OVN 26.03 |
 //! | `vswitch` | the module `vswitch`: Open_vSwitch, of Open vSwitch 4.0 |
 //! | `tls` | `ssl:` remotes, through rustls |
+//! | `metrics` | counters through the facade of the crate `metrics` |
 //! | `testing` | the module `testing`: private, real ovsdb-server instances |
 //!
 //! The runtime is tokio. Logs are [`tracing`] events.
