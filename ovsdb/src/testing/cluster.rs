@@ -9,6 +9,8 @@ use super::server::{Server, ServerError, Source, free_port};
 
 /// How long an election may take: the timer is one second, but machines are slow.
 const ELECTION: Duration = Duration::from_secs(60);
+/// How long a leader is given to hand over: it does not when no other member is up to date.
+const HAND_OVER: Duration = Duration::from_secs(3);
 
 /// A database on several servers that keep it together (ovsdb(7), "Clustered Database Service
 /// Model"), which talk over the loopback. They end when it is dropped.
@@ -102,7 +104,7 @@ impl Cluster {
     /// # Errors
     /// When none does for a minute, as without a majority.
     pub fn leader(&self) -> Result<usize, ServerError> {
-        self.wait_for_leader(|_| true)
+        self.wait_for_leader(ELECTION, |_| true)
     }
 
     /// Has the leader hand over to another member; returns who led and who leads.
@@ -110,11 +112,16 @@ impl Cluster {
     /// # Errors
     /// When no other member comes to lead.
     pub fn transfer_leadership(&self) -> Result<(usize, usize), ServerError> {
+        let deadline = Instant::now() + ELECTION;
         let before = self.leader()?;
-        let command = ["cluster/failure-test", "transfer-leadership"];
-        self.members[before].appctl(&command)?;
-        let after = self.wait_for_leader(|member| member != before)?;
-        Ok((before, after))
+        loop {
+            let command = ["cluster/failure-test", "transfer-leadership"];
+            self.members[self.leader()?].appctl(&command)?;
+            match self.wait_for_leader(HAND_OVER, |member| member != before) {
+                Err(ServerError::NoLeader(_)) if Instant::now() < deadline => {}
+                after => return Ok((before, after?)),
+            }
+        }
     }
 
     /// Expels a member; it serves the database no longer.
@@ -137,8 +144,12 @@ impl Cluster {
         self.members[self.leader()?].dump(&self.database, None)
     }
 
-    fn wait_for_leader(&self, wanted: impl Fn(usize) -> bool) -> Result<usize, ServerError> {
-        let deadline = Instant::now() + ELECTION;
+    fn wait_for_leader(
+        &self,
+        limit: Duration,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<usize, ServerError> {
+        let deadline = Instant::now() + limit;
         loop {
             // A member that was stopped for a while may still think that it leads.
             let leader = (0..self.members.len())
