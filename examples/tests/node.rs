@@ -589,6 +589,25 @@ async fn bandwidth_is_set_changed_and_lifted() {
 }
 
 #[tokio::test]
+async fn limits_that_lost_their_interface_go() {
+    let bench = Bench::set_up().await;
+    let mut txn = bench.client.transaction();
+    for sandbox in ["4a1c0f2b9d77e5a8", "another"] {
+        txn.insert(QoS {
+            r#type: "linux-htb".into(),
+            external_ids: [("sandbox", sandbox)].into(),
+            ..Default::default()
+        });
+    }
+    txn.commit().await.unwrap();
+    bench.node.attach("br-int", &attachment()).await.unwrap();
+    let view = bench.view().await;
+    let left: Vec<_> = view.rows::<QoS>().collect();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].external_ids["sandbox"], "another");
+}
+
+#[tokio::test]
 async fn the_program_does_it_all() {
     let bench = Bench::start(OLD_SCHEMA).await;
     let succeed = |arguments: &str| {

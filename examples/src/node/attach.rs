@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use ovsdb::vswitch::{Bridge, Database, Interface, Port};
 use ovsdb::{Map, Row, Str, Transaction};
 
-use super::bandwidth::{Bandwidth, delete_queue, insert_queue, limit_egress, limit_ingress};
+use super::bandwidth::{Bandwidth, delete_queues, insert_queue, limit_egress, limit_ingress};
 use super::bridges::on_bridge;
 use super::{Effect, MapChange, Node, NodeError, View, switch_error};
 
@@ -121,7 +121,7 @@ impl Node {
             }
             let ids = wanted.external_ids(addresses.as_deref());
             let Some(port) = view.port(&wanted.interface) else {
-                insert_port(transaction, bridge, wanted, &ids);
+                insert_port(view, transaction, bridge, wanted, &ids);
                 return Ok(());
             };
             on_bridge(view, port, bridge.reference())?;
@@ -139,7 +139,7 @@ impl Node {
             // the switch has given the interface up.
             if wanted.outlived(interface) || interface.error.is_some() {
                 remove_port(view, transaction, bridge, port, interface);
-                insert_port(transaction, bridge, wanted, &ids);
+                insert_port(view, transaction, bridge, wanted, &ids);
             } else {
                 update_port(view, transaction, port, interface, wanted, &ids);
             }
@@ -215,6 +215,7 @@ impl View {
 
 /// Makes the port. The one that was there before may leave in the same transaction.
 fn insert_port(
+    view: &View,
     transaction: &mut Transaction<Database>,
     bridge: &Row<Bridge>,
     wanted: &Attachment,
@@ -231,6 +232,7 @@ fn insert_port(
         ingress_policing_burst: policing_burst,
         ..Default::default()
     });
+    delete_queues(view, transaction, &wanted.sandbox, None);
     let ingress = wanted.bandwidth.ingress;
     let qos = ingress.map(|rate| insert_queue(transaction, &wanted.sandbox, rate));
     let port = transaction.insert(Port {
@@ -288,7 +290,7 @@ fn remove_port(
         if port.qos.is_some() {
             transaction.update(port).set(Port::QOS, None);
         }
-        delete_queue(view, transaction, port, sandbox);
+        delete_queues(view, transaction, sandbox, Some(port));
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use ovsdb::vswitch::{Database, Interface, Port, QoS};
-use ovsdb::{Map, Ref, Row, Str, Transaction};
+use ovsdb::{Ref, Row, Transaction};
 
 use super::attach::SANDBOX;
 use super::{Effect, Node, NodeError, View};
@@ -146,14 +146,15 @@ pub(super) fn limit_ingress(
     ingress: Option<Rate>,
 ) {
     let known = port.qos.and_then(|qos| view.0.get(qos));
-    match (known, ingress) {
-        (None, None) if port.qos.is_none() => return,
-        (Some(known), Some(rate)) if ***known == queue(sandbox, rate) => return,
-        _ => {}
+    let wanted = ingress.map(|rate| queue(sandbox, rate));
+    let known = known.map(|known| &***known);
+    if known == wanted.as_ref() && port.qos.is_some() == wanted.is_some() {
+        delete_queues(view, transaction, sandbox, None);
+        return;
     }
-    let qos = ingress.map(|rate| insert_queue(transaction, sandbox, rate));
+    let qos = wanted.map(|queue| transaction.insert(queue));
     transaction.update(port).set(Port::QOS, qos);
-    delete_queue(view, transaction, port, sandbox);
+    delete_queues(view, transaction, sandbox, Some(port));
 }
 
 /// Inserts the row for a port to refer to.
@@ -174,18 +175,24 @@ fn queue(sandbox: &str, rate: Rate) -> QoS {
     }
 }
 
-/// Deletes the row that a port which goes, or gets another, refers to: the table QoS is a root
-/// set, so nobody else does. A row that no pod's sandbox owns is left alone.
-pub(super) fn delete_queue(
+/// Deletes a sandbox's rows that no port refers to, or only one that refers to its row no longer:
+/// the table QoS is a root set, so nobody else does.
+pub(super) fn delete_queues(
     view: &View,
     transaction: &mut Transaction<Database>,
-    port: &Row<Port>,
     sandbox: &str,
+    leaving: Option<&Row<Port>>,
 ) {
-    let known = port.qos.and_then(|qos| view.0.get(qos));
-    let owned = |ids: &Map<Str, Str>| ids.get(SANDBOX).is_some_and(|owner| *owner == *sandbox);
-    if let Some(known) = known.filter(|known| owned(&known.external_ids)) {
-        transaction.delete(known.as_ref());
+    let leaving = leaving.map(Row::uuid);
+    let ports = view.0.rows::<Port>();
+    let staying = ports.filter(|port| Some(port.uuid()) != leaving);
+    let in_use: Vec<Ref<QoS>> = staying.filter_map(|port| port.qos).collect();
+    for queue in view.0.rows::<QoS>() {
+        let owner = queue.external_ids.get(SANDBOX);
+        let owned = owner.is_some_and(|owner| *owner == *sandbox);
+        if owned && !in_use.contains(&queue.reference()) {
+            transaction.delete(queue.as_ref());
+        }
     }
 }
 
