@@ -6,6 +6,7 @@
 //! only when every update before it is in the replica and published.
 
 mod conditions;
+mod job;
 mod link;
 mod locks;
 mod monitors;

@@ -1,41 +1,19 @@
 //! The monitors of a session, through every connection that it has.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
-use bytes::Bytes;
 use ovsdb_schema::DatabaseSchema;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use super::conditions::{self, Conditions};
+use super::job::{Applied, Job};
 use super::link::{Arrival, Link};
 use super::pending::Waiter;
 use super::server_database::SERVER_MONITOR;
-use crate::cache::{ApplyError, MonitorVersion, ReplicaMonitor};
+use crate::cache::{MonitorVersion, ReplicaMonitor};
 use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::protocol::{Clause, ErrorKind, Json, OvsdbError, Request};
 use crate::value::json::Raw;
-
-/// Messages longer than this are decoded on a thread of their own, so that the session goes on
-/// answering meanwhile.
-const LARGE: usize = 256 * 1024;
-
-/// A monitor that a message was applied to.
-#[derive(Debug)]
-pub(super) struct Job {
-    key: u64,
-    wire: u64,
-    /// When the message was there.
-    at: Instant,
-    monitor: Box<ReplicaMonitor>,
-    /// Whether the message was the reply that starts the monitor.
-    starts: bool,
-    applied: Result<(), ApplyError>,
-}
-
-/// A message applied at once, or still being applied.
-pub(super) type Applied = Result<Job, JoinHandle<Job>>;
 
 /// Who started a monitor, and waits for its rows.
 pub(super) type Starter = oneshot::Sender<Result<(u64, MonitorVersion), Error>>;
@@ -246,7 +224,7 @@ impl Monitors {
     pub(super) fn update(
         &mut self,
         wire: u64,
-        method: &str,
+        method: &'static str,
         message: &Arrival,
         params: Raw<'_>,
     ) -> Option<Applied> {
@@ -254,25 +232,11 @@ impl Monitors {
             .entries
             .iter_mut()
             .find(|(_, entry)| entry.wire == Some(wire))?;
-        let (key, mut monitor) = (*key, entry.monitor.take()?);
-        let at = message.at;
-        let finish = move |monitor, applied| Job {
-            key,
-            wire,
-            at,
-            monitor,
-            starts: false,
-            applied,
-        };
-        if params.text.len() < LARGE {
-            let applied = monitor.update(method, params);
-            return Some(Ok(finish(monitor, applied)));
-        }
-        let (method, payload) = (method.to_owned(), Payload::new(&message.bytes, params));
-        Some(Err(tokio::task::spawn_blocking(move || {
-            let applied = monitor.update(&method, payload.raw());
-            finish(monitor, applied)
-        })))
+        let monitor = entry.monitor.take()?;
+        let job = Job::new(*key, wire, monitor, false, message);
+        Some(job.run(message, params, move |monitor, params| {
+            monitor.update(method, params)
+        }))
     }
 
     /// The server's reply to the request for a monitor.
@@ -288,53 +252,52 @@ impl Monitors {
         let Some(entry) = self.entries.get_mut(&key).filter(asked) else {
             return Ok(None);
         };
-        let Some(mut monitor) = entry.monitor.take() else {
+        let Some(monitor) = entry.monitor.take() else {
             return Ok(None);
         };
-        let result = match outcome {
-            Ok(result) => result,
-            Err(error) => {
-                let older = monitor.version.older();
-                entry.wire = None;
-                if let (Some(older), ErrorKind::UnknownMethod) = (older, error.kind()) {
-                    monitor.version = older;
-                    entry.monitor = Some(monitor);
-                    return self.ask(key, link).map(|()| None);
-                }
-                if entry.starter.is_none() {
-                    // Perhaps for a new condition: it is gone with the next attempt.
-                    let told = Error::Refused(error.clone());
-                    entry.conditions.refused(&mut monitor, &told);
-                }
-                entry.monitor = Some(monitor);
-                return match entry.starter.take() {
-                    Some(starter) => {
-                        let _ = starter.send(Err(error.into()));
-                        self.entries.remove(&key);
-                        Ok(None)
-                    }
-                    None => Err(DisconnectReason::Refused(error)),
-                };
+        match outcome {
+            Ok(result) => {
+                let job = Job::new(key, wire, monitor, true, message);
+                Ok(Some(job.run(message, result, ReplicaMonitor::start)))
             }
-        };
-        let at = message.at;
-        let finish = move |monitor, applied| Job {
-            key,
-            wire,
-            at,
-            monitor,
-            starts: true,
-            applied,
-        };
-        if result.text.len() < LARGE {
-            let applied = monitor.start(result);
-            return Ok(Some(Ok(finish(monitor, applied))));
+            Err(error) => {
+                entry.monitor = Some(monitor);
+                entry.wire = None;
+                self.refused(key, error, link).map(|()| None)
+            }
         }
-        let payload = Payload::new(&message.bytes, result);
-        Ok(Some(Err(tokio::task::spawn_blocking(move || {
-            let applied = monitor.start(payload.raw());
-            finish(monitor, applied)
-        }))))
+    }
+
+    /// The server does not start a monitor: in this way, or at all.
+    fn refused(
+        &mut self,
+        key: u64,
+        error: OvsdbError,
+        link: &mut Link,
+    ) -> Result<(), DisconnectReason> {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return Ok(());
+        };
+        let Some(monitor) = &mut entry.monitor else {
+            return Ok(());
+        };
+        if let (Some(older), ErrorKind::UnknownMethod) = (monitor.version.older(), error.kind()) {
+            monitor.version = older;
+            return self.ask(key, link);
+        }
+        match entry.starter.take() {
+            Some(starter) => {
+                let _ = starter.send(Err(error.into()));
+                self.entries.remove(&key);
+                Ok(())
+            }
+            None => {
+                // Perhaps for a new condition: it is gone with the next attempt.
+                let told = Error::Refused(error.clone());
+                entry.conditions.refused(monitor, &told);
+                Err(DisconnectReason::Refused(error))
+            }
+        }
     }
 
     /// Takes a monitor back from decoding.
@@ -436,28 +399,4 @@ fn cancel(link: &mut Link, wire: u64) {
             id: Json::from(wire),
         },
     );
-}
-
-/// A part of a message that outlives the borrow of it.
-struct Payload {
-    bytes: Bytes,
-    offset: usize,
-}
-
-impl Payload {
-    fn new(message: &Bytes, raw: Raw<'_>) -> Self {
-        let end = raw.offset + raw.text.len();
-        Self {
-            bytes: message.slice(raw.offset..end),
-            offset: raw.offset,
-        }
-    }
-
-    fn raw(&self) -> Raw<'_> {
-        // The message was checked whole; a part of it between quotes and brackets is UTF-8 too.
-        Raw {
-            text: std::str::from_utf8(&self.bytes).unwrap_or_default(),
-            offset: self.offset,
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! The task of a session: connecting, greeting, serving, and again.
 
+mod incoming;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,19 +11,18 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until};
 
-use super::link::{Arrival, Link, LinkEvent};
+use super::job::Job;
+use super::link::{Link, LinkEvent};
 use super::locks::Locks;
-use super::monitors::{Job, Monitors};
+use super::monitors::Monitors;
 use super::pending::Waiter;
 use super::reconnect::{Action, Reconnect};
-use super::server_database::{self, Demands, SERVER_MONITOR, ServerDatabases};
+use super::server_database::{self, Demands};
 use super::state::{ConnectionState, RemoteOrder};
 use super::{Call, CallError, Options, Order, Shared};
 use crate::error::{DisconnectReason, Disconnected, Error};
-use crate::protocol::{LockReply, Message, OvsdbError, Request, Wire, write_failure, write_reply};
+use crate::protocol::Request;
 use crate::transport::{self, ConnectError, Remote};
-use crate::value::Str;
-use crate::value::json::{DecodeError, Raw, Reader};
 
 /// How long a connection that is closed may take to say so.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -474,285 +475,12 @@ impl Task {
         }
         Ok(())
     }
-
-    // What the peer sends.
-
-    fn received(&mut self) -> Handled {
-        while let Some(link) = &mut self.link
-            && let Some(message) = link.message()?
-        {
-            self.arrived(message)?;
-        }
-        Ok(())
-    }
-
-    /// Takes a message off the wire: at once, or behind a running job.
-    fn arrived(&mut self, message: Arrival) -> Handled {
-        if self.job.is_none() {
-            return self.handle(&message);
-        }
-        let Some(link) = &mut self.link else {
-            return Ok(());
-        };
-        // Keepalives need no order, and cannot wait.
-        if message.bytes.len() < 4096
-            && let Ok(text) = std::str::from_utf8(&message.bytes)
-            && let Ok(Message::Request { id, method, params }) = Message::parse(text)
-        {
-            answer(link, id, &method, params);
-        } else {
-            link.put_back(message);
-        }
-        Ok(())
-    }
-
-    /// Handles what waited for a job, as long as no other one starts.
-    fn catch_up(&mut self) -> Handled {
-        while self.job.is_none()
-            && let Some(link) = &mut self.link
-            && let Some(message) = link.take_back()
-        {
-            self.handle(&message)?;
-        }
-        Ok(())
-    }
-
-    fn handle(&mut self, message: &Arrival) -> Handled {
-        let text = std::str::from_utf8(&message.bytes).map_err(|_| DisconnectReason::NotUtf8)?;
-        match Message::parse(text).map_err(DisconnectReason::Message)? {
-            Message::Request { id, method, params } => {
-                if let Some(link) = &mut self.link {
-                    answer(link, id, &method, params);
-                }
-                Ok(())
-            }
-            Message::Notification { method, params } => self.notified(message, &method, params),
-            Message::Reply { id, outcome } => self.replied(message, id, outcome),
-        }
-    }
-
-    fn notified(&mut self, message: &Arrival, method: &str, params: Raw<'_>) -> Handled {
-        let malformed = DisconnectReason::Message;
-        match method {
-            "update" | "update2" | "update3" => {
-                let Some(wire) = first_number(params).map_err(malformed)? else {
-                    return Ok(());
-                };
-                if wire == SERVER_MONITOR {
-                    return self.server_changed(method, params);
-                }
-                match self.monitors.update(wire, method, message, params) {
-                    Some(Ok(job)) => self.decoded(job),
-                    Some(Err(running)) => {
-                        self.job = Some(running);
-                        Ok(())
-                    }
-                    // An update may cross the end of its monitor.
-                    None => Ok(()),
-                }
-            }
-            "monitor_canceled" => {
-                if let Some(wire) = first_number(params).map_err(malformed)? {
-                    self.monitors.canceled(wire);
-                }
-                self.ask_schema();
-                Ok(())
-            }
-            "locked" | "stolen" => {
-                let name = first_text(params).map_err(malformed)?;
-                self.locks.set_held(&name, method == "locked");
-                Ok(())
-            }
-            other => {
-                tracing::debug!(method = other, "a notification nobody waits for");
-                Ok(())
-            }
-        }
-    }
-
-    fn replied(
-        &mut self,
-        message: &Arrival,
-        id: Raw<'_>,
-        outcome: Result<Raw<'_>, Raw<'_>>,
-    ) -> Handled {
-        let Some(link) = &mut self.link else {
-            return Ok(());
-        };
-        let id = id.text.parse().ok();
-        let Some(waiter) = id.and_then(|id| link.pending.take(id)) else {
-            if id.is_some_and(|id| link.pending.knows(id)) {
-                tracing::debug!(id, "a reply to a request that was given up");
-            } else {
-                tracing::warn!(id, "a reply to no request");
-            }
-            return Ok(());
-        };
-        let outcome = match outcome {
-            Ok(result) => Ok(result),
-            Err(error) => {
-                Err(OvsdbError::read(&mut Reader::of(error)).map_err(DisconnectReason::Message)?)
-            }
-        };
-        match waiter {
-            Waiter::Call { reply, .. } => {
-                let answer = outcome.map(|result| result.text.to_owned());
-                let _ = reply.send(answer.map_err(CallError::Refused));
-                Ok(())
-            }
-            Waiter::Monitor { key, wire } => {
-                match self.monitors.reply(key, wire, message, outcome, link)? {
-                    Some(Ok(job)) => self.decoded(job),
-                    Some(Err(running)) => {
-                        self.job = Some(running);
-                        Ok(())
-                    }
-                    None => Ok(()),
-                }
-            }
-            Waiter::Conditions { key, wire } => {
-                self.monitors.conditions_answered(key, wire, outcome, link);
-                Ok(())
-            }
-            Waiter::Lock(name) => {
-                let held = match outcome {
-                    Ok(result) => LockReply::read(&mut Reader::of(result))
-                        .map(|reply| reply.locked)
-                        .map_err(Error::Answer),
-                    Err(error) => Err(Error::Refused(error)),
-                };
-                if self.locks.answered(&name, held) {
-                    link.send_request(Waiter::Nobody, &Request::Unlock { name });
-                }
-                Ok(())
-            }
-            Waiter::ServerDatabases => {
-                link.greeting.server_known = true;
-                if let Ok(result) = outcome {
-                    let mut databases = ServerDatabases::default();
-                    databases.apply(result).map_err(DisconnectReason::Message)?;
-                    link.databases = Some(databases);
-                }
-                self.greeted()
-            }
-            Waiter::Schema => self.schema_arrived(outcome),
-            Waiter::Nobody => {
-                if let Err(error) = outcome {
-                    tracing::debug!(%error, "a request of the session was refused");
-                }
-                Ok(())
-            }
-        }
-    }
-
-    // The server's databases, and the schema.
-
-    fn server_changed(&mut self, method: &str, params: Raw<'_>) -> Handled {
-        let Some(link) = &mut self.link else {
-            return Ok(());
-        };
-        let Some(databases) = &mut link.databases else {
-            return Ok(());
-        };
-        let before = databases.schema(self.options.database).cloned();
-        let updates = payload(method, params).map_err(DisconnectReason::Message)?;
-        databases
-            .apply(updates)
-            .map_err(DisconnectReason::Message)?;
-        if !link.serves {
-            return Ok(());
-        }
-        self.demands.check(databases, self.options.database)?;
-        let after = databases.schema(self.options.database);
-        if after.is_some() && after != before.as_ref() {
-            self.ask_schema();
-        }
-        Ok(())
-    }
-
-    /// Asks for the schema again: it has changed.
-    fn ask_schema(&mut self) {
-        if let Some(link) = &mut self.link
-            && link.serves
-            && !link.schema_asked
-        {
-            link.schema_asked = true;
-            link.send_request(Waiter::Schema, &get_schema(self.options.database));
-        }
-    }
-
-    fn schema_arrived(&mut self, outcome: Result<Raw<'_>, OvsdbError>) -> Handled {
-        let schema = outcome.map_err(DisconnectReason::Refused)?.text;
-        let Some(link) = &mut self.link else {
-            return Ok(());
-        };
-        if !link.serves {
-            link.greeting.schema = Some(schema.to_owned());
-            return self.greeted();
-        }
-        link.schema_asked = false;
-        self.take_schema(schema)?;
-        match &mut self.link {
-            Some(link) => self.monitors.start_all(link, &self.shared.schema.load()),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes a monitor back from decoding.
-    fn decoded(&mut self, job: Job) -> Handled {
-        let link = self.link.as_mut().filter(|link| link.serves);
-        self.monitors.decoded(job, link, &self.shared.schema.load())
-    }
 }
 
 fn get_schema(database: &str) -> Request {
     Request::GetSchema {
         database: database.into(),
     }
-}
-
-fn answer(link: &mut Link, id: Raw<'_>, method: &str, params: Raw<'_>) {
-    let mut reply = String::new();
-    if method == "echo" {
-        write_reply(&mut reply, id.text, params.text);
-    } else {
-        write_failure(
-            &mut reply,
-            id.text,
-            &OvsdbError::new("unknown method").to_json(),
-        );
-    }
-    link.send_text(&reply);
-}
-
-/// The id of the monitor that a notification is for, when it is one of our numbers.
-fn first_number(params: Raw<'_>) -> Result<Option<u64>, DecodeError> {
-    let mut reader = Reader::of(params);
-    reader.array()?;
-    reader.demand("a monitor's id")?;
-    Ok(reader.skip()?.text.parse().ok())
-}
-
-/// The name of the lock that a notification is for.
-fn first_text(params: Raw<'_>) -> Result<Str, DecodeError> {
-    let mut reader = Reader::of(params);
-    reader.array()?;
-    reader.demand("a lock's name")?;
-    reader.text()
-}
-
-/// The updates behind a monitor's id, and behind a transaction's in an `update3`.
-fn payload<'a>(method: &str, params: Raw<'a>) -> Result<Raw<'a>, DecodeError> {
-    let mut reader = Reader::of(params);
-    reader.array()?;
-    reader.demand("a monitor's id")?;
-    reader.skip()?;
-    if method == "update3" {
-        reader.demand("a transaction id")?;
-        reader.skip()?;
-    }
-    reader.demand("updates")?;
-    reader.skip()
 }
 
 /// Brings remotes into the order in which they are tried.
