@@ -76,7 +76,7 @@ fn run(arguments: &Arguments) -> Result {
         return client::follow(remote);
     }
     if let Some(file) = &arguments.replay {
-        return replay::replay(file, arguments.runs, arguments.json);
+        return replay::replay_file(file, arguments.runs, arguments.json);
     }
     if let Some(file) = &arguments.record {
         let reply = Northbound::with_ports(arguments.ports)?.initial_reply()?;

@@ -9,6 +9,7 @@ use crate::Arguments;
 use crate::client::monotonic_ns;
 use crate::figures::{Figures, Phase, median};
 use crate::follower::{Follower, Kind};
+use crate::replay::replay;
 use crate::{process, table};
 
 /// The rows of a transaction that changes many.
@@ -41,7 +42,13 @@ pub(crate) fn compare(arguments: &Arguments) -> Result {
             println!("{ratios}");
         }
     } else {
+        println!("{}\n", process::machine()?);
         table::print(&all);
+        println!();
+    }
+    if clients.contains(&Kind::Ovsdb) {
+        eprintln!("decoding from memory");
+        replay(&database.initial_reply()?, arguments.runs, arguments.json)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What Linux tells about a running process, whatever program it runs.
 
 use std::fs;
+use std::process::Command;
 
 use ovsdb_benches::Result;
 
@@ -21,4 +22,24 @@ pub(crate) fn cpu_us(process: u32) -> Result<u64> {
     let statistics = fs::read_to_string(format!("/proc/{process}/schedstat"))?;
     let nanoseconds = statistics.split(' ').next().unwrap_or_default();
     Ok(nanoseconds.parse::<u64>()? / 1000)
+}
+
+/// The machine and the date, in a line.
+pub(crate) fn machine() -> Result<String> {
+    let processors = fs::read_to_string("/proc/cpuinfo")?;
+    let models: Vec<&str> = processors
+        .lines()
+        .filter(|line| line.starts_with("model name"))
+        .filter_map(|line| Some(line.split_once(": ")?.1))
+        .collect();
+    let model = models.first().unwrap_or(&"an unknown processor");
+    let load = fs::read_to_string("/proc/loadavg")?;
+    let load = load.split(' ').next().unwrap_or_default();
+    let date = Command::new("date").args(["-u", "+%Y-%m-%d"]).output()?;
+    let date = String::from_utf8_lossy(&date.stdout);
+    let date = date.trim();
+    Ok(format!(
+        "{date}, {} x {model}, load average {load}",
+        models.len()
+    ))
 }

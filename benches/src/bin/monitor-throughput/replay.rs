@@ -13,9 +13,13 @@ use serde_json::json;
 
 use crate::figures::median;
 
-/// Replays the file, and has serde_json pass over it, in turns.
-pub(crate) fn replay(file: &Path, runs: usize, as_json: bool) -> Result {
-    let reply = std::fs::read_to_string(file)?;
+/// Replays the file.
+pub(crate) fn replay_file(file: &Path, runs: usize, as_json: bool) -> Result {
+    replay(&std::fs::read_to_string(file)?, runs, as_json)
+}
+
+/// Replays the reply, and has serde_json pass over it, in turns.
+pub(crate) fn replay(reply: &str, runs: usize, as_json: bool) -> Result {
     let schema = DatabaseSchema::parse(bundled("OVN_Northbound").ok_or("no northbound schema")?)?;
     let (mut framing, mut apply, mut ignore, mut rows) = (vec![], vec![], vec![], 0);
     for _ in 0..runs.max(1) {
@@ -23,16 +27,16 @@ pub(crate) fn replay(file: &Path, runs: usize, as_json: bool) -> Result {
         let found = Framer::new(Limits::default()).find(reply.as_bytes())?;
         framing.push(start.elapsed().as_secs_f64());
         if found.is_none_or(|range| range.len() != reply.trim().len()) {
-            return Err(format!("{} is not one message", file.display()).into());
+            return Err("the recorded reply is not one message".into());
         }
         let mut replay = Replay::<Database>::new(&schema);
         let start = Instant::now();
-        replay.receive(&reply)?;
+        replay.receive(reply)?;
         apply.push(start.elapsed().as_secs_f64());
         rows = replay.snapshot().rows::<LogicalSwitchPort>().len();
         drop(replay);
         let start = Instant::now();
-        serde_json::from_str::<IgnoredAny>(&reply)?;
+        serde_json::from_str::<IgnoredAny>(reply)?;
         ignore.push(start.elapsed().as_secs_f64());
     }
     let speed = |seconds: Vec<f64>| reply.len() as f64 / 1e6 / median(seconds);
