@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use crate::model::{Column, Row, Table};
 use crate::protocol::{Clause, Function, Wire};
@@ -113,6 +114,13 @@ macro_rules! clauses {
         /// The one row.
         impl<T: Table> From<&Row<T>> for $name<T> {
             fn from(row: &Row<T>) -> Self {
+                Self::from(row.reference())
+            }
+        }
+
+        /// The one row, as a snapshot has it.
+        impl<T: Table> From<&Arc<Row<T>>> for $name<T> {
+            fn from(row: &Arc<Row<T>>) -> Self {
                 Self::from(row.reference())
             }
         }
