@@ -83,9 +83,8 @@ pub fn steps(
     granted: &Grants,
     others: Others,
 ) -> Result<(Vec<Step>, Grants), ApplyError> {
-    let view = northbound.cache.snapshot();
-    let assignments = assign_all(cluster, &view, granted, others)?;
-    let mut plan = Plan::new(&northbound.client, view);
+    let mut plan = Plan::new(northbound);
+    let assignments = assign_all(cluster, plan.view(), granted, others)?;
     match others {
         Others::Keep => remove::completed(&mut plan, cluster),
         Others::Remove => remove::stale(&mut plan, cluster),

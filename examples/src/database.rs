@@ -23,6 +23,8 @@ pub struct Northbound {
     pub client: Client<nb::Database>,
     /// The replica.
     pub cache: Cache<nb::Database>,
+    /// The lock that every transaction demands, where there is one.
+    pub lock: Option<Str>,
 }
 
 impl Northbound {
@@ -31,7 +33,19 @@ impl Northbound {
     /// # Errors
     /// When there is no northbound database at the remotes.
     pub async fn connect(remotes: &str) -> Result<Self, Error> {
-        let client = Client::builder().remotes(remotes).connect().await?;
+        Self::start(Client::builder().remotes(remotes).connect().await?).await
+    }
+
+    /// As [`connect`](Self::connect), but waits for a server that is not there yet.
+    ///
+    /// # Errors
+    /// When a remote is malformed, or what answers is no northbound database.
+    pub async fn connect_when_there(remotes: &str) -> Result<Self, Error> {
+        let builder = Client::builder().remotes(remotes).wait_for_server(true);
+        Self::start(builder.connect().await?).await
+    }
+
+    async fn start(client: Client<nb::Database>) -> Result<Self, Error> {
         let cache = client
             .cache()
             .table::<LogicalSwitch>()
@@ -47,7 +61,20 @@ impl Northbound {
             .table::<nb::Acl>()
             .start()
             .await?;
-        Ok(Self { client, cache })
+        Ok(Self {
+            client,
+            cache,
+            lock: None,
+        })
+    }
+
+    /// The same database, every transaction on which demands that this client holds the lock.
+    #[must_use]
+    pub fn under(self, lock: &Str) -> Self {
+        Self {
+            lock: Some(lock.clone()),
+            ..self
+        }
     }
 }
 

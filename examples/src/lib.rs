@@ -3,6 +3,15 @@
 //! The program `multihoming` reads Kubernetes manifests and makes the database hold what
 //! OVN-Kubernetes would have written for them. It is a program to learn from: `manifest`,
 //! `config` and the modules below them know Kubernetes and nothing of databases.
+//!
+//! From input to rows:
+//! - `manifest` reads objects, `config` and `network` the networks they describe, `selection`,
+//!   `grant` and `policy` the rest; `cluster` puts it all together, and what is wrong ends here;
+//! - `assign` gives subnets to nodes and addresses to pods, by the rules in `allocate`;
+//! - `topology` says which rows there must be, one module for each topology, and `remove` which
+//!   must not; a `plan` makes operations of what differs;
+//! - `apply` commits the plan once, `controller` keeps at it;
+//! - `show` reads rows back as a picture, `status` tells what a cluster would see.
 
 pub mod addresses;
 pub mod allocate;
@@ -10,6 +19,7 @@ pub mod apply;
 pub mod assign;
 pub mod cluster;
 pub mod config;
+pub mod controller;
 pub mod database;
 pub mod error;
 pub mod grant;

@@ -272,6 +272,20 @@ impl Manifests {
     }
 }
 
+/// The files that [`Manifests::read`] would read at these paths, as far as they are there.
+#[must_use]
+pub fn files(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            files.extend(folder(path).unwrap_or_default());
+        } else {
+            files.push(path.clone());
+        }
+    }
+    files
+}
+
 /// Whether a text is a DNS subdomain, as names of objects are.
 #[must_use]
 pub fn is_name(text: &str) -> bool {

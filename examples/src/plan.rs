@@ -16,6 +16,8 @@ use ovsdb::{
     Client, Column, CommitError, Map, Ref, Row, Set, Snapshot, Str, Table, Transaction, Uuid,
 };
 
+use crate::database::Northbound;
+
 pub use self::change::{Action, Change, ColumnChange, Edit};
 
 /// A transaction that is yet to be committed, and what it changes.
@@ -42,6 +44,7 @@ impl Step {
 #[derive(Debug)]
 pub struct Plan {
     client: Client<Database>,
+    lock: Option<Str>,
     view: Snapshot<Database>,
     steps: Vec<Step>,
     /// What rows are called, for people to read.
@@ -49,12 +52,13 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// An empty plan for the database as `view` shows it.
+    /// An empty plan for the database as it is now.
     #[must_use]
-    pub fn new(client: &Client<Database>, view: Snapshot<Database>) -> Self {
+    pub fn new(northbound: &Northbound) -> Self {
         let mut plan = Self {
-            client: client.clone(),
-            view,
+            client: northbound.client.clone(),
+            lock: northbound.lock.clone(),
+            view: northbound.cache.snapshot(),
             steps: Vec::new(),
             labels: HashMap::new(),
         };
@@ -81,15 +85,19 @@ impl Plan {
     #[must_use]
     pub fn into_steps(self) -> Vec<Step> {
         let steps = self.steps.into_iter();
-        steps.filter(|step| !step.transaction.is_empty()).collect()
+        steps.filter(|step| !step.changes.is_empty()).collect()
     }
 
     /// Begins the next step: what follows is one transaction.
     pub fn begin(&mut self, title: impl Into<String>) {
+        let mut transaction = self.client.transaction();
+        if let Some(lock) = &self.lock {
+            transaction.assert_lock(lock.clone());
+        }
         self.steps.push(Step {
             title: title.into(),
             changes: Vec::new(),
-            transaction: self.client.transaction(),
+            transaction,
         });
     }
 

@@ -1,6 +1,8 @@
 //! The networks in a northbound database as a picture: read from the rows alone, whoever wrote
 //! them, and drawn in several ways.
 
+pub mod mermaid;
+pub mod svg;
 pub mod tree;
 
 use std::collections::{BTreeMap, HashMap};

@@ -30,7 +30,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let manifests = arguments.input.read()?;
     let networks = networks(&manifests.nads, arguments.input.profile)?;
     let northbound = Northbound::connect(&arguments.database.northbound).await?;
-    let mut plan = Plan::new(&northbound.client, northbound.cache.snapshot());
+    let mut plan = Plan::new(&northbound);
     remove::described(&mut plan, &manifests, &networks);
     let mut done = Vec::new();
     commit(plan.into_steps(), &mut done, |_, _| {}).await?;

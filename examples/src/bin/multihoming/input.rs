@@ -48,12 +48,16 @@ pub(crate) struct Nodes {
 impl Nodes {
     /// Puts the manifests and these nodes together.
     pub(crate) fn cluster(&self, input: &Input) -> Result<Cluster, InputError> {
-        let options = Options {
+        Cluster::new(&input.read()?, &self.options(input))
+    }
+
+    /// What is said besides the manifests.
+    pub(crate) fn options(&self, input: &Input) -> Options {
+        Options {
             profile: input.profile,
             nodes: self.nodes.clone(),
             node_subnets: self.node_subnets.iter().cloned().collect(),
-        };
-        Cluster::new(&input.read()?, &options)
+        }
     }
 }
 

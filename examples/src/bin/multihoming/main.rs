@@ -10,6 +10,7 @@ mod input;
 mod node;
 mod plan;
 mod progress;
+mod run;
 mod show;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ enum Command {
     Delete(delete::Arguments),
     Node(Box<node::Arguments>),
     Plan(plan::Arguments),
+    Run(Box<run::Arguments>),
     Show(show::Arguments),
 }
 
@@ -47,6 +49,7 @@ async fn main() -> ExitCode {
         Command::Delete(arguments) => delete::run(&arguments).await,
         Command::Node(arguments) => node::run(&arguments).await,
         Command::Plan(arguments) => plan::run(&arguments).await,
+        Command::Run(arguments) => run::run(&arguments).await,
         Command::Show(arguments) => show::run(&arguments).await,
     };
     result.unwrap_or_else(|failure| {

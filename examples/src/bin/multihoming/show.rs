@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use multihoming::database::Northbound;
-use multihoming::show::{Picture, tree};
+use multihoming::show::{Picture, mermaid, svg, tree};
 
 use crate::failure::Failure;
 use crate::input::Database;
@@ -30,6 +30,10 @@ enum Format {
     Tree,
     /// JSON, for programs
     Json,
+    /// A Mermaid flowchart, for Markdown
+    Mermaid,
+    /// An SVG document, for browsers
+    Svg,
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -41,6 +45,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .retain(|network| names.is_empty() || names.contains(&network.name));
     let text = match arguments.format {
         Format::Tree => tree::draw(&picture),
+        Format::Mermaid => mermaid::draw(&picture),
+        Format::Svg => svg::draw(&picture),
         Format::Json => format!("{:#}\n", serde_json::to_value(&picture)?),
     };
     std::io::stdout().lock().write_all(text.as_bytes())?;

@@ -1,0 +1,54 @@
+//! Keeps an entry in a node's `ovn-bridge-mappings`, whoever else edits them, until it is
+//! interrupted.
+//!
+//!     cargo run -p ovsdb-examples --example bridge_mappings -- \
+//!         unix:/var/run/openvswitch/db.sock physnet br-out
+
+use ovsdb::vswitch::{self, OpenVSwitch};
+use ovsdb::{Client, CommitError};
+
+const KEY: &str = "ovn-bridge-mappings";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(remote), Some(network), Some(bridge)) =
+        (arguments.next(), arguments.next(), arguments.next())
+    else {
+        return Err("give a remote, a network and a bridge".into());
+    };
+    let client = Client::<vswitch::Database>::builder()
+        .remotes(remote)
+        .connect()
+        .await?;
+    let cache = client.cache().table::<OpenVSwitch>().start().await?;
+    let mut changes = cache.changes::<OpenVSwitch>();
+    while changes.next().await.is_some() {
+        client
+            .apply(&cache, |view, txn| {
+                for node in view.rows::<OpenVSwitch>() {
+                    let current = node.external_ids.get(KEY).map_or("", |text| text.as_str());
+                    let wanted = with_entry(current, &network, &bridge);
+                    if wanted != current {
+                        // Fails, to be run again, if somebody edits the ids meanwhile.
+                        txn.verify(node, OpenVSwitch::EXTERNAL_IDS);
+                        let mut ids = node.external_ids.clone();
+                        ids.insert(KEY, wanted);
+                        txn.update(node).set(OpenVSwitch::EXTERNAL_IDS, ids);
+                    }
+                }
+                Ok::<_, CommitError>(())
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+/// The mappings with this network's entry, the others as they are.
+fn with_entry(mappings: &str, network: &str, bridge: &str) -> String {
+    let others = mappings.split(',').filter(|entry| {
+        !entry.is_empty() && entry.split_once(':').map(|(name, _)| name) != Some(network)
+    });
+    let own = format!("{network}:{bridge}");
+    others.chain([own.as_str()]).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,54 @@
+//! Inserts a logical switch with a port, unless there is a switch of that name.
+//!
+//!     cargo run -p ovsdb-examples --example insert_switch -- unix:/var/run/ovn/ovnnb_db.sock sw0
+
+use ovsdb::nb::{self, LogicalSwitch, LogicalSwitchPort};
+use ovsdb::{Client, CommitError};
+
+#[tokio::main(flavor = "current_thread")]
+#[expect(clippy::print_stdout, reason = "a program says what it did")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(remote), Some(name)) = (arguments.next(), arguments.next()) else {
+        return Err("give a remote and a name".into());
+    };
+    let client = Client::<nb::Database>::builder()
+        .remotes(remote)
+        .connect()
+        .await?;
+    let cache = client.cache().table::<LogicalSwitch>().start().await?;
+
+    // The closure runs again if somebody else inserts a switch of this name meanwhile.
+    let (switch, _) = client
+        .apply(&cache, |view, txn| {
+            if let Some(switch) = view.get_by(LogicalSwitch::NAME, name.as_str()) {
+                return Ok::<_, CommitError>(switch.reference());
+            }
+            let port = txn.insert(LogicalSwitchPort {
+                name: format!("{name}-port").into(),
+                addresses: ["0a:58:0a:00:00:02 10.0.0.2"].into(),
+                ..Default::default()
+            });
+            let switch = LogicalSwitch {
+                name: name.as_str().into(),
+                ports: [port].into(),
+                other_config: [("subnet", "10.0.0.0/24")].into(),
+                ..Default::default()
+            };
+            // The schema does not keep names distinct; this guard does.
+            let guard = txn.wait(LogicalSwitch::NAME.eq(name.as_str()));
+            guard
+                .comparing(LogicalSwitch::NAME)
+                .until_not([switch.clone()]);
+            Ok(txn.insert(switch))
+        })
+        .await?;
+
+    // A commit resolves when the replica shows it.
+    let view = cache.snapshot();
+    let row = view
+        .get(switch)
+        .ok_or("somebody deleted the switch again")?;
+    println!("{} {} has {} ports", row.uuid(), row.name, row.ports.len());
+    Ok(())
+}

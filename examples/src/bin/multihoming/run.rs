@@ -1,0 +1,74 @@
+//! `multihoming run`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use multihoming::controller::{Controller, Settings, Watched};
+use multihoming::database::Northbound;
+use multihoming::remove::Others;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::failure::Failure;
+use crate::input::{Database, Input, Nodes};
+
+/// Keeps the northbound database as the manifests say, until it is told to end
+///
+/// It watches the files and the database. A row that is deleted or edited by hand comes back, what
+/// is no longer in the manifests goes. Of several that run on one database one works, and the
+/// others wait for its end. Manifests that turn wrong are told in the log, and those of before
+/// stay in force. SIGTERM and SIGINT end it; the database stays as it is.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    database: Database,
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    nodes: Nodes,
+    /// Leave networks, nodes, pods and policies alone that are not in the manifests
+    #[arg(long)]
+    no_prune: bool,
+    /// What is logged, to the standard error: a level, or TARGET=LEVEL, separated by commas
+    #[arg(long, env = "RUST_LOG", default_value = "info,ovsdb=warn")]
+    log: Targets,
+}
+
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(arguments.log.clone())
+        .init();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        ended = control(arguments) => ended,
+        _ = terminate.recv() => Ok(stopped("SIGTERM")),
+        _ = interrupt.recv() => Ok(stopped("SIGINT")),
+    }
+}
+
+async fn control(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let settings = Settings {
+        paths: arguments.input.paths.clone(),
+        options: arguments.nodes.options(&arguments.input),
+        others: if arguments.no_prune {
+            Others::Keep
+        } else {
+            Others::Remove
+        },
+    };
+    let manifests = Watched::new(settings)?;
+    let northbound = Northbound::connect_when_there(&arguments.database.northbound).await?;
+    let controller = Controller::start(northbound, manifests).await?;
+    match controller.run().await? {}
+}
+
+fn stopped(signal: &str) -> ExitCode {
+    info!("{signal}: ending");
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,280 @@
+//! The controller: keeps the northbound database as a folder of manifests says, for months.
+//!
+//! It is level-triggered: whatever happens, a change of a file, of a row, of the connection, it
+//! looks at all there is, draws up a plan, and carries it out; a plan of a database that is as it
+//! must be is empty. Of several controllers one works, the one that holds a lock of the database,
+//! and each of its transactions demands that it still does.
+
+use std::convert::Infallible;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use ovsdb::protocol::ErrorKind;
+use ovsdb::{CommitError, Disconnected, Lock};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
+use tracing::{debug, error, info, warn};
+
+use crate::apply::{ApplyError, Grants, commit, steps};
+use crate::cluster::{Cluster, Options};
+use crate::database::Northbound;
+use crate::error::InputError;
+use crate::manifest::{Manifests, files};
+use crate::remove::Others;
+
+/// The lock that the working controller holds.
+pub const LOCK: &str = "multihoming";
+
+/// How often the manifests are looked at. They are read once they were the same twice.
+const LOOK: Duration = Duration::from_millis(150);
+/// How long changes of rows are gathered before they are looked at.
+const GATHER: Duration = Duration::from_millis(10);
+/// The wait after a failure, doubled with each further one.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// The longest wait after a failure.
+const LAST_RETRY: Duration = Duration::from_secs(10);
+
+/// What a controller keeps the database to.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Files and folders of manifests.
+    pub paths: Vec<PathBuf>,
+    /// What is said besides them.
+    pub options: Options,
+    /// What becomes of what is not in the manifests.
+    pub others: Others,
+}
+
+/// Why a controller ended: not for anything that could get better.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControllerError {
+    /// The lock cannot be asked for.
+    #[error("cannot ask for the lock {LOCK:?}")]
+    Lock(#[source] Box<ovsdb::Error>),
+    /// The client is at its end.
+    #[error("the client was closed")]
+    Closed(#[source] Disconnected),
+}
+
+/// What the manifests' files looked like: their paths, when they were written, how long they are.
+type Look = Vec<(PathBuf, Option<SystemTime>, u64)>;
+
+fn look(paths: &[PathBuf]) -> Look {
+    let all = files(paths);
+    let looks = all.into_iter().map(|path| match fs::metadata(&path) {
+        Ok(metadata) => (path, metadata.modified().ok(), metadata.len()),
+        Err(_) => (path, None, 0),
+    });
+    looks.collect()
+}
+
+/// A controller.
+#[derive(Debug)]
+pub struct Controller {
+    northbound: Northbound,
+    lock: Lock,
+    manifests: Watched,
+    /// What was granted: it counts for more than the rows, which anybody can edit.
+    granted: Grants,
+    failures: u32,
+}
+
+/// The manifests, as they were read last.
+#[derive(Debug)]
+pub struct Watched {
+    settings: Settings,
+    cluster: Cluster,
+    /// The files as they were read.
+    read: Look,
+    /// The files as they were seen last.
+    seen: Look,
+}
+
+impl Controller {
+    /// Asks for the lock.
+    ///
+    /// # Errors
+    /// When the database has no locks to give.
+    pub async fn start(
+        northbound: Northbound,
+        manifests: Watched,
+    ) -> Result<Self, ControllerError> {
+        let lock = northbound.client.lock(LOCK).await;
+        let lock = lock.map_err(|error| ControllerError::Lock(Box::new(error)))?;
+        Ok(Self {
+            northbound: northbound.under(lock.name()),
+            lock,
+            manifests,
+            granted: Grants::new(),
+            failures: 0,
+        })
+    }
+
+    /// Works, or waits for its turn, until something ends it that cannot get better. The future
+    /// may be dropped at any time: what is half done is completed by whoever works next.
+    ///
+    /// # Errors
+    /// When the client was closed.
+    pub async fn run(mut self) -> Result<Infallible, ControllerError> {
+        loop {
+            if !self.lock.is_held() {
+                info!("another controller works; waiting for the lock");
+            }
+            self.lock.held().await.map_err(ControllerError::Closed)?;
+            info!("working");
+            // Another one may have granted more meanwhile: the database knows.
+            self.granted.clear();
+            self.work().await?;
+            warn!("the lock is lost");
+        }
+    }
+
+    /// Works as long as the lock is held.
+    async fn work(&mut self) -> Result<(), ControllerError> {
+        let client = self.northbound.client.clone();
+        let mut state = client.state();
+        let mut changes = self.northbound.cache.all_changes();
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let retry = self.reconcile().await;
+            let retry_at = tokio::time::Instant::now() + retry.unwrap_or(LAST_RETRY);
+            // Wait for a reason to look again.
+            loop {
+                tokio::select! {
+                    batch = changes.next() => {
+                        let Some(batch) = batch else { return Ok(()) };
+                        debug!(tables = ?batch.tables().collect::<Vec<_>>(), "rows changed");
+                        // What belongs together often comes in several transactions.
+                        sleep(GATHER).await;
+                        break;
+                    }
+                    _ = looks.tick() => {
+                        if self.manifests.changed() {
+                            break;
+                        }
+                    }
+                    changed = state.changed() => {
+                        if changed.is_ok() {
+                            info!(state = %*state.borrow_and_update(), "connection");
+                        }
+                    }
+                    () = sleep_until(retry_at), if retry.is_some() => break,
+                    lost = self.lock.lost() => return lost.map_err(ControllerError::Closed),
+                }
+            }
+        }
+    }
+
+    /// Makes the database what the manifests say. After a failure it says when to try again.
+    async fn reconcile(&mut self) -> Option<Duration> {
+        let begun = Instant::now();
+        let mut done = Vec::new();
+        let result = async {
+            let others = self.manifests.settings.others;
+            let cluster = &self.manifests.cluster;
+            let (steps, granted) = steps(&self.northbound, cluster, &self.granted, others)?;
+            let progress = |at, all| {
+                if begun.elapsed() > Duration::from_secs(1) {
+                    info!("{at} of {all} transactions");
+                }
+            };
+            self.granted = granted;
+            commit(steps, &mut done, progress).await
+        };
+        let result = result.await;
+        for step in &done {
+            debug!("{step}: done");
+        }
+        match result {
+            Ok(()) => {
+                if self.failures > 0 {
+                    info!("healthy again");
+                }
+                self.failures = 0;
+                if !done.is_empty() {
+                    info!(transactions = done.len(), in_ = ?begun.elapsed(), "the database is as it must be");
+                }
+                None
+            }
+            Err(failure) => {
+                self.failures += 1;
+                let wait = FIRST_RETRY * 2_u32.saturating_pow(self.failures - 1).min(100);
+                let wait = wait.min(LAST_RETRY);
+                tell(&failure, wait);
+                Some(wait)
+            }
+        }
+    }
+}
+
+/// Logs a failure: those that pass by themselves are no errors.
+fn tell(failure: &ApplyError, wait: Duration) {
+    match failure {
+        ApplyError::Commit { title, source } => match &**source {
+            CommitError::Refused(refusal) if refusal.error.kind() == ErrorKind::NotOwner => {
+                info!("the lock went to another controller");
+            }
+            CommitError::Refused(refusal) => {
+                warn!("cannot {title}: {refusal}; again in {wait:?}");
+            }
+            other => info!("cannot {title}: {other}; again in {wait:?}"),
+        },
+        // The manifests contradict each other or the database.
+        other => error!("{other}; again in {wait:?}"),
+    }
+}
+
+impl Watched {
+    /// Reads the manifests for the first time.
+    ///
+    /// # Errors
+    /// When they are wrong.
+    pub fn new(settings: Settings) -> Result<Self, InputError> {
+        let seen = look(&settings.paths);
+        Ok(Self {
+            cluster: read(&settings)?,
+            settings,
+            read: seen.clone(),
+            seen,
+        })
+    }
+
+    /// Reads the manifests again if they changed, and stay as they are now. Wrong ones are told,
+    /// and leave everything as it was.
+    fn changed(&mut self) -> bool {
+        let now = look(&self.settings.paths);
+        // Whoever writes them may not be done yet.
+        let stays = now == self.seen;
+        self.seen = now;
+        if !stays || self.seen == self.read {
+            return false;
+        }
+        self.read.clone_from(&self.seen);
+        match read(&self.settings) {
+            Ok(cluster) => {
+                self.cluster = cluster;
+                true
+            }
+            Err(wrong) => {
+                error!("{wrong}; the manifests of before stay in force");
+                false
+            }
+        }
+    }
+}
+
+/// Reads the manifests.
+fn read(settings: &Settings) -> Result<Cluster, InputError> {
+    let manifests = Manifests::read(&settings.paths)?;
+    let cluster = Cluster::new(&manifests, &settings.options)?;
+    info!(
+        networks = cluster.networks.len(),
+        nodes = cluster.nodes.len(),
+        pods = cluster.pods.len(),
+        policies = cluster.policies.len(),
+        "manifests read"
+    );
+    Ok(cluster)
+}

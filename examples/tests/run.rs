@@ -1,0 +1,225 @@
+//! The controller: it keeps a database as a folder says, whatever happens to either.
+
+mod support;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use ovsdb::testing::Server;
+use support::{everything, manifest, names, nbctl, row, rows, server};
+
+/// How long anything may take before it is given up: long, because machines are slow.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running controller, with a folder of manifests.
+struct Controller {
+    process: Child,
+    log: PathBuf,
+}
+
+impl Controller {
+    fn start(server: &Server, folder: &str, name: &str) -> Self {
+        let log = server.folder().join(format!("{name}.log"));
+        let process = Command::new(env!("CARGO_BIN_EXE_multihoming"))
+            .args([
+                "run",
+                "--nb",
+                &server.remote(),
+                "-f",
+                folder,
+                "--log",
+                "debug,ovsdb=info",
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&log).expect("a log"))
+            .spawn()
+            .expect("the controller runs");
+        Self { process, log }
+    }
+
+    fn log(&self) -> String {
+        let mut text = String::new();
+        let file = fs::File::open(&self.log).and_then(|mut file| file.read_to_string(&mut text));
+        file.expect("the log");
+        text
+    }
+
+    fn logs(&self, text: &str) {
+        until(
+            &format!("{text:?} in the log"),
+            || self.log().contains(text),
+            || self.log(),
+        );
+    }
+
+    /// Ends the controller as an init system does, and returns its exit status.
+    fn end(mut self) -> Option<i32> {
+        let id = self.process.id().to_string();
+        let kill = Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .expect("kill runs");
+        assert!(kill.success());
+        self.process.wait().expect("the controller ends").code()
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Waits until something holds.
+fn until(what: &str, holds: impl Fn() -> bool, log: impl Fn() -> String) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "no {what}; the log: {}", log());
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// A folder with the sample manifests.
+fn samples(server: &Server) -> PathBuf {
+    let folder = server.folder().join("manifests");
+    fs::create_dir(&folder).expect("a folder");
+    for entry in fs::read_dir(manifest("")).expect("the samples") {
+        let path = entry.expect("a sample").path();
+        let target = folder.join(path.file_name().expect("a name"));
+        fs::copy(&path, target).expect("a copy");
+    }
+    folder
+}
+
+const PORT: &str = "kube.system.l3.network_default_nginx1-l3";
+const ROUTER: &str = "l3.network_ovn_cluster_router";
+
+fn is_complete(server: &Server) -> bool {
+    names(server, "Logical_Switch_Port").len() == 10
+        && names(server, "Logical_Router_Port").len() == 3
+}
+
+#[test]
+fn drift_is_repaired_and_files_are_followed() {
+    let server = server("bundled");
+    let folder = samples(&server);
+    let controller = Controller::start(&server, &folder.display().to_string(), "one");
+    let wait = |what: &str, holds: &dyn Fn() -> bool| until(what, holds, || controller.log());
+    wait("rows", &|| is_complete(&server));
+
+    // Deleted by hand.
+    nbctl(&server, &["lsp-del", PORT]);
+    wait("port", &|| {
+        names(&server, "Logical_Switch_Port").contains(&PORT.to_owned())
+    });
+    nbctl(&server, &["ls-del", "l2.network_ovn_layer2_switch"]);
+    wait("switch", &|| is_complete(&server));
+    nbctl(&server, &["lr-del", ROUTER]);
+    wait("router", &|| is_complete(&server));
+
+    // Edited by hand: what was granted counts, not what the row says.
+    let address = row(&server, "Logical_Switch_Port", PORT)["addresses"].clone();
+    nbctl(
+        &server,
+        &["lsp-set-addresses", PORT, "0a:58:0a:21:02:99 10.33.2.99"],
+    );
+    wait("address", &|| {
+        row(&server, "Logical_Switch_Port", PORT)["addresses"] == address
+    });
+    nbctl(&server, &["clear", "Logical_Router", ROUTER, "copp"]);
+    wait("protection", &|| {
+        row(&server, "Logical_Router", ROUTER)["copp"][0] == "uuid"
+    });
+
+    // A file more, a file broken, a file less.
+    let mut pods = String::new();
+    for number in 0..1000 {
+        let _ = write!(
+            pods,
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{number}, uid: 'u', annotations: \
+             {{k8s.v1.cni.cncf.io/networks: kube-system/l2-network}}}}\n\
+             spec: {{nodeName: work001}}\n"
+        );
+    }
+    fs::write(folder.join("pods.yaml"), pods).expect("a file");
+    wait("pods", &|| {
+        names(&server, "Logical_Switch_Port").len() == 1010
+    });
+    let before = everything(&server);
+    fs::write(folder.join("pods.yaml"), "kind: [").expect("a file");
+    controller.logs("pods.yaml: not YAML");
+    assert_eq!(everything(&server), before);
+    fs::remove_file(folder.join("pods.yaml")).expect("no file");
+    wait("old rows", &|| {
+        names(&server, "Logical_Switch_Port").len() == 10
+    });
+    fs::remove_file(folder.join("l3-network.yaml")).expect("no file");
+    wait("router gone", &|| {
+        names(&server, "Logical_Router").is_empty()
+    });
+    assert_eq!(controller.end(), Some(0));
+    assert_eq!(
+        names(&server, "Logical_Switch").len(),
+        2,
+        "the database stays as it is"
+    );
+}
+
+#[test]
+fn one_of_several_works_and_another_takes_over() {
+    let server = server("ovn-23.03");
+    let folder = samples(&server).display().to_string();
+    let first = Controller::start(&server, &folder, "first");
+    first.logs("the database is as it must be");
+    let second = Controller::start(&server, &folder, "second");
+    second.logs("waiting for the lock");
+    nbctl(&server, &["lsp-del", PORT]);
+    until("port", || is_complete(&server), || first.log());
+    assert!(!second.log().contains("working"), "{}", second.log());
+    drop(first);
+    second.logs("working");
+    nbctl(&server, &["lsp-del", PORT]);
+    until("port", || is_complete(&server), || second.log());
+}
+
+#[test]
+fn restarts_of_the_server_are_survived() {
+    let mut server = server("bundled");
+    let folder = samples(&server).display().to_string();
+    server.kill().expect("the server ends");
+    // Even the first connection waits for a server.
+    let controller = Controller::start(&server, &folder, "one");
+    controller.logs("manifests");
+    server.start().expect("the server starts");
+    until("rows", || is_complete(&server), || controller.log());
+    for _ in 0..2 {
+        server.kill().expect("the server ends");
+        server.start().expect("the server starts");
+        nbctl(&server, &["lsp-del", PORT]);
+        until("port", || is_complete(&server), || controller.log());
+    }
+    assert_eq!(rows(&server, "Copp").len(), 1);
+    assert_eq!(controller.end(), Some(0));
+}
+
+#[test]
+fn manifests_that_are_wrong_from_the_start_are_bad_input() {
+    let server = server("bundled");
+    let file = support::write(&server, "wrong.yaml", "kind: Pod");
+    let run = support::on(&server, "run", &["-f", &file]);
+    assert_eq!(run.status, Some(2), "{run:?}");
+    assert!(
+        run.err
+            .contains("wrong.yaml, document 1: apiVersion: is missing"),
+        "{}",
+        run.err
+    );
+}
