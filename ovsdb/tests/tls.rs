@@ -12,7 +12,8 @@ use std::time::Duration;
 use ovsdb::rustls::{AlertDescription, ClientConfig, RootCertStore, pki_types};
 use ovsdb::testing::{Server, SslFiles, program};
 use ovsdb::{
-    Client, ConnectError, DisconnectReason, Error, TlsConfig, TlsConfigBuilder, TlsError, TlsPart,
+    Client, ConnectError, ConnectionState, DisconnectReason, Error, TlsConfig, TlsConfigBuilder,
+    TlsError, TlsPart,
 };
 use support::INVENTORY;
 use support::certificates::{Authority, Issued, Validity, server_files, write};
@@ -415,6 +416,57 @@ async fn replaced_files_are_read_at_the_next_attempt() {
     assert!(tls.files_changed());
     connect(&next_server, tls).await.expect("a client");
     // Connections that stand do not mind.
+    works(&client).await;
+}
+
+#[tokio::test]
+async fn a_session_lives_through_a_change_of_authorities() {
+    let world = World::new();
+    let folder = world.folder.path();
+    let ca = write(folder, "cacert.pem", &world.authority.pem());
+    let certificate = write(folder, "cert.pem", &world.client.certificate);
+    let key = write(folder, "privkey.pem", &world.client.key);
+    let tls = TlsConfig::builder()
+        .ca_file(&ca)
+        .client_files(&certificate, &key)
+        .build()
+        .expect("TLS");
+    let mut server = world.server();
+    let client = Client::<Database>::builder()
+        .remotes(server.ssl_remote().expect("a port"))
+        .tls(tls)
+        .backoff(Duration::from_millis(50), Duration::from_millis(50));
+    let client = client.connect().await.expect("a client");
+    works(&client).await;
+
+    let next = World::new();
+    let issued = next.authority.issue(LOCAL, Validity::Now);
+    server.kill().expect("killed");
+    server_files(folder, &issued, &next.authority);
+    server.start().expect("started");
+    let mut state = client.state();
+    let unknown = state.wait_for(|state| match state {
+        ConnectionState::Waiting { lost: Some(lost) } => matches!(
+            lost.reason(),
+            DisconnectReason::Connect(error)
+                if matches!(**error, ConnectError::Tls(TlsError::UnknownIssuer))
+        ),
+        _ => false,
+    });
+    drop(unknown.await.expect("the client lives"));
+
+    // With its certificate alone the server would not know the client.
+    fs::write(&ca, next.authority.pem()).expect("written");
+    let refused = state.wait_for(|state| match state {
+        ConnectionState::Waiting { lost: Some(lost) } => matches!(
+            lost.reason(),
+            DisconnectReason::Tls(TlsError::ClientCertificateRefused(_))
+        ),
+        _ => false,
+    });
+    drop(refused.await.expect("the client lives"));
+    fs::write(&certificate, &next.client.certificate).expect("written");
+    fs::write(&key, &next.client.key).expect("written");
     works(&client).await;
 }
 
