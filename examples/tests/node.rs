@@ -642,6 +642,13 @@ async fn the_program_does_it_all() {
 
     for (arguments, status, message) in [
         ("bridge-mapping physnet", 2, "must be NETWORK:BRIDGE"),
+        (
+            "attach --sandbox x --pod a/b --uid u --network n --nad c/d --mac 0a:58:0a:21:02:03",
+            2,
+            "--ifindex",
+        ),
+        ("attach --sandbox x --pod a/b --uid u --mac 0a:58", 2, "MAC"),
+        ("attach --sandbox x --pod b --uid u", 2, "NAMESPACE/NAME"),
         ("bandwidth x --ingress 1", 2, "must be a quantity"),
         ("bandwidth x --ingress 10M", 1, "no interface \"x\""),
         ("detach --sandbox x --interface ens3f1", 1, "\"br-out\""),

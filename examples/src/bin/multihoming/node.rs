@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
+use multihoming::addresses::Mac;
 use multihoming::names::pod_port;
 use multihoming::node::{
     Attachment, Bandwidth, Effect, Mapping, Node, Rate, Setup, interface_name,
@@ -99,14 +100,14 @@ struct Attach {
     #[arg(long, value_name = "UID")]
     uid: String,
     /// The network's name; without it and --nad it is the cluster's default network
-    #[arg(long, value_name = "NAME", requires = "nad")]
+    #[arg(long, value_name = "NAME", requires_all = ["nad", "host_end"])]
     network: Option<String>,
     /// The NetworkAttachmentDefinition
     #[arg(long, value_name = "NAMESPACE/NAME", requires = "network")]
     nad: Option<String>,
     /// The pod's MAC address
     #[arg(long, value_name = "MAC")]
-    mac: String,
+    mac: Mac,
     /// An address of the pod with the length of its prefix; may be given again
     #[arg(long = "ip", value_name = "ADDRESS/LENGTH")]
     addresses: Vec<IpNet>,
@@ -149,10 +150,10 @@ struct InterfaceName {
     #[arg(long, value_name = "ID")]
     sandbox: String,
     /// The index of the pod's end of the veth pair; none for the default network
-    #[arg(long, value_name = "INDEX", conflicts_with = "interface")]
+    #[arg(long, value_name = "INDEX", group = "host_end")]
     ifindex: Option<u32>,
     /// The name of the host's end, instead of the one made from the sandbox and the index
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", group = "host_end")]
     interface: Option<String>,
 }
 
@@ -280,7 +281,7 @@ impl Attach {
             iface_id,
             pod_uid: self.uid.clone(),
             sandbox: self.interface.sandbox.clone(),
-            mac: self.mac.clone(),
+            mac: self.mac.to_string(),
             addresses: self.addresses.clone(),
             network: self.network.clone().zip(self.nad.clone()),
             bandwidth: Bandwidth::from(&self.limits),
