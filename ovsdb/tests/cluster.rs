@@ -12,6 +12,7 @@ use support::inventory::Database;
 use support::load::{Load, Settle, Writer};
 use support::replica::{Fold, same_as_dump};
 use support::scale::{Seed, size};
+use tokio::sync::watch;
 
 fn builder(remotes: impl Into<String>) -> ClientBuilder<Database> {
     Client::builder()
@@ -69,7 +70,8 @@ async fn leaders_die_hand_over_and_sleep_under_load() {
     let cluster = Arc::new(Mutex::new(cluster));
     let load = Load::start(writers);
     let mut random = seed.random();
-    for round in 0..size(4, 20) {
+    // At full size each happens 20 times.
+    for round in 0..size(4, 60) {
         load.go_on(random.usize(20..200)).await;
         match round % 3 {
             0 => {
@@ -121,6 +123,19 @@ fn connected_to(state: &ConnectionState, remote: &str) -> bool {
     matches!(state, ConnectionState::Connected { remote } if *remote == wanted)
 }
 
+/// Waits until the client is at the leader, which may change on a busy machine.
+async fn at_the_leader(cluster: &Cluster, state: &mut watch::Receiver<ConnectionState>) -> usize {
+    loop {
+        let leader = cluster.leader().expect("a leader");
+        let remote = cluster.members()[leader].remote();
+        let there = state.wait_for(|state| connected_to(state, &remote));
+        if let Ok(there) = tokio::time::timeout(Duration::from_secs(5), there).await {
+            drop(there.expect("the client lives"));
+            return leader;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_client_follows_the_leader() {
     let mut cluster = Cluster::start(INVENTORY, 3).expect("a cluster");
@@ -130,20 +145,13 @@ async fn a_client_follows_the_leader() {
     let mut state = client.state();
     let mut writer = Writer::new(client, 0, Settle::ByLibrary, fastrand::Rng::new()).await;
     for kill in [false, true, false] {
-        let before = cluster.leader().expect("a leader");
-        assert!(connected_to(
-            &state.borrow(),
-            &cluster.members()[before].remote()
-        ));
+        let before = at_the_leader(&cluster, &mut state).await;
         if kill {
             cluster.member_mut(before).kill().expect("killed");
         } else {
             cluster.transfer_leadership().expect("another leader");
         }
-        let after = cluster.leader().expect("a leader");
-        let remote = cluster.members()[after].remote();
-        let there = state.wait_for(|state| connected_to(state, &remote));
-        drop(there.await.expect("the client lives"));
+        at_the_leader(&cluster, &mut state).await;
         writer.commit().await;
         same_as_dump(&cache, &cluster).await;
         if kill {
