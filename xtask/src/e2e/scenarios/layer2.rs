@@ -1,10 +1,9 @@
 //! Pods of a layer2 network reach each other on one segment.
 
-use super::both_answer;
+use super::{arriving_request, both_answer};
 use crate::Result;
-use crate::e2e::capture::Capture;
 use crate::e2e::lab::{LAYER2, Lab};
-use crate::e2e::wait::{check, eventually};
+use crate::e2e::wait::check;
 
 pub(super) fn run(lab: &mut Lab) -> Result {
     lab.bring_up(&LAYER2)?;
@@ -15,9 +14,7 @@ pub(super) fn run(lab: &mut Lab) -> Result {
     let one = routes.lines().count() == 1 && routes.starts_with("10.22.0.0/16 dev eth1 ");
     check("nginx1-l2 has the seed's only route", one, routes)?;
 
-    let capture = Capture::start(&pair.two.namespace, "eth1", "-Q in icmp")?;
-    eventually("an answer", || pair.one.ping(pair.two.address()?, ""))?;
-    let packet = capture.wait_for(&["ICMP echo request"])?;
+    let packet = arriving_request(pair)?;
     check(
         "a request comes to nginx2-l2 from the other pod's MAC address, as in the seed",
         packet.starts_with("0a:58:0a:16:00:01 > 0a:58:0a:16:00:02, ")

@@ -1,8 +1,7 @@
 //! Pods of a layer3 network reach each other through the router.
 
-use super::both_answer;
+use super::{arriving_request, both_answer};
 use crate::Result;
-use crate::e2e::capture::Capture;
 use crate::e2e::lab::{LAYER3, Lab};
 use crate::e2e::wait::{check, eventually};
 
@@ -23,9 +22,7 @@ pub(super) fn run(lab: &mut Lab) -> Result {
         routes.join("\n"),
     )?;
 
-    let capture = Capture::start(&pair.two.namespace, "eth1", "-Q in icmp")?;
-    eventually("an answer", || pair.one.ping(pair.two.address()?, ""))?;
-    let packet = capture.wait_for(&["ICMP echo request"])?;
+    let packet = arriving_request(pair)?;
     check(
         "a request comes to nginx2-l3 from the router's MAC address, as in the seed",
         packet.starts_with("0a:58:0a:21:01:01 > 0a:58:0a:21:01:03, ")

@@ -1,8 +1,7 @@
 //! Pods of a localnet network reach each other, the nodes and the physical network.
 
-use super::both_answer;
+use super::{arriving_request, both_answer};
 use crate::Result;
-use crate::e2e::capture::Capture;
 use crate::e2e::cluster::HOST;
 use crate::e2e::lab::{LOCALNET, Lab};
 use crate::e2e::pod::ping;
@@ -30,9 +29,7 @@ pub(super) fn run(lab: &mut Lab) -> Result {
     let one = routes.lines().count() == 1 && routes.starts_with("192.168.100.0/24 dev eth1 ");
     check("nginx1-lo has the seed's only route", one, routes)?;
 
-    let capture = Capture::start(&pair.two.namespace, "eth1", "-Q in icmp")?;
-    eventually("an answer", || pair.one.ping(pair.two.address()?, ""))?;
-    let packet = capture.wait_for(&["ICMP echo request"])?;
+    let packet = arriving_request(pair)?;
     check(
         "a request comes to nginx2-lo from the other pod's MAC address, as in the seed",
         packet.starts_with("0a:58:c0:a8:64:04 > 0a:58:c0:a8:64:05, ")

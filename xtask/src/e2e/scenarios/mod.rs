@@ -16,8 +16,9 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 
-use super::lab::{Lab, Network};
-use super::wait::{becomes, check};
+use super::capture::Capture;
+use super::lab::{Lab, Network, Pair};
+use super::wait::{becomes, check, eventually};
 use crate::Result;
 
 /// A scenario, in the order in which all of them run.
@@ -82,7 +83,7 @@ pub(super) fn run(lab: &mut Lab, scenarios: &[Scenario]) -> Result {
 fn both_answer(lab: &Lab, network: &Network) -> Result {
     let pair = lab.pair(network)?;
     for (from, to) in [(pair.one, pair.two), (pair.two, pair.one)] {
-        let ttl = super::wait::eventually("an answer", || from.ping(to.address()?, ""))?;
+        let ttl = eventually("an answer", || from.ping(to.address()?, ""))?;
         let what = format!(
             "{} on {} pings {} on {}: ttl {}",
             from.name(),
@@ -96,4 +97,11 @@ fn both_answer(lab: &Lab, network: &Network) -> Result {
     becomes("the database has both ports up", || {
         Ok(lab.is_up(pair.one)? && lab.is_up(pair.two)?)
     })
+}
+
+/// A ping request of the first pod, as it arrives at the second.
+fn arriving_request(pair: Pair<'_>) -> Result<String> {
+    let capture = Capture::start(&pair.two.namespace, "eth1", "-Q in icmp")?;
+    eventually("an answer", || pair.one.ping(pair.two.address()?, ""))?;
+    capture.wait_for(&["ICMP echo request"])
 }

@@ -3,7 +3,7 @@
 //! The forged packets are longer than the honest ones, which follow and show that the forged ones
 //! would have arrived.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::Result;
 use crate::e2e::capture::Capture;
@@ -38,7 +38,7 @@ fn forged_packets_are_dropped(lab: &Lab, network: &Network) -> Result {
     let mac = pair.one.attachment.grant.mac;
     forger.ip(&format!("link set eth1 address {mac}"))?;
 
-    let other = another_address(pair.one.address()?);
+    let other = another_address(pair.one.address()?)?;
     forger.ip(&format!("address add {other}/32 dev eth1"))?;
     forger.ip(&remember)?;
     for _ in 0..3 {
@@ -70,16 +70,12 @@ fn neighbour(line: &str) -> Result<String> {
 }
 
 /// An address of the same subnet that no pod has.
-fn another_address(address: IpAddr) -> IpAddr {
+fn another_address(address: IpAddr) -> Result<Ipv4Addr> {
     match address {
         IpAddr::V4(address) => {
             let [a, b, c, _] = address.octets();
-            IpAddr::from([a, b, c, 77])
+            Ok(Ipv4Addr::new(a, b, c, 77))
         }
-        IpAddr::V6(address) => {
-            let mut octets = address.octets();
-            octets[15] = 77;
-            IpAddr::from(octets)
-        }
+        IpAddr::V6(address) => Err(format!("{address} is no IPv4 address").into()),
     }
 }
