@@ -227,6 +227,9 @@ pub enum ConfigErrorKind {
     /// A join subnet on localnet.
     #[error("a localnet network has no join subnet")]
     JoinSubnetOnLocalnet,
+    /// A member that only layer2 networks have.
+    #[error("is for layer2 networks only")]
+    OnlyOnLayer2,
     /// Two subnets of a network that overlap.
     #[error("{first} and {second} overlap")]
     SubnetOverlap {
@@ -239,6 +242,9 @@ pub enum ConfigErrorKind {
     #[error("a list of {0} plug-ins; chains are not supported")]
     Chained(usize),
 }
+
+/// The join subnets of a network that names none.
+const JOIN_SUBNETS: &str = "100.65.0.0/16,fd99::/64";
 
 /// The plug-in's name.
 const TYPE: &str = "ovn-k8s-cni-overlay";
@@ -467,14 +473,46 @@ fn read_current(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()>
         "primary" => return fail("role", ConfigErrorKind::PrimaryNotSupported),
         other => return fail("role", ConfigErrorKind::BadRole(other.to_owned())),
     }
-    let join = members.text("joinSubnet")?.unwrap_or_default();
-    if !join.trim().is_empty() && config.topology == Topology::Localnet {
-        return fail("joinSubnet", ConfigErrorKind::JoinSubnetOnLocalnet);
+    read_join_subnet(members, config)?;
+    for name in [
+        "reservedSubnets",
+        "infrastructureSubnets",
+        "defaultGatewayIPs",
+    ] {
+        let text = members.text(name)?.unwrap_or_default();
+        if !text.trim().is_empty() && config.topology != Topology::Layer2 {
+            return fail(name, ConfigErrorKind::OnlyOnLayer2);
+        }
     }
-    plain_subnets("joinSubnet", &join)?;
     if config.topology == Topology::Localnet {
         let name = members.text("physicalNetworkName")?;
         config.physical_network = name.filter(|name| !name.is_empty());
+    }
+    Ok(())
+}
+
+/// The join subnets, which no pod may have an address of.
+fn read_join_subnet(members: &Members<'_>, config: &NetworkConfig) -> Result<()> {
+    let text = members.text("joinSubnet")?.unwrap_or_default();
+    let given = plain_subnets("joinSubnet", &text)?;
+    if config.topology == Topology::Localnet {
+        return match given.as_slice() {
+            [] => Ok(()),
+            _ => fail("joinSubnet", ConfigErrorKind::JoinSubnetOnLocalnet),
+        };
+    }
+    let joins = if given.is_empty() {
+        plain_subnets("joinSubnet", JOIN_SUBNETS)?
+    } else {
+        given
+    };
+    let ranges = config.cluster_subnets.iter().map(|range| range.network);
+    for network in ranges.chain(config.subnets.iter().copied()) {
+        let overlaps = |join: &&IpNet| join.contains(&network) || network.contains(*join);
+        if let Some(join) = joins.iter().find(overlaps) {
+            let (first, second) = (network.to_string(), join.to_string());
+            return fail("subnets", ConfigErrorKind::SubnetOverlap { first, second });
+        }
     }
     Ok(())
 }
@@ -692,6 +730,27 @@ mod tests {
                 json!({"topology": "localnet", "subnets": "", "joinSubnet": "1.0.0.0/8"}),
                 "joinSubnet",
                 Kind::JoinSubnetOnLocalnet,
+            ),
+            (
+                json!({"subnets": "100.65.0.0/16/24"}),
+                "subnets",
+                Kind::SubnetOverlap {
+                    first: text("100.65.0.0/16"),
+                    second: text("100.65.0.0/16"),
+                },
+            ),
+            (
+                json!({"joinSubnet": "10.33.8.0/24"}),
+                "subnets",
+                Kind::SubnetOverlap {
+                    first: text("10.33.0.0/16"),
+                    second: text("10.33.8.0/24"),
+                },
+            ),
+            (
+                json!({"reservedSubnets": "10.33.8.0/24"}),
+                "reservedSubnets",
+                Kind::OnlyOnLayer2,
             ),
             (
                 json!({"plugins": []}),

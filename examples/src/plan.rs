@@ -7,7 +7,7 @@
 
 mod change;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use ovsdb::nb::Database;
@@ -49,6 +49,7 @@ pub struct Plan {
     steps: Vec<Step>,
     /// What rows are called, for people to read.
     labels: HashMap<Uuid, String>,
+    deleted: HashSet<Uuid>,
 }
 
 impl Plan {
@@ -61,6 +62,7 @@ impl Plan {
             view: northbound.cache.snapshot(),
             steps: Vec::new(),
             labels: HashMap::new(),
+            deleted: HashSet::new(),
         };
         plan.begin("");
         plan
@@ -233,9 +235,16 @@ impl Plan {
     pub fn delete<T: Table<Database = Database>>(&mut self, row: &Row<T>) {
         let label = change::label(&**row);
         self.labels.insert(row.uuid(), label.clone());
+        self.deleted.insert(row.uuid());
         let step = self.step();
         step.changes.push(Change::delete::<T>(label));
         step.transaction.delete(row);
+    }
+
+    /// Whether this plan deletes a row.
+    #[must_use]
+    pub fn is_deleted<T: Table>(&self, row: &Row<T>) -> bool {
+        self.deleted.contains(&row.uuid())
     }
 
     fn label<T>(&self, row: Ref<T>) -> String {

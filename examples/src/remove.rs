@@ -9,7 +9,7 @@ use ovsdb::nb::{
 use ovsdb::{Map, Row, Set, Str};
 
 use crate::cluster::Cluster;
-use crate::config::{Profile, Topology};
+use crate::config::{NetworkConfig, Profile, Topology};
 use crate::database::is_of;
 use crate::ids;
 use crate::manifest::{self, Manifests, Pod};
@@ -338,6 +338,29 @@ pub fn completed(plan: &mut Plan, cluster: &Cluster) {
     }
 }
 
+/// Plans the removal of what a network has left of another shape that it had before.
+fn reshaped(plan: &mut Plan, config: &NetworkConfig) {
+    plan.begin(format!("remove what {} was before", config.name));
+    let view = plan.view().clone();
+    let other = |ids: &Map<Str, Str>| {
+        let topology = ids.get(ids::TOPOLOGY);
+        is_of(ids, &config.name)
+            && topology.is_some_and(|topology| *topology != *config.topology.as_str())
+    };
+    for switch in view
+        .rows::<LogicalSwitch>()
+        .filter(|row| other(&row.external_ids))
+    {
+        plan.delete(switch);
+    }
+    for router in view
+        .rows::<LogicalRouter>()
+        .filter(|row| other(&row.external_ids))
+    {
+        plan.delete(router);
+    }
+}
+
 /// Plans the removal of everything that the cluster does not have: networks, the nodes of layer3
 /// networks, and pods.
 pub fn stale(plan: &mut Plan, cluster: &Cluster) {
@@ -350,6 +373,9 @@ pub fn stale(plan: &mut Plan, cluster: &Cluster) {
         if !wanted.contains(name.as_str()) {
             network(plan, &name);
         }
+    }
+    for network in &cluster.networks {
+        reshaped(plan, &network.config);
     }
     let mut gone = BTreeSet::new();
     for (network, nodes) in layer3_networks(plan) {

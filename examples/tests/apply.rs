@@ -293,6 +293,23 @@ fn what_is_not_in_the_manifests_stays_unless_pruned() {
 }
 
 #[test]
+fn a_network_that_takes_another_shape_leaves_nothing_of_the_old_one() {
+    let server = server("bundled");
+    let rest = node("a") + &pod("p", "a", "1", "n");
+    apply(&server, &(nad("n", "net", LAYER2) + &rest), &[]);
+    let routed = nad("n", "net", LAYER3) + &rest;
+    // The port is on the old switch still.
+    let file = write(&server, "routed.yaml", &routed);
+    assert_eq!(on(&server, "apply", &["-f", &file]).status, Some(1));
+    assert_eq!(names(&server, "Logical_Router"), [""; 0]);
+    apply(&server, &routed, &["--prune"]);
+    assert_eq!(names(&server, "Logical_Switch"), ["net_a"]);
+    let ports = ["ns.n_ns_p", "stor-net_a"];
+    assert_eq!(names(&server, "Logical_Switch_Port"), ports);
+    assert_eq!(apply(&server, &routed, &["--prune"]), "nothing to do\n");
+}
+
+#[test]
 fn a_completed_pod_loses_its_port_and_its_address() {
     let server = server("bundled");
     let network = nad("n", "net", LAYER2);

@@ -312,6 +312,25 @@ fn wrong_objects_are_told_with_file_document_and_field() {
 }
 
 #[test]
+fn manifests_are_checked_without_a_database() {
+    let samples = support::manifest("").display().to_string();
+    let out = multihoming(&["check", "-f", &samples]).well();
+    assert!(
+        out.contains("network l3-network (layer3), 0 policies\n"),
+        "{out}"
+    );
+    assert!(out.contains("3 nodes, 6 pods\n"), "{out}");
+    let l3 = support::manifest("l3-network.yaml").display().to_string();
+    let run = multihoming(&["check", "-f", &l3]);
+    assert_eq!(run.status, Some(2), "{run:?}");
+    assert!(
+        run.err.contains("the node \"work001\" is not known"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
 fn what_cannot_be_read_is_bad_input_and_no_server_is_not() {
     let server = server("bundled");
     let missing = server.folder().join("missing.yaml").display().to_string();

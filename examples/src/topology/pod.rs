@@ -82,15 +82,18 @@ fn port(
             update(plan, &port, wanted);
             return Ok(port.reference());
         };
-        // Another uid is another pod of the same name, which came after it on another node.
-        if uid(&port) == uid(&wanted) {
-            return Err(WrongSwitch {
-                port: port.name.to_string(),
-                found: holder.name.to_string(),
-            });
+        // A port goes with its switch.
+        if !plan.is_deleted(holder) {
+            // Another uid is another pod of the same name, which came after it on another node.
+            if uid(&port) == uid(&wanted) {
+                return Err(WrongSwitch {
+                    port: port.name.to_string(),
+                    found: holder.name.to_string(),
+                });
+            }
+            plan.delete(&port);
+            plan.detach(holder, LogicalSwitch::PORTS, port.reference());
         }
-        plan.delete(&port);
-        plan.detach(holder, LogicalSwitch::PORTS, port.reference());
     }
     let port = plan.insert(wanted);
     plan.attach(switch, LogicalSwitch::PORTS, port);

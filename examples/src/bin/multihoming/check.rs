@@ -4,34 +4,39 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
-use multihoming::network::networks;
 
 use crate::failure::Failure;
-use crate::input::Input;
+use crate::input::{Input, Nodes};
 
 /// Reads the manifests and says what they describe, without a database
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    nodes: Nodes,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let manifests = arguments.input.read()?;
-    let networks = networks(&manifests.nads, arguments.input.profile)?;
+    let cluster = arguments.nodes.cluster(&arguments.input)?;
     let mut out = std::io::stdout().lock();
-    for network in &networks {
+    for network in &cluster.networks {
+        let policies = cluster.policies_of(network).count();
+        let config = &network.config;
         writeln!(
             out,
-            "network {} ({})",
-            network.config.name, network.config.topology
+            "network {} ({}), {policies} policies",
+            config.name, config.topology
         )?;
     }
     writeln!(
         out,
         "{} nodes, {} pods",
-        manifests.nodes.len(),
-        manifests.pods.len()
+        cluster.nodes.len(),
+        cluster.pods.len()
     )?;
+    for pod in cluster.pods.iter().filter(|pod| pod.node.is_none()) {
+        writeln!(out, "{}: has no node yet, and gets no port", pod.place)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
