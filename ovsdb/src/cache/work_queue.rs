@@ -78,7 +78,8 @@ impl<K: Send + 'static> Wake for Alarm<K> {
 /// let queue = WorkQueue::new();
 /// queue.feed(cache.changes::<LogicalSwitch>(), |change, _| [change.uuid()]);
 /// queue.feed(cache.changes::<LogicalSwitchPort>(), move |change, view| {
-///     let switches = view.find(&owner, &change.reference());
+///     let port = change.reference();
+///     let switches = view.find(&owner, &port);
 ///     switches.map(|switch| switch.uuid()).collect::<Vec<_>>()
 /// });
 /// while let Some(switch) = queue.next().await {
