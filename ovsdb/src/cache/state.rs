@@ -128,14 +128,14 @@ impl<T: Table> TableState<T> {
             let entries = rows
                 .iter()
                 .map(|row| (Self::index_hash(row, columns), row.uuid()));
-            *index = HashTrie::build(entries.collect());
+            *index = HashTrie::build(entries);
         }
         for index in &mut self.declared {
             rows.iter()
                 .for_each(|row| index.change(row.uuid(), None, Some(row)));
         }
         let entries = rows.into_iter().map(|row| (hash_uuid(row.uuid()), row));
-        self.rows = HashTrie::build(entries.collect());
+        self.rows = HashTrie::build(entries);
         match self.rows.twice() {
             Some(row) => Err(row.uuid()),
             None => Ok(()),

@@ -103,6 +103,13 @@ pub trait Atomic:
     /// The same value, with its type known at run time only.
     fn to_atom(&self) -> Atom;
 
+    /// Reads the wire form of a value that a column holds alone, such as a name, which other rows
+    /// seldom have too.
+    #[doc(hidden)]
+    fn read_single(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Self::read(reader)
+    }
+
     /// Reads the wire form where it is written as ovsdb-server writes it; `None`, anywhere behind
     /// where it began, where it is not.
     #[doc(hidden)]
@@ -201,6 +208,10 @@ impl Atomic for Str {
 
     fn to_atom(&self) -> Atom {
         Atom::String(self.clone())
+    }
+
+    fn read_single(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.string().map(Self::from)
     }
 
     fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {

@@ -134,11 +134,11 @@ fn enter_set(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
 /// Reads a scalar or a set of one at the most.
 fn decode_one<A: Atomic>(reader: &mut Reader<'_>) -> Result<Option<A>, DecodeError> {
     if !enter_set(reader)? {
-        return A::read(reader).map(Some);
+        return A::read_single(reader).map(Some);
     }
     let mut value = None;
     if reader.element()? {
-        value = Some(A::read(reader)?);
+        value = Some(A::read_single(reader)?);
         if reader.element()? {
             return reader.error(DecodeErrorKind::TooManyElements);
         }

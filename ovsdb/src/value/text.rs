@@ -4,14 +4,15 @@ use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::ops::Deref;
-use std::sync::Arc;
+
+use ecow::EcoString;
 
 use super::json::{DecodeError, DecodeErrorKind};
 
 /// An immutable string that is cheap to clone: the string atom of OVSDB.
 ///
-/// It reads as a [`str`]. Strings that repeat in a replica (map keys, addresses) share one
-/// allocation.
+/// It reads as a [`str`]. A short one, of 15 bytes at the most, is stored in place; longer ones that
+/// repeat in a replica (map keys, addresses) share one allocation.
 ///
 /// ```
 /// use ovsdb::Str;
@@ -21,13 +22,18 @@ use super::json::{DecodeError, DecodeErrorKind};
 /// assert_eq!(name.clone(), "l3.network_work001");
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Str(Arc<str>);
+pub struct Str(EcoString);
 
 impl Str {
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether the text is stored in place, so that there is nothing to share.
+    const fn is_short(text: &str) -> bool {
+        text.len() <= EcoString::INLINE_LIMIT
     }
 
     /// Refuses a NUL, which a server would too (RFC 7047 section 3.1).
@@ -60,7 +66,7 @@ impl Borrow<str> for Str {
 
 impl fmt::Debug for Str {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
@@ -72,13 +78,14 @@ impl fmt::Display for Str {
 
 impl From<&str> for Str {
     fn from(text: &str) -> Self {
-        Self(Arc::from(text))
+        Self(EcoString::from(text))
     }
 }
 
 impl From<String> for Str {
     fn from(text: String) -> Self {
-        Self(Arc::from(text))
+        // Not the string's own allocation, which may be larger than the text.
+        Self::from(text.as_str())
     }
 }
 
@@ -102,37 +109,37 @@ impl From<&Self> for Str {
 
 impl From<Str> for String {
     fn from(text: Str) -> Self {
-        Self::from(&*text.0)
+        Self::from(text.as_str())
     }
 }
 
 impl PartialEq<str> for Str {
     fn eq(&self, other: &str) -> bool {
-        &*self.0 == other
+        self.as_str() == other
     }
 }
 
 impl PartialEq<&str> for Str {
     fn eq(&self, other: &&str) -> bool {
-        &*self.0 == *other
+        self.as_str() == *other
     }
 }
 
 impl PartialEq<String> for Str {
     fn eq(&self, other: &String) -> bool {
-        &*self.0 == other.as_str()
+        self.as_str() == other.as_str()
     }
 }
 
 impl PartialEq<Str> for str {
     fn eq(&self, other: &Str) -> bool {
-        self == &*other.0
+        self == other.as_str()
     }
 }
 
 impl PartialEq<Str> for &str {
     fn eq(&self, other: &Str) -> bool {
-        *self == &*other.0
+        *self == other.as_str()
     }
 }
 
@@ -167,10 +174,7 @@ impl Default for Strings {
 
 impl Strings {
     pub(crate) fn share(&mut self, text: &str) -> Str {
-        if text.is_empty() {
-            return Str::default();
-        }
-        if text.len() > LONGEST {
+        if Str::is_short(text) || text.len() > LONGEST {
             return Str::from(text);
         }
         let hash = self.hasher.hash_one(text);
@@ -191,7 +195,7 @@ mod tests {
         let mut strings = Strings::default();
         let first = strings.share("k8s.ovn.org/network");
         let second = strings.share("k8s.ovn.org/network");
-        assert!(Arc::ptr_eq(&first.0, &second.0));
+        assert_eq!(first.as_ptr(), second.as_ptr());
         for number in 0..3 * SLOTS {
             let text = number.to_string();
             assert_eq!(strings.share(&text), text);

@@ -22,8 +22,11 @@ const fn order(hash: u32) -> u32 {
 
 impl<E> HashTrie<E> {
     /// The trie of these entries, no two of which are the same.
-    pub(crate) fn build(mut entries: Vec<(u32, E)>) -> Self {
-        entries.sort_unstable_by_key(|(hash, _)| order(*hash));
+    pub(crate) fn build(entries: impl Iterator<Item = (u32, E)>) -> Self {
+        let mut entries: Vec<_> = entries
+            .map(|(hash, entry)| (order(hash), hash, entry))
+            .collect();
+        entries.sort_unstable_by_key(|entry| entry.0);
         let len = entries.len();
         if len == 0 {
             return Self::default();
@@ -37,26 +40,30 @@ impl<E> HashTrie<E> {
 }
 
 /// The node of the next `count` entries, which the levels above cannot tell apart.
-fn node<E>(entries: &mut std::vec::IntoIter<(u32, E)>, count: usize, shift: u32) -> Node<E> {
+fn node<E>(entries: &mut std::vec::IntoIter<(u32, u32, E)>, count: usize, shift: u32) -> Node<E> {
     if shift >= EXHAUSTED {
-        return Node::Collision(entries.take(count).map(|(_, entry)| entry).collect());
+        return Node::Collision(entries.take(count).map(|(_, _, entry)| entry).collect());
     }
     let mut bitmap = 0_u32;
-    for (hash, _) in &entries.as_slice()[..count] {
+    for (_, hash, _) in &entries.as_slice()[..count] {
         bitmap |= bit(*hash, shift);
     }
     let mut slots = Vec::with_capacity(bitmap.count_ones() as usize);
     let mut left = count;
     while left > 0 {
         let rest = &entries.as_slice()[..left];
-        let first = bit(rest[0].0, shift);
+        let first = bit(rest[0].1, shift);
         let same = rest
             .iter()
-            .take_while(|(hash, _)| bit(*hash, shift) == first)
+            .take_while(|(_, hash, _)| bit(*hash, shift) == first)
             .count();
         left -= same;
         if same == 1 {
-            slots.extend(entries.next().map(|(hash, entry)| Slot::Entry(hash, entry)));
+            slots.extend(
+                entries
+                    .next()
+                    .map(|(_, hash, entry)| Slot::Entry(hash, entry)),
+            );
         } else {
             slots.push(Slot::Node(Arc::new(node(entries, same, shift + BITS))));
         }
@@ -97,7 +104,7 @@ mod tests {
                 .map(|at| numbers.next() % 8 * 10_000 + at)
                 .collect();
             let entries = keys.iter().map(|key| (hash(*key), (*key, 1_u64)));
-            let built = HashTrie::build(entries.collect());
+            let built = HashTrie::build(entries);
             let mut inserted = HashTrie::default();
             for key in &keys {
                 inserted.insert(hash(*key), (*key, 1), |entry: &(u64, u64)| entry.0 == *key);
@@ -115,7 +122,7 @@ mod tests {
     #[test]
     fn an_entry_that_is_there_twice_is_found() {
         let entries = [5, 6, 7, 5].map(|key| (hash(key), (key, key)));
-        let trie = HashTrie::build(entries.into());
+        let trie = HashTrie::build(entries.into_iter());
         assert_eq!(trie.twice(), Some(&(5, 5)));
     }
 }
