@@ -108,6 +108,8 @@ pub(super) struct Plan {
     columns: Vec<Planned>,
     /// The names of the columns as keys of an object.
     keys: Vec<String>,
+    /// How many elements each column had last: many columns of a table are alike in all its rows.
+    pub(super) elements: Vec<usize>,
     /// Which column came behind each one last, and which came first: servers write the columns of
     /// rows in one order, and rows of one table have much the same ones.
     behind: Vec<usize>,
@@ -155,6 +157,7 @@ impl Plan {
         Self {
             there: true,
             keys: keys.collect(),
+            elements: vec![0; T::COLUMNS.len()],
             behind: (1..=columns.len()).collect(),
             columns,
             first: 0,

@@ -158,11 +158,16 @@ impl<T: Table> TypedTable<T> {
                     planned
                 }
             };
+            let elements = plan.elements.get_mut(planned.index);
+            reader.elements = elements.as_ref().map_or(0, |last| **last);
             let decoded = match row.column_mut(planned.index) {
                 Some(column) if changes && planned.difference => column.decode_change(reader),
                 Some(column) => column.decode(reader),
                 None => reader.skip().map(drop),
             };
+            if let Some(last) = elements {
+                *last = reader.elements;
+            }
             if let Err(error) = decoded {
                 place.column = Some(Str::from(planned.name));
                 return Err(error);

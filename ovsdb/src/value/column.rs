@@ -147,33 +147,20 @@ fn decode_one<A: Atomic>(reader: &mut Reader<'_>) -> Result<Option<A>, DecodeErr
     Ok(value)
 }
 
-/// The values that `next` reads, with commas between them, up to a closing `]]`. Few are
-/// gathered on the stack, so that what is kept is allocated once and at its size.
+/// The values that `next` reads, with commas between them, up to a closing `]]`. Allocated once and
+/// at their size, where there are as many as was expected.
 fn plain_list<T>(
     reader: &mut Reader<'_>,
     mut next: impl FnMut(&mut Reader<'_>) -> Option<T>,
 ) -> Option<Vec<T>> {
-    const FEW: usize = 8;
     if reader.eat("]]") {
         return Some(Vec::new());
     }
-    let mut few = [const { None }; FEW];
-    for at in 0..FEW {
-        few[at] = Some(next(reader)?);
-        if reader.eat("]]") {
-            let mut list = Vec::with_capacity(at + 1);
-            list.extend(few.into_iter().flatten());
-            return Some(list);
-        }
-        if !reader.eat(",") {
-            return None;
-        }
-    }
-    let mut list = Vec::with_capacity(4 * FEW);
-    list.extend(few.into_iter().flatten());
+    let mut list = Vec::with_capacity(reader.elements);
     loop {
         list.push(next(reader)?);
         if reader.eat("]]") {
+            reader.elements = list.len();
             return Some(list);
         }
         if !reader.eat(",") {

@@ -129,6 +129,8 @@ pub struct Reader<'a> {
     /// A container was just entered, so no comma precedes its next element.
     fresh: bool,
     strings: Option<&'a mut Strings>,
+    /// How many elements the next collection is expected to have; how many the last one had.
+    pub(crate) elements: usize,
 }
 
 /// The place a [`Reader`] had reached, to go back to.
@@ -152,6 +154,7 @@ impl<'a> Reader<'a> {
             depth: 0,
             fresh: false,
             strings: None,
+            elements: 0,
         }
     }
 
@@ -165,6 +168,7 @@ impl<'a> Reader<'a> {
             depth: 0,
             fresh: false,
             strings: None,
+            elements: 0,
         }
     }
 
