@@ -125,7 +125,6 @@ impl ReplicaMonitor {
 
     /// Fits the tables to the schema of the server that will be asked next, from the newest way
     /// to monitor on. The replica stays as it is until [`start`](Self::start).
-    #[allow(dead_code, reason = "called when a session reconnects")]
     pub(crate) fn refit(&mut self, schema: &DatabaseSchema) {
         self.version = self.newest;
         let report = fit(&mut self.tables, schema, self.compiled_version);
@@ -143,7 +142,6 @@ impl ReplicaMonitor {
 
     /// Says whether the replica follows the server. A [`start`](Self::start) that succeeds says so
     /// itself.
-    #[allow(dead_code, reason = "called when a session reconnects")]
     pub(crate) fn set_online(&self, online: bool) {
         self.shared.set_online(online);
     }
