@@ -147,6 +147,9 @@ fn decode_one<A: Atomic>(reader: &mut Reader<'_>) -> Result<Option<A>, DecodeErr
     Ok(value)
 }
 
+/// The most elements that a collection is expected to have.
+const MOST_EXPECTED: usize = 64;
+
 /// The values that `next` reads, with commas between them, up to a closing `]]`. Allocated once and
 /// at their size, where there are as many as was expected.
 fn plain_list<T>(
@@ -156,7 +159,8 @@ fn plain_list<T>(
     if reader.eat("]]") {
         return Some(Vec::new());
     }
-    let mut list = Vec::with_capacity(reader.elements);
+    // A column that had many once must not cost as much in every row.
+    let mut list = Vec::with_capacity(reader.elements.min(MOST_EXPECTED));
     loop {
         list.push(next(reader)?);
         if reader.eat("]]") {
