@@ -359,7 +359,9 @@ impl<D: Database> Transaction<D> {
         }
         match self.client.transact(&operations, self.timeout).await {
             Ok(text) => Outcome::read(text, &self.operations, &self.inserted),
-            Err(CallError::Refused(error)) => Err(CommitError::Refused(Refusal::of_request(error))),
+            Err(CallError::Refused(error)) => {
+                Err(CommitError::Refused(Box::new(Refusal::of_request(error))))
+            }
             Err(CallError::NotSent(lost)) => Err(CommitError::NotSent(lost)),
             Err(CallError::Lost(lost)) => Err(CommitError::Unknown(lost)),
         }

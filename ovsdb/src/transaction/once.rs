@@ -40,7 +40,7 @@ impl<D: Database> Transaction<D> {
                             {
                                 return Ok(Outcome::settled(&self.inserted));
                             }
-                            return Err(CommitError::Refused(refusal.without_first()));
+                            return Err(CommitError::Refused(Box::new(refusal.without_first())));
                         }
                         // The earlier attempt is as unknown as before.
                         Err(CommitError::NotSent(lost)) => return Err(CommitError::Unknown(lost)),

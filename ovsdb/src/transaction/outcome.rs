@@ -89,7 +89,7 @@ pub enum CommitError {
     NotSent(#[source] Disconnected),
     /// The server refused the transaction; nothing has changed.
     #[error("the server refused the transaction: {0}")]
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// The connection was lost, or the time was over, behind the transaction: it may have been
     /// carried out, or not. [`Transaction::commit_once`](super::Transaction::commit_once) settles
     /// it.
@@ -203,12 +203,12 @@ impl Outcome {
             if let OperationResult::Failed(error) = result {
                 // Behind the operations' results stands the error of the commit itself.
                 let operation = operations.get(index);
-                return Err(CommitError::Refused(Refusal {
+                return Err(CommitError::Refused(Box::new(Refusal {
                     operation: operation.map(|_| index),
                     name: operation.map(Operation::name),
                     table: operation.and_then(Operation::table).cloned(),
                     error: error.clone(),
-                }));
+                })));
             }
         }
         if results.len() != operations.len() {
