@@ -36,23 +36,7 @@ pub(super) fn switch(
     let column = LogicalSwitch::EXTERNAL_IDS;
     let ids = ids::of_switch(config, profile);
     let ids = with_version(ids, existing.as_deref(), column, profile);
-    let other_config = switch_config(&config.subnets);
-    match existing {
-        Some(switch) => {
-            plan.set(&switch, LogicalSwitch::OTHER_CONFIG, other_config);
-            plan.merge(&switch, column, &ids);
-            switch.reference()
-        }
-        None => {
-            let switch = LogicalSwitch {
-                name: name.into(),
-                other_config,
-                external_ids: ids,
-                ..Default::default()
-            };
-            plan.insert_once(LogicalSwitch::NAME, switch)
-        }
-    }
+    super::switch(plan, name, switch_config(&config.subnets), ids)
 }
 
 /// The network's subnets, as far as the columns have room for them: the last one of each family.

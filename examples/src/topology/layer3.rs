@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
-use ovsdb::nb::LogicalSwitchPort;
-use ovsdb::nb::{Copp, GatewayChassis, LogicalRouter, LogicalRouterPort, LogicalSwitch};
+use ovsdb::nb::{
+    Copp, GatewayChassis, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort,
+};
 use ovsdb::{Map, Ref, Set, Str};
 
-use super::with_version;
+use super::{switch_port, with_version};
 use crate::addresses::{Mac, nth};
 use crate::assign::NodeGrant;
 use crate::config::{NetworkConfig, Profile};
@@ -27,8 +28,19 @@ pub(super) fn plan(
     let mut switches = BTreeMap::new();
     for node in nodes {
         plan.begin(format!("node {} of {}", node.node.name, config.name));
-        let switch = node_switch(plan, config, node, profile);
-        switch_port(plan, config, node, switch);
+        let names = NetworkNames::new(&config.name);
+        let name = &node.node.name;
+        let other_config = switch_config(&node.subnets);
+        let ids = ids::of_switch(config, profile);
+        let switch = super::switch(plan, &names.node_switch(name), other_config, ids);
+        let port = LogicalSwitchPort {
+            name: names.switch_to_router(name).into(),
+            r#type: "router".into(),
+            addresses: ["router"].into(),
+            options: [("router-port", names.router_to_switch(name))].into(),
+            ..Default::default()
+        };
+        switch_port(plan, switch, port);
         router_port(plan, config, node, router);
         switches.insert(node.node.name.clone(), switch);
     }
@@ -74,33 +86,6 @@ fn router(
     }
 }
 
-fn node_switch(
-    plan: &mut Plan,
-    config: &NetworkConfig,
-    node: &NodeGrant<'_>,
-    profile: Profile,
-) -> Ref<LogicalSwitch> {
-    let name = NetworkNames::new(&config.name).node_switch(&node.node.name);
-    let other_config = switch_config(&node.subnets);
-    let ids = ids::of_switch(config, profile);
-    match plan.find(LogicalSwitch::NAME, &name) {
-        Some(switch) => {
-            plan.set(&switch, LogicalSwitch::OTHER_CONFIG, other_config);
-            plan.merge(&switch, LogicalSwitch::EXTERNAL_IDS, &ids);
-            switch.reference()
-        }
-        None => {
-            let switch = LogicalSwitch {
-                name: name.into(),
-                other_config,
-                external_ids: ids,
-                ..Default::default()
-            };
-            plan.insert_once(LogicalSwitch::NAME, switch)
-        }
-    }
-}
-
 /// A node's subnets, and the address that is kept for management.
 fn switch_config(subnets: &[IpNet]) -> Map<Str, Str> {
     let mut config = Map::<Str, Str>::new();
@@ -116,41 +101,6 @@ fn switch_config(subnets: &[IpNet]) -> Map<Str, Str> {
         }
     }
     config
-}
-
-/// The switch's port to the router.
-fn switch_port(
-    plan: &mut Plan,
-    config: &NetworkConfig,
-    node: &NodeGrant<'_>,
-    switch: Ref<LogicalSwitch>,
-) {
-    let names = NetworkNames::new(&config.name);
-    let name = names.switch_to_router(&node.node.name);
-    let addresses = Set::from(["router"]);
-    let options = Map::from([("router-port", names.router_to_switch(&node.node.name))]);
-    let port = match plan.find(LogicalSwitchPort::NAME, &name) {
-        Some(port) => {
-            plan.set(&port, LogicalSwitchPort::TYPE, "router".into());
-            plan.set(&port, LogicalSwitchPort::ADDRESSES, addresses);
-            plan.set(&port, LogicalSwitchPort::OPTIONS, options);
-            port.reference()
-        }
-        None => plan.insert(LogicalSwitchPort {
-            name: name.into(),
-            r#type: "router".into(),
-            addresses,
-            options,
-            ..Default::default()
-        }),
-    };
-    let there = plan
-        .view()
-        .get(switch)
-        .is_some_and(|switch| switch.ports.contains(&port));
-    if !there {
-        plan.attach(switch, LogicalSwitch::PORTS, port);
-    }
 }
 
 /// The router's port to the switch, pinned to the node's chassis.

@@ -1,9 +1,9 @@
 //! A localnet network: one switch, as in layer2, with a port to a physical network.
 
+use ovsdb::Ref;
 use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
-use ovsdb::{Map, Ref, Set};
 
-use super::layer2;
+use super::{layer2, switch_port};
 use crate::config::{NetworkConfig, Profile};
 use crate::names::{NetworkNames, mangle};
 use crate::plan::Plan;
@@ -17,7 +17,16 @@ pub(super) fn plan(
     plan.begin(format!("the switch of {}", config.name));
     let names = NetworkNames::new(&config.name);
     let switch = layer2::switch(plan, config, &names.localnet_switch(), profile);
-    port(plan, config, &names.localnet_port(), switch, profile);
+    let port = LogicalSwitchPort {
+        name: names.localnet_port().into(),
+        r#type: "localnet".into(),
+        addresses: ["unknown"].into(),
+        options: [("network_name", network_name(config, profile))].into(),
+        // northd copies it to `tag`.
+        tag_request: config.vlan.map(i64::from),
+        ..Default::default()
+    };
+    switch_port(plan, switch, port);
     switch
 }
 
@@ -28,42 +37,5 @@ pub fn network_name(config: &NetworkConfig, profile: Profile) -> String {
         (Profile::Mid2023, _) => format!("{}_br-localnet", mangle(&config.name)),
         (Profile::Current, Some(physical)) => physical.clone(),
         (Profile::Current, None) => config.name.clone(),
-    }
-}
-
-fn port(
-    plan: &mut Plan,
-    config: &NetworkConfig,
-    name: &str,
-    switch: Ref<LogicalSwitch>,
-    profile: Profile,
-) {
-    let addresses = Set::from(["unknown"]);
-    let options = Map::from([("network_name", network_name(config, profile))]);
-    // northd copies it to `tag`.
-    let tag_request = config.vlan.map(i64::from);
-    let port = match plan.find(LogicalSwitchPort::NAME, name) {
-        Some(port) => {
-            plan.set(&port, LogicalSwitchPort::TYPE, "localnet".into());
-            plan.set(&port, LogicalSwitchPort::ADDRESSES, addresses);
-            plan.set(&port, LogicalSwitchPort::OPTIONS, options);
-            plan.set(&port, LogicalSwitchPort::TAG_REQUEST, tag_request);
-            port.reference()
-        }
-        None => plan.insert(LogicalSwitchPort {
-            name: name.into(),
-            r#type: "localnet".into(),
-            addresses,
-            options,
-            tag_request,
-            ..Default::default()
-        }),
-    };
-    let there = plan
-        .view()
-        .get(switch)
-        .is_some_and(|switch| switch.ports.contains(&port));
-    if !there {
-        plan.attach(switch, LogicalSwitch::PORTS, port);
     }
 }

@@ -10,7 +10,7 @@ mod policy;
 
 use std::collections::BTreeMap;
 
-use ovsdb::nb::{LogicalRouter, LogicalSwitch};
+use ovsdb::nb::{LogicalRouter, LogicalSwitch, LogicalSwitchPort};
 use ovsdb::{Column, Map, Ref, Row, Str, Table};
 
 use crate::assign::Assignment;
@@ -93,6 +93,49 @@ pub fn plan(
         }
     }
     Ok(())
+}
+
+/// A switch by its name, made or brought up to date.
+fn switch(
+    plan: &mut Plan,
+    name: &str,
+    other_config: Map<Str, Str>,
+    external_ids: Map<Str, Str>,
+) -> Ref<LogicalSwitch> {
+    match plan.find(LogicalSwitch::NAME, name) {
+        Some(switch) => {
+            plan.set(&switch, LogicalSwitch::OTHER_CONFIG, other_config);
+            plan.merge(&switch, LogicalSwitch::EXTERNAL_IDS, &external_ids);
+            switch.reference()
+        }
+        None => {
+            let switch = LogicalSwitch {
+                name: name.into(),
+                other_config,
+                external_ids,
+                ..Default::default()
+            };
+            plan.insert_once(LogicalSwitch::NAME, switch)
+        }
+    }
+}
+
+/// A switch's port to something else than a pod, made or brought up to date.
+fn switch_port(plan: &mut Plan, switch: Ref<LogicalSwitch>, wanted: LogicalSwitchPort) {
+    let port = match plan.find(LogicalSwitchPort::NAME, &wanted.name) {
+        Some(port) => {
+            plan.set(&port, LogicalSwitchPort::TYPE, wanted.r#type);
+            plan.set(&port, LogicalSwitchPort::ADDRESSES, wanted.addresses);
+            plan.set(&port, LogicalSwitchPort::OPTIONS, wanted.options);
+            plan.set(&port, LogicalSwitchPort::TAG_REQUEST, wanted.tag_request);
+            port.reference()
+        }
+        None => plan.insert(wanted),
+    };
+    let row = plan.view().get(switch);
+    if !row.is_some_and(|switch| switch.ports.contains(&port)) {
+        plan.attach(switch, LogicalSwitch::PORTS, port);
+    }
 }
 
 /// The `external_ids` of the row that marks a network as being built, or as finished where it has
