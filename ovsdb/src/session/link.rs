@@ -21,6 +21,8 @@ use crate::transport::{ReadHalf, WriteHalf};
 
 /// The least capacity that a read asks for.
 const READ: usize = 64 * 1024;
+/// A message of more bytes than this gives its memory back once it is decoded.
+const LONG: usize = 1024 * 1024;
 /// Messages that wait behind one being decoded, in bytes, before reading stops.
 const BACKLOG: usize = 64 * 1024 * 1024;
 /// Bytes that wait to be written before calls are left in their queue.
@@ -164,6 +166,10 @@ impl Link {
             other => DisconnectReason::Frame(other),
         })?;
         Ok(message.map(|bytes| {
+            if bytes.len() > LONG {
+                // What follows stands behind it in one allocation, and would keep all of it.
+                self.received = BytesMut::from(&*self.received);
+            }
             self.shared.counters.messages_received.add(1);
             let at = self.heard;
             Arrival { bytes, at }
@@ -233,5 +239,54 @@ fn received(read: io::Result<usize>) -> Result<usize, DisconnectReason> {
         Ok(0) => Err(DisconnectReason::ByServer),
         Ok(count) => Ok(count),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::state::ConnectionState;
+    use arc_swap::ArcSwap;
+    use ovsdb_schema::DatabaseSchema;
+    use tokio::sync::watch;
+
+    #[tokio::test]
+    async fn a_long_message_is_not_kept_by_what_follows_it() {
+        let (ours, mut theirs) = tokio::io::duplex(16 * LONG);
+        let (read, write) = tokio::io::split(ours);
+        let shared = Shared {
+            state: watch::Sender::new(ConnectionState::Waiting { lost: None }),
+            schema: ArcSwap::from_pointee(DatabaseSchema::empty("db")),
+            counters: crate::stats::Counters::new("db"),
+        };
+        let limits = Limits::default();
+        let mut link = Link::new(Box::new(read), Box::new(write), limits, Arc::new(shared));
+        let long = format!("[\"{}\"]", "x".repeat(4 * LONG));
+        theirs.write_all(long.as_bytes()).await.expect("sent");
+        theirs.write_all(b"[1][").await.expect("sent");
+        let mut messages = Vec::new();
+        while messages.len() < 2 {
+            link.turn().await.expect("bytes");
+            while let Some(message) = link.message().expect("a message") {
+                messages.push(message.bytes);
+            }
+        }
+        assert_eq!(
+            (messages[0].len(), &*messages[1]),
+            (long.len(), &b"[1]"[..])
+        );
+        assert!(
+            link.received.capacity() < LONG,
+            "{}",
+            link.received.capacity()
+        );
+        theirs.write_all(b"2]").await.expect("sent");
+        let last = loop {
+            if let Some(message) = link.message().expect("a message") {
+                break message.bytes;
+            }
+            link.turn().await.expect("bytes");
+        };
+        assert_eq!(&*last, b"[2]");
     }
 }
