@@ -22,6 +22,10 @@ use crate::selection;
 pub const NODE_SUBNETS: &str = "k8s.ovn.org/node-subnets";
 /// The annotation with a node's chassis.
 const NODE_CHASSIS: &str = "k8s.ovn.org/node-chassis-id";
+/// The annotation by which a node says that it cannot check the MTU at its gateways.
+const NODE_GATEWAY_MTU: &str = "k8s.ovn.org/gateway-mtu-support";
+/// The MTU of a cluster that says nothing of it.
+const CLUSTER_MTU: u32 = 1400;
 
 /// What is said besides the manifests.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +36,16 @@ pub struct Options {
     pub nodes: Vec<(String, Option<String>)>,
     /// Which subnet of each layer3 network a node has, counted from 0.
     pub node_subnets: BTreeMap<String, u32>,
+    /// The cluster's MTU; 1400 when `None`.
+    pub cluster_mtu: Option<u32>,
+}
+
+impl Options {
+    /// The MTU that routers check towards a node which can; nobody's in 2023.
+    fn gateway_mtu(&self) -> Option<u32> {
+        let mtu = self.cluster_mtu.unwrap_or(CLUSTER_MTU);
+        (self.profile == Profile::Current).then_some(mtu)
+    }
 }
 
 /// A node.
@@ -43,6 +57,8 @@ pub struct Node {
     pub name: String,
     /// Its chassis' name (`system-id`).
     pub chassis: String,
+    /// The MTU that routers check towards it.
+    pub gateway_mtu: Option<u32>,
     /// The subnets that its annotation says it has, by network.
     pub subnets: BTreeMap<String, Vec<IpNet>>,
     /// The index of its subnets in every layer3 network, which goes before the annotation.
@@ -311,8 +327,10 @@ fn nodes(manifests: &[manifest::Node], options: &Options) -> Result<Vec<Node>, I
             .annotations
             .get(NODE_CHASSIS)
             .filter(|id| !id.is_empty());
+        let unable = node.annotations.get(NODE_GATEWAY_MTU).map(String::as_str) == Some("false");
         nodes.push(Node {
             place: node.place.clone(),
+            gateway_mtu: options.gateway_mtu().filter(|_| !unable),
             chassis: chassis.unwrap_or(&node.name).clone(),
             name: node.name.clone(),
             subnets: node_subnets(node)?,
@@ -324,7 +342,7 @@ fn nodes(manifests: &[manifest::Node], options: &Options) -> Result<Vec<Node>, I
         ..Place::default()
     };
     for (name, chassis) in &options.nodes {
-        add_node(&mut nodes, &place, "--node", name)?;
+        add_node(&mut nodes, &place, "--node", name, options)?;
         if let (Some(chassis), Some(node)) = (chassis, nodes.iter_mut().find(|n| n.name == *name)) {
             node.chassis.clone_from(chassis);
         }
@@ -333,7 +351,7 @@ fn nodes(manifests: &[manifest::Node], options: &Options) -> Result<Vec<Node>, I
     let none_known = nodes.is_empty();
     for (name, index) in &options.node_subnets {
         if none_known {
-            add_node(&mut nodes, &place, "--node-subnets", name)?;
+            add_node(&mut nodes, &place, "--node-subnets", name, options)?;
         }
         let Some(node) = nodes.iter_mut().find(|node| node.name == *name) else {
             let reason = Reason::UnknownNode(name.clone());
@@ -349,6 +367,7 @@ fn add_node(
     place: &Place,
     field: &str,
     name: &str,
+    options: &Options,
 ) -> Result<(), InputError> {
     if !is_name(name) {
         return Err(InputError::new(
@@ -362,6 +381,7 @@ fn add_node(
             place: place.clone(),
             name: name.to_owned(),
             chassis: name.to_owned(),
+            gateway_mtu: options.gateway_mtu(),
             subnets: BTreeMap::new(),
             index: None,
         });

@@ -5,7 +5,7 @@ mod support;
 use std::fmt::Write as _;
 
 use ovsdb::testing::Server;
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{everything, history, manifest, map, names, nbctl, on, row, rows, server, write};
 
 /// A NAD `ns/NAME` of the network `NETWORK`, with these further members.
@@ -150,6 +150,21 @@ fn the_current_profile_writes_what_came_after_2023() {
     }
     assert_eq!(names(&server, "Gateway_Chassis"), ["rtos-l3_a-chassis-a"]);
     assert_eq!(apply(&server, &text, &profile), "nothing to do\n");
+
+    // Routers check the cluster's MTU towards nodes that can.
+    let mtu = |node: &str| {
+        let port = row(&server, "Logical_Router_Port", &format!("rtos-l3_{node}"));
+        map(&port["options"])["gateway_mtu"].clone()
+    };
+    assert_eq!(mtu("a"), "1400");
+    let unable = node("b").replace(
+        "metadata: {",
+        "metadata: {annotations: {k8s.ovn.org/gateway-mtu-support: 'false'}, ",
+    );
+    assert_ne!(unable, node("b"));
+    let jumbo = [&profile[..], &["--cluster-mtu", "8900"]].concat();
+    apply(&server, &(text + &unable), &jumbo);
+    assert_eq!((mtu("a"), mtu("b")), (json!("8900"), Value::Null));
 }
 
 #[test]
@@ -494,7 +509,7 @@ fn the_picture_shows_what_was_applied() {
         &["--format", "json", "--network", "l3-network"],
     )
     .well();
-    let picture: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let picture: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(picture["networks"].as_array().expect("networks").len(), 1);
     let network = &picture["networks"][0];
     assert_eq!(

@@ -119,11 +119,17 @@ fn router_port(
     let mac = Str::from(mac.unwrap_or_default());
     let networks: Set<Str> = gateways.iter().map(IpNet::to_string).collect();
     let chassis = Set::from([gateway_chassis(plan, config, node)]);
+    let mtu = node
+        .node
+        .gateway_mtu
+        .map(|mtu| ("gateway_mtu", mtu.to_string()));
+    let options: Map<Str, Str> = mtu.into_iter().collect();
     let port = match plan.find(LogicalRouterPort::NAME, &name) {
         Some(port) => {
             plan.set(&port, LogicalRouterPort::MAC, mac);
             plan.set(&port, LogicalRouterPort::NETWORKS, networks);
             plan.set(&port, LogicalRouterPort::GATEWAY_CHASSIS, chassis);
+            plan.merge(&port, LogicalRouterPort::OPTIONS, &options);
             port.reference()
         }
         None => plan.insert(LogicalRouterPort {
@@ -131,6 +137,7 @@ fn router_port(
             mac,
             networks,
             gateway_chassis: chassis,
+            options,
             ..Default::default()
         }),
     };

@@ -43,6 +43,9 @@ pub(crate) struct Nodes {
     /// annotation. Where no Node manifest and no --node is given, these are the nodes
     #[arg(long, value_name = "NAME=N,...", value_delimiter = ',', value_parser = node_subnet)]
     node_subnets: Vec<(String, u32)>,
+    /// The cluster's MTU, which the current profile's routers check
+    #[arg(long, value_name = "BYTES", default_value_t = 1400, value_parser = clap::value_parser!(u32).range(576..=65535))]
+    cluster_mtu: u32,
 }
 
 impl Nodes {
@@ -57,6 +60,7 @@ impl Nodes {
             profile: input.profile,
             nodes: self.nodes.clone(),
             node_subnets: self.node_subnets.iter().cloned().collect(),
+            cluster_mtu: Some(self.cluster_mtu),
         }
     }
 }
