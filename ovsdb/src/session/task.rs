@@ -130,10 +130,10 @@ impl Task {
     }
 
     async fn live(&mut self) -> Disconnected {
-        let mut attempt: Option<(Attempt, Remote)> = None;
+        let mut attempt: Option<Attempt> = None;
         loop {
             if let Some(lost) = self.is_over() {
-                if let Some((attempt, _)) = attempt {
+                if let Some(attempt) = attempt {
                     attempt.abort();
                 }
                 if let Some(link) = &mut self.link {
@@ -153,9 +153,7 @@ impl Task {
                 Some(Action::ConnectTimedOut) => Err(DisconnectReason::ConnectTimeout),
                 Some(Action::Silent) => self.silent().await,
                 None => {
-                    let event = self
-                        .event(attempt.as_mut().map(|(attempt, _)| attempt))
-                        .await;
+                    let event = self.event(attempt.as_mut()).await;
                     if let Event::Connected(connected) = event {
                         attempt = None;
                         self.greet(connected)
@@ -166,7 +164,7 @@ impl Task {
             };
             self.count_in_flight();
             if let Err(reason) = handled {
-                if let Some((attempt, _)) = attempt.take() {
+                if let Some(attempt) = attempt.take() {
                     attempt.abort();
                 }
                 if let Some(lost) = self.disconnect(reason) {
@@ -183,16 +181,14 @@ impl Task {
     }
 
     /// Whether nothing is left to do.
-    fn is_over(&mut self) -> Option<Disconnected> {
+    fn is_over(&self) -> Option<Disconnected> {
         if !self.closing && !self.deserted {
             return None;
         }
-        let busy = self
-            .link
-            .as_ref()
-            .is_some_and(|link| link.serves && !link.is_idle());
-        let queued = self.link.as_ref().is_some_and(|link| link.serves) && !self.calls.is_empty();
-        let done = !busy && !queued && self.job.is_none();
+        // Without a connection nothing that waits can be answered.
+        let serving = self.link.as_ref().filter(|link| link.serves);
+        let busy = serving.is_some_and(|link| !link.is_idle() || !self.calls.is_empty());
+        let done = !busy && self.job.is_none();
         done.then(|| Disconnected::new(DisconnectReason::Closed))
     }
 
@@ -252,17 +248,16 @@ impl Task {
 
     // Connecting.
 
-    fn connect(&mut self, index: usize) -> Option<(Attempt, Remote)> {
+    fn connect(&self, index: usize) -> Option<Attempt> {
         let remote = self.options.remotes.get(index)?.clone();
         tracing::debug!(%remote, "connecting");
         self.shared.counters.attempts.add(1);
         self.shared.state.send_replace(ConnectionState::Connecting {
             remote: remote.clone(),
         });
-        let target = remote.clone();
         let tls = self.options.tls.clone();
-        let attempt = tokio::spawn(async move { transport::connect(&target, tls.as_ref()).await });
-        Some((attempt, remote))
+        let attempt = async move { transport::connect(&remote, tls.as_ref()).await };
+        Some(tokio::spawn(attempt))
     }
 
     /// The remote of the attempt or the connection.
