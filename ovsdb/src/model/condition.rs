@@ -171,7 +171,7 @@ pub trait PartsOf<V> {
     fn into_collection(self) -> V;
 }
 
-impl<A: Ord, I> PartsOf<Set<A>> for I
+impl<A: Ord + Clone, I> PartsOf<Set<A>> for I
 where
     I: IntoIterator,
     I::Item: Into<A>,
@@ -181,7 +181,7 @@ where
     }
 }
 
-impl<K: Ord, V, I, L, W> PartsOf<Map<K, V>> for I
+impl<K: Ord + Clone, V: Clone, I, L, W> PartsOf<Map<K, V>> for I
 where
     I: IntoIterator<Item = (L, W)>,
     L: Into<K>,

@@ -231,7 +231,7 @@ impl<K: Key + fmt::Display, V: Wire> Wire for BTreeMap<K, V> {
     }
 }
 
-impl<V: Wire> Wire for Map<Str, V> {
+impl<V: Wire + Clone> Wire for Map<Str, V> {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut pairs = Vec::new();
         read_object(reader, |reader, key| {

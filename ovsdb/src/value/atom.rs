@@ -110,6 +110,12 @@ pub trait Atomic:
         Self::read(reader)
     }
 
+    /// Reads the memory behind the value that a clone of it changes.
+    #[doc(hidden)]
+    fn warm(&self) -> usize {
+        0
+    }
+
     /// Reads the wire form where it is written as ovsdb-server writes it; `None`, anywhere behind
     /// where it began, where it is not.
     #[doc(hidden)]
@@ -212,6 +218,10 @@ impl Atomic for Str {
 
     fn read_single(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         reader.string().map(Self::from)
+    }
+
+    fn warm(&self) -> usize {
+        self.as_bytes().first().map_or(0, |byte| usize::from(*byte))
     }
 
     fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {

@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use ovsdb_schema::{AtomicType, ColumnType};
 
 use super::json::{DecodeError, DecodeErrorKind, Reader};
+use super::shared_slice::SharedSlice;
 use super::{Atom, Atomic, Datum, Map, Set};
 
 /// The shape of a column: its atoms' types and how many it holds.
@@ -80,6 +81,13 @@ pub trait ColumnValue: fmt::Debug + Send + Sync {
 
     /// Feeds the value to a hasher.
     fn hash_into(&self, hasher: &mut dyn Hasher);
+
+    /// Reads the memory behind the value that a clone of it changes, and returns whatever: many
+    /// reads wait for memory together, where many clones would wait for one after the other.
+    #[doc(hidden)]
+    fn warm(&self) -> usize {
+        0
+    }
 }
 
 /// A Rust type that is a whole column: an [`Atomic`] type, an [`Option`], [`Set`] or [`Map`] of
@@ -152,15 +160,15 @@ const MOST_EXPECTED: usize = 64;
 
 /// The values that `next` reads, with commas between them, up to a closing `]]`. Allocated once and
 /// at their size, where there are as many as was expected.
-fn plain_list<T>(
+fn plain_list<T: Clone>(
     reader: &mut Reader<'_>,
     mut next: impl FnMut(&mut Reader<'_>) -> Option<T>,
-) -> Option<Vec<T>> {
+) -> Option<SharedSlice<T>> {
     if reader.eat("]]") {
-        return Some(Vec::new());
+        return Some(SharedSlice::default());
     }
     // A column that had many once must not cost as much in every row.
-    let mut list = Vec::with_capacity(reader.elements.min(MOST_EXPECTED));
+    let mut list = SharedSlice::with_capacity(reader.elements.min(MOST_EXPECTED));
     loop {
         list.push(next(reader)?);
         if reader.eat("]]") {
@@ -174,15 +182,17 @@ fn plain_list<T>(
 }
 
 /// A set as ovsdb-server writes it.
-fn plain_set<A: Atomic>(reader: &mut Reader<'_>) -> Option<Vec<A>> {
+fn plain_set<A: Atomic>(reader: &mut Reader<'_>) -> Option<SharedSlice<A>> {
     if reader.eat("[\"set\",[") {
         return plain_list(reader, A::read_plain);
     }
-    A::read_plain(reader).map(|atom| vec![atom])
+    let mut one = SharedSlice::with_capacity(1);
+    one.push(A::read_plain(reader)?);
+    Some(one)
 }
 
 /// A map as ovsdb-server writes it.
-fn plain_map<K: Atomic, V: Atomic>(reader: &mut Reader<'_>) -> Option<Vec<(K, V)>> {
+fn plain_map<K: Atomic, V: Atomic>(reader: &mut Reader<'_>) -> Option<SharedSlice<(K, V)>> {
     if !reader.eat("[\"map\",[") {
         return None;
     }
@@ -202,7 +212,7 @@ fn plain_map<K: Atomic, V: Atomic>(reader: &mut Reader<'_>) -> Option<Vec<(K, V)
 fn decode_set<A: Atomic>(reader: &mut Reader<'_>) -> Result<Set<A>, DecodeError> {
     let start = reader.checkpoint();
     if let Some(atoms) = plain_set(reader) {
-        return Ok(atoms.into());
+        return Ok(Set::received(atoms));
     }
     reader.restore(start);
     if !enter_set(reader)? {
@@ -219,7 +229,7 @@ fn decode_set<A: Atomic>(reader: &mut Reader<'_>) -> Result<Set<A>, DecodeError>
 fn decode_map<K: Atomic, V: Atomic>(reader: &mut Reader<'_>) -> Result<Map<K, V>, DecodeError> {
     let start = reader.checkpoint();
     if let Some(pairs) = plain_map(reader) {
-        return Ok(pairs.into());
+        return Ok(Map::received(pairs));
     }
     reader.restore(start);
     reader.array()?;
@@ -258,6 +268,10 @@ impl<A: Atomic> ColumnValue for A {
 
     fn to_datum(&self) -> Datum {
         Datum::from(self.to_atom())
+    }
+
+    fn warm(&self) -> usize {
+        Atomic::warm(self)
     }
 
     common!();
@@ -321,6 +335,10 @@ impl<A: Atomic> ColumnValue for Set<A> {
         Datum::Set(self.iter().map(Atomic::to_atom).collect())
     }
 
+    fn warm(&self) -> usize {
+        self.warm()
+    }
+
     common!();
 }
 
@@ -353,6 +371,10 @@ impl<K: Atomic, V: Atomic> ColumnValue for Map<K, V> {
             .iter()
             .map(|(key, value)| (key.to_atom(), value.to_atom()));
         Datum::Map(pairs.collect::<Map<Atom, Atom>>())
+    }
+
+    fn warm(&self) -> usize {
+        self.warm()
     }
 
     common!();

@@ -4,7 +4,10 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Index;
 
-/// A map of atoms: pairs sorted by key, in one allocation (none when empty).
+use super::shared_slice::{IntoIter, SharedSlice};
+
+/// A map of atoms: pairs sorted by key, in one allocation (none when empty), which clones share
+/// until one of them is changed.
 ///
 /// ```
 /// use ovsdb::{Map, Str};
@@ -15,11 +18,11 @@ use std::ops::Index;
 /// assert_eq!(ids.get("node"), None);
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Map<K, V>(Box<[(K, V)]>);
+pub struct Map<K, V>(SharedSlice<(K, V)>);
 
 impl<K, V> Default for Map<K, V> {
     fn default() -> Self {
-        Self(Box::default())
+        Self(SharedSlice::default())
     }
 }
 
@@ -34,13 +37,13 @@ impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Map<K, V> {
 impl<K, V> Map<K, V> {
     /// The number of pairs.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether there is no pair.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -93,14 +96,16 @@ impl<K: Ord, V> Map<K, V> {
     }
 
     /// Sets the value of `key` and returns the one it replaces.
-    pub fn insert(&mut self, key: impl Into<K>, value: impl Into<V>) -> Option<V> {
+    pub fn insert(&mut self, key: impl Into<K>, value: impl Into<V>) -> Option<V>
+    where
+        K: Clone,
+        V: Clone,
+    {
         let (key, value) = (key.into(), value.into());
         match self.find(&key) {
-            Ok(at) => Some(std::mem::replace(&mut self.0[at].1, value)),
+            Ok(at) => Some(std::mem::replace(&mut self.0.make_mut()[at].1, value)),
             Err(at) => {
-                let mut pairs = std::mem::take(&mut self.0).into_vec();
-                pairs.insert(at, (key, value));
-                self.0 = pairs.into_boxed_slice();
+                self.0.insert(at, (key, value));
                 None
             }
         }
@@ -109,13 +114,11 @@ impl<K: Ord, V> Map<K, V> {
     /// Takes `key` out and returns its value.
     pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
-        K: Borrow<Q>,
+        K: Borrow<Q> + Clone,
+        V: Clone,
     {
         let at = self.find(key).ok()?;
-        let mut pairs = std::mem::take(&mut self.0).into_vec();
-        let (_, value) = pairs.remove(at);
-        self.0 = pairs.into_boxed_slice();
-        Some(value)
+        Some(self.0.remove(at).1)
     }
 
     /// The map after an update2 change: a key that is absent is added, one with another value
@@ -126,7 +129,7 @@ impl<K: Ord, V> Map<K, V> {
         K: Clone,
         V: Clone + PartialEq,
     {
-        let mut pairs = Vec::with_capacity(self.len() + changes.len());
+        let mut pairs = SharedSlice::with_capacity(self.len() + changes.len());
         let mut old = self.0.iter().peekable();
         for (key, value) in changes.0 {
             while let Some(pair) = old.next_if(|(k, _)| *k < key) {
@@ -137,12 +140,34 @@ impl<K: Ord, V> Map<K, V> {
                 _ => pairs.push((key, value)),
             }
         }
-        pairs.extend(old.cloned());
-        Self(pairs.into_boxed_slice())
+        old.for_each(|pair| pairs.push(pair.clone()));
+        Self(pairs.shrunk())
+    }
+
+    /// Reads what a clone changes, and returns whatever.
+    pub(super) fn warm(&self) -> usize
+    where
+        K: Clone,
+        V: Clone,
+    {
+        self.0.warm()
+    }
+
+    /// The map of these pairs, as a server sent them.
+    pub(super) fn received(pairs: SharedSlice<(K, V)>) -> Self
+    where
+        K: Clone,
+        V: Clone,
+    {
+        if pairs.is_sorted_by(|(a, _), (b, _)| a < b) {
+            Self(pairs.shrunk())
+        } else {
+            Self::from(pairs.to_vec())
+        }
     }
 }
 
-impl<K: Ord, V> From<Vec<(K, V)>> for Map<K, V> {
+impl<K: Ord + Clone, V: Clone> From<Vec<(K, V)>> for Map<K, V> {
     /// Of pairs with the same key, the last one counts.
     fn from(mut pairs: Vec<(K, V)>) -> Self {
         if !pairs.is_sorted_by(|(a, _), (b, _)| a < b) {
@@ -151,17 +176,19 @@ impl<K: Ord, V> From<Vec<(K, V)>> for Map<K, V> {
             pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
             pairs.dedup_by(|(later, _), (kept, _)| later == kept);
         }
-        Self(pairs.into_boxed_slice())
+        Self(pairs.into())
     }
 }
 
-impl<K: Ord, V, L: Into<K>, W: Into<V>, const N: usize> From<[(L, W); N]> for Map<K, V> {
+impl<K: Ord + Clone, V: Clone, L: Into<K>, W: Into<V>, const N: usize> From<[(L, W); N]>
+    for Map<K, V>
+{
     fn from(pairs: [(L, W); N]) -> Self {
         pairs.into_iter().collect()
     }
 }
 
-impl<K: Ord, V, L: Into<K>, W: Into<V>> FromIterator<(L, W)> for Map<K, V> {
+impl<K: Ord + Clone, V: Clone, L: Into<K>, W: Into<V>> FromIterator<(L, W)> for Map<K, V> {
     fn from_iter<I: IntoIterator<Item = (L, W)>>(pairs: I) -> Self {
         let pairs = pairs
             .into_iter()
@@ -170,11 +197,11 @@ impl<K: Ord, V, L: Into<K>, W: Into<V>> FromIterator<(L, W)> for Map<K, V> {
     }
 }
 
-impl<K, V> IntoIterator for Map<K, V> {
+impl<K: Clone, V: Clone> IntoIterator for Map<K, V> {
     type Item = (K, V);
-    type IntoIter = std::vec::IntoIter<(K, V)>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_vec().into_iter()
+    type IntoIter = IntoIter<(K, V)>;
+    fn into_iter(self) -> IntoIter<(K, V)> {
+        self.0.into_iter()
     }
 }
 

@@ -17,12 +17,14 @@
 mod atom;
 mod column;
 mod datum;
+
 mod enumeration;
 pub mod json;
 mod map;
 mod real;
 mod reference;
 mod set;
+mod shared_slice;
 mod text;
 
 pub use uuid::Uuid;

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::ops::Deref;
 
-/// A set of atoms: sorted, without repetition, in one allocation (none when empty).
+use super::shared_slice::{IntoIter, SharedSlice};
+
+/// A set of atoms: sorted, without repetition, in one allocation (none when empty), which clones
+/// share until one of them is changed.
 ///
 /// It reads as a sorted slice. Build it from an iterator; inserting into a large one moves its
 /// tail.
@@ -16,11 +19,11 @@ use std::ops::Deref;
 /// assert!(set.contains("a"));
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Set<T>(Box<[T]>);
+pub struct Set<T>(SharedSlice<T>);
 
 impl<T> Default for Set<T> {
     fn default() -> Self {
-        Self(Box::default())
+        Self(SharedSlice::default())
     }
 }
 
@@ -56,14 +59,15 @@ impl<T: Ord> Set<T> {
     }
 
     /// Adds `value`; false if it was there.
-    pub fn insert(&mut self, value: impl Into<T>) -> bool {
+    pub fn insert(&mut self, value: impl Into<T>) -> bool
+    where
+        T: Clone,
+    {
         let value = value.into();
         match self.0.binary_search(&value) {
             Ok(_) => false,
             Err(at) => {
-                let mut items = std::mem::take(&mut self.0).into_vec();
-                items.insert(at, value);
-                self.0 = items.into_boxed_slice();
+                self.0.insert(at, value);
                 true
             }
         }
@@ -72,13 +76,11 @@ impl<T: Ord> Set<T> {
     /// Takes `value` out; false if it was not there.
     pub fn remove<Q: Ord + ?Sized>(&mut self, value: &Q) -> bool
     where
-        T: std::borrow::Borrow<Q>,
+        T: std::borrow::Borrow<Q> + Clone,
     {
         match self.0.binary_search_by(|item| item.borrow().cmp(value)) {
             Ok(at) => {
-                let mut items = std::mem::take(&mut self.0).into_vec();
-                items.remove(at);
-                self.0 = items.into_boxed_slice();
+                self.0.remove(at);
                 true
             }
             Err(_) => false,
@@ -91,7 +93,7 @@ impl<T: Ord> Set<T> {
     where
         T: Clone,
     {
-        let mut out = Vec::with_capacity(self.len() + changes.len());
+        let mut out = SharedSlice::with_capacity(self.len() + changes.len());
         let (mut old, mut new) = (self.iter().peekable(), changes.iter().peekable());
         loop {
             let next = match (old.peek(), new.peek()) {
@@ -112,38 +114,58 @@ impl<T: Ord> Set<T> {
                 None => break,
             }
         }
-        Self(out.into_boxed_slice())
+        Self(out.shrunk())
+    }
+
+    /// Reads what a clone changes, and returns whatever.
+    pub(super) fn warm(&self) -> usize
+    where
+        T: Clone,
+    {
+        self.0.warm()
+    }
+
+    /// The set of these elements, as a server sent them.
+    pub(super) fn received(elements: SharedSlice<T>) -> Self
+    where
+        T: Clone,
+    {
+        // The server sends sets sorted, by an order that mostly is ours too.
+        if elements.is_sorted_by(|a, b| a < b) {
+            Self(elements.shrunk())
+        } else {
+            Self::from(elements.to_vec())
+        }
     }
 }
 
-impl<T: Ord> From<Vec<T>> for Set<T> {
+impl<T: Ord + Clone> From<Vec<T>> for Set<T> {
     fn from(mut items: Vec<T>) -> Self {
-        // The server sends sets sorted, by an order that mostly is ours too.
         if !items.is_sorted_by(|a, b| a < b) {
             items.sort_unstable();
             items.dedup();
         }
-        Self(items.into_boxed_slice())
+        Self(items.into())
     }
 }
 
-impl<T: Ord, U: Into<T>, const N: usize> From<[U; N]> for Set<T> {
+impl<T: Ord + Clone, U: Into<T>, const N: usize> From<[U; N]> for Set<T> {
     fn from(items: [U; N]) -> Self {
         items.into_iter().collect()
     }
 }
 
-impl<T: Ord, U: Into<T>> FromIterator<U> for Set<T> {
+impl<T: Ord + Clone, U: Into<T>> FromIterator<U> for Set<T> {
     fn from_iter<I: IntoIterator<Item = U>>(items: I) -> Self {
         Self::from(items.into_iter().map(Into::into).collect::<Vec<T>>())
     }
 }
 
-impl<T> IntoIterator for Set<T> {
+impl<T: Clone> IntoIterator for Set<T> {
     type Item = T;
-    type IntoIter = std::vec::IntoIter<T>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_vec().into_iter()
+    type IntoIter = IntoIter<T>;
+    fn into_iter(self) -> IntoIter<T> {
+        self.0.into_iter()
     }
 }
 
