@@ -173,6 +173,7 @@ fn table_items(name: &str, table: &TableSchema, items: &mut Items) -> Result<Tok
 pub(crate) fn accessors(fields: &[Ident]) -> TokenStream {
     let places: Vec<usize> = (0..fields.len()).collect();
     quote! {
+        #[inline]
         fn column(&self, index: usize) -> ::core::option::Option<&dyn ::ovsdb::ColumnValue> {
             match index {
                 #( #places => ::core::option::Option::Some(&self.#fields), )*

@@ -153,7 +153,9 @@ impl<T: Table, V: Value> fmt::Debug for Column<T, V> {
 }
 
 /// A row as the server holds it: its uuid and its columns. It reads as `T`.
+// In this order: a look-up reads the uuid in the line of memory that a reference count is in.
 #[derive(Debug, Clone, PartialEq)]
+#[repr(C)]
 pub struct Row<T> {
     uuid: Uuid,
     columns: T,

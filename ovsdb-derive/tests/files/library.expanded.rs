@@ -67,6 +67,7 @@ impl ::ovsdb::Table for Book {
         ::ovsdb::ColumnInfo::new::<BookType>("type"),
     ];
     const INDEXES: &'static [&'static [usize]] = &[&[3usize]];
+    #[inline]
     fn column(&self, index: usize) -> ::core::option::Option<&dyn ::ovsdb::ColumnValue> {
         match index {
             0usize => ::core::option::Option::Some(&self.marks),
@@ -119,6 +120,7 @@ impl ::ovsdb::Table for Shelf {
         ::ovsdb::ColumnInfo::new::<::ovsdb::Set<::ovsdb::Str>>("words"),
     ];
     const INDEXES: &'static [&'static [usize]] = &[];
+    #[inline]
     fn column(&self, index: usize) -> ::core::option::Option<&dyn ::ovsdb::ColumnValue> {
         match index {
             0usize => ::core::option::Option::Some(&self.height),

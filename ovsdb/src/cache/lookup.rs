@@ -12,7 +12,7 @@ pub trait LookUp<T: Table, K: Copy> {
     /// Whether these are the columns of an index, in its order.
     fn is(&self, index: &[usize]) -> bool;
     /// Feeds the key to a hasher as the row's columns would.
-    fn hash_key(&self, key: K, hasher: &mut dyn Hasher);
+    fn hash_key(&self, key: K, hasher: &mut impl Hasher);
     /// Whether the row has this key.
     fn matches(&self, row: &T, key: K) -> bool;
 }
@@ -27,8 +27,8 @@ where
         index == [self.index()]
     }
 
-    fn hash_key(&self, key: &'k Q, mut hasher: &mut dyn Hasher) {
-        key.hash(&mut hasher);
+    fn hash_key(&self, key: &'k Q, hasher: &mut impl Hasher) {
+        key.hash(hasher);
     }
 
     fn matches(&self, row: &T, key: &'k Q) -> bool {
@@ -48,7 +48,7 @@ macro_rules! tuples {
                 index == [$(self.$at.index()),*]
             }
 
-            fn hash_key(&self, key: ($(&'k $query,)*), hasher: &mut dyn Hasher) {
+            fn hash_key(&self, key: ($(&'k $query,)*), hasher: &mut impl Hasher) {
                 $( self.$at.hash_key(key.$at, hasher); )*
             }
 

@@ -5,6 +5,7 @@
 //! all its tables after the same server transaction, which stays as it is while the replica goes
 //! on.
 
+mod ahead;
 mod all_changes;
 mod any;
 mod builder;

@@ -200,9 +200,8 @@ impl<'a, T: Table> TableView<'a, T> {
         match T::INDEXES.iter().position(|index| columns.is(index)) {
             Some(at) => {
                 let hash = hash_of(|hasher| columns.hash_key(key, hasher));
-                self.state.indexes[at].find_map(hash, |uuid| {
-                    let row = self.state.get(*uuid)?;
-                    columns.matches(row, key).then_some(row)
+                self.state.indexes[at].find_map(hash, |row| {
+                    self.state.rows.get(row, |row| columns.matches(row, key))
                 })
             }
             None => self.rows().find(|row| columns.matches(row, key)),

@@ -3,12 +3,12 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::{Arc, LazyLock};
 
 use super::any::{AnyChange, AnyRow};
-use super::index::DeclaredIndex;
-use super::trie::{self, HashTrie, Versioned};
+use super::index::{DeclaredIndex, Pair, Pairs};
+use super::trie::{self, Entry, HashTrie, Versioned};
 use crate::model::{Row, Table};
 use crate::value::Uuid;
 
@@ -19,14 +19,26 @@ static HASHER: LazyLock<foldhash::fast::RandomState> = LazyLock::new(Default::de
     clippy::cast_possible_truncation,
     reason = "the trie uses 32 bits of a hash"
 )]
-pub(super) fn hash_of(write: impl FnOnce(&mut dyn Hasher)) -> u32 {
+pub(super) fn hash_of(write: impl FnOnce(&mut foldhash::fast::FoldHasher<'_>)) -> u32 {
     let mut hasher = HASHER.build_hasher();
     write(&mut hasher);
     hasher.finish() as u32
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the trie uses 32 bits of a hash"
+)]
 pub(super) fn hash_uuid(uuid: Uuid) -> u32 {
-    hash_of(|mut hasher| uuid.hash(&mut hasher))
+    HASHER.hash_one(uuid.as_u128()) as u32
+}
+
+impl Entry for Uuid {}
+
+impl<T: Table> Entry for Arc<Row<T>> {
+    fn warm(&self) -> usize {
+        Self::strong_count(self)
+    }
 }
 
 impl<T: Table> Versioned for Arc<Row<T>> {
@@ -43,14 +55,14 @@ impl<T: Table> Versioned for Arc<Row<T>> {
 #[derive(Debug)]
 pub(super) struct TableState<T> {
     pub(super) rows: HashTrie<Arc<Row<T>>>,
-    /// One for each of [`Table::INDEXES`], with the uuids of the rows: so that a change of a row
-    /// which leaves its key as it is leaves the index as it is.
-    pub(super) indexes: Box<[HashTrie<Uuid>]>,
+    /// One for each of [`Table::INDEXES`], with the hashes of the rows' uuids: so that a change of
+    /// a row which leaves its key as it is leaves the index as it is.
+    pub(super) indexes: Box<[Pairs]>,
     /// Those that the program declared.
     pub(super) declared: Box<[Box<dyn DeclaredIndex<T>>]>,
 }
 
-impl<T: 'static> Clone for TableState<T> {
+impl<T: Table> Clone for TableState<T> {
     fn clone(&self) -> Self {
         Self {
             rows: self.rows.clone(),
@@ -64,7 +76,7 @@ impl<T: Table> Default for TableState<T> {
     fn default() -> Self {
         Self {
             rows: HashTrie::default(),
-            indexes: T::INDEXES.iter().map(|_| HashTrie::default()).collect(),
+            indexes: T::INDEXES.iter().map(|_| Pairs::default()).collect(),
             declared: Box::default(),
         }
     }
@@ -87,33 +99,33 @@ impl<T: Table> TableState<T> {
         self.rows.iter()
     }
 
-    fn index_hash(row: &T, columns: &[usize]) -> u32 {
-        hash_of(|hasher| {
-            for column in columns {
-                if let Some(column) = row.column(*column) {
-                    column.hash_into(hasher);
-                }
+    /// What an index over these columns has for the row with this hash.
+    fn pair(columns: &T, row: u32, index: &[usize]) -> Pair {
+        let key = hash_of(|hasher| {
+            for column in index.iter().filter_map(|column| columns.column(*column)) {
+                column.hash_into(hasher);
             }
-        })
+        });
+        Pair { key, row }
     }
 
     /// Puts a row in, in the place of the one with its uuid, which is returned.
     pub(super) fn insert(&mut self, row: Arc<Row<T>>) -> Option<Arc<Row<T>>> {
         let uuid = row.uuid();
+        let hash = hash_uuid(uuid);
         let old = self
             .rows
-            .insert(hash_uuid(uuid), row.clone(), |row| row.uuid() == uuid);
+            .insert(hash, row.clone(), |row| row.uuid() == uuid);
         for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
-            let hash = Self::index_hash(&row, columns);
+            let new = Self::pair(&row, hash, columns);
             if let Some(old) = &old {
-                let old = Self::index_hash(old, columns);
-                if old == hash {
+                let old = Self::pair(old, hash, columns);
+                if old == new {
                     continue;
                 }
-                index.remove(old, |other| *other == uuid);
+                index.remove(old);
             }
-            // Told apart by uuid: within a transaction two rows may hold the same key for a while.
-            index.insert(hash, uuid, |other| *other == uuid);
+            index.insert(new);
         }
         for index in &mut self.declared {
             index.change(uuid, old.as_ref().map(|row| row.columns()), Some(&row));
@@ -125,10 +137,10 @@ impl<T: Table> TableState<T> {
     /// two of them have.
     pub(super) fn fill(&mut self, rows: Vec<Arc<Row<T>>>) -> Result<(), Uuid> {
         for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
-            let entries = rows
+            let pairs = rows
                 .iter()
-                .map(|row| (Self::index_hash(row, columns), row.uuid()));
-            *index = HashTrie::build(entries);
+                .map(|row| Self::pair(row, hash_uuid(row.uuid()), columns));
+            *index = Pairs::build(pairs);
         }
         for index in &mut self.declared {
             rows.iter()
@@ -143,11 +155,10 @@ impl<T: Table> TableState<T> {
     }
 
     pub(super) fn remove(&mut self, uuid: Uuid) -> Option<Arc<Row<T>>> {
-        let old = self
-            .rows
-            .remove(hash_uuid(uuid), |row| row.uuid() == uuid)?;
+        let hash = hash_uuid(uuid);
+        let old = self.rows.remove(hash, |row| row.uuid() == uuid)?;
         for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
-            index.remove(Self::index_hash(&old, columns), |other| *other == uuid);
+            index.remove(Self::pair(&old, hash, columns));
         }
         for index in &mut self.declared {
             index.change(uuid, Some(&old), None);

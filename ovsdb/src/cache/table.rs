@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use super::ahead::Ahead;
 use super::index::DeclaredIndex;
 use super::skew::{Cursor, Plan, SkewReport};
 use super::state::{AnyTable, TableState};
@@ -356,7 +357,12 @@ impl<T: Table> TableReplica for TypedTable<T> {
         let mut place = Place::default();
         let mut rows = || -> Result<(), ApplyErrorReason> {
             reader.object()?;
-            while let Some(key) = reader.key()? {
+            let mut ahead = Ahead::default();
+            loop {
+                if !self.fresh {
+                    ahead.next(reader, &self.working);
+                }
+                let Some(key) = reader.key()? else { break };
                 let uuid = parse_uuid(&key, reader.offset())?;
                 place = Place {
                     row: Some(uuid),

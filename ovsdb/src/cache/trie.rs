@@ -3,11 +3,17 @@
 //! A clone is one reference count, and a change copies only the few nodes on its path that a
 //! snapshot still holds; nodes that nobody else holds are changed in place. So a snapshot of
 //! 100,000 rows costs nothing to take, and little to keep while the writer goes on.
+//!
+//! What a walk costs is the memory that it has to wait for. A node is one allocation, and which
+//! slots it has stands beside the reference to it: one line of it is read at each level.
 
 mod build;
 mod diff;
 
-use std::sync::Arc;
+use std::array;
+use std::hint::black_box;
+
+use ecow::EcoVec;
 
 pub(crate) use self::diff::Versioned;
 
@@ -15,40 +21,62 @@ pub(crate) use self::diff::Versioned;
 const BITS: u32 = 5;
 /// From this shift on the hash is used up, and entries share a list.
 const EXHAUSTED: u32 = 32;
+/// The most nodes that are above one another, with the list below them.
+const DEPTH: usize = EXHAUSTED.div_ceil(BITS) as usize + 1;
+
+/// What a trie holds.
+pub(crate) trait Entry: Clone {
+    /// Reads the memory that a clone changes, and returns whatever. Before many are cloned this
+    /// is done for all of them: reads do not wait for one another, as reference counts do.
+    fn warm(&self) -> usize {
+        0
+    }
+}
 
 /// A set of entries found by a 32-bit hash and a predicate. The caller brings both, so that an
 /// index can hash what it likes of a row without storing it.
 #[derive(Debug)]
 pub(crate) struct HashTrie<E> {
-    root: Option<Arc<Node<E>>>,
+    root: Branch<E>,
     len: usize,
 }
 
-#[derive(Debug, Clone)]
-enum Node<E> {
-    /// One slot for each bit that is set, in the order of the bits.
-    Branch { bitmap: u32, slots: Vec<Slot<E>> },
-    /// Entries whose whole hash is the same.
-    Collision(Vec<E>),
+/// A node: one slot for each bit that is set, in the order of the bits.
+#[derive(Debug)]
+struct Branch<E> {
+    bitmap: u32,
+    slots: EcoVec<Slot<E>>,
 }
 
 #[derive(Debug, Clone)]
 enum Slot<E> {
     /// An entry, with its hash to tell it from others without looking into it.
     Entry(u32, E),
-    Node(Arc<Node<E>>),
+    /// A node below: its bitmap and its slots. Not a `Branch`, which would make slots larger.
+    Branch(u32, EcoVec<Self>),
+    /// Entries whose whole hash is the same.
+    Collision(EcoVec<E>),
 }
 
 impl<E> Default for HashTrie<E> {
     fn default() -> Self {
-        Self { root: None, len: 0 }
+        Self {
+            root: Branch {
+                bitmap: 0,
+                slots: EcoVec::new(),
+            },
+            len: 0,
+        }
     }
 }
 
-impl<E> Clone for HashTrie<E> {
+impl<E: Entry> Clone for HashTrie<E> {
     fn clone(&self) -> Self {
         Self {
-            root: self.root.clone(),
+            root: Branch {
+                bitmap: self.root.bitmap,
+                slots: self.root.slots.clone(),
+            },
             len: self.len,
         }
     }
@@ -80,51 +108,83 @@ impl<E> HashTrie<E> {
         hash: u32,
         find: impl Fn(&'a E) -> Option<R>,
     ) -> Option<R> {
-        let mut node = self.root.as_deref()?;
+        let (mut bitmap, mut slots) = (self.root.bitmap, &self.root.slots);
         let mut shift = 0;
         loop {
-            match node {
-                Node::Branch { bitmap, slots } => {
-                    let bit = bit(hash, shift);
-                    if bitmap & bit == 0 {
-                        return None;
-                    }
-                    match &slots[position(*bitmap, bit)] {
-                        Slot::Entry(other, entry) if *other == hash => return find(entry),
-                        Slot::Entry(..) => return None,
-                        Slot::Node(child) => node = child,
-                    }
-                    shift += BITS;
-                }
-                Node::Collision(entries) => return entries.iter().find_map(find),
+            let bit = bit(hash, shift);
+            if bitmap & bit == 0 {
+                return None;
             }
+            match &slots[position(bitmap, bit)] {
+                Slot::Entry(other, entry) if *other == hash => return find(entry),
+                Slot::Entry(..) => return None,
+                Slot::Branch(bits, below) => (bitmap, slots) = (*bits, below),
+                Slot::Collision(entries) => return entries.iter().find_map(find),
+            }
+            shift += BITS;
         }
+    }
+
+    /// The first entry with each of these hashes, as far as there is one; level by level for all
+    /// of them, so that no walk waits for the memory of another.
+    pub(crate) fn find_together(&self, hashes: &[u32]) -> Vec<&E> {
+        let mut walks: Vec<_> = hashes
+            .iter()
+            .map(|hash| (*hash, self.root.bitmap, &*self.root.slots))
+            .collect();
+        let mut found = Vec::with_capacity(hashes.len());
+        let mut shift = 0;
+        while !walks.is_empty() {
+            walks.retain_mut(|(hash, bitmap, slots)| {
+                let bit = bit(*hash, shift);
+                if *bitmap & bit == 0 {
+                    return false;
+                }
+                match &slots[position(*bitmap, bit)] {
+                    Slot::Entry(_, entry) => found.push(entry),
+                    Slot::Branch(bits, below) => {
+                        (*bitmap, *slots) = (*bits, below);
+                        return true;
+                    }
+                    Slot::Collision(entries) => found.extend(entries.first()),
+                }
+                false
+            });
+            shift += BITS;
+        }
+        found
     }
 
     pub(crate) fn iter(&self) -> Iter<'_, E> {
         let mut iter = Iter {
-            stack: Vec::new(),
+            levels: array::from_fn(|_| [].iter()),
+            depth: 0,
+            list: [].iter(),
             left: self.len,
         };
-        iter.stack.extend(self.root.as_deref().map(Level::of));
+        iter.levels[0] = self.root.slots.iter();
         iter
     }
 }
 
-impl<E: Clone> HashTrie<E> {
+/// The slots of a node, to be changed: of a copy, if a snapshot has the node too.
+fn own<E: Entry>(slots: &mut EcoVec<Slot<E>>) -> &mut [Slot<E>] {
+    if !slots.is_unique() {
+        let warmed = slots.iter().map(|slot| match slot {
+            Slot::Entry(_, entry) => entry.warm(),
+            Slot::Branch(_, below) => below.capacity(),
+            Slot::Collision(entries) => entries.capacity(),
+        });
+        black_box(warmed.fold(0, usize::wrapping_add));
+    }
+    slots.make_mut()
+}
+
+impl<E: Entry> HashTrie<E> {
     /// Puts `entry` in, in the place of the one that `is` accepts, which is returned.
     pub(crate) fn insert(&mut self, hash: u32, entry: E, is: impl Fn(&E) -> bool) -> Option<E> {
-        let replaced = match &mut self.root {
-            Some(root) => Node::insert(Arc::make_mut(root), hash, 0, entry, &is),
-            None => {
-                let slots = vec![Slot::Entry(hash, entry)];
-                self.root = Some(Arc::new(Node::Branch {
-                    bitmap: bit(hash, 0),
-                    slots,
-                }));
-                None
-            }
-        };
+        let Branch { bitmap, slots } = &mut self.root;
+        let replaced = insert(bitmap, slots, hash, 0, entry, &is);
         self.len += usize::from(replaced.is_none());
         replaced
     }
@@ -133,19 +193,17 @@ impl<E: Clone> HashTrie<E> {
     pub(crate) fn get_mut(&mut self, hash: u32, is: impl Fn(&E) -> bool) -> Option<&mut E> {
         // Looked up first, so that a miss copies nothing.
         self.get(hash, &is)?;
-        let mut node = Arc::make_mut(self.root.as_mut()?);
+        let (mut bitmap, mut slots) = (self.root.bitmap, &mut self.root.slots);
         let mut shift = 0;
         loop {
-            match node {
-                Node::Branch { bitmap, slots } => {
-                    match &mut slots[position(*bitmap, bit(hash, shift))] {
-                        Slot::Entry(_, entry) => return Some(entry),
-                        Slot::Node(child) => node = Arc::make_mut(child),
-                    }
-                    shift += BITS;
+            match &mut own(slots)[position(bitmap, bit(hash, shift))] {
+                Slot::Entry(_, entry) => return Some(entry),
+                Slot::Branch(bits, below) => (bitmap, slots) = (*bits, below),
+                Slot::Collision(entries) => {
+                    return entries.make_mut().iter_mut().find(|entry| is(entry));
                 }
-                Node::Collision(entries) => return entries.iter_mut().find(|entry| is(entry)),
             }
+            shift += BITS;
         }
     }
 
@@ -153,146 +211,106 @@ impl<E: Clone> HashTrie<E> {
     pub(crate) fn remove(&mut self, hash: u32, is: impl Fn(&E) -> bool) -> Option<E> {
         // Looked up first, so that a miss copies nothing.
         self.get(hash, &is)?;
-        let root = Arc::make_mut(self.root.as_mut()?);
-        let removed = Node::remove(root, hash, 0, &is)?;
+        let Branch { bitmap, slots } = &mut self.root;
+        let removed = remove(bitmap, slots, hash, 0, &is)?;
         self.len -= 1;
-        if root.is_empty() {
-            self.root = None;
-        }
         Some(removed)
     }
 }
 
-impl<E: Clone> Node<E> {
-    fn insert(&mut self, hash: u32, shift: u32, entry: E, is: &impl Fn(&E) -> bool) -> Option<E> {
-        let (bitmap, slots) = match self {
-            Self::Branch { bitmap, slots } => (bitmap, slots),
-            Self::Collision(entries) => {
-                return match entries.iter_mut().find(|entry| is(entry)) {
-                    Some(old) => Some(std::mem::replace(old, entry)),
-                    None => {
-                        entries.push(entry);
-                        None
-                    }
-                };
-            }
-        };
-        let bit = bit(hash, shift);
-        let at = position(*bitmap, bit);
-        if *bitmap & bit == 0 {
-            *bitmap |= bit;
-            slots.insert(at, Slot::Entry(hash, entry));
-            return None;
+fn insert<E: Entry>(
+    bitmap: &mut u32,
+    slots: &mut EcoVec<Slot<E>>,
+    hash: u32,
+    shift: u32,
+    entry: E,
+    is: &impl Fn(&E) -> bool,
+) -> Option<E> {
+    let bit = bit(hash, shift);
+    let at = position(*bitmap, bit);
+    if *bitmap & bit == 0 {
+        own(slots);
+        *bitmap |= bit;
+        slots.insert(at, Slot::Entry(hash, entry));
+        return None;
+    }
+    let slot = &mut own(slots)[at];
+    match slot {
+        Slot::Branch(bits, below) => insert(bits, below, hash, shift + BITS, entry, is),
+        Slot::Entry(other, old) if *other == hash && is(old) => Some(std::mem::replace(old, entry)),
+        Slot::Entry(other, old) => {
+            let other = (*other, old.clone());
+            *slot = pair(other, (hash, entry), shift + BITS);
+            None
         }
-        match &mut slots[at] {
-            Slot::Node(child) => Arc::make_mut(child).insert(hash, shift + BITS, entry, is),
-            Slot::Entry(other, old) if *other == hash && is(old) => {
-                Some(std::mem::replace(old, entry))
-            }
-            Slot::Entry(other, old) => {
-                let other = (*other, old.clone());
-                slots[at] = Slot::Node(Arc::new(Self::pair(other, (hash, entry), shift + BITS)));
+        Slot::Collision(entries) => match entries.make_mut().iter_mut().find(|entry| is(entry)) {
+            Some(old) => Some(std::mem::replace(old, entry)),
+            None => {
+                entries.push(entry);
                 None
             }
-        }
-    }
-
-    /// A node that holds two entries which the levels above could not tell apart.
-    fn pair(first: (u32, E), second: (u32, E), shift: u32) -> Self {
-        if shift >= EXHAUSTED {
-            return Self::Collision(vec![first.1, second.1]);
-        }
-        let (a, b) = (bit(first.0, shift), bit(second.0, shift));
-        let slots = match a.cmp(&b) {
-            std::cmp::Ordering::Equal => {
-                vec![Slot::Node(Arc::new(Self::pair(
-                    first,
-                    second,
-                    shift + BITS,
-                )))]
-            }
-            std::cmp::Ordering::Less => {
-                vec![
-                    Slot::Entry(first.0, first.1),
-                    Slot::Entry(second.0, second.1),
-                ]
-            }
-            std::cmp::Ordering::Greater => {
-                vec![
-                    Slot::Entry(second.0, second.1),
-                    Slot::Entry(first.0, first.1),
-                ]
-            }
-        };
-        Self::Branch {
-            bitmap: a | b,
-            slots,
-        }
-    }
-
-    fn remove(&mut self, hash: u32, shift: u32, is: &impl Fn(&E) -> bool) -> Option<E> {
-        match self {
-            Self::Branch { bitmap, slots } => {
-                let bit = bit(hash, shift);
-                let at = position(*bitmap, bit);
-                if *bitmap & bit == 0 {
-                    return None;
-                }
-                match &mut slots[at] {
-                    Slot::Entry(..) => {
-                        *bitmap &= !bit;
-                        match slots.remove(at) {
-                            Slot::Entry(_, entry) => Some(entry),
-                            Slot::Node(_) => None,
-                        }
-                    }
-                    Slot::Node(child) => {
-                        let node = Arc::make_mut(child);
-                        let removed = node.remove(hash, shift + BITS, is);
-                        if node.is_empty() {
-                            *bitmap &= !bit;
-                            slots.remove(at);
-                        }
-                        removed
-                    }
-                }
-            }
-            Self::Collision(entries) => {
-                let at = entries.iter().position(is)?;
-                Some(entries.swap_remove(at))
-            }
-        }
+        },
     }
 }
 
-impl<E> Node<E> {
-    const fn is_empty(&self) -> bool {
-        match self {
-            Self::Branch { slots, .. } => slots.is_empty(),
-            Self::Collision(entries) => entries.is_empty(),
-        }
+/// What holds two entries which the levels above could not tell apart.
+fn pair<E: Entry>(first: (u32, E), second: (u32, E), shift: u32) -> Slot<E> {
+    if shift >= EXHAUSTED {
+        return Slot::Collision([first.1, second.1].into());
     }
+    let (a, b) = (bit(first.0, shift), bit(second.0, shift));
+    let slots = match a.cmp(&b) {
+        std::cmp::Ordering::Equal => [pair(first, second, shift + BITS)].into(),
+        std::cmp::Ordering::Less => [first, second].map(Slot::of).into(),
+        std::cmp::Ordering::Greater => [second, first].map(Slot::of).into(),
+    };
+    Slot::Branch(a | b, slots)
 }
 
-#[derive(Debug)]
-enum Level<'a, E> {
-    Slots(std::slice::Iter<'a, Slot<E>>),
-    Entries(std::slice::Iter<'a, E>),
-}
-
-impl<'a, E> Level<'a, E> {
-    fn of(node: &'a Node<E>) -> Self {
-        match node {
-            Node::Branch { slots, .. } => Self::Slots(slots.iter()),
-            Node::Collision(entries) => Self::Entries(entries.iter()),
+fn remove<E: Entry>(
+    bitmap: &mut u32,
+    slots: &mut EcoVec<Slot<E>>,
+    hash: u32,
+    shift: u32,
+    is: &impl Fn(&E) -> bool,
+) -> Option<E> {
+    let bit = bit(hash, shift);
+    if *bitmap & bit == 0 {
+        return None;
+    }
+    let at = position(*bitmap, bit);
+    let (removed, empty) = match &mut own(slots)[at] {
+        Slot::Entry(_, entry) => (entry.clone(), true),
+        Slot::Branch(bits, below) => {
+            let removed = remove(bits, below, hash, shift + BITS, is)?;
+            (removed, below.is_empty())
         }
+        Slot::Collision(entries) => {
+            let found = entries.iter().position(is)?;
+            (entries.remove(found), entries.is_empty())
+        }
+    };
+    if empty {
+        *bitmap &= !bit;
+        slots.remove(at);
+    }
+    Some(removed)
+}
+
+impl<E> Slot<E> {
+    fn of((hash, entry): (u32, E)) -> Self {
+        Self::Entry(hash, entry)
     }
 }
 
 /// The entries, in no particular order.
 #[derive(Debug)]
 pub(crate) struct Iter<'a, E> {
-    stack: Vec<Level<'a, E>>,
+    /// The nodes from the root down to where the iteration is.
+    levels: [std::slice::Iter<'a, Slot<E>>; DEPTH],
+    depth: usize,
+    /// A list of entries that comes first.
+    list: std::slice::Iter<'a, E>,
     left: usize,
 }
 
@@ -301,24 +319,27 @@ impl<'a, E> Iterator for Iter<'a, E> {
 
     fn next(&mut self) -> Option<&'a E> {
         loop {
-            let entry = match self.stack.last_mut()? {
-                Level::Entries(entries) => entries.next(),
-                Level::Slots(slots) => match slots.next() {
-                    Some(Slot::Entry(_, entry)) => Some(entry),
-                    Some(Slot::Node(node)) => {
-                        self.stack.push(Level::of(node));
+            let entry = match self.list.next() {
+                Some(entry) => entry,
+                None => match self.levels[self.depth].next() {
+                    Some(Slot::Entry(_, entry)) => entry,
+                    Some(Slot::Branch(_, below)) => {
+                        self.depth += 1;
+                        self.levels[self.depth] = below.iter();
                         continue;
                     }
-                    None => None,
+                    Some(Slot::Collision(entries)) => {
+                        self.list = entries.iter();
+                        continue;
+                    }
+                    None => {
+                        self.depth = self.depth.checked_sub(1)?;
+                        continue;
+                    }
                 },
             };
-            match entry {
-                Some(entry) => {
-                    self.left -= 1;
-                    return Some(entry);
-                }
-                None => drop(self.stack.pop()),
-            }
+            self.left -= 1;
+            return Some(entry);
         }
     }
 

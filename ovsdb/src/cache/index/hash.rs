@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{DeclaredIndex, Key, Keys, changed, keys_of};
 use crate::cache::state::{hash_of, hash_uuid};
-use crate::cache::trie::{self, HashTrie};
+use crate::cache::trie::{self, Entry, HashTrie};
 use crate::model::Table;
 use crate::value::Uuid;
 
@@ -17,6 +17,8 @@ struct Group<K> {
     key: K,
     rows: Rows,
 }
+
+impl<K: Key> Entry for Group<K> {}
 
 /// Many keys have one row only, which then needs no trie.
 #[derive(Debug, Clone)]

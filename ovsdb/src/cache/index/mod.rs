@@ -1,7 +1,8 @@
-//! Indexes that a program declares, beside those of the schema.
+//! Indexes: what those of the schema hold, and those that a program declares.
 
 mod hash;
 mod ordered;
+mod pairs;
 mod treap;
 
 use std::any::Any;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 pub(super) use self::hash::HashRows;
 pub(super) use self::ordered::OrderedRows;
+pub(super) use self::pairs::{Pair, Pairs};
 use crate::model::{Column, Table};
 use crate::value::{Atomic, Map, Set, Uuid, Value};
 

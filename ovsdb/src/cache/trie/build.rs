@@ -1,8 +1,8 @@
 //! Building a trie at once: every node at its size, and none looked for.
 
-use std::sync::Arc;
+use ecow::EcoVec;
 
-use super::{BITS, EXHAUSTED, HashTrie, Node, Slot, Versioned, bit};
+use super::{BITS, Branch, EXHAUSTED, Entry, HashTrie, Slot, Versioned, bit};
 
 /// The digits of a hash, the first one highest: the order of the entries in a trie.
 const fn order(hash: u32) -> u32 {
@@ -20,7 +20,7 @@ const fn order(hash: u32) -> u32 {
     order
 }
 
-impl<E> HashTrie<E> {
+impl<E: Entry> HashTrie<E> {
     /// The trie of these entries, no two of which are the same.
     pub(crate) fn build(entries: impl Iterator<Item = (u32, E)>) -> Self {
         let mut entries: Vec<_> = entries
@@ -28,27 +28,37 @@ impl<E> HashTrie<E> {
             .collect();
         entries.sort_unstable_by_key(|entry| entry.0);
         let len = entries.len();
-        if len == 0 {
-            return Self::default();
-        }
-        let mut entries = entries.into_iter();
         Self {
-            root: Some(Arc::new(node(&mut entries, len, 0))),
+            root: branch(&mut entries.into_iter(), len, 0),
             len,
         }
     }
 }
 
-/// The node of the next `count` entries, which the levels above cannot tell apart.
-fn node<E>(entries: &mut std::vec::IntoIter<(u32, u32, E)>, count: usize, shift: u32) -> Node<E> {
+/// What holds the next `count` entries, which the levels above cannot tell apart.
+fn slot<E: Entry>(
+    entries: &mut std::vec::IntoIter<(u32, u32, E)>,
+    count: usize,
+    shift: u32,
+) -> Slot<E> {
     if shift >= EXHAUSTED {
-        return Node::Collision(entries.take(count).map(|(_, _, entry)| entry).collect());
+        return Slot::Collision(entries.take(count).map(|(_, _, entry)| entry).collect());
     }
+    let Branch { bitmap, slots } = branch(entries, count, shift);
+    Slot::Branch(bitmap, slots)
+}
+
+/// The node of the next `count` entries.
+fn branch<E: Entry>(
+    entries: &mut std::vec::IntoIter<(u32, u32, E)>,
+    count: usize,
+    shift: u32,
+) -> Branch<E> {
     let mut bitmap = 0_u32;
     for (_, hash, _) in &entries.as_slice()[..count] {
         bitmap |= bit(*hash, shift);
     }
-    let mut slots = Vec::with_capacity(bitmap.count_ones() as usize);
+    let mut slots = EcoVec::with_capacity(bitmap.count_ones() as usize);
     let mut left = count;
     while left > 0 {
         let rest = &entries.as_slice()[..left];
@@ -59,36 +69,31 @@ fn node<E>(entries: &mut std::vec::IntoIter<(u32, u32, E)>, count: usize, shift:
             .count();
         left -= same;
         if same == 1 {
-            slots.extend(
-                entries
-                    .next()
-                    .map(|(_, hash, entry)| Slot::Entry(hash, entry)),
-            );
+            let next = entries.next();
+            slots.extend(next.map(|(_, hash, entry)| Slot::Entry(hash, entry)));
         } else {
-            slots.push(Slot::Node(Arc::new(node(entries, same, shift + BITS))));
+            slots.push(slot(entries, same, shift + BITS));
         }
     }
-    Node::Branch { bitmap, slots }
+    Branch { bitmap, slots }
 }
 
 impl<E: Versioned> HashTrie<E> {
     /// An entry that is in the trie twice, which one that was built may have.
     pub(crate) fn twice(&self) -> Option<&E> {
-        self.root.as_deref().and_then(twice)
+        twice(&self.root.slots)
     }
 }
 
-fn twice<E: Versioned>(node: &Node<E>) -> Option<&E> {
-    match node {
-        Node::Branch { slots, .. } => slots.iter().find_map(|slot| match slot {
-            Slot::Entry(..) => None,
-            Slot::Node(node) => twice(node),
-        }),
-        Node::Collision(entries) => entries.iter().enumerate().find_map(|(at, entry)| {
+fn twice<E: Versioned>(slots: &[Slot<E>]) -> Option<&E> {
+    slots.iter().find_map(|slot| match slot {
+        Slot::Entry(..) => None,
+        Slot::Branch(_, below) => twice(below),
+        Slot::Collision(entries) => entries.iter().enumerate().find_map(|(at, entry)| {
             let same = |other: &E| other.is_same(entry);
             entries[..at].iter().any(same).then_some(entry)
         }),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 //! node is stepped over without looking inside. So the difference costs what was changed, however
 //! many entries there are; between two tries that share nothing it costs a walk through both.
 
-use std::sync::Arc;
+use ecow::EcoVec;
 
-use super::{HashTrie, Node, Slot};
+use super::{HashTrie, Slot};
 
 /// An entry that can be told from others, and from a later version of itself.
 pub(crate) trait Versioned {
@@ -24,12 +24,8 @@ impl<E: Versioned> HashTrie<E> {
         new: &'a Self,
         each: &mut impl FnMut(Option<&'a E>, Option<&'a E>),
     ) {
-        match (&old.root, &new.root) {
-            (Some(old), Some(new)) => nodes(old, new, each),
-            (Some(old), None) => all(old, &mut |entry| each(Some(entry), None)),
-            (None, Some(new)) => all(new, &mut |entry| each(None, Some(entry))),
-            (None, None) => {}
-        }
+        let (old, new) = (&old.root, &new.root);
+        branches((old.bitmap, &old.slots), (new.bitmap, &new.slots), each);
     }
 
     /// Whether no entry differs.
@@ -40,67 +36,50 @@ impl<E: Versioned> HashTrie<E> {
     }
 }
 
-/// Shows every entry below `node`.
-fn all<'a, E>(node: &'a Node<E>, each: &mut impl FnMut(&'a E)) {
-    match node {
-        Node::Branch { slots, .. } => slots.iter().for_each(|slot| all_of(slot, each)),
-        Node::Collision(entries) => entries.iter().for_each(each),
+/// Shows every entry in or below the slots.
+fn all<'a, E>(slots: &'a [Slot<E>], each: &mut impl FnMut(&'a E)) {
+    for slot in slots {
+        match slot {
+            Slot::Entry(_, entry) => each(entry),
+            Slot::Branch(_, below) => all(below, each),
+            Slot::Collision(entries) => entries.iter().for_each(&mut *each),
+        }
     }
 }
 
-fn all_of<'a, E>(slot: &'a Slot<E>, each: &mut impl FnMut(&'a E)) {
-    match slot {
-        Slot::Entry(_, entry) => each(entry),
-        Slot::Node(node) => all(node, each),
-    }
+/// Whether these are one allocation, and not two that are alike.
+fn is_same<T>(a: &EcoVec<T>, b: &EcoVec<T>) -> bool {
+    std::ptr::eq(a.as_slice(), b.as_slice())
 }
 
-fn nodes<'a, E: Versioned>(
-    old: &'a Arc<Node<E>>,
-    new: &'a Arc<Node<E>>,
+/// The bitmap of a node, and its slots.
+type Node<'a, E> = (u32, &'a EcoVec<Slot<E>>);
+
+fn branches<'a, E: Versioned>(
+    (old_bits, old): Node<'a, E>,
+    (new_bits, new): Node<'a, E>,
     each: &mut impl FnMut(Option<&'a E>, Option<&'a E>),
 ) {
-    if Arc::ptr_eq(old, new) {
+    if is_same(old, new) {
         return;
     }
-    match (&**old, &**new) {
-        (
-            Node::Branch {
-                bitmap: old_bits,
-                slots: old,
-            },
-            Node::Branch {
-                bitmap: new_bits,
-                slots: new,
-            },
-        ) => {
-            let (mut old, mut new) = (old.iter(), new.iter());
-            let mut left = old_bits | new_bits;
-            while left != 0 {
-                let bit = left & left.wrapping_neg();
-                left &= left - 1;
-                // A node has a slot for each of its bits.
-                let old = if old_bits & bit == 0 {
-                    None
-                } else {
-                    old.next()
-                };
-                let new = if new_bits & bit == 0 {
-                    None
-                } else {
-                    new.next()
-                };
-                slots(old, new, each);
-            }
-        }
-        // Lists are at one depth, where there is nothing else; any other pair is told apart in
-        // full.
-        (old, new) => {
-            let (mut before, mut after) = (Vec::new(), Vec::new());
-            all(old, &mut |entry| before.push(entry));
-            all(new, &mut |entry| after.push(entry));
-            lists(&before, &after, each);
-        }
+    let (mut old, mut new) = (old.iter(), new.iter());
+    let mut left = old_bits | new_bits;
+    while left != 0 {
+        let bit = left & left.wrapping_neg();
+        left &= left - 1;
+        // A node has a slot for each of its bits.
+        let old = if old_bits & bit == 0 {
+            None
+        } else {
+            old.next()
+        };
+        let new = if new_bits & bit == 0 {
+            None
+        } else {
+            new.next()
+        };
+        slots(old, new, each);
     }
 }
 
@@ -110,15 +89,17 @@ fn slots<'a, E: Versioned>(
     each: &mut impl FnMut(Option<&'a E>, Option<&'a E>),
 ) {
     match (old, new) {
-        (Some(Slot::Node(old)), Some(Slot::Node(new))) => nodes(old, new, each),
+        (Some(Slot::Branch(old_bits, old)), Some(Slot::Branch(new_bits, new))) => {
+            branches((*old_bits, old), (*new_bits, new), each);
+        }
         (Some(Slot::Entry(_, old)), Some(Slot::Entry(_, new))) => {
             if !old.is_unchanged(new) {
                 lists(&[old], &[new], each);
             }
         }
-        (Some(Slot::Entry(_, old)), Some(Slot::Node(new))) => {
+        (Some(Slot::Entry(_, old)), Some(new)) => {
             let mut found = false;
-            all(new, &mut |entry| {
+            all(std::slice::from_ref(new), &mut |entry| {
                 if !found && old.is_same(entry) {
                     found = true;
                     if !old.is_unchanged(entry) {
@@ -132,9 +113,9 @@ fn slots<'a, E: Versioned>(
                 each(Some(old), None);
             }
         }
-        (Some(Slot::Node(old)), Some(Slot::Entry(_, new))) => {
+        (Some(old), Some(Slot::Entry(_, new))) => {
             let mut found = false;
-            all(old, &mut |entry| {
+            all(std::slice::from_ref(old), &mut |entry| {
                 if !found && new.is_same(entry) {
                     found = true;
                     if !entry.is_unchanged(new) {
@@ -148,8 +129,21 @@ fn slots<'a, E: Versioned>(
                 each(None, Some(new));
             }
         }
-        (Some(old), None) => all_of(old, &mut |entry| each(Some(entry), None)),
-        (None, Some(new)) => all_of(new, &mut |entry| each(None, Some(entry))),
+        (Some(Slot::Collision(old)), Some(Slot::Collision(new))) if is_same(old, new) => {}
+        // Lists are at one depth, where there is nothing else; any other pair is told apart in
+        // full.
+        (Some(old), Some(new)) => {
+            let (mut before, mut after) = (Vec::new(), Vec::new());
+            all(std::slice::from_ref(old), &mut |entry| before.push(entry));
+            all(std::slice::from_ref(new), &mut |entry| after.push(entry));
+            lists(&before, &after, each);
+        }
+        (Some(old), None) => all(std::slice::from_ref(old), &mut |entry| {
+            each(Some(entry), None);
+        }),
+        (None, Some(new)) => all(std::slice::from_ref(new), &mut |entry| {
+            each(None, Some(entry));
+        }),
         (None, None) => {}
     }
 }
@@ -176,9 +170,12 @@ fn lists<'a, E: Versioned>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::Entry;
     use super::super::tests::{Numbers, hash};
     use super::*;
     use std::collections::BTreeMap;
+
+    impl Entry for (u64, u64) {}
 
     impl Versioned for (u64, u64) {
         fn is_same(&self, other: &Self) -> bool {

@@ -1,0 +1,99 @@
+//! A replica of 100,000 ports: updates of 100 rows each, decoded and applied while a reader holds
+//! the state before, as a change stream does; look-ups all over the table; going through all rows.
+#![allow(missing_docs, reason = "criterion writes a function")]
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use ovsdb::nb::{Database, LogicalSwitchPort as Port};
+use ovsdb::schema::{DatabaseSchema, bundled};
+use ovsdb::testing::Replay;
+use ovsdb::{Ref, Row, Uuid};
+use ovsdb_benches::{Northbound, port_uuid};
+
+const PORTS: usize = 100_000;
+const ROWS: usize = 100;
+
+/// An update of ports all over the table, as a server sends it.
+fn message(next: &mut usize, version: u64) -> String {
+    let mut rows = String::new();
+    for at in 0..ROWS {
+        *next = (*next + 7919) % PORTS;
+        let comma = if at == 0 { "" } else { "," };
+        let uuid = port_uuid(*next);
+        write!(
+            rows,
+            r#"{comma}"{uuid}":{{"modify":{{"options":["map",[["iface-id-ver","{version:016}"]]]}}}}"#
+        )
+        .expect("written");
+    }
+    let nil = Uuid::nil();
+    format!(
+        r#"{{"id":null,"method":"update3","params":[1,"{nil}",{{"Logical_Switch_Port":{{{rows}}}}}]}}"#
+    )
+}
+
+fn replica(criterion: &mut Criterion) {
+    let database = Northbound::with_ports(PORTS).expect("a loaded database");
+    let reply = database.initial_reply().expect("a reply");
+    let schema = bundled("OVN_Northbound").expect("a schema");
+    let schema = DatabaseSchema::parse(schema).expect("a schema");
+    let mut replay = Replay::<Database>::new(&schema);
+    replay.receive(&reply).expect("a good reply");
+    drop((reply, database));
+
+    let (mut next, mut version) = (0, 0);
+    let mut group = criterion.benchmark_group("updates");
+    group
+        .throughput(Throughput::Elements(ROWS as u64))
+        .sample_size(20);
+    group.bench_function("of 100 rows in 100,000", |bencher| {
+        bencher.iter_custom(|times| {
+            let mut taken = Duration::ZERO;
+            for _ in 0..times {
+                version += 1;
+                let message = message(&mut next, version);
+                let start = Instant::now();
+                let before = replay.snapshot();
+                replay.receive(&message).expect("a good update");
+                drop(before);
+                taken += start.elapsed();
+            }
+            taken
+        });
+    });
+    group.finish();
+
+    let view = replay.snapshot();
+    let mut keys: Vec<(Ref<Port>, String)> = view
+        .rows::<Port>()
+        .step_by(7)
+        .map(|port| (port.reference(), port.name.to_string()))
+        .collect();
+    // In an order that has nothing to do with where the rows are.
+    keys.sort_unstable_by(|(_, a), (_, b)| a.bytes().rev().cmp(b.bytes().rev()));
+    let mut group = criterion.benchmark_group("reads");
+    group.throughput(Throughput::Elements(keys.len() as u64));
+    group.bench_function("every seventh row by its uuid", |bencher| {
+        bencher.iter(|| {
+            keys.iter()
+                .filter(|(port, _)| view.get(*port).is_some())
+                .count()
+        });
+    });
+    group.bench_function("every seventh row by its name", |bencher| {
+        let found = |name: &String| view.get_by(Port::NAME, name.as_str()).is_some();
+        bencher.iter(|| keys.iter().filter(|(_, name)| found(name)).count());
+    });
+    group.throughput(Throughput::Elements(PORTS as u64));
+    group.bench_function("all rows", |bencher| {
+        let size = |port: &Arc<Row<Port>>| port.name.len() + port.addresses.len();
+        bencher.iter(|| view.rows::<Port>().map(size).sum::<usize>());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, replica);
+criterion_main!(benches);

@@ -1,0 +1,65 @@
+//! Reading ahead: rows that an update changes, looked up together.
+//!
+//! Rows that change are all over the memory, and hardly any is in the processor's caches. Looked up
+//! one after the other, each has the processor wait for its nodes, its columns and the counts of
+//! what it shares. Many at once wait together.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use super::state::{TableState, hash_uuid};
+use crate::model::{Row, Table};
+use crate::value::json::Reader;
+use crate::value::{ColumnValue, parse_uuid};
+
+/// How many rows are looked up together: what they have should stay in the caches until they are
+/// changed.
+const GROUP: usize = 64;
+
+/// How far an update's reader may go before it looks ahead again.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    left: usize,
+    hashes: Vec<u32>,
+}
+
+impl Ahead {
+    /// Called before each row of an update. Reads the uuids that follow in the message, and
+    /// touches the rows; what is wrong with the message is left to whoever reads it.
+    pub(super) fn next<T: Table>(&mut self, reader: &mut Reader<'_>, state: &TableState<T>) {
+        if self.left > 0 {
+            self.left -= 1;
+            return;
+        }
+        let start = reader.checkpoint();
+        self.hashes.clear();
+        while self.hashes.len() < GROUP
+            && let Ok(Some(key)) = reader.key()
+            && let Ok(uuid) = parse_uuid(&key, 0)
+            && reader.skip().is_ok()
+        {
+            self.hashes.push(hash_uuid(uuid));
+        }
+        reader.restore(start);
+        self.left = self.hashes.len().saturating_sub(1);
+        // One alone has nothing to wait with.
+        if self.left > 0 {
+            let rows = state.rows.find_together(&self.hashes);
+            let counts = rows.iter().map(|row| Arc::strong_count(row));
+            black_box(counts.fold(0, usize::wrapping_add));
+            black_box(
+                rows.iter()
+                    .map(|row| touch(row))
+                    .fold(0, usize::wrapping_add),
+            );
+        }
+    }
+}
+
+/// Reads what copying the row changes.
+fn touch<T: Table>(row: &Row<T>) -> usize {
+    (0..T::COLUMNS.len())
+        .filter_map(|index| row.column(index))
+        .map(ColumnValue::warm)
+        .fold(0, usize::wrapping_add)
+}
