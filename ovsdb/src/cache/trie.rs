@@ -141,7 +141,8 @@ impl<E> HashTrie<E> {
                     return false;
                 }
                 match &slots[position(*bitmap, bit)] {
-                    Slot::Entry(_, entry) => found.push(entry),
+                    Slot::Entry(other, entry) if other == hash => found.push(entry),
+                    Slot::Entry(..) => {}
                     Slot::Branch(bits, below) => {
                         (*bitmap, *slots) = (*bits, below);
                         return true;
@@ -402,6 +403,13 @@ mod tests {
         }
         snapshots.push((trie, model));
         for (trie, model) in snapshots {
+            let hashes: Vec<u32> = (0..500).map(hash).collect();
+            let mut together: Vec<_> = trie.find_together(&hashes);
+            let each = hashes.iter().filter_map(|hash| trie.get(*hash, |_| true));
+            let mut each: Vec<_> = each.collect();
+            together.sort_unstable();
+            each.sort_unstable();
+            assert_eq!(together, each);
             let mut entries: Vec<_> = trie.iter().copied().collect();
             entries.sort_unstable();
             assert_eq!(entries, model.clone().into_iter().collect::<Vec<_>>());
