@@ -8,6 +8,8 @@ use std::cmp::Ordering;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::value::Uuid;
 
 type Link<K> = Option<Arc<Node<K>>>;
@@ -190,7 +192,7 @@ impl<K: Ord + Clone> Treap<K> {
             Bound::Unbounded => false,
         };
         // What is on the path to an end, on the side of the range, comes up from that end.
-        let (mut front, mut before) = (Vec::new(), 0);
+        let (mut front, mut before) = (Path::new(), 0);
         let mut link = &self.root;
         while let Some(node) = link {
             link = if is_before(&node.key) {
@@ -201,7 +203,7 @@ impl<K: Ord + Clone> Treap<K> {
                 &node.left
             };
         }
-        let (mut back, mut behind) = (Vec::new(), 0);
+        let (mut back, mut behind) = (Path::new(), 0);
         let mut link = &self.root;
         while let Some(node) = link {
             link = if is_behind(&node.key) {
@@ -221,12 +223,16 @@ impl<K: Ord + Clone> Treap<K> {
     }
 }
 
+/// Nodes above one another. In place: a treap of a million pairs is hardly ever deeper, and one that
+/// is takes an allocation.
+type Path<'a, K> = SmallVec<[&'a Node<K>; 64]>;
+
 /// Pairs in order.
 #[derive(Debug)]
 pub(in crate::cache) struct Range<'a, K> {
     /// Nodes that come up from the front, the next one last.
-    front: Vec<&'a Node<K>>,
-    back: Vec<&'a Node<K>>,
+    front: Path<'a, K>,
+    back: Path<'a, K>,
     left: usize,
 }
 
