@@ -17,7 +17,6 @@
 mod atom;
 mod column;
 mod datum;
-
 mod enumeration;
 pub mod json;
 mod map;
