@@ -4,11 +4,9 @@
 //! one after the other, each has the processor wait for its nodes, its columns and the counts of
 //! what it shares. Many at once wait together.
 
-use std::hint::black_box;
-use std::sync::Arc;
-
 use super::state::{TableState, hash_uuid};
-use crate::model::{Row, Table};
+use super::trie::{Entry as _, read_together};
+use crate::model::Table;
 use crate::value::json::Reader;
 use crate::value::{ColumnValue, parse_uuid};
 
@@ -25,7 +23,7 @@ pub(super) struct Ahead {
 
 impl Ahead {
     /// Called before each row of an update. Reads the uuids that follow in the message, and
-    /// touches the rows; what is wrong with the message is left to whoever reads it.
+    /// reads what copying the rows changes; what is wrong with the message is left to whoever reads it.
     pub(super) fn next<T: Table>(&mut self, reader: &mut Reader<'_>, state: &TableState<T>) {
         if self.left > 0 {
             self.left -= 1;
@@ -45,21 +43,11 @@ impl Ahead {
         // One alone has nothing to wait with.
         if self.left > 0 {
             let rows = state.rows.find_together(&self.hashes);
-            let counts = rows.iter().map(|row| Arc::strong_count(row));
-            black_box(counts.fold(0, usize::wrapping_add));
-            black_box(
-                rows.iter()
-                    .map(|row| touch(row))
-                    .fold(0, usize::wrapping_add),
-            );
+            read_together(rows.iter().map(|row| row.warm()));
+            for row in rows {
+                let columns = (0..T::COLUMNS.len()).filter_map(|index| row.column(index));
+                read_together(columns.map(ColumnValue::warm));
+            }
         }
     }
-}
-
-/// Reads what copying the row changes.
-fn touch<T: Table>(row: &Row<T>) -> usize {
-    (0..T::COLUMNS.len())
-        .filter_map(|index| row.column(index))
-        .map(ColumnValue::warm)
-        .fold(0, usize::wrapping_add)
 }

@@ -25,12 +25,8 @@ pub(super) fn hash_of(write: impl FnOnce(&mut foldhash::fast::FoldHasher<'_>)) -
     hasher.finish() as u32
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the trie uses 32 bits of a hash"
-)]
 pub(super) fn hash_uuid(uuid: Uuid) -> u32 {
-    HASHER.hash_one(uuid.as_u128()) as u32
+    hash_of(|hasher| hasher.write_u128(uuid.as_u128()))
 }
 
 impl Entry for Uuid {}
@@ -62,7 +58,7 @@ pub(super) struct TableState<T> {
     pub(super) declared: Box<[Box<dyn DeclaredIndex<T>>]>,
 }
 
-impl<T: Table> Clone for TableState<T> {
+impl<T: 'static> Clone for TableState<T> {
     fn clone(&self) -> Self {
         Self {
             rows: self.rows.clone(),

@@ -35,14 +35,14 @@ pub(crate) trait Entry: Clone {
 
 /// A set of entries found by a 32-bit hash and a predicate. The caller brings both, so that an
 /// index can hash what it likes of a row without storing it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct HashTrie<E> {
     root: Branch<E>,
     len: usize,
 }
 
 /// A node: one slot for each bit that is set, in the order of the bits.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Branch<E> {
     bitmap: u32,
     slots: EcoVec<Slot<E>>,
@@ -66,18 +66,6 @@ impl<E> Default for HashTrie<E> {
                 slots: EcoVec::new(),
             },
             len: 0,
-        }
-    }
-}
-
-impl<E: Entry> Clone for HashTrie<E> {
-    fn clone(&self) -> Self {
-        Self {
-            root: Branch {
-                bitmap: self.root.bitmap,
-                slots: self.root.slots.clone(),
-            },
-            len: self.len,
         }
     }
 }
@@ -168,16 +156,25 @@ impl<E> HashTrie<E> {
     }
 }
 
-/// The slots of a node, to be changed: of a copy, if a snapshot has the node too.
-fn own<E: Entry>(slots: &mut EcoVec<Slot<E>>) -> &mut [Slot<E>] {
+/// Has memory read, whatever is in it: many reads wait for it together.
+pub(crate) fn read_together(reads: impl Iterator<Item = usize>) {
+    black_box(reads.fold(0, usize::wrapping_add));
+}
+
+/// Before the slots of a node change: they are copied, if a snapshot has the node too.
+fn before_copy<E: Entry>(slots: &mut EcoVec<Slot<E>>) {
     if !slots.is_unique() {
-        let warmed = slots.iter().map(|slot| match slot {
+        read_together(slots.iter().map(|slot| match slot {
             Slot::Entry(_, entry) => entry.warm(),
             Slot::Branch(_, below) => below.capacity(),
             Slot::Collision(entries) => entries.capacity(),
-        });
-        black_box(warmed.fold(0, usize::wrapping_add));
+        }));
     }
+}
+
+/// The slots of a node, to be changed: of a copy, if a snapshot has the node too.
+fn own<E: Entry>(slots: &mut EcoVec<Slot<E>>) -> &mut [Slot<E>] {
+    before_copy(slots);
     slots.make_mut()
 }
 
@@ -230,7 +227,8 @@ fn insert<E: Entry>(
     let bit = bit(hash, shift);
     let at = position(*bitmap, bit);
     if *bitmap & bit == 0 {
-        own(slots);
+        // Copied by the insertion, with room for one more.
+        before_copy(slots);
         *bitmap |= bit;
         slots.insert(at, Slot::Entry(hash, entry));
         return None;

@@ -162,7 +162,7 @@ impl<K: Ord, V> Map<K, V> {
         if pairs.is_sorted_by(|(a, _), (b, _)| a < b) {
             Self(pairs.shrunk())
         } else {
-            Self::from(pairs.to_vec())
+            pairs.into_iter().collect()
         }
     }
 }

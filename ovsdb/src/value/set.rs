@@ -134,7 +134,7 @@ impl<T: Ord> Set<T> {
         if elements.is_sorted_by(|a, b| a < b) {
             Self(elements.shrunk())
         } else {
-            Self::from(elements.to_vec())
+            elements.into_iter().collect()
         }
     }
 }
