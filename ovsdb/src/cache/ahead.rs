@@ -4,8 +4,9 @@
 //! one after the other, each has the processor wait for its nodes, its columns and the counts of
 //! what it shares. Many at once wait together.
 
-use super::state::{TableState, hash_uuid};
-use super::trie::{Entry as _, read_together};
+use super::state::hash_uuid;
+use super::table_state::TableState;
+use super::trie::read_together;
 use crate::model::Table;
 use crate::value::json::Reader;
 use crate::value::{ColumnValue, parse_uuid};
@@ -42,9 +43,7 @@ impl Ahead {
         self.left = self.hashes.len().saturating_sub(1);
         // One alone has nothing to wait with.
         if self.left > 0 {
-            let rows = state.rows.find_together(&self.hashes);
-            read_together(rows.iter().map(|row| row.warm()));
-            for row in rows {
+            for row in state.find_together(&self.hashes) {
                 let columns = (0..T::COLUMNS.len()).filter_map(|index| row.column(index));
                 read_together(columns.map(ColumnValue::warm));
             }

@@ -10,9 +10,9 @@ use futures_core::Stream;
 
 use super::builder::Handle;
 use super::snapshot::Snapshot;
-use super::state::{State, TableState};
+use super::state::State;
 use super::subscription::{Step, Subscription};
-use super::trie::HashTrie;
+use super::table_state::TableState;
 use crate::model::{Column, ColumnInfo, Row, Table};
 use crate::value::{Ref, Uuid, Value};
 
@@ -117,7 +117,7 @@ pub(super) fn difference<T: Table>(
     mut keep: impl FnMut(Change<T>) -> Option<Change<T>>,
 ) -> Vec<Change<T>> {
     let mut changes = Vec::new();
-    HashTrie::diff(&old.rows, &new.rows, &mut |old, new| {
+    new.differences(old, &mut |old, new| {
         let change = match (old, new) {
             (Some(old), Some(new)) => Change::Modified {
                 old: old.clone(),

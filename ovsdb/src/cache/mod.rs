@@ -10,6 +10,7 @@ mod all_changes;
 mod any;
 mod builder;
 mod changes;
+mod copies;
 mod index;
 mod lookup;
 mod monitor;
@@ -21,6 +22,7 @@ mod snapshot;
 mod state;
 mod subscription;
 mod table;
+mod table_state;
 #[cfg(test)]
 mod tests;
 mod trie;

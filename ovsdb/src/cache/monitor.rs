@@ -37,10 +37,6 @@ impl MonitorVersion {
     }
 }
 
-/// A replica of more rows than this is taken apart on a thread of its own: that takes long enough
-/// to hold up whoever lets go of it.
-const LARGE: usize = 1000;
-
 /// The replica behind a monitor. The session owns it, and lends it to whoever decodes.
 ///
 /// It outlives connections: [`start`](Self::start) takes the first reply and that of every later
@@ -76,17 +72,6 @@ impl fmt::Debug for ReplicaMonitor {
 impl Drop for ReplicaMonitor {
     fn drop(&mut self) {
         self.shared.end();
-        let tables = std::mem::take(&mut self.tables);
-        drop_elsewhere(self.shared.state.load().len(), tables);
-    }
-}
-
-/// Drops what has so many rows, on another thread if they are many.
-fn drop_elsewhere<T: Send + 'static>(rows: usize, garbage: T) {
-    if rows > LARGE
-        && let Ok(runtime) = tokio::runtime::Handle::try_current()
-    {
-        drop(runtime.spawn_blocking(move || drop(garbage)));
     }
 }
 
@@ -267,7 +252,7 @@ impl ReplicaMonitor {
                 *published = state;
             }
         }
-        let old = self.shared.publish(&Step {
+        self.shared.publish(&Step {
             state: Arc::new(State {
                 registry: before.registry.clone(),
                 tables,
@@ -285,8 +270,6 @@ impl ReplicaMonitor {
         counters.set_rows(self.shared.state.load().len());
         if start {
             self.started = true;
-            drop(before);
-            drop_elsewhere(old.len(), old);
         }
         Ok(())
     }

@@ -71,12 +71,12 @@ impl Shared {
         (subscription, self.state.load_full())
     }
 
-    /// Makes a state the published one, shows it to the streams, and returns the one before.
-    pub(super) fn publish(&self, step: &Step) -> Arc<State> {
+    /// Makes a state the published one, and shows it to the streams.
+    pub(super) fn publish(&self, step: &Step) {
         let mut subscriptions = self.subscriptions();
         let before = self.state.swap(step.state.clone());
         if before.is_same(&step.state) {
-            return before;
+            return;
         }
         subscriptions.retain(|subscription| match subscription.upgrade() {
             Some(subscription) => {
@@ -85,7 +85,6 @@ impl Shared {
             }
             None => false,
         });
-        before
     }
 
     pub(super) fn set_online(&self, online: bool) {

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use super::any::AnyRow;
 use super::index::{Index, Key, OrderedIndex};
 use super::lookup::LookUp;
-use super::state::{State, TableState, hash_of};
+use super::state::{State, hash_of};
+use super::table_state::TableState;
 use crate::model::{Database, Row, Table};
 use crate::value::{Ref, Uuid};
 
@@ -160,17 +161,17 @@ impl<D: Database> Snapshot<D> {
 
 /// One table of a [`Snapshot`].
 #[derive(Debug)]
-pub struct TableView<'a, T> {
+pub struct TableView<'a, T: Table> {
     state: &'a TableState<T>,
 }
 
-impl<T> Clone for TableView<'_, T> {
+impl<T: Table> Clone for TableView<'_, T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for TableView<'_, T> {}
+impl<T: Table> Copy for TableView<'_, T> {}
 
 impl<'a, T: Table> TableView<'a, T> {
     /// The number of rows.
@@ -254,7 +255,7 @@ impl<'a, T: Table> TableView<'a, T> {
 }
 
 /// The rows that an index found by their uuids.
-struct Found<'a, T, I> {
+struct Found<'a, T: Table, I> {
     state: &'a TableState<T>,
     uuids: I,
 }

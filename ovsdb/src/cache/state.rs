@@ -1,15 +1,12 @@
-//! What the replica holds at one moment: its tables with their indexes, all in persistent tries.
+//! What the replica holds at one moment: every table after the same server transaction.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
-use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::{Arc, LazyLock};
 
-use super::any::{AnyChange, AnyRow};
-use super::index::{DeclaredIndex, Pair, Pairs};
-use super::trie::{self, Entry, HashTrie, Versioned};
-use crate::model::{Row, Table};
+use super::table_state::{AnyTable, TableState};
+use crate::model::Table;
 use crate::value::Uuid;
 
 /// One seed for the whole process, so that a look-up hashes as the writer did.
@@ -27,173 +24,6 @@ pub(super) fn hash_of(write: impl FnOnce(&mut foldhash::fast::FoldHasher<'_>)) -
 
 pub(super) fn hash_uuid(uuid: Uuid) -> u32 {
     hash_of(|hasher| hasher.write_u128(uuid.as_u128()))
-}
-
-impl Entry for Uuid {}
-
-impl<T: Table> Entry for Arc<Row<T>> {
-    fn warm(&self) -> usize {
-        Self::strong_count(self)
-    }
-}
-
-impl<T: Table> Versioned for Arc<Row<T>> {
-    fn is_same(&self, other: &Self) -> bool {
-        self.uuid() == other.uuid()
-    }
-
-    fn is_unchanged(&self, other: &Self) -> bool {
-        Self::ptr_eq(self, other) || self == other
-    }
-}
-
-/// The rows and indexes of a table at one moment. Cloning it is cheap.
-#[derive(Debug)]
-pub(super) struct TableState<T> {
-    pub(super) rows: HashTrie<Arc<Row<T>>>,
-    /// One for each of [`Table::INDEXES`], with the hashes of the rows' uuids: so that a change of
-    /// a row which leaves its key as it is leaves the index as it is.
-    pub(super) indexes: Box<[Pairs]>,
-    /// Those that the program declared.
-    pub(super) declared: Box<[Box<dyn DeclaredIndex<T>>]>,
-}
-
-impl<T: 'static> Clone for TableState<T> {
-    fn clone(&self) -> Self {
-        Self {
-            rows: self.rows.clone(),
-            indexes: self.indexes.clone(),
-            declared: self.declared.iter().map(|index| index.shared()).collect(),
-        }
-    }
-}
-
-impl<T: Table> Default for TableState<T> {
-    fn default() -> Self {
-        Self {
-            rows: HashTrie::default(),
-            indexes: T::INDEXES.iter().map(|_| Pairs::default()).collect(),
-            declared: Box::default(),
-        }
-    }
-}
-
-impl<T: Table> TableState<T> {
-    /// A table with the same indexes and no rows.
-    pub(super) fn emptied(&self) -> Self {
-        Self {
-            declared: self.declared.iter().map(|index| index.emptied()).collect(),
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn get(&self, uuid: Uuid) -> Option<&Arc<Row<T>>> {
-        self.rows.get(hash_uuid(uuid), |row| row.uuid() == uuid)
-    }
-
-    pub(super) fn iter(&self) -> trie::Iter<'_, Arc<Row<T>>> {
-        self.rows.iter()
-    }
-
-    /// What an index over these columns has for the row with this hash.
-    fn pair(columns: &T, row: u32, index: &[usize]) -> Pair {
-        let key = hash_of(|hasher| {
-            for column in index.iter().filter_map(|column| columns.column(*column)) {
-                column.hash_into(hasher);
-            }
-        });
-        Pair { key, row }
-    }
-
-    /// Puts a row in, in the place of the one with its uuid, which is returned.
-    pub(super) fn insert(&mut self, row: Arc<Row<T>>) -> Option<Arc<Row<T>>> {
-        let uuid = row.uuid();
-        let hash = hash_uuid(uuid);
-        let old = self
-            .rows
-            .insert(hash, row.clone(), |row| row.uuid() == uuid);
-        for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
-            let new = Self::pair(&row, hash, columns);
-            if let Some(old) = &old {
-                let old = Self::pair(old, hash, columns);
-                if old == new {
-                    continue;
-                }
-                index.remove(old);
-            }
-            index.insert(new);
-        }
-        for index in &mut self.declared {
-            index.change(uuid, old.as_ref().map(|row| row.columns()), Some(&row));
-        }
-        old
-    }
-
-    /// Puts rows into an empty table, at the cost of building it once. The error has the uuid that
-    /// two of them have.
-    pub(super) fn fill(&mut self, rows: Vec<Arc<Row<T>>>) -> Result<(), Uuid> {
-        for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
-            let pairs = rows
-                .iter()
-                .map(|row| Self::pair(row, hash_uuid(row.uuid()), columns));
-            *index = Pairs::build(pairs);
-        }
-        for index in &mut self.declared {
-            rows.iter()
-                .for_each(|row| index.change(row.uuid(), None, Some(row)));
-        }
-        let entries = rows.into_iter().map(|row| (hash_uuid(row.uuid()), row));
-        self.rows = HashTrie::build(entries);
-        match self.rows.twice() {
-            Some(row) => Err(row.uuid()),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn remove(&mut self, uuid: Uuid) -> Option<Arc<Row<T>>> {
-        let hash = hash_uuid(uuid);
-        let old = self.rows.remove(hash, |row| row.uuid() == uuid)?;
-        for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
-            index.remove(Self::pair(&old, hash, columns));
-        }
-        for index in &mut self.declared {
-            index.change(uuid, Some(&old), None);
-        }
-        Some(old)
-    }
-}
-
-/// A table's state, whatever its rows are.
-pub(super) trait AnyTable: Any + fmt::Debug + Send + Sync {
-    /// The number of rows.
-    fn len(&self) -> usize;
-    /// The row with this uuid.
-    fn row(&self, uuid: Uuid) -> Option<Arc<dyn AnyRow>>;
-    /// How the table differs from what it was in `old`, an earlier state of the same table; or
-    /// from an empty one.
-    fn changes_since(&self, old: Option<&dyn AnyTable>) -> Vec<AnyChange>;
-}
-
-impl<T: Table> AnyTable for TableState<T> {
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn row(&self, uuid: Uuid) -> Option<Arc<dyn AnyRow>> {
-        self.get(uuid).map(|row| row.clone() as Arc<dyn AnyRow>)
-    }
-
-    fn changes_since(&self, old: Option<&dyn AnyTable>) -> Vec<AnyChange> {
-        let nothing = Self::default();
-        let old = old.and_then(|old| (old as &dyn Any).downcast_ref());
-        let old = old.unwrap_or(&nothing);
-        let mut changes = Vec::new();
-        HashTrie::diff(&old.rows, &self.rows, &mut |old, new| {
-            let erase = |row: Option<&Arc<Row<T>>>| row.map(|row| row.clone() as Arc<dyn AnyRow>);
-            changes.extend(AnyChange::new(erase(old), erase(new)));
-        });
-        changes
-    }
 }
 
 /// A hasher for type ids, which are hashes themselves.

@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::ahead::Ahead;
+use super::copies::Copies;
 use super::index::DeclaredIndex;
 use super::skew::{Cursor, Plan, SkewReport};
-use super::state::{AnyTable, TableState};
+use super::table_state::AnyTable;
 use crate::model::{Row, Table};
 use crate::protocol::{Clause, MonitorRequest};
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
@@ -101,9 +102,7 @@ pub(crate) trait TableReplica: Any + fmt::Debug + Send {
 pub(super) struct TypedTable<T: Table> {
     conditions: Option<Vec<Clause>>,
     plan: Plan,
-    working: TableState<T>,
-    published: Arc<TableState<T>>,
-    changed: bool,
+    copies: Copies<T>,
     /// The working state began empty, and the published one is what it is compared with.
     fresh: bool,
     /// Rows for a working state that is empty, which are put into it at once.
@@ -115,9 +114,7 @@ impl<T: Table> TypedTable<T> {
         Self {
             conditions,
             plan: Plan::default(),
-            working: TableState::default(),
-            published: Arc::default(),
-            changed: false,
+            copies: Copies::new(Arc::default()),
             fresh: false,
             bulk: Vec::new(),
         }
@@ -130,10 +127,11 @@ impl<T: Table> TypedTable<T> {
 
     /// Adds an index, before there are rows.
     pub(super) fn declare(&mut self, index: Box<dyn DeclaredIndex<T>>) {
-        let mut declared = std::mem::take(&mut self.working.declared).into_vec();
+        let mut state = self.copies.published().emptied();
+        let mut declared = std::mem::take(&mut state.declared).into_vec();
         declared.push(index);
-        self.working.declared = declared.into_boxed_slice();
-        self.published = Arc::new(self.working.clone());
+        state.declared = declared.into_boxed_slice();
+        self.copies = Copies::new(Arc::new(state));
     }
 
     /// Reads columns into `row`, as whole values or as the changes of an update2.
@@ -178,9 +176,8 @@ impl<T: Table> TypedTable<T> {
     }
 
     fn insert(&mut self, uuid: Uuid, columns: T) -> Result<(), ApplyErrorReason> {
-        self.changed = true;
         let known = if self.fresh {
-            self.published.get(uuid)
+            self.copies.published().get(uuid)
         } else {
             None
         };
@@ -188,14 +185,15 @@ impl<T: Table> TypedTable<T> {
             Some(known) if *known.columns() == columns => known.clone(),
             _ => Arc::new(Row::new(uuid, columns)),
         };
-        if self.fresh && self.working.rows.len() == 0 {
+        let working = self.copies.working();
+        if self.fresh && working.rows.len() == 0 {
             self.bulk.push(row);
             return Ok(());
         }
-        match self.working.insert(row) {
-            Some(_) => Err(ApplyErrorReason::KnownRow),
-            None => Ok(()),
+        if working.insert(row) {
+            return Err(ApplyErrorReason::KnownRow);
         }
+        Ok(())
     }
 
     /// Puts the rows that were gathered into the working state. The error has the one that is
@@ -203,30 +201,32 @@ impl<T: Table> TypedTable<T> {
     fn take_bulk(&mut self) -> Result<(), Uuid> {
         match std::mem::take(&mut self.bulk) {
             rows if rows.is_empty() => Ok(()),
-            rows => self.working.fill(rows),
+            rows => self.copies.working().fill(rows),
         }
     }
 
     fn remove(&mut self, uuid: Uuid) -> Result<(), ApplyErrorReason> {
-        self.changed = true;
         self.take_bulk().map_err(|_| ApplyErrorReason::KnownRow)?;
-        self.working
-            .remove(uuid)
-            .map(drop)
-            .ok_or(ApplyErrorReason::UnknownRow)
+        if !self.copies.working().remove(uuid) {
+            return Err(ApplyErrorReason::UnknownRow);
+        }
+        Ok(())
     }
 
-    fn known(&mut self, uuid: Uuid) -> Result<Row<T>, ApplyErrorReason> {
+    /// Changes a row by what `change` reads; nothing is changed when that is nothing.
+    fn modify(
+        &mut self,
+        uuid: Uuid,
+        change: impl FnOnce(&mut Plan, &Row<T>) -> Result<Row<T>, DecodeError>,
+    ) -> Result<(), ApplyErrorReason> {
         self.take_bulk().map_err(|_| ApplyErrorReason::KnownRow)?;
-        self.working
-            .get(uuid)
-            .map(|row| Row::clone(row))
-            .ok_or(ApplyErrorReason::UnknownRow)
-    }
-
-    fn replace(&mut self, row: Row<T>) {
-        self.changed = true;
-        self.working.insert(Arc::new(row));
+        let working = self.copies.working();
+        let old = working.get(uuid).ok_or(ApplyErrorReason::UnknownRow)?;
+        let new = change(&mut self.plan, old)?;
+        if new != **old {
+            working.insert(Arc::new(new));
+        }
+        Ok(())
     }
 
     /// One row of an `update2` or `update3` (ovsdb-server(7), `<row-update2>`).
@@ -247,9 +247,11 @@ impl<T: Table> TypedTable<T> {
                 self.insert(uuid, columns)?;
             }
             "modify" => {
-                let mut row = self.known(uuid)?;
-                Self::decode(&mut self.plan, row.columns_mut(), reader, true, place)?;
-                self.replace(row);
+                self.modify(uuid, |plan, old| {
+                    let mut row = old.clone();
+                    Self::decode(plan, row.columns_mut(), reader, true, place)?;
+                    Ok(row)
+                })?;
             }
             "delete" => {
                 reader.skip()?;
@@ -293,12 +295,8 @@ impl<T: Table> TypedTable<T> {
             }
         }
         match new {
-            Some(columns) if old => {
-                // The new row has every column that was asked for.
-                self.known(uuid)?;
-                self.replace(Row::new(uuid, columns));
-                Ok(())
-            }
+            // The new row has every column that was asked for.
+            Some(columns) if old => self.modify(uuid, |_, _| Ok(Row::new(uuid, columns))),
             Some(columns) => self.insert(uuid, columns),
             None => self.remove(uuid),
         }
@@ -349,8 +347,7 @@ impl<T: Table> TableReplica for TypedTable<T> {
 
     fn begin_fresh(&mut self) {
         self.fresh = true;
-        self.changed = true;
-        self.working = self.published.emptied();
+        self.copies.begin_fresh();
     }
 
     fn apply(&mut self, reader: &mut Reader<'_>, form: Form) -> Result<(), ApplyError> {
@@ -360,7 +357,7 @@ impl<T: Table> TableReplica for TypedTable<T> {
             let mut ahead = Ahead::default();
             loop {
                 if !self.fresh {
-                    ahead.next(reader, &self.working);
+                    ahead.next(reader, self.copies.working());
                 }
                 let Some(key) = reader.key()? else { break };
                 let uuid = parse_uuid(&key, reader.offset())?;
@@ -390,24 +387,22 @@ impl<T: Table> TableReplica for TypedTable<T> {
     fn roll_back(&mut self) {
         self.fresh = false;
         self.bulk = Vec::new();
-        if std::mem::take(&mut self.changed) {
-            self.working = TableState::clone(&self.published);
-        }
+        self.copies.roll_back();
     }
 
     fn publish(&mut self) -> Option<Arc<dyn AnyTable>> {
-        if std::mem::take(&mut self.fresh) && self.working.rows.is_same_as(&self.published.rows) {
-            // Keeps what snapshots and streams hold already.
-            self.roll_back();
+        if std::mem::take(&mut self.fresh) {
+            let published = self.copies.published().clone();
+            if self.copies.working().rows.is_same_as(&published.rows) {
+                // Keeps what snapshots and streams hold already.
+                self.copies.roll_back();
+            }
         }
-        if !std::mem::take(&mut self.changed) {
-            return None;
-        }
-        self.published = Arc::new(self.working.clone());
-        Some(self.published())
+        let published = self.copies.publish()?;
+        Some(published.clone())
     }
 
     fn published(&self) -> Arc<dyn AnyTable> {
-        self.published.clone()
+        self.copies.published().clone()
     }
 }

@@ -114,15 +114,17 @@ impl<E> HashTrie<E> {
     }
 
     /// The first entry with each of these hashes, as far as there is one; level by level for all
-    /// of them, so that no walk waits for the memory of another.
+    /// of them, so that no walk waits for the memory of another. What a change of the entries
+    /// reads and writes of the nodes is read too.
     pub(crate) fn find_together(&self, hashes: &[u32]) -> Vec<&E> {
         let mut walks: Vec<_> = hashes
             .iter()
-            .map(|hash| (*hash, self.root.bitmap, &*self.root.slots))
+            .map(|hash| (*hash, self.root.bitmap, &self.root.slots))
             .collect();
         let mut found = Vec::with_capacity(hashes.len());
         let mut shift = 0;
         while !walks.is_empty() {
+            read_together(walks.iter().map(|(_, _, slots)| slots.capacity()));
             walks.retain_mut(|(hash, bitmap, slots)| {
                 let bit = bit(*hash, shift);
                 if *bitmap & bit == 0 {
@@ -179,6 +181,29 @@ fn own<E: Entry>(slots: &mut EcoVec<Slot<E>>) -> &mut [Slot<E>] {
 }
 
 impl<E: Entry> HashTrie<E> {
+    /// Whether most of its nodes are in no other trie, so that letting go of it takes the longer
+    /// the more entries it has. It is told by a few of them.
+    pub(crate) fn is_apart(&mut self) -> bool {
+        let mut slots = &mut self.root.slots;
+        loop {
+            if !slots.is_unique() {
+                return false;
+            }
+            let (mut apart, mut nodes, mut last) = (0, 0, None);
+            for slot in slots.make_mut() {
+                if let Slot::Branch(_, below) = slot {
+                    nodes += 1;
+                    apart += usize::from(below.is_unique());
+                    last = Some(below);
+                }
+            }
+            match last {
+                Some(below) if 2 * apart > nodes => slots = below,
+                last => return last.is_none(),
+            }
+        }
+    }
+
     /// Puts `entry` in, in the place of the one that `is` accepts, which is returned.
     pub(crate) fn insert(&mut self, hash: u32, entry: E, is: impl Fn(&E) -> bool) -> Option<E> {
         let Branch { bitmap, slots } = &mut self.root;
@@ -418,5 +443,21 @@ mod tests {
                 assert_eq!(found, model.get(&key).copied());
             }
         }
+    }
+
+    #[test]
+    fn it_is_told_which_trie_has_nodes_of_its_own() {
+        let keys = || (0..5000_u64).map(|key| (hash(key), (key, 0)));
+        let mut trie = HashTrie::build(keys());
+        assert!(trie.is_apart());
+        let mut clone = trie.clone();
+        assert!(!trie.is_apart() && !clone.is_apart());
+        let change = |trie: &mut HashTrie<(u64, u64)>, key| {
+            trie.insert(hash(key), (key, 1), |entry| entry.0 == key);
+        };
+        (0..20).for_each(|key| change(&mut clone, key));
+        assert!(!trie.is_apart() && !clone.is_apart());
+        (0..5000).for_each(|key| change(&mut clone, key));
+        assert!(trie.is_apart() && clone.is_apart());
     }
 }

@@ -1,11 +1,12 @@
 //! Tests of the replica without a server: messages as text, straight into the monitor.
 
+mod copies;
 mod resume;
 mod streams;
 mod work;
 
 use std::any::TypeId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ovsdb_schema::DatabaseSchema;
@@ -14,7 +15,7 @@ use super::builder::Handle;
 use super::changes::{Change, ChangeBatch};
 use super::table::TypedTable;
 use super::{Cache, MonitorVersion, ReplicaMonitor};
-use crate::model::Row;
+use crate::model::{Row, Table};
 use crate::protocol::{MonitorRequests, Request};
 use crate::value::json::Raw;
 use crate::value::{Set, Str, Uuid};
@@ -127,11 +128,13 @@ fn asked(monitor: &ReplicaMonitor) -> (MonitorRequests, Uuid) {
 
 /// A table put together from the batches of a stream, which must fit what came before.
 #[derive(Default)]
-struct Folded(BTreeMap<Uuid, Arc<Row<Item>>>);
+struct Folded<T>(BTreeMap<Uuid, Arc<Row<T>>>);
 
-impl Folded {
-    fn take(&mut self, batch: &ChangeBatch<Item>) {
+impl<T: Table> Folded<T> {
+    fn take<'a>(&mut self, batch: impl IntoIterator<Item = &'a Change<T>>) {
+        let mut seen = BTreeSet::new();
         for change in batch {
+            assert!(seen.insert(change.uuid()), "a row is there once");
             let replaced = match change {
                 Change::Deleted(old) => self.0.remove(&old.uuid()),
                 other => self.0.insert(other.uuid(), other.row().clone()),
@@ -142,9 +145,9 @@ impl Folded {
     }
 
     /// Whether this is the table, down to the very rows.
-    fn is(&self, cache: &Cache<Inventory>) -> bool {
+    fn is(&self, cache: &Cache<T::Database>) -> bool {
         let view = cache.snapshot();
-        let table = view.rows::<Item>();
+        let table = view.rows::<T>();
         table.len() == self.0.len()
             && table.into_iter().all(|row| {
                 self.0

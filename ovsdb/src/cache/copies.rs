@@ -1,0 +1,201 @@
+//! The states of a table that the writer has at hand, so that it need not copy.
+//!
+//! What is published is never changed. But the state before it is free as soon as no snapshot and
+//! no stream has it any more: then it is brought up to date, by the few changes that it lacks,
+//! and changed in place. Two copies take turns in this way. They come to have no node in common,
+//! so that hardly anything is shared that a change would have to copy; each row has two counts
+//! instead of one. While readers hold all earlier states, the writer goes on with one that shares
+//! with the published one.
+
+use std::sync::Arc;
+
+use super::table_state::TableState;
+use crate::model::Table;
+
+/// How many earlier states wait for their readers.
+const MOST: usize = 3;
+
+/// The published state of a table, earlier ones, and the one that the next update changes.
+#[derive(Debug)]
+pub(super) struct Copies<T: Table> {
+    published: Arc<TableState<T>>,
+    /// The states before the published one, oldest first, with none missing between.
+    earlier: Vec<Arc<TableState<T>>>,
+    working: Option<TableState<T>>,
+}
+
+impl<T: Table> Copies<T> {
+    pub(super) const fn new(published: Arc<TableState<T>>) -> Self {
+        Self {
+            published,
+            earlier: Vec::new(),
+            working: None,
+        }
+    }
+
+    pub(super) const fn published(&self) -> &Arc<TableState<T>> {
+        &self.published
+    }
+
+    /// The state that follows on the published one, to be changed.
+    pub(super) fn working(&mut self) -> &mut TableState<T> {
+        if self.working.is_none() {
+            self.working = Some(self.follow().unwrap_or_else(|| self.published.successor()));
+        }
+        self.working.get_or_insert_default()
+    }
+
+    /// The newest of the earlier states that nobody else has, brought up to date.
+    fn follow(&mut self) -> Option<TableState<T>> {
+        let is_free = |state: &Arc<TableState<T>>| Arc::strong_count(state) == 1;
+        let at = self.earlier.iter().rposition(is_free)?;
+        // Those before it would only ever fall back further.
+        let mut rest = self.earlier.drain(..=at);
+        let mut state = Arc::into_inner(rest.next_back()?)?;
+        drop(rest);
+        let later = self.earlier.iter().chain([&self.published]);
+        state.follow(later.map(|state| &**state)).then_some(state)
+    }
+
+    /// Begins anew with a working state of no rows.
+    pub(super) fn begin_fresh(&mut self) {
+        self.earlier.clear();
+        self.working = Some(self.published.emptied());
+    }
+
+    /// Goes back to the published state.
+    pub(super) fn roll_back(&mut self) {
+        self.working = None;
+    }
+
+    /// Makes the working state the published one, if anything changed.
+    pub(super) fn publish(&mut self) -> Option<&Arc<TableState<T>>> {
+        let mut state = self.working.take_if(|working| working.is_changed())?;
+        state.finish();
+        if !state.is_followed() {
+            self.earlier.clear();
+        }
+        let is_followed = state.is_followed();
+        let before = std::mem::replace(&mut self.published, Arc::new(state));
+        if is_followed {
+            if self.earlier.len() == MOST {
+                self.earlier.remove(0);
+            }
+            self.earlier.push(before);
+        }
+        Some(&self.published)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Row;
+    use crate::value::Uuid;
+
+    #[derive(Debug)]
+    struct Inventory;
+
+    impl ovsdb::Database for Inventory {
+        const NAME: &'static str = "Inventory";
+        const VERSION: Option<&'static str> = None;
+    }
+
+    #[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
+    #[ovsdb(database = Inventory, table = "Item")]
+    struct Item {
+        count: i64,
+    }
+
+    fn item(number: usize, count: i64) -> Arc<Row<Item>> {
+        Arc::new(Row::new(uuid(number), Item { count }))
+    }
+
+    fn uuid(number: usize) -> Uuid {
+        Uuid::from_u128(number as u128)
+    }
+
+    const ROWS: usize = 5000;
+
+    fn started() -> Copies<Item> {
+        let mut copies = Copies::new(Arc::default());
+        copies.begin_fresh();
+        let rows = (0..ROWS).map(|number| item(number, 0)).collect();
+        copies.working().fill(rows).expect("each once");
+        copies.publish().expect("rows");
+        copies
+    }
+
+    /// Changes every tenth row.
+    fn update(copies: &mut Copies<Item>, step: usize) {
+        for number in (step % 10..ROWS).step_by(10) {
+            assert!(copies.working().insert(item(number, step as i64)));
+        }
+        copies.publish().expect("changes");
+    }
+
+    fn count(state: &TableState<Item>, number: usize) -> i64 {
+        state.get(uuid(number)).expect("a row").count
+    }
+
+    #[test]
+    fn two_copies_take_turns_and_come_to_share_nothing() {
+        let mut copies = started();
+        for step in 1..=40 {
+            update(&mut copies, step);
+            assert_eq!(copies.earlier.len(), 1, "one waits for its turn");
+        }
+        let [mut published, mut earlier] = [copies.published, copies.earlier.remove(0)];
+        assert_eq!((count(&published, 5), count(&published, 0)), (35, 40));
+        assert_eq!((count(&earlier, 5), count(&earlier, 0)), (35, 30));
+        for state in [&mut published, &mut earlier] {
+            let state = Arc::get_mut(state).expect("nobody else has it");
+            assert!(state.rows.is_apart());
+        }
+    }
+
+    #[test]
+    fn what_readers_hold_is_left_alone_and_taken_up_when_they_let_go() {
+        let mut copies = started();
+        // Readers of all states, then of the last two.
+        let mut held: Vec<_> = (1..=10)
+            .map(|step| {
+                update(&mut copies, step);
+                copies.published().clone()
+            })
+            .collect();
+        assert_eq!(copies.earlier.len(), MOST);
+        for (state, step) in held.iter().zip(1..) {
+            assert_eq!(count(state, step as usize % 10), step);
+        }
+        held.drain(..8);
+        for step in 11..30 {
+            update(&mut copies, step);
+            held.push(copies.published().clone());
+            held.remove(0);
+            let now = copies.published();
+            let expected = (0..10).map(|back| (step - back) as i64);
+            let counts = (0..10).map(|back| count(now, (step - back) % 10));
+            assert!(counts.eq(expected), "at {step}");
+        }
+        // One that is taken up, and the two that readers have.
+        assert_eq!(copies.earlier.len(), 2);
+    }
+
+    #[test]
+    fn nothing_follows_on_a_state_that_began_anew() {
+        let mut copies = started();
+        update(&mut copies, 1);
+        update(&mut copies, 2);
+        copies.begin_fresh();
+        assert!(copies.earlier.is_empty());
+        let rows = (0..ROWS).map(|number| item(number, 7)).collect();
+        copies.working().fill(rows).expect("each once");
+        copies.publish().expect("rows");
+        assert!(copies.earlier.is_empty());
+        update(&mut copies, 13);
+        update(&mut copies, 24);
+        let now = copies.published();
+        assert_eq!([2, 3, 4].map(|number| count(now, number)), [7, 13, 24]);
+    }
+}

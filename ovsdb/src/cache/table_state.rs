@@ -1,0 +1,334 @@
+//! One table at one moment: its rows and their indexes, in persistent tries.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use super::any::{AnyChange, AnyRow};
+use super::index::{DeclaredIndex, Pair, Pairs};
+use super::state::{hash_of, hash_uuid};
+use super::trie::{self, Entry, HashTrie, Versioned, read_together};
+use crate::model::{Row, Table};
+use crate::value::Uuid;
+
+/// The most changes that a state keeps for those who follow. It keeps the rows before them too.
+const MOST_CHANGES: usize = 1024;
+/// A table of more rows than this is taken apart on another thread, unless it shares most of what
+/// it has: that takes long enough to hold up whoever lets go of it.
+const LARGE: usize = 1000;
+
+impl Entry for Uuid {}
+
+impl<T: Table> Entry for Arc<Row<T>> {
+    fn warm(&self) -> usize {
+        Self::strong_count(self)
+    }
+}
+
+impl<T: Table> Versioned for Arc<Row<T>> {
+    fn is_same(&self, other: &Self) -> bool {
+        self.uuid() == other.uuid()
+    }
+
+    fn is_unchanged(&self, other: &Self) -> bool {
+        Self::ptr_eq(self, other) || self == other
+    }
+}
+
+/// What became of one row.
+#[derive(Debug)]
+pub(super) struct RowChange<T> {
+    /// That of the uuid.
+    hash: u32,
+    old: Option<Arc<Row<T>>>,
+    new: Option<Arc<Row<T>>>,
+}
+
+/// The rows and indexes of a table at one moment.
+#[derive(Debug)]
+pub(super) struct TableState<T: Table> {
+    pub(super) rows: HashTrie<Arc<Row<T>>>,
+    /// One for each of [`Table::INDEXES`], with the hashes of the rows' uuids: so that a change of
+    /// a row which leaves its key as it is leaves the index as it is.
+    pub(super) indexes: Box<[Pairs]>,
+    /// Those that the program declared.
+    pub(super) declared: Box<[Box<dyn DeclaredIndex<T>>]>,
+    /// Which of the table's states this is, in the order in which they were published.
+    version: u64,
+    /// What became of the rows since the version before, each at most once; `None` when that
+    /// is not known, or too much to be kept.
+    changes: Option<Vec<RowChange<T>>>,
+}
+
+impl<T: Table> Default for TableState<T> {
+    fn default() -> Self {
+        Self {
+            rows: HashTrie::default(),
+            indexes: T::INDEXES.iter().map(|_| Pairs::default()).collect(),
+            declared: Box::default(),
+            version: 0,
+            changes: None,
+        }
+    }
+}
+
+impl<T: Table> Drop for TableState<T> {
+    fn drop(&mut self) {
+        if self.rows.len() > LARGE
+            && self.rows.is_apart()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let rows = std::mem::take(&mut self.rows);
+            let indexes = std::mem::take(&mut self.indexes);
+            let declared = std::mem::take(&mut self.declared);
+            drop(runtime.spawn_blocking(move || drop((rows, indexes, declared))));
+        }
+    }
+}
+
+impl<T: Table> TableState<T> {
+    /// The state that follows on this one, with the same indexes and no rows.
+    pub(super) fn emptied(&self) -> Self {
+        let mut state = Self::default();
+        state.declared = self.declared.iter().map(|index| index.emptied()).collect();
+        state.version = self.version + 1;
+        state
+    }
+
+    /// The state that follows on this one, with the same rows, to be changed. It shares what it
+    /// has with this one, and copies of that what is changed.
+    pub(super) fn successor(&self) -> Self {
+        Self {
+            rows: self.rows.clone(),
+            indexes: self.indexes.clone(),
+            declared: self.declared.iter().map(|index| index.shared()).collect(),
+            version: self.version + 1,
+            changes: Some(Vec::new()),
+        }
+    }
+
+    /// Makes of this earlier state the one that follows on the last of `later`, which are all
+    /// that came after it. False if it is not known how.
+    pub(super) fn follow<'a>(&mut self, later: impl Iterator<Item = &'a Self>) -> bool {
+        for state in later {
+            match &state.changes {
+                Some(changes) if state.version == self.version + 1 => self.apply(changes),
+                _ => return false,
+            }
+            self.version = state.version;
+        }
+        self.version += 1;
+        self.changes.get_or_insert_default().clear();
+        true
+    }
+
+    fn apply(&mut self, changes: &[RowChange<T>]) {
+        let hashes: Vec<u32> = changes.iter().map(|change| change.hash).collect();
+        self.find_together(&hashes);
+        for RowChange { hash, old, new } in changes {
+            match (old, new) {
+                (_, Some(new)) => drop(self.put(*hash, new)),
+                (Some(old), None) => drop(self.take(*hash, old.uuid())),
+                (None, None) => {}
+            }
+        }
+    }
+
+    /// The rows with these hashes. They and their nodes are read together, before they change one
+    /// after the other.
+    pub(super) fn find_together(&self, hashes: &[u32]) -> Vec<&Arc<Row<T>>> {
+        let rows = self.rows.find_together(hashes);
+        read_together(rows.iter().map(|row| row.warm()));
+        rows
+    }
+
+    pub(super) fn get(&self, uuid: Uuid) -> Option<&Arc<Row<T>>> {
+        self.rows.get(hash_uuid(uuid), |row| row.uuid() == uuid)
+    }
+
+    pub(super) fn iter(&self) -> trie::Iter<'_, Arc<Row<T>>> {
+        self.rows.iter()
+    }
+
+    /// What an index over these columns has for the row with this hash.
+    fn pair(columns: &T, row: u32, index: &[usize]) -> Pair {
+        let key = hash_of(|hasher| {
+            for column in index.iter().filter_map(|column| columns.column(*column)) {
+                column.hash_into(hasher);
+            }
+        });
+        Pair { key, row }
+    }
+
+    /// Whether the columns of an index are the same in both.
+    fn has_same_key(a: &T, b: &T, index: &[usize]) -> bool {
+        index.iter().all(|column| {
+            let columns = (a.column(*column), b.column(*column));
+            matches!(columns, (Some(a), Some(b)) if a.equals(b))
+        })
+    }
+
+    /// Puts a row into the rows and indexes, in the place of the one with its uuid, which is
+    /// returned.
+    fn put(&mut self, hash: u32, row: &Arc<Row<T>>) -> Option<Arc<Row<T>>> {
+        let uuid = row.uuid();
+        let old = self
+            .rows
+            .insert(hash, row.clone(), |row| row.uuid() == uuid);
+        for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
+            if let Some(old) = &old {
+                if Self::has_same_key(old, row, columns) {
+                    continue;
+                }
+                index.remove(Self::pair(old, hash, columns));
+            }
+            index.insert(Self::pair(row, hash, columns));
+        }
+        for index in &mut self.declared {
+            index.change(uuid, old.as_ref().map(|row| row.columns()), Some(row));
+        }
+        old
+    }
+
+    /// Takes a row out of the rows and indexes.
+    fn take(&mut self, hash: u32, uuid: Uuid) -> Option<Arc<Row<T>>> {
+        let old = self.rows.remove(hash, |row| row.uuid() == uuid)?;
+        for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
+            index.remove(Self::pair(&old, hash, columns));
+        }
+        for index in &mut self.declared {
+            index.change(uuid, Some(&old), None);
+        }
+        Some(old)
+    }
+
+    fn note(&mut self, change: RowChange<T>) {
+        match &mut self.changes {
+            Some(changes) if changes.len() == MOST_CHANGES => self.changes = None,
+            Some(changes) => changes.push(change),
+            None => {}
+        }
+    }
+
+    /// Puts a row in, in the place of the one with its uuid. Whether there was one.
+    pub(super) fn insert(&mut self, row: Arc<Row<T>>) -> bool {
+        let hash = hash_uuid(row.uuid());
+        let old = self.put(hash, &row);
+        let replaced = old.is_some();
+        self.note(RowChange {
+            hash,
+            old,
+            new: Some(row),
+        });
+        replaced
+    }
+
+    /// Takes a row out. Whether there was one.
+    pub(super) fn remove(&mut self, uuid: Uuid) -> bool {
+        let hash = hash_uuid(uuid);
+        let old = self.take(hash, uuid);
+        let removed = old.is_some();
+        if removed {
+            self.note(RowChange {
+                hash,
+                old,
+                new: None,
+            });
+        }
+        removed
+    }
+
+    /// Puts rows into an empty table, at the cost of building it once. The error has the uuid that
+    /// two of them have.
+    pub(super) fn fill(&mut self, rows: Vec<Arc<Row<T>>>) -> Result<(), Uuid> {
+        self.changes = None;
+        for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
+            let pairs = rows
+                .iter()
+                .map(|row| Self::pair(row, hash_uuid(row.uuid()), columns));
+            *index = Pairs::build(pairs);
+        }
+        for index in &mut self.declared {
+            rows.iter()
+                .for_each(|row| index.change(row.uuid(), None, Some(row)));
+        }
+        let entries = rows.into_iter().map(|row| (hash_uuid(row.uuid()), row));
+        self.rows = HashTrie::build(entries);
+        match self.rows.twice() {
+            Some(row) => Err(row.uuid()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether anything may have changed since the version before.
+    pub(super) fn is_changed(&self) -> bool {
+        self.changes
+            .as_ref()
+            .is_none_or(|changes| !changes.is_empty())
+    }
+
+    /// Before the state is published: the changes are each row's only one, or they are not kept.
+    pub(super) fn finish(&mut self) {
+        if let Some(changes) = &mut self.changes {
+            // A message may have a row twice.
+            changes.sort_unstable_by_key(|change| change.hash);
+            if changes.windows(2).any(|two| two[0].hash == two[1].hash) {
+                self.changes = None;
+            }
+        }
+    }
+
+    /// Whether it is known how the version before became this one.
+    pub(super) const fn is_followed(&self) -> bool {
+        self.changes.is_some()
+    }
+
+    /// Shows every row that this state has, and `old` has not or has otherwise; and the other way
+    /// round. In no particular order.
+    pub(super) fn differences<'a>(
+        &'a self,
+        old: &'a Self,
+        each: &mut impl FnMut(Option<&'a Arc<Row<T>>>, Option<&'a Arc<Row<T>>>),
+    ) {
+        match &self.changes {
+            Some(changes) if self.version == old.version + 1 => {
+                for RowChange { old, new, .. } in changes {
+                    each(old.as_ref(), new.as_ref());
+                }
+            }
+            _ => HashTrie::diff(&old.rows, &self.rows, each),
+        }
+    }
+}
+
+/// A table's state, whatever its rows are.
+pub(super) trait AnyTable: Any + fmt::Debug + Send + Sync {
+    /// The number of rows.
+    fn len(&self) -> usize;
+    /// The row with this uuid.
+    fn row(&self, uuid: Uuid) -> Option<Arc<dyn AnyRow>>;
+    /// How the table differs from what it was in `old`, an earlier state of the same table; or
+    /// from an empty one.
+    fn changes_since(&self, old: Option<&dyn AnyTable>) -> Vec<AnyChange>;
+}
+
+impl<T: Table> AnyTable for TableState<T> {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn row(&self, uuid: Uuid) -> Option<Arc<dyn AnyRow>> {
+        self.get(uuid).map(|row| row.clone() as Arc<dyn AnyRow>)
+    }
+
+    fn changes_since(&self, old: Option<&dyn AnyTable>) -> Vec<AnyChange> {
+        let nothing = Self::default();
+        let old = old.and_then(|old| (old as &dyn Any).downcast_ref());
+        let mut changes = Vec::new();
+        self.differences(old.unwrap_or(&nothing), &mut |old, new| {
+            let erase = |row: Option<&Arc<Row<T>>>| row.map(|row| row.clone() as Arc<dyn AnyRow>);
+            changes.extend(AnyChange::new(erase(old), erase(new)));
+        });
+        changes
+    }
+}
