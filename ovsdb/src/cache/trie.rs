@@ -18,7 +18,7 @@ use ecow::EcoVec;
 pub(crate) use self::diff::Versioned;
 
 /// Bits of the hash that one level consumes.
-const BITS: u32 = 5;
+const BITS: u32 = 6;
 /// From this shift on the hash is used up, and entries share a list.
 const EXHAUSTED: u32 = 32;
 /// The most nodes that are above one another, with the list below them.
@@ -44,7 +44,7 @@ pub(crate) struct HashTrie<E> {
 /// A node: one slot for each bit that is set, in the order of the bits.
 #[derive(Debug, Clone)]
 struct Branch<E> {
-    bitmap: u32,
+    bitmap: u64,
     slots: EcoVec<Slot<E>>,
 }
 
@@ -53,7 +53,7 @@ enum Slot<E> {
     /// An entry, with its hash to tell it from others without looking into it.
     Entry(u32, E),
     /// A node below: its bitmap and its slots. Not a `Branch`, which would make slots larger.
-    Branch(u32, EcoVec<Self>),
+    Branch(u64, EcoVec<Self>),
     /// Entries whose whole hash is the same.
     Collision(EcoVec<E>),
 }
@@ -71,12 +71,12 @@ impl<E> Default for HashTrie<E> {
 }
 
 /// The bit of the branch at `shift` that `hash` belongs to.
-const fn bit(hash: u32, shift: u32) -> u32 {
+const fn bit(hash: u32, shift: u32) -> u64 {
     1 << ((hash >> shift) & ((1 << BITS) - 1))
 }
 
 /// Where the slot of `bit` is, or would be.
-const fn position(bitmap: u32, bit: u32) -> usize {
+const fn position(bitmap: u64, bit: u64) -> usize {
     (bitmap & (bit - 1)).count_ones() as usize
 }
 
@@ -242,7 +242,7 @@ impl<E: Entry> HashTrie<E> {
 }
 
 fn insert<E: Entry>(
-    bitmap: &mut u32,
+    bitmap: &mut u64,
     slots: &mut EcoVec<Slot<E>>,
     hash: u32,
     shift: u32,
@@ -292,7 +292,7 @@ fn pair<E: Entry>(first: (u32, E), second: (u32, E), shift: u32) -> Slot<E> {
 }
 
 fn remove<E: Entry>(
-    bitmap: &mut u32,
+    bitmap: &mut u64,
     slots: &mut EcoVec<Slot<E>>,
     hash: u32,
     shift: u32,

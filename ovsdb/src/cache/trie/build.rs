@@ -54,7 +54,7 @@ fn branch<E: Entry>(
     count: usize,
     shift: u32,
 ) -> Branch<E> {
-    let mut bitmap = 0_u32;
+    let mut bitmap = 0_u64;
     for (_, hash, _) in &entries.as_slice()[..count] {
         bitmap |= bit(*hash, shift);
     }

@@ -53,7 +53,7 @@ fn is_same<T>(a: &EcoVec<T>, b: &EcoVec<T>) -> bool {
 }
 
 /// The bitmap of a node, and its slots.
-type Node<'a, E> = (u32, &'a EcoVec<Slot<E>>);
+type Node<'a, E> = (u64, &'a EcoVec<Slot<E>>);
 
 fn branches<'a, E: Versioned>(
     (old_bits, old): Node<'a, E>,
