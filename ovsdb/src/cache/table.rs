@@ -217,15 +217,15 @@ impl<T: Table> TypedTable<T> {
     fn modify(
         &mut self,
         uuid: Uuid,
-        change: impl FnOnce(&mut Plan, &Row<T>) -> Result<Row<T>, DecodeError>,
+        change: impl FnOnce(&mut Plan, &mut T) -> Result<(), DecodeError>,
     ) -> Result<(), ApplyErrorReason> {
         self.take_bulk().map_err(|_| ApplyErrorReason::KnownRow)?;
         let working = self.copies.working();
-        let old = working.get(uuid).ok_or(ApplyErrorReason::UnknownRow)?;
-        let new = change(&mut self.plan, old)?;
-        if new != **old {
-            working.insert(Arc::new(new));
+        let mut new = working.copy(uuid).ok_or(ApplyErrorReason::UnknownRow)?;
+        if let Some(row) = Arc::get_mut(&mut new) {
+            change(&mut self.plan, row.columns_mut())?;
         }
+        working.replace(new);
         Ok(())
     }
 
@@ -247,10 +247,8 @@ impl<T: Table> TypedTable<T> {
                 self.insert(uuid, columns)?;
             }
             "modify" => {
-                self.modify(uuid, |plan, old| {
-                    let mut row = old.clone();
-                    Self::decode(plan, row.columns_mut(), reader, true, place)?;
-                    Ok(row)
+                self.modify(uuid, |plan, row| {
+                    Self::decode(plan, row, reader, true, place)
                 })?;
             }
             "delete" => {
@@ -296,7 +294,10 @@ impl<T: Table> TypedTable<T> {
         }
         match new {
             // The new row has every column that was asked for.
-            Some(columns) if old => self.modify(uuid, |_, _| Ok(Row::new(uuid, columns))),
+            Some(columns) if old => self.modify(uuid, |_, row| {
+                *row = columns;
+                Ok(())
+            }),
             Some(columns) => self.insert(uuid, columns),
             None => self.remove(uuid),
         }

@@ -58,6 +58,8 @@ pub(super) struct TableState<T: Table> {
     /// What became of the rows since the version before, each at most once; `None` when that
     /// is not known, or too much to be kept.
     changes: Option<Vec<RowChange<T>>>,
+    /// Rows that are gone, for their memory. Of some a reader may still have something.
+    gone: Vec<Arc<Row<T>>>,
 }
 
 impl<T: Table> Default for TableState<T> {
@@ -68,6 +70,7 @@ impl<T: Table> Default for TableState<T> {
             declared: Box::default(),
             version: 0,
             changes: None,
+            gone: Vec::new(),
         }
     }
 }
@@ -104,6 +107,7 @@ impl<T: Table> TableState<T> {
             declared: self.declared.iter().map(|index| index.shared()).collect(),
             version: self.version + 1,
             changes: Some(Vec::new()),
+            gone: Vec::new(),
         }
     }
 
@@ -118,7 +122,8 @@ impl<T: Table> TableState<T> {
             self.version = state.version;
         }
         self.version += 1;
-        self.changes.get_or_insert_default().clear();
+        let changes = self.changes.get_or_insert_default();
+        self.gone.extend(changes.drain(..).filter_map(|change| change.old));
         true
     }
 
@@ -210,6 +215,19 @@ impl<T: Table> TableState<T> {
         }
     }
 
+    /// A copy of a row, to be changed; in the memory of one that is gone where there is one.
+    pub(super) fn copy(&mut self, uuid: Uuid) -> Option<Arc<Row<T>>> {
+        let mut gone = self.gone.pop();
+        let row = self.get(uuid)?;
+        if let Some(copy) = &mut gone
+            && let Some(free) = Arc::get_mut(copy)
+        {
+            free.clone_from(row);
+            return gone;
+        }
+        Some(Arc::new(Row::clone(row)))
+    }
+
     /// Puts a row in, in the place of the one with its uuid. Whether there was one.
     pub(super) fn insert(&mut self, row: Arc<Row<T>>) -> bool {
         let hash = hash_uuid(row.uuid());
@@ -221,6 +239,13 @@ impl<T: Table> TableState<T> {
             new: Some(row),
         });
         replaced
+    }
+
+    /// Puts a row in the place of the one with its uuid, unless they are alike.
+    pub(super) fn replace(&mut self, row: Arc<Row<T>>) {
+        if self.get(row.uuid()).is_none_or(|old| *old != row) {
+            self.insert(row);
+        }
     }
 
     /// Takes a row out. Whether there was one.
@@ -269,6 +294,7 @@ impl<T: Table> TableState<T> {
 
     /// Before the state is published: the changes are each row's only one, or they are not kept.
     pub(super) fn finish(&mut self) {
+        self.gone = Vec::new();
         if let Some(changes) = &mut self.changes {
             // A message may have a row twice.
             changes.sort_unstable_by_key(|change| change.hash);
