@@ -38,8 +38,8 @@ struct Arguments {
     /// How many transactions change one row each
     #[arg(long, default_value_t = 2000)]
     single: usize,
-    /// How many transactions change 100 rows each
-    #[arg(long, default_value_t = 100)]
+    /// How many transactions change 100 rows each: as many as change every port once
+    #[arg(long, default_value_t = 1000)]
     batches: usize,
     /// Print each measurement as a line of JSON
     #[arg(long)]
