@@ -123,7 +123,8 @@ impl<T: Table> TableState<T> {
         }
         self.version += 1;
         let changes = self.changes.get_or_insert_default();
-        self.gone.extend(changes.drain(..).filter_map(|change| change.old));
+        self.gone
+            .extend(changes.drain(..).filter_map(|change| change.old));
         true
     }
 
@@ -356,5 +357,82 @@ impl<T: Table> AnyTable for TableState<T> {
             changes.extend(AnyChange::new(erase(old), erase(new)));
         });
         changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::Mutex;
+    use std::thread::ThreadId;
+
+    use super::*;
+    use crate::cache::Index;
+
+    #[derive(Debug)]
+    struct Inventory;
+
+    impl ovsdb::Database for Inventory {
+        const NAME: &'static str = "Inventory";
+    }
+
+    #[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
+    #[ovsdb(database = Inventory, table = "Item")]
+    struct Item {
+        count: i64,
+    }
+
+    /// Where keys were dropped.
+    static THREADS: Mutex<Option<HashSet<ThreadId>>> = Mutex::new(None);
+
+    /// A key that tells where it is dropped.
+    #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    struct Key(i64);
+
+    impl Drop for Key {
+        fn drop(&mut self) {
+            let mut threads = THREADS.lock().expect("no panic");
+            let threads = threads.get_or_insert_default();
+            threads.insert(std::thread::current().id());
+        }
+    }
+
+    fn table(rows: usize) -> TableState<Item> {
+        let mut state = TableState::default();
+        state.declared = Box::new([Index::function(|item: &Item| [Key(item.count)]).build()]);
+        let rows = (0..rows).map(|number| {
+            let uuid = Uuid::from_u128(number as u128);
+            let count = number as i64;
+            Arc::new(Row::new(uuid, Item { count }))
+        });
+        state.fill(rows.collect()).expect("each once");
+        state
+    }
+
+    /// Drops a state in a runtime, and returns where its keys were dropped.
+    fn threads(state: TableState<Item>) -> HashSet<ThreadId> {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        *THREADS.lock().expect("no panic") = None;
+        runtime.block_on(async { drop(state) });
+        // Waits for what runs elsewhere.
+        drop(runtime);
+        THREADS.lock().expect("no panic").take().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_large_table_is_taken_apart_on_another_thread() {
+        let here = std::thread::current().id();
+        assert_eq!(threads(table(100)), [here].into());
+        let elsewhere = threads(table(3 * LARGE));
+        assert!(elsewhere.len() == 1 && !elsewhere.contains(&here));
+
+        // Most of it is somebody else's too: there is little to do here.
+        let table = table(3 * LARGE);
+        let mut other = table.successor();
+        for number in 0..10 {
+            other.remove(Uuid::from_u128(number));
+        }
+        assert_eq!(threads(other), [here].into());
+        assert!(!threads(table).contains(&here));
     }
 }
