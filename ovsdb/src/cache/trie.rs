@@ -52,8 +52,8 @@ struct Branch<E> {
 enum Slot<E> {
     /// An entry, with its hash to tell it from others without looking into it.
     Entry(u32, E),
-    /// A node below: its bitmap and its slots. Not a `Branch`, which would make slots larger.
-    Branch(u64, EcoVec<Self>),
+    /// A node below.
+    Branch(Branch<E>),
     /// Entries whose whole hash is the same.
     Collision(EcoVec<E>),
 }
@@ -67,6 +67,16 @@ impl<E> Default for HashTrie<E> {
             },
             len: 0,
         }
+    }
+}
+
+impl<E> Branch<E> {
+    /// The slot of this bit, if there is one.
+    fn slot(&self, bit: u64) -> Option<&Slot<E>> {
+        if self.bitmap & bit == 0 {
+            return None;
+        }
+        self.slots.get(position(self.bitmap, bit))
     }
 }
 
@@ -96,17 +106,12 @@ impl<E> HashTrie<E> {
         hash: u32,
         find: impl Fn(&'a E) -> Option<R>,
     ) -> Option<R> {
-        let (mut bitmap, mut slots) = (self.root.bitmap, &self.root.slots);
-        let mut shift = 0;
+        let (mut branch, mut shift) = (&self.root, 0);
         loop {
-            let bit = bit(hash, shift);
-            if bitmap & bit == 0 {
-                return None;
-            }
-            match &slots[position(bitmap, bit)] {
+            match branch.slot(bit(hash, shift))? {
                 Slot::Entry(other, entry) if *other == hash => return find(entry),
                 Slot::Entry(..) => return None,
-                Slot::Branch(bits, below) => (bitmap, slots) = (*bits, below),
+                Slot::Branch(below) => branch = below,
                 Slot::Collision(entries) => return entries.iter().find_map(find),
             }
             shift += BITS;
@@ -117,27 +122,20 @@ impl<E> HashTrie<E> {
     /// of them, so that no walk waits for the memory of another. What a change of the entries
     /// reads and writes of the nodes is read too.
     pub(crate) fn find_together(&self, hashes: &[u32]) -> Vec<&E> {
-        let mut walks: Vec<_> = hashes
-            .iter()
-            .map(|hash| (*hash, self.root.bitmap, &self.root.slots))
-            .collect();
+        let mut walks: Vec<_> = hashes.iter().map(|hash| (*hash, &self.root)).collect();
         let mut found = Vec::with_capacity(hashes.len());
         let mut shift = 0;
         while !walks.is_empty() {
-            read_together(walks.iter().map(|(_, _, slots)| slots.capacity()));
-            walks.retain_mut(|(hash, bitmap, slots)| {
-                let bit = bit(*hash, shift);
-                if *bitmap & bit == 0 {
-                    return false;
-                }
-                match &slots[position(*bitmap, bit)] {
-                    Slot::Entry(other, entry) if other == hash => found.push(entry),
-                    Slot::Entry(..) => {}
-                    Slot::Branch(bits, below) => {
-                        (*bitmap, *slots) = (*bits, below);
+            read_together(walks.iter().map(|(_, branch)| branch.slots.capacity()));
+            walks.retain_mut(|(hash, branch)| {
+                match branch.slot(bit(*hash, shift)) {
+                    Some(Slot::Entry(other, entry)) if other == hash => found.push(entry),
+                    Some(Slot::Entry(..)) | None => {}
+                    Some(Slot::Branch(below)) => {
+                        *branch = below;
                         return true;
                     }
-                    Slot::Collision(entries) => found.extend(entries.first()),
+                    Some(Slot::Collision(entries)) => found.extend(entries.first()),
                 }
                 false
             });
@@ -168,7 +166,7 @@ fn before_copy<E: Entry>(slots: &mut EcoVec<Slot<E>>) {
     if !slots.is_unique() {
         read_together(slots.iter().map(|slot| match slot {
             Slot::Entry(_, entry) => entry.warm(),
-            Slot::Branch(_, below) => below.capacity(),
+            Slot::Branch(below) => below.slots.capacity(),
             Slot::Collision(entries) => entries.capacity(),
         }));
     }
@@ -191,10 +189,10 @@ impl<E: Entry> HashTrie<E> {
             }
             let (mut apart, mut nodes, mut last) = (0, 0, None);
             for slot in slots.make_mut() {
-                if let Slot::Branch(_, below) = slot {
+                if let Slot::Branch(Branch { slots, .. }) = slot {
                     nodes += 1;
-                    apart += usize::from(below.is_unique());
-                    last = Some(below);
+                    apart += usize::from(slots.is_unique());
+                    last = Some(slots);
                 }
             }
             match last {
@@ -206,8 +204,7 @@ impl<E: Entry> HashTrie<E> {
 
     /// Puts `entry` in, in the place of the one that `is` accepts, which is returned.
     pub(crate) fn insert(&mut self, hash: u32, entry: E, is: impl Fn(&E) -> bool) -> Option<E> {
-        let Branch { bitmap, slots } = &mut self.root;
-        let replaced = insert(bitmap, slots, hash, 0, entry, &is);
+        let replaced = insert(&mut self.root, hash, 0, entry, &is);
         self.len += usize::from(replaced.is_none());
         replaced
     }
@@ -216,12 +213,12 @@ impl<E: Entry> HashTrie<E> {
     pub(crate) fn get_mut(&mut self, hash: u32, is: impl Fn(&E) -> bool) -> Option<&mut E> {
         // Looked up first, so that a miss copies nothing.
         self.get(hash, &is)?;
-        let (mut bitmap, mut slots) = (self.root.bitmap, &mut self.root.slots);
-        let mut shift = 0;
+        let (mut branch, mut shift) = (&mut self.root, 0);
         loop {
-            match &mut own(slots)[position(bitmap, bit(hash, shift))] {
+            let at = position(branch.bitmap, bit(hash, shift));
+            match &mut own(&mut branch.slots)[at] {
                 Slot::Entry(_, entry) => return Some(entry),
-                Slot::Branch(bits, below) => (bitmap, slots) = (*bits, below),
+                Slot::Branch(below) => branch = below,
                 Slot::Collision(entries) => {
                     return entries.make_mut().iter_mut().find(|entry| is(entry));
                 }
@@ -234,16 +231,14 @@ impl<E: Entry> HashTrie<E> {
     pub(crate) fn remove(&mut self, hash: u32, is: impl Fn(&E) -> bool) -> Option<E> {
         // Looked up first, so that a miss copies nothing.
         self.get(hash, &is)?;
-        let Branch { bitmap, slots } = &mut self.root;
-        let removed = remove(bitmap, slots, hash, 0, &is)?;
+        let removed = remove(&mut self.root, hash, 0, &is)?;
         self.len -= 1;
         Some(removed)
     }
 }
 
 fn insert<E: Entry>(
-    bitmap: &mut u64,
-    slots: &mut EcoVec<Slot<E>>,
+    Branch { bitmap, slots }: &mut Branch<E>,
     hash: u32,
     shift: u32,
     entry: E,
@@ -260,7 +255,7 @@ fn insert<E: Entry>(
     }
     let slot = &mut own(slots)[at];
     match slot {
-        Slot::Branch(bits, below) => insert(bits, below, hash, shift + BITS, entry, is),
+        Slot::Branch(below) => insert(below, hash, shift + BITS, entry, is),
         Slot::Entry(other, old) if *other == hash && is(old) => Some(std::mem::replace(old, entry)),
         Slot::Entry(other, old) => {
             let other = (*other, old.clone());
@@ -283,17 +278,17 @@ fn pair<E: Entry>(first: (u32, E), second: (u32, E), shift: u32) -> Slot<E> {
         return Slot::Collision([first.1, second.1].into());
     }
     let (a, b) = (bit(first.0, shift), bit(second.0, shift));
+    let bitmap = a | b;
     let slots = match a.cmp(&b) {
         std::cmp::Ordering::Equal => [pair(first, second, shift + BITS)].into(),
         std::cmp::Ordering::Less => [first, second].map(Slot::of).into(),
         std::cmp::Ordering::Greater => [second, first].map(Slot::of).into(),
     };
-    Slot::Branch(a | b, slots)
+    Slot::Branch(Branch { bitmap, slots })
 }
 
 fn remove<E: Entry>(
-    bitmap: &mut u64,
-    slots: &mut EcoVec<Slot<E>>,
+    Branch { bitmap, slots }: &mut Branch<E>,
     hash: u32,
     shift: u32,
     is: &impl Fn(&E) -> bool,
@@ -305,9 +300,9 @@ fn remove<E: Entry>(
     let at = position(*bitmap, bit);
     let (removed, empty) = match &mut own(slots)[at] {
         Slot::Entry(_, entry) => (entry.clone(), true),
-        Slot::Branch(bits, below) => {
-            let removed = remove(bits, below, hash, shift + BITS, is)?;
-            (removed, below.is_empty())
+        Slot::Branch(below) => {
+            let removed = remove(below, hash, shift + BITS, is)?;
+            (removed, below.slots.is_empty())
         }
         Slot::Collision(entries) => {
             let found = entries.iter().position(is)?;
@@ -347,9 +342,9 @@ impl<'a, E> Iterator for Iter<'a, E> {
                 Some(entry) => entry,
                 None => match self.levels[self.depth].next() {
                     Some(Slot::Entry(_, entry)) => entry,
-                    Some(Slot::Branch(_, below)) => {
+                    Some(Slot::Branch(below)) => {
                         self.depth += 1;
-                        self.levels[self.depth] = below.iter();
+                        self.levels[self.depth] = below.slots.iter();
                         continue;
                     }
                     Some(Slot::Collision(entries)) => {

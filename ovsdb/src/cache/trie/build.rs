@@ -44,8 +44,7 @@ fn slot<E: Entry>(
     if shift >= EXHAUSTED {
         return Slot::Collision(entries.take(count).map(|(_, _, entry)| entry).collect());
     }
-    let Branch { bitmap, slots } = branch(entries, count, shift);
-    Slot::Branch(bitmap, slots)
+    Slot::Branch(branch(entries, count, shift))
 }
 
 /// The node of the next `count` entries.
@@ -88,7 +87,7 @@ impl<E: Versioned> HashTrie<E> {
 fn twice<E: Versioned>(slots: &[Slot<E>]) -> Option<&E> {
     slots.iter().find_map(|slot| match slot {
         Slot::Entry(..) => None,
-        Slot::Branch(_, below) => twice(below),
+        Slot::Branch(below) => twice(&below.slots),
         Slot::Collision(entries) => entries.iter().enumerate().find_map(|(at, entry)| {
             let same = |other: &E| other.is_same(entry);
             entries[..at].iter().any(same).then_some(entry)

@@ -6,7 +6,7 @@
 
 use ecow::EcoVec;
 
-use super::{HashTrie, Slot};
+use super::{Branch, HashTrie, Slot};
 
 /// An entry that can be told from others, and from a later version of itself.
 pub(crate) trait Versioned {
@@ -24,8 +24,7 @@ impl<E: Versioned> HashTrie<E> {
         new: &'a Self,
         each: &mut impl FnMut(Option<&'a E>, Option<&'a E>),
     ) {
-        let (old, new) = (&old.root, &new.root);
-        branches((old.bitmap, &old.slots), (new.bitmap, &new.slots), each);
+        branches(&old.root, &new.root, each);
     }
 
     /// Whether no entry differs.
@@ -41,7 +40,7 @@ fn all<'a, E>(slots: &'a [Slot<E>], each: &mut impl FnMut(&'a E)) {
     for slot in slots {
         match slot {
             Slot::Entry(_, entry) => each(entry),
-            Slot::Branch(_, below) => all(below, each),
+            Slot::Branch(below) => all(&below.slots, each),
             Slot::Collision(entries) => entries.iter().for_each(&mut *each),
         }
     }
@@ -52,34 +51,19 @@ fn is_same<T>(a: &EcoVec<T>, b: &EcoVec<T>) -> bool {
     std::ptr::eq(a.as_slice(), b.as_slice())
 }
 
-/// The bitmap of a node, and its slots.
-type Node<'a, E> = (u64, &'a EcoVec<Slot<E>>);
-
 fn branches<'a, E: Versioned>(
-    (old_bits, old): Node<'a, E>,
-    (new_bits, new): Node<'a, E>,
+    old: &'a Branch<E>,
+    new: &'a Branch<E>,
     each: &mut impl FnMut(Option<&'a E>, Option<&'a E>),
 ) {
-    if is_same(old, new) {
+    if is_same(&old.slots, &new.slots) {
         return;
     }
-    let (mut old, mut new) = (old.iter(), new.iter());
-    let mut left = old_bits | new_bits;
+    let mut left = old.bitmap | new.bitmap;
     while left != 0 {
         let bit = left & left.wrapping_neg();
         left &= left - 1;
-        // A node has a slot for each of its bits.
-        let old = if old_bits & bit == 0 {
-            None
-        } else {
-            old.next()
-        };
-        let new = if new_bits & bit == 0 {
-            None
-        } else {
-            new.next()
-        };
-        slots(old, new, each);
+        slots(old.slot(bit), new.slot(bit), each);
     }
 }
 
@@ -89,9 +73,7 @@ fn slots<'a, E: Versioned>(
     each: &mut impl FnMut(Option<&'a E>, Option<&'a E>),
 ) {
     match (old, new) {
-        (Some(Slot::Branch(old_bits, old)), Some(Slot::Branch(new_bits, new))) => {
-            branches((*old_bits, old), (*new_bits, new), each);
-        }
+        (Some(Slot::Branch(old)), Some(Slot::Branch(new))) => branches(old, new, each),
         (Some(Slot::Entry(_, old)), Some(Slot::Entry(_, new))) => {
             if !old.is_unchanged(new) {
                 lists(&[old], &[new], each);
