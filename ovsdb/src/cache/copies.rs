@@ -4,23 +4,30 @@
 //! no stream has it any more: then it is brought up to date, by the few changes that it lacks,
 //! and changed in place. Two copies take turns in this way. They come to have no node in common,
 //! so that hardly anything is shared that a change would have to copy; each row has two counts
-//! instead of one. While readers hold all earlier states, the writer goes on with one that shares
-//! with the published one.
+//! instead of one. Readers that hold the one which is next make the writer begin a third, which
+//! shares with the published one at first, and more when they hold more.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::table_state::TableState;
+use super::table_state::{RowChanges, TableState};
 use crate::model::Table;
 
-/// How many earlier states wait for their readers.
-const MOST: usize = 3;
+/// How many earlier states wait until they are taken up: as many as a stream may be behind, with
+/// nothing copied. Each takes some 32 bytes a row.
+const MOST: usize = 8;
+/// How many changes of rows one of them may have missed. Until it is taken up, the rows before
+/// them are kept.
+const MISSED: usize = 4096;
 
 /// The published state of a table, earlier ones, and the one that the next update changes.
 #[derive(Debug)]
 pub(super) struct Copies<T: Table> {
     published: Arc<TableState<T>>,
-    /// The states before the published one, oldest first, with none missing between.
-    earlier: Vec<Arc<TableState<T>>>,
+    /// Earlier states, oldest first.
+    earlier: VecDeque<Arc<TableState<T>>>,
+    /// What became of the rows since the oldest of them, version by version.
+    log: VecDeque<Arc<RowChanges<T>>>,
     working: Option<TableState<T>>,
 }
 
@@ -28,7 +35,8 @@ impl<T: Table> Copies<T> {
     pub(super) const fn new(published: Arc<TableState<T>>) -> Self {
         Self {
             published,
-            earlier: Vec::new(),
+            earlier: VecDeque::new(),
+            log: VecDeque::new(),
             working: None,
         }
     }
@@ -45,21 +53,31 @@ impl<T: Table> Copies<T> {
         self.working.get_or_insert_default()
     }
 
+    /// How many versions a state is behind the published one.
+    fn behind(&self, state: &TableState<T>) -> usize {
+        let behind = self.published.version() - state.version();
+        usize::try_from(behind).unwrap_or(usize::MAX)
+    }
+
     /// The newest of the earlier states that nobody else has, brought up to date.
     fn follow(&mut self) -> Option<TableState<T>> {
         let is_free = |state: &Arc<TableState<T>>| Arc::strong_count(state) == 1;
         let at = self.earlier.iter().rposition(is_free)?;
-        // Those before it would only ever fall back further.
-        let mut rest = self.earlier.drain(..=at);
-        let mut state = Arc::into_inner(rest.next_back()?)?;
-        drop(rest);
-        let later = self.earlier.iter().chain([&self.published]);
-        state.follow(later.map(|state| &**state)).then_some(state)
+        let mut state = Arc::into_inner(self.earlier.remove(at)?)?;
+        let known = self.log.len().checked_sub(self.behind(&state))?;
+        state.follow(self.log.iter().skip(known));
+        Some(state)
+    }
+
+    /// Forgets the earlier states.
+    fn forget(&mut self) {
+        self.earlier.clear();
+        self.log.clear();
     }
 
     /// Begins anew with a working state of no rows.
     pub(super) fn begin_fresh(&mut self) {
-        self.earlier.clear();
+        self.forget();
         self.working = Some(self.published.emptied());
     }
 
@@ -72,18 +90,37 @@ impl<T: Table> Copies<T> {
     pub(super) fn publish(&mut self) -> Option<&Arc<TableState<T>>> {
         let mut state = self.working.take_if(|working| working.is_changed())?;
         state.finish();
-        if !state.is_followed() {
-            self.earlier.clear();
-        }
-        let is_followed = state.is_followed();
+        let changes = state.changes().cloned();
         let before = std::mem::replace(&mut self.published, Arc::new(state));
-        if is_followed {
-            if self.earlier.len() == MOST {
-                self.earlier.remove(0);
+        match changes {
+            None => self.forget(),
+            Some(changes) => {
+                self.earlier.push_back(before);
+                self.log.push_back(changes);
+                self.trim();
             }
-            self.earlier.push(before);
         }
         Some(&self.published)
+    }
+
+    /// Lets go of states that are too many or too far behind, and of what none of the rest has
+    /// missed.
+    fn trim(&mut self) {
+        if self.earlier.len() > MOST {
+            self.earlier.pop_front();
+        }
+        let mut missed: usize = self.log.iter().map(|changes| changes.len()).sum();
+        loop {
+            let oldest = self.earlier.front();
+            let behind = oldest.map_or(0, |state| self.behind(state));
+            while self.log.len() > behind {
+                missed -= self.log.pop_front().map_or(0, |changes| changes.len());
+            }
+            if missed <= MISSED {
+                return;
+            }
+            self.earlier.pop_front();
+        }
     }
 }
 
@@ -145,7 +182,8 @@ mod tests {
             update(&mut copies, step);
             assert_eq!(copies.earlier.len(), 1, "one waits for its turn");
         }
-        let [mut published, mut earlier] = [copies.published, copies.earlier.remove(0)];
+        let earlier = copies.earlier.pop_front().expect("a state");
+        let [mut published, mut earlier] = [copies.published, earlier];
         assert_eq!((count(&published, 5), count(&published, 0)), (35, 40));
         assert_eq!((count(&earlier, 5), count(&earlier, 0)), (35, 30));
         for state in [&mut published, &mut earlier] {
@@ -180,6 +218,30 @@ mod tests {
         }
         // One that is taken up, and the two that readers have.
         assert_eq!(copies.earlier.len(), 2);
+    }
+
+    #[test]
+    fn a_state_that_was_held_for_a_while_is_taken_up_where_it_was_left() {
+        let mut copies = started();
+        (1..=20).for_each(|step| update(&mut copies, step));
+        let held = copies.published().clone();
+        (21..=26).for_each(|step| update(&mut copies, step));
+        assert_eq!(copies.earlier.len(), 2, "it waits for its reader");
+        assert_eq!(count(&held, 5), 15);
+        drop(held);
+        // With the other one held, it is its turn, six updates behind.
+        let other = copies.earlier.back().expect("a state").clone();
+        update(&mut copies, 27);
+        assert_eq!(count(copies.published(), 5), 25);
+        assert_eq!(count(copies.published(), 7), 27);
+        assert_eq!(copies.log.len(), 2, "what the other one missed");
+        drop(other);
+
+        // One that is too far behind is let go of, and what it missed is.
+        let held = copies.published().clone();
+        (28..=50).for_each(|step| update(&mut copies, step));
+        assert_eq!(Arc::strong_count(&held), 1);
+        assert_eq!(copies.log.len(), 1);
     }
 
     #[test]

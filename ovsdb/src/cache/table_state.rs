@@ -44,6 +44,9 @@ pub(super) struct RowChange<T> {
     new: Option<Arc<Row<T>>>,
 }
 
+/// What became of the rows between a version and the next, each of them at most once.
+pub(super) type RowChanges<T> = Vec<RowChange<T>>;
+
 /// The rows and indexes of a table at one moment.
 #[derive(Debug)]
 pub(super) struct TableState<T: Table> {
@@ -55,9 +58,9 @@ pub(super) struct TableState<T: Table> {
     pub(super) declared: Box<[Box<dyn DeclaredIndex<T>>]>,
     /// Which of the table's states this is, in the order in which they were published.
     version: u64,
-    /// What became of the rows since the version before, each at most once; `None` when that
-    /// is not known, or too much to be kept.
-    changes: Option<Vec<RowChange<T>>>,
+    /// What became of the rows since the version before; `None` when that is not known, or too
+    /// much to be kept.
+    changes: Option<Arc<RowChanges<T>>>,
     /// Rows that are gone, for their memory. Of some a reader may still have something.
     gone: Vec<Arc<Row<T>>>,
 }
@@ -106,26 +109,25 @@ impl<T: Table> TableState<T> {
             indexes: self.indexes.clone(),
             declared: self.declared.iter().map(|index| index.shared()).collect(),
             version: self.version + 1,
-            changes: Some(Vec::new()),
+            changes: Some(Arc::default()),
             gone: Vec::new(),
         }
     }
 
-    /// Makes of this earlier state the one that follows on the last of `later`, which are all
-    /// that came after it. False if it is not known how.
-    pub(super) fn follow<'a>(&mut self, later: impl Iterator<Item = &'a Self>) -> bool {
-        for state in later {
-            match &state.changes {
-                Some(changes) if state.version == self.version + 1 => self.apply(changes),
-                _ => return false,
-            }
-            self.version = state.version;
-        }
+    /// Makes of this earlier state the one that follows on the last version, when `missed` is
+    /// what became of the rows from this version to that.
+    pub(super) fn follow<'a>(&mut self, missed: impl Iterator<Item = &'a Arc<RowChanges<T>>>) {
         self.version += 1;
-        let changes = self.changes.get_or_insert_default();
-        self.gone
-            .extend(changes.drain(..).filter_map(|change| change.old));
-        true
+        for changes in missed {
+            self.apply(changes);
+            self.version += 1;
+        }
+        // Its own are not asked for any more, unless another earlier state misses them.
+        let own = self.changes.take().and_then(Arc::into_inner);
+        let mut changes = own.unwrap_or_default();
+        let gone = changes.drain(..).filter_map(|change| change.old);
+        self.gone.extend(gone);
+        self.changes = Some(Arc::new(changes));
     }
 
     fn apply(&mut self, changes: &[RowChange<T>]) {
@@ -209,10 +211,9 @@ impl<T: Table> TableState<T> {
     }
 
     fn note(&mut self, change: RowChange<T>) {
-        match &mut self.changes {
-            Some(changes) if changes.len() == MOST_CHANGES => self.changes = None,
-            Some(changes) => changes.push(change),
-            None => {}
+        match self.changes.as_mut().and_then(Arc::get_mut) {
+            Some(changes) if changes.len() < MOST_CHANGES => changes.push(change),
+            _ => self.changes = None,
         }
     }
 
@@ -296,7 +297,7 @@ impl<T: Table> TableState<T> {
     /// Before the state is published: the changes are each row's only one, or they are not kept.
     pub(super) fn finish(&mut self) {
         self.gone = Vec::new();
-        if let Some(changes) = &mut self.changes {
+        if let Some(changes) = self.changes.as_mut().and_then(Arc::get_mut) {
             // A message may have a row twice.
             changes.sort_unstable_by_key(|change| change.hash);
             if changes.windows(2).any(|two| two[0].hash == two[1].hash) {
@@ -305,9 +306,14 @@ impl<T: Table> TableState<T> {
         }
     }
 
-    /// Whether it is known how the version before became this one.
-    pub(super) const fn is_followed(&self) -> bool {
-        self.changes.is_some()
+    /// Which of the table's states this is, in the order in which they were published.
+    pub(super) const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What became of the rows since the version before, as far as it is kept.
+    pub(super) const fn changes(&self) -> Option<&Arc<RowChanges<T>>> {
+        self.changes.as_ref()
     }
 
     /// Shows every row that this state has, and `old` has not or has otherwise; and the other way
@@ -319,7 +325,7 @@ impl<T: Table> TableState<T> {
     ) {
         match &self.changes {
             Some(changes) if self.version == old.version + 1 => {
-                for RowChange { old, new, .. } in changes {
+                for RowChange { old, new, .. } in &**changes {
                     each(old.as_ref(), new.as_ref());
                 }
             }
