@@ -169,7 +169,7 @@ fn table_items(name: &str, table: &TableSchema, items: &mut Items) -> Result<Tok
     })
 }
 
-/// The two functions that find a column by its index.
+/// The functions that find a column by its index, and the one that reads all of several rows.
 pub(crate) fn accessors(fields: &[Ident]) -> TokenStream {
     let places: Vec<usize> = (0..fields.len()).collect();
     quote! {
@@ -189,6 +189,12 @@ pub(crate) fn accessors(fields: &[Ident]) -> TokenStream {
                 #( #places => ::core::option::Option::Some(&mut self.#fields), )*
                 _ => ::core::option::Option::None,
             }
+        }
+
+        fn warm(rows: &[&Self]) -> usize {
+            0 #( ^ rows
+                .iter()
+                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.#fields)) )*
         }
     }
 }

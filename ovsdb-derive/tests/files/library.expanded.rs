@@ -91,6 +91,24 @@ impl ::ovsdb::Table for Book {
             _ => ::core::option::Option::None,
         }
     }
+    fn warm(rows: &[&Self]) -> usize {
+        0
+            ^ rows
+                .iter()
+                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.marks))
+            ^ rows
+                .iter()
+                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.pages))
+            ^ rows
+                .iter()
+                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.shelf))
+            ^ rows
+                .iter()
+                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.title))
+            ^ rows
+                .iter()
+                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.r#type))
+    }
 }
 /**A row of the table `Shelf`.
 
@@ -137,5 +155,14 @@ impl ::ovsdb::Table for Shelf {
             1usize => ::core::option::Option::Some(&mut self.words),
             _ => ::core::option::Option::None,
         }
+    }
+    fn warm(rows: &[&Self]) -> usize {
+        0
+            ^ rows
+                .iter()
+                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.height))
+            ^ rows
+                .iter()
+                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.words))
     }
 }

@@ -6,14 +6,13 @@
 
 use super::state::hash_uuid;
 use super::table_state::TableState;
-use super::trie::read_together;
 use crate::model::Table;
 use crate::value::json::Reader;
-use crate::value::{ColumnValue, parse_uuid};
+use crate::value::parse_uuid;
 
 /// How many rows are looked up together: what they have should stay in the caches until they are
 /// changed.
-const GROUP: usize = 64;
+pub(super) const GROUP: usize = 64;
 
 /// How far an update's reader may go before it looks ahead again.
 #[derive(Debug, Default)]
@@ -43,10 +42,7 @@ impl Ahead {
         self.left = self.hashes.len().saturating_sub(1);
         // One alone has nothing to wait with.
         if self.left > 0 {
-            for row in state.find_together(&self.hashes) {
-                let columns = (0..T::COLUMNS.len()).filter_map(|index| row.column(index));
-                read_together(columns.map(ColumnValue::warm));
-            }
+            state.find_together(&self.hashes);
         }
     }
 }

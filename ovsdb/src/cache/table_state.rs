@@ -2,8 +2,10 @@
 
 use std::any::Any;
 use std::fmt;
+use std::hint::black_box;
 use std::sync::Arc;
 
+use super::ahead::GROUP;
 use super::any::{AnyChange, AnyRow};
 use super::index::{DeclaredIndex, Pair, Pairs};
 use super::state::{hash_of, hash_uuid};
@@ -127,12 +129,17 @@ impl<T: Table> TableState<T> {
         let mut changes = own.unwrap_or_default();
         let gone = changes.drain(..).filter_map(|change| change.old);
         self.gone.extend(gone);
+        // Each is dropped when its memory is taken, with counts that lie all over the memory.
+        for group in self.gone.chunks(GROUP) {
+            Self::read_rows(&group.iter().collect::<Vec<_>>());
+        }
         self.changes = Some(Arc::new(changes));
     }
 
     fn apply(&mut self, changes: &[RowChange<T>]) {
         let hashes: Vec<u32> = changes.iter().map(|change| change.hash).collect();
-        self.find_together(&hashes);
+        let rows = self.rows.find_together(&hashes);
+        read_together(rows.iter().map(|row| row.warm()));
         for RowChange { hash, old, new } in changes {
             match (old, new) {
                 (_, Some(new)) => drop(self.put(*hash, new)),
@@ -142,12 +149,18 @@ impl<T: Table> TableState<T> {
         }
     }
 
-    /// The rows with these hashes. They and their nodes are read together, before they change one
-    /// after the other.
-    pub(super) fn find_together(&self, hashes: &[u32]) -> Vec<&Arc<Row<T>>> {
+    /// Reads the rows with these hashes together, before they change one after the other: their
+    /// nodes, their columns, and what a copy of them counts.
+    pub(super) fn find_together(&self, hashes: &[u32]) {
         let rows = self.rows.find_together(hashes);
+        Self::read_rows(&rows);
+    }
+
+    /// Reads these rows, and what copying or dropping them counts.
+    fn read_rows(rows: &[&Arc<Row<T>>]) {
         read_together(rows.iter().map(|row| row.warm()));
-        rows
+        let columns: Vec<&T> = rows.iter().map(|row| row.columns()).collect();
+        black_box(T::warm(&columns));
     }
 
     pub(super) fn get(&self, uuid: Uuid) -> Option<&Arc<Row<T>>> {

@@ -122,23 +122,28 @@ impl<E> HashTrie<E> {
     /// of them, so that no walk waits for the memory of another. What a change of the entries
     /// reads and writes of the nodes is read too.
     pub(crate) fn find_together(&self, hashes: &[u32]) -> Vec<&E> {
-        let mut walks: Vec<_> = hashes.iter().map(|hash| (*hash, &self.root)).collect();
+        let mut branches: Vec<_> = hashes.iter().map(|hash| (*hash, &self.root)).collect();
+        let mut slots = Vec::with_capacity(hashes.len());
         let mut found = Vec::with_capacity(hashes.len());
         let mut shift = 0;
-        while !walks.is_empty() {
-            read_together(walks.iter().map(|(_, branch)| branch.slots.capacity()));
-            walks.retain_mut(|(hash, branch)| {
-                match branch.slot(bit(*hash, shift)) {
-                    Some(Slot::Entry(other, entry)) if other == hash => found.push(entry),
-                    Some(Slot::Entry(..)) | None => {}
-                    Some(Slot::Branch(below)) => {
-                        *branch = below;
-                        return true;
-                    }
-                    Some(Slot::Collision(entries)) => found.extend(entries.first()),
+        while !branches.is_empty() {
+            slots.clear();
+            slots.extend(branches.iter().filter_map(|(hash, branch)| {
+                let slot = branch.slot(bit(*hash, shift))?;
+                Some((*hash, slot))
+            }));
+            read_together(branches.iter().map(|(_, branch)| branch.slots.capacity()));
+            let is_entry = |slot: &Slot<E>| usize::from(matches!(slot, Slot::Entry(..)));
+            read_together(slots.iter().map(|(_, slot)| is_entry(slot)));
+            branches.clear();
+            for (hash, slot) in &slots {
+                match slot {
+                    Slot::Entry(other, entry) if other == hash => found.push(entry),
+                    Slot::Entry(..) => {}
+                    Slot::Branch(below) => branches.push((*hash, below)),
+                    Slot::Collision(entries) => found.extend(entries.first()),
                 }
-                false
-            });
+            }
             shift += BITS;
         }
         found

@@ -203,6 +203,10 @@ impl Atomic for bool {
     fn to_atom(&self) -> Atom {
         Atom::Boolean(*self)
     }
+
+    fn warm(&self) -> usize {
+        usize::from(*self)
+    }
 }
 
 impl Atomic for Str {
@@ -240,6 +244,10 @@ impl Atomic for Uuid {
         Atom::Uuid(*self)
     }
 
+    fn warm(&self) -> usize {
+        usize::from(self.as_bytes()[0])
+    }
+
     fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {
         plain_uuid(reader)
     }
@@ -254,6 +262,10 @@ impl<T: ?Sized + 'static> Atomic for Ref<T> {
 
     fn to_atom(&self) -> Atom {
         Atom::Uuid(self.uuid())
+    }
+
+    fn warm(&self) -> usize {
+        Atomic::warm(&self.uuid())
     }
 
     fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {

@@ -304,6 +304,10 @@ impl<A: Atomic> ColumnValue for Option<A> {
         Datum::Set(self.iter().map(Atomic::to_atom).collect())
     }
 
+    fn warm(&self) -> usize {
+        self.as_ref().map_or(1, Atomic::warm)
+    }
+
     common!();
 }
 
