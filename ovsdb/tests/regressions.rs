@@ -415,6 +415,36 @@ async fn an_update_that_does_not_fit_is_never_passed_over() {
 }
 
 #[tokio::test]
+async fn who_follows_takes_up_an_update_before_the_next_is_made() {
+    let zero = Uuid::nil();
+    let peer = Peer::new();
+    let (client, mut connection) = scripted(&peer).await;
+    let start = tokio::spawn(async move { client.cache().table::<Item>().start().await });
+    let request = connection.request().await;
+    let reply = format!(r#"[false,"{zero}",{{}}]"#);
+    connection.reply(&request, &reply).await;
+    let cache = start.await.expect("no panic").expect("a cache");
+    let mut changes = cache.changes::<Item>();
+    assert!(changes.next().await.expect("the start").kind().is_start());
+
+    // Many updates arrive at once.
+    const UPDATES: usize = 50;
+    let insert = |number| {
+        let row = Uuid::from_u128(number);
+        let row = format!(r#"{{"{row}":{{"insert":{{"name":"n"}}}}}}"#);
+        format!(r#"{{"id":null,"method":"update3","params":[1,"{zero}",{{"Item":{row}}}]}}"#)
+    };
+    let updates: String = (1..=UPDATES as u128).map(insert).collect();
+    connection.send(&updates).await;
+    for number in 1..=UPDATES {
+        let batch = timeout(HANG, changes.next()).await.expect("in time");
+        let seen = batch.expect("a batch").snapshot().len();
+        let published = cache.snapshot().len();
+        assert_eq!((seen, published), (number, number));
+    }
+}
+
+#[tokio::test]
 async fn garbage_is_an_error_and_not_a_panic() {
     for garbage in [
         "garbage".to_owned(),

@@ -44,6 +44,8 @@ pub(super) struct Task {
     locks: Locks,
     job: Option<JoinHandle<Job>>,
     link: Option<Link>,
+    /// Whether an update was published, and nobody else had a turn since.
+    published: bool,
     /// Those who closed the client, to be told when it is; and whether it is being closed.
     closers: Vec<oneshot::Sender<()>>,
     closing: bool,
@@ -90,6 +92,7 @@ impl Task {
             locks: Locks::default(),
             job: None,
             link: None,
+            published: false,
             closers: Vec::new(),
             closing: false,
             deserted: false,
@@ -215,7 +218,7 @@ impl Task {
             Event::Link(Ok(LinkEvent::Received)) => {
                 let now = self.now();
                 self.reconnect.heard(now);
-                self.received()
+                self.received().await
             }
             Event::Link(Ok(LinkEvent::Written)) | Event::Time | Event::Connected(_) => Ok(()),
             Event::Link(Err(reason)) => Err(reason),
@@ -236,7 +239,7 @@ impl Task {
             Event::Job(Ok(job)) => {
                 self.job = None;
                 self.decoded(job)?;
-                self.catch_up()
+                self.catch_up().await
             }
             Event::Job(Err(_)) => {
                 self.job = None;
@@ -379,7 +382,7 @@ impl Task {
         }
         let now = self.now();
         self.reconnect.heard(now);
-        self.received()
+        self.received().await
     }
 
     // What handles ask for.

@@ -12,13 +12,21 @@ use crate::value::Str;
 use crate::value::json::{DecodeError, Raw, Reader};
 
 impl Task {
-    pub(super) fn received(&mut self) -> Handled {
+    pub(super) async fn received(&mut self) -> Handled {
         while let Some(link) = &mut self.link
             && let Some(message) = link.message()?
         {
+            self.give_way().await;
             self.arrived(message)?;
         }
         Ok(())
+    }
+
+    /// After an update was published: lets who follows take it up before the next one is made.
+    async fn give_way(&mut self) {
+        if std::mem::take(&mut self.published) {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Takes a message off the wire: at once, or behind a running job.
@@ -42,12 +50,13 @@ impl Task {
     }
 
     /// Handles what waited for a job, as long as no other one starts.
-    pub(super) fn catch_up(&mut self) -> Handled {
+    pub(super) async fn catch_up(&mut self) -> Handled {
         while self.job.is_none()
             && let Some(link) = &mut self.link
             && let Some(message) = link.take_back()
         {
             self.handle(&message)?;
+            self.give_way().await;
         }
         Ok(())
     }
@@ -239,6 +248,7 @@ impl Task {
 
     /// Takes a monitor back from decoding.
     pub(super) fn decoded(&mut self, job: Job) -> Handled {
+        self.published = true;
         let link = self.link.as_mut().filter(|link| link.serves);
         self.monitors.decoded(job, link, &self.shared.schema.load())
     }
