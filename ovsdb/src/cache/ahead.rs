@@ -42,7 +42,7 @@ impl Ahead {
         self.left = self.hashes.len().saturating_sub(1);
         // One alone has nothing to wait with.
         if self.left > 0 {
-            state.find_together(&self.hashes);
+            state.read_ahead(&self.hashes);
         }
     }
 }

@@ -131,7 +131,7 @@ impl<T: Table> TableState<T> {
         self.gone.extend(gone);
         // Each is dropped when its memory is taken, with counts that lie all over the memory.
         for group in self.gone.chunks(GROUP) {
-            Self::read_rows(&group.iter().collect::<Vec<_>>());
+            Self::read_rows(group.iter());
         }
         self.changes = Some(Arc::new(changes));
     }
@@ -151,15 +151,15 @@ impl<T: Table> TableState<T> {
 
     /// Reads the rows with these hashes together, before they change one after the other: their
     /// nodes, their columns, and what a copy of them counts.
-    pub(super) fn find_together(&self, hashes: &[u32]) {
+    pub(super) fn read_ahead(&self, hashes: &[u32]) {
         let rows = self.rows.find_together(hashes);
-        Self::read_rows(&rows);
+        Self::read_rows(rows.iter().copied());
     }
 
     /// Reads these rows, and what copying or dropping them counts.
-    fn read_rows(rows: &[&Arc<Row<T>>]) {
-        read_together(rows.iter().map(|row| row.warm()));
-        let columns: Vec<&T> = rows.iter().map(|row| row.columns()).collect();
+    fn read_rows<'a>(rows: impl Iterator<Item = &'a Arc<Row<T>>> + Clone) {
+        read_together(rows.clone().map(Entry::warm));
+        let columns: Vec<&T> = rows.map(|row| row.columns()).collect();
         black_box(T::warm(&columns));
     }
 

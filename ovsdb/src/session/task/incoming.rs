@@ -55,8 +55,8 @@ impl Task {
             && let Some(link) = &mut self.link
             && let Some(message) = link.take_back()
         {
-            self.handle(&message)?;
             self.give_way().await;
+            self.handle(&message)?;
         }
         Ok(())
     }
