@@ -202,7 +202,7 @@ impl<'a, T: Table> TableView<'a, T> {
             Some(at) => {
                 let hash = hash_of(|hasher| columns.hash_key(key, hasher));
                 self.state.indexes[at].find_map(hash, |row| {
-                    self.state.rows.get(row, |row| columns.matches(row, key))
+                    self.state.rows.get(*row, |row| columns.matches(row, key))
                 })
             }
             None => self.rows().find(|row| columns.matches(row, key)),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::ahead::GROUP;
 use super::any::{AnyChange, AnyRow};
-use super::index::{DeclaredIndex, Pair, Pairs};
+use super::index::DeclaredIndex;
 use super::state::{hash_of, hash_uuid};
 use super::trie::{self, Entry, HashTrie, Versioned, read_together};
 use crate::model::{Row, Table};
@@ -55,7 +55,7 @@ pub(super) struct TableState<T: Table> {
     pub(super) rows: HashTrie<Arc<Row<T>>>,
     /// One for each of [`Table::INDEXES`], with the hashes of the rows' uuids: so that a change of
     /// a row which leaves its key as it is leaves the index as it is.
-    pub(super) indexes: Box<[Pairs]>,
+    pub(super) indexes: Box<[HashTrie<u32>]>,
     /// Those that the program declared.
     pub(super) declared: Box<[Box<dyn DeclaredIndex<T>>]>,
     /// Which of the table's states this is, in the order in which they were published.
@@ -71,7 +71,7 @@ impl<T: Table> Default for TableState<T> {
     fn default() -> Self {
         Self {
             rows: HashTrie::default(),
-            indexes: T::INDEXES.iter().map(|_| Pairs::default()).collect(),
+            indexes: T::INDEXES.iter().map(|_| HashTrie::default()).collect(),
             declared: Box::default(),
             version: 0,
             changes: None,
@@ -171,14 +171,13 @@ impl<T: Table> TableState<T> {
         self.rows.iter()
     }
 
-    /// What an index over these columns has for the row with this hash.
-    fn pair(columns: &T, row: u32, index: &[usize]) -> Pair {
-        let key = hash_of(|hasher| {
+    /// The hash of the key that a row has in an index over these columns.
+    fn hash_key(columns: &T, index: &[usize]) -> u32 {
+        hash_of(|hasher| {
             for column in index.iter().filter_map(|column| columns.column(*column)) {
                 column.hash_into(hasher);
             }
-        });
-        Pair { key, row }
+        })
     }
 
     /// Whether the columns of an index are the same in both.
@@ -201,9 +200,9 @@ impl<T: Table> TableState<T> {
                 if Self::has_same_key(old, row, columns) {
                     continue;
                 }
-                index.remove(Self::pair(old, hash, columns));
+                index.remove(Self::hash_key(old, columns), |row| *row == hash);
             }
-            index.insert(Self::pair(row, hash, columns));
+            index.insert(Self::hash_key(row, columns), hash, |_| false);
         }
         for index in &mut self.declared {
             index.change(uuid, old.as_ref().map(|row| row.columns()), Some(row));
@@ -215,7 +214,7 @@ impl<T: Table> TableState<T> {
     fn take(&mut self, hash: u32, uuid: Uuid) -> Option<Arc<Row<T>>> {
         let old = self.rows.remove(hash, |row| row.uuid() == uuid)?;
         for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
-            index.remove(Self::pair(&old, hash, columns));
+            index.remove(Self::hash_key(&old, columns), |row| *row == hash);
         }
         for index in &mut self.declared {
             index.change(uuid, Some(&old), None);
@@ -283,10 +282,10 @@ impl<T: Table> TableState<T> {
     pub(super) fn fill(&mut self, rows: Vec<Arc<Row<T>>>) -> Result<(), Uuid> {
         self.changes = None;
         for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
-            let pairs = rows
+            let entries = rows
                 .iter()
-                .map(|row| Self::pair(row, hash_uuid(row.uuid()), columns));
-            *index = Pairs::build(pairs);
+                .map(|row| (Self::hash_key(row, columns), hash_uuid(row.uuid())));
+            *index = HashTrie::build(entries);
         }
         for index in &mut self.declared {
             rows.iter()

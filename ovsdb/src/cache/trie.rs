@@ -4,8 +4,9 @@
 //! snapshot still holds; nodes that nobody else holds are changed in place. So a snapshot of
 //! 100,000 rows costs nothing to take, and little to keep while the writer goes on.
 //!
-//! What a walk costs is the memory that it has to wait for. A node is one allocation, and which
-//! slots it has stands beside the reference to it: one line of it is read at each level.
+//! What a walk costs is the memory that it has to wait for. So the entries stand in lists of a few
+//! dozen, sorted by their hashes: the nodes above are few enough to stay in a cache, and of a list
+//! the line is read in which the hash is to be expected, without what would say where it is.
 
 mod build;
 mod diff;
@@ -17,12 +18,14 @@ use ecow::EcoVec;
 
 pub(crate) use self::diff::Versioned;
 
-/// Bits of the hash that one level consumes.
+/// Bits of the hash that one level consumes, the highest first.
 const BITS: u32 = 6;
-/// From this shift on the hash is used up, and entries share a list.
-const EXHAUSTED: u32 = 32;
-/// The most nodes that are above one another, with the list below them.
-const DEPTH: usize = EXHAUSTED.div_ceil(BITS) as usize + 1;
+/// How many nodes a branch has.
+const WIDTH: usize = 1 << BITS;
+/// At this depth the hash is used up.
+const DEEPEST: u32 = u32::BITS.div_ceil(BITS);
+/// How many entries stand together before they are split up.
+const LARGEST: usize = 64;
 
 /// What a trie holds.
 pub(crate) trait Entry: Clone {
@@ -33,61 +36,96 @@ pub(crate) trait Entry: Clone {
     }
 }
 
-/// A set of entries found by a 32-bit hash and a predicate. The caller brings both, so that an
-/// index can hash what it likes of a row without storing it.
+impl Entry for u32 {}
+
+/// A multiset of entries found by a 32-bit hash and a predicate. The caller brings both, so that
+/// an index can hash what it likes of a row without storing it.
 #[derive(Debug, Clone)]
 pub(crate) struct HashTrie<E> {
-    root: Branch<E>,
+    root: Node<E>,
     len: usize,
 }
 
-/// A node: one slot for each bit that is set, in the order of the bits.
 #[derive(Debug, Clone)]
-struct Branch<E> {
-    bitmap: u64,
-    slots: EcoVec<Slot<E>>,
+enum Node<E> {
+    /// So few entries that they stand together, each with its hash, in the order of the hashes.
+    Leaf(EcoVec<(u32, E)>),
+    /// A node for each value of the next bits.
+    Branch(EcoVec<Self>),
 }
 
-#[derive(Debug, Clone)]
-enum Slot<E> {
-    /// An entry, with its hash to tell it from others without looking into it.
-    Entry(u32, E),
-    /// A node below.
-    Branch(Branch<E>),
-    /// Entries whose whole hash is the same.
-    Collision(EcoVec<E>),
+impl<E> Default for Node<E> {
+    fn default() -> Self {
+        Self::Leaf(EcoVec::new())
+    }
 }
 
 impl<E> Default for HashTrie<E> {
     fn default() -> Self {
         Self {
-            root: Branch {
-                bitmap: 0,
-                slots: EcoVec::new(),
-            },
+            root: Node::default(),
             len: 0,
         }
     }
 }
 
-impl<E> Branch<E> {
-    /// The slot of this bit, if there is one.
-    fn slot(&self, bit: u64) -> Option<&Slot<E>> {
-        if self.bitmap & bit == 0 {
-            return None;
-        }
-        self.slots.get(position(self.bitmap, bit))
+/// Which node of a branch at this depth `hash` belongs to.
+const fn digit(hash: u32, depth: u32) -> usize {
+    (hash << (depth * BITS) >> (u32::BITS - BITS)) as usize
+}
+
+/// Where a hash is to be expected in a leaf at this depth with so many entries, as hashes are
+/// spread evenly. It is less than `len`, unless that is 0.
+const fn expected(hash: u32, depth: u32, len: usize) -> usize {
+    let rest = match hash.checked_shl(depth * BITS) {
+        Some(rest) => rest,
+        None => 0,
+    };
+    ((rest as u64 * len as u64) >> u32::BITS) as usize
+}
+
+/// Where the entries with this hash begin in a leaf at this depth, or would begin.
+fn begin<E>(entries: &[(u32, E)], hash: u32, depth: u32) -> usize {
+    let expected = expected(hash, depth, entries.len());
+    let (before, after) = entries.split_at(expected);
+    match before
+        .iter()
+        .rev()
+        .take_while(|entry| entry.0 >= hash)
+        .count()
+    {
+        0 => expected + after.iter().take_while(|entry| entry.0 < hash).count(),
+        back => expected - back,
     }
 }
 
-/// The bit of the branch at `shift` that `hash` belongs to.
-const fn bit(hash: u32, shift: u32) -> u64 {
-    1 << ((hash >> shift) & ((1 << BITS) - 1))
+/// The place of the entry with this hash that `is` accepts, in a leaf at this depth.
+fn place<E>(
+    entries: &[(u32, E)],
+    hash: u32,
+    depth: u32,
+    is: impl Fn(&E) -> bool,
+) -> Result<usize, usize> {
+    let begin = begin(entries, hash, depth);
+    let mut same = entries[begin..].iter().take_while(|entry| entry.0 == hash);
+    match same.position(|entry| is(&entry.1)) {
+        Some(at) => Ok(begin + at),
+        None => Err(begin),
+    }
 }
 
-/// Where the slot of `bit` is, or would be.
-const fn position(bitmap: u64, bit: u64) -> usize {
-    (bitmap & (bit - 1)).count_ones() as usize
+impl<E> Node<E> {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Leaf(entries) if entries.is_empty())
+    }
+
+    /// Reads what a copy or a change of the node reads of it first.
+    fn warm(&self) -> usize {
+        match self {
+            Self::Leaf(entries) => entries.capacity(),
+            Self::Branch(nodes) => nodes.capacity(),
+        }
+    }
 }
 
 impl<E> HashTrie<E> {
@@ -104,17 +142,19 @@ impl<E> HashTrie<E> {
     pub(crate) fn find_map<'a, R>(
         &'a self,
         hash: u32,
-        find: impl Fn(&'a E) -> Option<R>,
+        mut find: impl FnMut(&'a E) -> Option<R>,
     ) -> Option<R> {
-        let (mut branch, mut shift) = (&self.root, 0);
+        let (mut node, mut depth) = (&self.root, 0);
         loop {
-            match branch.slot(bit(hash, shift))? {
-                Slot::Entry(other, entry) if *other == hash => return find(entry),
-                Slot::Entry(..) => return None,
-                Slot::Branch(below) => branch = below,
-                Slot::Collision(entries) => return entries.iter().find_map(find),
+            match node {
+                Node::Leaf(entries) => {
+                    let rest = &entries[begin(entries, hash, depth)..];
+                    let mut same = rest.iter().take_while(|entry| entry.0 == hash);
+                    return same.find_map(|entry| find(&entry.1));
+                }
+                Node::Branch(nodes) => node = &nodes[digit(hash, depth)],
             }
-            shift += BITS;
+            depth += 1;
         }
     }
 
@@ -122,41 +162,40 @@ impl<E> HashTrie<E> {
     /// of them, so that no walk waits for the memory of another. What a change of the entries
     /// reads and writes of the nodes is read too.
     pub(crate) fn find_together(&self, hashes: &[u32]) -> Vec<&E> {
-        let mut branches: Vec<_> = hashes.iter().map(|hash| (*hash, &self.root)).collect();
-        let mut slots = Vec::with_capacity(hashes.len());
-        let mut found = Vec::with_capacity(hashes.len());
-        let mut shift = 0;
-        while !branches.is_empty() {
-            slots.clear();
-            slots.extend(branches.iter().filter_map(|(hash, branch)| {
-                let slot = branch.slot(bit(*hash, shift))?;
-                Some((*hash, slot))
-            }));
-            read_together(branches.iter().map(|(_, branch)| branch.slots.capacity()));
-            let is_entry = |slot: &Slot<E>| usize::from(matches!(slot, Slot::Entry(..)));
-            read_together(slots.iter().map(|(_, slot)| is_entry(slot)));
-            branches.clear();
-            for (hash, slot) in &slots {
-                match slot {
-                    Slot::Entry(other, entry) if other == hash => found.push(entry),
-                    Slot::Entry(..) => {}
-                    Slot::Branch(below) => branches.push((*hash, below)),
-                    Slot::Collision(entries) => found.extend(entries.first()),
+        let mut nodes: Vec<_> = hashes.iter().map(|hash| (*hash, &self.root)).collect();
+        let mut below = Vec::with_capacity(hashes.len());
+        let mut leaves = Vec::with_capacity(hashes.len());
+        let mut depth = 0;
+        while !nodes.is_empty() {
+            read_together(nodes.iter().map(|(_, node)| node.warm()));
+            for (hash, node) in nodes.drain(..) {
+                match node {
+                    Node::Leaf(entries) => leaves.push((hash, depth, entries.as_slice())),
+                    Node::Branch(nodes) => below.push((hash, &nodes[digit(hash, depth)])),
                 }
             }
-            shift += BITS;
+            (nodes, below) = (below, nodes);
+            depth += 1;
         }
-        found
+        read_together(leaves.iter().map(|(hash, depth, entries)| {
+            let entry = entries.get(expected(*hash, *depth, entries.len()));
+            entry.map_or(0, |entry| entry.0 as usize)
+        }));
+        let found = leaves.into_iter().filter_map(|(hash, depth, entries)| {
+            let entry = entries.get(begin(entries, hash, depth))?;
+            (entry.0 == hash).then_some(&entry.1)
+        });
+        found.collect()
     }
 
     pub(crate) fn iter(&self) -> Iter<'_, E> {
         let mut iter = Iter {
             levels: array::from_fn(|_| [].iter()),
             depth: 0,
-            list: [].iter(),
+            leaf: [].iter(),
             left: self.len,
         };
-        iter.levels[0] = self.root.slots.iter();
+        iter.levels[0] = std::slice::from_ref(&self.root).iter();
         iter
     }
 }
@@ -166,73 +205,104 @@ pub(crate) fn read_together(reads: impl Iterator<Item = usize>) {
     black_box(reads.fold(0, usize::wrapping_add));
 }
 
-/// Before the slots of a node change: they are copied, if a snapshot has the node too.
-fn before_copy<E: Entry>(slots: &mut EcoVec<Slot<E>>) {
-    if !slots.is_unique() {
-        read_together(slots.iter().map(|slot| match slot {
-            Slot::Entry(_, entry) => entry.warm(),
-            Slot::Branch(below) => below.slots.capacity(),
-            Slot::Collision(entries) => entries.capacity(),
-        }));
+/// Before a list of entries changes: it is copied, if a snapshot has it too.
+fn before_copy<E: Entry>(entries: &mut EcoVec<(u32, E)>) {
+    if !entries.is_unique() {
+        read_together(entries.iter().map(|entry| entry.1.warm()));
     }
 }
 
-/// The slots of a node, to be changed: of a copy, if a snapshot has the node too.
-fn own<E: Entry>(slots: &mut EcoVec<Slot<E>>) -> &mut [Slot<E>] {
-    before_copy(slots);
-    slots.make_mut()
+/// The entries of a leaf, to be changed: of a copy, if a snapshot has the leaf too.
+fn own_entries<E: Entry>(entries: &mut EcoVec<(u32, E)>) -> &mut [(u32, E)] {
+    before_copy(entries);
+    entries.make_mut()
+}
+
+/// The nodes of a branch, to be changed: of a copy, if a snapshot has the branch too.
+fn own_nodes<E: Entry>(nodes: &mut EcoVec<Node<E>>) -> &mut [Node<E>] {
+    if !nodes.is_unique() {
+        read_together(nodes.iter().map(Node::warm));
+    }
+    nodes.make_mut()
 }
 
 impl<E: Entry> HashTrie<E> {
     /// Whether most of its nodes are in no other trie, so that letting go of it takes the longer
     /// the more entries it has. It is told by a few of them.
     pub(crate) fn is_apart(&mut self) -> bool {
-        let mut slots = &mut self.root.slots;
+        let mut node = &mut self.root;
         loop {
-            if !slots.is_unique() {
+            let nodes = match node {
+                Node::Leaf(entries) => return entries.is_unique(),
+                Node::Branch(nodes) => nodes,
+            };
+            if !nodes.is_unique() {
                 return false;
             }
-            let (mut apart, mut nodes, mut last) = (0, 0, None);
-            for slot in slots.make_mut() {
-                if let Slot::Branch(Branch { slots, .. }) = slot {
-                    nodes += 1;
-                    apart += usize::from(slots.is_unique());
-                    last = Some(slots);
-                }
+            let nodes = nodes.make_mut();
+            let is_apart = |node: &mut Node<E>| match node {
+                Node::Leaf(entries) => entries.is_unique(),
+                Node::Branch(nodes) => nodes.is_unique(),
+            };
+            let apart = nodes.iter_mut().map(is_apart).filter(|apart| *apart);
+            if 2 * apart.count() <= WIDTH {
+                return false;
             }
-            match last {
-                Some(below) if 2 * apart > nodes => slots = below,
-                last => return last.is_none(),
+            match nodes
+                .iter_mut()
+                .find(|node| matches!(node, Node::Branch(_)))
+            {
+                Some(below) => node = below,
+                None => return true,
             }
         }
     }
 
+    /// The leaf that `hash` belongs to, to be changed, and its depth.
+    fn leaf_mut(&mut self, hash: u32) -> (&mut Node<E>, u32) {
+        let (mut node, mut depth) = (&mut self.root, 0);
+        while let Node::Branch(nodes) = node {
+            node = &mut own_nodes(nodes)[digit(hash, depth)];
+            depth += 1;
+        }
+        (node, depth)
+    }
+
     /// Puts `entry` in, in the place of the one that `is` accepts, which is returned.
     pub(crate) fn insert(&mut self, hash: u32, entry: E, is: impl Fn(&E) -> bool) -> Option<E> {
-        let replaced = insert(&mut self.root, hash, 0, entry, &is);
-        self.len += usize::from(replaced.is_none());
-        replaced
+        let (node, depth) = self.leaf_mut(hash);
+        let Node::Leaf(entries) = node else {
+            return None;
+        };
+        match place(entries, hash, depth, is) {
+            Ok(at) => return Some(std::mem::replace(&mut own_entries(entries)[at].1, entry)),
+            Err(at) => {
+                // Copied by the insertion, with room for one more.
+                before_copy(entries);
+                entries.insert(at, (hash, entry));
+            }
+        }
+        if entries.len() > LARGEST && depth < DEEPEST {
+            let split = std::mem::take(entries).into_iter().collect();
+            *node = Node::build(split, depth);
+        }
+        self.len += 1;
+        None
     }
 
     /// The entry with this hash that `is` accepts, to be changed; not its hash.
     pub(crate) fn get_mut(&mut self, hash: u32, is: impl Fn(&E) -> bool) -> Option<&mut E> {
         // Looked up first, so that a miss copies nothing.
         self.get(hash, &is)?;
-        let (mut branch, mut shift) = (&mut self.root, 0);
-        loop {
-            let at = position(branch.bitmap, bit(hash, shift));
-            match &mut own(&mut branch.slots)[at] {
-                Slot::Entry(_, entry) => return Some(entry),
-                Slot::Branch(below) => branch = below,
-                Slot::Collision(entries) => {
-                    return entries.make_mut().iter_mut().find(|entry| is(entry));
-                }
-            }
-            shift += BITS;
-        }
+        let (node, depth) = self.leaf_mut(hash);
+        let Node::Leaf(entries) = node else {
+            return None;
+        };
+        let at = place(entries, hash, depth, is).ok()?;
+        Some(&mut own_entries(entries)[at].1)
     }
 
-    /// Takes out the entry that `is` accepts.
+    /// Takes out the first entry that `is` accepts.
     pub(crate) fn remove(&mut self, hash: u32, is: impl Fn(&E) -> bool) -> Option<E> {
         // Looked up first, so that a miss copies nothing.
         self.get(hash, &is)?;
@@ -242,99 +312,37 @@ impl<E: Entry> HashTrie<E> {
     }
 }
 
-fn insert<E: Entry>(
-    Branch { bitmap, slots }: &mut Branch<E>,
-    hash: u32,
-    shift: u32,
-    entry: E,
-    is: &impl Fn(&E) -> bool,
-) -> Option<E> {
-    let bit = bit(hash, shift);
-    let at = position(*bitmap, bit);
-    if *bitmap & bit == 0 {
-        // Copied by the insertion, with room for one more.
-        before_copy(slots);
-        *bitmap |= bit;
-        slots.insert(at, Slot::Entry(hash, entry));
-        return None;
-    }
-    let slot = &mut own(slots)[at];
-    match slot {
-        Slot::Branch(below) => insert(below, hash, shift + BITS, entry, is),
-        Slot::Entry(other, old) if *other == hash && is(old) => Some(std::mem::replace(old, entry)),
-        Slot::Entry(other, old) => {
-            let other = (*other, old.clone());
-            *slot = pair(other, (hash, entry), shift + BITS);
-            None
-        }
-        Slot::Collision(entries) => match entries.make_mut().iter_mut().find(|entry| is(entry)) {
-            Some(old) => Some(std::mem::replace(old, entry)),
-            None => {
-                entries.push(entry);
-                None
-            }
-        },
-    }
-}
-
-/// What holds two entries which the levels above could not tell apart.
-fn pair<E: Entry>(first: (u32, E), second: (u32, E), shift: u32) -> Slot<E> {
-    if shift >= EXHAUSTED {
-        return Slot::Collision([first.1, second.1].into());
-    }
-    let (a, b) = (bit(first.0, shift), bit(second.0, shift));
-    let bitmap = a | b;
-    let slots = match a.cmp(&b) {
-        std::cmp::Ordering::Equal => [pair(first, second, shift + BITS)].into(),
-        std::cmp::Ordering::Less => [first, second].map(Slot::of).into(),
-        std::cmp::Ordering::Greater => [second, first].map(Slot::of).into(),
-    };
-    Slot::Branch(Branch { bitmap, slots })
-}
-
 fn remove<E: Entry>(
-    Branch { bitmap, slots }: &mut Branch<E>,
+    node: &mut Node<E>,
     hash: u32,
-    shift: u32,
+    depth: u32,
     is: &impl Fn(&E) -> bool,
 ) -> Option<E> {
-    let bit = bit(hash, shift);
-    if *bitmap & bit == 0 {
-        return None;
-    }
-    let at = position(*bitmap, bit);
-    let (removed, empty) = match &mut own(slots)[at] {
-        Slot::Entry(_, entry) => (entry.clone(), true),
-        Slot::Branch(below) => {
-            let removed = remove(below, hash, shift + BITS, is)?;
-            (removed, below.slots.is_empty())
+    match node {
+        Node::Leaf(entries) => {
+            let at = place(entries, hash, depth, is).ok()?;
+            before_copy(entries);
+            Some(entries.remove(at).1)
         }
-        Slot::Collision(entries) => {
-            let found = entries.iter().position(is)?;
-            (entries.remove(found), entries.is_empty())
+        Node::Branch(nodes) => {
+            let below = &mut own_nodes(nodes)[digit(hash, depth)];
+            let removed = remove(below, hash, depth + 1, is)?;
+            if below.is_empty() && nodes.iter().all(Node::is_empty) {
+                *node = Node::default();
+            }
+            Some(removed)
         }
-    };
-    if empty {
-        *bitmap &= !bit;
-        slots.remove(at);
-    }
-    Some(removed)
-}
-
-impl<E> Slot<E> {
-    fn of((hash, entry): (u32, E)) -> Self {
-        Self::Entry(hash, entry)
     }
 }
 
-/// The entries, in no particular order.
+/// The entries, in the order of their hashes.
 #[derive(Debug)]
 pub(crate) struct Iter<'a, E> {
     /// The nodes from the root down to where the iteration is.
-    levels: [std::slice::Iter<'a, Slot<E>>; DEPTH],
+    levels: [std::slice::Iter<'a, Node<E>>; DEEPEST as usize + 1],
     depth: usize,
-    /// A list of entries that comes first.
-    list: std::slice::Iter<'a, E>,
+    /// The entries that come first.
+    leaf: std::slice::Iter<'a, (u32, E)>,
     left: usize,
 }
 
@@ -343,27 +351,18 @@ impl<'a, E> Iterator for Iter<'a, E> {
 
     fn next(&mut self) -> Option<&'a E> {
         loop {
-            let entry = match self.list.next() {
-                Some(entry) => entry,
-                None => match self.levels[self.depth].next() {
-                    Some(Slot::Entry(_, entry)) => entry,
-                    Some(Slot::Branch(below)) => {
-                        self.depth += 1;
-                        self.levels[self.depth] = below.slots.iter();
-                        continue;
-                    }
-                    Some(Slot::Collision(entries)) => {
-                        self.list = entries.iter();
-                        continue;
-                    }
-                    None => {
-                        self.depth = self.depth.checked_sub(1)?;
-                        continue;
-                    }
-                },
-            };
-            self.left -= 1;
-            return Some(entry);
+            if let Some((_, entry)) = self.leaf.next() {
+                self.left -= 1;
+                return Some(entry);
+            }
+            match self.levels[self.depth].next() {
+                Some(Node::Leaf(entries)) => self.leaf = entries.iter(),
+                Some(Node::Branch(nodes)) => {
+                    self.depth += 1;
+                    self.levels[self.depth] = nodes.iter();
+                }
+                None => self.depth = self.depth.checked_sub(1)?,
+            }
         }
     }
 
@@ -459,5 +458,41 @@ mod tests {
         assert!(!trie.is_apart() && !clone.is_apart());
         (0..5000).for_each(|key| change(&mut clone, key));
         assert!(trie.is_apart() && clone.is_apart());
+    }
+
+    #[test]
+    fn one_entry_may_be_there_several_times() {
+        let mut trie = HashTrie::default();
+        let keys = || (0..1000_u32).flat_map(|key| (0..key % 4).map(move |_| key));
+        let hash = |key: u32| key.wrapping_mul(0x9e37_79b9);
+        keys().for_each(|key| assert_eq!(trie.insert(hash(key), key, |_| false), None));
+        let built = HashTrie::build(keys().map(|key| (hash(key), key)));
+        for mut trie in [trie, built] {
+            assert_eq!(trie.len(), keys().count());
+            for key in 0..1000 {
+                let mut found = 0;
+                let nothing: Option<()> = trie.find_map(hash(key), |other| {
+                    assert_eq!(*other, key);
+                    found += 1;
+                    None
+                });
+                assert_eq!((nothing, found), (None, key % 4));
+                for _ in 0..key % 4 {
+                    assert_eq!(trie.remove(hash(key), |other| *other == key), Some(key));
+                }
+                assert_eq!(trie.remove(hash(key), |_| true), None);
+            }
+            assert_eq!(trie.len(), 0);
+        }
+    }
+
+    #[test]
+    fn what_was_emptied_is_small_again() {
+        let mut trie = HashTrie::build((0..5000_u64).map(|key| (hash(key), (key, 0))));
+        assert!(matches!(trie.root, Node::Branch(_)));
+        for key in 0..5000 {
+            assert!(trie.remove(hash(key), |entry| entry.0 == key).is_some());
+        }
+        assert!(trie.root.is_empty() && trie.len() == 0);
     }
 }

@@ -2,7 +2,6 @@
 
 mod hash;
 mod ordered;
-mod pairs;
 mod treap;
 
 use std::any::Any;
@@ -13,7 +12,6 @@ use std::sync::Arc;
 
 pub(super) use self::hash::HashRows;
 pub(super) use self::ordered::OrderedRows;
-pub(super) use self::pairs::{Pair, Pairs};
 use crate::model::{Column, Table};
 use crate::value::{Atomic, Map, Set, Uuid, Value};
 

@@ -2,97 +2,61 @@
 
 use ecow::EcoVec;
 
-use super::{BITS, Branch, EXHAUSTED, Entry, HashTrie, Slot, Versioned, bit};
-
-/// The digits of a hash, the first one highest: the order of the entries in a trie.
-const fn order(hash: u32) -> u32 {
-    let mut order = 0;
-    let mut shift = 0;
-    while shift < EXHAUSTED {
-        let bits = if EXHAUSTED - shift < BITS {
-            EXHAUSTED - shift
-        } else {
-            BITS
-        };
-        order = order << bits | (hash >> shift) & ((1 << bits) - 1);
-        shift += BITS;
-    }
-    order
-}
+use super::{DEEPEST, Entry, HashTrie, LARGEST, Node, Versioned, WIDTH, digit};
 
 impl<E: Entry> HashTrie<E> {
-    /// The trie of these entries, no two of which are the same.
+    /// The trie of these entries.
     pub(crate) fn build(entries: impl Iterator<Item = (u32, E)>) -> Self {
-        let mut entries: Vec<_> = entries
-            .map(|(hash, entry)| (order(hash), hash, entry))
-            .collect();
+        let mut entries: Vec<_> = entries.collect();
         entries.sort_unstable_by_key(|entry| entry.0);
-        let len = entries.len();
         Self {
-            root: branch(&mut entries.into_iter(), len, 0),
-            len,
+            len: entries.len(),
+            root: Node::build(entries, 0),
         }
     }
 }
 
-/// What holds the next `count` entries, which the levels above cannot tell apart.
-fn slot<E: Entry>(
-    entries: &mut std::vec::IntoIter<(u32, u32, E)>,
-    count: usize,
-    shift: u32,
-) -> Slot<E> {
-    if shift >= EXHAUSTED {
-        return Slot::Collision(entries.take(count).map(|(_, _, entry)| entry).collect());
+impl<E: Entry> Node<E> {
+    /// The node at this depth of these entries, which are in the order of their hashes.
+    pub(super) fn build(entries: Vec<(u32, E)>, depth: u32) -> Self {
+        let count = entries.len();
+        node(&mut entries.into_iter(), count, depth)
     }
-    Slot::Branch(branch(entries, count, shift))
 }
 
 /// The node of the next `count` entries.
-fn branch<E: Entry>(
-    entries: &mut std::vec::IntoIter<(u32, u32, E)>,
-    count: usize,
-    shift: u32,
-) -> Branch<E> {
-    let mut bitmap = 0_u64;
-    for (_, hash, _) in &entries.as_slice()[..count] {
-        bitmap |= bit(*hash, shift);
+fn node<E: Entry>(entries: &mut std::vec::IntoIter<(u32, E)>, count: usize, depth: u32) -> Node<E> {
+    if count <= LARGEST || depth == DEEPEST {
+        let mut leaf = EcoVec::with_capacity(count);
+        leaf.extend(entries.take(count));
+        return Node::Leaf(leaf);
     }
-    let mut slots = EcoVec::with_capacity(bitmap.count_ones() as usize);
     let mut left = count;
-    while left > 0 {
+    let nodes = (0..WIDTH).map(|value| {
         let rest = &entries.as_slice()[..left];
-        let first = bit(rest[0].1, shift);
-        let same = rest
-            .iter()
-            .take_while(|(_, hash, _)| bit(*hash, shift) == first)
-            .count();
-        left -= same;
-        if same == 1 {
-            let next = entries.next();
-            slots.extend(next.map(|(_, hash, entry)| Slot::Entry(hash, entry)));
-        } else {
-            slots.push(slot(entries, same, shift + BITS));
-        }
-    }
-    Branch { bitmap, slots }
+        let own = rest.partition_point(|entry| digit(entry.0, depth) <= value);
+        left -= own;
+        node(entries, own, depth + 1)
+    });
+    Node::Branch(nodes.collect())
 }
 
 impl<E: Versioned> HashTrie<E> {
     /// An entry that is in the trie twice, which one that was built may have.
     pub(crate) fn twice(&self) -> Option<&E> {
-        twice(&self.root.slots)
+        twice(&self.root)
     }
 }
 
-fn twice<E: Versioned>(slots: &[Slot<E>]) -> Option<&E> {
-    slots.iter().find_map(|slot| match slot {
-        Slot::Entry(..) => None,
-        Slot::Branch(below) => twice(&below.slots),
-        Slot::Collision(entries) => entries.iter().enumerate().find_map(|(at, entry)| {
-            let same = |other: &E| other.is_same(entry);
-            entries[..at].iter().any(same).then_some(entry)
+fn twice<E: Versioned>(node: &Node<E>) -> Option<&E> {
+    match node {
+        Node::Branch(nodes) => nodes.iter().find_map(twice),
+        Node::Leaf(entries) => entries.iter().enumerate().find_map(|(at, (hash, entry))| {
+            let same = entries[..at].iter().rev();
+            let mut same = same.take_while(|other| other.0 == *hash);
+            same.any(|other| other.1.is_same(entry)).then_some(entry)
         }),
-    })
+    }
 }
 
 #[cfg(test)]

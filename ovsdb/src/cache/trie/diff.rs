@@ -6,7 +6,7 @@
 
 use ecow::EcoVec;
 
-use super::{Branch, HashTrie, Slot};
+use super::{HashTrie, Node};
 
 /// An entry that can be told from others, and from a later version of itself.
 pub(crate) trait Versioned {
@@ -24,7 +24,7 @@ impl<E: Versioned> HashTrie<E> {
         new: &'a Self,
         each: &mut impl FnMut(Option<&'a E>, Option<&'a E>),
     ) {
-        branches(&old.root, &new.root, each);
+        nodes(&old.root, &new.root, each);
     }
 
     /// Whether no entry differs.
@@ -35,107 +35,75 @@ impl<E: Versioned> HashTrie<E> {
     }
 }
 
-/// Shows every entry in or below the slots.
-fn all<'a, E>(slots: &'a [Slot<E>], each: &mut impl FnMut(&'a E)) {
-    for slot in slots {
-        match slot {
-            Slot::Entry(_, entry) => each(entry),
-            Slot::Branch(below) => all(&below.slots, each),
-            Slot::Collision(entries) => entries.iter().for_each(&mut *each),
-        }
-    }
-}
-
 /// Whether these are one allocation, and not two that are alike.
 fn is_same<T>(a: &EcoVec<T>, b: &EcoVec<T>) -> bool {
     std::ptr::eq(a.as_slice(), b.as_slice())
 }
 
-fn branches<'a, E: Versioned>(
-    old: &'a Branch<E>,
-    new: &'a Branch<E>,
-    each: &mut impl FnMut(Option<&'a E>, Option<&'a E>),
-) {
-    if is_same(&old.slots, &new.slots) {
-        return;
-    }
-    let mut left = old.bitmap | new.bitmap;
-    while left != 0 {
-        let bit = left & left.wrapping_neg();
-        left &= left - 1;
-        slots(old.slot(bit), new.slot(bit), each);
-    }
-}
-
-fn slots<'a, E: Versioned>(
-    old: Option<&'a Slot<E>>,
-    new: Option<&'a Slot<E>>,
+fn nodes<'a, E: Versioned>(
+    old: &'a Node<E>,
+    new: &'a Node<E>,
     each: &mut impl FnMut(Option<&'a E>, Option<&'a E>),
 ) {
     match (old, new) {
-        (Some(Slot::Branch(old)), Some(Slot::Branch(new))) => branches(old, new, each),
-        (Some(Slot::Entry(_, old)), Some(Slot::Entry(_, new))) => {
-            if !old.is_unchanged(new) {
-                lists(&[old], &[new], each);
+        (Node::Branch(old), Node::Branch(new)) if is_same(old, new) => {}
+        (Node::Leaf(old), Node::Leaf(new)) if is_same(old, new) => {}
+        (Node::Branch(old), Node::Branch(new)) => {
+            for (old, new) in old.iter().zip(new) {
+                nodes(old, new, each);
             }
         }
-        (Some(Slot::Entry(_, old)), Some(new)) => {
-            let mut found = false;
-            all(std::slice::from_ref(new), &mut |entry| {
-                if !found && old.is_same(entry) {
-                    found = true;
-                    if !old.is_unchanged(entry) {
-                        each(Some(old), Some(entry));
-                    }
-                } else {
-                    each(None, Some(entry));
-                }
-            });
-            if !found {
-                each(Some(old), None);
-            }
-        }
-        (Some(old), Some(Slot::Entry(_, new))) => {
-            let mut found = false;
-            all(std::slice::from_ref(old), &mut |entry| {
-                if !found && new.is_same(entry) {
-                    found = true;
-                    if !entry.is_unchanged(new) {
-                        each(Some(entry), Some(new));
-                    }
-                } else {
-                    each(Some(entry), None);
-                }
-            });
-            if !found {
-                each(None, Some(new));
-            }
-        }
-        (Some(Slot::Collision(old)), Some(Slot::Collision(new))) if is_same(old, new) => {}
-        // Lists are at one depth, where there is nothing else; any other pair is told apart in
-        // full.
-        (Some(old), Some(new)) => {
+        (Node::Leaf(old), Node::Leaf(new)) => lists(old.iter(), new.iter(), each),
+        // One was split up, or emptied.
+        (old, new) => {
             let (mut before, mut after) = (Vec::new(), Vec::new());
-            all(std::slice::from_ref(old), &mut |entry| before.push(entry));
-            all(std::slice::from_ref(new), &mut |entry| after.push(entry));
-            lists(&before, &after, each);
+            all(old, &mut before);
+            all(new, &mut after);
+            lists(before.into_iter(), after.into_iter(), each);
         }
-        (Some(old), None) => all(std::slice::from_ref(old), &mut |entry| {
-            each(Some(entry), None);
-        }),
-        (None, Some(new)) => all(std::slice::from_ref(new), &mut |entry| {
-            each(None, Some(entry));
-        }),
-        (None, None) => {}
     }
 }
 
-/// For short lists: every entry is looked for in the other one.
-fn lists<'a, E: Versioned>(
+/// Adds every entry in or below the node, in the order of their hashes.
+fn all<'a, E>(node: &'a Node<E>, entries: &mut Vec<&'a (u32, E)>) {
+    match node {
+        Node::Leaf(own) => entries.extend(own),
+        Node::Branch(nodes) => nodes.iter().for_each(|node| all(node, entries)),
+    }
+}
+
+/// Goes through two lists in the order of their hashes.
+fn lists<'a, E: Versioned + 'a>(
+    old: impl Iterator<Item = &'a (u32, E)>,
+    new: impl Iterator<Item = &'a (u32, E)>,
+    each: &mut impl FnMut(Option<&'a E>, Option<&'a E>),
+) {
+    let (mut old, mut new) = (old.peekable(), new.peekable());
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    while let Some(hash) = match (old.peek(), new.peek()) {
+        (Some(old), Some(new)) => Some(old.0.min(new.0)),
+        (old, new) => old.or(new).map(|entry| entry.0),
+    } {
+        before.clear();
+        after.clear();
+        let this = |entry: &&(u32, E)| entry.0 == hash;
+        before.extend(std::iter::from_fn(|| old.next_if(this)).map(|entry| &entry.1));
+        after.extend(std::iter::from_fn(|| new.next_if(this)).map(|entry| &entry.1));
+        of_one_hash(&before, &after, each);
+    }
+}
+
+/// Entries of one hash, mostly one: several are each looked for in the other list.
+fn of_one_hash<'a, E: Versioned>(
     old: &[&'a E],
     new: &[&'a E],
     each: &mut impl FnMut(Option<&'a E>, Option<&'a E>),
 ) {
+    if let ([old], [new]) = (old, new)
+        && old.is_unchanged(new)
+    {
+        return;
+    }
     for entry in old {
         match new.iter().find(|other| other.is_same(entry)) {
             Some(other) if other.is_unchanged(entry) => {}
