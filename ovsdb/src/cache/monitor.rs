@@ -13,7 +13,7 @@ use super::subscription::Step;
 use super::table::{ApplyError, ApplyErrorReason, Form, TableReplica};
 use crate::protocol::{Clause, Json, MonitorRequests, Request, Wire};
 use crate::value::json::{DecodeError, Raw, Reader};
-use crate::value::{Str, Strings, Uuid};
+use crate::value::{Repeats, Str, Uuid};
 
 /// The ways to monitor, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,7 +46,7 @@ impl MonitorVersion {
 pub(crate) struct ReplicaMonitor {
     tables: Vec<Box<dyn TableReplica>>,
     shared: Arc<Shared>,
-    strings: Strings,
+    repeats: Repeats,
     compiled_version: Option<&'static str>,
     /// The newest way to monitor that may be tried.
     newest: MonitorVersion,
@@ -94,7 +94,7 @@ impl ReplicaMonitor {
         Self {
             tables,
             shared: Arc::new(Shared::new(state, report, newest, &schema.name)),
-            strings: Strings::default(),
+            repeats: Repeats::default(),
             compiled_version,
             newest,
             version: newest,
@@ -210,7 +210,7 @@ impl ReplicaMonitor {
     pub(crate) fn start(&mut self, result: Raw<'_>) -> Result<(), ApplyError> {
         let requests = self.requests();
         let resumed = !self.resume_from(&requests).is_nil();
-        let mut reader = Reader::of(result).sharing(&mut self.strings);
+        let mut reader = Reader::of(result).sharing(&mut self.repeats);
         let applied = read_start(&mut self.tables, &mut reader, self.version, resumed);
         self.settle(applied, true, result.text.len())?;
         self.acknowledged = Some(requests);
@@ -222,7 +222,7 @@ impl ReplicaMonitor {
     /// Applies the parameters of an `update`, `update2` or `update3` behind the monitor's id, and
     /// publishes the result.
     pub(crate) fn update(&mut self, method: &str, params: Raw<'_>) -> Result<(), ApplyError> {
-        let mut reader = Reader::of(params).sharing(&mut self.strings);
+        let mut reader = Reader::of(params).sharing(&mut self.repeats);
         let applied = read_update(&mut self.tables, &mut reader, method);
         let applied = applied.map(|last| last.unwrap_or(self.last_txn_id));
         self.settle(applied, false, params.text.len())

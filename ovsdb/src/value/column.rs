@@ -322,12 +322,14 @@ impl<A: Atomic> Value for Option<A> {
 
 impl<A: Atomic> ColumnValue for Set<A> {
     fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        *self = decode_set(reader)?;
+        let set = decode_set(reader)?;
+        *self = reader.share_set(set);
         Ok(())
     }
 
     fn decode_change(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-        *self = self.toggled(&decode_set(reader)?);
+        let set = self.toggled(&decode_set(reader)?);
+        *self = reader.share_set(set);
         Ok(())
     }
 

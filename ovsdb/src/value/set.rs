@@ -6,7 +6,7 @@ use std::ops::Deref;
 use super::shared_slice::{IntoIter, SharedSlice};
 
 /// A set of atoms: sorted, without repetition, in one allocation (none when empty), which clones
-/// share until one of them is changed.
+/// share until one of them is changed. In a replica, rows with the same set of references share it.
 ///
 /// It reads as a sorted slice. Build it from an iterator; inserting into a large one moves its
 /// tail.
@@ -123,6 +123,14 @@ impl<T: Ord> Set<T> {
         T: Clone,
     {
         self.0.warm()
+    }
+
+    /// Whether there is no clone of it.
+    pub(super) fn is_unshared(&mut self) -> bool
+    where
+        T: Clone,
+    {
+        self.0.is_unshared()
     }
 
     /// The set of these elements, as a server sent them.

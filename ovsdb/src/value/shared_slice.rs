@@ -69,6 +69,11 @@ impl<T: Clone> SharedSlice<T> {
         self.0.capacity()
     }
 
+    /// Whether there is no clone of it.
+    pub(super) fn is_unshared(&mut self) -> bool {
+        self.0.is_unique()
+    }
+
     /// The same in an allocation of its size.
     pub(super) fn shrunk(self) -> Self {
         if self.0.len() == self.0.capacity() {

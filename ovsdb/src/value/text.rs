@@ -2,7 +2,7 @@
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use ecow::EcoString;
@@ -48,7 +48,7 @@ impl Str {
     }
 
     /// Whether the text is stored in place, so that there is nothing to share.
-    const fn is_short(text: &str) -> bool {
+    pub(super) const fn is_short(text: &str) -> bool {
         text.len() <= EcoString::INLINE_LIMIT
     }
 
@@ -163,96 +163,5 @@ impl PartialEq<Str> for &str {
     #[inline]
     fn eq(&self, other: &Str) -> bool {
         *self == other.as_str()
-    }
-}
-
-/// How many strings [`Strings`] keeps.
-const SLOTS: usize = 4096;
-/// How many it remembers that came last.
-const RECENT: usize = 8;
-/// Longer strings seldom repeat, and hashing them costs.
-const LONGEST: usize = 128;
-
-/// The strings decoded lately, to share the allocation of one that comes again.
-///
-/// Most long strings come once, or twice in one row; keys of maps come in every row. So the last
-/// few are kept, and of others only a mark that they came; one that comes again is kept in a table
-/// of fixed size. Bounded memory, no sweeping, and what comes once does not drive out the keys.
-pub(crate) struct Strings {
-    /// Marks of strings that came.
-    seen: Vec<u32>,
-    /// Those that came again, with their marks.
-    slots: Vec<(u32, Str)>,
-    /// Those that came last.
-    recent: [(u32, Str); RECENT],
-    next: usize,
-    hasher: foldhash::fast::RandomState,
-}
-
-impl fmt::Debug for Strings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Strings").finish_non_exhaustive()
-    }
-}
-
-impl Default for Strings {
-    fn default() -> Self {
-        Self {
-            seen: vec![0; SLOTS],
-            slots: vec![(0, Str::default()); SLOTS],
-            recent: Default::default(),
-            next: 0,
-            hasher: foldhash::fast::RandomState::default(),
-        }
-    }
-}
-
-impl Strings {
-    pub(crate) fn share(&mut self, text: &str) -> Str {
-        if Str::is_short(text) || text.len() > LONGEST {
-            return Str::from(text);
-        }
-        let hash = self.hasher.hash_one(text);
-        let (place, mark) = (hash as usize % SLOTS, (hash >> 32) as u32);
-        let known = |(other, string): &&(u32, Str)| *other == mark && *string == *text;
-        let slot = &mut self.slots[place];
-        if let Some((_, string)) = Some(&*slot).filter(known) {
-            return string.clone();
-        }
-        let again = std::mem::replace(&mut self.seen[place], mark) == mark;
-        let string = match self.recent.iter().find(known) {
-            Some((_, string)) => string.clone(),
-            None => {
-                let string = Str::from(text);
-                self.recent[self.next] = (mark, string.clone());
-                self.next = (self.next + 1) % RECENT;
-                string
-            }
-        };
-        if again {
-            *slot = (mark, string.clone());
-        }
-        string
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strings_that_repeat_share_an_allocation() {
-        let mut strings = Strings::default();
-        let first = strings.share("k8s.ovn.org/network");
-        let second = strings.share("k8s.ovn.org/network");
-        assert_eq!(first.as_ptr(), second.as_ptr());
-        // Many that come once do not drive out one that came again.
-        for number in 0..3 * SLOTS {
-            let text = format!("a string that comes once, number {number}");
-            assert_eq!(strings.share(&text), text);
-        }
-        let third = strings.share("k8s.ovn.org/network");
-        assert_eq!(first.as_ptr(), third.as_ptr());
-        assert_eq!(strings.share("short"), "short");
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::number::{self, Number};
-use crate::value::text::{Str, Strings};
+use crate::value::{Atomic, Repeats, Set, Str};
 
 /// The deepest nesting that is read, ovsdb-server's own limit.
 pub const MAX_DEPTH: u32 = 1000;
@@ -128,7 +128,7 @@ pub struct Reader<'a> {
     depth: u32,
     /// A container was just entered, so no comma precedes its next element.
     fresh: bool,
-    strings: Option<&'a mut Strings>,
+    repeats: Option<&'a mut Repeats>,
     /// How many elements the next collection is expected to have; how many the last one had.
     pub(crate) elements: usize,
 }
@@ -153,7 +153,7 @@ impl<'a> Reader<'a> {
             base: 0,
             depth: 0,
             fresh: false,
-            strings: None,
+            repeats: None,
             elements: 0,
         }
     }
@@ -167,15 +167,15 @@ impl<'a> Reader<'a> {
             base: raw.offset,
             depth: 0,
             fresh: false,
-            strings: None,
+            repeats: None,
             elements: 0,
         }
     }
 
-    /// Lets strings that repeat share one allocation.
+    /// Lets what repeats share one allocation.
     #[must_use]
-    pub(crate) fn sharing(mut self, strings: &'a mut Strings) -> Self {
-        self.strings = Some(strings);
+    pub(crate) fn sharing(mut self, repeats: &'a mut Repeats) -> Self {
+        self.repeats = Some(repeats);
         self
     }
 
@@ -256,9 +256,17 @@ impl<'a> Reader<'a> {
     }
 
     fn share(&mut self, text: &str) -> Str {
-        match &mut self.strings {
-            Some(strings) => strings.share(text),
+        match &mut self.repeats {
+            Some(repeats) => repeats.string(text),
             None => Str::from(text),
+        }
+    }
+
+    /// A set that was read, as the replica keeps it.
+    pub(crate) fn share_set<A: Atomic>(&mut self, set: Set<A>) -> Set<A> {
+        match &mut self.repeats {
+            Some(repeats) => repeats.set(set),
+            None => set,
         }
     }
 

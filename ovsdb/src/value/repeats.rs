@@ -1,0 +1,223 @@
+//! What repeats in a replica and is stored once: long strings, and sets of references.
+
+use std::any::Any;
+use std::fmt;
+use std::hash::BuildHasher;
+
+use ovsdb_schema::AtomicType;
+
+use super::{Atomic, Set, Str};
+
+/// What was decoded lately, to share the allocation of what comes again.
+#[derive(Default)]
+pub(crate) struct Repeats {
+    strings: Strings,
+    sets: Sets,
+    hasher: foldhash::fast::RandomState,
+}
+
+impl fmt::Debug for Repeats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Repeats").finish_non_exhaustive()
+    }
+}
+
+impl Repeats {
+    /// The string, in the allocation of one that is the same where it is known.
+    pub(crate) fn string(&mut self, text: &str) -> Str {
+        if Str::is_short(text) || text.len() > LONGEST {
+            return Str::from(text);
+        }
+        self.strings.share(text, self.hasher.hash_one(text))
+    }
+
+    /// The set, in the allocation of one that is the same where it is known. Sets of other things
+    /// than uuids are seldom the same, and stay as they are.
+    pub(crate) fn set<A: Atomic>(&mut self, set: Set<A>) -> Set<A> {
+        match (set.first(), set.last()) {
+            (Some(first), Some(last)) if A::TYPE == AtomicType::Uuid => {
+                let hash = self.hasher.hash_one((set.len(), first, last));
+                self.sets.share(set, hash)
+            }
+            _ => set,
+        }
+    }
+}
+
+/// How many strings [`Strings`] keeps.
+const STRINGS: usize = 4096;
+/// How many it remembers that came last.
+const RECENT: usize = 8;
+/// Longer strings seldom repeat, and hashing them costs.
+const LONGEST: usize = 128;
+
+/// Strings.
+///
+/// Most long strings come once, or twice in one row; keys of maps come in every row. So the last
+/// few are kept, and of others only a mark that they came; one that comes again is kept in a table
+/// of fixed size. Bounded memory, no sweeping, and what comes once does not drive out the keys.
+struct Strings {
+    /// Marks of strings that came.
+    seen: Vec<u32>,
+    /// Those that came again, with their marks.
+    slots: Vec<(u32, Str)>,
+    /// Those that came last.
+    recent: [(u32, Str); RECENT],
+    next: usize,
+}
+
+impl Default for Strings {
+    fn default() -> Self {
+        Self {
+            seen: vec![0; STRINGS],
+            slots: vec![(0, Str::default()); STRINGS],
+            recent: Default::default(),
+            next: 0,
+        }
+    }
+}
+
+impl Strings {
+    fn share(&mut self, text: &str, hash: u64) -> Str {
+        let (place, mark) = (hash as usize % STRINGS, (hash >> 32) as u32);
+        let known = |(other, string): &&(u32, Str)| *other == mark && *string == *text;
+        let slot = &mut self.slots[place];
+        if let Some((_, string)) = Some(&*slot).filter(known) {
+            return string.clone();
+        }
+        let again = std::mem::replace(&mut self.seen[place], mark) == mark;
+        let string = match self.recent.iter().find(known) {
+            Some((_, string)) => string.clone(),
+            None => {
+                let string = Str::from(text);
+                self.recent[self.next] = (mark, string.clone());
+                self.next = (self.next + 1) % RECENT;
+                string
+            }
+        };
+        if again {
+            *slot = (mark, string.clone());
+        }
+        string
+    }
+}
+
+/// How many sets [`Sets`] keeps.
+const SETS: usize = 128;
+/// How many of them it looks at each time for one that no row has any more.
+const LOOKED_AT: usize = 2;
+
+/// Sets of uuids: all switches and routers of a cluster may have the same load balancers, by the
+/// thousand.
+///
+/// A set that is the only one of its kind drives out another, so a few copies may remain of one
+/// that repeats. One that rows no longer have is let go of while others are decoded.
+struct Sets {
+    /// Each with its hash.
+    slots: Vec<Option<(u64, Box<dyn Kept>)>>,
+    /// The one to look at next.
+    next: usize,
+}
+
+impl Default for Sets {
+    fn default() -> Self {
+        Self {
+            slots: std::iter::repeat_with(|| None).take(SETS).collect(),
+            next: 0,
+        }
+    }
+}
+
+impl Sets {
+    fn share<A: Atomic>(&mut self, set: Set<A>, hash: u64) -> Set<A> {
+        for _ in 0..LOOKED_AT {
+            let slot = &mut self.slots[self.next];
+            if slot.as_mut().is_some_and(|(_, set)| set.is_alone()) {
+                *slot = None;
+            }
+            self.next = (self.next + 1) % SETS;
+        }
+        let slot = &mut self.slots[hash as usize % SETS];
+        if let Some((other, known)) = slot
+            && *other == hash
+            && let Some(known) = (&**known as &dyn Any).downcast_ref()
+            && set == *known
+        {
+            return known.clone();
+        }
+        *slot = Some((hash, Box::new(set.clone())));
+        set
+    }
+}
+
+/// A set, of whatever type.
+trait Kept: Any + Send {
+    /// Whether nobody else has it.
+    fn is_alone(&mut self) -> bool;
+}
+
+impl<A: Atomic> Kept for Set<A> {
+    fn is_alone(&mut self) -> bool {
+        self.is_unshared()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Uuid;
+
+    #[test]
+    fn strings_that_repeat_share_an_allocation() {
+        let mut repeats = Repeats::default();
+        let first = repeats.string("k8s.ovn.org/network");
+        let second = repeats.string("k8s.ovn.org/network");
+        assert_eq!(first.as_ptr(), second.as_ptr());
+        // Many that come once do not drive out one that came again.
+        for number in 0..3 * STRINGS {
+            let text = format!("a string that comes once, number {number}");
+            assert_eq!(repeats.string(&text), text);
+        }
+        let third = repeats.string("k8s.ovn.org/network");
+        assert_eq!(first.as_ptr(), third.as_ptr());
+        assert_eq!(repeats.string("short"), "short");
+    }
+
+    #[test]
+    fn sets_of_uuids_that_repeat_share_an_allocation() {
+        let mut repeats = Repeats::default();
+        let set = |from: u128, to: u128| (from..to).map(Uuid::from_u128).collect::<Set<Uuid>>();
+        let kinds = [set(1, 9), set(2, 9), set(1, 10), set(1, 2), set(3, 3)];
+        let first = kinds.clone().map(|set| repeats.set(set));
+        assert_eq!(first, kinds);
+        let second = [set(1, 9), set(2, 9), set(1, 10), set(1, 2), set(3, 3)];
+        let second = second.map(|set| repeats.set(set));
+        assert_eq!(second, kinds);
+        for (first, second) in first.iter().zip(&second) {
+            assert_eq!(first.as_ptr(), second.as_ptr());
+        }
+        // The same length and ends are not the same set.
+        for numbers in [[1, 2, 4], [1, 3, 4]] {
+            let set = Set::<Uuid>::from(numbers.map(Uuid::from_u128));
+            assert_eq!(repeats.set(set.clone()), set);
+        }
+        // Those of other types are none of its business.
+        let names = || Set::<Str>::from(["a", "b"]);
+        assert_ne!(repeats.set(names()).as_ptr(), repeats.set(names()).as_ptr());
+    }
+
+    #[test]
+    fn sets_that_nobody_has_are_let_go_of() {
+        let mut repeats = Repeats::default();
+        let set = |number| (number..number + 9).map(Uuid::from_u128).collect();
+        let mut held: Vec<Set<Uuid>> = (0..40).map(|number| repeats.set(set(number))).collect();
+        let kept = |repeats: &Repeats| repeats.sets.slots.iter().flatten().count();
+        assert!(kept(&repeats) > 20);
+        held.truncate(1);
+        for _ in 0..SETS {
+            held.push(repeats.set(set(0)));
+        }
+        assert_eq!(kept(&repeats), 1);
+        assert!(held.iter().all(|set| set.as_ptr() == held[1].as_ptr()));
+    }
+}
