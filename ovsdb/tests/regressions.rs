@@ -4,6 +4,7 @@
 mod support;
 
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -416,6 +417,14 @@ async fn an_update_that_does_not_fit_is_never_passed_over() {
 
 #[tokio::test]
 async fn who_follows_takes_up_an_update_before_the_next_is_made() {
+    // One that is short, and one so long that it is decoded elsewhere and the others wait for it.
+    for first in [1, 10_000] {
+        follow_one_by_one(first).await;
+    }
+}
+
+/// Sends many updates at once, the first one with so many rows, the others with one each.
+async fn follow_one_by_one(first: usize) {
     let zero = Uuid::nil();
     let peer = Peer::new();
     let (client, mut connection) = scripted(&peer).await;
@@ -427,21 +436,30 @@ async fn who_follows_takes_up_an_update_before_the_next_is_made() {
     let mut changes = cache.changes::<Item>();
     assert!(changes.next().await.expect("the start").kind().is_start());
 
-    // Many updates arrive at once.
     const UPDATES: usize = 50;
-    let insert = |number| {
-        let row = Uuid::from_u128(number);
-        let row = format!(r#"{{"{row}":{{"insert":{{"name":"n"}}}}}}"#);
-        format!(r#"{{"id":null,"method":"update3","params":[1,"{zero}",{{"Item":{row}}}]}}"#)
+    let insert = |numbers: Range<usize>| {
+        let rows = numbers.map(|number| {
+            let row = Uuid::from_u128(number as u128 + 1);
+            format!(r#""{row}":{{"insert":{{"name":"n"}}}}"#)
+        });
+        let rows = rows.collect::<Vec<_>>().join(",");
+        format!(r#"{{"id":null,"method":"update3","params":[1,"{zero}",{{"Item":{{{rows}}}}}]}}"#)
     };
-    let updates: String = (1..=UPDATES as u128).map(insert).collect();
-    connection.send(&updates).await;
-    for number in 1..=UPDATES {
-        let batch = timeout(HANG, changes.next()).await.expect("in time");
-        let seen = batch.expect("a batch").snapshot().len();
-        let published = cache.snapshot().len();
-        assert_eq!((seen, published), (number, number));
-    }
+    let single = (first..first + UPDATES).map(|number| insert(number..number + 1));
+    let updates = insert(0..first) + &single.collect::<String>();
+    let send = async {
+        connection.send(&updates).await;
+        connection
+    };
+    let follow = async {
+        for number in first..=first + UPDATES {
+            let batch = timeout(HANG, changes.next()).await.expect("in time");
+            let seen = batch.expect("a batch").snapshot().len();
+            let published = cache.snapshot().len();
+            assert_eq!((seen, published), (number, number));
+        }
+    };
+    tokio::join!(send, follow);
 }
 
 #[tokio::test]
