@@ -187,13 +187,10 @@ mod tests {
     fn sets_of_uuids_that_repeat_share_an_allocation() {
         let mut repeats = Repeats::default();
         let set = |from: u128, to: u128| (from..to).map(Uuid::from_u128).collect::<Set<Uuid>>();
-        let kinds = [set(1, 9), set(2, 9), set(1, 10), set(1, 2), set(3, 3)];
-        let first = kinds.clone().map(|set| repeats.set(set));
-        assert_eq!(first, kinds);
-        let second = [set(1, 9), set(2, 9), set(1, 10), set(1, 2), set(3, 3)];
-        let second = second.map(|set| repeats.set(set));
-        assert_eq!(second, kinds);
-        for (first, second) in first.iter().zip(&second) {
+        for (from, to) in [(1, 9), (2, 9), (1, 10), (1, 2), (3, 3)] {
+            let first = repeats.set(set(from, to));
+            let second = repeats.set(set(from, to));
+            assert_eq!((&first, &second), (&set(from, to), &first));
             assert_eq!(first.as_ptr(), second.as_ptr());
         }
         // The same length and ends are not the same set.
@@ -218,6 +215,7 @@ mod tests {
             held.push(repeats.set(set(0)));
         }
         assert_eq!(kept(&repeats), 1);
-        assert!(held.iter().all(|set| set.as_ptr() == held[1].as_ptr()));
+        // The first one may have been driven out.
+        assert!(held[1..].iter().all(|set| set.as_ptr() == held[1].as_ptr()));
     }
 }
