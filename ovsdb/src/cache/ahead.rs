@@ -23,8 +23,14 @@ pub(super) struct Ahead {
 
 impl Ahead {
     /// Called before each row of an update. Reads the uuids that follow in the message, and
-    /// reads what copying the rows changes; what is wrong with the message is left to whoever reads it.
-    pub(super) fn next<T: Table>(&mut self, reader: &mut Reader<'_>, state: &TableState<T>) {
+    /// reads what copying the rows changes, and the elements of these columns, which are those of
+    /// the row before. What is wrong with the message is left to whoever reads it.
+    pub(super) fn next<T: Table>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        state: &TableState<T>,
+        columns: &[usize],
+    ) {
         if self.left > 0 {
             self.left -= 1;
             return;
@@ -42,7 +48,7 @@ impl Ahead {
         self.left = self.hashes.len().saturating_sub(1);
         // One alone has nothing to wait with.
         if self.left > 0 {
-            state.read_ahead(&self.hashes);
+            state.read_ahead(&self.hashes, columns);
         }
     }
 }

@@ -134,7 +134,8 @@ impl<T: Table> TypedTable<T> {
         self.copies = Copies::new(Arc::new(state));
     }
 
-    /// Reads columns into `row`, as whole values or as the changes of an update2.
+    /// Reads columns into `row`, as whole values or as the changes of an update2, and notes in the
+    /// plan which.
     fn decode(
         plan: &mut Plan,
         row: &mut T,
@@ -142,6 +143,7 @@ impl<T: Table> TypedTable<T> {
         changes: bool,
         place: &mut Place,
     ) -> Result<(), DecodeError> {
+        plan.decoded.clear();
         reader.object()?;
         let mut cursor = Cursor::default();
         loop {
@@ -167,6 +169,7 @@ impl<T: Table> TypedTable<T> {
             if let Some(last) = elements {
                 *last = reader.elements;
             }
+            plan.decoded.push(planned.index);
             if let Err(error) = decoded {
                 place.column = Some(Str::from(planned.name));
                 return Err(error);
@@ -213,7 +216,8 @@ impl<T: Table> TypedTable<T> {
         Ok(())
     }
 
-    /// Changes a row by what `change` reads; nothing is changed when that is nothing.
+    /// Changes a row by what `change` makes of the columns that were decoded last; nothing is
+    /// changed when these come out the same.
     fn modify(
         &mut self,
         uuid: Uuid,
@@ -221,11 +225,13 @@ impl<T: Table> TypedTable<T> {
     ) -> Result<(), ApplyErrorReason> {
         self.take_bulk().map_err(|_| ApplyErrorReason::KnownRow)?;
         let working = self.copies.working();
-        let mut new = working.copy(uuid).ok_or(ApplyErrorReason::UnknownRow)?;
+        let old = working.get(uuid).ok_or(ApplyErrorReason::UnknownRow)?;
+        let old = old.clone();
+        let mut new = working.copy(&old);
         if let Some(row) = Arc::get_mut(&mut new) {
             change(&mut self.plan, row.columns_mut())?;
         }
-        working.replace(new);
+        working.replace(&old, new, &self.plan.decoded);
         Ok(())
     }
 
@@ -358,7 +364,7 @@ impl<T: Table> TableReplica for TypedTable<T> {
             let mut ahead = Ahead::default();
             loop {
                 if !self.fresh {
-                    ahead.next(reader, self.copies.working());
+                    ahead.next(reader, self.copies.working(), &self.plan.decoded);
                 }
                 let Some(key) = reader.key()? else { break };
                 let uuid = parse_uuid(&key, reader.offset())?;

@@ -11,7 +11,7 @@ use super::index::DeclaredIndex;
 use super::state::{hash_of, hash_uuid};
 use super::trie::{self, Entry, HashTrie, Versioned, read_together};
 use crate::model::{Row, Table};
-use crate::value::Uuid;
+use crate::value::{ColumnValue, Uuid};
 
 /// The most changes that a state keeps for those who follow. It keeps the rows before them too.
 const MOST_CHANGES: usize = 1024;
@@ -44,6 +44,17 @@ pub(super) struct RowChange<T> {
     hash: u32,
     old: Option<Arc<Row<T>>>,
     new: Option<Arc<Row<T>>>,
+    /// What of the row may differ.
+    columns: Columns,
+}
+
+/// Which columns of two versions of a row may differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Columns {
+    /// Any.
+    All,
+    /// None that an index of the schema has.
+    NoKeys,
 }
 
 /// What became of the rows between a version and the next, each of them at most once.
@@ -140,20 +151,25 @@ impl<T: Table> TableState<T> {
         let hashes: Vec<u32> = changes.iter().map(|change| change.hash).collect();
         let rows = self.rows.find_together(&hashes);
         read_together(rows.iter().map(|row| row.warm()));
-        for RowChange { hash, old, new } in changes {
-            match (old, new) {
-                (_, Some(new)) => drop(self.put(*hash, new)),
-                (Some(old), None) => drop(self.take(*hash, old.uuid())),
+        for change in changes {
+            let hash = change.hash;
+            match (&change.old, &change.new) {
+                (_, Some(new)) => drop(self.put(hash, new, change.columns)),
+                (Some(old), None) => drop(self.take(hash, old.uuid())),
                 (None, None) => {}
             }
         }
     }
 
     /// Reads the rows with these hashes together, before they change one after the other: their
-    /// nodes, their columns, and what a copy of them counts.
-    pub(super) fn read_ahead(&self, hashes: &[u32]) {
+    /// nodes, their columns, what a copy of them counts, and the elements of these columns.
+    pub(super) fn read_ahead(&self, hashes: &[u32], columns: &[usize]) {
         let rows = self.rows.find_together(hashes);
         Self::read_rows(rows.iter().copied());
+        for index in columns {
+            let columns = rows.iter().filter_map(|row| row.column(*index));
+            read_together(columns.map(ColumnValue::warm_elements));
+        }
     }
 
     /// Reads these rows, and what copying or dropping them counts.
@@ -180,29 +196,31 @@ impl<T: Table> TableState<T> {
         })
     }
 
-    /// Whether the columns of an index are the same in both.
-    fn has_same_key(a: &T, b: &T, index: &[usize]) -> bool {
-        index.iter().all(|column| {
+    /// Whether these columns are the same in both.
+    fn is_same(a: &T, b: &T, columns: &[usize]) -> bool {
+        columns.iter().all(|column| {
             let columns = (a.column(*column), b.column(*column));
             matches!(columns, (Some(a), Some(b)) if a.equals(b))
         })
     }
 
     /// Puts a row into the rows and indexes, in the place of the one with its uuid, which is
-    /// returned.
-    fn put(&mut self, hash: u32, row: &Arc<Row<T>>) -> Option<Arc<Row<T>>> {
+    /// returned, and from which it differs in these columns.
+    fn put(&mut self, hash: u32, row: &Arc<Row<T>>, columns: Columns) -> Option<Arc<Row<T>>> {
         let uuid = row.uuid();
         let old = self
             .rows
             .insert(hash, row.clone(), |row| row.uuid() == uuid);
-        for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
-            if let Some(old) = &old {
-                if Self::has_same_key(old, row, columns) {
-                    continue;
+        if columns == Columns::All {
+            for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
+                if let Some(old) = &old {
+                    if Self::is_same(old, row, columns) {
+                        continue;
+                    }
+                    index.remove(Self::hash_key(old, columns), |row| *row == hash);
                 }
-                index.remove(Self::hash_key(old, columns), |row| *row == hash);
+                index.insert(Self::hash_key(row, columns), hash, |_| false);
             }
-            index.insert(Self::hash_key(row, columns), hash, |_| false);
         }
         for index in &mut self.declared {
             index.change(uuid, old.as_ref().map(|row| row.columns()), Some(row));
@@ -230,36 +248,47 @@ impl<T: Table> TableState<T> {
     }
 
     /// A copy of a row, to be changed; in the memory of one that is gone where there is one.
-    pub(super) fn copy(&mut self, uuid: Uuid) -> Option<Arc<Row<T>>> {
-        let mut gone = self.gone.pop();
-        let row = self.get(uuid)?;
-        if let Some(copy) = &mut gone
-            && let Some(free) = Arc::get_mut(copy)
+    pub(super) fn copy(&mut self, row: &Row<T>) -> Arc<Row<T>> {
+        if let Some(mut copy) = self.gone.pop()
+            && let Some(free) = Arc::get_mut(&mut copy)
         {
             free.clone_from(row);
-            return gone;
+            return copy;
         }
-        Some(Arc::new(Row::clone(row)))
+        Arc::new(row.clone())
     }
 
     /// Puts a row in, in the place of the one with its uuid. Whether there was one.
     pub(super) fn insert(&mut self, row: Arc<Row<T>>) -> bool {
+        self.insert_with(row, Columns::All)
+    }
+
+    fn insert_with(&mut self, row: Arc<Row<T>>, columns: Columns) -> bool {
         let hash = hash_uuid(row.uuid());
-        let old = self.put(hash, &row);
+        let old = self.put(hash, &row, columns);
         let replaced = old.is_some();
         self.note(RowChange {
             hash,
             old,
             new: Some(row),
+            columns,
         });
         replaced
     }
 
-    /// Puts a row in the place of the one with its uuid, unless they are alike.
-    pub(super) fn replace(&mut self, row: Arc<Row<T>>) {
-        if self.get(row.uuid()).is_none_or(|old| *old != row) {
-            self.insert(row);
+    /// Puts a row in the place of `old`, from which it differs in no more than these columns;
+    /// unless it does not.
+    pub(super) fn replace(&mut self, old: &Row<T>, row: Arc<Row<T>>, columns: &[usize]) {
+        if Self::is_same(old, &row, columns) {
+            return;
         }
+        let mut keys = T::INDEXES.iter().copied().flatten();
+        let columns = if keys.any(|key| columns.contains(key)) {
+            Columns::All
+        } else {
+            Columns::NoKeys
+        };
+        self.insert_with(row, columns);
     }
 
     /// Takes a row out. Whether there was one.
@@ -272,6 +301,7 @@ impl<T: Table> TableState<T> {
                 hash,
                 old,
                 new: None,
+                columns: Columns::All,
             });
         }
         removed

@@ -88,6 +88,13 @@ pub trait ColumnValue: fmt::Debug + Send + Sync {
     fn warm(&self) -> usize {
         0
     }
+
+    /// Reads the first elements and the memory behind them, which [`Self::decode_change`] reads,
+    /// and returns whatever.
+    #[doc(hidden)]
+    fn warm_elements(&self) -> usize {
+        0
+    }
 }
 
 /// A Rust type that is a whole column: an [`Atomic`] type, an [`Option`], [`Set`] or [`Map`] of
@@ -155,6 +162,8 @@ fn decode_one<A: Atomic>(reader: &mut Reader<'_>) -> Result<Option<A>, DecodeErr
     Ok(value)
 }
 
+/// The most elements of a collection that are read ahead; processors see to the rest of them.
+const MOST_READ: usize = 8;
 /// The most elements that a collection is expected to have.
 const MOST_EXPECTED: usize = 64;
 
@@ -345,6 +354,11 @@ impl<A: Atomic> ColumnValue for Set<A> {
         self.warm()
     }
 
+    fn warm_elements(&self) -> usize {
+        let first = self.iter().take(MOST_READ);
+        first.fold(0, |read, atom| read ^ Atomic::warm(atom))
+    }
+
     common!();
 }
 
@@ -381,6 +395,12 @@ impl<K: Atomic, V: Atomic> ColumnValue for Map<K, V> {
 
     fn warm(&self) -> usize {
         self.warm()
+    }
+
+    fn warm_elements(&self) -> usize {
+        let atoms = |(key, value): (&K, &V)| Atomic::warm(key) ^ Atomic::warm(value);
+        let first = self.iter().take(MOST_READ);
+        first.fold(0, |read, pair| read ^ atoms(pair))
     }
 
     common!();
