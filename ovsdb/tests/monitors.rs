@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ovsdb::testing::Server;
 use ovsdb::{Cache, Client, Error, MonitorVersion, Skew, Uuid, nb};
@@ -191,28 +192,61 @@ async fn rows_cross_a_condition() {
     }
 }
 
+/// How many monitors the server has.
+fn monitors(server: &Server) -> usize {
+    let report = server.appctl(&["memory/show"]).expect("a report");
+    let count = report.split_whitespace().find_map(|part| {
+        let number = part.strip_prefix("monitors:")?;
+        number.parse().ok()
+    });
+    count.unwrap_or(0)
+}
+
 #[tokio::test]
-async fn caches_of_one_client_do_not_disturb_each_other() {
+async fn monitors_come_and_go_without_disturbing_others() {
     let server = inventory_server();
     let client: Client<Database> = connect(&server).await;
-    let items = client
-        .cache()
-        .table::<Item>()
-        .start()
-        .await
-        .expect("a cache");
     let all = client.cache().all_tables().start().await.expect("a cache");
-    let mut txn = client.transaction();
-    txn.insert(item("one"));
-    txn.commit().await.expect("a commit");
+    let mut changes = all.changes::<Item>();
+    assert!(changes.next().await.expect("the start").kind().is_start());
+    let insert = async |name: &str| {
+        let mut txn = client.transaction();
+        txn.insert(item(name));
+        txn.commit().await.expect("a commit");
+    };
+    insert("one").await;
+    let batch = changes.next().await.expect("a batch");
+    assert_eq!(batch.iter().len(), 1);
+
+    // Another, of one table.
+    let (before, quiet) = (monitors(&server), all.stats().transactions);
+    let items = client.cache().table::<Item>().start();
+    let items = items.await.expect("a cache");
+    assert_eq!(monitors(&server), before + 1);
     assert_eq!(items.snapshot().rows::<Item>().len(), 1);
-    assert_eq!(all.snapshot().rows::<Item>().len(), 1);
     assert!(items.snapshot().try_table::<Part>().is_none());
-    drop(items);
-    let mut txn = client.transaction();
-    txn.insert(item("two"));
-    txn.commit().await.expect("a commit");
+    assert!(changes.try_next().is_none());
+    insert("two").await;
+    assert_eq!(items.snapshot().rows::<Item>().len(), 2);
     assert_eq!(all.snapshot().rows::<Item>().len(), 2);
+    assert_eq!(changes.try_next().map(|batch| batch.iter().len()), Some(1));
+
+    // And it goes, from the server too.
+    drop(items);
+    let gone = async {
+        while monitors(&server) > before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let gone = tokio::time::timeout(Duration::from_secs(30), gone);
+    gone.await.expect("the server ends the monitor");
+    assert!(changes.try_next().is_none());
+    insert("three").await;
+    assert_eq!(all.snapshot().rows::<Item>().len(), 3);
+    assert_eq!(changes.try_next().map(|batch| batch.iter().len()), Some(1));
+    let stats = all.stats();
+    assert_eq!((stats.transactions, stats.resyncs), (quiet + 2, 0));
+    assert_eq!(client.stats().connections, 1);
 }
 
 /// A server with the schema of an OVN release.
