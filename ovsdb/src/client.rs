@@ -238,6 +238,10 @@ impl<D: Database> Client<D> {
     }
 
     /// Starts to describe a replica: which tables and rows it has.
+    ///
+    /// Each is a monitor of its own. More of them may be started at any time, and end with their
+    /// last handle, while the others go on undisturbed; but only the tables of one replica are
+    /// seen after the same transaction.
     pub fn cache(&self) -> CacheBuilder<D> {
         CacheBuilder::new(self.clone())
     }
