@@ -216,7 +216,7 @@ impl<T: Table> TypedTable<T> {
         Ok(())
     }
 
-    /// Changes a row by what `change` makes of the columns that were decoded last; nothing is
+    /// Changes a row by what `change` makes of the columns that the plan has as decoded; nothing is
     /// changed when these come out the same.
     fn modify(
         &mut self,
@@ -299,9 +299,11 @@ impl<T: Table> TypedTable<T> {
             }
         }
         match new {
-            // The new row has every column that was asked for.
-            Some(columns) if old => self.modify(uuid, |_, row| {
+            // Not only what was decoded: what a peer leaves out, against the rules, is the default.
+            Some(columns) if old => self.modify(uuid, |plan, row| {
                 *row = columns;
+                plan.decoded.clear();
+                plan.decoded.extend(0..T::COLUMNS.len());
                 Ok(())
             }),
             Some(columns) => self.insert(uuid, columns),

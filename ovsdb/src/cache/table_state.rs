@@ -48,6 +48,13 @@ pub(super) struct RowChange<T> {
     columns: Columns,
 }
 
+impl<T: Table> RowChange<T> {
+    fn uuid(&self) -> Option<Uuid> {
+        let row = self.new.as_ref().or(self.old.as_ref());
+        row.map(|row| row.uuid())
+    }
+}
+
 /// Which columns of two versions of a row may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Columns {
@@ -219,7 +226,7 @@ impl<T: Table> TableState<T> {
                     }
                     index.remove(Self::hash_key(old, columns), |row| *row == hash);
                 }
-                index.insert(Self::hash_key(row, columns), hash, |_| false);
+                index.add(Self::hash_key(row, columns), hash);
             }
         }
         for index in &mut self.declared {
@@ -341,8 +348,13 @@ impl<T: Table> TableState<T> {
         self.gone = Vec::new();
         if let Some(changes) = self.changes.as_mut().and_then(Arc::get_mut) {
             // A message may have a row twice.
-            changes.sort_unstable_by_key(|change| change.hash);
-            if changes.windows(2).any(|two| two[0].hash == two[1].hash) {
+            changes.sort_unstable_by(|a, b| {
+                let hashes = a.hash.cmp(&b.hash);
+                hashes.then_with(|| a.uuid().cmp(&b.uuid()))
+            });
+            let is_twice =
+                |two: &[RowChange<T>]| two[0].hash == two[1].hash && two[0].uuid() == two[1].uuid();
+            if changes.windows(2).any(is_twice) {
                 self.changes = None;
             }
         }

@@ -99,19 +99,24 @@ fn begin<E>(entries: &[(u32, E)], hash: u32, depth: u32) -> usize {
     }
 }
 
-/// The place of the entry with this hash that `is` accepts, in a leaf at this depth.
+/// The place of the entry with this hash that `is` accepts, in a leaf at this depth; or the one
+/// behind all with this hash.
 fn place<E>(
     entries: &[(u32, E)],
     hash: u32,
     depth: u32,
     is: impl Fn(&E) -> bool,
 ) -> Result<usize, usize> {
-    let begin = begin(entries, hash, depth);
-    let mut same = entries[begin..].iter().take_while(|entry| entry.0 == hash);
-    match same.position(|entry| is(&entry.1)) {
-        Some(at) => Ok(begin + at),
-        None => Err(begin),
+    let mut at = begin(entries, hash, depth);
+    while let Some((other, entry)) = entries.get(at)
+        && *other == hash
+    {
+        if is(entry) {
+            return Ok(at);
+        }
+        at += 1;
     }
+    Err(at)
 }
 
 impl<E> Node<E> {
@@ -226,6 +231,22 @@ fn own_nodes<E: Entry>(nodes: &mut EcoVec<Node<E>>) -> &mut [Node<E>] {
     nodes.make_mut()
 }
 
+impl<E: Entry> Node<E> {
+    /// Puts an entry in its place into a leaf at this depth, which is split up when it has too many.
+    fn add(&mut self, at: usize, entry: (u32, E), depth: u32) {
+        let Self::Leaf(entries) = self else {
+            return;
+        };
+        // Copied by the insertion, with room for more.
+        before_copy(entries);
+        entries.insert(at, entry);
+        if entries.len() > LARGEST && depth < DEEPEST {
+            let split = std::mem::take(entries).into_iter().collect();
+            *self = Self::build(split, depth);
+        }
+    }
+}
+
 impl<E: Entry> HashTrie<E> {
     /// Whether most of its nodes are in no other trie, so that letting go of it takes the longer
     /// the more entries it has. It is told by a few of them.
@@ -275,19 +296,25 @@ impl<E: Entry> HashTrie<E> {
             return None;
         };
         match place(entries, hash, depth, is) {
-            Ok(at) => return Some(std::mem::replace(&mut own_entries(entries)[at].1, entry)),
+            Ok(at) => Some(std::mem::replace(&mut own_entries(entries)[at].1, entry)),
             Err(at) => {
-                // Copied by the insertion, with room for one more.
-                before_copy(entries);
-                entries.insert(at, (hash, entry));
+                node.add(at, (hash, entry), depth);
+                self.len += 1;
+                None
             }
         }
-        if entries.len() > LARGEST && depth < DEEPEST {
-            let split = std::mem::take(entries).into_iter().collect();
-            *node = Node::build(split, depth);
-        }
+    }
+
+    /// Puts `entry` in beside whatever is there.
+    pub(crate) fn add(&mut self, hash: u32, entry: E) {
+        let (node, depth) = self.leaf_mut(hash);
+        let Node::Leaf(entries) = node else {
+            return;
+        };
+        let begin = begin(entries, hash, depth);
+        let same = entries[begin..].partition_point(|other| other.0 == hash);
+        node.add(begin + same, (hash, entry), depth);
         self.len += 1;
-        None
     }
 
     /// The entry with this hash that `is` accepts, to be changed; not its hash.
@@ -327,8 +354,12 @@ fn remove<E: Entry>(
         Node::Branch(nodes) => {
             let below = &mut own_nodes(nodes)[digit(hash, depth)];
             let removed = remove(below, hash, depth + 1, is)?;
-            if below.is_empty() && nodes.iter().all(Node::is_empty) {
-                *node = Node::default();
+            if below.is_empty() {
+                // Its memory too.
+                *below = Node::default();
+                if nodes.iter().all(Node::is_empty) {
+                    *node = Node::default();
+                }
             }
             Some(removed)
         }
@@ -465,7 +496,7 @@ mod tests {
         let mut trie = HashTrie::default();
         let keys = || (0..1000_u32).flat_map(|key| (0..key % 4).map(move |_| key));
         let hash = |key: u32| key.wrapping_mul(0x9e37_79b9);
-        keys().for_each(|key| assert_eq!(trie.insert(hash(key), key, |_| false), None));
+        keys().for_each(|key| trie.add(hash(key), key));
         let built = HashTrie::build(keys().map(|key| (hash(key), key)));
         for mut trie in [trie, built] {
             assert_eq!(trie.len(), keys().count());

@@ -34,13 +34,13 @@ impl Repeats {
     /// The set, in the allocation of one that is the same where it is known. Sets of other things
     /// than uuids are seldom the same, and stay as they are.
     pub(crate) fn set<A: Atomic>(&mut self, set: Set<A>) -> Set<A> {
-        match (set.first(), set.last()) {
-            (Some(first), Some(last)) if A::TYPE == AtomicType::Uuid => {
-                let hash = self.hasher.hash_one((set.len(), first, last));
-                self.sets.share(set, hash)
-            }
-            _ => set,
+        if A::TYPE != AtomicType::Uuid || set.is_empty() {
+            return set;
         }
+        // All of a large one would take long; few that differ are alike in these.
+        let some = [0, set.len() / 2, set.len() - 1].map(|at| &set[at]);
+        let hash = self.hasher.hash_one((set.len(), some));
+        self.sets.share(set, hash)
     }
 }
 
@@ -105,15 +105,20 @@ impl Strings {
 /// How many sets [`Sets`] keeps.
 const SETS: usize = 128;
 /// How many of them it looks at each time for one that no row has any more.
-const LOOKED_AT: usize = 2;
+const LOOKED_AT: usize = 4;
+/// How many sets it remembers that came.
+const MARKS: usize = 1024;
 
 /// Sets of uuids: all switches and routers of a cluster may have the same load balancers, by the
 /// thousand.
 ///
-/// A set that is the only one of its kind drives out another, so a few copies may remain of one
-/// that repeats. One that rows no longer have is let go of while others are decoded.
+/// Of most only a mark is kept that they came: a large set that changes again and again is another
+/// one each time. One that comes again is kept, until another one takes its place, or until rows no
+/// longer have it, which is seen while others are decoded.
 struct Sets {
-    /// Each with its hash.
+    /// Marks of sets that came.
+    seen: Vec<u32>,
+    /// Those that came again, each with its hash.
     slots: Vec<Option<(u64, Box<dyn Kept>)>>,
     /// The one to look at next.
     next: usize,
@@ -122,6 +127,7 @@ struct Sets {
 impl Default for Sets {
     fn default() -> Self {
         Self {
+            seen: vec![0; MARKS],
             slots: std::iter::repeat_with(|| None).take(SETS).collect(),
             next: 0,
         }
@@ -145,7 +151,10 @@ impl Sets {
         {
             return known.clone();
         }
-        *slot = Some((hash, Box::new(set.clone())));
+        let mark = (hash >> 32) as u32;
+        if std::mem::replace(&mut self.seen[hash as usize % MARKS], mark) == mark {
+            *slot = Some((hash, Box::new(set.clone())));
+        }
         set
     }
 }
@@ -188,34 +197,38 @@ mod tests {
         let mut repeats = Repeats::default();
         let set = |from: u128, to: u128| (from..to).map(Uuid::from_u128).collect::<Set<Uuid>>();
         for (from, to) in [(1, 9), (2, 9), (1, 10), (1, 2), (3, 3)] {
-            let first = repeats.set(set(from, to));
-            let second = repeats.set(set(from, to));
-            assert_eq!((&first, &second), (&set(from, to), &first));
-            assert_eq!(first.as_ptr(), second.as_ptr());
+            // The first time it is only remembered.
+            let sets = [(); 4].map(|()| repeats.set(set(from, to)));
+            assert_eq!(sets, [(); 4].map(|()| set(from, to)));
+            assert_eq!(sets[1].as_ptr(), sets[2].as_ptr());
+            assert_eq!(sets[1].as_ptr(), sets[3].as_ptr());
         }
-        // The same length and ends are not the same set.
-        for numbers in [[1, 2, 4], [1, 3, 4]] {
-            let set = Set::<Uuid>::from(numbers.map(Uuid::from_u128));
-            assert_eq!(repeats.set(set.clone()), set);
+        // What looks alike is not the same set.
+        for _ in 0..3 {
+            for numbers in [[1, 2, 4, 5, 7], [1, 3, 4, 5, 7]] {
+                let set = Set::<Uuid>::from(numbers.map(Uuid::from_u128));
+                assert_eq!(repeats.set(set.clone()), set);
+            }
         }
         // Those of other types are none of its business.
-        let names = || Set::<Str>::from(["a", "b"]);
-        assert_ne!(repeats.set(names()).as_ptr(), repeats.set(names()).as_ptr());
+        let names = [(); 3].map(|()| repeats.set(Set::<Str>::from(["a", "b"])));
+        assert_ne!(names[1].as_ptr(), names[2].as_ptr());
     }
 
     #[test]
     fn sets_that_nobody_has_are_let_go_of() {
         let mut repeats = Repeats::default();
         let set = |number| (number..number + 9).map(Uuid::from_u128).collect();
-        let mut held: Vec<Set<Uuid>> = (0..40).map(|number| repeats.set(set(number))).collect();
         let kept = |repeats: &Repeats| repeats.sets.slots.iter().flatten().count();
+        // Those that come once are not kept at all.
+        let once: Vec<Set<Uuid>> = (0..40).map(|number| repeats.set(set(number))).collect();
+        assert_eq!(kept(&repeats), 0);
+        let again: Vec<Set<Uuid>> = (0..40).map(|number| repeats.set(set(number))).collect();
         assert!(kept(&repeats) > 20);
-        held.truncate(1);
-        for _ in 0..SETS {
-            held.push(repeats.set(set(0)));
-        }
+        assert_eq!(once, again);
+        drop(again);
+        let held = [(); SETS].map(|()| repeats.set(set(50)));
         assert_eq!(kept(&repeats), 1);
-        // The first one may have been driven out.
         assert!(held[1..].iter().all(|set| set.as_ptr() == held[1].as_ptr()));
     }
 }

@@ -204,3 +204,25 @@ fn what_cannot_be_applied_leaves_the_replica_and_forgets_where_it_was() {
         [(uuid(1), (Some(1), Some(9)))].into()
     );
 }
+
+#[test]
+fn what_a_whole_row_leaves_out_is_the_default() {
+    let mut monitor = monitor(MonitorVersion::Monitor);
+    let cache = cache(&monitor);
+    let rows = items(&[(1, r#""new":{"name":"a","count":1}"#.to_owned())]);
+    monitor.start(raw(&rows)).expect("rows");
+    let mut changes = cache.changes::<Item>();
+    assert_eq!(changes.try_next().expect("the start").len(), 1);
+    let rows = items(&[(1, r#""old":{"name":"a"},"new":{"count":1}"#.to_owned())]);
+    let params = format!("[1,{rows}]");
+    monitor.update("update", raw(&params)).expect("an update");
+    let batch = changes.try_next().expect("a batch");
+    let changed: Vec<_> = batch
+        .iter()
+        .map(|change| change.changed(Item::NAME))
+        .collect();
+    assert_eq!(changed, [true]);
+    let snapshot = cache.snapshot();
+    let names = snapshot.rows::<Item>().map(|item| item.name.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), [""]);
+}
