@@ -25,7 +25,7 @@ const WIDTH: usize = 1 << BITS;
 /// At this depth the hash is used up.
 const DEEPEST: u32 = u32::BITS.div_ceil(BITS);
 /// How many entries stand together before they are split up.
-const LARGEST: usize = 64;
+const LARGEST: usize = 128;
 
 /// What a trie holds.
 pub(crate) trait Entry: Clone {
