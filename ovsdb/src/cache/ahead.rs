@@ -24,7 +24,7 @@ pub(super) struct Ahead {
 impl Ahead {
     /// Called before each row of an update. Reads the uuids that follow in the message, and
     /// reads what copying the rows changes, and the elements of these columns, which are those of
-    /// the row that was decoded last. What is wrong with the message is left to whoever reads it.
+    /// the last change. What is wrong with the message is left to whoever reads it.
     pub(super) fn next<T: Table>(
         &mut self,
         reader: &mut Reader<'_>,

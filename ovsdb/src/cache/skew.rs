@@ -110,8 +110,8 @@ pub(super) struct Plan {
     keys: Vec<String>,
     /// How many elements each column had last: many columns of a table are alike in all its rows.
     pub(super) elements: Vec<usize>,
-    /// The indexes of the columns of the row that was decoded last.
-    pub(super) decoded: Vec<usize>,
+    /// The indexes of the columns that the last change of a row had.
+    pub(super) changed: Vec<usize>,
     /// Which column came behind each one last, and which came first: servers write the columns of
     /// rows in one order, and rows of one table have much the same ones.
     behind: Vec<usize>,
@@ -160,7 +160,7 @@ impl Plan {
             there: true,
             keys: keys.collect(),
             elements: vec![0; T::COLUMNS.len()],
-            decoded: Vec::new(),
+            changed: Vec::new(),
             behind: (1..=columns.len()).collect(),
             columns,
             first: 0,

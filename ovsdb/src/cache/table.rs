@@ -134,7 +134,7 @@ impl<T: Table> TypedTable<T> {
         self.copies = Copies::new(Arc::new(state));
     }
 
-    /// Reads columns into `row`, as whole values or as the changes of an update2, and notes in the
+    /// Reads columns into `row`, as whole values; or as the changes of an update2, and notes in the
     /// plan which.
     fn decode(
         plan: &mut Plan,
@@ -143,7 +143,9 @@ impl<T: Table> TypedTable<T> {
         changes: bool,
         place: &mut Place,
     ) -> Result<(), DecodeError> {
-        plan.decoded.clear();
+        if changes {
+            plan.changed.clear();
+        }
         reader.object()?;
         let mut cursor = Cursor::default();
         loop {
@@ -169,7 +171,9 @@ impl<T: Table> TypedTable<T> {
             if let Some(last) = elements {
                 *last = reader.elements;
             }
-            plan.decoded.push(planned.index);
+            if changes {
+                plan.changed.push(planned.index);
+            }
             if let Err(error) = decoded {
                 place.column = Some(Str::from(planned.name));
                 return Err(error);
@@ -216,7 +220,7 @@ impl<T: Table> TypedTable<T> {
         Ok(())
     }
 
-    /// Changes a row by what `change` makes of the columns that the plan has as decoded; nothing is
+    /// Changes a row by what `change` makes of the columns that the plan has as changed; nothing is
     /// changed when these come out the same.
     fn modify(
         &mut self,
@@ -231,7 +235,7 @@ impl<T: Table> TypedTable<T> {
         if let Some(row) = Arc::get_mut(&mut new) {
             change(&mut self.plan, row.columns_mut())?;
         }
-        working.replace(&old, new, &self.plan.decoded);
+        working.replace(&old, new, &self.plan.changed);
         Ok(())
     }
 
@@ -299,11 +303,11 @@ impl<T: Table> TypedTable<T> {
             }
         }
         match new {
-            // Not only what was decoded: what a peer leaves out, against the rules, is the default.
+            // All columns: what a peer leaves out, against the rules, is the default.
             Some(columns) if old => self.modify(uuid, |plan, row| {
                 *row = columns;
-                plan.decoded.clear();
-                plan.decoded.extend(0..T::COLUMNS.len());
+                plan.changed.clear();
+                plan.changed.extend(0..T::COLUMNS.len());
                 Ok(())
             }),
             Some(columns) => self.insert(uuid, columns),
@@ -366,7 +370,7 @@ impl<T: Table> TableReplica for TypedTable<T> {
             let mut ahead = Ahead::default();
             loop {
                 if !self.fresh {
-                    ahead.next(reader, self.copies.working(), &self.plan.decoded);
+                    ahead.next(reader, self.copies.working(), &self.plan.changed);
                 }
                 let Some(key) = reader.key()? else { break };
                 let uuid = parse_uuid(&key, reader.offset())?;

@@ -44,8 +44,7 @@ pub(super) struct RowChange<T> {
     hash: u32,
     old: Option<Arc<Row<T>>>,
     new: Option<Arc<Row<T>>>,
-    /// What of the row may differ.
-    columns: Columns,
+    keys: Keys,
 }
 
 impl<T: Table> RowChange<T> {
@@ -55,13 +54,13 @@ impl<T: Table> RowChange<T> {
     }
 }
 
-/// Which columns of two versions of a row may differ.
+/// Whether two versions of a row have the same keys in the indexes of the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Columns {
-    /// Any.
-    All,
-    /// None that an index of the schema has.
-    NoKeys,
+enum Keys {
+    /// They have, and need not be compared.
+    Same,
+    /// They may not.
+    MayDiffer,
 }
 
 /// What became of the rows between a version and the next, each of them at most once.
@@ -161,7 +160,7 @@ impl<T: Table> TableState<T> {
         for change in changes {
             let hash = change.hash;
             match (&change.old, &change.new) {
-                (_, Some(new)) => drop(self.put(hash, new, change.columns)),
+                (_, Some(new)) => drop(self.put(hash, new, change.keys)),
                 (Some(old), None) => drop(self.take(hash, old.uuid())),
                 (None, None) => {}
             }
@@ -212,13 +211,13 @@ impl<T: Table> TableState<T> {
     }
 
     /// Puts a row into the rows and indexes, in the place of the one with its uuid, which is
-    /// returned, and from which it differs in these columns.
-    fn put(&mut self, hash: u32, row: &Arc<Row<T>>, columns: Columns) -> Option<Arc<Row<T>>> {
+    /// returned.
+    fn put(&mut self, hash: u32, row: &Arc<Row<T>>, keys: Keys) -> Option<Arc<Row<T>>> {
         let uuid = row.uuid();
         let old = self
             .rows
             .insert(hash, row.clone(), |row| row.uuid() == uuid);
-        if columns == Columns::All {
+        if keys == Keys::MayDiffer {
             for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
                 if let Some(old) = &old {
                     if Self::is_same(old, row, columns) {
@@ -267,18 +266,18 @@ impl<T: Table> TableState<T> {
 
     /// Puts a row in, in the place of the one with its uuid. Whether there was one.
     pub(super) fn insert(&mut self, row: Arc<Row<T>>) -> bool {
-        self.insert_with(row, Columns::All)
+        self.insert_with(row, Keys::MayDiffer)
     }
 
-    fn insert_with(&mut self, row: Arc<Row<T>>, columns: Columns) -> bool {
+    fn insert_with(&mut self, row: Arc<Row<T>>, keys: Keys) -> bool {
         let hash = hash_uuid(row.uuid());
-        let old = self.put(hash, &row, columns);
+        let old = self.put(hash, &row, keys);
         let replaced = old.is_some();
         self.note(RowChange {
             hash,
             old,
             new: Some(row),
-            columns,
+            keys,
         });
         replaced
     }
@@ -289,13 +288,13 @@ impl<T: Table> TableState<T> {
         if Self::is_same(old, &row, columns) {
             return;
         }
-        let mut keys = T::INDEXES.iter().copied().flatten();
-        let columns = if keys.any(|key| columns.contains(key)) {
-            Columns::All
+        let mut indexed = T::INDEXES.iter().copied().flatten();
+        let keys = if indexed.any(|column| columns.contains(column)) {
+            Keys::MayDiffer
         } else {
-            Columns::NoKeys
+            Keys::Same
         };
-        self.insert_with(row, columns);
+        self.insert_with(row, keys);
     }
 
     /// Takes a row out. Whether there was one.
@@ -308,7 +307,7 @@ impl<T: Table> TableState<T> {
                 hash,
                 old,
                 new: None,
-                columns: Columns::All,
+                keys: Keys::MayDiffer,
             });
         }
         removed

@@ -232,6 +232,14 @@ fn own_nodes<E: Entry>(nodes: &mut EcoVec<Node<E>>) -> &mut [Node<E>] {
 }
 
 impl<E: Entry> Node<E> {
+    /// Whether no other trie has the node.
+    fn is_unshared(&mut self) -> bool {
+        match self {
+            Self::Leaf(entries) => entries.is_unique(),
+            Self::Branch(nodes) => nodes.is_unique(),
+        }
+    }
+
     /// Puts an entry in its place into a leaf at this depth, which is split up when it has too many.
     fn add(&mut self, at: usize, entry: (u32, E), depth: u32) {
         let Self::Leaf(entries) = self else {
@@ -253,20 +261,15 @@ impl<E: Entry> HashTrie<E> {
     pub(crate) fn is_apart(&mut self) -> bool {
         let mut node = &mut self.root;
         loop {
-            let nodes = match node {
-                Node::Leaf(entries) => return entries.is_unique(),
-                Node::Branch(nodes) => nodes,
-            };
-            if !nodes.is_unique() {
+            if !node.is_unshared() {
                 return false;
             }
-            let nodes = nodes.make_mut();
-            let is_apart = |node: &mut Node<E>| match node {
-                Node::Leaf(entries) => entries.is_unique(),
-                Node::Branch(nodes) => nodes.is_unique(),
+            let Node::Branch(nodes) = node else {
+                return true;
             };
-            let apart = nodes.iter_mut().map(is_apart).filter(|apart| *apart);
-            if 2 * apart.count() <= WIDTH {
+            let nodes = nodes.make_mut();
+            let apart = nodes.iter_mut().map(Node::is_unshared);
+            if 2 * apart.filter(|apart| *apart).count() <= WIDTH {
                 return false;
             }
             match nodes

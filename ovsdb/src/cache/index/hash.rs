@@ -79,7 +79,7 @@ impl<T: Table, K: Key> HashRows<T, K> {
                 key: key.clone(),
                 rows: Rows::One(uuid),
             };
-            self.groups.insert(hash, group, |group| group.key == *key);
+            self.groups.add(hash, group);
             return;
         };
         match &mut group.rows {
@@ -87,7 +87,7 @@ impl<T: Table, K: Key> HashRows<T, K> {
             Rows::One(other) => {
                 let mut rows = HashTrie::default();
                 for uuid in [*other, uuid] {
-                    rows.insert(hash_uuid(uuid), uuid, |other| *other == uuid);
+                    rows.add(hash_uuid(uuid), uuid);
                 }
                 group.rows = Rows::Many(rows);
             }
