@@ -152,7 +152,7 @@ impl Cluster {
             cluster.pods.push(pod);
         }
         for policy in &manifests.policies {
-            let policy = policy::policy(policy, options.profile)?;
+            let policy = policy::policy(policy)?;
             cluster.check_policy(&policy, manifests)?;
             cluster.policies.push(policy);
         }

@@ -363,3 +363,25 @@ fn policies_that_cannot_be_are_refused() {
         assert_eq!(rows(&server, "Logical_Switch").len(), 0);
     }
 }
+
+#[test]
+fn a_policy_without_types_isolates_nobody_in_any_profile() {
+    let file = support::file("policy-without-types.yaml");
+    for profile in ["mid2023", "current"] {
+        let server = server("bundled");
+        on(&server, "apply", &["-f", &file, "--profile", profile]).well();
+        let groups = names(&server, "Port_Group");
+        assert_eq!(groups.len(), 3, "{groups:?}");
+        for group in groups {
+            let drops = rows(&server, "ACL")
+                .iter()
+                .any(|acl| acl["action"] == "drop" && acl["match"].to_string().contains(&group));
+            let expected: &[&str] = if drops {
+                &[]
+            } else {
+                &["default.blue_default_a"]
+            };
+            assert_eq!(ports(&server, &group), expected, "{profile}");
+        }
+    }
+}

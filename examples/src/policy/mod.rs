@@ -11,7 +11,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::selector::{Labels, Selector};
-use crate::config::Profile;
 use crate::error::{InputError, Place, Reason};
 use crate::manifest;
 
@@ -236,12 +235,12 @@ pub fn namespaces<'a>(
 
 /// Reads a policy.
 ///
-/// Where it has no `policyTypes`, it isolates nobody in the profile of 2023, which took the list
-/// literally; in the current one it isolates as a NetworkPolicy does.
+/// `policyTypes` is taken literally: a policy without it isolates nobody. A NetworkPolicy without it
+/// isolates, because the API server fills the list in; it does not for a custom resource.
 ///
 /// # Errors
 /// When it is malformed, or names ports by name.
-pub fn policy(found: &manifest::Policy, profile: Profile) -> Result<Policy, InputError> {
+pub fn policy(found: &manifest::Policy) -> Result<Policy, InputError> {
     let wrong = |field: String, reason: Reason| InputError::new(&found.place, field, reason);
     let spec: Spec = serde_path_to_error::deserialize(&found.spec).map_err(|error| {
         let path = error.path().to_string();
@@ -289,19 +288,13 @@ pub fn policy(found: &manifest::Policy, profile: Profile) -> Result<Policy, Inpu
             rules.push(rule);
         }
     }
-    let isolates = match (spec.policy_types, profile) {
-        (Some(types), _) => types,
-        (None, Profile::Mid2023) => Vec::new(),
-        (None, Profile::Current) if spec.egress.is_empty() => vec![Direction::Ingress],
-        (None, Profile::Current) => Direction::BOTH.to_vec(),
-    };
     Ok(Policy {
         place: found.place.clone(),
         namespace: found.namespace.clone(),
         name: found.name.clone(),
         nads,
         selector: spec.pod_selector,
-        isolates,
+        isolates: spec.policy_types.unwrap_or_default(),
         rules,
         stateless: found
             .annotations

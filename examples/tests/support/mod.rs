@@ -37,6 +37,12 @@ pub(crate) fn manifest(file: &str) -> PathBuf {
         .join(file)
 }
 
+/// A manifest as people have them, in the folder of the tests' files.
+pub(crate) fn file(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/manifests");
+    folder.join(name).display().to_string()
+}
+
 /// How the program ended.
 #[derive(Debug)]
 pub(crate) struct Run {

@@ -17,10 +17,8 @@ pub(crate) struct Input {
     pub(crate) paths: Vec<PathBuf>,
     /// Which OVN-Kubernetes to follow: of July 2023, or of August 2026 (without interconnect)
     ///
-    /// They differ in names and ids, and in a MultiNetworkPolicy without policyTypes: that of 2023
-    /// takes the list literally, so that such a policy isolates nobody; the current one isolates
-    /// as Kubernetes does for a NetworkPolicy, ingress always, and egress where there are rules
-    /// for it.
+    /// They differ in names and ids. Both take the policyTypes of a MultiNetworkPolicy literally: a
+    /// policy without them isolates nobody.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) profile: Profile,
 }

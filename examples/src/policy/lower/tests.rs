@@ -17,7 +17,7 @@ fn network(subnets: &str) -> NetworkConfig {
     }
 }
 
-fn read(spec: &Value, profile: Profile) -> Result<Policy, crate::error::InputError> {
+fn read(spec: &Value) -> Result<Policy, crate::error::InputError> {
     let found = manifest::Policy {
         place: Place::default(),
         namespace: "default".into(),
@@ -29,7 +29,7 @@ fn read(spec: &Value, profile: Profile) -> Result<Policy, crate::error::InputErr
         .into(),
         spec: spec.clone(),
     };
-    policy(&found, profile)
+    policy(&found)
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -71,7 +71,7 @@ fn rows(subnets: &str, profile: Profile, spec: &Value) -> Rows {
             endpoint("other", &web, "far", "10.1.0.3"),
         ],
     };
-    let policy = read(spec, profile).expect("a policy");
+    let policy = read(spec).expect("a policy");
     lower(&scene, &[&policy])
 }
 
@@ -230,27 +230,15 @@ fn groups_have_the_ports_of_the_pods_that_are_selected() {
 }
 
 #[test]
-fn the_default_types_differ_by_profile() {
-    for (spec, profile, isolates) in [
-        (json!({}), Profile::Mid2023, vec![]),
-        (json!({}), Profile::Current, vec![Direction::Ingress]),
-        (
-            json!({"egress": [{}]}),
-            Profile::Current,
-            Direction::BOTH.to_vec(),
-        ),
-        (json!({"policyTypes": []}), Profile::Current, vec![]),
-        (
-            json!({"policyTypes": ["Egress"]}),
-            Profile::Mid2023,
-            vec![Direction::Egress],
-        ),
+fn policy_types_are_taken_literally() {
+    for (spec, isolates) in [
+        (json!({}), vec![]),
+        (json!({"egress": [{}]}), vec![]),
+        (json!({"policyTypes": null}), vec![]),
+        (json!({"policyTypes": []}), vec![]),
+        (json!({"policyTypes": ["Egress"]}), vec![Direction::Egress]),
     ] {
-        assert_eq!(
-            read(&spec, profile).expect("a policy").isolates,
-            isolates,
-            "{spec}"
-        );
+        assert_eq!(read(&spec).expect("a policy").isolates, isolates, "{spec}");
     }
 }
 
@@ -302,7 +290,7 @@ fn wrong_policies_are_told_with_their_field() {
             "spec.ingress[1].ports[0].protocol",
         ),
     ] {
-        let error = read(&spec, Profile::Mid2023).expect_err(&spec.to_string());
+        let error = read(&spec).expect_err(&spec.to_string());
         assert_eq!(error.field(), field, "{error}");
     }
 }
