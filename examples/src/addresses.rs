@@ -103,24 +103,55 @@ impl fmt::Display for Mac {
     }
 }
 
-impl FromStr for Mac {
-    type Err = String;
+/// Why a text is not a port's MAC address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MacError {
+    /// It has none of the forms.
+    #[error(
+        "{0:?} is not a MAC address such as 02:00:5e:10:00:01, 02-00-5e-10-00-01 or 0200.5e10.0001"
+    )]
+    Malformed(String),
+    /// It is an EUI-64 or an InfiniBand address.
+    #[error("{text:?} is an address of {bytes} bytes; a port's has 6")]
+    Length {
+        /// The text.
+        text: String,
+        /// How many bytes it has.
+        bytes: usize,
+    },
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let error = || format!("{text:?} is not a MAC address");
-        let mut bytes = [0; 6];
-        let mut parts = text.split(':');
-        for byte in &mut bytes {
-            let part = parts
-                .next()
-                .filter(|part| part.len() == 2)
-                .ok_or_else(error)?;
-            *byte = u8::from_str_radix(part, 16).map_err(|_| error())?;
+/// The forms of Go's `net.ParseMAC`, which OVN-Kubernetes reads MAC addresses with: bytes separated
+/// by colons or hyphens, or pairs of bytes separated by full stops.
+impl FromStr for Mac {
+    type Err = MacError;
+
+    fn from_str(text: &str) -> Result<Self, MacError> {
+        let malformed = || MacError::Malformed(text.to_owned());
+        let (separator, digits) = match text.as_bytes() {
+            [_, _, separator @ (b':' | b'-'), ..] => (char::from(*separator), 2),
+            [_, _, _, _, b'.', ..] => ('.', 4),
+            _ => return Err(malformed()),
+        };
+        let mut bytes = Vec::new();
+        for group in text.split(separator) {
+            let hexadecimal = group.bytes().all(|digit| digit.is_ascii_hexdigit());
+            if group.len() != digits || !hexadecimal {
+                return Err(malformed());
+            }
+            let group = u16::from_str_radix(group, 16).map_err(|_| malformed())?;
+            let [high, low] = group.to_be_bytes();
+            bytes.extend((digits == 4).then_some(high));
+            bytes.push(low);
         }
-        if parts.next().is_some() {
-            Err(error())
-        } else {
-            Ok(Self(bytes))
+        match (<[u8; 6]>::try_from(bytes.as_slice()), bytes.len()) {
+            (Ok(bytes), _) => Ok(Self(bytes)),
+            (Err(_), bytes @ (8 | 20)) => Err(MacError::Length {
+                text: text.to_owned(),
+                bytes,
+            }),
+            _ => Err(malformed()),
         }
     }
 }
@@ -142,14 +173,52 @@ mod tests {
             assert_eq!(derived.to_string(), mac, "{address}");
             assert_eq!(mac.parse(), Ok(derived));
         }
+    }
+
+    #[test]
+    fn macs_have_every_form_that_go_reads() {
+        for text in [
+            "02:ab:cd:ef:00:11",
+            "02:AB:cd:EF:00:11",
+            "02-AB-CD-EF-00-11",
+            "02ab.cdef.0011",
+            "02AB.CDEF.0011",
+        ] {
+            let mac = text.parse::<Mac>().expect(text);
+            assert_eq!(mac.to_string(), "02:ab:cd:ef:00:11", "{text}");
+        }
         for text in [
             "",
             "0a:58",
             "0a:58:0a:21:02:03:04",
             "0a:58:0a:21:02:3",
             "0a:58:0a:21:02:zz",
+            "0a:58:0a:21:02:+3",
+            "0a:58:0a-21-02-03",
+            "0a58:0a21:0203",
+            "0a580a.210203",
+            "0a58.0a21.0203.0405.0607",
+            "0a580a210203",
+            "0a:58:0a:21:02:03 ",
+            "é:58:0a:21:02:03",
         ] {
-            assert!(text.parse::<Mac>().is_err(), "{text}");
+            let error = text.parse::<Mac>().expect_err(text);
+            assert_eq!(error, MacError::Malformed(text.to_owned()));
+        }
+        let infiniband = "00:00:00:00:fe:80:00:00:00:00:00:00:02:00:5e:10:00:00:00:01";
+        for (text, bytes) in [
+            ("02:00:5e:10:00:00:00:01", 8),
+            ("02-00-5e-10-00-00-00-01", 8),
+            ("0200.5e10.0000.0001", 8),
+            (infiniband, 20),
+        ] {
+            let error = text.parse::<Mac>().expect_err(text);
+            assert!(
+                error
+                    .to_string()
+                    .ends_with(&format!("is an address of {bytes} bytes; a port's has 6")),
+                "{error}"
+            );
         }
     }
 

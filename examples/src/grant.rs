@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::addresses::{Family, Mac};
+use crate::addresses::{Family, Mac, MacError};
 
 /// The annotation's key.
 pub const ANNOTATION: &str = "k8s.ovn.org/pod-networks";
@@ -81,7 +81,10 @@ impl Grant {
             }
         }
         Ok(Self {
-            mac: entry.mac_address.parse()?,
+            mac: entry
+                .mac_address
+                .parse()
+                .map_err(|error: MacError| error.to_string())?,
             addresses,
             gateways,
             routes: entry.routes,

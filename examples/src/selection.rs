@@ -109,7 +109,9 @@ fn selection(index: usize, element: Element, pod_namespace: &str) -> Result<Sele
             .iter()
             .map(|ip| address(ip))
             .collect::<Result<_, _>>()?,
-        mac: mac.map(|mac| mac.parse()).transpose()?,
+        mac: mac
+            .map(|mac| mac.parse::<Mac>().map_err(|error| error.to_string()))
+            .transpose()?,
         default_route: element.default_route,
     })
 }
