@@ -1,11 +1,12 @@
 //! Who gets which subnet, and which address.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use crate::addresses::{Family, bits, nth};
+use crate::ranges::Ranges;
 use crate::subnets::ClusterSubnet;
 
 /// At most this many subnets of one range are counted.
@@ -54,13 +55,16 @@ pub fn subnet_count(range: &ClusterSubnet) -> u32 {
 pub struct NodeSubnets {
     ranges: Vec<ClusterSubnet>,
     owners: BTreeMap<IpNet, String>,
+    /// The index in each range below which none is free: subnets are not given back.
+    searched: Vec<u32>,
 }
 
 impl NodeSubnets {
     /// Nothing is handed out yet.
     #[must_use]
-    pub const fn new(ranges: Vec<ClusterSubnet>) -> Self {
+    pub fn new(ranges: Vec<ClusterSubnet>) -> Self {
         Self {
+            searched: vec![0; ranges.len()],
             ranges,
             owners: BTreeMap::new(),
         }
@@ -107,12 +111,22 @@ impl NodeSubnets {
     /// The next free subnet of a family; `None` when the network has none left.
     #[must_use]
     pub fn next(&mut self, node: &str, family: Family) -> Option<IpNet> {
-        let ranges = self.ranges.iter().filter(|range| range.family() == family);
-        let free = ranges
-            .flat_map(|range| (0..subnet_count(range)).filter_map(|index| subnet_at(range, index)))
-            .find(|subnet| !self.owners.contains_key(subnet))?;
-        self.owners.insert(free, node.to_owned());
-        Some(free)
+        for (range, searched) in self.ranges.iter().zip(&mut self.searched) {
+            if range.family() != family {
+                continue;
+            }
+            while *searched < subnet_count(range) {
+                let subnet = subnet_at(range, *searched);
+                *searched += 1;
+                if let Some(subnet) = subnet
+                    && !self.owners.contains_key(&subnet)
+                {
+                    self.owners.insert(subnet, node.to_owned());
+                    return Some(subnet);
+                }
+            }
+        }
+        None
     }
 
     /// The families that the network has.
@@ -130,7 +144,7 @@ pub struct Pool {
     subnet: IpNet,
     /// Usable offsets are 0 up to here; offset 0 is the network's address + 1.
     size: u128,
-    used: HashSet<u128>,
+    used: Ranges,
     next: u128,
 }
 
@@ -148,7 +162,7 @@ impl Pool {
         Self {
             subnet,
             size,
-            used: HashSet::new(),
+            used: Ranges::default(),
             next: 0,
         }
     }
@@ -158,21 +172,22 @@ impl Pool {
     #[must_use]
     pub fn of_node(subnet: IpNet) -> Self {
         let mut pool = Self::new(subnet);
-        pool.used.extend([0, 1]);
+        pool.used.insert(0, 1);
         pool
     }
 
     /// Takes the addresses of a range out; those that are not in the pool do not matter.
     pub fn exclude(&mut self, range: &IpNet) {
-        let base = bits(self.subnet.network()) + 1;
-        let first = bits(range.network()).saturating_sub(base);
-        let last = match bits(range.broadcast()).checked_sub(base) {
-            Some(last) => last.min(self.size.saturating_sub(1)),
-            None => return,
+        let own = bits(self.subnet.network());
+        let same = Family::of(range.addr()) == Family::of(self.subnet.addr());
+        // Offset 0 stands for the network's address + 1.
+        let last = bits(range.broadcast()).checked_sub(own);
+        let last = last.and_then(|last| last.checked_sub(1));
+        let (Some(last), Some(end)) = (last.filter(|_| same), self.size.checked_sub(1)) else {
+            return;
         };
-        if self.size > 0 {
-            self.used.extend(first..=last);
-        }
+        let first = bits(range.network()).saturating_sub(own).saturating_sub(1);
+        self.used.insert(first, last.min(end));
     }
 
     /// The pool's subnet.
@@ -203,22 +218,27 @@ impl Pool {
 
     /// Takes this address; false when it is taken or not the pool's.
     pub fn reserve(&mut self, address: IpAddr) -> bool {
-        self.offset(address)
-            .is_some_and(|offset| self.used.insert(offset))
+        let free = self
+            .offset(address)
+            .filter(|offset| !self.used.contains(*offset));
+        if let Some(offset) = free {
+            self.used.insert(offset, offset);
+        }
+        free.is_some()
     }
 
     /// Gives an address back.
     pub fn release(&mut self, address: IpAddr) {
         if let Some(offset) = self.offset(address) {
-            self.used.remove(&offset);
+            self.used.remove(offset);
         }
     }
 
     /// Takes the next free address; `None` when there is none.
     pub fn take(&mut self) -> Option<IpAddr> {
-        let mut turn = (self.next..self.size).chain(0..self.next.min(self.size));
-        let free = turn.find(|offset| !self.used.contains(offset))?;
-        self.used.insert(free);
+        let ahead = self.used.gap(self.next, self.size);
+        let free = ahead.or_else(|| self.used.gap(0, self.next))?;
+        self.used.insert(free, free);
         self.next = (free + 1) % self.size;
         nth(&self.subnet, free + 1)
     }
@@ -355,6 +375,48 @@ mod tests {
         assert_eq!(take(&mut small, 2), ["10.0.0.3"]);
         assert!(!small.reserve("10.0.0.3".parse().expect("an address")));
         assert!(!small.reserve("10.0.0.7".parse().expect("the broadcast")));
+    }
+
+    #[test]
+    fn ranges_of_any_size_are_excluded() {
+        for (subnet, excluded, first) in [
+            ("10.0.0.0/8", &["10.128.0.0/9"][..], Some("10.0.0.1")),
+            ("10.0.0.0/8", &["10.0.0.0/9"], Some("10.128.0.0")),
+            ("10.0.0.0/8", &["10.0.0.0/9", "10.128.0.0/9"], None),
+            ("0.0.0.0/0", &["0.0.0.0/1"], Some("128.0.0.0")),
+            ("0.0.0.0/0", &["0.0.0.0/0"], None),
+            ("::/0", &["::/120"], Some("::100")),
+            ("::/0", &["::/1"], None),
+            (
+                "fd00::/64",
+                &["fd00::/113", "fd00::8000/114"],
+                Some("fd00::c000"),
+            ),
+            (
+                "10.0.0.0/24",
+                &["10.0.1.0/24", "9.0.0.0/8"],
+                Some("10.0.0.1"),
+            ),
+            (
+                "10.0.0.0/24",
+                &["10.0.0.0/32", "10.0.0.255/32"],
+                Some("10.0.0.1"),
+            ),
+            ("10.0.0.0/24", &["::/0"], Some("10.0.0.1")),
+            ("255.255.255.255/32", &["255.255.255.255/32"], None),
+            (
+                "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128",
+                &["ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128"],
+                None,
+            ),
+        ] {
+            let mut pool = pool(subnet);
+            for range in excluded {
+                pool.exclude(&range.parse().expect(range));
+            }
+            let address = pool.take().map(|address| address.to_string());
+            assert_eq!(address.as_deref(), first, "{subnet} without {excluded:?}");
+        }
     }
 
     #[test]

@@ -436,8 +436,17 @@ fn read_subnets(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()>
     check_overlap(&config.subnets)?;
     let exclude = members.text("excludeSubnets")?.unwrap_or_default();
     config.exclude_subnets = plain_subnets("excludeSubnets", &exclude)?;
-    let inside = |range: &&IpNet| !config.subnets.iter().any(|subnet| subnet.contains(*range));
-    if let Some(outside) = config.exclude_subnets.iter().find(inside) {
+    let mut subnets = config.subnets.clone();
+    subnets.sort_unstable();
+    // Subnets do not overlap: the last one that does not begin after a range is the only one that
+    // may contain it.
+    let outside = |range: &&IpNet| {
+        let end = subnets.partition_point(|subnet| subnet.network() <= range.network());
+        !subnets[..end]
+            .last()
+            .is_some_and(|subnet| subnet.contains(*range))
+    };
+    if let Some(outside) = config.exclude_subnets.iter().find(outside) {
         let cidr = outside.to_string();
         return fail(
             "excludeSubnets",
@@ -448,15 +457,22 @@ fn read_subnets(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()>
 }
 
 fn check_overlap(networks: &[IpNet]) -> Result<()> {
-    for (at, first) in networks.iter().enumerate() {
-        for second in &networks[at + 1..] {
-            if first.contains(second) || second.contains(first) {
-                let (first, second) = (first.to_string(), second.to_string());
-                return fail("subnets", ConfigErrorKind::SubnetOverlap { first, second });
-            }
-        }
-    }
-    Ok(())
+    let mut sorted: Vec<(IpNet, usize)> = networks.iter().copied().zip(0..).collect();
+    sorted.sort_unstable();
+    // Of two networks that overlap one contains the other, and everything that sorts between them.
+    let overlap = sorted
+        .windows(2)
+        .find(|pair| pair[0].0.contains(&pair[1].0));
+    let Some([first, second]) = overlap else {
+        return Ok(());
+    };
+    let (first, second) = if first.1 < second.1 {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    let (first, second) = (first.0.to_string(), second.0.to_string());
+    fail("subnets", ConfigErrorKind::SubnetOverlap { first, second })
 }
 
 /// The members that came after mid-2023.

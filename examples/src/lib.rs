@@ -30,6 +30,7 @@ pub mod network;
 pub mod node;
 pub mod plan;
 pub mod policy;
+pub mod ranges;
 pub mod remove;
 pub mod selection;
 pub mod show;
