@@ -13,6 +13,7 @@ mod monitors;
 mod pending;
 mod reconnect;
 mod server_database;
+mod shown;
 mod state;
 mod task;
 
@@ -23,6 +24,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ovsdb_schema::DatabaseSchema;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
 use crate::cache::{MonitorVersion, ReplicaMonitor};
@@ -104,7 +106,16 @@ pub(crate) struct Call {
     method: &'static str,
     params: String,
     ticket: Arc<Ticket>,
-    reply: oneshot::Sender<Result<String, CallError>>,
+    reply: oneshot::Sender<Result<Answer, CallError>>,
+}
+
+/// The text of a call's result.
+#[derive(Debug)]
+struct Answer {
+    text: String,
+    /// What to wait for before the caller may go on, when a replica does not show the call's
+    /// effect yet.
+    shown: Option<shown::Shown>,
 }
 
 /// What handles ask of the session beside calls.
@@ -244,9 +255,11 @@ impl Session {
                 ))),
             }
         };
-        let answer = match limit {
+        // A limit beyond what the clock can say is none.
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let answer = match deadline {
             None => exchange.await,
-            Some(limit) => match tokio::time::timeout(limit, exchange).await {
+            Some(deadline) => match timeout_at(deadline, exchange).await {
                 Ok(answer) => answer,
                 Err(_) => {
                     let late = Disconnected::new(DisconnectReason::TimedOut);
@@ -259,7 +272,15 @@ impl Session {
             },
         };
         guard.armed = false;
-        answer
+        let Answer { text, shown } = answer?;
+        if let Some(shown) = shown {
+            // Shown, too late, or the connection is lost: the result is known in any case.
+            match deadline {
+                None => drop(shown.await),
+                Some(deadline) => drop(timeout_at(deadline, shown).await),
+            }
+        }
+        Ok(text)
     }
 
     /// Gives an order; when the session has ended, whoever waits for its answer hears of it by

@@ -1,6 +1,7 @@
 //! The monitors of a session, through every connection that it has.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ovsdb_schema::DatabaseSchema;
 use tokio::sync::oneshot;
@@ -10,6 +11,7 @@ use super::job::{Applied, Job};
 use super::link::{Arrival, Link};
 use super::pending::Waiter;
 use super::server_database::SERVER_MONITOR;
+use super::shown::{Shown, Unshown};
 use crate::cache::{MonitorVersion, ReplicaMonitor};
 use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::protocol::{Clause, ErrorKind, Json, OvsdbError, Request};
@@ -26,6 +28,8 @@ struct Entry {
     starter: Option<Starter>,
     /// Whether the server's reply is applied.
     active: bool,
+    /// The schema that the monitor was last asked for by.
+    schema: Option<Arc<DatabaseSchema>>,
     conditions: Conditions,
 }
 
@@ -33,15 +37,18 @@ struct Entry {
 pub(super) struct Monitors {
     database: &'static str,
     entries: BTreeMap<u64, Entry>,
+    /// Commits that replicas do not show yet.
+    unshown: Unshown,
     next_key: u64,
     next_wire: u64,
 }
 
 impl Monitors {
-    pub(super) const fn new(database: &'static str) -> Self {
+    pub(super) fn new(database: &'static str) -> Self {
         Self {
             database,
             entries: BTreeMap::new(),
+            unshown: Unshown::default(),
             next_key: 0,
             next_wire: SERVER_MONITOR + 1,
         }
@@ -56,18 +63,28 @@ impl Monitors {
             wire: None,
             starter: Some(starter),
             active: false,
+            schema: None,
             conditions: Conditions::default(),
         };
         self.entries.insert(key, entry);
         key
     }
 
-    /// Asks the server for every monitor that it was not asked for.
+    /// Asks the server for every monitor that it was not asked for, or was asked for by another
+    /// schema: between two conversions in a row a monitor can be asked for by the first one's
+    /// schema when the second is in force already.
     pub(super) fn start_all(
         &mut self,
         link: &mut Link,
-        schema: &DatabaseSchema,
+        schema: &Arc<DatabaseSchema>,
     ) -> Result<(), DisconnectReason> {
+        for entry in self.entries.values_mut() {
+            let fits = entry.schema.as_ref().is_some_and(|of| **of == **schema);
+            if let (Some(wire), false) = (entry.wire, fits) {
+                entry.stop();
+                cancel(link, wire);
+            }
+        }
         let keys: Vec<u64> = self.entries.keys().copied().collect();
         keys.into_iter()
             .try_for_each(|key| self.start(key, link, schema))
@@ -79,7 +96,7 @@ impl Monitors {
         &mut self,
         key: u64,
         link: &mut Link,
-        schema: &DatabaseSchema,
+        schema: &Arc<DatabaseSchema>,
     ) -> Result<(), DisconnectReason> {
         let Some(entry) = self.entries.get_mut(&key) else {
             return Ok(());
@@ -96,6 +113,7 @@ impl Monitors {
             && let Some(monitor) = &mut entry.monitor
         {
             monitor.refit(schema);
+            entry.schema = Some(schema.clone());
             entry.conditions.restart(monitor);
             return self.ask(key, link);
         }
@@ -181,6 +199,7 @@ impl Monitors {
     /// Nobody wants the monitor any more.
     pub(super) fn end(&mut self, key: u64, link: Option<&mut Link>) {
         let wire = self.entries.remove(&key).and_then(|entry| entry.wire);
+        self.unshown.settle(key);
         if let (Some(link), Some(wire)) = (link, wire) {
             cancel(link, wire);
         }
@@ -197,8 +216,18 @@ impl Monitors {
         }
     }
 
+    /// The reply to a transaction has come: what its caller has to wait for, if a replica does not
+    /// show it yet. A replica that is being started for the first time nobody has seen.
+    pub(super) fn committed(&mut self) -> Option<Shown> {
+        let entries = self.entries.iter();
+        let behind = entries.filter(|(_, entry)| !entry.active && entry.starter.is_none());
+        let behind = behind.map(|(key, _)| *key).collect();
+        self.unshown.add(behind)
+    }
+
     /// The connection is lost.
     pub(super) fn lost(&mut self) {
+        self.unshown.release();
         for entry in self.entries.values_mut() {
             entry.stop();
         }
@@ -213,6 +242,7 @@ impl Monitors {
             entry.conditions.fail(lost);
         }
         self.entries.clear();
+        self.unshown.release();
     }
 
     /// A job that had a replica has panicked: without the replica there is nothing to go on with.
@@ -305,7 +335,7 @@ impl Monitors {
         &mut self,
         job: Job,
         link: Option<&mut Link>,
-        schema: &DatabaseSchema,
+        schema: &Arc<DatabaseSchema>,
     ) -> Result<(), DisconnectReason> {
         // Without an entry the monitor was ended meanwhile, and the server was told.
         let Some(entry) = self.entries.get_mut(&job.key) else {
@@ -325,6 +355,7 @@ impl Monitors {
                 let version = monitor.version;
                 if current && job.starts {
                     entry.active = true;
+                    self.unshown.settle(job.key);
                     entry.conditions.acknowledged(&mut monitor);
                 }
                 entry.monitor = Some(monitor);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::{CallError, Ticket};
+use super::{Answer, CallError, Ticket};
 use crate::error::Disconnected;
 use crate::value::Str;
 
@@ -14,10 +14,11 @@ use crate::value::Str;
 pub(super) enum Waiter {
     /// A caller, for the text of the result.
     Call {
-        reply: oneshot::Sender<Result<String, CallError>>,
+        reply: oneshot::Sender<Result<Answer, CallError>>,
         ticket: Arc<Ticket>,
-        /// Whether the server can be told to forget the request.
-        cancels: bool,
+        /// Whether it is a transaction: the server can be told to forget it, and the caller goes
+        /// on when every replica shows it.
+        transacts: bool,
     },
     /// The monitor with this key, asked for under this id, for its rows.
     Monitor { key: u64, wire: u64 },
@@ -77,7 +78,9 @@ impl Pending {
             .find(|(_, waiter)| given_up(waiter))
             .map(|(id, _)| id)?;
         match self.take(id) {
-            Some(Waiter::Call { cancels: true, .. }) => Some(id),
+            Some(Waiter::Call {
+                transacts: true, ..
+            }) => Some(id),
             _ => None,
         }
     }

@@ -397,7 +397,7 @@ impl Task {
         let waiter = Waiter::Call {
             reply: call.reply,
             ticket: call.ticket,
-            cancels: call.method == "transact",
+            transacts: call.method == "transact",
         };
         self.shared.counters.requests.add(1);
         link.send(waiter, call.method, &call.params);

@@ -307,8 +307,15 @@ impl<D: Database> Transaction<D> {
         self.operation(Operation::Commit { durable: true })
     }
 
-    /// Sends the transaction and waits for its outcome. When that is a commit, every replica of
-    /// this client shows its effect already.
+    /// Sends the transaction and waits for its outcome.
+    ///
+    /// A commit that resolved is visible in every cache of this client that
+    /// [is current](crate::Cache::is_current) (read-your-writes). After a schema conversion, and
+    /// whenever else a monitor is started again, the commit waits until the cache has its rows. It
+    /// does not wait for a cache that is stale because the server refuses its monitor. It stops
+    /// waiting when the time limit passes or the connection is lost after the server's answer: the
+    /// transaction is committed then and reported so, and the caches that do not show it yet are
+    /// stale.
     ///
     /// A transaction without operations commits at once; nothing is sent. Without a connection
     /// the commit waits for one. Dropping the future tells the server to forget the transaction,
@@ -316,8 +323,8 @@ impl<D: Database> Transaction<D> {
     ///
     /// # Errors
     /// [`CommitError::Refused`] when the server refused it: nothing has changed.
-    /// [`CommitError::Unknown`] when the connection was lost, or the time was over, behind it: it
-    /// may have been carried out or not; see [`commit_once`](Self::commit_once). The other kinds
+    /// [`CommitError::Unknown`] when the connection was lost, or the time was over, before the
+    /// answer: it may have been carried out or not; see [`commit_once`](Self::commit_once). The other kinds
     /// say that nothing was sent.
     pub async fn commit(self) -> Result<Outcome, CommitError> {
         self.send().await

@@ -3,11 +3,11 @@
 use super::{Handled, Task, get_schema};
 use crate::error::{DisconnectReason, Error};
 use crate::protocol::{LockReply, Message, OvsdbError, Request, Wire, write_failure, write_reply};
-use crate::session::CallError;
 use crate::session::job::{Applied, Job};
 use crate::session::link::{Arrival, Link};
 use crate::session::pending::Waiter;
 use crate::session::server_database::{SERVER_MONITOR, ServerDatabases};
+use crate::session::{Answer, CallError};
 use crate::value::Str;
 use crate::value::json::{DecodeError, Raw, Reader};
 
@@ -138,8 +138,13 @@ impl Task {
             }
         };
         match waiter {
-            Waiter::Call { reply, .. } => {
-                let answer = outcome.map(|result| result.text.to_owned());
+            Waiter::Call {
+                reply, transacts, ..
+            } => {
+                let answer = outcome.map(|result| Answer {
+                    text: result.text.to_owned(),
+                    shown: transacts.then(|| self.monitors.committed()).flatten(),
+                });
                 let _ = reply.send(answer.map_err(CallError::Refused));
                 Ok(())
             }
