@@ -1,4 +1,8 @@
 //! The library's errors.
+//!
+//! One rule for messages: an error says what it knows itself, and its cause is its source, which
+//! [`ErrorChain`](crate::ErrorChain) adds. What a server replied is no cause but the error itself:
+//! it is part of the message, and no source. An error that only wraps another one is transparent.
 
 use std::io;
 use std::sync::Arc;
@@ -29,43 +33,43 @@ pub enum DisconnectReason {
     #[error("TLS failed")]
     Tls(#[source] TlsError),
     /// What the server sent cannot be cut into messages.
-    #[error("the server's stream is malformed")]
+    #[error("the server sent a malformed byte stream")]
     Frame(#[source] FrameError),
     /// A message of the server is malformed.
-    #[error("a message of the server is malformed")]
+    #[error("the server sent a malformed message")]
     Message(#[source] DecodeError),
     /// A message of the server is not UTF-8.
-    #[error("a message of the server is not UTF-8")]
+    #[error("the server sent a message that is not UTF-8")]
     NotUtf8,
     /// An update does not fit the replica, which can be relied on no longer.
-    #[error("an update does not fit the replica")]
+    #[error("an update from the server does not fit the replica")]
     Inconsistent(#[source] ApplyError),
     /// The server refused what every connection begins with.
-    #[error("the server refused the session")]
-    Refused(#[source] OvsdbError),
+    #[error("the server refused the session: {0}")]
+    Refused(OvsdbError),
     /// The server's schema cannot be understood.
     #[error("the server's schema is malformed")]
     Schema(#[source] ovsdb_schema::SchemaError),
     /// A monitor with conditions cannot go on: this server knows none.
-    #[error("the server monitors whole tables only, but {0} has a condition")]
+    #[error("the server can monitor whole tables only, but the table {0} has a condition")]
     ConditionsNotSupported(&'static str),
     /// No connection could be made.
     #[error("cannot connect")]
     Connect(#[source] Arc<ConnectError>),
-    /// No connection, or no answer to what it begins with, in time.
-    #[error("no connection in time")]
+    /// No connection, or no reply to what it begins with, within the connect timeout.
+    #[error("the connection was not usable within the connect timeout")]
     ConnectTimeout,
-    /// The server was silent for two probe intervals.
-    #[error("the server is silent")]
+    /// The server sent nothing for two probe intervals.
+    #[error("the server stopped responding")]
     Silent,
-    /// The answer to a request did not come within its time limit; the connection may live.
-    #[error("no answer in time")]
+    /// The reply to a request did not come within its time limit; the connection may live.
+    #[error("no reply received within the request's time limit")]
     TimedOut,
     /// The server does not have the database, or has it no more.
     #[error("the server has no database {0}")]
     NoDatabase(&'static str),
     /// The server belongs to another cluster than the one asked for.
-    #[error("the server is not of the cluster {wanted}")]
+    #[error("the server does not belong to the cluster {wanted}")]
     OtherCluster {
         /// The cluster asked for.
         wanted: Uuid,
@@ -74,13 +78,13 @@ pub enum DisconnectReason {
     #[error("the server has not joined its cluster yet")]
     NotJoined,
     /// The server has no contact with the majority of its cluster, or a relay with its source.
-    #[error("the server is cut off from its cluster")]
+    #[error("the server is cut off from the majority of its cluster")]
     NoQuorum,
     /// The server is not its cluster's leader, and the leader was asked for.
     #[error("the server is not its cluster's leader")]
     NotLeader,
     /// The server's data are older than what was seen before.
-    #[error("the server's data are stale: its index is {index}, {seen} was seen before")]
+    #[error("the server's data is stale: its log index is {index}, and {seen} was seen before")]
     Stale {
         /// The server's index in the cluster's log.
         index: i64,
@@ -88,7 +92,7 @@ pub enum DisconnectReason {
         seen: i64,
     },
     /// The user asked for other remotes, or for another connection.
-    #[error("another connection was asked for")]
+    #[error("a reconnect was requested")]
     Requested,
     /// The task that owns the connection ended with its runtime.
     #[error("the runtime was shut down")]
@@ -107,12 +111,10 @@ impl From<io::Error> for DisconnectReason {
     }
 }
 
-/// Why an answer did not come: most often the end of a connection, as everybody who waited on it
-/// hears of it.
+/// Why no reply came: most often the end of a connection, as all who waited on it hear of it.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("no answer came")]
+#[error(transparent)]
 pub struct Disconnected {
-    #[source]
     reason: Arc<DisconnectReason>,
 }
 
@@ -147,7 +149,7 @@ pub enum Error {
         source: Arc<ConnectError>,
     },
     /// No connection was made in time.
-    #[error("no answer from {remote} in time")]
+    #[error("the connection to {remote} was not usable within the connect timeout")]
     ConnectTimeout {
         /// Where to.
         remote: Remote,
@@ -156,12 +158,12 @@ pub enum Error {
     #[error(transparent)]
     Disconnected(#[from] Disconnected),
     /// The server refused the request.
-    #[error("the server refused the request")]
-    Refused(#[from] OvsdbError),
-    /// The server's answer is of another shape than the protocol says.
-    #[error("the server's answer is malformed")]
+    #[error("the server refused the request: {0}")]
+    Refused(OvsdbError),
+    /// The server's reply is of another shape than the protocol says.
+    #[error("the server's reply is malformed")]
     Answer(#[from] DecodeError),
-    /// The rows in the server's answer do not fit the tables.
+    /// The rows in the server's reply do not fit the tables.
     #[error("the server's rows do not fit the tables")]
     Apply(#[from] ApplyError),
     /// The server's schema cannot be understood.
@@ -181,11 +183,17 @@ pub enum Error {
     #[error("{0}")]
     Skew(SkewReport),
     /// The server knows no conditions, but a table has one.
-    #[error("the server monitors whole tables only, but {0} has a condition")]
+    #[error("the server can monitor whole tables only, but the table {0} has a condition")]
     ConditionsNotSupported(&'static str),
     /// A cache was given two types for one table.
     #[error("the table {0} was added to a cache with two types")]
     TableTwice(&'static str),
+}
+
+impl From<OvsdbError> for Error {
+    fn from(error: OvsdbError) -> Self {
+        Self::Refused(error)
+    }
 }
 
 impl Error {
@@ -206,5 +214,82 @@ impl Error {
                 lost: lost.clone(),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorChain;
+    use crate::transaction::{CommitError, Refusal};
+
+    /// One of each error that has a cause or a reply in it.
+    fn errors() -> Vec<Box<dyn std::error::Error>> {
+        let remote: Remote = "tcp:192.0.2.1:6641".parse().expect("a remote");
+        let io = || io::Error::from_raw_os_error(111);
+        let source = || Arc::new(ConnectError::Io(io()));
+        let reply = || OvsdbError::with_details("not allowed", "the reason");
+        let lost = |reason| Disconnected::new(reason);
+        let decode = || DecodeError::new(7, crate::value::json::DecodeErrorKind::Expected("a set"));
+        vec![
+            Box::new(Error::Refused(reply())),
+            Box::new(Error::Answer(decode())),
+            Box::new(Error::Connect {
+                remote: remote.clone(),
+                source: source(),
+            }),
+            Box::new(Error::Unusable {
+                remote,
+                lost: lost(DisconnectReason::Refused(reply())),
+            }),
+            Box::new(Error::Disconnected(lost(DisconnectReason::Connect(
+                source(),
+            )))),
+            Box::new(Error::Disconnected(lost(DisconnectReason::Io(io())))),
+            Box::new(CommitError::Unknown(lost(DisconnectReason::Io(io())))),
+            Box::new(CommitError::NotSent(lost(DisconnectReason::Message(
+                decode(),
+            )))),
+            Box::new(CommitError::Refused(Box::new(Refusal {
+                operation: Some(1),
+                name: Some("insert"),
+                table: Some("T".into()),
+                error: reply(),
+            }))),
+        ]
+    }
+
+    #[test]
+    fn no_message_repeats_its_cause_and_the_chain_has_the_root() {
+        for error in errors() {
+            let mut error: &dyn std::error::Error = error.as_ref();
+            let chain = ErrorChain::new(error).to_string();
+            let roots = ["not allowed: the reason", "(os error 111)", "a set"];
+            let found = roots.map(|root| chain.matches(root).count());
+            assert_eq!(found.iter().sum::<usize>(), 1, "{chain}");
+            while let Some(source) = error.source() {
+                let (outer, inner) = (error.to_string(), source.to_string());
+                assert!(!outer.contains(&inner), "{outer:?} repeats {inner:?}");
+                error = source;
+            }
+        }
+    }
+
+    #[test]
+    fn replies_of_the_server_are_part_of_the_message() {
+        let reply = OvsdbError::with_details("not allowed", "the reason");
+        assert_eq!(
+            Error::Refused(reply.clone()).to_string(),
+            "the server refused the request: not allowed: the reason"
+        );
+        assert_eq!(
+            DisconnectReason::Refused(reply).to_string(),
+            "the server refused the session: not allowed: the reason"
+        );
+        let lost = Disconnected::new(DisconnectReason::ByServer);
+        assert_eq!(
+            Error::from(lost).to_string(),
+            "the server closed the connection"
+        );
     }
 }

@@ -78,11 +78,17 @@ impl SkewReport {
 impl fmt::Display for SkewReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let version = |version: &Option<String>| version.clone().unwrap_or_else(|| "?".to_owned());
+        let server = version(&self.server_version);
+        let compiled = version(&self.compiled_version);
+        if self.is_empty() {
+            return write!(
+                f,
+                "the server's schema {server} has every table and column of the compiled {compiled}"
+            );
+        }
         write!(
             f,
-            "the server's schema {} differs from the compiled {}:",
-            version(&self.server_version),
-            version(&self.compiled_version)
+            "the server's schema {server} differs from the compiled {compiled}:"
         )?;
         for (at, skew) in self.differences.iter().enumerate() {
             write!(f, "{} {skew}", if at == 0 { "" } else { "," })?;
@@ -197,5 +203,32 @@ impl Plan {
         }
         cursor.0 = Some(at);
         Some(self.columns[at])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_says_whether_anything_differs() {
+        let mut report = SkewReport {
+            server_version: Some("7.0.0".to_owned()),
+            compiled_version: Some("7.1.0".to_owned()),
+            differences: Vec::new(),
+        };
+        assert_eq!(
+            report.to_string(),
+            "the server's schema 7.0.0 has every table and column of the compiled 7.1.0"
+        );
+        let (table, column) = ("T", "c");
+        report.differences.push(Skew::MissingTable { table: "U" });
+        report
+            .differences
+            .push(Skew::MissingColumn { table, column });
+        assert_eq!(
+            report.to_string(),
+            "the server's schema 7.0.0 differs from the compiled 7.1.0: no table U, no column T.c"
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::Disconnected;
+use crate::error_chain::ErrorChain;
 use crate::transport::Remote;
 
 /// Where the connection is; [`Client::state`](crate::Client::state) shows every change.
@@ -43,10 +44,10 @@ impl fmt::Display for ConnectionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Waiting { lost: None } => f.write_str("not connected yet"),
-            Self::Waiting { lost: Some(lost) } => write!(f, "waiting: {}", lost.reason()),
+            Self::Waiting { lost: Some(lost) } => write!(f, "waiting: {}", ErrorChain::new(lost)),
             Self::Connecting { remote } => write!(f, "connecting to {remote}"),
             Self::Connected { remote } => write!(f, "connected to {remote}"),
-            Self::Closed { lost } => write!(f, "closed: {}", lost.reason()),
+            Self::Closed { lost } => write!(f, "closed: {}", ErrorChain::new(lost)),
         }
     }
 }

@@ -82,7 +82,7 @@ impl fmt::Display for Refusal {
 #[non_exhaustive]
 pub enum CommitError {
     /// The transaction is wrong in itself; nothing was sent.
-    #[error("the transaction is wrong")]
+    #[error("the transaction is malformed")]
     Build(#[from] BuildError),
     /// No connection came in time, or the client was closed; nothing was sent.
     #[error("the transaction was not sent")]
@@ -96,7 +96,7 @@ pub enum CommitError {
     #[error("the transaction's outcome is unknown")]
     Unknown(#[source] Disconnected),
     /// The server's answer is malformed: the transaction may have been carried out, or not.
-    #[error("the answer to the transaction is malformed")]
+    #[error("the reply to the transaction is malformed")]
     Answer(#[source] DecodeError),
 }
 

@@ -1,0 +1,48 @@
+//! An error with everything that led to it, as one line.
+
+use std::error::Error;
+use std::fmt;
+
+/// Shows an error and its sources, from the outermost to the root cause, separated by `: `.
+///
+/// The errors of this library say in their own message what they know themselves, and leave the
+/// rest to [`Error::source`]: printed alone, "cannot connect to tcp:192.0.2.1:6641" lacks why. A
+/// cause is never in both, so this prints nothing twice. Events of [`tracing`] show errors this
+/// way.
+///
+/// ```
+/// use ovsdb::{Client, ErrorChain};
+/// # #[cfg(feature = "nb")]
+/// # async fn example() {
+/// let remote = "unix:/nowhere/db.sock";
+/// let connected = Client::<ovsdb::nb::Database>::builder().remotes(remote).connect().await;
+/// if let Err(error) = connected {
+///     // cannot connect to unix:/nowhere/db.sock: No such file or directory (os error 2)
+///     eprintln!("{}", ErrorChain::new(&error));
+/// }
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorChain<'a> {
+    error: &'a (dyn Error + 'static),
+}
+
+impl<'a> ErrorChain<'a> {
+    /// Shows this error and its sources.
+    #[must_use]
+    pub const fn new(error: &'a (dyn Error + 'static)) -> Self {
+        Self { error }
+    }
+}
+
+impl fmt::Display for ErrorChain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.error)?;
+        let mut source = self.error.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
