@@ -9,6 +9,7 @@ use ovsdb::nb::{self, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSw
 use ovsdb::{Cache, Client, Error, Map, Row, Snapshot, Str};
 
 use crate::assign::Known;
+use crate::connection::Connection;
 use crate::grant::Grant;
 use crate::ids;
 use crate::names::NetworkNames;
@@ -32,16 +33,16 @@ impl Northbound {
     ///
     /// # Errors
     /// When there is no northbound database at the remotes.
-    pub async fn connect(remotes: &str) -> Result<Self, Error> {
-        Self::start(Client::builder().remotes(remotes).connect().await?).await
+    pub async fn connect(connection: impl Into<Connection>) -> Result<Self, Error> {
+        Self::start(connection.into().client().connect().await?).await
     }
 
     /// As [`connect`](Self::connect), but waits for a server that is not there yet.
     ///
     /// # Errors
     /// When a remote is malformed, or what answers is no northbound database.
-    pub async fn connect_when_there(remotes: &str) -> Result<Self, Error> {
-        let builder = Client::builder().remotes(remotes).wait_for_server(true);
+    pub async fn connect_when_there(connection: impl Into<Connection>) -> Result<Self, Error> {
+        let builder = connection.into().client().wait_for_server(true);
         Self::start(builder.connect().await?).await
     }
 

@@ -19,6 +19,7 @@ pub mod apply;
 pub mod assign;
 pub mod cluster;
 pub mod config;
+pub mod connection;
 pub mod controller;
 pub mod database;
 pub mod error;

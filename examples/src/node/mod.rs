@@ -19,6 +19,8 @@ use ovsdb::protocol::ErrorKind;
 use ovsdb::vswitch::{Bridge, Database, Interface, OpenVSwitch, Port, QoS};
 use ovsdb::{Cache, Client, Map, Row, Snapshot, Str, Transaction};
 
+use crate::connection::Connection;
+
 pub use self::attach::{Attachment, interface_name};
 pub use self::bandwidth::{BadRate, Bandwidth, Rate};
 pub use self::error::NodeError;
@@ -59,8 +61,8 @@ impl Node {
     ///
     /// # Errors
     /// When no remote answers, or the server has no such database.
-    pub async fn connect(remotes: &str) -> Result<Self, NodeError> {
-        let client = Client::builder().remotes(remotes).connect().await?;
+    pub async fn connect(connection: impl Into<Connection>) -> Result<Self, NodeError> {
+        let client = connection.into().client().connect().await?;
         let cache = client
             .cache()
             .table::<OpenVSwitch>()

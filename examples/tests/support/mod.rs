@@ -61,9 +61,16 @@ impl Run {
 
 /// Runs the program.
 pub(crate) fn multihoming(arguments: &[&str]) -> Run {
+    multihoming_in(&[], arguments)
+}
+
+/// Runs the program with these environment variables.
+pub(crate) fn multihoming_in(environment: &[(&str, &str)], arguments: &[&str]) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_multihoming"))
         .args(arguments)
         .env_remove("OVN_NB_DB")
+        .env_remove("OVN_NBCTL_OPTIONS")
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .output()
         .expect("the program runs");

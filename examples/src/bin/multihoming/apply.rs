@@ -8,8 +8,9 @@ use multihoming::apply::{Grants, apply};
 use multihoming::database::Northbound;
 use multihoming::status;
 
+use crate::connection::NorthboundDatabase;
 use crate::failure::Failure;
-use crate::input::{Changes, Database, Input, Nodes};
+use crate::input::{Changes, Input, Nodes};
 use crate::progress::Progress;
 
 /// Makes the northbound database hold what the manifests describe
@@ -19,7 +20,7 @@ use crate::progress::Progress;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    database: Database,
+    database: NorthboundDatabase,
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
@@ -40,7 +41,7 @@ enum Format {
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let cluster = arguments.nodes.cluster(&arguments.input)?;
-    let northbound = Northbound::connect(&arguments.database.northbound).await?;
+    let northbound = Northbound::connect(arguments.database.connection()?).await?;
     let mut progress = Progress::default();
     let others = arguments.changes.others();
     let report = |done, all| progress.show(done, all);

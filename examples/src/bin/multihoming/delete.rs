@@ -10,8 +10,9 @@ use multihoming::network::networks;
 use multihoming::plan::Plan;
 use multihoming::remove;
 
+use crate::connection::NorthboundDatabase;
 use crate::failure::Failure;
-use crate::input::{Database, Input};
+use crate::input::Input;
 
 /// Removes from the northbound database what the manifests describe
 ///
@@ -21,7 +22,7 @@ use crate::input::{Database, Input};
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    database: Database,
+    database: NorthboundDatabase,
     #[command(flatten)]
     input: Input,
 }
@@ -29,7 +30,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let manifests = arguments.input.read()?;
     let networks = networks(&manifests.nads, arguments.input.profile)?;
-    let northbound = Northbound::connect(&arguments.database.northbound).await?;
+    let northbound = Northbound::connect(arguments.database.connection()?).await?;
     let mut plan = Plan::new(&northbound);
     remove::described(&mut plan, &manifests, &networks);
     let mut done = Vec::new();

@@ -79,15 +79,6 @@ fn node_subnet(text: &str) -> Result<(String, u32), String> {
     Ok((name.to_owned(), number))
 }
 
-/// Where the northbound database is.
-#[derive(Debug, Args)]
-pub(crate) struct Database {
-    /// The northbound database's server: `unix:PATH`, `tcp:HOST:PORT`, or several, separated by
-    /// commas
-    #[arg(long = "nb", value_name = "REMOTE", env = "OVN_NB_DB")]
-    pub(crate) northbound: String,
-}
-
 /// What becomes of what is not in the manifests.
 #[derive(Debug, Args)]
 pub(crate) struct Changes {

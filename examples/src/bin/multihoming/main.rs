@@ -4,7 +4,9 @@
 
 mod apply;
 mod check;
+mod connection;
 mod delete;
+mod environment;
 mod failure;
 mod input;
 mod node;

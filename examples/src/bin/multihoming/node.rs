@@ -13,6 +13,7 @@ use multihoming::node::{
     Attachment, Bandwidth, Effect, Mapping, Node, Rate, Setup, interface_name,
 };
 
+use crate::connection::SwitchDatabase;
 use crate::failure::Failure;
 
 /// Writes a node's Open_vSwitch database: bridges and their mappings, and pods' interfaces
@@ -20,9 +21,8 @@ use crate::failure::Failure;
 /// Every command can be repeated: it writes only what is missing.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Where the node's ovsdb-server listens, such as unix:/var/run/openvswitch/db.sock
-    #[arg(long, value_name = "REMOTE")]
-    ovs: String,
+    #[command(flatten)]
+    database: SwitchDatabase,
     #[command(subcommand)]
     command: Command,
 }
@@ -212,7 +212,7 @@ fn pair(text: &str) -> Result<(String, String), &'static str> {
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let node = Node::connect(&arguments.ovs).await?;
+    let node = Node::connect(arguments.database.connection()?).await?;
     match &arguments.command {
         Command::Init(init) => {
             let setup = Setup {

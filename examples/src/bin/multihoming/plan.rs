@@ -9,8 +9,9 @@ use multihoming::database::Northbound;
 use multihoming::plan::{Action, Step};
 use serde_json::{Value, json};
 
+use crate::connection::NorthboundDatabase;
 use crate::failure::Failure;
-use crate::input::{Changes, Database, Input, Nodes};
+use crate::input::{Changes, Input, Nodes};
 
 /// Shows what apply would change in the northbound database, row by row
 ///
@@ -19,7 +20,7 @@ use crate::input::{Changes, Database, Input, Nodes};
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    database: Database,
+    database: NorthboundDatabase,
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
@@ -42,7 +43,7 @@ enum Format {
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let cluster = arguments.nodes.cluster(&arguments.input)?;
-    let northbound = Northbound::connect(&arguments.database.northbound).await?;
+    let northbound = Northbound::connect(arguments.database.connection()?).await?;
     let others = arguments.changes.others();
     let (steps, _) = steps(&northbound, &cluster, &Grants::new(), others)?;
     let text = match arguments.format {

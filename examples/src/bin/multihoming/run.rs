@@ -12,8 +12,9 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::connection::NorthboundDatabase;
 use crate::failure::Failure;
-use crate::input::{Database, Input, Nodes};
+use crate::input::{Input, Nodes};
 
 /// Keeps the northbound database as the manifests say, until it is told to end
 ///
@@ -24,7 +25,7 @@ use crate::input::{Database, Input, Nodes};
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    database: Database,
+    database: NorthboundDatabase,
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
@@ -62,8 +63,9 @@ async fn control(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Others::Remove
         },
     };
+    let connection = arguments.database.leader()?;
     let manifests = Watched::new(settings)?;
-    let northbound = Northbound::connect_when_there(&arguments.database.northbound).await?;
+    let northbound = Northbound::connect_when_there(connection).await?;
     let controller = Controller::start(northbound, manifests).await?;
     match controller.run().await? {}
 }

@@ -7,14 +7,14 @@ use clap::{Args, ValueEnum};
 use multihoming::database::Northbound;
 use multihoming::show::{Picture, mermaid, svg, tree};
 
+use crate::connection::NorthboundDatabase;
 use crate::failure::Failure;
-use crate::input::Database;
 
 /// Prints the networks that are in the northbound database
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    database: Database,
+    database: NorthboundDatabase,
     /// How to print them
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -37,7 +37,7 @@ enum Format {
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let northbound = Northbound::connect(&arguments.database.northbound).await?;
+    let northbound = Northbound::connect(arguments.database.connection()?).await?;
     let mut picture = Picture::new(&northbound.cache.snapshot());
     let names = &arguments.networks;
     picture
