@@ -25,6 +25,8 @@ pub enum SchemaErrorReason {
         /// What the JSON parser says.
         message: String,
     },
+    /// A string with a NUL.
+    Nul,
     /// A member that must be there is not.
     Missing(&'static str),
     /// A member that a schema does not have.
@@ -50,13 +52,15 @@ pub enum SchemaErrorReason {
         /// The type.
         atomic: &'static str,
     },
-    /// An enum beside another constraint.
+    /// An enum beside another constraint or a reference.
     EnumAndConstraint,
+    /// A table without columns.
+    NoColumns,
     /// A least value above the greatest.
     MinAboveMax,
     /// A `min` that is neither 0 nor 1.
     BadMin,
-    /// A `max` that is neither "unlimited" nor a number from 1 on.
+    /// A `max` that is neither "unlimited" nor a number from 1 to 4294967294.
     BadMax,
     /// An enum without values.
     EmptyEnum,
@@ -80,6 +84,8 @@ impl fmt::Display for SchemaErrorReason {
             } => {
                 write!(f, "not JSON at line {line}, column {column}: {message}")
             }
+            Self::Nul => f.write_str("a string holds a NUL, which OVSDB does not allow"),
+            Self::NoColumns => f.write_str("a table must have at least one column"),
             Self::Missing(member) => write!(f, "the member {member:?} is missing"),
             Self::UnknownMember(member) => write!(f, "unknown member {member:?}"),
             Self::Expected(what) => write!(f, "expected {what}"),
@@ -92,10 +98,14 @@ impl fmt::Display for SchemaErrorReason {
             Self::WrongConstraint { constraint, atomic } => {
                 write!(f, "{constraint} does not apply to {atomic}")
             }
-            Self::EnumAndConstraint => f.write_str("an enum takes no other constraint"),
+            Self::EnumAndConstraint => {
+                f.write_str("an enum takes no other constraint and no refTable")
+            }
             Self::MinAboveMax => f.write_str("the least value is above the greatest"),
             Self::BadMin => f.write_str("min must be 0 or 1"),
-            Self::BadMax => f.write_str("max must be \"unlimited\" or a number from 1 on"),
+            Self::BadMax => {
+                f.write_str("max must be \"unlimited\" or a number from 1 to 4294967294")
+            }
             Self::EmptyEnum => f.write_str("the enum has no value"),
             Self::DuplicateValue(value) => write!(f, "the enum lists {value:?} twice"),
             Self::EmptyIndex => f.write_str("the index has no column"),

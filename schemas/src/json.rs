@@ -1,15 +1,22 @@
 //! JSON values that know their place in the schema.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::error::{SchemaError, SchemaErrorReason as Reason};
+use crate::number::Number;
 
 pub(crate) type Result<T, E = SchemaError> = std::result::Result<T, E>;
 
 /// A value and the path to it.
+///
+/// It stays text until it is asked for: a tree of `serde_json` would hold doubles where the schema
+/// has integers of 64 bits.
 #[derive(Clone, Copy)]
 pub(crate) struct Node<'a> {
-    pub(crate) value: &'a Value,
+    raw: &'a RawValue,
     path: Path<'a>,
 }
 
@@ -35,15 +42,48 @@ impl Path<'_> {
 /// An object whose members are taken out one by one, so that the rest is known.
 pub(crate) struct Object<'a> {
     node: Node<'a>,
-    members: &'a Map<String, Value>,
+    members: BTreeMap<String, &'a RawValue>,
     taken: Vec<&'static str>,
     lenient: bool,
 }
 
+/// The text as JSON that ovsdb-server would read.
+pub(crate) fn document(text: &str) -> Result<&RawValue> {
+    let broken = |error: &serde_json::Error| SchemaError {
+        path: String::new(),
+        reason: Reason::Json {
+            line: error.line(),
+            column: error.column(),
+            message: error.to_string(),
+        },
+    };
+    // Raw values are not checked to their depth.
+    let value: Value = serde_json::from_str(text).map_err(|error| broken(&error))?;
+    if has_nul(&value) {
+        return Err(SchemaError {
+            path: String::new(),
+            reason: Reason::Nul,
+        });
+    }
+    serde_json::from_str(text).map_err(|error| broken(&error))
+}
+
+/// Whether a string has a NUL, which OVSDB does not allow (RFC 7047 section 3.1).
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(elements) => elements.iter().any(has_nul),
+        Value::Object(members) => members
+            .iter()
+            .any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
+    }
+}
+
 impl<'a> Node<'a> {
-    pub(crate) const fn root(value: &'a Value) -> Self {
+    pub(crate) const fn root(raw: &'a RawValue) -> Self {
         Self {
-            value,
+            raw,
             path: Path::Root,
         }
     }
@@ -59,89 +99,80 @@ impl<'a> Node<'a> {
         self.error(Reason::Expected(what))
     }
 
-    pub(crate) fn string(&self) -> Result<&'a str> {
-        self.value
-            .as_str()
-            .map_or_else(|| self.expected("a string"), Ok)
+    pub(crate) fn is_string(&self) -> bool {
+        self.raw.get().starts_with('"')
+    }
+
+    pub(crate) fn string(&self) -> Result<String> {
+        serde_json::from_str(self.raw.get()).or_else(|_| self.expected("a string"))
     }
 
     pub(crate) fn boolean(&self) -> Result<bool> {
-        self.value
-            .as_bool()
-            .map_or_else(|| self.expected("a boolean"), Ok)
+        serde_json::from_str(self.raw.get()).or_else(|_| self.expected("a boolean"))
     }
 
     /// An integer, however it is written: `1`, `1.0` and `1e0` are the same in OVSDB.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        reason = "checked"
-    )]
     pub(crate) fn integer(&self) -> Result<i64> {
-        if let Some(integer) = self.value.as_i64() {
-            return Ok(integer);
-        }
-        match self.value.as_f64() {
-            Some(real) if real.fract() == 0.0 && real.abs() < (1_u64 << 53) as f64 => {
-                Ok(real as i64)
-            }
+        match Number::parse(self.raw.get()) {
+            Ok(Number::Integer(integer)) => Ok(integer),
             _ => self.expected("an integer"),
         }
     }
 
-    pub(crate) fn count(&self) -> Result<u64> {
-        self.integer()?
-            .try_into()
-            .or_else(|_| self.expected("a number from 0 on"))
+    /// The length of a string.
+    pub(crate) fn length(&self) -> Result<u64> {
+        u32::try_from(self.integer()?)
+            .map(u64::from)
+            .or_else(|_| self.expected("a number from 0 to 4294967295"))
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "a real column holds doubles")]
     pub(crate) fn real(&self) -> Result<f64> {
-        self.value
-            .as_f64()
-            .map_or_else(|| self.expected("a number"), Ok)
+        match Number::parse(self.raw.get()) {
+            Ok(Number::Integer(integer)) => Ok(integer as f64),
+            // The server does not read subnormal numbers.
+            Ok(Number::Real(real)) if !real.is_subnormal() => Ok(real),
+            _ => self.expected("a number"),
+        }
+    }
+
+    fn raw_members(&self) -> Result<BTreeMap<String, &'a RawValue>> {
+        serde_json::from_str(self.raw.get()).or_else(|_| self.expected("an object"))
     }
 
     /// Calls `each` with every member of the object.
     pub(crate) fn members(&self, mut each: impl FnMut(&str, Node<'_>) -> Result<()>) -> Result<()> {
-        let Some(members) = self.value.as_object() else {
-            return self.expected("an object");
-        };
-        for (name, value) in members {
-            each(
-                name,
-                Node {
-                    value,
-                    path: Path::Member(&self.path, name),
-                },
-            )?;
+        for (name, raw) in self.raw_members()? {
+            let path = Path::Member(&self.path, &name);
+            each(&name, Node { raw, path })?;
         }
         Ok(())
     }
 
+    /// The elements, where it is an array.
+    pub(crate) fn array(&self) -> Option<Vec<&'a RawValue>> {
+        serde_json::from_str(self.raw.get()).ok()
+    }
+
     /// Calls `each` with every element of the array.
     pub(crate) fn elements(&self, mut each: impl FnMut(Node<'_>) -> Result<()>) -> Result<()> {
-        let Some(elements) = self.value.as_array() else {
+        let Some(elements) = self.array() else {
             return self.expected("an array");
         };
-        for (index, value) in elements.iter().enumerate() {
-            each(Node {
-                value,
-                path: Path::Element(&self.path, index),
-            })?;
+        for (index, raw) in elements.into_iter().enumerate() {
+            let path = Path::Element(&self.path, index);
+            each(Node { raw, path })?;
         }
         Ok(())
     }
 
     pub(crate) fn object(self, lenient: bool) -> Result<Object<'a>> {
-        match self.value.as_object() {
-            Some(members) => Ok(Object {
-                node: self,
-                members,
-                taken: Vec::new(),
-                lenient,
-            }),
-            None => self.expected("an object"),
-        }
+        Ok(Object {
+            members: self.raw_members()?,
+            node: self,
+            taken: Vec::new(),
+            lenient,
+        })
     }
 }
 
@@ -153,14 +184,11 @@ impl Object<'_> {
         read: impl FnOnce(Node<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
         self.taken.push(name);
-        let Some(value) = self.members.get(name) else {
+        let Some(raw) = self.members.get(name) else {
             return Ok(None);
         };
-        read(Node {
-            value,
-            path: Path::Member(&self.node.path, name),
-        })
-        .map(Some)
+        let path = Path::Member(&self.node.path, name);
+        read(Node { raw, path }).map(Some)
     }
 
     /// Reads a member that must be there.

@@ -14,6 +14,7 @@
 mod error;
 mod json;
 mod model;
+mod number;
 mod parse;
 
 pub use self::error::{SchemaError, SchemaErrorReason};
@@ -21,6 +22,7 @@ pub use self::model::{
     AtomicType, BaseType, ColumnSchema, ColumnType, Constraint, DatabaseSchema, EnumValue, Max,
     RefType, TableSchema,
 };
+pub use self::number::{Number, NumberError, NumberErrorReason};
 
 /// The databases whose schemas come with this crate.
 pub const BUNDLED: &[&str] = &["OVN_Northbound", "OVN_Southbound", "Open_vSwitch"];

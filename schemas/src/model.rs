@@ -36,8 +36,10 @@ impl DatabaseSchema {
 pub struct TableSchema {
     /// The columns by name, without `_uuid` and `_version`.
     pub columns: BTreeMap<String, ColumnSchema>,
-    /// How many rows the table may have.
+    /// How many rows the table may have; the server takes 4294967295 and above as no limit.
     pub max_rows: Option<u64>,
+    /// The table's `mutable`, which the server reads, keeps and does not use.
+    pub mutable: bool,
     /// Whether rows live without a reference to them. In a schema that declares no root table at
     /// all, every table is one.
     pub is_root: bool,
@@ -51,9 +53,11 @@ pub struct TableSchema {
 pub struct ColumnSchema {
     /// What it holds.
     pub kind: ColumnType,
-    /// Whether its values need not survive a restart of the server.
+    /// Whether its values need not survive a restart of the server. Never true of a strong
+    /// reference to a table outside the root set: the server stores it whatever the schema says.
     pub ephemeral: bool,
-    /// Whether it can change after the row's insert.
+    /// Whether it can change after the row's insert. Always true of a weak reference, which the
+    /// server itself changes when a row is deleted.
     pub mutable: bool,
 }
 
@@ -94,6 +98,13 @@ impl ColumnType {
     #[must_use]
     pub const fn is_map(&self) -> bool {
         self.value.is_some()
+    }
+}
+
+impl ColumnType {
+    /// The types of its atoms: the elements', or the keys' and the values'.
+    pub fn atoms(&self) -> impl Iterator<Item = &BaseType> {
+        [&self.key].into_iter().chain(&self.value)
     }
 }
 
@@ -149,6 +160,14 @@ impl BaseType {
             ref_table: None,
             ref_type: RefType::Strong,
         }
+    }
+}
+
+impl BaseType {
+    /// Whether it is a reference that the server takes away when its row is deleted.
+    #[must_use]
+    pub fn is_weak_reference(&self) -> bool {
+        self.ref_table.is_some() && self.ref_type == RefType::Weak
     }
 }
 

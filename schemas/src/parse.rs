@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use crate::error::{SchemaError, SchemaErrorReason as Reason};
-use crate::json::{Node, Object, Result};
+use crate::json::{self, Node, Object, Result};
 use crate::model::{
     AtomicType, BaseType, ColumnSchema, ColumnType, Constraint, DatabaseSchema, EnumValue, Max,
     RefType, TableSchema,
@@ -31,40 +29,27 @@ impl DatabaseSchema {
 }
 
 fn parse(text: &str, lenient: bool) -> Result<DatabaseSchema> {
-    let value: Value = serde_json::from_str(text).map_err(|error| SchemaError {
-        path: String::new(),
-        reason: Reason::Json {
-            line: error.line(),
-            column: error.column(),
-            message: error.to_string(),
-        },
-    })?;
-    let names: BTreeSet<&str> = value
-        .get("tables")
-        .and_then(Value::as_object)
-        .map(|tables| tables.keys().map(String::as_str).collect())
-        .unwrap_or_default();
-    Parser { lenient, names }.database(Node::root(&value))
+    Parser { lenient }.database(Node::root(json::document(text)?))
 }
 
 /// What every part of the parser needs to know.
-struct Parser<'a> {
+struct Parser {
     lenient: bool,
-    /// The names of all tables, which references are checked against.
-    names: BTreeSet<&'a str>,
 }
 
-impl Parser<'_> {
+impl Parser {
     fn database(&self, node: Node<'_>) -> Result<DatabaseSchema> {
         let mut object = node.object(self.lenient)?;
         let name = object.required("name", |node| {
             let name = node.string()?;
             // The server's own databases begin with an underscore.
-            check_id(node, name.strip_prefix('_').unwrap_or(name))?;
-            Ok(name.to_owned())
+            match is_id(&name) {
+                true => Ok(name),
+                false => node.error(Reason::BadId(name)),
+            }
         })?;
         let version = object.optional("version", version)?;
-        let cksum = object.optional("cksum", |node| node.string().map(str::to_owned))?;
+        let cksum = object.optional("cksum", |node| node.string())?;
         let mut tables = object.required("tables", |node| {
             let mut tables = BTreeMap::new();
             node.members(|name, node| {
@@ -75,10 +60,12 @@ impl Parser<'_> {
             Ok(tables)
         })?;
         object.end()?;
+        references_exist(&tables)?;
         if !tables.values().any(|table| table.is_root) {
             // A schema from before root sets: nothing is collected (RFC 7047 section 3.2).
             tables.values_mut().for_each(|table| table.is_root = true);
         }
+        store_only_references(&mut tables);
         Ok(DatabaseSchema {
             name,
             version,
@@ -96,11 +83,15 @@ impl Parser<'_> {
                 columns.insert(name.to_owned(), self.column(node)?);
                 Ok(())
             })?;
+            if columns.is_empty() {
+                return node.error(Reason::NoColumns);
+            }
             Ok(columns)
         })?;
-        let max_rows = object.optional("maxRows", |node| match node.count()? {
-            0 => node.expected("a number from 1 on"),
-            count => Ok(count),
+        let mutable = object.optional("mutable", |node| node.boolean())?;
+        let max_rows = object.optional("maxRows", |node| match u64::try_from(node.integer()?) {
+            Ok(rows) if rows > 0 => Ok(rows),
+            _ => node.expected("a number from 1 on"),
         })?;
         let is_root = object
             .optional("isRoot", |node| node.boolean())?
@@ -108,7 +99,11 @@ impl Parser<'_> {
         let indexes = object.optional("indexes", |node| {
             let mut indexes = Vec::new();
             node.elements(|node| {
-                indexes.push(index(node, &columns)?);
+                let index = index(node, &columns)?;
+                // No two rows have the same uuid, so this index demands nothing.
+                if !index.iter().any(|column| column == "_uuid") {
+                    indexes.push(index);
+                }
                 Ok(())
             })?;
             Ok(indexes)
@@ -116,7 +111,8 @@ impl Parser<'_> {
         object.end()?;
         Ok(TableSchema {
             columns,
-            max_rows,
+            max_rows: max_rows.filter(|rows| *rows < u64::from(u32::MAX)),
+            mutable: mutable.unwrap_or(true),
             is_root,
             indexes: indexes.unwrap_or_default(),
         })
@@ -133,14 +129,14 @@ impl Parser<'_> {
             .unwrap_or(true);
         object.end()?;
         Ok(ColumnSchema {
-            kind,
             ephemeral,
-            mutable,
+            mutable: mutable || kind.atoms().any(BaseType::is_weak_reference),
+            kind,
         })
     }
 
     fn column_type(&self, node: Node<'_>) -> Result<ColumnType> {
-        if node.value.is_string() {
+        if node.is_string() {
             let key = BaseType::new(atomic_type(node)?);
             return Ok(ColumnType {
                 key,
@@ -157,12 +153,15 @@ impl Parser<'_> {
             Ok(1) => Ok(1),
             _ => node.error(Reason::BadMin),
         })?;
-        let max = object.optional("max", |node| match node.value {
-            Value::String(word) if word == "unlimited" => Ok(Max::Unlimited),
-            _ => match node.integer().ok().and_then(|max| u32::try_from(max).ok()) {
-                Some(max) if max > 0 => Ok(Max::Limited(max)),
+        let max = object.optional("max", |node| {
+            if node.string().is_ok_and(|word| word == "unlimited") {
+                return Ok(Max::Unlimited);
+            }
+            // The server keeps the greatest number for "unlimited".
+            match node.integer().map(u32::try_from) {
+                Ok(Ok(max)) if (1..u32::MAX).contains(&max) => Ok(Max::Limited(max)),
                 _ => node.error(Reason::BadMax),
-            },
+            }
         })?;
         object.end()?;
         let (min, max) = (min.unwrap_or(1), max.unwrap_or(Max::Limited(1)));
@@ -175,7 +174,7 @@ impl Parser<'_> {
     }
 
     fn base_type(&self, node: Node<'_>) -> Result<BaseType> {
-        if node.value.is_string() {
+        if node.is_string() {
             return atomic_type(node).map(BaseType::new);
         }
         let mut object = node.object(self.lenient)?;
@@ -184,23 +183,22 @@ impl Parser<'_> {
         let bounds = bounds(&mut object, node, atomic)?;
         let ref_table = object.optional("refTable", |node| {
             applies(node, "refTable", atomic, AtomicType::Uuid)?;
-            let table = node.string()?;
-            if !self.names.contains(table) {
-                return node.error(Reason::UnknownTable(table.to_owned()));
-            }
-            Ok(table.to_owned())
+            node.string()
         })?;
         let ref_type = object.optional("refType", |node| {
             applies(node, "refType", atomic, AtomicType::Uuid)?;
-            match node.string()? {
+            match node.string()?.as_str() {
                 "strong" => Ok(RefType::Strong),
                 "weak" => Ok(RefType::Weak),
                 _ => node.expected("\"strong\" or \"weak\""),
             }
         })?;
         object.end()?;
+        if ref_type.is_some() && ref_table.is_none() {
+            return node.error(Reason::Missing("refTable"));
+        }
         let constraint = match (values, bounds) {
-            (Some(_), constraint) if constraint != Constraint::None => {
+            (Some(_), bounds) if bounds != Constraint::None || ref_table.is_some() => {
                 return node.error(Reason::EnumAndConstraint);
             }
             (Some(values), _) => Constraint::Enum(values),
@@ -215,32 +213,81 @@ impl Parser<'_> {
     }
 }
 
-/// Checks an identifier (RFC 7047 section 3.1, `<id>`).
-fn check_id(node: Node<'_>, id: &str) -> Result<()> {
-    let mut bytes = id.bytes();
-    let first = bytes.next();
-    let good = first.is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    match first {
-        _ if !good => node.error(Reason::BadId(id.to_owned())),
-        Some(b'_') => node.error(Reason::ReservedId(id.to_owned())),
-        _ => Ok(()),
+/// Checks that references are to tables that the schema has.
+fn references_exist(tables: &BTreeMap<String, TableSchema>) -> Result<()> {
+    for (table, schema) in tables {
+        for (column, schema) in &schema.columns {
+            let parts = [
+                ("key", Some(&schema.kind.key)),
+                ("value", schema.kind.value.as_ref()),
+            ];
+            for (part, base) in parts {
+                let Some(target) = base.and_then(|base| base.ref_table.as_ref()) else {
+                    continue;
+                };
+                if !tables.contains_key(target) {
+                    return Err(SchemaError {
+                        path: format!("tables.{table}.columns.{column}.type.{part}.refTable"),
+                        reason: Reason::UnknownTable(target.clone()),
+                    });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes columns persistent that keep rows of other tables alive, as the server does: after a
+/// restart it would find those rows without a reference.
+fn store_only_references(tables: &mut BTreeMap<String, TableSchema>) {
+    let collected = tables.iter().filter(|(_, table)| !table.is_root);
+    let collected: BTreeSet<String> = collected.map(|(name, _)| name.clone()).collect();
+    let keeps_alive = |base: &BaseType| {
+        let target = base.ref_table.as_ref();
+        base.ref_type == RefType::Strong && target.is_some_and(|table| collected.contains(table))
+    };
+    for table in tables.values_mut() {
+        for column in table.columns.values_mut() {
+            column.ephemeral &= !column.kind.atoms().any(keeps_alive);
+        }
     }
 }
 
+/// Whether this is an identifier (RFC 7047 section 3.1, `<id>`).
+fn is_id(id: &str) -> bool {
+    let mut bytes = id.bytes();
+    let first = bytes.next();
+    first.is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Checks the identifier of a table or a column.
+fn check_id(node: Node<'_>, id: &str) -> Result<()> {
+    match is_id(id) {
+        false => node.error(Reason::BadId(id.to_owned())),
+        true if id.starts_with('_') => node.error(Reason::ReservedId(id.to_owned())),
+        true => Ok(()),
+    }
+}
+
+/// `x.y.z`, by the server's rule, which takes blanks and a sign before each number.
 fn version(node: Node<'_>) -> Result<String> {
     let text = node.string()?;
+    let number = |part: &str| {
+        let part = part.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+        let digits = part.strip_prefix(['+', '-']).unwrap_or(part);
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
     let parts: Vec<&str> = text.split('.').collect();
-    let number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if parts.len() == 3 && parts.iter().all(number) {
-        return Ok(text.to_owned());
+    if parts.len() == 3 && parts.into_iter().all(number) {
+        return Ok(text);
     }
-    node.error(Reason::BadVersion(text.to_owned()))
+    node.error(Reason::BadVersion(text))
 }
 
 fn atomic_type(node: Node<'_>) -> Result<AtomicType> {
     let name = node.string()?;
-    AtomicType::from_name(name).map_or_else(|| node.error(Reason::UnknownType(name.to_owned())), Ok)
+    AtomicType::from_name(&name).map_or_else(|| node.error(Reason::UnknownType(name)), Ok)
 }
 
 fn applies(
@@ -276,8 +323,8 @@ fn bounds(object: &mut Object<'_>, node: Node<'_>, atomic: AtomicType) -> Result
     );
     let real = (bound!("minReal", Real, real), bound!("maxReal", Real, real));
     let length = (
-        bound!("minLength", String, count),
-        bound!("maxLength", String, count),
+        bound!("minLength", String, length),
+        bound!("maxLength", String, length),
     );
 
     fn above<T: PartialOrd>(bounds: &(Option<T>, Option<T>)) -> bool {
@@ -306,40 +353,36 @@ fn bounds(object: &mut Object<'_>, node: Node<'_>, atomic: AtomicType) -> Result
 /// The values of an enum: a set, or the bare atom of a set of one.
 fn enumeration(node: Node<'_>, atomic: AtomicType) -> Result<Vec<EnumValue>> {
     let mut values: Vec<EnumValue> = Vec::new();
+    let mut seen = BTreeSet::new();
     let mut add = |node: Node<'_>| {
         let value = match atomic {
             AtomicType::Integer => EnumValue::Integer(node.integer()?),
             AtomicType::Real => EnumValue::Real(node.real()?),
             AtomicType::Boolean => EnumValue::Boolean(node.boolean()?),
-            AtomicType::String => EnumValue::String(node.string()?.to_owned()),
+            AtomicType::String => EnumValue::String(node.string()?),
             AtomicType::Uuid => EnumValue::Uuid(uuid(node)?),
         };
-        if values.contains(&value) {
+        if !seen.insert(value.to_string()) {
             return node.error(Reason::DuplicateValue(value.to_string()));
         }
         values.push(value);
         Ok(())
     };
-    let set = node
-        .value
-        .as_array()
-        .filter(|array| array.first() == Some(&Value::from("set")));
-    match set {
-        Some(array) => {
-            if array.len() != 2 {
-                return node.expected("[\"set\", [values]]");
-            }
-            let mut index = 0;
-            node.elements(|node| {
-                index += 1;
-                if index == 2 {
-                    node.elements(&mut add)
-                } else {
-                    Ok(())
-                }
-            })?;
+    let array = node.array().unwrap_or_default();
+    if array.first().is_some_and(|tag| tag.get() == "\"set\"") {
+        if array.len() != 2 {
+            return node.expected("[\"set\", [values]]");
         }
-        None => add(node)?,
+        let mut index = 0;
+        node.elements(|node| {
+            index += 1;
+            match index {
+                2 => node.elements(&mut add),
+                _ => Ok(()),
+            }
+        })?;
+    } else {
+        add(node)?;
     }
     if values.is_empty() {
         return node.error(Reason::EmptyEnum);
@@ -347,26 +390,44 @@ fn enumeration(node: Node<'_>, atomic: AtomicType) -> Result<Vec<EnumValue>> {
     Ok(values)
 }
 
+/// `["uuid", "..."]`, with the 36 characters of a uuid; in lower case, as the server writes it.
 fn uuid(node: Node<'_>) -> Result<String> {
-    match node.value.as_array().map(Vec::as_slice) {
-        Some([Value::String(tag), Value::String(uuid)]) if tag == "uuid" => Ok(uuid.clone()),
+    let mut parts = Vec::new();
+    let array = node.elements(|node| {
+        parts.push(node.string()?);
+        Ok(())
+    });
+    match (array, parts.as_slice()) {
+        (Ok(()), [tag, uuid]) if tag == "uuid" && is_uuid(uuid) => Ok(uuid.to_ascii_lowercase()),
         _ => node.expected("[\"uuid\", \"...\"]"),
     }
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
 }
 
 fn index(node: Node<'_>, columns: &BTreeMap<String, ColumnSchema>) -> Result<Vec<String>> {
     let mut index: Vec<String> = Vec::new();
     node.elements(|node| {
         let name = node.string()?;
-        match columns.get(name) {
-            None => return node.error(Reason::UnknownColumn(name.to_owned())),
-            Some(column) if column.ephemeral => {
-                return node.error(Reason::EphemeralInIndex(name.to_owned()));
+        // The server's own columns can be named too; it does not store `_version`.
+        let ephemeral = match name.as_str() {
+            "_uuid" => Some(false),
+            "_version" => Some(true),
+            name => columns.get(name).map(|column| column.ephemeral),
+        };
+        match ephemeral {
+            None => return node.error(Reason::UnknownColumn(name)),
+            Some(true) => return node.error(Reason::EphemeralInIndex(name)),
+            Some(false) if index.contains(&name) => {
+                return node.error(Reason::DuplicateColumn(name));
             }
-            Some(_) if index.iter().any(|known| known == name) => {
-                return node.error(Reason::DuplicateColumn(name.to_owned()));
-            }
-            Some(_) => index.push(name.to_owned()),
+            Some(false) => index.push(name),
         }
         Ok(())
     })?;

@@ -81,7 +81,9 @@ fn the_model_has_what_the_schema_says() {
 
 #[test]
 fn without_a_root_table_every_table_is_one() {
-    let schema = DatabaseSchema::parse(r#"{"name":"D","tables":{"T":{"columns":{}}}}"#);
+    let schema = DatabaseSchema::parse(
+        r#"{"name":"D","tables":{"T":{"columns":{"c":{"type":"integer"}}}}}"#,
+    );
     assert!(schema.expect("a schema").tables["T"].is_root);
 }
 
@@ -127,12 +129,17 @@ fn broken_schemas_say_where_and_why() {
         ),
         (of_table("{}"), "tables.T", Reason::Missing("columns")),
         (
-            of_table(r#"{"columns":{},"maxRows":0}"#),
+            of_table(r#"{"columns":{}}"#),
+            "tables.T.columns",
+            Reason::NoColumns,
+        ),
+        (
+            of_table(r#"{"columns":{"d":{"type":"string"}},"maxRows":0}"#),
             "tables.T.maxRows",
             Reason::Expected("a number from 1 on"),
         ),
         (
-            of_table(r#"{"columns":{},"isRoot":1}"#),
+            of_table(r#"{"columns":{"d":{"type":"string"}},"isRoot":1}"#),
             "tables.T.isRoot",
             Reason::Expected("a boolean"),
         ),
@@ -152,12 +159,12 @@ fn broken_schemas_say_where_and_why() {
             Reason::Missing("type"),
         ),
         (
-            of_table(r#"{"columns":{},"indexes":[["c"]]}"#),
+            of_table(r#"{"columns":{"d":{"type":"string"}},"indexes":[["c"]]}"#),
             "tables.T.indexes[0][0]",
             Reason::UnknownColumn("c".into()),
         ),
         (
-            of_table(r#"{"columns":{},"indexes":[[]]}"#),
+            of_table(r#"{"columns":{"d":{"type":"string"}},"indexes":[[]]}"#),
             "tables.T.indexes[0]",
             Reason::EmptyIndex,
         ),
@@ -206,6 +213,21 @@ fn broken_schemas_say_where_and_why() {
             with_type(r#"{"key":{"type":"uuid","refTable":"T","refType":"soft"}}"#),
             "tables.T.columns.c.type.key.refType",
             Reason::Expected("\"strong\" or \"weak\""),
+        ),
+        (
+            with_type(r#"{"key":{"type":"uuid","refType":"weak"}}"#),
+            key,
+            Reason::Missing("refTable"),
+        ),
+        (
+            with_type(r#"{"key":{"type":"uuid","enum":["uuid","f4bb6a91"]}}"#),
+            "tables.T.columns.c.type.key.enum",
+            Reason::Expected("[\"uuid\", \"...\"]"),
+        ),
+        (
+            with_type(r#"{"key":{"type":"string","enum":"a\u0000"}}"#),
+            "",
+            Reason::Nul,
         ),
         (
             with_type(r#"{"key":{"type":"string","minInteger":1}}"#),
