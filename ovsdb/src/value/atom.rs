@@ -1,7 +1,8 @@
 //! Atoms: the scalar values, typed ([`Atomic`]) and of any type ([`Atom`]).
 
+use std::cmp::Ordering;
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 
 use ovsdb_schema::AtomicType;
 
@@ -10,7 +11,17 @@ use super::json::{DecodeErrorKind, Number, Reader, write_real, write_string};
 use super::{Real, Ref, Str, Uuid};
 
 /// A scalar value of any type (RFC 7047 section 5.1, `<atom>`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// Numbers are compared by value: the wire does not tell a whole real from an integer, only the
+/// column's type does, so what was written as the real 2 is read as the integer 2.
+///
+/// ```
+/// use ovsdb::value::Atom;
+///
+/// assert_eq!(Atom::Real(2.0.into()), Atom::Integer(2));
+/// assert!(Atom::Integer(2) < Atom::Real(2.5.into()));
+/// ```
+#[derive(Debug, Clone)]
 pub enum Atom {
     /// An integer of 64 signed bits.
     Integer(i64),
@@ -57,6 +68,17 @@ impl Atom {
         }
     }
 
+    /// The place of its type in the order of atoms.
+    const fn kind(&self) -> u8 {
+        match self {
+            Self::Integer(_) | Self::Real(_) => 0,
+            Self::Boolean(_) => 1,
+            Self::String(_) => 2,
+            Self::Uuid(_) => 3,
+            Self::NamedUuid(_) => 4,
+        }
+    }
+
     /// Appends the wire form.
     pub fn write(&self, out: &mut String) {
         match self {
@@ -74,6 +96,54 @@ impl Atom {
                 write_string(out, name);
                 out.push(']');
             }
+        }
+    }
+}
+
+impl Ord for Atom {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
+            (Self::Real(a), Self::Real(b)) => a.cmp(b),
+            (Self::Integer(a), Self::Real(b)) => b.cmp_integer(*a).reverse(),
+            (Self::Real(a), Self::Integer(b)) => a.cmp_integer(*b),
+            (Self::Boolean(a), Self::Boolean(b)) => a.cmp(b),
+            (Self::String(a), Self::String(b)) | (Self::NamedUuid(a), Self::NamedUuid(b)) => {
+                a.cmp(b)
+            }
+            (Self::Uuid(a), Self::Uuid(b)) => a.cmp(b),
+            _ => self.kind().cmp(&other.kind()),
+        }
+    }
+}
+
+impl PartialOrd for Atom {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Atom {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Atom {}
+
+impl Hash for Atom {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.kind().hash(state);
+        match self {
+            Self::Integer(integer) => integer.hash(state),
+            // Equal to the integer, so it hashes as the integer does.
+            Self::Real(real) => match real.as_integer() {
+                Some(integer) => integer.hash(state),
+                None => real.hash(state),
+            },
+            Self::Boolean(boolean) => boolean.hash(state),
+            Self::String(text) | Self::NamedUuid(text) => text.hash(state),
+            Self::Uuid(uuid) => uuid.hash(state),
         }
     }
 }
@@ -270,5 +340,67 @@ impl<T: ?Sized + 'static> Atomic for Ref<T> {
 
     fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {
         plain_uuid(reader).map(Self::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::BuildHasher as _;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_compared_by_value() {
+        let real = |real: f64| Atom::Real(real.into());
+        let numbers = [
+            real(-f64::NAN),
+            real(f64::NEG_INFINITY),
+            real(-1e19),
+            Atom::Integer(i64::MIN),
+            real(-9_007_199_254_740_992.0),
+            Atom::Integer(-3),
+            real(-2.5),
+            Atom::Integer(0),
+            real(0.5),
+            Atom::Integer(1),
+            Atom::Integer(9_007_199_254_740_993),
+            Atom::Integer(i64::MAX),
+            real(9_223_372_036_854_775_808.0),
+            real(f64::INFINITY),
+            real(f64::NAN),
+            Atom::Boolean(false),
+        ];
+        for (i, a) in numbers.iter().enumerate() {
+            for (j, b) in numbers.iter().enumerate() {
+                assert_eq!(a.cmp(b), i.cmp(&j), "{a:?} and {b:?}");
+                assert_eq!(a == b, i == j, "{a:?} and {b:?}");
+            }
+        }
+        let hasher = std::hash::RandomState::new();
+        for (a, b) in [
+            (real(2.0), Atom::Integer(2)),
+            (real(-0.0), Atom::Integer(0)),
+            (real(-9_223_372_036_854_775_808.0), Atom::Integer(i64::MIN)),
+        ] {
+            assert_eq!(a, b);
+            assert_eq!(hasher.hash_one(&a), hasher.hash_one(&b), "{a:?}");
+        }
+    }
+
+    #[test]
+    fn an_atom_reads_the_same_after_it_was_written() {
+        for text in [
+            "1.99999999999999999999999999999999999999999999999999999999995",
+            "9223372036854775807.0",
+            "9223372036854775000.5",
+            "-9223372036854775809",
+            "1e-400",
+            "5e-324",
+            "1.79769313486232e+308",
+        ] {
+            let atom = Atom::read(&mut Reader::new(text)).expect(text);
+            let written = atom.to_string();
+            assert_eq!(Atom::read(&mut Reader::new(&written)), Ok(atom), "{text}");
+        }
     }
 }

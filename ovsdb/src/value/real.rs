@@ -22,7 +22,28 @@ impl Real {
     pub const fn get(self) -> f64 {
         self.0
     }
+
+    /// The same number as an integer, where it is one of 64 signed bits.
+    #[expect(clippy::cast_possible_truncation, reason = "checked")]
+    pub(crate) fn as_integer(self) -> Option<i64> {
+        let whole = self.0.fract() == 0.0 && (-LIMIT..LIMIT).contains(&self.0);
+        whole.then_some(self.0 as i64)
+    }
+
+    /// Compares with an integer, both taken exactly.
+    #[expect(clippy::cast_possible_truncation, reason = "checked")]
+    pub(crate) fn cmp_integer(self, integer: i64) -> Ordering {
+        if !(-LIMIT..LIMIT).contains(&self.0) {
+            return self.0.total_cmp(&0.0);
+        }
+        let floor = self.0.floor();
+        let fraction = floor.total_cmp(&self.0).reverse();
+        (floor as i64).cmp(&integer).then(fraction)
+    }
 }
+
+/// 2^63, the first whole number beyond 64 signed bits.
+const LIMIT: f64 = 9_223_372_036_854_775_808.0;
 
 impl From<f64> for Real {
     fn from(real: f64) -> Self {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::value::Real;
+
 /// Appends `text` as a JSON string.
 pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
@@ -33,9 +35,13 @@ pub fn write_string(out: &mut String, text: &str) {
 /// ovsdb-server's own serializer, which has no other form for it.
 pub fn write_real(out: &mut String, real: f64) {
     let real = if real.is_finite() { real } else { 0.0 };
-    // The debug form is the shortest that reads back as the same double, with an exponent
-    // where the plain form would be long.
-    let _ = write!(out, "{real:?}");
+    let _ = match Real::from(real).as_integer() {
+        // It is read as an integer, which must be this one to the last digit.
+        Some(integer) => write!(out, "{integer}.0"),
+        // The debug form is the shortest that reads back as the same double, with an exponent
+        // where the plain form would be long.
+        None => write!(out, "{real:?}"),
+    };
 }
 
 #[cfg(test)]
@@ -44,6 +50,7 @@ mod tests {
     use crate::value::json::{Number, Reader};
 
     #[test]
+    #[expect(clippy::cast_precision_loss, reason = "each is a double")]
     fn what_is_written_reads_back() {
         for text in ["", "plain", "q\"b\\n\n\r\t\u{1}\u{1f}", "é€😀", "/"] {
             let mut out = String::new();
@@ -54,6 +61,16 @@ mod tests {
             let mut out = String::new();
             write_real(&mut out, real);
             assert_eq!(Reader::new(&out).number(), Ok(Number::Real(real)));
+        }
+        // The shortest form of large ones denotes another integer.
+        for integer in [0, -2, 1 << 53, 9_223_372_036_854_774_784, i64::MIN] {
+            let mut out = String::new();
+            write_real(&mut out, integer as f64);
+            assert_eq!(
+                Reader::new(&out).number(),
+                Ok(Number::Integer(integer)),
+                "{out}"
+            );
         }
     }
 }
