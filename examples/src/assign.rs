@@ -401,7 +401,7 @@ fn routes(cluster: &Cluster, network: usize, addresses: &[IpNet]) -> Vec<Route> 
             .find(|a| Family::of(a.addr()) == range.family())?;
         Some(Route {
             dest: range.network,
-            next_hop: nth(&own.trunc(), 1)?,
+            next_hop: Some(nth(&own.trunc(), 1)?),
         })
     });
     pairs.collect()
@@ -479,7 +479,7 @@ mod tests {
         );
         let routes = &assignment.pods[0].grant.routes;
         assert_eq!(routes[0].dest.to_string(), "10.0.0.0/16");
-        assert_eq!(routes[1].next_hop.to_string(), "fd00:44:0:2::1");
+        assert_eq!(routes[1].next_hop, "fd00:44:0:2::1".parse().ok());
         // Once more, with what is known by now, is the same.
         let again = assign(&cluster, 0, &assignment.known()).expect("addresses");
         assert_eq!(again.known(), assignment.known());

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::addresses::Mac;
 use crate::config::{Profile, Topology};
 use crate::error::{InputError, Place, Reason};
-use crate::grant::{self, Grant};
+use crate::field::{Field, Wrong};
+use crate::grant::{self, Grant, Grants};
+use crate::json::{self, Shape};
 use crate::manifest::{self, Manifests, is_name};
 use crate::names::pod_port;
 use crate::network::{Network, networks};
@@ -246,16 +248,18 @@ impl Cluster {
             InputError::new(&pod.place, format!("metadata.annotations.{key}"), reason)
         };
         let text = |key: &str| pod.annotations.get(key).map_or("", String::as_str);
-        let selections = selection::parse(text(selection::ANNOTATION), &pod.namespace)
-            .map_err(|error| wrong(selection::ANNOTATION, Reason::Annotation(error)))?;
-        let grants = match text(grant::ANNOTATION) {
-            "" => BTreeMap::new(),
-            text => grant::read(text)
-                .map_err(|error| wrong(grant::ANNOTATION, Reason::Annotation(error)))?,
-        };
+        let path = |key: &str| format!("metadata.annotations.{key}");
+        let selections = selection::parse(
+            &path(selection::ANNOTATION),
+            text(selection::ANNOTATION),
+            &pod.namespace,
+        );
+        let selections = selections.map_err(|wrong| wrong.at(&pod.place))?;
+        let grants = Grants::read(&path(grant::ANNOTATION), text(grant::ANNOTATION));
+        let grants = grants.map_err(|wrong| wrong.at(&pod.place))?;
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         let mut attachments = Vec::new();
-        for selection in selections {
+        for selection in selections.selections {
             let known = |network: &Network| network.nads.contains(&selection.nad);
             let Some(network) = self.networks.iter().position(known) else {
                 // Another plug-in's network is none of our business.
@@ -288,7 +292,7 @@ impl Cluster {
             attachments.push(Attachment {
                 network,
                 port: pod_port(&key, &pod.namespace, &pod.name),
-                grant: grants.get(&key).cloned(),
+                grant: grants.get(&key).map_err(|wrong| wrong.at(&pod.place))?,
                 key,
                 nad: selection.nad,
                 interface: selection.interface,
@@ -333,7 +337,7 @@ fn nodes(manifests: &[manifest::Node], options: &Options) -> Result<Vec<Node>, I
             gateway_mtu: options.gateway_mtu().filter(|_| !unable),
             chassis: chassis.unwrap_or(&node.name).clone(),
             name: node.name.clone(),
-            subnets: node_subnets(node)?,
+            subnets: node_subnets(node).map_err(|wrong| wrong.at(&node.place))?,
             index: None,
         });
     }
@@ -389,27 +393,26 @@ fn add_node(
     Ok(())
 }
 
-/// A subnet or a list of them; older OVN-Kubernetes wrote the former.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(IpNet),
-    Many(Vec<IpNet>),
-}
-
-fn node_subnets(node: &manifest::Node) -> Result<BTreeMap<String, Vec<IpNet>>, InputError> {
+/// The subnets that a node's annotation says it has: by network a list, or, as an older
+/// OVN-Kubernetes wrote it, one.
+fn node_subnets(node: &manifest::Node) -> Result<BTreeMap<String, Vec<IpNet>>, Wrong> {
     let Some(text) = node.annotations.get(NODE_SUBNETS) else {
         return Ok(BTreeMap::new());
     };
-    let subnets: BTreeMap<String, OneOrMany> = serde_json::from_str(text).map_err(|error| {
-        let field = format!("metadata.annotations.{NODE_SUBNETS}");
-        InputError::new(&node.place, field, Reason::Annotation(error.to_string()))
-    })?;
-    let lists = subnets.into_iter().map(|(network, subnets)| match subnets {
-        OneOrMany::One(subnet) => (network, vec![subnet]),
-        OneOrMany::Many(subnets) => (network, subnets),
+    let path = format!("metadata.annotations.{NODE_SUBNETS}");
+    let wrong = |error: json::Syntax| Field::new(&path, None).wrong(error.to_string());
+    let read = json::read(text, Shape::Map(&Shape::Any)).map_err(wrong)?;
+    let networks = Field::new(&path, Some(&read.value)).entries()?;
+    let networks = networks.into_iter().map(|(network, subnets)| {
+        let elements = match subnets.value() {
+            Some(Value::String(_)) => vec![subnets],
+            _ => subnets.list()?,
+        };
+        let elements = elements.iter();
+        let subnets = elements.map(|subnet| subnet.required("a subnet such as 10.1.2.0/24"));
+        Ok((network.to_owned(), subnets.collect::<Result<_, _>>()?))
     });
-    Ok(lists.collect())
+    networks.collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fmt;
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
+use crate::json::{self, Read, Shape};
 use crate::subnets::{ClusterSubnet, cluster_subnets, plain_subnets};
 
 /// Which OVN-Kubernetes is followed.
@@ -99,11 +100,79 @@ impl NetworkConfig {
 /// What a NAD is to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
-    /// A network of ours.
-    Network(Box<NetworkConfig>),
-    /// Another plug-in's, or the default network: passed over without error.
-    NotOvnManaged,
+    /// A network of ours, and the members of its configuration that nobody knows.
+    Network(Box<NetworkConfig>, Vec<String>),
+    /// Not ours: passed over without error.
+    Skipped(Skipped),
 }
+
+/// Why a NAD describes no network of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Skipped {
+    /// The object has no configuration: Multus looks for one in files on the node.
+    #[error("has no spec.config: skipped")]
+    NoConfig,
+    /// Another plug-in's.
+    #[error("is for the CNI plug-in {0:?}, not for {TYPE}: skipped")]
+    OtherPlugin(String),
+    /// The cluster's default network.
+    #[error("has no \"topology\", so it describes the cluster's default network: skipped")]
+    DefaultNetwork,
+}
+
+/// The members of a list of plug-ins.
+const LIST: Shape = Shape::Object(&[
+    ("cniVersion", Shape::Any),
+    ("cniVersions", Shape::Any),
+    ("name", Shape::Any),
+    ("type", Shape::Any),
+    ("plugins", Shape::List(&Shape::Object(MEMBERS))),
+    ("disableCheck", Shape::Any),
+    ("disableGC", Shape::Any),
+    ("loadOnlyInlinedPlugins", Shape::Any),
+]);
+
+/// The members of a configuration: CNI's, OVN-Kubernetes' own, and those of its plug-in.
+const MEMBERS: &[(&str, Shape)] = &[
+    ("cniVersion", Shape::Any),
+    ("cniVersions", Shape::Any),
+    ("name", Shape::Any),
+    ("type", Shape::Any),
+    ("plugins", Shape::Any),
+    ("capabilities", Shape::Any),
+    ("ipam", Shape::Object(&[("type", Shape::Any)])),
+    ("dns", Shape::Any),
+    ("args", Shape::Any),
+    ("prevResult", Shape::Any),
+    ("runtimeConfig", Shape::Any),
+    ("disableCheck", Shape::Any),
+    ("disableGC", Shape::Any),
+    ("topology", Shape::Any),
+    ("netAttachDefName", Shape::Any),
+    ("mtu", Shape::Any),
+    ("subnets", Shape::Any),
+    ("excludeSubnets", Shape::Any),
+    ("vlanID", Shape::Any),
+    ("role", Shape::Any),
+    ("reservedSubnets", Shape::Any),
+    ("infrastructureSubnets", Shape::Any),
+    ("joinSubnet", Shape::Any),
+    ("transitSubnet", Shape::Any),
+    ("defaultGatewayIPs", Shape::Any),
+    ("allowPersistentIPs", Shape::Any),
+    ("physicalNetworkName", Shape::Any),
+    ("transport", Shape::Any),
+    ("outboundSNAT", Shape::Any),
+    ("evpn", Shape::Any),
+    ("uplink", Shape::Any),
+    ("deviceID", Shape::Any),
+    ("logFile", Shape::Any),
+    ("logLevel", Shape::Any),
+    ("logfile-maxsize", Shape::Any),
+    ("logfile-maxbackups", Shape::Any),
+    ("logfile-maxage", Shape::Any),
+    ("cniRequestTimeout", Shape::Any),
+];
 
 /// A wrong configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -169,10 +238,21 @@ pub enum ConfigErrorKind {
     #[error("IPAM plug-ins are not supported, use \"subnets\" (found type {0:?})")]
     UnsupportedIpam(String),
     /// Not a CIDR.
-    #[error("{entry:?} is not an address with a prefix length")]
+    #[error(
+        "{entry:?} is not an address with a prefix length{}",
+        comma_hint(entry)
+    )]
     BadCidr {
         /// The entry.
         entry: String,
+    },
+    /// An address where ranges are expected.
+    #[error("{address:?} is not an address with a prefix length: write \"{address}/{length}\"")]
+    BareAddress {
+        /// The address.
+        address: String,
+        /// The prefix length that makes it a range of one address.
+        length: u8,
     },
     /// A host's length where there are no hosts' subnets.
     #[error("{entry:?} has a host prefix length, which layer3 subnets alone have")]
@@ -243,6 +323,14 @@ pub enum ConfigErrorKind {
     Chained(usize),
 }
 
+fn comma_hint(entry: &str) -> &'static str {
+    if entry.is_empty() {
+        ": is there a comma too many?"
+    } else {
+        ""
+    }
+}
+
 /// The join subnets of a network that names none.
 const JOIN_SUBNETS: &str = "100.65.0.0/16,fd99::/64";
 
@@ -256,24 +344,36 @@ type Result<T> = std::result::Result<T, ConfigError>;
 /// # Errors
 /// When the configuration is ours, or not JSON, and wrong.
 pub fn parse(nad: &str, text: &str, profile: Profile) -> Result<Parsed> {
-    let value: Value = serde_json::from_str(text).map_err(|error| bad_json(text, &error))?;
-    let Value::Object(object) = value else {
-        return Err(ConfigError::new(
-            "",
-            ConfigErrorKind::Expected("a JSON object"),
-        ));
-    };
-    let object = match object.get("plugins") {
-        Some(_) if profile == Profile::Current => only_plugin(&object)?,
-        _ => object,
+    if text.trim().is_empty() {
+        return Ok(Parsed::Skipped(Skipped::NoConfig));
+    }
+    let read = |shape| json::read(text, shape).map_err(|error| bad_json(text, error));
+    let not_object = || ConfigError::new("", ConfigErrorKind::Expected("a JSON object"));
+    let list = read(LIST)?;
+    let (object, unknown) = match list.value {
+        Value::Object(members)
+            if profile == Profile::Current && members.contains_key("plugins") =>
+        {
+            match only_plugin(members)? {
+                Plugin::Ours(plugin) => (plugin, list.unknown),
+                Plugin::Other(kind) => return Ok(Parsed::Skipped(Skipped::OtherPlugin(kind))),
+            }
+        }
+        _ => match read(Shape::Object(MEMBERS))? {
+            Read {
+                value: Value::Object(members),
+                unknown,
+            } => (members, unknown),
+            _ => return Err(not_object()),
+        },
     };
     let members = Members(&object);
-    if members.text("type")?.unwrap_or_default() != TYPE {
-        return Ok(Parsed::NotOvnManaged);
+    let kind = members.text("type")?.unwrap_or_default();
+    if kind != TYPE {
+        return Ok(Parsed::Skipped(Skipped::OtherPlugin(kind)));
     }
     let topology = match members.text("topology")?.unwrap_or_default().as_str() {
-        // The NAD of the default network.
-        "" => return Ok(Parsed::NotOvnManaged),
+        "" => return Ok(Parsed::Skipped(Skipped::DefaultNetwork)),
         "layer3" => Topology::Layer3,
         "layer2" => Topology::Layer2,
         "localnet" => Topology::Localnet,
@@ -329,7 +429,7 @@ pub fn parse(nad: &str, text: &str, profile: Profile) -> Result<Parsed> {
     if profile == Profile::Current {
         read_current(&members, &mut config)?;
     }
-    Ok(Parsed::Network(Box::new(config)))
+    Ok(Parsed::Network(Box::new(config), unknown))
 }
 
 fn fail<T>(field: &'static str, kind: ConfigErrorKind) -> Result<T> {
@@ -337,35 +437,28 @@ fn fail<T>(field: &'static str, kind: ConfigErrorKind) -> Result<T> {
 }
 
 /// The error of a text that is not JSON, with the line that is to blame.
-fn bad_json(text: &str, error: &serde_json::Error) -> ConfigError {
-    let remark = text.lines().position(has_remark);
-    let (line, hint) = match remark {
-        // The parser stumbles over a remark at its line, or behind the line it ends.
-        Some(line) if line < error.line() => (
+fn bad_json(text: &str, error: json::Syntax) -> ConfigError {
+    let comment = text.lines().position(has_comment);
+    let (line, hint) = match comment {
+        // The parser fails in the line of a comment, or in the line after it.
+        Some(line) if line < error.line => (
             line + 1,
             "; JSON has no comments: remove the text from `#` on",
         ),
-        _ => (error.line(), ""),
+        _ => (error.line, ""),
     };
-    let message = error.to_string();
-    // The parser's own place would be said twice.
-    let message = message
-        .split(" at line ")
-        .next()
-        .unwrap_or_default()
-        .to_owned();
     ConfigError::new(
         "",
         ConfigErrorKind::BadJson {
             line,
-            message,
+            message: error.message,
             hint,
         },
     )
 }
 
 /// Whether a line has a `#` outside strings.
-fn has_remark(line: &str) -> bool {
+fn has_comment(line: &str) -> bool {
     let (mut quoted, mut escaped) = (false, false);
     line.chars().any(|character| {
         match character {
@@ -379,40 +472,55 @@ fn has_remark(line: &str) -> bool {
     })
 }
 
+/// The plug-in in a list of plug-ins.
+enum Plugin {
+    /// Ours, the only one.
+    Ours(Map<String, Value>),
+    /// The first one is of this type.
+    Other(String),
+}
+
 /// The configuration in a list of one plug-in; the list's name and version win.
-fn only_plugin(list: &Map<String, Value>) -> Result<Map<String, Value>> {
+fn only_plugin(mut list: Map<String, Value>) -> Result<Plugin> {
+    let Some(Value::Array(plugins)) = list.remove("plugins") else {
+        return fail("plugins", ConfigErrorKind::Expected("a list"));
+    };
+    let count = plugins.len();
+    let mut plugins = plugins.into_iter();
+    let mut plugin = match plugins.next() {
+        Some(Value::Object(plugin)) => plugin,
+        Some(_) => return fail("plugins", ConfigErrorKind::Expected("a list of objects")),
+        None => Map::new(),
+    };
+    let kind = Members(&plugin).text("type")?.unwrap_or_default();
     if list.contains_key("type") {
         return fail(
             "plugins",
             ConfigErrorKind::Expected("absent beside \"type\""),
         );
     }
-    let Some(Value::Array(plugins)) = list.get("plugins") else {
-        return fail("plugins", ConfigErrorKind::Expected("an array"));
-    };
-    let [plugin] = plugins.as_slice() else {
-        return fail("plugins", ConfigErrorKind::Chained(plugins.len()));
-    };
-    let Value::Object(plugin) = plugin else {
-        return fail("plugins", ConfigErrorKind::Expected("an array of objects"));
-    };
-    let mut plugin = plugin.clone();
+    if kind != TYPE {
+        return Ok(Plugin::Other(kind));
+    }
+    if count > 1 {
+        return fail("plugins", ConfigErrorKind::Chained(count));
+    }
     for key in ["name", "cniVersion"] {
-        if let Some(value) = list.get(key) {
-            plugin.insert(key.to_owned(), value.clone());
+        if let Some(value) = list.remove(key) {
+            plugin.insert(key.to_owned(), value);
         }
     }
-    Ok(plugin)
+    Ok(Plugin::Ours(plugin))
 }
 
 fn check_ipam(members: &Members<'_>) -> Result<()> {
     let kind = match members.0.get("ipam") {
-        None | Some(Value::Null) => return Ok(()),
+        None => return Ok(()),
         Some(Value::Object(ipam)) => ipam.get("type"),
         Some(_) => return fail("ipam", ConfigErrorKind::Expected("an object")),
     };
     match kind {
-        None | Some(Value::Null) => Ok(()),
+        None => Ok(()),
         Some(Value::String(kind)) if kind.is_empty() => Ok(()),
         Some(Value::String(kind)) => fail("ipam", ConfigErrorKind::UnsupportedIpam(kind.clone())),
         Some(_) => fail(
@@ -533,13 +641,13 @@ fn read_join_subnet(members: &Members<'_>, config: &NetworkConfig) -> Result<()>
     Ok(())
 }
 
-/// The members of a configuration, by type; null is absent, as in Go.
+/// The members of a configuration, by type.
 struct Members<'a>(&'a Map<String, Value>);
 
 impl Members<'_> {
     fn text(&self, name: &'static str) -> Result<Option<String>> {
         match self.0.get(name) {
-            None | Some(Value::Null) => Ok(None),
+            None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(_) => fail(name, ConfigErrorKind::Expected("a string")),
         }
@@ -547,7 +655,7 @@ impl Members<'_> {
 
     fn integer(&self, name: &'static str) -> Result<Option<i64>> {
         match self.0.get(name) {
-            None | Some(Value::Null) => Ok(None),
+            None => Ok(None),
             Some(value) => match value.as_i64() {
                 Some(integer) => Ok(Some(integer)),
                 None => fail(name, ConfigErrorKind::Expected("an integer")),
@@ -557,7 +665,7 @@ impl Members<'_> {
 
     fn boolean(&self, name: &'static str) -> Result<Option<bool>> {
         match self.0.get(name) {
-            None | Some(Value::Null) => Ok(None),
+            None => Ok(None),
             Some(Value::Bool(boolean)) => Ok(Some(*boolean)),
             Some(_) => fail(name, ConfigErrorKind::Expected("true or false")),
         }
@@ -583,7 +691,7 @@ mod tests {
 
     fn network(profile: Profile, changes: Value) -> NetworkConfig {
         match parse("ns/nad", &with(changes), profile) {
-            Ok(Parsed::Network(config)) => *config,
+            Ok(Parsed::Network(config, _)) => *config,
             other => panic!("expected a network, got {other:?}"),
         }
     }
@@ -618,19 +726,57 @@ mod tests {
 
     #[test]
     fn what_is_not_ours_is_passed_over() {
-        for changes in [
-            json!({"type": "bridge"}),
-            json!({"type": null}),
-            json!({"topology": ""}),
+        let bridge = Skipped::OtherPlugin("bridge".to_owned());
+        for (text, skipped) in [
+            (with(json!({"type": "bridge"})), bridge.clone()),
+            (
+                with(json!({"type": null})),
+                Skipped::OtherPlugin(String::new()),
+            ),
+            (with(json!({"topology": ""})), Skipped::DefaultNetwork),
+            (" \n".to_owned(), Skipped::NoConfig),
         ] {
-            let parsed = parse("ns/nad", &with(changes), Profile::Mid2023);
-            assert_eq!(parsed, Ok(Parsed::NotOvnManaged));
+            let parsed = parse("ns/nad", &text, Profile::Mid2023);
+            assert_eq!(parsed, Ok(Parsed::Skipped(skipped)));
         }
-        let list = json!({"name": "n", "plugins": [{"type": "bridge"}]}).to_string();
+        // Several plug-ins are an error only where the first is ours.
+        for list in [
+            json!({"name": "n", "plugins": [{"type": "bridge"}]}),
+            json!({"name": "n", "plugins": [{"type": "bridge"}, {"type": "tuning"}]}),
+        ] {
+            assert_eq!(
+                parse("ns/nad", &list.to_string(), Profile::Current),
+                Ok(Parsed::Skipped(bridge.clone()))
+            );
+        }
+    }
+
+    #[test]
+    fn members_have_any_case_and_others_are_named() {
+        let text = r#"{"Name": "net", "TYPE": "ovn-k8s-cni-overlay", "topology": "localnet",
+            "vlanId": 7, "Subnets": "10.1.0.0/24", "excludesubnets": "10.1.0.0/25",
+            "NetAttachDefName": "ns/nad", "MTU": 1, "mtu": null, "subnet": "10.2.0.0/24",
+            "IPAM": {"Type": ""}, "role": null, "physicalnetworkname": "phys"}"#;
+        let Ok(Parsed::Network(config, unknown)) = parse("ns/nad", text, Profile::Current) else {
+            panic!("a network");
+        };
+        assert_eq!((config.vlan, config.mtu), (Some(7), Some(1)));
+        assert_eq!(config.exclude_subnets.len(), 1);
+        assert_eq!(config.physical_network.as_deref(), Some("phys"));
+        assert_eq!(unknown, ["subnet"]);
+
+        let list = json!({"name": "net", "plugins": [{"type": TYPE, "Topology": "layer2",
+            "netattachdefname": "ns/nad", "vlan": 1}]});
+        let Ok(Parsed::Network(config, unknown)) =
+            parse("ns/nad", &list.to_string(), Profile::Current)
+        else {
+            panic!("a network");
+        };
         assert_eq!(
-            parse("ns/nad", &list, Profile::Current),
-            Ok(Parsed::NotOvnManaged)
+            (config.name.as_str(), config.topology),
+            ("net", Topology::Layer2)
         );
+        assert_eq!(unknown, ["plugins[0].vlan"]);
     }
 
     #[test]
@@ -777,15 +923,15 @@ mod tests {
             let error = parse("ns/nad", &with(changes), Profile::Current).expect_err("wrong");
             assert_eq!((error.field, error.kind), (field, kind));
         }
-        let chain = json!({"name": "n", "plugins": [{}, {}]}).to_string();
+        let chain = json!({"name": "n", "plugins": [{"type": TYPE}, {}]}).to_string();
         let error = parse("ns/nad", &chain, Profile::Current).expect_err("a chain");
         assert_eq!(error.kind, Kind::Chained(2));
     }
 
     #[test]
-    fn remarks_are_refused_with_their_line() {
+    fn comments_are_refused_with_their_line() {
         let text = "{\n  \"name\": \"a#b\",\n  \"mtu\": 1400, # the MTU\n  \"type\": \"x\"\n}";
-        let error = parse("ns/nad", text, Profile::Mid2023).expect_err("a remark");
+        let error = parse("ns/nad", text, Profile::Mid2023).expect_err("a comment");
         assert!(
             matches!(&error.kind, ConfigErrorKind::BadJson { line: 3, hint, .. }
             if hint.contains("no comments")),

@@ -29,7 +29,8 @@ pub fn networks(nads: &[Nad], profile: Profile) -> Result<Vec<Network>, InputErr
     let mut nad_names = Names::default();
     for nad in nads {
         let wrong = |error: ConfigError| InputError::new(&nad.place, "spec.config", error);
-        let Parsed::Network(config) = parse(&nad.key, &nad.config, profile).map_err(wrong)? else {
+        let Parsed::Network(config, _) = parse(&nad.key, &nad.config, profile).map_err(wrong)?
+        else {
             continue;
         };
         network_names.add(&nad.place, "spec.config", &config.name)?;

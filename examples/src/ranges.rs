@@ -89,7 +89,7 @@ mod tests {
             let (mut ranges, mut numbers) = (Ranges::default(), BTreeSet::new());
             for _ in 0..40 {
                 let first = next(&mut state) % 64;
-                if next(&mut state) % 3 == 0 {
+                if next(&mut state).is_multiple_of(3) {
                     ranges.remove(first);
                     numbers.remove(&first);
                 } else {

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::Deserialize;
 
-use crate::addresses::Mac;
+use crate::addresses::{Mac, MacError};
+use crate::field::{Field, Wrong};
+use crate::json::{self, Shape};
 
 /// The annotation's key.
 pub const ANNOTATION: &str = "k8s.v1.cni.cncf.io/networks";
@@ -25,102 +26,158 @@ pub struct Selection {
     pub default_route: Vec<IpAddr>,
 }
 
-/// An element of the JSON form. Members that do not matter here are passed over.
-#[derive(Debug, Deserialize)]
-struct Element {
-    name: String,
-    namespace: Option<String>,
-    interface: Option<String>,
-    #[serde(default)]
-    ips: Vec<String>,
-    mac: Option<String>,
-    #[serde(default, rename = "default-route")]
-    default_route: Vec<IpAddr>,
+/// The members of an element of the JSON form. Some are for other plug-ins.
+const ELEMENT: Shape = Shape::Object(&[
+    ("name", Shape::Any),
+    ("namespace", Shape::Any),
+    ("ips", Shape::List(&Shape::Any)),
+    ("mac", Shape::Any),
+    ("infiniband-guid", Shape::Any),
+    ("interface", Shape::Any),
+    ("portMappings", Shape::Any),
+    ("bandwidth", Shape::Any),
+    ("cni-args", Shape::Any),
+    ("default-route", Shape::List(&Shape::Any)),
+    ("ipam-claim-reference", Shape::Any),
+]);
+
+/// The annotation as it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selections {
+    /// What the pod asks for, in order.
+    pub selections: Vec<Selection>,
+    /// The paths of members that nobody knows.
+    pub unknown: Vec<String>,
 }
 
 /// Reads the annotation of a pod of this namespace, in either of its forms: a JSON array, or
-/// `[namespace/]name[@interface]` separated by commas.
+/// `[namespace/]name[@interface]` separated by commas. `path` leads to the annotation.
 ///
 /// # Errors
-/// When it has neither form; the text says why.
-pub fn parse(text: &str, namespace: &str) -> Result<Vec<Selection>, String> {
+/// When it has neither form.
+pub fn parse(path: &str, text: &str, namespace: &str) -> Result<Selections, Wrong> {
+    let wrong = |reason: String| Field::new(path, None).wrong(reason);
     if text.trim().is_empty() {
-        return Ok(Vec::new());
+        return Ok(Selections::default());
     }
-    let elements: Vec<Element> = if text.contains(['[', '{', '"']) {
-        serde_json::from_str(text).map_err(|error| error.to_string())?
-    } else {
-        text.split(',').map(short).collect::<Result<_, _>>()?
-    };
-    let selections = elements.into_iter().enumerate();
-    selections
-        .map(|(index, element)| selection(index, element, namespace))
-        .collect()
+    if !text.contains(['[', '{', '"']) {
+        let elements = text.split(',').enumerate();
+        let selections =
+            elements.map(|(index, element)| short(index, element.trim(), namespace).map_err(wrong));
+        return Ok(Selections {
+            selections: selections.collect::<Result<_, _>>()?,
+            unknown: Vec::new(),
+        });
+    }
+    let read = json::read(text, Shape::List(&ELEMENT)).map_err(|error| wrong(error.to_string()))?;
+    let elements = Field::new(path, Some(&read.value)).list()?;
+    let selections = elements.iter().enumerate();
+    let selections = selections.map(|(index, element)| selection(index, element, namespace));
+    Ok(Selections {
+        selections: selections.collect::<Result<_, _>>()?,
+        unknown: read.unknown,
+    })
 }
 
-/// An element of the short form.
-fn short(item: &str) -> Result<Element, String> {
-    let item = item.trim();
-    let (path, interface) = match item.split_once('@') {
+/// Reads an element of the short form.
+fn short(index: usize, element: &str, pod_namespace: &str) -> Result<Selection, String> {
+    let (path, interface) = match element.split_once('@') {
         Some((path, interface)) => (path, Some(interface)),
-        None => (item, None),
+        None => (element, None),
     };
     let (namespace, name) = match path.split_once('/') {
         Some((namespace, name)) => (Some(namespace), name),
         None => (None, path),
     };
-    let part = |text: &str| -> Result<Option<String>, String> {
-        let text = text.trim();
-        if text.is_empty() || is_label(text) {
-            Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
-        } else {
-            Err(format!("{item:?} is not [namespace/]name[@interface]"))
-        }
-    };
-    Ok(Element {
-        name: part(name)?.unwrap_or_default(),
-        namespace: namespace.map_or(Ok(None), part)?,
-        interface: interface.map_or(Ok(None), part)?,
-        ips: Vec::new(),
+    let part = |kind, text| label(kind, text).map_err(|mistake| format!("{element:?} {mistake}"));
+    let name =
+        part("name", Some(name))?.ok_or("an entry has no name: is there a comma too many?")?;
+    let namespace = part("namespace", namespace)?.unwrap_or(pod_namespace);
+    let interface = part("interface", interface)?;
+    Ok(Selection {
+        nad: format!("{namespace}/{name}"),
+        interface: interface.map_or_else(|| default_interface(index), str::to_owned),
+        addresses: Vec::new(),
         mac: None,
         default_route: Vec::new(),
     })
 }
 
-/// Whether a text is a DNS label in lower case.
-fn is_label(text: &str) -> bool {
-    let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    text.len() <= 63 && text.bytes().all(inside) && !text.starts_with('-') && !text.ends_with('-')
-}
-
-fn selection(index: usize, element: Element, pod_namespace: &str) -> Result<Selection, String> {
-    if element.name.is_empty() {
-        return Err("a network without a name".to_owned());
+/// A part of an element of the short form, unless it is empty.
+fn label<'t>(kind: &str, text: Option<&'t str>) -> Result<Option<&'t str>, String> {
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    match check_label(text) {
+        Ok(()) => Ok(Some(text)),
+        Err(mistake) => Err(format!(
+            "is not [namespace/]name[@interface]: the {kind} {text:?} {mistake}"
+        )),
     }
-    let namespace = element.namespace.filter(|namespace| !namespace.is_empty());
-    let namespace = namespace.as_deref().unwrap_or(pod_namespace);
-    let interface = element.interface.filter(|interface| !interface.is_empty());
-    let mac = element.mac.filter(|mac| !mac.is_empty());
-    Ok(Selection {
-        nad: format!("{namespace}/{}", element.name),
-        interface: interface.unwrap_or_else(|| format!("net{}", index + 1)),
-        addresses: element
-            .ips
-            .iter()
-            .map(|ip| address(ip))
-            .collect::<Result<_, _>>()?,
-        mac: mac
-            .map(|mac| mac.parse::<Mac>().map_err(|error| error.to_string()))
-            .transpose()?,
-        default_route: element.default_route,
-    })
 }
 
-/// An address with its prefix length; one without it is the only one of its network.
-fn address(text: &str) -> Result<IpNet, String> {
-    text.parse()
-        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| format!("{text:?} is not an address"))
+/// The name that Multus gives to an interface.
+fn default_interface(index: usize) -> String {
+    format!("net{}", index + 1)
+}
+
+/// Says what keeps a text from being a DNS label in lower case.
+fn check_label(text: &str) -> Result<(), String> {
+    let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    let mut letters = text.chars().zip(1..);
+    if let Some((letter, place)) = letters.find(|(letter, _)| !allowed(*letter) && *letter != '-') {
+        return Err(format!(
+            "has {letter:?} as its character {place}; lower-case letters, digits and '-' are \
+             allowed (the JSON form takes other interface names)"
+        ));
+    }
+    if text.starts_with('-') || text.ends_with('-') {
+        return Err("begins or ends with '-'".to_owned());
+    }
+    if text.len() > 63 {
+        return Err("has more than 63 characters".to_owned());
+    }
+    Ok(())
+}
+
+/// Reads an element of the JSON form.
+fn selection(index: usize, element: &Field<'_>, pod_namespace: &str) -> Result<Selection, Wrong> {
+    let text = |name: &str| -> Result<Option<&str>, Wrong> {
+        let text = element.member(name)?.text()?;
+        Ok(text.filter(|text| !text.is_empty()))
+    };
+    let Some(name) = text("name")? else {
+        return Err(element
+            .member("name")?
+            .must_be("the name of a NetworkAttachmentDefinition"));
+    };
+    let namespace = text("namespace")?.unwrap_or(pod_namespace);
+    let mac = element.member("mac")?;
+    let addresses = element.member("ips")?.list()?.into_iter().map(|ip| {
+        let bare = ip.text()?.and_then(|text| text.parse::<IpAddr>().ok());
+        // One without a prefix length is the only address of its network.
+        bare.map_or_else(
+            || ip.required("an address such as 10.1.0.5/24"),
+            |ip| Ok(ip.into()),
+        )
+    });
+    let routes = element.member("default-route")?.list()?;
+    let routes = routes
+        .iter()
+        .map(|route| route.required("an address such as 10.1.0.1"));
+    Ok(Selection {
+        nad: format!("{namespace}/{name}"),
+        interface: text("interface")?.map_or_else(|| default_interface(index), str::to_owned),
+        addresses: addresses.collect::<Result<_, _>>()?,
+        mac: match text("mac")? {
+            Some(text) => Some(
+                text.parse()
+                    .map_err(|error: MacError| mac.wrong(error.to_string()))?,
+            ),
+            None => None,
+        },
+        default_route: routes.collect::<Result<_, _>>()?,
+    })
 }
 
 #[cfg(test)]
@@ -128,7 +185,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Vec<Selection> {
-        parse(text, "default").expect(text)
+        parse("networks", text, "default").expect(text).selections
     }
 
     #[test]
@@ -145,7 +202,7 @@ mod tests {
         assert_eq!(shown.collect::<Vec<_>>(), expected);
         assert_eq!(parsed("  "), []);
         for text in ["a/b/c", "a@b@c", "A", "a,,b", "a,", "-a", "a_b", "/"] {
-            assert!(parse(text, "default").is_err(), "{text}");
+            assert!(parse("networks", text, "default").is_err(), "{text}");
         }
     }
 
@@ -181,7 +238,60 @@ mod tests {
             r#"{"name": "n"}"#,
             "[",
         ] {
-            assert!(parse(text, "default").is_err(), "{text}");
+            assert!(parse("networks", text, "default").is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_match_in_any_case_and_null_is_absent() {
+        let read = parse(
+            "networks",
+            r#"[{"Name": "n", "Interface": "eth5", "IPs": null, "mac": null, "namespace": null,
+                "default-route": null, "cni-args": null, "interfaceName": "eth6"}]"#,
+            "default",
+        );
+        let read = read.expect("a selection");
+        assert_eq!(read.selections, parsed("n@eth5"));
+        assert_eq!(read.unknown, ["[0].interfaceName"]);
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_place() {
+        for (text, message) in [
+            (
+                "n@eth0.100",
+                "networks: \"n@eth0.100\" is not [namespace/]name[@interface]: the interface \
+                 \"eth0.100\" has '.' as its character 5; lower-case letters, digits and '-' are \
+                 allowed (the JSON form takes other interface names)",
+            ),
+            (
+                "a,,b",
+                "networks: an entry has no name: is there a comma too many?",
+            ),
+            (
+                r#"[{"name": "n", "ips": "10.0.0.5/24"}]"#,
+                "networks[0].ips: must be a list, not \"10.0.0.5/24\"",
+            ),
+            (
+                r#"[{"name": "n"}, {"name": 5}]"#,
+                "networks[1].name: must be a string, not the number 5",
+            ),
+            (
+                r#"[{"name": "n", "mac": "02:00"}]"#,
+                "networks[0].mac: \"02:00\" is not a MAC address such as 02:00:5e:10:00:01, \
+                 02-00-5e-10-00-01 or 0200.5e10.0001",
+            ),
+            (
+                r#"{"name": "n"}"#,
+                "networks: must be a list, not a mapping",
+            ),
+            (
+                r#"[{"name": "n",}]"#,
+                "networks: not JSON: trailing comma (line 1, column 15 of the text)",
+            ),
+        ] {
+            let wrong = parse("networks", text, "default").expect_err(text);
+            assert_eq!(wrong.to_string(), message);
         }
     }
 }

@@ -4,39 +4,38 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::apply::Grants;
+use crate::apply;
 use crate::cluster::{Attachment, Cluster, NODE_SUBNETS, Pod};
 use crate::config::Topology;
-use crate::grant::{self, Grant};
+use crate::grant::{self, Grant, Grants};
+use crate::json::{self, Shape};
 
 /// The annotation with what each of a pod's interfaces has.
 pub const NETWORK_STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 
 /// An element of the annotation, in the order in which Multus writes its members.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 struct Interface {
     name: String,
-    #[serde(default)]
     interface: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     ips: Vec<String>,
-    #[serde(default)]
     mac: String,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     default: bool,
-    #[serde(default)]
     dns: Map<String, Value>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     gateway: Vec<String>,
 }
 
 /// The nodes of layer3 networks and the live pods as a `v1` List, with the annotations that they
 /// have on top of those in their manifests.
 #[must_use]
-pub fn list(cluster: &Cluster, granted: &Grants) -> Value {
+pub fn list(cluster: &Cluster, granted: &apply::Grants) -> Value {
     let nodes = cluster.nodes.iter().filter_map(|node| {
         let subnets = node_subnets(cluster, granted, &node.name);
         let annotations = json!({ NODE_SUBNETS: subnets.to_string() });
@@ -66,7 +65,7 @@ pub fn list(cluster: &Cluster, granted: &Grants) -> Value {
 }
 
 /// A node's subnets by network.
-fn node_subnets(cluster: &Cluster, granted: &Grants, node: &str) -> Value {
+fn node_subnets(cluster: &Cluster, granted: &apply::Grants, node: &str) -> Value {
     let layer3 = cluster
         .networks
         .iter()
@@ -82,7 +81,7 @@ fn node_subnets(cluster: &Cluster, granted: &Grants, node: &str) -> Value {
 type PodGrants<'a> = Vec<(&'a Attachment, &'a Grant)>;
 
 /// What a pod's attachments have been granted.
-fn grants<'a>(cluster: &'a Cluster, granted: &'a Grants, pod: &'a Pod) -> PodGrants<'a> {
+fn grants<'a>(cluster: &'a Cluster, granted: &'a apply::Grants, pod: &'a Pod) -> PodGrants<'a> {
     let grants = pod.attachments.iter().filter_map(|attachment| {
         let network = &cluster.networks[attachment.network].config.name;
         let grant = granted.get(network)?.ports.get(&attachment.port)?;
@@ -103,26 +102,65 @@ fn pod_networks(pod: &Pod, grants: &PodGrants<'_>) -> String {
 }
 
 /// The annotation of Multus. What the manifest knows of the cluster's own network, and of other
-/// plug-ins', comes first.
+/// plug-ins', comes first, as it is written there.
 fn network_status(pod: &Pod, grants: &PodGrants<'_>) -> String {
     let annotation = pod.annotations.get(NETWORK_STATUS);
-    let before = annotation.and_then(|text| serde_json::from_str(text).ok());
-    let mut status: Vec<Interface> = before.unwrap_or_default();
-    status.retain(|interface| !grants.iter().any(|(ours, _)| ours.nad == interface.name));
-    if !status.iter().any(|interface| interface.default) {
+    let mut status: Vec<Status> = annotation.map_or(Vec::new(), |text| theirs(text));
+    status.retain(|status| !grants.iter().any(|(ours, _)| ours.nad == status.name));
+    if !status.iter().any(|status| status.default) {
         let annotation = pod.annotations.get(grant::ANNOTATION);
-        let before = annotation.and_then(|text| grant::read(text).ok());
-        if let Some(grant) = before.and_then(|mut grants| grants.remove("default")) {
+        let before = annotation.and_then(|text| Grants::read("", text).ok());
+        if let Some(grant) = before.and_then(|grants| grants.get("default").ok().flatten()) {
             let mut interface = Interface::new("ovn-kubernetes", "eth0", &grant);
             interface.default = true;
-            status.insert(0, interface);
+            status.insert(0, interface.into());
         }
     }
     let ours = grants
         .iter()
         .map(|(attachment, grant)| Interface::new(&attachment.nad, &attachment.interface, grant));
-    status.extend(ours);
-    serde_json::to_string_pretty(&status).unwrap_or_default()
+    status.extend(ours.map(Status::from));
+    let elements: Vec<Element> = status.into_iter().map(|status| status.element).collect();
+    serde_json::to_string_pretty(&elements).unwrap_or_default()
+}
+
+/// An element of the annotation, with what must be known of it here.
+struct Status {
+    name: String,
+    default: bool,
+    element: Element,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Element {
+    Ours(Interface),
+    Theirs(Box<RawValue>),
+}
+
+impl From<Interface> for Status {
+    fn from(interface: Interface) -> Self {
+        Self {
+            name: interface.name.clone(),
+            default: interface.default,
+            element: Element::Ours(interface),
+        }
+    }
+}
+
+/// The elements in a manifest; none where the annotation is not a list.
+fn theirs(text: &str) -> Vec<Status> {
+    const ELEMENT: Shape = Shape::Object(&[("name", Shape::Any), ("default", Shape::Any)]);
+    let elements: Vec<Box<RawValue>> = serde_json::from_str(text).unwrap_or_default();
+    let status = elements.into_iter().filter_map(|element| {
+        let read = json::read(element.get(), ELEMENT).ok()?.value;
+        Some(Status {
+            name: read["name"].as_str().unwrap_or_default().to_owned(),
+            default: read["default"].as_bool().unwrap_or_default(),
+            element: Element::Theirs(element),
+        })
+    });
+    status.collect()
 }
 
 impl Interface {
@@ -146,7 +184,6 @@ impl Interface {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apply::Grants;
     use crate::assign::{Known, assign};
     use crate::cluster::Options;
     use crate::error::Place;
@@ -158,7 +195,7 @@ mod tests {
             .add_text(&Place::default(), text)
             .expect("manifests");
         let cluster = Cluster::new(&manifests, &Options::default()).expect("a cluster");
-        let granted: Grants = (0..cluster.networks.len())
+        let granted: apply::Grants = (0..cluster.networks.len())
             .map(|network| {
                 let assignment = assign(&cluster, network, &Known::default()).expect("addresses");
                 (
@@ -236,5 +273,30 @@ mod tests {
                 {"name": "s/n", "interface": "net1", "mac": "02:00:00:00:00:05", "dns": {}},
             ])
         );
+    }
+
+    #[test]
+    fn what_other_plug_ins_wrote_stays_word_for_word() {
+        let theirs = r#"{"name":"sriov","mac":"0A:00:00:00:00:01","ips":null,"mtu":9000,"dns":{}}"#;
+        let pod = Pod {
+            annotations: [(NETWORK_STATUS.to_owned(), format!("[{theirs}]"))].into(),
+            ..pod()
+        };
+        assert!(network_status(&pod, &Vec::new()).contains(theirs));
+    }
+
+    fn pod() -> Pod {
+        Pod {
+            place: Place::default(),
+            namespace: "s".into(),
+            name: "p".into(),
+            uid: None,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            node: None,
+            live: true,
+            completed: false,
+            attachments: Vec::new(),
+        }
     }
 }

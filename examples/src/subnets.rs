@@ -42,7 +42,18 @@ fn bad(field: &'static str, entry: &str) -> ConfigError {
 /// `address/length`, with the host's bits masked off.
 fn cidr(field: &'static str, entry: &str, text: &str) -> Result<IpNet, ConfigError> {
     let error = || bad(field, entry);
-    let (address, length) = text.split_once('/').ok_or_else(error)?;
+    let Some((address, length)) = text.split_once('/') else {
+        return Err(match text.parse::<IpAddr>() {
+            Ok(address) if field == "excludeSubnets" => ConfigError::new(
+                field,
+                ConfigErrorKind::BareAddress {
+                    address: address.to_string(),
+                    length: Family::of(address).bits(),
+                },
+            ),
+            _ => error(),
+        });
+    };
     let address: IpAddr = address.parse().map_err(|_| error())?;
     Ok(IpNet::new(address, number(field, entry, length)?)
         .map_err(|_| error())?
@@ -224,6 +235,22 @@ mod tests {
                 entry: entry("10.0.0.0/16/24")
             }
         );
-        assert!(plain_subnets("excludeSubnets", "10.0.0.1").is_err());
+        for (text, message) in [
+            (
+                "10.0.0.1",
+                r#""excludeSubnets": "10.0.0.1" is not an address with a prefix length: write "10.0.0.1/32""#,
+            ),
+            (
+                "10.0.0.0/24,fd00::1",
+                r#""excludeSubnets": "fd00::1" is not an address with a prefix length: write "fd00::1/128""#,
+            ),
+            (
+                "10.0.0.0/24,",
+                r#""excludeSubnets": "" is not an address with a prefix length: is there a comma too many?"#,
+            ),
+        ] {
+            let error = plain_subnets("excludeSubnets", text).expect_err(text);
+            assert_eq!(error.to_string(), message);
+        }
     }
 }

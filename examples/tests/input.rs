@@ -193,7 +193,7 @@ fn every_wrong_configuration_is_told_with_its_place() {
 }
 
 #[test]
-fn remarks_in_json_are_refused_with_their_line() {
+fn comments_in_json_are_refused_with_their_line() {
     let server = server("bundled");
     let empty = everything(&server);
     let text = "{\n  \"name\": \"net\",   # the name\n  \"type\": \"ovn-k8s-cni-overlay\"\n}";
@@ -288,7 +288,7 @@ fn wrong_objects_are_told_with_file_document_and_field() {
         (
             granted("10.1.0.1"),
             ", document 2, Pod ns/p: metadata.annotations.k8s.ovn.org/pod-networks",
-            "invalid",
+            "must be an address with the length of its prefix, such as 10.1.0.5/24, not \"10.1.0.1\"",
         ),
         (
             twins,

@@ -7,11 +7,12 @@ pub mod selector;
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
-use serde::Deserialize;
 use serde_json::Value;
 
 use self::selector::{Labels, Selector};
 use crate::error::{InputError, Place, Reason};
+use crate::field::{Field, Wrong};
+use crate::json::{self, Shape};
 use crate::manifest;
 
 /// The annotation with the networks that a policy is for.
@@ -20,11 +21,13 @@ pub const POLICY_FOR: &str = "k8s.v1.cni.cncf.io/policy-for";
 const STATELESS: &str = "k8s.ovn.org/acl-stateless";
 /// The annotation of a namespace with what is logged.
 const LOGGING: &str = "k8s.ovn.org/acl-logging";
+/// The severities that OVN knows.
+const SEVERITIES: [&str; 5] = ["alert", "warning", "notice", "info", "debug"];
 /// The label that Kubernetes gives every namespace.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// A direction of traffic, as a pod sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// Towards the pod.
     Ingress,
@@ -120,8 +123,7 @@ pub struct Port {
 }
 
 /// A transport protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
     /// TCP.
     Tcp,
@@ -141,54 +143,6 @@ impl Protocol {
             Self::Sctp => "sctp",
         }
     }
-}
-
-/// A policy's `spec` as it is written.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Spec {
-    #[serde(default)]
-    pod_selector: Selector,
-    policy_types: Option<Vec<Direction>>,
-    #[serde(default)]
-    ingress: Vec<SpecRule>,
-    #[serde(default)]
-    egress: Vec<SpecRule>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SpecRule {
-    #[serde(default)]
-    from: Vec<SpecPeer>,
-    #[serde(default)]
-    to: Vec<SpecPeer>,
-    #[serde(default)]
-    ports: Vec<SpecPort>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct SpecPeer {
-    ip_block: Option<SpecBlock>,
-    pod_selector: Option<Selector>,
-    namespace_selector: Option<Selector>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SpecBlock {
-    cidr: IpNet,
-    #[serde(default)]
-    except: Vec<IpNet>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct SpecPort {
-    protocol: Option<Protocol>,
-    port: Option<Value>,
-    end_port: Option<u16>,
 }
 
 /// The namespaces that there are: those of manifests, and those that other objects name.
@@ -213,17 +167,9 @@ pub fn namespaces<'a>(
             .get(LOGGING)
             .filter(|text| !text.is_empty())
         {
-            let levels: BTreeMap<String, String> = serde_json::from_str(text).map_err(|error| {
-                let reason = Reason::Annotation(error.to_string());
-                InputError::new(
-                    &found.place,
-                    format!("metadata.annotations.{LOGGING}"),
-                    reason,
-                )
-            })?;
-            let level = |key: &str| levels.get(key).filter(|level| !level.is_empty()).cloned();
-            namespace.log_deny = level("deny");
-            namespace.log_allow = level("allow");
+            let (deny, allow) = log_levels(text).map_err(|wrong| wrong.at(&found.place))?;
+            namespace.log_deny = deny;
+            namespace.log_allow = allow;
         }
         namespaces.insert(found.name.clone(), namespace);
     }
@@ -231,6 +177,24 @@ pub fn namespaces<'a>(
         namespace.labels.insert(NAME_LABEL.to_owned(), name.clone());
     }
     Ok(namespaces)
+}
+
+/// What is logged of denied and of allowed traffic, as a namespace's annotation has it.
+fn log_levels(text: &str) -> Result<(Option<String>, Option<String>), Wrong> {
+    const LEVELS: Shape = Shape::Object(&[("deny", Shape::Any), ("allow", Shape::Any)]);
+    let path = format!("metadata.annotations.{LOGGING}");
+    let wrong = |error: json::Syntax| Field::new(&path, None).wrong(error.to_string());
+    let read = json::read(text, LEVELS).map_err(wrong)?;
+    let levels = Field::new(&path, Some(&read.value));
+    let level = |name: &str| {
+        let level = levels.member(name)?;
+        match level.text()? {
+            None | Some("") => Ok(None),
+            Some(text) if SEVERITIES.contains(&text) => Ok(Some(text.to_owned())),
+            Some(_) => Err(level.must_be(format!("one of {}", SEVERITIES.join(", ")))),
+        }
+    };
+    Ok((level("deny")?, level("allow")?))
 }
 
 /// Reads a policy.
@@ -241,22 +205,6 @@ pub fn namespaces<'a>(
 /// # Errors
 /// When it is malformed, or names ports by name.
 pub fn policy(found: &manifest::Policy) -> Result<Policy, InputError> {
-    let wrong = |field: String, reason: Reason| InputError::new(&found.place, field, reason);
-    let spec: Spec = serde_path_to_error::deserialize(&found.spec).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." {
-            "spec".to_owned()
-        } else {
-            format!("spec.{path}")
-        };
-        wrong(field, Reason::Malformed(error.into_inner().to_string()))
-    })?;
-    if let Some((field, why)) = spec.pod_selector.mistake() {
-        return Err(wrong(
-            format!("spec.podSelector.{field}"),
-            Reason::Expected(why),
-        ));
-    }
     let annotated = found.annotations.get(POLICY_FOR).map_or("", String::as_str);
     let nads: Vec<String> = annotated
         .split(',')
@@ -271,143 +219,145 @@ pub fn policy(found: &manifest::Policy) -> Result<Policy, InputError> {
         })
         .collect();
     if nads.is_empty() {
-        return Err(wrong(
-            format!("metadata.annotations.{POLICY_FOR}"),
-            Reason::Missing,
-        ));
+        let field = format!("metadata.annotations.{POLICY_FOR}");
+        return Err(InputError::new(&found.place, field, Reason::Missing));
     }
-    let mut rules = Vec::new();
-    for (direction, name, list) in [
-        (Direction::Ingress, "ingress", &spec.ingress),
-        (Direction::Egress, "egress", &spec.egress),
-    ] {
-        for (index, rule) in list.iter().enumerate() {
-            let rule = read_rule(rule, direction, index).map_err(|(field, reason)| {
-                wrong(format!("spec.{name}[{index}].{field}"), reason)
-            })?;
-            rules.push(rule);
-        }
-    }
+    let spec = Field::new("spec", Some(&found.spec));
+    let spec = Spec::read(&spec).map_err(|wrong| wrong.at(&found.place))?;
+    let stateless = found.annotations.get(STATELESS);
     Ok(Policy {
         place: found.place.clone(),
         namespace: found.namespace.clone(),
         name: found.name.clone(),
         nads,
-        selector: spec.pod_selector,
-        isolates: spec.policy_types.unwrap_or_default(),
-        rules,
-        stateless: found
-            .annotations
-            .get(STATELESS)
-            .is_some_and(|text| text == "true"),
+        selector: spec.selector,
+        isolates: spec.isolates,
+        rules: spec.rules,
+        stateless: stateless.is_some_and(|text| text == "true"),
     })
 }
 
-/// A field within a rule, and what is wrong with it.
-type Wrong = (String, Reason);
+/// A policy's `spec`.
+struct Spec {
+    selector: Selector,
+    isolates: Vec<Direction>,
+    rules: Vec<Rule>,
+}
 
-fn read_rule(rule: &SpecRule, direction: Direction, index: usize) -> Result<Rule, Wrong> {
-    let (list, name, other, other_name) = match direction {
-        Direction::Ingress => (&rule.from, "from", &rule.to, "to"),
-        Direction::Egress => (&rule.to, "to", &rule.from, "from"),
-    };
-    if !other.is_empty() {
-        return Err((
-            other_name.to_owned(),
-            Reason::Expected("absent in this direction"),
-        ));
-    }
-    let within = |name: &str, at: usize| {
-        let name = format!("{name}[{at}]");
-        move |(field, reason): Wrong| {
-            let dot = if field.is_empty() { "" } else { "." };
-            (format!("{name}{dot}{field}"), reason)
+impl Spec {
+    fn read(spec: &Field<'_>) -> Result<Self, Wrong> {
+        spec.only(&["podSelector", "policyTypes", "ingress", "egress"])?;
+        let types = spec.member("policyTypes")?.list()?;
+        let types = types.iter().map(|word| match word.text()? {
+            Some("Ingress") => Ok(Direction::Ingress),
+            Some("Egress") => Ok(Direction::Egress),
+            _ => Err(word.must_be("Ingress or Egress")),
+        });
+        let mut rules = Vec::new();
+        for (direction, name) in Direction::BOTH.into_iter().zip(["ingress", "egress"]) {
+            for (index, rule) in spec.member(name)?.list()?.iter().enumerate() {
+                rules.push(read_rule(rule, direction, index)?);
+            }
         }
+        Ok(Self {
+            selector: Selector::read(&spec.member("podSelector")?)?.unwrap_or_default(),
+            isolates: types.collect::<Result<_, _>>()?,
+            rules,
+        })
+    }
+}
+
+fn read_rule(rule: &Field<'_>, direction: Direction, index: usize) -> Result<Rule, Wrong> {
+    let (name, other) = match direction {
+        Direction::Ingress => ("from", "to"),
+        Direction::Egress => ("to", "from"),
     };
-    let mut peers = Vec::new();
-    for (at, peer) in list.iter().enumerate() {
-        peers.push(read_peer(peer).map_err(within(name, at))?);
+    // An absent element would be a rule that allows everything.
+    if rule.value().is_none() {
+        return Err(rule.must_be("a mapping"));
     }
-    let mut ports = Vec::new();
-    for (at, port) in rule.ports.iter().enumerate() {
-        ports.push(read_port(port).map_err(within("ports", at))?);
+    rule.only(&["from", "to", "ports"])?;
+    let other = rule.member(other)?;
+    if !other.list()?.is_empty() {
+        return Err(other.wrong("must be absent in this direction"));
     }
+    let peers = rule.member(name)?.list()?;
+    let ports = rule.member("ports")?.list()?;
     Ok(Rule {
         direction,
         index,
-        peers,
-        ports,
+        peers: peers.iter().map(read_peer).collect::<Result<_, _>>()?,
+        ports: ports.iter().map(read_port).collect::<Result<_, _>>()?,
     })
 }
 
-fn read_peer(peer: &SpecPeer) -> Result<Peer, Wrong> {
-    let selectors = [
-        ("podSelector", &peer.pod_selector),
-        ("namespaceSelector", &peer.namespace_selector),
-    ];
-    for (name, selector) in selectors {
-        if let Some((field, why)) = selector.as_ref().and_then(Selector::mistake) {
-            return Err((format!("{name}.{field}"), Reason::Expected(why)));
-        }
-    }
-    match (&peer.ip_block, &peer.pod_selector, &peer.namespace_selector) {
+fn read_peer(peer: &Field<'_>) -> Result<Peer, Wrong> {
+    peer.only(&["ipBlock", "podSelector", "namespaceSelector"])?;
+    let pods = Selector::read(&peer.member("podSelector")?)?;
+    let namespaces = Selector::read(&peer.member("namespaceSelector")?)?;
+    let block = peer.member("ipBlock")?;
+    match (block.value(), &pods, &namespaces) {
         (None, None, None) => {
-            let why = "one of ipBlock, podSelector and namespaceSelector";
-            Err((String::new(), Reason::Expected(why)))
+            Err(peer.wrong("must have one of ipBlock, podSelector and namespaceSelector"))
         }
-        (None, pods, namespaces) => Ok(Peer::Pods {
-            pods: pods.clone(),
-            namespaces: namespaces.clone(),
-        }),
-        (Some(block), None, None) => {
-            let inside = |except: &&IpNet| !block.cidr.contains(*except);
-            if let Some(except) = block.except.iter().find(inside) {
-                let reason = Reason::Malformed(format!("{except} is not within {}", block.cidr));
-                return Err(("ipBlock.except".to_owned(), reason));
-            }
-            Ok(Peer::Block {
-                cidr: block.cidr.trunc(),
-                except: block.except.iter().map(IpNet::trunc).collect(),
-            })
-        }
-        (Some(_), ..) => Err((
-            "ipBlock".to_owned(),
-            Reason::Expected("absent beside a selector"),
-        )),
+        (None, ..) => Ok(Peer::Pods { pods, namespaces }),
+        (Some(_), None, None) => read_block(&block),
+        (Some(_), ..) => Err(block.wrong("must be absent beside a selector")),
     }
 }
 
-fn read_port(port: &SpecPort) -> Result<Port, Wrong> {
-    let number = match &port.port {
-        None => None,
-        Some(Value::Number(number)) => {
-            let number = number
-                .as_u64()
-                .and_then(|number| u16::try_from(number).ok());
-            let number = number.filter(|number| *number > 0);
-            Some(number.ok_or((
-                "port".to_owned(),
-                Reason::Expected("a port from 1 to 65535"),
-            ))?)
+fn read_block(block: &Field<'_>) -> Result<Peer, Wrong> {
+    block.only(&["cidr", "except"])?;
+    let network = "a network such as 10.1.0.0/16";
+    let cidr: IpNet = block.member("cidr")?.required(network)?;
+    let excepted = block.member("except")?;
+    let mut except = Vec::new();
+    for range in excepted.list()? {
+        let range: IpNet = range.required(network)?;
+        if !cidr.contains(&range) {
+            return Err(excepted.wrong(format!("{range} is not within {cidr}")));
         }
-        Some(_) => {
-            let why = "a number: ports by name are not supported";
-            return Err(("port".to_owned(), Reason::Expected(why)));
-        }
+        except.push(range.trunc());
+    }
+    Ok(Peer::Block {
+        cidr: cidr.trunc(),
+        except,
+    })
+}
+
+fn read_port(port: &Field<'_>) -> Result<Port, Wrong> {
+    port.only(&["protocol", "port", "endPort"])?;
+    if port.value().is_none() {
+        return Err(port.must_be("a mapping"));
+    }
+    let protocol = port.member("protocol")?;
+    let protocol = match protocol.text()? {
+        None | Some("TCP") => Protocol::Tcp,
+        Some("UDP") => Protocol::Udp,
+        Some("SCTP") => Protocol::Sctp,
+        Some(_) => return Err(protocol.must_be("TCP, UDP or SCTP")),
     };
-    let range = match (number, port.end_port) {
+    let first = port.member("port")?;
+    if first.value().is_some_and(Value::is_string) {
+        return Err(first.must_be("a number: ports by name are not supported"));
+    }
+    let end = port.member("endPort")?;
+    let range = match (read_number(&first)?, read_number(&end)?) {
         (Some(first), Some(last)) if last >= first => Some((first, last)),
         (Some(first), None) => Some((first, first)),
         (None, None) => None,
-        _ => {
-            return Err((
-                "endPort".to_owned(),
-                Reason::Expected("behind a port, and not below it"),
-            ));
-        }
+        _ => return Err(end.wrong("must come with a port, and not be below it")),
     };
-    Ok(Port {
-        protocol: port.protocol.unwrap_or(Protocol::Tcp),
-        range,
-    })
+    Ok(Port { protocol, range })
+}
+
+fn read_number(port: &Field<'_>) -> Result<Option<u16>, Wrong> {
+    let Some(value) = port.value() else {
+        return Ok(None);
+    };
+    let number = value.as_u64().and_then(|number| u16::try_from(number).ok());
+    match number {
+        Some(number @ 1..) => Ok(Some(number)),
+        _ => Err(port.must_be("a port from 1 to 65535")),
+    }
 }

@@ -3,31 +3,26 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
+use crate::field::{Field, Wrong};
 
 /// Labels of an object.
 pub type Labels = BTreeMap<String, String>;
 
 /// A label selector. The empty one selects everything.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selector {
-    #[serde(default)]
     match_labels: Labels,
-    #[serde(default)]
     match_expressions: Vec<Requirement>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Requirement {
     key: String,
     operator: Operator,
-    #[serde(default)]
     values: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operator {
     In,
     NotIn,
@@ -36,6 +31,34 @@ enum Operator {
 }
 
 impl Requirement {
+    fn read(field: &Field<'_>) -> Result<Self, Wrong> {
+        field.only(&["key", "operator", "values"])?;
+        let word = field.member("operator")?;
+        let operator = match word.text()? {
+            Some("In") => Operator::In,
+            Some("NotIn") => Operator::NotIn,
+            Some("Exists") => Operator::Exists,
+            Some("DoesNotExist") => Operator::DoesNotExist,
+            _ => return Err(word.must_be("one of In, NotIn, Exists, DoesNotExist")),
+        };
+        let listed = field.member("values")?;
+        let elements = listed.list()?;
+        let texts = elements
+            .iter()
+            .map(|value| value.required_text().map(str::to_owned));
+        let values: Vec<String> = texts.collect::<Result<_, _>>()?;
+        let takes_values = matches!(operator, Operator::In | Operator::NotIn);
+        match (takes_values, values.is_empty()) {
+            (true, true) => Err(listed.wrong(format!("must not be empty for {operator:?}"))),
+            (false, false) => Err(listed.wrong(format!("must be absent for {operator:?}"))),
+            _ => Ok(Self {
+                key: field.member("key")?.required_text()?.to_owned(),
+                operator,
+                values,
+            }),
+        }
+    }
+
     fn holds(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.key);
         match self.operator {
@@ -48,6 +71,23 @@ impl Requirement {
 }
 
 impl Selector {
+    /// Reads a selector, unless it is absent.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn read(field: &Field<'_>) -> Result<Option<Self>, Wrong> {
+        field.only(&["matchLabels", "matchExpressions"])?;
+        if field.value().is_none() {
+            return Ok(None);
+        }
+        let requirements = field.member("matchExpressions")?.list()?;
+        let requirements = requirements.iter().map(Requirement::read);
+        Ok(Some(Self {
+            match_labels: field.member("matchLabels")?.texts()?,
+            match_expressions: requirements.collect::<Result<_, _>>()?,
+        }))
+    }
+
     /// Whether it has no requirement.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -64,23 +104,6 @@ impl Selector {
                 .match_expressions
                 .iter()
                 .all(|requirement| requirement.holds(labels))
-    }
-
-    /// What is wrong with it, if anything: the path of the field, and why.
-    #[must_use]
-    pub fn mistake(&self) -> Option<(String, &'static str)> {
-        self.match_expressions
-            .iter()
-            .enumerate()
-            .find_map(|(at, requirement)| {
-                let takes_values = matches!(requirement.operator, Operator::In | Operator::NotIn);
-                let why = match (takes_values, requirement.values.is_empty()) {
-                    (true, true) => "values for this operator",
-                    (false, false) => "absent for this operator",
-                    _ => return None,
-                };
-                Some((format!("matchExpressions[{at}].values"), why))
-            })
     }
 }
 
@@ -120,7 +143,8 @@ mod tests {
     use serde_json::json;
 
     fn selector(value: serde_json::Value) -> Selector {
-        serde_json::from_value(value).expect("a selector")
+        let read = Selector::read(&Field::new("podSelector", Some(&value)));
+        read.expect("a selector").unwrap_or_default()
     }
 
     #[test]
@@ -159,12 +183,52 @@ mod tests {
         ] {
             assert_eq!(selector(value.clone()).selects(&web), selected, "{value}");
         }
-        let wrong = selector(json!({"matchExpressions": [{"key": "a", "operator": "In"}]}));
-        assert_eq!(
-            wrong.mistake().expect("wrong").0,
-            "matchExpressions[0].values"
-        );
-        assert!(serde_json::from_value::<Selector>(json!({"labels": {}})).is_err());
+        for null in [
+            json!(null),
+            json!({"matchLabels": null, "matchExpressions": null}),
+        ] {
+            assert!(selector(null).is_empty());
+        }
+        let exists =
+            json!({"matchExpressions": [{"key": "app", "operator": "Exists", "values": null}]});
+        assert!(selector(exists).selects(&web));
+    }
+
+    #[test]
+    fn malformed_selectors_are_told_with_their_field() {
+        for (value, message) in [
+            (json!([]), "podSelector: must be a mapping, not a list"),
+            (
+                json!({"labels": {}}),
+                "podSelector.labels: is not a field here; there are matchLabels, matchExpressions",
+            ),
+            (
+                json!({"matchLabels": {"app": 1}}),
+                "podSelector.matchLabels[\"app\"]: must be a string, not the number 1",
+            ),
+            (
+                json!({"matchExpressions": [{"key": "a", "operator": "In"}]}),
+                "podSelector.matchExpressions[0].values: must not be empty for In",
+            ),
+            (
+                json!({"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["x"]}]}),
+                "podSelector.matchExpressions[0].values: must be absent for Exists",
+            ),
+            (
+                json!({"matchExpressions": [{"key": "a", "operator": "in", "values": ["x"]}]}),
+                "podSelector.matchExpressions[0].operator: must be one of In, NotIn, Exists, \
+                 DoesNotExist, not \"in\"",
+            ),
+            (
+                json!({"matchExpressions": [null]}),
+                "podSelector.matchExpressions[0].operator: is missing; it must be one of In, NotIn, \
+                 Exists, DoesNotExist",
+            ),
+        ] {
+            let wrong =
+                Selector::read(&Field::new("podSelector", Some(&value))).expect_err("wrong");
+            assert_eq!(wrong.to_string(), message);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ fn network(subnets: &str) -> NetworkConfig {
     let text = json!({"name": "l3-network", "type": "ovn-k8s-cni-overlay", "topology": "layer2",
         "subnets": subnets, "netAttachDefName": "ns/nad"});
     match parse("ns/nad", &text.to_string(), Profile::Mid2023) {
-        Ok(Parsed::Network(config)) => *config,
+        Ok(Parsed::Network(config, _)) => *config,
         other => panic!("a network, not {other:?}"),
     }
 }
@@ -248,6 +248,10 @@ fn wrong_policies_are_told_with_their_field() {
     for (spec, field) in [
         (json!({"policyTypes": ["Sideways"]}), "spec.policyTypes[0]"),
         (json!({"podSelektor": {}}), "spec.podSelektor"),
+        (json!([]), "spec"),
+        (json!({"ingress": [null]}), "spec.ingress[0]"),
+        (json!({"ingress": {}}), "spec.ingress"),
+        (rule(json!({"ports": [null]})), "spec.ingress[1].ports[0]"),
         (
             json!({"podSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}),
             "spec.podSelector.matchExpressions[0].values",
@@ -293,4 +297,20 @@ fn wrong_policies_are_told_with_their_field() {
         let error = read(&spec).expect_err(&spec.to_string());
         assert_eq!(error.field(), field, "{error}");
     }
+}
+
+#[test]
+fn null_is_absent_at_every_depth() {
+    let null = json!({"podSelector": null, "policyTypes": null, "egress": null, "ingress": [{
+        "to": null, "from": [
+            {"ipBlock": null, "namespaceSelector": null, "podSelector": {
+                "matchLabels": null, "matchExpressions": null}},
+            {"podSelector": null, "ipBlock": {"cidr": "10.0.0.0/8", "except": null}},
+        ], "ports": [{"port": null, "endPort": null, "protocol": null}]}]});
+    let absent = json!({"ingress": [{
+        "from": [{"podSelector": {}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{}]}]});
+    assert_eq!(
+        read(&null).expect("a policy"),
+        read(&absent).expect("a policy")
+    );
 }
