@@ -8,7 +8,7 @@ use std::time::Duration;
 use ovsdb_schema::DatabaseSchema;
 use tokio::sync::watch;
 
-use crate::cache::CacheBuilder;
+use crate::cache::{Basis, CacheBuilder};
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::model::{Column, Database, Table};
@@ -401,11 +401,13 @@ impl<D: Database> Client<D> {
     pub(crate) async fn transact(
         &self,
         operations: &[Operation],
+        basis: Option<Basis>,
         limit: Option<Duration>,
     ) -> Result<String, CallError> {
         let mut params = String::new();
         Request::write_transact(&mut params, &D::NAME.into(), operations);
-        self.session().call_text("transact", params, limit).await
+        let session = self.session();
+        session.call_text("transact", params, basis, limit).await
     }
 
     /// Ends the client: what was asked for before is sent and answered, what is asked for later is

@@ -65,6 +65,10 @@ pub enum DisconnectReason {
     /// The reply to a request did not come within its time limit; the connection may live.
     #[error("no reply received within the request's time limit")]
     TimedOut,
+    /// The replica that a transaction was decided on lost its server, or its schema changed, before
+    /// the transaction was sent. [`Client::apply`](crate::Client::apply) decides again.
+    #[error("the view that the transaction was decided on became outdated before it was sent")]
+    ViewOutdated,
     /// The server does not have the database, or has it no more.
     #[error("the server has no database {0}")]
     NoDatabase(&'static str),
@@ -255,6 +259,7 @@ mod tests {
                 name: Some("insert"),
                 table: Some("T".into()),
                 error: reply(),
+                of_request: false,
             }))),
         ]
     }

@@ -187,7 +187,7 @@ pub use self::lock::Lock;
 pub use self::model::{Column, ColumnInfo, Database, Row, Table, TableVisitor};
 pub use self::session::{ConnectionState, RemoteOrder};
 pub use self::stats::{CacheStats, Stats};
-pub use self::transaction::{CommitError, Outcome, RetryPolicy, RowIdentity, Transaction};
+pub use self::transaction::{CommitError, Outcome, Retry, RetryPolicy, RowIdentity, Transaction};
 pub use self::transport::{ConnectError, Remote, RemoteError, RemoteErrorReason, parse_remotes};
 #[cfg(feature = "tls")]
 pub use self::transport::{TlsConfig, TlsConfigBuilder, TlsError, TlsMaterial, TlsPart};

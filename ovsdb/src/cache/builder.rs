@@ -10,7 +10,7 @@ use super::all_changes::AllChanges;
 use super::changes::Changes;
 use super::index::{DeclaredIndex, Index, Key, OrderedIndex};
 use super::monitor::{MonitorVersion, ReplicaMonitor};
-use super::shared::{Freshness, Shared};
+use super::shared::{Basis, Freshness, Shared};
 use super::skew::SkewReport;
 use super::snapshot::Snapshot;
 use super::table::{TableReplica, TypedTable};
@@ -187,7 +187,7 @@ impl Handle {
         }))
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
     }
 }
@@ -348,6 +348,27 @@ impl<D: Database> Cache<D> {
         match settled.await.map(|now| *now) {
             Ok(Freshness::Current) => Ok(()),
             _ => Err(Disconnected::new(DisconnectReason::Closed).into()),
+        }
+    }
+
+    /// What is decided on a view that is taken from now on holds as long as this does.
+    pub(crate) fn basis(&self) -> Basis {
+        Basis::of(self.handle.shared())
+    }
+
+    /// Waits until the replica follows the server, and returns a view of it with what says for how
+    /// long a decision on it is good.
+    pub(crate) async fn current_view(&self) -> Result<(Basis, Snapshot<D>), Disconnected> {
+        loop {
+            let mut freshness = self.freshness();
+            let settled = freshness.wait_for(|now| !matches!(now, Freshness::StaleSince(_)));
+            if !matches!(settled.await.as_deref(), Ok(Freshness::Current)) {
+                return Err(Disconnected::new(DisconnectReason::Closed));
+            }
+            let basis = self.basis();
+            if basis.holds() {
+                return Ok((basis, self.snapshot()));
+            }
         }
     }
 }

@@ -37,6 +37,7 @@ pub use self::lookup::LookUp;
 pub use self::monitor::MonitorVersion;
 pub(crate) use self::monitor::ReplicaMonitor;
 pub use self::shared::Freshness;
+pub(crate) use self::shared::{Basis, Shared};
 pub use self::skew::{Skew, SkewReport};
 pub use self::snapshot::{Snapshot, TableView};
 pub use self::table::{ApplyError, ApplyErrorReason};

@@ -41,8 +41,8 @@ impl MonitorVersion {
 ///
 /// It outlives connections: [`start`](Self::start) takes the first reply and that of every later
 /// connection alike. [`refit`](Self::refit) comes before a monitor is asked for on a new
-/// connection or of a new schema, [`set_online`](Self::set_online) when a connection is lost,
-/// [`forget`](Self::forget) when the replica and the server do not agree.
+/// connection or of a new schema, [`ask`](Self::ask) when it is asked for, [`Shared::set_stale`] when
+/// a connection is lost, [`forget`](Self::forget) when the replica and the server do not agree.
 pub(crate) struct ReplicaMonitor {
     tables: Vec<Box<dyn TableReplica>>,
     shared: Arc<Shared>,
@@ -58,6 +58,8 @@ pub(crate) struct ReplicaMonitor {
     acknowledged: Option<MonitorRequests>,
     /// Whether the replica was whole before.
     started: bool,
+    /// The id under which the monitor was asked for last.
+    request: u64,
 }
 
 impl fmt::Debug for ReplicaMonitor {
@@ -101,6 +103,7 @@ impl ReplicaMonitor {
             last_txn_id: Uuid::nil(),
             acknowledged: None,
             started: false,
+            request: 0,
         }
     }
 
@@ -125,10 +128,11 @@ impl ReplicaMonitor {
         self.acknowledged = None;
     }
 
-    /// Says whether the replica follows the server. A [`start`](Self::start) that succeeds says so
-    /// itself.
-    pub(crate) fn set_online(&self, online: bool) {
-        self.shared.set_online(online);
+    /// The monitor is asked for under this id: a [`start`](Self::start) that succeeds makes the
+    /// replica current, unless it became [stale](Shared::set_stale) once more before.
+    pub(crate) fn ask(&mut self, id: u64) {
+        self.request = id;
+        self.shared.set_stale(id);
     }
 
     /// Whether the replica has the table, and the server too.
@@ -215,7 +219,7 @@ impl ReplicaMonitor {
         self.settle(applied, true, result.text.len())?;
         self.acknowledged = Some(requests);
         self.shared.set_version(self.version);
-        self.shared.set_online(true);
+        self.shared.set_current(self.request);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What the handles and the session share of a replica.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,9 @@ pub(crate) struct Shared {
     pub(super) skew: ArcSwap<SkewReport>,
     pub(super) counters: CacheCounters,
     freshness: watch::Sender<Freshness>,
+    /// The request, by its monitor id, whose rows make the replica current; 0 when there is none. It changes
+    /// only under the lock of `freshness`.
+    request: AtomicU64,
     version: Mutex<MonitorVersion>,
     /// The streams. Held while a state is published, so that a stream begins between two.
     subscriptions: Mutex<Vec<Weak<Subscription>>>,
@@ -47,6 +51,7 @@ impl Shared {
             state: ArcSwap::from_pointee(state),
             skew: ArcSwap::from_pointee(skew),
             freshness: watch::Sender::new(Freshness::StaleSince(Instant::now())),
+            request: AtomicU64::new(0),
             version: Mutex::new(version),
             subscriptions: Mutex::default(),
         }
@@ -87,16 +92,38 @@ impl Shared {
         });
     }
 
-    pub(super) fn set_online(&self, online: bool) {
+    /// The rows that `request` asked for are in the replica, which follows the server from now on;
+    /// unless the request was given up meanwhile.
+    pub(super) fn set_current(&self, request: u64) {
         self.freshness.send_if_modified(|freshness| {
-            let next = match (*freshness, online) {
-                (Freshness::StaleSince(_), true) => Freshness::Current,
-                (Freshness::Current, false) => Freshness::StaleSince(Instant::now()),
-                _ => return false,
-            };
-            *freshness = next;
+            if self.request.load(Ordering::Relaxed) != request
+                || !matches!(freshness, Freshness::StaleSince(_))
+            {
+                return false;
+            }
+            *freshness = Freshness::Current;
             true
         });
+    }
+
+    /// The replica follows the server no longer, until the rows of `request` are there; 0 when
+    /// nothing is asked for.
+    pub(crate) fn set_stale(&self, request: u64) {
+        self.freshness.send_if_modified(|freshness| {
+            self.request.store(request, Ordering::Relaxed);
+            if *freshness != Freshness::Current {
+                return false;
+            }
+            *freshness = Freshness::StaleSince(Instant::now());
+            true
+        });
+    }
+
+    /// The request that makes the replica current; `None` when it is not.
+    fn current_request(&self) -> Option<u64> {
+        let freshness = self.freshness.borrow();
+        let current = *freshness == Freshness::Current;
+        current.then(|| self.request.load(Ordering::Relaxed))
     }
 
     pub(super) fn set_version(&self, version: MonitorVersion) {
@@ -142,5 +169,29 @@ impl Shared {
                 subscription.end();
             }
         }
+    }
+}
+
+/// What a transaction was decided on: a replica that was current. It holds until the replica is
+/// current no longer, also when it becomes current again later.
+#[derive(Debug, Clone)]
+pub(crate) struct Basis {
+    shared: Arc<Shared>,
+    /// The request that made the replica current; `None` when it was not.
+    request: Option<u64>,
+}
+
+impl Basis {
+    /// The replica as it is now.
+    pub(super) fn of(shared: &Arc<Shared>) -> Self {
+        Self {
+            request: shared.current_request(),
+            shared: shared.clone(),
+        }
+    }
+
+    /// Whether the replica has been current all the time since.
+    pub(crate) fn holds(&self) -> bool {
+        self.request.is_some() && self.shared.current_request() == self.request
     }
 }

@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
-use crate::cache::{MonitorVersion, ReplicaMonitor};
+use crate::cache::{Basis, MonitorVersion, ReplicaMonitor};
 use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::protocol::{Clause, Limits, OvsdbError, Request};
 use crate::stats::{Counters, Stats};
@@ -105,6 +105,8 @@ impl Ticket {
 pub(crate) struct Call {
     method: &'static str,
     params: String,
+    /// What the caller decided on; the call is not sent when it does not hold any more.
+    basis: Option<Basis>,
     ticket: Arc<Ticket>,
     reply: oneshot::Sender<Result<Answer, CallError>>,
 }
@@ -219,14 +221,16 @@ impl Session {
     ) -> Result<String, CallError> {
         let mut params = String::new();
         request.write_params(&mut params);
-        self.call_text(request.method(), params, limit).await
+        self.call_text(request.method(), params, None, limit).await
     }
 
-    /// As [`call`](Self::call), with the parameters written already.
+    /// As [`call`](Self::call), with the parameters written already. With a basis it is sent only
+    /// as long as that holds.
     pub(crate) async fn call_text(
         &self,
         method: &'static str,
         params: String,
+        basis: Option<Basis>,
         limit: Option<Duration>,
     ) -> Result<String, CallError> {
         let ticket = Arc::new(Ticket::default());
@@ -239,6 +243,7 @@ impl Session {
         let call = Call {
             method,
             params,
+            basis,
             ticket,
             reply,
         };

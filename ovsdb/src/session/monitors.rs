@@ -12,7 +12,7 @@ use super::link::{Arrival, Link};
 use super::pending::Waiter;
 use super::server_database::SERVER_MONITOR;
 use super::shown::{Shown, Unshown};
-use crate::cache::{MonitorVersion, ReplicaMonitor};
+use crate::cache::{MonitorVersion, ReplicaMonitor, Shared};
 use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::protocol::{Clause, ErrorKind, Json, OvsdbError, Request};
 use crate::value::json::Raw;
@@ -23,6 +23,8 @@ pub(super) type Starter = oneshot::Sender<Result<(u64, MonitorVersion), Error>>;
 struct Entry {
     /// The replica; `None` while a job has it.
     monitor: Option<Box<ReplicaMonitor>>,
+    /// What the handles see of it, also while a job has it.
+    shared: Arc<Shared>,
     /// The id under which this connection's server was asked for it.
     wire: Option<u64>,
     starter: Option<Starter>,
@@ -59,6 +61,7 @@ impl Monitors {
         let key = self.next_key;
         self.next_key += 1;
         let entry = Entry {
+            shared: monitor.shared().clone(),
             monitor: Some(monitor),
             wire: None,
             starter: Some(starter),
@@ -148,6 +151,7 @@ impl Monitors {
             };
         }
         entry.wire = Some(wire);
+        monitor.ask(wire);
         link.send_request(Waiter::Monitor { key, wire }, &request);
         Ok(())
     }
@@ -345,11 +349,8 @@ impl Monitors {
         if !job.starts && job.applied.is_ok() {
             monitor.shared().set_lag(job.at.elapsed());
         }
+        // Else the connection it was decoded for is gone, or the server has ended the monitor.
         let current = entry.wire == Some(job.wire);
-        if !current {
-            // The connection it was decoded for is gone, or the server has ended the monitor.
-            monitor.set_online(false);
-        }
         match job.applied {
             Ok(()) => {
                 let version = monitor.version;
@@ -370,7 +371,7 @@ impl Monitors {
             }
             Err(error) => {
                 monitor.forget();
-                monitor.set_online(false);
+                entry.shared.set_stale(0);
                 entry.monitor = Some(monitor);
                 if let Some(starter) = entry.starter.take() {
                     let _ = starter.send(Err(error.into()));
@@ -417,9 +418,7 @@ impl Entry {
         self.wire = None;
         self.active = false;
         self.conditions.lost();
-        if let Some(monitor) = &self.monitor {
-            monitor.set_online(false);
-        }
+        self.shared.set_stale(0);
     }
 }
 

@@ -391,7 +391,15 @@ impl Task {
         let Some(link) = &mut self.link else {
             return;
         };
-        if call.reply.is_closed() || !call.ticket.send() {
+        if call.reply.is_closed() {
+            return;
+        }
+        if call.basis.is_some_and(|basis| !basis.holds()) {
+            let outdated = Disconnected::new(DisconnectReason::ViewOutdated);
+            let _ = call.reply.send(Err(CallError::NotSent(outdated)));
+            return;
+        }
+        if !call.ticket.send() {
             return;
         }
         let waiter = Waiter::Call {

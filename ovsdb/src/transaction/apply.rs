@@ -1,21 +1,25 @@
-//! Changing what is there: read, decide, write, and again when somebody was faster.
+//! Changing what exists: read, decide, write, and again when another client was faster.
 
 use std::time::Duration;
 
-use super::{CommitError, Outcome, Transaction};
-use crate::cache::{Cache, Snapshot};
+use tokio::time::Instant;
+
+use super::once::{Attempt, Settled};
+use super::{CommitError, Outcome, Retry, Transaction};
+use crate::cache::{Basis, Cache, Snapshot};
 use crate::client::Client;
+use crate::error::{DisconnectReason, Disconnected};
 use crate::model::Database;
-use crate::protocol::Operation;
+use crate::protocol::{Mutator, Operation};
 
 /// How often, and after which waits, [`Client::apply_with`] tries again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// How often the closure is run at the most.
+    /// How often the closure is run at most.
     pub tries: usize,
     /// The wait before the second run; doubled before each further one.
     pub min_wait: Duration,
-    /// The longest wait. Chance shortens each by up to a half.
+    /// The longest wait. Each is shortened at random by up to a half.
     pub max_wait: Duration,
 }
 
@@ -32,7 +36,7 @@ impl Default for RetryPolicy {
 
 impl RetryPolicy {
     /// The wait before the run with this number, from 1 on.
-    fn wait(&self, run: u32) -> Duration {
+    pub(super) fn wait(&self, run: u32) -> Duration {
         let whole = self
             .min_wait
             .saturating_mul(1_u32.checked_shl(run - 1).unwrap_or(u32::MAX))
@@ -43,17 +47,30 @@ impl RetryPolicy {
 }
 
 impl<D: Database> Client<D> {
-    /// Runs `change` on a view of the replica, and commits the transaction it wrote. When somebody
-    /// else was faster it is run again, on a newer view: after a failed
-    /// [`wait`](Transaction::wait) or [`verify`](Transaction::verify), a constraint or a reference
-    /// that no longer holds, a change of a cluster's leader.
+    /// Runs `change` on a view of the replica, and commits the transaction that it wrote. Where
+    /// [`CommitError::retry`] says [`Again`](Retry::Again), it is run again, on a newer view: after a
+    /// failed [`wait`](Transaction::wait) or [`verify`](Transaction::verify), after a duplicate in an
+    /// index, a reference that no longer holds, a change of a cluster's leader or schema. A value out
+    /// of range and other permanent refusals end it at once.
     ///
     /// The closure may be run several times, and must do nothing but read the view and write the
     /// transaction. If it leaves that empty, nothing is sent. What it decides by, it should
     /// verify: nothing else keeps the rows as the view shows them.
     ///
-    /// An unknown outcome is settled as [`commit_once`](Transaction::commit_once) does, or, where
-    /// the transaction has a guard, by running the closure again; else it is an error.
+    /// It decides on a replica that is [current](Cache::current): without a connection, or as long as
+    /// the rows are fetched again, it is run once they are there. Each run may wait for that as long
+    /// as the [request timeout](crate::ClientBuilder::request_timeout) says; the transaction has what
+    /// is left of it. When the connection is lost, or the schema converted, between the view and the
+    /// sending, the transaction is not sent, and the closure is run again.
+    ///
+    /// When the connection is lost after the sending, the closure is run again as well, on the view
+    /// that the next connection brings. If the first transaction inserted a row, the second is
+    /// committed only if that row does not exist: so the change is made once, and if the first
+    /// transaction turns out to have made it, the result is that of its run. Without an insert the
+    /// change may be made a second time, on rows that show the first one. A transaction for which
+    /// that would differ from making it once is not tried again, and the outcome stays
+    /// [unknown](Retry::Unknown): one with arithmetic mutations, or with
+    /// [inserts named by the server](super::RowIdentity::Named) and without a `wait`.
     ///
     /// ```no_run
     /// # #[cfg(feature = "nb")]
@@ -76,7 +93,8 @@ impl<D: Database> Client<D> {
     /// ```
     ///
     /// # Errors
-    /// The closure's own, at once; and that of the last commit.
+    /// The closure's own, at once; and that of the last commit. [`CommitError::NotSent`] when the
+    /// replica did not become current in time.
     pub async fn apply<R, E: From<CommitError>>(
         &self,
         cache: &Cache<D>,
@@ -95,28 +113,130 @@ impl<D: Database> Client<D> {
         cache: &Cache<D>,
         mut change: impl FnMut(&Snapshot<D>, &mut Transaction<D>) -> Result<R, E>,
     ) -> Result<(R, Outcome), E> {
+        let mut earlier = Earlier::default();
         let mut run = 1;
         loop {
-            let mut txn = self.transaction();
-            let result = change(&cache.snapshot(), &mut txn)?;
-            let guarded = txn
-                .operations()
-                .iter()
-                .any(|operation| matches!(operation, Operation::Wait { .. }));
-            let error = match txn.commit_once().await {
-                Ok(outcome) => return Ok((result, outcome)),
-                Err(error) => error,
+            let begun = Instant::now();
+            let (basis, view) = match current_view(cache, self.request_timeout()).await {
+                Ok(current) => current,
+                Err(lost) => return Err(earlier.error(CommitError::NotSent(lost)).into()),
             };
-            let again = error.is_conflict() || (guarded && error.is_unsettled());
+            let mut txn = self.transaction();
+            txn.basis = Some(basis);
+            let limit = self.request_timeout();
+            txn.timeout(limit.map(|limit| limit.saturating_sub(begun.elapsed())));
+            let result = change(&view, &mut txn)?;
+            drop(view);
+            if txn.is_empty() {
+                // The mistakes of a transaction are told also when nothing is left of it.
+                let outcome = txn.send().await.map_err(|error| earlier.error(error))?;
+                return Ok((result, outcome));
+            }
+            let guarded = txn.after(&earlier.attempts);
+            let error = match Settled::of(guarded.send().await, earlier.attempts.len()) {
+                Settled::Now(Ok(outcome)) => return Ok((result, outcome)),
+                Settled::Before(attempt) => {
+                    let outcome = earlier.attempts[attempt].outcome();
+                    return Ok((earlier.results.swap_remove(attempt), outcome));
+                }
+                Settled::Now(Err(error)) => {
+                    earlier.attempts.clear();
+                    earlier.results.clear();
+                    error
+                }
+                Settled::Not(error) => error,
+            };
+            let again = match error.retry() {
+                Retry::Never => false,
+                Retry::Again => true,
+                Retry::Unknown => earlier.add(&txn, result, &error),
+            };
             if !again || run as usize >= policy.tries {
-                return Err(error.into());
+                return Err(earlier.error(error).into());
             }
             tracing::debug!(%error, run, "a transaction is tried again");
             tokio::time::sleep(policy.wait(run)).await;
-            if cache.current().await.is_err() {
-                return Err(error.into());
-            }
             run += 1;
         }
     }
+}
+
+/// Waits until the replica is current, at most as long as `limit` says.
+async fn current_view<D: Database>(
+    cache: &Cache<D>,
+    limit: Option<Duration>,
+) -> Result<(Basis, Snapshot<D>), Disconnected> {
+    match limit {
+        None => cache.current_view().await,
+        Some(limit) => tokio::time::timeout(limit, cache.current_view())
+            .await
+            .unwrap_or_else(|_| Err(Disconnected::new(DisconnectReason::TimedOut))),
+    }
+}
+
+/// The runs whose outcome is unknown.
+struct Earlier<R> {
+    /// Those that a later transaction settles, and the closure's results.
+    attempts: Vec<Attempt>,
+    results: Vec<R>,
+    /// Why the last one is unknown.
+    unknown: Option<CommitError>,
+    /// Whether one of them can never be settled.
+    unsettled: bool,
+}
+
+impl<R> Default for Earlier<R> {
+    fn default() -> Self {
+        Self {
+            attempts: Vec::new(),
+            results: Vec::new(),
+            unknown: None,
+            unsettled: false,
+        }
+    }
+}
+
+impl<R> Earlier<R> {
+    /// Notes a run whose outcome is unknown; whether the closure can be run again.
+    fn add<D: Database>(&mut self, txn: &Transaction<D>, result: R, error: &CommitError) -> bool {
+        self.unknown = Some(error.clone());
+        match txn.attempt() {
+            Some(attempt) => {
+                self.attempts.push(attempt);
+                self.results.push(result);
+                true
+            }
+            None => {
+                self.unsettled = true;
+                can_be_made_twice(txn.operations())
+            }
+        }
+    }
+
+    /// The error to report when this one ends it all: an unknown outcome is never reported as a
+    /// refusal.
+    fn error(&self, error: CommitError) -> CommitError {
+        let open = self.unsettled || !self.attempts.is_empty();
+        match (&self.unknown, error) {
+            (Some(_), CommitError::NotSent(lost)) if open => CommitError::Unknown(lost),
+            (Some(unknown), error) if open && error.nothing_changed() => unknown.clone(),
+            (_, error) => error,
+        }
+    }
+}
+
+/// Whether operations that were carried out can be carried out again, decided on a view that shows
+/// the first time.
+fn can_be_made_twice(operations: &[Operation]) -> bool {
+    let mut operations = operations.iter();
+    let guarded = operations
+        .clone()
+        .any(|operation| matches!(operation, Operation::Wait { .. }));
+    operations.all(|operation| match operation {
+        Operation::Insert { .. } => guarded,
+        Operation::Mutate { mutations, .. } => mutations
+            .iter()
+            .all(|mutation| matches!(mutation.mutator, Mutator::Insert | Mutator::Delete)),
+        _ => true,
+    })
 }

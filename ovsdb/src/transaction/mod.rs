@@ -4,6 +4,7 @@ mod apply;
 mod once;
 mod operations;
 mod outcome;
+mod retry;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use tracing::Instrument as _;
 
+use crate::cache::{Basis, Cache};
 use crate::client::Client;
 use crate::model::{AllOf, Column, Database, Row, Table};
 use crate::protocol::{Clause, Columns, Operation, Until};
@@ -21,6 +23,7 @@ use crate::value::{Atom, Datum, Ref, Str, Uuid, Value};
 pub use self::apply::RetryPolicy;
 pub use self::operations::{Mutate, OperationIndex, Selection, Update, Wait};
 pub use self::outcome::{BuildError, CommitError, Outcome, Refusal};
+pub use self::retry::Retry;
 
 /// How a transaction names the rows that it inserts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,6 +58,8 @@ pub enum RowIdentity {
 pub struct Transaction<D> {
     client: Client<D>,
     timeout: Option<Duration>,
+    /// What the operations were decided on; they are not sent when it does not hold any more.
+    basis: Option<Basis>,
     operations: Vec<Operation>,
     /// The inserted rows' uuids, which references in this transaction may bear.
     inserted: HashMap<Uuid, usize>,
@@ -67,6 +72,7 @@ impl<D> Clone for Transaction<D> {
         Self {
             client: self.client.clone(),
             timeout: self.timeout,
+            basis: self.basis.clone(),
             operations: self.operations.clone(),
             inserted: self.inserted.clone(),
             mistake: self.mistake.clone(),
@@ -88,6 +94,7 @@ impl<D: Database> Transaction<D> {
         Self {
             timeout: client.request_timeout(),
             client,
+            basis: None,
             operations: Vec::new(),
             inserted: HashMap::new(),
             mistake: None,
@@ -100,6 +107,34 @@ impl<D: Database> Transaction<D> {
     /// out before: the outcome is unknown, unless the transaction was not even sent.
     pub const fn timeout(&mut self, limit: Option<Duration>) -> &mut Self {
         self.timeout = limit;
+        self
+    }
+
+    /// Has the transaction sent only as long as `cache` is [current](Cache::is_current), from now on
+    /// without interruption: what a view of it decided is not carried out after an outage. Call it
+    /// before taking the view. [`Client::apply`] does so by itself.
+    ///
+    /// When the connection was lost meanwhile, or the schema converted, or the cache is not current
+    /// now, the commit ends with [`CommitError::NotSent`], after which [`CommitError::retry`] says
+    /// [`Again`](Retry::Again).
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "nb")]
+    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>, cache: ovsdb::Cache<ovsdb::nb::Database>)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use ovsdb::nb::NbGlobal;
+    ///
+    /// cache.current().await?;
+    /// let mut txn = client.transaction();
+    /// txn.require_current(&cache);
+    /// for global in cache.snapshot().rows::<NbGlobal>() {
+    ///     txn.update(&**global).set(NbGlobal::NB_CFG, global.nb_cfg + 1);
+    /// }
+    /// txn.commit().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn require_current(&mut self, cache: &Cache<D>) -> &mut Self {
+        self.basis = Some(cache.basis());
         self
     }
 
@@ -318,8 +353,10 @@ impl<D: Database> Transaction<D> {
     /// stale.
     ///
     /// A transaction without operations commits at once; nothing is sent. Without a connection
-    /// the commit waits for one. Dropping the future tells the server to forget the transaction,
-    /// which may come too late.
+    /// the commit waits for one, and sends the transaction as it is: what it was decided on may be
+    /// long outdated by then. Where a replica decides what to write, [`Client::apply`] decides again
+    /// instead, and [`require_current`](Self::require_current) prevents the sending. Dropping the future tells the server to forget the
+    /// transaction, which may come too late.
     ///
     /// # Errors
     /// [`CommitError::Refused`] when the server refused it: nothing has changed.
@@ -364,7 +401,9 @@ impl<D: Database> Transaction<D> {
             let renamed = operations.iter().cloned();
             operations = renamed.map(|operation| rename(operation, &names)).collect();
         }
-        match self.client.transact(&operations, self.timeout).await {
+        let basis = self.basis.clone();
+        let answer = self.client.transact(&operations, basis, self.timeout);
+        match answer.await {
             Ok(text) => Outcome::read(text, &self.operations, &self.inserted),
             Err(CallError::Refused(error)) => {
                 Err(CommitError::Refused(Box::new(Refusal::of_request(error))))

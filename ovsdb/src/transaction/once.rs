@@ -1,63 +1,59 @@
 //! Committing once, whatever becomes of the connection.
 
-use super::{CommitError, Outcome, RowIdentity, Transaction};
-use crate::error::DisconnectReason;
+use std::collections::HashMap;
+
+use super::{CommitError, Outcome, Refusal, Retry, RetryPolicy, Transaction};
 use crate::model::Database;
 use crate::protocol::{Clause, ErrorKind, Function, Operation, Until};
 use crate::value::{Atom, Datum, Str, Uuid};
 
 /// How often a transaction is sent again before its outcome stays unknown.
-const TRIES: usize = 10;
+const TRIES: u32 = 10;
 
 impl<D: Database> Transaction<D> {
-    /// As [`commit`](Self::commit), but settles an outcome that is unknown: the transaction is sent
-    /// again on the next connection, behind a guard that lets it through only if a row of its own
-    /// inserts is not there. So it is carried out once, even if the first attempt is on its way
-    /// through a cluster still.
+    /// As [`commit`](Self::commit), but settles an outcome that is [unknown](Retry::Unknown): the
+    /// transaction is sent again on the next connection, after a guard that lets it through only if
+    /// a row of its own inserts does not exist. So it is carried out once, even if the first attempt
+    /// is still on its way through a cluster.
     ///
-    /// It takes an insert to tell: one into a root table is taken before others. A transaction
-    /// without inserts, or with [`RowIdentity::Named`], is sent once. The row must outlive the
-    /// attempts: when somebody deletes it, one that follows, or arrives late, inserts it anew.
+    /// It takes an insert with a uuid of the client's choice to tell: one into a root table is taken
+    /// before others. A transaction without one is sent once. The row must outlive the attempts:
+    /// when another client deletes it, a later attempt inserts it again.
     ///
     /// # Errors
-    /// As [`commit`](Self::commit); [`CommitError::Unknown`] remains where nothing can tell, when
-    /// the time is over, and when the client is closed.
+    /// As [`commit`](Self::commit); the outcome stays unknown where nothing can tell, when the time
+    /// is over, and when the client is closed.
     pub async fn commit_once(self) -> Result<Outcome, CommitError> {
-        let Some((table, uuid)) = self.witness() else {
-            return self.send().await;
+        let answer = self.send().await;
+        let (mut unknown, attempt) = match (answer, self.attempt()) {
+            (Err(error), Some(attempt)) if error.retry() == Retry::Unknown => (error, attempt),
+            (answer, _) => return answer,
         };
-        let mut answer = self.send().await;
-        let guarded = self.guarded(table, uuid);
-        for _ in 1..TRIES {
-            match answer {
-                Err(CommitError::Unknown(lost)) if may_go_on(lost.reason()) => {
-                    answer = guarded.send().await.map(Outcome::without_first);
-                    match answer {
-                        Err(CommitError::Refused(refusal)) => {
-                            // The guard failed: the row is there, and with it all the rest.
-                            if refusal.operation == Some(0)
-                                && refusal.error.kind() == ErrorKind::TimedOut
-                            {
-                                return Ok(Outcome::settled(&self.inserted));
-                            }
-                            return Err(CommitError::Refused(Box::new(refusal.without_first())));
-                        }
-                        // The earlier attempt is as unknown as before.
-                        Err(CommitError::NotSent(lost)) => return Err(CommitError::Unknown(lost)),
-                        other => answer = other,
+        let attempts = [attempt];
+        let guarded = self.after(&attempts);
+        for pause in 1..TRIES {
+            match Settled::of(guarded.send().await, 1) {
+                Settled::Now(answer) => return answer,
+                Settled::Before(_) => return Ok(attempts[0].outcome()),
+                Settled::Not(error) => match (error.retry(), error) {
+                    (Retry::Unknown, error) => unknown = error,
+                    (Retry::Again, _) => {
+                        tokio::time::sleep(RetryPolicy::default().wait(pause)).await;
                     }
-                }
-                settled => return settled,
+                    // The earlier attempts are as unknown as before.
+                    (Retry::Never, CommitError::NotSent(lost)) => {
+                        return Err(CommitError::Unknown(lost));
+                    }
+                    (Retry::Never, error) if error.nothing_changed() => return Err(unknown),
+                    (Retry::Never, error) => return Err(error),
+                },
             }
         }
-        answer
+        Err(unknown)
     }
 
-    /// The insert whose row tells whether the transaction was carried out.
-    fn witness(&self) -> Option<(Str, Uuid)> {
-        if self.client.row_identity() != RowIdentity::ClientChosen {
-            return None;
-        }
+    /// What tells later whether this transaction was carried out, unless nothing does.
+    pub(super) fn attempt(&self) -> Option<Attempt> {
         let schema = self.client.server_schema();
         let mut inserts = self
             .operations
@@ -67,41 +63,98 @@ impl<D: Database> Transaction<D> {
                     table,
                     uuid: Some(uuid),
                     ..
-                } => Some((table.clone(), *uuid)),
+                } => Some((table, *uuid)),
                 _ => None,
             });
         let first = inserts.clone().next();
         let is_root = |table: &str| schema.tables.get(table).is_some_and(|table| table.is_root);
-        inserts.find(|(table, _)| is_root(table)).or(first)
+        let (table, row) = inserts.find(|(table, _)| is_root(table)).or(first)?;
+        Some(Attempt {
+            table: table.clone(),
+            row,
+            inserted: self.inserted.clone(),
+        })
     }
 
-    /// The transaction behind a guard that fails when the row is there.
-    fn guarded(&self, table: Str, uuid: Uuid) -> Self {
+    /// The transaction after guards that fail when one of these attempts was carried out.
+    pub(super) fn after(&self, attempts: &[Attempt]) -> Self {
         let mut guarded = self.clone();
         for place in guarded.inserted.values_mut() {
-            *place += 1;
+            *place += attempts.len();
         }
-        let guard = Operation::Wait {
-            timeout: Some(0),
-            table,
-            conditions: vec![Clause::Compare {
-                column: "_uuid".into(),
-                function: Function::Equal,
-                argument: Datum::from(Atom::Uuid(uuid)),
-            }],
-            columns: Some(vec!["_uuid".into()]),
-            until: Until::Equal,
-            rows: Vec::new(),
-        };
-        guarded.operations.insert(0, guard);
+        let guards = attempts.iter().map(Attempt::guard);
+        guarded.operations.splice(0..0, guards);
         guarded
     }
 }
 
-/// Whether another connection will come, or this one serves on.
-const fn may_go_on(reason: &DisconnectReason) -> bool {
-    !matches!(
-        reason,
-        DisconnectReason::Closed | DisconnectReason::RuntimeGone | DisconnectReason::TimedOut
-    )
+/// A transaction that was sent, with an unknown outcome.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// The row that exists when the transaction was carried out, and its table.
+    table: Str,
+    row: Uuid,
+    inserted: HashMap<Uuid, usize>,
+}
+
+impl Attempt {
+    /// The operation that fails when the attempt was carried out.
+    fn guard(&self) -> Operation {
+        Operation::Wait {
+            timeout: Some(0),
+            table: self.table.clone(),
+            conditions: vec![Clause::Compare {
+                column: "_uuid".into(),
+                function: Function::Equal,
+                argument: Datum::from(Atom::Uuid(self.row)),
+            }],
+            columns: Some(vec!["_uuid".into()]),
+            until: Until::Equal,
+            rows: Vec::new(),
+        }
+    }
+
+    /// The outcome, once it is known that the attempt was carried out.
+    pub(super) fn outcome(&self) -> Outcome {
+        Outcome::settled(&self.inserted)
+    }
+}
+
+/// What the answer to a transaction says that came after guards.
+pub(super) enum Settled {
+    /// No earlier attempt was carried out; this is what became of the transaction itself.
+    Now(Result<Outcome, CommitError>),
+    /// The attempt with this number was carried out, and nothing else.
+    Before(usize),
+    /// Nothing of the earlier attempts.
+    Not(CommitError),
+}
+
+impl Settled {
+    pub(super) fn of(answer: Result<Outcome, CommitError>, guards: usize) -> Self {
+        let passed = |refusal: &Refusal| match refusal.operation {
+            Some(operation) => operation >= guards,
+            None => !refusal.of_request,
+        };
+        match answer {
+            Ok(outcome) => Self::Now(Ok(outcome.without_first(guards))),
+            Err(CommitError::Refused(refusal)) if guards > 0 => match refusal.operation {
+                // The guard failed: the row exists, and with it the rest of that attempt.
+                Some(guard) if guard < guards && refusal.error.kind() == ErrorKind::TimedOut => {
+                    Self::Before(guard)
+                }
+                _ => {
+                    let passed = passed(&refusal);
+                    let error = CommitError::Refused(Box::new(refusal.without_first(guards)));
+                    if passed && error.retry() != Retry::Unknown {
+                        Self::Now(Err(error))
+                    } else {
+                        Self::Not(error)
+                    }
+                }
+            },
+            Err(error) if guards > 0 => Self::Not(error),
+            Err(error) => Self::Now(Err(error)),
+        }
+    }
 }

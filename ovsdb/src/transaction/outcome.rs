@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::operations::{OperationIndex, Selection};
-use crate::error::{DisconnectReason, Disconnected};
+use crate::error::Disconnected;
 use crate::model::{Row, Table};
 use crate::protocol::{ErrorKind, Operation, OperationResult, OvsdbError, Wire};
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
@@ -44,6 +44,8 @@ pub struct Refusal {
     pub table: Option<Str>,
     /// What the server says.
     pub error: OvsdbError,
+    /// Whether the request as a whole failed, before its first operation.
+    pub(crate) of_request: bool,
 }
 
 impl Refusal {
@@ -53,12 +55,13 @@ impl Refusal {
             name: None,
             table: None,
             error,
+            of_request: true,
         }
     }
 
-    /// The refusal with the operations counted from the second on.
-    pub(super) fn without_first(mut self) -> Self {
-        self.operation = self.operation.map(|index| index.saturating_sub(1));
+    /// The refusal with the operations counted without the first ones.
+    pub(super) fn without_first(mut self, count: usize) -> Self {
+        self.operation = self.operation.map(|index| index.saturating_sub(count));
         self
     }
 }
@@ -109,37 +112,6 @@ impl CommitError {
             _ => None,
         }
     }
-
-    /// Whether the same change may succeed when it is made anew: somebody else was faster, or a
-    /// cluster changed its leader.
-    #[must_use]
-    pub fn is_conflict(&self) -> bool {
-        matches!(
-            self.kind(),
-            Some(
-                ErrorKind::TimedOut
-                    | ErrorKind::ConstraintViolation
-                    | ErrorKind::ReferentialIntegrityViolation
-                    | ErrorKind::ClusterError
-                    | ErrorKind::NotLeader
-                    | ErrorKind::DatabaseNotAvailable
-            )
-        )
-    }
-
-    /// Whether the outcome is unknown because the connection was lost, and another one will come.
-    pub(super) fn is_unsettled(&self) -> bool {
-        matches!(self, Self::Unknown(lost) if !matches!(
-            lost.reason(),
-            DisconnectReason::Closed | DisconnectReason::RuntimeGone | DisconnectReason::TimedOut
-        ))
-    }
-
-    /// Whether it is certain that nothing has changed.
-    #[must_use]
-    pub const fn nothing_changed(&self) -> bool {
-        !matches!(self, Self::Unknown(_) | Self::Answer(_))
-    }
 }
 
 /// The results of a transaction that was committed.
@@ -174,13 +146,13 @@ impl Outcome {
         }
     }
 
-    /// The outcome without the first operation, which was not the user's.
-    pub(super) fn without_first(mut self) -> Self {
-        self.results.remove(0);
+    /// The outcome without the first operations, which were not the user's.
+    pub(super) fn without_first(mut self, count: usize) -> Self {
+        self.results.drain(..count.min(self.results.len()));
         for place in self.inserted.values_mut() {
-            *place -= 1;
+            *place -= count;
         }
-        self.skipped = 1;
+        self.skipped = count;
         self
     }
 
@@ -208,6 +180,7 @@ impl Outcome {
                     name: operation.map(Operation::name),
                     table: operation.and_then(Operation::table).cloned(),
                     error: error.clone(),
+                    of_request: false,
                 })));
             }
         }

@@ -32,7 +32,7 @@ fn a_server_that_goes_on_sends_the_changes() {
 
     apply(&mut monitor, 101, &[(3, insert("c", 3))]);
     folded.take(&changes.try_next().expect("a batch"));
-    monitor.set_online(false);
+    monitor.shared().set_stale(0);
     assert!(matches!(
         *cache.freshness().borrow(),
         Freshness::StaleSince(_)
@@ -97,7 +97,7 @@ fn a_server_that_starts_over_is_compared_with() {
 
         let mut rows = vec![(2, "b", 20), (3, "c", 3), (4, "d", 4)];
         rows.extend(many(55));
-        monitor.set_online(false);
+        monitor.shared().set_stale(0);
         monitor.start(raw(&dump(&rows))).expect("rows");
         let batch = changes.try_next().expect("a batch");
         let mut expected: BTreeMap<_, _> = (10..65).map(|n| (uuid(n), (Some(0), None))).collect();

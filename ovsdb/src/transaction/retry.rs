@@ -1,0 +1,252 @@
+//! Whether to try again after a transaction that is not known to be committed: the one place that
+//! decides.
+
+use super::{CommitError, Refusal};
+use crate::error::DisconnectReason;
+use crate::protocol::ErrorKind;
+
+/// What to do after a transaction that is not known to be committed; [`CommitError::retry`]
+/// decides.
+///
+/// | the error | retry |
+/// |---|---|
+/// | a mistake in the transaction ([`CommitError::Build`]) | never |
+/// | not sent: the time is over, the client was closed | never |
+/// | not sent: the view it was decided on became outdated | again |
+/// | `timed out`: a `wait` or `verify` failed | again |
+/// | `constraint violation` at the commit: a duplicate in an index, too many rows | again |
+/// | `constraint violation` at an operation: a value out of range, an immutable column | never |
+/// | `referential integrity violation` at the commit | again |
+/// | `duplicate uuid`: the row of this uuid exists by now | again |
+/// | `canceled`: the cluster's schema is being converted; nothing was carried out | again |
+/// | `database not available`, `not leader` | again |
+/// | `cluster error` that names a refusal: `not leader`, `prerequisite` ... | again |
+/// | any other `cluster error`: leadership was lost, or the time was over, during the commit | unknown |
+/// | the connection was lost after sending | unknown |
+/// | the time was over, or the client was closed, after sending; the answer is malformed | never |
+/// | everything else that the server says | never |
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Retry {
+    /// Do not try again: the same transaction fails again, or there is no time or client left.
+    /// [`CommitError::nothing_changed`] says whether its effect is known.
+    Never,
+    /// Nothing has changed, and the cause passes: another client was faster, or the cluster is
+    /// changing. Read a current replica, decide again, and commit what that gives. To send the same
+    /// operations once more fails again where they rest on what the other client changed.
+    Again,
+    /// It is not known whether the transaction was carried out. [`Transaction::commit_once`]
+    /// settles it by a row that the transaction inserts. Without one, read a replica that is
+    /// current again: it shows what became of the transaction. Then decide again, if a change that
+    /// is made twice does no harm.
+    ///
+    /// [`Transaction::commit_once`]: super::Transaction::commit_once
+    Unknown,
+}
+
+impl CommitError {
+    /// Whether the change may succeed when it is made again: [`Retry`] lists each error, and says
+    /// what the caller has to do. [`Client::apply`](crate::Client::apply) does it.
+    ///
+    /// ```
+    /// # use ovsdb::{CommitError, Retry};
+    /// # fn example(error: CommitError) -> Result<(), CommitError> {
+    /// match error.retry() {
+    ///     Retry::Again | Retry::Unknown => Ok(()), // read a current replica, and decide again
+    ///     _ => Err(error),
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Build(_) | Self::Answer(_) => Retry::Never,
+            Self::NotSent(lost) => match lost.reason() {
+                DisconnectReason::ViewOutdated => Retry::Again,
+                _ => Retry::Never,
+            },
+            Self::Unknown(lost) => match lost.reason() {
+                DisconnectReason::Closed
+                | DisconnectReason::RuntimeGone
+                | DisconnectReason::TimedOut => Retry::Never,
+                _ => Retry::Unknown,
+            },
+            Self::Refused(refusal) => after_refusal(refusal),
+        }
+    }
+
+    /// Whether it is certain that nothing has changed.
+    #[must_use]
+    pub fn nothing_changed(&self) -> bool {
+        match self {
+            Self::Build(_) | Self::NotSent(_) => true,
+            Self::Refused(_) => self.retry() != Retry::Unknown,
+            Self::Unknown(_) | Self::Answer(_) => false,
+        }
+    }
+}
+
+fn after_refusal(refusal: &Refusal) -> Retry {
+    let at_operation = refusal.operation.is_some();
+    match refusal.error.kind() {
+        // A value of the transaction itself, whatever the rows are.
+        ErrorKind::ConstraintViolation | ErrorKind::ReferentialIntegrityViolation
+            if at_operation =>
+        {
+            Retry::Never
+        }
+        ErrorKind::TimedOut
+        | ErrorKind::ConstraintViolation
+        | ErrorKind::ReferentialIntegrityViolation
+        | ErrorKind::DuplicateUuid
+        | ErrorKind::Canceled
+        | ErrorKind::DatabaseNotAvailable
+        | ErrorKind::NotLeader => Retry::Again,
+        ErrorKind::ClusterError => {
+            // The words are those of ovsdb-server's raft implementation.
+            let details = refusal.error.details.as_deref().unwrap_or_default();
+            let refused = ["not leader", "bad leader", "prerequisite"];
+            if refused.iter().any(|word| details.contains(word)) {
+                Retry::Again
+            } else {
+                Retry::Unknown
+            }
+        }
+        _ => Retry::Never,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Disconnected;
+    use crate::protocol::OvsdbError;
+    use crate::transaction::BuildError;
+    use crate::value::json::{DecodeError, DecodeErrorKind};
+
+    fn refused(operation: Option<usize>, error: OvsdbError) -> CommitError {
+        CommitError::Refused(Box::new(Refusal {
+            operation,
+            ..Refusal::of_request(error)
+        }))
+    }
+
+    #[test]
+    fn every_kind_of_refusal_is_decided() {
+        use Retry::{Again, Never, Unknown};
+        // At an operation, and at the commit or of the request.
+        let decided = |kind| match kind {
+            ErrorKind::TimedOut
+            | ErrorKind::DuplicateUuid
+            | ErrorKind::Canceled
+            | ErrorKind::DatabaseNotAvailable
+            | ErrorKind::NotLeader => (Again, Again),
+            ErrorKind::ConstraintViolation | ErrorKind::ReferentialIntegrityViolation => {
+                (Never, Again)
+            }
+            ErrorKind::ClusterError => (Unknown, Unknown),
+            ErrorKind::SyntaxError
+            | ErrorKind::UnknownColumn
+            | ErrorKind::UnknownTable
+            | ErrorKind::UnknownDatabase
+            | ErrorKind::UnknownMutator
+            | ErrorKind::UnknownFunction
+            | ErrorKind::DuplicateUuidName
+            | ErrorKind::Aborted
+            | ErrorKind::NotOwner
+            | ErrorKind::NotAllowed
+            | ErrorKind::NotSupported
+            | ErrorKind::DomainError
+            | ErrorKind::RangeError
+            | ErrorKind::PermissionError
+            | ErrorKind::UnknownMethod
+            | ErrorKind::UnknownMonitor
+            | ErrorKind::InvalidParameters
+            | ErrorKind::OvsdbError
+            | ErrorKind::InternalError
+            | ErrorKind::IoError
+            | ErrorKind::ResourcesExhausted
+            | ErrorKind::Other => (Never, Never),
+        };
+        let words = ErrorKind::ALL.iter().map(|(kind, word)| (*kind, *word));
+        for (kind, word) in words.chain([(ErrorKind::Other, "a new one")]) {
+            let (operation, commit) = decided(kind);
+            let error = || OvsdbError::new(word);
+            assert_eq!(refused(Some(1), error()).retry(), operation, "{word}");
+            assert_eq!(refused(None, error()).retry(), commit, "{word}");
+            assert_eq!(refused(None, error()).nothing_changed(), commit != Unknown);
+        }
+    }
+
+    #[test]
+    fn a_cluster_error_is_decided_by_what_happened() {
+        for (details, decided) in [
+            ("not leader", Retry::Again),
+            ("bad leader", Retry::Again),
+            ("prerequisite check failed", Retry::Again),
+            ("lost leadership", Retry::Unknown),
+            ("timeout", Retry::Unknown),
+            ("server shutdown", Retry::Unknown),
+        ] {
+            let error = refused(None, OvsdbError::with_details("cluster error", details));
+            assert_eq!(error.retry(), decided, "{details}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_refused_is_decided_by_its_reason() {
+        let lost = Disconnected::new;
+        let malformed = DecodeError::new(0, DecodeErrorKind::UnexpectedEnd);
+        let wrong = BuildError::NoSuchColumn {
+            table: "T",
+            column: "c",
+        };
+        for (error, decided, nothing_changed) in [
+            (CommitError::Build(wrong), Retry::Never, true),
+            (CommitError::Answer(malformed), Retry::Never, false),
+            (
+                CommitError::NotSent(lost(DisconnectReason::ViewOutdated)),
+                Retry::Again,
+                true,
+            ),
+            (
+                CommitError::NotSent(lost(DisconnectReason::TimedOut)),
+                Retry::Never,
+                true,
+            ),
+            (
+                CommitError::NotSent(lost(DisconnectReason::Closed)),
+                Retry::Never,
+                true,
+            ),
+            (
+                CommitError::Unknown(lost(DisconnectReason::ByServer)),
+                Retry::Unknown,
+                false,
+            ),
+            (
+                CommitError::Unknown(lost(DisconnectReason::Silent)),
+                Retry::Unknown,
+                false,
+            ),
+            (
+                CommitError::Unknown(lost(DisconnectReason::TimedOut)),
+                Retry::Never,
+                false,
+            ),
+            (
+                CommitError::Unknown(lost(DisconnectReason::Closed)),
+                Retry::Never,
+                false,
+            ),
+            (
+                CommitError::Unknown(lost(DisconnectReason::RuntimeGone)),
+                Retry::Never,
+                false,
+            ),
+        ] {
+            assert_eq!(error.retry(), decided, "{error:?}");
+            assert_eq!(error.nothing_changed(), nothing_changed, "{error:?}");
+        }
+    }
+}
