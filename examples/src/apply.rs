@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ovsdb::{CommitError, protocol::ErrorKind};
+use ovsdb::{CommitError, Retry};
 
 use crate::assign::{Assignment, Known, assign};
 use crate::cluster::Cluster;
@@ -16,6 +16,8 @@ use crate::topology::{self, WrongSwitch};
 
 /// How often a plan is drawn up anew because somebody else changed the database meanwhile.
 const ATTEMPTS: u32 = 5;
+/// How long the replica may take to be current again before the next plan.
+const CURRENT: Duration = Duration::from_secs(60);
 
 /// Why nothing was done, or not everything.
 #[derive(Debug, thiserror::Error)]
@@ -126,9 +128,15 @@ pub async fn apply(
         let (steps, granted) = steps(northbound, cluster, granted, others)?;
         done.granted = granted;
         match commit(steps, &mut done.steps, &mut progress).await {
-            Err(ApplyError::Commit { source, .. }) if attempt < ATTEMPTS && is_race(&source) => {
-                // What the other did may be under way to the replica.
+            Err(ApplyError::Commit { title, source })
+                if attempt < ATTEMPTS && source.retry() != Retry::Never =>
+            {
+                // The cause may take a moment to reach the replica.
                 tokio::time::sleep(Duration::from_millis(50) * attempt).await;
+                let current = northbound.cache.current();
+                if !matches!(tokio::time::timeout(CURRENT, current).await, Ok(Ok(()))) {
+                    return Err(ApplyError::Commit { title, source });
+                }
             }
             other => return other.map(|()| done),
         }
@@ -159,16 +167,4 @@ pub async fn commit(
     }
     progress(all, all);
     Ok(())
-}
-
-/// Whether somebody else was quicker: a row of the name is there by now, or one has gone.
-fn is_race(error: &CommitError) -> bool {
-    matches!(
-        error.kind(),
-        Some(
-            ErrorKind::TimedOut
-                | ErrorKind::ConstraintViolation
-                | ErrorKind::ReferentialIntegrityViolation
-        )
-    )
 }

@@ -44,7 +44,8 @@ impl Step {
 #[derive(Debug)]
 pub struct Plan {
     client: Client<Database>,
-    lock: Option<Str>,
+    /// What each step begins with.
+    beginning: Transaction<Database>,
     view: Snapshot<Database>,
     steps: Vec<Step>,
     /// What rows are called, for people to read.
@@ -56,9 +57,15 @@ impl Plan {
     /// An empty plan for the database as it is now.
     #[must_use]
     pub fn new(northbound: &Northbound) -> Self {
+        let mut beginning = northbound.client.transaction();
+        // A plan that was drawn up on an older view must not be carried out after an outage.
+        beginning.require_current(&northbound.cache);
+        if let Some(lock) = &northbound.lock {
+            beginning.assert_lock(lock);
+        }
         let mut plan = Self {
             client: northbound.client.clone(),
-            lock: northbound.lock.clone(),
+            beginning,
             view: northbound.cache.snapshot(),
             steps: Vec::new(),
             labels: HashMap::new(),
@@ -92,14 +99,10 @@ impl Plan {
 
     /// Begins the next step: what follows is one transaction.
     pub fn begin(&mut self, title: impl Into<String>) {
-        let mut transaction = self.client.transaction();
-        if let Some(lock) = &self.lock {
-            transaction.assert_lock(lock.clone());
-        }
         self.steps.push(Step {
             title: title.into(),
             changes: Vec::new(),
-            transaction,
+            transaction: self.beginning.clone(),
         });
     }
 

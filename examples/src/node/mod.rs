@@ -15,9 +15,8 @@ mod setup;
 
 use std::time::Duration;
 
-use ovsdb::protocol::ErrorKind;
 use ovsdb::vswitch::{Bridge, Database, Interface, OpenVSwitch, Port, QoS};
-use ovsdb::{Cache, Client, Map, Row, Snapshot, Str, Transaction};
+use ovsdb::{Cache, Client, Map, Retry, Row, Snapshot, Str, Transaction};
 
 use crate::connection::Connection;
 
@@ -28,7 +27,9 @@ pub use self::mappings::{BadMapping, BridgeMappings, Mapping};
 pub use self::setup::Setup;
 
 /// How often an operation looks again before it says that somebody works against it.
-const ATTEMPTS: usize = 10;
+const ATTEMPTS: u32 = 10;
+/// The pause before the second look, which grows by as much with each further one.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Whether an operation had to write something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,21 +82,25 @@ impl Node {
         write: impl Fn(&View, &mut Transaction<Database>) -> Result<(), NodeError>,
     ) -> Result<Effect, NodeError> {
         let mut effect = Effect::Unchanged;
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
+            // The pause lets a cause that passes, such as an election, pass.
+            tokio::time::sleep(PAUSE * attempt).await;
             self.cache.current().await?;
             let mut transaction = self.client.transaction();
+            transaction.require_current(&self.cache);
             write(&View(self.cache.snapshot()), &mut transaction)?;
             if transaction.is_empty() {
                 return Ok(effect);
             }
-            match transaction.commit().await {
-                Ok(_) => effect = Effect::Changed,
-                // Somebody else was faster. The replica shows by now what he wrote.
-                Err(error) if error.kind() == Some(ErrorKind::ConstraintViolation) => {}
-                // The connection was lost behind it. The replica shows what became of it, once it
-                // is current again.
-                Err(error) if !error.nothing_changed() => effect = Effect::Changed,
-                Err(error) => return Err(error.into()),
+            let Err(error) = transaction.commit().await else {
+                effect = Effect::Changed;
+                continue;
+            };
+            match error.retry() {
+                Retry::Again => {}
+                // The replica shows what became of it, once it is current again.
+                Retry::Unknown => effect = Effect::Changed,
+                _ => return Err(error.into()),
             }
         }
         Err(NodeError::Contended)
