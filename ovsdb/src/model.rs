@@ -117,6 +117,7 @@ impl<T: Table, V: Value> Column<T, V> {
     /// # Panics
     /// When there is no such column in `T`.
     #[must_use]
+    #[track_caller]
     pub const fn new(index: usize) -> Self {
         assert!(
             index < T::COLUMNS.len(),

@@ -77,6 +77,7 @@ impl<D: Database> DatabaseChanges<D> {
     /// # Panics
     /// When the cache was started without the table.
     #[must_use]
+    #[track_caller]
     pub fn table<T: Table<Database = D>>(&self) -> Vec<Change<T>> {
         let Some(at) = self.after.registry.find::<T>() else {
             panic!("the cache was started without the table {}", T::TABLE)

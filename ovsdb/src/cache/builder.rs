@@ -242,6 +242,7 @@ impl<D: Database> Cache<D> {
     ///
     /// # Panics
     /// When the cache was started without the table, which is a mistake of the program.
+    #[track_caller]
     pub fn changes<T: Table<Database = D>>(&self) -> Changes<T> {
         let registry = &self.handle.shared().state.load().registry;
         match registry.find::<T>() {
@@ -279,19 +280,22 @@ impl<D: Database> Cache<D> {
     /// # Errors
     /// When the server refuses the condition or knows none, and the one before stays; when the
     /// client is closed.
-    pub async fn set_condition<T: Table<Database = D>>(
+    #[track_caller]
+    pub fn set_condition<T: Table<Database = D>>(
         &self,
         rows: impl Into<AnyOf<T>>,
-    ) -> Result<(), Error> {
+    ) -> impl Future<Output = Result<(), Error>> + Send {
         let clauses = rows.into().into_clauses();
         assert!(
             self.snapshot().try_table::<T>().is_some(),
             "the cache was started without the table {}",
             T::TABLE
         );
-        match &self.handle.0.guard {
-            Some(guard) => guard.set_condition(T::TABLE, clauses).await,
-            None => Ok(()),
+        async move {
+            match &self.handle.0.guard {
+                Some(guard) => guard.set_condition(T::TABLE, clauses).await,
+                None => Ok(()),
+            }
         }
     }
 

@@ -75,6 +75,7 @@ impl<D: Database> Snapshot<D> {
 
     /// The table `T`.
     #[must_use]
+    #[track_caller]
     pub fn table<T: Table<Database = D>>(&self) -> TableView<'_, T> {
         match self.try_table() {
             Some(table) => table,
@@ -84,12 +85,14 @@ impl<D: Database> Snapshot<D> {
 
     /// The row that `row` refers to, if the replica has it.
     #[must_use]
+    #[track_caller]
     pub fn get<T: Table<Database = D>>(&self, row: Ref<T>) -> Option<&Arc<Row<T>>> {
         self.table().get(row)
     }
 
     /// A row with this key; see [`TableView::get_by`].
     #[must_use]
+    #[track_caller]
     pub fn get_by<T: Table<Database = D>, K: Copy>(
         &self,
         columns: impl LookUp<T, K>,
@@ -99,6 +102,7 @@ impl<D: Database> Snapshot<D> {
     }
 
     /// The rows that a declared index has for this key; see [`TableView::find`].
+    #[track_caller]
     pub fn find<T: Table<Database = D>, K: Key + Borrow<Q>, Q: Hash + Eq + ?Sized>(
         &self,
         index: &Index<T, K>,
@@ -108,6 +112,7 @@ impl<D: Database> Snapshot<D> {
     }
 
     /// The rows that a declared index has in this range; see [`TableView::range`].
+    #[track_caller]
     pub fn range<T: Table<Database = D>, K: Key + Borrow<Q>, Q: Ord + ?Sized>(
         &self,
         index: &OrderedIndex<T, K>,
@@ -117,6 +122,7 @@ impl<D: Database> Snapshot<D> {
     }
 
     /// The rows of the table `T`, in no particular order.
+    #[track_caller]
     pub fn rows<T: Table<Database = D>>(&self) -> impl ExactSizeIterator<Item = &Arc<Row<T>>> {
         self.table().rows()
     }
@@ -213,6 +219,7 @@ impl<'a, T: Table> TableView<'a, T> {
     ///
     /// # Panics
     /// When the cache was started without the index, which is a mistake of the program.
+    #[track_caller]
     pub fn find<K: Key + Borrow<Q>, Q: Hash + Eq + ?Sized>(
         self,
         index: &Index<T, K>,
@@ -233,6 +240,7 @@ impl<'a, T: Table> TableView<'a, T> {
     ///
     /// # Panics
     /// When the cache was started without the index, which is a mistake of the program.
+    #[track_caller]
     pub fn range<K: Key + Borrow<Q>, Q: Ord + ?Sized, R: RangeBounds<Q>>(
         self,
         index: &OrderedIndex<T, K>,

@@ -345,6 +345,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> Work<K> {
     ///
     /// # Panics
     /// When called outside a tokio runtime.
+    #[track_caller]
     pub fn retry_after(self, delay: Duration) {
         let (key, queue) = (self.key.clone(), Arc::downgrade(&self.queue.inner));
         tokio::spawn(async move {

@@ -79,6 +79,7 @@ impl Cluster {
     ///
     /// # Panics
     /// When there is no such member.
+    #[track_caller]
     pub fn member_mut(&mut self, member: usize) -> &mut Server {
         &mut self.members[member]
     }

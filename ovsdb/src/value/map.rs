@@ -236,6 +236,7 @@ impl<Q: Ord + ?Sized, K: Ord + Borrow<Q>, V> Index<&Q> for Map<K, V> {
 
     /// # Panics
     /// When the map lacks the key, as the standard maps do; [`get`](Map::get) does not.
+    #[track_caller]
     fn index(&self, key: &Q) -> &V {
         self.get(key).expect("the map has the key")
     }
