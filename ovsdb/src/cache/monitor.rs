@@ -256,6 +256,11 @@ impl ReplicaMonitor {
                 *published = state;
             }
         }
+        // Before the streams are told: who reads them may look.
+        let counters = &self.shared.counters;
+        counters.transactions.add(1);
+        counters.bytes.add(bytes);
+        counters.resyncs.add(usize::from(start && self.started));
         self.shared.publish(&Step {
             state: Arc::new(State {
                 registry: before.registry.clone(),
@@ -266,10 +271,6 @@ impl ReplicaMonitor {
             resync: start && self.started,
             bytes,
         });
-        let counters = &self.shared.counters;
-        counters.transactions.add(1);
-        counters.bytes.add(bytes);
-        counters.resyncs.add(usize::from(start && self.started));
         #[cfg(feature = "metrics")]
         counters.set_rows(self.shared.state.load().len());
         if start {

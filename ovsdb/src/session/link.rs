@@ -86,6 +86,7 @@ impl Link {
         shared: Arc<Shared>,
     ) -> Self {
         Self {
+            pending: Pending::new(shared.clone()),
             read,
             write,
             codec: Codec::new(limits),
@@ -94,7 +95,6 @@ impl Link {
             shared,
             unsent: BytesMut::new(),
             mute: None,
-            pending: Pending::default(),
             backlog: VecDeque::new(),
             backlog_bytes: 0,
             greeting: Greeting::default(),

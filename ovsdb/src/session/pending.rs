@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
-use super::{Answer, CallError, Ticket};
+use super::{Answer, CallError, Shared, Ticket};
 use crate::error::Disconnected;
 use crate::value::Str;
 
@@ -35,19 +36,44 @@ pub(super) enum Waiter {
 }
 
 /// The requests in flight on one connection, by their ids.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pending {
     next: u64,
     waiters: HashMap<u64, Waiter>,
     calls: usize,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.set_calls(0);
+    }
 }
 
 impl Pending {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            next: 0,
+            waiters: HashMap::new(),
+            calls: 0,
+            shared,
+        }
+    }
+
+    /// Counts the callers that wait. Before any of them is told anything: they may look.
+    fn set_calls(&mut self, calls: usize) {
+        self.calls = calls;
+        let in_flight = &self.shared.counters.in_flight;
+        in_flight.store(calls as u64, Ordering::Relaxed);
+    }
+
     /// Registers who waits, and returns the id for the request.
     pub(super) fn add(&mut self, waiter: Waiter) -> u64 {
         let id = self.next;
         self.next += 1;
-        self.calls += usize::from(matches!(waiter, Waiter::Call { .. }));
+        if matches!(waiter, Waiter::Call { .. }) {
+            self.set_calls(self.calls + 1);
+        }
         self.waiters.insert(id, waiter);
         id
     }
@@ -55,7 +81,9 @@ impl Pending {
     /// Who waits for the reply with this id.
     pub(super) fn take(&mut self, id: u64) -> Option<Waiter> {
         let waiter = self.waiters.remove(&id)?;
-        self.calls -= usize::from(matches!(waiter, Waiter::Call { .. }));
+        if matches!(waiter, Waiter::Call { .. }) {
+            self.set_calls(self.calls - 1);
+        }
         Some(waiter)
     }
 
@@ -87,7 +115,7 @@ impl Pending {
 
     /// Tells every caller that no reply will come.
     pub(super) fn fail(&mut self, lost: &Disconnected) {
-        self.calls = 0;
+        self.set_calls(0);
         for (_, waiter) in self.waiters.drain() {
             if let Waiter::Call { reply, .. } = waiter {
                 // A receiver that is gone does not mind.

@@ -3,7 +3,6 @@
 mod incoming;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ovsdb_schema::DatabaseSchema;
@@ -165,7 +164,6 @@ impl Task {
                     }
                 }
             };
-            self.count_in_flight();
             if let Err(reason) = handled {
                 if let Some(attempt) = attempt.take() {
                     attempt.abort();
@@ -175,12 +173,6 @@ impl Task {
                 }
             }
         }
-    }
-
-    fn count_in_flight(&self) {
-        let calls = self.link.as_ref().map_or(0, |link| link.pending.calls());
-        let in_flight = &self.shared.counters.in_flight;
-        in_flight.store(calls as u64, Ordering::Relaxed);
     }
 
     /// Whether nothing is left to do.
