@@ -125,7 +125,25 @@
 //! | `metrics` | counters through the facade of the crate `metrics` |
 //! | `testing` | the module `testing`: private, real ovsdb-server instances |
 //!
-//! The runtime is tokio. Logs are [`tracing`] events.
+//! The runtime is tokio.
+//!
+//! # Logs
+//!
+//! Logs are [`tracing`] events with the fields `database` and, where there is one, `remote`. Errors
+//! are shown with all their causes, as [`ErrorChain`] does.
+//!
+//! | level | what |
+//! |---|---|
+//! | `WARN` | a connection that served is lost; no server can be used, once for each reason and then at growing intervals; a server's schema differs; an update does not fit |
+//! | `INFO` | connected; certificates were read again |
+//! | `DEBUG` | every attempt to connect, and why it failed; transactions that are tried again |
+//! | `TRACE` | the target `ovsdb::wire`: every message that is sent or received |
+//!
+//! An event of `ovsdb::wire` has the fields `direction` (`sent` or `received`), `remote`, `database`
+//! and `size` (bytes); its message is the JSON text, cut to 4,096 bytes and followed by `...` where it
+//! is longer. That is what the database holds, read before TLS encrypts it or after TLS decrypted
+//! it: no keys of TLS, but whatever secrets the rows have. It costs nothing unless a subscriber wants
+//! it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The examples of the README.

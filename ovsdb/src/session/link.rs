@@ -15,6 +15,7 @@ use tokio_util::codec::Decoder as _;
 use super::Shared;
 use super::pending::{Pending, Waiter};
 use super::server_database::ServerDatabases;
+use super::wire_log::WireLog;
 use crate::error::DisconnectReason;
 use crate::protocol::{Codec, FrameError, Limits, Request, write_notification, write_request};
 use crate::transport::{ReadHalf, WriteHalf};
@@ -46,6 +47,7 @@ pub(super) struct Link {
     /// When the last bytes came.
     heard: Instant,
     shared: Arc<Shared>,
+    wire_log: WireLog,
     unsent: BytesMut,
     /// Why nothing can be written any more. What the server sent before can still be read, the
     /// answers to what it carried out among it.
@@ -84,6 +86,7 @@ impl Link {
         write: WriteHalf,
         limits: Limits,
         shared: Arc<Shared>,
+        wire_log: WireLog,
     ) -> Self {
         Self {
             pending: Pending::new(shared.clone()),
@@ -93,6 +96,7 @@ impl Link {
             received: BytesMut::new(),
             heard: Instant::now(),
             shared,
+            wire_log,
             unsent: BytesMut::new(),
             mute: None,
             backlog: VecDeque::new(),
@@ -166,6 +170,7 @@ impl Link {
             other => DisconnectReason::Frame(other),
         })?;
         Ok(message.map(|bytes| {
+            self.wire_log.received(&bytes);
             if bytes.len() > LONG {
                 // What follows stands behind it in one allocation, and would keep all of it.
                 self.received = BytesMut::from(&*self.received);
@@ -194,7 +199,7 @@ impl Link {
         let id = self.pending.add(waiter);
         let mut message = String::with_capacity(params.len() + 64);
         write_request(&mut message, &id, method, params);
-        self.unsent.extend_from_slice(message.as_bytes());
+        self.send_text(&message);
         id
     }
 
@@ -207,11 +212,12 @@ impl Link {
     pub(super) fn send_cancel(&mut self, id: u64) {
         let mut message = String::new();
         write_notification(&mut message, "cancel", &format!("[{id}]"));
-        self.unsent.extend_from_slice(message.as_bytes());
+        self.send_text(&message);
     }
 
-    /// Sends the text of a reply.
+    /// Sends the text of a message.
     pub(super) fn send_text(&mut self, message: &str) {
+        self.wire_log.sent(message.as_bytes());
         self.unsent.extend_from_slice(message.as_bytes());
     }
 
@@ -260,7 +266,12 @@ mod tests {
             counters: crate::stats::Counters::new("db"),
         };
         let limits = Limits::default();
-        let mut link = Link::new(Box::new(read), Box::new(write), limits, Arc::new(shared));
+        let wire_log = WireLog {
+            database: "db",
+            remote: "unix:/peer".parse().expect("a remote"),
+        };
+        let (read, write) = (Box::new(read), Box::new(write));
+        let mut link = Link::new(read, write, limits, Arc::new(shared), wire_log);
         let long = format!("[\"{}\"]", "x".repeat(4 * LONG));
         theirs.write_all(long.as_bytes()).await.expect("sent");
         theirs.write_all(b"[1][").await.expect("sent");

@@ -10,12 +10,14 @@ mod job;
 mod link;
 mod locks;
 mod monitors;
+mod outage;
 mod pending;
 mod reconnect;
 mod server_database;
 mod shown;
 mod state;
 mod task;
+mod wire_log;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

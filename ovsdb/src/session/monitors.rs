@@ -14,6 +14,7 @@ use super::server_database::SERVER_MONITOR;
 use super::shown::{Shown, Unshown};
 use crate::cache::{MonitorVersion, ReplicaMonitor, Shared};
 use crate::error::{DisconnectReason, Disconnected, Error};
+use crate::error_chain::ErrorChain;
 use crate::protocol::{Clause, ErrorKind, Json, OvsdbError, Request};
 use crate::value::json::Raw;
 
@@ -382,7 +383,11 @@ impl Monitors {
                     // Every row anew did not help: another connection may, after a while.
                     return Err(DisconnectReason::Inconsistent(error));
                 }
-                tracing::warn!(%error, "an update does not fit the replica, which is fetched anew");
+                tracing::warn!(
+                    database = self.database,
+                    error = %ErrorChain::new(&error),
+                    "an update does not fit the replica, which is fetched again"
+                );
                 if current {
                     entry.stop();
                     if let Some(link) = link {

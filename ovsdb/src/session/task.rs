@@ -9,17 +9,21 @@ use ovsdb_schema::DatabaseSchema;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument as _;
 
 use super::job::Job;
 use super::link::{Link, LinkEvent};
 use super::locks::Locks;
 use super::monitors::Monitors;
+use super::outage::{Outage, Warning};
 use super::pending::Waiter;
 use super::reconnect::{Action, Reconnect};
 use super::server_database::{self, Demands};
 use super::state::{ConnectionState, RemoteOrder};
+use super::wire_log::WireLog;
 use super::{Call, CallError, Options, Order, Shared};
 use crate::error::{DisconnectReason, Disconnected, Error};
+use crate::error_chain::ErrorChain;
 use crate::protocol::Request;
 use crate::transport::{self, ConnectError, Remote};
 
@@ -38,6 +42,7 @@ pub(super) struct Task {
     attempts: usize,
     started: Instant,
     reconnect: Reconnect,
+    outage: Outage,
     demands: Demands,
     monitors: Monitors,
     locks: Locks,
@@ -86,6 +91,7 @@ impl Task {
             attempts: remotes,
             started: Instant::now(),
             reconnect: Reconnect::new(options.timings, remotes, random()),
+            outage: Outage::default(),
             demands: Demands::new(options.leader_only, options.cluster),
             monitors: Monitors::new(options.database),
             locks: Locks::default(),
@@ -102,7 +108,7 @@ impl Task {
     /// Serves until the client is closed or dropped; then tells everybody who waits.
     pub(super) async fn run(mut self) {
         let lost = self.live().await;
-        tracing::debug!(database = self.options.database, reason = %lost.reason(), "the session ends");
+        tracing::debug!(database = self.options.database, reason = %ErrorChain::new(&lost), "the session ends");
         self.link = None;
         self.orders.close();
         self.calls.close();
@@ -245,14 +251,14 @@ impl Task {
 
     fn connect(&self, index: usize) -> Option<Attempt> {
         let remote = self.options.remotes.get(index)?.clone();
-        tracing::debug!(%remote, "connecting");
+        tracing::debug!(%remote, database = self.options.database, "connecting");
         self.shared.counters.attempts.add(1);
         self.shared.state.send_replace(ConnectionState::Connecting {
             remote: remote.clone(),
         });
         let tls = self.options.tls.clone();
         let attempt = async move { transport::connect(&remote, tls.as_ref()).await };
-        Some(tokio::spawn(attempt))
+        Some(tokio::spawn(attempt.in_current_span()))
     }
 
     /// The remote of the attempt or the connection.
@@ -269,7 +275,14 @@ impl Task {
     fn greet(&mut self, connected: Connected) -> Handled {
         let (read, write) =
             connected.map_err(|error| DisconnectReason::Connect(Arc::new(error)))?;
-        let mut link = Link::new(read, write, self.options.limits, self.shared.clone());
+        // Only an attempt under way comes here, and it has a remote.
+        let remote = self.remote().ok_or(DisconnectReason::Requested)?;
+        let wire_log = WireLog {
+            database: self.options.database,
+            remote,
+        };
+        let (limits, shared) = (self.options.limits, self.shared.clone());
+        let mut link = Link::new(read, write, limits, shared, wire_log);
         link.send_request(Waiter::Nobody, &Request::SetDbChangeAware { aware: true });
         link.send_request(Waiter::ServerDatabases, &server_database::request());
         link.send_request(Waiter::Schema, &get_schema(self.options.database));
@@ -327,11 +340,7 @@ impl Task {
     fn disconnect(&mut self, reason: DisconnectReason) -> Option<Disconnected> {
         let served = self.link.as_ref().is_some_and(|link| link.serves);
         let remote = self.remote();
-        if served {
-            tracing::warn!(?remote, %reason, "the connection is lost");
-        } else {
-            tracing::debug!(?remote, %reason, "no connection");
-        }
+        self.log_failure(remote.as_ref(), &reason, served);
         let lost = Disconnected::new(reason);
         if let Some(mut link) = self.link.take() {
             link.pending.fail(&lost);
@@ -354,6 +363,39 @@ impl Task {
         self.deserted |= first.is_closed();
         self.first = Some(first);
         None
+    }
+
+    /// Logs why there is no connection: a lost one always, failed attempts where an operator
+    /// should know.
+    fn log_failure(&mut self, remote: Option<&Remote>, reason: &DisconnectReason, served: bool) {
+        let database = self.options.database;
+        let now = self.now();
+        let shown = remote.map(tracing::field::display);
+        let chain = ErrorChain::new(reason);
+        if served {
+            tracing::warn!(remote = shown, database, reason = %chain, "the connection is lost");
+            self.outage.begin(now);
+            return;
+        }
+        tracing::debug!(remote = shown, database, reason = %chain, "no connection");
+        if self.first.is_some() && !self.options.patient {
+            // The caller of `connect` gets the error.
+            return;
+        }
+        let warning = Warning {
+            remote: remote.cloned(),
+            reason: chain.to_string(),
+        };
+        let remotes = self.options.remotes.len();
+        for Warning { remote, reason } in self.outage.failed(now, remotes, warning) {
+            tracing::warn!(
+                remote = remote.as_ref().map(tracing::field::display),
+                database,
+                reason,
+                attempts = self.outage.failures(),
+                "no server can be used, trying again"
+            );
+        }
     }
 
     fn probe(&mut self) -> Handled {

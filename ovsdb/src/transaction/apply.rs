@@ -9,6 +9,7 @@ use super::{CommitError, Outcome, Retry, Transaction};
 use crate::cache::{Basis, Cache, Snapshot};
 use crate::client::Client;
 use crate::error::{DisconnectReason, Disconnected};
+use crate::error_chain::ErrorChain;
 use crate::model::Database;
 use crate::protocol::{Mutator, Operation};
 
@@ -154,7 +155,7 @@ impl<D: Database> Client<D> {
             if !again || run as usize >= policy.tries {
                 return Err(earlier.error(error).into());
             }
-            tracing::debug!(%error, run, "a transaction is tried again");
+            tracing::debug!(database = D::NAME, error = %ErrorChain::new(&error), run, "a transaction is tried again");
             tokio::time::sleep(policy.wait(run)).await;
             run += 1;
         }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
 
+pub mod capture;
 pub mod certificates;
 pub mod interposer;
 pub mod load;

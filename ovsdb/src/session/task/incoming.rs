@@ -107,7 +107,8 @@ impl Task {
                 Ok(())
             }
             other => {
-                tracing::debug!(method = other, "a notification nobody waits for");
+                let database = self.options.database;
+                tracing::debug!(method = other, database, "unknown notification");
                 Ok(())
             }
         }
@@ -119,15 +120,16 @@ impl Task {
         id: Raw<'_>,
         outcome: Result<Raw<'_>, Raw<'_>>,
     ) -> Handled {
+        let database = self.options.database;
         let Some(link) = &mut self.link else {
             return Ok(());
         };
         let id = id.text.parse().ok();
         let Some(waiter) = id.and_then(|id| link.pending.take(id)) else {
             if id.is_some_and(|id| link.pending.knows(id)) {
-                tracing::debug!(id, "a reply to a request that was given up");
+                tracing::debug!(id, database, "reply to a request that was given up");
             } else {
-                tracing::warn!(id, "a reply to no request");
+                tracing::warn!(id, database, "reply to no request");
             }
             return Ok(());
         };
@@ -180,7 +182,7 @@ impl Task {
             Waiter::Schema => self.schema_arrived(outcome),
             Waiter::Nobody => {
                 if let Err(error) = outcome {
-                    tracing::debug!(%error, "a request of the session was refused");
+                    tracing::debug!(%error, database, "a request of the session was refused");
                 }
                 Ok(())
             }

@@ -19,6 +19,7 @@ pub use self::error::{TlsError, TlsMaterial, TlsPart};
 use self::material::{Contents, Pem, Sources};
 use self::verifier::Asked;
 use super::{ConnectError, ReadHalf, WriteHalf};
+use crate::error_chain::ErrorChain;
 
 /// How `ssl:` remotes are reached: who is trusted, and who we are.
 ///
@@ -227,8 +228,10 @@ impl TlsConfig {
         host: &str,
         stream: TcpStream,
     ) -> Result<(ReadHalf, WriteHalf), ConnectError> {
-        let source = self.source.clone();
-        let config = match tokio::task::spawn_blocking(move || source.current()).await {
+        let (source, server) = (self.source.clone(), host.to_owned());
+        let span = tracing::Span::current();
+        let reading = move || span.in_scope(|| source.current(&server));
+        let config = match tokio::task::spawn_blocking(reading).await {
             Ok(config) => config,
             Err(error) => return Err(io::Error::other(error).into()),
         };
@@ -282,7 +285,7 @@ impl Source {
     }
 
     /// The configuration that the files make now, or the last one that they made.
-    fn current(&self) -> Arc<ClientConfig> {
+    fn current(&self, server: &str) -> Arc<ClientConfig> {
         let (sources, loaded) = match self {
             Self::Rustls(config) => return config.clone(),
             Self::Material { sources, loaded } => (sources, loaded),
@@ -292,13 +295,13 @@ impl Source {
             if contents != loaded.contents {
                 loaded.config = Arc::new(sources.configure(&contents)?);
                 loaded.contents = contents;
-                tracing::info!("certificates were read again");
+                tracing::info!(server, "certificates were read again");
             }
             Ok(())
         });
         if let Err(error) = read {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(%error, source, "the certificates read before serve on");
+            let error = ErrorChain::new(&error);
+            tracing::warn!(server, %error, "the certificates read before stay in use");
         }
         loaded.config.clone()
     }

@@ -1,0 +1,143 @@
+//! Which failed attempts to connect are worth a warning.
+//!
+//! A client that finds no server tries for ever, and an operator has to learn why without reading
+//! the same line every second. So a warning is given for each new reason, once no remote could be
+//! used, and then again at intervals that double.
+
+use std::time::Duration;
+
+use crate::transport::Remote;
+
+/// The time between the first warning of an outage and the first repetition.
+const FIRST_REPETITION: Duration = Duration::from_secs(10);
+/// The longest time between two repetitions.
+const LAST_REPETITION: Duration = Duration::from_secs(600);
+/// How long an outage may last before it is worth more than the line that says that the
+/// connection is lost: a restart of a server, or an election, takes less.
+const GRACE: Duration = Duration::from_secs(1);
+/// How many reasons are told apart: some have numbers in them.
+const REASONS: usize = 16;
+
+/// The time without a connection.
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    /// Attempts that failed.
+    failures: usize,
+    /// Before this no warning is given.
+    quiet_until: Duration,
+    /// The reasons that warnings were given for.
+    warned: Vec<String>,
+    /// The reasons of attempts before the last remote had failed.
+    held_back: Vec<Warning>,
+    /// When a reason may be repeated, and the interval after that.
+    repeat_at: Duration,
+    interval: Duration,
+}
+
+/// An attempt that is to be warned of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Warning {
+    pub(super) remote: Option<Remote>,
+    pub(super) reason: String,
+}
+
+impl Outage {
+    /// A connection that served is lost at this time.
+    pub(super) fn begin(&mut self, now: Duration) {
+        *self = Self {
+            quiet_until: now + GRACE,
+            ..Self::default()
+        };
+    }
+
+    /// How many attempts have failed.
+    pub(super) const fn failures(&self) -> usize {
+        self.failures
+    }
+
+    /// An attempt failed; there are so many remotes. What to warn of now.
+    pub(super) fn failed(
+        &mut self,
+        now: Duration,
+        remotes: usize,
+        warning: Warning,
+    ) -> Vec<Warning> {
+        self.failures += 1;
+        let held_back = self.held_back.iter().map(|held| &held.reason);
+        let is_new = !self.warned.contains(&warning.reason)
+            && held_back.clone().all(|reason| *reason != warning.reason)
+            && self.warned.len() + held_back.len() < REASONS;
+        if is_new {
+            self.held_back.push(warning.clone());
+        }
+        if self.failures < remotes || now < self.quiet_until {
+            return Vec::new();
+        }
+        if !self.held_back.is_empty() {
+            if self.warned.is_empty() {
+                self.interval = FIRST_REPETITION;
+                self.repeat_at = now + FIRST_REPETITION;
+            }
+            let reasons = self.held_back.iter().map(|held| held.reason.clone());
+            self.warned.extend(reasons);
+            return std::mem::take(&mut self.held_back);
+        }
+        if now < self.repeat_at {
+            return Vec::new();
+        }
+        self.interval = (self.interval * 2).min(LAST_REPETITION);
+        self.repeat_at = now + self.interval;
+        vec![warning]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn failed(outage: &mut Outage, seconds: u64, remotes: usize, reason: &str) -> Vec<String> {
+        let warning = Warning {
+            remote: None,
+            reason: reason.to_owned(),
+        };
+        let warnings = outage.failed(at(seconds), remotes, warning);
+        warnings.into_iter().map(|warning| warning.reason).collect()
+    }
+
+    #[test]
+    fn each_reason_is_told_at_once_and_then_ever_more_seldom() {
+        let mut outage = Outage::default();
+        let mut told = Vec::new();
+        for second in 0..2000 {
+            if !failed(&mut outage, second, 1, "refused").is_empty() {
+                told.push(second);
+            }
+        }
+        assert_eq!(told, [0, 10, 30, 70, 150, 310, 630, 1230, 1830]);
+        assert_eq!(failed(&mut outage, 2000, 1, "no database"), ["no database"]);
+        assert!(failed(&mut outage, 2001, 1, "no database").is_empty());
+        assert_eq!(outage.failures(), 2002);
+        // Reasons without end are not all new.
+        let many = (0..100).map(|number| failed(&mut outage, 2002, 1, &number.to_string()).len());
+        assert_eq!(many.sum::<usize>(), REASONS - 2);
+    }
+
+    #[test]
+    fn a_remote_that_fails_is_told_when_no_other_one_can_be_used() {
+        let mut outage = Outage::default();
+        assert!(failed(&mut outage, 0, 3, "refused").is_empty());
+        assert!(failed(&mut outage, 0, 3, "not the leader").is_empty());
+        assert_eq!(
+            failed(&mut outage, 0, 3, "refused"),
+            ["refused", "not the leader"]
+        );
+        // After a connection that served, a short outage is nobody's concern.
+        outage.begin(at(100));
+        assert!(failed(&mut outage, 100, 1, "refused").is_empty());
+        assert_eq!(failed(&mut outage, 101, 1, "refused"), ["refused"]);
+    }
+}

@@ -1,0 +1,96 @@
+//! The trace of the wire: every message, as events of the target [`TARGET`] at the level TRACE.
+
+use std::fmt;
+
+use crate::transport::Remote;
+
+/// The target of the events.
+const TARGET: &str = "ovsdb::wire";
+
+/// A longer message is cut to so many bytes.
+const LONGEST: usize = 4096;
+
+/// The peer of one connection, as the events name it.
+#[derive(Debug)]
+pub(super) struct WireLog {
+    pub(super) database: &'static str,
+    pub(super) remote: Remote,
+}
+
+impl WireLog {
+    /// A whole message was taken off the wire.
+    pub(super) fn received(&self, message: &[u8]) {
+        self.log("received", message);
+    }
+
+    /// A whole message is about to be written.
+    pub(super) fn sent(&self, message: &[u8]) {
+        self.log("sent", message);
+    }
+
+    fn log(&self, direction: &'static str, message: &[u8]) {
+        // Nothing of this is evaluated unless somebody listens.
+        tracing::trace!(
+            target: TARGET,
+            direction,
+            remote = %self.remote,
+            database = self.database,
+            size = message.len(),
+            "{}",
+            Excerpt(message)
+        );
+    }
+}
+
+/// The beginning of a message, fit for a line of a log.
+struct Excerpt<'a>(&'a [u8]);
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        let mut end = self.0.len().min(LONGEST);
+        // Not within a character.
+        while end > 0 && end < self.0.len() && self.0[end] & 0xc0 == 0x80 {
+            end -= 1;
+        }
+        for character in String::from_utf8_lossy(&self.0[..end]).chars() {
+            // What a peer sends must not begin a line of its own, or move the cursor.
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())?;
+            } else {
+                f.write_char(character)?;
+            }
+        }
+        if end < self.0.len() {
+            f.write_str("...")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_messages_are_cut_between_characters() {
+        assert_eq!(Excerpt(b"[1]").to_string(), "[1]");
+        assert_eq!(
+            Excerpt("[\n\u{1b}\"\u{e9}\"]".as_bytes()).to_string(),
+            "[\\n\\u{1b}\"\u{e9}\"]"
+        );
+        let long = "\u{e9}".repeat(LONGEST);
+        for text in [long.clone(), format!("x{long}")] {
+            let shown = Excerpt(text.as_bytes()).to_string();
+            let start = shown.strip_suffix("...").expect("cut");
+            assert!(
+                text.starts_with(start) && start.len() > LONGEST - 4,
+                "{}",
+                start.len()
+            );
+        }
+        // Not UTF-8, and nothing but the inside of characters.
+        assert_eq!(Excerpt(&[b'[', 0xff]).to_string(), "[\u{fffd}");
+        assert_eq!(Excerpt(&[0x80; 5000]).to_string(), "...");
+    }
+}

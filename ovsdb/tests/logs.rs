@@ -1,0 +1,192 @@
+//! What an operator learns from the log.
+
+mod support;
+
+use std::time::Duration;
+
+use ovsdb::testing::Server;
+use ovsdb::{Client, ClientBuilder, TlsConfig, nb};
+use support::capture::Log;
+use support::certificates::{Authority, Validity, server_files};
+use support::inventory::{Database, Item, ItemOnly};
+use support::{INVENTORY, inventory_server};
+use tracing::Level;
+
+const LOST: &str = "the connection is lost";
+const NO_CONNECTION: &str = "no connection";
+const NO_SERVER: &str = "no server can be used, trying again";
+
+fn quick<D: ovsdb::Database>(remote: &str) -> ClientBuilder<D> {
+    let backoff = Duration::from_millis(1);
+    Client::builder().remotes(remote).backoff(backoff, backoff)
+}
+
+/// An item with a note so long.
+fn item(total: i64, length: usize) -> Item {
+    Item {
+        name: total.to_string().into(),
+        total,
+        only: ItemOnly::Sole,
+        notes: [("note", "x".repeat(length))].into(),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_waited_for_is_warned_of_with_the_whole_reason() {
+    let (log, _guard) = Log::capture();
+    let connecting = quick::<Database>("unix:/nowhere/db.sock").wait_for_server(true);
+    let connecting = tokio::spawn(connecting.connect());
+    let attempts = log.has(50, NO_CONNECTION).await;
+    for attempt in &attempts {
+        assert_eq!(attempt.level, Level::DEBUG);
+        assert_eq!(
+            &attempt["reason"],
+            "cannot connect: No such file or directory (os error 2)"
+        );
+    }
+    let warnings = log.at_least(Level::INFO);
+    let [warning] = warnings.as_slice() else {
+        panic!("expected one warning, got {warnings:#?}");
+    };
+    assert_eq!((warning.level, warning.message()), (Level::WARN, NO_SERVER));
+    assert_eq!(&warning["database"], "Inventory");
+    assert_eq!(&warning["remote"], "unix:/nowhere/db.sock");
+    assert_eq!(&warning["attempts"], "1");
+    assert_eq!(warning["reason"], attempts[0]["reason"]);
+    connecting.abort();
+}
+
+#[tokio::test]
+async fn a_server_with_another_database_is_warned_of() {
+    let (log, _guard) = Log::capture();
+    let server = inventory_server();
+    let nowhere = "unix:/nowhere/db.sock";
+    let remotes = format!("{},{nowhere}", server.remote());
+    let connecting = quick::<nb::Database>(&remotes).wait_for_server(true);
+    let connecting = tokio::spawn(connecting.connect());
+    log.has(20, NO_CONNECTION).await;
+    // Once for each reason, however many attempts.
+    let mut told: Vec<_> = log
+        .at_least(Level::INFO)
+        .iter()
+        .map(|event| (event["remote"].to_owned(), event["reason"].to_owned()))
+        .collect();
+    told.sort_by_key(|(remote, _)| remote == nowhere);
+    let refused = "the server refused the session: unknown database";
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told[0].0, server.remote());
+    assert!(told[0].1.starts_with(refused), "{told:?}");
+    assert_eq!(told[1].0, nowhere);
+    connecting.abort();
+}
+
+#[tokio::test]
+async fn an_error_that_the_caller_gets_is_no_warning() {
+    let (log, _guard) = Log::capture();
+    let failed = quick::<Database>("unix:/nowhere/db.sock").connect().await;
+    failed.expect_err("no server");
+    assert_eq!(log.with_message(NO_CONNECTION).len(), 1);
+    assert!(log.at_least(Level::INFO).is_empty(), "{:#?}", log.all());
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_told_with_its_database_and_remote() {
+    let mut server = inventory_server();
+    let (log, _guard) = Log::capture();
+    let client = quick::<Database>(&server.remote()).connect().await;
+    let client = client.expect("a client");
+    server.kill().expect("killed");
+    let lost = log.has(1, LOST).await.remove(0);
+    assert_eq!(lost.level, Level::WARN);
+    for event in log
+        .all()
+        .iter()
+        .filter(|event| event.target.starts_with("ovsdb"))
+    {
+        assert_eq!(&event["database"], "Inventory", "{event:?}");
+        if event.fields.contains_key("remote") {
+            assert_eq!(event["remote"], *server.remote(), "{event:?}");
+        }
+    }
+    // The outage is told too when it lasts.
+    log.has(1, NO_SERVER).await;
+    server.start().expect("started");
+    log.has(2, "connected").await;
+    drop(client);
+}
+
+#[tokio::test]
+async fn the_wire_has_a_trace() {
+    let server = inventory_server();
+    let (log, _guard) = Log::capture();
+    let client = quick::<Database>(&server.remote()).connect().await;
+    let client = client.expect("a client");
+    let cache = client.cache().table::<Item>().start().await;
+    let cache = cache.expect("a cache");
+    for (total, length) in [(1, 10), (2, 100_000)] {
+        let mut txn = client.transaction();
+        txn.insert(item(total, length));
+        txn.commit().await.expect("a commit");
+    }
+    drop(cache);
+    let stats = client.stats();
+    client.close().await;
+
+    let mut wire = log.all();
+    wire.retain(|event| event.target == "ovsdb::wire");
+    let of = |direction: &str| {
+        let mut events = wire.clone();
+        events.retain(|event| event["direction"] == *direction);
+        events
+    };
+    let size = |event: &support::capture::Logged| event["size"].parse::<u64>().expect("a size");
+    let (sent, received) = (of("sent"), of("received"));
+    assert_eq!(sent.len() + received.len(), wire.len());
+    assert!(received.len() as u64 >= stats.messages_received);
+    // Sizes are those of the messages, however much of them is shown.
+    assert!(sent.iter().map(size).sum::<u64>() >= stats.bytes_sent);
+    for event in &wire {
+        assert_eq!(event.level, Level::TRACE);
+        assert_eq!(event["remote"], *server.remote());
+        assert_eq!(&event["database"], "Inventory");
+        let shown = event.message();
+        if size(event) <= 4096 {
+            assert_eq!(shown.len() as u64, size(event), "{shown}");
+            assert!(shown.starts_with('{') && shown.ends_with('}'), "{shown}");
+        } else {
+            assert_eq!(shown.len(), 4096 + "...".len());
+        }
+    }
+    let large = |events: &[support::capture::Logged]| {
+        let mut events = events.iter();
+        events.any(|event| size(event) > 100_000 && event.message().ends_with("..."))
+    };
+    assert!(large(&sent) && large(&received));
+    let transact = |event: &&support::capture::Logged| event.message().contains("\"transact\"");
+    assert_eq!(sent.iter().filter(transact).count(), 2);
+}
+
+#[tokio::test]
+async fn no_secret_of_tls_is_logged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = Authority::new("the authority");
+    let certificate = authority.issue(&["127.0.0.1"], Validity::Now);
+    let files = server_files(folder.path(), &certificate, &authority);
+    let server = Server::builder().schema(INVENTORY).ssl(files).start();
+    let server = server.expect("a server");
+    let (log, _guard) = Log::capture();
+    let client = authority.issue(&["client"], Validity::Now);
+    let tls = TlsConfig::builder()
+        .ca_pem(authority.pem())
+        .client_pem(client.certificate.clone(), client.key.clone())
+        .build()
+        .expect("TLS");
+    let remote = server.ssl_remote().expect("a remote");
+    let connected = quick::<Database>(&remote).tls(tls).connect().await;
+    connected.expect("a client").close().await;
+    let text = format!("{:?}", log.all());
+    assert!(text.contains("ovsdb::wire") && text.contains("get_schema"));
+    let mut secrets = client.key.lines().filter(|line| !line.contains("-----"));
+    assert!(secrets.all(|secret| !text.contains(secret)), "{text}");
+}
