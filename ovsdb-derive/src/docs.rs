@@ -43,7 +43,8 @@ pub(crate) fn column(name: &str, column: &ColumnSchema, table: &TableSchema) -> 
     doc
 }
 
-fn column_type(kind: &ColumnType) -> String {
+/// What a column holds.
+pub(crate) fn column_type(kind: &ColumnType) -> String {
     let key = base_type(&kind.key);
     if let Some(value) = &kind.value {
         let limit = match kind.max {

@@ -16,6 +16,7 @@
 //!   (`allow-related` is `AllowRelated`); a value that begins with a digit gets a `V` before it.
 //!   `Unknown(..)` holds any other value.
 
+mod conformance;
 mod docs;
 #[cfg(test)]
 mod expansion;
@@ -69,8 +70,16 @@ pub fn schema(input: TokenStream) -> TokenStream {
 /// - `database`: the type that stands for the database.
 /// - `table`: the table's name in the schema.
 /// - `schema`, optional: the name of a bundled schema or the path of a schema file, which the
-///   table, the columns and the fields' types are then checked against.
+///   table, the columns and the fields' types are then checked against: a reference must be to the
+///   schema's table (a [`Ref`] to a struct of that table, or a [`Uuid`], which may be any
+///   reference), a generated enum must list the column's values (a [`Str`] may be any of them).
 /// - `column`, on a field: the column's name, where it is not the field's.
+///
+/// With or without a schema, references to tables of another database do not compile.
+///
+/// [`Ref`]: https://docs.rs/ovsdb/latest/ovsdb/struct.Ref.html
+/// [`Str`]: https://docs.rs/ovsdb/latest/ovsdb/struct.Str.html
+/// [`Uuid`]: https://docs.rs/ovsdb/latest/ovsdb/struct.Uuid.html
 #[proc_macro_derive(Table, attributes(ovsdb))]
 pub fn table(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);

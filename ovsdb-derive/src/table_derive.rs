@@ -1,17 +1,13 @@
 //! `#[derive(Table)]`: a hand-written struct with some of a table's columns.
 
-use ovsdb_schema::{AtomicType, ColumnType, DatabaseSchema, TableSchema};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{
-    Attribute, Data, DeriveInput, Error, Fields, GenericArgument, LitStr, Path, PathArguments,
-    Result, Type,
-};
+use syn::{Attribute, Data, DeriveInput, Error, Fields, LitStr, Path, Result, Type};
 
 use crate::suggest::did_you_mean;
-use crate::{names, schema_macro, source};
+use crate::{conformance, names, schema_macro, source};
 
 /// The `#[ovsdb(...)]` of the struct.
 struct TableAttributes {
@@ -21,10 +17,10 @@ struct TableAttributes {
 }
 
 /// A field and the column it holds.
-struct Column {
-    field: Ident,
-    name: LitStr,
-    rust_type: Type,
+pub(crate) struct Column {
+    pub(crate) field: Ident,
+    pub(crate) name: LitStr,
+    pub(crate) rust_type: Type,
 }
 
 /// Expands the derive.
@@ -37,18 +33,26 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     }
     let attributes = table_attributes(input)?;
     let columns = columns(input)?;
-    let indexes = match &attributes.schema {
-        Some(name) => {
-            let schema = source::load(name)?.schema;
-            check(&schema, &attributes.table, &columns)?
+    let ident = &input.ident;
+    let TableAttributes {
+        database,
+        table,
+        schema,
+    } = attributes;
+    let schema = schema.as_ref().map(source::load).transpose()?;
+    let schema = schema.map(|source| source.schema);
+    let (indexes, assertions) = match &schema {
+        Some(schema) => {
+            let known = conformance::check(schema, &table, &columns)?;
+            let assertions = conformance::assertions(ident, &database, schema, &table, &columns);
+            (known, assertions)
         }
-        None => Vec::new(),
+        None => (
+            Vec::new(),
+            conformance::assertions_without_schema(ident, &database, &table, &columns),
+        ),
     };
 
-    let TableAttributes {
-        database, table, ..
-    } = attributes;
-    let ident = &input.ident;
     let constants = columns.iter().enumerate().map(|(index, column)| {
         let constant = names::constant(&column.name.value());
         let doc = format!("The column `{}`.", column.name.value());
@@ -66,7 +70,11 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let indexes = indexes.iter().map(|index| quote! { &[#(#index),*] });
     let fields: Vec<Ident> = columns.iter().map(|column| column.field.clone()).collect();
     let accessors = schema_macro::accessors(&fields);
+    let references = conformance::references(ident, &columns);
     Ok(quote! {
+        #references
+        #assertions
+
         impl #ident {
             #( #constants )*
         }
@@ -200,132 +208,4 @@ fn check_column_name(name: &LitStr) -> Result<()> {
         name.span(),
         format!("`{value}` is not the name of a column"),
     ))
-}
-
-/// Checks the struct against the schema, and returns the indexes whose columns are all there.
-fn check(schema: &DatabaseSchema, name: &LitStr, columns: &[Column]) -> Result<Vec<Vec<usize>>> {
-    let value = name.value();
-    let Some(table) = schema.tables.get(&value) else {
-        let hint = did_you_mean(&value, schema.tables.keys().map(String::as_str));
-        let message = format!(
-            "the database `{}` has no table `{value}`{hint}",
-            schema.name
-        );
-        return Err(Error::new(name.span(), message));
-    };
-    let mut errors: Option<Error> = None;
-    for error in columns
-        .iter()
-        .filter_map(|column| check_column(&value, table, column).err())
-    {
-        match &mut errors {
-            Some(errors) => errors.combine(error),
-            None => errors = Some(error),
-        }
-    }
-    if let Some(errors) = errors {
-        return Err(errors);
-    }
-    let place = |name: &String| {
-        columns
-            .iter()
-            .position(|column| column.name.value() == *name)
-    };
-    Ok(table
-        .indexes
-        .iter()
-        .filter_map(|index| index.iter().map(place).collect())
-        .collect())
-}
-
-fn check_column(table_name: &str, table: &TableSchema, column: &Column) -> Result<()> {
-    let name = column.name.value();
-    let Some(schema) = table.columns.get(&name) else {
-        let hint = did_you_mean(&name, table.columns.keys().map(String::as_str));
-        let message = format!("the table `{table_name}` has no column `{name}`{hint}");
-        return Err(Error::new(column.name.span(), message));
-    };
-    let wanted = rust_type(&schema.kind);
-    if fits(&column.rust_type, &schema.kind) {
-        return Ok(());
-    }
-    let message = format!(
-        "the column `{table_name}.{name}` is {}: `{wanted}`",
-        schema.kind
-    );
-    Err(Error::new(column.rust_type.span(), message))
-}
-
-/// The type that holds such a column, for people.
-fn rust_type(kind: &ColumnType) -> String {
-    let atom = |atomic| match atomic {
-        AtomicType::Integer => "i64",
-        AtomicType::Real => "Real",
-        AtomicType::Boolean => "bool",
-        AtomicType::String => "Str",
-        AtomicType::Uuid => "Uuid",
-    };
-    let key = atom(kind.key.atomic);
-    match &kind.value {
-        Some(value) => format!("Map<{key}, {}>", atom(value.atomic)),
-        None if kind.is_scalar() => key.to_owned(),
-        None if kind.is_optional() => format!("Option<{key}>"),
-        None => format!("Set<{key}>"),
-    }
-}
-
-/// Whether a field's type can hold the column, as far as its name tells: a type of another name
-/// may be a user's own atom, which the compiler checks.
-fn fits(rust_type: &Type, kind: &ColumnType) -> bool {
-    let Some((name, arguments)) = last_segment(rust_type) else {
-        return false;
-    };
-    let atom = |rust_type: &Type, atomic| match last_segment(rust_type) {
-        Some((name, _)) => atom_fits(&name, atomic),
-        None => false,
-    };
-    match (name.as_str(), arguments.as_slice()) {
-        ("Map", [key, value]) => {
-            let value_type = kind.value.as_ref();
-            value_type.is_some_and(|v| atom(key, kind.key.atomic) && atom(value, v.atomic))
-        }
-        ("Set", [element]) => kind.value.is_none() && atom(element, kind.key.atomic),
-        ("Option", [element]) => {
-            kind.value.is_none() && kind.max.is_one() && atom(element, kind.key.atomic)
-        }
-        _ => kind.is_scalar() && atom_fits(&name, kind.key.atomic),
-    }
-}
-
-fn atom_fits(name: &str, atomic: AtomicType) -> bool {
-    match name {
-        "i64" => atomic == AtomicType::Integer,
-        "Real" => atomic == AtomicType::Real,
-        "bool" => atomic == AtomicType::Boolean,
-        "Str" => atomic == AtomicType::String,
-        "Uuid" | "Ref" => atomic == AtomicType::Uuid,
-        "Map" | "Set" | "Option" | "String" | "f64" | "f32" | "i32" | "u32" | "u64" | "usize"
-        | "Vec" | "HashMap" | "BTreeMap" | "HashSet" | "BTreeSet" => false,
-        _ => true,
-    }
-}
-
-/// The last name of a path, and its generic arguments that are types.
-fn last_segment(rust_type: &Type) -> Option<(String, Vec<Type>)> {
-    let Type::Path(path) = rust_type else {
-        return None;
-    };
-    let segment = path.path.segments.last()?;
-    let arguments = match &segment.arguments {
-        PathArguments::AngleBracketed(arguments) => arguments
-            .args
-            .iter()
-            .filter_map(|argument| match argument {
-                GenericArgument::Type(inner) => Some(inner.clone()),
-                _ => None,
-            })
-            .collect(),
-        _ => Vec::new(),
-    };
-    Some((segment.ident.to_string(), arguments))
 }

@@ -66,6 +66,11 @@ fn copy_all(from: &Path, to: &Path) -> Vec<PathBuf> {
     fs::read_dir(from).expect("a folder").map(copy).collect()
 }
 
+/// Whether this is one of the package's programs.
+fn is_program(file: &str) -> bool {
+    file.starts_with("src/bin/")
+}
+
 /// The errors of the package, each at the first line of its primary place.
 fn compile(package: &Path, folder: &Path) -> Errors {
     let target = package
@@ -91,9 +96,15 @@ fn compile(package: &Path, folder: &Path) -> Errors {
             .as_array()
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let Some(span) = spans.iter().find(|span| span["is_primary"] == true) else {
+        let Some(mut span) = spans.iter().find(|span| span["is_primary"] == true) else {
             continue;
         };
+        // Out of the macros of other crates, to where the first of them is called.
+        while let Some(call) = span["expansion"].get("span")
+            && !span["file_name"].as_str().is_some_and(is_program)
+        {
+            span = call;
+        }
         let file = span["file_name"].as_str().unwrap_or_default();
         let name = file.rsplit('/').next().unwrap_or_default().to_owned();
         let line = span["line_start"].as_u64().unwrap_or_default();

@@ -4,6 +4,8 @@
 //! `schema!` and `#[derive(Table)]` write these implementations; nothing stands in the way of
 //! writing one by hand.
 
+#[doc(hidden)]
+pub mod check;
 mod condition;
 
 use std::fmt;
@@ -11,7 +13,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 pub use self::condition::{AllOf, AnyOf, Collection, Condition, Ordered, PartsOf};
-use crate::value::{ColumnKind, ColumnValue, Ref, Uuid, Value};
+use crate::value::{ColumnKind, ColumnValue, Ref, Referent, Uuid, Value};
 
 /// A database, as a type: the label that keeps the tables of one from being used on another.
 ///
@@ -48,6 +50,11 @@ pub trait TableVisitor<D: Database> {
 ///
 /// A struct may have a part of the table's columns only. Its [`Default`] must be what the server
 /// stores in the columns that an insert omits.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a table of a database",
+    label = "not a table",
+    note = "tables are the structs that `schema!` generates and those with `#[derive(Table)]`"
+)]
 pub trait Table: Clone + Default + PartialEq + fmt::Debug + Send + Sync + Sized + 'static {
     /// The database that the table belongs to.
     type Database: Database;
@@ -72,6 +79,11 @@ pub trait Table: Clone + Default + PartialEq + fmt::Debug + Send + Sync + Sized 
         let each = (0..Self::COLUMNS.len()).flat_map(columns);
         each.fold(0, |read, column| read ^ column.warm())
     }
+}
+
+impl<T: Table> Referent for T {
+    const DATABASE: &'static str = <T::Database as Database>::NAME;
+    const TABLE: &'static str = T::TABLE;
 }
 
 /// The name and the shape of a column.

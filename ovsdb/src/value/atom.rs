@@ -8,7 +8,7 @@ use ovsdb_schema::AtomicType;
 
 use super::json::DecodeError;
 use super::json::{DecodeErrorKind, Number, Reader, write_real, write_string};
-use super::{Real, Ref, Str, Uuid};
+use super::{Real, Ref, Referent, Str, Uuid};
 
 /// A scalar value of any type (RFC 7047 section 5.1, `<atom>`).
 ///
@@ -156,13 +156,39 @@ impl fmt::Display for Atom {
     }
 }
 
+/// What the values of an [`Atomic`] type mean, as far as the type tells.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub enum Domain {
+    /// The type does not tell.
+    Any,
+    /// The rows of a table.
+    Rows {
+        /// The database's name.
+        database: &'static str,
+        /// The table's name in the schema.
+        table: &'static str,
+    },
+    /// These strings.
+    Enum(&'static [&'static str]),
+}
+
 /// A Rust type that is one atom in a column: [`i64`], [`Real`], [`bool`], [`Str`], [`Uuid`],
 /// [`Ref`] and the generated enums.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the type of an atom in a column",
+    label = "not an atom",
+    note = "atoms are `i64`, `Real`, `bool`, `Str`, `Uuid`, a `Ref` to a table, and the enums that `schema!` generates"
+)]
 pub trait Atomic:
     Clone + Ord + Hash + Default + fmt::Debug + Send + Sync + Sized + 'static
 {
     /// The type in the schema.
     const TYPE: AtomicType;
+
+    /// What the values mean, which `derive(Table)` compares with the schema.
+    #[doc(hidden)]
+    const DOMAIN: Domain = Domain::Any;
 
     /// Reads the wire form.
     ///
@@ -323,8 +349,12 @@ impl Atomic for Uuid {
     }
 }
 
-impl<T: ?Sized + 'static> Atomic for Ref<T> {
+impl<T: Referent> Atomic for Ref<T> {
     const TYPE: AtomicType = AtomicType::Uuid;
+    const DOMAIN: Domain = Domain::Rows {
+        database: T::DATABASE,
+        table: T::TABLE,
+    };
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         decode_uuid(reader).map(Self::new)

@@ -8,7 +8,7 @@ use ovsdb_schema::{AtomicType, ColumnType};
 
 use super::json::{DecodeError, DecodeErrorKind, Reader};
 use super::shared_slice::SharedSlice;
-use super::{Atom, Atomic, Datum, Map, Set};
+use super::{Atom, Atomic, Datum, Domain, Map, Set};
 
 /// The shape of a column: its atoms' types and how many it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,9 +99,18 @@ pub trait ColumnValue: fmt::Debug + Send + Sync {
 
 /// A Rust type that is a whole column: an [`Atomic`] type, an [`Option`], [`Set`] or [`Map`] of
 /// them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the type of a column",
+    label = "not the type of a column",
+    note = "a column is one atom (`i64`, `Real`, `bool`, `Str`, `Uuid`, a `Ref` to a table, a generated enum), or an `Option`, `Set` or `Map` of atoms"
+)]
 pub trait Value: ColumnValue + Clone + Default + Eq + Hash + 'static {
     /// The shape of the column.
     const KIND: ColumnKind;
+
+    /// What the elements, or a map's keys and values, mean.
+    #[doc(hidden)]
+    const DOMAINS: [Domain; 2] = [Domain::Any; 2];
 }
 
 /// The parts of [`ColumnValue`] that are the same for every type.
@@ -293,6 +302,7 @@ impl<A: Atomic> Value for A {
         scalar: true,
         single: true,
     };
+    const DOMAINS: [Domain; 2] = [A::DOMAIN, Domain::Any];
 }
 
 impl<A: Atomic> ColumnValue for Option<A> {
@@ -327,6 +337,7 @@ impl<A: Atomic> Value for Option<A> {
         scalar: false,
         single: true,
     };
+    const DOMAINS: [Domain; 2] = [A::DOMAIN, Domain::Any];
 }
 
 impl<A: Atomic> ColumnValue for Set<A> {
@@ -369,6 +380,7 @@ impl<A: Atomic> Value for Set<A> {
         scalar: false,
         single: false,
     };
+    const DOMAINS: [Domain; 2] = [A::DOMAIN, Domain::Any];
 }
 
 impl<K: Atomic, V: Atomic> ColumnValue for Map<K, V> {
@@ -413,6 +425,7 @@ impl<K: Atomic, V: Atomic> Value for Map<K, V> {
         scalar: false,
         single: false,
     };
+    const DOMAINS: [Domain; 2] = [K::DOMAIN, V::DOMAIN];
 }
 
 #[cfg(test)]

@@ -11,7 +11,15 @@ macro_rules! __enumeration {
         }
     ) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(
+            ::core::fmt::Debug,
+            ::core::clone::Clone,
+            ::core::cmp::PartialEq,
+            ::core::cmp::Eq,
+            ::core::cmp::PartialOrd,
+            ::core::cmp::Ord,
+            ::core::hash::Hash,
+        )]
         #[non_exhaustive]
         $visibility enum $name {
             $( $(#[$variant_meta])* $variant, )*
@@ -31,18 +39,18 @@ macro_rules! __enumeration {
             }
         }
 
-        impl Default for $name {
+        impl ::core::default::Default for $name {
             /// The empty string: not set. A server refuses the insert of a row that leaves it so.
             fn default() -> Self {
-                Self::Unknown($crate::Str::default())
+                Self::Unknown(<$crate::Str as ::core::default::Default>::default())
             }
         }
 
-        impl From<&str> for $name {
+        impl ::core::convert::From<&str> for $name {
             fn from(text: &str) -> Self {
                 match text {
                     $( $text => Self::$variant, )*
-                    other => Self::Unknown($crate::Str::from(other)),
+                    other => Self::Unknown(<$crate::Str as ::core::convert::From<&str>>::from(other)),
                 }
             }
         }
@@ -55,15 +63,16 @@ macro_rules! __enumeration {
 
         impl $crate::value::Atomic for $name {
             const TYPE: $crate::schema::AtomicType = $crate::schema::AtomicType::String;
+            const DOMAIN: $crate::value::Domain = $crate::value::Domain::Enum(&[$($text),*]);
 
             fn read(
                 reader: &mut $crate::value::json::Reader<'_>,
             ) -> ::core::result::Result<Self, $crate::value::json::DecodeError> {
-                reader.string().map(|text| Self::from(&*text))
+                reader.string().map(|text| <Self as ::core::convert::From<&str>>::from(&*text))
             }
 
             fn to_atom(&self) -> $crate::value::Atom {
-                $crate::value::Atom::String($crate::Str::from(self.as_str()))
+                $crate::value::Atom::String(<$crate::Str as ::core::convert::From<&str>>::from(self.as_str()))
             }
         }
     };

@@ -29,6 +29,8 @@ mod text;
 
 pub use uuid::Uuid;
 
+#[doc(hidden)]
+pub use self::atom::Domain;
 pub(crate) use self::atom::parse_uuid;
 pub use self::atom::{Atom, Atomic};
 pub use self::column::{ColumnKind, ColumnValue, Value};
@@ -36,6 +38,8 @@ pub use self::datum::Datum;
 pub use self::map::Map;
 pub use self::real::Real;
 pub use self::reference::Ref;
+#[doc(hidden)]
+pub use self::reference::Referent;
 pub(crate) use self::repeats::Repeats;
 pub use self::set::Set;
 pub use self::text::Str;

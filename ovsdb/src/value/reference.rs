@@ -7,6 +7,15 @@ use std::marker::PhantomData;
 
 use super::Uuid;
 
+/// What a [`Ref`] in a column can refer to: any [`Table`](crate::Table).
+#[doc(hidden)]
+pub trait Referent: 'static {
+    /// The name of the table's database.
+    const DATABASE: &'static str;
+    /// The table's name in the schema.
+    const TABLE: &'static str;
+}
+
 /// A reference to a row of the table `T`: the row's uuid, with the table in its type.
 ///
 /// The row need not exist in the replica: a condition may hide it, or it may not have arrived yet.

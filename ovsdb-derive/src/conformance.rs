@@ -1,0 +1,331 @@
+//! Whether a struct with `#[derive(Table)]` is what the schema says.
+//!
+//! The macro sees tokens: it finds names that the schema does not have and types that can be none
+//! of a column. The rest is left to the compiler, in constants that do not evaluate where a field's
+//! type, whatever its name, cannot hold its column: another shape, a reference to another table, an
+//! enum of another column.
+
+use ovsdb_schema::{AtomicType, BaseType, ColumnType, Constraint, DatabaseSchema, TableSchema};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned as _;
+use syn::{Error, GenericArgument, LitStr, Path, PathArguments, Result, Type};
+
+use crate::suggest::did_you_mean;
+use crate::table_derive::Column;
+use crate::{docs, names};
+
+/// Checks the struct against the schema as far as its tokens tell, and returns the indexes whose
+/// columns are all there.
+pub(crate) fn check(
+    schema: &DatabaseSchema,
+    name: &LitStr,
+    columns: &[Column],
+) -> Result<Vec<Vec<usize>>> {
+    let value = name.value();
+    let Some(table) = schema.tables.get(&value) else {
+        let hint = did_you_mean(&value, schema.tables.keys().map(String::as_str));
+        let message = format!(
+            "the database `{}` has no table `{value}`{hint}",
+            schema.name
+        );
+        return Err(Error::new(name.span(), message));
+    };
+    let mut errors: Option<Error> = None;
+    for error in columns
+        .iter()
+        .filter_map(|column| check_column(&value, table, column).err())
+    {
+        match &mut errors {
+            Some(errors) => errors.combine(error),
+            None => errors = Some(error),
+        }
+    }
+    if let Some(errors) = errors {
+        return Err(errors);
+    }
+    let place = |name: &String| {
+        columns
+            .iter()
+            .position(|column| column.name.value() == *name)
+    };
+    Ok(table
+        .indexes
+        .iter()
+        .filter_map(|index| index.iter().map(place).collect())
+        .collect())
+}
+
+fn check_column(table_name: &str, table: &TableSchema, column: &Column) -> Result<()> {
+    let name = column.name.value();
+    let Some(schema) = table.columns.get(&name) else {
+        let hint = did_you_mean(&name, table.columns.keys().map(String::as_str));
+        let message = format!("the table `{table_name}` has no column `{name}`{hint}");
+        return Err(Error::new(column.name.span(), message));
+    };
+    if may_fit(&column.rust_type, &schema.kind) {
+        return Ok(());
+    }
+    let message = mismatch(table_name, &name, &schema.kind);
+    Err(Error::new(column.rust_type.span(), message))
+}
+
+/// What is said of a field whose type cannot hold its column.
+fn mismatch(table: &str, column: &str, kind: &ColumnType) -> String {
+    format!(
+        "the column `{table}.{column}` is {}: `{}`",
+        docs::column_type(kind),
+        rust_type(table, column, kind)
+    )
+}
+
+/// The type that holds such a column, for people.
+fn rust_type(table: &str, column: &str, kind: &ColumnType) -> String {
+    let enumeration = format!("{}{}", names::type_name(table), names::type_name(column));
+    let atom = |base: &BaseType, suffix: &str| match (base.atomic, &base.ref_table) {
+        (AtomicType::Integer, _) => "i64".to_owned(),
+        (AtomicType::Real, _) => "Real".to_owned(),
+        (AtomicType::Boolean, _) => "bool".to_owned(),
+        (AtomicType::String, _) if matches!(base.constraint, Constraint::Enum(_)) => {
+            format!("{enumeration}{suffix}")
+        }
+        (AtomicType::String, _) => "Str".to_owned(),
+        (AtomicType::Uuid, Some(table)) => format!("Ref<{}>", names::type_name(table)),
+        (AtomicType::Uuid, None) => "Uuid".to_owned(),
+    };
+    match &kind.value {
+        Some(value) => format!("Map<{}, {}>", atom(&kind.key, "Key"), atom(value, "Value")),
+        None if kind.is_scalar() => atom(&kind.key, ""),
+        None if kind.is_optional() => format!("Option<{}>", atom(&kind.key, "")),
+        None => format!("Set<{}>", atom(&kind.key, "")),
+    }
+}
+
+/// Whether a type can hold the column, as far as its name tells. A type of another name is an
+/// alias, or somebody's own atom: the compiler knows.
+fn may_fit(rust_type: &Type, kind: &ColumnType) -> bool {
+    let Some((name, arguments)) = last_segment(rust_type) else {
+        // Not a path; a macro or parentheses may stand for one.
+        return matches!(rust_type, Type::Macro(_) | Type::Paren(_) | Type::Group(_));
+    };
+    let atom = |rust_type: &Type, atomic| match last_segment(rust_type) {
+        Some((name, _)) => atom_may_fit(&name, atomic),
+        None => false,
+    };
+    match (name.as_str(), arguments.as_slice()) {
+        ("Map", [key, value]) => {
+            let value_type = kind.value.as_ref();
+            value_type.is_some_and(|v| atom(key, kind.key.atomic) && atom(value, v.atomic))
+        }
+        ("Set", [element]) => kind.value.is_none() && atom(element, kind.key.atomic),
+        ("Option", [element]) => {
+            kind.value.is_none() && kind.max.is_one() && atom(element, kind.key.atomic)
+        }
+        ("i64" | "Real" | "bool" | "Str" | "Uuid" | "Ref", _) => {
+            kind.is_scalar() && atom_may_fit(&name, kind.key.atomic)
+        }
+        _ => atom_may_fit(&name, kind.key.atomic),
+    }
+}
+
+fn atom_may_fit(name: &str, atomic: AtomicType) -> bool {
+    match name {
+        "i64" => atomic == AtomicType::Integer,
+        "Real" => atomic == AtomicType::Real,
+        "bool" => atomic == AtomicType::Boolean,
+        "Str" => atomic == AtomicType::String,
+        "Uuid" | "Ref" => atomic == AtomicType::Uuid,
+        "Map" | "Set" | "Option" | "String" | "f64" | "f32" | "i32" | "u32" | "u64" | "usize"
+        | "Vec" | "HashMap" | "BTreeMap" | "HashSet" | "BTreeSet" => false,
+        _ => true,
+    }
+}
+
+/// The last name of a path, and its generic arguments that are types.
+fn last_segment(rust_type: &Type) -> Option<(String, Vec<Type>)> {
+    let Type::Path(path) = rust_type else {
+        return None;
+    };
+    let segment = path.path.segments.last()?;
+    let arguments = match &segment.arguments {
+        PathArguments::AngleBracketed(arguments) => arguments
+            .args
+            .iter()
+            .filter_map(|argument| match argument {
+                GenericArgument::Type(inner) => Some(inner.clone()),
+                _ => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    Some((segment.ident.to_string(), arguments))
+}
+
+/// The constants that do not evaluate where a struct is not what the schema says.
+pub(crate) fn assertions(
+    ident: &Ident,
+    database: &Path,
+    schema: &DatabaseSchema,
+    table: &LitStr,
+    columns: &[Column],
+) -> TokenStream {
+    let name = &schema.name;
+    let message = format!("the schema is of the database `{name}`, and `database` is another");
+    let right = quote! {
+        ::ovsdb::model::check::same(<#database as ::ovsdb::Database>::NAME, #name)
+    };
+    let mut assertions = assertion(database.span(), &[(right, message)]);
+    let kinds = schema
+        .tables
+        .get(&table.value())
+        .map(|table| &table.columns);
+    for column in columns {
+        let Some(known) = kinds.and_then(|kinds| kinds.get(&column.name.value())) else {
+            continue;
+        };
+        let rust_type = without_self(column.rust_type.to_token_stream(), ident);
+        let expected = expected(name, &known.kind);
+        let right = quote! { ::ovsdb::model::check::fits::<#rust_type>(&#expected) };
+        let message = mismatch(&table.value(), &column.name.value(), &known.kind);
+        let within = refers_within(ident, database, table, column);
+        assertions.extend(assertion(
+            column.rust_type.span(),
+            &[within, (right, message)],
+        ));
+    }
+    assertions
+}
+
+/// The same for a struct that names no schema.
+pub(crate) fn assertions_without_schema(
+    ident: &Ident,
+    database: &Path,
+    table: &LitStr,
+    columns: &[Column],
+) -> TokenStream {
+    let each = columns.iter().map(|column| {
+        let within = refers_within(ident, database, table, column);
+        assertion(column.rust_type.span(), &[within])
+    });
+    each.collect()
+}
+
+/// Whether a field refers to tables of its own database only, and what to say if it does not.
+fn refers_within(
+    ident: &Ident,
+    database: &Path,
+    table: &LitStr,
+    column: &Column,
+) -> (TokenStream, String) {
+    let rust_type = without_self(column.rust_type.to_token_stream(), ident);
+    let right = quote! {
+        ::ovsdb::model::check::refers_within::<#rust_type>(<#database as ::ovsdb::Database>::NAME)
+    };
+    let message = format!(
+        "the column `{}.{}` cannot refer to a table of another database",
+        table.value(),
+        column.name.value()
+    );
+    (right, message)
+}
+
+/// Has the compiler say of each `Ref` among the tokens of a type whether it is to a table. Of the
+/// whole type it would only say that it is none of a column.
+pub(crate) fn references(ident: &Ident, columns: &[Column]) -> TokenStream {
+    let mut targets = Vec::new();
+    for column in columns {
+        each_target(&column.rust_type, &mut |target| {
+            targets.push(without_self(target.to_token_stream(), ident));
+        });
+    }
+    quote! { #( const _: () = ::ovsdb::model::check::is_table::<#targets>(); )* }
+}
+
+fn each_target(rust_type: &Type, each: &mut impl FnMut(&Type)) {
+    let Some((name, arguments)) = last_segment(rust_type) else {
+        return;
+    };
+    for argument in &arguments {
+        match name.as_str() {
+            "Ref" => each(argument),
+            _ => each_target(argument, each),
+        }
+    }
+}
+
+/// A constant that evaluates if all of this is right; else it says the message of what is not.
+fn assertion(span: Span, rights: &[(TokenStream, String)]) -> TokenStream {
+    let checks = rights.iter().map(|(right, message)| {
+        quote_spanned! { span=>
+            if !#right {
+                ::core::panic!("{}", #message);
+            }
+        }
+    });
+    quote_spanned! { span=> const _: () = { #( #checks )* }; }
+}
+
+/// A type with the struct's name for `Self`, to be named outside its `impl`.
+fn without_self(tokens: TokenStream, ident: &Ident) -> TokenStream {
+    let replaced = tokens.into_iter().map(|token| match token {
+        TokenTree::Ident(word) if word == "Self" => {
+            TokenTree::Ident(Ident::new(&ident.to_string(), word.span()))
+        }
+        TokenTree::Group(group) => {
+            let inner = without_self(group.stream(), ident);
+            TokenTree::Group(Group::new(group.delimiter(), inner))
+        }
+        other => other,
+    });
+    replaced.collect()
+}
+
+/// The column as `ovsdb::model::check::Expected`.
+fn expected(database: &str, kind: &ColumnType) -> TokenStream {
+    let key = atoms(&kind.key);
+    let value = match &kind.value {
+        Some(value) => {
+            let value = atoms(value);
+            quote! { ::core::option::Option::Some(#value) }
+        }
+        None => quote! { ::core::option::Option::None },
+    };
+    let (required, single) = (kind.min == 1, kind.max.is_one());
+    quote! {
+        ::ovsdb::model::check::Expected {
+            database: #database,
+            key: #key,
+            value: #value,
+            required: #required,
+            single: #single,
+        }
+    }
+}
+
+fn atoms(base: &BaseType) -> TokenStream {
+    let atomic = match base.atomic {
+        AtomicType::Integer => quote! { Integer },
+        AtomicType::Real => quote! { Real },
+        AtomicType::Boolean => quote! { Boolean },
+        AtomicType::String => quote! { String },
+        AtomicType::Uuid => quote! { Uuid },
+    };
+    let table = match &base.ref_table {
+        Some(table) => quote! { ::core::option::Option::Some(#table) },
+        None => quote! { ::core::option::Option::None },
+    };
+    let values = match &base.constraint {
+        Constraint::Enum(values) => {
+            let values = values.iter().map(ToString::to_string);
+            quote! { ::core::option::Option::Some(&[#(#values),*]) }
+        }
+        _ => quote! { ::core::option::Option::None },
+    };
+    quote! {
+        ::ovsdb::model::check::Atoms {
+            atomic: ::ovsdb::schema::AtomicType::#atomic,
+            table: #table,
+            values: #values,
+        }
+    }
+}

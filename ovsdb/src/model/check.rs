@@ -1,0 +1,133 @@
+//! What `derive(Table)` has the compiler check of a field's type: that it can hold its column.
+//!
+//! The macro sees the tokens of a type only. The type may be an alias, and what its references are
+//! to is known to the compiler alone, so the macro writes constants that call these functions.
+
+use crate::model::Table;
+use crate::schema::AtomicType;
+use crate::value::{ColumnKind, Domain, Value};
+
+/// What the schema says of a column.
+pub struct Expected {
+    /// The name of the schema's database.
+    pub database: &'static str,
+    /// Its elements, or a map's keys.
+    pub key: Atoms,
+    /// A map's values.
+    pub value: Option<Atoms>,
+    /// Whether it holds one atom at least.
+    pub required: bool,
+    /// Whether it holds one atom at the most.
+    pub single: bool,
+}
+
+/// What the schema says of a column's atoms.
+pub struct Atoms {
+    /// Their type.
+    pub atomic: AtomicType,
+    /// The table that they refer to.
+    pub table: Option<&'static str>,
+    /// The strings that they are limited to.
+    pub values: Option<&'static [&'static str]>,
+}
+
+/// Whether a field of type `V` can hold the column.
+#[must_use]
+pub const fn fits<V: Value>(expected: &Expected) -> bool {
+    let [key, value] = V::DOMAINS;
+    holds(&V::KIND, expected)
+        && means(key, &expected.key, expected.database)
+        && match &expected.value {
+            Some(expected_value) => means(value, expected_value, expected.database),
+            None => true,
+        }
+}
+
+/// Does not compile unless `T` is a table.
+pub const fn is_table<T: Table>() {}
+
+/// Whether every reference in `V` is to a table of this database.
+#[must_use]
+pub const fn refers_within<V: Value>(database: &str) -> bool {
+    let [key, value] = V::DOMAINS;
+    within(key, database) && within(value, database)
+}
+
+const fn within(domain: Domain, expected: &str) -> bool {
+    match domain {
+        Domain::Rows { database, .. } => same(database, expected),
+        Domain::Any | Domain::Enum(_) => true,
+    }
+}
+
+/// [`ColumnKind::accepts`] in a constant.
+const fn holds(kind: &ColumnKind, expected: &Expected) -> bool {
+    let maps = match (&kind.value, &expected.value) {
+        (Some(value), Some(atoms)) => *value as u8 == atoms.atomic as u8,
+        (None, None) => true,
+        _ => false,
+    };
+    kind.key as u8 == expected.key.atomic as u8
+        && maps
+        && (kind.value.is_some()
+            || !kind.single
+            || (expected.single && (!kind.scalar || expected.required)))
+}
+
+/// Whether atoms mean what the schema says. A type that tells nothing is taken: `Uuid` for any
+/// reference, `Str` for any string.
+const fn means(domain: Domain, expected: &Atoms, database: &str) -> bool {
+    match (domain, expected.table, expected.values) {
+        (Domain::Any, ..) => true,
+        (
+            Domain::Rows {
+                database: of,
+                table,
+            },
+            Some(expected),
+            _,
+        ) => same(of, database) && same(table, expected),
+        (Domain::Enum(values), _, Some(expected)) => same_values(values, expected),
+        (Domain::Rows { .. } | Domain::Enum(_), ..) => false,
+    }
+}
+
+/// Whether both are the same values, in any order.
+const fn same_values(a: &[&str], b: &[&str]) -> bool {
+    let mut at = 0;
+    while at < a.len() {
+        if !contains(b, a[at]) {
+            return false;
+        }
+        at += 1;
+    }
+    a.len() == b.len()
+}
+
+const fn contains(values: &[&str], value: &str) -> bool {
+    let mut at = 0;
+    while at < values.len() {
+        if same(values[at], value) {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Whether two names are equal.
+#[must_use]
+pub const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < a.len() {
+        if a[at] != b[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
