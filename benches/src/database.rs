@@ -66,7 +66,8 @@ impl Northbound {
         let mut params = String::new();
         Replay::<Database>::new(&self.schema)
             .request()
-            .write_params(&mut params);
+            .write_params(&mut params)
+            .expect("a request of the library");
         params
     }
 

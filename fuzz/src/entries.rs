@@ -156,7 +156,10 @@ fn request(method: &str, params: Raw<'_>) {
     };
     assert_eq!(request.method(), method);
     let mut written = String::new();
-    request.write_params(&mut written);
+    if request.write_params(&mut written).is_err() {
+        // Reals that servers write, but do not read.
+        return;
+    }
     assert_eq!(
         Request::parse(method, raw(&written)),
         Ok(request),

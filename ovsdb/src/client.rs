@@ -12,7 +12,7 @@ use crate::cache::{Basis, CacheBuilder};
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::model::{Column, Database, Table};
-use crate::protocol::{Json, Limits, Operation, Request, Wire};
+use crate::protocol::{Json, Limits, Operation, Request, Wire, check_text};
 use crate::session::{CallError, ConnectionState, Options, RemoteOrder, Session, Timings};
 use crate::stats::{Counters, Stats};
 use crate::transaction::{RowIdentity, Transaction};
@@ -136,6 +136,7 @@ impl<D: Database> ClientBuilder<D> {
     /// When a remote is malformed, none can be used, or the server does not have the database.
     /// The error is the last remote's.
     pub async fn connect(mut self) -> Result<Client<D>, Error> {
+        check_text(D::NAME, "the name of the database")?;
         self.options.remotes = parse_remotes(&self.remotes)?;
         Ok(Client {
             inner: Arc::new(Inner {
@@ -345,7 +346,7 @@ impl<D: Database> Client<D> {
     /// Has the server echo `params`, a JSON array (RFC 7047 section 4.1.11).
     ///
     /// # Errors
-    /// When the connection is lost.
+    /// When `params` is no array, or nested deeper than servers read; when the connection is lost.
     pub async fn echo(&self, params: Json) -> Result<Json, Error> {
         self.call(&Request::Echo { params }).await
     }
@@ -355,7 +356,8 @@ impl<D: Database> Client<D> {
     /// connection, until the handle is dropped.
     ///
     /// # Errors
-    /// When the server refuses, or the client is closed. Without a connection it waits.
+    /// When the server refuses, or the client is closed; when the name has a NUL. Without a connection
+    /// it waits.
     pub async fn lock(&self, name: impl Into<Str>) -> Result<Lock, Error> {
         Lock::acquire(self.session().clone(), name.into(), false).await
     }
@@ -405,7 +407,8 @@ impl<D: Database> Client<D> {
         limit: Option<Duration>,
     ) -> Result<String, CallError> {
         let mut params = String::new();
-        Request::write_transact(&mut params, &D::NAME.into(), operations);
+        Request::write_transact(&mut params, &D::NAME.into(), operations)
+            .map_err(CallError::Invalid)?;
         let session = self.session();
         session.call_text("transact", params, basis, limit).await
     }

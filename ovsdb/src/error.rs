@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::cache::{ApplyError, SkewReport};
-use crate::protocol::{FrameError, OvsdbError};
+use crate::protocol::{FrameError, InvalidValue, OvsdbError};
 #[cfg(feature = "tls")]
 use crate::transport::TlsError;
 use crate::transport::{ConnectError, Remote, RemoteError};
@@ -161,6 +161,9 @@ pub enum Error {
     /// The connection ended before the answer came.
     #[error(transparent)]
     Disconnected(#[from] Disconnected),
+    /// A value of the request cannot be sent; nothing was.
+    #[error(transparent)]
+    InvalidValue(#[from] InvalidValue),
     /// The server refused the request.
     #[error("the server refused the request: {0}")]
     Refused(OvsdbError),

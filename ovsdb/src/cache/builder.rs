@@ -17,6 +17,7 @@ use super::table::{TableReplica, TypedTable};
 use crate::client::Client;
 use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::model::{AnyOf, Database, Table, TableVisitor};
+use crate::protocol::check_conditions;
 use crate::session::MonitorGuard;
 use crate::stats::CacheStats;
 
@@ -142,6 +143,9 @@ impl<D: Database> CacheBuilder<D> {
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(Error::TableTwice(pair[0]));
+        }
+        for table in &self.tables {
+            check_conditions(table.table(), table.conditions().unwrap_or_default())?;
         }
         let schema = self.client.server_schema();
         let monitor =

@@ -4,6 +4,7 @@
 //! Nothing here does I/O or reads a clock. Every type that crosses the wire reads and writes
 //! itself ([`Wire`]), in both directions, so that a client and a server can share them.
 
+mod check;
 mod codec;
 mod condition;
 mod error;
@@ -17,6 +18,8 @@ mod request;
 mod update;
 mod wire;
 
+pub use self::check::{InvalidReason, InvalidValue};
+pub(crate) use self::check::{check_conditions, check_text};
 pub use self::codec::Codec;
 pub use self::condition::{Clause, Function};
 pub use self::error::{ErrorKind, OvsdbError};

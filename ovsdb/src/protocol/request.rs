@@ -1,5 +1,6 @@
 //! The requests, with their parameters.
 
+use super::check::{InvalidValue, check_operations};
 use super::monitor::{MonitorRequest, MonitorRequests};
 use super::operation::Operation;
 use super::wire::{Json, Object, Wire, next, read_object, required, unknown};
@@ -132,7 +133,20 @@ impl Request {
 
     /// Appends the parameters of a [`Transact`](Self::Transact), whose operations need not be
     /// given away.
-    pub(crate) fn write_transact(out: &mut String, database: &Str, operations: &[Operation]) {
+    ///
+    /// # Errors
+    /// When a value cannot be sent; then nothing is appended.
+    pub(crate) fn write_transact(
+        out: &mut String,
+        database: &Str,
+        operations: &[Operation],
+    ) -> Result<(), InvalidValue> {
+        check_operations(operations)?;
+        Self::write_operations(out, database, operations);
+        Ok(())
+    }
+
+    fn write_operations(out: &mut String, database: &Str, operations: &[Operation]) {
         out.push('[');
         database.write(out);
         for operation in operations {
@@ -142,15 +156,24 @@ impl Request {
         out.push(']');
     }
 
-    /// Appends the parameters, an array.
-    pub fn write_params(&self, out: &mut String) {
+    /// Appends the parameters, an array, after a [`check`](Self::check) of every value.
+    ///
+    /// # Errors
+    /// When a value cannot be sent; then nothing is appended.
+    pub fn write_params(&self, out: &mut String) -> Result<(), InvalidValue> {
+        self.check()?;
+        self.write_checked(out);
+        Ok(())
+    }
+
+    fn write_checked(&self, out: &mut String) {
         match self {
             Self::ListDbs | Self::GetServerId => out.push_str("[]"),
             Self::GetSchema { database } => array(out, &[&|out| database.write(out)]),
             Self::Transact {
                 database,
                 operations,
-            } => Self::write_transact(out, database, operations),
+            } => Self::write_operations(out, database, operations),
             Self::Monitor {
                 database,
                 id,
@@ -368,7 +391,7 @@ mod tests {
             let request = Request::parse(method, raw).expect(params);
             assert_eq!(request.method(), method);
             let mut written = String::new();
-            request.write_params(&mut written);
+            request.write_params(&mut written).expect("can be sent");
             assert_eq!(written, params);
         }
     }

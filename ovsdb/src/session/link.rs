@@ -205,7 +205,11 @@ impl Link {
 
     pub(super) fn send_request(&mut self, waiter: Waiter, request: &Request) {
         let mut params = String::new();
-        request.write_params(&mut params);
+        if let Err(invalid) = request.write_params(&mut params) {
+            // The handles check what they are given, before it becomes a request of the session.
+            tracing::error!(%invalid, "a request of the session cannot be sent");
+            return;
+        }
         self.send(waiter, request.method(), &params);
     }
 

@@ -31,7 +31,9 @@ use tracing::Instrument as _;
 
 use crate::cache::{Basis, MonitorVersion, ReplicaMonitor};
 use crate::error::{DisconnectReason, Disconnected, Error};
-use crate::protocol::{Clause, Limits, OvsdbError, Request};
+use crate::protocol::{
+    Clause, InvalidValue, Limits, OvsdbError, Request, check_conditions, check_text,
+};
 use crate::stats::{Counters, Stats};
 use crate::transport::{Remote, TlsConfig};
 use crate::value::{Str, Uuid};
@@ -59,6 +61,8 @@ pub(crate) struct Options {
 /// How a call ends: with the text of its result, with the server's error, or not at all.
 #[derive(Debug)]
 pub(crate) enum CallError {
+    /// Not sent, since no server reads it.
+    Invalid(InvalidValue),
     Refused(OvsdbError),
     /// Given up before it was sent.
     NotSent(Disconnected),
@@ -69,6 +73,7 @@ pub(crate) enum CallError {
 impl From<CallError> for Error {
     fn from(error: CallError) -> Self {
         match error {
+            CallError::Invalid(invalid) => Self::InvalidValue(invalid),
             CallError::Refused(error) => Self::Refused(error),
             CallError::NotSent(lost) | CallError::Lost(lost) => Self::Disconnected(lost),
         }
@@ -222,7 +227,9 @@ impl Session {
         limit: Option<Duration>,
     ) -> Result<String, CallError> {
         let mut params = String::new();
-        request.write_params(&mut params);
+        request
+            .write_params(&mut params)
+            .map_err(CallError::Invalid)?;
         self.call_text(request.method(), params, None, limit).await
     }
 
@@ -315,6 +322,7 @@ impl Session {
         name: Str,
         steal: bool,
     ) -> Result<watch::Receiver<bool>, Error> {
+        check_text(&name, "the name of the lock")?;
         let (asker, answer) = oneshot::channel();
         self.order(Order::Lock { name, steal, asker });
         answer.await.map_err(|_| self.ended())?
@@ -379,6 +387,7 @@ impl MonitorGuard {
         table: &'static str,
         clauses: Vec<Clause>,
     ) -> Result<(), Error> {
+        check_conditions(table, &clauses)?;
         let (asker, answer) = oneshot::channel();
         self.session.order(Order::SetCondition {
             key: self.key,

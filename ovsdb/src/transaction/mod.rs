@@ -173,16 +173,6 @@ impl<D: Database> Transaction<D> {
             self.mistake(BuildError::NoSuchColumn { table, column });
             return None;
         }
-        let nul = datum
-            .atoms()
-            .any(|atom| matches!(atom, Atom::String(s) if s.check().is_err()));
-        if nul {
-            self.mistake(BuildError::Nul {
-                table: T::TABLE,
-                column: column.name,
-            });
-            return None;
-        }
         Some((Str::from(column.name), datum))
     }
 
@@ -405,6 +395,9 @@ impl<D: Database> Transaction<D> {
         let answer = self.client.transact(&operations, basis, self.timeout);
         match answer.await {
             Ok(text) => Outcome::read(text, &self.operations, &self.inserted),
+            Err(CallError::Invalid(invalid)) => {
+                Err(CommitError::Build(BuildError::InvalidValue(invalid)))
+            }
             Err(CallError::Refused(error)) => {
                 Err(CommitError::Refused(Box::new(Refusal::of_request(error))))
             }

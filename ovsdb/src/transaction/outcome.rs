@@ -6,7 +6,7 @@ use std::fmt;
 use super::operations::{OperationIndex, Selection};
 use crate::error::Disconnected;
 use crate::model::{Row, Table};
-use crate::protocol::{ErrorKind, Operation, OperationResult, OvsdbError, Wire};
+use crate::protocol::{ErrorKind, InvalidValue, Operation, OperationResult, OvsdbError, Wire};
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
 use crate::value::{Atomic, Ref, Str, Uuid};
 
@@ -22,14 +22,9 @@ pub enum BuildError {
         /// The column.
         column: &'static str,
     },
-    /// A string with a NUL, which OVSDB does not have.
-    #[error("a string for column {table}.{column} holds a NUL")]
-    Nul {
-        /// The table.
-        table: &'static str,
-        /// The column.
-        column: &'static str,
-    },
+    /// A value that cannot be sent, such as a string with a NUL.
+    #[error(transparent)]
+    InvalidValue(#[from] InvalidValue),
 }
 
 /// Why the server refused a transaction.

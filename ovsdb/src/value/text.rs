@@ -7,8 +7,6 @@ use std::ops::Deref;
 
 use ecow::EcoString;
 
-use super::json::{DecodeError, DecodeErrorKind};
-
 /// An immutable string that is cheap to clone: the string atom of OVSDB.
 ///
 /// It reads as a [`str`]. A short one, of 15 bytes at the most, is stored in place; longer ones that
@@ -50,14 +48,6 @@ impl Str {
     /// Whether the text is stored in place, so that there is nothing to share.
     pub(super) const fn is_short(text: &str) -> bool {
         text.len() <= EcoString::INLINE_LIMIT
-    }
-
-    /// Refuses a NUL, which a server would too (RFC 7047 section 3.1).
-    pub(crate) fn check(&self) -> Result<(), DecodeError> {
-        match self.0.find('\0') {
-            Some(offset) => Err(DecodeError::new(offset, DecodeErrorKind::Nul)),
-            None => Ok(()),
-        }
     }
 }
 
