@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use ovsdb::protocol::ErrorKind;
-use ovsdb::{CommitError, Disconnected, Lock};
+use ovsdb::{CommitError, Disconnected, ErrorChain, Lock};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
@@ -219,10 +219,13 @@ fn tell(failure: &ApplyError, wait: Duration) {
             CommitError::Refused(refusal) => {
                 warn!("cannot {title}: {refusal}; again in {wait:?}");
             }
-            other => info!("cannot {title}: {other}; again in {wait:?}"),
+            other => {
+                let cause = ErrorChain::new(other);
+                info!("cannot {title}: {cause}; again in {wait:?}");
+            }
         },
         // The manifests contradict each other or the database.
-        other => error!("{other}; again in {wait:?}"),
+        other => error!("{}; again in {wait:?}", ErrorChain::new(other)),
     }
 }
 
@@ -258,6 +261,7 @@ impl Watched {
                 true
             }
             Err(wrong) => {
+                let wrong = ErrorChain::new(&wrong);
                 error!("{wrong}; the manifests of before stay in force");
                 false
             }

@@ -210,6 +210,49 @@ fn restarts_of_the_server_are_survived() {
     assert_eq!(controller.end(), Some(0));
 }
 
+/// The log of a controller on a terminal, made by script(1), or with its standard error in a file.
+fn log_on(terminal: bool, no_color: Option<&str>) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    fs::write(&log, "").expect("a log");
+    let samples = manifest("").display().to_string();
+    let arguments = ["run", "--nb", "unix:/nowhere/db.sock", "-f", &samples];
+    let program = env!("CARGO_BIN_EXE_multihoming");
+    let mut command = if terminal {
+        let mut command = Command::new("script");
+        let line = format!(
+            "exec '{program}' {}",
+            arguments.map(|a| format!("'{a}'")).join(" ")
+        );
+        command
+            .args(["--quiet", "--flush", "--command", &line])
+            .arg(&log);
+        command.stderr(Stdio::null());
+        command
+    } else {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        command.stderr(fs::File::create(&log).expect("a log"));
+        command
+    };
+    command.env_remove("NO_COLOR").env_remove("RUST_LOG");
+    command.envs(no_color.map(|value| ("NO_COLOR", value)));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let process = command.spawn().expect("the controller runs");
+    let controller = Controller { process, log };
+    // The last line of the beginning: the library's warning.
+    controller.logs("No such file or directory");
+    controller.log()
+}
+
+#[test]
+fn only_a_terminal_gets_colours_and_not_against_the_users_will() {
+    assert!(!log_on(false, None).contains('\u{1b}'));
+    assert!(log_on(true, None).contains('\u{1b}'));
+    assert!(log_on(true, Some("")).contains('\u{1b}'));
+    assert!(!log_on(true, Some("1")).contains('\u{1b}'));
+}
+
 #[test]
 fn manifests_that_are_wrong_from_the_start_are_bad_input() {
     let server = server("bundled");

@@ -1,5 +1,6 @@
 //! `multihoming run`.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -39,7 +40,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(wants_colour());
     tracing_subscriber::registry()
         .with(lines)
         .with(arguments.log.clone())
@@ -68,6 +71,12 @@ async fn control(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let northbound = Northbound::connect_when_there(connection).await?;
     let controller = Controller::start(northbound, manifests).await?;
     match controller.run().await? {}
+}
+
+/// Whether the log has colours: on a terminal, unless the user sets `NO_COLOR` to anything.
+fn wants_colour() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !refused
 }
 
 fn stopped(signal: &str) -> ExitCode {
