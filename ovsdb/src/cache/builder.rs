@@ -310,7 +310,8 @@ impl<D: Database> Cache<D> {
     }
 
     /// How the schema of the server differs from the compiled tables; that of the last server,
-    /// when there was more than one.
+    /// when there was more than one. When the report changes, every stream of changes delivers a
+    /// batch that [says so](super::BatchKind::is_schema_change).
     #[must_use]
     pub fn skew(&self) -> Arc<SkewReport> {
         self.handle.shared().skew.load_full()

@@ -137,18 +137,21 @@ pub(super) fn difference<T: Table>(
 pub struct BatchKind {
     transactions: u64,
     resync: bool,
+    schema_change: bool,
 }
 
 impl BatchKind {
     pub(super) const START: Self = Self {
         transactions: 0,
         resync: false,
+        schema_change: false,
     };
 
     pub(super) const fn of(step: &Step) -> Self {
         Self {
             transactions: step.transactions,
             resync: step.resync,
+            schema_change: step.schema_change,
         }
     }
 
@@ -179,9 +182,19 @@ impl BatchKind {
         self.resync
     }
 
+    /// Whether the server's schema changed before the batch, by a conversion or by a reconnect to
+    /// another server: [`Cache::skew`](super::Cache::skew) reports something else now.
+    ///
+    /// Every stream delivers such a batch, even when no row has changed: a column that the server
+    /// did not have before can be written from now on, or the other way round.
+    #[must_use]
+    pub const fn is_schema_change(self) -> bool {
+        self.schema_change
+    }
+
     /// Whether a consumer has to hear of the batch even when it has no changes.
     pub(super) const fn must_be_seen(self) -> bool {
-        self.is_start() || self.is_coalesced()
+        self.is_start() || self.is_coalesced() || self.schema_change
     }
 }
 
@@ -288,7 +301,7 @@ type Predicate<T> = Box<dyn Fn(&Row<T>) -> bool + Send + Sync>;
 /// The changes of the table `T`: all its rows first, then every server transaction that changes
 /// it, one batch at a time. [`Cache::changes`](super::Cache::changes) opens one.
 ///
-/// Nothing is left out. A consumer that falls behind by more than 1,024 transactions, or 16 MiB of
+/// Nothing is left out, a [change of the schema](BatchKind::is_schema_change) included. A consumer that falls behind by more than 1,024 transactions, or 16 MiB of
 /// messages, gets those that wait as one batch, which [says so](BatchKind::is_coalesced) and has
 /// every row once: memory stays bounded, and the batches put together always are the table. A
 /// stream may be opened and dropped at any time, and keeps its cache alive. It ends when the client
@@ -369,7 +382,8 @@ impl<T: Table> Changes<T> {
         self.subscription.len() + usize::from(self.start.is_some())
     }
 
-    fn shows(&self, row: &Row<T>) -> bool {
+    /// Whether the row is one that the stream shows.
+    pub(super) fn shows(&self, row: &Row<T>) -> bool {
         self.rows.iter().all(|predicate| predicate(row))
     }
 

@@ -58,6 +58,8 @@ pub(crate) struct ReplicaMonitor {
     acknowledged: Option<MonitorRequests>,
     /// Whether the replica was whole before.
     started: bool,
+    /// How the schema differed from the tables when the replica was started last.
+    started_skew: Arc<SkewReport>,
     /// The id under which the monitor was asked for last.
     request: u64,
 }
@@ -93,9 +95,11 @@ impl ReplicaMonitor {
             tables: tables.iter().map(|table| table.published()).collect(),
             last_txn_id: Uuid::nil(),
         };
+        let shared = Arc::new(Shared::new(state, report, newest, &schema.name));
         Self {
             tables,
-            shared: Arc::new(Shared::new(state, report, newest, &schema.name)),
+            started_skew: shared.skew.load_full(),
+            shared,
             repeats: Repeats::default(),
             compiled_version,
             newest,
@@ -256,6 +260,8 @@ impl ReplicaMonitor {
                 *published = state;
             }
         }
+        let skew = self.shared.skew.load_full();
+        let schema_change = start && skew != self.started_skew;
         // Before the streams are told: who reads them may look.
         let counters = &self.shared.counters;
         counters.transactions.add(1);
@@ -269,12 +275,14 @@ impl ReplicaMonitor {
             }),
             transactions: 1,
             resync: start && self.started,
+            schema_change,
             bytes,
         });
         #[cfg(feature = "metrics")]
         counters.set_rows(self.shared.state.load().len());
         if start {
             self.started = true;
+            self.started_skew = skew;
         }
         Ok(())
     }

@@ -80,7 +80,7 @@ impl Shared {
     pub(super) fn publish(&self, step: &Step) {
         let mut subscriptions = self.subscriptions();
         let before = self.state.swap(step.state.clone());
-        if before.is_same(&step.state) {
+        if before.is_same(&step.state) && !step.schema_change {
             return;
         }
         subscriptions.retain(|subscription| match subscription.upgrade() {

@@ -25,6 +25,8 @@ pub(super) struct Step {
     pub(super) transactions: u64,
     /// Whether the connection was lost among them: the state was compared with a server's anew.
     pub(super) resync: bool,
+    /// Whether the server's schema changed among them, which concerns every table.
+    pub(super) schema_change: bool,
     /// The length of the messages they came in.
     pub(super) bytes: usize,
 }
@@ -60,10 +62,8 @@ impl Subscription {
 
     /// Adds a transaction, unless it is about other tables.
     pub(super) fn push(&self, before: &State, step: &Step) {
-        if self
-            .table
-            .is_some_and(|table| before.has_same(&step.state, table))
-        {
+        let same = |table| before.has_same(&step.state, table);
+        if self.table.is_some_and(same) && !step.schema_change {
             return;
         }
         let mut queue = self.queue();
@@ -76,6 +76,7 @@ impl Subscription {
                     state: step.state,
                     transactions: whole.transactions + step.transactions,
                     resync: whole.resync || step.resync,
+                    schema_change: whole.schema_change || step.schema_change,
                     bytes: 0,
                 });
                 queue.steps.push_back(whole);

@@ -181,27 +181,37 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
 
     /// Adds the keys that `keys` makes of each change of a table, and of the tables as they are
     /// behind it. The queue begins with the keys of all rows.
+    ///
+    /// When the server's schema [changed](super::BatchKind::is_schema_change), all rows must be
+    /// looked at again: `keys` is called for each as at the beginning, with
+    /// [`Change::Inserted`].
     pub fn feed<T: Table, I: IntoIterator<Item = K>>(
         &self,
         changes: Changes<T>,
         mut keys: impl FnMut(&Change<T>, &Snapshot<T::Database>) -> I + Send + 'static,
     ) {
-        self.feed_from(changes, move |batch, add| {
-            for change in &batch {
-                keys(change, batch.snapshot())
-                    .into_iter()
-                    .for_each(&mut *add);
+        self.feed_from(changes, move |changes, batch, add| {
+            let mut take = |change: &Change<T>| {
+                let keys = keys(change, batch.snapshot()).into_iter();
+                keys.for_each(&mut *add);
+            };
+            batch.iter().for_each(&mut take);
+            if batch.kind().is_schema_change() {
+                let rows = batch.snapshot().rows::<T>();
+                let rows = rows.filter(|row| changes.shows(row));
+                rows.for_each(|row| take(&Change::Inserted(row.clone())));
             }
         });
     }
 
-    /// Adds the keys that `keys` makes of each transaction.
+    /// Adds the keys that `keys` makes of each transaction, and of each change of the
+    /// [schema](super::BatchKind::is_schema_change).
     pub fn feed_all<D: Database, I: IntoIterator<Item = K>>(
         &self,
         changes: AllChanges<D>,
         mut keys: impl FnMut(&DatabaseChanges<D>) -> I + Send + 'static,
     ) {
-        self.feed_from(changes, move |batch, add| {
+        self.feed_from(changes, move |_, batch, add| {
             keys(&batch).into_iter().for_each(add);
         });
     }
@@ -210,12 +220,12 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
     fn feed_from<S: Stream + Unpin + Send + 'static>(
         &self,
         mut stream: S,
-        mut each: impl FnMut(S::Item, &mut dyn FnMut(K)) + Send + 'static,
+        mut each: impl FnMut(&S, S::Item, &mut dyn FnMut(K)) + Send + 'static,
     ) {
         let source: Source<K> = Box::new(move |context, add| {
             loop {
                 match Pin::new(&mut stream).poll_next(context) {
-                    Poll::Ready(Some(item)) => each(item, add),
+                    Poll::Ready(Some(item)) => each(&stream, item, add),
                     Poll::Ready(None) => return Poll::Ready(()),
                     Poll::Pending => return Poll::Pending,
                 }

@@ -222,3 +222,73 @@ async fn streams_wait_and_end() {
     assert_eq!(late.next().await.map(|batch| batch.len()), Some(1));
     assert!(late.next().await.is_none());
 }
+
+/// The schema without a column, as an older server has it.
+fn older() -> DatabaseSchema {
+    let older = SCHEMA.replace(r#","count":{"type":"integer"}"#, "");
+    assert_ne!(older, SCHEMA);
+    schema(&older)
+}
+
+#[test]
+fn a_change_of_the_schema_is_told_though_no_row_changed() {
+    let mut monitor = monitor(MonitorVersion::MonitorCondSince);
+    monitor.refit(&older());
+    let cache = cache(&monitor);
+    let rows = items(&[(1, r#""initial":{"name":"a"}"#.to_owned())]);
+    monitor.start(raw(&since(false, 1, &rows))).expect("rows");
+    let (mut items, mut parts) = (cache.changes::<Item>(), cache.changes::<Part>());
+    let mut all = cache.all_changes();
+    assert!(items.try_next().expect("the start").kind().is_start());
+    assert!(parts.try_next().expect("the start").kind().is_start());
+    assert!(all.try_next().expect("the start").kind().is_start());
+
+    // Another connection, the same schema.
+    monitor.refit(&older());
+    monitor.start(raw(&since(false, 2, &rows))).expect("rows");
+    assert!(items.try_next().is_none() && all.try_next().is_none());
+
+    monitor.refit(&schema(SCHEMA));
+    assert!(
+        items.try_next().is_none(),
+        "not before the rows are in step"
+    );
+    monitor.start(raw(&since(false, 3, &rows))).expect("rows");
+    for kind in [
+        items.try_next().map(|batch| (batch.kind(), batch.len())),
+        parts.try_next().map(|batch| (batch.kind(), batch.len())),
+        all.try_next()
+            .map(|batch| (batch.kind(), batch.all().len())),
+    ] {
+        let (kind, changes) = kind.expect("a batch");
+        assert!(kind.is_schema_change() && kind.is_resync() && !kind.is_start());
+        assert_eq!(changes, 0);
+    }
+    assert!(cache.skew().is_empty());
+    apply(&mut monitor, 4, &[(1, modify(7))]);
+    let kind = items.try_next().expect("a batch").kind();
+    assert!(!kind.is_schema_change() && !kind.is_resync());
+    assert!(parts.try_next().is_none());
+}
+
+#[test]
+fn a_change_of_the_schema_is_not_lost_when_batches_are_coalesced() {
+    let mut monitor = monitor(MonitorVersion::MonitorCondSince);
+    let rows = items(&[(1, initial("a", 0))]);
+    monitor.start(raw(&since(false, 1, &rows))).expect("rows");
+    let cache = cache(&monitor);
+    let mut changes = cache.changes::<Item>();
+    assert!(changes.try_next().is_some());
+    monitor.refit(&older());
+    let rows = items(&[(1, r#""initial":{"name":"a"}"#.to_owned())]);
+    monitor.start(raw(&since(false, 2, &rows))).expect("rows");
+    for number in 0..2 * LONGEST {
+        let name = format!(r#""modify":{{"name":"{number}"}}"#);
+        apply(&mut monitor, number + 3, &[(1, name)]);
+    }
+    let mut told = 0;
+    while let Some(batch) = changes.try_next() {
+        told += usize::from(batch.kind().is_schema_change());
+    }
+    assert_eq!(told, 1);
+}

@@ -135,3 +135,45 @@ async fn workers_share_the_keys_and_miss_no_change() {
         .collect();
     assert_eq!(*seen, table, "the last look was at the last state");
 }
+
+#[tokio::test]
+async fn a_change_of_the_schema_queues_every_row_that_is_shown() {
+    let (mut monitor, cache) = started(4);
+    let queue = WorkQueue::new();
+    let shown = cache.changes::<Item>().rows(|row| row.name != "hidden");
+    // Of changes of one column only, as a feed may choose.
+    queue.feed(shown, |change, _| {
+        change.changed(Item::NAME).then(|| change.uuid())
+    });
+    let drain = async || {
+        let mut keys = BTreeSet::new();
+        while let Ok(Some(work)) = tokio::time::timeout(Duration::ZERO, queue.next()).await {
+            keys.insert(*work.key());
+        }
+        keys
+    };
+    let all: BTreeSet<_> = (0..4).map(uuid).collect();
+    assert_eq!(drain().await, all);
+    let older = SCHEMA.replace(r#","count":{"type":"integer"}"#, "");
+    monitor.refit(&schema(&older));
+    let rows: Vec<_> = (0..4)
+        .map(|number| {
+            let name = if number == 3 { "hidden" } else { "row" };
+            (number, format!(r#""initial":{{"name":"{name}"}}"#))
+        })
+        .collect();
+    monitor
+        .start(raw(&since(false, 2, &items(&rows))))
+        .expect("rows");
+    // The last one by its own change.
+    assert_eq!(drain().await, all);
+    monitor
+        .start(raw(&since(false, 3, &items(&rows))))
+        .expect("rows");
+    assert!(drain().await.is_empty());
+    monitor.refit(&schema(SCHEMA));
+    monitor
+        .start(raw(&since(false, 4, &items(&rows))))
+        .expect("rows");
+    assert_eq!(drain().await, (0..3).map(uuid).collect());
+}
