@@ -1,6 +1,6 @@
 //! The controller: keeps the northbound database as a folder of manifests says, for months.
 //!
-//! It is level-triggered: whatever happens, a change of a file, of a row, of the connection, it
+//! It is level-triggered: whatever happens, a change of a file, of a row, of the schema, it
 //! looks at all there is, draws up a plan, and carries it out; a plan of a database that is as it
 //! must be is empty. Of several controllers one works, the one that holds a lock of the database,
 //! and each of its transactions demands that it still does.
@@ -145,6 +145,9 @@ impl Controller {
                 tokio::select! {
                     batch = changes.next() => {
                         let Some(batch) = batch else { return Ok(()) };
+                        if batch.kind().is_schema_change() {
+                            info!(skew = %self.northbound.cache.skew(), "the schema changed");
+                        }
                         debug!(tables = ?batch.tables().collect::<Vec<_>>(), "rows changed");
                         // What belongs together often comes in several transactions.
                         sleep(GATHER).await;

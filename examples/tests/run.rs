@@ -24,6 +24,10 @@ struct Controller {
 
 impl Controller {
     fn start(server: &Server, folder: &str, name: &str) -> Self {
+        Self::start_with(server, folder, name, &[])
+    }
+
+    fn start_with(server: &Server, folder: &str, name: &str, options: &[&str]) -> Self {
         let log = server.folder().join(format!("{name}.log"));
         let process = Command::new(env!("CARGO_BIN_EXE_multihoming"))
             .args([
@@ -35,6 +39,7 @@ impl Controller {
                 "--log",
                 "debug,ovsdb=info",
             ])
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log).expect("a log"))
@@ -208,6 +213,47 @@ fn restarts_of_the_server_are_survived() {
     }
     assert_eq!(rows(&server, "Copp").len(), 1);
     assert_eq!(controller.end(), Some(0));
+}
+
+/// Converts the database to the northbound schema of this name.
+fn convert(server: &Server, name: &str) {
+    let file = support::write(server, &format!("{name}.ovsschema"), &support::schema(name));
+    let program = ovsdb::testing::program("ovsdb-client").expect("ovsdb-client");
+    let converted = Command::new(program)
+        .args(["convert", &server.remote(), &file])
+        .output()
+        .expect("ovsdb-client runs");
+    assert!(converted.status.success(), "{converted:?}");
+}
+
+#[test]
+fn a_conversion_of_the_schema_is_followed_though_no_row_changes() {
+    let current = ["--profile", "current"];
+    let plan = |server: &Server, folder: &str| {
+        let arguments = ["-f", folder, "--prune", "--profile", "current"];
+        support::on(server, "plan", &arguments).status
+    };
+    let without = server("ovn-23.03");
+    let folder = samples(&without).display().to_string();
+    // The newer schema has a column of ACLs that the profile writes.
+    let policy = "apiVersion: k8s.cni.cncf.io/v1beta1\nkind: MultiNetworkPolicy\n\
+        metadata: {name: deny, namespace: default, annotations: \
+        {k8s.v1.cni.cncf.io/policy-for: kube-system/l2-network}}\n\
+        spec: {podSelector: {}, policyTypes: [Ingress]}\n";
+    fs::write(format!("{folder}/policy.yaml"), policy).expect("a file");
+    let arguments = ["-f", &folder, "--profile", "current"];
+    support::on(&without, "apply", &arguments).well();
+    assert_eq!(plan(&without, &folder), Some(0));
+    convert(&without, "bundled");
+    assert_eq!(plan(&without, &folder), Some(1));
+
+    let server = server("ovn-23.03");
+    let controller = Controller::start_with(&server, &folder, "one", &current);
+    let is_done = || plan(&server, &folder) == Some(0);
+    until("end of the work", is_done, || controller.log());
+    convert(&server, "bundled");
+    until("end of the new work", is_done, || controller.log());
+    controller.logs("the schema changed");
 }
 
 /// The log of a controller on a terminal, made by script(1), or with its standard error in a file.
