@@ -1,11 +1,13 @@
 //! A queue of keys for controllers that look at what is, not at what happened.
 
+use std::any::Any;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
 use std::hash::Hash;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
@@ -33,13 +35,18 @@ struct Keys<K> {
     places: HashMap<K, Place>,
     /// A source has something, and nobody has looked yet.
     stirred: bool,
-    /// No source is left, or the queue was closed.
-    ended: bool,
+    /// No source is left, although there was one.
+    exhausted: bool,
+    /// The queue was closed, for good.
+    closed: bool,
     waiting: Vec<Waker>,
 }
 
-/// Looks for new keys; ready at its end.
-type Source<K> = Box<dyn FnMut(&mut Context<'_>, &mut dyn FnMut(K)) -> Poll<()> + Send>;
+/// Looks for new keys; ready at its end, with the panic that ended it.
+type Source<K> = Box<dyn FnMut(&mut Context<'_>, &mut dyn FnMut(K)) -> Poll<Option<Panic>> + Send>;
+
+/// What a closure of the user panicked with.
+type Panic = Box<dyn Any + Send>;
 
 struct Inner<K> {
     keys: Mutex<Keys<K>>,
@@ -67,6 +74,16 @@ impl<K: Send + 'static> Wake for Alarm<K> {
 /// is added while a worker has it is queued again when the worker is done, so that no change is
 /// missed, and what is queued never is more than there are keys. Workers share the queue by cloning
 /// it.
+///
+/// The queue ends when [`close`](Self::close) is called, and when the streams that feed it have ended,
+/// as they do when their client is closed. From then on nothing is queued any more, neither by
+/// [`add`](Self::add) nor by [`Work::retry`]; what is queued already is still handed out, and then each
+/// worker gets `None`. A closed queue stays closed; one whose streams have ended goes on when it is fed
+/// from another one.
+///
+/// When the closure of a feed panics, its change would be missed without a word. So the queue is
+/// closed, after the keys of all other changes that were there; the panic goes on in the worker that
+/// waited for the key.
 ///
 /// ```no_run
 /// # #[cfg(feature = "nb")] async fn example(cache: ovsdb::Cache<ovsdb::nb::Database>) {
@@ -128,6 +145,10 @@ impl<K> Inner<K> {
 }
 
 impl<K: Hash + Eq + Clone> Keys<K> {
+    const fn has_ended(&self) -> bool {
+        self.exhausted || self.closed
+    }
+
     /// Whether the key is new in the queue.
     fn add(&mut self, key: K) -> bool {
         match self.places.entry(key) {
@@ -145,8 +166,9 @@ impl<K: Hash + Eq + Clone> Keys<K> {
         }
     }
 
-    /// Takes a key back from a worker; whether it is queued again.
+    /// Takes a key back from a worker; whether that is news to those who wait.
     fn done(&mut self, key: &K, again: bool) -> bool {
+        let again = again && !self.has_ended();
         let Some(place) = self.places.get_mut(key) else {
             return false;
         };
@@ -156,7 +178,7 @@ impl<K: Hash + Eq + Clone> Keys<K> {
             return true;
         }
         self.places.remove(key);
-        self.ended && self.places.is_empty()
+        self.has_ended() && self.places.is_empty()
     }
 }
 
@@ -168,7 +190,8 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
             queue: VecDeque::new(),
             places: HashMap::new(),
             stirred: false,
-            ended: false,
+            exhausted: false,
+            closed: false,
             waiting: Vec::new(),
         };
         let inner = Arc::new_cyclic(|inner: &Weak<Inner<K>>| Inner {
@@ -180,20 +203,31 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
     }
 
     /// Adds the keys that `keys` makes of each change of a table, and of the tables as they are
-    /// behind it. The queue begins with the keys of all rows.
+    /// after it. The queue begins with the keys of all rows.
     ///
     /// When the server's schema [changed](super::BatchKind::is_schema_change), all rows must be
     /// looked at again: `keys` is called for each as at the beginning, with
     /// [`Change::Inserted`].
+    ///
+    /// `keys` is run by the workers that wait for a key. It must not feed or close the queue itself.
     pub fn feed<T: Table, I: IntoIterator<Item = K>>(
         &self,
         changes: Changes<T>,
         mut keys: impl FnMut(&Change<T>, &Snapshot<T::Database>) -> I + Send + 'static,
     ) {
         self.feed_from(changes, move |changes, batch, add| {
+            let mut panic = None;
             let mut take = |change: &Change<T>| {
-                let keys = keys(change, batch.snapshot()).into_iter();
-                keys.for_each(&mut *add);
+                let caught = catching(|| {
+                    let keys = keys(change, batch.snapshot()).into_iter();
+                    keys.for_each(&mut *add);
+                });
+                if let Err(caught) = caught {
+                    let (table, row) = (T::TABLE, change.uuid());
+                    let message = message(&*caught);
+                    tracing::error!(table, %row, message, "the closure of a feed panicked");
+                    panic.get_or_insert(caught);
+                }
             };
             batch.iter().for_each(&mut take);
             if batch.kind().is_schema_change() {
@@ -201,6 +235,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
                 let rows = rows.filter(|row| changes.shows(row));
                 rows.for_each(|row| take(&Change::Inserted(row.clone())));
             }
+            panic.map_or(Ok(()), Err)
         });
     }
 
@@ -212,7 +247,16 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         mut keys: impl FnMut(&DatabaseChanges<D>) -> I + Send + 'static,
     ) {
         self.feed_from(changes, move |_, batch, add| {
-            keys(&batch).into_iter().for_each(add);
+            let caught = catching(|| keys(&batch).into_iter().for_each(add));
+            if let Err(panic) = &caught {
+                let message = message(&**panic);
+                tracing::error!(
+                    database = D::NAME,
+                    message,
+                    "the closure of a feed panicked"
+                );
+            }
+            caught
         });
     }
 
@@ -220,19 +264,28 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
     fn feed_from<S: Stream + Unpin + Send + 'static>(
         &self,
         mut stream: S,
-        mut each: impl FnMut(&S, S::Item, &mut dyn FnMut(K)) + Send + 'static,
+        mut each: impl FnMut(&S, S::Item, &mut dyn FnMut(K)) -> Result<(), Panic> + Send + 'static,
     ) {
         let source: Source<K> = Box::new(move |context, add| {
+            let mut panic = None;
             loop {
-                match Pin::new(&mut stream).poll_next(context) {
-                    Poll::Ready(Some(item)) => each(&stream, item, add),
-                    Poll::Ready(None) => return Poll::Ready(()),
-                    Poll::Pending => return Poll::Pending,
+                match (Pin::new(&mut stream).poll_next(context), panic.take()) {
+                    (Poll::Ready(Some(item)), before) => {
+                        panic = before.or(each(&stream, item, add).err());
+                    }
+                    (Poll::Pending, None) => return Poll::Pending,
+                    (_, panic) => return Poll::Ready(panic),
                 }
             }
         });
-        self.sources().push(source);
+        let mut sources = self.sources();
         let mut keys = self.inner.keys();
+        if keys.closed {
+            return;
+        }
+        sources.push(source);
+        drop(sources);
+        keys.exhausted = false;
         keys.stirred = true;
         Inner::wake_all(keys);
     }
@@ -242,21 +295,25 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a key.
+    /// Adds a key; after the queue has ended it does nothing.
     pub fn add(&self, key: K) {
         let mut keys = self.inner.keys();
-        if keys.add(key) {
+        if !keys.has_ended() && keys.add(key) {
             Inner::wake_all(keys);
         }
     }
 
-    /// Ends the queue: what is queued is still handed out, then [`next`](Self::next) returns
-    /// `None`.
+    /// Ends the queue, for good: what is queued is still handed out, then [`next`](Self::next)
+    /// returns `None`.
     pub fn close(&self) {
-        self.sources().clear();
+        let mut sources = self.sources();
         let mut keys = self.inner.keys();
-        keys.ended = true;
+        keys.closed = true;
+        // No code of the user runs under a lock: neither wakers, nor what the sources' end drops.
+        let ended = std::mem::take(&mut *sources);
+        drop(sources);
         Inner::wake_all(keys);
+        drop(ended);
     }
 
     /// The number of keys that wait for a worker.
@@ -273,6 +330,9 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
 
     /// The next key, for one worker; `None` at the end, once the client or the queue was closed and
     /// no key is in work that might be queued again. No key is lost when the future is dropped.
+    ///
+    /// # Panics
+    /// When the closure of a feed does.
     pub async fn next(&self) -> Option<Work<K>> {
         poll_fn(|context| self.poll_next(context)).await
     }
@@ -293,7 +353,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
                     again: false,
                 }));
             }
-            if keys.ended && keys.places.is_empty() {
+            if keys.has_ended() && keys.places.is_empty() {
                 return Poll::Ready(None);
             }
             if !keys.stirred {
@@ -305,7 +365,8 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         }
     }
 
-    /// Asks every source.
+    /// Asks every source. The keys that they have are queued, and all who wait know what has become
+    /// of them, before the panic of one goes on.
     fn look_for_keys(&self) {
         if !std::mem::take(&mut self.inner.keys().stirred) {
             return;
@@ -313,22 +374,57 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         let mut context = Context::from_waker(&self.inner.alarm);
         let mut sources = self.sources();
         let before = sources.len();
-        let mut found = Vec::new();
+        let (mut found, mut panic) = (Vec::new(), None);
         sources.retain_mut(|source| {
-            let asked = source(&mut context, &mut |key| found.push(key));
-            asked.is_pending()
+            // The streams of the cache do not panic; those of a later version may.
+            let asked = catching(|| source(&mut context, &mut |key| found.push(key)));
+            match asked {
+                Ok(Poll::Pending) => return true,
+                Ok(Poll::Ready(None)) => {}
+                Ok(Poll::Ready(Some(caught))) | Err(caught) => {
+                    panic.get_or_insert(caught);
+                }
+            }
+            false
         });
-        let ended = before > 0 && sources.is_empty();
-        drop(sources);
         let mut keys = self.inner.keys();
-        for key in found {
-            keys.add(key);
+        if !keys.has_ended() {
+            for key in found {
+                keys.add(key);
+            }
         }
-        keys.ended |= ended;
+        keys.exhausted |= before > 0 && sources.is_empty();
+        keys.closed |= panic.is_some();
+        if keys.has_ended() {
+            // The others may wait for a source that has ended.
+            let ended = std::mem::take(&mut *sources);
+            drop(sources);
+            Inner::wake_all(keys);
+            drop(ended);
+        } else {
+            drop(keys);
+            drop(sources);
+        }
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
     }
 }
 
-/// A key in a worker's hands. When it is dropped, the work is done.
+/// Runs a closure of the user, whose state is not looked at again after a panic.
+fn catching<R>(run: impl FnOnce() -> R) -> Result<R, Panic> {
+    catch_unwind(AssertUnwindSafe(run))
+}
+
+/// What a panic says, where it says anything.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    let owned = || panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(owned).unwrap_or("a value that is no text")
+}
+
+/// A key in a worker's hands. When it is dropped, the work is done; when a panic of the worker drops
+/// it, the key goes to the queue's end, for another worker.
 #[derive(Debug)]
 #[must_use = "the work is done when this is dropped"]
 pub struct Work<K: Hash + Eq + Clone + Send + 'static> {
@@ -346,7 +442,8 @@ impl<K: Hash + Eq + Clone + Send + 'static> Work<K> {
     /// The work is done; the key is queued again if it was added meanwhile.
     pub fn done(self) {}
 
-    /// The work is to be tried again: the key goes to the queue's end.
+    /// The work is to be tried again: the key goes to the queue's end. After the queue has ended there
+    /// is no other time, and the work is done.
     pub fn retry(mut self) {
         self.again = true;
     }
@@ -376,8 +473,9 @@ impl<K: Hash + Eq + Clone + Send + 'static> Deref for Work<K> {
 
 impl<K: Hash + Eq + Clone + Send + 'static> Drop for Work<K> {
     fn drop(&mut self) {
+        let again = self.again || std::thread::panicking();
         let mut keys = self.queue.inner.keys();
-        if keys.done(&self.key, self.again) {
+        if keys.done(&self.key, again) {
             Inner::wake_all(keys);
         }
     }

@@ -1,10 +1,11 @@
 //! The queue of keys.
 
+use std::hash::Hash;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::*;
-use crate::cache::WorkQueue;
+use crate::cache::{Work, WorkQueue};
 
 fn started(rows: usize) -> (ReplicaMonitor, Cache<Inventory>) {
     let mut monitor = monitor(MonitorVersion::MonitorCondSince);
@@ -46,16 +47,151 @@ async fn a_key_is_queued_once_and_again_when_it_changes_in_work() {
     let before = tokio::time::Instant::now();
     let late = queue.next().await.expect("a key");
     assert!(*late == "late" && before.elapsed() >= Duration::from_secs(5));
+    queue.add("late");
     queue.close();
     let end = tokio::spawn({
         let queue = queue.clone();
         async move { queue.next().await.is_none() }
     });
     tokio::task::yield_now().await;
-    queue.add("late");
     late.done();
     assert_eq!(queue.next().await.map(|work| *work), Some("late"));
     assert!(end.await.expect("no panic"));
+}
+
+/// The next key, where a queue that does not end must fail the test.
+async fn next<K: Hash + Eq + Clone + Send + 'static>(queue: &WorkQueue<K>) -> Option<Work<K>> {
+    let next = tokio::time::timeout(Duration::from_secs(20), queue.next());
+    next.await.expect("no worker waits for ever")
+}
+
+#[tokio::test]
+async fn after_the_end_nothing_is_queued_again() {
+    let queue = WorkQueue::new();
+    queue.add("retried");
+    queue.add("queued");
+    let retried = next(&queue).await.expect("a key");
+    queue.close();
+    queue.add("late");
+    retried.retry();
+    let queued = next(&queue).await.expect("it was queued before the end");
+    assert_eq!(*queued, "queued");
+    queued.retry_after(Duration::ZERO);
+    assert!(next(&queue).await.is_none());
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(next(&queue).await.is_none());
+    // A closed queue takes no feed either.
+    let (_monitor, cache) = started(1);
+    let queue = WorkQueue::new();
+    queue.close();
+    queue.feed(cache.changes::<Item>(), |change, _| [change.uuid()]);
+    assert!(next(&queue).await.is_none());
+}
+
+#[tokio::test]
+async fn a_worker_that_retries_gets_the_end_of_the_client() {
+    let (monitor, cache) = started(3);
+    let queue = WorkQueue::new();
+    queue.feed(cache.changes::<Item>(), |change, _| [change.uuid()]);
+    let work = next(&queue).await.expect("a key");
+    work.retry();
+    drop(monitor);
+    let mut rounds = 0;
+    while let Some(work) = next(&queue).await {
+        work.retry();
+        rounds += 1;
+        assert!(rounds < 100, "the end never comes");
+    }
+
+    // The client is gone, but another one may feed the queue.
+    let (_monitor, cache) = started(1);
+    queue.feed(cache.changes::<Item>(), |change, _| [change.uuid()]);
+    assert!(next(&queue).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_worker_gets_the_end_of_the_last_feed() {
+    for _ in 0..200 {
+        let (monitor, cache) = started(2);
+        let queue = WorkQueue::new();
+        for _ in 0..3 {
+            queue.feed(cache.changes::<Item>(), |change, _| [change.uuid()]);
+        }
+        let workers: Vec<_> = (0..8)
+            .map(|_| {
+                let queue = queue.clone();
+                tokio::spawn(async move { while next(&queue).await.is_some() {} })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        drop(monitor);
+        for worker in workers {
+            worker.await.expect("no panic");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_panic_in_a_feed_ends_the_queue_and_loses_no_other_key() {
+    const ROWS: usize = 20;
+    let (mut monitor, cache) = started(ROWS);
+    let broken = uuid(7);
+    let queue = WorkQueue::new();
+    queue.feed_all(cache.all_changes(), |changes| {
+        let items = changes.table::<Item>();
+        items.iter().map(Change::uuid).collect::<Vec<_>>()
+    });
+    // The rows are handed out, and every worker waits.
+    let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let workers: Vec<_> = (0..4)
+        .map(|_| {
+            let (queue, sender) = (queue.clone(), sender.clone());
+            tokio::spawn(async move {
+                while let Some(work) = next(&queue).await {
+                    sender.send(*work).expect("the test listens");
+                }
+            })
+        })
+        .collect();
+    for _ in 0..ROWS {
+        seen.recv().await.expect("a row");
+    }
+    queue.feed(cache.changes::<Item>(), move |change, _| {
+        assert!(change.uuid() != broken, "the closure has a mistake");
+        [change.uuid()]
+    });
+    apply(&mut monitor, 1, &[(3, modify(1))]);
+    let mut panicked = 0;
+    for worker in workers {
+        panicked += usize::from(worker.await.is_err_and(|error| error.is_panic()));
+    }
+    assert_eq!(panicked, 1, "the worker that waited, and no other");
+    drop(sender);
+    let mut again = BTreeSet::new();
+    while let Some(row) = seen.recv().await {
+        again.insert(row);
+    }
+    assert_eq!(again.len(), ROWS - 1, "every other row");
+    assert!(!again.contains(&broken));
+}
+
+#[tokio::test]
+async fn the_key_of_a_worker_that_panics_goes_to_another_one() {
+    let queue = WorkQueue::new();
+    queue.add("a");
+    let worker = tokio::spawn({
+        let queue = queue.clone();
+        async move {
+            let _work = next(&queue).await.expect("a key");
+            panic!("the worker has a mistake");
+        }
+    });
+    assert!(worker.await.is_err());
+    let work = next(&queue).await.expect("the key came back");
+    assert_eq!(*work, "a");
+    work.done();
+    queue.close();
+    assert!(next(&queue).await.is_none());
 }
 
 #[tokio::test]
