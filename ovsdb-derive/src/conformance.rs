@@ -81,7 +81,7 @@ fn mismatch(table: &str, column: &str, kind: &ColumnType) -> String {
 
 /// The type that holds such a column, for people.
 fn rust_type(table: &str, column: &str, kind: &ColumnType) -> String {
-    let enumeration = format!("{}{}", names::type_name(table), names::type_name(column));
+    let enumeration = format!("{}{}", names::type_name(table), names::type_word(column));
     let atom = |base: &BaseType, suffix: &str| match (base.atomic, &base.ref_table) {
         (AtomicType::Integer, _) => "i64".to_owned(),
         (AtomicType::Real, _) => "Real".to_owned(),

@@ -1,7 +1,6 @@
 //! What a small schema expands to, compared with a file that is checked in.
 
 use ovsdb_schema::DatabaseSchema;
-use proc_macro2::Span;
 
 use crate::schema_macro;
 
@@ -12,7 +11,8 @@ const WRITE: &str = "OVSDB_WRITE_EXPANSION";
 fn a_small_schema_expands_to_the_file() {
     let schema = DatabaseSchema::parse(include_str!("../tests/files/library.ovsschema"))
         .expect("a good schema");
-    let tokens = schema_macro::module(&schema, Span::call_site()).expect("an expansion");
+    let arguments = syn::parse_str("\"library.ovsschema\"").expect("arguments");
+    let tokens = schema_macro::module(&schema, &arguments).expect("an expansion");
     let items = syn::parse2(tokens).expect("Rust");
     let expansion = format!(
         "// What `schema!` makes of library.ovsschema, with the inner macros left as they are.\n\

@@ -7,20 +7,26 @@
 //!
 //! - A table's words are split at `_`. A word all in capitals is written as one word (`ACL` is
 //!   `Acl`, `DHCP_Options` is `DhcpOptions`), of any other the first letter becomes a capital
-//!   (`Logical_Switch` is `LogicalSwitch`, `QoS` stays).
+//!   (`Logical_Switch` is `LogicalSwitch`, `QoS` stays). A table called `self` is `SelfTable`.
 //! - A column keeps its name, in lower case, as a field; a name that Rust reserves is written as a
-//!   raw identifier (`r#type`). Its typed handle is the constant of the name in upper case
-//!   (`TYPE`).
-//! - The enum of a string column is named after table and column (`AclAction`; in a map `...Key`
-//!   or `...Value`). Its values' words are split where a character is neither letter nor digit
-//!   (`allow-related` is `AllowRelated`); a value that begins with a digit gets a `V` before it.
-//!   `Unknown(..)` holds any other value.
+//!   raw identifier (`r#type`), and `self`, `super` and `crate` get a `_` after it. Its typed
+//!   handle is the constant of the name in upper case (`TYPE`).
+//! - The enum of a string column is named after the types of table and column (`AclAction`; in a
+//!   map `...Key` or `...Value`). Its values' words are split where a character is neither letter
+//!   nor digit (`allow-related` is `AllowRelated`); a value that begins with a digit gets a `V`
+//!   before it, one without letters and digits is `Empty`, and `unknown` and `self` are
+//!   `UnknownValue` and `SelfValue`. `Unknown(..)` holds any other value.
+//!
+//! Two names may become one: `ACL` and `Acl`, `a-b` and `a_b`, the label `Database` and a table of
+//! that name. The error says so, and how one gets another name: see [`schema!`](schema!).
 
+mod arguments;
 mod conformance;
 mod docs;
 #[cfg(test)]
 mod expansion;
 mod names;
+mod rename;
 mod schema_macro;
 mod source;
 mod suggest;
@@ -45,6 +51,34 @@ use proc_macro::TokenStream;
 /// let port = switches::LogicalSwitchPort { name: "p1".into(), ..Default::default() };
 /// assert_eq!(port.r#type, "");
 /// ```
+///
+/// Two arguments can follow:
+///
+/// - `tables = ["Table", ...]` generates only these tables. A reference to a table that is left
+///   out is a plain [`Uuid`].
+/// - `rename = { "Table" => Name, "Table.column" => name, "Table.column.value" => Name }` gives
+///   names other than the rule's. A column's name becomes its field, the constant in upper case,
+///   and the end of its enum's name.
+///
+/// ```
+/// mod switches {
+///     ovsdb::schema!(
+///         "OVN_Northbound",
+///         tables = ["Logical_Switch", "Logical_Switch_Port"],
+///         rename = {
+///             "Logical_Switch" => Switch,
+///             "Logical_Switch_Port" => Port,
+///             "Logical_Switch_Port.type" => kind,
+///         },
+///     );
+/// }
+/// let port = switches::Port { kind: "router".into(), ..Default::default() };
+/// assert_eq!(switches::Port::KIND.get(&port).map(|kind| kind.as_str()), Some("router"));
+/// // The table `ACL` is left out.
+/// let _: ovsdb::Set<ovsdb::Uuid> = switches::Switch::default().acls;
+/// ```
+///
+/// [`Uuid`]: https://docs.rs/ovsdb/latest/ovsdb/struct.Uuid.html
 #[proc_macro]
 pub fn schema(input: TokenStream) -> TokenStream {
     schema_macro::expand(input.into())
@@ -74,6 +108,8 @@ pub fn schema(input: TokenStream) -> TokenStream {
 ///   schema's table (a [`Ref`] to a struct of that table, or a [`Uuid`], which may be any
 ///   reference), a generated enum must list the column's values (a [`Str`] may be any of them).
 /// - `column`, on a field: the column's name, where it is not the field's.
+/// - `constant`, on a field: the name of the column's handle, where it is not the column's name in
+///   upper case.
 ///
 /// With or without a schema, references to tables of another database do not compile.
 ///

@@ -1,10 +1,15 @@
 //! The rule that makes a schema's names Rust's; the crate's documentation states it.
 
 use proc_macro2::{Ident, Span};
+use syn::ext::IdentExt as _;
 
 /// The type of a table.
 pub(crate) fn type_name(table: &str) -> String {
-    table.split('_').map(word).collect()
+    let name: String = table.split('_').map(word).collect();
+    match name.as_str() {
+        "Self" => "SelfTable".to_owned(),
+        _ => name,
+    }
 }
 
 /// A word of a type's name.
@@ -23,20 +28,45 @@ fn word(word: &str) -> String {
     format!("{}{rest}", first.to_ascii_uppercase())
 }
 
+/// What a column adds to the name of its enum.
+pub(crate) fn type_word(column: &str) -> String {
+    column.split('_').map(word).collect()
+}
+
+/// What is reserved in any edition, strictly or for later, and can be a raw identifier.
+const KEYWORDS: &[&str] = &[
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn",
+    "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let",
+    "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return",
+    "static", "struct", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use",
+    "virtual", "where", "while", "yield",
+];
+
+/// Whether a name is reserved, and free as a raw identifier.
+pub(crate) fn is_keyword(name: &str) -> bool {
+    KEYWORDS.contains(&name)
+}
+
 /// The field of a column.
 pub(crate) fn field(column: &str) -> Ident {
     let name = column.to_ascii_lowercase();
     match name.as_str() {
-        // These four cannot be raw identifiers.
-        "self" | "super" | "crate" | "_" => Ident::new(&format!("{name}_"), Span::call_site()),
-        _ if syn::parse_str::<Ident>(&name).is_ok() => Ident::new(&name, Span::call_site()),
-        _ => Ident::new_raw(&name, Span::call_site()),
+        // These three cannot be raw identifiers.
+        "self" | "super" | "crate" => Ident::new(&format!("{name}_"), Span::call_site()),
+        _ if is_keyword(&name) => Ident::new_raw(&name, Span::call_site()),
+        _ => Ident::new(&name, Span::call_site()),
     }
 }
 
 /// The constant of a column.
 pub(crate) fn constant(column: &str) -> Ident {
     Ident::new(&column.to_ascii_uppercase(), Span::call_site())
+}
+
+/// The constant of a field that has a name of its own.
+pub(crate) fn constant_of(field: &Ident) -> Ident {
+    let name = field.unraw().to_string().to_uppercase();
+    Ident::new(&name, field.span())
 }
 
 /// The variant of an enum's value.
@@ -69,6 +99,9 @@ mod tests {
             ("Flow_Sample_Collector_Set", "FlowSampleCollectorSet"),
             ("CT_Zone", "CtZone"),
             ("A", "A"),
+            ("self", "SelfTable"),
+            ("Self", "SelfTable"),
+            ("crate", "Crate"),
         ] {
             assert_eq!(type_name(table), name);
         }
@@ -80,11 +113,19 @@ mod tests {
             ("name", "name", "NAME"),
             ("type", "r#type", "TYPE"),
             ("match", "r#match", "MATCH"),
+            ("gen", "r#gen", "GEN"),
+            ("try", "r#try", "TRY"),
             ("self", "self_", "SELF"),
             ("Mixed_Case", "mixed_case", "MIXED_CASE"),
         ] {
             assert_eq!(field(column).to_string(), name);
             assert_eq!(constant(column).to_string(), upper);
+            assert_eq!(
+                constant_of(&field(column))
+                    .to_string()
+                    .trim_end_matches('_'),
+                upper
+            );
         }
     }
 
@@ -97,6 +138,7 @@ mod tests {
             ("dnat_and_snat", "DnatAndSnat"),
             ("802.1ad", "V8021ad"),
             ("unknown", "UnknownValue"),
+            ("self", "SelfValue"),
             ("", "Empty"),
             ("TCP", "Tcp"),
             ("OpenFlow10", "OpenFlow10"),

@@ -1,21 +1,24 @@
 //! `schema!`: from a schema to a module of typed tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ovsdb_schema::{
     AtomicType, BaseType, ColumnSchema, Constraint, DatabaseSchema, EnumValue, TableSchema,
 };
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote};
+use quote::quote;
 use syn::{Error, LitStr, Result};
 
-use crate::{docs, names, source};
+use crate::arguments::Arguments;
+use crate::rename::{Names, escape};
+use crate::suggest::did_you_mean;
+use crate::{docs, source};
 
 /// Expands the macro.
 pub(crate) fn expand(input: TokenStream) -> Result<TokenStream> {
-    let name: LitStr = syn::parse2(input)?;
-    let source = source::load(&name)?;
-    let mut module = module(&source.schema, name.span())?;
+    let arguments: Arguments = syn::parse2(input)?;
+    let source = source::load(&arguments.schema)?;
+    let mut module = module(&source.schema, &arguments)?;
     if let Some(file) = source.file {
         // Makes the compiler look at the file's date.
         module.extend(quote! { const _: &str = ::core::include_str!(#file); });
@@ -23,150 +26,309 @@ pub(crate) fn expand(input: TokenStream) -> Result<TokenStream> {
     Ok(module)
 }
 
-/// The items that are generated, to find two of one name.
-struct Items {
-    span: Span,
-    made_from: BTreeMap<String, String>,
-}
-
-impl Items {
-    fn add(&mut self, name: &str, from: String) -> Result<Ident> {
-        let other = self.made_from.insert(name.to_owned(), from.clone());
-        match other {
-            Some(other) => {
-                let message = format!("both {other} and {from} would be called `{name}`");
-                Err(Error::new(self.span, message))
-            }
-            None => Ok(Ident::new(name, self.span)),
-        }
-    }
-}
-
 /// Everything that a schema expands to.
-pub(crate) fn module(schema: &DatabaseSchema, span: Span) -> Result<TokenStream> {
-    let mut items = Items {
-        span,
+pub(crate) fn module(schema: &DatabaseSchema, arguments: &Arguments) -> Result<TokenStream> {
+    let tables = match &arguments.tables {
+        Some(tables) => chosen(schema, tables)?,
+        None => schema.tables.keys().map(String::as_str).collect(),
+    };
+    Module {
+        schema,
+        tables,
+        names: Names::new(schema, &arguments.rename)?,
+        span: arguments.schema.span(),
         made_from: BTreeMap::new(),
-    };
-    let database = database(schema, &mut items)?;
-    for table in schema.tables.keys() {
-        items.add(&names::type_name(table), format!("the table `{table}`"))?;
+        enums: TokenStream::new(),
     }
-    let mut tokens = database;
-    for (name, table) in &schema.tables {
-        tokens.extend(table_items(name, table, &mut items)?);
-    }
-    Ok(tokens)
+    .expand()
 }
 
-fn type_ident(table: &str) -> Ident {
-    Ident::new(&names::type_name(table), Span::call_site())
+/// The tables that the argument `tables` names.
+fn chosen<'a>(schema: &'a DatabaseSchema, tables: &[LitStr]) -> Result<BTreeSet<&'a str>> {
+    let mut chosen = BTreeSet::new();
+    for table in tables {
+        let name = table.value();
+        let Some((known, _)) = schema.tables.get_key_value(&name) else {
+            let hint = did_you_mean(&name, schema.tables.keys().map(String::as_str));
+            let message = format!("the database `{}` has no table `{name}`{hint}", schema.name);
+            return Err(Error::new(table.span(), message));
+        };
+        chosen.insert(known.as_str());
+    }
+    Ok(chosen)
 }
 
-fn database(schema: &DatabaseSchema, items: &mut Items) -> Result<TokenStream> {
-    items.add("Database", "the database's label".to_owned())?;
-    let name = &schema.name;
-    let version = match &schema.version {
-        Some(version) => quote! { ::core::option::Option::Some(#version) },
-        None => quote! { ::core::option::Option::None },
-    };
-    let tables = schema.tables.keys();
-    let types = schema.tables.keys().map(|table| type_ident(table));
-    let doc = match &schema.version {
-        Some(version) => format!("The database `{name}`, schema version {version}."),
-        None => format!("The database `{name}`."),
-    };
-    Ok(quote! {
-        #[doc = #doc]
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub struct Database;
-
-        impl ::ovsdb::Database for Database {
-            const NAME: &'static str = #name;
-            const VERSION: ::core::option::Option<&'static str> = #version;
-            const TABLES: &'static [&'static str] = &[#(#tables),*];
-
-            fn with_all_tables<V: ::ovsdb::TableVisitor<Self>>(visitor: &mut V) {
-                #( visitor.table::<#types>(); )*
-            }
-        }
-    })
+/// A module while it is made.
+struct Module<'a> {
+    schema: &'a DatabaseSchema,
+    /// The tables that are generated.
+    tables: BTreeSet<&'a str>,
+    names: Names,
+    /// Where the schema is named.
+    span: Span,
+    /// The items so far, to find two of one name.
+    made_from: BTreeMap<String, String>,
+    enums: TokenStream,
 }
 
 /// A column as its struct has it.
 struct Field<'a> {
     name: &'a str,
     schema: &'a ColumnSchema,
+    ident: Ident,
+    constant: Ident,
     rust_type: TokenStream,
 }
 
-fn table_items(name: &str, table: &TableSchema, items: &mut Items) -> Result<TokenStream> {
-    let mut enums = TokenStream::new();
-    let mut fields = Vec::new();
-    for (column, schema) in &table.columns {
-        let rust_type = column_type(name, column, schema, &mut enums, items)?;
-        fields.push(Field {
-            name: column,
-            schema,
-            rust_type,
-        });
+impl<'a> Module<'a> {
+    fn expand(mut self) -> Result<TokenStream> {
+        let mut tokens = self.database()?;
+        for table in self.tables.clone() {
+            let name = self.names.table(table).to_string();
+            self.add(&name, format!("the table `{table}`"), table)?;
+        }
+        let schema = self.schema;
+        for (name, table) in &schema.tables {
+            if self.tables.contains(name.as_str()) {
+                let items = self.table(name, table)?;
+                tokens.extend(std::mem::take(&mut self.enums));
+                tokens.extend(items);
+            }
+        }
+        Ok(tokens)
     }
-    distinct(name, &fields, items.span)?;
 
-    let table_type = type_ident(name);
-    let doc = docs::table(name, table);
-    let (mut definitions, mut constants) = (Vec::new(), Vec::new());
-    for (index, field) in fields.iter().enumerate() {
-        let ident = names::field(field.name);
-        let constant = names::constant(field.name);
-        let doc = docs::column(field.name, field.schema, table);
-        let rust_type = &field.rust_type;
-        definitions.push(quote! { #[doc = #doc] pub #ident: #rust_type });
-        constants.push(quote! {
+    /// Notes an item; `key` is what can be renamed so that it gets another name.
+    fn add(&mut self, name: &str, from: String, key: &str) -> Result<()> {
+        match self.made_from.insert(name.to_owned(), from.clone()) {
+            None => Ok(()),
+            Some(other) => {
+                let escape = escape(key);
+                let message = format!("both {other} and {from} would be called `{name}`; {escape}");
+                Err(Error::new(self.span, message))
+            }
+        }
+    }
+
+    fn database(&mut self) -> Result<TokenStream> {
+        self.add("Database", "the database's label".to_owned(), "")?;
+        let name = &self.schema.name;
+        let version = match &self.schema.version {
+            Some(version) => quote! { ::core::option::Option::Some(#version) },
+            None => quote! { ::core::option::Option::None },
+        };
+        let tables = &self.tables;
+        let types: Vec<Ident> = tables.iter().map(|table| self.names.table(table)).collect();
+        let tables = tables.iter();
+        let doc = match &self.schema.version {
+            Some(version) => format!("The database `{name}`, schema version {version}."),
+            None => format!("The database `{name}`."),
+        };
+        let visitor = free_name("V", &types);
+        Ok(quote! {
             #[doc = #doc]
-            pub const #constant: ::ovsdb::Column<Self, #rust_type> = ::ovsdb::Column::new(#index);
-        });
+            #[derive(
+                ::core::fmt::Debug,
+                ::core::clone::Clone,
+                ::core::marker::Copy,
+                ::core::cmp::PartialEq,
+                ::core::cmp::Eq,
+            )]
+            pub struct Database;
+
+            impl ::ovsdb::Database for Database {
+                const NAME: &'static str = #name;
+                const VERSION: ::core::option::Option<&'static str> = #version;
+                const TABLES: &'static [&'static str] = &[#(#tables),*];
+
+                fn with_all_tables<#visitor: ::ovsdb::TableVisitor<Self>>(visitor: &mut #visitor) {
+                    #( visitor.table::<#types>(); )*
+                }
+            }
+        })
     }
-    let columns = fields.iter().map(|field| {
-        let (name, rust_type) = (field.name, &field.rust_type);
-        quote! { ::ovsdb::ColumnInfo::new::<#rust_type>(#name) }
-    });
-    let place = |column: &String| {
-        fields
-            .iter()
-            .position(|field| field.name == column.as_str())
-    };
-    let indexes = table.indexes.iter().map(|index| {
-        let places = index.iter().filter_map(place);
-        quote! { &[#(#places),*] }
-    });
-    let idents: Vec<Ident> = fields
-        .iter()
-        .map(|field| names::field(field.name))
-        .collect();
-    let accessors = accessors(&idents);
-    Ok(quote! {
-        #enums
 
-        #[doc = #doc]
-        #[derive(Debug, Clone, PartialEq, Eq, Default)]
-        pub struct #table_type {
-            #( #definitions, )*
+    fn table(&mut self, name: &str, table: &'a TableSchema) -> Result<TokenStream> {
+        let mut fields = Vec::new();
+        for (column, schema) in &table.columns {
+            fields.push(Field {
+                name: column,
+                schema,
+                ident: self.names.field(name, column),
+                constant: self.names.constant(name, column),
+                rust_type: self.column_type(name, column, schema)?,
+            });
         }
+        self.distinct(name, &fields)?;
 
-        impl #table_type {
-            #( #constants )*
+        let table_type = self.names.table(name);
+        let doc = docs::table(name, table);
+        let (mut definitions, mut constants) = (Vec::new(), Vec::new());
+        for (index, field) in fields.iter().enumerate() {
+            let (ident, constant, rust_type) = (&field.ident, &field.constant, &field.rust_type);
+            let doc = docs::column(field.name, field.schema, table);
+            definitions.push(quote! { #[doc = #doc] pub #ident: #rust_type });
+            constants.push(quote! {
+                #[doc = #doc]
+                pub const #constant: ::ovsdb::Column<Self, #rust_type> =
+                    ::ovsdb::Column::new(#index);
+            });
         }
+        let columns = fields.iter().map(|field| {
+            let (name, rust_type) = (field.name, &field.rust_type);
+            quote! { ::ovsdb::ColumnInfo::new::<#rust_type>(#name) }
+        });
+        let place = |column: &String| {
+            fields
+                .iter()
+                .position(|field| field.name == column.as_str())
+        };
+        let indexes = table.indexes.iter().map(|index| {
+            let places = index.iter().filter_map(place);
+            quote! { &[#(#places),*] }
+        });
+        let idents: Vec<Ident> = fields.iter().map(|field| field.ident.clone()).collect();
+        let accessors = accessors(&idents);
+        Ok(quote! {
+            #[doc = #doc]
+            #[derive(
+                ::core::fmt::Debug,
+                ::core::clone::Clone,
+                ::core::cmp::PartialEq,
+                ::core::cmp::Eq,
+                ::core::default::Default,
+            )]
+            pub struct #table_type {
+                #( #definitions, )*
+            }
 
-        impl ::ovsdb::Table for #table_type {
-            type Database = Database;
-            const TABLE: &'static str = #name;
-            const COLUMNS: &'static [::ovsdb::ColumnInfo] = &[#(#columns),*];
-            const INDEXES: &'static [&'static [usize]] = &[#(#indexes),*];
+            impl #table_type {
+                #( #constants )*
+            }
 
-            #accessors
+            impl ::ovsdb::Table for #table_type {
+                type Database = Database;
+                const TABLE: &'static str = #name;
+                const COLUMNS: &'static [::ovsdb::ColumnInfo] = &[#(#columns),*];
+                const INDEXES: &'static [&'static [usize]] = &[#(#indexes),*];
+
+                #accessors
+            }
+        })
+    }
+
+    /// Column names that differ in case only would be one field.
+    fn distinct(&self, table: &str, fields: &[Field<'_>]) -> Result<()> {
+        let (mut idents, mut constants) = (BTreeMap::new(), BTreeMap::new());
+        for field in fields {
+            let same_field = idents.insert(field.ident.to_string(), field.name);
+            let same_constant = constants.insert(field.constant.to_string(), field.name);
+            let (other, what) = match (same_field, same_constant) {
+                (Some(other), _) => (other, format!("field, `{}`", field.ident)),
+                (None, Some(other)) => (other, format!("constant, `{}`", field.constant)),
+                (None, None) => continue,
+            };
+            let name = field.name;
+            let escape = escape(&format!("{table}.{name}"));
+            let message = format!(
+                "both columns `{other}` and `{name}` of `{table}` would be one {what}; {escape}"
+            );
+            return Err(Error::new(self.span, message));
         }
-    })
+        Ok(())
+    }
+
+    fn column_type(
+        &mut self,
+        table: &str,
+        column: &str,
+        schema: &ColumnSchema,
+    ) -> Result<TokenStream> {
+        let kind = &schema.kind;
+        let Some(value) = &kind.value else {
+            let atom = self.atom_type(&kind.key, table, column, "")?;
+            return Ok(if kind.is_scalar() {
+                atom
+            } else if kind.is_optional() {
+                quote! { ::core::option::Option<#atom> }
+            } else {
+                quote! { ::ovsdb::Set<#atom> }
+            });
+        };
+        let key = self.atom_type(&kind.key, table, column, "Key")?;
+        let value = self.atom_type(value, table, column, "Value")?;
+        Ok(quote! { ::ovsdb::Map<#key, #value> })
+    }
+
+    fn atom_type(
+        &mut self,
+        base: &BaseType,
+        table: &str,
+        column: &str,
+        suffix: &str,
+    ) -> Result<TokenStream> {
+        Ok(match (base.atomic, &base.ref_table, &base.constraint) {
+            (AtomicType::Uuid, Some(target), _) if self.tables.contains(target.as_str()) => {
+                let target = self.names.table(target);
+                quote! { ::ovsdb::Ref<#target> }
+            }
+            (AtomicType::String, _, Constraint::Enum(values)) => {
+                let name = format!("{}{suffix}", self.names.enumeration(table, column));
+                let key = format!("{table}.{column}");
+                self.add(&name, format!("the values of `{key}`"), &key)?;
+                let ident = Ident::new(&name, self.span);
+                let enumeration = self.enumeration(&ident, values, table, column)?;
+                self.enums.extend(enumeration);
+                quote! { #ident }
+            }
+            (AtomicType::Integer, ..) => quote! { i64 },
+            (AtomicType::Real, ..) => quote! { ::ovsdb::Real },
+            (AtomicType::Boolean, ..) => quote! { bool },
+            (AtomicType::String, ..) => quote! { ::ovsdb::Str },
+            (AtomicType::Uuid, ..) => quote! { ::ovsdb::Uuid },
+        })
+    }
+
+    fn enumeration(
+        &self,
+        ident: &Ident,
+        values: &[EnumValue],
+        table: &str,
+        column: &str,
+    ) -> Result<TokenStream> {
+        let other = "any value that the schema does not list".to_owned();
+        let mut seen = BTreeMap::from([("Unknown".to_owned(), other)]);
+        let mut variants = Vec::new();
+        for value in values {
+            let text = value.to_string();
+            let name = self.names.variant(table, column, &text);
+            let doc = format!("`{text}`");
+            if let Some(other) = seen.insert(name.to_string(), doc.clone()) {
+                let escape = escape(&format!("{table}.{column}.{text}"));
+                let message = format!(
+                    "the values of `{table}.{column}`: both {other} and {doc} would be `{name}`; {escape}"
+                );
+                return Err(Error::new(self.span, message));
+            }
+            variants.push(quote! { #[doc = #doc] #name = #text });
+        }
+        let doc = format!("The values of `{table}.{column}`.");
+        Ok(quote! {
+            ::ovsdb::__enumeration! {
+                #[doc = #doc]
+                pub enum #ident { #( #variants, )* }
+            }
+        })
+    }
+}
+
+/// A name for a type parameter that none of these types has.
+fn free_name(name: &str, types: &[Ident]) -> Ident {
+    let mut name = name.to_owned();
+    while types.iter().any(|known| *known == name) {
+        name.push('_');
+    }
+    Ident::new(&name, Span::call_site())
 }
 
 /// The functions that find a column by its index, and the one that reads all of several rows.
@@ -197,94 +359,4 @@ pub(crate) fn accessors(fields: &[Ident]) -> TokenStream {
                 .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.#fields)) )*
         }
     }
-}
-
-/// Column names that differ in case only would be one field.
-fn distinct(table: &str, fields: &[Field<'_>], span: Span) -> Result<()> {
-    let mut seen = BTreeMap::new();
-    for field in fields {
-        if let Some(other) = seen.insert(names::field(field.name).to_string(), field.name) {
-            let message = format!(
-                "both columns `{other}` and `{}` of `{table}` would be one field",
-                field.name
-            );
-            return Err(Error::new(span, message));
-        }
-    }
-    Ok(())
-}
-
-fn column_type(
-    table: &str,
-    column: &str,
-    schema: &ColumnSchema,
-    enums: &mut TokenStream,
-    items: &mut Items,
-) -> Result<TokenStream> {
-    let kind = &schema.kind;
-    let name = format!("{}{}", names::type_name(table), names::type_name(column));
-    let from = format!("the values of `{table}.{column}`");
-    let Some(value) = &kind.value else {
-        let atom = atom_type(&kind.key, &name, &from, enums, items)?;
-        return Ok(if kind.is_scalar() {
-            atom
-        } else if kind.is_optional() {
-            quote! { ::core::option::Option<#atom> }
-        } else {
-            quote! { ::ovsdb::Set<#atom> }
-        });
-    };
-    let key = atom_type(&kind.key, &format!("{name}Key"), &from, enums, items)?;
-    let value = atom_type(value, &format!("{name}Value"), &from, enums, items)?;
-    Ok(quote! { ::ovsdb::Map<#key, #value> })
-}
-
-fn atom_type(
-    base: &BaseType,
-    enum_name: &str,
-    from: &str,
-    enums: &mut TokenStream,
-    items: &mut Items,
-) -> Result<TokenStream> {
-    Ok(match (base.atomic, &base.ref_table, &base.constraint) {
-        (AtomicType::Uuid, Some(table), _) => {
-            let table = type_ident(table);
-            quote! { ::ovsdb::Ref<#table> }
-        }
-        (AtomicType::String, _, Constraint::Enum(values)) => {
-            let ident = items.add(enum_name, from.to_owned())?;
-            enums.extend(enumeration(&ident, values, from, items.span)?);
-            quote! { #ident }
-        }
-        (AtomicType::Integer, ..) => quote! { i64 },
-        (AtomicType::Real, ..) => quote! { ::ovsdb::Real },
-        (AtomicType::Boolean, ..) => quote! { bool },
-        (AtomicType::String, ..) => quote! { ::ovsdb::Str },
-        (AtomicType::Uuid, ..) => quote! { ::ovsdb::Uuid },
-    })
-}
-
-fn enumeration(ident: &Ident, values: &[EnumValue], from: &str, span: Span) -> Result<TokenStream> {
-    let mut seen = BTreeMap::new();
-    let mut variants = Vec::new();
-    for value in values {
-        let text = value.to_string();
-        let variant = names::variant(&text);
-        let name = format_ident!("{variant}");
-        let doc = format!("`{text}`");
-        if let Some(other) = seen.insert(variant, text.clone()) {
-            let message = format!("{from}: both `{other}` and `{text}` would be `{name}`");
-            return Err(Error::new(span, message));
-        }
-        variants.push(quote! { #[doc = #doc] #name = #text });
-    }
-    let mut doc = from.to_owned();
-    doc.replace_range(..1, "T");
-    doc.push('.');
-    Ok(quote! {
-        ::ovsdb::__enumeration! {
-            #[doc = #doc]
-            pub enum #ident { #( #variants, )* }
-        }
-    })
 }

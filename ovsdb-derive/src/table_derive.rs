@@ -20,6 +20,8 @@ struct TableAttributes {
 pub(crate) struct Column {
     pub(crate) field: Ident,
     pub(crate) name: LitStr,
+    /// The name of its handle.
+    constant: Ident,
     pub(crate) rust_type: Type,
 }
 
@@ -54,7 +56,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     };
 
     let constants = columns.iter().enumerate().map(|(index, column)| {
-        let constant = names::constant(&column.name.value());
+        let constant = &column.constant;
         let doc = format!("The column `{}`.", column.name.value());
         let rust_type = &column.rust_type;
         quote! {
@@ -169,21 +171,35 @@ fn columns(input: &DeriveInput) -> Result<Vec<Column>> {
     for field in fields {
         let Some(ident) = &field.ident else { continue };
         let mut name = LitStr::new(&ident.unraw().to_string(), ident.span());
-        each_attribute(&field.attrs, &["column"], |_, meta| {
-            name = meta.value()?.parse()?;
+        let mut constant = None;
+        each_attribute(&field.attrs, &["column", "constant"], |key, meta| {
+            match key {
+                "column" => name = meta.value()?.parse()?,
+                _ => constant = Some(meta.value()?.parse::<Ident>()?),
+            }
             Ok(())
         })?;
         check_column_name(&name)?;
-        if columns
-            .iter()
-            .any(|known| known.name.value() == name.value())
-        {
-            let message = format!("the column `{}` has two fields", name.value());
+        let constant = constant.unwrap_or_else(|| names::constant(&name.value()));
+        for known in &columns {
+            let message = if known.name.value() == name.value() {
+                format!("the column `{}` has two fields", name.value())
+            } else if known.constant == constant {
+                format!(
+                    "the columns `{}` and `{}` would have one constant, `{constant}`; give one \
+                     another name: `#[ovsdb(constant = ...)]`",
+                    known.name.value(),
+                    name.value(),
+                )
+            } else {
+                continue;
+            };
             return Err(Error::new(name.span(), message));
         }
         columns.push(Column {
             field: ident.clone(),
             name,
+            constant,
             rust_type: field.ty.clone(),
         });
     }

@@ -39,7 +39,16 @@ fn write_programs(package: &Path, folder: &Path) -> BTreeMap<(String, u64), Stri
          [dependencies]\novsdb = {{ path = {:?}, features = [\"nb\", \"vswitch\"] }}\n",
         workspace.join("ovsdb"),
     );
-    fs::write(folder.join("Cargo.toml"), manifest).expect("a manifest");
+    // One program more is right, in each edition; nothing expects an error there.
+    let editions = ["2018", "2021", "2024"].map(|edition| {
+        format!(
+            "[[bin]]\nname = \"edition_{edition}\"\npath = \"editions/names.rs\"\nedition = \"{edition}\"\n"
+        )
+    });
+    copy_all(&package.join("tests/editions"), &folder.join("editions"));
+    let names = workspace.join("ovsdb/tests/files/names.ovsschema");
+    fs::copy(names, folder.join("editions/names.ovsschema")).expect("a copy");
+    fs::write(folder.join("Cargo.toml"), manifest + &editions.concat()).expect("a manifest");
     fs::copy(workspace.join("Cargo.lock"), folder.join("Cargo.lock")).expect("a lock file");
     copy_all(&package.join("tests/files"), &folder.join("files"));
     let mut expected = BTreeMap::new();

@@ -2,7 +2,13 @@
 // Written by `OVSDB_WRITE_EXPANSION=1 cargo test -p ovsdb-derive --lib`.
 
 ///The database `Library`, schema version 1.0.0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(
+    ::core::fmt::Debug,
+    ::core::clone::Clone,
+    ::core::marker::Copy,
+    ::core::cmp::PartialEq,
+    ::core::cmp::Eq,
+)]
 pub struct Database;
 impl ::ovsdb::Database for Database {
     const NAME: &'static str = "Library";
@@ -24,7 +30,13 @@ impl ::ovsdb::Database for Database {
 The table is part of the root set: its rows live until they are deleted.
 
 No two rows have the same `title`.*/
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(
+    ::core::fmt::Debug,
+    ::core::clone::Clone,
+    ::core::cmp::PartialEq,
+    ::core::cmp::Eq,
+    ::core::default::Default,
+)]
 pub struct Book {
     ///`marks`: map from integer to string.
     pub marks: ::ovsdb::Map<i64, ::ovsdb::Str>,
@@ -113,7 +125,13 @@ impl ::ovsdb::Table for Book {
 /**A row of the table `Shelf`.
 
 The table is not part of the root set: a row lives as long as another one refers to it. It has 10 rows at the most.*/
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(
+    ::core::fmt::Debug,
+    ::core::clone::Clone,
+    ::core::cmp::PartialEq,
+    ::core::cmp::Eq,
+    ::core::default::Default,
+)]
 pub struct Shelf {
     ///`height`: real. Ephemeral: need not survive a restart of the server.
     pub height: ::ovsdb::Real,

@@ -19,4 +19,22 @@ struct NoColumnsName {
 #[ovsdb(database = ovsdb::nb::Database, table = "Logical_Switch")]
 struct NoColumns {}
 
-fn main() {}
+#[derive(Debug, Clone, PartialEq, Default, Table)]
+#[ovsdb(database = ovsdb::nb::Database, table = "Logical_Switch")]
+struct SameConstant {
+    name: Str,
+    #[ovsdb(column = "Name")]
+    label: Str,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Table)]
+#[ovsdb(database = ovsdb::nb::Database, table = "Logical_Switch")]
+struct OtherConstant {
+    name: Str,
+    #[ovsdb(column = "Name", constant = LABEL)]
+    label: Str,
+}
+
+fn main() {
+    let _ = OtherConstant::LABEL;
+}

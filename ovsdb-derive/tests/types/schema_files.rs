@@ -8,15 +8,19 @@ mod no_json {
 }
 
 mod tables {
-    ovsdb::schema!("files/same_tables.ovsschema"); //~ both the table `ACL` and the table `Acl` would be called `Acl`
+    ovsdb::schema!("files/same_tables.ovsschema"); //~ both the table `ACL` and the table `Acl` would be called `Acl`; give one another name: `rename = { "Acl" => ... }`
 }
 
 mod columns {
-    ovsdb::schema!("files/same_columns.ovsschema"); //~ both columns `Name` and `name` of `T` would be one field
+    ovsdb::schema!("files/same_columns.ovsschema"); //~ both columns `Name` and `name` of `T` would be one field, `name`; give one another name: `rename = { "T.name" => ... }`
 }
 
 mod values {
-    ovsdb::schema!("files/same_values.ovsschema"); //~ the values of `T.mode`: both `a-b` and `a_b` would be `AB`
+    ovsdb::schema!("files/same_values.ovsschema"); //~ the values of `T.mode`: both `a-b` and `a_b` would be `AB`; give one another name: `rename = { "T.mode.a_b" => ... }`
+}
+
+mod label {
+    ovsdb::schema!("files/label.ovsschema"); //~ both the database's label and the table `Database` would be called `Database`; give one another name: `rename = { "Database" => ... }`
 }
 
 fn main() {}

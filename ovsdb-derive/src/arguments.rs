@@ -1,0 +1,79 @@
+//! The arguments of `schema!`.
+
+use proc_macro2::Ident;
+use syn::ext::IdentExt as _;
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Error, LitStr, Result, Token, braced, bracketed};
+
+use crate::suggest::did_you_mean;
+
+/// `"schema", tables = [..], rename = { .. }`
+pub(crate) struct Arguments {
+    /// The schema's name or path.
+    pub(crate) schema: LitStr,
+    /// The only tables to generate.
+    pub(crate) tables: Option<Vec<LitStr>>,
+    /// The names that replace those of the rule.
+    pub(crate) rename: Vec<Rename>,
+}
+
+/// `"Table.column" => name`
+pub(crate) struct Rename {
+    /// What gets the name: a table, a column or a value.
+    pub(crate) key: LitStr,
+    /// The name.
+    pub(crate) name: Ident,
+}
+
+impl Parse for Rename {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let key = input.parse()?;
+        input.parse::<Token![=>]>()?;
+        // Checked where it is known what it is to be: a field may be a keyword.
+        let name = input
+            .call(Ident::parse_any)
+            .map_err(|error| Error::new(error.span(), "expected a name, without quotes"))?;
+        Ok(Self { key, name })
+    }
+}
+
+impl Parse for Arguments {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let mut arguments = Self {
+            schema: input.parse()?,
+            tables: None,
+            rename: Vec::new(),
+        };
+        let mut seen: Vec<Ident> = Vec::new();
+        while !input.is_empty() {
+            input.parse::<Token![,]>()?;
+            if input.is_empty() {
+                break;
+            }
+            let key: Ident = input.parse()?;
+            if seen.contains(&key) {
+                return Err(Error::new(key.span(), format!("`{key}` is given twice")));
+            }
+            let known = ["tables", "rename"];
+            if !known.iter().any(|known| key == known) {
+                let hint = did_you_mean(&key.to_string(), known);
+                let message = format!("unknown argument `{key}`{hint}; known: tables, rename");
+                return Err(Error::new(key.span(), message));
+            }
+            input.parse::<Token![=]>()?;
+            let content;
+            if key == "tables" {
+                bracketed!(content in input);
+                let tables = Punctuated::<LitStr, Token![,]>::parse_terminated(&content)?;
+                arguments.tables = Some(tables.into_iter().collect());
+            } else {
+                braced!(content in input);
+                let rename = Punctuated::<Rename, Token![,]>::parse_terminated(&content)?;
+                arguments.rename = rename.into_iter().collect();
+            }
+            seen.push(key);
+        }
+        Ok(arguments)
+    }
+}

@@ -1,0 +1,151 @@
+//! The names that a schema's tables, columns and values get: those of the rule, or of `rename`.
+
+use std::collections::BTreeMap;
+
+use ovsdb_schema::{BaseType, ColumnSchema, Constraint, DatabaseSchema};
+use proc_macro2::{Ident, Span};
+use syn::ext::IdentExt as _;
+use syn::{Error, LitStr, Result};
+
+use crate::arguments::Rename;
+use crate::names;
+use crate::suggest::did_you_mean;
+
+/// The names of everything that is generated.
+pub(crate) struct Names {
+    renamed: BTreeMap<String, Ident>,
+}
+
+/// What a key of `rename` gives a name to.
+enum Renamed {
+    Type,
+    Field,
+    Variant,
+}
+
+impl Names {
+    /// The rule, with these exceptions.
+    pub(crate) fn new(schema: &DatabaseSchema, rename: &[Rename]) -> Result<Self> {
+        let mut renamed = BTreeMap::new();
+        let mut errors: Option<Error> = None;
+        for Rename { key, name } in rename {
+            let result = find(schema, key)
+                .and_then(|what| identifier(&what, name))
+                .and_then(|name| match renamed.insert(key.value(), name) {
+                    None => Ok(()),
+                    Some(_) => {
+                        let message = format!("`{}` is renamed twice", key.value());
+                        Err(Error::new(key.span(), message))
+                    }
+                });
+            if let Err(error) = result {
+                match &mut errors {
+                    Some(errors) => errors.combine(error),
+                    None => errors = Some(error),
+                }
+            }
+        }
+        match errors {
+            Some(errors) => Err(errors),
+            None => Ok(Self { renamed }),
+        }
+    }
+
+    /// The type of a table.
+    pub(crate) fn table(&self, table: &str) -> Ident {
+        let own = self.renamed.get(table).cloned();
+        own.unwrap_or_else(|| Ident::new(&names::type_name(table), Span::call_site()))
+    }
+
+    /// The field of a column.
+    pub(crate) fn field(&self, table: &str, column: &str) -> Ident {
+        let own = self.renamed.get(&format!("{table}.{column}")).cloned();
+        own.unwrap_or_else(|| names::field(column))
+    }
+
+    /// The constant of a column.
+    pub(crate) fn constant(&self, table: &str, column: &str) -> Ident {
+        match self.renamed.get(&format!("{table}.{column}")) {
+            Some(own) => names::constant_of(own),
+            None => names::constant(column),
+        }
+    }
+
+    /// The enum of a column.
+    pub(crate) fn enumeration(&self, table: &str, column: &str) -> String {
+        let word = match self.renamed.get(&format!("{table}.{column}")) {
+            Some(own) => names::type_word(&own.unraw().to_string()),
+            None => names::type_word(column),
+        };
+        format!("{}{word}", self.table(table))
+    }
+
+    /// The variant of a value.
+    pub(crate) fn variant(&self, table: &str, column: &str, value: &str) -> Ident {
+        let own = self.renamed.get(&format!("{table}.{column}.{value}"));
+        let by_rule = || Ident::new(&names::variant(value), Span::call_site());
+        own.cloned().unwrap_or_else(by_rule)
+    }
+}
+
+/// What the end of an error says of two things of one name.
+pub(crate) fn escape(key: &str) -> String {
+    format!("give one another name: `rename = {{ {key:?} => ... }}`")
+}
+
+/// Finds what a key names: `Table`, `Table.column` or `Table.column.value`.
+fn find(schema: &DatabaseSchema, key: &LitStr) -> Result<Renamed> {
+    let text = key.value();
+    let error = |message: String| Err(Error::new(key.span(), message));
+    let mut parts = text.splitn(3, '.');
+    let table = parts.next().unwrap_or_default();
+    let Some(known) = schema.tables.get(table) else {
+        let hint = did_you_mean(table, schema.tables.keys().map(String::as_str));
+        return error(format!(
+            "the database `{}` has no table `{table}`{hint}",
+            schema.name
+        ));
+    };
+    let Some(column) = parts.next() else {
+        return Ok(Renamed::Type);
+    };
+    let Some(known) = known.columns.get(column) else {
+        let hint = did_you_mean(column, known.columns.keys().map(String::as_str));
+        return error(format!(
+            "the table `{table}` has no column `{column}`{hint}"
+        ));
+    };
+    let Some(value) = parts.next() else {
+        return Ok(Renamed::Field);
+    };
+    let values = values(known);
+    if values.iter().any(|known| known == value) {
+        return Ok(Renamed::Variant);
+    }
+    let hint = did_you_mean(value, values.iter().map(String::as_str));
+    error(format!(
+        "the schema does not list the value `{value}` for the column `{table}.{column}`{hint}"
+    ))
+}
+
+/// The strings that a column is limited to.
+fn values(column: &ColumnSchema) -> Vec<String> {
+    let of = |base: &BaseType| match &base.constraint {
+        Constraint::Enum(values) => values.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    };
+    column.kind.atoms().flat_map(of).collect()
+}
+
+/// The name as an identifier of its kind.
+fn identifier(what: &Renamed, name: &Ident) -> Result<Ident> {
+    let text = name.to_string();
+    if syn::parse_str::<Ident>(&text).is_ok() && !names::is_keyword(&text) {
+        return Ok(name.clone());
+    }
+    let unusable = matches!(text.as_str(), "self" | "Self" | "super" | "crate" | "_");
+    match what {
+        Renamed::Field if !unusable => Ok(Ident::new_raw(&text, name.span())),
+        _ => Err(Error::new(name.span(), format!("`{name}` is a keyword"))),
+    }
+}
