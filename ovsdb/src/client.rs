@@ -81,8 +81,16 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// How long to wait before all remotes are tried once more: `min` at first, doubled at each
-    /// failure up to `max`, each wait shortened by chance by up to a half.
+    /// How long a remote is left alone after its server could not be reached or closed the
+    /// connection: `min` at first, doubled at each failure up to `max` (exponential backoff), each
+    /// wait shortened by chance by up to a half. Each remote waits for itself; one that does not
+    /// wait is tried at once.
+    ///
+    /// With the defaults one client makes on average 13 attempts in the first minute and 10 in
+    /// each later one to a server that is down, 1,000 clients 10,000 a minute. A connection that
+    /// served as long as the wait, or a leader that hands over, ends all waits. A server that
+    /// answers but is not ready, as during the election of a leader, is not down: the client waits
+    /// tens of milliseconds, growing up to `max`, and stays connected to one such server meanwhile.
     pub const fn backoff(mut self, min: Duration, max: Duration) -> Self {
         self.options.timings.min_backoff = min;
         self.options.timings.max_backoff = max;
@@ -103,7 +111,7 @@ impl<D: Database> ClientBuilder<D> {
     }
 
     /// Whether only the leader of a cluster will do: its data are never behind. A server that is
-    /// no leader, or not any more, is left for another one. Standalone servers and relays will
+    /// no leader, or not any more, is left for another one, at once when another can be tried. Standalone servers and relays will
     /// always do.
     pub const fn leader_only(mut self, leader_only: bool) -> Self {
         self.options.leader_only = leader_only;

@@ -59,6 +59,8 @@ pub(super) struct Link {
     pub(super) greeting: Greeting,
     /// Whether the greeting is over, and the connection serves.
     pub(super) serves: bool,
+    /// Why it does not yet, though the greeting is over.
+    pub(super) not_ready: Option<DisconnectReason>,
     /// What the server says of its databases; `None` where it has no `_Server`.
     pub(super) databases: Option<ServerDatabases>,
     /// Whether the schema is being asked for again.
@@ -103,6 +105,7 @@ impl Link {
             backlog_bytes: 0,
             greeting: Greeting::default(),
             serves: false,
+            not_ready: None,
             databases: None,
             schema_asked: false,
         }

@@ -110,6 +110,11 @@ impl ServerDatabases {
         self.find(database, None)?.schema.as_ref()
     }
 
+    /// How far the server has carried out the log of a database's cluster.
+    pub(super) fn index(&self, database: &str) -> i64 {
+        self.find(database, None).map_or(0, |row| row.index)
+    }
+
     fn find(&self, database: &str, cluster: Option<Uuid>) -> Option<&Description> {
         self.rows.values().find(|row| {
             row.name.as_deref() == Some(database) && (cluster.is_none() || row.cluster == cluster)

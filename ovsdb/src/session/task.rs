@@ -17,7 +17,7 @@ use super::locks::Locks;
 use super::monitors::Monitors;
 use super::outage::{Outage, Warning};
 use super::pending::Waiter;
-use super::reconnect::{Action, Reconnect};
+use super::reconnect::{Action, End, Reconnect};
 use super::server_database::{self, Demands};
 use super::state::{ConnectionState, RemoteOrder};
 use super::wire_log::WireLog;
@@ -159,6 +159,7 @@ impl Task {
                 }
                 Some(Action::Probe) => self.probe(),
                 Some(Action::ConnectTimedOut) => Err(DisconnectReason::ConnectTimeout),
+                Some(Action::StandByOver) => Err(self.not_ready()),
                 Some(Action::Silent) => self.silent().await,
                 None => {
                     let event = self.event(attempt.as_mut()).await;
@@ -290,20 +291,25 @@ impl Task {
         Ok(())
     }
 
-    /// Begins to serve once everything that the greeting asked for is there.
+    /// Begins to serve once everything that the greeting asked for is there, and the server is
+    /// ready.
     fn greeted(&mut self) -> Handled {
+        let now = self.now();
         let Some(link) = &mut self.link else {
             return Ok(());
         };
         if link.serves || !link.greeting.server_known {
             return Ok(());
         }
+        if let Some(databases) = &link.databases
+            && let Err(reason) = self.demands.check(databases, self.options.database)
+        {
+            return self.stand_by(reason);
+        }
+        self.reconnect.ready(now);
         let Some(schema) = link.greeting.schema.take() else {
             return Ok(());
         };
-        if let Some(databases) = &link.databases {
-            self.demands.check(databases, self.options.database)?;
-        }
         link.serves = true;
         self.take_schema(&schema)?;
         let Some(link) = &mut self.link else {
@@ -328,6 +334,28 @@ impl Task {
         Ok(())
     }
 
+    /// Keeps the connection to a server that is not ready yet, unless another remote can be tried.
+    fn stand_by(&mut self, reason: DisconnectReason) -> Handled {
+        // Whoever waits for the first connection wants to hear when all remotes have failed.
+        let hurried = self.first.is_some() && !self.options.patient;
+        let now = self.now();
+        if end_of(&reason) != End::NotReady || hurried || !self.reconnect.stand_by(now) {
+            return Err(reason);
+        }
+        if let Some(link) = &mut self.link {
+            let database = self.options.database;
+            tracing::debug!(%reason, database, "waiting for the server to become ready");
+            link.not_ready = Some(reason);
+        }
+        Ok(())
+    }
+
+    /// Why the server that the session stands by is not ready.
+    fn not_ready(&mut self) -> DisconnectReason {
+        let reason = self.link.as_mut().and_then(|link| link.not_ready.take());
+        reason.unwrap_or(DisconnectReason::NotLeader)
+    }
+
     fn take_schema(&self, text: &str) -> Handled {
         let schema = DatabaseSchema::parse_lenient(text).map_err(DisconnectReason::Schema)?;
         if **self.shared.schema.load() != schema {
@@ -341,6 +369,7 @@ impl Task {
         let served = self.link.as_ref().is_some_and(|link| link.serves);
         let remote = self.remote();
         self.log_failure(remote.as_ref(), &reason, served);
+        let end = end_of(&reason);
         let lost = Disconnected::new(reason);
         if let Some(mut link) = self.link.take() {
             link.pending.fail(&lost);
@@ -348,7 +377,7 @@ impl Task {
         self.locks.lost();
         self.monitors.lost();
         let now = self.now();
-        self.reconnect.disconnected(now);
+        self.reconnect.disconnected(now, end);
         self.shared.state.send_replace(ConnectionState::Waiting {
             lost: Some(lost.clone()),
         });
@@ -490,20 +519,19 @@ impl Task {
                 }
             }
             Order::SetRemotes(mut remotes) => {
+                arrange(&mut remotes, self.options.order);
                 let stays = self
                     .remote()
-                    .is_some_and(|remote| remotes.contains(&remote));
-                arrange(&mut remotes, self.options.order);
+                    .and_then(|remote| remotes.iter().position(|known| *known == remote));
                 self.options.remotes = remotes;
-                let now = self.now();
-                let busy = self.reconnect.set_remotes(now, self.options.remotes.len());
-                if busy && !stays {
+                let count = self.options.remotes.len();
+                let busy = self.reconnect.set_remotes(count, stays);
+                if busy && stays.is_none() {
                     return Err(DisconnectReason::Requested);
                 }
             }
             Order::Reconnect => {
-                let now = self.now();
-                if self.reconnect.hurry(now) {
+                if self.reconnect.retry_now() {
                     return Err(DisconnectReason::Requested);
                 }
             }
@@ -514,6 +542,18 @@ impl Task {
             }
         }
         Ok(())
+    }
+}
+
+/// What the end of an attempt or a connection says of the server.
+const fn end_of(reason: &DisconnectReason) -> End {
+    match reason {
+        DisconnectReason::Requested => End::Requested,
+        DisconnectReason::NotJoined
+        | DisconnectReason::NoQuorum
+        | DisconnectReason::NotLeader
+        | DisconnectReason::Stale { .. } => End::NotReady,
+        _ => End::Failed,
     }
 }
 

@@ -199,17 +199,29 @@ impl Task {
             return Ok(());
         };
         let before = databases.schema(self.options.database).cloned();
+        let index = databases.index(self.options.database);
         let updates = payload(method, params).map_err(DisconnectReason::Message)?;
         databases
             .apply(updates)
             .map_err(DisconnectReason::Message)?;
-        if !link.serves {
+        let after = databases.schema(self.options.database);
+        let converted = after.is_some() && after != before.as_ref();
+        if link.serves {
+            self.demands.check(databases, self.options.database)?;
+            if converted {
+                self.ask_schema();
+            }
             return Ok(());
         }
-        self.demands.check(databases, self.options.database)?;
-        let after = databases.schema(self.options.database);
-        if after.is_some() && after != before.as_ref() {
-            self.ask_schema();
+        let grows = databases.index(self.options.database) > index;
+        if converted && link.greeting.schema.take().is_some() {
+            link.send_request(Waiter::Schema, &get_schema(self.options.database));
+        }
+        self.greeted()?;
+        if grows {
+            // Of no effect unless the session stands by.
+            let now = self.now();
+            self.reconnect.hint(now);
         }
         Ok(())
     }

@@ -1,0 +1,151 @@
+//! A client that wants the leader, at servers that are not: it stays with one of them until that
+//! one leads, or shows that another does.
+
+mod support;
+
+use std::time::Duration;
+
+use ovsdb::{Client, ClientBuilder, ConnectionState, RemoteOrder};
+use support::INVENTORY;
+use support::inventory::{Database, Item};
+use support::peer::{Connection, Peer, Received};
+use tokio::time::timeout;
+
+/// Far more than anything here takes: a test that hangs must fail.
+const HANG: Duration = Duration::from_secs(60);
+/// Longer than any test: what happens before is no poll.
+const NEVER: Duration = Duration::from_secs(3600);
+
+const ROW: &str = "00000000-0000-0000-0000-000000000001";
+
+fn builder(remotes: impl Into<String>) -> ClientBuilder<Database> {
+    Client::builder()
+        .remotes(remotes)
+        .remote_order(RemoteOrder::Given)
+        .leader_only(true)
+        .wait_for_server(true)
+        .probe_interval(None)
+        .backoff(NEVER, NEVER)
+}
+
+fn description(leader: bool, index: i64, schema: &str) -> String {
+    let schema = serde_json::to_string(schema).expect("json");
+    format!(
+        r#"{{"name":"Inventory","model":"clustered","connected":true,"leader":{leader},
+        "schema":{schema},"cid":["uuid","{ROW}"],"sid":["uuid","{ROW}"],"index":{index}}}"#
+    )
+}
+
+/// Answers what every connection begins with, as a member of a cluster.
+async fn greet(connection: &mut Connection, leader: bool, index: i64) {
+    let aware = connection.request().await;
+    let server = connection.request().await;
+    let schema = connection.request().await;
+    assert_eq!(schema.method, "get_schema");
+    let row = description(leader, index, INVENTORY);
+    let rows = format!(r#"{{"Database":{{"{ROW}":{{"initial":{row}}}}}}}"#);
+    let mut text = String::new();
+    for (request, reply) in [(aware, "{}"), (server, &rows), (schema, INVENTORY)] {
+        ovsdb::protocol::write_reply(&mut text, &request.id, reply);
+    }
+    // At once: the client may leave after the second one.
+    connection.send(&text).await;
+}
+
+/// Tells what changed in the description of the database.
+async fn change(connection: &mut Connection, columns: &str) {
+    let words = format!(
+        r#"{{"id":null,"method":"update2","params":[0,{{"Database":{{"{ROW}":{{"modify":{columns}}}}}}}]}}"#
+    );
+    connection.send(&words).await;
+}
+
+/// The server's keepalive is answered: the connection is kept, and serves nothing else.
+async fn is_kept(connection: &mut Connection) {
+    connection
+        .send(r#"{"method":"echo","params":[],"id":"kept"}"#)
+        .await;
+    let answer = connection.text().await.expect("an answer");
+    assert!(answer.contains("kept"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_member_that_is_elected_is_used_on_the_same_connection() {
+    let peer = Peer::new();
+    let connecting = tokio::spawn(builder(peer.remote()).connect());
+    let mut connection = peer.accept().await;
+    greet(&mut connection, false, 5).await;
+    is_kept(&mut connection).await;
+    assert!(!connecting.is_finished());
+    change(&mut connection, r#"{"connected":false}"#).await;
+    is_kept(&mut connection).await;
+    assert!(!connecting.is_finished());
+    change(&mut connection, r#"{"connected":true,"leader":true}"#).await;
+    let client = timeout(HANG, connecting).await.expect("no hang");
+    let client = client.expect("no panic").expect("a client");
+    assert_eq!(client.stats().attempts, 1);
+}
+
+#[tokio::test]
+async fn a_schema_that_changes_meanwhile_is_read_again() {
+    let peer = Peer::new();
+    let connecting = tokio::spawn(builder(peer.remote()).connect());
+    let mut connection = peer.accept().await;
+    greet(&mut connection, false, 5).await;
+    is_kept(&mut connection).await;
+    let converted = INVENTORY.replacen("\"weight\"", "\"heft\"", 1);
+    let text = serde_json::to_string(&converted).expect("json");
+    change(&mut connection, &format!(r#"{{"schema":{text}}}"#)).await;
+    let schema = connection.request().await;
+    assert_eq!(schema.method, "get_schema");
+    change(&mut connection, r#"{"leader":true}"#).await;
+    is_kept(&mut connection).await;
+    assert!(!connecting.is_finished());
+    connection.reply(&schema, &converted).await;
+    let client = timeout(HANG, connecting).await.expect("no hang");
+    let client = client.expect("no panic").expect("a client");
+    assert!(!client.has_column(Item::WEIGHT));
+}
+
+/// Whether the client hung up.
+async fn is_left(connection: &mut Connection) -> bool {
+    connection.text().await.is_none()
+}
+
+#[tokio::test]
+async fn a_log_that_grows_shows_that_another_member_leads() {
+    let (first, second) = (Peer::new(), Peer::new());
+    let remotes = format!("{},{}", first.remote(), second.remote());
+    // The pauses grow to an hour: what is tried again is tried because of the log.
+    let client = builder(remotes).connect();
+    let connecting = tokio::spawn(client);
+    let mut at_first = first.accept().await;
+    greet(&mut at_first, false, 5).await;
+    assert!(is_left(&mut at_first).await, "the second was not tried yet");
+    let mut at_second = second.accept().await;
+    greet(&mut at_second, false, 5).await;
+    change(&mut at_second, r#"{"index":6}"#).await;
+    let mut at_first = first.accept().await;
+    greet(&mut at_first, true, 6).await;
+    let client = timeout(HANG, connecting).await.expect("no hang");
+    let client = client.expect("no panic").expect("a client");
+    let remote = first.remote().parse().expect("a remote");
+    assert!(matches!(
+        &*client.state().borrow(),
+        ConnectionState::Connected { remote: at } if *at == remote
+    ));
+    // It hands over, and the second leads by now: no wait.
+    let cache = tokio::spawn(client.cache().table::<Item>().start());
+    let request: Received = at_first.request().await;
+    let rows = format!(r#"[false,"{ROW}",{{}}]"#);
+    at_first.reply(&request, &rows).await;
+    let cache = cache.await.expect("no panic").expect("a cache");
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    change(&mut at_first, r#"{"leader":false}"#).await;
+    let mut at_second = second.accept().await;
+    greet(&mut at_second, true, 7).await;
+    let request = at_second.request().await;
+    at_second.reply(&request, &rows).await;
+    let current = timeout(HANG, cache.current()).await;
+    current.expect("no hang").expect("current");
+}
