@@ -11,9 +11,10 @@ use crate::value::Str;
 /// A lock that this client holds, or waits for (RFC 7047 section 4.1.8). It is given back when the
 /// last handle of its name is dropped.
 ///
-/// Whoever acts on a lock must bear that it can be lost at any time, by a lost connection or by
-/// another client's `steal`: let each transaction check it on the server, by
-/// [`assert_lock`](crate::Transaction::assert_lock).
+/// A lock can be lost at any time, by a lost connection or by another client's `steal`: let each
+/// transaction check it on the server, by [`assert_lock`](crate::Transaction::assert_lock). On a
+/// clustered database that is not enough: each server has locks of its own, so all clients that
+/// share a lock must be [at the leader](crate::Client::lock#clusters).
 ///
 /// ```no_run
 /// # #[cfg(feature = "nb")]

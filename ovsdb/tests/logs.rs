@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use ovsdb::testing::Server;
+use ovsdb::testing::{Cluster, Server};
 use ovsdb::{Client, ClientBuilder, TlsConfig, nb};
 use support::capture::Log;
 use support::certificates::{Authority, Validity, server_files};
@@ -114,6 +114,40 @@ async fn a_lost_connection_is_told_with_its_database_and_remote() {
     server.start().expect("started");
     log.has(2, "connected").await;
     drop(client);
+}
+
+#[tokio::test]
+async fn a_lock_that_others_of_a_cluster_cannot_see_is_warned_of() {
+    const MESSAGE: &str = "each server of a cluster has locks of its own: a client that relies on \
+                           a lock needs leader_only(true)";
+    let cluster = Cluster::start(INVENTORY, 1).expect("a cluster");
+    let standalone = inventory_server();
+    let (log, _guard) = Log::capture();
+    let locked = async |remote: &str, leader_only| {
+        let client = quick::<Database>(remote).leader_only(leader_only);
+        let client = client.connect().await.expect("a client");
+        let one = client.lock("one").await.expect("a lock");
+        let two = client.lock("two").await.expect("a lock");
+        let mut state = client.state();
+        client.reconnect();
+        for connected in [false, true] {
+            let reached = state.wait_for(|state| state.is_connected() == connected);
+            drop(reached.await.expect("the client lives"));
+        }
+        drop((one, two));
+        client.close().await;
+    };
+    locked(&standalone.remote(), false).await;
+    locked(&cluster.remotes(), true).await;
+    assert!(log.with_message(MESSAGE).is_empty());
+    locked(&cluster.remotes(), false).await;
+    let warnings = log.with_message(MESSAGE);
+    let [warning] = warnings.as_slice() else {
+        panic!("expected one warning, got {warnings:#?}");
+    };
+    assert_eq!(warning.level, Level::WARN);
+    assert_eq!(&warning["database"], "Inventory");
+    assert_eq!(warning["remote"], *cluster.remotes());
 }
 
 #[tokio::test]

@@ -39,6 +39,11 @@ fn ask(name: &Str, steal: bool) -> Request {
 }
 
 impl Locks {
+    /// Whether nobody wants a lock.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Another handle wants the lock. What to send, if anything; the last request is answered by
     /// [`answered`](Self::answered).
     pub(super) fn want(&mut self, name: Str, steal: bool, asker: Asker) -> Vec<Request> {

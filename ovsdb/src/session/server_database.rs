@@ -115,6 +115,12 @@ impl ServerDatabases {
         self.find(database, None).map_or(0, |row| row.index)
     }
 
+    /// Whether the server keeps the database together with other servers.
+    pub(super) fn is_clustered(&self, database: &str, cluster: Option<Uuid>) -> bool {
+        let row = self.find(database, cluster);
+        row.is_some_and(|row| row.model.as_deref() == Some("clustered"))
+    }
+
     fn find(&self, database: &str, cluster: Option<Uuid>) -> Option<&Description> {
         self.rows.values().find(|row| {
             row.name.as_deref() == Some(database) && (cluster.is_none() || row.cluster == cluster)

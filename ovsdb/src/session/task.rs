@@ -46,6 +46,8 @@ pub(super) struct Task {
     demands: Demands,
     monitors: Monitors,
     locks: Locks,
+    /// Whether the user was warned that locks demand the leader.
+    warned_of_locks: bool,
     job: Option<JoinHandle<Job>>,
     link: Option<Link>,
     /// Whether an update was published, and nobody else had a turn since.
@@ -95,6 +97,7 @@ impl Task {
             demands: Demands::new(options.leader_only, options.cluster),
             monitors: Monitors::new(options.database),
             locks: Locks::default(),
+            warned_of_locks: false,
             job: None,
             link: None,
             published: false,
@@ -318,6 +321,10 @@ impl Task {
         for (name, request) in self.locks.requests() {
             link.send_request(Waiter::Lock(name), &request);
         }
+        self.check_locks();
+        let Some(link) = &mut self.link else {
+            return Ok(());
+        };
         self.monitors.start_all(link, &self.shared.schema.load())?;
         self.shared.counters.connections.add(1);
         let now = self.now();
@@ -354,6 +361,31 @@ impl Task {
     fn not_ready(&mut self) -> DisconnectReason {
         let reason = self.link.as_mut().and_then(|link| link.not_ready.take());
         reason.unwrap_or(DisconnectReason::NotLeader)
+    }
+
+    /// Warns once of locks that other clients of a cluster cannot see.
+    fn check_locks(&mut self) {
+        let Options {
+            database,
+            cluster,
+            leader_only,
+            ..
+        } = self.options;
+        if leader_only || self.warned_of_locks || self.locks.is_empty() {
+            return;
+        }
+        let serving = self.link.as_ref().filter(|link| link.serves);
+        let databases = serving.and_then(|link| link.databases.as_ref());
+        if !databases.is_some_and(|databases| databases.is_clustered(database, cluster)) {
+            return;
+        }
+        self.warned_of_locks = true;
+        tracing::warn!(
+            remote = self.remote().as_ref().map(tracing::field::display),
+            database,
+            "each server of a cluster has locks of its own: a client that relies on a lock needs \
+             leader_only(true)"
+        );
     }
 
     fn take_schema(&self, text: &str) -> Handled {
@@ -510,6 +542,7 @@ impl Task {
                         link.send_request(waiter, &request);
                     }
                 }
+                self.check_locks();
             }
             Order::Unlock { name } => {
                 if self.locks.unwant(&name)
