@@ -92,7 +92,8 @@ pub struct Watched {
 }
 
 impl Controller {
-    /// Asks for the lock.
+    /// Asks for the lock. On a clustered database `northbound` must be a connection to the leader:
+    /// each server of a cluster has locks of its own.
     ///
     /// # Errors
     /// When the database has no locks to give.

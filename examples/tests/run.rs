@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ovsdb::testing::Server;
+use ovsdb::testing::{Cluster, Server};
 use support::{everything, manifest, names, nbctl, row, rows, server};
 
 /// How long anything may take before it is given up: long, because machines are slow.
@@ -29,11 +29,15 @@ impl Controller {
 
     fn start_with(server: &Server, folder: &str, name: &str, options: &[&str]) -> Self {
         let log = server.folder().join(format!("{name}.log"));
+        Self::start_at(&server.remote(), folder, log, options)
+    }
+
+    fn start_at(remotes: &str, folder: &str, log: PathBuf, options: &[&str]) -> Self {
         let process = Command::new(env!("CARGO_BIN_EXE_multihoming"))
             .args([
                 "run",
                 "--nb",
-                &server.remote(),
+                remotes,
                 "-f",
                 folder,
                 "--log",
@@ -193,6 +197,45 @@ fn one_of_several_works_and_another_takes_over() {
     second.logs("working");
     nbctl(&server, &["lsp-del", PORT]);
     until("port", || is_complete(&server), || second.log());
+}
+
+#[test]
+fn on_a_cluster_one_works_and_it_is_at_the_leader() {
+    let cluster = Cluster::start(&support::schema("bundled"), 3).expect("a cluster");
+    let folder = samples(&cluster.members()[0]).display().to_string();
+    let log = |number: usize| cluster.members()[0].folder().join(format!("{number}.log"));
+    let controllers: Vec<_> = (0..6)
+        .map(|number| Controller::start_at(&cluster.remotes(), &folder, log(number), &[]))
+        .collect();
+    let count = |text: &str| {
+        let logs = controllers.iter().map(Controller::log);
+        logs.filter(|log| log.contains(text)).count()
+    };
+    let logs = || {
+        format!(
+            "{:#?}",
+            controllers.iter().map(Controller::log).collect::<Vec<_>>()
+        )
+    };
+    // Each looks for the lock where it is connected: all but one in vain.
+    until(
+        "lock",
+        || count("working") + count("waiting for the lock") >= 6,
+        logs,
+    );
+    until(
+        "end of the work",
+        || count("the database is as it must be") > 0,
+        logs,
+    );
+    assert_eq!(count("working"), 1, "{}", logs());
+    let leader = cluster.leader().expect("a leader");
+    let connected = format!("connected remote={}", cluster.members()[leader].remote());
+    assert_eq!(count(&connected), 6, "{}", logs());
+    assert_eq!(
+        names(&cluster.members()[leader], "Logical_Switch_Port").len(),
+        10
+    );
 }
 
 #[test]

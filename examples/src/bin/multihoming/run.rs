@@ -20,9 +20,11 @@ use crate::input::{Input, Nodes};
 /// Keeps the northbound database as the manifests say, until it is told to end
 ///
 /// It watches the files and the database. A row that is deleted or edited by hand comes back, what
-/// is no longer in the manifests goes. Of several that run on one database one works, and the
-/// others wait for its end. Manifests that turn wrong are told in the log, and those of before
-/// stay in force. SIGTERM and SIGINT end it; the database stays as it is.
+/// is no longer in the manifests goes. Of several that run on one database one works, the one that
+/// holds the lock "multihoming" of the server, and the others wait for its end. Each server of a
+/// cluster has locks of its own, so all of them connect to the leader only. Manifests that turn
+/// wrong are told in the log, and those of before stay in force. SIGTERM and SIGINT end it; the
+/// database stays as it is.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
