@@ -46,7 +46,7 @@ impl Options {
     /// The MTU that routers check towards a node which can; nobody's in 2023.
     fn gateway_mtu(&self) -> Option<u32> {
         let mtu = self.cluster_mtu.unwrap_or(CLUSTER_MTU);
-        (self.profile == Profile::Current).then_some(mtu)
+        (self.profile == Profile::Central2026).then_some(mtu)
     }
 }
 
@@ -280,7 +280,7 @@ impl Cluster {
                 ));
             }
             let assigned = !self.networks[network].config.is_without_ipam();
-            if assigned && !selection.addresses.is_empty() && self.profile == Profile::Current {
+            if assigned && !selection.addresses.is_empty() && self.profile == Profile::Central2026 {
                 let nad = &selection.nad;
                 let reason = format!("{nad} assigns addresses, and takes no requests for them");
                 return Err(wrong(selection::ANNOTATION, Reason::Annotation(reason)));
@@ -476,7 +476,7 @@ spec: {config: '{"type": "bridge"}'}
     fn what_does_not_go_together_is_refused() {
         let field = "metadata.annotations.k8s.v1.cni.cncf.io/networks";
         let mid = with_node(Profile::Mid2023);
-        let current = with_node(Profile::Current);
+        let current = with_node(Profile::Central2026);
         for (text, options, place) in [
             (pod("unknown", ""), &mid, field),
             (pod("n,n", ""), &mid, field),

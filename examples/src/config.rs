@@ -14,8 +14,11 @@ pub enum Profile {
     /// As of July 2023.
     #[default]
     Mid2023,
-    /// As of August 2026, without interconnect.
-    Current,
+    /// As of April 2026, the last central mode: one northbound database for all nodes. In May 2026
+    /// OVN-Kubernetes removed it in favour of interconnect, a database for each node. `current` is
+    /// another name for this profile.
+    #[value(name = "central-2026", alias = "current")]
+    Central2026,
 }
 
 /// The shape of a network.
@@ -64,9 +67,9 @@ pub struct NetworkConfig {
     pub mtu: Option<i64>,
     /// The VLAN of a localnet network.
     pub vlan: Option<u16>,
-    /// Whether IPAMClaims keep addresses (current profile).
+    /// Whether IPAMClaims keep addresses (`central-2026` only).
     pub persistent_ips: bool,
-    /// The physical network's name, where it is not the network's (current profile).
+    /// The physical network's name, where it is not the network's (`central-2026` only).
     pub physical_network: Option<String>,
 }
 
@@ -352,7 +355,7 @@ pub fn parse(nad: &str, text: &str, profile: Profile) -> Result<Parsed> {
     let list = read(LIST)?;
     let (object, unknown) = match list.value {
         Value::Object(members)
-            if profile == Profile::Current && members.contains_key("plugins") =>
+            if profile == Profile::Central2026 && members.contains_key("plugins") =>
         {
             match only_plugin(members)? {
                 Plugin::Ours(plugin) => (plugin, list.unknown),
@@ -426,7 +429,7 @@ pub fn parse(nad: &str, text: &str, profile: Profile) -> Result<Parsed> {
             },
         };
     }
-    if profile == Profile::Current {
+    if profile == Profile::Central2026 {
         read_current(&members, &mut config)?;
     }
     Ok(Parsed::Network(Box::new(config), unknown))
@@ -714,7 +717,7 @@ mod tests {
         );
         let localnet = json!({"topology": "localnet", "subnets": "", "vlanID": 7,
             "physicalNetworkName": "phys"});
-        let config = network(Profile::Current, localnet.clone());
+        let config = network(Profile::Central2026, localnet.clone());
         assert_eq!(
             (config.vlan, config.physical_network.as_deref()),
             (Some(7), Some("phys"))
@@ -745,7 +748,7 @@ mod tests {
             json!({"name": "n", "plugins": [{"type": "bridge"}, {"type": "tuning"}]}),
         ] {
             assert_eq!(
-                parse("ns/nad", &list.to_string(), Profile::Current),
+                parse("ns/nad", &list.to_string(), Profile::Central2026),
                 Ok(Parsed::Skipped(bridge.clone()))
             );
         }
@@ -757,7 +760,8 @@ mod tests {
             "vlanId": 7, "Subnets": "10.1.0.0/24", "excludesubnets": "10.1.0.0/25",
             "NetAttachDefName": "ns/nad", "MTU": 1, "mtu": null, "subnet": "10.2.0.0/24",
             "IPAM": {"Type": ""}, "role": null, "physicalnetworkname": "phys"}"#;
-        let Ok(Parsed::Network(config, unknown)) = parse("ns/nad", text, Profile::Current) else {
+        let Ok(Parsed::Network(config, unknown)) = parse("ns/nad", text, Profile::Central2026)
+        else {
             panic!("a network");
         };
         assert_eq!((config.vlan, config.mtu), (Some(7), Some(1)));
@@ -768,7 +772,7 @@ mod tests {
         let list = json!({"name": "net", "plugins": [{"type": TYPE, "Topology": "layer2",
             "netattachdefname": "ns/nad", "vlan": 1}]});
         let Ok(Parsed::Network(config, unknown)) =
-            parse("ns/nad", &list.to_string(), Profile::Current)
+            parse("ns/nad", &list.to_string(), Profile::Central2026)
         else {
             panic!("a network");
         };
@@ -866,7 +870,7 @@ mod tests {
                 },
             ),
         ] {
-            for profile in [Profile::Mid2023, Profile::Current] {
+            for profile in [Profile::Mid2023, Profile::Central2026] {
                 let error = parse("ns/nad", &with(changes.clone()), profile).expect_err("wrong");
                 assert_eq!((error.field, &error.kind), (field, &kind), "{changes}");
             }
@@ -920,11 +924,11 @@ mod tests {
                 Kind::Expected("absent beside \"type\""),
             ),
         ] {
-            let error = parse("ns/nad", &with(changes), Profile::Current).expect_err("wrong");
+            let error = parse("ns/nad", &with(changes), Profile::Central2026).expect_err("wrong");
             assert_eq!((error.field, error.kind), (field, kind));
         }
         let chain = json!({"name": "n", "plugins": [{"type": TYPE}, {}]}).to_string();
-        let error = parse("ns/nad", &chain, Profile::Current).expect_err("a chain");
+        let error = parse("ns/nad", &chain, Profile::Central2026).expect_err("a chain");
         assert_eq!(error.kind, Kind::Chained(2));
     }
 

@@ -41,7 +41,7 @@ pub fn of_network(config: &NetworkConfig) -> Map<Str, Str> {
 #[must_use]
 pub fn of_switch(config: &NetworkConfig, profile: Profile) -> Map<Str, Str> {
     let mut ids = of_network(config);
-    if profile == Profile::Current {
+    if profile == Profile::Central2026 {
         ids.insert(ROLE, "secondary");
     }
     ids

@@ -152,7 +152,7 @@ fn policies(plan: &mut Plan, network: &str, policies: &[manifest::Policy]) {
     let names: BTreeSet<String> = policies
         .iter()
         .flat_map(|policy| {
-            [Profile::Mid2023, Profile::Current].map(|profile| {
+            [Profile::Mid2023, Profile::Central2026].map(|profile| {
                 owner::policy_group(network, &policy.namespace, &policy.name, profile).0
             })
         })
@@ -205,7 +205,7 @@ fn deny_groups(plan: &mut Plan, network: &str, namespace: &str, others: &[&&Arc<
         .iter()
         .flat_map(|group| group.ports.iter().copied())
         .collect();
-    for profile in [Profile::Mid2023, Profile::Current] {
+    for profile in [Profile::Mid2023, Profile::Central2026] {
         for direction in Direction::BOTH {
             let (name, _) = owner::deny_group(network, namespace, direction, profile);
             let Some(group) = plan.find(PortGroup::NAME, &name) else {

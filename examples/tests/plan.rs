@@ -108,3 +108,25 @@ fn the_status_is_a_manifest_that_can_be_applied_again() {
     let again: Value = serde_saphyr::from_str(&yaml).expect("YAML");
     assert_eq!(again, list);
 }
+
+#[test]
+fn the_profile_of_2026_says_what_it_is_and_keeps_its_old_name() {
+    let server = server("bundled");
+    let folder = manifest("").display().to_string();
+    let plan = |profile| {
+        let run = on(&server, "plan", &["-f", &folder, "--profile", profile]);
+        assert_eq!(run.status, Some(1), "{run:?}");
+        run.out
+    };
+    assert_eq!(plan("central-2026"), plan("current"));
+    assert_ne!(plan("central-2026"), plan("mid2023"));
+    let help = multihoming(&["plan", "--help"]).well();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in [
+        "central-2026: As of April 2026, the last central mode",
+        "`current` is another name for this profile",
+        "since May 2026, interconnect only, is not among them",
+    ] {
+        assert!(help.contains(expected), "{expected:?} in {help}");
+    }
+}

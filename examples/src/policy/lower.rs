@@ -1,7 +1,7 @@
 //! Policies as OVN has them: address sets, port groups and their ACLs.
 //!
 //! The profile of 2023 writes an ACL for each port and each block of addresses, and names groups
-//! by hashing names; the current one puts ports and blocks together, and names groups by hashing
+//! by hashing names; that of 2026 puts ports and blocks together, and names groups by hashing
 //! the ids of what they belong to.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -195,7 +195,7 @@ impl Scene<'_> {
             None => format!("{}_{pods_text}", policy.namespace),
             Some(selector) => format!("{selector}_{pods_text}"),
         };
-        if self.profile == Profile::Current && pods.is_none() {
+        if self.profile == Profile::Central2026 && pods.is_none() {
             name.push_str("_LNM");
         }
         let in_namespace = |namespace: &str| match namespaces {
@@ -231,7 +231,7 @@ impl Scene<'_> {
                 Map::from([("apply-after-lb", "true")]),
             ),
         };
-        let tiers = self.profile == Profile::Current && self.tiers;
+        let tiers = self.profile == Profile::Central2026 && self.tiers;
         Acl {
             direction: acl_direction,
             r#match: matches.into(),
@@ -302,7 +302,7 @@ impl Scene<'_> {
             let whom = self.whom(rows, policy, rule);
             let what = match self.profile {
                 Profile::Mid2023 => each_port(rule),
-                Profile::Current => ports_together(rule),
+                Profile::Central2026 => ports_together(rule),
             };
             for (port_key, l4) in &what {
                 for (block, l3) in &whom {
@@ -334,7 +334,7 @@ impl Scene<'_> {
         let direction = rule.direction.as_str();
         let port_key_name = match self.profile {
             Profile::Mid2023 => "port-policy-index",
-            Profile::Current => "port-policy-protocol",
+            Profile::Central2026 => "port-policy-protocol",
         };
         let ids = self.ids(
             "NetworkPolicy",
@@ -395,7 +395,7 @@ impl Scene<'_> {
                 let texts = blocks.into_iter().map(|(text, _)| text);
                 matches.extend((0..).zip(texts));
             }
-            Profile::Current => {
+            Profile::Central2026 => {
                 let several = blocks.len() > 1;
                 let text = |(text, excepts): (String, bool)| match excepts {
                     true => format!("({text})"),

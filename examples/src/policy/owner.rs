@@ -66,7 +66,7 @@ pub fn deny_group(
             let ids = plain_ids(network, &name);
             (name, ids)
         }
-        Profile::Current => {
+        Profile::Central2026 => {
             let keys = [(NAME, namespace), ("direction", direction.as_str())];
             let ids = ids(network, "NetpolNamespace", &keys);
             (hash(id(&ids)), ids)
@@ -87,7 +87,7 @@ pub fn policy_group(
             let name = hash(&format!("{}_{namespace}_{policy}", mangle(network)));
             (name, plain_ids(network, &format!("{namespace}_{policy}")))
         }
-        Profile::Current => {
+        Profile::Central2026 => {
             let keys = [(NAME, format!("{namespace}:{policy}"))];
             let ids = ids(
                 network,

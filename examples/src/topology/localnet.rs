@@ -35,7 +35,7 @@ pub(super) fn plan(
 pub fn network_name(config: &NetworkConfig, profile: Profile) -> String {
     match (profile, &config.physical_network) {
         (Profile::Mid2023, _) => format!("{}_br-localnet", mangle(&config.name)),
-        (Profile::Current, Some(physical)) => physical.clone(),
-        (Profile::Current, None) => config.name.clone(),
+        (Profile::Central2026, Some(physical)) => physical.clone(),
+        (Profile::Central2026, None) => config.name.clone(),
     }
 }

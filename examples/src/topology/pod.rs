@@ -109,7 +109,7 @@ fn wanted(config: &NetworkConfig, pod: &PodGrant<'_>, profile: Profile) -> Logic
     let address = pod.grant.port_address();
     let chassis = match profile {
         Profile::Mid2023 => pod.node,
-        Profile::Current => pod.chassis,
+        Profile::Central2026 => pod.chassis,
     };
     let mut options = Map::<Str, Str>::from([("requested-chassis", chassis)]);
     if let Some(uid) = &pod.pod.uid {

@@ -35,7 +35,7 @@ impl Network {
     fn network_name(&self, profile: Profile) -> Option<String> {
         self.localnet.map(|name| match profile {
             Profile::Mid2023 => format!("{}_br-localnet", name.replace('-', ".")),
-            Profile::Current => name.to_owned(),
+            Profile::Central2026 => name.to_owned(),
         })
     }
 }

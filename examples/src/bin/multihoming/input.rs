@@ -15,9 +15,11 @@ pub(crate) struct Input {
     /// A manifest, a folder of manifests, or `-` for the standard input; may be given again
     #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
-    /// Which OVN-Kubernetes to follow: of July 2023, or of August 2026 (without interconnect)
+    /// Which OVN-Kubernetes to follow: of July 2023, or of April 2026, the last that had a central
+    /// mode
     ///
-    /// They differ in names and ids. Both take the policyTypes of a MultiNetworkPolicy literally: a
+    /// The form that OVN-Kubernetes has had since May 2026, interconnect only, is not among them.
+    /// The profiles differ in names and ids. Both take the policyTypes of a MultiNetworkPolicy literally: a
     /// policy without them isolates nobody.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) profile: Profile,
@@ -41,7 +43,7 @@ pub(crate) struct Nodes {
     /// annotation. Where no Node manifest and no --node is given, these are the nodes
     #[arg(long, value_name = "NAME=N,...", value_delimiter = ',', value_parser = node_subnet)]
     node_subnets: Vec<(String, u32)>,
-    /// The cluster's MTU, which the current profile's routers check
+    /// The cluster's MTU, which the routers of central-2026 check
     #[arg(long, value_name = "BYTES", default_value_t = 1400, value_parser = clap::value_parser!(u32).range(576..=65535))]
     cluster_mtu: u32,
 }

@@ -86,7 +86,7 @@ fn matches(subnets: &str, profile: Profile, spec: &Value) -> Vec<(String, String
         let end = id.strip_prefix(start).expect("the policy's id");
         let group = match profile {
             Profile::Mid2023 => "a17865596555783207955",
-            Profile::Current => "a10927173204198130550",
+            Profile::Central2026 => "a10927173204198130550",
         };
         let text = acl.r#match.replace(&format!("@{group}"), "@G");
         (end.to_owned(), text)
@@ -192,7 +192,7 @@ fn rules_become_the_matches_of_today() {
                 (format!("Egress:0:{id}"), text.to_owned())
             })
             .collect();
-        assert_eq!(matches(v4, Profile::Current, &spec), expected, "{rule}");
+        assert_eq!(matches(v4, Profile::Central2026, &spec), expected, "{rule}");
     }
 }
 
@@ -200,7 +200,7 @@ fn rules_become_the_matches_of_today() {
 fn todays_peers_are_pod_selectors() {
     let ns2 = json!({"matchLabels": {"kubernetes.io/metadata.name": "ns2"}});
     let spec = json!({"ingress": [{"from": [{"namespaceSelector": ns2}]}]});
-    let rows = rows("10.1.0.0/16", Profile::Current, &spec);
+    let rows = rows("10.1.0.0/16", Profile::Central2026, &spec);
     let id = "l3-network-network-controller:PodSelector:\
               LS{ML:{kubernetes.io/metadata.name: ns2,},}_LS{}_LNM:v4";
     assert_eq!(rows.sets.keys().collect::<Vec<_>>(), [&hash(id)]);
