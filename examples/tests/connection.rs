@@ -29,6 +29,8 @@ struct Encrypted {
     authority: String,
     /// The text of the key.
     secret: String,
+    /// Of the server's files, which it reads again when they change.
+    _folder: tempfile::TempDir,
 }
 
 impl Encrypted {
@@ -50,6 +52,7 @@ impl Encrypted {
             authority: file("cacert.pem", &authority.pem()),
             secret: client.key,
             server,
+            _folder: folder,
         }
     }
 
