@@ -167,10 +167,11 @@ impl<'a> Module<'a> {
         for (index, field) in fields.iter().enumerate() {
             let (ident, constant, rust_type) = (&field.ident, &field.constant, &field.rust_type);
             let doc = docs::column(field.name, field.schema, table);
+            let marker = marker(field.schema);
             definitions.push(quote! { #[doc = #doc] pub #ident: #rust_type });
             constants.push(quote! {
                 #[doc = #doc]
-                pub const #constant: ::ovsdb::Column<Self, #rust_type> =
+                pub const #constant: ::ovsdb::Column<Self, #rust_type #marker> =
                     ::ovsdb::Column::new(#index);
             });
         }
@@ -320,6 +321,11 @@ impl<'a> Module<'a> {
             }
         })
     }
+}
+
+/// The last argument of a column's handle, where it is not the default.
+pub(crate) fn marker(column: &ColumnSchema) -> Option<TokenStream> {
+    (!column.mutable).then(|| quote! { , ::ovsdb::Immutable })
 }
 
 /// A name for a type parameter that none of these types has.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::cache::{Basis, CacheBuilder};
 use crate::error::Error;
 use crate::lock::Lock;
-use crate::model::{Column, Database, Table};
+use crate::model::{Column, Database, Mutability, Table};
 use crate::protocol::{Json, Limits, Operation, Request, Wire, check_text};
 use crate::session::{CallError, ConnectionState, Options, RemoteOrder, Session, Timings};
 use crate::stats::{Counters, Stats};
@@ -303,7 +303,10 @@ impl<D: Database> Client<D> {
 
     /// Whether this server's schema has the column, in a form that its type can hold.
     #[must_use]
-    pub fn has_column<T: Table<Database = D>, V: Value>(&self, column: Column<T, V>) -> bool {
+    pub fn has_column<T: Table<Database = D>, V: Value, M: Mutability>(
+        &self,
+        column: Column<T, V, M>,
+    ) -> bool {
         let schema = self.session().shared().schema.load();
         schema
             .tables

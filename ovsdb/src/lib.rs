@@ -202,7 +202,7 @@ pub use self::client::{Client, ClientBuilder};
 pub use self::error::{DisconnectReason, Disconnected, Error};
 pub use self::error_chain::ErrorChain;
 pub use self::lock::Lock;
-pub use self::model::{Column, ColumnInfo, Database, Row, Table, TableVisitor};
+pub use self::model::{Column, ColumnInfo, Database, Immutable, Mutable, Row, Table, TableVisitor};
 pub use self::session::{ConnectionState, RemoteOrder};
 pub use self::stats::{CacheStats, Stats};
 pub use self::transaction::{CommitError, Outcome, Retry, RetryPolicy, RowIdentity, Transaction};

@@ -109,6 +109,10 @@ impl ColumnInfo {
 /// A typed handle of the column of `T` that holds a `V`: what conditions, mutations, updates and
 /// look-ups are built from.
 ///
+/// `M` says whether the column can be changed once its row is inserted: [`Mutable`], or
+/// [`Immutable`] where the schema says `"mutable": false`. An update or a mutation of an immutable
+/// column does not compile; the value that it gets is the one in the row that is inserted.
+///
 /// ```
 /// # #[cfg(feature = "nb")] {
 /// use ovsdb::nb::LogicalSwitchPort;
@@ -117,19 +121,21 @@ impl ColumnInfo {
 /// assert_eq!(localnet.to_string(), r#"["type","==","localnet"]"#);
 /// # }
 /// ```
-pub struct Column<T, V> {
+pub struct Column<T, V, M = Mutable> {
     index: usize,
-    marker: PhantomData<fn() -> (T, V)>,
+    marker: PhantomData<Label<T, V, M>>,
 }
 
-impl<T: Table, V: Value> Column<T, V> {
+/// What a handle is of. It holds nothing of it, so it is `Copy`, `Send` and `Sync` whatever that is.
+type Label<T, V, M> = fn() -> (T, V, M);
+
+impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
     /// The column with this index in [`Table::COLUMNS`]. Generated code calls this; an index out
     /// of range, or of a column of another type, does not compile in a constant.
     ///
     /// # Panics
     /// When there is no such column in `T`.
     #[must_use]
-    #[track_caller]
     pub const fn new(index: usize) -> Self {
         assert!(
             index < T::COLUMNS.len(),
@@ -160,18 +166,49 @@ impl<T: Table, V: Value> Column<T, V> {
     }
 }
 
-impl<T, V> Clone for Column<T, V> {
+impl<T, V, M> Clone for Column<T, V, M> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T, V> Copy for Column<T, V> {}
+impl<T, V, M> Copy for Column<T, V, M> {}
 
-impl<T: Table, V: Value> fmt::Debug for Column<T, V> {
+impl<T: Table, V: Value, M: Mutability> fmt::Debug for Column<T, V, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", T::TABLE, self.name())
     }
+}
+
+/// Marks a [`Column`] that can be changed after its row was inserted.
+#[derive(Debug)]
+pub enum Mutable {}
+
+/// Marks a [`Column`] that keeps the value that its row was inserted with (`"mutable": false` in
+/// the schema).
+#[derive(Debug)]
+pub enum Immutable {}
+
+/// Whether a [`Column`] can be changed: [`Mutable`] or [`Immutable`].
+pub trait Mutability: sealed::Sealed + 'static {}
+
+impl Mutability for Mutable {}
+impl Mutability for Immutable {}
+
+/// The [`Mutability`] of columns that updates and mutations take: [`Mutable`] alone.
+#[diagnostic::on_unimplemented(
+    message = "this column cannot be changed after its row was inserted",
+    label = "the schema declares this column `\"mutable\": false`",
+    note = "its value is the one that the row is inserted with; for another one, delete the row and insert a new one"
+)]
+pub trait Changeable: Mutability {}
+
+impl Changeable for Mutable {}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Mutable {}
+    impl Sealed for super::Immutable {}
 }
 
 /// A row as the server holds it: its uuid and its columns. It reads as `T`.

@@ -4,7 +4,7 @@ mod support;
 
 use ovsdb::protocol::{Clause, Columns, ErrorKind, Function, Operation, OperationResult, Wire};
 use ovsdb::value::{Atom, Datum};
-use ovsdb::{Client, CommitError, RowIdentity, Uuid};
+use ovsdb::{Client, Column, CommitError, RowIdentity, Str, Uuid};
 use support::inventory::{Database, Item, ItemClass, ItemOnly, Part, Slot};
 use support::{connect, inventory_server};
 
@@ -289,9 +289,10 @@ async fn every_refusal_has_its_kind_and_its_operation() {
         txn.commit().await.expect_err("an overflow").kind(),
         Some(ErrorKind::RangeError)
     );
+    // The generated handle does not compile here; the schema that it is of may be another one.
+    let name: Column<Item, Str> = Column::new(Item::NAME.index());
     let mut txn = client.transaction();
-    txn.update(Item::NAME.eq("first"))
-        .set(Item::NAME, "renamed");
+    txn.update(Item::NAME.eq("first")).set(name, "renamed");
     let kind = txn
         .commit()
         .await

@@ -64,7 +64,9 @@ impl Book {
         ::core::option::Option<::ovsdb::Ref<Shelf>>,
     > = ::ovsdb::Column::new(2usize);
     ///`title`: string. Unique in the table (an index). Cannot be changed after the row's insert.
-    pub const TITLE: ::ovsdb::Column<Self, ::ovsdb::Str> = ::ovsdb::Column::new(3usize);
+    pub const TITLE: ::ovsdb::Column<Self, ::ovsdb::Str, ::ovsdb::Immutable> = ::ovsdb::Column::new(
+        3usize,
+    );
     ///`type`: string, one of `"hard-cover"`, `"paper-back"`.
     pub const TYPE: ::ovsdb::Column<Self, BookType> = ::ovsdb::Column::new(4usize);
 }

@@ -13,7 +13,7 @@ use super::snapshot::Snapshot;
 use super::state::State;
 use super::subscription::{Step, Subscription};
 use super::table_state::TableState;
-use crate::model::{Column, ColumnInfo, Row, Table};
+use crate::model::{Column, ColumnInfo, Mutability, Row, Table};
 use crate::value::{Ref, Uuid, Value};
 
 /// What became of a row of the table `T`.
@@ -97,7 +97,7 @@ impl<T: Table> Change<T> {
 
     /// Whether the column is among those that changed; of a row that is new or gone all are.
     #[must_use]
-    pub fn changed<V: Value>(&self, column: Column<T, V>) -> bool {
+    pub fn changed<V: Value, M: Mutability>(&self, column: Column<T, V, M>) -> bool {
         self.has_changed(column.index())
     }
 
@@ -267,7 +267,7 @@ pub trait Columns<T: Table> {
     fn each(&self, each: &mut dyn FnMut(usize));
 }
 
-impl<T: Table, V: Value> Columns<T> for Column<T, V> {
+impl<T: Table, V: Value, M: Mutability> Columns<T> for Column<T, V, M> {
     fn each(&self, each: &mut dyn FnMut(usize)) {
         each(self.index());
     }

@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 
-use crate::model::{Column, Table};
+use crate::model::{Column, Mutability, Table};
 use crate::value::Value;
 
 /// Columns of `T` that rows can be looked up by with a key of type `K`: one column with a
@@ -17,10 +17,11 @@ pub trait LookUp<T: Table, K: Copy> {
     fn matches(&self, row: &T, key: K) -> bool;
 }
 
-impl<'k, T, V, Q> LookUp<T, &'k Q> for Column<T, V>
+impl<'k, T, V, M, Q> LookUp<T, &'k Q> for Column<T, V, M>
 where
     T: Table,
     V: Value + Borrow<Q>,
+    M: Mutability,
     Q: Hash + Eq + ?Sized,
 {
     fn is(&self, index: &[usize]) -> bool {
@@ -38,11 +39,16 @@ where
 
 /// Tuples of columns.
 macro_rules! tuples {
-    ($( ($($column:ident $value:ident $query:ident $at:tt),*) )*) => { $(
-        impl<'k, T, $($value, $query),*> LookUp<T, ($(&'k $query,)*)> for ($(Column<T, $value>,)*)
+    ($( ($($marker:ident $value:ident $query:ident $at:tt),*) )*) => { $(
+        impl<'k, T, $($value, $marker, $query),*> LookUp<T, ($(&'k $query,)*)>
+            for ($(Column<T, $value, $marker>,)*)
         where
             T: Table,
-            $( $value: Value + Borrow<$query>, $query: Hash + Eq + ?Sized, )*
+            $(
+                $value: Value + Borrow<$query>,
+                $marker: Mutability,
+                $query: Hash + Eq + ?Sized,
+            )*
         {
             fn is(&self, index: &[usize]) -> bool {
                 index == [$(self.$at.index()),*]

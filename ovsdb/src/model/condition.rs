@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::model::{Column, Row, Table};
+use crate::model::{Column, Mutability, Row, Table};
 use crate::protocol::{Clause, Function, Wire};
 use crate::value::{Atom, Atomic, Datum, Map, Real, Ref, Set, Str, Value};
 
@@ -214,7 +214,7 @@ impl Ordered for Option<Real> {
     type Number = Real;
 }
 
-impl<T: Table, V: Value> Column<T, V> {
+impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
     fn compare(self, function: Function, argument: Datum) -> Condition<T> {
         Condition::new(Clause::Compare {
             column: Str::from(self.name()),
@@ -236,7 +236,7 @@ impl<T: Table, V: Value> Column<T, V> {
     }
 }
 
-impl<T: Table, V: Collection> Column<T, V> {
+impl<T: Table, V: Collection, M: Mutability> Column<T, V, M> {
     /// Rows whose column holds all of `parts`.
     #[must_use]
     pub fn includes(self, parts: impl PartsOf<V>) -> Condition<T> {
@@ -250,7 +250,7 @@ impl<T: Table, V: Collection> Column<T, V> {
     }
 }
 
-impl<T: Table, V: Ordered> Column<T, V> {
+impl<T: Table, V: Ordered, M: Mutability> Column<T, V, M> {
     /// Rows whose column is less than `number`; an empty one is not.
     #[must_use]
     pub fn lt(self, number: impl Into<V::Number>) -> Condition<T> {

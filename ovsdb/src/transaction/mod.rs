@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 
 use crate::cache::{Basis, Cache};
 use crate::client::Client;
-use crate::model::{AllOf, Column, Database, Row, Table};
+use crate::model::{AllOf, Column, Database, Mutability, Row, Table};
 use crate::protocol::{Clause, Columns, Operation, Until};
 use crate::session::CallError;
 use crate::value::{Atom, Datum, Ref, Str, Uuid, Value};
@@ -300,10 +300,10 @@ impl<D: Database> Transaction<D> {
     /// }
     /// # }
     /// ```
-    pub fn verify<T: Table<Database = D>, V: Value>(
+    pub fn verify<T: Table<Database = D>, V: Value, M: Mutability>(
         &mut self,
         row: &Row<T>,
-        column: Column<T, V>,
+        column: Column<T, V, M>,
     ) -> OperationIndex {
         self.wait(row.reference())
             .comparing(column)

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use super::Transaction;
-use crate::model::{Collection, Column, Database, Ordered, PartsOf, Table};
+use crate::model::{Changeable, Collection, Column, Database, Mutability, Ordered, PartsOf, Table};
 use crate::protocol::{Columns, Mutation, Mutator, Operation, Until};
 use crate::value::{Atomic, ColumnValue, Datum, Set, Str, Value};
 
@@ -76,7 +76,11 @@ handle!(
 
 impl<D: Database, T: Table<Database = D>> Update<'_, D, T> {
     /// Sets a column.
-    pub fn set<V: Value>(mut self, column: Column<T, V>, value: impl Into<V>) -> Self {
+    pub fn set<V: Value, M: Changeable>(
+        mut self,
+        column: Column<T, V, M>,
+        value: impl Into<V>,
+    ) -> Self {
         let datum = value.into().to_datum();
         if let Some((name, datum)) = self.transaction.datum::<T>(column.index(), datum)
             && let Some(Operation::Update { row, .. }) = self.operation()
@@ -107,22 +111,30 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
     }
 
     /// Adds elements to a set, or pairs to a map: a key that the map has keeps its value.
-    pub fn insert<V: Collection>(self, column: Column<T, V>, parts: impl PartsOf<V>) -> Self {
+    pub fn insert<V: Collection, M: Changeable>(
+        self,
+        column: Column<T, V, M>,
+        parts: impl PartsOf<V>,
+    ) -> Self {
         let argument = parts.into_collection().to_datum();
         self.mutation(column.index(), Mutator::Insert, argument)
     }
 
     /// Takes elements out of a set, or exact pairs out of a map.
-    pub fn delete<V: Collection>(self, column: Column<T, V>, parts: impl PartsOf<V>) -> Self {
+    pub fn delete<V: Collection, M: Changeable>(
+        self,
+        column: Column<T, V, M>,
+        parts: impl PartsOf<V>,
+    ) -> Self {
         let argument = parts.into_collection().to_datum();
         self.mutation(column.index(), Mutator::Delete, argument)
     }
 
     /// Takes the pairs with these keys out of a map, whatever their values; the same as
     /// [`delete`](Self::delete) for a set.
-    pub fn delete_keys<V: Collection, K: Into<V::Key>>(
+    pub fn delete_keys<V: Collection, M: Changeable, K: Into<V::Key>>(
         self,
-        column: Column<T, V>,
+        column: Column<T, V, M>,
         keys: impl IntoIterator<Item = K>,
     ) -> Self {
         let keys: Set<V::Key> = keys.into_iter().collect();
@@ -133,9 +145,9 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
         )
     }
 
-    fn arithmetic<V: Ordered>(
+    fn arithmetic<V: Ordered, M: Changeable>(
         self,
-        column: Column<T, V>,
+        column: Column<T, V, M>,
         mutator: Mutator,
         number: impl Into<V::Number>,
     ) -> Self {
@@ -147,29 +159,45 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
     }
 
     /// Adds a number.
-    pub fn add<V: Ordered>(self, column: Column<T, V>, number: impl Into<V::Number>) -> Self {
+    pub fn add<V: Ordered, M: Changeable>(
+        self,
+        column: Column<T, V, M>,
+        number: impl Into<V::Number>,
+    ) -> Self {
         self.arithmetic(column, Mutator::Add, number)
     }
 
     /// Subtracts a number.
-    pub fn subtract<V: Ordered>(self, column: Column<T, V>, number: impl Into<V::Number>) -> Self {
+    pub fn subtract<V: Ordered, M: Changeable>(
+        self,
+        column: Column<T, V, M>,
+        number: impl Into<V::Number>,
+    ) -> Self {
         self.arithmetic(column, Mutator::Subtract, number)
     }
 
     /// Multiplies by a number.
-    pub fn multiply<V: Ordered>(self, column: Column<T, V>, number: impl Into<V::Number>) -> Self {
+    pub fn multiply<V: Ordered, M: Changeable>(
+        self,
+        column: Column<T, V, M>,
+        number: impl Into<V::Number>,
+    ) -> Self {
         self.arithmetic(column, Mutator::Multiply, number)
     }
 
     /// Divides by a number; by zero is a "domain error".
-    pub fn divide<V: Ordered>(self, column: Column<T, V>, number: impl Into<V::Number>) -> Self {
+    pub fn divide<V: Ordered, M: Changeable>(
+        self,
+        column: Column<T, V, M>,
+        number: impl Into<V::Number>,
+    ) -> Self {
         self.arithmetic(column, Mutator::Divide, number)
     }
 
     /// Takes the remainder of a division; the server takes it of integers only.
-    pub fn modulo<V: Ordered<Number = i64>>(
+    pub fn modulo<V: Ordered<Number = i64>, M: Changeable>(
         self,
-        column: Column<T, V>,
+        column: Column<T, V, M>,
         number: impl Into<i64>,
     ) -> Self {
         self.arithmetic(column, Mutator::Modulo, number)
@@ -209,7 +237,7 @@ impl<D: Database, T: Table<Database = D>> Wait<'_, D, T> {
     }
 
     /// Adds a column to compare.
-    pub fn comparing<V: Value>(mut self, column: Column<T, V>) -> Self {
+    pub fn comparing<V: Value, M: Mutability>(mut self, column: Column<T, V, M>) -> Self {
         if let Some(Operation::Wait {
             columns: Some(columns),
             ..

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub(super) use self::hash::HashRows;
 pub(super) use self::ordered::OrderedRows;
-use crate::model::{Column, Table};
+use crate::model::{Column, Mutability, Table};
 use crate::value::{Atomic, Map, Set, Uuid, Value};
 
 /// What rows can be looked up by in a declared index.
@@ -80,7 +80,7 @@ macro_rules! index {
 
             /// By the value of a column.
             #[must_use]
-            pub fn column(column: Column<T, K>) -> Self
+            pub fn column<M: Mutability>(column: Column<T, K, M>) -> Self
             where
                 K: Value,
             {
@@ -93,7 +93,7 @@ macro_rules! index {
             /// By each element of a column that is a set or optional. Over a column of references
             /// this is the way back: which rows refer to that one?
             #[must_use]
-            pub fn elements<V: Elements<Element = K>>(column: Column<T, V>) -> Self {
+            pub fn elements<V: Elements<Element = K>, M: Mutability>(column: Column<T, V, M>) -> Self {
                 Self::new(move |row| match column.get(row) {
                     Some(value) => Cow::Borrowed(value.elements()),
                     None => Cow::Borrowed(&[]),
@@ -103,7 +103,10 @@ macro_rules! index {
             /// By the value that a column has at the key `key`; rows without that key are not in
             /// the index.
             #[must_use]
-            pub fn map_key<M: Atomic>(column: Column<T, Map<M, K>>, key: impl Into<M>) -> Self
+            pub fn map_key<A: Atomic, M: Mutability>(
+                column: Column<T, Map<A, K>, M>,
+                key: impl Into<A>,
+            ) -> Self
             where
                 K: Atomic,
             {
@@ -116,7 +119,7 @@ macro_rules! index {
 
             /// By each value in a column that is a map.
             #[must_use]
-            pub fn map_values<M: Atomic>(column: Column<T, Map<M, K>>) -> Self
+            pub fn map_values<A: Atomic, M: Mutability>(column: Column<T, Map<A, K>, M>) -> Self
             where
                 K: Atomic,
             {
