@@ -81,6 +81,20 @@ async fn a_server_with_another_database_is_warned_of() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_not_the_leader_is_warned_of() {
+    let cluster = Cluster::start(INVENTORY, 3).expect("a cluster");
+    let (log, _guard) = Log::capture();
+    let leader = cluster.leader().expect("a leader");
+    let remote = cluster.members()[(leader + 1) % 3].remote();
+    let connecting = quick::<Database>(&remote).wait_for_server(true);
+    let connecting = tokio::spawn(connecting.leader_only(true).connect());
+    let warning = log.has(1, NO_SERVER).await.remove(0);
+    assert_eq!(warning["remote"], *remote);
+    assert_eq!(&warning["reason"], "the server is not its cluster's leader");
+    connecting.abort();
+}
+
+#[tokio::test]
 async fn an_error_that_the_caller_gets_is_no_warning() {
     let (log, _guard) = Log::capture();
     let failed = quick::<Database>("unix:/nowhere/db.sock").connect().await;

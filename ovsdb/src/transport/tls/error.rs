@@ -62,7 +62,7 @@ pub enum TlsError {
         source: io::Error,
     },
     /// A text is not PEM, or has nothing of the kind that is needed.
-    #[error("{material} are not found, or not as PEM")]
+    #[error("{material} cannot be read as PEM")]
     Pem {
         /// The text.
         material: TlsMaterial,
