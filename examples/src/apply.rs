@@ -12,7 +12,8 @@ use crate::error::InputError;
 use crate::plan::{Plan, Step};
 use crate::remove;
 pub use crate::remove::Others;
-use crate::topology::{self, WrongSwitch};
+use crate::report::Warning;
+use crate::topology;
 
 /// How often a plan is drawn up anew because somebody else changed the database meanwhile.
 const ATTEMPTS: u32 = 5;
@@ -23,12 +24,9 @@ const CURRENT: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
-    /// The input is wrong; nothing was written.
+    /// The command line is wrong; nothing was written.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The database has a row where it must not be; nothing was written.
-    #[error(transparent)]
-    WrongSwitch(#[from] WrongSwitch),
     /// A step failed; those before it are done.
     #[error("cannot {step}", step = .title)]
     Commit {
@@ -47,7 +45,7 @@ pub type Grants = BTreeMap<String, Known>;
 /// has, else anew.
 ///
 /// # Errors
-/// When the input contradicts itself.
+/// When the command line is wrong.
 pub fn assign_all<'a>(
     cluster: &'a Cluster,
     view: &View,
@@ -58,13 +56,15 @@ pub fn assign_all<'a>(
     let ports: BTreeSet<&str> = attachments
         .map(|attachment| attachment.port.as_str())
         .collect();
+    let kept = remove::kept_ports(view, cluster);
+    let stays = |port: &str| ports.contains(port) || kept.contains(port);
     let assignments = cluster.networks.iter().enumerate().map(|(index, network)| {
         let mut before = known(view, &network.config.name);
         if others == Others::Remove {
-            before.ports.retain(|port, _| ports.contains(port.as_str()));
+            before.ports.retain(|port, _| stays(port));
             before
                 .subnets
-                .retain(|node, _| cluster.node(node).is_some());
+                .retain(|node, _| cluster.node(node).is_some() || cluster.report.kept.node(node));
         }
         if let Some(granted) = granted.get(&network.config.name) {
             before.subnets.extend(granted.subnets.clone());
@@ -75,23 +75,42 @@ pub fn assign_all<'a>(
     assignments.collect()
 }
 
-/// The steps that make the database what the cluster asks for.
+/// What is to be done.
+#[derive(Debug)]
+pub struct Planned {
+    /// The steps that make the database what the cluster asks for.
+    pub steps: Vec<Step>,
+    /// What is granted.
+    pub granted: Grants,
+    /// What is left out, besides what the cluster's report has, and why.
+    pub refused: Vec<InputError>,
+    /// What is done and may not have been meant.
+    pub warnings: Vec<Warning>,
+}
+
+/// Plans what makes the database what the cluster asks for.
 ///
 /// # Errors
-/// When the input contradicts itself, or the database has a row where it must not be.
+/// When the command line is wrong.
 pub fn steps(
     northbound: &Northbound,
     cluster: &Cluster,
     granted: &Grants,
     others: Others,
-) -> Result<(Vec<Step>, Grants), ApplyError> {
+) -> Result<Planned, ApplyError> {
     let mut plan = Plan::new(northbound);
-    let assignments = assign_all(cluster, plan.view(), granted, others)?;
+    let mut assignments = assign_all(cluster, plan.view(), granted, others)?;
+    let mut refused = Vec::new();
+    let mut warnings = Vec::new();
+    for assignment in &mut assignments {
+        refused.append(&mut assignment.refused);
+        warnings.append(&mut assignment.warnings);
+    }
     match others {
         Others::Keep => remove::completed(&mut plan, cluster),
         Others::Remove => remove::stale(&mut plan, cluster),
     }
-    topology::plan(&mut plan, cluster, &assignments, others)?;
+    refused.extend(topology::plan(&mut plan, cluster, &assignments, others));
     let names = cluster
         .networks
         .iter()
@@ -99,7 +118,12 @@ pub fn steps(
     let granted = names
         .zip(assignments.iter().map(Assignment::known))
         .collect();
-    Ok((plan.into_steps(), granted))
+    Ok(Planned {
+        steps: plan.into_steps(),
+        granted,
+        refused,
+        warnings,
+    })
 }
 
 /// What was done.
@@ -109,13 +133,17 @@ pub struct Done {
     pub steps: Vec<String>,
     /// What was granted.
     pub granted: Grants,
+    /// What was left out, besides what the cluster's report has, and why.
+    pub refused: Vec<InputError>,
+    /// What was done and may not have been meant.
+    pub warnings: Vec<Warning>,
 }
 
 /// Makes the database what the cluster asks for; `progress` hears of each step, with its place
 /// among how many.
 ///
 /// # Errors
-/// When the input contradicts itself (nothing was written then), or a step fails.
+/// When the command line is wrong (nothing was written then), or a step fails.
 pub async fn apply(
     northbound: &Northbound,
     cluster: &Cluster,
@@ -125,9 +153,11 @@ pub async fn apply(
 ) -> Result<Done, ApplyError> {
     let mut done = Done::default();
     for attempt in 1.. {
-        let (steps, granted) = steps(northbound, cluster, granted, others)?;
-        done.granted = granted;
-        match commit(steps, &mut done.steps, &mut progress).await {
+        let planned = steps(northbound, cluster, granted, others)?;
+        done.granted = planned.granted;
+        done.refused = planned.refused;
+        done.warnings = planned.warnings;
+        match commit(planned.steps, &mut done.steps, &mut progress).await {
             Err(ApplyError::Commit { title, source })
                 if attempt < ATTEMPTS && source.retry() != Retry::Never =>
             {

@@ -3,7 +3,8 @@
 //! What an annotation grants comes first, then what was found in the database or granted before,
 //! then the next free one, in the order of the manifests.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -11,10 +12,14 @@ use ovsdb::Uuid;
 
 use crate::addresses::{Family, Mac, nth};
 use crate::allocate::{NodeSubnets, Pool};
-use crate::cluster::{Attachment, Cluster, Node, Pod};
+use crate::cluster::{Attachment, Cluster, NODE_SUBNETS, Node, Pod};
 use crate::config::Topology;
 use crate::error::{InputError, Reason};
 use crate::grant::{self, Grant, Route};
+use crate::report::Warning;
+
+/// The label of a pod with the virtual machine that it runs.
+const MACHINE: &str = "vm.kubevirt.io/name";
 
 /// What a network has been granted before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,6 +78,10 @@ pub struct Assignment<'a> {
     pub nodes: Vec<NodeGrant<'a>>,
     /// The live pods.
     pub pods: Vec<PodGrant<'a>>,
+    /// What could not be granted, and why.
+    pub refused: Vec<InputError>,
+    /// What is granted and may not have been meant.
+    pub warnings: Vec<Warning>,
 }
 
 impl Assignment<'_> {
@@ -99,57 +108,78 @@ impl Assignment<'_> {
 /// `known` has what was granted before; where it names nodes and ports that the cluster does not
 /// have, they keep theirs.
 ///
+/// A node or a pod to which nothing can be granted is left out.
+///
 /// # Errors
-/// When grants contradict each other or the network, or nothing is left to grant.
+/// When the command line asks for subnets that the network does not have, or for one twice.
 pub fn assign<'a>(
     cluster: &'a Cluster,
     network: usize,
     known: &Known,
 ) -> Result<Assignment<'a>, InputError> {
-    let nodes = match cluster.networks[network].config.topology {
-        Topology::Layer3 => assign_subnets(cluster, network, known)?,
-        Topology::Layer2 | Topology::Localnet => Vec::new(),
-    };
-    let mut pools = Pools::new(cluster, network, &nodes);
-    let pods = assign_addresses(cluster, network, known, &mut pools)?;
-    Ok(Assignment { nodes, pods })
+    let mut assignment = Assignment::default();
+    if cluster.networks[network].config.topology == Topology::Layer3 {
+        assign_subnets(cluster, network, known, &mut assignment)?;
+    }
+    let mut pools = Pools::new(cluster, network, &assignment.nodes);
+    assign_addresses(cluster, network, known, &mut pools, &mut assignment);
+    Ok(assignment)
 }
 
 fn assign_subnets<'a>(
     cluster: &'a Cluster,
     network: usize,
     known: &Known,
-) -> Result<Vec<NodeGrant<'a>>, InputError> {
+    assignment: &mut Assignment<'a>,
+) -> Result<(), InputError> {
     let config = &cluster.networks[network].config;
     let mut subnets = NodeSubnets::new(config.cluster_subnets.clone());
     let mut grants: Vec<NodeGrant<'a>> = Vec::new();
     for node in &cluster.nodes {
-        let (field, asked) = match node.index {
-            Some(index) => ("--node-subnets", subnets.at(index)),
+        let asked = match node.index {
+            Some(index) => {
+                let asked = subnets.at(index).and_then(|asked| {
+                    for subnet in &asked {
+                        subnets.reserve(&node.name, *subnet)?;
+                    }
+                    Ok(asked)
+                });
+                let wrong = |error| {
+                    let reason = Reason::Subnet(format!("network {}: {error}", config.name));
+                    InputError::new(&node.place, "--node-subnets", reason)
+                };
+                asked.map_err(wrong)?
+            }
             None => {
-                let annotated = node.subnets.get(&config.name).cloned().unwrap_or_default();
-                (
-                    "metadata.annotations.k8s.ovn.org/node-subnets",
-                    Ok(annotated),
-                )
+                let asked = node.subnets.get(&config.name).cloned().unwrap_or_default();
+                let reserved = asked
+                    .iter()
+                    .try_for_each(|subnet| subnets.reserve(&node.name, *subnet));
+                if let Err(error) = reserved {
+                    let field = format!("metadata.annotations.{NODE_SUBNETS}");
+                    let reason = Reason::Subnet(format!("network {}: {error}", config.name));
+                    let error = InputError::new(&node.place, field, reason);
+                    assignment.refused.push(error);
+                    continue;
+                }
+                asked
             }
         };
-        let wrong = |error| InputError::new(&node.place, field, Reason::Subnet(error));
-        let asked = asked.map_err(wrong)?;
-        for subnet in &asked {
-            subnets.reserve(&node.name, *subnet).map_err(wrong)?;
-        }
         grants.push(NodeGrant {
             node,
             subnets: asked,
         });
     }
+    let places = grants.iter().enumerate();
+    let places: HashMap<&str, usize> = places
+        .map(|(at, grant)| (grant.node.name.as_str(), at))
+        .collect();
     for (name, before) in &known.subnets {
-        let mut grant = grants.iter_mut().find(|grant| grant.node.name == *name);
+        let mut grant = places.get(name.as_str()).map(|at| &mut grants[*at]);
         for subnet in before {
             let family = Family::of(subnet.addr());
             let has_one = grant.as_ref().is_some_and(|grant| grant.has(family));
-            // One that does not fit any longer, or that somebody else asks for by name, is lost.
+            // One that no longer fits, or that another node asks for by name, is lost.
             if has_one || subnets.reserve(name, *subnet).is_err() {
                 continue;
             }
@@ -158,33 +188,47 @@ fn assign_subnets<'a>(
             }
         }
     }
-    for grant in &mut grants {
+    for mut grant in grants {
+        let mut exhausted = false;
         for family in subnets.families() {
-            if grant
-                .subnets
-                .iter()
-                .any(|subnet| Family::of(subnet.addr()) == family)
-            {
+            if grant.has(family) {
                 continue;
             }
-            let Some(subnet) = subnets.next(&grant.node.name, family) else {
-                let reason = Reason::Exhausted(format!("network {}", config.name));
-                return Err(InputError::new(&grant.node.place, "", reason));
-            };
-            grant.subnets.push(subnet);
+            match subnets.next(&grant.node.name, family) {
+                Some(subnet) => grant.subnets.push(subnet),
+                None => exhausted = true,
+            }
+        }
+        if exhausted {
+            let reason = Reason::Exhausted(format!("network {}", config.name));
+            let error = InputError::new(&grant.node.place, "", reason);
+            assignment.refused.push(error);
+            continue;
         }
         grant
             .subnets
             .sort_by_key(|subnet| Family::of(subnet.addr()));
+        assignment.nodes.push(grant);
     }
-    Ok(grants)
+    Ok(())
 }
 
 /// The pools that a network's pods have addresses of, and who has which.
 struct Pools {
     /// The pools of each node, or under the empty name those of all.
     pools: BTreeMap<String, Vec<Pool>>,
-    owners: HashMap<IpAddr, String>,
+    owners: HashMap<IpAddr, Owner>,
+}
+
+/// Who has an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// The node itself: its gateway, or its management port.
+    Node,
+    /// The pod with this place among those on the network.
+    Pod(usize),
+    /// A port that is not among those of the cluster's pods.
+    Other,
 }
 
 impl Pools {
@@ -201,7 +245,7 @@ impl Pools {
                 .iter()
                 .flat_map(|s| [(s, 1), (s, 2)])
                 .filter_map(reserved);
-            owners.extend(reserved.map(|address| (address, "the node".to_owned())));
+            owners.extend(reserved.map(|address| (address, Owner::Node)));
         }
         if config.topology != Topology::Layer3 {
             let mut all: Vec<Pool> = config.subnets.iter().copied().map(Pool::new).collect();
@@ -215,7 +259,7 @@ impl Pools {
         Self { pools, owners }
     }
 
-    fn of(&mut self, node: &str) -> (&mut [Pool], &mut HashMap<IpAddr, String>) {
+    fn of(&mut self, node: &str) -> (&mut [Pool], &mut HashMap<IpAddr, Owner>) {
         let key = if self.pools.contains_key(node) {
             node
         } else {
@@ -228,40 +272,71 @@ impl Pools {
         (pools, &mut self.owners)
     }
 
-    /// Takes the addresses of a grant for `owner`.
-    fn reserve(&mut self, node: &str, owner: &str, addresses: &[IpNet]) -> Result<(), Reason> {
+    /// Takes the addresses of a grant for `owner`, and returns who else has been granted one of
+    /// them.
+    fn grant(
+        &mut self,
+        node: &str,
+        owner: Owner,
+        addresses: &[IpNet],
+    ) -> Result<Vec<(IpAddr, usize)>, Reason> {
         let (pools, owners) = self.of(node);
+        // Nobody assigns addresses where there is no pool: any is fine.
         for address in addresses.iter().map(IpNet::addr) {
-            if let Some(other) = owners.get(&address).filter(|other| *other != owner) {
-                let (address, owner) = (address.to_string(), other.clone());
+            if owners.get(&address) == Some(&Owner::Node) {
+                let (address, owner) = (address.to_string(), "the node".to_owned());
                 return Err(Reason::AddressTaken { address, owner });
             }
-            let pool = pools.iter_mut().find(|pool| pool.has(address));
-            // Nobody assigns addresses where there is no pool: any is fine.
-            let Some(pool) = pool else {
-                if pools.is_empty() {
-                    continue;
-                }
+            if !pools.is_empty() && !pools.iter().any(|pool| pool.has(address)) {
                 let subnets: Vec<_> = pools.iter().map(|pool| pool.subnet().to_string()).collect();
                 let (address, subnets) = (address.to_string(), subnets.join(", "));
                 return Err(Reason::AddressOutside { address, subnets });
-            };
-            // An excluded address may have been granted by hand.
-            pool.reserve(address);
-            owners.insert(address, owner.to_owned());
+            }
         }
-        Ok(())
+        let mut shared = Vec::new();
+        for address in addresses.iter().map(IpNet::addr) {
+            if let Some(pool) = pools.iter_mut().find(|pool| pool.has(address)) {
+                // An excluded address may have been granted by hand.
+                pool.reserve(address);
+            }
+            match owners.entry(address) {
+                Entry::Occupied(other) => {
+                    if let Owner::Pod(other) = other.get() {
+                        shared.push((address, *other));
+                    }
+                }
+                Entry::Vacant(entry) => {
+                    entry.insert(owner);
+                }
+            }
+        }
+        Ok(shared)
+    }
+
+    /// Takes addresses for `owner` unless they are taken.
+    fn reserve(&mut self, node: &str, owner: Owner, addresses: &[IpNet]) -> bool {
+        let (pools, owners) = self.of(node);
+        if addresses.iter().any(|it| owners.contains_key(&it.addr())) {
+            return false;
+        }
+        for address in addresses.iter().map(IpNet::addr) {
+            if let Some(pool) = pools.iter_mut().find(|pool| pool.has(address)) {
+                pool.reserve(address);
+            }
+            owners.insert(address, owner);
+        }
+        true
     }
 
     /// The next free address of every pool.
-    fn take(&mut self, node: &str, owner: &str) -> Result<Vec<IpNet>, Reason> {
+    fn take(&mut self, node: &str, owner: Owner) -> Result<Vec<IpNet>, Reason> {
         let (pools, owners) = self.of(node);
         let mut taken = Vec::new();
         for pool in pools {
             let subnet = pool.subnet();
             let exhausted = || Reason::Exhausted(subnet.to_string());
             let address = pool.take().ok_or_else(exhausted)?;
-            owners.insert(address, owner.to_owned());
+            owners.insert(address, owner);
             taken.extend(IpNet::new(address, subnet.prefix_len()));
         }
         Ok(taken)
@@ -280,18 +355,44 @@ impl Pools {
         fitted.collect()
     }
 
-    /// Takes the addresses out of whatever pools they are of.
-    fn reserve_anywhere(&mut self, owner: &str, addresses: &[IpNet]) {
+    /// Takes the addresses of another's port out of whatever pools they are of.
+    fn reserve_anywhere(&mut self, addresses: &[IpNet]) {
         for address in addresses.iter().map(IpNet::addr) {
             let mut pools = self.pools.values_mut().flatten();
             if let Some(pool) = pools.find(|pool| pool.has(address)) {
                 pool.reserve(address);
-                self.owners
-                    .entry(address)
-                    .or_insert_with(|| owner.to_owned());
+                self.owners.entry(address).or_insert(Owner::Other);
             }
         }
     }
+}
+
+/// A pod that is to be granted something.
+struct Wanted<'a> {
+    pod: &'a Pod,
+    node: &'a str,
+    attachment: &'a Attachment,
+}
+
+/// The live pods on a network whose nodes have what they need of it.
+fn wanted<'a>(cluster: &'a Cluster, network: usize, nodes: &[NodeGrant<'_>]) -> Vec<Wanted<'a>> {
+    let layer3 = cluster.networks[network].config.topology == Topology::Layer3;
+    let nodes: HashSet<&str> = nodes.iter().map(|grant| grant.node.name.as_str()).collect();
+    let live = cluster.pods.iter().filter(|pod| pod.live);
+    let wanted = live.flat_map(|pod| {
+        let attachments = pod.attachments.iter();
+        let attachments = attachments.filter(move |attachment| attachment.network == network);
+        attachments.filter_map(move |attachment| {
+            Some(Wanted {
+                pod,
+                node: pod.node.as_deref()?,
+                attachment,
+            })
+        })
+    });
+    wanted
+        .filter(|wanted| !layer3 || nodes.contains(wanted.node))
+        .collect()
 }
 
 fn assign_addresses<'a>(
@@ -299,62 +400,72 @@ fn assign_addresses<'a>(
     network: usize,
     known: &Known,
     pools: &mut Pools,
-) -> Result<Vec<PodGrant<'a>>, InputError> {
-    let wanted: Vec<(&Pod, &str, &Attachment)> = cluster
-        .pods
-        .iter()
-        .filter(|pod| pod.live)
-        .flat_map(|pod| {
-            pod.attachments
-                .iter()
-                .map(move |attachment| (pod, attachment))
-        })
-        .filter(|(_, attachment)| attachment.network == network)
-        .filter_map(|(pod, attachment)| Some((pod, pod.node.as_deref()?, attachment)))
-        .collect();
-    let mut addresses: BTreeMap<&str, Vec<IpNet>> = BTreeMap::new();
-    for (pod, node, attachment) in &wanted {
-        if let Some(grant) = &attachment.grant {
-            pools
-                .reserve(node, &attachment.port, &grant.addresses)
-                .map_err(|reason| {
-                    let field = format!("metadata.annotations.{}", grant::ANNOTATION);
-                    InputError::new(&pod.place, field, reason)
-                })?;
-            addresses.insert(&attachment.port, grant.addresses.clone());
+    assignment: &mut Assignment<'a>,
+) {
+    let wanted = wanted(cluster, network, &assignment.nodes);
+    let assigned = !cluster.networks[network].config.is_without_ipam();
+    let mut addresses: Vec<Option<Vec<IpNet>>> = vec![None; wanted.len()];
+    let mut refused = vec![false; wanted.len()];
+    for (at, wants) in wanted.iter().enumerate() {
+        let Some(grant) = &wants.attachment.grant else {
+            continue;
+        };
+        let field = format!("metadata.annotations.{}", grant::ANNOTATION);
+        match pools.grant(wants.node, Owner::Pod(at), &grant.addresses) {
+            Ok(shared) => {
+                for (address, other) in shared {
+                    let warning = shared_address(wants, &wanted[other], address, &field);
+                    assignment.warnings.extend(warning);
+                }
+                addresses[at] = Some(grant.addresses.clone());
+            }
+            Err(reason) => {
+                let error = InputError::new(&wants.pod.place, field, reason);
+                assignment.refused.push(error);
+                refused[at] = true;
+            }
         }
     }
-    let nodes: BTreeMap<&str, &str> = wanted
-        .iter()
-        .map(|(_, node, attachment)| (attachment.port.as_str(), *node))
+    let ports = wanted.iter().enumerate();
+    let ports: HashMap<&str, usize> = ports
+        .map(|(at, wants)| (wants.attachment.port.as_str(), at))
         .collect();
-    let assigned = !cluster.networks[network].config.is_without_ipam();
     for (port, before) in known.ports.iter().filter(|_| assigned) {
-        match nodes.get(port.as_str()) {
+        match ports.get(port.as_str()) {
             // It is not our pod's; it stays as it is.
-            None => pools.reserve_anywhere(port, &before.addresses),
-            Some(_) if addresses.contains_key(port.as_str()) => {}
-            Some(node) => {
-                // What does not fit any longer is lost, as is what another pod was granted.
+            None => pools.reserve_anywhere(&before.addresses),
+            Some(at) if addresses[*at].is_some() => {}
+            Some(at) if refused[*at] => pools.reserve_anywhere(&before.addresses),
+            Some(at) => {
+                // What no longer fits is lost, as is what another pod was granted.
+                let node = wanted[*at].node;
                 if let Some(fitted) = pools.fitted(node, &before.addresses)
-                    && pools.reserve(node, port, &fitted).is_ok()
+                    && pools.reserve(node, Owner::Pod(*at), &fitted)
                 {
-                    addresses.insert(port, fitted);
+                    addresses[*at] = Some(fitted);
                 }
             }
         }
     }
-    let mut grants = Vec::new();
-    for (pod, node, attachment) in wanted {
-        let port = attachment.port.as_str();
-        let addresses = match addresses.remove(port) {
+    for (at, wants) in wanted.into_iter().enumerate() {
+        if refused[at] {
+            continue;
+        }
+        let attachment = wants.attachment;
+        let addresses = match addresses[at].take() {
             Some(addresses) => addresses,
             None if !assigned => attachment.addresses.clone(),
-            None => pools
-                .take(node, port)
-                .map_err(|reason| InputError::new(&pod.place, "", reason))?,
+            None => match pools.take(wants.node, Owner::Pod(at)) {
+                Ok(addresses) => addresses,
+                Err(reason) => {
+                    let error = InputError::new(&wants.pod.place, "", reason);
+                    assignment.refused.push(error);
+                    continue;
+                }
+            },
         };
-        let mac = mac(attachment, &addresses, assigned, known.ports.get(port));
+        let before = known.ports.get(&attachment.port);
+        let mac = mac(attachment, &addresses, assigned, before);
         let routes = match &attachment.grant {
             Some(grant) => grant.routes.clone(),
             None => routes(cluster, network, &addresses),
@@ -363,10 +474,11 @@ fn assign_addresses<'a>(
             Some(grant) => grant.gateways.clone(),
             None => attachment.default_route.clone(),
         };
-        grants.push(PodGrant {
-            pod,
-            node,
-            chassis: cluster.node(node).map_or(node, |node| &node.chassis),
+        let node = cluster.node(wants.node);
+        assignment.pods.push(PodGrant {
+            pod: wants.pod,
+            node: wants.node,
+            chassis: node.map_or(wants.node, |node| &node.chassis),
             attachment,
             grant: Grant {
                 mac,
@@ -376,7 +488,27 @@ fn assign_addresses<'a>(
             },
         });
     }
-    Ok(grants)
+}
+
+/// A warning of an address that two pods have, unless both run one virtual machine: while it moves
+/// from one node to the other, it has a pod on either.
+fn shared_address(
+    wants: &Wanted<'_>,
+    other: &Wanted<'_>,
+    address: IpAddr,
+    field: &str,
+) -> Option<Warning> {
+    let machine = wants.pod.labels.get(MACHINE);
+    let same_namespace = wants.pod.namespace == other.pod.namespace;
+    if machine.is_some() && machine == other.pod.labels.get(MACHINE) && same_namespace {
+        return None;
+    }
+    let (namespace, name) = (&other.pod.namespace, &other.pod.name);
+    Some(Warning {
+        place: wants.pod.place.clone(),
+        field: field.to_owned(),
+        text: format!("the address {address} is granted to the pod {namespace}/{name} as well"),
+    })
 }
 
 fn mac(attachment: &Attachment, addresses: &[IpNet], assigned: bool, known: Option<&Grant>) -> Mac {
@@ -564,18 +696,23 @@ mod tests {
         }
         let outside = granted("10.9.0.1/24");
         let outside = cluster(network, &[("a", "p", &outside)], &options);
-        let error = assign(&outside, 0, &Known::default()).expect_err("outside");
+        let error = refused(&outside);
         assert!(
             matches!(error.reason(), Reason::AddressOutside { .. }),
             "{error}"
         );
         let same = granted("10.1.0.7/24");
         let twice = cluster(network, &[("a", "p", &same), ("a", "q", &same)], &options);
-        let error = assign(&twice, 0, &Known::default()).expect_err("twice");
-        assert!(matches!(error.reason(), Reason::AddressTaken { owner, .. } if owner == "s.n_s_p"));
+        let assignment = assign(&twice, 0, &Known::default()).expect("addresses");
+        assert_eq!(ports(&assignment), ["02:00:00:00:00:09 10.1.0.7"; 2]);
+        let warning = assignment.warnings[0].to_string();
+        assert!(
+            warning.ends_with("10.1.0.7 is granted to the pod s/p as well"),
+            "{warning}"
+        );
         let gateway = granted("10.0.0.1/24");
         let gateway = cluster(LAYER3, &[("a", "p", &gateway)], &options);
-        let error = assign(&gateway, 0, &Known::default()).expect_err("the gateway's");
+        let error = refused(&gateway);
         assert!(
             matches!(error.reason(), Reason::AddressTaken { .. }),
             "{error}"
@@ -644,12 +781,23 @@ mod tests {
                 options
             },
         );
-        let error = assign(&small, 0, &Known::default()).expect_err("two subnets for three");
+        let error = refused(&small);
         assert!(matches!(error.reason(), Reason::Exhausted(_)), "{error}");
+        let assignment = assign(&small, 0, &Known::default()).expect("subnets");
+        assert_eq!(assignment.nodes.len(), 2);
         let tiny = r#""topology": "layer2", "subnets": "10.0.0.0/30""#;
         let pods = [("a", "p", ""), ("a", "q", ""), ("a", "r", "")];
-        let error = assign(&cluster(tiny, &pods, &options), 0, &Known::default())
-            .expect_err("two addresses for three");
+        let tiny = cluster(tiny, &pods, &options);
+        let error = refused(&tiny);
         assert!(matches!(error.reason(), Reason::Exhausted(_)), "{error}");
+        let assignment = assign(&tiny, 0, &Known::default()).expect("addresses");
+        assert_eq!(assignment.pods.len(), 2);
+    }
+
+    /// The only thing that is refused.
+    fn refused(cluster: &Cluster) -> InputError {
+        let mut assignment = assign(cluster, 0, &Known::default()).expect("an assignment");
+        assert_eq!(assignment.refused.len(), 1, "{:?}", assignment.refused);
+        assignment.refused.remove(0)
     }
 }

@@ -1,7 +1,7 @@
 //! What the manifests and the command line ask for, put together: networks, nodes, and pods with
 //! their attachments. Nothing here knows of databases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -13,12 +13,13 @@ use crate::error::{InputError, Place, Reason};
 use crate::field::{Field, Wrong};
 use crate::grant::{self, Grant, Grants};
 use crate::json::{self, Shape};
-use crate::manifest::{self, Manifests, is_name};
+use crate::manifest::{self, Manifests, POLICY, is_name};
 use crate::names::pod_port;
-use crate::network::{Network, networks};
+use crate::network::{Nads, Network, Networks};
 use crate::policy::selector::Labels;
 use crate::policy::{self, Namespace, Peer, Policy, Rule};
-use crate::selection;
+use crate::report::Report;
+use crate::selection::{self, Selection};
 
 /// The annotation with a node's subnets.
 pub const NODE_SUBNETS: &str = "k8s.ovn.org/node-subnets";
@@ -131,33 +132,59 @@ pub struct Cluster {
     pub namespaces: BTreeMap<String, Namespace>,
     /// The policies.
     pub policies: Vec<Policy>,
+    /// What was left out, and why.
+    pub report: Report,
+    /// The places of the nodes by name.
+    node_places: HashMap<String, usize>,
 }
 
 impl Cluster {
-    /// Puts the objects of the manifests together.
+    /// Puts the objects of the manifests together. One that is wrong, or does not go together with
+    /// another, is left out and noted in the report.
     ///
     /// # Errors
-    /// When an object is wrong, or does not go together with another.
+    /// When the command line is wrong.
     pub fn new(manifests: &Manifests, options: &Options) -> Result<Self, InputError> {
-        let networks = networks(&manifests.nads, options.profile)?;
-        let nodes = nodes(&manifests.nodes, options)?;
+        let mut report = manifests.report.clone();
+        let networks = Networks::new(manifests, options.profile, &mut report);
+        let nodes = nodes(&manifests.nodes, options, &mut report)?;
+        let by_name = nodes.iter().enumerate();
+        let named = inhabited(manifests);
         let mut cluster = Self {
             profile: options.profile,
-            networks,
+            node_places: by_name.map(|(at, node)| (node.name.clone(), at)).collect(),
             nodes,
             pods: Vec::new(),
-            namespaces: policy::namespaces(&manifests.namespaces, inhabited(manifests))?,
+            namespaces: policy::namespaces(&manifests.namespaces, named, &mut report),
             policies: Vec::new(),
+            networks: Vec::new(),
+            report: Report::default(),
         };
+        let mut left_out = BTreeMap::new();
         for pod in &manifests.pods {
-            let pod = cluster.pod(pod, manifests)?;
+            let pod = cluster.pod(pod, &networks, &mut report, &mut left_out);
             cluster.pods.push(pod);
         }
-        for policy in &manifests.policies {
-            let policy = policy::policy(policy)?;
-            cluster.check_policy(&policy, manifests)?;
-            cluster.policies.push(policy);
+        for found in &manifests.policies {
+            match policy::policy(found) {
+                Ok(mut policy) => {
+                    check_policy(&mut policy, &networks, &mut report, &mut left_out);
+                    cluster.policies.push(policy);
+                }
+                Err(error) => {
+                    report.refused.push(error);
+                    report
+                        .kept
+                        .keep_object(POLICY, &found.namespace, &found.name);
+                }
+            }
         }
+        for (object, users) in left_out {
+            let text = format!("{users} attachments and policies that need it are left out");
+            report.warn(&object, "", text);
+        }
+        cluster.networks = networks.networks;
+        cluster.report = report;
         Ok(cluster)
     }
 
@@ -168,64 +195,35 @@ impl Cluster {
             .filter(|policy| is_for(policy, network))
     }
 
-    fn check_policy(&self, policy: &Policy, manifests: &Manifests) -> Result<(), InputError> {
-        let known = |key: &String| manifests.nads.iter().any(|nad| nad.key == *key);
-        if let Some(unknown) = policy.nads.iter().find(|nad| !known(nad)) {
-            let field = format!("metadata.annotations.{}", policy::POLICY_FOR);
-            return Err(InputError::new(
-                &policy.place,
-                field,
-                Reason::UnknownNad(unknown.clone()),
-            ));
-        }
-        let by_pods = |rule: &Rule| rule.peers.iter().any(|p| matches!(p, Peer::Pods { .. }));
-        let Some(rule) = policy.rules.iter().find(|rule| by_pods(rule)) else {
-            return Ok(());
-        };
-        // Nobody knows the addresses of pods there.
-        let bare = self
-            .networks
-            .iter()
-            .filter(|network| network.config.is_without_ipam());
-        match bare.into_iter().find(|network| is_for(policy, network)) {
-            None => Ok(()),
-            Some(network) => {
-                let direction = rule.direction.as_str().to_lowercase();
-                let field = format!("spec.{direction}[{}]", rule.index);
-                let name = network.config.name.clone();
-                Err(InputError::new(
-                    &policy.place,
-                    field,
-                    Reason::SelectorWithoutIpam(name),
-                ))
-            }
-        }
-    }
-
     /// The node with this name.
     #[must_use]
     pub fn node(&self, name: &str) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.name == name)
+        self.node_places.get(name).map(|at| &self.nodes[*at])
     }
 
-    fn pod(&self, pod: &manifest::Pod, manifests: &Manifests) -> Result<Pod, InputError> {
+    fn pod(
+        &self,
+        pod: &manifest::Pod,
+        networks: &Networks,
+        report: &mut Report,
+        left_out: &mut LeftOut,
+    ) -> Pod {
+        let live = pod.node.is_some() && !pod.completed;
         let mut attachments = Vec::new();
         if !pod.host_network {
-            attachments = self.attachments(pod, manifests)?;
-        }
-        let live = pod.node.is_some() && !pod.completed;
-        for attachment in &attachments {
-            let topology = self.networks[attachment.network].config.topology;
-            if let Some(node) = &pod.node
-                && live
-                && topology == Topology::Layer3
-                && self.node(node).is_none()
-            {
-                let reason = Reason::UnknownNode(node.clone());
-                return Err(InputError::new(&pod.place, "spec.nodeName", reason));
+            let mut reader = PodReader {
+                cluster: self,
+                pod,
+                networks,
+                report,
+                left_out,
+            };
+            attachments = reader.attachments();
+            if live {
+                attachments.retain(|attachment| reader.has_node(attachment));
             }
         }
-        Ok(Pod {
+        Pod {
             place: pod.place.clone(),
             namespace: pod.namespace.clone(),
             name: pod.name.clone(),
@@ -236,72 +234,198 @@ impl Cluster {
             live,
             completed: pod.completed,
             attachments,
-        })
+        }
+    }
+}
+
+/// Objects that were refused, with the number of others that need them.
+type LeftOut = BTreeMap<Place, usize>;
+
+/// Reads what a pod asks for.
+struct PodReader<'a> {
+    cluster: &'a Cluster,
+    pod: &'a manifest::Pod,
+    networks: &'a Networks,
+    report: &'a mut Report,
+    left_out: &'a mut LeftOut,
+}
+
+impl PodReader<'_> {
+    /// Notes that a part of the pod is left out. Its ports stay as they are.
+    fn refuse(&mut self, error: InputError) {
+        self.report.refused.push(error);
+        self.keep();
     }
 
-    fn attachments(
-        &self,
-        pod: &manifest::Pod,
-        manifests: &Manifests,
-    ) -> Result<Vec<Attachment>, InputError> {
-        let wrong = |key: &str, reason: Reason| {
-            InputError::new(&pod.place, format!("metadata.annotations.{key}"), reason)
+    fn keep(&mut self) {
+        let Self { pod, report, .. } = self;
+        report.kept.keep_object("Pod", &pod.namespace, &pod.name);
+    }
+
+    /// Notes that an attachment is left out because of an object that was refused.
+    fn leave_out(&mut self, because_of: &Place) {
+        *self.left_out.entry(because_of.clone()).or_default() += 1;
+        self.keep();
+    }
+
+    fn annotation(&self, key: &str) -> (String, &str) {
+        let text = self.pod.annotations.get(key).map_or("", String::as_str);
+        (format!("metadata.annotations.{key}"), text)
+    }
+
+    fn attachments(&mut self) -> Vec<Attachment> {
+        let (path, text) = self.annotation(selection::ANNOTATION);
+        let selections = match selection::parse(&path, text, &self.pod.namespace) {
+            Ok(selections) => selections,
+            Err(wrong) => {
+                self.refuse(wrong.at(&self.pod.place));
+                return Vec::new();
+            }
         };
-        let text = |key: &str| pod.annotations.get(key).map_or("", String::as_str);
-        let path = |key: &str| format!("metadata.annotations.{key}");
-        let selections = selection::parse(
-            &path(selection::ANNOTATION),
-            text(selection::ANNOTATION),
-            &pod.namespace,
-        );
-        let selections = selections.map_err(|wrong| wrong.at(&pod.place))?;
-        let grants = Grants::read(&path(grant::ANNOTATION), text(grant::ANNOTATION));
-        let grants = grants.map_err(|wrong| wrong.at(&pod.place))?;
+        let (grant_path, text) = self.annotation(grant::ANNOTATION);
+        let grants = match Grants::read(&grant_path, text) {
+            Ok(grants) => grants,
+            Err(wrong) => {
+                self.refuse(wrong.at(&self.pod.place));
+                return Vec::new();
+            }
+        };
+        let place = &self.pod.place;
+        self.report
+            .unknown_members(place, &path, &selections.unknown);
+        self.report
+            .unknown_members(place, &grant_path, &grants.unknown);
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         let mut attachments = Vec::new();
         for selection in selections.selections {
-            let known = |network: &Network| network.nads.contains(&selection.nad);
-            let Some(network) = self.networks.iter().position(known) else {
-                // Another plug-in's network is none of our business.
-                if manifests.nads.iter().any(|nad| nad.key == selection.nad) {
+            let network = match self.networks.nad(&selection.nad) {
+                Some(Nads::Network(network)) => network,
+                Some(Nads::Skipped) => continue,
+                Some(Nads::Refused) => {
+                    let place = self.networks.place(&selection.nad);
+                    self.leave_out(&place);
                     continue;
                 }
-                return Err(wrong(
-                    selection::ANNOTATION,
-                    Reason::UnknownNad(selection.nad),
-                ));
+                None => {
+                    let reason = Reason::UnknownNad(selection.nad);
+                    self.refuse(InputError::new(&self.pod.place, &path, reason));
+                    continue;
+                }
             };
-            let repetition = *seen.get(&selection.nad).unwrap_or(&0);
-            seen.insert(selection.nad.clone(), repetition + 1);
-            if repetition > 0 && self.profile == Profile::Mid2023 {
-                return Err(wrong(
-                    selection::ANNOTATION,
-                    Reason::NetworkTwice(selection.nad),
-                ));
+            let repetition = seen.entry(selection.nad.clone()).or_default();
+            *repetition += 1;
+            let repetition = *repetition - 1;
+            match self.attachment(network, selection, repetition, &grants) {
+                Ok(attachment) => attachments.push(attachment),
+                Err(wrong) => self.refuse(wrong.at(&self.pod.place)),
             }
-            let assigned = !self.networks[network].config.is_without_ipam();
-            if assigned && !selection.addresses.is_empty() && self.profile == Profile::Central2026 {
-                let nad = &selection.nad;
-                let reason = format!("{nad} assigns addresses, and takes no requests for them");
-                return Err(wrong(selection::ANNOTATION, Reason::Annotation(reason)));
-            }
-            let key = match repetition {
-                0 => selection.nad.clone(),
-                further => format!("{}/{further}", selection.nad),
-            };
-            attachments.push(Attachment {
-                network,
-                port: pod_port(&key, &pod.namespace, &pod.name),
-                grant: grants.get(&key).map_err(|wrong| wrong.at(&pod.place))?,
-                key,
-                nad: selection.nad,
-                interface: selection.interface,
-                addresses: selection.addresses,
-                mac: selection.mac,
-                default_route: selection.default_route,
-            });
         }
-        Ok(attachments)
+        attachments
+    }
+
+    fn attachment(
+        &self,
+        network: usize,
+        selection: Selection,
+        repetition: usize,
+        grants: &Grants,
+    ) -> Result<Attachment, Wrong> {
+        let (path, _) = self.annotation(selection::ANNOTATION);
+        let field = Field::new(path, None);
+        let profile = self.cluster.profile;
+        let nad = selection.nad;
+        if repetition > 0 && profile == Profile::Mid2023 {
+            return Err(field.wrong(format!("the network {nad} is asked for more than once")));
+        }
+        let assigned = !self.networks.networks[network].config.is_without_ipam();
+        if assigned && !selection.addresses.is_empty() && profile == Profile::Central2026 {
+            let reason = format!("{nad} assigns addresses, and takes no requests for them");
+            return Err(field.wrong(reason));
+        }
+        let key = match repetition {
+            0 => nad.clone(),
+            further => format!("{nad}/{further}"),
+        };
+        // A grant without addresses is none where addresses are assigned.
+        let grant = grants.get(&key)?;
+        let grant = grant.filter(|grant| !assigned || !grant.addresses.is_empty());
+        Ok(Attachment {
+            network,
+            port: pod_port(&key, &self.pod.namespace, &self.pod.name),
+            grant,
+            key,
+            nad,
+            interface: selection.interface,
+            addresses: selection.addresses,
+            mac: selection.mac,
+            default_route: selection.default_route,
+        })
+    }
+
+    /// Whether the pod's node is one of those that have a switch of the network.
+    fn has_node(&mut self, attachment: &Attachment) -> bool {
+        let network = &self.networks.networks[attachment.network];
+        let Some(node) = &self.pod.node else {
+            return true;
+        };
+        if network.config.topology != Topology::Layer3 || self.cluster.node(node).is_some() {
+            return true;
+        }
+        if self.report.kept.node(node) {
+            self.keep();
+        } else {
+            let reason = Reason::UnknownNode(node.clone());
+            self.refuse(InputError::new(&self.pod.place, "spec.nodeName", reason));
+        }
+        false
+    }
+}
+
+/// Takes the networks out of a policy that it cannot be for.
+fn check_policy(
+    policy: &mut Policy,
+    networks: &Networks,
+    report: &mut Report,
+    left_out: &mut LeftOut,
+) {
+    let by_pods = |rule: &Rule| rule.peers.iter().any(|p| matches!(p, Peer::Pods { .. }));
+    let by_pods = policy.rules.iter().find(|rule| by_pods(rule));
+    let field = format!("metadata.annotations.{}", policy::POLICY_FOR);
+    let mut kept = false;
+    policy.nads.retain(|nad| {
+        let error = match networks.nad(nad) {
+            Some(Nads::Network(network)) => {
+                let config = &networks.networks[network].config;
+                match by_pods {
+                    // Nobody knows the addresses of pods there.
+                    Some(rule) if config.is_without_ipam() => {
+                        let direction = rule.direction.as_str().to_lowercase();
+                        let field = format!("spec.{direction}[{}]", rule.index);
+                        let reason = Reason::SelectorWithoutIpam(config.name.clone());
+                        InputError::new(&policy.place, field, reason)
+                    }
+                    _ => return true,
+                }
+            }
+            Some(Nads::Skipped) => return true,
+            Some(Nads::Refused) => {
+                *left_out.entry(networks.place(nad)).or_default() += 1;
+                kept = true;
+                return false;
+            }
+            None => {
+                let reason = Reason::UnknownNad(nad.clone());
+                InputError::new(&policy.place, &field, reason)
+            }
+        };
+        report.refused.push(error);
+        kept = true;
+        false
+    });
+    if kept {
+        report
+            .kept
+            .keep_object(POLICY, &policy.namespace, &policy.name);
     }
 }
 
@@ -324,9 +448,21 @@ fn inhabited(manifests: &Manifests) -> impl Iterator<Item = &str> {
 }
 
 /// The nodes of the manifests and of the command line.
-fn nodes(manifests: &[manifest::Node], options: &Options) -> Result<Vec<Node>, InputError> {
+fn nodes(
+    manifests: &[manifest::Node],
+    options: &Options,
+    report: &mut Report,
+) -> Result<Vec<Node>, InputError> {
     let mut nodes = Vec::new();
     for node in manifests {
+        let subnets = match node_subnets(node) {
+            Ok(subnets) => subnets,
+            Err(wrong) => {
+                report.refused.push(wrong.at(&node.place));
+                report.kept.keep_object("Node", "", &node.name);
+                continue;
+            }
+        };
         let chassis = node
             .annotations
             .get(NODE_CHASSIS)
@@ -337,7 +473,7 @@ fn nodes(manifests: &[manifest::Node], options: &Options) -> Result<Vec<Node>, I
             gateway_mtu: options.gateway_mtu().filter(|_| !unable),
             chassis: chassis.unwrap_or(&node.name).clone(),
             name: node.name.clone(),
-            subnets: node_subnets(node).map_err(|wrong| wrong.at(&node.place))?,
+            subnets,
             index: None,
         });
     }
@@ -473,26 +609,66 @@ spec: {config: '{"type": "bridge"}'}
     }
 
     #[test]
-    fn what_does_not_go_together_is_refused() {
+    fn what_does_not_go_together_is_left_out() {
         let field = "metadata.annotations.k8s.v1.cni.cncf.io/networks";
         let mid = with_node(Profile::Mid2023);
         let current = with_node(Profile::Central2026);
-        for (text, options, place) in [
-            (pod("unknown", ""), &mid, field),
-            (pod("n,n", ""), &mid, field),
-            (pod("n/n/n", ""), &mid, field),
-            (pod("n", ""), &Options::default(), "spec.nodeName"),
+        for (text, options, place, attached) in [
+            (pod("unknown,n", ""), &mid, field, 1),
+            (pod("n,n", ""), &mid, field, 1),
+            (pod("n/n/n", ""), &mid, field, 0),
+            (pod("n", ""), &Options::default(), "spec.nodeName", 0),
             (
                 pod(r#"[{"name": "n", "ips": ["10.0.0.9/24"]}]"#, ""),
                 &current,
                 field,
+                0,
             ),
         ] {
-            let error = cluster(&text, options).expect_err(&text);
+            let cluster = cluster(&text, options).expect(&text);
+            let [error] = cluster.report.refused.as_slice() else {
+                panic!("one error of {text}, not {:?}", cluster.report.refused);
+            };
             assert_eq!(error.field(), place, "{error}");
+            assert_eq!(cluster.networks.len(), 1);
+            assert_eq!(cluster.pods[0].attachments.len(), attached, "{text}");
+            assert!(cluster.report.kept.port("s/n", "s", "p"));
         }
         let twice = cluster(&pod("n,n", ""), &current).expect("allowed by now");
         assert_eq!(twice.pods[0].attachments[1].port, "s.n.1_s_p");
+    }
+
+    #[test]
+    fn what_needs_a_refused_object_is_counted() {
+        let mid = with_node(Profile::Mid2023);
+        let text = pod("n", "").replace("10.0.0.0/16", "10.0.0/16");
+        let cluster = cluster(&text, &mid).expect("a cluster");
+        assert_eq!(
+            (cluster.report.refused.len(), cluster.networks.len()),
+            (1, 0)
+        );
+        let warnings: Vec<String> = cluster
+            .report
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            warnings[1],
+            ", document 1, NetworkAttachmentDefinition s/n: 1 attachments and policies that need it \
+             are left out"
+        );
+        assert!(cluster.report.kept.port("s/n", "s", "p"));
+    }
+
+    #[test]
+    fn a_grant_without_addresses_is_none_where_addresses_are_assigned() {
+        let mid = with_node(Profile::Mid2023);
+        let grant =
+            r#"k8s.ovn.org/pod-networks: '{"s/n": {"mac_address": "02:00:00:00:00:01"}}', "#;
+        let text = pod("n", "").replace("annotations: {", &format!("annotations: {{{grant}"));
+        let cluster = cluster(&text, &mid).expect("a cluster");
+        assert_eq!(cluster.pods[0].attachments[0].grant, None);
     }
 
     #[test]
@@ -514,7 +690,12 @@ spec: {config: '{"type": "bridge"}'}
             assert_eq!((nodes[0].chassis.as_str(), nodes[0].index), ("id", Some(4)));
             assert_eq!(nodes[1].chassis, "chassis");
         }
-        assert!(cluster(&node("[]"), &options).is_err());
+        let malformed = cluster(&node("[]"), &with_node(Profile::Mid2023)).expect("a cluster");
+        assert_eq!(
+            malformed.report.refused[0].to_string(),
+            ", document 1, Node w: metadata.annotations.k8s.ovn.org/node-subnets: must be a mapping, \
+             not a list"
+        );
 
         let unknown = Options {
             node_subnets: [("y".to_owned(), 0)].into(),

@@ -435,6 +435,14 @@ pub fn parse(nad: &str, text: &str, profile: Profile) -> Result<Parsed> {
     Ok(Parsed::Network(Box::new(config), unknown))
 }
 
+/// The name of the network that a wrong configuration would describe, if it has one.
+#[must_use]
+pub fn network_name(text: &str) -> Option<String> {
+    let read = json::read(text, Shape::Object(MEMBERS)).ok()?;
+    let name = read.value.get("name")?.as_str()?;
+    Some(name.to_owned()).filter(|name| !name.is_empty())
+}
+
 fn fail<T>(field: &'static str, kind: ConfigErrorKind) -> Result<T> {
     Err(ConfigError::new(field, kind))
 }

@@ -15,12 +15,13 @@ use ovsdb::{CommitError, Disconnected, ErrorChain, Lock};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use crate::apply::{ApplyError, Grants, commit, steps};
+use crate::apply::{ApplyError, Grants, Planned, commit, steps};
 use crate::cluster::{Cluster, Options};
 use crate::database::Northbound;
 use crate::error::InputError;
 use crate::manifest::{Manifests, files};
 use crate::remove::Others;
+use crate::report::Warning;
 
 /// The lock that the working controller holds.
 pub const LOCK: &str = "multihoming";
@@ -89,6 +90,8 @@ pub struct Watched {
     read: Look,
     /// The files as they were seen last.
     seen: Look,
+    /// What was told of the last plan.
+    told: Vec<String>,
 }
 
 impl Controller {
@@ -178,14 +181,15 @@ impl Controller {
         let result = async {
             let others = self.manifests.settings.others;
             let cluster = &self.manifests.cluster;
-            let (steps, granted) = steps(&self.northbound, cluster, &self.granted, others)?;
+            let planned = steps(&self.northbound, cluster, &self.granted, others)?;
+            self.manifests.tell(&planned);
             let progress = |at, all| {
                 if begun.elapsed() > Duration::from_secs(1) {
                     info!("{at} of {all} transactions");
                 }
             };
-            self.granted = granted;
-            commit(steps, &mut done, progress).await
+            self.granted = planned.granted;
+            commit(planned.steps, &mut done, progress).await
         };
         let result = result.await;
         for step in &done {
@@ -245,7 +249,20 @@ impl Watched {
             settings,
             read: seen.clone(),
             seen,
+            told: Vec::new(),
         })
+    }
+
+    /// Logs what a plan leaves out, once.
+    fn tell(&mut self, planned: &Planned) {
+        let refused = planned.refused.iter().map(ToString::to_string);
+        let warnings = planned.warnings.iter().map(ToString::to_string);
+        let told: Vec<String> = refused.chain(warnings).collect();
+        if told == self.told {
+            return;
+        }
+        tell_all(&planned.refused, &planned.warnings);
+        self.told = told;
     }
 
     /// Reads the manifests again if they changed, and stay as they are now. Wrong ones are told,
@@ -282,7 +299,22 @@ fn read(settings: &Settings) -> Result<Cluster, InputError> {
         nodes = cluster.nodes.len(),
         pods = cluster.pods.len(),
         policies = cluster.policies.len(),
+        refused = cluster.report.refused.len(),
         "manifests read"
     );
+    let report = &cluster.report;
+    tell_all(&report.refused, &report.warnings);
+    for (kind, count) in &report.passed_over {
+        warn!("passed over: {count} {kind}");
+    }
     Ok(cluster)
+}
+
+fn tell_all(refused: &[InputError], warnings: &[Warning]) {
+    for wrong in refused {
+        error!("{wrong}; left out");
+    }
+    for warning in warnings {
+        warn!("{warning}");
+    }
 }

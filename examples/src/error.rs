@@ -2,16 +2,19 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use crate::config::ConfigError;
 
 /// Where in the input something stands.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place {
     /// The file; `-` for the standard input.
     pub file: String,
     /// The document within the file, from 1 on.
     pub document: usize,
+    /// The item of the document's list, from 1 on; 0 where there is no list, or the object is named.
+    pub item: usize,
     /// The object: its kind and name.
     pub object: String,
 }
@@ -22,6 +25,9 @@ impl fmt::Display for Place {
         if self.document > 0 {
             write!(f, ", document {}", self.document)?;
         }
+        if self.item > 0 {
+            write!(f, ", item {}", self.item)?;
+        }
         if !self.object.is_empty() {
             write!(f, ", {}", self.object)?;
         }
@@ -29,10 +35,10 @@ impl fmt::Display for Place {
     }
 }
 
-/// Bad input: nothing is written to a database because of it.
-#[derive(Debug, thiserror::Error)]
+/// Bad input: an object that is left out, or something that stops everything.
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{}: {}{}", .0.place, field_prefix(&.0.field), .0.reason)]
-pub struct InputError(Box<Details>);
+pub struct InputError(Arc<Details>);
 
 #[derive(Debug)]
 struct Details {
@@ -41,7 +47,7 @@ struct Details {
     reason: Reason,
 }
 
-fn field_prefix(field: &str) -> String {
+pub(crate) fn field_prefix(field: &str) -> String {
     if field.is_empty() {
         String::new()
     } else {
@@ -52,7 +58,7 @@ fn field_prefix(field: &str) -> String {
 impl InputError {
     /// An error about a field of the object at `place`.
     pub fn new(place: &Place, field: impl Into<String>, reason: impl Into<Reason>) -> Self {
-        Self(Box::new(Details {
+        Self(Arc::new(Details {
             place: place.clone(),
             field: field.into(),
             reason: reason.into(),
@@ -88,6 +94,18 @@ pub enum Reason {
     /// A file is too long.
     #[error("is longer than {0} bytes")]
     TooLong(u64),
+    /// A file is not text.
+    #[error("is not UTF-8: byte {offset} is {byte:#04x} (line {line}, byte {column} of the line)")]
+    NotUtf8 {
+        /// How many bytes come before the first that is wrong.
+        offset: usize,
+        /// That byte.
+        byte: u8,
+        /// Its line, from 1 on.
+        line: usize,
+        /// Its place in the line, from 1 on.
+        column: usize,
+    },
     /// A folder has no manifest.
     #[error("has no .yaml, .yml or .json file")]
     NoManifests,
@@ -97,21 +115,23 @@ pub enum Reason {
     /// A field is missing.
     #[error("is missing")]
     Missing,
-    /// A field has a value of another type than this.
-    #[error("must be {0}")]
-    Expected(&'static str),
+    /// An API version in which a kind is not served.
+    #[error("is {found}; the kind is served as {served}")]
+    NotServed {
+        /// The version.
+        found: String,
+        /// The versions in which it is.
+        served: &'static str,
+    },
     /// A field is malformed.
     #[error("{0}")]
     Malformed(String),
     /// Two documents describe one object, and not in the same way.
-    #[error("described differently in {0}")]
+    #[error("is described differently in {0}, which is in force")]
     Duplicate(Place),
     /// The network's configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// An annotation is malformed.
-    #[error("{0}")]
-    Annotation(String),
     /// Two names become one when written to the database.
     #[error("the name {name:?} and {other:?} of {place} are the same in the database: {mangled:?}")]
     NameCollision {
@@ -133,9 +153,6 @@ pub enum Reason {
     /// A policy selects pods on a network that assigns no addresses.
     #[error("pods cannot be selected on the network {0}, which assigns no addresses: use ipBlock")]
     SelectorWithoutIpam(String),
-    /// A pod asks for one NAD several times.
-    #[error("the network {0} is asked for more than once")]
-    NetworkTwice(String),
     /// A pod runs on a node that is not among the nodes.
     #[error("the node {0:?} is not known")]
     UnknownNode(String),
@@ -152,6 +169,14 @@ pub enum Reason {
         address: String,
         /// Who has it.
         owner: String,
+    },
+    /// The database has a pod's port on another switch than it must be on.
+    #[error("the port {port} is on the switch {found}, which is not the switch of its pod")]
+    WrongSwitch {
+        /// The port's name.
+        port: String,
+        /// The switch it is on.
+        found: String,
     },
     /// An address is not of the network.
     #[error("the address {address} is in none of {subnets}")]

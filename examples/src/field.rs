@@ -75,11 +75,19 @@ impl<'a> Field<'a> {
     /// # Errors
     /// When the value is no mapping.
     pub fn member(&self, name: &str) -> Result<Self, Wrong> {
-        let path = format!("{}.{name}", self.path);
+        let path = self.member_path(name);
         match self.value {
             None => Ok(Self { path, value: None }),
             Some(Value::Object(members)) => Ok(Self::new(path, members.get(name))),
             Some(_) => Err(self.must_be("a mapping")),
+        }
+    }
+
+    fn member_path(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
         }
     }
 
@@ -115,7 +123,7 @@ impl<'a> Field<'a> {
         match unknown {
             None => Ok(()),
             Some(name) => Err(Wrong {
-                field: format!("{}.{name}", self.path),
+                field: self.member_path(name),
                 reason: format!("is not a field here; there are {}", known.join(", ")),
             }),
         }
@@ -146,6 +154,18 @@ impl<'a> Field<'a> {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(self.must_be("a string")),
+        }
+    }
+
+    /// True or false.
+    ///
+    /// # Errors
+    /// When the value is neither.
+    pub fn boolean(&self) -> Result<Option<bool>, Wrong> {
+        match self.value {
+            None => Ok(None),
+            Some(Value::Bool(boolean)) => Ok(Some(*boolean)),
+            Some(_) => Err(self.must_be("true or false")),
         }
     }
 
@@ -181,14 +201,18 @@ impl<'a> Field<'a> {
     /// # Errors
     /// When the value is no mapping of texts.
     pub fn texts<C: FromIterator<(String, String)>>(&self) -> Result<C, Wrong> {
-        // A null in a mapping of texts is a text to Go, the empty one.
-        let text = |(name, field): (&str, Self)| {
-            Ok((
-                name.to_owned(),
-                field.text()?.unwrap_or_default().to_owned(),
-            ))
+        let members = match self.value {
+            None => return Ok(C::from_iter([])),
+            Some(Value::Object(members)) => members,
+            Some(_) => return Err(self.must_be("a mapping")),
         };
-        self.entries()?.into_iter().map(text).collect()
+        let texts = members.iter().map(|(name, value)| match value {
+            Value::String(text) => Ok((name.clone(), text.clone())),
+            // To Go, a null in a mapping of texts is the empty text.
+            Value::Null => Ok((name.clone(), String::new())),
+            other => Err(Self::new(self.member_path(name), Some(other)).must_be("a string")),
+        });
+        texts.collect()
     }
 }
 

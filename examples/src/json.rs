@@ -14,11 +14,11 @@ pub enum Shape {
     /// A value whose members do not matter.
     Any,
     /// An object with these members.
-    Object(&'static [(&'static str, Shape)]),
+    Object(&'static [(&'static str, Self)]),
     /// A list of values of one shape.
-    List(&'static Shape),
+    List(&'static Self),
     /// An object whose names are data, with values of one shape.
-    Map(&'static Shape),
+    Map(&'static Self),
 }
 
 /// A value whose members are called as the shape says.
@@ -42,6 +42,19 @@ pub struct Syntax {
     pub column: usize,
 }
 
+impl From<&serde_json::Error> for Syntax {
+    fn from(error: &serde_json::Error) -> Self {
+        let message = error.to_string();
+        // The parser's message ends with the place, which is said once more here.
+        let message = message.split(" at line ").next().unwrap_or_default();
+        Self {
+            message: message.to_owned(),
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
 /// Reads a text.
 ///
 /// # Errors
@@ -56,16 +69,7 @@ pub fn read(text: &str, shape: Shape) -> Result<Read, Syntax> {
     let mut parser = serde_json::Deserializer::from_str(text);
     let value = root.deserialize(&mut parser);
     let value = value.and_then(|value| parser.end().map(|()| value));
-    let value = value.map_err(|error| {
-        let message = error.to_string();
-        // The parser's message ends with the place, which is said once more here.
-        let message = message.split(" at line ").next().unwrap_or_default();
-        Syntax {
-            message: message.to_owned(),
-            line: error.line(),
-            column: error.column(),
-        }
-    })?;
+    let value = value.map_err(|error| Syntax::from(&error))?;
     Ok(Read {
         value,
         unknown: unknown.into_inner(),

@@ -35,6 +35,7 @@ pub mod plan;
 pub mod policy;
 pub mod ranges;
 pub mod remove;
+pub mod report;
 pub mod selection;
 pub mod show;
 pub mod status;

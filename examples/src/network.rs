@@ -1,11 +1,14 @@
 //! The networks that NADs describe together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::config::{ConfigError, ConfigErrorKind, NetworkConfig, Parsed, Profile, parse};
+use crate::config::{
+    ConfigError, ConfigErrorKind, NetworkConfig, Parsed, Profile, network_name, parse,
+};
 use crate::error::{InputError, Place, Reason};
-use crate::manifest::Nad;
+use crate::manifest::{Manifests, Nad};
 use crate::names::mangle;
+use crate::report::Report;
 
 /// A network, and the NADs that describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,43 +21,121 @@ pub struct Network {
     pub nads: Vec<String>,
 }
 
-/// The networks that the NADs describe, in the order in which they are first named.
-///
-/// # Errors
-/// When a configuration is wrong, when two NADs describe one network in different ways, or when
-/// two names are the same once they are written to the database.
-pub fn networks(nads: &[Nad], profile: Profile) -> Result<Vec<Network>, InputError> {
-    let mut networks: Vec<Network> = Vec::new();
-    let mut network_names = Names::default();
-    let mut nad_names = Names::default();
-    for nad in nads {
-        let wrong = |error: ConfigError| InputError::new(&nad.place, "spec.config", error);
-        let Parsed::Network(config, _) = parse(&nad.key, &nad.config, profile).map_err(wrong)?
-        else {
-            continue;
-        };
-        network_names.add(&nad.place, "spec.config", &config.name)?;
-        nad_names.add(&nad.place, "metadata.name", &nad.key)?;
-        match networks
-            .iter_mut()
-            .find(|known| known.config.name == config.name)
-        {
-            None => networks.push(Network {
-                place: nad.place.clone(),
-                config: *config,
-                nads: vec![nad.key.clone()],
-            }),
-            Some(known) if known.config.agrees_with(&config) => known.nads.push(nad.key.clone()),
-            Some(known) => {
+/// The networks that NADs describe, and what became of each NAD.
+#[derive(Debug, Clone, Default)]
+pub struct Networks {
+    /// The networks, in the order in which they are first named.
+    pub networks: Vec<Network>,
+    nads: HashMap<String, (Nads, Place)>,
+}
+
+/// What became of a NAD.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nads {
+    /// It describes the network with this place in [`Networks::networks`].
+    Network(usize),
+    /// It describes none of ours.
+    Skipped,
+    /// It was refused.
+    Refused,
+}
+
+impl Networks {
+    /// Reads the NADs. Of a network that two describe in different ways, the first description
+    /// counts. A NAD that is refused is noted in the report.
+    #[must_use]
+    pub fn new(manifests: &Manifests, profile: Profile, report: &mut Report) -> Self {
+        let mut networks = Self::default();
+        let mut reading = Reading::default();
+        for nad in &manifests.nads {
+            let found = match parse(&nad.key, &nad.config, profile) {
+                Ok(Parsed::Skipped(skipped)) => {
+                    report.warn(&nad.place, "", skipped.to_string());
+                    Nads::Skipped
+                }
+                Ok(Parsed::Network(config, unknown)) => {
+                    report.unknown_members(&nad.place, "spec.config", &unknown);
+                    let name = config.name.clone();
+                    match reading.add(&mut networks.networks, nad, *config) {
+                        Ok(network) => Nads::Network(network),
+                        Err(error) => {
+                            report.refused.push(error);
+                            report.kept.keep_nad(&nad.key, Some(&name));
+                            Nads::Refused
+                        }
+                    }
+                }
+                Err(error) => {
+                    let error = InputError::new(&nad.place, "spec.config", error);
+                    report.refused.push(error);
+                    let name = network_name(&nad.config);
+                    report.kept.keep_nad(&nad.key, name.as_deref());
+                    Nads::Refused
+                }
+            };
+            networks
+                .nads
+                .insert(nad.key.clone(), (found, nad.place.clone()));
+        }
+        networks
+    }
+
+    /// What became of a NAD; `None` where there is none of this key.
+    #[must_use]
+    pub fn nad(&self, key: &str) -> Option<Nads> {
+        self.nads.get(key).map(|(nad, _)| *nad)
+    }
+
+    /// Where a NAD was found.
+    #[must_use]
+    pub fn place(&self, key: &str) -> Place {
+        let found = self.nads.get(key);
+        found.map(|(_, place)| place.clone()).unwrap_or_default()
+    }
+}
+
+/// What is known of the NADs that were read.
+#[derive(Debug, Default)]
+struct Reading {
+    /// The networks by name.
+    networks: HashMap<String, usize>,
+    network_names: Names,
+    nad_names: Names,
+}
+
+impl Reading {
+    /// Adds a NAD to its network, and returns the network's place.
+    fn add(
+        &mut self,
+        networks: &mut Vec<Network>,
+        nad: &Nad,
+        config: NetworkConfig,
+    ) -> Result<usize, InputError> {
+        self.network_names
+            .add(&nad.place, "spec.config", &config.name)?;
+        self.nad_names.add(&nad.place, "metadata.name", &nad.key)?;
+        if let Some(index) = self.networks.get(&config.name) {
+            let known = &mut networks[*index];
+            if !known.config.agrees_with(&config) {
                 let kind = ConfigErrorKind::InconsistentNetwork {
                     network: config.name,
                     nad: known.nads[0].clone(),
                 };
-                return Err(wrong(ConfigError::new("", kind)));
+                let error = ConfigError::new("", kind);
+                return Err(InputError::new(&nad.place, "spec.config", error));
             }
+            known.nads.push(nad.key.clone());
+            return Ok(*index);
         }
+        let index = networks.len();
+        self.networks.insert(config.name.clone(), index);
+        networks.push(Network {
+            place: nad.place.clone(),
+            config,
+            nads: vec![nad.key.clone()],
+        });
+        Ok(index)
     }
-    Ok(networks)
 }
 
 /// Names by what they become in the database.
@@ -100,33 +181,85 @@ mod tests {
                 file: "f.yaml".into(),
                 document: 1,
                 object: key.to_owned(),
+                ..Place::default()
             },
             key: key.to_owned(),
             config: config.to_string(),
         }
     }
 
+    fn networks(nads: impl Into<Vec<Nad>>) -> (Networks, Report) {
+        let mut manifests = Manifests::default();
+        manifests.nads = nads.into();
+        let mut report = Report::default();
+        let networks = Networks::new(&manifests, Profile::Mid2023, &mut report);
+        (networks, report)
+    }
+
     #[test]
     fn nads_of_one_network_are_put_together() {
         let same = json!({"subnets": "10.2.0.0/16, 10.1.0.0/16"});
-        let nads = [
+        let (found, report) = networks([
             nad("a/x", json!({})),
             nad("b/y", same),
             nad("c/z", json!({"name": "other"})),
             nad("d/w", json!({"type": "bridge"})),
-        ];
-        let networks = networks(&nads, Profile::Mid2023).expect("networks");
-        assert_eq!(networks.len(), 2);
-        assert_eq!(networks[0].nads, ["a/x", "b/y"]);
+        ]);
+        assert_eq!(found.networks.len(), 2);
+        assert_eq!(found.networks[0].nads, ["a/x", "b/y"]);
+        assert_eq!(found.nad("c/z"), Some(Nads::Network(1)));
+        assert_eq!(found.nad("d/w"), Some(Nads::Skipped));
+        assert!(report.refused.is_empty());
+        let warning = report.warnings[0].to_string();
+        assert_eq!(
+            warning,
+            "f.yaml, document 1, d/w: is for the CNI plug-in \"bridge\", not for \
+             ovn-k8s-cni-overlay: skipped"
+        );
+    }
 
-        let nads = [nad("a/x", json!({})), nad("b/y", json!({"mtu": 1300}))];
-        let error = super::networks(&nads, Profile::Mid2023).expect_err("another MTU");
+    #[test]
+    fn a_network_that_is_described_in_two_ways_is_the_first() {
+        let (found, report) = networks([
+            nad("a/x", json!({})),
+            nad("b/y", json!({"mtu": 1300, "mtuu": 1})),
+        ]);
+        assert_eq!(found.networks.len(), 1);
+        assert_eq!(found.nad("b/y"), Some(Nads::Refused));
+        let error = &report.refused[0];
         assert_eq!(error.place().object, "b/y");
         assert!(matches!(
             error.reason(),
             Reason::Config(ConfigError { kind: ConfigErrorKind::InconsistentNetwork { nad, .. }, .. })
                 if nad == "a/x"
         ));
+        assert!(report.kept.network("net") && report.kept.port("b/y", "any", "pod"));
+        assert!(!report.kept.network("other") && !report.kept.port("a/x", "any", "pod"));
+        assert_eq!(
+            report.warnings[0].to_string(),
+            "f.yaml, document 1, b/y: spec.config: the member mtuu is not known: passed over"
+        );
+    }
+
+    #[test]
+    fn a_wrong_nad_stops_no_other() {
+        let broken = Nad {
+            config: "{".to_owned(),
+            ..nad("a/broken", json!({}))
+        };
+        let (found, report) = networks([
+            nad("a/wrong", json!({"name": "lost", "topology": "ring"})),
+            nad("a/x", json!({})),
+        ]);
+        assert_eq!(found.networks.len(), 1);
+        assert_eq!(
+            (report.refused.len(), report.kept.network("lost")),
+            (1, true)
+        );
+        assert!(!report.kept.network("another"));
+        // A name that cannot be read may be any.
+        let (_, report) = networks([broken]);
+        assert!(report.kept.network("another"));
     }
 
     #[test]
@@ -139,7 +272,9 @@ mod tests {
             [nad("a/b-c", json!({})), nad("a/b.c", json!({}))],
         ];
         for nads in pairs {
-            let error = networks(&nads, Profile::Mid2023).expect_err("a collision");
+            let (found, report) = networks(nads);
+            assert_eq!(found.networks.len(), 1);
+            let error = &report.refused[0];
             assert!(
                 matches!(error.reason(), Reason::NameCollision { .. }),
                 "{error}"

@@ -10,9 +10,9 @@ use ovsdb::{Map, Row, Set, Str};
 
 use crate::cluster::Cluster;
 use crate::config::{NetworkConfig, Profile, Topology};
-use crate::database::is_of;
+use crate::database::{View, is_of};
 use crate::ids;
-use crate::manifest::{self, Manifests, Pod};
+use crate::manifest::{self, Manifests};
 use crate::names::{NetworkNames, controller, mangle};
 use crate::network::Network;
 use crate::plan::Plan;
@@ -107,14 +107,41 @@ fn pod_ports(plan: &Plan, network: impl Fn(&str) -> bool) -> Vec<PodPort> {
     ports
 }
 
+/// The addresses of a port.
+fn addresses(port: &LogicalSwitchPort) -> impl Iterator<Item = &str> {
+    let texts = port.addresses.iter();
+    texts.flat_map(|address| address.split(' ').skip(1))
+}
+
+/// Plans the removal of pods' ports.
+fn remove_ports(plan: &mut Plan, ports: &[PodPort]) {
+    if ports.is_empty() {
+        return;
+    }
+    // While a virtual machine moves, two ports have its addresses.
+    let gone: BTreeSet<_> = ports.iter().map(|(_, port)| port.reference()).collect();
+    let mut others = BTreeSet::new();
+    for (switch, port) in pod_ports(plan, |_| true) {
+        if !gone.contains(&port.reference()) {
+            let network = switch.external_ids.get(ids::NETWORK).cloned();
+            let addresses = addresses(&port).map(Str::from);
+            others.extend(addresses.map(|address| (network.clone(), address)));
+        }
+    }
+    for port in ports {
+        pod_port(plan, port, &others);
+    }
+}
+
 /// Plans the removal of a pod's port, and of its addresses from what policies select, in one step.
-fn pod_port(plan: &mut Plan, (switch, port): &PodPort) {
+/// Addresses that others have on the network stay.
+fn pod_port(plan: &mut Plan, (switch, port): &PodPort, others: &BTreeSet<(Option<Str>, Str)>) {
     plan.begin(format!("remove the port {}", port.name));
-    let words = port
-        .addresses
-        .iter()
-        .flat_map(|address| address.split(' ').skip(1));
-    let addresses: BTreeSet<Str> = words.map(Str::from).collect();
+    let network = switch.external_ids.get(ids::NETWORK).cloned();
+    let addresses: BTreeSet<Str> = addresses(port)
+        .map(Str::from)
+        .filter(|address| !others.contains(&(network.clone(), address.clone())))
+        .collect();
     let network = switch
         .external_ids
         .get(ids::NETWORK)
@@ -236,24 +263,34 @@ fn network_names(plan: &Plan) -> BTreeSet<String> {
     names.map(Str::to_string).collect()
 }
 
-/// Whether a port is one of this pod's.
-fn is_port_of(port: &LogicalSwitchPort, pod: &Pod) -> bool {
-    let namespace = port.external_ids.get(ids::NAMESPACE);
-    let nad = port.external_ids.get(ids::NAD);
-    let (Some(namespace), Some(nad)) = (namespace, nad) else {
-        return false;
-    };
+/// The namespace and the name of the pod that a port is of.
+fn pod_of(port: &LogicalSwitchPort) -> Option<(&str, &str)> {
+    let namespace = port.external_ids.get(ids::NAMESPACE)?;
+    let nad = port.external_ids.get(ids::NAD)?;
+    let rest = port.name.strip_prefix(&mangle(nad))?;
     // Between the NAD and the pod may stand the number of a further attachment.
-    let end = format!("_{namespace}_{}", pod.name);
-    let key = port
-        .name
-        .strip_suffix(&end)
-        .and_then(|key| key.strip_prefix(&mangle(nad)));
-    let number = |text: &str| {
-        text.strip_prefix('.')
-            .is_some_and(|n| n.parse::<u32>().is_ok())
+    let rest = match rest.strip_prefix('.') {
+        Some(rest) => rest.trim_start_matches(|digit: char| digit.is_ascii_digit()),
+        None => rest,
     };
-    *namespace == *pod.namespace && key.is_some_and(|text| text.is_empty() || number(text))
+    let pod = rest
+        .strip_prefix('_')?
+        .strip_prefix(namespace.as_str())?
+        .strip_prefix('_')?;
+    Some((namespace, pod))
+}
+
+/// The names of the ports that stay in any case, because what would ask for them was refused.
+#[must_use]
+pub fn kept_ports(view: &View, cluster: &Cluster) -> BTreeSet<Str> {
+    let kept = &cluster.report.kept;
+    let ports = view.rows::<LogicalSwitchPort>();
+    let ports = ports.filter(|port| port.external_ids.contains_key(ids::POD));
+    let ports = ports.filter(|port| {
+        let nad = port.external_ids.get(ids::NAD).map_or("", Str::as_str);
+        pod_of(port).is_some_and(|(namespace, pod)| kept.port(nad, namespace, pod))
+    });
+    ports.map(|port| port.name.clone()).collect()
 }
 
 /// Plans the removal of everything that the manifests describe.
@@ -274,9 +311,7 @@ pub fn described(plan: &mut Plan, manifests: &Manifests, networks: &[Network]) {
             self::network(plan, name);
             gone.insert(name);
         } else {
-            for port in ours {
-                pod_port(plan, &port);
-            }
+            remove_ports(plan, &ours);
         }
     }
     if !manifests.policies.is_empty() {
@@ -292,11 +327,13 @@ pub fn described(plan: &mut Plan, manifests: &Manifests, networks: &[Network]) {
             node(plan, network, &described.name);
         }
     }
-    for port in pod_ports(plan, |network| !gone.contains(network)) {
-        if manifests.pods.iter().any(|pod| is_port_of(&port.1, pod)) {
-            pod_port(plan, &port);
-        }
-    }
+    let pods = manifests.pods.iter();
+    let pods: BTreeSet<(&str, &str)> = pods
+        .map(|pod| (pod.namespace.as_str(), pod.name.as_str()))
+        .collect();
+    let mut ports = pod_ports(plan, |network| !gone.contains(network));
+    ports.retain(|(_, port)| pod_of(port).is_some_and(|pod| pods.contains(&pod)));
+    remove_ports(plan, &ports);
 }
 
 /// The layer3 networks in the database, with the nodes they have.
@@ -331,11 +368,9 @@ pub fn completed(plan: &mut Plan, cluster: &Cluster) {
                 .map(|attachment| attachment.port.as_str())
         })
         .collect();
-    for port in pod_ports(plan, |_| true) {
-        if names.contains(port.1.name.as_str()) {
-            pod_port(plan, &port);
-        }
-    }
+    let mut ports = pod_ports(plan, |_| true);
+    ports.retain(|(_, port)| names.contains(port.name.as_str()));
+    remove_ports(plan, &ports);
 }
 
 /// Plans the removal of what a network has left of another shape that it had before.
@@ -362,15 +397,16 @@ fn reshaped(plan: &mut Plan, config: &NetworkConfig) {
 }
 
 /// Plans the removal of everything that the cluster does not have: networks, the nodes of layer3
-/// networks, and pods.
+/// networks, and pods. What would be asked for by objects that were refused stays.
 pub fn stale(plan: &mut Plan, cluster: &Cluster) {
+    let kept = &cluster.report.kept;
     let wanted: BTreeSet<&str> = cluster
         .networks
         .iter()
         .map(|network| network.config.name.as_str())
         .collect();
     for name in network_names(plan) {
-        if !wanted.contains(name.as_str()) {
+        if !wanted.contains(name.as_str()) && !kept.network(&name) {
             network(plan, &name);
         }
     }
@@ -379,7 +415,8 @@ pub fn stale(plan: &mut Plan, cluster: &Cluster) {
     }
     let mut gone = BTreeSet::new();
     for (network, nodes) in layer3_networks(plan) {
-        for name in nodes.iter().filter(|name| cluster.node(name).is_none()) {
+        let nodes = nodes.iter().filter(|name| cluster.node(name).is_none());
+        for name in nodes.filter(|name| !kept.node(name)) {
             if wanted.contains(network.as_str()) {
                 node(plan, &network, name);
                 gone.insert(NetworkNames::new(&network).node_switch(name));
@@ -394,9 +431,12 @@ pub fn stale(plan: &mut Plan, cluster: &Cluster) {
                 .map(|attachment| attachment.port.as_str())
         })
         .collect();
-    for port in pod_ports(plan, |network| wanted.contains(network)) {
-        if !ports.contains(port.1.name.as_str()) && !gone.contains(port.0.name.as_str()) {
-            pod_port(plan, &port);
-        }
-    }
+    let kept = kept_ports(plan.view(), cluster);
+    let mut stale = pod_ports(plan, |network| wanted.contains(network));
+    stale.retain(|(switch, port)| {
+        !ports.contains(port.name.as_str())
+            && !gone.contains(switch.name.as_str())
+            && !kept.contains(&port.name)
+    });
+    remove_ports(plan, &stale);
 }

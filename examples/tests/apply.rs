@@ -315,8 +315,15 @@ fn a_network_that_takes_another_shape_leaves_nothing_of_the_old_one() {
     let routed = nad("n", "net", LAYER3) + &rest;
     // The port is on the old switch still.
     let file = write(&server, "routed.yaml", &routed);
-    assert_eq!(on(&server, "apply", &["-f", &file]).status, Some(1));
-    assert_eq!(names(&server, "Logical_Router"), [""; 0]);
+    let run = on(&server, "apply", &["-f", &file]);
+    assert_eq!(run.status, Some(2), "{run:?}");
+    assert!(
+        run.err.contains("on the switch net_ovn_layer2_switch"),
+        "{}",
+        run.err
+    );
+    let ports = ["ns.n_ns_p", "stor-net_a"];
+    assert_eq!(names(&server, "Logical_Switch_Port"), ports);
     apply(&server, &routed, &["--prune"]);
     assert_eq!(names(&server, "Logical_Switch"), ["net_a"]);
     let ports = ["ns.n_ns_p", "stor-net_a"];
@@ -352,7 +359,7 @@ fn a_pod_that_comes_again_elsewhere_gets_a_new_port() {
         &(cluster.clone() + &pod("p", "b", "1", "n")),
     );
     let run = on(&server, "apply", &["-f", &file]);
-    assert_eq!(run.status, Some(1), "{run:?}");
+    assert_eq!(run.status, Some(2), "{run:?}");
     assert!(
         run.err.contains("ns.n_ns_p is on the switch net_a"),
         "{}",

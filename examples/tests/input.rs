@@ -1,4 +1,4 @@
-//! Bad input: the program says where and what, ends with the status 2, and writes nothing.
+//! Bad input: the program says where and what, does the rest, and ends with the status 2.
 
 mod support;
 
@@ -18,13 +18,17 @@ fn config(changes: &Value) -> String {
     config.to_string()
 }
 
-/// A NAD after a document that is fine.
-fn manifest(config: &str) -> String {
+/// A NAD that is fine.
+fn good() -> String {
     nad(
         "good",
-        &self::config(&json!({"name": "good", "netAttachDefName": "ns/good"})),
-    ) + "---\n"
-        + &nad("nad", config)
+        &config(&json!({"name": "good", "netAttachDefName": "ns/good"})),
+    )
+}
+
+/// A NAD after a document that is fine.
+fn manifest(config: &str) -> String {
+    good() + "---\n" + &nad("nad", config)
 }
 
 fn nad(name: &str, config: &str) -> String {
@@ -171,31 +175,35 @@ fn every_wrong_configuration_is_told_with_its_place() {
         ),
     ];
     let server = server("bundled");
-    let empty = everything(&server);
+    let good = write(&server, "good.yaml", &good());
+    on(&server, "apply", &["-f", &good]).well();
+    let before = everything(&server);
     for (profile, changes, message) in cases {
         let file = write(&server, "network.yaml", &manifest(&config(&changes)));
-        for command in ["apply", "delete"] {
-            let run = on(&server, command, &["-f", &file, "--profile", profile]);
+        for command in [&["apply"][..], &["apply", "--prune"], &["plan"], &["check"]] {
+            let mut arguments = vec!["-f", &file, "--profile", profile];
+            arguments.extend(&command[1..]);
+            let run = match command[0] {
+                "check" => multihoming(&[&["check"], arguments.as_slice()].concat()),
+                command => on(&server, command, &arguments),
+            };
             assert_eq!(run.status, Some(2), "{changes}: {run:?}");
             let place = format!(
                 "multihoming: {file}, document 2, NetworkAttachmentDefinition ns/nad: spec.config: "
             );
             assert!(run.err.starts_with(&place), "{changes}: {}", run.err);
             assert!(run.err.contains(message), "{changes}: {}", run.err);
-            assert_eq!(run.out, "");
+            assert_eq!(run.err.lines().count(), 1, "{changes}: {}", run.err);
         }
-        assert_eq!(
-            everything(&server),
-            empty,
-            "{changes}: something was written"
-        );
+        if profile == mid {
+            assert_eq!(everything(&server), before, "{changes}: not as it was");
+        }
     }
 }
 
 #[test]
 fn comments_in_json_are_refused_with_their_line() {
     let server = server("bundled");
-    let empty = everything(&server);
     let text = "{\n  \"name\": \"net\",   # the name\n  \"type\": \"ovn-k8s-cni-overlay\"\n}";
     let file = write(&server, "network.yaml", &manifest(text));
     let run = on(&server, "apply", &["-f", &file]);
@@ -206,7 +214,8 @@ fn comments_in_json_are_refused_with_their_line() {
         "{}",
         run.err
     );
-    assert_eq!(everything(&server), empty);
+    let switches = support::names(&server, "Logical_Switch");
+    assert_eq!(switches, ["good_ovn_layer2_switch"]);
 }
 
 #[test]
@@ -216,17 +225,16 @@ fn what_is_not_ours_is_passed_over() {
     let default = json!({"topology": ""});
     for changes in [bridge, default] {
         let file = write(&server, "other.yaml", &nad("nad", &config(&changes)));
-        assert_eq!(
-            on(&server, "apply", &["-f", &file]).well(),
-            "nothing to do\n"
-        );
+        let run = on(&server, "apply", &["-f", &file]);
+        let warning = format!("multihoming: warning: {file}, document 1, ");
+        assert!(run.err.starts_with(&warning), "{}", run.err);
+        assert_eq!(run.well(), "nothing to do\n");
     }
 }
 
 #[test]
 fn wrong_objects_are_told_with_file_document_and_field() {
     let server = server("bundled");
-    let empty = everything(&server);
     let good = nad("nad", &config(&json!({})));
     let pod = |annotations: &str| {
         format!(
@@ -261,8 +269,8 @@ fn wrong_objects_are_told_with_file_document_and_field() {
     for (text, place, message) in [
         ("kind: [".to_owned(), "", "not YAML"),
         (
-            "kind: Pod".to_owned(),
-            ", document 1: apiVersion",
+            "kind: Pod\nmetadata: {name: p}".to_owned(),
+            ", document 1, Pod default/p: apiVersion",
             "is missing",
         ),
         (
@@ -307,7 +315,11 @@ fn wrong_objects_are_told_with_file_document_and_field() {
         let start = format!("multihoming: {file}{place}");
         assert!(run.err.starts_with(&start), "{text}: {}", run.err);
         assert!(run.err.contains(message), "{text}: {}", run.err);
-        assert_eq!(everything(&server), empty, "{text}: something was written");
+        let check = multihoming(&["check", "-f", &file]);
+        assert_eq!(check.status, Some(2), "{text}: {check:?}");
+        assert_eq!(check.err, run.err);
+        let ports = support::names(&server, "Logical_Switch_Port");
+        assert_eq!(ports, [""; 0], "{text}");
     }
 }
 

@@ -4,7 +4,7 @@ mod support;
 
 use ovsdb::testing::Server;
 use serde_json::Value;
-use support::{file, names, on, row, rows, server};
+use support::{file, multihoming, names, on, row, rows, server, write};
 
 /// A server with what one of the files describes.
 fn applied(name: &str) -> Server {
@@ -50,4 +50,148 @@ fn a_selector_that_is_null_is_absent() {
     let groups = names(&server, "Port_Group");
     assert_eq!(groups.len(), 3, "{groups:?}");
     assert_eq!(rows(&server, "ACL").len(), 5);
+}
+
+#[test]
+fn a_nad_without_configuration_is_skipped_with_a_warning() {
+    let server = server("bundled");
+    let file = file("nad-without-config.yaml");
+    let run = on(&server, "apply", &["-f", &file]);
+    let warning = format!(
+        "multihoming: warning: {file}, document 1, NetworkAttachmentDefinition default/istio-cni: has \
+         no spec.config: skipped\n"
+    );
+    assert_eq!(run.err, warning);
+    run.well();
+    assert_eq!(names(&server, "Logical_Switch"), ["blue_ovn_layer2_switch"]);
+}
+
+#[test]
+fn objects_that_are_not_read_are_listed_and_unserved_ones_refused() {
+    let server = server("bundled");
+    let file = file("unread-objects-silent.yaml");
+    let run = on(&server, "apply", &["-f", &file]);
+    assert_eq!(run.status, Some(2), "{run:?}");
+    let told = format!(
+        "multihoming: passed over: 1 VirtualMachine (kubevirt.io/v1)\n\
+         multihoming: {file}, document 2, MultiNetworkPolicy default/deny: apiVersion: is \
+         k8s.cni.cncf.io/v1; the kind is served as k8s.cni.cncf.io/v1beta1 or \
+         k8s.cni.cncf.io/v1beta2\n"
+    );
+    assert_eq!(run.err, told);
+    assert_eq!(names(&server, "Logical_Switch"), ["blue_ovn_layer2_switch"]);
+}
+
+const MIGRATED: [&str; 2] = [
+    "vms.flatl2_vms_virt-launcher-vm-a-6xk2p",
+    "vms.flatl2_vms_virt-launcher-vm-a-q9z4r",
+];
+
+#[test]
+fn a_virtual_machine_that_moves_has_one_address_on_two_nodes() {
+    let server = server("bundled");
+    let file = file("live-migration.yaml");
+    let run = on(&server, "apply", &["-f", &file]);
+    assert_eq!(run.err, "");
+    run.well();
+    for port in MIGRATED {
+        assert_eq!(addresses(&server, port), "02:00:00:00:00:05 10.55.0.7");
+    }
+    assert_eq!(
+        on(&server, "apply", &["-f", &file]).well(),
+        "nothing to do\n"
+    );
+}
+
+#[test]
+fn an_address_stays_selected_while_one_of_its_ports_is_left() {
+    let server = server("bundled");
+    let policy = "---\napiVersion: k8s.cni.cncf.io/v1beta1\nkind: MultiNetworkPolicy\nmetadata: {name: \
+         all, namespace: vms, annotations: {k8s.v1.cni.cncf.io/policy-for: flatl2}}\nspec: \
+         {podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {}}]}]}\n";
+    let text = std::fs::read_to_string(file("live-migration.yaml")).expect("a file") + policy;
+    let before = write(&server, "vm.yaml", &text);
+    on(&server, "apply", &["-f", &before]).well();
+    // The machine has moved: the pod that it left has come to its end.
+    let moved = text.replacen("phase: Running", "phase: Succeeded", 1);
+    let moved = write(&server, "vm.yaml", &moved);
+    on(&server, "apply", &["-f", &moved]).well();
+    assert_eq!(names(&server, "Logical_Switch_Port"), MIGRATED[1..]);
+    let sets = rows(&server, "Address_Set");
+    assert!(
+        sets.iter().any(|set| set["addresses"] == "10.55.0.7"),
+        "{sets:?}"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_text_is_told_with_the_byte() {
+    let server = server("bundled");
+    let path = server.folder().join("latin1.yaml");
+    std::fs::write(&path, b"kind: Pod\n# Gr\xfc\xdfe\n").expect("a file");
+    let path = path.display().to_string();
+    let run = on(&server, "apply", &["-f", &path]);
+    assert_eq!(run.status, Some(2), "{run:?}");
+    let told = format!(
+        "multihoming: {path}: is not UTF-8: byte 14 is 0xfc (line 2, byte 5 of the line)\n"
+    );
+    assert_eq!(run.err, told);
+}
+
+/// What `check` finds without a database is what `plan` finds with one.
+#[test]
+fn check_finds_what_plan_finds() {
+    let server = server("bundled");
+    let nad = |subnets: &str| {
+        format!(
+            "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata: {{name: n, \
+             namespace: s}}\nspec:\n  config: '{{\"name\": \"net\", \"type\": \
+             \"ovn-k8s-cni-overlay\", \"netAttachDefName\": \"s/n\", {subnets}}}'\n"
+        )
+    };
+    let pod = |name: &str, address: Option<&str>| {
+        let grant = address.map_or(String::new(), |address| {
+            format!(
+                ", k8s.ovn.org/pod-networks: '{{\"s/n\": {{\"ip_addresses\": [\"{address}\"], \
+                 \"mac_address\": \"02:00:00:00:00:01\"}}}}'"
+            )
+        });
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: s, annotations: \
+             {{k8s.v1.cni.cncf.io/networks: n{grant}}}}}\nspec: {{nodeName: w}}\n"
+        )
+    };
+    let layer2 = nad(r#""topology": "layer2", "subnets": "10.0.0.0/30""#);
+    let layer3 = nad(r#""topology": "layer3", "subnets": "10.0.0.0/24/25""#);
+    let pods = pod("p", None) + &pod("q", None) + &pod("r", None);
+    for (text, arguments, message) in [
+        (
+            layer2.clone() + &pods,
+            &[][..],
+            "Pod s/r: no address is left in 10.0.0.0/30",
+        ),
+        (
+            layer2 + &pod("p", Some("10.9.0.1/30")),
+            &[],
+            "the address 10.9.0.1 is in none of 10.0.0.0/30",
+        ),
+        (
+            layer3.clone(),
+            &["--node", "a", "--node", "b", "--node", "c"],
+            "no address is left in network net",
+        ),
+        (
+            layer3,
+            &["--node-subnets", "a=2"],
+            "--node-subnets: network net: 10.0.0.0/24 has no subnet number 2",
+        ),
+    ] {
+        let file = write(&server, "cluster.yaml", &text);
+        let arguments = [&["-f", file.as_str()], arguments].concat();
+        let plan = on(&server, "plan", &arguments);
+        assert!(plan.err.contains(message), "{}", plan.err);
+        assert_eq!(plan.status, Some(2), "{plan:?}");
+        let check = multihoming(&[&["check"], arguments.as_slice()].concat());
+        assert_eq!((check.status, check.err), (plan.status, plan.err));
+    }
 }

@@ -360,8 +360,9 @@ fn policies_that_cannot_be_are_refused() {
             "{}",
             run.err
         );
-        assert_eq!(rows(&server, "Logical_Switch").len(), 0);
+        assert_eq!(names(&server, "Port_Group"), [""; 0]);
     }
+    assert_eq!(rows(&server, "Logical_Switch").len(), 1);
 }
 
 #[test]

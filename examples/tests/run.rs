@@ -343,15 +343,48 @@ fn only_a_terminal_gets_colours_and_not_against_the_users_will() {
 }
 
 #[test]
-fn manifests_that_are_wrong_from_the_start_are_bad_input() {
+fn a_file_that_is_no_manifest_from_the_start_is_bad_input() {
     let server = server("bundled");
-    let file = support::write(&server, "wrong.yaml", "kind: Pod");
+    let file = support::write(&server, "wrong.yaml", "kind: [");
     let run = support::on(&server, "run", &["-f", &file]);
     assert_eq!(run.status, Some(2), "{run:?}");
-    assert!(
-        run.err
-            .contains("wrong.yaml, document 1: apiVersion: is missing"),
-        "{}",
-        run.err
-    );
+    let expected = "wrong.yaml: not YAML";
+    assert!(run.err.contains(expected), "{}", run.err);
+}
+
+#[test]
+fn wrong_objects_stop_no_other_and_lose_nothing() {
+    let server = server("bundled");
+    let folder = samples(&server);
+    let l2 = fs::read_to_string(folder.join("l2-network.yaml")).expect("a sample");
+    let controller = Controller::start(&server, &folder.display().to_string(), "one");
+    let wait = |what: &str, holds: &dyn Fn() -> bool| until(what, holds, || controller.log());
+    wait("rows", &|| is_complete(&server));
+
+    // A network and its pods turn wrong; elsewhere a pod goes.
+    let before = rows(&server, "Logical_Switch_Port");
+    fs::write(
+        folder.join("l2-network.yaml"),
+        l2.replace("\"topology\": \"layer2\"", "\"topology\": \"ring\""),
+    )
+    .expect("a file");
+    let file = folder.join("localnet-network.yaml");
+    let localnet = fs::read_to_string(&file).expect("a sample");
+    let (left, pod) = localnet.rsplit_once("---\n").expect("a pod at the end");
+    assert!(pod.contains("kind: Pod"), "{pod}");
+    fs::write(&file, left).expect("a file");
+    wait("one port less", &|| {
+        names(&server, "Logical_Switch_Port").len() == before.len() - 1
+    });
+    assert_eq!(names(&server, "Logical_Switch").len(), 5);
+    controller.logs("unknown topology \"ring\"");
+    let l2_ports = |rows: Vec<serde_json::Map<String, serde_json::Value>>| {
+        let is_l2 = |row: &serde_json::Map<_, serde_json::Value>| {
+            row["name"].as_str().is_some_and(|name| name.contains("l2"))
+        };
+        rows.into_iter().filter(is_l2).count()
+    };
+    let after = rows(&server, "Logical_Switch_Port");
+    assert_eq!(l2_ports(after), l2_ports(before));
+    assert_eq!(controller.end(), Some(0));
 }

@@ -14,6 +14,7 @@ use crate::error::{InputError, Place, Reason};
 use crate::field::{Field, Wrong};
 use crate::json::{self, Shape};
 use crate::manifest;
+use crate::report::Report;
 
 /// The annotation with the networks that a policy is for.
 pub const POLICY_FOR: &str = "k8s.v1.cni.cncf.io/policy-for";
@@ -145,38 +146,40 @@ impl Protocol {
     }
 }
 
-/// The namespaces that there are: those of manifests, and those that other objects name.
-///
-/// # Errors
-/// When an annotation is malformed.
+/// The namespaces that there are: those of manifests, and those that other objects name. One whose
+/// annotation is malformed logs nothing.
 pub fn namespaces<'a>(
     manifests: &[manifest::Namespace],
     named: impl IntoIterator<Item = &'a str>,
-) -> Result<BTreeMap<String, Namespace>, InputError> {
+    report: &mut Report,
+) -> BTreeMap<String, Namespace> {
     let mut namespaces: BTreeMap<String, Namespace> = BTreeMap::new();
     for name in named {
-        namespaces.entry(name.to_owned()).or_default();
+        if !namespaces.contains_key(name) {
+            namespaces.insert(name.to_owned(), Namespace::default());
+        }
     }
     for found in manifests {
         let mut namespace = Namespace {
             labels: found.labels.clone(),
             ..Namespace::default()
         };
-        if let Some(text) = found
-            .annotations
-            .get(LOGGING)
-            .filter(|text| !text.is_empty())
-        {
-            let (deny, allow) = log_levels(text).map_err(|wrong| wrong.at(&found.place))?;
-            namespace.log_deny = deny;
-            namespace.log_allow = allow;
+        let levels = found.annotations.get(LOGGING);
+        if let Some(text) = levels.filter(|text| !text.is_empty()) {
+            match log_levels(text) {
+                Ok((deny, allow)) => {
+                    namespace.log_deny = deny;
+                    namespace.log_allow = allow;
+                }
+                Err(wrong) => report.refused.push(wrong.at(&found.place)),
+            }
         }
         namespaces.insert(found.name.clone(), namespace);
     }
     for (name, namespace) in &mut namespaces {
         namespace.labels.insert(NAME_LABEL.to_owned(), name.clone());
     }
-    Ok(namespaces)
+    namespaces
 }
 
 /// What is logged of denied and of allowed traffic, as a namespace's annotation has it.

@@ -204,7 +204,7 @@ mod tests {
             ),
             (
                 json!({"matchLabels": {"app": 1}}),
-                "podSelector.matchLabels[\"app\"]: must be a string, not the number 1",
+                "podSelector.matchLabels.app: must be a string, not the number 1",
             ),
             (
                 json!({"matchExpressions": [{"key": "a", "operator": "In"}]}),

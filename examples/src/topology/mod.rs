@@ -16,12 +16,12 @@ use ovsdb::{Column, Map, Ref, Row, Str, Table};
 use crate::assign::Assignment;
 use crate::cluster::Cluster;
 use crate::config::{NetworkConfig, Profile, Topology};
+use crate::error::InputError;
 use crate::ids;
 use crate::plan::Plan;
-use crate::remove::Others;
+use crate::remove::{self, Others};
 
 pub use self::localnet::network_name;
-pub use self::pod::WrongSwitch;
 
 /// A network's switches.
 #[derive(Debug)]
@@ -49,16 +49,16 @@ enum Marked {
     Switch(Ref<LogicalSwitch>),
 }
 
-/// Plans the rows of the cluster's networks, whose subnets and addresses are assigned as given.
-///
-/// # Errors
-/// When the database has a pod's port where it must not be.
+/// Plans the rows of the cluster's networks, whose subnets and addresses are assigned as given, and
+/// returns which pods are left out because the database has their ports where they must not be.
 pub fn plan(
     plan: &mut Plan,
     cluster: &Cluster,
     assignments: &[Assignment<'_>],
     others: Others,
-) -> Result<(), WrongSwitch> {
+) -> Vec<InputError> {
+    let mut refused = Vec::new();
+    let kept = remove::kept_ports(plan.view(), cluster);
     let layer3 = |topology| topology == Topology::Layer3;
     let routed = cluster
         .networks
@@ -86,13 +86,18 @@ pub fn plan(
                 (Switches::One(switch), Marked::Switch(switch))
             }
         };
-        let ports = pod::plan(plan, config, &switches, &assignment.pods, profile)?;
-        policy::plan(plan, cluster, network, &assignment.pods, &ports, others);
+        let pods = &assignment.pods;
+        let ports = pod::plan(plan, config, &switches, pods, profile, &mut refused);
+        let left = policy::Left {
+            others,
+            kept: &kept,
+        };
+        policy::plan(plan, cluster, network, pods, &ports, left);
         if profile == Profile::Mid2023 {
             finish(plan, config, marked);
         }
     }
-    Ok(())
+    refused
 }
 
 /// A switch by its name, made or brought up to date.

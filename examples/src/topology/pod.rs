@@ -9,35 +9,27 @@ use ovsdb::{Map, Ref, Row, Set, Str};
 use super::Switches;
 use crate::assign::PodGrant;
 use crate::config::{NetworkConfig, Profile};
+use crate::error::{InputError, Reason};
 use crate::ids;
 use crate::plan::Plan;
 
 /// So many ports are one step.
 const PORTS_OF_A_STEP: usize = 250;
 
-/// The database has a pod's port on another switch than it must be on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the port {port} is on the switch {found}, which is not the switch of its pod")]
-pub struct WrongSwitch {
-    /// The port's name.
-    pub port: String,
-    /// The switch it is on.
-    pub found: String,
-}
-
 type SwitchRow = Arc<Row<LogicalSwitch>>;
 
 /// The ports of pods, by name.
 pub(super) type Ports = BTreeMap<String, Ref<LogicalSwitchPort>>;
 
-/// Plans the ports of the network's pods.
+/// Plans the ports of the network's pods. A pod whose port is on another switch is left out.
 pub(super) fn plan(
     plan: &mut Plan,
     config: &NetworkConfig,
     switches: &Switches,
     pods: &[PodGrant<'_>],
     profile: Profile,
-) -> Result<Ports, WrongSwitch> {
+    refused: &mut Vec<InputError>,
+) -> Ports {
     let mut ports = Ports::new();
     let holders = holders(plan);
     for pods in pods.chunks(PORTS_OF_A_STEP) {
@@ -50,12 +42,16 @@ pub(super) fn plan(
         });
         for pod in pods {
             if let Some(switch) = switches.of(pod.node) {
-                let port = port(plan, config, switch, pod, &holders, profile)?;
-                ports.insert(pod.attachment.port.clone(), port);
+                match port(plan, config, switch, pod, &holders, profile) {
+                    Ok(port) => {
+                        ports.insert(pod.attachment.port.clone(), port);
+                    }
+                    Err(reason) => refused.push(InputError::new(&pod.pod.place, "", reason)),
+                }
             }
         }
     }
-    Ok(ports)
+    ports
 }
 
 /// Which switch each port is on.
@@ -72,7 +68,7 @@ fn port(
     pod: &PodGrant<'_>,
     holders: &HashMap<Ref<LogicalSwitchPort>, SwitchRow>,
     profile: Profile,
-) -> Result<Ref<LogicalSwitchPort>, WrongSwitch> {
+) -> Result<Ref<LogicalSwitchPort>, Reason> {
     let wanted = wanted(config, pod, profile);
     if let Some(port) = plan.find(LogicalSwitchPort::NAME, &wanted.name) {
         let elsewhere = holders
@@ -86,7 +82,7 @@ fn port(
         if !plan.is_deleted(holder) {
             // Another uid is another pod of the same name, which came after it on another node.
             if uid(&port) == uid(&wanted) {
-                return Err(WrongSwitch {
+                return Err(Reason::WrongSwitch {
                     port: port.name.to_string(),
                     found: holder.name.to_string(),
                 });

@@ -8,7 +8,7 @@ use ovsdb::nb::{
     Acl, AddressSet, LogicalSwitch, LogicalSwitchPort, Meter, MeterBand, MeterBandAction,
     MeterUnit, PortGroup,
 };
-use ovsdb::{Map, Ref, Row, Str};
+use ovsdb::{Map, Ref, Row, Str, Uuid};
 
 use super::pod::Ports;
 use crate::assign::PodGrant;
@@ -19,7 +19,7 @@ use crate::names::controller;
 use crate::network::Network;
 use crate::plan::Plan;
 use crate::policy::lower::{Endpoint, Group, LOGGING_METER, Rows, Scene, Set, lower};
-use crate::policy::owner;
+use crate::policy::{Direction, owner};
 use crate::remove::Others;
 
 /// How many logged packets a second are logged.
@@ -59,6 +59,15 @@ fn logging_band(plan: &mut Plan) -> Ref<MeterBand> {
     })
 }
 
+/// What the manifests say nothing of, or nothing that could be read.
+#[derive(Clone, Copy)]
+pub(super) struct Left<'a> {
+    /// What becomes of what they do not have.
+    pub(super) others: Others,
+    /// The ports that stay in any case.
+    pub(super) kept: &'a BTreeSet<Str>,
+}
+
 /// Plans the rows of the policies that are for a network.
 pub(super) fn plan(
     plan: &mut Plan,
@@ -66,12 +75,9 @@ pub(super) fn plan(
     network: &Network,
     pods: &[PodGrant<'_>],
     ports: &Ports,
-    others: Others,
+    left: Left<'_>,
 ) {
-    let strangers = match others {
-        Others::Keep => strangers(plan, &network.config.name, ports),
-        Others::Remove => BTreeMap::new(),
-    };
+    let strangers = strangers(plan, &network.config.name, ports, left);
     let ours = pods.iter().map(|pod| Endpoint {
         namespace: &pod.pod.namespace,
         labels: Some(&pod.pod.labels),
@@ -93,7 +99,7 @@ pub(super) fn plan(
     };
     let policies: Vec<_> = cluster.policies_of(network).collect();
     let rows = lower(&scene, &policies);
-    let known = Known::new(plan, &network.config.name, &rows, others);
+    let known = Known::new(plan, cluster, &network.config.name, &rows, left.others);
     plan.begin(format!(
         "address sets of policies on {}",
         network.config.name
@@ -105,7 +111,7 @@ pub(super) fn plan(
     for (name, group) in &rows.groups {
         port_group(plan, name, group, ports, &strangers, &known);
     }
-    known.remove_stale(plan, &rows, others);
+    known.remove_stale(plan, &rows, left.others);
 }
 
 /// A pod's port that the manifests say nothing of.
@@ -115,7 +121,12 @@ struct Stranger {
     addresses: Vec<IpAddr>,
 }
 
-fn strangers(plan: &Plan, network: &str, ports: &Ports) -> BTreeMap<String, Stranger> {
+fn strangers(
+    plan: &Plan,
+    network: &str,
+    ports: &Ports,
+    left: Left<'_>,
+) -> BTreeMap<String, Stranger> {
     let view = plan.view();
     let switches = view.rows::<LogicalSwitch>();
     let switches = switches.filter(|switch| is_of(&switch.external_ids, network));
@@ -123,7 +134,8 @@ fn strangers(plan: &Plan, network: &str, ports: &Ports) -> BTreeMap<String, Stra
     let all = all.filter_map(|port| view.get(*port));
     let pods = all.filter(|port| port.external_ids.contains_key(ids::POD));
     let unknown = pods.filter(|port| !ports.contains_key(port.name.as_str()));
-    let named = unknown.map(|port| {
+    let stay = unknown.filter(|port| left.others == Others::Keep || left.kept.contains(&port.name));
+    let named = stay.map(|port| {
         let namespace = port
             .external_ids
             .get(ids::NAMESPACE)
@@ -146,12 +158,15 @@ fn strangers(plan: &Plan, network: &str, ports: &Ports) -> BTreeMap<String, Stra
 struct Known {
     groups: Vec<Arc<Row<PortGroup>>>,
     sets: Vec<Arc<Row<AddressSet>>>,
-    /// The ports of policies that the manifests say nothing of.
+    /// The groups that stay, although no policy that was read needs them.
+    foreign: BTreeSet<Uuid>,
+    /// The ports of these groups.
     foreign_ports: BTreeSet<Ref<LogicalSwitchPort>>,
 }
 
 impl Known {
-    fn new(plan: &Plan, network: &str, wanted: &Rows, others: Others) -> Self {
+    fn new(plan: &Plan, cluster: &Cluster, network: &str, wanted: &Rows, others: Others) -> Self {
+        let kept = KeptGroups::new(cluster, network);
         let view = plan.view();
         let owner = controller(network);
         let owned = |ids: &Map<Str, Str>| ids.get(ids::OWNER).is_some_and(|it| *it == *owner);
@@ -162,15 +177,18 @@ impl Known {
         let sets = view
             .rows::<AddressSet>()
             .filter(|set| owned(&set.external_ids));
-        let foreign = groups.iter().filter(|group| {
-            others == Others::Keep && !wanted.groups.contains_key(group.name.as_str())
-        });
-        let foreign_ports = foreign
-            .flat_map(|group| group.ports.iter().copied())
+        let foreign: Vec<_> = groups
+            .iter()
+            .filter(|group| !wanted.groups.contains_key(group.name.as_str()))
+            .filter(|group| others == Others::Keep || kept.has(&group.name))
             .collect();
         Self {
             sets: sets.cloned().collect(),
-            foreign_ports,
+            foreign: foreign.iter().map(|group| group.uuid()).collect(),
+            foreign_ports: foreign
+                .iter()
+                .flat_map(|group| group.ports.iter().copied())
+                .collect(),
             groups,
         }
     }
@@ -182,7 +200,7 @@ impl Known {
         let unwanted = unwanted.filter(|group| !wanted.groups.contains_key(group.name.as_str()));
         let mut matches = Vec::new();
         for group in unwanted {
-            if others == Others::Remove {
+            if !self.foreign.contains(&group.uuid()) {
                 plan.delete(group);
             } else {
                 let acls = group.acls.iter().filter_map(|acl| plan.view().get(*acl));
@@ -198,10 +216,38 @@ impl Known {
             let named = matches.iter().any(|text| text.contains(&name));
             // The set of a namespace stays as long as anything of it may.
             let of_namespace = owner::id(&set.external_ids).contains(":Namespace:");
-            if others == Others::Remove || !(named || of_namespace) {
+            let all = others == Others::Remove && self.foreign.is_empty();
+            if all || !(named || of_namespace) {
                 plan.delete(set);
             }
         }
+    }
+}
+
+/// The groups of policies that were refused.
+struct KeptGroups {
+    every: bool,
+    names: BTreeSet<String>,
+}
+
+impl KeptGroups {
+    fn new(cluster: &Cluster, network: &str) -> Self {
+        let kept = &cluster.report.kept;
+        let groups = kept.policies().iter().flat_map(|(namespace, policy)| {
+            let profile = cluster.profile;
+            let (group, _) = owner::policy_group(network, namespace, policy, profile);
+            let deny = Direction::BOTH
+                .map(|direction| owner::deny_group(network, namespace, direction, profile).0);
+            deny.into_iter().chain([group])
+        });
+        Self {
+            every: kept.every_policy(),
+            names: groups.collect(),
+        }
+    }
+
+    fn has(&self, group: &str) -> bool {
+        self.every || self.names.contains(group)
     }
 }
 

@@ -9,7 +9,7 @@ use multihoming::database::Northbound;
 use multihoming::status;
 
 use crate::connection::NorthboundDatabase;
-use crate::failure::Failure;
+use crate::failure::{Failure, tell, tell_report, worse};
 use crate::input::{Changes, Input, Nodes};
 use crate::progress::Progress;
 
@@ -41,11 +41,13 @@ enum Format {
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let cluster = arguments.nodes.cluster(&arguments.input)?;
+    let status = tell_report(&cluster.report);
     let northbound = Northbound::connect(arguments.database.connection()?).await?;
     let mut progress = Progress::default();
     let others = arguments.changes.others();
     let report = |done, all| progress.show(done, all);
     let done = apply(&northbound, &cluster, &Grants::new(), others, report).await?;
+    let status = worse(status, tell(&done.refused, &done.warnings));
     let mut out = std::io::stdout().lock();
     if let Some(format) = arguments.status {
         let list = status::list(&cluster, &done.granted);
@@ -53,7 +55,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             Format::Json => writeln!(out, "{list:#}")?,
             Format::Yaml => out.write_all(serde_saphyr::to_string(&list)?.as_bytes())?,
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(status);
     }
     for step in &done.steps {
         writeln!(out, "{step}: done")?;
@@ -61,5 +63,5 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if done.steps.is_empty() {
         writeln!(out, "nothing to do")?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(status)
 }

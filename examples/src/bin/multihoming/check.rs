@@ -4,11 +4,15 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
+use multihoming::assign::{Known, assign};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, tell, tell_report, worse};
 use crate::input::{Input, Nodes};
 
 /// Reads the manifests and says what they describe, without a database
+///
+/// It finds everything that apply and plan would leave out, except for what the rows of a database
+/// contradict.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -19,6 +23,11 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let cluster = arguments.nodes.cluster(&arguments.input)?;
+    let mut status = tell_report(&cluster.report);
+    for network in 0..cluster.networks.len() {
+        let assignment = assign(&cluster, network, &Known::default())?;
+        status = worse(status, tell(&assignment.refused, &assignment.warnings));
+    }
     let mut out = std::io::stdout().lock();
     for network in &cluster.networks {
         let policies = cluster.policies_of(network).count();
@@ -38,5 +47,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     for pod in cluster.pods.iter().filter(|pod| pod.node.is_none()) {
         writeln!(out, "{}: has no node yet, and gets no port", pod.place)?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(status)
 }

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use clap::Args;
 use multihoming::apply::commit;
 use multihoming::database::Northbound;
-use multihoming::network::networks;
+use multihoming::network::Networks;
 use multihoming::plan::Plan;
 use multihoming::remove;
 
 use crate::connection::NorthboundDatabase;
-use crate::failure::Failure;
+use crate::failure::{Failure, tell_report};
 use crate::input::Input;
 
 /// Removes from the northbound database what the manifests describe
@@ -29,7 +29,9 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let manifests = arguments.input.read()?;
-    let networks = networks(&manifests.nads, arguments.input.profile)?;
+    let mut report = manifests.report.clone();
+    let networks = Networks::new(&manifests, arguments.input.profile, &mut report).networks;
+    let status = tell_report(&report);
     let northbound = Northbound::connect(arguments.database.connection()?).await?;
     let mut plan = Plan::new(&northbound);
     remove::described(&mut plan, &manifests, &networks);
@@ -42,5 +44,5 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if done.is_empty() {
         writeln!(out, "nothing to do")?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(status)
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use multihoming::apply::ApplyError;
 use multihoming::error::InputError;
+use multihoming::report::{Report, Warning};
 use ovsdb::ErrorChain;
 
 use crate::connection::OptionError;
@@ -24,4 +25,38 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
         || failure.is::<OptionError>()
         || matches!(failure.downcast_ref(), Some(ApplyError::Input(_)));
     ExitCode::from(if input { 2 } else { 1 })
+}
+
+/// Tells the user what is left out and what may not have been meant, and gives the exit status of a
+/// command that did the rest.
+#[expect(
+    clippy::print_stderr,
+    reason = "this is where a program says what it left out"
+)]
+#[must_use]
+pub(crate) fn tell(refused: &[InputError], warnings: &[Warning]) -> ExitCode {
+    for warning in warnings {
+        eprintln!("multihoming: warning: {warning}");
+    }
+    for wrong in refused {
+        eprintln!("multihoming: {wrong}");
+    }
+    ExitCode::from(if refused.is_empty() { 0 } else { 2 })
+}
+
+/// As [`tell`], and which objects are of no use here.
+#[expect(
+    clippy::print_stderr,
+    reason = "this is where a program says what it left out"
+)]
+pub(crate) fn tell_report(report: &Report) -> ExitCode {
+    for (kind, count) in &report.passed_over {
+        eprintln!("multihoming: passed over: {count} {kind}");
+    }
+    tell(&report.refused, &report.warnings)
+}
+
+/// The worse of two statuses, neither of which is a failure of the program itself.
+pub(crate) fn worse(one: ExitCode, other: ExitCode) -> ExitCode {
+    if one == ExitCode::SUCCESS { other } else { one }
 }

@@ -21,8 +21,16 @@ use clap::{Parser, Subcommand};
 
 /// Builds OVN-Kubernetes' secondary networks in OVN's databases, from Kubernetes manifests.
 ///
-/// The exit status is 0 when all went well, 2 when the command line or a manifest is wrong
-/// (nothing has been written then), and 1 for everything else. `plan` has its own.
+/// An object that is wrong, or does not go together with another, is left out and told on the
+/// standard error, and everything else is done, as OVN-Kubernetes does: a network that is described
+/// badly, a node, pod or policy with a malformed field or annotation, an attachment to a network
+/// that is not described, an address that cannot be granted. What such an object describes is not
+/// removed from the database either. Nothing at all is done when the command line is wrong, when a
+/// file cannot be read, or when it is neither YAML nor JSON. Kinds of objects that are not read,
+/// networks of other CNI plug-ins and members that nobody knows are told as well; they are no errors.
+///
+/// The exit status is 0 when all went well; 2 when something was left out, or nothing was done
+/// because of the command line or a file; and 1 for everything else. `plan` has its own.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct CommandLine {

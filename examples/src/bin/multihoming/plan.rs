@@ -10,13 +10,13 @@ use multihoming::plan::{Action, Step};
 use serde_json::{Value, json};
 
 use crate::connection::NorthboundDatabase;
-use crate::failure::Failure;
+use crate::failure::{Failure, tell, tell_report, worse};
 use crate::input::{Changes, Input, Nodes};
 
 /// Shows what apply would change in the northbound database, row by row
 ///
 /// Nothing is changed. The exit status is 0 when apply would not change anything, 1 when it would,
-/// and 2 when that cannot be told, for whatever reason.
+/// and 2 when it would leave something out, or when a plan cannot be made, for whatever reason.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -43,15 +43,19 @@ enum Format {
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let cluster = arguments.nodes.cluster(&arguments.input)?;
+    let status = tell_report(&cluster.report);
     let northbound = Northbound::connect(arguments.database.connection()?).await?;
     let others = arguments.changes.others();
-    let (steps, _) = steps(&northbound, &cluster, &Grants::new(), others)?;
+    let planned = steps(&northbound, &cluster, &Grants::new(), others)?;
+    let status = worse(status, tell(&planned.refused, &planned.warnings));
+    let steps = planned.steps;
     let text = match arguments.format {
         Format::Text => text(&steps),
         Format::Json => format!("{:#}\n", json(&steps)),
     };
     std::io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(ExitCode::from(u8::from(!steps.is_empty())))
+    let changes = ExitCode::from(u8::from(!steps.is_empty()));
+    Ok(worse(status, changes))
 }
 
 fn text(steps: &[Step]) -> String {

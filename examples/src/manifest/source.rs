@@ -1,0 +1,267 @@
+//! Files of manifests: which there are, and the documents in their text.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::{fs, str};
+
+use serde_saphyr::{Error, Spanned, UserMessageFormatter};
+
+use super::document::Document;
+use crate::error::{InputError, Place, Reason};
+use crate::json::Syntax;
+
+/// The longest file that is read: a device may have no end.
+const LONGEST: u64 = 4 << 30;
+
+/// The deepest nesting that is read, which is bounded by the stack.
+const DEEPEST: usize = 128;
+
+/// The files that are read at these paths, as `kubectl -f` does: of a folder those with the names
+/// of manifests, in their order.
+///
+/// # Errors
+/// When a folder cannot be read, or has no such file.
+pub(super) fn all_files<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<PathBuf>, InputError> {
+    let mut files = Vec::new();
+    for path in paths.iter().map(AsRef::as_ref) {
+        if path.is_dir() {
+            let error = |error: io::Error| InputError::new(&place(path), "", error);
+            let found = folder(path).map_err(error)?;
+            if found.is_empty() {
+                return Err(InputError::new(&place(path), "", Reason::NoManifests));
+            }
+            files.extend(found);
+        } else {
+            files.push(path.to_owned());
+        }
+    }
+    Ok(files)
+}
+
+/// The files that are read at these paths, as far as they exist.
+#[must_use]
+pub fn files(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            files.extend(folder(path).unwrap_or_default());
+        } else {
+            files.push(path.clone());
+        }
+    }
+    files
+}
+
+/// The manifests of a folder.
+fn folder(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let path = entry?.path();
+        let known = path
+            .extension()
+            .is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
+        if known && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+pub(super) fn place(path: &Path) -> Place {
+    Place {
+        file: path.display().to_string(),
+        ..Place::default()
+    }
+}
+
+/// The text of a file, or of the standard input where the path is `-`.
+///
+/// # Errors
+/// When it cannot be read, or is not UTF-8.
+pub(super) fn text(path: &Path) -> Result<String, InputError> {
+    let wrong = |reason: Reason| InputError::new(&place(path), "", reason);
+    let bytes = if path == Path::new("-") {
+        bytes(io::stdin().lock())
+    } else {
+        File::open(path).and_then(bytes)
+    };
+    let bytes = bytes.map_err(|error| wrong(error.into()))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(wrong(Reason::TooLong(LONGEST)));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        let bytes = error.as_bytes();
+        let before = &bytes[..offset];
+        let line_start = before.iter().rposition(|byte| *byte == b'\n');
+        wrong(Reason::NotUtf8 {
+            offset,
+            byte: bytes[offset],
+            line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+            column: offset - line_start.map_or(0, |at| at + 1) + 1,
+        })
+    })
+}
+
+/// Everything, and one byte more than may be.
+fn bytes(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Parses the documents of a file one by one: `take` gets each with its number, or what is wrong
+/// with it, and the parser goes on with the next.
+///
+/// # Errors
+/// When the text is neither YAML nor JSON: what comes after that place is not known.
+pub(super) fn documents(
+    file: &Place,
+    text: &str,
+    mut take: impl FnMut(usize, Result<Document, InputError>),
+) -> Result<(), InputError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_start().starts_with(['{', '[']) {
+        let is_json = file.file.ends_with(".json");
+        // Mappings of YAML begin with a brace, too.
+        match json(text) {
+            Ok(documents) => {
+                for (document, number) in documents.into_iter().zip(1..) {
+                    take(number, Ok(document));
+                }
+                return Ok(());
+            }
+            Err(error) if is_json => {
+                let reason = Reason::Malformed(Syntax::from(&error).to_string());
+                return Err(InputError::new(file, "", reason));
+            }
+            Err(_) => {}
+        }
+    }
+    yaml(file, text, take)
+}
+
+fn json(text: &str) -> serde_json::Result<Vec<Document>> {
+    serde_json::Deserializer::from_str(text)
+        .into_iter()
+        .collect()
+}
+
+fn yaml(
+    file: &Place,
+    text: &str,
+    mut take: impl FnMut(usize, Result<Document, InputError>),
+) -> Result<(), InputError> {
+    // Without aliases a text has fewer nodes than characters. With them it may describe more, but
+    // not more than a few times its own size.
+    let size = text.len().saturating_mul(4).saturating_add(10_000);
+    // As kubectl: `n`, `on` and `0755` are strings, a key that stands twice is an error.
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        with_snippet: false,
+        budget: serde_saphyr::budget! {
+            max_reader_input_bytes: None,
+            max_events: size,
+            max_nodes: size,
+            max_aliases: size,
+            max_anchors: size,
+            max_merge_keys: size,
+            max_recorded_anchor_events: size,
+            max_recorded_anchor_bytes: size,
+            max_total_scalar_bytes: size,
+            max_depth: DEEPEST,
+            enforce_alias_anchor_ratio: false,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: size,
+        },
+    };
+    let mut reader = text.as_bytes();
+    let mut numbers = Numbers::new(text);
+    for document in serde_saphyr::read_with_options::<_, Spanned<Document>>(&mut reader, options) {
+        match document {
+            Ok(Spanned {
+                value, referenced, ..
+            }) => take(numbers.at(referenced.line()), Ok(value)),
+            Err(error @ Error::DuplicateMappingKey { .. }) => {
+                let line = error.location().map_or(0, |location| location.line());
+                let place = Place {
+                    document: numbers.at(line),
+                    ..file.clone()
+                };
+                let wrong = InputError::new(&place, "", Reason::Yaml(told(&error)));
+                take(place.document, Err(wrong));
+            }
+            // What the text is from here on is not known.
+            Err(error) => return Err(InputError::new(file, "", Reason::Yaml(told(&error)))),
+        }
+    }
+    Ok(())
+}
+
+/// An error of the parser, for a user who does not know the parser.
+fn told(error: &Error) -> String {
+    match error {
+        Error::DuplicateMappingKey { key, location } => {
+            let key = key.as_deref().unwrap_or_default();
+            format!(
+                "the key {key:?} stands twice in one mapping (line {})",
+                location.line()
+            )
+        }
+        _ => {
+            let text = error.render_with_formatter(&UserMessageFormatter);
+            // The variants of limits come wrapped in others, which have the text alone.
+            if text.contains("too large or too complex") {
+                format!(
+                    "aliases describe many times more than what is written, or the nesting is \
+                     deeper than {DEEPEST} levels"
+                )
+            } else {
+                text
+            }
+        }
+    }
+}
+
+/// The numbers of documents by their lines. The parser passes over those that are empty.
+struct Numbers<'t> {
+    lines: str::Lines<'t>,
+    /// The lines before `lines`.
+    passed: u64,
+    number: usize,
+    /// Whether the document so far has anything in it.
+    begun: bool,
+}
+
+impl<'t> Numbers<'t> {
+    fn new(text: &'t str) -> Self {
+        Self {
+            lines: text.lines(),
+            passed: 0,
+            number: 1,
+            begun: false,
+        }
+    }
+
+    /// The number of the document that has this line; lines come in ascending order.
+    fn at(&mut self, line: u64) -> usize {
+        while self.passed < line {
+            let Some(text) = self.lines.next() else {
+                break;
+            };
+            self.passed += 1;
+            let marker = text.strip_prefix("---");
+            if marker.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t'])) {
+                self.number += usize::from(self.begun);
+                self.begun = true;
+            } else if !text.is_empty() && !text.starts_with(['#', '%']) {
+                self.begun = true;
+            }
+        }
+        self.number
+    }
+}
