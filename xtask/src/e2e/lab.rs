@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::ValueEnum as _;
 use multihoming::cluster::{Cluster, Options};
 use multihoming::config::Profile;
-use multihoming::grant;
+use multihoming::grant::{self, Grants};
 use multihoming::manifest::Manifests;
 use multihoming::names::pod_port;
 use serde_json::Value;
@@ -196,10 +196,10 @@ impl Lab {
                 .filter(|item| item["kind"] == "Pod" && item["metadata"]["name"] == *pod.name)
                 .filter_map(|item| item["metadata"]["annotations"][grant::ANNOTATION].as_str());
             let annotation = annotations.next().ok_or("a pod without an annotation")?;
-            let mut grants = grant::read(annotation)?;
+            let grants = Grants::read(grant::ANNOTATION, annotation)?;
             for attachment in &pod.attachments {
                 let network = &cluster.networks[attachment.network].config;
-                let grant = grants.remove(&attachment.key);
+                let grant = grants.get(&attachment.key)?;
                 let attachment = Attachment {
                     namespace: pod.namespace.clone(),
                     pod: pod.name.clone(),

@@ -81,8 +81,9 @@ impl Pod {
             namespace.address(interface, &address.to_string())?;
         }
         for route in &grant.routes {
-            let (to, via) = (route.dest, route.next_hop);
-            namespace.ip(&format!("route add {to} via {via} dev {interface}"))?;
+            let via = route.next_hop.map(|router| format!("via {router} "));
+            let (to, via) = (route.dest, via.unwrap_or_default());
+            namespace.ip(&format!("route add {to} {via}dev {interface}"))?;
         }
 
         let pod = Self {

@@ -59,7 +59,8 @@ fn next_hops(sender: &Pod, target: &Pod) -> Result<Vec<String>> {
     sender.namespace.ip(&neighbour)?;
     let routers = sender.attachment.grant.routes.iter();
     let mut hops: Vec<_> = routers
-        .map(|r| format!("via {} dev eth1", r.next_hop))
+        .filter_map(|route| route.next_hop)
+        .map(|router| format!("via {router} dev eth1"))
         .collect();
     hops.push("dev eth1 scope link".to_owned());
     Ok(hops)

@@ -25,7 +25,7 @@ fn forged_packets_are_dropped(lab: &Lab, network: &Network) -> Result {
 
     // Whom the pod sends to, and by which MAC address: nobody answers the forger's questions.
     let router = pair.one.attachment.grant.routes.first();
-    let next_hop = router.map_or(target, |route| route.next_hop);
+    let next_hop = router.and_then(|route| route.next_hop).unwrap_or(target);
     eventually("an answer", || pair.one.ping(target, ""))?;
     let known = neighbour(&forger.ip(&format!("neighbour show {next_hop} dev eth1"))?)?;
     let remember = format!("neighbour replace {next_hop} lladdr {known} dev eth1 nud permanent");
