@@ -14,7 +14,7 @@ use crate::value::Str;
 /// A lock can be lost at any time, by a lost connection or by another client's `steal`: let each
 /// transaction check it on the server, by [`assert_lock`](crate::Transaction::assert_lock). On a
 /// clustered database that is not enough: each server has locks of its own, so all clients that
-/// share a lock must be [at the leader](crate::Client::lock#clusters).
+/// share a lock must be [at the leader](crate::Client::lock).
 ///
 /// ```no_run
 /// # #[cfg(feature = "nb")]

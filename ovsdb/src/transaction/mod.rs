@@ -318,7 +318,7 @@ impl<D: Database> Transaction<D> {
     }
 
     /// Fails the transaction unless the client holds this lock at the server that it is connected
-    /// to; the servers of a cluster [have locks of their own](crate::Client::lock#clusters).
+    /// to; the servers of a cluster [have locks of their own](crate::Client::lock).
     pub fn assert_lock(&mut self, lock: impl Into<Str>) -> OperationIndex {
         self.operation(Operation::Assert { lock: lock.into() })
     }
