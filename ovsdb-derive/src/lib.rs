@@ -22,6 +22,7 @@
 
 mod arguments;
 mod conformance;
+mod default;
 mod docs;
 #[cfg(test)]
 mod expansion;

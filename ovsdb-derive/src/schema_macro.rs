@@ -12,7 +12,7 @@ use syn::{Error, LitStr, Result};
 use crate::arguments::Arguments;
 use crate::rename::{Names, escape};
 use crate::suggest::did_you_mean;
-use crate::{docs, source};
+use crate::{default, docs, source};
 
 /// Expands the macro.
 pub(crate) fn expand(input: TokenStream) -> Result<TokenStream> {
@@ -190,6 +190,13 @@ impl<'a> Module<'a> {
         });
         let idents: Vec<Ident> = fields.iter().map(|field| field.ident.clone()).collect();
         let accessors = accessors(&idents);
+        let defaults = fields.iter().map(|field| {
+            (
+                &field.ident,
+                default::value(&field.rust_type, &field.schema.kind),
+            )
+        });
+        let default = default::implementation(&table_type, defaults);
         Ok(quote! {
             #[doc = #doc]
             #[derive(
@@ -197,11 +204,12 @@ impl<'a> Module<'a> {
                 ::core::clone::Clone,
                 ::core::cmp::PartialEq,
                 ::core::cmp::Eq,
-                ::core::default::Default,
             )]
             pub struct #table_type {
                 #( #definitions, )*
             }
+
+            #default
 
             impl #table_type {
                 #( #constants )*

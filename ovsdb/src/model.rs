@@ -48,8 +48,15 @@ pub trait TableVisitor<D: Database> {
 
 /// A table, as the struct of its rows' columns.
 ///
-/// A struct may have a part of the table's columns only. Its [`Default`] must be what the server
-/// stores in the columns that an insert omits.
+/// A struct may have a part of the table's columns only.
+///
+/// Its [`Default`] is to be what the server stores in the columns that an insert omits, so that
+/// `..Default::default()` leaves them to the server: the default atom where the column's type has
+/// `min` 1 (0, false, the empty string), nothing where it has `min` 0. That of a generated table is;
+/// only a reference that is required stays unset, because the server refuses a row without it. No
+/// replica relies on it: what a column that the server omits holds is taken from the server's schema
+/// ([`Datum::default_of`](crate::value::Datum::default_of)). An insert omits what is the server's
+/// default, and sends, or refuses, everything else.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a table of a database",
     label = "not a table",

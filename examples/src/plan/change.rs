@@ -84,8 +84,12 @@ impl Edit {
 
 impl Change {
     pub(super) fn insert<T: Table>(row: &T, labels: &Labels) -> Self {
+        let nothing = T::default();
         let columns = T::COLUMNS.iter().enumerate().filter_map(|(index, info)| {
-            let value = row.column(index).filter(|value| !value.is_default())?;
+            let (value, unset) = (row.column(index)?, nothing.column(index)?);
+            if value.equals(unset) {
+                return None;
+            }
             Some(ColumnChange {
                 column: info.name,
                 edit: Edit::replace(value, labels),
@@ -148,8 +152,9 @@ impl fmt::Display for Change {
 pub(super) fn label<T: Table>(row: &T) -> String {
     let named = ["name", "match", "rate"].iter().find_map(|name| {
         let index = T::COLUMNS.iter().position(|column| column.name == *name)?;
-        let value = row.column(index).filter(|value| !value.is_default())?;
-        match value.to_datum().as_scalar()? {
+        match row.column(index)?.to_datum().as_scalar()? {
+            Atom::String(text) if text.is_empty() => None,
+            Atom::Integer(0) => None,
             Atom::String(text) => Some(text.to_string()),
             other => Some(other.to_string()),
         }

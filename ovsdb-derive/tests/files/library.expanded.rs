@@ -35,7 +35,6 @@ No two rows have the same `title`.*/
     ::core::clone::Clone,
     ::core::cmp::PartialEq,
     ::core::cmp::Eq,
-    ::core::default::Default,
 )]
 pub struct Book {
     ///`marks`: map from integer to string.
@@ -48,6 +47,17 @@ pub struct Book {
     pub title: ::ovsdb::Str,
     ///`type`: string, one of `"hard-cover"`, `"paper-back"`.
     pub r#type: BookType,
+}
+impl ::core::default::Default for Book {
+    fn default() -> Self {
+        Self {
+            marks: ::core::default::Default::default(),
+            pages: ::core::default::Default::default(),
+            shelf: ::core::default::Default::default(),
+            title: ::core::default::Default::default(),
+            r#type: ::core::default::Default::default(),
+        }
+    }
 }
 impl Book {
     ///`marks`: map from integer to string.
@@ -132,22 +142,57 @@ The table is not part of the root set: a row lives as long as another one refers
     ::core::clone::Clone,
     ::core::cmp::PartialEq,
     ::core::cmp::Eq,
-    ::core::default::Default,
 )]
 pub struct Shelf {
     ///`height`: real. Ephemeral: need not survive a restart of the server.
     pub height: ::ovsdb::Real,
+    ///`lent`: map of 5 pairs at the most from integer to boolean.
+    pub lent: ::ovsdb::Map<i64, bool>,
+    ///`sections`: set of 1 or more of string.
+    pub sections: ::ovsdb::Set<::ovsdb::Str>,
     ///`words`: set of string.
     pub words: ::ovsdb::Set<::ovsdb::Str>,
+}
+impl ::core::default::Default for Shelf {
+    fn default() -> Self {
+        Self {
+            height: ::core::default::Default::default(),
+            lent: <::ovsdb::Map<
+                i64,
+                bool,
+            > as ::core::convert::From<
+                ::std::vec::Vec<_>,
+            >>::from(
+                ::std::vec![
+                    (::core::default::Default::default(),
+                    ::core::default::Default::default())
+                ],
+            ),
+            sections: <::ovsdb::Set<
+                ::ovsdb::Str,
+            > as ::core::convert::From<
+                ::std::vec::Vec<_>,
+            >>::from(::std::vec![::core::default::Default::default()]),
+            words: ::core::default::Default::default(),
+        }
+    }
 }
 impl Shelf {
     ///`height`: real. Ephemeral: need not survive a restart of the server.
     pub const HEIGHT: ::ovsdb::Column<Self, ::ovsdb::Real> = ::ovsdb::Column::new(
         0usize,
     );
+    ///`lent`: map of 5 pairs at the most from integer to boolean.
+    pub const LENT: ::ovsdb::Column<Self, ::ovsdb::Map<i64, bool>> = ::ovsdb::Column::new(
+        1usize,
+    );
+    ///`sections`: set of 1 or more of string.
+    pub const SECTIONS: ::ovsdb::Column<Self, ::ovsdb::Set<::ovsdb::Str>> = ::ovsdb::Column::new(
+        2usize,
+    );
     ///`words`: set of string.
     pub const WORDS: ::ovsdb::Column<Self, ::ovsdb::Set<::ovsdb::Str>> = ::ovsdb::Column::new(
-        1usize,
+        3usize,
     );
 }
 impl ::ovsdb::Table for Shelf {
@@ -155,6 +200,8 @@ impl ::ovsdb::Table for Shelf {
     const TABLE: &'static str = "Shelf";
     const COLUMNS: &'static [::ovsdb::ColumnInfo] = &[
         ::ovsdb::ColumnInfo::new::<::ovsdb::Real>("height"),
+        ::ovsdb::ColumnInfo::new::<::ovsdb::Map<i64, bool>>("lent"),
+        ::ovsdb::ColumnInfo::new::<::ovsdb::Set<::ovsdb::Str>>("sections"),
         ::ovsdb::ColumnInfo::new::<::ovsdb::Set<::ovsdb::Str>>("words"),
     ];
     const INDEXES: &'static [&'static [usize]] = &[];
@@ -162,7 +209,9 @@ impl ::ovsdb::Table for Shelf {
     fn column(&self, index: usize) -> ::core::option::Option<&dyn ::ovsdb::ColumnValue> {
         match index {
             0usize => ::core::option::Option::Some(&self.height),
-            1usize => ::core::option::Option::Some(&self.words),
+            1usize => ::core::option::Option::Some(&self.lent),
+            2usize => ::core::option::Option::Some(&self.sections),
+            3usize => ::core::option::Option::Some(&self.words),
             _ => ::core::option::Option::None,
         }
     }
@@ -172,7 +221,9 @@ impl ::ovsdb::Table for Shelf {
     ) -> ::core::option::Option<&mut dyn ::ovsdb::ColumnValue> {
         match index {
             0usize => ::core::option::Option::Some(&mut self.height),
-            1usize => ::core::option::Option::Some(&mut self.words),
+            1usize => ::core::option::Option::Some(&mut self.lent),
+            2usize => ::core::option::Option::Some(&mut self.sections),
+            3usize => ::core::option::Option::Some(&mut self.words),
             _ => ::core::option::Option::None,
         }
     }
@@ -181,6 +232,12 @@ impl ::ovsdb::Table for Shelf {
             ^ rows
                 .iter()
                 .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.height))
+            ^ rows
+                .iter()
+                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.lent))
+            ^ rows
+                .iter()
+                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.sections))
             ^ rows
                 .iter()
                 .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.words))

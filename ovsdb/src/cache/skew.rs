@@ -5,6 +5,7 @@ use std::fmt;
 use ovsdb_schema::DatabaseSchema;
 
 use crate::model::Table;
+use crate::value::Datum;
 use crate::value::json::Reader;
 
 /// A column or table that was compiled in but that the server's schema lacks, or has in a form
@@ -112,11 +113,15 @@ pub(super) struct Planned {
 pub(super) struct Plan {
     there: bool,
     columns: Vec<Planned>,
+    /// The columns whose default on the server the compiled type does not read: no inserted row may
+    /// omit one.
+    pub(super) required: Vec<usize>,
     /// The names of the columns as keys of an object.
     keys: Vec<String>,
     /// How many elements each column had last: many columns of a table are alike in all its rows.
     pub(super) elements: Vec<usize>,
-    /// The indexes of the columns that the last change of a row had.
+    /// The indexes of the columns that the last change of a row had, or its insert where columns are
+    /// [required](Self::required).
     pub(super) changed: Vec<usize>,
     /// Which column came behind each one last, and which came first: servers write the columns of
     /// rows in one order, and rows of one table have much the same ones.
@@ -129,14 +134,17 @@ pub(super) struct Plan {
 pub(super) struct Cursor(Option<usize>);
 
 impl Plan {
-    pub(super) fn new<T: Table>(schema: &DatabaseSchema, report: &mut SkewReport) -> Self {
+    /// The plan, and the row that a server means when it omits every column.
+    pub(super) fn new<T: Table>(schema: &DatabaseSchema, report: &mut SkewReport) -> (Self, T) {
+        let mut row = T::default();
         let Some(table) = schema.tables.get(T::TABLE) else {
             report
                 .differences
                 .push(Skew::MissingTable { table: T::TABLE });
-            return Self::default();
+            return (Self::default(), row);
         };
         let mut columns = Vec::with_capacity(T::COLUMNS.len());
+        let mut required = Vec::new();
         for (index, column) in T::COLUMNS.iter().enumerate() {
             let Some(server) = table.columns.get(column.name) else {
                 let (table, column) = (T::TABLE, column.name);
@@ -154,6 +162,13 @@ impl Plan {
                 });
                 continue;
             }
+            let default = Datum::default_of(&server.kind).to_string();
+            let read = row
+                .column_mut(index)
+                .map(|column| column.decode(&mut Reader::new(&default)));
+            if matches!(read, Some(Err(_))) {
+                required.push(index);
+            }
             let difference = !server.kind.max.is_one();
             columns.push(Planned {
                 name: column.name,
@@ -162,15 +177,17 @@ impl Plan {
             });
         }
         let keys = columns.iter().map(|column| format!("\"{}\":", column.name));
-        Self {
+        let plan = Self {
             there: true,
+            required,
             keys: keys.collect(),
             elements: vec![0; T::COLUMNS.len()],
             changed: Vec::new(),
             behind: (1..=columns.len()).collect(),
             columns,
             first: 0,
-        }
+        };
+        (plan, row)
     }
 
     pub(super) const fn is_there(&self) -> bool {

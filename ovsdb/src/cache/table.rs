@@ -102,6 +102,8 @@ pub(crate) trait TableReplica: Any + fmt::Debug + Send {
 pub(super) struct TypedTable<T: Table> {
     conditions: Option<Vec<Clause>>,
     plan: Plan,
+    /// What a row holds in the columns that the server omits.
+    defaults: T,
     copies: Copies<T>,
     /// The working state began empty, and the published one is what it is compared with.
     fresh: bool,
@@ -114,6 +116,7 @@ impl<T: Table> TypedTable<T> {
         Self {
             conditions,
             plan: Plan::default(),
+            defaults: T::default(),
             copies: Copies::new(Arc::default()),
             fresh: false,
             bulk: Vec::new(),
@@ -143,7 +146,8 @@ impl<T: Table> TypedTable<T> {
         changes: bool,
         place: &mut Place,
     ) -> Result<(), DecodeError> {
-        if changes {
+        let noted = changes || !plan.required.is_empty();
+        if noted {
             plan.changed.clear();
         }
         reader.object()?;
@@ -171,7 +175,7 @@ impl<T: Table> TypedTable<T> {
             if let Some(last) = elements {
                 *last = reader.elements;
             }
-            if changes {
+            if noted {
                 plan.changed.push(planned.index);
             }
             if let Err(error) = decoded {
@@ -180,6 +184,20 @@ impl<T: Table> TypedTable<T> {
             }
         }
         Ok(())
+    }
+
+    /// Reads a row that is new, in which the server omits the columns that are at their default.
+    fn decode_new(&mut self, reader: &mut Reader<'_>, place: &mut Place) -> Result<T, DecodeError> {
+        let mut columns = self.defaults.clone();
+        Self::decode(&mut self.plan, &mut columns, reader, false, place)?;
+        let plan = &self.plan;
+        let mut required = plan.required.iter();
+        if let Some(index) = required.find(|index| !plan.changed.contains(*index)) {
+            place.column = T::COLUMNS.get(*index).map(|column| Str::from(column.name));
+            let expected = "a value: the type of the column cannot hold the server's default";
+            return reader.error(DecodeErrorKind::Expected(expected));
+        }
+        Ok(columns)
     }
 
     fn insert(&mut self, uuid: Uuid, columns: T) -> Result<(), ApplyErrorReason> {
@@ -252,8 +270,7 @@ impl<T: Table> TypedTable<T> {
         };
         match &*kind {
             "initial" | "insert" => {
-                let mut columns = T::default();
-                Self::decode(&mut self.plan, &mut columns, reader, false, place)?;
+                let columns = self.decode_new(reader, place)?;
                 self.insert(uuid, columns)?;
             }
             "modify" => {
@@ -292,9 +309,7 @@ impl<T: Table> TypedTable<T> {
                     reader.skip()?;
                 }
                 "new" => {
-                    let mut columns = T::default();
-                    Self::decode(&mut self.plan, &mut columns, reader, false, place)?;
-                    new = Some(columns);
+                    new = Some(self.decode_new(reader, place)?);
                 }
                 _ => {
                     let expected = DecodeErrorKind::Expected("old or new");
@@ -351,7 +366,7 @@ impl<T: Table> TableReplica for TypedTable<T> {
     }
 
     fn fit(&mut self, schema: &ovsdb_schema::DatabaseSchema, report: &mut SkewReport) {
-        self.plan = Plan::new::<T>(schema, report);
+        (self.plan, self.defaults) = Plan::new::<T>(schema, report);
     }
 
     fn is_there(&self) -> bool {

@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 
 use crate::cache::{Basis, Cache};
 use crate::client::Client;
-use crate::model::{AllOf, Column, Database, Mutability, Row, Table};
+use crate::model::{AllOf, Column, ColumnInfo, Database, Mutability, Row, Table};
 use crate::protocol::{Clause, Columns, Operation, Until};
 use crate::session::CallError;
 use crate::value::{Atom, Datum, Ref, Str, Uuid, Value};
@@ -176,7 +176,20 @@ impl<D: Database> Transaction<D> {
         Some((Str::from(column.name), datum))
     }
 
-    /// Inserts a row; columns at their default are left to the server.
+    /// Brings a value that a row has in the column `index` of `T`, the whole of it, into its wire
+    /// form. The server's type must have room for it.
+    fn whole<T: Table>(&mut self, index: usize, datum: Datum) -> Option<(Str, Datum)> {
+        let (name, datum) = self.datum::<T>(index, datum)?;
+        let server = self.client.server_schema();
+        let column = server.tables.get(T::TABLE)?.columns.get(name.as_str())?;
+        if let Some(mistake) = outcome::check_count::<T>(index, &column.kind, datum.len()) {
+            self.mistake(mistake);
+            return None;
+        }
+        Some((name, datum))
+    }
+
+    /// Inserts a row; columns that hold what the server stores in omitted ones are left to it.
     ///
     /// The reference can be used in this transaction at once, and is the row's for ever with
     /// [`RowIdentity::ClientChosen`]. A row of a table that is no root set vanishes at commit
@@ -188,9 +201,23 @@ impl<D: Database> Transaction<D> {
     /// Inserts a row under a uuid of the caller's choice, so that a second try of the same
     /// transaction is recognised by the server ("duplicate uuid").
     pub fn insert_with_uuid<T: Table<Database = D>>(&mut self, uuid: Uuid, row: T) -> Ref<T> {
-        let columns = (0..T::COLUMNS.len()).filter_map(|index| {
-            let column = row.column(index).filter(|column| !column.is_default())?;
-            self.datum::<T>(index, column.to_datum())
+        let server = self.client.server_schema();
+        let known = server.tables.get(T::TABLE);
+        let nothing = T::default();
+        let columns = T::COLUMNS.iter().enumerate().filter_map(|(index, info)| {
+            let column = row.column(index)?;
+            let known = known.and_then(|table| table.columns.get(info.name));
+            let omitted = match known.filter(|known| info.kind.accepts(&known.kind)) {
+                Some(known) => column.is_default(&known.kind),
+                // Replicas read it as the struct's default.
+                None => nothing
+                    .column(index)
+                    .is_some_and(|unset| column.equals(unset)),
+            };
+            if omitted {
+                return None;
+            }
+            self.whole::<T>(index, column.to_datum())
         });
         let columns: Columns = columns.collect::<Vec<_>>().into();
         let (uuid_name, client_uuid) = match self.client.row_identity() {
@@ -251,11 +278,12 @@ impl<D: Database> Transaction<D> {
     pub fn select<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> Selection<T> {
         let server = self.client.server_schema();
         let known = server.tables.get(T::TABLE);
-        let there = |name: &str| known.is_some_and(|table| table.columns.contains_key(name));
-        let columns = T::COLUMNS
-            .iter()
-            .map(|column| column.name)
-            .filter(|name| there(name));
+        // The same ones as a replica asks for.
+        let readable = |column: &&ColumnInfo| {
+            let known = known.and_then(|table| table.columns.get(column.name));
+            known.is_some_and(|known| column.kind.accepts(&known.kind))
+        };
+        let columns = T::COLUMNS.iter().filter(readable).map(|column| column.name);
         let operation = Operation::Select {
             table: T::TABLE.into(),
             conditions: rows.into().into_clauses(),

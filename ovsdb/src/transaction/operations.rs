@@ -82,7 +82,7 @@ impl<D: Database, T: Table<Database = D>> Update<'_, D, T> {
         value: impl Into<V>,
     ) -> Self {
         let datum = value.into().to_datum();
-        if let Some((name, datum)) = self.transaction.datum::<T>(column.index(), datum)
+        if let Some((name, datum)) = self.transaction.whole::<T>(column.index(), datum)
             && let Some(Operation::Update { row, .. }) = self.operation()
         {
             row.insert(name, datum);
@@ -279,7 +279,7 @@ impl<D: Database, T: Table<Database = D>> Wait<'_, D, T> {
             .map(|row| {
                 let columns = compared.iter().filter_map(|index| {
                     let datum = row.column(*index)?.to_datum();
-                    self.transaction.datum::<T>(*index, datum)
+                    self.transaction.whole::<T>(*index, datum)
                 });
                 Columns::from(columns.collect::<Vec<_>>())
             })

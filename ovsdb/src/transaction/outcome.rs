@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use ovsdb_schema::{ColumnType, Max};
+
 use super::operations::{OperationIndex, Selection};
 use crate::error::Disconnected;
 use crate::model::{Row, Table};
@@ -22,9 +24,64 @@ pub enum BuildError {
         /// The column.
         column: &'static str,
     },
+    /// A value of fewer or more elements than the server's type of the column has: none where one is
+    /// required, as in the `Default` of a struct that leaves such a column empty, or too many.
+    #[error("{}", wrong_count(table, column, *count, *least, *most))]
+    Count {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// How many elements or pairs the value has.
+        count: usize,
+        /// How many it has at least on the server: 0 or 1.
+        least: usize,
+        /// How many it has at most on the server; `None` when any number.
+        most: Option<usize>,
+    },
     /// A value that cannot be sent, such as a string with a NUL.
     #[error(transparent)]
     InvalidValue(#[from] InvalidValue),
+}
+
+fn wrong_count(
+    table: &str,
+    column: &str,
+    count: usize,
+    least: usize,
+    most: Option<usize>,
+) -> String {
+    let expected = match (least, most) {
+        (1, Some(1)) => "exactly 1 value".to_owned(),
+        (_, Some(most)) if count > most => format!("at most {most} values"),
+        _ => format!("at least {least} value"),
+    };
+    format!(
+        "column {table}.{column} holds {count} values, but must hold {expected} by the server's schema"
+    )
+}
+
+/// What is wrong with a value of `count` elements in a column that is of the type `server` there.
+pub(super) fn check_count<T: Table>(
+    index: usize,
+    server: &ColumnType,
+    count: usize,
+) -> Option<BuildError> {
+    let least = server.min as usize;
+    let most = match server.max {
+        Max::Limited(most) => Some(most as usize),
+        Max::Unlimited => None,
+    };
+    if count >= least && most.is_none_or(|most| count <= most) {
+        return None;
+    }
+    Some(BuildError::Count {
+        table: T::TABLE,
+        column: T::COLUMNS.get(index)?.name,
+        count,
+        least,
+        most,
+    })
 }
 
 /// Why the server refused a transaction.

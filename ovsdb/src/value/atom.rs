@@ -175,6 +175,10 @@ pub enum Domain {
 
 /// A Rust type that is one atom in a column: [`i64`], [`Real`], [`bool`], [`Str`], [`Uuid`],
 /// [`Ref`] and the generated enums.
+///
+/// A type of one's own should read the default of its [`TYPE`](Self::TYPE), such as the empty
+/// string: a server omits it from the rows it sends. A replica refuses a row in which that column is
+/// omitted if the type does not read it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the type of an atom in a column",
     label = "not an atom",

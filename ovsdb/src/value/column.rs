@@ -64,11 +64,9 @@ pub trait ColumnValue: fmt::Debug + Send + Sync {
     /// When the message holds another type.
     fn decode_change(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError>;
 
-    /// Goes back to the column's default.
-    fn reset(&mut self);
-
-    /// Whether this is the value that the server gives a column an insert omits.
-    fn is_default(&self) -> bool;
+    /// Whether a server stores this value in a column of its type `server` where an insert leaves
+    /// the column out, as [`Datum::default_of`] tells.
+    fn is_default(&self, server: &ColumnType) -> bool;
 
     /// The value with its type known at run time only.
     fn to_datum(&self) -> Datum;
@@ -116,10 +114,6 @@ pub trait Value: ColumnValue + Clone + Default + Eq + Hash + 'static {
 /// The parts of [`ColumnValue`] that are the same for every type.
 macro_rules! common {
     () => {
-        fn reset(&mut self) {
-            *self = Self::default();
-        }
-
         fn as_any(&self) -> &dyn Any {
             self
         }
@@ -270,6 +264,20 @@ fn decode_map<K: Atomic, V: Atomic>(reader: &mut Reader<'_>) -> Result<Map<K, V>
     Ok(pairs.into())
 }
 
+/// Whether the elements are those that a server stores where a column was left out: one that is
+/// `neutral`, or none.
+fn is_default<T>(
+    server: &ColumnType,
+    elements: impl IntoIterator<Item = T>,
+    neutral: impl Fn(T) -> bool,
+) -> bool {
+    let mut elements = elements.into_iter();
+    match elements.next() {
+        None => server.min == 0,
+        Some(only) => server.min == 1 && elements.next().is_none() && neutral(only),
+    }
+}
+
 impl<A: Atomic> ColumnValue for A {
     fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         *self = decode_one(reader)?.unwrap_or_default();
@@ -280,8 +288,8 @@ impl<A: Atomic> ColumnValue for A {
         self.decode(reader)
     }
 
-    fn is_default(&self) -> bool {
-        *self == A::default()
+    fn is_default(&self, server: &ColumnType) -> bool {
+        server.min == 1 && self.to_atom().is_default()
     }
 
     fn to_datum(&self) -> Datum {
@@ -315,8 +323,8 @@ impl<A: Atomic> ColumnValue for Option<A> {
         self.decode(reader)
     }
 
-    fn is_default(&self) -> bool {
-        self.is_none()
+    fn is_default(&self, server: &ColumnType) -> bool {
+        is_default(server, self.as_ref(), |value| value.to_atom().is_default())
     }
 
     fn to_datum(&self) -> Datum {
@@ -353,8 +361,8 @@ impl<A: Atomic> ColumnValue for Set<A> {
         Ok(())
     }
 
-    fn is_default(&self) -> bool {
-        self.is_empty()
+    fn is_default(&self, server: &ColumnType) -> bool {
+        is_default(server, self.iter(), |atom| atom.to_atom().is_default())
     }
 
     fn to_datum(&self) -> Datum {
@@ -394,8 +402,10 @@ impl<K: Atomic, V: Atomic> ColumnValue for Map<K, V> {
         Ok(())
     }
 
-    fn is_default(&self) -> bool {
-        self.is_empty()
+    fn is_default(&self, server: &ColumnType) -> bool {
+        is_default(server, self.iter(), |(key, value)| {
+            key.to_atom().is_default() && value.to_atom().is_default()
+        })
     }
 
     fn to_datum(&self) -> Datum {

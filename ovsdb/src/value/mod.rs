@@ -17,6 +17,7 @@
 mod atom;
 mod column;
 mod datum;
+mod default;
 mod enumeration;
 pub mod json;
 mod map;

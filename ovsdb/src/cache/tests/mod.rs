@@ -1,6 +1,7 @@
 //! Tests of the replica without a server: messages as text, straight into the monitor.
 
 mod copies;
+mod defaults;
 mod resume;
 mod streams;
 mod work;
