@@ -2,7 +2,11 @@
 
 mod support;
 
-use ovsdb::protocol::{Clause, Columns, ErrorKind, Function, Operation, OperationResult, Wire};
+use std::time::Duration;
+
+use ovsdb::protocol::{
+    Clause, Columns, ErrorKind, Function, Operation, OperationResult, Until, Wire,
+};
 use ovsdb::value::{Atom, Datum};
 use ovsdb::{Client, Column, CommitError, RowIdentity, Str, Uuid};
 use support::inventory::{Database, Item, ItemClass, ItemOnly, Part, Slot};
@@ -311,6 +315,35 @@ async fn every_refusal_has_its_kind_and_its_operation() {
             "the server refused the transaction: operation 0, wait in Item: timed out"
         )
     );
+}
+
+#[tokio::test]
+async fn a_wait_may_be_as_long_as_a_duration() {
+    let server = inventory_server();
+    let client: Client<Database> = connect(&server).await;
+    for timeout in [
+        Duration::MAX,
+        Duration::from_millis(u64::MAX),
+        Duration::ZERO,
+    ] {
+        let mut txn = client.transaction();
+        txn.wait(Item::NAME.eq("none"))
+            .timeout(Some(timeout))
+            .comparing(Item::NAME)
+            .until([]);
+        txn.commit().await.expect("it is so already");
+    }
+    // By hand.
+    let mut txn = client.transaction();
+    txn.operation(Operation::Wait {
+        timeout: Some(u64::MAX),
+        table: "Item".into(),
+        conditions: Vec::new(),
+        columns: None,
+        until: Until::Equal,
+        rows: Vec::new(),
+    });
+    txn.commit().await.expect("it is so already");
 }
 
 #[tokio::test]

@@ -71,7 +71,8 @@ pub enum Operation {
     },
     /// Waits until rows are, or are not, as given.
     Wait {
-        /// How long, in milliseconds; for ever when `None`, not at all when 0.
+        /// How long, in milliseconds; for ever when `None`, not at all when 0. Above [`i64::MAX`]
+        /// it is that.
         timeout: Option<u64>,
         /// The table.
         table: Str,

@@ -112,8 +112,10 @@ impl Wire for u64 {
         i64::read(reader)?.try_into().map_err(|_| expected)
     }
 
+    /// At most what 64 signed bits hold: the server reads a larger number as a real, and refuses it.
     fn write(&self, out: &mut String) {
-        out.push_str(&self.to_string());
+        let most = i64::try_from(*self).unwrap_or(i64::MAX);
+        out.push_str(&most.to_string());
     }
 }
 

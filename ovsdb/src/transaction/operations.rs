@@ -227,9 +227,11 @@ handle!(
 );
 
 impl<D: Database, T: Table<Database = D>> Wait<'_, D, T> {
-    /// How long to wait; `None` for ever.
+    /// How long to wait; `None` for ever. [`i64::MAX`] milliseconds are the most, which is for ever
+    /// too.
     pub fn timeout(mut self, limit: Option<Duration>) -> Self {
-        let milliseconds = limit.map(|l| u64::try_from(l.as_millis()).unwrap_or(u64::MAX));
+        let most = u128::from(i64::MAX.unsigned_abs());
+        let milliseconds = limit.and_then(|limit| u64::try_from(limit.as_millis().min(most)).ok());
         if let Some(Operation::Wait { timeout, .. }) = self.operation() {
             *timeout = milliseconds;
         }
