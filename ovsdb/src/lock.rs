@@ -27,6 +27,7 @@ use crate::value::Str;
 /// txn.commit().await?;
 /// # Ok(()) }
 /// ```
+#[must_use = "the lock is given back when its last handle is dropped"]
 pub struct Lock {
     name: Str,
     held: watch::Receiver<bool>,

@@ -91,7 +91,7 @@ async fn a_nul_is_refused_wherever_a_string_goes() {
             })
             .await,
             refused(&client, |txn| {
-                txn.select::<Item>(Item::NAME.eq(NUL));
+                let _ = txn.select::<Item>(Item::NAME.eq(NUL));
             })
             .await,
             refused(&client, |txn| {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use ovsdb::Client;
-use support::inventory::{Database, Part};
+use support::inventory::{Database, Slot};
 use support::{connect, inventory_server};
 
 /// The names of the spans that were entered.
@@ -47,7 +47,7 @@ async fn sessions_and_transactions_are_spans() {
     let server = inventory_server();
     let client: Client<Database> = connect(&server).await;
     let mut txn = client.transaction();
-    txn.insert(Part::default());
+    txn.insert(Slot::default());
     txn.commit().await.expect("a commit");
     let entered = entered.lock().expect("no panic");
     for name in ["ovsdb_session", "ovsdb_transaction"] {

@@ -202,6 +202,7 @@ impl Handle {
 /// It survives the connection. As long as there is none the replica stays as it was, and
 /// [`staleness`](Self::staleness) says for how long; after it, what changed meanwhile is applied
 /// at once, as one change.
+#[must_use = "the monitor ends when the last handle is dropped"]
 pub struct Cache<D> {
     handle: Handle,
     database: PhantomData<fn() -> D>,

@@ -1,6 +1,7 @@
 //! Transactions: built typed, sent whole, answered operation by operation.
 
 mod apply;
+mod garbage;
 mod once;
 mod operations;
 mod outcome;
@@ -61,6 +62,8 @@ pub struct Transaction<D> {
     /// What the operations were decided on; they are not sent when it does not hold any more.
     basis: Option<Basis>,
     operations: Vec<Operation>,
+    /// How many of the first operations are not the user's.
+    guards: usize,
     /// The inserted rows' uuids, which references in this transaction may bear.
     inserted: HashMap<Uuid, usize>,
     /// The first mistake, told at commit.
@@ -74,6 +77,7 @@ impl<D> Clone for Transaction<D> {
             timeout: self.timeout,
             basis: self.basis.clone(),
             operations: self.operations.clone(),
+            guards: self.guards,
             inserted: self.inserted.clone(),
             mistake: self.mistake.clone(),
         }
@@ -96,6 +100,7 @@ impl<D: Database> Transaction<D> {
             client,
             basis: None,
             operations: Vec::new(),
+            guards: 0,
             inserted: HashMap::new(),
             mistake: None,
         }
@@ -192,15 +197,33 @@ impl<D: Database> Transaction<D> {
     /// Inserts a row; columns that hold what the server stores in omitted ones are left to it.
     ///
     /// The reference can be used in this transaction at once, and is the row's for ever with
-    /// [`RowIdentity::ClientChosen`]. A row of a table that is no root set vanishes at commit
-    /// unless a row refers to it.
+    /// [`RowIdentity::ClientChosen`].
+    ///
+    /// The server deletes a row of a table that is not in the root set in the same transaction, unless
+    /// another row refers to it by a strong reference. So a transaction that inserts one without
+    /// referring to it is not sent, but ends with [`BuildError::Unreferenced`].
     pub fn insert<T: Table<Database = D>>(&mut self, row: T) -> Ref<T> {
-        self.insert_with_uuid(Uuid::new_v4(), row)
+        let uuid = Uuid::new_v4();
+        let identity = match self.client.row_identity() {
+            RowIdentity::ClientChosen => (None, Some(uuid)),
+            RowIdentity::Named => (Some(row_name(uuid)), None),
+        };
+        self.insert_as(identity, uuid, row)
     }
 
     /// Inserts a row under a uuid of the caller's choice, so that a second try of the same
-    /// transaction is recognised by the server ("duplicate uuid").
+    /// transaction is recognised by the server ("duplicate uuid"). With [`RowIdentity::Named`] as well:
+    /// a server older than Open vSwitch 2.13 refuses it with a syntax error.
     pub fn insert_with_uuid<T: Table<Database = D>>(&mut self, uuid: Uuid, row: T) -> Ref<T> {
+        self.insert_as((None, Some(uuid)), uuid, row)
+    }
+
+    fn insert_as<T: Table<Database = D>>(
+        &mut self,
+        (uuid_name, client_uuid): (Option<Str>, Option<Uuid>),
+        uuid: Uuid,
+        row: T,
+    ) -> Ref<T> {
         let server = self.client.server_schema();
         let known = server.tables.get(T::TABLE);
         let nothing = T::default();
@@ -220,10 +243,6 @@ impl<D: Database> Transaction<D> {
             self.whole::<T>(index, column.to_datum())
         });
         let columns: Columns = columns.collect::<Vec<_>>().into();
-        let (uuid_name, client_uuid) = match self.client.row_identity() {
-            RowIdentity::ClientChosen => (None, Some(uuid)),
-            RowIdentity::Named => (Some(row_name(uuid)), None),
-        };
         self.inserted.insert(uuid, self.operations.len());
         self.operations.push(Operation::Insert {
             table: T::TABLE.into(),
@@ -236,33 +255,32 @@ impl<D: Database> Transaction<D> {
 
     /// Sets columns of the rows that meet all clauses; the columns follow by
     /// [`Update::set`].
+    #[must_use = "an update that sets no column is not sent"]
     pub fn update<T: Table<Database = D>>(
         &mut self,
         rows: impl Into<AllOf<T>>,
     ) -> Update<'_, D, T> {
-        let conditions = rows.into().into_clauses();
-        let row = Columns::new();
-        let index = self.operation(Operation::Update {
+        let operation = Operation::Update {
             table: T::TABLE.into(),
-            conditions,
-            row,
-        });
-        Update::new(self, index)
+            conditions: rows.into().into_clauses(),
+            row: Columns::new(),
+        };
+        Update::new(self, operation)
     }
 
     /// Changes columns of the rows that meet all clauses; the changes follow by the methods of
     /// [`Mutate`].
+    #[must_use = "a mutation without a change is not sent"]
     pub fn mutate<T: Table<Database = D>>(
         &mut self,
         rows: impl Into<AllOf<T>>,
     ) -> Mutate<'_, D, T> {
-        let conditions = rows.into().into_clauses();
-        let index = self.operation(Operation::Mutate {
+        let operation = Operation::Mutate {
             table: T::TABLE.into(),
-            conditions,
+            conditions: rows.into().into_clauses(),
             mutations: Vec::new(),
-        });
-        Mutate::new(self, index)
+        };
+        Mutate::new(self, operation)
     }
 
     /// Deletes the rows that meet all clauses.
@@ -275,6 +293,7 @@ impl<D: Database> Transaction<D> {
     }
 
     /// Reads the rows that meet all clauses; [`Outcome::rows`] has them.
+    #[must_use = "the rows are read from the outcome by this"]
     pub fn select<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> Selection<T> {
         let server = self.client.server_schema();
         let known = server.tables.get(T::TABLE);
@@ -301,15 +320,15 @@ impl<D: Database> Transaction<D> {
     /// Makes the transaction wait until rows are, or are not, as given; which columns to compare,
     /// and with what, follows by the methods of [`Wait`].
     pub fn wait<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> Wait<'_, D, T> {
-        let index = self.operation(Operation::Wait {
+        let operation = Operation::Wait {
             timeout: Some(0),
             table: T::TABLE.into(),
             conditions: rows.into().into_clauses(),
             columns: Some(Vec::new()),
             until: Until::Equal,
             rows: Vec::new(),
-        });
-        Wait::new(self, index)
+        };
+        Wait::new(self, operation)
     }
 
     /// Fails the transaction with "timed out" unless a column of a row still is what `row` says,
@@ -409,12 +428,20 @@ impl<D: Database> Transaction<D> {
         if self.operations.is_empty() {
             return Ok(Outcome::empty());
         }
+        let schema = self.client.server_schema();
+        let garbage = garbage::first_unreferenced(&self.operations, &self.inserted, &schema);
+        if let Some(index) = garbage {
+            let table = self.operations[index].table().cloned().unwrap_or_default();
+            let operation = index.saturating_sub(self.guards);
+            return Err(CommitError::Build(BuildError::Unreferenced {
+                operation,
+                table,
+            }));
+        }
         let mut operations = Cow::Borrowed(&*self.operations);
         if self.client.row_identity() == RowIdentity::Named {
             let names = |atom| match atom {
-                Atom::Uuid(uuid) if self.inserted.contains_key(&uuid) => {
-                    Atom::NamedUuid(row_name(uuid))
-                }
+                Atom::Uuid(uuid) if self.is_named(uuid) => Atom::NamedUuid(row_name(uuid)),
                 other => other,
             };
             let renamed = operations.iter().cloned();
@@ -424,7 +451,9 @@ impl<D: Database> Transaction<D> {
         let answer = self.client.transact(&operations, basis, self.timeout);
         match answer.await {
             Ok(text) => Outcome::read(text, &self.operations, &self.inserted),
-            Err(CallError::Invalid(invalid)) => {
+            Err(CallError::Invalid(mut invalid)) => {
+                let operation = invalid.operation;
+                invalid.operation = operation.map(|index| index.saturating_sub(self.guards));
                 Err(CommitError::Build(BuildError::InvalidValue(invalid)))
             }
             Err(CallError::Refused(error)) => {
@@ -433,6 +462,23 @@ impl<D: Database> Transaction<D> {
             Err(CallError::NotSent(lost)) => Err(CommitError::NotSent(lost)),
             Err(CallError::Lost(lost)) => Err(CommitError::Unknown(lost)),
         }
+    }
+}
+
+impl<D> Transaction<D> {
+    /// Whether the row of this uuid is one that the transaction inserts under a name.
+    fn is_named(&self, uuid: Uuid) -> bool {
+        let insert = self
+            .inserted
+            .get(&uuid)
+            .map(|index| &self.operations[*index]);
+        matches!(
+            insert,
+            Some(Operation::Insert {
+                uuid_name: Some(_),
+                ..
+            })
+        )
     }
 }
 

@@ -72,7 +72,13 @@ impl<D: Database> Transaction<D> {
         Some(Attempt {
             table: table.clone(),
             row,
-            inserted: self.inserted.clone(),
+            // What the server named is lost with its answer.
+            inserted: self
+                .inserted
+                .iter()
+                .filter(|(uuid, _)| !self.is_named(**uuid))
+                .map(|(uuid, place)| (*uuid, *place))
+                .collect(),
         })
     }
 
@@ -84,6 +90,7 @@ impl<D: Database> Transaction<D> {
         }
         let guards = attempts.iter().map(Attempt::guard);
         guarded.operations.splice(0..0, guards);
+        guarded.guards += attempts.len();
         guarded
     }
 }

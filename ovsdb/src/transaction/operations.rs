@@ -37,6 +37,14 @@ impl<T> Selection<T> {
     }
 }
 
+/// An operation that is described by further calls. It becomes part of the transaction with the
+/// first call that makes it complete.
+#[derive(Debug)]
+enum Draft {
+    Incomplete(Operation),
+    Complete(OperationIndex),
+}
+
 /// Declares the handle of an operation that is described by further calls.
 macro_rules! handle {
     ($(#[$meta:meta])* $name:ident) => {
@@ -44,35 +52,68 @@ macro_rules! handle {
         #[derive(Debug)]
         pub struct $name<'t, D, T> {
             transaction: &'t mut Transaction<D>,
-            index: OperationIndex,
+            draft: Draft,
             table: PhantomData<fn() -> T>,
         }
 
         impl<'t, D: Database, T: Table<Database = D>> $name<'t, D, T> {
             pub(super) const fn new(
                 transaction: &'t mut Transaction<D>,
-                index: OperationIndex,
+                operation: Operation,
             ) -> Self {
-                Self { transaction, index, table: PhantomData }
+                let draft = Draft::Incomplete(operation);
+                Self { transaction, draft, table: PhantomData }
             }
 
-            /// The operation's place in the transaction.
+            /// The operation, as far as it is described.
+            fn operation(&mut self) -> Option<&mut Operation> {
+                match &mut self.draft {
+                    Draft::Incomplete(operation) => Some(operation),
+                    Draft::Complete(index) => self.transaction.operations.get_mut(index.0),
+                }
+            }
+
+            /// Makes the operation part of the transaction, unless it is.
+            fn complete(&mut self) -> OperationIndex {
+                match &mut self.draft {
+                    Draft::Incomplete(operation) => {
+                        // What takes its place is never looked at.
+                        let operation = std::mem::replace(operation, Operation::Abort);
+                        let index = self.transaction.operation(operation);
+                        self.draft = Draft::Complete(index);
+                        index
+                    }
+                    Draft::Complete(index) => *index,
+                }
+            }
+        }
+    };
+}
+
+/// Declares what the handles of operations that touch rows have besides.
+macro_rules! index {
+    ($name:ident) => {
+        impl<D: Database, T: Table<Database = D>> $name<'_, D, T> {
+            /// The operation's place in the transaction. As long as it changes nothing it is not part
+            /// of it, and its place is one for which [`Outcome::count`](super::Outcome::count) is 0.
             #[must_use]
             pub const fn index(&self) -> OperationIndex {
-                self.index
-            }
-
-            fn operation(&mut self) -> Option<&mut Operation> {
-                self.transaction.operations.get_mut(self.index.0)
+                match &self.draft {
+                    Draft::Incomplete(_) => OperationIndex(usize::MAX),
+                    Draft::Complete(index) => *index,
+                }
             }
         }
     };
 }
 
 handle!(
-    /// An `update` operation (RFC 7047 section 5.2.3): which columns become what.
+    /// An `update` operation (RFC 7047 section 5.2.3): which columns become what. One that sets no
+    /// column is not sent.
     Update
 );
+
+index!(Update);
 
 impl<D: Database, T: Table<Database = D>> Update<'_, D, T> {
     /// Sets a column.
@@ -86,15 +127,19 @@ impl<D: Database, T: Table<Database = D>> Update<'_, D, T> {
             && let Some(Operation::Update { row, .. }) = self.operation()
         {
             row.insert(name, datum);
+            self.complete();
         }
         self
     }
 }
 
 handle!(
-    /// A `mutate` operation (RFC 7047 section 5.2.4): how columns change, in order.
+    /// A `mutate` operation (RFC 7047 section 5.2.4): how columns change, in order. One without a
+    /// change is not sent.
     Mutate
 );
+
+index!(Mutate);
 
 impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
     fn mutation(mut self, column: usize, mutator: Mutator, argument: Datum) -> Self {
@@ -106,6 +151,7 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
                 mutator,
                 argument,
             });
+            self.complete();
         }
         self
     }
@@ -210,6 +256,17 @@ handle!(
     /// Without [`timeout`](Wait::timeout) it does not wait at all: it is a guard that fails the
     /// transaction with "timed out" when the rows are not as they must be.
     ///
+    /// It is part of the transaction once [`until`](Wait::until) or [`until_not`](Wait::until_not) has
+    /// said what is waited for, and the compiler warns when neither does:
+    ///
+    /// ```compile_fail
+    /// #![deny(unused_must_use)]
+    /// # use ovsdb::nb::LogicalSwitch as Switch;
+    /// # fn example(txn: &mut ovsdb::Transaction<ovsdb::nb::Database>) {
+    /// txn.wait(Switch::NAME.eq("sw0")).comparing(Switch::NAME);
+    /// # }
+    /// ```
+    ///
     /// ```no_run
     /// # #[cfg(feature = "nb")]
     /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) {
@@ -223,6 +280,7 @@ handle!(
     /// # let _ = txn.commit().await;
     /// # }
     /// ```
+    #[must_use = "nothing is waited for without `until` or `until_not`"]
     Wait
 );
 
@@ -290,6 +348,6 @@ impl<D: Database, T: Table<Database = D>> Wait<'_, D, T> {
             *until = comparison;
             *rows = expected;
         }
-        self.index
+        self.complete()
     }
 }

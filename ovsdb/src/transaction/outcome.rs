@@ -39,6 +39,17 @@ pub enum BuildError {
         /// How many it has at most on the server; `None` when any number.
         most: Option<usize>,
     },
+    /// A row of a table that is not in the root set, to which no other row refers by a strong
+    /// reference in the same transaction: the server would delete it at once.
+    #[error(
+        "operation {operation}, insert in {table}: the row would be deleted at the commit, since no other row refers to it by a strong reference and {table} is not in the root set"
+    )]
+    Unreferenced {
+        /// The number of the operation that inserts the row.
+        operation: usize,
+        /// Its table.
+        table: Str,
+    },
     /// A value that cannot be sent, such as a string with a NUL.
     #[error(transparent)]
     InvalidValue(#[from] InvalidValue),
