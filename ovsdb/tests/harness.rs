@@ -2,8 +2,11 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use ovsdb::Client;
 use ovsdb::testing::{Cluster, Cut, Difference, Direction, Drip, Dump, Proxy, Server, ServerError};
@@ -23,6 +26,91 @@ fn a_dropped_server_leaves_no_process_and_no_folder() {
     assert!(folder.exists() && Path::new(&process).exists());
     drop(server);
     assert!(!folder.exists() && !Path::new(&process).exists());
+}
+
+/// Starts a server and a cluster, tells where they are, and waits to be ended.
+#[test]
+#[ignore = "started by a_server_ends_with_its_process_however_that_ends"]
+fn a_process_with_servers() {
+    let Ok(end) = std::env::var("OVSDB_TEST_END") else {
+        return;
+    };
+    // A server outlives the thread that started it.
+    let starting = std::thread::spawn(|| {
+        let mut again = inventory_server();
+        again.kill().expect("killed");
+        again.start().expect("started again");
+        (again, Cluster::start(INVENTORY, 1).expect("a cluster"))
+    });
+    let (server, cluster) = starting.join().expect("no panic");
+    for server in [&server, &cluster.members()[0]] {
+        server.dump("Inventory", None).expect("it serves");
+        let id = server.process_id().expect("it runs");
+        let line = format!("SERVER {id} {}\n", server.folder().display());
+        let told = std::io::stdout().write_all(line.as_bytes());
+        told.expect("the other process listens");
+    }
+    match &*end {
+        "exit" => std::process::exit(0),
+        "abort" => std::process::abort(),
+        "leak" => std::mem::forget((server, cluster)),
+        _ => loop {
+            std::thread::park();
+        },
+    }
+}
+
+/// Whether a process runs that has this text on its command line; one that ended and was not waited
+/// for has none.
+fn runs_with(id: &str, text: &str) -> bool {
+    let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line).contains(text)
+}
+
+#[test]
+fn a_server_ends_with_its_process_however_that_ends() {
+    for end in ["exit", "abort", "leak", "kill", "kill the group"] {
+        let mut process = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--ignored", "--exact", "a_process_with_servers"])
+            .arg("--nocapture")
+            .env("OVSDB_TEST_END", end)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .expect("this program runs");
+        let output = BufReader::new(process.stdout.take().expect("a pipe"));
+        let mut servers: Vec<(String, String)> = Vec::new();
+        for line in output.lines() {
+            let line = line.expect("text");
+            // The name of the test may stand before it.
+            if let Some((_, server)) = line.split_once("SERVER ") {
+                let (id, folder) = server.split_once(' ').expect("an id and a folder");
+                servers.push((id.to_owned(), folder.to_owned()));
+            }
+            if servers.len() == 2 {
+                break;
+            }
+        }
+        assert_eq!(servers.len(), 2, "{end}");
+        match end {
+            "kill" => process.kill().expect("killed"),
+            "kill the group" => {
+                let group = format!("-{}", process.id());
+                let kill = Command::new("kill").args(["-KILL", "--", &group]).status();
+                assert!(kill.expect("kill runs").success());
+            }
+            _ => {}
+        }
+        process.wait().expect("it ends");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        for (id, folder) in &servers {
+            while runs_with(id, folder) || Path::new(folder).exists() {
+                assert!(Instant::now() < deadline, "{end}: {id} in {folder}");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
 }
 
 #[test]

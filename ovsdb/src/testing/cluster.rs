@@ -27,6 +27,7 @@ const HAND_OVER: Duration = Duration::from_secs(3);
 /// # Ok::<(), ovsdb::testing::ServerError>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "the servers end when this is dropped"]
 pub struct Cluster {
     database: String,
     members: Vec<Server>,
@@ -70,7 +71,6 @@ impl Cluster {
     }
 
     /// The members, the founder first.
-    #[must_use]
     pub fn members(&self) -> &[Server] {
         &self.members
     }

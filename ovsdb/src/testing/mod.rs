@@ -6,7 +6,7 @@
 //! server holds.
 //!
 //! A server has a folder and a socket of its own, and is gone, with all it made, when it is
-//! dropped. It needs the programs `ovsdb-server` and `ovsdb-tool` (Debian: `openvswitch-common`
+//! dropped or the process ends. It needs the programs `ovsdb-server` and `ovsdb-tool` (Debian: `openvswitch-common`
 //! and `openvswitch-switch`); without them starting it is an error, which a test must not skip.
 
 mod cluster;
@@ -14,6 +14,7 @@ mod dump;
 mod programs;
 mod proxy;
 mod server;
+mod watchdog;
 
 pub use self::cluster::Cluster;
 pub use self::dump::{Difference, Dump};

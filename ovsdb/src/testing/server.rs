@@ -13,6 +13,7 @@ use ovsdb_schema::{DatabaseSchema, SchemaError};
 use tempfile::TempDir;
 
 use super::programs::{MissingProgram, program};
+use super::watchdog::Watchdog;
 
 /// How long a server may take to listen: machines that build beside it are slow.
 const START: Duration = Duration::from_secs(30);
@@ -164,6 +165,7 @@ impl ServerBuilder {
     /// When a program is missing or fails, or a schema is broken.
     pub fn start(self) -> Result<Server, ServerError> {
         let folder = tempfile::Builder::new().prefix("ovsdb-test-").tempdir()?;
+        let watchdog = Watchdog::start(folder.path())?;
         let databases: Vec<_> = self
             .databases
             .iter()
@@ -184,6 +186,7 @@ impl ServerBuilder {
             ]);
         }
         let mut server = Server {
+            _watchdog: watchdog,
             folder,
             databases,
             arguments,
@@ -227,7 +230,8 @@ pub(super) fn run<A: AsRef<std::ffi::OsStr>>(
     })
 }
 
-/// A running ovsdb-server that ends, with its folder, when it is dropped.
+/// A running ovsdb-server that ends, with its folder, when it is dropped; and with this process,
+/// however that ends: killed, aborted, by `exit`, with the value leaked.
 ///
 /// ```
 /// use ovsdb::testing::Server;
@@ -238,6 +242,7 @@ pub(super) fn run<A: AsRef<std::ffi::OsStr>>(
 /// # Ok::<(), ovsdb::testing::ServerError>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "the server ends when this is dropped"]
 pub struct Server {
     folder: TempDir,
     databases: Vec<PathBuf>,
@@ -245,6 +250,8 @@ pub struct Server {
     tcp_port: Option<u16>,
     ssl_port: Option<u16>,
     process: Option<Child>,
+    /// Dropped last: until the folder is removed there is something to clean up.
+    _watchdog: Watchdog,
 }
 
 impl Server {
