@@ -435,5 +435,11 @@ async fn a_client_of_a_database_that_is_not_there_says_so() {
         .connect()
         .await;
     let error = error.expect_err("no such database");
-    assert!(matches!(error, ovsdb::Error::Refused(e) if e.kind() == ErrorKind::UnknownDatabase));
+    let ovsdb::Error::Unusable { lost, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert!(matches!(
+        lost.reason(),
+        ovsdb::DisconnectReason::NoDatabase("Nobody")
+    ));
 }
