@@ -1,9 +1,9 @@
 //! Whether a struct with `#[derive(Table)]` is what the schema says.
 //!
-//! The macro sees tokens: it finds names that the schema does not have and types that can be none
-//! of a column. The rest is left to the compiler, in constants that do not evaluate where a field's
-//! type, whatever its name, cannot hold its column: another shape, a reference to another table, an
-//! enum of another column.
+//! The macro sees only tokens. It rejects names that the schema does not have, and types whose names
+//! show that they cannot hold the column. The rest is left to the compiler: the macro writes
+//! constants whose evaluation fails if a field's type, after aliases are resolved, has another shape
+//! than its column, refers to another table or is the enum of another column.
 
 use ovsdb_schema::{AtomicType, BaseType, ColumnType, Constraint, DatabaseSchema, TableSchema};
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
@@ -101,11 +101,11 @@ fn rust_type(table: &str, column: &str, kind: &ColumnType) -> String {
     }
 }
 
-/// Whether a type can hold the column, as far as its name tells. A type of another name is an
-/// alias, or somebody's own atom: the compiler knows.
+/// Whether a type can hold the column, as far as its name tells. A type of another name may be an
+/// alias or a user's own atom, which only the compiler can check.
 fn may_fit(rust_type: &Type, kind: &ColumnType) -> bool {
     let Some((name, arguments)) = last_segment(rust_type) else {
-        // Not a path; a macro or parentheses may stand for one.
+        // Not a path, but a macro or parentheses may stand for one.
         return matches!(rust_type, Type::Macro(_) | Type::Paren(_) | Type::Group(_));
     };
     let atom = |rust_type: &Type, atomic| match last_segment(rust_type) {
@@ -161,7 +161,7 @@ fn last_segment(rust_type: &Type) -> Option<(String, Vec<Type>)> {
     Some((segment.ident.to_string(), arguments))
 }
 
-/// The constants that do not evaluate where a struct is not what the schema says.
+/// The constants whose evaluation fails if the struct is not what the schema says.
 pub(crate) fn assertions(
     ident: &Ident,
     database: &Path,
@@ -229,8 +229,8 @@ fn refers_within(
     (right, message)
 }
 
-/// Has the compiler say of each `Ref` among the tokens of a type whether it is to a table. Of the
-/// whole type it would only say that it is none of a column.
+/// Makes the compiler check that each `Ref` in a field's type refers to a table. Its error for the
+/// whole type would not name the part that is wrong.
 pub(crate) fn references(ident: &Ident, columns: &[Column]) -> TokenStream {
     let mut targets = Vec::new();
     for column in columns {
@@ -253,7 +253,7 @@ fn each_target(rust_type: &Type, each: &mut impl FnMut(&Type)) {
     }
 }
 
-/// A constant that evaluates if all of this is right; else it says the message of what is not.
+/// A constant that panics with the message of the first condition that does not hold.
 fn assertion(span: Span, rights: &[(TokenStream, String)]) -> TokenStream {
     let checks = rights.iter().map(|(right, message)| {
         quote_spanned! { span=>

@@ -10,10 +10,10 @@ pub(crate) fn table(name: &str, table: &TableSchema) -> String {
     doc += if table.is_root {
         "The table is part of the root set: its rows live until they are deleted."
     } else {
-        "The table is not part of the root set: a row lives as long as another one refers to it."
+        "The table is not part of the root set: a row lives as long as another row refers to it."
     };
     if let Some(rows) = table.max_rows {
-        doc += &format!(" It has {rows} {} at the most.", plural(rows, "row"));
+        doc += &format!(" It has at most {rows} {}.", plural(rows, "row"));
     }
     for index in &table.indexes {
         let columns: Vec<_> = index.iter().map(|column| format!("`{column}`")).collect();
@@ -48,7 +48,7 @@ pub(crate) fn column_type(kind: &ColumnType) -> String {
     let key = base_type(&kind.key);
     if let Some(value) = &kind.value {
         let limit = match kind.max {
-            Max::Limited(max) => format!(" of {max} {} at the most", plural(max.into(), "pair")),
+            Max::Limited(max) => format!(" of at most {max} {}", plural(max.into(), "pair")),
             Max::Unlimited => String::new(),
         };
         return format!("map{limit} from {key} to {}", base_type(value));
@@ -97,7 +97,7 @@ fn range<T: ToString>(min: Option<T>, max: Option<T>, unit: &str) -> String {
         max.map(|max| max.to_string()),
     ) {
         (Some(min), Some(max)) => format!(" ({min} to {max}{unit})"),
-        (Some(min), None) => format!(" (from {min}{unit} on)"),
+        (Some(min), None) => format!(" ({min}{unit} or more)"),
         (None, Some(max)) => format!(" (up to {max}{unit})"),
         (None, None) => String::new(),
     }

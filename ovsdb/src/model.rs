@@ -118,7 +118,7 @@ impl ColumnInfo {
 ///
 /// `M` says whether the column can be changed once its row is inserted: [`Mutable`], or
 /// [`Immutable`] where the schema says `"mutable": false`. An update or a mutation of an immutable
-/// column does not compile; the value that it gets is the one in the row that is inserted.
+/// column does not compile: its value is set by the insert.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -133,7 +133,8 @@ pub struct Column<T, V, M = Mutable> {
     marker: PhantomData<Label<T, V, M>>,
 }
 
-/// What a handle is of. It holds nothing of it, so it is `Copy`, `Send` and `Sync` whatever that is.
+/// The types that a handle is labelled with. It holds no value of them, so it is always `Copy`, `Send`
+/// and `Sync`.
 type Label<T, V, M> = fn() -> (T, V, M);
 
 impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {

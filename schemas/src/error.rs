@@ -18,9 +18,9 @@ pub struct SchemaError {
 pub enum SchemaErrorReason {
     /// The text is not JSON.
     Json {
-        /// The line, from 1 on.
+        /// The line, counted from 1.
         line: usize,
-        /// The column, from 1 on.
+        /// The column, counted from 1.
         column: usize,
         /// What the JSON parser says.
         message: String,
@@ -56,7 +56,7 @@ pub enum SchemaErrorReason {
     EnumAndConstraint,
     /// A table without columns.
     NoColumns,
-    /// A least value above the greatest.
+    /// A minimum above the maximum.
     MinAboveMax,
     /// A `min` that is neither 0 nor 1.
     BadMin,
@@ -101,7 +101,7 @@ impl fmt::Display for SchemaErrorReason {
             Self::EnumAndConstraint => {
                 f.write_str("an enum takes no other constraint and no refTable")
             }
-            Self::MinAboveMax => f.write_str("the least value is above the greatest"),
+            Self::MinAboveMax => f.write_str("the minimum is above the maximum"),
             Self::BadMin => f.write_str("min must be 0 or 1"),
             Self::BadMax => {
                 f.write_str("max must be \"unlimited\" or a number from 1 to 4294967294")

@@ -69,9 +69,9 @@ pub struct ColumnType {
     pub key: BaseType,
     /// The type of a map's values.
     pub value: Option<BaseType>,
-    /// How many elements it has at least: 0 or 1.
+    /// The least number of elements: 0 or 1.
     pub min: u32,
-    /// How many elements it has at the most.
+    /// The greatest number of elements.
     pub max: Max,
 }
 
@@ -119,17 +119,17 @@ impl fmt::Display for ColumnType {
     }
 }
 
-/// How many elements a column has at the most.
+/// The greatest number of elements in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Max {
-    /// So many.
+    /// This many.
     Limited(u32),
     /// Any number.
     Unlimited,
 }
 
 impl Max {
-    /// Whether it is one element at the most.
+    /// Whether it is one element.
     #[must_use]
     pub const fn is_one(self) -> bool {
         matches!(self, Self::Limited(1))

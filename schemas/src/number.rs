@@ -58,8 +58,9 @@ impl Number {
     /// Reads the number that starts at byte `start` of `text`, and returns it with the byte after
     /// it.
     ///
-    /// The rule is ovsdb-server's, except for what the server writes and would not read: a
-    /// subnormal real, and the largest double with its 15 digits. Those are read.
+    /// The rule is ovsdb-server's, except for two kinds of numbers that the server writes and its own
+    /// parser refuses: subnormal reals, and the largest double with its 15 digits. Those are read.
+    /// So are integers from 2^64 to 2^64 + 3, as reals: the server's parser wraps them around to 0.
     ///
     /// # Errors
     /// When no number starts there, or it is beyond the range of a double.

@@ -91,7 +91,7 @@ impl Parser {
         let mutable = object.optional("mutable", |node| node.boolean())?;
         let max_rows = object.optional("maxRows", |node| match u64::try_from(node.integer()?) {
             Ok(rows) if rows > 0 => Ok(rows),
-            _ => node.expected("a number from 1 on"),
+            _ => node.expected("a number of at least 1"),
         })?;
         let is_root = object
             .optional("isRoot", |node| node.boolean())?

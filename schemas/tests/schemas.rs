@@ -136,7 +136,7 @@ fn broken_schemas_say_where_and_why() {
         (
             of_table(r#"{"columns":{"d":{"type":"string"}},"maxRows":0}"#),
             "tables.T.maxRows",
-            Reason::Expected("a number from 1 on"),
+            Reason::Expected("a number of at least 1"),
         ),
         (
             of_table(r#"{"columns":{"d":{"type":"string"}},"isRoot":1}"#),

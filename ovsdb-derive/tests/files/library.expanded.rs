@@ -136,7 +136,7 @@ impl ::ovsdb::Table for Book {
 }
 /**A row of the table `Shelf`.
 
-The table is not part of the root set: a row lives as long as another one refers to it. It has 10 rows at the most.*/
+The table is not part of the root set: a row lives as long as another row refers to it. It has at most 10 rows.*/
 #[derive(
     ::core::fmt::Debug,
     ::core::clone::Clone,
@@ -146,7 +146,7 @@ The table is not part of the root set: a row lives as long as another one refers
 pub struct Shelf {
     ///`height`: real. Ephemeral: need not survive a restart of the server.
     pub height: ::ovsdb::Real,
-    ///`lent`: map of 5 pairs at the most from integer to boolean.
+    ///`lent`: map of at most 5 pairs from integer to boolean.
     pub lent: ::ovsdb::Map<i64, bool>,
     ///`sections`: set of 1 or more of string.
     pub sections: ::ovsdb::Set<::ovsdb::Str>,
@@ -182,7 +182,7 @@ impl Shelf {
     pub const HEIGHT: ::ovsdb::Column<Self, ::ovsdb::Real> = ::ovsdb::Column::new(
         0usize,
     );
-    ///`lent`: map of 5 pairs at the most from integer to boolean.
+    ///`lent`: map of at most 5 pairs from integer to boolean.
     pub const LENT: ::ovsdb::Column<Self, ::ovsdb::Map<i64, bool>> = ::ovsdb::Column::new(
         1usize,
     );

@@ -1,7 +1,7 @@
-//! What `derive(Table)` has the compiler check of a field's type: that it can hold its column.
+//! Compile-time checks that a field of a `derive(Table)` struct can hold its column.
 //!
-//! The macro sees the tokens of a type only. The type may be an alias, and what its references are
-//! to is known to the compiler alone, so the macro writes constants that call these functions.
+//! The macro sees only the tokens of a type. The type may be an alias, and only the compiler knows
+//! which table a reference is to, so the macro writes constants that call these functions.
 
 use crate::model::Table;
 use crate::schema::AtomicType;
@@ -15,9 +15,9 @@ pub struct Expected {
     pub key: Atoms,
     /// A map's values.
     pub value: Option<Atoms>,
-    /// Whether it holds one atom at least.
+    /// Whether it holds at least one atom.
     pub required: bool,
-    /// Whether it holds one atom at the most.
+    /// Whether it holds at most one atom.
     pub single: bool,
 }
 
@@ -74,7 +74,7 @@ const fn holds(kind: &ColumnKind, expected: &Expected) -> bool {
             || (expected.single && (!kind.scalar || expected.required)))
 }
 
-/// Whether atoms mean what the schema says. A type that tells nothing is taken: `Uuid` for any
+/// Whether atoms mean what the schema says. A type that says nothing is accepted: `Uuid` for any
 /// reference, `Str` for any string.
 const fn means(domain: Domain, expected: &Atoms, database: &str) -> bool {
     match (domain, expected.table, expected.values) {
