@@ -127,7 +127,7 @@ impl<D: Database> CacheBuilder<D> {
     }
 
     /// Makes a column or table that the server's schema lacks an error, instead of a line in
-    /// [`Cache::skew`] and a default in every row.
+    /// [`Cache::skew`] and a default in every row ([`SkewReport::is_complete`]).
     pub const fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
@@ -137,7 +137,7 @@ impl<D: Database> CacheBuilder<D> {
     ///
     /// # Errors
     /// When the connection is lost, when the server refuses the monitor, or, with
-    /// [`strict`](Self::strict), when its schema differs.
+    /// [`strict`](Self::strict), when its schema lacks what was compiled in.
     pub async fn start(self) -> Result<Cache<D>, Error> {
         let mut names: Vec<_> = self.tables.iter().map(|table| table.table()).collect();
         names.sort_unstable();
@@ -151,12 +151,10 @@ impl<D: Database> CacheBuilder<D> {
         let monitor =
             ReplicaMonitor::new(self.tables, &self.types, &schema, D::VERSION, self.newest);
         let skew = SkewReport::clone(&monitor.shared().skew.load());
-        if !skew.is_empty() {
-            if self.strict {
-                return Err(Error::Skew(skew));
-            }
-            tracing::warn!(database = D::NAME, %skew, "the server's schema differs");
+        if self.strict && !skew.is_complete() {
+            return Err(Error::Skew(skew));
         }
+        skew.log(D::NAME);
         let shared = monitor.shared().clone();
         let (guard, _) = self.client.session().monitor(monitor).await?;
         let inner = Inner {

@@ -120,8 +120,8 @@ impl ReplicaMonitor {
     pub(crate) fn refit(&mut self, schema: &DatabaseSchema) {
         self.version = self.newest;
         let report = fit(&mut self.tables, schema, self.compiled_version);
-        if !report.is_empty() && report != **self.shared.skew.load() {
-            tracing::warn!(database = %schema.name, skew = %report, "the server's schema differs");
+        if report != **self.shared.skew.load() {
+            report.log(&schema.name);
         }
         self.shared.skew.store(Arc::new(report));
     }

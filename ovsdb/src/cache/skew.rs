@@ -36,6 +36,27 @@ pub enum Skew {
         /// The server's type.
         server: String,
     },
+    /// The column holds exactly one value, or at most one, where the compiled type can hold none or
+    /// several. It reads as it is; a value that the server's type has no room for is refused before
+    /// it is sent ([`BuildError::Count`](crate::transaction::BuildError::Count)).
+    Narrower {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The compiled type.
+        compiled: String,
+        /// The server's type.
+        server: String,
+    },
+}
+
+impl Skew {
+    /// Whether something that was compiled in reads as its default, whatever the server holds.
+    #[must_use]
+    pub const fn reads_default(&self) -> bool {
+        !matches!(self, Self::Narrower { .. })
+    }
 }
 
 impl fmt::Display for Skew {
@@ -51,6 +72,15 @@ impl fmt::Display for Skew {
             } => {
                 write!(f, "column {table}.{column} is {server}, not {compiled}")
             }
+            Self::Narrower {
+                table,
+                column,
+                compiled,
+                server,
+            } => write!(
+                f,
+                "column {table}.{column} is {server}, of which {compiled} reads every value"
+            ),
         }
     }
 }
@@ -69,10 +99,26 @@ pub struct SkewReport {
 }
 
 impl SkewReport {
-    /// Whether everything that was compiled in is there.
+    /// Whether there is no difference.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.differences.is_empty()
+    }
+
+    /// Whether everything that was compiled in is read from the server, and nothing is its default
+    /// for want of a column.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        !self.differences.iter().any(Skew::reads_default)
+    }
+
+    /// Tells an operator of the differences.
+    pub(super) fn log(&self, database: &str) {
+        if !self.is_complete() {
+            tracing::warn!(database, skew = %self, "the server's schema differs");
+        } else if !self.is_empty() {
+            tracing::info!(database, skew = %self, "the server's schema differs");
+        }
     }
 }
 
@@ -161,6 +207,14 @@ impl Plan {
                     server: server.kind.to_string(),
                 });
                 continue;
+            }
+            if column.kind.is_wider_than(&server.kind) {
+                report.differences.push(Skew::Narrower {
+                    table: T::TABLE,
+                    column: column.name,
+                    compiled: column.kind.to_string(),
+                    server: server.kind.to_string(),
+                });
             }
             let default = Datum::default_of(&server.kind).to_string();
             let read = row

@@ -36,6 +36,15 @@ impl ColumnKind {
                 || !self.single
                 || (server.max.is_one() && (!self.scalar || server.min == 1)))
     }
+
+    /// Whether a column that a server declares as `server`, and that this kind
+    /// [accepts](Self::accepts), is one value or at most one where this kind may have none or
+    /// several.
+    pub(crate) const fn is_wider_than(&self, server: &ColumnType) -> bool {
+        server.value.is_none()
+            && server.max.is_one()
+            && (!self.single || (!self.scalar && server.min == 1))
+    }
 }
 
 impl fmt::Display for ColumnKind {
