@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use ovsdb_schema::AtomicType;
+
 use crate::cache::{Snapshot, TableView};
 use crate::model::{Database, Table, TableVisitor};
 use crate::value::json::{DecodeError, Reader};
-use crate::value::{Atom, Datum, Real, Uuid};
+use crate::value::{Atom, ColumnKind, Datum, Real, Uuid};
 
 /// Rows by uuid, columns by name.
 type Rows = BTreeMap<Uuid, BTreeMap<String, Datum>>;
@@ -171,8 +173,9 @@ impl Dump {
             };
             for (at, info) in T::COLUMNS.iter().enumerate() {
                 let Some(ours) = row.column(at) else { continue };
-                let replica = with_reals(ours.to_datum());
-                let server = columns.get(info.name).cloned().map(with_reals);
+                let replica = ours.to_datum();
+                let server = columns.get(info.name);
+                let server = server.map(|datum| with_reals(datum.clone(), info.kind));
                 if server.as_ref() != Some(&replica) {
                     found.push(Difference::Column {
                         table,
@@ -220,11 +223,41 @@ impl Dump {
     }
 }
 
-/// A real without a fraction looks like an integer where the column's type is not known.
-fn with_reals(datum: Datum) -> Datum {
-    let real = |atom| match atom {
-        Atom::Integer(integer) => Atom::Real(Real::from(integer as f64)),
+/// A real without a fraction looks like an integer where the column's type is not known; here it
+/// is. Integers stay what they are: not all of them are reals.
+fn with_reals(datum: Datum, kind: ColumnKind) -> Datum {
+    let read = |atom, atomic| match atom {
+        Atom::Integer(integer) if atomic == Some(AtomicType::Real) => {
+            Atom::Real(Real::from(integer as f64))
+        }
         other => other,
     };
-    datum.map_atoms(real)
+    let key = |atom| read(atom, Some(kind.key));
+    match datum {
+        Datum::Set(set) => Datum::Set(set.into_iter().map(key).collect()),
+        Datum::Map(map) => {
+            let pairs = map.into_iter();
+            let pairs = pairs.map(|(name, value)| (key(name), read(value, kind.value)));
+            Datum::Map(pairs.collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::{Map, Value};
+
+    #[test]
+    fn integers_are_reals_in_columns_of_reals_only() {
+        let large = (1_i64 << 53) + 1;
+        let integers = Datum::from(Atom::Integer(large));
+        assert_eq!(with_reals(integers.clone(), i64::KIND), integers);
+        let reals = Datum::from(Atom::Integer(5));
+        let read = Datum::from(Atom::Real(Real::from(5.0)));
+        assert_eq!(with_reals(reals, Real::KIND), read);
+        let pair = |value| Datum::Map([(Atom::Integer(large), value)].into());
+        let map = with_reals(pair(Atom::Integer(5)), Map::<i64, Real>::KIND);
+        assert_eq!(map, pair(Atom::Real(Real::from(5.0))));
+    }
 }
