@@ -52,6 +52,7 @@ const ENTRIES: Shape = Shape::Map(&Shape::Object(&[
     ("ipv6_lla_gateway_ip", Shape::Any),
     ("tunnel_id", Shape::Any),
     ("role", Shape::Any),
+    ("ipam_mode", Shape::Any),
 ]));
 
 impl Grant {

@@ -4,7 +4,7 @@ mod support;
 
 use ovsdb::testing::Server;
 use serde_json::{Value, json};
-use support::{history, map, names, on, row, rows, server, write};
+use support::{everything, history, map, names, on, row, rows, server, write};
 
 const NETWORK: &str = r#"
 apiVersion: k8s.cni.cncf.io/v1
@@ -383,6 +383,44 @@ fn a_policy_without_types_isolates_nobody_in_any_profile() {
                 &["default.blue_default_a"]
             };
             assert_eq!(ports(&server, &group), expected, "{profile}");
+        }
+    }
+}
+
+#[test]
+fn a_policy_that_turns_wrong_keeps_its_rows() {
+    for profile in ["mid2023", "central-2026"] {
+        let server = server("bundled");
+        let pods = pod("web", "default", "web") + &pod("db", "default", "db");
+        let db = policy(
+            "db",
+            "{podSelector: {matchLabels: {app: db}}, policyTypes: [Ingress]}",
+        );
+        let web = policy("web", WEB);
+        let arguments = ["--prune", "--profile", profile];
+        apply(&server, &format!("{NETWORK}{pods}{db}{web}"), &arguments);
+        let before = everything(&server);
+        for (right, wrong) in [
+            ("k8s.cni.cncf.io/v1beta1", "k8s.cni.cncf.io/v1"),
+            ("[Ingress]", "Ingress"),
+            ("policy-for: n", "policy-for: none"),
+        ] {
+            let text = format!("{NETWORK}{pods}{db}{}", web.replace(right, wrong));
+            let file = write(&server, "cluster.yaml", &text);
+            let run = on(&server, "apply", &[&["-f", &file][..], &arguments].concat());
+            assert_eq!(run.status, Some(2), "{run:?}");
+            assert_eq!(everything(&server), before, "{wrong}");
+        }
+        // The pods of one that is removed lose what isolated them.
+        let text = format!("{NETWORK}{pods}{}", web.replace("[Ingress]", "Ingress"));
+        let file = write(&server, "cluster.yaml", &text);
+        on(&server, "apply", &[&["-f", &file][..], &arguments].concat());
+        assert_eq!(names(&server, "Port_Group").len(), 3);
+        for group in names(&server, "Port_Group") {
+            assert!(
+                !ports(&server, &group).contains(&"default.n_default_db".to_owned()),
+                "{group}"
+            );
         }
     }
 }

@@ -160,7 +160,9 @@ struct Known {
     sets: Vec<Arc<Row<AddressSet>>>,
     /// The groups that stay, although no policy that was read needs them.
     foreign: BTreeSet<Uuid>,
-    /// The ports of these groups.
+    /// Those among them that lose the pods of policies that are gone.
+    trimmed: BTreeSet<Uuid>,
+    /// The ports of the other ones.
     foreign_ports: BTreeSet<Ref<LogicalSwitchPort>>,
 }
 
@@ -177,15 +179,21 @@ impl Known {
         let sets = view
             .rows::<AddressSet>()
             .filter(|set| owned(&set.external_ids));
-        let foreign: Vec<_> = groups
+        let foreign: Vec<&Arc<Row<PortGroup>>> = groups
             .iter()
             .filter(|group| !wanted.groups.contains_key(group.name.as_str()))
             .filter(|group| others == Others::Keep || kept.has(&group.name))
             .collect();
+        type Groups<'a> = Vec<&'a Arc<Row<PortGroup>>>;
+        let (trimmed, whole): (Groups<'_>, Groups<'_>) = foreign
+            .iter()
+            .copied()
+            .partition(|group| others == Others::Remove && kept.is_trimmed(&group.name));
         Self {
             sets: sets.cloned().collect(),
             foreign: foreign.iter().map(|group| group.uuid()).collect(),
-            foreign_ports: foreign
+            trimmed: trimmed.iter().map(|group| group.uuid()).collect(),
+            foreign_ports: whole
                 .iter()
                 .flat_map(|group| group.ports.iter().copied())
                 .collect(),
@@ -203,6 +211,11 @@ impl Known {
             if !self.foreign.contains(&group.uuid()) {
                 plan.delete(group);
             } else {
+                if self.trimmed.contains(&group.uuid()) {
+                    let ports = group.ports.iter().copied();
+                    let ports = ports.filter(|port| self.foreign_ports.contains(port));
+                    plan.set(group, PortGroup::PORTS, ports.collect());
+                }
                 let acls = group.acls.iter().filter_map(|acl| plan.view().get(*acl));
                 matches.extend(acls.map(|acl| acl.r#match.clone()));
             }
@@ -227,27 +240,40 @@ impl Known {
 /// The groups of policies that were refused.
 struct KeptGroups {
     every: bool,
-    names: BTreeSet<String>,
+    /// Of the pods that they select.
+    policies: BTreeSet<String>,
+    /// Of the pods that they isolate, which other policies may isolate as well.
+    deny: BTreeSet<String>,
 }
 
 impl KeptGroups {
     fn new(cluster: &Cluster, network: &str) -> Self {
         let kept = &cluster.report.kept;
-        let groups = kept.policies().iter().flat_map(|(namespace, policy)| {
-            let profile = cluster.profile;
-            let (group, _) = owner::policy_group(network, namespace, policy, profile);
-            let deny = Direction::BOTH
-                .map(|direction| owner::deny_group(network, namespace, direction, profile).0);
-            deny.into_iter().chain([group])
+        let profile = cluster.profile;
+        let policies = kept.policies().iter().map(|(namespace, policy)| {
+            let (name, _) = owner::policy_group(network, namespace, policy, profile);
+            name
+        });
+        let deny = kept.policies().iter().flat_map(|(namespace, _)| {
+            Direction::BOTH.map(|direction| {
+                let (name, _) = owner::deny_group(network, namespace, direction, profile);
+                name
+            })
         });
         Self {
             every: kept.every_policy(),
-            names: groups.collect(),
+            policies: policies.collect(),
+            deny: deny.collect(),
         }
     }
 
     fn has(&self, group: &str) -> bool {
-        self.every || self.names.contains(group)
+        self.every || self.policies.contains(group) || self.deny.contains(group)
+    }
+
+    /// Whether a group loses the pods that no policy selects any longer.
+    fn is_trimmed(&self, group: &str) -> bool {
+        !self.every && self.deny.contains(group)
     }
 }
 
