@@ -392,7 +392,8 @@ impl<D: Database> Client<D> {
         Lock::acquire(self.session().clone(), name.into(), true).await
     }
 
-    /// Converts the database to a new schema (ovsdb-server(7), "Schema Conversion").
+    /// Converts the database to a new schema (ovsdb-server(7), "Schema Conversion"), and resolves
+    /// when this client uses the new schema, and its caches follow the converted database.
     ///
     /// # Errors
     /// When the schema is malformed, or the data do not fit it.

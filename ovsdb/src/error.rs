@@ -12,8 +12,8 @@ use crate::protocol::{FrameError, InvalidValue, OvsdbError};
 #[cfg(feature = "tls")]
 use crate::transport::TlsError;
 use crate::transport::{ConnectError, Remote, RemoteError};
-use crate::value::Uuid;
 use crate::value::json::DecodeError;
+use crate::value::{Str, Uuid};
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -41,18 +41,12 @@ pub enum DisconnectReason {
     /// A message of the server is not UTF-8.
     #[error("the server sent a message that is not UTF-8")]
     NotUtf8,
-    /// An update does not fit the replica, which can be relied on no longer.
-    #[error("an update from the server does not fit the replica")]
-    Inconsistent(#[source] ApplyError),
     /// The server refused what every connection begins with.
     #[error("the server refused the session: {0}")]
     Refused(OvsdbError),
     /// The server's schema cannot be understood.
     #[error("the server's schema is malformed")]
     Schema(#[source] ovsdb_schema::SchemaError),
-    /// A monitor with conditions cannot go on: this server knows none.
-    #[error("the server can monitor whole tables only, but the table {0} has a condition")]
-    ConditionsNotSupported(&'static str),
     /// No connection could be made.
     #[error("cannot connect")]
     Connect(#[source] Arc<ConnectError>),
@@ -69,6 +63,10 @@ pub enum DisconnectReason {
     /// the transaction was sent. [`Client::apply`](crate::Client::apply) decides again.
     #[error("the view that the transaction was decided on became outdated before it was sent")]
     ViewOutdated,
+    /// The replica that a transaction was to be decided on is stale, because its monitor cannot be
+    /// started; see [`Cache::monitor_error`](crate::Cache::monitor_error).
+    #[error("the cache cannot follow the server")]
+    MonitorRefused(#[source] Box<Error>),
     /// The server does not have the database, or has it no more.
     #[error("the server has no database {0}")]
     NoDatabase(&'static str),
@@ -192,6 +190,14 @@ pub enum Error {
     /// The server knows no conditions, but a table has one.
     #[error("the server can monitor whole tables only, but the table {0} has a condition")]
     ConditionsNotSupported(&'static str),
+    /// The condition of a cache's table needs a column that the server's schema lacks.
+    #[error("the condition on the table {table} needs the column {column}, which the server lacks")]
+    ConditionColumn {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: Str,
+    },
     /// A cache was given two types for one table.
     #[error("the table {0} was added to a cache with two types")]
     TableTwice(&'static str),

@@ -172,13 +172,16 @@ async fn the_closure_is_run_again_when_the_schema_is_converted_before_the_sendin
         runs.push(tags(view));
         add_tag(view, txn);
         if runs.len() == 1 {
+            let mut freshness = setting.cache.freshness();
             let meanwhile = async {
                 setting
                     .other
                     .convert(schema.clone())
                     .await
                     .expect("a conversion");
-                stale(&setting.cache).await;
+                // Stale, and perhaps current again.
+                let stale = timeout(HANG, freshness.changed()).await;
+                stale.expect("no hang").expect("the client lives");
                 setting.other_writes("theirs").await;
             };
             tokio::task::block_in_place(|| {

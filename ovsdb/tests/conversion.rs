@@ -4,10 +4,14 @@ mod support;
 
 use std::time::Duration;
 
-use ovsdb::{Client, Uuid};
-use support::INVENTORY;
-use support::inventory::{Database, Item, Part};
+use ovsdb::cache::Freshness;
+use ovsdb::model::Condition;
+use ovsdb::protocol::Wire;
+use ovsdb::testing::Server;
+use ovsdb::{Cache, Client, ClientBuilder, CommitError, DisconnectReason, Error, Skew, Uuid, nb};
+use support::inventory::{Database, Item, ItemOnly, Part, Slot};
 use support::peer::{Connection, Peer};
+use support::{INVENTORY, inventory_server};
 use tokio::time::timeout;
 
 /// Far more than anything here takes: a test that hangs must fail.
@@ -73,4 +77,244 @@ async fn a_monitor_that_was_asked_for_by_an_earlier_schema_is_asked_for_again() 
     let current = timeout(HANG, items.current()).await;
     current.expect("no hang").expect("current");
     assert_eq!(items.skew().differences.len(), 1);
+}
+
+// A condition on a column that a conversion removes.
+
+fn quick(remote: String) -> ClientBuilder<Database> {
+    Client::builder()
+        .remotes(remote)
+        .backoff(Duration::from_millis(10), Duration::from_millis(100))
+}
+
+async fn convert<D: ovsdb::Database>(client: &Client<D>, schema: &str) {
+    let schema = Wire::from_json(schema).expect("json");
+    client.convert(schema).await.expect("converted");
+}
+
+async fn insert(client: &Client<Database>, name: &str, active: bool) {
+    let mut txn = client.transaction();
+    let row = txn.insert(Item {
+        name: name.into(),
+        only: ItemOnly::Sole,
+        total: i64::from(name.as_bytes()[0]),
+        ..Default::default()
+    });
+    if active {
+        txn.update(row).set(Item::ACTIVE, true);
+    }
+    let committed = timeout(HANG, txn.commit()).await;
+    committed.expect("no hang").expect("a commit");
+}
+
+fn names(cache: &Cache<Database>) -> String {
+    let view = cache.snapshot();
+    let mut names: Vec<_> = view
+        .rows::<Item>()
+        .map(|row| row.name.to_string())
+        .collect();
+    names.sort();
+    names.join(" ")
+}
+
+/// Waits until the cache follows the server.
+async fn followed(cache: &Cache<Database>) {
+    let mut freshness = cache.freshness();
+    let current = freshness.wait_for(|now| *now == Freshness::Current);
+    let current = timeout(HANG, current).await;
+    drop(current.expect("no hang").expect("the client lives"));
+}
+
+/// Waits until the cache's monitor cannot be started, and returns why.
+async fn refused(cache: &Cache<Database>) -> Error {
+    let mut freshness = cache.freshness();
+    let refused = freshness.wait_for(|now| matches!(now, Freshness::RefusedSince(_)));
+    let refused = timeout(HANG, refused).await;
+    drop(refused.expect("no hang").expect("the client lives"));
+    assert!(!cache.is_current() && cache.staleness().is_some());
+    let error = cache.monitor_error().expect("the reason");
+    let current = timeout(HANG, cache.current()).await.expect("no hang");
+    assert_eq!(current.expect_err("refused").to_string(), error.to_string());
+    error
+}
+
+fn lacks(error: &Error, table: &str, column: &str) -> bool {
+    matches!(error, Error::ConditionColumn { table: at, column: lacked } if *at == table && lacked == column)
+}
+
+#[tokio::test]
+async fn a_condition_on_a_column_that_is_gone_concerns_its_cache_alone() {
+    let server = inventory_server();
+    let client = quick(server.remote()).connect().await.expect("a client");
+    let active = client.cache().table_where::<Item>(Item::ACTIVE.eq(true));
+    let active = active.start().await.expect("a cache");
+    let all = client.cache().table::<Item>().start().await;
+    let all = all.expect("a cache");
+    let mut changes = active.changes::<Item>();
+    insert(&client, "a", true).await;
+    insert(&client, "b", false).await;
+    assert_eq!((names(&active), names(&all)), ("a".into(), "a b".into()));
+
+    let narrower = INVENTORY.replacen("\"active\"", "\"live\"", 1);
+    convert(&client, &narrower).await;
+    let error = refused(&active).await;
+    assert!(lacks(&error, "Item", "active"), "{error}");
+    let skew = Skew::Condition {
+        table: "Item",
+        column: "active".into(),
+    };
+    assert!(active.skew().differences.contains(&skew));
+    assert!(!all.skew().differences.contains(&skew));
+    // Everything else goes on, on the same connection; the cache is as it was.
+    insert(&client, "c", false).await;
+    assert_eq!((names(&active), names(&all)), ("a".into(), "a b c".into()));
+    assert!(all.is_current() && client.stats().connections == 1);
+    // A decision on it is not made.
+    let applied = client.apply(&active, |_, _| Ok::<_, CommitError>(()));
+    let applied = timeout(HANG, applied).await.expect("no hang");
+    assert!(matches!(
+        applied.expect_err("the view is stale"),
+        CommitError::NotSent(lost)
+            if matches!(lost.reason(), DisconnectReason::MonitorRefused(why) if lacks(why, "Item", "active"))
+    ));
+    // When a cache is started it is the same error.
+    let start = client.cache().table_where::<Item>(Item::ACTIVE.eq(true));
+    let error = timeout(HANG, start.start()).await.expect("no hang");
+    let error = error.expect_err("no such column");
+    assert!(lacks(&error, "Item", "active"), "{error}");
+    // Another connection changes nothing.
+    let mut freshness = all.freshness();
+    client.reconnect();
+    let lost = freshness.wait_for(|now| *now != Freshness::Current);
+    let lost = timeout(HANG, lost).await.expect("no hang");
+    drop(lost.expect("the client lives"));
+    followed(&all).await;
+    let error = refused(&active).await;
+    assert!(lacks(&error, "Item", "active"), "{error}");
+
+    // The column comes back, and with it the cache.
+    convert(&client, INVENTORY).await;
+    followed(&active).await;
+    assert!(active.monitor_error().is_none() && active.skew().is_empty());
+    assert_eq!((names(&active), names(&all)), ("".into(), "a b c".into()));
+    insert(&client, "d", true).await;
+    assert_eq!(names(&active), "d");
+    let mut seen = Vec::new();
+    while let Some(batch) = changes.try_next() {
+        seen.extend(batch.iter().map(|change| change.row().name.to_string()));
+    }
+    assert_eq!(seen, ["a", "a", "d"], "inserted, deleted, inserted");
+    assert_eq!(client.stats().connections, 2);
+}
+
+#[tokio::test]
+async fn another_condition_brings_a_refused_cache_back() {
+    let server = inventory_server();
+    let client = quick(server.remote()).connect().await.expect("a client");
+    let cache = client
+        .cache()
+        .table_where::<Item>(Item::ACTIVE.eq(true))
+        .table_where::<Slot>(Slot::NUMBER.gt(0))
+        .start()
+        .await
+        .expect("a cache");
+    insert(&client, "a", true).await;
+    let narrower = INVENTORY.replacen("\"active\"", "\"live\"", 1);
+    let narrower = narrower.replacen("\"number\"", "\"count\"", 1);
+    convert(&client, &narrower).await;
+    refused(&cache).await;
+    // A new condition that cannot be either is not taken.
+    let changed = cache.set_condition(Item::ACTIVE.eq(false));
+    let error = timeout(HANG, changed).await.expect("no hang");
+    assert!(lacks(&error.expect_err("no such column"), "Item", "active"));
+    // One that can be is kept, and does not help as long as the other table's cannot.
+    let changed = cache.set_condition(Item::TOTAL.gt(0));
+    let error = timeout(HANG, changed).await.expect("no hang");
+    assert!(lacks(
+        &error.expect_err("the other table"),
+        "Slot",
+        "number"
+    ));
+    assert!(lacks(&refused(&cache).await, "Slot", "number"));
+    let changed = cache.set_condition(Condition::<Slot>::always(true));
+    let changed = timeout(HANG, changed).await.expect("no hang");
+    changed.expect("in force");
+    assert!(cache.is_current() && cache.monitor_error().is_none());
+    assert_eq!(names(&cache), "a");
+    assert_eq!(client.stats().connections, 1);
+}
+
+#[tokio::test]
+async fn a_table_that_vanishes_is_empty_until_it_comes_back() {
+    let server = inventory_server();
+    let client = quick(server.remote()).connect().await.expect("a client");
+    let slots = client.cache().table_where::<Slot>(Slot::NUMBER.gt(0));
+    let slots = slots.start().await.expect("a cache");
+    let mut txn = client.transaction();
+    txn.insert(Slot { number: 7 });
+    txn.commit().await.expect("a commit");
+    assert_eq!(slots.snapshot().rows::<Slot>().len(), 1);
+    let mut without: serde_json::Value = serde_json::from_str(INVENTORY).expect("json");
+    without["tables"]
+        .as_object_mut()
+        .expect("tables")
+        .remove("Slot");
+    for _ in 0..2 {
+        convert(&client, &without.to_string()).await;
+        insert_anything(&client).await;
+        followed(&slots).await;
+        assert_eq!(slots.snapshot().rows::<Slot>().len(), 0);
+        let missing = Skew::MissingTable { table: "Slot" };
+        assert_eq!(slots.skew().differences, [missing]);
+        // Kept until the table is there.
+        let changed = timeout(HANG, slots.set_condition(Slot::NUMBER.gt(1))).await;
+        changed.expect("no hang").expect("a condition");
+        convert(&client, INVENTORY).await;
+        let mut txn = client.transaction();
+        txn.insert(Slot { number: 1 });
+        txn.insert(Slot { number: 2 });
+        txn.commit().await.expect("a commit");
+        followed(&slots).await;
+        assert_eq!(slots.snapshot().rows::<Slot>().len(), 1);
+    }
+    assert_eq!(client.stats().connections, 1);
+}
+
+/// A transaction that is answered after the conversion that was asked for before it.
+async fn insert_anything(client: &Client<Database>) {
+    let mut txn = client.transaction();
+    txn.comment("after the conversion");
+    txn.commit().await.expect("a commit");
+}
+
+#[tokio::test]
+async fn a_northbound_database_that_goes_back_to_an_older_release_is_followed() {
+    let release = |release: &str| {
+        let path = format!(
+            "{}/../schemas/tests/files/{release}/ovn-nb.ovsschema",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        std::fs::read_to_string(path).expect("a schema")
+    };
+    let server = Server::builder().schema(release("ovn-26.03")).start();
+    let server = server.expect("a server");
+    let client = Client::<nb::Database>::builder().remotes(server.remote());
+    let client = client.connect().await.expect("a client");
+    let acls = client.cache().table_where::<nb::Acl>(nb::Acl::TIER.eq(0));
+    let acls = acls.start().await.expect("a cache");
+    let switches = client.cache().table::<nb::LogicalSwitch>().start().await;
+    let switches = switches.expect("a cache");
+    convert(&client, &release("ovn-23.03")).await;
+    let mut txn = client.transaction();
+    let switch = txn.insert(nb::LogicalSwitch {
+        name: "sw".into(),
+        ..Default::default()
+    });
+    let committed = timeout(HANG, txn.commit()).await;
+    committed.expect("no hang").expect("a commit");
+    assert!(switches.snapshot().get(switch).is_some());
+    let error = timeout(HANG, acls.current()).await.expect("no hang");
+    let error = error.expect_err("no such column");
+    assert!(lacks(&error, "ACL", "tier"), "{error}");
+    assert_eq!(client.stats().connections, 1);
 }

@@ -29,6 +29,8 @@ pub struct CacheBuilder<D> {
     types: Vec<TypeId>,
     newest: MonitorVersion,
     strict: bool,
+    /// The time limit, where it is not the client's.
+    timeout: Option<Option<Duration>>,
 }
 
 impl<D> fmt::Debug for CacheBuilder<D> {
@@ -47,6 +49,7 @@ impl<D: Database> CacheBuilder<D> {
             types: Vec::new(),
             newest: MonitorVersion::MonitorCondSince,
             strict: false,
+            timeout: None,
         }
     }
 
@@ -133,11 +136,25 @@ impl<D: Database> CacheBuilder<D> {
         self
     }
 
-    /// Starts the monitor, and waits until the replica holds every row it selects.
+    /// How long [`start`](Self::start) may take, the wait for a connection included; `None` waits
+    /// for ever. Without it the client's
+    /// [`request_timeout`](crate::ClientBuilder::request_timeout) holds.
+    pub const fn timeout(mut self, limit: Option<Duration>) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// Starts the monitor, and waits until the replica holds every row it selects. It survives the
+    /// loss of a connection; the time limit is the client's
+    /// [`request_timeout`](crate::ClientBuilder::request_timeout), or [`timeout`](Self::timeout).
     ///
     /// # Errors
-    /// When the connection is lost, when the server refuses the monitor, or, with
-    /// [`strict`](Self::strict), when its schema lacks what was compiled in.
+    /// [`Error::Refused`] when the server refuses the monitor, [`Error::ConditionColumn`] and
+    /// [`Error::ConditionsNotSupported`] when it cannot honour a condition, [`Error::Apply`] when its
+    /// rows do not fit the tables; with [`strict`](Self::strict), [`Error::Skew`] when its schema
+    /// lacks what was compiled in. [`Error::Disconnected`] when the client is closed, when the connection was lost five
+    /// times in a row while the rows were waited for, and when the time is over: with the reason why
+    /// there is no connection, or [`DisconnectReason::TimedOut`] where there is one.
     pub async fn start(self) -> Result<Cache<D>, Error> {
         let mut names: Vec<_> = self.tables.iter().map(|table| table.table()).collect();
         names.sort_unstable();
@@ -156,7 +173,9 @@ impl<D: Database> CacheBuilder<D> {
         }
         skew.log(D::NAME);
         let shared = monitor.shared().clone();
-        let (guard, _) = self.client.session().monitor(monitor).await?;
+        let limit = self.timeout.unwrap_or(self.client.request_timeout());
+        let session = self.client.session();
+        let (guard, _) = session.monitor(monitor, limit).await?;
         let inner = Inner {
             shared,
             guard: Some(guard),
@@ -282,7 +301,9 @@ impl<D: Database> Cache<D> {
     ///
     /// # Errors
     /// When the server refuses the condition or knows none, and the one before stays; when the
-    /// client is closed.
+    /// client is closed. When the monitor [cannot be started](Self::monitor_error) it is asked for
+    /// again with the new condition. When it still cannot, because of another table's condition, the
+    /// new one is kept for when it can, and [`Error::ConditionColumn`] names that table.
     #[track_caller]
     pub fn set_condition<T: Table<Database = D>>(
         &self,
@@ -341,21 +362,49 @@ impl<D: Database> Cache<D> {
     pub fn staleness(&self) -> Option<Duration> {
         match *self.freshness().borrow() {
             Freshness::Current => None,
-            Freshness::StaleSince(since) => Some(since.elapsed()),
+            Freshness::StaleSince(since) | Freshness::RefusedSince(since) => Some(since.elapsed()),
             Freshness::Ended => Some(Duration::MAX),
         }
+    }
+
+    /// Why the replica does not follow the server although the connection serves; `None` when it
+    /// does, or when there is no connection.
+    ///
+    /// The server refuses the monitor, or its rows do not fit the tables: after a schema conversion
+    /// [`Error::ConditionColumn`] when a condition needs a column that the schema lacks now, on a
+    /// server without conditional monitoring [`Error::ConditionsNotSupported`], otherwise
+    /// [`Error::Refused`] or [`Error::Apply`], and [`Error::Disconnected`] when the connection was
+    /// lost five times in a row while this monitor was being started. Everything else goes on:
+    /// other caches, transactions, this replica's snapshots. Its streams stay open, and deliver
+    /// what changed meanwhile once the monitor is started.
+    ///
+    /// That is tried again by itself when the schema changes, when the connection does, when a
+    /// [condition](Self::set_condition) does, and, where the reason may pass, after a
+    /// [backoff](crate::ClientBuilder::backoff).
+    #[must_use]
+    pub fn monitor_error(&self) -> Option<Error> {
+        self.handle.shared().monitor_error()
     }
 
     /// Waits until the replica follows the server; at once when it does.
     ///
     /// # Errors
-    /// When the client was closed.
+    /// When the monitor cannot be started, the [reason](Self::monitor_error); when the client was
+    /// closed.
     pub async fn current(&self) -> Result<(), Error> {
-        let mut freshness = self.freshness();
-        let settled = freshness.wait_for(|now| !matches!(now, Freshness::StaleSince(_)));
-        match settled.await.map(|now| *now) {
-            Ok(Freshness::Current) => Ok(()),
-            _ => Err(Disconnected::new(DisconnectReason::Closed).into()),
+        loop {
+            let mut freshness = self.freshness();
+            let settled = freshness.wait_for(|now| !matches!(now, Freshness::StaleSince(_)));
+            match settled.await.map(|now| *now) {
+                Ok(Freshness::Current) => return Ok(()),
+                Ok(Freshness::RefusedSince(_)) => {
+                    // Without one it is tried again already.
+                    if let Some(error) = self.monitor_error() {
+                        return Err(error);
+                    }
+                }
+                _ => return Err(Disconnected::new(DisconnectReason::Closed).into()),
+            }
         }
     }
 
@@ -368,10 +417,13 @@ impl<D: Database> Cache<D> {
     /// long a decision on it is good.
     pub(crate) async fn current_view(&self) -> Result<(Basis, Snapshot<D>), Disconnected> {
         loop {
-            let mut freshness = self.freshness();
-            let settled = freshness.wait_for(|now| !matches!(now, Freshness::StaleSince(_)));
-            if !matches!(settled.await.as_deref(), Ok(Freshness::Current)) {
-                return Err(Disconnected::new(DisconnectReason::Closed));
+            match self.current().await {
+                Ok(()) => {}
+                Err(Error::Disconnected(lost)) => return Err(lost),
+                Err(error) => {
+                    let refused = DisconnectReason::MonitorRefused(Box::new(error));
+                    return Err(Disconnected::new(refused));
+                }
             }
             let basis = self.basis();
             if basis.holds() {

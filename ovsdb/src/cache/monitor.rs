@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ovsdb_schema::DatabaseSchema;
 
 use super::shared::Shared;
-use super::skew::SkewReport;
+use super::skew::{Skew, SkewReport};
 use super::state::{Registry, State};
 use super::subscription::Step;
 use super::table::{ApplyError, ApplyErrorReason, Form, TableReplica};
@@ -167,6 +167,15 @@ impl ReplicaMonitor {
             .iter()
             .find(|table| table.conditions().is_some())
             .map(|table| table.table())
+    }
+
+    /// A table whose condition needs a column that the server's schema lacks, and that column.
+    pub(crate) fn unmet_condition(&self) -> Option<(&'static str, Str)> {
+        let report = self.shared.skew.load();
+        report.differences.iter().find_map(|skew| match skew {
+            Skew::Condition { table, column } => Some((*table, column.clone())),
+            _ => None,
+        })
     }
 
     /// The request that starts the monitor.

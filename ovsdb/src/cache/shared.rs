@@ -11,6 +11,8 @@ use super::monitor::MonitorVersion;
 use super::skew::SkewReport;
 use super::state::State;
 use super::subscription::{Step, Subscription};
+use crate::error::Error;
+use crate::error_chain::ErrorChain;
 use crate::stats::{CacheCounters, CacheStats};
 
 /// How the replica stands to the server.
@@ -21,6 +23,9 @@ pub enum Freshness {
     Current,
     /// The connection is lost, or the monitor not in force: the replica is as it was then.
     StaleSince(Instant),
+    /// The connection serves, but the monitor cannot be started: the replica is as it was then.
+    /// [`Cache::monitor_error`](super::Cache::monitor_error) says why.
+    RefusedSince(Instant),
     /// The client was closed: the replica will not change any more.
     Ended,
 }
@@ -34,6 +39,8 @@ pub(crate) struct Shared {
     /// The request, by its monitor id, whose rows make the replica current; 0 when there is none. It changes
     /// only under the lock of `freshness`.
     request: AtomicU64,
+    /// Why the monitor cannot be started. It changes only under the lock of `freshness`.
+    refused: Mutex<Option<Error>>,
     version: Mutex<MonitorVersion>,
     /// The streams. Held while a state is published, so that a stream begins between two.
     subscriptions: Mutex<Vec<Weak<Subscription>>>,
@@ -52,6 +59,7 @@ impl Shared {
             skew: ArcSwap::from_pointee(skew),
             freshness: watch::Sender::new(Freshness::StaleSince(Instant::now())),
             request: AtomicU64::new(0),
+            refused: Mutex::default(),
             version: Mutex::new(version),
             subscriptions: Mutex::default(),
         }
@@ -97,24 +105,63 @@ impl Shared {
     pub(super) fn set_current(&self, request: u64) {
         self.freshness.send_if_modified(|freshness| {
             if self.request.load(Ordering::Relaxed) != request
-                || !matches!(freshness, Freshness::StaleSince(_))
+                || matches!(freshness, Freshness::Current | Freshness::Ended)
             {
                 return false;
             }
+            *self.refused() = None;
             *freshness = Freshness::Current;
             true
         });
     }
 
+    fn refused(&self) -> std::sync::MutexGuard<'_, Option<Error>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The monitor cannot be started, for this reason. Whether that is news.
+    pub(crate) fn set_refused(&self, error: &Error) -> bool {
+        let mut news = false;
+        self.freshness.send_if_modified(|freshness| {
+            let since = match *freshness {
+                Freshness::Current => Instant::now(),
+                Freshness::StaleSince(since) | Freshness::RefusedSince(since) => since,
+                Freshness::Ended => return false,
+            };
+            self.request.store(0, Ordering::Relaxed);
+            let text = ErrorChain::new(error).to_string();
+            let before = self.refused().replace(error.clone());
+            news = before.is_none_or(|before| ErrorChain::new(&before).to_string() != text);
+            *freshness = Freshness::RefusedSince(since);
+            news
+        });
+        news
+    }
+
+    /// Why the monitor cannot be started.
+    pub(super) fn monitor_error(&self) -> Option<Error> {
+        self.refused().clone()
+    }
+
+    /// The names of the tables.
+    pub(crate) fn tables(&self) -> Box<[&'static str]> {
+        self.state.load().registry.names.clone()
+    }
+
     /// The replica follows the server no longer, until the rows of `request` are there; 0 when
-    /// nothing is asked for.
+    /// nothing is asked for. A monitor that was refused and is asked for again stays refused until
+    /// then.
     pub(crate) fn set_stale(&self, request: u64) {
         self.freshness.send_if_modified(|freshness| {
             self.request.store(request, Ordering::Relaxed);
-            if *freshness != Freshness::Current {
-                return false;
-            }
-            *freshness = Freshness::StaleSince(Instant::now());
+            *freshness = match *freshness {
+                Freshness::Current => Freshness::StaleSince(Instant::now()),
+                Freshness::RefusedSince(since) if request == 0 => {
+                    *self.refused() = None;
+                    Freshness::StaleSince(since)
+                }
+                _ => return false,
+            };
             true
         });
     }

@@ -5,8 +5,9 @@ use std::fmt;
 use ovsdb_schema::DatabaseSchema;
 
 use crate::model::Table;
-use crate::value::Datum;
+use crate::protocol::Clause;
 use crate::value::json::Reader;
+use crate::value::{Datum, Str};
 
 /// A column or table that was compiled in but that the server's schema lacks, or has in a form
 /// the compiled type cannot hold.
@@ -49,6 +50,14 @@ pub enum Skew {
         /// The server's type.
         server: String,
     },
+    /// The table's condition needs a column that the server's table lacks: the cache cannot be
+    /// started, or not again; see [`Cache::monitor_error`](super::Cache::monitor_error).
+    Condition {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: Str,
+    },
 }
 
 impl Skew {
@@ -81,6 +90,9 @@ impl fmt::Display for Skew {
                 f,
                 "column {table}.{column} is {server}, of which {compiled} reads every value"
             ),
+            Self::Condition { table, column } => {
+                write!(f, "no column {table}.{column} for the condition")
+            }
         }
     }
 }
@@ -141,6 +153,35 @@ impl fmt::Display for SkewReport {
             write!(f, "{} {skew}", if at == 0 { "" } else { "," })?;
         }
         Ok(())
+    }
+}
+
+/// Reports the columns that a table's condition needs and the server's table lacks. Where the
+/// server lacks the whole table nothing is asked for.
+pub(super) fn check_condition(
+    table: &'static str,
+    condition: &[Clause],
+    schema: &DatabaseSchema,
+    report: &mut SkewReport,
+) {
+    let Some(server) = schema.tables.get(table) else {
+        return;
+    };
+    for clause in condition {
+        let Clause::Compare { column, .. } = clause else {
+            continue;
+        };
+        let skew = Skew::Condition {
+            table,
+            column: column.clone(),
+        };
+        // Names that begin with _ are the system's, which every table has.
+        if !column.starts_with('_')
+            && !server.columns.contains_key(&**column)
+            && !report.differences.contains(&skew)
+        {
+            report.differences.push(skew);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::ahead::Ahead;
 use super::copies::Copies;
 use super::index::DeclaredIndex;
-use super::skew::{Cursor, Plan, SkewReport};
+use super::skew::{Cursor, Plan, SkewReport, check_condition};
 use super::table_state::AnyTable;
 use crate::model::{Row, Table};
 use crate::protocol::{Clause, MonitorRequest};
@@ -367,6 +367,8 @@ impl<T: Table> TableReplica for TypedTable<T> {
 
     fn fit(&mut self, schema: &ovsdb_schema::DatabaseSchema, report: &mut SkewReport) {
         (self.plan, self.defaults) = Plan::new::<T>(schema, report);
+        let condition = self.conditions.as_deref().unwrap_or_default();
+        check_condition(T::TABLE, condition, schema, report);
     }
 
     fn is_there(&self) -> bool {

@@ -98,6 +98,21 @@ impl Conditions {
         !std::mem::take(&mut self.sent).is_empty()
     }
 
+    /// The monitor cannot be started, because of a table whose condition is not among those that
+    /// were to change: they are kept, and who waits for them hears why they are not in force.
+    pub(super) fn keep(&mut self, error: &Error) {
+        self.sent.clear();
+        self.replaced.clear();
+        for asker in self.asking.drain(..) {
+            let _ = asker.send(Err(error.clone()));
+        }
+    }
+
+    /// Whether the condition of this table was to change.
+    pub(super) fn changes(&self, table: &str) -> bool {
+        self.sent.contains_key(table)
+    }
+
     /// The connection is lost: what was sent is wanted still, unless something else is by now.
     pub(super) fn lost(&mut self) {
         for (table, clauses) in std::mem::take(&mut self.sent) {

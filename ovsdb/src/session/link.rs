@@ -269,6 +269,7 @@ mod tests {
         let (read, write) = tokio::io::split(ours);
         let shared = Shared {
             state: watch::Sender::new(ConnectionState::Waiting { lost: None }),
+            lost: arc_swap::ArcSwapOption::empty(),
             schema: ArcSwap::from_pointee(DatabaseSchema::empty("db")),
             counters: crate::stats::Counters::new("db"),
         };

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use ovsdb_schema::DatabaseSchema;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
@@ -166,6 +166,8 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) state: watch::Sender<ConnectionState>,
+    /// Why there is no connection; `None` while there is one.
+    pub(crate) lost: ArcSwapOption<Disconnected>,
     pub(crate) schema: ArcSwap<DatabaseSchema>,
     pub(crate) counters: Counters,
 }
@@ -189,6 +191,7 @@ impl Session {
         let shared = Arc::new(Shared {
             state: watch::Sender::new(ConnectionState::Waiting { lost: None }),
             counters: Counters::new(database),
+            lost: ArcSwapOption::empty(),
             schema: ArcSwap::from_pointee(DatabaseSchema::empty(database)),
         });
         let task = task::Task::new(
@@ -303,15 +306,25 @@ impl Session {
         let _ = self.orders.send(order);
     }
 
-    /// Starts a monitor and waits until its replica is whole.
+    /// Starts a monitor and waits until its replica is whole: for ever, or up to `limit`.
     pub(crate) async fn monitor(
         &self,
         monitor: ReplicaMonitor,
+        limit: Option<Duration>,
     ) -> Result<(MonitorGuard, MonitorVersion), Error> {
         let (started, answer) = oneshot::channel();
         let monitor = Box::new(monitor);
         self.order(Order::Monitor { monitor, started });
-        let (key, version) = answer.await.map_err(|_| self.ended())??;
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let answer = match deadline {
+            None => answer.await,
+            // The session notices that nobody waits any more, and ends the monitor.
+            Some(deadline) => match timeout_at(deadline, answer).await {
+                Ok(answer) => answer,
+                Err(_) => return Err(self.late().into()),
+            },
+        };
+        let (key, version) = answer.map_err(|_| self.ended())??;
         let session = self.clone();
         Ok((MonitorGuard { key, session }, version))
     }
@@ -346,6 +359,14 @@ impl Session {
         self.order(Order::Close { done });
         // An error means that the session has ended: just what was wanted.
         let _ = closed.await;
+    }
+
+    /// Why an answer did not come in time: the reason why there is no connection, if there is none.
+    fn late(&self) -> Disconnected {
+        match self.shared.lost.load_full() {
+            Some(lost) => Disconnected::clone(&lost),
+            None => Disconnected::new(DisconnectReason::TimedOut),
+        }
     }
 
     /// Why a session that answers no more has ended.

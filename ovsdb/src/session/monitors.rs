@@ -1,11 +1,16 @@
 //! The monitors of a session, through every connection that it has.
 
+mod refusal;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ovsdb_schema::DatabaseSchema;
 use tokio::sync::oneshot;
 
+use self::refusal::{Backoff, Refusal};
+use super::Timings;
 use super::conditions::{self, Conditions};
 use super::job::{Applied, Job};
 use super::link::{Arrival, Link};
@@ -13,10 +18,13 @@ use super::pending::Waiter;
 use super::server_database::SERVER_MONITOR;
 use super::shown::{Shown, Unshown};
 use crate::cache::{MonitorVersion, ReplicaMonitor, Shared};
-use crate::error::{DisconnectReason, Disconnected, Error};
+use crate::error::{Disconnected, Error};
 use crate::error_chain::ErrorChain;
 use crate::protocol::{Clause, ErrorKind, Json, OvsdbError, Request};
 use crate::value::json::Raw;
+
+/// Stands for the schema among the keys of the monitors that a conversion waits for.
+const SCHEMA: u64 = u64::MAX;
 
 /// Who started a monitor, and waits for its rows.
 pub(super) type Starter = oneshot::Sender<Result<(u64, MonitorVersion), Error>>;
@@ -34,11 +42,20 @@ struct Entry {
     /// The schema that the monitor was last asked for by.
     schema: Option<Arc<DatabaseSchema>>,
     conditions: Conditions,
+    refusal: Refusal,
+}
+
+/// The server that monitors are asked of, by its schema and at this time.
+pub(super) struct Server<'a> {
+    pub(super) link: &'a mut Link,
+    pub(super) schema: &'a Arc<DatabaseSchema>,
+    pub(super) now: Duration,
 }
 
 /// All monitors.
 pub(super) struct Monitors {
     database: &'static str,
+    backoff: Backoff,
     entries: BTreeMap<u64, Entry>,
     /// Commits that replicas do not show yet.
     unshown: Unshown,
@@ -47,9 +64,13 @@ pub(super) struct Monitors {
 }
 
 impl Monitors {
-    pub(super) fn new(database: &'static str) -> Self {
+    pub(super) fn new(database: &'static str, timings: &Timings) -> Self {
         Self {
             database,
+            backoff: Backoff {
+                min: timings.min_backoff,
+                max: timings.max_backoff,
+            },
             entries: BTreeMap::new(),
             unshown: Unshown::default(),
             next_key: 0,
@@ -69,6 +90,7 @@ impl Monitors {
             active: false,
             schema: None,
             conditions: Conditions::default(),
+            refusal: Refusal::default(),
         };
         self.entries.insert(key, entry);
         key
@@ -77,33 +99,55 @@ impl Monitors {
     /// Asks the server for every monitor that it was not asked for, or was asked for by another
     /// schema: between two conversions in a row a monitor can be asked for by the first one's
     /// schema when the second is in force already.
-    pub(super) fn start_all(
-        &mut self,
-        link: &mut Link,
-        schema: &Arc<DatabaseSchema>,
-    ) -> Result<(), DisconnectReason> {
+    pub(super) fn start_all(&mut self, server: &mut Server<'_>) {
         for entry in self.entries.values_mut() {
-            let fits = entry.schema.as_ref().is_some_and(|of| **of == **schema);
+            let schema = entry.schema.as_ref();
+            let fits = schema.is_some_and(|schema| **schema == **server.schema);
             if let (Some(wire), false) = (entry.wire, fits) {
                 entry.stop();
-                cancel(link, wire);
+                cancel(server.link, wire);
             }
         }
-        let keys: Vec<u64> = self.entries.keys().copied().collect();
-        keys.into_iter()
-            .try_for_each(|key| self.start(key, link, schema))
+        let entries = self.entries.iter();
+        let together = entries.filter(|(_, entry)| !entry.refusal.is_costly());
+        let keys: Vec<u64> = together.map(|(key, _)| *key).collect();
+        for key in keys {
+            self.start(key, server);
+        }
+        self.unshown.settle(SCHEMA);
+    }
+
+    /// When a monitor that was refused is to be asked for again.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        // One after the other: it may cost the connection, and the others shall not be blamed.
+        let mut entries = self.entries.values();
+        if entries.any(|entry| entry.refusal.is_refused() && entry.wire.is_some()) {
+            return None;
+        }
+        // The end of a job asks for the monitor that it has.
+        let entries = self.entries.values();
+        let entries = entries.filter(|entry| entry.monitor.is_some());
+        entries.filter_map(|entry| entry.refusal.retry_at()).min()
+    }
+
+    /// Asks again for a monitor that was refused, if it is time.
+    pub(super) fn retry(&mut self, server: &mut Server<'_>) {
+        if self.deadline().is_none_or(|at| at > server.now) {
+            return;
+        }
+        let mut entries = self.entries.iter();
+        let due =
+            entries.find(|(_, entry)| entry.monitor.is_some() && entry.refusal.is_due(server.now));
+        if let Some((&key, _)) = due {
+            self.start(key, server);
+        }
     }
 
     /// Asks the server for a monitor, unless it was asked, or a job has the replica: then the
     /// job's end will.
-    pub(super) fn start(
-        &mut self,
-        key: u64,
-        link: &mut Link,
-        schema: &Arc<DatabaseSchema>,
-    ) -> Result<(), DisconnectReason> {
+    pub(super) fn start(&mut self, key: u64, server: &mut Server<'_>) {
         let Some(entry) = self.entries.get_mut(&key) else {
-            return Ok(());
+            return;
         };
         if entry
             .starter
@@ -111,50 +155,73 @@ impl Monitors {
             .is_some_and(oneshot::Sender::is_closed)
         {
             self.entries.remove(&key);
-            return Ok(());
+            return;
         }
         if entry.wire.is_none()
             && let Some(monitor) = &mut entry.monitor
         {
-            monitor.refit(schema);
-            entry.schema = Some(schema.clone());
             entry.conditions.restart(monitor);
-            return self.ask(key, link);
+            monitor.refit(server.schema);
+            entry.schema = Some(server.schema.clone());
+            self.ask(key, server);
         }
-        Ok(())
     }
 
-    fn ask(&mut self, key: u64, link: &mut Link) -> Result<(), DisconnectReason> {
+    fn ask(&mut self, key: u64, server: &mut Server<'_>) {
         let Some(entry) = self.entries.get_mut(&key) else {
-            return Ok(());
+            return;
         };
         let Some(monitor) = &mut entry.monitor else {
-            return Ok(());
+            return;
         };
         let wire = self.next_wire;
         self.next_wire += 1;
-        let mut request = monitor.request(self.database, wire);
-        if let (Request::Monitor { .. }, Some(table)) = (&request, monitor.conditional_table())
-            && entry
-                .conditions
-                .refused(monitor, &Error::ConditionsNotSupported(table))
-        {
-            request = monitor.request(self.database, wire);
+        let request = monitor.request(self.database, wire);
+        let whole_tables = matches!(request, Request::Monitor { .. });
+        if let Some((table, column)) = monitor.unmet_condition() {
+            return self.refused(key, &Error::ConditionColumn { table, column }, server);
         }
-        if let (Request::Monitor { .. }, Some(table)) = (&request, monitor.conditional_table()) {
-            return match entry.starter.take() {
-                Some(starter) => {
-                    let _ = starter.send(Err(Error::ConditionsNotSupported(table)));
-                    self.entries.remove(&key);
-                    Ok(())
-                }
-                None => Err(DisconnectReason::ConditionsNotSupported(table)),
-            };
+        if let (true, Some(table)) = (whole_tables, monitor.conditional_table()) {
+            return self.refused(key, &Error::ConditionsNotSupported(table), server);
         }
         entry.wire = Some(wire);
         monitor.ask(wire);
-        link.send_request(Waiter::Monitor { key, wire }, &request);
-        Ok(())
+        let waiter = Waiter::Monitor { key, wire };
+        server.link.send_request(waiter, &request);
+    }
+
+    /// The monitor cannot be started: with a condition that was wanted meanwhile, or at all.
+    fn refused(&mut self, key: u64, error: &Error, server: &mut Server<'_>) {
+        let (backoff, database) = (self.backoff, self.database);
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
+        entry.wire = None;
+        if let Error::ConditionColumn { table, .. } = error
+            && !entry.conditions.changes(table)
+        {
+            entry.conditions.keep(error);
+        }
+        if let Some(monitor) = &mut entry.monitor
+            && entry.conditions.refused(monitor, error)
+        {
+            // Perhaps for the new condition: the ones before it are asked for instead.
+            monitor.refit(server.schema);
+            return self.ask(key, server);
+        }
+        if let Some(starter) = entry.starter.take() {
+            let _ = starter.send(Err(error.clone()));
+            self.entries.remove(&key);
+            return;
+        }
+        match error {
+            Error::ConditionColumn { .. } | Error::ConditionsNotSupported(_) => {
+                entry.refusal.refuse();
+            }
+            _ => entry.refusal.refuse_for_now(server.now, backoff),
+        }
+        entry.tell_refusal(database, error);
+        self.unshown.settle(key);
     }
 
     /// Changes the condition of a table, at once or when the monitor is asked for next.
@@ -164,7 +231,7 @@ impl Monitors {
         table: &'static str,
         clauses: Vec<Clause>,
         asker: conditions::Asker,
-        link: Option<&mut Link>,
+        server: Option<&mut Server<'_>>,
     ) {
         if let Some(entry) = self.entries.get_mut(&key) {
             let version = entry.monitor.as_ref().map(|monitor| monitor.version);
@@ -173,8 +240,12 @@ impl Monitors {
                 return;
             }
             entry.conditions.want(table, clauses, asker);
-            if let Some(link) = link {
-                entry.send_conditions(key, link);
+            if let Some(server) = server {
+                entry.send_conditions(key, server.link);
+                if entry.refusal.is_refused() {
+                    // Perhaps for the condition that is to go.
+                    self.start(key, server);
+                }
             }
         }
     }
@@ -221,21 +292,38 @@ impl Monitors {
         }
     }
 
-    /// The reply to a transaction has come: what its caller has to wait for, if a replica does not
-    /// show it yet. A replica that is being started for the first time nobody has seen.
-    pub(super) fn committed(&mut self) -> Option<Shown> {
+    /// The reply to a transaction, or to a conversion of the schema, has come: what its caller has to
+    /// wait for, if a replica does not show it yet. A replica that is being started for the first
+    /// time nobody has seen.
+    pub(super) fn committed(&mut self, conversion: bool) -> Option<Shown> {
         let entries = self.entries.iter();
-        let behind = entries.filter(|(_, entry)| !entry.active && entry.starter.is_none());
-        let behind = behind.map(|(key, _)| *key).collect();
+        let behind = entries.filter(|(_, entry)| {
+            !entry.active && entry.starter.is_none() && !entry.refusal.is_refused()
+        });
+        let behind = behind.map(|(key, _)| *key);
+        let behind = behind.chain(conversion.then_some(SCHEMA)).collect();
         self.unshown.add(behind)
     }
 
-    /// The connection is lost.
-    pub(super) fn lost(&mut self) {
+    /// The connection is lost. `blame` says whether a monitor may be the cause.
+    pub(super) fn lost(&mut self, lost: &Disconnected, blame: bool, now: Duration) {
         self.unshown.release();
-        for entry in self.entries.values_mut() {
+        let (backoff, database) = (self.backoff, self.database);
+        self.entries.retain(|_, entry| {
+            let asked = entry.wire.is_some() && entry.monitor.is_some() && !entry.active;
             entry.stop();
-        }
+            if !(blame && asked && entry.refusal.lost()) {
+                return true;
+            }
+            let error = Error::Disconnected(lost.clone());
+            if let Some(starter) = entry.starter.take() {
+                let _ = starter.send(Err(error));
+                return false;
+            }
+            entry.refusal.refuse_for_now(now, backoff);
+            entry.tell_refusal(database, &error);
+            true
+        });
     }
 
     /// Tells everybody who waits for a monitor that it will not come.
@@ -281,70 +369,34 @@ impl Monitors {
         wire: u64,
         message: &Arrival,
         outcome: Result<Raw<'_>, OvsdbError>,
-        link: &mut Link,
-    ) -> Result<Option<Applied>, DisconnectReason> {
+        server: &mut Server<'_>,
+    ) -> Option<Applied> {
         let asked = |entry: &&mut Entry| entry.wire == Some(wire);
-        let Some(entry) = self.entries.get_mut(&key).filter(asked) else {
-            return Ok(None);
-        };
-        let Some(monitor) = entry.monitor.take() else {
-            return Ok(None);
-        };
-        match outcome {
+        let entry = self.entries.get_mut(&key).filter(asked)?;
+        let mut monitor = entry.monitor.take()?;
+        let error = match outcome {
             Ok(result) => {
                 let job = Job::new(key, wire, monitor, true, message);
-                Ok(Some(job.run(message, result, ReplicaMonitor::start)))
+                return Some(job.run(message, result, ReplicaMonitor::start));
             }
-            Err(error) => {
-                entry.monitor = Some(monitor);
-                entry.wire = None;
-                self.refused(key, error, link).map(|()| None)
-            }
-        }
-    }
-
-    /// The server does not start a monitor: in this way, or at all.
-    fn refused(
-        &mut self,
-        key: u64,
-        error: OvsdbError,
-        link: &mut Link,
-    ) -> Result<(), DisconnectReason> {
-        let Some(entry) = self.entries.get_mut(&key) else {
-            return Ok(());
+            Err(error) => error,
         };
-        let Some(monitor) = &mut entry.monitor else {
-            return Ok(());
-        };
-        if let (Some(older), ErrorKind::UnknownMethod) = (monitor.version.older(), error.kind()) {
-            monitor.version = older;
-            return self.ask(key, link);
+        let older = monitor.version.older();
+        let older = older.filter(|_| error.kind() == ErrorKind::UnknownMethod);
+        monitor.version = older.unwrap_or(monitor.version);
+        entry.monitor = Some(monitor);
+        match older {
+            Some(_) => self.ask(key, server),
+            None => self.refused(key, &error.into(), server),
         }
-        match entry.starter.take() {
-            Some(starter) => {
-                let _ = starter.send(Err(error.into()));
-                self.entries.remove(&key);
-                Ok(())
-            }
-            None => {
-                // Perhaps for a new condition: it is gone with the next attempt.
-                let told = Error::Refused(error.clone());
-                entry.conditions.refused(monitor, &told);
-                Err(DisconnectReason::Refused(error))
-            }
-        }
+        None
     }
 
     /// Takes a monitor back from decoding.
-    pub(super) fn decoded(
-        &mut self,
-        job: Job,
-        link: Option<&mut Link>,
-        schema: &Arc<DatabaseSchema>,
-    ) -> Result<(), DisconnectReason> {
+    pub(super) fn decoded(&mut self, job: Job, mut server: Option<&mut Server<'_>>) {
         // Without an entry the monitor was ended meanwhile, and the server was told.
         let Some(entry) = self.entries.get_mut(&job.key) else {
-            return Ok(());
+            return;
         };
         let mut monitor = job.monitor;
         if !job.starts && job.applied.is_ok() {
@@ -357,6 +409,7 @@ impl Monitors {
                 let version = monitor.version;
                 if current && job.starts {
                     entry.active = true;
+                    entry.refusal.started();
                     self.unshown.settle(job.key);
                     entry.conditions.acknowledged(&mut monitor);
                 }
@@ -366,23 +419,26 @@ impl Monitors {
                     && starter.send(Ok((job.key, version))).is_err()
                 {
                     // Whoever started it is gone, and with it the guard that would end it.
-                    self.end(job.key, link);
-                    return Ok(());
+                    self.end(job.key, server.map(|server| &mut *server.link));
+                    return;
                 }
             }
             Err(error) => {
                 monitor.forget();
-                entry.shared.set_stale(0);
                 entry.monitor = Some(monitor);
                 if let Some(starter) = entry.starter.take() {
                     let _ = starter.send(Err(error.into()));
-                    self.end(job.key, link);
-                    return Ok(());
+                    self.end(job.key, server.map(|server| &mut *server.link));
+                    return;
                 }
-                if job.starts {
-                    // Every row anew did not help: another connection may, after a while.
-                    return Err(DisconnectReason::Inconsistent(error));
+                if current && let Some(server) = server.as_deref_mut() {
+                    cancel(server.link, job.wire);
+                    if job.starts {
+                        // All rows were fetched already: fetching them again at once is no use.
+                        return self.refused(job.key, &error.into(), server);
+                    }
                 }
+                entry.shared.set_stale(0);
                 tracing::warn!(
                     database = self.database,
                     error = %ErrorChain::new(&error),
@@ -390,21 +446,16 @@ impl Monitors {
                 );
                 if current {
                     entry.stop();
-                    if let Some(link) = link {
-                        cancel(link, job.wire);
-                        return self.start(job.key, link, schema);
-                    }
-                    return Ok(());
                 }
             }
         }
-        let Some(link) = link else {
-            return Ok(());
+        let Some(server) = server else {
+            return;
         };
         if let Some(entry) = self.entries.get_mut(&job.key) {
-            entry.send_conditions(job.key, link);
+            entry.send_conditions(job.key, server.link);
         }
-        self.start(job.key, link, schema)
+        self.start(job.key, server);
     }
 }
 
@@ -423,7 +474,21 @@ impl Entry {
         self.wire = None;
         self.active = false;
         self.conditions.lost();
-        self.shared.set_stale(0);
+        if !self.refusal.is_costly() {
+            self.shared.set_stale(0);
+        }
+    }
+
+    /// Has the cache show why it does not follow the server.
+    fn tell_refusal(&self, database: &str, error: &Error) {
+        if self.shared.set_refused(error) {
+            tracing::warn!(
+                database,
+                tables = ?self.shared.tables(),
+                error = %ErrorChain::new(error),
+                "a cache cannot follow the server, and is stale"
+            );
+        }
     }
 }
 

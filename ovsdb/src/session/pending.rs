@@ -17,9 +17,7 @@ pub(super) enum Waiter {
     Call {
         reply: oneshot::Sender<Result<Answer, CallError>>,
         ticket: Arc<Ticket>,
-        /// Whether it is a transaction: the server can be told to forget it, and the caller goes
-        /// on when every replica shows it.
-        transacts: bool,
+        effect: Effect,
     },
     /// The monitor with this key, asked for under this id, for its rows.
     Monitor { key: u64, wire: u64 },
@@ -33,6 +31,29 @@ pub(super) enum Waiter {
     Schema,
     /// Nobody, but the reply must be known to be one.
     Nobody,
+}
+
+/// What a call does, as far as the session has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing that replicas show.
+    None,
+    /// It changes rows: the server can be told to forget it, and the caller goes on when every
+    /// replica shows it.
+    Transaction,
+    /// It changes the schema: the caller goes on when the session knows it, and every replica was
+    /// started again.
+    Conversion,
+}
+
+impl Effect {
+    pub(super) fn of(method: &str) -> Self {
+        match method {
+            "transact" => Self::Transaction,
+            "convert" => Self::Conversion,
+            _ => Self::None,
+        }
+    }
 }
 
 /// The requests in flight on one connection, by their ids.
@@ -107,7 +128,8 @@ impl Pending {
             .map(|(id, _)| id)?;
         match self.take(id) {
             Some(Waiter::Call {
-                transacts: true, ..
+                effect: Effect::Transaction,
+                ..
             }) => Some(id),
             _ => None,
         }

@@ -14,9 +14,9 @@ use tracing::Instrument as _;
 use super::job::Job;
 use super::link::{Link, LinkEvent};
 use super::locks::Locks;
-use super::monitors::Monitors;
+use super::monitors::{Monitors, Server};
 use super::outage::{Outage, Warning};
-use super::pending::Waiter;
+use super::pending::{Effect, Waiter};
 use super::reconnect::{Action, End, Reconnect};
 use super::server_database::{self, Demands};
 use super::state::{ConnectionState, RemoteOrder};
@@ -95,7 +95,7 @@ impl Task {
             reconnect: Reconnect::new(options.timings, remotes, random()),
             outage: Outage::default(),
             demands: Demands::new(options.leader_only, options.cluster),
-            monitors: Monitors::new(options.database),
+            monitors: Monitors::new(options.database, &options.timings),
             locks: Locks::default(),
             warned_of_locks: false,
             job: None,
@@ -198,7 +198,10 @@ impl Task {
     }
 
     async fn event(&mut self, attempt: Option<&mut Attempt>) -> Event {
-        let deadline = self.reconnect.deadline().map(|at| self.started + at);
+        let retry = self.link.as_ref().filter(|link| link.serves);
+        let retry = retry.and_then(|_| self.monitors.deadline());
+        let deadline = self.reconnect.deadline().into_iter().chain(retry).min();
+        let deadline = deadline.map(|at| self.started + at);
         let window = self.options.window;
         let drained = self.closing && self.calls.is_empty();
         let listening = !self.deserted
@@ -222,7 +225,15 @@ impl Task {
                 self.reconnect.heard(now);
                 self.received().await
             }
-            Event::Link(Ok(LinkEvent::Written)) | Event::Time | Event::Connected(_) => Ok(()),
+            Event::Link(Ok(LinkEvent::Written)) | Event::Connected(_) => Ok(()),
+            Event::Time => {
+                self.with_server(|monitors, server| {
+                    if let Some(server) = server {
+                        monitors.retry(server);
+                    }
+                });
+                Ok(())
+            }
             Event::Link(Err(reason)) => Err(reason),
             Event::Call(Some(call)) => {
                 self.call(call);
@@ -240,7 +251,7 @@ impl Task {
             }
             Event::Job(Ok(job)) => {
                 self.job = None;
-                self.decoded(job)?;
+                self.decoded(job);
                 self.catch_up().await
             }
             Event::Job(Err(_)) => {
@@ -322,13 +333,11 @@ impl Task {
             link.send_request(Waiter::Lock(name), &request);
         }
         self.check_locks();
-        let Some(link) = &mut self.link else {
-            return Ok(());
-        };
-        self.monitors.start_all(link, &self.shared.schema.load())?;
+        self.start_monitors();
         self.shared.counters.connections.add(1);
         let now = self.now();
         self.reconnect.connected(now);
+        self.shared.lost.store(None);
         if let Some(remote) = self.remote() {
             tracing::info!(%remote, database = self.options.database, "connected");
             self.shared
@@ -388,6 +397,27 @@ impl Task {
         );
     }
 
+    /// Does something to the monitors, with the server if it serves.
+    fn with_server(&mut self, act: impl FnOnce(&mut Monitors, Option<&mut Server<'_>>)) {
+        let now = self.now();
+        let schema = self.shared.schema.load();
+        let link = self.link.as_mut().filter(|link| link.serves);
+        let mut server = link.map(|link| Server {
+            link,
+            schema: &schema,
+            now,
+        });
+        act(&mut self.monitors, server.as_mut());
+    }
+
+    fn start_monitors(&mut self) {
+        self.with_server(|monitors, server| {
+            if let Some(server) = server {
+                monitors.start_all(server);
+            }
+        });
+    }
+
     fn take_schema(&self, text: &str) -> Handled {
         let schema = DatabaseSchema::parse_lenient(text).map_err(DisconnectReason::Schema)?;
         if **self.shared.schema.load() != schema {
@@ -407,9 +437,10 @@ impl Task {
             link.pending.fail(&lost);
         }
         self.locks.lost();
-        self.monitors.lost();
         let now = self.now();
+        self.monitors.lost(&lost, end == End::Failed, now);
         self.reconnect.disconnected(now, end);
+        self.shared.lost.store(Some(Arc::new(lost.clone())));
         self.shared.state.send_replace(ConnectionState::Waiting {
             lost: Some(lost.clone()),
         });
@@ -500,7 +531,7 @@ impl Task {
         let waiter = Waiter::Call {
             reply: call.reply,
             ticket: call.ticket,
-            transacts: call.method == "transact",
+            effect: Effect::of(call.method),
         };
         self.shared.counters.requests.add(1);
         link.send(waiter, call.method, &call.params);
@@ -511,18 +542,20 @@ impl Task {
         match order {
             Order::Monitor { monitor, started } => {
                 let key = self.monitors.add(monitor, started);
-                if let Some(link) = link {
-                    self.monitors.start(key, link, &self.shared.schema.load())?;
-                }
+                self.with_server(|monitors, server| {
+                    if let Some(server) = server {
+                        monitors.start(key, server);
+                    }
+                });
             }
             Order::SetCondition {
                 key,
                 table,
                 clauses,
                 asker,
-            } => self
-                .monitors
-                .set_condition(key, table, clauses, asker, link),
+            } => self.with_server(|monitors, server| {
+                monitors.set_condition(key, table, clauses, asker, server);
+            }),
             Order::EndMonitor { key } => self.monitors.end(key, link),
             Order::Abandon(ticket) => {
                 if let Some(link) = link

@@ -5,8 +5,9 @@ use crate::error::{DisconnectReason, Error};
 use crate::protocol::{LockReply, Message, OvsdbError, Request, Wire, write_failure, write_reply};
 use crate::session::job::{Applied, Job};
 use crate::session::link::{Arrival, Link};
-use crate::session::pending::Waiter;
+use crate::session::pending::{Effect, Waiter};
 use crate::session::server_database::{SERVER_MONITOR, ServerDatabases};
+use crate::session::shown::Shown;
 use crate::session::{Answer, CallError};
 use crate::value::Str;
 use crate::value::json::{DecodeError, Raw, Reader};
@@ -92,7 +93,10 @@ impl Task {
                 };
                 // An update may cross the end of its monitor.
                 let applied = self.monitors.update(wire, method, message, params);
-                applied.map_or(Ok(()), |applied| self.applied(applied))
+                if let Some(applied) = applied {
+                    self.applied(applied);
+                }
+                Ok(())
             }
             "monitor_canceled" => {
                 if let Some(wire) = first_number(params).map_err(malformed)? {
@@ -140,19 +144,25 @@ impl Task {
             }
         };
         match waiter {
-            Waiter::Call {
-                reply, transacts, ..
-            } => {
+            Waiter::Call { reply, effect, .. } => {
                 let answer = outcome.map(|result| Answer {
                     text: result.text.to_owned(),
-                    shown: transacts.then(|| self.monitors.committed()).flatten(),
+                    shown: self.effect_shown(effect),
                 });
                 let _ = reply.send(answer.map_err(CallError::Refused));
                 Ok(())
             }
             Waiter::Monitor { key, wire } => {
-                let applied = self.monitors.reply(key, wire, message, outcome, link)?;
-                applied.map_or(Ok(()), |applied| self.applied(applied))
+                let mut applied = None;
+                self.with_server(|monitors, server| {
+                    if let Some(server) = server {
+                        applied = monitors.reply(key, wire, message, outcome, server);
+                    }
+                });
+                if let Some(applied) = applied {
+                    self.applied(applied);
+                }
+                Ok(())
             }
             Waiter::Conditions { key, wire } => {
                 self.monitors.conditions_answered(key, wire, outcome, link);
@@ -185,6 +195,18 @@ impl Task {
                     tracing::debug!(%error, database, "a request of the session was refused");
                 }
                 Ok(())
+            }
+        }
+    }
+
+    /// What the caller has to wait for before the effect of its call is seen.
+    fn effect_shown(&mut self, effect: Effect) -> Option<Shown> {
+        match effect {
+            Effect::None => None,
+            Effect::Transaction => self.monitors.committed(false),
+            Effect::Conversion => {
+                self.ask_schema();
+                self.monitors.committed(true)
             }
         }
     }
@@ -248,28 +270,22 @@ impl Task {
         }
         link.schema_asked = false;
         self.take_schema(schema)?;
-        match &mut self.link {
-            Some(link) => self.monitors.start_all(link, &self.shared.schema.load()),
-            None => Ok(()),
-        }
+        self.start_monitors();
+        Ok(())
     }
 
     /// Takes a monitor back, now or when a job has it.
-    fn applied(&mut self, applied: Applied) -> Handled {
+    fn applied(&mut self, applied: Applied) {
         match applied {
             Ok(job) => self.decoded(job),
-            Err(running) => {
-                self.job = Some(running);
-                Ok(())
-            }
+            Err(running) => self.job = Some(running),
         }
     }
 
     /// Takes a monitor back from decoding.
-    pub(super) fn decoded(&mut self, job: Job) -> Handled {
+    pub(super) fn decoded(&mut self, job: Job) {
         self.published = true;
-        let link = self.link.as_mut().filter(|link| link.serves);
-        self.monitors.decoded(job, link, &self.shared.schema.load())
+        self.with_server(|monitors, server| monitors.decoded(job, server));
     }
 }
 

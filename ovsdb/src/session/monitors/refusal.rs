@@ -1,0 +1,117 @@
+//! A monitor that the server does not start: why, and when it is asked for again.
+//!
+//! It concerns its cache alone: the cache is stale and says why, while the connection serves all
+//! the others. What would be refused again is asked for again only when something changed: the
+//! schema, the conditions, the server. Other refusals may pass, and are tried again after a backoff.
+
+use std::time::Duration;
+
+/// How often the connection may be lost while a monitor is being started, until that is put down
+/// to the monitor: a server that closes the connection, rows that are longer than the limit.
+const LOSSES: u32 = 5;
+
+/// The waits between two attempts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Backoff {
+    pub(super) min: Duration,
+    pub(super) max: Duration,
+}
+
+/// What came of the attempts to start a monitor.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Refusal {
+    /// Whether the monitor is refused now.
+    refused: bool,
+    /// When to ask for it again; `None` when something has to change before.
+    retry_at: Option<Duration>,
+    /// The last wait.
+    wait: Duration,
+    /// The connections in a row that were lost while the reply was waited for.
+    losses: u32,
+}
+
+impl Refusal {
+    /// The server refused the monitor, and would refuse it again.
+    pub(super) const fn refuse(&mut self) {
+        self.refused = true;
+        self.retry_at = None;
+    }
+
+    /// The server refused the monitor, for a reason that may pass.
+    pub(super) fn refuse_for_now(&mut self, now: Duration, backoff: Backoff) {
+        self.wait = (self.wait * 2).clamp(backoff.min, backoff.max);
+        self.refused = true;
+        self.retry_at = Some(now + self.wait);
+    }
+
+    /// The connection was lost while the reply was waited for. Whether that is put down to the
+    /// monitor.
+    pub(super) const fn lost(&mut self) -> bool {
+        self.losses = self.losses.saturating_add(1);
+        self.losses >= LOSSES
+    }
+
+    /// The replica follows the server.
+    pub(super) fn started(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) const fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Whether each attempt costs the connection: then the monitor is asked for by itself, when it
+    /// is due, and not together with the others.
+    pub(super) const fn is_costly(&self) -> bool {
+        self.losses >= LOSSES
+    }
+
+    pub(super) fn is_due(&self, now: Duration) -> bool {
+        self.retry_at.is_some_and(|at| at <= now)
+    }
+
+    pub(super) const fn retry_at(&self) -> Option<Duration> {
+        self.retry_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACKOFF: Backoff = Backoff {
+        min: Duration::from_secs(1),
+        max: Duration::from_secs(8),
+    };
+
+    #[test]
+    fn refusals_that_may_pass_are_tried_again_after_a_growing_wait() {
+        let mut refusal = Refusal::default();
+        let mut now = Duration::ZERO;
+        for wait in [1, 2, 4, 8, 8] {
+            refusal.refuse_for_now(now, BACKOFF);
+            assert!(refusal.is_refused() && !refusal.is_costly() && !refusal.is_due(now));
+            now += Duration::from_secs(wait);
+            assert_eq!(refusal.retry_at(), Some(now));
+            assert!(refusal.is_due(now));
+        }
+        refusal.refuse();
+        assert!(refusal.is_refused() && refusal.retry_at().is_none());
+        refusal.started();
+        assert!(!refusal.is_refused());
+    }
+
+    #[test]
+    fn a_monitor_that_costs_one_connection_after_the_other_waits() {
+        let mut refusal = Refusal::default();
+        for _ in 1..LOSSES {
+            assert!(!refusal.lost());
+            assert!(!refusal.is_costly());
+        }
+        assert!(refusal.lost());
+        refusal.refuse_for_now(Duration::ZERO, BACKOFF);
+        assert!(refusal.is_costly() && !refusal.is_due(Duration::ZERO));
+        refusal.started();
+        assert!(!refusal.is_costly());
+    }
+}

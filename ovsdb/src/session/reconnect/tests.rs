@@ -1,0 +1,429 @@
+//! Tables of events, and clients in virtual time.
+
+use super::*;
+
+const TIMINGS: Timings = Timings {
+    min_backoff: Duration::from_secs(1),
+    max_backoff: Duration::from_secs(8),
+    connect_timeout: Duration::from_secs(10),
+    probe_interval: Some(Duration::from_secs(5)),
+};
+
+/// What happens to the machine.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Nothing,
+    Connected,
+    Heard,
+    Failed,
+    NotReady,
+    Requested,
+    /// The server is not ready; whether the machine is to stand by.
+    StandBy(bool),
+    Hint,
+    Ready,
+    SetRemotes(usize, Option<usize>),
+    RetryNow,
+}
+use Event::{
+    Connected, Failed, Heard, Hint, NotReady, Nothing, Ready, Requested, RetryNow, SetRemotes,
+    StandBy,
+};
+
+/// Runs a table of (milliseconds, event, action after it). Waits are checked by their bounds:
+/// before them nothing happens, after them something does.
+fn run(remotes: usize, table: &[(u64, Event, Option<Action>)]) {
+    for seed in 0..50 {
+        let mut machine = Reconnect::new(TIMINGS, remotes, seed);
+        for (line, (at, event, action)) in table.iter().enumerate() {
+            let now = Duration::from_millis(*at);
+            match event {
+                Nothing => {}
+                Connected => machine.connected(now),
+                Heard => machine.heard(now),
+                Failed => machine.disconnected(now, End::Failed),
+                NotReady => machine.disconnected(now, End::NotReady),
+                Requested => machine.disconnected(now, End::Requested),
+                StandBy(expected) => {
+                    assert_eq!(machine.stand_by(now), *expected, "seed {seed}, line {line}");
+                }
+                Hint => machine.hint(now),
+                Ready => machine.ready(now),
+                SetRemotes(remotes, current) => drop(machine.set_remotes(*remotes, *current)),
+                RetryNow => drop(machine.retry_now()),
+            }
+            assert_eq!(machine.poll(now), *action, "seed {seed}, line {line}");
+            let deadline = machine.deadline().expect("something is always to come");
+            assert!(
+                action.is_some() || deadline > now,
+                "seed {seed}, line {line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn failures_double_the_wait_up_to_the_limit() {
+    run(
+        1,
+        &[
+            (0, Nothing, Some(Action::Connect(0))),
+            (10, Failed, None),
+            (509, Nothing, None),
+            (1_010, Nothing, Some(Action::Connect(0))),
+            (1_020, Failed, None),
+            (2_019, Nothing, None),
+            (3_020, Nothing, Some(Action::Connect(0))),
+            (3_020, Failed, None),
+            (5_019, Nothing, None),
+            (7_020, Nothing, Some(Action::Connect(0))),
+            (7_020, Failed, None),
+            (11_019, Nothing, None),
+            (15_020, Nothing, Some(Action::Connect(0))),
+            // The longest wait is reached.
+            (15_020, Failed, None),
+            (19_019, Nothing, None),
+            (23_020, Nothing, Some(Action::Connect(0))),
+        ],
+    );
+}
+
+#[test]
+fn a_session_that_lasted_makes_up_for_the_failures() {
+    run(
+        1,
+        &[
+            (0, Nothing, Some(Action::Connect(0))),
+            (0, Failed, None),
+            (1_000, Nothing, Some(Action::Connect(0))),
+            (1_000, Failed, None),
+            (3_000, Nothing, Some(Action::Connect(0))),
+            // Shorter than the wait would be: the wait goes on doubling.
+            (3_000, Connected, None),
+            (3_001, Failed, None),
+            (5_000, Nothing, None),
+            (7_001, Nothing, Some(Action::Connect(0))),
+            // Longer: it is back at the first.
+            (7_001, Connected, None),
+            (11_999, Heard, None),
+            (16_998, Heard, None),
+            (16_999, Failed, None),
+            (17_498, Nothing, None),
+            (17_999, Nothing, Some(Action::Connect(0))),
+        ],
+    );
+}
+
+#[test]
+fn every_remote_is_tried_before_any_wait_and_each_waits_for_itself() {
+    run(
+        3,
+        &[
+            (0, Nothing, Some(Action::Connect(0))),
+            (1, Failed, Some(Action::Connect(1))),
+            (2, Failed, Some(Action::Connect(2))),
+            (3, Failed, None),
+            (500, Nothing, None),
+            (1_003, Nothing, Some(Action::Connect(0))),
+            (1_004, Failed, Some(Action::Connect(1))),
+            (1_005, Connected, None),
+            // It did not last: it waits longer. The third has waited.
+            (1_006, Failed, Some(Action::Connect(2))),
+            (1_007, Failed, None),
+            (2_003, Nothing, None),
+            (3_007, Nothing, Some(Action::Connect(0))),
+            (3_008, Connected, None),
+            (7_100, Heard, None),
+            (12_000, Heard, None),
+            // It did: the others are tried at once.
+            (13_000, Failed, Some(Action::Connect(1))),
+            (13_001, Failed, Some(Action::Connect(2))),
+            (13_002, Failed, None),
+            (13_499, Nothing, None),
+            (14_002, Nothing, Some(Action::Connect(0))),
+        ],
+    );
+}
+
+#[test]
+fn a_leader_that_hands_over_is_followed_at_once() {
+    run(
+        3,
+        &[
+            (0, Nothing, Some(Action::Connect(0))),
+            (1, Failed, Some(Action::Connect(1))),
+            (2, NotReady, Some(Action::Connect(2))),
+            (3, Connected, None),
+            // It served for less than a backoff, but says itself that it leads no longer:
+            // the failure of the first is forgotten.
+            (150, NotReady, Some(Action::Connect(0))),
+            (151, Failed, Some(Action::Connect(1))),
+            (152, Connected, None),
+            // A leader for so short a time does not count: what waits goes on waiting.
+            (153, NotReady, None),
+            (174, Nothing, None),
+            (200, Nothing, Some(Action::Connect(2))),
+            (201, Connected, None),
+            (5_201, Nothing, Some(Action::Probe)),
+            // The same when it is lost, after a backoff's time.
+            (5_300, Failed, Some(Action::Connect(0))),
+            (5_301, Failed, Some(Action::Connect(1))),
+        ],
+    );
+}
+
+#[test]
+fn the_session_stands_by_until_another_remote_is_due() {
+    run(
+        3,
+        &[
+            (0, Nothing, Some(Action::Connect(0))),
+            (0, Connected, None),
+            (4_000, Heard, None),
+            // The leader dies, and the others have not elected one.
+            (8_000, Failed, Some(Action::Connect(1))),
+            (8_000, StandBy(false), None),
+            (8_000, NotReady, Some(Action::Connect(2))),
+            // Both others wait: the first for its backoff, the second for its pause.
+            (8_000, StandBy(true), None),
+            (8_024, Nothing, None),
+            (8_050, Nothing, Some(Action::StandByOver)),
+            // The one that was left had its pause while the session stood by.
+            (8_050, NotReady, Some(Action::Connect(1))),
+            (8_050, StandBy(false), None),
+            (8_050, NotReady, Some(Action::Connect(2))),
+            (8_051, StandBy(true), None),
+            (8_060, StandBy(true), None),
+            // It is elected, and the time that standing by may take is over.
+            (8_061, Ready, None),
+            (9_000, Nothing, None),
+            (9_000, Connected, None),
+        ],
+    );
+}
+
+#[test]
+fn a_log_that_grows_has_the_other_members_tried_at_once_a_few_times() {
+    run(
+        2,
+        &[
+            (0, Nothing, Some(Action::Connect(0))),
+            (1, NotReady, Some(Action::Connect(1))),
+            (2, StandBy(true), None),
+            (3, Hint, Some(Action::StandByOver)),
+            (3, NotReady, Some(Action::Connect(0))),
+            (4, StandBy(true), None),
+            (5, Hint, Some(Action::StandByOver)),
+            (5, NotReady, Some(Action::Connect(1))),
+            (6, StandBy(true), None),
+            (7, Hint, Some(Action::StandByOver)),
+            (7, NotReady, Some(Action::Connect(0))),
+            (8, StandBy(true), None),
+            (9, Hint, Some(Action::StandByOver)),
+            (9, NotReady, Some(Action::Connect(1))),
+            (10, StandBy(true), None),
+            // The leader cannot be reached, and the log goes on growing.
+            (11, Hint, None),
+            (12, Hint, None),
+            (13, Connected, None),
+            (4_013, Heard, None),
+            // It served: hints count again.
+            (8_000, NotReady, Some(Action::Connect(0))),
+            (8_001, StandBy(true), None),
+            (8_002, Hint, Some(Action::StandByOver)),
+            (8_002, NotReady, Some(Action::Connect(1))),
+        ],
+    );
+}
+
+#[test]
+fn a_hint_does_not_have_servers_tried_that_are_down() {
+    run(
+        2,
+        &[
+            (0, Nothing, Some(Action::Connect(0))),
+            (1, Failed, Some(Action::Connect(1))),
+            (2, StandBy(true), None),
+            (3, Hint, None),
+        ],
+    );
+}
+
+#[test]
+fn silence_is_probed_and_then_ends_the_connection() {
+    run(
+        1,
+        &[
+            (0, Nothing, Some(Action::Connect(0))),
+            (100, Connected, None),
+            (5_099, Nothing, None),
+            (5_100, Nothing, Some(Action::Probe)),
+            (5_200, Nothing, None),
+            // Any byte counts, whether it answers the probe or not.
+            (10_099, Heard, None),
+            (15_098, Nothing, None),
+            (15_099, Nothing, Some(Action::Probe)),
+            (20_098, Nothing, None),
+            (20_099, Nothing, Some(Action::Silent)),
+            (20_099, Failed, None),
+        ],
+    );
+}
+
+#[test]
+fn a_probe_that_was_late_gets_its_time_all_the_same() {
+    run(
+        1,
+        &[
+            (0, Nothing, Some(Action::Connect(0))),
+            (0, Connected, None),
+            // The task was held up for long.
+            (17_000, Nothing, Some(Action::Probe)),
+            (17_000, Nothing, None),
+            (21_999, Nothing, None),
+            (22_000, Nothing, Some(Action::Silent)),
+        ],
+    );
+}
+
+#[test]
+fn an_attempt_ends_in_time() {
+    run(
+        1,
+        &[
+            (0, Nothing, Some(Action::Connect(0))),
+            (9_999, Heard, None),
+            (10_000, Nothing, Some(Action::ConnectTimedOut)),
+            (10_000, Failed, None),
+        ],
+    );
+}
+
+#[test]
+fn new_remotes_are_tried_at_once() {
+    run(
+        1,
+        &[
+            (0, Nothing, Some(Action::Connect(0))),
+            (1, Failed, None),
+            (2, SetRemotes(2, None), Some(Action::Connect(0))),
+            (3, Failed, Some(Action::Connect(1))),
+            (4, Failed, None),
+            // Out of a wait that has begun.
+            (5, RetryNow, Some(Action::Connect(0))),
+            (6, Connected, None),
+            // While connected: when that connection is let go.
+            (7, SetRemotes(3, None), None),
+            (8, Requested, Some(Action::Connect(0))),
+            (9, Failed, Some(Action::Connect(1))),
+            (10, Failed, Some(Action::Connect(2))),
+            (11, Connected, None),
+            // The connection stays, to what is now the first.
+            (12, SetRemotes(2, Some(0)), None),
+            (13, Failed, Some(Action::Connect(1))),
+            (14, Failed, None),
+        ],
+    );
+}
+
+#[test]
+fn another_connection_can_be_asked_for() {
+    run(
+        1,
+        &[
+            (0, Nothing, Some(Action::Connect(0))),
+            (1, Connected, None),
+            (2, RetryNow, None),
+            (3, Requested, Some(Action::Connect(0))),
+            (4, Failed, None),
+        ],
+    );
+}
+
+#[test]
+fn without_an_interval_nothing_is_probed() {
+    let timings = Timings {
+        probe_interval: None,
+        ..TIMINGS
+    };
+    let mut machine = Reconnect::new(timings, 1, 0);
+    machine.connected(Duration::ZERO);
+    assert_eq!(machine.poll(Duration::from_secs(1 << 30)), None);
+    assert_eq!(machine.deadline(), None);
+}
+
+/// How often each of three remotes is tried within a minute and the next, when every server
+/// behaves like this.
+fn attempts(seed: u64, server: impl Fn(&mut Reconnect, Duration) -> bool) -> [[u32; 3]; 2] {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let mut machine = Reconnect::new(TIMINGS, 3, seed);
+    let (mut now, mut attempts) = (Duration::ZERO, [[0; 3]; 2]);
+    while now < 2 * MINUTE {
+        match machine.poll(now) {
+            Some(Action::Connect(remote)) => {
+                attempts[usize::from(now >= MINUTE)][remote] += 1;
+                now += Duration::from_micros(500);
+                if !server(&mut machine, now) {
+                    machine.disconnected(now, End::Failed);
+                }
+            }
+            Some(Action::StandByOver) => machine.disconnected(now, End::NotReady),
+            Some(action) => panic!("{action:?}"),
+            None => now = machine.deadline().expect("it goes on").max(now),
+        }
+    }
+    attempts
+}
+
+#[test]
+fn servers_that_are_down_or_not_ready_are_not_stormed() {
+    for seed in 0..50 {
+        for (first, later, server) in [
+            (
+                18,
+                16,
+                (|_, _| false) as fn(&mut Reconnect, Duration) -> bool,
+            ),
+            (25, 16, |machine, now| {
+                if !machine.stand_by(now) {
+                    machine.disconnected(now, End::NotReady);
+                }
+                true
+            }),
+        ] {
+            let [minute, next] = attempts(seed, server);
+            assert!(
+                minute.iter().all(|count| (5..=first).contains(count)),
+                "{minute:?}"
+            );
+            assert!(
+                next.iter().all(|count| (5..=later).contains(count)),
+                "{next:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn without_a_hint_a_leader_is_found_within_twice_the_time_that_its_election_took() {
+    for seed in 0..200 {
+        for elected in [200, 1_000, 3_000].map(Duration::from_millis) {
+            let mut machine = Reconnect::new(TIMINGS, 3, seed);
+            let mut now = Duration::ZERO;
+            // The second remote comes to lead; the first is down.
+            let found = loop {
+                match machine.poll(now) {
+                    Some(Action::Connect(0)) => machine.disconnected(now, End::Failed),
+                    Some(Action::Connect(1)) if now >= elected => break now,
+                    Some(Action::Connect(_)) if machine.stand_by(now) => {}
+                    Some(Action::Connect(_) | Action::StandByOver) => {
+                        machine.disconnected(now, End::NotReady);
+                    }
+                    Some(action) => panic!("{action:?}"),
+                    None => now = machine.deadline().expect("it goes on"),
+                }
+            };
+            assert!(found <= 3 * elected + PAUSE, "{seed}: {found:?}");
+        }
+    }
+}
