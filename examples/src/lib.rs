@@ -6,7 +6,8 @@
 //!
 //! From input to rows:
 //! - `manifest` reads objects, `config` and `network` the networks they describe, `selection`,
-//!   `grant` and `policy` the rest; `cluster` puts it all together, and what is wrong ends here;
+//!   `grant` and `policy` the rest, by means of `json` and `field`; `cluster` puts it all together,
+//!   and its `report` says what is left out;
 //! - `assign` gives subnets to nodes and addresses to pods, by the rules in `allocate`;
 //! - `topology` says which rows there must be, one module for each topology, and `remove` which
 //!   must not; a `plan` makes operations of what differs;

@@ -22,9 +22,10 @@ use crate::input::{Input, Nodes};
 /// It watches the files and the database. A row that is deleted or edited by hand comes back, what
 /// is no longer in the manifests goes. Of several that run on one database one works, the one that
 /// holds the lock "multihoming" of the server, and the others wait for its end. Each server of a
-/// cluster has locks of its own, so all of them connect to the leader only. Manifests that turn
-/// wrong are told in the log, and those of before stay in force. SIGTERM and SIGINT end it; the
-/// database stays as it is.
+/// cluster has locks of its own, so all of them connect to the leader only. An object that turns
+/// wrong is told in the log and left out, and its rows stay as they are; while a file cannot be read
+/// or parsed, the manifests of before stay in force. SIGTERM and SIGINT end it; the database stays as
+/// it is.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]

@@ -1,0 +1,391 @@
+//! Who gets which subnet and which address on a network.
+//!
+//! What an annotation grants comes first, then what was found in the database or granted before,
+//! then the next free one, in the order of the manifests.
+
+mod pools;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use ovsdb::Uuid;
+
+use self::pools::{Owner, Pools};
+use crate::addresses::{Family, Mac, nth};
+use crate::allocate::NodeSubnets;
+use crate::cluster::{Attachment, Cluster, NODE_SUBNETS, Node, Pod};
+use crate::config::Topology;
+use crate::error::{InputError, Reason};
+use crate::grant::{self, Grant, Route};
+use crate::report::Warning;
+
+/// The label of a pod with the virtual machine that it runs.
+const MACHINE: &str = "vm.kubevirt.io/name";
+
+/// What a network has been granted before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The nodes' subnets.
+    pub subnets: BTreeMap<String, Vec<IpNet>>,
+    /// The ports' grants.
+    pub ports: BTreeMap<String, Grant>,
+}
+
+/// A node with its subnets on a layer3 network.
+#[derive(Debug, Clone)]
+pub struct NodeGrant<'a> {
+    /// The node.
+    pub node: &'a Node,
+    /// Its subnets, IPv4 first.
+    pub subnets: Vec<IpNet>,
+}
+
+impl NodeGrant<'_> {
+    /// The router's addresses on the node's switch, with the subnets' prefix lengths.
+    #[must_use]
+    pub fn gateways(&self) -> Vec<IpNet> {
+        let gateway = |subnet: &IpNet| {
+            nth(subnet, 1).and_then(|address| IpNet::new(address, subnet.prefix_len()).ok())
+        };
+        self.subnets.iter().filter_map(gateway).collect()
+    }
+
+    fn has(&self, family: Family) -> bool {
+        self.subnets
+            .iter()
+            .any(|subnet| Family::of(subnet.addr()) == family)
+    }
+}
+
+/// A pod with its address on a network.
+#[derive(Debug, Clone)]
+pub struct PodGrant<'a> {
+    /// The pod.
+    pub pod: &'a Pod,
+    /// The node it runs on.
+    pub node: &'a str,
+    /// That node's chassis, or its name where nothing is known of the node.
+    pub chassis: &'a str,
+    /// What it asked for.
+    pub attachment: &'a Attachment,
+    /// What it gets.
+    pub grant: Grant,
+}
+
+/// Everything that is granted on one network.
+#[derive(Debug, Clone, Default)]
+pub struct Assignment<'a> {
+    /// The nodes, of a layer3 network only.
+    pub nodes: Vec<NodeGrant<'a>>,
+    /// The live pods.
+    pub pods: Vec<PodGrant<'a>>,
+    /// What could not be granted, and why.
+    pub refused: Vec<InputError>,
+    /// What is granted and may not have been meant.
+    pub warnings: Vec<Warning>,
+}
+
+impl Assignment<'_> {
+    /// What must be known of this assignment so that the next one is the same.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        let subnets = self
+            .nodes
+            .iter()
+            .map(|n| (n.node.name.clone(), n.subnets.clone()));
+        let ports = self
+            .pods
+            .iter()
+            .map(|p| (p.attachment.port.clone(), p.grant.clone()));
+        Known {
+            subnets: subnets.collect(),
+            ports: ports.collect(),
+        }
+    }
+}
+
+/// Assigns subnets and addresses on the network with this place in [`Cluster::networks`].
+///
+/// `known` has what was granted before; where it names nodes and ports that the cluster does not
+/// have, they keep theirs.
+///
+/// A node or a pod to which nothing can be granted is left out.
+///
+/// # Errors
+/// When the command line asks for subnets that the network does not have, or for one twice.
+pub fn assign<'a>(
+    cluster: &'a Cluster,
+    network: usize,
+    known: &Known,
+) -> Result<Assignment<'a>, InputError> {
+    let mut assignment = Assignment::default();
+    if cluster.networks[network].config.topology == Topology::Layer3 {
+        assign_subnets(cluster, network, known, &mut assignment)?;
+    }
+    let mut pools = Pools::new(cluster, network, &assignment.nodes);
+    assign_addresses(cluster, network, known, &mut pools, &mut assignment);
+    Ok(assignment)
+}
+
+fn assign_subnets<'a>(
+    cluster: &'a Cluster,
+    network: usize,
+    known: &Known,
+    assignment: &mut Assignment<'a>,
+) -> Result<(), InputError> {
+    let config = &cluster.networks[network].config;
+    let mut subnets = NodeSubnets::new(config.cluster_subnets.clone());
+    let mut grants: Vec<NodeGrant<'a>> = Vec::new();
+    for node in &cluster.nodes {
+        let asked = match node.index {
+            Some(index) => {
+                let asked = subnets.at(index).and_then(|asked| {
+                    for subnet in &asked {
+                        subnets.reserve(&node.name, *subnet)?;
+                    }
+                    Ok(asked)
+                });
+                let wrong = |error| {
+                    let reason = Reason::Subnet(format!("network {}: {error}", config.name));
+                    InputError::new(&node.place, "--node-subnets", reason)
+                };
+                asked.map_err(wrong)?
+            }
+            None => {
+                let asked = node.subnets.get(&config.name).cloned().unwrap_or_default();
+                let reserved = asked
+                    .iter()
+                    .try_for_each(|subnet| subnets.reserve(&node.name, *subnet));
+                if let Err(error) = reserved {
+                    let field = format!("metadata.annotations.{NODE_SUBNETS}");
+                    let reason = Reason::Subnet(format!("network {}: {error}", config.name));
+                    let error = InputError::new(&node.place, field, reason);
+                    assignment.refused.push(error);
+                    continue;
+                }
+                asked
+            }
+        };
+        grants.push(NodeGrant {
+            node,
+            subnets: asked,
+        });
+    }
+    let places = grants.iter().enumerate();
+    let places: HashMap<&str, usize> = places
+        .map(|(at, grant)| (grant.node.name.as_str(), at))
+        .collect();
+    for (name, before) in &known.subnets {
+        let mut grant = places.get(name.as_str()).map(|at| &mut grants[*at]);
+        for subnet in before {
+            let family = Family::of(subnet.addr());
+            let has_one = grant.as_ref().is_some_and(|grant| grant.has(family));
+            // One that no longer fits, or that another node asks for by name, is lost.
+            if has_one || subnets.reserve(name, *subnet).is_err() {
+                continue;
+            }
+            if let Some(grant) = &mut grant {
+                grant.subnets.push(*subnet);
+            }
+        }
+    }
+    for mut grant in grants {
+        let mut exhausted = false;
+        for family in subnets.families() {
+            if grant.has(family) {
+                continue;
+            }
+            match subnets.next(&grant.node.name, family) {
+                Some(subnet) => grant.subnets.push(subnet),
+                None => exhausted = true,
+            }
+        }
+        if exhausted {
+            let reason = Reason::Exhausted(format!("network {}", config.name));
+            let error = InputError::new(&grant.node.place, "", reason);
+            assignment.refused.push(error);
+            continue;
+        }
+        grant
+            .subnets
+            .sort_by_key(|subnet| Family::of(subnet.addr()));
+        assignment.nodes.push(grant);
+    }
+    Ok(())
+}
+
+/// A pod that is to be granted something.
+struct Wanted<'a> {
+    pod: &'a Pod,
+    node: &'a str,
+    attachment: &'a Attachment,
+}
+
+/// The live pods on a network whose nodes have what they need of it.
+fn wanted<'a>(cluster: &'a Cluster, network: usize, nodes: &[NodeGrant<'_>]) -> Vec<Wanted<'a>> {
+    let layer3 = cluster.networks[network].config.topology == Topology::Layer3;
+    let nodes: HashSet<&str> = nodes.iter().map(|grant| grant.node.name.as_str()).collect();
+    let live = cluster.pods.iter().filter(|pod| pod.live);
+    let wanted = live.flat_map(|pod| {
+        let attachments = pod.attachments.iter();
+        let attachments = attachments.filter(move |attachment| attachment.network == network);
+        attachments.filter_map(move |attachment| {
+            Some(Wanted {
+                pod,
+                node: pod.node.as_deref()?,
+                attachment,
+            })
+        })
+    });
+    wanted
+        .filter(|wanted| !layer3 || nodes.contains(wanted.node))
+        .collect()
+}
+
+fn assign_addresses<'a>(
+    cluster: &'a Cluster,
+    network: usize,
+    known: &Known,
+    pools: &mut Pools,
+    assignment: &mut Assignment<'a>,
+) {
+    let wanted = wanted(cluster, network, &assignment.nodes);
+    let assigned = !cluster.networks[network].config.is_without_ipam();
+    let mut addresses: Vec<Option<Vec<IpNet>>> = vec![None; wanted.len()];
+    let mut refused = vec![false; wanted.len()];
+    for (at, wants) in wanted.iter().enumerate() {
+        let Some(grant) = &wants.attachment.grant else {
+            continue;
+        };
+        let field = format!("metadata.annotations.{}", grant::ANNOTATION);
+        match pools.grant(wants.node, Owner::Pod(at), &grant.addresses) {
+            Ok(shared) => {
+                for (address, other) in shared {
+                    let warning = shared_address(wants, &wanted[other], address, &field);
+                    assignment.warnings.extend(warning);
+                }
+                addresses[at] = Some(grant.addresses.clone());
+            }
+            Err(reason) => {
+                let error = InputError::new(&wants.pod.place, field, reason);
+                assignment.refused.push(error);
+                refused[at] = true;
+            }
+        }
+    }
+    let ports = wanted.iter().enumerate();
+    let ports: HashMap<&str, usize> = ports
+        .map(|(at, wants)| (wants.attachment.port.as_str(), at))
+        .collect();
+    for (port, before) in known.ports.iter().filter(|_| assigned) {
+        match ports.get(port.as_str()) {
+            // It is not our pod's; it stays as it is.
+            None => pools.reserve_anywhere(&before.addresses),
+            Some(at) if addresses[*at].is_some() => {}
+            Some(at) if refused[*at] => pools.reserve_anywhere(&before.addresses),
+            Some(at) => {
+                // What no longer fits is lost, as is what another pod was granted.
+                let node = wanted[*at].node;
+                if let Some(fitted) = pools.fitted(node, &before.addresses)
+                    && pools.reserve(node, Owner::Pod(*at), &fitted)
+                {
+                    addresses[*at] = Some(fitted);
+                }
+            }
+        }
+    }
+    for (at, wants) in wanted.into_iter().enumerate() {
+        if refused[at] {
+            continue;
+        }
+        let attachment = wants.attachment;
+        let addresses = match addresses[at].take() {
+            Some(addresses) => addresses,
+            None if !assigned => attachment.addresses.clone(),
+            None => match pools.take(wants.node, Owner::Pod(at)) {
+                Ok(addresses) => addresses,
+                Err(reason) => {
+                    let error = InputError::new(&wants.pod.place, "", reason);
+                    assignment.refused.push(error);
+                    continue;
+                }
+            },
+        };
+        let before = known.ports.get(&attachment.port);
+        let mac = mac(attachment, &addresses, assigned, before);
+        let routes = match &attachment.grant {
+            Some(grant) => grant.routes.clone(),
+            None => routes(cluster, network, &addresses),
+        };
+        let gateways = match &attachment.grant {
+            Some(grant) => grant.gateways.clone(),
+            None => attachment.default_route.clone(),
+        };
+        let node = cluster.node(wants.node);
+        assignment.pods.push(PodGrant {
+            pod: wants.pod,
+            node: wants.node,
+            chassis: node.map_or(wants.node, |node| &node.chassis),
+            attachment,
+            grant: Grant {
+                mac,
+                addresses,
+                gateways,
+                routes,
+            },
+        });
+    }
+}
+
+/// A warning of an address that two pods have, unless both run one virtual machine: while it moves
+/// from one node to the other, it has a pod on either.
+fn shared_address(
+    wants: &Wanted<'_>,
+    other: &Wanted<'_>,
+    address: IpAddr,
+    field: &str,
+) -> Option<Warning> {
+    let machine = wants.pod.labels.get(MACHINE);
+    let same_namespace = wants.pod.namespace == other.pod.namespace;
+    if machine.is_some() && machine == other.pod.labels.get(MACHINE) && same_namespace {
+        return None;
+    }
+    let (namespace, name) = (&other.pod.namespace, &other.pod.name);
+    Some(Warning {
+        place: wants.pod.place.clone(),
+        field: field.to_owned(),
+        text: format!("the address {address} is granted to the pod {namespace}/{name} as well"),
+    })
+}
+
+fn mac(attachment: &Attachment, addresses: &[IpNet], assigned: bool, known: Option<&Grant>) -> Mac {
+    let granted = attachment.grant.as_ref().map(|grant| grant.mac);
+    let derived = addresses
+        .first()
+        .map(|address| Mac::from_ip(address.addr()));
+    let before = known.map(|grant| grant.mac).filter(|_| !assigned);
+    granted
+        .or(attachment.mac)
+        .or(derived)
+        .or(before)
+        .unwrap_or_else(|| Mac::random(Uuid::new_v4().into_bytes()))
+}
+
+/// A layer3 pod reaches the other nodes' subnets by way of its node's gateway.
+fn routes(cluster: &Cluster, network: usize, addresses: &[IpNet]) -> Vec<Route> {
+    let ranges = &cluster.networks[network].config.cluster_subnets;
+    let pairs = ranges.iter().filter_map(|range| {
+        let own = addresses
+            .iter()
+            .find(|a| Family::of(a.addr()) == range.family())?;
+        Some(Route {
+            dest: range.network,
+            next_hop: Some(nth(&own.trunc(), 1)?),
+        })
+    });
+    pairs.collect()
+}
+
+#[cfg(test)]
+mod tests;

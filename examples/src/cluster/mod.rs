@@ -1,0 +1,255 @@
+//! What the manifests and the command line ask for, put together: networks, nodes, and pods with
+//! their attachments. Nothing here knows of databases.
+
+mod nodes;
+mod reader;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use self::reader::{LeftOut, PodReader, check_policy};
+use crate::addresses::Mac;
+use crate::config::Profile;
+use crate::error::{InputError, Place};
+use crate::grant::Grant;
+use crate::manifest::{self, Manifests, POLICY};
+use crate::network::{Network, Networks};
+use crate::policy::selector::Labels;
+use crate::policy::{self, Namespace, Policy};
+use crate::report::Report;
+
+/// The annotation with a node's subnets.
+pub const NODE_SUBNETS: &str = "k8s.ovn.org/node-subnets";
+/// The MTU of a cluster that says nothing of it.
+const CLUSTER_MTU: u32 = 1400;
+
+/// What is said besides the manifests.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Which OVN-Kubernetes is followed.
+    pub profile: Profile,
+    /// Nodes, with their chassis where it is not called as the node is.
+    pub nodes: Vec<(String, Option<String>)>,
+    /// Which subnet of each layer3 network a node has, counted from 0.
+    pub node_subnets: BTreeMap<String, u32>,
+    /// The cluster's MTU; 1400 when `None`.
+    pub cluster_mtu: Option<u32>,
+}
+
+impl Options {
+    /// The MTU that routers check towards a node which can; nobody's in 2023.
+    fn gateway_mtu(&self) -> Option<u32> {
+        let mtu = self.cluster_mtu.unwrap_or(CLUSTER_MTU);
+        (self.profile == Profile::Central2026).then_some(mtu)
+    }
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Where it was found.
+    pub place: Place,
+    /// Its name.
+    pub name: String,
+    /// Its chassis' name (`system-id`).
+    pub chassis: String,
+    /// The MTU that routers check towards it.
+    pub gateway_mtu: Option<u32>,
+    /// The subnets that its annotation says it has, by network.
+    pub subnets: BTreeMap<String, Vec<IpNet>>,
+    /// The index of its subnets in every layer3 network, which goes before the annotation.
+    pub index: Option<u32>,
+}
+
+/// A pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    /// Where it was found.
+    pub place: Place,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: Option<String>,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// The node it runs on.
+    pub node: Option<String>,
+    /// Whether it runs, or will: it has a node, and has not come to its end.
+    pub live: bool,
+    /// Whether it has come to its end.
+    pub completed: bool,
+    /// Its attachments to the networks here, in the order of its annotation.
+    pub attachments: Vec<Attachment>,
+}
+
+/// A pod's attachment to one network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// The network, by its place in [`Cluster::networks`].
+    pub network: usize,
+    /// The NAD, `namespace/name`.
+    pub nad: String,
+    /// What tells the attachment from the pod's others: the NAD, with a number behind it where the
+    /// pod has several attachments to it.
+    pub key: String,
+    /// The name of its port.
+    pub port: String,
+    /// The interface's name in the pod.
+    pub interface: String,
+    /// Addresses that it asks for.
+    pub addresses: Vec<IpNet>,
+    /// The MAC address that it asks for.
+    pub mac: Option<Mac>,
+    /// The gateways that are to be its default route.
+    pub default_route: Vec<IpAddr>,
+    /// What it has been granted already.
+    pub grant: Option<Grant>,
+}
+
+/// Everything that is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Cluster {
+    /// Which OVN-Kubernetes is followed.
+    pub profile: Profile,
+    /// The networks.
+    pub networks: Vec<Network>,
+    /// The nodes, in the order in which they get their subnets.
+    pub nodes: Vec<Node>,
+    /// The pods, in the order in which they get their addresses.
+    pub pods: Vec<Pod>,
+    /// The namespaces: those that have a manifest, and those that other objects are in.
+    pub namespaces: BTreeMap<String, Namespace>,
+    /// The policies.
+    pub policies: Vec<Policy>,
+    /// What was left out, and why.
+    pub report: Report,
+    /// The places of the nodes by name.
+    node_places: HashMap<String, usize>,
+}
+
+impl Cluster {
+    /// Puts the objects of the manifests together. One that is wrong, or does not go together with
+    /// another, is left out and noted in the report.
+    ///
+    /// # Errors
+    /// When the command line is wrong.
+    pub fn new(manifests: &Manifests, options: &Options) -> Result<Self, InputError> {
+        let mut report = manifests.report.clone();
+        let networks = Networks::new(manifests, options.profile, &mut report);
+        let nodes = nodes::nodes(&manifests.nodes, options, &mut report)?;
+        let by_name = nodes.iter().enumerate();
+        let named = inhabited(manifests);
+        let mut cluster = Self {
+            profile: options.profile,
+            node_places: by_name.map(|(at, node)| (node.name.clone(), at)).collect(),
+            nodes,
+            pods: Vec::new(),
+            namespaces: policy::namespaces(&manifests.namespaces, named, &mut report),
+            policies: Vec::new(),
+            networks: Vec::new(),
+            report: Report::default(),
+        };
+        let mut left_out = BTreeMap::new();
+        for pod in &manifests.pods {
+            let pod = cluster.pod(pod, &networks, &mut report, &mut left_out);
+            cluster.pods.push(pod);
+        }
+        for found in &manifests.policies {
+            match policy::policy(found) {
+                Ok(mut policy) => {
+                    check_policy(&mut policy, &networks, &mut report, &mut left_out);
+                    cluster.policies.push(policy);
+                }
+                Err(error) => {
+                    report.refused.push(error);
+                    report
+                        .kept
+                        .keep_object(POLICY, &found.namespace, &found.name);
+                }
+            }
+        }
+        for (object, users) in left_out {
+            let text = format!("{users} attachments and policies that need it are left out");
+            report.warn(&object, "", text);
+        }
+        cluster.networks = networks.networks;
+        cluster.report = report;
+        Ok(cluster)
+    }
+
+    /// The policies that are for a network.
+    pub fn policies_of(&self, network: &Network) -> impl Iterator<Item = &Policy> {
+        self.policies
+            .iter()
+            .filter(|policy| is_for(policy, network))
+    }
+
+    /// The node with this name.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.node_places.get(name).map(|at| &self.nodes[*at])
+    }
+
+    fn pod(
+        &self,
+        pod: &manifest::Pod,
+        networks: &Networks,
+        report: &mut Report,
+        left_out: &mut LeftOut,
+    ) -> Pod {
+        let live = pod.node.is_some() && !pod.completed;
+        let mut attachments = Vec::new();
+        if !pod.host_network {
+            let mut reader = PodReader {
+                cluster: self,
+                pod,
+                networks,
+                report,
+                left_out,
+            };
+            attachments = reader.attachments();
+            if live {
+                attachments.retain(|attachment| reader.has_node(attachment));
+            }
+        }
+        Pod {
+            place: pod.place.clone(),
+            namespace: pod.namespace.clone(),
+            name: pod.name.clone(),
+            uid: pod.uid.clone(),
+            labels: pod.labels.clone(),
+            annotations: pod.annotations.clone(),
+            node: pod.node.clone(),
+            live,
+            completed: pod.completed,
+            attachments,
+        }
+    }
+}
+
+fn is_for(policy: &Policy, network: &Network) -> bool {
+    policy.nads.iter().any(|nad| network.nads.contains(nad))
+}
+
+/// The namespaces that objects are in.
+fn inhabited(manifests: &Manifests) -> impl Iterator<Item = &str> {
+    let pods = manifests.pods.iter().map(|pod| pod.namespace.as_str());
+    let policies = manifests
+        .policies
+        .iter()
+        .map(|policy| policy.namespace.as_str());
+    let nads = manifests
+        .nads
+        .iter()
+        .filter_map(|nad| nad.key.split('/').next());
+    pods.chain(policies).chain(nads)
+}
+
+#[cfg(test)]
+mod tests;
