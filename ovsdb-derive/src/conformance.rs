@@ -128,6 +128,12 @@ fn may_fit(rust_type: &Type, kind: &ColumnType) -> bool {
     }
 }
 
+/// Whether a type is, by its name, one whose default is to hold nothing.
+pub(crate) fn is_collection(rust_type: &Type) -> bool {
+    let last = last_segment(rust_type);
+    last.is_some_and(|(name, _)| matches!(name.as_str(), "Option" | "Set" | "Map"))
+}
+
 fn atom_may_fit(name: &str, atomic: AtomicType) -> bool {
     match name {
         "i64" => atomic == AtomicType::Integer,

@@ -1,8 +1,12 @@
 //! The `Default` of a table: what a server stores in the columns that an insert leaves out.
 
-use ovsdb_schema::{BaseType, ColumnType};
+use ovsdb_schema::{BaseType, ColumnType, TableSchema};
 use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
+use syn::{Error, Result};
+
+use crate::conformance;
+use crate::table_derive::Column;
 
 /// The implementation, of the fields and their values.
 pub(crate) fn implementation<'a>(
@@ -19,25 +23,55 @@ pub(crate) fn implementation<'a>(
     }
 }
 
-/// The value of a field of this type, for a column of that one.
-pub(crate) fn value(rust_type: &TokenStream, kind: &ColumnType) -> TokenStream {
-    let atom = quote! { ::core::default::Default::default() };
-    if !holds_an_atom(kind) {
-        return atom;
+/// The value of a field of this type, for a column of that one. The atom may be of a type that
+/// has another default itself.
+pub(crate) fn value(rust_type: &impl ToTokens, kind: &ColumnType) -> TokenStream {
+    if holds_an_atom(kind) {
+        quote! { ::ovsdb::value::one_default::<#rust_type>() }
+    } else {
+        quote! { ::core::default::Default::default() }
     }
-    let element = match &kind.value {
-        Some(_) => quote! { (#atom, #atom) },
-        None => atom,
-    };
-    quote! { <#rust_type as ::core::convert::From<::std::vec::Vec<_>>>::from(::std::vec![#element]) }
 }
 
-/// Whether a server stores one atom in a set or map of this type where an insert leaves it out.
+/// The same where the atom is one of ours, whose default is the server's.
+pub(crate) fn value_of_own(rust_type: &impl ToTokens, kind: &ColumnType) -> TokenStream {
+    if kind.is_scalar() {
+        quote! { ::core::default::Default::default() }
+    } else {
+        value(rust_type, kind)
+    }
+}
+
+/// Whether a server stores one atom in a column of this type where an insert leaves it out.
 ///
 /// It stores no reference: a row that leaves out a required one is refused, and an empty set to
 /// put references into serves better than one with a reference to no row.
-pub(crate) fn holds_an_atom(kind: &ColumnType) -> bool {
+fn holds_an_atom(kind: &ColumnType) -> bool {
     let is_reference = |base: &BaseType| base.ref_table.is_some();
     let refers = is_reference(&kind.key) || kind.value.as_ref().is_some_and(is_reference);
-    kind.min == 1 && !kind.is_scalar() && !refers
+    kind.min == 1 && !refers
+}
+
+/// Refuses a struct with a column whose default on the server is one atom and in Rust is none: a
+/// macro does not see whether the struct derives `Default`, so it must say.
+pub(crate) fn require_choice(table: &str, schema: &TableSchema, columns: &[Column]) -> Result<()> {
+    let mut errors: Option<Error> = None;
+    for column in columns {
+        let name = column.name.value();
+        let kind = schema.columns.get(&name).map(|column| &column.kind);
+        if !kind.is_some_and(holds_an_atom) || !conformance::is_collection(&column.rust_type) {
+            continue;
+        }
+        let message = format!(
+            "a server stores one default element in `{table}.{name}` where an insert leaves it \
+             out, which a derived `Default` does not: write `#[ovsdb(default = true)]` in its place, \
+             or `#[ovsdb(default = false)]` with a `Default` of your own"
+        );
+        let error = Error::new(column.name.span(), message);
+        match &mut errors {
+            Some(errors) => errors.combine(error),
+            None => errors = Some(error),
+        }
+    }
+    errors.map_or(Ok(()), Err)
 }

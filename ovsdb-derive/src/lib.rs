@@ -108,6 +108,10 @@ pub fn schema(input: TokenStream) -> TokenStream {
 ///   table, the columns and the fields' types are then checked against: a reference must be to the
 ///   schema's table (a [`Ref`] to a struct of that table, or a [`Uuid`], which may be any
 ///   reference), a generated enum must list the column's values (a [`Str`] may be any of them).
+/// - `default`, optional: with `true`, the derive writes the struct's `Default`, which is what a
+///   server of that schema stores in the columns that an insert leaves out. Where that is not what
+///   `#[derive(Default)]` makes, because a set or a map has one element there, this must be said;
+///   `false` stands for a `Default` of one's own.
 /// - `column`, on a field: the column's name, where it is not the field's.
 /// - `constant`, on a field: the name of the column's handle, where it is not the column's name in
 ///   upper case.

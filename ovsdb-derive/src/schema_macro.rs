@@ -193,7 +193,7 @@ impl<'a> Module<'a> {
         let defaults = fields.iter().map(|field| {
             (
                 &field.ident,
-                default::value(&field.rust_type, &field.schema.kind),
+                default::value_of_own(&field.rust_type, &field.schema.kind),
             )
         });
         let default = default::implementation(&table_type, defaults);

@@ -1,19 +1,22 @@
 //! `#[derive(Table)]`: a hand-written struct with some of a table's columns.
 
+use ovsdb_schema::TableSchema;
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Data, DeriveInput, Error, Fields, LitStr, Path, Result, Type};
+use syn::{Attribute, Data, DeriveInput, Error, Fields, LitBool, LitStr, Path, Result, Type};
 
 use crate::suggest::did_you_mean;
-use crate::{conformance, names, schema_macro, source};
+use crate::{conformance, default, names, schema_macro, source};
 
 /// The `#[ovsdb(...)]` of the struct.
 struct TableAttributes {
     database: Path,
     table: LitStr,
     schema: Option<LitStr>,
+    /// Whether to write `Default`, or why not; `None` where nothing is said.
+    default: Option<LitBool>,
 }
 
 /// A field and the column it holds.
@@ -40,6 +43,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         database,
         table,
         schema,
+        default,
     } = attributes;
     let schema = schema.as_ref().map(source::load).transpose()?;
     let schema = schema.map(|source| source.schema);
@@ -58,6 +62,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let known = schema
         .as_ref()
         .and_then(|schema| schema.tables.get(&table.value()));
+    let default = default_implementation(ident, &table, known, default.as_ref(), &columns)?;
     let constants = columns.iter().enumerate().map(|(index, column)| {
         let known = known.and_then(|table| table.columns.get(&column.name.value()));
         let marker = known.and_then(schema_macro::marker);
@@ -82,6 +87,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     Ok(quote! {
         #references
         #assertions
+        #default
 
         impl #ident {
             #( #constants )*
@@ -96,6 +102,35 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             #accessors
         }
     })
+}
+
+/// The struct's `Default`, where the derive is to write it.
+fn default_implementation(
+    ident: &Ident,
+    name: &LitStr,
+    table: Option<&TableSchema>,
+    wanted: Option<&LitBool>,
+    columns: &[Column],
+) -> Result<Option<TokenStream>> {
+    match (table, wanted) {
+        (Some(table), None) => {
+            default::require_choice(&name.value(), table, columns)?;
+            Ok(None)
+        }
+        (Some(table), Some(wanted)) if wanted.value => {
+            let fields = columns.iter().filter_map(|column| {
+                let known = table.columns.get(&column.name.value())?;
+                let value = default::value(&column.rust_type, &known.kind);
+                Some((&column.field, value))
+            });
+            Ok(Some(default::implementation(ident, fields)))
+        }
+        (None, Some(wanted)) if wanted.value => {
+            let message = "what a server stores in omitted columns is in the schema: add `schema`";
+            Err(Error::new(wanted.span(), message))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Calls `each` for every `key = value` in the `#[ovsdb(...)]` attributes; it returns false for a
@@ -135,14 +170,15 @@ fn each_attribute(
 }
 
 fn table_attributes(input: &DeriveInput) -> Result<TableAttributes> {
-    let (mut database, mut table, mut schema) = (None, None, None);
+    let (mut database, mut table, mut schema, mut default) = (None, None, None, None);
     each_attribute(
         &input.attrs,
-        &["database", "table", "schema"],
+        &["database", "table", "schema", "default"],
         |key, meta| {
             match key {
                 "database" => database = Some(meta.value()?.parse::<Path>()?),
                 "table" => table = Some(meta.value()?.parse::<LitStr>()?),
+                "default" => default = Some(meta.value()?.parse::<LitBool>()?),
                 _ => schema = Some(meta.value()?.parse::<LitStr>()?),
             }
             Ok(())
@@ -156,6 +192,7 @@ fn table_attributes(input: &DeriveInput) -> Result<TableAttributes> {
         database: database.ok_or_else(|| missing("database", "path::to::Database"))?,
         table: table.ok_or_else(|| missing("table", "\"Table_Name\""))?,
         schema,
+        default,
     })
 }
 

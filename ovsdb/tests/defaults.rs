@@ -162,3 +162,27 @@ async fn a_value_that_the_server_s_type_has_no_room_for_is_not_sent() {
         "column NetFlow.targets holds 0 values, but must hold at least 1 value by the server's schema"
     );
 }
+
+#[derive(Debug, Clone, PartialEq, ovsdb::Table)]
+#[ovsdb(
+    database = vswitch::Database,
+    table = "NetFlow",
+    schema = "Open_vSwitch",
+    default = true
+)]
+struct Exporter {
+    targets: Set<Str>,
+    engine_id: Option<i64>,
+    /// Wider than the schema's integer.
+    active_timeout: Option<i64>,
+}
+
+#[test]
+fn the_default_that_the_derive_writes_is_what_the_server_stores() {
+    let expected = Exporter {
+        targets: [""].into(),
+        engine_id: None,
+        active_timeout: Some(0),
+    };
+    assert_eq!(Exporter::default(), expected);
+}

@@ -157,22 +157,8 @@ impl ::core::default::Default for Shelf {
     fn default() -> Self {
         Self {
             height: ::core::default::Default::default(),
-            lent: <::ovsdb::Map<
-                i64,
-                bool,
-            > as ::core::convert::From<
-                ::std::vec::Vec<_>,
-            >>::from(
-                ::std::vec![
-                    (::core::default::Default::default(),
-                    ::core::default::Default::default())
-                ],
-            ),
-            sections: <::ovsdb::Set<
-                ::ovsdb::Str,
-            > as ::core::convert::From<
-                ::std::vec::Vec<_>,
-            >>::from(::std::vec![::core::default::Default::default()]),
+            lent: ::ovsdb::value::one_default::<::ovsdb::Map<i64, bool>>(),
+            sections: ::ovsdb::value::one_default::<::ovsdb::Set<::ovsdb::Str>>(),
             words: ::core::default::Default::default(),
         }
     }

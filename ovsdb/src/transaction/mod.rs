@@ -226,7 +226,7 @@ impl<D: Database> Transaction<D> {
     ) -> Ref<T> {
         let server = self.client.server_schema();
         let known = server.tables.get(T::TABLE);
-        let nothing = T::default();
+        let mut nothing = None;
         let columns = T::COLUMNS.iter().enumerate().filter_map(|(index, info)| {
             let column = row.column(index)?;
             let known = known.and_then(|table| table.columns.get(info.name));
@@ -234,6 +234,7 @@ impl<D: Database> Transaction<D> {
                 Some(known) => column.is_default(&known.kind),
                 // Replicas read it as the struct's default.
                 None => nothing
+                    .get_or_insert_with(T::default)
                     .column(index)
                     .is_some_and(|unset| column.equals(unset)),
             };

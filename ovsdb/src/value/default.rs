@@ -6,7 +6,8 @@
 
 use ovsdb_schema::{AtomicType, ColumnType};
 
-use super::{Atom, Datum, Map, Real, Set, Str, Uuid};
+use super::json::Reader;
+use super::{Atom, ColumnKind, Datum, Map, Real, Set, Str, Uuid, Value};
 
 impl Atom {
     /// The atom that a server stores where a value of this type was left out.
@@ -66,5 +67,24 @@ impl Datum {
             Self::Set(set) => set.len(),
             Self::Map(map) => map.len(),
         }
+    }
+}
+
+/// The value that a server stores where a column with `min` 1 was left out: what the `Default` of
+/// generated tables is made of.
+#[doc(hidden)]
+#[must_use]
+pub fn one_default<V: Value>() -> V {
+    let ColumnKind { key, value, .. } = V::KIND;
+    let key = Atom::default_of(key);
+    let datum = match value {
+        Some(value) => Datum::Map([(key, Atom::default_of(value))].into()),
+        None => Datum::from(key),
+    };
+    let mut value = V::default();
+    match value.decode(&mut Reader::new(&datum.to_string())) {
+        Ok(()) => value,
+        // An atom of one's own that does not read it.
+        Err(_) => V::default(),
     }
 }

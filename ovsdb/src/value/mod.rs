@@ -36,6 +36,8 @@ pub(crate) use self::atom::parse_uuid;
 pub use self::atom::{Atom, Atomic};
 pub use self::column::{ColumnKind, ColumnValue, Value};
 pub use self::datum::Datum;
+#[doc(hidden)]
+pub use self::default::one_default;
 pub use self::map::Map;
 pub use self::real::Real;
 pub use self::reference::Ref;
