@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::{SchemaError, SchemaErrorReason as Reason};
@@ -18,6 +17,8 @@ pub(crate) type Result<T, E = SchemaError> = std::result::Result<T, E>;
 pub(crate) struct Node<'a> {
     raw: &'a RawValue,
     path: Path<'a>,
+    /// Whether the schema comes from a server, which may be newer than this parser.
+    lenient: bool,
 }
 
 /// A path, as a list that grows at its end without allocation.
@@ -44,47 +45,34 @@ pub(crate) struct Object<'a> {
     node: Node<'a>,
     members: BTreeMap<String, &'a RawValue>,
     taken: Vec<&'static str>,
-    lenient: bool,
 }
 
-/// The text as JSON that ovsdb-server would read.
+/// The text as one JSON value.
 pub(crate) fn document(text: &str) -> Result<&RawValue> {
-    let broken = |error: &serde_json::Error| SchemaError {
+    serde_json::from_str(text).map_err(|error| SchemaError {
         path: String::new(),
         reason: Reason::Json {
             line: error.line(),
             column: error.column(),
             message: error.to_string(),
         },
-    };
-    // Raw values are not checked to their depth.
-    let value: Value = serde_json::from_str(text).map_err(|error| broken(&error))?;
-    if has_nul(&value) {
-        return Err(SchemaError {
-            path: String::new(),
-            reason: Reason::Nul,
-        });
-    }
-    serde_json::from_str(text).map_err(|error| broken(&error))
-}
-
-/// Whether a string has a NUL, which OVSDB does not allow (RFC 7047 section 3.1).
-fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(elements) => elements.iter().any(has_nul),
-        Value::Object(members) => members
-            .iter()
-            .any(|(name, value)| name.contains('\0') || has_nul(value)),
-        _ => false,
-    }
+    })
 }
 
 impl<'a> Node<'a> {
-    pub(crate) const fn root(raw: &'a RawValue) -> Self {
+    pub(crate) const fn root(raw: &'a RawValue, lenient: bool) -> Self {
         Self {
             raw,
             path: Path::Root,
+            lenient,
+        }
+    }
+
+    const fn inner<'b>(&self, raw: &'b RawValue, path: Path<'b>) -> Node<'b> {
+        Node {
+            raw,
+            path,
+            lenient: self.lenient,
         }
     }
 
@@ -104,7 +92,12 @@ impl<'a> Node<'a> {
     }
 
     pub(crate) fn string(&self) -> Result<String> {
-        serde_json::from_str(self.raw.get()).or_else(|_| self.expected("a string"))
+        match serde_json::from_str::<String>(self.raw.get()) {
+            // RFC 7047 section 3.1.
+            Ok(text) if text.contains('\0') => self.error(Reason::Nul),
+            Ok(text) => Ok(text),
+            Err(_) => self.expected("a string"),
+        }
     }
 
     pub(crate) fn boolean(&self) -> Result<bool> {
@@ -128,10 +121,12 @@ impl<'a> Node<'a> {
 
     #[expect(clippy::cast_precision_loss, reason = "a real column holds doubles")]
     pub(crate) fn real(&self) -> Result<f64> {
-        match Number::parse(self.raw.get()) {
+        let text = self.raw.get();
+        // A server writes reals that it would not read itself.
+        let readable = |real: f64| !real.is_subnormal() && text.parse().is_ok_and(f64::is_finite);
+        match Number::parse(text) {
             Ok(Number::Integer(integer)) => Ok(integer as f64),
-            // The server does not read subnormal numbers.
-            Ok(Number::Real(real)) if !real.is_subnormal() => Ok(real),
+            Ok(Number::Real(real)) if self.lenient || readable(real) => Ok(real),
             _ => self.expected("a number"),
         }
     }
@@ -144,7 +139,7 @@ impl<'a> Node<'a> {
     pub(crate) fn members(&self, mut each: impl FnMut(&str, Node<'_>) -> Result<()>) -> Result<()> {
         for (name, raw) in self.raw_members()? {
             let path = Path::Member(&self.path, &name);
-            each(&name, Node { raw, path })?;
+            each(&name, self.inner(raw, path))?;
         }
         Ok(())
     }
@@ -161,17 +156,16 @@ impl<'a> Node<'a> {
         };
         for (index, raw) in elements.into_iter().enumerate() {
             let path = Path::Element(&self.path, index);
-            each(Node { raw, path })?;
+            each(self.inner(raw, path))?;
         }
         Ok(())
     }
 
-    pub(crate) fn object(self, lenient: bool) -> Result<Object<'a>> {
+    pub(crate) fn object(self) -> Result<Object<'a>> {
         Ok(Object {
             members: self.raw_members()?,
             node: self,
             taken: Vec::new(),
-            lenient,
         })
     }
 }
@@ -188,7 +182,7 @@ impl Object<'_> {
             return Ok(None);
         };
         let path = Path::Member(&self.node.path, name);
-        read(Node { raw, path }).map(Some)
+        read(self.node.inner(raw, path)).map(Some)
     }
 
     /// Reads a member that must be there.
@@ -210,7 +204,9 @@ impl Object<'_> {
             .keys()
             .find(|name| !self.taken.contains(&name.as_str()));
         match left {
-            Some(name) if !self.lenient => self.node.error(Reason::UnknownMember(name.clone())),
+            Some(name) if !self.node.lenient => {
+                self.node.error(Reason::UnknownMember(name.clone()))
+            }
             _ => Ok(()),
         }
     }

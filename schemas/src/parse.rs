@@ -19,198 +19,192 @@ impl DatabaseSchema {
     }
 
     /// Parses a schema that a server sent. A newer server's may have members that are not known
-    /// yet: they are passed over.
+    /// yet: they are passed over. Reals may be those that a server writes and would not read
+    /// ([`Number::lex`](crate::Number::lex)).
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), but for unknown members.
+    /// As [`parse`](Self::parse), except for these.
     pub fn parse_lenient(text: &str) -> Result<Self> {
         parse(text, true)
     }
 }
 
 fn parse(text: &str, lenient: bool) -> Result<DatabaseSchema> {
-    Parser { lenient }.database(Node::root(json::document(text)?))
+    database(Node::root(json::document(text)?, lenient))
 }
 
-/// What every part of the parser needs to know.
-struct Parser {
-    lenient: bool,
+fn database(node: Node<'_>) -> Result<DatabaseSchema> {
+    let mut object = node.object()?;
+    let name = object.required("name", |node| {
+        let name = node.string()?;
+        // The server's own databases begin with an underscore.
+        match is_id(&name) {
+            true => Ok(name),
+            false => node.error(Reason::BadId(name)),
+        }
+    })?;
+    let version = object.optional("version", version)?;
+    let cksum = object.optional("cksum", |node| node.string())?;
+    let mut tables = object.required("tables", |node| {
+        let mut tables = BTreeMap::new();
+        node.members(|name, node| {
+            check_id(node, name)?;
+            tables.insert(name.to_owned(), table(node)?);
+            Ok(())
+        })?;
+        Ok(tables)
+    })?;
+    object.end()?;
+    references_exist(&tables)?;
+    if !tables.values().any(|table| table.is_root) {
+        // A schema from before root sets: nothing is collected (RFC 7047 section 3.2).
+        tables.values_mut().for_each(|table| table.is_root = true);
+    }
+    store_only_references(&mut tables);
+    Ok(DatabaseSchema {
+        name,
+        version,
+        cksum,
+        tables,
+    })
 }
 
-impl Parser {
-    fn database(&self, node: Node<'_>) -> Result<DatabaseSchema> {
-        let mut object = node.object(self.lenient)?;
-        let name = object.required("name", |node| {
-            let name = node.string()?;
-            // The server's own databases begin with an underscore.
-            match is_id(&name) {
-                true => Ok(name),
-                false => node.error(Reason::BadId(name)),
-            }
+fn table(node: Node<'_>) -> Result<TableSchema> {
+    let mut object = node.object()?;
+    let columns = object.required("columns", |node| {
+        let mut columns = BTreeMap::new();
+        node.members(|name, node| {
+            check_id(node, name)?;
+            columns.insert(name.to_owned(), column(node)?);
+            Ok(())
         })?;
-        let version = object.optional("version", version)?;
-        let cksum = object.optional("cksum", |node| node.string())?;
-        let mut tables = object.required("tables", |node| {
-            let mut tables = BTreeMap::new();
-            node.members(|name, node| {
-                check_id(node, name)?;
-                tables.insert(name.to_owned(), self.table(node)?);
-                Ok(())
-            })?;
-            Ok(tables)
-        })?;
-        object.end()?;
-        references_exist(&tables)?;
-        if !tables.values().any(|table| table.is_root) {
-            // A schema from before root sets: nothing is collected (RFC 7047 section 3.2).
-            tables.values_mut().for_each(|table| table.is_root = true);
+        if columns.is_empty() {
+            return node.error(Reason::NoColumns);
         }
-        store_only_references(&mut tables);
-        Ok(DatabaseSchema {
-            name,
-            version,
-            cksum,
-            tables,
-        })
-    }
-
-    fn table(&self, node: Node<'_>) -> Result<TableSchema> {
-        let mut object = node.object(self.lenient)?;
-        let columns = object.required("columns", |node| {
-            let mut columns = BTreeMap::new();
-            node.members(|name, node| {
-                check_id(node, name)?;
-                columns.insert(name.to_owned(), self.column(node)?);
-                Ok(())
-            })?;
-            if columns.is_empty() {
-                return node.error(Reason::NoColumns);
+        Ok(columns)
+    })?;
+    let mutable = object.optional("mutable", |node| node.boolean())?;
+    let max_rows = object.optional("maxRows", |node| match u64::try_from(node.integer()?) {
+        Ok(rows) if rows > 0 => Ok(rows),
+        _ => node.expected("a number of at least 1"),
+    })?;
+    let is_root = object
+        .optional("isRoot", |node| node.boolean())?
+        .unwrap_or(false);
+    let indexes = object.optional("indexes", |node| {
+        let mut indexes = Vec::new();
+        node.elements(|node| {
+            let index = index(node, &columns)?;
+            // No two rows have the same uuid, so this index demands nothing.
+            if !index.iter().any(|column| column == "_uuid") {
+                indexes.push(index);
             }
-            Ok(columns)
+            Ok(())
         })?;
-        let mutable = object.optional("mutable", |node| node.boolean())?;
-        let max_rows = object.optional("maxRows", |node| match u64::try_from(node.integer()?) {
-            Ok(rows) if rows > 0 => Ok(rows),
-            _ => node.expected("a number of at least 1"),
-        })?;
-        let is_root = object
-            .optional("isRoot", |node| node.boolean())?
-            .unwrap_or(false);
-        let indexes = object.optional("indexes", |node| {
-            let mut indexes = Vec::new();
-            node.elements(|node| {
-                let index = index(node, &columns)?;
-                // No two rows have the same uuid, so this index demands nothing.
-                if !index.iter().any(|column| column == "_uuid") {
-                    indexes.push(index);
-                }
-                Ok(())
-            })?;
-            Ok(indexes)
-        })?;
-        object.end()?;
-        Ok(TableSchema {
-            columns,
-            max_rows: max_rows.filter(|rows| *rows < u64::from(u32::MAX)),
-            mutable: mutable.unwrap_or(true),
-            is_root,
-            indexes: indexes.unwrap_or_default(),
-        })
-    }
+        Ok(indexes)
+    })?;
+    object.end()?;
+    Ok(TableSchema {
+        columns,
+        max_rows: max_rows.filter(|rows| *rows < u64::from(u32::MAX)),
+        mutable: mutable.unwrap_or(true),
+        is_root,
+        indexes: indexes.unwrap_or_default(),
+    })
+}
 
-    fn column(&self, node: Node<'_>) -> Result<ColumnSchema> {
-        let mut object = node.object(self.lenient)?;
-        let kind = object.required("type", |node| self.column_type(node))?;
-        let ephemeral = object
-            .optional("ephemeral", |node| node.boolean())?
-            .unwrap_or(false);
-        let mutable = object
-            .optional("mutable", |node| node.boolean())?
-            .unwrap_or(true);
-        object.end()?;
-        Ok(ColumnSchema {
-            ephemeral,
-            mutable: mutable || kind.atoms().any(BaseType::is_weak_reference),
-            kind,
-        })
-    }
+fn column(node: Node<'_>) -> Result<ColumnSchema> {
+    let mut object = node.object()?;
+    let kind = object.required("type", column_type)?;
+    let ephemeral = object
+        .optional("ephemeral", |node| node.boolean())?
+        .unwrap_or(false);
+    let mutable = object
+        .optional("mutable", |node| node.boolean())?
+        .unwrap_or(true);
+    object.end()?;
+    Ok(ColumnSchema {
+        ephemeral,
+        mutable: mutable || kind.atoms().any(BaseType::is_weak_reference),
+        kind,
+    })
+}
 
-    fn column_type(&self, node: Node<'_>) -> Result<ColumnType> {
-        if node.is_string() {
-            let key = BaseType::new(atomic_type(node)?);
-            return Ok(ColumnType {
-                key,
-                value: None,
-                min: 1,
-                max: Max::Limited(1),
-            });
-        }
-        let mut object = node.object(self.lenient)?;
-        let key = object.required("key", |node| self.base_type(node))?;
-        let value = object.optional("value", |node| self.base_type(node))?;
-        let min = object.optional("min", |node| match node.integer() {
-            Ok(0) => Ok(0),
-            Ok(1) => Ok(1),
-            _ => node.error(Reason::BadMin),
-        })?;
-        let max = object.optional("max", |node| {
-            if node.string().is_ok_and(|word| word == "unlimited") {
-                return Ok(Max::Unlimited);
-            }
-            // The server keeps the greatest number for "unlimited".
-            match node.integer().map(u32::try_from) {
-                Ok(Ok(max)) if (1..u32::MAX).contains(&max) => Ok(Max::Limited(max)),
-                _ => node.error(Reason::BadMax),
-            }
-        })?;
-        object.end()?;
-        let (min, max) = (min.unwrap_or(1), max.unwrap_or(Max::Limited(1)));
-        Ok(ColumnType {
+fn column_type(node: Node<'_>) -> Result<ColumnType> {
+    if node.is_string() {
+        let key = BaseType::new(atomic_type(node)?);
+        return Ok(ColumnType {
             key,
-            value,
-            min,
-            max,
-        })
+            value: None,
+            min: 1,
+            max: Max::Limited(1),
+        });
     }
+    let mut object = node.object()?;
+    let key = object.required("key", base_type)?;
+    let value = object.optional("value", base_type)?;
+    let min = object.optional("min", |node| match node.integer() {
+        Ok(0) => Ok(0),
+        Ok(1) => Ok(1),
+        _ => node.error(Reason::BadMin),
+    })?;
+    let max = object.optional("max", |node| {
+        if node.string().is_ok_and(|word| word == "unlimited") {
+            return Ok(Max::Unlimited);
+        }
+        // The server keeps the greatest number for "unlimited".
+        match node.integer().map(u32::try_from) {
+            Ok(Ok(max)) if (1..u32::MAX).contains(&max) => Ok(Max::Limited(max)),
+            _ => node.error(Reason::BadMax),
+        }
+    })?;
+    object.end()?;
+    let (min, max) = (min.unwrap_or(1), max.unwrap_or(Max::Limited(1)));
+    Ok(ColumnType {
+        key,
+        value,
+        min,
+        max,
+    })
+}
 
-    fn base_type(&self, node: Node<'_>) -> Result<BaseType> {
-        if node.is_string() {
-            return atomic_type(node).map(BaseType::new);
-        }
-        let mut object = node.object(self.lenient)?;
-        let atomic = object.required("type", atomic_type)?;
-        let values = object.optional("enum", |node| enumeration(node, atomic))?;
-        let bounds = bounds(&mut object, node, atomic)?;
-        let ref_table = object.optional("refTable", |node| {
-            applies(node, "refTable", atomic, AtomicType::Uuid)?;
-            node.string()
-        })?;
-        let ref_type = object.optional("refType", |node| {
-            applies(node, "refType", atomic, AtomicType::Uuid)?;
-            match node.string()?.as_str() {
-                "strong" => Ok(RefType::Strong),
-                "weak" => Ok(RefType::Weak),
-                _ => node.expected("\"strong\" or \"weak\""),
-            }
-        })?;
-        object.end()?;
-        if ref_type.is_some() && ref_table.is_none() {
-            return node.error(Reason::Missing("refTable"));
-        }
-        let constraint = match (values, bounds) {
-            (Some(_), bounds) if bounds != Constraint::None || ref_table.is_some() => {
-                return node.error(Reason::EnumAndConstraint);
-            }
-            (Some(values), _) => Constraint::Enum(values),
-            (None, constraint) => constraint,
-        };
-        Ok(BaseType {
-            atomic,
-            constraint,
-            ref_table,
-            ref_type: ref_type.unwrap_or(RefType::Strong),
-        })
+fn base_type(node: Node<'_>) -> Result<BaseType> {
+    if node.is_string() {
+        return atomic_type(node).map(BaseType::new);
     }
+    let mut object = node.object()?;
+    let atomic = object.required("type", atomic_type)?;
+    let values = object.optional("enum", |node| enumeration(node, atomic))?;
+    let bounds = bounds(&mut object, node, atomic)?;
+    let ref_table = object.optional("refTable", |node| {
+        applies(node, "refTable", atomic, AtomicType::Uuid)?;
+        node.string()
+    })?;
+    let ref_type = object.optional("refType", |node| {
+        applies(node, "refType", atomic, AtomicType::Uuid)?;
+        match node.string()?.as_str() {
+            "strong" => Ok(RefType::Strong),
+            "weak" => Ok(RefType::Weak),
+            _ => node.expected("\"strong\" or \"weak\""),
+        }
+    })?;
+    object.end()?;
+    if ref_type.is_some() && ref_table.is_none() {
+        return node.error(Reason::Missing("refTable"));
+    }
+    let constraint = match (values, bounds) {
+        (Some(_), bounds) if bounds != Constraint::None || ref_table.is_some() => {
+            return node.error(Reason::EnumAndConstraint);
+        }
+        (Some(values), _) => Constraint::Enum(values),
+        (None, constraint) => constraint,
+    };
+    Ok(BaseType {
+        atomic,
+        constraint,
+        ref_table,
+        ref_type: ref_type.unwrap_or(RefType::Strong),
+    })
 }
 
 /// Checks that references are to tables that the schema has.

@@ -226,7 +226,7 @@ fn broken_schemas_say_where_and_why() {
         ),
         (
             with_type(r#"{"key":{"type":"string","enum":"a\u0000"}}"#),
-            "",
+            "tables.T.columns.c.type.key.enum",
             Reason::Nul,
         ),
         (
@@ -290,4 +290,20 @@ fn a_newer_servers_members_are_passed_over() {
     let text = r#"{"name":"D","new":1,"tables":{"T":{"columns":{"c":{"type":{"key":{"type":"string","new":1},"new":1},"new":1}},"new":1}}}"#;
     assert!(DatabaseSchema::parse(text).is_err());
     assert!(DatabaseSchema::parse_lenient(text).is_ok());
+}
+
+/// The least and the greatest double with 15 digits are beyond both, so the server itself refuses
+/// them: but it writes them.
+#[test]
+fn bounds_are_read_as_a_server_writes_them() {
+    let text = with_type(
+        r#"{"key":{"type":"real","minReal":2.2250738585072e-308,"maxReal":1.79769313486232e+308}}"#,
+    );
+    assert!(DatabaseSchema::parse(&text).is_err());
+    let schema = DatabaseSchema::parse_lenient(&text).expect("a server's schema");
+    let bounds = Constraint::Real {
+        min: Some(2.225_073_858_507_2e-308),
+        max: Some(f64::MAX),
+    };
+    assert_eq!(schema.tables["T"].columns["c"].kind.key.constraint, bounds);
 }
