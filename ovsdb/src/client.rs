@@ -127,7 +127,7 @@ impl<D: Database> ClientBuilder<D> {
     /// Makes [`connect`](Self::connect) wait until a server can be used, instead of failing when
     /// every remote has failed once.
     pub const fn wait_for_server(mut self, wait: bool) -> Self {
-        self.options.patient = wait;
+        self.options.wait_for_server = wait;
         self
     }
 
@@ -230,7 +230,7 @@ impl<D: Database> Client<D> {
                 cluster: None,
                 tls: None,
                 window: 256,
-                patient: false,
+                wait_for_server: false,
             },
             identity: RowIdentity::default(),
             request_timeout: Some(Duration::from_secs(60)),

@@ -197,12 +197,13 @@ pub use ovsdb_derive::{Table, schema};
 #[cfg(feature = "tls")]
 pub use tokio_rustls::rustls;
 
-pub use self::cache::{Cache, CacheBuilder, MonitorVersion, Skew, SkewReport, Snapshot};
+pub use self::cache::{Cache, CacheBuilder, Skew, SkewReport, Snapshot};
 pub use self::client::{Client, ClientBuilder};
 pub use self::error::{DisconnectReason, Disconnected, Error};
 pub use self::error_chain::ErrorChain;
 pub use self::lock::Lock;
 pub use self::model::{Column, ColumnInfo, Database, Immutable, Mutable, Row, Table, TableVisitor};
+pub use self::protocol::MonitorVersion;
 pub use self::session::{ConnectionState, RemoteOrder};
 pub use self::stats::{CacheStats, Stats};
 pub use self::transaction::{CommitError, Outcome, Retry, RetryPolicy, RowIdentity, Transaction};

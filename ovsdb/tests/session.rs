@@ -126,29 +126,6 @@ async fn a_server_that_stops_answering_is_given_up() {
     assert_eq!(names(&cache), ["after"]);
 }
 
-#[tokio::test]
-async fn an_idle_connection_is_kept_alive_by_probes() {
-    let peer = Peer::new();
-    let (client, mut connection) = scripted(&peer, quick(peer.remote())).await;
-    for _ in 0..3 {
-        let probe = connection.request().await;
-        assert_eq!(
-            (probe.method.as_str(), probe.params.as_str()),
-            ("echo", "[]")
-        );
-        connection.reply(&probe, "[]").await;
-    }
-    assert!(client.state().borrow().is_connected());
-    // Bytes of a message that does not end are a sign of life too.
-    connection.send("{\"id\":null,\"method\":\"").await;
-    for _ in 0..10 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        connection.send("x").await;
-    }
-    assert!(client.state().borrow().is_connected());
-    until(&client, |state| !state.is_connected()).await;
-}
-
 async fn scripted(peer: &Peer, builder: ClientBuilder<Database>) -> (Client<Database>, Connection) {
     let client = tokio::spawn(async move { builder.connect().await.expect("a client") });
     let mut connection = peer.accept().await;
@@ -253,34 +230,6 @@ async fn time_limits_say_whether_the_transaction_was_sent() {
     insert(&other, "signal", 7).await;
     kept.await.expect("no panic").expect("a commit");
     assert_eq!(names(&cache), ["kept", "signal"]);
-}
-
-#[tokio::test]
-async fn more_requests_than_fit_wait_for_their_turn() {
-    let peer = Peer::new();
-    let builder = quick(peer.remote()).probe_interval(None).max_in_flight(2);
-    let (client, mut connection) = scripted(&peer, builder).await;
-    let mut calls = Vec::new();
-    for number in 0..5 {
-        let client = client.clone();
-        calls.push(tokio::spawn(async move {
-            let params = Wire::from_json(&format!("[{number}]")).expect("json");
-            client.echo(params).await
-        }));
-    }
-    let mut open = vec![connection.request().await, connection.request().await];
-    let third = timeout(Duration::from_millis(100), connection.request()).await;
-    assert!(third.is_err(), "two are on their way");
-    for left in (0..5).rev() {
-        let request = open.remove(0);
-        connection.reply(&request, &request.params).await;
-        if left > 1 {
-            open.push(connection.request().await);
-        }
-    }
-    for call in calls {
-        call.await.expect("no panic").expect("an answer");
-    }
 }
 
 #[tokio::test]

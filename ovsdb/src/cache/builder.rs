@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::all_changes::AllChanges;
 use super::changes::Changes;
 use super::index::{DeclaredIndex, Index, Key, OrderedIndex};
-use super::monitor::{MonitorVersion, ReplicaMonitor};
+use super::monitor::ReplicaMonitor;
 use super::shared::{Basis, Freshness, Shared};
 use super::skew::SkewReport;
 use super::snapshot::Snapshot;
@@ -17,7 +17,7 @@ use super::table::{TableReplica, TypedTable};
 use crate::client::Client;
 use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::model::{AnyOf, Database, Table, TableVisitor};
-use crate::protocol::check_conditions;
+use crate::protocol::{MonitorVersion, check_conditions};
 use crate::session::MonitorGuard;
 use crate::stats::CacheStats;
 

@@ -34,7 +34,6 @@ pub use self::builder::{Cache, CacheBuilder};
 pub use self::changes::{BatchKind, Change, ChangeBatch, Changes, Columns};
 pub use self::index::{Elements, Index, Key, OrderedIndex};
 pub use self::lookup::LookUp;
-pub use self::monitor::MonitorVersion;
 pub(crate) use self::monitor::ReplicaMonitor;
 pub use self::shared::Freshness;
 pub(crate) use self::shared::{Basis, Shared};

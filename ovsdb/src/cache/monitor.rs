@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ovsdb_schema::DatabaseSchema;
 
@@ -11,31 +12,9 @@ use super::skew::{Skew, SkewReport};
 use super::state::{Registry, State};
 use super::subscription::Step;
 use super::table::{ApplyError, ApplyErrorReason, Form, TableReplica};
-use crate::protocol::{Clause, Json, MonitorRequests, Request, Wire};
+use crate::protocol::{Clause, Json, MonitorRequests, MonitorVersion, Request, Wire};
 use crate::value::json::{DecodeError, Raw, Reader};
 use crate::value::{Repeats, Str, Uuid};
-
-/// The ways to monitor, oldest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MonitorVersion {
-    /// `monitor` of RFC 7047: whole tables.
-    Monitor,
-    /// `monitor_cond`: conditions, and changes as differences.
-    MonitorCond,
-    /// `monitor_cond_since`: can be resumed.
-    MonitorCondSince,
-}
-
-impl MonitorVersion {
-    /// The version to try when a server does not know this one.
-    pub(crate) const fn older(self) -> Option<Self> {
-        match self {
-            Self::Monitor => None,
-            Self::MonitorCond => Some(Self::Monitor),
-            Self::MonitorCondSince => Some(Self::MonitorCond),
-        }
-    }
-}
 
 /// The replica behind a monitor. The session owns it, and lends it to whoever decodes.
 ///
@@ -134,9 +113,9 @@ impl ReplicaMonitor {
 
     /// The monitor is asked for under this id: a [`start`](Self::start) that succeeds makes the
     /// replica current, unless it became [stale](Shared::set_stale) once more before.
-    pub(crate) fn ask(&mut self, id: u64) {
+    pub(crate) fn ask(&mut self, id: u64, now: Instant) {
         self.request = id;
-        self.shared.set_stale(id);
+        self.shared.set_stale(id, now);
     }
 
     /// Whether the replica has the table, and the server too.
@@ -236,13 +215,22 @@ impl ReplicaMonitor {
         Ok(())
     }
 
-    /// Applies the parameters of an `update`, `update2` or `update3` behind the monitor's id, and
-    /// publishes the result.
-    pub(crate) fn update(&mut self, method: &str, params: Raw<'_>) -> Result<(), ApplyError> {
-        let mut reader = Reader::of(params).sharing(&mut self.repeats);
-        let applied = read_update(&mut self.tables, &mut reader, method);
-        let applied = applied.map(|last| last.unwrap_or(self.last_txn_id));
-        self.settle(applied, false, params.text.len())
+    /// Applies the changes of an update, in the form of `version`, and publishes the result.
+    /// `last_txn_id` is the transaction that the update goes to, where it names it; `arrived`, when
+    /// its last byte came, is for the statistics.
+    pub(crate) fn update(
+        &mut self,
+        version: MonitorVersion,
+        last_txn_id: Option<Uuid>,
+        updates: Raw<'_>,
+        arrived: Instant,
+    ) -> Result<(), ApplyError> {
+        let mut reader = Reader::of(updates).sharing(&mut self.repeats);
+        let applied = read_update(&mut self.tables, &mut reader, version)
+            .map(|()| last_txn_id.unwrap_or(self.last_txn_id));
+        self.settle(applied, false, updates.text.len())?;
+        self.shared.set_lag(arrived.elapsed());
+        Ok(())
     }
 
     /// Publishes what was applied, all tables at once; or nothing of it, if it failed.
@@ -332,35 +320,19 @@ fn begin_fresh(tables: &mut [Box<dyn TableReplica>]) {
     }
 }
 
-/// Applies an update to the working tables, and returns the transaction it goes to, if it names
-/// one.
+/// Applies the changes of an update to the working tables.
 fn read_update(
     tables: &mut [Box<dyn TableReplica>],
     reader: &mut Reader<'_>,
-    method: &str,
-) -> Result<Option<Uuid>, ApplyError> {
-    let envelope = |reader: &mut Reader<'_>| {
-        reader.array()?;
-        reader.demand("a monitor's id")?;
-        reader.skip()?;
-        let mut last = None;
-        if method == "update3" {
-            reader.demand("a transaction id")?;
-            last = Some(Uuid::read(reader)?);
-        }
-        reader.demand("updates")?;
-        Ok(last)
-    };
-    let last = envelope(reader).map_err(malformed)?;
-    let form = if method == "update" {
+    version: MonitorVersion,
+) -> Result<(), ApplyError> {
+    let form = if version == MonitorVersion::Monitor {
         Form::Update
     } else {
         Form::Update2
     };
     read_tables(tables, reader, form)?;
-    let end = reader.finish().and_then(|()| reader.end());
-    end.map_err(malformed)?;
-    Ok(last)
+    reader.end().map_err(malformed)
 }
 
 /// Applies what a message has of each table.

@@ -3,14 +3,15 @@
 use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Instant;
 
 use ovsdb_schema::DatabaseSchema;
 
-use super::monitor::{MonitorVersion, ReplicaMonitor};
+use super::monitor::ReplicaMonitor;
 use super::snapshot::Snapshot;
 use super::table::{ApplyError, TableReplica, TypedTable};
 use crate::model::{Database, Table, TableVisitor};
-use crate::protocol::{Message, Request};
+use crate::protocol::{Message, MonitorVersion, Request, UpdateHeader};
 use crate::value::json::DecodeError;
 
 /// Why a message cannot be replayed.
@@ -95,10 +96,13 @@ impl<D: Database> Replay<D> {
                 outcome: Ok(result),
                 ..
             } => Ok(self.monitor.start(result)?),
-            Message::Notification { method, params }
-                if matches!(&*method, "update" | "update2" | "update3") =>
-            {
-                Ok(self.monitor.update(&method, params)?)
+            Message::Notification { method, params } => {
+                let Some(header) = UpdateHeader::parse(&method, params)? else {
+                    return Err(ReplayError::NotAnUpdate);
+                };
+                let (version, last) = (header.version, header.last_txn_id);
+                let now = Instant::now();
+                Ok(self.monitor.update(version, last, header.updates, now)?)
             }
             _ => Err(ReplayError::NotAnUpdate),
         }

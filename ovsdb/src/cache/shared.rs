@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use super::monitor::MonitorVersion;
 use super::skew::SkewReport;
 use super::state::State;
 use super::subscription::{Step, Subscription};
 use crate::error::Error;
 use crate::error_chain::ErrorChain;
+use crate::protocol::MonitorVersion;
 use crate::stats::{CacheCounters, CacheStats};
 
 /// How the replica stands to the server.
@@ -120,11 +120,11 @@ impl Shared {
     }
 
     /// The monitor cannot be started, for this reason. Whether that is news.
-    pub(crate) fn set_refused(&self, error: &Error) -> bool {
+    pub(crate) fn set_refused(&self, error: &Error, now: Instant) -> bool {
         let mut news = false;
         self.freshness.send_if_modified(|freshness| {
             let since = match *freshness {
-                Freshness::Current => Instant::now(),
+                Freshness::Current => now,
                 Freshness::StaleSince(since) | Freshness::RefusedSince(since) => since,
                 Freshness::Ended => return false,
             };
@@ -151,11 +151,11 @@ impl Shared {
     /// The replica follows the server no longer, until the rows of `request` are there; 0 when
     /// nothing is asked for. A monitor that was refused and is asked for again stays refused until
     /// then.
-    pub(crate) fn set_stale(&self, request: u64) {
+    pub(crate) fn set_stale(&self, request: u64, now: Instant) {
         self.freshness.send_if_modified(|freshness| {
             self.request.store(request, Ordering::Relaxed);
             *freshness = match *freshness {
-                Freshness::Current => Freshness::StaleSince(Instant::now()),
+                Freshness::Current => Freshness::StaleSince(now),
                 Freshness::RefusedSince(since) if request == 0 => {
                     *self.refused() = None;
                     Freshness::StaleSince(since)
@@ -186,7 +186,7 @@ impl Shared {
     }
 
     /// An update was published so long after its last byte had come.
-    pub(crate) fn set_lag(&self, lag: Duration) {
+    pub(super) fn set_lag(&self, lag: Duration) {
         self.counters.set_lag(lag);
     }
 

@@ -126,27 +126,25 @@ impl<'a> Message<'a> {
 /// From this length on a message is worth not looking at twice.
 const LARGE: usize = 16 * 1024;
 
-fn write_call(out: &mut String, id: Option<&dyn Fn(&mut String)>, method: &str, params: &str) {
+/// Appends a request up to its parameters, the text of a JSON array, after which `}` ends it.
+pub(crate) fn write_request_head(out: &mut String, id: &impl Wire, method: &str) {
     out.push_str("{\"id\":");
-    match id {
-        Some(id) => id(out),
-        None => out.push_str("null"),
-    }
+    id.write(out);
     out.push_str(",\"method\":");
     write_string(out, method);
     out.push_str(",\"params\":");
-    out.push_str(params);
-    out.push('}');
 }
 
 /// Appends a request; `params` is the text of a JSON array.
 pub fn write_request(out: &mut String, id: &impl Wire, method: &str, params: &str) {
-    write_call(out, Some(&|out| id.write(out)), method, params);
+    write_request_head(out, id, method);
+    out.push_str(params);
+    out.push('}');
 }
 
 /// Appends a notification; `params` is the text of a JSON array.
 pub fn write_notification(out: &mut String, method: &str, params: &str) {
-    write_call(out, None, method, params);
+    write_request(out, &None::<u64>, method, params);
 }
 
 /// Appends the reply to a request that succeeded; `id` and `result` are JSON texts.

@@ -138,3 +138,25 @@ impl Wire for MonitorSinceReply {
         out.push(']');
     }
 }
+
+/// The ways to monitor, oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MonitorVersion {
+    /// `monitor` of RFC 7047: whole tables.
+    Monitor,
+    /// `monitor_cond`: conditions, and changes as differences.
+    MonitorCond,
+    /// `monitor_cond_since`: can be resumed.
+    MonitorCondSince,
+}
+
+impl MonitorVersion {
+    /// The version to try when a server does not know this one.
+    pub(crate) const fn older(self) -> Option<Self> {
+        match self {
+            Self::Monitor => None,
+            Self::MonitorCond => Some(Self::Monitor),
+            Self::MonitorCondSince => Some(Self::MonitorCond),
+        }
+    }
+}

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::monitor::MonitorVersion;
 use super::operation::Columns;
 use super::wire::{Object, Wire, read_object, required, unknown};
-use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
+use crate::value::json::{DecodeError, DecodeErrorKind, Raw, Reader};
 use crate::value::{Str, Uuid};
 
 /// The changes a plain monitor reports (RFC 7047 section 4.1.6, `<table-updates>`).
@@ -88,6 +89,73 @@ impl Wire for RowUpdate2 {
             Self::Delete => object.member("delete", &None::<bool>),
         };
         object.end();
+    }
+}
+
+/// What stands before the changes in an update: whom it is for, and how to read on. The changes
+/// themselves stay text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpdateHeader<'a> {
+    /// The form of the changes: that of `update`, `update2` or `update3`.
+    pub version: MonitorVersion,
+    /// The monitor's id, any JSON value.
+    pub monitor: Raw<'a>,
+    /// The transaction that the update goes to; an `update3` names it.
+    pub last_txn_id: Option<Uuid>,
+    /// The changes: [`TableUpdates`] for the oldest form, else [`TableUpdates2`]. Whatever the
+    /// notification has after them is a part of the text, so that a reader which demands that
+    /// nothing follows finds it.
+    pub updates: Raw<'a>,
+}
+
+impl<'a> UpdateHeader<'a> {
+    /// Reads the header of the notification `method` from its parameters; `None` when it is no
+    /// update.
+    ///
+    /// # Errors
+    /// When the parameters do not begin as those of an update.
+    ///
+    /// ```
+    /// use ovsdb::protocol::{MonitorVersion, UpdateHeader};
+    /// use ovsdb::value::json::Raw;
+    ///
+    /// let params = Raw { text: r#"[7,{"Bridge":{}}]"#, offset: 0 };
+    /// let header = UpdateHeader::parse("update2", params)?.expect("an update");
+    /// assert_eq!((header.version, header.monitor.text), (MonitorVersion::MonitorCond, "7"));
+    /// assert_eq!(header.updates.text, r#"{"Bridge":{}}"#);
+    /// assert_eq!(UpdateHeader::parse("locked", params)?, None);
+    /// # Ok::<(), ovsdb::value::json::DecodeError>(())
+    /// ```
+    pub fn parse(method: &str, params: Raw<'a>) -> Result<Option<Self>, DecodeError> {
+        let version = match method {
+            "update" => MonitorVersion::Monitor,
+            "update2" => MonitorVersion::MonitorCond,
+            "update3" => MonitorVersion::MonitorCondSince,
+            _ => return Ok(None),
+        };
+        let mut reader = Reader::of(params);
+        reader.array()?;
+        reader.demand("a monitor's id")?;
+        let monitor = reader.skip()?;
+        let mut last_txn_id = None;
+        if version == MonitorVersion::MonitorCondSince {
+            reader.demand("a transaction id")?;
+            last_txn_id = Some(Uuid::read(&mut reader)?);
+        }
+        reader.demand("updates")?;
+        let begin = reader.offset() - params.offset;
+        let Some(text) = params.text[begin..].strip_suffix(']') else {
+            return reader.error(DecodeErrorKind::Expected("an array"));
+        };
+        Ok(Some(Self {
+            version,
+            monitor,
+            last_txn_id,
+            updates: Raw {
+                text,
+                offset: params.offset + begin,
+            },
+        }))
     }
 }
 

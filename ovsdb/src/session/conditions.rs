@@ -13,8 +13,8 @@ use crate::error::{Disconnected, Error};
 use crate::protocol::{Clause, Json, MonitorRequest, MonitorRequests, Request};
 use crate::value::Str;
 
-/// Who waits until a condition is in force.
-pub(super) type Asker = oneshot::Sender<Result<(), Error>>;
+/// How a caller hears that its condition is in force.
+pub(super) type Reply = oneshot::Sender<Result<(), Error>>;
 
 type ByTable<V> = BTreeMap<&'static str, V>;
 
@@ -23,18 +23,18 @@ type ByTable<V> = BTreeMap<&'static str, V>;
 pub(super) struct Conditions {
     /// What is to be sent.
     wanted: ByTable<Vec<Clause>>,
-    waiting: Vec<Asker>,
+    waiting: Vec<Reply>,
     /// What was sent and is not acknowledged.
     sent: ByTable<Vec<Clause>>,
-    asking: Vec<Asker>,
+    asking: Vec<Reply>,
     /// What a restart replaced, to go back to when the server refuses.
     replaced: ByTable<Option<Vec<Clause>>>,
 }
 
 impl Conditions {
-    pub(super) fn want(&mut self, table: &'static str, clauses: Vec<Clause>, asker: Asker) {
+    pub(super) fn want(&mut self, table: &'static str, clauses: Vec<Clause>, reply: Reply) {
         self.wanted.insert(table, clauses);
-        self.waiting.push(asker);
+        self.waiting.push(reply);
     }
 
     /// The next change to send for the monitor with this id, if there is one and none is on its
@@ -82,8 +82,8 @@ impl Conditions {
         }
         self.replaced.clear();
         monitor.acknowledge();
-        for asker in self.asking.drain(..) {
-            let _ = asker.send(Ok(()));
+        for reply in self.asking.drain(..) {
+            let _ = reply.send(Ok(()));
         }
     }
 
@@ -92,8 +92,8 @@ impl Conditions {
         for (table, before) in std::mem::take(&mut self.replaced) {
             monitor.set_condition(table, before);
         }
-        for asker in self.asking.drain(..) {
-            let _ = asker.send(Err(error.clone()));
+        for reply in self.asking.drain(..) {
+            let _ = reply.send(Err(error.clone()));
         }
         !std::mem::take(&mut self.sent).is_empty()
     }
@@ -103,8 +103,8 @@ impl Conditions {
     pub(super) fn keep(&mut self, error: &Error) {
         self.sent.clear();
         self.replaced.clear();
-        for asker in self.asking.drain(..) {
-            let _ = asker.send(Err(error.clone()));
+        for reply in self.asking.drain(..) {
+            let _ = reply.send(Err(error.clone()));
         }
     }
 
@@ -123,8 +123,8 @@ impl Conditions {
 
     /// Nothing will come of anything.
     pub(super) fn fail(&mut self, lost: &Disconnected) {
-        for asker in self.waiting.drain(..).chain(self.asking.drain(..)) {
-            let _ = asker.send(Err(lost.clone().into()));
+        for reply in self.waiting.drain(..).chain(self.asking.drain(..)) {
+            let _ = reply.send(Err(lost.clone().into()));
         }
     }
 }

@@ -1,74 +1,114 @@
-//! Applying a message to a monitor's replica: at once, or on another thread when it is long.
+//! Applying a message to a monitor's replica: at once, or elsewhere when it is long.
 
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::task::JoinHandle;
 
-use super::link::Arrival;
+use super::connection::Arrival;
 use crate::cache::{ApplyError, ReplicaMonitor};
+use crate::protocol::{MonitorVersion, UpdateHeader};
+use crate::value::Uuid;
 use crate::value::json::Raw;
 
-/// Messages longer than this are decoded on a thread of their own, so that the session goes on
-/// answering meanwhile.
+/// Messages longer than this, in bytes, are decoded on a thread of their own, so that the session
+/// goes on answering meanwhile. Below it, handing the message over would take longer.
 const LARGE: usize = 256 * 1024;
 
-/// A monitor, out of the session's hands while a message is applied to it.
+/// Which message is applied.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// The reply that starts the monitor.
+    Start,
+    /// An update, in the form of this version; the transaction that it goes to, where it names it.
+    Update(MonitorVersion, Option<Uuid>),
+}
+
+/// A monitor that is lent out while a message is applied to it.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct Loan {
     /// The monitor's key.
     pub(super) key: u64,
     /// The id that the message was for.
     pub(super) wire: u64,
     pub(super) monitor: Box<ReplicaMonitor>,
-    /// Whether the message is the reply that starts the monitor.
-    pub(super) starts: bool,
-    /// When the message was there.
-    pub(super) at: Instant,
+}
+
+/// A long message to be applied to a replica.
+#[derive(Debug)]
+pub(super) struct Job {
+    loan: Loan,
+    kind: Kind,
+    /// When the message had arrived.
+    at: Instant,
+    payload: Payload,
+}
+
+/// A message that was applied, or could not be.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub(super) loan: Loan,
+    pub(super) kind: Kind,
     pub(super) applied: Result<(), ApplyError>,
 }
 
-/// A message applied at once, or still being applied.
-pub(super) type Applied = Result<Job, JoinHandle<Job>>;
+/// What becomes of a message for a replica.
+#[derive(Debug)]
+pub(super) enum Applied {
+    /// It is applied.
+    Done(Decoded),
+    /// It is long: the job is to be run elsewhere.
+    Large(Box<Job>),
+}
 
-impl Job {
-    pub(super) const fn new(
-        key: u64,
-        wire: u64,
-        monitor: Box<ReplicaMonitor>,
-        starts: bool,
-        message: &Arrival,
-    ) -> Self {
-        Self {
-            key,
-            wire,
-            monitor,
-            starts,
-            at: message.at,
-            applied: Ok(()),
-        }
+impl Loan {
+    /// Applies the reply that starts the monitor; `result` is a part of `message`.
+    pub(super) fn start(self, message: &Arrival, result: Raw<'_>) -> Applied {
+        self.apply(Kind::Start, message, result)
     }
 
-    /// Applies `payload`, a part of `message`, by `apply`.
-    pub(super) fn run(
-        mut self,
-        message: &Arrival,
-        payload: Raw<'_>,
-        apply: impl FnOnce(&mut ReplicaMonitor, Raw<'_>) -> Result<(), ApplyError> + Send + 'static,
-    ) -> Applied {
+    /// Applies an update; `header` was read from `message`.
+    pub(super) fn update(self, message: &Arrival, header: &UpdateHeader<'_>) -> Applied {
+        let kind = Kind::Update(header.version, header.last_txn_id);
+        self.apply(kind, message, header.updates)
+    }
+
+    fn apply(self, kind: Kind, message: &Arrival, payload: Raw<'_>) -> Applied {
+        let at = message.at;
         if payload.text.len() < LARGE {
-            self.applied = apply(&mut self.monitor, payload);
-            return Ok(self);
+            return Applied::Done(self.run(kind, at, payload));
         }
-        let payload = Payload::new(&message.bytes, payload);
-        Err(tokio::task::spawn_blocking(move || {
-            self.applied = apply(&mut self.monitor, payload.raw());
-            self
+        Applied::Large(Box::new(Job {
+            loan: self,
+            kind,
+            at,
+            payload: Payload::new(&message.bytes, payload),
         }))
+    }
+
+    fn run(mut self, kind: Kind, at: Instant, payload: Raw<'_>) -> Decoded {
+        let applied = match kind {
+            Kind::Start => self.monitor.start(payload),
+            Kind::Update(version, last_txn_id) => {
+                self.monitor.update(version, last_txn_id, payload, at)
+            }
+        };
+        Decoded {
+            loan: self,
+            kind,
+            applied,
+        }
+    }
+}
+
+impl Job {
+    /// Applies the message.
+    pub(super) fn run(self) -> Decoded {
+        self.loan.run(self.kind, self.at, self.payload.raw())
     }
 }
 
 /// A part of a message that outlives the borrow of it.
+#[derive(Debug)]
 struct Payload {
     bytes: Bytes,
     offset: usize,

@@ -9,7 +9,7 @@ use crate::protocol::Request;
 use crate::value::Str;
 
 /// Who asked for a lock, and waits for the server's first answer.
-pub(super) type Asker = oneshot::Sender<Result<watch::Receiver<bool>, Error>>;
+pub(super) type Reply = oneshot::Sender<Result<watch::Receiver<bool>, Error>>;
 
 #[derive(Debug)]
 struct Entry {
@@ -18,7 +18,7 @@ struct Entry {
     /// Whether it is ours.
     held: watch::Sender<bool>,
     /// Those who wait for the first answer on this connection.
-    askers: Vec<Asker>,
+    replies: Vec<Reply>,
     /// Whether the server has answered on this connection.
     answered: bool,
 }
@@ -46,20 +46,20 @@ impl Locks {
 
     /// Another handle wants the lock. What to send, if anything; the last request is answered by
     /// [`answered`](Self::answered).
-    pub(super) fn want(&mut self, name: Str, steal: bool, asker: Asker) -> Vec<Request> {
+    pub(super) fn want(&mut self, name: Str, steal: bool, reply: Reply) -> Vec<Request> {
         if let Some(entry) = self.entries.get_mut(&name) {
             entry.handles += 1;
             if steal && !*entry.held.borrow() {
                 // The server takes one request for a lock: the one before must be withdrawn.
-                entry.askers.push(asker);
+                entry.replies.push(reply);
                 entry.answered = false;
                 return vec![Request::Unlock { name: name.clone() }, ask(&name, true)];
             }
             if entry.answered {
-                let told = asker.send(Ok(entry.held.subscribe())).is_ok();
+                let told = reply.send(Ok(entry.held.subscribe())).is_ok();
                 entry.handles -= usize::from(!told);
             } else {
-                entry.askers.push(asker);
+                entry.replies.push(reply);
             }
             return Vec::new();
         }
@@ -67,7 +67,7 @@ impl Locks {
         let entry = Entry {
             handles: 1,
             held: watch::Sender::new(false),
-            askers: vec![asker],
+            replies: vec![reply],
             answered: false,
         };
         self.entries.insert(name, entry);
@@ -93,11 +93,11 @@ impl Locks {
             entry.answered = true;
             entry.held.send_replace(held);
         }
-        for asker in std::mem::take(&mut entry.askers) {
+        for reply in std::mem::take(&mut entry.replies) {
             let told = match &answer {
-                Ok(_) => asker.send(Ok(entry.held.subscribe())).is_ok(),
+                Ok(_) => reply.send(Ok(entry.held.subscribe())).is_ok(),
                 Err(error) => {
-                    let _ = asker.send(Err(error.clone()));
+                    let _ = reply.send(Err(error.clone()));
                     false
                 }
             };

@@ -1,47 +1,48 @@
-//! The session: one task that owns the connection, and makes it again when it is lost.
+//! The session: the client's end of a connection, which is made again when it is lost.
 //!
-//! Handles send it calls through a bounded channel, so that a caller waits when the session is
-//! behind or has no connection, and orders (monitors, locks, the end) through another one, which
-//! is read at all times. The task reads messages in the order of the wire: a reply is handed on
-//! only when every update before it is in the replica and published.
+//! | file | what it is |
+//! |---|---|
+//! | `handle` | what clients hold: it sends calls and orders to the session |
+//! | `driver` | the tokio task: socket, clock and threads |
+//! | `machine` | every decision, as a pure state machine; `phase`, `connection`, `monitors`, `conditions`, `locks`, `pending`, `reconnect`, `server_database` are its parts |
+//!
+//! Handles send calls through a bounded channel, so that a caller waits when the session is behind
+//! or has no connection, and orders (monitors, locks, the end) through another one, which is read
+//! at all times. Messages are handled in wire order: a reply is handed on only when every update
+//! before it is in the replica and published.
 
+mod command;
 mod conditions;
+mod connection;
+mod driver;
+mod handle;
 mod job;
-mod link;
 mod locks;
+mod machine;
 mod monitors;
 mod outage;
+mod outgoing;
 mod pending;
+mod phase;
 mod reconnect;
 mod server_database;
+mod shared;
 mod shown;
 mod state;
-mod task;
+#[cfg(test)]
+mod tests;
 mod wire_log;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
-
-use arc_swap::{ArcSwap, ArcSwapOption};
-use ovsdb_schema::DatabaseSchema;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout_at};
-use tracing::Instrument as _;
-
-use crate::cache::{Basis, MonitorVersion, ReplicaMonitor};
-use crate::error::{DisconnectReason, Disconnected, Error};
-use crate::protocol::{
-    Clause, InvalidValue, Limits, OvsdbError, Request, check_conditions, check_text,
-};
-use crate::stats::{Counters, Stats};
-use crate::transport::{Remote, TlsConfig};
-use crate::value::{Str, Uuid};
-
+pub(crate) use self::command::CallError;
+pub(crate) use self::handle::{MonitorGuard, Session};
 pub(crate) use self::reconnect::Timings;
+pub(crate) use self::shared::Shared;
 pub use self::state::{ConnectionState, RemoteOrder};
+use crate::protocol::{Limits, Request};
+use crate::transport::{Remote, TlsConfig};
+use crate::value::Uuid;
 
-/// How a session connects, and what it demands of servers.
+/// How a session connects, and what it requires of servers.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) database: &'static str,
@@ -52,376 +53,14 @@ pub(crate) struct Options {
     pub(crate) timings: Timings,
     pub(crate) leader_only: bool,
     pub(crate) cluster: Option<Uuid>,
-    /// Calls that may wait for their replies at once.
+    /// How many calls may wait for their replies at once.
     pub(crate) window: usize,
     /// Whether to go on when every remote has failed once and none ever answered.
-    pub(crate) patient: bool,
+    pub(crate) wait_for_server: bool,
 }
 
-/// How a call ends: with the text of its result, with the server's error, or not at all.
-#[derive(Debug)]
-pub(crate) enum CallError {
-    /// Not sent, since no server reads it.
-    Invalid(InvalidValue),
-    Refused(OvsdbError),
-    /// Given up before it was sent.
-    NotSent(Disconnected),
-    /// Given up after it was, or may have been, sent.
-    Lost(Disconnected),
-}
-
-impl From<CallError> for Error {
-    fn from(error: CallError) -> Self {
-        match error {
-            CallError::Invalid(invalid) => Self::InvalidValue(invalid),
-            CallError::Refused(error) => Self::Refused(error),
-            CallError::NotSent(lost) | CallError::Lost(lost) => Self::Disconnected(lost),
-        }
-    }
-}
-
-/// Where a call is: its caller and the task agree on whether it was sent.
-#[derive(Debug, Default)]
-pub(crate) struct Ticket(AtomicU8);
-
-const QUEUED: u8 = 0;
-const SENT: u8 = 1;
-const ABANDONED: u8 = 2;
-
-impl Ticket {
-    fn move_on(&self, to: u8) -> bool {
-        let moved = self
-            .0
-            .compare_exchange(QUEUED, to, Ordering::AcqRel, Ordering::Acquire);
-        moved.is_ok()
-    }
-
-    /// The task is about to send the call; false when its caller has given it up.
-    fn send(&self) -> bool {
-        self.move_on(SENT)
-    }
-
-    /// The caller gives the call up; false when it was sent before.
-    fn abandon(&self) -> bool {
-        self.move_on(ABANDONED)
-    }
-}
-
-/// A request, and who waits for the text of its result.
-#[derive(Debug)]
-pub(crate) struct Call {
-    method: &'static str,
-    params: String,
-    /// What the caller decided on; the call is not sent when it does not hold any more.
-    basis: Option<Basis>,
-    ticket: Arc<Ticket>,
-    reply: oneshot::Sender<Result<Answer, CallError>>,
-}
-
-/// The text of a call's result.
-#[derive(Debug)]
-struct Answer {
-    text: String,
-    /// What to wait for before the caller may go on, when a replica does not show the call's
-    /// effect yet.
-    shown: Option<shown::Shown>,
-}
-
-/// What handles ask of the session beside calls.
-#[derive(Debug)]
-pub(crate) enum Order {
-    /// A monitor to start.
-    Monitor {
-        monitor: Box<ReplicaMonitor>,
-        started: oneshot::Sender<Result<(u64, MonitorVersion), Error>>,
-    },
-    /// A monitor to end.
-    EndMonitor { key: u64 },
-    /// A condition for a table of a monitor.
-    SetCondition {
-        key: u64,
-        table: &'static str,
-        clauses: Vec<Clause>,
-        asker: conditions::Asker,
-    },
-    /// A call whose caller is gone.
-    Abandon(Arc<Ticket>),
-    /// A lock to ask for.
-    Lock {
-        name: Str,
-        steal: bool,
-        asker: locks::Asker,
-    },
-    /// A handle of a lock that is gone.
-    Unlock { name: Str },
-    /// Other remotes.
-    SetRemotes(Vec<Remote>),
-    /// Another connection.
-    Reconnect,
-    /// The end.
-    Close { done: oneshot::Sender<()> },
-}
-
-/// What the handles and the task share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) state: watch::Sender<ConnectionState>,
-    /// Why there is no connection; `None` while there is one.
-    pub(crate) lost: ArcSwapOption<Disconnected>,
-    pub(crate) schema: ArcSwap<DatabaseSchema>,
-    pub(crate) counters: Counters,
-}
-
-/// The handles' end of a session; it ends with the last of them.
-#[derive(Debug, Clone)]
-pub(crate) struct Session {
-    calls: mpsc::Sender<Call>,
-    orders: mpsc::UnboundedSender<Order>,
-    shared: Arc<Shared>,
-}
-
-impl Session {
-    /// Starts a session, and waits until it is connected for the first time.
-    pub(crate) async fn start(options: Options) -> Result<Self, Error> {
-        let database = options.database;
-        let (calls, call_receiver) = mpsc::channel(options.window);
-        // Orders are as many as there are handles; a handle that is dropped cannot wait.
-        let (orders, order_receiver) = mpsc::unbounded_channel();
-        let (first, connected) = oneshot::channel();
-        let shared = Arc::new(Shared {
-            state: watch::Sender::new(ConnectionState::Waiting { lost: None }),
-            counters: Counters::new(database),
-            lost: ArcSwapOption::empty(),
-            schema: ArcSwap::from_pointee(DatabaseSchema::empty(database)),
-        });
-        let task = task::Task::new(
-            options,
-            call_receiver,
-            order_receiver,
-            shared.clone(),
-            first,
-        );
-        let span = tracing::info_span!("ovsdb_session", database);
-        tokio::spawn(task.run().instrument(span));
-        let session = Self {
-            calls,
-            orders,
-            shared,
-        };
-        match connected.await {
-            Ok(connected) => connected.map(|()| session),
-            Err(_) => Err(Disconnected::new(DisconnectReason::RuntimeGone).into()),
-        }
-    }
-
-    pub(crate) fn stats(&self) -> Stats {
-        let waiting = self.calls.max_capacity() - self.calls.capacity();
-        self.shared.counters.stats(waiting)
-    }
-
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
-    }
-
-    /// Sends a request and waits for the text of its result: for ever, or up to `limit`.
-    pub(crate) async fn call(
-        &self,
-        request: &Request,
-        limit: Option<Duration>,
-    ) -> Result<String, CallError> {
-        let mut params = String::new();
-        request
-            .write_params(&mut params)
-            .map_err(CallError::Invalid)?;
-        self.call_text(request.method(), params, None, limit).await
-    }
-
-    /// As [`call`](Self::call), with the parameters written already. With a basis it is sent only
-    /// as long as that holds.
-    pub(crate) async fn call_text(
-        &self,
-        method: &'static str,
-        params: String,
-        basis: Option<Basis>,
-        limit: Option<Duration>,
-    ) -> Result<String, CallError> {
-        let ticket = Arc::new(Ticket::default());
-        let mut guard = CallGuard {
-            ticket: ticket.clone(),
-            orders: &self.orders,
-            armed: true,
-        };
-        let (reply, answer) = oneshot::channel();
-        let call = Call {
-            method,
-            params,
-            basis,
-            ticket,
-            reply,
-        };
-        let exchange = async {
-            if self.calls.send(call).await.is_err() {
-                return Err(CallError::NotSent(Disconnected::new(
-                    DisconnectReason::Closed,
-                )));
-            }
-            match answer.await {
-                Ok(answer) => answer,
-                Err(_) => Err(CallError::Lost(Disconnected::new(
-                    DisconnectReason::RuntimeGone,
-                ))),
-            }
-        };
-        // A limit beyond what the clock can say is none.
-        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let answer = match deadline {
-            None => exchange.await,
-            Some(deadline) => match timeout_at(deadline, exchange).await {
-                Ok(answer) => answer,
-                Err(_) => {
-                    let late = Disconnected::new(DisconnectReason::TimedOut);
-                    if guard.ticket.abandon() {
-                        guard.armed = false;
-                        return Err(CallError::NotSent(late));
-                    }
-                    return Err(CallError::Lost(late));
-                }
-            },
-        };
-        guard.armed = false;
-        let Answer { text, shown } = answer?;
-        if let Some(shown) = shown {
-            // Shown, too late, or the connection is lost: the result is known in any case.
-            match deadline {
-                None => drop(shown.await),
-                Some(deadline) => drop(timeout_at(deadline, shown).await),
-            }
-        }
-        Ok(text)
-    }
-
-    /// Gives an order; when the session has ended, whoever waits for its answer hears of it by
-    /// the order being dropped.
-    fn order(&self, order: Order) {
-        let _ = self.orders.send(order);
-    }
-
-    /// Starts a monitor and waits until its replica is whole: for ever, or up to `limit`.
-    pub(crate) async fn monitor(
-        &self,
-        monitor: ReplicaMonitor,
-        limit: Option<Duration>,
-    ) -> Result<(MonitorGuard, MonitorVersion), Error> {
-        let (started, answer) = oneshot::channel();
-        let monitor = Box::new(monitor);
-        self.order(Order::Monitor { monitor, started });
-        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let answer = match deadline {
-            None => answer.await,
-            // The session notices that nobody waits any more, and ends the monitor.
-            Some(deadline) => match timeout_at(deadline, answer).await {
-                Ok(answer) => answer,
-                Err(_) => return Err(self.late().into()),
-            },
-        };
-        let (key, version) = answer.map_err(|_| self.ended())??;
-        let session = self.clone();
-        Ok((MonitorGuard { key, session }, version))
-    }
-
-    /// Asks for a lock, and waits for the server's first answer.
-    pub(crate) async fn lock(
-        &self,
-        name: Str,
-        steal: bool,
-    ) -> Result<watch::Receiver<bool>, Error> {
-        check_text(&name, "the name of the lock")?;
-        let (asker, answer) = oneshot::channel();
-        self.order(Order::Lock { name, steal, asker });
-        answer.await.map_err(|_| self.ended())?
-    }
-
-    pub(crate) fn unlock(&self, name: Str) {
-        self.order(Order::Unlock { name });
-    }
-
-    pub(crate) fn set_remotes(&self, remotes: Vec<Remote>) {
-        self.order(Order::SetRemotes(remotes));
-    }
-
-    pub(crate) fn reconnect(&self) {
-        self.order(Order::Reconnect);
-    }
-
-    /// Ends the session once everything that was asked for before is answered.
-    pub(crate) async fn close(&self) {
-        let (done, closed) = oneshot::channel();
-        self.order(Order::Close { done });
-        // An error means that the session has ended: just what was wanted.
-        let _ = closed.await;
-    }
-
-    /// Why an answer did not come in time: the reason why there is no connection, if there is none.
-    fn late(&self) -> Disconnected {
-        match self.shared.lost.load_full() {
-            Some(lost) => Disconnected::clone(&lost),
-            None => Disconnected::new(DisconnectReason::TimedOut),
-        }
-    }
-
-    /// Why a session that answers no more has ended.
-    fn ended(&self) -> Error {
-        let state = self.shared.state.borrow();
-        match &*state {
-            ConnectionState::Closed { lost } => lost.clone().into(),
-            _ => Disconnected::new(DisconnectReason::RuntimeGone).into(),
-        }
-    }
-}
-
-/// Tells the task when a call's future is dropped before its answer came.
-struct CallGuard<'a> {
-    ticket: Arc<Ticket>,
-    orders: &'a mpsc::UnboundedSender<Order>,
-    armed: bool,
-}
-
-impl Drop for CallGuard<'_> {
-    fn drop(&mut self) {
-        if self.armed && !self.ticket.abandon() {
-            let _ = self.orders.send(Order::Abandon(self.ticket.clone()));
-        }
-    }
-}
-
-/// Ends its monitor when dropped; until then the session lives.
-#[derive(Debug)]
-pub(crate) struct MonitorGuard {
-    key: u64,
-    session: Session,
-}
-
-impl MonitorGuard {
-    /// Changes which rows of a table are selected, and waits until that is in force.
-    pub(crate) async fn set_condition(
-        &self,
-        table: &'static str,
-        clauses: Vec<Clause>,
-    ) -> Result<(), Error> {
-        check_conditions(table, &clauses)?;
-        let (asker, answer) = oneshot::channel();
-        self.session.order(Order::SetCondition {
-            key: self.key,
-            table,
-            clauses,
-            asker,
-        });
-        answer.await.map_err(|_| self.session.ended())?
-    }
-}
-
-impl Drop for MonitorGuard {
-    fn drop(&mut self) {
-        self.session.order(Order::EndMonitor { key: self.key });
+fn get_schema(database: &str) -> Request {
+    Request::GetSchema {
+        database: database.into(),
     }
 }

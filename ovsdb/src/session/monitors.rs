@@ -4,7 +4,7 @@ mod refusal;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ovsdb_schema::DatabaseSchema;
 use tokio::sync::oneshot;
@@ -12,22 +12,22 @@ use tokio::sync::oneshot;
 use self::refusal::{Backoff, Refusal};
 use super::Timings;
 use super::conditions::{self, Conditions};
-use super::job::{Applied, Job};
-use super::link::{Arrival, Link};
+use super::connection::{Arrival, Connection};
+use super::job::{Applied, Decoded, Kind, Loan};
 use super::pending::Waiter;
 use super::server_database::SERVER_MONITOR;
 use super::shown::{Shown, Unshown};
-use crate::cache::{MonitorVersion, ReplicaMonitor, Shared};
+use crate::cache::{ReplicaMonitor, Shared};
 use crate::error::{Disconnected, Error};
 use crate::error_chain::ErrorChain;
-use crate::protocol::{Clause, ErrorKind, Json, OvsdbError, Request};
+use crate::protocol::{Clause, ErrorKind, Json, MonitorVersion, OvsdbError, Request, UpdateHeader};
 use crate::value::json::Raw;
 
 /// Stands for the schema among the keys of the monitors that a conversion waits for.
 const SCHEMA: u64 = u64::MAX;
 
-/// Who started a monitor, and waits for its rows.
-pub(super) type Starter = oneshot::Sender<Result<(u64, MonitorVersion), Error>>;
+/// How the caller that started a monitor hears that its rows are there.
+pub(super) type Reply = oneshot::Sender<Result<(u64, MonitorVersion), Error>>;
 
 struct Entry {
     /// The replica; `None` while a job has it.
@@ -36,7 +36,7 @@ struct Entry {
     shared: Arc<Shared>,
     /// The id under which this connection's server was asked for it.
     wire: Option<u64>,
-    starter: Option<Starter>,
+    starter: Option<Reply>,
     /// Whether the server's reply is applied.
     active: bool,
     /// The schema that the monitor was last asked for by.
@@ -45,11 +45,13 @@ struct Entry {
     refusal: Refusal,
 }
 
-/// The server that monitors are asked of, by its schema and at this time.
+/// The server that monitors are asked of, its schema, and the time.
 pub(super) struct Server<'a> {
-    pub(super) link: &'a mut Link,
+    pub(super) connection: &'a mut Connection,
     pub(super) schema: &'a Arc<DatabaseSchema>,
-    pub(super) now: Duration,
+    pub(super) now: Instant,
+    /// The time since the session was started.
+    pub(super) elapsed: Duration,
 }
 
 /// All monitors.
@@ -79,7 +81,7 @@ impl Monitors {
     }
 
     /// Takes a monitor over; it is started on every connection from now on.
-    pub(super) fn add(&mut self, monitor: Box<ReplicaMonitor>, starter: Starter) -> u64 {
+    pub(super) fn add(&mut self, monitor: Box<ReplicaMonitor>, starter: Reply) -> u64 {
         let key = self.next_key;
         self.next_key += 1;
         let entry = Entry {
@@ -104,8 +106,8 @@ impl Monitors {
             let schema = entry.schema.as_ref();
             let fits = schema.is_some_and(|schema| **schema == **server.schema);
             if let (Some(wire), false) = (entry.wire, fits) {
-                entry.stop();
-                cancel(server.link, wire);
+                entry.stop(server.now);
+                cancel(server.connection, wire);
             }
         }
         let entries = self.entries.iter();
@@ -132,12 +134,12 @@ impl Monitors {
 
     /// Asks again for a monitor that was refused, if it is time.
     pub(super) fn retry(&mut self, server: &mut Server<'_>) {
-        if self.deadline().is_none_or(|at| at > server.now) {
+        if self.deadline().is_none_or(|at| at > server.elapsed) {
             return;
         }
         let mut entries = self.entries.iter();
-        let due =
-            entries.find(|(_, entry)| entry.monitor.is_some() && entry.refusal.is_due(server.now));
+        let due = entries
+            .find(|(_, entry)| entry.monitor.is_some() && entry.refusal.is_due(server.elapsed));
         if let Some((&key, _)) = due {
             self.start(key, server);
         }
@@ -185,9 +187,9 @@ impl Monitors {
             return self.refused(key, &Error::ConditionsNotSupported(table), server);
         }
         entry.wire = Some(wire);
-        monitor.ask(wire);
+        monitor.ask(wire, server.now);
         let waiter = Waiter::Monitor { key, wire };
-        server.link.send_request(waiter, &request);
+        server.connection.send_request(waiter, &request);
     }
 
     /// The monitor cannot be started: with a condition that was wanted meanwhile, or at all.
@@ -218,9 +220,9 @@ impl Monitors {
             Error::ConditionColumn { .. } | Error::ConditionsNotSupported(_) => {
                 entry.refusal.refuse();
             }
-            _ => entry.refusal.refuse_for_now(server.now, backoff),
+            _ => entry.refusal.refuse_for_now(server.elapsed, backoff),
         }
-        entry.tell_refusal(database, error);
+        entry.tell_refusal(database, error, server.now);
         self.unshown.settle(key);
     }
 
@@ -230,18 +232,18 @@ impl Monitors {
         key: u64,
         table: &'static str,
         clauses: Vec<Clause>,
-        asker: conditions::Asker,
+        reply: conditions::Reply,
         server: Option<&mut Server<'_>>,
     ) {
         if let Some(entry) = self.entries.get_mut(&key) {
             let version = entry.monitor.as_ref().map(|monitor| monitor.version);
             if entry.active && version == Some(MonitorVersion::Monitor) {
-                let _ = asker.send(Err(Error::ConditionsNotSupported(table)));
+                let _ = reply.send(Err(Error::ConditionsNotSupported(table)));
                 return;
             }
-            entry.conditions.want(table, clauses, asker);
+            entry.conditions.want(table, clauses, reply);
             if let Some(server) = server {
-                entry.send_conditions(key, server.link);
+                entry.send_conditions(key, server.connection);
                 if entry.refusal.is_refused() {
                     // Perhaps for the condition that is to go.
                     self.start(key, server);
@@ -256,7 +258,7 @@ impl Monitors {
         key: u64,
         wire: u64,
         outcome: Result<Raw<'_>, OvsdbError>,
-        link: &mut Link,
+        connection: &mut Connection,
     ) {
         let asked = |entry: &&mut Entry| entry.wire == Some(wire);
         let Some(entry) = self.entries.get_mut(&key).filter(asked) else {
@@ -269,26 +271,26 @@ impl Monitors {
             Ok(_) => entry.conditions.acknowledged(monitor),
             Err(error) => drop(entry.conditions.refused(monitor, &error.into())),
         }
-        entry.send_conditions(key, link);
+        entry.send_conditions(key, connection);
     }
 
     /// Nobody wants the monitor any more.
-    pub(super) fn end(&mut self, key: u64, link: Option<&mut Link>) {
+    pub(super) fn end(&mut self, key: u64, connection: Option<&mut Connection>) {
         let wire = self.entries.remove(&key).and_then(|entry| entry.wire);
         self.unshown.settle(key);
-        if let (Some(link), Some(wire)) = (link, wire) {
-            cancel(link, wire);
+        if let (Some(connection), Some(wire)) = (connection, wire) {
+            cancel(connection, wire);
         }
     }
 
     /// The server has ended a monitor: its database changed its schema, or went away.
-    pub(super) fn canceled(&mut self, wire: u64) {
+    pub(super) fn canceled(&mut self, wire: u64, now: Instant) {
         if let Some(entry) = self
             .entries
             .values_mut()
             .find(|entry| entry.wire == Some(wire))
         {
-            entry.stop();
+            entry.stop(now);
         }
     }
 
@@ -306,12 +308,18 @@ impl Monitors {
     }
 
     /// The connection is lost. `blame` says whether a monitor may be the cause.
-    pub(super) fn lost(&mut self, lost: &Disconnected, blame: bool, now: Duration) {
+    pub(super) fn lost(
+        &mut self,
+        lost: &Disconnected,
+        blame: bool,
+        now: Instant,
+        elapsed: Duration,
+    ) {
         self.unshown.release();
         let (backoff, database) = (self.backoff, self.database);
         self.entries.retain(|_, entry| {
             let asked = entry.wire.is_some() && entry.monitor.is_some() && !entry.active;
-            entry.stop();
+            entry.stop(now);
             if !(blame && asked && entry.refusal.lost()) {
                 return true;
             }
@@ -320,8 +328,8 @@ impl Monitors {
                 let _ = starter.send(Err(error));
                 return false;
             }
-            entry.refusal.refuse_for_now(now, backoff);
-            entry.tell_refusal(database, &error);
+            entry.refusal.refuse_for_now(elapsed, backoff);
+            entry.tell_refusal(database, &error, now);
             true
         });
     }
@@ -339,7 +347,7 @@ impl Monitors {
     }
 
     /// A job that had a replica has panicked: without the replica there is nothing to go on with.
-    pub(super) fn drop_lent(&mut self) {
+    pub(super) fn discard_lent(&mut self) {
         self.entries.retain(|_, entry| entry.monitor.is_some());
     }
 
@@ -347,19 +355,16 @@ impl Monitors {
     pub(super) fn update(
         &mut self,
         wire: u64,
-        method: &'static str,
         message: &Arrival,
-        params: Raw<'_>,
+        header: &UpdateHeader<'_>,
     ) -> Option<Applied> {
         let (key, entry) = self
             .entries
             .iter_mut()
             .find(|(_, entry)| entry.wire == Some(wire))?;
         let monitor = entry.monitor.take()?;
-        let job = Job::new(*key, wire, monitor, false, message);
-        Some(job.run(message, params, move |monitor, params| {
-            monitor.update(method, params)
-        }))
+        let key = *key;
+        Some(Loan { key, wire, monitor }.update(message, header))
     }
 
     /// The server's reply to the request for a monitor.
@@ -376,8 +381,8 @@ impl Monitors {
         let mut monitor = entry.monitor.take()?;
         let error = match outcome {
             Ok(result) => {
-                let job = Job::new(key, wire, monitor, true, message);
-                return Some(job.run(message, result, ReplicaMonitor::start));
+                let loan = Loan { key, wire, monitor };
+                return Some(loan.start(message, result));
             }
             Err(error) => error,
         };
@@ -393,33 +398,40 @@ impl Monitors {
     }
 
     /// Takes a monitor back from decoding.
-    pub(super) fn decoded(&mut self, job: Job, mut server: Option<&mut Server<'_>>) {
+    pub(super) fn decoded(
+        &mut self,
+        now: Instant,
+        decoded: Decoded,
+        mut server: Option<&mut Server<'_>>,
+    ) {
+        let Loan {
+            key,
+            wire,
+            mut monitor,
+        } = decoded.loan;
         // Without an entry the monitor was ended meanwhile, and the server was told.
-        let Some(entry) = self.entries.get_mut(&job.key) else {
+        let Some(entry) = self.entries.get_mut(&key) else {
             return;
         };
-        let mut monitor = job.monitor;
-        if !job.starts && job.applied.is_ok() {
-            monitor.shared().set_lag(job.at.elapsed());
-        }
+        let starts = matches!(decoded.kind, Kind::Start);
         // Else the connection it was decoded for is gone, or the server has ended the monitor.
-        let current = entry.wire == Some(job.wire);
-        match job.applied {
+        let current = entry.wire == Some(wire);
+        match decoded.applied {
             Ok(()) => {
                 let version = monitor.version;
-                if current && job.starts {
+                if current && starts {
                     entry.active = true;
                     entry.refusal.started();
-                    self.unshown.settle(job.key);
+                    self.unshown.settle(key);
                     entry.conditions.acknowledged(&mut monitor);
                 }
                 entry.monitor = Some(monitor);
-                if job.starts
+                if starts
                     && let Some(starter) = entry.starter.take()
-                    && starter.send(Ok((job.key, version))).is_err()
+                    && starter.send(Ok((key, version))).is_err()
                 {
                     // Whoever started it is gone, and with it the guard that would end it.
-                    self.end(job.key, server.map(|server| &mut *server.link));
+                    self.end(key, server.map(|server| &mut *server.connection));
                     return;
                 }
             }
@@ -428,60 +440,60 @@ impl Monitors {
                 entry.monitor = Some(monitor);
                 if let Some(starter) = entry.starter.take() {
                     let _ = starter.send(Err(error.into()));
-                    self.end(job.key, server.map(|server| &mut *server.link));
+                    self.end(key, server.map(|server| &mut *server.connection));
                     return;
                 }
                 if current && let Some(server) = server.as_deref_mut() {
-                    cancel(server.link, job.wire);
-                    if job.starts {
+                    cancel(server.connection, wire);
+                    if starts {
                         // All rows were fetched already: fetching them again at once is no use.
-                        return self.refused(job.key, &error.into(), server);
+                        return self.refused(key, &error.into(), server);
                     }
                 }
-                entry.shared.set_stale(0);
+                entry.shared.set_stale(0, now);
                 tracing::warn!(
                     database = self.database,
                     error = %ErrorChain::new(&error),
                     "an update does not fit the replica, which is fetched again"
                 );
                 if current {
-                    entry.stop();
+                    entry.stop(now);
                 }
             }
         }
         let Some(server) = server else {
             return;
         };
-        if let Some(entry) = self.entries.get_mut(&job.key) {
-            entry.send_conditions(job.key, server.link);
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.send_conditions(key, server.connection);
         }
-        self.start(job.key, server);
+        self.start(key, server);
     }
 }
 
 impl Entry {
     /// Sends the change of conditions that is due, if any is.
-    fn send_conditions(&mut self, key: u64, link: &mut Link) {
+    fn send_conditions(&mut self, key: u64, connection: &mut Connection) {
         let (Some(monitor), Some(wire), true) = (&self.monitor, self.wire, self.active) else {
             return;
         };
         if let Some(request) = self.conditions.next(monitor, wire) {
-            link.send_request(Waiter::Conditions { key, wire }, &request);
+            connection.send_request(Waiter::Conditions { key, wire }, &request);
         }
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self, now: Instant) {
         self.wire = None;
         self.active = false;
         self.conditions.lost();
         if !self.refusal.is_costly() {
-            self.shared.set_stale(0);
+            self.shared.set_stale(0, now);
         }
     }
 
     /// Has the cache show why it does not follow the server.
-    fn tell_refusal(&self, database: &str, error: &Error) {
-        if self.shared.set_refused(error) {
+    fn tell_refusal(&self, database: &str, error: &Error, now: Instant) {
+        if self.shared.set_refused(error, now) {
             tracing::warn!(
                 database,
                 tables = ?self.shared.tables(),
@@ -492,8 +504,8 @@ impl Entry {
     }
 }
 
-fn cancel(link: &mut Link, wire: u64) {
-    link.send_request(
+fn cancel(connection: &mut Connection, wire: u64) {
+    connection.send_request(
         Waiter::Nobody,
         &Request::MonitorCancel {
             id: Json::from(wire),

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
-use super::{Answer, CallError, Shared, Ticket};
+use super::command::{Answer, CallError, Ticket};
+use super::shared::Shared;
 use crate::error::Disconnected;
 use crate::value::Str;
 

@@ -131,12 +131,12 @@ pub(crate) struct Reconnect {
     remote: usize,
     /// How many hints may still be followed.
     hints: usize,
-    random: u64,
+    random: fastrand::Rng,
 }
 
 impl Reconnect {
     /// A machine that connects at once to the first of `remotes` remotes.
-    pub(crate) fn new(timings: Timings, remotes: usize, seed: u64) -> Self {
+    pub(crate) fn new(timings: Timings, remotes: usize, random: fastrand::Rng) -> Self {
         let remotes = remotes.max(1);
         Self {
             timings,
@@ -144,7 +144,7 @@ impl Reconnect {
             remotes: vec![Remote::new(&timings); remotes],
             remote: remotes - 1,
             hints: HINTS * remotes,
-            random: seed,
+            random,
         }
     }
 
@@ -352,12 +352,7 @@ impl Reconnect {
 
     /// From the half of `wait` to the whole.
     fn jittered(&mut self, wait: Duration) -> Duration {
-        // SplitMix64: enough to spread clients, and the same for the same seed.
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.random;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let share = u32::try_from((bits ^ (bits >> 31)) & 0xffff).unwrap_or(0);
+        let share = self.random.u32(0..=0xffff);
         wait / 2 + (wait / 2) * share / 0xffff
     }
 }

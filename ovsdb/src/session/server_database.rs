@@ -132,9 +132,9 @@ impl ServerDatabases {
     }
 }
 
-/// What a session demands of the servers of a cluster.
+/// What a session requires of the servers of a cluster.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Demands {
+pub(super) struct ServerRequirements {
     pub(super) leader_only: bool,
     /// The only cluster that will do.
     pub(super) cluster: Option<Uuid>,
@@ -142,7 +142,7 @@ pub(super) struct Demands {
     seen: Option<(Option<Uuid>, i64)>,
 }
 
-impl Demands {
+impl ServerRequirements {
     pub(super) const fn new(leader_only: bool, cluster: Option<Uuid>) -> Self {
         Self {
             leader_only,
@@ -218,14 +218,14 @@ mod tests {
 
     #[test]
     fn servers_are_left_for_what_they_lack() {
-        let mut demands = Demands::new(true, None);
+        let mut requires = ServerRequirements::new(true, None);
         let mut server = ServerDatabases::default();
         assert!(matches!(
-            demands.check(&server, "db"),
+            requires.check(&server, "db"),
             Err(DisconnectReason::NoDatabase("db"))
         ));
         apply(&mut server, "initial", &clustered(CID, 5));
-        demands.check(&server, "db").expect("all is well");
+        requires.check(&server, "db").expect("all is well");
         for (change, back) in [
             (r#"{"leader":false}"#, r#"{"leader":true}"#),
             (r#"{"connected":false}"#, r#"{"connected":true}"#),
@@ -233,7 +233,7 @@ mod tests {
             (r#"{"index":4}"#, r#"{"index":6}"#),
         ] {
             apply(&mut server, "modify", change);
-            let refused = demands.check(&server, "db").expect_err(change);
+            let refused = requires.check(&server, "db").expect_err(change);
             assert!(
                 matches!(
                     (change.as_bytes()[2], &refused),
@@ -245,45 +245,45 @@ mod tests {
                 "{change}: {refused}"
             );
             apply(&mut server, "modify", back);
-            demands.check(&server, "db").expect(back);
+            requires.check(&server, "db").expect(back);
         }
         // A cluster that was made again begins to count anew.
         apply(&mut server, "insert", &clustered(OTHER, 1));
-        demands.check(&server, "db").expect("another cluster");
+        requires.check(&server, "db").expect("another cluster");
         let cluster = OTHER.parse().ok();
-        let mut demands = Demands::new(false, cluster);
-        demands.check(&server, "db").expect("the one");
+        let mut requires = ServerRequirements::new(false, cluster);
+        requires.check(&server, "db").expect("the one");
         apply(&mut server, "insert", &clustered(CID, 9));
         assert!(matches!(
-            demands.check(&server, "db"),
+            requires.check(&server, "db"),
             Err(DisconnectReason::OtherCluster { .. })
         ));
         apply(&mut server, "delete", "null");
         assert!(matches!(
-            demands.check(&server, "db"),
+            requires.check(&server, "db"),
             Err(DisconnectReason::NoDatabase("db"))
         ));
     }
 
     #[test]
     fn standalone_servers_and_relays_need_no_leader() {
-        let mut demands = Demands::new(true, None);
+        let mut requires = ServerRequirements::new(true, None);
         let mut server = ServerDatabases::default();
         apply(
             &mut server,
             "initial",
             r#"{"name":"db","model":"standalone"}"#,
         );
-        demands.check(&server, "db").expect("standalone");
+        requires.check(&server, "db").expect("standalone");
         apply(
             &mut server,
             "insert",
             r#"{"name":"db","model":"relay","schema":"{}","connected":true}"#,
         );
-        demands.check(&server, "db").expect("a relay");
+        requires.check(&server, "db").expect("a relay");
         apply(&mut server, "modify", r#"{"connected":false}"#);
         assert!(matches!(
-            demands.check(&server, "db"),
+            requires.check(&server, "db"),
             Err(DisconnectReason::NoQuorum)
         ));
     }

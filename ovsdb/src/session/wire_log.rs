@@ -23,9 +23,11 @@ impl WireLog {
         self.log("received", message);
     }
 
-    /// A whole message is about to be written.
-    pub(super) fn sent(&self, message: &[u8]) {
-        self.log("sent", message);
+    /// A whole message, of these parts, is about to be written.
+    pub(super) fn sent(&self, parts: &[&str]) {
+        if tracing::enabled!(target: TARGET, tracing::Level::TRACE) {
+            self.log("sent", parts.concat().as_bytes());
+        }
     }
 
     fn log(&self, direction: &'static str, message: &[u8]) {

@@ -139,9 +139,9 @@ impl World {
         change
     }
 
-    fn send(&mut self, rows: &[(usize, String)]) -> Result<(), super::super::ApplyError> {
+    fn send(&mut self, rows: &[(usize, String)]) -> Result<(), ApplyError> {
         let params = update3(self.count, &updates(rows));
-        self.monitor.update("update3", raw(&params))
+        update(&mut self.monitor, "update3", &params)
     }
 
     fn step(&mut self) {

@@ -4,10 +4,11 @@ use std::any::TypeId;
 
 use ovsdb_schema::AtomicType;
 
-use super::{Inventory, raw, schema, uuid};
+use super::{Inventory, raw, schema, update, uuid};
 use crate::cache::builder::Handle;
 use crate::cache::table::{ApplyErrorReason, TableReplica, TypedTable};
-use crate::cache::{Cache, MonitorVersion, ReplicaMonitor};
+use crate::cache::{Cache, ReplicaMonitor};
+use crate::protocol::MonitorVersion;
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
 use crate::value::{Atom, Atomic, Str};
 
@@ -77,7 +78,7 @@ fn an_omitted_column_is_the_server_s_default_whatever_the_struct_s_is() {
             r#"[1,{{"Item":{{"{}":{{"{kind}":{{"size":"large"}}}}}}}}]"#,
             uuid(1)
         );
-        monitor.update(method, raw(&row)).expect("an update");
+        update(&mut monitor, method, &row).expect("an update");
         let view = cache.snapshot();
         let counts: Vec<i64> = view.rows::<Item>().map(|row| row.count).collect();
         assert_eq!(counts, [0]);
@@ -91,7 +92,7 @@ fn a_row_is_refused_where_the_compiled_type_has_no_value_for_the_default() {
         r#"[1,{{"Item":{{"{}":{{"insert":{{"count":1}}}}}}}}]"#,
         uuid(1)
     );
-    let error = monitor.update("update2", raw(&row)).expect_err("no size");
+    let error = update(&mut monitor, "update2", &row).expect_err("no size");
     assert_eq!(error.column.as_deref(), Some("size"));
     assert!(matches!(error.reason, ApplyErrorReason::Decode(_)));
     assert_eq!(cache.snapshot().rows::<Item>().len(), 0);
@@ -100,12 +101,12 @@ fn a_row_is_refused_where_the_compiled_type_has_no_value_for_the_default() {
         r#"[1,{{"Item":{{"{}":{{"insert":{{"size":"small"}}}}}}}}]"#,
         uuid(1)
     );
-    monitor.update("update2", raw(&row)).expect("an update");
+    update(&mut monitor, "update2", &row).expect("an update");
     let row = format!(
         r#"[1,{{"Item":{{"{}":{{"modify":{{"count":1}}}}}}}}]"#,
         uuid(1)
     );
-    monitor.update("update2", raw(&row)).expect("an update");
+    update(&mut monitor, "update2", &row).expect("an update");
     let view = cache.snapshot();
     let row = view.rows::<Item>().next().expect("the row");
     assert_eq!((row.size, row.count), (Size::Small, 1));

@@ -9,15 +9,16 @@ mod work;
 use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use ovsdb_schema::DatabaseSchema;
 
 use super::builder::Handle;
 use super::changes::{Change, ChangeBatch};
 use super::table::TypedTable;
-use super::{Cache, MonitorVersion, ReplicaMonitor};
+use super::{ApplyError, Cache, ReplicaMonitor};
 use crate::model::{Row, Table};
-use crate::protocol::{MonitorRequests, Request};
+use crate::protocol::{MonitorRequests, MonitorVersion, Request, UpdateHeader};
 use crate::value::json::Raw;
 use crate::value::{Set, Str, Uuid};
 
@@ -112,7 +113,15 @@ fn update3(last: usize, updates: &str) -> String {
 /// Applies an `update3` about items.
 fn apply(monitor: &mut ReplicaMonitor, last: usize, changes: &[(usize, String)]) {
     let params = update3(last, &items(changes));
-    monitor.update("update3", raw(&params)).expect("an update");
+    update(monitor, "update3", &params).expect("an update");
+}
+
+/// Applies an update with these parameters.
+fn update(monitor: &mut ReplicaMonitor, method: &str, params: &str) -> Result<(), ApplyError> {
+    let header = UpdateHeader::parse(method, raw(params)).expect("a header");
+    let header = header.expect("an update");
+    let now = Instant::now();
+    monitor.update(header.version, header.last_txn_id, header.updates, now)
 }
 
 /// What the monitor asks for, and the transaction it asks to go on from.

@@ -32,7 +32,7 @@ fn a_server_that_goes_on_sends_the_changes() {
 
     apply(&mut monitor, 101, &[(3, insert("c", 3))]);
     folded.take(&changes.try_next().expect("a batch"));
-    monitor.shared().set_stale(0);
+    monitor.shared().set_stale(0, Instant::now());
     assert!(matches!(
         *cache.freshness().borrow(),
         Freshness::StaleSince(_)
@@ -97,7 +97,7 @@ fn a_server_that_starts_over_is_compared_with() {
 
         let mut rows = vec![(2, "b", 20), (3, "c", 3), (4, "d", 4)];
         rows.extend(many(55));
-        monitor.shared().set_stale(0);
+        monitor.shared().set_stale(0, Instant::now());
         monitor.start(raw(&dump(&rows))).expect("rows");
         let batch = changes.try_next().expect("a batch");
         let mut expected: BTreeMap<_, _> = (10..65).map(|n| (uuid(n), (Some(0), None))).collect();
@@ -185,7 +185,7 @@ fn what_cannot_be_applied_leaves_the_replica_and_forgets_where_it_was() {
         r#"{"Wheel":{}}"#.to_owned(),
     ] {
         let params = update3(101, &broken);
-        let error = monitor.update("update3", raw(&params)).expect_err(&broken);
+        let error = update(&mut monitor, "update3", &params).expect_err(&broken);
         assert!(!error.to_string().is_empty());
         assert_eq!(asked(&monitor).1, Uuid::nil(), "{broken}");
         assert!(
@@ -215,7 +215,7 @@ fn what_a_whole_row_leaves_out_is_the_default() {
     assert_eq!(changes.try_next().expect("the start").len(), 1);
     let rows = items(&[(1, r#""old":{"name":"a"},"new":{"count":1}"#.to_owned())]);
     let params = format!("[1,{rows}]");
-    monitor.update("update", raw(&params)).expect("an update");
+    update(&mut monitor, "update", &params).expect("an update");
     let batch = changes.try_next().expect("a batch");
     let changed: Vec<_> = batch
         .iter()

@@ -54,9 +54,7 @@ fn a_transaction_is_a_batch_and_each_row_is_in_it_once() {
         uuid(1)
     );
     let before = all.try_next().expect("a batch").snapshot();
-    monitor
-        .update("update3", raw(&update3(3, &updates)))
-        .expect("an update");
+    update(&mut monitor, "update3", &update3(3, &updates)).expect("an update");
     let batch = all.try_next().expect("a batch");
     assert_eq!(batch.tables().collect::<Vec<_>>(), ["Item", "Part"]);
     assert!(matches!(&batch.table::<Item>()[..], [Change::Deleted(_)]));
@@ -69,13 +67,9 @@ fn a_transaction_is_a_batch_and_each_row_is_in_it_once() {
 
     // A transaction without a change of the table is no batch.
     let updates = format!(r#"{{"Part":{{"{}":{{"delete":null}}}}}}"#, uuid(1));
-    monitor
-        .update("update3", raw(&update3(4, &updates)))
-        .expect("an update");
+    update(&mut monitor, "update3", &update3(4, &updates)).expect("an update");
     assert!(changes.try_next().is_some() && changes.try_next().is_none());
-    monitor
-        .update("update3", raw(&update3(5, "{}")))
-        .expect("an update");
+    update(&mut monitor, "update3", &update3(5, "{}")).expect("an update");
     assert!(all.try_next().is_some() && all.try_next().is_none());
     assert_eq!(cache.snapshot().last_txn_id(), uuid(5));
 }

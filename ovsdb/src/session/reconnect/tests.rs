@@ -34,7 +34,7 @@ use Event::{
 /// before them nothing happens, after them something does.
 fn run(remotes: usize, table: &[(u64, Event, Option<Action>)]) {
     for seed in 0..50 {
-        let mut machine = Reconnect::new(TIMINGS, remotes, seed);
+        let mut machine = Reconnect::new(TIMINGS, remotes, fastrand::Rng::with_seed(seed));
         for (line, (at, event, action)) in table.iter().enumerate() {
             let now = Duration::from_millis(*at);
             match event {
@@ -346,7 +346,7 @@ fn without_an_interval_nothing_is_probed() {
         probe_interval: None,
         ..TIMINGS
     };
-    let mut machine = Reconnect::new(timings, 1, 0);
+    let mut machine = Reconnect::new(timings, 1, fastrand::Rng::with_seed(0));
     machine.connected(Duration::ZERO);
     assert_eq!(machine.poll(Duration::from_secs(1 << 30)), None);
     assert_eq!(machine.deadline(), None);
@@ -356,7 +356,7 @@ fn without_an_interval_nothing_is_probed() {
 /// behaves like this.
 fn attempts(seed: u64, server: impl Fn(&mut Reconnect, Duration) -> bool) -> [[u32; 3]; 2] {
     const MINUTE: Duration = Duration::from_secs(60);
-    let mut machine = Reconnect::new(TIMINGS, 3, seed);
+    let mut machine = Reconnect::new(TIMINGS, 3, fastrand::Rng::with_seed(seed));
     let (mut now, mut attempts) = (Duration::ZERO, [[0; 3]; 2]);
     while now < 2 * MINUTE {
         match machine.poll(now) {
@@ -408,7 +408,7 @@ fn servers_that_are_down_or_not_ready_are_not_stormed() {
 fn without_a_hint_a_leader_is_found_within_twice_the_time_that_its_election_took() {
     for seed in 0..200 {
         for elected in [200, 1_000, 3_000].map(Duration::from_millis) {
-            let mut machine = Reconnect::new(TIMINGS, 3, seed);
+            let mut machine = Reconnect::new(TIMINGS, 3, fastrand::Rng::with_seed(seed));
             let mut now = Duration::ZERO;
             // The second remote comes to lead; the first is down.
             let found = loop {

@@ -1,0 +1,207 @@
+//! One connection without its socket: the bytes received and to be sent, and the requests that
+//! wait for replies.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use super::outgoing::Outgoing;
+use super::pending::{Pending, Waiter};
+use super::shared::Shared;
+use super::wire_log::WireLog;
+use crate::error::DisconnectReason;
+use crate::protocol::{
+    FrameError, Framer, Limits, Request, write_notification, write_request_head,
+};
+
+/// The least capacity offered to a read.
+const READ: usize = 64 * 1024;
+/// After a message of more bytes than this, the bytes that follow it are copied out of its
+/// allocation, which would be kept otherwise.
+const LONG: usize = 1024 * 1024;
+/// Reading stops while more bytes than this wait for a message that is being decoded.
+const BACKLOG: usize = 64 * 1024 * 1024;
+/// Calls stay in their queue while more bytes than this wait to be written.
+const UNSENT: usize = 4 * 1024 * 1024;
+
+/// A whole message, and when its last byte arrived.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) bytes: Bytes,
+    pub(super) at: Instant,
+}
+
+/// A connection's state on our side.
+pub(super) struct Connection {
+    framer: Framer,
+    received: BytesMut,
+    /// When the last bytes arrived.
+    heard: Instant,
+    shared: Arc<Shared>,
+    wire_log: WireLog,
+    outgoing: Outgoing,
+    /// Why nothing can be written any more. What the server sent before that can still be read,
+    /// including the replies to requests that it carried out.
+    write_closed: Option<DisconnectReason>,
+    pub(super) pending: Pending,
+    /// Messages that arrived while another one was being decoded.
+    backlog: VecDeque<Arrival>,
+    backlog_bytes: usize,
+}
+
+impl Connection {
+    pub(super) fn new(
+        now: Instant,
+        limits: Limits,
+        shared: Arc<Shared>,
+        wire_log: WireLog,
+    ) -> Self {
+        Self {
+            pending: Pending::new(shared.clone()),
+            framer: Framer::new(limits),
+            received: BytesMut::new(),
+            heard: now,
+            shared,
+            wire_log,
+            outgoing: Outgoing::default(),
+            write_closed: None,
+            backlog: VecDeque::new(),
+            backlog_bytes: 0,
+        }
+    }
+
+    // Receiving.
+
+    /// Whether more bytes may be read now.
+    pub(super) const fn reads(&self) -> bool {
+        self.backlog_bytes < BACKLOG
+    }
+
+    /// `count` bytes were appended to the receive buffer.
+    pub(super) fn received(&mut self, now: Instant, count: usize) {
+        self.heard = now;
+        self.shared.counters.bytes_received.add(count);
+    }
+
+    /// The next whole message, if one has arrived.
+    pub(super) fn message(&mut self) -> Result<Option<Arrival>, DisconnectReason> {
+        let found = self
+            .framer
+            .find(&self.received)
+            .map_err(|error| match error {
+                FrameError::Io(error) => error.into(),
+                other => DisconnectReason::Frame(other),
+            })?;
+        let Some(range) = found else {
+            let _ = self.received.split_to(self.framer.take_blanks());
+            return Ok(None);
+        };
+        let mut bytes = self.received.split_to(range.end);
+        let _ = bytes.split_to(range.start);
+        self.wire_log.received(&bytes);
+        if bytes.len() > LONG {
+            self.received = BytesMut::from(&*self.received);
+        }
+        self.shared.counters.messages_received.add(1);
+        Ok(Some(Arrival {
+            bytes: bytes.freeze(),
+            at: self.heard,
+        }))
+    }
+
+    /// Queues a message until the one before it is decoded.
+    pub(super) fn push_backlog(&mut self, message: Arrival) {
+        self.backlog_bytes += message.bytes.len();
+        self.backlog.push_back(message);
+    }
+
+    /// Queues a message before all others: it was taken, and is not handled yet.
+    pub(super) fn push_front_backlog(&mut self, message: Arrival) {
+        self.backlog_bytes += message.bytes.len();
+        self.backlog.push_front(message);
+    }
+
+    /// The first of the queued messages.
+    pub(super) fn pop_backlog(&mut self) -> Option<Arrival> {
+        let message = self.backlog.pop_front()?;
+        self.backlog_bytes -= message.bytes.len();
+        Some(message)
+    }
+
+    // Sending.
+
+    /// Where received bytes go, if more may be read; and what to write next.
+    pub(super) fn buffers(&mut self) -> (Option<&mut BytesMut>, &[u8]) {
+        let reads = self.reads();
+        if reads {
+            // Doubling bounds how often a long message is moved.
+            self.received.reserve(READ.max(self.received.len()));
+        }
+        let transmit = match self.write_closed {
+            None => self.outgoing.front(),
+            Some(_) => &[],
+        };
+        (reads.then_some(&mut self.received), transmit)
+    }
+
+    /// The first `count` bytes of what was to be written are written.
+    pub(super) fn transmitted(&mut self, count: usize) {
+        self.shared.counters.bytes_sent.add(count);
+        self.outgoing.advance(count);
+    }
+
+    /// Nothing can be written any more.
+    pub(super) fn close_write(&mut self, reason: DisconnectReason) {
+        self.write_closed.get_or_insert(reason);
+    }
+
+    /// Why the connection ends, now that reading failed for `reason`: a failure to write that came
+    /// before says more.
+    pub(super) fn end_reason(&mut self, reason: DisconnectReason) -> DisconnectReason {
+        self.write_closed.take().unwrap_or(reason)
+    }
+
+    /// Queues a request, and notes who waits for its reply. `params` is the text of a JSON array.
+    pub(super) fn send(&mut self, waiter: Waiter, method: &str, params: String) {
+        let id = self.pending.add(waiter);
+        let mut head = String::with_capacity(64);
+        write_request_head(&mut head, &id, method);
+        self.wire_log.sent(&[&head, &params, "}"]);
+        self.outgoing.request(&head, params);
+    }
+
+    pub(super) fn send_request(&mut self, waiter: Waiter, request: &Request) {
+        let mut params = String::new();
+        if let Err(invalid) = request.write_params(&mut params) {
+            // The handles check what they are given before it becomes a request of the session.
+            tracing::error!(%invalid, "a request of the session cannot be sent");
+            return;
+        }
+        self.send(waiter, request.method(), params);
+    }
+
+    /// Asks the server to forget a transaction that was sent with this id.
+    pub(super) fn send_cancel(&mut self, id: u64) {
+        let mut message = String::new();
+        write_notification(&mut message, "cancel", &format!("[{id}]"));
+        self.send_text(&message);
+    }
+
+    /// Queues the text of a message.
+    pub(super) fn send_text(&mut self, message: &str) {
+        self.wire_log.sent(&[message]);
+        self.outgoing.text(message);
+    }
+
+    /// Whether another call can be sent.
+    pub(super) const fn has_room(&self, window: usize) -> bool {
+        self.write_closed.is_none() && self.outgoing.len() < UNSENT && self.pending.calls() < window
+    }
+
+    /// Whether everything is sent and every call is answered.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.outgoing.is_empty() && self.pending.calls() == 0
+    }
+}

@@ -1,0 +1,72 @@
+//! Bytes that wait to be written.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+/// A message of at least this length is queued as it is; shorter ones are gathered, so that one
+/// write sends many of them.
+const OWN_CHUNK: usize = 16 * 1024;
+
+/// A queue of messages, in the order in which they are written.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    /// What is written first.
+    chunks: VecDeque<Bytes>,
+    /// The short messages after it.
+    tail: BytesMut,
+    bytes: usize,
+}
+
+impl Outgoing {
+    /// How many bytes wait.
+    pub(super) const fn len(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Queues a request: `head` up to its parameters, the text of the parameters, and a brace. A
+    /// long text is not copied.
+    pub(super) fn request(&mut self, head: &str, params: String) {
+        self.text(head);
+        if params.len() < OWN_CHUNK {
+            self.text(&params);
+        } else {
+            self.flush_tail();
+            self.bytes += params.len();
+            self.chunks.push_back(Bytes::from(params));
+        }
+        self.text("}");
+    }
+
+    /// Queues the text of a message, or a part of it.
+    pub(super) fn text(&mut self, text: &str) {
+        self.bytes += text.len();
+        self.tail.extend_from_slice(text.as_bytes());
+    }
+
+    fn flush_tail(&mut self) {
+        if !self.tail.is_empty() {
+            let tail = self.tail.split().freeze();
+            self.chunks.push_back(tail);
+        }
+    }
+
+    /// What to write next; empty when nothing waits.
+    pub(super) fn front(&self) -> &[u8] {
+        self.chunks.front().map_or(&self.tail, |chunk| chunk)
+    }
+
+    /// The first `count` bytes of [`front`](Self::front) were written.
+    pub(super) fn advance(&mut self, count: usize) {
+        self.bytes -= count;
+        match self.chunks.front_mut() {
+            None => self.tail.advance(count),
+            Some(chunk) if count < chunk.len() => chunk.advance(count),
+            Some(_) => drop(self.chunks.pop_front()),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What the handles of a session read while it runs.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use ovsdb_schema::DatabaseSchema;
+use tokio::sync::watch;
+
+use super::state::ConnectionState;
+use crate::error::{DisconnectReason, Disconnected};
+use crate::stats::Counters;
+
+/// The session's state, as its handles see it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) state: watch::Sender<ConnectionState>,
+    /// Why there is no connection; `None` while there is one.
+    pub(super) lost: ArcSwapOption<Disconnected>,
+    pub(crate) schema: ArcSwap<DatabaseSchema>,
+    pub(crate) counters: Counters,
+}
+
+impl Shared {
+    /// The state before the first connection to this database.
+    pub(super) fn new(database: &str) -> Self {
+        Self {
+            state: watch::Sender::new(ConnectionState::Waiting { lost: None }),
+            lost: ArcSwapOption::empty(),
+            counters: Counters::new(database),
+            schema: ArcSwap::from_pointee(DatabaseSchema::empty(database)),
+        }
+    }
+
+    /// Makes the schema of this text the server's.
+    pub(super) fn take_schema(&self, text: &str) -> Result<(), DisconnectReason> {
+        let schema = DatabaseSchema::parse_lenient(text).map_err(DisconnectReason::Schema)?;
+        if **self.schema.load() != schema {
+            self.schema.store(Arc::new(schema));
+        }
+        Ok(())
+    }
+}

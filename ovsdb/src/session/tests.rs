@@ -1,0 +1,512 @@
+//! The session in virtual time: the machine at one end, a scripted server at the other, and no
+//! socket between them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::command::{Answer, Call, CallError, Order, Ticket};
+use super::job::Job;
+use super::machine::{Machine, Output};
+use super::{ConnectionState, Options, RemoteOrder, Shared, Timings};
+use crate::error::{DisconnectReason, Error};
+use crate::protocol::{Framer, Limits, Message, write_reply};
+use crate::transport::{Remote, parse_remotes};
+
+const SCHEMA: &str = r#"{"name":"Inventory","version":"1.0.0","tables":{
+    "Item":{"columns":{"name":{"type":"string"}}}}}"#;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn milliseconds(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+fn options(remotes: &str) -> Options {
+    Options {
+        database: "Inventory",
+        remotes: parse_remotes(remotes).expect("remotes"),
+        order: RemoteOrder::Given,
+        tls: None,
+        limits: Limits::default(),
+        timings: Timings {
+            min_backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(8),
+            connect_timeout: Duration::from_secs(10),
+            probe_interval: Some(Duration::from_secs(5)),
+        },
+        leader_only: false,
+        cluster: None,
+        window: 256,
+        wait_for_server: false,
+    }
+}
+
+/// A request as the scripted server received it.
+#[derive(Debug)]
+struct Received {
+    id: String,
+    method: String,
+    params: String,
+}
+
+/// What the driver would be doing.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Down,
+    Connecting(Remote),
+    Up(Remote),
+}
+
+/// The machine, its clock, and the bytes on both ways.
+struct Lab {
+    now: Instant,
+    machine: Machine,
+    shared: Arc<Shared>,
+    first: oneshot::Receiver<Result<(), Error>>,
+    line: Line,
+    /// Bytes that the server has received and not looked at.
+    at_server: Vec<u8>,
+    jobs: VecDeque<Box<Job>>,
+    published: usize,
+    ended: bool,
+    /// The remotes that were tried, in order.
+    attempts: Vec<Remote>,
+}
+
+impl Lab {
+    fn new(options: Options) -> Self {
+        let now = Instant::now();
+        let shared = Arc::new(Shared::new(options.database));
+        let (sender, first) = oneshot::channel();
+        let machine = Machine::new(now, 7, options, shared.clone(), sender);
+        let mut lab = Self {
+            now,
+            machine,
+            shared,
+            first,
+            line: Line::Down,
+            at_server: Vec::new(),
+            jobs: VecDeque::new(),
+            published: 0,
+            ended: false,
+            attempts: Vec::new(),
+        };
+        lab.run();
+        lab
+    }
+
+    /// A machine whose connection serves.
+    fn serving(options: Options) -> Self {
+        let mut lab = Self::new(options);
+        lab.connect();
+        lab.greet();
+        lab
+    }
+
+    /// Does what the machine asks for, until it asks for nothing more.
+    fn run(&mut self) {
+        while let Some(output) = self.machine.poll_output(self.now) {
+            match output {
+                Output::Connect(remote) => {
+                    assert_eq!(self.line, Line::Down, "one connection at a time");
+                    self.attempts.push(remote.clone());
+                    self.line = Line::Connecting(remote);
+                }
+                Output::Disconnect => {
+                    self.line = Line::Down;
+                    self.at_server.clear();
+                }
+                Output::Decode(job) => self.jobs.push_back(job),
+                Output::Published => self.published += 1,
+                Output::Ended(lost) => {
+                    self.line = Line::Down;
+                    self.ended = true;
+                    for closer in self.machine.finish(&lost) {
+                        let _ = closer.send(());
+                    }
+                }
+            }
+        }
+        self.carry();
+    }
+
+    /// Carries what was written to the server.
+    fn carry(&mut self) {
+        loop {
+            let (_, bytes) = self.machine.buffers();
+            let count = bytes.len();
+            if count == 0 {
+                return;
+            }
+            self.at_server.extend_from_slice(bytes);
+            self.machine.handle_transmitted(count);
+        }
+    }
+
+    /// Lets time pass, waking the machine whenever it asked for that.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.machine.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.run();
+        }
+        self.now = end;
+        self.run();
+    }
+
+    /// The attempt to connect succeeds.
+    fn connect(&mut self) {
+        let Line::Connecting(remote) = std::mem::replace(&mut self.line, Line::Down) else {
+            panic!("nobody connects");
+        };
+        self.line = Line::Up(remote);
+        self.machine.handle_connected(self.now, Ok(()));
+        self.run();
+    }
+
+    /// The attempt to connect fails.
+    fn refuse(&mut self) {
+        assert!(matches!(self.line, Line::Connecting(_)), "nobody connects");
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        self.machine.handle_connected(self.now, Err(refused.into()));
+        self.run();
+    }
+
+    /// The server answers what every connection begins with, as one without `_Server` does.
+    fn greet(&mut self) {
+        let aware = self.request();
+        assert_eq!(aware.method, "set_db_change_aware");
+        self.reply(&aware, "{}");
+        let server = self.request();
+        assert!(server.params.starts_with("[\"_Server\","), "{server:?}");
+        self.send(&format!(
+            r#"{{"id":{},"error":{{"error":"unknown database"}},"result":null}}"#,
+            server.id
+        ));
+        let schema = self.request();
+        assert_eq!(schema.method, "get_schema");
+        self.reply(&schema, SCHEMA);
+    }
+
+    /// The next request that the server received, if there is one.
+    fn try_request(&mut self) -> Option<Received> {
+        let mut framer = Framer::new(Limits::default());
+        let range = framer.find(&self.at_server).expect("messages")?;
+        let message: Vec<u8> = self.at_server.drain(..range.end).collect();
+        let text = String::from_utf8(message).expect("text");
+        match Message::parse(&text).expect("a message") {
+            Message::Request { id, method, params } => Some(Received {
+                id: id.text.to_owned(),
+                method: method.into_owned(),
+                params: params.text.to_owned(),
+            }),
+            Message::Notification { method, params } => Some(Received {
+                id: "null".to_owned(),
+                method: method.into_owned(),
+                params: params.text.to_owned(),
+            }),
+            Message::Reply { id, outcome } => Some(Received {
+                id: id.text.to_owned(),
+                method: "reply".to_owned(),
+                params: outcome.expect("a result").text.to_owned(),
+            }),
+        }
+    }
+
+    fn request(&mut self) -> Received {
+        self.try_request().expect("a request")
+    }
+
+    /// The server sends bytes.
+    fn send(&mut self, text: &str) {
+        if let (Some(buffer), _) = self.machine.buffers() {
+            buffer.extend_from_slice(text.as_bytes());
+            self.machine.handle_received(self.now, text.len());
+        }
+        self.run();
+    }
+
+    fn reply(&mut self, request: &Received, result: &str) {
+        let mut text = String::new();
+        write_reply(&mut text, &request.id, result);
+        self.send(&text);
+    }
+
+    /// The server closes the connection.
+    fn hang_up(&mut self) {
+        self.machine.handle_received(self.now, 0);
+        self.run();
+    }
+
+    /// A caller makes a request, if the machine takes one.
+    fn call(&mut self, method: &'static str, params: &str) -> Option<Caller> {
+        if !self.machine.takes_calls() {
+            return None;
+        }
+        let (reply, answer) = oneshot::channel();
+        let ticket = Arc::new(Ticket::default());
+        self.machine.handle_call(Call {
+            method,
+            params: params.to_owned(),
+            basis: None,
+            ticket: ticket.clone(),
+            reply,
+        });
+        self.run();
+        Some(Caller { ticket, answer })
+    }
+
+    fn order(&mut self, order: Order) {
+        self.machine.handle_order(self.now, order);
+        self.run();
+    }
+
+    /// Why the last connection or attempt ended.
+    fn lost(&self) -> String {
+        match &*self.shared.state.borrow() {
+            ConnectionState::Waiting { lost: Some(lost) } | ConnectionState::Closed { lost } => {
+                lost.reason().to_string()
+            }
+            other => panic!("not lost: {other:?}"),
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.shared.state.borrow().is_connected()
+    }
+}
+
+/// Who made a call.
+struct Caller {
+    ticket: Arc<Ticket>,
+    answer: oneshot::Receiver<Result<Answer, CallError>>,
+}
+
+impl Caller {
+    fn answer(&mut self) -> Option<Result<String, CallError>> {
+        let answer = self.answer.try_recv().ok()?;
+        Some(answer.map(|answer| answer.text))
+    }
+}
+
+#[test]
+fn a_connection_serves_once_server_and_schema_are_known() {
+    let mut lab = Lab::new(options("tcp:192.0.2.1:6641"));
+    assert!(matches!(lab.line, Line::Connecting(_)));
+    lab.connect();
+    assert!(lab.first.try_recv().is_err() && !lab.is_connected());
+    assert!(lab.call("list_dbs", "[]").is_none(), "nothing is sent yet");
+    lab.greet();
+    assert!(matches!(lab.first.try_recv(), Ok(Ok(()))) && lab.is_connected());
+    assert!(lab.shared.schema.load().tables.contains_key("Item"));
+    let mut caller = lab.call("list_dbs", "[]").expect("a call");
+    let request = lab.request();
+    assert_eq!(request.method, "list_dbs");
+    assert!(caller.answer().is_none());
+    lab.reply(&request, r#"["Inventory"]"#);
+    assert!(matches!(caller.answer(), Some(Ok(names)) if names == r#"["Inventory"]"#));
+}
+
+#[test]
+fn an_idle_connection_is_kept_alive_by_probes() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    for _ in 0..1000 {
+        lab.pass(milliseconds(5_000));
+        let probe = lab.request();
+        assert_eq!((&*probe.method, &*probe.params), ("echo", "[]"));
+        lab.reply(&probe, "[]");
+    }
+    // Bytes of a message that does not end are a sign of life too.
+    lab.send("{\"id\":null,\"method\":\"");
+    for _ in 0..100 {
+        lab.pass(milliseconds(4_000));
+        lab.send("x");
+    }
+    assert!(lab.is_connected() && lab.try_request().is_none());
+    lab.pass(milliseconds(9_999));
+    assert!(lab.is_connected());
+    lab.pass(milliseconds(1));
+    assert!(!lab.is_connected());
+    assert_eq!(lab.lost(), DisconnectReason::Silent.to_string());
+}
+
+#[test]
+fn a_servers_keepalive_is_answered() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    lab.send(r#"{"id":"echo","method":"echo","params":[1,{"a":2}]}"#);
+    let answer = lab.request();
+    assert_eq!(
+        (&*answer.method, &*answer.id, &*answer.params),
+        ("reply", "\"echo\"", r#"[1,{"a":2}]"#)
+    );
+}
+
+#[test]
+fn every_byte_may_come_alone() {
+    let mut lab = Lab::new(options("tcp:192.0.2.1:6641"));
+    lab.connect();
+    let replies = format!(
+        r#"{{"id":0,"result":{{}},"error":null}} {{"id":1,"result":null,"error":"unknown database"}}{{"id":2,"result":{SCHEMA},"error":null}}"#
+    );
+    for byte in replies.chars() {
+        assert!(!lab.is_connected());
+        lab.send(&byte.to_string());
+    }
+    assert!(lab.is_connected());
+}
+
+#[test]
+fn more_requests_than_fit_wait_for_their_turn() {
+    let mut lab = Lab::serving(Options {
+        window: 2,
+        ..options("tcp:192.0.2.1:6641")
+    });
+    let mut first = lab.call("echo", "[1]").expect("room");
+    let mut second = lab.call("echo", "[2]").expect("room");
+    assert!(lab.call("echo", "[3]").is_none(), "two are on their way");
+    let (one, two) = (lab.request(), lab.request());
+    // Replies may come in any order.
+    lab.reply(&two, "[2]");
+    assert!(matches!(second.answer(), Some(Ok(text)) if text == "[2]"));
+    assert!(first.answer().is_none());
+    assert!(lab.call("echo", "[3]").is_some() && lab.call("echo", "[4]").is_none());
+    lab.reply(&one, "[1]");
+    assert!(matches!(first.answer(), Some(Ok(text)) if text == "[1]"));
+}
+
+#[test]
+fn a_lost_connection_leaves_outcomes_unknown_and_another_follows() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    lab.pass(MINUTE / 20);
+    let mut sent = lab.call("transact", r#"["Inventory"]"#).expect("room");
+    lab.hang_up();
+    assert!(matches!(sent.answer(), Some(Err(CallError::Lost(lost)))
+        if matches!(lost.reason(), DisconnectReason::ByServer)));
+    assert!(lab.call("echo", "[]").is_none(), "no connection");
+    lab.pass(milliseconds(1_000));
+    lab.connect();
+    lab.greet();
+    assert!(lab.is_connected() && lab.call("echo", "[]").is_some());
+}
+
+#[test]
+fn what_arrived_before_a_failed_write_is_read() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    let mut caller = lab.call("echo", "[1]").expect("room");
+    let request = lab.request();
+    let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+    lab.machine.handle_write_failed(broken.into());
+    lab.run();
+    assert!(lab.is_connected() && lab.call("echo", "[2]").is_none());
+    lab.reply(&request, "[1]");
+    assert!(matches!(caller.answer(), Some(Ok(_))));
+    lab.hang_up();
+    assert_eq!(lab.lost(), "the connection failed", "the write's reason");
+}
+
+#[test]
+fn a_transaction_that_is_given_up_is_cancelled() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    let caller = lab.call("transact", r#"["Inventory"]"#).expect("room");
+    let request = lab.request();
+    assert!(!caller.ticket.abandon(), "it was sent");
+    lab.order(Order::Abandon(caller.ticket.clone()));
+    let cancel = lab.request();
+    assert_eq!(
+        (&*cancel.method, cancel.params),
+        ("cancel", format!("[{}]", request.id))
+    );
+    // Before it is sent, a call that was given up is not sent at all.
+    let ticket = Arc::new(Ticket::default());
+    assert!(ticket.abandon());
+    let (reply, _answer) = oneshot::channel();
+    lab.machine.handle_call(Call {
+        method: "transact",
+        params: "[]".to_owned(),
+        basis: None,
+        ticket,
+        reply,
+    });
+    lab.run();
+    assert!(lab.try_request().is_none());
+}
+
+#[test]
+fn the_first_connection_is_given_up_when_every_remote_failed() {
+    let mut lab = Lab::new(options("tcp:192.0.2.1:6641,tcp:192.0.2.2:6641"));
+    lab.refuse();
+    lab.pass(Duration::ZERO);
+    // The second does not answer.
+    lab.pass(milliseconds(9_999));
+    assert!(!lab.ended);
+    lab.pass(milliseconds(1));
+    assert!(lab.ended && lab.attempts.len() == 2);
+    assert!(matches!(
+        lab.first.try_recv(),
+        Ok(Err(Error::ConnectTimeout { remote })) if remote == lab.attempts[1]
+    ));
+    assert!(lab.machine.poll_timeout().is_none());
+}
+
+#[test]
+fn a_client_can_wait_for_its_first_server() {
+    let mut lab = Lab::new(Options {
+        wait_for_server: true,
+        ..options("tcp:192.0.2.1:6641")
+    });
+    for _ in 0..100 {
+        lab.refuse();
+        assert!(!lab.ended && lab.first.try_recv().is_err());
+        lab.pass(milliseconds(8_000));
+    }
+    lab.connect();
+    lab.greet();
+    assert!(matches!(lab.first.try_recv(), Ok(Ok(()))));
+}
+
+#[test]
+fn closing_drains() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    let mut caller = lab.call("echo", "[1]").expect("room");
+    let (done, mut closed) = oneshot::channel();
+    lab.order(Order::Close { done });
+    assert!(lab.machine.is_closing() && !lab.ended);
+    // A call that was made before the close is sent and answered.
+    let mut queued = lab.call("echo", "[2]").expect("made before");
+    lab.machine.handle_drained();
+    lab.run();
+    for _ in 0..2 {
+        assert!(!lab.ended && closed.try_recv().is_err());
+        let request = lab.request();
+        lab.reply(&request, "[]");
+    }
+    assert!(matches!(caller.answer(), Some(Ok(_))) && matches!(queued.answer(), Some(Ok(_))));
+    assert!(lab.ended && closed.try_recv().is_ok());
+    assert_eq!(lab.lost(), DisconnectReason::Closed.to_string());
+}
+
+#[test]
+fn closing_does_not_wait_for_a_connection() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    lab.hang_up();
+    let (done, mut closed) = oneshot::channel();
+    lab.order(Order::Close { done });
+    assert!(lab.ended && closed.try_recv().is_ok());
+}
+
+#[test]
+fn a_stream_that_is_no_messages_ends_the_connection() {
+    for nonsense in [
+        "HTTP/1.1 400 Bad Request",
+        "]",
+        "{\"id\":\u{1}}",
+        "{\"id\":1,\"jsonrpc\":2}",
+    ] {
+        let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+        lab.send(nonsense);
+        assert!(!lab.is_connected(), "{nonsense}");
+    }
+}
