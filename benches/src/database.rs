@@ -49,7 +49,6 @@ impl Northbound {
     }
 
     /// The server.
-    #[must_use]
     pub const fn server(&self) -> &Server {
         &self.server
     }

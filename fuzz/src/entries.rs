@@ -7,14 +7,13 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::{Bytes, BytesMut};
 use ovsdb::protocol::{
-    Codec, FrameError, Framer, Json, Limits, LockReply, Message, MonitorSinceReply, Notification,
+    FrameError, Framer, Json, Limits, LockReply, Message, MonitorSinceReply, Notification,
     OperationResult, OvsdbError, Request, TableUpdates, TableUpdates2, Wire,
 };
 use ovsdb::schema::DatabaseSchema;
 use ovsdb::testing::Replay;
 use ovsdb::value::json::Raw;
 use ovsdb::{Row, Snapshot, Table, Uuid};
-use tokio_util::codec::Decoder as _;
 
 use super::inventory::{Database, Item, Part, Slot};
 
@@ -51,7 +50,7 @@ struct Frames {
 
 /// The messages of a stream that arrives in reads of these lengths, and then at once.
 fn frames(stream: &[u8], reads: &[u8]) -> Frames {
-    let mut codec = Codec::new(LIMITS);
+    let mut framer = Framer::new(LIMITS);
     let mut buffer = BytesMut::new();
     let mut messages = Vec::new();
     let mut rest = stream;
@@ -64,7 +63,7 @@ fn frames(stream: &[u8], reads: &[u8]) -> Frames {
         rest = behind;
         buffer.extend_from_slice(read);
         loop {
-            match codec.decode(&mut buffer) {
+            match framer.take(&mut buffer) {
                 Ok(Some(message)) => messages.push(message),
                 Ok(None) => break,
                 Err(_) => {
@@ -76,10 +75,10 @@ fn frames(stream: &[u8], reads: &[u8]) -> Frames {
             }
         }
     }
-    let broken = match codec.decode_eof(&mut buffer) {
-        Ok(None) => false,
+    let broken = match framer.end() {
+        Ok(()) => false,
         Err(FrameError::Truncated) => true,
-        other => panic!("the buffer was read to its end, and then: {other:?}"),
+        Err(other) => panic!("the buffer was read to its end, and then: {other:?}"),
     };
     Frames { messages, broken }
 }
@@ -98,7 +97,7 @@ fn found(stream: &[u8]) -> Frames {
                 rest = &rest[range.end..];
             }
             Ok(None) => {
-                let broken = !framer.is_between_messages();
+                let broken = !framer.end().is_ok();
                 return Frames { messages, broken };
             }
             Err(_) => {

@@ -158,7 +158,6 @@ pub mod cache;
 mod client;
 mod error;
 mod error_chain;
-mod lock;
 pub mod model;
 pub mod protocol;
 mod session;
@@ -197,16 +196,17 @@ pub use ovsdb_derive::{Table, schema};
 #[cfg(feature = "tls")]
 pub use tokio_rustls::rustls;
 
-pub use self::cache::{Cache, CacheBuilder, Skew, SkewReport, Snapshot};
-pub use self::client::{Client, ClientBuilder};
+pub use self::cache::{Skew, SkewReport, Snapshot};
+pub use self::client::{Cache, CacheBuilder, Client, ClientBuilder, Lock};
 pub use self::error::{DisconnectReason, Disconnected, Error};
 pub use self::error_chain::ErrorChain;
-pub use self::lock::Lock;
-pub use self::model::{Column, ColumnInfo, Database, Immutable, Mutable, Row, Table, TableVisitor};
+pub use self::model::{
+    Column, ColumnInfo, Database, Immutable, Mutable, Row, RowIdentity, Table, TableVisitor,
+};
 pub use self::protocol::MonitorVersion;
 pub use self::session::{ConnectionState, RemoteOrder};
 pub use self::stats::{CacheStats, Stats};
-pub use self::transaction::{CommitError, Outcome, Retry, RetryPolicy, RowIdentity, Transaction};
+pub use self::transaction::{CommitError, Outcome, Retry, RetryPolicy, Transaction};
 pub use self::transport::{ConnectError, Remote, RemoteError, RemoteErrorReason, parse_remotes};
 #[cfg(feature = "tls")]
 pub use self::transport::{TlsConfig, TlsConfigBuilder, TlsError, TlsMaterial, TlsPart};

@@ -270,3 +270,16 @@ impl<T> Deref for Row<T> {
         &self.columns
     }
 }
+
+/// How a transaction names the rows that it inserts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum RowIdentity {
+    /// By a uuid of our own (Open vSwitch 2.13 and later), so that the reference an insert
+    /// returns is good for ever.
+    #[default]
+    ClientChosen,
+    /// By a name within the transaction (RFC 7047 section 5.2.1): the server chooses the uuid,
+    /// and [`Outcome::inserted`](crate::Outcome::inserted) tells it.
+    Named,
+}

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use super::any::AnyChange;
-use super::builder::Handle;
 use super::changes::{BatchKind, Change, difference};
+use super::handle::Handle;
 use super::snapshot::Snapshot;
 use super::state::State;
 use super::subscription::{Step, Subscription};

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
-use super::builder::Handle;
+use super::handle::Handle;
 use super::snapshot::Snapshot;
 use super::state::State;
 use super::subscription::{Step, Subscription};

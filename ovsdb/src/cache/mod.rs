@@ -8,9 +8,9 @@
 mod ahead;
 mod all_changes;
 mod any;
-mod builder;
 mod changes;
 mod copies;
+mod handle;
 mod index;
 mod lookup;
 mod monitor;
@@ -23,6 +23,7 @@ mod state;
 mod subscription;
 mod table;
 mod table_state;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod trie;
@@ -30,8 +31,8 @@ mod work_queue;
 
 pub use self::all_changes::{AllChanges, DatabaseChanges};
 pub use self::any::{AnyChange, AnyRow};
-pub use self::builder::{Cache, CacheBuilder};
 pub use self::changes::{BatchKind, Change, ChangeBatch, Changes, Columns};
+pub(crate) use self::handle::Handle;
 pub use self::index::{Elements, Index, Key, OrderedIndex};
 pub use self::lookup::LookUp;
 pub(crate) use self::monitor::ReplicaMonitor;
@@ -40,4 +41,5 @@ pub(crate) use self::shared::{Basis, Shared};
 pub use self::skew::{Skew, SkewReport};
 pub use self::snapshot::{Snapshot, TableView};
 pub use self::table::{ApplyError, ApplyErrorReason};
+pub(crate) use self::tables::Tables;
 pub use self::work_queue::{Work, WorkQueue};

@@ -1,6 +1,5 @@
 //! A replica without a connection, fed from memory: for benchmarks and fuzzing.
 
-use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Instant;
@@ -9,8 +8,9 @@ use ovsdb_schema::DatabaseSchema;
 
 use super::monitor::ReplicaMonitor;
 use super::snapshot::Snapshot;
-use super::table::{ApplyError, TableReplica, TypedTable};
-use crate::model::{Database, Table, TableVisitor};
+use super::table::ApplyError;
+use super::tables::Tables;
+use crate::model::Database;
 use crate::protocol::{Message, MonitorVersion, Request, UpdateHeader};
 use crate::value::json::DecodeError;
 
@@ -60,22 +60,10 @@ impl<D: Database> Replay<D> {
     /// An empty replica, fitted to a server of this schema.
     #[must_use]
     pub fn new(schema: &DatabaseSchema) -> Self {
-        #[derive(Default)]
-        struct Tables {
-            tables: Vec<Box<dyn TableReplica>>,
-            types: Vec<TypeId>,
-        }
-        impl<D: Database> TableVisitor<D> for Tables {
-            fn table<T: Table<Database = D>>(&mut self) {
-                self.tables.push(Box::new(TypedTable::<T>::new(None)));
-                self.types.push(TypeId::of::<T>());
-            }
-        }
-        let mut all = Tables::default();
-        D::with_all_tables(&mut all);
-        let version = MonitorVersion::MonitorCondSince;
+        let mut tables = Tables::<D>::default();
+        tables.add_all();
         Self {
-            monitor: ReplicaMonitor::new(all.tables, &all.types, schema, D::VERSION, version),
+            monitor: tables.into_monitor(schema, MonitorVersion::MonitorCondSince),
             database: PhantomData,
         }
     }

@@ -10,10 +10,12 @@ use tokio::sync::watch;
 use super::skew::SkewReport;
 use super::state::State;
 use super::subscription::{Step, Subscription};
-use crate::error::Error;
 use crate::error_chain::ErrorChain;
 use crate::protocol::MonitorVersion;
 use crate::stats::{CacheCounters, CacheStats};
+
+/// Why a monitor cannot be started: an error of a session, which the replica does not know.
+pub(crate) type Cause = dyn std::error::Error + Send + Sync;
 
 /// How the replica stands to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +42,7 @@ pub(crate) struct Shared {
     /// only under the lock of `freshness`.
     request: AtomicU64,
     /// Why the monitor cannot be started. It changes only under the lock of `freshness`.
-    refused: Mutex<Option<Error>>,
+    refused: Mutex<Option<Arc<Cause>>>,
     version: Mutex<MonitorVersion>,
     /// The streams. Held while a state is published, so that a stream begins between two.
     subscriptions: Mutex<Vec<Weak<Subscription>>>,
@@ -115,12 +117,12 @@ impl Shared {
         });
     }
 
-    fn refused(&self) -> std::sync::MutexGuard<'_, Option<Error>> {
+    fn refused(&self) -> std::sync::MutexGuard<'_, Option<Arc<Cause>>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The monitor cannot be started, for this reason. Whether that is news.
-    pub(crate) fn set_refused(&self, error: &Error, now: Instant) -> bool {
+    pub(crate) fn set_refused(&self, error: Arc<Cause>, now: Instant) -> bool {
         let mut news = false;
         self.freshness.send_if_modified(|freshness| {
             let since = match *freshness {
@@ -129,9 +131,9 @@ impl Shared {
                 Freshness::Ended => return false,
             };
             self.request.store(0, Ordering::Relaxed);
-            let text = ErrorChain::new(error).to_string();
+            let text = ErrorChain::new(&*error).to_string();
             let before = self.refused().replace(error.clone());
-            news = before.is_none_or(|before| ErrorChain::new(&before).to_string() != text);
+            news = before.is_none_or(|before| ErrorChain::new(&*before).to_string() != text);
             *freshness = Freshness::RefusedSince(since);
             news
         });
@@ -139,7 +141,7 @@ impl Shared {
     }
 
     /// Why the monitor cannot be started.
-    pub(super) fn monitor_error(&self) -> Option<Error> {
+    pub(crate) fn refusal(&self) -> Option<Arc<Cause>> {
         self.refused().clone()
     }
 
@@ -177,11 +179,16 @@ impl Shared {
         *self.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
     }
 
-    pub(super) fn version(&self) -> MonitorVersion {
+    /// How the server's schema differs from the compiled tables.
+    pub(crate) fn skew(&self) -> Arc<SkewReport> {
+        self.skew.load_full()
+    }
+
+    pub(crate) fn version(&self) -> MonitorVersion {
         *self.version.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn freshness(&self) -> watch::Receiver<Freshness> {
+    pub(crate) fn freshness(&self) -> watch::Receiver<Freshness> {
         self.freshness.subscribe()
     }
 
@@ -190,7 +197,7 @@ impl Shared {
         self.counters.set_lag(lag);
     }
 
-    pub(super) fn stats(&self) -> CacheStats {
+    pub(crate) fn stats(&self) -> CacheStats {
         let queues: Vec<usize> = self
             .subscriptions()
             .iter()
@@ -230,7 +237,7 @@ pub(crate) struct Basis {
 
 impl Basis {
     /// The replica as it is now.
-    pub(super) fn of(shared: &Arc<Shared>) -> Self {
+    pub(crate) fn of(shared: &Arc<Shared>) -> Self {
         Self {
             request: shared.current_request(),
             shared: shared.clone(),

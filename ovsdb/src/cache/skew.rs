@@ -125,7 +125,7 @@ impl SkewReport {
     }
 
     /// Tells an operator of the differences.
-    pub(super) fn log(&self, database: &str) {
+    pub(crate) fn log(&self, database: &str) {
         if !self.is_complete() {
             tracing::warn!(database, skew = %self, "the server's schema differs");
         } else if !self.is_empty() {

@@ -4,8 +4,8 @@
 //! which table a reference is to, so the macro writes constants that call these functions.
 
 use crate::model::Table;
-use crate::schema::AtomicType;
 use crate::value::{ColumnKind, Domain, Value};
+use ovsdb_schema::AtomicType;
 
 /// What the schema says of a column.
 pub struct Expected {

@@ -4,8 +4,9 @@
 //! brackets and strings, and remembers where it was: each byte is looked at once, however the
 //! stream is cut into reads.
 
-use std::io;
 use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
 
 use crate::value::json::MAX_DEPTH;
 
@@ -44,9 +45,6 @@ pub enum FrameError {
     /// The stream ended within a message.
     #[error("the stream ended within a message")]
     Truncated,
-    /// The stream failed.
-    #[error(transparent)]
-    Io(#[from] io::Error),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,10 +150,44 @@ impl Framer {
         Ok(None)
     }
 
-    /// Whether the stream stands between two messages, where it may end.
-    #[must_use]
-    pub fn is_between_messages(&self) -> bool {
-        self.state == State::Between
+    /// Takes the first whole message off the front of `buffer`, with the blanks before it; `None`
+    /// when it has not ended yet. More bytes may be appended to `buffer` between two calls. The
+    /// message is handed out as the bytes it arrived in, unchecked but for its brackets.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    ///
+    /// ```
+    /// use bytes::BytesMut;
+    /// use ovsdb::protocol::{Framer, Limits};
+    ///
+    /// let (mut framer, mut buffer) = (Framer::new(Limits::default()), BytesMut::from("[1] [2"));
+    /// assert_eq!(framer.take(&mut buffer)?.as_deref(), Some(&b"[1]"[..]));
+    /// assert_eq!(framer.take(&mut buffer)?, None);
+    /// buffer.extend_from_slice(b"]");
+    /// assert_eq!(framer.take(&mut buffer)?.as_deref(), Some(&b"[2]"[..]));
+    /// # Ok::<(), ovsdb::protocol::FrameError>(())
+    /// ```
+    pub fn take(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
+        let Some(range) = self.find(buffer)? else {
+            let _ = buffer.split_to(self.take_blanks());
+            return Ok(None);
+        };
+        let mut message = buffer.split_to(range.end);
+        let _ = message.split_to(range.start);
+        Ok(Some(message.freeze()))
+    }
+
+    /// Says whether the stream may end here, between two messages.
+    ///
+    /// # Errors
+    /// [`FrameError::Truncated`] within a message.
+    pub fn end(&self) -> Result<(), FrameError> {
+        if self.state == State::Between {
+            Ok(())
+        } else {
+            Err(FrameError::Truncated)
+        }
     }
 
     /// The blanks at the buffer's front that belong to no message and may be dropped; the next

@@ -5,7 +5,6 @@
 //! itself ([`Wire`]), in both directions, so that a client and a server can share them.
 
 mod check;
-mod codec;
 mod condition;
 mod error;
 mod framing;
@@ -20,7 +19,6 @@ mod wire;
 
 pub use self::check::{InvalidReason, InvalidValue};
 pub(crate) use self::check::{check_conditions, check_text};
-pub use self::codec::Codec;
 pub use self::condition::{Clause, Function};
 pub use self::error::{ErrorKind, OvsdbError};
 pub use self::framing::{FrameError, Framer, Limits};

@@ -12,9 +12,7 @@ use super::pending::{Pending, Waiter};
 use super::shared::Shared;
 use super::wire_log::WireLog;
 use crate::error::DisconnectReason;
-use crate::protocol::{
-    FrameError, Framer, Limits, Request, write_notification, write_request_head,
-};
+use crate::protocol::{Framer, Limits, Request, write_notification, write_request_head};
 
 /// The least capacity offered to a read.
 const READ: usize = 64 * 1024;
@@ -87,26 +85,17 @@ impl Connection {
 
     /// The next whole message, if one has arrived.
     pub(super) fn message(&mut self) -> Result<Option<Arrival>, DisconnectReason> {
-        let found = self
-            .framer
-            .find(&self.received)
-            .map_err(|error| match error {
-                FrameError::Io(error) => error.into(),
-                other => DisconnectReason::Frame(other),
-            })?;
-        let Some(range) = found else {
-            let _ = self.received.split_to(self.framer.take_blanks());
+        let taken = self.framer.take(&mut self.received);
+        let Some(bytes) = taken.map_err(DisconnectReason::Frame)? else {
             return Ok(None);
         };
-        let mut bytes = self.received.split_to(range.end);
-        let _ = bytes.split_to(range.start);
         self.wire_log.received(&bytes);
         if bytes.len() > LONG {
             self.received = BytesMut::from(&*self.received);
         }
         self.shared.counters.messages_received.add(1);
         Ok(Some(Arrival {
-            bytes: bytes.freeze(),
+            bytes,
             at: self.heard,
         }))
     }

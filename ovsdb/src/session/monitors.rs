@@ -493,7 +493,7 @@ impl Entry {
 
     /// Has the cache show why it does not follow the server.
     fn tell_refusal(&self, database: &str, error: &Error, now: Instant) {
-        if self.shared.set_refused(error, now) {
+        if self.shared.set_refused(Arc::new(error.clone()), now) {
             tracing::warn!(
                 database,
                 tables = ?self.shared.tables(),

@@ -189,7 +189,7 @@ impl Dump {
         }
         let missing = theirs
             .keys()
-            .filter(|row| replica.get(crate::Ref::new(**row)).is_none());
+            .filter(|row| replica.get(crate::value::Ref::new(**row)).is_none());
         found.extend(missing.map(|row| Difference::Missing { table, row: *row }));
         found
     }

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::once::{Attempt, Settled};
 use super::{CommitError, Outcome, Retry, Transaction};
-use crate::cache::{Basis, Cache, Snapshot};
-use crate::client::Client;
+use crate::cache::{Basis, Snapshot};
+use crate::client::{Cache, Client};
 use crate::error::{DisconnectReason, Disconnected};
 use crate::error_chain::ErrorChain;
 use crate::model::Database;

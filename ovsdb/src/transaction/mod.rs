@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use tracing::Instrument as _;
 
-use crate::cache::{Basis, Cache};
-use crate::client::Client;
-use crate::model::{AllOf, Column, ColumnInfo, Database, Mutability, Row, Table};
+use crate::cache::Basis;
+use crate::client::{Cache, Client};
+use crate::model::{AllOf, Column, ColumnInfo, Database, Mutability, Row, RowIdentity, Table};
 use crate::protocol::{Clause, Columns, Operation, Until};
 use crate::session::CallError;
 use crate::value::{Atom, Datum, Ref, Str, Uuid, Value};
@@ -25,19 +25,6 @@ pub use self::apply::RetryPolicy;
 pub use self::operations::{Mutate, OperationIndex, Selection, Update, Wait};
 pub use self::outcome::{BuildError, CommitError, Outcome, Refusal};
 pub use self::retry::Retry;
-
-/// How a transaction names the rows that it inserts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum RowIdentity {
-    /// By a uuid of our own (Open vSwitch 2.13 and later), so that the reference an insert
-    /// returns is good for ever.
-    #[default]
-    ClientChosen,
-    /// By a name within the transaction (RFC 7047 section 5.2.1): the server chooses the uuid,
-    /// and [`Outcome::inserted`] tells it.
-    Named,
-}
 
 /// A transaction under construction; [`Client::transaction`] makes one.
 ///
@@ -93,8 +80,15 @@ impl<D> fmt::Debug for Transaction<D> {
     }
 }
 
+impl<D: Database> Client<D> {
+    /// A new, empty transaction.
+    pub fn transaction(&self) -> Transaction<D> {
+        Transaction::new(self.clone())
+    }
+}
+
 impl<D: Database> Transaction<D> {
-    pub(crate) fn new(client: Client<D>) -> Self {
+    fn new(client: Client<D>) -> Self {
         Self {
             timeout: client.request_timeout(),
             client,

@@ -5,9 +5,10 @@ use std::any::TypeId;
 use ovsdb_schema::AtomicType;
 
 use super::{Inventory, raw, schema, update, uuid};
-use crate::cache::builder::Handle;
+use crate::cache::Handle;
+use crate::cache::ReplicaMonitor;
 use crate::cache::table::{ApplyErrorReason, TableReplica, TypedTable};
-use crate::cache::{Cache, ReplicaMonitor};
+use crate::client::Cache;
 use crate::protocol::MonitorVersion;
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
 use crate::value::{Atom, Atomic, Str};

@@ -13,10 +13,11 @@ use std::time::Instant;
 
 use ovsdb_schema::DatabaseSchema;
 
-use super::builder::Handle;
 use super::changes::{Change, ChangeBatch};
+use super::handle::Handle;
 use super::table::TypedTable;
-use super::{ApplyError, Cache, ReplicaMonitor};
+use super::{ApplyError, ReplicaMonitor};
+use crate::client::Cache;
 use crate::model::{Row, Table};
 use crate::protocol::{MonitorRequests, MonitorVersion, Request, UpdateHeader};
 use crate::value::json::Raw;

@@ -48,7 +48,7 @@ impl Lock {
         session: Session,
         name: Str,
         steal: bool,
-    ) -> Result<Self, crate::Error> {
+    ) -> Result<Self, crate::error::Error> {
         let held = session.lock(name.clone(), steal).await?;
         Ok(Self {
             name,

@@ -1,22 +1,17 @@
-//! Starting a replica.
+//! The handle of a replica, and its builder.
 
-use std::any::{Any, TypeId};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::all_changes::AllChanges;
-use super::changes::Changes;
-use super::index::{DeclaredIndex, Index, Key, OrderedIndex};
-use super::monitor::ReplicaMonitor;
-use super::shared::{Basis, Freshness, Shared};
-use super::skew::SkewReport;
-use super::snapshot::Snapshot;
-use super::table::{TableReplica, TypedTable};
-use crate::client::Client;
+use super::Client;
+use crate::cache::{
+    AllChanges, Basis, Changes, Freshness, Handle, Index, Key, OrderedIndex, SkewReport, Snapshot,
+    Tables,
+};
 use crate::error::{DisconnectReason, Disconnected, Error};
-use crate::model::{AnyOf, Database, Table, TableVisitor};
+use crate::model::{AnyOf, Database, Table};
 use crate::protocol::{MonitorVersion, check_conditions};
 use crate::session::MonitorGuard;
 use crate::stats::CacheStats;
@@ -25,8 +20,7 @@ use crate::stats::CacheStats;
 #[must_use = "a cache begins with `start`"]
 pub struct CacheBuilder<D> {
     client: Client<D>,
-    tables: Vec<Box<dyn TableReplica>>,
-    types: Vec<TypeId>,
+    tables: Tables<D>,
     newest: MonitorVersion,
     strict: bool,
     /// The time limit, where it is not the client's.
@@ -42,84 +36,48 @@ impl<D> fmt::Debug for CacheBuilder<D> {
 }
 
 impl<D: Database> CacheBuilder<D> {
-    pub(crate) const fn new(client: Client<D>) -> Self {
+    pub(super) fn new(client: Client<D>) -> Self {
         Self {
             client,
-            tables: Vec::new(),
-            types: Vec::new(),
+            tables: Tables::default(),
             newest: MonitorVersion::MonitorCondSince,
             strict: false,
             timeout: None,
         }
     }
 
-    fn add<T: Table<Database = D>>(mut self, rows: Option<AnyOf<T>>) -> Self {
-        let conditions = rows.map(AnyOf::into_clauses);
-        if let Some(table) = self.typed::<T>() {
-            table.select(conditions);
-            return self;
-        }
-        self.tables.push(Box::new(TypedTable::<T>::new(conditions)));
-        self.types.push(TypeId::of::<T>());
-        self
-    }
-
-    /// The table `T`, if it was added.
-    fn typed<T: Table<Database = D>>(&mut self) -> Option<&mut TypedTable<T>> {
-        let known = TypeId::of::<T>();
-        let at = self.types.iter().position(|table| *table == known)?;
-        let table: &mut dyn Any = &mut **self.tables.get_mut(at)?;
-        table.downcast_mut()
-    }
-
-    fn declare<T: Table<Database = D>>(mut self, index: Box<dyn DeclaredIndex<T>>) -> Self {
-        if self.typed::<T>().is_none() {
-            self = self.table::<T>();
-        }
-        if let Some(table) = self.typed::<T>() {
-            table.declare(index);
-        }
-        self
-    }
-
     /// Adds the table `T`, all its rows, with the columns that `T` has.
-    pub fn table<T: Table<Database = D>>(self) -> Self {
-        self.add::<T>(None)
+    pub fn table<T: Table<Database = D>>(mut self) -> Self {
+        self.tables.select::<T>(None);
+        self
     }
 
     /// Adds the rows of the table `T` for which any of the clauses holds.
-    pub fn table_where<T: Table<Database = D>>(self, rows: impl Into<AnyOf<T>>) -> Self {
-        self.add(Some(rows.into()))
+    pub fn table_where<T: Table<Database = D>>(mut self, rows: impl Into<AnyOf<T>>) -> Self {
+        self.tables.select(Some(rows.into()));
+        self
     }
 
-    /// Adds an index to the table `T`, and with it the whole table where it is not there yet.
-    pub fn index<T: Table<Database = D>, K: Key>(self, index: &Index<T, K>) -> Self {
-        self.declare(index.build())
+    /// Adds an index to the table `T`, and with it the whole table where it was not added before.
+    pub fn index<T: Table<Database = D>, K: Key>(mut self, index: &Index<T, K>) -> Self {
+        self.tables.index(index);
+        self
     }
 
-    /// Adds an ordered index to the table `T`, and with it the whole table where it is not there
-    /// yet.
-    pub fn ordered_index<T: Table<Database = D>, K: Key>(self, index: &OrderedIndex<T, K>) -> Self {
-        self.declare(index.build())
+    /// Adds an ordered index to the table `T`, and with it the whole table where it was not added
+    /// before.
+    pub fn ordered_index<T: Table<Database = D>, K: Key>(
+        mut self,
+        index: &OrderedIndex<T, K>,
+    ) -> Self {
+        self.tables.ordered_index(index);
+        self
     }
 
     /// Adds every generated table of the database, whole where it was not added before.
-    pub fn all_tables(self) -> Self {
-        struct Adder<D>(Option<CacheBuilder<D>>);
-        impl<D: Database> TableVisitor<D> for Adder<D> {
-            fn table<T: Table<Database = D>>(&mut self) {
-                self.0 = self.0.take().map(|mut builder| match builder.typed::<T>() {
-                    Some(_) => builder,
-                    None => builder.table::<T>(),
-                });
-            }
-        }
-        let mut adder = Adder(Some(self));
-        D::with_all_tables(&mut adder);
-        match adder.0 {
-            Some(builder) => builder,
-            None => unreachable!("the adder always puts the builder back"),
-        }
+    pub fn all_tables(mut self) -> Self {
+        self.tables.add_all();
+        self
     }
 
     /// The newest way to monitor that is tried, `monitor_cond_since` unless said otherwise; older
@@ -156,18 +114,15 @@ impl<D: Database> CacheBuilder<D> {
     /// times in a row while the rows were waited for, and when the time is over: with the reason why
     /// there is no connection, or [`DisconnectReason::TimedOut`] where there is one.
     pub async fn start(self) -> Result<Cache<D>, Error> {
-        let mut names: Vec<_> = self.tables.iter().map(|table| table.table()).collect();
-        names.sort_unstable();
-        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Error::TableTwice(pair[0]));
+        if let Some(table) = self.tables.twice() {
+            return Err(Error::TableTwice(table));
         }
-        for table in &self.tables {
-            check_conditions(table.table(), table.conditions().unwrap_or_default())?;
+        for (table, conditions) in self.tables.conditions() {
+            check_conditions(table, conditions)?;
         }
         let schema = self.client.server_schema();
-        let monitor =
-            ReplicaMonitor::new(self.tables, &self.types, &schema, D::VERSION, self.newest);
-        let skew = SkewReport::clone(&monitor.shared().skew.load());
+        let monitor = self.tables.into_monitor(&schema, self.newest);
+        let skew = SkewReport::clone(&monitor.shared().skew());
         if self.strict && !skew.is_complete() {
             return Err(Error::Skew(skew));
         }
@@ -176,40 +131,12 @@ impl<D: Database> CacheBuilder<D> {
         let limit = self.timeout.unwrap_or(self.client.request_timeout());
         let session = self.client.session();
         let (guard, _) = session.monitor(monitor, limit).await?;
-        let inner = Inner {
-            shared,
-            guard: Some(guard),
-        };
+        let monitor = Arc::new(guard);
         Ok(Cache {
-            handle: Handle(Arc::new(inner)),
+            handle: Handle::new(shared, monitor.clone()),
+            monitor: Some(monitor),
             database: PhantomData,
         })
-    }
-}
-
-#[derive(Debug)]
-struct Inner {
-    shared: Arc<Shared>,
-    /// Ends the monitor with the last handle.
-    guard: Option<MonitorGuard>,
-}
-
-/// What keeps a monitor going: the handles have it, and the streams.
-#[derive(Debug, Clone)]
-pub(super) struct Handle(Arc<Inner>);
-
-impl Handle {
-    /// A handle of a replica that no session keeps.
-    #[cfg(test)]
-    pub(super) fn detached(shared: Arc<Shared>) -> Self {
-        Self(Arc::new(Inner {
-            shared,
-            guard: None,
-        }))
-    }
-
-    pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.0.shared
     }
 }
 
@@ -222,6 +149,8 @@ impl Handle {
 #[must_use = "the monitor ends when the last handle is dropped"]
 pub struct Cache<D> {
     handle: Handle,
+    /// `None` where no session keeps the replica, in tests.
+    monitor: Option<Arc<MonitorGuard>>,
     database: PhantomData<fn() -> D>,
 }
 
@@ -229,6 +158,7 @@ impl<D> Clone for Cache<D> {
     fn clone(&self) -> Self {
         Self {
             handle: self.handle.clone(),
+            monitor: self.monitor.clone(),
             database: PhantomData,
         }
     }
@@ -245,9 +175,10 @@ impl<D> fmt::Debug for Cache<D> {
 
 impl<D> Cache<D> {
     #[cfg(test)]
-    pub(super) const fn of(handle: Handle) -> Self {
+    pub(crate) const fn of(handle: Handle) -> Self {
         Self {
             handle,
+            monitor: None,
             database: PhantomData,
         }
     }
@@ -257,7 +188,7 @@ impl<D: Database> Cache<D> {
     /// The replica as it is now: all tables after the same server transaction.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<D> {
-        Snapshot::new(self.handle.shared().state.load_full())
+        self.handle.snapshot()
     }
 
     /// What changes in the table `T`: all its rows first, then every server transaction.
@@ -266,16 +197,15 @@ impl<D: Database> Cache<D> {
     /// When the cache was started without the table, which is a mistake of the program.
     #[track_caller]
     pub fn changes<T: Table<Database = D>>(&self) -> Changes<T> {
-        let registry = &self.handle.shared().state.load().registry;
-        match registry.find::<T>() {
-            Some(table) => Changes::new(self.handle.clone(), table),
+        match self.handle.changes() {
+            Some(changes) => changes,
             None => panic!("the cache was started without the table {}", T::TABLE),
         }
     }
 
     /// What changes in all tables: all rows first, then every server transaction.
     pub fn all_changes(&self) -> AllChanges<D> {
-        AllChanges::new(self.handle.clone())
+        self.handle.all_changes()
     }
 
     /// Changes which rows of the table `T` the replica has, and waits until it has them: those for
@@ -316,7 +246,7 @@ impl<D: Database> Cache<D> {
             T::TABLE
         );
         async move {
-            match &self.handle.0.guard {
+            match &self.monitor {
                 Some(guard) => guard.set_condition(T::TABLE, clauses).await,
                 None => Ok(()),
             }
@@ -334,7 +264,7 @@ impl<D: Database> Cache<D> {
     /// batch that [says so](super::BatchKind::is_schema_change).
     #[must_use]
     pub fn skew(&self) -> Arc<SkewReport> {
-        self.handle.shared().skew.load_full()
+        self.handle.shared().skew()
     }
 
     /// How the server is being monitored.
@@ -383,7 +313,12 @@ impl<D: Database> Cache<D> {
     /// [backoff](crate::ClientBuilder::backoff).
     #[must_use]
     pub fn monitor_error(&self) -> Option<Error> {
-        self.handle.shared().monitor_error()
+        // Nothing but errors of this type is ever given as a reason.
+        self.handle
+            .shared()
+            .refusal()?
+            .downcast_ref::<Error>()
+            .cloned()
     }
 
     /// Waits until the replica follows the server; at once when it does.

@@ -1,0 +1,177 @@
+//! Connecting a client.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Client, Inner};
+use crate::error::Error;
+use crate::model::{Database, RowIdentity};
+use crate::protocol::{Limits, check_text};
+use crate::session::{Options, RemoteOrder, Session, Timings};
+use crate::transport::parse_remotes;
+use crate::value::Uuid;
+
+/// Says where and how to connect; [`Client::builder`] makes one.
+///
+/// | setting | unless said otherwise |
+/// |---|---|
+/// | [`remote_order`](Self::remote_order) | shuffled |
+/// | [`connect_timeout`](Self::connect_timeout) | 10 s |
+/// | [`probe_interval`](Self::probe_interval) | 5 s |
+/// | [`backoff`](Self::backoff) | 1 s to 8 s |
+/// | [`request_timeout`](Self::request_timeout) | 60 s |
+/// | [`max_in_flight`](Self::max_in_flight) | 256 |
+/// | [`leader_only`](Self::leader_only) | no |
+/// | [`limits`](Self::limits) | 1 GiB a message |
+#[derive(Debug, Clone)]
+#[must_use = "a client connects with `connect`"]
+pub struct ClientBuilder<D> {
+    remotes: String,
+    options: Options,
+    identity: RowIdentity,
+    request_timeout: Option<Duration>,
+    database: PhantomData<fn() -> D>,
+}
+
+impl<D: Database> ClientBuilder<D> {
+    pub(super) fn new() -> Self {
+        Self {
+            remotes: String::new(),
+            options: Options {
+                database: D::NAME,
+                remotes: Vec::new(),
+                order: RemoteOrder::default(),
+                limits: Limits::default(),
+                timings: Timings {
+                    min_backoff: Duration::from_secs(1),
+                    max_backoff: Duration::from_secs(8),
+                    connect_timeout: Duration::from_secs(10),
+                    probe_interval: Some(Duration::from_secs(5)),
+                },
+                leader_only: false,
+                cluster: None,
+                tls: None,
+                window: 256,
+                wait_for_server: false,
+            },
+            identity: RowIdentity::default(),
+            request_timeout: Some(Duration::from_secs(60)),
+            database: PhantomData,
+        }
+    }
+
+    /// Where the servers listen: remotes as in ovsdb(7), separated by commas.
+    pub fn remotes(mut self, remotes: impl Into<String>) -> Self {
+        self.remotes = remotes.into();
+        self
+    }
+
+    /// How `ssl:` remotes are reached.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::transport::TlsConfig) -> Self {
+        self.options.tls = Some(tls);
+        self
+    }
+
+    /// In which order several remotes are tried.
+    pub const fn remote_order(mut self, order: RemoteOrder) -> Self {
+        self.options.order = order;
+        self
+    }
+
+    /// What the server may ask of our memory.
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.options.limits = limits;
+        self
+    }
+
+    /// How long each remote may take until its connection is of use.
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.options.timings.connect_timeout = timeout;
+        self
+    }
+
+    /// How long the server may be silent before it is asked for a sign of life; silent for as
+    /// long again, it is given up. Whatever it sends counts. `None` never asks: then the end of a
+    /// host or a network is noticed late, or never.
+    pub const fn probe_interval(mut self, interval: Option<Duration>) -> Self {
+        self.options.timings.probe_interval = interval;
+        self
+    }
+
+    /// How long a remote is left alone after its server could not be reached or closed the
+    /// connection: `min` at first, doubled at each failure up to `max` (exponential backoff), each
+    /// wait shortened by chance by up to a half. Each remote waits for itself; one that does not
+    /// wait is tried at once.
+    ///
+    /// With the defaults one client makes on average 13 attempts in the first minute and 10 in
+    /// each later one to a server that is down, 1,000 clients 10,000 a minute. A connection that
+    /// served as long as the wait, or a leader that hands over, ends all waits. A server that
+    /// answers but is not ready, as during the election of a leader, is not down: the client waits
+    /// tens of milliseconds, growing up to `max`, and stays connected to one such server meanwhile.
+    pub const fn backoff(mut self, min: Duration, max: Duration) -> Self {
+        self.options.timings.min_backoff = min;
+        self.options.timings.max_backoff = max;
+        self
+    }
+
+    /// How long a request may take, the wait for a connection included; `None` waits for ever.
+    /// [`Transaction::timeout`] sets it for one transaction.
+    pub const fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// How many requests may wait for their answers at once; further ones wait to be sent.
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.options.window = requests.max(1);
+        self
+    }
+
+    /// Whether only the leader of a cluster will do: its data are never behind. A server that is
+    /// no leader, or not any more, is left for another one, at once when another can be tried. Standalone servers and relays will
+    /// always do.
+    pub const fn leader_only(mut self, leader_only: bool) -> Self {
+        self.options.leader_only = leader_only;
+        self
+    }
+
+    /// The only cluster that will do, by the id that `ovsdb-tool db-cid` prints.
+    pub const fn cluster_id(mut self, cluster: Uuid) -> Self {
+        self.options.cluster = Some(cluster);
+        self
+    }
+
+    /// Makes [`connect`](Self::connect) wait until a server can be used, instead of failing when
+    /// every remote has failed once.
+    pub const fn wait_for_server(mut self, wait: bool) -> Self {
+        self.options.wait_for_server = wait;
+        self
+    }
+
+    /// How transactions name the rows they insert; by a uuid of their own unless said otherwise.
+    pub const fn row_identity(mut self, identity: RowIdentity) -> Self {
+        self.identity = identity;
+        self
+    }
+
+    /// Connects to the first remote that can be used, and reads the database's schema. From then
+    /// on the client connects by itself whenever the connection is lost.
+    ///
+    /// # Errors
+    /// When a remote is malformed, none can be used, or the server does not have the database.
+    /// The error is the last remote's.
+    pub async fn connect(mut self) -> Result<Client<D>, Error> {
+        check_text(D::NAME, "the name of the database")?;
+        self.options.remotes = parse_remotes(&self.remotes)?;
+        Ok(Client {
+            inner: Arc::new(Inner {
+                session: Session::start(self.options).await?,
+                identity: self.identity,
+                request_timeout: self.request_timeout,
+            }),
+            database: PhantomData,
+        })
+    }
+}
