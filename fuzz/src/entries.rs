@@ -97,7 +97,7 @@ fn found(stream: &[u8]) -> Frames {
                 rest = &rest[range.end..];
             }
             Ok(None) => {
-                let broken = !framer.end().is_ok();
+                let broken = framer.end().is_err();
                 return Frames { messages, broken };
             }
             Err(_) => {
