@@ -103,7 +103,7 @@ impl<D: Database> DatabaseChanges<D> {
 }
 
 /// The changes of a whole replica: all rows first, then every server transaction, one at a time,
-/// across tables. [`Cache::all_changes`](super::Cache::all_changes) opens one.
+/// across tables. [`Cache::all_changes`](crate::Cache::all_changes) opens one.
 ///
 /// What [`Changes`](super::Changes) promises of one table holds here for all.
 #[must_use = "a stream does nothing unless it is polled"]

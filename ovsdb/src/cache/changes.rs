@@ -183,7 +183,7 @@ impl BatchKind {
     }
 
     /// Whether the server's schema changed before the batch, by a conversion or by a reconnect to
-    /// another server: [`Cache::skew`](super::Cache::skew) reports something else now.
+    /// another server: [`Cache::skew`](crate::Cache::skew) reports something else now.
     ///
     /// Every stream delivers such a batch, even when no row has changed: a column that the server
     /// did not have before can be written from now on, or the other way round.
@@ -299,7 +299,7 @@ tuples! {
 type Predicate<T> = Box<dyn Fn(&Row<T>) -> bool + Send + Sync>;
 
 /// The changes of the table `T`: all its rows first, then every server transaction that changes
-/// it, one batch at a time. [`Cache::changes`](super::Cache::changes) opens one.
+/// it, one batch at a time. [`Cache::changes`](crate::Cache::changes) opens one.
 ///
 /// Nothing is left out, a [change of the schema](BatchKind::is_schema_change) included. A consumer that falls behind by more than 1,024 transactions, or 16 MiB of
 /// messages, gets those that wait as one batch, which [says so](BatchKind::is_coalesced) and has

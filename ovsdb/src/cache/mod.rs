@@ -1,7 +1,7 @@
 //! The replica: the tables, rows and columns that a monitor selects, kept in step with the
 //! server.
 //!
-//! A [`Cache`] is a handle of one monitor. [`Cache::snapshot`] takes a [`Snapshot`], a view of
+//! [`Cache`](crate::Cache) is the handle of one replica. Its `snapshot` takes a [`Snapshot`], a view of
 //! all its tables after the same server transaction, which stays as it is while the replica goes
 //! on.
 

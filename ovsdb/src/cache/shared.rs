@@ -26,7 +26,7 @@ pub enum Freshness {
     /// The connection is lost, or the monitor not in force: the replica is as it was then.
     StaleSince(Instant),
     /// The connection serves, but the monitor cannot be started: the replica is as it was then.
-    /// [`Cache::monitor_error`](super::Cache::monitor_error) says why.
+    /// [`Cache::monitor_error`](crate::Cache::monitor_error) says why.
     RefusedSince(Instant),
     /// The client was closed: the replica will not change any more.
     Ended,

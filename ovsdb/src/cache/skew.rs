@@ -51,7 +51,7 @@ pub enum Skew {
         server: String,
     },
     /// The table's condition needs a column that the server's table lacks: the cache cannot be
-    /// started, or not again; see [`Cache::monitor_error`](super::Cache::monitor_error).
+    /// started, or not again; see [`Cache::monitor_error`](crate::Cache::monitor_error).
     Condition {
         /// The table.
         table: &'static str,

@@ -117,7 +117,7 @@ impl<D: Database> ClientBuilder<D> {
     }
 
     /// How long a request may take, the wait for a connection included; `None` waits for ever.
-    /// [`Transaction::timeout`] sets it for one transaction.
+    /// [`Transaction::timeout`](crate::Transaction::timeout) sets it for one transaction.
     pub const fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.request_timeout = timeout;
         self

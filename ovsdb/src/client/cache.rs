@@ -261,7 +261,7 @@ impl<D: Database> Cache<D> {
 
     /// How the schema of the server differs from the compiled tables; that of the last server,
     /// when there was more than one. When the report changes, every stream of changes delivers a
-    /// batch that [says so](super::BatchKind::is_schema_change).
+    /// batch that [says so](crate::cache::BatchKind::is_schema_change).
     #[must_use]
     pub fn skew(&self) -> Arc<SkewReport> {
         self.handle.shared().skew()

@@ -214,12 +214,12 @@ impl<D: Database> Client<D> {
     /// # Clusters
     /// Locks live in the memory of one server; the members of a cluster do not share them. Two
     /// clients at two members can both hold a lock of one name, and
-    /// [`assert_lock`](Transaction::assert_lock) passes for both. Every client that relies on a
+    /// [`assert_lock`](crate::Transaction::assert_lock) passes for both. Every client that relies on a
     /// lock must therefore use the leader, by [`leader_only(true)`](ClientBuilder::leader_only);
     /// without it a warning is logged. Even then the lock excludes others only as far as clients
     /// agree on the leader: around a change of leadership, the old holder may finish a transaction
     /// that it has sent. Let transactions guard what they rely on, by
-    /// [`wait`](Transaction::wait) or [`verify`](Transaction::verify).
+    /// [`wait`](crate::Transaction::wait) or [`verify`](crate::Transaction::verify).
     ///
     /// # Errors
     /// When the server refuses, or the client is closed; when the name has a NUL. Without a connection

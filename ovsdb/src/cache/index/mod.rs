@@ -160,7 +160,7 @@ macro_rules! index {
 index!(
     /// An index that finds the rows with a key: in constant time, however many rows there are.
     ///
-    /// [`CacheBuilder::index`](super::CacheBuilder::index) adds it to a cache, and
+    /// [`CacheBuilder::index`](crate::CacheBuilder::index) adds it to a cache, and
     /// [`Snapshot::find`](super::Snapshot::find) looks up in it. The handle is cheap to clone.
     ///
     /// ```no_run
@@ -187,7 +187,7 @@ index!(
 index!(
     /// An index that has the rows in the order of a key: for ranges, the least and the greatest.
     ///
-    /// [`CacheBuilder::ordered_index`](super::CacheBuilder::ordered_index) adds it to a cache, and
+    /// [`CacheBuilder::ordered_index`](crate::CacheBuilder::ordered_index) adds it to a cache, and
     /// [`Snapshot::range`](super::Snapshot::range) looks up in it.
     ///
     /// ```no_run
