@@ -354,6 +354,7 @@ fn insert(table: &str, row: Columns) -> Operation {
 struct Observed {
     server: Server,
     client: Client<Broad>,
+    other: Client<Slim>,
     wide: Vec<Cache<Broad>>,
     narrow: Vec<Cache<Slim>>,
 }
@@ -375,6 +376,7 @@ impl Observed {
         Self {
             server,
             client,
+            other,
             wide,
             narrow,
         }
@@ -412,7 +414,7 @@ impl Observed {
         view.rows::<Target>().map(|row| row.uuid()).collect()
     }
 
-    /// Compares every replica with a dump, and a select with a replica.
+    /// Compares every replica with a dump, and selects with replicas.
     async fn compare(&self) {
         // A commit that has resolved is in all of its client's caches.
         let dump: Dump = self
@@ -434,12 +436,24 @@ impl Observed {
         for cache in &self.narrow {
             self.compare_narrow(cache, &dump).await;
         }
+        self.compare_selects().await;
+    }
+
+    /// Compares what selects read with replicas.
+    async fn compare_selects(&self) {
         let mut txn = self.client.transaction();
         // All rows: chance never draws this number.
         let rows = txn.select(Wide::INTEGER_MANY.excludes([77]));
         let outcome = txn.commit().await.expect("a select");
         let view = self.wide[0].snapshot();
         for row in outcome.rows(&rows).expect("rows") {
+            assert_eq!(view.get(row.reference()).map(|row| &**row), Some(&row));
+        }
+        let mut txn = self.other.transaction();
+        let rows = txn.select(Narrow::STRING_MANY.excludes(["never drawn"]));
+        let outcome = txn.commit().await.expect("a select");
+        let view = self.narrow[0].snapshot();
+        for row in outcome.rows(&rows).expect("columns that can be read") {
             assert_eq!(view.get(row.reference()).map(|row| &**row), Some(&row));
         }
     }
