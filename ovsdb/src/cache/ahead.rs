@@ -4,7 +4,7 @@
 //! one after the other, each has the processor wait for its nodes, its columns and the counts of
 //! what it shares. Many at once wait together.
 
-use super::state::hash_uuid;
+use super::hash::hash_uuid;
 use super::table_state::TableState;
 use crate::model::Table;
 use crate::value::json::Reader;

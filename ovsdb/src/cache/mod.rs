@@ -11,9 +11,11 @@ mod any;
 mod changes;
 mod copies;
 mod handle;
+mod hash;
 mod index;
 mod lookup;
 mod monitor;
+mod plan;
 #[cfg(feature = "testing")]
 pub(crate) mod replay;
 mod shared;

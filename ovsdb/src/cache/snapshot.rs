@@ -8,9 +8,10 @@ use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use super::any::AnyRow;
+use super::hash::hash_of;
 use super::index::{Index, Key, OrderedIndex};
 use super::lookup::LookUp;
-use super::state::{State, hash_of};
+use super::state::State;
 use super::table_state::TableState;
 use crate::model::{Database, Row, Table};
 use crate::value::{Ref, Uuid};

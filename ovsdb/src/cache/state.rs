@@ -2,29 +2,12 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
-use std::sync::{Arc, LazyLock};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
 use super::table_state::{AnyTable, TableState};
 use crate::model::Table;
 use crate::value::Uuid;
-
-/// One seed for the whole process, so that a look-up hashes as the writer did.
-static HASHER: LazyLock<foldhash::fast::RandomState> = LazyLock::new(Default::default);
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the trie uses 32 bits of a hash"
-)]
-pub(super) fn hash_of(write: impl FnOnce(&mut foldhash::fast::FoldHasher<'_>)) -> u32 {
-    let mut hasher = HASHER.build_hasher();
-    write(&mut hasher);
-    hasher.finish() as u32
-}
-
-pub(super) fn hash_uuid(uuid: Uuid) -> u32 {
-    hash_of(|hasher| hasher.write_u128(uuid.as_u128()))
-}
 
 /// A hasher for type ids, which are hashes themselves.
 #[derive(Debug, Default)]

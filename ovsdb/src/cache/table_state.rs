@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::ahead::GROUP;
 use super::any::{AnyChange, AnyRow};
+use super::hash::{hash_of, hash_uuid};
 use super::index::DeclaredIndex;
-use super::state::{hash_of, hash_uuid};
 use super::trie::{self, Entry, HashTrie, Versioned, read_together};
 use crate::model::{Row, Table};
 use crate::value::{ColumnValue, Uuid};

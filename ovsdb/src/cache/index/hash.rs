@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::{DeclaredIndex, Key, Keys, changed, keys_of};
-use crate::cache::state::{hash_of, hash_uuid};
+use crate::cache::hash::{hash_of, hash_uuid};
 use crate::cache::trie::{self, Entry, HashTrie};
 use crate::model::Table;
 use crate::value::Uuid;

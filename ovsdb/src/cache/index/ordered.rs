@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::treap::{self, Treap};
 use super::{DeclaredIndex, Key, Keys, changed, keys_of};
-use crate::cache::state::hash_uuid;
+use crate::cache::hash::hash_uuid;
 use crate::model::Table;
 use crate::value::Uuid;
 

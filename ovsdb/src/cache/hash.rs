@@ -1,0 +1,23 @@
+//! The hashes that rows and indexes are found by.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::LazyLock;
+
+use crate::value::Uuid;
+
+/// One seed for the whole process, so that a look-up hashes as the writer did.
+static HASHER: LazyLock<foldhash::fast::RandomState> = LazyLock::new(Default::default);
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the trie uses 32 bits of a hash"
+)]
+pub(super) fn hash_of(write: impl FnOnce(&mut foldhash::fast::FoldHasher<'_>)) -> u32 {
+    let mut hasher = HASHER.build_hasher();
+    write(&mut hasher);
+    hasher.finish() as u32
+}
+
+pub(super) fn hash_uuid(uuid: Uuid) -> u32 {
+    hash_of(|hasher| hasher.write_u128(uuid.as_u128()))
+}

@@ -1,0 +1,141 @@
+//! Fits a compiled table to the server's schema, and guides the decoder through the columns of its rows.
+
+use ovsdb_schema::DatabaseSchema;
+
+use super::skew::{Skew, SkewReport};
+use crate::model::Table;
+use crate::value::Datum;
+use crate::value::json::Reader;
+
+/// One column as the server has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Planned {
+    pub(super) name: &'static str,
+    /// Its index in [`Table::COLUMNS`].
+    pub(super) index: usize,
+    /// Whether an update2 reports its changes as a difference: the server's type has max > 1.
+    pub(super) difference: bool,
+}
+
+/// Which of a table's columns the server has, and how it reports them.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    there: bool,
+    columns: Vec<Planned>,
+    /// The columns whose default on the server the compiled type does not read: no inserted row may
+    /// omit one.
+    pub(super) required: Vec<usize>,
+    /// The names of the columns as keys of an object.
+    keys: Vec<String>,
+    /// How many elements each column had last: many columns of a table are alike in all its rows.
+    pub(super) elements: Vec<usize>,
+    /// The indexes of the columns that the last change of a row had, or its insert where columns are
+    /// [required](Self::required).
+    pub(super) changed: Vec<usize>,
+    /// Which column came behind each one last, and which came first: servers write the columns of
+    /// rows in one order, and rows of one table have much the same ones.
+    behind: Vec<usize>,
+    first: usize,
+}
+
+/// Where a row's decoder is among the columns.
+#[derive(Debug, Default)]
+pub(super) struct Cursor(Option<usize>);
+
+impl Plan {
+    /// The plan, and the row that a server means when it omits every column.
+    pub(super) fn new<T: Table>(schema: &DatabaseSchema, report: &mut SkewReport) -> (Self, T) {
+        let mut row = T::default();
+        let Some(table) = schema.tables.get(T::TABLE) else {
+            report
+                .differences
+                .push(Skew::MissingTable { table: T::TABLE });
+            return (Self::default(), row);
+        };
+        let mut columns = Vec::with_capacity(T::COLUMNS.len());
+        let mut required = Vec::new();
+        for (index, column) in T::COLUMNS.iter().enumerate() {
+            let Some(server) = table.columns.get(column.name) else {
+                let (table, column) = (T::TABLE, column.name);
+                report
+                    .differences
+                    .push(Skew::MissingColumn { table, column });
+                continue;
+            };
+            if !column.kind.accepts(&server.kind) {
+                report.differences.push(Skew::OtherType {
+                    table: T::TABLE,
+                    column: column.name,
+                    compiled: column.kind.to_string(),
+                    server: server.kind.to_string(),
+                });
+                continue;
+            }
+            if column.kind.is_wider_than(&server.kind) {
+                report.differences.push(Skew::Narrower {
+                    table: T::TABLE,
+                    column: column.name,
+                    compiled: column.kind.to_string(),
+                    server: server.kind.to_string(),
+                });
+            }
+            let default = Datum::default_of(&server.kind).to_string();
+            let read = row
+                .column_mut(index)
+                .map(|column| column.decode(&mut Reader::new(&default)));
+            if matches!(read, Some(Err(_))) {
+                required.push(index);
+            }
+            let difference = !server.kind.max.is_one();
+            columns.push(Planned {
+                name: column.name,
+                index,
+                difference,
+            });
+        }
+        let keys = columns.iter().map(|column| format!("\"{}\":", column.name));
+        let plan = Self {
+            there: true,
+            required,
+            keys: keys.collect(),
+            elements: vec![0; T::COLUMNS.len()],
+            changed: Vec::new(),
+            behind: (1..=columns.len()).collect(),
+            columns,
+            first: 0,
+        };
+        (plan, row)
+    }
+
+    pub(super) const fn is_there(&self) -> bool {
+        self.there
+    }
+
+    pub(super) fn columns(&self) -> impl Iterator<Item = &'static str> {
+        self.columns.iter().map(|column| column.name)
+    }
+
+    /// Steps to the next column of a row, if it is the expected one.
+    pub(super) fn expected(&self, cursor: &mut Cursor, reader: &mut Reader<'_>) -> Option<Planned> {
+        let next = match cursor.0 {
+            Some(last) => self.behind[last],
+            None => self.first,
+        };
+        if !reader.eat_key(self.keys.get(next)?) {
+            return None;
+        }
+        cursor.0 = Some(next);
+        Some(self.columns[next])
+    }
+
+    /// The column of this name, which will be expected here in the next row.
+    pub(super) fn find(&mut self, cursor: &mut Cursor, name: &str) -> Option<Planned> {
+        let at = self.columns.iter().position(|column| column.name == name)?;
+        match cursor.0 {
+            Some(last) => self.behind[last] = at,
+            None => self.first = at,
+        }
+        cursor.0 = Some(at);
+        Some(self.columns[at])
+    }
+}
