@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -104,7 +103,7 @@ fn replica(criterion: &mut Criterion) {
     });
     group.throughput(Throughput::Elements(PORTS as u64));
     group.bench_function("all rows", |bencher| {
-        let size = |port: &Arc<Row<Port>>| port.name.len() + port.addresses.len();
+        let size = |port: &Row<Port>| port.name.len() + port.addresses.len();
         bencher.iter(|| view.rows::<Port>().map(size).sum::<usize>());
     });
     group.finish();

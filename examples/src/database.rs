@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use ipnet::IpNet;
 use ovsdb::nb::{self, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort};
@@ -111,7 +110,7 @@ fn node_subnets(view: &View, network: &str) -> BTreeMap<String, Vec<IpNet>> {
     let routers = routers.filter(|router| is_of(&router.external_ids, network));
     let ports = routers.flat_map(|router| router.ports.iter());
     let ports = ports.filter_map(|port| view.get(*port));
-    let subnets = ports.filter_map(|port: &Arc<Row<LogicalRouterPort>>| {
+    let subnets = ports.filter_map(|port: &Row<LogicalRouterPort>| {
         let node = port.name.strip_prefix(&prefix)?;
         let networks = port
             .networks

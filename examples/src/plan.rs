@@ -116,7 +116,8 @@ impl Plan {
     where
         T: Table<Database = Database>,
     {
-        let row = self.view.get_by(column, name)?.clone();
+        let row = self.view.get_by(column, name)?.reference();
+        let row = self.view.get_shared(row)?;
         self.labels.insert(row.uuid(), name.to_owned());
         Some(row)
     }

@@ -93,15 +93,16 @@ type PodPort = (Arc<Row<LogicalSwitch>>, Arc<Row<LogicalSwitchPort>>);
 fn pod_ports(plan: &Plan, network: impl Fn(&str) -> bool) -> Vec<PodPort> {
     let view = plan.view();
     let mut ports = Vec::new();
-    for switch in view.rows::<LogicalSwitch>() {
+    for switch in view.table::<LogicalSwitch>().rows_shared() {
         if switch
             .external_ids
             .get(ids::NETWORK)
             .is_some_and(|name| network(name))
         {
-            let all = switch.ports.iter().filter_map(|port| view.get(*port));
+            let all = switch.ports.iter();
+            let all = all.filter_map(|port| view.get_shared(*port));
             let of_pods = all.filter(|port| port.external_ids.contains_key(ids::POD));
-            ports.extend(of_pods.map(|port| (switch.clone(), port.clone())));
+            ports.extend(of_pods.map(|port| (switch.clone(), port)));
         }
     }
     ports
@@ -227,7 +228,7 @@ fn policies(plan: &mut Plan, network: &str, policies: &[manifest::Policy]) {
 
 /// The groups of a namespace in which nothing is allowed: they go with its last policy; before
 /// that they lose the pods that no policy is for any longer.
-fn deny_groups(plan: &mut Plan, network: &str, namespace: &str, others: &[&&Arc<Row<PortGroup>>]) {
+fn deny_groups(plan: &mut Plan, network: &str, namespace: &str, others: &[&&Row<PortGroup>]) {
     let subjects: BTreeSet<_> = others
         .iter()
         .flat_map(|group| group.ports.iter().copied())
@@ -345,7 +346,7 @@ fn layer3_networks(plan: &Plan) -> BTreeMap<String, Vec<String>> {
             networks.entry(name.to_string()).or_default();
         }
     }
-    for switch in view.rows::<LogicalSwitch>() {
+    for switch in view.table::<LogicalSwitch>().rows_shared() {
         let name = switch.external_ids.get(ids::NETWORK);
         let layer3 = switch.external_ids.get(ids::TOPOLOGY);
         let layer3 = layer3.is_some_and(|topology| *topology == *Topology::Layer3.as_str());

@@ -60,13 +60,13 @@ impl Bench {
     async fn interface(&self, name: &str) -> Interface {
         let view = self.view().await;
         let row = view.get_by(Interface::NAME, name).expect(name);
-        row.as_ref().clone().into_columns()
+        row.clone().into_columns()
     }
 
     async fn port(&self, name: &str) -> Port {
         let view = self.view().await;
         let row = view.get_by(Port::NAME, name).expect(name);
-        row.as_ref().clone().into_columns()
+        row.clone().into_columns()
     }
 
     /// The numbers of rows in the tables Port, Interface and QoS.
@@ -530,7 +530,7 @@ async fn bandwidth_is_set_changed_and_lifted() {
     let queue = async || {
         let port = bench.port(&wanted.interface).await;
         let view = bench.view().await;
-        let row = port.qos.map(|qos| view.get(qos).unwrap().as_ref().clone());
+        let row = port.qos.map(|qos| view.get(qos).unwrap().clone());
         row.map(ovsdb::Row::into_columns)
     };
     let policing = async || {

@@ -238,8 +238,9 @@ impl Rows {
 }
 
 fn sorted<T: Table<Database = Database>>(view: &Snapshot<Database>) -> BTreeMap<Uuid, Arc<Row<T>>> {
-    view.rows::<T>()
-        .map(|row| (row.uuid(), row.clone()))
+    view.table::<T>()
+        .rows_shared()
+        .map(|row| (row.uuid(), row))
         .collect()
 }
 

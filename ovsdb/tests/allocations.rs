@@ -4,7 +4,6 @@ mod support;
 
 use std::collections::HashSet;
 use std::ops::Bound::{Excluded, Included};
-use std::sync::Arc;
 
 use ovsdb::cache::{Index, OrderedIndex};
 use ovsdb::nb::{Database, LogicalSwitch, LogicalSwitchPort as Port, MeterBand, NbGlobal};
@@ -73,8 +72,7 @@ fn a_look_up_allocates_nothing() {
         assert!(view.get(port).is_some());
         assert!(view.get(Ref::<Port>::new(Uuid::nil())).is_none());
         assert_eq!(
-            view.get_by(Port::NAME, name.as_str())
-                .map(|port| port.reference()),
+            view.get_by(Port::NAME, name.as_str()).map(Row::reference),
             Some(port)
         );
         assert!(view.get_by(Port::NAME, "no such port").is_none());
@@ -92,7 +90,7 @@ fn going_through_rows_allocates_nothing() {
     let replay = replay();
     let view = replay.snapshot();
     let read = allocations(|| {
-        let size = |port: &Arc<Row<Port>>| port.name.len() + port.addresses.len();
+        let size = |port: &Row<Port>| port.name.len() + port.addresses.len();
         assert!(view.rows::<Port>().map(size).sum::<usize>() > 2000 * 20);
         assert_eq!(view.rows::<Port>().len(), 2000);
     });

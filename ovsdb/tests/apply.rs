@@ -101,7 +101,7 @@ async fn other_writes(other: &Client<Database>, tag: &str) {
 fn add_tag(view: &Snapshot<Database>, txn: &mut Transaction<Database>) {
     let row = view.get_by(Item::NAME, "shared").expect("the row");
     let tags = row.tags.iter().cloned().chain(["ours".into()]);
-    txn.update(&**row)
+    txn.update(row)
         .set(Item::TAGS, tags.collect::<ovsdb::Set<_>>());
 }
 
@@ -411,7 +411,7 @@ async fn a_change_without_inserts_is_decided_again_on_what_the_next_connection_s
     let (first, _peer, mut connection, applied) =
         lost_after_sending(RowIdentity::ClientChosen, |view, txn| {
             let row = view.rows::<Item>().next().expect("the row");
-            txn.update(&**row).set(Item::TOTAL, row.count + 10);
+            txn.update(row).set(Item::TOTAL, row.count + 10);
             None
         })
         .await;
@@ -451,7 +451,7 @@ async fn an_insert_is_made_once_and_its_first_result_holds() {
         let (first, _peer, mut connection, applied) =
             lost_after_sending(RowIdentity::ClientChosen, |view, txn| {
                 let row = view.rows::<Item>().next().expect("the row");
-                txn.mutate(&**row).add(Item::COUNT, 1);
+                txn.mutate(row).add(Item::COUNT, 1);
                 Some(txn.insert(item("new", row.count)))
             })
             .await;

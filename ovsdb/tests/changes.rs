@@ -62,8 +62,9 @@ impl Folded {
     fn is_the_table_of(&self, cache: &Cache<Database>) {
         let view = cache.snapshot();
         let table: BTreeMap<_, _> = view
-            .rows::<Item>()
-            .map(|row| (row.uuid(), row.clone()))
+            .table::<Item>()
+            .rows_shared()
+            .map(|row| (row.uuid(), row))
             .collect();
         assert_eq!(self.0, table);
     }

@@ -406,12 +406,12 @@ impl Observed {
 
     fn rows(&self) -> Vec<Uuid> {
         let view = self.wide[0].snapshot();
-        view.rows::<Wide>().map(|row| row.uuid()).collect()
+        view.rows::<Wide>().map(Row::uuid).collect()
     }
 
     fn targets(&self) -> Vec<Uuid> {
         let view = self.wide[0].snapshot();
-        view.rows::<Target>().map(|row| row.uuid()).collect()
+        view.rows::<Target>().map(Row::uuid).collect()
     }
 
     /// Compares every replica with a dump, and selects with replicas.
@@ -447,14 +447,14 @@ impl Observed {
         let outcome = txn.commit().await.expect("a select");
         let view = self.wide[0].snapshot();
         for row in outcome.rows(&rows).expect("rows") {
-            assert_eq!(view.get(row.reference()).map(|row| &**row), Some(&row));
+            assert_eq!(view.get(row.reference()), Some(&row));
         }
         let mut txn = self.other.transaction();
         let rows = txn.select(Narrow::STRING_MANY.excludes(["never drawn"]));
         let outcome = txn.commit().await.expect("a select");
         let view = self.narrow[0].snapshot();
         for row in outcome.rows(&rows).expect("columns that can be read") {
-            assert_eq!(view.get(row.reference()).map(|row| &**row), Some(&row));
+            assert_eq!(view.get(row.reference()), Some(&row));
         }
     }
 
@@ -501,7 +501,7 @@ impl Observed {
         let reference = txn.insert(row.clone());
         txn.commit().await.expect("a row that the server had");
         let view = self.wide[0].snapshot();
-        assert_eq!(view.get(reference).map(|row| row.columns()), Some(&row));
+        assert_eq!(view.get(reference).map(Row::columns), Some(&row));
     }
 
     /// What was read passes as a guard.

@@ -3,7 +3,9 @@
 mod support;
 
 use ovsdb::transaction::BuildError;
-use ovsdb::{Client, CommitError, MonitorVersion, Ref, Set, Str, Transaction, Uuid, nb, vswitch};
+use ovsdb::{
+    Client, CommitError, MonitorVersion, Ref, Row, Set, Str, Transaction, Uuid, nb, vswitch,
+};
 use support::replica::same_as_dump;
 use support::{bundled_server, connect};
 
@@ -94,13 +96,10 @@ async fn the_default_of_a_generated_table_is_what_the_server_stores() {
     let view = cache.snapshot();
     let (netflow, sflow) = (view.get(netflow), view.get(sflow));
     assert_eq!(
-        netflow.map(|row| row.columns()),
+        netflow.map(Row::columns),
         Some(&vswitch::NetFlow::default())
     );
-    assert_eq!(
-        sflow.map(|row| row.columns()),
-        Some(&vswitch::SFlow::default())
-    );
+    assert_eq!(sflow.map(Row::columns), Some(&vswitch::SFlow::default()));
     same_as_dump(&cache, &server).await;
 }
 

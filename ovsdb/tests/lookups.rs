@@ -7,7 +7,7 @@ use std::ops::Bound::{Excluded, Included};
 use std::panic::AssertUnwindSafe;
 
 use ovsdb::cache::{Index, OrderedIndex};
-use ovsdb::{Client, Map, Ref, Snapshot, Str, Uuid, nb};
+use ovsdb::{Client, Map, Ref, Row, Snapshot, Str, Uuid, nb};
 use support::inventory::{Database, Item, ItemOnly, Part};
 use support::{bundled_server, connect, inventory_server};
 
@@ -54,7 +54,7 @@ impl Indexes {
     fn agree(&self, view: &Snapshot<Database>) {
         let scan = |is: &dyn Fn(&Item) -> bool| -> BTreeSet<Uuid> {
             let rows = view.rows::<Item>().filter(|row| is(row));
-            rows.map(|row| row.uuid()).collect()
+            rows.map(Row::uuid).collect()
         };
         let set = |found: Vec<Uuid>| {
             let set: BTreeSet<Uuid> = found.iter().copied().collect();
@@ -101,10 +101,7 @@ impl Indexes {
             .map(|row| row.count)
             .collect();
         assert!(counts.is_sorted() && counts.len() == view.rows::<Item>().len());
-        let some = view
-            .range(&self.by_count, 1..3)
-            .map(|row| row.uuid())
-            .collect();
+        let some = view.range(&self.by_count, 1..3).map(Row::uuid).collect();
         assert_eq!(set(some), scan(&|item| (1..3).contains(&item.count)));
         let mut heaviest = view.range(&self.by_weight, 2..);
         let all = heaviest.len();
@@ -115,7 +112,7 @@ impl Indexes {
         let names =
             view.range::<_, _, str>(&self.by_name, (Included("item-1"), Excluded("item-2")));
         assert_eq!(
-            set(names.map(|row| row.uuid()).collect()),
+            set(names.map(Row::uuid).collect()),
             scan(&|item| item.name.starts_with("item-1"))
         );
     }
@@ -228,7 +225,7 @@ async fn the_way_back_from_a_port_to_its_switch() {
     let view = cache.snapshot();
     for (switch, ports) in &ports {
         for port in ports {
-            let owners: Vec<_> = view.find(&owner, port).map(|row| row.reference()).collect();
+            let owners: Vec<_> = view.find(&owner, port).map(Row::reference).collect();
             assert_eq!(owners, [*switch]);
         }
     }
@@ -244,9 +241,7 @@ async fn the_way_back_from_a_port_to_its_switch() {
     txn.commit().await.expect("a commit");
     let now = cache.snapshot();
     let owners = |view: &Snapshot<nb::Database>| -> Vec<_> {
-        view.find(&owner, &moving[0])
-            .map(|row| row.reference())
-            .collect()
+        view.find(&owner, &moving[0]).map(Row::reference).collect()
     };
     assert_eq!((owners(&view), owners(&now)), (vec![**from], vec![**to]));
 

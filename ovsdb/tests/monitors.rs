@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ovsdb::testing::Server;
-use ovsdb::{Cache, Client, Error, MonitorVersion, Skew, Uuid, nb};
+use ovsdb::{Cache, Client, Error, MonitorVersion, Row, Skew, Uuid, nb};
 use support::inventory::{Database, Item, ItemOnly, Part};
 use support::{bundled_server, connect, inventory_server};
 
@@ -485,7 +485,7 @@ async fn a_hundred_thousand_rows_are_loaded() {
         for port in &switch.ports {
             let port = view.get(*port).expect("the port that the switch refers to");
             let by_name = view.get_by(nb::LogicalSwitchPort::NAME, port.name.as_str());
-            assert_eq!(by_name.map(|row| row.uuid()), Some(port.uuid()));
+            assert_eq!(by_name.map(Row::uuid), Some(port.uuid()));
             assert_eq!(port.external_ids["namespace"], "default");
             owned += 1;
         }

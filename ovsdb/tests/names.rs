@@ -3,7 +3,7 @@
 mod support;
 
 use ovsdb::testing::Server;
-use ovsdb::{Client, Database as _, Table};
+use ovsdb::{Client, Database as _, Row, Table};
 use support::connect;
 
 /// Tables, columns and values with the name of every keyword and of everything in the prelude.
@@ -114,8 +114,5 @@ async fn tables_columns_and_values_can_be_renamed_and_tables_left_out() {
     txn.insert(acl.clone());
     txn.commit().await.expect("a commit");
     let view = cache.snapshot();
-    assert_eq!(
-        view.rows::<Acl>().next().map(|row| row.columns()),
-        Some(&acl)
-    );
+    assert_eq!(view.rows::<Acl>().next().map(Row::columns), Some(&acl));
 }

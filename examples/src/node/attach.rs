@@ -208,7 +208,7 @@ impl View {
     ) -> impl Iterator<Item = (&'a Row<Port>, &'a Row<Interface>)> {
         self.ports(bridge).flat_map(move |port| {
             let interfaces = port.interfaces.iter();
-            interfaces.filter_map(move |interface| Some((port, self.0.get(*interface)?.as_ref())))
+            interfaces.filter_map(move |interface| Some((port, self.0.get(*interface)?)))
         })
     }
 }

@@ -147,8 +147,7 @@ pub(super) fn limit_ingress(
 ) {
     let known = port.qos.and_then(|qos| view.0.get(qos));
     let wanted = ingress.map(|rate| queue(sandbox, rate));
-    let known = known.map(|known| &***known);
-    if known == wanted.as_ref() && port.qos.is_some() == wanted.is_some() {
+    if known.map(Row::columns) == wanted.as_ref() && port.qos.is_some() == wanted.is_some() {
         delete_queues(view, transaction, sandbox, None);
         return;
     }
@@ -191,7 +190,7 @@ pub(super) fn delete_queues(
         let owner = queue.external_ids.get(SANDBOX);
         let owned = owner.is_some_and(|owner| *owner == *sandbox);
         if owned && !in_use.contains(&queue.reference()) {
-            transaction.delete(queue.as_ref());
+            transaction.delete(queue);
         }
     }
 }

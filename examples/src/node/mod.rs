@@ -164,30 +164,30 @@ impl View {
     /// The one row of the table Open_vSwitch.
     fn root(&self) -> Result<&Row<OpenVSwitch>, NodeError> {
         let mut rows = self.0.rows::<OpenVSwitch>();
-        rows.next().map(AsRef::as_ref).ok_or(NodeError::NotSetUp)
+        rows.next().ok_or(NodeError::NotSetUp)
     }
 
     fn bridge(&self, name: &str) -> Option<&Row<Bridge>> {
-        self.0.get_by(Bridge::NAME, name).map(AsRef::as_ref)
+        self.0.get_by(Bridge::NAME, name)
     }
 
     fn port(&self, name: &str) -> Option<&Row<Port>> {
-        self.0.get_by(Port::NAME, name).map(AsRef::as_ref)
+        self.0.get_by(Port::NAME, name)
     }
 
     fn interface(&self, name: &str) -> Option<&Row<Interface>> {
-        self.0.get_by(Interface::NAME, name).map(AsRef::as_ref)
+        self.0.get_by(Interface::NAME, name)
     }
 
     /// The ports of a bridge.
     fn ports<'a>(&'a self, bridge: &'a Bridge) -> impl Iterator<Item = &'a Row<Port>> {
         let ports = bridge.ports.iter();
-        ports.filter_map(|port| self.0.get(*port).map(AsRef::as_ref))
+        ports.filter_map(|port| self.0.get(*port))
     }
 
     /// The bridge that has this port.
     fn bridge_of(&self, port: &Row<Port>) -> Option<&Row<Bridge>> {
-        let mut bridges = self.0.rows::<Bridge>().map(AsRef::as_ref);
+        let mut bridges = self.0.rows::<Bridge>();
         bridges.find(|bridge| bridge.ports.contains(&port.reference()))
     }
 }

@@ -6,7 +6,6 @@ pub mod svg;
 pub mod tree;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use ovsdb::nb::{
     GatewayChassis, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort,
@@ -184,13 +183,12 @@ fn network(view: &View, name: &str, topology: &str) -> Network {
     }
 }
 
-fn router(view: &View, row: &Arc<Row<LogicalRouter>>, peers: &HashMap<&str, &str>) -> Router {
+fn router(view: &View, row: &Row<LogicalRouter>, peers: &HashMap<&str, &str>) -> Router {
     let ports = row.ports.iter().filter_map(|port| view.get(*port));
     let mut ports: Vec<RouterPort> = ports
-        .map(|port: &Arc<Row<LogicalRouterPort>>| {
+        .map(|port: &Row<LogicalRouterPort>| {
             let chassis = port.gateway_chassis.iter().filter_map(|row| view.get(*row));
-            let chassis =
-                chassis.map(|row: &Arc<Row<GatewayChassis>>| row.chassis_name.to_string());
+            let chassis = chassis.map(|row: &Row<GatewayChassis>| row.chassis_name.to_string());
             RouterPort {
                 name: port.name.to_string(),
                 mac: port.mac.to_string(),
@@ -207,7 +205,7 @@ fn router(view: &View, row: &Arc<Row<LogicalRouter>>, peers: &HashMap<&str, &str
     }
 }
 
-fn switch(view: &View, network: &str, row: &Arc<Row<LogicalSwitch>>) -> Switch {
+fn switch(view: &View, network: &str, row: &Row<LogicalSwitch>) -> Switch {
     let names = NetworkNames::new(network);
     let topology = row.external_ids.get(ids::TOPOLOGY).map_or("", Str::as_str);
     let node = row

@@ -56,9 +56,11 @@ pub(super) fn plan(
 
 /// Which switch each port is on.
 fn holders(plan: &Plan) -> HashMap<Ref<LogicalSwitchPort>, SwitchRow> {
-    let switches = plan.view().rows::<LogicalSwitch>();
-    let ports = switches.flat_map(|switch| switch.ports.iter().map(|port| (*port, switch.clone())));
-    ports.collect()
+    let mut holders = HashMap::new();
+    for switch in plan.view().table::<LogicalSwitch>().rows_shared() {
+        holders.extend(switch.ports.iter().map(|port| (*port, switch.clone())));
+    }
+    holders
 }
 
 fn port(

@@ -42,9 +42,8 @@ pub(super) fn meter(plan: &mut Plan) {
     plan.set(&meter, Meter::UNIT, MeterUnit::Pktps);
     plan.set(&meter, Meter::FAIR, Some(true));
     let bands = meter.bands.iter().filter_map(|band| plan.view().get(*band));
-    let fits = |band: &Arc<Row<MeterBand>>| {
-        band.action == MeterBandAction::Drop && band.rate == LOGGING_RATE
-    };
+    let fits =
+        |band: &Row<MeterBand>| band.action == MeterBandAction::Drop && band.rate == LOGGING_RATE;
     if !bands.into_iter().any(fits) {
         let band = logging_band(plan);
         plan.set(&meter, Meter::BANDS, [band].into());
@@ -173,11 +172,13 @@ impl Known {
         let owner = controller(network);
         let owned = |ids: &Map<Str, Str>| ids.get(ids::OWNER).is_some_and(|it| *it == *owner);
         let groups = view
-            .rows::<PortGroup>()
+            .table::<PortGroup>()
+            .rows_shared()
             .filter(|group| is_of(&group.external_ids, network) || owned(&group.external_ids));
-        let groups: Vec<_> = groups.cloned().collect();
+        let groups: Vec<_> = groups.collect();
         let sets = view
-            .rows::<AddressSet>()
+            .table::<AddressSet>()
+            .rows_shared()
             .filter(|set| owned(&set.external_ids));
         let foreign: Vec<&Arc<Row<PortGroup>>> = groups
             .iter()
@@ -190,7 +191,7 @@ impl Known {
             .copied()
             .partition(|group| others == Others::Remove && kept.is_trimmed(&group.name));
         Self {
-            sets: sets.cloned().collect(),
+            sets: sets.collect(),
             foreign: foreign.iter().map(|group| group.uuid()).collect(),
             trimmed: trimmed.iter().map(|group| group.uuid()).collect(),
             foreign_ports: whole
@@ -332,8 +333,9 @@ fn port_group(
 
 /// Brings a group's ACLs, which their ids tell from each other, up to date.
 fn acls(plan: &mut Plan, group: &Row<PortGroup>, wanted: &Group) {
-    let existing = group.acls.iter().filter_map(|acl| plan.view().get(*acl));
-    let existing: Vec<Arc<Row<Acl>>> = existing.cloned().collect();
+    let existing = group.acls.iter();
+    let existing = existing.filter_map(|acl| plan.view().get_shared(*acl));
+    let existing: Vec<Arc<Row<Acl>>> = existing.collect();
     let mut left: BTreeMap<Ref<Acl>, &Arc<Row<Acl>>> =
         existing.iter().map(|acl| (acl.reference(), acl)).collect();
     for acl in &wanted.acls {

@@ -6,7 +6,6 @@
 
 use super::hash::hash_uuid;
 use super::table_state::TableState;
-use crate::model::Table;
 use crate::value::json::Reader;
 use crate::value::parse_uuid;
 
@@ -25,12 +24,7 @@ impl Ahead {
     /// Called before each row of an update. Reads the uuids that follow in the message, and
     /// reads what copying the rows changes, and the elements of these columns, which are those of
     /// the last change. What is wrong with the message is left to whoever reads it.
-    pub(super) fn next<T: Table>(
-        &mut self,
-        reader: &mut Reader<'_>,
-        state: &TableState<T>,
-        columns: &[usize],
-    ) {
+    pub(super) fn next(&mut self, reader: &mut Reader<'_>, state: &TableState, columns: &[usize]) {
         if self.left > 0 {
             self.left -= 1;
             return;

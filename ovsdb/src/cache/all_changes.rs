@@ -11,10 +11,12 @@ use futures_core::Stream;
 
 use super::any::AnyChange;
 use super::changes::{BatchKind, Change, difference};
+use super::erased::TableType;
 use super::handle::Handle;
 use super::snapshot::Snapshot;
 use super::state::State;
 use super::subscription::{Step, Subscription};
+use super::table_state::TableState;
 use crate::model::{Database, Table};
 
 /// The changes of all tables in one server transaction.
@@ -39,7 +41,7 @@ impl<D> DatabaseChanges<D> {
     fn places(&self) -> impl Iterator<Item = usize> {
         (0..self.after.tables.len()).filter(|at| match &self.before {
             Some(before) => !before.has_same(&self.after, *at),
-            None => self.after.tables[*at].len() > 0,
+            None => self.after.tables[*at].rows.len() > 0,
         })
     }
 
@@ -82,10 +84,10 @@ impl<D: Database> DatabaseChanges<D> {
         let Some(at) = self.after.registry.find::<T>() else {
             panic!("the cache was started without the table {}", T::TABLE)
         };
-        let old = self.before.as_ref().and_then(|state| state.shared::<T>(at));
-        match self.after.shared::<T>(at) {
-            Some(new) => difference(&old.unwrap_or_default(), &new, Some),
-            None => Vec::new(),
+        let new = &self.after.tables[at];
+        match self.before.as_ref().and_then(|state| state.tables.get(at)) {
+            Some(old) => difference(old, new, Some),
+            None => difference(&TableState::new(TableType::of::<T>()), new, Some),
         }
     }
 

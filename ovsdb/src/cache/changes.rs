@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
+use super::erased::{SharedRow, TableType, shared};
 use super::handle::Handle;
 use super::snapshot::Snapshot;
 use super::state::State;
@@ -112,19 +113,17 @@ impl<T: Table> Change<T> {
 
 /// How the table differs between two states; the order is none in particular.
 pub(super) fn difference<T: Table>(
-    old: &TableState<T>,
-    new: &TableState<T>,
+    old: &TableState,
+    new: &TableState,
     mut keep: impl FnMut(Change<T>) -> Option<Change<T>>,
 ) -> Vec<Change<T>> {
     let mut changes = Vec::new();
     new.differences(old, &mut |old, new| {
-        let change = match (old, new) {
-            (Some(old), Some(new)) => Change::Modified {
-                old: old.clone(),
-                new: new.clone(),
-            },
-            (Some(old), None) => Change::Deleted(old.clone()),
-            (None, Some(new)) => Change::Inserted(new.clone()),
+        let typed = |row: Option<&SharedRow>| shared::<T>(row?.clone());
+        let change = match (typed(old), typed(new)) {
+            (Some(old), Some(new)) => Change::Modified { old, new },
+            (Some(old), None) => Change::Deleted(old),
+            (None, Some(new)) => Change::Inserted(new),
             (None, None) => return,
         };
         changes.extend(keep(change));
@@ -331,7 +330,7 @@ pub struct Changes<T: Table> {
     /// Where the table is in the states.
     table: usize,
     /// The table as the consumer knows it.
-    seen: Arc<TableState<T>>,
+    seen: Arc<TableState>,
     /// The state that the stream begins with, until it was delivered.
     start: Option<Arc<State>>,
     columns: Vec<usize>,
@@ -354,7 +353,7 @@ impl<T: Table> Changes<T> {
         Self {
             subscription,
             table,
-            seen: Arc::default(),
+            seen: Arc::new(TableState::new(TableType::of::<T>())),
             start: Some(start),
             columns: Vec::new(),
             rows: Vec::new(),
@@ -409,7 +408,7 @@ impl<T: Table> Changes<T> {
 
     /// The batch up to a state, unless there is nothing to show.
     fn batch(&mut self, state: Arc<State>, kind: BatchKind) -> Option<ChangeBatch<T>> {
-        let new = state.shared(self.table)?;
+        let new = state.tables.get(self.table)?.clone();
         let changes = difference(&self.seen, &new, |change| self.filter(change));
         self.seen = new;
         if changes.is_empty() && !kind.must_be_seen() {

@@ -11,7 +11,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::table_state::{RowChanges, TableState};
-use crate::model::Table;
 
 /// How many earlier states wait until they are taken up: as many as a stream may be behind, with
 /// nothing copied. Each takes some 25 bytes a row where there is an index.
@@ -22,17 +21,17 @@ const MISSED: usize = 4096;
 
 /// The published state of a table, earlier ones, and the one that the next update changes.
 #[derive(Debug)]
-pub(super) struct Copies<T: Table> {
-    published: Arc<TableState<T>>,
+pub(super) struct Copies {
+    published: Arc<TableState>,
     /// Earlier states, oldest first.
-    earlier: VecDeque<Arc<TableState<T>>>,
+    earlier: VecDeque<Arc<TableState>>,
     /// What became of the rows since the oldest of them, version by version.
-    log: VecDeque<Arc<RowChanges<T>>>,
-    working: Option<TableState<T>>,
+    log: VecDeque<Arc<RowChanges>>,
+    working: Option<TableState>,
 }
 
-impl<T: Table> Copies<T> {
-    pub(super) const fn new(published: Arc<TableState<T>>) -> Self {
+impl Copies {
+    pub(super) const fn new(published: Arc<TableState>) -> Self {
         Self {
             published,
             earlier: VecDeque::new(),
@@ -41,27 +40,28 @@ impl<T: Table> Copies<T> {
         }
     }
 
-    pub(super) const fn published(&self) -> &Arc<TableState<T>> {
+    pub(super) const fn published(&self) -> &Arc<TableState> {
         &self.published
     }
 
     /// The state that follows on the published one, to be changed.
-    pub(super) fn working(&mut self) -> &mut TableState<T> {
-        if self.working.is_none() {
-            self.working = Some(self.follow().unwrap_or_else(|| self.published.successor()));
-        }
-        self.working.get_or_insert_default()
+    pub(super) fn working(&mut self) -> &mut TableState {
+        let working = match self.working.take() {
+            Some(working) => working,
+            None => self.follow().unwrap_or_else(|| self.published.successor()),
+        };
+        self.working.insert(working)
     }
 
     /// How many versions a state is behind the published one.
-    fn behind(&self, state: &TableState<T>) -> usize {
+    fn behind(&self, state: &TableState) -> usize {
         let behind = self.published.version() - state.version();
         usize::try_from(behind).unwrap_or(usize::MAX)
     }
 
     /// The newest of the earlier states that nobody else has, brought up to date.
-    fn follow(&mut self) -> Option<TableState<T>> {
-        let is_free = |state: &Arc<TableState<T>>| Arc::strong_count(state) == 1;
+    fn follow(&mut self) -> Option<TableState> {
+        let is_free = |state: &Arc<TableState>| Arc::strong_count(state) == 1;
         let at = self.earlier.iter().rposition(is_free)?;
         let mut state = Arc::into_inner(self.earlier.remove(at)?)?;
         let known = self.log.len().checked_sub(self.behind(&state))?;
@@ -87,7 +87,7 @@ impl<T: Table> Copies<T> {
     }
 
     /// Makes the working state the published one, if anything changed.
-    pub(super) fn publish(&mut self) -> Option<&Arc<TableState<T>>> {
+    pub(super) fn publish(&mut self) -> Option<&Arc<TableState>> {
         let mut state = self.working.take_if(|working| working.is_changed())?;
         state.finish();
         let changes = state.changes().cloned();
@@ -127,6 +127,7 @@ impl<T: Table> Copies<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::erased::{SharedRow, TableType, typed};
     use crate::model::Row;
     use crate::value::Uuid;
 
@@ -144,7 +145,7 @@ mod tests {
         count: i64,
     }
 
-    fn item(number: usize, count: i64) -> Arc<Row<Item>> {
+    fn item(number: usize, count: i64) -> SharedRow {
         Arc::new(Row::new(uuid(number), Item { count }))
     }
 
@@ -154,8 +155,8 @@ mod tests {
 
     const ROWS: usize = 5000;
 
-    fn started() -> Copies<Item> {
-        let mut copies = Copies::new(Arc::default());
+    fn started() -> Copies {
+        let mut copies = Copies::new(Arc::new(TableState::new(TableType::of::<Item>())));
         copies.begin_fresh();
         let rows = (0..ROWS).map(|number| item(number, 0)).collect();
         copies.working().fill(rows).expect("each once");
@@ -164,15 +165,16 @@ mod tests {
     }
 
     /// Changes every tenth row.
-    fn update(copies: &mut Copies<Item>, step: usize) {
+    fn update(copies: &mut Copies, step: usize) {
         for number in (step % 10..ROWS).step_by(10) {
             assert!(copies.working().insert(item(number, step as i64)));
         }
         copies.publish().expect("changes");
     }
 
-    fn count(state: &TableState<Item>, number: usize) -> i64 {
-        state.get(uuid(number)).expect("a row").count
+    fn count(state: &TableState, number: usize) -> i64 {
+        let row = state.get(uuid(number)).expect("a row");
+        typed::<Item>(&**row).expect("an item").count
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod all_changes;
 mod any;
 mod changes;
 mod copies;
+mod erased;
 mod handle;
 mod hash;
 mod index;

@@ -23,7 +23,7 @@ use crate::value::{Repeats, Str, Uuid};
 /// connection or of a new schema, [`ask`](Self::ask) when it is asked for, [`Shared::set_stale`] when
 /// a connection is lost, [`forget`](Self::forget) when the replica and the server do not agree.
 pub(crate) struct ReplicaMonitor {
-    tables: Vec<Box<dyn TableReplica>>,
+    tables: Vec<TableReplica>,
     shared: Arc<Shared>,
     repeats: Repeats,
     compiled_version: Option<&'static str>,
@@ -61,17 +61,17 @@ impl Drop for ReplicaMonitor {
 impl ReplicaMonitor {
     /// A replica of these tables, fitted to the server's schema.
     pub(super) fn new(
-        mut tables: Vec<Box<dyn TableReplica>>,
+        mut tables: Vec<TableReplica>,
         types: &[TypeId],
         schema: &DatabaseSchema,
         compiled_version: Option<&'static str>,
         newest: MonitorVersion,
     ) -> Self {
         let report = fit(&mut tables, schema, compiled_version);
-        let names = tables.iter().map(|table| table.table()).collect();
+        let names = tables.iter().map(TableReplica::table).collect();
         let state = State {
             registry: Arc::new(Registry::new(types, names)),
-            tables: tables.iter().map(|table| table.published()).collect(),
+            tables: tables.iter().map(TableReplica::published).collect(),
             last_txn_id: Uuid::nil(),
         };
         let shared = Arc::new(Shared::new(state, report, newest, &schema.name));
@@ -145,7 +145,7 @@ impl ReplicaMonitor {
         self.tables
             .iter()
             .find(|table| table.conditions().is_some())
-            .map(|table| table.table())
+            .map(TableReplica::table)
     }
 
     /// A table whose condition needs a column that the server's schema lacks, and that column.
@@ -288,7 +288,7 @@ impl ReplicaMonitor {
 /// Applies the reply that started a monitor to the working tables, and returns the transaction
 /// it goes to.
 fn read_start(
-    tables: &mut [Box<dyn TableReplica>],
+    tables: &mut [TableReplica],
     reader: &mut Reader<'_>,
     version: MonitorVersion,
     resumed: bool,
@@ -314,7 +314,7 @@ fn read_start(
     Ok(last)
 }
 
-fn begin_fresh(tables: &mut [Box<dyn TableReplica>]) {
+fn begin_fresh(tables: &mut [TableReplica]) {
     for table in tables {
         table.begin_fresh();
     }
@@ -322,7 +322,7 @@ fn begin_fresh(tables: &mut [Box<dyn TableReplica>]) {
 
 /// Applies the changes of an update to the working tables.
 fn read_update(
-    tables: &mut [Box<dyn TableReplica>],
+    tables: &mut [TableReplica],
     reader: &mut Reader<'_>,
     version: MonitorVersion,
 ) -> Result<(), ApplyError> {
@@ -337,7 +337,7 @@ fn read_update(
 
 /// Applies what a message has of each table.
 fn read_tables(
-    tables: &mut [Box<dyn TableReplica>],
+    tables: &mut [TableReplica],
     reader: &mut Reader<'_>,
     form: Form,
 ) -> Result<(), ApplyError> {
@@ -371,7 +371,7 @@ fn since_reply(reader: &mut Reader<'_>) -> Result<(bool, Uuid), DecodeError> {
 
 /// Fits the tables to the server's schema, and says how it differs.
 fn fit(
-    tables: &mut [Box<dyn TableReplica>],
+    tables: &mut [TableReplica],
     schema: &DatabaseSchema,
     compiled_version: Option<&str>,
 ) -> SkewReport {

@@ -1,9 +1,11 @@
 //! Fits a compiled table to the server's schema, and guides the decoder through the columns of its rows.
 
+use std::sync::Arc;
+
 use ovsdb_schema::DatabaseSchema;
 
+use super::erased::{SharedRow, TableType};
 use super::skew::{Skew, SkewReport};
-use crate::model::Table;
 use crate::value::Datum;
 use crate::value::json::Reader;
 
@@ -11,7 +13,7 @@ use crate::value::json::Reader;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Planned {
     pub(super) name: &'static str,
-    /// Its index in [`Table::COLUMNS`].
+    /// Its index in [`Table::COLUMNS`](crate::Table::COLUMNS).
     pub(super) index: usize,
     /// Whether an update2 reports its changes as a difference: the server's type has max > 1.
     pub(super) difference: bool,
@@ -44,19 +46,23 @@ pub(super) struct Cursor(Option<usize>);
 
 impl Plan {
     /// The plan, and the row that a server means when it omits every column.
-    pub(super) fn new<T: Table>(schema: &DatabaseSchema, report: &mut SkewReport) -> (Self, T) {
-        let mut row = T::default();
-        let Some(table) = schema.tables.get(T::TABLE) else {
-            report
-                .differences
-                .push(Skew::MissingTable { table: T::TABLE });
+    pub(super) fn new(
+        compiled: &TableType,
+        schema: &DatabaseSchema,
+        report: &mut SkewReport,
+    ) -> (Self, SharedRow) {
+        let mut row = (compiled.default_row)();
+        let Some(table) = schema.tables.get(compiled.name) else {
+            report.differences.push(Skew::MissingTable {
+                table: compiled.name,
+            });
             return (Self::default(), row);
         };
-        let mut columns = Vec::with_capacity(T::COLUMNS.len());
+        let mut columns = Vec::with_capacity(compiled.columns.len());
         let mut required = Vec::new();
-        for (index, column) in T::COLUMNS.iter().enumerate() {
+        for (index, column) in compiled.columns.iter().enumerate() {
             let Some(server) = table.columns.get(column.name) else {
-                let (table, column) = (T::TABLE, column.name);
+                let (table, column) = (compiled.name, column.name);
                 report
                     .differences
                     .push(Skew::MissingColumn { table, column });
@@ -64,7 +70,7 @@ impl Plan {
             };
             if !column.kind.accepts(&server.kind) {
                 report.differences.push(Skew::OtherType {
-                    table: T::TABLE,
+                    table: compiled.name,
                     column: column.name,
                     compiled: column.kind.to_string(),
                     server: server.kind.to_string(),
@@ -73,15 +79,15 @@ impl Plan {
             }
             if column.kind.is_wider_than(&server.kind) {
                 report.differences.push(Skew::Narrower {
-                    table: T::TABLE,
+                    table: compiled.name,
                     column: column.name,
                     compiled: column.kind.to_string(),
                     server: server.kind.to_string(),
                 });
             }
             let default = Datum::default_of(&server.kind).to_string();
-            let read = row
-                .column_mut(index)
+            let read = Arc::get_mut(&mut row)
+                .and_then(|row| row.column_mut(index))
                 .map(|column| column.decode(&mut Reader::new(&default)));
             if matches!(read, Some(Err(_))) {
                 required.push(index);
@@ -98,7 +104,7 @@ impl Plan {
             there: true,
             required,
             keys: keys.collect(),
-            elements: vec![0; T::COLUMNS.len()],
+            elements: vec![0; compiled.columns.len()],
             changed: Vec::new(),
             behind: (1..=columns.len()).collect(),
             columns,

@@ -8,11 +8,13 @@ use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use super::any::AnyRow;
-use super::hash::hash_of;
+use super::erased::{SharedRow, shared, typed};
+use super::hash::{hash_of, hash_uuid};
 use super::index::{Index, Key, OrderedIndex};
 use super::lookup::LookUp;
 use super::state::State;
 use super::table_state::TableState;
+use super::trie;
 use crate::model::{Database, Row, Table};
 use crate::value::{Ref, Uuid};
 
@@ -71,7 +73,11 @@ impl<D: Database> Snapshot<D> {
     #[must_use]
     pub fn try_table<T: Table<Database = D>>(&self) -> Option<TableView<'_, T>> {
         let at = self.state.registry.find::<T>()?;
-        self.state.typed(at).map(|state| TableView { state })
+        let state = self.state.tables.get(at)?;
+        Some(TableView {
+            state,
+            table: PhantomData,
+        })
     }
 
     /// The table `T`.
@@ -87,8 +93,16 @@ impl<D: Database> Snapshot<D> {
     /// The row that `row` refers to, if the replica has it.
     #[must_use]
     #[track_caller]
-    pub fn get<T: Table<Database = D>>(&self, row: Ref<T>) -> Option<&Arc<Row<T>>> {
+    pub fn get<T: Table<Database = D>>(&self, row: Ref<T>) -> Option<&Row<T>> {
         self.table().get(row)
+    }
+
+    /// The row that `row` refers to, to be kept longer than the view; see
+    /// [`TableView::get_shared`].
+    #[must_use]
+    #[track_caller]
+    pub fn get_shared<T: Table<Database = D>>(&self, row: Ref<T>) -> Option<Arc<Row<T>>> {
+        self.table().get_shared(row)
     }
 
     /// A row with this key; see [`TableView::get_by`].
@@ -98,7 +112,7 @@ impl<D: Database> Snapshot<D> {
         &self,
         columns: impl LookUp<T, K>,
         key: K,
-    ) -> Option<&Arc<Row<T>>> {
+    ) -> Option<&Row<T>> {
         self.table().get_by(columns, key)
     }
 
@@ -108,7 +122,7 @@ impl<D: Database> Snapshot<D> {
         &self,
         index: &Index<T, K>,
         key: &Q,
-    ) -> impl ExactSizeIterator<Item = &Arc<Row<T>>> {
+    ) -> impl ExactSizeIterator<Item = &Row<T>> {
         self.table().find(index, key)
     }
 
@@ -118,13 +132,13 @@ impl<D: Database> Snapshot<D> {
         &self,
         index: &OrderedIndex<T, K>,
         range: impl RangeBounds<Q>,
-    ) -> impl DoubleEndedIterator<Item = &Arc<Row<T>>> + ExactSizeIterator {
+    ) -> impl DoubleEndedIterator<Item = &Row<T>> + ExactSizeIterator {
         self.table().range(index, range)
     }
 
     /// The rows of the table `T`, in no particular order.
     #[track_caller]
-    pub fn rows<T: Table<Database = D>>(&self) -> impl ExactSizeIterator<Item = &Arc<Row<T>>> {
+    pub fn rows<T: Table<Database = D>>(&self) -> impl ExactSizeIterator<Item = &Row<T>> {
         self.table().rows()
     }
 
@@ -155,7 +169,8 @@ impl<D: Database> Snapshot<D> {
             .names
             .iter()
             .position(|name| *name == table)?;
-        self.state.tables[at].row(uuid)
+        let row = self.state.tables[at].get(uuid)?;
+        Some(row.clone())
     }
 
     /// The last transaction in this view as the server names it; nil when the server does not
@@ -169,7 +184,8 @@ impl<D: Database> Snapshot<D> {
 /// One table of a [`Snapshot`].
 #[derive(Debug)]
 pub struct TableView<'a, T: Table> {
-    state: &'a TableState<T>,
+    state: &'a TableState,
+    table: PhantomData<fn() -> T>,
 }
 
 impl<T: Table> Clone for TableView<'_, T> {
@@ -195,8 +211,15 @@ impl<'a, T: Table> TableView<'a, T> {
 
     /// The row that `row` refers to, if the replica has it.
     #[must_use]
-    pub fn get(self, row: Ref<T>) -> Option<&'a Arc<Row<T>>> {
-        self.state.get(row.uuid())
+    pub fn get(self, row: Ref<T>) -> Option<&'a Row<T>> {
+        get(self.state, row.uuid())
+    }
+
+    /// The row that `row` refers to, to be kept longer than the view. It shares the memory of the
+    /// replica.
+    #[must_use]
+    pub fn get_shared(self, row: Ref<T>) -> Option<Arc<Row<T>>> {
+        shared(self.state.get(row.uuid())?.clone())
     }
 
     /// A row whose columns have this key.
@@ -204,13 +227,14 @@ impl<'a, T: Table> TableView<'a, T> {
     /// By an index where the schema declares one over these columns (then there is one such row
     /// at the most), else by going through all rows.
     #[must_use]
-    pub fn get_by<K: Copy>(self, columns: impl LookUp<T, K>, key: K) -> Option<&'a Arc<Row<T>>> {
+    pub fn get_by<K: Copy>(self, columns: impl LookUp<T, K>, key: K) -> Option<&'a Row<T>> {
         match T::INDEXES.iter().position(|index| columns.is(index)) {
             Some(at) => {
                 let hash = hash_of(|hasher| columns.hash_key(key, hasher));
-                self.state.indexes[at].find_map(hash, |row| {
-                    self.state.rows.get(*row, |row| columns.matches(row, key))
-                })
+                let matching =
+                    |row: &'a SharedRow| typed(&**row).filter(|row| columns.matches(row, key));
+                let rows = &self.state.rows;
+                self.state.indexes[at].find_map(hash, |row| rows.find_map(*row, matching))
             }
             None => self.rows().find(|row| columns.matches(row, key)),
         }
@@ -225,11 +249,12 @@ impl<'a, T: Table> TableView<'a, T> {
         self,
         index: &Index<T, K>,
         key: &Q,
-    ) -> impl ExactSizeIterator<Item = &'a Arc<Row<T>>> + use<'a, T, K, Q> {
+    ) -> impl ExactSizeIterator<Item = &'a Row<T>> + use<'a, T, K, Q> {
         match index.of(&self.state.declared) {
             Some(rows) => Found {
                 state: self.state,
                 uuids: rows.find(key),
+                table: PhantomData,
             },
             None => panic!("the cache was started without this index of {}", T::TABLE),
         }
@@ -246,36 +271,76 @@ impl<'a, T: Table> TableView<'a, T> {
         self,
         index: &OrderedIndex<T, K>,
         range: R,
-    ) -> impl DoubleEndedIterator<Item = &'a Arc<Row<T>>> + ExactSizeIterator + use<'a, T, K, Q, R>
-    {
+    ) -> impl DoubleEndedIterator<Item = &'a Row<T>> + ExactSizeIterator + use<'a, T, K, Q, R> {
         match index.of(&self.state.declared) {
             Some(rows) => Found {
                 state: self.state,
                 uuids: rows.range(&range).map(|(_, uuid)| uuid),
+                table: PhantomData,
             },
             None => panic!("the cache was started without this index of {}", T::TABLE),
         }
     }
 
     /// The rows, in no particular order.
-    pub fn rows(self) -> impl ExactSizeIterator<Item = &'a Arc<Row<T>>> {
-        self.state.iter()
+    pub fn rows(self) -> impl ExactSizeIterator<Item = &'a Row<T>> {
+        Rows {
+            rows: self.state.rows.iter(),
+            table: PhantomData,
+        }
+    }
+
+    /// The rows, to be kept longer than the view, in no particular order. They share the memory of
+    /// the replica.
+    pub fn rows_shared(self) -> impl Iterator<Item = Arc<Row<T>>> + use<'a, T> {
+        let rows = self.state.rows.iter();
+        rows.filter_map(|row| shared(row.clone()))
     }
 }
 
+/// The row with this uuid in a table of the type `T`.
+fn get<T: Table>(state: &TableState, uuid: Uuid) -> Option<&Row<T>> {
+    let with_uuid = |row: &Row<T>| row.uuid() == uuid;
+    let rows = &state.rows;
+    rows.find_map(hash_uuid(uuid), |row| {
+        typed(&**row).filter(|row| with_uuid(row))
+    })
+}
+
+/// All rows of a table of the type `T`.
+struct Rows<'a, T> {
+    rows: trie::Iter<'a, SharedRow>,
+    table: PhantomData<fn() -> T>,
+}
+
+impl<'a, T: Table> Iterator for Rows<'a, T> {
+    type Item = &'a Row<T>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        typed(&**self.rows.next()?)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.rows.size_hint()
+    }
+}
+
+impl<T: Table> ExactSizeIterator for Rows<'_, T> {}
+
 /// The rows that an index found by their uuids.
-struct Found<'a, T: Table, I> {
-    state: &'a TableState<T>,
+struct Found<'a, T, I> {
+    state: &'a TableState,
     uuids: I,
+    table: PhantomData<fn() -> T>,
 }
 
 impl<'a, T: Table, I: Iterator<Item = Uuid>> Iterator for Found<'a, T, I> {
-    type Item = &'a Arc<Row<T>>;
+    type Item = &'a Row<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
         // An index has the uuids of rows that are there, and of no others.
         let uuid = self.uuids.next()?;
-        self.state.get(uuid)
+        get(self.state, uuid)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -286,7 +351,7 @@ impl<'a, T: Table, I: Iterator<Item = Uuid>> Iterator for Found<'a, T, I> {
 impl<T: Table, I: DoubleEndedIterator<Item = Uuid>> DoubleEndedIterator for Found<'_, T, I> {
     fn next_back(&mut self) -> Option<Self::Item> {
         let uuid = self.uuids.next_back()?;
-        self.state.get(uuid)
+        get(self.state, uuid)
     }
 }
 

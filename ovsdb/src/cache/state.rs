@@ -1,11 +1,11 @@
 //! What the replica holds at one moment: every table after the same server transaction.
 
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use super::table_state::{AnyTable, TableState};
+use super::table_state::TableState;
 use crate::model::Table;
 use crate::value::Uuid;
 
@@ -53,28 +53,16 @@ impl Registry {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(super) registry: Arc<Registry>,
-    pub(super) tables: Box<[Arc<dyn AnyTable>]>,
+    pub(super) tables: Box<[Arc<TableState>]>,
     /// The last transaction that the server named; nil where it names none.
     pub(super) last_txn_id: Uuid,
 }
 
 impl State {
-    /// The table `T`, where it is known to be.
-    pub(super) fn typed<T: Table>(&self, at: usize) -> Option<&TableState<T>> {
-        let table: &dyn Any = &**self.tables.get(at)?;
-        table.downcast_ref()
-    }
-
-    /// The table `T`, to be kept.
-    pub(super) fn shared<T: Table>(&self, at: usize) -> Option<Arc<TableState<T>>> {
-        let table: Arc<dyn Any + Send + Sync> = self.tables.get(at)?.clone();
-        table.downcast().ok()
-    }
-
     /// Whether the table is the same in both.
     pub(super) fn has_same(&self, other: &Self, at: usize) -> bool {
         match (self.tables.get(at), other.tables.get(at)) {
-            (Some(ours), Some(theirs)) => std::ptr::addr_eq(Arc::as_ptr(ours), Arc::as_ptr(theirs)),
+            (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
             _ => true,
         }
     }
@@ -86,6 +74,6 @@ impl State {
 
     /// The number of rows in all tables.
     pub(super) fn len(&self) -> usize {
-        self.tables.iter().map(|table| table.len()).sum()
+        self.tables.iter().map(|table| table.rows.len()).sum()
     }
 }

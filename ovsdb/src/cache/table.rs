@@ -1,16 +1,15 @@
 //! One table of the replica: its rows, its indexes, and how updates change them.
 
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
 use super::ahead::Ahead;
 use super::copies::Copies;
+use super::erased::{ErasedRow, SharedRow, TableType, has_same_columns};
 use super::index::DeclaredIndex;
 use super::plan::{Cursor, Plan};
 use super::skew::{SkewReport, check_condition};
-use super::table_state::AnyTable;
-use crate::model::{Row, Table};
+use super::table_state::TableState;
 use crate::protocol::{Clause, MonitorRequest};
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
 use crate::value::{Str, Uuid, parse_uuid};
@@ -71,54 +70,29 @@ pub(crate) enum Form {
     Update2,
 }
 
-/// A table as the session sees it, whatever its rows are.
-pub(crate) trait TableReplica: Any + fmt::Debug + Send {
-    /// The table's name.
-    fn table(&self) -> &'static str;
-    /// What to ask the server for.
-    fn request(&self) -> MonitorRequest;
-    /// The condition that rows must meet, `None` for all rows.
-    fn conditions(&self) -> Option<&[Clause]>;
-    /// Changes the condition, and returns the one before.
-    fn set_condition(&mut self, condition: Option<Vec<Clause>>) -> Option<Vec<Clause>>;
-    /// Fits the table to the server's schema.
-    fn fit(&mut self, schema: &ovsdb_schema::DatabaseSchema, report: &mut SkewReport);
-    /// Whether the server has the table.
-    fn is_there(&self) -> bool;
-    /// Begins anew with an empty working state, for a message that has every row. The published
-    /// state stays, and rows that come out the same are taken over from it.
-    fn begin_fresh(&mut self);
-    /// Applies the table's part of an update to the working state.
-    fn apply(&mut self, reader: &mut Reader<'_>, form: Form) -> Result<(), ApplyError>;
-    /// Goes back to the published state.
-    fn roll_back(&mut self);
-    /// Makes the working state the published one, and returns it if anything changed.
-    fn publish(&mut self) -> Option<Arc<dyn AnyTable>>;
-    /// The published state.
-    fn published(&self) -> Arc<dyn AnyTable>;
-}
-
-/// The replica of the table `T`.
+/// The replica of one table, as the session sees it.
 #[derive(Debug)]
-pub(super) struct TypedTable<T: Table> {
+pub(crate) struct TableReplica {
+    table: &'static TableType,
     conditions: Option<Vec<Clause>>,
     plan: Plan,
     /// What a row holds in the columns that the server omits.
-    defaults: T,
-    copies: Copies<T>,
+    defaults: SharedRow,
+    copies: Copies,
     /// The working state began empty, and the published one is what it is compared with.
     fresh: bool,
     /// Rows for a working state that is empty, which are put into it at once.
-    bulk: Vec<Arc<Row<T>>>,
+    bulk: Vec<SharedRow>,
 }
 
-impl<T: Table> TypedTable<T> {
-    pub(super) fn new(conditions: Option<Vec<Clause>>) -> Self {
+impl TableReplica {
+    pub(super) fn new(table: &'static TableType, conditions: Option<Vec<Clause>>) -> Self {
         Self {
+            table,
             conditions,
             plan: Plan::default(),
-            defaults: T::default(),
-            copies: Copies::new(Arc::default()),
+            defaults: (table.default_row)(),
+            copies: Copies::new(Arc::new(TableState::new(table))),
             fresh: false,
             bulk: Vec::new(),
         }
@@ -130,7 +104,7 @@ impl<T: Table> TypedTable<T> {
     }
 
     /// Adds an index, before there are rows.
-    pub(super) fn declare(&mut self, index: Box<dyn DeclaredIndex<T>>) {
+    pub(super) fn declare(&mut self, index: Box<dyn DeclaredIndex>) {
         let mut state = self.copies.published().emptied();
         let mut declared = std::mem::take(&mut state.declared).into_vec();
         declared.push(index);
@@ -142,7 +116,7 @@ impl<T: Table> TypedTable<T> {
     /// plan which.
     fn decode(
         plan: &mut Plan,
-        row: &mut T,
+        row: &mut dyn ErasedRow,
         reader: &mut Reader<'_>,
         changes: bool,
         place: &mut Place,
@@ -188,28 +162,36 @@ impl<T: Table> TypedTable<T> {
     }
 
     /// Reads a row that is new, in which the server omits the columns that are at their default.
-    fn decode_new(&mut self, reader: &mut Reader<'_>, place: &mut Place) -> Result<T, DecodeError> {
-        let mut columns = self.defaults.clone();
-        Self::decode(&mut self.plan, &mut columns, reader, false, place)?;
+    fn decode_new(
+        &mut self,
+        uuid: Uuid,
+        reader: &mut Reader<'_>,
+        place: &mut Place,
+    ) -> Result<SharedRow, DecodeError> {
+        let mut row = self.defaults.copy(uuid);
+        if let Some(row) = Arc::get_mut(&mut row) {
+            Self::decode(&mut self.plan, row, reader, false, place)?;
+        }
         let plan = &self.plan;
         let mut required = plan.required.iter();
         if let Some(index) = required.find(|index| !plan.changed.contains(*index)) {
-            place.column = T::COLUMNS.get(*index).map(|column| Str::from(column.name));
+            let column = self.table.columns.get(*index);
+            place.column = column.map(|column| Str::from(column.name));
             let expected = "a value: the type of the column cannot hold the server's default";
             return reader.error(DecodeErrorKind::Expected(expected));
         }
-        Ok(columns)
+        Ok(row)
     }
 
-    fn insert(&mut self, uuid: Uuid, columns: T) -> Result<(), ApplyErrorReason> {
+    fn insert(&mut self, row: SharedRow) -> Result<(), ApplyErrorReason> {
         let known = if self.fresh {
-            self.copies.published().get(uuid)
+            self.copies.published().get(row.uuid())
         } else {
             None
         };
         let row = match known {
-            Some(known) if *known.columns() == columns => known.clone(),
-            _ => Arc::new(Row::new(uuid, columns)),
+            Some(known) if has_same_columns(&**known, &*row) => known.clone(),
+            _ => row,
         };
         let working = self.copies.working();
         if self.fresh && working.rows.len() == 0 {
@@ -239,22 +221,35 @@ impl<T: Table> TypedTable<T> {
         Ok(())
     }
 
-    /// Changes a row by what `change` makes of the columns that the plan has as changed; nothing is
-    /// changed when these come out the same.
+    /// Changes a row by the changes of an update2.
     fn modify(
         &mut self,
         uuid: Uuid,
-        change: impl FnOnce(&mut Plan, &mut T) -> Result<(), DecodeError>,
+        reader: &mut Reader<'_>,
+        place: &mut Place,
     ) -> Result<(), ApplyErrorReason> {
         self.take_bulk().map_err(|_| ApplyErrorReason::KnownRow)?;
         let working = self.copies.working();
         let old = working.get(uuid).ok_or(ApplyErrorReason::UnknownRow)?;
         let old = old.clone();
-        let mut new = working.copy(&old);
+        let mut new = working.copy(&*old);
         if let Some(row) = Arc::get_mut(&mut new) {
-            change(&mut self.plan, row.columns_mut())?;
+            Self::decode(&mut self.plan, row, reader, true, place)?;
         }
-        working.replace(&old, new, &self.plan.changed);
+        working.replace(&*old, new, &self.plan.changed);
+        Ok(())
+    }
+
+    /// Puts a whole row in the place of the one with its uuid.
+    fn replace(&mut self, row: SharedRow) -> Result<(), ApplyErrorReason> {
+        self.take_bulk().map_err(|_| ApplyErrorReason::KnownRow)?;
+        let working = self.copies.working();
+        let old = working.get(row.uuid());
+        let old = old.ok_or(ApplyErrorReason::UnknownRow)?.clone();
+        // All columns: what a peer leaves out, against the rules, is the default.
+        self.plan.changed.clear();
+        self.plan.changed.extend(0..self.table.columns.len());
+        working.replace(&*old, row, &self.plan.changed);
         Ok(())
     }
 
@@ -271,13 +266,11 @@ impl<T: Table> TypedTable<T> {
         };
         match &*kind {
             "initial" | "insert" => {
-                let columns = self.decode_new(reader, place)?;
-                self.insert(uuid, columns)?;
+                let row = self.decode_new(uuid, reader, place)?;
+                self.insert(row)?;
             }
             "modify" => {
-                self.modify(uuid, |plan, row| {
-                    Self::decode(plan, row, reader, true, place)
-                })?;
+                self.modify(uuid, reader, place)?;
             }
             "delete" => {
                 reader.skip()?;
@@ -310,7 +303,7 @@ impl<T: Table> TypedTable<T> {
                     reader.skip()?;
                 }
                 "new" => {
-                    new = Some(self.decode_new(reader, place)?);
+                    new = Some(self.decode_new(uuid, reader, place)?);
                 }
                 _ => {
                     let expected = DecodeErrorKind::Expected("old or new");
@@ -319,38 +312,19 @@ impl<T: Table> TypedTable<T> {
             }
         }
         match new {
-            // All columns: what a peer leaves out, against the rules, is the default.
-            Some(columns) if old => self.modify(uuid, |plan, row| {
-                *row = columns;
-                plan.changed.clear();
-                plan.changed.extend(0..T::COLUMNS.len());
-                Ok(())
-            }),
-            Some(columns) => self.insert(uuid, columns),
+            Some(row) if old => self.replace(row),
+            Some(row) => self.insert(row),
             None => self.remove(uuid),
         }
     }
-}
 
-impl From<DecodeError> for ApplyErrorReason {
-    fn from(error: DecodeError) -> Self {
-        Self::Decode(error)
-    }
-}
-
-/// How far decoding got, for the error.
-#[derive(Default)]
-struct Place {
-    row: Option<Uuid>,
-    column: Option<Str>,
-}
-
-impl<T: Table> TableReplica for TypedTable<T> {
-    fn table(&self) -> &'static str {
-        T::TABLE
+    /// The table's name.
+    pub(super) fn table(&self) -> &'static str {
+        self.table.name
     }
 
-    fn request(&self) -> MonitorRequest {
+    /// What to ask the server for.
+    pub(super) fn request(&self) -> MonitorRequest {
         MonitorRequest {
             columns: Some(self.plan.columns().map(Str::from).collect()),
             conditions: self.conditions.clone(),
@@ -358,30 +332,37 @@ impl<T: Table> TableReplica for TypedTable<T> {
         }
     }
 
-    fn conditions(&self) -> Option<&[Clause]> {
+    /// The condition that rows must meet, `None` for all rows.
+    pub(super) fn conditions(&self) -> Option<&[Clause]> {
         self.conditions.as_deref()
     }
 
-    fn set_condition(&mut self, condition: Option<Vec<Clause>>) -> Option<Vec<Clause>> {
+    /// Changes the condition, and returns the one before.
+    pub(super) fn set_condition(&mut self, condition: Option<Vec<Clause>>) -> Option<Vec<Clause>> {
         std::mem::replace(&mut self.conditions, condition)
     }
 
-    fn fit(&mut self, schema: &ovsdb_schema::DatabaseSchema, report: &mut SkewReport) {
-        (self.plan, self.defaults) = Plan::new::<T>(schema, report);
+    /// Fits the table to the server's schema.
+    pub(super) fn fit(&mut self, schema: &ovsdb_schema::DatabaseSchema, report: &mut SkewReport) {
+        (self.plan, self.defaults) = Plan::new(self.table, schema, report);
         let condition = self.conditions.as_deref().unwrap_or_default();
-        check_condition(T::TABLE, condition, schema, report);
+        check_condition(self.table.name, condition, schema, report);
     }
 
-    fn is_there(&self) -> bool {
+    /// Whether the server has the table.
+    pub(super) fn is_there(&self) -> bool {
         self.plan.is_there()
     }
 
-    fn begin_fresh(&mut self) {
+    /// Starts again from an empty working state, for a message that has every row. The published
+    /// state stays, and rows that come out the same are taken over from it.
+    pub(super) fn begin_fresh(&mut self) {
         self.fresh = true;
         self.copies.begin_fresh();
     }
 
-    fn apply(&mut self, reader: &mut Reader<'_>, form: Form) -> Result<(), ApplyError> {
+    /// Applies the table's part of an update to the working state.
+    pub(super) fn apply(&mut self, reader: &mut Reader<'_>, form: Form) -> Result<(), ApplyError> {
         let mut place = Place::default();
         let mut rows = || -> Result<(), ApplyErrorReason> {
             reader.object()?;
@@ -408,20 +389,22 @@ impl<T: Table> TableReplica for TypedTable<T> {
             Ok(())
         };
         rows().map_err(|reason| ApplyError {
-            table: Str::from(T::TABLE),
+            table: Str::from(self.table.name),
             row: place.row,
             column: place.column,
             reason,
         })
     }
 
-    fn roll_back(&mut self) {
+    /// Goes back to the published state.
+    pub(super) fn roll_back(&mut self) {
         self.fresh = false;
         self.bulk = Vec::new();
         self.copies.roll_back();
     }
 
-    fn publish(&mut self) -> Option<Arc<dyn AnyTable>> {
+    /// Makes the working state the published one, and returns it if anything changed.
+    pub(super) fn publish(&mut self) -> Option<Arc<TableState>> {
         if std::mem::take(&mut self.fresh) {
             let published = self.copies.published().clone();
             if self.copies.working().rows.is_same_as(&published.rows) {
@@ -433,7 +416,21 @@ impl<T: Table> TableReplica for TypedTable<T> {
         Some(published.clone())
     }
 
-    fn published(&self) -> Arc<dyn AnyTable> {
+    /// The published state.
+    pub(super) fn published(&self) -> Arc<TableState> {
         self.copies.published().clone()
     }
+}
+
+impl From<DecodeError> for ApplyErrorReason {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode(error)
+    }
+}
+
+/// How far decoding got, for the error.
+#[derive(Default)]
+struct Place {
+    row: Option<Uuid>,
+    column: Option<Str>,
 }

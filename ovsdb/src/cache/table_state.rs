@@ -1,16 +1,13 @@
 //! One table at one moment: its rows and their indexes, in persistent tries.
 
-use std::any::Any;
-use std::fmt;
-use std::hint::black_box;
 use std::sync::Arc;
 
 use super::ahead::GROUP;
 use super::any::{AnyChange, AnyRow};
+use super::erased::{ErasedRow, SharedRow, TableType, has_same, has_same_columns};
 use super::hash::{hash_of, hash_uuid};
 use super::index::DeclaredIndex;
-use super::trie::{self, Entry, HashTrie, Versioned, read_together};
-use crate::model::{Row, Table};
+use super::trie::{Entry, HashTrie, Versioned, read_together};
 use crate::value::{ColumnValue, Uuid};
 
 /// The most changes that a state keeps for those who follow. It keeps the rows before them too.
@@ -21,33 +18,33 @@ const LARGE: usize = 1000;
 
 impl Entry for Uuid {}
 
-impl<T: Table> Entry for Arc<Row<T>> {
+impl Entry for SharedRow {
     fn warm(&self) -> usize {
         Self::strong_count(self)
     }
 }
 
-impl<T: Table> Versioned for Arc<Row<T>> {
+impl Versioned for SharedRow {
     fn is_same(&self, other: &Self) -> bool {
         self.uuid() == other.uuid()
     }
 
     fn is_unchanged(&self, other: &Self) -> bool {
-        Self::ptr_eq(self, other) || self == other
+        self.is_same(other) && (Self::ptr_eq(self, other) || has_same_columns(&**self, &**other))
     }
 }
 
 /// What became of one row.
 #[derive(Debug)]
-pub(super) struct RowChange<T> {
+pub(super) struct RowChange {
     /// That of the uuid.
     hash: u32,
-    old: Option<Arc<Row<T>>>,
-    new: Option<Arc<Row<T>>>,
+    old: Option<SharedRow>,
+    new: Option<SharedRow>,
     keys: Keys,
 }
 
-impl<T: Table> RowChange<T> {
+impl RowChange {
     fn uuid(&self) -> Option<Uuid> {
         let row = self.new.as_ref().or(self.old.as_ref());
         row.map(|row| row.uuid())
@@ -64,40 +61,28 @@ enum Keys {
 }
 
 /// What became of the rows between a version and the next, each of them at most once.
-pub(super) type RowChanges<T> = Vec<RowChange<T>>;
+pub(super) type RowChanges = Vec<RowChange>;
 
 /// The rows and indexes of a table at one moment.
 #[derive(Debug)]
-pub(super) struct TableState<T: Table> {
-    pub(super) rows: HashTrie<Arc<Row<T>>>,
-    /// One for each of [`Table::INDEXES`], with the hashes of the rows' uuids: so that a change of
+pub(super) struct TableState {
+    table: &'static TableType,
+    pub(super) rows: HashTrie<SharedRow>,
+    /// One for each of [`Table::INDEXES`](crate::Table::INDEXES), with the hashes of the rows' uuids: so that a change of
     /// a row which leaves its key as it is leaves the index as it is.
     pub(super) indexes: Box<[HashTrie<u32>]>,
     /// Those that the program declared.
-    pub(super) declared: Box<[Box<dyn DeclaredIndex<T>>]>,
+    pub(super) declared: Box<[Box<dyn DeclaredIndex>]>,
     /// Which of the table's states this is, in the order in which they were published.
     version: u64,
     /// What became of the rows since the version before; `None` when that is not known, or too
     /// much to be kept.
-    changes: Option<Arc<RowChanges<T>>>,
+    changes: Option<Arc<RowChanges>>,
     /// Rows that are gone, for their memory. Of some a reader may still have something.
-    gone: Vec<Arc<Row<T>>>,
+    gone: Vec<SharedRow>,
 }
 
-impl<T: Table> Default for TableState<T> {
-    fn default() -> Self {
-        Self {
-            rows: HashTrie::default(),
-            indexes: T::INDEXES.iter().map(|_| HashTrie::default()).collect(),
-            declared: Box::default(),
-            version: 0,
-            changes: None,
-            gone: Vec::new(),
-        }
-    }
-}
-
-impl<T: Table> Drop for TableState<T> {
+impl Drop for TableState {
     fn drop(&mut self) {
         if self.rows.len() > LARGE
             && self.rows.is_apart()
@@ -111,10 +96,24 @@ impl<T: Table> Drop for TableState<T> {
     }
 }
 
-impl<T: Table> TableState<T> {
+impl TableState {
+    /// A table without rows and without declared indexes.
+    pub(super) fn new(table: &'static TableType) -> Self {
+        let indexes = table.indexes.iter().map(|_| HashTrie::default());
+        Self {
+            table,
+            rows: HashTrie::default(),
+            indexes: indexes.collect(),
+            declared: Box::default(),
+            version: 0,
+            changes: None,
+            gone: Vec::new(),
+        }
+    }
+
     /// The state that follows on this one, with the same indexes and no rows.
     pub(super) fn emptied(&self) -> Self {
-        let mut state = Self::default();
+        let mut state = Self::new(self.table);
         state.declared = self.declared.iter().map(|index| index.emptied()).collect();
         state.version = self.version + 1;
         state
@@ -124,6 +123,7 @@ impl<T: Table> TableState<T> {
     /// has with this one, and copies of that what is changed.
     pub(super) fn successor(&self) -> Self {
         Self {
+            table: self.table,
             rows: self.rows.clone(),
             indexes: self.indexes.clone(),
             declared: self.declared.iter().map(|index| index.shared()).collect(),
@@ -135,7 +135,7 @@ impl<T: Table> TableState<T> {
 
     /// Makes of this earlier state the one that follows on the last version, when `missed` is
     /// what became of the rows from this version to that.
-    pub(super) fn follow<'a>(&mut self, missed: impl Iterator<Item = &'a Arc<RowChanges<T>>>) {
+    pub(super) fn follow<'a>(&mut self, missed: impl Iterator<Item = &'a Arc<RowChanges>>) {
         self.version += 1;
         for changes in missed {
             self.apply(changes);
@@ -148,12 +148,12 @@ impl<T: Table> TableState<T> {
         self.gone.extend(gone);
         // Each is dropped when its memory is taken, with counts that lie all over the memory.
         for group in self.gone.chunks(GROUP) {
-            Self::read_rows(group.iter());
+            self.read_rows(group.iter());
         }
         self.changes = Some(Arc::new(changes));
     }
 
-    fn apply(&mut self, changes: &[RowChange<T>]) {
+    fn apply(&mut self, changes: &[RowChange]) {
         let hashes: Vec<u32> = changes.iter().map(|change| change.hash).collect();
         let rows = self.rows.find_together(&hashes);
         read_together(rows.iter().map(|row| row.warm()));
@@ -171,7 +171,7 @@ impl<T: Table> TableState<T> {
     /// nodes, their columns, what a copy of them counts, and the elements of these columns.
     pub(super) fn read_ahead(&self, hashes: &[u32], columns: &[usize]) {
         let rows = self.rows.find_together(hashes);
-        Self::read_rows(rows.iter().copied());
+        self.read_rows(rows.iter().copied());
         for index in columns {
             let columns = rows.iter().filter_map(|row| row.column(*index));
             read_together(columns.map(ColumnValue::warm_elements));
@@ -179,74 +179,55 @@ impl<T: Table> TableState<T> {
     }
 
     /// Reads these rows, and what copying or dropping them counts.
-    fn read_rows<'a>(rows: impl Iterator<Item = &'a Arc<Row<T>>> + Clone) {
+    fn read_rows<'a>(&self, rows: impl Iterator<Item = &'a SharedRow> + Clone) {
         read_together(rows.clone().map(Entry::warm));
-        let columns: Vec<&T> = rows.map(|row| row.columns()).collect();
-        black_box(T::warm(&columns));
+        for index in 0..self.table.columns.len() {
+            let columns = rows.clone().filter_map(|row| row.column(index));
+            read_together(columns.map(ColumnValue::warm));
+        }
     }
 
-    pub(super) fn get(&self, uuid: Uuid) -> Option<&Arc<Row<T>>> {
+    pub(super) fn get(&self, uuid: Uuid) -> Option<&SharedRow> {
         self.rows.get(hash_uuid(uuid), |row| row.uuid() == uuid)
-    }
-
-    pub(super) fn iter(&self) -> trie::Iter<'_, Arc<Row<T>>> {
-        self.rows.iter()
-    }
-
-    /// The hash of the key that a row has in an index over these columns.
-    fn hash_key(columns: &T, index: &[usize]) -> u32 {
-        hash_of(|hasher| {
-            for column in index.iter().filter_map(|column| columns.column(*column)) {
-                column.hash_into(hasher);
-            }
-        })
-    }
-
-    /// Whether these columns are the same in both.
-    fn is_same(a: &T, b: &T, columns: &[usize]) -> bool {
-        columns.iter().all(|column| {
-            let columns = (a.column(*column), b.column(*column));
-            matches!(columns, (Some(a), Some(b)) if a.equals(b))
-        })
     }
 
     /// Puts a row into the rows and indexes, in the place of the one with its uuid, which is
     /// returned.
-    fn put(&mut self, hash: u32, row: &Arc<Row<T>>, keys: Keys) -> Option<Arc<Row<T>>> {
+    fn put(&mut self, hash: u32, row: &SharedRow, keys: Keys) -> Option<SharedRow> {
         let uuid = row.uuid();
         let old = self
             .rows
             .insert(hash, row.clone(), |row| row.uuid() == uuid);
         if keys == Keys::MayDiffer {
-            for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
+            for (index, columns) in self.indexes.iter_mut().zip(self.table.indexes) {
                 if let Some(old) = &old {
-                    if Self::is_same(old, row, columns) {
+                    if has_same(&**old, &**row, columns.iter().copied()) {
                         continue;
                     }
-                    index.remove(Self::hash_key(old, columns), |row| *row == hash);
+                    index.remove(hash_key(&**old, columns), |row| *row == hash);
                 }
-                index.add(Self::hash_key(row, columns), hash);
+                index.add(hash_key(&**row, columns), hash);
             }
         }
         for index in &mut self.declared {
-            index.change(uuid, old.as_ref().map(|row| row.columns()), Some(row));
+            index.change(uuid, old.as_deref(), Some(&**row));
         }
         old
     }
 
     /// Takes a row out of the rows and indexes.
-    fn take(&mut self, hash: u32, uuid: Uuid) -> Option<Arc<Row<T>>> {
+    fn take(&mut self, hash: u32, uuid: Uuid) -> Option<SharedRow> {
         let old = self.rows.remove(hash, |row| row.uuid() == uuid)?;
-        for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
-            index.remove(Self::hash_key(&old, columns), |row| *row == hash);
+        for (index, columns) in self.indexes.iter_mut().zip(self.table.indexes) {
+            index.remove(hash_key(&*old, columns), |row| *row == hash);
         }
         for index in &mut self.declared {
-            index.change(uuid, Some(&old), None);
+            index.change(uuid, Some(&*old), None);
         }
         Some(old)
     }
 
-    fn note(&mut self, change: RowChange<T>) {
+    fn note(&mut self, change: RowChange) {
         match self.changes.as_mut().and_then(Arc::get_mut) {
             Some(changes) if changes.len() < MOST_CHANGES => changes.push(change),
             _ => self.changes = None,
@@ -254,22 +235,21 @@ impl<T: Table> TableState<T> {
     }
 
     /// A copy of a row, to be changed; in the memory of one that is gone where there is one.
-    pub(super) fn copy(&mut self, row: &Row<T>) -> Arc<Row<T>> {
+    pub(super) fn copy(&mut self, row: &dyn ErasedRow) -> SharedRow {
         if let Some(mut copy) = self.gone.pop()
-            && let Some(free) = Arc::get_mut(&mut copy)
+            && Arc::get_mut(&mut copy).is_some_and(|free| free.copy_from(row))
         {
-            free.clone_from(row);
             return copy;
         }
-        Arc::new(row.clone())
+        row.copy(row.uuid())
     }
 
     /// Puts a row in, in the place of the one with its uuid. Whether there was one.
-    pub(super) fn insert(&mut self, row: Arc<Row<T>>) -> bool {
+    pub(super) fn insert(&mut self, row: SharedRow) -> bool {
         self.insert_with(row, Keys::MayDiffer)
     }
 
-    fn insert_with(&mut self, row: Arc<Row<T>>, keys: Keys) -> bool {
+    fn insert_with(&mut self, row: SharedRow, keys: Keys) -> bool {
         let hash = hash_uuid(row.uuid());
         let old = self.put(hash, &row, keys);
         let replaced = old.is_some();
@@ -284,11 +264,11 @@ impl<T: Table> TableState<T> {
 
     /// Puts a row in the place of `old`, from which it differs in no more than these columns;
     /// unless it does not.
-    pub(super) fn replace(&mut self, old: &Row<T>, row: Arc<Row<T>>, columns: &[usize]) {
-        if Self::is_same(old, &row, columns) {
+    pub(super) fn replace(&mut self, old: &dyn ErasedRow, row: SharedRow, columns: &[usize]) {
+        if has_same(old, &*row, columns.iter().copied()) {
             return;
         }
-        let mut indexed = T::INDEXES.iter().copied().flatten();
+        let mut indexed = self.table.indexes.iter().copied().flatten();
         let keys = if indexed.any(|column| columns.contains(column)) {
             Keys::MayDiffer
         } else {
@@ -315,17 +295,17 @@ impl<T: Table> TableState<T> {
 
     /// Puts rows into an empty table, at the cost of building it once. The error has the uuid that
     /// two of them have.
-    pub(super) fn fill(&mut self, rows: Vec<Arc<Row<T>>>) -> Result<(), Uuid> {
+    pub(super) fn fill(&mut self, rows: Vec<SharedRow>) -> Result<(), Uuid> {
         self.changes = None;
-        for (index, columns) in self.indexes.iter_mut().zip(T::INDEXES) {
+        for (index, columns) in self.indexes.iter_mut().zip(self.table.indexes) {
             let entries = rows
                 .iter()
-                .map(|row| (Self::hash_key(row, columns), hash_uuid(row.uuid())));
+                .map(|row| (hash_key(&**row, columns), hash_uuid(row.uuid())));
             *index = HashTrie::build(entries);
         }
         for index in &mut self.declared {
             rows.iter()
-                .for_each(|row| index.change(row.uuid(), None, Some(row)));
+                .for_each(|row| index.change(row.uuid(), None, Some(&**row)));
         }
         let entries = rows.into_iter().map(|row| (hash_uuid(row.uuid()), row));
         self.rows = HashTrie::build(entries);
@@ -352,7 +332,7 @@ impl<T: Table> TableState<T> {
                 hashes.then_with(|| a.uuid().cmp(&b.uuid()))
             });
             let is_twice =
-                |two: &[RowChange<T>]| two[0].hash == two[1].hash && two[0].uuid() == two[1].uuid();
+                |two: &[RowChange]| two[0].hash == two[1].hash && two[0].uuid() == two[1].uuid();
             if changes.windows(2).any(is_twice) {
                 self.changes = None;
             }
@@ -365,7 +345,7 @@ impl<T: Table> TableState<T> {
     }
 
     /// What became of the rows since the version before, as far as it is kept.
-    pub(super) const fn changes(&self) -> Option<&Arc<RowChanges<T>>> {
+    pub(super) const fn changes(&self) -> Option<&Arc<RowChanges>> {
         self.changes.as_ref()
     }
 
@@ -374,7 +354,7 @@ impl<T: Table> TableState<T> {
     pub(super) fn differences<'a>(
         &'a self,
         old: &'a Self,
-        each: &mut impl FnMut(Option<&'a Arc<Row<T>>>, Option<&'a Arc<Row<T>>>),
+        each: &mut dyn FnMut(Option<&'a SharedRow>, Option<&'a SharedRow>),
     ) {
         match &self.changes {
             Some(changes) if self.version == old.version + 1 => {
@@ -382,41 +362,30 @@ impl<T: Table> TableState<T> {
                     each(old.as_ref(), new.as_ref());
                 }
             }
-            _ => HashTrie::diff(&old.rows, &self.rows, each),
+            _ => HashTrie::diff(&old.rows, &self.rows, &mut |old, new| each(old, new)),
         }
     }
-}
 
-/// A table's state, whatever its rows are.
-pub(super) trait AnyTable: Any + fmt::Debug + Send + Sync {
-    /// The number of rows.
-    fn len(&self) -> usize;
-    /// The row with this uuid.
-    fn row(&self, uuid: Uuid) -> Option<Arc<dyn AnyRow>>;
     /// How the table differs from what it was in `old`, an earlier state of the same table; or
     /// from an empty one.
-    fn changes_since(&self, old: Option<&dyn AnyTable>) -> Vec<AnyChange>;
-}
-
-impl<T: Table> AnyTable for TableState<T> {
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn row(&self, uuid: Uuid) -> Option<Arc<dyn AnyRow>> {
-        self.get(uuid).map(|row| row.clone() as Arc<dyn AnyRow>)
-    }
-
-    fn changes_since(&self, old: Option<&dyn AnyTable>) -> Vec<AnyChange> {
-        let nothing = Self::default();
-        let old = old.and_then(|old| (old as &dyn Any).downcast_ref());
+    pub(super) fn changes_since(&self, old: Option<&Self>) -> Vec<AnyChange> {
+        let nothing = Self::new(self.table);
         let mut changes = Vec::new();
         self.differences(old.unwrap_or(&nothing), &mut |old, new| {
-            let erase = |row: Option<&Arc<Row<T>>>| row.map(|row| row.clone() as Arc<dyn AnyRow>);
+            let erase = |row: Option<&SharedRow>| row.map(|row| row.clone() as Arc<dyn AnyRow>);
             changes.extend(AnyChange::new(erase(old), erase(new)));
         });
         changes
     }
+}
+
+/// The hash of the key that a row has in an index over these columns.
+fn hash_key(row: &dyn ErasedRow, index: &[usize]) -> u32 {
+    hash_of(|hasher| {
+        for column in index.iter().filter_map(|column| row.column(*column)) {
+            column.hash_into(hasher);
+        }
+    })
 }
 
 #[cfg(test)]
@@ -427,6 +396,7 @@ mod tests {
 
     use super::*;
     use crate::cache::Index;
+    use crate::model::Row;
 
     #[derive(Debug)]
     struct Inventory;
@@ -456,20 +426,20 @@ mod tests {
         }
     }
 
-    fn table(rows: usize) -> TableState<Item> {
-        let mut state = TableState::default();
+    fn table(rows: usize) -> TableState {
+        let mut state = TableState::new(TableType::of::<Item>());
         state.declared = Box::new([Index::function(|item: &Item| [Key(item.count)]).build()]);
         let rows = (0..rows).map(|number| {
             let uuid = Uuid::from_u128(number as u128);
             let count = number as i64;
-            Arc::new(Row::new(uuid, Item { count }))
+            Arc::new(Row::new(uuid, Item { count })) as SharedRow
         });
         state.fill(rows.collect()).expect("each once");
         state
     }
 
     /// Drops a state in a runtime, and returns where its keys were dropped.
-    fn threads(state: TableState<Item>) -> HashSet<ThreadId> {
+    fn threads(state: TableState) -> HashSet<ThreadId> {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         *THREADS.lock().expect("no panic") = None;
         runtime.block_on(async { drop(state) });

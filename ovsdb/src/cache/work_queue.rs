@@ -231,9 +231,10 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
             };
             batch.iter().for_each(&mut take);
             if batch.kind().is_schema_change() {
-                let rows = batch.snapshot().rows::<T>();
-                let rows = rows.filter(|row| changes.shows(row));
-                rows.for_each(|row| take(&Change::Inserted(row.clone())));
+                let view = batch.snapshot();
+                let rows = view.rows::<T>().filter(|row| changes.shows(row));
+                let rows = rows.filter_map(|row| view.get_shared(row.reference()));
+                rows.for_each(|row| take(&Change::Inserted(row)));
             }
             panic.map_or(Ok(()), Err)
         });

@@ -127,7 +127,7 @@ impl<D: Database> Transaction<D> {
     /// let mut txn = client.transaction();
     /// txn.require_current(&cache);
     /// for global in cache.snapshot().rows::<NbGlobal>() {
-    ///     txn.update(&**global).set(NbGlobal::NB_CFG, global.nb_cfg + 1);
+    ///     txn.update(global).set(NbGlobal::NB_CFG, global.nb_cfg + 1);
     /// }
     /// txn.commit().await?;
     /// # Ok(()) }
@@ -337,7 +337,7 @@ impl<D: Database> Transaction<D> {
     /// if let Some(meter) = view.get_by(Meter::NAME, "arp-rate-limiter") {
     ///     let mut txn = client.transaction();
     ///     txn.verify(meter, Meter::FAIR);
-    ///     txn.update(&**meter).set(Meter::FAIR, !meter.fair.unwrap_or(false));
+    ///     txn.update(meter).set(Meter::FAIR, !meter.fair.unwrap_or(false));
     /// #   let _ = txn.commit().await;
     /// }
     /// # }

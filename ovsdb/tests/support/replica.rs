@@ -119,7 +119,7 @@ impl Fold {
                     .try_table::<T>()
                     .into_iter()
                     .flat_map(TableView::rows);
-                let rows = rows.map(|row| ((T::TABLE, row.uuid()), columns(&**row)));
+                let rows = rows.map(|row| ((T::TABLE, row.uuid()), columns(row)));
                 self.1.extend(rows);
             }
         }

@@ -6,9 +6,9 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::{DeclaredIndex, Key, Keys, changed, keys_of};
+use crate::cache::erased::ErasedRow;
 use crate::cache::hash::{hash_of, hash_uuid};
 use crate::cache::trie::{self, Entry, HashTrie};
-use crate::model::Table;
 use crate::value::Uuid;
 
 /// The rows that have one key.
@@ -32,12 +32,12 @@ fn hash_key<K: Hash + ?Sized>(key: &K) -> u32 {
 }
 
 /// The groups of rows, by their key.
-pub(in crate::cache) struct HashRows<T, K: Key> {
-    keys: Arc<Keys<T, K>>,
+pub(in crate::cache) struct HashRows<K: Key> {
+    keys: Arc<Keys<K>>,
     groups: HashTrie<Group<K>>,
 }
 
-impl<T, K: Key> fmt::Debug for HashRows<T, K> {
+impl<K: Key> fmt::Debug for HashRows<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HashRows")
             .field("keys", &self.groups.len())
@@ -45,15 +45,15 @@ impl<T, K: Key> fmt::Debug for HashRows<T, K> {
     }
 }
 
-impl<T: Table, K: Key> HashRows<T, K> {
-    pub(super) fn new(keys: Arc<Keys<T, K>>) -> Self {
+impl<K: Key> HashRows<K> {
+    pub(super) fn new(keys: Arc<Keys<K>>) -> Self {
         Self {
             keys,
             groups: HashTrie::default(),
         }
     }
 
-    pub(super) fn is_by(&self, keys: &Arc<Keys<T, K>>) -> bool {
+    pub(super) fn is_by(&self, keys: &Arc<Keys<K>>) -> bool {
         Arc::ptr_eq(&self.keys, keys)
     }
 
@@ -115,8 +115,8 @@ impl<T: Table, K: Key> HashRows<T, K> {
     }
 }
 
-impl<T: Table, K: Key> DeclaredIndex<T> for HashRows<T, K> {
-    fn change(&mut self, uuid: Uuid, old: Option<&T>, new: Option<&T>) {
+impl<K: Key> DeclaredIndex for HashRows<K> {
+    fn change(&mut self, uuid: Uuid, old: Option<&dyn ErasedRow>, new: Option<&dyn ErasedRow>) {
         let keys = self.keys.clone();
         let (old, new) = (keys_of(&*keys, old), keys_of(&*keys, new));
         let (gone, come) = changed(&old, &new);
@@ -124,11 +124,11 @@ impl<T: Table, K: Key> DeclaredIndex<T> for HashRows<T, K> {
         come.iter().for_each(|key| self.add(key, uuid));
     }
 
-    fn emptied(&self) -> Box<dyn DeclaredIndex<T>> {
+    fn emptied(&self) -> Box<dyn DeclaredIndex> {
         Box::new(Self::new(self.keys.clone()))
     }
 
-    fn shared(&self) -> Box<dyn DeclaredIndex<T>> {
+    fn shared(&self) -> Box<dyn DeclaredIndex> {
         Box::new(Self {
             keys: self.keys.clone(),
             groups: self.groups.clone(),

@@ -8,10 +8,12 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::Hash;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 pub(super) use self::hash::HashRows;
 pub(super) use self::ordered::OrderedRows;
+use super::erased::{ErasedRow, typed};
 use crate::model::{Column, Mutability, Table};
 use crate::value::{Atomic, Map, Set, Uuid, Value};
 
@@ -43,7 +45,14 @@ impl<A: Atomic> Elements for Option<A> {
 }
 
 /// The keys of a row, each once.
-type Keys<T, K> = dyn for<'a> Fn(&'a T) -> Cow<'a, [K]> + Send + Sync;
+type Keys<K> = dyn for<'a> Fn(&'a dyn ErasedRow) -> Cow<'a, [K]> + Send + Sync;
+
+/// Keeps a function of rows.
+fn erase<K: Key>(
+    keys: impl for<'a> Fn(&'a dyn ErasedRow) -> Cow<'a, [K]> + Send + Sync + 'static,
+) -> Arc<Keys<K>> {
+    Arc::new(keys)
+}
 
 /// Sorted, each once.
 fn distinct<K: Key>(keys: impl IntoIterator<Item = K>) -> Cow<'static, [K]> {
@@ -58,12 +67,13 @@ macro_rules! index {
     ($(#[$meta:meta])* $name:ident, $state:ident) => {
         $(#[$meta])*
         pub struct $name<T, K: Key> {
-            keys: Arc<Keys<T, K>>,
+            keys: Arc<Keys<K>>,
+            table: PhantomData<fn() -> T>,
         }
 
         impl<T, K: Key> Clone for $name<T, K> {
             fn clone(&self) -> Self {
-                Self { keys: self.keys.clone() }
+                Self { keys: self.keys.clone(), table: PhantomData }
             }
         }
 
@@ -75,7 +85,11 @@ macro_rules! index {
 
         impl<T: Table, K: Key> $name<T, K> {
             fn new(keys: impl for<'a> Fn(&'a T) -> Cow<'a, [K]> + Send + Sync + 'static) -> Self {
-                Self { keys: Arc::new(keys) }
+                let keys = erase(move |row| match typed::<T>(row) {
+                    Some(row) => keys(row),
+                    None => Cow::Borrowed(&[]),
+                });
+                Self { keys, table: PhantomData }
             }
 
             /// By the value of a column.
@@ -139,17 +153,17 @@ macro_rules! index {
             }
 
             /// An empty index of this kind.
-            pub(super) fn build(&self) -> Box<dyn DeclaredIndex<T>> {
+            pub(super) fn build(&self) -> Box<dyn DeclaredIndex> {
                 Box::new($state::new(self.keys.clone()))
             }
 
             /// This index among those of a table.
             pub(super) fn of<'a>(
                 &self,
-                declared: &'a [Box<dyn DeclaredIndex<T>>],
-            ) -> Option<&'a $state<T, K>> {
+                declared: &'a [Box<dyn DeclaredIndex>],
+            ) -> Option<&'a $state<K>> {
                 declared.iter().find_map(|index| {
-                    let rows: &$state<T, K> = (&**index as &dyn Any).downcast_ref()?;
+                    let rows: &$state<K> = (&**index as &dyn Any).downcast_ref()?;
                     rows.is_by(&self.keys).then_some(rows)
                 })
             }
@@ -209,13 +223,13 @@ index!(
 
 /// The rows of a declared index at one moment, by their uuids: so that a change of a row which
 /// leaves its keys as they are leaves the index as it is.
-pub(super) trait DeclaredIndex<T>: Any + fmt::Debug + Send + Sync {
+pub(super) trait DeclaredIndex: Any + fmt::Debug + Send + Sync {
     /// Follows a row from one version to the next.
-    fn change(&mut self, uuid: Uuid, old: Option<&T>, new: Option<&T>);
+    fn change(&mut self, uuid: Uuid, old: Option<&dyn ErasedRow>, new: Option<&dyn ErasedRow>);
     /// The same index with no rows.
-    fn emptied(&self) -> Box<dyn DeclaredIndex<T>>;
+    fn emptied(&self) -> Box<dyn DeclaredIndex>;
     /// The same index with the same rows; cheap.
-    fn shared(&self) -> Box<dyn DeclaredIndex<T>>;
+    fn shared(&self) -> Box<dyn DeclaredIndex>;
 }
 
 /// What differs between the keys of two versions of a row: those that go and those that come. A
@@ -229,6 +243,6 @@ fn changed<'a, K: PartialEq>(old: &'a [K], new: &'a [K]) -> (&'a [K], &'a [K]) {
 }
 
 /// The keys of a row that may not be there.
-fn keys_of<'a, T, K: Key>(keys: &Keys<T, K>, row: Option<&'a T>) -> Cow<'a, [K]> {
+fn keys_of<'a, K: Key>(keys: &Keys<K>, row: Option<&'a dyn ErasedRow>) -> Cow<'a, [K]> {
     row.map_or(Cow::Borrowed(&[]), keys)
 }

@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use super::treap::{self, Treap};
 use super::{DeclaredIndex, Key, Keys, changed, keys_of};
+use crate::cache::erased::ErasedRow;
 use crate::cache::hash::hash_uuid;
-use crate::model::Table;
 use crate::value::Uuid;
 
 /// The rows in the order of their keys, those of one key in the order of their uuids.
-pub(in crate::cache) struct OrderedRows<T, K: Key> {
-    keys: Arc<Keys<T, K>>,
+pub(in crate::cache) struct OrderedRows<K: Key> {
+    keys: Arc<Keys<K>>,
     rows: Treap<K>,
 }
 
-impl<T, K: Key> fmt::Debug for OrderedRows<T, K> {
+impl<K: Key> fmt::Debug for OrderedRows<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OrderedRows")
             .field("rows", &self.rows.len())
@@ -25,15 +25,15 @@ impl<T, K: Key> fmt::Debug for OrderedRows<T, K> {
     }
 }
 
-impl<T: Table, K: Key> OrderedRows<T, K> {
-    pub(super) fn new(keys: Arc<Keys<T, K>>) -> Self {
+impl<K: Key> OrderedRows<K> {
+    pub(super) fn new(keys: Arc<Keys<K>>) -> Self {
         Self {
             keys,
             rows: Treap::default(),
         }
     }
 
-    pub(super) fn is_by(&self, keys: &Arc<Keys<T, K>>) -> bool {
+    pub(super) fn is_by(&self, keys: &Arc<Keys<K>>) -> bool {
         Arc::ptr_eq(&self.keys, keys)
     }
 
@@ -49,8 +49,8 @@ impl<T: Table, K: Key> OrderedRows<T, K> {
     }
 }
 
-impl<T: Table, K: Key> DeclaredIndex<T> for OrderedRows<T, K> {
-    fn change(&mut self, uuid: Uuid, old: Option<&T>, new: Option<&T>) {
+impl<K: Key> DeclaredIndex for OrderedRows<K> {
+    fn change(&mut self, uuid: Uuid, old: Option<&dyn ErasedRow>, new: Option<&dyn ErasedRow>) {
         let keys = self.keys.clone();
         let (old, new) = (keys_of(&*keys, old), keys_of(&*keys, new));
         let (gone, come) = changed(&old, &new);
@@ -63,11 +63,11 @@ impl<T: Table, K: Key> DeclaredIndex<T> for OrderedRows<T, K> {
         }
     }
 
-    fn emptied(&self) -> Box<dyn DeclaredIndex<T>> {
+    fn emptied(&self) -> Box<dyn DeclaredIndex> {
         Box::new(Self::new(self.keys.clone()))
     }
 
-    fn shared(&self) -> Box<dyn DeclaredIndex<T>> {
+    fn shared(&self) -> Box<dyn DeclaredIndex> {
         Box::new(Self {
             keys: self.keys.clone(),
             rows: self.rows.clone(),

@@ -62,10 +62,10 @@ impl World {
         let schema = ovsdb_schema::bundled("OVN_Northbound").expect("a schema");
         let kinds = Index::column(Port::TYPE);
         let zones = OrderedIndex::map_key(Port::OPTIONS, "zone");
-        let mut table = TypedTable::<Port>::new(None);
+        let mut table = TableReplica::new(TableType::of::<Port>(), None);
         table.declare(kinds.build());
         table.declare(zones.build());
-        let tables: Vec<Box<dyn super::super::table::TableReplica>> = vec![Box::new(table)];
+        let tables = vec![table];
         let types = [TypeId::of::<Port>()];
         let version = MonitorVersion::MonitorCondSince;
         let monitor = ReplicaMonitor::new(tables, &types, &self::schema(schema), None, version);

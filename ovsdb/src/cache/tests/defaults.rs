@@ -7,7 +7,8 @@ use ovsdb_schema::AtomicType;
 use super::{Inventory, raw, schema, update, uuid};
 use crate::cache::Handle;
 use crate::cache::ReplicaMonitor;
-use crate::cache::table::{ApplyErrorReason, TableReplica, TypedTable};
+use crate::cache::erased::TableType;
+use crate::cache::table::{ApplyErrorReason, TableReplica};
 use crate::client::Cache;
 use crate::protocol::MonitorVersion;
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
@@ -60,7 +61,7 @@ const SCHEMA: &str = r#"{"name":"Inventory","version":"1.0.0","tables":{"Item":{
     "size":{"type":"string"},"count":{"type":"integer"}}}}}"#;
 
 fn started(version: MonitorVersion) -> (ReplicaMonitor, Cache<Inventory>) {
-    let tables: Vec<Box<dyn TableReplica>> = vec![Box::new(TypedTable::<Item>::new(None))];
+    let tables = vec![TableReplica::new(TableType::of::<Item>(), None)];
     let types = [TypeId::of::<Item>()];
     let mut monitor = ReplicaMonitor::new(tables, &types, &schema(SCHEMA), None, version);
     monitor.start(raw("{}")).expect("a reply");

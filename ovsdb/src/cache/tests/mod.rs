@@ -14,8 +14,9 @@ use std::time::Instant;
 use ovsdb_schema::DatabaseSchema;
 
 use super::changes::{Change, ChangeBatch};
+use super::erased::TableType;
 use super::handle::Handle;
-use super::table::TypedTable;
+use super::table::TableReplica;
 use super::{ApplyError, ReplicaMonitor};
 use crate::client::Cache;
 use crate::model::{Row, Table};
@@ -57,9 +58,9 @@ fn schema(text: &str) -> DatabaseSchema {
 }
 
 fn monitor(version: MonitorVersion) -> ReplicaMonitor {
-    let tables: Vec<Box<dyn super::table::TableReplica>> = vec![
-        Box::new(TypedTable::<Item>::new(None)),
-        Box::new(TypedTable::<Part>::new(None)),
+    let tables = vec![
+        TableReplica::new(TableType::of::<Item>(), None),
+        TableReplica::new(TableType::of::<Part>(), None),
     ];
     let types = [TypeId::of::<Item>(), TypeId::of::<Part>()];
     ReplicaMonitor::new(tables, &types, &schema(SCHEMA), Some("1.0.0"), version)
@@ -163,7 +164,7 @@ impl<T: Table> Folded<T> {
             && table.into_iter().all(|row| {
                 self.0
                     .get(&row.uuid())
-                    .is_some_and(|ours| Arc::ptr_eq(ours, row))
+                    .is_some_and(|ours| std::ptr::eq(&**ours, row))
             })
     }
 }

@@ -111,7 +111,7 @@ fn a_server_that_starts_over_is_compared_with() {
         let view = cache.snapshot();
         for number in [3, 100, 299] {
             let row = |view: &crate::Snapshot<Inventory>| {
-                view.get(crate::Ref::<Item>::new(uuid(number))).cloned()
+                view.get_shared(crate::Ref::<Item>::new(uuid(number)))
             };
             let (old, new) = (row(&before), row(&view));
             assert!(Arc::ptr_eq(&old.expect("a row"), &new.expect("a row")));
@@ -158,9 +158,7 @@ fn a_last_transaction_is_good_for_the_same_request_only() {
     monitor.start(raw(&since(true, 101, &bare))).expect("rows");
     let view = cache.snapshot();
     assert_eq!(
-        view.rows::<Item>()
-            .map(|row| row.uuid())
-            .collect::<Vec<_>>(),
+        view.rows::<Item>().map(Row::uuid).collect::<Vec<_>>(),
         [uuid(2)]
     );
     assert_eq!(asked(&monitor).1, uuid(101));
