@@ -345,11 +345,11 @@ fn free_name(name: &str, types: &[Ident]) -> Ident {
     Ident::new(&name, Span::call_site())
 }
 
-/// The functions that find a column by its index, and the one that reads all of several rows.
+/// The functions that find a column by its index. They are not inlined: else every crate that uses a table
+/// would compile what the columns' types do.
 pub(crate) fn accessors(fields: &[Ident]) -> TokenStream {
     let places: Vec<usize> = (0..fields.len()).collect();
     quote! {
-        #[inline]
         fn column(&self, index: usize) -> ::core::option::Option<&dyn ::ovsdb::ColumnValue> {
             match index {
                 #( #places => ::core::option::Option::Some(&self.#fields), )*
@@ -365,12 +365,6 @@ pub(crate) fn accessors(fields: &[Ident]) -> TokenStream {
                 #( #places => ::core::option::Option::Some(&mut self.#fields), )*
                 _ => ::core::option::Option::None,
             }
-        }
-
-        fn warm(rows: &[&Self]) -> usize {
-            0 #( ^ rows
-                .iter()
-                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.#fields)) )*
         }
     }
 }

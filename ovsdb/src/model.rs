@@ -77,15 +77,6 @@ pub trait Table: Clone + Default + PartialEq + fmt::Debug + Send + Sync + Sized 
 
     /// The column with this index, to be changed.
     fn column_mut(&mut self, index: usize) -> Option<&mut dyn ColumnValue>;
-
-    /// Reads the memory behind these rows that clones of them change, and returns whatever: one
-    /// column of all of them after the other, so that as many reads as can be wait together.
-    #[doc(hidden)]
-    fn warm(rows: &[&Self]) -> usize {
-        let columns = |index| rows.iter().filter_map(move |row| row.column(index));
-        let each = (0..Self::COLUMNS.len()).flat_map(columns);
-        each.fold(0, |read, column| read ^ column.warm())
-    }
 }
 
 impl<T: Table> Referent for T {

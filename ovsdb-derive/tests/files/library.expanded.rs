@@ -91,7 +91,6 @@ impl ::ovsdb::Table for Book {
         ::ovsdb::ColumnInfo::new::<BookType>("type"),
     ];
     const INDEXES: &'static [&'static [usize]] = &[&[3usize]];
-    #[inline]
     fn column(&self, index: usize) -> ::core::option::Option<&dyn ::ovsdb::ColumnValue> {
         match index {
             0usize => ::core::option::Option::Some(&self.marks),
@@ -114,24 +113,6 @@ impl ::ovsdb::Table for Book {
             4usize => ::core::option::Option::Some(&mut self.r#type),
             _ => ::core::option::Option::None,
         }
-    }
-    fn warm(rows: &[&Self]) -> usize {
-        0
-            ^ rows
-                .iter()
-                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.marks))
-            ^ rows
-                .iter()
-                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.pages))
-            ^ rows
-                .iter()
-                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.shelf))
-            ^ rows
-                .iter()
-                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.title))
-            ^ rows
-                .iter()
-                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.r#type))
     }
 }
 /**A row of the table `Shelf`.
@@ -191,7 +172,6 @@ impl ::ovsdb::Table for Shelf {
         ::ovsdb::ColumnInfo::new::<::ovsdb::Set<::ovsdb::Str>>("words"),
     ];
     const INDEXES: &'static [&'static [usize]] = &[];
-    #[inline]
     fn column(&self, index: usize) -> ::core::option::Option<&dyn ::ovsdb::ColumnValue> {
         match index {
             0usize => ::core::option::Option::Some(&self.height),
@@ -212,20 +192,5 @@ impl ::ovsdb::Table for Shelf {
             3usize => ::core::option::Option::Some(&mut self.words),
             _ => ::core::option::Option::None,
         }
-    }
-    fn warm(rows: &[&Self]) -> usize {
-        0
-            ^ rows
-                .iter()
-                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.height))
-            ^ rows
-                .iter()
-                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.lent))
-            ^ rows
-                .iter()
-                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.sections))
-            ^ rows
-                .iter()
-                .fold(0, |read, row| read ^ ::ovsdb::ColumnValue::warm(&row.words))
     }
 }

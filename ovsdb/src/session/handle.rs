@@ -25,6 +25,13 @@ pub(crate) struct Session {
     shared: Arc<Shared>,
 }
 
+/// Runs the driver as a task. A function by itself, so that it is compiled in this crate and not in each
+/// that connects a client.
+fn spawn(driver: Driver, database: &'static str) {
+    let span = tracing::info_span!("ovsdb_session", database);
+    tokio::spawn(driver.run().instrument(span));
+}
+
 impl Session {
     /// Starts a session, and waits until it is connected for the first time.
     pub(crate) async fn start(options: Options) -> Result<Self, Error> {
@@ -41,8 +48,7 @@ impl Session {
             shared.clone(),
             first,
         );
-        let span = tracing::info_span!("ovsdb_session", database);
-        tokio::spawn(driver.run().instrument(span));
+        spawn(driver, database);
         let session = Self {
             calls,
             orders,
