@@ -5,7 +5,6 @@
 //! all its tables after the same server transaction, which stays as it is while the replica goes
 //! on.
 
-mod ahead;
 mod all_changes;
 mod any;
 mod changes;
@@ -17,6 +16,7 @@ mod index;
 mod lookup;
 mod monitor;
 mod plan;
+mod prefetch;
 #[cfg(feature = "testing")]
 pub(crate) mod replay;
 mod shared;

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::ahead::Ahead;
 use super::copies::Copies;
 use super::erased::{ErasedRow, SharedRow, TableType, has_same_columns};
 use super::index::DeclaredIndex;
 use super::plan::{Cursor, Plan};
+use super::prefetch::Ahead;
 use super::skew::{SkewReport, check_condition};
 use super::table_state::TableState;
 use crate::protocol::{Clause, MonitorRequest};

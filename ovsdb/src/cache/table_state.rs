@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::ahead::GROUP;
 use super::any::{AnyChange, AnyRow};
 use super::erased::{ErasedRow, SharedRow, TableType, has_same, has_same_columns};
 use super::hash::{hash_of, hash_uuid};
 use super::index::DeclaredIndex;
-use super::trie::{Entry, HashTrie, Versioned, read_together};
-use crate::value::{ColumnValue, Uuid};
+use super::prefetch;
+use super::trie::{Entry, HashTrie, Versioned};
+use crate::value::Uuid;
 
 /// The most changes that a state keeps for those who follow. It keeps the rows before them too.
 const MOST_CHANGES: usize = 1024;
@@ -19,7 +19,7 @@ const LARGE: usize = 1000;
 impl Entry for Uuid {}
 
 impl Entry for SharedRow {
-    fn warm(&self) -> usize {
+    fn read_count(&self) -> usize {
         Self::strong_count(self)
     }
 }
@@ -66,7 +66,7 @@ pub(super) type RowChanges = Vec<RowChange>;
 /// The rows and indexes of a table at one moment.
 #[derive(Debug)]
 pub(super) struct TableState {
-    table: &'static TableType,
+    pub(super) table: &'static TableType,
     pub(super) rows: HashTrie<SharedRow>,
     /// One for each of [`Table::INDEXES`](crate::Table::INDEXES), with the hashes of the rows' uuids: so that a change of
     /// a row which leaves its key as it is leaves the index as it is.
@@ -147,16 +147,13 @@ impl TableState {
         let gone = changes.drain(..).filter_map(|change| change.old);
         self.gone.extend(gone);
         // Each is dropped when its memory is taken, with counts that lie all over the memory.
-        for group in self.gone.chunks(GROUP) {
-            self.read_rows(group.iter());
-        }
+        prefetch::dropped(&self.gone, self.table.columns.len());
         self.changes = Some(Arc::new(changes));
     }
 
     fn apply(&mut self, changes: &[RowChange]) {
         let hashes: Vec<u32> = changes.iter().map(|change| change.hash).collect();
-        let rows = self.rows.find_together(&hashes);
-        read_together(rows.iter().map(|row| row.warm()));
+        prefetch::counts(&self.rows, &hashes);
         for change in changes {
             let hash = change.hash;
             match (&change.old, &change.new) {
@@ -164,26 +161,6 @@ impl TableState {
                 (Some(old), None) => drop(self.take(hash, old.uuid())),
                 (None, None) => {}
             }
-        }
-    }
-
-    /// Reads the rows with these hashes together, before they change one after the other: their
-    /// nodes, their columns, what a copy of them counts, and the elements of these columns.
-    pub(super) fn read_ahead(&self, hashes: &[u32], columns: &[usize]) {
-        let rows = self.rows.find_together(hashes);
-        self.read_rows(rows.iter().copied());
-        for index in columns {
-            let columns = rows.iter().filter_map(|row| row.column(*index));
-            read_together(columns.map(ColumnValue::warm_elements));
-        }
-    }
-
-    /// Reads these rows, and what copying or dropping them counts.
-    fn read_rows<'a>(&self, rows: impl Iterator<Item = &'a SharedRow> + Clone) {
-        read_together(rows.clone().map(Entry::warm));
-        for index in 0..self.table.columns.len() {
-            let columns = rows.clone().filter_map(|row| row.column(index));
-            read_together(columns.map(ColumnValue::warm));
         }
     }
 

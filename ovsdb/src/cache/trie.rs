@@ -12,11 +12,11 @@ mod build;
 mod diff;
 
 use std::array;
-use std::hint::black_box;
 
 use ecow::EcoVec;
 
 pub(crate) use self::diff::Versioned;
+use super::prefetch::{self, read_together};
 
 /// Bits of the hash that one level consumes, the highest first.
 const BITS: u32 = 6;
@@ -29,9 +29,8 @@ const LARGEST: usize = 128;
 
 /// What a trie holds.
 pub(crate) trait Entry: Clone {
-    /// Reads the memory that a clone changes, and returns whatever. Before many are cloned this
-    /// is done for all of them: reads do not wait for one another, as reference counts do.
-    fn warm(&self) -> usize {
+    /// Reads the reference count that a clone changes, for prefetching; the result means nothing.
+    fn read_count(&self) -> usize {
         0
     }
 }
@@ -42,12 +41,12 @@ impl Entry for u32 {}
 /// an index can hash what it likes of a row without storing it.
 #[derive(Debug, Clone)]
 pub(crate) struct HashTrie<E> {
-    root: Node<E>,
+    pub(super) root: Node<E>,
     len: usize,
 }
 
 #[derive(Debug, Clone)]
-enum Node<E> {
+pub(super) enum Node<E> {
     /// So few entries that they stand together, each with its hash, in the order of the hashes.
     Leaf(EcoVec<(u32, E)>),
     /// A node for each value of the next bits.
@@ -70,13 +69,13 @@ impl<E> Default for HashTrie<E> {
 }
 
 /// Which node of a branch at this depth `hash` belongs to.
-const fn digit(hash: u32, depth: u32) -> usize {
+pub(super) const fn digit(hash: u32, depth: u32) -> usize {
     (hash << (depth * BITS) >> (u32::BITS - BITS)) as usize
 }
 
 /// Where a hash is to be expected in a leaf at this depth with so many entries, as hashes are
 /// spread evenly. It is less than `len`, unless that is 0.
-const fn expected(hash: u32, depth: u32, len: usize) -> usize {
+pub(super) const fn expected(hash: u32, depth: u32, len: usize) -> usize {
     let rest = match hash.checked_shl(depth * BITS) {
         Some(rest) => rest,
         None => 0,
@@ -85,7 +84,7 @@ const fn expected(hash: u32, depth: u32, len: usize) -> usize {
 }
 
 /// Where the entries with this hash begin in a leaf at this depth, or would begin.
-fn begin<E>(entries: &[(u32, E)], hash: u32, depth: u32) -> usize {
+pub(super) fn begin<E>(entries: &[(u32, E)], hash: u32, depth: u32) -> usize {
     let expected = expected(hash, depth, entries.len());
     let (before, after) = entries.split_at(expected);
     match before
@@ -123,14 +122,6 @@ impl<E> Node<E> {
     fn is_empty(&self) -> bool {
         matches!(self, Self::Leaf(entries) if entries.is_empty())
     }
-
-    /// Reads what a copy or a change of the node reads of it first.
-    fn warm(&self) -> usize {
-        match self {
-            Self::Leaf(entries) => entries.capacity(),
-            Self::Branch(nodes) => nodes.capacity(),
-        }
-    }
 }
 
 impl<E> HashTrie<E> {
@@ -163,36 +154,6 @@ impl<E> HashTrie<E> {
         }
     }
 
-    /// The first entry with each of these hashes, as far as there is one; level by level for all
-    /// of them, so that no walk waits for the memory of another. What a change of the entries
-    /// reads and writes of the nodes is read too.
-    pub(crate) fn find_together(&self, hashes: &[u32]) -> Vec<&E> {
-        let mut nodes: Vec<_> = hashes.iter().map(|hash| (*hash, &self.root)).collect();
-        let mut below = Vec::with_capacity(hashes.len());
-        let mut leaves = Vec::with_capacity(hashes.len());
-        let mut depth = 0;
-        while !nodes.is_empty() {
-            read_together(nodes.iter().map(|(_, node)| node.warm()));
-            for (hash, node) in nodes.drain(..) {
-                match node {
-                    Node::Leaf(entries) => leaves.push((hash, depth, entries.as_slice())),
-                    Node::Branch(nodes) => below.push((hash, &nodes[digit(hash, depth)])),
-                }
-            }
-            (nodes, below) = (below, nodes);
-            depth += 1;
-        }
-        read_together(leaves.iter().map(|(hash, depth, entries)| {
-            let entry = entries.get(expected(*hash, *depth, entries.len()));
-            entry.map_or(0, |entry| entry.0 as usize)
-        }));
-        let found = leaves.into_iter().filter_map(|(hash, depth, entries)| {
-            let entry = entries.get(begin(entries, hash, depth))?;
-            (entry.0 == hash).then_some(&entry.1)
-        });
-        found.collect()
-    }
-
     pub(crate) fn iter(&self) -> Iter<'_, E> {
         let mut iter = Iter {
             levels: array::from_fn(|_| [].iter()),
@@ -205,15 +166,10 @@ impl<E> HashTrie<E> {
     }
 }
 
-/// Has memory read, whatever is in it: many reads wait for it together.
-pub(crate) fn read_together(reads: impl Iterator<Item = usize>) {
-    black_box(reads.fold(0, usize::wrapping_add));
-}
-
 /// Before a list of entries changes: it is copied, if a snapshot has it too.
 fn before_copy<E: Entry>(entries: &mut EcoVec<(u32, E)>) {
     if !entries.is_unique() {
-        read_together(entries.iter().map(|entry| entry.1.warm()));
+        read_together(entries.iter().map(|entry| entry.1.read_count()));
     }
 }
 
@@ -226,7 +182,7 @@ fn own_entries<E: Entry>(entries: &mut EcoVec<(u32, E)>) -> &mut [(u32, E)] {
 /// The nodes of a branch, to be changed: of a copy, if a snapshot has the branch too.
 fn own_nodes<E: Entry>(nodes: &mut EcoVec<Node<E>>) -> &mut [Node<E>] {
     if !nodes.is_unique() {
-        read_together(nodes.iter().map(Node::warm));
+        read_together(nodes.iter().map(prefetch::read_node));
     }
     nodes.make_mut()
 }
@@ -460,7 +416,7 @@ mod tests {
         snapshots.push((trie, model));
         for (trie, model) in snapshots {
             let hashes: Vec<u32> = (0..500).map(hash).collect();
-            let mut together: Vec<_> = trie.find_together(&hashes);
+            let mut together: Vec<_> = prefetch::find_together(&trie, &hashes);
             let each = hashes.iter().filter_map(|hash| trie.get(*hash, |_| true));
             let mut each: Vec<_> = each.collect();
             together.sort_unstable();

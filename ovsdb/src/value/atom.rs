@@ -210,12 +210,6 @@ pub trait Atomic:
         Self::read(reader)
     }
 
-    /// Reads the memory behind the value that a clone of it changes.
-    #[doc(hidden)]
-    fn warm(&self) -> usize {
-        0
-    }
-
     /// Reads the wire form where it is written as ovsdb-server writes it; `None`, anywhere behind
     /// where it began, where it is not.
     #[doc(hidden)]
@@ -303,10 +297,6 @@ impl Atomic for bool {
     fn to_atom(&self) -> Atom {
         Atom::Boolean(*self)
     }
-
-    fn warm(&self) -> usize {
-        usize::from(*self)
-    }
 }
 
 impl Atomic for Str {
@@ -324,10 +314,6 @@ impl Atomic for Str {
         reader.string().map(Self::from)
     }
 
-    fn warm(&self) -> usize {
-        self.as_bytes().first().map_or(0, |byte| usize::from(*byte))
-    }
-
     fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {
         reader.eat_text()
     }
@@ -342,10 +328,6 @@ impl Atomic for Uuid {
 
     fn to_atom(&self) -> Atom {
         Atom::Uuid(*self)
-    }
-
-    fn warm(&self) -> usize {
-        usize::from(self.as_bytes()[0])
     }
 
     fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {
@@ -366,10 +348,6 @@ impl<T: Referent> Atomic for Ref<T> {
 
     fn to_atom(&self) -> Atom {
         Atom::Uuid(self.uuid())
-    }
-
-    fn warm(&self) -> usize {
-        Atomic::warm(&self.uuid())
     }
 
     fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {

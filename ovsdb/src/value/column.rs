@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use ovsdb_schema::{AtomicType, ColumnType};
 
 use super::json::{DecodeError, DecodeErrorKind, Reader};
+use super::prefetch::Prefetch;
 use super::shared_slice::SharedSlice;
 use super::{Atom, Atomic, Datum, Domain, Map, Set};
 
@@ -59,7 +60,7 @@ impl fmt::Display for ColumnKind {
 }
 
 /// A column's value seen through its row: what the replica needs without knowing the type.
-pub trait ColumnValue: fmt::Debug + Send + Sync {
+pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
     /// Replaces the value by the one in the message.
     ///
     /// # Errors
@@ -88,20 +89,6 @@ pub trait ColumnValue: fmt::Debug + Send + Sync {
 
     /// Feeds the value to a hasher.
     fn hash_into(&self, hasher: &mut dyn Hasher);
-
-    /// Reads the memory behind the value that a clone of it changes, and returns whatever: many
-    /// reads wait for memory together, where many clones would wait for one after the other.
-    #[doc(hidden)]
-    fn warm(&self) -> usize {
-        0
-    }
-
-    /// Reads the first elements and the memory behind them, which [`Self::decode_change`] reads,
-    /// and returns whatever.
-    #[doc(hidden)]
-    fn warm_elements(&self) -> usize {
-        0
-    }
 }
 
 /// A Rust type that is a whole column: an [`Atomic`] type, an [`Option`], [`Set`] or [`Map`] of
@@ -173,9 +160,6 @@ fn decode_one<A: Atomic>(reader: &mut Reader<'_>) -> Result<Option<A>, DecodeErr
     reader.finish()?;
     Ok(value)
 }
-
-/// The most elements of a collection that are read ahead; processors see to the rest of them.
-const MOST_READ: usize = 8;
 /// The most elements that a collection is expected to have.
 const MOST_EXPECTED: usize = 64;
 
@@ -305,10 +289,6 @@ impl<A: Atomic> ColumnValue for A {
         Datum::from(self.to_atom())
     }
 
-    fn warm(&self) -> usize {
-        Atomic::warm(self)
-    }
-
     common!();
 }
 
@@ -338,10 +318,6 @@ impl<A: Atomic> ColumnValue for Option<A> {
 
     fn to_datum(&self) -> Datum {
         Datum::Set(self.iter().map(Atomic::to_atom).collect())
-    }
-
-    fn warm(&self) -> usize {
-        self.as_ref().map_or(1, Atomic::warm)
     }
 
     common!();
@@ -376,15 +352,6 @@ impl<A: Atomic> ColumnValue for Set<A> {
 
     fn to_datum(&self) -> Datum {
         Datum::Set(self.iter().map(Atomic::to_atom).collect())
-    }
-
-    fn warm(&self) -> usize {
-        self.warm()
-    }
-
-    fn warm_elements(&self) -> usize {
-        let first = self.iter().take(MOST_READ);
-        first.fold(0, |read, atom| read ^ Atomic::warm(atom))
     }
 
     common!();
@@ -422,16 +389,6 @@ impl<K: Atomic, V: Atomic> ColumnValue for Map<K, V> {
             .iter()
             .map(|(key, value)| (key.to_atom(), value.to_atom()));
         Datum::Map(pairs.collect::<Map<Atom, Atom>>())
-    }
-
-    fn warm(&self) -> usize {
-        self.warm()
-    }
-
-    fn warm_elements(&self) -> usize {
-        let atoms = |(key, value): (&K, &V)| Atomic::warm(key) ^ Atomic::warm(value);
-        let first = self.iter().take(MOST_READ);
-        first.fold(0, |read, pair| read ^ atoms(pair))
     }
 
     common!();

@@ -144,13 +144,13 @@ impl<K: Ord, V> Map<K, V> {
         Self(pairs.shrunk())
     }
 
-    /// Reads what a clone changes, and returns whatever.
-    pub(super) fn warm(&self) -> usize
+    /// Reads the reference count's line, which a clone changes.
+    pub(super) fn read_count(&self) -> usize
     where
         K: Clone,
         V: Clone,
     {
-        self.0.warm()
+        self.0.read_count()
     }
 
     /// The map of these pairs, as a server sent them.

@@ -21,6 +21,7 @@ mod default;
 mod enumeration;
 pub mod json;
 mod map;
+mod prefetch;
 mod real;
 mod reference;
 mod repeats;
@@ -39,6 +40,7 @@ pub use self::datum::Datum;
 #[doc(hidden)]
 pub use self::default::one_default;
 pub use self::map::Map;
+pub(crate) use self::prefetch::Prefetch;
 pub use self::real::Real;
 pub use self::reference::Ref;
 #[doc(hidden)]

@@ -117,12 +117,12 @@ impl<T: Ord> Set<T> {
         Self(out.shrunk())
     }
 
-    /// Reads what a clone changes, and returns whatever.
-    pub(super) fn warm(&self) -> usize
+    /// Reads the reference count's line, which a clone changes.
+    pub(super) fn read_count(&self) -> usize
     where
         T: Clone,
     {
-        self.0.warm()
+        self.0.read_count()
     }
 
     /// Whether there is no clone of it.

@@ -64,8 +64,8 @@ impl<T: Clone> SharedSlice<T> {
         self.0.make_mut()
     }
 
-    /// Reads what a clone changes, and returns whatever.
-    pub(super) fn warm(&self) -> usize {
+    /// Reads the reference count's line, which a clone changes.
+    pub(super) fn read_count(&self) -> usize {
         self.0.capacity()
     }
 
