@@ -5,15 +5,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ovsdb_schema::DatabaseSchema;
 use tokio::sync::oneshot;
 
 use super::command::{Answer, Call, CallError, Order, Ticket};
 use super::job::Job;
 use super::machine::{Machine, Output};
 use super::{ConnectionState, Options, RemoteOrder, Shared, Timings};
+use crate::cache::{Handle, ReplicaMonitor, Tables};
 use crate::error::{DisconnectReason, Error};
-use crate::protocol::{Framer, Limits, Message, write_reply};
+use crate::protocol::{Framer, Limits, Message, MonitorVersion, write_reply};
 use crate::transport::{Remote, parse_remotes};
+use crate::value::{Str, Uuid};
 
 const SCHEMA: &str = r#"{"name":"Inventory","version":"1.0.0","tables":{
     "Item":{"columns":{"name":{"type":"string"}}}}}"#;
@@ -42,6 +45,43 @@ fn options(remotes: &str) -> Options {
         window: 256,
         wait_for_server: false,
     }
+}
+
+/// The database of the tests.
+#[derive(Debug)]
+struct Inventory;
+
+impl ovsdb::Database for Inventory {
+    const NAME: &'static str = "Inventory";
+}
+
+#[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
+#[ovsdb(database = Inventory, table = "Item")]
+struct Item {
+    name: Str,
+}
+
+/// The replica of the table `Item`, and a handle to read it by.
+fn items() -> (Box<ReplicaMonitor>, Handle) {
+    let mut tables = Tables::<Inventory>::default();
+    tables.select::<Item>(None);
+    let schema = DatabaseSchema::parse(SCHEMA).expect("a schema");
+    let monitor = tables.into_monitor(&schema, MonitorVersion::MonitorCondSince);
+    let handle = Handle::detached(monitor.shared().clone());
+    (Box::new(monitor), handle)
+}
+
+/// The reply to `monitor_cond_since` with so many rows.
+fn rows(count: u128) -> String {
+    let row = |number| {
+        format!(
+            r#""{}":{{"initial":{{"name":"{number}"}}}}"#,
+            Uuid::from_u128(number)
+        )
+    };
+    let rows: Vec<String> = (1..=count).map(row).collect();
+    let rows = rows.join(",");
+    format!(r#"[false,"{}",{{"Item":{{{rows}}}}}]"#, Uuid::nil())
 }
 
 /// A request as the scripted server received it.
@@ -264,6 +304,20 @@ impl Lab {
         self.run();
     }
 
+    /// A caller starts a monitor.
+    fn monitor(&mut self, monitor: Box<ReplicaMonitor>) -> Started {
+        let (started, answer) = oneshot::channel();
+        self.order(Order::Monitor { monitor, started });
+        answer
+    }
+
+    /// The thread of the oldest job is done.
+    fn finish_job(&mut self) {
+        let job = self.jobs.pop_front().expect("a job");
+        self.machine.handle_decoded(self.now, job.run());
+        self.run();
+    }
+
     /// Why the last connection or attempt ended.
     fn lost(&self) -> String {
         match &*self.shared.state.borrow() {
@@ -278,6 +332,9 @@ impl Lab {
         self.shared.state.borrow().is_connected()
     }
 }
+
+/// How a caller hears of the monitor that it started.
+type Started = oneshot::Receiver<Result<(u64, MonitorVersion), Error>>;
 
 /// Who made a call.
 struct Caller {
@@ -509,4 +566,52 @@ fn a_stream_that_is_no_messages_ends_the_connection() {
         lab.send(nonsense);
         assert!(!lab.is_connected(), "{nonsense}");
     }
+}
+
+#[test]
+fn keepalives_are_answered_while_rows_are_decoded_and_the_rest_waits() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    let (monitor, replica) = items();
+    let mut started = lab.monitor(monitor);
+    let request = lab.request();
+    assert_eq!(request.method, "monitor_cond_since");
+    lab.reply(&request, &rows(10_000));
+    assert!(lab.jobs.len() == 1 && started.try_recv().is_err());
+
+    let mut caller = lab.call("echo", "[1]").expect("room");
+    let call = lab.request();
+    lab.send(r#"{"id":"echo","method":"echo","params":[]}"#);
+    assert_eq!(lab.request().method, "reply");
+    lab.reply(&call, "[1]");
+    assert!(caller.answer().is_none(), "wire order");
+    lab.finish_job();
+    assert!(matches!(started.try_recv(), Ok(Ok(_))));
+    assert_eq!(replica.snapshot::<Inventory>().rows::<Item>().len(), 10_000);
+    assert!(matches!(caller.answer(), Some(Ok(_))));
+}
+
+#[test]
+fn a_job_of_a_lost_connection_does_not_hold_up_the_next_greeting() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    lab.pass(milliseconds(3_000));
+    let (monitor, replica) = items();
+    let mut started = lab.monitor(monitor);
+    let request = lab.request();
+    lab.reply(&request, &rows(10_000));
+    assert_eq!(lab.jobs.len(), 1);
+    lab.hang_up();
+    lab.pass(milliseconds(1_000));
+    lab.connect();
+    lab.greet();
+    assert!(
+        lab.is_connected() && lab.try_request().is_none(),
+        "the job has the replica"
+    );
+    lab.finish_job();
+    // These rows are of a server that is gone.
+    let request = lab.request();
+    assert_eq!(request.method, "monitor_cond_since");
+    lab.reply(&request, &rows(3));
+    assert!(matches!(started.try_recv(), Ok(Ok(_))));
+    assert_eq!(replica.snapshot::<Inventory>().rows::<Item>().len(), 3);
 }

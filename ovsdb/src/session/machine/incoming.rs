@@ -26,10 +26,13 @@ const KEEPALIVE: usize = 4096;
 impl Machine {
     /// Handles the next message, if one has arrived and may be handled now.
     pub(super) fn next_message(&mut self, now: Instant) -> Step {
+        // What a greeting asks for concerns no replica: a job of an earlier connection must not
+        // hold it up.
+        let waits = self.decoding && self.phase.serving().is_some();
         let Some(connection) = self.phase.connection() else {
             return Step::Idle;
         };
-        let message = if self.decoding {
+        let message = if waits {
             None
         } else {
             connection.pop_backlog()
@@ -42,7 +45,7 @@ impl Machine {
                 Err(reason) => return Step::Done(Err(reason)),
             },
         };
-        if self.decoding {
+        if waits {
             answer_keepalive_or_queue(connection, message);
             return Step::Done(Ok(()));
         }
