@@ -12,27 +12,14 @@ use ovsdb::{Cache, Client, MonitorVersion, Row, Uuid};
 use support::inventory::{Database, Item, ItemOnly, Part};
 use support::{connect, inventory_server};
 
-/// A small generator of numbers; the seed is printed, and given again by `OVSDB_TEST_SEED`.
-struct Numbers(u64);
-
-impl Numbers {
-    #[expect(clippy::print_stderr, reason = "shown when the test fails")]
-    fn new() -> Self {
-        let given = std::env::var("OVSDB_TEST_SEED").ok();
-        let seed = given.and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-            now.map_or(1, |now| now.as_nanos() as u64) | 1
-        });
-        eprintln!("OVSDB_TEST_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
+/// A source of chance; its seed is printed, and `OVSDB_TEST_SEED` gives it again.
+#[allow(clippy::print_stderr, reason = "a failure is reproduced by it")]
+fn random() -> fastrand::Rng {
+    let given = std::env::var("OVSDB_TEST_SEED").ok();
+    let seed = given.and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    eprintln!("OVSDB_TEST_SEED={seed}");
+    fastrand::Rng::with_seed(seed)
 }
 
 fn item(number: u64) -> Item {
@@ -71,12 +58,12 @@ impl Folded {
 }
 
 /// One random transaction of a few operations, on few names so that they meet.
-async fn write(client: &Client<Database>, numbers: &mut Numbers) {
+async fn write(client: &Client<Database>, random: &mut fastrand::Rng) {
     let mut txn = client.transaction();
-    for _ in 0..=numbers.below(4) {
-        let number = numbers.below(40);
+    for _ in 0..=random.u64(..4) {
+        let number = random.u64(..40);
         let name = format!("item-{number}");
-        match numbers.below(4) {
+        match random.u64(..4) {
             0 => drop(txn.delete::<Item>(Item::NAME.eq(name))),
             1 => {
                 txn.delete::<Item>(Item::NAME.eq(name));
@@ -84,12 +71,12 @@ async fn write(client: &Client<Database>, numbers: &mut Numbers) {
             }
             2 => drop(
                 txn.update::<Item>(Item::NAME.eq(name))
-                    .set(Item::ACTIVE, numbers.below(2) == 0),
+                    .set(Item::ACTIVE, random.bool()),
             ),
             _ => drop(
                 txn.mutate::<Item>(Item::NAME.eq(name))
                     .add(Item::COUNT, 1 << 20)
-                    .insert(Item::TAGS, [format!("tag-{}", numbers.below(5))]),
+                    .insert(Item::TAGS, [format!("tag-{}", random.u64(..5))]),
             ),
         }
     }
@@ -117,9 +104,9 @@ async fn a_stream_folded_from_its_start_is_the_replica() {
         MonitorVersion::MonitorCond,
         MonitorVersion::MonitorCondSince,
     ] {
-        let mut numbers = Numbers::new();
+        let mut random = random();
         for _ in 0..30 {
-            write(&writer, &mut numbers).await;
+            write(&writer, &mut random).await;
         }
         let reader: Client<Database> = connect(&server).await;
         let cache = reader
@@ -134,7 +121,7 @@ async fn a_stream_folded_from_its_start_is_the_replica() {
         let mut first = (cache.changes::<Item>(), Folded::default());
         let mut passing = Vec::new();
         for step in 0..300 {
-            write(&writer, &mut numbers).await;
+            write(&writer, &mut random).await;
             if step % 30 == 0 {
                 passing.push((cache.changes::<Item>(), Folded::default()));
             }
@@ -226,9 +213,9 @@ async fn a_handler_slower_than_the_server_ends_equal() {
         }
         (folded, transactions)
     });
-    let mut numbers = Numbers::new();
+    let mut random = random();
     for _ in 0..3000 {
-        write(&writer, &mut numbers).await;
+        write(&writer, &mut random).await;
     }
     settle(&writer, &cache).await;
     let (folded, transactions) = slow.await.expect("no panic");

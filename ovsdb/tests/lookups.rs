@@ -11,18 +11,6 @@ use ovsdb::{Client, Map, Ref, Row, Snapshot, Str, Uuid, nb};
 use support::inventory::{Database, Item, ItemOnly, Part};
 use support::{bundled_server, connect, inventory_server};
 
-/// A small generator of numbers, the same in every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
-
 struct Indexes {
     count: Index<Item, i64>,
     tag: Index<Item, Str>,
@@ -138,17 +126,17 @@ async fn declared_indexes_find_what_a_scan_does() {
     let builder = builder.ordered_index(&indexes.by_weight);
     let builder = builder.ordered_index(&indexes.by_name);
     let cache = builder.table::<Part>().start().await.expect("a cache");
-    let mut numbers = Numbers(0x1234_5678_9abc_def1);
+    let mut random = fastrand::Rng::with_seed(0x1234_5678_9abc_def1);
     let mut views = vec![cache.snapshot()];
     for step in 0..400 {
-        let name = format!("item-{}", numbers.below(30));
+        let name = format!("item-{}", random.u64(..30));
         let mut txn = client.transaction();
-        match numbers.below(5) {
+        match random.u64(..5) {
             0 => drop(txn.delete::<Item>(Item::NAME.eq(name))),
             1 | 2 => {
                 txn.delete::<Item>(Item::NAME.eq(name.as_str()));
                 let part = txn.insert(Part { label: "p".into() });
-                let number = numbers.below(6) as i64;
+                let number = random.i64(0..6);
                 txn.insert(Item {
                     name: name.into(),
                     count: number,
@@ -163,7 +151,7 @@ async fn declared_indexes_find_what_a_scan_does() {
                 });
             }
             3 => {
-                let number = numbers.below(6) as i64;
+                let number = random.i64(0..6);
                 txn.update::<Item>(Item::NAME.eq(name))
                     .set(Item::WEIGHT, Some(number))
                     .set(
@@ -173,7 +161,7 @@ async fn declared_indexes_find_what_a_scan_does() {
             }
             _ => drop(
                 txn.mutate::<Item>(Item::NAME.eq(name))
-                    .insert(Item::TAGS, [format!("t{}", numbers.below(6))])
+                    .insert(Item::TAGS, [format!("t{}", random.u64(..6))])
                     .add(Item::TOTAL, 1 << 20),
             ),
         }

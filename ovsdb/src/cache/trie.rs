@@ -368,18 +368,6 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    /// A small generator of numbers, the same in every run.
-    pub(super) struct Numbers(pub(super) u64);
-
-    impl Numbers {
-        pub(super) fn next(&mut self) -> u64 {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            self.0
-        }
-    }
-
     /// Few distinct hashes, so that every kind of node occurs.
     pub(super) fn hash(key: u64) -> u32 {
         match key % 4 {
@@ -391,13 +379,13 @@ mod tests {
 
     #[test]
     fn the_trie_is_the_map_it_stands_for_and_snapshots_do_not_change() {
-        let mut numbers = Numbers(0x1234_5678_9abc_def1);
+        let mut random = fastrand::Rng::with_seed(0x1234_5678_9abc_def1);
         let mut trie = HashTrie::default();
         let mut model = BTreeMap::new();
         let mut snapshots = Vec::new();
         for step in 0..20_000_u64 {
-            let key = numbers.next() % 500;
-            if numbers.next().is_multiple_of(3) {
+            let key = random.u64(..500);
+            if random.u32(..3) == 0 {
                 let removed = trie.remove(hash(key), |entry: &(u64, u64)| entry.0 == key);
                 assert_eq!(removed.map(|entry| entry.1), model.remove(&key));
             } else {

@@ -275,13 +275,6 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn random(seed: &mut u64) -> u64 {
-        *seed ^= *seed << 13;
-        *seed ^= *seed >> 7;
-        *seed ^= *seed << 17;
-        *seed
-    }
-
     fn pairs(treap: &Treap<u64>, range: impl RangeBounds<u64>) -> Vec<(u64, Uuid)> {
         let forward: Vec<_> = treap
             .range(&range)
@@ -310,17 +303,17 @@ mod tests {
 
     #[test]
     fn the_treap_is_the_set_it_stands_for_and_snapshots_do_not_change() {
-        let mut seed = 0x1234_5678_9abc_def1;
+        let mut random = fastrand::Rng::with_seed(0x1234_5678_9abc_def1);
         let (mut treap, mut model) = (Treap::default(), BTreeSet::new());
         let mut snapshots = Vec::new();
         for step in 0..20_000 {
-            let (key, uuid) = (random(&mut seed) % 50, random(&mut seed) % 10);
+            let (key, uuid) = (random.u64(..50), random.u32(..10));
             let uuid = Uuid::from_u128(uuid.into());
-            if random(&mut seed).is_multiple_of(2) {
+            if random.bool() {
                 treap.remove(&key, uuid);
                 model.remove(&(key, uuid));
             } else {
-                treap.insert(key, uuid, random(&mut seed) as u32);
+                treap.insert(key, uuid, random.u32(..));
                 model.insert((key, uuid));
             }
             assert_eq!(treap.len(), model.len());

@@ -121,7 +121,7 @@ fn of_one_hash<'a, E: Versioned>(
 #[cfg(test)]
 mod tests {
     use super::super::Entry;
-    use super::super::tests::{Numbers, hash};
+    use super::super::tests::hash;
     use super::*;
     use std::collections::BTreeMap;
 
@@ -157,14 +157,14 @@ mod tests {
 
     #[test]
     fn the_difference_is_that_of_the_maps() {
-        let mut numbers = Numbers(0x0fed_cba9_8765_4321);
+        let mut random = fastrand::Rng::with_seed(0x0fed_cba9_8765_4321);
         let (mut trie, mut model) = (HashTrie::default(), BTreeMap::new());
         let mut versions = vec![(trie.clone(), model.clone())];
         for step in 0..20_000_u64 {
             // Phases of growing and of shrinking, so that every shape meets every other.
             let growing = (step / 2000).is_multiple_of(2);
-            let key = numbers.next() % 500;
-            if numbers.next() % 4 < if growing { 1 } else { 3 } {
+            let key = random.u64(..500);
+            if random.u32(..4) < if growing { 1 } else { 3 } {
                 trie.remove(hash(key), |entry: &(u64, u64)| entry.0 == key);
                 model.remove(&key);
             } else {
