@@ -93,8 +93,7 @@ pub fn known(view: &View, network: &str) -> Known {
         .rows::<LogicalSwitch>()
         .filter(|switch| is_of(&switch.external_ids, network))
         .collect();
-    let ports = switches.iter().flat_map(|switch| switch.ports.iter());
-    let ports = ports.filter_map(|port| view.get(*port));
+    let ports = view.get_all(switches.iter().flat_map(|switch| switch.ports.iter()));
     let ports = ports.filter(|port| port.external_ids.contains_key(ids::POD));
     let grants = ports.filter_map(|port| Some((port.name.to_string(), port_grant(port)?)));
     Known {
@@ -108,8 +107,7 @@ fn node_subnets(view: &View, network: &str) -> BTreeMap<String, Vec<IpNet>> {
     let prefix = NetworkNames::new(network).router_to_switch("");
     let routers = view.rows::<LogicalRouter>();
     let routers = routers.filter(|router| is_of(&router.external_ids, network));
-    let ports = routers.flat_map(|router| router.ports.iter());
-    let ports = ports.filter_map(|port| view.get(*port));
+    let ports = view.get_all(routers.flat_map(|router| router.ports.iter()));
     let subnets = ports.filter_map(|port: &Row<LogicalRouterPort>| {
         let node = port.name.strip_prefix(&prefix)?;
         let networks = port

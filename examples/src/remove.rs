@@ -209,10 +209,7 @@ fn policies(plan: &mut Plan, network: &str, policies: &[manifest::Policy]) {
         return;
     }
     let acls = left.iter().flat_map(|group| group.acls.iter());
-    let matches: Vec<Str> = acls
-        .filter_map(|acl| view.get(*acl))
-        .map(|acl| acl.r#match.clone())
-        .collect();
+    let matches: Vec<Str> = view.get_all(acls).map(|acl| acl.r#match.clone()).collect();
     for set in view
         .rows::<AddressSet>()
         .filter(|set| is_owned(&set.external_ids, network))

@@ -212,6 +212,13 @@ async fn the_way_back_from_a_port_to_its_switch() {
     txn.commit().await.expect("a commit");
     let view = cache.snapshot();
     for (switch, ports) in &ports {
+        // A column of references can be looked up as it is, or any list of them, in its order.
+        let row = view.get(*switch).expect("a switch");
+        let found: Vec<_> = view.get_all(&row.ports).map(Row::reference).collect();
+        assert!(found.iter().eq(row.ports.iter()) && found.len() == 3);
+        let missing = Ref::new(Uuid::nil());
+        let found = view.get_all([&ports[2], &missing, &ports[0]]);
+        assert!(found.map(Row::reference).eq([ports[2], ports[0]]));
         for port in ports {
             let owners: Vec<_> = view.find(&owner, port).map(Row::reference).collect();
             assert_eq!(owners, [*switch]);

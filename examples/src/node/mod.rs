@@ -181,8 +181,7 @@ impl View {
 
     /// The ports of a bridge.
     fn ports<'a>(&'a self, bridge: &'a Bridge) -> impl Iterator<Item = &'a Row<Port>> {
-        let ports = bridge.ports.iter();
-        ports.filter_map(|port| self.0.get(*port))
+        self.0.get_all(&bridge.ports)
     }
 
     /// The bridge that has this port.

@@ -158,7 +158,7 @@ fn network(view: &View, name: &str, topology: &str) -> Network {
         .filter(|row| is_of(&row.external_ids, name))
     {
         versions.push(row.external_ids.get(ids::VERSION));
-        for port in row.ports.iter().filter_map(|port| view.get(*port)) {
+        for port in view.get_all(&row.ports) {
             if let Some(peer) = port.options.get("router-port") {
                 peers.insert(peer, &row.name);
             }
@@ -184,10 +184,10 @@ fn network(view: &View, name: &str, topology: &str) -> Network {
 }
 
 fn router(view: &View, row: &Row<LogicalRouter>, peers: &HashMap<&str, &str>) -> Router {
-    let ports = row.ports.iter().filter_map(|port| view.get(*port));
+    let ports = view.get_all(&row.ports);
     let mut ports: Vec<RouterPort> = ports
         .map(|port: &Row<LogicalRouterPort>| {
-            let chassis = port.gateway_chassis.iter().filter_map(|row| view.get(*row));
+            let chassis = view.get_all(&port.gateway_chassis);
             let chassis = chassis.map(|row: &Row<GatewayChassis>| row.chassis_name.to_string());
             RouterPort {
                 name: port.name.to_string(),
@@ -221,7 +221,7 @@ fn switch(view: &View, network: &str, row: &Row<LogicalSwitch>) -> Switch {
             format!("{text}/64")
         })
     });
-    let ports = row.ports.iter().filter_map(|port| view.get(*port));
+    let ports = view.get_all(&row.ports);
     let mut ports: Vec<SwitchPort> = ports
         .map(|port| SwitchPort {
             name: port.name.to_string(),

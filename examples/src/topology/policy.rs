@@ -41,7 +41,7 @@ pub(super) fn meter(plan: &mut Plan) {
     };
     plan.set(&meter, Meter::UNIT, MeterUnit::Pktps);
     plan.set(&meter, Meter::FAIR, Some(true));
-    let bands = meter.bands.iter().filter_map(|band| plan.view().get(*band));
+    let bands = plan.view().get_all(&meter.bands);
     let fits =
         |band: &Row<MeterBand>| band.action == MeterBandAction::Drop && band.rate == LOGGING_RATE;
     if !bands.into_iter().any(fits) {
@@ -129,8 +129,7 @@ fn strangers(
     let view = plan.view();
     let switches = view.rows::<LogicalSwitch>();
     let switches = switches.filter(|switch| is_of(&switch.external_ids, network));
-    let all = switches.flat_map(|switch| switch.ports.iter());
-    let all = all.filter_map(|port| view.get(*port));
+    let all = view.get_all(switches.flat_map(|switch| switch.ports.iter()));
     let pods = all.filter(|port| port.external_ids.contains_key(ids::POD));
     let unknown = pods.filter(|port| !ports.contains_key(port.name.as_str()));
     let stay = unknown.filter(|port| left.others == Others::Keep || left.kept.contains(&port.name));
@@ -217,7 +216,7 @@ impl Known {
                     let ports = ports.filter(|port| self.foreign_ports.contains(port));
                     plan.set(group, PortGroup::PORTS, ports.collect());
                 }
-                let acls = group.acls.iter().filter_map(|acl| plan.view().get(*acl));
+                let acls = plan.view().get_all(&group.acls);
                 matches.extend(acls.map(|acl| acl.r#match.clone()));
             }
         }

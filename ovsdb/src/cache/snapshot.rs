@@ -33,7 +33,7 @@ use crate::value::{Ref, Uuid};
 ///     println!("{} has the addresses {:?}", port.uuid(), port.addresses);
 /// }
 /// for switch in view.rows::<LogicalSwitch>() {
-///     for port in switch.ports.iter().filter_map(|port| view.get(*port)) {
+///     for port in view.get_all(&switch.ports) {
 ///         println!("{} has {}", switch.name, port.name);
 ///     }
 /// }
@@ -95,6 +95,28 @@ impl<D: Database> Snapshot<D> {
     #[track_caller]
     pub fn get<T: Table<Database = D>>(&self, row: Ref<T>) -> Option<&Row<T>> {
         self.table().get(row)
+    }
+
+    /// The rows that `rows` refer to, in the same order, as far as the replica has them: a column that
+    /// refers to rows can be given as it is.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+    /// use ovsdb::nb::LogicalSwitch;
+    ///
+    /// for switch in view.rows::<LogicalSwitch>() {
+    ///     let names: Vec<_> = view.get_all(&switch.ports).map(|port| &port.name).collect();
+    ///     println!("{} has {names:?}", switch.name);
+    /// }
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn get_all<'r, T: Table<Database = D>>(
+        &self,
+        rows: impl IntoIterator<Item = &'r Ref<T>>,
+    ) -> impl Iterator<Item = &Row<T>> {
+        let table = self.table();
+        rows.into_iter().filter_map(move |row| table.get(*row))
     }
 
     /// The row that `row` refers to, to be kept longer than the view; see
