@@ -121,6 +121,26 @@ impl<K: Ord, V> Map<K, V> {
         Some(self.0.remove(at).1)
     }
 
+    /// Keeps the pairs for which `keep` holds. A map from which nothing goes stays shared with its
+    /// clones.
+    ///
+    /// ```
+    /// let mut ids: ovsdb::Map<ovsdb::Str, i64> = [("a", 1), ("b", 2)].into();
+    /// ids.retain(|key, _| key != "a");
+    /// assert_eq!(ids, [("b", 2)].into());
+    /// ```
+    pub fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool)
+    where
+        K: Clone,
+        V: Clone,
+    {
+        let kept = self.0.iter().filter(|(key, value)| keep(key, value));
+        let kept: Vec<(K, V)> = kept.cloned().collect();
+        if kept.len() < self.len() {
+            self.0 = kept.into();
+        }
+    }
+
     /// The map after an update2 change: a key that is absent is added, one with another value
     /// gets the new value, one with the same value goes.
     #[must_use]
@@ -197,6 +217,18 @@ impl<K: Ord + Clone, V: Clone, L: Into<K>, W: Into<V>> FromIterator<(L, W)> for 
     }
 }
 
+impl<K: Ord + Clone, V: Clone, L: Into<K>, W: Into<V>> Extend<(L, W)> for Map<K, V> {
+    /// A key that is there gets the new value.
+    fn extend<I: IntoIterator<Item = (L, W)>>(&mut self, pairs: I) {
+        let mut all = self.0.to_vec();
+        let pairs = pairs.into_iter();
+        all.extend(pairs.map(|(key, value)| (key.into(), value.into())));
+        if all.len() > self.len() {
+            *self = Self::from(all);
+        }
+    }
+}
+
 impl<K: Clone, V: Clone> IntoIterator for Map<K, V> {
     type Item = (K, V);
     type IntoIter = IntoIter<(K, V)>;
@@ -245,6 +277,16 @@ impl<Q: Ord + ?Sized, K: Ord + Borrow<Q>, V> Index<&Q> for Map<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn maps_grow_and_shrink_by_many_pairs() {
+        let mut map: Map<i64, i64> = [(1, 10), (2, 20)].into();
+        map.extend([(2, 21), (0, 0)]);
+        assert_eq!(map, [(0, 0), (1, 10), (2, 21)].into());
+        map.extend(Vec::<(i64, i64)>::new());
+        map.retain(|key, value| *key != 1 && *value > 0);
+        assert_eq!(map, [(2, 21)].into());
+    }
 
     #[test]
     fn a_change_adds_replaces_and_removes() {

@@ -19,7 +19,18 @@ pub trait Referent: 'static {
 /// A reference to a row of the table `T`: the row's uuid, with the table in its type.
 ///
 /// The row need not exist in the replica: a condition may hide it, or it may not have arrived yet.
-/// `T` is a compile-time label only, so `Ref<T>` is [`Copy`] and as small as a uuid.
+/// `T` is a compile-time label only, so `Ref<T>` is [`Copy`] and as small as a uuid, which it can be
+/// made from and into:
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::{Ref, Uuid, nb::LogicalSwitch};
+///
+/// let uuid = Uuid::from_u128(7);
+/// let switch: Ref<LogicalSwitch> = uuid.into();
+/// assert_eq!(Uuid::from(switch), uuid);
+/// # }
+/// ```
 pub struct Ref<T: ?Sized> {
     uuid: Uuid,
     table: PhantomData<fn() -> T>,
@@ -39,6 +50,18 @@ impl<T: ?Sized> Ref<T> {
     #[must_use]
     pub const fn uuid(self) -> Uuid {
         self.uuid
+    }
+}
+
+impl<T: ?Sized> From<Uuid> for Ref<T> {
+    fn from(uuid: Uuid) -> Self {
+        Self::new(uuid)
+    }
+}
+
+impl<T: ?Sized> From<Ref<T>> for Uuid {
+    fn from(reference: Ref<T>) -> Self {
+        reference.uuid()
     }
 }
 

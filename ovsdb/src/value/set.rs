@@ -87,6 +87,36 @@ impl<T: Ord> Set<T> {
         }
     }
 
+    /// Keeps the elements for which `keep` holds. A set from which nothing goes stays shared with its
+    /// clones.
+    ///
+    /// ```
+    /// let mut tags: ovsdb::Set<i64> = [1, 2, 3].into();
+    /// tags.retain(|tag| *tag != 2);
+    /// assert_eq!(tags, [1, 3].into());
+    /// ```
+    pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool)
+    where
+        T: Clone,
+    {
+        let kept: Vec<T> = self.iter().filter(|item| keep(item)).cloned().collect();
+        if kept.len() < self.len() {
+            self.0 = kept.into();
+        }
+    }
+
+    /// The elements that `other` does not have, in their order: what to insert into `other`, or to
+    /// delete from `self`, to make one of the other.
+    ///
+    /// ```
+    /// let (old, new): (ovsdb::Set<i64>, ovsdb::Set<i64>) = ([1, 2].into(), [2, 3].into());
+    /// assert!(new.difference(&old).eq(&[3]));
+    /// assert!(old.difference(&new).eq(&[1]));
+    /// ```
+    pub fn difference(&self, other: &Self) -> impl Iterator<Item = &T> {
+        self.iter().filter(|item| !other.contains(*item))
+    }
+
     /// The symmetric difference, which is how an update2 message changes a set.
     #[must_use]
     pub(crate) fn toggled(&self, changes: &Self) -> Self
@@ -169,6 +199,16 @@ impl<T: Ord + Clone, U: Into<T>> FromIterator<U> for Set<T> {
     }
 }
 
+impl<T: Ord + Clone, U: Into<T>> Extend<U> for Set<T> {
+    fn extend<I: IntoIterator<Item = U>>(&mut self, items: I) {
+        let mut all = self.to_vec();
+        all.extend(items.into_iter().map(Into::into));
+        if all.len() > self.len() {
+            *self = Self::from(all);
+        }
+    }
+}
+
 impl<T: Clone> IntoIterator for Set<T> {
     type Item = T;
     type IntoIter = IntoIter<T>;
@@ -188,6 +228,20 @@ impl<'a, T> IntoIterator for &'a Set<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sets_grow_and_shrink_by_many_elements() {
+        let mut set: Set<i64> = [5, 1].into();
+        set.extend([3, 5, 3]);
+        assert_eq!(*set, [1, 3, 5]);
+        set.extend(Vec::<i64>::new());
+        set.retain(|item| *item > 1);
+        assert_eq!(*set, [3, 5]);
+        set.retain(|_| true);
+        assert!(set.difference(&[5, 7].into()).eq(&[3]));
+        set.retain(|_| false);
+        assert!(set.is_empty());
+    }
 
     #[test]
     fn a_change_toggles_each_of_its_elements() {

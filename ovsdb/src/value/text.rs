@@ -18,6 +18,7 @@ use ecow::EcoString;
 /// let name = Str::from("l3.network_work001");
 /// assert!(name.starts_with("l3."));
 /// assert_eq!(name.clone(), "l3.network_work001");
+/// assert!(String::from("l3.network_work001") == name);
 /// ```
 #[derive(Clone, Eq, PartialOrd, Ord, Default)]
 pub struct Str(EcoString);
@@ -138,6 +139,12 @@ impl PartialEq<&str> for Str {
 
 impl PartialEq<String> for Str {
     fn eq(&self, other: &String) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl PartialEq<Str> for String {
+    fn eq(&self, other: &Str) -> bool {
         self.as_str() == other.as_str()
     }
 }
