@@ -8,7 +8,7 @@ use super::{Client, Inner};
 use crate::error::Error;
 use crate::model::{Database, RowIdentity};
 use crate::protocol::{Limits, check_text};
-use crate::session::{Options, RemoteOrder, Session, Timings};
+use crate::session::{Options, RemoteOrder, Session};
 use crate::transport::parse_remotes;
 use crate::value::Uuid;
 
@@ -38,23 +38,7 @@ impl<D: Database> ClientBuilder<D> {
     pub(super) fn new() -> Self {
         Self {
             remotes: String::new(),
-            options: Options {
-                database: D::NAME,
-                remotes: Vec::new(),
-                order: RemoteOrder::default(),
-                limits: Limits::default(),
-                timings: Timings {
-                    min_backoff: Duration::from_secs(1),
-                    max_backoff: Duration::from_secs(8),
-                    connect_timeout: Duration::from_secs(10),
-                    probe_interval: Some(Duration::from_secs(5)),
-                },
-                leader_only: false,
-                cluster: None,
-                tls: None,
-                window: 256,
-                wait_for_server: false,
-            },
+            options: Options::new(D::NAME),
             identity: RowIdentity::default(),
             request_timeout: Some(Duration::from_secs(60)),
             database: PhantomData,

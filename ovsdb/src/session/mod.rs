@@ -33,9 +33,11 @@ mod state;
 mod tests;
 mod wire_log;
 
+use std::time::Duration;
+
 pub(crate) use self::command::CallError;
 pub(crate) use self::handle::{MonitorGuard, Session};
-pub(crate) use self::reconnect::Timings;
+use self::reconnect::Timings;
 pub(crate) use self::shared::Shared;
 pub use self::state::{ConnectionState, RemoteOrder};
 use crate::protocol::{Limits, Request};
@@ -57,6 +59,29 @@ pub(crate) struct Options {
     pub(crate) window: usize,
     /// Whether to go on when every remote has failed once and none ever answered.
     pub(crate) wait_for_server: bool,
+}
+
+impl Options {
+    /// The options of a client of which nothing else is asked; the remotes are to be added.
+    pub(crate) fn new(database: &'static str) -> Self {
+        Self {
+            database,
+            remotes: Vec::new(),
+            order: RemoteOrder::default(),
+            tls: None,
+            limits: Limits::default(),
+            timings: Timings {
+                min_backoff: Duration::from_secs(1),
+                max_backoff: Duration::from_secs(8),
+                connect_timeout: Duration::from_secs(10),
+                probe_interval: Some(Duration::from_secs(5)),
+            },
+            leader_only: false,
+            cluster: None,
+            window: 256,
+            wait_for_server: false,
+        }
+    }
 }
 
 fn get_schema(database: &str) -> Request {

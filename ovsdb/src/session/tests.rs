@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::command::{Answer, Call, CallError, Order, Ticket};
 use super::job::Job;
 use super::machine::{Machine, Output};
-use super::{ConnectionState, Options, RemoteOrder, Shared, Timings};
+use super::{ConnectionState, Options, RemoteOrder, Shared};
 use crate::cache::{Handle, ReplicaMonitor, Tables};
 use crate::error::{DisconnectReason, Error};
 use crate::protocol::{Framer, Limits, Message, MonitorVersion, write_reply};
@@ -29,21 +29,9 @@ fn milliseconds(count: u64) -> Duration {
 
 fn options(remotes: &str) -> Options {
     Options {
-        database: "Inventory",
         remotes: parse_remotes(remotes).expect("remotes"),
         order: RemoteOrder::Given,
-        tls: None,
-        limits: Limits::default(),
-        timings: Timings {
-            min_backoff: Duration::from_secs(1),
-            max_backoff: Duration::from_secs(8),
-            connect_timeout: Duration::from_secs(10),
-            probe_interval: Some(Duration::from_secs(5)),
-        },
-        leader_only: false,
-        cluster: None,
-        window: 256,
-        wait_for_server: false,
+        ..Options::new("Inventory")
     }
 }
 
