@@ -39,7 +39,7 @@ pub struct Node {
     pub place: Place,
     /// Its name.
     pub name: String,
-    /// Those of its annotations that somebody may read.
+    /// Those of its annotations that the program reads.
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -56,7 +56,7 @@ pub struct Pod {
     pub uid: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Those of its annotations that somebody may read.
+    /// Those of its annotations that the program reads.
     pub annotations: BTreeMap<String, String>,
     /// The node it runs on, or must run on.
     pub node: Option<String>,
@@ -75,7 +75,7 @@ pub struct Namespace {
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Those of its annotations that somebody may read.
+    /// Those of its annotations that the program reads.
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -88,7 +88,7 @@ pub struct Policy {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Those of its annotations that somebody may read.
+    /// Those of its annotations that the program reads.
     pub annotations: BTreeMap<String, String>,
     /// Its `spec`.
     pub spec: Value,

@@ -182,7 +182,7 @@ pub fn namespaces<'a>(
     namespaces
 }
 
-/// What is logged of denied and of allowed traffic, as a namespace's annotation has it.
+/// What a namespace's annotation says should be logged of denied and of allowed traffic.
 fn log_levels(text: &str) -> Result<(Option<String>, Option<String>), Wrong> {
     const LEVELS: Shape = Shape::Object(&[("deny", Shape::Any), ("allow", Shape::Any)]);
     let path = format!("metadata.annotations.{LOGGING}");

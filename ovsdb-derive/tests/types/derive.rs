@@ -2,7 +2,7 @@
 use ovsdb::nb::{AclDirection, LogicalRouter, LogicalSwitch};
 use ovsdb::{Map, Ref, Set, Str, Table, Uuid, nb, vswitch};
 
-// The macro sees names; what is behind them the compiler knows.
+// The macro sees names; only the compiler knows what they stand for.
 type Ports = Set<Ref<nb::LogicalSwitchPort>>;
 type Routers = Set<Ref<LogicalRouter>>;
 type Names = Map<Str, Str>;
@@ -38,7 +38,7 @@ struct Switch {
     ports: Set<Ref<LogicalSwitch>>, //~ the column `Logical_Switch.ports` is set of strong reference to `Logical_Switch_Port`: `Set<Ref<LogicalSwitchPort>>`
     load_balancer: Routers, //~ is set of weak reference to `Load_Balancer`: `Set<Ref<LoadBalancer>>`
     copp: Option<Ref<Self>>, //~ is optional weak reference to `Copp`: `Option<Ref<Copp>>`
-    // Of another shape behind an alias.
+    // An alias of a type of another shape.
     external_ids: Ports, //~ the column `Logical_Switch.external_ids` is map from string to string: `Map<Str, Str>`
     name: Names, //~ the column `Logical_Switch.name` is string: `Str`
 }

@@ -9,7 +9,7 @@ use super::skew::{Skew, SkewReport};
 use crate::value::Datum;
 use crate::value::json::Reader;
 
-/// One column as the server has it.
+/// One column of the server's schema, and how it is decoded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Planned {
     pub(super) name: &'static str,
@@ -34,8 +34,8 @@ pub(super) struct Plan {
     /// The indexes of the columns that the last change of a row had, or its insert where columns are
     /// [required](Self::required).
     pub(super) changed: Vec<usize>,
-    /// Which column came behind each one last, and which came first: servers write the columns of
-    /// rows in one order, and rows of one table have much the same ones.
+    /// Which column followed each one in the last row, and which came first: servers write the
+    /// columns of all rows in one order, and the rows of a table mostly have the same ones.
     behind: Vec<usize>,
     first: usize,
 }

@@ -27,7 +27,7 @@ pub(super) struct Ahead {
 impl Ahead {
     /// Called before each row of an update. Reads the uuids that follow in the message, and
     /// reads what copying the rows changes, and the elements of these columns, which are those of
-    /// the last change. What is wrong with the message is left to whoever reads it.
+    /// the last change. Mistakes in the message are left to its decoder.
     pub(super) fn next(&mut self, reader: &mut Reader<'_>, state: &TableState, columns: &[usize]) {
         if self.left > 0 {
             self.left -= 1;

@@ -217,7 +217,7 @@ async fn streams_wait_and_end() {
     assert!(late.next().await.is_none());
 }
 
-/// The schema without a column, as an older server has it.
+/// The schema of an older server, without a column.
 fn older() -> DatabaseSchema {
     let older = SCHEMA.replace(r#","count":{"type":"integer"}"#, "");
     assert_ne!(older, SCHEMA);
