@@ -12,22 +12,13 @@ use ovsdb::{
     Cache, Client, ClientBuilder, CommitError, DisconnectReason, Outcome, Ref, Retry, RowIdentity,
     Snapshot, Transaction, Uuid,
 };
-use support::inventory::{Database, Item, ItemOnly};
+use support::inventory::{Database, Item};
 use support::peer::{Connection, Peer, Received};
-use support::{INVENTORY, connect, inventory_server};
+use support::{INVENTORY, connect, inventory_server, item};
 use tokio::time::timeout;
 
 /// Far more than anything here takes: a test that hangs must fail.
 const HANG: Duration = Duration::from_secs(30);
-
-fn item(name: &str, total: i64) -> Item {
-    Item {
-        name: name.into(),
-        total,
-        only: ItemOnly::Sole,
-        ..Default::default()
-    }
-}
 
 fn quick(remote: String) -> ClientBuilder<Database> {
     Client::builder()

@@ -9,23 +9,14 @@ use std::time::Duration;
 use ovsdb::protocol::Wire;
 use ovsdb::testing::{Server, program};
 use ovsdb::{Cache, Client, CommitError, Outcome, Ref, Uuid};
-use support::inventory::{Database, Item, ItemOnly, Part};
+use support::inventory::{Database, Item, Part};
 use support::peer::{Connection, Peer, Received};
-use support::{INVENTORY, connect, inventory_server};
+use support::{INVENTORY, connect, inventory_server, item};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Far more than anything here takes: a test that hangs must fail.
 const HANG: Duration = Duration::from_secs(60);
-
-fn item(name: &str, total: i64) -> Item {
-    Item {
-        name: name.into(),
-        total,
-        only: ItemOnly::Sole,
-        ..Default::default()
-    }
-}
 
 // Real servers.
 

@@ -11,22 +11,13 @@ use ovsdb::{
     Cache, Client, ClientBuilder, CommitError, ConnectionState, DisconnectReason, Error,
     RowIdentity,
 };
-use support::inventory::{Database, Item, ItemOnly};
+use support::inventory::{Database, Item};
 use support::peer::{Connection, Peer};
-use support::{INVENTORY, inventory_server};
+use support::{INVENTORY, inventory_server, item};
 use tokio::time::timeout;
 
 /// Far more than anything here takes: a test that hangs must fail.
 const HANG: Duration = Duration::from_secs(30);
-
-fn item(name: &str, total: i64) -> Item {
-    Item {
-        name: name.into(),
-        total,
-        only: ItemOnly::Sole,
-        ..Default::default()
-    }
-}
 
 /// A client that does not wait long for anything.
 fn quick(remote: String) -> ClientBuilder<Database> {

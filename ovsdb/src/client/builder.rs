@@ -70,7 +70,7 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// How long each remote may take until its connection is of use.
+    /// Time allowed per remote to connect and become usable.
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options.timings.connect_timeout = timeout;
         self

@@ -146,7 +146,7 @@ impl Session {
         Ok(text)
     }
 
-    /// Gives an order; when the session has ended, whoever waits for its answer hears of it by
+    /// Gives an order; when the session has ended, the caller learns that by
     /// the order being dropped.
     fn order(&self, order: Order) {
         let _ = self.orders.send(order);

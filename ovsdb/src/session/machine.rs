@@ -534,7 +534,7 @@ impl Machine {
 
     /// Keeps the connection to a server that is not ready yet, unless another remote can be tried.
     fn stand_by(&mut self, now: Instant, reason: DisconnectReason) -> Handled {
-        // Whoever waits for the first connection wants to hear when all remotes have failed.
+        // The caller of `connect` has to hear when all remotes have failed.
         let hurried = self.first.is_some() && !self.options.wait_for_server;
         let elapsed = self.elapsed(now);
         if end_of(&reason) != End::NotReady || hurried || !self.reconnect.stand_by(elapsed) {

@@ -31,7 +31,7 @@ impl WireLog {
     }
 
     fn log(&self, direction: &'static str, message: &[u8]) {
-        // Nothing of this is evaluated unless somebody listens.
+        // Nothing of this is evaluated unless the target is enabled.
         tracing::trace!(
             target: TARGET,
             direction,

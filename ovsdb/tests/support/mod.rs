@@ -29,6 +29,16 @@ pub fn inventory_server() -> Server {
         .expect("a server")
 }
 
+/// A row of the table `Item`; no other may have its name or its total.
+pub fn item(name: &str, total: i64) -> inventory::Item {
+    inventory::Item {
+        name: name.into(),
+        total,
+        only: inventory::ItemOnly::Sole,
+        ..Default::default()
+    }
+}
+
 /// A private server with the bundled schema of this database.
 pub fn bundled_server(database: &str) -> Server {
     let schema = ovsdb::schema::bundled(database).expect("a bundled schema");
