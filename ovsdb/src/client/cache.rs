@@ -130,8 +130,7 @@ impl<D: Database> CacheBuilder<D> {
         let shared = monitor.shared().clone();
         let limit = self.timeout.unwrap_or(self.client.request_timeout());
         let session = self.client.session();
-        let (guard, _) = session.monitor(monitor, limit).await?;
-        let monitor = Arc::new(guard);
+        let monitor = Arc::new(session.monitor(monitor, limit).await?);
         Ok(Cache {
             handle: Handle::new(shared, monitor.clone()),
             monitor: Some(monitor),

@@ -12,7 +12,7 @@ use super::driver::Driver;
 use super::{ConnectionState, Options, Shared};
 use crate::cache::{Basis, ReplicaMonitor};
 use crate::error::{DisconnectReason, Disconnected, Error};
-use crate::protocol::{Clause, MonitorVersion, Request, check_conditions, check_text};
+use crate::protocol::{Clause, Request, check_conditions, check_text};
 use crate::stats::Stats;
 use crate::transport::Remote;
 use crate::value::Str;
@@ -157,7 +157,7 @@ impl Session {
         &self,
         monitor: ReplicaMonitor,
         limit: Option<Duration>,
-    ) -> Result<(MonitorGuard, MonitorVersion), Error> {
+    ) -> Result<MonitorGuard, Error> {
         let (started, answer) = oneshot::channel();
         let monitor = Box::new(monitor);
         self.order(Order::Monitor { monitor, started });
@@ -170,9 +170,9 @@ impl Session {
                 Err(_) => return Err(self.late().into()),
             },
         };
-        let (key, version) = answer.map_err(|_| self.ended())??;
+        let key = answer.map_err(|_| self.ended())??;
         let session = self.clone();
-        Ok((MonitorGuard { key, session }, version))
+        Ok(MonitorGuard { key, session })
     }
 
     /// Asks for a lock, and waits for the server's first answer.

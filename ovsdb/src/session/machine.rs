@@ -178,11 +178,13 @@ impl Machine {
                 Step::Done(Err(DisconnectReason::Silent))
             }
             None => {
-                self.with_server(now, |monitors, server| {
-                    if let Some(server) = server {
-                        monitors.retry(server);
-                    }
-                });
+                if self.monitors.deadline().is_some_and(|at| at <= elapsed) {
+                    self.with_server(now, |monitors, server| {
+                        if let Some(server) = server {
+                            monitors.retry(server);
+                        }
+                    });
+                }
                 self.next_message(now)
             }
         }

@@ -27,7 +27,7 @@ use crate::value::json::Raw;
 const SCHEMA: u64 = u64::MAX;
 
 /// How the caller that started a monitor hears that its rows are there.
-pub(super) type Reply = oneshot::Sender<Result<(u64, MonitorVersion), Error>>;
+pub(super) type Reply = oneshot::Sender<Result<u64, Error>>;
 
 struct Entry {
     /// The replica; `None` while a job has it.
@@ -418,7 +418,6 @@ impl Monitors {
         let current = entry.wire == Some(wire);
         match decoded.applied {
             Ok(()) => {
-                let version = monitor.version;
                 if current && starts {
                     entry.active = true;
                     entry.refusal.started();
@@ -428,7 +427,7 @@ impl Monitors {
                 entry.monitor = Some(monitor);
                 if starts
                     && let Some(starter) = entry.starter.take()
-                    && starter.send(Ok((key, version))).is_err()
+                    && starter.send(Ok(key)).is_err()
                 {
                     // Whoever started it is gone, and with it the guard that would end it.
                     self.end(key, server.map(|server| &mut *server.connection));

@@ -322,7 +322,7 @@ impl Lab {
 }
 
 /// How a caller hears of the monitor that it started.
-type Started = oneshot::Receiver<Result<(u64, MonitorVersion), Error>>;
+type Started = oneshot::Receiver<Result<u64, Error>>;
 
 /// Who made a call.
 struct Caller {
