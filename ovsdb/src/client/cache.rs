@@ -110,9 +110,9 @@ impl<D: Database> CacheBuilder<D> {
     /// [`Error::Refused`] when the server refuses the monitor, [`Error::ConditionColumn`] and
     /// [`Error::ConditionsNotSupported`] when it cannot honour a condition, [`Error::Apply`] when its
     /// rows do not fit the tables; with [`strict`](Self::strict), [`Error::Skew`] when its schema
-    /// lacks what was compiled in. [`Error::Disconnected`] when the client is closed, when the connection was lost five
-    /// times in a row while the rows were waited for, and when the time is over: with the reason why
-    /// there is no connection, or [`DisconnectReason::TimedOut`] where there is one.
+    /// lacks what was compiled in. [`Error::Disconnected`] when the client is closed, when the
+    /// connection was lost five times in a row while the rows were waited for, and when the time is
+    /// over: with the reason why there is no connection, or [`DisconnectReason::TimedOut`] where there is one.
     pub async fn start(self) -> Result<Cache<D>, Error> {
         if let Some(table) = self.tables.twice() {
             return Err(Error::TableTwice(table));
@@ -142,7 +142,7 @@ impl<D: Database> CacheBuilder<D> {
 /// A replica that follows the server, shared by all clones of the handle. The monitor ends when
 /// the last one is dropped, and the last stream made from one.
 ///
-/// It survives the connection. As long as there is none the replica stays as it was, and
+/// It survives the loss of a connection. Without one the replica stays as it was, and
 /// [`staleness`](Self::staleness) says for how long; after it, what changed meanwhile is applied
 /// at once, as one change.
 #[must_use = "the monitor ends when the last handle is dropped"]

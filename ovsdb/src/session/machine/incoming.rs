@@ -299,7 +299,7 @@ impl Machine {
 
     // Replicas.
 
-    /// Takes a monitor back if its message is applied, or has it decoded elsewhere.
+    /// Takes a monitor back if its message is applied; a long one is handed to the driver.
     fn applied(&mut self, now: Instant, applied: Applied) {
         match applied {
             Applied::Done(decoded) => self.take_decoded(now, decoded),
