@@ -166,6 +166,7 @@ pub mod stats;
 pub mod testing;
 pub mod transaction;
 mod transport;
+mod trie;
 pub mod value;
 
 /// The tables of `OVN_Northbound` (ovn-nb(5)), generated from the schema of OVN 26.03.

@@ -11,6 +11,7 @@ const ROOMS: &[&str] = &[
     "value",
     "protocol",
     "model",
+    "trie",
     "cache",
     "transport",
     "error",

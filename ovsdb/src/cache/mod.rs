@@ -11,7 +11,6 @@ mod changes;
 mod copies;
 mod erased;
 mod handle;
-mod hash;
 mod index;
 mod lookup;
 mod monitor;
@@ -29,7 +28,6 @@ mod table_state;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod trie;
 mod work_queue;
 
 pub use self::all_changes::{AllChanges, DatabaseChanges};

@@ -9,13 +9,12 @@ use std::sync::Arc;
 
 use super::any::AnyRow;
 use super::erased::{SharedRow, shared, typed};
-use super::hash::{hash_of, hash_uuid};
 use super::index::{Index, Key, OrderedIndex};
 use super::lookup::LookUp;
 use super::state::State;
 use super::table_state::TableState;
-use super::trie;
 use crate::model::{Database, Row, Table};
+use crate::trie::{self, hash_of, hash_uuid};
 use crate::value::{Ref, Uuid};
 
 /// A consistent view of the replica: taking it is O(1), holding it keeps nothing waiting.

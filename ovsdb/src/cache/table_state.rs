@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use super::any::{AnyChange, AnyRow};
 use super::erased::{ErasedRow, SharedRow, TableType, has_same, has_same_columns};
-use super::hash::{hash_of, hash_uuid};
 use super::index::DeclaredIndex;
 use super::prefetch;
-use super::trie::{Entry, HashTrie, Versioned};
+use crate::trie::{Entry, HashTrie, Versioned, hash_of, hash_uuid};
 use crate::value::Uuid;
 
 /// The most changes that a state keeps for those who follow. It keeps the rows before them too.

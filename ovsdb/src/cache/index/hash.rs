@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use super::{DeclaredIndex, Key, Keys, changed, keys_of};
 use crate::cache::erased::ErasedRow;
-use crate::cache::hash::{hash_of, hash_uuid};
-use crate::cache::trie::{self, Entry, HashTrie};
+use crate::trie::{self, Entry, HashTrie, hash_of, hash_uuid};
 use crate::value::Uuid;
 
 /// The rows that have one key.

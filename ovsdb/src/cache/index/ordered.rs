@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::treap::{self, Treap};
 use super::{DeclaredIndex, Key, Keys, changed, keys_of};
 use crate::cache::erased::ErasedRow;
-use crate::cache::hash::hash_uuid;
+use crate::trie::hash_uuid;
 use crate::value::Uuid;
 
 /// The rows in the order of their keys, those of one key in the order of their uuids.

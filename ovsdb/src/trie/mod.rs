@@ -4,19 +4,22 @@
 //! snapshot still holds; nodes that nobody else holds are changed in place. So a snapshot of
 //! 100,000 rows costs nothing to take, and little to keep while the writer goes on.
 //!
-//! What a walk costs is the memory that it has to wait for. So the entries stand in lists of a few
-//! dozen, sorted by their hashes: the nodes above are few enough to stay in a cache, and of a list
-//! the line is read in which the hash is to be expected, without what would say where it is.
+//! Lookups are bound by cache misses. Leaves hold up to 128 entries sorted by hash, so the inner nodes
+//! are few and stay in the cache; within a leaf the position is guessed from the hash (interpolation
+//! search), which usually touches one cache line.
 
 mod build;
 mod diff;
+mod hash;
+pub(crate) mod prefetch;
 
 use std::array;
 
 use ecow::EcoVec;
 
 pub(crate) use self::diff::Versioned;
-use super::prefetch::{self, read_together};
+pub(crate) use self::hash::{hash_of, hash_uuid};
+use self::prefetch::read_together;
 
 /// Bits of the hash that one level consumes, the highest first.
 const BITS: u32 = 6;
@@ -41,12 +44,12 @@ impl Entry for u32 {}
 /// an index can hash what it likes of a row without storing it.
 #[derive(Debug, Clone)]
 pub(crate) struct HashTrie<E> {
-    pub(super) root: Node<E>,
+    root: Node<E>,
     len: usize,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Node<E> {
+enum Node<E> {
     /// So few entries that they stand together, each with its hash, in the order of the hashes.
     Leaf(EcoVec<(u32, E)>),
     /// A node for each value of the next bits.
@@ -69,13 +72,13 @@ impl<E> Default for HashTrie<E> {
 }
 
 /// Which node of a branch at this depth `hash` belongs to.
-pub(super) const fn digit(hash: u32, depth: u32) -> usize {
+const fn digit(hash: u32, depth: u32) -> usize {
     (hash << (depth * BITS) >> (u32::BITS - BITS)) as usize
 }
 
 /// Where a hash is to be expected in a leaf at this depth with so many entries, as hashes are
 /// spread evenly. It is less than `len`, unless that is 0.
-pub(super) const fn expected(hash: u32, depth: u32, len: usize) -> usize {
+const fn expected(hash: u32, depth: u32, len: usize) -> usize {
     let rest = match hash.checked_shl(depth * BITS) {
         Some(rest) => rest,
         None => 0,
@@ -84,7 +87,7 @@ pub(super) const fn expected(hash: u32, depth: u32, len: usize) -> usize {
 }
 
 /// Where the entries with this hash begin in a leaf at this depth, or would begin.
-pub(super) fn begin<E>(entries: &[(u32, E)], hash: u32, depth: u32) -> usize {
+fn begin<E>(entries: &[(u32, E)], hash: u32, depth: u32) -> usize {
     let expected = expected(hash, depth, entries.len());
     let (before, after) = entries.split_at(expected);
     match before

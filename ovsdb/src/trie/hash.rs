@@ -12,12 +12,12 @@ static HASHER: LazyLock<foldhash::fast::RandomState> = LazyLock::new(Default::de
     clippy::cast_possible_truncation,
     reason = "the trie uses 32 bits of a hash"
 )]
-pub(super) fn hash_of(write: impl FnOnce(&mut foldhash::fast::FoldHasher<'_>)) -> u32 {
+pub(crate) fn hash_of(write: impl FnOnce(&mut foldhash::fast::FoldHasher<'_>)) -> u32 {
     let mut hasher = HASHER.build_hasher();
     write(&mut hasher);
     hasher.finish() as u32
 }
 
-pub(super) fn hash_uuid(uuid: Uuid) -> u32 {
+pub(crate) fn hash_uuid(uuid: Uuid) -> u32 {
     hash_of(|hasher| hasher.write_u128(uuid.as_u128()))
 }

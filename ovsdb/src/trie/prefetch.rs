@@ -1,0 +1,49 @@
+//! Prefetching in a trie: reads many of its nodes at once, before they are searched or changed one
+//! after the other, so that their cache misses overlap.
+
+use std::hint::black_box;
+
+use super::{HashTrie, Node, begin, digit, expected};
+
+/// The first entry with each of these hashes, where there is one: level by level for all of them, so
+/// that no search waits for the memory of another. Reads what a change of the entries touches of the
+/// nodes as well.
+pub(crate) fn find_together<'a, E>(trie: &'a HashTrie<E>, hashes: &[u32]) -> Vec<&'a E> {
+    let mut nodes: Vec<_> = hashes.iter().map(|hash| (*hash, &trie.root)).collect();
+    let mut below = Vec::with_capacity(hashes.len());
+    let mut leaves = Vec::with_capacity(hashes.len());
+    let mut depth = 0;
+    while !nodes.is_empty() {
+        read_together(nodes.iter().map(|(_, node)| read_node(node)));
+        for (hash, node) in nodes.drain(..) {
+            match node {
+                Node::Leaf(entries) => leaves.push((hash, depth, entries.as_slice())),
+                Node::Branch(nodes) => below.push((hash, &nodes[digit(hash, depth)])),
+            }
+        }
+        (nodes, below) = (below, nodes);
+        depth += 1;
+    }
+    read_together(leaves.iter().map(|(hash, depth, entries)| {
+        let entry = entries.get(expected(*hash, *depth, entries.len()));
+        entry.map_or(0, |entry| entry.0 as usize)
+    }));
+    let found = leaves.into_iter().filter_map(|(hash, depth, entries)| {
+        let entry = entries.get(begin(entries, hash, depth))?;
+        (entry.0 == hash).then_some(&entry.1)
+    });
+    found.collect()
+}
+
+/// Reads what a copy or a change of the node reads of it first.
+pub(super) fn read_node<E>(node: &Node<E>) -> usize {
+    match node {
+        Node::Leaf(entries) => entries.capacity(),
+        Node::Branch(nodes) => nodes.capacity(),
+    }
+}
+
+/// Has memory read, whatever it holds: independent reads wait for it together.
+pub(crate) fn read_together(reads: impl Iterator<Item = usize>) {
+    black_box(reads.fold(0, usize::wrapping_add));
+}
