@@ -139,11 +139,10 @@ impl Plan {
     where
         T: Table<Database = Database> + Clone,
     {
-        if let Some(value) = name.get(&row).cloned() {
-            let transaction = &mut self.step().transaction;
-            let guard = transaction.wait(name.eq(value)).comparing(name);
-            guard.until_not([row.clone()]);
-        }
+        let value = name.get(&row).clone();
+        let transaction = &mut self.step().transaction;
+        let guard = transaction.wait(name.eq(value)).comparing(name);
+        guard.until_not([row.clone()]);
         self.insert(row)
     }
 
@@ -154,9 +153,7 @@ impl Plan {
         T: Table<Database = Database>,
         V: Value + PartialEq,
     {
-        let Some(current) = column.get(row) else {
-            return;
-        };
+        let current = column.get(row);
         if *current == wanted || !self.has_column(column) {
             return;
         }
@@ -187,10 +184,7 @@ impl Plan {
     ) where
         T: Table<Database = Database>,
     {
-        let Some(current) = column.get(row) else {
-            return;
-        };
-        let mut wanted = current.clone();
+        let mut wanted = column.get(row).clone();
         for (key, value) in pairs {
             wanted.insert(key.clone(), value.clone());
         }

@@ -172,7 +172,7 @@ impl<'a> Module<'a> {
             constants.push(quote! {
                 #[doc = #doc]
                 pub const #constant: ::ovsdb::Column<Self, #rust_type #marker> =
-                    ::ovsdb::Column::new(#index);
+                    ::ovsdb::Column::new(#index, |row: &Self| &row.#ident);
             });
         }
         let columns = fields.iter().map(|field| {

@@ -66,14 +66,14 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let constants = columns.iter().enumerate().map(|(index, column)| {
         let known = known.and_then(|table| table.columns.get(&column.name.value()));
         let marker = known.and_then(schema_macro::marker);
-        let constant = &column.constant;
+        let (constant, field) = (&column.constant, &column.field);
         let doc = format!("The column `{}`.", column.name.value());
         let rust_type = &column.rust_type;
         quote! {
             #[doc = #doc]
             #[allow(dead_code, reason = "not every program names every column")]
             pub const #constant: ::ovsdb::Column<Self, #rust_type #marker> =
-                ::ovsdb::Column::new(#index);
+                ::ovsdb::Column::new(#index, |row: &Self| &row.#field);
         }
     });
     let infos = columns.iter().map(|column| {

@@ -121,28 +121,51 @@ impl ColumnInfo {
 /// ```
 pub struct Column<T, V, M = Mutable> {
     index: usize,
-    marker: PhantomData<Label<T, V, M>>,
+    get: fn(&T) -> &V,
+    /// A function's type, so that a column is always `Copy`, `Send` and `Sync`.
+    mutability: PhantomData<fn() -> M>,
 }
 
-/// The types that a handle is labelled with. It holds no value of them, so it is always `Copy`, `Send`
-/// and `Sync`.
-type Label<T, V, M> = fn() -> (T, V, M);
-
 impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
-    /// The column with this index in [`Table::COLUMNS`]. Generated code calls this; an index out
-    /// of range, or of a column of another type, does not compile in a constant.
+    /// The column with this index in [`Table::COLUMNS`], which `get` reads from a row. Generated code
+    /// calls this, and so does a table that is written by hand:
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] {
+    /// use ovsdb::{Column, Str, nb::LogicalSwitch};
+    ///
+    /// const NAME: Column<LogicalSwitch, Str> =
+    ///     Column::new(LogicalSwitch::NAME.index(), |switch| &switch.name);
+    /// let switch = LogicalSwitch { name: "sw0".into(), ..Default::default() };
+    /// assert_eq!(NAME.get(&switch), "sw0");
+    /// # }
+    /// ```
+    ///
+    /// An index out of range, or of a column of another shape, does not compile in a constant:
+    ///
+    /// ```compile_fail
+    /// # #[cfg(not(feature = "nb"))] compile_error!();
+    /// # use ovsdb::{Column, Str, nb::LogicalSwitch};
+    /// const NAME: Column<LogicalSwitch, Str> =
+    ///     Column::new(LogicalSwitch::PORTS.index(), |switch| &switch.name);
+    /// ```
     ///
     /// # Panics
-    /// When there is no such column in `T`.
+    /// When `T` has no such column, or one of another shape than `V`.
     #[must_use]
-    pub const fn new(index: usize) -> Self {
+    pub const fn new(index: usize, get: fn(&T) -> &V) -> Self {
         assert!(
             index < T::COLUMNS.len(),
             "the table has no column with this index"
         );
+        assert!(
+            check::same_kind(&T::COLUMNS[index].kind, &V::KIND),
+            "the column with this index has another type"
+        );
         Self {
             index,
-            marker: PhantomData,
+            get,
+            mutability: PhantomData,
         }
     }
 
@@ -160,8 +183,8 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
 
     /// The column's value in `row`.
     #[must_use]
-    pub fn get(self, row: &T) -> Option<&V> {
-        row.column(self.index)?.as_any().downcast_ref()
+    pub fn get(self, row: &T) -> &V {
+        (self.get)(row)
     }
 }
 

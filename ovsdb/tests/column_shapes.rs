@@ -94,8 +94,11 @@ macro_rules! columns {
 
         /// Guards every column of a row.
         fn verify(txn: &mut Transaction<Broad>, row: &Row<Wide>) {
-            let mut index = 0..;
-            $( txn.verify(row, Column::<Wide, $wide>::new(index.next().expect("unending"))); )*
+            let mut indexes = 0..;
+            $(
+                let index = indexes.next().expect("unending");
+                txn.verify(row, Column::<Wide, $wide>::new(index, |row| &row.$column));
+            )*
         }
     };
 }

@@ -294,7 +294,7 @@ async fn every_refusal_has_its_kind_and_its_operation() {
         Some(ErrorKind::RangeError)
     );
     // The generated handle does not compile here; the schema that it is of may be another one.
-    let name: Column<Item, Str> = Column::new(Item::NAME.index());
+    let name: Column<Item, Str> = Column::new(Item::NAME.index(), |item| &item.name);
     let mut txn = client.transaction();
     txn.update(Item::NAME.eq("first")).set(name, "renamed");
     let kind = txn

@@ -20,9 +20,9 @@ struct AddressSet {
 }
 
 impl AddressSet {
-    const NAME: Column<Self, Str> = Column::new(0);
-    const ADDRESSES: Column<Self, Set<Str>> = Column::new(1);
-    const EXTERNAL_IDS: Column<Self, Map<Str, Str>> = Column::new(2);
+    const NAME: Column<Self, Str> = Column::new(0, |row| &row.name);
+    const ADDRESSES: Column<Self, Set<Str>> = Column::new(1, |row| &row.addresses);
+    const EXTERNAL_IDS: Column<Self, Map<Str, Str>> = Column::new(2, |row| &row.external_ids);
 }
 
 impl ovsdb::Table for AddressSet {

@@ -153,7 +153,7 @@ fn with_version<T: Table>(
 ) -> Map<Str, Str> {
     if profile == Profile::Mid2023 {
         let finished = existing
-            .and_then(|row| column.get(row)?.get(ids::VERSION))
+            .and_then(|row| column.get(row).get(ids::VERSION))
             .is_some_and(|version| *version == *ids::FINISHED);
         let version = if finished {
             ids::FINISHED
@@ -184,12 +184,8 @@ fn finish_row<T: Table<Database = ovsdb::nb::Database>>(
     column: Column<T, Map<Str, Str>>,
     own: impl FnOnce() -> Map<Str, Str>,
 ) {
-    let existing = plan
-        .view()
-        .get(row)
-        .and_then(|row| column.get(row))
-        .cloned();
-    let mut wanted = existing.unwrap_or_default();
+    let existing = plan.view().get(row);
+    let mut wanted = existing.map_or_else(Map::default, |row| column.get(row).clone());
     if wanted
         .get(ids::VERSION)
         .is_some_and(|version| *version == *ids::FINISHED)

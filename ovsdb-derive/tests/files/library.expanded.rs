@@ -63,22 +63,28 @@ impl Book {
     ///`marks`: map from integer to string.
     pub const MARKS: ::ovsdb::Column<Self, ::ovsdb::Map<i64, ::ovsdb::Str>> = ::ovsdb::Column::new(
         0usize,
+        |row: &Self| &row.marks,
     );
     ///`pages`: optional integer (1 to 9999).
     pub const PAGES: ::ovsdb::Column<Self, ::core::option::Option<i64>> = ::ovsdb::Column::new(
         1usize,
+        |row: &Self| &row.pages,
     );
     ///`shelf`: optional weak reference to `Shelf`.
     pub const SHELF: ::ovsdb::Column<
         Self,
         ::core::option::Option<::ovsdb::Ref<Shelf>>,
-    > = ::ovsdb::Column::new(2usize);
+    > = ::ovsdb::Column::new(2usize, |row: &Self| &row.shelf);
     ///`title`: string. Unique in the table (an index). Cannot be changed after the row's insert.
     pub const TITLE: ::ovsdb::Column<Self, ::ovsdb::Str, ::ovsdb::Immutable> = ::ovsdb::Column::new(
         3usize,
+        |row: &Self| &row.title,
     );
     ///`type`: string, one of `"hard-cover"`, `"paper-back"`.
-    pub const TYPE: ::ovsdb::Column<Self, BookType> = ::ovsdb::Column::new(4usize);
+    pub const TYPE: ::ovsdb::Column<Self, BookType> = ::ovsdb::Column::new(
+        4usize,
+        |row: &Self| &row.r#type,
+    );
 }
 impl ::ovsdb::Table for Book {
     type Database = Database;
@@ -148,18 +154,22 @@ impl Shelf {
     ///`height`: real. Ephemeral: need not survive a restart of the server.
     pub const HEIGHT: ::ovsdb::Column<Self, ::ovsdb::Real> = ::ovsdb::Column::new(
         0usize,
+        |row: &Self| &row.height,
     );
     ///`lent`: map of at most 5 pairs from integer to boolean.
     pub const LENT: ::ovsdb::Column<Self, ::ovsdb::Map<i64, bool>> = ::ovsdb::Column::new(
         1usize,
+        |row: &Self| &row.lent,
     );
     ///`sections`: set of 1 or more of string.
     pub const SECTIONS: ::ovsdb::Column<Self, ::ovsdb::Set<::ovsdb::Str>> = ::ovsdb::Column::new(
         2usize,
+        |row: &Self| &row.sections,
     );
     ///`words`: set of string.
     pub const WORDS: ::ovsdb::Column<Self, ::ovsdb::Set<::ovsdb::Str>> = ::ovsdb::Column::new(
         3usize,
+        |row: &Self| &row.words,
     );
 }
 impl ::ovsdb::Table for Shelf {

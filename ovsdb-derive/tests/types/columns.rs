@@ -1,6 +1,6 @@
 // Columns and rows of generated tables, where the compiler's types say no.
 use ovsdb::nb::{AclAction, LogicalRouter, LogicalSwitch, LogicalSwitchPort};
-use ovsdb::{Ref, Transaction, Uuid, nb};
+use ovsdb::{Column, Ref, Str, Transaction, Uuid, nb};
 
 fn misspelt() {
     let _ = LogicalSwitchPort::ADDRESS.eq(["a"]); //~ E0599
@@ -19,6 +19,14 @@ fn rows() {
         ..Default::default()
     };
     let _ = AclAction::Alow; //~ E0599
+}
+
+fn accessors(port: &LogicalSwitchPort) {
+    // A handle has the type of its field.
+    const ADDRESSES: Column<LogicalSwitchPort, Str> = Column::new(0, |port| &port.addresses); //~ E0308
+    let _: &Str = LogicalSwitchPort::ADDRESSES.get(port); //~ E0308
+    // It reads rows of its table only.
+    let _ = LogicalSwitch::NAME.get(port); //~ E0308
 }
 
 fn references(transaction: &mut Transaction<nb::Database>, switch: Ref<LogicalSwitch>) {

@@ -19,14 +19,14 @@ struct WithoutSchema {
 #[derive(Debug, Clone, PartialEq, Default, Table)]
 #[ovsdb(database = Database, table = "Bridge")]
 struct Written {
-    name: Str,
+    count: i64,
     ports: Set<Ref<Interface>>,
     fail_mode: Option<Str>,
 }
 
 impl Written {
-    const COUNT: Column<Self, i64, Immutable> = Column::new(0);
-    const PORTS_FOR_EVER: Column<Self, Set<Ref<Interface>>, Immutable> = Column::new(1);
+    const COUNT_FOR_EVER: Column<Self, i64, Immutable> = Column::new(0, |row| &row.count);
+    const PORTS_FOR_EVER: Column<Self, Set<Ref<Interface>>, Immutable> = Column::new(1, |row| &row.ports);
 }
 
 fn reading(client: &Client<Database>, view: &Snapshot<Database>, row: &Row<Bridge>) {
@@ -46,7 +46,7 @@ fn changing(client: &Client<Database>, interface: Ref<Interface>, written: Ref<W
     let _ = transaction.update(WithoutSchema::NAME.eq("eth0")).set(WithoutSchema::NAME, "eth1");
     let _ = transaction.update(Bridge::NAME.eq("br-int")).set(Bridge::NAME, "br"); //~ this column cannot be changed after its row was inserted
     let _ = transaction.update(interface).set(Interface::NAME, "eth1"); //~ this column cannot be changed after its row was inserted
-    let _ = transaction.mutate(written).add(Written::COUNT, 1); //~ this column cannot be changed after its row was inserted
+    let _ = transaction.mutate(written).add(Written::COUNT_FOR_EVER, 1); //~ this column cannot be changed after its row was inserted
     let _ = transaction.mutate(written).insert(Written::PORTS_FOR_EVER, [interface]); //~ this column cannot be changed after its row was inserted
     let _ = transaction.mutate(written).delete_keys(Written::PORTS_FOR_EVER, [interface]); //~ this column cannot be changed after its row was inserted
 }

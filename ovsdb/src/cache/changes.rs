@@ -99,7 +99,10 @@ impl<T: Table> Change<T> {
     /// Whether the column is among those that changed; of a row that is new or gone all are.
     #[must_use]
     pub fn changed<V: Value, M: Mutability>(&self, column: Column<T, V, M>) -> bool {
-        self.has_changed(column.index())
+        match self {
+            Self::Modified { old, new } => column.get(old) != column.get(new),
+            Self::Inserted(_) | Self::Deleted(_) => true,
+        }
     }
 
     /// The columns that changed: of a row that was modified those that differ, else all.

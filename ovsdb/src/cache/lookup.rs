@@ -33,7 +33,7 @@ where
     }
 
     fn matches(&self, row: &T, key: &'k Q) -> bool {
-        self.get(row).is_some_and(|value| value.borrow() == key)
+        self.get(row).borrow() == key
     }
 }
 

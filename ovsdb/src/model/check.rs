@@ -74,6 +74,16 @@ const fn holds(kind: &ColumnKind, expected: &Expected) -> bool {
             || (expected.single && (!kind.scalar || expected.required)))
 }
 
+/// Whether two columns have the same shape.
+pub(super) const fn same_kind(a: &ColumnKind, b: &ColumnKind) -> bool {
+    let values = match (&a.value, &b.value) {
+        (Some(a), Some(b)) => *a as u8 == *b as u8,
+        (None, None) => true,
+        _ => false,
+    };
+    values && a.key as u8 == b.key as u8 && a.scalar == b.scalar && a.single == b.single
+}
+
 /// Whether atoms mean what the schema says. A type that says nothing is accepted: `Uuid` for any
 /// reference, `Str` for any string.
 const fn means(domain: Domain, expected: &Atoms, database: &str) -> bool {

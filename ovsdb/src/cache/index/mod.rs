@@ -98,20 +98,14 @@ macro_rules! index {
             where
                 K: Value,
             {
-                Self::new(move |row| match column.get(row) {
-                    Some(value) => Cow::Borrowed(std::slice::from_ref(value)),
-                    None => Cow::Borrowed(&[]),
-                })
+                Self::new(move |row| Cow::Borrowed(std::slice::from_ref(column.get(row))))
             }
 
             /// By each element of a column that is a set or optional. Over a column of references
             /// this is the way back: which rows refer to that one?
             #[must_use]
             pub fn elements<V: Elements<Element = K>, M: Mutability>(column: Column<T, V, M>) -> Self {
-                Self::new(move |row| match column.get(row) {
-                    Some(value) => Cow::Borrowed(value.elements()),
-                    None => Cow::Borrowed(&[]),
-                })
+                Self::new(move |row| Cow::Borrowed(column.get(row).elements()))
             }
 
             /// By the value that a column has at the key `key`; rows without that key are not in
@@ -125,7 +119,7 @@ macro_rules! index {
                 K: Atomic,
             {
                 let key = key.into();
-                Self::new(move |row| match column.get(row).and_then(|map| map.get(&key)) {
+                Self::new(move |row| match column.get(row).get(&key) {
                     Some(value) => Cow::Borrowed(std::slice::from_ref(value)),
                     None => Cow::Borrowed(&[]),
                 })
@@ -137,10 +131,7 @@ macro_rules! index {
             where
                 K: Atomic,
             {
-                Self::new(move |row| match column.get(row) {
-                    Some(map) => distinct(map.values().cloned()),
-                    None => Cow::Borrowed(&[]),
-                })
+                Self::new(move |row| distinct(column.get(row).values().cloned()))
             }
 
             /// By whatever keys `keys` makes of a row: none, one or several. It must make the same
