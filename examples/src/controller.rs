@@ -163,8 +163,8 @@ impl Controller {
                         }
                     }
                     changed = state.changed() => {
-                        if changed.is_ok() {
-                            info!(state = %*state.borrow_and_update(), "connection");
+                        if let Ok(state) = changed {
+                            info!(%state, "connection");
                         }
                     }
                     () = sleep_until(retry_at), if retry.is_some() => break,

@@ -198,7 +198,7 @@ pub use ovsdb_derive::{Table, schema};
 pub use tokio_rustls::rustls;
 
 pub use self::cache::{Skew, SkewReport, Snapshot};
-pub use self::client::{Cache, CacheBuilder, Client, ClientBuilder, Lock};
+pub use self::client::{Cache, CacheBuilder, Client, ClientBuilder, Lock, WaitError, Watched};
 pub use self::error::{DisconnectReason, Disconnected, Error};
 pub use self::error_chain::ErrorChain;
 pub use self::model::{

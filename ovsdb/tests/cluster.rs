@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ovsdb::testing::{Cluster, Server, ServerError};
-use ovsdb::{Client, ClientBuilder, ConnectionState, Remote};
+use ovsdb::{Client, ClientBuilder, ConnectionState, Remote, Watched};
 use support::INVENTORY;
 use support::inventory::Database;
 use support::load::{Load, Settle, Writer};
 use support::replica::{Fold, same_as_dump};
 use support::scale::{Seed, size};
-use tokio::sync::watch;
 
 fn builder(remotes: impl Into<String>) -> ClientBuilder<Database> {
     Client::builder()
@@ -124,7 +123,7 @@ fn connected_to(state: &ConnectionState, remote: &str) -> bool {
 }
 
 /// Waits until the client is at the leader, which may change on a busy machine.
-async fn at_the_leader(cluster: &Cluster, state: &mut watch::Receiver<ConnectionState>) -> usize {
+async fn at_the_leader(cluster: &Cluster, state: &mut Watched<ConnectionState>) -> usize {
     loop {
         let leader = cluster.leader().expect("a leader");
         let remote = cluster.members()[leader].remote();
@@ -171,7 +170,7 @@ async fn a_member_that_is_cut_off_is_left() {
     let mut state = client.state();
     let mut writer = Writer::new(client, 0, Settle::ByLibrary, fastrand::Rng::new()).await;
     let remote = |cluster: &Cluster, member: usize| cluster.members()[member].remote();
-    assert!(connected_to(&state.borrow(), &remote(&cluster, 0)));
+    assert!(connected_to(&state.get(), &remote(&cluster, 0)));
 
     // Expelled: the others have the database.
     cluster.kick(0).expect("expelled");
@@ -182,7 +181,7 @@ async fn a_member_that_is_cut_off_is_left() {
     writer.commit().await;
 
     // One of the two that are left dies: without a majority there is nothing to write to.
-    let at_one = connected_to(&state.borrow(), &remote(&cluster, 1));
+    let at_one = connected_to(&state.get(), &remote(&cluster, 1));
     let other = if at_one { 2 } else { 1 };
     cluster.member_mut(other).kill().expect("killed");
     let lost = state.wait_for(|state| !state.is_connected());

@@ -122,7 +122,7 @@ async fn followed(cache: &Cache<Database>) {
     let mut freshness = cache.freshness();
     let current = freshness.wait_for(|now| *now == Freshness::Current);
     let current = timeout(HANG, current).await;
-    drop(current.expect("no hang").expect("the client lives"));
+    current.expect("no hang").expect("the client lives");
 }
 
 /// Waits until the cache's monitor cannot be started, and returns why.
@@ -130,7 +130,7 @@ async fn refused(cache: &Cache<Database>) -> Error {
     let mut freshness = cache.freshness();
     let refused = freshness.wait_for(|now| matches!(now, Freshness::RefusedSince(_)));
     let refused = timeout(HANG, refused).await;
-    drop(refused.expect("no hang").expect("the client lives"));
+    refused.expect("no hang").expect("the client lives");
     assert!(!cache.is_current() && cache.staleness().is_some());
     let error = cache.monitor_error().expect("the reason");
     let current = timeout(HANG, cache.current()).await.expect("no hang");
@@ -187,7 +187,7 @@ async fn a_condition_on_a_column_that_is_gone_concerns_its_cache_alone() {
     client.reconnect();
     let lost = freshness.wait_for(|now| *now != Freshness::Current);
     let lost = timeout(HANG, lost).await.expect("no hang");
-    drop(lost.expect("the client lives"));
+    lost.expect("the client lives");
     followed(&all).await;
     let error = refused(&active).await;
     assert!(lacks(&error, "Item", "active"), "{error}");

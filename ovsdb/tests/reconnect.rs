@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use ovsdb::cache::Change;
 use ovsdb::testing::{Cluster, Cut, Proxy, Server};
-use ovsdb::{Cache, Client, ClientBuilder, ConnectionState, DisconnectReason, MonitorVersion, Ref};
+use ovsdb::{
+    Cache, Client, ClientBuilder, ConnectionState, DisconnectReason, MonitorVersion, Ref, Snapshot,
+};
 use support::inventory::{Database, Item, ItemOnly, Part, Slot};
 use support::peer::{Connection, Peer, Received};
 use support::replica::{Dumped, Fold, same_as_dump};
@@ -385,7 +387,7 @@ async fn a_dead_host_is_noticed_while_a_large_reply_is_decoded() {
     let (mut state, starting) = starting.await.expect("no panic");
     // From here on the host is dead: it takes what comes, and says nothing.
     let lost = state.wait_for(|state| matches!(state, ConnectionState::Waiting { .. }));
-    let reason = match &*lost.await.expect("the client lives") {
+    let reason = match &lost.await.expect("the client lives") {
         ConnectionState::Waiting { lost: Some(lost) } => lost.clone(),
         other => panic!("{other:?}"),
     };
@@ -412,10 +414,11 @@ async fn a_dead_host_is_noticed_while_a_large_reply_is_decoded() {
         until_monitor(&mut connection).await;
     });
     let cache = starting.await.expect("no panic").expect("a cache");
-    while cache.snapshot().rows::<Item>().len() != 1 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let view = cache.snapshot();
+    let alone = |view: &Snapshot<Database>| (view.rows::<Item>().len() == 1).then(|| view.clone());
+    let view = cache
+        .wait_until(Duration::from_secs(30), alone)
+        .await
+        .expect("one row");
     assert_eq!(view.get(Ref::<Item>::new(row)).expect("the row").name, "x");
     answering.abort();
 }
@@ -435,7 +438,7 @@ async fn a_half_open_connection_is_given_up() {
     for round in 0..3 {
         proxy.stall(true);
         let lost = state.wait_for(|state| matches!(state, ConnectionState::Waiting { .. }));
-        match &*lost.await.expect("the client lives") {
+        match &lost.await.expect("the client lives") {
             ConnectionState::Waiting { lost: Some(lost) } => {
                 assert!(
                     matches!(lost.reason(), DisconnectReason::Silent),

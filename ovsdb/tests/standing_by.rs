@@ -131,7 +131,7 @@ async fn a_log_that_grows_shows_that_another_member_leads() {
     let client = client.expect("no panic").expect("a client");
     let remote = first.remote().parse().expect("a remote");
     assert!(matches!(
-        &*client.state().borrow(),
+        &client.state().get(),
         ConnectionState::Connected { remote: at } if *at == remote
     ));
     // It hands over, and the second leads by now: no wait.

@@ -16,7 +16,7 @@ mod setup;
 use std::time::Duration;
 
 use ovsdb::vswitch::{Bridge, Database, Interface, OpenVSwitch, Port, QoS};
-use ovsdb::{Cache, Client, Map, Retry, Row, Snapshot, Str, Transaction};
+use ovsdb::{Cache, Client, Map, Retry, Row, Snapshot, Str, Transaction, WaitError};
 
 use crate::connection::Connection;
 
@@ -106,24 +106,18 @@ impl Node {
         Err(NodeError::Contended)
     }
 
-    /// Waits until `look` finds something, which it is shown after every change of an interface.
+    /// Waits until `look` finds something; `None` when it does not in time.
     async fn wait_for<R>(
         &self,
         limit: Duration,
         look: impl Fn(&View) -> Result<Option<R>, NodeError>,
     ) -> Result<Option<R>, NodeError> {
-        // What a switch counts changes all the time, and does not matter.
-        let columns = (Interface::EXTERNAL_IDS, Interface::OFPORT, Interface::ERROR);
-        let mut changes = self.cache.changes::<Interface>().columns(columns);
-        let found = async {
-            while let Some(batch) = changes.next().await {
-                if let Some(found) = look(&View(batch.snapshot().clone()))? {
-                    return Ok(Some(found));
-                }
-            }
-            Err(NodeError::Closed)
-        };
-        tokio::time::timeout(limit, found).await.unwrap_or(Ok(None))
+        let look = |view: &Snapshot<Database>| look(&View(view.clone())).transpose();
+        match self.cache.wait_until(limit, look).await {
+            Ok(found) => found.map(Some),
+            Err(WaitError::TimedOut { .. }) => Ok(None),
+            Err(_) => Err(NodeError::Closed),
+        }
     }
 
     /// Waits until the switch has opened an interface; gives its OpenFlow port number.

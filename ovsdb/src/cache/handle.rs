@@ -8,6 +8,7 @@ use super::all_changes::AllChanges;
 use super::changes::Changes;
 use super::shared::Shared;
 use super::snapshot::Snapshot;
+use super::views::Views;
 use crate::model::{Database, Table};
 
 /// A handle of a replica. Clones share what keeps the replica going, which ends with the last of
@@ -46,6 +47,11 @@ impl Handle {
     /// The replica as it is now.
     pub(crate) fn snapshot<D: Database>(&self) -> Snapshot<D> {
         Snapshot::new(self.shared.state.load_full())
+    }
+
+    /// The replica as it is now, and each time it changes.
+    pub(crate) fn views<D: Database>(&self) -> Views<D> {
+        Views::new(self)
     }
 
     /// What changes in the table `T`; `None` when the replica does not have it.

@@ -28,6 +28,7 @@ mod table_state;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod views;
 mod work_queue;
 
 pub use self::all_changes::{AllChanges, DatabaseChanges};
@@ -43,4 +44,5 @@ pub use self::skew::{Skew, SkewReport};
 pub use self::snapshot::{Snapshot, TableView};
 pub use self::table::{ApplyError, ApplyErrorReason};
 pub(crate) use self::tables::Tables;
+pub(crate) use self::views::Views;
 pub use self::work_queue::{Work, WorkQueue};

@@ -1,5 +1,6 @@
 //! What the handles and the session share of a replica.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -30,6 +31,17 @@ pub enum Freshness {
     RefusedSince(Instant),
     /// The client was closed: the replica will not change any more.
     Ended,
+}
+
+impl fmt::Display for Freshness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Current => "the cache follows the server",
+            Self::StaleSince(_) => "the cache does not follow the server now",
+            Self::RefusedSince(_) => "the cache cannot follow the server",
+            Self::Ended => "the cache has ended with its client",
+        })
+    }
 }
 
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Client;
+use super::{Client, Watched};
 use crate::cache::{
     AllChanges, Basis, Changes, Freshness, Handle, Index, Key, OrderedIndex, SkewReport, Snapshot,
-    Tables,
+    Tables, Views,
 };
 use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::model::{AnyOf, Database, Table};
@@ -190,6 +190,11 @@ impl<D: Database> Cache<D> {
         self.handle.snapshot()
     }
 
+    /// The replica as it is now, and each time it changes.
+    pub(super) fn views(&self) -> Views<D> {
+        self.handle.views()
+    }
+
     /// What changes in the table `T`: all its rows first, then every server transaction.
     ///
     /// # Panics
@@ -274,14 +279,14 @@ impl<D: Database> Cache<D> {
 
     /// How the replica stands to the server, to be read and waited for.
     #[must_use]
-    pub fn freshness(&self) -> tokio::sync::watch::Receiver<Freshness> {
-        self.handle.shared().freshness()
+    pub fn freshness(&self) -> Watched<Freshness> {
+        Watched::new(self.handle.shared().freshness())
     }
 
     /// Whether the replica follows the server now.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        *self.freshness().borrow() == Freshness::Current
+        self.freshness().get() == Freshness::Current
     }
 
     /// For how long the replica has not followed the server; `None` when it does.
@@ -289,7 +294,7 @@ impl<D: Database> Cache<D> {
     /// That counts from when the loss was noticed. [`Duration::MAX`] once the client was closed.
     #[must_use]
     pub fn staleness(&self) -> Option<Duration> {
-        match *self.freshness().borrow() {
+        match self.freshness().get() {
             Freshness::Current => None,
             Freshness::StaleSince(since) | Freshness::RefusedSince(since) => Some(since.elapsed()),
             Freshness::Ended => Some(Duration::MAX),
@@ -329,7 +334,7 @@ impl<D: Database> Cache<D> {
         loop {
             let mut freshness = self.freshness();
             let settled = freshness.wait_for(|now| !matches!(now, Freshness::StaleSince(_)));
-            match settled.await.map(|now| *now) {
+            match settled.await {
                 Ok(Freshness::Current) => return Ok(()),
                 Ok(Freshness::RefusedSince(_)) => {
                     // Without one it is tried again already.

@@ -7,6 +7,8 @@
 mod builder;
 mod cache;
 mod lock;
+mod wait;
+mod watched;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,7 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ovsdb_schema::DatabaseSchema;
-use tokio::sync::watch;
 
 use crate::cache::Basis;
 use crate::error::Error;
@@ -28,6 +29,8 @@ use crate::value::{Str, Uuid, Value};
 pub use self::builder::ClientBuilder;
 pub use self::cache::{Cache, CacheBuilder};
 pub use self::lock::Lock;
+pub use self::wait::WaitError;
+pub use self::watched::Watched;
 
 #[derive(Debug)]
 struct Inner {
@@ -116,14 +119,14 @@ impl<D: Database> Client<D> {
     /// ```no_run
     /// # async fn example<D: ovsdb::Database>(client: ovsdb::Client<D>) {
     /// let mut state = client.state();
-    /// while state.changed().await.is_ok() {
-    ///     println!("{}", *state.borrow_and_update());
+    /// while let Ok(state) = state.changed().await {
+    ///     println!("{state}");
     /// }
     /// # }
     /// ```
     #[must_use]
-    pub fn state(&self) -> watch::Receiver<ConnectionState> {
-        self.session().shared().state.subscribe()
+    pub fn state(&self) -> Watched<ConnectionState> {
+        Watched::new(self.session().shared().state.subscribe())
     }
 
     /// What the client has done since it was made.

@@ -33,10 +33,7 @@ fn a_server_that_goes_on_sends_the_changes() {
     apply(&mut monitor, 101, &[(3, insert("c", 3))]);
     folded.take(&changes.try_next().expect("a batch"));
     monitor.shared().set_stale(0, Instant::now());
-    assert!(matches!(
-        *cache.freshness().borrow(),
-        Freshness::StaleSince(_)
-    ));
+    assert!(matches!(cache.freshness().get(), Freshness::StaleSince(_)));
     assert_eq!(
         cache.snapshot().rows::<Item>().len(),
         3,

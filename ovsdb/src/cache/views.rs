@@ -1,0 +1,44 @@
+//! The views that a replica publishes, one after the other.
+
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::Poll;
+
+use super::handle::Handle;
+use super::snapshot::Snapshot;
+use super::state::State;
+use super::subscription::Subscription;
+use crate::model::Database;
+
+/// The views of a replica: the one of now first, then each that is published. As with the streams of
+/// changes, those that a slow reader leaves waiting become one.
+pub(crate) struct Views<D> {
+    subscription: Arc<Subscription>,
+    start: Option<Arc<State>>,
+    database: PhantomData<fn() -> D>,
+}
+
+impl<D: Database> Views<D> {
+    pub(super) fn new(handle: &Handle) -> Self {
+        let (subscription, start) = handle.shared().subscribe(None);
+        Self {
+            subscription,
+            start: Some(start),
+            database: PhantomData,
+        }
+    }
+
+    /// The next view; `None` when none will follow.
+    pub(crate) async fn next(&mut self) -> Option<Snapshot<D>> {
+        if let Some(start) = self.start.take() {
+            return Some(Snapshot::new(start));
+        }
+        poll_fn(|context| match self.subscription.poll_pop(context) {
+            Poll::Ready(Some(step)) => Poll::Ready(Some(Snapshot::new(step.state))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+}

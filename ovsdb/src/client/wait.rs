@@ -1,0 +1,88 @@
+//! Waiting until a replica shows something.
+
+use std::time::Duration;
+
+use super::Cache;
+use crate::cache::{Freshness, Snapshot};
+use crate::error::{DisconnectReason, Disconnected, Error};
+use crate::model::Database;
+
+/// Why [`Cache::wait_until`] found nothing.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// No view showed it within the time limit.
+    #[error("no view of the cache showed what was waited for within {limit:?}; {freshness}")]
+    TimedOut {
+        /// The time limit.
+        limit: Duration,
+        /// How the cache stood to the server when the time was over. A cache that is not current
+        /// cannot show what the server has by now.
+        freshness: Freshness,
+        /// Why the server [does not start the monitor](Cache::monitor_error), where it does not.
+        #[source]
+        source: Option<Box<Error>>,
+    },
+    /// The client was closed: no view follows.
+    #[error("the cache ended before it showed what was waited for")]
+    Ended(#[source] Disconnected),
+}
+
+impl<D: Database> Cache<D> {
+    /// Waits until a view yields something, at most as long as `limit` says; `None` waits for ever.
+    ///
+    /// `look` is given the view of now, then each that is published, in order; in between nothing
+    /// runs. So what is true after one transaction and false after the next one is found as well. Where
+    /// the caller is so slow that views wait, they are coalesced as the
+    /// [batches of a stream](crate::cache::Changes) are. The view need not be
+    /// [current](Self::is_current): call [`current`](Self::current) before where that matters.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "nb")]
+    /// # async fn example(cache: ovsdb::Cache<ovsdb::nb::Database>) -> Result<(), ovsdb::WaitError> {
+    /// use std::time::Duration;
+    ///
+    /// use ovsdb::nb::LogicalSwitchPort as Port;
+    ///
+    /// // Wait until ovn-controller has bound the port and it is up.
+    /// let port = cache
+    ///     .wait_until(Duration::from_secs(30), |view| {
+    ///         let port = view.get_by(Port::NAME, "p1")?;
+    ///         (port.up == Some(true)).then(|| port.reference())
+    ///     })
+    ///     .await?;
+    /// # let _ = port; Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`WaitError::TimedOut`] when no view yielded anything in time; [`WaitError::Ended`] when the
+    /// client is closed. What the closure finds wrong it can yield as an `R` that is a `Result`.
+    pub async fn wait_until<R>(
+        &self,
+        limit: impl Into<Option<Duration>>,
+        mut look: impl FnMut(&Snapshot<D>) -> Option<R>,
+    ) -> Result<R, WaitError> {
+        let limit = limit.into();
+        let mut views = self.views();
+        let found = async {
+            while let Some(view) = views.next().await {
+                if let Some(found) = look(&view) {
+                    return Ok(found);
+                }
+            }
+            let closed = Disconnected::new(DisconnectReason::Closed);
+            Err(WaitError::Ended(closed))
+        };
+        let Some(limit) = limit else {
+            return found.await;
+        };
+        match tokio::time::timeout(limit, found).await {
+            Ok(found) => found,
+            Err(_) => Err(WaitError::TimedOut {
+                limit,
+                freshness: self.freshness().get(),
+                source: self.monitor_error().map(Box::new),
+            }),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! A value that changes by itself.
+
+use std::fmt;
+
+use tokio::sync::watch;
+
+use crate::error::{DisconnectReason, Disconnected};
+
+/// A value that changes by itself, such as [where the connection is](crate::Client::state) or
+/// [how a cache stands to the server](crate::Cache::freshness): to be read, and to be waited for.
+///
+/// Only the newest value is kept: one that was replaced before it was looked at is not shown. Clones
+/// watch for themselves.
+///
+/// ```no_run
+/// # async fn example<D: ovsdb::Database>(client: ovsdb::Client<D>) -> Result<(), ovsdb::Disconnected> {
+/// let mut state = client.state();
+/// println!("{}", state.get());
+/// state.wait_for(|state| !state.is_connected()).await?;
+/// while let Ok(state) = state.changed().await {
+///     println!("{state}");
+/// }
+/// # Ok(()) }
+/// ```
+pub struct Watched<T> {
+    values: watch::Receiver<T>,
+}
+
+impl<T> Clone for Watched<T> {
+    fn clone(&self) -> Self {
+        Self {
+            values: self.values.clone(),
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Watched<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Watched")
+            .field(&*self.values.borrow())
+            .finish()
+    }
+}
+
+impl<T: Clone> Watched<T> {
+    pub(super) const fn new(values: watch::Receiver<T>) -> Self {
+        Self { values }
+    }
+
+    /// The value now.
+    #[must_use]
+    pub fn get(&self) -> T {
+        self.values.borrow().clone()
+    }
+
+    /// Whether [`changed`](Self::changed) has a value to return at once.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.values.has_changed().unwrap_or(false)
+    }
+
+    /// Waits for a value that is newer than the one last waited for, or than this handle.
+    ///
+    /// # Errors
+    /// When the client has ended, so that no value follows.
+    pub async fn changed(&mut self) -> Result<T, Disconnected> {
+        match self.values.changed().await {
+            Ok(()) => Ok(self.values.borrow_and_update().clone()),
+            Err(_) => Err(ended()),
+        }
+    }
+
+    /// Waits until the value is one for which `wanted` holds; at once when it is.
+    ///
+    /// # Errors
+    /// When the client has ended, so that no value follows.
+    pub async fn wait_for(&mut self, wanted: impl FnMut(&T) -> bool) -> Result<T, Disconnected> {
+        match self.values.wait_for(wanted).await {
+            Ok(value) => Ok(value.clone()),
+            Err(_) => Err(ended()),
+        }
+    }
+}
+
+fn ended() -> Disconnected {
+    Disconnected::new(DisconnectReason::Closed)
+}

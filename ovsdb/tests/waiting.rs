@@ -1,0 +1,125 @@
+//! Waiting until a replica shows something.
+
+mod support;
+
+use std::cell::Cell;
+use std::pin::pin;
+use std::time::Duration;
+
+use ovsdb::cache::Freshness;
+use ovsdb::{Cache, Client, Ref, Snapshot, WaitError};
+use support::inventory::{Database, Item};
+use support::{connect, inventory_server, item};
+
+const HANG: Duration = Duration::from_secs(30);
+
+fn find(view: &Snapshot<Database>, name: &str) -> Option<Ref<Item>> {
+    Some(view.get_by(Item::NAME, name)?.reference())
+}
+
+async fn insert(client: &Client<Database>, name: &str, total: i64) -> Ref<Item> {
+    let mut txn = client.transaction();
+    let row = txn.insert(item(name, total));
+    txn.commit().await.expect("a commit");
+    row
+}
+
+async fn items(client: &Client<Database>) -> Cache<Database> {
+    let cache = client.cache().table::<Item>().start().await;
+    cache.expect("a cache")
+}
+
+#[tokio::test]
+async fn each_view_is_looked_at_once_until_one_yields_something() {
+    let server = inventory_server();
+    let client = connect(&server).await;
+    let cache = items(&client).await;
+    let first = insert(&client, "first", 1).await;
+    let found = cache.wait_until(Duration::ZERO, |view| find(view, "first"));
+    assert_eq!(found.await.expect("it exists already"), first);
+
+    let looks = Cell::new(0);
+    let second = cache.wait_until(HANG, |view| {
+        looks.set(looks.get() + 1);
+        find(view, "second")
+    });
+    let mut second = pin!(second);
+    let begun = tokio::time::timeout(Duration::ZERO, &mut second).await;
+    assert!(begun.is_err() && looks.get() == 1);
+    // Nothing runs it until it is awaited again: it was inserted and is gone by then.
+    insert(&client, "other", 3).await;
+    let row = insert(&client, "second", 2).await;
+    let mut txn = client.transaction();
+    txn.delete(row);
+    txn.commit().await.expect("a commit");
+    assert!(cache.snapshot().get(row).is_none());
+    assert_eq!(second.await.expect("it was inserted"), row);
+    assert_eq!(looks.get(), 3, "the view of now, and two that followed");
+}
+
+#[tokio::test]
+async fn what_does_not_come_ends_with_the_limit_and_the_state_of_the_cache() {
+    let mut server = inventory_server();
+    let client = connect(&server).await;
+    let cache = items(&client).await;
+    let (limit, looks) = (Duration::from_millis(100), Cell::new(0));
+    let wait = |cache: Cache<Database>| async move {
+        let wait = cache.wait_until(limit, |view| find(view, "never"));
+        wait.await.expect_err("there is no such row")
+    };
+    let error = cache.wait_until(limit, |_| {
+        looks.set(looks.get() + 1);
+        None::<()>
+    });
+    let error = error.await.expect_err("it yields nothing");
+    assert_eq!(looks.get(), 1, "nothing was published");
+    assert_eq!(
+        error.to_string(),
+        "no view of the cache showed what was waited for within 100ms; the cache follows the server"
+    );
+    server.kill().expect("killed");
+    let mut freshness = cache.freshness();
+    let stale = freshness.wait_for(|now| *now != Freshness::Current);
+    stale.await.expect("the client lives");
+    let error = wait(cache.clone()).await;
+    assert!(
+        matches!(error, WaitError::TimedOut { limit: l, freshness: Freshness::StaleSince(_), .. } if l == limit),
+        "{error:?}"
+    );
+
+    // The end of the client ends every wait.
+    let ended = tokio::spawn(async move {
+        let wait = cache.wait_until(None, |view| find(view, "never"));
+        wait.await
+    });
+    client.close().await;
+    let ended = tokio::time::timeout(HANG, ended).await.expect("no hang");
+    let error = ended.expect("no panic").expect_err("no such row");
+    assert!(matches!(error, WaitError::Ended(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_watched_value_shows_each_change_until_its_client_ends() {
+    let server = inventory_server();
+    let client: Client<Database> = connect(&server).await;
+    let mut state = client.state();
+    assert!(state.get().is_connected() && !state.has_changed());
+    client.reconnect();
+    let lost = state.wait_for(|state| !state.is_connected());
+    let lost = tokio::time::timeout(HANG, lost).await.expect("no hang");
+    assert!(!lost.expect("the client lives").is_connected());
+    let mut other = state.clone();
+    while !state
+        .changed()
+        .await
+        .expect("the client lives")
+        .is_connected()
+    {}
+    assert!(other.has_changed() && !state.has_changed());
+    assert!(other.changed().await.expect("a change").is_connected());
+    client.close().await;
+    // The last value is shown, then the end.
+    let end = state.wait_for(|state| !state.is_connected());
+    end.await.expect("the last value");
+    assert!(state.changed().await.is_err() && !state.has_changed());
+}
