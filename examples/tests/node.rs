@@ -223,7 +223,7 @@ async fn malformed_mappings_are_refused_and_kept() {
     let bench = Bench::set_up().await;
     let key = "ovn-bridge-mappings";
     let mut txn = bench.client.transaction();
-    txn.mutate(ovsdb::model::Condition::<OpenVSwitch>::always(true))
+    txn.mutate(ovsdb::model::Condition::<OpenVSwitch>::all())
         .insert(OpenVSwitch::EXTERNAL_IDS, [(key, "physnet")]);
     txn.commit().await.unwrap();
     let mapping = "a:b".parse().unwrap();

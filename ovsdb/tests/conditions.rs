@@ -74,12 +74,12 @@ async fn a_change_resolves_when_its_rows_are_there() {
             assert_eq!(counts(&cache), (low..high).collect());
         }
         cache
-            .set_condition(Condition::<Item>::always(false))
+            .set_condition(Condition::<Item>::none())
             .await
             .expect("none");
         assert_eq!(counts(&cache), BTreeSet::new());
         cache
-            .set_condition(Condition::<Item>::always(true))
+            .set_condition(Condition::<Item>::all())
             .await
             .expect("all");
         assert_eq!(counts(&cache).len(), 100);

@@ -35,10 +35,28 @@ impl<T> Condition<T> {
         }
     }
 
-    /// Every row (true), or none (false).
+    /// Every row: `true` on the wire.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "nb")] {
+    /// use ovsdb::model::Condition;
+    /// use ovsdb::nb::Meter;
+    ///
+    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), ovsdb::CommitError> {
+    /// let mut txn = client.transaction();
+    /// txn.delete(Condition::<Meter>::all());
+    /// txn.commit().await?;
+    /// # Ok(()) } }
+    /// ```
     #[must_use]
-    pub const fn always(always: bool) -> Self {
-        Self::new(Clause::Always(always))
+    pub const fn all() -> Self {
+        Self::new(Clause::Always(true))
+    }
+
+    /// No row: `false` on the wire.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self::new(Clause::Always(false))
     }
 
     /// Rows for which this clause holds, or the other.
@@ -74,14 +92,32 @@ impl<T> fmt::Display for Condition<T> {
 
 /// Declares a list of clauses with the word that joins them.
 macro_rules! clauses {
-    ($(#[$meta:meta])* $name:ident, $join:ident, $join_doc:literal) => {
+    ($(#[$meta:meta])* $name:ident, $neutral:literal, $join:ident, $join_doc:literal) => {
         $(#[$meta])*
         pub struct $name<T> {
+            /// Without the clauses that change nothing among others. Where none is left, one of those
+            /// stands for the list: an empty `where` means something else to some readers.
             clauses: Vec<Clause>,
             table: PhantomData<fn() -> T>,
         }
 
         impl<T> $name<T> {
+            const fn new(clauses: Vec<Clause>) -> Self {
+                Self { clauses, table: PhantomData }
+            }
+
+            /// Every row: `[true]` on the wire.
+            #[must_use]
+            pub fn all() -> Self {
+                Self::from(Condition::all())
+            }
+
+            /// No row: `[false]` on the wire.
+            #[must_use]
+            pub fn none() -> Self {
+                Self::from(Condition::none())
+            }
+
             #[doc = $join_doc]
             #[must_use]
             pub fn $join(mut self, other: impl Into<Self>) -> Self {
@@ -89,14 +125,36 @@ macro_rules! clauses {
                 self
             }
 
-            pub(crate) fn into_clauses(self) -> Vec<Clause> {
+            pub(crate) fn into_clauses(mut self) -> Vec<Clause> {
+                if self.clauses.is_empty() {
+                    self.clauses.push(Clause::Always($neutral));
+                }
                 self.clauses
             }
         }
 
         impl<T> From<Condition<T>> for $name<T> {
             fn from(condition: Condition<T>) -> Self {
-                Self { clauses: vec![condition.clause], table: PhantomData }
+                match condition.clause {
+                    Clause::Always($neutral) => Self::new(Vec::new()),
+                    clause => Self::new(vec![clause]),
+                }
+            }
+        }
+
+        impl<T, C: Into<Self>> FromIterator<C> for $name<T> {
+            fn from_iter<I: IntoIterator<Item = C>>(conditions: I) -> Self {
+                let mut all = Self::new(Vec::new());
+                all.extend(conditions);
+                all
+            }
+        }
+
+        impl<T, C: Into<Self>> Extend<C> for $name<T> {
+            fn extend<I: IntoIterator<Item = C>>(&mut self, conditions: I) {
+                for condition in conditions {
+                    self.clauses.extend(condition.into().clauses);
+                }
             }
         }
 
@@ -127,13 +185,13 @@ macro_rules! clauses {
 
         impl<T> Clone for $name<T> {
             fn clone(&self) -> Self {
-                Self { clauses: self.clauses.clone(), table: PhantomData }
+                Self::new(self.clauses.clone())
             }
         }
 
         impl<T> fmt::Debug for $name<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.clauses.to_json())
+                f.write_str(&self.clone().into_clauses().to_json())
             }
         }
     };
@@ -141,13 +199,46 @@ macro_rules! clauses {
 
 clauses!(
     /// The rows for which every clause holds: the `where` of an operation (RFC 7047 section 5.2).
-    AllOf, and, "Rows for which the other's clauses hold as well."
+    ///
+    /// Without a clause it is every row, so what is collected from an empty iterator as well.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] {
+    /// use ovsdb::model::AllOf;
+    /// use ovsdb::nb::LogicalSwitchPort as Port;
+    ///
+    /// let labels = [("owner", "me"), ("kind", "pod")];
+    /// let owned: AllOf<Port> = labels.iter().map(|label| Port::EXTERNAL_IDS.includes([*label])).collect();
+    /// assert_eq!(
+    ///     format!("{owned:?}"),
+    ///     r#"[["external_ids","includes",["map",[["owner","me"]]]],["external_ids","includes",["map",[["kind","pod"]]]]]"#
+    /// );
+    /// assert_eq!(format!("{:?}", AllOf::<Port>::all()), "[true]");
+    /// # }
+    /// ```
+    AllOf, true, and, "Rows for which the other's clauses hold as well."
 );
 
 clauses!(
     /// The rows for which any clause holds: the `where` of a monitor (ovsdb-server(7),
     /// "Monitor_cond").
-    AnyOf, or, "Also the rows for which any of the other's clauses holds."
+    ///
+    /// Without a clause it is no row, so what is collected from an empty iterator as well: a list of
+    /// names to follow that is empty follows nothing.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] {
+    /// use ovsdb::model::AnyOf;
+    /// use ovsdb::nb::LogicalSwitch as Switch;
+    ///
+    /// let follow = |names: &[&str]| -> AnyOf<Switch> {
+    ///     names.iter().map(|name| Switch::NAME.eq(*name)).collect()
+    /// };
+    /// assert_eq!(format!("{:?}", follow(&["a", "b"])), r#"[["name","==","a"],["name","==","b"]]"#);
+    /// assert_eq!(format!("{:?}", follow(&[])), "[false]");
+    /// # }
+    /// ```
+    AnyOf, false, or, "Also the rows for which any of the other's clauses holds."
 );
 
 /// A column type whose values have parts: what `includes`, `insert` and `delete` work on.
@@ -276,5 +367,52 @@ impl<T: Table, V: Ordered, M: Mutability> Column<T, V, M> {
             Function::GreaterOrEqual,
             Datum::from(number.into().to_atom()),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Uuid;
+
+    /// Stands for a table: clauses do not look at it.
+    struct Anything;
+
+    fn row(number: u128) -> Ref<Anything> {
+        Ref::new(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn lists_of_clauses_grow_and_an_empty_one_says_what_it_means() {
+        let any = |rows: &[u128]| rows.iter().map(|number| row(*number)).collect::<AnyOf<_>>();
+        let all = |rows: &[u128]| rows.iter().map(|number| row(*number)).collect::<AllOf<_>>();
+        assert_eq!(any(&[]).into_clauses(), [Clause::Always(false)]);
+        assert_eq!(all(&[]).into_clauses(), [Clause::Always(true)]);
+        assert_eq!(any(&[1, 2]).into_clauses().len(), 2);
+        let mut more = any(&[1]);
+        more.extend([row(2), row(3)]);
+        more.extend([any(&[]), any(&[4])]);
+        assert_eq!(more.into_clauses(), any(&[1, 2, 3, 4]).into_clauses());
+        let mut more = all(&[1]);
+        more.extend([Condition::all(), Condition::none()]);
+        assert_eq!(more.into_clauses().last(), Some(&Clause::Always(false)));
+    }
+
+    #[test]
+    fn every_row_and_no_row_are_kept_where_they_decide_and_dropped_where_they_do_not() {
+        let one = || AnyOf::from(row(1)).into_clauses();
+        let always = |always| vec![Clause::Always(always)];
+        assert_eq!(AnyOf::<Anything>::none().into_clauses(), always(false));
+        assert_eq!(AnyOf::<Anything>::all().into_clauses(), always(true));
+        assert_eq!(AllOf::<Anything>::none().into_clauses(), always(false));
+        assert_eq!(AllOf::<Anything>::all().into_clauses(), always(true));
+        assert_eq!(AnyOf::none().or(row(1)).into_clauses(), one());
+        assert_eq!(
+            AnyOf::from(row(1)).or(Condition::none()).into_clauses(),
+            one()
+        );
+        assert_eq!(AllOf::all().and(row(1)).into_clauses(), one());
+        assert_eq!(AllOf::none().and(row(1)).into_clauses().len(), 2);
+        assert_eq!(AnyOf::all().or(row(1)).into_clauses().len(), 2);
     }
 }
