@@ -2,8 +2,8 @@
 //!
 //!     cargo run -p ovsdb-examples --example insert_switch -- unix:/var/run/ovn/ovnnb_db.sock sw0
 
+use ovsdb::Client;
 use ovsdb::nb::{self, LogicalSwitch, LogicalSwitchPort};
-use ovsdb::{Client, CommitError};
 
 #[tokio::main(flavor = "current_thread")]
 #[expect(clippy::print_stdout, reason = "a program says what it did")]
@@ -20,9 +20,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // The closure runs again if somebody else inserts a switch of this name meanwhile.
     let (switch, _) = client
-        .apply(&cache, |view, txn| {
+        .edit(&cache, |view, txn| {
             if let Some(switch) = view.get_by(LogicalSwitch::NAME, name.as_str()) {
-                return Ok::<_, CommitError>(switch.reference());
+                return switch.reference();
             }
             let port = txn.insert(LogicalSwitchPort {
                 name: format!("{name}-port").into(),
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             guard
                 .comparing(LogicalSwitch::NAME)
                 .until_not([switch.clone()]);
-            Ok(txn.insert(switch))
+            txn.insert(switch)
         })
         .await?;
 

@@ -108,9 +108,8 @@ async fn without_a_connection_the_closure_waits_for_the_rows_of_the_next_one() {
         let change = |view: &Snapshot<Database>, txn: &mut Transaction<Database>| {
             seen.lock().expect("no panic").push(tags(view));
             add_tag(view, txn);
-            Ok::<_, CommitError>(())
         };
-        client.apply(&cache, change).await
+        client.edit(&cache, change).await
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
     setting.other_writes("theirs").await;

@@ -170,7 +170,7 @@ async fn a_condition_on_a_column_that_is_gone_concerns_its_cache_alone() {
     assert_eq!((names(&active), names(&all)), ("a".into(), "a b c".into()));
     assert!(all.is_current() && client.stats().connections == 1);
     // A decision on it is not made.
-    let applied = client.apply(&active, |_, _| Ok::<_, CommitError>(()));
+    let applied = client.edit(&active, |_, _| ());
     let applied = timeout(HANG, applied).await.expect("no hang");
     assert!(matches!(
         applied.expect_err("the view is stale"),
@@ -236,7 +236,7 @@ async fn another_condition_brings_a_refused_cache_back() {
         "number"
     ));
     assert!(lacks(&refused(&cache).await, "Slot", "number"));
-    let changed = cache.set_condition(Condition::<Slot>::always(true));
+    let changed = cache.set_condition(Condition::<Slot>::all());
     let changed = timeout(HANG, changed).await.expect("no hang");
     changed.expect("in force");
     assert!(cache.is_current() && cache.monitor_error().is_none());

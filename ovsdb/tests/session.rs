@@ -288,10 +288,7 @@ async fn a_change_is_made_again_when_somebody_was_faster() {
         .apply(&cache, |_, _| Err::<(), _>(refused.clone()))
         .await;
     assert!(own.is_err());
-    let (nothing, outcome) = client
-        .apply(&cache, |_, _| Ok::<_, CommitError>(5))
-        .await
-        .expect("nothing to do");
+    let (nothing, outcome) = client.edit(&cache, |_, _| 5).await.expect("nothing to do");
     assert!(nothing == 5 && outcome.results().is_empty());
 }
 

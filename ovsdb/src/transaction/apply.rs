@@ -73,24 +73,22 @@ impl<D: Database> Client<D> {
     /// [unknown](Retry::Unknown): one with arithmetic mutations, or with
     /// [inserts named by the server](super::RowIdentity::Named) and without a `wait`.
     ///
+    /// [`edit`](Self::edit) does the same for a closure that cannot fail.
+    ///
     /// ```no_run
     /// # #[cfg(feature = "nb")]
     /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>, cache: ovsdb::Cache<ovsdb::nb::Database>)
-    /// # -> Result<(), ovsdb::CommitError> {
-    /// use ovsdb::nb::LogicalSwitch as Switch;
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use ovsdb::nb::LogicalSwitchPort as Port;
     ///
-    /// // Get or create: the schema has no index that keeps names apart.
-    /// let (switch, _) = client
-    ///     .apply(&cache, |view, txn| {
-    ///         if let Some(switch) = view.rows::<Switch>().find(|switch| switch.name == "sw0") {
-    ///             return Ok(switch.reference());
-    ///         }
-    ///         let switch = Switch { name: "sw0".into(), ..Default::default() };
-    ///         txn.wait(Switch::NAME.eq("sw0")).comparing(Switch::NAME).until_not([switch.clone()]);
-    ///         Ok::<_, ovsdb::CommitError>(txn.insert(switch))
-    ///     })
-    ///     .await?;
-    /// # let _ = switch; Ok(()) }
+    /// let apply = client.apply(&cache, |view, txn| {
+    ///     let port = view.get_by(Port::NAME, "p1").ok_or("there is no port p1")?;
+    ///     txn.verify(port, Port::TYPE);
+    ///     txn.update(port).set(Port::ENABLED, port.r#type.is_empty());
+    ///     Ok::<_, Box<dyn std::error::Error>>(())
+    /// });
+    /// apply.await?;
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors
@@ -102,6 +100,39 @@ impl<D: Database> Client<D> {
         change: impl FnMut(&Snapshot<D>, &mut Transaction<D>) -> Result<R, E>,
     ) -> Result<(R, Outcome), E> {
         self.apply_with(RetryPolicy::default(), cache, change).await
+    }
+
+    /// As [`apply`](Self::apply), for a closure that cannot fail.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "nb")]
+    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>, cache: ovsdb::Cache<ovsdb::nb::Database>)
+    /// # -> Result<(), ovsdb::CommitError> {
+    /// use ovsdb::nb::LogicalSwitch as Switch;
+    ///
+    /// // Get or create: the schema has no index that keeps names apart.
+    /// let (switch, _) = client
+    ///     .edit(&cache, |view, txn| {
+    ///         if let Some(switch) = view.rows::<Switch>().find(|switch| switch.name == "sw0") {
+    ///             return switch.reference();
+    ///         }
+    ///         let switch = Switch { name: "sw0".into(), ..Default::default() };
+    ///         txn.wait(Switch::NAME.eq("sw0")).comparing(Switch::NAME).until_not([switch.clone()]);
+    ///         txn.insert(switch)
+    ///     })
+    ///     .await?;
+    /// # let _ = switch; Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// That of the last commit. [`CommitError::NotSent`] when the replica did not become current in
+    /// time.
+    pub async fn edit<R>(
+        &self,
+        cache: &Cache<D>,
+        mut change: impl FnMut(&Snapshot<D>, &mut Transaction<D>) -> R,
+    ) -> Result<(R, Outcome), CommitError> {
+        self.apply(cache, |view, txn| Ok(change(view, txn))).await
     }
 
     /// As [`apply`](Self::apply), with a policy of its own.
