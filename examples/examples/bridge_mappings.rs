@@ -4,8 +4,8 @@
 //!     cargo run -p ovsdb-examples --example bridge_mappings -- \
 //!         unix:/var/run/openvswitch/db.sock physnet br-out
 
+use ovsdb::Client;
 use ovsdb::vswitch::{self, OpenVSwitch};
-use ovsdb::{Client, CommitError};
 
 const KEY: &str = "ovn-bridge-mappings";
 
@@ -25,19 +25,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut changes = cache.changes::<OpenVSwitch>();
     while changes.next().await.is_some() {
         client
-            .apply(&cache, |view, txn| {
+            .edit(&cache, |view, txn| {
                 for node in view.rows::<OpenVSwitch>() {
                     let current = node.external_ids.get(KEY).map_or("", |text| text.as_str());
                     let wanted = with_entry(current, &network, &bridge);
                     if wanted != current {
                         // Fails, to be run again, if somebody edits the ids meanwhile.
                         txn.verify(node, OpenVSwitch::EXTERNAL_IDS);
-                        let mut ids = node.external_ids.clone();
-                        ids.insert(KEY, wanted);
-                        txn.update(node).set(OpenVSwitch::EXTERNAL_IDS, ids);
+                        txn.mutate(node)
+                            .set_keys(OpenVSwitch::EXTERNAL_IDS, [(KEY, wanted)]);
                     }
                 }
-                Ok::<_, CommitError>(())
             })
             .await?;
     }

@@ -443,3 +443,60 @@ async fn a_client_of_a_database_that_is_not_there_says_so() {
         ovsdb::DisconnectReason::NoDatabase("Nobody")
     ));
 }
+
+#[tokio::test]
+async fn the_values_of_keys_are_replaced_and_other_keys_stay() {
+    let server = inventory_server();
+    let client: Client<Database> = connect(&server).await;
+    let mut txn = client.transaction();
+    let row = txn.insert(Item {
+        notes: [("a", "1"), ("b", "2"), ("c", "3")].into(),
+        // As many as the schema allows.
+        sizes: [("x", 1), ("y", 2), ("z", 3)].into(),
+        ..item("map")
+    });
+    txn.commit().await.expect("a commit");
+
+    let mut txn = client.transaction();
+    txn.mutate(row)
+        .set_keys(
+            Item::NOTES,
+            [("d", "4"), ("a", "7"), ("a", "9"), ("b", "2")],
+        )
+        .set_keys(Item::SIZES, [("y", 20)])
+        .set_keys(Item::NOTES, [("", ""); 0]);
+    let Operation::Mutate { mutations, .. } = &txn.operations()[0] else {
+        panic!("{:?}", txn.operations());
+    };
+    let wire: Vec<String> = mutations.iter().map(Wire::to_json).collect();
+    assert_eq!(
+        wire,
+        [
+            r#"["notes","delete",["set",["a","b","d"]]]"#,
+            r#"["notes","insert",["map",[["a","9"],["b","2"],["d","4"]]]]"#,
+            r#"["sizes","delete","y"]"#,
+            r#"["sizes","insert",["map",[["y",20]]]]"#,
+        ]
+    );
+    let read = txn.select::<Item>(row);
+    let outcome = txn.commit().await.expect("a commit");
+    let rows = outcome.rows(&read).expect("rows");
+    assert_eq!(
+        rows[0].notes,
+        [("a", "9"), ("b", "2"), ("c", "3"), ("d", "4")].into()
+    );
+    assert_eq!(rows[0].sizes, [("x", 1), ("y", 20), ("z", 3)].into());
+
+    // Nothing of it is carried out when there is no room for what is new.
+    let mut txn = client.transaction();
+    txn.mutate(row).set_keys(Item::SIZES, [("x", 10), ("w", 4)]);
+    let refused = txn.commit().await.expect_err("a fourth key");
+    assert_eq!(refused.kind(), Some(ErrorKind::ConstraintViolation));
+    let mut txn = client.transaction();
+    txn.mutate(row).set_keys(Item::NOTES, [("", ""); 0]);
+    assert!(txn.is_empty());
+    let read = txn.select::<Item>(row);
+    let outcome = txn.commit().await.expect("a commit");
+    let rows = outcome.rows(&read).expect("rows");
+    assert_eq!(rows[0].sizes, [("x", 1), ("y", 20), ("z", 3)].into());
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Transaction;
 use crate::model::{Changeable, Collection, Column, Database, Mutability, Ordered, PartsOf, Table};
 use crate::protocol::{Columns, Mutation, Mutator, Operation, Until};
-use crate::value::{Atomic, ColumnValue, Datum, Set, Str, Value};
+use crate::value::{Atomic, ColumnValue, Datum, Map, Set, Str, Value};
 
 /// The place of an operation in its transaction, by which [`Outcome`](super::Outcome) tells its
 /// result.
@@ -156,7 +156,8 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
         self
     }
 
-    /// Adds elements to a set, or pairs to a map: a key that the map has keeps its value.
+    /// Adds elements to a set, or pairs to a map: a key that the map has keeps its value, which
+    /// [`set_keys`](Self::set_keys) replaces.
     pub fn insert<V: Collection, M: Changeable>(
         self,
         column: Column<T, V, M>,
@@ -188,6 +189,40 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
             column.index(),
             Mutator::Delete,
             ColumnValue::to_datum(&keys),
+        )
+    }
+
+    /// Sets the values of these keys in a map, whether it has them or not; its other keys stay as they
+    /// are, also those that another client adds meanwhile.
+    ///
+    /// On the wire these are two mutations, `delete` of the keys and `insert` of the pairs, since an
+    /// `insert` alone keeps the value of a key that the map has. The server carries out both or
+    /// neither, and nobody sees the map in between. A map that by the schema must not be empty has to
+    /// keep another key in between, or the server refuses it with "constraint violation".
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "nb")]
+    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), ovsdb::CommitError> {
+    /// use ovsdb::nb::LogicalSwitch as Switch;
+    ///
+    /// let mut txn = client.transaction();
+    /// txn.mutate(Switch::NAME.eq("sw0")).set_keys(Switch::EXTERNAL_IDS, [("owner", "me")]);
+    /// txn.commit().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn set_keys<K: Atomic, V: Atomic, M: Changeable>(
+        self,
+        column: Column<T, Map<K, V>, M>,
+        pairs: impl PartsOf<Map<K, V>>,
+    ) -> Self {
+        let pairs = pairs.into_collection();
+        if pairs.is_empty() {
+            return self;
+        }
+        self.delete_keys(column, pairs.keys().cloned()).mutation(
+            column.index(),
+            Mutator::Insert,
+            ColumnValue::to_datum(&pairs),
         )
     }
 
