@@ -31,7 +31,7 @@ macro_rules! __enumeration {
         impl $name {
             /// The value as the schema spells it.
             #[must_use]
-            pub fn as_str(&self) -> &str {
+            $visibility fn as_str(&self) -> &str {
                 match self {
                     $( Self::$variant => $text, )*
                     Self::Unknown(text) => text,
@@ -55,6 +55,29 @@ macro_rules! __enumeration {
             }
         }
 
+        impl ::core::convert::From<$crate::Str> for $name {
+            fn from(text: $crate::Str) -> Self {
+                <Self as ::core::convert::From<&str>>::from(&text)
+            }
+        }
+
+        impl ::core::str::FromStr for $name {
+            type Err = ::core::convert::Infallible;
+
+            // Not `Self::Err`, which would be ambiguous beside a variant of that name.
+            fn from_str(
+                text: &str,
+            ) -> ::core::result::Result<Self, ::core::convert::Infallible> {
+                ::core::result::Result::Ok(<Self as ::core::convert::From<&str>>::from(text))
+            }
+        }
+
+        impl ::core::convert::AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
         impl ::core::fmt::Display for $name {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 f.pad(self.as_str())
@@ -68,7 +91,7 @@ macro_rules! __enumeration {
             fn read(
                 reader: &mut $crate::value::json::Reader<'_>,
             ) -> ::core::result::Result<Self, $crate::value::json::DecodeError> {
-                reader.string().map(|text| <Self as ::core::convert::From<&str>>::from(&*text))
+                reader.string().map(|text| <Self as ::core::convert::From<&str>>::from(&text))
             }
 
             fn to_atom(&self) -> $crate::value::Atom {
@@ -76,4 +99,38 @@ macro_rules! __enumeration {
             }
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Str;
+    use crate::value::{Atom, Atomic};
+
+    crate::__enumeration! {
+        /// Three values, one of them with a character that no Rust name has.
+        enum Action {
+            /// `allow`
+            Allow = "allow",
+            /// `allow-related`
+            AllowRelated = "allow-related",
+        }
+    }
+
+    #[test]
+    fn an_enum_is_made_from_text_and_back() {
+        for (text, action) in [
+            ("allow", Action::Allow),
+            ("allow-related", Action::AllowRelated),
+            ("reject", Action::Unknown("reject".into())),
+            ("", Action::default()),
+        ] {
+            assert_eq!(Action::from(text), action);
+            assert_eq!(Action::from(Str::from(text)), action);
+            assert_eq!(text.parse(), Ok(action.clone()));
+            assert_eq!(action.as_str(), text);
+            assert_eq!(AsRef::<str>::as_ref(&action), text);
+            assert_eq!(action.to_string(), text);
+            assert_eq!(action.to_atom(), Atom::String(text.into()));
+        }
+    }
 }

@@ -13,6 +13,24 @@
 //! | `value` present | [`Map<K, V>`](Map) |
 //!
 //! [`Atom`] and [`Datum`] hold any value where the type is known only at run time.
+//!
+//! # Generated enums
+//!
+//! A generated enum has a variant for each value that the schema lists, and `Unknown` for any other
+//! text, as a newer server may send it. So every text is a value, and the conversion from text
+//! (`From<&str>`, `From<Str>`, [`FromStr`](std::str::FromStr)) never fails. `as_str`, `Display` and
+//! `AsRef<str>` give the text as the schema spells it.
+//!
+//! ```
+//! # #[cfg(feature = "nb")] {
+//! use ovsdb::nb::AclAction;
+//!
+//! assert_eq!(AclAction::from("allow-related"), AclAction::AllowRelated);
+//! assert_eq!("drop".parse(), Ok(AclAction::Drop));
+//! assert_eq!(AclAction::AllowRelated.to_string(), "allow-related");
+//! assert_eq!(AclAction::from("newer"), AclAction::Unknown("newer".into()));
+//! # }
+//! ```
 
 mod atom;
 mod column;
