@@ -43,7 +43,8 @@ use proc_macro::TokenStream;
 ///
 /// Expands to `Database`, a label for the database; a struct for each table, with a constant for
 /// each column; and an enum for each string column whose values the schema lists. Each is
-/// documented with the schema's facts.
+/// documented with the schema's facts. With the feature `serde` of `ovsdb`, structs and enums
+/// implement serde's `Serialize` and `Deserialize`.
 ///
 /// ```
 /// mod switches {

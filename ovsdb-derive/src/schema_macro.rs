@@ -95,6 +95,8 @@ impl<'a> Module<'a> {
                 tokens.extend(items);
             }
         }
+        let types = self.tables.iter().map(|table| self.names.table(table));
+        tokens.extend(quote! { ::ovsdb::__serialize_tables!(#(#types)*); });
         Ok(tokens)
     }
 

@@ -122,6 +122,7 @@
 //! | `sb` | the module `sb`: OVN_Southbound, of OVN 26.03 |
 //! | `vswitch` | the module `vswitch`: Open_vSwitch, of Open vSwitch 4.0 |
 //! | `tls` | `ssl:` remotes, through rustls |
+//! | `serde` | serde's `Serialize` and `Deserialize` for [rows and values](value#serialization) |
 //! | `metrics` | counters through the facade of the crate `metrics` |
 //! | `testing` | the module `testing`: private, real ovsdb-server instances |
 //!
@@ -189,6 +190,11 @@ pub mod vswitch {
 }
 
 pub use ovsdb_schema as schema;
+
+/// The traits that generated code implements with the feature `serde`.
+#[cfg(feature = "serde")]
+#[doc(hidden)]
+pub use serde_core as __serde;
 
 #[cfg(feature = "derive")]
 pub use ovsdb_derive::{Table, schema};

@@ -7,6 +7,9 @@
 #[doc(hidden)]
 pub mod check;
 mod condition;
+#[cfg(feature = "serde")]
+#[doc(hidden)]
+pub mod serialize;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -233,7 +236,52 @@ mod sealed {
     impl Sealed for super::Immutable {}
 }
 
+/// Implements serde's traits for generated tables, with the feature `serde`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __serialize_tables {
+    ($($name:ident)*) => { $crate::__with_serde! { $(
+        impl $crate::__serde::Serialize for $name {
+            fn serialize<S: $crate::__serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> ::core::result::Result<S::Ok, S::Error> {
+                $crate::model::serialize::serialize_columns(self, serializer)
+            }
+        }
+
+        impl<'de> $crate::__serde::Deserialize<'de> for $name {
+            fn deserialize<D: $crate::__serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> ::core::result::Result<Self, D::Error> {
+                $crate::model::serialize::deserialize_columns(deserializer)
+            }
+        }
+    )* } };
+}
+
 /// A row as the server holds it: its uuid and its columns. It reads as `T`.
+///
+/// With the feature `serde` it is serialized as a map of the columns by their names in the schema,
+/// with the uuid as `_uuid` before them; [`value`](crate::value#serialization) lists the shapes. A
+/// column that is left out reads as in `T::default()`, and a name that is not a column's is an error.
+/// So do the structs that `schema!` generates, without `_uuid`. A struct with `derive(Table)` can
+/// derive serde's traits itself.
+///
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "serde"))] {
+/// use ovsdb::nb::LogicalSwitch;
+/// use ovsdb::{Row, Uuid};
+///
+/// let columns: LogicalSwitch = serde_json::from_str(r#"{"name": "sw0", "ports": []}"#)?;
+/// assert_eq!(columns, LogicalSwitch { name: "sw0".into(), ..Default::default() });
+///
+/// let json = serde_json::to_value(Row::new(Uuid::nil(), columns))?;
+/// assert_eq!(json["_uuid"], "00000000-0000-0000-0000-000000000000");
+/// assert_eq!(json["name"], "sw0");
+/// # }
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 // In this order: a look-up reads the uuid in the line of memory that a reference count is in.
 #[derive(Debug, Clone, PartialEq)]
 #[repr(C)]

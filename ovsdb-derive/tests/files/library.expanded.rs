@@ -204,3 +204,4 @@ impl ::ovsdb::Table for Shelf {
         }
     }
 }
+::ovsdb::__serialize_tables!(Book Shelf);

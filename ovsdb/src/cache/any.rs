@@ -43,6 +43,15 @@ impl<T: Table> AnyRow for Row<T> {
     }
 }
 
+/// As [`Row<T>`], with the feature `serde`.
+#[cfg(feature = "serde")]
+impl serde_core::Serialize for dyn AnyRow {
+    fn serialize<S: serde_core::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let column = |index| self.column(index);
+        crate::model::serialize::write(Some(self.uuid()), self.columns(), &column, serializer)
+    }
+}
+
 /// What became of a row of any table.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

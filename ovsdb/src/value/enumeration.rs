@@ -1,4 +1,21 @@
-//! The macro behind the generated enums.
+//! The macros behind the generated enums.
+
+/// Its items with the feature `serde`, nothing without it. The feature is this crate's, so generated
+/// code cannot ask for it by `cfg`.
+#[cfg(feature = "serde")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __with_serde {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// Its items with the feature `serde`, nothing without it.
+#[cfg(not(feature = "serde"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __with_serde {
+    ($($tokens:tt)*) => {};
+}
 
 /// Declares the enum of a string column, with `Unknown` for a value the schema did not list.
 #[doc(hidden)]
@@ -75,6 +92,26 @@ macro_rules! __enumeration {
         impl ::core::convert::AsRef<str> for $name {
             fn as_ref(&self) -> &str {
                 self.as_str()
+            }
+        }
+
+        $crate::__with_serde! {
+            impl $crate::__serde::Serialize for $name {
+                fn serialize<S: $crate::__serde::Serializer>(
+                    &self,
+                    serializer: S,
+                ) -> ::core::result::Result<S::Ok, S::Error> {
+                    serializer.serialize_str(self.as_str())
+                }
+            }
+
+            impl<'de> $crate::__serde::Deserialize<'de> for $name {
+                fn deserialize<D: $crate::__serde::Deserializer<'de>>(
+                    deserializer: D,
+                ) -> ::core::result::Result<Self, D::Error> {
+                    let text = <$crate::Str as $crate::__serde::Deserialize>::deserialize(deserializer)?;
+                    ::core::result::Result::Ok(<Self as ::core::convert::From<&str>>::from(&text))
+                }
             }
         }
 

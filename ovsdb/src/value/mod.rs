@@ -31,6 +31,26 @@
 //! assert_eq!(AclAction::from("newer"), AclAction::Unknown("newer".into()));
 //! # }
 //! ```
+//!
+//! # Serialization
+//!
+//! With the feature `serde`, values and rows implement serde's `Serialize` and `Deserialize`. The
+//! shape is that of the column, not RFC 7047's:
+//!
+//! | value | serde | JSON |
+//! |---|---|---|
+//! | `i64`, `bool` | integer, boolean | `5`, `true` |
+//! | [`Real`] | float | `0.5` |
+//! | [`Str`], a generated enum | string | `"allow-related"` |
+//! | [`Uuid`], [`Ref`] | string (16 bytes in a binary format) | `"f4bb6a91-019b-4612-b6aa-88fc663dd515"` |
+//! | [`Option`] | option | the value, or `null` |
+//! | [`Set`] | sequence, sorted | `[1, 2]` |
+//! | [`Map`] | map, sorted by key | `{"pod": "true"}`; integer, real and boolean keys as strings |
+//! | a row's columns | map, by the schema's names | `{"name": "sw0", ...}` |
+//! | [`Row`](crate::Row) | the same, with the uuid first | `{"_uuid": "f4bb...", "name": "sw0", ...}` |
+//!
+//! [`Atom`] and [`Datum`] can be serialized only, because their type cannot be read off: a uuid looks
+//! like a string. A [`Datum`] is one atom where it has one, else a sequence or a map.
 
 mod atom;
 mod column;
@@ -43,6 +63,8 @@ mod prefetch;
 mod real;
 mod reference;
 mod repeats;
+#[cfg(feature = "serde")]
+mod serialize;
 mod set;
 mod shared_slice;
 mod text;
@@ -64,5 +86,7 @@ pub use self::reference::Ref;
 #[doc(hidden)]
 pub use self::reference::Referent;
 pub(crate) use self::repeats::Repeats;
+#[cfg(feature = "serde")]
+pub(crate) use self::serialize::{ColumnSeed, SerializedColumn};
 pub use self::set::Set;
 pub use self::text::Str;

@@ -1,0 +1,139 @@
+//! serde's traits for rows (feature `serde`).
+//!
+//! Columns are read and written through [`Table::column`] and [`Table::column_mut`], by their names
+//! in the schema. A table's own crate compiles nothing for it but two short functions.
+
+use std::fmt;
+
+use serde_core::de::{Error as _, MapAccess, Visitor};
+use serde_core::ser::SerializeMap as _;
+use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{ColumnInfo, Row, Table};
+use crate::value::json::{DecodeError, Reader};
+use crate::value::{ColumnSeed, ColumnValue, SerializedColumn, Str, Uuid};
+
+/// The name of a row's uuid.
+const UUID: &str = "_uuid";
+
+impl<T: Table> Serialize for Row<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let column = |index| self.columns().column(index);
+        write(Some(self.uuid()), T::COLUMNS, &column, serializer)
+    }
+}
+
+impl<'de, T: Table> Deserialize<'de> for Row<T> {
+    /// A column that is left out is as in `T::default()`; a name that is not a column's is an
+    /// error.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (uuid, columns) = read(true, deserializer)?;
+        Ok(Self::new(uuid, columns))
+    }
+}
+
+/// What generated tables do to be serialized.
+#[doc(hidden)]
+pub fn serialize_columns<T: Table, S: Serializer>(
+    columns: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    write(None, T::COLUMNS, &|index| columns.column(index), serializer)
+}
+
+/// What generated tables do to be deserialized.
+#[doc(hidden)]
+pub fn deserialize_columns<'de, T: Table, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    read(false, deserializer).map(|(_, columns)| columns)
+}
+
+/// Writes a row of any table.
+pub(crate) fn write<'a, S: Serializer>(
+    uuid: Option<Uuid>,
+    columns: &[ColumnInfo],
+    column: &dyn Fn(usize) -> Option<&'a dyn ColumnValue>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let entries = columns.len() + usize::from(uuid.is_some());
+    let mut map = serializer.serialize_map(Some(entries))?;
+    if let Some(uuid) = uuid {
+        map.serialize_entry(UUID, &uuid)?;
+    }
+    for (index, info) in columns.iter().enumerate() {
+        if let Some(column) = column(index) {
+            let (kind, value) = (info.kind, column.to_datum());
+            map.serialize_entry(info.name, &SerializedColumn { kind, value })?;
+        }
+    }
+    map.end()
+}
+
+/// Reads the columns of a row, with its uuid if it is to have one.
+fn read<'de, T: Table, D: Deserializer<'de>>(
+    has_uuid: bool,
+    deserializer: D,
+) -> Result<(Uuid, T), D::Error> {
+    let mut columns = T::default();
+    let uuid = deserializer.deserialize_map(RowVisitor {
+        table: T::TABLE,
+        columns: T::COLUMNS,
+        has_uuid,
+        decode: &mut |index, text| match columns.column_mut(index) {
+            Some(column) => column.decode(&mut Reader::new(text)),
+            None => Ok(()),
+        },
+    })?;
+    Ok((uuid, columns))
+}
+
+struct RowVisitor<'a> {
+    table: &'static str,
+    columns: &'static [ColumnInfo],
+    has_uuid: bool,
+    /// Replaces the column with an index by the value in a wire form.
+    decode: &'a mut dyn FnMut(usize, &str) -> Result<(), DecodeError>,
+}
+
+impl<'de> Visitor<'de> for RowVisitor<'_> {
+    type Value = Uuid;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a row of the table `{}`", self.table)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Uuid, A::Error> {
+        let mut uuid = None;
+        let mut seen = vec![false; self.columns.len()];
+        while let Some(name) = map.next_key::<Str>()? {
+            if self.has_uuid && name == UUID {
+                if uuid.replace(map.next_value()?).is_some() {
+                    return Err(A::Error::duplicate_field(UUID));
+                }
+                continue;
+            }
+            let Some(index) = self.columns.iter().position(|column| name == column.name) else {
+                let table = self.table;
+                let message = format_args!("the table `{table}` has no column `{name}`");
+                return Err(A::Error::custom(message));
+            };
+            let column = self.columns[index];
+            if std::mem::replace(&mut seen[index], true) {
+                return Err(A::Error::duplicate_field(column.name));
+            }
+            let value = map.next_value_seed(ColumnSeed(column.kind))?;
+            (self.decode)(index, &value.to_string()).map_err(|error| {
+                A::Error::custom(format_args!("the column `{name}`: {}", error.kind))
+            })?;
+        }
+        match uuid {
+            Some(uuid) => Ok(uuid),
+            None if self.has_uuid => Err(A::Error::missing_field(UUID)),
+            None => Ok(Uuid::nil()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

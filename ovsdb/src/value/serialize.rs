@@ -1,0 +1,238 @@
+//! serde's traits for values (feature `serde`).
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use ovsdb_schema::AtomicType;
+use serde_core::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Atom, ColumnKind, Datum, Map, Real, Ref, Set, Str, Uuid};
+
+impl Serialize for Str {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Str {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Str;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Str, E> {
+                Ok(Str::from(text))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
+}
+
+impl Serialize for Real {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.get())
+    }
+}
+
+impl<'de> Deserialize<'de> for Real {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        f64::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl<T: ?Sized> Serialize for Ref<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.uuid().serialize(serializer)
+    }
+}
+
+impl<'de, T: ?Sized> Deserialize<'de> for Ref<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Uuid::deserialize(deserializer).map(Self::new)
+    }
+}
+
+impl<T: Serialize> Serialize for Set<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Ord + Clone> Deserialize<'de> for Set<T> {
+    /// In any order; an element that repeats counts once.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl<K: Serialize, V: Serialize> Serialize for Map<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self)
+    }
+}
+
+impl<'de, K, V> Deserialize<'de> for Map<K, V>
+where
+    K: Deserialize<'de> + Ord + Clone,
+    V: Deserialize<'de> + Clone,
+{
+    /// In any order; of pairs with the same key, the last one counts.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Pairs(PhantomData, PhantomData))
+    }
+}
+
+impl Serialize for Atom {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Integer(integer) => serializer.serialize_i64(*integer),
+            Self::Real(real) => real.serialize(serializer),
+            Self::Boolean(boolean) => serializer.serialize_bool(*boolean),
+            Self::Uuid(uuid) => uuid.serialize(serializer),
+            Self::String(text) | Self::NamedUuid(text) => text.serialize(serializer),
+        }
+    }
+}
+
+impl Serialize for Datum {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.as_scalar(), self) {
+            (Some(atom), _) => atom.serialize(serializer),
+            (None, Self::Set(set)) => set.serialize(serializer),
+            (None, Self::Map(map)) => map.serialize(serializer),
+        }
+    }
+}
+
+/// A column's value in the shape of its kind.
+pub(crate) struct SerializedColumn {
+    pub(crate) kind: ColumnKind,
+    pub(crate) value: Datum,
+}
+
+impl Serialize for SerializedColumn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.value {
+            Datum::Set(set) if self.kind.scalar && set.len() == 1 => set[0].serialize(serializer),
+            Datum::Set(set) if self.kind.single => set.first().serialize(serializer),
+            Datum::Set(set) => set.serialize(serializer),
+            Datum::Map(map) => map.serialize(serializer),
+        }
+    }
+}
+
+/// Reads a column's value in the shape of its kind.
+pub(crate) struct ColumnSeed(pub(crate) ColumnKind);
+
+impl<'de> DeserializeSeed<'de> for ColumnSeed {
+    type Value = Datum;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Datum, D::Error> {
+        let key = AtomSeed(self.0.key);
+        match self.0.value {
+            Some(value) => {
+                let pairs = Pairs(key, AtomSeed(value));
+                deserializer.deserialize_map(pairs).map(Datum::Map)
+            }
+            None if self.0.scalar => key.deserialize(deserializer).map(Datum::from),
+            None if self.0.single => deserializer.deserialize_option(AtMostOne(key)),
+            None => deserializer.deserialize_seq(Elements(key)),
+        }
+    }
+}
+
+/// Reads an atom of this type.
+#[derive(Clone, Copy)]
+struct AtomSeed(AtomicType);
+
+impl<'de> DeserializeSeed<'de> for AtomSeed {
+    type Value = Atom;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Atom, D::Error> {
+        Ok(match self.0 {
+            AtomicType::Integer => Atom::Integer(i64::deserialize(deserializer)?),
+            AtomicType::Real => {
+                let real = f64::deserialize(deserializer)?;
+                if !real.is_finite() {
+                    return Err(D::Error::custom("a real must be finite"));
+                }
+                Atom::Real(real.into())
+            }
+            AtomicType::Boolean => Atom::Boolean(bool::deserialize(deserializer)?),
+            AtomicType::String => Atom::String(Str::deserialize(deserializer)?),
+            AtomicType::Uuid => Atom::Uuid(Uuid::deserialize(deserializer)?),
+        })
+    }
+}
+
+struct AtMostOne(AtomSeed);
+
+impl<'de> Visitor<'de> for AtMostOne {
+    type Value = Datum;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an optional {}", self.0.0)
+    }
+
+    fn visit_none<E>(self) -> Result<Datum, E> {
+        Ok(Datum::empty())
+    }
+
+    fn visit_unit<E>(self) -> Result<Datum, E> {
+        Ok(Datum::empty())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Datum, D::Error> {
+        self.0.deserialize(deserializer).map(Datum::from)
+    }
+}
+
+struct Elements(AtomSeed);
+
+impl<'de> Visitor<'de> for Elements {
+    type Value = Datum;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a sequence of {}", self.0.0)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Datum, A::Error> {
+        let mut atoms = Vec::new();
+        while let Some(atom) = elements.next_element_seed(self.0)? {
+            atoms.push(atom);
+        }
+        Ok(Datum::Set(atoms.into()))
+    }
+}
+
+/// Reads a map, with what reads a key and what reads a value.
+struct Pairs<K, V>(K, V);
+
+impl<'de, K, V> Visitor<'de> for Pairs<K, V>
+where
+    K: DeserializeSeed<'de> + Copy,
+    V: DeserializeSeed<'de> + Copy,
+    K::Value: Ord + Clone,
+    V::Value: Clone,
+{
+    type Value = Map<K::Value, V::Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry_seed(self.0, self.1)? {
+            pairs.push(pair);
+        }
+        Ok(pairs.into())
+    }
+}
