@@ -33,7 +33,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
                 Change::Modified { new, .. } => println!("~ {} {:?}", new.name, new.addresses),
                 Change::Deleted(port) => println!("- {}", port.name),
-                _ => {}
             }
         }
     }

@@ -18,10 +18,7 @@ use ovsdb::{Row, Snapshot, Table, Uuid};
 use super::inventory::{Database, Item, Part, Slot};
 
 /// Small, so that a fuzzer's inputs reach them.
-const LIMITS: Limits = Limits {
-    message_bytes: 4096,
-    depth: 24,
-};
+const LIMITS: Limits = Limits::new().message_bytes(4096).depth(24);
 
 /// A stream is cut into the same messages wherever its reads end.
 ///

@@ -89,6 +89,7 @@ impl<T: Table> Referent for T {
 
 /// The name and the shape of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ColumnInfo {
     /// The column's name in the schema.
     pub name: &'static str,

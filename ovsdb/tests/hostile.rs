@@ -20,10 +20,7 @@ use tokio::time::timeout;
 /// Far more than anything here takes: a test that hangs must fail.
 const HANG: Duration = Duration::from_secs(60);
 
-const LIMITS: Limits = Limits {
-    message_bytes: 8 << 20,
-    depth: 1000,
-};
+const LIMITS: Limits = Limits::new().message_bytes(8 << 20).depth(1000);
 
 fn builder(remotes: impl Into<String>) -> ClientBuilder<Database> {
     Client::builder()

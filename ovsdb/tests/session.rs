@@ -235,11 +235,9 @@ async fn a_change_is_made_again_when_somebody_was_faster() {
         let client = quick(server.remote()).connect().await.expect("a client");
         writers.push(tokio::spawn(async move {
             let cache = items(&client).await;
-            let policy = ovsdb::RetryPolicy {
-                tries: 1000,
-                max_wait: Duration::from_millis(20),
-                ..Default::default()
-            };
+            let policy = ovsdb::RetryPolicy::default()
+                .tries(1000)
+                .max_wait(Duration::from_millis(20));
             for _ in 0..ADDS {
                 let added = client
                     .apply_with(policy, &cache, |view, txn| {
@@ -267,10 +265,7 @@ async fn a_change_is_made_again_when_somebody_was_faster() {
 
     // What cannot succeed ends after the tries, with the server's word for it.
     let mut runs = 0;
-    let policy = ovsdb::RetryPolicy {
-        tries: 3,
-        ..Default::default()
-    };
+    let policy = ovsdb::RetryPolicy::default().tries(3);
     let refused = client
         .apply_with(policy, &cache, |_, txn| {
             runs += 1;

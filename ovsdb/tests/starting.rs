@@ -195,10 +195,7 @@ async fn starting_a_cache_ends_when_each_attempt_costs_the_connection() {
 
     // More rows than the client takes.
     let peer = Peer::new();
-    let limits = Limits {
-        message_bytes: 100_000,
-        ..Limits::default()
-    };
+    let limits = Limits::new().message_bytes(100_000);
     let forever = builder(peer.remote()).request_timeout(None).limits(limits);
     let (client, connection) = scripted(&peer, forever).await;
     let starting = start(&client);

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// A broken schema: where in its JSON, and why.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct SchemaError {
     /// The path of member names to the place, such as `tables.Bridge.columns.ports.type`; empty
     /// for the schema as a whole.

@@ -22,6 +22,7 @@ pub enum Number {
 
 /// Why a text is not a number, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NumberError {
     /// The byte of the text at which reading stopped.
     pub offset: usize,

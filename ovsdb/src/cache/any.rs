@@ -54,7 +54,6 @@ impl serde_core::Serialize for dyn AnyRow {
 
 /// What became of a row of any table.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub enum AnyChange {
     /// The row is new.
     Inserted(Arc<dyn AnyRow>),

@@ -19,7 +19,6 @@ use crate::value::{Ref, Uuid, Value};
 
 /// What became of a row of the table `T`.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Change<T> {
     /// The row is new.
     Inserted(Arc<Row<T>>),

@@ -99,6 +99,7 @@ impl fmt::Display for Skew {
 ///
 /// What the server has beyond the compiled tables is no skew: it is not asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct SkewReport {
     /// The version of the server's schema.
     pub server_version: Option<String>,

@@ -16,6 +16,7 @@ use crate::value::{Str, Uuid, parse_uuid};
 
 /// An update that cannot be applied, and the row it was about.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ApplyError {
     /// The table.
     pub table: Str,

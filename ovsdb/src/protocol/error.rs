@@ -97,6 +97,7 @@ kinds! {
 
 /// An error that the server reports, for a request or for one operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OvsdbError {
     /// The word that names the kind.
     pub error: Str,

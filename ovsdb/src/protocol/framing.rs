@@ -10,8 +10,16 @@ use bytes::{Bytes, BytesMut};
 
 use crate::value::json::MAX_DEPTH;
 
-/// What a peer may ask of our memory.
+/// How much memory a peer can make this side use.
+///
+/// ```
+/// use ovsdb::protocol::Limits;
+///
+/// let limits = Limits::new().message_bytes(64 << 20);
+/// assert_eq!(limits.depth, Limits::default().depth);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// The longest message, in bytes; the initial reply of a monitor is one message.
     pub message_bytes: usize,
@@ -22,10 +30,32 @@ pub struct Limits {
 impl Default for Limits {
     /// 1 GiB and a depth of 1,000.
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Limits {
+    /// 1 GiB and a depth of 1,000.
+    #[must_use]
+    pub const fn new() -> Self {
         Self {
             message_bytes: 1 << 30,
             depth: MAX_DEPTH,
         }
+    }
+
+    /// The same limits with another longest message.
+    #[must_use]
+    pub const fn message_bytes(mut self, bytes: usize) -> Self {
+        self.message_bytes = bytes;
+        self
+    }
+
+    /// The same limits with another deepest nesting.
+    #[must_use]
+    pub const fn depth(mut self, depth: u32) -> Self {
+        self.depth = depth;
+        self
     }
 }
 

@@ -141,6 +141,7 @@ impl Wire for MonitorSinceReply {
 
 /// The ways to monitor, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum MonitorVersion {
     /// `monitor` of RFC 7047: whole tables.
     Monitor,

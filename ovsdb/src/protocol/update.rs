@@ -95,6 +95,7 @@ impl Wire for RowUpdate2 {
 /// What stands before the changes in an update: whom it is for, and how to read on. The changes
 /// themselves stay text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UpdateHeader<'a> {
     /// The form of the changes: that of `update`, `update2` or `update3`.
     pub version: MonitorVersion,

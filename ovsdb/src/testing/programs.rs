@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 /// A program that is not installed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the program {program} is not installed; Debian has it in {package}")]
+#[non_exhaustive]
 pub struct MissingProgram {
     /// The program.
     pub program: String,

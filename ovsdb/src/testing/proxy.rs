@@ -42,6 +42,7 @@ pub struct Drip {
 
 /// What has passed since the proxy was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Passed {
     /// Connections of clients.
     pub connections: u64,

@@ -14,7 +14,16 @@ use crate::model::Database;
 use crate::protocol::{Mutator, Operation};
 
 /// How often, and after which waits, [`Client::apply_with`] tries again.
+///
+/// ```
+/// use std::time::Duration;
+/// use ovsdb::RetryPolicy;
+///
+/// let patient = RetryPolicy::default().tries(100).max_wait(Duration::from_secs(5));
+/// assert_eq!(patient.min_wait, Duration::from_millis(5));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RetryPolicy {
     /// How often the closure is run at most.
     pub tries: usize,
@@ -36,6 +45,27 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// The same policy with another number of tries.
+    #[must_use]
+    pub const fn tries(mut self, tries: usize) -> Self {
+        self.tries = tries;
+        self
+    }
+
+    /// The same policy with another wait before the second run.
+    #[must_use]
+    pub const fn min_wait(mut self, wait: Duration) -> Self {
+        self.min_wait = wait;
+        self
+    }
+
+    /// The same policy with another longest wait.
+    #[must_use]
+    pub const fn max_wait(mut self, wait: Duration) -> Self {
+        self.max_wait = wait;
+        self
+    }
+
     /// The wait before the run with this number, from 1 on.
     pub(super) fn wait(&self, run: u32) -> Duration {
         let whole = self

@@ -44,6 +44,7 @@ const DEFAULT_PORT: u16 = 6640;
 /// Why a text is not a remote.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("bad remote {remote:?}: {reason}")]
+#[non_exhaustive]
 pub struct RemoteError {
     /// The text.
     pub remote: String,

@@ -13,6 +13,7 @@ use super::{Atom, Atomic, Datum, Domain, Map, Set};
 
 /// The shape of a column: its atoms' types and how many it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ColumnKind {
     /// The type of the elements, or of a map's keys.
     pub key: AtomicType,

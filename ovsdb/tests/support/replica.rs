@@ -104,7 +104,6 @@ impl Fold {
                     self.modified += 1;
                 }
                 AnyChange::Deleted(_) => self.deleted += 1,
-                other => panic!("{other:?}"),
             }
         }
     }

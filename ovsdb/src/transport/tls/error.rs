@@ -20,6 +20,7 @@ pub enum TlsPart {
 
 /// A part of what TLS needs, and where it was taken from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct TlsMaterial {
     /// Which part.
     pub part: TlsPart,

@@ -20,6 +20,7 @@ pub struct Raw<'a> {
 
 /// Why a message could not be decoded, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DecodeError {
     /// The byte of the message at which decoding stopped.
     pub offset: usize,
