@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 pub use self::condition::{AllOf, AnyOf, Collection, Condition, Ordered, PartsOf};
-use crate::value::{ColumnKind, ColumnValue, Ref, Referent, Uuid, Value};
+use crate::value::{ColumnKind, ColumnValue, Ref, Referent, Sealed, Uuid, Value};
 
 /// A database, as a type: the label that keeps the tables of one from being used on another.
 ///
@@ -215,8 +215,8 @@ pub enum Mutable {}
 #[derive(Debug)]
 pub enum Immutable {}
 
-/// Whether a [`Column`] can be changed: [`Mutable`] or [`Immutable`].
-pub trait Mutability: sealed::Sealed + 'static {}
+/// Whether a [`Column`] can be changed: [`Mutable`] or [`Immutable`], and nothing else.
+pub trait Mutability: Sealed + 'static {}
 
 impl Mutability for Mutable {}
 impl Mutability for Immutable {}
@@ -231,11 +231,8 @@ pub trait Changeable: Mutability {}
 
 impl Changeable for Mutable {}
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for super::Mutable {}
-    impl Sealed for super::Immutable {}
-}
+impl Sealed for Mutable {}
+impl Sealed for Immutable {}
 
 /// Implements serde's traits for generated tables, with the feature `serde`.
 #[doc(hidden)]

@@ -47,8 +47,10 @@ impl<T: Table> AnyRow for Row<T> {
 #[cfg(feature = "serde")]
 impl serde_core::Serialize for dyn AnyRow {
     fn serialize<S: serde_core::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let column = |index| self.column(index);
-        crate::model::serialize::write(Some(self.uuid()), self.columns(), &column, serializer)
+        let columns = self.columns().iter().enumerate();
+        let mut columns =
+            columns.filter_map(|(index, info)| Some((info.name, info.kind, self.column(index)?)));
+        crate::model::serialize::write(Some(self.uuid()), &mut columns, serializer)
     }
 }
 

@@ -15,7 +15,7 @@ use super::state::State;
 use super::subscription::{Step, Subscription};
 use super::table_state::TableState;
 use crate::model::{Column, ColumnInfo, Mutability, Row, Table};
-use crate::value::{Ref, Uuid, Value};
+use crate::value::{Ref, Sealed, Uuid, Value};
 
 /// What became of a row of the table `T`.
 #[derive(Debug)]
@@ -262,11 +262,13 @@ impl<'a, T: Table> IntoIterator for &'a ChangeBatch<T> {
     }
 }
 
-/// Columns of the table `T`: one, or a tuple of them.
-pub trait Columns<T: Table> {
+/// Columns of the table `T`: one, or a tuple of up to eight.
+pub trait Columns<T: Table>: Sealed {
     /// Shows the index of each to `each`.
     fn each(&self, each: &mut dyn FnMut(usize));
 }
+
+impl<T, V, M> Sealed for Column<T, V, M> {}
 
 impl<T: Table, V: Value, M: Mutability> Columns<T> for Column<T, V, M> {
     fn each(&self, each: &mut dyn FnMut(usize)) {
@@ -277,6 +279,8 @@ impl<T: Table, V: Value, M: Mutability> Columns<T> for Column<T, V, M> {
 /// Tuples of columns.
 macro_rules! tuples {
     ($( ($($column:ident $at:tt),*) )*) => { $(
+        impl<$($column: Sealed),*> Sealed for ($($column,)*) {}
+
         impl<T: Table, $($column: Columns<T>),*> Columns<T> for ($($column,)*) {
             fn each(&self, each: &mut dyn FnMut(usize)) {
                 $( self.$at.each(each); )*

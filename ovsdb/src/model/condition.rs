@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::model::{Column, Mutability, Row, Table};
 use crate::protocol::{Clause, Function, Wire};
-use crate::value::{Atom, Atomic, Datum, Map, Real, Ref, Set, Str, Value};
+use crate::value::{Atom, Atomic, Datum, Map, Real, Ref, Sealed, Set, Str, Value};
 
 /// One clause about the rows of `T`, made by the methods of [`Column`].
 ///
@@ -241,11 +241,15 @@ clauses!(
     AnyOf, false, or, "Also the rows for which any of the other's clauses holds."
 );
 
-/// A column type whose values have parts: what `includes`, `insert` and `delete` work on.
-pub trait Collection: Value {
+/// A column type whose values have parts, a [`Set`] or a [`Map`]: what `includes`, `insert` and
+/// `delete` work on.
+pub trait Collection: Value + Sealed {
     /// What `delete` names a part by: an element, or a key.
     type Key: Atomic;
 }
+
+impl<A> Sealed for Set<A> {}
+impl<K, V> Sealed for Map<K, V> {}
 
 impl<A: Atomic> Collection for Set<A> {
     type Key = A;
@@ -255,12 +259,15 @@ impl<K: Atomic, V: Atomic> Collection for Map<K, V> {
     type Key = K;
 }
 
-/// Something that is parts of the collection `V`: an array or a vector of elements or of pairs, a
-/// whole set or map.
-pub trait PartsOf<V> {
+/// Parts of the collection `V`: whatever iterates over elements or over pairs, such as an array, a
+/// vector, a whole set or map.
+pub trait PartsOf<V>: Sealed<V> {
     /// The parts as a collection.
     fn into_collection(self) -> V;
 }
+
+impl<A, I: IntoIterator> Sealed<Set<A>> for I {}
+impl<K, V, I: IntoIterator> Sealed<Map<K, V>> for I {}
 
 impl<A: Ord + Clone, I> PartsOf<Set<A>> for I
 where
@@ -283,7 +290,8 @@ where
     }
 }
 
-/// A column type that has an order: an integer or a real, optional or not.
+/// A column type that has an order: an integer or a real, optional or not, or an [`Atomic`] number
+/// type of one's own.
 pub trait Ordered: Value {
     /// The number's type.
     type Number: Atomic;

@@ -11,15 +11,14 @@ use serde_core::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{ColumnInfo, Row, Table};
 use crate::value::json::{DecodeError, Reader};
-use crate::value::{ColumnSeed, ColumnValue, SerializedColumn, Str, Uuid};
+use crate::value::{ColumnKind, ColumnSeed, ColumnValue, SerializedColumn, Str, Uuid};
 
 /// The name of a row's uuid.
 const UUID: &str = "_uuid";
 
 impl<T: Table> Serialize for Row<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let column = |index| self.columns().column(index);
-        write(Some(self.uuid()), T::COLUMNS, &column, serializer)
+        write(Some(self.uuid()), &mut columns(self.columns()), serializer)
     }
 }
 
@@ -35,10 +34,10 @@ impl<'de, T: Table> Deserialize<'de> for Row<T> {
 /// What generated tables do to be serialized.
 #[doc(hidden)]
 pub fn serialize_columns<T: Table, S: Serializer>(
-    columns: &T,
+    table: &T,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    write(None, T::COLUMNS, &|index| columns.column(index), serializer)
+    write(None, &mut columns(table), serializer)
 }
 
 /// What generated tables do to be deserialized.
@@ -49,23 +48,30 @@ pub fn deserialize_columns<'de, T: Table, D: Deserializer<'de>>(
     read(false, deserializer).map(|(_, columns)| columns)
 }
 
-/// Writes a row of any table.
-pub(crate) fn write<'a, S: Serializer>(
+/// The name, the kind and the value of a column.
+pub(crate) type NamedValue<'a> = (&'a str, ColumnKind, &'a dyn ColumnValue);
+
+fn columns<T: Table>(row: &T) -> impl Iterator<Item = NamedValue<'_>> {
+    let columns = T::COLUMNS.iter().enumerate();
+    columns.filter_map(|(index, info)| Some((info.name, info.kind, row.column(index)?)))
+}
+
+/// Writes a row of any table. The iterator has no type of its own, so that this is compiled once for
+/// each serializer, not for each table.
+pub(crate) fn write<S: Serializer>(
     uuid: Option<Uuid>,
-    columns: &[ColumnInfo],
-    column: &dyn Fn(usize) -> Option<&'a dyn ColumnValue>,
+    columns: &mut dyn Iterator<Item = NamedValue<'_>>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
+    let columns: Vec<NamedValue<'_>> = columns.collect();
     let entries = columns.len() + usize::from(uuid.is_some());
     let mut map = serializer.serialize_map(Some(entries))?;
     if let Some(uuid) = uuid {
         map.serialize_entry(UUID, &uuid)?;
     }
-    for (index, info) in columns.iter().enumerate() {
-        if let Some(column) = column(index) {
-            let (kind, value) = (info.kind, column.to_datum());
-            map.serialize_entry(info.name, &SerializedColumn { kind, value })?;
-        }
+    for (name, kind, value) in columns {
+        let value = value.to_datum();
+        map.serialize_entry(name, &SerializedColumn { kind, value })?;
     }
     map.end()
 }

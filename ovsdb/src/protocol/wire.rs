@@ -188,6 +188,7 @@ impl<T: Wire> Wire for Option<T> {
 }
 
 /// A key of a JSON object.
+#[expect(unnameable_types, reason = "no other crate implements it")]
 pub trait Key: Ord + Sized {
     /// Reads the key, which stood at `offset`.
     ///

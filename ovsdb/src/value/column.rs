@@ -61,6 +61,9 @@ impl fmt::Display for ColumnKind {
 }
 
 /// A column's value seen through its row: what the replica needs without knowing the type.
+///
+/// This crate implements it for every [`Atomic`] type and for an [`Option`], a [`Set`] and a [`Map`]
+/// of them. No other crate can.
 pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
     /// Replaces the value by the one in the message.
     ///

@@ -48,7 +48,7 @@ impl<K, V> Map<K, V> {
     }
 
     /// The pairs in the order of their keys.
-    pub fn iter(&self) -> Iter<'_, K, V> {
+    pub fn iter(&self) -> MapIter<'_, K, V> {
         self.into_iter()
     }
 
@@ -239,9 +239,9 @@ impl<K: Clone, V: Clone> IntoIterator for Map<K, V> {
 
 /// The pairs of a [`Map`], borrowed.
 #[derive(Debug)]
-pub struct Iter<'a, K, V>(std::slice::Iter<'a, (K, V)>);
+pub struct MapIter<'a, K, V>(std::slice::Iter<'a, (K, V)>);
 
-impl<'a, K, V> Iterator for Iter<'a, K, V> {
+impl<'a, K, V> Iterator for MapIter<'a, K, V> {
     type Item = (&'a K, &'a V);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -253,13 +253,13 @@ impl<'a, K, V> Iterator for Iter<'a, K, V> {
     }
 }
 
-impl<K, V> ExactSizeIterator for Iter<'_, K, V> {}
+impl<K, V> ExactSizeIterator for MapIter<'_, K, V> {}
 
 impl<'a, K, V> IntoIterator for &'a Map<K, V> {
     type Item = (&'a K, &'a V);
-    type IntoIter = Iter<'a, K, V>;
+    type IntoIter = MapIter<'a, K, V>;
     fn into_iter(self) -> Self::IntoIter {
-        Iter(self.0.iter())
+        MapIter(self.0.iter())
     }
 }
 

@@ -63,6 +63,7 @@ mod prefetch;
 mod real;
 mod reference;
 mod repeats;
+mod sealed;
 #[cfg(feature = "serde")]
 mod serialize;
 mod set;
@@ -79,14 +80,16 @@ pub use self::column::{ColumnKind, ColumnValue, Value};
 pub use self::datum::Datum;
 #[doc(hidden)]
 pub use self::default::one_default;
-pub use self::map::Map;
+pub use self::map::{Map, MapIter};
 pub(crate) use self::prefetch::Prefetch;
 pub use self::real::Real;
 pub use self::reference::Ref;
 #[doc(hidden)]
 pub use self::reference::Referent;
 pub(crate) use self::repeats::Repeats;
+pub(crate) use self::sealed::Sealed;
 #[cfg(feature = "serde")]
 pub(crate) use self::serialize::{ColumnSeed, SerializedColumn};
 pub use self::set::Set;
+pub use self::shared_slice::IntoIter;
 pub use self::text::Str;

@@ -10,6 +10,7 @@ use super::{Atomic, Map, Set, Str};
 const MOST_READ: usize = 8;
 
 /// The supertrait of [`ColumnValue`](super::ColumnValue), which no other crate can name.
+#[expect(unnameable_types, reason = "no other crate implements it")]
 pub trait Prefetch {
     /// Reads the reference counts that a clone of the value changes.
     fn read_counts(&self) -> usize;

@@ -15,15 +15,15 @@ pub(super) use self::hash::HashRows;
 pub(super) use self::ordered::OrderedRows;
 use super::erased::{ErasedRow, typed};
 use crate::model::{Column, Mutability, Table};
-use crate::value::{Atomic, Map, Set, Uuid, Value};
+use crate::value::{Atomic, Map, Sealed, Set, Uuid, Value};
 
-/// What rows can be looked up by in a declared index.
+/// What rows can be looked up by in a declared index: any type with these traits.
 pub trait Key: Clone + Ord + Hash + fmt::Debug + Send + Sync + 'static {}
 
 impl<K: Clone + Ord + Hash + fmt::Debug + Send + Sync + 'static> Key for K {}
 
-/// A column type with elements of its own: a set or an optional value.
-pub trait Elements: Value {
+/// A column type with elements of its own: a [`Set`] or an [`Option`].
+pub trait Elements: Value + Sealed {
     /// The type of an element.
     type Element: Atomic;
     /// The elements, each once.
@@ -36,6 +36,8 @@ impl<A: Atomic> Elements for Set<A> {
         self
     }
 }
+
+impl<A> Sealed for Option<A> {}
 
 impl<A: Atomic> Elements for Option<A> {
     type Element = A;
