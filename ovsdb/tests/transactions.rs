@@ -500,3 +500,96 @@ async fn the_values_of_keys_are_replaced_and_other_keys_stay() {
     let rows = outcome.rows(&read).expect("rows");
     assert_eq!(rows[0].sizes, [("x", 1), ("y", 20), ("z", 3)].into());
 }
+
+/// The refusal of a transaction.
+async fn refusal(txn: ovsdb::Transaction<Database>) -> ovsdb::transaction::Refusal {
+    match txn.commit().await.expect_err("refused") {
+        CommitError::Refused(refusal) => *refusal,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_duplicate_tells_the_index_the_values_and_the_rows() {
+    let server = inventory_server();
+    let client: Client<Database> = connect(&server).await;
+    let names = [
+        "plain",
+        "1",
+        "",
+        "two words",
+        "quote \" (and, \\ more) for index on",
+        "€.",
+    ];
+    for (total, name) in (100..).zip(names) {
+        let mut txn = client.transaction();
+        let row = txn.insert(Item {
+            name: name.into(),
+            total,
+            ..item("")
+        });
+        txn.commit().await.expect("a commit");
+        let mut txn = client.transaction();
+        let other = txn.insert(Item {
+            name: name.into(),
+            total: -1,
+            ..item("")
+        });
+        let refusal = refusal(txn).await;
+        let duplicate = refusal.duplicate().expect("a duplicate");
+        assert_eq!(duplicate.table, "Item");
+        assert_eq!(duplicate.columns, ["name"]);
+        assert_eq!(duplicate.values, [name]);
+        let uuids = duplicate.rows.map(|row| row.uuid);
+        assert!(uuids.contains(&row.uuid()) && uuids.contains(&other.uuid()));
+        assert_eq!(duplicate.existing(), Some(row.uuid()));
+    }
+
+    // Two columns: a row that was there takes the values of another one that is changed as well.
+    let mut txn = client.transaction();
+    let first = txn.insert(Item {
+        count: 5,
+        ..item("first")
+    });
+    let second = txn.insert(item("second"));
+    txn.commit().await.expect("a commit");
+    let mut txn = client.transaction();
+    txn.update(first).set(Item::RATIO, 0.5);
+    txn.update(second)
+        .set(Item::COUNT, 5)
+        .set(Item::TOTAL, item("first").total);
+    let refused = refusal(txn).await;
+    let duplicate = refused.duplicate().expect("a duplicate");
+    assert_eq!(duplicate.columns, ["count", "total"]);
+    assert_eq!(
+        duplicate.values,
+        ["5", item("first").total.to_string().as_str()]
+    );
+    assert!(duplicate.rows.iter().all(|row| !row.inserted));
+    assert_eq!(duplicate.existing(), None);
+
+    // Two rows of one transaction.
+    let mut txn = client.transaction();
+    for total in [-2, -3] {
+        txn.insert(Item {
+            total,
+            ..item("twice")
+        });
+    }
+    let twice = refusal(txn).await.duplicate().expect("a duplicate");
+    assert!(twice.rows.iter().all(|row| row.inserted) && twice.existing().is_none());
+
+    // Other violations of constraints are none.
+    let mut txn = client.transaction();
+    for number in 0..3 {
+        txn.insert(Slot { number });
+    }
+    let refused = refusal(txn).await;
+    assert_eq!(refused.error.kind(), ErrorKind::ConstraintViolation);
+    assert_eq!(refused.duplicate(), None);
+    let mut txn = client.transaction();
+    txn.update(first).set(Item::COUNT, -1001);
+    let refused = refusal(txn).await;
+    assert_eq!(refused.error.kind(), ErrorKind::ConstraintViolation);
+    assert_eq!(refused.duplicate(), None);
+}

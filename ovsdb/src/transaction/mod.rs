@@ -1,6 +1,7 @@
 //! Transactions: built typed, sent whole, answered operation by operation.
 
 mod apply;
+mod duplicate;
 mod garbage;
 mod once;
 mod operations;
@@ -22,6 +23,7 @@ use crate::session::CallError;
 use crate::value::{Atom, Datum, Ref, Str, Uuid, Value};
 
 pub use self::apply::RetryPolicy;
+pub use self::duplicate::{Duplicate, DuplicateRow};
 pub use self::operations::{Mutate, OperationIndex, Selection, Update, Wait};
 pub use self::outcome::{BuildError, CommitError, Outcome, Refusal};
 pub use self::retry::Retry;
