@@ -214,7 +214,9 @@ pub use self::protocol::MonitorVersion;
 pub use self::session::{ConnectionState, RemoteOrder};
 pub use self::stats::{CacheStats, Stats};
 pub use self::transaction::{CommitError, Outcome, Retry, RetryPolicy, Transaction};
-pub use self::transport::{ConnectError, Remote, RemoteError, RemoteErrorReason, parse_remotes};
+pub use self::transport::{
+    ConnectError, IntoRemotes, Remote, RemoteError, RemoteErrorReason, parse_remotes,
+};
 #[cfg(feature = "tls")]
 pub use self::transport::{TlsConfig, TlsConfigBuilder, TlsError, TlsMaterial, TlsPart};
 pub use self::value::{ColumnValue, Map, Real, Ref, Set, Str, Uuid};

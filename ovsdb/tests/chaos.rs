@@ -121,7 +121,7 @@ impl World {
     }
 }
 
-fn impatient(remotes: impl Into<String>) -> ClientBuilder<Database> {
+fn impatient(remotes: impl ovsdb::IntoRemotes) -> ClientBuilder<Database> {
     Client::builder()
         .remotes(remotes)
         .backoff(Duration::from_millis(5), Duration::from_millis(200))

@@ -13,7 +13,7 @@ use support::load::{Load, Settle, Writer};
 use support::replica::{Fold, same_as_dump};
 use support::scale::{Seed, size};
 
-fn builder(remotes: impl Into<String>) -> ClientBuilder<Database> {
+fn builder(remotes: impl ovsdb::IntoRemotes) -> ClientBuilder<Database> {
     Client::builder()
         .remotes(remotes)
         .backoff(Duration::from_millis(10), Duration::from_millis(500))

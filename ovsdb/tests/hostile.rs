@@ -22,7 +22,7 @@ const HANG: Duration = Duration::from_secs(60);
 
 const LIMITS: Limits = Limits::new().message_bytes(8 << 20).depth(1000);
 
-fn builder(remotes: impl Into<String>) -> ClientBuilder<Database> {
+fn builder(remotes: impl ovsdb::IntoRemotes) -> ClientBuilder<Database> {
     Client::builder()
         .remotes(remotes)
         .limits(LIMITS)

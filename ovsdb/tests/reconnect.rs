@@ -23,13 +23,13 @@ const VERSIONS: [MonitorVersion; 3] = [
     MonitorVersion::MonitorCondSince,
 ];
 
-fn builder(remotes: impl Into<String>) -> ClientBuilder<Database> {
+fn builder(remotes: impl ovsdb::IntoRemotes) -> ClientBuilder<Database> {
     Client::builder()
         .remotes(remotes)
         .backoff(Duration::from_millis(1), Duration::from_millis(50))
 }
 
-async fn connect(remotes: impl Into<String>) -> Client<Database> {
+async fn connect(remotes: impl ovsdb::IntoRemotes) -> Client<Database> {
     builder(remotes).connect().await.expect("a client")
 }
 

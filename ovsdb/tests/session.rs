@@ -439,7 +439,9 @@ async fn remotes_can_be_changed() {
     client.list_dbs().await.expect("names");
     assert!(!state.has_changed());
 
-    client.set_remotes(&second.remote()).expect("remotes");
+    let typed: ovsdb::Remote = second.remote().parse().expect("a remote");
+    assert!(client.set_remotes(Vec::<ovsdb::Remote>::new()).is_err());
+    client.set_remotes([typed]).expect("remotes");
     let next = timeout(HANG, changes.next())
         .await
         .expect("no hang")

@@ -18,7 +18,7 @@ const NEVER: Duration = Duration::from_secs(3600);
 
 const ROW: &str = "00000000-0000-0000-0000-000000000001";
 
-fn builder(remotes: impl Into<String>) -> ClientBuilder<Database> {
+fn builder(remotes: impl ovsdb::IntoRemotes) -> ClientBuilder<Database> {
     Client::builder()
         .remotes(remotes)
         .remote_order(RemoteOrder::Given)

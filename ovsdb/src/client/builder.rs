@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::model::{Database, RowIdentity};
 use crate::protocol::{Limits, check_text};
 use crate::session::{Options, RemoteOrder, Session};
-use crate::transport::parse_remotes;
+use crate::transport::{IntoRemotes, Remote, RemoteError, RemoteErrorReason};
 use crate::value::Uuid;
 
 /// Says where and how to connect; [`Client::builder`] makes one.
@@ -27,7 +27,7 @@ use crate::value::Uuid;
 #[derive(Debug, Clone)]
 #[must_use = "a client connects with `connect`"]
 pub struct ClientBuilder<D> {
-    remotes: String,
+    remotes: Result<Vec<Remote>, RemoteError>,
     options: Options,
     identity: RowIdentity,
     request_timeout: Option<Duration>,
@@ -37,7 +37,7 @@ pub struct ClientBuilder<D> {
 impl<D: Database> ClientBuilder<D> {
     pub(super) fn new() -> Self {
         Self {
-            remotes: String::new(),
+            remotes: Ok(Vec::new()),
             options: Options::new(D::NAME),
             identity: RowIdentity::default(),
             request_timeout: Some(Duration::from_secs(60)),
@@ -45,9 +45,23 @@ impl<D: Database> ClientBuilder<D> {
         }
     }
 
-    /// Where the servers listen: remotes as in ovsdb(7), separated by commas.
-    pub fn remotes(mut self, remotes: impl Into<String>) -> Self {
-        self.remotes = remotes.into();
+    /// Where the servers listen: text as in ovsdb(7), with commas between several; a [`Remote`]; an
+    /// array or a vector of these. [`connect`](Self::connect) tells what is malformed.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "nb")]
+    /// # async fn example() -> Result<(), ovsdb::Error> {
+    /// use ovsdb::{Client, Remote, nb};
+    ///
+    /// let hosts = ["192.0.2.1", "192.0.2.2", "2001:db8::3"];
+    /// let client = Client::<nb::Database>::builder()
+    ///     .remotes(hosts.map(|host| Remote::ssl(host, 6641)))
+    ///     .connect()
+    ///     .await?;
+    /// # let _ = client; Ok(()) }
+    /// ```
+    pub fn remotes(mut self, remotes: impl IntoRemotes) -> Self {
+        self.remotes = remotes.into_remotes();
         self
     }
 
@@ -148,7 +162,7 @@ impl<D: Database> ClientBuilder<D> {
     /// The error is the last remote's.
     pub async fn connect(mut self) -> Result<Client<D>, Error> {
         check_text(D::NAME, "the name of the database")?;
-        self.options.remotes = parse_remotes(&self.remotes)?;
+        self.options.remotes = at_least_one(self.remotes)?;
         Ok(Client {
             inner: Arc::new(Inner {
                 session: Session::start(self.options).await?,
@@ -157,5 +171,18 @@ impl<D: Database> ClientBuilder<D> {
             }),
             database: PhantomData,
         })
+    }
+}
+
+/// The remotes, unless there is none.
+pub(super) fn at_least_one(
+    remotes: Result<Vec<Remote>, RemoteError>,
+) -> Result<Vec<Remote>, RemoteError> {
+    match remotes {
+        Ok(remotes) if remotes.is_empty() => Err(RemoteError {
+            remote: String::new(),
+            reason: RemoteErrorReason::Empty,
+        }),
+        remotes => remotes,
     }
 }

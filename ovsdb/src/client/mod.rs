@@ -23,7 +23,7 @@ use crate::model::{Column, Database, Mutability, RowIdentity, Table};
 use crate::protocol::{Json, Operation, Request, Wire};
 use crate::session::{CallError, ConnectionState, Session};
 use crate::stats::{Counters, Stats};
-use crate::transport::parse_remotes;
+use crate::transport::IntoRemotes;
 use crate::value::{Str, Uuid, Value};
 
 pub use self::builder::ClientBuilder;
@@ -135,12 +135,13 @@ impl<D: Database> Client<D> {
         self.session().stats()
     }
 
-    /// Changes the remotes. A connection to one that is not among them is left for one that is.
+    /// Changes the remotes, in any form that [the builder](ClientBuilder::remotes) takes. A connection to one that is not among them is left for one that is.
     ///
     /// # Errors
     /// When a remote is malformed, or there is none; then nothing changes.
-    pub fn set_remotes(&self, remotes: &str) -> Result<(), Error> {
-        self.session().set_remotes(parse_remotes(remotes)?);
+    pub fn set_remotes(&self, remotes: impl IntoRemotes) -> Result<(), Error> {
+        let remotes = builder::at_least_one(remotes.into_remotes())?;
+        self.session().set_remotes(remotes);
         Ok(())
     }
 

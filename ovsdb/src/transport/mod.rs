@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 pub use self::error::ConnectError;
-pub use self::remote::{Remote, RemoteError, RemoteErrorReason, parse_remotes};
+pub use self::remote::{IntoRemotes, Remote, RemoteError, RemoteErrorReason, parse_remotes};
 #[cfg(feature = "tls")]
 pub use self::tls::{TlsConfig, TlsConfigBuilder, TlsError, TlsMaterial, TlsPart};
 

@@ -1,7 +1,8 @@
 //! Where a server listens.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// A server's address, in the form of ovsdb(7) "Active OVSDB Connections".
@@ -10,8 +11,13 @@ use std::str::FromStr;
 /// use ovsdb::Remote;
 ///
 /// let remote: Remote = "tcp:[::1]:6641".parse()?;
+/// assert_eq!(remote, Remote::tcp("::1", 6641));
 /// assert_eq!(remote.to_string(), "tcp:[::1]:6641");
-/// assert!("ptcp:6641".parse::<Remote>().is_err());
+/// let error = "tcp:[::1]:66410".parse::<Remote>().expect_err("there is no such port");
+/// assert_eq!(
+///     error.to_string(),
+///     r#"bad remote "tcp:[::1]:66410": the port "66410" is not a number from 1 to 65535"#
+/// );
 /// # Ok::<(), ovsdb::RemoteError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,6 +44,60 @@ pub enum Remote {
     },
 }
 
+impl Remote {
+    /// A server that listens on TCP. `host` is a name or an address; an IPv6 address may stand in
+    /// brackets, but need not.
+    pub fn tcp(host: impl fmt::Display, port: u16) -> Self {
+        let host = without_brackets(host);
+        Self::Tcp { host, port }
+    }
+
+    /// A server that listens on TLS; the host is as in [`tcp`](Self::tcp), and what the server's
+    /// certificate is checked against.
+    pub fn ssl(host: impl fmt::Display, port: u16) -> Self {
+        let host = without_brackets(host);
+        Self::Ssl { host, port }
+    }
+
+    /// A server that listens on a socket in the file system. The path may be any: as text in a list of
+    /// remotes it could have no comma.
+    pub fn unix(path: impl Into<PathBuf>) -> Self {
+        Self::Unix { path: path.into() }
+    }
+}
+
+fn without_brackets(host: impl fmt::Display) -> String {
+    let host = host.to_string();
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    inner.map_or_else(|| host.clone(), str::to_owned)
+}
+
+/// The `tcp:` remote of this address.
+impl From<SocketAddr> for Remote {
+    fn from(address: SocketAddr) -> Self {
+        // An IPv6 address has its zone written out.
+        let whole = address.to_string();
+        let host = whole.rsplit_once(':').map_or(&*whole, |(host, _)| host);
+        Self::tcp(host, address.port())
+    }
+}
+
+/// The `unix:` remote of this socket.
+impl From<PathBuf> for Remote {
+    fn from(path: PathBuf) -> Self {
+        Self::Unix { path }
+    }
+}
+
+/// The `unix:` remote of this socket.
+impl From<&Path> for Remote {
+    fn from(path: &Path) -> Self {
+        Self::unix(path)
+    }
+}
+
 /// The port that a `tcp:` or `ssl:` remote without one means (ovsdb(7)).
 const DEFAULT_PORT: u16 = 6640;
 
@@ -52,25 +112,30 @@ pub struct RemoteError {
     pub reason: RemoteErrorReason,
 }
 
-/// What is wrong with a remote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// What is wrong with a remote, and which part of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoteErrorReason {
     /// No remote at all.
     #[error("it is empty")]
     Empty,
     /// Not one of the methods this library has.
-    #[error("it starts with none of `tcp:`, `ssl:`, `unix:`")]
-    UnknownMethod,
+    #[error("the method {0:?} is none of `tcp:`, `ssl:`, `unix:`")]
+    UnknownMethod(String),
     /// A passive remote, for a server to listen at.
-    #[error("it is a passive remote, for a server to listen at")]
-    Passive,
+    #[error(
+        "the method {0:?} is passive, for a server to listen at; a client needs `tcp:`, `ssl:` or `unix:`"
+    )]
+    Passive(String),
     /// No host.
-    #[error("the host is missing or malformed")]
-    BadHost,
+    #[error("the host is missing")]
+    NoHost,
+    /// An IPv6 address without the brackets, or with one of them.
+    #[error("the IPv6 address in {0:?} is not in brackets, as in `[::1]:6640`")]
+    Brackets(String),
     /// Not a port.
-    #[error("the port is not a number from 1 to 65535")]
-    BadPort,
+    #[error("the port {0:?} is not a number from 1 to 65535")]
+    BadPort(String),
     /// No path.
     #[error("the path is missing")]
     NoPath,
@@ -93,9 +158,14 @@ impl FromStr for Remote {
                 .map_err(error),
             Some(("unix", "")) => Err(error(RemoteErrorReason::NoPath)),
             Some(("unix", path)) => Ok(Self::Unix { path: path.into() }),
-            Some(("ptcp" | "punix" | "pssl", _)) => Err(error(RemoteErrorReason::Passive)),
+            Some((method @ ("ptcp" | "punix" | "pssl"), _)) => {
+                Err(error(RemoteErrorReason::Passive(method.to_owned())))
+            }
             _ if text.is_empty() => Err(error(RemoteErrorReason::Empty)),
-            _ => Err(error(RemoteErrorReason::UnknownMethod)),
+            unknown => {
+                let method = unknown.map_or(text, |(method, _)| method);
+                Err(error(RemoteErrorReason::UnknownMethod(method.to_owned())))
+            }
         }
     }
 }
@@ -103,26 +173,31 @@ impl FromStr for Remote {
 fn parse_address(address: &str) -> Result<(String, u16), RemoteErrorReason> {
     let (host, port) = match address.strip_prefix('[') {
         Some(rest) => {
-            let (host, rest) = rest.split_once(']').ok_or(RemoteErrorReason::BadHost)?;
+            let (host, rest) = rest
+                .split_once(']')
+                .ok_or_else(|| RemoteErrorReason::Brackets(address.to_owned()))?;
             match rest.strip_prefix(':') {
                 Some(port) => (host, Some(port)),
                 None if rest.is_empty() => (host, None),
-                None => return Err(RemoteErrorReason::BadPort),
+                None => return Err(RemoteErrorReason::BadPort(rest.to_owned())),
             }
         }
         None => match address.split_once(':') {
+            Some((_, rest)) if rest.contains(':') => {
+                return Err(RemoteErrorReason::Brackets(address.to_owned()));
+            }
             Some((host, port)) => (host, Some(port)),
             None => (address, None),
         },
     };
     if host.is_empty() {
-        return Err(RemoteErrorReason::BadHost);
+        return Err(RemoteErrorReason::NoHost);
     }
     let port = match port {
         None => DEFAULT_PORT,
         Some(port) => match port.parse() {
             Ok(port) if port > 0 => port,
-            _ => return Err(RemoteErrorReason::BadPort),
+            _ => return Err(RemoteErrorReason::BadPort(port.to_owned())),
         },
     };
     Ok((host.to_owned(), port))
@@ -153,6 +228,59 @@ pub fn parse_remotes(text: &str) -> Result<Vec<Remote>, RemoteError> {
         .collect()
 }
 
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Remotes in any form: text as in ovsdb(7), with commas between them; a [`Remote`]; an array or a
+/// vector of these.
+///
+/// ```
+/// use ovsdb::{IntoRemotes, Remote};
+///
+/// let remotes = "tcp:192.0.2.1:6641,tcp:192.0.2.2:6641".into_remotes()?;
+/// assert_eq!(remotes, [("192.0.2.1", 6641), ("192.0.2.2", 6641)].map(|(host, port)| Remote::tcp(host, port)));
+/// assert_eq!(Remote::unix("/run/a,b.sock").into_remotes()?.len(), 1);
+/// # Ok::<(), ovsdb::RemoteError>(())
+/// ```
+pub trait IntoRemotes: sealed::Sealed {
+    /// The remotes.
+    ///
+    /// # Errors
+    /// When one of them is malformed text.
+    fn into_remotes(self) -> Result<Vec<Remote>, RemoteError>;
+}
+
+macro_rules! into_remotes {
+    ($([$($generics:tt)*] $type:ty: $remotes:ident => $made:expr;)*) => { $(
+        impl<$($generics)*> sealed::Sealed for $type {}
+        impl<$($generics)*> IntoRemotes for $type {
+            fn into_remotes(self) -> Result<Vec<Remote>, RemoteError> {
+                let $remotes = self;
+                $made
+            }
+        }
+    )* };
+}
+
+into_remotes! {
+    [] &str: text => parse_remotes(text);
+    [] &String: text => parse_remotes(text);
+    [] String: text => parse_remotes(&text);
+    [] Remote: remote => Ok(vec![remote]);
+    [] &[Remote]: remotes => Ok(remotes.to_vec());
+    [R: IntoRemotes] Vec<R>: remotes => all(remotes);
+    [R: IntoRemotes, const N: usize] [R; N]: remotes => all(remotes);
+}
+
+fn all<R: IntoRemotes>(lists: impl IntoIterator<Item = R>) -> Result<Vec<Remote>, RemoteError> {
+    let mut remotes = Vec::new();
+    for list in lists {
+        remotes.extend(list.into_remotes()?);
+    }
+    Ok(remotes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +291,7 @@ mod tests {
             "tcp:127.0.0.1:6641",
             "tcp:nb.example:1",
             "tcp:[::1]:65535",
+            "tcp:[fe80::1%lo]:6641",
             "ssl:nb.example:6641",
             "ssl:[2001:db8::1]:6641",
             "unix:/a b/c:d",
@@ -179,21 +308,29 @@ mod tests {
     #[test]
     fn malformed_remotes_say_what_is_wrong() {
         use RemoteErrorReason as Reason;
+        let method = |method: &str| Reason::UnknownMethod(method.into());
+        let passive = |method: &str| Reason::Passive(method.into());
+        let port = |port: &str| Reason::BadPort(port.into());
+        let brackets = |address: &str| Reason::Brackets(address.into());
         for (text, reason) in [
             ("", Reason::Empty),
-            ("tcp", Reason::UnknownMethod),
-            ("http:host:1", Reason::UnknownMethod),
-            ("ptcp:6641", Reason::Passive),
-            ("pssl:6641", Reason::Passive),
+            ("tcp", method("tcp")),
+            ("http:host:1", method("http")),
+            ("ptcp:6641", passive("ptcp")),
+            ("pssl:6641", passive("pssl")),
             ("unix:", Reason::NoPath),
-            ("ssl:", Reason::BadHost),
-            ("ssl:a:0", Reason::BadPort),
-            ("tcp::1", Reason::BadHost),
-            ("tcp:[::1", Reason::BadHost),
-            ("tcp:a:0", Reason::BadPort),
-            ("tcp:a:65536", Reason::BadPort),
-            ("tcp:a:b", Reason::BadPort),
-            ("tcp:::1:6641", Reason::BadHost),
+            ("ssl:", Reason::NoHost),
+            ("ssl:a:0", port("0")),
+            ("tcp::1", Reason::NoHost),
+            ("tcp:[]:1", Reason::NoHost),
+            ("tcp:[::1", brackets("[::1")),
+            ("tcp:[::1]6641", port("6641")),
+            ("tcp:a:0", port("0")),
+            ("tcp:a:65536", port("65536")),
+            ("tcp:a:b", port("b")),
+            ("tcp:a:", port("")),
+            ("tcp:::1:6641", brackets("::1:6641")),
+            ("tcp:fe80::1", brackets("fe80::1")),
         ] {
             assert_eq!(
                 text.parse::<Remote>().expect_err(text).reason,
@@ -201,5 +338,56 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn remotes_are_made_of_their_parts() {
+        for (made, text) in [
+            (Remote::tcp("nb.example", 1), "tcp:nb.example:1"),
+            (Remote::tcp(std::net::Ipv6Addr::LOCALHOST, 1), "tcp:[::1]:1"),
+            (Remote::tcp("[::1]", 1), "tcp:[::1]:1"),
+            (
+                Remote::ssl(std::net::Ipv4Addr::LOCALHOST, 1),
+                "ssl:127.0.0.1:1",
+            ),
+            (Remote::unix("/a"), "unix:/a"),
+            (Path::new("/a").into(), "unix:/a"),
+            (PathBuf::from("/a").into(), "unix:/a"),
+            (
+                SocketAddr::from(([192, 0, 2, 1], 1)).into(),
+                "tcp:192.0.2.1:1",
+            ),
+            (SocketAddr::from(([0; 16], 1)).into(), "tcp:[::]:1"),
+        ] {
+            assert_eq!(made.to_string(), text);
+            assert_eq!(text.parse::<Remote>().expect("a remote"), made);
+        }
+        let zone = std::net::SocketAddrV6::new(std::net::Ipv6Addr::LOCALHOST, 1, 0, 2);
+        assert_eq!(
+            Remote::from(SocketAddr::V6(zone)).to_string(),
+            "tcp:[::1%2]:1"
+        );
+    }
+
+    #[test]
+    fn lists_of_remotes_have_any_form() {
+        let two = [Remote::tcp("a", 1), Remote::unix("/b")];
+        let lists = [
+            "tcp:a:1,unix:/b".into_remotes(),
+            "tcp:a:1, unix:/b".to_owned().into_remotes(),
+            two.clone().into_remotes(),
+            two.to_vec().into_remotes(),
+            two.as_slice().into_remotes(),
+            ["tcp:a:1", "unix:/b"].into_remotes(),
+            vec!["tcp:a:1,unix:/b".to_owned()].into_remotes(),
+        ];
+        for list in lists {
+            assert_eq!(list.expect("remotes"), two);
+        }
+        let error = ["tcp:a:1", "tcp:b:c"]
+            .into_remotes()
+            .expect_err("a bad one");
+        assert_eq!(error.remote, "tcp:b:c");
+        assert_eq!(Vec::<Remote>::new().into_remotes(), Ok(Vec::new()));
     }
 }
