@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::value::Sealed;
+
 /// A server's address, in the form of ovsdb(7) "Active OVSDB Connections".
 ///
 /// ```
@@ -228,10 +230,6 @@ pub fn parse_remotes(text: &str) -> Result<Vec<Remote>, RemoteError> {
         .collect()
 }
 
-mod sealed {
-    pub trait Sealed {}
-}
-
 /// Remotes in any form: text as in ovsdb(7), with commas between them; a [`Remote`]; an array or a
 /// vector of these.
 ///
@@ -243,7 +241,7 @@ mod sealed {
 /// assert_eq!(Remote::unix("/run/a,b.sock").into_remotes()?.len(), 1);
 /// # Ok::<(), ovsdb::RemoteError>(())
 /// ```
-pub trait IntoRemotes: sealed::Sealed {
+pub trait IntoRemotes: Sealed {
     /// The remotes.
     ///
     /// # Errors
@@ -253,7 +251,7 @@ pub trait IntoRemotes: sealed::Sealed {
 
 macro_rules! into_remotes {
     ($([$($generics:tt)*] $type:ty: $remotes:ident => $made:expr;)*) => { $(
-        impl<$($generics)*> sealed::Sealed for $type {}
+        impl<$($generics)*> Sealed for $type {}
         impl<$($generics)*> IntoRemotes for $type {
             fn into_remotes(self) -> Result<Vec<Remote>, RemoteError> {
                 let $remotes = self;
