@@ -3,6 +3,7 @@
 //!     cargo run -p ovsdb-examples --example insert_switch -- unix:/var/run/ovn/ovnnb_db.sock sw0
 
 use ovsdb::Client;
+use ovsdb::cache::Index;
 use ovsdb::nb::{self, LogicalSwitch, LogicalSwitchPort};
 
 #[tokio::main(flavor = "current_thread")]
@@ -16,12 +17,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .remotes(remote)
         .connect()
         .await?;
-    let cache = client.cache().table::<LogicalSwitch>().start().await?;
+    // The schema has no index over the names of switches.
+    let by_name = Index::column(LogicalSwitch::NAME);
+    let cache = client.cache().index(&by_name).start().await?;
 
     // The closure runs again if somebody else inserts a switch of this name meanwhile.
     let (switch, _) = client
         .edit(&cache, |view, txn| {
-            if let Some(switch) = view.get_by(LogicalSwitch::NAME, name.as_str()) {
+            if let Some(switch) = view.get_by(&by_name, name.as_str()) {
                 return switch.reference();
             }
             let port = txn.insert(LogicalSwitchPort {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use ovsdb::cache::Index;
 use ovsdb::nb::{self, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort};
 use ovsdb::{Cache, Client, Error, Map, Row, Snapshot, Str};
 
@@ -16,6 +17,15 @@ use crate::names::NetworkNames;
 /// A view of the northbound database.
 pub type View = Snapshot<nb::Database>;
 
+/// Indexes by name, of tables whose names the schema does not keep distinct.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// The switches by their names.
+    pub switches: Index<LogicalSwitch, Str>,
+    /// The routers by their names.
+    pub routers: Index<LogicalRouter, Str>,
+}
+
 /// The northbound database, and a replica of the tables that matter.
 #[derive(Debug, Clone)]
 pub struct Northbound {
@@ -23,6 +33,8 @@ pub struct Northbound {
     pub client: Client<nb::Database>,
     /// The replica.
     pub cache: Cache<nb::Database>,
+    /// What the replica finds rows by name with.
+    pub names: Names,
     /// The lock that every transaction demands, where there is one.
     pub lock: Option<Str>,
 }
@@ -46,6 +58,10 @@ impl Northbound {
     }
 
     async fn start(client: Client<nb::Database>) -> Result<Self, Error> {
+        let names = Names {
+            switches: Index::column(LogicalSwitch::NAME),
+            routers: Index::column(LogicalRouter::NAME),
+        };
         let cache = client
             .cache()
             .table::<LogicalSwitch>()
@@ -59,11 +75,14 @@ impl Northbound {
             .table::<nb::PortGroup>()
             .table::<nb::AddressSet>()
             .table::<nb::Acl>()
+            .index(&names.switches)
+            .index(&names.routers)
             .start()
             .await?;
         Ok(Self {
             client,
             cache,
+            names,
             lock: None,
         })
     }

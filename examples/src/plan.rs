@@ -10,13 +10,14 @@ mod change;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use ovsdb::nb::Database;
+use ovsdb::cache::LookUp;
+use ovsdb::nb::{Database, LogicalRouter, LogicalSwitch};
 use ovsdb::value::Value;
 use ovsdb::{
     Client, Column, CommitError, Map, Ref, Row, Set, Snapshot, Str, Table, Transaction, Uuid,
 };
 
-use crate::database::Northbound;
+use crate::database::{Names, Northbound};
 
 pub use self::change::{Action, Change, ColumnChange, Edit};
 
@@ -47,6 +48,7 @@ pub struct Plan {
     /// What each step begins with.
     beginning: Transaction<Database>,
     view: Snapshot<Database>,
+    names: Names,
     steps: Vec<Step>,
     /// What rows are called, for people to read.
     labels: HashMap<Uuid, String>,
@@ -67,6 +69,7 @@ impl Plan {
             client: northbound.client.clone(),
             beginning,
             view: northbound.cache.snapshot(),
+            names: northbound.names.clone(),
             steps: Vec::new(),
             labels: HashMap::new(),
             deleted: HashSet::new(),
@@ -111,15 +114,37 @@ impl Plan {
         &mut self.steps[last]
     }
 
-    /// The row with this name, as it is now.
-    pub fn find<T>(&mut self, column: Column<T, Str>, name: &str) -> Option<Arc<Row<T>>>
+    /// The indexes by name.
+    #[must_use]
+    pub const fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The row with this name, as it is now, by a column with unique names or by an index.
+    pub fn find<'n, T>(
+        &mut self,
+        names: impl LookUp<T, &'n str>,
+        name: &'n str,
+    ) -> Option<Arc<Row<T>>>
     where
         T: Table<Database = Database>,
     {
-        let row = self.view.get_by(column, name)?.reference();
+        let row = self.view.get_by(names, name)?.reference();
         let row = self.view.get_shared(row)?;
         self.labels.insert(row.uuid(), name.to_owned());
         Some(row)
+    }
+
+    /// The switch with this name, as it is now.
+    pub fn find_switch(&mut self, name: &str) -> Option<Arc<Row<LogicalSwitch>>> {
+        let names = self.names.switches.clone();
+        self.find(&names, name)
+    }
+
+    /// The router with this name, as it is now.
+    pub fn find_router(&mut self, name: &str) -> Option<Arc<Row<LogicalRouter>>> {
+        let names = self.names.routers.clone();
+        self.find(&names, name)
     }
 
     /// Inserts a row.

@@ -70,10 +70,11 @@ pub fn node(plan: &mut Plan, network: &str, node: &str) {
     let view = plan.view().clone();
     let names = NetworkNames::new(network);
     let switch = names.node_switch(node);
-    let switches = view
-        .rows::<LogicalSwitch>()
-        .filter(|row| is_of(&row.external_ids, network));
-    for row in switches.filter(|row| row.name == switch) {
+    let switches = view.find(&plan.names().switches, switch.as_str());
+    let switches: Vec<_> = switches
+        .filter(|row| is_of(&row.external_ids, network))
+        .collect();
+    for row in switches {
         plan.delete(row);
     }
     let Some(port) = plan.find(LogicalRouterPort::NAME, &names.router_to_switch(node)) else {

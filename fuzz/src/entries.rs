@@ -255,9 +255,7 @@ fn indexes_agree(view: &Snapshot<Database>) {
         let found = view.get_by(Item::NAME, name.as_str()).expect("indexed");
         assert!(rows.contains(&found));
         let (row, key) = (rows[0], (&rows[0].count, &rows[0].total));
-        let found = view
-            .get_by((Item::COUNT, Item::TOTAL), key)
-            .expect("indexed");
+        let found = view.get_by(Item::COUNT_AND_TOTAL, key).expect("indexed");
         assert_eq!((found.count, found.total), (row.count, row.total));
     }
 }

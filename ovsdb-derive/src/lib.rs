@@ -11,6 +11,8 @@
 //! - A column keeps its name, in lower case, as a field; a name that Rust reserves is written as a
 //!   raw identifier (`r#type`), and `self`, `super` and `crate` get a `_` after it. Its typed
 //!   handle is the constant of the name in upper case (`TYPE`).
+//! - An index over two to six columns is a constant that joins the names of their constants
+//!   (`LOGICAL_PORT_AND_DST_IP`).
 //! - The enum of a string column is named after the types of table and column (`AclAction`; in a
 //!   map `...Key` or `...Value`). Its values' words are split where a character is neither letter
 //!   nor digit (`allow-related` is `AllowRelated`); a value that begins with a digit gets a `V`
@@ -26,6 +28,7 @@ mod default;
 mod docs;
 #[cfg(test)]
 mod expansion;
+mod indexes;
 mod names;
 mod rename;
 mod schema_macro;

@@ -10,9 +10,10 @@ use quote::quote;
 use syn::{Error, LitStr, Result};
 
 use crate::arguments::Arguments;
+use crate::indexes::Indexed;
 use crate::rename::{Names, escape};
 use crate::suggest::did_you_mean;
-use crate::{default, docs, source};
+use crate::{default, docs, indexes, source};
 
 /// Expands the macro.
 pub(crate) fn expand(input: TokenStream) -> Result<TokenStream> {
@@ -169,7 +170,8 @@ impl<'a> Module<'a> {
         for (index, field) in fields.iter().enumerate() {
             let (ident, constant, rust_type) = (&field.ident, &field.constant, &field.rust_type);
             let doc = docs::column(field.name, field.schema, table);
-            let marker = marker(field.schema);
+            let unique = table.indexes.iter().any(|index| *index == [field.name]);
+            let marker = indexes::marker(field.schema.mutable, unique);
             definitions.push(quote! { #[doc = #doc] pub #ident: #rust_type });
             constants.push(quote! {
                 #[doc = #doc]
@@ -186,10 +188,22 @@ impl<'a> Module<'a> {
                 .iter()
                 .position(|field| field.name == column.as_str())
         };
-        let indexes = table.indexes.iter().map(|index| {
-            let places = index.iter().filter_map(place);
-            quote! { &[#(#places),*] }
-        });
+        let indexes: Vec<Vec<usize>> = table
+            .indexes
+            .iter()
+            .map(|index| index.iter().filter_map(place).collect())
+            .collect();
+        let indexed: Vec<Indexed<'_>> = fields
+            .iter()
+            .map(|field| Indexed {
+                name: field.name,
+                constant: &field.constant,
+                rust_type: &field.rust_type,
+            })
+            .collect();
+        let escape = |column: &str| escape(&format!("{name}.{column}"));
+        let index_constants = indexes::constants(&indexes, &indexed, self.span, escape)?;
+        let indexes = indexes.iter().map(|places| quote! { &[#(#places),*] });
         let idents: Vec<Ident> = fields.iter().map(|field| field.ident.clone()).collect();
         let accessors = accessors(&idents);
         let defaults = fields.iter().map(|field| {
@@ -215,6 +229,7 @@ impl<'a> Module<'a> {
 
             impl #table_type {
                 #( #constants )*
+                #index_constants
             }
 
             impl ::ovsdb::Table for #table_type {
@@ -331,11 +346,6 @@ impl<'a> Module<'a> {
             }
         })
     }
-}
-
-/// The last argument of a column's handle, where it is not the default.
-pub(crate) fn marker(column: &ColumnSchema) -> Option<TokenStream> {
-    (!column.mutable).then(|| quote! { , ::ovsdb::Immutable })
 }
 
 /// A name for a type parameter that none of these types has.

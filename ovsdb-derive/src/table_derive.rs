@@ -7,8 +7,9 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Attribute, Data, DeriveInput, Error, Fields, LitBool, LitStr, Path, Result, Type};
 
+use crate::indexes::Indexed;
 use crate::suggest::did_you_mean;
-use crate::{conformance, default, names, schema_macro, source};
+use crate::{conformance, default, indexes, names, schema_macro, source};
 
 /// The `#[ovsdb(...)]` of the struct.
 struct TableAttributes {
@@ -65,7 +66,8 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let default = default_implementation(ident, &table, known, default.as_ref(), &columns)?;
     let constants = columns.iter().enumerate().map(|(index, column)| {
         let known = known.and_then(|table| table.columns.get(&column.name.value()));
-        let marker = known.and_then(schema_macro::marker);
+        let unique = indexes.iter().any(|places| *places == [index]);
+        let marker = indexes::marker(known.is_none_or(|known| known.mutable), unique);
         let (constant, field) = (&column.constant, &column.field);
         let doc = format!("The column `{}`.", column.name.value());
         let rust_type = &column.rust_type;
@@ -76,11 +78,23 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
                 ::ovsdb::Column::new(#index, |row: &Self| &row.#field);
         }
     });
+    let names: Vec<String> = columns.iter().map(|column| column.name.value()).collect();
+    let indexed: Vec<Indexed<'_>> = columns
+        .iter()
+        .zip(&names)
+        .map(|(column, name)| Indexed {
+            name,
+            constant: &column.constant,
+            rust_type: &column.rust_type,
+        })
+        .collect();
+    let escape = |_: &str| "give one another name: `#[ovsdb(constant = ...)]`".to_owned();
+    let index_constants = indexes::constants(&indexes, &indexed, table.span(), escape)?;
     let infos = columns.iter().map(|column| {
         let (name, rust_type) = (&column.name, &column.rust_type);
         quote! { ::ovsdb::ColumnInfo::new::<#rust_type>(#name) }
     });
-    let indexes = indexes.iter().map(|index| quote! { &[#(#index),*] });
+    let indexes = indexes.iter().map(|places| quote! { &[#(#places),*] });
     let fields: Vec<Ident> = columns.iter().map(|column| column.field.clone()).collect();
     let accessors = schema_macro::accessors(&fields);
     let references = conformance::references(ident, &columns);
@@ -91,6 +105,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
 
         impl #ident {
             #( #constants )*
+            #index_constants
         }
 
         impl ::ovsdb::Table for #ident {

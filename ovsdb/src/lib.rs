@@ -209,6 +209,7 @@ pub use self::error::{DisconnectReason, Disconnected, Error};
 pub use self::error_chain::ErrorChain;
 pub use self::model::{
     Column, ColumnInfo, Database, Immutable, Mutable, Row, RowIdentity, Table, TableVisitor,
+    Unique, UniqueIndex,
 };
 pub use self::protocol::MonitorVersion;
 pub use self::session::{ConnectionState, RemoteOrder};

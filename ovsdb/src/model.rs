@@ -10,12 +10,14 @@ mod condition;
 #[cfg(feature = "serde")]
 #[doc(hidden)]
 pub mod serialize;
+mod unique;
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
 pub use self::condition::{AllOf, AnyOf, Collection, Condition, Ordered, PartsOf};
+pub use self::unique::{Unique, UniqueIndex, UniqueKey};
 use crate::value::{ColumnKind, ColumnValue, Ref, Referent, Sealed, Uuid, Value};
 
 /// A database, as a type: the label that keeps the tables of one from being used on another.
@@ -113,7 +115,8 @@ impl ColumnInfo {
 ///
 /// `M` says whether the column can be changed once its row is inserted: [`Mutable`], or
 /// [`Immutable`] where the schema says `"mutable": false`. An update or a mutation of an immutable
-/// column does not compile: its value is set by the insert.
+/// column does not compile: its value is set by the insert. A column that an index of the schema makes
+/// unique is [`Unique<Mutable>`](Unique) or `Unique<Immutable>`.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -155,7 +158,8 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
     /// ```
     ///
     /// # Panics
-    /// When `T` has no such column, or one of another shape than `V`.
+    /// When `T` has no such column, or one of another shape than `V`; or when it is to be
+    /// [`Unique`], and [`Table::INDEXES`] has no index over it alone.
     #[must_use]
     pub const fn new(index: usize, get: fn(&T) -> &V) -> Self {
         assert!(
@@ -166,6 +170,9 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
             check::same_kind(&T::COLUMNS[index].kind, &V::KIND),
             "the column with this index has another type"
         );
+        if M::UNIQUE {
+            let _ = check::position_of(T::INDEXES, &[index]);
+        }
         Self {
             index,
             get,
@@ -215,13 +222,19 @@ pub enum Mutable {}
 #[derive(Debug)]
 pub enum Immutable {}
 
-/// Whether a [`Column`] can be changed: [`Mutable`] or [`Immutable`], and nothing else.
-pub trait Mutability: Sealed + 'static {}
+/// Whether a [`Column`] can be changed and whether it is unique: [`Mutable`], [`Immutable`], or
+/// [`Unique`] of one of them, and nothing else.
+pub trait Mutability: Sealed + 'static {
+    /// Whether an index of the schema makes the column unique.
+    #[doc(hidden)]
+    const UNIQUE: bool = false;
+}
 
 impl Mutability for Mutable {}
 impl Mutability for Immutable {}
 
-/// The [`Mutability`] of columns that updates and mutations take: [`Mutable`] alone.
+/// The [`Mutability`] of columns that updates and mutations take: [`Mutable`] and
+/// [`Unique<Mutable>`](Unique).
 #[diagnostic::on_unimplemented(
     message = "this column cannot be changed after its row was inserted",
     label = "the schema declares this column `\"mutable\": false`",

@@ -45,15 +45,19 @@ async fn the_callers_line_is_named() {
     let batch = cache.all_changes().next().await.expect("the start");
     let part = Ref::<Part>::new(ovsdb::Uuid::nil());
     let index = Index::column(Item::NAME);
+    let label = Index::column(Part::LABEL);
     let ordered = OrderedIndex::column(Item::TOTAL);
     let map = Map::<i64, i64>::default();
 
     blames_its_line("table", || view.table::<Part>());
     blames_its_line("get", || view.get(part));
-    blames_its_line("get_by", || view.get_by(Part::LABEL, "x"));
+    blames_its_line("get_by", || view.get_by(&label, "x"));
+    blames_its_line("get_by without the index", || view.get_by(&index, "x"));
+    blames_its_line("scan_by", || view.scan_by(Part::LABEL, "x").count());
     blames_its_line("rows", || view.rows::<Part>().len());
     blames_its_line("find", || view.find(&index, "x").len());
     blames_its_line("range", || view.range(&ordered, 1..2).len());
+    blames_its_line("get_by of a table", || items.get_by(&index, "x"));
     blames_its_line("find of a table", || items.find(&index, "x").len());
     blames_its_line("range of a table", || items.range(&ordered, 1..2).len());
     blames_its_line("changes", || cache.changes::<Part>());

@@ -2,7 +2,7 @@
 
 mod support;
 
-use ovsdb::{Client, Column, ColumnInfo, ColumnValue, Map, Set, Str, nb};
+use ovsdb::{Client, Column, ColumnInfo, ColumnValue, Map, Set, Str, Unique, nb};
 use support::{bundled_server, connect};
 
 #[derive(Debug)]
@@ -20,7 +20,7 @@ struct AddressSet {
 }
 
 impl AddressSet {
-    const NAME: Column<Self, Str> = Column::new(0, |row| &row.name);
+    const NAME: Column<Self, Str, Unique> = Column::new(0, |row| &row.name);
     const ADDRESSES: Column<Self, Set<Str>> = Column::new(1, |row| &row.addresses);
     const EXTERNAL_IDS: Column<Self, Map<Str, Str>> = Column::new(2, |row| &row.external_ids);
 }

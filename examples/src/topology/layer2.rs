@@ -32,7 +32,7 @@ pub(super) fn switch(
     name: &str,
     profile: Profile,
 ) -> Ref<LogicalSwitch> {
-    let existing = plan.find(LogicalSwitch::NAME, name);
+    let existing = plan.find_switch(name);
     let column = LogicalSwitch::EXTERNAL_IDS;
     let ids = ids::of_switch(config, profile);
     let ids = with_version(ids, existing.as_deref(), column, profile);

@@ -62,7 +62,7 @@ fn router(
 ) -> Ref<LogicalRouter> {
     plan.begin(format!("the router of {}", config.name));
     let name = NetworkNames::new(&config.name).cluster_router();
-    let existing = plan.find(LogicalRouter::NAME, &name);
+    let existing = plan.find_router(&name);
     let column = LogicalRouter::EXTERNAL_IDS;
     let ids = with_version(router_ids(config), existing.as_deref(), column, profile);
     let options = Map::from([("always_learn_from_arp_request", "false")]);

@@ -107,7 +107,7 @@ fn switch(
     other_config: Map<Str, Str>,
     external_ids: Map<Str, Str>,
 ) -> Ref<LogicalSwitch> {
-    match plan.find(LogicalSwitch::NAME, name) {
+    match plan.find_switch(name) {
         Some(switch) => {
             plan.set(&switch, LogicalSwitch::OTHER_CONFIG, other_config);
             plan.merge(&switch, LogicalSwitch::EXTERNAL_IDS, &external_ids);

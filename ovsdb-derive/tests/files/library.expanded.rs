@@ -29,7 +29,9 @@ impl ::ovsdb::Database for Database {
 
 The table is part of the root set: its rows live until they are deleted.
 
-No two rows have the same `title`.*/
+No two rows have the same `title`.
+
+No two rows have the same `shelf`, `type`.*/
 #[derive(
     ::core::fmt::Debug,
     ::core::clone::Clone,
@@ -41,11 +43,11 @@ pub struct Book {
     pub marks: ::ovsdb::Map<i64, ::ovsdb::Str>,
     ///`pages`: optional integer (1 to 9999).
     pub pages: ::core::option::Option<i64>,
-    ///`shelf`: optional weak reference to `Shelf`.
+    ///`shelf`: optional weak reference to `Shelf`. Part of an index.
     pub shelf: ::core::option::Option<::ovsdb::Ref<Shelf>>,
     ///`title`: string. Unique in the table (an index). Cannot be changed after the row's insert.
     pub title: ::ovsdb::Str,
-    ///`type`: string, one of `"hard-cover"`, `"paper-back"`.
+    ///`type`: string, one of `"hard-cover"`, `"paper-back"`. Part of an index.
     pub r#type: BookType,
 }
 impl ::core::default::Default for Book {
@@ -70,21 +72,31 @@ impl Book {
         1usize,
         |row: &Self| &row.pages,
     );
-    ///`shelf`: optional weak reference to `Shelf`.
+    ///`shelf`: optional weak reference to `Shelf`. Part of an index.
     pub const SHELF: ::ovsdb::Column<
         Self,
         ::core::option::Option<::ovsdb::Ref<Shelf>>,
     > = ::ovsdb::Column::new(2usize, |row: &Self| &row.shelf);
     ///`title`: string. Unique in the table (an index). Cannot be changed after the row's insert.
-    pub const TITLE: ::ovsdb::Column<Self, ::ovsdb::Str, ::ovsdb::Immutable> = ::ovsdb::Column::new(
-        3usize,
-        |row: &Self| &row.title,
-    );
-    ///`type`: string, one of `"hard-cover"`, `"paper-back"`.
+    pub const TITLE: ::ovsdb::Column<
+        Self,
+        ::ovsdb::Str,
+        ::ovsdb::Unique<::ovsdb::Immutable>,
+    > = ::ovsdb::Column::new(3usize, |row: &Self| &row.title);
+    ///`type`: string, one of `"hard-cover"`, `"paper-back"`. Part of an index.
     pub const TYPE: ::ovsdb::Column<Self, BookType> = ::ovsdb::Column::new(
         4usize,
         |row: &Self| &row.r#type,
     );
+    ///The index over `shelf`, `type`: no two rows have the same values in all of them.
+    #[allow(dead_code, reason = "not every program names every index")]
+    pub const SHELF_AND_TYPE: ::ovsdb::UniqueIndex<
+        Self,
+        (::core::option::Option<::ovsdb::Ref<Shelf>>, BookType),
+    > = ::ovsdb::UniqueIndex::<
+        Self,
+        (::core::option::Option<::ovsdb::Ref<Shelf>>, BookType),
+    >::new((Self::SHELF, Self::TYPE));
 }
 impl ::ovsdb::Table for Book {
     type Database = Database;
@@ -96,7 +108,7 @@ impl ::ovsdb::Table for Book {
         ::ovsdb::ColumnInfo::new::<::ovsdb::Str>("title"),
         ::ovsdb::ColumnInfo::new::<BookType>("type"),
     ];
-    const INDEXES: &'static [&'static [usize]] = &[&[3usize]];
+    const INDEXES: &'static [&'static [usize]] = &[&[3usize], &[2usize, 4usize]];
     fn column(&self, index: usize) -> ::core::option::Option<&dyn ::ovsdb::ColumnValue> {
         match index {
             0usize => ::core::option::Option::Some(&self.marks),

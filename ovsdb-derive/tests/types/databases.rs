@@ -9,6 +9,13 @@ async fn tables(client: Client<nb::Database>, cache: Cache<nb::Database>) {
     let _ = view.get_by(vswitch::Bridge::NAME, "br-int"); //~ E0271
     // Nor a key of another type.
     let _ = view.get_by(nb::LogicalSwitchPort::NAME, &5_i64); //~ E0277
+    // Nor by a column that the schema does not make unique.
+    let _ = view.get_by(nb::LogicalSwitch::NAME, "sw0"); //~ no index finds a row
+    let _ = view.get_by(nb::Bfd::LOGICAL_PORT, "p"); //~ no index finds a row
+    let _ = view.get_by(nb::Bfd::LOGICAL_PORT_AND_DST_IP, ("p", "192.0.2.1"));
+    let _ = view.get_by(nb::Bfd::LOGICAL_PORT_AND_DST_IP, ("p", &5_i64)); //~ E0277
+    let _ = view.scan_by(nb::LogicalSwitch::NAME, "sw0").count();
+    let _ = view.get_by(&ovsdb::cache::Index::column(nb::LogicalSwitch::NAME), "sw0");
 }
 
 fn main() {}

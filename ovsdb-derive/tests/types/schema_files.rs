@@ -15,6 +15,16 @@ mod columns {
     ovsdb::schema!("files/same_columns.ovsschema"); //~ both columns `Name` and `name` of `T` would be one field, `name`; give one another name: `rename = { "T.name" => ... }`
 }
 
+mod indexes {
+    ovsdb::schema!("files/same_indexes.ovsschema"); //~ both the column `a_and_b` and the index over `a`, `b` would be one constant, `A_AND_B`; give one another name: `rename = { "T.a" => ... }`
+}
+
+mod renamed_indexes {
+    ovsdb::schema!("files/same_indexes.ovsschema", rename = { "T.a_and_b" => both });
+
+    const _: ovsdb::UniqueIndex<T, (ovsdb::Str, ovsdb::Str)> = T::A_AND_B;
+}
+
 mod values {
     ovsdb::schema!("files/same_values.ovsschema"); //~ the values of `T.mode`: both `a-b` and `a_b` would be `AB`; give one another name: `rename = { "T.mode.a_b" => ... }`
 }

@@ -1,72 +1,98 @@
-//! What rows are looked up by: a column or several, and a key for them.
+//! What finds a row without a scan: a column that the schema makes unique, an index of the schema over
+//! several, and the indexes that a program declares.
 
 use std::borrow::Borrow;
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 
-use crate::model::{Column, Mutability, Table};
-use crate::value::Value;
+use super::index::{Index, Key};
+use super::snapshot::TableView;
+use crate::model::{Column, Mutability, Row, Table, Unique, UniqueIndex};
+use crate::trie::hash_of;
+use crate::value::{Sealed, Value};
 
-/// Columns of `T` that rows can be looked up by with a key of type `K`: one column with a
-/// borrowed value, or a tuple of columns with a tuple of borrowed values.
-pub trait LookUp<T: Table, K: Copy> {
-    /// Whether these are the columns of an index, in its order.
-    fn is(&self, index: &[usize]) -> bool;
-    /// Feeds the key to a hasher as the row's columns would.
-    fn hash_key(&self, key: K, hasher: &mut impl Hasher);
-    /// Whether the row has this key.
-    fn matches(&self, row: &T, key: K) -> bool;
+/// What [`Snapshot::get_by`](super::Snapshot::get_by) looks rows of `T` up in, by a key of type `K`.
+///
+/// | | key |
+/// |---|---|
+/// | a column that an index of the schema makes [unique](Unique) | a borrowed value |
+/// | a [`UniqueIndex`] over several columns | a tuple of borrowed values |
+/// | a reference to a declared [`Index`] | a borrowed key |
+#[diagnostic::on_unimplemented(
+    message = "no index finds a row by `{Self}`",
+    label = "not indexed, or not by a key of this type",
+    note = "a column can be looked up by if the schema has an index over it alone; its key is a reference to a value",
+    note = "for other columns, declare an `ovsdb::cache::Index` when the cache is built, or read every row with `scan_by`"
+)]
+pub trait LookUp<T: Table, K>: Sealed {
+    /// A row with this key.
+    #[doc(hidden)]
+    fn look_up<'a>(&self, table: TableView<'a, T>, key: K) -> Option<&'a Row<T>>;
 }
 
-impl<'k, T, V, M, Q> LookUp<T, &'k Q> for Column<T, V, M>
+impl<T, K: Key> Sealed for &Index<T, K> {}
+
+impl<'k, T, V, M, Q> LookUp<T, &'k Q> for Column<T, V, Unique<M>>
 where
     T: Table,
     V: Value + Borrow<Q>,
     M: Mutability,
     Q: Hash + Eq + ?Sized,
 {
-    fn is(&self, index: &[usize]) -> bool {
-        index == [self.index()]
-    }
-
-    fn hash_key(&self, key: &'k Q, hasher: &mut impl Hasher) {
-        key.hash(hasher);
-    }
-
-    fn matches(&self, row: &T, key: &'k Q) -> bool {
-        self.get(row).borrow() == key
+    fn look_up<'a>(&self, table: TableView<'a, T>, key: &'k Q) -> Option<&'a Row<T>> {
+        // There is one, or the column would not compile.
+        let at = T::INDEXES
+            .iter()
+            .position(|index| *index == [self.index()])?;
+        let hash = hash_of(|mut hasher| key.hash(&mut hasher));
+        table.indexed(at, hash, |row| self.get(row).borrow() == key)
     }
 }
 
-/// Tuples of columns.
+impl<'k, T, K, Q> LookUp<T, &'k Q> for &Index<T, K>
+where
+    T: Table,
+    K: Key + Borrow<Q>,
+    Q: Hash + Eq + ?Sized,
+{
+    #[track_caller]
+    fn look_up<'a>(&self, table: TableView<'a, T>, key: &'k Q) -> Option<&'a Row<T>> {
+        table.find(self, key).next()
+    }
+}
+
+/// Indexes over several columns.
 macro_rules! tuples {
-    ($( ($($marker:ident $value:ident $query:ident $at:tt),*) )*) => { $(
-        impl<'k, T, $($value, $marker, $query),*> LookUp<T, ($(&'k $query,)*)>
-            for ($(Column<T, $value, $marker>,)*)
+    ($( ($($value:ident $query:ident $at:tt),*) )*) => { $(
+        impl<'k, T, $($value, $query),*> LookUp<T, ($(&'k $query,)*)>
+            for UniqueIndex<T, ($($value,)*)>
         where
             T: Table,
             $(
                 $value: Value + Borrow<$query>,
-                $marker: Mutability,
                 $query: Hash + Eq + ?Sized,
             )*
         {
-            fn is(&self, index: &[usize]) -> bool {
-                index == [$(self.$at.index()),*]
-            }
-
-            fn hash_key(&self, key: ($(&'k $query,)*), hasher: &mut impl Hasher) {
-                $( self.$at.hash_key(key.$at, hasher); )*
-            }
-
-            fn matches(&self, row: &T, key: ($(&'k $query,)*)) -> bool {
-                $( self.$at.matches(row, key.$at) )&&*
+            fn look_up<'a>(
+                &self,
+                table: TableView<'a, T>,
+                key: ($(&'k $query,)*),
+            ) -> Option<&'a Row<T>> {
+                let hash = hash_of(|mut hasher| {
+                    $( key.$at.hash(&mut hasher); )*
+                });
+                let get = self.accessors();
+                table.indexed(self.position(), hash, |row| {
+                    $( (get.$at)(row).borrow() == key.$at )&&*
+                })
             }
         }
     )* };
 }
 
 tuples! {
-    (A V P 0, B W Q 1)
-    (A V P 0, B W Q 1, C X R 2)
-    (A V P 0, B W Q 1, C X R 2, D Y S 3)
+    (A P 0, B Q 1)
+    (A P 0, B Q 1, C R 2)
+    (A P 0, B Q 1, C R 2, D S 3)
+    (A P 0, B Q 1, C R 2, D S 3, E U 4)
+    (A P 0, B Q 1, C R 2, D S 3, E U 4, F W 5)
 }

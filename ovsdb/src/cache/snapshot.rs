@@ -13,9 +13,9 @@ use super::index::{Index, Key, OrderedIndex};
 use super::lookup::LookUp;
 use super::state::State;
 use super::table_state::TableState;
-use crate::model::{Database, Row, Table};
-use crate::trie::{self, hash_of, hash_uuid};
-use crate::value::{Ref, Uuid};
+use crate::model::{Column, Database, Mutability, Row, Table};
+use crate::trie::{self, hash_uuid};
+use crate::value::{Ref, Uuid, Value};
 
 /// A consistent view of the replica: taking it is O(1), holding it keeps nothing waiting.
 ///
@@ -126,15 +126,33 @@ impl<D: Database> Snapshot<D> {
         self.table().get_shared(row)
     }
 
-    /// A row with this key; see [`TableView::get_by`].
+    /// A row with this key, by what the schema makes unique or by a declared index; see
+    /// [`TableView::get_by`].
     #[must_use]
     #[track_caller]
-    pub fn get_by<T: Table<Database = D>, K: Copy>(
+    pub fn get_by<T: Table<Database = D>, K>(
         &self,
-        columns: impl LookUp<T, K>,
+        by: impl LookUp<T, K>,
         key: K,
     ) -> Option<&Row<T>> {
-        self.table().get_by(columns, key)
+        self.table().get_by(by, key)
+    }
+
+    /// The rows whose column has this value, found by reading every row of the table; see
+    /// [`TableView::scan_by`].
+    #[track_caller]
+    pub fn scan_by<'k, T, V, M, Q>(
+        &self,
+        column: Column<T, V, M>,
+        value: &'k Q,
+    ) -> impl Iterator<Item = &Row<T>> + use<'_, 'k, D, T, V, M, Q>
+    where
+        T: Table<Database = D>,
+        V: Value + Borrow<Q>,
+        M: Mutability,
+        Q: Eq + ?Sized,
+    {
+        self.table().scan_by(column, value)
     }
 
     /// The rows that a declared index has for this key; see [`TableView::find`].
@@ -243,22 +261,67 @@ impl<'a, T: Table> TableView<'a, T> {
         shared(self.state.get(row.uuid())?.clone())
     }
 
-    /// A row whose columns have this key.
+    /// A row with this key, in constant time: by a column that an index of the schema makes
+    /// [unique](crate::Unique), by a [`UniqueIndex`](crate::UniqueIndex) over several columns, or by a
+    /// declared [`Index`], which may have several rows with the key and gives one of them.
     ///
-    /// By an index where the schema declares one over these columns (then there is one such row
-    /// at the most), else by going through all rows.
+    /// ```
+    /// # #[cfg(feature = "nb")] fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+    /// use ovsdb::nb::{LogicalSwitchPort, StaticMacBinding};
+    ///
+    /// let port = view.get_by(LogicalSwitchPort::NAME, "p1");
+    /// let binding = view.get_by(StaticMacBinding::LOGICAL_PORT_AND_IP, ("rp1", "192.0.2.1"));
+    /// # let _ = (port, binding);
+    /// # }
+    /// ```
+    ///
+    /// It never reads all rows. A column without an index does not compile; declare an [`Index`], or
+    /// say [`scan_by`](Self::scan_by):
+    ///
+    /// ```compile_fail
+    /// # #[cfg(not(feature = "nb"))] compile_error!();
+    /// # fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+    /// use ovsdb::nb::LogicalSwitch;
+    ///
+    /// let switch = view.get_by(LogicalSwitch::NAME, "sw0"); // several switches may have one name
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// When the cache was started without the declared index, which is a mistake of the program.
     #[must_use]
-    pub fn get_by<K: Copy>(self, columns: impl LookUp<T, K>, key: K) -> Option<&'a Row<T>> {
-        match T::INDEXES.iter().position(|index| columns.is(index)) {
-            Some(at) => {
-                let hash = hash_of(|hasher| columns.hash_key(key, hasher));
-                let matching =
-                    |row: &'a SharedRow| typed(&**row).filter(|row| columns.matches(row, key));
-                let rows = &self.state.rows;
-                self.state.indexes[at].find_map(hash, |row| rows.find_map(*row, matching))
-            }
-            None => self.rows().find(|row| columns.matches(row, key)),
-        }
+    #[track_caller]
+    pub fn get_by<K>(self, by: impl LookUp<T, K>, key: K) -> Option<&'a Row<T>> {
+        by.look_up(self, key)
+    }
+
+    /// The rows whose column has this value, found by reading every row of the table: for a look-up
+    /// that is rare or a table that is small. An [`Index`] finds them without.
+    pub fn scan_by<'k, V, M, Q>(
+        self,
+        column: Column<T, V, M>,
+        value: &'k Q,
+    ) -> impl Iterator<Item = &'a Row<T>> + use<'a, 'k, T, V, M, Q>
+    where
+        V: Value + Borrow<Q>,
+        M: Mutability,
+        Q: Eq + ?Sized,
+    {
+        self.rows()
+            .filter(move |row| column.get(row).borrow() == value)
+    }
+
+    /// The row that this index of [`Table::INDEXES`] has under this hash, and for which `matches`
+    /// holds.
+    pub(super) fn indexed(
+        self,
+        index: usize,
+        hash: u32,
+        matches: impl Fn(&T) -> bool,
+    ) -> Option<&'a Row<T>> {
+        let rows = &self.state.rows;
+        let matching = |row: &'a SharedRow| typed(&**row).filter(|row| matches(row));
+        self.state.indexes[index].find_map(hash, |row| rows.find_map(*row, matching))
     }
 
     /// The rows that a declared index has for this key, in no particular order.

@@ -48,18 +48,21 @@ struct Inner {
 ///
 /// ```no_run
 /// # #[cfg(feature = "nb")] async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use ovsdb::cache::Index;
 /// use ovsdb::{Client, nb};
 ///
 /// let client = Client::<nb::Database>::builder()
 ///     .remotes("unix:/var/run/ovn/ovnnb_db.sock")
 ///     .connect()
 ///     .await?;
-/// let cache = client.cache().table::<nb::LogicalSwitch>().start().await?;
+/// // The schema has no index over the names of switches.
+/// let by_name = Index::column(nb::LogicalSwitch::NAME);
+/// let cache = client.cache().index(&by_name).start().await?;
 ///
 /// let mut txn = client.transaction();
 /// txn.insert(nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
 /// txn.commit().await?;
-/// assert!(cache.snapshot().rows::<nb::LogicalSwitch>().any(|switch| switch.name == "sw0"));
+/// assert!(cache.snapshot().get_by(&by_name, "sw0").is_some());
 /// # Ok(()) }
 /// ```
 pub struct Client<D> {

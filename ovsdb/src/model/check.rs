@@ -84,6 +84,35 @@ pub(super) const fn same_kind(a: &ColumnKind, b: &ColumnKind) -> bool {
     values && a.key as u8 == b.key as u8 && a.scalar == b.scalar && a.single == b.single
 }
 
+/// Where the index over these columns is among `indexes`.
+///
+/// # Panics
+/// When there is none.
+pub(super) const fn position_of(indexes: &[&[usize]], columns: &[usize]) -> usize {
+    let mut at = 0;
+    while at < indexes.len() {
+        if same_columns(indexes[at], columns) {
+            return at;
+        }
+        at += 1;
+    }
+    panic!("the table has no index over these columns")
+}
+
+const fn same_columns(a: &[usize], b: &[usize]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < a.len() {
+        if a[at] != b[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
 /// Whether atoms mean what the schema says. A type that says nothing is accepted: `Uuid` for any
 /// reference, `Str` for any string.
 const fn means(domain: Domain, expected: &Atoms, database: &str) -> bool {

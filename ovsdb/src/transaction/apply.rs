@@ -136,14 +136,17 @@ impl<D: Database> Client<D> {
     ///
     /// ```no_run
     /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>, cache: ovsdb::Cache<ovsdb::nb::Database>)
-    /// # -> Result<(), ovsdb::CommitError> {
+    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use ovsdb::cache::Index;
     /// use ovsdb::nb::LogicalSwitch as Switch;
     ///
     /// // Get or create: the schema has no index that keeps names apart.
+    /// let by_name = Index::column(Switch::NAME);
+    /// let cache = client.cache().index(&by_name).start().await?;
     /// let (switch, _) = client
     ///     .edit(&cache, |view, txn| {
-    ///         if let Some(switch) = view.rows::<Switch>().find(|switch| switch.name == "sw0") {
+    ///         if let Some(switch) = view.get_by(&by_name, "sw0") {
     ///             return switch.reference();
     ///         }
     ///         let switch = Switch { name: "sw0".into(), ..Default::default() };
