@@ -16,6 +16,14 @@ use crate::value::json::MAX_DEPTH;
 use crate::value::{Atom, Datum, Real, Str};
 
 /// A value of a request that no server takes; nothing was sent.
+///
+/// ```
+/// use ovsdb::protocol::{InvalidReason, Operation};
+///
+/// let comment = Operation::Comment { comment: "a\0b".into() };
+/// let error = comment.check().expect_err("a NUL");
+/// assert_eq!((error.part, error.reason), (Some("the comment"), InvalidReason::Nul(1)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub struct InvalidValue {
@@ -27,7 +35,7 @@ pub struct InvalidValue {
     pub table: Option<Str>,
     /// The column.
     pub column: Option<Str>,
-    /// What of the operation or of the request the value is, such as `comment`; `None` where the
+    /// What of the operation or of the request the value is, such as `the comment`; `None` where the
     /// column says it.
     pub part: Option<&'static str>,
     /// What is wrong with it.
@@ -35,6 +43,13 @@ pub struct InvalidValue {
 }
 
 /// Why a value cannot be sent.
+///
+/// ```
+/// use ovsdb::protocol::InvalidReason;
+///
+/// let reason = InvalidReason::Nul(3);
+/// assert_eq!(reason.to_string(), "a string has a NUL character, at byte 3");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidReason {

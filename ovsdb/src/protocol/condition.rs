@@ -7,6 +7,14 @@ use crate::value::json::{DecodeError, DecodeErrorKind, Reader, write_string};
 use crate::value::{Datum, Str};
 
 /// The function of a condition (RFC 7047 section 5.1, `<function>`).
+///
+/// ```
+/// use ovsdb::protocol::{Function, Wire};
+///
+/// assert_eq!(Function::from_json(r#""includes""#)?, Function::Includes);
+/// assert_eq!(Function::LessOrEqual.as_str(), "<=");
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Function {
     /// `<`, on integers and reals.
@@ -44,6 +52,20 @@ words!(
 /// and false are clauses: ovsdb-server(7), "Condition Change").
 ///
 /// Operations take the AND of their clauses, monitors the OR.
+///
+/// ```
+/// use ovsdb::protocol::{Clause, Function, Wire};
+/// use ovsdb::value::{Atom, Datum};
+///
+/// let clause = Clause::Compare {
+///     column: "tag".into(),
+///     function: Function::Greater,
+///     argument: Datum::from(Atom::Integer(100)),
+/// };
+/// assert_eq!(clause.to_json(), r#"["tag",">",100]"#);
+/// assert_eq!(Clause::from_json("true")?, Clause::Always(true));
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Clause {
     /// Every row, or none.

@@ -10,6 +10,13 @@ use crate::value::json::{DecodeError, Reader};
 macro_rules! kinds {
     ($( $(#[$meta:meta])* $variant:ident = $word:literal, )*) => {
         /// The kind of an error that the server reports (RFC 7047 section 3.1, ovsdb-server(7)).
+        ///
+        /// ```
+        /// use ovsdb::protocol::ErrorKind;
+        ///
+        /// assert_eq!(ErrorKind::from_word("not leader"), ErrorKind::NotLeader);
+        /// assert_eq!(ErrorKind::from_word("unheard of"), ErrorKind::Other);
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorKind {
@@ -96,6 +103,15 @@ kinds! {
 }
 
 /// An error that the server reports, for a request or for one operation.
+///
+/// ```
+/// use ovsdb::protocol::{ErrorKind, OvsdbError, Wire};
+///
+/// let error = OvsdbError::from_json(r#"{"error":"timed out","details":"after 5 ms"}"#)?;
+/// assert_eq!(error.kind(), ErrorKind::TimedOut);
+/// assert_eq!(error.to_string(), "timed out: after 5 ms");
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OvsdbError {

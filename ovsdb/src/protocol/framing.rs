@@ -60,6 +60,13 @@ impl Limits {
 }
 
 /// Why a stream cannot be cut into messages. The connection is of no use after it.
+///
+/// ```
+/// use ovsdb::protocol::{FrameError, Framer, Limits};
+///
+/// let mut framer = Framer::new(Limits::new().depth(2));
+/// assert!(matches!(framer.find(b"[[["), Err(FrameError::TooDeep(2))));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {

@@ -6,6 +6,18 @@ use super::wire::{Wire, read_object, required, unknown};
 use crate::value::json::{DecodeError, DecodeErrorKind, Raw, Reader, write_string};
 
 /// A message (RFC 7047 section 4; JSON-RPC 1.0), its payload undecoded.
+///
+/// ```
+/// use ovsdb::protocol::Message;
+///
+/// match Message::parse(r#"{"id":1,"method":"echo","params":["a"]}"#)? {
+///     Message::Request { id, method, params } => {
+///         assert_eq!((id.text, &*method, params.text), ("1", "echo", r#"["a"]"#));
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message<'a> {
     /// A request, to be answered.
@@ -136,6 +148,12 @@ pub(crate) fn write_request_head(out: &mut String, id: &impl Wire, method: &str)
 }
 
 /// Appends a request; `params` is the text of a JSON array.
+///
+/// ```
+/// let mut out = String::new();
+/// ovsdb::protocol::write_request(&mut out, &1_u64, "list_dbs", "[]");
+/// assert_eq!(out, r#"{"id":1,"method":"list_dbs","params":[]}"#);
+/// ```
 pub fn write_request(out: &mut String, id: &impl Wire, method: &str, params: &str) {
     write_request_head(out, id, method);
     out.push_str(params);
@@ -143,11 +161,23 @@ pub fn write_request(out: &mut String, id: &impl Wire, method: &str, params: &st
 }
 
 /// Appends a notification; `params` is the text of a JSON array.
+///
+/// ```
+/// let mut out = String::new();
+/// ovsdb::protocol::write_notification(&mut out, "cancel", "[1]");
+/// assert_eq!(out, r#"{"id":null,"method":"cancel","params":[1]}"#);
+/// ```
 pub fn write_notification(out: &mut String, method: &str, params: &str) {
     write_request(out, &None::<u64>, method, params);
 }
 
 /// Appends the reply to a request that succeeded; `id` and `result` are JSON texts.
+///
+/// ```
+/// let mut out = String::new();
+/// ovsdb::protocol::write_reply(&mut out, "1", "[]");
+/// assert_eq!(out, r#"{"error":null,"id":1,"result":[]}"#);
+/// ```
 pub fn write_reply(out: &mut String, id: &str, result: &str) {
     for part in ["{\"error\":null,\"id\":", id, ",\"result\":", result, "}"] {
         out.push_str(part);
@@ -155,6 +185,15 @@ pub fn write_reply(out: &mut String, id: &str, result: &str) {
 }
 
 /// Appends the reply to a request that failed; `id` and `error` are JSON texts.
+///
+/// ```
+/// use ovsdb::protocol::{Message, OvsdbError, Wire, write_failure};
+///
+/// let mut out = String::new();
+/// write_failure(&mut out, "1", &OvsdbError::new("not supported").to_json());
+/// assert!(matches!(Message::parse(&out)?, Message::Reply { outcome: Err(_), .. }));
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 pub fn write_failure(out: &mut String, id: &str, error: &str) {
     for part in ["{\"error\":", error, ",\"id\":", id, ",\"result\":null}"] {
         out.push_str(part);

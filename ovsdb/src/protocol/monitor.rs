@@ -9,6 +9,16 @@ use crate::value::json::{DecodeError, Reader};
 use crate::value::{Str, Uuid};
 
 /// Which kinds of change a monitor reports (RFC 7047 section 4.1.5, `<monitor-select>`).
+///
+/// ```
+/// use ovsdb::protocol::{Select, Wire};
+///
+/// let only_new = Select { initial: false, modify: false, delete: false, ..Select::default() };
+/// assert_eq!(
+///     only_new.to_json(),
+///     r#"{"initial":false,"insert":true,"delete":false,"modify":false}"#
+/// );
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Select {
     /// The rows that exist when the monitor starts.
@@ -61,6 +71,18 @@ impl Wire for Select {
 
 /// What to monitor of one table (RFC 7047 section 4.1.5, `<monitor-request>`; ovsdb-server(7),
 /// "Monitor_cond").
+///
+/// ```
+/// use ovsdb::protocol::{Clause, MonitorRequest, Wire};
+///
+/// let request = MonitorRequest {
+///     columns: Some(vec!["name".into(), "tag".into()]),
+///     conditions: Some(vec![Clause::from_json(r#"["tag",">",100]"#)?]),
+///     select: None,
+/// };
+/// assert_eq!(request.to_json(), r#"{"columns":["name","tag"],"where":[["tag",">",100]]}"#);
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MonitorRequest {
     /// The columns; all of them and `_version` when `None`.
@@ -100,6 +122,17 @@ impl Wire for MonitorRequest {
 }
 
 /// The reply to `monitor_cond_since` (ovsdb-server(7), "Monitor_cond_since").
+///
+/// ```
+/// use ovsdb::protocol::{MonitorSinceReply, Wire};
+///
+/// // The server does not know the transaction: these are all rows, and there is none.
+/// let reply = MonitorSinceReply::from_json(
+///     r#"[false,"f4bb6a91-019b-4612-b6aa-88fc663dd515",{}]"#,
+/// )?;
+/// assert!(!reply.found && reply.updates.is_empty());
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MonitorSinceReply {
     /// Whether the server knew the transaction that the client had last: then the updates are the
@@ -140,6 +173,14 @@ impl Wire for MonitorSinceReply {
 }
 
 /// The ways to monitor, oldest first.
+///
+/// ```
+/// use ovsdb::MonitorVersion;
+///
+/// // Only these have conditions.
+/// let conditional = |version| version >= MonitorVersion::MonitorCond;
+/// assert!(conditional(MonitorVersion::MonitorCondSince) && !conditional(MonitorVersion::Monitor));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum MonitorVersion {

@@ -5,6 +5,14 @@ use crate::value::json::{DecodeError, Reader, write_string};
 use crate::value::{Datum, Str};
 
 /// How a mutation changes a column (RFC 7047 section 5.1, `<mutator>`).
+///
+/// ```
+/// use ovsdb::protocol::{Mutator, Wire};
+///
+/// assert_eq!(Mutator::from_json(r#""+=""#)?, Mutator::Add);
+/// assert_eq!(Mutator::Insert.as_str(), "insert");
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mutator {
     /// `+=`, on numbers and sets of numbers.
@@ -36,6 +44,18 @@ words!(
 );
 
 /// A change of one column (RFC 7047 section 5.1, `<mutation>`).
+///
+/// ```
+/// use ovsdb::protocol::{Mutation, Mutator, Wire};
+/// use ovsdb::value::{Atom, Datum};
+///
+/// let mutation = Mutation {
+///     column: "tag".into(),
+///     mutator: Mutator::Add,
+///     argument: Datum::from(Atom::Integer(1)),
+/// };
+/// assert_eq!(mutation.to_json(), r#"["tag","+=",1]"#);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mutation {
     /// The column's name.

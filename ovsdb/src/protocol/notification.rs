@@ -6,6 +6,15 @@ use crate::value::json::{DecodeError, Raw, Reader};
 use crate::value::{Str, Uuid};
 
 /// A notification of either side (RFC 7047 section 4.1 and ovsdb-server(7)).
+///
+/// ```
+/// use ovsdb::protocol::Notification;
+///
+/// let locked = Notification::Locked { name: "leader".into() };
+/// let mut params = String::new();
+/// locked.write_params(&mut params);
+/// assert_eq!((locked.method(), &*params), ("locked", r#"["leader"]"#));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notification {
     /// Changes for a plain monitor.

@@ -8,9 +8,24 @@ use crate::value::json::{DecodeError, Reader};
 use crate::value::{Atom, Atomic, Datum, Map, Str, Uuid};
 
 /// Some columns of a row, by name (RFC 7047 section 5.1, `<row>`).
+///
+/// ```
+/// use ovsdb::protocol::{Columns, Wire};
+///
+/// let columns = Columns::from_json(r#"{"name":"br-int","tag":["set",[]]}"#)?;
+/// assert_eq!(columns["tag"], ovsdb::value::Datum::empty());
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 pub type Columns = Map<Str, Datum>;
 
 /// What a `wait` waits for.
+///
+/// ```
+/// use ovsdb::protocol::{Until, Wire};
+///
+/// assert_eq!(Until::from_json(r#""!=""#)?, Until::NotEqual);
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Until {
     /// Until the rows are these.
@@ -22,6 +37,18 @@ pub enum Until {
 words!(Until, "comparison", Equal = "==", NotEqual = "!=");
 
 /// An operation of a `transact` request (RFC 7047 section 5.2).
+///
+/// ```
+/// use ovsdb::protocol::{Clause, Operation, Wire};
+///
+/// let operation = Operation::Delete {
+///     table: "Bridge".into(),
+///     conditions: vec![Clause::from_json(r#"["name","==","br-int"]"#)?],
+/// };
+/// assert_eq!((operation.name(), operation.writes()), ("delete", true));
+/// assert_eq!(Operation::from_json(&operation.to_json())?, operation);
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// Adds a row.
@@ -313,6 +340,14 @@ impl Wire for Operation {
 }
 
 /// The result of one operation in the reply to a `transact` (RFC 7047 section 4.1.3).
+///
+/// ```
+/// use ovsdb::protocol::{OperationResult, Wire};
+///
+/// assert_eq!(OperationResult::from_json(r#"{"count":2}"#)?, OperationResult::Count(2));
+/// assert_eq!(OperationResult::from_json("null")?, OperationResult::NotTried);
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperationResult {
     /// An insert: the new row's uuid.

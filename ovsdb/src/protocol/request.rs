@@ -8,6 +8,16 @@ use crate::value::json::{DecodeError, Raw, Reader};
 use crate::value::{Str, Uuid};
 
 /// A request of any method of RFC 7047 section 4.1 and ovsdb-server(7) "RFC 7047 Extensions".
+///
+/// ```
+/// use ovsdb::protocol::Request;
+///
+/// let request = Request::GetSchema { database: "Open_vSwitch".into() };
+/// let mut params = String::new();
+/// request.write_params(&mut params)?;
+/// assert_eq!((request.method(), &*params), ("get_schema", r#"["Open_vSwitch"]"#));
+/// # Ok::<(), ovsdb::protocol::InvalidValue>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// The databases' names.
@@ -324,6 +334,13 @@ impl Wire for Requests {
 }
 
 /// The reply to `lock` and `steal`.
+///
+/// ```
+/// use ovsdb::protocol::{LockReply, Wire};
+///
+/// assert!(LockReply::from_json(r#"{"locked":true}"#)?.locked);
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LockReply {
     /// Whether the client has the lock already; else `locked` tells when it does.

@@ -12,9 +12,28 @@ use crate::value::{Str, Uuid};
 pub type TableUpdates = BTreeMap<Str, BTreeMap<Uuid, RowUpdate>>;
 
 /// The changes a conditional monitor reports (ovsdb-server(7), "Update2 Notification").
+///
+/// ```
+/// use ovsdb::protocol::{TableUpdates2, Wire};
+///
+/// let updates = TableUpdates2::from_json(
+///     r#"{"Bridge":{"f4bb6a91-019b-4612-b6aa-88fc663dd515":{"delete":null}}}"#,
+/// )?;
+/// assert_eq!(updates["Bridge"].len(), 1);
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 pub type TableUpdates2 = BTreeMap<Str, BTreeMap<Uuid, RowUpdate2>>;
 
 /// The change of one row (RFC 7047 section 4.1.6, `<row-update>`).
+///
+/// ```
+/// use ovsdb::protocol::{RowUpdate, Wire};
+///
+/// let update = RowUpdate::from_json(r#"{"old":{"tag":1},"new":{"name":"p1","tag":2}}"#)?;
+/// let old = update.old.expect("the row existed before");
+/// assert!(old.contains_key("tag") && !old.contains_key("name"));
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RowUpdate {
     /// What was before: of a changed row, the changed columns only; `None` for a new row.
@@ -46,6 +65,14 @@ impl Wire for RowUpdate {
 }
 
 /// The change of one row, in the form of `monitor_cond` (ovsdb-server(7), `<row-update2>`).
+///
+/// ```
+/// use ovsdb::protocol::{RowUpdate2, Wire};
+///
+/// assert_eq!(RowUpdate2::from_json(r#"{"delete":null}"#)?, RowUpdate2::Delete);
+/// assert!(matches!(RowUpdate2::from_json(r#"{"insert":{"name":"p1"}}"#)?, RowUpdate2::Insert(_)));
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowUpdate2 {
     /// A row that was there when the monitor started; columns at their default are omitted.

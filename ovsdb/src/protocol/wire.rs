@@ -46,6 +46,15 @@ pub trait Wire: Sized {
 }
 
 /// Any JSON value, kept as its text: ids, echoed parameters.
+///
+/// ```
+/// use ovsdb::protocol::{Json, Wire};
+///
+/// let id = Json::from_json(r#"["monitor", 7]"#)?;
+/// assert_eq!((id.as_str(), id.as_number()), (r#"["monitor", 7]"#, None));
+/// assert_eq!(Json::from(7).as_number(), Some(7));
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Json(Box<str>);
 

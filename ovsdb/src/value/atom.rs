@@ -179,6 +179,42 @@ pub enum Domain {
 /// A type of one's own should read the default of its [`TYPE`](Self::TYPE), such as the empty
 /// string: a server omits it from the rows it sends. A replica refuses a row in which that column is
 /// omitted if the type does not read it.
+///
+/// ```
+/// use std::net::Ipv4Addr;
+///
+/// use ovsdb::schema::AtomicType;
+/// use ovsdb::value::json::{DecodeError, DecodeErrorKind, Reader};
+/// use ovsdb::value::{Atom, Atomic};
+///
+/// /// A string column with an address, or with the empty string.
+/// #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+/// struct Address(Option<Ipv4Addr>);
+///
+/// impl Atomic for Address {
+///     const TYPE: AtomicType = AtomicType::String;
+///
+///     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+///         let offset = reader.offset();
+///         let text = reader.string()?;
+///         if text.is_empty() {
+///             return Ok(Self(None));
+///         }
+///         let expected = DecodeErrorKind::Expected("an IPv4 address");
+///         let address = text.parse().map_err(|_| DecodeError::new(offset, expected))?;
+///         Ok(Self(Some(address)))
+///     }
+///
+///     fn to_atom(&self) -> Atom {
+///         let text = self.0.map(|address| address.to_string());
+///         Atom::String(text.unwrap_or_default().into())
+///     }
+/// }
+///
+/// let address = Address::read(&mut Reader::new(r#""192.0.2.1""#))?;
+/// assert_eq!(address.to_atom().to_string(), r#""192.0.2.1""#);
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the type of an atom in a column",
     label = "not an atom",

@@ -12,6 +12,15 @@ use super::shared_slice::SharedSlice;
 use super::{Atom, Atomic, Datum, Domain, Map, Set};
 
 /// The shape of a column: its atoms' types and how many it holds.
+///
+/// ```
+/// use ovsdb::value::Value;
+/// use ovsdb::{Map, Set, Str};
+///
+/// assert_eq!(<Option<i64> as Value>::KIND.to_string(), "optional integer");
+/// assert_eq!(<Map<Str, Str> as Value>::KIND.to_string(), "map of string to string");
+/// assert!(!<Set<bool> as Value>::KIND.single);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ColumnKind {
@@ -64,6 +73,15 @@ impl fmt::Display for ColumnKind {
 ///
 /// This crate implements it for every [`Atomic`] type and for an [`Option`], a [`Set`] and a [`Map`]
 /// of them. No other crate can.
+///
+/// ```
+/// use ovsdb::{ColumnValue, Set};
+///
+/// let (a, b): (&dyn ColumnValue, &dyn ColumnValue) = (&Set::<i64>::from([1, 2]), &Some(1_i64));
+/// assert_eq!(a.to_datum().to_string(), r#"["set",[1,2]]"#);
+/// assert_eq!(b.to_datum().to_string(), "1");
+/// assert!(!a.equals(b));
+/// ```
 pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
     /// Replaces the value by the one in the message.
     ///
@@ -97,6 +115,19 @@ pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
 
 /// A Rust type that is a whole column: an [`Atomic`] type, an [`Option`], [`Set`] or [`Map`] of
 /// them.
+///
+/// ```
+/// use ovsdb::Table;
+/// use ovsdb::value::Value;
+///
+/// /// The columns that have the type of `V`.
+/// fn columns_of<T: Table, V: Value>() -> impl Iterator<Item = &'static str> {
+///     T::COLUMNS.iter().filter(|column| column.kind == V::KIND).map(|column| column.name)
+/// }
+///
+/// # #[cfg(feature = "nb")]
+/// assert!(columns_of::<ovsdb::nb::LogicalSwitchPort, Option<i64>>().eq(["tag", "tag_request"]));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the type of a column",
     label = "not the type of a column",

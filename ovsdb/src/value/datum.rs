@@ -8,6 +8,17 @@ use super::{Atom, Map, Set};
 /// The value of a column of any type (RFC 7047 section 5.1, `<value>`).
 ///
 /// A scalar is a set of one: the wire writes both the same way, a bare atom.
+///
+/// ```
+/// use ovsdb::value::json::Reader;
+/// use ovsdb::value::{Atom, Datum};
+///
+/// let datum = Datum::read(&mut Reader::new(r#"["set",[3,1]]"#))?;
+/// assert_eq!(datum, Datum::Set([Atom::Integer(1), Atom::Integer(3)].into()));
+/// assert_eq!(datum.as_scalar(), None);
+/// assert_eq!(Datum::from(Atom::Boolean(true)).to_string(), "true");
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Datum {
     /// A scalar, an optional value or a set.

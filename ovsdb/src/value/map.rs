@@ -238,6 +238,11 @@ impl<K: Clone, V: Clone> IntoIterator for Map<K, V> {
 }
 
 /// The pairs of a [`Map`], borrowed.
+///
+/// ```
+/// let map: ovsdb::Map<i64, bool> = [(2, true), (1, false)].into();
+/// assert!(map.iter().eq([(&1, &false), (&2, &true)]));
+/// ```
 #[derive(Debug)]
 pub struct MapIter<'a, K, V>(std::slice::Iter<'a, (K, V)>);
 

@@ -100,6 +100,11 @@ impl<T: Clone> IntoIterator for SharedSlice<T> {
 }
 
 /// The elements of a [`Set`](super::Set), or the pairs of a [`Map`](super::Map), in order.
+///
+/// ```
+/// let set: ovsdb::Set<i64> = [2, 1].into();
+/// assert!(set.into_iter().eq([1, 2]));
+/// ```
 #[derive(Debug)]
 pub struct IntoIter<T>(ecow::vec::IntoIter<T>);
 

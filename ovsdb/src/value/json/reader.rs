@@ -10,6 +10,17 @@ use crate::value::{Atomic, Repeats, Set, Str};
 pub const MAX_DEPTH: u32 = 1000;
 
 /// A value that was found whole but not decoded: its text within the message.
+///
+/// ```
+/// use ovsdb::value::json::Reader;
+///
+/// let mut reader = Reader::new(r#"{"a": [1, 2]}"#);
+/// reader.object()?;
+/// reader.key()?;
+/// let raw = reader.skip()?;
+/// assert_eq!((raw.text, raw.offset), ("[1, 2]", 6));
+/// # Ok::<(), ovsdb::value::json::DecodeError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Raw<'a> {
     /// The value's own text, without surrounding blanks.
@@ -19,6 +30,13 @@ pub struct Raw<'a> {
 }
 
 /// Why a message could not be decoded, and where.
+///
+/// ```
+/// use ovsdb::value::json::{DecodeErrorKind, Reader};
+///
+/// let error = Reader::new(r#" "5" "#).number().expect_err("a string");
+/// assert_eq!((error.offset, error.kind), (1, DecodeErrorKind::Expected("a number")));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodeError {
@@ -29,6 +47,13 @@ pub struct DecodeError {
 }
 
 /// What was wrong with a message.
+///
+/// ```
+/// use ovsdb::protocol::{Mutator, Wire};
+///
+/// let error = Mutator::from_json(r#""**""#).expect_err("no such mutator");
+/// assert_eq!(error.kind.to_string(), r#"unknown mutator "**""#);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {

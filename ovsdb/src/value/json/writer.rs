@@ -5,6 +5,12 @@ use std::fmt::Write as _;
 use crate::value::Real;
 
 /// Appends `text` as a JSON string.
+///
+/// ```
+/// let mut out = String::new();
+/// ovsdb::value::json::write_string(&mut out, "a\nb");
+/// assert_eq!(out, r#""a\nb""#);
+/// ```
 pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
     let mut run = 0;
@@ -33,6 +39,12 @@ pub fn write_string(out: &mut String, text: &str) {
 
 /// Appends a real; a number that JSON cannot express (NaN, infinite) becomes zero, as in
 /// ovsdb-server's own serializer, which has no other form for it.
+///
+/// ```
+/// let mut out = String::new();
+/// ovsdb::value::json::write_real(&mut out, 2.0);
+/// assert_eq!(out, "2.0");
+/// ```
 pub fn write_real(out: &mut String, real: f64) {
     let real = if real.is_finite() { real } else { 0.0 };
     let _ = match Real::from(real).as_integer() {
