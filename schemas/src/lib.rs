@@ -16,6 +16,7 @@ mod json;
 mod model;
 mod number;
 mod parse;
+mod suggest;
 
 pub use self::error::{SchemaError, SchemaErrorReason};
 pub use self::model::{
@@ -23,6 +24,7 @@ pub use self::model::{
     RefType, TableSchema,
 };
 pub use self::number::{Number, NumberError, NumberErrorReason};
+pub use self::suggest::nearest;
 
 /// The databases whose schemas come with this crate.
 pub const BUNDLED: &[&str] = &["OVN_Northbound", "OVN_Southbound", "Open_vSwitch"];
