@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::cache::{ApplyError, SkewReport};
 use crate::protocol::{FrameError, InvalidValue, OvsdbError};
+use crate::schema_check::SchemaMismatch;
 #[cfg(feature = "tls")]
 use crate::transport::TlsError;
 use crate::transport::{ConnectError, Remote, RemoteError};
@@ -69,7 +70,7 @@ pub enum DisconnectReason {
     MonitorRefused(#[source] Box<Error>),
     /// The server does not have the database, or has it no more.
     #[error("the server has no database {0}")]
-    NoDatabase(&'static str),
+    NoDatabase(Str),
     /// The server belongs to another cluster than the one asked for.
     #[error("the server does not belong to the cluster {wanted}")]
     OtherCluster {
@@ -189,18 +190,21 @@ pub enum Error {
     Skew(SkewReport),
     /// The server knows no conditions, but a table has one.
     #[error("the server can monitor whole tables only, but the table {0} has a condition")]
-    ConditionsNotSupported(&'static str),
+    ConditionsNotSupported(Str),
     /// The condition of a cache's table needs a column that the server's schema lacks.
     #[error("the condition on the table {table} needs the column {column}, which the server lacks")]
     ConditionColumn {
         /// The table.
-        table: &'static str,
+        table: Str,
         /// The column.
         column: Str,
     },
+    /// A table, a column or a condition that was given by name does not fit the server's schema.
+    #[error(transparent)]
+    SchemaMismatch(#[from] SchemaMismatch),
     /// A cache was given two types for one table.
     #[error("the table {0} was added to a cache with two types")]
-    TableTwice(&'static str),
+    TableTwice(Str),
 }
 
 impl From<OvsdbError> for Error {

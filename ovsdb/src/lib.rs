@@ -78,6 +78,30 @@
 //! # #[cfg(not(feature = "nb"))] compile_error!();
 //! ```
 //!
+//! # Tables known at run time only
+//!
+//! A program that learns its tables from the server, such as an inspector or an exporter, uses an
+//! [`AnyDatabase`]: its schema is [`Client::server_schema`], its rows are
+//! [`AnyRow`](cache::AnyRow)s, and tables and columns are named.
+//!
+//! ```no_run
+//! # pub async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use ovsdb::{AnyDatabase, Client};
+//!
+//! let remotes = "unix:/var/run/openvswitch/db.sock";
+//! let client = Client::<AnyDatabase>::builder().remotes(remotes);
+//! let client = client.database("Open_vSwitch").connect().await?;
+//! let cache = client.cache().any_tables().start().await?;
+//! let view = cache.snapshot();
+//! for table in view.table_names() {
+//!     for row in view.any_rows(table).into_iter().flatten() {
+//!         let name = row.get("name").map(|name| name.to_datum());
+//!         println!("{table} {} {name:?}", row.uuid());
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! # Writing
 //!
 //! A commit has three outcomes: it was carried out; it was refused, with a typed error and the
@@ -161,6 +185,7 @@ mod error;
 mod error_chain;
 pub mod model;
 pub mod protocol;
+mod schema_check;
 mod session;
 pub mod stats;
 #[cfg(feature = "testing")]
@@ -204,14 +229,17 @@ pub use ovsdb_derive::{Table, schema};
 pub use tokio_rustls::rustls;
 
 pub use self::cache::{Skew, SkewReport, Snapshot};
-pub use self::client::{Cache, CacheBuilder, Client, ClientBuilder, Lock, WaitError, Watched};
+pub use self::client::{
+    Cache, CacheBuilder, Client, ClientBuilder, DatabaseInfo, Lock, WaitError, Watched,
+};
 pub use self::error::{DisconnectReason, Disconnected, Error};
 pub use self::error_chain::ErrorChain;
 pub use self::model::{
-    Column, ColumnInfo, Database, Immutable, Mutable, Row, RowIdentity, Table, TableVisitor,
-    Unique, UniqueIndex,
+    AnyDatabase, Column, ColumnInfo, Database, Immutable, Mutable, Row, RowIdentity, Table,
+    TableVisitor, Unique, UniqueIndex,
 };
 pub use self::protocol::MonitorVersion;
+pub use self::schema_check::{MismatchReason, SchemaMismatch};
 pub use self::session::{ConnectionState, RemoteOrder};
 pub use self::stats::{CacheStats, Stats};
 pub use self::transaction::{CommitError, Outcome, Retry, RetryPolicy, Transaction};

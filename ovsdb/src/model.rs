@@ -4,6 +4,7 @@
 //! `schema!` and `#[derive(Table)]` write these implementations; nothing stands in the way of
 //! writing one by hand.
 
+mod any;
 #[doc(hidden)]
 pub mod check;
 mod condition;
@@ -16,6 +17,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
+pub use self::any::{AnyColumn, AnyDatabase, AnyTable};
 pub use self::condition::{AllOf, AnyOf, Collection, Condition, Ordered, PartsOf};
 pub use self::unique::{Unique, UniqueIndex, UniqueKey};
 use crate::value::{ColumnKind, ColumnValue, Ref, Referent, Sealed, Uuid, Value};

@@ -359,6 +359,8 @@ struct Observed {
     client: Client<Broad>,
     other: Client<Slim>,
     wide: Vec<Cache<Broad>>,
+    /// The same tables as the server's schema has them.
+    named: Vec<Cache<Broad>>,
     narrow: Vec<Cache<Slim>>,
 }
 
@@ -367,12 +369,14 @@ impl Observed {
         let server = Server::builder().schema(schema).start().expect("a server");
         let client: Client<Broad> = connect(&server).await;
         let other: Client<Slim> = connect(&server).await;
-        let (mut wide, mut narrow) = (Vec::new(), Vec::new());
+        let (mut wide, mut named, mut narrow) = (Vec::new(), Vec::new(), Vec::new());
         for version in VERSIONS {
             // Strictly: it reads every shape.
             let cache = client.cache().all_tables().strict(true);
             let cache = cache.newest_monitor(version);
             wide.push(cache.start().await.expect("a cache"));
+            let cache = client.cache().any_tables().newest_monitor(version);
+            named.push(cache.start().await.expect("a cache"));
             let cache = other.cache().table::<Narrow>().newest_monitor(version);
             narrow.push(cache.start().await.expect("a cache"));
         }
@@ -381,6 +385,7 @@ impl Observed {
             client,
             other,
             wide,
+            named,
             narrow,
         }
     }
@@ -426,8 +431,9 @@ impl Observed {
             .expect("a dump")
             .parse()
             .expect("a dump");
-        for cache in &self.wide {
-            let (_, found) = dump.differences(&cache.snapshot());
+        for cache in self.wide.iter().chain(&self.named) {
+            let (tables, found) = dump.differences(&cache.snapshot());
+            assert_eq!(tables, 2);
             let found: Vec<String> = found.iter().map(ToString::to_string).collect();
             assert!(
                 found.is_empty(),
@@ -467,7 +473,7 @@ impl Observed {
             .differences
             .iter()
             .filter_map(|skew| match skew {
-                Skew::OtherType { column, .. } => Some(*column),
+                Skew::OtherType { column, .. } => Some(column.as_str()),
                 _ => None,
             })
             .collect();
@@ -475,7 +481,7 @@ impl Observed {
             let view = cache.snapshot();
             let mut found = dump.differences_of(view.table::<Narrow>());
             found.retain(|difference| {
-                !matches!(difference, Difference::Column { column, .. } if other.contains(column))
+                !matches!(difference, Difference::Column { column, .. } if other.contains(column.as_str()))
             });
             found
         };
@@ -529,7 +535,7 @@ async fn replicas_of_columns_of_every_shape_are_as_a_dump() {
     for round in 0..SHAPES.len() {
         let text = schema(round, &offsets);
         let observed = Observed::new(&text).await;
-        let fold = Fold::of(&observed.wide[2]);
+        let folds = [&observed.wide[2], &observed.named[2]].map(Fold::of);
         let schema = DatabaseSchema::parse(&text).expect("a schema");
         check_skew(&observed.wide[0].skew().differences, &schema);
         let mut chance = Chance {
@@ -560,10 +566,12 @@ async fn replicas_of_columns_of_every_shape_are_as_a_dump() {
         let late: Client<Broad> = connect(&observed.server).await;
         let late = late.cache().all_tables().start().await.expect("a cache");
         same_as_dump(&late, &observed.server).await;
-        let view = observed.wide[2].snapshot();
+        let views = [&observed.wide[2], &observed.named[2]].map(Cache::snapshot);
         // The stream ends with the client.
         observed.client.close().await;
-        assert!(fold.await.expect("no panic").is(&view));
+        for (fold, view) in folds.into_iter().zip(views) {
+            assert!(fold.await.expect("no panic").is(&view));
+        }
     }
     assert!(
         taken > refused,
@@ -581,7 +589,7 @@ fn check_skew(differences: &[Skew], schema: &DatabaseSchema) {
     let reported: BTreeSet<&str> = differences
         .iter()
         .map(|skew| match skew {
-            Skew::Narrower { column, .. } => *column,
+            Skew::Narrower { column, .. } => column.as_str(),
             other => panic!("{other}"),
         })
         .collect();

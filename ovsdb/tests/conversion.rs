@@ -160,7 +160,7 @@ async fn a_condition_on_a_column_that_is_gone_concerns_its_cache_alone() {
     let error = refused(&active).await;
     assert!(lacks(&error, "Item", "active"), "{error}");
     let skew = Skew::Condition {
-        table: "Item",
+        table: "Item".into(),
         column: "active".into(),
     };
     assert!(active.skew().differences.contains(&skew));
@@ -264,7 +264,9 @@ async fn a_table_that_vanishes_is_empty_until_it_comes_back() {
         insert_anything(&client).await;
         followed(&slots).await;
         assert_eq!(slots.snapshot().rows::<Slot>().len(), 0);
-        let missing = Skew::MissingTable { table: "Slot" };
+        let missing = Skew::MissingTable {
+            table: "Slot".into(),
+        };
         assert_eq!(slots.skew().differences, [missing]);
         // Kept until the table is there.
         let changed = timeout(HANG, slots.set_condition(Slot::NUMBER.gt(1))).await;

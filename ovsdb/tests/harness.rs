@@ -250,7 +250,7 @@ async fn a_dump_finds_every_difference() {
     };
     assert!(changed("ratio") && changed("notes"), "{found:?}");
     let missing = Difference::Missing {
-        table: "Item",
+        table: "Item".into(),
         row: new.uuid(),
     };
     assert!(found.contains(&missing), "{found:?}");

@@ -172,7 +172,7 @@ async fn rows_cross_a_condition() {
             .start()
             .await;
         if !conditional {
-            assert!(matches!(cache, Err(Error::ConditionsNotSupported("Item"))));
+            assert!(matches!(cache, Err(Error::ConditionsNotSupported(table)) if table == "Item"));
             continue;
         }
         let cache = cache.expect("a cache");
@@ -268,13 +268,12 @@ async fn an_older_server_works_and_what_it_lacks_is_listed() {
     assert_eq!(skew.server_version.as_deref(), Some("7.0.0"));
     assert_eq!(skew.compiled_version.as_deref(), Some("7.18.0"));
     assert!(skew.differences.contains(&Skew::MissingColumn {
-        table: "ACL",
-        column: "tier"
+        table: "ACL".into(),
+        column: "tier".into(),
     }));
-    assert!(
-        skew.differences
-            .contains(&Skew::MissingTable { table: "Sample" })
-    );
+    assert!(skew.differences.contains(&Skew::MissingTable {
+        table: "Sample".into()
+    }));
 
     let mut txn = client.transaction();
     let acl = txn.insert(nb::Acl {
@@ -366,8 +365,8 @@ async fn a_newer_server_works_with_a_part_of_its_columns() {
         .await
         .expect("a cache");
     let missing = Skew::MissingColumn {
-        table: "Logical_Switch",
-        column: "column_of_the_past",
+        table: "Logical_Switch".into(),
+        column: "column_of_the_past".into(),
     };
     assert_eq!(cache.skew().differences, [missing]);
 

@@ -76,6 +76,17 @@ pub struct ColumnType {
 }
 
 impl ColumnType {
+    /// Exactly one atom of this type.
+    #[must_use]
+    pub const fn scalar(key: BaseType) -> Self {
+        Self {
+            key,
+            value: None,
+            min: 1,
+            max: Max::Limited(1),
+        }
+    }
+
     /// Whether it is exactly one atom.
     #[must_use]
     pub const fn is_scalar(&self) -> bool {

@@ -45,8 +45,8 @@ impl<D> DatabaseChanges<D> {
         })
     }
 
-    fn changed(&self) -> impl Iterator<Item = &'static str> {
-        self.places().map(|at| self.after.registry.names[at])
+    fn changed(&self) -> impl Iterator<Item = &str> {
+        self.places().map(|at| &*self.after.registry.names[at])
     }
 }
 
@@ -70,7 +70,7 @@ impl<D: Database> DatabaseChanges<D> {
     }
 
     /// The names of the tables that changed.
-    pub fn tables(&self) -> impl Iterator<Item = &'static str> {
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
         self.changed()
     }
 
@@ -94,13 +94,20 @@ impl<D: Database> DatabaseChanges<D> {
     /// The changes of all tables, for code that is not written for one.
     #[must_use]
     pub fn all(&self) -> Vec<AnyChange> {
-        let mut changes = Vec::new();
-        for at in self.places() {
-            let after = &self.after.tables[at];
-            let before = self.before.as_ref().and_then(|state| state.tables.get(at));
-            changes.append(&mut after.changes_since(before.map(|before| &**before)));
-        }
-        changes
+        self.places().flat_map(|at| self.changes_of(at)).collect()
+    }
+
+    /// The changes of the table of this name, in no particular order; `None` when the cache was started
+    /// without it.
+    #[must_use]
+    pub fn any_table(&self, table: &str) -> Option<Vec<AnyChange>> {
+        let at = self.after.registry.position(table)?;
+        Some(self.changes_of(at))
+    }
+
+    fn changes_of(&self, at: usize) -> Vec<AnyChange> {
+        let before = self.before.as_ref().and_then(|state| state.tables.get(at));
+        self.after.tables[at].changes_since(before.map(|before| &**before))
     }
 }
 

@@ -4,21 +4,58 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use super::named::NamedColumn;
 use crate::model::{ColumnInfo, Row, Table};
-use crate::value::{ColumnValue, Uuid};
+use crate::protocol::Columns;
+use crate::value::{ColumnKind, ColumnValue, Str, Uuid};
 
-/// A row whose table is known at run time only.
+/// A row of any table: of a compiled one, a [`Row<T>`], or of one that is known at run time only.
+///
+/// ```
+/// # #[cfg(feature = "nb")] fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+/// for row in view.any_rows("Logical_Switch").into_iter().flatten() {
+///     for (column, value) in row.values() {
+///         println!("{} {column}: {}", row.uuid(), value.to_datum());
+///     }
+/// }
+/// # }
+/// ```
 pub trait AnyRow: Any + fmt::Debug + Send + Sync {
     /// The row's uuid.
     fn uuid(&self) -> Uuid;
     /// The name of its table.
-    fn table(&self) -> &'static str;
-    /// The columns, in the order of their indexes.
-    fn columns(&self) -> &'static [ColumnInfo];
+    fn table(&self) -> &str;
+    /// Its columns, in the order of their indexes.
+    fn columns(&self) -> AnyColumns<'_>;
     /// The value of the column with this index.
     fn column(&self, index: usize) -> Option<&dyn ColumnValue>;
-    /// The row itself, a [`Row<T>`], to be downcast.
+    /// The row itself, to be downcast: a [`Row<T>`] where the table is compiled.
     fn as_any(&self) -> &dyn Any;
+}
+
+impl dyn AnyRow + '_ {
+    /// The value of the column of this name; `None` when the row has no such column.
+    ///
+    /// Its [`to_datum`](ColumnValue::to_datum) reads it whatever its type is.
+    #[must_use]
+    pub fn get(&self, column: &str) -> Option<&dyn ColumnValue> {
+        self.column(self.columns().position(column)?)
+    }
+
+    /// The names and values of all columns.
+    pub fn values(&self) -> impl Iterator<Item = (&str, &dyn ColumnValue)> {
+        let columns = self.columns();
+        (0..columns.len()).filter_map(move |at| Some((columns.get(at)?.0, self.column(at)?)))
+    }
+
+    /// All columns by name, as operations take them.
+    #[must_use]
+    pub fn to_columns(&self) -> Columns {
+        let values = self.values();
+        values
+            .map(|(name, value)| (Str::from(name), value.to_datum()))
+            .collect()
+    }
 }
 
 impl<T: Table> AnyRow for Row<T> {
@@ -26,12 +63,12 @@ impl<T: Table> AnyRow for Row<T> {
         Self::uuid(self)
     }
 
-    fn table(&self) -> &'static str {
+    fn table(&self) -> &str {
         T::TABLE
     }
 
-    fn columns(&self) -> &'static [ColumnInfo] {
-        T::COLUMNS
+    fn columns(&self) -> AnyColumns<'_> {
+        AnyColumns::compiled(T::COLUMNS)
     }
 
     fn column(&self, index: usize) -> Option<&dyn ColumnValue> {
@@ -49,8 +86,93 @@ impl serde_core::Serialize for dyn AnyRow {
     fn serialize<S: serde_core::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let columns = self.columns().iter().enumerate();
         let mut columns =
-            columns.filter_map(|(index, info)| Some((info.name, info.kind, self.column(index)?)));
+            columns.filter_map(|(index, (name, kind))| Some((name, kind, self.column(index)?)));
         crate::model::serialize::write(Some(self.uuid()), &mut columns, serializer)
+    }
+}
+
+/// The names and shapes of the columns that a row of any table has.
+#[derive(Debug, Clone, Copy)]
+pub struct AnyColumns<'a>(Source<'a>);
+
+#[derive(Debug, Clone, Copy)]
+enum Source<'a> {
+    Compiled(&'static [ColumnInfo]),
+    Named(&'a [NamedColumn]),
+}
+
+impl<'a> AnyColumns<'a> {
+    pub(super) const fn compiled(columns: &'static [ColumnInfo]) -> Self {
+        Self(Source::Compiled(columns))
+    }
+
+    pub(super) const fn named(columns: &'a [NamedColumn]) -> Self {
+        Self(Source::Named(columns))
+    }
+
+    /// The number of columns.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        match self.0 {
+            Source::Compiled(columns) => columns.len(),
+            Source::Named(columns) => columns.len(),
+        }
+    }
+
+    /// Whether there is no column.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The name and the shape of the column with this index.
+    #[must_use]
+    pub fn get(self, index: usize) -> Option<(&'a str, ColumnKind)> {
+        match self.0 {
+            Source::Compiled(columns) => {
+                let column = columns.get(index)?;
+                Some((column.name, column.kind))
+            }
+            Source::Named(columns) => {
+                let column = columns.get(index)?;
+                Some((&column.name, column.kind))
+            }
+        }
+    }
+
+    /// The index of the column of this name.
+    #[must_use]
+    pub fn position(self, name: &str) -> Option<usize> {
+        match self.0 {
+            Source::Compiled(columns) => columns.iter().position(|column| column.name == name),
+            Source::Named(columns) => columns.iter().position(|column| column.name == name),
+        }
+    }
+
+    /// The names and shapes, in the order of the indexes.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = (&'a str, ColumnKind)> {
+        let (compiled, named) = match self.0 {
+            Source::Compiled(columns) => (columns, [].as_slice()),
+            Source::Named(columns) => ([].as_slice(), columns),
+        };
+        (0..self.len()).map(move |at| match compiled.get(at) {
+            Some(column) => (column.name, column.kind),
+            None => (named[at].name.as_str(), named[at].kind),
+        })
+    }
+
+    /// The names, in the order of the indexes.
+    pub fn names(self) -> impl ExactSizeIterator<Item = &'a str> {
+        self.iter().map(|(name, _)| name)
+    }
+
+    /// Whether these are the very columns of the other row's table: not only equal ones.
+    pub(super) fn is_same(self, other: AnyColumns<'_>) -> bool {
+        match (self.0, other.0) {
+            (Source::Compiled(a), Source::Compiled(b)) => std::ptr::eq(a, b),
+            (Source::Named(a), Source::Named(b)) => std::ptr::eq(a, b),
+            _ => false,
+        }
     }
 }
 
@@ -106,17 +228,21 @@ impl AnyChange {
         }
     }
 
-    /// The columns that changed: of a row that was modified those that differ, else all.
-    pub fn columns(&self) -> impl Iterator<Item = &'static ColumnInfo> {
+    /// The names of the columns that changed: of a row that was modified those that differ, else all.
+    /// After a change of the server's schema also those that only one of the rows has.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
         let (old, new) = (self.before(), self.after());
-        let columns = self.row().columns().iter().enumerate();
-        let changed = columns.filter(move |(index, _)| match (old, new) {
-            (Some(old), Some(new)) => match (old.column(*index), new.column(*index)) {
+        let differs = move |name: &&str| match (old, new) {
+            (Some(old), Some(new)) => match (old.get(name), new.get(name)) {
                 (Some(old), Some(new)) => !old.equals(new),
-                _ => false,
+                _ => true,
             },
             _ => true,
-        });
-        changed.map(|(_, column)| column)
+        };
+        let row = self.row();
+        let gone = old.filter(|old| !old.columns().is_same(row.columns()));
+        let gone = gone.into_iter().flat_map(|old| old.columns().names());
+        let gone = gone.filter(move |name| row.get(name).is_none());
+        row.columns().names().chain(gone).filter(differs)
     }
 }

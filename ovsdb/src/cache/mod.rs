@@ -14,6 +14,7 @@ mod handle;
 mod index;
 mod lookup;
 mod monitor;
+mod named;
 mod plan;
 mod prefetch;
 #[cfg(feature = "testing")]
@@ -32,7 +33,7 @@ mod views;
 mod work_queue;
 
 pub use self::all_changes::{AllChanges, DatabaseChanges};
-pub use self::any::{AnyChange, AnyRow};
+pub use self::any::{AnyChange, AnyColumns, AnyRow};
 pub use self::changes::{BatchKind, Change, ChangeBatch, Changes, Columns};
 pub(crate) use self::handle::Handle;
 pub use self::index::{Elements, Index, Key, OrderedIndex};

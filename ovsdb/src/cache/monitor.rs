@@ -26,6 +26,8 @@ pub(crate) struct ReplicaMonitor {
     tables: Vec<TableReplica>,
     shared: Arc<Shared>,
     repeats: Repeats,
+    /// Whether tables that appear in the server's schema are added.
+    pub(super) all_tables: bool,
     compiled_version: Option<&'static str>,
     /// The newest way to monitor that may be tried.
     newest: MonitorVersion,
@@ -37,6 +39,8 @@ pub(crate) struct ReplicaMonitor {
     acknowledged: Option<MonitorRequests>,
     /// Whether the replica was whole before.
     started: bool,
+    /// Whether rows have other columns, or there are more tables, since the replica was started last.
+    reshaped: bool,
     /// How the schema differed from the tables when the replica was started last.
     started_skew: Arc<SkewReport>,
     /// The id under which the monitor was asked for last.
@@ -62,13 +66,13 @@ impl ReplicaMonitor {
     /// A replica of these tables, fitted to the server's schema.
     pub(super) fn new(
         mut tables: Vec<TableReplica>,
-        types: &[TypeId],
+        types: &[Option<TypeId>],
         schema: &DatabaseSchema,
         compiled_version: Option<&'static str>,
         newest: MonitorVersion,
     ) -> Self {
-        let report = fit(&mut tables, schema, compiled_version);
-        let names = tables.iter().map(TableReplica::table).collect();
+        let (report, _) = fit(&mut tables, schema, compiled_version);
+        let names = tables.iter().map(|table| table.table().clone()).collect();
         let state = State {
             registry: Arc::new(Registry::new(types, names)),
             tables: tables.iter().map(TableReplica::published).collect(),
@@ -80,12 +84,14 @@ impl ReplicaMonitor {
             started_skew: shared.skew.load_full(),
             shared,
             repeats: Repeats::default(),
+            all_tables: false,
             compiled_version,
             newest,
             version: newest,
             last_txn_id: Uuid::nil(),
             acknowledged: None,
             started: false,
+            reshaped: false,
             request: 0,
         }
     }
@@ -98,7 +104,17 @@ impl ReplicaMonitor {
     /// to monitor on. The replica stays as it is until [`start`](Self::start).
     pub(crate) fn refit(&mut self, schema: &DatabaseSchema) {
         self.version = self.newest;
-        let report = fit(&mut self.tables, schema, self.compiled_version);
+        if self.all_tables {
+            let more = new_tables(&self.tables, schema);
+            self.reshaped |= !more.is_empty();
+            self.tables.extend(more);
+        }
+        let (report, reshaped) = fit(&mut self.tables, schema, self.compiled_version);
+        if reshaped {
+            self.reshaped = true;
+            // The rows that the replica has do not have the columns of those to come.
+            self.forget();
+        }
         if report != **self.shared.skew.load() {
             report.log(&schema.name);
         }
@@ -121,7 +137,7 @@ impl ReplicaMonitor {
     /// Whether the replica has the table, and the server too.
     pub(crate) fn has(&self, table: &str) -> bool {
         let mut tables = self.tables.iter();
-        tables.any(|known| known.table() == table && known.is_there())
+        tables.any(|known| *known.table() == table && known.is_there())
     }
 
     /// Changes which rows of a table are asked for, and returns what was before.
@@ -131,7 +147,7 @@ impl ReplicaMonitor {
         condition: Option<Vec<Clause>>,
     ) -> Option<Vec<Clause>> {
         let mut tables = self.tables.iter_mut();
-        let table = tables.find(|known| known.table() == table)?;
+        let table = tables.find(|known| *known.table() == table)?;
         table.set_condition(condition)
     }
 
@@ -141,18 +157,18 @@ impl ReplicaMonitor {
     }
 
     /// A table with a condition, which the plain `monitor` cannot honour.
-    pub(crate) fn conditional_table(&self) -> Option<&'static str> {
+    pub(crate) fn conditional_table(&self) -> Option<Str> {
         self.tables
             .iter()
             .find(|table| table.conditions().is_some())
-            .map(TableReplica::table)
+            .map(|table| table.table().clone())
     }
 
     /// A table whose condition needs a column that the server's schema lacks, and that column.
-    pub(crate) fn unmet_condition(&self) -> Option<(&'static str, Str)> {
+    pub(crate) fn unmet_condition(&self) -> Option<(Str, Str)> {
         let report = self.shared.skew.load();
         report.differences.iter().find_map(|skew| match skew {
-            Skew::Condition { table, column } => Some((*table, column.clone())),
+            Skew::Condition { table, column } => Some((table.clone(), column.clone())),
             _ => None,
         })
     }
@@ -186,7 +202,7 @@ impl ReplicaMonitor {
         self.tables
             .iter()
             .filter(|table| table.is_there())
-            .map(|table| (Str::from(table.table()), vec![table.request()]))
+            .map(|table| (table.table().clone(), vec![table.request()]))
             .collect()
     }
 
@@ -252,13 +268,19 @@ impl ReplicaMonitor {
         }
         let before = self.shared.state.load_full();
         let mut tables = before.tables.clone();
+        let mut registry = before.registry.clone();
+        if let Some(more @ [_, ..]) = self.tables.get(tables.len()..) {
+            let states = more.iter().map(TableReplica::published);
+            tables = tables.iter().cloned().chain(states).collect();
+            registry = Arc::new(registry.with(more.iter().map(|table| table.table().clone())));
+        }
         for (table, published) in self.tables.iter_mut().zip(&mut tables) {
             if let Some(state) = table.publish() {
                 *published = state;
             }
         }
         let skew = self.shared.skew.load_full();
-        let schema_change = start && skew != self.started_skew;
+        let schema_change = start && (skew != self.started_skew || self.reshaped);
         // Before the streams are told: who reads them may look.
         let counters = &self.shared.counters;
         counters.transactions.add(1);
@@ -266,7 +288,7 @@ impl ReplicaMonitor {
         counters.resyncs.add(usize::from(start && self.started));
         self.shared.publish(&Step {
             state: Arc::new(State {
-                registry: before.registry.clone(),
+                registry,
                 tables,
                 last_txn_id: self.last_txn_id,
             }),
@@ -280,6 +302,7 @@ impl ReplicaMonitor {
         if start {
             self.started = true;
             self.started_skew = skew;
+            self.reshaped = false;
         }
         Ok(())
     }
@@ -343,7 +366,7 @@ fn read_tables(
 ) -> Result<(), ApplyError> {
     reader.object().map_err(malformed)?;
     while let Some(name) = reader.key().map_err(malformed)? {
-        let Some(table) = tables.iter_mut().find(|table| table.table() == name) else {
+        let Some(table) = tables.iter_mut().find(|table| *table.table() == *name) else {
             let reason = ApplyErrorReason::UnknownTable;
             return Err(ApplyError {
                 table: Str::from(name),
@@ -369,21 +392,32 @@ fn since_reply(reader: &mut Reader<'_>) -> Result<(bool, Uuid), DecodeError> {
     Ok((found, last))
 }
 
-/// Fits the tables to the server's schema, and says how it differs.
+/// The tables of a schema that are not among these, to be known at run time only.
+pub(super) fn new_tables(tables: &[TableReplica], schema: &DatabaseSchema) -> Vec<TableReplica> {
+    let known = |name: &str| tables.iter().any(|table| *table.table() == name);
+    let names = schema.tables.keys().filter(|name| !known(name));
+    names
+        .map(|name| TableReplica::named(Str::from(name)))
+        .collect()
+}
+
+/// Fits the tables to the server's schema, and says how it differs, and whether rows have other
+/// columns from now on.
 fn fit(
     tables: &mut [TableReplica],
     schema: &DatabaseSchema,
     compiled_version: Option<&str>,
-) -> SkewReport {
+) -> (SkewReport, bool) {
+    let mut reshaped = false;
     let mut report = SkewReport {
         server_version: schema.version.clone(),
         compiled_version: compiled_version.map(str::to_owned),
         differences: Vec::new(),
     };
     for table in tables {
-        table.fit(schema, &mut report);
+        reshaped |= table.fit(schema, &mut report);
     }
-    report
+    (report, reshaped)
 }
 
 /// A message that was malformed outside any table.

@@ -6,13 +6,12 @@ use ovsdb_schema::DatabaseSchema;
 
 use super::erased::{SharedRow, TableType};
 use super::skew::{Skew, SkewReport};
-use crate::value::Datum;
 use crate::value::json::Reader;
+use crate::value::{Datum, Str};
 
 /// One column of the server's schema, and how it is decoded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Planned {
-    pub(super) name: &'static str,
     /// Its index in [`Table::COLUMNS`](crate::Table::COLUMNS).
     pub(super) index: usize,
     /// Whether an update2 reports its changes as a difference: the server's type has max > 1.
@@ -24,6 +23,8 @@ pub(super) struct Planned {
 pub(super) struct Plan {
     there: bool,
     columns: Vec<Planned>,
+    /// Their names.
+    names: Vec<Str>,
     /// The columns whose default on the server the compiled type does not read: no inserted row may
     /// omit one.
     pub(super) required: Vec<usize>,
@@ -51,37 +52,42 @@ impl Plan {
         schema: &DatabaseSchema,
         report: &mut SkewReport,
     ) -> (Self, SharedRow) {
-        let mut row = (compiled.default_row)();
-        let Some(table) = schema.tables.get(compiled.name) else {
-            report.differences.push(Skew::MissingTable {
-                table: compiled.name,
-            });
+        let mut row = compiled.default_row();
+        let name = compiled.name();
+        let Some(table) = schema.tables.get(name.as_str()) else {
+            report.differences.push(Skew::MissingTable { table: name });
             return (Self::default(), row);
         };
-        let mut columns = Vec::with_capacity(compiled.columns.len());
+        let all = compiled.columns();
+        let mut columns = Vec::with_capacity(all.len());
+        let mut names = Vec::with_capacity(all.len());
         let mut required = Vec::new();
-        for (index, column) in compiled.columns.iter().enumerate() {
-            let Some(server) = table.columns.get(column.name) else {
-                let (table, column) = (compiled.name, column.name);
-                report
-                    .differences
-                    .push(Skew::MissingColumn { table, column });
+        for index in 0..all.len() {
+            let Some((column, kind)) = all.get(index) else {
                 continue;
             };
-            if !column.kind.accepts(&server.kind) {
+            let (table_name, column_name) = (name.clone(), Str::from(column));
+            let Some(server) = table.columns.get(column) else {
+                report.differences.push(Skew::MissingColumn {
+                    table: table_name,
+                    column: column_name,
+                });
+                continue;
+            };
+            if !kind.accepts(&server.kind) {
                 report.differences.push(Skew::OtherType {
-                    table: compiled.name,
-                    column: column.name,
-                    compiled: column.kind.to_string(),
+                    table: table_name,
+                    column: column_name,
+                    compiled: kind.to_string(),
                     server: server.kind.to_string(),
                 });
                 continue;
             }
-            if column.kind.is_wider_than(&server.kind) {
+            if kind.is_wider_than(&server.kind) {
                 report.differences.push(Skew::Narrower {
-                    table: compiled.name,
-                    column: column.name,
-                    compiled: column.kind.to_string(),
+                    table: table_name,
+                    column: column_name,
+                    compiled: kind.to_string(),
                     server: server.kind.to_string(),
                 });
             }
@@ -93,21 +99,19 @@ impl Plan {
                 required.push(index);
             }
             let difference = !server.kind.max.is_one();
-            columns.push(Planned {
-                name: column.name,
-                index,
-                difference,
-            });
+            columns.push(Planned { index, difference });
+            names.push(Str::from(column));
         }
-        let keys = columns.iter().map(|column| format!("\"{}\":", column.name));
+        let keys = names.iter().map(|name| format!("\"{name}\":"));
         let plan = Self {
             there: true,
             required,
             keys: keys.collect(),
-            elements: vec![0; compiled.columns.len()],
+            elements: vec![0; all.len()],
             changed: Vec::new(),
             behind: (1..=columns.len()).collect(),
             columns,
+            names,
             first: 0,
         };
         (plan, row)
@@ -117,8 +121,18 @@ impl Plan {
         self.there
     }
 
-    pub(super) fn columns(&self) -> impl Iterator<Item = &'static str> {
-        self.columns.iter().map(|column| column.name)
+    /// The names of the columns.
+    pub(super) fn columns(&self) -> &[Str] {
+        &self.names
+    }
+
+    /// The name of a column.
+    pub(super) fn name(&self, planned: Planned) -> Option<&Str> {
+        let at = self
+            .columns
+            .iter()
+            .position(|column| column.index == planned.index)?;
+        self.names.get(at)
     }
 
     /// Steps to the next column of a row, if it is the expected one.
@@ -136,7 +150,7 @@ impl Plan {
 
     /// The column of this name, which will be expected here in the next row.
     pub(super) fn find(&mut self, cursor: &mut Cursor, name: &str) -> Option<Planned> {
-        let at = self.columns.iter().position(|column| column.name == name)?;
+        let at = self.names.iter().position(|column| *column == name)?;
         match cursor.0 {
             Some(last) => self.behind[last] = at,
             None => self.first = at,

@@ -53,7 +53,7 @@ impl Ahead {
 /// of these columns.
 fn rows(state: &TableState, hashes: &[u32], columns: &[usize]) {
     let rows = find_together(&state.rows, hashes);
-    read_rows(rows.iter().copied(), state.table.columns.len());
+    read_rows(rows.iter().copied(), state.table.columns().len());
     for index in columns {
         let columns = rows.iter().filter_map(|row| row.column(*index));
         read_together(columns.map(Prefetch::read_elements));

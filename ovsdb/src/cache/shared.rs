@@ -14,6 +14,7 @@ use super::subscription::{Step, Subscription};
 use crate::error_chain::ErrorChain;
 use crate::protocol::MonitorVersion;
 use crate::stats::{CacheCounters, CacheStats};
+use crate::value::Str;
 
 /// Why a monitor cannot be started: an error of a session, which the replica does not know.
 pub(crate) type Cause = dyn std::error::Error + Send + Sync;
@@ -158,7 +159,7 @@ impl Shared {
     }
 
     /// The names of the tables.
-    pub(crate) fn tables(&self) -> Box<[&'static str]> {
+    pub(crate) fn tables(&self) -> Box<[Str]> {
         self.state.load().registry.names.clone()
     }
 

@@ -15,21 +15,21 @@ pub enum Skew {
     /// The server's schema has no such table: the replica's one stays empty.
     MissingTable {
         /// The table.
-        table: &'static str,
+        table: Str,
     },
     /// The table has no such column: it reads as its default.
     MissingColumn {
         /// The table.
-        table: &'static str,
+        table: Str,
         /// The column.
-        column: &'static str,
+        column: Str,
     },
     /// The column is of another type: it reads as its default.
     OtherType {
         /// The table.
-        table: &'static str,
+        table: Str,
         /// The column.
-        column: &'static str,
+        column: Str,
         /// The compiled type.
         compiled: String,
         /// The server's type.
@@ -40,9 +40,9 @@ pub enum Skew {
     /// it is sent ([`BuildError::Count`](crate::transaction::BuildError::Count)).
     Narrower {
         /// The table.
-        table: &'static str,
+        table: Str,
         /// The column.
-        column: &'static str,
+        column: Str,
         /// The compiled type.
         compiled: String,
         /// The server's type.
@@ -52,7 +52,7 @@ pub enum Skew {
     /// started, or not again; see [`Cache::monitor_error`](crate::Cache::monitor_error).
     Condition {
         /// The table.
-        table: &'static str,
+        table: Str,
         /// The column.
         column: Str,
     },
@@ -137,17 +137,17 @@ impl fmt::Display for SkewReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let version = |version: &Option<String>| version.clone().unwrap_or_else(|| "?".to_owned());
         let server = version(&self.server_version);
-        let compiled = version(&self.compiled_version);
+        let compiled = match &self.compiled_version {
+            Some(version) => format!("the compiled {version}"),
+            None => "what was asked for".to_owned(),
+        };
         if self.is_empty() {
             return write!(
                 f,
-                "the server's schema {server} has every table and column of the compiled {compiled}"
+                "the server's schema {server} has every table and column of {compiled}"
             );
         }
-        write!(
-            f,
-            "the server's schema {server} differs from the compiled {compiled}:"
-        )?;
+        write!(f, "the server's schema {server} differs from {compiled}:")?;
         for (at, skew) in self.differences.iter().enumerate() {
             write!(f, "{} {skew}", if at == 0 { "" } else { "," })?;
         }
@@ -158,12 +158,12 @@ impl fmt::Display for SkewReport {
 /// Reports the columns that a table's condition needs and the server's table lacks. Where the
 /// server lacks the whole table nothing is asked for.
 pub(super) fn check_condition(
-    table: &'static str,
+    table: &Str,
     condition: &[Clause],
     schema: &DatabaseSchema,
     report: &mut SkewReport,
 ) {
-    let Some(server) = schema.tables.get(table) else {
+    let Some(server) = schema.tables.get(table.as_str()) else {
         return;
     };
     for clause in condition {
@@ -171,7 +171,7 @@ pub(super) fn check_condition(
             continue;
         };
         let skew = Skew::Condition {
-            table,
+            table: table.clone(),
             column: column.clone(),
         };
         // Names that begin with _ are the system's, which every table has.
@@ -199,8 +199,9 @@ mod tests {
             report.to_string(),
             "the server's schema 7.0.0 has every table and column of the compiled 7.1.0"
         );
-        let (table, column) = ("T", "c");
-        report.differences.push(Skew::MissingTable { table: "U" });
+        let (table, column) = (Str::from("T"), Str::from("c"));
+        let other = Str::from("U");
+        report.differences.push(Skew::MissingTable { table: other });
         report
             .differences
             .push(Skew::MissingColumn { table, column });

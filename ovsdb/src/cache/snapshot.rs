@@ -15,7 +15,7 @@ use super::state::State;
 use super::table_state::TableState;
 use crate::model::{Column, Database, Mutability, Row, Table};
 use crate::trie::{self, hash_uuid};
-use crate::value::{Ref, Uuid, Value};
+use crate::value::{Ref, Str, Uuid, Value};
 
 /// A consistent view of the replica: taking it is O(1), holding it keeps nothing waiting.
 ///
@@ -182,8 +182,8 @@ impl<D: Database> Snapshot<D> {
     }
 
     /// The names of the tables that the cache was started with.
-    pub fn table_names(&self) -> impl Iterator<Item = &'static str> {
-        self.state.registry.names.iter().copied()
+    pub fn table_names(&self) -> impl Iterator<Item = &str> {
+        self.state.registry.names.iter().map(Str::as_str)
     }
 
     /// The number of rows in all tables.
@@ -202,14 +202,32 @@ impl<D: Database> Snapshot<D> {
     /// table.
     #[must_use]
     pub fn any_row(&self, table: &str, uuid: Uuid) -> Option<Arc<dyn AnyRow>> {
-        let at = self
-            .state
-            .registry
-            .names
-            .iter()
-            .position(|name| *name == table)?;
-        let row = self.state.tables[at].get(uuid)?;
+        let row = self.any_table(table)?.get(uuid)?;
         Some(row.clone())
+    }
+
+    /// The rows of the table of this name, in no particular order; `None` when the cache was started
+    /// without it.
+    ///
+    /// Compiled tables are read so as well as those that are known at run time only.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+    /// for table in view.table_names() {
+    ///     let rows = view.any_rows(table).map_or(0, |rows| rows.len());
+    ///     println!("{table} has {rows} rows");
+    /// }
+    /// # }
+    /// ```
+    pub fn any_rows(&self, table: &str) -> Option<impl ExactSizeIterator<Item = &dyn AnyRow>> {
+        let rows = self.any_table(table)?.rows.iter();
+        Some(rows.map(|row| -> &dyn AnyRow { &**row }))
+    }
+
+    /// The table of this name.
+    fn any_table(&self, name: &str) -> Option<&TableState> {
+        let at = self.state.registry.position(name)?;
+        Some(&**self.state.tables.get(at)?)
     }
 
     /// The last transaction in this view as the server names it; nil when the server does not

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::table_state::TableState;
 use crate::model::Table;
-use crate::value::Uuid;
+use crate::value::{Str, Uuid};
 
 /// A hasher for type ids, which are hashes themselves.
 #[derive(Debug, Default)]
@@ -33,15 +33,29 @@ impl Hasher for TypeIdHasher {
 #[derive(Debug)]
 pub(super) struct Registry {
     by_type: HashMap<TypeId, usize, BuildHasherDefault<TypeIdHasher>>,
-    pub(super) names: Box<[&'static str]>,
+    pub(super) names: Box<[Str]>,
 }
 
 impl Registry {
-    pub(super) fn new(types: &[TypeId], names: Box<[&'static str]>) -> Self {
+    pub(super) fn new(types: &[Option<TypeId>], names: Box<[Str]>) -> Self {
+        let types = types.iter().zip(0..);
         Self {
-            by_type: types.iter().copied().zip(0..).collect(),
+            by_type: types.filter_map(|(id, at)| Some(((*id)?, at))).collect(),
             names,
         }
+    }
+
+    /// The same tables, and more that are known at run time only.
+    pub(super) fn with(&self, names: impl IntoIterator<Item = Str>) -> Self {
+        Self {
+            by_type: self.by_type.clone(),
+            names: self.names.iter().cloned().chain(names).collect(),
+        }
+    }
+
+    /// Where the table of this name is.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| *known == name)
     }
 
     pub(super) fn find<T: Table>(&self) -> Option<usize> {
@@ -63,13 +77,14 @@ impl State {
     pub(super) fn has_same(&self, other: &Self, at: usize) -> bool {
         match (self.tables.get(at), other.tables.get(at)) {
             (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
-            _ => true,
+            (Some(table), None) | (None, Some(table)) => table.rows.len() == 0,
+            (None, None) => true,
         }
     }
 
     /// Whether all tables are the same in both.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        (0..self.tables.len()).all(|at| self.has_same(other, at))
+        (0..self.tables.len().max(other.tables.len())).all(|at| self.has_same(other, at))
     }
 
     /// The number of rows in all tables.

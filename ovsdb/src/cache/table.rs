@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::copies::Copies;
 use super::erased::{ErasedRow, SharedRow, TableType, has_same_columns};
 use super::index::DeclaredIndex;
+use super::named::NamedTable;
 use super::plan::{Cursor, Plan};
 use super::prefetch::Ahead;
 use super::skew::{SkewReport, check_condition};
@@ -74,7 +75,8 @@ pub(crate) enum Form {
 /// The replica of one table, as the session sees it.
 #[derive(Debug)]
 pub(crate) struct TableReplica {
-    table: &'static TableType,
+    table: TableType,
+    name: Str,
     conditions: Option<Vec<Clause>>,
     plan: Plan,
     /// What a row holds in the columns that the server omits.
@@ -87,15 +89,41 @@ pub(crate) struct TableReplica {
 }
 
 impl TableReplica {
-    pub(super) fn new(table: &'static TableType, conditions: Option<Vec<Clause>>) -> Self {
+    pub(super) fn new(table: TableType, conditions: Option<Vec<Clause>>) -> Self {
         Self {
-            table,
+            name: table.name(),
             conditions,
             plan: Plan::default(),
-            defaults: (table.default_row)(),
-            copies: Copies::new(Arc::new(TableState::new(table))),
+            defaults: table.default_row(),
+            copies: Copies::new(Arc::new(TableState::new(table.clone()))),
+            table,
             fresh: false,
             bulk: Vec::new(),
+        }
+    }
+
+    /// A table that is known at run time only: all its columns and rows.
+    pub(super) fn named(name: Str) -> Self {
+        Self::new(
+            TableType::Named(Arc::new(NamedTable::new(name, None))),
+            None,
+        )
+    }
+
+    /// Asks for these columns only, before the monitor starts, of a table that is known at run time
+    /// only.
+    pub(super) fn want(&mut self, columns: Box<[Str]>) {
+        let table = NamedTable::new(self.name.clone(), Some(columns));
+        let table = TableType::Named(Arc::new(table));
+        *self = Self::new(table, self.conditions.take());
+    }
+
+    /// The columns that were asked for, of a table that is known at run time only: all of them when
+    /// `None`.
+    pub(super) fn wanted_columns(&self) -> Option<Option<&[Str]>> {
+        match &self.table {
+            TableType::Named(table) => Some(table.wanted()),
+            TableType::Compiled(_) => None,
         }
     }
 
@@ -155,7 +183,7 @@ impl TableReplica {
                 plan.changed.push(planned.index);
             }
             if let Err(error) = decoded {
-                place.column = Some(Str::from(planned.name));
+                place.column = plan.name(planned).cloned();
                 return Err(error);
             }
         }
@@ -176,8 +204,8 @@ impl TableReplica {
         let plan = &self.plan;
         let mut required = plan.required.iter();
         if let Some(index) = required.find(|index| !plan.changed.contains(*index)) {
-            let column = self.table.columns.get(*index);
-            place.column = column.map(|column| Str::from(column.name));
+            let column = self.table.columns().get(*index);
+            place.column = column.map(|(name, _)| Str::from(name));
             let expected = "a value: the type of the column cannot hold the server's default";
             return reader.error(DecodeErrorKind::Expected(expected));
         }
@@ -249,7 +277,7 @@ impl TableReplica {
         let old = old.ok_or(ApplyErrorReason::UnknownRow)?.clone();
         // All columns: what a peer leaves out, against the rules, is the default.
         self.plan.changed.clear();
-        self.plan.changed.extend(0..self.table.columns.len());
+        self.plan.changed.extend(0..self.table.columns().len());
         working.replace(&*old, row, &self.plan.changed);
         Ok(())
     }
@@ -320,14 +348,14 @@ impl TableReplica {
     }
 
     /// The table's name.
-    pub(super) fn table(&self) -> &'static str {
-        self.table.name
+    pub(super) const fn table(&self) -> &Str {
+        &self.name
     }
 
     /// What to ask the server for.
     pub(super) fn request(&self) -> MonitorRequest {
         MonitorRequest {
-            columns: Some(self.plan.columns().map(Str::from).collect()),
+            columns: Some(self.plan.columns().to_vec()),
             conditions: self.conditions.clone(),
             select: None,
         }
@@ -343,11 +371,23 @@ impl TableReplica {
         std::mem::replace(&mut self.conditions, condition)
     }
 
-    /// Fits the table to the server's schema.
-    pub(super) fn fit(&mut self, schema: &ovsdb_schema::DatabaseSchema, report: &mut SkewReport) {
-        (self.plan, self.defaults) = Plan::new(self.table, schema, report);
+    /// Fits the table to the server's schema. Whether its rows have other columns from now on.
+    pub(super) fn fit(
+        &mut self,
+        schema: &ovsdb_schema::DatabaseSchema,
+        report: &mut SkewReport,
+    ) -> bool {
+        let mut reshaped = false;
+        if let TableType::Named(table) = &self.table
+            && let Some(fitted) = table.fitted(schema, report)
+        {
+            self.table = TableType::Named(fitted);
+            reshaped = true;
+        }
+        (self.plan, self.defaults) = Plan::new(&self.table, schema, report);
         let condition = self.conditions.as_deref().unwrap_or_default();
-        check_condition(self.table.name, condition, schema, report);
+        check_condition(&self.name, condition, schema, report);
+        reshaped
     }
 
     /// Whether the server has the table.
@@ -360,6 +400,7 @@ impl TableReplica {
     pub(super) fn begin_fresh(&mut self) {
         self.fresh = true;
         self.copies.begin_fresh();
+        self.copies.working().table = self.table.clone();
     }
 
     /// Applies the table's part of an update to the working state.
@@ -390,7 +431,7 @@ impl TableReplica {
             Ok(())
         };
         rows().map_err(|reason| ApplyError {
-            table: Str::from(self.table.name),
+            table: self.name.clone(),
             row: place.row,
             column: place.column,
             reason,

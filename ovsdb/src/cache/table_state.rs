@@ -65,7 +65,7 @@ pub(super) type RowChanges = Vec<RowChange>;
 /// The rows and indexes of a table at one moment.
 #[derive(Debug)]
 pub(super) struct TableState {
-    pub(super) table: &'static TableType,
+    pub(super) table: TableType,
     pub(super) rows: HashTrie<SharedRow>,
     /// One for each of [`Table::INDEXES`](crate::Table::INDEXES), with the hashes of the rows' uuids: so that a change of
     /// a row which leaves its key as it is leaves the index as it is.
@@ -97,8 +97,8 @@ impl Drop for TableState {
 
 impl TableState {
     /// A table without rows and without declared indexes.
-    pub(super) fn new(table: &'static TableType) -> Self {
-        let indexes = table.indexes.iter().map(|_| HashTrie::default());
+    pub(super) fn new(table: TableType) -> Self {
+        let indexes = table.indexes().iter().map(|_| HashTrie::default());
         Self {
             table,
             rows: HashTrie::default(),
@@ -112,7 +112,7 @@ impl TableState {
 
     /// The state that follows on this one, with the same indexes and no rows.
     pub(super) fn emptied(&self) -> Self {
-        let mut state = Self::new(self.table);
+        let mut state = Self::new(self.table.clone());
         state.declared = self.declared.iter().map(|index| index.emptied()).collect();
         state.version = self.version + 1;
         state
@@ -122,7 +122,7 @@ impl TableState {
     /// has with this one, and copies of that what is changed.
     pub(super) fn successor(&self) -> Self {
         Self {
-            table: self.table,
+            table: self.table.clone(),
             rows: self.rows.clone(),
             indexes: self.indexes.clone(),
             declared: self.declared.iter().map(|index| index.shared()).collect(),
@@ -146,7 +146,7 @@ impl TableState {
         let gone = changes.drain(..).filter_map(|change| change.old);
         self.gone.extend(gone);
         // Each is dropped when its memory is taken, with counts that lie all over the memory.
-        prefetch::dropped(&self.gone, self.table.columns.len());
+        prefetch::dropped(&self.gone, self.table.columns().len());
         self.changes = Some(Arc::new(changes));
     }
 
@@ -175,7 +175,7 @@ impl TableState {
             .rows
             .insert(hash, row.clone(), |row| row.uuid() == uuid);
         if keys == Keys::MayDiffer {
-            for (index, columns) in self.indexes.iter_mut().zip(self.table.indexes) {
+            for (index, columns) in self.indexes.iter_mut().zip(self.table.indexes()) {
                 if let Some(old) = &old {
                     if has_same(&**old, &**row, columns.iter().copied()) {
                         continue;
@@ -194,7 +194,7 @@ impl TableState {
     /// Takes a row out of the rows and indexes.
     fn take(&mut self, hash: u32, uuid: Uuid) -> Option<SharedRow> {
         let old = self.rows.remove(hash, |row| row.uuid() == uuid)?;
-        for (index, columns) in self.indexes.iter_mut().zip(self.table.indexes) {
+        for (index, columns) in self.indexes.iter_mut().zip(self.table.indexes()) {
             index.remove(hash_key(&*old, columns), |row| *row == hash);
         }
         for index in &mut self.declared {
@@ -244,7 +244,7 @@ impl TableState {
         if has_same(old, &*row, columns.iter().copied()) {
             return;
         }
-        let mut indexed = self.table.indexes.iter().copied().flatten();
+        let mut indexed = self.table.indexes().iter().copied().flatten();
         let keys = if indexed.any(|column| columns.contains(column)) {
             Keys::MayDiffer
         } else {
@@ -273,7 +273,7 @@ impl TableState {
     /// two of them have.
     pub(super) fn fill(&mut self, rows: Vec<SharedRow>) -> Result<(), Uuid> {
         self.changes = None;
-        for (index, columns) in self.indexes.iter_mut().zip(self.table.indexes) {
+        for (index, columns) in self.indexes.iter_mut().zip(self.table.indexes()) {
             let entries = rows
                 .iter()
                 .map(|row| (hash_key(&**row, columns), hash_uuid(row.uuid())));
@@ -345,7 +345,7 @@ impl TableState {
     /// How the table differs from what it was in `old`, an earlier state of the same table; or
     /// from an empty one.
     pub(super) fn changes_since(&self, old: Option<&Self>) -> Vec<AnyChange> {
-        let nothing = Self::new(self.table);
+        let nothing = Self::new(self.table.clone());
         let mut changes = Vec::new();
         self.differences(old.unwrap_or(&nothing), &mut |old, new| {
             let erase = |row: Option<&SharedRow>| row.map(|row| row.clone() as Arc<dyn AnyRow>);

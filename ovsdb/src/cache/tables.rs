@@ -8,10 +8,11 @@ use ovsdb_schema::DatabaseSchema;
 
 use super::erased::TableType;
 use super::index::{DeclaredIndex, Index, Key, OrderedIndex};
-use super::monitor::ReplicaMonitor;
+use super::monitor::{ReplicaMonitor, new_tables};
 use super::table::TableReplica;
 use crate::model::{AnyOf, Database, Table, TableVisitor};
 use crate::protocol::{Clause, MonitorVersion};
+use crate::value::Str;
 
 /// Which tables, rows and indexes a replica is to have.
 pub(crate) struct Tables<D> {
@@ -67,18 +68,44 @@ impl<D: Database> Tables<D> {
         self.list.add_all(&entries.0);
     }
 
+    /// Adds a table by its name, or changes which of its rows there will be: all of them without
+    /// `rows`.
+    pub(crate) fn named_rows(&mut self, name: Str, rows: Option<Vec<Clause>>) {
+        self.list.named(name).select(rows);
+    }
+
+    /// Adds a table by its name, or changes which of its columns there will be.
+    pub(crate) fn named_columns(&mut self, name: Str, columns: Box<[Str]>) {
+        self.list.named(name).want(columns);
+    }
+
+    /// Adds every table of the server's schema that is not added otherwise, now and whenever the
+    /// schema changes.
+    pub(crate) const fn add_all_named(&mut self) {
+        self.list.all_named = true;
+    }
+
     /// The names of the tables and the conditions that their rows must meet.
-    pub(crate) fn conditions(&self) -> impl Iterator<Item = (&'static str, &[Clause])> {
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = (&str, &[Clause])> {
         let tables = self.list.tables.iter();
-        tables.map(|table| (table.table(), table.conditions().unwrap_or_default()))
+        tables.map(|table| (&**table.table(), table.conditions().unwrap_or_default()))
+    }
+
+    /// The tables that were added by their names: the names, which columns are asked for, and the
+    /// conditions that rows must meet.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&str, Option<&[Str]>, &[Clause])> {
+        self.list.tables.iter().filter_map(|table| {
+            let conditions = table.conditions().unwrap_or_default();
+            Some((&**table.table(), table.wanted_columns()?, conditions))
+        })
     }
 
     /// A table that was added as two types.
-    pub(crate) fn twice(&self) -> Option<&'static str> {
+    pub(crate) fn twice(&self) -> Option<Str> {
         let mut names: Vec<_> = self.list.tables.iter().map(TableReplica::table).collect();
         names.sort_unstable();
         let pair = names.windows(2).find(|pair| pair[0] == pair[1])?;
-        Some(pair[0])
+        Some(pair[0].clone())
     }
 
     /// The replica, empty and fitted to the server's schema, to be monitored in this way or an
@@ -88,21 +115,21 @@ impl<D: Database> Tables<D> {
         schema: &DatabaseSchema,
         newest: MonitorVersion,
     ) -> ReplicaMonitor {
-        ReplicaMonitor::new(
-            self.list.tables,
-            &self.list.types,
-            schema,
-            D::VERSION,
-            newest,
-        )
+        let mut list = self.list;
+        if list.all_named {
+            list.add_new(schema);
+        }
+        let mut monitor = ReplicaMonitor::new(list.tables, &list.types, schema, D::VERSION, newest);
+        monitor.all_tables = list.all_named;
+        monitor
     }
 }
 
 /// A table and the type that tells it from others.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Entry {
     id: TypeId,
-    table: &'static TableType,
+    table: TableType,
 }
 
 impl Entry {
@@ -118,37 +145,61 @@ impl Entry {
 #[derive(Default)]
 struct List {
     tables: Vec<TableReplica>,
-    types: Vec<TypeId>,
+    /// The type of each, unless it is known at run time only.
+    types: Vec<Option<TypeId>>,
+    /// Whether to have all other tables of the server's schema too.
+    all_named: bool,
 }
 
 impl List {
     /// The table, if it was added.
-    fn find(&mut self, entry: Entry) -> Option<&mut TableReplica> {
-        let at = self.types.iter().position(|known| *known == entry.id)?;
+    fn find(&mut self, entry: &Entry) -> Option<&mut TableReplica> {
+        let at = self
+            .types
+            .iter()
+            .position(|known| *known == Some(entry.id))?;
         self.tables.get_mut(at)
     }
 
     fn select(&mut self, entry: Entry, conditions: Option<Vec<Clause>>) {
-        if let Some(table) = self.find(entry) {
+        if let Some(table) = self.find(&entry) {
             table.select(conditions);
             return;
         }
         self.tables.push(TableReplica::new(entry.table, conditions));
-        self.types.push(entry.id);
+        self.types.push(Some(entry.id));
     }
 
     fn add_all(&mut self, entries: &[Entry]) {
         for entry in entries {
-            if self.find(*entry).is_none() {
-                self.select(*entry, None);
+            if self.find(entry).is_none() {
+                self.select(entry.clone(), None);
             }
         }
     }
 
     fn declare(&mut self, entry: Entry, index: Box<dyn DeclaredIndex>) {
-        self.add_all(&[entry]);
-        if let Some(table) = self.find(entry) {
+        self.add_all(std::slice::from_ref(&entry));
+        if let Some(table) = self.find(&entry) {
             table.declare(index);
         }
+    }
+
+    /// The table that was added by this name; it is added if there is none.
+    fn named(&mut self, name: Str) -> &mut TableReplica {
+        let mut known = self.tables.iter().zip(&self.types);
+        let at = known.position(|(table, id)| id.is_none() && *table.table() == name);
+        let at = at.unwrap_or_else(|| {
+            self.tables.push(TableReplica::named(name));
+            self.types.push(None);
+            self.tables.len() - 1
+        });
+        &mut self.tables[at]
+    }
+
+    fn add_new(&mut self, schema: &DatabaseSchema) {
+        let more = new_tables(&self.tables, schema);
+        self.types.extend(more.iter().map(|_| None));
+        self.tables.extend(more);
     }
 }

@@ -10,7 +10,7 @@ use crate::model::{Database, RowIdentity};
 use crate::protocol::{Limits, check_text};
 use crate::session::{Options, RemoteOrder, Session};
 use crate::transport::{IntoRemotes, Remote, RemoteError, RemoteErrorReason};
-use crate::value::Uuid;
+use crate::value::{Str, Uuid};
 
 /// Says where and how to connect; [`Client::builder`] makes one.
 ///
@@ -43,6 +43,15 @@ impl<D: Database> ClientBuilder<D> {
             request_timeout: Some(Duration::from_secs(60)),
             database: PhantomData,
         }
+    }
+
+    /// The database's name on the server, where it is not `D`'s own.
+    ///
+    /// With [`AnyDatabase`](crate::AnyDatabase) that is the database whose tables are known at run time
+    /// only. A compiled database may have another name on the server too: its tables are the same.
+    pub fn database(mut self, name: impl Into<Str>) -> Self {
+        self.options.database = name.into();
+        self
     }
 
     /// Where the servers listen: text as in ovsdb(7), with commas between several; a [`Remote`]; an
@@ -161,10 +170,11 @@ impl<D: Database> ClientBuilder<D> {
     /// When a remote is malformed, none can be used, or the server does not have the database.
     /// The error is the last remote's.
     pub async fn connect(mut self) -> Result<Client<D>, Error> {
-        check_text(D::NAME, "the name of the database")?;
+        check_text(&self.options.database, "the name of the database")?;
         self.options.remotes = at_least_one(self.remotes)?;
         Ok(Client {
             inner: Arc::new(Inner {
+                database: self.options.database.clone(),
                 session: Session::start(self.options).await?,
                 identity: self.identity,
                 request_timeout: self.request_timeout,

@@ -13,6 +13,7 @@ use crate::cache::{
 use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::model::{AnyOf, Database, Table};
 use crate::protocol::{MonitorVersion, check_conditions};
+use crate::schema_check;
 use crate::session::MonitorGuard;
 use crate::stats::CacheStats;
 
@@ -20,7 +21,7 @@ use crate::stats::CacheStats;
 #[must_use = "a cache begins with `start`"]
 pub struct CacheBuilder<D> {
     client: Client<D>,
-    tables: Tables<D>,
+    pub(super) tables: Tables<D>,
     newest: MonitorVersion,
     strict: bool,
     /// The time limit, where it is not the client's.
@@ -110,7 +111,8 @@ impl<D: Database> CacheBuilder<D> {
     /// [`Error::Refused`] when the server refuses the monitor, [`Error::ConditionColumn`] and
     /// [`Error::ConditionsNotSupported`] when it cannot honour a condition, [`Error::Apply`] when its
     /// rows do not fit the tables; with [`strict`](Self::strict), [`Error::Skew`] when its schema
-    /// lacks what was compiled in. [`Error::Disconnected`] when the client is closed, when the
+    /// lacks what was compiled in. [`Error::SchemaMismatch`] when it has no table, column or condition as
+    /// they were given by name. [`Error::Disconnected`] when the client is closed, when the
     /// connection was lost five times in a row while the rows were waited for, and when the time is
     /// over: with the reason why there is no connection, or [`DisconnectReason::TimedOut`] where there is one.
     pub async fn start(self) -> Result<Cache<D>, Error> {
@@ -121,12 +123,17 @@ impl<D: Database> CacheBuilder<D> {
             check_conditions(table, conditions)?;
         }
         let schema = self.client.server_schema();
+        for (table, columns, conditions) in self.tables.named() {
+            let table = schema_check::table(&schema, table)?;
+            table.names(columns.into_iter().flatten())?;
+            table.clauses(conditions)?;
+        }
         let monitor = self.tables.into_monitor(&schema, self.newest);
         let skew = SkewReport::clone(&monitor.shared().skew());
         if self.strict && !skew.is_complete() {
             return Err(Error::Skew(skew));
         }
-        skew.log(D::NAME);
+        skew.log(self.client.database());
         let shared = monitor.shared().clone();
         let limit = self.timeout.unwrap_or(self.client.request_timeout());
         let session = self.client.session();
@@ -149,7 +156,7 @@ impl<D: Database> CacheBuilder<D> {
 pub struct Cache<D> {
     handle: Handle,
     /// `None` where no session keeps the replica, in tests.
-    monitor: Option<Arc<MonitorGuard>>,
+    pub(super) monitor: Option<Arc<MonitorGuard>>,
     database: PhantomData<fn() -> D>,
 }
 
@@ -251,7 +258,7 @@ impl<D: Database> Cache<D> {
         );
         async move {
             match &self.monitor {
-                Some(guard) => guard.set_condition(T::TABLE, clauses).await,
+                Some(guard) => guard.set_condition(T::TABLE.into(), clauses).await,
                 None => Ok(()),
             }
         }

@@ -4,8 +4,10 @@
 //! A handle sends what is asked of it to its [`Session`], and reads what the session and the replica
 //! share with it. It decides nothing about the connection.
 
+mod any;
 mod builder;
 mod cache;
+mod databases;
 mod lock;
 mod wait;
 mod watched;
@@ -28,12 +30,14 @@ use crate::value::{Str, Uuid, Value};
 
 pub use self::builder::ClientBuilder;
 pub use self::cache::{Cache, CacheBuilder};
+pub use self::databases::DatabaseInfo;
 pub use self::lock::Lock;
 pub use self::wait::WaitError;
 pub use self::watched::Watched;
 
 #[derive(Debug)]
 struct Inner {
+    database: Str,
     session: Session,
     identity: RowIdentity,
     request_timeout: Option<Duration>,
@@ -96,6 +100,12 @@ impl<D: Database> Client<D> {
 
     pub(crate) fn session(&self) -> &Session {
         &self.inner.session
+    }
+
+    /// The name of the database, as the server has it.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.inner.database
     }
 
     pub(crate) fn row_identity(&self) -> RowIdentity {
@@ -251,7 +261,7 @@ impl<D: Database> Client<D> {
     /// When the schema is malformed, or the data do not fit it.
     pub async fn convert(&self, schema: Json) -> Result<(), Error> {
         self.order(&Request::Convert {
-            database: D::NAME.into(),
+            database: self.inner.database.clone(),
             schema,
         })
         .await
@@ -281,7 +291,7 @@ impl<D: Database> Client<D> {
         limit: Option<Duration>,
     ) -> Result<String, CallError> {
         let mut params = String::new();
-        Request::write_transact(&mut params, &D::NAME.into(), operations)
+        Request::write_transact(&mut params, &self.inner.database, operations)
             .map_err(CallError::Invalid)?;
         let session = self.session();
         session.call_text("transact", params, basis, limit).await

@@ -28,7 +28,7 @@ pub struct Condition<T> {
 }
 
 impl<T> Condition<T> {
-    const fn new(clause: Clause) -> Self {
+    pub(super) const fn new(clause: Clause) -> Self {
         Self {
             clause,
             table: PhantomData,

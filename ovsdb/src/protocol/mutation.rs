@@ -66,6 +66,17 @@ pub struct Mutation {
     pub argument: Datum,
 }
 
+impl Mutation {
+    /// A change of the column of this name.
+    pub fn new(column: impl Into<Str>, mutator: Mutator, argument: impl Into<Datum>) -> Self {
+        Self {
+            column: column.into(),
+            mutator,
+            argument: argument.into(),
+        }
+    }
+}
+
 impl Wire for Mutation {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         reader.array()?;

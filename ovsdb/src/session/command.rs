@@ -96,7 +96,7 @@ pub(crate) enum Order {
     /// A condition for a table of a monitor.
     SetCondition {
         key: u64,
-        table: &'static str,
+        table: Str,
         clauses: Vec<Clause>,
         reply: conditions::Reply,
     },

@@ -16,7 +16,7 @@ use crate::value::Str;
 /// How a caller hears that its condition is in force.
 pub(super) type Reply = oneshot::Sender<Result<(), Error>>;
 
-type ByTable<V> = BTreeMap<&'static str, V>;
+type ByTable<V> = BTreeMap<Str, V>;
 
 /// The changes of one monitor's conditions.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    pub(super) fn want(&mut self, table: &'static str, clauses: Vec<Clause>, reply: Reply) {
+    pub(super) fn want(&mut self, table: Str, clauses: Vec<Clause>, reply: Reply) {
         self.wanted.insert(table, clauses);
         self.waiting.push(reply);
     }
@@ -54,7 +54,7 @@ impl Conditions {
                     conditions: Some(clauses.clone()),
                     ..MonitorRequest::default()
                 };
-                (Str::from(*table), vec![request])
+                (table.clone(), vec![request])
             })
             .collect();
         Some(Request::MonitorCondChange {
@@ -71,14 +71,14 @@ impl Conditions {
         self.asking = std::mem::take(&mut self.waiting);
         for (table, clauses) in &self.sent {
             let before = monitor.set_condition(table, Some(clauses.clone()));
-            self.replaced.entry(table).or_insert(before);
+            self.replaced.entry(table.clone()).or_insert(before);
         }
     }
 
     /// The server has done what was sent, and every row of it is in the replica.
     pub(super) fn acknowledged(&mut self, monitor: &mut ReplicaMonitor) {
         for (table, clauses) in std::mem::take(&mut self.sent) {
-            monitor.set_condition(table, Some(clauses));
+            monitor.set_condition(&table, Some(clauses));
         }
         self.replaced.clear();
         monitor.acknowledge();
@@ -90,7 +90,7 @@ impl Conditions {
     /// The server refuses what was sent: the conditions before it stay. False when nothing was.
     pub(super) fn refused(&mut self, monitor: &mut ReplicaMonitor, error: &Error) -> bool {
         for (table, before) in std::mem::take(&mut self.replaced) {
-            monitor.set_condition(table, before);
+            monitor.set_condition(&table, before);
         }
         for reply in self.asking.drain(..) {
             let _ = reply.send(Err(error.clone()));

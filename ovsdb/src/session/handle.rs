@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ovsdb_schema::DatabaseSchema;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
@@ -27,7 +28,7 @@ pub(crate) struct Session {
 
 /// Runs the driver as a task. A function by itself, so that it is compiled in this crate and not in each
 /// that connects a client.
-fn spawn(driver: Driver, database: &'static str) {
+fn spawn(driver: Driver, database: &str) {
     let span = tracing::info_span!("ovsdb_session", database);
     tokio::spawn(driver.run().instrument(span));
 }
@@ -35,12 +36,12 @@ fn spawn(driver: Driver, database: &'static str) {
 impl Session {
     /// Starts a session, and waits until it is connected for the first time.
     pub(crate) async fn start(options: Options) -> Result<Self, Error> {
-        let database = options.database;
+        let database = options.database.clone();
         let (calls, call_receiver) = mpsc::channel(options.window);
         // Orders are as many as there are handles; a handle that is dropped cannot wait.
         let (orders, order_receiver) = mpsc::unbounded_channel();
         let (first, connected) = oneshot::channel();
-        let shared = Arc::new(Shared::new(database));
+        let shared = Arc::new(Shared::new(&database));
         let driver = Driver::new(
             options,
             call_receiver,
@@ -48,7 +49,7 @@ impl Session {
             shared.clone(),
             first,
         );
-        spawn(driver, database);
+        spawn(driver, &database);
         let session = Self {
             calls,
             orders,
@@ -248,13 +249,18 @@ pub(crate) struct MonitorGuard {
 }
 
 impl MonitorGuard {
+    /// The schema of the server.
+    pub(crate) fn schema(&self) -> Arc<DatabaseSchema> {
+        self.session.shared().schema.load_full()
+    }
+
     /// Changes which rows of a table are selected, and waits until that is in force.
     pub(crate) async fn set_condition(
         &self,
-        table: &'static str,
+        table: Str,
         clauses: Vec<Clause>,
     ) -> Result<(), Error> {
-        check_conditions(table, &clauses)?;
+        check_conditions(&table, &clauses)?;
         let (reply, answer) = oneshot::channel();
         self.session.order(Order::SetCondition {
             key: self.key,

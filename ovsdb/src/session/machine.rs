@@ -110,7 +110,7 @@ impl Machine {
             first: Some(first),
             attempts: remotes,
             requirements: ServerRequirements::new(options.leader_only, options.cluster),
-            monitors: Monitors::new(options.database, &options.timings),
+            monitors: Monitors::new(options.database.clone(), &options.timings),
             locks: Locks::default(),
             warned_of_locks: false,
             decoding: false,
@@ -241,7 +241,7 @@ impl Machine {
         }
         // Everything that a connection begins with is asked for at once.
         let wire_log = WireLog {
-            database: self.options.database,
+            database: self.options.database.clone(),
             remote: remote.clone(),
         };
         let (limits, shared) = (self.options.limits, self.shared.clone());
@@ -249,7 +249,7 @@ impl Machine {
         let aware = Request::SetDbChangeAware { aware: true };
         connection.send_request(Waiter::Nobody, &aware);
         connection.send_request(Waiter::ServerDatabases, &server_database::request());
-        connection.send_request(Waiter::Schema, &get_schema(self.options.database));
+        connection.send_request(Waiter::Schema, &get_schema(&self.options.database));
         self.phase = Phase::Greeting(Box::new(Greeting {
             remote,
             connection,
@@ -437,7 +437,7 @@ impl Machine {
         let Some(remote) = self.options.remotes.get(index).cloned() else {
             return;
         };
-        tracing::debug!(%remote, database = self.options.database, "connecting");
+        tracing::debug!(%remote, database = &*self.options.database, "connecting");
         self.shared.counters.attempts.add(1);
         let state = ConnectionState::Connecting {
             remote: remote.clone(),
@@ -459,7 +459,7 @@ impl Machine {
             return Ok(());
         }
         if let Some(databases) = &greeting.databases
-            && let Err(reason) = self.requirements.check(databases, self.options.database)
+            && let Err(reason) = self.requirements.check(databases, &self.options.database)
         {
             return self.stand_by(now, reason);
         }
@@ -497,7 +497,7 @@ impl Machine {
         self.shared.counters.connections.add(1);
         self.reconnect.connected(elapsed);
         self.shared.lost.store(None);
-        tracing::info!(%remote, database = self.options.database, "connected");
+        tracing::info!(%remote, database = &*self.options.database, "connected");
         self.shared
             .state
             .send_replace(ConnectionState::Connected { remote });
@@ -543,7 +543,7 @@ impl Machine {
             return Err(reason);
         }
         if let Phase::Greeting(greeting) = &mut self.phase {
-            let database = self.options.database;
+            let database = &*self.options.database;
             tracing::debug!(%reason, database, "waiting for the server to become ready");
             greeting.not_ready = Some(reason);
         }
@@ -566,8 +566,8 @@ impl Machine {
             cluster,
             leader_only,
             ..
-        } = self.options;
-        if leader_only || self.warned_of_locks || self.locks.is_empty() {
+        } = &self.options;
+        if *leader_only || self.warned_of_locks || self.locks.is_empty() {
             return;
         }
         let Some(serving) = self.phase.serving() else {
@@ -576,13 +576,13 @@ impl Machine {
         let clustered = serving
             .databases
             .as_ref()
-            .is_some_and(|databases| databases.is_clustered(database, cluster));
+            .is_some_and(|databases| databases.is_clustered(database, *cluster));
         if !clustered {
             return;
         }
         tracing::warn!(
             remote = %serving.remote,
-            database,
+            database = &**database,
             "each server of a cluster has locks of its own: a client that relies on a lock needs \
              leader_only(true)"
         );
@@ -628,7 +628,7 @@ impl Machine {
     /// Logs why there is no connection: a lost one always, failed attempts where an operator
     /// should know.
     fn log_failure(&mut self, now: Instant, remote: Option<&Remote>, reason: &DisconnectReason) {
-        let database = self.options.database;
+        let database = &*self.options.database.clone();
         let elapsed = self.elapsed(now);
         let shown = remote.map(tracing::field::display);
         let chain = ErrorChain::new(reason);
@@ -672,7 +672,7 @@ impl Machine {
 
     /// Ends the session: everyone who waits is told why.
     fn end(&mut self, lost: &Disconnected) {
-        let database = self.options.database;
+        let database = &*self.options.database;
         tracing::debug!(database, reason = %ErrorChain::new(lost), "the session ends");
         if let Some(connection) = self.phase.connection() {
             connection.pending.fail(lost);

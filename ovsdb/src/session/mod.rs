@@ -42,12 +42,12 @@ pub(crate) use self::shared::Shared;
 pub use self::state::{ConnectionState, RemoteOrder};
 use crate::protocol::{Limits, Request};
 use crate::transport::{Remote, TlsConfig};
-use crate::value::Uuid;
+use crate::value::{Str, Uuid};
 
 /// How a session connects, and what it requires of servers.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    pub(crate) database: &'static str,
+    pub(crate) database: Str,
     pub(crate) remotes: Vec<Remote>,
     pub(crate) order: RemoteOrder,
     pub(crate) tls: Option<TlsConfig>,
@@ -63,9 +63,9 @@ pub(crate) struct Options {
 
 impl Options {
     /// The options of a client of which nothing else is asked; the remotes are to be added.
-    pub(crate) fn new(database: &'static str) -> Self {
+    pub(crate) fn new(database: &str) -> Self {
         Self {
-            database,
+            database: Str::from(database),
             remotes: Vec::new(),
             order: RemoteOrder::default(),
             tls: None,

@@ -21,6 +21,7 @@ use crate::cache::{ReplicaMonitor, Shared};
 use crate::error::{Disconnected, Error};
 use crate::error_chain::ErrorChain;
 use crate::protocol::{Clause, ErrorKind, Json, MonitorVersion, OvsdbError, Request, UpdateHeader};
+use crate::value::Str;
 use crate::value::json::Raw;
 
 /// Stands for the schema among the keys of the monitors that a conversion waits for.
@@ -56,7 +57,7 @@ pub(super) struct Server<'a> {
 
 /// All monitors.
 pub(super) struct Monitors {
-    database: &'static str,
+    database: Str,
     backoff: Backoff,
     entries: BTreeMap<u64, Entry>,
     /// Commits that replicas do not show yet.
@@ -66,7 +67,7 @@ pub(super) struct Monitors {
 }
 
 impl Monitors {
-    pub(super) fn new(database: &'static str, timings: &Timings) -> Self {
+    pub(super) fn new(database: Str, timings: &Timings) -> Self {
         Self {
             database,
             backoff: Backoff {
@@ -178,7 +179,7 @@ impl Monitors {
         };
         let wire = self.next_wire;
         self.next_wire += 1;
-        let request = monitor.request(self.database, wire);
+        let request = monitor.request(&self.database, wire);
         let whole_tables = matches!(request, Request::Monitor { .. });
         if let Some((table, column)) = monitor.unmet_condition() {
             return self.refused(key, &Error::ConditionColumn { table, column }, server);
@@ -194,7 +195,7 @@ impl Monitors {
 
     /// The monitor cannot be started: with a condition that was wanted meanwhile, or at all.
     fn refused(&mut self, key: u64, error: &Error, server: &mut Server<'_>) {
-        let (backoff, database) = (self.backoff, self.database);
+        let (backoff, database) = (self.backoff, self.database.clone());
         let Some(entry) = self.entries.get_mut(&key) else {
             return;
         };
@@ -222,7 +223,7 @@ impl Monitors {
             }
             _ => entry.refusal.refuse_for_now(server.elapsed, backoff),
         }
-        entry.tell_refusal(database, error, server.now);
+        entry.tell_refusal(&database, error, server.now);
         self.unshown.settle(key);
     }
 
@@ -230,7 +231,7 @@ impl Monitors {
     pub(super) fn set_condition(
         &mut self,
         key: u64,
-        table: &'static str,
+        table: Str,
         clauses: Vec<Clause>,
         reply: conditions::Reply,
         server: Option<&mut Server<'_>>,
@@ -316,7 +317,7 @@ impl Monitors {
         elapsed: Duration,
     ) {
         self.unshown.release();
-        let (backoff, database) = (self.backoff, self.database);
+        let (backoff, database) = (self.backoff, self.database.clone());
         self.entries.retain(|_, entry| {
             let asked = entry.wire.is_some() && entry.monitor.is_some() && !entry.active;
             entry.stop(now);
@@ -329,7 +330,7 @@ impl Monitors {
                 return false;
             }
             entry.refusal.refuse_for_now(elapsed, backoff);
-            entry.tell_refusal(database, &error, now);
+            entry.tell_refusal(&database, &error, now);
             true
         });
     }
@@ -451,7 +452,7 @@ impl Monitors {
                 }
                 entry.shared.set_stale(0, now);
                 tracing::warn!(
-                    database = self.database,
+                    database = &*self.database,
                     error = %ErrorChain::new(&error),
                     "an update does not fit the replica, which is fetched again"
                 );

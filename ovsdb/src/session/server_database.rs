@@ -155,12 +155,12 @@ impl ServerRequirements {
     pub(super) fn check(
         &mut self,
         server: &ServerDatabases,
-        database: &'static str,
+        database: &str,
     ) -> Result<(), DisconnectReason> {
         let Some(row) = server.find(database, self.cluster) else {
             return Err(match self.cluster {
                 Some(wanted) if server.has(database) => DisconnectReason::OtherCluster { wanted },
-                _ => DisconnectReason::NoDatabase(database),
+                _ => DisconnectReason::NoDatabase(database.into()),
             });
         };
         let clustered = match row.model.as_deref() {
@@ -222,7 +222,7 @@ mod tests {
         let mut server = ServerDatabases::default();
         assert!(matches!(
             requires.check(&server, "db"),
-            Err(DisconnectReason::NoDatabase("db"))
+            Err(DisconnectReason::NoDatabase(name)) if name == "db"
         ));
         apply(&mut server, "initial", &clustered(CID, 5));
         requires.check(&server, "db").expect("all is well");
@@ -261,7 +261,7 @@ mod tests {
         apply(&mut server, "delete", "null");
         assert!(matches!(
             requires.check(&server, "db"),
-            Err(DisconnectReason::NoDatabase("db"))
+            Err(DisconnectReason::NoDatabase(name)) if name == "db"
         ));
     }
 

@@ -107,7 +107,7 @@ struct Lab {
 impl Lab {
     fn new(options: Options) -> Self {
         let now = Instant::now();
-        let shared = Arc::new(Shared::new(options.database));
+        let shared = Arc::new(Shared::new(&options.database));
         let (sender, first) = oneshot::channel();
         let machine = Machine::new(now, 7, options, shared.clone(), sender);
         let mut lab = Self {

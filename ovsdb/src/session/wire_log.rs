@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::transport::Remote;
+use crate::value::Str;
 
 /// The target of the events.
 const TARGET: &str = "ovsdb::wire";
@@ -13,7 +14,7 @@ const LONGEST: usize = 4096;
 /// The peer of one connection, as the events name it.
 #[derive(Debug)]
 pub(super) struct WireLog {
-    pub(super) database: &'static str,
+    pub(super) database: Str,
     pub(super) remote: Remote,
 }
 
@@ -36,7 +37,7 @@ impl WireLog {
             target: TARGET,
             direction,
             remote = %self.remote,
-            database = self.database,
+            database = &*self.database,
             size = message.len(),
             "{}",
             Excerpt(message)

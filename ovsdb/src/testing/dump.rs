@@ -1,12 +1,12 @@
 //! What a server holds, to compare replicas with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use ovsdb_schema::AtomicType;
 
-use crate::cache::{Snapshot, TableView};
-use crate::model::{Database, Table, TableVisitor};
+use crate::cache::{AnyRow, Snapshot, TableView};
+use crate::model::{Database, Table};
 use crate::value::json::{DecodeError, Reader};
 use crate::value::{Atom, ColumnKind, Datum, Real, Uuid};
 
@@ -92,30 +92,30 @@ pub enum Difference {
     /// The dump has no such table.
     NoTable {
         /// The table.
-        table: &'static str,
+        table: String,
     },
     /// The replica lacks a row.
     Missing {
         /// The table.
-        table: &'static str,
+        table: String,
         /// The row.
         row: Uuid,
     },
     /// The replica has a row that the server has not.
     Stale {
         /// The table.
-        table: &'static str,
+        table: String,
         /// The row.
         row: Uuid,
     },
     /// A column has another value.
     Column {
         /// The table.
-        table: &'static str,
+        table: String,
         /// The row.
         row: Uuid,
         /// The column.
-        column: &'static str,
+        column: String,
         /// Its value in the replica.
         replica: Datum,
         /// Its value on the server; `None` when it has no such column.
@@ -160,66 +160,62 @@ impl Dump {
     /// been asked for the whole table.
     #[must_use]
     pub fn differences_of<T: Table>(&self, replica: TableView<'_, T>) -> Vec<Difference> {
-        let table = T::TABLE;
-        let Some(theirs) = self.tables.get(table) else {
-            return vec![Difference::NoTable { table }];
+        let rows = replica.rows().map(|row| -> &dyn AnyRow { row });
+        self.compare(T::TABLE, rows.collect())
+    }
+
+    /// How a replica differs in the tables it has, and how many these are.
+    #[must_use]
+    pub fn differences<D: Database>(&self, view: &Snapshot<D>) -> (usize, Vec<Difference>) {
+        let (mut tables, mut found) = (0, Vec::new());
+        for table in view.table_names() {
+            let rows = view.any_rows(table).into_iter().flatten();
+            found.append(&mut self.compare(table, rows.collect()));
+            tables += 1;
+        }
+        (tables, found)
+    }
+
+    fn compare(&self, table: &str, replica: Vec<&dyn AnyRow>) -> Vec<Difference> {
+        let table = || table.to_owned();
+        let Some(theirs) = self.tables.get(&table()) else {
+            return vec![Difference::NoTable { table: table() }];
         };
         let mut found = Vec::new();
-        for row in replica.rows() {
+        let mut missing: BTreeSet<Uuid> = theirs.keys().copied().collect();
+        for row in replica {
+            missing.remove(&row.uuid());
             let Some(columns) = theirs.get(&row.uuid()) else {
-                let row = row.uuid();
-                found.push(Difference::Stale { table, row });
+                found.push(Difference::Stale {
+                    table: table(),
+                    row: row.uuid(),
+                });
                 continue;
             };
-            for (at, info) in T::COLUMNS.iter().enumerate() {
-                let Some(ours) = row.column(at) else { continue };
+            for at in 0..row.columns().len() {
+                let (Some(ours), Some((name, kind))) = (row.column(at), row.columns().get(at))
+                else {
+                    continue;
+                };
                 let replica = ours.to_datum();
-                let server = columns.get(info.name);
-                let server = server.map(|datum| with_reals(datum.clone(), info.kind));
+                let server = columns.get(name);
+                let server = server.map(|datum| with_reals(datum.clone(), kind));
                 if server.as_ref() != Some(&replica) {
                     found.push(Difference::Column {
-                        table,
+                        table: table(),
                         row: row.uuid(),
-                        column: info.name,
+                        column: name.to_owned(),
                         replica,
                         server,
                     });
                 }
             }
         }
-        let missing = theirs
-            .keys()
-            .filter(|row| replica.get(crate::value::Ref::new(**row)).is_none());
-        found.extend(missing.map(|row| Difference::Missing { table, row: *row }));
+        found.extend(missing.into_iter().map(|row| Difference::Missing {
+            table: table(),
+            row,
+        }));
         found
-    }
-
-    /// How a replica differs in the tables it has, and how many these are. Only generated tables
-    /// are known here ([`Database::with_all_tables`]).
-    #[must_use]
-    pub fn differences<D: Database>(&self, view: &Snapshot<D>) -> (usize, Vec<Difference>) {
-        struct Compare<'a, D> {
-            dump: &'a Dump,
-            view: &'a Snapshot<D>,
-            tables: usize,
-            found: Vec<Difference>,
-        }
-        impl<D: Database> TableVisitor<D> for Compare<'_, D> {
-            fn table<T: Table<Database = D>>(&mut self) {
-                if let Some(table) = self.view.try_table::<T>() {
-                    self.tables += 1;
-                    self.found.extend(self.dump.differences_of(table));
-                }
-            }
-        }
-        let mut compare = Compare {
-            dump: self,
-            view,
-            tables: 0,
-            found: Vec::new(),
-        };
-        D::with_all_tables(&mut compare);
-        (compare.tables, compare.found)
     }
 }
 

@@ -219,7 +219,7 @@ impl<D: Database> Client<D> {
             if !again || run as usize >= policy.tries {
                 return Err(earlier.error(error).into());
             }
-            tracing::debug!(database = D::NAME, error = %ErrorChain::new(&error), run, "a transaction is tried again");
+            tracing::debug!(database = self.database(), error = %ErrorChain::new(&error), run, "a transaction is tried again");
             tokio::time::sleep(policy.wait(run)).await;
             run += 1;
         }

@@ -1,5 +1,6 @@
 //! Transactions: built typed, sent whole, answered operation by operation.
 
+mod any;
 mod apply;
 mod duplicate;
 mod garbage;
@@ -22,6 +23,7 @@ use crate::protocol::{Clause, Columns, Operation, Until};
 use crate::session::CallError;
 use crate::value::{Atom, Datum, Ref, Str, Uuid, Value};
 
+pub use self::any::AnyOperations;
 pub use self::apply::RetryPolicy;
 pub use self::duplicate::{Duplicate, DuplicateRow};
 pub use self::operations::{Mutate, OperationIndex, Selection, Update, Wait};
@@ -200,11 +202,16 @@ impl<D: Database> Transaction<D> {
     /// referring to it is not sent, but ends with [`BuildError::Unreferenced`].
     pub fn insert<T: Table<Database = D>>(&mut self, row: T) -> Ref<T> {
         let uuid = Uuid::new_v4();
-        let identity = match self.client.row_identity() {
+        let identity = self.identity_of(uuid);
+        self.insert_as(identity, uuid, row)
+    }
+
+    /// How an inserted row is named on the wire: by its name in the transaction, or by its uuid.
+    fn identity_of(&self, uuid: Uuid) -> (Option<Str>, Option<Uuid>) {
+        match self.client.row_identity() {
             RowIdentity::ClientChosen => (None, Some(uuid)),
             RowIdentity::Named => (Some(row_name(uuid)), None),
-        };
-        self.insert_as(identity, uuid, row)
+        }
     }
 
     /// Inserts a row under a uuid of the caller's choice, so that a second try of the same
@@ -405,7 +412,11 @@ impl<D: Database> Transaction<D> {
     /// Sends the operations as they are.
     async fn send(&self) -> Result<Outcome, CommitError> {
         let operations = self.operations.len();
-        let span = tracing::debug_span!("ovsdb_transaction", database = D::NAME, operations);
+        let span = tracing::debug_span!(
+            "ovsdb_transaction",
+            database = self.client.database(),
+            operations
+        );
         let outcome = self.send_uncounted().instrument(span).await;
         let counters = self.client.counters();
         match &outcome {

@@ -9,6 +9,7 @@ use super::operations::{OperationIndex, Selection};
 use crate::error::Disconnected;
 use crate::model::{Row, Table};
 use crate::protocol::{ErrorKind, InvalidValue, Operation, OperationResult, OvsdbError, Wire};
+use crate::schema_check::SchemaMismatch;
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
 use crate::value::{Atomic, Ref, Str, Uuid};
 
@@ -50,6 +51,9 @@ pub enum BuildError {
         /// Its table.
         table: Str,
     },
+    /// An operation on a table that is known by its name only does not fit the server's schema.
+    #[error(transparent)]
+    SchemaMismatch(#[from] SchemaMismatch),
     /// A value that cannot be sent, such as a string with a NUL.
     #[error(transparent)]
     InvalidValue(#[from] InvalidValue),
@@ -280,13 +284,19 @@ impl Outcome {
     /// With [`RowIdentity::ClientChosen`](super::RowIdentity::ClientChosen) this is `row` itself.
     #[must_use]
     pub fn inserted<T: Table>(&self, row: Ref<T>) -> Option<Ref<T>> {
-        let place = *self.inserted.get(&row.uuid())?;
+        self.inserted_uuid(row.uuid()).map(Ref::new)
+    }
+
+    /// As [`inserted`](Self::inserted), of a table that is known by its name only.
+    #[must_use]
+    pub fn inserted_uuid(&self, row: Uuid) -> Option<Uuid> {
+        let place = *self.inserted.get(&row)?;
         if self.settled {
             // Only uuids of our own choice settle anything.
             return Some(row);
         }
         match self.results.get(place)? {
-            OperationResult::Inserted(uuid) => Some(Ref::new(*uuid)),
+            OperationResult::Inserted(uuid) => Some(*uuid),
             _ => None,
         }
     }

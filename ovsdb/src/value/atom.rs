@@ -100,6 +100,28 @@ impl Atom {
     }
 }
 
+/// An atom of each type.
+macro_rules! atoms {
+    ($($from:ty => $variant:ident),*) => { $(
+        impl From<$from> for Atom {
+            fn from(value: $from) -> Self {
+                Self::$variant(value.into())
+            }
+        }
+    )* };
+}
+
+atoms!(
+    i64 => Integer,
+    f64 => Real,
+    Real => Real,
+    bool => Boolean,
+    &str => String,
+    String => String,
+    Str => String,
+    Uuid => Uuid
+);
+
 impl Ord for Atom {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {

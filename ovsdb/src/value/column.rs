@@ -58,6 +58,18 @@ impl ColumnKind {
     }
 }
 
+impl From<&ColumnType> for ColumnKind {
+    /// The shape that reads exactly what a column of this type holds.
+    fn from(column: &ColumnType) -> Self {
+        Self {
+            key: column.key.atomic,
+            value: column.value.as_ref().map(|value| value.atomic),
+            scalar: column.is_scalar(),
+            single: column.value.is_none() && column.max.is_one(),
+        }
+    }
+}
+
 impl fmt::Display for ColumnKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.value, self.scalar, self.single) {
@@ -163,7 +175,7 @@ macro_rules! common {
 }
 
 /// Whether a `["set", ...]` follows, as against a bare atom; enters the elements if so.
-fn enter_set(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
+pub(super) fn enter_set(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
     if reader.peek() != Some(b'[') {
         return Ok(false);
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::json::{DecodeError, DecodeErrorKind, Reader};
-use super::{Atom, Map, Set};
+use super::{Atom, Map, Real, Set, Str, Uuid};
 
 /// The value of a column of any type (RFC 7047 section 5.1, `<value>`).
 ///
@@ -32,6 +32,32 @@ impl Datum {
     #[must_use]
     pub fn empty() -> Self {
         Self::Set(Set::new())
+    }
+
+    /// A set of these elements.
+    ///
+    /// ```
+    /// use ovsdb::value::Datum;
+    ///
+    /// assert_eq!(Datum::set(["b", "a"]).to_string(), r#"["set",["a","b"]]"#);
+    /// assert_eq!(Datum::from("a"), Datum::set(["a"]));
+    /// ```
+    #[must_use]
+    pub fn set<A: Into<Atom>>(elements: impl IntoIterator<Item = A>) -> Self {
+        Self::Set(elements.into_iter().map(Into::into).collect())
+    }
+
+    /// A map of these pairs.
+    ///
+    /// ```
+    /// use ovsdb::value::Datum;
+    ///
+    /// assert_eq!(Datum::map([("a", 1)]).to_string(), r#"["map",[["a",1]]]"#);
+    /// ```
+    #[must_use]
+    pub fn map<K: Into<Atom>, V: Into<Atom>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+        let pairs = pairs.into_iter();
+        Self::Map(pairs.map(|(k, v)| (k.into(), v.into())).collect())
     }
 
     /// The only atom of a scalar.
@@ -148,6 +174,31 @@ impl From<Atom> for Datum {
         Self::Set(Set::from(vec![atom]))
     }
 }
+
+impl From<Set<Atom>> for Datum {
+    fn from(set: Set<Atom>) -> Self {
+        Self::Set(set)
+    }
+}
+
+impl From<Map<Atom, Atom>> for Datum {
+    fn from(map: Map<Atom, Atom>) -> Self {
+        Self::Map(map)
+    }
+}
+
+/// A scalar.
+macro_rules! scalars {
+    ($($scalar:ty),*) => { $(
+        impl From<$scalar> for Datum {
+            fn from(scalar: $scalar) -> Self {
+                Self::from(Atom::from(scalar))
+            }
+        }
+    )* };
+}
+
+scalars!(i64, f64, Real, bool, &str, String, Str, Uuid);
 
 impl fmt::Display for Datum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -53,6 +53,7 @@
 //! like a string. A [`Datum`] is one atom where it has one, else a sequence or a map.
 
 mod atom;
+mod cell;
 mod column;
 mod datum;
 mod default;
@@ -76,6 +77,7 @@ pub use uuid::Uuid;
 pub use self::atom::Domain;
 pub(crate) use self::atom::parse_uuid;
 pub use self::atom::{Atom, Atomic};
+pub(crate) use self::cell::Cell;
 pub use self::column::{ColumnKind, ColumnValue, Value};
 pub use self::datum::Datum;
 #[doc(hidden)]

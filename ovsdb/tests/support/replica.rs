@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ovsdb::cache::{AnyChange, AnyRow, DatabaseChanges, TableView};
+use ovsdb::cache::{AnyChange, AnyRow, DatabaseChanges};
 use ovsdb::testing::{Cluster, Dump, Server, ServerError};
 use ovsdb::value::Datum;
-use ovsdb::{Cache, Database, Snapshot, Table, TableVisitor, Uuid};
+use ovsdb::{Cache, Database, Snapshot, Uuid};
 use tokio::task::JoinHandle;
 
 /// How long a replica may take to be what the server holds, on a machine that does other things.
@@ -51,13 +51,13 @@ pub async fn same_as_dump<D: Database>(cache: &Cache<D>, server: &impl Dumped) {
     }
 }
 
-type Columns = BTreeMap<&'static str, Datum>;
-type Rows = BTreeMap<(&'static str, Uuid), Columns>;
+type Columns = BTreeMap<String, Datum>;
+type Rows = BTreeMap<(String, Uuid), Columns>;
 
 fn columns(row: &dyn AnyRow) -> Columns {
-    let columns = row.columns().iter().enumerate();
-    columns
-        .filter_map(|(at, info)| Some((info.name, row.column(at)?.to_datum())))
+    let values = row.values();
+    values
+        .map(|(name, value)| (name.to_owned(), value.to_datum()))
         .collect()
 }
 
@@ -90,10 +90,10 @@ impl Fold {
         self.resyncs += usize::from(batch.kind().is_resync());
         self.coalesced += usize::from(batch.kind().is_coalesced());
         for change in batch.all() {
-            let key = (change.row().table(), change.row().uuid());
+            let key = (change.row().table().to_owned(), change.row().uuid());
             let before = change.before().map(columns);
             let known = match change.after().map(columns) {
-                Some(after) => self.rows.insert(key, after),
+                Some(after) => self.rows.insert(key.clone(), after),
                 None => self.rows.remove(&key),
             };
             assert_eq!(known, before, "{key:?} was something else before");
@@ -110,20 +110,11 @@ impl Fold {
 
     /// Whether the folded changes are the replica.
     pub fn is<D: Database>(&self, view: &Snapshot<D>) -> bool {
-        struct Collect<'a, D>(&'a Snapshot<D>, Rows);
-        impl<D: Database> TableVisitor<D> for Collect<'_, D> {
-            fn table<T: Table<Database = D>>(&mut self) {
-                let rows = self
-                    .0
-                    .try_table::<T>()
-                    .into_iter()
-                    .flat_map(TableView::rows);
-                let rows = rows.map(|row| ((T::TABLE, row.uuid()), columns(row)));
-                self.1.extend(rows);
-            }
+        let mut rows = Rows::new();
+        for table in view.table_names() {
+            let all = view.any_rows(table).into_iter().flatten();
+            rows.extend(all.map(|row| ((table.to_owned(), row.uuid()), columns(row))));
         }
-        let mut collect = Collect(view, Rows::new());
-        D::with_all_tables(&mut collect);
-        self.rows == collect.1
+        self.rows == rows
     }
 }

@@ -66,7 +66,7 @@ impl World {
         table.declare(kinds.build());
         table.declare(zones.build());
         let tables = vec![table];
-        let types = [TypeId::of::<Port>()];
+        let types = [Some(TypeId::of::<Port>())];
         let version = MonitorVersion::MonitorCondSince;
         let monitor = ReplicaMonitor::new(tables, &types, &self::schema(schema), None, version);
         let cache = Cache::of(Handle::detached(monitor.shared().clone()));

@@ -62,7 +62,7 @@ const SCHEMA: &str = r#"{"name":"Inventory","version":"1.0.0","tables":{"Item":{
 
 fn started(version: MonitorVersion) -> (ReplicaMonitor, Cache<Inventory>) {
     let tables = vec![TableReplica::new(TableType::of::<Item>(), None)];
-    let types = [TypeId::of::<Item>()];
+    let types = [Some(TypeId::of::<Item>())];
     let mut monitor = ReplicaMonitor::new(tables, &types, &schema(SCHEMA), None, version);
     monitor.start(raw("{}")).expect("a reply");
     let cache = Cache::of(Handle::detached(monitor.shared().clone()));

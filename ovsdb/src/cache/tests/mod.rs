@@ -2,6 +2,7 @@
 
 mod copies;
 mod defaults;
+mod named;
 mod resume;
 mod streams;
 mod work;
@@ -62,7 +63,7 @@ fn monitor(version: MonitorVersion) -> ReplicaMonitor {
         TableReplica::new(TableType::of::<Item>(), None),
         TableReplica::new(TableType::of::<Part>(), None),
     ];
-    let types = [TypeId::of::<Item>(), TypeId::of::<Part>()];
+    let types = [TypeId::of::<Item>(), TypeId::of::<Part>()].map(Some);
     ReplicaMonitor::new(tables, &types, &schema(SCHEMA), Some("1.0.0"), version)
 }
 

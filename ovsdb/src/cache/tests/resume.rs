@@ -139,8 +139,8 @@ fn a_last_transaction_is_good_for_the_same_request_only() {
     assert_ne!(older, SCHEMA);
     monitor.refit(&schema(&older));
     let missing = Skew::MissingColumn {
-        table: "Item",
-        column: "count",
+        table: "Item".into(),
+        column: "count".into(),
     };
     assert_eq!(cache.skew().differences, [missing]);
     assert_eq!(asked(&monitor).1, Uuid::nil());

@@ -86,7 +86,7 @@ impl Machine {
         match method {
             "locked" | "stolen" | "monitor_canceled" => {}
             other => {
-                let database = self.options.database;
+                let database = &*self.options.database;
                 tracing::debug!(method = other, database, "unknown notification");
                 return Ok(());
             }
@@ -126,7 +126,7 @@ impl Machine {
         id: Raw<'_>,
         outcome: Result<Raw<'_>, Raw<'_>>,
     ) -> Handled {
-        let database = self.options.database;
+        let database = &*self.options.database.clone();
         let Some(connection) = self.phase.connection() else {
             return Ok(());
         };
@@ -222,7 +222,7 @@ impl Machine {
     }
 
     fn server_changed(&mut self, now: Instant, updates: Raw<'_>) -> Handled {
-        let database = self.options.database;
+        let database = &*self.options.database.clone();
         let databases = match &mut self.phase {
             Phase::Greeting(greeting) => greeting.databases.as_mut(),
             Phase::Serving(serving) | Phase::Closing(serving) => serving.databases.as_mut(),
@@ -267,7 +267,7 @@ impl Machine {
             Some(Serving {
                 databases: Some(databases),
                 ..
-            }) => self.requirements.check(databases, self.options.database),
+            }) => self.requirements.check(databases, &self.options.database),
             _ => Ok(()),
         }
     }
@@ -278,7 +278,7 @@ impl Machine {
             && !serving.schema_asked
         {
             serving.schema_asked = true;
-            let request = get_schema(self.options.database);
+            let request = get_schema(&self.options.database);
             serving.connection.send_request(Waiter::Schema, &request);
         }
     }

@@ -1,0 +1,79 @@
+//! Tables that are known at run time only, whose columns follow the server's schema.
+
+use super::*;
+use crate::cache::any::AnyRow;
+use crate::value::{Datum, Str};
+
+fn named() -> (ReplicaMonitor, Cache<Inventory>) {
+    let tables = vec![TableReplica::named(Str::from("Item"))];
+    let version = MonitorVersion::MonitorCondSince;
+    let monitor = ReplicaMonitor::new(tables, &[None], &schema(SCHEMA), None, version);
+    let cache = cache(&monitor);
+    (monitor, cache)
+}
+
+fn get(row: &dyn AnyRow, column: &str) -> Option<Datum> {
+    Some(row.get(column)?.to_datum())
+}
+
+#[test]
+fn a_server_that_goes_on_sends_the_changes_unless_the_columns_are_others() {
+    let (mut monitor, cache) = named();
+    let dump = items(&[(1, initial("a", 1)), (2, initial("b", 2))]);
+    monitor.start(raw(&since(false, 100, &dump))).expect("rows");
+    apply(&mut monitor, 101, &[(1, modify(3))]);
+    let before = cache.snapshot();
+    let row = before.any_row("Item", uuid(1)).expect("a row");
+    assert_eq!(get(&*row, "count"), Some(Datum::from(3)));
+    assert_eq!(get(&*row, "tags"), Some(Datum::empty()));
+
+    // The same schema: the server goes on, and the row that did not change is the same one.
+    monitor.refit(&schema(SCHEMA));
+    assert_eq!(asked(&monitor).1, uuid(101));
+    let delta = items(&[(1, delete())]);
+    monitor.start(raw(&since(true, 102, &delta))).expect("rows");
+    let kept = cache.snapshot().any_row("Item", uuid(2)).expect("a row");
+    assert!(Arc::ptr_eq(
+        &kept,
+        &before.any_row("Item", uuid(2)).expect("a row")
+    ));
+
+    // The column may hold several numbers now. The names are the same, but not what rows hold.
+    let several = r#""count":{"type":{"key":"integer","min":0,"max":9}}"#;
+    let wider = SCHEMA.replace(r#""count":{"type":"integer"}"#, several);
+    assert_ne!(wider, SCHEMA);
+    let mut changes = cache.all_changes();
+    assert!(changes.try_next().expect("the start").kind().is_start());
+    monitor.refit(&schema(&wider));
+    assert!(cache.skew().is_empty());
+    assert_eq!(asked(&monitor).1, Uuid::nil());
+    let dump = items(&[(2, initial("b", 2))]);
+    monitor.start(raw(&since(false, 103, &dump))).expect("rows");
+    let batch = changes.try_next().expect("a batch");
+    assert!(batch.kind().is_schema_change());
+    apply(
+        &mut monitor,
+        104,
+        &[(2, r#""modify":{"count":["set",[4,5]]}"#.to_owned())],
+    );
+    let row = cache.snapshot().any_row("Item", uuid(2)).expect("a row");
+    assert_eq!(get(&*row, "count"), Some(Datum::set([2, 4, 5])));
+    assert_eq!(get(&*kept, "count"), Some(Datum::from(2)));
+}
+
+#[test]
+fn a_value_of_another_type_is_not_applied() {
+    let (mut monitor, cache) = named();
+    monitor.start(raw(&since(false, 100, "{}"))).expect("rows");
+    for wrong in [
+        r#""insert":{"count":"1"}"#,
+        r#""insert":{"name":["set",["a","b"]]}"#,
+        r#""insert":{"tags":["map",[]]}"#,
+        r#""insert":{"other":1}"#,
+    ] {
+        let params = update3(101, &items(&[(1, wrong.to_owned())]));
+        let error = update(&mut monitor, "update3", &params).expect_err(wrong);
+        assert_eq!((&*error.table, error.row), ("Item", Some(uuid(1))));
+        assert!(cache.snapshot().is_empty());
+    }
+}

@@ -1,0 +1,99 @@
+//! Caches of tables that are known at run time only.
+
+use super::{Cache, CacheBuilder};
+use crate::error::Error;
+use crate::model::{AnyOf, AnyTable, Database};
+use crate::schema_check;
+use crate::value::Str;
+
+/// Tables by their names, whose columns come from the server's schema.
+///
+/// They are read by [`Snapshot::any_rows`](crate::Snapshot::any_rows) and followed by
+/// [`Cache::all_changes`]. [`start`](CacheBuilder::start) checks names and conditions against the server's
+/// schema: [`Error::SchemaMismatch`] says what it does not have.
+///
+/// When the schema changes while the cache is live, rows get the columns that it has then: those that
+/// are new appear, those that are gone disappear, and one of another type holds values of that type.
+/// Every row is fetched again, and a batch tells of it that is a
+/// [change of the schema](crate::cache::BatchKind::is_schema_change). Rows of earlier snapshots keep the
+/// columns that they had. A table that is gone stays in the cache, without rows; it is in
+/// [`Cache::skew`], as are columns that were asked for by name and are gone.
+///
+/// ```no_run
+/// # async fn example(client: ovsdb::Client<ovsdb::AnyDatabase>) -> Result<(), ovsdb::Error> {
+/// use ovsdb::model::AnyColumn;
+///
+/// let cache = client
+///     .cache()
+///     .any_table("Logical_Switch")
+///     .any_table_where("Logical_Switch_Port", AnyColumn::new("type").eq("router"))
+///     .any_columns("Logical_Switch_Port", ["name", "addresses"])
+///     .start()
+///     .await?;
+/// for port in cache.snapshot().any_rows("Logical_Switch_Port").into_iter().flatten() {
+///     for (column, value) in port.values() {
+///         println!("{column} is {}", value.to_datum());
+///     }
+/// }
+/// # Ok(()) }
+/// ```
+impl<D: Database> CacheBuilder<D> {
+    /// Adds the table of this name, all its rows.
+    pub fn any_table(mut self, table: impl Into<Str>) -> Self {
+        self.tables.named_rows(table.into(), None);
+        self
+    }
+
+    /// Adds the rows of the table of this name for which any of the clauses holds.
+    pub fn any_table_where(
+        mut self,
+        table: impl Into<Str>,
+        rows: impl Into<AnyOf<AnyTable>>,
+    ) -> Self {
+        let clauses = rows.into().into_clauses();
+        self.tables.named_rows(table.into(), Some(clauses));
+        self
+    }
+
+    /// Asks for these columns only of the table of this name, and adds it, whole, where it was not
+    /// added before. Every row has its uuid in any case.
+    pub fn any_columns<C: Into<Str>>(
+        mut self,
+        table: impl Into<Str>,
+        columns: impl IntoIterator<Item = C>,
+    ) -> Self {
+        let columns = columns.into_iter().map(Into::into);
+        let columns = columns.filter(|column: &Str| *column != "_uuid").collect();
+        self.tables.named_columns(table.into(), columns);
+        self
+    }
+
+    /// Adds every table of the server's schema that is not added otherwise, whole; also tables that
+    /// appear in the schema later.
+    pub fn any_tables(mut self) -> Self {
+        self.tables.add_all_named();
+        self
+    }
+}
+
+impl<D: Database> Cache<D> {
+    /// Changes which rows of the table of this name the replica has, as
+    /// [`set_condition`](Self::set_condition) does.
+    ///
+    /// # Errors
+    /// [`Error::SchemaMismatch`] when the cache was started without the table, or the condition does not
+    /// fit the server's schema; otherwise as [`set_condition`](Self::set_condition).
+    pub async fn set_any_condition(
+        &self,
+        table: impl Into<Str>,
+        rows: impl Into<AnyOf<AnyTable>>,
+    ) -> Result<(), Error> {
+        let (table, clauses) = (table.into(), rows.into().into_clauses());
+        let Some(guard) = &self.monitor else {
+            return Ok(());
+        };
+        schema_check::cached(&table, self.snapshot().table_names())?;
+        schema_check::table(&guard.schema(), &table)?.clauses(&clauses)?;
+        guard.set_condition(table, clauses).await
+    }
+}

@@ -1,0 +1,106 @@
+//! The databases of a server.
+
+use super::Client;
+use crate::error::Error;
+use crate::model::Database;
+use crate::protocol::{Columns, ErrorKind, Operation, OperationResult, Request};
+use crate::value::{Atom, Str, Uuid};
+
+/// A database of a server, as the server describes it (ovsdb-server(5), "_Server Database").
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DatabaseInfo {
+    /// The name.
+    pub name: Str,
+    /// `standalone`, `clustered` or `relay`; `None` where the server does not say.
+    pub model: Option<Str>,
+    /// Whether the server can serve the database: as a member of a cluster it has contact with the
+    /// majority, as a relay with its source.
+    pub connected: bool,
+    /// Whether the server is the leader of the database's cluster; true for one that is in no cluster.
+    pub leader: bool,
+    /// The cluster's id.
+    pub cluster: Option<Uuid>,
+}
+
+impl DatabaseInfo {
+    /// A database of which the server says no more than its name.
+    fn named(name: Str) -> Self {
+        Self {
+            name,
+            model: None,
+            connected: true,
+            leader: true,
+            cluster: None,
+        }
+    }
+
+    fn read(columns: &Columns) -> Option<Self> {
+        let atom = |column: &str| columns.get(column)?.as_scalar();
+        let text = |column: &str| match atom(column) {
+            Some(Atom::String(text)) => Some(text.clone()),
+            _ => None,
+        };
+        Some(Self {
+            name: text("name")?,
+            model: text("model"),
+            connected: atom("connected") == Some(&Atom::Boolean(true)),
+            leader: atom("leader") == Some(&Atom::Boolean(true)),
+            cluster: match atom("cid") {
+                Some(Atom::Uuid(uuid)) => Some(*uuid),
+                _ => None,
+            },
+        })
+    }
+}
+
+impl<D: Database> Client<D> {
+    /// The server's databases, by name, with what it says of them. A server older than Open vSwitch 2.9
+    /// has no `_Server`, and says their names only.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ovsdb::{AnyDatabase, Client};
+    ///
+    /// // Without a name it is a client of `_Server`, which every server has.
+    /// let remotes = "unix:/var/run/openvswitch/db.sock";
+    /// let client = Client::<AnyDatabase>::builder().remotes(remotes).connect().await?;
+    /// for database in client.databases().await? {
+    ///     println!("{} is {:?}", database.name, database.model);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub async fn databases(&self) -> Result<Vec<DatabaseInfo>, Error> {
+        let mut names = self.list_dbs().await?;
+        names.sort();
+        let columns = ["name", "model", "connected", "leader", "cid"];
+        let select = Operation::Select {
+            table: "Database".into(),
+            conditions: Vec::new(),
+            columns: Some(columns.map(Str::from).to_vec()),
+        };
+        let request = Request::Transact {
+            database: "_Server".into(),
+            operations: vec![select],
+        };
+        let results = match self.call::<Vec<OperationResult>>(&request).await {
+            Ok(results) => results,
+            Err(Error::Refused(error)) if error.kind() == ErrorKind::UnknownDatabase => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let known: Vec<DatabaseInfo> = match results.first() {
+            Some(OperationResult::Rows(rows)) => {
+                rows.iter().filter_map(DatabaseInfo::read).collect()
+            }
+            _ => Vec::new(),
+        };
+        let describe = |name: Str| {
+            let known = known.iter().find(|known| known.name == name);
+            known.cloned().unwrap_or_else(|| DatabaseInfo::named(name))
+        };
+        Ok(names.into_iter().map(describe).collect())
+    }
+}

@@ -1,0 +1,132 @@
+//! Tables that are known at run time only: a database without compiled tables, and conditions by the
+//! names of columns.
+
+use super::Database;
+use super::condition::Condition;
+use crate::protocol::{Clause, Function};
+use crate::value::{Datum, Str};
+
+/// A database whose tables are known at run time only.
+///
+/// Which one it is says [`ClientBuilder::database`](crate::ClientBuilder::database); without it the client
+/// is one of `_Server`, the database in which a server describes itself and its databases
+/// (ovsdb-server(5)). [`CacheBuilder::any_table`](crate::CacheBuilder::any_table) and
+/// [`Transaction::any_table`](crate::Transaction::any_table) name tables, which a client of a compiled
+/// database may do just as well.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use ovsdb::{AnyDatabase, Client};
+///
+/// let client = Client::<AnyDatabase>::builder()
+///     .remotes("unix:/var/run/ovn/ovnnb_db.sock")
+///     .database("OVN_Northbound")
+///     .connect()
+///     .await?;
+/// for (table, schema) in &client.server_schema().tables {
+///     println!("{table} has {} columns", schema.columns.len());
+/// }
+/// let cache = client.cache().any_table("Logical_Switch").start().await?;
+/// for row in cache.snapshot().any_rows("Logical_Switch").into_iter().flatten() {
+///     println!("{:?}", row.get("name").map(|name| name.to_datum()));
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnyDatabase {}
+
+impl Database for AnyDatabase {
+    const NAME: &'static str = "_Server";
+}
+
+/// What conditions by the names of columns are about: a table that its user names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnyTable {}
+
+/// A column by its name, for conditions on tables that are known at run time only.
+///
+/// Where a condition is used, it is checked against the server's schema: the column must exist, the
+/// function must be one for its type, and the value must be of that type.
+///
+/// ```
+/// use ovsdb::model::AnyColumn;
+///
+/// let port = AnyColumn::new("type").eq("router").or(AnyColumn::new("tag").gt(100));
+/// assert_eq!(format!("{port:?}"), r#"[["type","==","router"],["tag",">",100]]"#);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnyColumn {
+    name: Str,
+}
+
+impl AnyColumn {
+    /// The column of this name; `_uuid` is one too.
+    #[must_use]
+    pub fn new(name: impl Into<Str>) -> Self {
+        Self { name: name.into() }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Rows whose column compares so with `value`.
+    #[must_use]
+    pub fn compare(self, function: Function, value: impl Into<Datum>) -> Condition<AnyTable> {
+        Condition::new(Clause::Compare {
+            column: self.name,
+            function,
+            argument: value.into(),
+        })
+    }
+
+    /// Rows whose column is `value`.
+    #[must_use]
+    pub fn eq(self, value: impl Into<Datum>) -> Condition<AnyTable> {
+        self.compare(Function::Equal, value)
+    }
+
+    /// Rows whose column is not `value`.
+    #[must_use]
+    pub fn ne(self, value: impl Into<Datum>) -> Condition<AnyTable> {
+        self.compare(Function::NotEqual, value)
+    }
+
+    /// Rows whose column holds all of `parts`.
+    #[must_use]
+    pub fn includes(self, parts: impl Into<Datum>) -> Condition<AnyTable> {
+        self.compare(Function::Includes, parts)
+    }
+
+    /// Rows whose column holds none of `parts`.
+    #[must_use]
+    pub fn excludes(self, parts: impl Into<Datum>) -> Condition<AnyTable> {
+        self.compare(Function::Excludes, parts)
+    }
+
+    /// Rows whose column is less than `number`; an empty one is not.
+    #[must_use]
+    pub fn lt(self, number: impl Into<Datum>) -> Condition<AnyTable> {
+        self.compare(Function::Less, number)
+    }
+
+    /// Rows whose column is at most `number`; an empty one is not.
+    #[must_use]
+    pub fn le(self, number: impl Into<Datum>) -> Condition<AnyTable> {
+        self.compare(Function::LessOrEqual, number)
+    }
+
+    /// Rows whose column is more than `number`; an empty one is not.
+    #[must_use]
+    pub fn gt(self, number: impl Into<Datum>) -> Condition<AnyTable> {
+        self.compare(Function::Greater, number)
+    }
+
+    /// Rows whose column is at least `number`; an empty one is not.
+    #[must_use]
+    pub fn ge(self, number: impl Into<Datum>) -> Condition<AnyTable> {
+        self.compare(Function::GreaterOrEqual, number)
+    }
+}

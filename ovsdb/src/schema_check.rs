@@ -1,0 +1,525 @@
+//! Checks names, values, conditions and operations against a server's schema, before they are sent.
+//!
+//! Compiled tables need none of this: the compiler checks them. Nothing is refused here that a server
+//! accepts, but for columns that only the server sets; a value may still be refused by the server for
+//! what other rows hold.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use ovsdb_schema::{
+    AtomicType, BaseType, ColumnType, Constraint, DatabaseSchema, EnumValue, Max, TableSchema,
+    nearest,
+};
+
+use crate::protocol::{Clause, Columns, Function, Mutation, Mutator, Operation, Wire as _};
+use crate::value::{Atom, Datum, Str};
+
+/// What the server's schema does not allow of a request; nothing was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub struct SchemaMismatch {
+    /// The number of the operation, in a transaction.
+    pub operation: Option<usize>,
+    /// The table.
+    pub table: Str,
+    /// The column.
+    pub column: Option<Str>,
+    /// What is wrong.
+    pub reason: Box<MismatchReason>,
+}
+
+/// Why a request does not fit the server's schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MismatchReason {
+    /// The database has no such table.
+    NoTable {
+        /// The table whose name is nearest, if one is near enough.
+        nearest: Option<Str>,
+    },
+    /// The cache was started without the table.
+    NotCached {
+        /// The table whose name is nearest, if one is near enough.
+        nearest: Option<Str>,
+    },
+    /// The table has no such column.
+    NoColumn {
+        /// The column whose name is nearest, if one is near enough.
+        nearest: Option<Str>,
+    },
+    /// The value is of another type.
+    Type {
+        /// What is expected.
+        expected: String,
+        /// The value.
+        found: Datum,
+    },
+    /// The value has too few or too many elements.
+    Count {
+        /// How many it has.
+        count: usize,
+        /// The least number.
+        least: usize,
+        /// The greatest number; `None` when any number will do.
+        most: Option<usize>,
+    },
+    /// The schema excludes the value.
+    Excluded {
+        /// The value.
+        value: Atom,
+        /// Which values the schema allows.
+        allowed: String,
+        /// The allowed value that is nearest, if one is near enough.
+        nearest: Option<Str>,
+    },
+    /// The function cannot be applied to the column's type.
+    Function {
+        /// The function.
+        function: Function,
+        /// The column's type.
+        kind: String,
+    },
+    /// The mutator cannot be applied to the column's type.
+    Mutator {
+        /// The mutator.
+        mutator: Mutator,
+        /// The column's type.
+        kind: String,
+    },
+    /// The column keeps the value that its row was inserted with.
+    Immutable,
+    /// The column is one that only the server sets.
+    OfServer,
+}
+
+impl fmt::Display for MismatchReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hint = |f: &mut fmt::Formatter<'_>, nearest: &Option<Str>| match nearest {
+            Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
+            None => Ok(()),
+        };
+        match self {
+            Self::NoTable { nearest } => {
+                f.write_str("the database has no such table")?;
+                hint(f, nearest)
+            }
+            Self::NotCached { nearest } => {
+                f.write_str("the cache was started without this table")?;
+                hint(f, nearest)
+            }
+            Self::NoColumn { nearest } => {
+                f.write_str("the table has no such column")?;
+                hint(f, nearest)
+            }
+            Self::Type { expected, found } => write!(f, "expected {expected}, found {found}"),
+            Self::Count { count, least, most } => match most {
+                Some(most) if least == most => {
+                    write!(f, "expected {most} value, found {count}")
+                }
+                Some(most) => {
+                    write!(f, "expected {least} to {most} values, found {count}")
+                }
+                None => write!(f, "expected at least {least} value, found {count}"),
+            },
+            Self::Excluded {
+                value,
+                allowed,
+                nearest,
+            } => {
+                write!(f, "the value {value} is not allowed: expected {allowed}")?;
+                hint(f, nearest)
+            }
+            Self::Function { function, kind } => write!(
+                f,
+                "the function {} cannot be applied to a column of the type {kind}",
+                function.to_json()
+            ),
+            Self::Mutator { mutator, kind } => write!(
+                f,
+                "the mutator {} cannot be applied to a column of the type {kind}",
+                mutator.to_json()
+            ),
+            Self::Immutable => f.write_str(
+                "the column cannot be changed after its row was inserted: insert another row instead",
+            ),
+            Self::OfServer => f.write_str("only the server sets this column"),
+        }
+    }
+}
+
+impl fmt::Display for SchemaMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(operation) = self.operation {
+            write!(f, "operation {operation}, ")?;
+        }
+        match &self.column {
+            Some(column) => write!(f, "column {column:?} of the table {:?}: ", self.table)?,
+            None => write!(f, "table {:?}: ", self.table)?,
+        }
+        self.reason.fmt(f)
+    }
+}
+
+type Checked<T = ()> = Result<T, SchemaMismatch>;
+
+/// A table of the server's schema, by its name.
+pub(crate) fn table<'a>(schema: &'a DatabaseSchema, name: &'a str) -> Checked<CheckedTable<'a>> {
+    match schema.tables.get(name) {
+        Some(table) => Ok(CheckedTable { name, table }),
+        None => {
+            let nearest = nearest(name, schema.tables.keys().map(String::as_str));
+            Err(SchemaMismatch {
+                operation: None,
+                table: name.into(),
+                column: None,
+                reason: Box::new(MismatchReason::NoTable {
+                    nearest: nearest.map(Str::from),
+                }),
+            })
+        }
+    }
+}
+
+/// Checks that a cache has the table.
+pub(crate) fn cached<'a>(name: &'a str, tables: impl Iterator<Item = &'a str>) -> Checked {
+    let tables: Vec<&str> = tables.collect();
+    if tables.contains(&name) {
+        return Ok(());
+    }
+    let nearest = nearest(name, tables).map(Str::from);
+    Err(SchemaMismatch {
+        operation: None,
+        table: name.into(),
+        column: None,
+        reason: Box::new(MismatchReason::NotCached { nearest }),
+    })
+}
+
+/// A table that the server's schema has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CheckedTable<'a> {
+    name: &'a str,
+    table: &'a TableSchema,
+}
+
+impl CheckedTable<'_> {
+    fn mismatch<T>(&self, column: &str, reason: MismatchReason) -> Checked<T> {
+        Err(SchemaMismatch {
+            operation: None,
+            table: self.name.into(),
+            column: Some(column.into()),
+            reason: Box::new(reason),
+        })
+    }
+
+    /// The type of a column, and whether it can be changed.
+    fn column(&self, name: &str) -> Checked<(Cow<'_, ColumnType>, bool)> {
+        if let Some(column) = self.table.columns.get(name) {
+            return Ok((Cow::Borrowed(&column.kind), column.mutable));
+        }
+        if is_of_server(name) {
+            let uuid = ColumnType::scalar(BaseType::new(AtomicType::Uuid));
+            return Ok((Cow::Owned(uuid), false));
+        }
+        let names = self.table.columns.keys().map(String::as_str);
+        let nearest = nearest(name, names).map(Str::from);
+        self.mismatch(name, MismatchReason::NoColumn { nearest })
+    }
+
+    /// Checks that the table has these columns.
+    pub(crate) fn names<'n>(&self, names: impl IntoIterator<Item = &'n Str>) -> Checked {
+        names
+            .into_iter()
+            .try_for_each(|name| self.column(name).map(drop))
+    }
+
+    /// Checks a condition.
+    pub(crate) fn clauses(&self, clauses: &[Clause]) -> Checked {
+        for clause in clauses {
+            let Clause::Compare {
+                column,
+                function,
+                argument,
+            } = clause
+            else {
+                continue;
+            };
+            let (kind, _) = self.column(column)?;
+            let mut kind = kind.into_owned();
+            match function {
+                Function::Equal | Function::NotEqual => {}
+                Function::Includes | Function::Excludes if kind.is_scalar() => {}
+                Function::Includes => kind.min = 0,
+                Function::Excludes => (kind.min, kind.max) = (0, Max::Unlimited),
+                Function::Less
+                | Function::LessOrEqual
+                | Function::Greater
+                | Function::GreaterOrEqual => {
+                    if !is_number(&kind) || !(kind.is_scalar() || kind.is_optional()) {
+                        let (function, kind) = (*function, kind.to_string());
+                        let reason = MismatchReason::Function { function, kind };
+                        return self.mismatch(column, reason);
+                    }
+                    // What a row is compared with is a number, though its column may be empty.
+                    kind.min = 1;
+                }
+            }
+            self.datum(column, &kind, argument)?;
+        }
+        Ok(())
+    }
+
+    /// Checks the columns of a row to insert or, with `change`, of rows to change.
+    fn row(&self, row: &Columns, change: bool) -> Checked {
+        for (name, datum) in row {
+            let (kind, mutable) = self.column(name)?;
+            if is_of_server(name) {
+                return self.mismatch(name, MismatchReason::OfServer);
+            }
+            if change && !mutable {
+                return self.mismatch(name, MismatchReason::Immutable);
+            }
+            self.datum(name, &kind, datum)?;
+        }
+        Ok(())
+    }
+
+    /// Checks the defaults that the server stores in the columns that a row to insert leaves out.
+    fn omitted(&self, row: &Columns) -> Checked {
+        for (name, column) in &self.table.columns {
+            if row.get(name.as_str()).is_none() {
+                self.datum(name, &column.kind, &Datum::default_of(&column.kind))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mutation(&self, mutation: &Mutation) -> Checked {
+        let (name, mutator) = (&mutation.column, mutation.mutator);
+        let (kind, mutable) = self.column(name)?;
+        if is_of_server(name) {
+            return self.mismatch(name, MismatchReason::OfServer);
+        }
+        if !mutable {
+            return self.mismatch(name, MismatchReason::Immutable);
+        }
+        let mut kind = kind.into_owned();
+        let applies = match mutator {
+            Mutator::Insert | Mutator::Delete => !kind.is_scalar(),
+            Mutator::Modulo => is_number(&kind) && kind.key.atomic == AtomicType::Integer,
+            Mutator::Add | Mutator::Subtract | Mutator::Multiply | Mutator::Divide => {
+                is_number(&kind)
+            }
+        };
+        if !applies {
+            let kind = kind.to_string();
+            return self.mismatch(name, MismatchReason::Mutator { mutator, kind });
+        }
+        match mutator {
+            Mutator::Insert => kind.min = 0,
+            Mutator::Delete => {
+                (kind.min, kind.max) = (0, Max::Unlimited);
+                if kind.is_map() && matches!(mutation.argument, Datum::Set(_)) {
+                    // Keys alone.
+                    kind.value = None;
+                }
+            }
+            _ => kind = ColumnType::scalar(BaseType::new(kind.key.atomic)),
+        }
+        self.datum(name, &kind, &mutation.argument)
+    }
+
+    /// Checks a value for a column of this type.
+    fn datum(&self, column: &str, kind: &ColumnType, datum: &Datum) -> Checked {
+        let fits = match (datum, &kind.value) {
+            (Datum::Set(set), None) => set.iter().all(|atom| is_of(atom, kind.key.atomic)),
+            (Datum::Map(map), Some(value)) => map
+                .iter()
+                .all(|(k, v)| is_of(k, kind.key.atomic) && is_of(v, value.atomic)),
+            _ => false,
+        };
+        if !fits {
+            let (expected, found) = (kind.to_string(), datum.clone());
+            return self.mismatch(column, MismatchReason::Type { expected, found });
+        }
+        let (count, least) = (datum.len(), kind.min as usize);
+        let most = match kind.max {
+            Max::Limited(most) => Some(most as usize),
+            Max::Unlimited => None,
+        };
+        if count < least || most.is_some_and(|most| count > most) {
+            return self.mismatch(column, MismatchReason::Count { count, least, most });
+        }
+        let excluded = match (datum, &kind.value) {
+            (Datum::Set(set), _) => set.iter().find_map(|atom| excluded(atom, &kind.key)),
+            (Datum::Map(map), Some(value)) => map
+                .iter()
+                .find_map(|(k, v)| excluded(k, &kind.key).or_else(|| excluded(v, value))),
+            (Datum::Map(_), None) => None,
+        };
+        match excluded {
+            Some(reason) => self.mismatch(column, reason),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Checks an operation.
+pub(crate) fn operation(schema: &DatabaseSchema, operation: &Operation) -> Checked {
+    let Some(name) = operation.table() else {
+        return Ok(());
+    };
+    let table = table(schema, name)?;
+    match operation {
+        Operation::Insert { row, .. } => {
+            table.row(row, false)?;
+            table.omitted(row)
+        }
+        Operation::Select {
+            conditions,
+            columns,
+            ..
+        } => {
+            table.clauses(conditions)?;
+            table.names(columns.iter().flatten())
+        }
+        Operation::Update {
+            conditions, row, ..
+        } => {
+            table.clauses(conditions)?;
+            table.row(row, true)
+        }
+        Operation::Mutate {
+            conditions,
+            mutations,
+            ..
+        } => {
+            table.clauses(conditions)?;
+            mutations
+                .iter()
+                .try_for_each(|mutation| table.mutation(mutation))
+        }
+        Operation::Delete { conditions, .. } => table.clauses(conditions),
+        Operation::Wait {
+            conditions,
+            columns,
+            rows,
+            ..
+        } => {
+            table.clauses(conditions)?;
+            table.names(columns.iter().flatten())?;
+            for (name, datum) in rows.iter().flatten() {
+                let (kind, _) = table.column(name)?;
+                table.datum(name, &kind, datum)?;
+            }
+            Ok(())
+        }
+        Operation::Commit { .. }
+        | Operation::Abort
+        | Operation::Comment { .. }
+        | Operation::Assert { .. } => Ok(()),
+    }
+}
+
+/// Whether the column is one that every table has and only the server sets.
+fn is_of_server(column: &str) -> bool {
+    matches!(column, "_uuid" | "_version")
+}
+
+/// Whether it is a number, a set of numbers or an optional one.
+fn is_number(kind: &ColumnType) -> bool {
+    kind.value.is_none() && matches!(kind.key.atomic, AtomicType::Integer | AtomicType::Real)
+}
+
+fn is_of(atom: &Atom, atomic: AtomicType) -> bool {
+    match atom {
+        Atom::Integer(_) => matches!(atomic, AtomicType::Integer | AtomicType::Real),
+        // A server takes a whole real for an integer.
+        Atom::Real(real) => {
+            atomic == AtomicType::Real
+                || (atomic == AtomicType::Integer && real.as_integer().is_some())
+        }
+        Atom::Boolean(_) => atomic == AtomicType::Boolean,
+        Atom::String(_) => atomic == AtomicType::String,
+        Atom::Uuid(_) | Atom::NamedUuid(_) => atomic == AtomicType::Uuid,
+    }
+}
+
+/// Why the schema excludes an atom of the right type.
+fn excluded(atom: &Atom, base: &BaseType) -> Option<MismatchReason> {
+    let within = match (&base.constraint, atom) {
+        (Constraint::None, _) => true,
+        (Constraint::Enum(values), _) => values.iter().any(|value| is_value(atom, value)),
+        (Constraint::Integer { min, max }, Atom::Integer(number)) => {
+            min.is_none_or(|min| *number >= min) && max.is_none_or(|max| *number <= max)
+        }
+        (Constraint::Integer { min, max }, Atom::Real(real)) => {
+            let number = real.as_integer()?;
+            min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max)
+        }
+        (Constraint::Real { min, max }, _) => {
+            let bound = |bound: &Option<f64>| bound.map(|bound| Atom::Real(bound.into()));
+            bound(min).is_none_or(|min| *atom >= min) && bound(max).is_none_or(|max| *atom <= max)
+        }
+        (Constraint::Length { min, max }, Atom::String(text)) => {
+            let length = text.chars().count() as u64;
+            min.is_none_or(|min| length >= min) && max.is_none_or(|max| length <= max)
+        }
+        _ => true,
+    };
+    if within {
+        return None;
+    }
+    let near = match (&base.constraint, atom) {
+        (Constraint::Enum(values), Atom::String(text)) => {
+            let texts = values.iter().filter_map(|value| match value {
+                EnumValue::String(text) => Some(text.as_str()),
+                _ => None,
+            });
+            nearest(text, texts).map(Str::from)
+        }
+        _ => None,
+    };
+    Some(MismatchReason::Excluded {
+        value: atom.clone(),
+        allowed: allowed(&base.constraint),
+        nearest: near,
+    })
+}
+
+fn is_value(atom: &Atom, value: &EnumValue) -> bool {
+    match (atom, value) {
+        (_, EnumValue::Integer(value)) => *atom == Atom::Integer(*value),
+        (_, EnumValue::Real(value)) => *atom == Atom::Real((*value).into()),
+        (Atom::Boolean(boolean), EnumValue::Boolean(value)) => boolean == value,
+        (Atom::String(text), EnumValue::String(value)) => text == value,
+        (Atom::Uuid(uuid), EnumValue::Uuid(value)) => value.parse() == Ok(*uuid),
+        // Which row it is is not known yet.
+        (Atom::NamedUuid(_), _) => true,
+        _ => false,
+    }
+}
+
+/// Which values a constraint allows, in words.
+fn allowed(constraint: &Constraint) -> String {
+    fn bounds<T: fmt::Display>(min: &Option<T>, max: &Option<T>) -> String {
+        match (min, max) {
+            (Some(min), Some(max)) => format!("{min} to {max}"),
+            (Some(min), None) => format!("at least {min}"),
+            (None, Some(max)) => format!("at most {max}"),
+            (None, None) => "anything".to_owned(),
+        }
+    }
+    match constraint {
+        Constraint::None => bounds::<i64>(&None, &None),
+        Constraint::Enum(values) => {
+            let values: Vec<_> = values.iter().map(ToString::to_string).collect();
+            format!("one of {}", values.join(", "))
+        }
+        Constraint::Integer { min, max } => bounds(min, max),
+        Constraint::Real { min, max } => bounds(min, max),
+        Constraint::Length { min, max } => format!("{} characters", bounds(min, max)),
+        _ => "another value".to_owned(),
+    }
+}

@@ -1,0 +1,165 @@
+//! Operations on tables that are known at run time only.
+
+use super::operations::{OperationIndex, Selection};
+use super::{BuildError, Outcome, Transaction};
+use crate::model::{AllOf, AnyTable, Database};
+use crate::protocol::{Columns, Mutation, Operation, OperationResult, Until};
+use crate::schema_check;
+use crate::value::{Str, Uuid};
+
+/// Writes operations on a table that is known by its name only; [`Transaction::any_table`] makes one.
+///
+/// Each operation is checked against the server's schema when it is written: that the table and the
+/// columns exist, that values have the columns' types, numbers of elements and constraints, that
+/// functions and mutators can be applied to them, and that no immutable column is changed. The first
+/// mistake is told at the commit ([`BuildError::SchemaMismatch`]), which then sends nothing.
+#[derive(Debug)]
+pub struct AnyOperations<'t, D> {
+    transaction: &'t mut Transaction<D>,
+    table: Str,
+}
+
+impl<D: Database> Transaction<D> {
+    /// Operations on the table of this name, whose columns are named too.
+    ///
+    /// ```no_run
+    /// # async fn example(client: ovsdb::Client<ovsdb::AnyDatabase>) -> Result<(), ovsdb::CommitError> {
+    /// use ovsdb::model::AnyColumn;
+    /// use ovsdb::protocol::{Mutation, Mutator};
+    /// use ovsdb::value::Datum;
+    ///
+    /// let mut txn = client.transaction();
+    /// let port = txn.any_table("Logical_Switch_Port").insert([("name", "p1")]);
+    /// let mut switches = txn.any_table("Logical_Switch");
+    /// switches.mutate(
+    ///     AnyColumn::new("name").eq("sw0"),
+    ///     [Mutation::new("ports", Mutator::Insert, port)],
+    /// );
+    /// let labels = Datum::map([("owner", "me")]);
+    /// let labelled = switches.update(AnyColumn::new("name").eq("sw0"), [("external_ids", labels)]);
+    /// let outcome = txn.commit().await?;
+    /// println!("{} switches are labelled", outcome.count(labelled));
+    /// # Ok(()) }
+    /// ```
+    pub fn any_table(&mut self, table: impl Into<Str>) -> AnyOperations<'_, D> {
+        AnyOperations {
+            table: table.into(),
+            transaction: self,
+        }
+    }
+}
+
+impl<D: Database> AnyOperations<'_, D> {
+    fn add(&mut self, operation: Operation) -> OperationIndex {
+        let schema = self.transaction.client.server_schema();
+        let checked = schema_check::operation(&schema, &operation);
+        let index = self.transaction.operation(operation);
+        if let Err(mut mismatch) = checked {
+            mismatch.operation = Some(index.get());
+            self.transaction
+                .mistake(BuildError::SchemaMismatch(mismatch));
+        }
+        index
+    }
+
+    /// Inserts a row; the server stores its defaults in columns that are left out.
+    ///
+    /// The uuid can be used in this transaction at once, and is the row's for ever with
+    /// [`RowIdentity::ClientChosen`](crate::RowIdentity::ClientChosen); else [`Outcome::inserted_uuid`] tells
+    /// the row's.
+    pub fn insert(&mut self, row: impl Into<Columns>) -> Uuid {
+        let uuid = Uuid::new_v4();
+        let (uuid_name, client_uuid) = self.transaction.identity_of(uuid);
+        let index = self.add(Operation::Insert {
+            table: self.table.clone(),
+            row: row.into(),
+            uuid_name,
+            uuid: client_uuid,
+        });
+        self.transaction.inserted.insert(uuid, index.get());
+        uuid
+    }
+
+    /// Sets columns of the rows that meet all clauses.
+    pub fn update(
+        &mut self,
+        rows: impl Into<AllOf<AnyTable>>,
+        columns: impl Into<Columns>,
+    ) -> OperationIndex {
+        self.add(Operation::Update {
+            table: self.table.clone(),
+            conditions: rows.into().into_clauses(),
+            row: columns.into(),
+        })
+    }
+
+    /// Changes columns of the rows that meet all clauses, in order.
+    pub fn mutate(
+        &mut self,
+        rows: impl Into<AllOf<AnyTable>>,
+        mutations: impl IntoIterator<Item = Mutation>,
+    ) -> OperationIndex {
+        self.add(Operation::Mutate {
+            table: self.table.clone(),
+            conditions: rows.into().into_clauses(),
+            mutations: mutations.into_iter().collect(),
+        })
+    }
+
+    /// Deletes the rows that meet all clauses.
+    pub fn delete(&mut self, rows: impl Into<AllOf<AnyTable>>) -> OperationIndex {
+        self.add(Operation::Delete {
+            table: self.table.clone(),
+            conditions: rows.into().into_clauses(),
+        })
+    }
+
+    /// Reads columns of the rows that meet all clauses; [`Outcome::any_rows`] has them. `_uuid` is a
+    /// column too.
+    #[must_use = "the rows are read from the outcome by this"]
+    pub fn select<C: Into<Str>>(
+        &mut self,
+        rows: impl Into<AllOf<AnyTable>>,
+        columns: impl IntoIterator<Item = C>,
+    ) -> Selection<AnyTable> {
+        let index = self.add(Operation::Select {
+            table: self.table.clone(),
+            conditions: rows.into().into_clauses(),
+            columns: Some(columns.into_iter().map(Into::into).collect()),
+        });
+        Selection::new(index)
+    }
+
+    /// Fails the transaction with "timed out" unless the rows that meet all clauses are, in these
+    /// columns, the expected ones, in any order; with [`Until::NotEqual`], unless they are not.
+    pub fn wait<C: Into<Str>>(
+        &mut self,
+        rows: impl Into<AllOf<AnyTable>>,
+        columns: impl IntoIterator<Item = C>,
+        until: Until,
+        expected: impl IntoIterator<Item = Columns>,
+    ) -> OperationIndex {
+        self.add(Operation::Wait {
+            timeout: Some(0),
+            table: self.table.clone(),
+            conditions: rows.into().into_clauses(),
+            columns: Some(columns.into_iter().map(Into::into).collect()),
+            until,
+            rows: expected.into_iter().collect(),
+        })
+    }
+}
+
+impl Outcome {
+    /// The rows that a select of a table known by its name read, with the columns that it asked for.
+    ///
+    /// Their types are not known here: a whole number in a column of reals reads as an integer, and
+    /// is equal to the real.
+    #[must_use]
+    pub fn any_rows(&self, selection: &Selection<AnyTable>) -> &[Columns] {
+        match self.results().get(selection.index.get()) {
+            Some(OperationResult::Rows(rows)) => rows,
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! A column's value in a row whose table is known at run time only.
+
+use std::any::Any;
+use std::hash::{Hash, Hasher};
+
+use ovsdb_schema::{AtomicType, ColumnType};
+
+use super::column::enter_set;
+use super::json::{DecodeError, DecodeErrorKind, Reader};
+use super::{Atom, Atomic, ColumnKind, ColumnValue, Datum, Map, Prefetch, Real, Set, Str, Uuid};
+
+/// A [`Datum`] with the shape of its column, so that it reads exactly what a compiled type of that
+/// shape reads. As [`ColumnValue::as_any`] it is the datum.
+#[derive(Debug, Clone)]
+pub(crate) struct Cell {
+    datum: Datum,
+    kind: ColumnKind,
+}
+
+impl Cell {
+    /// Nothing, in a column of this shape.
+    pub(crate) fn new(kind: ColumnKind) -> Self {
+        let datum = match kind.value {
+            Some(_) => Datum::Map(Map::new()),
+            None => Datum::empty(),
+        };
+        Self { datum, kind }
+    }
+
+    fn read(&self, reader: &mut Reader<'_>) -> Result<Datum, DecodeError> {
+        let datum = match self.kind.value {
+            Some(value) => Datum::Map(read_map(reader, self.kind.key, value)?),
+            None => Datum::Set(read_set(reader, &self.kind)?),
+        };
+        Ok(datum)
+    }
+}
+
+/// An atom of this type, in its wire form.
+fn read_atom(reader: &mut Reader<'_>, atomic: AtomicType) -> Result<Atom, DecodeError> {
+    Ok(match atomic {
+        AtomicType::Integer => Atom::Integer(i64::read(reader)?),
+        AtomicType::Real => Atom::Real(Real::read(reader)?),
+        AtomicType::Boolean => Atom::Boolean(bool::read(reader)?),
+        AtomicType::String => Atom::String(Str::read(reader)?),
+        AtomicType::Uuid => Atom::Uuid(<Uuid as Atomic>::read(reader)?),
+    })
+}
+
+fn read_set(reader: &mut Reader<'_>, kind: &ColumnKind) -> Result<Set<Atom>, DecodeError> {
+    if !enter_set(reader)? {
+        return Ok(Set::from(vec![read_atom(reader, kind.key)?]));
+    }
+    let mut atoms = Vec::new();
+    while reader.element()? {
+        if kind.single && !atoms.is_empty() {
+            return reader.error(DecodeErrorKind::TooManyElements);
+        }
+        atoms.push(read_atom(reader, kind.key)?);
+    }
+    reader.finish()?;
+    if kind.scalar && atoms.is_empty() {
+        // As the compiled types read it.
+        atoms.push(Atom::default_of(kind.key));
+    }
+    Ok(atoms.into())
+}
+
+fn read_map(
+    reader: &mut Reader<'_>,
+    keys: AtomicType,
+    values: AtomicType,
+) -> Result<Map<Atom, Atom>, DecodeError> {
+    reader.array()?;
+    reader.demand("a map")?;
+    if reader.string()? != "map" {
+        return reader.error(DecodeErrorKind::Expected("a map"));
+    }
+    reader.demand("the pairs of a map")?;
+    reader.array()?;
+    let mut pairs = Vec::new();
+    while reader.element()? {
+        reader.array()?;
+        reader.demand("a key")?;
+        let key = read_atom(reader, keys)?;
+        reader.demand("a value")?;
+        pairs.push((key, read_atom(reader, values)?));
+        reader.finish()?;
+    }
+    reader.finish()?;
+    Ok(pairs.into())
+}
+
+impl Prefetch for Cell {
+    fn read_counts(&self) -> usize {
+        match &self.datum {
+            Datum::Set(set) => set.read_count(),
+            Datum::Map(map) => map.read_count(),
+        }
+    }
+}
+
+impl ColumnValue for Cell {
+    fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        self.datum = self.read(reader)?;
+        Ok(())
+    }
+
+    fn decode_change(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        self.datum = match (&self.datum, self.read(reader)?) {
+            (Datum::Set(set), Datum::Set(change)) if !self.kind.single => {
+                Datum::Set(set.toggled(&change))
+            }
+            (Datum::Map(map), Datum::Map(change)) => Datum::Map(map.patched(change)),
+            (_, whole) => whole,
+        };
+        Ok(())
+    }
+
+    fn is_default(&self, server: &ColumnType) -> bool {
+        self.datum == Datum::default_of(server)
+    }
+
+    fn to_datum(&self) -> Datum {
+        self.datum.clone()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        &self.datum
+    }
+
+    fn equals(&self, other: &dyn ColumnValue) -> bool {
+        let other = other.as_any().downcast_ref::<Datum>();
+        other.is_some_and(|other| self.datum == *other)
+    }
+
+    fn hash_into(&self, mut hasher: &mut dyn Hasher) {
+        self.datum.hash(&mut hasher);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Value;
+
+    fn decoded(kind: ColumnKind, text: &str) -> Result<Cell, DecodeError> {
+        let mut cell = Cell::new(kind);
+        let mut reader = Reader::new(text);
+        cell.decode(&mut reader)?;
+        reader.end()?;
+        Ok(cell)
+    }
+
+    /// What the compiled type of the same shape reads.
+    fn compiled<V: Value>(text: &str) -> Result<Datum, DecodeError> {
+        let mut value = V::default();
+        let mut reader = Reader::new(text);
+        value.decode(&mut reader)?;
+        reader.end()?;
+        Ok(value.to_datum())
+    }
+
+    fn same<V: Value>(texts: &[&str]) {
+        for text in texts {
+            let compiled = compiled::<V>(text);
+            let cell = decoded(V::KIND, text).map(|cell| cell.to_datum());
+            assert_eq!(cell.is_ok(), compiled.is_ok(), "{text} as {}", V::KIND);
+            if let (Ok(cell), Ok(compiled)) = (cell, compiled) {
+                assert_eq!(cell, compiled, "{text} as {}", V::KIND);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cell_reads_and_refuses_what_the_compiled_type_does() {
+        const UUID: &str = r#"["uuid","f4bb6a91-019b-4612-b6aa-88fc663dd515"]"#;
+        let texts = [
+            "1",
+            "2.5",
+            "1e3",
+            "true",
+            r#""a""#,
+            UUID,
+            r#"["named-uuid","a"]"#,
+            r#"["set",[]]"#,
+            r#"["set",[5]]"#,
+            r#"[ "set" , [ 2 , 1 , 2 ] ]"#,
+            r#"["set",["b","a"]]"#,
+            r#"["map",[]]"#,
+            r#"["map",[["a",1],["b",2]]]"#,
+            r#"["map",[["a","b"]]]"#,
+            r#"["map",[["a"]]]"#,
+            r#"["set",[],1]"#,
+            "[]",
+            "{}",
+            "null",
+            "",
+        ];
+        same::<i64>(&texts);
+        same::<Real>(&texts);
+        same::<bool>(&texts);
+        same::<Str>(&texts);
+        same::<Uuid>(&texts);
+        same::<Option<i64>>(&texts);
+        same::<Option<Str>>(&texts);
+        same::<Set<i64>>(&texts);
+        same::<Set<Real>>(&texts);
+        same::<Set<Str>>(&texts);
+        same::<Set<Uuid>>(&texts);
+        same::<Map<Str, i64>>(&texts);
+        same::<Map<Str, Str>>(&texts);
+    }
+
+    #[test]
+    fn changes_follow_the_shape() {
+        let change = |kind, before, change| {
+            let mut cell = decoded(kind, before).expect("a value");
+            let read = cell.decode_change(&mut Reader::new(change));
+            read.expect("a change");
+            cell.to_datum().to_string()
+        };
+        let set = change(Set::<i64>::KIND, "[\"set\",[1,2]]", "[\"set\",[2,3]]");
+        assert_eq!(set, "[\"set\",[1,3]]");
+        let map = change(
+            Map::<Str, Str>::KIND,
+            r#"["map",[["a","1"],["b","2"]]]"#,
+            r#"["map",[["a","1"],["b","3"]]]"#,
+        );
+        assert_eq!(map, r#"["map",[["b","3"]]]"#);
+        assert_eq!(change(Option::<i64>::KIND, "1", "1"), "1");
+        assert_eq!(
+            change(Option::<i64>::KIND, "1", "[\"set\",[]]"),
+            "[\"set\",[]]"
+        );
+    }
+}
