@@ -17,6 +17,18 @@ use crate::value::json::DecodeError;
 use crate::value::{Str, Uuid};
 
 /// Why a connection ended.
+///
+/// ```
+/// # fn example(lost: ovsdb::Disconnected) {
+/// use ovsdb::DisconnectReason;
+///
+/// match lost.reason() {
+///     DisconnectReason::Closed => println!("the client was closed on purpose"),
+///     DisconnectReason::NoDatabase(name) => println!("the server does not serve {name}"),
+///     reason => println!("{}", ovsdb::ErrorChain::new(reason)),
+/// }
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DisconnectReason {
@@ -115,6 +127,19 @@ impl From<io::Error> for DisconnectReason {
 }
 
 /// Why no reply came: most often the end of a connection, as all who waited on it hear of it.
+///
+/// ```
+/// # async fn example<D: ovsdb::Database>(client: ovsdb::Client<D>) -> Result<(), ovsdb::Error> {
+/// use ovsdb::{DisconnectReason, Error};
+///
+/// match client.list_dbs().await {
+///     Err(Error::Disconnected(lost)) if matches!(lost.reason(), DisconnectReason::TimedOut) => {
+///         println!("no reply in time");
+///     }
+///     databases => println!("{:?}", databases?),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(transparent)]
 pub struct Disconnected {
@@ -136,6 +161,19 @@ impl Disconnected {
 }
 
 /// Why a request failed.
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::{Client, Error, ErrorChain, nb};
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let builder = Client::<nb::Database>::builder().remotes("unix:/no/such/socket");
+/// let error = builder.connect().await.expect_err("no server listens there");
+/// assert!(matches!(&error, Error::Connect { remote, .. } if remote.to_string().ends_with("socket")));
+/// // The message has the cause only as a chain.
+/// assert!(ErrorChain::new(&error).to_string().len() > error.to_string().len());
+/// # }); }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -48,6 +48,25 @@ pub trait Database: Sized + Send + Sync + 'static {
 }
 
 /// What [`Database::with_all_tables`] shows the tables to.
+///
+/// ```
+/// use ovsdb::{Database, Table, TableVisitor};
+///
+/// /// Collects the names of the tables that the root set has not.
+/// struct Names(Vec<&'static str>);
+///
+/// impl<D: Database> TableVisitor<D> for Names {
+///     fn table<T: Table<Database = D>>(&mut self) {
+///         self.0.push(T::TABLE);
+///     }
+/// }
+///
+/// # #[cfg(feature = "nb")] {
+/// let mut names = Names(Vec::new());
+/// ovsdb::nb::Database::with_all_tables(&mut names);
+/// assert!(names.0.contains(&"Logical_Switch"));
+/// # }
+/// ```
 pub trait TableVisitor<D: Database> {
     /// Called once for each table.
     fn table<T: Table<Database = D>>(&mut self);
@@ -64,6 +83,21 @@ pub trait TableVisitor<D: Database> {
 /// replica relies on it: what a column that the server omits holds is taken from the server's schema
 /// ([`Datum::default_of`](crate::value::Datum::default_of)). An insert omits what is the server's
 /// default, and sends, or refuses, everything else.
+///
+/// ```
+/// use ovsdb::{Snapshot, Table};
+///
+/// /// Prints any table.
+/// fn print<T: Table>(view: &Snapshot<T::Database>) {
+///     for row in view.rows::<T>() {
+///         for (index, column) in T::COLUMNS.iter().enumerate() {
+///             if let Some(value) = row.column(index) {
+///                 println!("{} {}: {}", row.uuid(), column.name, value.to_datum());
+///             }
+///         }
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a table of a database",
     label = "not a table",
@@ -92,6 +126,15 @@ impl<T: Table> Referent for T {
 }
 
 /// The name and the shape of a column.
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::{Table, nb};
+///
+/// let tag = nb::LogicalSwitchPort::COLUMNS.iter().find(|column| column.name == "tag");
+/// assert_eq!(tag.expect("a column").kind.to_string(), "optional integer");
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ColumnInfo {
@@ -216,16 +259,50 @@ impl<T: Table, V: Value, M: Mutability> fmt::Debug for Column<T, V, M> {
 }
 
 /// Marks a [`Column`] that can be changed after its row was inserted.
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::{Column, Mutable, Set, Str, nb::LogicalSwitchPort};
+///
+/// let addresses: Column<LogicalSwitchPort, Set<Str>, Mutable> = LogicalSwitchPort::ADDRESSES;
+/// # let _ = addresses;
+/// # }
+/// ```
 #[derive(Debug)]
 pub enum Mutable {}
 
 /// Marks a [`Column`] that keeps the value that its row was inserted with (`"mutable": false` in
 /// the schema).
+///
+/// ```compile_fail
+/// # #[cfg(feature = "vswitch")]
+/// use ovsdb::vswitch::{Bridge, Database};
+///
+/// # #[cfg(feature = "vswitch")]
+/// fn rename(txn: &mut ovsdb::Transaction<Database>, bridge: &ovsdb::Row<Bridge>) {
+///     txn.update(bridge).set(Bridge::NAME, "br1"); // set once, by the insert
+/// }
+/// # #[cfg(not(feature = "vswitch"))] compile_error!();
+/// ```
 #[derive(Debug)]
 pub enum Immutable {}
 
 /// Whether a [`Column`] can be changed and whether it is unique: [`Mutable`], [`Immutable`], or
 /// [`Unique`] of one of them, and nothing else.
+///
+/// ```
+/// use ovsdb::model::Mutability;
+/// use ovsdb::value::Value;
+/// use ovsdb::{Column, Table};
+///
+/// /// Takes a column of either kind.
+/// fn heading<T: Table, V: Value, M: Mutability>(column: Column<T, V, M>) -> String {
+///     format!("{} ({})", column.name(), V::KIND)
+/// }
+///
+/// # #[cfg(feature = "nb")]
+/// assert_eq!(heading(ovsdb::nb::LogicalSwitchPort::TAG), "tag (optional integer)");
+/// ```
 pub trait Mutability: Sealed + 'static {
     /// Whether an index of the schema makes the column unique.
     #[doc(hidden)]
@@ -237,6 +314,20 @@ impl Mutability for Immutable {}
 
 /// The [`Mutability`] of columns that updates and mutations take: [`Mutable`] and
 /// [`Unique<Mutable>`](Unique).
+///
+/// ```
+/// use ovsdb::model::{Changeable, PartsOf};
+/// use ovsdb::{Column, Map, Ref, Str, Table, Transaction};
+///
+/// /// Labels a row of any table with a column of this type.
+/// fn label<T: Table, M: Changeable>(
+///     txn: &mut Transaction<T::Database>,
+///     row: Ref<T>,
+///     column: Column<T, Map<Str, Str>, M>,
+/// ) {
+///     txn.mutate(row).insert(column, [("owner", "me")]);
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "this column cannot be changed after its row was inserted",
     label = "the schema declares this column `\"mutable\": false`",
@@ -347,6 +438,16 @@ impl<T> Deref for Row<T> {
 }
 
 /// How a transaction names the rows that it inserts.
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::{Client, RowIdentity, nb};
+///
+/// // For servers before Open vSwitch 2.13.
+/// let builder = Client::<nb::Database>::builder().row_identity(RowIdentity::Named);
+/// # let _ = builder;
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RowIdentity {

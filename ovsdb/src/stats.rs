@@ -25,6 +25,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What a client has done since it was made; [`Client::stats`](crate::Client::stats) reads it.
+///
+/// ```
+/// # fn example<D: ovsdb::Database>(client: ovsdb::Client<D>) {
+/// let stats = client.stats();
+/// println!("{} connections, {} transactions refused", stats.connections, stats.refused);
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -53,6 +60,13 @@ pub struct Stats {
 }
 
 /// What a cache has taken in; [`Cache::stats`](crate::Cache::stats) reads it.
+///
+/// ```
+/// # fn example<D: ovsdb::Database>(cache: ovsdb::Cache<D>) {
+/// let stats = cache.stats();
+/// println!("{} rows, {} batches wait for the slowest stream", stats.rows, stats.longest_queue);
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CacheStats {

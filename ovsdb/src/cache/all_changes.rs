@@ -20,6 +20,16 @@ use super::table_state::TableState;
 use crate::model::{Database, Table};
 
 /// The changes of all tables in one server transaction.
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # fn example(changes: ovsdb::cache::DatabaseChanges<ovsdb::nb::Database>) {
+/// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
+///
+/// let (switches, ports) = (changes.table::<LogicalSwitch>(), changes.table::<LogicalSwitchPort>());
+/// println!("{} changes of switches and {} of ports", switches.len(), ports.len());
+/// # }
+/// ```
 pub struct DatabaseChanges<D> {
     /// Nothing, at the start.
     before: Option<Arc<State>>,
@@ -115,6 +125,17 @@ impl<D: Database> DatabaseChanges<D> {
 /// across tables. [`Cache::all_changes`](crate::Cache::all_changes) opens one.
 ///
 /// What [`Changes`](super::Changes) promises of one table holds here for all.
+///
+/// ```
+/// # async fn example<D: ovsdb::Database>(cache: ovsdb::Cache<D>) {
+/// let mut changes = cache.all_changes();
+/// while let Some(batch) = changes.next().await {
+///     for change in batch.all() {
+///         println!("{} {}", change.row().table(), change.row().uuid());
+///     }
+/// }
+/// # }
+/// ```
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct AllChanges<D> {
     subscription: Arc<Subscription>,

@@ -18,6 +18,23 @@ use crate::model::{Column, ColumnInfo, Mutability, Row, Table};
 use crate::value::{Ref, Sealed, Uuid, Value};
 
 /// What became of a row of the table `T`.
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # fn example(change: ovsdb::cache::Change<ovsdb::nb::LogicalSwitchPort>) {
+/// use ovsdb::cache::Change;
+/// use ovsdb::nb::LogicalSwitchPort as Port;
+///
+/// match &change {
+///     Change::Inserted(port) => println!("{} is new", port.name),
+///     Change::Modified { old, new } if change.changed(Port::TAG) => {
+///         println!("{}: the tag {:?} becomes {:?}", new.name, old.tag, new.tag);
+///     }
+///     Change::Modified { .. } => {}
+///     Change::Deleted(port) => println!("{} is gone", port.name),
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub enum Change<T> {
     /// The row is new.
@@ -134,6 +151,16 @@ pub(super) fn difference<T: Table>(
 }
 
 /// What a batch of changes stands for.
+///
+/// ```
+/// # fn example<T: ovsdb::Table>(batch: ovsdb::cache::ChangeBatch<T>) {
+/// match batch.kind() {
+///     kind if kind.is_start() => println!("{} rows exist", batch.len()),
+///     kind if kind.is_resync() => println!("{} rows changed without a connection", batch.len()),
+///     kind => println!("{} rows changed in {} transactions", batch.len(), kind.transactions()),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchKind {
     transactions: u64,
@@ -200,6 +227,19 @@ impl BatchKind {
 }
 
 /// The changes of one table in one server transaction. Each row is there once at the most.
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # fn example(batch: ovsdb::cache::ChangeBatch<ovsdb::nb::LogicalSwitchPort>) {
+/// use ovsdb::nb::LogicalSwitch;
+///
+/// // Other tables, as they are after the same transaction.
+/// let switches = batch.snapshot().rows::<LogicalSwitch>().len();
+/// for change in &batch {
+///     println!("{} ({switches} switches)", change.row().name);
+/// }
+/// # }
+/// ```
 pub struct ChangeBatch<T: Table> {
     changes: Vec<Change<T>>,
     kind: BatchKind,
@@ -263,6 +303,17 @@ impl<'a, T: Table> IntoIterator for &'a ChangeBatch<T> {
 }
 
 /// Columns of the table `T`: one, or a tuple of up to eight.
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # fn example(cache: ovsdb::Cache<ovsdb::nb::Database>) {
+/// use ovsdb::nb::LogicalSwitchPort as Port;
+///
+/// // Only changes of these columns.
+/// let changes = cache.changes::<Port>().columns((Port::UP, Port::TAG));
+/// # let _ = changes;
+/// # }
+/// ```
 pub trait Columns<T: Table>: Sealed {
     /// Shows the index of each to `each`.
     fn each(&self, each: &mut dyn FnMut(usize));

@@ -17,6 +17,16 @@ use crate::value::{Sealed, Value};
 /// | a column that an index of the schema makes [unique](Unique) | a borrowed value |
 /// | a [`UniqueIndex`] over several columns | a tuple of borrowed values |
 /// | a reference to a declared [`Index`] | a borrowed key |
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+/// use ovsdb::nb::LogicalSwitchPort as Port;
+///
+/// let port = view.get_by(Port::NAME, "p1");
+/// # let _ = port;
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "no index finds a row by `{Self}`",
     label = "not indexed, or not by a key of this type",

@@ -15,6 +15,19 @@ use crate::protocol::{Message, MonitorVersion, Request, UpdateHeader};
 use crate::value::json::DecodeError;
 
 /// Why a message cannot be replayed.
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::testing::{Replay, ReplayError};
+/// use ovsdb::{nb, schema};
+///
+/// let schema = schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// let schema = schema::DatabaseSchema::parse(schema).expect("a schema");
+/// let mut replay = Replay::<nb::Database>::new(&schema);
+/// let echo = r#"{"id":null,"method":"echo","params":[]}"#;
+/// assert_eq!(replay.receive(echo), Err(ReplayError::NotAnUpdate));
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {

@@ -20,6 +20,18 @@ use crate::value::Str;
 pub(crate) type Cause = dyn std::error::Error + Send + Sync;
 
 /// How the replica stands to the server.
+///
+/// ```
+/// # fn example<D: ovsdb::Database>(cache: ovsdb::Cache<D>) {
+/// use ovsdb::cache::Freshness;
+///
+/// match cache.freshness().get() {
+///     Freshness::StaleSince(lost) => println!("no connection for {:?}", lost.elapsed()),
+///     Freshness::RefusedSince(_) => println!("{:?}", cache.monitor_error()),
+///     freshness => println!("{freshness}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Freshness {

@@ -9,6 +9,14 @@ use crate::value::Str;
 
 /// A column or table that was compiled in but that the server's schema lacks, or has in a form
 /// the compiled type cannot hold.
+///
+/// ```
+/// use ovsdb::Skew;
+///
+/// let skew = Skew::MissingColumn { table: "Bridge", column: "tag" };
+/// assert_eq!(skew.to_string(), "no column Bridge.tag");
+/// assert!(skew.reads_default());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Skew {
@@ -98,6 +106,18 @@ impl fmt::Display for Skew {
 /// How the server's schema differs from the compiled tables, as far as these need it.
 ///
 /// What the server has beyond the compiled tables is no skew: it is not asked for.
+///
+/// ```
+/// # fn example<D: ovsdb::Database>(cache: ovsdb::Cache<D>) {
+/// let skew = cache.skew();
+/// if !skew.is_complete() {
+///     println!("the server has the schema {:?}", skew.server_version);
+///     for difference in &skew.differences {
+///         println!("{difference}");
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct SkewReport {

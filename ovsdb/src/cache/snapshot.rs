@@ -239,6 +239,19 @@ impl<D: Database> Snapshot<D> {
 }
 
 /// One table of a [`Snapshot`].
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+/// use ovsdb::nb::LogicalSwitch;
+///
+/// // Finds the table once, for many rows.
+/// let switches = view.table::<LogicalSwitch>();
+/// for switch in switches.rows() {
+///     assert_eq!(switches.get(switch.reference()), Some(switch));
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TableView<'a, T: Table> {
     state: &'a TableState,

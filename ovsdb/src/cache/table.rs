@@ -16,6 +16,22 @@ use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
 use crate::value::{Str, Uuid, parse_uuid};
 
 /// An update that cannot be applied, and the row it was about.
+///
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "testing"))] {
+/// use ovsdb::cache::ApplyErrorReason;
+/// use ovsdb::testing::{Replay, ReplayError};
+/// use ovsdb::{nb, schema};
+///
+/// let schema = schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// let schema = schema::DatabaseSchema::parse(schema).expect("a schema");
+/// let nil = ovsdb::Uuid::nil();
+/// let reply = format!(r#"{{"id":1,"error":null,"result":[false,"{nil}",{{"Other":{{}}}}]}}"#);
+/// let error = Replay::<nb::Database>::new(&schema).receive(&reply).expect_err("another table");
+/// let ReplayError::Apply(error) = error else { panic!("{error}") };
+/// assert_eq!((&*error.table, error.reason), ("Other", ApplyErrorReason::UnknownTable));
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApplyError {
@@ -30,6 +46,17 @@ pub struct ApplyError {
 }
 
 /// Why an update cannot be applied.
+///
+/// ```
+/// # fn example(error: ovsdb::cache::ApplyError) {
+/// use ovsdb::cache::ApplyErrorReason;
+///
+/// match error.reason {
+///     ApplyErrorReason::Decode(error) => println!("malformed: {error}"),
+///     _ => println!("the server and the replica disagree: {error}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ApplyErrorReason {

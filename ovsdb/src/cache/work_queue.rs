@@ -426,6 +426,20 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 
 /// A key in a worker's hands. When it is dropped, the work is done; when a panic of the worker drops
 /// it, the key goes to the queue's end, for another worker.
+///
+/// ```
+/// use ovsdb::cache::WorkQueue;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let queue = WorkQueue::new();
+/// queue.add("sw0");
+/// let work = queue.next().await.expect("a key");
+/// assert_eq!(*work.key(), "sw0");
+/// work.retry(); // it failed
+/// queue.next().await.expect("the same key").done();
+/// assert!(queue.is_empty());
+/// # });
+/// ```
 #[derive(Debug)]
 #[must_use = "the work is done when this is dropped"]
 pub struct Work<K: Hash + Eq + Clone + Send + 'static> {

@@ -24,6 +24,23 @@ use crate::value::{Str, Uuid};
 /// | [`max_in_flight`](Self::max_in_flight) | 256 |
 /// | [`leader_only`](Self::leader_only) | no |
 /// | [`limits`](Self::limits) | 1 GiB a message |
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use std::time::Duration;
+///
+/// use ovsdb::{Client, Error, nb};
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let connected = Client::<nb::Database>::builder()
+///     .remotes("unix:/no/such/socket")
+///     .connect_timeout(Duration::from_secs(5))
+///     .leader_only(true)
+///     .connect()
+///     .await;
+/// assert!(matches!(connected, Err(Error::Connect { .. })));
+/// # }); }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a client connects with `connect`"]
 pub struct ClientBuilder<D> {

@@ -18,6 +18,23 @@ use crate::session::MonitorGuard;
 use crate::stats::CacheStats;
 
 /// Says which tables and rows a replica has; [`Client::cache`] makes one.
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), ovsdb::Error> {
+/// use ovsdb::cache::Index;
+/// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort as Port};
+///
+/// let switch_of = Index::elements(LogicalSwitch::PORTS);
+/// let cache = client
+///     .cache()
+///     .index(&switch_of) // all switches
+///     .table_where::<Port>(Port::TYPE.eq("router")) // some ports
+///     .strict(true)
+///     .start()
+///     .await?;
+/// # let _ = cache; Ok(()) }
+/// ```
 #[must_use = "a cache begins with `start`"]
 pub struct CacheBuilder<D> {
     client: Client<D>,
@@ -152,6 +169,20 @@ impl<D: Database> CacheBuilder<D> {
 /// It survives the loss of a connection. Without one the replica stays as it was, and
 /// [`staleness`](Self::staleness) says for how long; after it, what changed meanwhile is applied
 /// at once, as one change.
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # async fn example(cache: ovsdb::Cache<ovsdb::nb::Database>) -> Result<(), ovsdb::Error> {
+/// use ovsdb::nb::LogicalSwitch;
+///
+/// // Without a connection this waits for one.
+/// cache.current().await?;
+/// let view = cache.snapshot();
+/// println!("{} switches", view.rows::<LogicalSwitch>().len());
+/// // A view stays as it is; how old the newest one is, the cache tells.
+/// println!("{:?}", cache.staleness());
+/// # Ok(()) }
+/// ```
 #[must_use = "the monitor ends when the last handle is dropped"]
 pub struct Cache<D> {
     handle: Handle,

@@ -8,6 +8,19 @@ use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::model::Database;
 
 /// Why [`Cache::wait_until`] found nothing.
+///
+/// ```
+/// # fn example(error: ovsdb::WaitError) {
+/// use ovsdb::WaitError;
+/// use ovsdb::cache::Freshness;
+///
+/// match error {
+///     WaitError::TimedOut { freshness: Freshness::Current, .. } => println!("the server has no such row"),
+///     WaitError::TimedOut { freshness, .. } => println!("{freshness}"),
+///     error => println!("{error}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {

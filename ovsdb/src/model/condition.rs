@@ -243,6 +243,25 @@ clauses!(
 
 /// A column type whose values have parts, a [`Set`] or a [`Map`]: what `includes`, `insert` and
 /// `delete` work on.
+///
+/// ```
+/// use ovsdb::model::{Collection, Condition, Mutability, PartsOf};
+/// use ovsdb::{Column, Table};
+///
+/// /// The rows that lack some of `parts`.
+/// fn lacking<T: Table, V: Collection, M: Mutability>(
+///     column: Column<T, V, M>,
+///     parts: impl PartsOf<V>,
+/// ) -> Condition<T> {
+///     column.excludes(parts)
+/// }
+///
+/// # #[cfg(feature = "nb")]
+/// assert_eq!(
+///     lacking(ovsdb::nb::LogicalSwitchPort::ADDRESSES, ["router"]).to_string(),
+///     r#"["addresses","excludes","router"]"#
+/// );
+/// ```
 pub trait Collection: Value + Sealed {
     /// What `delete` names a part by: an element, or a key.
     type Key: Atomic;
@@ -261,6 +280,16 @@ impl<K: Atomic, V: Atomic> Collection for Map<K, V> {
 
 /// Parts of the collection `V`: whatever iterates over elements or over pairs, such as an array, a
 /// vector, a whole set or map.
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::nb::LogicalSwitchPort as Port;
+///
+/// let from_array = Port::EXTERNAL_IDS.includes([("owner", "me")]);
+/// let from_vector = Port::ADDRESSES.includes(vec![String::from("router")]);
+/// # let _ = (from_array, from_vector);
+/// # }
+/// ```
 pub trait PartsOf<V>: Sealed<V> {
     /// The parts as a collection.
     fn into_collection(self) -> V;
@@ -292,6 +321,14 @@ where
 
 /// A column type that has an order: an integer or a real, optional or not, or an [`Atomic`] number
 /// type of one's own.
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::nb::Acl;
+///
+/// assert_eq!(Acl::PRIORITY.ge(1000).to_string(), r#"["priority",">=",1000]"#);
+/// # }
+/// ```
 pub trait Ordered: Value {
     /// The number's type.
     type Number: Atomic;

@@ -7,6 +7,18 @@ use crate::error_chain::ErrorChain;
 use crate::transport::Remote;
 
 /// Where the connection is; [`Client::state`](crate::Client::state) shows every change.
+///
+/// ```
+/// # fn example<D: ovsdb::Database>(client: ovsdb::Client<D>) {
+/// use ovsdb::ConnectionState;
+///
+/// match client.state().get() {
+///     ConnectionState::Connected { remote } => println!("the server is {remote}"),
+///     ConnectionState::Waiting { lost: Some(lost) } => println!("{}", ovsdb::ErrorChain::new(&lost)),
+///     state => println!("{state}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ConnectionState {
@@ -53,6 +65,18 @@ impl fmt::Display for ConnectionState {
 }
 
 /// In which order several remotes are tried.
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::{Client, RemoteOrder, nb};
+///
+/// // The server of this machine first, others only without it.
+/// let builder = Client::<nb::Database>::builder()
+///     .remotes("unix:/run/ovn/ovnnb_db.sock,tcp:192.0.2.1:6641")
+///     .remote_order(RemoteOrder::Given);
+/// # let _ = builder;
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RemoteOrder {

@@ -86,6 +86,13 @@ fn read_table(reader: &mut Reader<'_>) -> Result<(String, Rows), DecodeError> {
 }
 
 /// One way in which a replica is not what the server holds.
+///
+/// ```
+/// # fn example<D: ovsdb::Database>(dump: ovsdb::testing::Dump, cache: ovsdb::Cache<D>) {
+/// let (rows, differences) = dump.differences(&cache.snapshot());
+/// assert!(differences.is_empty(), "of {rows} rows: {differences:?}");
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Difference {

@@ -3,6 +3,11 @@
 use std::path::{Path, PathBuf};
 
 /// A program that is not installed.
+///
+/// ```
+/// let error = ovsdb::testing::program("ovn-no-such-program").expect_err("no such program");
+/// assert_eq!(error.program, "ovn-no-such-program");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the program {program} is not installed; Debian has it in {package}")]
 #[non_exhaustive]
@@ -17,6 +22,12 @@ pub struct MissingProgram {
 ///
 /// # Errors
 /// When it is not installed.
+///
+/// ```
+/// let path = ovsdb::testing::program("ovsdb-server")?;
+/// assert!(path.is_absolute());
+/// # Ok::<(), ovsdb::testing::MissingProgram>(())
+/// ```
 pub fn program(name: &str) -> Result<PathBuf, MissingProgram> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path)

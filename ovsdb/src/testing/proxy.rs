@@ -14,6 +14,15 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::transport::{Remote, connect};
 
 /// The way that bytes go.
+///
+/// ```
+/// # fn example(proxy: &ovsdb::testing::Proxy) {
+/// use ovsdb::testing::Direction;
+///
+/// // The next connection ends in the middle of the server's first messages.
+/// proxy.cut_at(Some((Direction::ToClient, 100)));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the client to the server.
@@ -23,6 +32,12 @@ pub enum Direction {
 }
 
 /// How a connection ends.
+///
+/// ```
+/// # fn example(proxy: &ovsdb::testing::Proxy) {
+/// proxy.cut(ovsdb::testing::Cut::Close);
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     /// With the end of the stream, as when a process ends.
@@ -32,6 +47,16 @@ pub enum Cut {
 }
 
 /// Passes bytes in pieces of up to `bytes`, with a pause behind each.
+///
+/// ```
+/// # fn example(proxy: &ovsdb::testing::Proxy) {
+/// use std::time::Duration;
+///
+/// use ovsdb::testing::Drip;
+///
+/// proxy.drip(Some(Drip { bytes: 10, pause: Duration::from_millis(1) }));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drip {
     /// The largest piece, at least one byte; the sizes come from the proxy's seed.
@@ -41,6 +66,13 @@ pub struct Drip {
 }
 
 /// What has passed since the proxy was started.
+///
+/// ```
+/// # fn example(proxy: &ovsdb::testing::Proxy) {
+/// let passed = proxy.passed();
+/// println!("{} bytes by {} connections", passed.to_client, passed.connections);
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Passed {

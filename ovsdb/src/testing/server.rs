@@ -19,6 +19,13 @@ use super::watchdog::Watchdog;
 const START: Duration = Duration::from_secs(30);
 
 /// Why a server cannot be started or used.
+///
+/// ```
+/// use ovsdb::testing::{Server, ServerError};
+///
+/// let error = Server::builder().schema("no schema").start().expect_err("not JSON");
+/// assert!(matches!(error, ServerError::Schema(_)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
@@ -51,6 +58,15 @@ pub enum ServerError {
 }
 
 /// Says what a server serves; [`Server::builder`] makes one.
+///
+/// ```
+/// use ovsdb::testing::Server;
+///
+/// let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// let server = Server::builder().schema(schema).tcp(true).start()?;
+/// assert!(server.tcp_remote().expect("a TCP port").starts_with("tcp:127.0.0.1:"));
+/// # Ok::<(), ovsdb::testing::ServerError>(())
+/// ```
 #[derive(Debug, Default)]
 #[must_use = "a server begins with `start`"]
 pub struct ServerBuilder {
@@ -114,6 +130,19 @@ impl Source {
 }
 
 /// The PEM files of a server that speaks TLS, as its options name them.
+///
+/// ```
+/// # fn example(folder: &std::path::Path, schema: &str) -> Result<(), ovsdb::testing::ServerError> {
+/// use ovsdb::testing::{Server, SslFiles};
+///
+/// let files = SslFiles {
+///     private_key: folder.join("server-key.pem"),
+///     certificate: folder.join("server-cert.pem"),
+///     ca_certificate: folder.join("client-ca.pem"),
+/// };
+/// let server = Server::builder().schema(schema).ssl(files).start()?;
+/// # let _ = server; Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct SslFiles {
     /// Of `--private-key`.

@@ -10,6 +10,14 @@ use crate::value::{Atomic, ColumnValue, Datum, Map, Set, Str, Value};
 
 /// The place of an operation in its transaction, by which [`Outcome`](super::Outcome) tells its
 /// result.
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # fn example(client: ovsdb::Client<ovsdb::nb::Database>) {
+/// let mut txn = client.transaction();
+/// assert_eq!(txn.comment("the first operation").get(), 0);
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OperationIndex(pub(super) usize);
 
@@ -22,6 +30,17 @@ impl OperationIndex {
 }
 
 /// The rows that a `select` will read.
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), Box<dyn std::error::Error>> {
+/// use ovsdb::nb::LogicalSwitch;
+///
+/// let mut txn = client.transaction();
+/// let selection = txn.select(LogicalSwitch::NAME.eq("sw0"));
+/// let switches = txn.commit().await?.rows(&selection)?;
+/// # let _ = switches; Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Selection<T> {
     pub(super) index: OperationIndex,
@@ -110,6 +129,17 @@ macro_rules! index {
 handle!(
     /// An `update` operation (RFC 7047 section 5.2.3): which columns become what. One that sets no
     /// column is not sent.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "nb")]
+    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), ovsdb::CommitError> {
+    /// use ovsdb::nb::LogicalSwitchPort as Port;
+    ///
+    /// let mut txn = client.transaction();
+    /// txn.update(Port::NAME.eq("p1")).set(Port::TAG, Some(7)).set(Port::TYPE, "localnet");
+    /// txn.commit().await?;
+    /// # Ok(()) }
+    /// ```
     Update
 );
 
@@ -136,6 +166,20 @@ impl<D: Database, T: Table<Database = D>> Update<'_, D, T> {
 handle!(
     /// A `mutate` operation (RFC 7047 section 5.2.4): how columns change, in order. One without a
     /// change is not sent.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "nb")]
+    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), ovsdb::CommitError> {
+    /// use ovsdb::nb::LogicalSwitchPort as Port;
+    ///
+    /// let mut txn = client.transaction();
+    /// txn.mutate(Port::NAME.eq("p1"))
+    ///     .insert(Port::ADDRESSES, ["0a:00:00:00:00:01"])
+    ///     .delete_keys(Port::EXTERNAL_IDS, ["owner"])
+    ///     .add(Port::TAG, 1);
+    /// txn.commit().await?;
+    /// # Ok(()) }
+    /// ```
     Mutate
 );
 

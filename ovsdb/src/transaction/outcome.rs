@@ -14,6 +14,20 @@ use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
 use crate::value::{Atomic, Ref, Str, Uuid};
 
 /// A mistake in a transaction, found before it was sent.
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) {
+/// use ovsdb::CommitError;
+/// use ovsdb::nb::LogicalSwitch;
+/// use ovsdb::transaction::BuildError;
+///
+/// let mut txn = client.transaction();
+/// txn.insert(LogicalSwitch { name: "a\0b".into(), ..Default::default() });
+/// let error = txn.commit().await.expect_err("no server takes a NUL");
+/// assert!(matches!(error, CommitError::Build(BuildError::InvalidValue(_))));
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -100,6 +114,18 @@ pub(super) fn check_count<T: Table>(
 }
 
 /// Why the server refused a transaction.
+///
+/// ```
+/// # fn example(refusal: &ovsdb::transaction::Refusal) {
+/// use ovsdb::protocol::ErrorKind;
+///
+/// match (refusal.error.kind(), refusal.operation) {
+///     (ErrorKind::ConstraintViolation, None) => println!("at the commit: {}", refusal.error),
+///     (_, Some(operation)) => println!("operation {operation}: {}", refusal.error),
+///     _ => println!("{refusal}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The operation that failed; `None` when all succeeded and the commit failed, or when the
@@ -148,6 +174,19 @@ impl fmt::Display for Refusal {
 }
 
 /// Why a transaction is not known to be committed.
+///
+/// ```
+/// # async fn example<D: ovsdb::Database>(txn: ovsdb::Transaction<D>) {
+/// use ovsdb::CommitError;
+///
+/// match txn.commit().await {
+///     Ok(_) => println!("committed"),
+///     Err(CommitError::Refused(refusal)) => println!("nothing has changed: {refusal}"),
+///     Err(CommitError::Unknown(lost)) => println!("it may have been carried out: {lost}"),
+///     Err(error) => println!("{error}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {
@@ -182,6 +221,22 @@ impl CommitError {
 }
 
 /// The results of a transaction that was committed.
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), Box<dyn std::error::Error>> {
+/// use ovsdb::nb::LogicalSwitch;
+///
+/// let mut txn = client.transaction();
+/// let deleted = txn.delete(LogicalSwitch::NAME.eq("sw0"));
+/// let left = txn.select(LogicalSwitch::NAME.ne(""));
+/// let outcome = txn.commit().await?;
+/// println!("{} switches deleted", outcome.count(deleted));
+/// for switch in outcome.rows(&left)? {
+///     println!("{} is left", switch.name);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Outcome {
     text: String,

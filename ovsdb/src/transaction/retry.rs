@@ -25,6 +25,18 @@ use crate::protocol::ErrorKind;
 /// | the connection was lost after sending | unknown |
 /// | the time was over, or the client was closed, after sending; the answer is malformed | never |
 /// | everything else that the server says | never |
+///
+/// ```
+/// # fn example(error: ovsdb::CommitError) {
+/// use ovsdb::Retry;
+///
+/// match error.retry() {
+///     Retry::Again => println!("read, decide and commit again"),
+///     Retry::Unknown => println!("find out what became of it first"),
+///     _ => println!("give up: {error}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Retry {

@@ -6,6 +6,20 @@ use std::io;
 use super::tls::TlsError;
 
 /// Why no connection could be made to a remote.
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # async fn example(client: ovsdb::ClientBuilder<ovsdb::nb::Database>) -> Result<(), ovsdb::Error> {
+/// use ovsdb::Error;
+///
+/// match client.connect().await {
+///     Err(Error::Connect { remote, source }) if !source.is_permanent() => {
+///         println!("{remote} may come back: {source}");
+///     }
+///     connected => drop(connected?),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {

@@ -104,6 +104,11 @@ impl From<&Path> for Remote {
 const DEFAULT_PORT: u16 = 6640;
 
 /// Why a text is not a remote.
+///
+/// ```
+/// let error = ovsdb::parse_remotes("tcp:192.0.2.1:6641,udp:192.0.2.2").expect_err("no such method");
+/// assert_eq!(error.remote, "udp:192.0.2.2");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("bad remote {remote:?}: {reason}")]
 #[non_exhaustive]
@@ -115,6 +120,13 @@ pub struct RemoteError {
 }
 
 /// What is wrong with a remote, and which part of it.
+///
+/// ```
+/// use ovsdb::{Remote, RemoteErrorReason};
+///
+/// let error = "udp:192.0.2.2".parse::<Remote>().expect_err("no such method");
+/// assert!(matches!(error.reason, RemoteErrorReason::UnknownMethod(_)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoteErrorReason {
@@ -224,6 +236,12 @@ impl fmt::Display for Remote {
 ///
 /// # Errors
 /// When one of them is malformed, or there is none.
+///
+/// ```
+/// let remotes = ovsdb::parse_remotes("tcp:192.0.2.1:6641, unix:/run/ovn/ovnnb_db.sock")?;
+/// assert_eq!(remotes[0], ovsdb::Remote::tcp("192.0.2.1", 6641));
+/// # Ok::<(), ovsdb::RemoteError>(())
+/// ```
 pub fn parse_remotes(text: &str) -> Result<Vec<Remote>, RemoteError> {
     text.split(',')
         .map(|remote| remote.trim().parse())

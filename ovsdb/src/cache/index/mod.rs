@@ -18,11 +18,29 @@ use crate::model::{Column, Mutability, Table};
 use crate::value::{Atomic, Map, Sealed, Set, Uuid, Value};
 
 /// What rows can be looked up by in a declared index: any type with these traits.
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::cache::Index;
+/// use ovsdb::nb::LogicalSwitchPort as Port;
+///
+/// let by_type_and_state = Index::function(|port: &Port| [(port.r#type.clone(), port.up)]);
+/// # let _ = by_type_and_state;
+/// # }
+/// ```
 pub trait Key: Clone + Ord + Hash + fmt::Debug + Send + Sync + 'static {}
 
 impl<K: Clone + Ord + Hash + fmt::Debug + Send + Sync + 'static> Key for K {}
 
 /// A column type with elements of its own: a [`Set`] or an [`Option`].
+///
+/// ```
+/// use ovsdb::Set;
+/// use ovsdb::cache::Elements;
+///
+/// assert_eq!(Set::<i64>::from([2, 1]).elements(), [1, 2]);
+/// assert!(None::<i64>.elements().is_empty());
+/// ```
 pub trait Elements: Value + Sealed {
     /// The type of an element.
     type Element: Atomic;

@@ -8,6 +8,19 @@ use tokio_rustls::rustls::pki_types::pem;
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error as RustlsError};
 
 /// A part of what TLS needs.
+///
+/// ```
+/// use ovsdb::TlsPart;
+///
+/// /// The option of a program that gives a part.
+/// fn option(part: TlsPart) -> &'static str {
+///     match part {
+///         TlsPart::CaCertificates => "--ca-cert",
+///         TlsPart::Certificate => "--certificate",
+///         TlsPart::PrivateKey => "--private-key",
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TlsPart {
     /// The certificates of the authorities that are trusted.
@@ -19,6 +32,15 @@ pub enum TlsPart {
 }
 
 /// A part of what TLS needs, and where it was taken from.
+///
+/// ```
+/// use ovsdb::{TlsConfig, TlsError, TlsPart};
+///
+/// let error = TlsConfig::builder().ca_file("/no/such/file").build().expect_err("no file");
+/// let TlsError::Read { material, .. } = error else { panic!("{error}") };
+/// assert_eq!(material.part, TlsPart::CaCertificates);
+/// assert_eq!(material.to_string(), "the CA certificates in /no/such/file");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct TlsMaterial {
@@ -44,6 +66,13 @@ impl fmt::Display for TlsMaterial {
 
 /// What is wrong with TLS: with its configuration, with the server's certificate, or with ours in
 /// the server's eyes.
+///
+/// ```
+/// use ovsdb::{TlsConfig, TlsError};
+///
+/// let error = TlsConfig::builder().ca_pem("not PEM").build().expect_err("no certificate");
+/// assert!(matches!(error, TlsError::Pem { .. }));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {

@@ -83,6 +83,13 @@ impl fmt::Debug for TlsConfig {
 }
 
 /// Says whom to trust and who we are; [`TlsConfig::builder`] makes one.
+///
+/// ```
+/// use ovsdb::{TlsConfig, TlsError};
+///
+/// let without_authority = TlsConfig::builder().server_name("ovnnb").build();
+/// assert!(matches!(without_authority, Err(TlsError::NoCaCertificates)));
+/// ```
 #[must_use = "a configuration is made by `build`"]
 pub struct TlsConfigBuilder {
     sources: Sources,
