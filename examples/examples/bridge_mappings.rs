@@ -4,7 +4,6 @@
 //!     cargo run -p ovsdb-examples --example bridge_mappings -- \
 //!         unix:/var/run/openvswitch/db.sock physnet br-out
 
-use ovsdb::Client;
 use ovsdb::vswitch::{self, OpenVSwitch};
 
 const KEY: &str = "ovn-bridge-mappings";
@@ -17,10 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     else {
         return Err("give a remote, a network and a bridge".into());
     };
-    let client = Client::<vswitch::Database>::builder()
-        .remotes(remote)
-        .connect()
-        .await?;
+    let client = vswitch::Client::builder().remotes(remote).connect().await?;
     let cache = client.cache().table::<OpenVSwitch>().start().await?;
     let mut changes = cache.changes::<OpenVSwitch>();
     while changes.next().await.is_some() {

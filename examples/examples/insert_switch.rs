@@ -2,7 +2,6 @@
 //!
 //!     cargo run -p ovsdb-examples --example insert_switch -- unix:/var/run/ovn/ovnnb_db.sock sw0
 
-use ovsdb::Client;
 use ovsdb::cache::Index;
 use ovsdb::nb::{self, LogicalSwitch, LogicalSwitchPort};
 
@@ -13,10 +12,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (Some(remote), Some(name)) = (arguments.next(), arguments.next()) else {
         return Err("give a remote and a name".into());
     };
-    let client = Client::<nb::Database>::builder()
-        .remotes(remote)
-        .connect()
-        .await?;
+    let client = nb::Client::builder().remotes(remote).connect().await?;
     // The schema has no index over the names of switches.
     let by_name = Index::column(LogicalSwitch::NAME);
     let cache = client.cache().index(&by_name).start().await?;

@@ -2,7 +2,6 @@
 //!
 //!     cargo run -p ovsdb-examples --example watch_ports -- unix:/var/run/ovn/ovnnb_db.sock
 
-use ovsdb::Client;
 use ovsdb::cache::Change;
 use ovsdb::nb::{self, LogicalSwitchPort};
 
@@ -10,10 +9,7 @@ use ovsdb::nb::{self, LogicalSwitchPort};
 #[expect(clippy::print_stdout, reason = "a program says what it sees")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let remote = std::env::args().nth(1).ok_or("give a remote")?;
-    let client = Client::<nb::Database>::builder()
-        .remotes(remote)
-        .connect()
-        .await?;
+    let client = nb::Client::builder().remotes(remote).connect().await?;
     // Only ports that a pod, a VM or a container uses are asked for.
     let cache = client
         .cache()

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use ovsdb::cache::Index;
 use ovsdb::nb::{self, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort};
-use ovsdb::{Cache, Client, Error, Map, Row, Snapshot, Str};
+use ovsdb::{Error, Map, Row, Str};
 
 use crate::assign::Known;
 use crate::connection::Connection;
@@ -15,7 +15,7 @@ use crate::ids;
 use crate::names::NetworkNames;
 
 /// A view of the northbound database.
-pub type View = Snapshot<nb::Database>;
+pub type View = nb::Snapshot;
 
 /// Indexes by name, of tables whose names the schema does not keep distinct.
 #[derive(Debug, Clone)]
@@ -30,9 +30,9 @@ pub struct Names {
 #[derive(Debug, Clone)]
 pub struct Northbound {
     /// The client.
-    pub client: Client<nb::Database>,
+    pub client: nb::Client,
     /// The replica.
-    pub cache: Cache<nb::Database>,
+    pub cache: nb::Cache,
     /// What the replica finds rows by name with.
     pub names: Names,
     /// The lock that every transaction demands, where there is one.
@@ -57,7 +57,7 @@ impl Northbound {
         Self::start(builder.connect().await?).await
     }
 
-    async fn start(client: Client<nb::Database>) -> Result<Self, Error> {
+    async fn start(client: nb::Client) -> Result<Self, Error> {
         let names = Names {
             switches: Index::column(LogicalSwitch::NAME),
             routers: Index::column(LogicalRouter::NAME),

@@ -19,6 +19,9 @@
 //!   before it, one without letters and digits is `Empty`, and `unknown` and `self` are
 //!   `UnknownValue` and `SelfValue`. `Unknown(..)` holds any other value.
 //!
+//! The aliases of the library's types (`Client`, `Cache`, ...) are no names of the schema: where a table
+//! or an enum has the name, there is no alias.
+//!
 //! Two names may become one: `ACL` and `Acl`, `a-b` and `a_b`, the label `Database` and a table of
 //! that name. The error says so, and how one gets another name: see [`schema!`](schema!).
 
@@ -46,7 +49,8 @@ use proc_macro::TokenStream;
 ///
 /// Expands to `Database`, a label for the database; a struct for each table, with a constant for
 /// each column; and an enum for each string column whose values the schema lists. Each is
-/// documented with the schema's facts. With the feature `serde` of `ovsdb`, structs and enums
+/// documented with the schema's facts. `Client`, `ClientBuilder`, `Cache`, `CacheBuilder`,
+/// `Snapshot`, `Transaction` and `AllChanges` are aliases of the library's types for this database. With the feature `serde` of `ovsdb`, structs and enums
 /// implement serde's `Serialize` and `Deserialize`.
 ///
 /// ```

@@ -15,6 +15,30 @@ use crate::rename::{Names, escape};
 use crate::suggest::did_you_mean;
 use crate::{default, docs, indexes, source};
 
+/// The library's types that a program names with its database, and what they are. A table or an enum of
+/// the same name comes first: the alias is left out.
+const ALIASES: &[(&str, &str)] = &[
+    (
+        "AllChanges",
+        "A stream of what changes in all tables of a cache of this database.",
+    ),
+    ("Cache", "A replica of tables of this database."),
+    (
+        "CacheBuilder",
+        "Says which tables and rows a cache of this database has.",
+    ),
+    ("Client", "A client of this database."),
+    (
+        "ClientBuilder",
+        "Says where and how a client of this database connects.",
+    ),
+    (
+        "Snapshot",
+        "A view of a cache of this database at one moment.",
+    ),
+    ("Transaction", "A transaction on this database."),
+];
+
 /// Expands the macro.
 pub(crate) fn expand(input: TokenStream) -> Result<TokenStream> {
     let arguments: Arguments = syn::parse2(input)?;
@@ -96,9 +120,29 @@ impl<'a> Module<'a> {
                 tokens.extend(items);
             }
         }
+        tokens.extend(self.aliases());
         let types = self.tables.iter().map(|table| self.names.table(table));
         tokens.extend(quote! { ::ovsdb::__serialize_tables!(#(#types)*); });
         Ok(tokens)
+    }
+
+    /// The library's types with this database filled in, where no item has the name.
+    fn aliases(&self) -> TokenStream {
+        let free = ALIASES
+            .iter()
+            .filter(|(name, _)| !self.made_from.contains_key(*name));
+        free.map(|(name, doc)| {
+            let ident = Ident::new(name, Span::call_site());
+            let path = match *name {
+                "AllChanges" => quote! { ::ovsdb::cache::#ident },
+                _ => quote! { ::ovsdb::#ident },
+            };
+            quote! {
+                #[doc = #doc]
+                pub type #ident = #path<Database>;
+            }
+        })
+        .collect()
     }
 
     /// Notes an item; `key` is what can be renamed so that it gets another name.

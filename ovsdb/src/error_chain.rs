@@ -11,11 +11,11 @@ use std::fmt;
 /// way.
 ///
 /// ```
-/// use ovsdb::{Client, ErrorChain};
+/// use ovsdb::ErrorChain;
 /// # #[cfg(feature = "nb")]
 /// # async fn example() {
 /// let remote = "unix:/nowhere/db.sock";
-/// let connected = Client::<ovsdb::nb::Database>::builder().remotes(remote).connect().await;
+/// let connected = ovsdb::nb::Client::builder().remotes(remote).connect().await;
 /// if let Err(error) = connected {
 ///     // cannot connect to unix:/nowhere/db.sock: No such file or directory (os error 2)
 ///     eprintln!("{}", ErrorChain::new(&error));

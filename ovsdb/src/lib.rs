@@ -8,10 +8,10 @@
 //!
 //! ```no_run
 //! # #[cfg(feature = "nb")] mod example {
-//! use ovsdb::{Client, nb};
+//! use ovsdb::nb;
 //!
 //! # pub async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = Client::<nb::Database>::builder()
+//! let client = nb::Client::builder()
 //!     .remotes("tcp:192.0.2.1:6641,tcp:192.0.2.2:6641,tcp:192.0.2.3:6641")
 //!     .leader_only(true)
 //!     .connect()
@@ -46,6 +46,9 @@
 //! }
 //! # Ok(()) } }
 //! ```
+//!
+//! The types are generic in the database, and each generated module has aliases for its own:
+//! `nb::Client` is `Client<nb::Database>`.
 //!
 //! # Tables
 //!

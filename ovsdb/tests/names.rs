@@ -35,6 +35,23 @@ fn server(schema: &str) -> Server {
     Server::builder().schema(schema).start().expect("a server")
 }
 
+#[test]
+fn the_library_has_an_alias_for_each_database_where_no_table_has_the_name() {
+    assert_eq!(
+        (names::Client::TABLE, names::Cache::TABLE),
+        ("Client", "Cache")
+    );
+    let _: fn(names::Snapshot) -> ovsdb::Snapshot<names::Database> = |view| view;
+    let _: fn(names::Transaction) -> ovsdb::Transaction<names::Database> = |txn| txn;
+    let _: fn(collisions::Client) -> Client<collisions::Database> = |client| client;
+    let _: fn(collisions::Cache) -> ovsdb::Cache<collisions::Database> = |cache| cache;
+    let _: fn(collisions::AllChanges) -> ovsdb::cache::AllChanges<collisions::Database> = |all| all;
+    let _: ovsdb::ClientBuilder<collisions::Database> =
+        collisions::ClientBuilder::clone(&Client::builder());
+    let _: fn(collisions::CacheBuilder) -> ovsdb::CacheBuilder<collisions::Database> =
+        |cache| cache;
+}
+
 #[tokio::test]
 async fn every_reserved_name_can_be_a_table_a_column_and_a_value() {
     let server = server(include_str!("files/names.ovsschema"));

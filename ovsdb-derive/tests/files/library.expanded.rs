@@ -216,4 +216,18 @@ impl ::ovsdb::Table for Shelf {
         }
     }
 }
+///A stream of what changes in all tables of a cache of this database.
+pub type AllChanges = ::ovsdb::cache::AllChanges<Database>;
+///A replica of tables of this database.
+pub type Cache = ::ovsdb::Cache<Database>;
+///Says which tables and rows a cache of this database has.
+pub type CacheBuilder = ::ovsdb::CacheBuilder<Database>;
+///A client of this database.
+pub type Client = ::ovsdb::Client<Database>;
+///Says where and how a client of this database connects.
+pub type ClientBuilder = ::ovsdb::ClientBuilder<Database>;
+///A view of a cache of this database at one moment.
+pub type Snapshot = ::ovsdb::Snapshot<Database>;
+///A transaction on this database.
+pub type Transaction = ::ovsdb::Transaction<Database>;
 ::ovsdb::__serialize_tables!(Book Shelf);

@@ -364,7 +364,7 @@ type Predicate<T> = Box<dyn Fn(&Row<T>) -> bool + Send + Sync>;
 /// is closed.
 ///
 /// ```no_run
-/// # #[cfg(feature = "nb")] async fn example(cache: ovsdb::Cache<ovsdb::nb::Database>) {
+/// # #[cfg(feature = "nb")] async fn example(cache: ovsdb::nb::Cache) {
 /// use ovsdb::cache::Change;
 /// use ovsdb::nb::LogicalSwitchPort as Port;
 ///

@@ -24,7 +24,7 @@ use crate::value::{Ref, Str, Uuid, Value};
 /// of the program and not of the data; [`try_table`](Self::try_table) does not.
 ///
 /// ```no_run
-/// # #[cfg(feature = "nb")] async fn example(cache: ovsdb::Cache<ovsdb::nb::Database>) {
+/// # #[cfg(feature = "nb")] async fn example(cache: ovsdb::nb::Cache) {
 /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
 ///
 /// let view = cache.snapshot();
@@ -100,7 +100,7 @@ impl<D: Database> Snapshot<D> {
     /// refers to rows can be given as it is.
     ///
     /// ```
-    /// # #[cfg(feature = "nb")] fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+    /// # #[cfg(feature = "nb")] fn example(view: &ovsdb::nb::Snapshot) {
     /// use ovsdb::nb::LogicalSwitch;
     ///
     /// for switch in view.rows::<LogicalSwitch>() {

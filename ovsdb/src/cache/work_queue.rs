@@ -86,7 +86,7 @@ impl<K: Send + 'static> Wake for Alarm<K> {
 /// waited for the key.
 ///
 /// ```no_run
-/// # #[cfg(feature = "nb")] async fn example(cache: ovsdb::Cache<ovsdb::nb::Database>) {
+/// # #[cfg(feature = "nb")] async fn example(cache: ovsdb::nb::Cache) {
 /// use ovsdb::cache::{Index, WorkQueue};
 /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
 /// # let owner = Index::elements(LogicalSwitch::PORTS);

@@ -77,10 +77,10 @@ impl<D: Database> ClientBuilder<D> {
     /// ```no_run
     /// # #[cfg(feature = "nb")]
     /// # async fn example() -> Result<(), ovsdb::Error> {
-    /// use ovsdb::{Client, Remote, nb};
+    /// use ovsdb::{Remote, nb};
     ///
     /// let hosts = ["192.0.2.1", "192.0.2.2", "2001:db8::3"];
-    /// let client = Client::<nb::Database>::builder()
+    /// let client = nb::Client::builder()
     ///     .remotes(hosts.map(|host| Remote::ssl(host, 6641)))
     ///     .connect()
     ///     .await?;

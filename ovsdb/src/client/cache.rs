@@ -259,7 +259,7 @@ impl<D: Database> Cache<D> {
     ///
     /// ```no_run
     /// # #[cfg(feature = "nb")]
-    /// # async fn example(cache: ovsdb::Cache<ovsdb::nb::Database>) -> Result<(), ovsdb::Error> {
+    /// # async fn example(cache: ovsdb::nb::Cache) -> Result<(), ovsdb::Error> {
     /// use ovsdb::nb::LogicalSwitchPort as Port;
     ///
     /// cache.set_condition(Port::TYPE.eq("router").or(Port::TYPE.eq("localnet"))).await?;

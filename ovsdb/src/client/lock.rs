@@ -18,7 +18,7 @@ use crate::value::Str;
 ///
 /// ```no_run
 /// # #[cfg(feature = "nb")]
-/// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(client: ovsdb::nb::Client) -> Result<(), Box<dyn std::error::Error>> {
 /// let mut lock = client.lock("my-controller").await?;
 /// lock.held().await?;
 /// let mut txn = client.transaction();

@@ -53,9 +53,9 @@ struct Inner {
 /// ```no_run
 /// # #[cfg(feature = "nb")] async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use ovsdb::cache::Index;
-/// use ovsdb::{Client, nb};
+/// use ovsdb::nb;
 ///
-/// let client = Client::<nb::Database>::builder()
+/// let client = nb::Client::builder()
 ///     .remotes("unix:/var/run/ovn/ovnnb_db.sock")
 ///     .connect()
 ///     .await?;

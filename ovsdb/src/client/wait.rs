@@ -52,7 +52,7 @@ impl<D: Database> Cache<D> {
     ///
     /// ```no_run
     /// # #[cfg(feature = "nb")]
-    /// # async fn example(cache: ovsdb::Cache<ovsdb::nb::Database>) -> Result<(), ovsdb::WaitError> {
+    /// # async fn example(cache: ovsdb::nb::Cache) -> Result<(), ovsdb::WaitError> {
     /// use std::time::Duration;
     ///
     /// use ovsdb::nb::LogicalSwitchPort as Port;

@@ -42,7 +42,7 @@ impl<T> Condition<T> {
     /// use ovsdb::model::Condition;
     /// use ovsdb::nb::Meter;
     ///
-    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), ovsdb::CommitError> {
+    /// # async fn example(client: ovsdb::nb::Client) -> Result<(), ovsdb::CommitError> {
     /// let mut txn = client.transaction();
     /// txn.delete(Condition::<Meter>::all());
     /// txn.commit().await?;

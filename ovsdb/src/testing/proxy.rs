@@ -109,13 +109,13 @@ struct Counters {
 ///
 /// ```
 /// use ovsdb::testing::{Cut, Proxy, Server};
-/// use ovsdb::{Client, nb};
+/// use ovsdb::nb;
 ///
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
 /// let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
 /// let server = Server::builder().schema(schema).start()?;
 /// let proxy = Proxy::start(&server.remote(), 7).await?;
-/// let client = Client::<nb::Database>::builder().remotes(proxy.remote()).connect().await?;
+/// let client = nb::Client::builder().remotes(proxy.remote()).connect().await?;
 /// proxy.cut(Cut::Reset);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```

@@ -107,7 +107,7 @@ impl<D: Database> Client<D> {
     ///
     /// ```no_run
     /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>, cache: ovsdb::Cache<ovsdb::nb::Database>)
+    /// # async fn example(client: ovsdb::nb::Client, cache: ovsdb::nb::Cache)
     /// # -> Result<(), Box<dyn std::error::Error>> {
     /// use ovsdb::nb::LogicalSwitchPort as Port;
     ///
@@ -136,7 +136,7 @@ impl<D: Database> Client<D> {
     ///
     /// ```no_run
     /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>)
+    /// # async fn example(client: ovsdb::nb::Client)
     /// # -> Result<(), Box<dyn std::error::Error>> {
     /// use ovsdb::cache::Index;
     /// use ovsdb::nb::LogicalSwitch as Switch;

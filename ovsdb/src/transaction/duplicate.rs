@@ -53,7 +53,7 @@ impl Refusal {
     ///
     /// ```no_run
     /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), ovsdb::CommitError> {
+    /// # async fn example(client: ovsdb::nb::Client) -> Result<(), ovsdb::CommitError> {
     /// use ovsdb::nb::Meter;
     /// use ovsdb::{CommitError, Ref};
     ///

@@ -37,7 +37,7 @@ pub use self::retry::Retry;
 ///
 /// ```no_run
 /// # #[cfg(feature = "nb")]
-/// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), ovsdb::CommitError> {
+/// # async fn example(client: ovsdb::nb::Client) -> Result<(), ovsdb::CommitError> {
 /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
 ///
 /// let mut txn = client.transaction();
@@ -123,7 +123,7 @@ impl<D: Database> Transaction<D> {
     ///
     /// ```no_run
     /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>, cache: ovsdb::Cache<ovsdb::nb::Database>)
+    /// # async fn example(client: ovsdb::nb::Client, cache: ovsdb::nb::Cache)
     /// # -> Result<(), Box<dyn std::error::Error>> {
     /// use ovsdb::nb::NbGlobal;
     ///
@@ -340,7 +340,7 @@ impl<D: Database> Transaction<D> {
     ///
     /// ```no_run
     /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>, view: ovsdb::Snapshot<ovsdb::nb::Database>) {
+    /// # async fn example(client: ovsdb::nb::Client, view: ovsdb::nb::Snapshot) {
     /// use ovsdb::nb::Meter;
     ///
     /// if let Some(meter) = view.get_by(Meter::NAME, "arp-rate-limiter") {

@@ -246,7 +246,7 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
     ///
     /// ```no_run
     /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), ovsdb::CommitError> {
+    /// # async fn example(client: ovsdb::nb::Client) -> Result<(), ovsdb::CommitError> {
     /// use ovsdb::nb::LogicalSwitch as Switch;
     ///
     /// let mut txn = client.transaction();
@@ -341,14 +341,14 @@ handle!(
     /// ```compile_fail
     /// #![deny(unused_must_use)]
     /// # use ovsdb::nb::LogicalSwitch as Switch;
-    /// # fn example(txn: &mut ovsdb::Transaction<ovsdb::nb::Database>) {
+    /// # fn example(txn: &mut ovsdb::nb::Transaction) {
     /// txn.wait(Switch::NAME.eq("sw0")).comparing(Switch::NAME);
     /// # }
     /// ```
     ///
     /// ```no_run
     /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) {
+    /// # async fn example(client: ovsdb::nb::Client) {
     /// use ovsdb::nb::LogicalSwitch as Switch;
     ///
     /// // Insert a switch unless there is one of this name: the schema does not see to it.

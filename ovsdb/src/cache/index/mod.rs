@@ -189,7 +189,7 @@ index!(
     /// [`Snapshot::find`](super::Snapshot::find) looks up in it. The handle is cheap to clone.
     ///
     /// ```no_run
-    /// # #[cfg(feature = "nb")] async fn example(client: ovsdb::Client<ovsdb::nb::Database>)
+    /// # #[cfg(feature = "nb")] async fn example(client: ovsdb::nb::Client)
     /// # -> Result<(), ovsdb::Error> {
     /// use ovsdb::cache::Index;
     /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort as Port};
@@ -216,7 +216,7 @@ index!(
     /// [`Snapshot::range`](super::Snapshot::range) looks up in it.
     ///
     /// ```no_run
-    /// # #[cfg(feature = "nb")] async fn example(client: ovsdb::Client<ovsdb::nb::Database>)
+    /// # #[cfg(feature = "nb")] async fn example(client: ovsdb::nb::Client)
     /// # -> Result<(), ovsdb::Error> {
     /// use ovsdb::cache::OrderedIndex;
     /// use ovsdb::nb::Acl;

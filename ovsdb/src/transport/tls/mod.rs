@@ -39,14 +39,14 @@ use crate::error_chain::ErrorChain;
 ///
 /// ```no_run
 /// # #[cfg(feature = "nb")] async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use ovsdb::{Client, TlsConfig, nb};
+/// use ovsdb::{TlsConfig, nb};
 ///
 /// let tls = TlsConfig::builder()
 ///     .ca_file("/etc/ovn/cacert.pem")
 ///     .client_files("/etc/ovn/cms-cert.pem", "/etc/ovn/cms-privkey.pem")
 ///     .server_name("ovnnb")
 ///     .build()?;
-/// let client = Client::<nb::Database>::builder()
+/// let client = nb::Client::builder()
 ///     .remotes("ssl:192.0.2.1:6641,ssl:[2001:db8::1]:6641")
 ///     .tls(tls)
 ///     .connect()
