@@ -60,6 +60,21 @@ impl Datum {
         Self::Map(pairs.map(|(k, v)| (k.into(), v.into())).collect())
     }
 
+    /// How many elements or pairs it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Set(set) => set.len(),
+            Self::Map(map) => map.len(),
+        }
+    }
+
+    /// Whether it has no element and no pair.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The only atom of a scalar.
     #[must_use]
     pub fn as_scalar(&self) -> Option<&Atom> {

@@ -60,14 +60,6 @@ impl Datum {
             None => Self::Set(key.into_iter().collect::<Set<_>>()),
         }
     }
-
-    /// How many elements or pairs it has.
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Set(set) => set.len(),
-            Self::Map(map) => map.len(),
-        }
-    }
 }
 
 /// The value that a server stores where a column with `min` 1 was left out: what the `Default` of
