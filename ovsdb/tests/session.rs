@@ -578,3 +578,37 @@ fn a_runtime_that_ends_leaves_typed_errors() {
         timeout(HANG, client.close()).await.expect("no hang");
     });
 }
+
+#[tokio::test]
+async fn locks_and_conditions_wait_for_a_connection_as_long_as_a_request() {
+    let mut server = inventory_server();
+    let limited = quick(server.remote()).request_timeout(Some(Duration::from_millis(100)));
+    let client = limited.connect().await.expect("a client");
+    insert(&client, "kept", 1).await;
+    insert(&client, "left", 2).await;
+    let cache = items(&client).await;
+    server.kill().expect("killed");
+    until(&client, |state| !state.is_connected()).await;
+    for lock in [client.lock("l").await, client.steal("l").await] {
+        let error = lock.expect_err("there is no connection");
+        assert!(matches!(error, Error::Disconnected(_)), "{error:?}");
+    }
+    let changed = cache.set_condition(Item::NAME.eq("kept"));
+    let changed = timeout(HANG, changed).await.expect("no hang");
+    assert!(
+        matches!(changed, Err(Error::Disconnected(_))),
+        "{changed:?}"
+    );
+
+    server.start().expect("started");
+    // The lock is not kept for nobody, and the condition is in force.
+    let other = quick(server.remote()).connect().await.expect("a client");
+    let arrived = cache.wait_until(HANG, |view| (view.rows::<Item>().len() == 1).then_some(()));
+    arrived.await.expect("the condition");
+    assert_eq!(names(&cache), ["kept"]);
+    let mut lock = other.lock("l").await.expect("a lock");
+    timeout(HANG, lock.held())
+        .await
+        .expect("no hang")
+        .expect("nobody has it");
+}

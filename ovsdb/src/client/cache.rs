@@ -152,9 +152,10 @@ impl<D: Database> CacheBuilder<D> {
         }
         skew.log(self.client.database());
         let shared = monitor.shared().clone();
-        let limit = self.timeout.unwrap_or(self.client.request_timeout());
+        let request_timeout = self.client.request_timeout();
+        let limit = self.timeout.unwrap_or(request_timeout);
         let session = self.client.session();
-        let monitor = Arc::new(session.monitor(monitor, limit).await?);
+        let monitor = Arc::new(session.monitor(monitor, limit, request_timeout).await?);
         Ok(Cache {
             handle: Handle::new(shared, monitor.clone()),
             monitor: Some(monitor),
@@ -255,7 +256,8 @@ impl<D: Database> Cache<D> {
     ///
     /// The condition is kept through every later connection; without one it is changed when the
     /// next is made. Of several changes that wait, each table gets the last; all resolve when it
-    /// is in force. Dropping the future does not take the change back.
+    /// is in force. Dropping the future does not take the change back, nor does the end of the time
+    /// limit, which is the client's [`request_timeout`](crate::ClientBuilder::request_timeout).
     ///
     /// ```no_run
     /// # #[cfg(feature = "nb")]
@@ -273,7 +275,8 @@ impl<D: Database> Cache<D> {
     ///
     /// # Errors
     /// When the server refuses the condition or knows none, and the one before stays; when the
-    /// client is closed. When the monitor [cannot be started](Self::monitor_error) it is asked for
+    /// client is closed. When the time is over, the reason why there is no connection, or
+    /// [`DisconnectReason::TimedOut`] where there is one. When the monitor [cannot be started](Self::monitor_error) it is asked for
     /// again with the new condition. When it still cannot, because of another table's condition, the
     /// new one is kept for when it can, and [`Error::ConditionColumn`] names that table.
     #[track_caller]

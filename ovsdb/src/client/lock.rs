@@ -1,6 +1,7 @@
 //! A lock as its holder sees it.
 
 use std::fmt;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -48,8 +49,9 @@ impl Lock {
         session: Session,
         name: Str,
         steal: bool,
+        limit: Option<Duration>,
     ) -> Result<Self, crate::error::Error> {
-        let held = session.lock(name.clone(), steal).await?;
+        let held = session.lock(name.clone(), steal, limit).await?;
         Ok(Self {
             name,
             held,

@@ -240,9 +240,11 @@ impl<D: Database> Client<D> {
     ///
     /// # Errors
     /// When the server refuses, or the client is closed; when the name has a NUL. Without a connection
-    /// it waits.
+    /// it waits for one, at most as long as the [request timeout](ClientBuilder::request_timeout); the
+    /// error then says why there is none, and a lock that is granted later is given back.
     pub async fn lock(&self, name: impl Into<Str>) -> Result<Lock, Error> {
-        Lock::acquire(self.session().clone(), name.into(), false).await
+        let (session, limit) = (self.session().clone(), self.request_timeout());
+        Lock::acquire(session, name.into(), false, limit).await
     }
 
     /// Takes a lock from whoever has it (RFC 7047 section 4.1.8). On later connections it is asked
@@ -251,7 +253,8 @@ impl<D: Database> Client<D> {
     /// # Errors
     /// As [`lock`](Self::lock).
     pub async fn steal(&self, name: impl Into<Str>) -> Result<Lock, Error> {
-        Lock::acquire(self.session().clone(), name.into(), true).await
+        let (session, limit) = (self.session().clone(), self.request_timeout());
+        Lock::acquire(session, name.into(), true, limit).await
     }
 
     /// Converts the database to a new schema (ovsdb-server(7), "Schema Conversion"), and resolves

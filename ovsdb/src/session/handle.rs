@@ -158,34 +158,50 @@ impl Session {
         &self,
         monitor: ReplicaMonitor,
         limit: Option<Duration>,
+        request_timeout: Option<Duration>,
     ) -> Result<MonitorGuard, Error> {
         let (started, answer) = oneshot::channel();
         let monitor = Box::new(monitor);
         self.order(Order::Monitor { monitor, started });
+        // Where nobody waits any more, the session notices, and ends the monitor.
+        let key = self.answer(answer, limit).await?;
+        let session = self.clone();
+        Ok(MonitorGuard {
+            key,
+            session,
+            request_timeout,
+        })
+    }
+
+    /// Waits for the answer to an order: for ever, or up to `limit`.
+    async fn answer<T>(
+        &self,
+        answer: oneshot::Receiver<Result<T, Error>>,
+        limit: Option<Duration>,
+    ) -> Result<T, Error> {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let answer = match deadline {
             None => answer.await,
-            // The session notices that nobody waits any more, and ends the monitor.
             Some(deadline) => match timeout_at(deadline, answer).await {
                 Ok(answer) => answer,
                 Err(_) => return Err(self.late().into()),
             },
         };
-        let key = answer.map_err(|_| self.ended())??;
-        let session = self.clone();
-        Ok(MonitorGuard { key, session })
+        answer.map_err(|_| self.ended())?
     }
 
-    /// Asks for a lock, and waits for the server's first answer.
+    /// Asks for a lock, and waits for the server's first answer: for ever, or up to `limit`.
     pub(crate) async fn lock(
         &self,
         name: Str,
         steal: bool,
+        limit: Option<Duration>,
     ) -> Result<watch::Receiver<bool>, Error> {
         check_text(&name, "the name of the lock")?;
         let (reply, answer) = oneshot::channel();
         self.order(Order::Lock { name, steal, reply });
-        answer.await.map_err(|_| self.ended())?
+        // Where nobody waits any more, the session notices, and gives the lock back.
+        self.answer(answer, limit).await
     }
 
     pub(crate) fn unlock(&self, name: Str) {
@@ -246,6 +262,8 @@ impl Drop for CallGuard<'_> {
 pub(crate) struct MonitorGuard {
     key: u64,
     session: Session,
+    /// How long a change of a condition may take.
+    request_timeout: Option<Duration>,
 }
 
 impl MonitorGuard {
@@ -268,7 +286,7 @@ impl MonitorGuard {
             clauses,
             reply,
         });
-        answer.await.map_err(|_| self.session.ended())?
+        self.session.answer(answer, self.request_timeout).await
     }
 }
 
