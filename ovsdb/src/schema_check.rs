@@ -16,6 +16,22 @@ use crate::protocol::{Clause, Columns, Function, Mutation, Mutator, Operation, W
 use crate::value::{Atom, Datum, Str};
 
 /// What the server's schema does not allow of a request; nothing was sent.
+///
+/// ```
+/// # async fn example(client: ovsdb::Client<ovsdb::AnyDatabase>) {
+/// use ovsdb::CommitError;
+/// use ovsdb::transaction::BuildError;
+///
+/// let mut txn = client.transaction();
+/// txn.any_table("Bridge").insert([("nam", "br-int")]);
+/// match txn.commit().await {
+///     Err(CommitError::Build(BuildError::SchemaMismatch(mismatch))) => {
+///         println!("{}: {:?} {mismatch}", mismatch.table, mismatch.column);
+///     }
+///     committed => println!("{committed:?}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub struct SchemaMismatch {
@@ -30,6 +46,16 @@ pub struct SchemaMismatch {
 }
 
 /// Why a request does not fit the server's schema.
+///
+/// ```
+/// # fn example(mismatch: &ovsdb::SchemaMismatch) {
+/// use ovsdb::MismatchReason;
+///
+/// if let MismatchReason::NoColumn { nearest: Some(nearest) } = &*mismatch.reason {
+///     println!("did you mean {nearest}?");
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MismatchReason {

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 /// Types that the example of something else shows.
 const SHOWN_ELSEWHERE: &[&str] = &[
-    "AnyChange",    // AllChanges
-    "AnyRow",       // AllChanges
     "Duplicate",    // Refusal::duplicate
     "DuplicateRow", // Refusal::duplicate
     "UniqueKey",    // UniqueIndex

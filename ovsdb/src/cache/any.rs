@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::named::NamedColumn;
 use crate::model::{ColumnInfo, Row, Table};
 use crate::protocol::Columns;
-use crate::value::{ColumnKind, ColumnValue, Str, Uuid};
+use crate::value::{ColumnKind, ColumnValue, Sealed, Str, Uuid};
 
 /// A row of any table: of a compiled one, a [`Row<T>`], or of one that is known at run time only.
 ///
@@ -20,7 +20,7 @@ use crate::value::{ColumnKind, ColumnValue, Str, Uuid};
 /// }
 /// # }
 /// ```
-pub trait AnyRow: Any + fmt::Debug + Send + Sync {
+pub trait AnyRow: Sealed + Any + fmt::Debug + Send + Sync {
     /// The row's uuid.
     fn uuid(&self) -> Uuid;
     /// The name of its table.
@@ -58,6 +58,8 @@ impl dyn AnyRow + '_ {
     }
 }
 
+impl<T> Sealed for Row<T> {}
+
 impl<T: Table> AnyRow for Row<T> {
     fn uuid(&self) -> Uuid {
         Self::uuid(self)
@@ -92,6 +94,15 @@ impl serde_core::Serialize for dyn AnyRow {
 }
 
 /// The names and shapes of the columns that a row of any table has.
+///
+/// ```
+/// # fn example(row: &dyn ovsdb::cache::AnyRow) {
+/// let columns = row.columns();
+/// if let Some((name, kind)) = columns.position("tag").and_then(|index| columns.get(index)) {
+///     println!("{name} is of the type {kind}");
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct AnyColumns<'a>(Source<'a>);
 
@@ -177,6 +188,18 @@ impl<'a> AnyColumns<'a> {
 }
 
 /// What became of a row of any table.
+///
+/// ```
+/// # fn example(change: &ovsdb::cache::AnyChange) {
+/// use ovsdb::cache::AnyChange;
+///
+/// match change {
+///     AnyChange::Inserted(row) => println!("{} {} is new", row.table(), row.uuid()),
+///     AnyChange::Modified { new, .. } => println!("{} {} changed", new.table(), new.uuid()),
+///     AnyChange::Deleted(row) => println!("{} {} is gone", row.table(), row.uuid()),
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub enum AnyChange {
     /// The row is new.

@@ -8,7 +8,7 @@ use ovsdb_schema::{DatabaseSchema, TableSchema};
 use super::any::{AnyColumns, AnyRow};
 use super::erased::{ErasedRow, SharedRow};
 use super::skew::{Skew, SkewReport};
-use crate::value::{Cell, ColumnKind, ColumnValue, Str, Uuid};
+use crate::value::{Cell, ColumnKind, ColumnValue, Sealed, Str, Uuid};
 
 /// A column of a table that is known at run time only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +110,8 @@ struct NamedRow {
     table: Arc<NamedTable>,
     cells: Box<[Cell]>,
 }
+
+impl Sealed for NamedRow {}
 
 impl AnyRow for NamedRow {
     fn uuid(&self) -> Uuid {

@@ -13,7 +13,7 @@ use crate::value::Str;
 /// ```
 /// use ovsdb::Skew;
 ///
-/// let skew = Skew::MissingColumn { table: "Bridge", column: "tag" };
+/// let skew = Skew::MissingColumn { table: "Bridge".into(), column: "tag".into() };
 /// assert_eq!(skew.to_string(), "no column Bridge.tag");
 /// assert!(skew.reads_default());
 /// ```

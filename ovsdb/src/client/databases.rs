@@ -7,6 +7,15 @@ use crate::protocol::{Columns, ErrorKind, Operation, OperationResult, Request};
 use crate::value::{Atom, Str, Uuid};
 
 /// A database of a server, as the server describes it (ovsdb-server(5), "_Server Database").
+///
+/// ```
+/// # async fn example(client: ovsdb::Client<ovsdb::AnyDatabase>) -> Result<(), ovsdb::Error> {
+/// let databases = client.databases().await?;
+/// for database in databases.iter().filter(|database| database.connected) {
+///     println!("{}{}", database.name, if database.leader { ", led here" } else { "" });
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DatabaseInfo {

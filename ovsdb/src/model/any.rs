@@ -40,6 +40,13 @@ impl Database for AnyDatabase {
 }
 
 /// What conditions by the names of columns are about: a table that its user names.
+///
+/// ```
+/// use ovsdb::model::{AnyColumn, AnyOf, AnyTable};
+///
+/// let rows: AnyOf<AnyTable> = AnyColumn::new("name").ne("").into();
+/// assert_eq!(format!("{rows:?}"), r#"[["name","!=",""]]"#);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnyTable {}
 

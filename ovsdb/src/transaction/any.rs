@@ -13,6 +13,16 @@ use crate::value::{Str, Uuid};
 /// columns exist, that values have the columns' types, numbers of elements and constraints, that
 /// functions and mutators can be applied to them, and that no immutable column is changed. The first
 /// mistake is told at the commit ([`BuildError::SchemaMismatch`]), which then sends nothing.
+///
+/// ```
+/// # async fn example(client: ovsdb::Client<ovsdb::AnyDatabase>) -> Result<(), ovsdb::CommitError> {
+/// use ovsdb::model::AnyColumn;
+///
+/// let mut txn = client.transaction();
+/// let deleted = txn.any_table("Address_Set").delete(AnyColumn::new("name").eq("as1"));
+/// println!("{} rows deleted", txn.commit().await?.count(deleted));
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct AnyOperations<'t, D> {
     transaction: &'t mut Transaction<D>,
