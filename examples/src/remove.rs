@@ -100,8 +100,7 @@ fn pod_ports(plan: &Plan, network: impl Fn(&str) -> bool) -> Vec<PodPort> {
             .get(ids::NETWORK)
             .is_some_and(|name| network(name))
         {
-            let all = switch.ports.iter();
-            let all = all.filter_map(|port| view.get_shared(*port));
+            let all = view.get_all_shared(&switch.ports);
             let of_pods = all.filter(|port| port.external_ids.contains_key(ids::POD));
             ports.extend(of_pods.map(|port| (switch.clone(), port)));
         }

@@ -253,7 +253,7 @@ async fn an_uplink_is_a_bridge_with_a_port() {
     let bridge = view.get_by(Bridge::NAME, "br-out").unwrap();
     assert_eq!(bridge.datapath_type, "netdev");
     assert_eq!(bridge.fail_mode, None);
-    let ports = bridge.ports.iter().map(|port| view.get(*port).unwrap());
+    let ports = view.get_all(&bridge.ports);
     let mut ports: Vec<_> = ports.map(|port| port.name.clone()).collect();
     ports.sort_unstable();
     assert_eq!(ports, ["br-out", "ens3f1", "ens3f3"]);

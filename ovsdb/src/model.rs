@@ -364,6 +364,47 @@ macro_rules! __serialize_tables {
     )* } };
 }
 
+impl<T: Table> Ref<T> {
+    /// A reference to the same row as another struct of its table: `S` must be a struct of the table that
+    /// `T` is one of, or the program does not compile.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] {
+    /// use ovsdb::{Ref, Str, nb};
+    ///
+    /// #[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
+    /// #[ovsdb(database = nb::Database, table = "Logical_Switch", schema = "OVN_Northbound")]
+    /// struct Named {
+    ///     name: Str,
+    /// }
+    ///
+    /// let switch = Ref::<nb::LogicalSwitch>::default();
+    /// let named: Ref<Named> = switch.cast();
+    /// # let _ = named;
+    /// # }
+    /// ```
+    ///
+    /// A switch is not a router:
+    ///
+    /// ```compile_fail
+    /// # #[cfg(not(feature = "nb"))] compile_error!();
+    /// # use ovsdb::{Ref, nb};
+    /// let switch = Ref::<nb::LogicalSwitch>::default();
+    /// let router: Ref<nb::LogicalRouter> = switch.cast();
+    /// ```
+    #[must_use]
+    pub const fn cast<S: Table>(self) -> Ref<S> {
+        const {
+            assert!(
+                check::same(T::Database::NAME, S::Database::NAME)
+                    && check::same(T::TABLE, S::TABLE),
+                "a reference can be cast between structs of one table only"
+            );
+        }
+        Ref::new(self.uuid())
+    }
+}
+
 /// A row as the server holds it: its uuid and its columns. It reads as `T`.
 ///
 /// With the feature `serde` it is serialized as a map of the columns by their names in the schema,

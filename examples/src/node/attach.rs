@@ -207,8 +207,8 @@ impl View {
         bridge: &'a Bridge,
     ) -> impl Iterator<Item = (&'a Row<Port>, &'a Row<Interface>)> {
         self.ports(bridge).flat_map(move |port| {
-            let interfaces = port.interfaces.iter();
-            interfaces.filter_map(move |interface| Some((port, self.0.get(*interface)?)))
+            let interfaces = self.0.get_all(&port.interfaces);
+            interfaces.map(move |interface| (port, interface))
         })
     }
 }

@@ -2,7 +2,7 @@
 //! that those have in common.
 
 use ovsdb::nb::{Copp, Meter, MeterBand, MeterBandAction, MeterUnit};
-use ovsdb::{Map, Ref, Set, Str};
+use ovsdb::{Map, Ref, Row, Set, Str};
 
 use crate::plan::Plan;
 
@@ -89,7 +89,6 @@ fn existing_band(plan: &mut Plan) -> Option<Ref<MeterBand>> {
     let fits = |band: &MeterBand| {
         band.action == MeterBandAction::Drop && band.rate == RATE && band.burst_size == 0
     };
-    bands
-        .copied()
-        .find(|band| plan.view().get(*band).is_some_and(|band| fits(band)))
+    let mut bands = plan.view().get_all(bands);
+    bands.find(|band| fits(band)).map(Row::reference)
 }

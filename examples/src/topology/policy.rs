@@ -332,9 +332,7 @@ fn port_group(
 
 /// Brings a group's ACLs, which their ids tell from each other, up to date.
 fn acls(plan: &mut Plan, group: &Row<PortGroup>, wanted: &Group) {
-    let existing = group.acls.iter();
-    let existing = existing.filter_map(|acl| plan.view().get_shared(*acl));
-    let existing: Vec<Arc<Row<Acl>>> = existing.collect();
+    let existing: Vec<Arc<Row<Acl>>> = plan.view().get_all_shared(&group.acls).collect();
     let mut left: BTreeMap<Ref<Acl>, &Arc<Row<Acl>>> =
         existing.iter().map(|acl| (acl.reference(), acl)).collect();
     for acl in &wanted.acls {

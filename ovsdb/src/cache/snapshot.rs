@@ -126,6 +126,18 @@ impl<D: Database> Snapshot<D> {
         self.table().get_shared(row)
     }
 
+    /// As [`get_all`](Self::get_all), to be kept longer than the view; see
+    /// [`TableView::get_shared`].
+    #[track_caller]
+    pub fn get_all_shared<'r, T: Table<Database = D>>(
+        &self,
+        rows: impl IntoIterator<Item = &'r Ref<T>>,
+    ) -> impl Iterator<Item = Arc<Row<T>>> {
+        let table = self.table();
+        rows.into_iter()
+            .filter_map(move |row| table.get_shared(*row))
+    }
+
     /// A row with this key, by what the schema makes unique or by a declared index; see
     /// [`TableView::get_by`].
     #[must_use]
