@@ -77,6 +77,7 @@ impl Northbound {
             .table::<nb::Acl>()
             .index(&names.switches)
             .index(&names.routers)
+            .index_references_to::<LogicalRouterPort>()
             .start()
             .await?;
         Ok(Self {

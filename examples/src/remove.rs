@@ -80,8 +80,7 @@ pub fn node(plan: &mut Plan, network: &str, node: &str) {
     let Some(port) = plan.find(LogicalRouterPort::NAME, &names.router_to_switch(node)) else {
         return;
     };
-    let routers = view.rows::<LogicalRouter>();
-    for router in routers.filter(|router| router.ports.contains(&port.reference())) {
+    for router in view.referrers::<LogicalRouter>(&port) {
         plan.delete(&port);
         plan.detach(router, LogicalRouter::PORTS, port.reference());
     }

@@ -5,6 +5,8 @@
 //! constants whose evaluation fails if a field's type, after aliases are resolved, has another shape
 //! than its column, refers to another table or is the enum of another column.
 
+use std::collections::BTreeMap;
+
 use ovsdb_schema::{AtomicType, BaseType, ColumnType, Constraint, DatabaseSchema, TableSchema};
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -235,16 +237,23 @@ fn refers_within(
     (right, message)
 }
 
-/// Makes the compiler check that each `Ref` in a field's type refers to a table. Its error for the
-/// whole type would not name the part that is wrong.
+/// Makes the compiler check that each `Ref` in a field's type refers to a table, and know that the
+/// struct refers to it. The compiler's error for the whole type would not name the part that is wrong.
 pub(crate) fn references(ident: &Ident, columns: &[Column]) -> TokenStream {
     let mut targets = Vec::new();
+    let mut distinct = BTreeMap::new();
     for column in columns {
         each_target(&column.rust_type, &mut |target| {
-            targets.push(without_self(target.to_token_stream(), ident));
+            let target = without_self(target.to_token_stream(), ident);
+            distinct.insert(target.to_string(), target.clone());
+            targets.push(target);
         });
     }
-    quote! { #( const _: () = ::ovsdb::model::check::is_table::<#targets>(); )* }
+    let distinct = distinct.values();
+    quote! {
+        #( const _: () = ::ovsdb::model::check::is_table::<#targets>(); )*
+        #( impl ::ovsdb::model::RefersTo<#distinct> for #ident {} )*
+    }
 }
 
 fn each_target(rust_type: &Type, each: &mut impl FnMut(&Type)) {

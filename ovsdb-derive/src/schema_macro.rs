@@ -250,6 +250,12 @@ impl<'a> Module<'a> {
         let indexes = indexes.iter().map(|places| quote! { &[#(#places),*] });
         let idents: Vec<Ident> = fields.iter().map(|field| field.ident.clone()).collect();
         let accessors = accessors(&idents);
+        let bases = fields.iter().flat_map(|field| field.schema.kind.atoms());
+        let targets: BTreeSet<&str> = bases
+            .filter_map(|base| base.ref_table.as_deref())
+            .filter(|target| self.tables.contains(target))
+            .collect();
+        let targets = targets.iter().map(|target| self.names.table(target));
         let defaults = fields.iter().map(|field| {
             (
                 &field.ident,
@@ -284,6 +290,8 @@ impl<'a> Module<'a> {
 
                 #accessors
             }
+
+            #( impl ::ovsdb::model::RefersTo<#targets> for #table_type {} )*
         })
     }
 

@@ -8,6 +8,7 @@ mod any;
 #[doc(hidden)]
 pub mod check;
 mod condition;
+mod reference;
 #[cfg(feature = "serde")]
 #[doc(hidden)]
 pub mod serialize;
@@ -19,8 +20,9 @@ use std::ops::Deref;
 
 pub use self::any::{AnyColumn, AnyDatabase, AnyTable};
 pub use self::condition::{AllOf, AnyOf, Collection, Condition, Ordered, PartsOf};
+pub use self::reference::{ReferredBy, RefersTo};
 pub use self::unique::{Unique, UniqueIndex, UniqueKey};
-use crate::value::{ColumnKind, ColumnValue, Ref, Referent, Sealed, Uuid, Value};
+use crate::value::{ColumnKind, ColumnValue, Domain, Ref, Referent, Sealed, Uuid, Value};
 
 /// A database, as a type: the label that keeps the tables of one from being used on another.
 ///
@@ -142,15 +144,24 @@ pub struct ColumnInfo {
     pub name: &'static str,
     /// What it holds.
     pub kind: ColumnKind,
+    /// What its elements, or its keys and values, mean.
+    domains: [Domain; 2],
 }
 
 impl ColumnInfo {
+    /// Whether a value of the column may refer to rows of this table.
+    pub(crate) const fn may_refer_to(&self, database: &str, table: &str) -> bool {
+        let [key, value] = self.domains;
+        check::is_rows_of(key, database, table) || check::is_rows_of(value, database, table)
+    }
+
     /// The column `name` that holds a `V`.
     #[must_use]
     pub const fn new<V: Value>(name: &'static str) -> Self {
         Self {
             name,
             kind: V::KIND,
+            domains: V::DOMAINS,
         }
     }
 }
@@ -362,47 +373,6 @@ macro_rules! __serialize_tables {
             }
         }
     )* } };
-}
-
-impl<T: Table> Ref<T> {
-    /// A reference to the same row as another struct of its table: `S` must be a struct of the table that
-    /// `T` is one of, or the program does not compile.
-    ///
-    /// ```
-    /// # #[cfg(feature = "nb")] {
-    /// use ovsdb::{Ref, Str, nb};
-    ///
-    /// #[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
-    /// #[ovsdb(database = nb::Database, table = "Logical_Switch", schema = "OVN_Northbound")]
-    /// struct Named {
-    ///     name: Str,
-    /// }
-    ///
-    /// let switch = Ref::<nb::LogicalSwitch>::default();
-    /// let named: Ref<Named> = switch.cast();
-    /// # let _ = named;
-    /// # }
-    /// ```
-    ///
-    /// A switch is not a router:
-    ///
-    /// ```compile_fail
-    /// # #[cfg(not(feature = "nb"))] compile_error!();
-    /// # use ovsdb::{Ref, nb};
-    /// let switch = Ref::<nb::LogicalSwitch>::default();
-    /// let router: Ref<nb::LogicalRouter> = switch.cast();
-    /// ```
-    #[must_use]
-    pub const fn cast<S: Table>(self) -> Ref<S> {
-        const {
-            assert!(
-                check::same(T::Database::NAME, S::Database::NAME)
-                    && check::same(T::TABLE, S::TABLE),
-                "a reference can be cast between structs of one table only"
-            );
-        }
-        Ref::new(self.uuid())
-    }
 }
 
 /// A row as the server holds it: its uuid and its columns. It reads as `T`.

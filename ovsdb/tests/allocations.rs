@@ -118,6 +118,7 @@ async fn a_look_up_in_a_declared_index_allocates_nothing() {
     let owner = Index::elements(LogicalSwitch::PORTS);
     let by_name = OrderedIndex::column(Port::NAME);
     let builder = client.cache().index(&tag).index(&owner);
+    let builder = builder.index_references_to::<Port>();
     let cache = builder
         .ordered_index(&by_name)
         .start()
@@ -132,6 +133,9 @@ async fn a_look_up_in_a_declared_index_allocates_nothing() {
             .map(|port| view.find(&owner, &port.reference()).count())
             .sum();
         assert_eq!(owners, 1);
+        let mut ports = view.find(&tag, &Some(7));
+        let port = ports.next().expect("a port");
+        assert_eq!(view.referrers::<LogicalSwitch>(port).count(), 1);
         let range = (Included("port 010"), Excluded("port 020"));
         assert_eq!(view.range::<_, _, str>(&by_name, range).count(), 10);
     });

@@ -188,6 +188,7 @@ async fn the_way_back_from_a_port_to_its_switch() {
         .cache()
         .index(&owner)
         .all_tables()
+        .index_references_to::<nb::LogicalSwitchPort>()
         .start()
         .await
         .expect("a cache");
@@ -222,6 +223,11 @@ async fn the_way_back_from_a_port_to_its_switch() {
         for port in ports {
             let owners: Vec<_> = view.find(&owner, port).map(Row::reference).collect();
             assert_eq!(owners, [*switch]);
+            let referrers = view.referrers::<nb::LogicalSwitch>(*port);
+            assert_eq!(referrers.len(), 1);
+            assert!(referrers.map(Row::reference).eq([*switch]));
+            let port = view.get(*port).expect("a port");
+            assert_eq!(view.referrers::<nb::PortGroup>(port).len(), 0);
         }
     }
     // A port that moves.
@@ -239,7 +245,74 @@ async fn the_way_back_from_a_port_to_its_switch() {
         view.find(&owner, &moving[0]).map(Row::reference).collect()
     };
     assert_eq!((owners(&view), owners(&now)), (vec![**from], vec![**to]));
+    let referrers = |view: &Snapshot<nb::Database>| -> Vec<_> {
+        let switches = view.referrers::<nb::LogicalSwitch>(moving[0]);
+        switches.map(Row::reference).collect()
+    };
+    assert_eq!(
+        (referrers(&view), referrers(&now)),
+        (vec![**from], vec![**to])
+    );
+
+    // References to other tables are not indexed, and that is neither a scan nor an empty answer.
+    let acl = Ref::<nb::Acl>::new(Uuid::nil());
+    let error = now.try_referrers::<nb::LogicalSwitch>(acl);
+    let error = error.expect_err("an index that the cache does not have");
+    assert_eq!((error.from, error.to), ("Logical_Switch", "ACL"));
+    assert!(error.to_string().contains("`index_references_to`"));
 
     let unknown = std::panic::catch_unwind(AssertUnwindSafe(|| now.find(&never, "").len()));
     assert!(unknown.is_err(), "an index that the cache does not have");
+}
+
+#[tokio::test]
+async fn a_row_that_refers_by_several_columns_is_found_once() {
+    let server = inventory_server();
+    let client: Client<Database> = connect(&server).await;
+    let builder = client.cache().all_tables();
+    let cache = builder.index_references_to::<Part>().start().await;
+    let cache = cache.expect("a cache");
+    let mut txn = client.transaction();
+    let parts = ["a", "b"].map(|label| {
+        txn.insert(Part {
+            label: label.into(),
+        })
+    });
+    let item = |name: &str, parts: &[Ref<Part>], favourite: Option<Ref<Part>>| Item {
+        name: name.into(),
+        count: name.len().try_into().expect("a short name"),
+        only: ItemOnly::Sole,
+        parts: parts.iter().copied().collect(),
+        favourite,
+        ..Default::default()
+    };
+    let both = txn.insert(item("both", &parts, Some(parts[0])));
+    txn.insert(item("one", &parts, None));
+    txn.commit().await.expect("a commit");
+
+    let names = |part: Ref<Part>| -> Vec<Str> {
+        let view = cache.snapshot();
+        let items = view.referrers::<Item>(part);
+        let mut names: Vec<_> = items.map(|item| item.name.clone()).collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(names(parts[0]), ["both", "one"]);
+    assert_eq!(names(parts[1]), ["both", "one"]);
+
+    // One of two references goes, then the other; another column changes.
+    let mut txn = client.transaction();
+    txn.mutate(both).delete(Item::PARTS, [parts[0]]);
+    txn.update(both).set(Item::TOTAL, 5);
+    txn.commit().await.expect("a commit");
+    assert_eq!(names(parts[0]), ["both", "one"]);
+    let mut txn = client.transaction();
+    txn.update(both).set(Item::FAVOURITE, Some(parts[1]));
+    txn.commit().await.expect("a commit");
+    assert_eq!(names(parts[1]), ["both", "one"]);
+    assert_eq!(names(parts[0]), ["one"]);
+    let mut txn = client.transaction();
+    txn.delete(both);
+    txn.commit().await.expect("a commit");
+    assert_eq!(names(parts[1]), ["one"]);
 }

@@ -54,6 +54,7 @@ async fn the_callers_line_is_named() {
     blames_its_line("get_by", || view.get_by(&label, "x"));
     blames_its_line("get_by without the index", || view.get_by(&index, "x"));
     blames_its_line("scan_by", || view.scan_by(Part::LABEL, "x").count());
+    blames_its_line("referrers", || view.referrers::<Item>(part).len());
     blames_its_line("rows", || view.rows::<Part>().len());
     blames_its_line("find", || view.find(&index, "x").len());
     blames_its_line("range", || view.range(&ordered, 1..2).len());

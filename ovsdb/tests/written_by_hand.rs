@@ -100,4 +100,6 @@ async fn a_table_written_by_hand_is_written_followed_and_looked_up() {
     let view = cache.await.expect("a cache").snapshot();
     let same = view.get_by(nb::AddressSet::NAME, found.name.as_str());
     assert_eq!(same.map(|set| &set.addresses), Some(&found.addresses));
+    let same = same.expect("the same row").reference();
+    assert_eq!(same.cast(), found.reference());
 }

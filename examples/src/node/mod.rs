@@ -71,6 +71,7 @@ impl Node {
             .table::<Port>()
             .table::<Interface>()
             .table::<QoS>()
+            .index_references_to::<Port>()
             .start()
             .await?;
         Ok(Self { client, cache })
@@ -180,8 +181,7 @@ impl View {
 
     /// The bridge that has this port.
     fn bridge_of(&self, port: &Row<Port>) -> Option<&Row<Bridge>> {
-        let mut bridges = self.0.rows::<Bridge>();
-        bridges.find(|bridge| bridge.ports.contains(&port.reference()))
+        self.0.referrers(port).next()
     }
 }
 

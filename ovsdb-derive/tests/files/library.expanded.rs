@@ -133,6 +133,7 @@ impl ::ovsdb::Table for Book {
         }
     }
 }
+impl ::ovsdb::model::RefersTo<Shelf> for Book {}
 /**A row of the table `Shelf`.
 
 The table is not part of the root set: a row lives as long as another row refers to it. It has at most 10 rows.*/

@@ -89,7 +89,7 @@ pub(crate) struct CompiledTable {
     /// [`Table::TABLE`].
     name: &'static str,
     /// [`Table::COLUMNS`].
-    columns: &'static [ColumnInfo],
+    pub(super) columns: &'static [ColumnInfo],
     /// [`Table::INDEXES`].
     indexes: &'static [&'static [usize]],
     /// Makes a row at the compiled defaults.

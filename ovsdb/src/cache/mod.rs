@@ -42,7 +42,7 @@ pub(crate) use self::monitor::ReplicaMonitor;
 pub use self::shared::Freshness;
 pub(crate) use self::shared::{Basis, Shared};
 pub use self::skew::{Skew, SkewReport};
-pub use self::snapshot::{Snapshot, TableView};
+pub use self::snapshot::{ReferencesNotIndexed, Referrers, Snapshot, TableView};
 pub use self::table::{ApplyError, ApplyErrorReason};
 pub(crate) use self::tables::Tables;
 pub(crate) use self::views::Views;

@@ -1,5 +1,6 @@
 //! Views of the replica at one moment.
 
+use std::any::Any;
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
@@ -9,11 +10,11 @@ use std::sync::Arc;
 
 use super::any::AnyRow;
 use super::erased::{SharedRow, shared, typed};
-use super::index::{Index, Key, OrderedIndex};
+use super::index::{self, Index, Key, OrderedIndex, References};
 use super::lookup::LookUp;
 use super::state::State;
 use super::table_state::TableState;
-use crate::model::{Column, Database, Mutability, Row, Table};
+use crate::model::{Column, Database, Mutability, ReferredBy, Row, Table};
 use crate::trie::{self, hash_uuid};
 use crate::value::{Ref, Str, Uuid, Value};
 
@@ -175,6 +176,58 @@ impl<D: Database> Snapshot<D> {
         key: &Q,
     ) -> impl ExactSizeIterator<Item = &Row<T>> {
         self.table().find(index, key)
+    }
+
+    /// The rows of the table `S` that refer to a row, in no particular order: which switch has this port?
+    ///
+    /// The cache must have been built with
+    /// [`index_references_to`](crate::CacheBuilder::index_references_to) the row's table. A row that
+    /// refers to it by several columns is there once.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+    /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
+    ///
+    /// if let Some(port) = view.get_by(LogicalSwitchPort::NAME, "p1") {
+    ///     let switch = view.referrers::<LogicalSwitch>(port).next();
+    ///     # let _ = switch;
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// A table whose rows cannot refer to that row does not compile:
+    ///
+    /// ```compile_fail
+    /// # #[cfg(not(feature = "nb"))] compile_error!();
+    /// # fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+    /// use ovsdb::nb::{LogicalRouter, LogicalSwitchPort};
+    ///
+    /// if let Some(port) = view.get_by(LogicalSwitchPort::NAME, "p1") {
+    ///     let router = view.referrers::<LogicalRouter>(port).next();
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// When the cache was started without that index, which is a mistake of the program;
+    /// [`try_referrers`](Self::try_referrers) does not.
+    #[track_caller]
+    pub fn referrers<S: Table<Database = D>>(&self, row: impl ReferredBy<S>) -> Referrers<'_, S> {
+        match referrers(self, row.as_reference()) {
+            Ok(rows) => rows,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// As [`referrers`](Self::referrers), for code that does not know what the cache was built with.
+    ///
+    /// # Errors
+    /// When the cache was started without an index of the references from `S` to the row's table.
+    pub fn try_referrers<S: Table<Database = D>>(
+        &self,
+        row: impl ReferredBy<S>,
+    ) -> Result<Referrers<'_, S>, ReferencesNotIndexed> {
+        referrers(self, row.as_reference())
     }
 
     /// The rows that a declared index has in this range; see [`TableView::range`].
@@ -423,6 +476,103 @@ impl<'a, T: Table> TableView<'a, T> {
         let rows = self.state.rows.iter();
         rows.filter_map(|row| shared(row.clone()))
     }
+}
+
+/// The rows of the table `S` that refer to a row.
+fn referrers<S, T>(
+    view: &Snapshot<S::Database>,
+    row: Ref<T>,
+) -> Result<Referrers<'_, S>, ReferencesNotIndexed>
+where
+    S: Table,
+    T: Table,
+{
+    let table = view.try_table::<S>().map(|table| table.state);
+    let index = table.and_then(|state| {
+        let indexes = state.declared.iter();
+        let mut indexes = indexes.filter_map(|index| (&**index as &dyn Any).downcast_ref());
+        let index = indexes.find(|index: &&References| index.is_to(T::TABLE))?;
+        Some((state, index))
+    });
+    match index {
+        Some((state, index)) => Ok(Referrers(Found {
+            state,
+            uuids: index.find(row.uuid()),
+            table: PhantomData,
+        })),
+        None => Err(ReferencesNotIndexed {
+            from: S::TABLE,
+            to: T::TABLE,
+        }),
+    }
+}
+
+/// The rows of the table `S` that refer to a row, as [`Snapshot::referrers`] finds them.
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::Row;
+/// use ovsdb::cache::Referrers;
+/// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort, Snapshot};
+///
+/// fn switches<'a>(view: &'a Snapshot, port: &Row<LogicalSwitchPort>) -> Referrers<'a, LogicalSwitch> {
+///     view.referrers(port)
+/// }
+/// # }
+/// ```
+pub struct Referrers<'a, S>(Found<'a, S, index::Found<'a>>);
+
+impl<S: Table> fmt::Debug for Referrers<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Referrers")
+            .field("table", &S::TABLE)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a, S: Table> Iterator for Referrers<'a, S> {
+    type Item = &'a Row<S>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl<S: Table> ExactSizeIterator for Referrers<'_, S> {}
+
+/// A cache was started without an index of the references from one table to another, or without the
+/// first table.
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::Row;
+/// use ovsdb::cache::ReferencesNotIndexed;
+/// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort, Snapshot};
+///
+/// fn is_used(
+///     view: &Snapshot,
+///     port: &Row<LogicalSwitchPort>,
+/// ) -> Result<bool, ReferencesNotIndexed> {
+///     Ok(view.try_referrers::<LogicalSwitch>(port)?.len() > 0)
+/// }
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the cache was started without an index of the references from {from} to {to}: \
+     add the table {from} and call `index_references_to` when the cache is built"
+)]
+#[non_exhaustive]
+pub struct ReferencesNotIndexed {
+    /// The name of the table with the references.
+    pub from: &'static str,
+    /// The name of the table that they are to.
+    pub to: &'static str,
 }
 
 /// The row with this uuid in a table of the type `T`.

@@ -11,6 +11,7 @@ use super::plan::{Cursor, Plan};
 use super::prefetch::Ahead;
 use super::skew::{SkewReport, check_condition};
 use super::table_state::TableState;
+use crate::model::ColumnInfo;
 use crate::protocol::{Clause, MonitorRequest};
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
 use crate::value::{Str, Uuid, parse_uuid};
@@ -157,6 +158,14 @@ impl TableReplica {
     /// Changes which rows are asked for, before the monitor starts.
     pub(super) fn select(&mut self, conditions: Option<Vec<Clause>>) {
         self.conditions = conditions;
+    }
+
+    /// The columns of the struct; none where the table is known at run time only.
+    pub(super) const fn compiled_columns(&self) -> &'static [ColumnInfo] {
+        match &self.table {
+            TableType::Compiled(table) => table.columns,
+            TableType::Named(_) => &[],
+        }
     }
 
     /// Adds an index, before there are rows.

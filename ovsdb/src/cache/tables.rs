@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use ovsdb_schema::DatabaseSchema;
 
 use super::erased::TableType;
-use super::index::{DeclaredIndex, Index, Key, OrderedIndex};
+use super::index::{DeclaredIndex, Index, Key, OrderedIndex, References};
 use super::monitor::{ReplicaMonitor, new_tables};
 use super::table::TableReplica;
 use crate::model::{AnyOf, Database, Table, TableVisitor};
@@ -53,6 +53,13 @@ impl<D: Database> Tables<D> {
         index: &OrderedIndex<T, K>,
     ) {
         self.list.declare(Entry::of::<T>(), index.build());
+    }
+
+    /// Adds indexes over the references to the table `T`, to all tables that have a struct.
+    pub(crate) fn index_references_to<T: Table<Database = D>>(&mut self) {
+        if !self.list.referred.contains(&T::TABLE) {
+            self.list.referred.push(T::TABLE);
+        }
     }
 
     /// Adds every generated table of the database, whole where it was not added before.
@@ -116,6 +123,7 @@ impl<D: Database> Tables<D> {
         newest: MonitorVersion,
     ) -> ReplicaMonitor {
         let mut list = self.list;
+        list.index_references(D::NAME);
         if list.all_named {
             list.add_new(schema);
         }
@@ -149,6 +157,8 @@ struct List {
     types: Vec<Option<TypeId>>,
     /// Whether to have all other tables of the server's schema too.
     all_named: bool,
+    /// The tables to which references are indexed.
+    referred: Vec<&'static str>,
 }
 
 impl List {
@@ -174,6 +184,18 @@ impl List {
         for entry in entries {
             if self.find(entry).is_none() {
                 self.select(entry.clone(), None);
+            }
+        }
+    }
+
+    /// Declares the indexes over references.
+    fn index_references(&mut self, database: &str) {
+        for table in &mut self.tables {
+            for target in &self.referred {
+                let index = References::new(table.compiled_columns(), database, target);
+                if let Some(index) = index {
+                    table.declare(Box::new(index));
+                }
             }
         }
     }

@@ -87,16 +87,14 @@ impl<K: Send + 'static> Wake for Alarm<K> {
 ///
 /// ```no_run
 /// # #[cfg(feature = "nb")] async fn example(cache: ovsdb::nb::Cache) {
-/// use ovsdb::cache::{Index, WorkQueue};
+/// use ovsdb::cache::WorkQueue;
 /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
-/// # let owner = Index::elements(LogicalSwitch::PORTS);
 ///
 /// // The switches, when they change or one of their ports does.
 /// let queue = WorkQueue::new();
 /// queue.feed(cache.changes::<LogicalSwitch>(), |change, _| [change.uuid()]);
-/// queue.feed(cache.changes::<LogicalSwitchPort>(), move |change, view| {
-///     let port = change.reference();
-///     let switches = view.find(&owner, &port);
+/// queue.feed(cache.changes::<LogicalSwitchPort>(), |change, view| {
+///     let switches = view.referrers::<LogicalSwitch>(change.reference());
 ///     switches.map(|switch| switch.uuid()).collect::<Vec<_>>()
 /// });
 /// while let Some(switch) = queue.next().await {

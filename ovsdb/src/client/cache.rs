@@ -92,6 +92,34 @@ impl<D: Database> CacheBuilder<D> {
         self
     }
 
+    /// Indexes, in every table of the cache, the columns that may refer to the table `T` by the schema:
+    /// [`Snapshot::referrers`] finds the rows that refer to a row of `T`. It adds no table.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "nb")] async fn example(client: ovsdb::Client<ovsdb::nb::Database>)
+    /// # -> Result<(), ovsdb::Error> {
+    /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
+    ///
+    /// let cache = client
+    ///     .cache()
+    ///     .table::<LogicalSwitch>()
+    ///     .table::<LogicalSwitchPort>()
+    ///     .index_references_to::<LogicalSwitchPort>()
+    ///     .start()
+    ///     .await?;
+    /// let view = cache.snapshot();
+    /// for port in view.rows::<LogicalSwitchPort>() {
+    ///     for switch in view.referrers::<LogicalSwitch>(port) {
+    ///         println!("{} has {}", switch.name, port.name);
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn index_references_to<T: Table<Database = D>>(mut self) -> Self {
+        self.tables.index_references_to::<T>();
+        self
+    }
+
     /// Adds every generated table of the database, whole where it was not added before.
     pub fn all_tables(mut self) -> Self {
         self.tables.add_all();

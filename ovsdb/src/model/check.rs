@@ -53,6 +53,17 @@ pub const fn refers_within<V: Value>(database: &str) -> bool {
     within(key, database) && within(value, database)
 }
 
+/// Whether atoms are references to this table.
+pub(super) const fn is_rows_of(domain: Domain, database: &str, table: &str) -> bool {
+    match domain {
+        Domain::Rows {
+            database: of,
+            table: target,
+        } => same(of, database) && same(target, table),
+        Domain::Any | Domain::Enum(_) => false,
+    }
+}
+
 const fn within(domain: Domain, expected: &str) -> bool {
     match domain {
         Domain::Rows { database, .. } => same(database, expected),

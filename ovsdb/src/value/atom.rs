@@ -180,7 +180,7 @@ impl fmt::Display for Atom {
 
 /// What the values of an [`Atomic`] type mean, as far as the type tells.
 #[doc(hidden)]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Domain {
     /// The type does not tell.
     Any,

@@ -137,6 +137,9 @@ impl ColumnValue for Cell {
     fn hash_into(&self, mut hasher: &mut dyn Hasher) {
         self.datum.hash(&mut hasher);
     }
+
+    /// None: a cell does not know to which table its uuids refer.
+    fn each_reference(&self, _table: &str, _each: &mut dyn FnMut(Uuid)) {}
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use ovsdb_schema::{AtomicType, ColumnType};
 use super::json::{DecodeError, DecodeErrorKind, Reader};
 use super::prefetch::Prefetch;
 use super::shared_slice::SharedSlice;
-use super::{Atom, Atomic, Datum, Domain, Map, Set};
+use super::{Atom, Atomic, Datum, Domain, Map, Set, Uuid};
 
 /// The shape of a column: its atoms' types and how many it holds.
 ///
@@ -123,6 +123,9 @@ pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
 
     /// Feeds the value to a hasher.
     fn hash_into(&self, hasher: &mut dyn Hasher);
+
+    /// Shows `each` the uuids of the rows of this table that the value refers to.
+    fn each_reference(&self, table: &str, each: &mut dyn FnMut(Uuid));
 }
 
 /// A Rust type that is a whole column: an [`Atomic`] type, an [`Option`], [`Set`] or [`Map`] of
@@ -172,6 +175,21 @@ macro_rules! common {
             self.hash(&mut hasher);
         }
     };
+}
+
+/// Shows `each` the uuids of these atoms, if their type is a reference to this table.
+fn each_reference<'a, A: Atomic>(
+    atoms: impl IntoIterator<Item = &'a A>,
+    table: &str,
+    each: &mut dyn FnMut(Uuid),
+) {
+    if matches!(A::DOMAIN, Domain::Rows { table: target, .. } if target == table) {
+        for atom in atoms {
+            if let Atom::Uuid(uuid) = atom.to_atom() {
+                each(uuid);
+            }
+        }
+    }
 }
 
 /// Whether a `["set", ...]` follows, as against a bare atom; enters the elements if so.
@@ -336,6 +354,10 @@ impl<A: Atomic> ColumnValue for A {
         Datum::from(self.to_atom())
     }
 
+    fn each_reference(&self, table: &str, each: &mut dyn FnMut(Uuid)) {
+        each_reference([self], table, each);
+    }
+
     common!();
 }
 
@@ -365,6 +387,10 @@ impl<A: Atomic> ColumnValue for Option<A> {
 
     fn to_datum(&self) -> Datum {
         Datum::Set(self.iter().map(Atomic::to_atom).collect())
+    }
+
+    fn each_reference(&self, table: &str, each: &mut dyn FnMut(Uuid)) {
+        each_reference(self, table, each);
     }
 
     common!();
@@ -399,6 +425,10 @@ impl<A: Atomic> ColumnValue for Set<A> {
 
     fn to_datum(&self) -> Datum {
         Datum::Set(self.iter().map(Atomic::to_atom).collect())
+    }
+
+    fn each_reference(&self, table: &str, each: &mut dyn FnMut(Uuid)) {
+        each_reference(self, table, each);
     }
 
     common!();
@@ -436,6 +466,11 @@ impl<K: Atomic, V: Atomic> ColumnValue for Map<K, V> {
             .iter()
             .map(|(key, value)| (key.to_atom(), value.to_atom()));
         Datum::Map(pairs.collect::<Map<Atom, Atom>>())
+    }
+
+    fn each_reference(&self, table: &str, each: &mut dyn FnMut(Uuid)) {
+        each_reference(self.keys(), table, each);
+        each_reference(self.values(), table, each);
     }
 
     common!();
@@ -478,10 +513,7 @@ mod tests {
             Ok([("a", 1)].into())
         );
         let uuid = "[\"uuid\",\"f4bb6a91-019b-4612-b6aa-88fc663dd515\"]";
-        assert_eq!(
-            decoded::<Set<crate::Uuid>>(uuid).map(|set| set.len()),
-            Ok(1)
-        );
+        assert_eq!(decoded::<Set<Uuid>>(uuid).map(|set| set.len()), Ok(1));
     }
 
     #[test]

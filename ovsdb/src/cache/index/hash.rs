@@ -31,15 +31,33 @@ fn hash_key<K: Hash + ?Sized>(key: &K) -> u32 {
 }
 
 /// The groups of rows, by their key.
+#[derive(Clone)]
+pub(super) struct Groups<K: Key>(HashTrie<Group<K>>);
+
+impl<K: Key> Default for Groups<K> {
+    fn default() -> Self {
+        Self(HashTrie::default())
+    }
+}
+
+impl<K: Key> fmt::Debug for Groups<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Groups")
+            .field("keys", &self.0.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The groups of rows, and what makes their keys.
 pub(in crate::cache) struct HashRows<K: Key> {
     keys: Arc<Keys<K>>,
-    groups: HashTrie<Group<K>>,
+    groups: Groups<K>,
 }
 
 impl<K: Key> fmt::Debug for HashRows<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HashRows")
-            .field("keys", &self.groups.len())
+            .field("keys", &self.groups.0.len())
             .finish_non_exhaustive()
     }
 }
@@ -48,7 +66,7 @@ impl<K: Key> HashRows<K> {
     pub(super) fn new(keys: Arc<Keys<K>>) -> Self {
         Self {
             keys,
-            groups: HashTrie::default(),
+            groups: Groups::default(),
         }
     }
 
@@ -61,9 +79,17 @@ impl<K: Key> HashRows<K> {
     where
         K: Borrow<Q>,
     {
-        let group = self
-            .groups
-            .get(hash_key(key), |group| group.key.borrow() == key);
+        self.groups.find(key)
+    }
+}
+
+impl<K: Key> Groups<K> {
+    /// The uuids of the rows with this key.
+    pub(super) fn find<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Found<'_>
+    where
+        K: Borrow<Q>,
+    {
+        let group = self.0.get(hash_key(key), |group| group.key.borrow() == key);
         match group.map(|group| &group.rows) {
             None => Found::One(None),
             Some(Rows::One(uuid)) => Found::One(Some(*uuid)),
@@ -71,14 +97,14 @@ impl<K: Key> HashRows<K> {
         }
     }
 
-    fn add(&mut self, key: &K, uuid: Uuid) {
+    pub(super) fn add(&mut self, key: &K, uuid: Uuid) {
         let hash = hash_key(key);
-        let Some(group) = self.groups.get_mut(hash, |group| group.key == *key) else {
+        let Some(group) = self.0.get_mut(hash, |group| group.key == *key) else {
             let group = Group {
                 key: key.clone(),
                 rows: Rows::One(uuid),
             };
-            self.groups.add(hash, group);
+            self.0.add(hash, group);
             return;
         };
         match &mut group.rows {
@@ -96,9 +122,9 @@ impl<K: Key> HashRows<K> {
         }
     }
 
-    fn remove(&mut self, key: &K, uuid: Uuid) {
+    pub(super) fn remove(&mut self, key: &K, uuid: Uuid) {
         let hash = hash_key(key);
-        let empty = match self.groups.get_mut(hash, |group| group.key == *key) {
+        let empty = match self.0.get_mut(hash, |group| group.key == *key) {
             None => false,
             Some(group) => match &mut group.rows {
                 Rows::One(other) => *other == uuid,
@@ -109,7 +135,7 @@ impl<K: Key> HashRows<K> {
             },
         };
         if empty {
-            self.groups.remove(hash, |group| group.key == *key);
+            self.0.remove(hash, |group| group.key == *key);
         }
     }
 }
@@ -119,8 +145,8 @@ impl<K: Key> DeclaredIndex for HashRows<K> {
         let keys = self.keys.clone();
         let (old, new) = (keys_of(&*keys, old), keys_of(&*keys, new));
         let (gone, come) = changed(&old, &new);
-        gone.iter().for_each(|key| self.remove(key, uuid));
-        come.iter().for_each(|key| self.add(key, uuid));
+        gone.iter().for_each(|key| self.groups.remove(key, uuid));
+        come.iter().for_each(|key| self.groups.add(key, uuid));
     }
 
     fn emptied(&self) -> Box<dyn DeclaredIndex> {

@@ -2,6 +2,7 @@
 
 mod hash;
 mod ordered;
+mod references;
 mod treap;
 
 use std::any::Any;
@@ -11,8 +12,9 @@ use std::hash::Hash;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-pub(super) use self::hash::HashRows;
+pub(super) use self::hash::{Found, HashRows};
 pub(super) use self::ordered::OrderedRows;
+pub(super) use self::references::References;
 use super::erased::{ErasedRow, typed};
 use crate::model::{Column, Mutability, Table};
 use crate::value::{Atomic, Map, Sealed, Set, Uuid, Value};
@@ -121,8 +123,9 @@ macro_rules! index {
                 Self::new(move |row| Cow::Borrowed(std::slice::from_ref(column.get(row))))
             }
 
-            /// By each element of a column that is a set or optional. Over a column of references
-            /// this is the way back: which rows refer to that one?
+            /// By each element of a column that is a set or optional.
+            /// [`CacheBuilder::index_references_to`](crate::CacheBuilder::index_references_to) is
+            /// shorter for columns of references.
             #[must_use]
             pub fn elements<V: Elements<Element = K>, M: Mutability>(column: Column<T, V, M>) -> Self {
                 Self::new(move |row| Cow::Borrowed(column.get(row).elements()))
@@ -194,16 +197,16 @@ index!(
     /// use ovsdb::cache::Index;
     /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort as Port};
     ///
-    /// let owner = Index::elements(LogicalSwitch::PORTS);
+    /// let by_name = Index::column(LogicalSwitch::NAME);
     /// let namespace = Index::map_key(Port::EXTERNAL_IDS, "namespace");
-    /// let cache = client.cache().index(&owner).index(&namespace).start().await?;
+    /// let cache = client.cache().index(&by_name).index(&namespace).start().await?;
     ///
     /// let view = cache.snapshot();
+    /// let switch = view.get_by(&by_name, "sw0");
     /// for port in view.find(&namespace, "default") {
-    ///     for switch in view.find(&owner, &port.reference()) {
-    ///         println!("{} has {}", switch.name, port.name);
-    ///     }
+    ///     println!("{} is in the namespace", port.name);
     /// }
+    /// # let _ = switch;
     /// # Ok(()) }
     /// ```
     Index, HashRows

@@ -1,0 +1,105 @@
+//! The rows of a hash index over everything by which a table refers to another one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::hash::{Found, Groups};
+use super::{DeclaredIndex, changed};
+use crate::cache::erased::{ErasedRow, has_same};
+use crate::model::ColumnInfo;
+use crate::value::Uuid;
+
+/// Which rows of a table refer to which rows of another.
+pub(in crate::cache) struct References {
+    /// The table that is referred to.
+    target: &'static str,
+    /// The columns that may refer to it.
+    columns: Arc<[usize]>,
+    rows: Groups<Uuid>,
+    /// The uuids that the old and the new version of a row refer to, kept for their memory.
+    scratch: [Vec<Uuid>; 2],
+}
+
+impl fmt::Debug for References {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("References")
+            .field("target", &self.target)
+            .field("rows", &self.rows)
+            .finish_non_exhaustive()
+    }
+}
+
+impl References {
+    /// An empty index over those of these columns that may refer to the table `target` of
+    /// `database`; `None` where there is no such column.
+    pub(in crate::cache) fn new(
+        columns: &[ColumnInfo],
+        database: &str,
+        target: &'static str,
+    ) -> Option<Self> {
+        let columns = columns.iter().enumerate();
+        let columns: Arc<[usize]> = columns
+            .filter(|(_, column)| column.may_refer_to(database, target))
+            .map(|(index, _)| index)
+            .collect();
+        (!columns.is_empty()).then(|| Self::over(target, columns, Groups::default()))
+    }
+
+    fn over(target: &'static str, columns: Arc<[usize]>, rows: Groups<Uuid>) -> Self {
+        Self {
+            target,
+            columns,
+            rows,
+            scratch: Default::default(),
+        }
+    }
+
+    pub(in crate::cache) fn is_to(&self, target: &str) -> bool {
+        self.target == target
+    }
+
+    /// The uuids of the rows that refer to this one.
+    pub(in crate::cache) fn find(&self, row: Uuid) -> Found<'_> {
+        self.rows.find(&row)
+    }
+
+    /// Collects the uuids that a row refers to, in their order and each once.
+    fn collect(&self, row: Option<&dyn ErasedRow>, uuids: &mut Vec<Uuid>) {
+        uuids.clear();
+        let columns = self.columns.iter();
+        for column in columns.filter_map(|column| row?.column(*column)) {
+            column.each_reference(self.target, &mut |uuid| uuids.push(uuid));
+        }
+        if !uuids.is_sorted_by(|a, b| a < b) {
+            uuids.sort_unstable();
+            uuids.dedup();
+        }
+    }
+}
+
+impl DeclaredIndex for References {
+    fn change(&mut self, uuid: Uuid, old: Option<&dyn ErasedRow>, new: Option<&dyn ErasedRow>) {
+        if let (Some(old), Some(new)) = (old, new)
+            && has_same(old, new, self.columns.iter().copied())
+        {
+            return;
+        }
+        let [mut before, mut after] = std::mem::take(&mut self.scratch);
+        self.collect(old, &mut before);
+        self.collect(new, &mut after);
+        let (gone, come) = changed(&before, &after);
+        gone.iter().for_each(|row| self.rows.remove(row, uuid));
+        come.iter().for_each(|row| self.rows.add(row, uuid));
+        self.scratch = [before, after];
+    }
+
+    fn emptied(&self) -> Box<dyn DeclaredIndex> {
+        let columns = self.columns.clone();
+        Box::new(Self::over(self.target, columns, Groups::default()))
+    }
+
+    fn shared(&self) -> Box<dyn DeclaredIndex> {
+        let columns = self.columns.clone();
+        Box::new(Self::over(self.target, columns, self.rows.clone()))
+    }
+}
