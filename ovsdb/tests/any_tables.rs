@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use ovsdb::cache::{AnyChange, AnyRow};
+use ovsdb::cache::{AnyChange, AnyRow, Freshness, WorkQueue};
 use ovsdb::model::{AllOf, AnyColumn, AnyTable, Condition};
 use ovsdb::protocol::{Columns, ErrorKind, Function, Mutation, Mutator, Until, Wire};
 use ovsdb::testing::{Dump, Server};
@@ -16,6 +16,7 @@ use ovsdb::{
     RowIdentity, SchemaMismatch, Skew, Uuid, nb,
 };
 use support::inventory::{self, Item};
+use support::peer::Peer;
 use support::replica::Fold;
 use support::scale::{Seed, size};
 use support::{INVENTORY, bundled_server, connect, inventory_server, item};
@@ -728,4 +729,117 @@ async fn rows_get_the_columns_of_a_schema_that_changes() {
     assert_eq!(cache.skew().differences, [missing]);
     assert_eq!(text(only(some.snapshot().any_rows("Item")), "count"), "5");
     assert!(some.skew().is_empty());
+}
+
+#[tokio::test]
+async fn a_condition_that_a_schema_change_makes_impossible_is_told() {
+    let server = inventory_server();
+    let client = Client::<AnyDatabase>::builder()
+        .remotes(server.remote())
+        .backoff(Duration::from_millis(10), Duration::from_millis(100));
+    let client = client.database("Inventory").connect().await;
+    let client = client.expect("a client");
+    let heavy = column("weight").gt(1);
+    let heavy = client.cache().any_table_where("Item", heavy).start().await;
+    let heavy = heavy.expect("a cache");
+    let weight = r#""weight": {"type": {"key": "integer", "min": 0, "max": 1}},"#;
+    assert!(INVENTORY.contains(weight));
+
+    // The column is gone.
+    convert(&client, &INVENTORY.replacen(weight, "", 1)).await;
+    let error = refused(&heavy).await;
+    assert!(
+        matches!(&error, Error::ConditionColumn { table, column } if table == "Item" && column == "weight"),
+        "{error}"
+    );
+    convert(&client, INVENTORY).await;
+    followed(&heavy).await;
+
+    // The column holds strings, which have no order.
+    let strings = weight.replacen("integer", "string", 1);
+    convert(&client, &INVENTORY.replacen(weight, &strings, 1)).await;
+    let error = refused(&heavy).await;
+    assert!(matches!(error, Error::Refused(_)), "{error}");
+    let named = heavy.set_any_condition("Item", column("weight").eq("heavy"));
+    timeout(HANG, named)
+        .await
+        .expect("no hang")
+        .expect("in force");
+    followed(&heavy).await;
+    let row: [(&str, Datum); 2] = [("only", "sole".into()), ("weight", "heavy".into())];
+    let mut txn = client.transaction();
+    txn.any_table("Item").insert(row);
+    txn.commit().await.expect("a commit");
+    let view = heavy.snapshot();
+    assert_eq!(text(only(view.any_rows("Item")), "weight"), r#""heavy""#);
+}
+
+async fn followed(cache: &Cache<AnyDatabase>) {
+    let mut freshness = cache.freshness();
+    let current = freshness.wait_for(|now| *now == Freshness::Current);
+    let current = timeout(HANG, current).await.expect("no hang");
+    current.expect("the client lives");
+}
+
+/// Waits until the cache cannot follow the server, and returns why.
+async fn refused(cache: &Cache<AnyDatabase>) -> Error {
+    let mut freshness = cache.freshness();
+    let refused = freshness.wait_for(|now| matches!(now, Freshness::RefusedSince(_)));
+    let refused = timeout(HANG, refused).await.expect("no hang");
+    refused.expect("the client lives");
+    cache.monitor_error().expect("the reason")
+}
+
+#[tokio::test]
+async fn decisions_are_made_on_rows_by_name() {
+    let server = inventory_server();
+    let client = open(&server, "Inventory").await;
+    let cache = client.cache().any_table("Item").start().await;
+    let cache = cache.expect("a cache");
+    let queue = WorkQueue::new();
+    queue.feed_all(cache.all_changes(), |changes| {
+        let changes = changes.any_table("Item").into_iter().flatten();
+        let uuids = changes.map(|change| change.row().uuid());
+        uuids.collect::<Vec<_>>()
+    });
+    // Get or create, twice.
+    let mut rows = Vec::new();
+    for _ in 0..2 {
+        let ensured = client.apply(&cache, |view, txn| {
+            let is_bolt = |row: &&dyn AnyRow| text(*row, "name") == r#""bolt""#;
+            let known = view.any_rows("Item").into_iter().flatten().find(is_bolt);
+            Ok::<_, CommitError>(match known {
+                Some(row) => row.uuid(),
+                None => txn
+                    .any_table("Item")
+                    .insert([("name", "bolt"), ("only", "sole")]),
+            })
+        });
+        rows.push(ensured.await.expect("applied").0);
+    }
+    assert_eq!(rows[0], rows[1]);
+    let work = timeout(HANG, queue.next()).await.expect("no hang");
+    assert_eq!(*work.expect("the row").key(), rows[0]);
+}
+
+#[tokio::test]
+async fn a_server_without_a_description_of_itself_tells_names() {
+    let peer = Peer::new();
+    let connecting = Client::<AnyDatabase>::builder().remotes(peer.remote());
+    let connecting = tokio::spawn(connecting.database("Inventory").connect());
+    let mut connection = peer.accept().await;
+    connection.give_schema(INVENTORY).await;
+    let client = connecting.await.expect("no panic").expect("a client");
+    let databases = tokio::spawn(async move { client.databases().await });
+    let request = connection.request().await;
+    assert_eq!(request.method, "list_dbs");
+    connection.reply(&request, r#"["Other","Inventory"]"#).await;
+    let request = connection.request().await;
+    assert_eq!(request.method, "transact");
+    let error = r#"{"error":"unknown database"}"#;
+    connection.fail(&request, error).await;
+    let databases = databases.await.expect("no panic").expect("databases");
+    let names: Vec<_> = databases.iter().map(|database| &*database.name).collect();
+    assert_eq!(names, ["Inventory", "Other"]);
+    assert!(databases.iter().all(|database| database.model.is_none()));
 }
