@@ -1,0 +1,178 @@
+//! What does not fit a server's schema, and where.
+
+use std::fmt;
+
+use crate::protocol::{Function, Mutator, Wire as _};
+use crate::value::{Atom, Datum, Str};
+
+/// What the server's schema does not allow of a request; nothing was sent.
+///
+/// ```
+/// # async fn example(client: ovsdb::Client<ovsdb::AnyDatabase>) {
+/// use ovsdb::CommitError;
+/// use ovsdb::transaction::BuildError;
+///
+/// let mut txn = client.transaction();
+/// txn.any_table("Bridge").insert([("nam", "br-int")]);
+/// match txn.commit().await {
+///     Err(CommitError::Build(BuildError::SchemaMismatch(mismatch))) => {
+///         println!("{}: {:?} {mismatch}", mismatch.table, mismatch.column);
+///     }
+///     committed => println!("{committed:?}"),
+/// }
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub struct SchemaMismatch {
+    /// The number of the operation, in a transaction.
+    pub operation: Option<usize>,
+    /// The table.
+    pub table: Str,
+    /// The column.
+    pub column: Option<Str>,
+    /// What is wrong.
+    pub reason: Box<MismatchReason>,
+}
+
+/// Why a request does not fit the server's schema.
+///
+/// ```
+/// # fn example(mismatch: &ovsdb::SchemaMismatch) {
+/// use ovsdb::MismatchReason;
+///
+/// if let MismatchReason::NoColumn { nearest: Some(nearest) } = &*mismatch.reason {
+///     println!("did you mean {nearest}?");
+/// }
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MismatchReason {
+    /// The database has no such table.
+    NoTable {
+        /// The table whose name is nearest, if one is near enough.
+        nearest: Option<Str>,
+    },
+    /// The cache was started without the table.
+    NotCached {
+        /// The table whose name is nearest, if one is near enough.
+        nearest: Option<Str>,
+    },
+    /// The table has no such column.
+    NoColumn {
+        /// The column whose name is nearest, if one is near enough.
+        nearest: Option<Str>,
+    },
+    /// The value is of another type.
+    Type {
+        /// What is expected.
+        expected: String,
+        /// The value.
+        found: Datum,
+    },
+    /// The value has too few or too many elements.
+    Count {
+        /// How many it has.
+        count: usize,
+        /// The least number.
+        least: usize,
+        /// The greatest number; `None` when any number will do.
+        most: Option<usize>,
+    },
+    /// The schema excludes the value.
+    Excluded {
+        /// The value.
+        value: Atom,
+        /// Which values the schema allows.
+        allowed: String,
+        /// The allowed value that is nearest, if one is near enough.
+        nearest: Option<Str>,
+    },
+    /// The function cannot be applied to the column's type.
+    Function {
+        /// The function.
+        function: Function,
+        /// The column's type.
+        kind: String,
+    },
+    /// The mutator cannot be applied to the column's type.
+    Mutator {
+        /// The mutator.
+        mutator: Mutator,
+        /// The column's type.
+        kind: String,
+    },
+    /// The column keeps the value that its row was inserted with.
+    Immutable,
+    /// The column is one that only the server sets.
+    OfServer,
+}
+
+impl fmt::Display for MismatchReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hint = |f: &mut fmt::Formatter<'_>, nearest: &Option<Str>| match nearest {
+            Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
+            None => Ok(()),
+        };
+        match self {
+            Self::NoTable { nearest } => {
+                f.write_str("the database has no such table")?;
+                hint(f, nearest)
+            }
+            Self::NotCached { nearest } => {
+                f.write_str("the cache was started without this table")?;
+                hint(f, nearest)
+            }
+            Self::NoColumn { nearest } => {
+                f.write_str("the table has no such column")?;
+                hint(f, nearest)
+            }
+            Self::Type { expected, found } => write!(f, "expected {expected}, found {found}"),
+            Self::Count { count, least, most } => match most {
+                Some(most) if least == most => {
+                    write!(f, "expected {most} value, found {count}")
+                }
+                Some(most) => {
+                    write!(f, "expected {least} to {most} values, found {count}")
+                }
+                None => write!(f, "expected at least {least} value, found {count}"),
+            },
+            Self::Excluded {
+                value,
+                allowed,
+                nearest,
+            } => {
+                write!(f, "the value {value} is not allowed: expected {allowed}")?;
+                hint(f, nearest)
+            }
+            Self::Function { function, kind } => write!(
+                f,
+                "the function {} cannot be applied to a column of the type {kind}",
+                function.to_json()
+            ),
+            Self::Mutator { mutator, kind } => write!(
+                f,
+                "the mutator {} cannot be applied to a column of the type {kind}",
+                mutator.to_json()
+            ),
+            Self::Immutable => f.write_str(
+                "the column cannot be changed after its row was inserted: insert another row instead",
+            ),
+            Self::OfServer => f.write_str("only the server sets this column"),
+        }
+    }
+}
+
+impl fmt::Display for SchemaMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(operation) = self.operation {
+            write!(f, "operation {operation}, ")?;
+        }
+        match &self.column {
+            Some(column) => write!(f, "column {column:?} of the table {:?}: ", self.table)?,
+            None => write!(f, "table {:?}: ", self.table)?,
+        }
+        self.reason.fmt(f)
+    }
+}
