@@ -80,7 +80,7 @@ pub enum DisconnectReason {
     /// started; see [`Cache::monitor_error`](crate::Cache::monitor_error).
     #[error("the cache cannot follow the server")]
     MonitorRefused(#[source] Box<Error>),
-    /// The server does not have the database, or has it no more.
+    /// The server does not have the database, or does not have it any longer.
     #[error("the server has no database {0}")]
     NoDatabase(Str),
     /// The server belongs to another cluster than the one asked for.

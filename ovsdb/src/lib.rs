@@ -17,7 +17,7 @@
 //!     .connect()
 //!     .await?;
 //!
-//! // The replica: these tables, of this one the ports of routers only.
+//! // Replicate these tables; of the ports, only those of type `router`.
 //! let cache = client
 //!     .cache()
 //!     .table::<nb::LogicalSwitch>()
@@ -110,8 +110,8 @@
 //! A commit has three outcomes: it was carried out; it was refused, with a typed error and the
 //! operation's index; or it is unknown ([`CommitError::Unknown`]), because the connection was lost
 //! between the request and its answer. [`Transaction::commit_once`] settles the third by sending
-//! the transaction again behind a guard. [`Client::apply`] runs a closure that reads the replica and
-//! writes a transaction, again and again while somebody else is faster.
+//! the transaction again after a guard. [`Client::apply`] runs a closure that reads the replica and
+//! writes a transaction, and retries as long as it conflicts with other writers.
 //!
 //! # How a byte travels
 //!
@@ -121,7 +121,7 @@
 //! 3. An update of a replica is decoded straight into rows, without a tree in between. A large one
 //!    is decoded on a thread of its own; probes are answered meanwhile.
 //! 4. A whole server transaction is published at once, or, if it does not fit, nothing of it: then
-//!    the replica is fetched anew.
+//!    all rows are fetched again.
 //! 5. Change streams hear of it, then commits that wait for it resolve.
 //!
 //! # Promises
@@ -170,7 +170,7 @@
 //! An event of `ovsdb::wire` has the fields `direction` (`sent` or `received`), `remote`, `database`
 //! and `size` (bytes); its message is the JSON text, cut to 4,096 bytes and followed by `...` where it
 //! is longer. That is what the database holds, read before TLS encrypts it or after TLS decrypted
-//! it: no keys of TLS, but whatever secrets the rows have. It costs nothing unless a subscriber wants
+//! it: no keys of TLS, but the secrets that rows hold. It costs nothing unless a subscriber wants
 //! it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -76,7 +76,7 @@ pub struct CacheStats {
     pub transactions: u64,
     /// The length of the messages they came in, and of the dumps.
     pub bytes: u64,
-    /// How often the replica was compared with the server's rows anew, after a connection was lost
+    /// How often every row was fetched again and compared with the replica, after a connection was lost
     /// or an update did not fit.
     pub resyncs: u64,
     /// How long the last update took from its last byte to its publication.

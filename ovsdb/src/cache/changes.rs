@@ -190,14 +190,14 @@ impl BatchKind {
     }
 
     /// How many server transactions the batch stands for. More than one when the consumer was so
-    /// slow that they were put together: then each row is there once, as it was before the first
-    /// and after the last, and one that was inserted and deleted is not there at all.
+    /// slow that they were coalesced: then the batch has each row once, as it was before the first
+    /// and after the last, and does not have one that was inserted and deleted.
     #[must_use]
     pub const fn transactions(self) -> u64 {
         self.transactions
     }
 
-    /// Whether more than one server transaction was put together.
+    /// Whether the batch coalesces more than one server transaction.
     #[must_use]
     pub const fn is_coalesced(self) -> bool {
         self.transactions > 1
@@ -226,7 +226,7 @@ impl BatchKind {
     }
 }
 
-/// The changes of one table in one server transaction. Each row is there once at the most.
+/// The changes of one table in one server transaction. It has each row at most once.
 ///
 /// ```
 /// # #[cfg(feature = "nb")]
@@ -357,9 +357,10 @@ type Predicate<T> = Box<dyn Fn(&Row<T>) -> bool + Send + Sync>;
 /// The changes of the table `T`: all its rows first, then every server transaction that changes
 /// it, one batch at a time. [`Cache::changes`](crate::Cache::changes) opens one.
 ///
-/// Nothing is left out, a [change of the schema](BatchKind::is_schema_change) included. A consumer that falls behind by more than 1,024 transactions, or 16 MiB of
-/// messages, gets those that wait as one batch, which [says so](BatchKind::is_coalesced) and has
-/// every row once: memory stays bounded, and the batches put together always are the table. A
+/// Nothing is left out, a [change of the schema](BatchKind::is_schema_change) included. A consumer
+/// that falls behind by more than 1,024 transactions, or 16 MiB of messages, gets those that wait as
+/// one batch, which [says so](BatchKind::is_coalesced) and has
+/// every row once: memory stays bounded, and applying all batches always gives the table. A
 /// stream may be opened and dropped at any time, and keeps its cache alive. It ends when the client
 /// is closed.
 ///

@@ -67,7 +67,8 @@ pub enum Skew {
 }
 
 impl Skew {
-    /// Whether something that was compiled in reads as its default, whatever the server holds.
+    /// Whether a compiled table or column reads as its default, because the server does not have it in
+    /// this form.
     #[must_use]
     pub const fn reads_default(&self) -> bool {
         !matches!(self, Self::Narrower { .. })

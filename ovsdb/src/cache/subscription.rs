@@ -12,12 +12,12 @@ use std::task::{Context, Poll, Waker};
 
 use super::state::State;
 
-/// How many transactions wait for a consumer before they are put together.
+/// How many transactions wait for a consumer before they are coalesced.
 pub(super) const LONGEST: usize = 1024;
 /// How many bytes of messages they may stand for.
 pub(super) const LARGEST: usize = 16 * 1024 * 1024;
 
-/// The state behind one server transaction, or behind several that were put together.
+/// The state after one server transaction, or after several that were coalesced.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) state: Arc<State>,
@@ -90,7 +90,7 @@ impl Subscription {
         }
     }
 
-    /// Ends the stream behind what waits.
+    /// Ends the stream after what waits.
     pub(super) fn end(&self) {
         let mut queue = self.queue();
         queue.ended = true;
@@ -126,7 +126,7 @@ impl Subscription {
         Some(step)
     }
 
-    /// How many transactions wait, those that were put together as one.
+    /// How many batches wait; coalesced transactions count as one.
     pub(super) fn len(&self) -> usize {
         self.queue().steps.len()
     }

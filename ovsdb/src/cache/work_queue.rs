@@ -68,7 +68,7 @@ impl<K: Send + 'static> Wake for Alarm<K> {
     }
 }
 
-/// A queue of keys that is fed from changes: which objects somebody must look at again.
+/// A queue of keys that is fed from changes: the objects that a worker must look at again.
 ///
 /// A key is in the queue once, however often it is added, and with one worker at a time. One that
 /// is added while a worker has it is queued again when the worker is done, so that no change is

@@ -94,9 +94,9 @@ kinds! {
     NotLeader = "not leader",
     /// The server failed.
     OvsdbError = "ovsdb error",
-    /// The server failed in a way that its authors exclude.
+    /// A bug in the server.
     InternalError = "internal error",
-    /// An error of the operating system beneath the server.
+    /// The server got an error from its operating system.
     IoError = "I/O error",
     /// The server lacks the resources.
     ResourcesExhausted = "resources exhausted",
@@ -121,7 +121,7 @@ pub struct OvsdbError {
     pub details: Option<Str>,
     /// The part of the request that was malformed.
     pub syntax: Option<Str>,
-    /// The operating system's error behind it.
+    /// The operating system's error that caused it.
     pub io_error: Option<Str>,
 }
 

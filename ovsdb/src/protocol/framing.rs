@@ -59,7 +59,7 @@ impl Limits {
     }
 }
 
-/// Why a stream cannot be cut into messages. The connection is of no use after it.
+/// Why a stream cannot be cut into messages. The connection is unusable after it.
 ///
 /// ```
 /// use ovsdb::protocol::{FrameError, Framer, Limits};
@@ -134,7 +134,7 @@ impl Framer {
 
     /// Where the first message in `buffer` is, or `None` when it has not ended yet.
     ///
-    /// After `None`, the next call gets the same bytes with more behind them. After a message,
+    /// After `None`, the next call gets the same bytes followed by more. After a message,
     /// the next call gets what follows its end.
     ///
     /// # Errors

@@ -45,7 +45,7 @@ pub enum Notification {
         /// The lock's name.
         name: Str,
     },
-    /// Somebody stole the lock.
+    /// Another client stole the lock.
     Stolen {
         /// The lock's name.
         name: Str,

@@ -360,7 +360,7 @@ pub enum OperationResult {
     Done,
     /// Not tried, since an operation before it failed.
     NotTried,
-    /// The operation failed; behind the last operation's result: the commit did.
+    /// The operation failed; as the result after those of all operations: the commit failed.
     Failed(OvsdbError),
 }
 

@@ -79,12 +79,12 @@ pub enum Request {
         /// The monitor's id.
         id: Json,
     },
-    /// A lock, queued for if somebody has it.
+    /// Asks for a lock, and queues for it if another client holds it.
     Lock {
         /// The lock's name.
         name: Str,
     },
-    /// A lock, taken from whoever has it.
+    /// Takes a lock, from the client that holds it if there is one.
     Steal {
         /// The lock's name.
         name: Str,

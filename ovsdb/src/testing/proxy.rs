@@ -46,7 +46,7 @@ pub enum Cut {
     Reset,
 }
 
-/// Passes bytes in pieces of up to `bytes`, with a pause behind each.
+/// Passes bytes in pieces of up to `bytes`, with a pause after each.
 ///
 /// ```
 /// # fn example(proxy: &ovsdb::testing::Proxy) {
@@ -128,7 +128,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy before the server at `target`; `seed` decides whatever is left to chance.
+    /// Starts a proxy before the server at `target`; random choices follow from `seed`.
     ///
     /// # Errors
     /// When `target` is no remote, or no port is left.

@@ -47,7 +47,7 @@ pub enum ServerError {
         message: String,
     },
     /// A cluster has no leader.
-    #[error("the cluster does not come to have a leader that it should have: {0}")]
+    #[error("the cluster did not elect the expected leader: {0}")]
     NoLeader(String),
     /// The server does not listen.
     #[error("the server does not listen; its log ends: {log}")]

@@ -221,7 +221,7 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
         self.mutation(column.index(), Mutator::Delete, argument)
     }
 
-    /// Takes the pairs with these keys out of a map, whatever their values; the same as
+    /// Takes the pairs with these keys out of a map, with any values; the same as
     /// [`delete`](Self::delete) for a set.
     pub fn delete_keys<V: Collection, M: Changeable, K: Into<V::Key>>(
         self,

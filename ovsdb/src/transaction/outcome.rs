@@ -199,7 +199,7 @@ pub enum CommitError {
     /// The server refused the transaction; nothing has changed.
     #[error("the server refused the transaction: {0}")]
     Refused(Box<Refusal>),
-    /// The connection was lost, or the time was over, behind the transaction: it may have been
+    /// The connection was lost, or the time was over, after the transaction was sent: it may have been
     /// carried out, or not. [`Transaction::commit_once`](super::Transaction::commit_once) settles
     /// it.
     #[error("the transaction's outcome is unknown")]

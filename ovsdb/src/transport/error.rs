@@ -41,7 +41,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether trying again is of no use: what is wrong is how the client was made.
+    /// Whether trying again cannot help, because the client's configuration is wrong.
     #[must_use]
     pub const fn is_permanent(&self) -> bool {
         #[cfg(feature = "tls")]

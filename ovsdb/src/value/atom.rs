@@ -268,8 +268,8 @@ pub trait Atomic:
         Self::read(reader)
     }
 
-    /// Reads the wire form where it is written as ovsdb-server writes it; `None`, anywhere behind
-    /// where it began, where it is not.
+    /// Reads the wire form where it is written as ovsdb-server writes it; otherwise
+    /// `None`, with the reader at any place after the start.
     #[doc(hidden)]
     fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {
         Self::read(reader).ok()

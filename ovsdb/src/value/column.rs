@@ -30,15 +30,15 @@ pub struct ColumnKind {
     pub value: Option<AtomicType>,
     /// Whether the column always holds exactly one atom.
     pub scalar: bool,
-    /// Whether the column holds one atom at the most.
+    /// Whether the column holds at most one atom.
     pub single: bool,
 }
 
 impl ColumnKind {
     /// Whether a column that a server declares as `server` can be read and written as this kind.
     ///
-    /// The atoms' types must be the same, and this kind must be able to hold whatever the server
-    /// may: a set reads an optional value, an optional value does not read a set.
+    /// The atoms' types must be the same, and this kind must be able to hold every value that the
+    /// server's type allows: a set reads an optional value, an optional value does not read a set.
     #[must_use]
     pub fn accepts(&self, server: &ColumnType) -> bool {
         self.key == server.key.atomic
@@ -210,7 +210,7 @@ pub(super) fn enter_set(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
     }
 }
 
-/// Reads a scalar or a set of one at the most.
+/// Reads a scalar, or a set of at most one element.
 fn decode_one<A: Atomic>(reader: &mut Reader<'_>) -> Result<Option<A>, DecodeError> {
     if !enter_set(reader)? {
         return A::read_single(reader).map(Some);

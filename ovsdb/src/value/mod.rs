@@ -49,8 +49,8 @@
 //! | a row's columns | map, by the schema's names | `{"name": "sw0", ...}` |
 //! | [`Row`](crate::Row) | the same, with the uuid first | `{"_uuid": "f4bb...", "name": "sw0", ...}` |
 //!
-//! [`Atom`] and [`Datum`] can be serialized only, because their type cannot be read off: a uuid looks
-//! like a string. A [`Datum`] is one atom where it has one, else a sequence or a map.
+//! [`Atom`] and [`Datum`] implement `Serialize` only, because a reader could not tell their types: a
+//! uuid looks like a string. A [`Datum`] is one atom where it has one, else a sequence or a map.
 
 mod atom;
 mod cell;

@@ -9,7 +9,7 @@ use ecow::EcoString;
 
 /// An immutable string that is cheap to clone: the string atom of OVSDB.
 ///
-/// It reads as a [`str`]. A short one, of 15 bytes at the most, is stored in place; longer ones that
+/// It reads as a [`str`]. A short one, of at most 15 bytes, is stored in place; longer ones that
 /// repeat in a replica (map keys, addresses) share one allocation.
 ///
 /// ```

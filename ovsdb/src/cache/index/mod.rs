@@ -157,7 +157,7 @@ macro_rules! index {
                 Self::new(move |row| distinct(column.get(row).values().cloned()))
             }
 
-            /// By whatever keys `keys` makes of a row: none, one or several. It must make the same
+            /// By the keys that `keys` makes of a row: none, one or several. It must make the same
             /// of the same row at any time.
             #[must_use]
             pub fn function<I: IntoIterator<Item = K>>(

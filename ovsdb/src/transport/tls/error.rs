@@ -100,7 +100,7 @@ pub enum TlsError {
         #[source]
         source: pem::Error,
     },
-    /// PEM, but its contents are of no use.
+    /// PEM, but its contents are unusable.
     #[error("{material} cannot be used")]
     Unusable {
         /// The certificate or key.

@@ -61,7 +61,7 @@ pub enum DecodeErrorKind {
     UnexpectedEnd,
     /// Something else stood where this was expected.
     Expected(&'static str),
-    /// Text behind the value.
+    /// Text after the value.
     TrailingText,
     /// Nesting beyond [`MAX_DEPTH`].
     TooDeep,
@@ -103,7 +103,7 @@ impl fmt::Display for DecodeErrorKind {
         match self {
             Self::UnexpectedEnd => f.write_str("the text ends within a value"),
             Self::Expected(what) => write!(f, "expected {what}"),
-            Self::TrailingText => f.write_str("text behind the value"),
+            Self::TrailingText => f.write_str("text after the value"),
             Self::TooDeep => write!(f, "nesting deeper than {MAX_DEPTH}"),
             Self::BadNumber => f.write_str("malformed number"),
             Self::NumberOutOfRange => f.write_str("number out of range"),
@@ -402,7 +402,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Steps to the next member of the object entered last, if its key is this one. `key` has the
-    /// quotes around it and the colon behind it.
+    /// quotes around it and the colon after it.
     #[inline]
     pub(crate) fn eat_key(&mut self, key: &str) -> bool {
         let at = self.position + usize::from(!self.fresh);
@@ -468,7 +468,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The character of the escape sequence behind a backslash.
+    /// The character of the escape sequence after a backslash.
     fn escape(&mut self) -> Result<char> {
         let Some(&letter) = self.text.as_bytes().get(self.position) else {
             return self.error(DecodeErrorKind::UnexpectedEnd);
