@@ -105,6 +105,33 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Reading
+//!
+//! A [`Snapshot`] finds rows by their uuid, by what the schema makes unique, and by indexes that the
+//! program declares when it builds the cache. A method that reads every row says so by its name.
+//!
+//! ```no_run
+//! # #[cfg(feature = "nb")] async fn example(client: ovsdb::nb::Client) -> Result<(), ovsdb::Error> {
+//! use ovsdb::cache::Index;
+//! use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
+//!
+//! let by_name = Index::column(LogicalSwitch::NAME); // several switches may have one name
+//! let cache = client
+//!     .cache()
+//!     .table::<LogicalSwitchPort>()
+//!     .index(&by_name)
+//!     .index_references_to::<LogicalSwitchPort>()
+//!     .start()
+//!     .await?;
+//!
+//! let view = cache.snapshot();
+//! let switches = view.find(&by_name, "sw0");
+//! let port = view.get_by(LogicalSwitchPort::NAME, "p1"); // unique by the schema
+//! let owner = port.and_then(|port| view.referrers::<LogicalSwitch>(port).next());
+//! let routers = view.scan_by(LogicalSwitchPort::TYPE, "router");
+//! # drop((switches, owner, routers)); Ok(()) }
+//! ```
+//!
 //! # Writing
 //!
 //! A commit has three outcomes: it was carried out; it was refused, with a typed error and the
