@@ -1,6 +1,7 @@
 //! Maps.
 
 use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Index;
 
@@ -141,6 +142,21 @@ impl<K: Ord, V> Map<K, V> {
         }
     }
 
+    /// The map of these pairs, in any order. Of pairs with the same key, the last one counts.
+    fn sorted(mut pairs: Vec<(K, V)>) -> Self
+    where
+        K: Clone,
+        V: Clone,
+    {
+        if !pairs.is_sorted_by(|(a, _), (b, _)| a < b) {
+            // Stable, so that the last of equal keys is last; then keep that one.
+            pairs.reverse();
+            pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+            pairs.dedup_by(|(later, _), (kept, _)| later == kept);
+        }
+        Self(pairs.into())
+    }
+
     /// The map after an update2 change: a key that is absent is added, one with another value
     /// gets the new value, one with the same value goes.
     #[must_use]
@@ -187,17 +203,24 @@ impl<K: Ord, V> Map<K, V> {
     }
 }
 
-impl<K: Ord + Clone, V: Clone> From<Vec<(K, V)>> for Map<K, V> {
-    /// Of pairs with the same key, the last one counts.
-    fn from(mut pairs: Vec<(K, V)>) -> Self {
-        if !pairs.is_sorted_by(|(a, _), (b, _)| a < b) {
-            // Stable, so that the last of equal keys is last; then keep that one.
-            pairs.reverse();
-            pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
-            pairs.dedup_by(|(later, _), (kept, _)| later == kept);
+/// The collections that make a map: of pairs that are to be the map's, such as `(&str, &str)`. Of pairs
+/// with the same key, the last one counts.
+macro_rules! from {
+    ($([$($generics:ident),*] $collection:ty;)*) => { $(
+        impl<K: Ord + Clone, V: Clone, L: Into<K>, W: Into<V>, $($generics),*> From<$collection>
+            for Map<K, V>
+        {
+            fn from(pairs: $collection) -> Self {
+                pairs.into_iter().collect()
+            }
         }
-        Self(pairs.into())
-    }
+    )* };
+}
+
+from! {
+    [] Vec<(L, W)>;
+    [] BTreeMap<L, W>;
+    [S] HashMap<L, W, S>;
 }
 
 impl<K: Ord + Clone, V: Clone, L: Into<K>, W: Into<V>, const N: usize> From<[(L, W); N]>
@@ -213,7 +236,7 @@ impl<K: Ord + Clone, V: Clone, L: Into<K>, W: Into<V>> FromIterator<(L, W)> for 
         let pairs = pairs
             .into_iter()
             .map(|(key, value)| (key.into(), value.into()));
-        Self::from(pairs.collect::<Vec<(K, V)>>())
+        Self::sorted(pairs.collect())
     }
 }
 
@@ -224,7 +247,7 @@ impl<K: Ord + Clone, V: Clone, L: Into<K>, W: Into<V>> Extend<(L, W)> for Map<K,
         let pairs = pairs.into_iter();
         all.extend(pairs.map(|(key, value)| (key.into(), value.into())));
         if all.len() > self.len() {
-            *self = Self::from(all);
+            *self = Self::sorted(all);
         }
     }
 }
@@ -282,6 +305,7 @@ impl<Q: Ord + ?Sized, K: Ord + Borrow<Q>, V> Index<&Q> for Map<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Str;
 
     #[test]
     fn maps_grow_and_shrink_by_many_pairs() {
@@ -298,6 +322,15 @@ mod tests {
         let map: Map<i64, i64> = [(1, 10), (3, 30), (5, 50)].into();
         let changed = map.patched([(0, 1), (1, 10), (3, 31), (9, 90)].into());
         assert_eq!(changed, [(0, 1), (3, 31), (5, 50), (9, 90)].into());
+    }
+
+    #[test]
+    fn maps_are_made_of_the_standard_collections() {
+        let expected: Map<Str, i64> = [("a", 1), ("b", 2)].into();
+        assert_eq!(Map::from(vec![("b", 2), ("a", 7), ("a", 1)]), expected);
+        assert_eq!(Map::from(BTreeMap::from([("a", 1), ("b", 2)])), expected);
+        let hashed = HashMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]);
+        assert_eq!(Map::from(hashed), expected);
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl<T: Serialize> Serialize for Set<T> {
 impl<'de, T: Deserialize<'de> + Ord + Clone> Deserialize<'de> for Set<T> {
     /// In any order; an element that repeats counts once.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::deserialize(deserializer).map(Self::from)
+        Vec::<T>::deserialize(deserializer).map(Self::from)
     }
 }
 

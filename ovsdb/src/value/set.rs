@@ -1,5 +1,6 @@
 //! Sets.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::ops::Deref;
 
@@ -117,6 +118,18 @@ impl<T: Ord> Set<T> {
         self.iter().filter(|item| !other.contains(*item))
     }
 
+    /// The set of these elements, in any order.
+    fn sorted(mut items: Vec<T>) -> Self
+    where
+        T: Clone,
+    {
+        if !items.is_sorted_by(|a, b| a < b) {
+            items.sort_unstable();
+            items.dedup();
+        }
+        Self(items.into())
+    }
+
     /// The symmetric difference, which is how an update2 message changes a set.
     #[must_use]
     pub(crate) fn toggled(&self, changes: &Self) -> Self
@@ -177,14 +190,21 @@ impl<T: Ord> Set<T> {
     }
 }
 
-impl<T: Ord + Clone> From<Vec<T>> for Set<T> {
-    fn from(mut items: Vec<T>) -> Self {
-        if !items.is_sorted_by(|a, b| a < b) {
-            items.sort_unstable();
-            items.dedup();
+/// The collections that make a set: of elements that are to be the set's, such as `&str` for `Str`.
+macro_rules! from {
+    ($([$($generics:ident),*] $collection:ty;)*) => { $(
+        impl<T: Ord + Clone, U: Into<T>, $($generics),*> From<$collection> for Set<T> {
+            fn from(items: $collection) -> Self {
+                items.into_iter().collect()
+            }
         }
-        Self(items.into())
-    }
+    )* };
+}
+
+from! {
+    [] Vec<U>;
+    [] BTreeSet<U>;
+    [S] HashSet<U, S>;
 }
 
 impl<T: Ord + Clone, U: Into<T>, const N: usize> From<[U; N]> for Set<T> {
@@ -195,7 +215,7 @@ impl<T: Ord + Clone, U: Into<T>, const N: usize> From<[U; N]> for Set<T> {
 
 impl<T: Ord + Clone, U: Into<T>> FromIterator<U> for Set<T> {
     fn from_iter<I: IntoIterator<Item = U>>(items: I) -> Self {
-        Self::from(items.into_iter().map(Into::into).collect::<Vec<T>>())
+        Self::sorted(items.into_iter().map(Into::into).collect())
     }
 }
 
@@ -204,7 +224,7 @@ impl<T: Ord + Clone, U: Into<T>> Extend<U> for Set<T> {
         let mut all = self.to_vec();
         all.extend(items.into_iter().map(Into::into));
         if all.len() > self.len() {
-            *self = Self::from(all);
+            *self = Self::sorted(all);
         }
     }
 }
@@ -228,6 +248,7 @@ impl<'a, T> IntoIterator for &'a Set<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Str;
 
     #[test]
     fn sets_grow_and_shrink_by_many_elements() {
@@ -241,6 +262,19 @@ mod tests {
         assert!(set.difference(&[5, 7].into()).eq(&[3]));
         set.retain(|_| false);
         assert!(set.is_empty());
+    }
+
+    #[test]
+    fn sets_are_made_of_the_standard_collections() {
+        let expected: Set<Str> = ["a", "b"].into();
+        assert_eq!(Set::from(vec!["b", "a", "b"]), expected);
+        assert_eq!(Set::from(vec![Str::from("b"), Str::from("a")]), expected);
+        assert_eq!(Set::from(BTreeSet::from(["a", "b"])), expected);
+        assert_eq!(
+            Set::from(HashSet::from(["a".to_owned(), "b".to_owned()])),
+            expected
+        );
+        assert_eq!(["b", "a"].iter().copied().collect::<Set<Str>>(), expected);
     }
 
     #[test]
