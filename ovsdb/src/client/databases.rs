@@ -4,7 +4,7 @@ use super::Client;
 use crate::error::Error;
 use crate::model::Database;
 use crate::protocol::{Columns, ErrorKind, Operation, OperationResult, Request};
-use crate::value::{Atom, Str, Uuid};
+use crate::value::{Datum, Str, Uuid};
 
 /// A database of a server, as the server describes it (ovsdb-server(5), "_Server Database").
 ///
@@ -45,20 +45,14 @@ impl DatabaseInfo {
     }
 
     fn read(columns: &Columns) -> Option<Self> {
-        let atom = |column: &str| columns.get(column)?.as_scalar();
-        let text = |column: &str| match atom(column) {
-            Some(Atom::String(text)) => Some(text.clone()),
-            _ => None,
-        };
+        let text = |column: &str| columns.get(column)?.as_str().map(Str::from);
+        let is = |column: &str| columns.get(column).and_then(Datum::as_boolean) == Some(true);
         Some(Self {
             name: text("name")?,
             model: text("model"),
-            connected: atom("connected") == Some(&Atom::Boolean(true)),
-            leader: atom("leader") == Some(&Atom::Boolean(true)),
-            cluster: match atom("cid") {
-                Some(Atom::Uuid(uuid)) => Some(*uuid),
-                _ => None,
-            },
+            connected: is("connected"),
+            leader: is("leader"),
+            cluster: columns.get("cid").and_then(Datum::as_uuid),
         })
     }
 }

@@ -28,7 +28,7 @@ use crate::value::{Datum, Str};
 /// }
 /// let cache = client.cache().any_table("Logical_Switch").start().await?;
 /// for row in cache.snapshot().any_rows("Logical_Switch").into_iter().flatten() {
-///     println!("{:?}", row.get("name").map(|name| name.to_datum()));
+///     println!("{} is {:?}", row.uuid(), row.get("name").map(|name| name.to_datum()));
 /// }
 /// # Ok(()) }
 /// ```

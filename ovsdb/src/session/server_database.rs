@@ -8,7 +8,7 @@ use crate::protocol::{
     Columns, Json, MonitorRequest, MonitorRequests, Request, RowUpdate2, TableUpdates2, Wire,
 };
 use crate::value::json::{DecodeError, Raw, Reader};
-use crate::value::{Atom, Str, Uuid};
+use crate::value::{Str, Uuid};
 
 /// The id of the monitor of `_Server`; those of replicas begin behind it.
 pub(super) const SERVER_MONITOR: u64 = 0;
@@ -51,30 +51,16 @@ struct Description {
 impl Description {
     fn change(&mut self, columns: &Columns) {
         for (column, datum) in columns {
-            let atom = datum.as_scalar();
-            let text = || match atom {
-                Some(Atom::String(text)) => Some(text.clone()),
-                _ => None,
-            };
-            let boolean = matches!(atom, Some(Atom::Boolean(true)));
+            let text = || datum.as_str().map(Str::from);
+            let boolean = datum.as_boolean() == Some(true);
             match &**column {
                 "name" => self.name = text(),
                 "model" => self.model = text(),
                 "connected" => self.connected = boolean,
                 "leader" => self.leader = boolean,
                 "schema" => self.schema = text(),
-                "cid" => {
-                    self.cluster = match atom {
-                        Some(Atom::Uuid(uuid)) => Some(*uuid),
-                        _ => None,
-                    }
-                }
-                "index" => {
-                    self.index = match atom {
-                        Some(Atom::Integer(index)) => *index,
-                        _ => 0,
-                    }
-                }
+                "cid" => self.cluster = datum.as_uuid(),
+                "index" => self.index = datum.as_integer().unwrap_or(0),
                 _ => {}
             }
         }

@@ -84,6 +84,50 @@ impl Datum {
         }
     }
 
+    /// The text of a scalar that is a string.
+    ///
+    /// ```
+    /// use ovsdb::value::Datum;
+    ///
+    /// assert_eq!(Datum::from("a").as_str(), Some("a"));
+    /// assert_eq!(Datum::set(["a", "b"]).as_str(), None);
+    /// assert_eq!(Datum::from(1).as_str(), None);
+    /// ```
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self.as_scalar()? {
+            Atom::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number of a scalar that is an integer.
+    #[must_use]
+    pub fn as_integer(&self) -> Option<i64> {
+        match self.as_scalar()? {
+            Atom::Integer(integer) => Some(*integer),
+            _ => None,
+        }
+    }
+
+    /// The value of a scalar that is a boolean.
+    #[must_use]
+    pub fn as_boolean(&self) -> Option<bool> {
+        match self.as_scalar()? {
+            Atom::Boolean(boolean) => Some(*boolean),
+            _ => None,
+        }
+    }
+
+    /// The uuid of a scalar that is one.
+    #[must_use]
+    pub fn as_uuid(&self) -> Option<Uuid> {
+        match self.as_scalar()? {
+            Atom::Uuid(uuid) => Some(*uuid),
+            _ => None,
+        }
+    }
+
     /// Reads the wire form.
     ///
     /// # Errors
