@@ -2,20 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::value::RawValue;
-
 use crate::error::{SchemaError, SchemaErrorReason as Reason};
 use crate::number::Number;
+use crate::text::{self, Malformed};
 
 pub(crate) type Result<T, E = SchemaError> = std::result::Result<T, E>;
 
 /// A value and the path to it.
 ///
-/// It stays text until it is asked for: a tree of `serde_json` would hold doubles where the schema
-/// has integers of 64 bits.
+/// It stays text until it is asked for.
 #[derive(Clone, Copy)]
 pub(crate) struct Node<'a> {
-    raw: &'a RawValue,
+    raw: &'a str,
     path: Path<'a>,
     /// Whether the schema comes from a server, which may be newer than this parser.
     lenient: bool,
@@ -43,24 +41,31 @@ impl Path<'_> {
 /// An object whose members are taken out one by one, so that the rest is known.
 pub(crate) struct Object<'a> {
     node: Node<'a>,
-    members: BTreeMap<String, &'a RawValue>,
+    members: BTreeMap<String, &'a str>,
     taken: Vec<&'static str>,
 }
 
 /// The text as one JSON value.
-pub(crate) fn document(text: &str) -> Result<&RawValue> {
-    serde_json::from_str(text).map_err(|error| SchemaError {
-        path: String::new(),
-        reason: Reason::Json {
-            line: error.line(),
-            column: error.column(),
-            message: error.to_string(),
-        },
+pub(crate) fn document(text: &str) -> Result<&str> {
+    text::document(text).map_err(|Malformed { offset, expected }| {
+        let before = &text.as_bytes()[..offset];
+        let line = before
+            .rsplit(|byte| *byte == b'\n')
+            .next()
+            .unwrap_or_default();
+        SchemaError {
+            path: String::new(),
+            reason: Reason::Json {
+                line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+                column: line.len() + 1,
+                message: format!("expected {expected}"),
+            },
+        }
     })
 }
 
 impl<'a> Node<'a> {
-    pub(crate) const fn root(raw: &'a RawValue, lenient: bool) -> Self {
+    pub(crate) const fn root(raw: &'a str, lenient: bool) -> Self {
         Self {
             raw,
             path: Path::Root,
@@ -68,7 +73,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    const fn inner<'b>(&self, raw: &'b RawValue, path: Path<'b>) -> Node<'b> {
+    const fn inner<'b>(&self, raw: &'b str, path: Path<'b>) -> Node<'b> {
         Node {
             raw,
             path,
@@ -88,25 +93,25 @@ impl<'a> Node<'a> {
     }
 
     pub(crate) fn is_string(&self) -> bool {
-        self.raw.get().starts_with('"')
+        self.raw.starts_with('"')
     }
 
     pub(crate) fn string(&self) -> Result<String> {
-        match serde_json::from_str::<String>(self.raw.get()) {
+        match text::string(self.raw) {
             // RFC 7047 section 3.1.
-            Ok(text) if text.contains('\0') => self.error(Reason::Nul),
-            Ok(text) => Ok(text),
-            Err(_) => self.expected("a string"),
+            Some(text) if text.contains('\0') => self.error(Reason::Nul),
+            Some(text) => Ok(text),
+            None => self.expected("a string"),
         }
     }
 
     pub(crate) fn boolean(&self) -> Result<bool> {
-        serde_json::from_str(self.raw.get()).or_else(|_| self.expected("a boolean"))
+        self.raw.parse().or_else(|_| self.expected("a boolean"))
     }
 
     /// An integer, however it is written: `1`, `1.0` and `1e0` are the same in OVSDB.
     pub(crate) fn integer(&self) -> Result<i64> {
-        match Number::parse(self.raw.get()) {
+        match Number::parse(self.raw) {
             Ok(Number::Integer(integer)) => Ok(integer),
             _ => self.expected("an integer"),
         }
@@ -121,7 +126,7 @@ impl<'a> Node<'a> {
 
     #[expect(clippy::cast_precision_loss, reason = "a real column holds doubles")]
     pub(crate) fn real(&self) -> Result<f64> {
-        let text = self.raw.get();
+        let text = self.raw;
         // A server writes reals that it would not read itself.
         let readable = |real: f64| !real.is_subnormal() && text.parse().is_ok_and(f64::is_finite);
         match Number::parse(text) {
@@ -131,8 +136,17 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn raw_members(&self) -> Result<BTreeMap<String, &'a RawValue>> {
-        serde_json::from_str(self.raw.get()).or_else(|_| self.expected("an object"))
+    fn raw_members(&self) -> Result<BTreeMap<String, &'a str>> {
+        let Some(members) = text::members(self.raw) else {
+            return self.expected("an object");
+        };
+        let members = members
+            .into_iter()
+            .map(|(key, value)| match text::string(key) {
+                Some(key) => Ok((key, value)),
+                None => self.expected("an object"),
+            });
+        members.collect()
     }
 
     /// Calls `each` with every member of the object.
@@ -145,8 +159,8 @@ impl<'a> Node<'a> {
     }
 
     /// The elements, where it is an array.
-    pub(crate) fn array(&self) -> Option<Vec<&'a RawValue>> {
-        serde_json::from_str(self.raw.get()).ok()
+    pub(crate) fn array(&self) -> Option<Vec<&'a str>> {
+        text::elements(self.raw)
     }
 
     /// Calls `each` with every element of the array.

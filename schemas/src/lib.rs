@@ -17,6 +17,7 @@ mod model;
 mod number;
 mod parse;
 mod suggest;
+mod text;
 
 pub use self::error::{SchemaError, SchemaErrorReason};
 pub use self::model::{

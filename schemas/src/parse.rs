@@ -363,7 +363,7 @@ fn enumeration(node: Node<'_>, atomic: AtomicType) -> Result<Vec<EnumValue>> {
         Ok(())
     };
     let array = node.array().unwrap_or_default();
-    if array.first().is_some_and(|tag| tag.get() == "\"set\"") {
+    if array.first().is_some_and(|tag| *tag == "\"set\"") {
         if array.len() != 2 {
             return node.expected("[\"set\", [values]]");
         }
