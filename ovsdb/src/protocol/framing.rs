@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::value::json::MAX_DEPTH;
+use crate::value::json::{MAX_DEPTH, plain_end};
 
 /// How much memory a peer can make this side use.
 ///
@@ -162,10 +162,12 @@ impl Framer {
                     _ => {}
                 },
                 State::String => {
-                    at = string_end(buffer, at);
+                    at = plain_end(buffer, at);
                     match buffer.get(at) {
                         Some(b'"') => self.state = State::Plain,
-                        Some(_) => self.state = State::Escape,
+                        Some(b'\\') => self.state = State::Escape,
+                        // A control character, which the message's decoder refuses.
+                        Some(_) => {}
                         None => break,
                     }
                 }
@@ -243,28 +245,6 @@ impl Framer {
         }
         Ok(())
     }
-}
-
-/// The first quote or backslash from `start` on, or the buffer's length.
-fn string_end(buffer: &[u8], start: usize) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-
-    let (words, tail) = buffer[start..].as_chunks::<8>();
-    let mut at = start;
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        let hits = zero(word ^ (ONES * b'"' as u64)) | zero(word ^ (ONES * b'\\' as u64));
-        if hits != 0 {
-            return at + hits.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    at + tail
-        .iter()
-        .position(|b| matches!(b, b'"' | b'\\'))
-        .unwrap_or(tail.len())
 }
 
 #[cfg(test)]

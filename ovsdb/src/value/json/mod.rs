@@ -7,8 +7,10 @@
 
 mod number;
 mod reader;
+mod scan;
 mod writer;
 
 pub use self::number::Number;
 pub use self::reader::{DecodeError, DecodeErrorKind, MAX_DEPTH, Raw, Reader};
+pub(crate) use self::scan::plain_end;
 pub use self::writer::{write_real, write_string};
