@@ -141,8 +141,7 @@ impl Wire for i64 {
 /// A uuid outside a row: a bare string, not `["uuid", ...]`.
 impl Wire for Uuid {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let offset = reader.offset();
-        crate::value::parse_uuid(&reader.string()?, offset)
+        crate::value::read_uuid(reader)
     }
 
     fn write(&self, out: &mut String) {

@@ -52,7 +52,7 @@ impl Atom {
                 let tag = reader.string()?;
                 reader.demand("an atom")?;
                 let atom = match &*tag {
-                    "uuid" => Self::Uuid(read_bare_uuid(reader)?),
+                    "uuid" => Self::Uuid(read_uuid(reader)?),
                     "named-uuid" => Self::NamedUuid(reader.text()?),
                     _ => return reader.error(DecodeErrorKind::Expected("an atom")),
                 };
@@ -276,16 +276,13 @@ pub trait Atomic:
     }
 }
 
-fn read_bare_uuid(reader: &mut Reader<'_>) -> Result<Uuid, DecodeError> {
+/// Reads a uuid outside an atom: a bare string.
+pub(crate) fn read_uuid(reader: &mut Reader<'_>) -> Result<Uuid, DecodeError> {
     let offset = reader.offset();
-    let text = reader.string()?;
-    if text.len() != 36 {
-        return Err(DecodeError::new(offset, DecodeErrorKind::BadUuid));
-    }
-    Uuid::try_parse(&text).map_err(|_| DecodeError::new(offset, DecodeErrorKind::BadUuid))
+    parse_uuid(&reader.string()?, offset)
 }
 
-/// Parses the key of a row in an update.
+/// Parses a uuid that stands at this byte of a message: its 36 characters, none of the other forms.
 pub(crate) fn parse_uuid(text: &str, offset: usize) -> Result<Uuid, DecodeError> {
     match Uuid::try_parse(text) {
         Ok(uuid) if text.len() == 36 => Ok(uuid),
@@ -298,7 +295,7 @@ fn plain_uuid(reader: &mut Reader<'_>) -> Option<Uuid> {
         return None;
     }
     let text = reader.eat_string()?;
-    let uuid = (text.len() == 36).then(|| Uuid::try_parse(text).ok())??;
+    let uuid = parse_uuid(text, 0).ok()?;
     reader.eat("]").then_some(uuid)
 }
 
@@ -309,7 +306,7 @@ fn decode_uuid(reader: &mut Reader<'_>) -> Result<Uuid, DecodeError> {
         return reader.error(DecodeErrorKind::Expected("a uuid"));
     }
     reader.demand("a uuid")?;
-    let uuid = read_bare_uuid(reader)?;
+    let uuid = read_uuid(reader)?;
     reader.finish()?;
     Ok(uuid)
 }

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 
 use ovsdb_schema::{AtomicType, ColumnType};
 
-use super::column::enter_set;
+use super::collection::{enter_set, map};
 use super::json::{DecodeError, DecodeErrorKind, Reader};
 use super::{Atom, Atomic, ColumnKind, ColumnValue, Datum, Map, Prefetch, Real, Set, Str, Uuid};
 
@@ -71,23 +71,11 @@ fn read_map(
     keys: AtomicType,
     values: AtomicType,
 ) -> Result<Map<Atom, Atom>, DecodeError> {
-    reader.array()?;
-    reader.demand("a map")?;
-    if reader.string()? != "map" {
-        return reader.error(DecodeErrorKind::Expected("a map"));
-    }
-    reader.demand("the pairs of a map")?;
-    reader.array()?;
-    let mut pairs = Vec::new();
-    while reader.element()? {
-        reader.array()?;
-        reader.demand("a key")?;
-        let key = read_atom(reader, keys)?;
-        reader.demand("a value")?;
-        pairs.push((key, read_atom(reader, values)?));
-        reader.finish()?;
-    }
-    reader.finish()?;
+    let pairs = map(
+        reader,
+        |reader| read_atom(reader, keys),
+        |reader| read_atom(reader, values),
+    )?;
     Ok(pairs.into())
 }
 

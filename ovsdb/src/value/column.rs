@@ -6,9 +6,9 @@ use std::hash::{Hash, Hasher};
 
 use ovsdb_schema::{AtomicType, ColumnType};
 
-use super::json::{DecodeError, DecodeErrorKind, Reader};
+use super::collection::{decode_map, decode_one, decode_set};
+use super::json::{DecodeError, Reader};
 use super::prefetch::Prefetch;
-use super::shared_slice::SharedSlice;
 use super::{Atom, Atomic, Datum, Domain, Map, Set, Uuid};
 
 /// The shape of a column: its atoms' types and how many it holds.
@@ -190,136 +190,6 @@ fn each_reference<'a, A: Atomic>(
             }
         }
     }
-}
-
-/// Whether a `["set", ...]` follows, as against a bare atom; enters the elements if so.
-pub(super) fn enter_set(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
-    if reader.peek() != Some(b'[') {
-        return Ok(false);
-    }
-    let start = reader.checkpoint();
-    reader.array()?;
-    reader.demand("a value")?;
-    if reader.string()? == "set" {
-        reader.demand("the elements of a set")?;
-        reader.array()?;
-        Ok(true)
-    } else {
-        reader.restore(start);
-        Ok(false)
-    }
-}
-
-/// Reads a scalar, or a set of at most one element.
-fn decode_one<A: Atomic>(reader: &mut Reader<'_>) -> Result<Option<A>, DecodeError> {
-    if !enter_set(reader)? {
-        return A::read_single(reader).map(Some);
-    }
-    let mut value = None;
-    if reader.element()? {
-        value = Some(A::read_single(reader)?);
-        if reader.element()? {
-            return reader.error(DecodeErrorKind::TooManyElements);
-        }
-    }
-    reader.finish()?;
-    Ok(value)
-}
-/// The most elements that a collection is expected to have.
-const MOST_EXPECTED: usize = 64;
-
-/// The values that `next` reads, with commas between them, up to a closing `]]`. Allocated once and
-/// at their size, where there are as many as was expected.
-fn plain_list<T: Clone>(
-    reader: &mut Reader<'_>,
-    mut next: impl FnMut(&mut Reader<'_>) -> Option<T>,
-) -> Option<SharedSlice<T>> {
-    if reader.eat("]]") {
-        return Some(SharedSlice::default());
-    }
-    // A column that had many once must not cost as much in every row.
-    let mut list = SharedSlice::with_capacity(reader.elements.min(MOST_EXPECTED));
-    loop {
-        list.push(next(reader)?);
-        if reader.eat("]]") {
-            reader.elements = list.len();
-            return Some(list);
-        }
-        if !reader.eat(",") {
-            return None;
-        }
-    }
-}
-
-/// A set as ovsdb-server writes it.
-fn plain_set<A: Atomic>(reader: &mut Reader<'_>) -> Option<SharedSlice<A>> {
-    if reader.eat("[\"set\",[") {
-        return plain_list(reader, A::read_plain);
-    }
-    let mut one = SharedSlice::with_capacity(1);
-    one.push(A::read_plain(reader)?);
-    Some(one)
-}
-
-/// A map as ovsdb-server writes it.
-fn plain_map<K: Atomic, V: Atomic>(reader: &mut Reader<'_>) -> Option<SharedSlice<(K, V)>> {
-    if !reader.eat("[\"map\",[") {
-        return None;
-    }
-    plain_list(reader, |reader| {
-        if !reader.eat("[") {
-            return None;
-        }
-        let key = K::read_plain(reader)?;
-        if !reader.eat(",") {
-            return None;
-        }
-        let value = V::read_plain(reader)?;
-        reader.eat("]").then_some((key, value))
-    })
-}
-
-fn decode_set<A: Atomic>(reader: &mut Reader<'_>) -> Result<Set<A>, DecodeError> {
-    let start = reader.checkpoint();
-    if let Some(atoms) = plain_set(reader) {
-        return Ok(Set::received(atoms));
-    }
-    reader.restore(start);
-    if !enter_set(reader)? {
-        return A::read(reader).map(|atom| Set::from(vec![atom]));
-    }
-    let mut atoms = Vec::new();
-    while reader.element()? {
-        atoms.push(A::read(reader)?);
-    }
-    reader.finish()?;
-    Ok(atoms.into())
-}
-
-fn decode_map<K: Atomic, V: Atomic>(reader: &mut Reader<'_>) -> Result<Map<K, V>, DecodeError> {
-    let start = reader.checkpoint();
-    if let Some(pairs) = plain_map(reader) {
-        return Ok(Map::received(pairs));
-    }
-    reader.restore(start);
-    reader.array()?;
-    reader.demand("a map")?;
-    if reader.string()? != "map" {
-        return reader.error(DecodeErrorKind::Expected("a map"));
-    }
-    reader.demand("the pairs of a map")?;
-    reader.array()?;
-    let mut pairs = Vec::new();
-    while reader.element()? {
-        reader.array()?;
-        reader.demand("a key")?;
-        let key = K::read(reader)?;
-        reader.demand("a value")?;
-        pairs.push((key, V::read(reader)?));
-        reader.finish()?;
-    }
-    reader.finish()?;
-    Ok(pairs.into())
 }
 
 /// Whether the elements are those that a server stores where a column was left out: one that is

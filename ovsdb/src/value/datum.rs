@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::collection::{elements, enter_elements, pairs};
 use super::json::{DecodeError, DecodeErrorKind, Reader};
 use super::{Atom, Map, Real, Set, Str, Uuid};
 
@@ -141,30 +142,10 @@ impl Datum {
         reader.demand("a value")?;
         match &*reader.string()? {
             "set" => {
-                reader.demand("the elements of a set")?;
-                reader.array()?;
-                let mut atoms = Vec::new();
-                while reader.element()? {
-                    atoms.push(Atom::read(reader)?);
-                }
-                reader.finish()?;
-                Ok(Self::Set(atoms.into()))
+                enter_elements(reader)?;
+                Ok(Self::Set(elements(reader, Atom::read)?.into()))
             }
-            "map" => {
-                reader.demand("the pairs of a map")?;
-                reader.array()?;
-                let mut pairs = Vec::new();
-                while reader.element()? {
-                    reader.array()?;
-                    reader.demand("a key")?;
-                    let key = Atom::read(reader)?;
-                    reader.demand("a value")?;
-                    pairs.push((key, Atom::read(reader)?));
-                    reader.finish()?;
-                }
-                reader.finish()?;
-                Ok(Self::Map(pairs.into()))
-            }
+            "map" => Ok(Self::Map(pairs(reader, Atom::read, Atom::read)?.into())),
             "uuid" | "named-uuid" => {
                 reader.restore(start);
                 Ok(Self::from(Atom::read(reader)?))

@@ -54,6 +54,7 @@
 
 mod atom;
 mod cell;
+mod collection;
 mod column;
 mod datum;
 mod default;
@@ -75,8 +76,8 @@ pub use uuid::Uuid;
 
 #[doc(hidden)]
 pub use self::atom::Domain;
-pub(crate) use self::atom::parse_uuid;
 pub use self::atom::{Atom, Atomic};
+pub(crate) use self::atom::{parse_uuid, read_uuid};
 pub(crate) use self::cell::Cell;
 pub use self::column::{ColumnKind, ColumnValue, Value};
 pub use self::datum::Datum;

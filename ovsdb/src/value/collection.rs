@@ -1,0 +1,171 @@
+//! How sets and maps are written (RFC 7047 section 5.1): `["set", [...]]`, or a bare atom for a set of
+//! one, and `["map", [[key, value], ...]]`.
+//!
+//! What ovsdb-server writes has no blanks and no escapes within uuids and tags. It is read by comparing
+//! text; anything else, and any mistake, is read again from its start, piece by piece.
+
+use super::json::{DecodeError, DecodeErrorKind, Reader};
+use super::shared_slice::SharedSlice;
+use super::{Atomic, Map, Set};
+
+type Result<T> = std::result::Result<T, DecodeError>;
+
+/// Reads elements that were [entered](enter_elements), and the end of what they are in.
+pub(super) fn elements<T>(
+    reader: &mut Reader<'_>,
+    read: impl Fn(&mut Reader<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let mut elements = Vec::new();
+    while reader.element()? {
+        elements.push(read(reader)?);
+    }
+    reader.finish()?;
+    Ok(elements)
+}
+
+/// Reads what follows the tag `"map"`: the pairs, and the end of the map.
+pub(super) fn pairs<K, V>(
+    reader: &mut Reader<'_>,
+    key: impl Fn(&mut Reader<'_>) -> Result<K>,
+    value: impl Fn(&mut Reader<'_>) -> Result<V>,
+) -> Result<Vec<(K, V)>> {
+    reader.demand("the pairs of a map")?;
+    reader.array()?;
+    elements(reader, |reader| {
+        reader.array()?;
+        reader.demand("a key")?;
+        let key = key(reader)?;
+        reader.demand("a value")?;
+        let value = value(reader)?;
+        reader.finish()?;
+        Ok((key, value))
+    })
+}
+
+/// Reads the pairs of a map, from its tag to its end.
+pub(super) fn map<K, V>(
+    reader: &mut Reader<'_>,
+    key: impl Fn(&mut Reader<'_>) -> Result<K>,
+    value: impl Fn(&mut Reader<'_>) -> Result<V>,
+) -> Result<Vec<(K, V)>> {
+    reader.array()?;
+    reader.demand("a map")?;
+    if reader.string()? != "map" {
+        return reader.error(DecodeErrorKind::Expected("a map"));
+    }
+    pairs(reader, key, value)
+}
+
+/// Enters the elements of a set, after its tag.
+pub(super) fn enter_elements(reader: &mut Reader<'_>) -> Result<()> {
+    reader.demand("the elements of a set")?;
+    reader.array()
+}
+
+/// Whether a `["set", ...]` follows, as against a bare atom; enters the elements if so.
+pub(super) fn enter_set(reader: &mut Reader<'_>) -> Result<bool> {
+    if reader.peek() != Some(b'[') {
+        return Ok(false);
+    }
+    let start = reader.checkpoint();
+    reader.array()?;
+    reader.demand("a value")?;
+    if reader.string()? == "set" {
+        enter_elements(reader)?;
+        Ok(true)
+    } else {
+        reader.restore(start);
+        Ok(false)
+    }
+}
+
+/// Reads a scalar, or a set of at most one element.
+pub(super) fn decode_one<A: Atomic>(reader: &mut Reader<'_>) -> Result<Option<A>> {
+    if !enter_set(reader)? {
+        return A::read_single(reader).map(Some);
+    }
+    let mut value = None;
+    if reader.element()? {
+        value = Some(A::read_single(reader)?);
+        if reader.element()? {
+            return reader.error(DecodeErrorKind::TooManyElements);
+        }
+    }
+    reader.finish()?;
+    Ok(value)
+}
+
+/// The most elements that a collection is expected to have.
+const MOST_EXPECTED: usize = 64;
+
+/// The values that `next` reads, with commas between them, up to a closing `]]`. Allocated once and
+/// at their size, where there are as many as was expected.
+fn plain_list<T: Clone>(
+    reader: &mut Reader<'_>,
+    mut next: impl FnMut(&mut Reader<'_>) -> Option<T>,
+) -> Option<SharedSlice<T>> {
+    if reader.eat("]]") {
+        return Some(SharedSlice::default());
+    }
+    // A column that had many once must not cost as much in every row.
+    let mut list = SharedSlice::with_capacity(reader.elements.min(MOST_EXPECTED));
+    loop {
+        list.push(next(reader)?);
+        if reader.eat("]]") {
+            reader.elements = list.len();
+            return Some(list);
+        }
+        if !reader.eat(",") {
+            return None;
+        }
+    }
+}
+
+/// A set as ovsdb-server writes it.
+fn plain_set<A: Atomic>(reader: &mut Reader<'_>) -> Option<SharedSlice<A>> {
+    if reader.eat("[\"set\",[") {
+        return plain_list(reader, A::read_plain);
+    }
+    let mut one = SharedSlice::with_capacity(1);
+    one.push(A::read_plain(reader)?);
+    Some(one)
+}
+
+/// A map as ovsdb-server writes it.
+fn plain_map<K: Atomic, V: Atomic>(reader: &mut Reader<'_>) -> Option<SharedSlice<(K, V)>> {
+    if !reader.eat("[\"map\",[") {
+        return None;
+    }
+    plain_list(reader, |reader| {
+        if !reader.eat("[") {
+            return None;
+        }
+        let key = K::read_plain(reader)?;
+        if !reader.eat(",") {
+            return None;
+        }
+        let value = V::read_plain(reader)?;
+        reader.eat("]").then_some((key, value))
+    })
+}
+
+pub(super) fn decode_set<A: Atomic>(reader: &mut Reader<'_>) -> Result<Set<A>> {
+    let start = reader.checkpoint();
+    if let Some(atoms) = plain_set(reader) {
+        return Ok(Set::received(atoms));
+    }
+    reader.restore(start);
+    if !enter_set(reader)? {
+        return A::read(reader).map(|atom| Set::from(vec![atom]));
+    }
+    Ok(elements(reader, A::read)?.into())
+}
+
+pub(super) fn decode_map<K: Atomic, V: Atomic>(reader: &mut Reader<'_>) -> Result<Map<K, V>> {
+    let start = reader.checkpoint();
+    if let Some(pairs) = plain_map(reader) {
+        return Ok(Map::received(pairs));
+    }
+    reader.restore(start);
+    Ok(map(reader, K::read, V::read)?.into())
+}
