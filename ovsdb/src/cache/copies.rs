@@ -1,11 +1,10 @@
-//! The states of a table that the writer has at hand, so that it need not copy.
+//! Double buffering of a table's states.
 //!
-//! What is published is never changed. But the state before it is free as soon as no snapshot and
-//! no stream has it any more: then it is brought up to date, by the few changes that it lacks,
-//! and changed in place. Two copies take turns in this way. They come to have no node in common,
-//! so that hardly anything is shared that a change would have to copy; each row has two counts
-//! instead of one. Readers that hold the one which is next make the writer begin a third, which
-//! shares with the published one at first, and more when they hold more.
+//! What is published is never changed. Once no snapshot and no stream holds the state before it, the
+//! changes that it missed are replayed into it, and it is reused. In steady state two copies alternate,
+//! and share no node, so an update copies nothing; each row has two reference counts instead of one.
+//! Where readers hold the state whose turn it is, the writer begins a third, which shares all nodes with
+//! the published one at first; and more of them when readers hold more.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
