@@ -19,6 +19,7 @@ mod plan;
 mod prefetch;
 #[cfg(feature = "testing")]
 pub(crate) mod replay;
+mod scan;
 mod shared;
 mod skew;
 mod snapshot;

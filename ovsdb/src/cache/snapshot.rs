@@ -12,10 +12,11 @@ use super::any::AnyRow;
 use super::erased::{SharedRow, shared, typed};
 use super::index::{self, Index, Key, OrderedIndex, References};
 use super::lookup::LookUp;
+use super::scan::Rows;
 use super::state::State;
 use super::table_state::TableState;
 use crate::model::{Column, Database, Mutability, ReferredBy, Row, Table};
-use crate::trie::{self, hash_uuid};
+use crate::trie::hash_uuid;
 use crate::value::{Ref, Str, Uuid, Value};
 
 /// A consistent view of the replica: taking it is O(1), holding it keeps nothing waiting.
@@ -464,10 +465,7 @@ impl<'a, T: Table> TableView<'a, T> {
 
     /// The rows, in no particular order.
     pub fn rows(self) -> impl ExactSizeIterator<Item = &'a Row<T>> {
-        Rows {
-            rows: self.state.rows.iter(),
-            table: PhantomData,
-        }
+        Rows::new(self.state.rows.iter())
     }
 
     /// The rows, to be kept longer than the view, in no particular order. They share the memory of
@@ -583,26 +581,6 @@ fn get<T: Table>(state: &TableState, uuid: Uuid) -> Option<&Row<T>> {
         typed(&**row).filter(|row| with_uuid(row))
     })
 }
-
-/// All rows of a table of the type `T`.
-struct Rows<'a, T> {
-    rows: trie::Iter<'a, SharedRow>,
-    table: PhantomData<fn() -> T>,
-}
-
-impl<'a, T: Table> Iterator for Rows<'a, T> {
-    type Item = &'a Row<T>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        typed(&**self.rows.next()?)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.rows.size_hint()
-    }
-}
-
-impl<T: Table> ExactSizeIterator for Rows<'_, T> {}
 
 /// The rows that an index found by their uuids.
 struct Found<'a, T, I> {

@@ -339,17 +339,17 @@ pub(crate) struct Iter<'a, E> {
     left: usize,
 }
 
-impl<'a, E> Iterator for Iter<'a, E> {
-    type Item = &'a E;
-
-    fn next(&mut self) -> Option<&'a E> {
+impl<'a, E> Iter<'a, E> {
+    /// Steps to the next leaf that has entries, and returns its first one.
+    fn next_leaf(&mut self) -> Option<&'a E> {
         loop {
-            if let Some((_, entry)) = self.leaf.next() {
-                self.left -= 1;
-                return Some(entry);
-            }
             match self.levels[self.depth].next() {
-                Some(Node::Leaf(entries)) => self.leaf = entries.iter(),
+                Some(Node::Leaf(entries)) => {
+                    self.leaf = entries.iter();
+                    if let Some((_, entry)) = self.leaf.next() {
+                        return Some(entry);
+                    }
+                }
                 Some(Node::Branch(nodes)) => {
                     self.depth += 1;
                     self.levels[self.depth] = nodes.iter();
@@ -357,6 +357,20 @@ impl<'a, E> Iterator for Iter<'a, E> {
                 None => self.depth = self.depth.checked_sub(1)?,
             }
         }
+    }
+}
+
+impl<'a, E> Iterator for Iter<'a, E> {
+    type Item = &'a E;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a E> {
+        let next = match self.leaf.next() {
+            Some((_, entry)) => Some(entry),
+            None => self.next_leaf(),
+        };
+        self.left -= usize::from(next.is_some());
+        next
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
