@@ -9,11 +9,13 @@ use super::table_state::TableState;
 use crate::trie::prefetch::{find_together, read_together};
 use crate::trie::{Entry, HashTrie, hash_uuid};
 use crate::value::json::Reader;
-use crate::value::{Prefetch, parse_uuid};
+use crate::value::{ColumnValue, Prefetch, parse_uuid};
 
 /// How many rows are looked up together: what they have should stay in the caches until they are
 /// changed.
 pub(super) const GROUP: usize = 64;
+/// How many rows of a group tell which of its columns have reference counts.
+const SAMPLE: usize = 4;
 
 /// How far an update's reader may go before it looks ahead again.
 #[derive(Debug, Default)]
@@ -55,8 +57,7 @@ fn rows(state: &TableState, hashes: &[u32], columns: &[usize]) {
     let rows = find_together(&state.rows, hashes);
     read_rows(rows.iter().copied(), state.table.columns().len());
     for index in columns {
-        let columns = rows.iter().filter_map(|row| row.column(*index));
-        read_together(columns.map(Prefetch::read_elements));
+        read_column(rows.iter().copied(), *index, Prefetch::read_elements);
     }
 }
 
@@ -74,11 +75,26 @@ pub(super) fn dropped(rows: &[SharedRow], columns: usize) {
 }
 
 /// Reads these rows, and the reference counts that copying or dropping them changes: one column of all
-/// rows after the other.
-fn read_rows<'a>(rows: impl Iterator<Item = &'a SharedRow> + Clone, columns: usize) {
+/// rows after the other. Most columns of most tables are empty or stored in the row, and some of the
+/// rows tell which.
+fn read_rows<'a>(rows: impl ExactSizeIterator<Item = &'a SharedRow> + Clone, columns: usize) {
     read_together(rows.clone().map(Entry::read_count));
+    let apart = rows.len().div_ceil(SAMPLE).max(1);
     for index in 0..columns {
-        let columns = rows.clone().filter_map(|row| row.column(index));
-        read_together(columns.map(Prefetch::read_counts));
+        let mut sample = rows.clone().step_by(apart);
+        if sample.any(|row| row.column(index).is_some_and(Prefetch::has_counts)) {
+            read_column(rows.clone(), index, Prefetch::read_counts);
+        }
     }
+}
+
+/// Reads one column of these rows.
+fn read_column<'a>(
+    rows: impl Iterator<Item = &'a SharedRow>,
+    index: usize,
+    read: fn(&'a dyn ColumnValue, &[&'a dyn ColumnValue]) -> usize,
+) {
+    let column: Vec<_> = rows.filter_map(|row| row.column(index)).collect();
+    let reads = column.first().map(|first| read(*first, &column));
+    read_together(reads.into_iter());
 }

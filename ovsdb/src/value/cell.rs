@@ -7,6 +7,7 @@ use ovsdb_schema::{AtomicType, ColumnType};
 
 use super::collection::{enter_set, map};
 use super::json::{DecodeError, DecodeErrorKind, Reader};
+use super::prefetch::{Read as _, read_all};
 use super::{Atom, Atomic, ColumnKind, ColumnValue, Datum, Map, Prefetch, Real, Set, Str, Uuid};
 
 /// A [`Datum`] with the shape of its column, so that it reads exactly what a compiled type of that
@@ -79,12 +80,18 @@ fn read_map(
     Ok(pairs.into())
 }
 
+// A cell shows its datum to those who downcast it.
 impl Prefetch for Cell {
-    fn read_counts(&self) -> usize {
-        match &self.datum {
-            Datum::Set(set) => set.read_count(),
-            Datum::Map(map) => map.read_count(),
-        }
+    fn has_counts(&self) -> bool {
+        self.datum.counts().is_some()
+    }
+
+    fn read_counts(&self, column: &[&dyn ColumnValue]) -> usize {
+        read_all(column, |datum: &Datum| datum.counts().unwrap_or(0))
+    }
+
+    fn read_elements(&self, column: &[&dyn ColumnValue]) -> usize {
+        read_all(column, Datum::elements)
     }
 }
 

@@ -1,10 +1,10 @@
-//! What can be read of a value before it is copied or changed, so that cache misses overlap.
+//! What can be read of values before they are copied or changed, so that cache misses overlap.
 //!
 //! The results mean nothing: they only keep the reads from being optimised away.
 
 use std::any::Any;
 
-use super::{Atomic, Map, Set, Str};
+use super::{Atomic, ColumnValue, Datum, Map, Set, Str};
 
 /// How many elements are read: more seldom change, and fewer lines would not be worth it.
 const MOST_READ: usize = 8;
@@ -12,12 +12,54 @@ const MOST_READ: usize = 8;
 /// The supertrait of [`ColumnValue`](super::ColumnValue), which no other crate can name.
 #[expect(unnameable_types, reason = "no other crate implements it")]
 pub trait Prefetch {
-    /// Reads the reference counts that a clone of the value changes.
-    fn read_counts(&self) -> usize;
-    /// Reads the first elements, which a change of the value reads, and what is behind them.
-    fn read_elements(&self) -> usize {
+    /// Whether a clone of the value changes a reference count, which is outside of its row.
+    fn has_counts(&self) -> bool;
+    /// Reads the reference counts that clones of these values change. They are of this one's type: a column
+    /// of several rows.
+    fn read_counts(&self, column: &[&dyn ColumnValue]) -> usize;
+    /// Reads the first elements of these values, which a change of them reads, and what is behind the
+    /// elements. They are of this one's type.
+    fn read_elements(&self, column: &[&dyn ColumnValue]) -> usize;
+}
+
+/// A type of a column, for prefetching.
+pub(super) trait Read: Any {
+    /// Reads the reference counts that a clone changes; `None` where it changes none.
+    fn counts(&self) -> Option<usize>;
+    /// Reads the first elements, and what is behind them.
+    fn elements(&self) -> usize {
         0
     }
+}
+
+impl<R: Read> Prefetch for R {
+    fn has_counts(&self) -> bool {
+        self.counts().is_some()
+    }
+
+    fn read_counts(&self, column: &[&dyn ColumnValue]) -> usize {
+        read_all(column, |value: &Self| value.counts().unwrap_or(0))
+    }
+
+    fn read_elements(&self, column: &[&dyn ColumnValue]) -> usize {
+        read_all(column, Self::elements)
+    }
+}
+
+/// Downcasts all values before it reads the first one: the less there is to do between two reads, the
+/// more of them the processor waits for at once.
+pub(super) fn read_all<R: Read>(column: &[&dyn ColumnValue], read: impl Fn(&R) -> usize) -> usize {
+    let typed = column.iter().map(|value| value.as_any().downcast_ref());
+    let typed: Vec<Option<&R>> = typed.collect();
+    let reads = typed.into_iter().flatten().map(read);
+    reads.fold(0, usize::wrapping_add)
+}
+
+/// Reads the text of a string that is not stored in place.
+fn read_text<A: Atomic>(atom: &A) -> Option<usize> {
+    let text = (atom as &dyn Any).downcast_ref::<Str>()?;
+    let first = text.as_bytes().first()?;
+    (!Str::is_short(text)).then(|| usize::from(*first))
 }
 
 /// Reads an atom, and the text of a string.
@@ -28,36 +70,45 @@ fn read<A: Atomic>(atom: &A) -> usize {
     }
 }
 
-impl<A: Atomic> Prefetch for A {
-    fn read_counts(&self) -> usize {
-        read(self)
+impl<A: Atomic> Read for A {
+    fn counts(&self) -> Option<usize> {
+        read_text(self)
     }
 }
 
-impl<A: Atomic> Prefetch for Option<A> {
-    fn read_counts(&self) -> usize {
-        self.as_ref().map_or(1, read)
+impl<A: Atomic> Read for Option<A> {
+    fn counts(&self) -> Option<usize> {
+        self.as_ref().and_then(read_text)
     }
 }
 
-impl<A: Atomic> Prefetch for Set<A> {
-    fn read_counts(&self) -> usize {
-        self.read_count()
+impl<A: Atomic> Read for Set<A> {
+    fn counts(&self) -> Option<usize> {
+        (!self.is_empty()).then(|| self.read_count())
     }
 
-    fn read_elements(&self) -> usize {
+    fn elements(&self) -> usize {
         let first = self.iter().take(MOST_READ);
         first.fold(0, |all, atom| all ^ read(atom))
     }
 }
 
-impl<K: Atomic, V: Atomic> Prefetch for Map<K, V> {
-    fn read_counts(&self) -> usize {
-        self.read_count()
+impl<K: Atomic, V: Atomic> Read for Map<K, V> {
+    fn counts(&self) -> Option<usize> {
+        (!self.is_empty()).then(|| self.read_count())
     }
 
-    fn read_elements(&self) -> usize {
+    fn elements(&self) -> usize {
         let first = self.iter().take(MOST_READ);
         first.fold(0, |all, (key, value)| all ^ read(key) ^ read(value))
+    }
+}
+
+impl Read for Datum {
+    fn counts(&self) -> Option<usize> {
+        match self {
+            Self::Set(set) => (!set.is_empty()).then(|| set.read_count()),
+            Self::Map(map) => (!map.is_empty()).then(|| map.read_count()),
+        }
     }
 }
