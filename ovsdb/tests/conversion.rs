@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ovsdb::cache::Freshness;
 use ovsdb::model::Condition;
-use ovsdb::protocol::Wire;
+use ovsdb::protocol::{MonitorSinceReply, TableUpdates2, Wire};
 use ovsdb::testing::Server;
 use ovsdb::{Cache, Client, ClientBuilder, CommitError, DisconnectReason, Error, Skew, Uuid, nb};
 use support::inventory::{Database, Item, ItemOnly, Part, Slot};
@@ -31,7 +31,12 @@ async fn scripted(peer: &Peer) -> (Client<Database>, Connection) {
 
 /// The reply to a monitor without rows.
 fn no_rows() -> String {
-    format!(r#"[false,"{}",{{}}]"#, Uuid::nil())
+    let reply = MonitorSinceReply {
+        found: false,
+        last_txn_id: Uuid::nil(),
+        updates: TableUpdates2::new(),
+    };
+    reply.to_json()
 }
 
 /// Has the peer cancel a monitor, and answers the question for the schema that follows.

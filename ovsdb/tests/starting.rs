@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use ovsdb::cache::Freshness;
-use ovsdb::protocol::{ErrorKind, FrameError, Limits};
+use ovsdb::protocol::{ErrorKind, FrameError, Limits, MonitorSinceReply, TableUpdates2, Wire as _};
 use ovsdb::{Cache, Client, ClientBuilder, DisconnectReason, Error, Uuid};
 use support::INVENTORY;
 use support::inventory::{Database, Item, Part};
@@ -34,7 +34,12 @@ async fn scripted(peer: &Peer, builder: ClientBuilder<Database>) -> (Client<Data
 
 /// A monitor's reply without rows.
 fn no_rows() -> String {
-    format!(r#"[false,"{}",{{}}]"#, Uuid::nil())
+    let reply = MonitorSinceReply {
+        found: false,
+        last_txn_id: Uuid::nil(),
+        updates: TableUpdates2::new(),
+    };
+    reply.to_json()
 }
 
 type Start = JoinHandle<Result<Cache<Database>, Error>>;

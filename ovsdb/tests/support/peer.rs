@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-use ovsdb::protocol::{Framer, Limits, Message};
+use ovsdb::protocol::{Framer, Limits, Message, Request};
 
 /// A socket that a test answers on by hand.
 pub struct Peer {
@@ -54,14 +54,17 @@ pub struct Received {
 }
 
 impl Received {
-    /// The request that this text is.
+    /// The request that this text is, which must be one that a server understands.
     pub fn of(text: &str) -> Self {
         match Message::parse(text).expect("a message") {
-            Message::Request { id, method, params } => Self {
-                id: id.text.to_owned(),
-                method: method.into_owned(),
-                params: params.text.to_owned(),
-            },
+            Message::Request { id, method, params } => {
+                Request::parse(&method, params).expect("a request of OVSDB");
+                Self {
+                    id: id.text.to_owned(),
+                    method: method.into_owned(),
+                    params: params.text.to_owned(),
+                }
+            }
             other => panic!("expected a request, got {other:?}"),
         }
     }
