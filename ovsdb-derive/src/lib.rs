@@ -82,7 +82,7 @@ use proc_macro::TokenStream;
 ///     );
 /// }
 /// let port = switches::Port { kind: "router".into(), ..Default::default() };
-/// assert_eq!(switches::Port::KIND.get(&port).map(|kind| kind.as_str()), Some("router"));
+/// assert_eq!(switches::Port::KIND.get(&port), "router");
 /// // The table `ACL` is left out.
 /// let _: ovsdb::Set<ovsdb::Uuid> = switches::Switch::default().acls;
 /// ```
