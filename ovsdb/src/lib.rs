@@ -216,6 +216,8 @@ mod error_chain;
 pub mod model;
 pub mod protocol;
 mod schema_check;
+#[cfg(feature = "server")]
+pub mod server;
 mod session;
 pub mod stats;
 #[cfg(feature = "testing")]
@@ -273,6 +275,8 @@ pub use self::schema_check::{MismatchReason, SchemaMismatch};
 pub use self::session::{ConnectionState, RemoteOrder};
 pub use self::stats::{CacheStats, Stats};
 pub use self::transaction::{CommitError, Outcome, Retry, RetryPolicy, Transaction};
+#[cfg(feature = "server")]
+pub use self::transport::MemoryRemote;
 pub use self::transport::{
     ConnectError, IntoRemotes, Remote, RemoteError, RemoteErrorReason, parse_remotes,
 };

@@ -16,6 +16,7 @@ const ROOMS: &[&str] = &[
     "cache",
     "transport",
     "error",
+    "server",
     "session",
     "client",
     "transaction",

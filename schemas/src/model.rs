@@ -87,6 +87,16 @@ impl ColumnType {
         }
     }
 
+    /// Whether it may have so many elements or pairs.
+    #[must_use]
+    pub const fn allows(&self, count: usize) -> bool {
+        count >= self.min as usize
+            && match self.max {
+                Max::Limited(max) => count <= max as usize,
+                Max::Unlimited => true,
+            }
+    }
+
     /// Whether it is exactly one atom.
     #[must_use]
     pub const fn is_scalar(&self) -> bool {

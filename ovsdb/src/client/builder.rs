@@ -91,6 +91,25 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
+    /// The server to connect to, in this process: no socket, no port.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ovsdb::nb;
+    /// use ovsdb::server::Server;
+    ///
+    /// let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// let server = Server::memory(schema)?;
+    /// let client = nb::Client::builder().server(&server).connect().await?;
+    /// # let _ = client; Ok(()) }
+    /// # #[cfg(not(feature = "nb"))] fn main() {}
+    /// ```
+    #[cfg(feature = "server")]
+    pub fn server(self, server: &crate::server::Server) -> Self {
+        self.remotes(server.remote())
+    }
+
     /// How `ssl:` remotes are reached.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: crate::transport::TlsConfig) -> Self {

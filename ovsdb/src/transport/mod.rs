@@ -1,6 +1,8 @@
 //! Remotes and the byte streams to them.
 
 mod error;
+#[cfg(feature = "server")]
+mod memory;
 mod remote;
 #[cfg(feature = "tls")]
 mod tls;
@@ -9,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 pub use self::error::ConnectError;
+#[cfg(feature = "server")]
+pub use self::memory::MemoryRemote;
 pub use self::remote::{IntoRemotes, Remote, RemoteError, RemoteErrorReason, parse_remotes};
 #[cfg(feature = "tls")]
 pub use self::tls::{TlsConfig, TlsConfigBuilder, TlsError, TlsMaterial, TlsPart};
@@ -38,6 +42,11 @@ pub(crate) async fn connect(
         }
         Remote::Unix { path } => {
             let (read, write) = UnixStream::connect(path).await?.into_split();
+            Ok((Box::new(read), Box::new(write)))
+        }
+        #[cfg(feature = "server")]
+        Remote::Memory(remote) => {
+            let (read, write) = tokio::io::split(remote.connect()?);
             Ok((Box::new(read), Box::new(write)))
         }
         #[cfg(feature = "tls")]

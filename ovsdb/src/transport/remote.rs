@@ -44,6 +44,9 @@ pub enum Remote {
         /// The socket's path.
         path: PathBuf,
     },
+    /// A server in this process. It has no form as text.
+    #[cfg(feature = "server")]
+    Memory(super::memory::MemoryRemote),
 }
 
 impl Remote {
@@ -223,6 +226,8 @@ impl fmt::Display for Remote {
             Self::Tcp { host, port } => ("tcp", host, port),
             Self::Ssl { host, port } => ("ssl", host, port),
             Self::Unix { path } => return write!(f, "unix:{}", path.display()),
+            #[cfg(feature = "server")]
+            Self::Memory(remote) => return remote.fmt(f),
         };
         if host.contains(':') {
             write!(f, "{method}:[{host}]:{port}")

@@ -199,6 +199,21 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Another reader at the same place, to look ahead with.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub(crate) const fn again(&self) -> Self {
+        Self {
+            text: self.text,
+            position: self.position,
+            base: self.base,
+            depth: self.depth,
+            fresh: self.fresh,
+            repeats: None,
+            elements: 0,
+        }
+    }
+
     /// Lets what repeats share one allocation.
     #[must_use]
     pub(crate) fn sharing(mut self, repeats: &'a mut Repeats) -> Self {

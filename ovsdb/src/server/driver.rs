@@ -1,0 +1,260 @@
+//! The tasks under a server: one for each connection, which moves bytes, and one that watches the
+//! clock. What is to be done the [`Hub`] decides.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use foldhash::fast::RandomState;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::SessionId;
+use super::hub::{Hub, Now};
+use super::storage::Storage;
+use crate::protocol::{Framer, Limits};
+
+/// What the tasks of a server share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    hub: Mutex<Hub>,
+    /// Wakes the task of a session.
+    wakers: Mutex<HashMap<SessionId, Arc<Notify>, RandomState>>,
+    clock: Mutex<Option<JoinHandle<()>>>,
+    /// A deadline may have become earlier.
+    earlier: Notify,
+    /// The databases in files, by their names.
+    storages: BTreeMap<Arc<str>, Arc<Storage>>,
+    limits: Limits,
+    interval: Duration,
+    stopped: tokio::sync::watch::Sender<bool>,
+}
+
+/// The time now.
+pub(super) fn now() -> Now {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Now {
+        instant: Instant::now(),
+        date: since_1970.map_or(0, |since| {
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        }),
+    }
+}
+
+impl Shared {
+    pub(super) fn new(
+        hub: Hub,
+        storages: BTreeMap<Arc<str>, Arc<Storage>>,
+        limits: Limits,
+        interval: Duration,
+    ) -> Self {
+        Self {
+            hub: Mutex::new(hub),
+            wakers: Mutex::default(),
+            clock: Mutex::default(),
+            earlier: Notify::new(),
+            storages,
+            limits,
+            interval,
+            stopped: tokio::sync::watch::Sender::new(false),
+        }
+    }
+
+    /// The state machine. Nothing is awaited while it is locked.
+    pub(super) fn hub(&self) -> MutexGuard<'_, Hub> {
+        // A panic within it was a fault of its own; what it holds is still the best there is.
+        self.hub.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls the machine, and wakes the sessions that have something to send after it.
+    pub(super) fn with_hub<R>(self: &Arc<Self>, call: impl FnOnce(&mut Hub) -> R) -> R {
+        let (result, ready, written) = {
+            let mut hub = self.hub();
+            (call(&mut hub), hub.poll_ready(), hub.poll_written())
+        };
+        for storage in written.iter().filter_map(|name| self.storages.get(name)) {
+            storage.wake(self);
+        }
+        if !ready.is_empty() {
+            let wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+            for waker in ready.iter().filter_map(|id| wakers.get(id)) {
+                waker.notify_one();
+            }
+        }
+        result
+    }
+
+    /// The file of a database, if it has one.
+    pub(super) fn storage(&self, database: &str) -> Option<&Arc<Storage>> {
+        self.storages.get(database)
+    }
+
+    /// The limits of clients, and the interval of probes.
+    pub(super) const fn settings(&self) -> (Limits, Duration) {
+        (self.limits, self.interval)
+    }
+
+    /// Whether the server has ended.
+    pub(super) fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
+    /// Ends all connections.
+    pub(super) fn stop(&self) {
+        self.stopped.send_replace(true);
+    }
+
+    /// Waits until the server is stopped.
+    pub(super) async fn stopped(&self) {
+        // The sender is a part of this.
+        let _ = self.stopped.subscribe().wait_for(|stopped| *stopped).await;
+    }
+
+    /// Has the clock watched, by a task of this runtime if no other one has it.
+    fn watch_clock(self: &Arc<Self>) {
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if clock.as_ref().is_none_or(JoinHandle::is_finished) {
+            *clock = Some(tokio::spawn(watch_clock(Arc::downgrade(self))));
+        }
+        self.earlier.notify_one();
+    }
+}
+
+async fn watch_clock(shared: Weak<Shared>) {
+    loop {
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let deadline = shared.hub().poll_timeout();
+        tokio::select! {
+            () = shared.stopped() => return,
+            () = shared.earlier.notified() => {}
+            () = async { match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }} => shared.with_hub(|hub| hub.handle_timeout(now())),
+        }
+    }
+}
+
+/// Serves one connection until it ends.
+pub(super) async fn serve<S>(shared: Arc<Shared>, stream: S, read_only: bool)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    shared.watch_clock();
+    let waker = Arc::new(Notify::new());
+    let id = shared.with_hub(|hub| hub.handle_connected(now(), shared.interval, read_only));
+    {
+        let mut wakers = shared.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        wakers.insert(id, waker.clone());
+    }
+    let connection = Connection {
+        shared: shared.clone(),
+        id,
+        waker,
+        buffer: BytesMut::new(),
+        framer: Framer::new(shared.limits),
+        unsent: VecDeque::new(),
+    };
+    let reason = tokio::select! {
+        reason = connection.run(stream) => reason,
+        () = shared.stopped() => "the server stops".into(),
+    };
+    tracing::debug!(session = id.0, reason, "a client's session ends");
+    {
+        let mut wakers = shared.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        wakers.remove(&id);
+    }
+    shared.with_hub(|hub| hub.handle_closed(id, now()));
+}
+
+/// A connection.
+struct Connection {
+    shared: Arc<Shared>,
+    id: SessionId,
+    waker: Arc<Notify>,
+    buffer: BytesMut,
+    framer: Framer,
+    unsent: VecDeque<Bytes>,
+}
+
+impl Connection {
+    /// Moves bytes until the connection ends, and returns why.
+    async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
+        let (mut read, mut write) = tokio::io::split(stream);
+        loop {
+            let (wants_input, closing) = self.poll();
+            if let Some(reason) = closing.filter(|_| self.unsent.is_empty()) {
+                let _ = write.shutdown().await;
+                return reason;
+            }
+            let first = self.unsent.front().cloned();
+            tokio::select! {
+                () = self.waker.notified() => {}
+                sent = async { match &first {
+                    Some(bytes) => write.write(bytes).await,
+                    None => std::future::pending().await,
+                }} => match sent {
+                    Ok(count) if count > 0 => self.sent(count),
+                    Ok(_) => return "the client reads no more".into(),
+                    Err(error) => return error.to_string(),
+                },
+                received = read.read_buf(&mut self.buffer), if wants_input => {
+                    if let Err(reason) = self.received(received) {
+                        return reason;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what is to be sent, and asks whether to read and whether to close.
+    fn poll(&mut self) -> (bool, Option<String>) {
+        let mut hub = self.shared.hub();
+        if self.unsent.is_empty() {
+            self.unsent = hub.poll_transmit(self.id);
+        }
+        (hub.wants_input(self.id), hub.poll_close(self.id))
+    }
+
+    fn sent(&mut self, count: usize) {
+        if let Some(first) = self.unsent.front_mut() {
+            first.advance(count);
+            if first.is_empty() {
+                self.unsent.pop_front();
+            }
+        }
+        self.shared.with_hub(|hub| hub.handle_sent(self.id, count));
+    }
+
+    fn received(&mut self, received: io::Result<usize>) -> Result<(), String> {
+        match received {
+            Ok(0) => return Err("the client has closed the connection".into()),
+            Ok(_) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+        loop {
+            match self.framer.take(&mut self.buffer) {
+                Ok(None) => break,
+                Ok(Some(message)) => {
+                    let Ok(text) = std::str::from_utf8(&message) else {
+                        return Err("received a message that is not UTF-8".into());
+                    };
+                    let deadline = self.shared.with_hub(|hub| {
+                        hub.handle_message(self.id, text, now());
+                        hub.poll_timeout()
+                    });
+                    if deadline.is_some() {
+                        self.shared.earlier.notify_one();
+                    }
+                }
+                Err(error) => return Err(format!("received bytes that are no message: {error}")),
+            }
+        }
+        Ok(())
+    }
+}

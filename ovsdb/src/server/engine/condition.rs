@@ -1,0 +1,237 @@
+//! Conditions on the rows of a table.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+use foldhash::fast::RandomState;
+use ovsdb_schema::{AtomicType, Max};
+
+use super::cell::Cell;
+use super::error::{English, syntax, syntax_of};
+use super::parse::{Context, read_cell};
+use super::row::Row;
+use super::schema::{ColumnId, TableDef};
+use crate::protocol::{Function, OvsdbError, Wire};
+use crate::value::json::{Raw, Reader};
+
+/// A clause of a condition.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Clause {
+    /// Holds for every row, or for none.
+    Constant(bool),
+    /// Compares a column.
+    Column {
+        id: ColumnId,
+        function: Function,
+        argument: Cell,
+    },
+}
+
+impl Clause {
+    fn read(
+        reader: &mut Reader<'_>,
+        table: &TableDef,
+        context: &mut Context<'_>,
+    ) -> Result<Self, OvsdbError> {
+        if matches!(reader.peek(), Some(b't' | b'f')) {
+            let constant = reader.boolean().map_err(|error| syntax("", error))?;
+            return Ok(Self::Constant(constant));
+        }
+        let text = {
+            let mut ahead = reader.again();
+            ahead.skip().map_or("", |raw| raw.text)
+        };
+        let wrong = |_| syntax(text, "Parse error in condition.");
+        let length = {
+            let mut ahead = reader.again();
+            ahead.array().map_err(wrong)?;
+            let mut length = 0;
+            while ahead.element().map_err(wrong)? {
+                ahead.skip().map_err(wrong)?;
+                length += 1;
+            }
+            length
+        };
+        if length != 3 {
+            return Err(syntax(text, "Parse error in condition."));
+        }
+        reader.array().map_err(wrong)?;
+        reader.demand("").map_err(wrong)?;
+        let name = reader.string().map_err(wrong)?;
+        reader.demand("").map_err(wrong)?;
+        let function = reader.string().map_err(wrong)?;
+        reader.demand("").map_err(wrong)?;
+        let Some(id) = table.find(&name) else {
+            let details = format!("No column {name} in table {}.", table.name);
+            return Err(syntax_of("unknown column", text, details));
+        };
+        let mut quoted = String::new();
+        crate::value::json::write_string(&mut quoted, &function);
+        let Ok(function) = Function::from_json(&quoted) else {
+            let details = format!("No function named {function}.");
+            return Err(syntax_of("unknown function", text, details));
+        };
+        let column = table.column(id);
+        let mut kind = column.kind.clone();
+        match function {
+            Function::Less
+            | Function::LessOrEqual
+            | Function::Greater
+            | Function::GreaterOrEqual => {
+                let is_number = matches!(kind.key.atomic, AtomicType::Integer | AtomicType::Real);
+                if !is_number || !(kind.is_scalar() || kind.is_optional()) {
+                    let details = format!(
+                        "Type mismatch: {} operator may not be applied to column {name} of type {}.",
+                        quoted,
+                        English(&kind)
+                    );
+                    return Err(syntax(text, details));
+                }
+                kind.min = 1;
+            }
+            Function::Excludes if !kind.is_scalar() => {
+                kind.min = 0;
+                kind.max = Max::Unlimited;
+            }
+            Function::Includes if !kind.is_scalar() => kind.min = 0,
+            _ => {}
+        }
+        let argument = read_cell(reader, &kind, context)?;
+        reader.finish().map_err(wrong)?;
+        Ok(Self::Column {
+            id,
+            function,
+            argument,
+        })
+    }
+
+    /// Whether the clause holds for the row.
+    pub(crate) fn holds(&self, row: &Row, table: &TableDef) -> bool {
+        let (id, function, argument) = match self {
+            Self::Constant(constant) => return *constant,
+            Self::Column {
+                id,
+                function,
+                argument,
+            } => (*id, *function, argument),
+        };
+        let cell = row.get(table, id);
+        match function {
+            Function::Equal => *cell == *argument,
+            Function::NotEqual => *cell != *argument,
+            Function::Includes => cell.includes(argument),
+            Function::Excludes => cell.excludes(argument),
+            ordered => {
+                let ([value], [limit]) = (cell.elements(), argument.elements()) else {
+                    return false;
+                };
+                let order = value.cmp(limit);
+                match ordered {
+                    Function::Less => order == Ordering::Less,
+                    Function::LessOrEqual => order != Ordering::Greater,
+                    Function::Greater => order == Ordering::Greater,
+                    _ => order != Ordering::Less,
+                }
+            }
+        }
+    }
+}
+
+/// The clauses of an operation's `where`: all must hold.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Conjunction(pub(super) Vec<Clause>);
+
+/// Reads the clauses of a condition.
+pub(crate) fn read_clauses(
+    raw: Raw<'_>,
+    table: &TableDef,
+    context: &mut Context<'_>,
+) -> Result<Vec<Clause>, OvsdbError> {
+    let wrong = |_| syntax(raw.text, "array expected");
+    let mut reader = Reader::of(raw);
+    let mut clauses = Vec::new();
+    reader.array().map_err(wrong)?;
+    while reader.element().map_err(wrong)? {
+        clauses.push(Clause::read(&mut reader, table, context)?);
+    }
+    Ok(clauses)
+}
+
+impl Conjunction {
+    /// Whether every clause holds for the row.
+    pub(super) fn holds(&self, row: &Row, table: &TableDef) -> bool {
+        self.0.iter().all(|clause| clause.holds(row, table))
+    }
+
+    /// The value that a column must be equal to, if a clause says so.
+    pub(super) fn equal(&self, column: ColumnId) -> Option<&Cell> {
+        self.0.iter().find_map(|clause| match clause {
+            Clause::Column {
+                id,
+                function: Function::Equal,
+                argument,
+            } if *id == column => Some(argument),
+            _ => None,
+        })
+    }
+}
+
+/// The condition of a monitor: the rows for which any clause holds.
+///
+/// Clauses that compare one column for equality are looked up by hash, since clients list the rows
+/// that concern them by the hundreds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Disjunction {
+    /// All clauses, sorted, each once: what is compared to tell one condition from another.
+    clauses: Vec<Clause>,
+    everything: bool,
+    equal: Vec<(ColumnId, HashSet<Cell, RandomState>)>,
+    others: Vec<Clause>,
+}
+
+impl Disjunction {
+    /// The condition of these clauses. Without any it selects every row.
+    pub(crate) fn new(clauses: Vec<Clause>) -> Self {
+        let mut condition = Self {
+            everything: clauses.is_empty(),
+            ..Self::default()
+        };
+        for clause in &clauses {
+            match clause {
+                Clause::Constant(constant) => condition.everything |= constant,
+                Clause::Column {
+                    id,
+                    function: Function::Equal,
+                    argument,
+                } => {
+                    let known = condition.equal.iter_mut().find(|(column, _)| column == id);
+                    match known {
+                        Some((_, values)) => drop(values.insert(argument.clone())),
+                        None => {
+                            let values = [argument.clone()].into_iter().collect();
+                            condition.equal.push((*id, values));
+                        }
+                    }
+                }
+                other => condition.others.push(other.clone()),
+            }
+        }
+        condition.clauses = clauses;
+        condition
+    }
+
+    /// The condition that selects every row.
+    pub(crate) fn everything() -> Self {
+        Self::new(Vec::new())
+    }
+
+    /// Whether it selects the row.
+    pub(crate) fn selects(&self, row: &Row, table: &TableDef) -> bool {
+        self.everything
+            || self
+                .equal
+                .iter()
+                .any(|(id, values)| values.contains(&*row.get(table, *id)))
+            || self.others.iter().any(|clause| clause.holds(row, table))
+    }
+}

@@ -1,0 +1,215 @@
+//! The database engine: schema, rows, transactions. It does no I/O and reads no clock.
+//!
+//! A [`Database`] carries out the text of a `transact` request and answers with the text of the
+//! reply. What a transaction changed comes out as a [`Commit`], which monitors, history and storage
+//! take from there.
+
+mod cell;
+mod commit;
+mod condition;
+mod convert;
+pub(crate) mod error;
+mod mutation;
+pub(crate) mod parse;
+pub(crate) mod record;
+mod references;
+mod row;
+mod schema;
+mod storage;
+mod transaction;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use self::cell::Cell;
+pub(crate) use self::condition::{Disjunction, read_clauses};
+pub(crate) use self::row::Row;
+pub(crate) use self::schema::{ColumnId, Schema, TableDef, TableId};
+use self::storage::Replacement;
+pub(crate) use self::storage::{RowChange, State};
+pub(crate) use self::transaction::Caller;
+use self::transaction::{Stop, Transaction};
+use crate::protocol::{OvsdbError, Wire};
+use crate::value::Uuid;
+use crate::value::json::Raw;
+
+/// What a transaction changed.
+#[derive(Debug)]
+pub(crate) struct Commit {
+    /// The transaction's id.
+    pub(crate) id: Uuid,
+    /// The rows that changed, table by table.
+    pub(crate) tables: Vec<(TableId, Vec<RowChange>)>,
+    /// What its `comment` operations said, a line each.
+    pub(crate) comment: Option<String>,
+}
+
+/// What became of the operations of a transaction.
+#[derive(Debug)]
+pub(crate) enum Executed {
+    /// A `wait` does not hold yet. The transaction is to be tried again when the database has
+    /// changed, and when this much time has passed since it was first tried.
+    Waits { timeout: Option<Duration> },
+    /// It failed. These are the results: an array, one for each operation.
+    Failed { results: String },
+    /// It can be committed.
+    Ready(Proposal),
+}
+
+/// A transaction that can be committed to the database that it was carried out on.
+#[derive(Debug)]
+pub(crate) struct Proposal {
+    /// The results, a bracket short of an array.
+    results: String,
+    /// What changes, if anything does.
+    commit: Option<Arc<Commit>>,
+    replacements: Vec<Replacement>,
+    /// Whether the reply must wait until the commit is on disk.
+    pub(crate) durable: bool,
+}
+
+impl Proposal {
+    /// What will change, if anything will.
+    pub(crate) const fn commit(&self) -> Option<&Arc<Commit>> {
+        self.commit.as_ref()
+    }
+
+    /// The results of the transaction when it is not committed for this reason.
+    pub(crate) fn refuse(mut self, error: &OvsdbError) -> String {
+        append(&mut self.results, error);
+        self.results.push(']');
+        self.results
+    }
+}
+
+/// Appends an error to results that lack their closing bracket.
+fn append(results: &mut String, error: &OvsdbError) {
+    if results.len() > 1 {
+        results.push(',');
+    }
+    error.write(results);
+}
+
+/// A database.
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    state: State,
+    random: fastrand::Rng,
+    last: Uuid,
+}
+
+impl Database {
+    /// An empty database with this schema. `seed` decides the uuids that it chooses.
+    pub(crate) fn new(schema: Arc<Schema>, seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        Self {
+            state: State::new(schema),
+            last: parse::random_uuid(&mut random),
+            random,
+        }
+    }
+
+    /// A copy with the same rows, which chooses other uuids from here on. It shares every row.
+    pub(crate) fn fork(&self, seed: u64) -> Self {
+        Self {
+            random: fastrand::Rng::with_seed(seed),
+            ..self.clone()
+        }
+    }
+
+    /// The schema.
+    pub(crate) fn schema(&self) -> &Arc<Schema> {
+        &self.state.schema
+    }
+
+    /// The rows.
+    pub(crate) const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The id of the last transaction.
+    pub(crate) const fn last_transaction(&self) -> Uuid {
+        self.last
+    }
+
+    /// Carries out a transaction without committing it: `operations` are the parameters of a
+    /// `transact` request after the database's name. `elapsed` tells how long ago it was first
+    /// tried.
+    pub(crate) fn execute(
+        &mut self,
+        operations: &[Raw<'_>],
+        caller: &dyn Caller,
+        elapsed: Duration,
+    ) -> Executed {
+        let mut results = String::from("[");
+        let mut transaction = Transaction::new(&self.state, &mut self.random, caller, elapsed);
+        match transaction.run(operations, &mut results) {
+            Ok(()) => {}
+            Err(Stop::Waits) => {
+                let timeout = transaction.timeout;
+                return Executed::Waits { timeout };
+            }
+            Err(Stop::Failed(_)) => {
+                results.push(']');
+                return Executed::Failed { results };
+            }
+        }
+        let durable = transaction.durable;
+        let comments = std::mem::take(&mut transaction.comments);
+        match transaction.finish() {
+            Ok(replacements) => {
+                Executed::Ready(self.propose(results, replacements, comments, durable))
+            }
+            Err(error) => {
+                append(&mut results, &error);
+                results.push(']');
+                Executed::Failed { results }
+            }
+        }
+    }
+
+    fn propose(
+        &mut self,
+        results: String,
+        replacements: Vec<Replacement>,
+        comments: Vec<String>,
+        durable: bool,
+    ) -> Proposal {
+        let mut tables: Vec<(TableId, Vec<RowChange>)> = Vec::new();
+        for replacement in &replacements {
+            // A row of which only the number of references changed is the same to everybody.
+            if !commit::is_changed(&replacement.change) {
+                continue;
+            }
+            let change = replacement.change.clone();
+            match tables.last_mut() {
+                Some((table, rows)) if *table == replacement.table => rows.push(change),
+                _ => tables.push((replacement.table, vec![change])),
+            }
+        }
+        let commit = (!tables.is_empty()).then(|| {
+            Arc::new(Commit {
+                id: parse::random_uuid(&mut self.random),
+                tables,
+                comment: (!comments.is_empty()).then(|| comments.join("\n")),
+            })
+        });
+        Proposal {
+            results,
+            commit,
+            replacements,
+            durable,
+        }
+    }
+
+    /// Commits a transaction and returns its results. Nothing may have been committed since it was
+    /// carried out.
+    pub(crate) fn commit(&mut self, mut proposal: Proposal) -> String {
+        self.state.store(&proposal.replacements);
+        if let Some(commit) = &proposal.commit {
+            self.last = commit.id;
+        }
+        proposal.results.push(']');
+        proposal.results
+    }
+}

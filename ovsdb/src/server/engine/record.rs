@@ -1,0 +1,345 @@
+//! Transactions as a database file has them (ovsdb(5), "Database and Table Files"): for each table
+//! that changed, for each row, the columns that are new; `null` for a row that went.
+
+use std::sync::Arc;
+
+use ovsdb_schema::Max;
+
+use super::cell::Cell;
+use super::error::{syntax, syntax_of};
+use super::parse::{Context, read_cell};
+use super::row::Row;
+use super::schema::{ColumnId, TableDef, TableId};
+use super::storage::RowChange;
+use super::transaction::{Caller, Change, Transaction};
+use super::{Commit, Database, Proposal, Schema, State};
+use crate::protocol::OvsdbError;
+use crate::value::json::{Raw, Reader, write_string};
+use crate::value::{Map, Set, Uuid, parse_uuid};
+
+/// Appends the record of a commit, without its closing brace, so that members can follow. Whether
+/// there is anything in it: ephemeral columns are left out.
+pub(crate) fn write_commit(out: &mut String, commit: &Commit, schema: &Schema) -> bool {
+    let start = out.len();
+    out.push('{');
+    for (id, rows) in &commit.tables {
+        let def = &schema.tables[*id];
+        let mut is_first = true;
+        for change in rows {
+            let row = out.len();
+            if is_first {
+                out.push_str(if out.len() > start + 1 { ",\"" } else { "\"" });
+                out.push_str(&def.name);
+                out.push_str("\":{");
+            } else {
+                out.push(',');
+            }
+            if write_change(out, change, def) {
+                is_first = false;
+            } else {
+                out.truncate(row);
+            }
+        }
+        if !is_first {
+            out.push('}');
+        }
+    }
+    out.len() > start + 1
+}
+
+/// Appends the record of a whole database, without its closing brace.
+pub(crate) fn write_state(out: &mut String, state: &State) {
+    out.push('{');
+    for (id, def) in state.schema.tables.iter().enumerate() {
+        for (at, row) in state.table(id).rows().enumerate() {
+            if at == 0 {
+                out.push_str(if out.ends_with('{') { "\"" } else { "},\"" });
+                out.push_str(&def.name);
+                out.push_str("\":{");
+            } else {
+                out.push(',');
+            }
+            write_whole(out, row, def);
+        }
+    }
+    if !out.ends_with('{') {
+        out.push('}');
+    }
+}
+
+fn write_uuid(out: &mut String, uuid: Uuid) {
+    out.push('"');
+    let mut buffer = Uuid::encode_buffer();
+    out.push_str(uuid.hyphenated().encode_lower(&mut buffer));
+    out.push_str("\":");
+}
+
+fn write_whole(out: &mut String, row: &Row, def: &TableDef) {
+    write_uuid(out, row.uuid());
+    let cells = row.cells().iter().map(|(id, cell)| (*id, cell));
+    write_cells(out, def, cells);
+}
+
+/// Appends a row's change; false when no column of it belongs into the file.
+fn write_change(out: &mut String, change: &RowChange, def: &TableDef) -> bool {
+    match (&change.old, &change.new) {
+        (None, Some(row)) => {
+            write_whole(out, row, def);
+            true
+        }
+        (Some(row), None) => {
+            write_uuid(out, row.uuid());
+            out.push_str("null");
+            true
+        }
+        (Some(old), Some(new)) => {
+            let changed: Vec<_> = old
+                .changed_columns(new)
+                .filter(|id| !def.column(*id).ephemeral)
+                .collect();
+            if changed.is_empty() {
+                return false;
+            }
+            write_uuid(out, new.uuid());
+            let cells: Vec<_> = changed.iter().map(|id| (*id, new.get(def, *id))).collect();
+            write_cells(out, def, cells.iter().map(|(id, cell)| (*id, &**cell)));
+            true
+        }
+        (None, None) => false,
+    }
+}
+
+fn write_cells<'a>(
+    out: &mut String,
+    def: &TableDef,
+    cells: impl Iterator<Item = (ColumnId, &'a Cell)>,
+) {
+    out.push('{');
+    let mut is_first = true;
+    for (id, cell) in cells {
+        let column = def.column(id);
+        if column.ephemeral {
+            continue;
+        }
+        if !std::mem::take(&mut is_first) {
+            out.push(',');
+        }
+        write_string(out, &column.name);
+        out.push(':');
+        cell.write(out);
+    }
+    out.push('}');
+}
+
+/// Nobody: the transactions of a file are let through.
+struct Replay;
+
+impl Caller for Replay {
+    fn holds(&self, _: &str) -> bool {
+        true
+    }
+
+    fn is_read_only(&self) -> bool {
+        false
+    }
+}
+
+/// Rows that are brought into a database as they are, in one transaction.
+pub(super) struct Load<'a> {
+    transaction: Transaction<'a>,
+    last: Uuid,
+}
+
+impl Database {
+    /// Begins a transaction that brings in rows as they are.
+    pub(super) fn load(&mut self) -> Load<'_> {
+        let last = super::parse::random_uuid(&mut self.random);
+        let (state, random) = (&self.state, &mut self.random);
+        Load {
+            transaction: Transaction::new(state, random, &Replay, std::time::Duration::ZERO),
+            last,
+        }
+    }
+
+    /// Carries out the record of a transaction.
+    ///
+    /// # Errors
+    /// When the record does not fit the database.
+    pub(crate) fn replay(&mut self, record: &str) -> Result<(), OvsdbError> {
+        let proposal = read_record(self.load(), record)?;
+        self.commit(proposal);
+        Ok(())
+    }
+}
+
+impl Load<'_> {
+    /// Adds a row.
+    pub(super) fn insert(&mut self, table: TableId, uuid: Uuid, cells: Vec<(ColumnId, Cell)>) {
+        let def = &self.transaction.state.schema.tables[table];
+        let version = super::parse::random_uuid(self.transaction.random);
+        let new = Some(Arc::new(Row::new(uuid, version, def, cells)));
+        let change = Change {
+            change: RowChange { old: None, new },
+            references: 0,
+        };
+        self.transaction.written[table].rows.insert(uuid, change);
+    }
+
+    fn change(
+        &mut self,
+        table: TableId,
+        uuid: Uuid,
+        cells: Option<Vec<(ColumnId, Cell)>>,
+    ) -> Result<(), OvsdbError> {
+        let state = self.transaction.state;
+        let def = &state.schema.tables[table];
+        let Some(row) = state.table(table).get(uuid) else {
+            return match cells {
+                Some(cells) => {
+                    self.insert(table, uuid, cells);
+                    Ok(())
+                }
+                None => Err(syntax(
+                    "",
+                    format!("transaction deletes row {uuid} that does not exist"),
+                )),
+            };
+        };
+        let change = &mut self.transaction.change(table, row).change;
+        match (cells, &mut change.new) {
+            (None, new) => *new = None,
+            (Some(cells), Some(new)) => {
+                let new = Arc::make_mut(new);
+                for (id, cell) in cells {
+                    new.set(def, id, cell);
+                }
+            }
+            (Some(_), None) => {}
+        }
+        Ok(())
+    }
+
+    /// Checks the rows, and proposes them.
+    pub(super) fn finish(self) -> Result<Proposal, OvsdbError> {
+        let replacements = self.transaction.finish()?;
+        Ok(Proposal {
+            results: String::new(),
+            commit: Some(Arc::new(Commit {
+                id: self.last,
+                tables: Vec::new(),
+                comment: None,
+            })),
+            replacements,
+            durable: false,
+        })
+    }
+}
+
+fn read_record(mut load: Load<'_>, record: &str) -> Result<Proposal, OvsdbError> {
+    let wrong = |error: crate::value::json::DecodeError| syntax("", error);
+    let is_diff = {
+        let mut is_diff = false;
+        let mut reader = Reader::new(record);
+        reader.object().map_err(wrong)?;
+        while let Some(name) = reader.key().map_err(wrong)? {
+            let value = reader.skip().map_err(wrong)?;
+            is_diff |= name == "_is_diff" && value.text == "true";
+        }
+        reader.end().map_err(wrong)?;
+        is_diff
+    };
+    let schema = load.transaction.state.schema.clone();
+    let mut reader = Reader::new(record);
+    reader.object().map_err(wrong)?;
+    while let Some(name) = reader.key().map_err(wrong)? {
+        let Some(table) = schema.find(&name) else {
+            let value = reader.skip().map_err(wrong)?;
+            if matches!(&*name, "_date" | "_comment" | "_is_diff") {
+                continue;
+            }
+            let details = format!("No table named {name}.");
+            return Err(syntax_of("unknown table", value.text, details));
+        };
+        reader.object().map_err(wrong)?;
+        while let Some(uuid) = reader.key().map_err(wrong)? {
+            let uuid = parse_uuid(&uuid, 0)
+                .map_err(|_| syntax("", format!("\"{uuid}\" is not a valid UUID")))?;
+            if reader.null() {
+                load.change(table, uuid, None)?;
+                continue;
+            }
+            let row = reader.skip().map_err(wrong)?;
+            let old = load.transaction.state.table(table).get(uuid).cloned();
+            let cells = read_cells(
+                row,
+                &schema.tables[table],
+                old.as_deref().filter(|_| is_diff),
+            )?;
+            load.change(table, uuid, Some(cells))?;
+        }
+    }
+    load.finish()
+}
+
+/// Reads a row's columns. Where `old` is given they are differences from that row.
+fn read_cells(
+    raw: Raw<'_>,
+    def: &TableDef,
+    old: Option<&Row>,
+) -> Result<Vec<(ColumnId, Cell)>, OvsdbError> {
+    let wrong = |error: crate::value::json::DecodeError| syntax(raw.text, error);
+    let mut context = Context::without_names();
+    let mut cells = Vec::new();
+    let mut reader = Reader::of(raw);
+    reader.object().map_err(wrong)?;
+    while let Some(name) = reader.key().map_err(wrong)? {
+        let Some(id) = def.find(&name) else {
+            let details = format!("No column {name} in table {}.", def.name);
+            return Err(syntax_of("unknown column", raw.text, details));
+        };
+        let kind = &def.column(id).kind;
+        let Some(old) = old else {
+            cells.push((id, read_cell(&mut reader, kind, &mut context)?));
+            continue;
+        };
+        let mut relaxed = kind.clone();
+        (relaxed.min, relaxed.max) = (0, Max::Unlimited);
+        let difference = read_cell(&mut reader, &relaxed, &mut context)?;
+        let new = if kind.max.is_one() {
+            difference
+        } else {
+            patch(&old.get(def, id), &difference)
+        };
+        if !kind.allows(new.len()) {
+            return Err(syntax(raw.text, "Datum created by diff has size error"));
+        }
+        cells.push((id, new));
+    }
+    Ok(cells)
+}
+
+/// The value after a difference: the elements that come and go.
+fn patch(old: &Cell, difference: &Cell) -> Cell {
+    match (old, difference) {
+        (Cell::Map(old), Cell::Map(difference)) => {
+            let mut new: Map<_, _> = old.clone();
+            for (key, value) in difference {
+                if new.get(key) == Some(value) {
+                    new.remove(key);
+                } else {
+                    new.insert(key.clone(), value.clone());
+                }
+            }
+            Cell::Map(new)
+        }
+        (old, difference) => {
+            let mut new: Set<_> = old.elements().iter().cloned().collect();
+            for atom in difference.elements() {
+                if !new.remove(atom) {
+                    new.insert(atom.clone());
+                }
+            }
+            Cell::of_set(new)
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! A schema as the engine uses it: tables and columns by number, references resolved.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use ovsdb_schema::{
+    AtomicType, BaseType, ColumnSchema, ColumnType, DatabaseSchema, RefType, TableSchema,
+};
+
+use super::cell::Cell;
+use crate::value::Uuid;
+
+/// A column's number in its table: its place in the order of the columns' names.
+///
+/// [`ColumnId::UUID`] and [`ColumnId::VERSION`] are the columns that every table has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ColumnId(pub(super) u16);
+
+impl ColumnId {
+    /// The column `_uuid`.
+    pub(crate) const UUID: Self = Self(u16::MAX);
+    /// The column `_version`.
+    pub(crate) const VERSION: Self = Self(u16::MAX - 1);
+}
+
+/// A table's number in its database: its place in the order of the tables' names.
+pub(crate) type TableId = usize;
+
+/// What a column's keys or values refer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The table of the rows.
+    pub(crate) table: TableId,
+    /// Whether the rows must exist.
+    pub(crate) strength: RefType,
+}
+
+/// A column.
+#[derive(Debug)]
+pub(crate) struct ColumnDef {
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// What it holds.
+    pub(crate) kind: ColumnType,
+    /// Whether an update may change it.
+    pub(crate) mutable: bool,
+    /// Whether the file has it.
+    pub(crate) ephemeral: bool,
+    /// What it holds unless something is stored.
+    pub(crate) default: Cell,
+    /// The table that the elements or keys refer to.
+    pub(crate) key: Option<Target>,
+    /// The table that the values refer to.
+    pub(crate) value: Option<Target>,
+}
+
+impl ColumnDef {
+    /// The references of its elements or keys, and of its values, if they are of this strength.
+    pub(super) fn targets(&self, strength: RefType) -> (Option<TableId>, Option<TableId>) {
+        let table = |target: Option<Target>| {
+            target
+                .filter(|target| target.strength == strength)
+                .map(|target| target.table)
+        };
+        (table(self.key), table(self.value))
+    }
+
+    fn refers(&self, strength: RefType) -> bool {
+        !matches!(self.targets(strength), (None, None))
+    }
+}
+
+/// A table.
+#[derive(Debug)]
+pub(crate) struct TableDef {
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// Its columns, in the order of their names; without `_uuid` and `_version`.
+    pub(crate) columns: Vec<ColumnDef>,
+    by_name: HashMap<Arc<str>, ColumnId, RandomState>,
+    /// Whether rows live without being referred to.
+    pub(crate) is_root: bool,
+    /// How many rows there may be.
+    pub(crate) max_rows: Option<u64>,
+    /// The columns of each index, in the schema's order.
+    pub(crate) indexes: Vec<Vec<ColumnId>>,
+    /// The columns with strong references.
+    pub(super) strong: Vec<ColumnId>,
+    /// The columns with weak references.
+    pub(super) weak: Vec<ColumnId>,
+    uuid: ColumnDef,
+    version: ColumnDef,
+}
+
+impl TableDef {
+    /// The column with this name, `_uuid` and `_version` among them.
+    pub(crate) fn find(&self, name: &str) -> Option<ColumnId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// A column of this table.
+    pub(crate) fn column(&self, id: ColumnId) -> &ColumnDef {
+        match id {
+            ColumnId::UUID => &self.uuid,
+            ColumnId::VERSION => &self.version,
+            ColumnId(at) => &self.columns[usize::from(at)],
+        }
+    }
+
+    /// The columns, without `_uuid` and `_version`.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ColumnId> + Clone + use<> {
+        // As many as there are names in a schema's text.
+        (0..u16::try_from(self.columns.len()).unwrap_or(u16::MAX - 2)).map(ColumnId)
+    }
+
+    /// All columns, with `_uuid` and `_version`.
+    pub(crate) fn all_ids(&self) -> impl Iterator<Item = ColumnId> + use<> {
+        [ColumnId::UUID, ColumnId::VERSION]
+            .into_iter()
+            .chain(self.ids())
+    }
+}
+
+/// A schema with everything that a transaction looks up in it.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    /// The schema as it is sent and stored.
+    pub(crate) source: DatabaseSchema,
+    /// Its text.
+    pub(crate) text: Arc<str>,
+    /// The tables, in the order of their names.
+    pub(crate) tables: Vec<TableDef>,
+    by_name: HashMap<Arc<str>, TableId, RandomState>,
+}
+
+impl Schema {
+    /// Prepares a schema; `text` is its JSON.
+    pub(crate) fn new(source: DatabaseSchema, text: impl Into<Arc<str>>) -> Self {
+        let ids: HashMap<&str, TableId> = source
+            .tables
+            .keys()
+            .enumerate()
+            .map(|(id, name)| (name.as_str(), id))
+            .collect();
+        let tables: Vec<_> = source
+            .tables
+            .iter()
+            .map(|(name, table)| table_def(name, table, &ids))
+            .collect();
+        let by_name = tables.iter().enumerate();
+        let by_name = by_name
+            .map(|(id, table)| (table.name.clone(), id))
+            .collect();
+        Self {
+            text: text.into(),
+            tables,
+            by_name,
+            source,
+        }
+    }
+
+    /// The database's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.source.name
+    }
+
+    /// The table with this name.
+    pub(crate) fn find(&self, name: &str) -> Option<TableId> {
+        self.by_name.get(name).copied()
+    }
+}
+
+fn table_def(name: &str, table: &TableSchema, ids: &HashMap<&str, TableId>) -> TableDef {
+    let columns: Vec<_> = table
+        .columns
+        .iter()
+        .map(|(name, column)| column_def(name, column, ids))
+        .collect();
+    let mut by_name: HashMap<Arc<str>, ColumnId, RandomState> = (0..)
+        .zip(&columns)
+        .map(|(id, column)| (column.name.clone(), ColumnId(id)))
+        .collect();
+    let (uuid, version) = (system_column("_uuid"), system_column("_version"));
+    by_name.insert(uuid.name.clone(), ColumnId::UUID);
+    by_name.insert(version.name.clone(), ColumnId::VERSION);
+    let refers = |strength| {
+        let columns = (0..).zip(&columns);
+        let columns =
+            columns.filter(move |(_, column): &(u16, &ColumnDef)| column.refers(strength));
+        columns.map(|(id, _)| ColumnId(id)).collect()
+    };
+    TableDef {
+        name: name.into(),
+        is_root: table.is_root,
+        max_rows: table.max_rows.filter(|most| *most < u64::from(u32::MAX)),
+        indexes: table
+            .indexes
+            .iter()
+            .map(|columns| {
+                let ids = columns.iter().filter_map(|name| by_name.get(name.as_str()));
+                ids.copied().collect()
+            })
+            .collect(),
+        strong: refers(RefType::Strong),
+        weak: refers(RefType::Weak),
+        columns,
+        by_name,
+        uuid,
+        version,
+    }
+}
+
+fn column_def(name: &str, column: &ColumnSchema, ids: &HashMap<&str, TableId>) -> ColumnDef {
+    let target = |base: &BaseType| {
+        let table = *ids.get(base.ref_table.as_deref()?)?;
+        let strength = base.ref_type;
+        Some(Target { table, strength })
+    };
+    ColumnDef {
+        name: name.into(),
+        mutable: column.mutable,
+        ephemeral: column.ephemeral,
+        default: Cell::default_of(&column.kind),
+        key: target(&column.kind.key),
+        value: column.kind.value.as_ref().and_then(target),
+        kind: column.kind.clone(),
+    }
+}
+
+/// A column that every table has: one uuid, which no operation sets.
+fn system_column(name: &str) -> ColumnDef {
+    ColumnDef {
+        name: name.into(),
+        kind: ColumnType::scalar(BaseType::new(AtomicType::Uuid)),
+        mutable: false,
+        ephemeral: false,
+        default: Cell::One(crate::value::Atom::Uuid(Uuid::nil())),
+        key: None,
+        value: None,
+    }
+}

@@ -1,0 +1,59 @@
+//! The lock of a database file, by which ovsdb-server and `ovsdb-tool` know that it is served.
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+use super::FileErrorReason;
+
+/// The lock files of this process. A lock of the operating system is a process's: it does not keep
+/// the process from taking it again, and ends as soon as the file is closed once.
+static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// The lock of a database file, held until it is dropped: a POSIX lock on the file `.NAME.~lock~`
+/// beside it.
+#[derive(Debug)]
+pub(crate) struct FileLock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl FileLock {
+    /// Takes the lock.
+    pub(super) fn take(database: &Path) -> Result<Self, FileErrorReason> {
+        // The lock belongs to the file itself, not to a link to it.
+        let database = database.canonicalize()?;
+        let mut name = std::ffi::OsString::from(".");
+        name.push(database.file_name().unwrap_or_default());
+        name.push(".~lock~");
+        let path = database.with_file_name(name);
+        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.contains(&path) {
+            return Err(FileErrorReason::Locked);
+        }
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)?;
+        match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::ACCESS | Errno::AGAIN) => return Err(FileErrorReason::Locked),
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+        held.insert(path.clone());
+        Ok(Self { path, _file: file })
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        held.remove(&self.path);
+    }
+}

@@ -1,0 +1,165 @@
+//! Databases in files, in the format of ovsdb-server: `ovsdb-tool` and ovsdb-server open ours, we open
+//! theirs.
+
+mod format;
+mod journal;
+mod lock;
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ovsdb_schema::{DatabaseSchema, SchemaError};
+
+use self::format::{Damage, Records, write_record};
+pub(crate) use self::journal::FileJournal;
+pub(crate) use self::lock::FileLock;
+use super::engine::{Database, Schema};
+use crate::protocol::OvsdbError;
+
+/// Why a database file cannot be served.
+///
+/// ```
+/// use ovsdb::server::{FileErrorReason, Server, ServerError};
+///
+/// let error = Server::file("/nonexistent/nb.db").expect_err("no such file");
+/// let ServerError::File(error) = error else { panic!("another error: {error}") };
+/// assert!(matches!(error.reason, FileErrorReason::Io(_)));
+/// assert!(error.to_string().starts_with("/nonexistent/nb.db: "));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}", path.display())]
+#[non_exhaustive]
+pub struct FileError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong.
+    #[source]
+    pub reason: FileErrorReason,
+}
+
+/// What is wrong with a database file.
+///
+/// ```
+/// use ovsdb::server::{FileErrorReason, Server, ServerError};
+///
+/// let path = std::env::temp_dir().join(format!("no-database-{}", std::process::id()));
+/// std::fs::write(&path, "OVSDB CLUSTER 3 0000000000000000000000000000000000000000\n{}\n")?;
+/// let error = Server::file(&path).expect_err("a clustered database");
+/// # std::fs::remove_file(&path)?;
+/// # std::fs::remove_file(path.with_file_name(format!(".no-database-{}.~lock~", std::process::id())))?;
+/// let ServerError::File(error) = error else { panic!("another error: {error}") };
+/// assert!(matches!(error.reason, FileErrorReason::Clustered));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileErrorReason {
+    /// It cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Another process serves it.
+    #[error("another process serves this database")]
+    Locked,
+    /// It belongs to a clustered database, which this server does not serve.
+    #[error("it is a file of a clustered database, which the embedded server does not serve")]
+    Clustered,
+    /// It is no database file.
+    #[error("it is not a database file: it does not begin with `OVSDB JSON`")]
+    NotADatabase,
+    /// Its schema is broken.
+    #[error("its schema is broken: {0}")]
+    Schema(#[from] SchemaError),
+    /// A record does not fit the database.
+    #[error("record {record} does not fit the database: {}", details(error))]
+    Record {
+        /// The record's number; the schema's is 0.
+        record: usize,
+        /// Why it does not fit.
+        error: OvsdbError,
+    },
+}
+
+fn details(error: &OvsdbError) -> &str {
+    error.details.as_deref().unwrap_or(&error.error)
+}
+
+/// A database from a file, with its journal.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) database: Database,
+    pub(crate) journal: FileJournal,
+    /// Held while the database is served.
+    pub(crate) lock: FileLock,
+}
+
+/// Opens a database file. A record that was not written to its end is cut off.
+pub(crate) fn open(path: &Path, seed: u64) -> Result<Opened, FileError> {
+    let error = |reason: FileErrorReason| FileError {
+        path: path.to_owned(),
+        reason,
+    };
+    read(path, seed).map_err(error)
+}
+
+/// Makes a file with an empty database, if there is none, and opens it.
+pub(crate) fn create(path: &Path, schema: &str, seed: u64) -> Result<Opened, FileError> {
+    let error = |reason: FileErrorReason| FileError {
+        path: path.to_owned(),
+        reason,
+    };
+    if !path.try_exists().map_err(|io| error(io.into()))? {
+        DatabaseSchema::parse(schema).map_err(|schema| error(schema.into()))?;
+        let mut contents = Vec::new();
+        write_record(&mut contents, schema);
+        fs::write(path, contents).map_err(|io| error(io.into()))?;
+    }
+    open(path, seed)
+}
+
+fn read(path: &Path, seed: u64) -> Result<Opened, FileErrorReason> {
+    let lock = FileLock::take(path)?;
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let contents = fs::read(path)?;
+    let mut records = Records::new(&contents);
+    let text = match records.next() {
+        Ok(Some(text)) => text.trim_end(),
+        Err(Damage::Clustered) => return Err(FileErrorReason::Clustered),
+        Ok(None) | Err(_) => return Err(FileErrorReason::NotADatabase),
+    };
+    let schema = Arc::new(Schema::new(DatabaseSchema::parse(text)?, text));
+    let mut database = Database::new(schema, seed);
+    let mut count = 0;
+    let length = loop {
+        let position = records.position();
+        match records.next() {
+            Ok(None) => break position,
+            Ok(Some(record)) => {
+                count += 1;
+                database
+                    .replay(record)
+                    .map_err(|error| FileErrorReason::Record {
+                        record: count,
+                        error,
+                    })?;
+            }
+            Err(damage) => {
+                tracing::warn!(
+                    path = %path.display(),
+                    bytes = contents.len() - position,
+                    "cut off the end of a database file: {damage}"
+                );
+                break position;
+            }
+        }
+    };
+    let length = length as u64;
+    file.set_len(length)?;
+    file.seek(SeekFrom::Start(length))?;
+    Ok(Opened {
+        database,
+        journal: FileJournal::new(path, file, length, count as u64),
+        lock,
+    })
+}

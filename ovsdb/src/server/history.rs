@@ -1,0 +1,73 @@
+//! The last transactions of a database, from which monitors can be resumed (ovsdb-server(7),
+//! "Monitor_cond_since").
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::engine::Commit;
+use super::monitor::Pending;
+use crate::value::Uuid;
+
+/// The fewest transactions that are kept.
+const TRANSACTIONS: usize = 100;
+/// The most rows that are kept beyond those.
+const ROWS: usize = 10_000;
+
+/// The last transactions.
+#[derive(Debug)]
+pub(super) struct History {
+    /// The transaction before the first one that is kept.
+    before: Uuid,
+    commits: VecDeque<Arc<Commit>>,
+    rows: usize,
+}
+
+impl History {
+    /// The history of a database whose last transaction is this.
+    pub(super) const fn new(last: Uuid) -> Self {
+        Self {
+            before: last,
+            commits: VecDeque::new(),
+            rows: 0,
+        }
+    }
+
+    /// Adds a transaction.
+    pub(super) fn add(&mut self, commit: Arc<Commit>) {
+        self.rows += count(&commit);
+        self.commits.push_back(commit);
+        while self.rows > ROWS && self.commits.len() > TRANSACTIONS {
+            if let Some(first) = self.commits.pop_front() {
+                self.rows -= count(&first);
+                self.before = first.id;
+            }
+        }
+    }
+
+    /// The last transaction, if one is kept.
+    pub(super) fn last(&self) -> Option<Arc<Commit>> {
+        self.commits.back().cloned()
+    }
+
+    /// What changed after this transaction; `None` when it is not known.
+    pub(super) fn since(&self, transaction: Uuid) -> Option<Pending> {
+        let skipped = if transaction == self.before {
+            0
+        } else {
+            let at = self
+                .commits
+                .iter()
+                .position(|commit| commit.id == transaction)?;
+            at + 1
+        };
+        let mut pending = Pending::default();
+        for commit in self.commits.iter().skip(skipped) {
+            pending.add(commit);
+        }
+        Some(pending)
+    }
+}
+
+fn count(commit: &Commit) -> usize {
+    commit.tables.iter().map(|(_, rows)| rows.len()).sum()
+}

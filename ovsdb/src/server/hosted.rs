@@ -1,0 +1,152 @@
+//! A database that a server serves.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::SessionId;
+use super::engine::{Database, Proposal, State, record};
+use super::history::History;
+use super::monitor::Selection;
+use crate::protocol::OvsdbError;
+use crate::value::Uuid;
+
+/// Where a database keeps its transactions.
+///
+/// A record is one JSON object, as the files of ovsdb-server have it.
+pub(crate) trait Journal: Send + std::fmt::Debug {
+    /// Appends a record. It need not be on disk yet.
+    ///
+    /// # Errors
+    /// When it cannot be written; then nothing of it may be there.
+    fn append(&mut self, record: &str) -> Result<Position, OvsdbError>;
+
+    /// Replaces everything by a schema and one record.
+    ///
+    /// # Errors
+    /// When it cannot be written; then everything is as it was.
+    fn replace(&mut self, schema: &str, record: &str) -> Result<Position, OvsdbError>;
+}
+
+/// How far a journal was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Position(pub(crate) u64);
+
+/// A transaction that waits for the database to change.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) session: SessionId,
+    /// The request's id, as JSON.
+    pub(super) id: Box<str>,
+    /// The request's parameters, as JSON.
+    pub(super) params: Box<str>,
+    pub(super) since: Instant,
+    pub(super) timeout: Option<Duration>,
+}
+
+impl Waiting {
+    /// When it fails if nothing changes before.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.since.checked_add(self.timeout?)
+    }
+}
+
+/// A reply that waits until the disk has the transaction.
+#[derive(Debug)]
+pub(super) struct Unsynced {
+    pub(super) position: Position,
+    pub(super) session: SessionId,
+    pub(super) id: Box<str>,
+    pub(super) results: String,
+}
+
+/// A database with what serves it.
+#[derive(Debug)]
+pub(super) struct Hosted {
+    pub(super) database: Database,
+    pub(super) history: History,
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) unsynced: Vec<Unsynced>,
+    journal: Option<Box<dyn Journal>>,
+    selections: Vec<Weak<Selection>>,
+    /// The row of the database in `_Server`.
+    pub(super) status: Uuid,
+}
+
+impl Hosted {
+    pub(super) fn new(database: Database, journal: Option<Box<dyn Journal>>) -> Self {
+        Self {
+            history: History::new(database.last_transaction()),
+            database,
+            journal,
+            waiting: Vec::new(),
+            unsynced: Vec::new(),
+            selections: Vec::new(),
+            status: Uuid::nil(),
+        }
+    }
+
+    /// The one shared copy of this selection.
+    pub(super) fn share(&mut self, selection: Selection) -> Arc<Selection> {
+        self.selections.retain(|known| known.strong_count() > 0);
+        let mut known = self.selections.iter().filter_map(Weak::upgrade);
+        if let Some(known) = known.find(|known| **known == selection) {
+            return known;
+        }
+        let selection = Arc::new(selection);
+        self.selections.push(Arc::downgrade(&selection));
+        selection
+    }
+
+    /// Writes a transaction to the journal. `date` is the time of day, in milliseconds since 1970.
+    pub(super) fn write(
+        &mut self,
+        proposal: &Proposal,
+        date: i64,
+    ) -> Result<Option<Position>, OvsdbError> {
+        let (Some(journal), Some(commit)) = (&mut self.journal, proposal.commit()) else {
+            return Ok(None);
+        };
+        let mut text = String::new();
+        if !record::write_commit(&mut text, commit, self.database.schema()) {
+            return Ok(None);
+        }
+        annotate(&mut text, commit.comment.as_deref(), date);
+        journal.append(&text).map(Some)
+    }
+
+    /// Replaces the database by a converted one.
+    pub(super) fn replace(&mut self, database: Database, date: i64) -> Result<(), OvsdbError> {
+        if let Some(journal) = &mut self.journal {
+            let comment = "converted by ovsdb-server";
+            let text = whole(database.state(), Some(comment), date);
+            journal.replace(&database.schema().text, &text)?;
+        }
+        self.history = History::new(database.last_transaction());
+        self.selections.clear();
+        self.database = database;
+        Ok(())
+    }
+}
+
+/// The record of a whole database.
+pub(crate) fn whole(state: &State, comment: Option<&str>, date: i64) -> String {
+    let mut text = String::new();
+    record::write_state(&mut text, state);
+    annotate(&mut text, comment, date);
+    text
+}
+
+/// Appends what a record says of itself, and closes it.
+fn annotate(text: &mut String, comment: Option<&str>, date: i64) {
+    use crate::protocol::Wire;
+    if !text.ends_with('{') {
+        text.push(',');
+    }
+    text.push_str("\"_date\":");
+    date.write(text);
+    if let Some(comment) = comment {
+        text.push_str(",\"_comment\":");
+        crate::value::json::write_string(text, comment);
+    }
+    text.push('}');
+}

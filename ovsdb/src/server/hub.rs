@@ -1,0 +1,282 @@
+//! The server as a state machine: databases, sessions, locks. It does no I/O and reads no clock.
+//!
+//! Inputs are the `handle_*` methods: a client came, a message of it, bytes were sent, it went, time
+//! passed. Outputs are the `poll_*` methods: what to send, whom to close, when to call again. One
+//! request is handled after the other, as in ovsdb-server.
+
+mod databases;
+mod monitors;
+mod requests;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+
+use super::SessionId;
+use super::engine::Caller;
+use super::hosted::{Hosted, Position};
+use super::locks::Locks;
+use super::session::Session;
+use crate::protocol::{Message, OvsdbError, Wire};
+use crate::value::Uuid;
+use crate::value::json::{Raw, Reader};
+
+/// The time, which the machine is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Now {
+    /// For time limits.
+    pub(crate) instant: Instant,
+    /// The time of day, in milliseconds since 1970.
+    pub(crate) date: i64,
+}
+
+/// Above this many unsent bytes a session's changes are merged instead of queued.
+const QUEUED: usize = 256 * 1024;
+
+/// The server's state.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    id: Uuid,
+    random: fastrand::Rng,
+    databases: BTreeMap<Arc<str>, Hosted>,
+    sessions: HashMap<SessionId, Session, RandomState>,
+    locks: Locks,
+    next_session: u64,
+    /// Sessions for which there is something to send, or that are to be closed.
+    ready: Vec<SessionId>,
+    /// Databases whose journals were written to.
+    written: Vec<Arc<str>>,
+}
+
+/// A session as the caller of a transaction.
+struct SessionCaller<'a> {
+    session: SessionId,
+    locks: &'a Locks,
+    read_only: bool,
+}
+
+impl Caller for SessionCaller<'_> {
+    fn holds(&self, lock: &str) -> bool {
+        self.locks.holds(self.session, lock)
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+}
+
+impl Hub {
+    /// A server without databases but its own. `seed` decides the uuids that it chooses.
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut hub = Self {
+            id: super::engine::parse::random_uuid(&mut random),
+            random,
+            databases: BTreeMap::new(),
+            sessions: HashMap::default(),
+            locks: Locks::default(),
+            next_session: 0,
+            ready: Vec::new(),
+            written: Vec::new(),
+        };
+        hub.add_server_database();
+        hub
+    }
+
+    /// A client has connected. After `interval` without a sign of life it is asked for one.
+    pub(crate) fn handle_connected(
+        &mut self,
+        now: Now,
+        interval: Duration,
+        read_only: bool,
+    ) -> SessionId {
+        let id = SessionId(self.next_session);
+        self.next_session += 1;
+        self.sessions
+            .insert(id, Session::new(now.instant, interval, read_only));
+        id
+    }
+
+    /// A client has sent a message.
+    pub(crate) fn handle_message(&mut self, id: SessionId, text: &str, now: Now) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        if session.closing.is_some() {
+            return;
+        }
+        session.received(now.instant);
+        match Message::parse(text) {
+            Ok(Message::Request {
+                id: request,
+                method,
+                params,
+            }) => self.request(id, request.text, &method, params, now),
+            Ok(Message::Notification { method, params }) if method == "cancel" => {
+                self.cancel(id, params);
+            }
+            Ok(Message::Notification { .. } | Message::Reply { .. }) => {}
+            Err(error) => session.close(format!("received a message that is not one: {error}")),
+        }
+        self.ready.push(id);
+    }
+
+    /// Bytes of a session were sent.
+    pub(crate) fn handle_sent(&mut self, id: SessionId, count: usize) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.outgoing.sent(count);
+            if session.outgoing.unsent() == 0 {
+                self.flush(id);
+            }
+        }
+    }
+
+    /// A client has gone.
+    pub(crate) fn handle_closed(&mut self, id: SessionId, now: Now) {
+        let Some(session) = self.sessions.remove(&id) else {
+            return;
+        };
+        for lock in &session.locks {
+            self.unlock(id, lock);
+        }
+        for hosted in self.databases.values_mut() {
+            hosted.waiting.retain(|waiting| waiting.session != id);
+            hosted.unsynced.retain(|unsynced| unsynced.session != id);
+        }
+        let _ = now;
+    }
+
+    /// A journal is on disk up to here.
+    pub(crate) fn handle_synced(&mut self, database: &str, position: Position) {
+        let Some(hosted) = self.databases.get_mut(database) else {
+            return;
+        };
+        let mut done = Vec::new();
+        hosted.unsynced.retain_mut(|unsynced| {
+            let left = unsynced.position > position;
+            if !left {
+                done.push((
+                    unsynced.session,
+                    std::mem::take(&mut unsynced.id),
+                    std::mem::take(&mut unsynced.results),
+                ));
+            }
+            left
+        });
+        for (session, id, results) in done {
+            self.reply(session, &id, &results);
+        }
+    }
+
+    /// A journal cannot be written to the disk any more: what its transactions wait for will not
+    /// come.
+    pub(crate) fn handle_sync_failed(&mut self, database: &str, error: &OvsdbError) {
+        let Some(hosted) = self.databases.get_mut(database) else {
+            return;
+        };
+        for unsynced in std::mem::take(&mut hosted.unsynced) {
+            let mut results = unsynced.results;
+            results.pop();
+            results.push(',');
+            error.write(&mut results);
+            results.push(']');
+            self.reply(unsynced.session, &unsynced.id, &results);
+        }
+    }
+
+    /// The databases whose journals were written to since the last call.
+    pub(crate) fn poll_written(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.written)
+    }
+
+    /// Whether transactions of a database wait for the disk.
+    pub(crate) fn waits_for_disk(&self, database: &str) -> bool {
+        let hosted = self.databases.get(database);
+        hosted.is_some_and(|hosted| !hosted.unsynced.is_empty())
+    }
+
+    /// Time has passed.
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
+        for (id, session) in &mut self.sessions {
+            let before = session.outgoing.unsent();
+            session.handle_timeout(now.instant);
+            if session.outgoing.unsent() > before || session.closing.is_some() {
+                self.ready.push(*id);
+            }
+        }
+        let names: Vec<_> = self.databases.keys().cloned().collect();
+        for name in names {
+            self.retry(&name, now, false);
+        }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let probes = self.sessions.values().filter_map(Session::deadline);
+        let waiting = self.databases.values().flat_map(|hosted| &hosted.waiting);
+        probes
+            .chain(waiting.filter_map(super::hosted::Waiting::deadline))
+            .min()
+    }
+
+    /// The sessions for which there may be something to send or to close, each once.
+    pub(crate) fn poll_ready(&mut self) -> Vec<SessionId> {
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.sort_unstable();
+        ready.dedup();
+        ready
+    }
+
+    /// What is to be sent to a session.
+    pub(crate) fn poll_transmit(&mut self, id: SessionId) -> VecDeque<Bytes> {
+        let session = self.sessions.get_mut(&id);
+        session.map_or_else(VecDeque::new, |session| session.outgoing.take())
+    }
+
+    /// Why a session is to be closed, if it is.
+    pub(crate) fn poll_close(&self, id: SessionId) -> Option<String> {
+        self.sessions.get(&id)?.closing.clone()
+    }
+
+    /// Whether to read from a session: not while much waits to be sent to it.
+    pub(crate) fn wants_input(&self, id: SessionId) -> bool {
+        let session = self.sessions.get(&id);
+        session
+            .is_some_and(|session| session.closing.is_none() && session.outgoing.unsent() <= QUEUED)
+    }
+
+    /// Sends a successful reply, after what the session's monitors have to tell.
+    fn reply(&mut self, id: SessionId, request: &str, result: &str) {
+        self.flush(id);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.reply(request, result);
+            self.ready.push(id);
+        }
+    }
+}
+
+/// The elements of a request's parameters.
+fn elements(params: Raw<'_>) -> Vec<Raw<'_>> {
+    let mut reader = Reader::of(params);
+    let mut elements = Vec::new();
+    if reader.array().is_err() {
+        return elements;
+    }
+    while let Ok(true) = reader.element() {
+        match reader.skip() {
+            Ok(element) => elements.push(element),
+            Err(_) => break,
+        }
+    }
+    elements
+}
+
+/// The string that this JSON text is.
+fn string(raw: Raw<'_>) -> Option<String> {
+    Wire::from_json(raw.text)
+        .ok()
+        .map(|text: crate::value::Str| text.to_string())
+}

@@ -1,0 +1,319 @@
+//! The databases of a hub: adding, removing and converting them, and the database `_Server`, which
+//! tells clients of them (ovsdb-server(5)).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ovsdb_schema::DatabaseSchema;
+
+use super::{Hub, Now, elements};
+use crate::protocol::OvsdbError;
+use crate::server::SessionId;
+use crate::server::engine::error::{error, syntax};
+use crate::server::engine::{Caller, Database, Executed, Schema};
+use crate::server::hosted::{Hosted, Journal};
+use crate::value::Datum;
+use crate::value::json::{Raw, write_string};
+
+/// The name of the server's own database.
+const SERVER: &str = "_Server";
+
+/// The schema of the server's own database, as ovsdb-server(5) documents it.
+const SERVER_SCHEMA: &str = include_str!("_server.ovsschema");
+
+/// The server itself.
+struct Itself;
+
+impl Caller for Itself {
+    fn holds(&self, _: &str) -> bool {
+        false
+    }
+
+    fn is_read_only(&self) -> bool {
+        false
+    }
+
+    fn is_server(&self) -> bool {
+        true
+    }
+}
+
+impl Hub {
+    pub(super) fn add_server_database(&mut self) {
+        // The schema is a constant that a test parses.
+        let Ok(source) = DatabaseSchema::parse(SERVER_SCHEMA) else {
+            return;
+        };
+        let schema = Arc::new(Schema::new(source, SERVER_SCHEMA));
+        let database = Database::new(schema, self.random.u64(..));
+        self.databases
+            .insert(SERVER.into(), Hosted::new(database, None));
+        self.add_status(SERVER);
+    }
+
+    /// Serves a database. False when there is one with this name.
+    pub(crate) fn add(
+        &mut self,
+        database: Database,
+        journal: Option<Box<dyn Journal>>,
+        now: Now,
+    ) -> bool {
+        let name: Arc<str> = database.schema().name().into();
+        if self.databases.contains_key(&name) {
+            return false;
+        }
+        self.databases
+            .insert(name.clone(), Hosted::new(database, journal));
+        self.add_status(&name);
+        self.publish_status(now);
+        true
+    }
+
+    /// Serves a database no longer. Its monitors are cancelled, and its transactions that wait.
+    pub(crate) fn remove(&mut self, name: &str, now: Now) -> bool {
+        if name == SERVER || !self.databases.contains_key(name) {
+            return false;
+        }
+        self.cancel_monitors(name);
+        self.cancel_transactions(name);
+        self.release_locks();
+        let Some(hosted) = self.databases.remove(name) else {
+            return false;
+        };
+        let uuid = hosted.status;
+        self.change_status(
+            &format!(
+                r#"{{"op":"delete","table":"Database","where":[["_uuid","==",["uuid","{uuid}"]]]}}"#
+            ),
+            now,
+        );
+        true
+    }
+
+    /// A database that is served.
+    pub(crate) fn database(&self, name: &str) -> Option<&Database> {
+        self.databases.get(name).map(|hosted| &hosted.database)
+    }
+
+    /// The names of the databases, without the server's own.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.databases.keys().filter(|name| ***name != *SERVER)
+    }
+
+    /// Adds the row of a database to `_Server`.
+    fn add_status(&mut self, name: &str) {
+        let Some(hosted) = self.databases.get_mut(name) else {
+            return;
+        };
+        let uuid = crate::server::engine::parse::random_uuid(&mut self.random);
+        hosted.status = uuid;
+        let mut insert =
+            format!(r#"{{"op":"insert","table":"Database","uuid":"{uuid}","row":{{"name":"#);
+        write_string(&mut insert, name);
+        insert.push_str(r#","model":"standalone","connected":true,"leader":true,"schema":"#);
+        write_string(&mut insert, &hosted.database.schema().text);
+        insert.push_str("}}");
+        self.execute_itself(&insert);
+    }
+
+    /// Carries out an operation on `_Server`, of which nobody is told yet.
+    fn execute_itself(&mut self, operation: &str) -> Option<Arc<crate::server::engine::Commit>> {
+        let hosted = self.databases.get_mut(SERVER)?;
+        let raw = Raw {
+            text: operation,
+            offset: 0,
+        };
+        let Executed::Ready(proposal) = hosted.database.execute(&[raw], &Itself, Duration::ZERO)
+        else {
+            return None;
+        };
+        let commit = proposal.commit().cloned();
+        hosted.database.commit(proposal);
+        if let Some(commit) = &commit {
+            hosted.history.add(commit.clone());
+        }
+        commit
+    }
+
+    /// Changes `_Server`, and tells those who monitor it.
+    pub(crate) fn change_status(&mut self, operation: &str, now: Now) {
+        if let Some(commit) = self.execute_itself(operation) {
+            let server: Arc<str> = SERVER.into();
+            self.publish(&server, &commit);
+            self.retry(&server, now, true);
+        }
+    }
+
+    /// Sets columns of a database's row in `_Server`.
+    pub(crate) fn set_status(&mut self, name: &str, columns: &[(&str, Datum)], now: Now) {
+        let Some(hosted) = self.databases.get(name) else {
+            return;
+        };
+        let mut row = String::new();
+        for (column, datum) in columns {
+            row.push_str(if row.is_empty() { "\"" } else { ",\"" });
+            row.push_str(column);
+            row.push_str("\":");
+            datum.write(&mut row);
+        }
+        let uuid = hosted.status;
+        self.change_status(
+            &format!(
+                r#"{{"op":"update","table":"Database","where":[["_uuid","==",["uuid","{uuid}"]]],"row":{{{row}}}}}"#
+            ),
+            now,
+        );
+    }
+
+    fn publish_status(&mut self, now: Now) {
+        let server: Arc<str> = SERVER.into();
+        let last = self
+            .databases
+            .get(&server)
+            .and_then(|hosted| hosted.history.last());
+        if let Some(commit) = last {
+            self.publish(&server, &commit);
+            self.retry(&server, now, true);
+        }
+    }
+
+    /// Ends the monitors of a database. Clients that are not aware of database changes are
+    /// disconnected.
+    fn cancel_monitors(&mut self, name: &str) {
+        let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for id in ids {
+            self.flush(id);
+            let Some(session) = self.sessions.get_mut(&id) else {
+                continue;
+            };
+            if !session.db_change_aware {
+                session.close(format!("the database {name} has changed"));
+                self.ready.push(id);
+                continue;
+            }
+            let (cancelled, left) = std::mem::take(&mut session.monitors)
+                .into_iter()
+                .partition(|monitor| *monitor.database == *name);
+            session.monitors = left;
+            let cancelled: Vec<_> = cancelled;
+            for monitor in cancelled {
+                session.notify("monitor_canceled", &monitor.id);
+                self.ready.push(id);
+            }
+        }
+    }
+
+    /// Ends the transactions of a database that wait.
+    fn cancel_transactions(&mut self, name: &str) {
+        let waiting = self
+            .databases
+            .get_mut(name)
+            .map(|hosted| std::mem::take(&mut hosted.waiting));
+        for waiting in waiting.into_iter().flatten() {
+            // The others are disconnected.
+            if let Some(session) = self.sessions.get_mut(&waiting.session)
+                && session.db_change_aware
+            {
+                session.fail_with_word(&waiting.id, "canceled");
+                self.ready.push(waiting.session);
+            }
+        }
+    }
+
+    /// Gives the locks of sessions that are being closed to those who wait for them.
+    fn release_locks(&mut self) {
+        let closing = self.sessions.iter_mut();
+        let closing = closing.filter(|(_, session)| session.closing.is_some());
+        let held: Vec<_> = closing
+            .map(|(id, session)| (*id, std::mem::take(&mut session.locks)))
+            .collect();
+        for (id, locks) in held {
+            for lock in locks {
+                self.unlock(id, &lock);
+            }
+        }
+    }
+
+    /// Carries out a `convert` request. The reply goes out in between: after the session has heard
+    /// that its monitors are cancelled, and before it hears the same of its transactions.
+    pub(super) fn convert_request(
+        &mut self,
+        id: SessionId,
+        request: &str,
+        params: Raw<'_>,
+        now: Now,
+    ) -> Result<Option<String>, OvsdbError> {
+        let session = self.sessions.get(&id);
+        let read_only = session.is_some_and(|session| session.read_only);
+        let (name, _) = self.lookup("convert", params)?;
+        if read_only || *name == *SERVER {
+            let details = format!("conversion is not allowed for read-only database {name}");
+            return Err(error("not allowed", details));
+        }
+        let [_, schema] = elements(params)[..] else {
+            return Err(syntax(params.text, "array expected"));
+        };
+        self.convert(&name, schema.text, now)?;
+        self.reply(id, request, "{}");
+        self.finish_conversion(&name, schema.text, now);
+        Ok(None)
+    }
+
+    /// Converts a database, and ends its monitors.
+    fn convert(&mut self, name: &str, text: &str, now: Now) -> Result<(), OvsdbError> {
+        let seed = self.random.u64(..);
+        let Some(hosted) = self.databases.get_mut(name) else {
+            return Err(error(
+                "unknown database",
+                format!("there is no database {name}"),
+            ));
+        };
+        let source = DatabaseSchema::parse(text).map_err(|error| syntax(text, error))?;
+        if source.name != *name {
+            let details = format!(
+                "new schema name ({}) does not match database name ({name})",
+                source.name
+            );
+            return Err(error("invalid parameters", details));
+        }
+        let schema = Arc::new(Schema::new(source, text));
+        let converted = hosted.database.convert(schema, seed)?;
+        hosted.replace(converted, now.date)?;
+        self.cancel_monitors(name);
+        Ok(())
+    }
+
+    /// Ends what else a conversion ends, and tells of the new schema.
+    fn finish_conversion(&mut self, name: &str, text: &str, now: Now) {
+        self.cancel_transactions(name);
+        self.release_locks();
+        let text = crate::value::Atom::String(text.into());
+        self.set_status(name, &[("schema", Datum::from(text))], now);
+    }
+
+    /// Converts a database to another schema, as a `convert` request does.
+    ///
+    /// # Errors
+    /// As those of the request.
+    pub(crate) fn convert_now(
+        &mut self,
+        name: &str,
+        schema: &str,
+        now: Now,
+    ) -> Result<(), OvsdbError> {
+        self.convert(name, schema, now)?;
+        self.finish_conversion(name, schema, now);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_of_the_servers_own_database_parses() {
+        let schema = DatabaseSchema::parse(SERVER_SCHEMA).expect("a schema");
+        assert_eq!(schema.name, SERVER);
+    }
+}

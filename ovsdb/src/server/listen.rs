@@ -1,0 +1,232 @@
+//! Where a server listens.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+
+/// An address to listen on, in the form of ovsdb(7) "Passive OVSDB Connections".
+///
+/// ```
+/// use ovsdb::server::PassiveRemote;
+///
+/// let remote: PassiveRemote = "ptcp:6641:127.0.0.1".parse()?;
+/// assert_eq!(remote.to_string(), "ptcp:6641:127.0.0.1");
+/// assert!("tcp:127.0.0.1:6641".parse::<PassiveRemote>().is_err());
+/// # Ok::<(), ovsdb::server::PassiveRemoteError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PassiveRemote {
+    /// `punix:PATH`: a socket in the file system.
+    Unix {
+        /// The socket's path.
+        path: PathBuf,
+    },
+    /// `ptcp:[PORT][:HOST]`: TCP. Port 0 is any that is free.
+    Tcp {
+        /// The port.
+        port: u16,
+        /// The address; all IPv4 addresses when none is given.
+        host: IpAddr,
+    },
+    /// `pssl:[PORT][:HOST]`: TLS.
+    Ssl {
+        /// The port.
+        port: u16,
+        /// The address; all IPv4 addresses when none is given.
+        host: IpAddr,
+    },
+}
+
+/// The port of a remote without one (ovsdb(7)).
+const DEFAULT_PORT: u16 = 6640;
+
+/// Why a text is not a passive remote.
+///
+/// ```
+/// use ovsdb::server::PassiveRemote;
+///
+/// let error = "unix:/run/nb.sock".parse::<PassiveRemote>().expect_err("an active remote");
+/// assert_eq!(error.remote, "unix:/run/nb.sock");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("bad remote to listen on {remote:?}: {reason}")]
+#[non_exhaustive]
+pub struct PassiveRemoteError {
+    /// The text.
+    pub remote: String,
+    /// What is wrong with it.
+    pub reason: PassiveRemoteErrorReason,
+}
+
+/// What is wrong with a passive remote.
+///
+/// ```
+/// use ovsdb::server::{PassiveRemote, PassiveRemoteErrorReason};
+///
+/// let error = "ptcp:66410".parse::<PassiveRemote>().expect_err("no port");
+/// assert_eq!(error.reason, PassiveRemoteErrorReason::BadPort("66410".into()));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PassiveRemoteErrorReason {
+    /// Not one of the methods that a server has.
+    #[error("the method {0:?} is none of `punix:`, `ptcp:`, `pssl:`")]
+    UnknownMethod(String),
+    /// Not a port.
+    #[error("the port {0:?} is not a number from 0 to 65535")]
+    BadPort(String),
+    /// Not an address.
+    #[error("the host {0:?} is not an IP address")]
+    BadHost(String),
+    /// No path.
+    #[error("the path is missing")]
+    NoPath,
+}
+
+impl FromStr for PassiveRemote {
+    type Err = PassiveRemoteError;
+
+    fn from_str(text: &str) -> Result<Self, PassiveRemoteError> {
+        use PassiveRemoteErrorReason as Reason;
+        let error = |reason| PassiveRemoteError {
+            remote: text.to_owned(),
+            reason,
+        };
+        let (method, rest) = text.split_once(':').unwrap_or((text, ""));
+        match method {
+            "punix" if rest.is_empty() => Err(error(Reason::NoPath)),
+            "punix" => Ok(Self::Unix { path: rest.into() }),
+            "ptcp" => parse_address(rest)
+                .map(|(port, host)| Self::Tcp { port, host })
+                .map_err(error),
+            "pssl" => parse_address(rest)
+                .map(|(port, host)| Self::Ssl { port, host })
+                .map_err(error),
+            other => Err(error(Reason::UnknownMethod(other.to_owned()))),
+        }
+    }
+}
+
+fn parse_address(text: &str) -> Result<(u16, IpAddr), PassiveRemoteErrorReason> {
+    let (port, host) = text.split_once(':').unwrap_or((text, ""));
+    let port = match port {
+        "" => DEFAULT_PORT,
+        port => port
+            .parse()
+            .map_err(|_| PassiveRemoteErrorReason::BadPort(port.to_owned()))?,
+    };
+    let plain = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let host = match plain.unwrap_or(host) {
+        "" => Ipv4Addr::UNSPECIFIED.into(),
+        host => host
+            .parse()
+            .map_err(|_| PassiveRemoteErrorReason::BadHost(host.to_owned()))?,
+    };
+    Ok((port, host))
+}
+
+impl fmt::Display for PassiveRemote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (method, port, host) = match self {
+            Self::Unix { path } => return write!(f, "punix:{}", path.display()),
+            Self::Tcp { port, host } => ("ptcp", port, host),
+            Self::Ssl { port, host } => ("pssl", port, host),
+        };
+        match host {
+            IpAddr::V4(host) if host.is_unspecified() => write!(f, "{method}:{port}"),
+            IpAddr::V4(host) => write!(f, "{method}:{port}:{host}"),
+            IpAddr::V6(host) => write!(f, "{method}:{port}:[{host}]"),
+        }
+    }
+}
+
+/// Listens on a unix socket. A socket that a server has left behind is replaced.
+pub(super) async fn bind_unix(path: &Path) -> io::Result<UnixSocket> {
+    let listener = match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            if UnixStream::connect(path).await.is_ok() {
+                return Err(error);
+            }
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)?
+        }
+        listener => listener?,
+    };
+    Ok(UnixSocket {
+        listener,
+        path: path.to_owned(),
+    })
+}
+
+/// A unix socket, which is removed when it is dropped.
+#[derive(Debug)]
+pub(super) struct UnixSocket {
+    pub(super) listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for UnixSocket {
+    fn drop(&mut self) {
+        // Somebody may have removed it before.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Listens on TCP, and returns the port too.
+pub(super) async fn bind_tcp(host: IpAddr, port: u16) -> io::Result<(TcpListener, u16)> {
+    let listener = TcpListener::bind((host, port)).await?;
+    let port = listener.local_addr()?.port();
+    Ok((listener, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remotes_round_trip() {
+        for text in [
+            "punix:/a b/c:d",
+            "ptcp:6641",
+            "ptcp:0:127.0.0.1",
+            "pssl:6641:[::1]",
+        ] {
+            assert_eq!(text.parse::<PassiveRemote>().expect(text).to_string(), text);
+        }
+        let plain: PassiveRemote = "ptcp:".parse().expect("a remote");
+        assert_eq!(plain.to_string(), "ptcp:6640");
+    }
+
+    #[test]
+    fn malformed_remotes_say_what_is_wrong() {
+        for (text, part) in [
+            ("", "method \"\""),
+            ("unix:/a", "method \"unix\""),
+            ("punix:", "path is missing"),
+            ("ptcp:x", "port \"x\""),
+            ("ptcp:1:somewhere", "host \"somewhere\""),
+        ] {
+            let error = text.parse::<PassiveRemote>().expect_err(text);
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
+        let socket = bind_unix(&path).await.expect("replaced");
+        let error = bind_unix(&path).await.expect_err("in use");
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        drop(socket);
+        assert!(!path.exists());
+    }
+}

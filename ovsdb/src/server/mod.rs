@@ -1,0 +1,414 @@
+//! An OVSDB server, for tests and for real: it answers as ovsdb-server does.
+//!
+//! [`Server`] serves databases in memory or in files, to clients in the same process and on sockets.
+//! The whole server is a state machine without I/O and without a clock; small tokio tasks move the
+//! bytes, keep the time and write the files. A transaction is checked and carried out as ovsdb-server
+//! does it, error by error: the tests run both side by side, from random schemas and transactions.
+//!
+//! ```
+//! # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use ovsdb::nb;
+//! use ovsdb::server::Server;
+//!
+//! let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! let server = Server::memory(schema)?;
+//! let client = nb::Client::builder().server(&server).connect().await?;
+//! let mut transaction = client.transaction();
+//! transaction.insert(nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
+//! transaction.commit().await?;
+//!
+//! let cache = client.cache().all_tables().start().await?;
+//! assert_eq!(cache.snapshot().table::<nb::LogicalSwitch>().len(), 1);
+//! # Ok(()) }
+//! # #[cfg(not(feature = "nb"))] fn main() {}
+//! ```
+//!
+//! # What it does not have
+//!
+//! - Clusters (raft). A clustered file is refused, by [`FileErrorReason::Clustered`].
+//! - Role-based access control (RBAC), replication from an active server, and the control socket that
+//!   `ovs-appctl` talks to.
+//! - Remotes that the server itself connects to, and remotes that stand in a database
+//!   (`db:DATABASE,TABLE,COLUMN`).
+
+mod driver;
+mod engine;
+mod file;
+mod history;
+mod hosted;
+mod hub;
+mod listen;
+mod locks;
+mod monitor;
+mod outgoing;
+mod session;
+mod storage;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ovsdb_schema::{DatabaseSchema, SchemaError};
+
+use self::driver::{Shared, now, serve};
+use self::engine::{Database, Schema};
+use self::file::Opened;
+pub use self::file::{FileError, FileErrorReason};
+use self::hub::Hub;
+pub use self::listen::{PassiveRemote, PassiveRemoteError, PassiveRemoteErrorReason};
+pub(crate) use self::session::SessionId;
+use self::storage::Storage;
+use crate::protocol::{Limits, OvsdbError};
+use crate::transport::{MemoryRemote, Remote};
+
+/// Why a server cannot be started.
+///
+/// ```
+/// use ovsdb::server::{Server, ServerError};
+///
+/// assert!(matches!(Server::memory("{}"), Err(ServerError::Schema(_))));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The text of a schema is broken.
+    #[error("a schema is broken: {0}")]
+    Schema(#[from] SchemaError),
+    /// A file cannot be served.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Two databases have one name.
+    #[error("there are two databases with the name {0:?}")]
+    TwoDatabases(String),
+}
+
+/// Where a database comes from.
+#[derive(Debug)]
+enum Source {
+    Memory(String),
+    File(PathBuf),
+    Create { path: PathBuf, schema: String },
+}
+
+/// Says what a server serves; [`Server::builder`] makes one.
+///
+/// ```
+/// use std::time::Duration;
+/// use ovsdb::server::Server;
+///
+/// let server = Server::builder()
+///     .memory(ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema"))
+///     .memory(ovsdb::schema::bundled("OVN_Southbound").expect("a bundled schema"))
+///     .probe_interval(Duration::from_secs(30))
+///     .start()?;
+/// assert_eq!(server.databases(), ["OVN_Northbound", "OVN_Southbound"]);
+/// # Ok::<(), ovsdb::server::ServerError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a server begins with `start`"]
+pub struct ServerBuilder {
+    sources: Vec<Source>,
+    limits: Limits,
+    probe_interval: Duration,
+}
+
+impl ServerBuilder {
+    /// An empty database with this schema, the text of a schema file. It lives as long as the server.
+    pub fn memory(mut self, schema: impl Into<String>) -> Self {
+        self.sources.push(Source::Memory(schema.into()));
+        self
+    }
+
+    /// The database in this file, which `ovsdb-tool`, ovsdb-server or this library has made.
+    pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.sources.push(Source::File(path.into()));
+        self
+    }
+
+    /// The database in this file. If there is none yet, an empty one with this schema is made.
+    pub fn create(mut self, path: impl Into<PathBuf>, schema: impl Into<String>) -> Self {
+        let (path, schema) = (path.into(), schema.into());
+        self.sources.push(Source::Create { path, schema });
+        self
+    }
+
+    /// What clients may ask of the server's memory. A client that sends more is disconnected.
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// A client that has been silent for so long is asked for a sign of life, and disconnected when
+    /// none comes in as long again: 5 seconds, unless set. Zero: never.
+    pub const fn probe_interval(mut self, interval: Duration) -> Self {
+        self.probe_interval = interval;
+        self
+    }
+
+    /// Starts the server. Nobody reaches it but by [`Client::builder`](crate::Client::builder) with
+    /// its `server`, until it [listens](Server::listen).
+    ///
+    /// # Errors
+    /// When a schema is broken, a file cannot be served, or two databases have one name.
+    pub fn start(self) -> Result<Server, ServerError> {
+        let mut hub = Hub::new(fastrand::u64(..));
+        let mut storages = BTreeMap::new();
+        for source in self.sources {
+            let (database, opened) = match source {
+                Source::Memory(schema) => (memory(&schema)?, None),
+                Source::File(path) => split(file::open(&path, fastrand::u64(..))?),
+                Source::Create { path, schema } => {
+                    let seed = fastrand::u64(..);
+                    split(file::create(&path, &compact(&schema), seed)?)
+                }
+            };
+            let name: Arc<str> = database.schema().name().into();
+            let journal = opened.as_ref().map(|(journal, _)| journal.clone());
+            let journal = journal.map(|journal| Box::new(journal) as Box<dyn hosted::Journal>);
+            if !hub.add(database, journal, now()) {
+                return Err(ServerError::TwoDatabases(name.to_string()));
+            }
+            if let Some((journal, lock)) = opened {
+                let storage = Storage::new(name.clone(), journal, lock);
+                storages.insert(name, Arc::new(storage));
+            }
+        }
+        let shared = Shared::new(hub, storages, self.limits, self.probe_interval);
+        Ok(Server::new(shared))
+    }
+}
+
+type OpenedFile = Option<(file::FileJournal, file::FileLock)>;
+
+fn split(opened: Opened) -> (Database, OpenedFile) {
+    (opened.database, Some((opened.journal, opened.lock)))
+}
+
+fn memory(schema: &str) -> Result<Database, SchemaError> {
+    let source = DatabaseSchema::parse(schema)?;
+    let schema = Arc::new(Schema::new(source, compact(schema)));
+    Ok(Database::new(schema, fastrand::u64(..)))
+}
+
+/// An OVSDB server. It ends, and its clients are disconnected, when it is dropped.
+///
+/// ```
+/// use ovsdb::server::Server;
+///
+/// let server = Server::memory(r#"{"name": "Inventory", "tables": {}}"#)?;
+/// let copy = server.fork();
+/// assert_eq!(copy.databases(), ["Inventory"]);
+/// # Ok::<(), ovsdb::server::ServerError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "the server ends when this is dropped"]
+pub struct Server {
+    shared: Arc<Shared>,
+    remote: Remote,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
+impl Server {
+    fn new(shared: Shared) -> Self {
+        let shared = Arc::new(shared);
+        let weak = Arc::downgrade(&shared);
+        let names: Vec<_> = shared.hub().names().map(ToString::to_string).collect();
+        let remote = MemoryRemote::new(&names.join(","), move || {
+            let gone = || io::Error::new(io::ErrorKind::ConnectionRefused, "the server has ended");
+            let shared = weak.upgrade().ok_or_else(gone)?;
+            if shared.is_stopped() {
+                return Err(gone());
+            }
+            let (client, server) = tokio::io::duplex(PIPE);
+            tokio::spawn(serve(shared, server, false));
+            Ok(client)
+        });
+        Self {
+            shared,
+            remote: Remote::Memory(remote),
+        }
+    }
+
+    /// Begins to describe a server.
+    pub const fn builder() -> ServerBuilder {
+        ServerBuilder {
+            sources: Vec::new(),
+            limits: Limits::new(),
+            probe_interval: Duration::from_secs(5),
+        }
+    }
+
+    /// A server with an empty database with this schema, the text of a schema file.
+    ///
+    /// # Errors
+    /// When the text is no schema.
+    pub fn memory(schema: impl Into<String>) -> Result<Self, ServerError> {
+        Self::builder().memory(schema).start()
+    }
+
+    /// A server with the database in this file.
+    ///
+    /// # Errors
+    /// When the file cannot be served.
+    pub fn file(path: impl Into<PathBuf>) -> Result<Self, ServerError> {
+        Self::builder().file(path).start()
+    }
+
+    /// The remote by which clients in this process connect, without a socket.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        self.remote.clone()
+    }
+
+    /// Listens on an address for as long as the server lives, and returns the remote that leads
+    /// there: with the port, where any that is free was asked for.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ovsdb::server::{PassiveRemote, Server};
+    ///
+    /// let server = Server::memory(r#"{"name": "Inventory", "tables": {}}"#)?;
+    /// let remote = server.listen(&"ptcp:0:127.0.0.1".parse()?).await?;
+    /// assert!(remote.to_string().starts_with("tcp:127.0.0.1:"));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub async fn listen(&self, remote: &PassiveRemote) -> io::Result<Remote> {
+        let shared = self.shared.clone();
+        match remote {
+            PassiveRemote::Unix { path } => {
+                let socket = listen::bind_unix(path).await?;
+                tokio::spawn(async move {
+                    while let Some(stream) = accepted(&shared, socket.listener.accept()).await {
+                        tokio::spawn(serve(shared.clone(), stream, false));
+                    }
+                });
+                Ok(Remote::unix(path))
+            }
+            PassiveRemote::Tcp { port, host } => {
+                let (listener, port) = listen::bind_tcp(*host, *port).await?;
+                tokio::spawn(async move {
+                    while let Some(stream) = accepted(&shared, listener.accept()).await {
+                        // Replies are small, and clients wait for them.
+                        let _ = stream.set_nodelay(true);
+                        tokio::spawn(serve(shared.clone(), stream, false));
+                    }
+                });
+                Ok(Remote::tcp(host, port))
+            }
+            PassiveRemote::Ssl { .. } => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the embedded server does not listen for TLS yet",
+            )),
+        }
+    }
+
+    /// Another server with the same databases, in memory only. It shares the rows until one of the
+    /// servers changes them, so it costs the same however many there are: tests fork a server that
+    /// was filled once.
+    pub fn fork(&self) -> Self {
+        let mut hub = Hub::new(fastrand::u64(..));
+        let own = self.shared.hub();
+        for name in own.names() {
+            if let Some(database) = own.database(name) {
+                hub.add(database.fork(fastrand::u64(..)), None, now());
+            }
+        }
+        let (limits, interval) = self.shared.settings();
+        Self::new(Shared::new(hub, BTreeMap::new(), limits, interval))
+    }
+
+    /// The names of the databases, without the server's own, `_Server`.
+    #[must_use]
+    pub fn databases(&self) -> Vec<String> {
+        self.shared.hub().names().map(ToString::to_string).collect()
+    }
+
+    /// Serves a database no longer, and returns whether there was one with this name. Its monitors
+    /// are cancelled, as those of a conversion are.
+    pub fn remove(&self, database: &str) -> bool {
+        self.shared.with_hub(|hub| hub.remove(database, now()))
+    }
+
+    /// Converts a database to another schema, as a client's `convert` request does.
+    ///
+    /// # Errors
+    /// When the text is no schema, or the rows do not fit it. Then nothing has changed.
+    pub fn convert(&self, database: &str, schema: &str) -> Result<(), OvsdbError> {
+        let schema = compact(schema);
+        self.shared
+            .with_hub(|hub| hub.convert_now(database, &schema, now()))
+    }
+
+    /// Writes a database's file anew, without what has been overwritten since. That happens by
+    /// itself when a file has doubled in size, is above 10 MB and has 100 transactions. Nothing
+    /// happens to a database in memory.
+    ///
+    /// # Errors
+    /// When the new file cannot be written. Then the old one goes on.
+    pub async fn compact(&self, database: &str) -> io::Result<()> {
+        match self.shared.storage(database) {
+            Some(storage) => storage.compact(&self.shared).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The bytes that wait in a connection within the process.
+const PIPE: usize = 256 * 1024;
+
+/// The next connection, or `None` when the server stops.
+async fn accepted<S, A>(
+    shared: &Shared,
+    accept: impl Future<Output = io::Result<(S, A)>>,
+) -> Option<S> {
+    tokio::select! {
+        () = shared.stopped() => None,
+        accepted = accept => match accepted {
+            Ok((stream, _)) => Some(stream),
+            Err(error) => {
+                tracing::warn!(%error, "a listener of the server ends");
+                None
+            }
+        },
+    }
+}
+
+/// JSON without the blanks between its parts.
+fn compact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for c in text.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if in_string => escaped = true,
+            '"' => in_string = !in_string,
+            c if c.is_ascii_whitespace() && !in_string => continue,
+            _ => {}
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_go_between_the_parts_of_json_only() {
+        let text = "{ \"a b\" :\n [1, \"c \\\" d\"] }";
+        assert_eq!(compact(text), "{\"a b\":[1,\"c \\\" d\"]}");
+    }
+}

@@ -1,0 +1,27 @@
+//! Monitors: what a session wants to hear of (RFC 7047 section 4.1.5; ovsdb-server(7),
+//! "Monitor_cond" and "Monitor_cond_since").
+
+mod pending;
+mod selection;
+pub(super) mod update;
+
+pub(super) use self::pending::Pending;
+pub(super) use self::selection::Selection;
+
+use std::sync::Arc;
+
+use crate::protocol::MonitorVersion;
+
+/// A monitor of a session.
+#[derive(Debug)]
+pub(super) struct Monitor {
+    /// Its id: the text of any JSON value.
+    pub(super) id: Box<str>,
+    /// The database's name.
+    pub(super) database: Arc<str>,
+    pub(super) version: MonitorVersion,
+    /// Monitors that select the same share this, and so the texts of their updates.
+    pub(super) selection: Arc<Selection>,
+    /// What the session could not be told yet.
+    pub(super) pending: Pending,
+}

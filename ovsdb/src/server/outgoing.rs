@@ -1,0 +1,60 @@
+//! What is to be sent to a client.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+/// Texts of this size are shared between sessions rather than copied.
+const SHARED: usize = 4096;
+
+/// Messages that wait to be sent, in order.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    ready: VecDeque<Bytes>,
+    text: String,
+    /// The bytes that wait here or are being sent.
+    unsent: usize,
+}
+
+impl Outgoing {
+    /// Appends the text that `write` writes.
+    pub(super) fn write(&mut self, write: impl FnOnce(&mut String)) {
+        let before = self.text.len();
+        write(&mut self.text);
+        self.unsent += self.text.len() - before;
+    }
+
+    /// Appends a text that other sessions get too.
+    pub(super) fn share(&mut self, text: &Bytes) {
+        self.unsent += text.len();
+        match std::str::from_utf8(text) {
+            Ok(short) if text.len() < SHARED => self.text.push_str(short),
+            _ => {
+                self.finish();
+                self.ready.push_back(text.clone());
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        if !self.text.is_empty() {
+            self.ready.push_back(std::mem::take(&mut self.text).into());
+        }
+    }
+
+    /// Takes everything that waits.
+    pub(super) fn take(&mut self) -> VecDeque<Bytes> {
+        self.finish();
+        std::mem::take(&mut self.ready)
+    }
+
+    /// Notes that bytes were sent.
+    pub(super) const fn sent(&mut self, count: usize) {
+        self.unsent = self.unsent.saturating_sub(count);
+    }
+
+    /// The bytes that wait or are being sent.
+    pub(super) const fn unsent(&self) -> usize {
+        self.unsent
+    }
+}

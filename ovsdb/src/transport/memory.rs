@@ -1,0 +1,79 @@
+//! Connections within the process.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::DuplexStream;
+
+type Connect = dyn Fn() -> io::Result<DuplexStream> + Send + Sync;
+
+/// A server in this process, to which a client connects without a socket.
+///
+/// [`Server::remote`](crate::server::Server::remote) makes one; two are equal when they lead to the
+/// same server.
+///
+/// ```
+/// use ovsdb::Remote;
+/// use ovsdb::server::Server;
+///
+/// let server = Server::memory(r#"{"name": "Inventory", "tables": {}}"#)?;
+/// let Remote::Memory(remote) = server.remote() else { panic!("another remote") };
+/// assert_eq!(remote.to_string(), "memory:Inventory");
+/// # Ok::<(), ovsdb::server::ServerError>(())
+/// ```
+#[derive(Clone)]
+pub struct MemoryRemote {
+    name: Arc<str>,
+    connect: Arc<Connect>,
+}
+
+impl MemoryRemote {
+    /// A remote that `connect` makes connections to; `name` is for logs and errors.
+    #[must_use]
+    pub fn new(
+        name: &str,
+        connect: impl Fn() -> io::Result<DuplexStream> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            connect: Arc::new(connect),
+        }
+    }
+
+    /// The client's end of a new connection. A server in this process needs a tokio runtime for the
+    /// other one.
+    ///
+    /// # Errors
+    /// When the server has ended.
+    pub fn connect(&self) -> io::Result<DuplexStream> {
+        (self.connect)()
+    }
+}
+
+impl fmt::Debug for MemoryRemote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MemoryRemote").field(&self.name).finish()
+    }
+}
+
+impl fmt::Display for MemoryRemote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "memory:{}", self.name)
+    }
+}
+
+impl PartialEq for MemoryRemote {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.connect, &other.connect)
+    }
+}
+
+impl Eq for MemoryRemote {}
+
+impl Hash for MemoryRemote {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.connect).cast::<()>().hash(state);
+    }
+}
