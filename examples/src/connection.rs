@@ -1,5 +1,8 @@
 //! How a database is reached.
 
+use std::sync::Arc;
+
+use ovsdb::server::Server;
 use ovsdb::{ClientBuilder, Database, TlsConfig};
 
 /// Where a database's servers listen, and how a client connects to them.
@@ -8,18 +11,44 @@ use ovsdb::{ClientBuilder, Database, TlsConfig};
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Connection {
-    remotes: String,
+    target: Target,
     tls: Option<TlsConfig>,
     leader_only: bool,
+}
+
+/// What a connection leads to.
+#[derive(Debug, Clone)]
+enum Target {
+    Remotes(String),
+    /// A server in this process, which lives as long as somebody uses it.
+    Embedded(Arc<Server>),
 }
 
 impl Connection {
     /// A connection to these remotes, separated by commas.
     pub fn new(remotes: impl Into<String>) -> Self {
         Self {
-            remotes: remotes.into(),
+            target: Target::Remotes(remotes.into()),
             tls: None,
             leader_only: false,
+        }
+    }
+
+    /// A connection to a server in this process.
+    pub fn embedded(server: Server) -> Self {
+        Self {
+            target: Target::Embedded(Arc::new(server)),
+            tls: None,
+            leader_only: false,
+        }
+    }
+
+    /// The server in this process, if the connection leads to one.
+    #[must_use]
+    pub fn server(&self) -> Option<&Arc<Server>> {
+        match &self.target {
+            Target::Remotes(_) => None,
+            Target::Embedded(server) => Some(server),
         }
     }
 
@@ -37,9 +66,11 @@ impl Connection {
 
     /// A client that connects this way.
     pub(crate) fn client<D: Database>(self) -> ClientBuilder<D> {
-        let builder = ovsdb::Client::builder()
-            .remotes(self.remotes)
-            .leader_only(self.leader_only);
+        let builder = ovsdb::Client::builder().leader_only(self.leader_only);
+        let builder = match self.target {
+            Target::Remotes(remotes) => builder.remotes(remotes),
+            Target::Embedded(server) => builder.server(&server),
+        };
         match self.tls {
             Some(tls) => builder.tls(tls),
             None => builder,

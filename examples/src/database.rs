@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use ovsdb::cache::Index;
 use ovsdb::nb::{self, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort};
+use ovsdb::server::Server;
 use ovsdb::{Error, Map, Row, Str};
 
 use crate::assign::Known;
@@ -37,6 +39,8 @@ pub struct Northbound {
     pub names: Names,
     /// The lock that every transaction demands, where there is one.
     pub lock: Option<Str>,
+    /// The server, where it is in this process: it ends with the last one who has it.
+    server: Option<Arc<Server>>,
 }
 
 impl Northbound {
@@ -45,7 +49,9 @@ impl Northbound {
     /// # Errors
     /// When there is no northbound database at the remotes.
     pub async fn connect(connection: impl Into<Connection>) -> Result<Self, Error> {
-        Self::start(connection.into().client().connect().await?).await
+        let connection = connection.into();
+        let server = connection.server().cloned();
+        Self::start(connection.client().connect().await?, server).await
     }
 
     /// As [`connect`](Self::connect), but waits for a server that is not there yet.
@@ -53,11 +59,13 @@ impl Northbound {
     /// # Errors
     /// When a remote is malformed, or what answers is no northbound database.
     pub async fn connect_when_there(connection: impl Into<Connection>) -> Result<Self, Error> {
-        let builder = connection.into().client().wait_for_server(true);
-        Self::start(builder.connect().await?).await
+        let connection = connection.into();
+        let server = connection.server().cloned();
+        let builder = connection.client().wait_for_server(true);
+        Self::start(builder.connect().await?, server).await
     }
 
-    async fn start(client: nb::Client) -> Result<Self, Error> {
+    async fn start(client: nb::Client, server: Option<Arc<Server>>) -> Result<Self, Error> {
         let names = Names {
             switches: Index::column(LogicalSwitch::NAME),
             routers: Index::column(LogicalRouter::NAME),
@@ -85,7 +93,14 @@ impl Northbound {
             cache,
             names,
             lock: None,
+            server,
         })
+    }
+
+    /// The server, where it is in this process.
+    #[must_use]
+    pub const fn server(&self) -> Option<&Arc<Server>> {
+        self.server.as_ref()
     }
 
     /// The same database, every transaction on which demands that this client holds the lock.

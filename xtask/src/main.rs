@@ -6,7 +6,6 @@
 )]
 
 mod command;
-mod demo;
 mod e2e;
 mod fuzz;
 mod packages;
@@ -23,8 +22,6 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The tasks of the project ovsdb")]
 enum Task {
-    /// Run the main job on a private ovsdb-server: manifests become a layer-3 network
-    Demo(demo::Arguments),
     /// Run every check: formatting, lints, documentation, fuzz targets, tests
     Test(test::Arguments),
     /// Prove the networks of `multihoming` by packets, on three nodes in network namespaces
@@ -33,7 +30,6 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
-        Task::Demo(arguments) => demo::run_demo(&arguments),
         Task::Test(arguments) => test::run_checks(&arguments),
         Task::E2e(arguments) => e2e::run(&arguments),
     };

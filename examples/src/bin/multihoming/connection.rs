@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use multihoming::connection::Connection;
+use ovsdb::server::{Server, ServerError};
 use ovsdb::{ErrorChain, Remote, RemoteError, TlsConfig, TlsError, TlsPart, parse_remotes};
 
 use crate::environment::{NBCTL_OPTIONS, NbctlOptions};
@@ -17,7 +18,10 @@ const HEADING: &str = "Connection options";
 #[derive(Debug, Args)]
 pub(crate) struct NorthboundDatabase {
     /// The northbound database's servers: `unix:PATH`, `tcp:HOST:PORT` or `ssl:HOST:PORT`,
-    /// separated by commas
+    /// separated by commas; or `memory:`, or `file:PATH`
+    ///
+    /// `memory:` is an empty database within this program, gone when it ends. `file:PATH` is a
+    /// database file, which this program serves to itself; it is made if there is none.
     ///
     /// Without this option it is, as for ovn-nbctl, what --db in the environment variable
     /// OVN_NBCTL_OPTIONS says, else the variable OVN_NB_DB, else unix:$OVN_RUNDIR/ovnnb_db.sock,
@@ -94,6 +98,9 @@ pub(crate) enum OptionError {
     /// A remote is malformed.
     #[error("{origin}: {error}")]
     Remote { origin: Origin, error: RemoteError },
+    /// A database that this program serves to itself cannot be served.
+    #[error("{origin}: {error}")]
+    Server { origin: Origin, error: ServerError },
     /// An option in a variable lacks its value.
     #[error("{0}: the option needs a value")]
     NoValue(Origin),
@@ -146,6 +153,9 @@ impl NorthboundDatabase {
             .or_else(|| Given::find("--db", None, options.db.take()))
             .or_else(|| from_variable("OVN_NB_DB"))
             .unwrap_or_else(|| in_run_directory("OVN_RUNDIR", "/var/run/ovn", "ovnnb_db.sock"));
+        if let Some(server) = embedded(&remotes) {
+            return server.map(Connection::embedded);
+        }
         self.access.connection(&remotes, &options)
     }
 
@@ -242,6 +252,18 @@ fn part(error: &TlsError) -> Option<TlsPart> {
         TlsError::BadServerName(_) => None,
         _ => Some(TlsPart::CaCertificates),
     }
+}
+
+/// The server of the database that is in memory or in a file, if these remotes say so.
+fn embedded(remotes: &Given<String>) -> Option<Result<Server, OptionError>> {
+    let schema = ovsdb::schema::bundled("OVN_Northbound").unwrap_or_default();
+    let server = match remotes.value.split_once(':')? {
+        ("memory", "") => Server::memory(schema),
+        ("file", path) if !path.is_empty() => Server::builder().create(path, schema).start(),
+        _ => return None,
+    };
+    let origin = remotes.origin;
+    Some(server.map_err(|error| OptionError::Server { origin, error }))
 }
 
 fn from_variable(variable: &'static str) -> Option<Given<String>> {

@@ -6,6 +6,7 @@ mod apply;
 mod check;
 mod connection;
 mod delete;
+mod demo;
 mod environment;
 mod failure;
 mod input;
@@ -43,6 +44,7 @@ enum Command {
     Apply(apply::Arguments),
     Check(check::Arguments),
     Delete(delete::Arguments),
+    Demo(demo::Arguments),
     Node(Box<node::Arguments>),
     Plan(plan::Arguments),
     Run(Box<run::Arguments>),
@@ -57,6 +59,7 @@ async fn main() -> ExitCode {
         Command::Apply(arguments) => apply::run(&arguments).await,
         Command::Check(arguments) => check::run(&arguments),
         Command::Delete(arguments) => delete::run(&arguments).await,
+        Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Node(arguments) => node::run(&arguments).await,
         Command::Plan(arguments) => plan::run(&arguments).await,
         Command::Run(arguments) => run::run(&arguments).await,
