@@ -47,6 +47,7 @@ mod storage;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +63,9 @@ pub use self::listen::{PassiveRemote, PassiveRemoteError, PassiveRemoteErrorReas
 pub(crate) use self::session::SessionId;
 use self::storage::Storage;
 use crate::protocol::{Limits, OvsdbError};
-use crate::transport::{MemoryRemote, Remote};
+use crate::transport::{MemoryRemote, Remote, TlsServerConfig as Tls};
+#[cfg(feature = "tls")]
+pub use crate::transport::{TlsServerConfig, TlsServerConfigBuilder};
 
 /// Why a server cannot be started.
 ///
@@ -113,6 +116,7 @@ pub struct ServerBuilder {
     sources: Vec<Source>,
     limits: Limits,
     probe_interval: Duration,
+    tls: Option<Tls>,
 }
 
 impl ServerBuilder {
@@ -148,6 +152,13 @@ impl ServerBuilder {
         self
     }
 
+    /// How the server listens on `pssl:` remotes: with which certificate, and for which clients.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: TlsServerConfig) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Starts the server. Nobody reaches it but by [`Client::builder`](crate::Client::builder) with
     /// its `server`, until it [listens](Server::listen).
     ///
@@ -177,7 +188,7 @@ impl ServerBuilder {
             }
         }
         let shared = Shared::new(hub, storages, self.limits, self.probe_interval);
-        Ok(Server::new(shared))
+        Ok(Server::new(shared, self.tls))
     }
 }
 
@@ -208,6 +219,7 @@ fn memory(schema: &str) -> Result<Database, SchemaError> {
 pub struct Server {
     shared: Arc<Shared>,
     remote: Remote,
+    tls: Option<Tls>,
 }
 
 impl Drop for Server {
@@ -217,7 +229,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn new(shared: Shared) -> Self {
+    fn new(shared: Shared, tls: Option<Tls>) -> Self {
         let shared = Arc::new(shared);
         let weak = Arc::downgrade(&shared);
         let names: Vec<_> = shared.hub().names().map(ToString::to_string).collect();
@@ -234,6 +246,7 @@ impl Server {
         Self {
             shared,
             remote: Remote::Memory(remote),
+            tls,
         }
     }
 
@@ -243,6 +256,7 @@ impl Server {
             sources: Vec::new(),
             limits: Limits::new(),
             probe_interval: Duration::from_secs(5),
+            tls: None,
         }
     }
 
@@ -290,7 +304,9 @@ impl Server {
             PassiveRemote::Unix { path } => {
                 let socket = listen::bind_unix(path).await?;
                 tokio::spawn(async move {
-                    while let Some(stream) = accepted(&shared, socket.listener.accept()).await {
+                    while let Some((stream, _)) =
+                        accepted(&shared, || socket.listener.accept()).await
+                    {
                         tokio::spawn(serve(shared.clone(), stream, false));
                     }
                 });
@@ -299,7 +315,7 @@ impl Server {
             PassiveRemote::Tcp { port, host } => {
                 let (listener, port) = listen::bind_tcp(*host, *port).await?;
                 tokio::spawn(async move {
-                    while let Some(stream) = accepted(&shared, listener.accept()).await {
+                    while let Some((stream, _)) = accepted(&shared, || listener.accept()).await {
                         // Replies are small, and clients wait for them.
                         let _ = stream.set_nodelay(true);
                         tokio::spawn(serve(shared.clone(), stream, false));
@@ -307,11 +323,37 @@ impl Server {
                 });
                 Ok(Remote::tcp(host, port))
             }
-            PassiveRemote::Ssl { .. } => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "the embedded server does not listen for TLS yet",
-            )),
+            PassiveRemote::Ssl { port, host } => self.listen_tls(*host, *port).await,
         }
+    }
+
+    #[cfg(feature = "tls")]
+    async fn listen_tls(&self, host: IpAddr, port: u16) -> io::Result<Remote> {
+        let Some(tls) = self.tls.clone() else {
+            let error =
+                "a `pssl:` remote needs a certificate, and the server was given no TlsServerConfig";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        };
+        let (listener, port) = listen::bind_tcp(host, port).await?;
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            while let Some((stream, peer)) = accepted(&shared, || listener.accept()).await {
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(serve_tls(
+                    shared.clone(),
+                    stream,
+                    peer.to_string(),
+                    tls.clone(),
+                ));
+            }
+        });
+        Ok(Remote::ssl(host, port))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    async fn listen_tls(&self, _: IpAddr, _: u16) -> io::Result<Remote> {
+        let error = "a `pssl:` remote needs TLS, which is the feature `tls` of the crate ovsdb";
+        Err(io::Error::new(io::ErrorKind::Unsupported, error))
     }
 
     /// Another server with the same databases, in memory only. It shares the rows until one of the
@@ -326,7 +368,10 @@ impl Server {
             }
         }
         let (limits, interval) = self.shared.settings();
-        Self::new(Shared::new(hub, BTreeMap::new(), limits, interval))
+        Self::new(
+            Shared::new(hub, BTreeMap::new(), limits, interval),
+            self.tls.clone(),
+        )
     }
 
     /// The names of the databases, without the server's own, `_Server`.
@@ -368,20 +413,48 @@ impl Server {
 /// The bytes that wait in a connection within the process.
 const PIPE: usize = 256 * 1024;
 
+/// How long a listener rests after the system had no connection for it, for want of descriptors say.
+const REST: Duration = Duration::from_millis(100);
+
 /// The next connection, or `None` when the server stops.
-async fn accepted<S, A>(
-    shared: &Shared,
-    accept: impl Future<Output = io::Result<(S, A)>>,
-) -> Option<S> {
-    tokio::select! {
-        () = shared.stopped() => None,
-        accepted = accept => match accepted {
-            Ok((stream, _)) => Some(stream),
-            Err(error) => {
-                tracing::warn!(%error, "a listener of the server ends");
-                None
-            }
-        },
+async fn accepted<C, F>(shared: &Shared, mut accept: impl FnMut() -> F) -> Option<C>
+where
+    F: Future<Output = io::Result<C>>,
+{
+    loop {
+        let accepted = tokio::select! {
+            () = shared.stopped() => return None,
+            accepted = accept() => accepted,
+        };
+        match accepted {
+            Ok(connection) => return Some(connection),
+            Err(error) => tracing::warn!(%error, "a connection cannot be accepted"),
+        }
+        tokio::time::sleep(REST).await;
+    }
+}
+
+/// How long a client may take for the handshake of TLS.
+#[cfg(feature = "tls")]
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Serves one connection with TLS until it ends.
+#[cfg(feature = "tls")]
+async fn serve_tls(
+    shared: Arc<Shared>,
+    stream: tokio::net::TcpStream,
+    peer: String,
+    tls: TlsServerConfig,
+) {
+    let handshake = tokio::time::timeout(HANDSHAKE, tls.accept(stream, peer.clone()));
+    let accepted = tokio::select! {
+        () = shared.stopped() => return,
+        accepted = handshake => accepted,
+    };
+    match accepted {
+        Ok(Ok(stream)) => serve(shared, stream, false).await,
+        Ok(Err(error)) => tracing::info!(peer, %error, "the TLS handshake with a client failed"),
+        Err(_) => tracing::info!(peer, "a client did not finish the TLS handshake in time"),
     }
 }
 

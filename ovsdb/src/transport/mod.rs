@@ -16,6 +16,13 @@ pub use self::memory::MemoryRemote;
 pub use self::remote::{IntoRemotes, Remote, RemoteError, RemoteErrorReason, parse_remotes};
 #[cfg(feature = "tls")]
 pub use self::tls::{TlsConfig, TlsConfigBuilder, TlsError, TlsMaterial, TlsPart};
+#[cfg(all(feature = "server", feature = "tls"))]
+pub use self::tls::{TlsServerConfig, TlsServerConfigBuilder};
+
+/// Without the feature `tls` there is no such thing.
+#[cfg(all(feature = "server", not(feature = "tls")))]
+#[derive(Debug, Clone)]
+pub(crate) enum TlsServerConfig {}
 
 /// Without the feature `tls` there is no such thing.
 #[cfg(not(feature = "tls"))]

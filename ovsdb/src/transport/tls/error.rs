@@ -25,9 +25,9 @@ use tokio_rustls::rustls::{AlertDescription, CertificateError, Error as RustlsEr
 pub enum TlsPart {
     /// The certificates of the authorities that are trusted.
     CaCertificates,
-    /// The client's certificate.
+    /// The own certificate: the client's, or a server's.
     Certificate,
-    /// The client's private key.
+    /// The private key of the own certificate.
     PrivateKey,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for TlsMaterial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.part {
             TlsPart::CaCertificates => "the CA certificates",
-            TlsPart::Certificate => "the client certificate",
+            TlsPart::Certificate => "the certificate",
             TlsPart::PrivateKey => "the private key",
         })?;
         match &self.file {
@@ -76,9 +76,12 @@ impl fmt::Display for TlsMaterial {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// No CA certificate was given, so that no server could be trusted.
+    /// No CA certificate was given, so that nobody could be trusted.
     #[error("no CA certificate was given")]
     NoCaCertificates,
+    /// A server without a certificate of its own.
+    #[error("no certificate and private key of the server were given")]
+    NoServerCertificate,
     /// A name that no certificate can have.
     #[error("{0:?} is not a name or an address that a server's certificate can have")]
     BadServerName(String),
@@ -109,7 +112,7 @@ pub enum TlsError {
         #[source]
         source: RustlsError,
     },
-    /// The client's certificate is for another key.
+    /// The own certificate is for another key.
     #[error("{key} does not fit {certificate}")]
     KeyMismatch {
         /// The certificate.

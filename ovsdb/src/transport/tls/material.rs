@@ -1,7 +1,7 @@
 //! Certificates and keys, from files or texts, as a configuration of rustls.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
 use tokio_rustls::rustls::crypto::CryptoProvider;
@@ -14,6 +14,7 @@ use tokio_rustls::rustls::{
 
 use super::error::{TlsError, TlsMaterial, TlsPart};
 use super::verifier::ChainVerifier;
+use crate::error_chain::ErrorChain;
 
 /// A PEM text, or the file it is in.
 #[derive(Clone)]
@@ -47,21 +48,27 @@ impl Pem {
 pub(super) struct Sources {
     pub(super) ca: Vec<Pem>,
     /// The certificate with those between it and its authority, and the key.
-    pub(super) client: Option<(Pem, Pem)>,
-    pub(super) verify_name: bool,
+    pub(super) own: Option<(Pem, Pem)>,
 }
 
 /// What was read: of another version when any byte differs.
 #[derive(PartialEq, Eq)]
 pub(super) struct Contents {
     ca: Vec<Vec<u8>>,
-    client: Option<(Vec<u8>, Vec<u8>)>,
+    own: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Sources {
+    pub(super) const fn none() -> Self {
+        Self {
+            ca: Vec::new(),
+            own: None,
+        }
+    }
+
     pub(super) fn read(&self) -> Result<Contents, TlsError> {
         let ca = self.ca.iter().map(|pem| pem.read(TlsPart::CaCertificates));
-        let client = match &self.client {
+        let own = match &self.own {
             Some((certificate, key)) => Some((
                 certificate.read(TlsPart::Certificate)?,
                 key.read(TlsPart::PrivateKey)?,
@@ -70,13 +77,12 @@ impl Sources {
         };
         Ok(Contents {
             ca: ca.collect::<Result<_, _>>()?,
-            client,
+            own,
         })
     }
 
-    /// The configuration that these contents make.
-    pub(super) fn configure(&self, contents: &Contents) -> Result<ClientConfig, TlsError> {
-        let provider = Arc::new(crypto::ring::default_provider());
+    /// The certificates of the authorities, one at least.
+    pub(super) fn roots(&self, contents: &Contents) -> Result<RootCertStore, TlsError> {
         let mut roots = RootCertStore::empty();
         for (pem, text) in self.ca.iter().zip(&contents.ca) {
             let material = pem.material(TlsPart::CaCertificates);
@@ -92,10 +98,98 @@ impl Sources {
         if roots.is_empty() {
             return Err(TlsError::NoCaCertificates);
         }
-        let client = match (&self.client, &contents.client) {
-            (Some(from), Some(texts)) => Some(client_key(from, texts, &provider)?),
-            _ => None,
-        };
+        Ok(roots)
+    }
+
+    /// The certificate and the key, if they were given.
+    pub(super) fn own_key(
+        &self,
+        contents: &Contents,
+        provider: &CryptoProvider,
+    ) -> Result<Option<CertifiedKey>, TlsError> {
+        match (&self.own, &contents.own) {
+            (Some(from), Some(texts)) => certified_key(from, texts, provider).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// What makes a configuration of rustls.
+pub(super) trait Configure {
+    type Config;
+
+    fn sources(&self) -> &Sources;
+
+    /// The configuration that these contents make.
+    fn configure(&self, contents: &Contents) -> Result<Self::Config, TlsError>;
+}
+
+/// A configuration whose files are read again when they have changed.
+pub(super) struct Reloading<S: Configure> {
+    pub(super) settings: S,
+    loaded: Mutex<Loaded<S::Config>>,
+}
+
+struct Loaded<C> {
+    contents: Contents,
+    config: Arc<C>,
+}
+
+impl<S: Configure> Reloading<S> {
+    pub(super) fn new(settings: S) -> Result<Self, TlsError> {
+        let contents = settings.sources().read()?;
+        let config = Arc::new(settings.configure(&contents)?);
+        Ok(Self {
+            settings,
+            loaded: Mutex::new(Loaded { contents, config }),
+        })
+    }
+
+    /// Whether the files differ from what was read, or cannot be read.
+    pub(super) fn files_changed(&self) -> bool {
+        self.settings.sources().read().map_or(true, |contents| {
+            let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            contents != loaded.contents
+        })
+    }
+
+    /// The configuration that the files make now, or the last one that they made. `peer` is for the
+    /// log.
+    pub(super) fn current(&self, peer: &str) -> Arc<S::Config> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = self.settings.sources().read().and_then(|contents| {
+            if contents != loaded.contents {
+                loaded.config = Arc::new(self.settings.configure(&contents)?);
+                loaded.contents = contents;
+                tracing::info!(peer, "certificates were read again");
+            }
+            Ok(())
+        });
+        if let Err(error) = read {
+            let error = ErrorChain::new(&error);
+            tracing::warn!(peer, %error, "the certificates read before stay in use");
+        }
+        loaded.config.clone()
+    }
+}
+
+/// How a client trusts servers.
+pub(super) struct ClientSettings {
+    pub(super) sources: Sources,
+    pub(super) verify_name: bool,
+}
+
+impl Configure for ClientSettings {
+    type Config = ClientConfig;
+
+    fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    fn configure(&self, contents: &Contents) -> Result<ClientConfig, TlsError> {
+        let provider = Arc::new(crypto::ring::default_provider());
+        let roots = self.sources.roots(contents)?;
+        let own = self.sources.own_key(contents, &provider)?;
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Other)?;
@@ -109,7 +203,7 @@ impl Sources {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(ChainVerifier::new(roots, &provider)))
         };
-        let mut config = match client {
+        let mut config = match own {
             Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))),
             None => builder.with_no_client_auth(),
         };
@@ -135,7 +229,7 @@ fn certificates(
     }
 }
 
-fn client_key(
+fn certified_key(
     (certificate, key): &(Pem, Pem),
     (certificate_text, key_text): &(Vec<u8>, Vec<u8>),
     provider: &CryptoProvider,

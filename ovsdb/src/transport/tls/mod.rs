@@ -2,13 +2,15 @@
 
 mod error;
 mod material;
+#[cfg(feature = "server")]
+mod server;
 mod stream;
 mod verifier;
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -16,10 +18,11 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 pub use self::error::{TlsError, TlsMaterial, TlsPart};
-use self::material::{Contents, Pem, Sources};
+use self::material::{ClientSettings, Pem, Reloading, Sources};
+#[cfg(feature = "server")]
+pub use self::server::{TlsServerConfig, TlsServerConfigBuilder};
 use self::verifier::Asked;
 use super::{ConnectError, ReadHalf, WriteHalf};
-use crate::error_chain::ErrorChain;
 
 /// How `ssl:` remotes are reached: who is trusted, and who we are.
 ///
@@ -62,15 +65,7 @@ pub struct TlsConfig {
 enum Source {
     /// The user's own.
     Rustls(Arc<ClientConfig>),
-    Material {
-        sources: Sources,
-        loaded: Mutex<Loaded>,
-    },
-}
-
-struct Loaded {
-    contents: Contents,
-    config: Arc<ClientConfig>,
+    Material(Reloading<ClientSettings>),
 }
 
 impl fmt::Debug for TlsConfig {
@@ -92,7 +87,7 @@ impl fmt::Debug for TlsConfig {
 /// ```
 #[must_use = "a configuration is made by `build`"]
 pub struct TlsConfigBuilder {
-    sources: Sources,
+    settings: ClientSettings,
     server_name: Option<String>,
 }
 
@@ -108,13 +103,13 @@ impl fmt::Debug for TlsConfigBuilder {
 impl TlsConfigBuilder {
     /// Adds a PEM file with certificates of authorities to trust, one at least.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.sources.ca.push(Pem::File(path.into()));
+        self.settings.sources.ca.push(Pem::File(path.into()));
         self
     }
 
     /// Adds certificates of authorities to trust, as PEM text.
     pub fn ca_pem(mut self, text: impl Into<Vec<u8>>) -> Self {
-        self.sources.ca.push(Pem::Text(text.into()));
+        self.settings.sources.ca.push(Pem::Text(text.into()));
         self
     }
 
@@ -126,7 +121,7 @@ impl TlsConfigBuilder {
         private_key: impl Into<PathBuf>,
     ) -> Self {
         let files = (Pem::File(certificate.into()), Pem::File(private_key.into()));
-        self.sources.client = Some(files);
+        self.settings.sources.own = Some(files);
         self
     }
 
@@ -137,7 +132,7 @@ impl TlsConfigBuilder {
         private_key: impl Into<Vec<u8>>,
     ) -> Self {
         let texts = (Pem::Text(certificate.into()), Pem::Text(private_key.into()));
-        self.sources.client = Some(texts);
+        self.settings.sources.own = Some(texts);
         self
     }
 
@@ -151,7 +146,7 @@ impl TlsConfigBuilder {
     /// Whether a server's certificate must be for its name, which it must unless said otherwise;
     /// `false` trusts every certificate of the CA, as Open vSwitch's programs do.
     pub const fn verify_name(mut self, verify: bool) -> Self {
-        self.sources.verify_name = verify;
+        self.settings.verify_name = verify;
         self
     }
 
@@ -161,13 +156,8 @@ impl TlsConfigBuilder {
     /// When there is no CA certificate, when a file cannot be read, is not PEM or has nothing of
     /// use, when the key does not fit the certificate, or the name can be nobody's.
     pub fn build(self) -> Result<TlsConfig, TlsError> {
-        let contents = self.sources.read()?;
-        let config = Arc::new(self.sources.configure(&contents)?);
         let config = TlsConfig {
-            source: Arc::new(Source::Material {
-                sources: self.sources,
-                loaded: Mutex::new(Loaded { contents, config }),
-            }),
+            source: Arc::new(Source::Material(Reloading::new(self.settings)?)),
             server_name: None,
         };
         match self.server_name {
@@ -181,9 +171,8 @@ impl TlsConfig {
     /// Starts a configuration from PEM.
     pub const fn builder() -> TlsConfigBuilder {
         TlsConfigBuilder {
-            sources: Sources {
-                ca: Vec::new(),
-                client: None,
+            settings: ClientSettings {
+                sources: Sources::none(),
                 verify_name: true,
             },
             server_name: None,
@@ -219,13 +208,7 @@ impl TlsConfig {
     pub fn files_changed(&self) -> bool {
         match &*self.source {
             Source::Rustls(_) => false,
-            Source::Material { sources, loaded } => sources.read().map_or(true, |contents| {
-                contents
-                    != loaded
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .contents
-            }),
+            Source::Material(material) => material.files_changed(),
         }
     }
 
@@ -287,29 +270,15 @@ impl Source {
     fn verifies_names(&self) -> bool {
         match self {
             Self::Rustls(_) => true,
-            Self::Material { sources, .. } => sources.verify_name,
+            Self::Material(material) => material.settings.verify_name,
         }
     }
 
     /// The configuration that the files make now, or the last one that they made.
     fn current(&self, server: &str) -> Arc<ClientConfig> {
-        let (sources, loaded) = match self {
-            Self::Rustls(config) => return config.clone(),
-            Self::Material { sources, loaded } => (sources, loaded),
-        };
-        let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = sources.read().and_then(|contents| {
-            if contents != loaded.contents {
-                loaded.config = Arc::new(sources.configure(&contents)?);
-                loaded.contents = contents;
-                tracing::info!(server, "certificates were read again");
-            }
-            Ok(())
-        });
-        if let Err(error) = read {
-            let error = ErrorChain::new(&error);
-            tracing::warn!(server, %error, "the certificates read before stay in use");
+        match self {
+            Self::Rustls(config) => config.clone(),
+            Self::Material(material) => material.current(server),
         }
-        loaded.config.clone()
     }
 }

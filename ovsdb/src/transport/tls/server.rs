@@ -1,0 +1,249 @@
+//! The server's end of TLS: its certificate, and which clients it takes.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use tokio_rustls::rustls::sign::SingleCertAndKey;
+use tokio_rustls::rustls::{Error as RustlsError, ServerConfig, crypto};
+use tokio_rustls::server::TlsStream;
+
+use super::error::TlsError;
+use super::material::{Configure, Contents, Pem, Reloading, Sources};
+
+/// How a server listens on `pssl:` remotes: who it is, and which clients it takes.
+///
+/// The files are those that ovsdb-server is given with `--private-key`, `--certificate` and
+/// `--ca-cert`. As ovsdb-server does, the server demands a certificate of every client, which one of
+/// the authorities must have signed, whatever its name is. The files are read again at each
+/// connection, so that certificates may be replaced under a running server; where the new ones
+/// cannot be used, the ones before them stay in use and a warning is logged.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use ovsdb::server::{Server, TlsServerConfig};
+///
+/// let tls = TlsServerConfig::builder()
+///     .certificate_files("/etc/ovn/ovnnb-cert.pem", "/etc/ovn/ovnnb-privkey.pem")
+///     .ca_file("/etc/ovn/cacert.pem")
+///     .build()?;
+/// let server = Server::builder().file("/var/lib/ovn/ovnnb_db.db").tls(tls).start()?;
+/// server.listen(&"pssl:6641".parse()?).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct TlsServerConfig {
+    source: Arc<Source>,
+}
+
+enum Source {
+    /// The user's own.
+    Rustls(Arc<ServerConfig>),
+    Material(Reloading<Settings>),
+}
+
+impl fmt::Debug for TlsServerConfig {
+    /// Without any secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsServerConfig").finish_non_exhaustive()
+    }
+}
+
+/// Says who the server is and which clients it takes; [`TlsServerConfig::builder`] makes one.
+///
+/// ```
+/// use ovsdb::TlsError;
+/// use ovsdb::server::TlsServerConfig;
+///
+/// let nobody = TlsServerConfig::builder().verify_clients(false).build();
+/// assert!(matches!(nobody, Err(TlsError::NoServerCertificate)));
+/// ```
+#[must_use = "a configuration is made by `build`"]
+pub struct TlsServerConfigBuilder {
+    settings: Settings,
+}
+
+impl fmt::Debug for TlsServerConfigBuilder {
+    /// Without any secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsServerConfigBuilder")
+            .finish_non_exhaustive()
+    }
+}
+
+struct Settings {
+    sources: Sources,
+    verify_clients: bool,
+}
+
+impl TlsServerConfigBuilder {
+    /// The PEM files of the server's certificate (followed by those between it and its authority, if
+    /// any) and of its private key (PKCS #8, PKCS #1 or SEC 1).
+    pub fn certificate_files(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        private_key: impl Into<PathBuf>,
+    ) -> Self {
+        let files = (Pem::File(certificate.into()), Pem::File(private_key.into()));
+        self.settings.sources.own = Some(files);
+        self
+    }
+
+    /// The server's certificate and private key, as PEM texts.
+    pub fn certificate_pem(
+        mut self,
+        certificate: impl Into<Vec<u8>>,
+        private_key: impl Into<Vec<u8>>,
+    ) -> Self {
+        let texts = (Pem::Text(certificate.into()), Pem::Text(private_key.into()));
+        self.settings.sources.own = Some(texts);
+        self
+    }
+
+    /// Adds a PEM file with certificates of authorities whose clients are taken, one at least.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.sources.ca.push(Pem::File(path.into()));
+        self
+    }
+
+    /// Adds certificates of authorities whose clients are taken, as PEM text.
+    pub fn ca_pem(mut self, text: impl Into<Vec<u8>>) -> Self {
+        self.settings.sources.ca.push(Pem::Text(text.into()));
+        self
+    }
+
+    /// Whether clients must have a certificate of the authorities, which they must unless set;
+    /// `false` takes every client and asks for no certificate, as `--ca-cert=none` does.
+    pub const fn verify_clients(mut self, verify: bool) -> Self {
+        self.settings.verify_clients = verify;
+        self
+    }
+
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// When the server has no certificate, clients are to be verified and there is no CA certificate,
+    /// a file cannot be read, is not PEM or has nothing that can be used, or the key does not fit the
+    /// certificate.
+    pub fn build(self) -> Result<TlsServerConfig, TlsError> {
+        let source = Source::Material(Reloading::new(self.settings)?);
+        Ok(TlsServerConfig {
+            source: Arc::new(source),
+        })
+    }
+}
+
+impl Configure for Settings {
+    type Config = ServerConfig;
+
+    fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    fn configure(&self, contents: &Contents) -> Result<ServerConfig, TlsError> {
+        let provider = Arc::new(crypto::ring::default_provider());
+        let own = self.sources.own_key(contents, &provider)?;
+        let own = own.ok_or(TlsError::NoServerCertificate)?;
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Other)?;
+        let builder = if self.verify_clients {
+            let roots = Arc::new(self.sources.roots(contents)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
+                .build()
+                .map_err(|error| TlsError::Other(RustlsError::General(error.to_string())))?;
+            builder.with_client_cert_verifier(verifier)
+        } else {
+            builder.with_no_client_auth()
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(own)));
+        // Every connection has its client's certificate checked.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(config)
+    }
+}
+
+impl TlsServerConfig {
+    /// Starts a configuration from PEM.
+    pub const fn builder() -> TlsServerConfigBuilder {
+        TlsServerConfigBuilder {
+            settings: Settings {
+                sources: Sources::none(),
+                verify_clients: true,
+            },
+        }
+    }
+
+    /// Takes a configuration of rustls as it is; the crate re-exports the version it uses as
+    /// `ovsdb::rustls`.
+    pub fn from_rustls(config: impl Into<Arc<ServerConfig>>) -> Self {
+        Self {
+            source: Arc::new(Source::Rustls(config.into())),
+        }
+    }
+
+    /// Does the handshake with a client that has connected. `peer` is for the log.
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+        peer: String,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>> {
+        let source = self.source.clone();
+        let reading = move || match &*source {
+            Source::Rustls(config) => config.clone(),
+            Source::Material(material) => material.current(&peer),
+        };
+        let config = tokio::task::spawn_blocking(reading)
+            .await
+            .map_err(io::Error::other)?;
+        TlsAcceptor::from(config).accept(stream).await.map(Flushing)
+    }
+}
+
+/// A stream whose reading sends what writing has left in the buffer of TLS: records that the socket
+/// had no room for.
+struct Flushing(TlsStream<TcpStream>);
+
+impl AsyncRead for Flushing {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        // A failure shows when the stream is read from, or written to again.
+        let _ = Pin::new(&mut self.0).poll_flush(context);
+        match Pin::new(&mut self.0).poll_read(context, buffer) {
+            // Few clients take leave of TLS; a message that was cut off is noticed anyway.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Poll::Ready(Ok(()))
+            }
+            other => other,
+        }
+    }
+}
+
+impl AsyncWrite for Flushing {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
