@@ -102,9 +102,12 @@ impl Shared {
         *self.stopped.borrow()
     }
 
-    /// Ends all connections.
+    /// Ends all connections, and leaves the files to whoever opens them next.
     pub(super) fn stop(&self) {
         self.stopped.send_replace(true);
+        for storage in self.storages.values() {
+            storage.close();
+        }
     }
 
     /// Waits until the server is stopped.

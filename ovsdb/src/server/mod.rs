@@ -383,7 +383,11 @@ impl Server {
     /// Serves a database no longer, and returns whether there was one with this name. Its monitors
     /// are cancelled, as those of a conversion are.
     pub fn remove(&self, database: &str) -> bool {
-        self.shared.with_hub(|hub| hub.remove(database, now()))
+        let removed = self.shared.with_hub(|hub| hub.remove(database, now()));
+        if removed && let Some(storage) = self.shared.storage(database) {
+            storage.close();
+        }
+        removed
     }
 
     /// Converts a database to another schema, as a client's `convert` request does.

@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::driver::{Shared, now};
-use super::file::{FileJournal, FileLock};
+use super::engine::Database;
+use super::file::{Compaction, FileJournal, FileLock};
 use super::hosted::whole;
 use crate::protocol::OvsdbError;
 
@@ -18,10 +19,30 @@ pub(super) struct Storage {
     /// The database's name.
     pub(super) name: Arc<str>,
     journal: FileJournal,
-    _lock: FileLock,
+    lock: Mutex<Option<FileLock>>,
     /// The file was written to.
     written: Notify,
+    /// A compaction has ended.
+    compacting: Notify,
     task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What became of the wish to compact a database.
+enum Begun {
+    Compaction(Compaction, Box<Database>),
+    /// Another compaction is going on.
+    Busy,
+    /// The database is served no longer.
+    Gone,
+}
+
+/// Tells those who wait for a compaction that it has ended, however it has.
+struct Ended(Arc<Storage>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.compacting.notify_waiters();
+    }
 }
 
 impl Storage {
@@ -29,7 +50,8 @@ impl Storage {
         Self {
             name,
             journal,
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
+            compacting: Notify::new(),
             written: Notify::new(),
             task: Mutex::default(),
         }
@@ -47,31 +69,51 @@ impl Storage {
         self.written.notify_one();
     }
 
-    /// Writes the database to a new file that takes the place of the old one.
+    /// Writes nothing any more, so that another server may open the file.
+    pub(super) fn close(&self) {
+        self.journal.close();
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        *lock = None;
+    }
+
+    /// Writes the database to a new file that takes the place of the old one. When that is going on
+    /// already it waits, and does it once more.
     ///
     /// # Errors
     /// When it cannot be written. Then the old one goes on.
-    pub(super) async fn compact(&self, shared: &Arc<Shared>) -> std::io::Result<()> {
-        let database = {
-            // Together: what is committed later is not in the copy, and is remembered.
-            let hub = shared.hub();
-            let Some(database) = hub.database(&self.name) else {
-                return Ok(());
-            };
-            if !self.journal.begin_compaction() {
-                return Ok(());
+    pub(super) async fn compact(self: &Arc<Self>, shared: &Arc<Shared>) -> std::io::Result<()> {
+        loop {
+            let ended = self.compacting.notified();
+            let mut ended = std::pin::pin!(ended);
+            ended.as_mut().enable();
+            match self.begin_compaction(shared) {
+                Begun::Compaction(compaction, database) => {
+                    let date = now().date;
+                    let running = (compaction, Ended(self.clone()));
+                    let written = tokio::task::spawn_blocking(move || {
+                        let (compaction, _ended) = running;
+                        let record = whole(database.state(), None, date);
+                        compaction.finish(&database.schema().text, &record)
+                    });
+                    let written = written.await;
+                    return written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+                }
+                Begun::Busy => ended.await,
+                Begun::Gone => return Ok(()),
             }
-            database.clone()
+        }
+    }
+
+    fn begin_compaction(&self, shared: &Shared) -> Begun {
+        // Together: what is committed later is not in the copy, and is remembered.
+        let hub = shared.hub();
+        let Some(database) = hub.database(&self.name) else {
+            return Begun::Gone;
         };
-        let journal = self.journal.clone();
-        let date = now().date;
-        let written = tokio::task::spawn_blocking(move || {
-            let record = whole(database.state(), None, date);
-            journal.finish_compaction(&database.schema().text, &record)
-        });
-        written
-            .await
-            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+        match self.journal.begin_compaction() {
+            Some(compaction) => Begun::Compaction(compaction, Box::new(database.clone())),
+            None => Begun::Busy,
+        }
     }
 
     async fn sync(&self, shared: &Arc<Shared>) {
@@ -107,10 +149,14 @@ async fn run(storage: Weak<Storage>, shared: Weak<Shared>) {
         if shared.hub().waits_for_disk(&storage.name) {
             storage.sync(&shared).await;
         }
-        if storage.journal.has_grown()
-            && let Err(error) = storage.compact(&shared).await
-        {
-            tracing::warn!(database = %storage.name, %error, "a database cannot be compacted");
+        if storage.journal.has_grown() {
+            // Beside this task: transactions that wait for the disk do not wait for it.
+            tokio::spawn(async move {
+                if let Err(error) = storage.compact(&shared).await {
+                    storage.journal.postpone_compaction();
+                    tracing::warn!(database = %storage.name, %error, "a database cannot be compacted");
+                }
+            });
         }
     }
 }

@@ -56,6 +56,13 @@ pub(super) enum Damage {
     Encoding,
 }
 
+impl Damage {
+    /// Whether a record that was not written to its end may look so.
+    pub(super) const fn may_be_torn(&self) -> bool {
+        matches!(self, Self::Header | Self::Truncated | Self::Hash)
+    }
+}
+
 /// Reads the records of a file one after the other.
 #[derive(Debug)]
 pub(super) struct Records<'a> {
@@ -99,10 +106,17 @@ impl<'a> Records<'a> {
         if !hash(&[json]).eq_ignore_ascii_case(expected) {
             return Err(Damage::Hash);
         }
+        let json = std::str::from_utf8(json).map_err(|_| Damage::Encoding)?;
         self.at += begin + length;
-        std::str::from_utf8(json)
-            .map(Some)
-            .map_err(|_| Damage::Encoding)
+        Ok(Some(json))
+    }
+
+    /// Whether there is an intact record after the next one, which is damaged.
+    pub(super) fn goes_on(&self) -> bool {
+        let rest = &self.file[self.at..];
+        let begins = |at: &usize| rest[*at..].starts_with(MAGIC.as_bytes());
+        let mut later = (1..rest.len()).filter(begins);
+        later.any(|at| matches!(Records::new(&rest[at..]).next(), Ok(Some(_))))
     }
 }
 

@@ -13,6 +13,16 @@ use crate::server::hosted::{Journal, Position};
 const SMALL: u64 = 10 * 1024 * 1024;
 /// Nor is one with fewer records.
 const FEW: u64 = 100;
+/// How often a compaction catches up with what is appended meanwhile before appending has to wait.
+const ROUNDS: usize = 8;
+
+/// What was appended since a compaction began.
+#[derive(Debug, Default)]
+struct Backlog {
+    bytes: Vec<u8>,
+    /// The database was replaced meanwhile: what the compaction writes is out of date.
+    is_stale: bool,
+}
 
 /// What is known of the file.
 #[derive(Debug)]
@@ -27,9 +37,9 @@ struct State {
     records: u64,
     /// The records that were ever appended.
     position: Position,
-    /// What was appended since a compaction began.
-    since: Option<Vec<u8>>,
-    /// The first error of a sync: what is on disk is not known any more.
+    /// Present while a compaction is going on.
+    compaction: Option<Backlog>,
+    /// Why nothing can be appended any more: what is on disk is not known, or the server has ended.
     broken: Option<String>,
 }
 
@@ -49,7 +59,7 @@ impl FileJournal {
             base: length,
             records,
             position: Position::default(),
-            since: None,
+            compaction: None,
             broken: None,
         };
         Self {
@@ -79,47 +89,99 @@ impl FileJournal {
         }
     }
 
+    /// Appends and replaces nothing any more, so that another server may open the file.
+    pub(crate) fn close(&self) {
+        let mut state = self.state();
+        let ended = || "the server has ended".to_owned();
+        state.broken.get_or_insert_with(ended);
+        if let Some(backlog) = &mut state.compaction {
+            backlog.is_stale = true;
+        }
+    }
+
     /// Whether the file has grown so much that it should be compacted (ovsdb-server(1),
     /// "Compaction": above 10 MB, twice as large as after the last time, 100 records).
     pub(crate) fn has_grown(&self) -> bool {
         let state = self.state();
-        state.since.is_none()
+        state.compaction.is_none()
+            && state.broken.is_none()
             && state.length > SMALL
             && state.length / 2 > state.base
             && state.records >= FEW
     }
 
-    /// Begins a compaction: from here on, what is appended is remembered for the new file. False
-    /// when one is going on.
-    pub(crate) fn begin_compaction(&self) -> bool {
+    /// Has the file double in size once more before it [has grown](Self::has_grown).
+    pub(crate) fn postpone_compaction(&self) {
         let mut state = self.state();
-        let begins = state.since.is_none();
-        state.since.get_or_insert_with(Vec::new);
-        begins
+        state.base = state.length;
     }
 
-    /// Ends a compaction: puts a file with the schema, the database as it was when the compaction
-    /// began, and what was appended since, in the place of the old one.
+    /// Begins a compaction: from here on, what is appended is remembered for the new file. `None`
+    /// when one is going on.
+    pub(crate) fn begin_compaction(&self) -> Option<Compaction> {
+        let mut state = self.state();
+        if state.compaction.is_some() {
+            return None;
+        }
+        state.compaction = Some(Backlog::default());
+        Some(Compaction {
+            new: beside(&state.path, "compact"),
+            journal: self.clone(),
+        })
+    }
+}
+
+/// A compaction that is going on. Dropping it gives it up.
+#[derive(Debug)]
+#[must_use = "a compaction ends with `finish`"]
+pub(crate) struct Compaction {
+    journal: FileJournal,
+    new: PathBuf,
+}
+
+impl Drop for Compaction {
+    fn drop(&mut self) {
+        let mut state = self.journal.state();
+        // Where it succeeded there is no such file; the next compaction must not lose its own.
+        let _ = fs::remove_file(&self.new);
+        state.compaction = None;
+    }
+}
+
+impl Compaction {
+    /// Puts a file with the schema, the database as it was when the compaction began, and what was
+    /// appended since, in the place of the old one.
     ///
     /// # Errors
     /// When the new file cannot be written. Then the old one goes on.
-    pub(crate) fn finish_compaction(&self, schema: &str, record: &str) -> io::Result<()> {
-        let mut contents = Vec::with_capacity(schema.len() + record.len() + 256);
-        write_record(&mut contents, schema);
-        write_record(&mut contents, record);
-        let path = self.state().path.clone();
-        let new = beside(&path, "compact");
-        let written = write_new(&new, &contents);
-        let mut state = self.state();
-        // The database was replaced meanwhile: what was written is out of date.
-        let Some(since) = state.since.take() else {
-            return fs::remove_file(new);
-        };
-        let mut file = written?;
-        file.write_all(&since)?;
-        file.sync_data()?;
+    pub(crate) fn finish(self, schema: &str, record: &str) -> io::Result<()> {
+        let contents = contents(schema, record);
         let base = contents.len() as u64;
-        state.take_file(&new, file, base, base + since.len() as u64)
+        let old = self.journal.state().file.try_clone()?;
+        let mut file = write_new(&self.new, &contents, &old)?;
+        drop(contents);
+        for _ in 0..ROUNDS {
+            let more = match &mut self.journal.state().compaction {
+                Some(backlog) if !backlog.is_stale => std::mem::take(&mut backlog.bytes),
+                _ => return Ok(()),
+            };
+            if more.is_empty() {
+                break;
+            }
+            file.write_all(&more)?;
+            file.sync_data()?;
+        }
+        let mut state = self.journal.state();
+        let last = match &mut state.compaction {
+            Some(backlog) if !backlog.is_stale => std::mem::take(&mut backlog.bytes),
+            _ => return Ok(()),
+        };
+        if !last.is_empty() {
+            file.write_all(&last)?;
+            file.sync_data()?;
+        }
+        let length = file.stream_position()?;
+        state.take_file(&self.new, file, base, length)
     }
 }
 
@@ -127,17 +189,30 @@ impl State {
     /// Goes on with a new file, which takes the place of this one.
     fn take_file(&mut self, new: &Path, file: File, base: u64, length: u64) -> io::Result<()> {
         fs::rename(new, &self.path)?;
-        if let Some(folder) = self.path.parent() {
-            let folder = if folder.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                folder
-            };
-            File::open(folder)?.sync_all()?;
-        }
         (self.file, self.base, self.length, self.records) = (file, base, length, 0);
-        Ok(())
+        // Until then a crash may bring back the old file, without what follows.
+        let synced = File::open(folder_of(&self.path)).and_then(|folder| folder.sync_all());
+        if let Err(error) = &synced {
+            self.broken.get_or_insert_with(|| error.to_string());
+        }
+        synced
     }
+}
+
+/// The folder of a file.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// A whole file: the schema, and the record of all rows.
+fn contents(schema: &str, record: &str) -> Vec<u8> {
+    let mut contents = Vec::with_capacity(schema.len() + record.len() + 256);
+    write_record(&mut contents, schema);
+    write_record(&mut contents, record);
+    contents
 }
 
 /// Where a new file is written, for this purpose, before it takes the place of `path`.
@@ -147,15 +222,37 @@ fn beside(path: &Path, purpose: &str) -> PathBuf {
     name.into()
 }
 
-fn write_new(path: &Path, contents: &[u8]) -> io::Result<File> {
+/// Writes a file that may be read and written by whom `old` may be.
+fn write_new(path: &Path, contents: &[u8], old: &File) -> io::Result<File> {
     let mut file = OpenOptions::new()
         .create(true)
         .truncate(true)
         .write(true)
         .open(path)?;
+    file.set_permissions(old.metadata()?.permissions())?;
     file.write_all(contents)?;
     file.sync_data()?;
     Ok(file)
+}
+
+/// Makes a file with these contents, whole or not at all, unless there is one.
+pub(super) fn create_new(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let new = beside(path, &format!("{}.create", std::process::id()));
+    let written = (|| {
+        let mut file = File::create(&new)?;
+        file.write_all(contents)?;
+        file.sync_data()?;
+        match fs::hard_link(&new, path) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            // A file system without links.
+            Err(_) => fs::rename(&new, path),
+            Ok(()) => Ok(()),
+        }?;
+        File::open(folder_of(path))?.sync_all()
+    })();
+    let _ = fs::remove_file(&new);
+    written
 }
 
 /// The error of a transaction that could not be written.
@@ -186,8 +283,8 @@ impl Journal for FileJournal {
             }
             return Err(failed(&state.path, &error));
         }
-        if let Some(since) = &mut state.since {
-            since.extend_from_slice(&bytes);
+        if let Some(backlog) = &mut state.compaction {
+            backlog.bytes.extend_from_slice(&bytes);
         }
         state.length += bytes.len() as u64;
         state.records += 1;
@@ -196,17 +293,22 @@ impl Journal for FileJournal {
     }
 
     fn replace(&mut self, schema: &str, record: &str) -> Result<Position, OvsdbError> {
-        let mut contents = Vec::with_capacity(schema.len() + record.len() + 256);
-        write_record(&mut contents, schema);
-        write_record(&mut contents, record);
+        let contents = contents(schema, record);
         let state = &mut *self.state();
+        if let Some(error) = &state.broken {
+            return Err(failed(&state.path, error));
+        }
         let length = contents.len() as u64;
         let new = beside(&state.path, "convert");
-        let replaced =
-            write_new(&new, &contents).and_then(|file| state.take_file(&new, file, length, length));
-        replaced.map_err(|error| failed(&state.path, &error))?;
-        // What a compaction that is going on would write is out of date.
-        state.since = None;
+        let replaced = write_new(&new, &contents, &state.file)
+            .and_then(|file| state.take_file(&new, file, length, length));
+        if let Err(error) = replaced {
+            let _ = fs::remove_file(&new);
+            return Err(failed(&state.path, &error));
+        }
+        if let Some(backlog) = &mut state.compaction {
+            backlog.is_stale = true;
+        }
         state.position.0 += 1;
         Ok(state.position)
     }

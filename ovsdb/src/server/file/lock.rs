@@ -20,7 +20,7 @@ static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 #[derive(Debug)]
 pub(crate) struct FileLock {
     path: PathBuf,
-    _file: File,
+    file: Option<File>,
 }
 
 impl FileLock {
@@ -47,13 +47,18 @@ impl FileLock {
             Err(error) => return Err(io::Error::from(error).into()),
         }
         held.insert(path.clone());
-        Ok(Self { path, _file: file })
+        Ok(Self {
+            path,
+            file: Some(file),
+        })
     }
 }
 
 impl Drop for FileLock {
     fn drop(&mut self) {
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        // First: a lock that is taken again in this process would end with this file.
+        self.file = None;
         held.remove(&self.path);
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use ovsdb_schema::{DatabaseSchema, SchemaError};
 
 use self::format::{Damage, Records, write_record};
-pub(crate) use self::journal::FileJournal;
+pub(crate) use self::journal::{Compaction, FileJournal};
 pub(crate) use self::lock::FileLock;
 use super::engine::{Database, Schema};
 use crate::protocol::OvsdbError;
@@ -71,6 +71,17 @@ pub enum FileErrorReason {
     /// Its schema is broken.
     #[error("its schema is broken: {0}")]
     Schema(#[from] SchemaError),
+    /// A record is damaged, and there are intact ones after it: they would be lost with it. (At the
+    /// end of a file a record that is damaged was not written to its end, and is cut off.)
+    #[error("record {record}, at offset {offset}, is damaged: {damage}")]
+    Damaged {
+        /// The record's number; the schema's is 0.
+        record: usize,
+        /// Where it begins in the file.
+        offset: u64,
+        /// What is wrong with it.
+        damage: String,
+    },
     /// A record does not fit the database.
     #[error("record {record} does not fit the database: {}", details(error))]
     Record {
@@ -113,20 +124,23 @@ pub(crate) fn create(path: &Path, schema: &str, seed: u64) -> Result<Opened, Fil
         DatabaseSchema::parse(schema).map_err(|schema| error(schema.into()))?;
         let mut contents = Vec::new();
         write_record(&mut contents, schema);
-        fs::write(path, contents).map_err(|io| error(io.into()))?;
+        journal::create_new(path, &contents).map_err(|io| error(io.into()))?;
     }
     open(path, seed)
 }
 
 fn read(path: &Path, seed: u64) -> Result<Opened, FileErrorReason> {
     let lock = FileLock::take(path)?;
+    // A file that takes the place of this one must not take that of a link to it.
+    let path = &path.canonicalize()?;
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let contents = fs::read(path)?;
     let mut records = Records::new(&contents);
     let text = match records.next() {
         Ok(Some(text)) => text.trim_end(),
         Err(Damage::Clustered) => return Err(FileErrorReason::Clustered),
-        Ok(None) | Err(_) => return Err(FileErrorReason::NotADatabase),
+        Ok(None) | Err(Damage::Header) => return Err(FileErrorReason::NotADatabase),
+        Err(damage) => return Err(damaged(0, 0, &damage)),
     };
     let schema = Arc::new(Schema::new(DatabaseSchema::parse(text)?, text));
     let mut database = Database::new(schema, seed);
@@ -144,7 +158,7 @@ fn read(path: &Path, seed: u64) -> Result<Opened, FileErrorReason> {
                         error,
                     })?;
             }
-            Err(damage) => {
+            Err(damage) if damage.may_be_torn() && !records.goes_on() => {
                 tracing::warn!(
                     path = %path.display(),
                     bytes = contents.len() - position,
@@ -152,6 +166,7 @@ fn read(path: &Path, seed: u64) -> Result<Opened, FileErrorReason> {
                 );
                 break position;
             }
+            Err(damage) => return Err(damaged(count + 1, position, &damage)),
         }
     };
     let length = length as u64;
@@ -162,4 +177,12 @@ fn read(path: &Path, seed: u64) -> Result<Opened, FileErrorReason> {
         journal: FileJournal::new(path, file, length, count as u64),
         lock,
     })
+}
+
+fn damaged(record: usize, offset: usize, damage: &Damage) -> FileErrorReason {
+    FileErrorReason::Damaged {
+        record,
+        offset: offset as u64,
+        damage: damage.to_string(),
+    }
 }
