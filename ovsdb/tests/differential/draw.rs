@@ -43,6 +43,17 @@ impl Step {
         matches!(self.kind, Kind::Transact(_))
     }
 
+    /// Whether the reply may have to wait for the disk, and for nothing else.
+    pub fn is_durable(&self) -> bool {
+        let has = |part| self.message().contains(part);
+        self.is_transaction() && has("\"durable\":true") && !self.may_wait()
+    }
+
+    /// Whether the reply may have to wait for other transactions.
+    pub fn may_wait(&self) -> bool {
+        self.is_transaction() && self.message().contains("\"op\":\"wait\"")
+    }
+
     pub fn is_conversion(&self) -> bool {
         matches!(
             self.kind,

@@ -16,6 +16,7 @@
 mod scale;
 
 mod draw;
+mod files;
 mod normal;
 mod pair;
 

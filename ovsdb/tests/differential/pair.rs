@@ -138,7 +138,11 @@ impl Side {
         self.clients[client].send(&message).await?;
         let mut all = Vec::new();
         // The one that asked first: what it caused at others has been sent by then.
-        let own = self.clients[client].drain().await?;
+        let mut own = self.clients[client].drain().await?;
+        // The embedded server goes on while a transaction is written to the disk.
+        while step.is_durable() && !own.iter().any(|message| is_reply(message, step.number)) {
+            own.extend(self.clients[client].drain().await?);
+        }
         for (at, other) in self.clients.iter_mut().enumerate() {
             all.push(if at == client {
                 own.clone()
@@ -251,6 +255,11 @@ fn comparable(a: &mut Vec<Part>, b: &mut Vec<Part>) {
     }
 }
 
+/// Whether this is the reply to a request, or the end of the connection.
+fn is_reply(message: &Value, request: usize) -> bool {
+    message.is_string() || (message["id"] == request && message.get("method").is_none())
+}
+
 /// The uuid that stands for a row that was never inserted.
 fn fixed_uuid(row: usize) -> String {
     format!("00000000-0000-4000-8000-{row:012x}")
@@ -272,9 +281,14 @@ pub struct Pair {
 
 impl Pair {
     pub async fn start(schema: &str) -> Result<Self, String> {
+        let ours = Server::memory(schema).map_err(|error| error.to_string())?;
+        Self::with(schema, ours).await
+    }
+
+    /// With this server of ours.
+    pub async fn with(schema: &str, ours: Server) -> Result<Self, String> {
         let reference = ovsdb::testing::Server::builder().schema(schema).start();
         let reference = reference.map_err(|error| format!("ovsdb-server: {error}"))?;
-        let ours = Server::memory(schema).map_err(|error| error.to_string())?;
         let mut clients = Vec::new();
         for _ in 0..CLIENTS {
             let stream = UnixStream::connect(reference.socket()).await;
@@ -290,6 +304,15 @@ impl Pair {
             ours: Side::new(own),
             servers: (reference, ours),
         })
+    }
+
+    pub const fn servers(&self) -> (&ovsdb::testing::Server, &Server) {
+        (&self.servers.0, &self.servers.1)
+    }
+
+    /// The servers, without clients.
+    pub fn into_servers(self) -> (ovsdb::testing::Server, Server) {
+        self.servers
     }
 
     /// Whether ovsdb-server's process ends, within a second.
