@@ -178,6 +178,7 @@
 //! | `tls` | `ssl:` remotes, through rustls |
 //! | `serde` | serde's `Serialize` and `Deserialize` for [rows and values](value#serialization) |
 //! | `metrics` | counters through the facade of the crate `metrics` |
+//! | `server` | the module [`server`]: an OVSDB server |
 //! | `testing` | the module `testing`: private, real ovsdb-server instances |
 //!
 //! The runtime is tokio.

@@ -88,7 +88,7 @@ pub enum FileErrorReason {
         /// The record's number; the schema's is 0.
         record: usize,
         /// Why it does not fit.
-        error: OvsdbError,
+        error: Box<OvsdbError>,
     },
 }
 
@@ -155,7 +155,7 @@ fn read(path: &Path, seed: u64) -> Result<Opened, FileErrorReason> {
                     .replay(record)
                     .map_err(|error| FileErrorReason::Record {
                         record: count,
-                        error,
+                        error: Box::new(error),
                     })?;
             }
             Err(damage) if damage.may_be_torn() && !records.goes_on() => {
