@@ -35,6 +35,11 @@ pub(crate) const DAEMONS: &[Need] = &[
     need("ping", "iputils-ping"),
     need("tcpdump", "tcpdump"),
     need("openssl", "openssl"),
+    // The client that comes with Open vSwitch, for Debian's own Python.
+    need(
+        "/usr/lib/python3/dist-packages/ovs/db/idl.py",
+        "python3-openvswitch",
+    ),
     // libFuzzer is written in C++.
     need("c++", "g++"),
 ];
