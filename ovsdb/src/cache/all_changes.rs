@@ -11,12 +11,12 @@ use futures_core::Stream;
 
 use super::any::AnyChange;
 use super::changes::{BatchKind, Change, difference};
-use super::erased::TableType;
 use super::handle::Handle;
 use super::snapshot::Snapshot;
 use super::state::State;
 use super::subscription::{Step, Subscription};
 use super::table_state::TableState;
+use super::table_type::TableType;
 use crate::model::{Database, Table};
 
 /// The changes of all tables in one server transaction.
@@ -154,8 +154,15 @@ impl<D> fmt::Debug for AllChanges<D> {
     }
 }
 
+impl Handle {
+    /// What changes in all tables.
+    pub(crate) fn all_changes<D: Database>(&self) -> AllChanges<D> {
+        AllChanges::new(self.clone())
+    }
+}
+
 impl<D: Database> AllChanges<D> {
-    pub(super) fn new(handle: Handle) -> Self {
+    fn new(handle: Handle) -> Self {
         let (subscription, start) = handle.shared().subscribe(None);
         Self {
             subscription,

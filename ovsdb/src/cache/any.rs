@@ -4,7 +4,6 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use super::named::NamedColumn;
 use crate::model::{ColumnInfo, Row, Table};
 use crate::protocol::Columns;
 use crate::value::{ColumnKind, ColumnValue, Sealed, Str, Uuid};
@@ -110,6 +109,13 @@ pub struct AnyColumns<'a>(Source<'a>);
 enum Source<'a> {
     Compiled(&'static [ColumnInfo]),
     Named(&'a [NamedColumn]),
+}
+
+/// A column of a table that is known at run time only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NamedColumn {
+    pub(super) name: Str,
+    pub(super) kind: ColumnKind,
 }
 
 impl<'a> AnyColumns<'a> {

@@ -8,12 +8,13 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
-use super::erased::{SharedRow, TableType, shared};
+use super::erased::{SharedRow, shared};
 use super::handle::Handle;
 use super::snapshot::Snapshot;
 use super::state::State;
 use super::subscription::{Step, Subscription};
 use super::table_state::TableState;
+use super::table_type::TableType;
 use crate::model::{Column, ColumnInfo, Mutability, Row, Table};
 use crate::value::{Ref, Sealed, Uuid, Value};
 
@@ -405,8 +406,16 @@ impl<T: Table> fmt::Debug for Changes<T> {
     }
 }
 
+impl Handle {
+    /// What changes in the table `T`; `None` when the replica does not have it.
+    pub(crate) fn changes<T: Table>(&self) -> Option<Changes<T>> {
+        let table = self.shared().state.load().registry.find::<T>()?;
+        Some(Changes::new(self.clone(), table))
+    }
+}
+
 impl<T: Table> Changes<T> {
-    pub(super) fn new(handle: Handle, table: usize) -> Self {
+    fn new(handle: Handle, table: usize) -> Self {
         let (subscription, start) = handle.shared().subscribe(Some(table));
         Self {
             subscription,

@@ -126,7 +126,8 @@ impl Copies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::erased::{SharedRow, TableType, typed};
+    use crate::cache::erased::{SharedRow, typed};
+    use crate::cache::table_type::TableType;
     use crate::model::Row;
     use crate::value::Uuid;
 

@@ -1,4 +1,4 @@
-//! Rows and tables as the replica's engine sees them: without their types.
+//! Rows as the replica's engine sees them: without their types.
 //!
 //! Tries, indexes, decoding and differences are compiled once, in this crate. A program's own crate
 //! gets a few short functions for each table that it monitors, and the typed views, which downcast.
@@ -6,10 +6,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use super::any::{AnyColumns, AnyRow};
-use super::named::NamedTable;
-use crate::model::{ColumnInfo, Row, Table};
-use crate::value::{ColumnValue, Str, Uuid};
+use super::any::AnyRow;
+use crate::model::{Row, Table};
+use crate::value::{ColumnValue, Uuid};
 
 /// A row of the engine: a [`Row<T>`] of the table that it belongs to, or one of a table that is known
 /// at run time only.
@@ -72,71 +71,4 @@ pub(super) fn has_same(
 pub(super) fn has_same_columns(a: &dyn ErasedRow, b: &dyn ErasedRow) -> bool {
     // A table that is known at run time only gets other columns when the server's schema changes.
     a.columns().is_same(b.columns()) && has_same(a, b, 0..a.columns().len())
-}
-
-/// What the engine knows of a table.
-#[derive(Debug, Clone)]
-pub(crate) enum TableType {
-    /// It is a struct of the program.
-    Compiled(&'static CompiledTable),
-    /// It is known at run time only.
-    Named(Arc<NamedTable>),
-}
-
-/// A table that is a struct of the program.
-#[derive(Debug)]
-pub(crate) struct CompiledTable {
-    /// [`Table::TABLE`].
-    name: &'static str,
-    /// [`Table::COLUMNS`].
-    pub(super) columns: &'static [ColumnInfo],
-    /// [`Table::INDEXES`].
-    indexes: &'static [&'static [usize]],
-    /// Makes a row at the compiled defaults.
-    default_row: fn() -> SharedRow,
-}
-
-impl TableType {
-    pub(crate) const fn of<T: Table>() -> Self {
-        Self::Compiled(
-            const {
-                &CompiledTable {
-                    name: T::TABLE,
-                    columns: T::COLUMNS,
-                    indexes: T::INDEXES,
-                    default_row: || Arc::new(Row::new(Uuid::nil(), T::default())),
-                }
-            },
-        )
-    }
-
-    pub(super) fn name(&self) -> Str {
-        match self {
-            Self::Compiled(table) => Str::from(table.name),
-            Self::Named(table) => table.name().clone(),
-        }
-    }
-
-    pub(super) fn columns(&self) -> AnyColumns<'_> {
-        match self {
-            Self::Compiled(table) => AnyColumns::compiled(table.columns),
-            Self::Named(table) => table.columns(),
-        }
-    }
-
-    /// The schema's indexes that the replica keeps: for each, the indexes of its columns.
-    pub(super) const fn indexes(&self) -> &'static [&'static [usize]] {
-        match self {
-            Self::Compiled(table) => table.indexes,
-            Self::Named(_) => &[],
-        }
-    }
-
-    /// A row at the defaults that hold until the server's are known.
-    pub(super) fn default_row(&self) -> SharedRow {
-        match self {
-            Self::Compiled(table) => (table.default_row)(),
-            Self::Named(table) => table.empty_row(),
-        }
-    }
 }

@@ -1,12 +1,12 @@
-//! What finds a row without a scan: a column that the schema makes unique, an index of the schema over
-//! several, and the indexes that a program declares.
+//! Looking a row up by a key without a scan: by a column that the schema makes unique, by an index of the
+//! schema over several columns, or by an index that the program declares.
 
 use std::borrow::Borrow;
 use std::hash::Hash;
 
 use super::index::{Index, Key};
-use super::snapshot::TableView;
-use crate::model::{Column, Mutability, Row, Table, Unique, UniqueIndex};
+use super::snapshot::{Snapshot, TableView};
+use crate::model::{Column, Database, Mutability, Row, Table, Unique, UniqueIndex};
 use crate::trie::hash_of;
 use crate::value::{Sealed, Value};
 
@@ -37,6 +37,56 @@ pub trait LookUp<T: Table, K>: Sealed {
     /// A row with this key.
     #[doc(hidden)]
     fn look_up<'a>(&self, table: TableView<'a, T>, key: K) -> Option<&'a Row<T>>;
+}
+
+impl<D: Database> Snapshot<D> {
+    /// A row with this key, by what the schema makes unique or by a declared index; see
+    /// [`TableView::get_by`].
+    #[must_use]
+    #[track_caller]
+    pub fn get_by<T: Table<Database = D>, K>(
+        &self,
+        by: impl LookUp<T, K>,
+        key: K,
+    ) -> Option<&Row<T>> {
+        self.table().get_by(by, key)
+    }
+}
+
+impl<'a, T: Table> TableView<'a, T> {
+    /// A row with this key, in constant time: by a column that an index of the schema makes
+    /// [unique](crate::Unique), by a [`UniqueIndex`](crate::UniqueIndex) over several columns, or by a
+    /// declared [`Index`], which may have several rows with the key and gives one of them.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+    /// use ovsdb::nb::{LogicalSwitchPort, StaticMacBinding};
+    ///
+    /// let port = view.get_by(LogicalSwitchPort::NAME, "p1");
+    /// let binding = view.get_by(StaticMacBinding::LOGICAL_PORT_AND_IP, ("rp1", "192.0.2.1"));
+    /// # let _ = (port, binding);
+    /// # }
+    /// ```
+    ///
+    /// It never reads all rows. A column without an index does not compile; declare an [`Index`], or
+    /// say [`scan_by`](Self::scan_by):
+    ///
+    /// ```compile_fail
+    /// # #[cfg(not(feature = "nb"))] compile_error!();
+    /// # fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+    /// use ovsdb::nb::LogicalSwitch;
+    ///
+    /// let switch = view.get_by(LogicalSwitch::NAME, "sw0"); // several switches may have one name
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// When the cache was started without the declared index, which is a mistake of the program.
+    #[must_use]
+    #[track_caller]
+    pub fn get_by<K>(self, by: impl LookUp<T, K>, key: K) -> Option<&'a Row<T>> {
+        by.look_up(self, key)
+    }
 }
 
 impl<T, K: Key> Sealed for &Index<T, K> {}

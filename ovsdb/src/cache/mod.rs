@@ -27,6 +27,7 @@ mod state;
 mod subscription;
 mod table;
 mod table_state;
+mod table_type;
 mod tables;
 #[cfg(test)]
 mod tests;

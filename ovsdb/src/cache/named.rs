@@ -5,17 +5,10 @@ use std::sync::Arc;
 
 use ovsdb_schema::{DatabaseSchema, TableSchema};
 
-use super::any::{AnyColumns, AnyRow};
+use super::any::{AnyColumns, AnyRow, NamedColumn};
 use super::erased::{ErasedRow, SharedRow};
 use super::skew::{Skew, SkewReport};
 use crate::value::{Cell, ColumnKind, ColumnValue, Sealed, Str, Uuid};
-
-/// A column of a table that is known at run time only.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct NamedColumn {
-    pub(super) name: Str,
-    pub(super) kind: ColumnKind,
-}
 
 /// A table that is known at run time only, with the columns that a server's schema gives it.
 #[derive(Debug, PartialEq, Eq)]

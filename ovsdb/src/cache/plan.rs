@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use ovsdb_schema::DatabaseSchema;
 
-use super::erased::{SharedRow, TableType};
+use super::erased::SharedRow;
 use super::skew::{Skew, SkewReport};
+use super::table_type::TableType;
 use crate::value::json::Reader;
 use crate::value::{Datum, Str};
 

@@ -5,7 +5,6 @@
 //! Reads that do not depend on each other wait together.
 
 use super::erased::SharedRow;
-use super::table_state::TableState;
 use crate::trie::prefetch::{find_together, read_together};
 use crate::trie::{Entry, HashTrie, hash_uuid};
 use crate::value::json::Reader;
@@ -28,7 +27,12 @@ impl Ahead {
     /// Called before each row of an update. Reads the uuids that follow in the message, and
     /// reads what copying the rows changes, and the elements of these columns, which are those of
     /// the last change. Mistakes in the message are left to its decoder.
-    pub(super) fn next(&mut self, reader: &mut Reader<'_>, state: &TableState, columns: &[usize]) {
+    pub(super) fn next(
+        &mut self,
+        reader: &mut Reader<'_>,
+        table: &HashTrie<SharedRow>,
+        columns: &[usize],
+    ) {
         if self.left > 0 {
             self.left -= 1;
             return;
@@ -46,16 +50,16 @@ impl Ahead {
         self.left = self.hashes.len().saturating_sub(1);
         // One alone has nothing to wait with.
         if self.left > 0 {
-            rows(state, &self.hashes, columns);
+            rows(table, &self.hashes, columns);
         }
     }
 }
 
 /// Reads the rows with these hashes, the reference counts that copies of them change, and the elements
 /// of these columns.
-fn rows(state: &TableState, hashes: &[u32], columns: &[usize]) {
-    let rows = find_together(&state.rows, hashes);
-    read_rows(rows.iter().copied(), state.table.columns().len());
+fn rows(table: &HashTrie<SharedRow>, hashes: &[u32], columns: &[usize]) {
+    let rows = find_together(table, hashes);
+    read_rows(rows.iter().copied());
     for index in columns {
         read_column(rows.iter().copied(), *index, Prefetch::read_elements);
     }
@@ -67,19 +71,20 @@ pub(super) fn counts(rows: &HashTrie<SharedRow>, hashes: &[u32]) {
     read_together(rows.iter().map(|row| row.read_count()));
 }
 
-/// Reads what dropping these rows, of so many columns, will count down.
-pub(super) fn dropped(rows: &[SharedRow], columns: usize) {
+/// Reads the reference counts that dropping these rows will decrement.
+pub(super) fn dropped(rows: &[SharedRow]) {
     for group in rows.chunks(GROUP) {
-        read_rows(group.iter(), columns);
+        read_rows(group.iter());
     }
 }
 
 /// Reads these rows, and the reference counts that copying or dropping them changes: one column of all
 /// rows after the other. Most columns of most tables are empty or stored in the row, and some of the
 /// rows tell which.
-fn read_rows<'a>(rows: impl ExactSizeIterator<Item = &'a SharedRow> + Clone, columns: usize) {
+fn read_rows<'a>(rows: impl ExactSizeIterator<Item = &'a SharedRow> + Clone) {
     read_together(rows.clone().map(Entry::read_count));
     let apart = rows.len().div_ceil(SAMPLE).max(1);
+    let columns = rows.clone().next().map_or(0, |row| row.columns().len());
     for index in 0..columns {
         let mut sample = rows.clone().step_by(apart);
         if sample.any(|row| row.column(index).is_some_and(Prefetch::has_counts)) {

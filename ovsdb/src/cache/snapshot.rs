@@ -11,7 +11,6 @@ use std::sync::Arc;
 use super::any::AnyRow;
 use super::erased::{SharedRow, shared, typed};
 use super::index::{self, Index, Key, OrderedIndex, References};
-use super::lookup::LookUp;
 use super::scan::Rows;
 use super::state::State;
 use super::table_state::TableState;
@@ -138,18 +137,6 @@ impl<D: Database> Snapshot<D> {
         let table = self.table();
         rows.into_iter()
             .filter_map(move |row| table.get_shared(*row))
-    }
-
-    /// A row with this key, by what the schema makes unique or by a declared index; see
-    /// [`TableView::get_by`].
-    #[must_use]
-    #[track_caller]
-    pub fn get_by<T: Table<Database = D>, K>(
-        &self,
-        by: impl LookUp<T, K>,
-        key: K,
-    ) -> Option<&Row<T>> {
-        self.table().get_by(by, key)
     }
 
     /// The rows whose column has this value, found by reading every row of the table; see
@@ -356,40 +343,6 @@ impl<'a, T: Table> TableView<'a, T> {
     #[must_use]
     pub fn get_shared(self, row: Ref<T>) -> Option<Arc<Row<T>>> {
         shared(self.state.get(row.uuid())?.clone())
-    }
-
-    /// A row with this key, in constant time: by a column that an index of the schema makes
-    /// [unique](crate::Unique), by a [`UniqueIndex`](crate::UniqueIndex) over several columns, or by a
-    /// declared [`Index`], which may have several rows with the key and gives one of them.
-    ///
-    /// ```
-    /// # #[cfg(feature = "nb")] fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
-    /// use ovsdb::nb::{LogicalSwitchPort, StaticMacBinding};
-    ///
-    /// let port = view.get_by(LogicalSwitchPort::NAME, "p1");
-    /// let binding = view.get_by(StaticMacBinding::LOGICAL_PORT_AND_IP, ("rp1", "192.0.2.1"));
-    /// # let _ = (port, binding);
-    /// # }
-    /// ```
-    ///
-    /// It never reads all rows. A column without an index does not compile; declare an [`Index`], or
-    /// say [`scan_by`](Self::scan_by):
-    ///
-    /// ```compile_fail
-    /// # #[cfg(not(feature = "nb"))] compile_error!();
-    /// # fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
-    /// use ovsdb::nb::LogicalSwitch;
-    ///
-    /// let switch = view.get_by(LogicalSwitch::NAME, "sw0"); // several switches may have one name
-    /// # }
-    /// ```
-    ///
-    /// # Panics
-    /// When the cache was started without the declared index, which is a mistake of the program.
-    #[must_use]
-    #[track_caller]
-    pub fn get_by<K>(self, by: impl LookUp<T, K>, key: K) -> Option<&'a Row<T>> {
-        by.look_up(self, key)
     }
 
     /// The rows whose column has this value, found by reading every row of the table: for a look-up

@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::copies::Copies;
-use super::erased::{ErasedRow, SharedRow, TableType, has_same_columns};
+use super::erased::{ErasedRow, SharedRow, has_same_columns};
 use super::index::DeclaredIndex;
 use super::named::NamedTable;
 use super::plan::{Cursor, Plan};
 use super::prefetch::Ahead;
 use super::skew::{SkewReport, check_condition};
 use super::table_state::TableState;
+use super::table_type::TableType;
 use crate::model::ColumnInfo;
 use crate::protocol::{Clause, MonitorRequest};
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
@@ -447,7 +448,7 @@ impl TableReplica {
             let mut ahead = Ahead::default();
             loop {
                 if !self.fresh {
-                    ahead.next(reader, self.copies.working(), &self.plan.changed);
+                    ahead.next(reader, &self.copies.working().rows, &self.plan.changed);
                 }
                 let Some(key) = reader.key()? else { break };
                 let uuid = parse_uuid(&key, reader.offset())?;

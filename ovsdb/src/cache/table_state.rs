@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::any::{AnyChange, AnyRow};
-use super::erased::{ErasedRow, SharedRow, TableType, has_same, has_same_columns};
+use super::erased::{ErasedRow, SharedRow, has_same, has_same_columns};
 use super::index::DeclaredIndex;
 use super::prefetch;
+use super::table_type::TableType;
 use crate::trie::{Entry, HashTrie, Versioned, hash_of, hash_uuid};
 use crate::value::Uuid;
 
@@ -146,7 +147,7 @@ impl TableState {
         let gone = changes.drain(..).filter_map(|change| change.old);
         self.gone.extend(gone);
         // Each is dropped when its memory is taken, with counts that lie all over the memory.
-        prefetch::dropped(&self.gone, self.table.columns().len());
+        prefetch::dropped(&self.gone);
         self.changes = Some(Arc::new(changes));
     }
 

@@ -6,10 +6,10 @@ use std::marker::PhantomData;
 
 use ovsdb_schema::DatabaseSchema;
 
-use super::erased::TableType;
 use super::index::{DeclaredIndex, Index, Key, OrderedIndex, References};
 use super::monitor::{ReplicaMonitor, new_tables};
 use super::table::TableReplica;
+use super::table_type::TableType;
 use crate::model::{AnyOf, Database, Table, TableVisitor};
 use crate::protocol::{Clause, MonitorVersion};
 use crate::value::Str;

@@ -19,8 +19,15 @@ pub(crate) struct Views<D> {
     database: PhantomData<fn() -> D>,
 }
 
+impl Handle {
+    /// The replica as it is now, and each time it changes.
+    pub(crate) fn views<D: Database>(&self) -> Views<D> {
+        Views::new(self)
+    }
+}
+
 impl<D: Database> Views<D> {
-    pub(super) fn new(handle: &Handle) -> Self {
+    fn new(handle: &Handle) -> Self {
         let (subscription, start) = handle.shared().subscribe(None);
         Self {
             subscription,

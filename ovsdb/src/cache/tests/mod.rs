@@ -15,9 +15,9 @@ use std::time::Instant;
 use ovsdb_schema::DatabaseSchema;
 
 use super::changes::{Change, ChangeBatch};
-use super::erased::TableType;
 use super::handle::Handle;
 use super::table::TableReplica;
+use super::table_type::TableType;
 use super::{ApplyError, ReplicaMonitor};
 use crate::client::Cache;
 use crate::model::{Row, Table};

@@ -1,0 +1,76 @@
+//! Tables as the replica's engine sees them: structs of the program, or known at run time only.
+
+use std::sync::Arc;
+
+use super::any::AnyColumns;
+use super::erased::SharedRow;
+use super::named::NamedTable;
+use crate::model::{ColumnInfo, Row, Table};
+use crate::value::{Str, Uuid};
+
+/// What the engine knows of a table.
+#[derive(Debug, Clone)]
+pub(crate) enum TableType {
+    /// It is a struct of the program.
+    Compiled(&'static CompiledTable),
+    /// It is known at run time only.
+    Named(Arc<NamedTable>),
+}
+
+/// A table that is a struct of the program.
+#[derive(Debug)]
+pub(crate) struct CompiledTable {
+    /// [`Table::TABLE`].
+    name: &'static str,
+    /// [`Table::COLUMNS`].
+    pub(super) columns: &'static [ColumnInfo],
+    /// [`Table::INDEXES`].
+    indexes: &'static [&'static [usize]],
+    /// Makes a row at the compiled defaults.
+    default_row: fn() -> SharedRow,
+}
+
+impl TableType {
+    pub(crate) const fn of<T: Table>() -> Self {
+        Self::Compiled(
+            const {
+                &CompiledTable {
+                    name: T::TABLE,
+                    columns: T::COLUMNS,
+                    indexes: T::INDEXES,
+                    default_row: || Arc::new(Row::new(Uuid::nil(), T::default())),
+                }
+            },
+        )
+    }
+
+    pub(super) fn name(&self) -> Str {
+        match self {
+            Self::Compiled(table) => Str::from(table.name),
+            Self::Named(table) => table.name().clone(),
+        }
+    }
+
+    pub(super) fn columns(&self) -> AnyColumns<'_> {
+        match self {
+            Self::Compiled(table) => AnyColumns::compiled(table.columns),
+            Self::Named(table) => table.columns(),
+        }
+    }
+
+    /// The schema's indexes that the replica keeps: for each, the indexes of its columns.
+    pub(super) const fn indexes(&self) -> &'static [&'static [usize]] {
+        match self {
+            Self::Compiled(table) => table.indexes,
+            Self::Named(_) => &[],
+        }
+    }
+
+    /// A row at the defaults that hold until the server's are known.
+    pub(super) fn default_row(&self) -> SharedRow {
+        match self {
+            Self::Compiled(table) => (table.default_row)(),
+            Self::Named(table) => table.empty_row(),
+        }
+    }
+}
