@@ -10,7 +10,6 @@ use std::fmt;
 use super::condition::Clause;
 use super::monitor::MonitorRequests;
 use super::operation::{Columns, Operation};
-use super::request::Request;
 use super::wire::Json;
 use crate::value::json::MAX_DEPTH;
 use crate::value::{Atom, Datum, Real, Str};
@@ -91,7 +90,7 @@ impl fmt::Display for InvalidValue {
 }
 
 impl InvalidValue {
-    const fn new(reason: InvalidReason) -> Self {
+    pub(super) const fn new(reason: InvalidReason) -> Self {
         Self {
             operation: None,
             name: None,
@@ -102,7 +101,7 @@ impl InvalidValue {
         }
     }
 
-    fn of(mut self, part: &'static str) -> Self {
+    pub(super) fn of(mut self, part: &'static str) -> Self {
         self.part = Some(part);
         self
     }
@@ -113,7 +112,7 @@ impl InvalidValue {
     }
 }
 
-type Checked = Result<(), InvalidValue>;
+pub(super) type Checked = Result<(), InvalidValue>;
 
 pub(crate) fn check_text(text: &str, part: &'static str) -> Checked {
     // Written so that the search is vectorized.
@@ -294,7 +293,7 @@ pub(super) fn check_operations(operations: &[Operation]) -> Checked {
     Ok(())
 }
 
-fn check_monitors(requests: &MonitorRequests) -> Checked {
+pub(super) fn check_monitors(requests: &MonitorRequests) -> Checked {
     for (table, requests) in requests {
         check_text(table, "the name of a table")?;
         for request in requests {
@@ -307,7 +306,7 @@ fn check_monitors(requests: &MonitorRequests) -> Checked {
 
 /// Checks JSON that will stand within this many brackets of the message. It is well formed, and its
 /// strings have no NUL: [`Json`] holds no other.
-fn check_json(json: &Json, outer: u32, part: &'static str) -> Checked {
+pub(super) fn check_json(json: &Json, outer: u32, part: &'static str) -> Checked {
     let deepest = MAX_DEPTH - outer;
     let text = json.as_str();
     let bytes = text.as_bytes();
@@ -348,85 +347,10 @@ fn check_json(json: &Json, outer: u32, part: &'static str) -> Checked {
     Ok(())
 }
 
-/// The brackets of a message and of its parameters.
-const WITHIN_PARAMS: u32 = 2;
-
-impl Request {
-    /// Checks that every value can be sent: [`write_params`](Self::write_params) does it first.
-    ///
-    /// # Errors
-    /// When one cannot.
-    pub fn check(&self) -> Result<(), InvalidValue> {
-        self.check_parts().map_err(|invalid| InvalidValue {
-            name: invalid.name.or(Some(self.method())),
-            ..invalid
-        })
-    }
-
-    fn check_parts(&self) -> Checked {
-        let check_database = |database: &Str| check_text(database, "the name of the database");
-        let check_id = |id: &Json| check_json(id, WITHIN_PARAMS, "the monitor's id");
-        match self {
-            Self::ListDbs | Self::GetServerId | Self::SetDbChangeAware { aware: _ } => Ok(()),
-            Self::GetSchema { database } => check_database(database),
-            Self::Transact {
-                database,
-                operations,
-            } => {
-                check_database(database)?;
-                check_operations(operations)
-            }
-            Self::Monitor {
-                database,
-                id,
-                requests,
-            }
-            | Self::MonitorCond {
-                database,
-                id,
-                requests,
-            }
-            | Self::MonitorCondSince {
-                database,
-                id,
-                requests,
-                last_txn_id: _,
-            } => {
-                check_database(database)?;
-                check_id(id)?;
-                check_monitors(requests)
-            }
-            Self::MonitorCondChange {
-                id,
-                new_id,
-                requests,
-            } => {
-                check_id(id)?;
-                check_id(new_id)?;
-                check_monitors(requests)
-            }
-            Self::MonitorCancel { id } => check_id(id),
-            Self::Lock { name } | Self::Steal { name } | Self::Unlock { name } => {
-                check_text(name, "the name of the lock")
-            }
-            Self::Convert { database, schema } => {
-                check_database(database)?;
-                check_json(schema, WITHIN_PARAMS, "the schema")
-            }
-            Self::Echo { params } => {
-                if !params.as_str().starts_with('[') {
-                    return Err(InvalidValue::new(InvalidReason::NotAnArray).of("the parameters"));
-                }
-                check_json(params, WITHIN_PARAMS - 1, "the parameters")
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Function, Mutation, Mutator, Until, Wire};
+    use crate::protocol::{Function, Mutation, Mutator, Request, Until, Wire};
 
     #[test]
     fn reals_that_a_server_cannot_read_back_are_refused() {

@@ -24,12 +24,12 @@ pub use self::error::{ErrorKind, OvsdbError};
 pub use self::framing::{FrameError, Framer, Limits};
 pub(crate) use self::message::write_request_head;
 pub use self::message::{Message, write_failure, write_notification, write_reply, write_request};
-pub use self::monitor::{
-    MonitorRequest, MonitorRequests, MonitorSinceReply, MonitorVersion, Select,
-};
+pub use self::monitor::{MonitorRequest, MonitorRequests, MonitorVersion, Select};
 pub use self::mutation::{Mutation, Mutator};
 pub use self::notification::Notification;
 pub use self::operation::{Columns, Operation, OperationResult, Until};
 pub use self::request::{LockReply, Request};
-pub use self::update::{RowUpdate, RowUpdate2, TableUpdates, TableUpdates2, UpdateHeader};
+pub use self::update::{
+    MonitorSinceReply, RowUpdate, RowUpdate2, TableUpdates, TableUpdates2, UpdateHeader,
+};
 pub use self::wire::{Json, Wire};

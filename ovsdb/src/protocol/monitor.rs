@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::condition::Clause;
-use super::update::TableUpdates2;
 use super::wire::{Object, Wire, read_object, unknown};
+use crate::value::Str;
 use crate::value::json::{DecodeError, Reader};
-use crate::value::{Str, Uuid};
 
 /// Which kinds of change a monitor reports (RFC 7047 section 4.1.5, `<monitor-select>`).
 ///
@@ -118,57 +117,6 @@ impl Wire for MonitorRequest {
             .optional("where", self.conditions.as_ref())
             .optional("select", self.select.as_ref())
             .end();
-    }
-}
-
-/// The reply to `monitor_cond_since` (ovsdb-server(7), "Monitor_cond_since").
-///
-/// ```
-/// use ovsdb::protocol::{MonitorSinceReply, Wire};
-///
-/// // The server does not know the transaction: these are all rows, and there is none.
-/// let reply = MonitorSinceReply::from_json(
-///     r#"[false,"f4bb6a91-019b-4612-b6aa-88fc663dd515",{}]"#,
-/// )?;
-/// assert!(!reply.found && reply.updates.is_empty());
-/// # Ok::<(), ovsdb::value::json::DecodeError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MonitorSinceReply {
-    /// Whether the server knew the transaction that the client had last: then the updates are the
-    /// changes since, else they are all rows.
-    pub found: bool,
-    /// The last transaction that the updates cover.
-    pub last_txn_id: Uuid,
-    /// The changes, or all rows.
-    pub updates: TableUpdates2,
-}
-
-impl Wire for MonitorSinceReply {
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        reader.array()?;
-        reader.demand("whether the transaction was found")?;
-        let found = reader.boolean()?;
-        reader.demand("a transaction id")?;
-        let last_txn_id = Wire::read(reader)?;
-        reader.demand("updates")?;
-        let updates = Wire::read(reader)?;
-        reader.finish()?;
-        Ok(Self {
-            found,
-            last_txn_id,
-            updates,
-        })
-    }
-
-    fn write(&self, out: &mut String) {
-        out.push('[');
-        self.found.write(out);
-        out.push(',');
-        self.last_txn_id.write(out);
-        out.push(',');
-        self.updates.write(out);
-        out.push(']');
     }
 }
 

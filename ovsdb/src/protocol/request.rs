@@ -1,11 +1,16 @@
 //! The requests, with their parameters.
 
-use super::check::{InvalidValue, check_operations};
+use super::check::{
+    Checked, InvalidReason, InvalidValue, check_json, check_monitors, check_operations, check_text,
+};
 use super::monitor::{MonitorRequest, MonitorRequests};
 use super::operation::Operation;
 use super::wire::{Json, Object, Wire, next, read_object, required, unknown};
 use crate::value::json::{DecodeError, Raw, Reader};
 use crate::value::{Str, Uuid};
+
+/// The brackets of a message and of its parameters.
+const WITHIN_PARAMS: u32 = 2;
 
 /// A request of any method of RFC 7047 section 4.1 and ovsdb-server(7) "RFC 7047 Extensions".
 ///
@@ -174,6 +179,76 @@ impl Request {
         self.check()?;
         self.write_checked(out);
         Ok(())
+    }
+
+    /// Checks that every value can be sent: [`write_params`](Self::write_params) does it first.
+    ///
+    /// # Errors
+    /// When one cannot.
+    pub fn check(&self) -> Result<(), InvalidValue> {
+        self.check_parts().map_err(|invalid| InvalidValue {
+            name: invalid.name.or(Some(self.method())),
+            ..invalid
+        })
+    }
+
+    fn check_parts(&self) -> Checked {
+        let check_database = |database: &Str| check_text(database, "the name of the database");
+        let check_id = |id: &Json| check_json(id, WITHIN_PARAMS, "the monitor's id");
+        match self {
+            Self::ListDbs | Self::GetServerId | Self::SetDbChangeAware { aware: _ } => Ok(()),
+            Self::GetSchema { database } => check_database(database),
+            Self::Transact {
+                database,
+                operations,
+            } => {
+                check_database(database)?;
+                check_operations(operations)
+            }
+            Self::Monitor {
+                database,
+                id,
+                requests,
+            }
+            | Self::MonitorCond {
+                database,
+                id,
+                requests,
+            }
+            | Self::MonitorCondSince {
+                database,
+                id,
+                requests,
+                last_txn_id: _,
+            } => {
+                check_database(database)?;
+                check_id(id)?;
+                check_monitors(requests)
+            }
+            Self::MonitorCondChange {
+                id,
+                new_id,
+                requests,
+            } => {
+                check_id(id)?;
+                check_id(new_id)?;
+                check_monitors(requests)
+            }
+            Self::MonitorCancel { id } => check_id(id),
+            Self::Lock { name } | Self::Steal { name } | Self::Unlock { name } => {
+                check_text(name, "the name of the lock")
+            }
+            Self::Convert { database, schema } => {
+                check_database(database)?;
+                check_json(schema, WITHIN_PARAMS, "the schema")
+            }
+            Self::Echo { params } => {
+                if !params.as_str().starts_with('[') {
+                    return Err(InvalidValue::new(InvalidReason::NotAnArray).of("the parameters"));
+                }
+                check_json(params, WITHIN_PARAMS - 1, "the parameters")
+            }
+        }
     }
 
     fn write_checked(&self, out: &mut String) {
