@@ -5,12 +5,14 @@
 //! [`Reader`] settles these once, and lets a column's decoder pull its value straight out of the
 //! message without a tree in between.
 
+mod error;
 mod number;
 mod reader;
 mod scan;
 mod writer;
 
+pub use self::error::{DecodeError, DecodeErrorKind, MAX_DEPTH};
 pub use self::number::Number;
-pub use self::reader::{DecodeError, DecodeErrorKind, MAX_DEPTH, Raw, Reader};
+pub use self::reader::{Raw, Reader};
 pub(crate) use self::scan::plain_end;
 pub use self::writer::{write_real, write_string};

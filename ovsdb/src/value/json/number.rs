@@ -2,7 +2,7 @@
 
 use ovsdb_schema::NumberErrorReason;
 
-use super::reader::{DecodeError, DecodeErrorKind};
+use super::error::{DecodeError, DecodeErrorKind};
 
 pub use ovsdb_schema::Number;
 

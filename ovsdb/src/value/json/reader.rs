@@ -1,14 +1,11 @@
 //! A pull reader over one framed message.
 
 use std::borrow::Cow;
-use std::fmt;
 
+use super::error::{DecodeError, DecodeErrorKind, MAX_DEPTH};
 use super::number::{self, Number};
 use super::scan::plain_end;
 use crate::value::{Atomic, Repeats, Set, Str};
-
-/// The deepest nesting that is read, ovsdb-server's own limit.
-pub const MAX_DEPTH: u32 = 1000;
 
 /// A value that was found whole but not decoded: its text within the message.
 ///
@@ -29,103 +26,6 @@ pub struct Raw<'a> {
     /// Where it starts within the message, in bytes.
     pub offset: usize,
 }
-
-/// Why a message could not be decoded, and where.
-///
-/// ```
-/// use ovsdb::value::json::{DecodeErrorKind, Reader};
-///
-/// let error = Reader::new(r#" "5" "#).number().expect_err("a string");
-/// assert_eq!((error.offset, error.kind), (1, DecodeErrorKind::Expected("a number")));
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DecodeError {
-    /// The byte of the message at which decoding stopped.
-    pub offset: usize,
-    /// What was wrong there.
-    pub kind: DecodeErrorKind,
-}
-
-/// What was wrong with a message.
-///
-/// ```
-/// use ovsdb::protocol::{Mutator, Wire};
-///
-/// let error = Mutator::from_json(r#""**""#).expect_err("no such mutator");
-/// assert_eq!(error.kind.to_string(), r#"unknown mutator "**""#);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DecodeErrorKind {
-    /// The text ended within a value.
-    UnexpectedEnd,
-    /// Something else stood where this was expected.
-    Expected(&'static str),
-    /// Text after the value.
-    TrailingText,
-    /// Nesting beyond [`MAX_DEPTH`].
-    TooDeep,
-    /// Not a JSON number.
-    BadNumber,
-    /// A number beyond the range of a double.
-    NumberOutOfRange,
-    /// An escape sequence that JSON does not have, or half a surrogate pair.
-    BadEscape,
-    /// A control character, which JSON wants escaped.
-    ControlCharacter,
-    /// A NUL, which OVSDB does not allow in a string.
-    Nul,
-    /// Not a uuid in its 36-character form.
-    BadUuid,
-    /// A set with more elements than the column can hold.
-    TooManyElements,
-    /// A member that must be there is missing.
-    Missing(&'static str),
-    /// A word that is not one of those allowed here.
-    Unknown {
-        /// What kind of word it is: "operation", "mutator", "member" ...
-        what: &'static str,
-        /// The word.
-        word: String,
-    },
-}
-
-impl DecodeError {
-    /// An error of `kind` at byte `offset`.
-    #[must_use]
-    pub const fn new(offset: usize, kind: DecodeErrorKind) -> Self {
-        Self { offset, kind }
-    }
-}
-
-impl fmt::Display for DecodeErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnexpectedEnd => f.write_str("the text ends within a value"),
-            Self::Expected(what) => write!(f, "expected {what}"),
-            Self::TrailingText => f.write_str("text after the value"),
-            Self::TooDeep => write!(f, "nesting deeper than {MAX_DEPTH}"),
-            Self::BadNumber => f.write_str("malformed number"),
-            Self::NumberOutOfRange => f.write_str("number out of range"),
-            Self::BadEscape => f.write_str("bad escape sequence in a string"),
-            Self::ControlCharacter => f.write_str("unescaped control character in a string"),
-            Self::Nul => f.write_str("NUL in a string"),
-            Self::BadUuid => f.write_str("malformed uuid"),
-            Self::TooManyElements => f.write_str("more elements than the column holds"),
-            Self::Missing(member) => write!(f, "missing member {member:?}"),
-            Self::Unknown { what, word } => write!(f, "unknown {what} {word:?}"),
-        }
-    }
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at byte {}", self.kind, self.offset)
-    }
-}
-
-impl std::error::Error for DecodeError {}
 
 /// Pulls values out of the text of one JSON message, in order, without a tree.
 ///
