@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::shown::Shown;
-use super::{conditions, locks, monitors};
 use crate::cache::{Basis, ReplicaMonitor};
 use crate::error::{Disconnected, Error};
 use crate::protocol::{Clause, InvalidValue, OvsdbError};
@@ -83,13 +82,22 @@ pub(super) struct Answer {
     pub(super) shown: Option<Shown>,
 }
 
+/// How the caller that started a monitor hears that its rows are there.
+pub(super) type MonitorReply = oneshot::Sender<Result<u64, Error>>;
+
+/// How a caller hears that its condition is in force.
+pub(super) type ConditionReply = oneshot::Sender<Result<(), Error>>;
+
+/// Who asked for a lock, and waits for the server's first answer.
+pub(super) type LockReply = oneshot::Sender<Result<watch::Receiver<bool>, Error>>;
+
 /// What handles ask for beside calls.
 #[derive(Debug)]
 pub(crate) enum Order {
     /// A monitor to start.
     Monitor {
         monitor: Box<ReplicaMonitor>,
-        started: monitors::Reply,
+        started: MonitorReply,
     },
     /// A monitor to end.
     EndMonitor { key: u64 },
@@ -98,7 +106,7 @@ pub(crate) enum Order {
         key: u64,
         table: Str,
         clauses: Vec<Clause>,
-        reply: conditions::Reply,
+        reply: ConditionReply,
     },
     /// A call whose caller is gone.
     Abandon(Arc<Ticket>),
@@ -106,7 +114,7 @@ pub(crate) enum Order {
     Lock {
         name: Str,
         steal: bool,
-        reply: locks::Reply,
+        reply: LockReply,
     },
     /// A handle of a lock that is gone.
     Unlock { name: Str },

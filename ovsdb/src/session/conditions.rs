@@ -6,15 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use tokio::sync::oneshot;
-
+use super::command::ConditionReply;
 use crate::cache::ReplicaMonitor;
 use crate::error::{Disconnected, Error};
 use crate::protocol::{Clause, Json, MonitorRequest, MonitorRequests, Request};
 use crate::value::Str;
-
-/// How a caller hears that its condition is in force.
-pub(super) type Reply = oneshot::Sender<Result<(), Error>>;
 
 type ByTable<V> = BTreeMap<Str, V>;
 
@@ -23,16 +19,16 @@ type ByTable<V> = BTreeMap<Str, V>;
 pub(super) struct Conditions {
     /// What is to be sent.
     wanted: ByTable<Vec<Clause>>,
-    waiting: Vec<Reply>,
+    waiting: Vec<ConditionReply>,
     /// What was sent and is not acknowledged.
     sent: ByTable<Vec<Clause>>,
-    asking: Vec<Reply>,
+    asking: Vec<ConditionReply>,
     /// What a restart replaced, to go back to when the server refuses.
     replaced: ByTable<Option<Vec<Clause>>>,
 }
 
 impl Conditions {
-    pub(super) fn want(&mut self, table: Str, clauses: Vec<Clause>, reply: Reply) {
+    pub(super) fn want(&mut self, table: Str, clauses: Vec<Clause>, reply: ConditionReply) {
         self.wanted.insert(table, clauses);
         self.waiting.push(reply);
     }

@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
+use super::command::LockReply;
 use crate::error::Error;
 use crate::protocol::Request;
 use crate::value::Str;
-
-/// Who asked for a lock, and waits for the server's first answer.
-pub(super) type Reply = oneshot::Sender<Result<watch::Receiver<bool>, Error>>;
 
 #[derive(Debug)]
 struct Entry {
@@ -18,7 +16,7 @@ struct Entry {
     /// Whether it is ours.
     held: watch::Sender<bool>,
     /// Those who wait for the first answer on this connection.
-    replies: Vec<Reply>,
+    replies: Vec<LockReply>,
     /// Whether the server has answered on this connection.
     answered: bool,
 }
@@ -46,7 +44,7 @@ impl Locks {
 
     /// Another handle wants the lock. What to send, if anything; the last request is answered by
     /// [`answered`](Self::answered).
-    pub(super) fn want(&mut self, name: Str, steal: bool, reply: Reply) -> Vec<Request> {
+    pub(super) fn want(&mut self, name: Str, steal: bool, reply: LockReply) -> Vec<Request> {
         if let Some(entry) = self.entries.get_mut(&name) {
             entry.handles += 1;
             if steal && !*entry.held.borrow() {

@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 
 use self::refusal::{Backoff, Refusal};
 use super::Timings;
-use super::conditions::{self, Conditions};
+use super::command::{ConditionReply, MonitorReply};
+use super::conditions::Conditions;
 use super::connection::{Arrival, Connection};
 use super::job::{Applied, Decoded, Kind, Loan};
 use super::pending::Waiter;
@@ -27,9 +28,6 @@ use crate::value::json::Raw;
 /// Stands for the schema among the keys of the monitors that a conversion waits for.
 const SCHEMA: u64 = u64::MAX;
 
-/// How the caller that started a monitor hears that its rows are there.
-pub(super) type Reply = oneshot::Sender<Result<u64, Error>>;
-
 struct Entry {
     /// The replica; `None` while a job has it.
     monitor: Option<Box<ReplicaMonitor>>,
@@ -37,7 +35,7 @@ struct Entry {
     shared: Arc<Shared>,
     /// The id under which this connection's server was asked for it.
     wire: Option<u64>,
-    starter: Option<Reply>,
+    starter: Option<MonitorReply>,
     /// Whether the server's reply is applied.
     active: bool,
     /// The schema that the monitor was last asked for by.
@@ -82,7 +80,7 @@ impl Monitors {
     }
 
     /// Takes a monitor over; it is started on every connection from now on.
-    pub(super) fn add(&mut self, monitor: Box<ReplicaMonitor>, starter: Reply) -> u64 {
+    pub(super) fn add(&mut self, monitor: Box<ReplicaMonitor>, starter: MonitorReply) -> u64 {
         let key = self.next_key;
         self.next_key += 1;
         let entry = Entry {
@@ -233,7 +231,7 @@ impl Monitors {
         key: u64,
         table: Str,
         clauses: Vec<Clause>,
-        reply: conditions::Reply,
+        reply: ConditionReply,
         server: Option<&mut Server<'_>>,
     ) {
         if let Some(entry) = self.entries.get_mut(&key) {
