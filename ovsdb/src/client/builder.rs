@@ -4,12 +4,12 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Client, Inner};
+use super::{Client, Inner, at_least_one};
 use crate::error::Error;
 use crate::model::{Database, RowIdentity};
 use crate::protocol::{Limits, check_text};
 use crate::session::{Options, RemoteOrder, Session};
-use crate::transport::{IntoRemotes, Remote, RemoteError, RemoteErrorReason};
+use crate::transport::{IntoRemotes, Remote, RemoteError};
 use crate::value::{Str, Uuid};
 
 /// Says where and how to connect; [`Client::builder`] makes one.
@@ -217,18 +217,5 @@ impl<D: Database> ClientBuilder<D> {
             }),
             database: PhantomData,
         })
-    }
-}
-
-/// The remotes, unless there is none.
-pub(super) fn at_least_one(
-    remotes: Result<Vec<Remote>, RemoteError>,
-) -> Result<Vec<Remote>, RemoteError> {
-    match remotes {
-        Ok(remotes) if remotes.is_empty() => Err(RemoteError {
-            remote: String::new(),
-            reason: RemoteErrorReason::Empty,
-        }),
-        remotes => remotes,
     }
 }

@@ -25,7 +25,7 @@ use crate::model::{Column, Database, Mutability, RowIdentity, Table};
 use crate::protocol::{Json, Operation, Request, Wire};
 use crate::session::{CallError, ConnectionState, Session};
 use crate::stats::{Counters, Stats};
-use crate::transport::IntoRemotes;
+use crate::transport::{IntoRemotes, Remote, RemoteError, RemoteErrorReason};
 use crate::value::{Str, Uuid, Value};
 
 pub use self::builder::ClientBuilder;
@@ -153,7 +153,7 @@ impl<D: Database> Client<D> {
     /// # Errors
     /// When a remote is malformed, or there is none; then nothing changes.
     pub fn set_remotes(&self, remotes: impl IntoRemotes) -> Result<(), Error> {
-        let remotes = builder::at_least_one(remotes.into_remotes())?;
+        let remotes = at_least_one(remotes.into_remotes())?;
         self.session().set_remotes(remotes);
         Ok(())
     }
@@ -304,5 +304,16 @@ impl<D: Database> Client<D> {
     /// refused. Without a connection it ends at once. Caches stay readable, as they are then.
     pub async fn close(self) {
         self.session().close().await;
+    }
+}
+
+/// The remotes; an error when there is none.
+fn at_least_one(remotes: Result<Vec<Remote>, RemoteError>) -> Result<Vec<Remote>, RemoteError> {
+    match remotes {
+        Ok(remotes) if remotes.is_empty() => Err(RemoteError {
+            remote: String::new(),
+            reason: RemoteErrorReason::Empty,
+        }),
+        remotes => remotes,
     }
 }

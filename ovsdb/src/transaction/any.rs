@@ -1,6 +1,6 @@
 //! Operations on tables that are known at run time only.
 
-use super::operations::{OperationIndex, Selection};
+use super::outcome::{OperationIndex, Selection};
 use super::{BuildError, Outcome, Transaction};
 use crate::model::{AllOf, AnyTable, Database};
 use crate::protocol::{Columns, Mutation, Operation, OperationResult, Until};

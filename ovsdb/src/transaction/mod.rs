@@ -24,11 +24,10 @@ use crate::session::CallError;
 use crate::value::{Atom, Datum, Ref, Str, Uuid, Value};
 
 pub use self::any::AnyOperations;
-pub use self::apply::RetryPolicy;
 pub use self::duplicate::{Duplicate, DuplicateRow};
-pub use self::operations::{Mutate, OperationIndex, Selection, Update, Wait};
-pub use self::outcome::{BuildError, CommitError, Outcome, Refusal};
-pub use self::retry::Retry;
+pub use self::operations::{Mutate, Update, Wait};
+pub use self::outcome::{BuildError, CommitError, OperationIndex, Outcome, Refusal, Selection};
+pub use self::retry::{Retry, RetryPolicy};
 
 /// A transaction under construction; [`Client::transaction`] makes one.
 ///

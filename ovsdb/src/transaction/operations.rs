@@ -4,57 +4,10 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use super::Transaction;
+use super::outcome::OperationIndex;
 use crate::model::{Changeable, Collection, Column, Database, Mutability, Ordered, PartsOf, Table};
 use crate::protocol::{Columns, Mutation, Mutator, Operation, Until};
 use crate::value::{Atomic, ColumnValue, Datum, Map, Set, Str, Value};
-
-/// The place of an operation in its transaction, by which [`Outcome`](super::Outcome) tells its
-/// result.
-///
-/// ```
-/// # #[cfg(feature = "nb")]
-/// # fn example(client: ovsdb::Client<ovsdb::nb::Database>) {
-/// let mut txn = client.transaction();
-/// assert_eq!(txn.comment("the first operation").get(), 0);
-/// # }
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct OperationIndex(pub(super) usize);
-
-impl OperationIndex {
-    /// The place, from 0 on.
-    #[must_use]
-    pub const fn get(self) -> usize {
-        self.0
-    }
-}
-
-/// The rows that a `select` will read.
-///
-/// ```
-/// # #[cfg(feature = "nb")]
-/// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), Box<dyn std::error::Error>> {
-/// use ovsdb::nb::LogicalSwitch;
-///
-/// let mut txn = client.transaction();
-/// let selection = txn.select(LogicalSwitch::NAME.eq("sw0"));
-/// let switches = txn.commit().await?.rows(&selection)?;
-/// # let _ = switches; Ok(()) }
-/// ```
-#[derive(Debug)]
-pub struct Selection<T> {
-    pub(super) index: OperationIndex,
-    table: PhantomData<fn() -> T>,
-}
-
-impl<T> Selection<T> {
-    pub(super) const fn new(index: OperationIndex) -> Self {
-        Self {
-            index,
-            table: PhantomData,
-        }
-    }
-}
 
 /// An operation that is described by further calls. It becomes part of the transaction with the
 /// first call that makes it complete.

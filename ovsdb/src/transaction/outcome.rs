@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use ovsdb_schema::{ColumnType, Max};
 
-use super::operations::{OperationIndex, Selection};
 use crate::error::Disconnected;
 use crate::model::{Row, Table};
 use crate::protocol::{ErrorKind, InvalidValue, Operation, OperationResult, OvsdbError, Wire};
@@ -401,5 +401,53 @@ fn read_row<T: Table>(reader: &mut Reader<'_>) -> Result<Row<T>, DecodeError> {
     match uuid {
         Some(uuid) => Ok(Row::new(uuid, columns)),
         None => reader.error(DecodeErrorKind::Missing("_uuid")),
+    }
+}
+
+/// The place of an operation in its transaction, by which [`Outcome`](Outcome) tells its
+/// result.
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # fn example(client: ovsdb::Client<ovsdb::nb::Database>) {
+/// let mut txn = client.transaction();
+/// assert_eq!(txn.comment("the first operation").get(), 0);
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OperationIndex(pub(super) usize);
+
+impl OperationIndex {
+    /// The place, from 0 on.
+    #[must_use]
+    pub const fn get(self) -> usize {
+        self.0
+    }
+}
+
+/// The rows that a `select` will read.
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), Box<dyn std::error::Error>> {
+/// use ovsdb::nb::LogicalSwitch;
+///
+/// let mut txn = client.transaction();
+/// let selection = txn.select(LogicalSwitch::NAME.eq("sw0"));
+/// let switches = txn.commit().await?.rows(&selection)?;
+/// # let _ = switches; Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Selection<T> {
+    pub(super) index: OperationIndex,
+    table: PhantomData<fn() -> T>,
+}
+
+impl<T> Selection<T> {
+    pub(super) const fn new(index: OperationIndex) -> Self {
+        Self {
+            index,
+            table: PhantomData,
+        }
     }
 }

@@ -1,5 +1,7 @@
-//! Whether to try again after a transaction that is not known to be committed: the one place that
-//! decides.
+//! Whether and when to try again after a transaction that is not known to be committed: the one place
+//! that decides.
+
+use std::time::Duration;
 
 use super::{CommitError, Refusal};
 use crate::error::DisconnectReason;
@@ -125,6 +127,70 @@ fn after_refusal(refusal: &Refusal) -> Retry {
             }
         }
         _ => Retry::Never,
+    }
+}
+
+/// How often, and after which waits, [`Client::apply_with`](crate::Client::apply_with) tries again.
+///
+/// ```
+/// use std::time::Duration;
+/// use ovsdb::RetryPolicy;
+///
+/// let patient = RetryPolicy::default().tries(100).max_wait(Duration::from_secs(5));
+/// assert_eq!(patient.min_wait, Duration::from_millis(5));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetryPolicy {
+    /// How often the closure is run at most.
+    pub tries: usize,
+    /// The wait before the second run; doubled before each further one.
+    pub min_wait: Duration,
+    /// The longest wait. Each is shortened at random by up to a half.
+    pub max_wait: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// 10 tries, 5 ms to 1 s.
+    fn default() -> Self {
+        Self {
+            tries: 10,
+            min_wait: Duration::from_millis(5),
+            max_wait: Duration::from_secs(1),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// The same policy with another number of tries.
+    #[must_use]
+    pub const fn tries(mut self, tries: usize) -> Self {
+        self.tries = tries;
+        self
+    }
+
+    /// The same policy with another wait before the second run.
+    #[must_use]
+    pub const fn min_wait(mut self, wait: Duration) -> Self {
+        self.min_wait = wait;
+        self
+    }
+
+    /// The same policy with another longest wait.
+    #[must_use]
+    pub const fn max_wait(mut self, wait: Duration) -> Self {
+        self.max_wait = wait;
+        self
+    }
+
+    /// The wait before the run with this number, from 1 on.
+    pub(super) fn wait(&self, run: u32) -> Duration {
+        let whole = self
+            .min_wait
+            .saturating_mul(1_u32.checked_shl(run - 1).unwrap_or(u32::MAX))
+            .min(self.max_wait);
+        let share = u32::from(fastrand::u8(..));
+        whole / 2 + (whole / 2) * share / 255
     }
 }
 
