@@ -4,7 +4,7 @@ use std::fmt;
 
 use ovsdb_schema::{ColumnType, Max};
 
-use super::parse::is_id;
+use super::id::is_id;
 use crate::protocol::OvsdbError;
 use crate::value::{Atom, Str};
 

@@ -9,6 +9,7 @@ mod commit;
 mod condition;
 mod convert;
 pub(crate) mod error;
+pub(crate) mod id;
 mod mutation;
 pub(crate) mod parse;
 pub(crate) mod record;

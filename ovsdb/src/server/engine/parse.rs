@@ -10,6 +10,7 @@ use ovsdb_schema::{AtomicType, BaseType, ColumnType, Constraint, EnumValue, Max}
 
 use super::cell::Cell;
 use super::error::{EnglishAtom, error, syntax, syntax_of, violation};
+use super::id::is_id;
 use super::schema::{ColumnId, TableDef};
 use crate::protocol::OvsdbError;
 use crate::value::json::{DecodeError, Number, Raw, Reader};
@@ -43,15 +44,6 @@ impl Symbols {
 /// A random uuid (RFC 9562, version 4).
 pub(crate) fn random_uuid(random: &mut fastrand::Rng) -> Uuid {
     uuid::Builder::from_random_bytes(random.u128(..).to_ne_bytes()).into_uuid()
-}
-
-/// Whether this is a name for a row, a table or a lock (RFC 7047 section 3.1, `<id>`).
-pub(crate) fn is_id(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// The kind of a JSON value.

@@ -6,7 +6,7 @@ use super::{Hub, Now, SessionCaller, elements, string};
 use crate::protocol::{LockReply, MonitorVersion, OvsdbError, Wire};
 use crate::server::SessionId;
 use crate::server::engine::error::{error, syntax, syntax_of};
-use crate::server::engine::parse::is_id;
+use crate::server::engine::id::is_id;
 use crate::server::engine::{Executed, Proposal};
 use crate::server::hosted::{Hosted, Unsynced, Waiting};
 use crate::value::json::{Raw, write_string};
