@@ -13,8 +13,8 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Error, GenericArgument, LitStr, Path, PathArguments, Result, Type};
 
+use crate::column::Column;
 use crate::suggest::did_you_mean;
-use crate::table_derive::Column;
 use crate::{docs, names};
 
 /// Checks the struct against the schema as far as its tokens tell, and returns the indexes whose

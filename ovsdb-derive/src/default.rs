@@ -5,8 +5,8 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Error, Result};
 
+use crate::column::Column;
 use crate::conformance;
-use crate::table_derive::Column;
 
 /// The implementation, of the fields and their values.
 pub(crate) fn implementation<'a>(

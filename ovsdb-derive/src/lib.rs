@@ -26,6 +26,7 @@
 //! that name. The error says so, and how one gets another name: see [`schema!`](schema!).
 
 mod arguments;
+mod column;
 mod conformance;
 mod default;
 mod docs;

@@ -10,6 +10,7 @@ use quote::quote;
 use syn::{Error, LitStr, Result};
 
 use crate::arguments::Arguments;
+use crate::column::accessors;
 use crate::indexes::Indexed;
 use crate::rename::{Names, escape};
 use crate::suggest::did_you_mean;
@@ -407,28 +408,4 @@ fn free_name(name: &str, types: &[Ident]) -> Ident {
         name.push('_');
     }
     Ident::new(&name, Span::call_site())
-}
-
-/// The functions that find a column by its index. They are not inlined: else every crate that uses a table
-/// would compile what the columns' types do.
-pub(crate) fn accessors(fields: &[Ident]) -> TokenStream {
-    let places: Vec<usize> = (0..fields.len()).collect();
-    quote! {
-        fn column(&self, index: usize) -> ::core::option::Option<&dyn ::ovsdb::ColumnValue> {
-            match index {
-                #( #places => ::core::option::Option::Some(&self.#fields), )*
-                _ => ::core::option::Option::None,
-            }
-        }
-
-        fn column_mut(
-            &mut self,
-            index: usize,
-        ) -> ::core::option::Option<&mut dyn ::ovsdb::ColumnValue> {
-            match index {
-                #( #places => ::core::option::Option::Some(&mut self.#fields), )*
-                _ => ::core::option::Option::None,
-            }
-        }
-    }
 }

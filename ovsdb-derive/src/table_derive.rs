@@ -5,11 +5,12 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Data, DeriveInput, Error, Fields, LitBool, LitStr, Path, Result, Type};
+use syn::{Attribute, Data, DeriveInput, Error, Fields, LitBool, LitStr, Path, Result};
 
+use crate::column::{Column, accessors};
 use crate::indexes::Indexed;
 use crate::suggest::did_you_mean;
-use crate::{conformance, default, indexes, names, schema_macro, source};
+use crate::{conformance, default, indexes, names, source};
 
 /// The `#[ovsdb(...)]` of the struct.
 struct TableAttributes {
@@ -18,15 +19,6 @@ struct TableAttributes {
     schema: Option<LitStr>,
     /// Whether to write `Default`, or why not; `None` where nothing is said.
     default: Option<LitBool>,
-}
-
-/// A field and the column it holds.
-pub(crate) struct Column {
-    pub(crate) field: Ident,
-    pub(crate) name: LitStr,
-    /// The name of its handle.
-    constant: Ident,
-    pub(crate) rust_type: Type,
 }
 
 /// Expands the derive.
@@ -96,7 +88,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     });
     let indexes = indexes.iter().map(|places| quote! { &[#(#places),*] });
     let fields: Vec<Ident> = columns.iter().map(|column| column.field.clone()).collect();
-    let accessors = schema_macro::accessors(&fields);
+    let accessors = accessors(&fields);
     let references = conformance::references(ident, &columns);
     Ok(quote! {
         #references
