@@ -1,7 +1,8 @@
 //! Compile-time checks that a field of a `derive(Table)` struct can hold its column.
 //!
 //! The macro sees only the tokens of a type. The type may be an alias, and only the compiler knows
-//! which table a reference is to, so the macro writes constants that call these functions.
+//! which table a reference is to, so the macro writes constants that call these functions. The traits of
+//! the model use the same comparisons of shapes, so each names the other.
 
 use crate::model::Table;
 use crate::value::{ColumnKind, Domain, Value};

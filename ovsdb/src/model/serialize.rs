@@ -1,7 +1,8 @@
 //! serde's traits for rows (feature `serde`).
 //!
 //! Columns are read and written through [`Table::column`] and [`Table::column_mut`], by their names
-//! in the schema. A table's own crate compiles nothing for it but two short functions.
+//! in the schema. A table's own crate compiles nothing for it but two short functions,
+//! written by a macro of the model, which therefore names this file.
 
 use std::fmt;
 

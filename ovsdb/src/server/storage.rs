@@ -1,5 +1,7 @@
-//! The task under a database in a file: it has transactions written to the disk, and the file
-//! compacted.
+//! The task of a database in a file: it has transactions written to the disk, and the file compacted.
+//!
+//! The driver wakes this task, and the task reports to the machine through the driver's [`Shared`]: each
+//! needs the other.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 

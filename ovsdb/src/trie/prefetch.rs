@@ -1,5 +1,8 @@
 //! Prefetching in a trie: reads many of its nodes at once, before they are searched or changed one
 //! after the other, so that their cache misses overlap.
+//!
+//! It walks the nodes of the trie, and the trie prefetches the nodes that it is about to change: the two
+//! need each other, but what reads memory ahead stays in one place.
 
 use std::hint::black_box;
 

@@ -1,5 +1,8 @@
 //! What can be read of values before they are copied or changed, so that cache misses overlap.
 //!
+//! [`Prefetch`] is a supertrait of [`ColumnValue`], so that the replica prefetches any column, and takes other
+//! values of the column: the two traits need each other.
+//!
 //! The results mean nothing: they only keep the reads from being optimised away.
 
 use std::any::Any;

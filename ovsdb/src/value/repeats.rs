@@ -1,4 +1,7 @@
-//! What repeats in a replica and is stored once: long strings, and sets of references.
+//! Interning: long strings and sets of references that repeat in a replica are stored once.
+//!
+//! A [`Reader`](super::json::Reader) interns what it reads, and atoms are read by it, so that no second pass
+//! over a row is needed: reader, atoms and this table need each other.
 
 use std::any::Any;
 use std::fmt;
