@@ -30,7 +30,7 @@ impl Parse for Rename {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let key = input.parse()?;
         input.parse::<Token![=>]>()?;
-        // Checked where it is known what it is to be: a field may be a keyword.
+        // Checked when its use is known: a field may be a keyword.
         let name = input
             .call(Ident::parse_any)
             .map_err(|error| Error::new(error.span(), "expected a name, without quotes"))?;

@@ -1,4 +1,4 @@
-//! Whether a struct with `#[derive(Table)]` is what the schema says.
+//! Checks a struct with `#[derive(Table)]` against the schema.
 //!
 //! The macro sees only tokens. It rejects names that the schema does not have, and types whose names
 //! show that they cannot hold the column. The rest is left to the compiler: the macro writes
@@ -17,8 +17,8 @@ use crate::column::Column;
 use crate::suggest::did_you_mean;
 use crate::{docs, names};
 
-/// Checks the struct against the schema as far as its tokens tell, and returns the indexes whose
-/// columns are all there.
+/// Checks the struct against the schema as far as its tokens allow, and returns the indexes of which the
+/// struct has all columns.
 pub(crate) fn check(
     schema: &DatabaseSchema,
     name: &LitStr,
@@ -72,7 +72,7 @@ fn check_column(table_name: &str, table: &TableSchema, column: &Column) -> Resul
     Err(Error::new(column.rust_type.span(), message))
 }
 
-/// What is said of a field whose type cannot hold its column.
+/// The error for a field whose type cannot hold its column.
 fn mismatch(table: &str, column: &str, kind: &ColumnType) -> String {
     format!(
         "the column `{table}.{column}` is {}: `{}`",
@@ -130,7 +130,7 @@ fn may_fit(rust_type: &Type, kind: &ColumnType) -> bool {
     }
 }
 
-/// Whether a type is, by its name, one whose default is to hold nothing.
+/// Whether the name of a type is that of a collection, which is empty by default.
 pub(crate) fn is_collection(rust_type: &Type) -> bool {
     let last = last_segment(rust_type);
     last.is_some_and(|(name, _)| matches!(name.as_str(), "Option" | "Set" | "Map"))
@@ -169,7 +169,7 @@ fn last_segment(rust_type: &Type) -> Option<(String, Vec<Type>)> {
     Some((segment.ident.to_string(), arguments))
 }
 
-/// The constants whose evaluation fails if the struct is not what the schema says.
+/// The constants whose evaluation fails if the struct does not fit the schema.
 pub(crate) fn assertions(
     ident: &Ident,
     database: &Path,

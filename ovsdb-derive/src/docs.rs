@@ -1,4 +1,4 @@
-//! Documentation made from the schema's facts.
+//! Documentation generated from the schema.
 
 use ovsdb_schema::{
     AtomicType, BaseType, ColumnSchema, ColumnType, Constraint, Max, RefType, TableSchema,

@@ -4,7 +4,7 @@ use ovsdb_schema::DatabaseSchema;
 
 use crate::schema_macro;
 
-/// The environment variable that has the file written anew.
+/// The environment variable that makes the test rewrite the file.
 const WRITE: &str = "OVSDB_WRITE_EXPANSION";
 
 #[test]

@@ -28,7 +28,7 @@ fn word(word: &str) -> String {
     format!("{}{rest}", first.to_ascii_uppercase())
 }
 
-/// What a column adds to the name of its enum.
+/// The part of an enum's name that comes from its column.
 pub(crate) fn type_word(column: &str) -> String {
     column.split('_').map(word).collect()
 }

@@ -223,7 +223,7 @@ impl CacheCounters {
         Duration::from_nanos(self.lag.load(Ordering::Relaxed))
     }
 
-    /// The replica has so many rows now; counted only where somebody may see it.
+    /// The replica has so many rows now.
     #[cfg(feature = "metrics")]
     pub(crate) fn set_rows(&self, rows: usize) {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]

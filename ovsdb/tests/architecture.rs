@@ -231,9 +231,9 @@ fn uses(module: &str, code: &str, public: bool) -> Vec<String> {
     let from_root = found.into_iter().filter_map(|path| {
         let mut base: Vec<_> = module.split("::").collect();
         let mut parts = path.split("::").map(str::trim).peekable();
-        match parts.peek()? {
-            &"crate" => base.clear(),
-            &("self" | "super") => {}
+        match *parts.peek()? {
+            "crate" => base.clear(),
+            "self" | "super" => {}
             _ => return None,
         }
         for part in parts {

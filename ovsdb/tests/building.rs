@@ -41,7 +41,7 @@ async fn client(server: &Server, identity: RowIdentity) -> Client<Database> {
 }
 
 #[tokio::test]
-async fn what_is_half_described_is_not_sent() {
+async fn an_incomplete_operation_is_not_sent() {
     let server = inventory_server();
     let client: Client<Database> = connect(&server).await;
     let requests = client.stats().requests;

@@ -131,7 +131,7 @@ fn impatient(remotes: impl ovsdb::IntoRemotes) -> ClientBuilder<Database> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_commit_is_there_once_and_the_replica_is_what_the_server_holds() {
+async fn every_commit_is_stored_once_and_the_replica_equals_the_database() {
     let seed = Seed::new();
     let folder = tempfile::tempdir().expect("a folder");
     let authority = Authority::new("the authority");

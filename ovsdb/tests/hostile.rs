@@ -115,7 +115,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_message_ends_the_connection_and_nothing_else() {
+async fn bytes_that_are_no_message_end_the_connection_and_nothing_else() {
     let world = World::new().await;
     type Check = fn(&DisconnectReason) -> bool;
     let message: Check = |reason| matches!(reason, DisconnectReason::Message(_));
@@ -166,7 +166,7 @@ async fn what_cannot_be_a_message_ends_the_connection_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_has_no_end_is_given_up_within_bounds() {
+async fn endless_messages_are_given_up_within_bounds() {
     let world = World::new().await;
     let lost = world.offend(vec![b'['; 1_000_000], 1).await;
     assert!(
@@ -213,7 +213,7 @@ async fn what_has_no_end_is_given_up_within_bounds() {
 }
 
 #[tokio::test]
-async fn answers_and_news_that_nobody_asked_for_change_nothing() {
+async fn unsolicited_replies_and_updates_change_nothing() {
     let world = World::new().await;
     let connections = world.interposer.said();
     let state = world.client.state();

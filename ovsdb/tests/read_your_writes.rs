@@ -285,7 +285,7 @@ async fn a_commit_waits_for_a_replica_that_is_fetched_again() {
 }
 
 #[tokio::test]
-async fn a_commit_whose_reply_came_is_committed_whatever_follows() {
+async fn a_commit_with_a_reply_is_committed_even_if_no_replica_ever_shows_it() {
     enum End {
         TimeLimit,
         Connection,

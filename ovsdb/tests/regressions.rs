@@ -416,7 +416,7 @@ async fn an_update_that_does_not_fit_is_never_passed_over() {
 }
 
 #[tokio::test]
-async fn who_follows_takes_up_an_update_before_the_next_is_made() {
+async fn subscribers_process_an_update_before_the_next_is_applied() {
     // One that is short, and one so long that it is decoded elsewhere and the others wait for it.
     for first in [1, 10_000] {
         follow_one_by_one(first).await;
@@ -546,7 +546,7 @@ async fn a_dropped_client_ends_its_connection() {
 }
 
 #[tokio::test]
-async fn a_call_that_nobody_waits_for_does_no_harm() {
+async fn an_abandoned_call_does_no_harm() {
     let server = inventory_server();
     let client: Client<Database> = connect(&server).await;
     for _ in 0..100 {
@@ -558,7 +558,7 @@ async fn a_call_that_nobody_waits_for_does_no_harm() {
 }
 
 #[tokio::test]
-async fn an_address_where_nobody_listens_is_an_error() {
+async fn an_address_without_a_listener_is_an_error() {
     let error = Client::<Database>::builder()
         .remotes("unix:/nonexistent/socket,tcp:127.0.0.1:1")
         .connect()

@@ -224,7 +224,7 @@ async fn time_limits_say_whether_the_transaction_was_sent() {
 }
 
 #[tokio::test]
-async fn a_change_is_made_again_when_somebody_was_faster() {
+async fn a_change_is_retried_after_a_conflict() {
     const WRITERS: i64 = 4;
     const ADDS: i64 = 25;
     let server = inventory_server();

@@ -58,7 +58,7 @@ async fn each_view_is_looked_at_once_until_one_yields_something() {
 }
 
 #[tokio::test]
-async fn what_does_not_come_ends_with_the_limit_and_the_state_of_the_cache() {
+async fn a_wait_that_is_not_fulfilled_ends_with_the_limit_and_the_state_of_the_cache() {
     let mut server = inventory_server();
     let client = connect(&server).await;
     let cache = items(&client).await;

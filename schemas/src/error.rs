@@ -1,4 +1,4 @@
-//! What can be wrong with a schema.
+//! The errors of a schema.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub enum SchemaErrorReason {
     },
     /// A string with a NUL.
     Nul,
-    /// A member that must be there is not.
+    /// A required member is missing.
     Missing(&'static str),
     /// A member that a schema does not have.
     UnknownMember(String),

@@ -10,7 +10,7 @@ pub(crate) type Result<T, E = SchemaError> = std::result::Result<T, E>;
 
 /// A value and the path to it.
 ///
-/// It stays text until it is asked for.
+/// It stays text until it is read.
 #[derive(Clone, Copy)]
 pub(crate) struct Node<'a> {
     raw: &'a str,
@@ -185,7 +185,7 @@ impl<'a> Node<'a> {
 }
 
 impl Object<'_> {
-    /// Reads a member if it is there.
+    /// Reads an optional member.
     pub(crate) fn optional<T>(
         &mut self,
         name: &'static str,
@@ -199,7 +199,7 @@ impl Object<'_> {
         read(self.node.inner(raw, path)).map(Some)
     }
 
-    /// Reads a member that must be there.
+    /// Reads a required member.
     pub(crate) fn required<T>(
         &mut self,
         name: &'static str,
@@ -211,7 +211,7 @@ impl Object<'_> {
         }
     }
 
-    /// Demands that nothing is left.
+    /// Refuses members that were not taken out.
     pub(crate) fn end(self) -> Result<()> {
         let left = self
             .members

@@ -1,4 +1,4 @@
-//! From JSON to the model.
+//! The parser: from JSON to the model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ impl DatabaseSchema {
     }
 
     /// Parses a schema that a server sent. A newer server's may have members that are not known
-    /// yet: they are passed over. Reals may be those that a server writes and would not read
+    /// yet: they are ignored. Reals may be those that a server writes and would not read
     /// ([`Number::lex`](crate::Number::lex)).
     ///
     /// # Errors

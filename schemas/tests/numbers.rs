@@ -124,7 +124,7 @@ fn numbers_are_what_they_are_to_the_reference() {
 
 /// The server stores reals whose written form its own parser refuses.
 #[test]
-fn what_the_reference_writes_is_read() {
+fn numbers_that_the_reference_writes_are_read() {
     let (_folder, database) = database();
     let divided = r#"{"op":"mutate","table":"T","where":[],"mutations":[["r","/=",1e10]]},"#;
     for (number, then, wanted) in [

@@ -31,7 +31,7 @@ use crate::model::{Database, Table};
 /// # }
 /// ```
 pub struct DatabaseChanges<D> {
-    /// Nothing, at the start.
+    /// `None` at the start.
     before: Option<Arc<State>>,
     after: Arc<State>,
     kind: BatchKind,
@@ -155,7 +155,7 @@ impl<D> fmt::Debug for AllChanges<D> {
 }
 
 impl Handle {
-    /// What changes in all tables.
+    /// Opens a stream of the changes of all tables.
     pub(crate) fn all_changes<D: Database>(&self) -> AllChanges<D> {
         AllChanges::new(self.clone())
     }
@@ -199,7 +199,7 @@ impl<D: Database> AllChanges<D> {
         poll_fn(|context| self.poll_batch(context)).await
     }
 
-    /// The next batch, if one is there already.
+    /// The next batch, without waiting; `None` if there is none yet.
     pub fn try_next(&mut self) -> Option<DatabaseChanges<D>> {
         if let Some(start) = self.start.take() {
             return Some(self.batch(start, BatchKind::START));

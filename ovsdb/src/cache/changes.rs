@@ -131,7 +131,7 @@ impl<T: Table> Change<T> {
     }
 }
 
-/// How the table differs between two states; the order is none in particular.
+/// The changes of a table from one state to another, in no particular order.
 pub(super) fn difference<T: Table>(
     old: &TableState,
     new: &TableState,
@@ -151,7 +151,7 @@ pub(super) fn difference<T: Table>(
     changes
 }
 
-/// What a batch of changes stands for.
+/// What a batch of changes stands for: the start of a stream, or server transactions.
 ///
 /// ```
 /// # fn example<T: ovsdb::Table>(batch: ovsdb::cache::ChangeBatch<T>) {
@@ -221,7 +221,7 @@ impl BatchKind {
         self.schema_change
     }
 
-    /// Whether a consumer has to hear of the batch even when it has no changes.
+    /// Whether the batch is delivered even when it has no changes.
     pub(super) const fn must_be_seen(self) -> bool {
         self.is_start() || self.is_coalesced() || self.schema_change
     }
@@ -390,7 +390,7 @@ pub struct Changes<T: Table> {
     table: usize,
     /// The table as the consumer knows it.
     seen: Arc<TableState>,
-    /// The state that the stream begins with, until it was delivered.
+    /// The state that the stream begins with, until it is delivered.
     start: Option<Arc<State>>,
     columns: Vec<usize>,
     rows: Vec<Predicate<T>>,
@@ -407,7 +407,7 @@ impl<T: Table> fmt::Debug for Changes<T> {
 }
 
 impl Handle {
-    /// What changes in the table `T`; `None` when the replica does not have it.
+    /// Opens a stream of the changes of the table `T`; `None` when the replica was started without it.
     pub(crate) fn changes<T: Table>(&self) -> Option<Changes<T>> {
         let table = self.shared().state.load().registry.find::<T>()?;
         Some(Changes::new(self.clone(), table))
@@ -453,7 +453,7 @@ impl<T: Table> Changes<T> {
         self.rows.iter().all(|predicate| predicate(row))
     }
 
-    /// What is left of a change behind the filters.
+    /// The change as the filters show it; `None` if they hide it.
     fn filter(&self, change: Change<T>) -> Option<Change<T>> {
         let change = match change {
             Change::Modified { old, new } => match (self.shows(&old), self.shows(&new)) {
@@ -473,7 +473,7 @@ impl<T: Table> Changes<T> {
         wanted.then_some(change)
     }
 
-    /// The batch up to a state, unless there is nothing to show.
+    /// The batch that leads to a state, unless there is nothing to show.
     fn batch(&mut self, state: Arc<State>, kind: BatchKind) -> Option<ChangeBatch<T>> {
         let new = state.tables.get(self.table)?.clone();
         let changes = difference(&self.seen, &new, |change| self.filter(change));
@@ -494,7 +494,7 @@ impl<T: Table> Changes<T> {
         poll_fn(|context| self.poll_batch(context)).await
     }
 
-    /// The next batch, if one is there already.
+    /// The next batch, without waiting; `None` if there is none yet.
     pub fn try_next(&mut self) -> Option<ChangeBatch<T>> {
         if let Some(start) = self.start.take()
             && let Some(batch) = self.batch(start, BatchKind::START)

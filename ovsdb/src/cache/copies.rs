@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use super::table_state::{RowChanges, TableState};
 
-/// How many earlier states wait until they are taken up: as many as a stream may be behind, with
-/// nothing copied. Each takes some 25 bytes a row where there is an index.
+/// How many earlier states are kept for reuse: a stream may lag behind by as many updates before an update
+/// has to copy. Each takes some 25 bytes a row where there is an index.
 const MOST: usize = 8;
-/// How many changes of rows one of them may have missed. Until it is taken up, the rows before
-/// them are kept.
+/// How many changes of rows an earlier state may have missed. Until it is reused, the old versions of these
+/// rows are kept.
 const MISSED: usize = 4096;
 
 /// The published state of a table, earlier ones, and the one that the next update changes.
@@ -24,7 +24,7 @@ pub(super) struct Copies {
     published: Arc<TableState>,
     /// Earlier states, oldest first.
     earlier: VecDeque<Arc<TableState>>,
-    /// What became of the rows since the oldest of them, version by version.
+    /// The changes of rows since the oldest of them, version by version.
     log: VecDeque<Arc<RowChanges>>,
     working: Option<TableState>,
 }
@@ -52,18 +52,18 @@ impl Copies {
         self.working.insert(working)
     }
 
-    /// How many versions a state is behind the published one.
-    fn behind(&self, state: &TableState) -> usize {
-        let behind = self.published.version() - state.version();
-        usize::try_from(behind).unwrap_or(usize::MAX)
+    /// How many versions a state has missed.
+    fn missed(&self, state: &TableState) -> usize {
+        let missed = self.published.version() - state.version();
+        usize::try_from(missed).unwrap_or(usize::MAX)
     }
 
-    /// The newest of the earlier states that nobody else has, brought up to date.
+    /// The newest of the earlier states that no reader holds, brought up to date.
     fn follow(&mut self) -> Option<TableState> {
         let is_free = |state: &Arc<TableState>| Arc::strong_count(state) == 1;
         let at = self.earlier.iter().rposition(is_free)?;
         let mut state = Arc::into_inner(self.earlier.remove(at)?)?;
-        let known = self.log.len().checked_sub(self.behind(&state))?;
+        let known = self.log.len().checked_sub(self.missed(&state))?;
         state.follow(self.log.iter().skip(known));
         Some(state)
     }
@@ -74,7 +74,7 @@ impl Copies {
         self.log.clear();
     }
 
-    /// Begins anew with a working state of no rows.
+    /// Starts over with an empty working state.
     pub(super) fn begin_fresh(&mut self) {
         self.forget();
         self.working = Some(self.published.emptied());
@@ -102,8 +102,8 @@ impl Copies {
         Some(&self.published)
     }
 
-    /// Lets go of states that are too many or too far behind, and of what none of the rest has
-    /// missed.
+    /// Drops the oldest states while there are too many or they missed too much, and the changes that no
+    /// remaining state has missed.
     fn trim(&mut self) {
         if self.earlier.len() > MOST {
             self.earlier.pop_front();
@@ -111,8 +111,8 @@ impl Copies {
         let mut missed: usize = self.log.iter().map(|changes| changes.len()).sum();
         loop {
             let oldest = self.earlier.front();
-            let behind = oldest.map_or(0, |state| self.behind(state));
-            while self.log.len() > behind {
+            let versions = oldest.map_or(0, |state| self.missed(state));
+            while self.log.len() > versions {
                 missed -= self.log.pop_front().map_or(0, |changes| changes.len());
             }
             if missed <= MISSED {
@@ -178,24 +178,24 @@ mod tests {
     }
 
     #[test]
-    fn two_copies_take_turns_and_come_to_share_nothing() {
+    fn two_copies_alternate_and_end_up_sharing_nothing() {
         let mut copies = started();
         for step in 1..=40 {
             update(&mut copies, step);
-            assert_eq!(copies.earlier.len(), 1, "one waits for its turn");
+            assert_eq!(copies.earlier.len(), 1, "one earlier state is kept");
         }
         let earlier = copies.earlier.pop_front().expect("a state");
         let [mut published, mut earlier] = [copies.published, earlier];
         assert_eq!((count(&published, 5), count(&published, 0)), (35, 40));
         assert_eq!((count(&earlier, 5), count(&earlier, 0)), (35, 30));
         for state in [&mut published, &mut earlier] {
-            let state = Arc::get_mut(state).expect("nobody else has it");
+            let state = Arc::get_mut(state).expect("the only handle");
             assert!(state.rows.is_apart());
         }
     }
 
     #[test]
-    fn what_readers_hold_is_left_alone_and_taken_up_when_they_let_go() {
+    fn a_state_that_readers_hold_is_unchanged_and_is_reused_once_they_drop_it() {
         let mut copies = started();
         // Readers of all states, then of the last two.
         let mut held: Vec<_> = (1..=10)
@@ -218,28 +218,32 @@ mod tests {
             let counts = (0..10).map(|back| count(now, (step - back) % 10));
             assert!(counts.eq(expected), "at {step}");
         }
-        // One that is taken up, and the two that readers have.
+        // One that is reused, and the two that readers hold.
         assert_eq!(copies.earlier.len(), 2);
     }
 
     #[test]
-    fn a_state_that_was_held_for_a_while_is_taken_up_where_it_was_left() {
+    fn a_state_that_was_held_for_a_while_is_reused_after_replaying_what_it_missed() {
         let mut copies = started();
         (1..=20).for_each(|step| update(&mut copies, step));
         let held = copies.published().clone();
         (21..=26).for_each(|step| update(&mut copies, step));
-        assert_eq!(copies.earlier.len(), 2, "it waits for its reader");
+        assert_eq!(copies.earlier.len(), 2, "one is still held by a reader");
         assert_eq!(count(&held, 5), 15);
         drop(held);
-        // With the other one held, it is its turn, six updates behind.
+        // The other state is held, so this one is reused, six updates late.
         let other = copies.earlier.back().expect("a state").clone();
         update(&mut copies, 27);
         assert_eq!(count(copies.published(), 5), 25);
         assert_eq!(count(copies.published(), 7), 27);
-        assert_eq!(copies.log.len(), 2, "what the other one missed");
+        assert_eq!(
+            copies.log.len(),
+            2,
+            "the changes that the other state missed"
+        );
         drop(other);
 
-        // One that is too far behind is let go of, and what it missed is.
+        // A state that missed too much is dropped, and with it the changes that it missed.
         let held = copies.published().clone();
         (28..=50).for_each(|step| update(&mut copies, step));
         assert_eq!(Arc::strong_count(&held), 1);
@@ -247,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_follows_on_a_state_that_began_anew() {
+    fn earlier_states_are_dropped_when_a_replica_starts_over() {
         let mut copies = started();
         update(&mut copies, 1);
         update(&mut copies, 2);

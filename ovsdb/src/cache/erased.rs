@@ -44,7 +44,7 @@ impl<T: Table> ErasedRow for Row<T> {
     }
 }
 
-/// The row with its type, which a table with the type `T` has in all rows.
+/// The row with its type `T`, if it has that type: all rows of a table have one type.
 pub(super) fn typed<T: Table>(row: &dyn ErasedRow) -> Option<&Row<T>> {
     (row as &dyn Any).downcast_ref()
 }

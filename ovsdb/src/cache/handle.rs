@@ -1,4 +1,4 @@
-//! A replica as its readers hold it.
+//! The handle by which caches and streams read a replica and keep it up to date.
 
 use std::any::Any;
 use std::fmt;

@@ -16,7 +16,7 @@ use crate::protocol::{Clause, Json, MonitorRequests, MonitorVersion, Request, Wi
 use crate::value::json::{DecodeError, Raw, Reader};
 use crate::value::{Repeats, Str, Uuid};
 
-/// The replica behind a monitor. The session owns it, and lends it to whoever decodes.
+/// The replica of a monitor. The session owns it, and lends it to a decoding thread for long messages.
 ///
 /// It outlives connections: [`start`](Self::start) takes the first reply and that of every later
 /// connection alike. [`refit`](Self::refit) comes before a monitor is asked for on a new
@@ -34,8 +34,7 @@ pub(crate) struct ReplicaMonitor {
     /// How this monitor was, or is being, asked for.
     pub(crate) version: MonitorVersion,
     last_txn_id: Uuid,
-    /// What was asked for when the replica was brought to `last_txn_id`, which is good for nothing
-    /// else: a server does not send what a wider request would have had.
+    /// The request that `last_txn_id` belongs to. Resuming with any other request would miss rows.
     acknowledged: Option<MonitorRequests>,
     /// Whether the replica was whole before.
     started: bool,
@@ -281,7 +280,7 @@ impl ReplicaMonitor {
         }
         let skew = self.shared.skew.load_full();
         let schema_change = start && (skew != self.started_skew || self.reshaped);
-        // Before the streams are told: who reads them may look.
+        // Before the streams are told, since their readers may look at the statistics.
         let counters = &self.shared.counters;
         counters.transactions.add(1);
         counters.bytes.add(bytes);

@@ -38,7 +38,7 @@ pub(super) struct Plan {
     pub(super) changed: Vec<usize>,
     /// Which column followed each one in the last row, and which came first: servers write the
     /// columns of all rows in one order, and the rows of a table mostly have the same ones.
-    behind: Vec<usize>,
+    next: Vec<usize>,
     first: usize,
 }
 
@@ -110,7 +110,7 @@ impl Plan {
             keys: keys.collect(),
             elements: vec![0; all.len()],
             changed: Vec::new(),
-            behind: (1..=columns.len()).collect(),
+            next: (1..=columns.len()).collect(),
             columns,
             names,
             first: 0,
@@ -139,7 +139,7 @@ impl Plan {
     /// Steps to the next column of a row, if it is the expected one.
     pub(super) fn expected(&self, cursor: &mut Cursor, reader: &mut Reader<'_>) -> Option<Planned> {
         let next = match cursor.0 {
-            Some(last) => self.behind[last],
+            Some(last) => self.next[last],
             None => self.first,
         };
         if !reader.eat_key(self.keys.get(next)?) {
@@ -153,7 +153,7 @@ impl Plan {
     pub(super) fn find(&mut self, cursor: &mut Cursor, name: &str) -> Option<Planned> {
         let at = self.names.iter().position(|column| *column == name)?;
         match cursor.0 {
-            Some(last) => self.behind[last] = at,
+            Some(last) => self.next[last] = at,
             None => self.first = at,
         }
         cursor.0 = Some(at);

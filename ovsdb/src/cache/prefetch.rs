@@ -10,13 +10,13 @@ use crate::trie::{Entry, HashTrie, hash_uuid};
 use crate::value::json::Reader;
 use crate::value::{ColumnValue, Prefetch, parse_uuid};
 
-/// How many rows are looked up together: what they have should stay in the caches until they are
-/// changed.
+/// How many rows are looked up together: few enough that they stay in the processor's caches until they
+/// are changed.
 pub(super) const GROUP: usize = 64;
-/// How many rows of a group tell which of its columns have reference counts.
+/// How many rows of a group are sampled to find the columns with reference counts.
 const SAMPLE: usize = 4;
 
-/// How far an update's reader may go before it looks ahead again.
+/// How many rows of an update have been prefetched and not read yet.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     left: usize,
@@ -24,9 +24,9 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// Called before each row of an update. Reads the uuids that follow in the message, and
-    /// reads what copying the rows changes, and the elements of these columns, which are those of
-    /// the last change. Mistakes in the message are left to its decoder.
+    /// Called before each row of an update. Reads the uuids of the next rows in the message, and prefetches
+    /// these rows: the reference counts that copying them changes, and the elements of `columns`, those of
+    /// the last change. Malformed messages are left to the decoder.
     pub(super) fn next(
         &mut self,
         reader: &mut Reader<'_>,
@@ -48,7 +48,7 @@ impl Ahead {
         }
         reader.restore(start);
         self.left = self.hashes.len().saturating_sub(1);
-        // One alone has nothing to wait with.
+        // A single row has no other miss to overlap with.
         if self.left > 0 {
             rows(table, &self.hashes, columns);
         }
@@ -78,9 +78,8 @@ pub(super) fn dropped(rows: &[SharedRow]) {
     }
 }
 
-/// Reads these rows, and the reference counts that copying or dropping them changes: one column of all
-/// rows after the other. Most columns of most tables are empty or stored in the row, and some of the
-/// rows tell which.
+/// Reads these rows, and the reference counts that copying or dropping them changes, column by column.
+/// Most columns are empty or stored in the row, so a sample of the rows decides which columns are read.
 fn read_rows<'a>(rows: impl ExactSizeIterator<Item = &'a SharedRow> + Clone) {
     read_together(rows.clone().map(Entry::read_count));
     let apart = rows.len().div_ceil(SAMPLE).max(1);

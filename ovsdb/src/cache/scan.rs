@@ -1,4 +1,4 @@
-//! Going through all rows of a table.
+//! Scanning all rows of a table.
 
 use std::array;
 use std::iter::Flatten;
@@ -12,9 +12,9 @@ const GROUP: usize = 64;
 
 /// All rows of a table of the type `T`.
 ///
-/// Rows lie all over the memory. The less a processor has to do between two of them, the more of them it
-/// waits for at once. So they are downcast in groups, which does not touch the rows themselves, before
-/// the caller reads the first one.
+/// Rows are scattered over the memory. The less a processor does between two of them, the more cache misses
+/// overlap. So rows are downcast in groups, which does not read the rows themselves, before the caller gets
+/// the first one.
 pub(super) struct Rows<'a, T> {
     rows: trie::Iter<'a, SharedRow>,
     group: Group<'a, T>,

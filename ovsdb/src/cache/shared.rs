@@ -99,7 +99,7 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A stream's queue, and the state that what it gets follows on.
+    /// A queue for a stream, and the state before the first one that will be queued.
     pub(super) fn subscribe(&self, table: Option<usize>) -> (Arc<Subscription>, Arc<State>) {
         let subscription = Arc::new(Subscription::new(table));
         let mut subscriptions = self.subscriptions();
@@ -127,8 +127,8 @@ impl Shared {
         });
     }
 
-    /// The rows that `request` asked for are in the replica, which follows the server from now on;
-    /// unless the request was given up meanwhile.
+    /// The replica has the rows that `request` asked for, and follows the server from now on, unless the
+    /// request was given up meanwhile.
     pub(super) fn set_current(&self, request: u64) {
         self.freshness.send_if_modified(|freshness| {
             if self.request.load(Ordering::Relaxed) != request
@@ -146,7 +146,7 @@ impl Shared {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The monitor cannot be started, for this reason. Whether that is news.
+    /// The monitor cannot be started, for this reason. Returns whether the reason is new.
     pub(crate) fn set_refused(&self, error: Arc<Cause>, now: Instant) -> bool {
         let mut news = false;
         self.freshness.send_if_modified(|freshness| {
@@ -175,8 +175,7 @@ impl Shared {
         self.state.load().registry.names.clone()
     }
 
-    /// The replica follows the server no longer, until the rows of `request` are there; 0 when
-    /// nothing is asked for. A monitor that was refused and is asked for again stays refused until
+    /// The replica is stale until it has the rows of `request`; 0 when nothing is asked for. A monitor that was refused and is asked for again stays refused until
     /// then.
     pub(crate) fn set_stale(&self, request: u64, now: Instant) {
         self.freshness.send_if_modified(|freshness| {

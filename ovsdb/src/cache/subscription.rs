@@ -1,10 +1,9 @@
-//! What a change stream has not taken yet: a queue that never grows beyond a limit.
+//! The bounded queue of a change stream: the server transactions that it has not taken yet.
 //!
-//! A server transaction is kept as the state behind it. States share all that is the same in
-//! them, so one that waits costs what the transaction changed, and the session hands it on
-//! without looking at a row. A consumer that is too slow finds the states in between gone: what it
-//! gets then is the difference between the last one it saw and the newest, every row once, and
-//! it is told how many transactions that stands for.
+//! A server transaction is queued as the state after it. States share what is equal in them, so a queued
+//! one costs as much memory as the transaction changed, and the session queues it without looking at a
+//! row. When a consumer is too slow, the states in between are dropped: it gets the difference between the
+//! last state it saw and the newest, every row once, and the number of transactions which that covers.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +22,7 @@ pub(super) struct Step {
     pub(super) state: Arc<State>,
     /// How many transactions this is.
     pub(super) transactions: u64,
-    /// Whether the connection was lost among them: the state was compared with a server's anew.
+    /// Whether the connection was lost among them: the state was compared with all rows of a server.
     pub(super) resync: bool,
     /// Whether the server's schema changed among them, which concerns every table.
     pub(super) schema_change: bool,

@@ -270,8 +270,7 @@ impl TableReplica {
         Ok(())
     }
 
-    /// Puts the rows that were gathered into the working state. The error has the one that is
-    /// there twice.
+    /// Puts the gathered rows into the working state. The error names a row that was gathered twice.
     fn take_bulk(&mut self) -> Result<(), Uuid> {
         match std::mem::take(&mut self.bulk) {
             rows if rows.is_empty() => Ok(()),

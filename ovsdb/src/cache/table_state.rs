@@ -10,10 +10,10 @@ use super::table_type::TableType;
 use crate::trie::{Entry, HashTrie, Versioned, hash_of, hash_uuid};
 use crate::value::Uuid;
 
-/// The most changes that a state keeps for those who follow. It keeps the rows before them too.
+/// The most changes that a state keeps for streams and for earlier states. Each keeps the old row alive.
 const MOST_CHANGES: usize = 1024;
-/// A table of more rows than this is taken apart on another thread, unless it shares most of what
-/// it has: that takes long enough to hold up whoever lets go of it.
+/// A table of more rows than this is dropped on another thread, unless it shares most of its nodes: dropping
+/// it takes long enough to delay the thread that drops the last handle.
 const LARGE: usize = 1000;
 
 impl Entry for Uuid {}
@@ -34,10 +34,10 @@ impl Versioned for SharedRow {
     }
 }
 
-/// What became of one row.
+/// A change of one row.
 #[derive(Debug)]
 pub(super) struct RowChange {
-    /// That of the uuid.
+    /// The hash of the uuid.
     hash: u32,
     old: Option<SharedRow>,
     new: Option<SharedRow>,
@@ -54,13 +54,13 @@ impl RowChange {
 /// Whether two versions of a row have the same keys in the indexes of the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keys {
-    /// They have, and need not be compared.
+    /// They do, and need not be compared.
     Same,
-    /// They may not.
+    /// They may differ.
     MayDiffer,
 }
 
-/// What became of the rows between a version and the next, each of them at most once.
+/// The changes of rows from one version to the next, each row at most once.
 pub(super) type RowChanges = Vec<RowChange>;
 
 /// The rows and indexes of a table at one moment.
@@ -68,17 +68,17 @@ pub(super) type RowChanges = Vec<RowChange>;
 pub(super) struct TableState {
     pub(super) table: TableType,
     pub(super) rows: HashTrie<SharedRow>,
-    /// One for each of [`Table::INDEXES`](crate::Table::INDEXES), with the hashes of the rows' uuids: so that a change of
-    /// a row which leaves its key as it is leaves the index as it is.
+    /// One for each of [`Table::INDEXES`](crate::Table::INDEXES), with the hashes of the rows' uuids. A change of a row
+    /// that keeps its key does not touch the index.
     pub(super) indexes: Box<[HashTrie<u32>]>,
-    /// Those that the program declared.
+    /// The indexes that the program declared.
     pub(super) declared: Box<[Box<dyn DeclaredIndex>]>,
     /// Which of the table's states this is, in the order in which they were published.
     version: u64,
-    /// What became of the rows since the version before; `None` when that is not known, or too
-    /// much to be kept.
+    /// The changes of rows since the previous version; `None` when they are not known, or too many to be
+    /// kept.
     changes: Option<Arc<RowChanges>>,
-    /// Rows that are gone, for their memory. Of some a reader may still have something.
+    /// Removed rows, kept so that their allocations can be reused. A reader may still hold some of them.
     gone: Vec<SharedRow>,
 }
 
@@ -111,7 +111,7 @@ impl TableState {
         }
     }
 
-    /// The state that follows on this one, with the same indexes and no rows.
+    /// The next state, with the same indexes and no rows.
     pub(super) fn emptied(&self) -> Self {
         let mut state = Self::new(self.table.clone());
         state.declared = self.declared.iter().map(|index| index.emptied()).collect();
@@ -119,8 +119,8 @@ impl TableState {
         state
     }
 
-    /// The state that follows on this one, with the same rows, to be changed. It shares what it
-    /// has with this one, and copies of that what is changed.
+    /// The next state, with the same rows, to be changed. It shares all nodes with this one, and copies
+    /// those that are changed (copy-on-write).
     pub(super) fn successor(&self) -> Self {
         Self {
             table: self.table.clone(),
@@ -133,20 +133,20 @@ impl TableState {
         }
     }
 
-    /// Makes of this earlier state the one that follows on the last version, when `missed` is
-    /// what became of the rows from this version to that.
+    /// Turns this earlier state into the next one: replays `missed`, the changes from this state's version
+    /// to the last one.
     pub(super) fn follow<'a>(&mut self, missed: impl Iterator<Item = &'a Arc<RowChanges>>) {
         self.version += 1;
         for changes in missed {
             self.apply(changes);
             self.version += 1;
         }
-        // Its own are not asked for any more, unless another earlier state misses them.
+        // Its own changes are needed only if another earlier state has missed them.
         let own = self.changes.take().and_then(Arc::into_inner);
         let mut changes = own.unwrap_or_default();
         let gone = changes.drain(..).filter_map(|change| change.old);
         self.gone.extend(gone);
-        // Each is dropped when its memory is taken, with counts that lie all over the memory.
+        // Reusing a row drops its columns, whose reference counts are scattered over the memory.
         prefetch::dropped(&self.gone);
         self.changes = Some(Arc::new(changes));
     }
@@ -168,8 +168,7 @@ impl TableState {
         self.rows.get(hash_uuid(uuid), |row| row.uuid() == uuid)
     }
 
-    /// Puts a row into the rows and indexes, in the place of the one with its uuid, which is
-    /// returned.
+    /// Puts a row into the rows and indexes. Returns the row with its uuid that it replaces.
     fn put(&mut self, hash: u32, row: &SharedRow, keys: Keys) -> Option<SharedRow> {
         let uuid = row.uuid();
         let old = self
@@ -211,7 +210,7 @@ impl TableState {
         }
     }
 
-    /// A copy of a row, to be changed; in the memory of one that is gone where there is one.
+    /// A copy of a row, to be changed; in the allocation of a removed row if there is one.
     pub(super) fn copy(&mut self, row: &dyn ErasedRow) -> SharedRow {
         if let Some(mut copy) = self.gone.pop()
             && Arc::get_mut(&mut copy).is_some_and(|free| free.copy_from(row))
@@ -221,7 +220,7 @@ impl TableState {
         row.copy(row.uuid())
     }
 
-    /// Puts a row in, in the place of the one with its uuid. Whether there was one.
+    /// Inserts a row, or replaces the one with its uuid. Returns whether there was one.
     pub(super) fn insert(&mut self, row: SharedRow) -> bool {
         self.insert_with(row, Keys::MayDiffer)
     }
@@ -239,8 +238,8 @@ impl TableState {
         replaced
     }
 
-    /// Puts a row in the place of `old`, from which it differs in no more than these columns;
-    /// unless it does not.
+    /// Replaces `old` by a row that may differ from it in these columns only. Does nothing when they are
+    /// equal.
     pub(super) fn replace(&mut self, old: &dyn ErasedRow, row: SharedRow, columns: &[usize]) {
         if has_same(old, &*row, columns.iter().copied()) {
             return;
@@ -254,7 +253,7 @@ impl TableState {
         self.insert_with(row, keys);
     }
 
-    /// Takes a row out. Whether there was one.
+    /// Removes a row. Returns whether there was one.
     pub(super) fn remove(&mut self, uuid: Uuid) -> bool {
         let hash = hash_uuid(uuid);
         let old = self.take(hash, uuid);
@@ -270,8 +269,8 @@ impl TableState {
         removed
     }
 
-    /// Puts rows into an empty table, at the cost of building it once. The error has the uuid that
-    /// two of them have.
+    /// Fills an empty table with rows, faster than one insert after the other. The error is a uuid that two
+    /// of them have.
     pub(super) fn fill(&mut self, rows: Vec<SharedRow>) -> Result<(), Uuid> {
         self.changes = None;
         for (index, columns) in self.indexes.iter_mut().zip(self.table.indexes()) {
@@ -299,11 +298,11 @@ impl TableState {
             .is_none_or(|changes| !changes.is_empty())
     }
 
-    /// Before the state is published: the changes are each row's only one, or they are not kept.
+    /// Called before the state is published: keeps the changes only if no row has two of them.
     pub(super) fn finish(&mut self) {
         self.gone = Vec::new();
         if let Some(changes) = self.changes.as_mut().and_then(Arc::get_mut) {
-            // A message may have a row twice.
+            // A message may name a row twice.
             changes.sort_unstable_by(|a, b| {
                 let hashes = a.hash.cmp(&b.hash);
                 hashes.then_with(|| a.uuid().cmp(&b.uuid()))
@@ -321,13 +320,13 @@ impl TableState {
         self.version
     }
 
-    /// What became of the rows since the version before, as far as it is kept.
+    /// The changes of rows since the previous version, if they are kept.
     pub(super) const fn changes(&self) -> Option<&Arc<RowChanges>> {
         self.changes.as_ref()
     }
 
-    /// Shows every row that this state has, and `old` has not or has otherwise; and the other way
-    /// round. In no particular order.
+    /// Calls `each` with the old and the new version of every row that differs between `old` and this
+    /// state, in no particular order.
     pub(super) fn differences<'a>(
         &'a self,
         old: &'a Self,
@@ -432,7 +431,7 @@ mod tests {
         let elsewhere = threads(table(3 * LARGE));
         assert!(elsewhere.len() == 1 && !elsewhere.contains(&here));
 
-        // Most of it is somebody else's too: there is little to do here.
+        // Most nodes are shared, so there is little to drop here.
         let table = table(3 * LARGE);
         let mut other = table.successor();
         for number in 0..10 {

@@ -1,4 +1,4 @@
-//! The tables of a replica before it is started.
+//! The selection of tables, rows and indexes from which a replica is started.
 
 use std::any::TypeId;
 use std::fmt;
@@ -149,7 +149,7 @@ impl Entry {
     }
 }
 
-/// The tables, whatever their database.
+/// The tables, without the type of their database.
 #[derive(Default)]
 struct List {
     tables: Vec<TableReplica>,

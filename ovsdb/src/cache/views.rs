@@ -1,4 +1,4 @@
-//! The views that a replica publishes, one after the other.
+//! A stream of the views that a replica publishes.
 
 use std::future::poll_fn;
 use std::marker::PhantomData;
@@ -11,8 +11,8 @@ use super::state::State;
 use super::subscription::Subscription;
 use crate::model::Database;
 
-/// The views of a replica: the one of now first, then each that is published. As with the streams of
-/// changes, those that a slow reader leaves waiting become one.
+/// The views of a replica: the current one first, then each that is published. As in the streams of
+/// changes, those that a slow reader has not taken are coalesced.
 pub(crate) struct Views<D> {
     subscription: Arc<Subscription>,
     start: Option<Arc<State>>,
@@ -20,7 +20,7 @@ pub(crate) struct Views<D> {
 }
 
 impl Handle {
-    /// The replica as it is now, and each time it changes.
+    /// Opens a stream of views: the current one, then one for each change.
     pub(crate) fn views<D: Database>(&self) -> Views<D> {
         Views::new(self)
     }

@@ -1,4 +1,4 @@
-//! A queue of keys for controllers that look at what is, not at what happened.
+//! A level-triggered work queue: controllers get the keys of objects to look at, not the events.
 
 use std::any::Any;
 use std::collections::hash_map::Entry;
@@ -20,7 +20,7 @@ use super::changes::{Change, Changes};
 use super::snapshot::Snapshot;
 use crate::model::{Database, Table};
 
-/// Where a key that is known is.
+/// The place of a key that is queued or in work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Queued,
@@ -33,7 +33,7 @@ enum Place {
 struct Keys<K> {
     queue: VecDeque<K>,
     places: HashMap<K, Place>,
-    /// A source has something, and nobody has looked yet.
+    /// A source has woken the queue, and no worker has polled it yet.
     stirred: bool,
     /// No source is left, although there was one.
     exhausted: bool,
@@ -42,16 +42,17 @@ struct Keys<K> {
     waiting: Vec<Waker>,
 }
 
-/// Looks for new keys; ready at its end, with the panic that ended it.
+/// Polls a source for new keys; ready at its end, with the panic that ended it.
 type Source<K> = Box<dyn FnMut(&mut Context<'_>, &mut dyn FnMut(K)) -> Poll<Option<Panic>> + Send>;
 
-/// What a closure of the user panicked with.
+/// The payload of a panic in the user's closure.
 type Panic = Box<dyn Any + Send>;
 
 struct Inner<K> {
     keys: Mutex<Keys<K>>,
     sources: Mutex<Vec<Source<K>>>,
-    /// What the sources wake: all who wait, whoever asked, since that one may be gone by then.
+    /// The waker that sources get: it wakes every waiting worker, since the one that polled the source may
+    /// have been dropped.
     alarm: Waker,
 }
 
@@ -147,7 +148,7 @@ impl<K: Hash + Eq + Clone> Keys<K> {
         self.exhausted || self.closed
     }
 
-    /// Whether the key is new in the queue.
+    /// Adds a key. Returns whether it was not queued or in work.
     fn add(&mut self, key: K) -> bool {
         match self.places.entry(key) {
             Entry::Vacant(entry) => {
@@ -164,7 +165,7 @@ impl<K: Hash + Eq + Clone> Keys<K> {
         }
     }
 
-    /// Takes a key back from a worker; whether that is news to those who wait.
+    /// Takes a key back from a worker. Returns whether the waiting workers must be woken.
     fn done(&mut self, key: &K, again: bool) -> bool {
         let again = again && !self.has_ended();
         let Some(place) = self.places.get_mut(key) else {

@@ -10,14 +10,13 @@ use crate::value::Str;
 ///
 /// They are read by [`Snapshot::any_rows`](crate::Snapshot::any_rows) and followed by
 /// [`Cache::all_changes`]. [`start`](CacheBuilder::start) checks names and conditions against the server's
-/// schema: [`Error::SchemaMismatch`] says what it does not have.
+/// schema: [`Error::SchemaMismatch`] names what the schema lacks.
 ///
-/// When the schema changes while the cache is live, rows get the columns that it has then: those that
-/// are new appear, those that are gone disappear, and one of another type holds values of that type.
-/// Every row is fetched again, and a batch tells of it that is a
-/// [change of the schema](crate::cache::BatchKind::is_schema_change). Rows of earlier snapshots keep the
-/// columns that they had. A table that is gone stays in the cache, without rows; it is in
-/// [`Cache::skew`], as are columns that were asked for by name and are gone.
+/// When the schema changes while the cache is live, rows follow it: new columns appear, removed ones
+/// disappear, and a column whose type changed holds values of the new type. Every row is fetched again, and
+/// streams deliver a batch that is a [change of the schema](crate::cache::BatchKind::is_schema_change). Rows
+/// of earlier snapshots keep their columns. A removed table stays in the cache, without rows; [`Cache::skew`]
+/// lists it, and removed columns that were asked for by name.
 ///
 /// ```no_run
 /// # async fn example(client: ovsdb::Client<ovsdb::AnyDatabase>) -> Result<(), ovsdb::Error> {

@@ -1,4 +1,4 @@
-//! Connecting a client.
+//! The builder of a client.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -123,7 +123,7 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// What the server may ask of our memory.
+    /// Limits on the messages of a server, which bound the memory they take.
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
         self
@@ -135,18 +135,18 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// How long the server may be silent before it is asked for a sign of life; silent for as
-    /// long again, it is given up. Whatever it sends counts. `None` never asks: then the end of a
-    /// host or a network is noticed late, or never.
+    /// How long the server may be silent before it is probed with an `echo`. After the same time without a
+    /// byte from the server the connection is given up. `None` never probes: then a half-open connection is
+    /// noticed late, or never.
     pub const fn probe_interval(mut self, interval: Option<Duration>) -> Self {
         self.options.timings.probe_interval = interval;
         self
     }
 
-    /// How long a remote is left alone after its server could not be reached or closed the
-    /// connection: `min` at first, doubled at each failure up to `max` (exponential backoff), each
-    /// wait shortened by chance by up to a half. Each remote waits for itself; one that does not
-    /// wait is tried at once.
+    /// How long a remote is not tried after its server could not be reached or closed the connection:
+    /// `min` at first, doubled at each failure up to `max`, each wait shortened at random by up to a half
+    /// (exponential backoff with jitter). Each remote has a backoff of its own; one without is tried at
+    /// once.
     ///
     /// With the defaults one client makes on average 13 attempts in the first minute and 10 in
     /// each later one to a server that is down, 1,000 clients 10,000 a minute. A connection that
@@ -172,15 +172,15 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// Whether only the leader of a cluster will do: its data are never behind. A server that is
-    /// no leader, or not any more, is left for another one, at once when another can be tried. Standalone servers and relays will
-    /// always do.
+    /// Whether to use only the leader of a cluster, whose data are never outdated. A server that is
+    /// no leader, or not any more, is left for another one, at once when another can be tried. Standalone
+    /// servers and relays are always accepted.
     pub const fn leader_only(mut self, leader_only: bool) -> Self {
         self.options.leader_only = leader_only;
         self
     }
 
-    /// The only cluster that will do, by the id that `ovsdb-tool db-cid` prints.
+    /// The only cluster to accept, by the id that `ovsdb-tool db-cid` prints.
     pub const fn cluster_id(mut self, cluster: Uuid) -> Self {
         self.options.cluster = Some(cluster);
         self

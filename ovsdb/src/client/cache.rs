@@ -257,7 +257,7 @@ impl<D: Database> Cache<D> {
         self.handle.snapshot()
     }
 
-    /// The replica as it is now, and each time it changes.
+    /// A stream of views: the current one, then one for each change.
     pub(super) fn views(&self) -> Views<D> {
         self.handle.views()
     }
@@ -326,7 +326,7 @@ impl<D: Database> Cache<D> {
         }
     }
 
-    /// What the replica has taken in, and how far it and its streams are behind.
+    /// Counters of the replica: the updates it has applied, and how far it and its streams lag.
     #[must_use]
     pub fn stats(&self) -> CacheStats {
         self.handle.shared().stats()
@@ -346,7 +346,7 @@ impl<D: Database> Cache<D> {
         self.handle.shared().version()
     }
 
-    /// How the replica stands to the server, to be read and waited for.
+    /// Whether the replica is up to date, to be read and waited for.
     #[must_use]
     pub fn freshness(&self) -> Watched<Freshness> {
         Watched::new(self.handle.shared().freshness())
@@ -406,7 +406,7 @@ impl<D: Database> Cache<D> {
             match settled.await {
                 Ok(Freshness::Current) => return Ok(()),
                 Ok(Freshness::RefusedSince(_)) => {
-                    // Without one it is tried again already.
+                    // Without a connection it is tried again anyway.
                     if let Some(error) = self.monitor_error() {
                         return Err(error);
                     }
@@ -416,13 +416,12 @@ impl<D: Database> Cache<D> {
         }
     }
 
-    /// What is decided on a view that is taken from now on holds as long as this does.
+    /// The basis of decisions on views that are taken from now on: they hold as long as it does.
     pub(crate) fn basis(&self) -> Basis {
         Basis::of(self.handle.shared())
     }
 
-    /// Waits until the replica follows the server, and returns a view of it with what says for how
-    /// long a decision on it is good.
+    /// Waits until the replica follows the server, and returns a view with the basis of decisions on it.
     pub(crate) async fn current_view(&self) -> Result<(Basis, Snapshot<D>), Disconnected> {
         loop {
             match self.current().await {

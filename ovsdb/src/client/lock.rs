@@ -1,4 +1,4 @@
-//! A lock as its holder sees it.
+//! The handle of a lock.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::error::{DisconnectReason, Disconnected};
 use crate::session::Session;
 use crate::value::Str;
 
-/// A lock that this client holds, or waits for (RFC 7047 section 4.1.8). It is given back when the
+/// A lock that this client holds, or waits for (RFC 7047 section 4.1.8). It is released when the
 /// last handle of its name is dropped.
 ///
 /// A lock can be lost at any time, by a lost connection or by another client's `steal`: let each

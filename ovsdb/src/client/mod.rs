@@ -93,7 +93,7 @@ impl<D: Database> fmt::Debug for Client<D> {
 }
 
 impl<D: Database> Client<D> {
-    /// Starts to describe a client.
+    /// A builder of a client.
     pub fn builder() -> ClientBuilder<D> {
         ClientBuilder::new()
     }
@@ -112,7 +112,7 @@ impl<D: Database> Client<D> {
         self.inner.identity
     }
 
-    /// Starts to describe a replica: which tables and rows it has.
+    /// A builder of a replica, which selects its tables and rows.
     ///
     /// Each is a monitor of its own. More of them may be started at any time, and end with their
     /// last handle, while the others go on undisturbed; but only the tables of one replica are
@@ -127,7 +127,7 @@ impl<D: Database> Client<D> {
         self.session().shared().schema.load_full()
     }
 
-    /// Where the connection is, now and at every change.
+    /// The state of the connection, now and at every change.
     ///
     /// ```no_run
     /// # async fn example<D: ovsdb::Database>(client: ovsdb::Client<D>) {
@@ -183,7 +183,7 @@ impl<D: Database> Client<D> {
         )?)
     }
 
-    /// A request whose answer says nothing but that it was done.
+    /// Sends a request whose reply has no content.
     async fn order(&self, request: &Request) -> Result<(), Error> {
         self.call::<Json>(request).await.map(drop)
     }
@@ -241,13 +241,13 @@ impl<D: Database> Client<D> {
     /// # Errors
     /// When the server refuses, or the client is closed; when the name has a NUL. Without a connection
     /// it waits for one, at most as long as the [request timeout](ClientBuilder::request_timeout); the
-    /// error then says why there is none, and a lock that is granted later is given back.
+    /// error then says why there is none, and a lock that is granted later is released.
     pub async fn lock(&self, name: impl Into<Str>) -> Result<Lock, Error> {
         let (session, limit) = (self.session().clone(), self.request_timeout());
         Lock::acquire(session, name.into(), false, limit).await
     }
 
-    /// Takes a lock from whoever has it (RFC 7047 section 4.1.8). On later connections it is asked
+    /// Takes a lock from the client that holds it (RFC 7047 section 4.1.8). On later connections it is asked
     /// for, not taken.
     ///
     /// # Errors
@@ -300,8 +300,8 @@ impl<D: Database> Client<D> {
         session.call_text("transact", params, basis, limit).await
     }
 
-    /// Ends the client: what was asked for before is sent and answered, what is asked for later is
-    /// refused. Without a connection it ends at once. Caches stay readable, as they are then.
+    /// Ends the client. Calls that were made before are sent and answered, later ones are refused. Without a
+    /// connection it ends at once. Caches stay readable, in their last state.
     pub async fn close(self) {
         self.session().close().await;
     }

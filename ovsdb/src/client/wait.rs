@@ -1,4 +1,4 @@
-//! Waiting until a replica shows something.
+//! Waiting until a view of a replica fulfils a condition.
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ pub enum WaitError {
     TimedOut {
         /// The time limit.
         limit: Duration,
-        /// How the cache stood to the server when the time was over. A cache that is not current
-        /// cannot show what the server has by now.
+        /// Whether the cache was current when the time was over. One that is not cannot show the latest
+        /// rows of the server.
         freshness: Freshness,
         /// Why the server [does not start the monitor](Cache::monitor_error), where it does not.
         #[source]
@@ -44,10 +44,10 @@ pub enum WaitError {
 impl<D: Database> Cache<D> {
     /// Waits until a view yields something, at most as long as `limit` says; `None` waits for ever.
     ///
-    /// `look` is given the view of now, then each that is published, in order; in between nothing
-    /// runs. So what is true after one transaction and false after the next one is found as well. Where
-    /// the caller is so slow that views wait, they are coalesced as the
-    /// [batches of a stream](crate::cache::Changes) are. The view need not be
+    /// `look` is given the current view, then each that is published, in order, and nothing polls in
+    /// between. So a condition that holds after one transaction and no longer after the next is found too.
+    /// When the caller is too slow, views are coalesced as the [batches of a stream](crate::cache::Changes)
+    /// are. The view need not be
     /// [current](Self::is_current): call [`current`](Self::current) before where that matters.
     ///
     /// ```no_run
@@ -69,7 +69,7 @@ impl<D: Database> Cache<D> {
     ///
     /// # Errors
     /// [`WaitError::TimedOut`] when no view yielded anything in time; [`WaitError::Ended`] when the
-    /// client is closed. What the closure finds wrong it can yield as an `R` that is a `Result`.
+    /// client is closed. A closure can report an error of its own by yielding a `Result`.
     pub async fn wait_until<R>(
         &self,
         limit: impl Into<Option<Duration>>,

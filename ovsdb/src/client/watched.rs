@@ -1,4 +1,4 @@
-//! A value that changes by itself.
+//! A value that the session changes and the user watches.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use tokio::sync::watch;
 
 use crate::error::{DisconnectReason, Disconnected};
 
-/// A value that changes by itself, such as [where the connection is](crate::Client::state) or
-/// [how a cache stands to the server](crate::Cache::freshness): to be read, and to be waited for.
+/// A value that the library changes, such as [the state of the connection](crate::Client::state) or
+/// [the freshness of a cache](crate::Cache::freshness): to be read, and to be waited for.
 ///
-/// Only the newest value is kept: one that was replaced before it was looked at is not shown. Clones
-/// watch for themselves.
+/// Only the newest value is kept: one that is replaced before it is read is not shown. Each clone keeps
+/// track of the values that it has seen.
 ///
 /// ```no_run
 /// # async fn example<D: ovsdb::Database>(client: ovsdb::Client<D>) -> Result<(), ovsdb::Disconnected> {

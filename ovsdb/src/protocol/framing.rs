@@ -230,7 +230,7 @@ impl Framer {
     }
 
     /// The blanks at the buffer's front that belong to no message and may be dropped; the next
-    /// call of [`find`](Self::find) then starts behind them.
+    /// call of [`find`](Self::find) then starts after them.
     pub fn take_blanks(&mut self) -> usize {
         if self.state != State::Between {
             return 0;

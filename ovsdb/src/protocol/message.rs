@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn malformed_messages_are_refused() {
         for text in [
             "[]",
             "{}",
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_parses() {
+    fn written_messages_parse() {
         let mut out = String::new();
         write_request(&mut out, &7_u64, "transact", "[\"db\"]");
         assert!(matches!(Message::parse(&out), Ok(Message::Request { id, .. }) if id.text == "7"));

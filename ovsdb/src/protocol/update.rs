@@ -170,7 +170,7 @@ impl Wire for RowUpdate2 {
     }
 }
 
-/// What stands before the changes in an update: whom it is for, and how to read on. The changes
+/// The part of an update before its changes: the monitor it is for, and how to read on. The changes
 /// themselves stay text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

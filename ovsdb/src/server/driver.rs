@@ -1,5 +1,5 @@
-//! The tasks under a server: one for each connection, which moves bytes, and one that watches the
-//! clock. What is to be done the [`Hub`] decides.
+//! The tasks of a server: one for each connection, which moves bytes, and one that watches the clock. The
+//! [`Hub`] decides what they do.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -116,7 +116,7 @@ impl Shared {
         let _ = self.stopped.subscribe().wait_for(|stopped| *stopped).await;
     }
 
-    /// Has the clock watched, by a task of this runtime if no other one has it.
+    /// Starts the task that watches the clock on this runtime, unless one is running.
     fn watch_clock(self: &Arc<Self>) {
         let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
         if clock.as_ref().is_none_or(JoinHandle::is_finished) {

@@ -1,4 +1,4 @@
-//! Locks (RFC 7047 sections 4.1.8 to 4.1.10): who holds which, and who waits for it.
+//! Locks (RFC 7047 sections 4.1.8 to 4.1.10): the owner of each, and the sessions that wait for it.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -400,7 +400,7 @@ impl Server {
             .with_hub(|hub| hub.convert_now(database, &schema, now()))
     }
 
-    /// Writes a database's file anew, without what has been overwritten since. That happens by
+    /// Writes a database's file again, without values that have been overwritten since. That happens by
     /// itself when a file has doubled in size, is above 10 MB and has 100 transactions. Nothing
     /// happens to a database in memory.
     ///

@@ -107,7 +107,7 @@ impl Storage {
     }
 
     fn begin_compaction(&self, shared: &Shared) -> Begun {
-        // Together: what is committed later is not in the copy, and is remembered.
+        // Under one lock: later commits are not in the copy, and go to the new file as well.
         let hub = shared.hub();
         let Some(database) = hub.database(&self.name) else {
             return Begun::Gone;

@@ -1,4 +1,4 @@
-//! What handles ask of a session.
+//! The calls and orders that handles send to a session.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,7 +15,7 @@ use crate::value::Str;
 /// How a call ends: with the text of its result, with the server's error, or not at all.
 #[derive(Debug)]
 pub(crate) enum CallError {
-    /// Not sent, since no server reads it.
+    /// Not sent, since servers cannot read it.
     Invalid(InvalidValue),
     Refused(OvsdbError),
     /// Given up before it was sent.
@@ -34,7 +34,7 @@ impl From<CallError> for Error {
     }
 }
 
-/// Where a call is: its caller and the session agree on whether it was sent.
+/// The state of a call, by which its caller and the session agree on whether it was sent.
 #[derive(Debug, Default)]
 pub(crate) struct Ticket(AtomicU8);
 
@@ -61,13 +61,13 @@ impl Ticket {
     }
 }
 
-/// A request, and who waits for the text of its result.
+/// A request, and the caller that waits for the text of its result.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(super) method: &'static str,
     /// The text of the parameters, a JSON array.
     pub(super) params: String,
-    /// What the caller decided on; the call is not sent when it does not hold any more.
+    /// The replica that the caller decided on; the call is not sent once that is outdated.
     pub(super) basis: Option<Basis>,
     pub(super) ticket: Arc<Ticket>,
     pub(super) reply: oneshot::Sender<Result<Answer, CallError>>,
@@ -88,40 +88,40 @@ pub(super) type MonitorReply = oneshot::Sender<Result<u64, Error>>;
 /// How a caller hears that its condition is in force.
 pub(super) type ConditionReply = oneshot::Sender<Result<(), Error>>;
 
-/// Who asked for a lock, and waits for the server's first answer.
+/// How the caller that asked for a lock hears the server's first answer.
 pub(super) type LockReply = oneshot::Sender<Result<watch::Receiver<bool>, Error>>;
 
-/// What handles ask for beside calls.
+/// Everything that handles ask for except calls.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// A monitor to start.
+    /// Start a monitor.
     Monitor {
         monitor: Box<ReplicaMonitor>,
         started: MonitorReply,
     },
-    /// A monitor to end.
+    /// End a monitor.
     EndMonitor { key: u64 },
-    /// A condition for a table of a monitor.
+    /// Change the condition of a table of a monitor.
     SetCondition {
         key: u64,
         table: Str,
         clauses: Vec<Clause>,
         reply: ConditionReply,
     },
-    /// A call whose caller is gone.
+    /// Abandon a call whose caller has dropped its future.
     Abandon(Arc<Ticket>),
-    /// A lock to ask for.
+    /// Ask for a lock.
     Lock {
         name: Str,
         steal: bool,
         reply: LockReply,
     },
-    /// A handle of a lock that is gone.
+    /// Release a handle of a lock that was dropped.
     Unlock { name: Str },
-    /// Other remotes.
+    /// Use other remotes.
     SetRemotes(Vec<Remote>),
-    /// Another connection.
+    /// Make another connection.
     Reconnect,
-    /// The end.
+    /// End the session.
     Close { done: oneshot::Sender<()> },
 }

@@ -1,8 +1,8 @@
-//! Conditions that a monitor is to get while it runs (ovsdb-server(7), "Monitor_cond_change").
+//! Changes of a monitor's conditions while it runs (ovsdb-server(7), "Monitor_cond_change").
 //!
-//! One change is on its way at a time; what is asked for meanwhile is put together in the next
-//! one, of each table only the last. A change that was not acknowledged when its connection was
-//! lost belongs to the request that starts the monitor on the next one.
+//! One change is in flight at a time. Conditions that are asked for meanwhile are coalesced into the next
+//! change, which has the last condition of each table. A change that was not acknowledged when the
+//! connection was lost becomes part of the request that starts the monitor on the next connection.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,13 @@ type ByTable<V> = BTreeMap<Str, V>;
 /// The changes of one monitor's conditions.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
-    /// What is to be sent.
+    /// The conditions to send next.
     wanted: ByTable<Vec<Clause>>,
     waiting: Vec<ConditionReply>,
-    /// What was sent and is not acknowledged.
+    /// The conditions that were sent and are not acknowledged.
     sent: ByTable<Vec<Clause>>,
     asking: Vec<ConditionReply>,
-    /// What a restart replaced, to go back to when the server refuses.
+    /// The conditions that a restart replaced, restored when the server refuses.
     replaced: ByTable<Option<Vec<Clause>>>,
 }
 
@@ -33,8 +33,7 @@ impl Conditions {
         self.waiting.push(reply);
     }
 
-    /// The next change to send for the monitor with this id, if there is one and none is on its
-    /// way.
+    /// The next change to send for the monitor with this id, if there is one and none is in flight.
     pub(super) fn next(&mut self, monitor: &ReplicaMonitor, wire: u64) -> Option<Request> {
         if !self.sent.is_empty() || self.wanted.is_empty() {
             return None;
@@ -95,7 +94,7 @@ impl Conditions {
     }
 
     /// The monitor cannot be started, because of a table whose condition is not among those that
-    /// were to change: they are kept, and who waits for them hears why they are not in force.
+    /// were to change. These are kept, and the callers that wait for them get the reason.
     pub(super) fn keep(&mut self, error: &Error) {
         self.sent.clear();
         self.replaced.clear();
@@ -109,7 +108,7 @@ impl Conditions {
         self.sent.contains_key(table)
     }
 
-    /// The connection is lost: what was sent is wanted still, unless something else is by now.
+    /// The connection is lost: conditions that were sent are sent again, unless newer ones replace them.
     pub(super) fn lost(&mut self) {
         for (table, clauses) in std::mem::take(&mut self.sent) {
             self.wanted.entry(table).or_insert(clauses);
@@ -117,7 +116,7 @@ impl Conditions {
         self.waiting.append(&mut self.asking);
     }
 
-    /// Nothing will come of anything.
+    /// The monitor has ended: tells all waiting callers.
     pub(super) fn fail(&mut self, lost: &Disconnected) {
         for reply in self.waiting.drain(..).chain(self.asking.drain(..)) {
             let _ = reply.send(Err(lost.clone().into()));

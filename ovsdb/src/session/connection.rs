@@ -152,7 +152,7 @@ impl Connection {
         self.write_closed.take().unwrap_or(reason)
     }
 
-    /// Queues a request, and notes who waits for its reply. `params` is the text of a JSON array.
+    /// Queues a request, and registers the waiter for its reply. `params` is the text of a JSON array.
     pub(super) fn send(&mut self, waiter: Waiter, method: &str, params: String) {
         let id = self.pending.add(waiter);
         let mut head = String::with_capacity(64);

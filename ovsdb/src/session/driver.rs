@@ -1,5 +1,5 @@
-//! The tokio task under a session: it owns the socket and the clock, and does what the
-//! [`Machine`] says.
+//! The tokio task of a session: it owns the socket and the clock, and carries out what the [`Machine`]
+//! decides.
 
 use std::future::Future as _;
 use std::io;
@@ -33,7 +33,7 @@ pub(super) struct Driver {
     attempt: Option<JoinHandle<Connected>>,
     stream: Option<(ReadHalf, WriteHalf)>,
     decoding: Option<JoinHandle<Decoded>>,
-    /// Whether every handle is gone.
+    /// Whether every handle was dropped.
     no_handles: bool,
 }
 
@@ -182,7 +182,7 @@ impl Driver {
         self.stream = None;
     }
 
-    /// Tells everyone who waits that the session is over.
+    /// Tells all waiting callers that the session is over.
     async fn end(mut self, lost: Disconnected) {
         if let Some((_, mut write)) = self.stream.take() {
             let _ = tokio::time::timeout(GOODBYE, write.shutdown()).await;

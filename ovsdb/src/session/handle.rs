@@ -119,7 +119,7 @@ impl Session {
                 ))),
             }
         };
-        // A limit beyond what the clock can say is none.
+        // A limit beyond the range of the clock is no limit.
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let answer = match deadline {
             None => exchange.await,
@@ -163,7 +163,7 @@ impl Session {
         let (started, answer) = oneshot::channel();
         let monitor = Box::new(monitor);
         self.order(Order::Monitor { monitor, started });
-        // Where nobody waits any more, the session notices, and ends the monitor.
+        // When the caller has stopped waiting, the session notices that, and ends the monitor.
         let key = self.answer(answer, limit).await?;
         let session = self.clone();
         Ok(MonitorGuard {
@@ -200,7 +200,7 @@ impl Session {
         check_text(&name, "the name of the lock")?;
         let (reply, answer) = oneshot::channel();
         self.order(Order::Lock { name, steal, reply });
-        // Where nobody waits any more, the session notices, and gives the lock back.
+        // When the caller has stopped waiting, the session notices that, and releases the lock.
         self.answer(answer, limit).await
     }
 
@@ -220,7 +220,7 @@ impl Session {
     pub(crate) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         self.order(Order::Close { done });
-        // An error means that the session has ended: just what was wanted.
+        // An error means that the session has ended, as it should.
         let _ = closed.await;
     }
 

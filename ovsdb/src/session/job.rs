@@ -1,4 +1,4 @@
-//! Applying a message to a monitor's replica: at once, or elsewhere when it is long.
+//! Applying a message to a monitor's replica: at once, or on another thread when it is long.
 
 use std::time::Instant;
 
@@ -51,12 +51,12 @@ pub(super) struct Decoded {
     pub(super) applied: Result<(), ApplyError>,
 }
 
-/// What becomes of a message for a replica.
+/// The result of handing a message to a replica.
 #[derive(Debug)]
 pub(super) enum Applied {
     /// It is applied.
     Done(Decoded),
-    /// It is long: the job is to be run elsewhere.
+    /// It is long: the job must be run on another thread.
     Large(Box<Job>),
 }
 

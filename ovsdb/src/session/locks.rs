@@ -15,7 +15,7 @@ struct Entry {
     handles: usize,
     /// Whether it is ours.
     held: watch::Sender<bool>,
-    /// Those who wait for the first answer on this connection.
+    /// The callers that wait for the first answer on this connection.
     replies: Vec<LockReply>,
     /// Whether the server has answered on this connection.
     answered: bool,
@@ -37,7 +37,7 @@ fn ask(name: &Str, steal: bool) -> Request {
 }
 
 impl Locks {
-    /// Whether nobody wants a lock.
+    /// Whether no handle wants a lock.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -72,7 +72,7 @@ impl Locks {
         vec![request]
     }
 
-    /// A handle is gone; true when it was the last, and the lock must be given back.
+    /// A handle was dropped. Returns true when it was the last, and the lock must be released.
     pub(super) fn unwant(&mut self, name: &str) -> bool {
         let Some(entry) = self.entries.get_mut(name) else {
             return false;
@@ -81,8 +81,8 @@ impl Locks {
         entry.handles == 0 && self.entries.remove(name).is_some()
     }
 
-    /// The server's answer to the request for a lock. True when nobody wants it any more, and it
-    /// must be given back.
+    /// The server's answer to the request for a lock. Returns true when no handle wants the lock any more,
+    /// and it must be released.
     pub(super) fn answered(&mut self, name: &str, answer: Result<bool, Error>) -> bool {
         let Some(entry) = self.entries.get_mut(name) else {
             return false;
@@ -99,13 +99,13 @@ impl Locks {
                     false
                 }
             };
-            // Whoever is told has a handle from now on, which says when it is gone.
+            // A caller that gets the answer holds a handle from now on, which reports its own end.
             entry.handles -= usize::from(!told);
         }
         entry.handles == 0 && self.entries.remove(name).is_some() && answer.is_ok()
     }
 
-    /// The server says that the lock is ours now, or somebody else's.
+    /// The server says that the lock is ours now, or another client's.
     pub(super) fn set_held(&self, name: &str, held: bool) {
         if let Some(entry) = self.entries.get(name) {
             entry.held.send_replace(held);
@@ -123,7 +123,7 @@ impl Locks {
     /// What to ask a new connection for.
     pub(super) fn requests(&self) -> Vec<(Str, Request)> {
         let names = self.entries.keys();
-        // A lock is stolen once, when asked to; to do it at every connection would be rude.
+        // A lock is stolen only when the caller asks for it: on later connections it is waited for.
         names.map(|name| (name.clone(), ask(name, false))).collect()
     }
 }

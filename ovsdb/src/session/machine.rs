@@ -67,7 +67,7 @@ pub(super) struct Machine {
     reconnect: Reconnect,
     outage: Outage,
     random: fastrand::Rng,
-    /// Who waits for the first connection, and how many attempts may still fail before it.
+    /// The caller that waits for the first connection, and how many attempts may still fail before it.
     first: Option<oneshot::Sender<Result<(), Error>>>,
     attempts: usize,
     requirements: ServerRequirements,
@@ -83,7 +83,7 @@ pub(super) struct Machine {
     closing: bool,
     /// Whether every call that was made before the close was taken.
     drained: bool,
-    /// Who closed the client, to be told when it is done.
+    /// The callers that closed the client, to be told when it is done.
     closers: Vec<oneshot::Sender<()>>,
 }
 
@@ -170,7 +170,7 @@ impl Machine {
             Some(Action::ConnectTimedOut) => Step::Done(Err(DisconnectReason::ConnectTimeout)),
             Some(Action::StandByOver) => Step::Done(Err(self.not_ready())),
             Some(Action::Silent) => {
-                // The peer cannot be blamed while we do not read.
+                // While we do not read, the peer must not be taken for unresponsive.
                 if self.phase.connection().is_some_and(|link| !link.reads()) {
                     self.reconnect.heard(elapsed);
                     return Step::Done(Ok(()));
@@ -211,8 +211,8 @@ impl Machine {
         }
     }
 
-    /// Whether a call would be sent at once. Until then calls stay in their queue, which is what
-    /// holds callers up.
+    /// Whether a call would be sent at once. Otherwise calls stay in their bounded queue, which makes callers
+    /// wait (back-pressure).
     pub(super) fn takes_calls(&mut self) -> bool {
         let window = self.options.window;
         !self.drained
@@ -350,7 +350,7 @@ impl Machine {
         };
     }
 
-    /// What a handle asks for beside calls.
+    /// An order of a handle.
     pub(super) fn handle_order(&mut self, now: Instant, order: Order) {
         if let Err(reason) = self.order(now, order) {
             self.disconnect(now, reason);
@@ -670,7 +670,7 @@ impl Machine {
         }
     }
 
-    /// Ends the session: everyone who waits is told why.
+    /// Ends the session, and tells all waiting callers why.
     fn end(&mut self, lost: &Disconnected) {
         let database = &*self.options.database;
         tracing::debug!(database, reason = %ErrorChain::new(lost), "the session ends");
@@ -682,8 +682,8 @@ impl Machine {
         self.outputs.push_back(Output::Ended(lost.clone()));
     }
 
-    /// Tells everyone who waits on something else than a call that the session is over, and returns
-    /// who closed it.
+    /// Tells the callers that wait for anything but a call that the session is over, and returns those that
+    /// closed it.
     pub(super) fn finish(&mut self, lost: &Disconnected) -> Vec<oneshot::Sender<()>> {
         let lost_state = ConnectionState::Closed { lost: lost.clone() };
         self.shared.state.send_replace(lost_state);
@@ -696,13 +696,13 @@ impl Machine {
 enum Step {
     /// Something; there may be more.
     Done(Handled),
-    /// The driver has to act.
+    /// An output for the driver.
     Output(Output),
     /// Nothing is left to do until an event.
     Idle,
 }
 
-/// What the end of an attempt or a connection says of the server.
+/// What the end of an attempt or a connection reveals about the server.
 const fn end_of(reason: &DisconnectReason) -> End {
     match reason {
         DisconnectReason::Requested => End::Requested,

@@ -6,8 +6,8 @@
 //! | `driver` | the tokio task: socket, clock and threads |
 //! | `machine` | every decision, as a pure state machine; `phase`, `connection`, `monitors`, `conditions`, `locks`, `pending`, `reconnect`, `server_database` are its parts |
 //!
-//! Handles send calls through a bounded channel, so that a caller waits when the session is behind
-//! or has no connection, and orders (monitors, locks, the end) through another one, which is read
+//! Handles send calls through a bounded channel, so that a caller waits when the session is busy or
+//! has no connection, and orders (monitors, locks, the end) through another one, which is read
 //! at all times. Messages are handled in wire order: a reply is handed on only when every update
 //! before it is in the replica and published.
 
@@ -62,7 +62,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// The options of a client of which nothing else is asked; the remotes are to be added.
+    /// The default options, without remotes.
     pub(crate) fn new(database: &str) -> Self {
         Self {
             database: Str::from(database),

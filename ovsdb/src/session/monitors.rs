@@ -29,9 +29,9 @@ use crate::value::json::Raw;
 const SCHEMA: u64 = u64::MAX;
 
 struct Entry {
-    /// The replica; `None` while a job has it.
+    /// The replica; `None` while it is lent to a job.
     monitor: Option<Box<ReplicaMonitor>>,
-    /// What the handles see of it, also while a job has it.
+    /// The part that the handles read, also while the replica is lent to a job.
     shared: Arc<Shared>,
     /// The id under which this connection's server was asked for it.
     wire: Option<u64>,
@@ -79,7 +79,7 @@ impl Monitors {
         }
     }
 
-    /// Takes a monitor over; it is started on every connection from now on.
+    /// Adds a monitor; it is started on every connection from now on.
     pub(super) fn add(&mut self, monitor: Box<ReplicaMonitor>, starter: MonitorReply) -> u64 {
         let key = self.next_key;
         self.next_key += 1;
@@ -97,9 +97,9 @@ impl Monitors {
         key
     }
 
-    /// Asks the server for every monitor that it was not asked for, or was asked for by another
-    /// schema: between two conversions in a row a monitor can be asked for by the first one's
-    /// schema when the second is in force already.
+    /// Requests every monitor that was not requested from this server yet, or was requested by an outdated
+    /// schema: of two conversions in a row, the second can be in force before the monitor is requested by
+    /// the schema of the first.
     pub(super) fn start_all(&mut self, server: &mut Server<'_>) {
         for entry in self.entries.values_mut() {
             let schema = entry.schema.as_ref();
@@ -120,12 +120,12 @@ impl Monitors {
 
     /// When a monitor that was refused is to be asked for again.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        // One after the other: it may cost the connection, and the others shall not be blamed.
+        // One at a time: a request may cost the connection, and must not be mistaken for another.
         let mut entries = self.entries.values();
         if entries.any(|entry| entry.refusal.is_refused() && entry.wire.is_some()) {
             return None;
         }
-        // The end of a job asks for the monitor that it has.
+        // When the job returns its monitor, that is requested.
         let entries = self.entries.values();
         let entries = entries.filter(|entry| entry.monitor.is_some());
         entries.filter_map(|entry| entry.refusal.retry_at()).min()
@@ -273,7 +273,7 @@ impl Monitors {
         entry.send_conditions(key, connection);
     }
 
-    /// Nobody wants the monitor any more.
+    /// The last handle of the monitor was dropped.
     pub(super) fn end(&mut self, key: u64, connection: Option<&mut Connection>) {
         let wire = self.entries.remove(&key).and_then(|entry| entry.wire);
         self.unshown.settle(key);
@@ -294,16 +294,16 @@ impl Monitors {
     }
 
     /// The reply to a transaction, or to a conversion of the schema, has come: what its caller has to
-    /// wait for, if a replica does not show it yet. A replica that is being started for the first
-    /// time nobody has seen.
+    /// wait for, if a replica does not show it yet. A replica that is being started for the first time has
+    /// no readers, and does not count.
     pub(super) fn committed(&mut self, conversion: bool) -> Option<Shown> {
         let entries = self.entries.iter();
-        let behind = entries.filter(|(_, entry)| {
+        let unshown = entries.filter(|(_, entry)| {
             !entry.active && entry.starter.is_none() && !entry.refusal.is_refused()
         });
-        let behind = behind.map(|(key, _)| *key);
-        let behind = behind.chain(conversion.then_some(SCHEMA)).collect();
-        self.unshown.add(behind)
+        let unshown = unshown.map(|(key, _)| *key);
+        let unshown = unshown.chain(conversion.then_some(SCHEMA)).collect();
+        self.unshown.add(unshown)
     }
 
     /// The connection is lost. `blame` says whether a monitor may be the cause.
@@ -333,7 +333,7 @@ impl Monitors {
         });
     }
 
-    /// Tells everybody who waits for a monitor that it will not come.
+    /// Tells all callers that wait for a monitor that it will not be started.
     pub(super) fn fail(&mut self, lost: &Disconnected) {
         for entry in self.entries.values_mut() {
             if let Some(starter) = entry.starter.take() {
@@ -428,7 +428,7 @@ impl Monitors {
                     && let Some(starter) = entry.starter.take()
                     && starter.send(Ok(key)).is_err()
                 {
-                    // Whoever started it is gone, and with it the guard that would end it.
+                    // The caller that started it has gone, and with it the guard that would end the monitor.
                     self.end(key, server.map(|server| &mut *server.connection));
                     return;
                 }
@@ -444,7 +444,7 @@ impl Monitors {
                 if current && let Some(server) = server.as_deref_mut() {
                     cancel(server.connection, wire);
                     if starts {
-                        // All rows were fetched already: fetching them again at once is no use.
+                        // All rows were fetched just now: fetching them again at once would not help.
                         return self.refused(key, &error.into(), server);
                     }
                 }
@@ -489,7 +489,7 @@ impl Entry {
         }
     }
 
-    /// Has the cache show why it does not follow the server.
+    /// Makes the cache report why it does not follow the server.
     fn tell_refusal(&self, database: &str, error: &Error, now: Instant) {
         if self.shared.set_refused(Arc::new(error.clone()), now) {
             tracing::warn!(

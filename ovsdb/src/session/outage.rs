@@ -1,4 +1,4 @@
-//! Which failed attempts to connect are worth a warning.
+//! Rate-limits the warnings of failed attempts to connect.
 //!
 //! A client that finds no server tries for ever, and an operator has to learn why without reading
 //! the same line every second. So a warning is given for each new reason, once no remote could be
@@ -55,7 +55,7 @@ impl Outage {
         self.failures
     }
 
-    /// An attempt failed; there are so many remotes. What to warn of now.
+    /// An attempt failed; there are so many remotes. Returns what to warn of now.
     pub(super) fn failed(
         &mut self,
         now: Duration,
@@ -135,7 +135,7 @@ mod tests {
             failed(&mut outage, 0, 3, "refused"),
             ["refused", "not the leader"]
         );
-        // After a connection that served, a short outage is nobody's concern.
+        // After a connection that served, a short outage gives no warning.
         outage.begin(at(100));
         assert!(failed(&mut outage, 100, 1, "refused").is_empty());
         assert_eq!(failed(&mut outage, 101, 1, "refused"), ["refused"]);

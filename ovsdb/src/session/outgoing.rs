@@ -11,7 +11,7 @@ const OWN_CHUNK: usize = 16 * 1024;
 /// A queue of messages, in the order in which they are written.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    /// What is written first.
+    /// The messages that are written first.
     chunks: VecDeque<Bytes>,
     /// The short messages after it.
     tail: BytesMut,

@@ -11,7 +11,7 @@ use super::shared::Shared;
 use crate::error::Disconnected;
 use crate::value::Str;
 
-/// Who waits for a reply.
+/// The waiter for a reply.
 #[derive(Debug)]
 pub(super) enum Waiter {
     /// A caller, for the text of the result.
@@ -30,14 +30,14 @@ pub(super) enum Waiter {
     ServerDatabases,
     /// The session, for the database's schema.
     Schema,
-    /// Nobody, but the reply must be known to be one.
+    /// No waiter, but the reply must be recognised.
     Nobody,
 }
 
-/// What a call does, as far as the session has to know.
+/// The effect of a call, as far as it matters to the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Nothing that replicas show.
+    /// It changes nothing that replicas show.
     None,
     /// It changes rows: the server can be told to forget it, and the caller goes on when every
     /// replica shows it.
@@ -82,14 +82,14 @@ impl Pending {
         }
     }
 
-    /// Counts the callers that wait. Before any of them is told anything: they may look.
+    /// Counts the waiting callers, before any of them is told anything: they may read the count.
     fn set_calls(&mut self, calls: usize) {
         self.calls = calls;
         let in_flight = &self.shared.counters.in_flight;
         in_flight.store(calls as u64, Ordering::Relaxed);
     }
 
-    /// Registers who waits, and returns the id for the request.
+    /// Registers the waiter, and returns the id for the request.
     pub(super) fn add(&mut self, waiter: Waiter) -> u64 {
         let id = self.next;
         self.next += 1;
@@ -100,7 +100,7 @@ impl Pending {
         id
     }
 
-    /// Who waits for the reply with this id.
+    /// Takes the waiter for the reply with this id.
     pub(super) fn take(&mut self, id: u64) -> Option<Waiter> {
         let waiter = self.waiters.remove(&id)?;
         if matches!(waiter, Waiter::Call { .. }) {
@@ -141,7 +141,7 @@ impl Pending {
         self.set_calls(0);
         for (_, waiter) in self.waiters.drain() {
             if let Waiter::Call { reply, .. } = waiter {
-                // A receiver that is gone does not mind.
+                // The receiver may have been dropped.
                 let _ = reply.send(Err(CallError::Lost(lost.clone())));
             }
         }

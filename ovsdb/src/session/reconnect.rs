@@ -56,11 +56,11 @@ pub(crate) enum Action {
     Connect(usize),
     /// Probe the peer.
     Probe,
-    /// Give the attempt to connect up.
+    /// Give up the attempt to connect.
     ConnectTimedOut,
     /// Leave the server that is not ready: another remote is due.
     StandByOver,
-    /// Give the connection up: the peer is silent.
+    /// Give up the connection: the peer stopped responding.
     Silent,
 }
 
@@ -210,7 +210,7 @@ impl Reconnect {
         };
     }
 
-    /// Something came from the peer: whatever it is, the peer lives.
+    /// Bytes arrived from the peer, so it is alive.
     pub(crate) fn heard(&mut self, now: Duration) {
         if let State::Connected { heard, probed, .. } = &mut self.state {
             *heard = now;
@@ -291,7 +291,7 @@ impl Reconnect {
         }
     }
 
-    /// Draws the conclusions of a connection that served for so long.
+    /// Ends pauses and backoffs after a connection that served for so long.
     fn served(&mut self, served: Duration, end: End) {
         let settled = SETTLED.min(self.timings.min_backoff);
         if served < settled {
@@ -350,7 +350,7 @@ impl Reconnect {
         self.state != State::Waiting
     }
 
-    /// From the half of `wait` to the whole.
+    /// Jitter: between half of `wait` and all of it.
     fn jittered(&mut self, wait: Duration) -> Duration {
         let share = self.random.u32(0..=0xffff);
         wait / 2 + (wait / 2) * share / 0xffff

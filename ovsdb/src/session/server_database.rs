@@ -1,4 +1,4 @@
-//! What the server says of its databases: the table `Database` of its database `_Server`
+//! The server's report on its databases: the table `Database` of its database `_Server`
 //! (ovsdb-server(5), "_Server Database"), and whether a session should stay with the server.
 
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use crate::protocol::{
 use crate::value::json::{DecodeError, Raw, Reader};
 use crate::value::{Str, Uuid};
 
-/// The id of the monitor of `_Server`; those of replicas begin behind it.
+/// The id of the monitor of `_Server`; those of replicas begin after it.
 pub(super) const SERVER_MONITOR: u64 = 0;
 
 const COLUMNS: [&str; 7] = [
@@ -164,7 +164,7 @@ impl ServerRequirements {
             return Err(DisconnectReason::NotLeader);
         }
         match self.seen {
-            // Another cluster counts anew: this one was made again.
+            // The index of another cluster starts over, even if it has the same name.
             Some((cluster, seen)) if cluster == row.cluster && row.index < seen => {
                 let index = row.index;
                 Err(DisconnectReason::Stale { index, seen })
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_are_left_for_what_they_lack() {
+    fn a_server_that_does_not_meet_the_requirements_is_left() {
         let mut requires = ServerRequirements::new(true, None);
         let mut server = ServerDatabases::default();
         assert!(matches!(
@@ -233,7 +233,7 @@ mod tests {
             apply(&mut server, "modify", back);
             requires.check(&server, "db").expect(back);
         }
-        // A cluster that was made again begins to count anew.
+        // The index of a cluster that was created again starts over.
         apply(&mut server, "insert", &clustered(OTHER, 1));
         requires.check(&server, "db").expect("another cluster");
         let cluster = OTHER.parse().ok();

@@ -1,4 +1,4 @@
-//! What the handles of a session read while it runs.
+//! The state of a session that its handles read while it runs.
 
 use std::sync::Arc;
 

@@ -438,7 +438,7 @@ fn a_lost_connection_leaves_outcomes_unknown_and_another_follows() {
 }
 
 #[test]
-fn what_arrived_before_a_failed_write_is_read() {
+fn bytes_that_arrived_before_a_failed_write_are_read() {
     let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
     let mut caller = lab.call("echo", "[1]").expect("room");
     let request = lab.request();

@@ -1,4 +1,4 @@
-//! Changing what exists: read, decide, write, and again when another client was faster.
+//! Optimistic concurrency: read, decide, write, and again after a conflict with another client.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Committing once, whatever becomes of the connection.
+//! Committing exactly once, also when the connection is lost.
 
 use std::collections::HashMap;
 

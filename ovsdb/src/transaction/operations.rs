@@ -194,7 +194,7 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
     ///
     /// On the wire these are two mutations, `delete` of the keys and `insert` of the pairs, since an
     /// `insert` alone keeps the value of a key that the map has. The server carries out both or
-    /// neither, and nobody sees the map in between. A map that by the schema must not be empty has to
+    /// neither, and no client sees the map in between. A map that by the schema must not be empty has to
     /// keep another key in between, or the server refuses it with "constraint violation".
     ///
     /// ```no_run

@@ -103,7 +103,7 @@ impl CommitError {
 fn after_refusal(refusal: &Refusal) -> Retry {
     let at_operation = refusal.operation.is_some();
     match refusal.error.kind() {
-        // A value of the transaction itself, whatever the rows are.
+        // A value of the transaction itself, for any rows.
         ErrorKind::ConstraintViolation | ErrorKind::ReferentialIntegrityViolation
             if at_operation =>
         {
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_refused_is_decided_by_its_reason() {
+    fn an_error_that_is_no_refusal_is_decided_by_its_reason() {
         let lost = Disconnected::new;
         let malformed = DecodeError::new(0, DecodeErrorKind::UnexpectedEnd);
         let wrong = BuildError::NoSuchColumn {

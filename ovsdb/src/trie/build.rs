@@ -1,4 +1,4 @@
-//! Building a trie at once: every node at its size, and none looked for.
+//! Building a trie from sorted entries: every node is allocated once, at its size, without a search.
 
 use ecow::EcoVec;
 
@@ -42,7 +42,7 @@ fn node<E: Entry>(entries: &mut std::vec::IntoIter<(u32, E)>, count: usize, dept
 }
 
 impl<E: Versioned> HashTrie<E> {
-    /// An entry that is in the trie twice, which one that was built may have.
+    /// An entry that is in the trie twice, which is possible in a trie that was built.
     pub(crate) fn twice(&self) -> Option<&E> {
         twice(&self.root)
     }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_built_is_what_is_inserted() {
+    fn a_built_trie_equals_one_of_inserts() {
         let mut random = fastrand::Rng::with_seed(0x1357_9bdf_0246_8ace);
         for count in [0, 1, 2, 10, 500, 3000] {
             let keys: Vec<u64> = (0..count).map(|at| random.u64(..8) * 10_000 + at).collect();

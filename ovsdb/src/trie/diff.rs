@@ -1,8 +1,8 @@
-//! What differs between two tries.
+//! The difference between two tries.
 //!
-//! Two versions of one trie share every node that no change between them touched, and a shared
-//! node is stepped over without looking inside. So the difference costs what was changed, however
-//! many entries there are; between two tries that share nothing it costs a walk through both.
+//! Two versions of one trie share every node that no change between them touched, and shared nodes are
+//! skipped. So the cost is proportional to the changes, not to the size; between two tries that share
+//! nothing it is a walk through both.
 
 use ecow::EcoVec;
 
@@ -10,15 +10,14 @@ use super::{HashTrie, Node};
 
 /// An entry that can be told from others, and from a later version of itself.
 pub(crate) trait Versioned {
-    /// Whether the other is an entry for the same thing, perhaps at another time.
+    /// Whether the other is a version of the same entry.
     fn is_same(&self, other: &Self) -> bool;
-    /// Whether the other is this very version.
+    /// Whether the other is the same version.
     fn is_unchanged(&self, other: &Self) -> bool;
 }
 
 impl<E: Versioned> HashTrie<E> {
-    /// Shows every entry that is in one trie only, or in another version, as the old and the new
-    /// one. In no particular order.
+    /// Calls `each` with the old and the new version of every entry that differs, in no particular order.
     pub(crate) fn diff<'a>(
         old: &'a Self,
         new: &'a Self,
@@ -35,7 +34,7 @@ impl<E: Versioned> HashTrie<E> {
     }
 }
 
-/// Whether these are one allocation, and not two that are alike.
+/// Whether these share one allocation.
 fn is_same<T>(a: &EcoVec<T>, b: &EcoVec<T>) -> bool {
     std::ptr::eq(a.as_slice(), b.as_slice())
 }
@@ -72,7 +71,7 @@ fn all<'a, E>(node: &'a Node<E>, entries: &mut Vec<&'a (u32, E)>) {
     }
 }
 
-/// Goes through two lists in the order of their hashes.
+/// Merges two lists in the order of their hashes.
 fn lists<'a, E: Versioned + 'a>(
     old: impl Iterator<Item = &'a (u32, E)>,
     new: impl Iterator<Item = &'a (u32, E)>,
@@ -93,7 +92,7 @@ fn lists<'a, E: Versioned + 'a>(
     }
 }
 
-/// Entries of one hash, mostly one: several are each looked for in the other list.
+/// Compares the entries of one hash, mostly a single one: each is searched for in the other list.
 fn of_one_hash<'a, E: Versioned>(
     old: &[&'a E],
     new: &[&'a E],

@@ -1,4 +1,4 @@
-//! The hashes that rows and indexes are found by.
+//! The hashes of rows and index keys.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::LazyLock;

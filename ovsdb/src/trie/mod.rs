@@ -1,8 +1,8 @@
-//! A persistent hash trie: the map behind rows and indexes.
+//! A persistent hash trie: the map of rows and indexes.
 //!
-//! A clone is one reference count, and a change copies only the few nodes on its path that a
-//! snapshot still holds; nodes that nobody else holds are changed in place. So a snapshot of
-//! 100,000 rows costs nothing to take, and little to keep while the writer goes on.
+//! A clone costs one reference count. A change copies only the few nodes on its path that a snapshot still
+//! shares (copy-on-write); all others are changed in place. So a snapshot of 100,000 rows costs nothing to
+//! take, and little to keep while the writer goes on.
 //!
 //! Lookups are bound by cache misses. Leaves hold up to 128 entries sorted by hash, so the inner nodes
 //! are few and stay in the cache; within a leaf the position is guessed from the hash (interpolation
@@ -27,7 +27,7 @@ const BITS: u32 = 6;
 const WIDTH: usize = 1 << BITS;
 /// At this depth the hash is used up.
 const DEEPEST: u32 = u32::BITS.div_ceil(BITS);
-/// How many entries stand together before they are split up.
+/// How many entries a leaf holds before it is split.
 const LARGEST: usize = 128;
 
 /// What a trie holds.
@@ -169,7 +169,7 @@ impl<E> HashTrie<E> {
     }
 }
 
-/// Before a list of entries changes: it is copied, if a snapshot has it too.
+/// Prepares a list of entries for a change: it is copied if a snapshot shares it.
 fn before_copy<E: Entry>(entries: &mut EcoVec<(u32, E)>) {
     if !entries.is_unique() {
         read_together(entries.iter().map(|entry| entry.1.read_count()));
@@ -267,7 +267,7 @@ impl<E: Entry> HashTrie<E> {
         }
     }
 
-    /// Puts `entry` in beside whatever is there.
+    /// Adds `entry`, also beside an equal one.
     pub(crate) fn add(&mut self, hash: u32, entry: E) {
         let (node, depth) = self.leaf_mut(hash);
         let Node::Leaf(entries) = node else {
@@ -482,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_emptied_is_small_again() {
+    fn an_emptied_trie_is_small_again() {
         let mut trie = HashTrie::build((0..5000_u64).map(|key| (hash(key), (key, 0))));
         assert!(matches!(trie.root, Node::Branch(_)));
         for key in 0..5000 {

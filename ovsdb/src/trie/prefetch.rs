@@ -46,7 +46,7 @@ pub(super) fn read_node<E>(node: &Node<E>) -> usize {
     }
 }
 
-/// Has memory read, whatever it holds: independent reads wait for it together.
+/// Reads memory and ignores its contents: the cache misses of independent reads overlap.
 pub(crate) fn read_together(reads: impl Iterator<Item = usize>) {
     black_box(reads.fold(0, usize::wrapping_add));
 }

@@ -19,7 +19,7 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// Nothing, in a column of this shape.
+    /// An empty cell of a column of this shape.
     pub(crate) fn new(kind: ColumnKind) -> Self {
         let datum = match kind.value {
             Some(_) => Datum::Map(Map::new()),
@@ -80,7 +80,7 @@ fn read_map(
     Ok(pairs.into())
 }
 
-// A cell shows its datum to those who downcast it.
+// Downcasting a cell gives its datum.
 impl Prefetch for Cell {
     fn has_counts(&self) -> bool {
         self.datum.counts().is_some()

@@ -1,8 +1,8 @@
 //! How sets and maps are written (RFC 7047 section 5.1): `["set", [...]]`, or a bare atom for a set of
 //! one, and `["map", [[key, value], ...]]`.
 //!
-//! What ovsdb-server writes has no blanks and no escapes within uuids and tags. It is read by comparing
-//! text; anything else, and any mistake, is read again from its start, piece by piece.
+//! ovsdb-server writes no blanks, and no escapes within uuids and tags. This form is read by comparing text
+//! (the fast path). Any other form, and any error, is read again from its start, token by token.
 
 use super::json::{DecodeError, DecodeErrorKind, Reader};
 use super::shared_slice::SharedSlice;
@@ -98,8 +98,8 @@ pub(super) fn decode_one<A: Atomic>(reader: &mut Reader<'_>) -> Result<Option<A>
 /// The most elements that a collection is expected to have.
 const MOST_EXPECTED: usize = 64;
 
-/// The values that `next` reads, with commas between them, up to a closing `]]`. Allocated once and
-/// at their size, where there are as many as was expected.
+/// The values that `next` reads, with commas between them, up to a closing `]]`. They are allocated once,
+/// at their size, when there are as many as expected.
 fn plain_list<T: Clone>(
     reader: &mut Reader<'_>,
     mut next: impl FnMut(&mut Reader<'_>) -> Option<T>,
@@ -107,7 +107,7 @@ fn plain_list<T: Clone>(
     if reader.eat("]]") {
         return Some(SharedSlice::default());
     }
-    // A column that had many once must not cost as much in every row.
+    // A column that once had many elements must not allocate as much in every row.
     let mut list = SharedSlice::with_capacity(reader.elements.min(MOST_EXPECTED));
     loop {
         list.push(next(reader)?);

@@ -1,4 +1,4 @@
-//! What a column of a row can do: decode itself, take a change, be compared and written.
+//! The traits of a column's value: decoding, applying a change, comparing and writing.
 
 use std::any::Any;
 use std::fmt;
@@ -81,7 +81,7 @@ impl fmt::Display for ColumnKind {
     }
 }
 
-/// A column's value seen through its row: what the replica needs without knowing the type.
+/// A column's value without its type: the operations that the replica needs.
 ///
 /// This crate implements it for every [`Atomic`] type and for an [`Option`], a [`Set`] and a [`Map`]
 /// of them. No other crate can.

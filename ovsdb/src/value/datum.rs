@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_is_refused() {
+    fn malformed_values_are_refused() {
         for text in [
             "null",
             "{}",

@@ -1,4 +1,4 @@
-//! The macros behind the generated enums.
+//! The macros of the generated enums.
 
 /// Its items with the feature `serde`, nothing without it. The feature is this crate's, so generated
 /// code cannot ask for it by `cfg`.

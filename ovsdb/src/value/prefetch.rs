@@ -9,19 +9,19 @@ use std::any::Any;
 
 use super::{Atomic, ColumnValue, Datum, Map, Set, Str};
 
-/// How many elements are read: more seldom change, and fewer lines would not be worth it.
+/// How many elements are read. Changes seldom reach later ones.
 const MOST_READ: usize = 8;
 
 /// The supertrait of [`ColumnValue`](super::ColumnValue), which no other crate can name.
 #[expect(unnameable_types, reason = "no other crate implements it")]
 pub trait Prefetch {
-    /// Whether a clone of the value changes a reference count, which is outside of its row.
+    /// Whether a clone of the value changes a reference count outside its row.
     fn has_counts(&self) -> bool;
-    /// Reads the reference counts that clones of these values change. They are of this one's type: a column
-    /// of several rows.
+    /// Reads the reference counts that clones of these values change. The values are of this one's type: one
+    /// column of several rows.
     fn read_counts(&self, column: &[&dyn ColumnValue]) -> usize;
-    /// Reads the first elements of these values, which a change of them reads, and what is behind the
-    /// elements. They are of this one's type.
+    /// Reads the first elements of these values, which a change of them reads, and the text of strings. The
+    /// values are of this one's type.
     fn read_elements(&self, column: &[&dyn ColumnValue]) -> usize;
 }
 
@@ -29,7 +29,7 @@ pub trait Prefetch {
 pub(super) trait Read: Any {
     /// Reads the reference counts that a clone changes; `None` where it changes none.
     fn counts(&self) -> Option<usize>;
-    /// Reads the first elements, and what is behind them.
+    /// Reads the first elements, and the text of strings.
     fn elements(&self) -> usize {
         0
     }
@@ -49,8 +49,8 @@ impl<R: Read> Prefetch for R {
     }
 }
 
-/// Downcasts all values before it reads the first one: the less there is to do between two reads, the
-/// more of them the processor waits for at once.
+/// Downcasts all values before it reads the first one: the less work between two reads, the more cache
+/// misses overlap.
 pub(super) fn read_all<R: Read>(column: &[&dyn ColumnValue], read: impl Fn(&R) -> usize) -> usize {
     let typed = column.iter().map(|value| value.as_any().downcast_ref());
     let typed: Vec<Option<&R>> = typed.collect();

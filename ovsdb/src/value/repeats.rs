@@ -11,7 +11,7 @@ use ovsdb_schema::AtomicType;
 
 use super::{Atomic, Set, Str};
 
-/// What was decoded lately, to share the allocation of what comes again.
+/// Recently decoded values, whose allocations are shared by equal ones.
 #[derive(Default)]
 pub(crate) struct Repeats {
     strings: Strings,
@@ -26,7 +26,7 @@ impl fmt::Debug for Repeats {
 }
 
 impl Repeats {
-    /// The string, in the allocation of one that is the same where it is known.
+    /// The string, in the allocation of an equal one if that is known.
     pub(crate) fn string(&mut self, text: &str) -> Str {
         if Str::is_short(text) || text.len() > LONGEST {
             return Str::from(text);
@@ -34,13 +34,13 @@ impl Repeats {
         self.strings.share(text, self.hasher.hash_one(text))
     }
 
-    /// The set, in the allocation of one that is the same where it is known. Sets of other things
-    /// than uuids are seldom the same, and stay as they are.
+    /// The set, in the allocation of an equal one if that is known. Only sets of uuids are shared: others
+    /// are seldom equal.
     pub(crate) fn set<A: Atomic>(&mut self, set: Set<A>) -> Set<A> {
         if A::TYPE != AtomicType::Uuid || set.is_empty() {
             return set;
         }
-        // All of a large one would take long; few that differ are alike in these.
+        // Hashing all of a large set would take long; sets that differ seldom agree in these elements.
         let some = [0, set.len() / 2, set.len() - 1].map(|at| &set[at]);
         let hash = self.hasher.hash_one((set.len(), some));
         self.sets.share(set, hash)
@@ -49,22 +49,22 @@ impl Repeats {
 
 /// How many strings [`Strings`] keeps.
 const STRINGS: usize = 4096;
-/// How many it remembers that came last.
+/// How many of the last strings are kept.
 const RECENT: usize = 8;
 /// Longer strings seldom repeat, and hashing them costs.
 const LONGEST: usize = 128;
 
-/// Strings.
+/// The interned strings.
 ///
-/// Most long strings come once, or twice in one row; keys of maps come in every row. So the last
-/// few are kept, and of others only a mark that they came; one that comes again is kept in a table
-/// of fixed size. Bounded memory, no sweeping, and what comes once does not drive out the keys.
+/// Most long strings occur once, or twice in one row; keys of maps occur in every row. So the last few
+/// strings are kept, and of others only a mark that they occurred. One that occurs again is kept in a table
+/// of fixed size. So memory is bounded, nothing is swept, and strings that occur once do not evict the keys.
 struct Strings {
-    /// Marks of strings that came.
+    /// Marks of strings that occurred.
     seen: Vec<u32>,
-    /// Those that came again, with their marks.
+    /// Strings that occurred again, with their marks.
     slots: Vec<(u32, Str)>,
-    /// Those that came last.
+    /// The last strings, with their marks.
     recent: [(u32, Str); RECENT],
     next: usize,
 }
@@ -107,23 +107,23 @@ impl Strings {
 
 /// How many sets [`Sets`] keeps.
 const SETS: usize = 128;
-/// How many of them it looks at each time for one that no row has any more.
+/// How many of them are checked at each call for one that no row holds any more.
 const LOOKED_AT: usize = 4;
-/// How many sets it remembers that came.
+/// How many marks of sets are kept.
 const MARKS: usize = 1024;
 
 /// Sets of uuids: all switches and routers of a cluster may have the same load balancers, by the
 /// thousand.
 ///
-/// Of most only a mark is kept that they came: a large set that changes again and again is another
-/// one each time. One that comes again is kept, until another one takes its place, or until rows no
-/// longer have it, which is seen while others are decoded.
+/// Of most sets only a mark is kept: a large set that keeps changing is a different one each time. A set
+/// that occurs again is kept until another one takes its place, or until a check finds that no row holds
+/// it any more.
 struct Sets {
-    /// Marks of sets that came.
+    /// Marks of sets that occurred.
     seen: Vec<u32>,
-    /// Those that came again, each with its hash.
+    /// Sets that occurred again, each with its hash.
     slots: Vec<Option<(u64, Box<dyn Kept>)>>,
-    /// The one to look at next.
+    /// The slot to check next.
     next: usize,
 }
 
@@ -162,9 +162,9 @@ impl Sets {
     }
 }
 
-/// A set, of whatever type.
+/// A set of any type.
 trait Kept: Any + Send {
-    /// Whether nobody else has it.
+    /// Whether this is the only handle of its allocation.
     fn is_alone(&mut self) -> bool;
 }
 
@@ -200,30 +200,30 @@ mod tests {
         let mut repeats = Repeats::default();
         let set = |from: u128, to: u128| (from..to).map(Uuid::from_u128).collect::<Set<Uuid>>();
         for (from, to) in [(1, 9), (2, 9), (1, 10), (1, 2), (3, 3)] {
-            // The first time it is only remembered.
+            // The first time only a mark is kept.
             let sets = [(); 4].map(|()| repeats.set(set(from, to)));
             assert_eq!(sets, [(); 4].map(|()| set(from, to)));
             assert_eq!(sets[1].as_ptr(), sets[2].as_ptr());
             assert_eq!(sets[1].as_ptr(), sets[3].as_ptr());
         }
-        // What looks alike is not the same set.
+        // Sets that agree in the sampled elements are told apart.
         for _ in 0..3 {
             for numbers in [[1, 2, 4, 5, 7], [1, 3, 4, 5, 7]] {
                 let set = Set::<Uuid>::from(numbers.map(Uuid::from_u128));
                 assert_eq!(repeats.set(set.clone()), set);
             }
         }
-        // Those of other types are none of its business.
+        // Sets of other types are not shared.
         let names = [(); 3].map(|()| repeats.set(Set::<Str>::from(["a", "b"])));
         assert_ne!(names[1].as_ptr(), names[2].as_ptr());
     }
 
     #[test]
-    fn sets_that_nobody_has_are_let_go_of() {
+    fn sets_that_no_row_holds_are_dropped() {
         let mut repeats = Repeats::default();
         let set = |number| (number..number + 9).map(Uuid::from_u128).collect();
         let kept = |repeats: &Repeats| repeats.sets.slots.iter().flatten().count();
-        // Those that come once are not kept at all.
+        // Sets that occur once are not kept at all.
         let once: Vec<Set<Uuid>> = (0..40).map(|number| repeats.set(set(number))).collect();
         assert_eq!(kept(&repeats), 0);
         let again: Vec<Set<Uuid>> = (0..40).map(|number| repeats.set(set(number))).collect();

@@ -168,7 +168,7 @@ impl<T: Ord> Set<T> {
         self.0.read_count()
     }
 
-    /// Whether there is no clone of it.
+    /// Whether no clone shares it.
     pub(super) fn is_unshared(&mut self) -> bool
     where
         T: Clone,

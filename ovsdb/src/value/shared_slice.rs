@@ -1,4 +1,4 @@
-//! What sets and maps keep their elements in.
+//! The storage of the elements of sets and maps.
 
 use std::hash::{Hash, Hasher};
 use std::iter::FusedIterator;
@@ -6,8 +6,8 @@ use std::ops::Deref;
 
 use ecow::EcoVec;
 
-/// A slice that clones share until one of them is changed. So a row that changes in one column
-/// has the others in common with the row it was.
+/// A slice that clones share until one of them is changed (copy-on-write). So two versions of a row share
+/// the columns that did not change.
 #[derive(Clone, Debug, Eq, PartialOrd, Ord)]
 pub(super) struct SharedSlice<T>(EcoVec<T>);
 
@@ -26,7 +26,7 @@ impl<T> Deref for SharedSlice<T> {
 
 impl<T: PartialEq> PartialEq for SharedSlice<T> {
     fn eq(&self, other: &Self) -> bool {
-        // Most columns of two versions of a row are one and the same.
+        // Two versions of a row share most columns.
         std::ptr::eq::<[T]>(&*self.0, &*other.0) || self.0 == other.0
     }
 }
@@ -38,23 +38,23 @@ impl<T: Hash> Hash for SharedSlice<T> {
 }
 
 impl<T: Clone> SharedSlice<T> {
-    /// Room for so many.
+    /// Reserves room for so many elements.
     pub(super) fn with_capacity(capacity: usize) -> Self {
         Self(EcoVec::with_capacity(capacity))
     }
 
-    /// Adds one behind the others.
+    /// Appends an element.
     #[inline]
     pub(super) fn push(&mut self, element: T) {
         self.0.push(element);
     }
 
-    /// Puts one in its place.
+    /// Inserts an element at this index.
     pub(super) fn insert(&mut self, at: usize, element: T) {
         self.0.insert(at, element);
     }
 
-    /// Takes one out.
+    /// Removes the element at this index.
     pub(super) fn remove(&mut self, at: usize) -> T {
         self.0.remove(at)
     }
@@ -69,12 +69,12 @@ impl<T: Clone> SharedSlice<T> {
         self.0.capacity()
     }
 
-    /// Whether there is no clone of it.
+    /// Whether no clone shares it.
     pub(super) fn is_unshared(&mut self) -> bool {
         self.0.is_unique()
     }
 
-    /// The same in an allocation of its size.
+    /// The same elements in an allocation of their size.
     pub(super) fn shrunk(self) -> Self {
         if self.0.len() == self.0.capacity() {
             return self;

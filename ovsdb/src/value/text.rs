@@ -1,4 +1,4 @@
-//! Strings that the replica shares.
+//! The string atom, cheap to clone.
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -26,7 +26,7 @@ pub struct Str(EcoString);
 impl PartialEq for Str {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        // Two versions of a row share the text, which then need not be read.
+        // Two versions of a row share the text, so comparing pointers often suffices.
         std::ptr::eq(self.as_str(), other.as_str()) || self.0 == other.0
     }
 }

@@ -1,7 +1,7 @@
-//! A persistent search tree that knows its size: the map behind ordered indexes.
+//! A persistent treap that knows the size of each subtree: the map of ordered indexes.
 //!
-//! As in the trie, a clone is one reference count, and a change copies only the nodes on its path
-//! that somebody else holds. Random priorities keep the tree flat, whatever the order of inserts.
+//! As in the trie, a clone costs one reference count, and a change copies only those nodes on its path
+//! that are shared (copy-on-write). Random priorities balance the tree for any order of inserts.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -18,9 +18,9 @@ type Link<K> = Option<Arc<Node<K>>>;
 struct Node<K> {
     key: K,
     uuid: Uuid,
-    /// No child has a greater one.
+    /// At least that of each child (heap order).
     priority: u32,
-    /// The number of nodes from here on.
+    /// The number of nodes in this subtree.
     size: usize,
     left: Link<K>,
     right: Link<K>,
@@ -62,7 +62,7 @@ impl<K: Ord> Node<K> {
     }
 }
 
-/// Cuts a tree in two: what is before the pair, and what is behind it.
+/// Splits a tree in two: the pairs before this one, and those after it.
 fn split<K: Ord + Clone>(link: Link<K>, key: &K, uuid: Uuid) -> (Link<K>, Link<K>) {
     let Some(mut node) = link else {
         return (None, None);
@@ -81,7 +81,7 @@ fn split<K: Ord + Clone>(link: Link<K>, key: &K, uuid: Uuid) -> (Link<K>, Link<K
     }
 }
 
-/// Joins two trees, all of the first before all of the second.
+/// Joins two trees; every pair of the first is before every pair of the second.
 fn join<K: Clone>(left: Link<K>, right: Link<K>) -> Link<K> {
     match (left, right) {
         (Some(mut left), Some(right)) if left.priority >= right.priority => {
@@ -186,12 +186,12 @@ impl<K: Ord + Clone> Treap<K> {
             Bound::Excluded(start) => key.borrow() <= start,
             Bound::Unbounded => false,
         };
-        let is_behind = |key: &K| match range.end_bound() {
+        let is_after = |key: &K| match range.end_bound() {
             Bound::Included(end) => key.borrow() > end,
             Bound::Excluded(end) => key.borrow() >= end,
             Bound::Unbounded => false,
         };
-        // What is on the path to an end, on the side of the range, comes up from that end.
+        // The nodes on the path to each end that belong to the range are yielded from that end.
         let (mut front, mut before) = (Path::new(), 0);
         let mut link = &self.root;
         while let Some(node) = link {
@@ -203,11 +203,11 @@ impl<K: Ord + Clone> Treap<K> {
                 &node.left
             };
         }
-        let (mut back, mut behind) = (Path::new(), 0);
+        let (mut back, mut after) = (Path::new(), 0);
         let mut link = &self.root;
         while let Some(node) = link {
-            link = if is_behind(&node.key) {
-                behind += 1 + size(&node.right);
+            link = if is_after(&node.key) {
+                after += 1 + size(&node.right);
                 &node.left
             } else {
                 back.push(&**node);
@@ -217,20 +217,20 @@ impl<K: Ord + Clone> Treap<K> {
         Range {
             front,
             back,
-            // A range whose end is before its start leaves out more than there is.
-            left: self.len().saturating_sub(before + behind),
+            // For a range whose end is before its start, the two counts exceed the size.
+            left: self.len().saturating_sub(before + after),
         }
     }
 }
 
-/// Nodes above one another. In place: a treap of a million pairs is hardly ever deeper, and one that
-/// is takes an allocation.
+/// A path of nodes, from the root down. Stored in place: a treap of a million pairs is rarely deeper, and a
+/// deeper path is allocated.
 type Path<'a, K> = SmallVec<[&'a Node<K>; 64]>;
 
 /// Pairs in order.
 #[derive(Debug)]
 pub(in crate::cache) struct Range<'a, K> {
-    /// Nodes that come up from the front, the next one last.
+    /// The nodes still to be yielded from the front; the last one is next.
     front: Path<'a, K>,
     back: Path<'a, K>,
     left: usize,
@@ -289,14 +289,14 @@ mod tests {
         assert_eq!(forward, backward);
         assert_eq!(treap.range(&range).len(), forward.len());
         // From both ends at once, all of them come up once.
-        let (mut both, mut behind) = (Vec::new(), Vec::new());
+        let (mut both, mut back) = (Vec::new(), Vec::new());
         let mut ends = treap.range(&range);
         while let Some((key, uuid)) = ends.next() {
             both.push((*key, uuid));
-            behind.extend(ends.next_back().map(|(key, uuid)| (*key, uuid)));
+            back.extend(ends.next_back().map(|(key, uuid)| (*key, uuid)));
         }
-        behind.reverse();
-        both.extend(behind);
+        back.reverse();
+        both.extend(back);
         assert_eq!(forward, both);
         forward
     }

@@ -248,7 +248,7 @@ impl Follower {
 }
 
 #[test]
-fn states_that_take_turns_are_what_the_updates_say() {
+fn alternating_states_agree_with_the_updates() {
     let mut world = World::new();
     let mut prompt = Follower::new(&world.cache);
     let mut slow = Follower::new(&world.cache);

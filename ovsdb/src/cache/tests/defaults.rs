@@ -70,7 +70,7 @@ fn started(version: MonitorVersion) -> (ReplicaMonitor, Cache<Inventory>) {
 }
 
 #[test]
-fn an_omitted_column_is_the_server_s_default_whatever_the_struct_s_is() {
+fn an_omitted_column_has_the_default_of_the_server_and_not_of_the_struct() {
     for (version, method, kind) in [
         (MonitorVersion::Monitor, "update", "new"),
         (MonitorVersion::MonitorCond, "update2", "insert"),

@@ -164,7 +164,7 @@ fn a_last_transaction_is_good_for_the_same_request_only() {
 }
 
 #[test]
-fn what_cannot_be_applied_leaves_the_replica_and_forgets_where_it_was() {
+fn an_update_that_cannot_be_applied_changes_nothing_and_forces_a_resync() {
     let mut monitor = monitor(MonitorVersion::MonitorCondSince);
     let cache = cache(&monitor);
     let dump = items(&[(1, initial("a", 1)), (2, initial("b", 2))]);
@@ -201,7 +201,7 @@ fn what_cannot_be_applied_leaves_the_replica_and_forgets_where_it_was() {
 }
 
 #[test]
-fn what_a_whole_row_leaves_out_is_the_default() {
+fn columns_that_a_whole_row_omits_are_at_their_default() {
     let mut monitor = monitor(MonitorVersion::Monitor);
     let cache = cache(&monitor);
     let rows = items(&[(1, r#""new":{"name":"a","count":1}"#.to_owned())]);

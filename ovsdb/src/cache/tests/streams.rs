@@ -107,7 +107,7 @@ fn filters_leave_out_and_rows_cross_them() {
 }
 
 #[test]
-fn a_consumer_that_is_too_slow_gets_what_waits_as_one() {
+fn a_slow_consumer_gets_its_pending_changes_coalesced() {
     let (mut monitor, cache) = started(4);
     let mut changes = cache.changes::<Item>();
     let mut folded = Folded::default();

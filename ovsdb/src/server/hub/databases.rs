@@ -135,7 +135,7 @@ impl Hub {
         commit
     }
 
-    /// Changes `_Server`, and tells those who monitor it.
+    /// Changes `_Server`, and tells the clients that monitor it.
     pub(crate) fn change_status(&mut self, operation: &str, now: Now) {
         if let Some(commit) = self.execute_itself(operation) {
             let server: Arc<str> = SERVER.into();
@@ -220,7 +220,7 @@ impl Hub {
         }
     }
 
-    /// Gives the locks of sessions that are being closed to those who wait for them.
+    /// Gives the locks of sessions that are being closed to the clients that wait for them.
     fn release_locks(&mut self) {
         let closing = self.sessions.iter_mut();
         let closing = closing.filter(|(_, session)| session.closing.is_some());

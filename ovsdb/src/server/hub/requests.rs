@@ -173,7 +173,7 @@ impl Hub {
         None
     }
 
-    /// Commits a transaction, tells everybody who monitors what it changed, and replies.
+    /// Commits a transaction, sends its changes to the clients that monitor them, and replies.
     fn commit(&mut self, database: &Arc<str>, waiting: &Waiting, proposal: Proposal, now: Now) {
         let Some(hosted) = self.databases.get_mut(database) else {
             return;

@@ -1,4 +1,4 @@
-//! What the server sends, in wire order.
+//! Handling the server's messages, in wire order.
 
 use std::time::Instant;
 
@@ -26,8 +26,7 @@ const KEEPALIVE: usize = 4096;
 impl Machine {
     /// Handles the next message, if one has arrived and may be handled now.
     pub(super) fn next_message(&mut self, now: Instant) -> Step {
-        // What a greeting asks for concerns no replica: a job of an earlier connection must not
-        // hold it up.
+        // A greeting concerns no replica: a job of an earlier connection must not delay it.
         let waits = self.decoding && self.phase.serving().is_some();
         let Some(connection) = self.phase.connection() else {
             return Step::Idle;

@@ -1,4 +1,4 @@
-//! A monitor that the server does not start: why, and when it is asked for again.
+//! A monitor that the server refuses: why, and when it is requested again.
 //!
 //! It concerns its cache alone: the cache is stale and says why, while the connection serves all
 //! the others. What would be refused again is asked for again only when something changed: the
@@ -17,7 +17,7 @@ pub(super) struct Backoff {
     pub(super) max: Duration,
 }
 
-/// What came of the attempts to start a monitor.
+/// The outcome of the attempts to start a monitor.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Refusal {
     /// Whether the monitor is refused now.

@@ -207,7 +207,7 @@ impl Configure for ClientSettings {
             Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))),
             None => builder.with_no_client_auth(),
         };
-        // Connections last for months: each one looks at the certificates anew.
+        // Clients run for months: each connection reads the certificates again.
         config.resumption = Resumption::disabled();
         Ok(config)
     }

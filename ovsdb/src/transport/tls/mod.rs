@@ -114,7 +114,7 @@ impl TlsConfigBuilder {
     }
 
     /// The PEM files of the client's certificate (with those between it and its authority, if
-    /// any, behind it) and of its private key (PKCS #8, PKCS #1 or SEC 1).
+    /// any, after it) and of its private key (PKCS #8, PKCS #1 or SEC 1).
     pub fn client_files(
         mut self,
         certificate: impl Into<PathBuf>,

@@ -1,4 +1,4 @@
-//! Who is trusted: whoever has a certificate of the authority, and who asked for ours.
+//! Verifies that the authority has signed the server's certificate, and records whether the server asked for ours.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

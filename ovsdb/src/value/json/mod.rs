@@ -2,8 +2,8 @@
 //!
 //! A general JSON library differs from the server in ways that lose data: `1e3` and `1.0` are
 //! integers in OVSDB, `-0` is zero, a NUL in a string is refused, nesting goes to 1,000. The
-//! [`Reader`] settles these once, and lets a column's decoder pull its value straight out of the
-//! message without a tree in between.
+//! [`Reader`] handles these in one place, and lets a column's decoder pull its value straight out of the
+//! message, without a tree in between.
 
 mod error;
 mod number;

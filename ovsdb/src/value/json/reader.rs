@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Lets what repeats share one allocation.
+    /// Interns long strings and sets of references in this table.
     #[must_use]
     pub(crate) fn sharing(mut self, repeats: &'a mut Repeats) -> Self {
         self.repeats = Some(repeats);
@@ -162,11 +162,11 @@ impl<'a> Reader<'a> {
         self.fresh = checkpoint.fresh;
     }
 
-    /// Consumes these characters if they are just what comes next, without a blank before.
+    /// Consumes these characters if they come next, without a blank before them.
     ///
-    /// For the shapes of values, which ovsdb-server writes in one way: what is found otherwise is
-    /// read again from a [`checkpoint`](Self::checkpoint), piece by piece. The characters must not
-    /// leave a container that was entered piece by piece, nor enter one that is left so.
+    /// This is the fast path for values in the form in which ovsdb-server writes them. Any other form is read
+    /// again, token by token, from a [`checkpoint`](Self::checkpoint). The characters must not leave a
+    /// container that was entered token by token, nor enter one that is left so.
     #[inline(always)]
     pub(crate) fn eat(&mut self, characters: &str) -> bool {
         let rest = self.text.as_bytes().get(self.position..);
@@ -177,7 +177,7 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// A string that has no escapes, if that is just what comes next.
+    /// A string without escapes, if one comes next.
     pub(crate) fn eat_string(&mut self) -> Option<&'a str> {
         if !self.eat("\"") {
             return None;
@@ -191,7 +191,7 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
-    /// A string without escapes as the replica keeps it, if that is just what comes next.
+    /// A string without escapes, interned, if one comes next.
     pub(crate) fn eat_text(&mut self) -> Option<Str> {
         let text = self.eat_string()?;
         Some(self.share(text))
@@ -204,7 +204,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A set that was read, as the replica keeps it.
+    /// Interns a set that was read.
     pub(crate) fn share_set<A: Atomic>(&mut self, set: Set<A>) -> Set<A> {
         match &mut self.repeats {
             Some(repeats) => repeats.set(set),
@@ -435,7 +435,7 @@ impl<'a> Reader<'a> {
             .map_err(|_| DecodeError::new(self.offset(), DecodeErrorKind::BadEscape))
     }
 
-    /// A string as the replica keeps it, sharing the allocation of an equal one where possible.
+    /// A string, interned: it shares the allocation of an equal one where possible.
     ///
     /// # Errors
     /// As [`string`](Self::string).

@@ -1,7 +1,7 @@
 //! Finding where strings end, eight bytes at a time.
 //!
-//! The strings of OVSDB are short: names, uuids, addresses. On a reply of 50,000 ports, framing with
-//! `memchr2` instead takes about one and a half times as long.
+//! The strings of OVSDB are short: names, uuids, addresses. An inlined scan of a few words
+//! saves the call of a general search, such as `memchr2`, for each of them.
 
 /// The first byte from `start` on that ends a run of plain string characters: a quote, a
 /// backslash or a control character; the text's length if there is none.

@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::cast_precision_loss, reason = "each is a double")]
-    fn what_is_written_reads_back() {
+    fn written_values_are_read_back() {
         for text in ["", "plain", "q\"b\\n\n\r\t\u{1}\u{1f}", "é€😀", "/"] {
             let mut out = String::new();
             write_string(&mut out, text);
