@@ -77,6 +77,16 @@ pub enum PassiveRemoteErrorReason {
     /// Not one of the methods that a server has.
     #[error("the method {0:?} is none of `punix:`, `ptcp:`, `pssl:`")]
     UnknownMethod(String),
+    /// An active remote: the server does not connect to clients.
+    #[error(
+        "the method {0:?} is active, and the server does not connect to clients; use `punix:`, `ptcp:` or `pssl:`"
+    )]
+    Active(String),
+    /// `db:DATABASE,TABLE,COLUMN`: remotes that a database lists are not supported.
+    #[error(
+        "remotes that a database lists (`db:`) are not supported; use `punix:`, `ptcp:` or `pssl:`"
+    )]
+    Database,
     /// Not a port.
     #[error("the port {0:?} is not a number from 0 to 65535")]
     BadPort(String),
@@ -107,6 +117,8 @@ impl FromStr for PassiveRemote {
             "pssl" => parse_address(rest)
                 .map(|(port, host)| Self::Ssl { port, host })
                 .map_err(error),
+            "unix" | "tcp" | "ssl" => Err(error(Reason::Active(method.to_owned()))),
+            "db" => Err(error(Reason::Database)),
             other => Err(error(Reason::UnknownMethod(other.to_owned()))),
         }
     }
@@ -208,7 +220,12 @@ mod tests {
     fn malformed_remotes_say_what_is_wrong() {
         for (text, part) in [
             ("", "method \"\""),
-            ("unix:/a", "method \"unix\""),
+            ("unix:/a", "method \"unix\" is active"),
+            (
+                "db:Open_vSwitch,Open_vSwitch,manager_options",
+                "(`db:`) are not",
+            ),
+            ("udp:6640", "method \"udp\" is none"),
             ("punix:", "path is missing"),
             ("ptcp:x", "port \"x\""),
             ("ptcp:1:somewhere", "host \"somewhere\""),
