@@ -92,6 +92,11 @@ impl Shared {
         self.storages.get(database)
     }
 
+    /// The databases that are in files.
+    pub(super) fn storages(&self) -> impl Iterator<Item = &Arc<Storage>> {
+        self.storages.values()
+    }
+
     /// The limits of clients, and the interval of probes.
     pub(super) const fn settings(&self) -> (Limits, Duration) {
         (self.limits, self.interval)
@@ -143,14 +148,15 @@ async fn watch_clock(shared: Weak<Shared>) {
     }
 }
 
-/// Serves one connection until it ends.
-pub(super) async fn serve<S>(shared: Arc<Shared>, stream: S, read_only: bool)
+/// Serves one connection until it ends. After `interval` without a sign of life the client is asked
+/// for one.
+pub(super) async fn serve<S>(shared: Arc<Shared>, stream: S, interval: Duration)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     shared.watch_clock();
     let waker = Arc::new(Notify::new());
-    let id = shared.with_hub(|hub| hub.handle_connected(now(), shared.interval, read_only));
+    let id = shared.with_hub(|hub| hub.handle_connected(now(), interval, false));
     {
         let mut wakers = shared.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         wakers.insert(id, waker.clone());

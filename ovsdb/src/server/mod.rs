@@ -29,8 +29,8 @@
 //! - Clusters (raft). A clustered file is refused, by [`FileErrorReason::Clustered`].
 //! - Role-based access control (RBAC), replication from an active server, and the control socket that
 //!   `ovs-appctl` talks to.
-//! - Remotes that the server itself connects to, and remotes that stand in a database
-//!   (`db:DATABASE,TABLE,COLUMN`).
+//! - Remotes that the server itself connects to, and remotes that a database lists
+//!   (`db:DATABASE,TABLE,COLUMN`). [`PassiveRemote`] refuses both by name.
 
 mod driver;
 mod engine;
@@ -145,8 +145,10 @@ impl ServerBuilder {
         self
     }
 
-    /// A client that has been silent for so long is asked for a sign of life, and disconnected when
-    /// none comes in as long again: 5 seconds, unless set. Zero: never.
+    /// A client on TCP or TLS that has been silent for so long is asked for a sign of life, and
+    /// disconnected when none comes in as long again: 5 seconds, unless set. Zero: never. As with
+    /// ovsdb-server, clients on unix sockets and in the process are not asked: the system tells when
+    /// they are gone.
     pub const fn probe_interval(mut self, interval: Duration) -> Self {
         self.probe_interval = interval;
         self
@@ -240,7 +242,7 @@ impl Server {
                 return Err(gone());
             }
             let (client, server) = tokio::io::duplex(PIPE);
-            tokio::spawn(serve(shared, server, false));
+            tokio::spawn(serve(shared, server, Duration::ZERO));
             Ok(client)
         });
         Self {
@@ -307,7 +309,7 @@ impl Server {
                     while let Some((stream, _)) =
                         accepted(&shared, || socket.listener.accept()).await
                     {
-                        tokio::spawn(serve(shared.clone(), stream, false));
+                        tokio::spawn(serve(shared.clone(), stream, Duration::ZERO));
                     }
                 });
                 Ok(Remote::unix(path))
@@ -318,7 +320,7 @@ impl Server {
                     while let Some((stream, _)) = accepted(&shared, || listener.accept()).await {
                         // Replies are small, and clients wait for them.
                         let _ = stream.set_nodelay(true);
-                        tokio::spawn(serve(shared.clone(), stream, false));
+                        tokio::spawn(serve(shared.clone(), stream, shared.settings().1));
                     }
                 });
                 Ok(Remote::tcp(host, port))
@@ -378,6 +380,32 @@ impl Server {
     #[must_use]
     pub fn databases(&self) -> Vec<String> {
         self.shared.hub().names().map(ToString::to_string).collect()
+    }
+
+    /// Ends the server: disconnects its clients, then waits until every commit is on the disk. When a
+    /// server is dropped its commits are in the files, but the system may not have written them to
+    /// the disk yet.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ovsdb::server::Server;
+    ///
+    /// let server = Server::memory(r#"{"name": "Inventory", "tables": {}}"#)?;
+    /// server.close().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When a file cannot be written to the disk; the error names the database.
+    pub async fn close(self) -> io::Result<()> {
+        self.shared.stop();
+        for storage in self.shared.storages() {
+            storage.flush().await.map_err(|error| {
+                io::Error::new(error.kind(), format!("database {}: {error}", storage.name))
+            })?;
+        }
+        Ok(())
     }
 
     /// Serves a database no longer, and returns whether there was one with this name. Its monitors
@@ -456,7 +484,10 @@ async fn serve_tls(
         accepted = handshake => accepted,
     };
     match accepted {
-        Ok(Ok(stream)) => serve(shared, stream, false).await,
+        Ok(Ok(stream)) => {
+            let (_, interval) = shared.settings();
+            serve(shared, stream, interval).await;
+        }
         Ok(Err(error)) => tracing::info!(peer, %error, "the TLS handshake with a client failed"),
         Err(_) => tracing::info!(peer, "a client did not finish the TLS handshake in time"),
     }

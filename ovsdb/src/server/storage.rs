@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::driver::{Shared, now};
 use super::engine::Database;
 use super::file::{Compaction, FileJournal, FileLock};
-use super::hosted::whole;
+use super::hosted::{Position, whole};
 use crate::protocol::OvsdbError;
 
 /// A database's file.
@@ -118,10 +118,18 @@ impl Storage {
         }
     }
 
-    async fn sync(&self, shared: &Arc<Shared>) {
+    /// Waits until everything that was committed is on the disk.
+    ///
+    /// # Errors
+    /// When it cannot be written there.
+    pub(super) async fn flush(&self) -> std::io::Result<Position> {
         let journal = self.journal.clone();
         let synced = tokio::task::spawn_blocking(move || journal.sync()).await;
-        let synced = synced.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        synced.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    }
+
+    async fn sync(&self, shared: &Arc<Shared>) {
+        let synced = self.flush().await;
         shared.with_hub(|hub| match synced {
             Ok(position) => hub.handle_synced(&self.name, position),
             Err(error) => {

@@ -1,0 +1,71 @@
+//! Connections of the embedded server: which are probed, and how they end.
+
+#![cfg(feature = "server")]
+#![allow(missing_docs)]
+
+use std::time::Duration;
+
+use ovsdb::server::{PassiveRemote, Server};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
+
+const SCHEMA: &str = r#"{"name": "Inventory", "tables": {"Item": {"isRoot": true, "columns": {"name": {"type": "string"}}}}}"#;
+
+async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.expect("UTF-8");
+    text
+}
+
+#[tokio::test]
+async fn silent_clients_are_probed_on_tcp_and_not_on_unix_sockets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("db.sock");
+    let server = Server::builder()
+        .memory(SCHEMA)
+        .probe_interval(Duration::from_millis(50))
+        .start()
+        .expect("a server");
+    let remote = PassiveRemote::Unix { path: path.clone() };
+    server.listen(&remote).await.expect("a socket");
+    let remote = "ptcp:0:127.0.0.1".parse().expect("a remote");
+    let remote = server.listen(&remote).await.expect("a port").to_string();
+
+    let mut unix = UnixStream::connect(&path).await.expect("a connection");
+    let address = remote.trim_start_matches("tcp:");
+    let mut tcp = TcpStream::connect(address).await.expect("a connection");
+    // It is asked once, and let go.
+    let probe = r#"{"id":"echo","method":"echo","params":[]}"#;
+    assert_eq!(read_to_end(&mut tcp).await, probe);
+
+    // That took two intervals, in which the other one was silent too.
+    let request = br#"{"method":"list_dbs","params":[],"id":0}"#;
+    unix.write_all(request).await.expect("written");
+    let mut reply = vec![0; 256];
+    let count = unix.read(&mut reply).await.expect("a reply");
+    let reply = String::from_utf8_lossy(&reply[..count]);
+    assert!(reply.contains(r#"["Inventory","_Server"]"#), "{reply}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_closed_has_let_go_of_clients_files_and_sockets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, file) = (folder.path().join("db.sock"), folder.path().join("db"));
+    let create = || Server::builder().create(&file, SCHEMA).start();
+    let server = create().expect("a server");
+    let remote = PassiveRemote::Unix { path: path.clone() };
+    server.listen(&remote).await.expect("a socket");
+    let mut client = UnixStream::connect(&path).await.expect("a connection");
+    let request = br#"{"method":"transact","params":["Inventory",{"op":"insert","table":"Item","row":{"name":"a"}}],"id":0}"#;
+    client.write_all(request).await.expect("written");
+    let mut first = [0];
+    client.read_exact(&mut first).await.expect("a reply");
+
+    server.close().await.expect("all is on the disk");
+    read_to_end(&mut client).await;
+    let next = create().expect("the file is free");
+    next.listen(&remote).await.expect("the socket is free");
+    drop(next);
+    let contents = std::fs::read_to_string(&file).expect("the file");
+    assert!(contents.contains(r#""name":"a""#), "{contents}");
+}
