@@ -175,7 +175,7 @@ impl ServerBuilder {
                 Source::File(path) => split(file::open(&path, fastrand::u64(..))?),
                 Source::Create { path, schema } => {
                     let seed = fastrand::u64(..);
-                    split(file::create(&path, &compact(&schema), seed)?)
+                    split(file::create(&path, &schema, seed)?)
                 }
             };
             let name: Arc<str> = database.schema().name().into();
@@ -202,7 +202,7 @@ fn split(opened: Opened) -> (Database, OpenedFile) {
 
 fn memory(schema: &str) -> Result<Database, SchemaError> {
     let source = DatabaseSchema::parse(schema)?;
-    let schema = Arc::new(Schema::new(source, compact(schema)));
+    let schema = Arc::new(Schema::new(source));
     Ok(Database::new(schema, fastrand::u64(..)))
 }
 
@@ -423,9 +423,8 @@ impl Server {
     /// # Errors
     /// When the text is no schema, or the rows do not fit it. Then nothing has changed.
     pub fn convert(&self, database: &str, schema: &str) -> Result<(), OvsdbError> {
-        let schema = compact(schema);
         self.shared
-            .with_hub(|hub| hub.convert_now(database, &schema, now()))
+            .with_hub(|hub| hub.convert_now(database, schema, now()))
     }
 
     /// Writes a database's file again, without values that have been overwritten since. That happens by
@@ -490,33 +489,5 @@ async fn serve_tls(
         }
         Ok(Err(error)) => tracing::info!(peer, %error, "the TLS handshake with a client failed"),
         Err(_) => tracing::info!(peer, "a client did not finish the TLS handshake in time"),
-    }
-}
-
-/// JSON without the blanks between its parts.
-fn compact(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let (mut in_string, mut escaped) = (false, false);
-    for c in text.chars() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if in_string => escaped = true,
-            '"' => in_string = !in_string,
-            c if c.is_ascii_whitespace() && !in_string => continue,
-            _ => {}
-        }
-        out.push(c);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blanks_go_between_the_parts_of_json_only() {
-        let text = "{ \"a b\" :\n [1, \"c \\\" d\"] }";
-        assert_eq!(compact(text), "{\"a b\":[1,\"c \\\" d\"]}");
     }
 }

@@ -485,7 +485,8 @@ impl Draw<'_> {
 
     fn odd_call(&mut self, client: usize) -> Kind {
         let monitor = self.monitors[client].pop();
-        let (method, params) = match self.random.usize(..9) {
+        let (method, params) = match self.random.usize(..10) {
+            9 => ("get_schema", "[\"D\"]".to_owned()),
             0 => ("get_schema", "[\"nothing\"]".to_owned()),
             1 => ("list_dbs", "[]".to_owned()),
             2 => ("no_such_method", "[]".to_owned()),

@@ -16,6 +16,7 @@ pub(crate) mod record;
 mod references;
 mod row;
 mod schema;
+mod schema_text;
 mod storage;
 mod transaction;
 

@@ -127,7 +127,7 @@ impl TableDef {
 pub(crate) struct Schema {
     /// The schema as it is sent and stored.
     pub(crate) source: DatabaseSchema,
-    /// Its text.
+    /// Its text, as ovsdb-server writes it.
     pub(crate) text: Arc<str>,
     /// The tables, in the order of their names.
     pub(crate) tables: Vec<TableDef>,
@@ -135,8 +135,8 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    /// Prepares a schema; `text` is its JSON.
-    pub(crate) fn new(source: DatabaseSchema, text: impl Into<Arc<str>>) -> Self {
+    /// Prepares a schema.
+    pub(crate) fn new(source: DatabaseSchema) -> Self {
         let ids: HashMap<&str, TableId> = source
             .tables
             .keys()
@@ -153,7 +153,7 @@ impl Schema {
             .map(|(id, table)| (table.name.clone(), id))
             .collect();
         Self {
-            text: text.into(),
+            text: super::schema_text::text(&source).into(),
             tables,
             by_name,
             source,

@@ -121,9 +121,9 @@ pub(crate) fn create(path: &Path, schema: &str, seed: u64) -> Result<Opened, Fil
         reason,
     };
     if !path.try_exists().map_err(|io| error(io.into()))? {
-        DatabaseSchema::parse(schema).map_err(|schema| error(schema.into()))?;
+        let source = DatabaseSchema::parse(schema).map_err(|schema| error(schema.into()))?;
         let mut contents = Vec::new();
-        write_record(&mut contents, schema);
+        write_record(&mut contents, &Schema::new(source).text);
         journal::create_new(path, &contents).map_err(|io| error(io.into()))?;
     }
     open(path, seed)
@@ -142,7 +142,7 @@ fn read(path: &Path, seed: u64) -> Result<Opened, FileErrorReason> {
         Ok(None) | Err(Damage::Header) => return Err(FileErrorReason::NotADatabase),
         Err(damage) => return Err(damaged(0, 0, &damage)),
     };
-    let schema = Arc::new(Schema::new(DatabaseSchema::parse(text)?, text));
+    let schema = Arc::new(Schema::new(DatabaseSchema::parse(text)?));
     let mut database = Database::new(schema, seed);
     let mut count = 0;
     let length = loop {

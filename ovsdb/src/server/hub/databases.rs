@@ -44,7 +44,7 @@ impl Hub {
         let Ok(source) = DatabaseSchema::parse(SERVER_SCHEMA) else {
             return;
         };
-        let schema = Arc::new(Schema::new(source, SERVER_SCHEMA));
+        let schema = Arc::new(Schema::new(source));
         let database = Database::new(schema, self.random.u64(..));
         self.databases
             .insert(SERVER.into(), Hosted::new(database, None));
@@ -255,7 +255,7 @@ impl Hub {
         };
         self.convert(&name, schema.text, now)?;
         self.reply(id, request, "{}");
-        self.finish_conversion(&name, schema.text, now);
+        self.finish_conversion(&name, now);
         Ok(None)
     }
 
@@ -276,7 +276,7 @@ impl Hub {
             );
             return Err(error("invalid parameters", details));
         }
-        let schema = Arc::new(Schema::new(source, text));
+        let schema = Arc::new(Schema::new(source));
         let converted = hosted.database.convert(schema, seed)?;
         hosted.replace(converted, now.date)?;
         self.cancel_monitors(name);
@@ -284,10 +284,13 @@ impl Hub {
     }
 
     /// Ends what else a conversion ends, and tells of the new schema.
-    fn finish_conversion(&mut self, name: &str, text: &str, now: Now) {
+    fn finish_conversion(&mut self, name: &str, now: Now) {
+        let Some(database) = self.database(name) else {
+            return;
+        };
+        let text = crate::value::Atom::String((&*database.schema().text).into());
         self.cancel_transactions(name);
         self.release_locks();
-        let text = crate::value::Atom::String(text.into());
         self.set_status(name, &[("schema", Datum::from(text))], now);
     }
 
@@ -302,7 +305,7 @@ impl Hub {
         now: Now,
     ) -> Result<(), OvsdbError> {
         self.convert(name, schema, now)?;
-        self.finish_conversion(name, schema, now);
+        self.finish_conversion(name, now);
         Ok(())
     }
 }
