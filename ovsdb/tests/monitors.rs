@@ -204,6 +204,9 @@ fn monitors(server: &Server) -> usize {
 
 #[tokio::test]
 async fn monitors_come_and_go_without_disturbing_others() {
+    if support::embedded_server_lacks("the control socket") {
+        return;
+    }
     let server = inventory_server();
     let client: Client<Database> = connect(&server).await;
     let all = client.cache().all_tables().start().await.expect("a cache");

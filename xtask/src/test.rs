@@ -29,6 +29,8 @@ enum Step {
     Fuzz,
     /// Every test, every benchmark once, every example of the documentation
     Test,
+    /// The tests of the client once more, on the embedded server
+    Embedded,
 }
 
 pub(crate) fn run_checks(arguments: &Arguments) -> Result {
@@ -56,9 +58,46 @@ pub(crate) fn run_checks(arguments: &Arguments) -> Result {
                 run_cargo("test --workspace --all-targets --all-features --locked")?;
                 run_cargo("test --workspace --doc --all-features --locked")?;
             }
+            Step::Embedded => test_on_embedded_server()?,
         }
     }
     Ok(())
+}
+
+/// The tests whose servers may as well be the embedded one. A test among them that needs more than it
+/// has says so on the terminal.
+const ON_EMBEDDED_SERVER: &[&str] = &[
+    "any_tables",
+    "apply",
+    "building",
+    "changes",
+    "column_shapes",
+    "conditions",
+    "conversion",
+    "defaults",
+    "in_flight",
+    "invalid_values",
+    "lookups",
+    "monitors",
+    "names",
+    "read_your_writes",
+    "reconnect",
+    "regressions",
+    "session",
+    "standing_by",
+    "starting",
+    "stats",
+    "transactions",
+    "waiting",
+    "written_by_hand",
+];
+
+fn test_on_embedded_server() -> Result {
+    let mut arguments = vec!["test", "--package=ovsdb", "--all-features", "--locked"];
+    for test in ON_EMBEDDED_SERVER {
+        arguments.extend(["--test", test]);
+    }
+    run(command(&cargo(), &arguments).env("OVSDB_TEST_SERVER", "embedded"))
 }
 
 fn document() -> Result {

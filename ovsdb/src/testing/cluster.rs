@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use ovsdb_schema::DatabaseSchema;
 
-use super::server::{Server, ServerError, Source, free_port};
+use super::kind::ServerError;
+use super::server::{Server, Source, free_port};
 
 /// How long an election may take: the timer is one second, but machines are slow.
 const ELECTION: Duration = Duration::from_secs(60);

@@ -1,5 +1,5 @@
-//! Private, real ovsdb-server instances, for tests of this library and of programs that use it;
-//! and [`Replay`], a replica that is fed from memory.
+//! Private servers, for tests of this library and of programs that use it; and [`Replay`], a replica
+//! that is fed from memory.
 //!
 //! A [`Server`] is one ovsdb-server, a [`Cluster`] several; a [`Proxy`] stands between them and a
 //! client and does to connections what networks do. A [`Dump`] says whether a replica is what a
@@ -8,9 +8,15 @@
 //! A server has a folder and a socket of its own, and is gone, with all it made, when it is
 //! dropped or the process ends. It needs the programs `ovsdb-server` and `ovsdb-tool` (Debian: `openvswitch-common`
 //! and `openvswitch-switch`); without them starting it is an error, which a test must not skip.
+//!
+//! The same tests run on the [server of this library](crate::server), which needs no program and starts
+//! faster: the environment variable `OVSDB_TEST_SERVER=embedded` says so, or
+//! [`ServerBuilder::kind`].
 
 mod cluster;
 mod dump;
+mod embedded;
+mod kind;
 mod programs;
 mod proxy;
 mod server;
@@ -18,7 +24,8 @@ mod watchdog;
 
 pub use self::cluster::Cluster;
 pub use self::dump::{Difference, Dump};
+pub use self::kind::{ServerError, ServerKind, SslFiles};
 pub use self::programs::{MissingProgram, program};
 pub use self::proxy::{Cut, Direction, Drip, Passed, Proxy};
-pub use self::server::{Server, ServerBuilder, ServerError, SslFiles};
+pub use self::server::{Server, ServerBuilder};
 pub use crate::cache::replay::{Replay, ReplayError};

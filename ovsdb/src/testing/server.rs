@@ -1,4 +1,4 @@
-//! One ovsdb-server.
+//! One server: an ovsdb-server process, or the server of this library.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,53 +9,16 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ovsdb_schema::{DatabaseSchema, SchemaError};
+use ovsdb_schema::DatabaseSchema;
 use tempfile::TempDir;
 
-use super::programs::{MissingProgram, program};
+use super::embedded::{Embedded, Plan};
+use super::kind::{ServerError, ServerKind, SslFiles};
+use super::programs::program;
 use super::watchdog::Watchdog;
 
 /// How long a server may take to listen: machines that build beside it are slow.
 const START: Duration = Duration::from_secs(30);
-
-/// Why a server cannot be started or used.
-///
-/// ```
-/// use ovsdb::testing::{Server, ServerError};
-///
-/// let error = Server::builder().schema("no schema").start().expect_err("not JSON");
-/// assert!(matches!(error, ServerError::Schema(_)));
-/// ```
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServerError {
-    /// A program is missing.
-    #[error(transparent)]
-    Missing(#[from] MissingProgram),
-    /// A schema is broken.
-    #[error("broken schema")]
-    Schema(#[from] SchemaError),
-    /// A file or a process could not be made.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// A program failed.
-    #[error("{program} failed: {message}")]
-    Failed {
-        /// The program.
-        program: String,
-        /// What it printed.
-        message: String,
-    },
-    /// A cluster has no leader.
-    #[error("the cluster did not elect the expected leader: {0}")]
-    NoLeader(String),
-    /// The server does not listen.
-    #[error("the server does not listen; its log ends: {log}")]
-    Silent {
-        /// The end of the server's log.
-        log: String,
-    },
-}
 
 /// Says what a server serves; [`Server::builder`] makes one.
 ///
@@ -70,6 +33,7 @@ pub enum ServerError {
 #[derive(Debug, Default)]
 #[must_use = "a server begins with `start`"]
 pub struct ServerBuilder {
+    kind: Option<ServerKind>,
     databases: Vec<Source>,
     tcp: bool,
     ssl: Option<SslFiles>,
@@ -129,31 +93,14 @@ impl Source {
     }
 }
 
-/// The PEM files of a server that speaks TLS, as its options name them.
-///
-/// ```
-/// # fn example(folder: &std::path::Path, schema: &str) -> Result<(), ovsdb::testing::ServerError> {
-/// use ovsdb::testing::{Server, SslFiles};
-///
-/// let files = SslFiles {
-///     private_key: folder.join("server-key.pem"),
-///     certificate: folder.join("server-cert.pem"),
-///     ca_certificate: folder.join("client-ca.pem"),
-/// };
-/// let server = Server::builder().schema(schema).ssl(files).start()?;
-/// # let _ = server; Ok(()) }
-/// ```
-#[derive(Debug, Clone)]
-pub struct SslFiles {
-    /// Of `--private-key`.
-    pub private_key: PathBuf,
-    /// Of `--certificate`.
-    pub certificate: PathBuf,
-    /// Of `--ca-cert`: who may sign clients.
-    pub ca_certificate: PathBuf,
-}
-
 impl ServerBuilder {
+    /// Which server it is. Unless this is called, the environment says so:
+    /// [`ServerKind::from_environment`].
+    pub const fn kind(mut self, kind: ServerKind) -> Self {
+        self.kind = Some(kind);
+        self
+    }
+
     /// Adds an empty database with this schema, the text of a schema file.
     pub fn schema(self, text: impl Into<String>) -> Self {
         self.database(Source::Standalone(text.into()))
@@ -188,18 +135,41 @@ impl ServerBuilder {
         self
     }
 
+    /// The files of the databases, and their schemas, for a server that makes them itself.
+    fn embedded(&self, folder: &Path) -> Result<Vec<(PathBuf, String)>, ServerError> {
+        if !self.arguments.is_empty() {
+            return Err(ServerError::NotEmbedded("command line"));
+        }
+        let databases = self.databases.iter().map(|source| match source {
+            Source::Standalone(text) => {
+                let name = DatabaseSchema::parse(text)?.name;
+                Ok((folder.join(format!("{name}.db")), text.clone()))
+            }
+            Source::Founder { .. } | Source::Joiner { .. } => {
+                Err(ServerError::NotEmbedded("clusters"))
+            }
+            Source::Relay(_) => Err(ServerError::NotEmbedded("relays")),
+        });
+        databases.collect()
+    }
+
     /// Makes the databases, starts the server, and waits until it answers.
     ///
     /// # Errors
-    /// When a program is missing or fails, or a schema is broken.
+    /// When a program is missing or fails, a schema is broken, or the embedded server does not have
+    /// what was asked for.
     pub fn start(self) -> Result<Server, ServerError> {
+        let kind = self.kind.map_or_else(ServerKind::from_environment, Ok)?;
         let folder = tempfile::Builder::new().prefix("ovsdb-test-").tempdir()?;
         let watchdog = Watchdog::start(folder.path())?;
-        let databases: Vec<_> = self
-            .databases
-            .iter()
-            .map(|source| source.create(folder.path()))
-            .collect::<Result<_, _>>()?;
+        let databases = match kind {
+            ServerKind::Reference => {
+                let databases = self.databases.iter();
+                let databases = databases.map(|source| source.create(folder.path()));
+                Databases::Reference(databases.collect::<Result<_, _>>()?)
+            }
+            ServerKind::Embedded => Databases::Embedded(self.embedded(folder.path())?),
+        };
         let tcp_port = if self.tcp { Some(free_port()?) } else { None };
         let mut arguments = self.arguments;
         arguments.extend(tcp_port.map(|port| format!("--remote=ptcp:{port}:127.0.0.1")));
@@ -221,7 +191,8 @@ impl ServerBuilder {
             arguments,
             tcp_port,
             ssl_port,
-            process: None,
+            ssl: self.ssl,
+            running: None,
         };
         server.start()?;
         Ok(server)
@@ -259,7 +230,23 @@ pub(super) fn run<A: AsRef<std::ffi::OsStr>>(
     })
 }
 
-/// A running ovsdb-server that ends, with its folder, when it is dropped; and with this process,
+/// What a server serves.
+#[derive(Debug)]
+enum Databases {
+    /// The arguments of ovsdb-server.
+    Reference(Vec<PathBuf>),
+    /// The files, and their schemas.
+    Embedded(Vec<(PathBuf, String)>),
+}
+
+/// What runs.
+#[derive(Debug)]
+enum Running {
+    Process(Child),
+    Embedded(Embedded),
+}
+
+/// A running server, an ovsdb-server unless [another](ServerKind) was asked for, that ends, with its folder, when it is dropped; and with this process,
 /// however that ends: killed, aborted, by `exit`, with the value leaked.
 ///
 /// ```
@@ -274,11 +261,12 @@ pub(super) fn run<A: AsRef<std::ffi::OsStr>>(
 #[must_use = "the server ends when this is dropped"]
 pub struct Server {
     folder: TempDir,
-    databases: Vec<PathBuf>,
+    databases: Databases,
     arguments: Vec<String>,
     tcp_port: Option<u16>,
     ssl_port: Option<u16>,
-    process: Option<Child>,
+    ssl: Option<SslFiles>,
+    running: Option<Running>,
     /// Dropped last: until the folder is removed there is something to clean up.
     _watchdog: Watchdog,
 }
@@ -287,6 +275,15 @@ impl Server {
     /// Starts to describe a server.
     pub fn builder() -> ServerBuilder {
         ServerBuilder::default()
+    }
+
+    /// Which server it is.
+    #[must_use]
+    pub const fn kind(&self) -> ServerKind {
+        match self.databases {
+            Databases::Reference(_) => ServerKind::Reference,
+            Databases::Embedded(_) => ServerKind::Embedded,
+        }
     }
 
     /// The server's folder: its socket, databases and log.
@@ -319,13 +316,16 @@ impl Server {
         self.ssl_port.map(|port| format!("ssl:127.0.0.1:{port}"))
     }
 
-    /// The server's process id, while it runs.
+    /// The server's process id, while it runs. The embedded server has none of its own.
     #[must_use]
     pub fn process_id(&self) -> Option<u32> {
-        self.process.as_ref().map(Child::id)
+        match &self.running {
+            Some(Running::Process(process)) => Some(process.id()),
+            Some(Running::Embedded(_)) | None => None,
+        }
     }
 
-    /// What the server has logged.
+    /// What the server has logged: nothing, if it is the embedded one.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder().join("server.log")).unwrap_or_default()
@@ -338,6 +338,19 @@ impl Server {
     pub fn start(&mut self) -> Result<(), ServerError> {
         self.kill()?;
         let _ = fs::remove_file(self.socket());
+        let databases = match &self.databases {
+            Databases::Reference(databases) => databases,
+            Databases::Embedded(databases) => {
+                let embedded = Embedded::start(Plan {
+                    databases: databases.clone(),
+                    socket: self.socket(),
+                    tcp_port: self.tcp_port,
+                    ssl: self.ssl_port.zip(self.ssl.clone()),
+                })?;
+                self.running = Some(Running::Embedded(embedded));
+                return Ok(());
+            }
+        };
         let log = File::options()
             .create(true)
             .append(true)
@@ -352,22 +365,22 @@ impl Server {
             .arg(format!("--remote=punix:{}", self.socket().display()));
         let process = command
             .args(&self.arguments)
-            .args(&self.databases)
+            .args(databases)
             .env("OVS_RUNDIR", self.folder())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()?;
-        self.process = Some(process);
+        self.running = Some(Running::Process(process));
         self.wait_until_it_listens()
     }
 
     fn wait_until_it_listens(&mut self) -> Result<(), ServerError> {
         let deadline = Instant::now() + START;
         while !self.listens() {
-            let ended = match &mut self.process {
-                Some(process) => process.try_wait()?.is_some(),
-                None => true,
+            let ended = match &mut self.running {
+                Some(Running::Process(process)) => process.try_wait()?.is_some(),
+                Some(Running::Embedded(_)) | None => true,
             };
             if ended || Instant::now() > deadline {
                 let log = self.log();
@@ -392,7 +405,7 @@ impl Server {
     /// # Errors
     /// When the process cannot be waited for.
     pub fn kill(&mut self) -> Result<(), ServerError> {
-        if let Some(mut process) = self.process.take() {
+        if let Some(Running::Process(mut process)) = self.running.take() {
             // An error means that it has ended already.
             let _ = process.kill();
             process.wait()?;
@@ -402,9 +415,18 @@ impl Server {
 
     /// Sends the server a signal by name, such as `STOP`, `CONT` or `TERM`.
     ///
+    /// The embedded server has `STOP` and `CONT` only.
+    ///
     /// # Errors
-    /// When the server does not run.
+    /// When the server does not run, or does not have the signal.
     pub fn signal(&self, name: &str) -> Result<(), ServerError> {
+        if let Some(Running::Embedded(embedded)) = &self.running {
+            match name {
+                "STOP" | "CONT" => embedded.pause(name == "STOP"),
+                _ => return Err(ServerError::NotEmbedded("such signal")),
+            }
+            return Ok(());
+        }
         let id = self.process_id().unwrap_or_default().to_string();
         run("kill", [format!("-{name}"), id]).map(drop)
     }
@@ -415,6 +437,9 @@ impl Server {
     /// # Errors
     /// When the server refuses the command, or does not answer within 10 seconds.
     pub fn appctl(&self, command: &[&str]) -> Result<String, ServerError> {
+        if self.kind() == ServerKind::Embedded {
+            return Err(ServerError::NotEmbedded("control socket"));
+        }
         let target = self.folder().join("ctl.sock").display().to_string();
         let options = ["--timeout=10", "--target", &target];
         let output = run("ovs-appctl", options.iter().chain(command))?;

@@ -10,7 +10,9 @@ pub mod peer;
 pub mod replica;
 pub mod scale;
 
-use ovsdb::testing::Server;
+use std::io::Write as _;
+
+use ovsdb::testing::{Server, ServerKind};
 use ovsdb::{Client, Database};
 
 /// The tables of tests/files/inventory.ovsschema, which has columns of every type.
@@ -27,6 +29,22 @@ pub fn inventory_server() -> Server {
         .schema(INVENTORY)
         .start()
         .expect("a server")
+}
+
+/// Whether the tests run on the embedded server, which lacks what this test needs. Then the test has
+/// to return, and the terminal shows its name and what it needs, though its output is captured.
+pub fn embedded_server_lacks(what: &str) -> bool {
+    let kind = ServerKind::from_environment().expect("a kind of server");
+    if kind == ServerKind::Reference {
+        return false;
+    }
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test").to_owned();
+    let line = format!("not on the embedded server: {test} needs {what}\n");
+    std::io::stderr()
+        .write_all(line.as_bytes())
+        .expect("a terminal");
+    true
 }
 
 /// A row of the table `Item`; no other may have its name or its total.

@@ -1,0 +1,162 @@
+//! The server of this library, on a thread of its own, in place of an ovsdb-server process.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc as tasks;
+
+use super::kind::{ServerError, SslFiles};
+use crate::server::{PassiveRemote, Server, ServerBuilder};
+
+/// What is served, and where.
+pub(super) struct Plan {
+    /// The files, each with the schema that an empty one gets.
+    pub(super) databases: Vec<(PathBuf, String)>,
+    pub(super) socket: PathBuf,
+    pub(super) tcp_port: Option<u16>,
+    pub(super) ssl: Option<(u16, SslFiles)>,
+}
+
+/// Holds up the thread, which says so through the first channel, until it hears from the second one.
+/// If that ends instead, so does the server.
+type Pause = (mpsc::Sender<()>, mpsc::Receiver<()>);
+
+/// A running server. It ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Embedded {
+    /// The thread ends with this.
+    pauses: Option<tasks::UnboundedSender<Pause>>,
+    /// By this the thread goes on, where it was held up.
+    paused: Mutex<Option<mpsc::Sender<()>>>,
+    /// Behind a mutex, so that a test may catch panics while it has a server.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Embedded {
+    /// Starts the server, and waits until it listens.
+    pub(super) fn start(plan: Plan) -> Result<Self, ServerError> {
+        let (pauses, commands) = tasks::unbounded_channel();
+        let (ready, started) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("ovsdb-server".into());
+        let thread = thread.spawn(move || run(plan, &ready, commands))?;
+        let started = started.recv();
+        let embedded = Self {
+            pauses: Some(pauses),
+            paused: Mutex::default(),
+            thread: Mutex::new(Some(thread)),
+        };
+        match started {
+            Ok(Ok(())) => Ok(embedded),
+            Ok(Err(error)) => Err(error),
+            Err(mpsc::RecvError) => Err(failed("the thread of the server has panicked")),
+        }
+    }
+
+    /// Stops the whole server, as SIGSTOP does, or lets it go on.
+    pub(super) fn pause(&self, pause: bool) {
+        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        if !pause {
+            if let Some(resume) = paused.take() {
+                // An error means that the server has ended.
+                let _ = resume.send(());
+            }
+            return;
+        }
+        if paused.is_some() {
+            return;
+        }
+        let (resume, resumed) = mpsc::channel();
+        let (stopping, stopped) = mpsc::channel();
+        let pauses = self.pauses.as_ref();
+        if pauses.is_some_and(|pauses| pauses.send((stopping, resumed)).is_ok()) {
+            // An error means that the server has ended.
+            let _ = stopped.recv();
+            *paused = Some(resume);
+        }
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.pauses = None;
+        // A server that is held up must not answer first, as a process that is killed does not.
+        let paused = self.paused.get_mut();
+        *paused.unwrap_or_else(PoisonError::into_inner) = None;
+        let thread = self.thread.get_mut();
+        if let Some(thread) = thread.unwrap_or_else(PoisonError::into_inner).take() {
+            // A panic of the server was reported by its thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn failed(message: impl ToString) -> ServerError {
+    ServerError::Failed {
+        program: "the embedded server".into(),
+        message: message.to_string(),
+    }
+}
+
+#[cfg(feature = "tls")]
+fn with_tls(builder: ServerBuilder, files: SslFiles) -> Result<ServerBuilder, ServerError> {
+    let tls = crate::server::TlsServerConfig::builder()
+        .certificate_files(files.certificate, files.private_key)
+        .ca_file(files.ca_certificate);
+    Ok(builder.tls(tls.build().map_err(failed)?))
+}
+
+#[cfg(not(feature = "tls"))]
+fn with_tls(_: ServerBuilder, _: SslFiles) -> Result<ServerBuilder, ServerError> {
+    Err(ServerError::NotEmbedded("TLS, unless the crate has it"))
+}
+
+async fn serve(plan: Plan) -> Result<Server, ServerError> {
+    let mut builder = Server::builder();
+    for (path, schema) in plan.databases {
+        builder = builder.create(path, schema);
+    }
+    let host = Ipv4Addr::LOCALHOST.into();
+    let tcp = plan.tcp_port.map(|port| PassiveRemote::Tcp { port, host });
+    let mut ssl = None;
+    if let Some((port, files)) = plan.ssl {
+        builder = with_tls(builder, files)?;
+        ssl = Some(PassiveRemote::Ssl { port, host });
+    }
+    let server = builder.start().map_err(failed)?;
+    let socket = PassiveRemote::Unix { path: plan.socket };
+    for remote in [Some(socket), tcp, ssl].into_iter().flatten() {
+        server.listen(&remote).await?;
+    }
+    Ok(server)
+}
+
+fn run(
+    plan: Plan,
+    ready: &mpsc::Sender<Result<(), ServerError>>,
+    mut commands: tasks::UnboundedReceiver<Pause>,
+) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let ended = runtime
+        .enable_all()
+        .build()
+        .map_err(ServerError::Io)
+        .and_then(|runtime| {
+            runtime.block_on(async {
+                let _server = serve(plan).await?;
+                let _ = ready.send(Ok(()));
+                while let Some((stopping, resumed)) = commands.recv().await {
+                    let _ = stopping.send(());
+                    // The thread itself waits: nothing of the server runs meanwhile.
+                    if resumed.recv().is_err() {
+                        break;
+                    }
+                }
+                Ok(())
+            })
+        });
+    if ended.is_err() {
+        let _ = ready.send(ended);
+    }
+}

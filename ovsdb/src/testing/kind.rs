@@ -1,0 +1,121 @@
+//! Which servers there are, what they need, and why one cannot be used.
+
+use std::io;
+use std::path::PathBuf;
+
+use ovsdb_schema::SchemaError;
+
+use super::programs::MissingProgram;
+
+/// The environment variable that says which server tests run on.
+const SERVER_VARIABLE: &str = "OVSDB_TEST_SERVER";
+
+/// Which server a [`Server`] is.
+///
+/// ```
+/// use ovsdb::testing::{Server, ServerKind};
+///
+/// // Nothing needs to be installed for this one.
+/// let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// let server = Server::builder().kind(ServerKind::Embedded).schema(schema).start()?;
+/// assert_eq!(server.kind(), ServerKind::Embedded);
+/// # Ok::<(), ovsdb::testing::ServerError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServerKind {
+    /// An ovsdb-server process.
+    Reference,
+    /// [`ovsdb::server::Server`](crate::server::Server), on a thread of this process. It has no
+    /// clusters, no relays, no options of the command line, no control socket and no log.
+    Embedded,
+}
+
+impl ServerKind {
+    /// What the environment variable `OVSDB_TEST_SERVER` says, `reference` or `embedded`:
+    /// ovsdb-server unless it is set.
+    ///
+    /// # Errors
+    /// When it is something else.
+    ///
+    /// ```
+    /// assert!(ovsdb::testing::ServerKind::from_environment().is_ok());
+    /// ```
+    pub fn from_environment() -> Result<Self, ServerError> {
+        match std::env::var(SERVER_VARIABLE).as_deref() {
+            Ok("embedded") => Ok(Self::Embedded),
+            Ok("reference") | Err(std::env::VarError::NotPresent) => Ok(Self::Reference),
+            Ok(other) => Err(ServerError::UnknownKind(other.to_owned())),
+            Err(error) => Err(ServerError::UnknownKind(error.to_string())),
+        }
+    }
+}
+
+/// The PEM files of a server that speaks TLS, as its options name them.
+///
+/// ```
+/// # fn example(folder: &std::path::Path, schema: &str) -> Result<(), ovsdb::testing::ServerError> {
+/// use ovsdb::testing::{Server, SslFiles};
+///
+/// let files = SslFiles {
+///     private_key: folder.join("server-key.pem"),
+///     certificate: folder.join("server-cert.pem"),
+///     ca_certificate: folder.join("client-ca.pem"),
+/// };
+/// let server = Server::builder().schema(schema).ssl(files).start()?;
+/// # let _ = server; Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct SslFiles {
+    /// Of `--private-key`.
+    pub private_key: PathBuf,
+    /// Of `--certificate`.
+    pub certificate: PathBuf,
+    /// Of `--ca-cert`: who may sign clients.
+    pub ca_certificate: PathBuf,
+}
+
+/// Why a server cannot be started or used.
+///
+/// ```
+/// use ovsdb::testing::{Server, ServerError};
+///
+/// let error = Server::builder().schema("no schema").start().expect_err("not JSON");
+/// assert!(matches!(error, ServerError::Schema(_)));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// A program is missing.
+    #[error(transparent)]
+    Missing(#[from] MissingProgram),
+    /// A schema is broken.
+    #[error("broken schema")]
+    Schema(#[from] SchemaError),
+    /// A file or a process could not be made.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A program failed.
+    #[error("{program} failed: {message}")]
+    Failed {
+        /// The program.
+        program: String,
+        /// What it printed.
+        message: String,
+    },
+    /// A cluster has no leader.
+    #[error("the cluster did not elect the expected leader: {0}")]
+    NoLeader(String),
+    /// The embedded server does not have this.
+    #[error("the embedded server has no {0}")]
+    NotEmbedded(&'static str),
+    /// The environment names a server that does not exist.
+    #[error("{SERVER_VARIABLE} is {0:?}, but must be \"reference\" or \"embedded\"")]
+    UnknownKind(String),
+    /// The server does not listen.
+    #[error("the server does not listen; its log ends: {log}")]
+    Silent {
+        /// The end of the server's log.
+        log: String,
+    },
+}
