@@ -25,7 +25,7 @@
 //!     .start()
 //!     .await?;
 //!
-//! // A view of one moment, consistent across tables, for as long as it is wanted.
+//! // A view of one moment, consistent across tables, valid for as long as it is held.
 //! let view = cache.snapshot();
 //! for switch in view.rows::<nb::LogicalSwitch>() {
 //!     println!("{} has {} ports", switch.name, switch.ports.len());
@@ -37,7 +37,7 @@
 //! txn.mutate(nb::LogicalSwitch::NAME.eq("sw0")).insert(nb::LogicalSwitch::PORTS, [port]);
 //! txn.commit().await?;
 //!
-//! // Everything there is, then every change, one server transaction at a time.
+//! // All rows first, then every change, one server transaction at a time.
 //! let mut changes = cache.changes::<nb::LogicalSwitchPort>();
 //! while let Some(batch) = changes.next().await {
 //!     for change in &batch {
@@ -138,7 +138,8 @@
 //! operation's index; or it is unknown ([`CommitError::Unknown`]), because the connection was lost
 //! between the request and its answer. [`Transaction::commit_once`] settles the third by sending
 //! the transaction again after a guard. [`Client::apply`] runs a closure that reads the replica and
-//! writes a transaction, and retries as long as it conflicts with other writers.
+//! writes a transaction, and retries when it conflicts with other writers; [`Client::edit`] does the
+//! same for a closure that cannot fail. [`Cache::wait_until`] waits until the replica shows something.
 //!
 //! # How a byte travels
 //!
@@ -149,7 +150,7 @@
 //!    is decoded on a thread of its own; probes are answered meanwhile.
 //! 4. A whole server transaction is published at once, or, if it does not fit, nothing of it: then
 //!    all rows are fetched again.
-//! 5. Change streams hear of it, then commits that wait for it resolve.
+//! 5. Change streams are told, then commits that wait for it resolve.
 //!
 //! # Promises
 //!
@@ -157,8 +158,8 @@
 //!    changed meanwhile is delivered, whether or not the server could resume.
 //! 2. Replies and updates are applied in wire order. An update that cannot be applied forces a
 //!    visible resync.
-//! 3. No change is dropped silently. A slow consumer costs bounded memory: its changes are put
-//!    together, and [say so](cache::BatchKind::is_coalesced).
+//! 3. No change is dropped silently. A slow consumer costs bounded memory: its pending changes are
+//!    coalesced, and the batch [reports it](cache::BatchKind::is_coalesced).
 //! 4. A server with an older or newer schema works: columns it does not know are not asked for, those
 //!    it lacks read as their default and are listed in [`Cache::skew`]. Strict mode makes that an
 //!    error.
@@ -198,7 +199,7 @@
 //! An event of `ovsdb::wire` has the fields `direction` (`sent` or `received`), `remote`, `database`
 //! and `size` (bytes); its message is the JSON text, cut to 4,096 bytes and followed by `...` where it
 //! is longer. That is what the database holds, read before TLS encrypts it or after TLS decrypted
-//! it: no keys of TLS, but the secrets that rows hold. It costs nothing unless a subscriber wants
+//! it: no keys of TLS, but the secrets that rows hold. It costs nothing unless a subscriber enables
 //! it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
