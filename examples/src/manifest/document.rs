@@ -11,7 +11,7 @@ use serde::de::{
 };
 use serde_json::{Map, Value};
 
-use super::{NAD, POLICY};
+use super::kind::{NAD, POLICY};
 
 /// A document.
 #[derive(Debug)]

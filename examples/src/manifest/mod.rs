@@ -1,6 +1,7 @@
 //! Kubernetes manifests: the objects that matter here, and where each was found.
 
 mod document;
+mod kind;
 mod source;
 
 use std::collections::BTreeMap;
@@ -11,15 +12,11 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use self::document::Document;
+pub use self::kind::{NAD, POLICY};
 pub use self::source::files;
 use crate::error::{InputError, Place, Reason};
 use crate::field::{Field, Wrong};
 use crate::report::{Kind, Report};
-
-/// The kind of a description of a network.
-pub const NAD: &str = "NetworkAttachmentDefinition";
-/// The kind of a policy for networks that NADs describe.
-pub const POLICY: &str = "MultiNetworkPolicy";
 
 /// A NetworkAttachmentDefinition.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,13 +8,12 @@ use ovsdb::{Map, Row, Str, Transaction};
 
 use super::bandwidth::{Bandwidth, delete_queues, insert_queue, limit_egress, limit_ingress};
 use super::bridges::on_bridge;
-use super::{Effect, MapChange, Node, NodeError, View, switch_error};
+use super::{Effect, MapChange, Node, NodeError, SANDBOX, View, switch_error};
 
 const IFACE_ID: &str = "iface-id";
 const IFACE_ID_VER: &str = "iface-id-ver";
 const ATTACHED_MAC: &str = "attached_mac";
 const IP_ADDRESSES: &str = "ip_addresses";
-pub(super) const SANDBOX: &str = "sandbox";
 const NETWORK: &str = "k8s.ovn.org/network";
 const NAD: &str = "k8s.ovn.org/nad";
 /// What ovn-controller writes when the flows of a port are in place.

@@ -6,8 +6,7 @@ use std::str::FromStr;
 use ovsdb::vswitch::{Database, Interface, Port, QoS};
 use ovsdb::{Ref, Row, Transaction};
 
-use super::attach::SANDBOX;
-use super::{Effect, Node, NodeError, View};
+use super::{Effect, Node, NodeError, SANDBOX, View};
 
 /// Bits per second, as the annotations `kubernetes.io/ingress-bandwidth` and
 /// `kubernetes.io/egress-bandwidth` give them: a Kubernetes quantity from `1k` to `1P`.

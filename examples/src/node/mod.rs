@@ -26,6 +26,8 @@ pub use self::error::NodeError;
 pub use self::mappings::{BadMapping, BridgeMappings, Mapping};
 pub use self::setup::Setup;
 
+/// The external id that names the sandbox of a pod.
+const SANDBOX: &str = "sandbox";
 /// How often an operation looks again before it says that somebody works against it.
 const ATTEMPTS: u32 = 10;
 /// The pause before the second look, which grows by as much with each further one.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::namespace::Namespace;
 use super::node::{Multihoming, Node, Place, daemon};
 use super::process::Process;
+use super::table::rows;
 use crate::Result;
 
 /// The nodes of the manifests.
@@ -127,22 +128,6 @@ impl Machines {
             }
         }
     }
-}
-
-/// The rows of a table as objects, their columns in the JSON of RFC 7047.
-pub(super) fn rows(server: &Server, database: &str, table: &str) -> Result<Vec<Value>> {
-    let dump: Value = serde_json::from_str(&server.dump(database, Some(table))?)?;
-    let list = |name: &str| dump[name].as_array().cloned().unwrap_or_default();
-    let headings = list("headings");
-    let rows = list("data").into_iter().map(|row| {
-        let columns = headings.iter().zip(row.as_array().into_iter().flatten());
-        let columns = columns.map(|(name, value)| {
-            let name = name.as_str().unwrap_or_default().to_owned();
-            (name, value.clone())
-        });
-        Value::Object(columns.collect())
-    });
-    Ok(rows.collect())
 }
 
 /// The logs of a folder, by their names.

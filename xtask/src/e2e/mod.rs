@@ -18,6 +18,7 @@ mod pod;
 mod process;
 mod sandbox;
 mod scenarios;
+mod table;
 mod wait;
 
 use std::path::PathBuf;

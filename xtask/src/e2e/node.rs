@@ -6,9 +6,9 @@ use std::process::Command;
 
 use ovsdb::testing::{Server, program};
 
-use super::cluster::rows;
 use super::namespace::Namespace;
 use super::process::{Process, attempt, output};
+use super::table::rows;
 use crate::Result;
 
 /// The program under test.

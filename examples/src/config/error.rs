@@ -1,0 +1,158 @@
+//! The errors of a network's configuration.
+
+/// A wrong configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{kind}", member(field))]
+pub struct ConfigError {
+    /// The member of the configuration; empty for the whole.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub kind: ConfigErrorKind,
+}
+
+fn member(field: &str) -> String {
+    if field.is_empty() {
+        String::new()
+    } else {
+        format!("\"{field}\": ")
+    }
+}
+
+impl ConfigError {
+    /// An error about a member.
+    #[must_use]
+    pub const fn new(field: &'static str, kind: ConfigErrorKind) -> Self {
+        Self { field, kind }
+    }
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigErrorKind {
+    /// The text is not JSON.
+    #[error("not JSON: {message} (line {line} of the text){hint}")]
+    BadJson {
+        /// The line within the text, from 1 on.
+        line: usize,
+        /// What the JSON parser says.
+        message: String,
+        /// What the author may have meant.
+        hint: &'static str,
+    },
+    /// A member of another type than this.
+    #[error("must be {0}")]
+    Expected(&'static str),
+    /// `netAttachDefName` is missing.
+    #[error("is missing; it must be {0:?}")]
+    MissingNadName(String),
+    /// `netAttachDefName` is another NAD's.
+    #[error("is {found:?}, but the object is {object:?}")]
+    NadNameMismatch {
+        /// What it is.
+        found: String,
+        /// What it must be.
+        object: String,
+    },
+    /// A name that a network cannot have.
+    #[error("a network cannot be called {0:?}")]
+    ReservedOrEmptyName(String),
+    /// No such topology.
+    #[error("unknown topology {0:?}; there are layer3, layer2 and localnet")]
+    UnknownTopology(String),
+    /// An `ipam` section.
+    #[error("IPAM plug-ins are not supported, use \"subnets\" (found type {0:?})")]
+    UnsupportedIpam(String),
+    /// Not a CIDR.
+    #[error(
+        "{entry:?} is not an address with a prefix length{}",
+        comma_hint(entry)
+    )]
+    BadCidr {
+        /// The entry.
+        entry: String,
+    },
+    /// An address where ranges are expected.
+    #[error("{address:?} is not an address with a prefix length: write \"{address}/{length}\"")]
+    BareAddress {
+        /// The address.
+        address: String,
+        /// The prefix length that makes it a range of one address.
+        length: u8,
+    },
+    /// A host's length where there are no hosts' subnets.
+    #[error("{entry:?} has a host prefix length, which layer3 subnets alone have")]
+    HostPrefixNotAllowed {
+        /// The entry.
+        entry: String,
+    },
+    /// A host's subnet that is no part of the range.
+    #[error("the host prefix length of {entry:?} must be above the network's, and below 32")]
+    HostPrefixTooShort {
+        /// The entry.
+        entry: String,
+    },
+    /// An IPv6 host's length other than 64.
+    #[error("the host prefix length of {entry:?} must be 64")]
+    Ipv6HostPrefixNot64 {
+        /// The entry.
+        entry: String,
+    },
+    /// An excluded range outside the subnets.
+    #[error("{cidr} is in none of the subnets")]
+    ExcludeOutsideSubnets {
+        /// The range.
+        cidr: String,
+    },
+    /// A layer3 network without subnets.
+    #[error("is missing: a layer3 network needs subnets")]
+    SubnetsRequired,
+    /// A VLAN that there is not.
+    #[error("{0} is not a VLAN from 1 to 4094")]
+    BadVlan(i64),
+    /// A NAD that describes its network otherwise than the first one did.
+    #[error("network {network:?} is described differently by {nad}")]
+    InconsistentNetwork {
+        /// The network.
+        network: String,
+        /// The first NAD.
+        nad: String,
+    },
+    /// Persistent addresses on layer3.
+    #[error("a layer3 network has no persistent addresses")]
+    PersistentIpsOnLayer3,
+    /// No such role.
+    #[error("unknown role {0:?}; there are primary and secondary")]
+    BadRole(String),
+    /// A primary localnet network.
+    #[error("a localnet network is always secondary")]
+    RoleOnLocalnet,
+    /// A primary network, which is more than a secondary one.
+    #[error("primary networks are not supported")]
+    PrimaryNotSupported,
+    /// A join subnet on localnet.
+    #[error("a localnet network has no join subnet")]
+    JoinSubnetOnLocalnet,
+    /// A member that only layer2 networks have.
+    #[error("is for layer2 networks only")]
+    OnlyOnLayer2,
+    /// Two subnets of a network that overlap.
+    #[error("{first} and {second} overlap")]
+    SubnetOverlap {
+        /// One.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A list of plug-ins, which has other than one.
+    #[error("a list of {0} plug-ins; chains are not supported")]
+    Chained(usize),
+}
+
+fn comma_hint(entry: &str) -> &'static str {
+    if entry.is_empty() {
+        ": is there a comma too many?"
+    } else {
+        ""
+    }
+}
