@@ -217,6 +217,8 @@ mod error;
 mod error_chain;
 pub mod model;
 pub mod protocol;
+#[cfg(feature = "server")]
+mod relay;
 mod schema_check;
 #[cfg(feature = "server")]
 pub mod server;

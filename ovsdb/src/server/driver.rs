@@ -26,6 +26,8 @@ pub(super) struct Shared {
     clock: Mutex<Option<JoinHandle<()>>>,
     /// A deadline may have become earlier.
     earlier: Notify,
+    /// There may be a transaction for the source of a relay.
+    forwards: Notify,
     /// The databases in files, by their names.
     storages: BTreeMap<Arc<str>, Arc<Storage>>,
     limits: Limits,
@@ -56,6 +58,7 @@ impl Shared {
             wakers: Mutex::default(),
             clock: Mutex::default(),
             earlier: Notify::new(),
+            forwards: Notify::new(),
             storages,
             limits,
             interval,
@@ -71,10 +74,15 @@ impl Shared {
 
     /// Calls the machine, and wakes the sessions that have something to send after it.
     pub(super) fn with_hub<R>(self: &Arc<Self>, call: impl FnOnce(&mut Hub) -> R) -> R {
-        let (result, ready, written) = {
+        let (result, ready, written, forwarding) = {
             let mut hub = self.hub();
-            (call(&mut hub), hub.poll_ready(), hub.poll_written())
+            let result = call(&mut hub);
+            let (ready, written) = (hub.poll_ready(), hub.poll_written());
+            (result, ready, written, hub.poll_forwarding())
         };
+        if forwarding {
+            self.forwards.notify_one();
+        }
         for storage in written.iter().filter_map(|name| self.storages.get(name)) {
             storage.wake(self);
         }
@@ -100,6 +108,11 @@ impl Shared {
     /// The limits of clients, and the interval of probes.
     pub(super) const fn settings(&self) -> (Limits, Duration) {
         (self.limits, self.interval)
+    }
+
+    /// Waits until there may be a transaction for the source of a relay.
+    pub(super) async fn forwards(&self) {
+        self.forwards.notified().await;
     }
 
     /// Whether the server has ended.

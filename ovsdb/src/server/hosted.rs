@@ -1,5 +1,6 @@
 //! A database that a server serves.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,15 @@ impl Waiting {
     }
 }
 
+/// A transaction that a relay passes on to its source.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    pub(super) session: SessionId,
+    pub(super) id: Box<str>,
+    /// The request's parameters, as JSON.
+    pub(crate) params: Box<str>,
+}
+
 /// A reply that waits until the disk has the transaction.
 #[derive(Debug)]
 pub(super) struct Unsynced {
@@ -66,6 +76,8 @@ pub(super) struct Hosted {
     pub(super) history: History,
     pub(super) waiting: Vec<Waiting>,
     pub(super) unsynced: Vec<Unsynced>,
+    /// Of a relay: the transactions for its source.
+    pub(super) forwards: Option<VecDeque<Forward>>,
     journal: Option<Box<dyn Journal>>,
     selections: Vec<Weak<Selection>>,
     /// The row of the database in `_Server`.
@@ -80,6 +92,7 @@ impl Hosted {
             journal,
             waiting: Vec::new(),
             unsynced: Vec::new(),
+            forwards: None,
             selections: Vec::new(),
             status: Uuid::nil(),
         }

@@ -6,6 +6,7 @@
 
 mod databases;
 mod monitors;
+mod relay;
 mod requests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 
+pub(crate) use self::relay::Forwarded;
 use super::SessionId;
 use super::engine::Caller;
 use super::hosted::{Hosted, Position};
@@ -49,6 +51,8 @@ pub(crate) struct Hub {
     ready: Vec<SessionId>,
     /// Databases whose journals were written to.
     written: Vec<Arc<str>>,
+    /// Whether there are new transactions for the source of a relay.
+    forwarding: bool,
 }
 
 /// A session as the caller of a transaction.
@@ -81,6 +85,7 @@ impl Hub {
             next_session: 0,
             ready: Vec::new(),
             written: Vec::new(),
+            forwarding: false,
         };
         hub.add_server_database();
         hub
@@ -190,6 +195,11 @@ impl Hub {
     /// The databases whose journals were written to since the last call.
     pub(crate) fn poll_written(&mut self) -> Vec<Arc<str>> {
         std::mem::take(&mut self.written)
+    }
+
+    /// Whether there are new transactions for the source of a relay since the last call.
+    pub(crate) fn poll_forwarding(&mut self) -> bool {
+        std::mem::take(&mut self.forwarding)
     }
 
     /// Whether transactions of a database wait for the disk.

@@ -42,6 +42,7 @@ mod listen;
 mod locks;
 mod monitor;
 mod outgoing;
+pub(crate) mod relay;
 mod session;
 mod storage;
 
@@ -257,7 +258,7 @@ impl Server {
         ServerBuilder {
             sources: Vec::new(),
             limits: Limits::new(),
-            probe_interval: Duration::from_secs(5),
+            probe_interval: PROBE_INTERVAL,
             tls: None,
         }
     }
@@ -440,6 +441,9 @@ impl Server {
         }
     }
 }
+
+/// After so long without a sign of life a client is asked for one.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The bytes that wait in a connection within the process.
 const PIPE: usize = 256 * 1024;

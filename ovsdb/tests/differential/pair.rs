@@ -220,8 +220,10 @@ impl Side {
         }
         flush(&mut updates, &mut parts);
         if conversion {
-            // Sessions end together, in no order, and their locks with them.
+            // Sessions end together, in no order, and their locks with them: who holds a lock may be
+            // told so for each.
             parts.sort_by(|a, b| a.of.cmp(&b.of));
+            parts.dedup();
         }
         parts
     }

@@ -68,6 +68,8 @@ pub(crate) struct Proposal {
     replacements: Vec<Replacement>,
     /// Whether the reply must wait until the commit is on disk.
     pub(crate) durable: bool,
+    /// Whether an operation may change something, even if none does.
+    pub(crate) writes: bool,
 }
 
 impl Proposal {
@@ -156,11 +158,13 @@ impl Database {
                 return Executed::Failed { results };
             }
         }
-        let durable = transaction.durable;
+        let (durable, writes) = (transaction.durable, transaction.writes);
         let comments = std::mem::take(&mut transaction.comments);
         match transaction.finish() {
             Ok(replacements) => {
-                Executed::Ready(self.propose(results, replacements, comments, durable))
+                let mut proposal = self.propose(results, replacements, comments);
+                (proposal.durable, proposal.writes) = (durable, writes);
+                Executed::Ready(proposal)
             }
             Err(error) => {
                 append(&mut results, &error);
@@ -175,7 +179,6 @@ impl Database {
         results: String,
         replacements: Vec<Replacement>,
         comments: Vec<String>,
-        durable: bool,
     ) -> Proposal {
         let mut tables: Vec<(TableId, Vec<RowChange>)> = Vec::new();
         for replacement in &replacements {
@@ -200,7 +203,8 @@ impl Database {
             results,
             commit,
             replacements,
-            durable,
+            durable: false,
+            writes: true,
         }
     }
 

@@ -144,6 +144,15 @@ impl Caller for Replay {
     }
 }
 
+/// A row as another server has it.
+#[derive(Debug)]
+pub(crate) struct ForeignRow {
+    pub(crate) table: TableId,
+    pub(crate) uuid: Uuid,
+    /// All its columns; `None` when there is no such row.
+    pub(crate) cells: Option<Vec<(ColumnId, Cell)>>,
+}
+
 /// Rows that are brought into a database as they are, in one transaction.
 pub(super) struct Load<'a> {
     transaction: Transaction<'a>,
@@ -159,6 +168,22 @@ impl Database {
             transaction: Transaction::new(state, random, &Replay, std::time::Duration::ZERO),
             last,
         }
+    }
+
+    /// Proposes to take over rows as another server has them.
+    ///
+    /// # Errors
+    /// When the rows violate a constraint.
+    pub(crate) fn take_over(
+        &mut self,
+        rows: impl IntoIterator<Item = ForeignRow>,
+    ) -> Result<Proposal, OvsdbError> {
+        let mut load = self.load();
+        for row in rows {
+            load.change(row.table, row.uuid, row.cells)?;
+        }
+        let replacements = load.transaction.finish()?;
+        Ok(self.propose(String::from("["), replacements, Vec::new()))
     }
 
     /// Carries out the record of a transaction.
@@ -231,6 +256,7 @@ impl Load<'_> {
             })),
             replacements,
             durable: false,
+            writes: true,
         })
     }
 }

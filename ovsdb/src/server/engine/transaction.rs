@@ -81,6 +81,8 @@ pub(super) struct Transaction<'a> {
     pub(super) timeout: Option<Duration>,
     /// Whether the reply waits for the disk.
     pub(super) durable: bool,
+    /// Whether an operation may change something.
+    pub(super) writes: bool,
     pub(super) comments: Vec<String>,
 }
 
@@ -105,6 +107,7 @@ impl<'a> Transaction<'a> {
             elapsed,
             timeout: None,
             durable: false,
+            writes: false,
             comments: Vec::new(),
         }
     }
@@ -162,6 +165,7 @@ impl<'a> Transaction<'a> {
         let outcome = members.finish().map_err(Stop::from).and(outcome);
         let reads = matches!(name, "select" | "wait" | "abort" | "comment" | "assert");
         let outcome = outcome.and_then(|()| {
+            self.writes |= !reads;
             if reads || self.caller.is_server() {
                 return Ok(());
             }

@@ -8,7 +8,7 @@ use crate::server::SessionId;
 use crate::server::engine::error::{error, syntax, syntax_of};
 use crate::server::engine::id::is_id;
 use crate::server::engine::{Executed, Proposal};
-use crate::server::hosted::{Hosted, Unsynced, Waiting};
+use crate::server::hosted::{Forward, Hosted, Unsynced, Waiting};
 use crate::value::json::{Raw, write_string};
 
 impl Hub {
@@ -168,7 +168,20 @@ impl Hub {
                 waiting.timeout = timeout;
                 return Some(waiting);
             }
-            Executed::Ready(proposal) => self.commit(database, &waiting, proposal, now),
+            Executed::Ready(proposal) => {
+                if proposal.writes
+                    && let Some(forwards) = &mut hosted.forwards
+                {
+                    forwards.push_back(Forward {
+                        session: waiting.session,
+                        id: waiting.id,
+                        params: params.text.into(),
+                    });
+                    self.forwarding = true;
+                    return None;
+                }
+                self.commit(database, &waiting, proposal, now);
+            }
         }
         None
     }

@@ -1,0 +1,184 @@
+//! Relays: a server that serves the database of another one (ovsdb(7), "Relay Service Model").
+//!
+//! A client of the source keeps a replica of the whole database, and its changes go into the server.
+//! Transactions that write go to the source, and their replies come back after what they changed.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::cache::{AllChanges, AnyChange, AnyRow, DatabaseChanges};
+use crate::client::{Cache, Client};
+use crate::error::Error;
+use crate::model::AnyDatabase;
+use crate::server::Server;
+use crate::server::relay::{Forward, Forwarded, Relayed, SourceRow};
+use crate::session::CallError;
+use crate::transport::IntoRemotes;
+use crate::value::Str;
+
+impl Server {
+    /// A server that relays a database of other servers: reads and monitors are answered here,
+    /// transactions that write go to the source.
+    ///
+    /// While the source cannot be reached, reads are answered from what is known, and transactions that
+    /// write wait. After 30 seconds `_Server` says that the database is not connected, as a relay of
+    /// ovsdb-server does; clients then look for another server. Where a connection to the source is lost before the outcome
+    /// of a transaction is known, the client's connection is closed, so that it knows that too. Locks
+    /// are those of this server, and the `_version` of a row is not the source's.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ovsdb::nb;
+    /// use ovsdb::server::Server;
+    ///
+    /// let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// let source = Server::memory(schema)?;
+    /// let relay = Server::relay("OVN_Northbound", source.remote()).await?;
+    ///
+    /// let client = nb::Client::builder().server(&relay).connect().await?;
+    /// let mut transaction = client.transaction();
+    /// transaction.insert(nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
+    /// transaction.commit().await?;
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "nb"))] fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// When no source can be reached, or it has no such database.
+    pub async fn relay(database: impl Into<Str>, remotes: impl IntoRemotes) -> Result<Self, Error> {
+        let client = Client::<AnyDatabase>::builder()
+            .database(database)
+            .remotes(remotes)
+            .connect()
+            .await?;
+        let schema = (*client.server_schema()).clone();
+        let cache = client.cache().any_tables().start().await?;
+        let (server, relayed) = Self::relaying(schema);
+        tokio::spawn(run(client, cache, relayed));
+        Ok(server)
+    }
+}
+
+/// How long the source may be away before the relay says so: a restart of the source is shorter.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long transactions that were not sent wait before they are tried again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connects a relay with its source until one of them ends.
+async fn run(client: Client<AnyDatabase>, cache: Cache<AnyDatabase>, relayed: Relayed) {
+    let mut changes = cache.all_changes();
+    let mut state = client.state();
+    relayed.set_connected(true);
+    let mut alone_since = None;
+    let (replies, mut replied) = mpsc::unbounded_channel::<(Forward, Forwarded)>();
+    loop {
+        tokio::select! {
+            batch = changes.next() => match batch {
+                Some(batch) => take(&client, &relayed, &batch),
+                None => return,
+            },
+            changed = state.changed() => match changed {
+                Ok(state) if state.is_connected() => {
+                    alone_since = None;
+                    relayed.set_connected(true);
+                }
+                Ok(_) => drop(alone_since.get_or_insert_with(Instant::now)),
+                Err(_) => return,
+            },
+            () = async { match alone_since {
+                Some(since) => tokio::time::sleep_until(since + PATIENCE).await,
+                None => std::future::pending().await,
+            }} => {
+                // Said once; the next connection takes it back.
+                alone_since = None;
+                relayed.set_connected(false);
+            }
+            forward = relayed.next_forward() => match forward {
+                Some(forward) => {
+                    tokio::spawn(pass_on(client.clone(), forward, replies.clone()));
+                }
+                None => return,
+            },
+            Some((forward, outcome)) = replied.recv() => {
+                // What the transaction has changed is here, and comes before the reply.
+                take_all(&client, &relayed, &mut changes);
+                let again = matches!(outcome, Forwarded::NotSent);
+                relayed.forwarded(forward, outcome);
+                if again {
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Sends a transaction to the source.
+async fn pass_on(
+    client: Client<AnyDatabase>,
+    forward: Forward,
+    replies: mpsc::UnboundedSender<(Forward, Forwarded)>,
+) {
+    let params = forward.params.to_string();
+    let session = client.session();
+    let outcome = match session.call_text("transact", params, None, None).await {
+        Ok(results) => Forwarded::Done(results),
+        Err(CallError::Refused(error)) => Forwarded::Refused(error),
+        Err(CallError::NotSent(_)) => Forwarded::NotSent,
+        Err(CallError::Invalid(_) | CallError::Lost(_)) => Forwarded::Unknown,
+    };
+    // The relay may have ended.
+    let _ = replies.send((forward, outcome));
+}
+
+fn take_all(
+    client: &Client<AnyDatabase>,
+    relayed: &Relayed,
+    changes: &mut AllChanges<AnyDatabase>,
+) {
+    while let Some(batch) = changes.try_next() {
+        take(client, relayed, &batch);
+    }
+}
+
+/// Takes over what has changed at the source.
+fn take(client: &Client<AnyDatabase>, relayed: &Relayed, batch: &DatabaseChanges<AnyDatabase>) {
+    if batch.kind().is_schema_change() {
+        let schema = (*client.server_schema()).clone();
+        if let Err(error) = relayed.take_schema(schema) {
+            tracing::error!(%error, "a relay does not take over the schema of its source");
+        }
+    }
+    // All rows at once, where it is not only what one transaction has changed.
+    let whole = batch.before().is_none() || batch.kind().is_schema_change();
+    let rows = if whole {
+        let view = batch.snapshot();
+        let tables = client.server_schema();
+        let rows = tables
+            .tables
+            .keys()
+            .filter_map(|table| view.any_rows(table));
+        rows.flatten().map(source_row).collect()
+    } else {
+        batch.all().iter().map(changed_row).collect()
+    };
+    if let Err(error) = relayed.take_over(rows, whole) {
+        tracing::error!(%error, "a relay does not take over the rows of its source");
+    }
+}
+
+fn source_row(row: &dyn AnyRow) -> SourceRow {
+    let values = row.values();
+    let columns = values.map(|(name, value)| (name.to_owned(), value.to_datum()));
+    (row.table().to_owned(), row.uuid(), Some(columns.collect()))
+}
+
+fn changed_row(change: &AnyChange) -> SourceRow {
+    match change {
+        AnyChange::Deleted { .. } => (change.row().table().to_owned(), change.row().uuid(), None),
+        _ => source_row(change.row()),
+    }
+}

@@ -1,0 +1,123 @@
+//! Databases of another server, which this one relays (ovsdb(7), "Relay Service Model"): reads are
+//! answered here, transactions that write go to the source.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::{Hub, Now};
+use crate::protocol::{OvsdbError, Wire, write_failure};
+use crate::server::engine::record::ForeignRow;
+use crate::server::engine::{Database, Schema};
+use crate::server::hosted::Forward;
+use crate::value::{Atom, Datum};
+
+/// How a transaction ended at the source.
+#[derive(Debug)]
+pub(crate) enum Forwarded {
+    /// With these results, as JSON.
+    Done(String),
+    /// The source refused the request.
+    Refused(OvsdbError),
+    /// It was not sent: it is to be tried again.
+    NotSent,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl Hub {
+    /// Serves a database of another server, of which nothing is known yet but its schema.
+    pub(crate) fn add_relay(&mut self, database: Database, now: Now) -> bool {
+        let name: Arc<str> = database.schema().name().into();
+        if !self.add(database, None, now) {
+            return false;
+        }
+        if let Some(hosted) = self.databases.get_mut(&name) {
+            hosted.forwards = Some(VecDeque::new());
+        }
+        let columns = [
+            ("model", Datum::from(Atom::String("relay".into()))),
+            ("connected", Datum::from(Atom::Boolean(false))),
+            ("leader", Datum::from(Atom::Boolean(false))),
+        ];
+        self.set_status(&name, &columns, now);
+        true
+    }
+
+    /// The connection to the source was made, or lost.
+    pub(crate) fn set_relay_connected(&mut self, name: &str, connected: bool, now: Now) {
+        let connected = Datum::from(Atom::Boolean(connected));
+        self.set_status(name, &[("connected", connected)], now);
+    }
+
+    /// Rows have changed at the source.
+    ///
+    /// # Errors
+    /// When they violate the schema. Then nothing is changed.
+    pub(crate) fn handle_relayed(
+        &mut self,
+        name: &Arc<str>,
+        rows: Vec<ForeignRow>,
+        now: Now,
+    ) -> Result<(), OvsdbError> {
+        let Some(hosted) = self.databases.get_mut(name) else {
+            return Ok(());
+        };
+        let proposal = hosted.database.take_over(rows)?;
+        let commit = proposal.commit().cloned();
+        hosted.database.commit(proposal);
+        if let Some(commit) = commit {
+            hosted.history.add(commit.clone());
+            self.publish(name, &commit);
+            self.retry(name, now, true);
+        }
+        Ok(())
+    }
+
+    /// The source has another schema. Monitors end, and rows stay where they fit it.
+    ///
+    /// # Errors
+    /// When the rows do not fit the schema. Then nothing is changed.
+    pub(crate) fn handle_relayed_schema(
+        &mut self,
+        name: &str,
+        schema: &Schema,
+        now: Now,
+    ) -> Result<(), OvsdbError> {
+        self.convert_now(name, &schema.text, now)
+    }
+
+    /// The next transaction for the source of a relay.
+    pub(crate) fn poll_forward(&mut self, name: &str) -> Option<Forward> {
+        self.databases.get_mut(name)?.forwards.as_mut()?.pop_front()
+    }
+
+    /// A transaction has ended at the source. What it changed was handled before.
+    pub(crate) fn handle_forwarded(&mut self, name: &str, forward: Forward, outcome: Forwarded) {
+        match outcome {
+            Forwarded::Done(results) => self.reply(forward.session, &forward.id, &results),
+            Forwarded::Refused(error) => {
+                self.flush(forward.session);
+                if let Some(session) = self.sessions.get_mut(&forward.session) {
+                    let error = error.to_json();
+                    session
+                        .outgoing
+                        .write(|out| write_failure(out, &forward.id, &error));
+                    self.ready.push(forward.session);
+                }
+            }
+            Forwarded::NotSent => {
+                let hosted = self.databases.get_mut(name);
+                if let Some(forwards) = hosted.and_then(|hosted| hosted.forwards.as_mut()) {
+                    forwards.push_front(forward);
+                }
+            }
+            // A client whose connection ends knows that it knows nothing.
+            Forwarded::Unknown => {
+                if let Some(session) = self.sessions.get_mut(&forward.session) {
+                    session.close("the outcome of a transaction at the source is unknown".into());
+                    self.ready.push(forward.session);
+                }
+            }
+        }
+    }
+}

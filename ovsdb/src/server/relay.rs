@@ -1,0 +1,125 @@
+//! A relay's view of its server: what comes from the source goes in, what is for it comes out.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
+
+use ovsdb_schema::DatabaseSchema;
+
+use super::driver::{Shared, now};
+use super::engine::record::ForeignRow;
+use super::engine::{Cell, Database, Schema};
+pub(crate) use super::hosted::Forward;
+pub(crate) use super::hub::Forwarded;
+use super::hub::Hub;
+use super::{PROBE_INTERVAL, Server};
+use crate::protocol::{Limits, OvsdbError};
+use crate::value::{Datum, Uuid};
+
+/// A row as a client of the source has it: its table, its uuid, its columns by name; `None` for one
+/// that has gone.
+pub(crate) type SourceRow = (String, Uuid, Option<Vec<(String, Datum)>>);
+
+/// A relay's server, for the task that connects it with the source.
+#[derive(Debug, Clone)]
+pub(crate) struct Relayed {
+    shared: Weak<Shared>,
+    name: Arc<str>,
+}
+
+impl Server {
+    /// A server that relays a database with this schema.
+    pub(crate) fn relaying(source: DatabaseSchema) -> (Self, Relayed) {
+        let mut hub = Hub::new(fastrand::u64(..));
+        let name: Arc<str> = source.name.as_str().into();
+        let schema = Arc::new(Schema::new(source));
+        hub.add_relay(Database::new(schema, fastrand::u64(..)), now());
+        let shared = Shared::new(hub, Default::default(), Limits::new(), PROBE_INTERVAL);
+        let server = Self::new(shared, None);
+        let shared = Arc::downgrade(&server.shared);
+        (server, Relayed { shared, name })
+    }
+}
+
+impl Relayed {
+    /// Notes whether there is a connection to the source.
+    pub(crate) fn set_connected(&self, connected: bool) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.with_hub(|hub| hub.set_relay_connected(&self.name, connected, now()));
+        }
+    }
+
+    /// Takes over rows that have changed. With `all`, they are all that there are: others go.
+    pub(crate) fn take_over(&self, rows: Vec<SourceRow>, all: bool) -> Result<(), OvsdbError> {
+        let Some(shared) = self.shared.upgrade() else {
+            return Ok(());
+        };
+        shared.with_hub(|hub| {
+            let Some(database) = hub.database(&self.name) else {
+                return Ok(());
+            };
+            let rows = foreign_rows(database, rows, all);
+            hub.handle_relayed(&self.name, rows, now())
+        })
+    }
+
+    /// Takes over the schema that the source has now.
+    pub(crate) fn take_schema(&self, source: DatabaseSchema) -> Result<(), OvsdbError> {
+        let Some(shared) = self.shared.upgrade() else {
+            return Ok(());
+        };
+        let schema = Schema::new(source);
+        shared.with_hub(|hub| hub.handle_relayed_schema(&self.name, &schema, now()))
+    }
+
+    /// The next transaction for the source.
+    pub(crate) async fn next_forward(&self) -> Option<Forward> {
+        loop {
+            let shared = self.shared.upgrade()?;
+            if let Some(forward) = shared.hub().poll_forward(&self.name) {
+                return Some(forward);
+            }
+            tokio::select! {
+                () = shared.forwards() => {}
+                () = shared.stopped() => return None,
+            }
+        }
+    }
+
+    /// A transaction has ended at the source.
+    pub(crate) fn forwarded(&self, forward: Forward, outcome: Forwarded) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.with_hub(|hub| hub.handle_forwarded(&self.name, forward, outcome));
+        }
+    }
+}
+
+fn foreign_rows(database: &Database, rows: Vec<SourceRow>, all: bool) -> Vec<ForeignRow> {
+    let schema = database.schema();
+    let mut known = BTreeSet::new();
+    let mut foreign = Vec::with_capacity(rows.len());
+    for (table, uuid, columns) in rows {
+        let Some(table) = schema.find(&table) else {
+            continue;
+        };
+        let def = &schema.tables[table];
+        known.insert((table, uuid));
+        let cells = columns.map(|columns| {
+            let columns = columns.into_iter();
+            let cells = columns.filter_map(|(name, datum)| Some((def.find(&name)?, datum)));
+            cells.map(|(id, datum)| (id, Cell::from(datum))).collect()
+        });
+        foreign.push(ForeignRow { table, uuid, cells });
+    }
+    if all {
+        for table in 0..schema.tables.len() {
+            let gone = database.state().table(table).rows().map(|row| row.uuid());
+            let gone = gone.filter(|uuid| !known.contains(&(table, *uuid)));
+            foreign.extend(gone.map(|uuid| ForeignRow {
+                table,
+                uuid,
+                cells: None,
+            }));
+        }
+    }
+    foreign
+}
