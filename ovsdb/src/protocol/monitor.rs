@@ -1,4 +1,4 @@
-//! What a monitor asks for, and what it gets at first.
+//! The request that starts a monitor: tables, columns, conditions.
 
 use std::collections::BTreeMap;
 

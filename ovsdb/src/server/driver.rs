@@ -68,7 +68,7 @@ impl Shared {
 
     /// The state machine. Nothing is awaited while it is locked.
     pub(super) fn hub(&self) -> MutexGuard<'_, Hub> {
-        // A panic within it was a fault of its own; what it holds is still the best there is.
+        // After a panic in the machine its state is still usable, and there is no other.
         self.hub.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -120,7 +120,7 @@ impl Shared {
         *self.stopped.borrow()
     }
 
-    /// Ends all connections, and leaves the files to whoever opens them next.
+    /// Ends all connections, and releases the files.
     pub(super) fn stop(&self) {
         self.stopped.send_replace(true);
         for storage in self.storages.values() {
@@ -161,8 +161,7 @@ async fn watch_clock(shared: Weak<Shared>) {
     }
 }
 
-/// Serves one connection until it ends. After `interval` without a sign of life the client is asked
-/// for one.
+/// Serves one connection until it ends. After `interval` without a message the client is probed.
 pub(super) async fn serve<S>(shared: Arc<Shared>, stream: S, interval: Duration)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -234,7 +233,7 @@ impl Connection {
         }
     }
 
-    /// Takes what is to be sent, and asks whether to read and whether to close.
+    /// Takes the bytes to send, and asks whether to read and whether to close.
     fn poll(&mut self) -> (bool, Option<String>) {
         let mut hub = self.shared.hub();
         if self.unsent.is_empty() {

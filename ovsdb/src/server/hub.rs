@@ -1,8 +1,8 @@
 //! The server as a state machine: databases, sessions, locks. It does no I/O and reads no clock.
 //!
-//! Inputs are the `handle_*` methods: a client came, a message of it, bytes were sent, it went, time
-//! passed. Outputs are the `poll_*` methods: what to send, whom to close, when to call again. One
-//! request is handled after the other, as in ovsdb-server.
+//! Inputs are the `handle_*` methods: a client connected, sent a message or left, bytes were sent, time
+//! passed. Outputs are the `poll_*` methods: what to send, which sessions to close, when to call again.
+//! Requests are handled one at a time, as in ovsdb-server.
 
 mod databases;
 mod monitors;
@@ -91,7 +91,7 @@ impl Hub {
         hub
     }
 
-    /// A client has connected. After `interval` without a sign of life it is asked for one.
+    /// A client has connected. After `interval` without a message it is probed.
     pub(crate) fn handle_connected(
         &mut self,
         now: Now,
@@ -139,7 +139,7 @@ impl Hub {
         }
     }
 
-    /// A client has gone.
+    /// A client has disconnected.
     pub(crate) fn handle_closed(&mut self, id: SessionId, now: Now) {
         let Some(session) = self.sessions.remove(&id) else {
             return;
@@ -176,8 +176,7 @@ impl Hub {
         }
     }
 
-    /// A journal cannot be written to the disk any more: what its transactions wait for will not
-    /// come.
+    /// A journal cannot be written to the disk any more: the transactions that wait for it fail.
     pub(crate) fn handle_sync_failed(&mut self, database: &str, error: &OvsdbError) {
         let Some(hosted) = self.databases.get_mut(database) else {
             return;
@@ -258,7 +257,7 @@ impl Hub {
             .is_some_and(|session| session.closing.is_none() && session.outgoing.unsent() <= QUEUED)
     }
 
-    /// Sends a successful reply, after what the session's monitors have to tell.
+    /// Sends a successful reply, after the pending updates of the session's monitors.
     fn reply(&mut self, id: SessionId, request: &str, result: &str) {
         self.flush(id);
         if let Some(session) = self.sessions.get_mut(&id) {

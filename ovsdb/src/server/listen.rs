@@ -1,4 +1,4 @@
-//! Where a server listens.
+//! The addresses a server listens on, and its sockets.
 
 use std::fmt;
 use std::io;
@@ -186,7 +186,7 @@ pub(super) struct UnixSocket {
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        // Somebody may have removed it before.
+        // Another process may have removed it.
         let _ = std::fs::remove_file(&self.path);
     }
 }

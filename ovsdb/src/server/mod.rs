@@ -1,4 +1,4 @@
-//! An OVSDB server, for tests and for real: it answers as ovsdb-server does.
+//! An OVSDB server, for tests and for production: it answers as ovsdb-server does.
 //!
 //! [`Server`] serves databases in memory or in files, to clients in the same process and on sockets.
 //! The whole server is a state machine without I/O and without a clock; small tokio tasks move the
@@ -97,7 +97,7 @@ enum Source {
     Create { path: PathBuf, schema: String },
 }
 
-/// Says what a server serves; [`Server::builder`] makes one.
+/// The databases and settings of a server; [`Server::builder`] makes one.
 ///
 /// ```
 /// use std::time::Duration;
@@ -140,16 +140,17 @@ impl ServerBuilder {
         self
     }
 
-    /// What clients may ask of the server's memory. A client that sends more is disconnected.
+    /// Limits on the messages of clients, which bound the memory they take. A client that exceeds them is
+    /// disconnected.
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// A client on TCP or TLS that has been silent for so long is asked for a sign of life, and
-    /// disconnected when none comes in as long again: 5 seconds, unless set. Zero: never. As with
-    /// ovsdb-server, clients on unix sockets and in the process are not asked: the system tells when
-    /// they are gone.
+    /// A client on TCP or TLS that sends nothing for this time is probed with an `echo`, and disconnected
+    /// when it does not reply within the same time again: 5 seconds by default; zero never probes. As
+    /// with ovsdb-server, clients on unix sockets and in the process are not probed: the system reports
+    /// their end.
     pub const fn probe_interval(mut self, interval: Duration) -> Self {
         self.probe_interval = interval;
         self
@@ -162,8 +163,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Starts the server. Nobody reaches it but by [`Client::builder`](crate::Client::builder) with
-    /// its `server`, until it [listens](Server::listen).
+    /// Starts the server. Until it [listens](Server::listen), only clients in this process can connect,
+    /// by the `server` of [`Client::builder`](crate::Client::builder).
     ///
     /// # Errors
     /// When a schema is broken, a file cannot be served, or two databases have one name.
@@ -253,7 +254,7 @@ impl Server {
         }
     }
 
-    /// Begins to describe a server.
+    /// A builder of a server.
     pub const fn builder() -> ServerBuilder {
         ServerBuilder {
             sources: Vec::new(),

@@ -12,7 +12,7 @@ use crate::value::{Str, Uuid};
 /// Each operation is checked against the server's schema when it is written: that the table and the
 /// columns exist, that values have the columns' types, numbers of elements and constraints, that
 /// functions and mutators can be applied to them, and that no immutable column is changed. The first
-/// mistake is told at the commit ([`BuildError::SchemaMismatch`]), which then sends nothing.
+/// mistake is the error of the commit ([`BuildError::SchemaMismatch`]), which then sends nothing.
 ///
 /// ```
 /// # async fn example(client: ovsdb::Client<ovsdb::AnyDatabase>) -> Result<(), ovsdb::CommitError> {

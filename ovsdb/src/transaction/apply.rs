@@ -21,8 +21,8 @@ impl<D: Database> Client<D> {
     /// of range and other permanent refusals end it at once.
     ///
     /// The closure may be run several times, and must do nothing but read the view and write the
-    /// transaction. If it leaves that empty, nothing is sent. What it decides by, it should
-    /// verify: nothing else keeps the rows as the view shows them.
+    /// transaction. If it leaves that empty, nothing is sent. It should verify the rows that it decides
+    /// by: only that makes the transaction fail when another client has changed them.
     ///
     /// It decides on a replica that is [current](Cache::current): without a connection, or as long as
     /// the rows are fetched again, it is run once they are there. Each run may wait for that as long
@@ -58,7 +58,7 @@ impl<D: Database> Client<D> {
     /// ```
     ///
     /// # Errors
-    /// The closure's own, at once; and that of the last commit. [`CommitError::NotSent`] when the
+    /// The closure's own error, at once; the error of the last commit. [`CommitError::NotSent`] when the
     /// replica did not become current in time.
     pub async fn apply<R, E: From<CommitError>>(
         &self,
@@ -94,7 +94,7 @@ impl<D: Database> Client<D> {
     /// ```
     ///
     /// # Errors
-    /// That of the last commit. [`CommitError::NotSent`] when the replica did not become current in
+    /// The error of the last commit. [`CommitError::NotSent`] when the replica did not become current in
     /// time.
     pub async fn edit<R>(
         &self,
@@ -129,7 +129,7 @@ impl<D: Database> Client<D> {
             let result = change(&view, &mut txn)?;
             drop(view);
             if txn.is_empty() {
-                // The mistakes of a transaction are told also when nothing is left of it.
+                // Mistakes are reported also when no operation is left.
                 let outcome = txn.send().await.map_err(|error| earlier.error(error))?;
                 return Ok((result, outcome));
             }
@@ -177,7 +177,7 @@ async fn current_view<D: Database>(
 
 /// The runs whose outcome is unknown.
 struct Earlier<R> {
-    /// Those that a later transaction settles, and the closure's results.
+    /// The runs that a later transaction settles, with the closure's results.
     attempts: Vec<Attempt>,
     results: Vec<R>,
     /// Why the last one is unknown.
@@ -198,7 +198,7 @@ impl<R> Default for Earlier<R> {
 }
 
 impl<R> Earlier<R> {
-    /// Notes a run whose outcome is unknown; whether the closure can be run again.
+    /// Notes a run whose outcome is unknown. Returns whether the closure can be run again.
     fn add<D: Database>(&mut self, txn: &Transaction<D>, result: R, error: &CommitError) -> bool {
         self.unknown = Some(error.clone());
         match txn.attempt() {
@@ -214,7 +214,7 @@ impl<R> Earlier<R> {
         }
     }
 
-    /// The error to report when this one ends it all: an unknown outcome is never reported as a
+    /// The error to report when this error ends the retries: an unknown outcome is never reported as a
     /// refusal.
     fn error(&self, error: CommitError) -> CommitError {
         let open = self.unsettled || !self.attempts.is_empty();
@@ -226,8 +226,8 @@ impl<R> Earlier<R> {
     }
 }
 
-/// Whether operations that were carried out can be carried out again, decided on a view that shows
-/// the first time.
+/// Whether operations that were carried out once can be carried out again, decided on a view that shows
+/// their effect.
 fn can_be_made_twice(operations: &[Operation]) -> bool {
     let mut operations = operations.iter();
     let guarded = operations

@@ -1,7 +1,7 @@
-//! Reading from a refusal which rows would have had the same values in an index.
+//! Parsing a refusal that names two rows with the same values in an index.
 //!
-//! ovsdb-server says it in words only. They are read as its source writes them (`duplicate_index_row`),
-//! to the last word: what differs in any way is no duplicate that can be told of.
+//! ovsdb-server reports them in an English sentence. It is parsed exactly as its source writes it
+//! (`duplicate_index_row`); a sentence that differs in any way is not taken for a duplicate.
 
 use super::Refusal;
 use crate::protocol::ErrorKind;
@@ -109,7 +109,7 @@ fn read(details: &str) -> Option<Duplicate> {
     })
 }
 
-/// What is left to read.
+/// The rest of the sentence.
 struct Words<'a>(&'a str);
 
 impl Words<'_> {
@@ -158,7 +158,7 @@ impl Words<'_> {
         (!value.is_empty()).then(|| value.into())
     }
 
-    /// A row's uuid, and what became of the row in the transaction.
+    /// A row's uuid, and what the transaction did to the row.
     fn row(&mut self, columns: usize) -> Option<DuplicateRow> {
         let (uuid, rest) = self.0.split_once(", ")?;
         let uuid = Uuid::parse_str(uuid).ok()?;
@@ -201,7 +201,7 @@ impl Words<'_> {
     }
 }
 
-/// Where the quoted string ends that the text begins with.
+/// The end of the quoted string at the start of the text.
 fn quoted(text: &str) -> Option<usize> {
     let mut escaped = false;
     for (at, character) in text.char_indices().skip(1) {
@@ -215,7 +215,7 @@ fn quoted(text: &str) -> Option<usize> {
     None
 }
 
-/// Where the set or map ends that the text begins with; they do not nest.
+/// The end of the set or map at the start of the text; they do not nest.
 fn bracketed(text: &str) -> Option<usize> {
     let mut at = 1;
     loop {

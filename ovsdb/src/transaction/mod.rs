@@ -49,14 +49,14 @@ pub use self::retry::{Retry, RetryPolicy};
 pub struct Transaction<D> {
     client: Client<D>,
     timeout: Option<Duration>,
-    /// What the operations were decided on; they are not sent when it does not hold any more.
+    /// The replica that the operations were decided on; they are not sent once that is outdated.
     basis: Option<Basis>,
     operations: Vec<Operation>,
     /// How many of the first operations are not the user's.
     guards: usize,
     /// The inserted rows' uuids, which references in this transaction may bear.
     inserted: HashMap<Uuid, usize>,
-    /// The first mistake, told at commit.
+    /// The first mistake, which the commit returns.
     mistake: Option<BuildError>,
 }
 
@@ -112,8 +112,8 @@ impl<D: Database> Transaction<D> {
         self
     }
 
-    /// Has the transaction sent only as long as `cache` is [current](Cache::is_current), from now on
-    /// without interruption: what a view of it decided is not carried out after an outage. Call it
+    /// Sends the transaction only if `cache` is [current](Cache::is_current), from now on without
+    /// interruption: a decision on a view of it is not carried out after an outage. Call it
     /// before taking the view. [`Client::apply`] does so by itself.
     ///
     /// When the connection was lost meanwhile, or the schema converted, or the cache is not current
@@ -178,8 +178,7 @@ impl<D: Database> Transaction<D> {
         Some((Str::from(column.name), datum))
     }
 
-    /// Brings a value that a row has in the column `index` of `T`, the whole of it, into its wire
-    /// form. The server's type must have room for it.
+    /// Brings the whole value of the column `index` of `T` into its wire form. The server's type must have room for it.
     fn whole<T: Table>(&mut self, index: usize, datum: Datum) -> Option<(Str, Datum)> {
         let (name, datum) = self.datum::<T>(index, datum)?;
         let server = self.client.server_schema();
@@ -300,7 +299,7 @@ impl<D: Database> Transaction<D> {
     pub fn select<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> Selection<T> {
         let server = self.client.server_schema();
         let known = server.tables.get(T::TABLE);
-        // The same ones as a replica asks for.
+        // The columns that a replica asks for.
         let readable = |column: &&ColumnInfo| {
             let known = known.and_then(|table| table.columns.get(column.name));
             known.is_some_and(|known| column.kind.accepts(&known.kind))
@@ -335,7 +334,7 @@ impl<D: Database> Transaction<D> {
     }
 
     /// Fails the transaction with "timed out" unless a column of a row still is what `row` says,
-    /// as `ovsdb_idl_txn_verify` of the C library does: what was read is what is acted on.
+    /// as `ovsdb_idl_txn_verify` of the C library does (optimistic concurrency).
     ///
     /// ```no_run
     /// # #[cfg(feature = "nb")]

@@ -16,13 +16,13 @@ impl<D: Database> Transaction<D> {
     /// a row of its own inserts does not exist. So it is carried out once, even if the first attempt
     /// is still on its way through a cluster.
     ///
-    /// It takes an insert with a uuid of the client's choice to tell: one into a root table is taken
-    /// before others. A transaction without one is sent once. The row must outlive the attempts:
+    /// The guard needs an insert with a uuid of the client's choice, preferably into a root table. A
+    /// transaction without one is sent once. The row must outlive the attempts:
     /// when another client deletes it, a later attempt inserts it again.
     ///
     /// # Errors
-    /// As [`commit`](Self::commit); the outcome stays unknown where nothing can tell, when the time
-    /// is over, and when the client is closed.
+    /// As [`commit`](Self::commit); the outcome stays unknown without such an insert, when the time is
+    /// over, and when the client is closed.
     pub async fn commit_once(self) -> Result<Outcome, CommitError> {
         let answer = self.send().await;
         let (mut unknown, attempt) = match (answer, self.attempt()) {
@@ -40,7 +40,7 @@ impl<D: Database> Transaction<D> {
                     (Retry::Again, _) => {
                         tokio::time::sleep(RetryPolicy::default().wait(pause)).await;
                     }
-                    // The earlier attempts are as unknown as before.
+                    // The outcome of the earlier attempts is still unknown.
                     (Retry::Never, CommitError::NotSent(lost)) => {
                         return Err(CommitError::Unknown(lost));
                     }
@@ -52,7 +52,7 @@ impl<D: Database> Transaction<D> {
         Err(unknown)
     }
 
-    /// What tells later whether this transaction was carried out, unless nothing does.
+    /// The attempt by which it can be settled later whether this transaction was carried out, if it can.
     pub(super) fn attempt(&self) -> Option<Attempt> {
         let schema = self.client.server_schema();
         let mut inserts = self
@@ -72,7 +72,7 @@ impl<D: Database> Transaction<D> {
         Some(Attempt {
             table: table.clone(),
             row,
-            // What the server named is lost with its answer.
+            // Uuids that the server chose are lost with its answer.
             inserted: self
                 .inserted
                 .iter()
@@ -127,13 +127,13 @@ impl Attempt {
     }
 }
 
-/// What the answer to a transaction says that came after guards.
+/// The answer to a transaction that came after guards.
 pub(super) enum Settled {
-    /// No earlier attempt was carried out; this is what became of the transaction itself.
+    /// No earlier attempt was carried out; this is the outcome of the transaction itself.
     Now(Result<Outcome, CommitError>),
     /// The attempt with this number was carried out, and nothing else.
     Before(usize),
-    /// Nothing of the earlier attempts.
+    /// The answer does not settle the earlier attempts.
     Not(CommitError),
 }
 

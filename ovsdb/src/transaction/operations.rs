@@ -49,7 +49,7 @@ macro_rules! handle {
             fn complete(&mut self) -> OperationIndex {
                 match &mut self.draft {
                     Draft::Incomplete(operation) => {
-                        // What takes its place is never looked at.
+                        // The value that replaces it is never read.
                         let operation = std::mem::replace(operation, Operation::Abort);
                         let index = self.transaction.operation(operation);
                         self.draft = Draft::Complete(index);
@@ -62,7 +62,7 @@ macro_rules! handle {
     };
 }
 
-/// Declares what the handles of operations that touch rows have besides.
+/// Declares the further methods of handles of operations that touch rows.
 macro_rules! index {
     ($name:ident) => {
         impl<D: Database, T: Table<Database = D>> $name<'_, D, T> {
@@ -80,7 +80,7 @@ macro_rules! index {
 }
 
 handle!(
-    /// An `update` operation (RFC 7047 section 5.2.3): which columns become what. One that sets no
+    /// An `update` operation (RFC 7047 section 5.2.3): the new values of columns. One that sets no
     /// column is not sent.
     ///
     /// ```no_run
@@ -289,7 +289,7 @@ handle!(
     /// transaction with "timed out" when the rows are not as they must be.
     ///
     /// It is part of the transaction once [`until`](Wait::until) or [`until_not`](Wait::until_not) has
-    /// said what is waited for, and the compiler warns when neither does:
+    /// said what to wait for; the compiler warns when neither does:
     ///
     /// ```compile_fail
     /// #![deny(unused_must_use)]
@@ -304,7 +304,7 @@ handle!(
     /// # async fn example(client: ovsdb::nb::Client) {
     /// use ovsdb::nb::LogicalSwitch as Switch;
     ///
-    /// // Insert a switch unless there is one of this name: the schema does not see to it.
+    /// // Insert a switch unless there is one of this name: the schema allows several.
     /// let switch = Switch { name: "sw0".into(), ..Default::default() };
     /// let mut txn = client.transaction();
     /// txn.wait(Switch::NAME.eq("sw0")).comparing(Switch::NAME).until_not([switch.clone()]);

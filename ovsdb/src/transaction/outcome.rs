@@ -1,4 +1,4 @@
-//! What became of a transaction.
+//! The outcome of a transaction: results, refusals and unknown outcomes.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -143,7 +143,7 @@ impl Cell {
     }
 
     /// Keeps the elements, or pairs, for which `keep` holds; it gets the value of a pair too.
-    /// Returns how many went.
+    /// Returns how many were removed.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&Atom, Option<&Atom>) -> bool) -> usize {
         let before = self.len();
         match self {

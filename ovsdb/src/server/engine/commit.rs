@@ -1,8 +1,9 @@
-//! Commits a transaction: what the database as a whole demands of it.
+//! The checks of a commit: the constraints of the database as a whole.
 //!
-//! In ovsdb-server's order: rows that did not change after all are dropped; references are counted
-//! and must lead to rows; rows outside the root set to which nothing refers any more go; tables keep
-//! their limits; weak references to rows that are gone leave their columns; indexes stay unique.
+//! In ovsdb-server's order: rows that did not change after all are dropped; references are counted, and
+//! the rows they refer to must exist; rows outside the root set without references are deleted (garbage
+//! collection); tables must keep their limits; weak references to deleted rows are removed from their
+//! columns; indexes must stay unique.
 
 use std::collections::HashMap;
 use std::sync::Arc;

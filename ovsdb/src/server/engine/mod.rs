@@ -46,7 +46,7 @@ pub(crate) struct Commit {
     pub(crate) comment: Option<String>,
 }
 
-/// What became of the operations of a transaction.
+/// The result of executing the operations of a transaction.
 #[derive(Debug)]
 pub(crate) enum Executed {
     /// A `wait` does not hold yet. The transaction is to be tried again when the database has
@@ -63,7 +63,7 @@ pub(crate) enum Executed {
 pub(crate) struct Proposal {
     /// The results, a bracket short of an array.
     results: String,
-    /// What changes, if anything does.
+    /// The changes, if there are any.
     commit: Option<Arc<Commit>>,
     replacements: Vec<Replacement>,
     /// Whether the reply must wait until the commit is on disk.
@@ -73,7 +73,7 @@ pub(crate) struct Proposal {
 }
 
 impl Proposal {
-    /// What will change, if anything will.
+    /// The changes, if there are any.
     pub(crate) const fn commit(&self) -> Option<&Arc<Commit>> {
         self.commit.as_ref()
     }
@@ -182,7 +182,7 @@ impl Database {
     ) -> Proposal {
         let mut tables: Vec<(TableId, Vec<RowChange>)> = Vec::new();
         for replacement in &replacements {
-            // A row of which only the number of references changed is the same to everybody.
+            // A row of which only the number of references changed is unchanged for clients.
             if !commit::is_changed(&replacement.change) {
                 continue;
             }

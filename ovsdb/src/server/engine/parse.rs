@@ -115,7 +115,7 @@ impl<'a> Members<'a> {
         Ok(())
     }
 
-    /// Notes what is wrong with the operation, unless something was before.
+    /// Notes an error of the operation, unless there is one already.
     pub(crate) fn fail(&mut self, details: impl std::fmt::Display) {
         if self.error.is_none() {
             let details = format!("Parsing {} failed: {details}", self.what);
@@ -123,7 +123,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// A member that may be missing.
+    /// An optional member.
     pub(crate) fn optional(&mut self, name: &str, kind: Kind) -> Option<Raw<'a>> {
         let (_, value, used) = self.members.iter_mut().find(|member| member.0 == name)?;
         if kind.is(value.text) {
@@ -134,7 +134,7 @@ impl<'a> Members<'a> {
         None
     }
 
-    /// A member that must be there.
+    /// A required member.
     pub(crate) fn required(&mut self, name: &str, kind: Kind) -> Option<Raw<'a>> {
         if !self.members.iter().any(|member| member.0 == name) {
             self.fail(format_args!("Required '{name}' member is missing."));
@@ -142,12 +142,12 @@ impl<'a> Members<'a> {
         self.optional(name, kind)
     }
 
-    /// What was wrong until now.
+    /// The first error so far.
     pub(crate) fn check(&self) -> Result<(), OvsdbError> {
         self.error.clone().map_or(Ok(()), Err)
     }
 
-    /// What is wrong with the operation as a whole: members that it does not have, too.
+    /// The first error of the whole operation, including unknown members.
     pub(crate) fn finish(mut self) -> Result<(), OvsdbError> {
         let mut unused = self.members.iter().filter(|member| !member.2);
         if let Some((name, ..)) = unused.next() {
@@ -174,14 +174,14 @@ pub(crate) fn text_of(raw: Raw<'_>) -> Cow<'_, str> {
     Reader::of(raw).string().unwrap_or_default()
 }
 
-/// What values are read with.
+/// The context in which values are read.
 pub(crate) struct Context<'t> {
     /// The names of a transaction's rows; `None` where values cannot name rows.
     pub(super) names: Option<(&'t mut Symbols, &'t mut fastrand::Rng)>,
 }
 
 impl Context<'_> {
-    /// For values that stand in no transaction.
+    /// For values outside a transaction.
     pub(crate) const fn without_names() -> Self {
         Self { names: None }
     }

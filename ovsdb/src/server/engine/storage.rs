@@ -1,4 +1,4 @@
-//! The rows of a database, with what finds them.
+//! The rows of a database, with their indexes and references.
 //!
 //! Everything is in persistent tries: a clone of a whole database costs a reference count for each
 //! of its tables, and shares every row.

@@ -116,7 +116,7 @@ impl Hub {
         self.execute_itself(&insert);
     }
 
-    /// Carries out an operation on `_Server`, of which nobody is told yet.
+    /// Carries out an operation on `_Server`, without telling clients yet.
     fn execute_itself(&mut self, operation: &str) -> Option<Arc<crate::server::engine::Commit>> {
         let hosted = self.databases.get_mut(SERVER)?;
         let raw = Raw {
@@ -234,8 +234,8 @@ impl Hub {
         }
     }
 
-    /// Carries out a `convert` request. The reply goes out in between: after the session has heard
-    /// that its monitors are cancelled, and before it hears the same of its transactions.
+    /// Carries out a `convert` request. The reply is sent after the notifications that the session's
+    /// monitors are cancelled, and before those that its transactions are.
     pub(super) fn convert_request(
         &mut self,
         id: SessionId,
@@ -283,7 +283,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Ends what else a conversion ends, and tells of the new schema.
+    /// Ends the waiting transactions, and publishes the new schema.
     fn finish_conversion(&mut self, name: &str, now: Now) {
         let Some(database) = self.database(name) else {
             return;

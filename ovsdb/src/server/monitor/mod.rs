@@ -1,4 +1,4 @@
-//! Monitors: what a session wants to hear of (RFC 7047 section 4.1.5; ovsdb-server(7),
+//! Monitors: which changes a session subscribes to (RFC 7047 section 4.1.5; ovsdb-server(7),
 //! "Monitor_cond" and "Monitor_cond_since").
 
 mod pending;

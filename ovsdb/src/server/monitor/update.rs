@@ -1,4 +1,4 @@
-//! Writes what a monitor reports of changes, in the forms of all monitor versions.
+//! Writes the updates of a monitor, in the forms of all monitor versions.
 
 use super::selection::{Kinds, SelectedTable, Selection};
 use crate::protocol::MonitorVersion;
