@@ -10,7 +10,7 @@ use super::programs::MissingProgram;
 /// The environment variable that says which server tests run on.
 const SERVER_VARIABLE: &str = "OVSDB_TEST_SERVER";
 
-/// Which server a [`Server`] is.
+/// Which server a [`testing::Server`](super::Server) is.
 ///
 /// ```
 /// use ovsdb::testing::{Server, ServerKind};
