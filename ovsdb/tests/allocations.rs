@@ -35,7 +35,7 @@ fn rows(count: u128, row: impl Fn(u128) -> String) -> String {
     rows.collect::<Vec<_>>().join(",")
 }
 
-/// A replica with so many ports, and one row in each table that has one at the most.
+/// A replica with so many ports, and one row in each table that has at most one.
 fn replay() -> Replay<Database> {
     let ports = rows(PORTS, |number| {
         format!(

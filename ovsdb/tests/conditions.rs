@@ -277,7 +277,7 @@ async fn servers_without_conditions_say_so() {
         .echo(Wire::from_json("[]").expect("json"))
         .await
         .expect("an echo");
-    // A closed client tells whoever waits.
+    // A closed client tells the waiting callers.
     let closed = cache.clone();
     client.close().await;
     assert!(closed.set_condition(Item::COUNT.eq(1)).await.is_err());

@@ -69,7 +69,7 @@ fn peak_memory() -> u64 {
         / 1024
 }
 
-/// A client with a replica behind somebody who says things.
+/// A client with a replica, behind a proxy that injects messages.
 struct World {
     server: Server,
     interposer: Interposer,

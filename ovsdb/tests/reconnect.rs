@@ -352,7 +352,7 @@ async fn until_monitor(connection: &mut Connection) -> Option<Received> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_host_is_noticed_while_a_large_reply_is_decoded() {
-    // Made before: whoever is asked has the reply at hand.
+    // Made in advance, so that the peer replies at once.
     let rows: Vec<_> = (0..size(150_000, 600_000))
         .map(|n| {
             format!(

@@ -386,7 +386,7 @@ async fn an_update_that_does_not_fit_is_never_passed_over() {
         let update = update.replace(r#"{"Item":{"#, &format!(r#"{{"Item":{{{good}"#));
         let update = format!(r#"{{"id":null,"method":"update3","params":[1,"{zero}",{update}]}}"#);
         connection.send(&update).await;
-        // The monitor is ended and begun anew, for every row, on the same connection.
+        // The monitor is ended and started again, for every row, on the same connection.
         let end = connection.request().await;
         assert_eq!(
             (end.method.as_str(), end.params.as_str()),

@@ -604,7 +604,7 @@ async fn locks_and_conditions_wait_for_a_connection_as_long_as_a_request() {
     );
 
     server.start().expect("started");
-    // The lock is not kept for nobody, and the condition is in force.
+    // The lock without a handle is released, and the condition is in force.
     let other = quick(server.remote()).connect().await.expect("a client");
     let arrived = cache.wait_until(HANG, |view| (view.rows::<Item>().len() == 1).then_some(()));
     arrived.await.expect("the condition");

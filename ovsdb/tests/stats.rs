@@ -73,7 +73,7 @@ async fn counters_and_metrics_move_with_what_they_count() {
     drop(changes);
     assert_eq!(cache.stats().streams, 0);
 
-    // Requests that nobody answers are in flight, and those behind a lost connection wait.
+    // Unanswered requests are in flight, and requests after the loss of the connection wait.
     server.signal("STOP").expect("stopped");
     let asker = client.clone();
     let asked = tokio::spawn(async move { asker.list_dbs().await });

@@ -35,7 +35,7 @@ pub trait AnyRow: Sealed + Any + fmt::Debug + Send + Sync {
 impl dyn AnyRow + '_ {
     /// The value of the column of this name; `None` when the row has no such column.
     ///
-    /// Its [`to_datum`](ColumnValue::to_datum) reads it whatever its type is.
+    /// Its [`to_datum`](ColumnValue::to_datum) reads it for any type.
     #[must_use]
     pub fn get(&self, column: &str) -> Option<&dyn ColumnValue> {
         self.column(self.columns().position(column)?)

@@ -278,7 +278,7 @@ impl<K: Atomic, V: Atomic> Collection for Map<K, V> {
     type Key = K;
 }
 
-/// Parts of the collection `V`: whatever iterates over elements or over pairs, such as an array, a
+/// Parts of the collection `V`: anything that iterates over elements or over pairs, such as an array, a
 /// vector, a whole set or map.
 ///
 /// ```

@@ -112,7 +112,7 @@ impl Cluster {
     /// Has the leader hand over to another member; returns who led and who leads.
     ///
     /// # Errors
-    /// When no other member comes to lead.
+    /// When no other member becomes the leader.
     pub fn transfer_leadership(&self) -> Result<(usize, usize), ServerError> {
         let deadline = Instant::now() + ELECTION;
         let before = self.leader()?;

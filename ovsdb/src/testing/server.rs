@@ -478,7 +478,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // There is nobody to tell, and the process id is ours: the kill itself cannot fail.
+        // An error could not be reported, and the process id is ours: the kill itself cannot fail.
         let _ = self.kill();
     }
 }

@@ -56,7 +56,7 @@ impl Watchdog {
 impl Drop for Watchdog {
     fn drop(&mut self) {
         if let Some(mut pipe) = self.pipe.take() {
-            // An error means that somebody has killed it: there is nothing to be told.
+            // An error means that it was killed: there is no process to tell.
             let _ = pipe.write_all(b"\n");
         }
         let _ = self.process.wait();

@@ -111,7 +111,7 @@ impl Writer {
         txn
     }
 
-    /// Commits the next transaction once, whatever becomes of the connection.
+    /// Commits the next transaction exactly once, also when the connection is lost.
     pub async fn commit(&mut self) {
         let (uuid, cell) = (Uuid::new_v4(), self.random.usize(..CELLS));
         let mut unknown = false;

@@ -1,5 +1,5 @@
-//! States that take turns: whatever readers hold, for however long, stays as it was, and what
-//! follows is what the updates say.
+//! Alternating states: a state that a reader holds never changes, and the next states agree with the
+//! updates.
 
 use std::fmt::Write as _;
 
@@ -94,7 +94,7 @@ impl World {
         (name, kind_of(&mut self.random), format!("zone {zone}"))
     }
 
-    /// Every row anew, as from a server that does not go on.
+    /// Every row again, as from a server that cannot resume.
     fn restart(&mut self) {
         let initial = |(number, columns): (&usize, &Columns)| {
             (*number, format!(r#""initial":{}"#, whole(columns)))
@@ -104,7 +104,7 @@ impl World {
         self.monitor.start(raw(&reply)).expect("rows");
     }
 
-    /// A change of a row, whatever the model says to that.
+    /// A change of a row, whether or not the model has the row.
     fn change(&mut self, number: usize) -> String {
         let fresh = self.columns();
         let Some((_, kind, zone)) = self.model.get_mut(&number) else {
@@ -231,7 +231,7 @@ impl Follower {
         }
     }
 
-    /// Takes as many batches at the most.
+    /// Takes at most this many batches.
     fn take(&mut self, most: usize) {
         let [ports, all] = &mut self.folded;
         for _ in 0..most {

@@ -114,7 +114,7 @@ fn a_server_that_starts_over_is_compared_with() {
             assert!(Arc::ptr_eq(&old.expect("a row"), &new.expect("a row")));
         }
 
-        // And where nothing changed, nobody hears of anything.
+        // When nothing changed, no stream delivers a batch.
         monitor.start(raw(&dump(&rows))).expect("rows");
         assert!(changes.try_next().is_none());
         assert_eq!(

@@ -204,7 +204,7 @@ async fn streams_wait_and_end() {
     let (batch, mut changes) = waiting.await.expect("no panic");
     assert_eq!(batch, Some(1));
 
-    // What waits is delivered, then the end; and whoever comes later gets the last state.
+    // Queued batches are delivered, then the end; a stream that is opened later gets the last state.
     apply(&mut monitor, 3, &[(0, modify(4))]);
     let waiting = tokio::spawn(async move { while all.next().await.is_some() {} });
     drop(monitor);

@@ -312,7 +312,7 @@ fn new_remotes_are_tried_at_once() {
             // Out of a wait that has begun.
             (5, RetryNow, Some(Action::Connect(0))),
             (6, Connected, None),
-            // While connected: when that connection is let go.
+            // While connected: when that connection is given up.
             (7, SetRemotes(3, None), None),
             (8, Requested, Some(Action::Connect(0))),
             (9, Failed, Some(Action::Connect(1))),
@@ -410,7 +410,7 @@ fn without_a_hint_a_leader_is_found_within_twice_the_time_that_its_election_took
         for elected in [200, 1_000, 3_000].map(Duration::from_millis) {
             let mut machine = Reconnect::new(TIMINGS, 3, fastrand::Rng::with_seed(seed));
             let mut now = Duration::ZERO;
-            // The second remote comes to lead; the first is down.
+            // The second remote becomes the leader; the first is down.
             let found = loop {
                 match machine.poll(now) {
                     Some(Action::Connect(0)) => machine.disconnected(now, End::Failed),

@@ -76,7 +76,7 @@ impl fmt::Display for TlsMaterial {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// No CA certificate was given, so that nobody could be trusted.
+    /// No CA certificate was given, so that no peer could be trusted.
     #[error("no CA certificate was given")]
     NoCaCertificates,
     /// A server without a certificate of its own.

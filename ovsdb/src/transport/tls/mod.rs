@@ -77,7 +77,7 @@ impl fmt::Debug for TlsConfig {
     }
 }
 
-/// Says whom to trust and who we are; [`TlsConfig::builder`] makes one.
+/// The authorities to trust, and our own certificate; [`TlsConfig::builder`] makes one.
 ///
 /// ```
 /// use ovsdb::{TlsConfig, TlsError};
@@ -150,11 +150,11 @@ impl TlsConfigBuilder {
         self
     }
 
-    /// Reads everything.
+    /// Reads the certificates and keys.
     ///
     /// # Errors
-    /// When there is no CA certificate, when a file cannot be read, is not PEM or has nothing of
-    /// use, when the key does not fit the certificate, or the name can be nobody's.
+    /// When there is no CA certificate, when a file cannot be read, is not PEM or has no usable part,
+    /// when the key does not fit the certificate, or the name is not valid.
     pub fn build(self) -> Result<TlsConfig, TlsError> {
         let config = TlsConfig {
             source: Arc::new(Source::Material(Reloading::new(self.settings)?)),
