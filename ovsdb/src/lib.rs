@@ -6,16 +6,16 @@
 //! A [`Client`] is a session with one database: it connects, and connects again whenever the
 //! connection is lost. A [`Cache`] is a replica of some of its tables. A [`Transaction`] writes.
 //!
-//! ```no_run
-//! # #[cfg(feature = "nb")] mod example {
+//! ```
+//! # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use ovsdb::nb;
+//! use ovsdb::server::Server;
 //!
-//! # pub async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = nb::Client::builder()
-//!     .remotes("tcp:192.0.2.1:6641,tcp:192.0.2.2:6641,tcp:192.0.2.3:6641")
-//!     .leader_only(true)
-//!     .connect()
-//!     .await?;
+//! // A server in this process. Another one is reached by its remotes, a cluster by those of all members:
+//! // `.remotes("ssl:192.0.2.1:6641,ssl:192.0.2.2:6641,ssl:192.0.2.3:6641").leader_only(true)`.
+//! let server = Server::memory(ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema"))?;
+//! let client = nb::Client::builder().server(&server).connect().await?;
 //!
 //! // Replicate these tables; of the ports, only those of type `router`.
 //! let cache = client
@@ -43,8 +43,10 @@
 //!     for change in &batch {
 //!         println!("{change:?}");
 //!     }
+//! #   break;
 //! }
-//! # Ok(()) } }
+//! # Ok(()) }
+//! # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 //! ```
 //!
 //! The types are generic in the database, and each generated module has aliases for its own:
@@ -87,13 +89,15 @@
 //! [`AnyDatabase`]: its schema is [`Client::server_schema`], its rows are
 //! [`AnyRow`](cache::AnyRow)s, and tables and columns are named.
 //!
-//! ```no_run
-//! # pub async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! ```
+//! # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
 //! use ovsdb::{AnyDatabase, Client};
 //!
-//! let remotes = "unix:/var/run/openvswitch/db.sock";
-//! let client = Client::<AnyDatabase>::builder().remotes(remotes);
-//! let client = client.database("Open_vSwitch").connect().await?;
+//! let client = Client::<AnyDatabase>::builder().server(&server);
+//! let client = client.database("OVN_Northbound").connect().await?;
 //! let cache = client.cache().any_tables().start().await?;
 //! let view = cache.snapshot();
 //! for table in view.table_names() {
@@ -103,6 +107,7 @@
 //!     }
 //! }
 //! # Ok(()) }
+//! # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 //! ```
 //!
 //! # Reading
@@ -110,8 +115,16 @@
 //! A [`Snapshot`] finds rows by their uuid, by what the schema makes unique, and by indexes that the
 //! program declares when it builds the cache. A method that reads every row says so by its name.
 //!
-//! ```no_run
-//! # #[cfg(feature = "nb")] async fn example(client: ovsdb::nb::Client) -> Result<(), ovsdb::Error> {
+//! ```
+//! # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! # let mut txn = client.transaction();
+//! # let port = txn.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+//! # txn.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+//! # txn.commit().await?;
 //! use ovsdb::cache::Index;
 //! use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
 //!
@@ -129,7 +142,9 @@
 //! let port = view.get_by(LogicalSwitchPort::NAME, "p1"); // unique by the schema
 //! let owner = port.and_then(|port| view.referrers::<LogicalSwitch>(port).next());
 //! let routers = view.scan_by(LogicalSwitchPort::TYPE, "router");
-//! # drop((switches, owner, routers)); Ok(()) }
+//! # drop((switches, owner, routers));
+//! # Ok(()) }
+//! # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 //! ```
 //!
 //! # Writing

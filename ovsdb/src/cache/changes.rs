@@ -365,8 +365,13 @@ type Predicate<T> = Box<dyn Fn(&Row<T>) -> bool + Send + Sync>;
 /// stream may be opened and dropped at any time, and keeps its cache alive. It ends when the client
 /// is closed.
 ///
-/// ```no_run
-/// # #[cfg(feature = "nb")] async fn example(cache: ovsdb::nb::Cache) {
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().all_tables().start().await?;
 /// use ovsdb::cache::Change;
 /// use ovsdb::nb::LogicalSwitchPort as Port;
 ///
@@ -380,8 +385,10 @@ type Predicate<T> = Box<dyn Fn(&Row<T>) -> bool + Send + Sync>;
 ///             _ => {}
 ///         }
 ///     }
+/// #   break;
 /// }
-/// # }
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct Changes<T: Table> {

@@ -24,8 +24,17 @@ use crate::value::{Ref, Str, Uuid, Value};
 /// The methods that name a table panic when the cache was started without it, which is a mistake
 /// of the program and not of the data; [`try_table`](Self::try_table) does not.
 ///
-/// ```no_run
-/// # #[cfg(feature = "nb")] async fn example(cache: ovsdb::nb::Cache) {
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().all_tables().start().await?;
+/// # let mut txn = client.transaction();
+/// # let port = txn.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+/// # txn.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+/// # txn.commit().await?;
 /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
 ///
 /// let view = cache.snapshot();
@@ -37,7 +46,8 @@ use crate::value::{Ref, Str, Uuid, Value};
 ///         println!("{} has {}", switch.name, port.name);
 ///     }
 /// }
-/// # }
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 pub struct Snapshot<D> {
     state: Arc<State>,

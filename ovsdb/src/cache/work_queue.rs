@@ -86,8 +86,18 @@ impl<K: Send + 'static> Wake for Alarm<K> {
 /// closed, after the keys of all other changes that were there; the panic goes on in the worker that
 /// waited for the key.
 ///
-/// ```no_run
-/// # #[cfg(feature = "nb")] async fn example(cache: ovsdb::nb::Cache) {
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let mut txn = client.transaction();
+/// # let port = txn.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+/// # txn.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+/// # txn.commit().await?;
+/// # let cache = client.cache();
+/// # let cache = cache.table::<ovsdb::nb::LogicalSwitch>().table::<ovsdb::nb::LogicalSwitchPort>().index_references_to::<ovsdb::nb::LogicalSwitchPort>().start().await?;
 /// use ovsdb::cache::WorkQueue;
 /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
 ///
@@ -101,8 +111,10 @@ impl<K: Send + 'static> Wake for Alarm<K> {
 /// while let Some(switch) = queue.next().await {
 ///     println!("{} is to be looked at", switch.key());
 ///     switch.done();
+/// #   break;
 /// }
-/// # }
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 pub struct WorkQueue<K> {
     inner: Arc<Inner<K>>,

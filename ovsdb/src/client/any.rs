@@ -18,8 +18,13 @@ use crate::value::Str;
 /// of earlier snapshots keep their columns. A removed table stays in the cache, without rows; [`Cache::skew`]
 /// lists it, and removed columns that were asked for by name.
 ///
-/// ```no_run
-/// # async fn example(client: ovsdb::Client<ovsdb::AnyDatabase>) -> Result<(), ovsdb::Error> {
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::Client::<ovsdb::AnyDatabase>::builder().server(&server);
+/// # let client = client.database("OVN_Northbound").connect().await?;
 /// use ovsdb::model::AnyColumn;
 ///
 /// let cache = client
@@ -35,6 +40,7 @@ use crate::value::Str;
 ///     }
 /// }
 /// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 impl<D: Database> CacheBuilder<D> {
     /// Adds the table of this name, all its rows.

@@ -95,9 +95,16 @@ impl<D: Database> CacheBuilder<D> {
     /// Indexes, in every table of the cache, the columns that may refer to the table `T` by the schema:
     /// [`Snapshot::referrers`] finds the rows that refer to a row of `T`. It adds no table.
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "nb")] async fn example(client: ovsdb::Client<ovsdb::nb::Database>)
-    /// # -> Result<(), ovsdb::Error> {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+    /// # let mut txn = client.transaction();
+    /// # let port = txn.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+    /// # txn.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+    /// # txn.commit().await?;
     /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
     ///
     /// let cache = client
@@ -114,6 +121,7 @@ impl<D: Database> CacheBuilder<D> {
     ///     }
     /// }
     /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     pub fn index_references_to<T: Table<Database = D>>(mut self) -> Self {
         self.tables.index_references_to::<T>();
@@ -287,15 +295,20 @@ impl<D: Database> Cache<D> {
     /// is in force. Dropping the future does not take the change back, nor does the end of the time
     /// limit, which is the client's [`request_timeout`](crate::ClientBuilder::request_timeout).
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "nb")]
-    /// # async fn example(cache: ovsdb::nb::Cache) -> Result<(), ovsdb::Error> {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+    /// # let cache = client.cache().all_tables().start().await?;
     /// use ovsdb::nb::LogicalSwitchPort as Port;
     ///
     /// cache.set_condition(Port::TYPE.eq("router").or(Port::TYPE.eq("localnet"))).await?;
     /// let view = cache.snapshot();
     /// assert!(view.rows::<Port>().all(|port| !port.r#type.is_empty()));
     /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     ///
     /// # Panics

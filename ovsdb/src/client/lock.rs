@@ -17,16 +17,20 @@ use crate::value::Str;
 /// clustered database that is not enough: each server has locks of its own, so all clients that
 /// share a lock must be [at the leader](crate::Client::lock).
 ///
-/// ```no_run
-/// # #[cfg(feature = "nb")]
-/// # async fn example(client: ovsdb::nb::Client) -> Result<(), Box<dyn std::error::Error>> {
-/// let mut lock = client.lock("my-controller").await?;
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// let mut lock = client.lock("my_controller").await?;
 /// lock.held().await?;
 /// let mut txn = client.transaction();
 /// txn.assert_lock(lock.name());
 /// // ...
 /// txn.commit().await?;
 /// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[must_use = "the lock is given back when its last handle is dropped"]
 pub struct Lock {

@@ -50,15 +50,16 @@ struct Inner {
 /// caches are brought up to date, locks are asked for again, and requests that are made meanwhile
 /// wait. Requests that were sent and not answered end with an error that says so.
 ///
-/// ```no_run
-/// # #[cfg(feature = "nb")] async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use ovsdb::cache::Index;
 /// use ovsdb::nb;
+/// use ovsdb::server::Server;
 ///
-/// let client = nb::Client::builder()
-///     .remotes("unix:/var/run/ovn/ovnnb_db.sock")
-///     .connect()
-///     .await?;
+/// let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// let server = Server::memory(schema)?;
+/// let client = nb::Client::builder().server(&server).connect().await?;
 /// // The schema has no index over the names of switches.
 /// let by_name = Index::column(nb::LogicalSwitch::NAME);
 /// let cache = client.cache().index(&by_name).start().await?;
@@ -68,6 +69,7 @@ struct Inner {
 /// txn.commit().await?;
 /// assert!(cache.snapshot().get_by(&by_name, "sw0").is_some());
 /// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 pub struct Client<D> {
     inner: Arc<Inner>,
@@ -129,13 +131,21 @@ impl<D: Database> Client<D> {
 
     /// The state of the connection, now and at every change.
     ///
-    /// ```no_run
-    /// # async fn example<D: ovsdb::Database>(client: ovsdb::Client<D>) {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+    /// # let other = client.clone();
+    /// # tokio::spawn(async move { other.close().await });
     /// let mut state = client.state();
     /// while let Ok(state) = state.changed().await {
     ///     println!("{state}");
+    /// #   break;
     /// }
-    /// # }
+    /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     #[must_use]
     pub fn state(&self) -> Watched<ConnectionState> {

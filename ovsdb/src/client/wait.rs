@@ -50,9 +50,17 @@ impl<D: Database> Cache<D> {
     /// are. The view need not be
     /// [current](Self::is_current): call [`current`](Self::current) before where that matters.
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "nb")]
-    /// # async fn example(cache: ovsdb::nb::Cache) -> Result<(), ovsdb::WaitError> {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+    /// # let cache = client.cache().all_tables().start().await?;
+    /// # let mut txn = client.transaction();
+    /// # let port = txn.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), up: Some(true), ..Default::default() });
+    /// # txn.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+    /// # txn.commit().await?;
     /// use std::time::Duration;
     ///
     /// use ovsdb::nb::LogicalSwitchPort as Port;
@@ -64,7 +72,9 @@ impl<D: Database> Cache<D> {
     ///         (port.up == Some(true)).then(|| port.reference())
     ///     })
     ///     .await?;
-    /// # let _ = port; Ok(()) }
+    /// # let _ = port;
+    /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     ///
     /// # Errors

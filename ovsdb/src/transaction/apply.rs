@@ -41,10 +41,17 @@ impl<D: Database> Client<D> {
     ///
     /// [`edit`](Self::edit) does the same for a closure that cannot fail.
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::nb::Client, cache: ovsdb::nb::Cache)
-    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+    /// # let cache = client.cache().all_tables().start().await?;
+    /// # let mut txn = client.transaction();
+    /// # let port = txn.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+    /// # txn.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+    /// # txn.commit().await?;
     /// use ovsdb::nb::LogicalSwitchPort as Port;
     ///
     /// let apply = client.apply(&cache, |view, txn| {
@@ -55,6 +62,7 @@ impl<D: Database> Client<D> {
     /// });
     /// apply.await?;
     /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     ///
     /// # Errors
@@ -70,10 +78,12 @@ impl<D: Database> Client<D> {
 
     /// As [`apply`](Self::apply), for a closure that cannot fail.
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::nb::Client)
-    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
     /// use ovsdb::cache::Index;
     /// use ovsdb::nb::LogicalSwitch as Switch;
     ///
@@ -90,7 +100,9 @@ impl<D: Database> Client<D> {
     ///         txn.insert(switch)
     ///     })
     ///     .await?;
-    /// # let _ = switch; Ok(()) }
+    /// # let _ = switch;
+    /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     ///
     /// # Errors

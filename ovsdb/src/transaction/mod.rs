@@ -34,9 +34,12 @@ pub use self::retry::{Retry, RetryPolicy};
 /// Operations are carried out in order, all or none. Nothing is sent before
 /// [`commit`](Self::commit).
 ///
-/// ```no_run
-/// # #[cfg(feature = "nb")]
-/// # async fn example(client: ovsdb::nb::Client) -> Result<(), ovsdb::CommitError> {
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
 /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
 ///
 /// let mut txn = client.transaction();
@@ -44,6 +47,7 @@ pub use self::retry::{Retry, RetryPolicy};
 /// txn.mutate(LogicalSwitch::NAME.eq("sw0")).insert(LogicalSwitch::PORTS, [port]);
 /// txn.commit().await?;
 /// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[must_use = "a transaction does nothing until it is committed"]
 pub struct Transaction<D> {
@@ -120,10 +124,13 @@ impl<D: Database> Transaction<D> {
     /// now, the commit ends with [`CommitError::NotSent`], after which [`CommitError::retry`] says
     /// [`Again`](Retry::Again).
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::nb::Client, cache: ovsdb::nb::Cache)
-    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+    /// # let cache = client.cache().all_tables().start().await?;
     /// use ovsdb::nb::NbGlobal;
     ///
     /// cache.current().await?;
@@ -134,6 +141,7 @@ impl<D: Database> Transaction<D> {
     /// }
     /// txn.commit().await?;
     /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     pub fn require_current(&mut self, cache: &Cache<D>) -> &mut Self {
         self.basis = Some(cache.basis());
@@ -336,9 +344,14 @@ impl<D: Database> Transaction<D> {
     /// Fails the transaction with "timed out" unless a column of a row still is what `row` says,
     /// as `ovsdb_idl_txn_verify` of the C library does (optimistic concurrency).
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::nb::Client, view: ovsdb::nb::Snapshot) {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+    /// # let cache = client.cache().all_tables().start().await?;
+    /// # let view = cache.snapshot();
     /// use ovsdb::nb::Meter;
     ///
     /// if let Some(meter) = view.get_by(Meter::NAME, "arp-rate-limiter") {
@@ -347,7 +360,8 @@ impl<D: Database> Transaction<D> {
     ///     txn.update(meter).set(Meter::FAIR, !meter.fair.unwrap_or(false));
     /// #   let _ = txn.commit().await;
     /// }
-    /// # }
+    /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     pub fn verify<T: Table<Database = D>, V: Value, M: Mutability>(
         &mut self,

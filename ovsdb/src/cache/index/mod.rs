@@ -191,9 +191,16 @@ index!(
     /// [`CacheBuilder::index`](crate::CacheBuilder::index) adds it to a cache, and
     /// [`Snapshot::find`](super::Snapshot::find) looks up in it. The handle is cheap to clone.
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "nb")] async fn example(client: ovsdb::nb::Client)
-    /// # -> Result<(), ovsdb::Error> {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+    /// # let mut txn = client.transaction();
+    /// # let port = txn.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+    /// # txn.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+    /// # txn.commit().await?;
     /// use ovsdb::cache::Index;
     /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort as Port};
     ///
@@ -208,6 +215,7 @@ index!(
     /// }
     /// # let _ = switch;
     /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     Index, HashRows
 );
@@ -218,9 +226,12 @@ index!(
     /// [`CacheBuilder::ordered_index`](crate::CacheBuilder::ordered_index) adds it to a cache, and
     /// [`Snapshot::range`](super::Snapshot::range) looks up in it.
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "nb")] async fn example(client: ovsdb::nb::Client)
-    /// # -> Result<(), ovsdb::Error> {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
     /// use ovsdb::cache::OrderedIndex;
     /// use ovsdb::nb::Acl;
     ///
@@ -231,6 +242,7 @@ index!(
     ///     println!("{}: {}", acl.priority, acl.r#match);
     /// }
     /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     OrderedIndex, OrderedRows
 );
