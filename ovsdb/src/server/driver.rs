@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::SessionId;
+use super::fault::Conduct;
 use super::hub::{Hub, Now};
 use super::storage::Storage;
 use crate::protocol::{Framer, Limits};
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     limits: Limits,
     interval: Duration,
     stopped: tokio::sync::watch::Sender<bool>,
+    conduct: tokio::sync::watch::Sender<Conduct>,
 }
 
 /// The time now.
@@ -63,6 +65,7 @@ impl Shared {
             limits,
             interval,
             stopped: tokio::sync::watch::Sender::new(false),
+            conduct: tokio::sync::watch::Sender::default(),
         }
     }
 
@@ -128,6 +131,16 @@ impl Shared {
         }
     }
 
+    /// Changes how the connections behave.
+    pub(super) fn conduct(&self, change: impl FnOnce(&mut Conduct)) {
+        self.conduct.send_modify(change);
+    }
+
+    /// Whether new connections are refused.
+    pub(super) fn refuses_connections(&self) -> bool {
+        self.conduct.borrow().refusing > 0
+    }
+
     /// Waits until the server is stopped.
     pub(super) async fn stopped(&self) {
         // The sender is a part of this.
@@ -166,6 +179,9 @@ pub(super) async fn serve<S>(shared: Arc<Shared>, stream: S, interval: Duration)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    if shared.refuses_connections() {
+        return;
+    }
     shared.watch_clock();
     let waker = Arc::new(Notify::new());
     let id = shared.with_hub(|hub| hub.handle_connected(now(), interval, false));
@@ -180,6 +196,7 @@ where
         buffer: BytesMut::new(),
         framer: Framer::new(shared.limits),
         unsent: VecDeque::new(),
+        due: None,
     };
     let reason = tokio::select! {
         reason = connection.run(stream) => reason,
@@ -201,23 +218,47 @@ struct Connection {
     buffer: BytesMut,
     framer: Framer,
     unsent: VecDeque<Bytes>,
+    /// When to send them, where replies are held back.
+    due: Option<tokio::time::Instant>,
 }
 
 impl Connection {
     /// Moves bytes until the connection ends, and returns why.
     async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
         let (mut read, mut write) = tokio::io::split(stream);
+        let mut conduct = self.shared.conduct.subscribe();
+        let generation = conduct.borrow().generation;
         loop {
-            let (wants_input, closing) = self.poll();
+            let Conduct {
+                hanging,
+                delay,
+                generation: now,
+                ..
+            } = *conduct.borrow_and_update();
+            if now != generation {
+                return "a fault that was asked for".into();
+            }
+            if hanging > 0 {
+                // The sender is a part of what this shares.
+                let _ = conduct.changed().await;
+                continue;
+            }
+            let (wants_input, closing) = self.poll(delay);
             if let Some(reason) = closing.filter(|_| self.unsent.is_empty()) {
                 let _ = write.shutdown().await;
                 return reason;
             }
-            let first = self.unsent.front().cloned();
+            let (first, due) = (self.unsent.front().cloned(), self.due);
             tokio::select! {
+                _ = conduct.changed() => {}
                 () = self.waker.notified() => {}
                 sent = async { match &first {
-                    Some(bytes) => write.write(bytes).await,
+                    Some(bytes) => {
+                        if let Some(due) = due {
+                            tokio::time::sleep_until(due).await;
+                        }
+                        write.write(bytes).await
+                    }
                     None => std::future::pending().await,
                 }} => match sent {
                     Ok(count) if count > 0 => self.sent(count),
@@ -233,11 +274,13 @@ impl Connection {
         }
     }
 
-    /// Takes the bytes to send, and asks whether to read and whether to close.
-    fn poll(&mut self) -> (bool, Option<String>) {
+    /// Takes the bytes to send after a delay, and asks whether to read and whether to close.
+    fn poll(&mut self, delay: Duration) -> (bool, Option<String>) {
         let mut hub = self.shared.hub();
         if self.unsent.is_empty() {
             self.unsent = hub.poll_transmit(self.id);
+            let is_delayed = !delay.is_zero() && !self.unsent.is_empty();
+            self.due = is_delayed.then(|| tokio::time::Instant::now() + delay);
         }
         (hub.wants_input(self.id), hub.poll_close(self.id))
     }

@@ -44,6 +44,11 @@ impl History {
         }
     }
 
+    /// The transactions that are kept, the oldest first.
+    pub(super) fn commits(&self) -> impl Iterator<Item = &Arc<Commit>> {
+        self.commits.iter()
+    }
+
     /// The last transaction, if one is kept.
     pub(super) fn last(&self) -> Option<Arc<Commit>> {
         self.commits.back().cloned()

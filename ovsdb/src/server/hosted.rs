@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::SessionId;
 use super::engine::{Database, Proposal, State, record};
+use super::fault::TransactionFault;
 use super::history::History;
 use super::monitor::Selection;
 use crate::protocol::OvsdbError;
@@ -82,6 +83,8 @@ pub(super) struct Hosted {
     selections: Vec<Weak<Selection>>,
     /// The row of the database in `_Server`.
     pub(super) status: Uuid,
+    /// What becomes of the next transactions.
+    pub(super) faults: VecDeque<TransactionFault>,
 }
 
 impl Hosted {
@@ -95,6 +98,7 @@ impl Hosted {
             forwards: None,
             selections: Vec::new(),
             status: Uuid::nil(),
+            faults: VecDeque::new(),
         }
     }
 

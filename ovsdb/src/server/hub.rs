@@ -5,6 +5,7 @@
 //! Requests are handled one at a time, as in ovsdb-server.
 
 mod databases;
+mod faults;
 mod monitors;
 mod relay;
 mod requests;

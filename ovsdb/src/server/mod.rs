@@ -32,8 +32,11 @@
 //! - Remotes that the server itself connects to, and remotes that a database lists
 //!   (`db:DATABASE,TABLE,COLUMN`). [`PassiveRemote`] refuses both by name.
 
+mod committed;
 mod driver;
 mod engine;
+mod fault;
+mod faults;
 mod file;
 mod history;
 mod hosted;
@@ -55,8 +58,11 @@ use std::time::Duration;
 
 use ovsdb_schema::{DatabaseSchema, SchemaError};
 
+pub use self::committed::Committed;
 use self::driver::{Shared, now, serve};
 use self::engine::{Database, Schema};
+pub use self::fault::TransactionFault;
+pub use self::faults::{Fault, Faults};
 use self::file::Opened;
 pub use self::file::{FileError, FileErrorReason};
 use self::hub::Hub;
@@ -243,6 +249,10 @@ impl Server {
             if shared.is_stopped() {
                 return Err(gone());
             }
+            if shared.refuses_connections() {
+                let reason = "the server refuses connections, as a test wants it to";
+                return Err(io::Error::new(io::ErrorKind::ConnectionRefused, reason));
+            }
             let (client, server) = tokio::io::duplex(PIPE);
             tokio::spawn(serve(shared, server, Duration::ZERO));
             Ok(client)
@@ -408,6 +418,31 @@ impl Server {
             })?;
         }
         Ok(())
+    }
+
+    /// Has the server fail on demand.
+    #[must_use]
+    pub const fn faults(&self) -> Faults<'_> {
+        Faults {
+            shared: &self.shared,
+        }
+    }
+
+    /// The last transactions of a database that changed something, the oldest first, for assertions of
+    /// tests. 100 are kept at least; more, as long as they have 10,000 rows or fewer together. A
+    /// conversion begins a new list.
+    #[must_use]
+    pub fn transactions<D: crate::model::Database>(&self) -> Vec<Committed<D>> {
+        let hub = self.shared.hub();
+        let Some(database) = hub.database(D::NAME) else {
+            return Vec::new();
+        };
+        let committed = hub.commits(D::NAME).into_iter().map(|commit| Committed {
+            commit,
+            schema: database.schema().clone(),
+            database: std::marker::PhantomData,
+        });
+        committed.collect()
     }
 
     /// Serves a database no longer, and returns whether there was one with this name. Its monitors

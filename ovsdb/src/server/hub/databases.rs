@@ -95,6 +95,15 @@ impl Hub {
         self.databases.get(name).map(|hosted| &hosted.database)
     }
 
+    /// The last transactions of a database, the oldest first.
+    pub(crate) fn commits(&self, name: &str) -> Vec<Arc<crate::server::engine::Commit>> {
+        let hosted = self.databases.get(name);
+        let commits = hosted
+            .into_iter()
+            .flat_map(|hosted| hosted.history.commits());
+        commits.cloned().collect()
+    }
+
     /// The names of the databases, without the server's own.
     pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.databases.keys().filter(|name| ***name != *SERVER)

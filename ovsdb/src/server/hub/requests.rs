@@ -180,14 +180,23 @@ impl Hub {
                     self.forwarding = true;
                     return None;
                 }
-                self.commit(database, &waiting, proposal, now);
+                match hosted.faults.pop_front() {
+                    Some(fault) => self.fail(database, &waiting, proposal, &fault, now),
+                    None => self.commit(database, &waiting, proposal, now),
+                }
             }
         }
         None
     }
 
     /// Commits a transaction, sends its changes to the clients that monitor them, and replies.
-    fn commit(&mut self, database: &Arc<str>, waiting: &Waiting, proposal: Proposal, now: Now) {
+    pub(super) fn commit(
+        &mut self,
+        database: &Arc<str>,
+        waiting: &Waiting,
+        proposal: Proposal,
+        now: Now,
+    ) {
         let Some(hosted) = self.databases.get_mut(database) else {
             return;
         };

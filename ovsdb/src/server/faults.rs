@@ -1,0 +1,171 @@
+//! Faults on demand, for tests of programs that have to survive them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::driver::{Shared, now};
+use super::fault::TransactionFault;
+use crate::protocol::OvsdbError;
+
+/// Has a server fail on demand; [`Server::faults`](super::Server::faults) makes one.
+///
+/// Faults that last end when the [`Fault`] that they return is dropped. Several of one kind may be in
+/// force at once.
+///
+/// ```
+/// # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use ovsdb::CommitError;
+/// use ovsdb::nb::{self, LogicalSwitch};
+/// use ovsdb::server::{Server, TransactionFault};
+///
+/// let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// let server = Server::memory(schema)?;
+/// let client = nb::Client::builder().server(&server).connect().await?;
+///
+/// // The connection is lost after the commit and before its reply.
+/// server.faults().next_transaction("OVN_Northbound", TransactionFault::DisconnectAfter)?;
+/// let mut txn = client.transaction();
+/// txn.insert(LogicalSwitch { name: "sw0".into(), ..Default::default() });
+/// let unknown = txn.commit().await;
+/// assert!(matches!(unknown, Err(CommitError::Unknown(_))));
+/// assert_eq!(server.transactions::<nb::Database>().len(), 1);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "nb"))] fn main() {}
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Faults<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+}
+
+/// A fault that is in force until this is dropped.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use ovsdb::{AnyDatabase, Client};
+/// use ovsdb::server::Server;
+///
+/// let server = Server::memory(r#"{"name": "Inventory", "tables": {}}"#)?;
+/// let client = Client::<AnyDatabase>::builder().server(&server).connect().await?;
+/// let hang = server.faults().hang();
+/// let asked = client.list_dbs();
+/// tokio::pin!(asked);
+/// tokio::select! {
+///     _ = &mut asked => panic!("a server that hangs has replied"),
+///     () = tokio::task::yield_now() => {}
+/// }
+/// drop(hang);
+/// assert_eq!(asked.await?.len(), 2);
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+#[must_use = "the fault ends when this is dropped"]
+pub struct Fault {
+    shared: Arc<Shared>,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Refusing,
+    Hanging,
+    Delay(Duration),
+    Follower(Arc<str>),
+}
+
+impl Drop for Fault {
+    fn drop(&mut self) {
+        match &self.kind {
+            Kind::Refusing => self.shared.conduct(|conduct| conduct.refusing -= 1),
+            Kind::Hanging => self.shared.conduct(|conduct| conduct.hanging -= 1),
+            Kind::Delay(delay) => self.shared.conduct(|conduct| conduct.delay -= *delay),
+            Kind::Follower(database) => {
+                self.shared
+                    .with_hub(|hub| hub.set_leader(database, true, now()));
+            }
+        }
+    }
+}
+
+impl Faults<'_> {
+    fn fault(self, kind: Kind) -> Fault {
+        Fault {
+            shared: self.shared.clone(),
+            kind,
+        }
+    }
+
+    /// Closes all connections. Clients may connect again.
+    pub fn disconnect(self) {
+        self.shared.conduct(|conduct| conduct.generation += 1);
+    }
+
+    /// Refuses new connections: in this process at once, on sockets by closing them. Those that exist
+    /// stay.
+    pub fn refuse_connections(self) -> Fault {
+        self.shared.conduct(|conduct| conduct.refusing += 1);
+        self.fault(Kind::Refusing)
+    }
+
+    /// Neither reads nor writes, as a process that is stopped: connections are accepted, and nothing is
+    /// answered. What clients have sent is handled when the fault ends.
+    pub fn hang(self) -> Fault {
+        self.shared.conduct(|conduct| conduct.hanging += 1);
+        self.fault(Kind::Hanging)
+    }
+
+    /// Holds back whatever is sent, for at least so long.
+    pub fn delay(self, delay: Duration) -> Fault {
+        // Sums stay below the greatest duration, so that they can be undone.
+        let delay = delay.min(Duration::from_secs(u64::from(u32::MAX)));
+        self.shared.conduct(|conduct| conduct.delay += delay);
+        self.fault(Kind::Delay(delay))
+    }
+
+    /// Decides what becomes of the next transaction of a database that could be committed. Called
+    /// several times, it decides on as many of them, in this order.
+    ///
+    /// # Errors
+    /// When there is no such database.
+    pub fn next_transaction(
+        self,
+        database: &str,
+        fault: TransactionFault,
+    ) -> Result<(), OvsdbError> {
+        self.shared
+            .with_hub(|hub| hub.add_fault(database, fault))
+            .ok_or_else(|| unknown(database))
+    }
+
+    /// Makes the server a follower in a cluster, as far as clients are told
+    /// (`_Server`, columns `model` and `leader`): those that want the leader look for another server.
+    /// Transactions are carried out, as a follower has its leader do it. When the fault ends, the server
+    /// is the leader of the cluster.
+    ///
+    /// # Errors
+    /// When there is no such database.
+    pub fn lose_leadership(self, database: &str) -> Result<Fault, OvsdbError> {
+        self.shared
+            .with_hub(|hub| hub.set_leader(database, false, now()))
+            .then(|| self.fault(Kind::Follower(database.into())))
+            .ok_or_else(|| unknown(database))
+    }
+
+    /// Forgets the last transactions of a database: clients that reconnect get every row again.
+    ///
+    /// # Errors
+    /// When there is no such database.
+    pub fn forget_history(self, database: &str) -> Result<(), OvsdbError> {
+        self.shared
+            .with_hub(|hub| hub.forget_history(database))
+            .ok_or_else(|| unknown(database))
+    }
+}
+
+fn unknown(database: &str) -> OvsdbError {
+    OvsdbError {
+        details: Some(format!("there is no database {database}").into()),
+        ..OvsdbError::new("unknown database")
+    }
+}
