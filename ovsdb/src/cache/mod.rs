@@ -10,6 +10,8 @@ mod any;
 mod changes;
 mod copies;
 mod erased;
+#[cfg(feature = "testing")]
+pub(crate) mod fixture;
 mod handle;
 mod index;
 mod lookup;

@@ -1,5 +1,5 @@
-//! Private servers, for tests of this library and of programs that use it; and [`Replay`], a replica
-//! that is fed from memory.
+//! Private servers, for tests of this library and of programs that use it; [`Replay`], a replica
+//! that is fed from memory; and [`SnapshotBuilder`], which makes a snapshot of typed rows.
 //!
 //! A [`Server`] is one ovsdb-server, a [`Cluster`] several; a [`Proxy`] stands between them and a
 //! client and does to connections what networks do. A [`Dump`] says whether a replica is what a
@@ -28,4 +28,5 @@ pub use self::kind::{ServerError, ServerKind, SslFiles};
 pub use self::programs::{MissingProgram, program};
 pub use self::proxy::{Cut, Direction, Drip, Passed, Proxy};
 pub use self::server::{Server, ServerBuilder};
+pub use crate::cache::fixture::SnapshotBuilder;
 pub use crate::cache::replay::{Replay, ReplayError};

@@ -1,0 +1,211 @@
+//! Snapshots without a replica, made of typed rows: for tests of code that reads them.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+
+use ovsdb_schema::DatabaseSchema;
+
+use super::index::{Index, Key, OrderedIndex};
+use super::replay::ReplayError;
+use super::snapshot::Snapshot;
+use super::tables::Tables;
+use crate::model::{Database, Row, Table};
+use crate::protocol::{Message, MonitorVersion};
+use crate::value::json::write_string;
+use crate::value::{ColumnKind, Ref, Uuid};
+
+/// Makes a [`Snapshot`] of typed rows, without a server, a client or a runtime.
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::cache::Index;
+/// use ovsdb::nb::{self, LogicalSwitch, LogicalSwitchPort};
+/// use ovsdb::testing::SnapshotBuilder;
+///
+/// /// What is to be tested: it reads a snapshot only.
+/// fn ports_of(view: &nb::Snapshot, by_name: &Index<LogicalSwitch, ovsdb::Str>, name: &str) -> usize {
+///     view.get_by(by_name, name).map_or(0, |switch| switch.ports.len())
+/// }
+///
+/// let by_name = Index::column(LogicalSwitch::NAME);
+/// let mut rows = SnapshotBuilder::<nb::Database>::new();
+/// rows.index(&by_name);
+/// let port = rows.insert(LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+/// rows.insert(LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+/// let view = rows.build()?;
+///
+/// assert_eq!(ports_of(&view, &by_name, "sw0"), 1);
+/// assert_eq!(ports_of(&view, &by_name, "sw1"), 0);
+/// assert_eq!(view.get(port).expect("inserted").name, "p1");
+/// # }
+/// # Ok::<(), ovsdb::testing::ReplayError>(())
+/// ```
+#[must_use = "a snapshot is made by `build`"]
+pub struct SnapshotBuilder<D> {
+    tables: Tables<D>,
+    /// The rows as a monitor's first reply has them, by table.
+    rows: BTreeMap<&'static str, String>,
+    /// The columns as a schema has them, by table.
+    columns: BTreeMap<&'static str, String>,
+    last: u128,
+}
+
+impl<D> fmt::Debug for SnapshotBuilder<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.rows.fmt(f)
+    }
+}
+
+impl<D: Database> Default for SnapshotBuilder<D> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<D: Database> SnapshotBuilder<D> {
+    /// A snapshot without tables.
+    pub fn new() -> Self {
+        Self {
+            tables: Tables::default(),
+            rows: BTreeMap::new(),
+            columns: BTreeMap::new(),
+            last: 0,
+        }
+    }
+
+    /// Adds a table, which need not have rows.
+    pub fn table<T: Table<Database = D>>(&mut self) -> &mut Self {
+        if !self.columns.contains_key(T::TABLE) {
+            self.tables.select::<T>(None);
+            self.columns.insert(T::TABLE, columns::<T>());
+        }
+        self
+    }
+
+    /// Adds an index, and the table that it belongs to.
+    pub fn index<T: Table<Database = D>, K: Key>(&mut self, index: &Index<T, K>) -> &mut Self {
+        self.table::<T>();
+        self.tables.index(index);
+        self
+    }
+
+    /// Adds an ordered index, and the table that it belongs to.
+    pub fn ordered_index<T: Table<Database = D>, K: Key>(
+        &mut self,
+        index: &OrderedIndex<T, K>,
+    ) -> &mut Self {
+        self.table::<T>();
+        self.tables.ordered_index(index);
+        self
+    }
+
+    /// Indexes the references to a table, for [`Snapshot::referrers`].
+    pub fn index_references_to<T: Table<Database = D>>(&mut self) -> &mut Self {
+        self.tables.index_references_to::<T>();
+        self
+    }
+
+    /// Adds a row, and returns the reference by which other rows refer to it. Its uuid is 1 for the
+    /// first row, 2 for the second one, and so on.
+    pub fn insert<T: Table<Database = D>>(&mut self, columns: T) -> Ref<T> {
+        self.last += 1;
+        let row = Row::new(Uuid::from_u128(self.last), columns);
+        let reference = row.reference();
+        self.row(&row);
+        reference
+    }
+
+    /// Adds a row with a uuid of its own.
+    pub fn row<T: Table<Database = D>>(&mut self, row: &Row<T>) -> &mut Self {
+        self.table::<T>();
+        let rows = self.rows.entry(T::TABLE).or_default();
+        if !rows.is_empty() {
+            rows.push(',');
+        }
+        let _ = write!(rows, "\"{}\":{{\"initial\":{{", row.uuid());
+        for (at, column) in T::COLUMNS.iter().enumerate() {
+            if let Some(value) = row.columns().column(at) {
+                rows.push_str(if at > 0 { "," } else { "" });
+                write_string(rows, column.name);
+                rows.push(':');
+                value.to_datum().write(rows);
+            }
+        }
+        rows.push_str("}}");
+        self
+    }
+
+    /// The snapshot.
+    ///
+    /// # Errors
+    /// When a value is none that its column can hold, such as a word that its enum does not have.
+    pub fn build(self) -> Result<Snapshot<D>, ReplayError> {
+        let mut schema = String::from("{\"name\":");
+        write_string(&mut schema, D::NAME);
+        schema.push_str(",\"tables\":");
+        write_members(&mut schema, &self.columns, "{\"columns\":{", "}}");
+        schema.push('}');
+        // What this writes is a schema.
+        let schema = DatabaseSchema::parse_lenient(&schema)
+            .unwrap_or_else(|_| DatabaseSchema::empty(D::NAME));
+        let mut reply = format!(
+            "{{\"id\":1,\"error\":null,\"result\":[false,\"{}\",",
+            Uuid::nil()
+        );
+        write_members(&mut reply, &self.rows, "{", "}");
+        reply.push_str("]}");
+        let mut monitor = self
+            .tables
+            .into_monitor(&schema, MonitorVersion::MonitorCondSince);
+        match Message::parse(&reply)? {
+            Message::Reply {
+                outcome: Ok(result),
+                ..
+            } => monitor.start(result)?,
+            _ => return Err(ReplayError::NotAnUpdate),
+        }
+        Ok(Snapshot::new(monitor.shared().state.load_full()))
+    }
+}
+
+fn write_members(out: &mut String, members: &BTreeMap<&str, String>, begin: &str, end: &str) {
+    out.push('{');
+    for (at, (name, text)) in members.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write_string(out, name);
+        for part in [":", begin, text, end] {
+            out.push_str(part);
+        }
+    }
+    out.push('}');
+}
+
+/// The columns of a table as a schema has them; of their types the shape only.
+fn columns<T: Table>() -> String {
+    let mut out = String::new();
+    for (at, column) in T::COLUMNS.iter().enumerate() {
+        let ColumnKind {
+            key,
+            value,
+            scalar,
+            single,
+            ..
+        } = column.kind;
+        out.push_str(if at > 0 { "," } else { "" });
+        write_string(&mut out, column.name);
+        let _ = write!(out, ":{{\"type\":{{\"key\":\"{key}\"");
+        if let Some(value) = value {
+            let _ = write!(out, ",\"value\":\"{value}\"");
+        }
+        let _ = write!(out, ",\"min\":{}", u8::from(scalar));
+        let most = if scalar || single {
+            "1"
+        } else {
+            "\"unlimited\""
+        };
+        let _ = write!(out, ",\"max\":{most}}}}}");
+    }
+    out
+}
