@@ -1,5 +1,7 @@
 //! `ovsdb-serve` in a private folder, and the programs of Open vSwitch and OVN that are its clients.
 
+#![allow(dead_code, reason = "each test file uses a part")]
+
 use std::io::{BufRead as _, BufReader, Lines};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use ovsdb::testing::Server;
 use serde_json::Value;
 
+use super::database::{Databases, Kind};
 use super::namespace::Namespace;
 use super::node::{Multihoming, Node, Place, daemon};
 use super::process::Process;
@@ -39,7 +39,7 @@ pub(super) const HOST: &str = "192.168.100.1";
 pub(super) struct Machines {
     pub(super) nodes: Vec<Node>,
     _northd: Process,
-    central: Server,
+    central: Databases,
     pub(super) host: Namespace,
     pub(super) physical: Namespace,
     _tunnels: Namespace,
@@ -47,8 +47,8 @@ pub(super) struct Machines {
 }
 
 impl Machines {
-    /// Boots everything.
-    pub(super) fn boot(multihoming: &Multihoming) -> Result<Self> {
+    /// Boots everything, with databases of this kind.
+    pub(super) fn boot(multihoming: &Multihoming, kind: Kind) -> Result<Self> {
         let tunnels = Namespace::network("tunnels")?;
         let physical = Namespace::network("physical")?;
         let host = Namespace::new("host")?;
@@ -56,16 +56,18 @@ impl Machines {
         host.address("eth0", &format!("{HOST}/24"))?;
 
         let control = Namespace::new("control")?;
-        let central = Server::builder()
-            .schema(fs::read_to_string("/usr/share/ovn/ovn-nb.ovsschema")?)
-            .schema(fs::read_to_string("/usr/share/ovn/ovn-sb.ovsschema")?)
-            .start()?;
+        let schemas = [
+            "/usr/share/ovn/ovn-nb.ovsschema",
+            "/usr/share/ovn/ovn-sb.ovsschema",
+        ];
+        let central = Databases::start(kind, "central", &schemas)?;
         let remote = central.remote();
         let northd = daemon(&control, "ovn-northd", central.folder())?
             .arg(format!("--ovnnb-db={remote}"))
             .arg(format!("--ovnsb-db={remote}"))
             .run(central.folder())?;
-        let boot = |place| Node::boot(place, &remote, &tunnels, &physical, multihoming);
+        let networks = [&tunnels, &physical];
+        let boot = |place| Node::boot(place, kind, &remote, networks, multihoming);
         let nodes = NODES.into_iter().map(boot).collect::<Result<_>>()?;
         Ok(Self {
             nodes,

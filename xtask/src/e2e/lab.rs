@@ -11,6 +11,7 @@ use multihoming::names::pod_port;
 use serde_json::Value;
 
 use super::cluster::Machines;
+use super::database::Kind;
 use super::node::Multihoming;
 use super::pod::{Attachment, Pod};
 use super::wait::eventually;
@@ -101,11 +102,11 @@ pub(super) struct Pair<'a> {
 
 impl Lab {
     /// Boots the cluster.
-    pub(super) fn new(profile: Profile, verbose: bool) -> Result<Self> {
+    pub(super) fn new(profile: Profile, kind: Kind, verbose: bool) -> Result<Self> {
         let multihoming = Multihoming::new(verbose)?;
         Ok(Self {
             pods: BTreeMap::new(),
-            cluster: Machines::boot(&multihoming)?,
+            cluster: Machines::boot(&multihoming, kind)?,
             multihoming,
             profile,
         })

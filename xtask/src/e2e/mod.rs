@@ -2,7 +2,8 @@
 //!
 //! Three nodes run Open vSwitch and OVN as on real machines: each is a network namespace with its
 //! own ovsdb-server, ovs-vswitchd (in user space) and ovn-controller. Everything that is in a
-//! database was written by `multihoming`; the packets say whether it was right.
+//! database was written by `multihoming`; the packets say whether it was right. With `--server
+//! embedded` every ovsdb-server is replaced by `ovsdb-serve`, the library's server.
 //!
 //! All of it lives in a [`sandbox`], which the kernel takes away with everything in it, however
 //! the run ends.
@@ -10,6 +11,7 @@
 mod capture;
 mod cleanup;
 mod cluster;
+mod database;
 mod footprint;
 mod lab;
 mod namespace;
@@ -27,6 +29,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 use multihoming::config::Profile;
 
+use self::database::Kind;
 use self::lab::Lab;
 use self::scenarios::Scenario;
 use crate::command::run_cargo;
@@ -41,6 +44,9 @@ pub(crate) struct Arguments {
     /// Which OVN-Kubernetes to follow; all of them, one after the other, unless given
     #[arg(long, value_enum)]
     profile: Option<Profile>,
+    /// What serves all databases of all machines
+    #[arg(long, value_enum, default_value = "ovsdb")]
+    server: Kind,
     /// Shows the commands of `multihoming`
     #[arg(long, short)]
     verbose: bool,
@@ -81,7 +87,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     if arguments.end != End::Well {
         return sandbox::run(&[]);
     }
-    run_cargo("build --quiet --package ovsdb-examples --bin multihoming")?;
+    run_cargo("build --quiet --package ovsdb-examples --bin multihoming --bin ovsdb-serve")?;
     let start = Instant::now();
     if arguments.profile.is_some() {
         sandbox::run(&[])?;
@@ -102,7 +108,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
 /// What runs in the sandbox.
 fn inside(arguments: &Arguments) -> Result {
     sandbox::furnish()?;
-    let mut lab = Lab::new(arguments.profile.unwrap_or_default(), arguments.verbose)?;
+    let mut lab = Lab::new(
+        arguments.profile.unwrap_or_default(),
+        arguments.server,
+        arguments.verbose,
+    )?;
     match arguments.end {
         End::Well => {}
         End::Failure => {

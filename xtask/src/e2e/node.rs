@@ -1,11 +1,11 @@
 //! A node: what runs on a machine of the cluster.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ovsdb::testing::{Server, program};
+use ovsdb::testing::program;
 
+use super::database::{Databases, Kind};
 use super::namespace::Namespace;
 use super::process::{Process, attempt, output};
 use super::table::rows;
@@ -51,7 +51,7 @@ pub(super) struct Node {
     pub(super) place: Place,
     _controller: Process,
     _switch: Process,
-    server: Server,
+    databases: Databases,
     pub(super) namespace: Namespace,
 }
 
@@ -59,9 +59,9 @@ impl Node {
     /// Boots a node that is plugged into the network of the tunnels and the physical one.
     pub(super) fn boot(
         place: Place,
+        kind: Kind,
         southbound: &str,
-        tunnels: &Namespace,
-        physical: &Namespace,
+        [tunnels, physical]: [&Namespace; 2],
         multihoming: &Multihoming,
     ) -> Result<Self> {
         let Place { name, tunnel, .. } = place;
@@ -69,9 +69,9 @@ impl Node {
         namespace.plug("ens3f2", tunnels)?;
         namespace.plug("ens3f1", physical)?;
 
-        let schema = fs::read_to_string("/usr/share/openvswitch/vswitch.ovsschema")?;
-        let server = Server::builder().schema(schema).start()?;
-        let (folder, remote) = (server.folder(), server.remote());
+        let schema = "/usr/share/openvswitch/vswitch.ovsschema";
+        let databases = Databases::start(kind, name, &[schema])?;
+        let (folder, remote) = (databases.folder(), databases.remote());
         let run = |arguments: &str| multihoming.run(&format!("node --ovs {remote} {arguments}"));
         let identity = format!("--system-id {name} --hostname {name} --encap-ip {tunnel}");
         run(&format!(
@@ -101,26 +101,26 @@ impl Node {
             place,
             _controller: controller,
             _switch: switch,
-            server,
+            databases,
             namespace,
         })
     }
 
-    /// Where its ovsdb-server listens.
+    /// Where its database is served.
     pub(super) fn remote(&self) -> String {
-        self.server.remote()
+        self.databases.remote()
     }
 
     /// The names of its ports, among them those that ovn-controller made.
     pub(super) fn ports(&self) -> Result<Vec<String>> {
-        let rows = rows(&self.server, "Open_vSwitch", "Port")?;
+        let rows = rows(&self.databases, "Open_vSwitch", "Port")?;
         let names = rows.iter().filter_map(|row| row["name"].as_str());
         Ok(names.map(str::to_owned).collect())
     }
 
     /// Where its daemons have their files.
     pub(super) fn folder(&self) -> &Path {
-        self.server.folder()
+        self.databases.folder()
     }
 
     /// What the switch says to a command of ovs-appctl(8), for people who look for a fault.

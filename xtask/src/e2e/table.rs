@@ -1,13 +1,13 @@
 //! The tables of the databases, as a test looks at them.
 
-use ovsdb::testing::Server;
 use serde_json::Value;
 
+use super::database::Databases;
 use crate::Result;
 
 /// The rows of a table as objects, their columns in the JSON of RFC 7047.
-pub(super) fn rows(server: &Server, database: &str, table: &str) -> Result<Vec<Value>> {
-    let dump: Value = serde_json::from_str(&server.dump(database, Some(table))?)?;
+pub(super) fn rows(databases: &Databases, database: &str, table: &str) -> Result<Vec<Value>> {
+    let dump: Value = serde_json::from_str(&databases.dump(database, table)?)?;
     let list = |name: &str| dump[name].as_array().cloned().unwrap_or_default();
     let headings = list("headings");
     let rows = list("data").into_iter().map(|row| {
