@@ -46,17 +46,18 @@ fn eventually(folder: &Path, what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         if Instant::now() > deadline {
-            for entry in fs::read_dir(folder).expect("the folder").flatten() {
-                if entry
-                    .path()
+            let files = fs::read_dir(folder).expect("the folder").flatten();
+            let logs = files.filter(|file| {
+                file.path()
                     .extension()
-                    .is_some_and(|extension| extension == "log")
-                {
-                    let text = fs::read_to_string(entry.path()).unwrap_or_default();
-                    println!("--- {}\n{text}", entry.path().display());
-                }
-            }
-            panic!("waited in vain: {what}");
+                    .is_some_and(|ending| ending == "log")
+            });
+            let logs = logs.map(|log| {
+                let text = fs::read_to_string(log.path()).unwrap_or_default();
+                format!("--- {}\n{text}", log.path().display())
+            });
+            let logs: String = logs.collect();
+            panic!("waited in vain: {what}\n{logs}");
         }
         std::thread::sleep(Duration::from_millis(50));
     }
