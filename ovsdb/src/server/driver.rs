@@ -18,6 +18,9 @@ use super::hub::{Hub, Now};
 use super::storage::Storage;
 use crate::protocol::{Framer, Limits};
 
+/// How long a connection that is being closed may take to send what is left.
+const LINGER: Duration = Duration::from_secs(5);
+
 /// What the tasks of a server share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -185,6 +188,10 @@ where
     shared.watch_clock();
     let waker = Arc::new(Notify::new());
     let id = shared.with_hub(|hub| hub.handle_connected(now(), interval, false));
+    let Some(id) = id else {
+        tracing::warn!("a client is disconnected: there are too many sessions");
+        return;
+    };
     {
         let mut wakers = shared.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         wakers.insert(id, waker.clone());
@@ -197,6 +204,7 @@ where
         framer: Framer::new(shared.limits),
         unsent: VecDeque::new(),
         due: None,
+        stalled: false,
     };
     let reason = tokio::select! {
         reason = connection.run(stream) => reason,
@@ -220,6 +228,8 @@ struct Connection {
     unsent: VecDeque<Bytes>,
     /// When to send them, where replies are held back.
     due: Option<tokio::time::Instant>,
+    /// Whether there may be messages in the buffer that were not handled yet.
+    stalled: bool,
 }
 
 impl Connection {
@@ -244,9 +254,18 @@ impl Connection {
                 continue;
             }
             let (wants_input, closing) = self.poll(delay);
-            if let Some(reason) = closing.filter(|_| self.unsent.is_empty()) {
-                let _ = write.shutdown().await;
+            if let Some(reason) = closing {
+                if let Some(due) = self.due.filter(|_| !self.unsent.is_empty()) {
+                    tokio::time::sleep_until(due).await;
+                }
+                let _ = tokio::time::timeout(LINGER, self.finish(&mut write)).await;
                 return reason;
+            }
+            if wants_input && self.stalled {
+                if let Err(reason) = self.handle_messages() {
+                    return reason;
+                }
+                continue;
             }
             let (first, due) = (self.unsent.front().cloned(), self.due);
             tokio::select! {
@@ -285,6 +304,17 @@ impl Connection {
         (hub.wants_input(self.id), hub.poll_close(self.id))
     }
 
+    /// Sends what is left, and closes the connection.
+    async fn finish(&mut self, write: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        while !self.unsent.is_empty() {
+            for bytes in std::mem::take(&mut self.unsent) {
+                write.write_all(&bytes).await?;
+            }
+            self.unsent = self.shared.hub().poll_transmit(self.id);
+        }
+        write.shutdown().await
+    }
+
     fn sent(&mut self, count: usize) {
         if let Some(first) = self.unsent.front_mut() {
             first.advance(count);
@@ -292,7 +322,8 @@ impl Connection {
                 self.unsent.pop_front();
             }
         }
-        self.shared.with_hub(|hub| hub.handle_sent(self.id, count));
+        self.shared
+            .with_hub(|hub| hub.handle_sent(self.id, count, now()));
     }
 
     fn received(&mut self, received: io::Result<usize>) -> Result<(), String> {
@@ -301,6 +332,12 @@ impl Connection {
             Ok(_) => {}
             Err(error) => return Err(error.to_string()),
         }
+        self.handle_messages()
+    }
+
+    /// Handles the messages that have arrived, until much waits to be sent.
+    fn handle_messages(&mut self) -> Result<(), String> {
+        self.stalled = false;
         loop {
             match self.framer.take(&mut self.buffer) {
                 Ok(None) => break,
@@ -308,12 +345,16 @@ impl Connection {
                     let Ok(text) = std::str::from_utf8(&message) else {
                         return Err("received a message that is not UTF-8".into());
                     };
-                    let deadline = self.shared.with_hub(|hub| {
+                    let (deadline, goes_on) = self.shared.with_hub(|hub| {
                         hub.handle_message(self.id, text, now());
-                        hub.poll_timeout()
+                        (hub.poll_timeout(), hub.wants_input(self.id))
                     });
                     if deadline.is_some() {
                         self.shared.earlier.notify_one();
+                    }
+                    if !goes_on {
+                        self.stalled = true;
+                        break;
                     }
                 }
                 Err(error) => return Err(format!("received bytes that are no message: {error}")),

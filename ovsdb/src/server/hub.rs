@@ -9,6 +9,8 @@ mod faults;
 mod monitors;
 mod relay;
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -39,9 +41,39 @@ pub(crate) struct Now {
 /// Above this many unsent bytes a session's changes are merged instead of queued.
 const QUEUED: usize = 256 * 1024;
 
+/// Above this many unsent bytes a session that is told of something else than changes is closed.
+const UNREAD: usize = 4 * QUEUED;
+
+/// How many replies of a session may wait for the disk before it is read from again.
+const UNSYNCED: usize = 1000;
+
+/// How many sessions there may be, and what each may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quotas {
+    pub(crate) sessions: usize,
+    /// The monitors of a session; and as many locks, and transactions that wait.
+    pub(crate) monitors: usize,
+}
+
+impl Quotas {
+    pub(crate) const fn new() -> Self {
+        Self {
+            sessions: 10_000,
+            monitors: 1000,
+        }
+    }
+}
+
+/// The error of a request that asks for more than a session may have.
+fn exhausted(limit: usize, what: &str) -> OvsdbError {
+    let details = format!("a session may have {limit} {what}");
+    super::engine::error::error("resources exhausted", details)
+}
+
 /// The server's state.
 #[derive(Debug)]
 pub(crate) struct Hub {
+    quotas: Quotas,
     id: Uuid,
     random: fastrand::Rng,
     databases: BTreeMap<Arc<str>, Hosted>,
@@ -75,9 +107,10 @@ impl Caller for SessionCaller<'_> {
 
 impl Hub {
     /// A server without databases but its own. `seed` decides the uuids that it chooses.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(quotas: Quotas, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut hub = Self {
+            quotas,
             id: super::engine::parse::random_uuid(&mut random),
             random,
             databases: BTreeMap::new(),
@@ -92,18 +125,27 @@ impl Hub {
         hub
     }
 
-    /// A client has connected. After `interval` without a message it is probed.
+    /// The quotas of sessions.
+    pub(crate) const fn quotas(&self) -> Quotas {
+        self.quotas
+    }
+
+    /// A client has connected. After `interval` without a message it is probed. `None` when there are
+    /// too many sessions already.
     pub(crate) fn handle_connected(
         &mut self,
         now: Now,
         interval: Duration,
         read_only: bool,
-    ) -> SessionId {
+    ) -> Option<SessionId> {
+        if self.sessions.len() >= self.quotas.sessions {
+            return None;
+        }
         let id = SessionId(self.next_session);
         self.next_session += 1;
         self.sessions
             .insert(id, Session::new(now.instant, interval, read_only));
-        id
+        Some(id)
     }
 
     /// A client has sent a message.
@@ -114,7 +156,7 @@ impl Hub {
         if session.closing.is_some() {
             return;
         }
-        session.received(now.instant);
+        session.is_alive(now.instant);
         match Message::parse(text) {
             Ok(Message::Request {
                 id: request,
@@ -131,11 +173,14 @@ impl Hub {
     }
 
     /// Bytes of a session were sent.
-    pub(crate) fn handle_sent(&mut self, id: SessionId, count: usize) {
+    pub(crate) fn handle_sent(&mut self, id: SessionId, count: usize, now: Now) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.outgoing.sent(count);
             if session.outgoing.unsent() == 0 {
                 self.flush(id);
+            } else {
+                // A slow reader is alive: its replies to probes are not read while it has much to read.
+                session.is_alive(now.instant);
             }
         }
     }
@@ -173,7 +218,7 @@ impl Hub {
             left
         });
         for (session, id, results) in done {
-            self.reply(session, &id, &results);
+            self.reply_synced(session, &id, &results);
         }
     }
 
@@ -188,8 +233,15 @@ impl Hub {
             results.push(',');
             error.write(&mut results);
             results.push(']');
-            self.reply(unsynced.session, &unsynced.id, &results);
+            self.reply_synced(unsynced.session, &unsynced.id, &results);
         }
+    }
+
+    fn reply_synced(&mut self, id: SessionId, request: &str, results: &str) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.unsynced = session.unsynced.saturating_sub(1);
+        }
+        self.reply(id, request, results);
     }
 
     /// The databases whose journals were written to since the last call.
@@ -254,8 +306,11 @@ impl Hub {
     /// Whether to read from a session: not while much waits to be sent to it.
     pub(crate) fn wants_input(&self, id: SessionId) -> bool {
         let session = self.sessions.get(&id);
-        session
-            .is_some_and(|session| session.closing.is_none() && session.outgoing.unsent() <= QUEUED)
+        session.is_some_and(|session| {
+            session.closing.is_none()
+                && session.outgoing.unsent() <= QUEUED
+                && session.unsynced <= UNSYNCED
+        })
     }
 
     /// Sends a successful reply, after the pending updates of the session's monitors.

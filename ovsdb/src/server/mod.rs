@@ -65,7 +65,7 @@ pub use self::fault::TransactionFault;
 pub use self::faults::{Fault, Faults};
 use self::file::Opened;
 pub use self::file::{FileError, FileErrorReason};
-use self::hub::Hub;
+use self::hub::{Hub, Quotas};
 pub use self::listen::{PassiveRemote, PassiveRemoteError, PassiveRemoteErrorReason};
 pub(crate) use self::session::SessionId;
 use self::storage::Storage;
@@ -122,6 +122,7 @@ enum Source {
 pub struct ServerBuilder {
     sources: Vec<Source>,
     limits: Limits,
+    quotas: Quotas,
     probe_interval: Duration,
     tls: Option<Tls>,
 }
@@ -153,6 +154,27 @@ impl ServerBuilder {
         self
     }
 
+    /// How many clients may be connected at a time: 10,000, unless set. Further ones are disconnected.
+    ///
+    /// ```
+    /// use ovsdb::server::Server;
+    ///
+    /// let schema = r#"{"name": "Inventory", "tables": {}}"#;
+    /// let server = Server::builder().memory(schema).max_sessions(100).max_monitors(10).start()?;
+    /// # Ok::<(), ovsdb::server::ServerError>(())
+    /// ```
+    pub const fn max_sessions(mut self, sessions: usize) -> Self {
+        self.quotas.sessions = sessions;
+        self
+    }
+
+    /// How many monitors each client may have, and as many locks and transactions that wait: 1,000,
+    /// unless set. Requests for more fail with the error `resources exhausted`.
+    pub const fn max_monitors(mut self, monitors: usize) -> Self {
+        self.quotas.monitors = monitors;
+        self
+    }
+
     /// A client on TCP or TLS that sends nothing for this time is probed with an `echo`, and disconnected
     /// when it does not reply within the same time again: 5 seconds by default; zero never probes. As
     /// with ovsdb-server, clients on unix sockets and in the process are not probed: the system reports
@@ -175,7 +197,7 @@ impl ServerBuilder {
     /// # Errors
     /// When a schema is broken, a file cannot be served, or two databases have one name.
     pub fn start(self) -> Result<Server, ServerError> {
-        let mut hub = Hub::new(fastrand::u64(..));
+        let mut hub = Hub::new(self.quotas, fastrand::u64(..));
         let mut storages = BTreeMap::new();
         for source in self.sources {
             let (database, opened) = match source {
@@ -269,6 +291,7 @@ impl Server {
         ServerBuilder {
             sources: Vec::new(),
             limits: Limits::new(),
+            quotas: Quotas::new(),
             probe_interval: PROBE_INTERVAL,
             tls: None,
         }
@@ -374,8 +397,8 @@ impl Server {
     /// servers changes them, so it costs the same however many there are: tests fork a server that
     /// was filled once.
     pub fn fork(&self) -> Self {
-        let mut hub = Hub::new(fastrand::u64(..));
         let own = self.shared.hub();
+        let mut hub = Hub::new(own.quotas(), fastrand::u64(..));
         for name in own.names() {
             if let Some(database) = own.database(name) {
                 hub.add(database.fork(fastrand::u64(..)), None, now());

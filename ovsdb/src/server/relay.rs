@@ -29,7 +29,7 @@ pub(crate) struct Relayed {
 impl Server {
     /// A server that relays a database with this schema.
     pub(crate) fn relaying(source: DatabaseSchema) -> (Self, Relayed) {
-        let mut hub = Hub::new(fastrand::u64(..));
+        let mut hub = Hub::new(super::hub::Quotas::new(), fastrand::u64(..));
         let name: Arc<str> = source.name.as_str().into();
         let schema = Arc::new(Schema::new(source));
         hub.add_relay(Database::new(schema, fastrand::u64(..)), now());

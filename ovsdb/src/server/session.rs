@@ -31,6 +31,8 @@ pub(super) struct Session {
     /// Whether it wants to hear of changed schemas rather than be disconnected.
     pub(super) db_change_aware: bool,
     pub(super) read_only: bool,
+    /// How many of its replies wait for the disk.
+    pub(super) unsynced: usize,
     /// Why it is to be closed.
     pub(super) closing: Option<String>,
     probe: Probe,
@@ -47,20 +49,21 @@ impl Session {
             locks: BTreeSet::new(),
             db_change_aware: false,
             read_only,
+            unsynced: 0,
             closing: None,
             probe: Probe::Idle(now),
             interval,
         }
     }
 
-    /// Notes that the client has sent something.
-    pub(super) const fn received(&mut self, now: Instant) {
+    /// Notes that the client has sent something, or has read something.
+    pub(super) const fn is_alive(&mut self, now: Instant) {
         self.probe = Probe::Idle(now);
     }
 
     /// When the next probe, or the end of patience, is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        if self.interval.is_zero() {
+        if self.interval.is_zero() || self.closing.is_some() {
             return None;
         }
         let (Probe::Idle(since) | Probe::Asked(since)) = self.probe;
@@ -86,9 +89,11 @@ impl Session {
         }
     }
 
-    /// Has the session end.
+    /// Has the session end. It is told of no changes any more: its monitors may be of a schema that
+    /// is replaced.
     pub(super) fn close(&mut self, reason: String) {
         self.closing.get_or_insert(reason);
+        self.monitors.clear();
     }
 
     /// Sends a successful reply; `result` is JSON.

@@ -43,15 +43,15 @@ impl Step {
         matches!(self.kind, Kind::Transact(_))
     }
 
-    /// Whether the reply may have to wait for the disk, and for nothing else.
-    pub fn is_durable(&self) -> bool {
-        let has = |part| self.message().contains(part);
-        self.is_transaction() && has("\"durable\":true") && !self.may_wait()
-    }
-
-    /// Whether the reply may have to wait for other transactions.
-    pub fn may_wait(&self) -> bool {
-        self.is_transaction() && self.message().contains("\"op\":\"wait\"")
+    /// The same step with its reply not waiting for the disk.
+    pub fn not_durable(&self) -> Self {
+        let mut step = self.clone();
+        if let Kind::Transact(operations) = &mut step.kind {
+            for (text, _) in operations {
+                *text = text.replace("\"durable\":true", "\"durable\":false");
+            }
+        }
+        step
     }
 
     pub fn is_conversion(&self) -> bool {

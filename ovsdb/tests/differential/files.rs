@@ -1,21 +1,50 @@
 //! The files of both servers after the same steps: each server opens both, with equal content.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use ovsdb::server::{PassiveRemote, Server};
-use ovsdb::testing::{self, Dump};
+use ovsdb::testing;
+use serde_json::Value;
 
 use super::draw::{self, Drawn};
 use super::pair::Pair;
 use super::scale::{Seed, size};
 
-fn parsed(text: &str) -> Result<Dump, String> {
-    text.parse().map_err(|error| format!("{error}: {text}"))
+/// The columns of a dump, by table, row and name.
+type Columns = BTreeMap<(String, String, String), String>;
+
+fn columns(text: &str) -> Result<Columns, String> {
+    let mut columns = Columns::new();
+    for table in serde_json::Deserializer::from_str(text).into_iter() {
+        let table: Value = table.map_err(|error| format!("{error}: {text}"))?;
+        let headings = table["headings"].as_array().ok_or("no headings")?;
+        for row in table["data"].as_array().into_iter().flatten() {
+            for (heading, value) in headings.iter().zip(row.as_array().into_iter().flatten()) {
+                let key = (
+                    table["caption"].to_string(),
+                    row[0].to_string(),
+                    heading.to_string(),
+                );
+                columns.insert(key, plain(value).to_string());
+            }
+        }
+    }
+    Ok(columns)
 }
 
-fn dump(remote: &str) -> Result<Dump, String> {
+/// The value with all numbers written in one way.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => number.as_f64().unwrap_or_default().into(),
+        Value::Array(elements) => elements.iter().map(plain).collect(),
+        other => other.clone(),
+    }
+}
+
+fn dump(remote: &str) -> Result<Columns, String> {
     let arguments = [
         "--timeout=60",
         "--format=json",
@@ -30,11 +59,11 @@ fn dump(remote: &str) -> Result<Dump, String> {
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    parsed(&String::from_utf8_lossy(&output.stdout))
+    columns(&String::from_utf8_lossy(&output.stdout))
 }
 
 /// What ovsdb-server has of a file.
-fn dump_by_reference(server: &mut testing::Server, file: &Path) -> Result<Dump, String> {
+fn dump_by_reference(server: &mut testing::Server, file: &Path) -> Result<Columns, String> {
     let text = |error: testing::ServerError| error.to_string();
     server.kill().map_err(text)?;
     let own = server.folder().join("D.db");
@@ -42,11 +71,11 @@ fn dump_by_reference(server: &mut testing::Server, file: &Path) -> Result<Dump, 
         fs::copy(file, own).map_err(|error| error.to_string())?;
     }
     server.start().map_err(text)?;
-    parsed(&server.dump("D", None).map_err(text)?)
+    dump(&server.remote())
 }
 
 /// What the embedded server has of a copy of a file.
-async fn dump_by_ours(file: &Path) -> Result<Dump, String> {
+async fn dump_by_ours(file: &Path) -> Result<Columns, String> {
     let copy = file.with_extension("copy");
     fs::copy(file, &copy).map_err(|error| error.to_string())?;
     let server = Server::file(&copy).map_err(|error| error.to_string())?;
@@ -62,10 +91,8 @@ async fn compare(drawn: &Drawn, compactions: &mut fastrand::Rng) -> Result<(), S
     let ours = ours.map_err(|error| error.to_string())?;
     let mut pair = Pair::with(&drawn.schema, ours).await?;
     for (number, step) in drawn.steps.iter().enumerate() {
-        // When a transaction waits, and then for the disk, its reply comes at any time.
-        if step.may_wait() && step.message().contains("\"durable\":true") {
-            continue;
-        }
+        // A reply that waits for the disk comes after those to later requests.
+        let step = &step.not_durable();
         let done = pair.step(step).await;
         if !done.map_err(|difference| format!("step {number}, {step}: {difference}"))? {
             return Ok(());
@@ -79,17 +106,30 @@ async fn compare(drawn: &Drawn, compactions: &mut fastrand::Rng) -> Result<(), S
     }
     let (mut reference, ours) = pair.into_servers();
     drop(ours);
+    let live = dump(&reference.remote())?;
     reference.kill().map_err(|error| error.to_string())?;
     let theirs = folder.path().join("theirs.db");
     fs::copy(reference.folder().join("D.db"), &theirs).map_err(|error| error.to_string())?;
     for file in [theirs, file] {
         let by_reference = dump_by_reference(&mut reference, &file)?;
         let by_ours = dump_by_ours(&file).await?;
-        if by_reference != by_ours {
+        let rows = |columns: &Columns| -> Vec<_> { columns.keys().cloned().collect() };
+        if rows(&by_reference) != rows(&by_ours) {
             return Err(format!(
-                "{} has in ovsdb-server\n{by_reference:?}\nand in the embedded server\n{by_ours:?}",
+                "{}: {by_reference:?}\nand\n{by_ours:?}",
                 file.display()
             ));
+        }
+        for (column, theirs) in &by_reference {
+            let ours = &by_ours[column];
+            // ovsdb-server 3.1 loses elements when it starts: those of a default that a difference is
+            // applied to. What it had before it was stopped is right.
+            if ours != theirs && live.get(column) != Some(ours) {
+                return Err(format!(
+                    "{}: {column:?} is {theirs} in ovsdb-server and {ours} in the embedded server",
+                    file.display()
+                ));
+            }
         }
     }
     Ok(())

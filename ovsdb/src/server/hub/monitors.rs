@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Hub, QUEUED, elements};
+use super::{Hub, QUEUED, elements, exhausted};
 use crate::protocol::{MonitorVersion, OvsdbError, Wire};
 use crate::server::SessionId;
 use crate::server::engine::Commit;
@@ -50,6 +50,10 @@ impl Hub {
         let session = self.sessions.get(&id);
         if session.is_some_and(|session| session.monitor(monitor_id.text).is_some()) {
             return Err(syntax(monitor_id.text, "duplicate monitor ID"));
+        }
+        let quota = self.quotas.monitors;
+        if session.is_some_and(|session| session.monitors.len() >= quota) {
+            return Err(exhausted(quota, "monitors"));
         }
         let selection = selection?;
         let since = since.map(last_transaction).transpose()?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Hub, Now, SessionCaller, elements, string};
+use super::{Hub, Now, SessionCaller, UNREAD, elements, exhausted, string};
 use crate::protocol::{LockReply, MonitorVersion, OvsdbError, Wire};
 use crate::server::SessionId;
 use crate::server::engine::error::{error, syntax, syntax_of};
@@ -118,6 +118,7 @@ impl Hub {
         params: Raw<'_>,
         now: Now,
     ) -> Result<Option<String>, OvsdbError> {
+        let quota = self.quotas.monitors;
         let (database, hosted) = self.lookup("transact", params)?;
         let is_known = hosted
             .waiting
@@ -125,6 +126,13 @@ impl Hub {
             .any(|waiting| waiting.session == id && *waiting.id == *request);
         if is_known {
             return Err(syntax(params.text, "transact: duplicate request ID"));
+        }
+        let own = hosted
+            .waiting
+            .iter()
+            .filter(|waiting| waiting.session == id);
+        if own.count() >= quota {
+            return Err(exhausted(quota, "transactions that wait"));
         }
         let waiting = Waiting {
             session: id,
@@ -221,12 +229,17 @@ impl Hub {
             position.filter(|_| durable),
             self.databases.get_mut(database),
         ) {
-            (Some(position), Some(hosted)) => hosted.unsynced.push(Unsynced {
-                position,
-                session: waiting.session,
-                id: waiting.id.clone(),
-                results,
-            }),
+            (Some(position), Some(hosted)) => {
+                hosted.unsynced.push(Unsynced {
+                    position,
+                    session: waiting.session,
+                    id: waiting.id.clone(),
+                    results,
+                });
+                if let Some(session) = self.sessions.get_mut(&waiting.session) {
+                    session.unsynced += 1;
+                }
+            }
             _ => self.reply(waiting.session, &waiting.id, &results),
         }
         if commit.is_some() {
@@ -301,9 +314,13 @@ impl Hub {
 
     fn lock(&mut self, id: SessionId, method: &str, params: Raw<'_>) -> Result<String, OvsdbError> {
         let name = lock_name(method, params)?;
+        let quota = self.quotas.monitors;
         let Some(session) = self.sessions.get_mut(&id) else {
             return Err(error("internal error", "no such session"));
         };
+        if session.locks.len() >= quota {
+            return Err(exhausted(quota, "locks"));
+        }
         if !session.locks.insert(name.clone()) {
             let details = format!("must issue \"unlock\" before new \"{method}\"");
             return Err(syntax(params.text, details));
@@ -348,6 +365,9 @@ impl Hub {
             let mut quoted = String::new();
             write_string(&mut quoted, name);
             session.notify(method, &quoted);
+            if session.outgoing.unsent() > UNREAD {
+                session.close("the client does not read what it is sent".into());
+            }
             self.ready.push(id);
         }
     }

@@ -1,0 +1,492 @@
+//! What the state machine does without sockets, files and clocks: durability, slow readers, resuming,
+//! quotas.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::*;
+use crate::server::engine::{Database, Schema};
+use crate::server::hosted::Journal;
+
+const SCHEMA: &str = r#"{"name":"D","tables":{"T":{"isRoot":true,"columns":{"n":{"type":"integer"},"s":{"type":"string"}}}}}"#;
+/// With one column less.
+const SMALLER: &str =
+    r#"{"name":"D","tables":{"T":{"isRoot":true,"columns":{"n":{"type":"integer"}}}}}"#;
+
+/// What a test sees of its journal.
+#[derive(Debug, Default)]
+struct Written {
+    records: Vec<String>,
+    is_full: bool,
+}
+
+/// A journal that the test fills up.
+#[derive(Debug, Clone, Default)]
+struct TestJournal(Arc<Mutex<Written>>);
+
+impl TestJournal {
+    fn set_full(&self, is_full: bool) {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        written.is_full = is_full;
+    }
+
+    fn len(&self) -> usize {
+        let written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        written.records.len()
+    }
+}
+
+impl Journal for TestJournal {
+    fn append(&mut self, record: &str) -> Result<Position, OvsdbError> {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.is_full {
+            return Err(OvsdbError::new("I/O error"));
+        }
+        written.records.push(record.into());
+        Ok(Position(written.records.len() as u64))
+    }
+
+    fn replace(&mut self, _: &str, record: &str) -> Result<Position, OvsdbError> {
+        self.append(record)
+    }
+}
+
+/// A hub with the database `D`, in a journal.
+struct Test {
+    hub: Hub,
+    journal: TestJournal,
+    now: Now,
+}
+
+impl Test {
+    fn new(quotas: Quotas) -> Self {
+        let now = Now {
+            instant: Instant::now(),
+            date: 1,
+        };
+        let source = ovsdb_schema::DatabaseSchema::parse(SCHEMA).expect("a schema");
+        let database = Database::new(Arc::new(Schema::new(source)), 1);
+        let journal = TestJournal::default();
+        let mut hub = Hub::new(quotas, 1);
+        assert!(hub.add(database, Some(Box::new(journal.clone())), now));
+        Self { hub, journal, now }
+    }
+
+    fn connect(&mut self) -> SessionId {
+        let connected = self
+            .hub
+            .handle_connected(self.now, Duration::from_secs(5), false);
+        connected.expect("a session")
+    }
+
+    fn send(&mut self, id: SessionId, method: &str, params: &str) {
+        let text = format!(r#"{{"id":"{method}","method":"{method}","params":{params}}}"#);
+        self.hub.handle_message(id, &text, self.now);
+    }
+
+    /// What a session is sent, as if it read everything.
+    fn read(&mut self, id: SessionId) -> String {
+        let mut text = String::new();
+        loop {
+            let bytes = self.hub.poll_transmit(id);
+            if bytes.is_empty() {
+                return text;
+            }
+            for part in bytes {
+                text.push_str(std::str::from_utf8(&part).expect("text"));
+                self.hub.handle_sent(id, part.len(), self.now);
+            }
+        }
+    }
+
+    /// Sends a request and reads everything.
+    fn call(&mut self, id: SessionId, method: &str, params: &str) -> String {
+        self.send(id, method, params);
+        self.read(id)
+    }
+
+    fn insert(&mut self, id: SessionId, n: usize, s: &str, durable: bool) -> String {
+        let params = format!(
+            r#"["D",{{"op":"insert","table":"T","row":{{"n":{n},"s":"{s}"}}}},{{"op":"commit","durable":{durable}}}]"#
+        );
+        self.call(id, "transact", &params)
+    }
+
+    fn rows(&self) -> usize {
+        self.hub
+            .database("D")
+            .expect("a database")
+            .state()
+            .table(0)
+            .len()
+    }
+
+    fn unsent(&self, id: SessionId) -> usize {
+        self.hub.sessions[&id].outgoing.unsent()
+    }
+
+    fn pending(&self, id: SessionId) -> usize {
+        let monitors = &self.hub.sessions[&id].monitors;
+        monitors
+            .iter()
+            .map(|monitor| monitor.pending.changes().count())
+            .sum()
+    }
+}
+
+#[test]
+fn a_durable_transaction_is_acknowledged_after_the_disk_has_it() {
+    let mut test = Test::new(Quotas::new());
+    let (client, other) = (test.connect(), test.connect());
+    test.call(other, "monitor", r#"["D","m",{"T":{}}]"#);
+    assert_eq!(test.insert(client, 1, "durable", true), "");
+    // The others hear of it, as in ovsdb-server; what follows is acknowledged.
+    assert!(test.read(other).contains("durable"));
+    assert!(test.insert(client, 2, "not", false).contains("uuid"));
+    assert_eq!(
+        test.insert(other, 3, "durable", true)
+            .matches("result")
+            .count(),
+        0
+    );
+    assert!(test.hub.waits_for_disk("D"));
+    assert_eq!(test.hub.poll_written().len(), 1);
+
+    test.hub.handle_synced("D", Position(0));
+    assert_eq!(test.read(client), "");
+    test.hub.handle_synced("D", Position(1));
+    assert!(test.read(client).contains("uuid"));
+    assert_eq!(test.read(other), "");
+    test.hub.handle_synced("D", Position(3));
+    assert!(test.read(other).contains("uuid"));
+    assert!(!test.hub.waits_for_disk("D"));
+}
+
+#[test]
+fn a_transaction_that_cannot_be_written_leaves_nothing() {
+    let mut test = Test::new(Quotas::new());
+    let (client, other) = (test.connect(), test.connect());
+    test.call(other, "monitor", r#"["D","m",{"T":{}}]"#);
+    test.journal.set_full(true);
+    for durable in [false, true] {
+        assert!(test.insert(client, 1, "one", durable).contains("I/O error"));
+        assert_eq!((test.rows(), test.journal.len()), (0, 0));
+        assert_eq!(test.read(other), "");
+    }
+    // Reading goes on, and so does writing when there is room again.
+    let select = r#"["D",{"op":"select","table":"T","where":[]}]"#;
+    assert!(
+        test.call(client, "transact", select)
+            .contains(r#""rows":[]"#)
+    );
+    test.journal.set_full(false);
+    assert!(test.insert(client, 2, "two", false).contains("uuid"));
+    assert_eq!((test.rows(), test.journal.len()), (1, 1));
+    assert!(test.read(other).contains("two"));
+    // Nor does a conversion.
+    test.journal.set_full(true);
+    let refused = test.call(client, "convert", &format!(r#"["D",{SMALLER}]"#));
+    assert!(refused.contains("I/O error"), "{refused}");
+    assert!(
+        test.call(client, "get_schema", r#"["D"]"#)
+            .contains(r#""s":"#)
+    );
+}
+
+#[test]
+fn what_waits_for_a_disk_that_fails_fails() {
+    let mut test = Test::new(Quotas::new());
+    let client = test.connect();
+    assert_eq!(test.insert(client, 1, "one", true), "");
+    test.hub
+        .handle_sync_failed("D", &OvsdbError::new("I/O error"));
+    let reply = test.read(client);
+    assert!(reply.contains(r#"{},{"error":"I/O error"}]"#), "{reply}");
+    assert!(!test.hub.waits_for_disk("D"));
+}
+
+#[test]
+fn a_session_with_many_replies_on_the_way_to_the_disk_is_not_read_from() {
+    let mut test = Test::new(Quotas::new());
+    let client = test.connect();
+    for n in 0..=UNSYNCED {
+        assert!(test.hub.wants_input(client));
+        test.insert(client, n, "s", true);
+    }
+    assert!(!test.hub.wants_input(client));
+    test.hub.handle_synced("D", Position(u64::MAX));
+    test.read(client);
+    assert!(test.hub.wants_input(client));
+}
+
+#[test]
+fn a_client_that_does_not_read_costs_as_much_as_the_rows_that_changed() {
+    let methods = ["monitor", "monitor_cond", "monitor_cond_since"];
+    for (method, rest) in
+        methods
+            .into_iter()
+            .zip(["", "", ",\"00000000-0000-0000-0000-000000000000\""])
+    {
+        let mut test = Test::new(Quotas::new());
+        let (client, slow) = (test.connect(), test.connect());
+        test.call(slow, method, &format!(r#"["D","m",{{"T":{{}}}}{rest}]"#));
+        let text = "x".repeat(1000);
+        for n in 0..100 {
+            test.insert(client, n, &text, false);
+        }
+        let mut most = 0;
+        for round in 0..10_000 {
+            let n = round % 100;
+            let update = format!(
+                r#"["D",{{"op":"update","table":"T","where":[["n","==",{n}]],"row":{{"s":"{text}{round}"}}}}]"#
+            );
+            test.call(client, "transact", &update);
+            most = most.max(test.unsent(slow));
+        }
+        assert!(most < QUEUED + 4096, "{method}: {most} bytes");
+        assert!(
+            (1..=100).contains(&test.pending(slow)),
+            "{method}: {}",
+            test.pending(slow)
+        );
+        // Rows that come and go meanwhile are not told at all.
+        test.insert(client, 1000, "came", false);
+        test.call(
+            client,
+            "transact",
+            r#"["D",{"op":"delete","table":"T","where":[["n","==",1000]]}]"#,
+        );
+        test.call(
+            client,
+            "transact",
+            r#"["D",{"op":"delete","table":"T","where":[["n","==",7]]}]"#,
+        );
+
+        let told = test.read(slow);
+        assert!(!told.contains("came"), "{method}");
+        // The last value of each row, once each in the merged update.
+        for n in (0..100).filter(|n| *n != 7) {
+            let last = format!("{text}{}", 9_900 + n);
+            assert_eq!(
+                told.matches(&format!("{last}\"")).count(),
+                1,
+                "{method}, row {n}"
+            );
+        }
+        assert_eq!(test.pending(slow), 0);
+        // From then on it is told of each change again.
+        test.insert(client, 2000, "again", false);
+        assert!(test.read(slow).contains("again"), "{method}");
+        // And before its own replies.
+        let own = test.insert(slow, 2001, "own", false);
+        assert!(own.find("\"own\"") < own.find("\"result\""), "{own}");
+    }
+}
+
+/// The `found` and the last transaction of a reply to `monitor_cond_since`.
+fn since(reply: &str) -> (bool, String) {
+    let (_, result) = reply.split_once(r#""result":["#).expect(reply);
+    let (found, rest) = result.split_once(',').expect(reply);
+    (
+        found == "true",
+        rest.split('"').nth(1).expect(reply).to_owned(),
+    )
+}
+
+#[test]
+fn a_monitor_is_resumed_after_a_transaction_that_is_remembered() {
+    let mut test = Test::new(Quotas::new());
+    let client = test.connect();
+    let resume = |test: &mut Test, condition: &str, last: &str| {
+        let id = test.connect();
+        let params = format!(r#"["D","m",{{"T":{{"where":{condition}}}}},"{last}"]"#);
+        let reply = test.call(id, "monitor_cond_since", &params);
+        test.hub.handle_closed(id, test.now);
+        (since(&reply), reply)
+    };
+    let unknown = "00000000-0000-4000-8000-000000000000";
+    let ((found, last), _) = resume(&mut test, "[true]", unknown);
+    assert!(!found);
+    // Nothing has happened since.
+    let ((found, same), reply) = resume(&mut test, "[true]", &last);
+    assert!(found && same == last && reply.contains(",{}]"), "{reply}");
+
+    test.insert(client, 1, "one", false);
+    test.insert(client, 2, "two", false);
+    let ((found, later), reply) = resume(&mut test, "[true]", &last);
+    assert!(
+        found && later != last && reply.contains("one") && reply.contains("two"),
+        "{reply}"
+    );
+    let ((found, _), reply) = resume(&mut test, r#"[["n","==",2]]"#, &last);
+    assert!(
+        found && !reply.contains("one") && reply.contains("two"),
+        "{reply}"
+    );
+    // Rows that have come into a condition, and that have left it.
+    test.call(
+        client,
+        "transact",
+        r#"["D",{"op":"update","table":"T","where":[["n","==",2]],"row":{"n":3}}]"#,
+    );
+    let ((found, _), reply) = resume(&mut test, r#"[["n","==",2]]"#, &later);
+    assert!(found && reply.contains(r#"{"delete":null}"#), "{reply}");
+    let ((found, _), reply) = resume(&mut test, r#"[["n","==",3]]"#, &later);
+    assert!(
+        found && reply.contains(r#"{"insert":{"#) && reply.contains("two"),
+        "{reply}"
+    );
+
+    // Old transactions are forgotten: some are always remembered, and more while they are small.
+    let mut all = Vec::new();
+    for n in 0..10_200 {
+        test.insert(client, n, "", false);
+        all.push(
+            test.hub
+                .database("D")
+                .expect("a database")
+                .last_transaction()
+                .to_string(),
+        );
+    }
+    for (at, is_found) in [
+        (10_199, true),
+        (10_000, true),
+        (500, true),
+        (100, false),
+        (0, false),
+    ] {
+        let ((found, _), _) = resume(&mut test, "[[\"n\",\"==\",-1]]", &all[at]);
+        assert_eq!(found, is_found, "transaction {at}");
+    }
+    // A conversion begins anew, and ids from before it are not those of the new content.
+    test.hub
+        .convert_now("D", SMALLER, test.now)
+        .expect("a conversion");
+    let ((found, _), _) = resume(&mut test, "[[\"n\",\"==\",-1]]", &all[10_199]);
+    assert!(!found);
+}
+
+#[test]
+fn a_session_that_is_being_closed_hears_of_no_changes() {
+    let mut test = Test::new(Quotas::new());
+    let (client, old) = (test.connect(), test.connect());
+    test.call(client, "set_db_change_aware", "[true]");
+    test.call(
+        old,
+        "monitor_cond",
+        r#"["D","m",{"T":{"where":[["s","==","x"]]}}]"#,
+    );
+    test.hub
+        .convert_now("D", SMALLER, test.now)
+        .expect("a conversion");
+    assert!(test.hub.poll_close(old).is_some());
+    // Its condition is of a column that is gone.
+    let insert = r#"["D",{"op":"insert","table":"T","row":{"n":1}}]"#;
+    assert!(test.call(client, "transact", insert).contains("uuid"));
+    assert_eq!(test.read(old), "");
+    // Nor is it asked for a sign of life, time and again.
+    test.now.instant += Duration::from_secs(60);
+    test.hub.handle_closed(client, test.now);
+    assert_eq!(test.hub.poll_timeout(), None);
+}
+
+#[test]
+fn a_slow_reader_is_alive_as_long_as_it_reads() {
+    let mut test = Test::new(Quotas::new());
+    let (client, slow) = (test.connect(), test.connect());
+    test.call(slow, "monitor", r#"["D","m",{"T":{}}]"#);
+    let mut waiting = VecDeque::new();
+    for n in 0..4 {
+        test.insert(client, n, &"x".repeat(100_000), false);
+    }
+    waiting.extend(test.hub.poll_transmit(slow));
+    for _ in 0..10 {
+        test.now.instant += Duration::from_secs(4);
+        test.hub.handle_sent(slow, 1000, test.now);
+        test.hub.handle_timeout(test.now);
+        assert_eq!(test.hub.poll_close(slow), None);
+    }
+    for _ in 0..3 {
+        test.now.instant += Duration::from_secs(5);
+        test.hub.handle_timeout(test.now);
+    }
+    assert!(
+        test.hub
+            .poll_close(slow)
+            .is_some_and(|reason| reason.contains("probe"))
+    );
+}
+
+#[test]
+fn nobody_gets_more_than_its_quota() {
+    let mut test = Test::new(Quotas {
+        sessions: 3,
+        monitors: 2,
+    });
+    let (client, other) = (test.connect(), test.connect());
+    let third = test.connect();
+    assert_eq!(
+        test.hub.handle_connected(test.now, Duration::ZERO, false),
+        None
+    );
+    test.hub.handle_closed(third, test.now);
+    test.connect();
+
+    for (n, is_refused) in [(0, false), (1, false), (2, true)] {
+        for (method, params) in [
+            ("monitor", format!(r#"["D",{n},{{"T":{{}}}}]"#)),
+            ("lock", format!(r#"["l{n}"]"#)),
+        ] {
+            let reply = test.call(client, method, &params);
+            assert_eq!(
+                reply.contains("resources exhausted"),
+                is_refused,
+                "{method} {n}: {reply}"
+            );
+        }
+        let wait = format!(
+            r#"{{"id":{n},"method":"transact","params":["D",{{"op":"wait","table":"T","where":[],"columns":["n"],"until":"==","rows":[{{"n":5}}]}}]}}"#
+        );
+        test.hub.handle_message(client, &wait, test.now);
+        let reply = test.read(client);
+        assert_eq!(
+            reply.contains("resources exhausted"),
+            is_refused,
+            "wait {n}: {reply}"
+        );
+    }
+    // What is given back can be had again, and others have their own.
+    test.call(client, "monitor_cancel", "[0]");
+    test.call(client, "unlock", r#"["l0"]"#);
+    assert!(
+        !test
+            .call(client, "monitor", r#"["D",7,{"T":{}}]"#)
+            .contains("exhausted")
+    );
+    assert!(!test.call(client, "lock", r#"["l7"]"#).contains("exhausted"));
+    assert!(
+        !test
+            .call(other, "monitor", r#"["D",7,{"T":{}}]"#)
+            .contains("exhausted")
+    );
+}
+
+#[test]
+fn a_client_that_does_not_read_of_its_locks_is_closed() {
+    let mut test = Test::new(Quotas::new());
+    let (victim, thief) = (test.connect(), test.connect());
+    test.call(victim, "lock", r#"["l"]"#);
+    for _ in 0..UNREAD {
+        test.call(thief, "steal", r#"["l"]"#);
+        test.call(thief, "unlock", r#"["l"]"#);
+        if test.hub.poll_close(victim).is_some() {
+            break;
+        }
+        assert!(test.unsent(victim) < 2 * UNREAD);
+    }
+    assert!(
+        test.hub
+            .poll_close(victim)
+            .is_some_and(|reason| reason.contains("does not read"))
+    );
+}
