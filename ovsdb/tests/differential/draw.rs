@@ -43,12 +43,17 @@ impl Step {
         matches!(self.kind, Kind::Transact(_))
     }
 
-    /// The same step with its reply not waiting for the disk.
-    pub fn not_durable(&self) -> Self {
+    /// The same step with its reply not waiting for the disk, and without ephemeral columns.
+    pub fn for_files(&self) -> Self {
         let mut step = self.clone();
-        if let Kind::Transact(operations) = &mut step.kind {
-            for (text, _) in operations {
-                *text = text.replace("\"durable\":true", "\"durable\":false");
+        match &mut step.kind {
+            Kind::Transact(operations) => {
+                for (text, _) in operations {
+                    *text = text.replace("\"durable\":true", "\"durable\":false");
+                }
+            }
+            Kind::Call { params, .. } | Kind::Notify { params, .. } => {
+                *params = params.replace(",\"ephemeral\":true", "");
             }
         }
         step

@@ -92,7 +92,7 @@ async fn compare(drawn: &Drawn, compactions: &mut fastrand::Rng) -> Result<(), S
     let mut pair = Pair::with(&drawn.schema, ours).await?;
     for (number, step) in drawn.steps.iter().enumerate() {
         // A reply that waits for the disk comes after those to later requests.
-        let step = &step.not_durable();
+        let step = &step.for_files();
         let done = pair.step(step).await;
         if !done.map_err(|difference| format!("step {number}, {step}: {difference}"))? {
             return Ok(());
@@ -140,7 +140,9 @@ async fn both_servers_open_the_files_of_both() {
     let seed = Seed::new();
     for database in 0..size(10, 2_000) {
         let mut random = seed.random();
-        let drawn = draw::draw(&mut random, super::STEPS);
+        let mut drawn = draw::draw(&mut random, super::STEPS);
+        // An ephemeral reference that must not be empty dangles after a restart.
+        drawn.schema = drawn.schema.replace(",\"ephemeral\":true", "");
         if let Err(difference) = compare(&drawn, &mut random).await {
             panic!(
                 "database {database}: {difference}\nof this schema:\n{}",
