@@ -1,7 +1,7 @@
 //! A connection that does nothing but send texts and receive messages: what feeds the clients under
 //! measurement, and the floor that they are compared with.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -79,6 +79,68 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Sends a request, reads the message that answers it, and returns its length. Nothing is made
+    /// of what it says.
+    ///
+    /// # Errors
+    /// When the connection fails or ends before.
+    pub fn skip_reply(&mut self, method: &str, params: &str) -> Result<usize> {
+        let request = format!(r#"{{"id":1,"method":"{method}","params":{params}}}"#);
+        self.stream.write_all(request.as_bytes())?;
+        let mut block = vec![0; 64 << 10];
+        let (mut length, mut depth) = (0, 0_usize);
+        let (mut in_string, mut escaped) = (false, false);
+        loop {
+            let read = match self.stream.read(&mut block)? {
+                0 => return Err("the server closed the connection".into()),
+                read => read,
+            };
+            for byte in &block[..read] {
+                length += 1;
+                match byte {
+                    _ if escaped => escaped = false,
+                    b'\\' if in_string => escaped = true,
+                    b'"' => in_string = !in_string,
+                    _ if in_string => {}
+                    b'{' | b'[' => depth += 1,
+                    b'}' | b']' if depth == 1 => return Ok(length),
+                    b'}' | b']' => depth -= 1,
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Gives a sign of life, which a server asks for in vain while nothing is read: the reply to an
+    /// inactivity probe.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub fn keep_alive(&mut self) -> Result {
+        let reply = r#"{"id":"echo","result":[],"error":null}"#;
+        Ok(self.stream.write_all(reply.as_bytes())?)
+    }
+
+    /// Reads and drops whatever has come, and returns how many bytes that was.
+    ///
+    /// # Errors
+    /// When the connection fails or ends before.
+    pub fn drop_received(&mut self) -> Result<usize> {
+        let mut block = [0; 16 << 10];
+        let mut length = 0;
+        self.stream.set_nonblocking(true)?;
+        let outcome = loop {
+            match self.stream.read(&mut block) {
+                Ok(0) => break Err("the server closed the connection".into()),
+                Ok(read) => length += read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(length),
+                Err(error) => break Err(error.into()),
+            }
+        };
+        self.stream.set_nonblocking(false)?;
+        outcome
     }
 
     fn message(&mut self) -> Result<String> {

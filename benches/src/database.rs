@@ -40,11 +40,7 @@ impl Northbound {
         let text = bundled("OVN_Northbound").ok_or("no northbound schema")?;
         let schema = DatabaseSchema::parse(text)?;
         let server = Server::builder().schema(text).start()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
-        runtime.block_on(load(server.remote(), ports))?;
+        fill(server.remote(), ports)?;
         Ok(Self { server, schema })
     }
 
@@ -62,12 +58,7 @@ impl Northbound {
     /// The parameters that ask for all tables and columns.
     #[must_use]
     pub fn monitor_params(&self) -> String {
-        let mut params = String::new();
-        Replay::<Database>::new(&self.schema)
-            .request()
-            .write_params(&mut params)
-            .expect("a request of the library");
-        params
+        all_columns(&self.schema)
     }
 
     /// The reply with all rows, as a client receives it.
@@ -77,6 +68,32 @@ impl Northbound {
     pub fn initial_reply(&self) -> Result<String> {
         Connection::new(&self.socket())?.call("monitor_cond_since", &self.monitor_params())
     }
+}
+
+/// The parameters of a `monitor_cond_since` that asks for all tables and columns.
+///
+/// # Panics
+/// Never: requests of the library can be written.
+#[must_use]
+pub fn all_columns(schema: &DatabaseSchema) -> String {
+    let mut params = String::new();
+    Replay::<Database>::new(schema)
+        .request()
+        .write_params(&mut params)
+        .expect("a request of the library");
+    params
+}
+
+/// Inserts this many ports, ten to a switch, into the database of a server.
+///
+/// # Errors
+/// When the server refuses a row.
+pub fn fill(remote: String, ports: usize) -> Result {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    runtime.block_on(load(remote, ports))
 }
 
 async fn load(remote: String, ports: usize) -> Result {

@@ -3,9 +3,12 @@
 
 mod connection;
 mod database;
+mod figures;
+pub mod process;
 
 pub use connection::Connection;
-pub use database::{Northbound, PORTS_PER_SWITCH, port_uuid};
+pub use database::{Northbound, PORTS_PER_SWITCH, all_columns, fill, port_uuid};
+pub use figures::{median, number};
 
 /// What everything here returns: the error is for people.
 pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;

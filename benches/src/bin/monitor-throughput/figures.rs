@@ -41,14 +41,3 @@ pub(crate) struct Phase {
     pub(crate) latency_p50_us: f64,
     pub(crate) latency_p99_us: f64,
 }
-
-/// The middle one of the values.
-pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.into_iter().collect();
-    values.sort_unstable_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        count if count % 2 == 1 => values[count / 2],
-        count => f64::midpoint(values[count / 2 - 1], values[count / 2]),
-    }
-}

@@ -10,7 +10,6 @@ mod client;
 mod figures;
 mod follower;
 mod measure;
-mod process;
 mod replay;
 mod table;
 

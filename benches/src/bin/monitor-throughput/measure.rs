@@ -3,14 +3,14 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ovsdb_benches::{Connection, Northbound, Result, port_uuid};
+use ovsdb_benches::{Connection, Northbound, Result, median, port_uuid, process};
 
 use crate::Arguments;
 use crate::client::monotonic_ns;
-use crate::figures::{Figures, Phase, median};
+use crate::figures::{Figures, Phase};
 use crate::follower::{Follower, Kind};
 use crate::replay::replay;
-use crate::{process, table};
+use crate::table;
 
 /// The rows of a transaction that changes many.
 const BATCH: usize = 100;

@@ -7,11 +7,9 @@ use ovsdb::nb::{Database, LogicalSwitchPort};
 use ovsdb::protocol::{Framer, Limits};
 use ovsdb::schema::{DatabaseSchema, bundled};
 use ovsdb::testing::Replay;
-use ovsdb_benches::Result;
+use ovsdb_benches::{Result, median};
 use serde::de::IgnoredAny;
 use serde_json::json;
-
-use crate::figures::median;
 
 /// Replays the file.
 pub(crate) fn replay_file(file: &Path, runs: usize, as_json: bool) -> Result {

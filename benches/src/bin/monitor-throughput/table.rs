@@ -1,8 +1,9 @@
 //! The figures for people: each the median of the runs, the clients side by side.
 
+use ovsdb_benches::{median, number};
 use serde_json::{Value, json};
 
-use crate::figures::{Figures, median};
+use crate::figures::Figures;
 
 /// A line of the table.
 struct Line {
@@ -153,16 +154,5 @@ pub(crate) fn print(all: &[Figures]) {
             text += &format!(" {} |", number(ratio));
         }
         println!("{text}");
-    }
-}
-
-/// Three digits that count.
-fn number(value: f64) -> String {
-    match value {
-        value if !value.is_finite() => "-".to_owned(),
-        value if value >= 100.0 => format!("{value:.0}"),
-        value if value >= 10.0 => format!("{value:.1}"),
-        value if value >= 1.0 => format!("{value:.2}"),
-        value => format!("{value:.3}"),
     }
 }

@@ -3,11 +3,14 @@
 use std::fs;
 use std::process::Command;
 
-use ovsdb_benches::Result;
+use crate::Result;
 
 /// A size from `/proc/PID/status`, in bytes: `VmHWM` is the most memory the process has had,
 /// `VmRSS` what it has now.
-pub(crate) fn memory(process: u32, name: &str) -> Result<u64> {
+///
+/// # Errors
+/// When there is no such process.
+pub fn memory(process: u32, name: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let kilobytes = status
         .lines()
@@ -17,15 +20,26 @@ pub(crate) fn memory(process: u32, name: &str) -> Result<u64> {
     Ok(kilobytes * 1024)
 }
 
-/// The time that the process's first thread has run, in microseconds.
-pub(crate) fn cpu_us(process: u32) -> Result<u64> {
-    let statistics = fs::read_to_string(format!("/proc/{process}/schedstat"))?;
-    let nanoseconds = statistics.split(' ').next().unwrap_or_default();
-    Ok(nanoseconds.parse::<u64>()? / 1000)
+/// The time that the process's threads have run, in microseconds.
+///
+/// # Errors
+/// When there is no such process.
+pub fn cpu_us(process: u32) -> Result<u64> {
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        // A thread may have ended since the folder was read.
+        let statistics = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+        let running = statistics.split(' ').next().unwrap_or_default();
+        nanoseconds += running.parse::<u64>().unwrap_or_default();
+    }
+    Ok(nanoseconds / 1000)
 }
 
 /// The machine and the date, in a line.
-pub(crate) fn machine() -> Result<String> {
+///
+/// # Errors
+/// When Linux does not tell.
+pub fn machine() -> Result<String> {
     let processors = fs::read_to_string("/proc/cpuinfo")?;
     let models: Vec<&str> = processors
         .lines()

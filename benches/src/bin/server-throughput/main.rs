@@ -1,0 +1,74 @@
+//! What the server of this library takes, beside ovsdb-server: processor time, memory, time to start.
+//! Each is a process of its own that serves a file on a unix socket, and both are measured alike.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this program talks to people"
+)]
+
+mod in_process;
+mod measure;
+mod servers;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::servers::Kind;
+use clap::Parser;
+
+/// Measure this library's server beside ovsdb-server
+#[derive(Debug, Parser)]
+#[command(name = "server-throughput")]
+struct Arguments {
+    /// How many ports the database has, ten to a switch
+    #[arg(long, default_value_t = 100_000)]
+    ports: usize,
+    /// A server to measure, as often as wanted; both when none is named
+    #[arg(long = "server", value_enum)]
+    servers: Vec<Kind>,
+    /// How often each server is measured, in turns
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// How many transactions change one row each
+    #[arg(long, default_value_t = 5000)]
+    single: usize,
+    /// How many transactions change 100 rows each
+    #[arg(long, default_value_t = 500)]
+    batches: usize,
+    /// How many clients follow one monitor
+    #[arg(long, default_value_t = 100)]
+    clients: usize,
+    /// How many servers are made, filled and dropped in this process
+    #[arg(long, default_value_t = 1000)]
+    made: usize,
+    /// Print each measurement as a line of JSON
+    #[arg(long)]
+    json: bool,
+    /// Be the server under measurement: serve this file
+    #[arg(long, value_name = "FILE", hide = true, requires = "socket")]
+    serve: Option<PathBuf>,
+    /// The socket to serve it on
+    #[arg(long, value_name = "SOCKET", hide = true)]
+    socket: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match (&arguments.serve, &arguments.socket) {
+        (Some(file), Some(socket)) => servers::serve(file, socket),
+        _ => measure::compare(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut source = error.source();
+            while let Some(error) = source {
+                eprintln!("  because: {error}");
+                source = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
