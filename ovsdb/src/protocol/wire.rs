@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::value::json::{DecodeError, DecodeErrorKind, Reader, write_string};
+use crate::value::json::{
+    DecodeError, DecodeErrorKind, Reader, write_integer, write_string, write_uuid,
+};
 use crate::value::{Datum, Map, Str, Uuid};
 
 /// A value with a wire form.
@@ -124,7 +126,7 @@ impl Wire for u64 {
     /// At most what 64 signed bits hold: the server reads a larger number as a real, and refuses it.
     fn write(&self, out: &mut String) {
         let most = i64::try_from(*self).unwrap_or(i64::MAX);
-        out.push_str(&most.to_string());
+        write_integer(out, most);
     }
 }
 
@@ -134,7 +136,7 @@ impl Wire for i64 {
     }
 
     fn write(&self, out: &mut String) {
-        out.push_str(&self.to_string());
+        write_integer(out, *self);
     }
 }
 
@@ -145,10 +147,7 @@ impl Wire for Uuid {
     }
 
     fn write(&self, out: &mut String) {
-        write_string(
-            out,
-            self.hyphenated().encode_lower(&mut Self::encode_buffer()),
-        );
+        write_uuid(out, *self);
     }
 }
 

@@ -7,7 +7,9 @@ use std::hash::{Hash, Hasher};
 use ovsdb_schema::AtomicType;
 
 use super::json::DecodeError;
-use super::json::{DecodeErrorKind, Number, Reader, write_real, write_string};
+use super::json::{
+    DecodeErrorKind, Number, Reader, write_integer, write_real, write_string, write_uuid,
+};
 use super::{Real, Ref, Referent, Str, Uuid};
 
 /// A scalar value of any type (RFC 7047 section 5.1, `<atom>`).
@@ -82,14 +84,14 @@ impl Atom {
     /// Appends the wire form.
     pub fn write(&self, out: &mut String) {
         match self {
-            Self::Integer(integer) => out.push_str(&integer.to_string()),
+            Self::Integer(integer) => write_integer(out, *integer),
             Self::Real(real) => write_real(out, real.get()),
             Self::Boolean(boolean) => out.push_str(if *boolean { "true" } else { "false" }),
             Self::String(text) => write_string(out, text),
             Self::Uuid(uuid) => {
-                out.push_str("[\"uuid\",\"");
-                out.push_str(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
-                out.push_str("\"]");
+                out.push_str("[\"uuid\",");
+                write_uuid(out, *uuid);
+                out.push(']');
             }
             Self::NamedUuid(name) => {
                 out.push_str("[\"named-uuid\",");

@@ -15,4 +15,5 @@ pub use self::error::{DecodeError, DecodeErrorKind, MAX_DEPTH};
 pub use self::number::Number;
 pub use self::reader::{Raw, Reader};
 pub(crate) use self::scan::plain_end;
+pub(crate) use self::writer::{write_integer, write_uuid};
 pub use self::writer::{write_real, write_string};

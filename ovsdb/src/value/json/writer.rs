@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::value::Real;
+use super::scan::plain_end;
+use crate::value::{Real, Uuid};
 
 /// Appends `text` as a JSON string.
 ///
@@ -12,28 +13,53 @@ use crate::value::Real;
 /// assert_eq!(out, r#""a\nb""#);
 /// ```
 pub fn write_string(out: &mut String, text: &str) {
+    out.reserve(text.len() + 2);
     out.push('"');
     let mut run = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0..0x20 => "",
-            _ => continue,
-        };
+    loop {
+        let at = plain_end(text.as_bytes(), run);
         out.push_str(&text[run..at]);
-        run = at + 1;
-        if escape.is_empty() {
+        let Some(byte) = text.as_bytes().get(at) else {
+            break;
+        };
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
             // Writing to a String cannot fail.
-            let _ = write!(out, "\\u{byte:04x}");
-        } else {
-            out.push_str(escape);
+            control => drop(write!(out, "\\u{control:04x}")),
+        }
+        run = at + 1;
+    }
+    out.push('"');
+}
+
+/// Appends an integer.
+pub(crate) fn write_integer(out: &mut String, integer: i64) {
+    // As many digits as the largest has.
+    let mut digits = [b'0'; 20];
+    let mut start = digits.len();
+    let mut rest = integer.unsigned_abs();
+    loop {
+        start -= 1;
+        digits[start] += (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
         }
     }
-    out.push_str(&text[run..]);
+    if integer < 0 {
+        out.push('-');
+    }
+    out.extend(digits[start..].iter().copied().map(char::from));
+}
+
+/// Appends a uuid in quotes.
+pub(crate) fn write_uuid(out: &mut String, uuid: Uuid) {
+    out.push('"');
+    out.push_str(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
     out.push('"');
 }
 
