@@ -6,7 +6,7 @@ use ovsdb::nb::{Database, LogicalSwitchPort as Port};
 use ovsdb::schema::bundled;
 use ovsdb::server::Server;
 use ovsdb::{Client, Ref};
-use ovsdb_benches::{Result, median};
+use ovsdb_benches::{Result, median, process};
 use serde::Serialize;
 
 /// The rows that each of many servers is filled with.
@@ -22,6 +22,8 @@ pub(crate) struct Figures {
     pub(crate) made: usize,
     /// All of them, made, filled and dropped one after the other.
     pub(crate) made_s: f64,
+    /// The processor time of that.
+    pub(crate) made_cpu_s: f64,
     /// All of them forked from one that was filled, read by a client and dropped.
     pub(crate) forked_s: f64,
 }
@@ -32,11 +34,12 @@ pub(crate) fn measure(transactions: usize, made: usize) -> Result<Figures> {
         .build()?;
     runtime.block_on(async {
         let (change_p50_us, commit_p50_us) = latency(transactions).await?;
-        let start = Instant::now();
+        let (start, start_cpu) = (Instant::now(), cpu_us()?);
         for _ in 0..made {
             drop(filled().await?);
         }
         let made_s = start.elapsed().as_secs_f64();
+        let made_cpu_s = (cpu_us()? - start_cpu) / 1e6;
         let seed = filled().await?;
         let start = Instant::now();
         for _ in 0..made {
@@ -52,9 +55,14 @@ pub(crate) fn measure(transactions: usize, made: usize) -> Result<Figures> {
             commit_p50_us,
             made,
             made_s,
+            made_cpu_s,
             forked_s: start.elapsed().as_secs_f64(),
         })
     })
+}
+
+fn cpu_us() -> Result<f64> {
+    Ok(process::cpu_us(std::process::id())? as f64)
 }
 
 fn empty() -> Result<Server> {
@@ -106,7 +114,7 @@ async fn latency(transactions: usize) -> Result<(f64, f64)> {
     let ports: Vec<Ref<Port>> = cache
         .snapshot()
         .rows::<Port>()
-        .map(|port| port.reference())
+        .map(ovsdb::Row::reference)
         .collect();
     let mut changes = cache.changes::<Port>();
     drop(changes.try_next());

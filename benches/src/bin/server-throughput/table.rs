@@ -82,6 +82,7 @@ pub(crate) fn print(arguments: &Arguments, all: &[Figures], own: &in_process::Fi
             "s",
             own.made_s,
         ),
+        ("the processor time of that".into(), "s", own.made_cpu_s),
         (
             format!("{made} servers forked, read by a client, dropped"),
             "s",
