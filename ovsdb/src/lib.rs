@@ -234,6 +234,7 @@ pub mod model;
 pub mod protocol;
 #[cfg(feature = "server")]
 mod relay;
+mod schema_cache;
 mod schema_check;
 #[cfg(feature = "server")]
 pub mod server;

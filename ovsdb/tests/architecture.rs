@@ -12,6 +12,7 @@ const ROOMS: &[&str] = &[
     "protocol",
     "model",
     "trie",
+    "schema_cache",
     "schema_check",
     "cache",
     "transport",

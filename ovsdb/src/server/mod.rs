@@ -70,6 +70,7 @@ pub use self::listen::{PassiveRemote, PassiveRemoteError, PassiveRemoteErrorReas
 pub(crate) use self::session::SessionId;
 use self::storage::Storage;
 use crate::protocol::{Limits, OvsdbError};
+use crate::schema_cache::ByText;
 use crate::transport::{MemoryRemote, Remote, TlsServerConfig as Tls};
 #[cfg(feature = "tls")]
 pub use crate::transport::{TlsServerConfig, TlsServerConfigBuilder};
@@ -230,9 +231,14 @@ fn split(opened: Opened) -> (Database, OpenedFile) {
     (opened.database, Some((opened.journal, opened.lock)))
 }
 
+/// The schemas of databases in memory.
+static SCHEMAS: ByText<Schema> = ByText::new();
+
 fn memory(schema: &str) -> Result<Database, SchemaError> {
-    let source = DatabaseSchema::parse(schema)?;
-    let schema = Arc::new(Schema::new(source));
+    let schema = SCHEMAS.get(schema, |schema| {
+        let source = DatabaseSchema::parse(schema)?;
+        Ok::<_, SchemaError>(Schema::new(source))
+    })?;
     Ok(Database::new(schema, fastrand::u64(..)))
 }
 

@@ -1,14 +1,16 @@
 //! The state of a session that its handles read while it runs.
 
-use std::sync::Arc;
-
 use arc_swap::{ArcSwap, ArcSwapOption};
 use ovsdb_schema::DatabaseSchema;
 use tokio::sync::watch;
 
 use super::state::ConnectionState;
 use crate::error::{DisconnectReason, Disconnected};
+use crate::schema_cache::ByText;
 use crate::stats::Counters;
+
+/// The schemas that servers sent.
+static SCHEMAS: ByText<DatabaseSchema> = ByText::new();
 
 /// The session's state, as its handles see it.
 #[derive(Debug)]
@@ -33,9 +35,10 @@ impl Shared {
 
     /// Makes the schema of this text the server's.
     pub(super) fn take_schema(&self, text: &str) -> Result<(), DisconnectReason> {
-        let schema = DatabaseSchema::parse_lenient(text).map_err(DisconnectReason::Schema)?;
-        if **self.schema.load() != schema {
-            self.schema.store(Arc::new(schema));
+        let schema = SCHEMAS.get(text, DatabaseSchema::parse_lenient);
+        let schema = schema.map_err(DisconnectReason::Schema)?;
+        if **self.schema.load() != *schema {
+            self.schema.store(schema);
         }
         Ok(())
     }

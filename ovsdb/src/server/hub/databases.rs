@@ -1,7 +1,7 @@
 //! The databases of a hub: adding, removing and converting them, and the database `_Server`, which
 //! tells clients of them (ovsdb-server(5)).
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use ovsdb_schema::DatabaseSchema;
@@ -20,6 +20,11 @@ const SERVER: &str = "_Server";
 
 /// The schema of the server's own database, as ovsdb-server(5) documents it.
 const SERVER_SCHEMA: &str = include_str!("_server.ovsschema");
+
+static SERVER_SCHEMA_PARSED: LazyLock<Option<Arc<Schema>>> = LazyLock::new(|| {
+    let source = DatabaseSchema::parse(SERVER_SCHEMA).ok()?;
+    Some(Arc::new(Schema::new(source)))
+});
 
 /// The server itself.
 struct Itself;
@@ -41,11 +46,10 @@ impl Caller for Itself {
 impl Hub {
     pub(super) fn add_server_database(&mut self) {
         // The schema is a constant that a test parses.
-        let Ok(source) = DatabaseSchema::parse(SERVER_SCHEMA) else {
+        let Some(schema) = &*SERVER_SCHEMA_PARSED else {
             return;
         };
-        let schema = Arc::new(Schema::new(source));
-        let database = Database::new(schema, self.random.u64(..));
+        let database = Database::new(schema.clone(), self.random.u64(..));
         self.databases
             .insert(SERVER.into(), Hosted::new(database, None));
         self.add_status(SERVER);
@@ -263,7 +267,7 @@ impl Hub {
             return Err(syntax(params.text, "array expected"));
         };
         self.convert(&name, schema.text, now)?;
-        self.reply(id, request, "{}");
+        self.reply(id, request, "{}".into());
         self.finish_conversion(&name, now);
         Ok(None)
     }
