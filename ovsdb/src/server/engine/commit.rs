@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 
 use super::cell::Cell;
 use super::error::{EnglishAtom as English, error, violation};
@@ -49,31 +50,18 @@ impl Transaction<'_> {
         }
     }
 
-    /// The uuids of the rows that the transaction has written in a table.
-    fn uuids(&self, table: TableId) -> Vec<Uuid> {
-        self.written[table].rows.keys().copied().collect()
-    }
-
-    /// The change of a row of any table; `None` when there is no such row.
-    fn find_change(&mut self, table: TableId, uuid: Uuid) -> Option<&mut Change> {
-        if !self.written[table].rows.contains_key(&uuid) {
-            let row = self.stored(table).get(uuid)?.clone();
-            return Some(self.change(table, &row));
-        }
-        self.written[table].rows.get_mut(&uuid)
-    }
-
     fn count_references(&mut self) -> Result {
         let schema = self.state.schema.clone();
         for (id, def) in schema.tables.iter().enumerate() {
             if def.strong.is_empty() {
                 continue;
             }
-            for uuid in self.uuids(id) {
-                let Some(change) = self.written[id].rows.get(&uuid) else {
-                    continue;
-                };
-                let RowChange { old, new } = change.change.clone();
+            // Meanwhile only the numbers of references change, and rows join that do not change.
+            let changes = self.written[id].rows.values();
+            let changes: Vec<_> = changes.map(|change| change.change.clone()).collect();
+            for change in changes {
+                let uuid = change.uuid();
+                let RowChange { old, new } = change;
                 for column in &def.strong {
                     let before = old.as_ref().and_then(|row| row.stored(*column));
                     // A required reference that was never set holds the zero uuid: its default.
@@ -205,12 +193,11 @@ impl Transaction<'_> {
         let schema = self.state.schema.clone();
         // Rows that refer to a row that goes are changed by that.
         for id in 0..schema.tables.len() {
-            for uuid in self.uuids(id) {
-                let goes = self.written[id].rows.get(&uuid);
-                let goes = goes.is_some_and(|c| c.change.old.is_some() && c.change.new.is_none());
-                if !goes {
-                    continue;
-                }
+            let goes =
+                |change: &&Change| change.change.old.is_some() && change.change.new.is_none();
+            let gone = self.written[id].rows.values().filter(goes);
+            let gone: Vec<_> = gone.map(|change| change.change.uuid()).collect();
+            for uuid in gone {
                 for referrer in self.stored(id).referrers(uuid) {
                     let _ = self.find_change(referrer.table as usize, referrer.row);
                 }
@@ -220,7 +207,18 @@ impl Transaction<'_> {
             if def.weak.is_empty() {
                 continue;
             }
-            for uuid in self.uuids(id) {
+            // A required reference that was never set is one too.
+            let refers = |row: &Arc<Row>| {
+                let mut weak = def.weak.iter();
+                weak.any(|id| row.stored(*id).is_some() || def.column(*id).kind.min > 0)
+            };
+            let rows = self.written[id].rows.values();
+            let rows = rows.filter_map(|change| change.change.new.as_ref());
+            let uuids: Vec<_> = rows
+                .filter(|row| refers(row))
+                .map(|row| row.uuid())
+                .collect();
+            for uuid in uuids {
                 self.remove_weak_references_of(id, def, uuid)?;
             }
         }
@@ -296,7 +294,8 @@ impl Transaction<'_> {
 
     fn check_index(&self, id: TableId, def: &TableDef, index: usize, ids: &[ColumnId]) -> Result {
         let written = &self.written[id];
-        let mut candidates: HashMap<u32, Vec<&Arc<Row>>, RandomState> = HashMap::default();
+        let mut candidates: HashMap<u32, SmallVec<[&Arc<Row>; 1]>, RandomState> =
+            HashMap::default();
         for Change { change, .. } in written.rows.values() {
             let Some(row) = &change.new else { continue };
             if let Some(old) = &change.old

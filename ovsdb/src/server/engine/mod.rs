@@ -14,6 +14,7 @@ mod mutation;
 pub(crate) mod parse;
 pub(crate) mod record;
 mod references;
+mod repeats;
 mod row;
 mod schema;
 mod schema_text;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 pub(crate) use self::cell::Cell;
 pub(crate) use self::condition::{Disjunction, read_clauses};
+use self::repeats::Repeats;
 pub(crate) use self::row::Row;
 pub(crate) use self::schema::{ColumnId, Schema, TableDef, TableId};
 use self::storage::Replacement;
@@ -99,6 +101,7 @@ fn append(results: &mut String, error: &OvsdbError) {
 pub(crate) struct Database {
     state: State,
     random: fastrand::Rng,
+    repeats: Repeats,
     last: Uuid,
 }
 
@@ -110,6 +113,7 @@ impl Database {
             state: State::new(schema),
             last: parse::random_uuid(&mut random),
             random,
+            repeats: Repeats::default(),
         }
     }
 
@@ -146,7 +150,8 @@ impl Database {
         elapsed: Duration,
     ) -> Executed {
         let mut results = String::from("[");
-        let mut transaction = Transaction::new(&self.state, &mut self.random, caller, elapsed);
+        let chosen = (&mut self.random, &mut self.repeats);
+        let mut transaction = Transaction::new(&self.state, chosen, caller, elapsed);
         match transaction.run(operations, &mut results) {
             Ok(()) => {}
             Err(Stop::Waits) => {

@@ -11,6 +11,7 @@ use ovsdb_schema::{AtomicType, BaseType, ColumnType, Constraint, EnumValue, Max}
 use super::cell::Cell;
 use super::error::{EnglishAtom, error, syntax, syntax_of, violation};
 use super::id::is_id;
+use super::repeats::Repeats;
 use super::schema::{ColumnId, TableDef};
 use crate::protocol::OvsdbError;
 use crate::value::json::{DecodeError, Number, Raw, Reader};
@@ -178,12 +179,17 @@ pub(crate) fn text_of(raw: Raw<'_>) -> Cow<'_, str> {
 pub(crate) struct Context<'t> {
     /// The names of a transaction's rows; `None` where values cannot name rows.
     pub(super) names: Option<(&'t mut Symbols, &'t mut fastrand::Rng)>,
+    /// Values to share; `None` for values that are not stored.
+    pub(super) repeats: Option<&'t mut Repeats>,
 }
 
 impl Context<'_> {
     /// For values outside a transaction.
     pub(crate) const fn without_names() -> Self {
-        Self { names: None }
+        Self {
+            names: None,
+            repeats: None,
+        }
     }
 }
 
@@ -341,7 +347,10 @@ fn read_map(
     if map.len() < count {
         return Err(error("ovsdb error", "map contains duplicate key").into());
     }
-    Ok(Cell::Map(map))
+    Ok(Cell::Map(match &mut context.repeats {
+        Some(repeats) => repeats.map(map),
+        None => map,
+    }))
 }
 
 fn check_count(kind: &ColumnType, class: &str, count: usize) -> Result<(), Fault> {
@@ -380,7 +389,12 @@ fn read_atom(
             Err(_) => None,
         },
         AtomicType::Boolean => reader.boolean().ok().map(Atom::Boolean),
-        AtomicType::String => reader.text().ok().map(Atom::String),
+        AtomicType::String => reader.string().ok().map(|text| {
+            Atom::String(match &mut context.repeats {
+                Some(repeats) => repeats.string(&text),
+                None => Str::from(&*text),
+            })
+        }),
         AtomicType::Uuid => Some(read_uuid(reader, context)?),
     };
     let atom = atom.ok_or_else(|| form(format!("expected {}", base.atomic)))?;

@@ -14,7 +14,7 @@ use super::storage::RowChange;
 use super::transaction::{Caller, Change, Transaction};
 use super::{Commit, Database, Proposal, Schema, State};
 use crate::protocol::OvsdbError;
-use crate::value::json::{Raw, Reader, write_string};
+use crate::value::json::{Reader, write_string};
 use crate::value::{Map, Set, Uuid, parse_uuid};
 
 /// Appends the record of a commit, without its closing brace, so that members can follow. Whether
@@ -165,7 +165,12 @@ impl Database {
         let last = super::parse::random_uuid(&mut self.random);
         let (state, random) = (&self.state, &mut self.random);
         Load {
-            transaction: Transaction::new(state, random, &Replay, std::time::Duration::ZERO),
+            transaction: Transaction::new(
+                state,
+                (random, &mut self.repeats),
+                &Replay,
+                std::time::Duration::ZERO,
+            ),
             last,
         }
     }
@@ -263,7 +268,8 @@ impl Load<'_> {
 
 fn read_record(mut load: Load<'_>, record: &str) -> Result<Proposal, OvsdbError> {
     let wrong = |error: crate::value::json::DecodeError| syntax("", error);
-    let is_diff = {
+    // Seldom there, and searched for faster than read.
+    let is_diff = record.contains("\"_is_diff\"") && {
         let mut is_diff = false;
         let mut reader = Reader::new(record);
         reader.object().map_err(wrong)?;
@@ -294,50 +300,53 @@ fn read_record(mut load: Load<'_>, record: &str) -> Result<Proposal, OvsdbError>
                 load.change(table, uuid, None)?;
                 continue;
             }
-            let row = reader.skip().map_err(wrong)?;
-            let old = load.transaction.state.table(table).get(uuid).cloned();
-            let cells = read_cells(
-                row,
-                &schema.tables[table],
-                old.as_deref().filter(|_| is_diff),
-            )?;
+            let old = is_diff.then(|| load.transaction.state.table(table).get(uuid));
+            let mut context = Context {
+                names: None,
+                repeats: Some(&mut *load.transaction.repeats),
+            };
+            let old = old.flatten().map(|old| &**old);
+            let def = &schema.tables[table];
+            let cells = read_cells(&mut reader, def, old, &mut context)?;
             load.change(table, uuid, Some(cells))?;
         }
     }
+    reader.end().map_err(wrong)?;
     load.finish()
 }
 
 /// Reads a row's columns. Where `old` is given they are differences from that row.
 fn read_cells(
-    raw: Raw<'_>,
+    reader: &mut Reader<'_>,
     def: &TableDef,
     old: Option<&Row>,
+    context: &mut Context<'_>,
 ) -> Result<Vec<(ColumnId, Cell)>, OvsdbError> {
-    let wrong = |error: crate::value::json::DecodeError| syntax(raw.text, error);
-    let mut context = Context::without_names();
-    let mut cells = Vec::new();
-    let mut reader = Reader::of(raw);
+    let start = reader.again();
+    let text = || start.again().skip().map_or("", |raw| raw.text);
+    let wrong = |error: crate::value::json::DecodeError| syntax(text(), error);
+    let mut cells = Vec::with_capacity(8);
     reader.object().map_err(wrong)?;
     while let Some(name) = reader.key().map_err(wrong)? {
         let Some(id) = def.find(&name) else {
             let details = format!("No column {name} in table {}.", def.name);
-            return Err(syntax_of("unknown column", raw.text, details));
+            return Err(syntax_of("unknown column", text(), details));
         };
         let kind = &def.column(id).kind;
         let Some(old) = old else {
-            cells.push((id, read_cell(&mut reader, kind, &mut context)?));
+            cells.push((id, read_cell(reader, kind, context)?));
             continue;
         };
         let mut relaxed = kind.clone();
         (relaxed.min, relaxed.max) = (0, Max::Unlimited);
-        let difference = read_cell(&mut reader, &relaxed, &mut context)?;
+        let difference = read_cell(reader, &relaxed, context)?;
         let new = if kind.max.is_one() {
             difference
         } else {
             patch(&old.get(def, id), &difference)
         };
         if !kind.allows(new.len()) {
-            return Err(syntax(raw.text, "Datum created by diff has size error"));
+            return Err(syntax(text(), "Datum created by diff has size error"));
         }
         cells.push((id, new));
     }

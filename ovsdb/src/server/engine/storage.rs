@@ -82,6 +82,10 @@ impl Table {
     }
 
     pub(super) fn stored(&self, uuid: Uuid) -> Option<&Stored> {
+        // A database is filled from a file by one large transaction: spares the hashes.
+        if self.rows.len() == 0 {
+            return None;
+        }
         self.rows
             .get(hash_uuid(uuid), |stored| stored.row.uuid() == uuid)
     }
@@ -100,6 +104,9 @@ impl Table {
         is: impl Fn(&Row) -> bool,
     ) -> Option<&Arc<Row>> {
         let ids = &def.indexes[index];
+        if self.indexes[index].len() == 0 {
+            return None;
+        }
         self.indexes[index].get(hash_columns(def, ids, row), |other| {
             other.has_same(row, def, ids) && is(other)
         })
@@ -115,6 +122,25 @@ impl Table {
             None
         });
         found
+    }
+
+    /// Stores the rows of a table that has none.
+    fn fill(&mut self, def: &TableDef, replacements: &[Replacement]) {
+        let rows = || {
+            let new = replacements.iter();
+            new.filter_map(|new| Some((new.change.new.as_ref()?, new.references)))
+        };
+        self.rows = HashTrie::build(rows().map(|(row, references)| {
+            let stored = Stored {
+                row: row.clone(),
+                references,
+            };
+            (hash_uuid(row.uuid()), stored)
+        }));
+        for (ids, index) in def.indexes.iter().zip(&mut self.indexes) {
+            let rows = rows().map(|(row, _)| (hash_columns(def, ids, row), row.clone()));
+            *index = HashTrie::build(rows);
+        }
     }
 
     fn replace(&mut self, def: &TableDef, change: &RowChange, references: u32) {
@@ -188,15 +214,20 @@ impl State {
     /// Stores the changes of a transaction.
     pub(super) fn store(&mut self, replacements: &[Replacement]) {
         let schema = self.schema.clone();
-        for replacement in replacements {
-            let def = &schema.tables[replacement.table];
-            self.tables[replacement.table].replace(
-                def,
-                &replacement.change,
-                replacement.references,
-            );
+        for replacements in replacements.chunk_by(|a, b| a.table == b.table) {
+            let id = replacements[0].table;
+            let (def, table) = (&schema.tables[id], &mut self.tables[id]);
+            if table.len() == 0 && replacements.len() > 1 {
+                table.fill(def, replacements);
+            } else {
+                for replacement in replacements {
+                    table.replace(def, &replacement.change, replacement.references);
+                }
+            }
             if !def.weak.is_empty() {
-                self.follow_weak_references(def, replacement);
+                for replacement in replacements {
+                    self.follow_weak_references(def, replacement);
+                }
             }
         }
     }

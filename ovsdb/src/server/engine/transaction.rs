@@ -18,6 +18,7 @@ use super::mutation::read_mutations;
 use super::parse::{
     Context, Kind, Members, Symbols, check_atom, random_uuid, read_columns, read_row, text_of,
 };
+use super::repeats::Repeats;
 use super::row::Row;
 use super::schema::{ColumnId, TableDef, TableId};
 use super::storage::{RowChange, State, Table};
@@ -73,6 +74,7 @@ pub(super) struct Transaction<'a> {
     pub(super) state: &'a State,
     pub(super) written: Vec<Written>,
     pub(super) random: &'a mut fastrand::Rng,
+    pub(super) repeats: &'a mut Repeats,
     symbols: Symbols,
     caller: &'a dyn Caller,
     /// How long ago it was first tried.
@@ -89,7 +91,7 @@ pub(super) struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     pub(super) fn new(
         state: &'a State,
-        random: &'a mut fastrand::Rng,
+        (random, repeats): (&'a mut fastrand::Rng, &'a mut Repeats),
         caller: &'a dyn Caller,
         elapsed: Duration,
     ) -> Self {
@@ -102,6 +104,7 @@ impl<'a> Transaction<'a> {
                 .collect(),
             state,
             random,
+            repeats,
             symbols: Symbols::default(),
             caller,
             elapsed,
@@ -202,6 +205,7 @@ impl<'a> Transaction<'a> {
     const fn context(&mut self) -> Context<'_> {
         Context {
             names: Some((&mut self.symbols, &mut *self.random)),
+            repeats: Some(&mut *self.repeats),
         }
     }
 
@@ -529,17 +533,21 @@ impl<'a> Transaction<'a> {
 
     /// The change of a row, which is there from now on.
     pub(super) fn change(&mut self, table: TableId, row: &Arc<Row>) -> &mut Change {
-        match self.written[table].rows.entry(row.uuid()) {
-            Entry::Occupied(known) => known.into_mut(),
+        let state = self.state;
+        let rows = &mut self.written[table].rows;
+        rows.entry(row.uuid()).or_insert_with(|| {
+            let stored = state.table(table).stored(row.uuid());
+            unchanged(row, stored.map_or(0, |stored| stored.references))
+        })
+    }
+
+    /// The change of a row of any table; `None` when there is no such row.
+    pub(super) fn find_change(&mut self, table: TableId, uuid: Uuid) -> Option<&mut Change> {
+        match self.written[table].rows.entry(uuid) {
+            Entry::Occupied(known) => Some(known.into_mut()),
             Entry::Vacant(place) => {
-                let stored = self.state.table(table).stored(row.uuid());
-                place.insert(Change {
-                    change: RowChange {
-                        old: Some(row.clone()),
-                        new: Some(row.clone()),
-                    },
-                    references: stored.map_or(0, |stored| i64::from(stored.references)),
-                })
+                let stored = self.state.table(table).stored(uuid)?;
+                Some(place.insert(unchanged(&stored.row, stored.references)))
             }
         }
     }
@@ -555,6 +563,17 @@ impl<'a> Transaction<'a> {
     /// A table of the database without the transaction.
     pub(super) fn stored(&self, table: TableId) -> &'a Table {
         self.state.table(table)
+    }
+}
+
+/// The change of a row that is as it was.
+fn unchanged(row: &Arc<Row>, references: u32) -> Change {
+    Change {
+        change: RowChange {
+            old: Some(row.clone()),
+            new: Some(row.clone()),
+        },
+        references: i64::from(references),
     }
 }
 

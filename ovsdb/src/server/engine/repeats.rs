@@ -1,0 +1,115 @@
+//! Values that repeat from row to row, such as the keys of maps: each is stored once.
+
+use std::hash::BuildHasher as _;
+
+use foldhash::fast::RandomState;
+
+use crate::value::{Atom, Map, Str};
+
+/// So many long strings and maps are stored as they come: a small database needs no tables.
+const FEW: u32 = 1000;
+/// How many maps are kept.
+const MAPS: usize = 4096;
+
+/// What was stored lately, to share the allocation of what comes again.
+#[derive(Debug, Default)]
+pub(super) struct Repeats {
+    count: u32,
+    kept: Option<Box<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    strings: crate::value::Repeats,
+    /// Marks of maps that came.
+    seen: Vec<u32>,
+    /// Maps that came again.
+    maps: Vec<Map<Atom, Atom>>,
+    hasher: RandomState,
+}
+
+impl Clone for Repeats {
+    /// Another database begins without.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Repeats {
+    fn kept(&mut self) -> Option<&mut Kept> {
+        if self.kept.is_none() {
+            self.count += 1;
+            if self.count > FEW {
+                self.kept = Some(Box::new(Kept {
+                    strings: crate::value::Repeats::default(),
+                    seen: vec![0; MAPS],
+                    maps: vec![Map::new(); MAPS],
+                    hasher: RandomState::default(),
+                }));
+            }
+        }
+        self.kept.as_deref_mut()
+    }
+
+    /// The string, in the allocation of one that is the same where it is known.
+    pub(super) fn string(&mut self, text: &str) -> Str {
+        match self.kept() {
+            Some(kept) => kept.strings.string(text),
+            None => Str::from(text),
+        }
+    }
+
+    /// The map, in the allocation of one that is the same where it is known.
+    pub(super) fn map(&mut self, map: Map<Atom, Atom>) -> Map<Atom, Atom> {
+        match self.kept() {
+            Some(kept) if !map.is_empty() => kept.map(map),
+            _ => map,
+        }
+    }
+}
+
+impl Kept {
+    /// A map is kept when it comes for the second time, so that those that come once, which most
+    /// do, do not drive out the others.
+    fn map(&mut self, map: Map<Atom, Atom>) -> Map<Atom, Atom> {
+        let hash = self.hasher.hash_one(&map);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "any bits of the hash will do"
+        )]
+        let (place, mark) = (hash as usize % MAPS, (hash >> 32) as u32);
+        if self.maps[place] == map {
+            return self.maps[place].clone();
+        }
+        if std::mem::replace(&mut self.seen[place], mark) == mark {
+            self.maps[place] = map.clone();
+        }
+        map
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(value: &str) -> Map<Atom, Atom> {
+        [(Atom::from("key"), Atom::from(value))]
+            .into_iter()
+            .collect()
+    }
+
+    #[test]
+    fn what_comes_again_shares_an_allocation() {
+        let mut repeats = Repeats::default();
+        for _ in 0..=FEW {
+            assert_eq!(repeats.map(map("a")), map("a"));
+        }
+        let _ = repeats.map(map("a"));
+        let (one, other) = (repeats.map(map("a")), repeats.map(map("a")));
+        assert!(std::ptr::eq(
+            &raw const one[&Atom::from("key")],
+            &raw const other[&Atom::from("key")]
+        ));
+        assert_eq!(repeats.map(map("b")), map("b"));
+    }
+}
