@@ -2,12 +2,13 @@
 //! [`Hub`] decides what they do.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -20,6 +21,12 @@ use crate::protocol::{Framer, Limits};
 
 /// How long a connection that is being closed may take to send what is left.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// How many pieces are sent at once.
+const PIECES: usize = 8;
+
+/// How much is read at once. Most requests are shorter.
+const READ: usize = 8 * 1024;
 
 /// What the tasks of a server share.
 #[derive(Debug)]
@@ -80,6 +87,15 @@ impl Shared {
 
     /// Calls the machine, and wakes the sessions that have something to send after it.
     pub(super) fn with_hub<R>(self: &Arc<Self>, call: impl FnOnce(&mut Hub) -> R) -> R {
+        self.with_hub_for(None, call)
+    }
+
+    /// The same for the task of this session, which asks by itself what it has to send.
+    fn with_hub_for<R>(
+        self: &Arc<Self>,
+        own: Option<SessionId>,
+        call: impl FnOnce(&mut Hub) -> R,
+    ) -> R {
         let (result, ready, written, forwarding) = {
             let mut hub = self.hub();
             let result = call(&mut hub);
@@ -92,9 +108,10 @@ impl Shared {
         for storage in written.iter().filter_map(|name| self.storages.get(name)) {
             storage.wake(self);
         }
-        if !ready.is_empty() {
+        let mut others = ready.iter().filter(|id| Some(**id) != own).peekable();
+        if others.peek().is_some() {
             let wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-            for waker in ready.iter().filter_map(|id| wakers.get(id)) {
+            for waker in others.filter_map(|id| wakers.get(id)) {
                 waker.notify_one();
             }
         }
@@ -267,19 +284,26 @@ impl Connection {
                 }
                 continue;
             }
-            let (first, due) = (self.unsent.front().cloned(), self.due);
+            let due = self.due;
+            if self.buffer.capacity() - self.buffer.len() < READ / 4 {
+                self.buffer.reserve(READ);
+            }
+            let pieces: SmallVec<[Bytes; PIECES]> =
+                self.unsent.iter().take(PIECES).cloned().collect();
             tokio::select! {
                 _ = conduct.changed() => {}
                 () = self.waker.notified() => {}
-                sent = async { match &first {
-                    Some(bytes) => {
-                        if let Some(due) = due {
-                            tokio::time::sleep_until(due).await;
-                        }
-                        write.write(bytes).await
+                sent = async {
+                    if pieces.is_empty() {
+                        return std::future::pending().await;
                     }
-                    None => std::future::pending().await,
-                }} => match sent {
+                    if let Some(due) = due {
+                        tokio::time::sleep_until(due).await;
+                    }
+                    let pieces: SmallVec<[IoSlice<'_>; PIECES]> =
+                        pieces.iter().map(|bytes| IoSlice::new(bytes)).collect();
+                    write.write_vectored(&pieces).await
+                } => match sent {
                     Ok(count) if count > 0 => self.sent(count),
                     Ok(_) => return "the client reads no more".into(),
                     Err(error) => return error.to_string(),
@@ -315,15 +339,19 @@ impl Connection {
         write.shutdown().await
     }
 
-    fn sent(&mut self, count: usize) {
-        if let Some(first) = self.unsent.front_mut() {
-            first.advance(count);
-            if first.is_empty() {
-                self.unsent.pop_front();
+    fn sent(&mut self, mut count: usize) {
+        let all = count;
+        while let Some(first) = self.unsent.front_mut() {
+            let own = count.min(first.len());
+            first.advance(own);
+            count -= own;
+            if !first.is_empty() {
+                break;
             }
+            self.unsent.pop_front();
         }
         self.shared
-            .with_hub(|hub| hub.handle_sent(self.id, count, now()));
+            .with_hub(|hub| hub.handle_sent(self.id, all, now()));
     }
 
     fn received(&mut self, received: io::Result<usize>) -> Result<(), String> {
@@ -345,7 +373,7 @@ impl Connection {
                     let Ok(text) = std::str::from_utf8(&message) else {
                         return Err("received a message that is not UTF-8".into());
                     };
-                    let (deadline, goes_on) = self.shared.with_hub(|hub| {
+                    let (deadline, goes_on) = self.shared.with_hub_for(Some(self.id), |hub| {
                         hub.handle_message(self.id, text, now());
                         (hub.poll_timeout(), hub.wants_input(self.id))
                     });

@@ -218,7 +218,7 @@ impl Hub {
             left
         });
         for (session, id, results) in done {
-            self.reply_synced(session, &id, &results);
+            self.reply_synced(session, &id, results);
         }
     }
 
@@ -233,11 +233,11 @@ impl Hub {
             results.push(',');
             error.write(&mut results);
             results.push(']');
-            self.reply_synced(unsynced.session, &unsynced.id, &results);
+            self.reply_synced(unsynced.session, &unsynced.id, results);
         }
     }
 
-    fn reply_synced(&mut self, id: SessionId, request: &str, results: &str) {
+    fn reply_synced(&mut self, id: SessionId, request: &str, results: String) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.unsynced = session.unsynced.saturating_sub(1);
         }
@@ -314,7 +314,7 @@ impl Hub {
     }
 
     /// Sends a successful reply, after the pending updates of the session's monitors.
-    fn reply(&mut self, id: SessionId, request: &str, result: &str) {
+    fn reply(&mut self, id: SessionId, request: &str, result: String) {
         self.flush(id);
         if let Some(session) = self.sessions.get_mut(&id) {
             session.reply(request, result);

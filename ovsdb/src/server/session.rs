@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::monitor::Monitor;
 use super::outgoing::Outgoing;
-use crate::protocol::{OvsdbError, Wire, write_failure, write_notification, write_reply};
+use crate::protocol::{OvsdbError, Wire, write_failure, write_notification};
 use crate::value::json::write_string;
 
 /// A session's number. It is never used again.
@@ -97,8 +97,15 @@ impl Session {
     }
 
     /// Sends a successful reply; `result` is JSON.
-    pub(super) fn reply(&mut self, id: &str, result: &str) {
-        self.outgoing.write(|out| write_reply(out, id, result));
+    pub(super) fn reply(&mut self, id: &str, result: String) {
+        self.outgoing.write(|out| {
+            for part in ["{\"error\":null,\"id\":", id, ",\"result\":"] {
+                out.push_str(part);
+            }
+        });
+        // A long one is not copied.
+        self.outgoing.share(&result.into());
+        self.outgoing.write(|out| out.push('}'));
     }
 
     /// Sends an error as the reply.

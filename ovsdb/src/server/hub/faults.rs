@@ -28,7 +28,7 @@ impl Hub {
         match fault {
             TransactionFault::Refuse(error) => {
                 let results = proposal.refuse(error);
-                self.reply(waiting.session, &waiting.id, &results);
+                self.reply(waiting.session, &waiting.id, results);
             }
             TransactionFault::DisconnectBefore => self.cut(waiting.session),
             TransactionFault::DisconnectAfter => {

@@ -65,12 +65,23 @@ impl Hub {
             .and_then(|since| hosted.history.since(since));
         let found = missed.is_some();
         let state = hosted.database.state();
-        let updates = match missed {
-            Some(missed) => update::changes(&selection, version, &schema, missed.changes())
-                .unwrap_or_else(|| "{}".into()),
-            None => update::initial(&selection, version, state),
-        };
         let last = hosted.database.last_transaction();
+        let is_resumable = version == MonitorVersion::MonitorCondSince;
+        // The reply may be long, and is written in place.
+        let mut reply = String::new();
+        if is_resumable {
+            reply = format!("[{found},\"{last}\",");
+        }
+        match missed {
+            Some(missed) => {
+                let changes = update::changes(&selection, version, &schema, missed.changes());
+                reply.push_str(changes.as_deref().unwrap_or("{}"));
+            }
+            None => update::initial(&mut reply, &selection, version, state),
+        }
+        if is_resumable {
+            reply.push(']');
+        }
         let Some(session) = self.sessions.get_mut(&id) else {
             return Ok(None);
         };
@@ -81,11 +92,7 @@ impl Hub {
             selection,
             pending: Pending::default(),
         });
-        Ok(Some(if version == MonitorVersion::MonitorCondSince {
-            format!("[{found},\"{last}\",{updates}]")
-        } else {
-            updates
-        }))
+        Ok(Some(reply))
     }
 
     pub(super) fn change_conditions(

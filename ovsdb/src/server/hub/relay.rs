@@ -94,7 +94,7 @@ impl Hub {
     /// A transaction has ended at the source. What it changed was handled before.
     pub(crate) fn handle_forwarded(&mut self, name: &str, forward: Forward, outcome: Forwarded) {
         match outcome {
-            Forwarded::Done(results) => self.reply(forward.session, &forward.id, &results),
+            Forwarded::Done(results) => self.reply(forward.session, &forward.id, results),
             Forwarded::Refused(error) => {
                 self.flush(forward.session);
                 if let Some(session) = self.sessions.get_mut(&forward.session) {

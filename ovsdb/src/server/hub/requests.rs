@@ -73,7 +73,7 @@ impl Hub {
             }
         };
         match outcome {
-            Ok(Some(result)) => self.reply(id, request, &result),
+            Ok(Some(result)) => self.reply(id, request, result),
             // The reply comes later, or has been sent.
             Ok(None) => {}
             Err(error) => {
@@ -168,7 +168,7 @@ impl Hub {
         let operations = elements(params);
         let operations = operations.get(1..).unwrap_or_default();
         match hosted.database.execute(operations, &caller, elapsed) {
-            Executed::Failed { results } => self.reply(waiting.session, &waiting.id, &results),
+            Executed::Failed { results } => self.reply(waiting.session, &waiting.id, results),
             Executed::Waits { timeout } => {
                 if waiting.params.is_empty() {
                     waiting.params = params.text.into();
@@ -212,7 +212,7 @@ impl Hub {
             Ok(position) => position,
             Err(error) => {
                 let results = proposal.refuse(&error);
-                return self.reply(waiting.session, &waiting.id, &results);
+                return self.reply(waiting.session, &waiting.id, results);
             }
         };
         if position.is_some() && !self.written.contains(database) {
@@ -240,7 +240,7 @@ impl Hub {
                     session.unsynced += 1;
                 }
             }
-            _ => self.reply(waiting.session, &waiting.id, &results),
+            _ => self.reply(waiting.session, &waiting.id, results),
         }
         if commit.is_some() {
             self.retry(database, now, true);

@@ -1,23 +1,27 @@
 //! Writes the updates of a monitor, in the forms of all monitor versions.
 
+use std::borrow::Cow;
+
 use super::selection::{Kinds, SelectedTable, Selection};
 use crate::protocol::MonitorVersion;
 use crate::server::engine::{Cell, ColumnId, Row, RowChange, Schema, State, TableDef, TableId};
 use crate::value::Uuid;
+use crate::value::json::write_uuid;
 
 /// Writes the tables of an update, row by row.
 struct Tables<'a> {
     schema: &'a Schema,
-    out: String,
+    out: &'a mut String,
     /// The table whose rows are being written.
     table: Option<TableId>,
 }
 
 impl<'a> Tables<'a> {
-    fn new(schema: &'a Schema) -> Self {
+    fn new(schema: &'a Schema, out: &'a mut String) -> Self {
+        out.push('{');
         Self {
             schema,
-            out: String::from("{"),
+            out,
             table: None,
         }
     }
@@ -35,26 +39,28 @@ impl<'a> Tables<'a> {
             self.out.push_str("\":{");
             self.table = Some(table);
         }
-        self.out.push('"');
-        let mut buffer = Uuid::encode_buffer();
+        write_uuid(self.out, uuid);
+        self.out.push(':');
         self.out
-            .push_str(uuid.hyphenated().encode_lower(&mut buffer));
-        self.out.push_str("\":");
-        &mut self.out
     }
 
-    /// The text, or `None` when there is no row.
-    fn finish(mut self) -> Option<String> {
-        self.table?;
-        self.out.push_str("}}");
-        Some(self.out)
+    /// Ends the text, and returns whether there is a row.
+    fn finish(self) -> bool {
+        let has_rows = self.table.is_some();
+        self.out.push_str(if has_rows { "}}" } else { "}" });
+        has_rows
     }
 }
 
-/// The rows that a monitor starts with, as the text of its reply.
-pub(crate) fn initial(selection: &Selection, version: MonitorVersion, state: &State) -> String {
+/// Appends the rows that a monitor starts with, as its reply has them.
+pub(crate) fn initial(
+    out: &mut String,
+    selection: &Selection,
+    version: MonitorVersion,
+    state: &State,
+) {
     let schema = &*state.schema;
-    let mut tables = Tables::new(schema);
+    let mut tables = Tables::new(schema, out);
     for table in selection.tables() {
         if !table.kinds.has(Kinds::INITIAL) {
             continue;
@@ -67,7 +73,7 @@ pub(crate) fn initial(selection: &Selection, version: MonitorVersion, state: &St
             }
         }
     }
-    tables.finish().unwrap_or_else(|| "{}".into())
+    tables.finish();
 }
 
 /// The changes that a monitor reports of these, as the text of an update; `None` when it reports
@@ -78,7 +84,8 @@ pub(crate) fn changes<'a>(
     schema: &Schema,
     changes: impl IntoIterator<Item = (TableId, &'a RowChange)>,
 ) -> Option<String> {
-    let mut tables = Tables::new(schema);
+    let mut text = String::new();
+    let mut tables = Tables::new(schema, &mut text);
     for (id, change) in changes {
         let Some(table) = selection.table(id) else {
             continue;
@@ -89,7 +96,7 @@ pub(crate) fn changes<'a>(
         let new = change.new.as_ref().and_then(seen);
         write_change(&mut tables, table, def, version, old, new);
     }
-    tables.finish()
+    tables.finish().then_some(text)
 }
 
 /// What a new condition makes come and go, as the text of an update; `None` when nothing does.
@@ -100,7 +107,8 @@ pub(crate) fn condition_change(
     state: &State,
 ) -> Option<String> {
     let schema = &*state.schema;
-    let mut tables = Tables::new(schema);
+    let mut text = String::new();
+    let mut tables = Tables::new(schema, &mut text);
     for (before, after) in old.tables().iter().zip(new.tables()) {
         if before.condition == after.condition {
             continue;
@@ -114,7 +122,7 @@ pub(crate) fn condition_change(
             }
         }
     }
-    tables.finish()
+    tables.finish().then_some(text)
 }
 
 /// Writes how a row changes for a monitor: from and to the versions that it sees.
@@ -136,9 +144,7 @@ fn write_change(
             let out = tables.row(table.id, row.uuid());
             if version == MonitorVersion::Monitor {
                 out.push_str("{\"old\":");
-                write_columns(out, def, table, Kinds::DELETE, |id| {
-                    Some(row.get(def, id).into_owned())
-                });
+                write_columns(out, def, table, Kinds::DELETE, |id| Some(row.get(def, id)));
                 out.push('}');
             } else {
                 out.push_str("{\"delete\":null}");
@@ -172,12 +178,10 @@ fn write_modification(
     if version == MonitorVersion::Monitor {
         out.push_str("{\"old\":");
         write_columns(out, def, table, Kinds::MODIFY, |id| {
-            changed.contains(&id).then(|| old.get(def, id).into_owned())
+            changed.contains(&id).then(|| old.get(def, id))
         });
         out.push_str(",\"new\":");
-        write_columns(out, def, table, Kinds::MODIFY, |id| {
-            Some(new.get(def, id).into_owned())
-        });
+        write_columns(out, def, table, Kinds::MODIFY, |id| Some(new.get(def, id)));
         out.push('}');
         return;
     }
@@ -189,9 +193,9 @@ fn write_modification(
         let (old, new) = (old.get(def, id), new.get(def, id));
         // Of a column of at most one element the new value is sent, not a difference.
         Some(if def.column(id).kind.max.is_one() {
-            new.into_owned()
+            new
         } else {
-            old.difference(&new)
+            Cow::Owned(old.difference(&new))
         })
     });
     out.push('}');
@@ -208,9 +212,7 @@ fn write_whole(
 ) {
     if version == MonitorVersion::Monitor {
         out.push_str("{\"new\":");
-        write_columns(out, def, table, kind, |id| {
-            Some(row.get(def, id).into_owned())
-        });
+        write_columns(out, def, table, kind, |id| Some(row.get(def, id)));
         out.push('}');
         return;
     }
@@ -243,12 +245,12 @@ fn write_whole(
 }
 
 /// Writes the selected columns for which there is a value as a JSON object.
-fn write_columns(
+fn write_columns<'a>(
     out: &mut String,
     def: &TableDef,
     table: &SelectedTable,
     kind: Kinds,
-    value: impl Fn(ColumnId) -> Option<Cell>,
+    value: impl Fn(ColumnId) -> Option<Cow<'a, Cell>>,
 ) {
     out.push('{');
     let mut is_first = true;
