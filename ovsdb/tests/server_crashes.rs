@@ -277,18 +277,16 @@ async fn kill_often(times: usize, busy: bool) {
         for client in clients {
             all.extend(client.await.unwrap());
         }
-        let copy = folder.path().join("copy.db");
-        std::fs::copy(&file, &copy).unwrap();
-        // As it is, before anything is cut off.
-        let by_tool = names_by_tool(&copy);
-        if time % 20 == 0 {
-            reference_opens(&copy);
-        }
+        // Half a record at the end is cut off. Before that, ovsdb-tool refuses the file.
         let by_ours = names_by_ours(&file).await;
-        assert_eq!(by_ours, by_tool, "time {time}");
         let lost: Vec<_> = all.difference(&by_ours).collect();
         assert!(lost.is_empty(), "time {time}: {lost:?}");
-        assert_eq!(names_by_tool(&file), by_ours, "after it was opened");
+        assert_eq!(names_by_tool(&file), by_ours, "time {time}");
+        if time % 20 == 0 {
+            let copy = folder.path().join("copy.db");
+            std::fs::copy(&file, &copy).unwrap();
+            reference_opens(&copy);
+        }
     }
     assert!(
         all.len() > times,
