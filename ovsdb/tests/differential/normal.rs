@@ -91,6 +91,8 @@ impl Names {
         match &words[..] {
             // What is wrong with a schema is worded by a parser of its own.
             ["the" | "Parsing", _] => "a parse error".into(),
+            // The embedded server names the column that a conversion does not fit.
+            ["table" | "expected", _] => "a value of another type".into(),
             ["Weak" | "Deletion", _] => "a weak reference".into(),
             [_, "is" | "length"] => "a value is not allowed".into(),
             [first, ..] => self.rename(first),

@@ -15,7 +15,7 @@ for table in ["NB_Global", "Logical_Switch", "Logical_Switch_Port"]:
     helper.register_table(table)
 idl = ovs.db.idl.Idl(sys.argv[2], helper)
 mark = None
-while mark != -1:
+while True:
     idl.run()
     found = [row.nb_cfg for row in idl.tables["NB_Global"].rows.values()]
     if found and found[0] != mark:
@@ -30,6 +30,8 @@ while mark != -1:
         print(json.dumps(rows, sort_keys=True), flush=True)
         if mark == 3:
             idl.cond_change("Logical_Switch_Port", [["type", "==", "router"]])
+    if mark == -1:
+        break
     poller = ovs.poller.Poller()
     idl.wait(poller)
     poller.block()
