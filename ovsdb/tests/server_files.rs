@@ -434,3 +434,51 @@ fn no_file_of_a_schema_that_is_broken_is_made() {
     drop(Server::builder().create(&path, SCHEMA).start().unwrap());
     drop(Server::builder().create(&path, "{}").start().unwrap());
 }
+
+/// ovsdb-server takes such a schema, and at its next start drops the first row and all that follows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_file_is_made_of_a_schema_whose_rows_it_would_lose() {
+    let optional = r#"{"name": "Files", "version": "1.0.0", "tables": {
+      "Item": {"isRoot": true, "columns": {"part": {"ephemeral": true, "type":
+        {"key": {"type": "uuid", "refTable": "Part"}, "min": 0}}}},
+      "Part": {"isRoot": true, "columns": {"size": {"type": "integer"}}}}}"#;
+    let strong = optional.replace(r#""min": 0"#, r#""min": 1"#);
+    let weak = strong.replace(r#""Part"}"#, r#""Part", "refType": "weak"}"#);
+    let value = strong.replace(
+        r#""key": {"type""#,
+        r#""key": "string", "max": 2, "value": {"type""#,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new.db");
+    for schema in [&strong, &weak, &value] {
+        drop(Server::memory(schema).unwrap());
+        let made = Server::builder().create(&path, schema).start();
+        let Err(ServerError::File(error)) = made else {
+            panic!("{made:?}");
+        };
+        let FileErrorReason::EphemeralReference { table, column } = &error.reason else {
+            panic!("{error}");
+        };
+        assert_eq!((&**table, &**column), ("Item", "part"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+        let schema_file = folder.path().join("schema");
+        let theirs = folder.path().join("theirs.db");
+        fs::write(&schema_file, schema).unwrap();
+        let files = [theirs.to_str().unwrap(), schema_file.to_str().unwrap()];
+        output("ovsdb-tool", ["create"].into_iter().chain(files));
+        assert!(matches!(
+            reason(&theirs),
+            FileErrorReason::EphemeralReference { .. }
+        ));
+        for file in fs::read_dir(folder.path()).unwrap() {
+            fs::remove_file(file.unwrap().path()).unwrap();
+        }
+    }
+    let server = Server::builder().create(&path, optional).start().unwrap();
+    let contents = fs::read(&path).unwrap();
+    let error = server.convert("Files", &strong).unwrap_err();
+    assert_eq!(error.error, "constraint violation");
+    assert!(error.to_string().contains("Item column part"), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), contents);
+}

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::SessionId;
+use super::engine::error::violation;
 use super::engine::{Database, Proposal, State, record};
 use super::fault::TransactionFault;
 use super::history::History;
@@ -134,6 +135,12 @@ impl Hosted {
     /// Replaces the database by a converted one.
     pub(super) fn replace(&mut self, database: Database, date: i64) -> Result<(), OvsdbError> {
         if let Some(journal) = &mut self.journal {
+            if let Some((table, column)) = database.schema().lost_reference() {
+                return Err(violation(format_args!(
+                    "Table {} column {} is ephemeral and must refer to a row, which a file cannot keep.",
+                    table.name, column.name
+                )));
+            }
             let comment = "converted by ovsdb-server";
             let text = whole(database.state(), Some(comment), date);
             journal.replace(&database.schema().text, &text)?;

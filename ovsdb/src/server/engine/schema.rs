@@ -165,6 +165,18 @@ impl Schema {
         &self.source.name
     }
 
+    /// A column whose references a file would lose: an ephemeral one that must not be empty. Rows read
+    /// from the file would refer to no row.
+    pub(crate) fn lost_reference(&self) -> Option<(&TableDef, &ColumnDef)> {
+        let tables = self.tables.iter();
+        let mut columns =
+            tables.flat_map(|table| table.columns.iter().map(move |column| (table, column)));
+        columns.find(|(_, column)| {
+            let refers = column.key.is_some() || column.value.is_some();
+            column.ephemeral && column.kind.min > 0 && refers
+        })
+    }
+
     /// The table with this name.
     pub(crate) fn find(&self, name: &str) -> Option<TableId> {
         self.by_name.get(name).copied()

@@ -71,6 +71,17 @@ pub enum FileErrorReason {
     /// Its schema is broken.
     #[error("its schema is broken: {0}")]
     Schema(#[from] SchemaError),
+    /// A column that is not kept in the file must refer to a row: no row of its table could be read
+    /// again.
+    #[error(
+        "table {table}, column {column}: it is ephemeral and must refer to a row, which a file cannot keep"
+    )]
+    EphemeralReference {
+        /// The column's table.
+        table: String,
+        /// The column.
+        column: String,
+    },
     /// A record is damaged, and there are intact ones after it: they would be lost with it. (At the
     /// end of a file a record that is damaged was not written to its end, and is cut off.)
     #[error("record {record}, at offset {offset}, is damaged: {damage}")]
@@ -122,11 +133,24 @@ pub(crate) fn create(path: &Path, schema: &str, seed: u64) -> Result<Opened, Fil
     };
     if !path.try_exists().map_err(|io| error(io.into()))? {
         let source = DatabaseSchema::parse(schema).map_err(|schema| error(schema.into()))?;
+        let schema = Schema::new(source);
+        can_keep(&schema).map_err(error)?;
         let mut contents = Vec::new();
-        write_record(&mut contents, &Schema::new(source).text);
+        write_record(&mut contents, &schema.text);
         journal::create_new(path, &contents).map_err(|io| error(io.into()))?;
     }
     open(path, seed)
+}
+
+/// Whether a file can keep the rows of this schema.
+fn can_keep(schema: &Schema) -> Result<(), FileErrorReason> {
+    match schema.lost_reference() {
+        None => Ok(()),
+        Some((table, column)) => Err(FileErrorReason::EphemeralReference {
+            table: table.name.to_string(),
+            column: column.name.to_string(),
+        }),
+    }
 }
 
 fn read(path: &Path, seed: u64) -> Result<Opened, FileErrorReason> {
@@ -143,6 +167,7 @@ fn read(path: &Path, seed: u64) -> Result<Opened, FileErrorReason> {
         Err(damage) => return Err(damaged(0, 0, &damage)),
     };
     let schema = Arc::new(Schema::new(DatabaseSchema::parse(text)?));
+    can_keep(&schema)?;
     let mut database = Database::new(schema, seed);
     let mut count = 0;
     let length = loop {
