@@ -173,6 +173,37 @@ async fn a_server_that_forgot_its_history_sends_everything_again() {
     assert!(server.transactions::<Database>().is_empty());
 }
 
+/// A standalone ovsdb-server has no history and would send everything again.
+#[tokio::test]
+async fn a_client_that_comes_back_is_sent_only_what_it_missed() {
+    let server = server();
+    let client = client(&server).await;
+    let cache = client.cache().all_tables().start().await.expect("a cache");
+    insert(&client, "one", 1).await.expect("a commit");
+    let sees = |count| {
+        cache.wait_until(HANG, move |view| {
+            (view.rows::<Item>().len() == count).then_some(())
+        })
+    };
+    sees(1).await.expect("the row");
+    for (missed, resyncs) in [("two", 0), ("three", 0), ("four", 1)] {
+        let refusing = server.faults().refuse_connections();
+        let fault = TransactionFault::DisconnectAfter;
+        server.faults().next_transaction(NAME, fault).expect("it");
+        let count = cache.snapshot().rows::<Item>().len() + 1;
+        let total = i64::try_from(count).expect("a number");
+        let unknown = insert(&client, missed, total).await;
+        let unknown = unknown.expect_err("no reply");
+        assert!(matches!(unknown, CommitError::Unknown(_)), "{unknown:?}");
+        if resyncs > 0 {
+            server.faults().forget_history(NAME).expect("it");
+        }
+        drop(refusing);
+        sees(count).await.expect("the row that was missed");
+        assert_eq!(cache.stats().resyncs, resyncs, "{missed}");
+    }
+}
+
 #[tokio::test]
 async fn committed_rows_have_their_types() {
     let server = server();

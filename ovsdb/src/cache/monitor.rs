@@ -223,7 +223,7 @@ impl ReplicaMonitor {
         let resumed = !self.resume_from(&requests).is_nil();
         let mut reader = Reader::of(result).sharing(&mut self.repeats);
         let applied = read_start(&mut self.tables, &mut reader, self.version, resumed);
-        self.settle(applied, true, result.text.len())?;
+        self.settle(applied, result.text.len())?;
         self.acknowledged = Some(requests);
         self.shared.set_version(self.version);
         self.shared.set_current(self.request);
@@ -242,8 +242,8 @@ impl ReplicaMonitor {
     ) -> Result<(), ApplyError> {
         let mut reader = Reader::of(updates).sharing(&mut self.repeats);
         let applied = read_update(&mut self.tables, &mut reader, version)
-            .map(|()| last_txn_id.unwrap_or(self.last_txn_id));
-        self.settle(applied, false, updates.text.len())?;
+            .map(|()| (last_txn_id.unwrap_or(self.last_txn_id), Applied::Update));
+        self.settle(applied, updates.text.len())?;
         self.shared.set_lag(arrived.elapsed());
         Ok(())
     }
@@ -251,12 +251,14 @@ impl ReplicaMonitor {
     /// Publishes what was applied, all tables at once; or nothing of it, if it failed.
     fn settle(
         &mut self,
-        applied: Result<Uuid, ApplyError>,
-        start: bool,
+        applied: Result<(Uuid, Applied), ApplyError>,
         bytes: usize,
     ) -> Result<(), ApplyError> {
-        match applied {
-            Ok(last_txn_id) => self.last_txn_id = last_txn_id,
+        let applied = match applied {
+            Ok((last_txn_id, applied)) => {
+                self.last_txn_id = last_txn_id;
+                applied
+            }
             Err(error) => {
                 for table in &mut self.tables {
                     table.roll_back();
@@ -264,7 +266,8 @@ impl ReplicaMonitor {
                 self.forget();
                 return Err(error);
             }
-        }
+        };
+        let start = applied != Applied::Update;
         let before = self.shared.state.load_full();
         let mut tables = before.tables.clone();
         let mut registry = before.registry.clone();
@@ -284,7 +287,8 @@ impl ReplicaMonitor {
         let counters = &self.shared.counters;
         counters.transactions.add(1);
         counters.bytes.add(bytes);
-        counters.resyncs.add(usize::from(start && self.started));
+        let again = applied == Applied::AllRows && self.started;
+        counters.resyncs.add(usize::from(again));
         self.shared.publish(&Step {
             state: Arc::new(State {
                 registry,
@@ -307,6 +311,17 @@ impl ReplicaMonitor {
     }
 }
 
+/// What was applied to the working tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Applied {
+    /// An update of a monitor.
+    Update,
+    /// The start of a monitor, with the changes since the transaction where the replica was.
+    Resumed,
+    /// The start of a monitor, with all rows.
+    AllRows,
+}
+
 /// Applies the reply that started a monitor to the working tables, and returns the transaction
 /// it goes to.
 fn read_start(
@@ -314,7 +329,7 @@ fn read_start(
     reader: &mut Reader<'_>,
     version: MonitorVersion,
     resumed: bool,
-) -> Result<Uuid, ApplyError> {
+) -> Result<(Uuid, Applied), ApplyError> {
     if version != MonitorVersion::MonitorCondSince {
         begin_fresh(tables);
         let form = if version == MonitorVersion::Monitor {
@@ -324,16 +339,19 @@ fn read_start(
         };
         read_tables(tables, reader, form)?;
         reader.end().map_err(malformed)?;
-        return Ok(Uuid::nil());
+        return Ok((Uuid::nil(), Applied::AllRows));
     }
     let (found, last) = since_reply(reader).map_err(malformed)?;
-    if !(found && resumed) {
+    let applied = if found && resumed {
+        Applied::Resumed
+    } else {
         begin_fresh(tables);
-    }
+        Applied::AllRows
+    };
     read_tables(tables, reader, Form::Update2)?;
     let end = reader.finish().and_then(|()| reader.end());
     end.map_err(malformed)?;
-    Ok(last)
+    Ok((last, applied))
 }
 
 fn begin_fresh(tables: &mut [TableReplica]) {
