@@ -156,6 +156,45 @@
 //! writes a transaction, and retries when it conflicts with other writers; [`Client::edit`] does the
 //! same for a closure that cannot fail. [`Cache::wait_until`] waits until the replica shows something.
 //!
+//! # Testing what you wrote
+//!
+//! The module [`server`] is an OVSDB server in your program, which is compared with ovsdb-server message
+//! by message. A test needs no process, no socket and no folder, and the constraints, the defaults and
+//! the references of the schema hold in it as they do in production.
+//!
+//! ```
+//! # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use ovsdb::nb::{self, LogicalSwitch};
+//! use ovsdb::server::{Server, TransactionFault};
+//!
+//! let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! let seed = Server::memory(schema)?;
+//! // Every test may start from the same rows: a fork costs the same whatever their number is.
+//! let server = seed.fork();
+//! let client = nb::Client::builder().server(&server).connect().await?;
+//!
+//! // What does the program do when its commit is carried out and the reply is lost?
+//! let fault = TransactionFault::DisconnectAfter;
+//! server.faults().next_transaction("OVN_Northbound", fault)?;
+//! let mut txn = client.transaction();
+//! txn.insert(LogicalSwitch { name: "sw0".into(), ..Default::default() });
+//! assert!(txn.commit().await.is_err());
+//!
+//! // What was committed, as rows of their types.
+//! let committed = server.transactions::<nb::Database>();
+//! let switches: Vec<_> = committed.iter().flat_map(|txn| txn.inserted::<LogicalSwitch>()).collect();
+//! assert_eq!(switches[0].name, "sw0");
+//! # Ok(()) }
+//! # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+//! ```
+//!
+//! Other faults are connections that close, are refused, answer late or not at all, a lost leadership and
+//! a forgotten history ([`Faults`](server::Faults)). [`Server::convert`](server::Server::convert) stands
+//! for an upgrade. Code that only reads needs no server either: the feature `testing` has a builder of
+//! snapshots, `testing::SnapshotBuilder`. It has the real ovsdb-server too, as `testing::Server`: with
+//! `OVSDB_TEST_SERVER=embedded` the same test runs on the embedded one.
+//!
 //! # How a byte travels
 //!
 //! 1. One task owns the connection. [`protocol::Framer`] finds the end of a message in one pass
