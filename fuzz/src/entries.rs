@@ -218,14 +218,15 @@ pub fn replica(data: &[u8]) {
 
 /// All rows, in order.
 #[derive(Debug, PartialEq)]
-struct Rows {
+pub struct Rows {
     items: BTreeMap<Uuid, Arc<Row<Item>>>,
     parts: BTreeMap<Uuid, Arc<Row<Part>>>,
     slots: BTreeMap<Uuid, Arc<Row<Slot>>>,
 }
 
 impl Rows {
-    fn of(view: &Snapshot<Database>) -> Self {
+    /// Those of this snapshot.
+    pub fn of(view: &Snapshot<Database>) -> Self {
         Self {
             items: sorted(view),
             parts: sorted(view),

@@ -2,6 +2,8 @@
 
 #[path = "../../fuzz/src/entries.rs"]
 mod entries;
+#[path = "../../fuzz/src/served.rs"]
+mod served;
 mod support;
 
 use std::path::Path;
@@ -37,4 +39,14 @@ fn message() {
 #[test]
 fn replica() {
     replay("replica", entries::replica);
+}
+
+#[test]
+fn session() {
+    replay("session", served::session);
+}
+
+#[test]
+fn file() {
+    replay("file", served::file);
 }
