@@ -38,7 +38,7 @@ fn columns(text: &str) -> Result<Columns, String> {
 /// The value with all numbers written in one way.
 fn plain(value: &Value) -> Value {
     match value {
-        Value::Number(number) => number.as_f64().unwrap_or_default().into(),
+        Value::Number(number) => (number.as_f64().unwrap_or_default() + 0.0).into(),
         Value::Array(elements) => elements.iter().map(plain).collect(),
         other => other.clone(),
     }

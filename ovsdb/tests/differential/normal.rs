@@ -40,7 +40,7 @@ impl Names {
             Value::String(text) => Value::String(self.rename(text)),
             Value::Number(number) => match number.as_f64() {
                 // Reals are written with 15 digits by the one, with all that count by the other.
-                Some(real) if !number.is_i64() => Value::String(format!("{real:.13e}")),
+                Some(real) if !number.is_i64() => Value::String(format!("{:.13e}", real + 0.0)),
                 _ => Value::String(format!(
                     "{:.13e}",
                     number.as_i64().unwrap_or_default() as f64
