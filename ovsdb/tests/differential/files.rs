@@ -114,6 +114,12 @@ async fn compare(drawn: &Drawn, compactions: &mut fastrand::Rng) -> Result<(), S
         let by_reference = dump_by_reference(&mut reference, &file)?;
         let by_ours = dump_by_ours(&file).await?;
         let rows = |columns: &Columns| -> Vec<_> { columns.keys().cloned().collect() };
+        // ovsdb-server 3.1 loses elements when it starts: those of a default that a difference is applied
+        // to. What it had before it was stopped is right. Where they were references, or had to be there,
+        // it drops that record and all that follow.
+        if by_ours == live {
+            continue;
+        }
         if rows(&by_reference) != rows(&by_ours) {
             return Err(format!(
                 "{}: {by_reference:?}\nand\n{by_ours:?}",
@@ -122,8 +128,6 @@ async fn compare(drawn: &Drawn, compactions: &mut fastrand::Rng) -> Result<(), S
         }
         for (column, theirs) in &by_reference {
             let ours = &by_ours[column];
-            // ovsdb-server 3.1 loses elements when it starts: those of a default that a difference is
-            // applied to. What it had before it was stopped is right.
             if ours != theirs && live.get(column) != Some(ours) {
                 return Err(format!(
                     "{}: {column:?} is {theirs} in ovsdb-server and {ours} in the embedded server",
