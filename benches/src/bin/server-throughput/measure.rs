@@ -30,6 +30,7 @@ pub(crate) struct Figures {
     pub(crate) start_cpu_s: f64,
     pub(crate) started_rss_bytes: f64,
     pub(crate) loaded_rss_bytes: f64,
+    pub(crate) loading_peak_rss_bytes: f64,
     pub(crate) dump_cpu_s: f64,
     pub(crate) single_cpu_us: f64,
     pub(crate) batch_cpu_us_per_row: f64,
@@ -62,7 +63,7 @@ pub(crate) fn compare(arguments: &Arguments) -> Result {
         let server = Running::start(kind, &file, &folder.path().join("socket"))?;
         fill(server.remote(), arguments.ports)?;
         sleep(SETTLE);
-        loaded.push(server.memory()?);
+        loaded.push((server.memory()?, server.peak_memory()?));
         drop(server);
         if !full.exists() {
             std::fs::rename(&file, &full)?;
@@ -71,13 +72,14 @@ pub(crate) fn compare(arguments: &Arguments) -> Result {
     }
     let mut all = Vec::new();
     for run in 1..=arguments.runs {
-        for (&kind, &loaded) in kinds.iter().zip(&loaded) {
+        for (&kind, &(loaded, peak)) in kinds.iter().zip(&loaded) {
             eprintln!("run {run} of {}: {}", arguments.runs, kind.name());
             let file = folder.path().join("served.db");
             std::fs::copy(&full, &file)?;
             let server = Running::start(kind, &file, &folder.path().join("socket"))?;
             let mut figures = measure(arguments, &server, &params)?;
-            (figures.server, figures.run, figures.loaded_rss_bytes) = (kind.name(), run, loaded);
+            (figures.server, figures.run) = (kind.name(), run);
+            (figures.loaded_rss_bytes, figures.loading_peak_rss_bytes) = (loaded, peak);
             if arguments.json {
                 println!("{}", serde_json::to_string(&figures)?);
             }
@@ -139,6 +141,7 @@ fn measure(arguments: &Arguments, server: &Running, params: &str) -> Result<Figu
         start_cpu_s: server.start_cpu_s,
         started_rss_bytes,
         loaded_rss_bytes: 0.0,
+        loading_peak_rss_bytes: 0.0,
         dump_cpu_s,
         single_cpu_us,
         batch_cpu_us_per_row,

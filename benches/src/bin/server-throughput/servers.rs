@@ -125,6 +125,11 @@ impl Running {
     pub(crate) fn memory(&self) -> Result<f64> {
         Ok(process::memory(self.process.id(), "VmRSS")? as f64)
     }
+
+    /// The most memory that the server has had, in bytes.
+    pub(crate) fn peak_memory(&self) -> Result<f64> {
+        Ok(process::memory(self.process.id(), "VmHWM")? as f64)
+    }
 }
 
 impl Drop for Running {

@@ -34,6 +34,9 @@ const LINES: &[Line] = &[
     line("RSS, loaded over the socket", "MB", |f| {
         f.loaded_rss_bytes / MEGABYTE
     }),
+    line("peak RSS, loaded over the socket", "MB", |f| {
+        f.loading_peak_rss_bytes / MEGABYTE
+    }),
     line("RSS, started from the file", "MB", |f| {
         f.started_rss_bytes / MEGABYTE
     }),
