@@ -27,7 +27,7 @@ pub(crate) trait Journal: Send + std::fmt::Debug {
     ///
     /// # Errors
     /// When it cannot be written; then everything is as it was.
-    fn replace(&mut self, schema: &str, record: &str) -> Result<Position, OvsdbError>;
+    fn replace(&mut self, schema: &str, record: &Whole<'_>) -> Result<Position, OvsdbError>;
 }
 
 /// How far a journal was written.
@@ -128,6 +128,7 @@ impl Hosted {
         if !record::write_commit(&mut text, commit, self.database.schema()) {
             return Ok(None);
         }
+        text.push(',');
         annotate(&mut text, commit.comment.as_deref(), date);
         journal.append(&text).map(Some)
     }
@@ -142,8 +143,12 @@ impl Hosted {
                 )));
             }
             let comment = "converted by ovsdb-server";
-            let text = whole(database.state(), Some(comment), date);
-            journal.replace(&database.schema().text, &text)?;
+            let record = Whole {
+                state: database.state(),
+                comment: Some(comment),
+                date,
+            };
+            journal.replace(&database.schema().text, &record)?;
         }
         self.history = History::new(database.last_transaction());
         self.selections.clear();
@@ -152,20 +157,46 @@ impl Hosted {
     }
 }
 
-/// The record of a whole database.
-pub(crate) fn whole(state: &State, comment: Option<&str>, date: i64) -> String {
-    let mut text = String::new();
-    record::write_state(&mut text, state);
-    annotate(&mut text, comment, date);
-    text
+/// How long the pieces of a record are, about.
+const PIECE: usize = 64 * 1024;
+
+/// The record of a whole database. Its text may be longer than all rows in memory, so nobody holds all
+/// of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whole<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) comment: Option<&'a str>,
+    /// The time of day, in milliseconds since 1970.
+    pub(crate) date: i64,
+}
+
+impl Whole<'_> {
+    /// Passes the text on, piece by piece. It is the same each time.
+    ///
+    /// # Errors
+    /// That of `each`.
+    pub(crate) fn pieces<E>(&self, mut each: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+        let mut text = String::new();
+        let mut is_empty = true;
+        record::write_state(&mut text, self.state, |text| {
+            is_empty = false;
+            if text.len() >= PIECE {
+                each(text)?;
+                text.clear();
+            }
+            Ok(())
+        })?;
+        if !is_empty {
+            text.push(',');
+        }
+        annotate(&mut text, self.comment, self.date);
+        each(&text)
+    }
 }
 
 /// Appends what a record says of itself, and closes it.
 fn annotate(text: &mut String, comment: Option<&str>, date: i64) {
     use crate::protocol::Wire;
-    if !text.ends_with('{') {
-        text.push(',');
-    }
     text.push_str("\"_date\":");
     date.write(text);
     if let Some(comment) = comment {

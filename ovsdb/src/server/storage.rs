@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::driver::{Shared, now};
 use super::engine::Database;
 use super::file::{Compaction, FileJournal, FileLock};
-use super::hosted::{Position, whole};
+use super::hosted::{Position, Whole};
 use crate::protocol::OvsdbError;
 
 /// A database's file.
@@ -94,7 +94,11 @@ impl Storage {
                     let running = (compaction, Ended(self.clone()));
                     let written = tokio::task::spawn_blocking(move || {
                         let (compaction, _ended) = running;
-                        let record = whole(database.state(), None, date);
+                        let record = Whole {
+                            state: database.state(),
+                            comment: None,
+                            date,
+                        };
                         compaction.finish(&database.schema().text, &record)
                     });
                     let written = written.await;

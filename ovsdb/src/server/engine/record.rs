@@ -47,24 +47,33 @@ pub(crate) fn write_commit(out: &mut String, commit: &Commit, schema: &Schema) -
     out.len() > start + 1
 }
 
-/// Appends the record of a whole database, without its closing brace.
-pub(crate) fn write_state(out: &mut String, state: &State) {
+/// Writes the record of a whole database, without its closing brace. `written` is called after each
+/// row, and may take what was written until then.
+pub(crate) fn write_state<E>(
+    out: &mut String,
+    state: &State,
+    mut written: impl FnMut(&mut String) -> Result<(), E>,
+) -> Result<(), E> {
     out.push('{');
+    let mut is_empty = true;
     for (id, def) in state.schema.tables.iter().enumerate() {
         for (at, row) in state.table(id).rows().enumerate() {
             if at == 0 {
-                out.push_str(if out.ends_with('{') { "\"" } else { "},\"" });
+                out.push_str(if is_empty { "\"" } else { "},\"" });
                 out.push_str(&def.name);
                 out.push_str("\":{");
+                is_empty = false;
             } else {
                 out.push(',');
             }
             write_whole(out, row, def);
+            written(out)?;
         }
     }
-    if !out.ends_with('{') {
+    if !is_empty {
         out.push('}');
     }
+    Ok(())
 }
 
 fn write_uuid(out: &mut String, uuid: Uuid) {

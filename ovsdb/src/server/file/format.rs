@@ -1,7 +1,11 @@
 //! The format of a database file (ovsdb(5), "Standalone Format"): records, each a line that tells the
 //! length and the SHA-1 of the JSON after it.
 
+use std::io;
+
 use sha1::{Digest as _, Sha1};
+
+use crate::server::hosted::Whole;
 
 /// The first word of each record of a standalone database.
 const MAGIC: &str = "OVSDB JSON";
@@ -9,6 +13,23 @@ const MAGIC: &str = "OVSDB JSON";
 const CLUSTER_MAGIC: &str = "OVSDB CLUSTER";
 /// The longest first line of a record.
 const LONGEST_LINE: usize = 128;
+
+/// Writes a record whose JSON comes in pieces, and returns how many bytes it has. The pieces are asked
+/// for twice: the first line tells the length and the hash of all that follow.
+pub(super) fn write_pieces(out: &mut impl io::Write, record: &Whole<'_>) -> io::Result<u64> {
+    let (mut hasher, mut length) = (Sha1::new(), 1);
+    record.pieces(|piece| {
+        hasher.update(piece);
+        length += piece.len();
+        io::Result::Ok(())
+    })?;
+    hasher.update(b"\n");
+    let line = format!("{MAGIC} {length} {}\n", hexadecimal(hasher));
+    out.write_all(line.as_bytes())?;
+    record.pieces(|piece| out.write_all(piece.as_bytes()))?;
+    out.write_all(b"\n")?;
+    Ok((line.len() + length) as u64)
+}
 
 /// Appends a record with this JSON.
 pub(super) fn write_record(out: &mut Vec<u8>, json: &str) {
@@ -24,11 +45,15 @@ pub(super) fn write_record(out: &mut Vec<u8>, json: &str) {
 
 /// The SHA-1 of these parts, in hexadecimal.
 fn hash(parts: &[&[u8]]) -> String {
-    use std::fmt::Write as _;
     let mut hasher = Sha1::new();
     for part in parts {
         hasher.update(part);
     }
+    hexadecimal(hasher)
+}
+
+fn hexadecimal(hasher: Sha1) -> String {
+    use std::fmt::Write as _;
     let mut text = String::with_capacity(40);
     for byte in hasher.finalize() {
         let _ = write!(text, "{byte:02x}");

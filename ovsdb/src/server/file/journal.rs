@@ -5,9 +5,9 @@ use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::format::write_record;
+use super::format::{write_pieces, write_record};
 use crate::protocol::OvsdbError;
-use crate::server::hosted::{Journal, Position};
+use crate::server::hosted::{Journal, Position, Whole};
 
 /// A file smaller than this is not worth compacting.
 const SMALL: u64 = 10 * 1024 * 1024;
@@ -154,12 +154,9 @@ impl Compaction {
     ///
     /// # Errors
     /// When the new file cannot be written. Then the old one goes on.
-    pub(crate) fn finish(self, schema: &str, record: &str) -> io::Result<()> {
-        let contents = contents(schema, record);
-        let base = contents.len() as u64;
+    pub(crate) fn finish(self, schema: &str, record: &Whole<'_>) -> io::Result<()> {
         let old = self.journal.state().file.try_clone()?;
-        let mut file = write_new(&self.new, &contents, &old)?;
-        drop(contents);
+        let (mut file, base) = write_new(&self.new, schema, record, &old)?;
         for _ in 0..ROUNDS {
             let more = match &mut self.journal.state().compaction {
                 Some(backlog) if !backlog.is_stale => std::mem::take(&mut backlog.bytes),
@@ -207,14 +204,6 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// A whole file: the schema, and the record of all rows.
-fn contents(schema: &str, record: &str) -> Vec<u8> {
-    let mut contents = Vec::with_capacity(schema.len() + record.len() + 256);
-    write_record(&mut contents, schema);
-    write_record(&mut contents, record);
-    contents
-}
-
 /// Where a new file is written, for this purpose, before it takes the place of `path`.
 fn beside(path: &Path, purpose: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -222,17 +211,21 @@ fn beside(path: &Path, purpose: &str) -> PathBuf {
     name.into()
 }
 
-/// Writes a file that may be read and written by whom `old` may be.
-fn write_new(path: &Path, contents: &[u8], old: &File) -> io::Result<File> {
+/// Writes a file with a schema and the record of all rows, and returns its length too. It may be read
+/// and written by whom `old` may be.
+fn write_new(path: &Path, schema: &str, record: &Whole<'_>, old: &File) -> io::Result<(File, u64)> {
     let mut file = OpenOptions::new()
         .create(true)
         .truncate(true)
         .write(true)
         .open(path)?;
     file.set_permissions(old.metadata()?.permissions())?;
-    file.write_all(contents)?;
+    let mut first = Vec::new();
+    write_record(&mut first, schema);
+    file.write_all(&first)?;
+    let length = first.len() as u64 + write_pieces(&mut file, record)?;
     file.sync_data()?;
-    Ok(file)
+    Ok((file, length))
 }
 
 /// Makes a file with these contents, whole or not at all, unless there is one.
@@ -292,16 +285,14 @@ impl Journal for FileJournal {
         Ok(state.position)
     }
 
-    fn replace(&mut self, schema: &str, record: &str) -> Result<Position, OvsdbError> {
-        let contents = contents(schema, record);
+    fn replace(&mut self, schema: &str, record: &Whole<'_>) -> Result<Position, OvsdbError> {
         let state = &mut *self.state();
         if let Some(error) = &state.broken {
             return Err(failed(&state.path, error));
         }
-        let length = contents.len() as u64;
         let new = beside(&state.path, "convert");
-        let replaced = write_new(&new, &contents, &state.file)
-            .and_then(|file| state.take_file(&new, file, length, length));
+        let replaced = write_new(&new, schema, record, &state.file)
+            .and_then(|(file, length)| state.take_file(&new, file, length, length));
         if let Err(error) = replaced {
             let _ = fs::remove_file(&new);
             return Err(failed(&state.path, &error));
@@ -311,5 +302,54 @@ impl Journal for FileJournal {
         }
         state.position.0 += 1;
         Ok(state.position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::file::{create, open};
+
+    const SCHEMA: &str = r#"{"name":"Files","version":"1.0.0","tables":{"Thing":{"isRoot":true,
+        "columns":{"name":{"type":"string"}}}}}"#;
+    const ROWS: usize = 20_000;
+
+    #[test]
+    fn a_compaction_writes_every_row_and_holds_little_of_the_text() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("things.db");
+        let opened = create(&path, SCHEMA, 1).expect("a file");
+        let (mut database, journal) = (opened.database, opened.journal);
+        let empty = Whole {
+            state: &database.state().clone(),
+            comment: None,
+            date: 1,
+        };
+        let compaction = journal.begin_compaction().expect("none is going on");
+        compaction.finish(SCHEMA, &empty).expect("compacted");
+        let rows = (1..=ROWS as u128).map(|number| {
+            let uuid = crate::value::Uuid::from_u128(number);
+            format!(r#""{uuid}":{{"name":"a thing with a long name, {number}"}}"#)
+        });
+        let rows = rows.collect::<Vec<_>>().join(",");
+        let record = format!(r#"{{"Thing":{{{rows}}}}}"#);
+        database.replay(&record).expect("a good record");
+        let whole = Whole {
+            state: database.state(),
+            comment: Some("compacted"),
+            date: 1,
+        };
+        let compaction = journal.begin_compaction().expect("none is going on");
+        let mut outcome = Ok(());
+        let allocated = allocation_counter::measure(|| outcome = compaction.finish(SCHEMA, &whole));
+        outcome.expect("compacted");
+        let length = fs::metadata(&path).expect("a file").len();
+        assert_eq!(journal.state().length, length);
+        assert!(length > record.len() as u64);
+        assert!(allocated.bytes_max < length / 4, "{allocated:?}");
+
+        drop((database, opened.lock));
+        let opened = open(&path, 2).expect("an intact file");
+        assert_eq!(opened.database.state().table(0).len(), ROWS);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::*;
 use crate::server::engine::{Database, Schema};
-use crate::server::hosted::Journal;
+use crate::server::hosted::{Journal, Whole};
 
 const SCHEMA: &str = r#"{"name":"D","tables":{"T":{"isRoot":true,"columns":{"n":{"type":"integer"},"s":{"type":"string"}}}}}"#;
 /// With one column less.
@@ -45,8 +45,13 @@ impl Journal for TestJournal {
         Ok(Position(written.records.len() as u64))
     }
 
-    fn replace(&mut self, _: &str, record: &str) -> Result<Position, OvsdbError> {
-        self.append(record)
+    fn replace(&mut self, _: &str, record: &Whole<'_>) -> Result<Position, OvsdbError> {
+        let mut text = String::new();
+        record.pieces(|piece| {
+            text.push_str(piece);
+            Ok::<_, OvsdbError>(())
+        })?;
+        self.append(&text)
     }
 }
 
