@@ -4,6 +4,7 @@ mod any;
 mod apply;
 mod duplicate;
 mod garbage;
+mod names;
 mod once;
 mod operations;
 mod outcome;
@@ -16,12 +17,13 @@ use std::time::Duration;
 
 use tracing::Instrument as _;
 
+use self::names::{row_name, with_names};
 use crate::cache::Basis;
 use crate::client::{Cache, Client};
 use crate::model::{AllOf, Column, ColumnInfo, Database, Mutability, Row, RowIdentity, Table};
-use crate::protocol::{Clause, Columns, Operation, Until};
+use crate::protocol::{Columns, Operation, Until};
 use crate::session::CallError;
-use crate::value::{Atom, Datum, Ref, Str, Uuid, Value};
+use crate::value::{Datum, Ref, Str, Uuid, Value};
 
 pub use self::any::AnyOperations;
 pub use self::duplicate::{Duplicate, DuplicateRow};
@@ -460,12 +462,8 @@ impl<D: Database> Transaction<D> {
         }
         let mut operations = Cow::Borrowed(&*self.operations);
         if self.client.row_identity() == RowIdentity::Named {
-            let names = |atom| match atom {
-                Atom::Uuid(uuid) if self.is_named(uuid) => Atom::NamedUuid(row_name(uuid)),
-                other => other,
-            };
-            let renamed = operations.iter().cloned();
-            operations = renamed.map(|operation| rename(operation, &names)).collect();
+            let named = |uuid| self.is_named(uuid);
+            operations = Cow::Owned(with_names(self.operations.iter().cloned(), named));
         }
         let basis = self.basis.clone();
         let answer = self.client.transact(&operations, basis, self.timeout);
@@ -482,117 +480,5 @@ impl<D: Database> Transaction<D> {
             Err(CallError::NotSent(lost)) => Err(CommitError::NotSent(lost)),
             Err(CallError::Lost(lost)) => Err(CommitError::Unknown(lost)),
         }
-    }
-}
-
-impl<D> Transaction<D> {
-    /// Whether the row of this uuid is one that the transaction inserts under a name.
-    fn is_named(&self, uuid: Uuid) -> bool {
-        let insert = self
-            .inserted
-            .get(&uuid)
-            .map(|index| &self.operations[*index]);
-        matches!(
-            insert,
-            Some(Operation::Insert {
-                uuid_name: Some(_),
-                ..
-            })
-        )
-    }
-}
-
-/// The name of an inserted row within its transaction.
-fn row_name(uuid: Uuid) -> Str {
-    Str::from(format!("row{}", uuid.simple()))
-}
-
-/// The operation with the references to inserted rows turned into their names.
-fn rename(operation: Operation, names: &impl Fn(Atom) -> Atom) -> Operation {
-    let columns = |row: Columns| -> Columns {
-        row.into_iter()
-            .map(|(name, datum)| (name, datum.map_atoms(names)))
-            .collect()
-    };
-    let clauses = |clauses: Vec<Clause>| -> Vec<Clause> {
-        let rename = |clause| match clause {
-            Clause::Compare {
-                column,
-                function,
-                argument,
-            } => Clause::Compare {
-                column,
-                function,
-                argument: argument.map_atoms(names),
-            },
-            always @ Clause::Always(_) => always,
-        };
-        clauses.into_iter().map(rename).collect()
-    };
-    match operation {
-        Operation::Insert {
-            table,
-            row,
-            uuid_name,
-            uuid,
-        } => Operation::Insert {
-            table,
-            row: columns(row),
-            uuid_name,
-            uuid,
-        },
-        Operation::Update {
-            table,
-            conditions,
-            row,
-        } => Operation::Update {
-            table,
-            conditions: clauses(conditions),
-            row: columns(row),
-        },
-        Operation::Mutate {
-            table,
-            conditions,
-            mut mutations,
-        } => {
-            for mutation in &mut mutations {
-                let argument = std::mem::replace(&mut mutation.argument, Datum::empty());
-                mutation.argument = argument.map_atoms(names);
-            }
-            Operation::Mutate {
-                table,
-                conditions: clauses(conditions),
-                mutations,
-            }
-        }
-        Operation::Delete { table, conditions } => Operation::Delete {
-            table,
-            conditions: clauses(conditions),
-        },
-        Operation::Select {
-            table,
-            conditions,
-            columns,
-        } => Operation::Select {
-            table,
-            conditions: clauses(conditions),
-            columns,
-        },
-        Operation::Wait {
-            timeout,
-            table,
-            conditions,
-            columns: compared,
-            until,
-            rows,
-        } => Operation::Wait {
-            timeout,
-            table,
-            conditions: clauses(conditions),
-            columns: compared,
-            until,
-            rows: rows.into_iter().map(columns).collect(),
-        },
-        other => other,
     }
 }

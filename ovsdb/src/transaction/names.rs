@@ -1,0 +1,132 @@
+//! Rows that are named within their transaction (RFC 7047 section 5.2.1).
+
+use super::Transaction;
+use crate::protocol::{Clause, Columns, Operation};
+use crate::value::{Atom, Datum, Str, Uuid};
+
+impl<D> Transaction<D> {
+    /// Whether the row of this uuid is one that the transaction inserts under a name.
+    pub(super) fn is_named(&self, uuid: Uuid) -> bool {
+        let insert = self
+            .inserted
+            .get(&uuid)
+            .map(|index| &self.operations[*index]);
+        matches!(
+            insert,
+            Some(Operation::Insert {
+                uuid_name: Some(_),
+                ..
+            })
+        )
+    }
+}
+
+/// The operations with the references to rows that are inserted under a name turned into those names.
+pub(super) fn with_names(
+    operations: impl IntoIterator<Item = Operation>,
+    is_named: impl Fn(Uuid) -> bool,
+) -> Vec<Operation> {
+    let names = |atom| match atom {
+        Atom::Uuid(uuid) if is_named(uuid) => Atom::NamedUuid(row_name(uuid)),
+        other => other,
+    };
+    let operations = operations.into_iter();
+    operations
+        .map(|operation| rename(operation, &names))
+        .collect()
+}
+
+/// The name of an inserted row within its transaction.
+pub(super) fn row_name(uuid: Uuid) -> Str {
+    Str::from(format!("row{}", uuid.simple()))
+}
+
+/// The operation with the references to inserted rows turned into their names.
+fn rename(operation: Operation, names: &impl Fn(Atom) -> Atom) -> Operation {
+    let columns = |row: Columns| -> Columns {
+        row.into_iter()
+            .map(|(name, datum)| (name, datum.map_atoms(names)))
+            .collect()
+    };
+    let clauses = |clauses: Vec<Clause>| -> Vec<Clause> {
+        let rename = |clause| match clause {
+            Clause::Compare {
+                column,
+                function,
+                argument,
+            } => Clause::Compare {
+                column,
+                function,
+                argument: argument.map_atoms(names),
+            },
+            always @ Clause::Always(_) => always,
+        };
+        clauses.into_iter().map(rename).collect()
+    };
+    match operation {
+        Operation::Insert {
+            table,
+            row,
+            uuid_name,
+            uuid,
+        } => Operation::Insert {
+            table,
+            row: columns(row),
+            uuid_name,
+            uuid,
+        },
+        Operation::Update {
+            table,
+            conditions,
+            row,
+        } => Operation::Update {
+            table,
+            conditions: clauses(conditions),
+            row: columns(row),
+        },
+        Operation::Mutate {
+            table,
+            conditions,
+            mut mutations,
+        } => {
+            for mutation in &mut mutations {
+                let argument = std::mem::replace(&mut mutation.argument, Datum::empty());
+                mutation.argument = argument.map_atoms(names);
+            }
+            Operation::Mutate {
+                table,
+                conditions: clauses(conditions),
+                mutations,
+            }
+        }
+        Operation::Delete { table, conditions } => Operation::Delete {
+            table,
+            conditions: clauses(conditions),
+        },
+        Operation::Select {
+            table,
+            conditions,
+            columns,
+        } => Operation::Select {
+            table,
+            conditions: clauses(conditions),
+            columns,
+        },
+        Operation::Wait {
+            timeout,
+            table,
+            conditions,
+            columns: compared,
+            until,
+            rows,
+        } => Operation::Wait {
+            timeout,
+            table,
+            conditions: clauses(conditions),
+            columns: compared,
+            until,
+            rows: rows.into_iter().map(columns).collect(),
+        },
+        other => other,
+    }
+}
