@@ -78,6 +78,14 @@ impl<T> Clone for Condition<T> {
     }
 }
 
+impl<T> PartialEq for Condition<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.clause == other.clause
+    }
+}
+
+impl<T> Eq for Condition<T> {}
+
 impl<T> fmt::Debug for Condition<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -186,6 +194,27 @@ macro_rules! clauses {
         impl<T> Clone for $name<T> {
             fn clone(&self) -> Self {
                 Self::new(self.clauses.clone())
+            }
+        }
+
+        /// The same clauses in the same order.
+        impl<T> PartialEq for $name<T> {
+            fn eq(&self, other: &Self) -> bool {
+                self.clauses == other.clauses
+            }
+        }
+
+        impl<T> Eq for $name<T> {}
+
+        impl<T> PartialEq<Condition<T>> for $name<T> {
+            fn eq(&self, other: &Condition<T>) -> bool {
+                self.clauses == Self::from(other.clone()).clauses
+            }
+        }
+
+        impl<T> PartialEq<Ref<T>> for $name<T> {
+            fn eq(&self, other: &Ref<T>) -> bool {
+                self.clauses == Self::from(*other).clauses
             }
         }
 
@@ -425,6 +454,19 @@ mod tests {
 
     fn row(number: u128) -> Ref<Anything> {
         Ref::new(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn lists_of_the_same_clauses_are_equal() {
+        let all = |rows: &[u128]| rows.iter().map(|number| row(*number)).collect::<AllOf<_>>();
+        assert_eq!(all(&[1, 2]), all(&[1, 2]));
+        assert_ne!(all(&[1, 2]), all(&[2, 1]));
+        assert_eq!(all(&[1]), row(1));
+        assert_ne!(all(&[1, 2]), row(1));
+        assert_eq!(all(&[]).and(row(1)), row(1));
+        assert_eq!(all(&[]), AllOf::from(Condition::all()));
+        assert_eq!(all(&[]), Condition::all());
+        assert_ne!(AnyOf::<Anything>::none(), Condition::all());
     }
 
     #[test]
