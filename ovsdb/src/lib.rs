@@ -191,9 +191,42 @@
 //!
 //! Other faults are connections that close, are refused, answer late or not at all, a lost leadership and
 //! a forgotten history ([`Faults`](server::Faults)). [`Server::convert`](server::Server::convert) stands
-//! for an upgrade. Code that only reads needs no server either: the feature `testing` has a builder of
-//! snapshots, `testing::SnapshotBuilder`. It has the real ovsdb-server too, as `testing::Server`: with
+//! for an upgrade. The feature `testing` has the real ovsdb-server too, as `testing::Server`: with
 //! `OVSDB_TEST_SERVER=embedded` the same test runs on the embedded one.
+//!
+//! A unit test needs no server at all. Code that reads takes a [`Snapshot`], which
+//! `testing::SnapshotBuilder` makes of typed rows. Code that writes takes a `&mut Transaction`, which
+//! [`Transaction::detached`] makes without a client; then the test reads what was written, as rows,
+//! conditions and changes of their types, or as JSON. Neither needs a runtime.
+//!
+//! ```
+//! # #[cfg(all(feature = "nb", feature = "testing"))] {
+//! use ovsdb::nb::{self, LogicalSwitchPort as Port};
+//! use ovsdb::testing::SnapshotBuilder;
+//! use ovsdb::transaction::TableOperation;
+//!
+//! /// What is to be tested, as a closure of `Client::apply` calls it.
+//! fn disable_untagged(view: &nb::Snapshot, txn: &mut nb::Transaction) {
+//!     for port in view.rows::<Port>().filter(|port| port.tag.is_none()) {
+//!         txn.update(port).set(Port::ENABLED, Some(false));
+//!     }
+//! }
+//!
+//! let mut rows = SnapshotBuilder::<nb::Database>::new();
+//! rows.insert(Port { name: "p1".into(), tag: Some(7), ..Default::default() });
+//! let untagged = rows.insert(Port { name: "p2".into(), ..Default::default() });
+//! let view = rows.build()?;
+//!
+//! let mut txn = nb::Transaction::detached();
+//! disable_untagged(&view, &mut txn);
+//! let [TableOperation::Update { rows, columns }] = &txn.operations_on::<Port>()[..] else {
+//!     panic!("one update expected: {txn:?}");
+//! };
+//! assert_eq!(*rows, untagged);
+//! assert_eq!(columns.get(Port::ENABLED), Some(&Some(false)));
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # How a byte travels
 //!

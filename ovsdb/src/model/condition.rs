@@ -133,6 +133,12 @@ macro_rules! clauses {
                 self
             }
 
+            /// The list with the clauses of an operation.
+            #[allow(dead_code, reason = "only one of the two kinds is read from operations")]
+            pub(crate) fn from_clauses(clauses: Vec<Clause>) -> Self {
+                clauses.into_iter().map(Condition::new).collect()
+            }
+
             pub(crate) fn into_clauses(mut self) -> Vec<Clause> {
                 if self.clauses.is_empty() {
                     self.clauses.push(Clause::Always($neutral));

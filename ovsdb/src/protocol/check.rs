@@ -283,7 +283,7 @@ impl Operation {
 }
 
 /// Checks the operations of a transaction.
-pub(super) fn check_operations(operations: &[Operation]) -> Checked {
+pub(crate) fn check_operations(operations: &[Operation]) -> Checked {
     for (index, operation) in operations.iter().enumerate() {
         operation.check().map_err(|invalid| InvalidValue {
             operation: Some(index),

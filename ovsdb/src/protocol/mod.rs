@@ -18,7 +18,7 @@ mod update;
 mod wire;
 
 pub use self::check::{InvalidReason, InvalidValue};
-pub(crate) use self::check::{check_conditions, check_text};
+pub(crate) use self::check::{check_conditions, check_operations, check_text};
 pub use self::condition::{Clause, Function};
 pub use self::error::{ErrorKind, OvsdbError};
 pub use self::framing::{FrameError, Framer, Limits};

@@ -1,5 +1,6 @@
 //! Private servers, for tests of this library and of programs that use it; [`Replay`], a replica
-//! that is fed from memory; and [`SnapshotBuilder`], which makes a snapshot of typed rows.
+//! that is fed from memory; and [`SnapshotBuilder`], which makes a snapshot of typed rows. A transaction
+//! for unit tests is made by [`Transaction::detached`](crate::Transaction::detached).
 //!
 //! A [`Server`] is one ovsdb-server, a [`Cluster`] several; a [`Proxy`] stands between them and a
 //! client and does to connections what networks do. A [`Dump`] says whether a replica is what a

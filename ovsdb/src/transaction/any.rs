@@ -12,7 +12,8 @@ use crate::value::{Str, Uuid};
 /// Each operation is checked against the server's schema when it is written: that the table and the
 /// columns exist, that values have the columns' types, numbers of elements and constraints, that
 /// functions and mutators can be applied to them, and that no immutable column is changed. The first
-/// mistake is the error of the commit ([`BuildError::SchemaMismatch`]), which then sends nothing.
+/// mistake is the error of the commit ([`BuildError::SchemaMismatch`]), which then sends nothing. A
+/// transaction that was [made without a schema](Transaction::detached) checks nothing.
 ///
 /// ```
 /// # async fn example(client: ovsdb::Client<ovsdb::AnyDatabase>) -> Result<(), ovsdb::CommitError> {
@@ -61,10 +62,10 @@ impl<D: Database> Transaction<D> {
 
 impl<D: Database> AnyOperations<'_, D> {
     fn add(&mut self, operation: Operation) -> OperationIndex {
-        let schema = self.transaction.client.server_schema();
-        let checked = schema_check::operation(&schema, &operation);
+        let schema = self.transaction.origin.schema();
+        let checked = schema.map(|schema| schema_check::operation(&schema, &operation));
         let index = self.transaction.operation(operation);
-        if let Err(mut mismatch) = checked {
+        if let Some(Err(mut mismatch)) = checked {
             mismatch.operation = Some(index.get());
             self.transaction
                 .mistake(BuildError::SchemaMismatch(mismatch));
@@ -78,7 +79,7 @@ impl<D: Database> AnyOperations<'_, D> {
     /// [`RowIdentity::ClientChosen`](crate::RowIdentity::ClientChosen); else [`Outcome::inserted_uuid`] tells
     /// the row's.
     pub fn insert(&mut self, row: impl Into<Columns>) -> Uuid {
-        let uuid = Uuid::new_v4();
+        let uuid = self.transaction.origin.new_uuid();
         let (uuid_name, client_uuid) = self.transaction.identity_of(uuid);
         let index = self.add(Operation::Insert {
             table: self.table.clone(),

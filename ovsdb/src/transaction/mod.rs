@@ -2,6 +2,7 @@
 
 mod any;
 mod apply;
+mod detached;
 mod duplicate;
 mod garbage;
 mod names;
@@ -9,19 +10,23 @@ mod once;
 mod operations;
 mod outcome;
 mod retry;
+mod written;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use ovsdb_schema::DatabaseSchema;
 use tracing::Instrument as _;
 
+use self::detached::Detached;
 use self::names::{row_name, with_names};
 use crate::cache::Basis;
 use crate::client::{Cache, Client};
 use crate::model::{AllOf, Column, ColumnInfo, Database, Mutability, Row, RowIdentity, Table};
-use crate::protocol::{Columns, Operation, Until};
+use crate::protocol::{Columns, InvalidValue, Operation, Until, check_operations};
 use crate::session::CallError;
 use crate::value::{Datum, Ref, Str, Uuid, Value};
 
@@ -30,8 +35,10 @@ pub use self::duplicate::{Duplicate, DuplicateRow};
 pub use self::operations::{Mutate, Update, Wait};
 pub use self::outcome::{BuildError, CommitError, OperationIndex, Outcome, Refusal, Selection};
 pub use self::retry::{Retry, RetryPolicy};
+pub use self::written::{GivenColumns, Mutations, TableOperation};
 
-/// A transaction under construction; [`Client::transaction`] makes one.
+/// A transaction under construction; [`Client::transaction`] makes one, and for unit tests
+/// [`Transaction::detached`].
 ///
 /// Operations are carried out in order, all or none. Nothing is sent before
 /// [`commit`](Self::commit).
@@ -53,7 +60,7 @@ pub use self::retry::{Retry, RetryPolicy};
 /// ```
 #[must_use = "a transaction does nothing until it is committed"]
 pub struct Transaction<D> {
-    client: Client<D>,
+    origin: Origin<D>,
     timeout: Option<Duration>,
     /// The replica that the operations were decided on; they are not sent once that is outdated.
     basis: Option<Basis>,
@@ -66,10 +73,50 @@ pub struct Transaction<D> {
     mistake: Option<BuildError>,
 }
 
+/// Where a transaction goes, which also tells what it may write.
+enum Origin<D> {
+    Client(Client<D>),
+    Detached(Detached),
+}
+
+impl<D> Clone for Origin<D> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Client(client) => Self::Client(client.clone()),
+            Self::Detached(detached) => Self::Detached(detached.clone()),
+        }
+    }
+}
+
+impl<D: Database> Origin<D> {
+    /// The server's schema; `None` where nothing is known of it.
+    fn schema(&self) -> Option<Arc<DatabaseSchema>> {
+        match self {
+            Self::Client(client) => Some(client.server_schema()),
+            Self::Detached(detached) => detached.schema.clone(),
+        }
+    }
+
+    fn row_identity(&self) -> RowIdentity {
+        match self {
+            Self::Client(client) => client.row_identity(),
+            Self::Detached(_) => RowIdentity::ClientChosen,
+        }
+    }
+
+    /// The uuid of a row to be inserted.
+    fn new_uuid(&mut self) -> Uuid {
+        match self {
+            Self::Client(_) => Uuid::new_v4(),
+            Self::Detached(detached) => detached.new_uuid(),
+        }
+    }
+}
+
 impl<D> Clone for Transaction<D> {
     fn clone(&self) -> Self {
         Self {
-            client: self.client.clone(),
+            origin: self.origin.clone(),
             timeout: self.timeout,
             basis: self.basis.clone(),
             operations: self.operations.clone(),
@@ -92,15 +139,15 @@ impl<D> fmt::Debug for Transaction<D> {
 impl<D: Database> Client<D> {
     /// A new, empty transaction.
     pub fn transaction(&self) -> Transaction<D> {
-        Transaction::new(self.clone())
+        Transaction::new(Origin::Client(self.clone()), self.request_timeout())
     }
 }
 
 impl<D: Database> Transaction<D> {
-    fn new(client: Client<D>) -> Self {
+    fn new(origin: Origin<D>, timeout: Option<Duration>) -> Self {
         Self {
-            timeout: client.request_timeout(),
-            client,
+            origin,
+            timeout,
             basis: None,
             operations: Vec::new(),
             guards: 0,
@@ -175,12 +222,9 @@ impl<D: Database> Transaction<D> {
     /// Checks a value that goes into the column `index` of `T`, and brings it into its wire form.
     fn datum<T: Table>(&mut self, index: usize, datum: Datum) -> Option<(Str, Datum)> {
         let column = T::COLUMNS.get(index)?;
-        let server = self.client.server_schema();
-        let known = server
-            .tables
-            .get(T::TABLE)
-            .and_then(|table| table.columns.get(column.name));
-        if !known.is_some_and(|known| column.kind.accepts(&known.kind)) {
+        if let Some(server) = self.origin.schema()
+            && !is_known::<T>(&server, column)
+        {
             let (table, column) = (T::TABLE, column.name);
             self.mistake(BuildError::NoSuchColumn { table, column });
             return None;
@@ -191,7 +235,9 @@ impl<D: Database> Transaction<D> {
     /// Brings the whole value of the column `index` of `T` into its wire form. The server's type must have room for it.
     fn whole<T: Table>(&mut self, index: usize, datum: Datum) -> Option<(Str, Datum)> {
         let (name, datum) = self.datum::<T>(index, datum)?;
-        let server = self.client.server_schema();
+        let Some(server) = self.origin.schema() else {
+            return Some((name, datum));
+        };
         let column = server.tables.get(T::TABLE)?.columns.get(name.as_str())?;
         if let Some(mistake) = outcome::check_count::<T>(index, &column.kind, datum.len()) {
             self.mistake(mistake);
@@ -209,14 +255,14 @@ impl<D: Database> Transaction<D> {
     /// another row refers to it by a strong reference. So a transaction that inserts one without
     /// referring to it is not sent, but ends with [`BuildError::Unreferenced`].
     pub fn insert<T: Table<Database = D>>(&mut self, row: T) -> Ref<T> {
-        let uuid = Uuid::new_v4();
+        let uuid = self.origin.new_uuid();
         let identity = self.identity_of(uuid);
         self.insert_as(identity, uuid, row)
     }
 
     /// How an inserted row is named on the wire: by its name in the transaction, or by its uuid.
     fn identity_of(&self, uuid: Uuid) -> (Option<Str>, Option<Uuid>) {
-        match self.client.row_identity() {
+        match self.origin.row_identity() {
             RowIdentity::ClientChosen => (None, Some(uuid)),
             RowIdentity::Named => (Some(row_name(uuid)), None),
         }
@@ -235,8 +281,10 @@ impl<D: Database> Transaction<D> {
         uuid: Uuid,
         row: T,
     ) -> Ref<T> {
-        let server = self.client.server_schema();
-        let known = server.tables.get(T::TABLE);
+        let server = self.origin.schema();
+        let known = server
+            .as_ref()
+            .and_then(|server| server.tables.get(T::TABLE));
         let mut nothing = None;
         let columns = T::COLUMNS.iter().enumerate().filter_map(|(index, info)| {
             let column = row.column(index)?;
@@ -307,12 +355,11 @@ impl<D: Database> Transaction<D> {
     /// Reads the rows that meet all clauses; [`Outcome::rows`] has them.
     #[must_use = "the rows are read from the outcome by this"]
     pub fn select<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> Selection<T> {
-        let server = self.client.server_schema();
-        let known = server.tables.get(T::TABLE);
+        let server = self.origin.schema();
         // The columns that a replica asks for.
         let readable = |column: &&ColumnInfo| {
-            let known = known.and_then(|table| table.columns.get(column.name));
-            known.is_some_and(|known| column.kind.accepts(&known.kind))
+            let server = server.as_ref();
+            server.is_none_or(|server| is_known::<T>(server, column))
         };
         let columns = T::COLUMNS.iter().filter(readable).map(|column| column.name);
         let operation = Operation::Select {
@@ -425,14 +472,17 @@ impl<D: Database> Transaction<D> {
 
     /// Sends the operations as they are.
     async fn send(&self) -> Result<Outcome, CommitError> {
+        let Origin::Client(client) = &self.origin else {
+            return Err(CommitError::Build(BuildError::Detached));
+        };
         let operations = self.operations.len();
         let span = tracing::debug_span!(
             "ovsdb_transaction",
-            database = self.client.database(),
+            database = client.database(),
             operations
         );
-        let outcome = self.send_uncounted().instrument(span).await;
-        let counters = self.client.counters();
+        let outcome = self.send_uncounted(client).instrument(span).await;
+        let counters = client.counters();
         match &outcome {
             Ok(outcome) if outcome.results().is_empty() => {}
             Ok(_) => counters.committed.add(1),
@@ -443,35 +493,63 @@ impl<D: Database> Transaction<D> {
         outcome
     }
 
-    async fn send_uncounted(&self) -> Result<Outcome, CommitError> {
+    /// Whether the transaction can be sent: the first mistake that was made when it was written, such
+    /// as a column that the server lacks, a row that nothing refers to, or a string with a NUL.
+    /// [`commit`](Self::commit) begins with this.
+    ///
+    /// # Errors
+    /// The mistake.
+    pub fn check(&self) -> Result<(), BuildError> {
+        self.check_rows()?;
+        Ok(check_operations(&self.operations).map_err(|error| self.without_guards(error))?)
+    }
+
+    /// The check without that of the values, which is done when they are written.
+    fn check_rows(&self) -> Result<(), BuildError> {
         if let Some(mistake) = &self.mistake {
-            return Err(CommitError::Build(mistake.clone()));
+            return Err(mistake.clone());
         }
+        let Some(schema) = self.origin.schema() else {
+            return Ok(());
+        };
+        match garbage::first_unreferenced(&self.operations, &self.inserted, &schema) {
+            Some(index) => Err(BuildError::Unreferenced {
+                operation: index.saturating_sub(self.guards),
+                table: self.operations[index].table().cloned().unwrap_or_default(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn without_guards(&self, mut invalid: InvalidValue) -> InvalidValue {
+        let operation = invalid.operation;
+        invalid.operation = operation.map(|index| index.saturating_sub(self.guards));
+        invalid
+    }
+
+    /// The operations as they are on the wire.
+    fn wire_operations(&self) -> Cow<'_, [Operation]> {
+        match self.origin.row_identity() {
+            RowIdentity::Named => {
+                let named = |uuid| self.is_named(uuid);
+                Cow::Owned(with_names(self.operations.iter().cloned(), named))
+            }
+            RowIdentity::ClientChosen => Cow::Borrowed(&self.operations),
+        }
+    }
+
+    async fn send_uncounted(&self, client: &Client<D>) -> Result<Outcome, CommitError> {
+        self.check_rows()?;
         if self.operations.is_empty() {
             return Ok(Outcome::empty());
         }
-        let schema = self.client.server_schema();
-        let garbage = garbage::first_unreferenced(&self.operations, &self.inserted, &schema);
-        if let Some(index) = garbage {
-            let table = self.operations[index].table().cloned().unwrap_or_default();
-            let operation = index.saturating_sub(self.guards);
-            return Err(CommitError::Build(BuildError::Unreferenced {
-                operation,
-                table,
-            }));
-        }
-        let mut operations = Cow::Borrowed(&*self.operations);
-        if self.client.row_identity() == RowIdentity::Named {
-            let named = |uuid| self.is_named(uuid);
-            operations = Cow::Owned(with_names(self.operations.iter().cloned(), named));
-        }
+        let operations = self.wire_operations();
         let basis = self.basis.clone();
-        let answer = self.client.transact(&operations, basis, self.timeout);
+        let answer = client.transact(&operations, basis, self.timeout);
         match answer.await {
             Ok(text) => Outcome::read(text, &self.operations, &self.inserted),
-            Err(CallError::Invalid(mut invalid)) => {
-                let operation = invalid.operation;
-                invalid.operation = operation.map(|index| index.saturating_sub(self.guards));
+            Err(CallError::Invalid(invalid)) => {
+                let invalid = self.without_guards(invalid);
                 Err(CommitError::Build(BuildError::InvalidValue(invalid)))
             }
             Err(CallError::Refused(error)) => {
@@ -481,4 +559,11 @@ impl<D: Database> Transaction<D> {
             Err(CallError::Lost(lost)) => Err(CommitError::Unknown(lost)),
         }
     }
+}
+
+/// Whether a server has the column, in a form that its type can hold.
+fn is_known<T: Table>(server: &DatabaseSchema, column: &ColumnInfo) -> bool {
+    let table = server.tables.get(T::TABLE);
+    let known = table.and_then(|table| table.columns.get(column.name));
+    known.is_some_and(|known| column.kind.accepts(&known.kind))
 }

@@ -54,7 +54,7 @@ impl<D: Database> Transaction<D> {
 
     /// The attempt by which it can be settled later whether this transaction was carried out, if it can.
     pub(super) fn attempt(&self) -> Option<Attempt> {
-        let schema = self.client.server_schema();
+        let schema = self.origin.schema();
         let mut inserts = self
             .operations
             .iter()
@@ -67,7 +67,10 @@ impl<D: Database> Transaction<D> {
                 _ => None,
             });
         let first = inserts.clone().next();
-        let is_root = |table: &str| schema.tables.get(table).is_some_and(|table| table.is_root);
+        let is_root = |table: &str| {
+            let table = schema.as_ref().and_then(|schema| schema.tables.get(table));
+            table.is_some_and(|table| table.is_root)
+        };
         let (table, row) = inserts.find(|(table, _)| is_root(table)).or(first)?;
         Some(Attempt {
             table: table.clone(),

@@ -71,6 +71,12 @@ pub enum BuildError {
     /// A value that cannot be sent, such as a string with a NUL.
     #[error(transparent)]
     InvalidValue(#[from] InvalidValue),
+    /// The transaction was made by [`Transaction::detached`](super::Transaction::detached), and has no
+    /// client that could send it.
+    #[error(
+        "the transaction has no client to commit it: it was made by `Transaction::detached`, for tests"
+    )]
+    Detached,
 }
 
 fn wrong_count(

@@ -1,0 +1,145 @@
+//! Transactions without a client: for unit tests of code that writes transactions.
+
+use std::sync::Arc;
+
+use ovsdb_schema::DatabaseSchema;
+
+use super::{BuildError, Origin, Transaction};
+use crate::model::Database;
+use crate::protocol::Request;
+use crate::value::{Str, Uuid};
+
+/// The uuid before that of the first row. Those of [`SnapshotBuilder`] are smaller, so that a
+/// transaction and the snapshot that it is decided on have no uuid in common.
+///
+/// [`SnapshotBuilder`]: crate::cache::fixture::SnapshotBuilder
+const BEFORE_FIRST: u128 = 1 << 96;
+
+/// What a transaction without a client knows.
+#[derive(Debug, Clone)]
+pub(super) struct Detached {
+    /// The schema of the server that it could be sent to, if there is one.
+    pub(super) schema: Option<Arc<DatabaseSchema>>,
+    /// The uuid of the last row.
+    last: u128,
+}
+
+impl Detached {
+    pub(super) const fn new_uuid(&mut self) -> Uuid {
+        self.last += 1;
+        Uuid::from_u128(self.last)
+    }
+}
+
+impl<D: Database> Transaction<D> {
+    /// A new, empty transaction without a client, for unit tests: code that takes a
+    /// `&mut Transaction` writes to it as to any other, without a server, a client or a runtime.
+    /// Then the test reads what it wrote: [`inserted`](Self::inserted),
+    /// [`operations_on`](Self::operations_on), [`operations`](Self::operations),
+    /// [`check`](Self::check), [`to_json`](Self::to_json).
+    ///
+    /// The rows that it inserts get the uuids `00000001-0000-0000-0000-000000000001`,
+    /// `...-000000000002` and so on: two transactions that make the same operations are equal in their
+    /// operations and their JSON.
+    ///
+    /// It is checked against the types of the tables only; with a schema,
+    /// [`detached_for`](Self::detached_for) finds what a client finds. It cannot be committed by
+    /// [`commit`](Self::commit), which returns [`BuildError::Detached`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] {
+    /// use ovsdb::nb::{LogicalSwitch as Switch, LogicalSwitchPort as Port, Transaction};
+    /// use ovsdb::transaction::TableOperation;
+    ///
+    /// /// What is to be tested.
+    /// fn add_port(txn: &mut Transaction, switch: &str, name: &str) {
+    ///     let port = txn.insert(Port { name: name.into(), ..Default::default() });
+    ///     txn.mutate(Switch::NAME.eq(switch)).insert(Switch::PORTS, [port]);
+    /// }
+    ///
+    /// let mut txn = Transaction::detached();
+    /// add_port(&mut txn, "sw0", "p1");
+    ///
+    /// let ports = txn.inserted::<Port>();
+    /// assert_eq!(ports[0].name, "p1");
+    /// let [TableOperation::Mutate { rows, mutations }] = &txn.operations_on::<Switch>()[..] else {
+    ///     panic!("one mutation expected: {txn:?}");
+    /// };
+    /// assert_eq!(*rows, Switch::NAME.eq("sw0"));
+    /// assert_eq!(mutations.inserted(Switch::PORTS), [ports[0].reference()].into());
+    ///
+    /// // Or all at once: another transaction says what is expected.
+    /// let mut expected = Transaction::detached();
+    /// let port = expected.insert(Port { name: "p1".into(), ..Default::default() });
+    /// expected.mutate(Switch::NAME.eq("sw0")).insert(Switch::PORTS, [port]);
+    /// assert_eq!(txn.operations(), expected.operations());
+    /// # }
+    /// ```
+    pub fn detached() -> Self {
+        Self::without_client(None)
+    }
+
+    /// As [`detached`](Self::detached), checked as a client checks it whose server has this schema:
+    /// columns that it lacks, the number of a column's values, inserted rows that nothing refers to.
+    /// [`check`](Self::check) returns the first mistake.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] {
+    /// use ovsdb::nb::{LogicalSwitchPort, Transaction};
+    /// use ovsdb::schema::{DatabaseSchema, bundled};
+    /// use ovsdb::transaction::BuildError;
+    ///
+    /// let schema = bundled("OVN_Northbound").expect("a bundled schema");
+    /// let mut txn = Transaction::detached_for(DatabaseSchema::parse(schema)?);
+    /// txn.insert(LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+    /// assert!(matches!(txn.check(), Err(BuildError::Unreferenced { .. })), "no switch has the port");
+    /// # }
+    /// # Ok::<(), ovsdb::schema::SchemaError>(())
+    /// ```
+    pub fn detached_for(schema: impl Into<Arc<DatabaseSchema>>) -> Self {
+        Self::without_client(Some(schema.into()))
+    }
+
+    fn without_client(schema: Option<Arc<DatabaseSchema>>) -> Self {
+        let last = BEFORE_FIRST;
+        Self::new(Origin::Detached(Detached { schema, last }), None)
+    }
+
+    /// The name of the database on the wire.
+    fn database(&self) -> Str {
+        match &self.origin {
+            Origin::Client(client) => client.database().into(),
+            Origin::Detached(Detached { schema, .. }) => {
+                let name = schema.as_ref().map(|schema| schema.name.as_str());
+                name.unwrap_or(D::NAME).into()
+            }
+        }
+    }
+
+    /// The parameters of the `transact` request that a commit would send (RFC 7047 section 4.1.3): the
+    /// database's name and the operations.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] {
+    /// use ovsdb::nb::{LogicalSwitch, Transaction};
+    ///
+    /// let mut txn = Transaction::detached();
+    /// txn.delete(LogicalSwitch::NAME.eq("sw0"));
+    /// assert_eq!(
+    ///     txn.to_json()?,
+    ///     r#"["OVN_Northbound",{"op":"delete","table":"Logical_Switch","where":[["name","==","sw0"]]}]"#
+    /// );
+    /// # }
+    /// # Ok::<(), ovsdb::transaction::BuildError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the transaction has a mistake that [`check`](Self::check) finds: it would not be sent.
+    pub fn to_json(&self) -> Result<String, BuildError> {
+        self.check_rows()?;
+        let mut params = String::new();
+        Request::write_transact(&mut params, &self.database(), &self.wire_operations())
+            .map_err(|invalid| self.without_guards(invalid))?;
+        Ok(params)
+    }
+}
