@@ -228,6 +228,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! `Transaction::commit_on` carries such a transaction out on a fork of an embedded server, which checks
+//! it against the schema and its rows.
+//!
 //! # How a byte travels
 //!
 //! 1. One task owns the connection. [`protocol::Framer`] finds the end of a message in one pass

@@ -4,12 +4,13 @@
 mod support;
 
 use ovsdb::model::Condition;
-use ovsdb::protocol::{Mutator, Operation, Until};
+use ovsdb::protocol::{ErrorKind, Mutator, Operation, Until};
 use ovsdb::schema::DatabaseSchema;
-use ovsdb::server::Server;
+use ovsdb::server::{Server, TransactionFault};
 use ovsdb::testing::SnapshotBuilder;
 use ovsdb::transaction::{BuildError, TableOperation};
-use ovsdb::{CommitError, Ref, Retry, RowIdentity, Snapshot};
+use ovsdb::value::Atom;
+use ovsdb::{CommitError, Ref, Retry, RowIdentity, Snapshot, Uuid};
 use support::inventory::{Client, Database, Item, ItemClass, Part, Slot, Transaction};
 use support::{INVENTORY, item};
 
@@ -248,4 +249,102 @@ fn mistakes_are_those_that_a_client_with_the_schema_finds() {
         ),
         "{txn:?}"
     );
+}
+
+#[test]
+fn a_server_carries_it_out_without_a_runtime() {
+    let seed = Server::memory(INVENTORY).expect("a server");
+    let mut first = Transaction::detached();
+    first.insert(item("box", 7));
+    first.insert(Slot { number: 1 });
+    first.commit_on(&seed).expect("a commit");
+
+    let (view, _) = view();
+    for _ in 0..2 {
+        let server = seed.fork();
+        let mut txn = Transaction::detached();
+        let cart = stock_up(&view, &mut txn);
+        // The view has a row that the server does not have.
+        let error = txn.commit_on(&server).expect_err("verified");
+        match &error {
+            CommitError::Refused(refusal) => assert_eq!(refusal.operation, Some(3)),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(error.kind(), Some(ErrorKind::TimedOut));
+        assert_eq!(server.transactions::<Database>().len(), 0);
+
+        let mut rows = SnapshotBuilder::<Database>::new();
+        rows.table::<Item>();
+        let empty = rows.build().expect("a snapshot");
+        let mut txn = Transaction::detached();
+        assert_eq!(stock_up(&empty, &mut txn), cart);
+        let outcome = txn.commit_on(&server).expect("a commit");
+        let stored = outcome.inserted(cart).expect("a row");
+        assert_ne!(stored, cart, "the server chose the uuid");
+        let committed = server.transactions::<Database>();
+        let [committed] = &committed[..] else {
+            panic!("{committed:?}");
+        };
+        assert_eq!(committed.comment(), Some("stock up"));
+        let rows = committed.inserted::<Item>();
+        assert_eq!(rows[0].reference(), stored);
+        let part = committed.inserted::<Part>()[0].reference();
+        assert_eq!(rows[0].parts, [part].into());
+        assert_eq!(committed.deleted::<Slot>()[0].number, 1);
+
+        // The same once more, which the index over the names refuses.
+        let error = txn.commit_on(&server).expect_err("a duplicate");
+        assert_eq!(error.kind(), Some(ErrorKind::ConstraintViolation));
+    }
+    assert_eq!(seed.transactions::<Database>().len(), 1);
+}
+
+#[test]
+fn a_chosen_uuid_stays_and_nothing_waits() {
+    let server = Server::memory(INVENTORY).expect("a server");
+    let uuid = Uuid::from_u128(77);
+    let mut txn = Transaction::detached();
+    let row = txn.insert_with_uuid(uuid, item("cart", 1));
+    let outcome = txn.commit_on(&server).expect("a commit");
+    assert_eq!(outcome.inserted(row), Some(row));
+
+    for timeout in [None, Some(std::time::Duration::from_secs(3600))] {
+        let mut txn = Transaction::detached();
+        txn.wait(Item::NAME.eq("cart"))
+            .timeout(timeout)
+            .comparing(Item::NAME)
+            .until([]);
+        let error = txn.commit_on(&server).expect_err("nothing deletes it");
+        assert_eq!(error.kind(), Some(ErrorKind::TimedOut));
+    }
+    // It does not wait any more.
+    let mut txn = Transaction::detached();
+    txn.delete(row);
+    txn.commit_on(&server).expect("a commit");
+
+    let mut txn = Transaction::detached();
+    txn.insert(item("cart", 1));
+    let fault = TransactionFault::DisconnectAfter;
+    let faults = server.faults();
+    faults
+        .next_transaction("Inventory", fault)
+        .expect("a fault");
+    let error = txn.commit_on(&server).expect_err("no reply");
+    assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
+    assert_eq!(server.transactions::<Database>().len(), 3);
+
+    let empty = Server::builder().start().expect("a server");
+    let error = txn.commit_on(&empty).expect_err("no database");
+    assert_eq!(error.kind(), Some(ErrorKind::UnknownDatabase));
+}
+
+#[test]
+fn tables_known_by_their_names_are_written_too() {
+    let server = Server::memory(INVENTORY).expect("a server");
+    let mut txn = ovsdb::Transaction::<ovsdb::AnyDatabase>::detached_for(schema());
+    let slot = txn.any_table("Slot").insert([("number", Atom::Integer(4))]);
+    let outcome = txn.commit_on(&server).expect("a commit");
+    assert!(outcome.inserted_uuid(slot).is_some());
+    let committed = server.transactions::<Database>();
+    assert_eq!(committed[0].inserted::<Slot>()[0].number, 4);
 }

@@ -292,6 +292,12 @@ impl Hub {
         ready
     }
 
+    /// Whether a transaction of a session waits for the database to change.
+    pub(crate) fn is_waiting(&self, id: SessionId) -> bool {
+        let mut waiting = self.databases.values().flat_map(|hosted| &hosted.waiting);
+        waiting.any(|waiting| waiting.session == id)
+    }
+
     /// What is to be sent to a session.
     pub(crate) fn poll_transmit(&mut self, id: SessionId) -> VecDeque<Bytes> {
         let session = self.sessions.get_mut(&id);

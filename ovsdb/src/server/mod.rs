@@ -46,6 +46,7 @@ mod locks;
 mod monitor;
 mod outgoing;
 pub(crate) mod relay;
+mod request;
 mod session;
 mod storage;
 
@@ -67,6 +68,7 @@ use self::file::Opened;
 pub use self::file::{FileError, FileErrorReason};
 use self::hub::{Hub, Quotas};
 pub use self::listen::{PassiveRemote, PassiveRemoteError, PassiveRemoteErrorReason};
+pub(crate) use self::request::Answer;
 pub(crate) use self::session::SessionId;
 use self::storage::Storage;
 use crate::protocol::{Limits, OvsdbError};

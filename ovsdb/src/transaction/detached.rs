@@ -5,8 +5,12 @@ use std::sync::Arc;
 use ovsdb_schema::DatabaseSchema;
 
 use super::{BuildError, Origin, Transaction};
+#[cfg(feature = "server")]
+use super::{CommitError, Outcome, Refusal, names};
 use crate::model::Database;
 use crate::protocol::Request;
+#[cfg(feature = "server")]
+use crate::server::{Answer, Server};
 use crate::value::{Str, Uuid};
 
 /// The uuid before that of the first row. Those of [`SnapshotBuilder`] are smaller, so that a
@@ -44,7 +48,8 @@ impl<D: Database> Transaction<D> {
     ///
     /// It is checked against the types of the tables only; with a schema,
     /// [`detached_for`](Self::detached_for) finds what a client finds. It cannot be committed by
-    /// [`commit`](Self::commit), which returns [`BuildError::Detached`].
+    /// [`commit`](Self::commit), which returns [`BuildError::Detached`]. With the feature `server`,
+    /// `commit_on` carries it out on an embedded server.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {
@@ -141,5 +146,85 @@ impl<D: Database> Transaction<D> {
         Request::write_transact(&mut params, &self.database(), &self.wire_operations())
             .map_err(|invalid| self.without_guards(invalid))?;
         Ok(params)
+    }
+
+    /// Carries the transaction out on an embedded server, without a client and without a runtime. The
+    /// server checks it as it checks a client's: constraints, references, indexes.
+    /// [`Server::transactions`] tells what became of it, and a [`fork`](Server::fork) leaves the
+    /// server as it is for the next test.
+    ///
+    /// The server chooses the uuids of the rows that [`insert`](Self::insert) inserts:
+    /// [`Outcome::inserted`] tells them. So a transaction may be carried out more than once.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] {
+    /// use ovsdb::nb::{self, LogicalSwitch as Switch, LogicalSwitchPort as Port, Transaction};
+    /// use ovsdb::server::Server;
+    ///
+    /// let seed = Server::memory(ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema"))?;
+    /// let mut rows = Transaction::detached();
+    /// rows.insert(Switch { name: "sw0".into(), ..Default::default() });
+    /// rows.commit_on(&seed)?;
+    ///
+    /// let server = seed.fork();
+    /// let mut txn = Transaction::detached();
+    /// let port = txn.insert(Port { name: "p1".into(), ..Default::default() });
+    /// let added = txn.mutate(Switch::NAME.eq("sw0")).insert(Switch::PORTS, [port]).index();
+    /// assert_eq!(txn.commit_on(&server)?.count(added), 1);
+    /// let committed = server.transactions::<nb::Database>();
+    /// assert_eq!(committed.last().expect("a transaction").inserted::<Port>()[0].name, "p1");
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit). A transaction that has to wait is refused with `timed out`:
+    /// nothing else can happen while it waits. The outcome is unknown when the server does not reply at
+    /// once: to a durable transaction on a file, as a relay, or by a
+    /// [fault](crate::server::TransactionFault) that a test asked for.
+    #[cfg(feature = "server")]
+    pub fn commit_on(&self, server: &Server) -> Result<Outcome, CommitError> {
+        use crate::error::{DisconnectReason, Disconnected};
+        use crate::protocol::{Operation, OvsdbError};
+
+        self.check()?;
+        if self.operations.is_empty() {
+            return Ok(Outcome::empty());
+        }
+        let is_counted = |uuid: Uuid| {
+            let detached = matches!(self.origin, Origin::Detached(_));
+            detached && uuid.as_u128() > BEFORE_FIRST && self.inserted.contains_key(&uuid)
+        };
+        let named = self.wire_operations().into_owned().into_iter();
+        let named = named.map(|operation| match operation {
+            Operation::Insert {
+                table,
+                row,
+                uuid: Some(uuid),
+                ..
+            } if is_counted(uuid) => Operation::Insert {
+                table,
+                row,
+                uuid_name: Some(names::row_name(uuid)),
+                uuid: None,
+            },
+            other => other,
+        });
+        let operations = names::with_names(named, is_counted);
+        let mut params = String::new();
+        Request::write_transact(&mut params, &self.database(), &operations)
+            .map_err(|invalid| BuildError::InvalidValue(self.without_guards(invalid)))?;
+        let refused = |error| Err(CommitError::Refused(Box::new(Refusal::of_request(error))));
+        match server.transact(&params) {
+            Answer::Results(text) => Outcome::read(text, &self.operations, &self.inserted),
+            Answer::Refused(error) => refused(error),
+            Answer::Waits => {
+                let details = "the transaction waits for rows that nothing else can write";
+                refused(OvsdbError::with_details("timed out", details))
+            }
+            Answer::Gone => Err(CommitError::Unknown(Disconnected::new(
+                DisconnectReason::ByServer,
+            ))),
+        }
     }
 }

@@ -1,0 +1,57 @@
+//! A single request of a caller in the same process, without a connection and without a task.
+
+use std::time::Duration;
+
+use super::Server;
+use super::driver::now;
+use crate::protocol::{Message, OvsdbError, Wire as _};
+
+/// What a server says to a transaction at once.
+pub(crate) enum Answer {
+    /// The results, as JSON.
+    Results(String),
+    /// The request as a whole was refused.
+    Refused(OvsdbError),
+    /// The transaction waits. It was cancelled.
+    Waits,
+    /// Nothing: the reply would come later, or never. The transaction may have been carried out.
+    Gone,
+}
+
+impl Server {
+    /// Carries out a transaction with these parameters, as JSON.
+    pub(crate) fn transact(&self, params: &str) -> Answer {
+        let full = || Answer::Refused(OvsdbError::new("resources exhausted"));
+        let message = format!(r#"{{"id":0,"method":"transact","params":{params}}}"#);
+        let (sent, waits) = {
+            let connected =
+                |hub: &mut super::Hub| hub.handle_connected(now(), Duration::ZERO, false);
+            let Some(id) = self.shared.with_hub(connected) else {
+                return full();
+            };
+            self.shared.with_hub(|hub| {
+                hub.handle_message(id, &message, now());
+                let sent: Vec<u8> = hub.poll_transmit(id).iter().flatten().copied().collect();
+                let waits = hub.is_waiting(id);
+                hub.handle_closed(id, now());
+                (sent, waits)
+            })
+        };
+        let text = String::from_utf8_lossy(&sent);
+        match Message::parse(&text) {
+            Ok(Message::Reply {
+                outcome: Ok(results),
+                ..
+            }) => Answer::Results(results.text.into()),
+            Ok(Message::Reply {
+                outcome: Err(error),
+                ..
+            }) => {
+                let unclear = || OvsdbError::new(error.text);
+                Answer::Refused(OvsdbError::from_json(error.text).unwrap_or_else(|_| unclear()))
+            }
+            _ if waits => Answer::Waits,
+            _ => Answer::Gone,
+        }
+    }
+}
