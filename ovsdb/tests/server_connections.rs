@@ -69,3 +69,23 @@ async fn a_server_that_is_closed_has_let_go_of_clients_files_and_sockets() {
     let contents = std::fs::read_to_string(&file).expect("the file");
     assert!(contents.contains(r#""name":"a""#), "{contents}");
 }
+
+#[tokio::test]
+async fn a_client_that_is_let_go_sees_no_reset() {
+    let server = Server::memory(SCHEMA).expect("a server");
+    let remote = "ptcp:0:127.0.0.1".parse().expect("a remote");
+    let remote = server.listen(&remote).await.expect("a port").to_string();
+    let address = remote.trim_start_matches("tcp:");
+    // The server reads only the beginning of this. To close a socket then resets the connection.
+    let request = r#"{"method":"list_dbs","params":[],"id":0}"#;
+    let requests = request.to_owned() + &"garbage".repeat(50_000);
+    for _ in 0..20 {
+        let mut client = TcpStream::connect(address).await.expect("a connection");
+        client
+            .write_all(requests.as_bytes())
+            .await
+            .expect("written");
+        let replies = read_to_end(&mut client).await;
+        assert!(replies.contains(r#"["Inventory","_Server"]"#), "{replies}");
+    }
+}

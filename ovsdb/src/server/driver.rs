@@ -19,8 +19,12 @@ use super::hub::{Hub, Now};
 use super::storage::Storage;
 use crate::protocol::{Framer, Limits};
 
-/// How long a connection that is being closed may take to send what is left.
+/// How long a connection that is being closed may take to send what is left, and how long the client may
+/// take to notice.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// How much a client may still send on a connection that is being closed.
+const IGNORED: usize = 1 << 20;
 
 /// How many pieces are sent at once.
 const PIECES: usize = 8;
@@ -195,7 +199,7 @@ async fn watch_clock(shared: Weak<Shared>) {
 }
 
 /// Serves one connection until it ends. After `interval` without a message the client is probed.
-pub(super) async fn serve<S>(shared: Arc<Shared>, stream: S, interval: Duration)
+pub(super) async fn serve<S>(shared: Arc<Shared>, mut stream: S, interval: Duration)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -207,7 +211,7 @@ where
     let id = shared.with_hub(|hub| hub.handle_connected(now(), interval, false));
     let Some(id) = id else {
         tracing::warn!("a client is disconnected: there are too many sessions");
-        return;
+        return close(&shared, stream).await;
     };
     {
         let mut wakers = shared.wakers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -222,17 +226,53 @@ where
         unsent: VecDeque::new(),
         due: None,
         stalled: false,
+        ended: None,
     };
-    let reason = tokio::select! {
-        reason = connection.run(stream) => reason,
-        () = shared.stopped() => "the server stops".into(),
+    let end = tokio::select! {
+        end = connection.run(&mut stream) => end,
+        () = shared.stopped() => End::Cut("the server stops".into()),
     };
+    let (End::Cut(reason) | End::Orderly(reason)) = &end;
     tracing::debug!(session = id.0, reason, "a client's session ends");
     {
         let mut wakers = shared.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         wakers.remove(&id);
     }
     shared.with_hub(|hub| hub.handle_closed(id, now()));
+    if matches!(end, End::Orderly(_)) {
+        close(&shared, stream).await;
+    }
+}
+
+/// Closes a connection without a reset. A socket that is closed while bytes wait to be read resets the
+/// connection, and the client may lose what it was sent last; so the end is sent first, and what still
+/// comes is ignored until the client closes too.
+pub(super) async fn close(shared: &Shared, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let closed = async {
+        stream.shutdown().await?;
+        let mut buffer = vec![0; READ];
+        let mut ignored = 0;
+        while ignored < IGNORED {
+            match stream.read(&mut buffer).await? {
+                0 => break,
+                count => ignored += count,
+            }
+        }
+        io::Result::Ok(())
+    };
+    tokio::select! {
+        // A failure means that the connection is gone already.
+        _ = tokio::time::timeout(LINGER, closed) => {}
+        () = shared.stopped() => {}
+    }
+}
+
+/// How a session ends, and why.
+enum End {
+    /// The connection is lost, or is to be cut.
+    Cut(String),
+    /// The server closes it, after everything was sent.
+    Orderly(String),
 }
 
 /// A connection.
@@ -247,11 +287,31 @@ struct Connection {
     due: Option<tokio::time::Instant>,
     /// Whether there may be messages in the buffer that were not handled yet.
     stalled: bool,
+    /// Once nothing more is read.
+    ended: Option<Ended>,
+}
+
+/// The end of what is read from a connection.
+struct Ended {
+    /// When that was. If the client closed its end: or when it was last sent something.
+    since: tokio::time::Instant,
+    /// Why it is let go, unless it closed its end itself.
+    reason: Option<String>,
+}
+
+/// What the machine wants of a connection.
+struct Wants {
+    /// To handle messages.
+    input: bool,
+    /// To wait for a reply that comes later.
+    later_reply: bool,
+    /// To close the connection, for this reason.
+    close: Option<String>,
 }
 
 impl Connection {
     /// Moves bytes until the connection ends, and returns why.
-    async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
+    async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) -> End {
         let (mut read, mut write) = tokio::io::split(stream);
         let mut conduct = self.shared.conduct.subscribe();
         let generation = conduct.borrow().generation;
@@ -263,27 +323,25 @@ impl Connection {
                 ..
             } = *conduct.borrow_and_update();
             if now != generation {
-                return "a fault that was asked for".into();
+                return End::Cut("a fault that was asked for".into());
             }
             if hanging > 0 {
                 // The sender is a part of what this shares.
                 let _ = conduct.changed().await;
                 continue;
             }
-            let (wants_input, closing) = self.poll(delay);
-            if let Some(reason) = closing {
-                if let Some(due) = self.due.filter(|_| !self.unsent.is_empty()) {
-                    tokio::time::sleep_until(due).await;
-                }
-                let _ = tokio::time::timeout(LINGER, self.finish(&mut write)).await;
-                return reason;
+            let wants = self.poll(delay);
+            if let Some(reason) = wants.close {
+                self.end(Some(reason));
             }
-            if wants_input && self.stalled {
-                if let Err(reason) = self.handle_messages() {
-                    return reason;
-                }
+            if wants.input && self.stalled {
+                self.handle_messages();
                 continue;
             }
+            let patience = match self.leave(wants.later_reply) {
+                Ok(patience) => patience,
+                Err(end) => return end,
+            };
             let due = self.due;
             if self.buffer.capacity() - self.buffer.len() < READ / 4 {
                 self.buffer.reserve(READ);
@@ -293,6 +351,10 @@ impl Connection {
             tokio::select! {
                 _ = conduct.changed() => {}
                 () = self.waker.notified() => {}
+                () = async { match patience {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }} => {}
                 sent = async {
                     if pieces.is_empty() {
                         return std::future::pending().await;
@@ -305,42 +367,88 @@ impl Connection {
                     write.write_vectored(&pieces).await
                 } => match sent {
                     Ok(count) if count > 0 => self.sent(count),
-                    Ok(_) => return "the client reads no more".into(),
-                    Err(error) => return error.to_string(),
+                    Ok(_) => return End::Cut("the client reads no more".into()),
+                    Err(error) => return End::Cut(error.to_string()),
                 },
-                received = read.read_buf(&mut self.buffer), if wants_input => {
-                    if let Err(reason) = self.received(received) {
-                        return reason;
+                received = read.read_buf(&mut self.buffer), if wants.input && self.ended.is_none() => {
+                    match received {
+                        Ok(0) => self.end(None),
+                        Ok(_) => self.handle_messages(),
+                        Err(error) => return End::Cut(error.to_string()),
                     }
                 }
             }
         }
     }
 
-    /// Takes the bytes to send after a delay, and asks whether to read and whether to close.
-    fn poll(&mut self, delay: Duration) -> (bool, Option<String>) {
+    /// Takes the bytes to send after a delay, and asks what to do.
+    fn poll(&mut self, delay: Duration) -> Wants {
         let mut hub = self.shared.hub();
+        if self.ended.is_some() && !self.stalled {
+            hub.handle_end(self.id);
+        }
         if self.unsent.is_empty() {
             self.unsent = hub.poll_transmit(self.id);
             let is_delayed = !delay.is_zero() && !self.unsent.is_empty();
             self.due = is_delayed.then(|| tokio::time::Instant::now() + delay);
         }
-        (hub.wants_input(self.id), hub.poll_close(self.id))
+        Wants {
+            input: hub.wants_input(self.id),
+            later_reply: hub.owes_reply(self.id),
+            close: hub.poll_close(self.id),
+        }
     }
 
-    /// Sends what is left, and closes the connection.
-    async fn finish(&mut self, write: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
-        while !self.unsent.is_empty() {
-            for bytes in std::mem::take(&mut self.unsent) {
-                write.write_all(&bytes).await?;
-            }
-            self.unsent = self.shared.hub().poll_transmit(self.id);
+    /// Notes that nothing more is read: the client has sent everything, or, with a reason, it is let go.
+    fn end(&mut self, reason: Option<String>) {
+        if self
+            .ended
+            .as_ref()
+            .is_some_and(|ended| ended.reason.is_some())
+        {
+            return;
         }
-        write.shutdown().await
+        if reason.is_some() {
+            self.stalled = false;
+        }
+        let now = tokio::time::Instant::now();
+        let due = self.due.filter(|_| !self.unsent.is_empty());
+        self.ended = Some(Ended {
+            since: due.map_or(now, |due| due.max(now)),
+            reason,
+        });
+    }
+
+    /// Decides whether the connection ends, once nothing more is read from it. A client that sends no
+    /// more may still read: it gets the replies to what it has sent, as it does before it is let go.
+    /// Returns when to give up, if ever.
+    fn leave(&self, later_reply: bool) -> Result<Option<tokio::time::Instant>, End> {
+        let Some(ended) = &self.ended else {
+            return Ok(None);
+        };
+        let reason = || match &ended.reason {
+            Some(reason) => reason.clone(),
+            None => "the client has closed the connection".into(),
+        };
+        let all_sent = self.unsent.is_empty() && !self.stalled;
+        if all_sent && !later_reply {
+            return Err(End::Orderly(reason()));
+        }
+        // A slow reader who was not let go has time.
+        let until = (all_sent || ended.reason.is_some()).then(|| ended.since + LINGER);
+        if until.is_some_and(|until| until <= tokio::time::Instant::now()) {
+            return Err(End::Cut(reason()));
+        }
+        Ok(until)
     }
 
     fn sent(&mut self, mut count: usize) {
         let all = count;
+        if let Some(ended) = &mut self.ended
+            && ended.reason.is_none()
+        {
+            ended.since = tokio::time::Instant::now();
+        }
         while let Some(first) = self.unsent.front_mut() {
             let own = count.min(first.len());
             first.advance(own);
@@ -354,24 +462,15 @@ impl Connection {
             .with_hub(|hub| hub.handle_sent(self.id, all, now()));
     }
 
-    fn received(&mut self, received: io::Result<usize>) -> Result<(), String> {
-        match received {
-            Ok(0) => return Err("the client has closed the connection".into()),
-            Ok(_) => {}
-            Err(error) => return Err(error.to_string()),
-        }
-        self.handle_messages()
-    }
-
     /// Handles the messages that have arrived, until much waits to be sent.
-    fn handle_messages(&mut self) -> Result<(), String> {
+    fn handle_messages(&mut self) {
         self.stalled = false;
-        loop {
+        let reason = loop {
             match self.framer.take(&mut self.buffer) {
-                Ok(None) => break,
+                Ok(None) => return,
                 Ok(Some(message)) => {
                     let Ok(text) = std::str::from_utf8(&message) else {
-                        return Err("received a message that is not UTF-8".into());
+                        break "received a message that is not UTF-8".to_owned();
                     };
                     let (deadline, goes_on) = self.shared.with_hub_for(Some(self.id), |hub| {
                         hub.handle_message(self.id, text, now());
@@ -382,12 +481,12 @@ impl Connection {
                     }
                     if !goes_on {
                         self.stalled = true;
-                        break;
+                        return;
                     }
                 }
-                Err(error) => return Err(format!("received bytes that are no message: {error}")),
+                Err(error) => break format!("received bytes that are no message: {error}"),
             }
-        }
-        Ok(())
+        };
+        self.end(Some(reason));
     }
 }

@@ -172,6 +172,17 @@ impl Hub {
         self.ready.push(id);
     }
 
+    /// A client sends no more, and everything that it has sent was handled. It gets the replies that are
+    /// still to come, but is told of no changes any more, and its transactions that wait are given up.
+    pub(crate) fn handle_end(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.monitors.clear();
+        }
+        for hosted in self.databases.values_mut() {
+            hosted.waiting.retain(|waiting| waiting.session != id);
+        }
+    }
+
     /// Bytes of a session were sent.
     pub(crate) fn handle_sent(&mut self, id: SessionId, count: usize, now: Now) {
         if let Some(session) = self.sessions.get_mut(&id) {
@@ -296,6 +307,12 @@ impl Hub {
     pub(crate) fn is_waiting(&self, id: SessionId) -> bool {
         let mut waiting = self.databases.values().flat_map(|hosted| &hosted.waiting);
         waiting.any(|waiting| waiting.session == id)
+    }
+
+    /// Whether a reply to a session waits for the disk, or for the source of a relay.
+    pub(crate) fn owes_reply(&self, id: SessionId) -> bool {
+        let session = self.sessions.get(&id);
+        session.is_some_and(|session| session.unsynced > 0 || session.forwarded > 0)
     }
 
     /// What is to be sent to a session.

@@ -558,7 +558,10 @@ async fn serve_tls(
             let (_, interval) = shared.settings();
             serve(shared, stream, interval).await;
         }
-        Ok(Err(error)) => tracing::info!(peer, %error, "the TLS handshake with a client failed"),
+        Ok(Err((error, stream))) => {
+            tracing::info!(peer, %error, "the TLS handshake with a client failed");
+            driver::close(&shared, stream).await;
+        }
         Err(_) => tracing::info!(peer, "a client did not finish the TLS handshake in time"),
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Session {
     pub(super) read_only: bool,
     /// How many of its replies wait for the disk.
     pub(super) unsynced: usize,
+    /// How many of its transactions are at the source of a relay, or wait to be sent there.
+    pub(super) forwarded: usize,
     /// Why it is to be closed.
     pub(super) closing: Option<String>,
     probe: Probe,
@@ -50,6 +52,7 @@ impl Session {
             db_change_aware: false,
             read_only,
             unsynced: 0,
+            forwarded: 0,
             closing: None,
             probe: Probe::Idle(now),
             interval,

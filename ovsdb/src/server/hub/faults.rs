@@ -47,6 +47,7 @@ impl Hub {
     fn cut(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.outgoing = Outgoing::default();
+            (session.unsynced, session.forwarded) = (0, 0);
             session.close("a fault that was asked for".into());
             self.ready.push(id);
         }

@@ -93,6 +93,11 @@ impl Hub {
 
     /// A transaction has ended at the source. What it changed was handled before.
     pub(crate) fn handle_forwarded(&mut self, name: &str, forward: Forward, outcome: Forwarded) {
+        if !matches!(outcome, Forwarded::NotSent)
+            && let Some(session) = self.sessions.get_mut(&forward.session)
+        {
+            session.forwarded = session.forwarded.saturating_sub(1);
+        }
         match outcome {
             Forwarded::Done(results) => self.reply(forward.session, &forward.id, results),
             Forwarded::Refused(error) => {

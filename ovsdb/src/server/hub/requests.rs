@@ -186,6 +186,9 @@ impl Hub {
                         params: params.text.into(),
                     });
                     self.forwarding = true;
+                    if let Some(session) = self.sessions.get_mut(&waiting.session) {
+                        session.forwarded += 1;
+                    }
                     return None;
                 }
                 match hosted.faults.pop_front() {

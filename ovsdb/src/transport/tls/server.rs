@@ -190,21 +190,24 @@ impl TlsServerConfig {
         }
     }
 
-    /// Does the handshake with a client that has connected. `peer` is for the log.
+    /// Does the handshake with a client that has connected. `peer` is for the log. If the handshake
+    /// fails, the connection is returned too, to be closed after the alert that was sent.
     pub(crate) async fn accept(
         &self,
         stream: TcpStream,
         peer: String,
-    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>> {
+    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>, (io::Error, TcpStream)> {
         let source = self.source.clone();
         let reading = move || match &*source {
             Source::Rustls(config) => config.clone(),
             Source::Material(material) => material.current(&peer),
         };
-        let config = tokio::task::spawn_blocking(reading)
-            .await
-            .map_err(io::Error::other)?;
-        TlsAcceptor::from(config).accept(stream).await.map(Flushing)
+        let config = match tokio::task::spawn_blocking(reading).await {
+            Ok(config) => config,
+            Err(error) => return Err((io::Error::other(error), stream)),
+        };
+        let accepted = TlsAcceptor::from(config).accept(stream).into_fallible();
+        accepted.await.map(Flushing)
     }
 }
 
