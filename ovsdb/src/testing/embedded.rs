@@ -1,13 +1,12 @@
 //! The server of this library, on a thread of its own, in place of an ovsdb-server process.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc as tasks;
 
-use super::kind::{ServerError, SslFiles};
+use super::kind::ServerError;
 use crate::server::{PassiveRemote, Server, ServerBuilder};
 
 /// What is served, and where.
@@ -15,8 +14,36 @@ pub(super) struct Plan {
     /// The files, each with the schema that an empty one gets.
     pub(super) databases: Vec<(PathBuf, String)>,
     pub(super) socket: PathBuf,
-    pub(super) tcp_port: Option<u16>,
-    pub(super) ssl: Option<(u16, SslFiles)>,
+    /// The options of ovsdb-server.
+    pub(super) arguments: Vec<String>,
+}
+
+/// The options of ovsdb-server that the embedded server has.
+#[derive(Default)]
+pub(super) struct Options {
+    remotes: Vec<PassiveRemote>,
+    private_key: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    ca_certificate: Option<PathBuf>,
+    ssl_protocols: Option<String>,
+}
+
+impl Options {
+    pub(super) fn parse(arguments: &[String]) -> Result<Self, ServerError> {
+        let mut options = Self::default();
+        for argument in arguments {
+            let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
+            match name {
+                "--remote" => options.remotes.push(value.parse().map_err(failed)?),
+                "--private-key" => options.private_key = Some(value.into()),
+                "--certificate" => options.certificate = Some(value.into()),
+                "--ca-cert" => options.ca_certificate = Some(value.into()),
+                "--ssl-protocols" => options.ssl_protocols = Some(value.into()),
+                _ => return Err(ServerError::NotEmbedded("such option")),
+            }
+        }
+        Ok(options)
+    }
 }
 
 /// Holds up the thread, which says so through the first channel, until it hears from the second one.
@@ -100,34 +127,55 @@ fn failed(message: impl ToString) -> ServerError {
 }
 
 #[cfg(feature = "tls")]
-fn with_tls(builder: ServerBuilder, files: SslFiles) -> Result<ServerBuilder, ServerError> {
-    let tls = crate::server::TlsServerConfig::builder()
-        .certificate_files(files.certificate, files.private_key)
-        .ca_file(files.ca_certificate);
+fn with_tls(builder: ServerBuilder, options: &Options) -> Result<ServerBuilder, ServerError> {
+    use tokio_rustls::rustls::version::{TLS12, TLS13};
+
+    let (Some(certificate), Some(private_key)) = (&options.certificate, &options.private_key)
+    else {
+        return Ok(builder);
+    };
+    let mut tls = crate::server::TlsServerConfig::builder()
+        .certificate_files(certificate, private_key)
+        .verify_clients(options.ca_certificate.is_some());
+    if let Some(file) = &options.ca_certificate {
+        tls = tls.ca_file(file);
+    }
+    if let Some(protocols) = &options.ssl_protocols {
+        let versions = protocols.split([',', ' ']).map(|name| match name {
+            "TLSv1.2" => Ok(&TLS12),
+            "TLSv1.3" => Ok(&TLS13),
+            _ => Err(ServerError::NotEmbedded("such version of TLS")),
+        });
+        tls = tls.protocol_versions(versions.collect::<Result<Vec<_>, _>>()?);
+    }
     Ok(builder.tls(tls.build().map_err(failed)?))
 }
 
 #[cfg(not(feature = "tls"))]
-fn with_tls(_: ServerBuilder, _: SslFiles) -> Result<ServerBuilder, ServerError> {
-    Err(ServerError::NotEmbedded("TLS, unless the crate has it"))
+fn with_tls(builder: ServerBuilder, options: &Options) -> Result<ServerBuilder, ServerError> {
+    let Options {
+        private_key: None,
+        certificate: None,
+        ca_certificate: None,
+        ssl_protocols: None,
+        ..
+    } = options
+    else {
+        return Err(ServerError::NotEmbedded("TLS, unless the crate has it"));
+    };
+    Ok(builder)
 }
 
 async fn serve(plan: Plan) -> Result<Server, ServerError> {
+    let options = Options::parse(&plan.arguments)?;
     let mut builder = Server::builder();
     for (path, schema) in plan.databases {
         builder = builder.create(path, schema);
     }
-    let host = Ipv4Addr::LOCALHOST.into();
-    let tcp = plan.tcp_port.map(|port| PassiveRemote::Tcp { port, host });
-    let mut ssl = None;
-    if let Some((port, files)) = plan.ssl {
-        builder = with_tls(builder, files)?;
-        ssl = Some(PassiveRemote::Ssl { port, host });
-    }
-    let server = builder.start().map_err(failed)?;
+    let server = with_tls(builder, &options)?.start().map_err(failed)?;
     let socket = PassiveRemote::Unix { path: plan.socket };
-    for remote in [Some(socket), tcp, ssl].into_iter().flatten() {
-        server.listen(&remote).await?;
+    for remote in [socket].iter().chain(&options.remotes) {
+        server.listen(remote).await?;
     }
     Ok(server)
 }

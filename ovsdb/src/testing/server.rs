@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ovsdb_schema::DatabaseSchema;
 use tempfile::TempDir;
 
-use super::embedded::{Embedded, Plan};
+use super::embedded::{Embedded, Options, Plan};
 use super::kind::{ServerError, ServerKind, SslFiles};
 use super::programs::program;
 use super::watchdog::Watchdog;
@@ -137,9 +137,7 @@ impl ServerBuilder {
 
     /// The files of the databases, and their schemas, for a server that makes them itself.
     fn embedded(&self, folder: &Path) -> Result<Vec<(PathBuf, String)>, ServerError> {
-        if !self.arguments.is_empty() {
-            return Err(ServerError::NotEmbedded("command line"));
-        }
+        Options::parse(&self.arguments)?;
         let databases = self.databases.iter().map(|source| match source {
             Source::Standalone(text) => {
                 let name = DatabaseSchema::parse(text)?.name;
@@ -191,7 +189,6 @@ impl ServerBuilder {
             arguments,
             tcp_port,
             ssl_port,
-            ssl: self.ssl,
             running: None,
         };
         server.start()?;
@@ -265,7 +262,6 @@ pub struct Server {
     arguments: Vec<String>,
     tcp_port: Option<u16>,
     ssl_port: Option<u16>,
-    ssl: Option<SslFiles>,
     running: Option<Running>,
     /// Dropped last: until the folder is removed there is something to clean up.
     _watchdog: Watchdog,
@@ -344,8 +340,7 @@ impl Server {
                 let embedded = Embedded::start(Plan {
                     databases: databases.clone(),
                     socket: self.socket(),
-                    tcp_port: self.tcp_port,
-                    ssl: self.ssl_port.zip(self.ssl.clone()),
+                    arguments: self.arguments.clone(),
                 })?;
                 self.running = Some(Running::Embedded(embedded));
                 return Ok(());

@@ -12,7 +12,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::sign::SingleCertAndKey;
-use tokio_rustls::rustls::{Error as RustlsError, ServerConfig, crypto};
+use tokio_rustls::rustls::{
+    ALL_VERSIONS, Error as RustlsError, ServerConfig, SupportedProtocolVersion, crypto,
+};
 use tokio_rustls::server::TlsStream;
 
 use super::error::TlsError;
@@ -81,6 +83,7 @@ impl fmt::Debug for TlsServerConfigBuilder {
 struct Settings {
     sources: Sources,
     verify_clients: bool,
+    versions: Vec<&'static SupportedProtocolVersion>,
 }
 
 impl TlsServerConfigBuilder {
@@ -126,12 +129,31 @@ impl TlsServerConfigBuilder {
         self
     }
 
+    /// The versions of TLS that the server speaks, as `--ssl-protocols` of ovsdb-server says: 1.2 and
+    /// 1.3 unless set.
+    ///
+    /// ```
+    /// use ovsdb::rustls::version::TLS13;
+    /// use ovsdb::server::TlsServerConfig;
+    ///
+    /// let tls = TlsServerConfig::builder()
+    ///     .certificate_files("ovnnb-cert.pem", "ovnnb-privkey.pem")
+    ///     .protocol_versions([&TLS13]);
+    /// ```
+    pub fn protocol_versions(
+        mut self,
+        versions: impl IntoIterator<Item = &'static SupportedProtocolVersion>,
+    ) -> Self {
+        self.settings.versions = versions.into_iter().collect();
+        self
+    }
+
     /// Reads everything.
     ///
     /// # Errors
     /// When the server has no certificate, clients are to be verified and there is no CA certificate,
     /// a file cannot be read, is not PEM or has nothing that can be used, or the key does not fit the
-    /// certificate.
+    /// certificate, or no version of TLS is left.
     pub fn build(self) -> Result<TlsServerConfig, TlsError> {
         let source = Source::Material(Reloading::new(self.settings)?);
         Ok(TlsServerConfig {
@@ -152,7 +174,7 @@ impl Configure for Settings {
         let own = self.sources.own_key(contents, &provider)?;
         let own = own.ok_or(TlsError::NoServerCertificate)?;
         let builder = ServerConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(&self.versions)
             .map_err(TlsError::Other)?;
         let builder = if self.verify_clients {
             let roots = Arc::new(self.sources.roots(contents)?);
@@ -173,11 +195,12 @@ impl Configure for Settings {
 
 impl TlsServerConfig {
     /// Starts a configuration from PEM.
-    pub const fn builder() -> TlsServerConfigBuilder {
+    pub fn builder() -> TlsServerConfigBuilder {
         TlsServerConfigBuilder {
             settings: Settings {
                 sources: Sources::none(),
                 verify_clients: true,
+                versions: ALL_VERSIONS.to_vec(),
             },
         }
     }
