@@ -311,6 +311,7 @@ mod tests {
                 table: Some("T".into()),
                 error: reply(),
                 of_request: false,
+                of_guard: false,
             }))),
         ]
     }

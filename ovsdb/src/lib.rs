@@ -149,12 +149,46 @@
 //!
 //! # Writing
 //!
+//! [`Client::apply`] runs a closure that reads the replica and writes a transaction; [`Client::edit`] does
+//! the same for a closure that cannot fail. The transaction shows the replica under its own writes,
+//! and the commit verifies what was read through it: when another client was faster, the closure is
+//! run again on a newer view. So nobody's update is lost, and of two clients that want the same row
+//! one makes it.
+//!
+//! ```
+//! # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! use ovsdb::cache::Index;
+//! use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
+//!
+//! let by_name = Index::column(LogicalSwitch::NAME);
+//! let cache = client.cache().index(&by_name).table::<LogicalSwitchPort>().start().await?;
+//! let apply = client.edit(&cache, |_, txn| {
+//!     // Found or inserted, with the columns that the closure sets.
+//!     let port = txn.ensure(LogicalSwitchPort::NAME, "p1", |port| port.enabled = Some(true));
+//!     // Only what differs is sent: what others put into the same columns stays.
+//!     txn.ensure(&by_name, "sw0", |switch| {
+//!         switch.ports.insert(port);
+//!         switch.external_ids.insert("owner", "me");
+//!     });
+//! });
+//! apply.await?;
+//! # Ok(()) }
+//! # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+//! ```
+//!
+//! [`Transaction::insert`], [`update`](Transaction::update), [`mutate`](Transaction::mutate),
+//! [`delete`](Transaction::delete) and the other methods are the operations of the protocol, on any rows
+//! that meet a condition.
+//!
 //! A commit has three outcomes: it was carried out; it was refused, with a typed error and the
 //! operation's index; or it is unknown ([`CommitError::Unknown`]), because the connection was lost
 //! between the request and its answer. [`Transaction::commit_once`] settles the third by sending
-//! the transaction again after a guard. [`Client::apply`] runs a closure that reads the replica and
-//! writes a transaction, and retries when it conflicts with other writers; [`Client::edit`] does the
-//! same for a closure that cannot fail. [`Cache::wait_until`] waits until the replica shows something.
+//! the transaction again after a guard, and [`Client::apply`] by deciding again.
+//! [`Cache::wait_until`] waits until the replica shows something.
 //!
 //! # Testing what you wrote
 //!

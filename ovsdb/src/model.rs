@@ -253,6 +253,25 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
     pub fn get(self, row: &T) -> &V {
         (self.get)(row)
     }
+
+    /// Sets the column's value in `row`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] {
+    /// use ovsdb::nb::LogicalSwitch;
+    ///
+    /// let mut switch = LogicalSwitch::default();
+    /// LogicalSwitch::NAME.put(&mut switch, "sw0");
+    /// assert_eq!(switch.name, "sw0");
+    /// # }
+    /// ```
+    pub fn put(self, row: &mut T, value: impl Into<V>) {
+        let place = row.column_mut(self.index);
+        // The compiler has checked index and type.
+        if let Some(place) = place.and_then(|place| place.as_any_mut().downcast_mut()) {
+            *place = value.into();
+        }
+    }
 }
 
 impl<T, V, M> Clone for Column<T, V, M> {

@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ovsdb::model::Condition;
+use ovsdb::model::{AllOf, Condition};
 use ovsdb::protocol::{ErrorKind, Wire};
 use ovsdb::{Cache, Client, Error, MonitorVersion, Uuid};
 use support::inventory::{Database, Item, ItemOnly, Part};
@@ -281,4 +281,87 @@ async fn servers_without_conditions_say_so() {
     let closed = cache.clone();
     client.close().await;
     assert!(closed.set_condition(Item::COUNT.eq(1)).await.is_err());
+}
+
+#[tokio::test]
+async fn conditions_are_decided_here_as_on_the_server() {
+    let server = inventory_server();
+    let client = quick(server.remote()).await;
+    let mut txn = client.transaction();
+    for number in 0..30_i64 {
+        let odd = (number % 2 == 1).then_some(number);
+        let tags: Vec<String> = (0..number % 4).map(|tag| tag.to_string()).collect();
+        txn.insert(Item {
+            name: format!("item {number}").into(),
+            count: number - 10,
+            total: number,
+            ratio: (number as f64 / 4.0).into(),
+            weight: odd,
+            active: number % 3 == 0,
+            notes: [
+                ("odd", odd.is_some().to_string()),
+                ("rest", (number % 5).to_string()),
+            ]
+            .into(),
+            sizes: odd
+                .map(|odd| ("s".to_owned(), odd % 4))
+                .into_iter()
+                .collect(),
+            tags: tags.into(),
+            only: ItemOnly::Sole,
+            ..Default::default()
+        });
+    }
+    txn.commit().await.expect("a commit");
+    let cache = client
+        .cache()
+        .table::<Item>()
+        .start()
+        .await
+        .expect("a cache");
+    let view = cache.snapshot();
+    let first = view.rows::<Item>().next().expect("a row").reference();
+    let strings = |strings: &[&str]| strings.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let conditions: Vec<AllOf<Item>> = vec![
+        AllOf::all(),
+        first.into(),
+        Condition::none().into(),
+        Item::NAME.eq("item 3").into(),
+        Item::NAME.ne("item 3").into(),
+        Item::COUNT.lt(0).into(),
+        Item::COUNT.le(0).into(),
+        Item::COUNT.gt(0).into(),
+        AllOf::from(Item::COUNT.ge(0)).and(Item::TOTAL.lt(20)),
+        Item::RATIO.gt(2.5).into(),
+        Item::RATIO.eq(2.5).into(),
+        Item::ACTIVE.eq(true).into(),
+        Item::WEIGHT.eq(None).into(),
+        Item::WEIGHT.eq(Some(5)).into(),
+        Item::WEIGHT.ne(Some(5)).into(),
+        Item::WEIGHT.lt(7).into(),
+        Item::WEIGHT.ge(7).into(),
+        Item::TAGS.eq(strings(&["0", "1"])).into(),
+        Item::TAGS.ne(strings(&[])).into(),
+        Item::TAGS.includes(strings(&["1"])).into(),
+        Item::TAGS.includes(strings(&[])).into(),
+        Item::TAGS.excludes(strings(&["1", "2"])).into(),
+        Item::NOTES.includes([("odd", "true")]).into(),
+        Item::NOTES
+            .excludes([("odd", "true"), ("rest", "3")])
+            .into(),
+        Item::NOTES.includes([("none", "")]).into(),
+        Item::SIZES.includes([("s", 3)]).into(),
+        Item::SIZES.excludes([("s", 3)]).into(),
+        Item::SIZES.eq([("s", 1)]).into(),
+    ];
+    for condition in conditions {
+        let mut txn = client.transaction();
+        let selected = txn.select(condition.clone());
+        let outcome = txn.commit().await.expect("a commit");
+        let selected = outcome.rows(&selected).expect("rows");
+        let selected: BTreeSet<_> = selected.iter().map(|row| row.uuid()).collect();
+        let here = view.rows::<Item>().filter(|row| condition.holds_for(row));
+        let here: BTreeSet<_> = here.map(|row| row.uuid()).collect();
+        assert_eq!(here, selected, "{condition:?}");
+    }
 }

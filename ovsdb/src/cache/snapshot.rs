@@ -404,6 +404,12 @@ impl<'a, T: Table> TableView<'a, T> {
         }
     }
 
+    /// As [`find`](Self::find); `None` when the cache was started without the index.
+    pub(crate) fn try_find<K: Key>(self, index: &Index<T, K>, key: &K) -> Option<Vec<Ref<T>>> {
+        let rows = index.of(&self.state.declared)?;
+        Some(rows.find(key).map(Ref::new).collect())
+    }
+
     /// The rows that a declared index has in this range of keys, in the order of their keys. One
     /// with several keys in the range is there several times. A range of strings is a pair of
     /// bounds, as in the standard maps: `(Included("a"), Excluded("b"))`.

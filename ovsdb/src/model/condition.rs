@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::model::{Column, Mutability, Row, Table};
 use crate::protocol::{Clause, Function, Wire};
-use crate::value::{Atom, Atomic, Datum, Map, Real, Ref, Sealed, Set, Str, Value};
+use crate::value::{
+    Atom, Atomic, ColumnValue, Datum, Map, Real, Ref, Sealed, Set, Str, Uuid, Value,
+};
 
 /// One clause about the rows of `T`, made by the methods of [`Column`].
 ///
@@ -276,6 +278,103 @@ clauses!(
     AnyOf, false, or, "Also the rows for which any of the other's clauses holds."
 );
 
+impl<T: Table> AllOf<T> {
+    /// The rows whose column with this index is `value`.
+    pub(crate) fn column_is(index: usize, value: &dyn ColumnValue) -> Self {
+        Self::from(Condition::new(Clause::Compare {
+            column: Str::from(T::COLUMNS[index].name),
+            function: Function::Equal,
+            argument: value.to_datum(),
+        }))
+    }
+
+    /// The row that these are, if they are one by its uuid alone.
+    pub(crate) fn as_row(&self) -> Option<Uuid> {
+        match &self.clauses[..] {
+            [
+                Clause::Compare {
+                    column,
+                    function: Function::Equal,
+                    argument,
+                },
+            ] if *column == "_uuid" => argument.as_uuid(),
+            _ => None,
+        }
+    }
+
+    /// Whether a row is one of these, as a server would decide (RFC 7047 section 5.1).
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] {
+    /// use ovsdb::model::AllOf;
+    /// use ovsdb::nb::LogicalSwitchPort as Port;
+    /// use ovsdb::{Row, Uuid};
+    ///
+    /// let owned = AllOf::from(Port::EXTERNAL_IDS.includes([("owner", "me")]));
+    /// let mut port = Port { external_ids: [("owner", "me"), ("pod", "a")].into(), ..Default::default() };
+    /// assert!(owned.holds_for(&Row::new(Uuid::nil(), port.clone())));
+    /// port.external_ids.remove("owner");
+    /// assert!(!owned.holds_for(&Row::new(Uuid::nil(), port)));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn holds_for(&self, row: &Row<T>) -> bool {
+        self.clauses.iter().all(|clause| holds(clause, row))
+    }
+}
+
+/// Whether a clause holds for a row.
+fn holds<T: Table>(clause: &Clause, row: &Row<T>) -> bool {
+    let (column, function, argument) = match clause {
+        Clause::Always(always) => return *always,
+        Clause::Compare {
+            column,
+            function,
+            argument,
+        } => (column, *function, argument),
+    };
+    let value = if *column == "_uuid" {
+        Datum::from(Atom::Uuid(row.uuid()))
+    } else {
+        let at = T::COLUMNS.iter().position(|info| *column == info.name);
+        match at.and_then(|at| row.column(at)) {
+            Some(value) => value.to_datum(),
+            None => return false,
+        }
+    };
+    let order = || match (&value, argument) {
+        (Datum::Set(value), Datum::Set(argument)) => match (&value[..], &argument[..]) {
+            ([value], [argument]) => Some(value.cmp(argument)),
+            _ => None,
+        },
+        _ => None,
+    };
+    match function {
+        Function::Equal => value == *argument,
+        Function::NotEqual => value != *argument,
+        Function::Less => order().is_some_and(std::cmp::Ordering::is_lt),
+        Function::LessOrEqual => order().is_some_and(std::cmp::Ordering::is_le),
+        Function::Greater => order().is_some_and(std::cmp::Ordering::is_gt),
+        Function::GreaterOrEqual => order().is_some_and(std::cmp::Ordering::is_ge),
+        Function::Includes => parts(&value, argument, true),
+        Function::Excludes => parts(&value, argument, false),
+    }
+}
+
+/// Whether each part of `parts` is in `value`, or none is.
+fn parts(value: &Datum, parts: &Datum, present: bool) -> bool {
+    match (value, parts) {
+        (Datum::Set(value), Datum::Set(parts)) => {
+            parts.iter().all(|part| value.contains(part) == present)
+        }
+        (Datum::Map(value), Datum::Map(parts)) => parts
+            .iter()
+            .all(|(key, part)| (value.get(key) == Some(part)) == present),
+        // An empty set is written like an empty map.
+        (_, parts) => parts.is_empty(),
+    }
+}
+
 /// A column type whose values have parts, a [`Set`] or a [`Map`]: what `includes`, `insert` and
 /// `delete` work on.
 ///
@@ -404,6 +503,13 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
     #[must_use]
     pub fn ne(self, value: impl Into<V>) -> Condition<T> {
         self.compare(Function::NotEqual, value.into().to_datum())
+    }
+}
+
+impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
+    /// Rows whose column, a set or an optional value, holds this element.
+    pub(crate) fn holds(self, element: &impl Atomic) -> Condition<T> {
+        self.compare(Function::Includes, Datum::from(element.to_atom()))
     }
 }
 

@@ -21,8 +21,13 @@ impl<D: Database> Client<D> {
     /// of range and other permanent refusals end it at once.
     ///
     /// The closure may be run several times, and must do nothing but read the view and write the
-    /// transaction. If it leaves that empty, nothing is sent. It should verify the rows that it decides
-    /// by: only that makes the transaction fail when another client has changed them.
+    /// transaction. If it leaves that empty, nothing is sent.
+    ///
+    /// The transaction shows the view under its own writes. What the closure reads through it
+    /// ([`get`](Transaction::get), [`get_by`](Transaction::get_by), [`find`](Transaction::find)) is
+    /// verified by the commit, as is what an [`edit`](Transaction::edit) replaces; what it reads of the
+    /// view itself is not, so a whole table can be looked through. When another client has changed what
+    /// was verified, the closure is run again.
     ///
     /// It decides on a replica that is [current](Cache::current): without a connection, or as long as
     /// the rows are fetched again, it is run once they are there. Each run may wait for that as long
@@ -54,10 +59,9 @@ impl<D: Database> Client<D> {
     /// # txn.commit().await?;
     /// use ovsdb::nb::LogicalSwitchPort as Port;
     ///
-    /// let apply = client.apply(&cache, |view, txn| {
-    ///     let port = view.get_by(Port::NAME, "p1").ok_or("there is no port p1")?;
-    ///     txn.verify(port, Port::TYPE);
-    ///     txn.update(port).set(Port::ENABLED, port.r#type.is_empty());
+    /// let apply = client.apply(&cache, |_, txn| {
+    ///     let port = txn.get_by(Port::NAME, "p1").ok_or("there is no port p1")?;
+    ///     txn.edit(&port, |row| row.enabled = Some(port.r#type.is_empty()));
     ///     Ok::<_, Box<dyn std::error::Error>>(())
     /// });
     /// apply.await?;
@@ -87,17 +91,14 @@ impl<D: Database> Client<D> {
     /// use ovsdb::cache::Index;
     /// use ovsdb::nb::LogicalSwitch as Switch;
     ///
-    /// // Get or create: the schema has no index that keeps names apart.
+    /// // The schema has no index that keeps the names of switches apart.
     /// let by_name = Index::column(Switch::NAME);
     /// let cache = client.cache().index(&by_name).start().await?;
     /// let (switch, _) = client
-    ///     .edit(&cache, |view, txn| {
-    ///         if let Some(switch) = view.get_by(&by_name, "sw0") {
-    ///             return switch.reference();
-    ///         }
-    ///         let switch = Switch { name: "sw0".into(), ..Default::default() };
-    ///         txn.wait(Switch::NAME.eq("sw0")).comparing(Switch::NAME).until_not([switch.clone()]);
-    ///         txn.insert(switch)
+    ///     .edit(&cache, |_, txn| {
+    ///         txn.ensure(&by_name, "sw0", |switch| {
+    ///             switch.external_ids.insert("owner", "me");
+    ///         })
     ///     })
     ///     .await?;
     /// # let _ = switch;
@@ -136,10 +137,14 @@ impl<D: Database> Client<D> {
             };
             let mut txn = self.transaction();
             txn.basis = Some(basis);
+            txn.overlay.view = Some(view.clone());
             let limit = self.request_timeout();
             txn.timeout(limit.map(|limit| limit.saturating_sub(begun.elapsed())));
             let result = change(&view, &mut txn)?;
             drop(view);
+            let mut txn = txn.sealed();
+            // It is not held longer than it is read.
+            txn.overlay.view = None;
             if txn.is_empty() {
                 // Mistakes are reported also when no operation is left.
                 let outcome = txn.send().await.map_err(|error| earlier.error(error))?;
@@ -147,7 +152,9 @@ impl<D: Database> Client<D> {
             }
             let guarded = txn.after(&earlier.attempts);
             let error = match Settled::of(guarded.send().await, earlier.attempts.len()) {
-                Settled::Now(Ok(outcome)) => return Ok((result, outcome)),
+                Settled::Now(Ok(outcome)) => {
+                    return Ok((result, outcome.without_first(txn.reads)));
+                }
                 Settled::Before(attempt) => {
                     let outcome = earlier.attempts[attempt].outcome();
                     return Ok((earlier.results.swap_remove(attempt), outcome));
@@ -159,6 +166,7 @@ impl<D: Database> Client<D> {
                 }
                 Settled::Not(error) => error,
             };
+            let error = error.without_guards(txn.reads);
             let again = match error.retry() {
                 Retry::Never => false,
                 Retry::Again => true,

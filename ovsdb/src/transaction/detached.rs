@@ -142,9 +142,10 @@ impl<D: Database> Transaction<D> {
     /// When the transaction has a mistake that [`check`](Self::check) finds: it would not be sent.
     pub fn to_json(&self) -> Result<String, BuildError> {
         self.check_rows()?;
+        let sealed = self.clone().sealed();
         let mut params = String::new();
-        Request::write_transact(&mut params, &self.database(), &self.wire_operations())
-            .map_err(|invalid| self.without_guards(invalid))?;
+        Request::write_transact(&mut params, &self.database(), &sealed.wire_operations())
+            .map_err(|invalid| sealed.without_guards(invalid))?;
         Ok(params)
     }
 
@@ -188,6 +189,7 @@ impl<D: Database> Transaction<D> {
         use crate::protocol::{Operation, OvsdbError};
 
         self.check()?;
+        let sealed = self.clone().sealed();
         if self.operations.is_empty() {
             return Ok(Outcome::empty());
         }
@@ -195,7 +197,7 @@ impl<D: Database> Transaction<D> {
             let detached = matches!(self.origin, Origin::Detached(_));
             detached && uuid.as_u128() > BEFORE_FIRST && self.inserted.contains_key(&uuid)
         };
-        let named = self.wire_operations().into_owned().into_iter();
+        let named = sealed.wire_operations().into_owned().into_iter();
         let named = named.map(|operation| match operation {
             Operation::Insert {
                 table,
@@ -213,10 +215,12 @@ impl<D: Database> Transaction<D> {
         let operations = names::with_names(named, is_counted);
         let mut params = String::new();
         Request::write_transact(&mut params, &self.database(), &operations)
-            .map_err(|invalid| BuildError::InvalidValue(self.without_guards(invalid)))?;
+            .map_err(|invalid| BuildError::InvalidValue(sealed.without_guards(invalid)))?;
         let refused = |error| Err(CommitError::Refused(Box::new(Refusal::of_request(error))));
         match server.transact(&params) {
-            Answer::Results(text) => Outcome::read(text, &self.operations, &self.inserted),
+            Answer::Results(text) => {
+                sealed.without_reads(Outcome::read(text, &sealed.operations, &sealed.inserted))
+            }
             Answer::Refused(error) => refused(error),
             Answer::Waits => {
                 let details = "the transaction waits for rows that nothing else can write";

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use ovsdb_schema::{BaseType, ColumnType, DatabaseSchema, RefType};
 
-use crate::protocol::{Mutator, Operation};
+use crate::protocol::{Clause, Function, Mutator, Operation};
 use crate::value::{Atom, Datum, Str, Uuid};
 
 /// The first operation that inserts a row which nothing in the transaction keeps alive: its table
@@ -47,6 +47,20 @@ pub(super) fn first_unreferenced(
     }
     let mut referenced = vec![false; operations.len()];
     for (index, operation) in operations.iter().enumerate() {
+        // The transaction deletes the row itself.
+        if let Operation::Delete { conditions, .. } = operation
+            && let [
+                Clause::Compare {
+                    column,
+                    function: Function::Equal,
+                    argument,
+                },
+            ] = &conditions[..]
+            && *column == "_uuid"
+            && let Some(place) = argument.as_scalar().and_then(|atom| places.of(atom))
+        {
+            referenced[place] = true;
+        }
         each_value(operation, |table, column, datum| {
             let kind = schema
                 .tables

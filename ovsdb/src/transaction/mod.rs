@@ -4,12 +4,18 @@ mod any;
 mod apply;
 mod detached;
 mod duplicate;
+mod edit;
+mod find_by;
 mod garbage;
+mod guard;
 mod names;
 mod once;
 mod operations;
 mod outcome;
+mod overlay;
+mod read;
 mod retry;
+mod touched;
 mod written;
 
 use std::borrow::Cow;
@@ -23,6 +29,8 @@ use tracing::Instrument as _;
 
 use self::detached::Detached;
 use self::names::{row_name, with_names};
+use self::overlay::Overlay;
+use self::touched::Written;
 use crate::cache::Basis;
 use crate::client::{Cache, Client};
 use crate::model::{AllOf, Column, ColumnInfo, Database, Mutability, Row, RowIdentity, Table};
@@ -32,8 +40,11 @@ use crate::value::{Datum, Ref, Str, Uuid, Value};
 
 pub use self::any::AnyOperations;
 pub use self::duplicate::{Duplicate, DuplicateRow};
+pub use self::edit::EditRow;
+pub use self::find_by::FindBy;
 pub use self::operations::{Mutate, Update, Wait};
 pub use self::outcome::{BuildError, CommitError, OperationIndex, Outcome, Refusal, Selection};
+pub use self::read::Peek;
 pub use self::retry::{Retry, RetryPolicy};
 pub use self::written::{GivenColumns, Mutations, TableOperation};
 
@@ -67,10 +78,14 @@ pub struct Transaction<D> {
     operations: Vec<Operation>,
     /// How many of the first operations are not the user's.
     guards: usize,
+    /// How many of these, the last ones, say what the transaction was decided on.
+    reads: usize,
     /// The inserted rows' uuids, which references in this transaction may bear.
     inserted: HashMap<Uuid, usize>,
     /// The first mistake, which the commit returns.
     mistake: Option<BuildError>,
+    /// What is read through the transaction.
+    overlay: Overlay<D>,
 }
 
 /// Where a transaction goes, which also tells what it may write.
@@ -123,6 +138,8 @@ impl<D> Clone for Transaction<D> {
             guards: self.guards,
             inserted: self.inserted.clone(),
             mistake: self.mistake.clone(),
+            overlay: self.overlay.clone(),
+            reads: self.reads,
         }
     }
 }
@@ -153,6 +170,8 @@ impl<D: Database> Transaction<D> {
             guards: 0,
             inserted: HashMap::new(),
             mistake: None,
+            overlay: Overlay::default(),
+            reads: 0,
         }
     }
 
@@ -211,8 +230,20 @@ impl<D: Database> Transaction<D> {
 
     /// Adds an operation that was built by hand.
     pub fn operation(&mut self, operation: Operation) -> OperationIndex {
+        self.overlay.epoch += 1;
         self.operations.push(operation);
         OperationIndex(self.operations.len() - 1)
+    }
+
+    /// Puts operations that are not the user's before all others.
+    fn put_first(&mut self, operations: impl IntoIterator<Item = Operation>) {
+        let before = self.operations.len();
+        self.operations.splice(0..0, operations);
+        let added = self.operations.len() - before;
+        self.guards += added;
+        for place in self.inserted.values_mut() {
+            *place += added;
+        }
     }
 
     fn mistake(&mut self, mistake: BuildError) {
@@ -281,6 +312,28 @@ impl<D: Database> Transaction<D> {
         uuid: Uuid,
         row: T,
     ) -> Ref<T> {
+        let columns = self.columns_to_insert(&row);
+        self.inserted.insert(uuid, self.operations.len());
+        self.operations.push(Operation::Insert {
+            table: T::TABLE.into(),
+            row: columns,
+            uuid_name,
+            uuid: client_uuid,
+        });
+        let epoch = self.overlay.epoch;
+        let row = Arc::new(Row::new(uuid, row));
+        let touched = self.overlay.touch::<T>();
+        let written = touched.write(uuid, || Written::inserted(row.clone(), epoch));
+        if written.now.is_none() {
+            // It was deleted before, under the same uuid.
+            written.now = Some(row);
+            written.start_again(epoch);
+        }
+        Ref::new(uuid)
+    }
+
+    /// The columns of a new row that are sent: those that differ from what the server stores anyway.
+    fn columns_to_insert<T: Table<Database = D>>(&mut self, row: &T) -> Columns {
         let server = self.origin.schema();
         let known = server
             .as_ref()
@@ -302,15 +355,7 @@ impl<D: Database> Transaction<D> {
             }
             self.whole::<T>(index, column.to_datum())
         });
-        let columns: Columns = columns.collect::<Vec<_>>().into();
-        self.inserted.insert(uuid, self.operations.len());
-        self.operations.push(Operation::Insert {
-            table: T::TABLE.into(),
-            row: columns,
-            uuid_name,
-            uuid: client_uuid,
-        });
-        Ref::new(uuid)
+        columns.collect::<Vec<_>>().into()
     }
 
     /// Sets columns of the rows that meet all clauses; the columns follow by
@@ -345,10 +390,14 @@ impl<D: Database> Transaction<D> {
 
     /// Deletes the rows that meet all clauses.
     pub fn delete<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> OperationIndex {
-        let conditions = rows.into().into_clauses();
+        let rows = rows.into();
+        if let Some(uuid) = rows.as_row() {
+            let (before, epoch) = (self.overlay.before::<T>(uuid), self.overlay.epoch);
+            self.overlay.touch::<T>().delete(uuid, before, epoch);
+        }
         self.operation(Operation::Delete {
             table: T::TABLE.into(),
-            conditions,
+            conditions: rows.into_clauses(),
         })
     }
 
@@ -467,7 +516,16 @@ impl<D: Database> Transaction<D> {
     /// answer: it may have been carried out or not; see [`commit_once`](Self::commit_once). The other kinds
     /// say that nothing was sent.
     pub async fn commit(self) -> Result<Outcome, CommitError> {
-        self.send().await
+        let sealed = self.sealed();
+        sealed.without_reads(sealed.send().await)
+    }
+
+    /// The answer to the user's operations alone.
+    fn without_reads(&self, answer: Result<Outcome, CommitError>) -> Result<Outcome, CommitError> {
+        match answer {
+            Ok(outcome) => Ok(outcome.without_first(self.reads)),
+            Err(error) => Err(error.without_guards(self.reads)),
+        }
     }
 
     /// Sends the operations as they are.

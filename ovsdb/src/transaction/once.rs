@@ -24,16 +24,17 @@ impl<D: Database> Transaction<D> {
     /// As [`commit`](Self::commit); the outcome stays unknown without such an insert, when the time is
     /// over, and when the client is closed.
     pub async fn commit_once(self) -> Result<Outcome, CommitError> {
-        let answer = self.send().await;
-        let (mut unknown, attempt) = match (answer, self.attempt()) {
+        let sealed = self.sealed();
+        let answer = sealed.send().await;
+        let (mut unknown, attempt) = match (answer, sealed.attempt()) {
             (Err(error), Some(attempt)) if error.retry() == Retry::Unknown => (error, attempt),
-            (answer, _) => return answer,
+            (answer, _) => return sealed.without_reads(answer),
         };
         let attempts = [attempt];
-        let guarded = self.after(&attempts);
+        let guarded = sealed.after(&attempts);
         for pause in 1..TRIES {
             match Settled::of(guarded.send().await, 1) {
-                Settled::Now(answer) => return answer,
+                Settled::Now(answer) => return sealed.without_reads(answer),
                 Settled::Before(_) => return Ok(attempts[0].outcome()),
                 Settled::Not(error) => match (error.retry(), error) {
                     (Retry::Unknown, error) => unknown = error,
@@ -88,12 +89,7 @@ impl<D: Database> Transaction<D> {
     /// The transaction after guards that fail when one of these attempts was carried out.
     pub(super) fn after(&self, attempts: &[Attempt]) -> Self {
         let mut guarded = self.clone();
-        for place in guarded.inserted.values_mut() {
-            *place += attempts.len();
-        }
-        let guards = attempts.iter().map(Attempt::guard);
-        guarded.operations.splice(0..0, guards);
-        guarded.guards += attempts.len();
+        guarded.put_first(attempts.iter().map(Attempt::guard));
         guarded
     }
 }

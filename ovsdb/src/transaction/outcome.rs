@@ -65,6 +65,53 @@ pub enum BuildError {
         /// Its table.
         table: Str,
     },
+    /// A transaction without a view was to be read; [`Client::transaction_on`] and [`Client::apply`] make
+    /// such that have one.
+    ///
+    /// [`Client::transaction_on`]: crate::Client::transaction_on
+    /// [`Client::apply`]: crate::Client::apply
+    #[error("rows of {table} were to be read through a transaction that has no view")]
+    NoView {
+        /// The table that was to be read.
+        table: &'static str,
+    },
+    /// A table was to be read that the cache was started without.
+    #[error("the table {table} was to be read, but the cache was started without it")]
+    NotReplicated {
+        /// The table.
+        table: &'static str,
+    },
+    /// An index was to be looked up in that the cache was started without.
+    #[error("rows of {table} were to be found in an index that the cache was started without")]
+    NoIndex {
+        /// The table of the index.
+        table: &'static str,
+    },
+    /// A row was to be edited that neither the view nor the transaction has.
+    #[error("the row {uuid} of {table} was to be edited, but there is none")]
+    NoSuchRow {
+        /// The table.
+        table: &'static str,
+        /// The row.
+        uuid: Uuid,
+    },
+    /// An edit changed a column that the schema does not let be changed.
+    #[error("the column {table}.{column} cannot be changed once the row is inserted")]
+    Immutable {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// A row that was made by [`ensure_where`](super::Transaction::ensure_where) does not meet the
+    /// condition.
+    #[error(
+        "the row of {table} that was made does not meet the condition under which it was missing"
+    )]
+    Unmet {
+        /// The table.
+        table: &'static str,
+    },
     /// An operation on a table that is known by its name only does not fit the server's schema.
     #[error(transparent)]
     SchemaMismatch(#[from] SchemaMismatch),
@@ -145,6 +192,8 @@ pub struct Refusal {
     pub error: OvsdbError,
     /// Whether the request as a whole failed, before its first operation.
     pub(crate) of_request: bool,
+    /// Whether a guard of what was read through the transaction failed.
+    pub(crate) of_guard: bool,
 }
 
 impl Refusal {
@@ -155,7 +204,25 @@ impl Refusal {
             table: None,
             error,
             of_request: true,
+            of_guard: false,
         }
+    }
+
+    /// Whether another client has changed what was read through the transaction, or what an edit
+    /// replaces: nothing is wrong with the transaction, but it was decided on what is not so any more.
+    /// [`Client::apply`](crate::Client::apply) decides again.
+    #[must_use]
+    pub const fn is_conflict(&self) -> bool {
+        self.of_guard
+    }
+
+    /// The refusal with the operations counted without the guards, which are the first ones.
+    pub(super) fn without_guards(mut self, count: usize) -> Self {
+        if self.operation.is_some_and(|operation| operation < count) {
+            self.operation = None;
+            self.of_guard = true;
+        }
+        self.without_first(count)
     }
 
     /// The refusal with the operations counted without the first ones.
@@ -168,6 +235,11 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.operation, self.name, &self.table) {
+            (None, _, Some(table)) if self.of_guard => write!(
+                f,
+                "rows of {table} that the transaction was decided on have changed meanwhile: {}",
+                self.error
+            ),
             (Some(index), Some(name), Some(table)) => {
                 write!(f, "operation {index}, {name} in {table}: {}", self.error)
             }
@@ -216,6 +288,14 @@ pub enum CommitError {
 }
 
 impl CommitError {
+    /// The error with the operations counted without the guards, which are the first ones.
+    pub(super) fn without_guards(self, count: usize) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::Refused(Box::new(refusal.without_guards(count))),
+            other => other,
+        }
+    }
+
     /// The kind of the server's error, when the server refused the transaction.
     #[must_use]
     pub fn kind(&self) -> Option<ErrorKind> {
@@ -280,7 +360,7 @@ impl Outcome {
         for place in self.inserted.values_mut() {
             *place -= count;
         }
-        self.skipped = count;
+        self.skipped += count;
         self
     }
 
@@ -309,6 +389,7 @@ impl Outcome {
                     table: operation.and_then(Operation::table).cloned(),
                     error: error.clone(),
                     of_request: false,
+                    of_guard: false,
                 })));
             }
         }

@@ -124,6 +124,10 @@ impl ColumnValue for Cell {
         &self.datum
     }
 
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        &mut self.datum
+    }
+
     fn equals(&self, other: &dyn ColumnValue) -> bool {
         let other = other.as_any().downcast_ref::<Datum>();
         other.is_some_and(|other| self.datum == *other)

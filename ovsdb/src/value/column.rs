@@ -118,6 +118,9 @@ pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
     /// The value itself, to be downcast.
     fn as_any(&self) -> &dyn Any;
 
+    /// The value itself, to be downcast and changed.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+
     /// Whether `other` is of the same type and value.
     fn equals(&self, other: &dyn ColumnValue) -> bool;
 
@@ -161,6 +164,10 @@ pub trait Value: ColumnValue + Clone + Default + Eq + Hash + 'static {
 macro_rules! common {
     () => {
         fn as_any(&self) -> &dyn Any {
+            self
+        }
+
+        fn as_any_mut(&mut self) -> &mut dyn Any {
             self
         }
 

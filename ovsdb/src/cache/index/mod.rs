@@ -9,14 +9,13 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::Hash;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 pub(super) use self::hash::{Found, HashRows};
 pub(super) use self::ordered::OrderedRows;
 pub(super) use self::references::References;
 use super::erased::{ErasedRow, typed};
-use crate::model::{Column, Mutability, Table};
+use crate::model::{Column, Condition, Mutability, Row, Table};
 use crate::value::{Atomic, Map, Sealed, Set, Uuid, Value};
 
 /// What rows can be looked up by in a declared index: any type with these traits.
@@ -48,12 +47,18 @@ pub trait Elements: Value + Sealed {
     type Element: Atomic;
     /// The elements, each once.
     fn elements(&self) -> &[Self::Element];
+    /// Adds an element; it replaces the one of an [`Option`].
+    #[doc(hidden)]
+    fn add_element(&mut self, element: Self::Element);
 }
 
 impl<A: Atomic> Elements for Set<A> {
     type Element = A;
     fn elements(&self) -> &[A] {
         self
+    }
+    fn add_element(&mut self, element: A) {
+        self.insert(element);
     }
 }
 
@@ -63,6 +68,9 @@ impl<A: Atomic> Elements for Option<A> {
     type Element = A;
     fn elements(&self) -> &[A] {
         self.as_slice()
+    }
+    fn add_element(&mut self, element: A) {
+        *self = Some(element);
     }
 }
 
@@ -84,18 +92,37 @@ fn distinct<K: Key>(keys: impl IntoIterator<Item = K>) -> Cow<'static, [K]> {
     Cow::Owned(keys)
 }
 
+fn holding<T: Table, V: Elements, M: Mutability>(
+    column: Column<T, V, M>,
+    element: &V::Element,
+) -> Condition<T> {
+    column.holds(element)
+}
+
+/// What an index over columns says of a key, beside finding its rows. There is none for one by a
+/// function.
+struct Columns<T, K> {
+    /// The rows that have the key.
+    condition: Box<ConditionOf<T, K>>,
+    /// Gives a row the key.
+    put: Box<Put<T, K>>,
+}
+
+type ConditionOf<T, K> = dyn Fn(&K) -> Condition<T> + Send + Sync;
+type Put<T, K> = dyn Fn(&mut T, &K) + Send + Sync;
+
 /// Declares a handle of an index with its constructors.
 macro_rules! index {
     ($(#[$meta:meta])* $name:ident, $state:ident) => {
         $(#[$meta])*
         pub struct $name<T, K: Key> {
             keys: Arc<Keys<K>>,
-            table: PhantomData<fn() -> T>,
+            columns: Option<Arc<Columns<T, K>>>,
         }
 
         impl<T, K: Key> Clone for $name<T, K> {
             fn clone(&self) -> Self {
-                Self { keys: self.keys.clone(), table: PhantomData }
+                Self { keys: self.keys.clone(), columns: self.columns.clone() }
             }
         }
 
@@ -111,7 +138,17 @@ macro_rules! index {
                     Some(row) => keys(row),
                     None => Cow::Borrowed(&[]),
                 });
-                Self { keys, table: PhantomData }
+                Self { keys, columns: None }
+            }
+
+            fn over(
+                mut self,
+                condition: impl Fn(&K) -> Condition<T> + Send + Sync + 'static,
+                put: impl Fn(&mut T, &K) + Send + Sync + 'static,
+            ) -> Self {
+                let (condition, put) = (Box::new(condition), Box::new(put));
+                self.columns = Some(Arc::new(Columns { condition, put }));
+                self
             }
 
             /// By the value of a column.
@@ -120,7 +157,10 @@ macro_rules! index {
             where
                 K: Value,
             {
-                Self::new(move |row| Cow::Borrowed(std::slice::from_ref(column.get(row))))
+                Self::new(move |row| Cow::Borrowed(std::slice::from_ref(column.get(row)))).over(
+                    move |key| column.eq(key.clone()),
+                    move |row, key| column.put(row, key.clone()),
+                )
             }
 
             /// By each element of a column that is a set or optional.
@@ -128,7 +168,14 @@ macro_rules! index {
             /// shorter for columns of references.
             #[must_use]
             pub fn elements<V: Elements<Element = K>, M: Mutability>(column: Column<T, V, M>) -> Self {
-                Self::new(move |row| Cow::Borrowed(column.get(row).elements()))
+                Self::new(move |row| Cow::Borrowed(column.get(row).elements())).over(
+                    move |key| holding(column, key),
+                    move |row, key| {
+                        let mut value = column.get(row).clone();
+                        value.add_element(key.clone());
+                        column.put(row, value);
+                    },
+                )
             }
 
             /// By the value that a column has at the key `key`; rows without that key are not in
@@ -142,10 +189,19 @@ macro_rules! index {
                 K: Atomic,
             {
                 let key = key.into();
+                let (named, own) = (key.clone(), key.clone());
                 Self::new(move |row| match column.get(row).get(&key) {
                     Some(value) => Cow::Borrowed(std::slice::from_ref(value)),
                     None => Cow::Borrowed(&[]),
                 })
+                .over(
+                    move |value| column.includes([(named.clone(), value.clone())]),
+                    move |row, value| {
+                        let mut map = column.get(row).clone();
+                        map.insert(own.clone(), value.clone());
+                        column.put(row, map);
+                    },
+                )
             }
 
             /// By each value in a column that is a map.
@@ -246,6 +302,25 @@ index!(
     /// ```
     OrderedIndex, OrderedRows
 );
+
+impl<T: Table, K: Key> Index<T, K> {
+    /// The rows that have this key, as a condition; `None` where the keys are made by a function.
+    pub(crate) fn condition(&self, key: &K) -> Option<Condition<T>> {
+        Some((self.columns.as_ref()?.condition)(key))
+    }
+
+    /// Gives a row this key, where the index is over columns.
+    pub(crate) fn put(&self, row: &mut T, key: &K) {
+        if let Some(columns) = &self.columns {
+            (columns.put)(row, key);
+        }
+    }
+
+    /// Whether a row has this key.
+    pub(crate) fn has(&self, row: &Row<T>, key: &K) -> bool {
+        (self.keys)(row).contains(key)
+    }
+}
 
 /// The rows of a declared index at one moment, by their uuids: so that a change of a row which
 /// leaves its keys as they are leaves the index as it is.

@@ -1,0 +1,418 @@
+//! Edits of rows: only what differs is sent, and only on what it replaces.
+
+use std::sync::Arc;
+
+use ovsdb_schema::Max;
+
+use super::touched::{EditPlaces, Written};
+use super::{BuildError, FindBy, Transaction, guard};
+use crate::model::{AllOf, Database, Row, Table};
+use crate::protocol::{Columns, Mutation, Mutator, Operation};
+use crate::value::{Atom, Datum, Ref, Sealed, Set, Str, Uuid};
+
+/// A row to be edited: a [`Row`] that was read, borrowed or shared, or a [`Ref`] to one.
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # fn example(view: &ovsdb::nb::Snapshot, txn: &mut ovsdb::nb::Transaction) {
+/// use ovsdb::nb::LogicalSwitchPort as Port;
+///
+/// if let Some(port) = view.get_by(Port::NAME, "p1") {
+///     txn.edit(port, |port| port.tag = Some(5));
+///     txn.edit(port.reference(), |port| port.enabled = Some(true));
+/// }
+/// # }
+/// ```
+pub trait EditRow<T: Table>: Sealed {
+    /// The row's uuid.
+    #[doc(hidden)]
+    fn uuid(&self) -> Uuid;
+    /// The row as the caller read it.
+    #[doc(hidden)]
+    fn read(self) -> Option<Arc<Row<T>>>;
+}
+
+impl<T: Table> EditRow<T> for Ref<T> {
+    fn uuid(&self) -> Uuid {
+        Self::uuid(*self)
+    }
+    fn read(self) -> Option<Arc<Row<T>>> {
+        None
+    }
+}
+
+impl<T: Table> EditRow<T> for &Row<T> {
+    fn uuid(&self) -> Uuid {
+        Row::uuid(self)
+    }
+    fn read(self) -> Option<Arc<Row<T>>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+impl<T: Table> EditRow<T> for &Arc<Row<T>> {
+    fn uuid(&self) -> Uuid {
+        Row::uuid(self)
+    }
+    fn read(self) -> Option<Arc<Row<T>>> {
+        Some(self.clone())
+    }
+}
+
+/// How a row becomes another one.
+#[derive(Default)]
+struct Difference {
+    columns: Columns,
+    mutations: Vec<Mutation>,
+    /// The new pairs of maps, under keys that they do not have yet.
+    added_pairs: Vec<(usize, Datum)>,
+    /// The columns whose old value is replaced as a whole.
+    replaced: Vec<usize>,
+    /// The old pairs of maps that are replaced or taken out.
+    replaced_pairs: Vec<(usize, Vec<(Atom, Atom)>)>,
+}
+
+impl<D: Database> Transaction<D> {
+    /// Changes a row as the closure does, and sends only what differs: columns of one value are
+    /// updated, of sets and maps the elements and the keys that are new or gone are inserted and
+    /// deleted. So what another client puts into the same set, or under another key of the same map,
+    /// stays. Nothing is sent where nothing differs. Returns whether the closure changed the row.
+    ///
+    /// A row that the transaction has inserted or edited before is changed further: what is sent is
+    /// one insert, or the difference from the row as it was before the transaction.
+    ///
+    /// The commit fails when the row is gone, or when a value is not there any more that the edit
+    /// replaces: the old value of an updated column, the pair of a map whose key gets another value or
+    /// is taken out; and when another client was faster to set a key that the edit adds. Then nothing
+    /// has changed, [`Refusal::is_conflict`](super::Refusal::is_conflict) says so,
+    /// [`CommitError::retry`](super::CommitError::retry) says [`Again`](super::Retry::Again), and
+    /// [`Client::apply`](crate::Client::apply) runs its closure again. What else the closure decides
+    /// by is to be read by [`get`](Self::get), which guards the whole row.
+    ///
+    /// The row starts as the transaction's view has it; without a view, as it is in `row`.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+    /// # let cache = client.cache().all_tables().start().await?;
+    /// # let mut txn = client.transaction();
+    /// # txn.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
+    /// # txn.commit().await?;
+    /// use ovsdb::nb::LogicalSwitch as Switch;
+    ///
+    /// let view = cache.snapshot();
+    /// let switch = view.rows::<Switch>().next().ok_or("no switch")?;
+    /// let mut txn = client.transaction();
+    /// txn.edit(switch, |switch| {
+    ///     switch.name = "sw1".into();
+    ///     switch.external_ids.insert("owner", "me");
+    /// });
+    /// txn.commit().await?;
+    /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+    /// ```
+    ///
+    /// A reference to a row that neither the view nor the transaction has is a mistake
+    /// ([`BuildError::NoSuchRow`]), as is a change of an immutable column ([`BuildError::Immutable`]):
+    /// the commit returns it, and sends nothing.
+    pub fn edit<T: Table<Database = D>>(
+        &mut self,
+        row: impl EditRow<T>,
+        change: impl FnOnce(&mut T),
+    ) -> bool {
+        let uuid = row.uuid();
+        let touched = self.overlay.touched::<T>();
+        let written = touched.and_then(|touched| touched.written.get(&uuid));
+        let start = match written {
+            Some(written) => written.now.clone(),
+            None if self.overlay.view.is_some() => self.overlay.before(uuid),
+            None => row.read(),
+        };
+        let Some(start) = start else {
+            let table = T::TABLE;
+            self.mistake(BuildError::NoSuchRow { table, uuid });
+            return false;
+        };
+        let mut columns = T::clone(&start);
+        change(&mut columns);
+        if columns == **start {
+            return false;
+        }
+        self.write_edit(&start, Arc::new(Row::new(uuid, columns)));
+        true
+    }
+
+    /// Puts the edit of a row into operations.
+    fn write_edit<T: Table<Database = D>>(&mut self, start: &Arc<Row<T>>, now: Arc<Row<T>>) {
+        let uuid = now.uuid();
+        let epoch = self.overlay.epoch;
+        let touched = self.overlay.touch::<T>();
+        let written = touched.write(uuid, || Written::edited(start.clone(), epoch));
+        if written.epoch != epoch {
+            written.start_again(epoch);
+        }
+        written.now = Some(now.clone());
+        let (base, places) = (written.base.clone(), written.places);
+        let Some(base) = base else {
+            // The insert itself still can be changed.
+            let columns = self.columns_to_insert::<T>(&now);
+            let insert = self.inserted.get(&uuid).copied();
+            let insert = insert.and_then(|place| self.operations.get_mut(place));
+            if let Some(Operation::Insert { row, .. }) = insert {
+                *row = columns;
+            }
+            return;
+        };
+        let difference = self.difference::<T>(&base, &now);
+        let places = self.put_difference::<T>(uuid, places, &difference);
+        let written = self.overlay.touch::<T>().written.get_mut(&uuid);
+        if let Some(written) = written {
+            written.places = places;
+            written.replaced.extend(difference.replaced);
+            for (index, pairs) in difference.replaced_pairs {
+                written
+                    .replaced_pairs
+                    .entry(index)
+                    .or_default()
+                    .extend(pairs);
+            }
+        }
+    }
+
+    fn put_difference<T: Table<Database = D>>(
+        &mut self,
+        uuid: Uuid,
+        mut places: EditPlaces,
+        difference: &Difference,
+    ) -> EditPlaces {
+        let row = || AllOf::from(Ref::<T>::new(uuid)).into_clauses();
+        let update = (!difference.columns.is_empty()).then(|| Operation::Update {
+            table: T::TABLE.into(),
+            conditions: row(),
+            row: difference.columns.clone(),
+        });
+        let mutate = (!difference.mutations.is_empty()).then(|| Operation::Mutate {
+            table: T::TABLE.into(),
+            conditions: row(),
+            mutations: difference.mutations.clone(),
+        });
+        let wait = (!difference.added_pairs.is_empty())
+            .then(|| guard::of_pairs::<T>(uuid, difference.added_pairs.iter().cloned()));
+        let mut put = |place: &mut Option<usize>, operation: Option<Operation>| {
+            match (&*place, operation) {
+                (Some(place), Some(operation)) => self.operations[*place] = operation,
+                (None, Some(operation)) => {
+                    *place = Some(self.operations.len());
+                    self.operations.push(operation);
+                }
+                // It changes nothing any more; others count by its place.
+                (Some(place), None) => {
+                    self.operations[*place] = Operation::Update {
+                        table: T::TABLE.into(),
+                        conditions: row(),
+                        row: Columns::new(),
+                    };
+                }
+                (None, None) => {}
+            }
+        };
+        put(&mut places.update, update);
+        put(&mut places.mutate, mutate);
+        put(&mut places.wait, wait);
+        places
+    }
+
+    /// How a row of the database becomes another.
+    fn difference<T: Table<Database = D>>(&mut self, base: &T, now: &T) -> Difference {
+        let schema = self.origin.schema();
+        let table = schema
+            .as_ref()
+            .and_then(|schema| schema.tables.get(T::TABLE));
+        let mut difference = Difference::default();
+        for (index, info) in T::COLUMNS.iter().enumerate() {
+            let (Some(old), Some(new)) = (base.column(index), now.column(index)) else {
+                continue;
+            };
+            if old.equals(new) {
+                continue;
+            }
+            let Some((name, new)) = self.whole::<T>(index, new.to_datum()) else {
+                continue;
+            };
+            let column = table.and_then(|table| table.columns.get(info.name));
+            if column.is_some_and(|column| !column.mutable) {
+                let (table, column) = (T::TABLE, info.name);
+                self.mistake(BuildError::Immutable { table, column });
+                continue;
+            }
+            let is_one = info.kind.scalar || info.kind.single;
+            // A set or map that must not be empty could be so in between.
+            let is_whole = column.is_some_and(|column| {
+                let kind = &column.kind;
+                kind.min > 0 || matches!(kind.max, Max::Limited(1))
+            });
+            if is_one || is_whole {
+                difference.columns.insert(name, new);
+                difference.replaced.push(index);
+                continue;
+            }
+            difference.parts(index, name, &old.to_datum(), &new);
+        }
+        difference
+    }
+
+    /// The row with this key, made as the closure says: a row that the view or the transaction has is
+    /// [edited](Self::edit); else one is inserted, with the key and what the closure sets. Only the
+    /// columns that the closure changes are given: the other ones stay as they are, and of a new row
+    /// they are left to the server. Of several rows with the key, the one with the smallest uuid is
+    /// taken.
+    ///
+    /// Of two clients that ensure the same key at the same time, one inserts the row and the other's
+    /// commit fails with a [conflict](super::Refusal::is_conflict); run again, it finds the row.
+    ///
+    /// A row of a table that is not in the root set has to be referred to as well, as with
+    /// [`insert`](Self::insert).
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+    /// use ovsdb::cache::Index;
+    /// use ovsdb::nb::{LogicalSwitch as Switch, LogicalSwitchPort as Port};
+    ///
+    /// // The schema allows several switches of a name, so the program declares an index.
+    /// let by_name = Index::column(Switch::NAME);
+    /// let cache = client.cache().index(&by_name).table::<Port>().start().await?;
+    /// for _ in 0..2 {
+    ///     let apply = client.edit(&cache, |_, txn| {
+    ///         let port = txn.ensure(Port::NAME, "p1", |port| port.addresses = ["dynamic"].into());
+    ///         txn.ensure(&by_name, "sw0", |switch| {
+    ///             switch.ports.insert(port);
+    ///         })
+    ///     });
+    ///     apply.await?;
+    /// }
+    /// assert_eq!(cache.snapshot().rows::<Port>().len(), 1);
+    /// assert_eq!(cache.snapshot().rows::<Switch>().len(), 1);
+    /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+    /// ```
+    ///
+    /// The transaction needs a view, as [`Client::apply`](crate::Client::apply) gives it; without one
+    /// the commit returns [`BuildError::NoView`].
+    pub fn ensure<T, Q, B>(&mut self, by: B, key: Q, change: impl FnOnce(&mut T)) -> Ref<T>
+    where
+        T: Table<Database = D>,
+        B: FindBy<T, Q>,
+    {
+        let key = by.key(key);
+        let found = self.find_guarded(&by, &key, false);
+        if let Some(row) = found.first() {
+            self.edit(row, change);
+            return row.reference();
+        }
+        let mut columns = T::default();
+        by.put(&mut columns, key);
+        change(&mut columns);
+        self.insert(columns)
+    }
+
+    /// As [`ensure`](Self::ensure), for rows that meet a condition. All rows of the table are looked
+    /// at, where an index would find them. Of a new row, the closure has to set what the condition
+    /// asks for; else the commit returns [`BuildError::Unmet`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")]
+    /// # fn example(txn: &mut ovsdb::nb::Transaction) {
+    /// use ovsdb::nb::LogicalRouter as Router;
+    ///
+    /// let owned = Router::EXTERNAL_IDS.includes([("network", "blue")]);
+    /// txn.ensure_where(owned, |router| {
+    ///     router.name = "blue_cluster_router".into();
+    ///     router.external_ids.insert("network", "blue");
+    /// });
+    /// # }
+    /// ```
+    pub fn ensure_where<T: Table<Database = D>>(
+        &mut self,
+        condition: impl Into<AllOf<T>>,
+        change: impl FnOnce(&mut T),
+    ) -> Ref<T> {
+        let condition = condition.into();
+        let found = self.find_where(&condition);
+        if let Some(row) = found.first() {
+            self.edit(row, change);
+            return row.reference();
+        }
+        let mut columns = T::default();
+        change(&mut columns);
+        let row = self.insert(columns);
+        let touched = self.overlay.touched::<T>();
+        let inserted = touched.and_then(|touched| touched.written.get(&row.uuid())?.now.as_ref());
+        if inserted.is_some_and(|row| !condition.holds_for(row)) {
+            self.mistake(BuildError::Unmet { table: T::TABLE });
+        }
+        row
+    }
+}
+
+impl Difference {
+    /// The elements of a set, or the pairs of a map, that are new or gone.
+    fn parts(&mut self, index: usize, name: Str, old: &Datum, new: &Datum) {
+        let (gone, added);
+        match (old, new) {
+            (Datum::Set(old), Datum::Set(new)) => {
+                let is_gone = |atom: &&Atom| !new.contains(*atom);
+                gone = old.iter().filter(is_gone).cloned().collect();
+                let is_new = |atom: &&Atom| !old.contains(*atom);
+                added = Datum::Set(new.iter().filter(is_new).cloned().collect());
+            }
+            _ => {
+                // An empty map may be written like an empty set.
+                let value = |datum: &Datum, key: &Atom| match datum {
+                    Datum::Map(map) => map.get(key).cloned(),
+                    Datum::Set(_) => None,
+                };
+                let other = |(key, old): &(&Atom, &Atom)| value(new, key).as_ref() != Some(*old);
+                let replaced = pairs(old).filter(other);
+                let replaced: Vec<_> = replaced.map(|(k, v)| (k.clone(), v.clone())).collect();
+                gone = replaced.iter().map(|(key, _)| key.clone()).collect();
+                let set = pairs(new).filter(|(key, new)| value(old, key).as_ref() != Some(*new));
+                let set: Vec<_> = set.map(|(k, v)| (k.clone(), v.clone())).collect();
+                let is_new = |(key, _): &&(Atom, Atom)| value(old, key).is_none();
+                let new_pairs: Vec<_> = set.iter().filter(is_new).cloned().collect();
+                added = Datum::Map(set.into_iter().collect());
+                if !replaced.is_empty() {
+                    self.replaced_pairs.push((index, replaced));
+                }
+                if !new_pairs.is_empty() {
+                    let new_pairs = Datum::Map(new_pairs.into_iter().collect());
+                    self.added_pairs.push((index, new_pairs));
+                }
+            }
+        }
+        let gone: Set<Atom> = gone;
+        let mut push = |mutator, argument: Datum| {
+            if !argument.is_empty() {
+                self.mutations
+                    .push(Mutation::new(name.clone(), mutator, argument));
+            }
+        };
+        push(Mutator::Delete, Datum::Set(gone));
+        push(Mutator::Insert, added);
+    }
+}
+
+/// The pairs of a map.
+fn pairs(datum: &Datum) -> impl Iterator<Item = (&Atom, &Atom)> {
+    let map = match datum {
+        Datum::Map(map) => Some(map),
+        Datum::Set(_) => None,
+    };
+    map.into_iter().flatten()
+}

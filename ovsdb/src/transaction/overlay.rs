@@ -1,0 +1,121 @@
+//! The view that a transaction reads, under what it writes.
+
+use std::any::{Any, TypeId};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use ovsdb_schema::DatabaseSchema;
+
+use super::guard;
+use super::touched::Touched;
+use crate::cache::Snapshot;
+use crate::model::{Database, Row, Table};
+use crate::protocol::Operation;
+use crate::value::{Ref, Uuid};
+
+/// The view of a transaction under its own writes.
+pub(super) struct Overlay<D> {
+    pub(super) view: Option<Snapshot<D>>,
+    /// What was read and written of each table that was, in the order of first use.
+    tables: Vec<Box<dyn AnyTouched>>,
+    places: HashMap<TypeId, usize>,
+    /// How many operations were written by hand: an edit does not change what is before one.
+    pub(super) epoch: usize,
+}
+
+impl<D> Clone for Overlay<D> {
+    fn clone(&self) -> Self {
+        Self {
+            view: self.view.clone(),
+            tables: self.tables.iter().map(|table| table.copy()).collect(),
+            places: self.places.clone(),
+            epoch: self.epoch,
+        }
+    }
+}
+
+impl<D> Default for Overlay<D> {
+    fn default() -> Self {
+        Self {
+            view: None,
+            tables: Vec::new(),
+            places: HashMap::new(),
+            epoch: 0,
+        }
+    }
+}
+
+/// A [`Touched`] of any table.
+trait AnyTouched: Send + Sync {
+    fn copy(&self) -> Box<dyn AnyTouched>;
+    fn as_any(&self) -> &dyn Any;
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+    /// The operations that fail when what was read, or replaced, is not so any more.
+    fn guards(&self, schema: Option<&DatabaseSchema>) -> Vec<Operation>;
+}
+
+impl<T: Table> AnyTouched for Touched<T> {
+    fn copy(&self) -> Box<dyn AnyTouched> {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn guards(&self, schema: Option<&DatabaseSchema>) -> Vec<Operation> {
+        let mut guards = Vec::new();
+        let mut covered = HashSet::new();
+        for key in &self.keys {
+            guards.push(guard::of_key(key, schema));
+            if key.is_whole {
+                covered.extend(key.rows.iter().map(|row| row.uuid()));
+            }
+        }
+        for (uuid, row) in &self.read {
+            if covered.insert(*uuid) {
+                guards.push(guard::of_row(*uuid, row.as_deref(), schema));
+            }
+        }
+        let written = self.order.iter().filter(|uuid| !covered.contains(*uuid));
+        let written = written.filter_map(|uuid| self.written.get(uuid));
+        guards.extend(written.filter_map(|written| guard::of_edit(written, schema)));
+        guards
+    }
+}
+
+impl<D: Database> Overlay<D> {
+    /// What was read and written of a table, if anything.
+    pub(super) fn touched<T: Table>(&self) -> Option<&Touched<T>> {
+        let place = *self.places.get(&TypeId::of::<T>())?;
+        self.tables.get(place)?.as_any().downcast_ref()
+    }
+
+    /// The same, to note more.
+    pub(super) fn touch<T: Table>(&mut self) -> &mut Touched<T> {
+        let place = *self.places.entry(TypeId::of::<T>()).or_insert_with(|| {
+            self.tables.push(Box::new(Touched::<T>::default()));
+            self.tables.len() - 1
+        });
+        match self.tables[place].as_any_mut().downcast_mut() {
+            Some(touched) => touched,
+            None => unreachable!("the place of a type has what was noted of that type"),
+        }
+    }
+
+    /// The row as the view has it.
+    pub(super) fn before<T: Table<Database = D>>(&self, uuid: Uuid) -> Option<Arc<Row<T>>> {
+        let table = self.view.as_ref()?.try_table::<T>()?;
+        table.get_shared(Ref::new(uuid))
+    }
+
+    /// The operations that fail when what was read, or replaced, is not so any more.
+    pub(super) fn guards(&self, schema: Option<&DatabaseSchema>) -> Vec<Operation> {
+        let tables = self.tables.iter();
+        tables.flat_map(|table| table.guards(schema)).collect()
+    }
+}

@@ -1,0 +1,395 @@
+//! Reading through a transaction: the view that it was begun on, under its own writes.
+
+use std::sync::Arc;
+
+use super::touched::{KeyRead, Touched};
+use super::{BuildError, FindBy, Transaction};
+use crate::cache::{Snapshot, TableView};
+use crate::client::{Cache, Client};
+use crate::model::{AllOf, Database, Row, Table};
+use crate::value::Ref;
+
+impl<D: Database> Client<D> {
+    /// A new transaction that can be read: it shows the replica as it is now, under its own writes.
+    ///
+    /// It is sent only while the replica [is current](Transaction::require_current), and only when what
+    /// was read through it still is so; see [`Transaction::get`]. [`apply`](Self::apply) makes such a
+    /// transaction and runs its closure again after a conflict.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+    /// # let cache = client.cache().all_tables().start().await?;
+    /// use ovsdb::nb::Meter;
+    ///
+    /// let mut txn = client.transaction_on(&cache);
+    /// if txn.get_by(Meter::NAME, "arp").is_none() {
+    ///     let band = txn.insert(ovsdb::nb::MeterBand { rate: 100, ..Default::default() });
+    ///     txn.insert(Meter { name: "arp".into(), bands: [band].into(), ..Default::default() });
+    /// }
+    /// assert!(txn.get_by(Meter::NAME, "arp").is_some());
+    /// # let _ = txn;
+    /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+    /// ```
+    pub fn transaction_on(&self, cache: &Cache<D>) -> Transaction<D> {
+        let mut txn = self.transaction();
+        txn.require_current(cache);
+        txn.overlay.view = Some(cache.snapshot());
+        txn
+    }
+}
+
+impl<D: Database> Transaction<D> {
+    /// As [`detached`](Self::detached), on a view that it shows under its own writes.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")]
+    /// # fn example(view: ovsdb::nb::Snapshot) {
+    /// use ovsdb::nb::{LogicalSwitchPort as Port, Transaction};
+    ///
+    /// let mut txn = Transaction::detached_on(view);
+    /// if let Some(port) = txn.get_by(Port::NAME, "p1") {
+    ///     txn.edit(&port, |port| port.enabled = Some(true));
+    /// }
+    /// # }
+    /// ```
+    pub fn detached_on(view: Snapshot<D>) -> Self {
+        let mut txn = Self::detached();
+        txn.overlay.view = Some(view);
+        txn
+    }
+
+    /// The view that the transaction was begun on, without its own writes; `None` for one that was not
+    /// begun on any. What is read of it is not guarded.
+    #[must_use]
+    pub const fn view(&self) -> Option<&Snapshot<D>> {
+        self.overlay.view.as_ref()
+    }
+
+    /// The row that `row` refers to, as the transaction leaves it: with its edits, and `None` when it
+    /// deletes the row, or the replica has none.
+    ///
+    /// The row, or that there is none, is guarded: the commit fails when it has changed since, in any
+    /// column that the replica has, or has come to exist. Then nothing has changed on the server,
+    /// [`Refusal::is_conflict`](super::Refusal::is_conflict) says so, and
+    /// [`Client::apply`](crate::Client::apply) runs its closure again. [`peek`](Self::peek) reads
+    /// without a guard. A transaction that writes nothing is not sent, so nothing is verified.
+    ///
+    /// A guard is a `wait` operation with the row's columns, as the replica has them. Reals of more
+    /// than 14 digits are left out: servers send them rounded.
+    ///
+    /// Edits, inserts and deletes of single rows show; operations on all rows that meet a
+    /// condition ([`update`](Self::update), [`mutate`](Self::mutate), [`delete`](Self::delete)) are
+    /// carried out by the server and do not.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")]
+    /// # fn example(txn: &mut ovsdb::nb::Transaction, switch: ovsdb::Ref<ovsdb::nb::LogicalSwitch>) {
+    /// if let Some(row) = txn.get(switch) {
+    ///     let others = !row.ports.is_empty();
+    ///     txn.edit(switch, |switch| {
+    ///         switch.other_config.insert("shared", others.to_string());
+    ///     });
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// A transaction without a view ([`BuildError::NoView`]), or a table that the cache was started
+    /// without ([`BuildError::NotReplicated`]), is a mistake that the commit returns.
+    pub fn get<T: Table<Database = D>>(&mut self, row: Ref<T>) -> Option<Arc<Row<T>>> {
+        let uuid = row.uuid();
+        let touched = self.overlay.touched::<T>();
+        let written = touched.and_then(|touched| touched.written.get(&uuid));
+        if let Some(written) = written {
+            let (before, now) = (written.before.clone(), written.now.clone());
+            if before.is_some() {
+                self.overlay.touch::<T>().read.entry(uuid).or_insert(before);
+            }
+            return now;
+        }
+        if !self.has_table::<T>() {
+            return None;
+        }
+        let before = self.overlay.before::<T>(uuid);
+        let read = &mut self.overlay.touch::<T>().read;
+        read.entry(uuid).or_insert_with(|| before.clone());
+        before
+    }
+
+    /// The row with this key: of a column that the schema makes unique, of an index of the schema over
+    /// several columns, or of a declared index. Of several rows, the one with the smallest uuid.
+    ///
+    /// It is guarded as by [`get`](Self::get), and so is that no other row has the key; also where no
+    /// row is found. Of an index that is made by a function, only the rows that are found are guarded.
+    ///
+    /// In a cache that has a part of the table's rows, by a
+    /// [condition](crate::client::CacheBuilder::condition), a row outside of it that has the key makes
+    /// the commit fail too.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")]
+    /// # fn example(txn: &mut ovsdb::nb::Transaction) {
+    /// use ovsdb::nb::LogicalSwitchPort as Port;
+    ///
+    /// if let Some(port) = txn.get_by(Port::NAME, "p1") {
+    ///     txn.edit(&port, |port| port.tag = port.tag_request);
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// An index that the cache was started without is a mistake that the commit returns
+    /// ([`BuildError::NoIndex`]).
+    pub fn get_by<T, Q, B>(&mut self, by: B, key: Q) -> Option<Arc<Row<T>>>
+    where
+        T: Table<Database = D>,
+        B: FindBy<T, Q>,
+    {
+        let key = by.key(key);
+        self.find_guarded(&by, &key, true).into_iter().next()
+    }
+
+    /// The rows with this key, by their uuids; guarded as by [`get_by`](Self::get_by).
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] fn example(
+    /// #     txn: &mut ovsdb::nb::Transaction,
+    /// #     by_chassis: &ovsdb::cache::Index<ovsdb::nb::LogicalSwitchPort, ovsdb::Str>,
+    /// # ) {
+    /// for port in txn.find(by_chassis, "node-1") {
+    ///     txn.delete(&port);
+    /// }
+    /// # }
+    /// ```
+    pub fn find<T, Q, B>(&mut self, by: B, key: Q) -> Vec<Arc<Row<T>>>
+    where
+        T: Table<Database = D>,
+        B: FindBy<T, Q>,
+    {
+        let key = by.key(key);
+        self.find_guarded(&by, &key, true)
+    }
+
+    /// Reads without guards: the commit does not fail when what was read has changed. So do whole
+    /// tables, by [`Peek::rows`]: to guard a scan would make every change of the table a conflict.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")]
+    /// # fn example(txn: &mut ovsdb::nb::Transaction) {
+    /// use ovsdb::nb::LogicalSwitchPort as Port;
+    ///
+    /// let unnamed = txn.peek().rows::<Port>().filter(|port| port.name.is_empty());
+    /// let unnamed: Vec<_> = unnamed.map(|port| port.reference()).collect();
+    /// for port in unnamed {
+    ///     txn.delete(port);
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn peek(&self) -> Peek<'_, D> {
+        Peek { txn: self }
+    }
+
+    /// Whether there is a view with the table; else that is a mistake.
+    fn has_table<T: Table<Database = D>>(&mut self) -> bool {
+        let table = T::TABLE;
+        let mistake = match &self.overlay.view {
+            None => BuildError::NoView { table },
+            Some(view) if view.try_table::<T>().is_none() => BuildError::NotReplicated { table },
+            Some(_) => return true,
+        };
+        self.mistake(mistake);
+        false
+    }
+
+    /// The rows with a key, which are guarded: each as a whole, or that it is these.
+    pub(super) fn find_guarded<T, Q, B>(
+        &mut self,
+        by: &B,
+        key: &B::Key,
+        is_whole: bool,
+    ) -> Vec<Arc<Row<T>>>
+    where
+        T: Table<Database = D>,
+        B: FindBy<T, Q>,
+    {
+        if !self.has_table::<T>() {
+            return Vec::new();
+        }
+        let view = self.overlay.view.as_ref();
+        let table = view.and_then(Snapshot::try_table::<T>);
+        let Some(found) = table.and_then(|table| by.find_in(table, key)) else {
+            self.mistake(BuildError::NoIndex { table: T::TABLE });
+            return Vec::new();
+        };
+        let found = found
+            .into_iter()
+            .filter_map(|row| self.overlay.before(row.uuid()));
+        let found: Vec<Arc<Row<T>>> = found.collect();
+        let condition = by.condition(key);
+        self.guarded(found, condition, is_whole, |row| by.has(row, key))
+    }
+
+    /// The rows that meet a condition; that it is these is guarded.
+    pub(super) fn find_where<T: Table<Database = D>>(
+        &mut self,
+        condition: &AllOf<T>,
+    ) -> Vec<Arc<Row<T>>> {
+        if !self.has_table::<T>() {
+            return Vec::new();
+        }
+        let view = self.overlay.view.as_ref();
+        let table = view.and_then(Snapshot::try_table::<T>);
+        let rows = table.into_iter().flat_map(TableView::rows_shared);
+        let found: Vec<_> = rows.filter(|row| condition.holds_for(row)).collect();
+        self.guarded(found, Some(condition.clone()), false, |row| {
+            condition.holds_for(row)
+        })
+    }
+
+    /// Guards rows of the view, and returns them as the transaction leaves them.
+    fn guarded<T: Table<Database = D>>(
+        &mut self,
+        found: Vec<Arc<Row<T>>>,
+        condition: Option<AllOf<T>>,
+        is_whole: bool,
+        has: impl Fn(&Row<T>) -> bool,
+    ) -> Vec<Arc<Row<T>>> {
+        let touched = self.overlay.touch::<T>();
+        let untouched = found.iter();
+        let untouched = untouched.filter(|row| !touched.written.contains_key(&row.uuid()));
+        let own = touched.left().filter(|row| has(row));
+        let mut rows: Vec<_> = untouched.chain(own).cloned().collect();
+        rows.sort_by_key(|row| row.uuid());
+        match condition {
+            Some(condition) => touched.read_key(KeyRead {
+                condition,
+                rows: found,
+                is_whole,
+            }),
+            None => {
+                for row in found {
+                    touched.read.entry(row.uuid()).or_insert(Some(row));
+                }
+            }
+        }
+        rows
+    }
+
+    /// The transaction with the guards of what was read before its operations.
+    pub(super) fn sealed(mut self) -> Self {
+        if self.operations.is_empty() {
+            return self;
+        }
+        let schema = self.origin.schema();
+        let guards = self.overlay.guards(schema.as_deref());
+        self.reads = guards.len();
+        self.put_first(guards);
+        self
+    }
+}
+
+/// Reads a transaction without guards; [`Transaction::peek`] makes it, and has an example.
+///
+/// # Panics
+/// As a [`Snapshot`]: when the cache was started without the table or the index.
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # fn example(txn: &ovsdb::nb::Transaction) {
+/// use ovsdb::nb::LogicalSwitchPort as Port;
+///
+/// println!("{} ports then", txn.peek().rows::<Port>().count());
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Peek<'t, D> {
+    txn: &'t Transaction<D>,
+}
+
+impl<D> Clone for Peek<'_, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D> Copy for Peek<'_, D> {}
+
+impl<'t, D: Database> Peek<'t, D> {
+    /// The row that `row` refers to, as the transaction leaves it.
+    #[must_use]
+    #[track_caller]
+    pub fn get<T: Table<Database = D>>(self, row: Ref<T>) -> Option<&'t Row<T>> {
+        let overlay = &self.txn.overlay;
+        let touched = overlay.touched::<T>();
+        match touched.and_then(|touched| touched.written.get(&row.uuid())) {
+            Some(written) => written.now.as_deref(),
+            None => overlay.view.as_ref()?.get(row),
+        }
+    }
+
+    /// The row with this key, as the transaction leaves it; the one with the smallest uuid.
+    #[must_use]
+    #[track_caller]
+    pub fn get_by<T, Q, B>(self, by: B, key: Q) -> Option<&'t Row<T>>
+    where
+        T: Table<Database = D>,
+        B: FindBy<T, Q>,
+    {
+        self.find(by, key).into_iter().next()
+    }
+
+    /// The rows with this key, as the transaction leaves them, by their uuids.
+    #[must_use]
+    #[track_caller]
+    pub fn find<T, Q, B>(self, by: B, key: Q) -> Vec<&'t Row<T>>
+    where
+        T: Table<Database = D>,
+        B: FindBy<T, Q>,
+    {
+        let key = by.key(key);
+        let overlay = &self.txn.overlay;
+        let touched = overlay.touched::<T>();
+        let mut rows = Vec::new();
+        if let Some(view) = &overlay.view {
+            let table = view.table::<T>();
+            let Some(found) = by.find_in(table, &key) else {
+                panic!("the cache was started without this index of {}", T::TABLE);
+            };
+            let found = found.into_iter().filter_map(|row| table.get(row));
+            rows.extend(found.filter(|row| {
+                touched.is_none_or(|touched| !touched.written.contains_key(&row.uuid()))
+            }));
+        }
+        let own = touched.into_iter().flat_map(Touched::left);
+        rows.extend(own.map(|row| &**row).filter(|row| by.has(row, &key)));
+        rows.sort_by_key(|row| row.uuid());
+        rows
+    }
+
+    /// All rows of a table, as the transaction leaves them: those of the view in its order, then those
+    /// that the transaction inserts.
+    #[track_caller]
+    pub fn rows<T: Table<Database = D>>(self) -> impl Iterator<Item = &'t Row<T>> {
+        let overlay = &self.txn.overlay;
+        let touched = overlay.touched::<T>();
+        let written =
+            move |row: &Row<T>| touched.and_then(|touched| touched.written.get(&row.uuid()));
+        let view = overlay.view.iter().flat_map(|view| view.rows::<T>());
+        let view = view.filter_map(move |row| match written(row) {
+            Some(written) => written.now.as_deref(),
+            None => Some(row),
+        });
+        let inserted = touched.into_iter().flat_map(|touched| {
+            let own = touched
+                .order
+                .iter()
+                .filter_map(|uuid| touched.written.get(uuid));
+            own.filter(|written| written.is_inserted)
+        });
+        view.chain(inserted.filter_map(|written| written.now.as_deref()))
+    }
+}

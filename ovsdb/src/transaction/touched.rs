@@ -1,0 +1,148 @@
+//! What a transaction has read and written of a table.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::model::{AllOf, Row, Table};
+use crate::value::{Atom, Uuid};
+
+/// A row that the transaction writes.
+#[derive(Debug, Clone)]
+pub(super) struct Written<T> {
+    /// The row as the view has it; `None` when the transaction inserts it, or nothing is known of it.
+    pub(super) before: Option<Arc<Row<T>>>,
+    /// The row before the operations that further edits may still change.
+    pub(super) base: Option<Arc<Row<T>>>,
+    /// The row as the transaction leaves it; `None` when it deletes it.
+    pub(super) now: Option<Arc<Row<T>>>,
+    /// Whether the transaction inserts the row.
+    pub(super) is_inserted: bool,
+    /// When the operations below were written.
+    pub(super) epoch: usize,
+    /// Where the operations of the edits since then are.
+    pub(super) places: EditPlaces,
+    /// The columns whose value in the view is replaced as a whole.
+    pub(super) replaced: BTreeSet<usize>,
+    /// The pairs of maps in the view that are replaced or taken out.
+    pub(super) replaced_pairs: BTreeMap<usize, BTreeMap<Atom, Atom>>,
+}
+
+/// The places of an edited row's operations in the transaction.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct EditPlaces {
+    pub(super) update: Option<usize>,
+    pub(super) mutate: Option<usize>,
+    pub(super) wait: Option<usize>,
+}
+
+/// The rows that a key has in the view.
+#[derive(Debug, Clone)]
+pub(super) struct KeyRead<T> {
+    pub(super) condition: AllOf<T>,
+    pub(super) rows: Vec<Arc<Row<T>>>,
+    /// Whether the rows were read, and not only which they are.
+    pub(super) is_whole: bool,
+}
+
+/// What a transaction read and wrote of a table.
+#[derive(Debug, Clone)]
+pub(super) struct Touched<T> {
+    pub(super) written: HashMap<Uuid, Written<T>>,
+    /// The written rows in the order in which they were first written.
+    pub(super) order: Vec<Uuid>,
+    /// The rows of the view that were read, or found missing.
+    pub(super) read: BTreeMap<Uuid, Option<Arc<Row<T>>>>,
+    pub(super) keys: Vec<KeyRead<T>>,
+    known_keys: HashSet<String>,
+}
+
+impl<T> Default for Touched<T> {
+    fn default() -> Self {
+        Self {
+            written: HashMap::new(),
+            order: Vec::new(),
+            read: BTreeMap::new(),
+            keys: Vec::new(),
+            known_keys: HashSet::new(),
+        }
+    }
+}
+
+impl<T: Table> Touched<T> {
+    /// Notes how the transaction leaves a row; the first time, also how the view has it.
+    pub(super) fn write(
+        &mut self,
+        uuid: Uuid,
+        first: impl FnOnce() -> Written<T>,
+    ) -> &mut Written<T> {
+        let order = &mut self.order;
+        self.written.entry(uuid).or_insert_with(|| {
+            order.push(uuid);
+            first()
+        })
+    }
+
+    /// The rows that the transaction leaves, in the order in which they were first written.
+    pub(super) fn left(&self) -> impl Iterator<Item = &Arc<Row<T>>> {
+        let written = self.order.iter().filter_map(|uuid| self.written.get(uuid));
+        written.filter_map(|written| written.now.as_ref())
+    }
+
+    /// Notes what a key has in the view.
+    pub(super) fn read_key(&mut self, read: KeyRead<T>) {
+        let key = format!("{} {:?}", read.is_whole, read.condition);
+        if self.known_keys.insert(key) {
+            self.keys.push(read);
+        }
+    }
+}
+
+impl<T> Written<T> {
+    /// A row of the database that is about to be edited.
+    pub(super) fn edited(row: Arc<Row<T>>, epoch: usize) -> Self {
+        Self {
+            before: Some(row.clone()),
+            base: Some(row.clone()),
+            now: Some(row),
+            is_inserted: false,
+            epoch,
+            places: EditPlaces::default(),
+            replaced: BTreeSet::new(),
+            replaced_pairs: BTreeMap::new(),
+        }
+    }
+
+    /// A row that the transaction inserts.
+    pub(super) fn inserted(row: Arc<Row<T>>, epoch: usize) -> Self {
+        Self {
+            before: None,
+            base: None,
+            is_inserted: true,
+            ..Self::edited(row, epoch)
+        }
+    }
+
+    /// Leaves the operations so far as they are: others were written after them.
+    pub(super) fn start_again(&mut self, epoch: usize) {
+        self.base = self.now.clone();
+        self.places = EditPlaces::default();
+        self.epoch = epoch;
+    }
+}
+
+impl<T: Table> Touched<T> {
+    /// Notes that the transaction deletes a row.
+    pub(super) fn delete(&mut self, uuid: Uuid, before: Option<Arc<Row<T>>>, epoch: usize) {
+        let written = self.write(uuid, || Written {
+            before: before.clone(),
+            base: before.clone(),
+            now: None,
+            is_inserted: false,
+            epoch,
+            places: EditPlaces::default(),
+            replaced: BTreeSet::new(),
+            replaced_pairs: BTreeMap::new(),
+        });
+        written.now = None;
+    }
+}

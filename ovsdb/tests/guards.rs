@@ -1,0 +1,338 @@
+//! What was read through a transaction is verified when it is committed.
+
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ovsdb::cache::Index;
+use ovsdb::protocol::ErrorKind;
+use ovsdb::testing::Server;
+use ovsdb::{Cache, Client, CommitError, Outcome, Ref, Retry, RetryPolicy, Str, Transaction};
+use support::inventory::{Database, Item, Part, Slot};
+use support::{connect, inventory_server, item};
+
+struct Setting {
+    _server: Server,
+    client: Client<Database>,
+    other: Client<Database>,
+    cache: Cache<Database>,
+    by_tag: Index<Item, Str>,
+    a: Ref<Item>,
+}
+
+async fn setting() -> Setting {
+    let server = inventory_server();
+    let client: Client<Database> = connect(&server).await;
+    let other: Client<Database> = connect(&server).await;
+    let mut txn = client.transaction();
+    let a = txn.insert(Item {
+        notes: [("owner", "me"), ("color", "red")].into(),
+        tags: ["x", "y"].into(),
+        // As many digits as a server sends; it has more.
+        ratio: 0.123_456_789_012_345_68.into(),
+        ..item("a", 1)
+    });
+    txn.commit().await.expect("a commit");
+    let by_tag = Index::elements(Item::TAGS);
+    let cache = client
+        .cache()
+        .all_tables()
+        .index(&by_tag)
+        .start()
+        .await
+        .expect("a cache");
+    Setting {
+        _server: server,
+        client,
+        other,
+        cache,
+        by_tag,
+        a,
+    }
+}
+
+type Txn = Transaction<Database>;
+
+impl Setting {
+    /// What comes of a transaction when the other client is faster by this change.
+    async fn race(
+        &self,
+        ours: impl FnOnce(&mut Txn),
+        theirs: impl FnOnce(&mut Txn),
+    ) -> Result<Outcome, CommitError> {
+        let mut txn = self.client.transaction_on(&self.cache);
+        ours(&mut txn);
+        if txn.is_empty() {
+            txn.insert(Slot { number: 1 });
+        }
+        let mut other = self.other.transaction();
+        theirs(&mut other);
+        other.commit().await.expect("the other's commit");
+        txn.commit().await
+    }
+}
+
+fn assert_conflict(answer: Result<Outcome, CommitError>, table: &str) {
+    let Err(error) = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(
+        (error.retry(), error.kind()),
+        (Retry::Again, Some(ErrorKind::TimedOut))
+    );
+    let CommitError::Refused(refusal) = &error else {
+        panic!("{error:?}")
+    };
+    assert!(
+        refusal.is_conflict() && refusal.operation.is_none(),
+        "{refusal:?}"
+    );
+    let expected =
+        format!("rows of {table} that the transaction was decided on have changed meanwhile");
+    assert!(error.to_string().contains(&expected), "{error}");
+}
+
+#[tokio::test]
+async fn what_was_read_is_verified() {
+    // A row, in a column that the transaction does not touch.
+    let setting = setting().await;
+    let a = setting.a;
+    let changed = |txn: &mut Txn| {
+        txn.mutate(a).insert(Item::TAGS, ["z"]);
+    };
+    let read = |txn: &mut Txn| drop(txn.get(a));
+    assert_conflict(setting.race(read, changed).await, "Item");
+    let view = setting.cache.snapshot();
+    assert_eq!(view.rows::<Slot>().len(), 0, "nothing was written");
+
+    // Whatever cannot be compared does not fail it, and neither does what stays.
+    setting.cache.current().await.expect("current");
+    let elsewhere = |txn: &mut Txn| {
+        txn.insert(item("b", 2));
+    };
+    let outcome = setting.race(read, elsewhere).await.expect("no conflict");
+    assert_eq!(outcome.results().len(), 1, "the guards are not counted");
+
+    // A key that a row has, and one that no row has.
+    let by_key = |txn: &mut Txn| drop(txn.get_by(Item::NAME, "a"));
+    let again = |txn: &mut Txn| {
+        txn.mutate(a).insert(Item::TAGS, ["zz"]);
+    };
+    assert_conflict(setting.race(by_key, again).await, "Item");
+    let absent = |txn: &mut Txn| drop(txn.get_by(Item::NAME, "c"));
+    let comes = |txn: &mut Txn| {
+        txn.insert(item("c", 3));
+    };
+    assert_conflict(setting.race(absent, comes).await, "Item");
+
+    // The rows of a declared index: one more, and one less.
+    let tagged = |txn: &mut Txn| drop(txn.find(&setting.by_tag, "x"));
+    let joins = |txn: &mut Txn| {
+        txn.mutate(Item::NAME.eq("c")).insert(Item::TAGS, ["x"]);
+    };
+    assert_conflict(setting.race(tagged, joins).await, "Item");
+    let leaves = |txn: &mut Txn| {
+        txn.mutate(Item::NAME.eq("c")).delete(Item::TAGS, ["x"]);
+    };
+    wait_for(&setting.cache, "c", |c| c.tags.contains("x")).await;
+    assert_conflict(setting.race(tagged, leaves).await, "Item");
+
+    // A row that there was not.
+    let missing = Ref::<Item>::new(ovsdb::Uuid::from_u128(7));
+    let absent = |txn: &mut Txn| assert!(txn.get(missing).is_none());
+    let comes = |txn: &mut Txn| {
+        txn.insert_with_uuid(missing.uuid(), item("m", 9));
+    };
+    assert_conflict(setting.race(absent, comes).await, "Item");
+
+    // What is peeked at is not verified.
+    let peeked = |txn: &mut Txn| assert!(txn.peek().get(a).is_some());
+    let changed = |txn: &mut Txn| {
+        txn.mutate(a).delete(Item::TAGS, ["z"]);
+    };
+    setting.race(peeked, changed).await.expect("no conflict");
+}
+
+/// Waits until the replica has the row so.
+async fn wait_for(cache: &Cache<Database>, name: &str, is: impl Fn(&Item) -> bool) {
+    let limit = Duration::from_secs(30);
+    let waited = cache.wait_until(limit, |view| {
+        let row = view.get_by(Item::NAME, name);
+        row.is_some_and(|row| is(row)).then_some(())
+    });
+    waited.await.expect("it comes to be so");
+}
+
+#[tokio::test]
+async fn an_edit_fails_only_where_the_other_client_touched_what_it_replaces() {
+    let setting = setting().await;
+    let a = setting.a;
+    let same = |change: fn(&mut Item)| {
+        move |txn: &mut Txn| {
+            txn.edit(a, change);
+        }
+    };
+    // The other client's change, ours, whether they get in each other's way.
+    let set_total = |txn: &mut Txn| drop(txn.update(a).set(Item::TOTAL, 5));
+    let answer = setting.race(same(|a| a.total += 1), set_total).await;
+    assert_conflict(answer, "Item");
+    wait_for(&setting.cache, "a", |a| a.total == 5).await;
+
+    let set_weight = |txn: &mut Txn| drop(txn.update(a).set(Item::WEIGHT, Some(2)));
+    setting
+        .race(same(|a| a.total += 1), set_weight)
+        .await
+        .expect("another column");
+
+    let add_note = |txn: &mut Txn| drop(txn.mutate(a).insert(Item::NOTES, [("theirs", "1")]));
+    let ours = same(|a| drop(a.notes.insert("ours", "1")));
+    setting
+        .race(ours, add_note)
+        .await
+        .expect("another key of the map");
+
+    let set_color = |txn: &mut Txn| drop(txn.mutate(a).set_keys(Item::NOTES, [("color", "blue")]));
+    let ours = same(|a| drop(a.notes.insert("color", "green")));
+    assert_conflict(setting.race(ours, set_color).await, "Item");
+    wait_for(&setting.cache, "a", |a| a.notes["color"] == "blue").await;
+
+    let set_color = |txn: &mut Txn| drop(txn.mutate(a).set_keys(Item::NOTES, [("color", "red")]));
+    let ours = same(|a| drop(a.notes.remove("color")));
+    assert_conflict(setting.race(ours, set_color).await, "Item");
+    wait_for(&setting.cache, "a", |a| a.notes["color"] == "red").await;
+
+    // Both add the same key.
+    let add_key = |txn: &mut Txn| drop(txn.mutate(a).insert(Item::NOTES, [("new", "1")]));
+    let ours = same(|a| drop(a.notes.insert("new", "2")));
+    let answer = setting.race(ours, add_key).await.expect_err("a conflict");
+    assert_eq!(answer.retry(), Retry::Again);
+    wait_for(&setting.cache, "a", |a| a.notes["new"] == "1").await;
+
+    // Sets: both add, one adds what the other takes out.
+    let add_tags = |txn: &mut Txn| drop(txn.mutate(a).insert(Item::TAGS, ["p", "q"]));
+    let ours = same(|a| {
+        a.tags.insert("q");
+        a.tags.insert("r");
+        a.tags.remove("x");
+    });
+    setting.race(ours, add_tags).await.expect("sets are joined");
+    wait_for(&setting.cache, "a", |a| {
+        a.tags == ["p", "q", "r", "y"].into()
+    })
+    .await;
+
+    // A row that is gone.
+    let delete = |txn: &mut Txn| {
+        txn.delete(a);
+    };
+    let ours = same(|a| {
+        a.tags.insert("s");
+    });
+    assert_conflict(setting.race(ours, delete).await, "Item");
+}
+
+#[tokio::test]
+async fn operations_and_inserts_are_counted_without_the_guards() {
+    let setting = setting().await;
+    let edit = setting.client.edit(&setting.cache, |_, txn| {
+        txn.get_by(Item::NAME, "a");
+        txn.get_by(Item::NAME, "none");
+        let updated = txn.update(setting.a).set(Item::TOTAL, 3).index();
+        let selected = txn.select(Slot::NUMBER.gt(0));
+        let slot = txn.insert(Slot { number: 4 });
+        (updated, selected, slot)
+    });
+    let ((updated, selected, slot), outcome) = edit.await.expect("a commit");
+    assert_eq!(outcome.count(updated), 1);
+    assert!(outcome.rows(&selected).expect("rows").is_empty());
+    assert_eq!(outcome.inserted(slot), Some(slot));
+
+    let mut txn = setting.client.transaction_on(&setting.cache);
+    txn.get(setting.a);
+    let bad = txn.update(setting.a).set(Item::COUNT, 2_000_000).index();
+    let error = txn.commit().await.expect_err("out of range");
+    let CommitError::Refused(refusal) = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(refusal.operation, Some(bad.get()));
+    assert!(!refusal.is_conflict());
+    assert_eq!(error.retry(), Retry::Never);
+}
+
+/// The number of clients that race, and how often each changes something.
+const WORKERS: usize = 32;
+const ROUNDS: usize = 5;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_update_is_lost_and_no_row_made_twice_among_many_clients() {
+    let server = inventory_server();
+    let runs = AtomicUsize::new(0);
+    let mut workers = Vec::new();
+    for number in 0..WORKERS {
+        let client: Client<Database> = connect(&server).await;
+        let cache = client.cache().all_tables().start().await.expect("a cache");
+        let runs = &runs;
+        workers.push(async move {
+            for round in 0..ROUNDS {
+                let policy = RetryPolicy::default()
+                    .tries(1_000)
+                    .max_wait(Duration::from_millis(50));
+                let apply = client.apply_with(policy, &cache, |_, txn| {
+                    runs.fetch_add(1, Ordering::Relaxed);
+                    let counter = txn.ensure(Item::NAME, "counter", |item| {
+                        item.only = support::inventory::ItemOnly::Sole;
+                        item.total += 1;
+                        item.notes.insert(format!("{number}"), format!("{round}"));
+                    });
+                    // The table has no index: only the guard keeps a second row away.
+                    let slot = txn.ensure_where(Slot::NUMBER.eq(1), |slot| slot.number = 1);
+                    let label = format!("{number}.{round}");
+                    let part = txn.insert(Part {
+                        label: label.into(),
+                    });
+                    txn.edit(counter, |counter| {
+                        counter.parts.insert(part);
+                    });
+                    Ok::<_, CommitError>(slot)
+                });
+                apply.await.expect("a commit");
+            }
+        });
+    }
+    let all = futures_of(workers);
+    tokio::time::timeout(Duration::from_secs(120), all)
+        .await
+        .expect("no hang");
+    let client: Client<Database> = connect(&server).await;
+    let cache = client.cache().all_tables().start().await.expect("a cache");
+    let view = cache.snapshot();
+    let counter = view.get_by(Item::NAME, "counter").expect("one row");
+    assert_eq!(counter.total, (WORKERS * ROUNDS) as i64);
+    assert_eq!(counter.notes.len(), WORKERS);
+    assert!(
+        counter
+            .notes
+            .values()
+            .all(|round| *round == format!("{}", ROUNDS - 1))
+    );
+    assert_eq!(counter.parts.len(), WORKERS * ROUNDS);
+    assert_eq!(view.rows::<Slot>().len(), 1);
+    assert!(
+        runs.load(Ordering::Relaxed) > WORKERS * ROUNDS,
+        "some had to run again"
+    );
+}
+
+/// Carries out all of these at once.
+async fn futures_of(futures: Vec<impl Future<Output = ()>>) {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    std::future::poll_fn(move |context| {
+        futures.retain_mut(|future| future.as_mut().poll(context).is_pending());
+        match futures.is_empty() {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        }
+    })
+    .await;
+}
