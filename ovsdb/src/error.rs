@@ -19,15 +19,25 @@ use crate::value::{Str, Uuid};
 /// Why a connection ended.
 ///
 /// ```
-/// # fn example(lost: ovsdb::Disconnected) {
-/// use ovsdb::DisconnectReason;
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// use ovsdb::{DisconnectReason, Error};
 ///
+/// # client.clone().close().await;
+/// let Err(Error::Disconnected(lost)) = client.list_dbs().await else {
+///     panic!("the client is closed");
+/// };
 /// match lost.reason() {
 ///     DisconnectReason::Closed => println!("the client was closed on purpose"),
 ///     DisconnectReason::NoDatabase(name) => println!("the server does not serve {name}"),
 ///     reason => println!("{}", ovsdb::ErrorChain::new(reason)),
 /// }
-/// # }
+/// # assert!(matches!(lost.reason(), DisconnectReason::Closed));
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -129,7 +139,11 @@ impl From<io::Error> for DisconnectReason {
 /// Why no reply came: most often the end of a connection, as all who waited on it hear of it.
 ///
 /// ```
-/// # async fn example<D: ovsdb::Database>(client: ovsdb::Client<D>) -> Result<(), ovsdb::Error> {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
 /// use ovsdb::{DisconnectReason, Error};
 ///
 /// match client.list_dbs().await {
@@ -139,6 +153,7 @@ impl From<io::Error> for DisconnectReason {
 ///     databases => println!("{:?}", databases?),
 /// }
 /// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(transparent)]

@@ -12,15 +12,17 @@ use std::fmt;
 ///
 /// ```
 /// use ovsdb::ErrorChain;
-/// # #[cfg(feature = "nb")]
-/// # async fn example() {
+/// # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
 /// let remote = "unix:/nowhere/db.sock";
 /// let connected = ovsdb::nb::Client::builder().remotes(remote).connect().await;
-/// if let Err(error) = connected {
-///     // cannot connect to unix:/nowhere/db.sock: No such file or directory (os error 2)
-///     eprintln!("{}", ErrorChain::new(&error));
-/// }
+/// let error = connected.expect_err("there is no such socket");
+/// assert_eq!(
+///     ErrorChain::new(&error).to_string(),
+///     "cannot connect to unix:/nowhere/db.sock: No such file or directory (os error 2)"
+/// );
 /// # }
+/// # #[cfg(not(feature = "nb"))] fn main() {}
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorChain<'a> {

@@ -27,10 +27,15 @@ use std::time::Duration;
 /// What a client has done since it was made; [`Client::stats`](crate::Client::stats) reads it.
 ///
 /// ```
-/// # fn example<D: ovsdb::Database>(client: ovsdb::Client<D>) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
 /// let stats = client.stats();
-/// println!("{} connections, {} transactions refused", stats.connections, stats.refused);
-/// # }
+/// assert_eq!((stats.connections, stats.refused), (1, 0));
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -62,10 +67,17 @@ pub struct Stats {
 /// What a cache has taken in; [`Cache::stats`](crate::Cache::stats) reads it.
 ///
 /// ```
-/// # fn example<D: ovsdb::Database>(cache: ovsdb::Cache<D>) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().table::<ovsdb::nb::LogicalSwitch>().start().await?;
 /// let stats = cache.stats();
 /// println!("{} rows, {} batches wait for the slowest stream", stats.rows, stats.longest_queue);
-/// # }
+/// # assert_eq!(stats.rows, 0);
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]

@@ -22,13 +22,24 @@ use crate::model::{Database, Table};
 /// The changes of all tables in one server transaction.
 ///
 /// ```
-/// # #[cfg(feature = "nb")]
-/// # fn example(changes: ovsdb::cache::DatabaseChanges<ovsdb::nb::Database>) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let mut rows = ovsdb::nb::Transaction::detached();
+/// # let port = rows.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+/// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+/// # rows.commit_on(&server)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().table::<ovsdb::nb::LogicalSwitch>().table::<ovsdb::nb::LogicalSwitchPort>().start().await?;
 /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
 ///
-/// let (switches, ports) = (changes.table::<LogicalSwitch>(), changes.table::<LogicalSwitchPort>());
+/// # let batch = cache.all_changes().next().await.expect("the rows that exist");
+/// let (switches, ports) = (batch.table::<LogicalSwitch>(), batch.table::<LogicalSwitchPort>());
 /// println!("{} changes of switches and {} of ports", switches.len(), ports.len());
-/// # }
+/// # assert_eq!((switches.len(), ports.len()), (1, 1));
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 pub struct DatabaseChanges<D> {
     /// `None` at the start.
@@ -127,14 +138,24 @@ impl<D: Database> DatabaseChanges<D> {
 /// What [`Changes`](super::Changes) promises of one table holds here for all.
 ///
 /// ```
-/// # async fn example<D: ovsdb::Database>(cache: ovsdb::Cache<D>) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let mut rows = ovsdb::nb::Transaction::detached();
+/// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
+/// # rows.commit_on(&server)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().table::<ovsdb::nb::LogicalSwitch>().start().await?;
 /// let mut changes = cache.all_changes();
 /// while let Some(batch) = changes.next().await {
 ///     for change in batch.all() {
 ///         println!("{} {}", change.row().table(), change.row().uuid());
 ///     }
+///     # break;
 /// }
-/// # }
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct AllChanges<D> {

@@ -11,13 +11,18 @@ use crate::value::{ColumnKind, ColumnValue, Sealed, Str, Uuid};
 /// A row of any table: of a compiled one, a [`Row<T>`], or of one that is known at run time only.
 ///
 /// ```
-/// # #[cfg(feature = "nb")] fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+/// # #[cfg(all(feature = "nb", feature = "testing"))] {
+/// # let mut rows = ovsdb::testing::SnapshotBuilder::<ovsdb::nb::Database>::new();
+/// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
+/// # let view = rows.build()?;
 /// for row in view.any_rows("Logical_Switch").into_iter().flatten() {
 ///     for (column, value) in row.values() {
 ///         println!("{} {column}: {}", row.uuid(), value.to_datum());
 ///     }
 /// }
+/// # assert_eq!(view.any_rows("Logical_Switch").into_iter().flatten().count(), 1);
 /// # }
+/// # Ok::<(), ovsdb::testing::ReplayError>(())
 /// ```
 pub trait AnyRow: Sealed + Any + fmt::Debug + Send + Sync {
     /// The row's uuid.
@@ -95,12 +100,17 @@ impl serde_core::Serialize for dyn AnyRow {
 /// The names and shapes of the columns that a row of any table has.
 ///
 /// ```
-/// # fn example(row: &dyn ovsdb::cache::AnyRow) {
+/// # #[cfg(all(feature = "nb", feature = "testing"))] {
+/// # let mut rows = ovsdb::testing::SnapshotBuilder::<ovsdb::nb::Database>::new();
+/// # rows.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+/// # let view = rows.build()?;
+/// # let row = view.any_rows("Logical_Switch_Port").into_iter().flatten().next().expect("a row");
 /// let columns = row.columns();
-/// if let Some((name, kind)) = columns.position("tag").and_then(|index| columns.get(index)) {
-///     println!("{name} is of the type {kind}");
-/// }
+/// let tag = columns.position("tag").and_then(|index| columns.get(index));
+/// let (name, kind) = tag.expect("a column");
+/// println!("{name} is of the type {kind}");
 /// # }
+/// # Ok::<(), ovsdb::testing::ReplayError>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct AnyColumns<'a>(Source<'a>);
@@ -196,15 +206,31 @@ impl<'a> AnyColumns<'a> {
 /// What became of a row of any table.
 ///
 /// ```
-/// # fn example(change: &ovsdb::cache::AnyChange) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let mut rows = ovsdb::nb::Transaction::detached();
+/// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
+/// # rows.commit_on(&server)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().table::<ovsdb::nb::LogicalSwitch>().start().await?;
 /// use ovsdb::cache::AnyChange;
 ///
-/// match change {
-///     AnyChange::Inserted(row) => println!("{} {} is new", row.table(), row.uuid()),
-///     AnyChange::Modified { new, .. } => println!("{} {} changed", new.table(), new.uuid()),
-///     AnyChange::Deleted(row) => println!("{} {} is gone", row.table(), row.uuid()),
+/// let mut changes = cache.all_changes();
+/// while let Some(batch) = changes.next().await {
+///     for change in batch.all() {
+///         match change {
+///             AnyChange::Inserted(row) => println!("{} {} is new", row.table(), row.uuid()),
+///             AnyChange::Modified { new, .. } => println!("{} {} changed", new.table(), new.uuid()),
+///             AnyChange::Deleted(row) => println!("{} {} is gone", row.table(), row.uuid()),
+///         }
+///     }
+///     # assert_eq!(batch.all().len(), 1);
+///     # break;
 /// }
-/// # }
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone)]
 pub enum AnyChange {

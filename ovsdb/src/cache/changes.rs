@@ -21,20 +21,36 @@ use crate::value::{Ref, Sealed, Uuid, Value};
 /// What became of a row of the table `T`.
 ///
 /// ```
-/// # #[cfg(feature = "nb")]
-/// # fn example(change: ovsdb::cache::Change<ovsdb::nb::LogicalSwitchPort>) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let mut rows = ovsdb::nb::Transaction::detached();
+/// # let port = rows.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+/// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+/// # rows.commit_on(&server)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().table::<ovsdb::nb::LogicalSwitchPort>().start().await?;
 /// use ovsdb::cache::Change;
 /// use ovsdb::nb::LogicalSwitchPort as Port;
 ///
-/// match &change {
-///     Change::Inserted(port) => println!("{} is new", port.name),
-///     Change::Modified { old, new } if change.changed(Port::TAG) => {
-///         println!("{}: the tag {:?} becomes {:?}", new.name, old.tag, new.tag);
+/// let mut changes = cache.changes::<Port>();
+/// while let Some(batch) = changes.next().await {
+///     for change in &batch {
+///         match change {
+///             Change::Inserted(port) => println!("{} is new", port.name),
+///             Change::Modified { old, new } if change.changed(Port::TAG) => {
+///                 println!("{}: the tag {:?} becomes {:?}", new.name, old.tag, new.tag);
+///             }
+///             Change::Modified { .. } => {}
+///             Change::Deleted(port) => println!("{} is gone", port.name),
+///         }
 ///     }
-///     Change::Modified { .. } => {}
-///     Change::Deleted(port) => println!("{} is gone", port.name),
+///     # assert_eq!(batch.len(), 1);
+///     # break;
 /// }
-/// # }
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug)]
 pub enum Change<T> {
@@ -154,13 +170,25 @@ pub(super) fn difference<T: Table>(
 /// What a batch of changes stands for: the start of a stream, or server transactions.
 ///
 /// ```
-/// # fn example<T: ovsdb::Table>(batch: ovsdb::cache::ChangeBatch<T>) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let mut rows = ovsdb::nb::Transaction::detached();
+/// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
+/// # rows.commit_on(&server)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().table::<ovsdb::nb::LogicalSwitch>().start().await?;
+/// # let mut changes = cache.changes::<ovsdb::nb::LogicalSwitch>();
+/// # let batch = changes.next().await.expect("the rows that exist");
+/// # assert!(batch.kind().is_start());
 /// match batch.kind() {
 ///     kind if kind.is_start() => println!("{} rows exist", batch.len()),
 ///     kind if kind.is_resync() => println!("{} rows changed without a connection", batch.len()),
 ///     kind => println!("{} rows changed in {} transactions", batch.len(), kind.transactions()),
 /// }
-/// # }
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchKind {
@@ -230,16 +258,30 @@ impl BatchKind {
 /// The changes of one table in one server transaction. It has each row at most once.
 ///
 /// ```
-/// # #[cfg(feature = "nb")]
-/// # fn example(batch: ovsdb::cache::ChangeBatch<ovsdb::nb::LogicalSwitchPort>) {
-/// use ovsdb::nb::LogicalSwitch;
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let mut rows = ovsdb::nb::Transaction::detached();
+/// # let port = rows.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+/// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+/// # rows.commit_on(&server)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().table::<ovsdb::nb::LogicalSwitch>().table::<ovsdb::nb::LogicalSwitchPort>().start().await?;
+/// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
 ///
-/// // Other tables, as they are after the same transaction.
-/// let switches = batch.snapshot().rows::<LogicalSwitch>().len();
-/// for change in &batch {
-///     println!("{} ({switches} switches)", change.row().name);
+/// let mut changes = cache.changes::<LogicalSwitchPort>();
+/// while let Some(batch) = changes.next().await {
+///     // Other tables, as they are after the same transaction.
+///     let switches = batch.snapshot().rows::<LogicalSwitch>().len();
+///     for change in &batch {
+///         println!("{} ({switches} switches)", change.row().name);
+///     }
+///     # assert_eq!((switches, batch.len()), (1, 1));
+///     # break;
 /// }
-/// # }
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 pub struct ChangeBatch<T: Table> {
     changes: Vec<Change<T>>,
@@ -306,14 +348,19 @@ impl<'a, T: Table> IntoIterator for &'a ChangeBatch<T> {
 /// Columns of the table `T`: one, or a tuple of up to eight.
 ///
 /// ```
-/// # #[cfg(feature = "nb")]
-/// # fn example(cache: ovsdb::Cache<ovsdb::nb::Database>) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().table::<ovsdb::nb::LogicalSwitchPort>().start().await?;
 /// use ovsdb::nb::LogicalSwitchPort as Port;
 ///
 /// // Only changes of these columns.
 /// let changes = cache.changes::<Port>().columns((Port::UP, Port::TAG));
 /// # let _ = changes;
-/// # }
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 pub trait Columns<T: Table>: Sealed {
     /// Shows the index of each to `each`.

@@ -19,13 +19,16 @@ use crate::value::{Sealed, Value};
 /// | a reference to a declared [`Index`] | a borrowed key |
 ///
 /// ```
-/// # #[cfg(feature = "nb")]
-/// # fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+/// # #[cfg(all(feature = "nb", feature = "testing"))] {
+/// # let mut rows = ovsdb::testing::SnapshotBuilder::<ovsdb::nb::Database>::new();
+/// # rows.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+/// # let view = rows.build()?;
 /// use ovsdb::nb::LogicalSwitchPort as Port;
 ///
 /// let port = view.get_by(Port::NAME, "p1");
-/// # let _ = port;
+/// assert!(port.is_some());
 /// # }
+/// # Ok::<(), ovsdb::testing::ReplayError>(())
 /// ```
 #[diagnostic::on_unimplemented(
     message = "no index finds a row by `{Self}`",
@@ -59,13 +62,18 @@ impl<'a, T: Table> TableView<'a, T> {
     /// declared [`Index`], which may have several rows with the key and gives one of them.
     ///
     /// ```
-    /// # #[cfg(feature = "nb")] fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+    /// # #[cfg(all(feature = "nb", feature = "testing"))] {
+    /// # let mut rows = ovsdb::testing::SnapshotBuilder::<ovsdb::nb::Database>::new();
+    /// # rows.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+    /// # rows.table::<ovsdb::nb::StaticMacBinding>();
+    /// # let view = rows.build()?;
     /// use ovsdb::nb::{LogicalSwitchPort, StaticMacBinding};
     ///
     /// let port = view.get_by(LogicalSwitchPort::NAME, "p1");
     /// let binding = view.get_by(StaticMacBinding::LOGICAL_PORT_AND_IP, ("rp1", "192.0.2.1"));
-    /// # let _ = (port, binding);
+    /// assert!(port.is_some() && binding.is_none());
     /// # }
+    /// # Ok::<(), ovsdb::testing::ReplayError>(())
     /// ```
     ///
     /// It never reads all rows. A column without an index does not compile; declare an [`Index`], or

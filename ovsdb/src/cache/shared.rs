@@ -22,7 +22,12 @@ pub(crate) type Cause = dyn std::error::Error + Send + Sync;
 /// How the replica stands to the server.
 ///
 /// ```
-/// # fn example<D: ovsdb::Database>(cache: ovsdb::Cache<D>) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().table::<ovsdb::nb::LogicalSwitch>().start().await?;
 /// use ovsdb::cache::Freshness;
 ///
 /// match cache.freshness().get() {
@@ -30,7 +35,9 @@ pub(crate) type Cause = dyn std::error::Error + Send + Sync;
 ///     Freshness::RefusedSince(_) => println!("{:?}", cache.monitor_error()),
 ///     freshness => println!("{freshness}"),
 /// }
-/// # }
+/// # assert!(matches!(cache.freshness().get(), Freshness::Current));
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -109,7 +109,12 @@ impl fmt::Display for Skew {
 /// What the server has beyond the compiled tables is no skew: it is not asked for.
 ///
 /// ```
-/// # fn example<D: ovsdb::Database>(cache: ovsdb::Cache<D>) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().table::<ovsdb::nb::LogicalSwitch>().start().await?;
 /// let skew = cache.skew();
 /// if !skew.is_complete() {
 ///     println!("the server has the schema {:?}", skew.server_version);
@@ -117,7 +122,9 @@ impl fmt::Display for Skew {
 ///         println!("{difference}");
 ///     }
 /// }
-/// # }
+/// # assert!(skew.is_complete());
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]

@@ -111,14 +111,20 @@ impl<D: Database> Snapshot<D> {
     /// refers to rows can be given as it is.
     ///
     /// ```
-    /// # #[cfg(feature = "nb")] fn example(view: &ovsdb::nb::Snapshot) {
+    /// # #[cfg(all(feature = "nb", feature = "testing"))] {
+    /// # let mut rows = ovsdb::testing::SnapshotBuilder::<ovsdb::nb::Database>::new();
+    /// # let port = rows.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+    /// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+    /// # let view = rows.build()?;
     /// use ovsdb::nb::LogicalSwitch;
     ///
     /// for switch in view.rows::<LogicalSwitch>() {
     ///     let names: Vec<_> = view.get_all(&switch.ports).map(|port| &port.name).collect();
     ///     println!("{} has {names:?}", switch.name);
+    ///     # assert_eq!(names, ["p1"]);
     /// }
     /// # }
+    /// # Ok::<(), ovsdb::testing::ReplayError>(())
     /// ```
     #[track_caller]
     pub fn get_all<'r, T: Table<Database = D>>(
@@ -183,14 +189,19 @@ impl<D: Database> Snapshot<D> {
     /// refers to it by several columns is there once.
     ///
     /// ```
-    /// # #[cfg(feature = "nb")] fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+    /// # #[cfg(all(feature = "nb", feature = "testing"))] {
+    /// # let mut rows = ovsdb::testing::SnapshotBuilder::<ovsdb::nb::Database>::new();
+    /// # let port = rows.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+    /// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+    /// # rows.index_references_to::<ovsdb::nb::LogicalSwitchPort>();
+    /// # let view = rows.build()?;
     /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
     ///
-    /// if let Some(port) = view.get_by(LogicalSwitchPort::NAME, "p1") {
-    ///     let switch = view.referrers::<LogicalSwitch>(port).next();
-    ///     # let _ = switch;
-    /// }
+    /// let port = view.get_by(LogicalSwitchPort::NAME, "p1").expect("a port");
+    /// let switch = view.referrers::<LogicalSwitch>(port).next();
+    /// assert_eq!(switch.expect("the switch of the port").name, "sw0");
     /// # }
+    /// # Ok::<(), ovsdb::testing::ReplayError>(())
     /// ```
     ///
     /// A table whose rows cannot refer to that row does not compile:
@@ -275,12 +286,18 @@ impl<D: Database> Snapshot<D> {
     /// Compiled tables are read so as well as those that are known at run time only.
     ///
     /// ```
-    /// # #[cfg(feature = "nb")] fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+    /// # #[cfg(all(feature = "nb", feature = "testing"))] {
+    /// # let mut rows = ovsdb::testing::SnapshotBuilder::<ovsdb::nb::Database>::new();
+    /// # let port = rows.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+    /// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+    /// # let view = rows.build()?;
     /// for table in view.table_names() {
     ///     let rows = view.any_rows(table).map_or(0, |rows| rows.len());
     ///     println!("{table} has {rows} rows");
+    ///     # assert_eq!(rows, 1);
     /// }
     /// # }
+    /// # Ok::<(), ovsdb::testing::ReplayError>(())
     /// ```
     pub fn any_rows(&self, table: &str) -> Option<impl ExactSizeIterator<Item = &dyn AnyRow>> {
         let rows = self.any_table(table)?.rows.iter();
@@ -304,8 +321,11 @@ impl<D: Database> Snapshot<D> {
 /// One table of a [`Snapshot`].
 ///
 /// ```
-/// # #[cfg(feature = "nb")]
-/// # fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+/// # #[cfg(all(feature = "nb", feature = "testing"))] {
+/// # let mut rows = ovsdb::testing::SnapshotBuilder::<ovsdb::nb::Database>::new();
+/// # let port = rows.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+/// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+/// # let view = rows.build()?;
 /// use ovsdb::nb::LogicalSwitch;
 ///
 /// // Finds the table once, for many rows.
@@ -314,6 +334,7 @@ impl<D: Database> Snapshot<D> {
 ///     assert_eq!(switches.get(switch.reference()), Some(switch));
 /// }
 /// # }
+/// # Ok::<(), ovsdb::testing::ReplayError>(())
 /// ```
 #[derive(Debug)]
 pub struct TableView<'a, T: Table> {

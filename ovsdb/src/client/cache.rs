@@ -20,8 +20,15 @@ use crate::stats::CacheStats;
 /// Says which tables and rows a replica has; [`Client::cache`] makes one.
 ///
 /// ```
-/// # #[cfg(feature = "nb")]
-/// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), ovsdb::Error> {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let mut rows = ovsdb::nb::Transaction::detached();
+/// # let port = rows.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+/// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+/// # rows.commit_on(&server)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
 /// use ovsdb::cache::Index;
 /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort as Port};
 ///
@@ -33,7 +40,9 @@ use crate::stats::CacheStats;
 ///     .strict(true)
 ///     .start()
 ///     .await?;
-/// # let _ = cache; Ok(()) }
+/// # assert_eq!(cache.snapshot().rows::<Port>().len(), 0);
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[must_use = "a cache begins with `start`"]
 pub struct CacheBuilder<D> {
@@ -208,8 +217,12 @@ impl<D: Database> CacheBuilder<D> {
 /// at once, as one change.
 ///
 /// ```
-/// # #[cfg(feature = "nb")]
-/// # async fn example(cache: ovsdb::Cache<ovsdb::nb::Database>) -> Result<(), ovsdb::Error> {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().table::<ovsdb::nb::LogicalSwitch>().start().await?;
 /// use ovsdb::nb::LogicalSwitch;
 ///
 /// // Without a connection this waits for one.
@@ -219,6 +232,7 @@ impl<D: Database> CacheBuilder<D> {
 /// // A view stays as it is; how old the newest one is, the cache tells.
 /// println!("{:?}", cache.staleness());
 /// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[must_use = "the monitor ends when the last handle is dropped"]
 pub struct Cache<D> {

@@ -9,12 +9,18 @@ use crate::value::{Datum, Str, Uuid};
 /// A database of a server, as the server describes it (ovsdb-server(5), "_Server Database").
 ///
 /// ```
-/// # async fn example(client: ovsdb::Client<ovsdb::AnyDatabase>) -> Result<(), ovsdb::Error> {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
 /// let databases = client.databases().await?;
 /// for database in databases.iter().filter(|database| database.connected) {
 ///     println!("{}{}", database.name, if database.leader { ", led here" } else { "" });
 /// }
+/// # assert_eq!(databases.len(), 2);
 /// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -61,17 +67,21 @@ impl<D: Database> Client<D> {
     /// The server's databases, by name, with what it says of them. A server older than Open vSwitch 2.9
     /// has no `_Server`, and says their names only.
     ///
-    /// ```no_run
-    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
     /// use ovsdb::{AnyDatabase, Client};
     ///
     /// // Without a name it is a client of `_Server`, which every server has.
-    /// let remotes = "unix:/var/run/openvswitch/db.sock";
+    /// # let remotes = server.remote();
     /// let client = Client::<AnyDatabase>::builder().remotes(remotes).connect().await?;
     /// for database in client.databases().await? {
     ///     println!("{} is {:?}", database.name, database.model);
     /// }
     /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     ///
     /// # Errors

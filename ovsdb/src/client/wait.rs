@@ -10,16 +10,27 @@ use crate::model::Database;
 /// Why [`Cache::wait_until`] found nothing.
 ///
 /// ```
-/// # fn example(error: ovsdb::WaitError) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().table::<ovsdb::nb::LogicalSwitch>().start().await?;
+/// use std::time::Duration;
+///
 /// use ovsdb::WaitError;
 /// use ovsdb::cache::Freshness;
+/// use ovsdb::nb::LogicalSwitch;
 ///
-/// match error {
-///     WaitError::TimedOut { freshness: Freshness::Current, .. } => println!("the server has no such row"),
-///     WaitError::TimedOut { freshness, .. } => println!("{freshness}"),
-///     error => println!("{error}"),
+/// let limit = Some(Duration::from_millis(1));
+/// match cache.wait_until(limit, |view| view.rows::<LogicalSwitch>().next().cloned()).await {
+///     Ok(row) => println!("{}", row.name),
+///     Err(WaitError::TimedOut { freshness: Freshness::Current, .. }) => println!("there is no row"),
+///     Err(WaitError::TimedOut { freshness, .. }) => println!("{freshness}"),
+///     Err(error) => println!("{error}"),
 /// }
-/// # }
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]

@@ -12,15 +12,22 @@ use crate::error::{DisconnectReason, Disconnected};
 /// Only the newest value is kept: one that is replaced before it is read is not shown. Each clone keeps
 /// track of the values that it has seen.
 ///
-/// ```no_run
-/// # async fn example<D: ovsdb::Database>(client: ovsdb::Client<D>) -> Result<(), ovsdb::Disconnected> {
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
 /// let mut state = client.state();
 /// println!("{}", state.get());
+/// # drop(server);
 /// state.wait_for(|state| !state.is_connected()).await?;
+/// # drop(client);
 /// while let Ok(state) = state.changed().await {
 ///     println!("{state}");
 /// }
 /// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 pub struct Watched<T> {
     values: watch::Receiver<T>,

@@ -14,23 +14,30 @@ use crate::value::{Datum, Str};
 /// [`Transaction::any_table`](crate::Transaction::any_table) name tables, which a client of a compiled
 /// database may do just as well.
 ///
-/// ```no_run
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let mut rows = ovsdb::nb::Transaction::detached();
+/// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
+/// # rows.commit_on(&server)?;
 /// use ovsdb::{AnyDatabase, Client};
 ///
+/// # let remotes = server.remote();
 /// let client = Client::<AnyDatabase>::builder()
-///     .remotes("unix:/var/run/ovn/ovnnb_db.sock")
+///     .remotes(remotes)
 ///     .database("OVN_Northbound")
 ///     .connect()
 ///     .await?;
-/// for (table, schema) in &client.server_schema().tables {
-///     println!("{table} has {} columns", schema.columns.len());
-/// }
+/// let schema = client.server_schema();
+/// assert!(schema.tables["Logical_Switch"].columns.contains_key("ports"));
 /// let cache = client.cache().any_table("Logical_Switch").start().await?;
 /// for row in cache.snapshot().any_rows("Logical_Switch").into_iter().flatten() {
 ///     println!("{} is {:?}", row.uuid(), row.get("name").map(|name| name.to_datum()));
 /// }
 /// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnyDatabase {}

@@ -39,16 +39,23 @@ impl<T> Condition<T> {
 
     /// Every row: `true` on the wire.
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "nb")] {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let mut rows = ovsdb::nb::Transaction::detached();
+    /// # rows.insert(ovsdb::nb::AddressSet { name: "servers".into(), ..Default::default() });
+    /// # rows.commit_on(&server)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
     /// use ovsdb::model::Condition;
-    /// use ovsdb::nb::Meter;
+    /// use ovsdb::nb::AddressSet;
     ///
-    /// # async fn example(client: ovsdb::nb::Client) -> Result<(), ovsdb::CommitError> {
     /// let mut txn = client.transaction();
-    /// txn.delete(Condition::<Meter>::all());
-    /// txn.commit().await?;
-    /// # Ok(()) } }
+    /// let deleted = txn.delete(Condition::<AddressSet>::all());
+    /// assert_eq!(txn.commit().await?.count(deleted), 1);
+    /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     #[must_use]
     pub const fn all() -> Self {

@@ -42,12 +42,17 @@ impl<M: Changeable> Changeable for Unique<M> {}
 /// name joins those of the columns:
 ///
 /// ```
-/// # #[cfg(feature = "nb")] fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
+/// # #[cfg(all(feature = "nb", feature = "testing"))] {
+/// # let mut rows = ovsdb::testing::SnapshotBuilder::<ovsdb::nb::Database>::new();
+/// # let (logical_port, dst_ip) = ("rtr0-public".into(), "192.0.2.1".into());
+/// # rows.insert(ovsdb::nb::Bfd { logical_port, dst_ip, min_tx: Some(10), ..Default::default() });
+/// # let view = rows.build()?;
 /// use ovsdb::nb::Bfd;
 ///
 /// let session = view.get_by(Bfd::LOGICAL_PORT_AND_DST_IP, ("rtr0-public", "192.0.2.1"));
-/// # let _ = session;
+/// assert_eq!(session.expect("a session").min_tx, Some(10));
 /// # }
+/// # Ok::<(), ovsdb::testing::ReplayError>(())
 /// ```
 pub struct UniqueIndex<T, K: UniqueKey<T>> {
     position: usize,

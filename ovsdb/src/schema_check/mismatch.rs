@@ -8,19 +8,23 @@ use crate::value::{Atom, Datum, Str};
 /// What the server's schema does not allow of a request; nothing was sent.
 ///
 /// ```
-/// # async fn example(client: ovsdb::Client<ovsdb::AnyDatabase>) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::Client::<ovsdb::AnyDatabase>::builder();
+/// # let client = client.server(&server).database("OVN_Northbound").connect().await?;
 /// use ovsdb::CommitError;
 /// use ovsdb::transaction::BuildError;
 ///
 /// let mut txn = client.transaction();
-/// txn.any_table("Bridge").insert([("nam", "br-int")]);
-/// match txn.commit().await {
-///     Err(CommitError::Build(BuildError::SchemaMismatch(mismatch))) => {
-///         println!("{}: {:?} {mismatch}", mismatch.table, mismatch.column);
-///     }
-///     committed => println!("{committed:?}"),
-/// }
-/// # }
+/// txn.any_table("Logical_Switch").insert([("nam", "sw0")]);
+/// let Err(CommitError::Build(BuildError::SchemaMismatch(mismatch))) = txn.commit().await else {
+///     panic!("there is no such column");
+/// };
+/// assert_eq!((&*mismatch.table, mismatch.column.as_deref()), ("Logical_Switch", Some("nam")));
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -38,13 +42,25 @@ pub struct SchemaMismatch {
 /// Why a request does not fit the server's schema.
 ///
 /// ```
-/// # fn example(mismatch: &ovsdb::SchemaMismatch) {
-/// use ovsdb::MismatchReason;
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::Client::<ovsdb::AnyDatabase>::builder();
+/// # let client = client.server(&server).database("OVN_Northbound").connect().await?;
+/// use ovsdb::transaction::BuildError;
+/// use ovsdb::{CommitError, MismatchReason};
 ///
-/// if let MismatchReason::NoColumn { nearest: Some(nearest) } = &*mismatch.reason {
+/// let mut txn = client.transaction();
+/// txn.any_table("Logical_Switch").insert([("nam", "sw0")]);
+/// if let Err(CommitError::Build(BuildError::SchemaMismatch(mismatch))) = txn.commit().await
+///     && let MismatchReason::NoColumn { nearest: Some(nearest) } = &*mismatch.reason
+/// {
 ///     println!("did you mean {nearest}?");
+///     # assert_eq!(nearest, "name");
 /// }
-/// # }
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -9,7 +9,11 @@ use crate::transport::Remote;
 /// Where the connection is; [`Client::state`](crate::Client::state) shows every change.
 ///
 /// ```
-/// # fn example<D: ovsdb::Database>(client: ovsdb::Client<D>) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
 /// use ovsdb::ConnectionState;
 ///
 /// match client.state().get() {
@@ -17,7 +21,9 @@ use crate::transport::Remote;
 ///     ConnectionState::Waiting { lost: Some(lost) } => println!("{}", ovsdb::ErrorChain::new(&lost)),
 ///     state => println!("{state}"),
 /// }
-/// # }
+/// # assert!(client.state().get().is_connected());
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]

@@ -16,12 +16,13 @@ use crate::transport::{Remote, connect};
 /// The way that bytes go.
 ///
 /// ```
-/// # fn example(proxy: &ovsdb::testing::Proxy) {
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let proxy = ovsdb::testing::Proxy::start("unix:/nowhere/db.sock", 7).await?;
 /// use ovsdb::testing::Direction;
 ///
 /// // The next connection ends in the middle of the server's first messages.
 /// proxy.cut_at(Some((Direction::ToClient, 100)));
-/// # }
+/// # Ok::<(), std::io::Error>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -34,9 +35,10 @@ pub enum Direction {
 /// How a connection ends.
 ///
 /// ```
-/// # fn example(proxy: &ovsdb::testing::Proxy) {
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let proxy = ovsdb::testing::Proxy::start("unix:/nowhere/db.sock", 7).await?;
 /// proxy.cut(ovsdb::testing::Cut::Close);
-/// # }
+/// # Ok::<(), std::io::Error>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
@@ -49,13 +51,14 @@ pub enum Cut {
 /// Passes bytes in pieces of up to `bytes`, with a pause after each.
 ///
 /// ```
-/// # fn example(proxy: &ovsdb::testing::Proxy) {
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let proxy = ovsdb::testing::Proxy::start("unix:/nowhere/db.sock", 7).await?;
 /// use std::time::Duration;
 ///
 /// use ovsdb::testing::Drip;
 ///
 /// proxy.drip(Some(Drip { bytes: 10, pause: Duration::from_millis(1) }));
-/// # }
+/// # Ok::<(), std::io::Error>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drip {
@@ -68,10 +71,12 @@ pub struct Drip {
 /// What has passed since the proxy was started.
 ///
 /// ```
-/// # fn example(proxy: &ovsdb::testing::Proxy) {
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let proxy = ovsdb::testing::Proxy::start("unix:/nowhere/db.sock", 7).await?;
 /// let passed = proxy.passed();
 /// println!("{} bytes by {} connections", passed.to_client, passed.connections);
-/// # }
+/// # assert_eq!(passed.connections, 0);
+/// # Ok::<(), std::io::Error>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -16,13 +16,19 @@ use crate::value::{Str, Uuid};
 /// transaction that was [made without a schema](Transaction::detached) checks nothing.
 ///
 /// ```
-/// # async fn example(client: ovsdb::Client<ovsdb::AnyDatabase>) -> Result<(), ovsdb::CommitError> {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::Client::<ovsdb::AnyDatabase>::builder();
+/// # let client = client.server(&server).database("OVN_Northbound").connect().await?;
 /// use ovsdb::model::AnyColumn;
 ///
 /// let mut txn = client.transaction();
 /// let deleted = txn.any_table("Address_Set").delete(AnyColumn::new("name").eq("as1"));
 /// println!("{} rows deleted", txn.commit().await?.count(deleted));
 /// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug)]
 pub struct AnyOperations<'t, D> {
@@ -33,8 +39,16 @@ pub struct AnyOperations<'t, D> {
 impl<D: Database> Transaction<D> {
     /// Operations on the table of this name, whose columns are named too.
     ///
-    /// ```no_run
-    /// # async fn example(client: ovsdb::Client<ovsdb::AnyDatabase>) -> Result<(), ovsdb::CommitError> {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let mut rows = ovsdb::nb::Transaction::detached();
+    /// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
+    /// # rows.commit_on(&server)?;
+    /// # let client = ovsdb::Client::<ovsdb::AnyDatabase>::builder();
+    /// # let client = client.server(&server).database("OVN_Northbound").connect().await?;
     /// use ovsdb::model::AnyColumn;
     /// use ovsdb::protocol::{Mutation, Mutator};
     /// use ovsdb::value::Datum;
@@ -49,8 +63,9 @@ impl<D: Database> Transaction<D> {
     /// let labels = Datum::map([("owner", "me")]);
     /// let labelled = switches.update(AnyColumn::new("name").eq("sw0"), [("external_ids", labels)]);
     /// let outcome = txn.commit().await?;
-    /// println!("{} switches are labelled", outcome.count(labelled));
+    /// assert_eq!(outcome.count(labelled), 1);
     /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     pub fn any_table(&mut self, table: impl Into<Str>) -> AnyOperations<'_, D> {
         AnyOperations {

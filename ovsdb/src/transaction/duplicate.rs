@@ -51,25 +51,28 @@ impl Refusal {
     ///
     /// The rows' uuids are those of the refused transaction: a row that it inserts does not exist.
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::nb::Client) -> Result<(), ovsdb::CommitError> {
-    /// use ovsdb::nb::Meter;
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let mut rows = ovsdb::nb::Transaction::detached();
+    /// # rows.insert(ovsdb::nb::AddressSet { name: "servers".into(), ..Default::default() });
+    /// # rows.commit_on(&server)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+    /// use ovsdb::nb::AddressSet;
     /// use ovsdb::{CommitError, Ref};
     ///
     /// let mut txn = client.transaction();
-    /// txn.insert(Meter { name: "arp".into(), ..Default::default() });
-    /// match txn.commit().await {
-    ///     Err(CommitError::Refused(refusal)) => match refusal.duplicate() {
-    ///         Some(duplicate) => {
-    ///             let meter = duplicate.existing().map(Ref::<Meter>::from);
-    ///             println!("{:?} has the name already", meter);
-    ///         }
-    ///         None => return Err(CommitError::Refused(refusal)),
-    ///     },
-    ///     other => drop(other?),
-    /// }
+    /// txn.insert(AddressSet { name: "servers".into(), ..Default::default() });
+    /// let Err(CommitError::Refused(refusal)) = txn.commit().await else {
+    ///     panic!("another set has the name");
+    /// };
+    /// let duplicate = refusal.duplicate().expect("an index is violated");
+    /// let existing = duplicate.existing().map(Ref::<AddressSet>::from);
+    /// println!("{existing:?} has the name already");
     /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     #[must_use]
     pub fn duplicate(&self) -> Option<Duplicate> {

@@ -83,15 +83,27 @@ handle!(
     /// An `update` operation (RFC 7047 section 5.2.3): the new values of columns. One that sets no
     /// column is not sent.
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), ovsdb::CommitError> {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let mut rows = ovsdb::nb::Transaction::detached();
+    /// # let port = rows.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+    /// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+    /// # rows.commit_on(&server)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
     /// use ovsdb::nb::LogicalSwitchPort as Port;
     ///
     /// let mut txn = client.transaction();
-    /// txn.update(Port::NAME.eq("p1")).set(Port::TAG, Some(7)).set(Port::TYPE, "localnet");
-    /// txn.commit().await?;
+    /// let updated = txn
+    ///     .update(Port::NAME.eq("p1"))
+    ///     .set(Port::TAG, Some(7))
+    ///     .set(Port::TYPE, "localnet")
+    ///     .index();
+    /// assert_eq!(txn.commit().await?.count(updated), 1);
     /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     Update
 );
@@ -120,9 +132,16 @@ handle!(
     /// A `mutate` operation (RFC 7047 section 5.2.4): how columns change, in order. One without a
     /// change is not sent.
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), ovsdb::CommitError> {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let mut rows = ovsdb::nb::Transaction::detached();
+    /// # let port = rows.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+    /// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+    /// # rows.commit_on(&server)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
     /// use ovsdb::nb::LogicalSwitchPort as Port;
     ///
     /// let mut txn = client.transaction();
@@ -132,6 +151,7 @@ handle!(
     ///     .add(Port::TAG, 1);
     /// txn.commit().await?;
     /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     Mutate
 );
@@ -197,15 +217,22 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
     /// neither, and no client sees the map in between. A map that by the schema must not be empty has to
     /// keep another key in between, or the server refuses it with "constraint violation".
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::nb::Client) -> Result<(), ovsdb::CommitError> {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let mut rows = ovsdb::nb::Transaction::detached();
+    /// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
+    /// # rows.commit_on(&server)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
     /// use ovsdb::nb::LogicalSwitch as Switch;
     ///
     /// let mut txn = client.transaction();
     /// txn.mutate(Switch::NAME.eq("sw0")).set_keys(Switch::EXTERNAL_IDS, [("owner", "me")]);
     /// txn.commit().await?;
     /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     pub fn set_keys<K: Atomic, V: Atomic, M: Changeable>(
         self,
@@ -299,9 +326,12 @@ handle!(
     /// # }
     /// ```
     ///
-    /// ```no_run
-    /// # #[cfg(feature = "nb")]
-    /// # async fn example(client: ovsdb::nb::Client) {
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
     /// use ovsdb::nb::LogicalSwitch as Switch;
     ///
     /// // Insert a switch unless there is one of this name: the schema allows several.
@@ -309,8 +339,11 @@ handle!(
     /// let mut txn = client.transaction();
     /// txn.wait(Switch::NAME.eq("sw0")).comparing(Switch::NAME).until_not([switch.clone()]);
     /// txn.insert(switch);
-    /// # let _ = txn.commit().await;
-    /// # }
+    /// # let again = txn.clone();
+    /// txn.commit().await?;
+    /// # assert!(again.commit().await.is_err());
+    /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     #[must_use = "nothing is waited for without `until` or `until_not`"]
     Wait

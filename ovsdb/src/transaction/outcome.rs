@@ -16,16 +16,14 @@ use crate::value::{Atomic, Ref, Str, Uuid};
 /// A mistake in a transaction, found before it was sent.
 ///
 /// ```
-/// # #[cfg(feature = "nb")]
-/// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) {
-/// use ovsdb::CommitError;
-/// use ovsdb::nb::LogicalSwitch;
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::nb::{LogicalSwitch, Transaction};
 /// use ovsdb::transaction::BuildError;
 ///
-/// let mut txn = client.transaction();
+/// let mut txn = Transaction::detached();
 /// txn.insert(LogicalSwitch { name: "a\0b".into(), ..Default::default() });
-/// let error = txn.commit().await.expect_err("no server takes a NUL");
-/// assert!(matches!(error, CommitError::Build(BuildError::InvalidValue(_))));
+/// let error = txn.check().expect_err("no server takes a NUL");
+/// assert!(matches!(error, BuildError::InvalidValue(_)));
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -169,15 +167,31 @@ pub(super) fn check_count<T: Table>(
 /// Why the server refused a transaction.
 ///
 /// ```
-/// # fn example(refusal: &ovsdb::transaction::Refusal) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let mut rows = ovsdb::nb::Transaction::detached();
+/// # let port = rows.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+/// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+/// # rows.commit_on(&server)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// use ovsdb::CommitError;
+/// use ovsdb::nb::LogicalSwitchPort;
 /// use ovsdb::protocol::ErrorKind;
 ///
-/// match (refusal.error.kind(), refusal.operation) {
-///     (ErrorKind::ConstraintViolation, None) => println!("at the commit: {}", refusal.error),
-///     (_, Some(operation)) => println!("operation {operation}: {}", refusal.error),
-///     _ => println!("{refusal}"),
+/// let mut txn = client.transaction();
+/// txn.update(LogicalSwitchPort::NAME.eq("p1")).set(LogicalSwitchPort::TAG, Some(100_000));
+/// if let Err(CommitError::Refused(refusal)) = txn.commit().await {
+///     match (refusal.error.kind(), refusal.operation) {
+///         (ErrorKind::ConstraintViolation, None) => println!("at the commit: {}", refusal.error),
+///         (_, Some(operation)) => println!("operation {operation}: {}", refusal.error),
+///         _ => println!("{refusal}"),
+///     }
+///     # assert_eq!(refusal.operation, Some(0));
 /// }
-/// # }
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -254,16 +268,24 @@ impl fmt::Display for Refusal {
 /// Why a transaction is not known to be committed.
 ///
 /// ```
-/// # async fn example<D: ovsdb::Database>(txn: ovsdb::Transaction<D>) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
 /// use ovsdb::CommitError;
 ///
+/// # let mut txn = client.transaction();
+/// # txn.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
 /// match txn.commit().await {
 ///     Ok(_) => println!("committed"),
 ///     Err(CommitError::Refused(refusal)) => println!("nothing has changed: {refusal}"),
 ///     Err(CommitError::Unknown(lost)) => println!("it may have been carried out: {lost}"),
 ///     Err(error) => println!("{error}"),
 /// }
-/// # }
+/// # assert_eq!(server.transactions::<ovsdb::nb::Database>().len(), 1);
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -309,19 +331,26 @@ impl CommitError {
 /// The results of a transaction that was committed.
 ///
 /// ```
-/// # #[cfg(feature = "nb")]
-/// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), Box<dyn std::error::Error>> {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let mut rows = ovsdb::nb::Transaction::detached();
+/// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
+/// # rows.commit_on(&server)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
 /// use ovsdb::nb::LogicalSwitch;
 ///
 /// let mut txn = client.transaction();
 /// let deleted = txn.delete(LogicalSwitch::NAME.eq("sw0"));
 /// let left = txn.select(LogicalSwitch::NAME.ne(""));
 /// let outcome = txn.commit().await?;
-/// println!("{} switches deleted", outcome.count(deleted));
+/// assert_eq!(outcome.count(deleted), 1);
 /// for switch in outcome.rows(&left)? {
 ///     println!("{} is left", switch.name);
 /// }
 /// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -495,9 +524,8 @@ fn read_row<T: Table>(reader: &mut Reader<'_>) -> Result<Row<T>, DecodeError> {
 /// result.
 ///
 /// ```
-/// # #[cfg(feature = "nb")]
-/// # fn example(client: ovsdb::Client<ovsdb::nb::Database>) {
-/// let mut txn = client.transaction();
+/// # #[cfg(feature = "nb")] {
+/// let mut txn = ovsdb::nb::Transaction::detached();
 /// assert_eq!(txn.comment("the first operation").get(), 0);
 /// # }
 /// ```
@@ -515,14 +543,22 @@ impl OperationIndex {
 /// The rows that a `select` will read.
 ///
 /// ```
-/// # #[cfg(feature = "nb")]
-/// # async fn example(client: ovsdb::Client<ovsdb::nb::Database>) -> Result<(), Box<dyn std::error::Error>> {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let mut rows = ovsdb::nb::Transaction::detached();
+/// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
+/// # rows.commit_on(&server)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
 /// use ovsdb::nb::LogicalSwitch;
 ///
 /// let mut txn = client.transaction();
 /// let selection = txn.select(LogicalSwitch::NAME.eq("sw0"));
 /// let switches = txn.commit().await?.rows(&selection)?;
-/// # let _ = switches; Ok(()) }
+/// assert_eq!(switches[0].name, "sw0");
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug)]
 pub struct Selection<T> {

@@ -29,15 +29,29 @@ use crate::protocol::ErrorKind;
 /// | everything else that the server says | never |
 ///
 /// ```
-/// # fn example(error: ovsdb::CommitError) {
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let mut rows = ovsdb::nb::Transaction::detached();
+/// # rows.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
+/// # rows.commit_on(&server)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
 /// use ovsdb::Retry;
+/// use ovsdb::nb::LogicalSwitch as Switch;
 ///
-/// match error.retry() {
-///     Retry::Again => println!("read, decide and commit again"),
-///     Retry::Unknown => println!("find out what became of it first"),
-///     _ => println!("give up: {error}"),
+/// let mut txn = client.transaction();
+/// txn.wait(Switch::NAME.eq("sw0")).comparing(Switch::NAME).until([]);
+/// if let Err(error) = txn.commit().await {
+///     match error.retry() {
+///         Retry::Again => println!("read, decide and commit again"),
+///         Retry::Unknown => println!("find out what became of it first"),
+///         _ => println!("give up: {error}"),
+///     }
+///     # assert_eq!(error.retry(), Retry::Again);
 /// }
-/// # }
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -8,10 +8,11 @@ use super::tls::TlsError;
 /// Why no connection could be made to a remote.
 ///
 /// ```
-/// # #[cfg(feature = "nb")]
-/// # async fn example(client: ovsdb::ClientBuilder<ovsdb::nb::Database>) -> Result<(), ovsdb::Error> {
+/// # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), ovsdb::Error> {
 /// use ovsdb::Error;
 ///
+/// # let client = ovsdb::nb::Client::builder().remotes("unix:/nowhere/db.sock");
 /// match client.connect().await {
 ///     Err(Error::Connect { remote, source }) if !source.is_permanent() => {
 ///         println!("{remote} may come back: {source}");
@@ -19,6 +20,7 @@ use super::tls::TlsError;
 ///     connected => drop(connected?),
 /// }
 /// # Ok(()) }
+/// # #[cfg(not(feature = "nb"))] fn main() {}
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
