@@ -359,9 +359,9 @@ async fn conditions_are_decided_here_as_on_the_server() {
         let selected = txn.select(condition.clone());
         let outcome = txn.commit().await.expect("a commit");
         let selected = outcome.rows(&selected).expect("rows");
-        let selected: BTreeSet<_> = selected.iter().map(|row| row.uuid()).collect();
+        let selected: BTreeSet<_> = selected.iter().map(ovsdb::Row::uuid).collect();
         let here = view.rows::<Item>().filter(|row| condition.holds_for(row));
-        let here: BTreeSet<_> = here.map(|row| row.uuid()).collect();
+        let here: BTreeSet<_> = here.map(ovsdb::Row::uuid).collect();
         assert_eq!(here, selected, "{condition:?}");
     }
 }
