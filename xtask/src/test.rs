@@ -80,6 +80,7 @@ const ON_EMBEDDED_SERVER: &[&str] = &[
     "in_flight",
     "invalid_values",
     "lookups",
+    "merging",
     "monitors",
     "names",
     "own_writes",

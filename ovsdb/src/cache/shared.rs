@@ -275,6 +275,11 @@ impl Basis {
         }
     }
 
+    /// Whether this and another are of the same replica, and nothing was in between.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared) && self.request == other.request
+    }
+
     /// Whether the replica has been current all the time since.
     pub(crate) fn holds(&self) -> bool {
         self.request.is_some() && self.shared.current_request() == self.request

@@ -48,6 +48,7 @@ pub struct ClientBuilder<D> {
     options: Options,
     identity: RowIdentity,
     request_timeout: Option<Duration>,
+    author: Option<Str>,
     database: PhantomData<fn() -> D>,
 }
 
@@ -58,6 +59,7 @@ impl<D: Database> ClientBuilder<D> {
             options: Options::new(D::NAME),
             identity: RowIdentity::default(),
             request_timeout: Some(Duration::from_secs(60)),
+            author: None,
             database: PhantomData,
         }
     }
@@ -162,6 +164,31 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
+    /// Who writes: each transaction that writes something says so in the database's history, where
+    /// `ovsdb-tool show-log` and the [transactions](crate::server::Server::transactions) of an embedded
+    /// server show it, as a comment before its own ones.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// use ovsdb::nb::{self, LogicalSwitch};
+    ///
+    /// let builder = nb::Client::builder().server(&server).author("network-controller 1.2");
+    /// let mut txn = builder.connect().await?.transaction();
+    /// txn.insert(LogicalSwitch { name: "sw0".into(), ..Default::default() });
+    /// txn.commit().await?;
+    /// let committed = server.transactions::<nb::Database>();
+    /// assert_eq!(committed[0].comment(), Some("network-controller 1.2"));
+    /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+    /// ```
+    pub fn author(mut self, author: impl Into<Str>) -> Self {
+        self.author = Some(author.into());
+        self
+    }
+
     /// How many requests may wait for their answers at once; further ones wait to be sent.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.options.window = requests.max(1);
@@ -203,6 +230,9 @@ impl<D: Database> ClientBuilder<D> {
     /// The error is the last remote's.
     pub async fn connect(mut self) -> Result<Client<D>, Error> {
         check_text(&self.options.database, "the name of the database")?;
+        if let Some(author) = &self.author {
+            check_text(author, "the author")?;
+        }
         self.options.remotes = at_least_one(self.remotes)?;
         Ok(Client {
             inner: Arc::new(Inner {
@@ -210,6 +240,7 @@ impl<D: Database> ClientBuilder<D> {
                 session: Session::start(self.options).await?,
                 identity: self.identity,
                 request_timeout: self.request_timeout,
+                author: self.author,
             }),
             database: PhantomData,
         })

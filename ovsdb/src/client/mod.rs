@@ -41,6 +41,7 @@ struct Inner {
     session: Session,
     identity: RowIdentity,
     request_timeout: Option<Duration>,
+    author: Option<Str>,
 }
 
 /// A client of one database. Clones share the connection, which ends with the last of them, and
@@ -282,6 +283,11 @@ impl<D: Database> Client<D> {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.session().shared().counters
+    }
+
+    /// Who writes the transactions.
+    pub(crate) fn author(&self) -> Option<&Str> {
+        self.inner.author.as_ref()
     }
 
     pub(crate) fn request_timeout(&self) -> Option<Duration> {

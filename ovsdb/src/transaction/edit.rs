@@ -248,13 +248,12 @@ impl<D: Database> Transaction<D> {
                 self.mistake(BuildError::Immutable { table, column });
                 continue;
             }
-            let is_one = info.kind.scalar || info.kind.single;
             // A set or map that must not be empty could be so in between.
             let is_whole = column.is_some_and(|column| {
                 let kind = &column.kind;
                 kind.min > 0 || matches!(kind.max, Max::Limited(1))
             });
-            if is_one || is_whole {
+            if info.kind.is_one() || is_whole {
                 difference.columns.insert(name, new);
                 difference.replaced.push(index);
                 continue;

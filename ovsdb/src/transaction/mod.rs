@@ -8,6 +8,7 @@ mod edit;
 mod find_by;
 mod garbage;
 mod guard;
+mod merge;
 mod names;
 mod once;
 mod operations;
@@ -42,6 +43,7 @@ pub use self::any::AnyOperations;
 pub use self::duplicate::{Duplicate, DuplicateRow};
 pub use self::edit::EditRow;
 pub use self::find_by::FindBy;
+pub use self::merge::MergeConflict;
 pub use self::operations::{Mutate, Update, Wait};
 pub use self::outcome::{BuildError, CommitError, OperationIndex, Outcome, Refusal, Selection};
 pub use self::read::Peek;
@@ -109,6 +111,13 @@ impl<D: Database> Origin<D> {
         match self {
             Self::Client(client) => Some(client.server_schema()),
             Self::Detached(detached) => detached.schema.clone(),
+        }
+    }
+
+    fn author(&self) -> Option<&Str> {
+        match self {
+            Self::Client(client) => client.author(),
+            Self::Detached(_) => None,
         }
     }
 

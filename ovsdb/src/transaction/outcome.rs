@@ -538,6 +538,13 @@ impl OperationIndex {
     pub const fn get(self) -> usize {
         self.0
     }
+
+    /// The place after `operations` others: that of a [merged](super::Transaction::merge) transaction's
+    /// operation.
+    #[must_use]
+    pub const fn after(self, operations: usize) -> Self {
+        Self(self.0.saturating_add(operations))
+    }
 }
 
 /// The rows that a `select` will read.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ovsdb_schema::DatabaseSchema;
 
 use super::guard;
+use super::merge::MergeConflict;
 use super::touched::Touched;
 use crate::cache::Snapshot;
 use crate::model::{Database, Row, Table};
@@ -52,6 +53,14 @@ trait AnyTouched: Send + Sync {
     fn as_any_mut(&mut self) -> &mut dyn Any;
     /// The operations that fail when what was read, or replaced, is not so any more.
     fn guards(&self, schema: Option<&DatabaseSchema>) -> Vec<Operation>;
+    /// The type of the table.
+    fn table(&self) -> TypeId;
+    /// Nothing of the same table.
+    fn nothing(&self) -> Box<dyn AnyTouched>;
+    /// Why what `other` has noted of the same table cannot come after this.
+    fn conflict(&self, other: &dyn AnyTouched) -> Option<MergeConflict>;
+    /// Notes what `other` has noted of the same table as well.
+    fn absorb(&mut self, other: &dyn AnyTouched, epoch: usize);
 }
 
 impl<T: Table> AnyTouched for Touched<T> {
@@ -65,6 +74,25 @@ impl<T: Table> AnyTouched for Touched<T> {
 
     fn as_any_mut(&mut self) -> &mut dyn Any {
         self
+    }
+
+    fn table(&self) -> TypeId {
+        TypeId::of::<T>()
+    }
+
+    fn nothing(&self) -> Box<dyn AnyTouched> {
+        Box::new(Self::default())
+    }
+
+    fn conflict(&self, other: &dyn AnyTouched) -> Option<MergeConflict> {
+        let other = other.as_any().downcast_ref()?;
+        Self::conflict(self, other)
+    }
+
+    fn absorb(&mut self, other: &dyn AnyTouched, epoch: usize) {
+        if let Some(other) = other.as_any().downcast_ref() {
+            Self::absorb(self, other, epoch);
+        }
     }
 
     fn guards(&self, schema: Option<&DatabaseSchema>) -> Vec<Operation> {
@@ -89,6 +117,30 @@ impl<T: Table> AnyTouched for Touched<T> {
 }
 
 impl<D: Database> Overlay<D> {
+    /// Why what `other` has noted cannot come after this.
+    pub(super) fn conflict(&self, other: &Self) -> Option<MergeConflict> {
+        let mut tables = other.tables.iter().filter_map(|other| {
+            let place = *self.places.get(&other.table())?;
+            Some((&self.tables[place], other))
+        });
+        tables.find_map(|(own, other)| own.conflict(&**other))
+    }
+
+    /// Notes what `other` has noted as well. Later edits are operations of their own.
+    pub(super) fn absorb(&mut self, other: &Self) {
+        self.epoch += 1;
+        for other in &other.tables {
+            let place = *self.places.entry(other.table()).or_insert_with(|| {
+                self.tables.push(other.nothing());
+                self.tables.len() - 1
+            });
+            self.tables[place].absorb(&**other, self.epoch);
+        }
+        if self.view.is_none() {
+            self.view.clone_from(&other.view);
+        }
+    }
+
     /// What was read and written of a table, if anything.
     pub(super) fn touched<T: Table>(&self) -> Option<&Touched<T>> {
         let place = *self.places.get(&TypeId::of::<T>())?;

@@ -7,6 +7,7 @@ use super::{BuildError, FindBy, Transaction};
 use crate::cache::{Snapshot, TableView};
 use crate::client::{Cache, Client};
 use crate::model::{AllOf, Database, Row, Table};
+use crate::protocol::Operation;
 use crate::value::Ref;
 
 impl<D: Database> Client<D> {
@@ -279,13 +280,20 @@ impl<D: Database> Transaction<D> {
         rows
     }
 
-    /// The transaction with the guards of what was read before its operations.
+    /// The transaction with what is sent before its operations: the guards of what was read, and who is
+    /// the author.
     pub(super) fn sealed(mut self) -> Self {
         if self.operations.is_empty() {
             return self;
         }
         let schema = self.origin.schema();
-        let guards = self.overlay.guards(schema.as_deref());
+        let mut guards = self.overlay.guards(schema.as_deref());
+        if let Some(author) = self.origin.author()
+            && self.operations.iter().any(Operation::writes)
+        {
+            let comment = author.clone();
+            guards.push(Operation::Comment { comment });
+        }
         self.reads = guards.len();
         self.put_first(guards);
         self

@@ -265,7 +265,7 @@ fn together<'a, V: Value>(parts: impl Iterator<Item = &'a Datum>) -> V {
 }
 
 /// Reads a value into the column. Returns whether it has the column's type.
-fn decode(column: &mut dyn ColumnValue, datum: &Datum) -> bool {
+pub(super) fn decode(column: &mut dyn ColumnValue, datum: &Datum) -> bool {
     column.decode(&mut Reader::new(&datum.to_string())).is_ok()
 }
 

@@ -35,6 +35,11 @@ pub struct ColumnKind {
 }
 
 impl ColumnKind {
+    /// Whether the column holds one atom or none, so that changes of it replace the value.
+    pub(crate) const fn is_one(&self) -> bool {
+        self.scalar || self.single
+    }
+
     /// Whether a column that a server declares as `server` can be read and written as this kind.
     ///
     /// The atoms' types must be the same, and this kind must be able to hold every value that the

@@ -1,0 +1,291 @@
+//! Transactions of several authors that become one.
+
+use std::sync::Arc;
+
+use super::Transaction;
+use super::touched::{KeyRead, Touched, Written};
+use super::written::decode;
+use crate::model::{Database, Row, Table};
+use crate::value::{Datum, Map, Set, Uuid};
+
+/// Why two transactions cannot become one by [`Transaction::merge`].
+///
+/// ```
+/// # #[cfg(feature = "nb")]
+/// # fn example(txn: &mut ovsdb::nb::Transaction, other: &ovsdb::nb::Transaction) {
+/// use ovsdb::transaction::MergeConflict;
+///
+/// if let Err(MergeConflict::Read { table, row }) = txn.merge(other) {
+///     println!("the other one was decided on the row {row} of {table} before it was changed");
+/// }
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MergeConflict {
+    /// Both change a column of one value, or the same key of a map, to different values.
+    #[error("both transactions change the column {table}.{column} of the row {row}")]
+    Column {
+        /// The table.
+        table: &'static str,
+        /// The row.
+        row: Uuid,
+        /// The column.
+        column: &'static str,
+    },
+    /// One deletes a row that the other one edits, or both insert a row of the same uuid.
+    #[error("both transactions write the row {row} of {table}, and one deletes or inserts it")]
+    Row {
+        /// The table.
+        table: &'static str,
+        /// The row.
+        row: Uuid,
+    },
+    /// The other one has read a row, or found that none has a key, before this one writes it.
+    #[error("one transaction was decided on rows of {table} before the other writes the row {row}")]
+    Read {
+        /// The table.
+        table: &'static str,
+        /// The row that this transaction writes.
+        row: Uuid,
+    },
+    /// The views are of different replicas, or of before and after an outage.
+    #[error("the transactions were decided on different replicas")]
+    Replica,
+}
+
+impl<D: Database> Transaction<D> {
+    /// Adds all operations and guards of another transaction of the same client, so that one commit
+    /// carries out both or neither; as if the other one had been carried out after this one.
+    ///
+    /// Edits of the same row are joined. The other transaction's uuids of inserted rows stay good. The
+    /// places of its operations begin after this one's: [`OperationIndex::after`] tells them with the
+    /// number that is returned.
+    ///
+    /// [`OperationIndex::after`]: super::OperationIndex::after
+    ///
+    /// # Errors
+    /// When that would not be what both have decided; see [`MergeConflict`]. Then this transaction is
+    /// as it was, and each can be committed by itself. Operations that were written by hand on
+    /// the rows that meet a condition are not looked into.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+    /// # let cache = client.cache().all_tables().start().await?;
+    /// use ovsdb::nb::{AddressSet, PortGroup};
+    ///
+    /// let mut groups = client.transaction_on(&cache);
+    /// groups.ensure(PortGroup::NAME, "pods", |group| drop(group.external_ids.insert("owner", "me")));
+    /// let mut sets = client.transaction_on(&cache);
+    /// sets.ensure(AddressSet::NAME, "pods", |set| set.addresses = ["192.0.2.1"].into());
+    /// groups.merge(&sets)?;
+    /// groups.commit().await?;
+    /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+    /// ```
+    pub fn merge(&mut self, other: &Self) -> Result<usize, MergeConflict> {
+        if let (Some(own), Some(other)) = (&self.basis, &other.basis)
+            && !own.is_same(other)
+        {
+            return Err(MergeConflict::Replica);
+        }
+        if let Some(conflict) = self.overlay.conflict(&other.overlay) {
+            return Err(conflict);
+        }
+        let before = self.operations.len();
+        self.overlay.absorb(&other.overlay);
+        self.operations.extend(other.operations.iter().cloned());
+        let places = other.inserted.iter();
+        let places = places.map(|(uuid, place)| (*uuid, place + before));
+        self.inserted.extend(places);
+        if self.basis.is_none() {
+            self.basis = other.basis.clone();
+        }
+        if let Some(mistake) = &other.mistake {
+            self.mistake(mistake.clone());
+        }
+        Ok(before)
+    }
+}
+
+impl<T> Written<T> {
+    /// Whether the transaction leaves the row as it was.
+    fn is_unchanged(&self) -> bool
+    where
+        T: PartialEq,
+    {
+        match (&self.before, &self.now) {
+            (Some(before), Some(now)) => before == now,
+            (None, None) => self.is_inserted,
+            _ => false,
+        }
+    }
+}
+
+impl<T: Table> KeyRead<T> {
+    /// Whether it would be another if it were read after this row was written.
+    fn is_changed_by(&self, written: &Written<T>) -> bool {
+        let holds = |row: &Option<Arc<Row<T>>>| {
+            row.as_ref()
+                .is_some_and(|row| self.condition.holds_for(row))
+        };
+        let (before, now) = (holds(&written.before), holds(&written.now));
+        before != now || (self.is_whole && now)
+    }
+}
+
+impl<T: Table> Touched<T> {
+    /// Why what `other` has noted cannot come after this.
+    pub(super) fn conflict(&self, other: &Self) -> Option<MergeConflict> {
+        let table = T::TABLE;
+        for (&row, own) in &self.written {
+            if let Some(other) = other.written.get(&row)
+                && let Some(conflict) = conflict(row, own, other)
+            {
+                return Some(conflict);
+            }
+            let is_read = || {
+                let mut keys = other.keys.iter();
+                other.read.contains_key(&row) || keys.any(|key| key.is_changed_by(own))
+            };
+            if !own.is_unchanged() && is_read() {
+                return Some(MergeConflict::Read { table, row });
+            }
+        }
+        None
+    }
+
+    /// Notes what `other` has noted as well. Later edits are operations of their own.
+    pub(super) fn absorb(&mut self, other: &Self, epoch: usize) {
+        for (uuid, row) in &other.read {
+            self.read.entry(*uuid).or_insert_with(|| row.clone());
+        }
+        for key in &other.keys {
+            self.read_key(key.clone());
+        }
+        let written = other
+            .order
+            .iter()
+            .filter_map(|uuid| other.written.get_key_value(uuid));
+        for (&uuid, other) in written {
+            let own = self.write(uuid, || other.clone());
+            if let (Some(now), Some(before), Some(others)) = (&own.now, &own.before, &other.now) {
+                let joined = joined::<T>(before, now, others);
+                own.now = Some(Arc::new(Row::new(uuid, joined)));
+            } else {
+                own.now = other.now.clone();
+            }
+            own.replaced.extend(&other.replaced);
+            for (column, pairs) in &other.replaced_pairs {
+                let own = own.replaced_pairs.entry(*column).or_default();
+                own.extend(
+                    pairs
+                        .iter()
+                        .map(|(key, value)| (key.clone(), value.clone())),
+                );
+            }
+            own.start_again(epoch);
+        }
+    }
+}
+
+/// Why two transactions cannot both write a row.
+fn conflict<T: Table>(row: Uuid, a: &Written<T>, b: &Written<T>) -> Option<MergeConflict> {
+    let table = T::TABLE;
+    let whole = || Some(MergeConflict::Row { table, row });
+    if a.is_inserted || b.is_inserted {
+        return whole();
+    }
+    let (a_now, b_now) = match (&a.now, &b.now) {
+        (None, None) => return None,
+        (Some(a), Some(b)) => (a, b),
+        _ => return whole(),
+    };
+    let (Some(before), Some(b_before)) = (&a.before, &b.before) else {
+        return whole();
+    };
+    if before != b_before {
+        return whole();
+    }
+    let columns = T::COLUMNS.iter().enumerate();
+    let mut both = columns.filter_map(|(index, info)| {
+        let (before, a, b) = (
+            before.column(index)?,
+            a_now.column(index)?,
+            b_now.column(index)?,
+        );
+        let differ = !a.equals(before) && !b.equals(before) && !a.equals(b);
+        differ.then(|| (info, before.to_datum(), a.to_datum(), b.to_datum()))
+    });
+    let conflict =
+        both.find(|(info, before, a, b)| info.kind.is_one() || maps_differ(before, a, b));
+    conflict.map(|(info, ..)| MergeConflict::Column {
+        table,
+        row,
+        column: info.name,
+    })
+}
+
+/// Whether two changes of a map are different ones of the same key.
+fn maps_differ(before: &Datum, a: &Datum, b: &Datum) -> bool {
+    let empty = Map::new();
+    let map = |datum| match datum {
+        Datum::Map(map) => map,
+        Datum::Set(_) => empty.clone(),
+    };
+    let (before, a, b) = (map(before.clone()), map(a.clone()), map(b.clone()));
+    let mut keys = before.keys().chain(a.keys());
+    keys.any(|key| {
+        let (before, a, b) = (before.get(key), a.get(key), b.get(key));
+        a != before && b != before && a != b
+    })
+}
+
+/// The row with both changes.
+fn joined<T: Table>(before: &T, own: &T, other: &T) -> T {
+    let mut joined = own.clone();
+    for index in 0..T::COLUMNS.len() {
+        let (Some(before), Some(own), Some(other)) =
+            (before.column(index), own.column(index), other.column(index))
+        else {
+            continue;
+        };
+        if other.equals(before) {
+            continue;
+        }
+        let both = match (before.to_datum(), own.to_datum(), other.to_datum()) {
+            (Datum::Set(before), Datum::Set(own), Datum::Set(other))
+                if !T::COLUMNS[index].kind.is_one() =>
+            {
+                let kept = own
+                    .iter()
+                    .filter(|atom| !before.contains(*atom) || other.contains(*atom));
+                let added = other.iter().filter(|atom| !before.contains(*atom));
+                Datum::Set(kept.chain(added).cloned().collect::<Set<_>>())
+            }
+            (Datum::Map(before), Datum::Map(own), Datum::Map(other)) => {
+                let mut both = own;
+                for (key, _) in &before {
+                    if !other.contains_key(key) {
+                        both.remove(key);
+                    }
+                }
+                for (key, value) in &other {
+                    if before.get(key) != Some(value) {
+                        both.insert(key.clone(), value.clone());
+                    }
+                }
+                Datum::Map(both)
+            }
+            (_, _, other) => other,
+        };
+        if let Some(column) = joined.column_mut(index) {
+            decode(column, &both);
+        }
+    }
+    joined
+}
