@@ -67,6 +67,20 @@ impl Connection {
         }
     }
 
+    /// The result of a request.
+    async fn call(&mut self, method: &str, params: &Value) -> Result<Value, String> {
+        self.send(&format!(
+            r#"{{"id":"call","method":"{method}","params":{params}}}"#
+        ))
+        .await?;
+        loop {
+            let mut message = self.next().await?;
+            if message.get("id").and_then(Value::as_str) == Some("call") {
+                return Ok(message["result"].take());
+            }
+        }
+    }
+
     /// Everything that the server has sent until now; the last one is a string where it has closed
     /// the connection.
     async fn drain(&mut self) -> Result<Vec<Value>, String> {
@@ -289,6 +303,18 @@ fn without_choices(parts: &mut [Part]) {
     }
 }
 
+/// The atoms of a datum: the elements of a set or the keys of a map, or its values.
+fn atoms(datum: &Value, values: bool) -> Vec<Value> {
+    match (datum[0].as_str(), datum[1].as_array()) {
+        (Some("set"), Some(elements)) => elements.clone(),
+        (Some("map"), Some(pairs)) => pairs
+            .iter()
+            .map(|pair| pair[usize::from(values)].clone())
+            .collect(),
+        _ => vec![datum.clone()],
+    }
+}
+
 /// The uuid that stands for a row that was never inserted.
 fn fixed_uuid(row: usize) -> String {
     format!("00000000-0000-4000-8000-{row:012x}")
@@ -361,6 +387,54 @@ impl Pair {
         false
     }
 
+    /// Whether ovsdb-server has a weak reference to a row that does not exist, which RFC 7047 rules out
+    /// (section 3.2). Version 3.1 keeps such at times, after a conversion or a restart.
+    async fn reference_dangles(&self) -> Result<bool, String> {
+        let stream = UnixStream::connect(self.servers.0.socket()).await;
+        let mut connection = Connection::new(stream.map_err(|error| error.to_string())?).await?;
+        let schema = connection
+            .call("get_schema", &serde_json::json!(["D"]))
+            .await?;
+        let tables = schema["tables"].as_object().cloned().unwrap_or_default();
+        let mut params = vec![Value::from("D")];
+        let selects = tables
+            .keys()
+            .map(|table| serde_json::json!({"op": "select", "table": table, "where": []}));
+        params.extend(selects);
+        let results = connection.call("transact", &params.into()).await?;
+        let rows = |at: usize| results[at]["rows"].as_array().into_iter().flatten();
+        let uuid = |row: &Value| row["_uuid"][1].as_str().map(str::to_owned);
+        let all: Vec<BTreeSet<String>> = (0..tables.len())
+            .map(|at| rows(at).filter_map(uuid).collect())
+            .collect();
+        let place = |name: &Value| {
+            tables
+                .keys()
+                .position(|table| Some(table.as_str()) == name.as_str())
+        };
+        for (at, table) in tables.values().enumerate() {
+            for (name, column) in table["columns"].as_object().into_iter().flatten() {
+                for part in ["key", "value"] {
+                    let base = &column["type"][part];
+                    let Some(referred) =
+                        place(&base["refTable"]).filter(|_| base["refType"] == "weak")
+                    else {
+                        continue;
+                    };
+                    let mut atoms = rows(at).flat_map(|row| atoms(&row[name], part == "value"));
+                    if atoms.any(|atom| {
+                        atom[1]
+                            .as_str()
+                            .is_some_and(|uuid| !all[referred].contains(uuid))
+                    }) {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// Carries out a step on both, and tells whether to go on; a difference is an error.
     pub async fn step(&mut self, step: &Step) -> Result<bool, String> {
         let reference = match self.reference.step(step).await {
@@ -388,7 +462,7 @@ impl Pair {
                 a.retain(|part| !part.is_update());
                 b.retain(|part| !part.is_update());
             }
-            if a != b && self.reference_dies().await {
+            if a != b && (self.reference_dies().await || self.reference_dangles().await?) {
                 return Ok(false);
             }
             if a != b {
