@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 /// Texts of this size are shared between sessions rather than copied.
 const SHARED: usize = 4096;
+/// So many pieces may wait; where more do, short texts are put together.
+const PIECES: usize = 8;
 
 /// Messages that wait to be sent, in order.
 #[derive(Debug, Default)]
@@ -28,7 +30,11 @@ impl Outgoing {
     pub(super) fn share(&mut self, text: &Bytes) {
         self.unsent += text.len();
         match std::str::from_utf8(text) {
-            Ok(short) if text.len() < SHARED => self.text.push_str(short),
+            Ok(short)
+                if text.len() < SHARED && (!self.text.is_empty() || self.ready.len() >= PIECES) =>
+            {
+                self.text.push_str(short);
+            }
             _ => {
                 self.finish();
                 self.ready.push_back(text.clone());
@@ -46,6 +52,16 @@ impl Outgoing {
     pub(super) fn take(&mut self) -> VecDeque<Bytes> {
         self.finish();
         std::mem::take(&mut self.ready)
+    }
+
+    /// Everything that waits, in one piece.
+    pub(super) fn into_bytes(mut self) -> Bytes {
+        self.finish();
+        if self.ready.len() == 1 {
+            return self.ready.pop_front().unwrap_or_default();
+        }
+        let pieces: Vec<&[u8]> = self.ready.iter().map(|piece| &**piece).collect();
+        pieces.concat().into()
     }
 
     /// Notes that bytes were sent.

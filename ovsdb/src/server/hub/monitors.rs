@@ -14,11 +14,25 @@ use crate::server::outgoing::Outgoing;
 use crate::value::Uuid;
 use crate::value::json::Raw;
 
+/// Up to this length the text of an update is copied into a message for several sessions.
+const COPIED: usize = 64 * 1024;
+
 /// The text of an update, for all monitors that select the same.
 struct Shared {
     selection: Arc<Selection>,
     first_version: bool,
     text: Option<Bytes>,
+}
+
+/// The whole message of an update. Programs of one kind give their monitors the same id, so most
+/// messages equal the one before.
+struct Whole {
+    /// Which of the texts it has.
+    at: usize,
+    version: MonitorVersion,
+    monitor: Arc<str>,
+    /// Once it was sent to a second session.
+    message: Option<Bytes>,
 }
 
 impl Hub {
@@ -144,6 +158,7 @@ impl Hub {
         };
         let schema = hosted.database.schema();
         let mut texts: Vec<Shared> = Vec::new();
+        let mut last: Option<Whole> = None;
         for (id, session) in &mut self.sessions {
             for monitor in &mut session.monitors {
                 if monitor.database != *database {
@@ -171,10 +186,34 @@ impl Hub {
                     });
                     texts.len() - 1
                 });
-                if let Some(text) = &texts[at].text {
-                    write_update(&mut session.outgoing, monitor, commit.id, text);
-                    self.ready.push(*id);
+                let Some(text) = &texts[at].text else {
+                    continue;
+                };
+                match &mut last {
+                    Some(last)
+                        if text.len() <= COPIED
+                            && last.at == at
+                            && last.version == monitor.version
+                            && last.monitor == monitor.id =>
+                    {
+                        let message = last.message.get_or_insert_with(|| {
+                            let mut whole = Outgoing::default();
+                            write_update(&mut whole, monitor, commit.id, text);
+                            whole.into_bytes()
+                        });
+                        session.outgoing.share(message);
+                    }
+                    _ => {
+                        write_update(&mut session.outgoing, monitor, commit.id, text);
+                        last = Some(Whole {
+                            at,
+                            version: monitor.version,
+                            monitor: monitor.id.clone(),
+                            message: None,
+                        });
+                    }
                 }
+                self.ready.push(*id);
             }
         }
     }

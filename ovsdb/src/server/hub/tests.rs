@@ -423,6 +423,30 @@ fn a_slow_reader_is_alive_as_long_as_it_reads() {
 }
 
 #[test]
+fn sessions_with_the_same_monitor_share_the_text_of_an_update() {
+    let mut test = Test::new(Quotas::new());
+    let writer = test.connect();
+    let followers = [(); 3].map(|()| test.connect());
+    for follower in followers {
+        test.call(follower, "monitor", r#"["D","m",{"T":{}}]"#);
+    }
+    let other = test.connect();
+    test.call(other, "monitor", r#"["D","another",{"T":{}}]"#);
+    test.insert(writer, 1, "x", false);
+    let sent = followers.map(|follower| {
+        let mut pieces = test.hub.poll_transmit(follower);
+        assert_eq!(pieces.len(), 1);
+        pieces.remove(0).expect("a message")
+    });
+    assert!(sent.iter().all(|message| *message == sent[0]));
+    let addresses: std::collections::HashSet<_> = sent.iter().map(|text| text.as_ptr()).collect();
+    // The first has its own, since it may be the only one.
+    assert!(addresses.len() < 3);
+    let text = test.read(other);
+    assert!(text.contains(r#""params":["another",{"T""#), "{text}");
+}
+
+#[test]
 fn nobody_gets_more_than_its_quota() {
     let mut test = Test::new(Quotas {
         sessions: 3,

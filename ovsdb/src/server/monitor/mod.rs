@@ -16,7 +16,7 @@ use crate::protocol::MonitorVersion;
 #[derive(Debug)]
 pub(super) struct Monitor {
     /// Its id: the text of any JSON value.
-    pub(super) id: Box<str>,
+    pub(super) id: Arc<str>,
     /// The database's name.
     pub(super) database: Arc<str>,
     pub(super) version: MonitorVersion,
