@@ -3,6 +3,7 @@
 #![cfg(feature = "server")]
 #![allow(missing_docs)]
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ovsdb::server::{PassiveRemote, Server};
@@ -87,5 +88,73 @@ async fn a_client_that_is_let_go_sees_no_reset() {
             .expect("written");
         let replies = read_to_end(&mut client).await;
         assert!(replies.contains(r#"["Inventory","_Server"]"#), "{replies}");
+    }
+}
+
+/// The numbers in the updates of one row, until the last one.
+async fn follow(path: PathBuf, last: usize) -> Vec<usize> {
+    let mut client = UnixStream::connect(&path).await.expect("a connection");
+    let request =
+        br#"{"method":"monitor","params":["Counters","m",{"Counter":{"columns":["n"]}}],"id":0}"#;
+    client.write_all(request).await.expect("written");
+    let (mut numbers, mut text) = (Vec::new(), String::new());
+    let mut bytes = [0; 256];
+    while numbers.last() != Some(&last) {
+        let count = client.read(&mut bytes).await.expect("updates");
+        assert!(count > 0, "the connection ended after {numbers:?}");
+        text.push_str(std::str::from_utf8(&bytes[..count]).expect("ASCII"));
+        while let Some((_, rest)) = text.split_once(r#""new":{"n":"#) {
+            let Some((number, rest)) = rest.split_once('}') else {
+                break;
+            };
+            numbers.push(number.parse().expect("a number"));
+            text = rest.to_owned();
+        }
+    }
+    numbers
+}
+
+/// The task of any session may send to a follower: nothing may be lost or overtaken by that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn followers_are_told_of_every_transaction_in_order_whoever_commits_it() {
+    const WRITERS: usize = 4;
+    const TRANSACTIONS: usize = 250;
+    let schema = r#"{"name":"Counters","tables":{"Counter":{"columns":{"n":{"type":"integer"}},"isRoot":true}}}"#;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("db.sock");
+    let server = Server::memory(schema).expect("a server");
+    let remote = PassiveRemote::Unix { path: path.clone() };
+    server.listen(&remote).await.expect("a socket");
+    let insert = r#"{"op":"insert","table":"Counter","row":{"n":0}}"#;
+    let mutate = r#"{"op":"mutate","table":"Counter","where":[],"mutations":[["n","+=",1]]}"#;
+    let request = |operation: &str| {
+        format!(r#"{{"method":"transact","params":["Counters",{operation}],"id":0}}"#)
+    };
+    let mut first = UnixStream::connect(&path).await.expect("a connection");
+    let text = request(insert);
+    first.write_all(text.as_bytes()).await.expect("written");
+    first.read_u8().await.expect("a reply");
+
+    let last = WRITERS * TRANSACTIONS;
+    let followers: Vec<_> = (0..8)
+        .map(|_| tokio::spawn(follow(path.clone(), last)))
+        .collect();
+    let mut writers = tokio::task::JoinSet::new();
+    for _ in 0..WRITERS {
+        let (path, text) = (path.clone(), request(mutate));
+        writers.spawn(async move {
+            let mut client = UnixStream::connect(&path).await.expect("a connection");
+            let mut reply = [0; 256];
+            for _ in 0..TRANSACTIONS {
+                client.write_all(text.as_bytes()).await.expect("written");
+                assert!(client.read(&mut reply).await.expect("a reply") > 0);
+            }
+        });
+    }
+    writers.join_all().await;
+    for follower in followers {
+        let numbers = follower.await.expect("all were received");
+        let (start, end) = (numbers[0], numbers[numbers.len() - 1]);
+        assert_eq!(numbers, (start..=end).collect::<Vec<_>>());
     }
 }

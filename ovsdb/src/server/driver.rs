@@ -1,18 +1,20 @@
 //! The tasks of a server: one for each connection, which moves bytes, and one that watches the clock. The
 //! [`Hub`] decides what they do.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io::{self, IoSlice};
+mod outlet;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::BytesMut;
 use foldhash::fast::RandomState;
-use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use self::outlet::Outlet;
 use super::SessionId;
 use super::fault::Conduct;
 use super::hub::{Hub, Now};
@@ -26,8 +28,8 @@ const LINGER: Duration = Duration::from_secs(5);
 /// How much a client may still send on a connection that is being closed.
 const IGNORED: usize = 1 << 20;
 
-/// How many pieces are sent at once.
-const PIECES: usize = 8;
+/// How many connections a task writes to before it looks at the hub again.
+const OUTLETS: usize = 32;
 
 /// How much is read at once. Most requests are shorter.
 const READ: usize = 8 * 1024;
@@ -36,8 +38,7 @@ const READ: usize = 8 * 1024;
 #[derive(Debug)]
 pub(super) struct Shared {
     hub: Mutex<Hub>,
-    /// Wakes the task of a session.
-    wakers: Mutex<HashMap<SessionId, Arc<Notify>, RandomState>>,
+    outlets: Mutex<HashMap<SessionId, Arc<Outlet>, RandomState>>,
     clock: Mutex<Option<JoinHandle<()>>>,
     /// A deadline may have become earlier.
     earlier: Notify,
@@ -71,7 +72,7 @@ impl Shared {
     ) -> Self {
         Self {
             hub: Mutex::new(hub),
-            wakers: Mutex::default(),
+            outlets: Mutex::default(),
             clock: Mutex::default(),
             earlier: Notify::new(),
             forwards: Notify::new(),
@@ -91,15 +92,22 @@ impl Shared {
 
     /// Calls the machine, and wakes the sessions that have something to send after it.
     pub(super) fn with_hub<R>(self: &Arc<Self>, call: impl FnOnce(&mut Hub) -> R) -> R {
-        self.with_hub_for(None, call)
+        let (result, ready) = self.ask_hub(call);
+        for (_, outlet) in self.outlets(&ready) {
+            outlet.wake();
+        }
+        result
     }
 
-    /// The same for the task of this session, which asks by itself what it has to send.
-    fn with_hub_for<R>(
-        self: &Arc<Self>,
-        own: Option<SessionId>,
-        call: impl FnOnce(&mut Hub) -> R,
-    ) -> R {
+    /// Calls the machine, and sends to the sessions that have something to send after it.
+    pub(super) fn with_hub_sending<R>(self: &Arc<Self>, call: impl FnOnce(&mut Hub) -> R) -> R {
+        let (result, ready) = self.ask_hub(call);
+        self.send(&ready);
+        result
+    }
+
+    /// Calls the machine, and returns the sessions that have something to send after it.
+    fn ask_hub<R>(self: &Arc<Self>, call: impl FnOnce(&mut Hub) -> R) -> (R, Vec<SessionId>) {
         let (result, ready, written, forwarding) = {
             let mut hub = self.hub();
             let result = call(&mut hub);
@@ -112,14 +120,67 @@ impl Shared {
         for storage in written.iter().filter_map(|name| self.storages.get(name)) {
             storage.wake(self);
         }
-        let mut others = ready.iter().filter(|id| Some(**id) != own).peekable();
-        if others.peek().is_some() {
-            let wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-            for waker in others.filter_map(|id| wakers.get(id)) {
-                waker.notify_one();
-            }
+        (result, ready)
+    }
+
+    /// The outgoing halves of the connections of these sessions.
+    fn outlets(&self, sessions: &[SessionId]) -> Vec<(SessionId, Arc<Outlet>)> {
+        if sessions.is_empty() {
+            return Vec::new();
         }
-        result
+        let outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
+        let outlets = sessions
+            .iter()
+            .filter_map(|id| Some((*id, outlets.get(id)?.clone())));
+        outlets.collect()
+    }
+
+    /// Sends to these sessions what their connections take at once. Their tasks are woken only for
+    /// what is left.
+    fn send(self: &Arc<Self>, sessions: &[SessionId]) {
+        let outlets = self.outlets(sessions);
+        if !self.conduct.borrow().is_normal() {
+            return outlets.iter().for_each(|(_, outlet)| outlet.wake());
+        }
+        for outlets in outlets.chunks(OUTLETS) {
+            let mut idle = Vec::with_capacity(outlets.len());
+            for (id, outlet) in outlets {
+                match outlet.try_lock() {
+                    Some(output) if output.is_shared() && output.is_idle() => {
+                        idle.push((*id, outlet, output))
+                    }
+                    // Its task asks the hub when it has sent what it has, or when it is woken.
+                    _ => outlet.wake(),
+                }
+            }
+            {
+                let mut hub = self.hub();
+                idle.retain_mut(|(id, outlet, output)| {
+                    let is_closing = hub.poll_close(*id).is_some();
+                    if is_closing {
+                        outlet.wake();
+                    } else {
+                        output.refill(hub.poll_transmit(*id));
+                    }
+                    !is_closing
+                });
+            }
+            let sent: Vec<_> = idle
+                .into_iter()
+                .map(|(id, outlet, mut output)| {
+                    if !output.send_now() {
+                        outlet.wake();
+                    }
+                    (id, output.take_sent())
+                })
+                .collect();
+            let now = now();
+            self.with_hub(|hub| {
+                for (id, count) in sent {
+                    hub.handle_sent(id, count, now);
+                }
+            });
+        }
     }
 
     /// The file of a database, if it has one.
@@ -199,61 +260,77 @@ async fn watch_clock(shared: Weak<Shared>) {
 }
 
 /// Serves one connection until it ends. After `interval` without a message the client is probed.
-pub(super) async fn serve<S>(shared: Arc<Shared>, mut stream: S, interval: Duration)
+pub(super) async fn serve<S>(shared: Arc<Shared>, stream: S, interval: Duration)
 where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Send + 'static,
 {
     if shared.refuses_connections() {
         return;
     }
     shared.watch_clock();
-    let waker = Arc::new(Notify::new());
+    let (mut read, write) = tokio::io::split(stream);
+    let outlet = Arc::new(Outlet::new(write));
     let id = shared.with_hub(|hub| hub.handle_connected(now(), interval, false));
     let Some(id) = id else {
         tracing::warn!("a client is disconnected: there are too many sessions");
-        return close(&shared, stream).await;
+        return linger(&shared, read, outlet.shut_down()).await;
     };
     {
-        let mut wakers = shared.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-        wakers.insert(id, waker.clone());
+        let mut outlets = shared
+            .outlets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        outlets.insert(id, outlet.clone());
     }
     let connection = Connection {
         shared: shared.clone(),
         id,
-        waker,
+        outlet: outlet.clone(),
         buffer: BytesMut::new(),
         framer: Framer::new(shared.limits),
-        unsent: VecDeque::new(),
         due: None,
         stalled: false,
         ended: None,
     };
     let end = tokio::select! {
-        end = connection.run(&mut stream) => end,
+        end = connection.run(&mut read) => end,
         () = shared.stopped() => End::Cut("the server stops".into()),
     };
     let (End::Cut(reason) | End::Orderly(reason)) = &end;
     tracing::debug!(session = id.0, reason, "a client's session ends");
     {
-        let mut wakers = shared.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-        wakers.remove(&id);
+        let mut outlets = shared
+            .outlets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        outlets.remove(&id);
     }
     shared.with_hub(|hub| hub.handle_closed(id, now()));
     if matches!(end, End::Orderly(_)) {
-        close(&shared, stream).await;
+        linger(&shared, read, outlet.shut_down()).await;
     }
+}
+
+/// Closes a connection without a reset.
+pub(super) async fn close(shared: &Shared, stream: impl AsyncRead + AsyncWrite) {
+    let (read, mut write) = tokio::io::split(stream);
+    linger(shared, read, async { write.shutdown().await }).await;
 }
 
 /// Closes a connection without a reset. A socket that is closed while bytes wait to be read resets the
 /// connection, and the client may lose what it was sent last; so the end is sent first, and what still
 /// comes is ignored until the client closes too.
-pub(super) async fn close(shared: &Shared, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+async fn linger(
+    shared: &Shared,
+    mut read: impl AsyncRead + Unpin,
+    shut_down: impl Future<Output = io::Result<()>>,
+) {
     let closed = async {
-        stream.shutdown().await?;
+        shut_down.await?;
         let mut buffer = vec![0; READ];
         let mut ignored = 0;
         while ignored < IGNORED {
-            match stream.read(&mut buffer).await? {
+            match read.read(&mut buffer).await? {
                 0 => break,
                 count => ignored += count,
             }
@@ -279,11 +356,10 @@ enum End {
 struct Connection {
     shared: Arc<Shared>,
     id: SessionId,
-    waker: Arc<Notify>,
+    outlet: Arc<Outlet>,
     buffer: BytesMut,
     framer: Framer,
-    unsent: VecDeque<Bytes>,
-    /// When to send them, where replies are held back.
+    /// When to send what is there, where replies are held back.
     due: Option<tokio::time::Instant>,
     /// Whether there may be messages in the buffer that were not handled yet.
     stalled: bool,
@@ -307,12 +383,13 @@ struct Wants {
     later_reply: bool,
     /// To close the connection, for this reason.
     close: Option<String>,
+    /// To send something.
+    output: bool,
 }
 
 impl Connection {
     /// Moves bytes until the connection ends, and returns why.
-    async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) -> End {
-        let (mut read, mut write) = tokio::io::split(stream);
+    async fn run(mut self, read: &mut (impl AsyncRead + Unpin)) -> End {
         let mut conduct = self.shared.conduct.subscribe();
         let generation = conduct.borrow().generation;
         loop {
@@ -338,7 +415,7 @@ impl Connection {
                 self.handle_messages();
                 continue;
             }
-            let patience = match self.leave(wants.later_reply) {
+            let patience = match self.leave(wants.output, wants.later_reply) {
                 Ok(patience) => patience,
                 Err(end) => return end,
             };
@@ -346,28 +423,23 @@ impl Connection {
             if self.buffer.capacity() - self.buffer.len() < READ / 4 {
                 self.buffer.reserve(READ);
             }
-            let pieces: SmallVec<[Bytes; PIECES]> =
-                self.unsent.iter().take(PIECES).cloned().collect();
             tokio::select! {
                 _ = conduct.changed() => {}
-                () = self.waker.notified() => {}
+                () = self.outlet.woken() => {}
                 () = async { match patience {
                     Some(until) => tokio::time::sleep_until(until).await,
                     None => std::future::pending().await,
                 }} => {}
                 sent = async {
-                    if pieces.is_empty() {
-                        return std::future::pending().await;
-                    }
                     if let Some(due) = due {
                         tokio::time::sleep_until(due).await;
                     }
-                    let pieces: SmallVec<[IoSlice<'_>; PIECES]> =
-                        pieces.iter().map(|bytes| IoSlice::new(bytes)).collect();
-                    write.write_vectored(&pieces).await
-                } => match sent {
-                    Ok(count) if count > 0 => self.sent(count),
-                    Ok(_) => return End::Cut("the client reads no more".into()),
+                    self.outlet.send().await
+                }, if wants.output => match sent {
+                    Ok(count) => self.sent(count),
+                    Err(error) if error.kind() == io::ErrorKind::WriteZero => {
+                        return End::Cut("the client reads no more".into());
+                    }
                     Err(error) => return End::Cut(error.to_string()),
                 },
                 received = read.read_buf(&mut self.buffer), if wants.input && self.ended.is_none() => {
@@ -383,19 +455,25 @@ impl Connection {
 
     /// Takes the bytes to send after a delay, and asks what to do.
     fn poll(&mut self, delay: Duration) -> Wants {
+        let mut output = self.outlet.lock();
         let mut hub = self.shared.hub();
-        if self.ended.is_some() && !self.stalled {
-            hub.handle_end(self.id);
+        if self.ended.is_some() {
+            // This task must see what is sent.
+            output.reserve();
+            if !self.stalled {
+                hub.handle_end(self.id);
+            }
         }
-        if self.unsent.is_empty() {
-            self.unsent = hub.poll_transmit(self.id);
-            let is_delayed = !delay.is_zero() && !self.unsent.is_empty();
+        if output.is_idle() {
+            output.refill(hub.poll_transmit(self.id));
+            let is_delayed = !delay.is_zero() && !output.is_idle();
             self.due = is_delayed.then(|| tokio::time::Instant::now() + delay);
         }
         Wants {
             input: hub.wants_input(self.id),
             later_reply: hub.owes_reply(self.id),
             close: hub.poll_close(self.id),
+            output: !output.is_idle(),
         }
     }
 
@@ -412,7 +490,7 @@ impl Connection {
             self.stalled = false;
         }
         let now = tokio::time::Instant::now();
-        let due = self.due.filter(|_| !self.unsent.is_empty());
+        let due = self.due.filter(|_| !self.outlet.lock().is_idle());
         self.ended = Some(Ended {
             since: due.map_or(now, |due| due.max(now)),
             reason,
@@ -422,7 +500,7 @@ impl Connection {
     /// Decides whether the connection ends, once nothing more is read from it. A client that sends no
     /// more may still read: it gets the replies to what it has sent, as it does before it is let go.
     /// Returns when to give up, if ever.
-    fn leave(&self, later_reply: bool) -> Result<Option<tokio::time::Instant>, End> {
+    fn leave(&self, output: bool, later_reply: bool) -> Result<Option<tokio::time::Instant>, End> {
         let Some(ended) = &self.ended else {
             return Ok(None);
         };
@@ -430,7 +508,7 @@ impl Connection {
             Some(reason) => reason.clone(),
             None => "the client has closed the connection".into(),
         };
-        let all_sent = self.unsent.is_empty() && !self.stalled;
+        let all_sent = !output && !self.stalled;
         if all_sent && !later_reply {
             return Err(End::Orderly(reason()));
         }
@@ -442,51 +520,54 @@ impl Connection {
         Ok(until)
     }
 
-    fn sent(&mut self, mut count: usize) {
-        let all = count;
+    fn sent(&mut self, count: usize) {
         if let Some(ended) = &mut self.ended
             && ended.reason.is_none()
         {
             ended.since = tokio::time::Instant::now();
         }
-        while let Some(first) = self.unsent.front_mut() {
-            let own = count.min(first.len());
-            first.advance(own);
-            count -= own;
-            if !first.is_empty() {
-                break;
-            }
-            self.unsent.pop_front();
-        }
         self.shared
-            .with_hub(|hub| hub.handle_sent(self.id, all, now()));
+            .with_hub(|hub| hub.handle_sent(self.id, count, now()));
     }
 
-    /// Handles the messages that have arrived, until much waits to be sent.
+    /// Handles the messages that have arrived, until much waits to be sent, and sends what they
+    /// caused: the replies first, then the updates of other sessions.
     fn handle_messages(&mut self) {
+        let mut ready = Vec::new();
+        let refused = self.handle_buffer(&mut ready);
+        ready.sort_unstable_by_key(|id| (*id != self.id, *id));
+        ready.dedup();
+        self.shared.send(&ready);
+        if refused.is_some() {
+            self.end(refused);
+        }
+    }
+
+    /// Handles the messages, and returns what is wrong with one, if anything is.
+    fn handle_buffer(&mut self, ready: &mut Vec<SessionId>) -> Option<String> {
         self.stalled = false;
-        let reason = loop {
+        loop {
             match self.framer.take(&mut self.buffer) {
-                Ok(None) => return,
+                Ok(None) => return None,
                 Ok(Some(message)) => {
                     let Ok(text) = std::str::from_utf8(&message) else {
-                        break "received a message that is not UTF-8".to_owned();
+                        return Some("received a message that is not UTF-8".to_owned());
                     };
-                    let (deadline, goes_on) = self.shared.with_hub_for(Some(self.id), |hub| {
+                    let ((deadline, goes_on), with_output) = self.shared.ask_hub(|hub| {
                         hub.handle_message(self.id, text, now());
                         (hub.poll_timeout(), hub.wants_input(self.id))
                     });
+                    ready.extend(with_output);
                     if deadline.is_some() {
                         self.shared.earlier.notify_one();
                     }
                     if !goes_on {
                         self.stalled = true;
-                        return;
+                        return None;
                     }
                 }
-                Err(error) => break format!("received bytes that are no message: {error}"),
+                Err(error) => return Some(format!("received bytes that are no message: {error}")),
             }
-        };
-        self.end(Some(reason));
+        }
     }
 }

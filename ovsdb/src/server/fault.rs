@@ -40,3 +40,10 @@ pub(super) struct Conduct {
     /// Connections that were made with a lower number are closed.
     pub(super) generation: u64,
 }
+
+impl Conduct {
+    /// Whether what is to be sent may be sent at once.
+    pub(super) const fn is_normal(&self) -> bool {
+        self.hanging == 0 && self.delay.is_zero()
+    }
+}

@@ -186,7 +186,12 @@ impl Hub {
     /// Bytes of a session were sent.
     pub(crate) fn handle_sent(&mut self, id: SessionId, count: usize, now: Now) {
         if let Some(session) = self.sessions.get_mut(&id) {
+            let was_paused = session.outgoing.unsent() > QUEUED;
             session.outgoing.sent(count);
+            if was_paused && session.outgoing.unsent() <= QUEUED {
+                // It is read from again.
+                self.ready.push(id);
+            }
             if session.outgoing.unsent() == 0 {
                 self.flush(id);
             } else {

@@ -53,7 +53,7 @@ impl Relayed {
         let Some(shared) = self.shared.upgrade() else {
             return Ok(());
         };
-        shared.with_hub(|hub| {
+        shared.with_hub_sending(|hub| {
             let Some(database) = hub.database(&self.name) else {
                 return Ok(());
             };

@@ -447,6 +447,23 @@ fn sessions_with_the_same_monitor_share_the_text_of_an_update() {
 }
 
 #[test]
+fn a_session_that_is_read_from_again_is_ready() {
+    let mut test = Test::new(Quotas::new());
+    let client = test.connect();
+    let echo = format!(r#"["{}"]"#, "x".repeat(QUEUED));
+    test.send(client, "echo", &echo);
+    assert!(!test.hub.wants_input(client));
+    let count = test.unsent(client);
+    test.hub.poll_transmit(client);
+    test.hub.poll_ready();
+    test.hub.handle_sent(client, 1, test.now);
+    assert_eq!(test.hub.poll_ready(), []);
+    test.hub.handle_sent(client, count / 2, test.now);
+    assert!(test.hub.wants_input(client));
+    assert_eq!(test.hub.poll_ready(), [client]);
+}
+
+#[test]
 fn nobody_gets_more_than_its_quota() {
     let mut test = Test::new(Quotas {
         sessions: 3,
