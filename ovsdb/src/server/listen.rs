@@ -1,5 +1,7 @@
 //! The addresses a server listens on, and its sockets.
 
+mod local;
+
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -7,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
+
+pub(super) use self::local::LocalStream;
 
 /// An address to listen on, in the form of ovsdb(7) "Passive OVSDB Connections".
 ///
@@ -180,8 +184,16 @@ pub(super) async fn bind_unix(path: &Path) -> io::Result<UnixSocket> {
 /// A unix socket, which is removed when it is dropped.
 #[derive(Debug)]
 pub(super) struct UnixSocket {
-    pub(super) listener: UnixListener,
+    listener: UnixListener,
     path: PathBuf,
+}
+
+impl UnixSocket {
+    /// Waits for the next client.
+    pub(super) async fn accept(&self) -> io::Result<LocalStream> {
+        let (stream, _) = self.listener.accept().await?;
+        LocalStream::new(stream)
+    }
 }
 
 impl Drop for UnixSocket {

@@ -349,9 +349,7 @@ impl Server {
             PassiveRemote::Unix { path } => {
                 let socket = listen::bind_unix(path).await?;
                 tokio::spawn(async move {
-                    while let Some((stream, _)) =
-                        accepted(&shared, || socket.listener.accept()).await
-                    {
+                    while let Some(stream) = accepted(&shared, || socket.accept()).await {
                         tokio::spawn(serve(shared.clone(), stream, Duration::ZERO));
                     }
                 });

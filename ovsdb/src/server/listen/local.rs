@@ -1,0 +1,159 @@
+//! A connection on a unix socket.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::UnixStream;
+
+/// How much is read at once, at most.
+const READ: usize = 64 * 1024;
+
+/// A connection on a unix socket, of which the runtime is told only when there is something to read.
+///
+/// The streams of tokio always ask for both directions, and the kernel reports room to write each time
+/// the client has read: with many clients that follow, the server is woken most often for that.
+#[derive(Debug)]
+pub(crate) struct LocalStream {
+    socket: AsyncFd<net::UnixStream>,
+    /// The same socket again, while there is no room to write.
+    full: Option<AsyncFd<net::UnixStream>>,
+}
+
+impl LocalStream {
+    pub(crate) fn new(stream: UnixStream) -> io::Result<Self> {
+        let socket = register(stream.into_std()?, Interest::READABLE)?;
+        Ok(Self { socket, full: None })
+    }
+
+    /// Writes when there is room.
+    fn poll_io(
+        &mut self,
+        context: &mut Context<'_>,
+        write: impl Fn(&net::UnixStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let Some(full) = &self.full else {
+                match write(self.socket.get_ref()) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        let same = self.socket.get_ref().try_clone()?;
+                        self.full = Some(register(same, Interest::WRITABLE)?);
+                        continue;
+                    }
+                    written => return Poll::Ready(written),
+                }
+            };
+            let mut room = ready!(full.poll_write_ready(context))?;
+            if let Ok(written) = room.try_io(|socket| write(socket.get_ref())) {
+                return Poll::Ready(written);
+            }
+        }
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "what replaces it is unsafe, for descriptors that others may close; a stream owns its own"
+)]
+fn register(socket: net::UnixStream, interest: Interest) -> io::Result<AsyncFd<net::UnixStream>> {
+    AsyncFd::with_interest(socket, interest)
+}
+
+impl AsyncRead for LocalStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let mut arrived = ready!(self.socket.poll_read_ready(context))?;
+            let length = buffer.remaining().min(READ);
+            let unfilled = buffer.initialize_unfilled_to(length);
+            let Ok(received) = arrived.try_io(|socket| socket.get_ref().read(unfilled)) else {
+                continue;
+            };
+            let count = received?;
+            if 0 < count && count < length {
+                // That was all; what comes next is reported.
+                arrived.clear_ready();
+            }
+            buffer.advance(count);
+            return Poll::Ready(Ok(()));
+        }
+    }
+}
+
+impl AsyncWrite for LocalStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_io(context, |mut socket| socket.write(bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_io(context, |mut socket| socket.write_vectored(pieces))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// Everything was written: room is of no interest any more.
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.full = None;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.socket.get_ref().shutdown(Shutdown::Write))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_is_full_is_written_to_when_there_is_room() {
+        let (own, mut peer) = UnixStream::pair().expect("sockets");
+        let mut own = LocalStream::new(own).expect("registered");
+        let text = vec![b'x'; 1024 * 1024];
+        let mut received = Vec::new();
+        let writing = async {
+            own.write_all(&text).await.expect("written");
+            assert!(own.full.is_some());
+            own.flush().await.expect("flushed");
+            assert!(own.full.is_none());
+            own.shutdown().await.expect("shut down");
+        };
+        let reading = async {
+            // The socket is full by now.
+            tokio::task::yield_now().await;
+            peer.read_to_end(&mut received).await.expect("read");
+        };
+        tokio::join!(writing, reading);
+        assert_eq!(received, text);
+
+        peer.write_all(b"one").await.expect("written");
+        let mut bytes = [0; 8];
+        assert_eq!(own.read(&mut bytes).await.expect("read"), 3);
+        let (count, written) = tokio::join!(own.read(&mut bytes), peer.write(b"two"));
+        assert_eq!((count.expect("read"), written.expect("written")), (3, 3));
+        drop(peer);
+        assert_eq!(own.read(&mut bytes).await.expect("the end"), 0);
+        let error = own.write_all(b"x").await.expect_err("nobody reads");
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}
