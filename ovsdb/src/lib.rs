@@ -190,6 +190,32 @@
 //! the transaction again after a guard, and [`Client::apply`] by deciding again.
 //! [`Cache::wait_until`] waits until the replica shows something.
 //!
+//! # Knowing that it is real
+//!
+//! A commit says what a database holds, not what a network does. `nb::realized` waits until ovn-northd, or the
+//! ovn-controllers of all chassis as well, have carried out what was committed before; `vswitch::configured`
+//! waits for ovs-vswitchd. An error says which daemon is late, and which chassis.
+//!
+//! ```
+//! # #[cfg(all(feature = "nb", feature = "sb"))]
+//! # async fn example(
+//! #     client: ovsdb::nb::Client, southbound: ovsdb::sb::Client, cache: ovsdb::nb::Cache
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! use ovsdb::nb::{self, LogicalSwitchPort as Port, Stage};
+//!
+//! let limit = Duration::from_secs(30);
+//! let realized = nb::realized(&client, Stage::Hypervisors).timeout(limit).southbound(&southbound).await?;
+//! println!("ovn-northd took {:?}, all chassis {:?}", realized.northd, realized.hypervisors);
+//!
+//! // Of one port: its interface is on a chassis, and the flows are installed there.
+//! cache.wait_until(limit, |view| view.get_by(Port::NAME, "p1")?.up.filter(|up| *up)).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! The module [`progress`] has the errors.
+//!
 //! # Testing what you wrote
 //!
 //! The module [`server`] is an OVSDB server in your program, which is compared with ovsdb-server message
@@ -340,6 +366,8 @@ mod client;
 mod error;
 mod error_chain;
 pub mod model;
+#[cfg(any(feature = "nb", feature = "sb", feature = "vswitch"))]
+pub mod progress;
 pub mod protocol;
 #[cfg(feature = "server")]
 mod relay;
@@ -360,12 +388,16 @@ pub mod value;
 #[cfg(feature = "nb")]
 pub mod nb {
     ovsdb::schema!("OVN_Northbound");
+
+    pub use crate::progress::northbound::{Realize, Realized, Stage, realized};
 }
 
 /// The tables of `OVN_Southbound` (ovn-sb(5)), generated from the schema of OVN 26.03.
 #[cfg(feature = "sb")]
 pub mod sb {
     ovsdb::schema!("OVN_Southbound");
+
+    pub use crate::progress::chassis::lagging_chassis;
 }
 
 /// The tables of `Open_vSwitch` (ovs-vswitchd.conf.db(5)), generated from the schema of Open
@@ -373,6 +405,8 @@ pub mod sb {
 #[cfg(feature = "vswitch")]
 pub mod vswitch {
     ovsdb::schema!("Open_vSwitch");
+
+    pub use crate::progress::switch::{Configure, Configured, configured};
 }
 
 pub use ovsdb_schema as schema;

@@ -22,6 +22,7 @@ const ROOMS: &[&str] = &[
     "client",
     "relay",
     "transaction",
+    "progress",
     "testing",
 ];
 

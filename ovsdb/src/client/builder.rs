@@ -241,6 +241,8 @@ impl<D: Database> ClientBuilder<D> {
                 identity: self.identity,
                 request_timeout: self.request_timeout,
                 author: self.author,
+                #[cfg(any(feature = "nb", feature = "vswitch"))]
+                attached: super::attached::Attached::default(),
             }),
             database: PhantomData,
         })

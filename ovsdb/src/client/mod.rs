@@ -5,6 +5,8 @@
 //! share with it. It decides nothing about the connection.
 
 mod any;
+#[cfg(any(feature = "nb", feature = "vswitch"))]
+mod attached;
 mod builder;
 mod cache;
 mod databases;
@@ -42,6 +44,9 @@ struct Inner {
     identity: RowIdentity,
     request_timeout: Option<Duration>,
     author: Option<Str>,
+    /// What later rooms keep for all clones.
+    #[cfg(any(feature = "nb", feature = "vswitch"))]
+    attached: attached::Attached,
 }
 
 /// A client of one database. Clones share the connection, which ends with the last of them, and
@@ -109,6 +114,12 @@ impl<D: Database> Client<D> {
     #[must_use]
     pub fn database(&self) -> &str {
         &self.inner.database
+    }
+
+    /// State of a later room that all clones share, as long as one of them uses it.
+    #[cfg(any(feature = "nb", feature = "vswitch"))]
+    pub(crate) fn attached<S: Default + Send + Sync + 'static>(&self) -> Arc<S> {
+        self.inner.attached.get()
     }
 
     pub(crate) fn row_identity(&self) -> RowIdentity {

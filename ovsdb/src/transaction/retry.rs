@@ -198,7 +198,7 @@ impl RetryPolicy {
     }
 
     /// The wait before the run with this number, from 1 on.
-    pub(super) fn wait(&self, run: u32) -> Duration {
+    pub(crate) fn wait(&self, run: u32) -> Duration {
         let whole = self
             .min_wait
             .saturating_mul(1_u32.checked_shl(run - 1).unwrap_or(u32::MAX))

@@ -1,0 +1,45 @@
+//! What later rooms share between all clones of a client.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// State of later rooms, one of each type. It is held weakly: it ends with its last user, and it may
+/// itself hold caches without keeping their client alive.
+#[derive(Debug, Default)]
+pub(super) struct Attached {
+    states: Mutex<Vec<Weak<dyn Any + Send + Sync>>>,
+}
+
+impl Attached {
+    /// The state of this type that is in use, or else a new one.
+    pub(super) fn get<S: Default + Send + Sync + 'static>(&self) -> Arc<S> {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.retain(|state| state.strong_count() > 0);
+        let mut in_use = states.iter().filter_map(Weak::upgrade);
+        if let Some(state) = in_use.find_map(|state| state.downcast().ok()) {
+            return state;
+        }
+        let state = Arc::new(S::default());
+        let erased: Arc<dyn Any + Send + Sync> = state.clone();
+        states.push(Arc::downgrade(&erased));
+        state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_type_has_one_state_as_long_as_it_is_used() {
+        let attached = Attached::default();
+        let number: Arc<Mutex<u8>> = attached.get();
+        let text: Arc<Mutex<String>> = attached.get();
+        assert!(Arc::ptr_eq(&number, &attached.get()));
+        assert!(Arc::ptr_eq(&text, &attached.get()));
+        *number.lock().expect("a lock") = 7;
+        drop(number);
+        assert_eq!(*attached.get::<Mutex<u8>>().lock().expect("a lock"), 0);
+        assert_eq!(attached.states.lock().expect("a lock").len(), 2);
+    }
+}

@@ -1,0 +1,262 @@
+//! Waiting until OVN has carried out what its northbound database says.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+
+use super::error::{Daemon, ProgressError};
+use super::request::Counters;
+use super::stages::{Reached, wait};
+use super::time;
+use crate::client::Client;
+#[cfg(feature = "sb")]
+use crate::error_chain::ErrorChain;
+use crate::model::{Column, Mutable};
+use crate::value::{Map, Str};
+
+/// The columns of `NB_Global` that matter here.
+#[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
+#[ovsdb(database = ovsdb::nb::Database, table = "NB_Global", schema = "OVN_Northbound")]
+struct Global {
+    nb_cfg: i64,
+    nb_cfg_timestamp: i64,
+    sb_cfg: i64,
+    sb_cfg_timestamp: i64,
+    hv_cfg: i64,
+    hv_cfg_timestamp: i64,
+    options: Map<Str, Str>,
+}
+
+impl Counters for Global {
+    const REQUESTED: Column<Self, i64, Mutable> = Self::NB_CFG;
+
+    fn confirmed(&self, daemon: Daemon) -> i64 {
+        match daemon {
+            // Without a chassis ovn-northd copies the number, though it may not have written anything yet.
+            Daemon::Controllers => self.hv_cfg.min(self.sb_cfg),
+            _ => self.sb_cfg,
+        }
+    }
+
+    fn obstacle(&self, daemon: Daemon) -> Option<ProgressError> {
+        let reports = self.options.get("enable_chassis_nb_cfg_update");
+        let never = daemon == Daemon::Controllers && reports.is_some_and(|text| *text == *"false");
+        never.then_some(ProgressError::NotReported)
+    }
+}
+
+/// How far a change of the northbound database has to get: [`realized`] waits for it.
+///
+/// ```
+/// use ovsdb::nb::Stage;
+///
+/// assert_eq!(Stage::Hypervisors.to_string(), "hypervisors");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// ovn-northd has written it to the southbound database: `ovn-nbctl --wait=sb`.
+    Northd,
+    /// Besides, the ovn-controller of every chassis has installed its flows: `ovn-nbctl --wait=hv`. One that
+    /// is down holds this back.
+    Hypervisors,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Northd => "northd",
+            Self::Hypervisors => "hypervisors",
+        })
+    }
+}
+
+/// What OVN has carried out; [`realized`] returns it.
+///
+/// ```
+/// # fn example(realized: ovsdb::nb::Realized) {
+/// println!("ovn-northd took {:?}", realized.northd);
+/// if let Some(hypervisors) = realized.hypervisors {
+///     println!("the slowest chassis was done after {hypervisors:?}");
+/// }
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Realized {
+    /// The number of the request, in `NB_Global.nb_cfg`.
+    pub nb_cfg: i64,
+    /// How long after the request ovn-northd was seen to have confirmed it.
+    pub northd: Duration,
+    /// How long after the request all chassis were seen to have confirmed it; `None` when they were not
+    /// waited for.
+    pub hypervisors: Option<Duration>,
+    /// When ovn-northd began with this request, or with a newer one, by its own clock; `None` on a server
+    /// whose schema lacks the column.
+    pub northd_began: Option<SystemTime>,
+    /// When it had written the southbound database, by its own clock.
+    pub northd_ended: Option<SystemTime>,
+    /// When the slowest chassis was done, by its own clock; `None` too when there is no chassis.
+    pub hypervisors_ended: Option<SystemTime>,
+}
+
+/// Waits until OVN has carried out what was committed to the northbound database, by this client or by any
+/// other one, before the call.
+///
+/// It increases `NB_Global.nb_cfg` and waits until `sb_cfg`, and for [`Stage::Hypervisors`] `hv_cfg` as well,
+/// have reached it (ovn-nb(5)). Calls at the same time, with clones of one client, share the increase and the
+/// replica of that row: a thousand controllers' workers cost OVN one round.
+///
+/// The time limit is the client's [request timeout](crate::ClientBuilder::request_timeout), or
+/// [`timeout`](Realize::timeout). Connections may come and go meanwhile. When the number is set back, because the
+/// database was restored or replaced, another request is made.
+///
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().table::<nb::NbGlobal>().start().await?;
+/// # let northd = client.clone();
+/// # tokio::spawn(async move {
+/// #     let asked = cache.wait_until(None, |view| view.rows::<nb::NbGlobal>().next().map(|row| row.nb_cfg));
+/// #     let asked = asked.await.expect("a request");
+/// #     let mut txn = northd.transaction();
+/// #     let every = ovsdb::model::AllOf::<nb::NbGlobal>::all();
+/// #     txn.update(every).set(nb::NbGlobal::SB_CFG, asked).set(nb::NbGlobal::HV_CFG, asked);
+/// #     txn.commit().await
+/// # });
+/// use std::time::Duration;
+///
+/// use ovsdb::nb::{self, Stage};
+///
+/// let mut txn = client.transaction();
+/// txn.insert(nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
+/// txn.commit().await?;
+/// let realized = nb::realized(&client, Stage::Hypervisors).timeout(Duration::from_secs(30)).await?;
+/// println!("sw0 is on all chassis after {:?}", realized.hypervisors);
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+/// ```
+///
+/// # Errors
+/// [`ProgressError::TimedOut`] when a daemon is late: it says which, and
+/// [which chassis](Realize::southbound) on request. [`ProgressError::NotReported`] at once when the chassis were
+/// told not to report.
+pub fn realized(client: &Client<ovsdb::nb::Database>, stage: Stage) -> Realize {
+    Realize {
+        stage,
+        limit: client.request_timeout(),
+        client: client.clone(),
+        #[cfg(feature = "sb")]
+        southbound: None,
+    }
+}
+
+/// What [`realized`] waits for, and how long; `.await` it.
+///
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "sb"))]
+/// # async fn example(
+/// #     client: ovsdb::nb::Client, southbound: ovsdb::sb::Client
+/// # ) -> Result<(), ovsdb::progress::ProgressError> {
+/// use std::time::Duration;
+///
+/// use ovsdb::nb::{self, Stage};
+///
+/// let realized = nb::realized(&client, Stage::Hypervisors)
+///     .timeout(Duration::from_secs(30))
+///     .southbound(&southbound)
+///     .await?;
+/// # let _ = realized; Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "nothing is waited for without `.await`"]
+pub struct Realize {
+    client: Client<ovsdb::nb::Database>,
+    stage: Stage,
+    limit: Option<Duration>,
+    #[cfg(feature = "sb")]
+    southbound: Option<Client<ovsdb::sb::Database>>,
+}
+
+impl Realize {
+    /// How long to wait, the wait for a connection included; `None` waits for ever.
+    pub fn timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.limit = limit.into();
+        self
+    }
+
+    /// Asks the southbound database which chassis are late, when they are: the error then
+    /// [names them](super::Behind::chassis). That takes up to five seconds more.
+    #[cfg(feature = "sb")]
+    pub fn southbound(mut self, client: &Client<ovsdb::sb::Database>) -> Self {
+        self.southbound = Some(client.clone());
+        self
+    }
+
+    async fn run(self) -> Result<Realized, ProgressError> {
+        let stages: &[_] = match self.stage {
+            Stage::Northd => &[Daemon::Northd],
+            Stage::Hypervisors => &[Daemon::Northd, Daemon::Controllers],
+        };
+        match wait::<Global>(&self.client, stages, self.limit).await {
+            Ok(reached) => Ok(Realized::from(&reached)),
+            Err(error) => Err(self.explained(error).await),
+        }
+    }
+
+    /// The error with the chassis that are late.
+    #[cfg(feature = "sb")]
+    async fn explained(&self, error: ProgressError) -> ProgressError {
+        /// How long the southbound database may take.
+        const LIMIT: Duration = Duration::from_secs(5);
+        let (ProgressError::TimedOut(mut behind), Some(southbound)) =
+            (error.clone(), &self.southbound)
+        else {
+            return error;
+        };
+        let (Daemon::Controllers, Some(number)) = (behind.daemon, behind.requested) else {
+            return error;
+        };
+        match super::chassis::lagging_within(southbound, number, Some(LIMIT)).await {
+            Ok(chassis) => behind.chassis = Some(chassis),
+            Err(error) => {
+                let (database, error) = (southbound.database(), ErrorChain::new(&error));
+                tracing::warn!(database, %error, "cannot tell which chassis are late");
+            }
+        }
+        ProgressError::TimedOut(behind)
+    }
+
+    #[cfg(not(feature = "sb"))]
+    async fn explained(&self, error: ProgressError) -> ProgressError {
+        error
+    }
+}
+
+impl IntoFuture for Realize {
+    type Output = Result<Realized, ProgressError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl From<&Reached<Global>> for Realized {
+    fn from(reached: &Reached<Global>) -> Self {
+        let (stages, row) = (&reached.stages, &reached.counters);
+        let hypervisors = stages.get(1).copied();
+        Self {
+            nb_cfg: reached.request.number,
+            northd: stages.first().copied().unwrap_or_default(),
+            hypervisors,
+            northd_began: time(row.nb_cfg_timestamp),
+            northd_ended: time(row.sb_cfg_timestamp),
+            hypervisors_ended: hypervisors.and_then(|_| time(row.hv_cfg_timestamp)),
+        }
+    }
+}
