@@ -128,7 +128,7 @@ impl<D: Database> Transaction<D> {
     /// row is found. Of an index that is made by a function, only the rows that are found are guarded.
     ///
     /// In a cache that has a part of the table's rows, by a
-    /// [condition](crate::client::CacheBuilder::condition), a row outside of it that has the key makes
+    /// [condition](crate::CacheBuilder::table_where), a row outside of it that has the key makes
     /// the commit fail too.
     ///
     /// ```
