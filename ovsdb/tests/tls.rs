@@ -498,6 +498,43 @@ async fn a_configuration_of_rustls_is_taken_as_it_is() {
     assert!(matches!(refusal.tls(), TlsError::ClientCertificateRequired));
 }
 
+#[tokio::test]
+async fn a_client_that_sends_no_more_gets_its_reply() {
+    use pki_types::pem::PemObject;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let world = World::new();
+    let server = world.server();
+    let mut roots = RootCertStore::empty();
+    let authority = pki_types::CertificateDer::from_pem_slice(world.authority.pem().as_bytes());
+    roots.add(authority.expect("PEM")).expect("a certificate");
+    let certificate = world.client.certificate.as_bytes();
+    let certificate = pki_types::CertificateDer::from_pem_slice(certificate).expect("PEM");
+    let key = pki_types::PrivateKeyDer::from_pem_slice(world.client.key.as_bytes());
+    let provider = Arc::new(ovsdb::rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![certificate], key.expect("PEM"))
+        .expect("a key that fits");
+    let remote = server.ssl_remote().expect("a port");
+    let socket = tokio::net::TcpStream::connect(remote.trim_start_matches("ssl:"));
+    let name = "127.0.0.1".try_into().expect("an address");
+    let stream = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let stream = stream.connect(name, socket.await.expect("a connection"));
+    let mut stream = stream.await.expect("TLS");
+    let request = br#"{"method":"list_dbs","params":[],"id":0}"#;
+    stream.write_all(request).await.expect("written");
+    stream.shutdown().await.expect("shut down");
+    let mut reply = String::new();
+    let end = stream.read_to_string(&mut reply).await;
+    assert!(
+        reply.contains(r#"["Inventory","_Server"]"#),
+        "{reply} {end:?}"
+    );
+}
+
 /// Runs `ovs-pki` in a folder of its own.
 fn ovs_pki(folder: &Path, arguments: &[&str]) {
     let output = Command::new(program("ovs-pki").expect("ovs-pki"))
