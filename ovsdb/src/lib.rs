@@ -251,7 +251,10 @@
 //!
 //! Other faults are connections that close, are refused, answer late or not at all, a lost leadership and
 //! a forgotten history ([`Faults`](server::Faults)). [`Server::convert`](server::Server::convert) stands
-//! for an upgrade. The feature `testing` has the real ovsdb-server too, as `testing::Server`: with
+//! for an upgrade. [`Server::cluster`](server::Server::cluster) starts the members of a cluster, for tests
+//! of failover: leaders that hand over or die, followers that lag, a majority that is lost.
+//!
+//! The feature `testing` has the real ovsdb-server too, as `testing::Server`: with
 //! `OVSDB_TEST_SERVER=embedded` the same test runs on the embedded one.
 //!
 //! A unit test needs no server at all. Code that reads takes a [`Snapshot`], which

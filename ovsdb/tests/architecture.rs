@@ -327,8 +327,8 @@ fn the_server_decides_without_a_runtime_files_or_a_clock() {
     let mut seen = 0;
     for source in all() {
         let module = module(&source);
-        let outside =
-            ["driver", "storage", "listen", "file", "relay"].map(|part| format!("server::{part}"));
+        let outside = ["driver", "storage", "listen", "file", "relay", "cluster"]
+            .map(|part| format!("server::{part}"));
         if source.room != "server"
             || module == "server"
             || outside.iter().any(|part| module.starts_with(&**part))

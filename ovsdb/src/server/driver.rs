@@ -5,9 +5,9 @@ mod connection;
 mod outlet;
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
+use std::{fmt, io};
 
 use foldhash::fast::RandomState;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -29,7 +29,6 @@ const IGNORED: usize = 1 << 20;
 const OUTLETS: usize = 32;
 
 /// What the tasks of a server share.
-#[derive(Debug)]
 pub(super) struct Shared {
     hub: Mutex<Hub>,
     outlets: Mutex<HashMap<SessionId, Arc<Outlet>, RandomState>>,
@@ -44,6 +43,18 @@ pub(super) struct Shared {
     interval: Duration,
     stopped: tokio::sync::watch::Sender<bool>,
     conduct: tokio::sync::watch::Sender<Conduct>,
+    /// Of a member of a cluster: tells all members that the cluster has changed.
+    tell_cluster: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("hub", &self.hub)
+            .field("storages", &self.storages)
+            .field("conduct", &*self.conduct.borrow())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The time now.
@@ -75,6 +86,7 @@ impl Shared {
             interval,
             stopped: tokio::sync::watch::Sender::new(false),
             conduct: tokio::sync::watch::Sender::default(),
+            tell_cluster: OnceLock::new(),
         }
     }
 
@@ -102,17 +114,22 @@ impl Shared {
 
     /// Calls the machine, and returns the sessions that have something to send after it.
     fn ask_hub<R>(self: &Arc<Self>, call: impl FnOnce(&mut Hub) -> R) -> (R, Vec<SessionId>) {
-        let (result, ready, written, forwarding) = {
+        let (result, ready, written, forwarding, appended) = {
             let mut hub = self.hub();
             let result = call(&mut hub);
             let (ready, written) = (hub.poll_ready(), hub.poll_written());
-            (result, ready, written, hub.poll_forwarding())
+            let (forwarding, appended) = (hub.poll_forwarding(), hub.poll_appended());
+            (result, ready, written, forwarding, appended)
         };
         if forwarding {
             self.forwards.notify_one();
         }
         for storage in written.iter().filter_map(|name| self.storages.get(name)) {
             storage.wake(self);
+        }
+        if appended && let Some(tell) = self.tell_cluster.get() {
+            // The other members have what was committed before its client has the reply.
+            tell();
         }
         (result, ready)
     }
@@ -175,6 +192,13 @@ impl Shared {
                 }
             });
         }
+    }
+
+    /// Makes this server a member of a cluster. `tell` has to call [`Hub::handle_cluster`] of every
+    /// member.
+    pub(super) fn join_cluster(&self, tell: impl Fn() + Send + Sync + 'static) {
+        // A server is in one cluster.
+        let _ = self.tell_cluster.set(Box::new(tell));
     }
 
     /// The file of a database, if it has one.

@@ -1,10 +1,11 @@
 //! Faults on demand, for tests of programs that have to survive them.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::driver::{Shared, now};
-use super::fault::TransactionFault;
+use super::fault::{Conduct, TransactionFault};
 use crate::protocol::OvsdbError;
 
 /// Has a server fail on demand; [`Server::faults`](super::Server::faults) makes one.
@@ -59,41 +60,35 @@ pub struct Faults<'a> {
 /// assert_eq!(asked.await?.len(), 2);
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 #[must_use = "the fault ends when this is dropped"]
 pub struct Fault {
-    shared: Arc<Shared>,
-    kind: Kind,
+    end: Box<dyn Fn() + Send + Sync>,
 }
 
-#[derive(Debug)]
-enum Kind {
-    Refusing,
-    Hanging,
-    Delay(Duration),
-    Follower(Arc<str>),
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fault").finish_non_exhaustive()
+    }
+}
+
+impl Fault {
+    /// A fault that `end` ends.
+    pub(super) fn new(end: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { end: Box::new(end) }
+    }
 }
 
 impl Drop for Fault {
     fn drop(&mut self) {
-        match &self.kind {
-            Kind::Refusing => self.shared.conduct(|conduct| conduct.refusing -= 1),
-            Kind::Hanging => self.shared.conduct(|conduct| conduct.hanging -= 1),
-            Kind::Delay(delay) => self.shared.conduct(|conduct| conduct.delay -= *delay),
-            Kind::Follower(database) => {
-                self.shared
-                    .with_hub(|hub| hub.set_leader(database, true, now()));
-            }
-        }
+        (self.end)();
     }
 }
 
 impl Faults<'_> {
-    fn fault(self, kind: Kind) -> Fault {
-        Fault {
-            shared: self.shared.clone(),
-            kind,
-        }
+    /// A fault of the connections that `undo` ends.
+    fn conduct_fault(self, undo: impl Fn(&mut Conduct) + Send + Sync + 'static) -> Fault {
+        let shared = self.shared.clone();
+        Fault::new(move || shared.conduct(&undo))
     }
 
     /// Closes all connections. Clients may connect again.
@@ -105,14 +100,14 @@ impl Faults<'_> {
     /// stay.
     pub fn refuse_connections(self) -> Fault {
         self.shared.conduct(|conduct| conduct.refusing += 1);
-        self.fault(Kind::Refusing)
+        self.conduct_fault(|conduct| conduct.refusing -= 1)
     }
 
     /// Neither reads nor writes, as a process that is stopped: connections are accepted, and nothing is
     /// answered. What clients have sent is handled when the fault ends.
     pub fn hang(self) -> Fault {
         self.shared.conduct(|conduct| conduct.hanging += 1);
-        self.fault(Kind::Hanging)
+        self.conduct_fault(|conduct| conduct.hanging -= 1)
     }
 
     /// Holds back whatever is sent, for at least so long.
@@ -120,7 +115,7 @@ impl Faults<'_> {
         // Sums stay below the greatest duration, so that they can be undone.
         let delay = delay.min(Duration::from_secs(u64::from(u32::MAX)));
         self.shared.conduct(|conduct| conduct.delay += delay);
-        self.fault(Kind::Delay(delay))
+        self.conduct_fault(move |conduct| conduct.delay -= delay)
     }
 
     /// Decides what becomes of the next transaction of a database that could be committed. Called
@@ -141,15 +136,22 @@ impl Faults<'_> {
     /// Makes the server a follower in a cluster, as far as clients are told
     /// (`_Server`, columns `model` and `leader`): those that want the leader look for another server.
     /// Transactions are carried out, as a follower has its leader do it. When the fault ends, the server
-    /// is the leader of the cluster.
+    /// is the leader of the cluster. [`Cluster`](super::Cluster) has several servers that share a
+    /// database.
     ///
     /// # Errors
-    /// When there is no such database.
+    /// When there is no such database, or the server is a member of a [`Cluster`](super::Cluster).
     pub fn lose_leadership(self, database: &str) -> Result<Fault, OvsdbError> {
-        self.shared
-            .with_hub(|hub| hub.set_leader(database, false, now()))
-            .then(|| self.fault(Kind::Follower(database.into())))
-            .ok_or_else(|| unknown(database))
+        let lost = self
+            .shared
+            .with_hub(|hub| hub.set_leader(database, false, now()));
+        if !lost {
+            return Err(unknown(database));
+        }
+        let (shared, database) = (self.shared.clone(), Arc::<str>::from(database));
+        Ok(Fault::new(move || {
+            shared.with_hub(|hub| hub.set_leader(&database, true, now()));
+        }))
     }
 
     /// Forgets the last transactions of a database: clients that reconnect get every row again.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::SessionId;
+use super::consensus::{Change, Membership};
 use super::engine::error::violation;
 use super::engine::{Database, Proposal, State, record};
 use super::fault::TransactionFault;
@@ -12,6 +13,7 @@ use super::history::History;
 use super::monitor::Selection;
 use crate::protocol::OvsdbError;
 use crate::value::Uuid;
+use crate::value::json::Raw;
 
 /// Where a database keeps its transactions.
 ///
@@ -47,6 +49,14 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    /// Keeps the parameters, to try the transaction again.
+    pub(super) fn with(mut self, params: Raw<'_>) -> Self {
+        if self.params.is_empty() {
+            self.params = params.text.into();
+        }
+        self
+    }
+
     /// When it fails if nothing changes before.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.since.checked_add(self.timeout?)
@@ -80,6 +90,8 @@ pub(super) struct Hosted {
     pub(super) unsynced: Vec<Unsynced>,
     /// Of a relay: the transactions for its source.
     pub(super) forwards: Option<VecDeque<Forward>>,
+    /// Of a member of a cluster: its place in the cluster.
+    pub(super) membership: Option<Membership>,
     journal: Option<Box<dyn Journal>>,
     selections: Vec<Weak<Selection>>,
     /// The row of the database in `_Server`.
@@ -97,6 +109,7 @@ impl Hosted {
             waiting: Vec::new(),
             unsynced: Vec::new(),
             forwards: None,
+            membership: None,
             selections: Vec::new(),
             status: Uuid::nil(),
             faults: VecDeque::new(),
@@ -133,6 +146,27 @@ impl Hosted {
         journal.append(&text).map(Some)
     }
 
+    /// Whether the cluster accepts a commit from this member now; without a cluster it always is
+    /// accepted. Once it is, no other member commits until this one has.
+    pub(super) fn accepts_commit(&self) -> bool {
+        self.membership.as_ref().is_none_or(Membership::begin)
+    }
+
+    /// Appends what was accepted and applied to the log of the cluster, and returns whether there is
+    /// a cluster.
+    pub(super) fn replicate(&self, change: Change) -> bool {
+        if let Some(membership) = &self.membership {
+            membership.append(change, &self.database);
+        }
+        self.membership.is_some()
+    }
+
+    /// Forgets what was kept of the database as it was before it was replaced.
+    pub(super) fn restart(&mut self) {
+        self.history = History::new(self.database.last_transaction());
+        self.selections.clear();
+    }
+
     /// Replaces the database by a converted one.
     pub(super) fn replace(&mut self, database: Database, date: i64) -> Result<(), OvsdbError> {
         if let Some(journal) = &mut self.journal {
@@ -150,9 +184,8 @@ impl Hosted {
             };
             journal.replace(&database.schema().text, &record)?;
         }
-        self.history = History::new(database.last_transaction());
-        self.selections.clear();
         self.database = database;
+        self.restart();
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! passed. Outputs are the `poll_*` methods: what to send, which sessions to close, when to call again.
 //! Requests are handled one at a time, as in ovsdb-server.
 
+mod cluster;
 mod databases;
 mod faults;
 mod monitors;
@@ -86,6 +87,8 @@ pub(crate) struct Hub {
     written: Vec<Arc<str>>,
     /// Whether there are new transactions for the source of a relay.
     forwarding: bool,
+    /// Whether the log of a cluster was appended to.
+    appended: bool,
 }
 
 /// A session as the caller of a transaction.
@@ -120,6 +123,7 @@ impl Hub {
             ready: Vec::new(),
             written: Vec::new(),
             forwarding: false,
+            appended: false,
         };
         hub.add_server_database();
         hub

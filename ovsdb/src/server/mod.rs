@@ -26,13 +26,17 @@
 //!
 //! # What it does not have
 //!
-//! - Clusters (raft). A clustered file is refused, by [`FileErrorReason::Clustered`].
+//! - Clusters on several machines (raft). A clustered file is refused, by
+//!   [`FileErrorReason::Clustered`]. For tests, a [`Cluster`] is several servers in one process that
+//!   share their databases as a cluster does.
 //! - Role-based access control (RBAC), replication from an active server, and the control socket that
 //!   `ovs-appctl` talks to.
 //! - Remotes that the server itself connects to, and remotes that a database lists
 //!   (`db:DATABASE,TABLE,COLUMN`). [`PassiveRemote`] refuses both by name.
 
+mod cluster;
 mod committed;
+mod consensus;
 mod driver;
 mod engine;
 mod fault;
@@ -59,6 +63,7 @@ use std::time::Duration;
 
 use ovsdb_schema::{DatabaseSchema, SchemaError};
 
+pub use self::cluster::{Backup, Cluster, ClusterError};
 pub use self::committed::Committed;
 use self::driver::{Shared, now, serve};
 use self::engine::{Database, Schema};
@@ -96,6 +101,12 @@ pub enum ServerError {
     /// Two databases have one name.
     #[error("there are two databases with the name {0:?}")]
     TwoDatabases(String),
+    /// A database of a cluster is to be in a file.
+    #[error("a cluster keeps its databases in memory, and cannot serve {}", .0.display())]
+    ClusterInFile(PathBuf),
+    /// A cluster is to have no members.
+    #[error("a cluster needs at least one member")]
+    NoMembers,
 }
 
 /// Where a database comes from.
@@ -225,6 +236,50 @@ impl ServerBuilder {
         let shared = Shared::new(hub, storages, self.limits, self.probe_interval);
         Ok(Server::new(shared, self.tls))
     }
+
+    /// Starts a cluster of so many servers that share these databases. They are in memory only.
+    ///
+    /// ```
+    /// use ovsdb::server::Server;
+    ///
+    /// let cluster = Server::builder()
+    ///     .memory(r#"{"name": "Inventory", "tables": {}}"#)
+    ///     .start_cluster(3)?;
+    /// assert_eq!(cluster.members().len(), 3);
+    /// assert_eq!(cluster.leader(), Some(0));
+    /// # Ok::<(), ovsdb::server::ServerError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a schema is broken, a database is in a file, two databases have one name, or there is no
+    /// member.
+    pub fn start_cluster(self, members: usize) -> Result<Cluster, ServerError> {
+        let mut databases: Vec<Database> = Vec::new();
+        for source in &self.sources {
+            let database = match source {
+                Source::Memory(schema) => clustered(schema)?,
+                Source::File(path) | Source::Create { path, .. } => {
+                    return Err(ServerError::ClusterInFile(path.clone()));
+                }
+            };
+            let name = database.schema().name();
+            if databases.iter().any(|other| other.schema().name() == name) {
+                return Err(ServerError::TwoDatabases(name.to_owned()));
+            }
+            databases.push(database);
+        }
+        if members == 0 {
+            return Err(ServerError::NoMembers);
+        }
+        let names = databases.iter().map(|database| database.schema().name());
+        let names = names.collect::<Vec<_>>().join(",");
+        let start = |hub, member| {
+            let storages = BTreeMap::new();
+            let shared = Shared::new(hub, storages, self.limits, self.probe_interval);
+            Server::named(&format!("{names}#{member}"), shared, self.tls.clone())
+        };
+        Ok(Cluster::start(&databases, members, self.quotas, start))
+    }
 }
 
 type OpenedFile = Option<(file::FileJournal, file::FileLock)>;
@@ -242,6 +297,21 @@ fn memory(schema: &str) -> Result<Database, SchemaError> {
         Ok::<_, SchemaError>(Schema::new(source))
     })?;
     Ok(Database::new(schema, fastrand::u64(..)))
+}
+
+/// An empty database of a cluster. Ephemeral columns are kept like others, as `ovsdb-tool
+/// create-cluster` makes them.
+fn clustered(schema: &str) -> Result<Database, SchemaError> {
+    let mut source = DatabaseSchema::parse(schema)?;
+    for table in source.tables.values_mut() {
+        for column in table.columns.values_mut() {
+            column.ephemeral = false;
+        }
+    }
+    Ok(Database::new(
+        Arc::new(Schema::new(source)),
+        fastrand::u64(..),
+    ))
 }
 
 /// An OVSDB server. It ends, and its clients are disconnected, when it is dropped.
@@ -270,10 +340,15 @@ impl Drop for Server {
 
 impl Server {
     fn new(shared: Shared, tls: Option<Tls>) -> Self {
+        let names: Vec<_> = shared.hub().names().map(ToString::to_string).collect();
+        Self::named(&names.join(","), shared, tls)
+    }
+
+    /// A server whose remote in this process shows this name.
+    fn named(name: &str, shared: Shared, tls: Option<Tls>) -> Self {
         let shared = Arc::new(shared);
         let weak = Arc::downgrade(&shared);
-        let names: Vec<_> = shared.hub().names().map(ToString::to_string).collect();
-        let remote = MemoryRemote::new(&names.join(","), move || {
+        let remote = MemoryRemote::new(name, move || {
             let gone = || io::Error::new(io::ErrorKind::ConnectionRefused, "the server has ended");
             let shared = weak.upgrade().ok_or_else(gone)?;
             if shared.is_stopped() {
@@ -311,6 +386,15 @@ impl Server {
     /// When the text is no schema.
     pub fn memory(schema: impl Into<String>) -> Result<Self, ServerError> {
         Self::builder().memory(schema).start()
+    }
+
+    /// A cluster of so many servers that share an empty database with this schema:
+    /// [`Cluster::memory`].
+    ///
+    /// # Errors
+    /// When the text is no schema, or there is no member.
+    pub fn cluster(schema: impl Into<String>, members: usize) -> Result<Cluster, ServerError> {
+        Cluster::memory(schema, members)
     }
 
     /// A server with the database in this file.

@@ -7,6 +7,7 @@ pub mod certificates;
 pub mod interposer;
 pub mod load;
 pub mod peer;
+pub mod raw;
 pub mod replica;
 pub mod scale;
 

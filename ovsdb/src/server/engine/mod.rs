@@ -125,6 +125,13 @@ impl Database {
         }
     }
 
+    /// Takes over the rows of a copy of this database in which more transactions were committed. It
+    /// shares every row.
+    pub(crate) fn follow(&mut self, state: State, last: Uuid) {
+        self.state = state;
+        self.last = last;
+    }
+
     /// The schema.
     pub(crate) fn schema(&self) -> &Arc<Schema> {
         &self.state.schema

@@ -9,6 +9,7 @@ use ovsdb_schema::DatabaseSchema;
 use super::{Hub, Now, elements};
 use crate::protocol::OvsdbError;
 use crate::server::SessionId;
+use crate::server::consensus::Change;
 use crate::server::engine::error::{error, syntax};
 use crate::server::engine::{Caller, Database, Executed, Schema};
 use crate::server::hosted::{Hosted, Journal};
@@ -192,7 +193,7 @@ impl Hub {
 
     /// Ends the monitors of a database. Clients that are not aware of database changes are
     /// disconnected.
-    fn cancel_monitors(&mut self, name: &str) {
+    pub(super) fn cancel_monitors(&mut self, name: &str) {
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in ids {
             self.flush(id);
@@ -234,7 +235,7 @@ impl Hub {
     }
 
     /// Gives the locks of sessions that are being closed to the clients that wait for them.
-    fn release_locks(&mut self) {
+    pub(super) fn release_locks(&mut self) {
         let closing = self.sessions.iter_mut();
         let closing = closing.filter(|(_, session)| session.closing.is_some());
         let held: Vec<_> = closing
@@ -291,13 +292,17 @@ impl Hub {
         }
         let schema = Arc::new(Schema::new(source));
         let converted = hosted.database.convert(schema, seed)?;
+        if !hosted.accepts_commit() {
+            return Err(error("cluster error", "not leader"));
+        }
         hosted.replace(converted, now.date)?;
+        self.appended |= hosted.replicate(Change::Whole);
         self.cancel_monitors(name);
         Ok(())
     }
 
     /// Ends the waiting transactions, and publishes the new schema.
-    fn finish_conversion(&mut self, name: &str, now: Now) {
+    pub(super) fn finish_conversion(&mut self, name: &str, now: Now) {
         let Some(database) = self.database(name) else {
             return;
         };

@@ -16,7 +16,8 @@ impl Hub {
         Some(())
     }
 
-    /// Has a transaction that could be committed fail.
+    /// Has a transaction that could be committed fail. False when the cluster has to be waited for
+    /// first.
     pub(super) fn fail(
         &mut self,
         database: &std::sync::Arc<str>,
@@ -24,7 +25,7 @@ impl Hub {
         proposal: Proposal,
         fault: &TransactionFault,
         now: Now,
-    ) {
+    ) -> bool {
         match fault {
             TransactionFault::Refuse(error) => {
                 let results = proposal.refuse(error);
@@ -32,7 +33,9 @@ impl Hub {
             }
             TransactionFault::DisconnectBefore => self.cut(waiting.session),
             TransactionFault::DisconnectAfter => {
-                self.commit(database, waiting, proposal, now);
+                if !self.commit(database, waiting, proposal, now) {
+                    return false;
+                }
                 if let Some(hosted) = self.databases.get_mut(database) {
                     hosted
                         .unsynced
@@ -41,6 +44,7 @@ impl Hub {
                 self.cut(waiting.session);
             }
         }
+        true
     }
 
     /// Closes a session without what waits to be sent to it.
@@ -61,9 +65,10 @@ impl Hub {
     }
 
     /// Tells clients that the server leads the cluster of a database, or that it does not. False when
-    /// there is no such database.
+    /// there is no such database, or it has a cluster, which decides on that.
     pub(crate) fn set_leader(&mut self, database: &str, leader: bool, now: Now) -> bool {
-        if !self.databases.contains_key(database) {
+        let hosted = self.databases.get(database);
+        if hosted.is_none_or(|hosted| hosted.membership.is_some()) {
             return false;
         }
         let model = Datum::from(Atom::String("clustered".into()));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Hub, Now, SessionCaller, UNREAD, elements, exhausted, string};
 use crate::protocol::{LockReply, MonitorVersion, OvsdbError, Wire};
 use crate::server::SessionId;
+use crate::server::consensus::Change;
 use crate::server::engine::error::{error, syntax, syntax_of};
 use crate::server::engine::id::is_id;
 use crate::server::engine::{Executed, Proposal};
@@ -170,11 +171,8 @@ impl Hub {
         match hosted.database.execute(operations, &caller, elapsed) {
             Executed::Failed { results } => self.reply(waiting.session, &waiting.id, results),
             Executed::Waits { timeout } => {
-                if waiting.params.is_empty() {
-                    waiting.params = params.text.into();
-                }
                 waiting.timeout = timeout;
-                return Some(waiting);
+                return Some(waiting.with(params));
             }
             Executed::Ready(proposal) => {
                 if proposal.writes
@@ -191,31 +189,46 @@ impl Hub {
                     }
                     return None;
                 }
-                match hosted.faults.pop_front() {
-                    Some(fault) => self.fail(database, &waiting, proposal, &fault, now),
+                let fault = hosted.faults.pop_front();
+                let is_done = match &fault {
+                    Some(fault) => self.fail(database, &waiting, proposal, fault, now),
                     None => self.commit(database, &waiting, proposal, now),
+                };
+                if !is_done {
+                    let hosted = self.databases.get_mut(database)?;
+                    if let Some(fault) = fault {
+                        hosted.faults.push_front(fault);
+                    }
+                    // Until the cluster has changed; no time is too late.
+                    waiting.timeout = None;
+                    return Some(waiting.with(params));
                 }
             }
         }
         None
     }
 
-    /// Commits a transaction, sends its changes to the clients that monitor them, and replies.
+    /// Commits a transaction, sends its changes to the clients that monitor them, and replies. False
+    /// when the cluster has to be waited for first: it has no leader, or the member is behind.
     pub(super) fn commit(
         &mut self,
         database: &Arc<str>,
         waiting: &Waiting,
         proposal: Proposal,
         now: Now,
-    ) {
+    ) -> bool {
         let Some(hosted) = self.databases.get_mut(database) else {
-            return;
+            return true;
         };
+        if proposal.commit().is_some() && !hosted.accepts_commit() {
+            return false;
+        }
         let position = match hosted.write(&proposal, now.date) {
             Ok(position) => position,
             Err(error) => {
                 let results = proposal.refuse(&error);
-                return self.reply(waiting.session, &waiting.id, results);
+                self.reply(waiting.session, &waiting.id, results);
+                return true;
             }
         };
         if position.is_some() && !self.written.contains(database) {
@@ -226,6 +239,7 @@ impl Hub {
         let results = hosted.database.commit(proposal);
         if let Some(commit) = &commit {
             hosted.history.add(commit.clone());
+            self.appended |= hosted.replicate(Change::Commit(commit.clone()));
             self.publish(database, commit);
         }
         match (
@@ -248,6 +262,7 @@ impl Hub {
         if commit.is_some() {
             self.retry(database, now, true);
         }
+        true
     }
 
     /// Tries again the transactions that wait: all when the database has changed, else those whose

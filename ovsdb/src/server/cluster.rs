@@ -1,0 +1,387 @@
+//! Servers in one process that behave as the members of a cluster, for tests of clients.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use super::consensus::{Applied, CannotLead, Consensus, MemberFault, Membership};
+use super::driver::{Shared, now};
+use super::engine::{Database, parse};
+use super::faults::Fault;
+use super::hub::{Hub, Quotas};
+use super::{Server, ServerError};
+use crate::transport::Remote;
+
+/// Why a member of a [`Cluster`] cannot become its leader.
+///
+/// ```
+/// use ovsdb::server::{Cluster, ClusterError};
+///
+/// let cluster = Cluster::memory(r#"{"name": "Inventory", "tables": {}}"#, 3)?;
+/// let _stopped = cluster.stop(2);
+/// assert_eq!(cluster.transfer_leadership(2), Err(ClusterError::Unreachable(2)));
+/// # Ok::<(), ovsdb::server::ServerError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// The member does not run, or does not reach a majority of the members.
+    #[error("member {0} does not run, or does not reach a majority of the cluster")]
+    Unreachable(usize),
+    /// The member is [held back](Cluster::hold_back), and has not applied every committed transaction.
+    #[error("member {0} is held back and has not applied every committed transaction")]
+    Behind(usize),
+}
+
+/// The databases of one member of a [`Cluster`] at one moment; [`Cluster::backup`] makes one.
+///
+/// ```
+/// use ovsdb::server::Cluster;
+///
+/// let cluster = Cluster::memory(r#"{"name": "Inventory", "tables": {}}"#, 3)?;
+/// let backup = cluster.backup(1);
+/// cluster.restore(1, &backup);
+/// # Ok::<(), ovsdb::server::ServerError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Backup {
+    databases: Vec<Applied>,
+}
+
+/// Servers in this process that share their databases as the members of a raft cluster do, for tests of
+/// failover (ovsdb(7), "Clustered Database Service Model").
+///
+/// Each member is a [`Server`] with its own remotes, sessions and locks. A transaction may be sent to any
+/// member: it is committed once, under the same transaction id everywhere, and every member sends the
+/// changes to its clients. So a client can resume its monitors at another member. The table `Database`
+/// of `_Server` shows what clients go by: the model `clustered`, the ids of the cluster and of the
+/// member, the index, whether the member is connected to a majority, and whether it leads.
+///
+/// The members share memory instead of exchanging messages, so they elect a leader at once and followers
+/// apply a commit right after it. What goes wrong in a cluster has to be asked for:
+///
+/// | method | what happens in a real cluster |
+/// |---|---|
+/// | [`transfer_leadership`](Self::transfer_leadership) | another member is elected |
+/// | [`stop`](Self::stop) | a member is killed, and started again with its database |
+/// | [`hang`](Self::hang) | a member's process is stopped (`SIGSTOP`), and continued (`SIGCONT`) |
+/// | [`isolate`](Self::isolate) | a member loses the other members, but not its clients (a network partition) |
+/// | [`hold_back`](Self::hold_back) | a follower lags |
+/// | [`backup`](Self::backup), [`restore`](Self::restore) | a member comes back with an older database, so its index is lower |
+/// | [`expel`](Self::expel) | a member is kicked from the cluster |
+/// | [`Faults::forget_history`](super::Faults::forget_history) | a member has compacted its log: monitors are not resumed |
+///
+/// A member without a majority is not connected. It answers reads, and keeps transactions that would
+/// change something until it has a majority again; a conversion of the schema fails.
+///
+/// What differs from a real cluster: one member leads all databases, and the column `_version` is the
+/// same on all members.
+///
+/// ```
+/// # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use ovsdb::nb::{self, LogicalSwitch};
+/// use ovsdb::server::Server;
+///
+/// let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// let cluster = Server::cluster(schema, 3)?;
+/// let client = nb::Client::builder().remotes(cluster.remotes()).leader_only(true);
+/// let client = client.connect().await?;
+/// let cache = client.cache().all_tables().start().await?;
+///
+/// // The leader dies, and the client continues at the next one.
+/// let stopped = cluster.stop(0);
+/// assert_eq!(cluster.leader(), Some(1));
+/// let mut txn = client.transaction();
+/// txn.insert(LogicalSwitch { name: "sw0".into(), ..Default::default() });
+/// txn.commit_once().await?;
+/// assert_eq!(cache.snapshot().rows::<LogicalSwitch>().len(), 1);
+/// drop(stopped);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "nb"))] fn main() {}
+/// ```
+#[derive(Debug)]
+#[must_use = "the servers end when this is dropped"]
+pub struct Cluster {
+    members: Vec<Server>,
+    shared: Arc<Members>,
+}
+
+/// What the members share.
+#[derive(Debug)]
+struct Members {
+    consensus: Arc<Consensus>,
+    servers: OnceLock<Vec<Weak<Shared>>>,
+    telling: Mutex<Telling>,
+}
+
+/// Whether a thread is notifying the members, and whether the cluster has changed again since.
+#[derive(Debug, Default)]
+struct Telling {
+    running: bool,
+    again: bool,
+}
+
+impl Members {
+    fn server(&self, member: usize) -> Option<Arc<Shared>> {
+        self.servers.get()?.get(member)?.upgrade()
+    }
+
+    /// Notifies the members that the cluster has changed. A member may change it again in response: the
+    /// loop that is running notifies the members of that too, so calls do not nest.
+    fn tell(&self) {
+        {
+            let mut telling = self.telling();
+            if telling.running {
+                telling.again = true;
+                return;
+            }
+            telling.running = true;
+        }
+        loop {
+            for member in self.consensus.running() {
+                if let Some(server) = self.server(member) {
+                    server.with_hub(|hub| hub.handle_cluster(now()));
+                }
+            }
+            let mut telling = self.telling();
+            if !std::mem::take(&mut telling.again) {
+                telling.running = false;
+                return;
+            }
+        }
+    }
+
+    fn telling(&self) -> std::sync::MutexGuard<'_, Telling> {
+        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cluster {
+    /// A cluster of so many members that share an empty database with this schema, the text of a schema
+    /// file. [`ServerBuilder::start_cluster`](super::ServerBuilder::start_cluster) makes one with
+    /// several databases, or with other settings.
+    ///
+    /// # Errors
+    /// When the text is no schema, or there is no member.
+    pub fn memory(schema: impl Into<String>, members: usize) -> Result<Self, ServerError> {
+        Server::builder().memory(schema).start_cluster(members)
+    }
+
+    pub(super) fn start(
+        databases: &[Database],
+        members: usize,
+        quotas: Quotas,
+        start: impl Fn(Hub, usize) -> Server,
+    ) -> Self {
+        let mut random = fastrand::Rng::new();
+        let mut id = || parse::random_uuid(&mut random);
+        let consensus = Arc::new(Consensus::new(members));
+        let logs: Vec<_> = databases
+            .iter()
+            .map(|database| (database, consensus.add(database), id()))
+            .collect();
+        let shared = Arc::new(Members {
+            consensus: consensus.clone(),
+            servers: OnceLock::new(),
+            telling: Mutex::default(),
+        });
+        let members: Vec<_> = (0..members)
+            .map(|member| {
+                let mut hub = Hub::new(quotas, fastrand::u64(..));
+                for (database, log, cid) in &logs {
+                    let ids = (*cid, id());
+                    let membership = Membership::new(consensus.clone(), (member, *log), ids);
+                    hub.add_member(database.fork(fastrand::u64(..)), membership, now());
+                }
+                let server = start(hub, member);
+                // The members end before what they share.
+                let members = Arc::downgrade(&shared);
+                server.shared.join_cluster(move || {
+                    if let Some(members) = members.upgrade() {
+                        members.tell();
+                    }
+                });
+                server
+            })
+            .collect();
+        let servers = members.iter().map(|server| Arc::downgrade(&server.shared));
+        // Nobody else sets it.
+        let _ = shared.servers.set(servers.collect());
+        Self { members, shared }
+    }
+
+    /// The members. They [listen](Server::listen), and have
+    /// [faults](Server::faults), as other servers do.
+    pub fn members(&self) -> &[Server] {
+        &self.members
+    }
+
+    /// The remotes of all members, for [`ClientBuilder::remotes`](crate::ClientBuilder::remotes).
+    #[must_use]
+    pub fn remotes(&self) -> Vec<Remote> {
+        self.members.iter().map(Server::remote).collect()
+    }
+
+    /// The member that leads; none without a majority.
+    #[must_use]
+    pub fn leader(&self) -> Option<usize> {
+        self.shared.consensus.leader()
+    }
+
+    /// Makes a member the leader.
+    ///
+    /// # Errors
+    /// When the member cannot lead.
+    ///
+    /// # Panics
+    /// When there is no such member.
+    #[track_caller]
+    pub fn transfer_leadership(&self, to: usize) -> Result<(), ClusterError> {
+        self.check(to);
+        self.shared
+            .consensus
+            .transfer(to)
+            .map_err(|error| match error {
+                CannotLead::Unreachable => ClusterError::Unreachable(to),
+                CannotLead::Behind => ClusterError::Behind(to),
+            })?;
+        self.shared.tell();
+        Ok(())
+    }
+
+    /// Stops a member, as kill -9 does: its clients are disconnected, and it accepts no connections. If it
+    /// led, another member is elected. When the fault ends, it is started again and catches up.
+    ///
+    /// # Panics
+    /// When there is no such member.
+    #[track_caller]
+    pub fn stop(&self, member: usize) -> Fault {
+        self.check(member);
+        let server = &self.members[member];
+        let refusing = server.faults().refuse_connections();
+        server.faults().disconnect();
+        server.shared.with_hub(Hub::handle_stopped);
+        self.fault(member, MemberFault::Stopped, Some(refusing))
+    }
+
+    /// Has a member do nothing, as a stopped process: connections stay open, and requests are not
+    /// answered. If it led, another member is elected. When the fault ends, it catches up.
+    ///
+    /// # Panics
+    /// When there is no such member.
+    #[track_caller]
+    pub fn hang(&self, member: usize) -> Fault {
+        self.check(member);
+        let hanging = self.members[member].faults().hang();
+        self.fault(member, MemberFault::Hanging, Some(hanging))
+    }
+
+    /// Disconnects a member from all other members, but not from its clients. If it led, another member is
+    /// elected. When the fault ends, it catches up.
+    ///
+    /// # Panics
+    /// When there is no such member.
+    #[track_caller]
+    pub fn isolate(&self, member: usize) -> Fault {
+        self.fault(member, MemberFault::Isolated, None)
+    }
+
+    /// Has a follower lag: until the fault ends, it applies no transaction that other members have
+    /// committed. It answers reads from what it has applied, and keeps transactions that would change
+    /// something.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use ovsdb::nb::{self, LogicalSwitch};
+    /// use ovsdb::server::Cluster;
+    ///
+    /// let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// let cluster = Cluster::memory(schema, 3)?;
+    /// let slow = nb::Client::builder().server(&cluster.members()[2]).leader_only(false);
+    /// let slow = slow.connect().await?;
+    /// let cache = slow.cache().all_tables().start().await?;
+    ///
+    /// let held_back = cluster.hold_back(2);
+    /// let fast = nb::Client::builder().server(&cluster.members()[0]).connect().await?;
+    /// let mut txn = fast.transaction();
+    /// txn.insert(LogicalSwitch { name: "sw0".into(), ..Default::default() });
+    /// txn.commit().await?;
+    /// assert_eq!(cache.snapshot().rows::<LogicalSwitch>().len(), 0);
+    ///
+    /// drop(held_back);
+    /// let there = |view: &nb::Snapshot| view.rows::<LogicalSwitch>().next().map(|_| ());
+    /// cache.wait_until(Duration::from_secs(10), there).await?;
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "nb"))] fn main() {}
+    /// ```
+    ///
+    /// # Panics
+    /// When there is no such member.
+    #[track_caller]
+    pub fn hold_back(&self, member: usize) -> Fault {
+        self.fault(member, MemberFault::HeldBack, None)
+    }
+
+    /// Expels a member for good: it stops serving the databases, and does not count for a majority.
+    ///
+    /// # Panics
+    /// When there is no such member.
+    #[track_caller]
+    pub fn expel(&self, member: usize) {
+        self.check(member);
+        self.shared.consensus.expel(member);
+        self.shared.tell();
+    }
+
+    /// The databases as a member has them now. It copies no rows.
+    ///
+    /// # Panics
+    /// When there is no such member.
+    #[must_use]
+    #[track_caller]
+    pub fn backup(&self, member: usize) -> Backup {
+        self.check(member);
+        Backup {
+            databases: self.members[member].shared.hub().backup(),
+        }
+    }
+
+    /// Stops a member, and starts it again with the databases of a backup of this cluster. Its index goes
+    /// back, and it cannot resume monitors from transactions before the backup. It catches up at once,
+    /// unless it is [held back](Self::hold_back) or [isolated](Self::isolate).
+    ///
+    /// # Panics
+    /// When there is no such member.
+    #[track_caller]
+    pub fn restore(&self, member: usize, backup: &Backup) {
+        let _stopped = self.stop(member);
+        self.members[member]
+            .shared
+            .with_hub(|hub| hub.handle_restored(&backup.databases));
+    }
+
+    #[track_caller]
+    fn check(&self, member: usize) {
+        let members = self.members.len();
+        assert!(
+            member < members,
+            "there is no member {member} in a cluster of {members}"
+        );
+    }
+
+    /// Begins a fault of a member. The fault of its connections ends after the member has caught up.
+    #[track_caller]
+    fn fault(&self, member: usize, kind: MemberFault, of_connections: Option<Fault>) -> Fault {
+        self.check(member);
+        self.shared.consensus.begin(member, kind);
+        self.shared.tell();
+        let shared = self.shared.clone();
+        Fault::new(move || {
+            // Owned by the closure: it is dropped after the closure was called.
+            let _ = &of_connections;
+            shared.consensus.end(member, kind);
+            shared.tell();
+        })
+    }
+}

@@ -1,0 +1,418 @@
+//! What the members of a cluster agree on: the log of each database, which members take part, and
+//! which one leads.
+//!
+//! The members share this memory instead of exchanging messages. Clients still see what raft guarantees:
+//! a majority elects a leader, only members with a majority commit, each entry follows the one before
+//! it, and each member applies the log in order, at its own pace.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::engine::{Commit, Database, State};
+use crate::value::Uuid;
+
+/// The number of last entries that are always kept, for members that are restored from a backup.
+const KEPT: usize = 100;
+/// The most entries that are kept for members that have not applied them. A member that needs earlier
+/// ones gets the whole database.
+const KEPT_FOR_OTHERS: usize = 10_000;
+
+/// What an entry of a log changes.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
+    /// Nothing: a leader was elected.
+    Nothing,
+    /// What a transaction changed.
+    Commit(Arc<Commit>),
+    /// Everything: the database was converted, or the member is too far behind for single changes.
+    Whole,
+}
+
+/// An entry of a log, with the rows as they are after it.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) change: Change,
+    pub(super) state: State,
+    /// The id of the last transaction.
+    pub(super) last: Uuid,
+}
+
+/// A database as a member has applied it up to an index of its log.
+#[derive(Debug, Clone)]
+pub(super) struct Applied {
+    pub(super) database: usize,
+    pub(super) index: u64,
+    pub(super) state: State,
+    pub(super) last: Uuid,
+}
+
+/// What a member's row in `_Server` says of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Status {
+    pub(super) connected: bool,
+    pub(super) leader: bool,
+    /// How many entries of the log it has applied.
+    pub(super) index: u64,
+}
+
+/// A kind of fault; several of one kind may be in force at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MemberFault {
+    /// It does not run.
+    Stopped,
+    /// Its process is stopped, and its connections stay.
+    Hanging,
+    /// It reaches no other member.
+    Isolated,
+    /// It does not apply what others have committed.
+    HeldBack,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Member {
+    stopped: u32,
+    hanging: u32,
+    isolated: u32,
+    held_back: u32,
+    expelled: bool,
+}
+
+impl Member {
+    const fn count(&mut self, fault: MemberFault) -> &mut u32 {
+        match fault {
+            MemberFault::Stopped => &mut self.stopped,
+            MemberFault::Hanging => &mut self.hanging,
+            MemberFault::Isolated => &mut self.isolated,
+            MemberFault::HeldBack => &mut self.held_back,
+        }
+    }
+
+    /// Whether it communicates with the other members.
+    const fn takes_part(&self) -> bool {
+        self.runs() && self.isolated == 0 && !self.expelled
+    }
+
+    const fn runs(&self) -> bool {
+        self.stopped == 0 && self.hanging == 0
+    }
+}
+
+/// The log of one database.
+#[derive(Debug)]
+struct Log {
+    /// The index of the last entry.
+    last_index: u64,
+    /// The last entries.
+    entries: VecDeque<Entry>,
+    /// What the members have applied.
+    applied: Vec<u64>,
+    /// The member that is about to append an entry.
+    writer: Option<usize>,
+    /// The database as it is after the last entry.
+    state: State,
+    last: Uuid,
+}
+
+impl Log {
+    fn push(&mut self, change: Change) {
+        self.last_index += 1;
+        self.entries.push_back(Entry {
+            change,
+            state: self.state.clone(),
+            last: self.last,
+        });
+        let slowest = self.applied.iter().copied().min().unwrap_or_default();
+        while self.entries.len() > KEPT
+            && (self.first_index() <= slowest || self.entries.len() > KEPT_FOR_OTHERS)
+        {
+            self.entries.pop_front();
+        }
+    }
+
+    /// The index of the first entry that is kept.
+    fn first_index(&self) -> u64 {
+        self.last_index + 1 - self.entries.len() as u64
+    }
+}
+
+#[derive(Debug)]
+struct Agreed {
+    members: Vec<Member>,
+    leader: Option<usize>,
+    /// The last member that led.
+    last_leader: usize,
+    logs: Vec<Log>,
+}
+
+impl Agreed {
+    fn is_behind(&self, member: usize) -> bool {
+        let mut logs = self.logs.iter();
+        logs.any(|log| log.applied[member] < log.last_index)
+    }
+
+    /// Whether the member is one of a majority that has a leader.
+    fn is_connected(&self, member: usize) -> bool {
+        self.leader.is_some() && self.members[member].takes_part()
+    }
+
+    fn lead(&mut self, leader: usize) {
+        self.leader = Some(leader);
+        self.last_leader = leader;
+        for log in &mut self.logs {
+            log.push(Change::Nothing);
+        }
+    }
+
+    /// Elects a leader if there is a majority without one, and deposes the leader if there is none.
+    fn elect(&mut self) {
+        let voters = self.members.iter().filter(|member| !member.expelled);
+        let present = |member: &&Member| member.takes_part();
+        let (voters, present) = (voters.clone().count(), voters.filter(present).count());
+        if present * 2 <= voters {
+            self.leader = None;
+            return;
+        }
+        if self
+            .leader
+            .is_some_and(|leader| self.members[leader].takes_part())
+        {
+            return;
+        }
+        let count = self.members.len();
+        let candidates = (1..=count).map(|step| (self.last_leader + step) % count);
+        let candidates = candidates.filter(|member| self.members[*member].takes_part());
+        // A member that cannot apply the whole log is elected only if there is no other.
+        let elected = candidates
+            .min_by_key(|member| self.members[*member].held_back > 0 && self.is_behind(*member));
+        if let Some(elected) = elected {
+            self.lead(elected);
+        }
+    }
+}
+
+/// Why a member cannot lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CannotLead {
+    /// It is not one of a majority.
+    Unreachable,
+    /// It has not applied the whole log.
+    Behind,
+}
+
+/// What the members of a cluster agree on.
+#[derive(Debug)]
+pub(super) struct Consensus {
+    agreed: Mutex<Agreed>,
+}
+
+impl Consensus {
+    /// A cluster of so many members that all run, of which the first leads.
+    pub(super) fn new(members: usize) -> Self {
+        Self {
+            agreed: Mutex::new(Agreed {
+                members: vec![Member::default(); members],
+                leader: (members > 0).then_some(0),
+                last_leader: 0,
+                logs: Vec::new(),
+            }),
+        }
+    }
+
+    fn agreed(&self) -> MutexGuard<'_, Agreed> {
+        // No method leaves it half changed.
+        self.agreed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins the log of a database that all members have, and returns its number.
+    pub(super) fn add(&self, database: &Database) -> usize {
+        let mut agreed = self.agreed();
+        let applied = vec![0; agreed.members.len()];
+        let mut log = Log {
+            last_index: 0,
+            entries: VecDeque::new(),
+            applied,
+            writer: None,
+            state: database.state().clone(),
+            last: database.last_transaction(),
+        };
+        // The database itself, and the election of the first leader.
+        log.push(Change::Whole);
+        log.applied.fill(1);
+        log.push(Change::Nothing);
+        agreed.logs.push(log);
+        agreed.logs.len() - 1
+    }
+
+    /// The member that leads.
+    pub(super) fn leader(&self) -> Option<usize> {
+        self.agreed().leader
+    }
+
+    /// Has another member lead.
+    pub(super) fn transfer(&self, to: usize) -> Result<(), CannotLead> {
+        let mut agreed = self.agreed();
+        if !agreed.is_connected(to) {
+            return Err(CannotLead::Unreachable);
+        }
+        if agreed.leader == Some(to) {
+            return Ok(());
+        }
+        if agreed.members[to].held_back > 0 && agreed.is_behind(to) {
+            return Err(CannotLead::Behind);
+        }
+        agreed.lead(to);
+        Ok(())
+    }
+
+    /// A fault of a member begins.
+    pub(super) fn begin(&self, member: usize, fault: MemberFault) {
+        let mut agreed = self.agreed();
+        *agreed.members[member].count(fault) += 1;
+        agreed.elect();
+    }
+
+    /// A fault of a member ends.
+    pub(super) fn end(&self, member: usize, fault: MemberFault) {
+        let mut agreed = self.agreed();
+        let count = agreed.members[member].count(fault);
+        *count = count.saturating_sub(1);
+        agreed.elect();
+    }
+
+    /// The member belongs to the cluster no longer.
+    pub(super) fn expel(&self, member: usize) {
+        let mut agreed = self.agreed();
+        agreed.members[member].expelled = true;
+        for log in &mut agreed.logs {
+            // Nothing is kept for it.
+            log.applied[member] = u64::MAX;
+        }
+        agreed.elect();
+    }
+
+    /// The members that run, in the order in which they are notified of changes: the leader last, so that
+    /// clients never see two leaders.
+    pub(super) fn running(&self) -> Vec<usize> {
+        let agreed = self.agreed();
+        let members = 0..agreed.members.len();
+        let mut running: Vec<_> = members
+            .filter(|member| agreed.members[*member].runs())
+            .collect();
+        running.sort_by_key(|member| agreed.leader == Some(*member));
+        running
+    }
+}
+
+/// A member's view of the log of one database.
+#[derive(Debug)]
+pub(super) struct Membership {
+    consensus: Arc<Consensus>,
+    member: usize,
+    log: usize,
+    /// The ids of the cluster, and of this member.
+    pub(super) cid: Uuid,
+    pub(super) sid: Uuid,
+    /// What clients were told last.
+    pub(super) told: Option<Status>,
+}
+
+impl Membership {
+    pub(super) const fn new(
+        consensus: Arc<Consensus>,
+        (member, log): (usize, usize),
+        (cid, sid): (Uuid, Uuid),
+    ) -> Self {
+        Self {
+            consensus,
+            member,
+            log,
+            cid,
+            sid,
+            told: None,
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let agreed = self.consensus.agreed();
+        let connected = agreed.is_connected(self.member);
+        Status {
+            connected,
+            leader: connected && agreed.leader == Some(self.member),
+            index: agreed.logs[self.log].applied[self.member],
+        }
+    }
+
+    /// Whether the member still belongs to the cluster.
+    pub(super) fn is_expelled(&self) -> bool {
+        self.consensus.agreed().members[self.member].expelled
+    }
+
+    /// Whether the member may append an entry now. If so, no other member may until it has appended.
+    pub(super) fn begin(&self) -> bool {
+        let mut agreed = self.consensus.agreed();
+        if !agreed.is_connected(self.member) {
+            return false;
+        }
+        let log = &mut agreed.logs[self.log];
+        let is_free = log.writer.is_none_or(|writer| writer == self.member);
+        if !is_free || log.applied[self.member] < log.last_index {
+            return false;
+        }
+        log.writer = Some(self.member);
+        true
+    }
+
+    /// Appends an entry, after [`begin`](Self::begin), that the member has applied.
+    pub(super) fn append(&self, change: Change, database: &Database) {
+        let mut agreed = self.consensus.agreed();
+        let log = &mut agreed.logs[self.log];
+        log.writer = None;
+        log.state = database.state().clone();
+        log.last = database.last_transaction();
+        log.push(change);
+        log.applied[self.member] = log.last_index;
+    }
+
+    /// The next entry that the member has to apply. It counts as applied from here on.
+    pub(super) fn next(&self) -> Option<Entry> {
+        let mut agreed = self.consensus.agreed();
+        let member = &agreed.members[self.member];
+        if !member.takes_part() || member.held_back > 0 {
+            return None;
+        }
+        let log = &mut agreed.logs[self.log];
+        let applied = log.applied[self.member];
+        if applied >= log.last_index {
+            return None;
+        }
+        let Some(at) = (applied + 1).checked_sub(log.first_index()) else {
+            log.applied[self.member] = log.last_index;
+            return Some(Entry {
+                change: Change::Whole,
+                state: log.state.clone(),
+                last: log.last,
+            });
+        };
+        log.applied[self.member] += 1;
+        let at = usize::try_from(at).ok()?;
+        log.entries.get(at).cloned()
+    }
+
+    /// The database as the member has it.
+    pub(super) fn backup(&self, database: &Database) -> Applied {
+        Applied {
+            database: self.log,
+            index: self.consensus.agreed().logs[self.log].applied[self.member],
+            state: database.state().clone(),
+            last: database.last_transaction(),
+        }
+    }
+
+    /// The one of these that is of this database. The member has applied no more than it.
+    pub(super) fn restore<'a>(&self, backups: &'a [Applied]) -> Option<&'a Applied> {
+        let backup = backups.iter().find(|backup| backup.database == self.log)?;
+        let mut agreed = self.consensus.agreed();
+        agreed.logs[self.log].applied[self.member] = backup.index;
+        Some(backup)
+    }
+}

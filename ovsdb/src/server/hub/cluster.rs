@@ -1,0 +1,161 @@
+//! Databases of a cluster: each member applies the entries of the cluster's log, and tells its clients
+//! which member leads (ovsdb(7), "Clustered Database Service Model").
+
+use std::sync::Arc;
+
+use super::{Hub, Now};
+use crate::server::consensus::{Applied, Change, Entry, Membership, Status};
+use crate::server::engine::Database;
+use crate::value::{Atom, Datum};
+
+impl Hub {
+    /// Serves a database as a member of a cluster.
+    pub(crate) fn add_member(
+        &mut self,
+        database: Database,
+        membership: Membership,
+        now: Now,
+    ) -> bool {
+        let name: Arc<str> = database.schema().name().into();
+        if !self.add(database, None, now) {
+            return false;
+        }
+        let uuid = |uuid| Datum::from(Atom::Uuid(uuid));
+        let columns = [
+            ("model", Datum::from(Atom::String("clustered".into()))),
+            ("cid", uuid(membership.cid)),
+            ("sid", uuid(membership.sid)),
+        ];
+        if let Some(hosted) = self.databases.get_mut(&name) {
+            hosted.membership = Some(membership);
+        }
+        self.set_status(&name, &columns, now);
+        self.handle_cluster(now);
+        true
+    }
+
+    /// Whether this member has appended to the log of a cluster since the last call. Then every member
+    /// needs a call of [`handle_cluster`](Self::handle_cluster).
+    pub(crate) fn poll_appended(&mut self) -> bool {
+        std::mem::take(&mut self.appended)
+    }
+
+    /// The cluster may have changed: the log of a database, the leader, or the members that take part.
+    pub(crate) fn handle_cluster(&mut self, now: Now) {
+        let members = self.databases.iter();
+        let members = members.filter(|(_, hosted)| hosted.membership.is_some());
+        let names: Vec<_> = members.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            self.catch_up(&name, now);
+        }
+    }
+
+    fn catch_up(&mut self, name: &Arc<str>, now: Now) {
+        let mut changed = false;
+        loop {
+            let hosted = self.databases.get(name);
+            let Some(membership) = hosted.and_then(|hosted| hosted.membership.as_ref()) else {
+                return;
+            };
+            if membership.is_expelled() {
+                self.remove(name, now);
+                return;
+            }
+            let Some(entry) = membership.next() else {
+                break;
+            };
+            changed |= !matches!(entry.change, Change::Nothing);
+            self.apply(name, entry, now);
+        }
+        changed |= self.tell_status(name, now);
+        if changed {
+            self.retry(name, now, true);
+        }
+    }
+
+    /// Applies an entry that another member has appended.
+    fn apply(&mut self, name: &Arc<str>, entry: Entry, now: Now) {
+        let Some(hosted) = self.databases.get_mut(name) else {
+            return;
+        };
+        match entry.change {
+            Change::Nothing => {}
+            Change::Commit(commit) => {
+                hosted.database.follow(entry.state, entry.last);
+                hosted.history.add(commit.clone());
+                self.publish(name, &commit);
+            }
+            Change::Whole => {
+                // Updates that are not sent yet are of the old schema.
+                self.cancel_monitors(name);
+                if let Some(hosted) = self.databases.get_mut(name) {
+                    hosted.database.follow(entry.state, entry.last);
+                    hosted.restart();
+                }
+                self.finish_conversion(name, now);
+            }
+        }
+    }
+
+    /// Shows the member's state in `_Server`, and returns whether it has changed. A change may mean that
+    /// the member can commit transactions again.
+    fn tell_status(&mut self, name: &str, now: Now) -> bool {
+        let hosted = self.databases.get_mut(name);
+        let Some(membership) = hosted.and_then(|hosted| hosted.membership.as_mut()) else {
+            return false;
+        };
+        let status = membership.status();
+        let before = membership.told.replace(status);
+        if before == Some(status) {
+            return false;
+        }
+        let Status {
+            connected,
+            leader,
+            index,
+        } = status;
+        let index = i64::try_from(index).unwrap_or(i64::MAX);
+        let columns = [
+            ("connected", Datum::from(Atom::Boolean(connected))),
+            ("leader", Datum::from(Atom::Boolean(leader))),
+            ("index", Datum::from(Atom::Integer(index))),
+        ];
+        self.set_status(name, &columns, now);
+        true
+    }
+
+    /// The databases of a cluster as this member has them.
+    pub(crate) fn backup(&self) -> Vec<Applied> {
+        let hosted = self.databases.values();
+        let backups = hosted.filter_map(|hosted| {
+            let membership = hosted.membership.as_ref()?;
+            Some(membership.backup(&hosted.database))
+        });
+        backups.collect()
+    }
+
+    /// The member is stopped: its sessions end with their locks and the transactions that wait, and
+    /// nothing that they have sent since is carried out.
+    pub(crate) fn handle_stopped(&mut self) {
+        for (id, session) in &mut self.sessions {
+            session.close("the member of the cluster was stopped".into());
+            self.ready.push(*id);
+        }
+        for hosted in self.databases.values_mut() {
+            hosted.waiting.clear();
+        }
+        self.release_locks();
+    }
+
+    /// Replaces the databases of a cluster by those of a backup, and forgets their history. The member
+    /// has to be stopped.
+    pub(crate) fn handle_restored(&mut self, backups: &[Applied]) {
+        for hosted in self.databases.values_mut() {
+            let membership = hosted.membership.as_ref();
+            if let Some(backup) = membership.and_then(|membership| membership.restore(backups)) {
+                hosted.database.follow(backup.state.clone(), backup.last);
+                hosted.restart();
+            }
+        }
+    }
+}
