@@ -254,7 +254,7 @@
 //! for an upgrade. [`Server::cluster`](server::Server::cluster) starts the members of a cluster, for tests
 //! of failover: leaders that hand over or die, followers that lag, a majority that is lost.
 //!
-//! The feature `testing` has the real ovsdb-server too, as `testing::Server`: with
+//! The feature `testing` has the real ovsdb-server too, as `testing::Server` and `testing::Cluster`: with
 //! `OVSDB_TEST_SERVER=embedded` the same test runs on the embedded one.
 //!
 //! A unit test needs no server at all. Code that reads takes a [`Snapshot`], which

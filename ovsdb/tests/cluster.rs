@@ -191,3 +191,32 @@ async fn a_member_that_is_cut_off_is_left() {
     same_as_dump(&cache, &cluster).await;
     writer.check(&cache.snapshot());
 }
+
+#[tokio::test]
+async fn a_client_that_changes_members_is_sent_only_what_it_missed() {
+    let mut cluster = Cluster::start(INVENTORY, 3).expect("a cluster");
+    let client = builder(cluster.remotes()).leader_only(true);
+    let client = client.connect().await.expect("a client");
+    let cache = client.cache().all_tables().start().await.expect("a cache");
+    let fold = Fold::of(&cache);
+    let mut state = client.state();
+    let other = builder(cluster.remotes());
+    let other = other.connect().await.expect("a client");
+    let mut writer = Writer::new(other, 0, Settle::ByLibrary, fastrand::Rng::new()).await;
+    for _ in 0..5 {
+        writer.commit().await;
+    }
+    same_as_dump(&cache, &cluster).await;
+    let leader = at_the_leader(&cluster, &mut state).await;
+    cluster.member_mut(leader).kill().expect("killed");
+    for _ in 0..5 {
+        writer.commit().await;
+    }
+    at_the_leader(&cluster, &mut state).await;
+    same_as_dump(&cache, &cluster).await;
+    cluster.restart(leader).expect("it is back");
+    assert_eq!(cache.stats().resyncs, 0);
+    let view = cache.snapshot();
+    client.close().await;
+    assert!(fold.await.expect("every change fits").is(&view));
+}

@@ -193,9 +193,6 @@ async fn rows_deleted_while_away_are_told_and_nothing_else() {
 
 #[tokio::test]
 async fn a_cluster_and_a_relay_resume_where_the_client_was() {
-    if support::embedded_server_lacks("clusters and relays") {
-        return;
-    }
     let cluster = Cluster::start(INVENTORY, 1).expect("a cluster");
     let relay = Server::builder().relay("Inventory", &cluster.remotes());
     let relay = relay.start().expect("a relay");

@@ -8,6 +8,7 @@ mod support;
 use std::time::Duration;
 
 use ovsdb::server::{Cluster, ClusterError, Committed, Server, ServerError, TransactionFault};
+use ovsdb::testing::{self, ServerKind};
 use ovsdb::{Client, ConnectionState, Remote, RemoteOrder};
 use serde_json::{Value, json};
 use support::inventory::{Database, Item};
@@ -69,21 +70,36 @@ async fn names(member: &mut Raw) -> Vec<String> {
 /// What a member says of the database in `_Server`.
 #[derive(Debug, Clone, PartialEq)]
 struct Status {
+    model: Value,
     connected: bool,
     leader: bool,
+    cid: Value,
+    sid: Value,
     schema: Value,
     index: i64,
 }
 
 async fn status(member: &mut Raw) -> Status {
-    let columns = ["name", "connected", "leader", "schema", "index"];
+    let columns = [
+        "name",
+        "model",
+        "connected",
+        "leader",
+        "cid",
+        "sid",
+        "schema",
+        "index",
+    ];
     let rows = member.select("_Server", "Database", &columns).await;
     let row = rows.iter().find(|row| row["name"] == NAME);
     let row = row.expect("the database");
     let schema = row["schema"].as_str().expect("a schema");
     Status {
+        model: row["model"].clone(),
         connected: row["connected"].as_bool().expect("a boolean"),
         leader: row["leader"].as_bool().expect("a boolean"),
+        cid: row["cid"].clone(),
+        sid: row["sid"].clone(),
         schema: serde_json::from_str(schema).expect("JSON"),
         index: row["index"].as_i64().expect("an index"),
     }
@@ -112,6 +128,70 @@ fn is_whole(members: &[Status]) -> bool {
     members.iter().filter(|member| member.leader).count() == 1
         && members.iter().all(|member| member.connected)
         && members.iter().all(|member| member.index == first.index)
+}
+
+#[tokio::test]
+async fn members_show_what_those_of_a_real_cluster_show() {
+    for kind in [ServerKind::Reference, ServerKind::Embedded] {
+        let cluster = testing::Cluster::start_kind(kind, INVENTORY, 3);
+        let mut cluster = cluster.expect("a cluster");
+        let mut members = Vec::new();
+        for member in cluster.members() {
+            let remote: Remote = member.remote().parse().expect("a remote");
+            members.push(Raw::connect(&remote).await);
+        }
+        let before = until(&mut members, is_whole).await;
+        for member in &before {
+            assert_eq!(member.model, "clustered", "{kind:?}");
+            assert_eq!(member.cid, before[0].cid, "{kind:?}");
+            assert_eq!(member.cid[0], "uuid", "{kind:?}");
+            assert_eq!(member.sid[0], "uuid", "{kind:?}");
+            assert_eq!(member.schema, before[0].schema, "{kind:?}");
+            assert!(member.index > 0, "{kind:?}");
+        }
+        assert_ne!(before[0].sid, before[1].sid, "{kind:?}");
+        assert_ne!(before[0].sid, before[2].sid, "{kind:?}");
+        assert_ne!(before[1].sid, before[2].sid, "{kind:?}");
+
+        // Through a follower.
+        let follower = before.iter().position(|member| !member.leader);
+        let follower = follower.expect("a follower");
+        commit(&mut members[follower], "one", 101).await;
+        for member in &mut members {
+            let applied = async {
+                while names(member).await != ["one"] {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            timeout(HANG, applied).await.expect("the row");
+        }
+        let after = until(&mut members, is_whole).await;
+        assert!(after[0].index > before[0].index, "{kind:?}");
+        assert_eq!(after[0].cid, before[0].cid, "{kind:?}");
+        assert_eq!(after[0].sid, before[0].sid, "{kind:?}");
+
+        // A leader dies.
+        let leader = cluster.leader().expect("a leader");
+        cluster.member_mut(leader).kill().expect("killed");
+        members.remove(leader);
+        until(&mut members, is_whole).await;
+
+        // The next one, too: the one that is left has no majority.
+        let next = cluster.leader().expect("a leader");
+        cluster.member_mut(next).kill().expect("killed");
+        members.remove(if next > leader { next - 1 } else { next });
+        let alone = |members: &[Status]| !members[0].connected && !members[0].leader;
+        until(&mut members, alone).await;
+        assert_eq!(names(&mut members[0]).await, ["one"], "{kind:?}");
+
+        // What changes something waits, and is carried out when there is a majority.
+        let waits = members[0].send("transact", insertion("two", 106)).await;
+        assert_eq!(names(&mut members[0]).await, ["one"], "{kind:?}");
+        cluster.restart(leader).expect("it is back");
+        let reply = members[0].reply(waits).await;
+        assert_eq!(reply["error"], Value::Null, "{kind:?}: {reply}");
+        assert_eq!(names(&mut members[0]).await, ["one", "two"], "{kind:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

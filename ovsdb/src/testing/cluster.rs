@@ -1,11 +1,13 @@
 //! A cluster of servers.
 
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ovsdb_schema::DatabaseSchema;
 
-use super::kind::ServerError;
+use super::embedded::{EmbeddedCluster, EmbeddedMember};
+use super::kind::{ServerError, ServerKind};
 use super::server::{Server, Source, free_port};
 
 /// How long an election may take: the timer is one second, but machines are slow.
@@ -14,7 +16,8 @@ const ELECTION: Duration = Duration::from_secs(60);
 const HAND_OVER: Duration = Duration::from_secs(3);
 
 /// A database on several servers that keep it together (ovsdb(7), "Clustered Database Service
-/// Model"), which talk over the loopback. They end when it is dropped.
+/// Model"), which talk over the loopback. They end when it is dropped. Of the embedded
+/// [kind](ServerKind) it is a [`server::Cluster`](crate::server::Cluster), with a socket for each member.
 ///
 /// ```no_run
 /// use ovsdb::testing::Cluster;
@@ -32,6 +35,8 @@ const HAND_OVER: Duration = Duration::from_secs(3);
 pub struct Cluster {
     database: String,
     members: Vec<Server>,
+    /// The cluster itself, if its members are embedded servers.
+    embedded: Option<Arc<EmbeddedCluster>>,
 }
 
 /// What a member says of the cluster.
@@ -48,17 +53,41 @@ impl Cluster {
     /// # Errors
     /// When a program is missing or fails, or a schema is broken.
     pub fn start(schema: &str, members: usize) -> Result<Self, ServerError> {
+        Self::start_kind(ServerKind::from_environment()?, schema, members)
+    }
+
+    /// The same, of servers of this kind.
+    ///
+    /// ```
+    /// use ovsdb::testing::{Cluster, ServerKind};
+    ///
+    /// let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// let mut cluster = Cluster::start_kind(ServerKind::Embedded, schema, 3)?;
+    /// let leader = cluster.leader()?;
+    /// cluster.member_mut(leader).kill()?;
+    /// assert_ne!(cluster.leader()?, leader);
+    /// # Ok::<(), ovsdb::testing::ServerError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a program is missing or fails, or a schema is broken.
+    pub fn start_kind(kind: ServerKind, schema: &str, members: usize) -> Result<Self, ServerError> {
         let mut cluster = Self {
             database: DatabaseSchema::parse(schema)?.name,
             members: Vec::new(),
+            embedded: None,
         };
+        if kind == ServerKind::Embedded {
+            cluster.embed(schema, members)?;
+            return Ok(cluster);
+        }
         let founder = format!("tcp:127.0.0.1:{}", free_port()?);
         let mut source = Source::Founder {
             schema: schema.to_owned(),
             address: founder.clone(),
         };
         for _ in 0..members {
-            let server = Server::builder().database(source).start()?;
+            let server = Server::builder().kind(kind).database(source).start()?;
             server.wait_until_connected(&cluster.database)?;
             cluster.members.push(server);
             source = Source::Joiner {
@@ -69,6 +98,18 @@ impl Cluster {
         }
         cluster.leader()?;
         Ok(cluster)
+    }
+
+    fn embed(&mut self, schema: &str, members: usize) -> Result<(), ServerError> {
+        let members = (0..members).map(|_| Server::of_member());
+        self.members = members.collect::<Result<_, _>>()?;
+        let sockets = self.members.iter().map(Server::socket).collect();
+        let embedded = Arc::new(EmbeddedCluster::start(schema, sockets)?);
+        for (number, member) in self.members.iter_mut().enumerate() {
+            member.join(EmbeddedMember::new(embedded.clone(), number));
+        }
+        self.embedded = Some(embedded);
+        Ok(())
     }
 
     /// The members, the founder first.
@@ -98,6 +139,9 @@ impl Cluster {
     /// When it does not come back.
     pub fn restart(&mut self, member: usize) -> Result<(), ServerError> {
         self.members[member].start()?;
+        if self.embedded.is_some() {
+            return Ok(());
+        }
         self.members[member].wait_until_connected(&self.database)
     }
 
@@ -116,6 +160,15 @@ impl Cluster {
     pub fn transfer_leadership(&self) -> Result<(usize, usize), ServerError> {
         let deadline = Instant::now() + ELECTION;
         let before = self.leader()?;
+        if let Some(embedded) = &self.embedded {
+            let count = self.members.len();
+            let others = (1..count).map(|step| (before + step) % count);
+            let mut others = others.filter(|to| embedded.cluster.transfer_leadership(*to).is_ok());
+            let after = others
+                .next()
+                .ok_or_else(|| ServerError::NoLeader("no other member can lead".into()))?;
+            return Ok((before, after));
+        }
         loop {
             let command = ["cluster/failure-test", "transfer-leadership"];
             self.members[self.leader()?].appctl(&command)?;
@@ -131,6 +184,10 @@ impl Cluster {
     /// # Errors
     /// When the cluster does not agree.
     pub fn kick(&self, member: usize) -> Result<(), ServerError> {
+        if let Some(embedded) = &self.embedded {
+            embedded.cluster.expel(member);
+            return Ok(());
+        }
         let id = self.members[member].appctl(&["cluster/sid", &self.database])?;
         let leader = &self.members[self.leader()?];
         leader
@@ -153,6 +210,11 @@ impl Cluster {
     ) -> Result<usize, ServerError> {
         let deadline = Instant::now() + limit;
         loop {
+            if let Some(embedded) = &self.embedded {
+                // It elects at once.
+                let leader = embedded.cluster.leader();
+                return leader.ok_or_else(|| ServerError::NoLeader("there is no majority".into()));
+            }
             // A member that was stopped for a while may still think that it leads.
             let leader = (0..self.members.len())
                 .filter_map(|member| Some((self.status(member)?, member)))

@@ -1,18 +1,21 @@
 //! The server of this library, on a thread of its own, in place of an ovsdb-server process.
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc as tasks;
 
 use super::kind::ServerError;
-use crate::server::{PassiveRemote, Server, ServerBuilder};
+use crate::server::{Cluster, Fault, PassiveRemote, Server, ServerBuilder};
 
 /// What is served, and where.
 pub(super) struct Plan {
     /// The files, each with the schema that an empty one gets.
     pub(super) databases: Vec<(PathBuf, String)>,
+    /// The name of the database to relay, and its servers; then there are no files.
+    pub(super) relay: Option<(String, String)>,
     pub(super) socket: PathBuf,
     /// The options of ovsdb-server.
     pub(super) arguments: Vec<String>,
@@ -172,7 +175,10 @@ async fn serve(plan: Plan) -> Result<Server, ServerError> {
     for (path, schema) in plan.databases {
         builder = builder.create(path, schema);
     }
-    let server = with_tls(builder, &options)?.start().map_err(failed)?;
+    let server = match plan.relay {
+        Some((database, remotes)) => Server::relay(database, remotes).await.map_err(failed)?,
+        None => with_tls(builder, &options)?.start().map_err(failed)?,
+    };
     let socket = PassiveRemote::Unix { path: plan.socket };
     for remote in [socket].iter().chain(&options.remotes) {
         server.listen(remote).await?;
@@ -206,5 +212,113 @@ fn run(
         });
     if ended.is_err() {
         let _ = ready.send(ended);
+    }
+}
+
+/// A cluster of servers of this library. Its listeners are on a thread that ends with this.
+#[derive(Debug)]
+pub(super) struct EmbeddedCluster {
+    /// Its methods change everything under locks that a panic does not leave half changed.
+    pub(super) cluster: AssertUnwindSafe<Arc<Cluster>>,
+    /// The thread ends with this.
+    running: Option<tasks::UnboundedSender<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl EmbeddedCluster {
+    /// Starts a member for each of these sockets, and waits until they listen.
+    pub(super) fn start(schema: &str, sockets: Vec<PathBuf>) -> Result<Self, ServerError> {
+        let cluster = Cluster::memory(schema, sockets.len()).map_err(failed)?;
+        let cluster = Arc::new(cluster);
+        let (running, mut ended) = tasks::unbounded_channel::<()>();
+        let (ready, started) = mpsc::channel();
+        let listening = cluster.clone();
+        let thread = std::thread::Builder::new().name("ovsdb-cluster".into());
+        let thread = thread.spawn(move || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let ended = runtime.enable_all().build().and_then(|runtime| {
+                runtime.block_on(async {
+                    for (server, path) in listening.members().iter().zip(sockets) {
+                        server.listen(&PassiveRemote::Unix { path }).await?;
+                    }
+                    let _ = ready.send(Ok(()));
+                    ended.recv().await;
+                    Ok(())
+                })
+            });
+            if ended.is_err() {
+                let _ = ready.send(ended);
+            }
+        })?;
+        let embedded = Self {
+            cluster: AssertUnwindSafe(cluster),
+            running: Some(running),
+            thread: Mutex::new(Some(thread)),
+        };
+        match started.recv() {
+            Ok(started) => started?,
+            Err(mpsc::RecvError) => {
+                return Err(failed("the thread of the cluster has panicked"));
+            }
+        }
+        Ok(embedded)
+    }
+}
+
+impl Drop for EmbeddedCluster {
+    fn drop(&mut self) {
+        self.running = None;
+        let thread = self.thread.get_mut();
+        if let Some(thread) = thread.unwrap_or_else(PoisonError::into_inner).take() {
+            // A panic was reported by its thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A member of a cluster, which can be killed, started again, stopped and continued.
+#[derive(Debug)]
+pub(super) struct EmbeddedMember {
+    pub(super) cluster: Arc<EmbeddedCluster>,
+    pub(super) number: usize,
+    killed: Mutex<Option<Fault>>,
+    paused: Mutex<Option<Fault>>,
+}
+
+impl EmbeddedMember {
+    pub(super) fn new(cluster: Arc<EmbeddedCluster>, number: usize) -> Self {
+        Self {
+            cluster,
+            number,
+            killed: Mutex::default(),
+            paused: Mutex::default(),
+        }
+    }
+
+    /// Kills the member, or starts it again.
+    pub(super) fn set_killed(&self, kill: bool) {
+        set(&self.paused, false, || {
+            self.cluster.cluster.hang(self.number)
+        });
+        set(&self.killed, kill, || {
+            self.cluster.cluster.stop(self.number)
+        });
+    }
+
+    /// Stops the member, as SIGSTOP does, or continues it.
+    pub(super) fn set_paused(&self, pause: bool) {
+        set(&self.paused, pause, || {
+            self.cluster.cluster.hang(self.number)
+        });
+    }
+}
+
+/// Begins or ends a fault, unless it is as wanted already.
+fn set(fault: &Mutex<Option<Fault>>, wanted: bool, begin: impl FnOnce() -> Fault) {
+    let mut fault = fault.lock().unwrap_or_else(PoisonError::into_inner);
+    if wanted {
+        fault.get_or_insert_with(begin);
+    } else {
+        *fault = None;
     }
 }

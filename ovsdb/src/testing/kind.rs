@@ -27,8 +27,7 @@ pub enum ServerKind {
     /// An ovsdb-server process.
     Reference,
     /// [`ovsdb::server::Server`](crate::server::Server), on a thread of this process. It has no
-    /// clusters, no relays, no control socket and no log, and of ovsdb-server's options `--remote` and
-    /// those of TLS.
+    /// control socket and no log, and of ovsdb-server's options `--remote` and those of TLS.
     Embedded,
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ovsdb_schema::DatabaseSchema;
 use tempfile::TempDir;
 
-use super::embedded::{Embedded, Options, Plan};
+use super::embedded::{Embedded, EmbeddedMember, Options, Plan};
 use super::kind::{ServerError, ServerKind, SslFiles};
 use super::programs::program;
 use super::watchdog::Watchdog;
@@ -53,8 +53,8 @@ pub(super) enum Source {
         address: String,
         founder: String,
     },
-    /// The argument for a relay.
-    Relay(String),
+    /// A relay: the name of the database, and its servers.
+    Relay { name: String, remotes: String },
 }
 
 impl Source {
@@ -88,7 +88,7 @@ impl Source {
                 )?;
                 Ok(database)
             }
-            Self::Relay(argument) => Ok(argument.into()),
+            Self::Relay { name, remotes } => Ok(format!("relay:{name}:{remotes}").into()),
         }
     }
 }
@@ -109,7 +109,10 @@ impl ServerBuilder {
     /// Relays a database of the servers at `remotes`, separated by commas (ovsdb(7), "Relay
     /// Service Model").
     pub fn relay(self, database: &str, remotes: &str) -> Self {
-        self.database(Source::Relay(format!("relay:{database}:{remotes}")))
+        self.database(Source::Relay {
+            name: database.to_owned(),
+            remotes: remotes.to_owned(),
+        })
     }
 
     pub(super) fn database(mut self, source: Source) -> Self {
@@ -135,20 +138,23 @@ impl ServerBuilder {
         self
     }
 
-    /// The files of the databases, and their schemas, for a server that makes them itself.
-    fn embedded(&self, folder: &Path) -> Result<Vec<(PathBuf, String)>, ServerError> {
+    /// What an embedded server serves, which makes its files itself.
+    fn embedded(&self, folder: &Path) -> Result<Databases, ServerError> {
         Options::parse(&self.arguments)?;
+        if let [Source::Relay { name, remotes }] = &self.databases[..] {
+            return Ok(Databases::EmbeddedRelay(name.clone(), remotes.clone()));
+        }
         let databases = self.databases.iter().map(|source| match source {
             Source::Standalone(text) => {
                 let name = DatabaseSchema::parse(text)?.name;
                 Ok((folder.join(format!("{name}.db")), text.clone()))
             }
             Source::Founder { .. } | Source::Joiner { .. } => {
-                Err(ServerError::NotEmbedded("clusters"))
+                Err(ServerError::NotEmbedded("clusters on several machines"))
             }
-            Source::Relay(_) => Err(ServerError::NotEmbedded("relays")),
+            Source::Relay { .. } => Err(ServerError::NotEmbedded("relays beside other databases")),
         });
-        databases.collect()
+        databases.collect::<Result<_, _>>().map(Databases::Embedded)
     }
 
     /// Makes the databases, starts the server, and waits until it answers.
@@ -166,7 +172,7 @@ impl ServerBuilder {
                 let databases = databases.map(|source| source.create(folder.path()));
                 Databases::Reference(databases.collect::<Result<_, _>>()?)
             }
-            ServerKind::Embedded => Databases::Embedded(self.embedded(folder.path())?),
+            ServerKind::Embedded => self.embedded(folder.path())?,
         };
         let tcp_port = if self.tcp { Some(free_port()?) } else { None };
         let mut arguments = self.arguments;
@@ -234,6 +240,10 @@ enum Databases {
     Reference(Vec<PathBuf>),
     /// The files, and their schemas.
     Embedded(Vec<(PathBuf, String)>),
+    /// The name of the database, and its servers.
+    EmbeddedRelay(String, String),
+    /// Those of a cluster.
+    Member(EmbeddedMember),
 }
 
 /// What runs.
@@ -241,6 +251,7 @@ enum Databases {
 enum Running {
     Process(Child),
     Embedded(Embedded),
+    Member,
 }
 
 /// A running server, an ovsdb-server unless [another](ServerKind) was asked for, that ends, with its folder, when it is dropped; and with this process,
@@ -273,12 +284,34 @@ impl Server {
         ServerBuilder::default()
     }
 
+    /// A server with an empty folder that holds the socket of a member of an embedded cluster.
+    pub(super) fn of_member() -> Result<Self, ServerError> {
+        let folder = tempfile::Builder::new().prefix("ovsdb-test-").tempdir()?;
+        Ok(Self {
+            _watchdog: Watchdog::start(folder.path())?,
+            folder,
+            databases: Databases::Embedded(Vec::new()),
+            arguments: Vec::new(),
+            tcp_port: None,
+            ssl_port: None,
+            running: None,
+        })
+    }
+
+    /// Makes this server a member of a cluster that listens at its socket.
+    pub(super) fn join(&mut self, member: EmbeddedMember) {
+        self.databases = Databases::Member(member);
+        self.running = Some(Running::Member);
+    }
+
     /// Which server it is.
     #[must_use]
     pub const fn kind(&self) -> ServerKind {
         match self.databases {
             Databases::Reference(_) => ServerKind::Reference,
-            Databases::Embedded(_) => ServerKind::Embedded,
+            Databases::Embedded(_) | Databases::EmbeddedRelay(..) | Databases::Member(_) => {
+                ServerKind::Embedded
+            }
         }
     }
 
@@ -317,7 +350,7 @@ impl Server {
     pub fn process_id(&self) -> Option<u32> {
         match &self.running {
             Some(Running::Process(process)) => Some(process.id()),
-            Some(Running::Embedded(_)) | None => None,
+            Some(Running::Embedded(_) | Running::Member) | None => None,
         }
     }
 
@@ -333,19 +366,32 @@ impl Server {
     /// When it does not come to listen.
     pub fn start(&mut self) -> Result<(), ServerError> {
         self.kill()?;
+        if let Databases::Member(member) = &self.databases {
+            // Its socket stays: a member that is killed closes connections at once.
+            member.set_killed(false);
+            self.running = Some(Running::Member);
+            return Ok(());
+        }
         let _ = fs::remove_file(self.socket());
-        let databases = match &self.databases {
-            Databases::Reference(databases) => databases,
-            Databases::Embedded(databases) => {
-                let embedded = Embedded::start(Plan {
-                    databases: databases.clone(),
-                    socket: self.socket(),
-                    arguments: self.arguments.clone(),
-                })?;
-                self.running = Some(Running::Embedded(embedded));
-                return Ok(());
+        let (databases, relay) = match &self.databases {
+            Databases::Reference(databases) => return self.start_process(databases.clone()),
+            Databases::Embedded(databases) => (databases.clone(), None),
+            Databases::EmbeddedRelay(name, remotes) => {
+                (Vec::new(), Some((name.clone(), remotes.clone())))
             }
+            Databases::Member(_) => return Ok(()),
         };
+        let embedded = Embedded::start(Plan {
+            databases,
+            relay,
+            socket: self.socket(),
+            arguments: self.arguments.clone(),
+        })?;
+        self.running = Some(Running::Embedded(embedded));
+        Ok(())
+    }
+
+    fn start_process(&mut self, databases: Vec<PathBuf>) -> Result<(), ServerError> {
         let log = File::options()
             .create(true)
             .append(true)
@@ -375,7 +421,7 @@ impl Server {
         while !self.listens() {
             let ended = match &mut self.running {
                 Some(Running::Process(process)) => process.try_wait()?.is_some(),
-                Some(Running::Embedded(_)) | None => true,
+                Some(Running::Embedded(_) | Running::Member) | None => true,
             };
             if ended || Instant::now() > deadline {
                 let log = self.log();
@@ -400,6 +446,9 @@ impl Server {
     /// # Errors
     /// When the process cannot be waited for.
     pub fn kill(&mut self) -> Result<(), ServerError> {
+        if let Databases::Member(member) = &self.databases {
+            member.set_killed(true);
+        }
         if let Some(Running::Process(mut process)) = self.running.take() {
             // An error means that it has ended already.
             let _ = process.kill();
@@ -415,12 +464,20 @@ impl Server {
     /// # Errors
     /// When the server does not run, or does not have the signal.
     pub fn signal(&self, name: &str) -> Result<(), ServerError> {
-        if let Some(Running::Embedded(embedded)) = &self.running {
-            match name {
-                "STOP" | "CONT" => embedded.pause(name == "STOP"),
-                _ => return Err(ServerError::NotEmbedded("such signal")),
+        let pause = name == "STOP";
+        if self.kind() == ServerKind::Embedded && !pause && name != "CONT" {
+            return Err(ServerError::NotEmbedded("such signal"));
+        }
+        match (&self.running, &self.databases) {
+            (Some(Running::Embedded(embedded)), _) => {
+                embedded.pause(pause);
+                return Ok(());
             }
-            return Ok(());
+            (Some(Running::Member), Databases::Member(member)) => {
+                member.set_paused(pause);
+                return Ok(());
+            }
+            _ => {}
         }
         let id = self.process_id().unwrap_or_default().to_string();
         run("kill", [format!("-{name}"), id]).map(drop)
