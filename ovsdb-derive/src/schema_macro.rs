@@ -34,6 +34,10 @@ const ALIASES: &[(&str, &str)] = &[
         "Says where and how a client of this database connects.",
     ),
     (
+        "Desired",
+        "The rows that a controller wants in this database.",
+    ),
+    (
         "Snapshot",
         "A view of a cache of this database at one moment.",
     ),

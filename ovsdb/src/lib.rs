@@ -180,6 +180,10 @@
 //! # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 //! ```
 //!
+//! A controller that owns rows says which ones it wants, and leaves the rest to the module [`desired`]: it
+//! finds out what is to be inserted, changed and deleted, shows that as a plan, and commits it until
+//! nothing is left to do.
+//!
 //! [`Transaction::insert`], [`update`](Transaction::update), [`mutate`](Transaction::mutate),
 //! [`delete`](Transaction::delete) and the other methods are the operations of the protocol, on any rows
 //! that meet a condition.
@@ -366,6 +370,7 @@ extern crate self as ovsdb;
 
 pub mod cache;
 mod client;
+pub mod desired;
 mod error;
 mod error_chain;
 pub mod model;
@@ -430,6 +435,7 @@ pub use self::cache::{Skew, SkewReport, Snapshot};
 pub use self::client::{
     Cache, CacheBuilder, Client, ClientBuilder, DatabaseInfo, Lock, WaitError, Watched,
 };
+pub use self::desired::Desired;
 pub use self::error::{DisconnectReason, Disconnected, Error};
 pub use self::error_chain::ErrorChain;
 pub use self::model::{

@@ -149,6 +149,12 @@ pub struct ColumnInfo {
 }
 
 impl ColumnInfo {
+    /// Whether a value of the column may refer to rows.
+    pub(crate) fn may_refer(&self) -> bool {
+        self.kind.key == ovsdb_schema::AtomicType::Uuid
+            || self.kind.value == Some(ovsdb_schema::AtomicType::Uuid)
+    }
+
     /// Whether a value of the column may refer to rows of this table.
     pub(crate) const fn may_refer_to(&self, database: &str, table: &str) -> bool {
         let [key, value] = self.domains;

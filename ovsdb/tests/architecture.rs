@@ -23,6 +23,7 @@ const ROOMS: &[&str] = &[
     "relay",
     "transaction",
     "progress",
+    "desired",
     "testing",
 ];
 

@@ -78,6 +78,7 @@ const ON_EMBEDDED_SERVER: &[&str] = &[
     "conditions",
     "conversion",
     "defaults",
+    "desired",
     "guards",
     "half_closed",
     "hostile",

@@ -227,6 +227,8 @@ pub type CacheBuilder = ::ovsdb::CacheBuilder<Database>;
 pub type Client = ::ovsdb::Client<Database>;
 ///Says where and how a client of this database connects.
 pub type ClientBuilder = ::ovsdb::ClientBuilder<Database>;
+///The rows that a controller wants in this database.
+pub type Desired = ::ovsdb::Desired<Database>;
 ///A view of a cache of this database at one moment.
 pub type Snapshot = ::ovsdb::Snapshot<Database>;
 ///A transaction on this database.

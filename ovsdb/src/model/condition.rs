@@ -309,6 +309,37 @@ impl<T: Table> AllOf<T> {
         }
     }
 
+    /// The clauses for people to read: `name == p1`.
+    pub(crate) fn to_text(&self) -> String {
+        let clauses = self.clauses.iter().map(|clause| match clause {
+            Clause::Always(always) => always.to_string(),
+            Clause::Compare {
+                column,
+                function,
+                argument,
+            } => {
+                let argument = match argument.as_str() {
+                    Some(text) => text.to_owned(),
+                    None => argument.to_string(),
+                };
+                format!(
+                    "{column} {} {argument}",
+                    function.to_json().trim_matches('"')
+                )
+            }
+        });
+        clauses.collect::<Vec<_>>().join(" and ")
+    }
+
+    /// The names of the columns that the clauses are about.
+    pub(crate) fn columns(&self) -> Vec<&str> {
+        let columns = self.clauses.iter().filter_map(|clause| match clause {
+            Clause::Compare { column, .. } => Some(column.as_str()),
+            Clause::Always(_) => None,
+        });
+        columns.collect()
+    }
+
     /// Whether a row is one of these, as a server would decide (RFC 7047 section 5.1).
     ///
     /// ```

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ovsdb_schema::Max;
 
+use super::merge::joined;
 use super::touched::{EditPlaces, Written};
 use super::{BuildError, FindBy, Transaction, guard};
 use crate::model::{AllOf, Database, Row, Table};
@@ -143,6 +144,25 @@ impl<D: Database> Transaction<D> {
         }
         self.write_edit(&start, Arc::new(Row::new(uuid, columns)));
         true
+    }
+
+    /// Changes a row as somebody has changed it who has read it so, whatever the view says.
+    pub(crate) fn edit_from<T: Table<Database = D>>(&mut self, read: &Arc<Row<T>>, columns: &T) {
+        let uuid = read.uuid();
+        let touched = self.overlay.touched::<T>();
+        let written = touched.and_then(|touched| touched.written.get(&uuid));
+        let (start, columns) = match written {
+            None => (read.clone(), columns.clone()),
+            Some(Written { now: Some(now), .. }) => (now.clone(), joined::<T>(read, now, columns)),
+            Some(Written { now: None, .. }) => {
+                let table = T::TABLE;
+                self.mistake(BuildError::NoSuchRow { table, uuid });
+                return;
+            }
+        };
+        if columns != **start {
+            self.write_edit(&start, Arc::new(Row::new(uuid, columns)));
+        }
     }
 
     /// Puts the edit of a row into operations.
@@ -316,7 +336,7 @@ impl<D: Database> Transaction<D> {
             return row.reference();
         }
         let mut columns = T::default();
-        by.put(&mut columns, key);
+        by.put(&mut columns, &key);
         change(&mut columns);
         self.insert(columns)
     }

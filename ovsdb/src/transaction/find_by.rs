@@ -47,8 +47,14 @@ pub trait FindBy<T: Table, Q>: Sealed {
     fn condition(&self, key: &Self::Key) -> Option<AllOf<T>>;
     /// Gives a row the key, where that is possible.
     #[doc(hidden)]
-    fn put(&self, row: &mut T, key: Self::Key);
+    fn put(&self, row: &mut T, key: &Self::Key);
+    /// Finds the rows that have the key in any view.
+    #[doc(hidden)]
+    fn finder(&self, key: Self::Key) -> Finder<T>;
 }
+
+/// Finds rows in a view; `None` when the cache was started without the index.
+pub(crate) type Finder<T> = Box<dyn Fn(TableView<'_, T>) -> Option<Vec<Ref<T>>> + Send + Sync>;
 
 impl<T, V, M, Q> FindBy<T, Q> for Column<T, V, Unique<M>>
 where
@@ -76,8 +82,13 @@ where
         Some(self.eq(key.clone()).into())
     }
 
-    fn put(&self, row: &mut T, key: V) {
-        Self::put(*self, row, key);
+    fn put(&self, row: &mut T, key: &V) {
+        Self::put(*self, row, key.clone());
+    }
+
+    fn finder(&self, key: V) -> Finder<T> {
+        let column = *self;
+        Box::new(move |table| FindBy::<T, V>::find_in(&column, table, &key))
     }
 }
 
@@ -105,8 +116,13 @@ where
         Index::condition(self, key).map(Into::into)
     }
 
-    fn put(&self, row: &mut T, key: K) {
-        Index::put(self, row, &key);
+    fn put(&self, row: &mut T, key: &K) {
+        Index::put(self, row, key);
+    }
+
+    fn finder(&self, key: K) -> Finder<T> {
+        let index = (*self).clone();
+        Box::new(move |table| table.try_find(&index, &key))
     }
 }
 
@@ -141,12 +157,19 @@ macro_rules! tuples {
                 Some(all)
             }
 
-            fn put(&self, row: &mut T, key: Self::Key) {
+            fn finder(&self, key: Self::Key) -> Finder<T> {
+                let index = *self;
+                Box::new(move |table| {
+                    FindBy::<T, ($($value,)*)>::find_in(&index, table, &key)
+                })
+            }
+
+            fn put(&self, row: &mut T, key: &Self::Key) {
                 let columns = T::INDEXES[self.position()];
                 $(
                     let place = columns.get($at).and_then(|index| row.column_mut(*index));
                     if let Some(place) = place.and_then(|place| place.as_any_mut().downcast_mut()) {
-                        *place = key.$at;
+                        *place = key.$at.clone();
                     }
                 )*
             }

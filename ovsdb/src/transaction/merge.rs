@@ -246,7 +246,7 @@ fn maps_differ(before: &Datum, a: &Datum, b: &Datum) -> bool {
 }
 
 /// The row with both changes.
-fn joined<T: Table>(before: &T, own: &T, other: &T) -> T {
+pub(super) fn joined<T: Table>(before: &T, own: &T, other: &T) -> T {
     let mut joined = own.clone();
     for index in 0..T::COLUMNS.len() {
         let (Some(before), Some(own), Some(other)) =

@@ -43,6 +43,7 @@ pub use self::any::AnyOperations;
 pub use self::duplicate::{Duplicate, DuplicateRow};
 pub use self::edit::EditRow;
 pub use self::find_by::FindBy;
+pub(crate) use self::find_by::Finder;
 pub use self::merge::MergeConflict;
 pub use self::operations::{Mutate, Update, Wait};
 pub use self::outcome::{BuildError, CommitError, OperationIndex, Outcome, Refusal, Selection};
@@ -296,6 +297,11 @@ impl<D: Database> Transaction<D> {
     /// referring to it is not sent, but ends with [`BuildError::Unreferenced`].
     pub fn insert<T: Table<Database = D>>(&mut self, row: T) -> Ref<T> {
         let uuid = self.origin.new_uuid();
+        self.insert_under(uuid, row)
+    }
+
+    /// As [`insert`](Self::insert), with this uuid where uuids are chosen here.
+    pub(crate) fn insert_under<T: Table<Database = D>>(&mut self, uuid: Uuid, row: T) -> Ref<T> {
         let identity = self.identity_of(uuid);
         self.insert_as(identity, uuid, row)
     }

@@ -206,6 +206,21 @@ impl<D: Database> Transaction<D> {
         false
     }
 
+    /// Guards that the rows which meet a condition are these.
+    pub(crate) fn expect<T: Table<Database = D>>(
+        &mut self,
+        condition: AllOf<T>,
+        rows: Vec<Arc<Row<T>>>,
+    ) {
+        let is_whole = false;
+        let read = KeyRead {
+            condition,
+            rows,
+            is_whole,
+        };
+        self.overlay.touch::<T>().read_key(read);
+    }
+
     /// The rows with a key, which are guarded: each as a whole, or that it is these.
     pub(super) fn find_guarded<T, Q, B>(
         &mut self,

@@ -1,0 +1,333 @@
+//! What a plan changes, as people and programs read it.
+
+use std::collections::HashMap;
+use std::fmt::{self, Write as _};
+
+use crate::model::Table;
+use crate::value::json::write_string;
+use crate::value::{Atom, ColumnValue, Datum, Uuid};
+
+/// What happens to a row.
+///
+/// ```
+/// use ovsdb::desired::Action;
+///
+/// assert_eq!(Action::Update.to_string(), "update");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Action {
+    /// It is inserted.
+    Insert,
+    /// Some of its columns change.
+    Update,
+    /// It is deleted.
+    Delete,
+}
+
+impl Action {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A row that changes.
+///
+/// Its [`Display`](fmt::Display) form is `+`, `~` or `-`, the table and what the row is called, and a line
+/// for each column.
+///
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "testing"))] {
+/// use ovsdb::nb::{self, AddressSet};
+/// use ovsdb::testing::SnapshotBuilder;
+///
+/// let mut rows = SnapshotBuilder::<nb::Database>::new();
+/// rows.insert(AddressSet { name: "pods".into(), addresses: ["192.0.2.1"].into(), ..Default::default() });
+/// let mut desired = nb::Desired::new();
+/// desired.row(AddressSet::NAME, "pods").set(AddressSet::ADDRESSES, ["192.0.2.2"]);
+/// let plan = desired.plan(&rows.build().expect("rows"))?;
+/// let change = plan.changes().next().expect("one change");
+/// assert_eq!(
+///     change.to_string(),
+///     "~ Address_Set pods\n    addresses: + 192.0.2.2\n    addresses: - 192.0.2.1"
+/// );
+/// # }
+/// # Ok::<(), ovsdb::desired::Conflict>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// What happens to it.
+    pub action: Action,
+    /// Its table.
+    pub table: &'static str,
+    /// Its uuid; that of a row that is inserted is chosen by the plan.
+    pub uuid: Uuid,
+    /// What it is called: its name, or what else tells it from others.
+    pub name: String,
+    /// The columns that it is inserted with, or that change.
+    pub columns: Vec<ColumnChange>,
+}
+
+/// A column that changes. References to rows that the plan knows are shown by their names.
+///
+/// ```
+/// use ovsdb::desired::ColumnChange;
+///
+/// fn lines(column: &ColumnChange) -> usize {
+///     column.added.len() + column.removed.len()
+/// }
+/// # let _ = lines;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ColumnChange {
+    /// Its name.
+    pub column: &'static str,
+    /// The value before, where it is replaced as a whole.
+    pub old: Option<String>,
+    /// The value after, of a new row or where it is replaced as a whole.
+    pub new: Option<String>,
+    /// The elements that are added to a set, or the pairs that are set in a map.
+    pub added: Vec<String>,
+    /// The elements that are taken out of a set, or the keys that are taken out of a map.
+    pub removed: Vec<String>,
+}
+
+/// What rows are called.
+#[derive(Debug, Default)]
+pub(super) struct Labels(HashMap<Uuid, String>);
+
+impl Labels {
+    /// Notes what a row is called.
+    pub(super) fn note<T: Table>(&mut self, uuid: Uuid, row: &T) {
+        if let Some(name) = name_of(row) {
+            self.0.insert(uuid, name);
+        }
+    }
+
+    pub(super) fn of(&self, uuid: Uuid) -> String {
+        let known = self.0.get(&uuid).cloned();
+        known.unwrap_or_else(|| uuid.to_string())
+    }
+
+    fn atom(&self, atom: &Atom) -> String {
+        match atom {
+            Atom::String(text) => text.to_string(),
+            Atom::Uuid(uuid) => self.of(*uuid),
+            other => other.to_string(),
+        }
+    }
+
+    fn pair(&self, (key, value): (&Atom, &Atom)) -> String {
+        format!("{}={}", self.atom(key), self.atom(value))
+    }
+
+    /// A value as Open vSwitch's tools write it.
+    fn datum(&self, datum: &Datum) -> String {
+        match datum {
+            Datum::Set(set) if set.len() == 1 => match &set[0] {
+                Atom::String(text) if text.is_empty() => "\"\"".to_owned(),
+                only => self.atom(only),
+            },
+            Datum::Set(set) => {
+                let atoms: Vec<String> = set.iter().map(|atom| self.atom(atom)).collect();
+                format!("[{}]", atoms.join(", "))
+            }
+            Datum::Map(map) => {
+                let pairs: Vec<String> = map.iter().map(|pair| self.pair(pair)).collect();
+                format!("{{{}}}", pairs.join(", "))
+            }
+        }
+    }
+}
+
+/// What tells a row from others of its table, if anything that people read does.
+pub(super) fn name_of<T: Table>(row: &T) -> Option<String> {
+    let unique = T::INDEXES.iter().filter_map(|columns| match columns {
+        [column] => Some(T::COLUMNS[*column].name),
+        _ => None,
+    });
+    let telling = ["name", "logical_port", "match", "ip", "rate", "target"];
+    unique.chain(telling).find_map(|name| {
+        let index = T::COLUMNS.iter().position(|column| column.name == name)?;
+        match row.column(index)?.to_datum().as_scalar()? {
+            Atom::String(text) if text.is_empty() => None,
+            Atom::Integer(0) => None,
+            Atom::String(text) => Some(text.to_string()),
+            other => Some(other.to_string()),
+        }
+    })
+}
+
+impl Change {
+    pub(super) fn new<T: Table>(
+        action: Action,
+        uuid: Uuid,
+        before: &T,
+        after: &T,
+        labels: &Labels,
+    ) -> Self {
+        let columns = T::COLUMNS.iter().enumerate().filter_map(|(index, info)| {
+            let (old, new) = (before.column(index)?, after.column(index)?);
+            if old.equals(new) {
+                return None;
+            }
+            let is_whole = action == Action::Insert || info.kind.is_one();
+            Some(ColumnChange::new(
+                info.name, is_whole, action, old, new, labels,
+            ))
+        });
+        Self {
+            action,
+            table: T::TABLE,
+            uuid,
+            name: labels.of(uuid),
+            columns: columns.collect(),
+        }
+    }
+
+    pub(super) fn deletion<T: Table>(uuid: Uuid, labels: &Labels) -> Self {
+        Self {
+            action: Action::Delete,
+            table: T::TABLE,
+            uuid,
+            name: labels.of(uuid),
+            columns: Vec::new(),
+        }
+    }
+
+    /// Appends it as JSON.
+    pub(super) fn write_json(&self, out: &mut String) {
+        let _ = write!(
+            out,
+            r#"{{"action":"{}","table":"{}","uuid":"{}","row":"#,
+            self.action, self.table, self.uuid
+        );
+        write_string(out, &self.name);
+        out.push_str(r#","columns":["#);
+        for (at, column) in self.columns.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            column.write_json(out);
+        }
+        out.push_str("]}");
+    }
+}
+
+impl ColumnChange {
+    fn new(
+        column: &'static str,
+        is_whole: bool,
+        action: Action,
+        old: &dyn ColumnValue,
+        new: &dyn ColumnValue,
+        labels: &Labels,
+    ) -> Self {
+        let mut change = Self {
+            column,
+            old: None,
+            new: None,
+            added: Vec::new(),
+            removed: Vec::new(),
+        };
+        let (old, new) = (old.to_datum(), new.to_datum());
+        if is_whole {
+            change.old = (action != Action::Insert).then(|| labels.datum(&old));
+            change.new = Some(labels.datum(&new));
+            return change;
+        }
+        match (&old, &new) {
+            (Datum::Map(old), Datum::Map(new)) => {
+                let set = new
+                    .iter()
+                    .filter(|(key, value)| old.get(*key) != Some(*value));
+                change.added = set.map(|pair| labels.pair(pair)).collect();
+                let gone = old.keys().filter(|key| !new.contains_key(*key));
+                change.removed = gone.map(|key| labels.atom(key)).collect();
+            }
+            _ => {
+                let atoms = |datum: &Datum| match datum {
+                    Datum::Set(set) => set.iter().cloned().collect::<Vec<_>>(),
+                    Datum::Map(map) => map.keys().cloned().collect(),
+                };
+                let (old, new) = (atoms(&old), atoms(&new));
+                let added = new.iter().filter(|atom| !old.contains(atom));
+                change.added = added.map(|atom| labels.atom(atom)).collect();
+                let removed = old.iter().filter(|atom| !new.contains(atom));
+                change.removed = removed.map(|atom| labels.atom(atom)).collect();
+            }
+        }
+        change
+    }
+
+    fn write_json(&self, out: &mut String) {
+        let _ = write!(out, r#"{{"column":"{}""#, self.column);
+        for (name, value) in [("old", &self.old), ("new", &self.new)] {
+            if let Some(value) = value {
+                let _ = write!(out, r#","{name}":"#);
+                write_string(out, value);
+            }
+        }
+        for (name, values) in [("added", &self.added), ("removed", &self.removed)] {
+            if values.is_empty() {
+                continue;
+            }
+            let _ = write!(out, r#","{name}":["#);
+            for (at, value) in values.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                write_string(out, value);
+            }
+            out.push(']');
+        }
+        out.push('}');
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = match self.action {
+            Action::Insert => '+',
+            Action::Update => '~',
+            Action::Delete => '-',
+        };
+        write!(f, "{sign} {} {}", self.table, self.name)?;
+        for column in &self.columns {
+            write!(f, "{column}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ColumnChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let column = self.column;
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) => write!(f, "\n    {column}: {old} -> {new}")?,
+            (None, Some(new)) => write!(f, "\n    {column}: {new}")?,
+            _ => {}
+        }
+        for added in &self.added {
+            write!(f, "\n    {column}: + {added}")?;
+        }
+        for removed in &self.removed {
+            write!(f, "\n    {column}: - {removed}")?;
+        }
+        Ok(())
+    }
+}

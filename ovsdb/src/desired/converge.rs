@@ -1,0 +1,92 @@
+//! Committing until there is nothing left to do.
+
+use super::table::Conflict;
+use super::{Desired, Plan};
+use crate::client::{Cache, Client};
+use crate::model::Database;
+use crate::transaction::{CommitError, RetryPolicy};
+
+/// How often others may change what a plan has changed before it is given up.
+const ROUNDS: usize = 10;
+
+/// Why a database is not as it is wanted.
+///
+/// ```
+/// # async fn example(client: ovsdb::nb::Client, cache: ovsdb::nb::Cache, desired: ovsdb::nb::Desired) {
+/// use ovsdb::desired::ConvergeError;
+///
+/// match client.converge(&cache, &desired).await {
+///     Ok(done) => println!("{} changes", done.changes),
+///     Err(ConvergeError::Conflict(conflict)) => println!("not to be had: {conflict}"),
+///     Err(error) => println!("{error}"),
+/// }
+/// # }
+/// ```
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConvergeError {
+    /// What is wanted cannot be had.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// A commit failed.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// Something changes the rows back each time.
+    #[error(
+        "after {rounds} commits the rows are still not as wanted; another client changes them back"
+    )]
+    Restless {
+        /// How many transactions were committed.
+        rounds: usize,
+    },
+}
+
+/// What was done.
+///
+/// ```
+/// # async fn example(client: ovsdb::nb::Client, cache: ovsdb::nb::Cache, desired: ovsdb::nb::Desired)
+/// # -> Result<(), ovsdb::desired::ConvergeError> {
+/// let done = client.converge(&cache, &desired).await?;
+/// println!("{} changes in {} commits", done.changes, done.commits);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Converged {
+    /// How many transactions were committed; 0 when there was nothing to do.
+    pub commits: usize,
+    /// How many rows they inserted, changed or deleted.
+    pub changes: usize,
+}
+
+impl<D: Database> Client<D> {
+    /// Makes the database what is wanted: plans and commits, each time on a current view, until the plan is
+    /// empty. Each plan is one transaction, tried again after conflicts as by [`apply`](Self::apply).
+    ///
+    /// # Errors
+    /// The plan's conflict, at once; the error of the last commit; [`ConvergeError::Restless`] when the
+    /// rows differ again after ten commits.
+    pub async fn converge(
+        &self,
+        cache: &Cache<D>,
+        desired: &Desired<D>,
+    ) -> Result<Converged, ConvergeError> {
+        let mut done = Converged::default();
+        loop {
+            let apply = self.apply_with(RetryPolicy::default(), cache, |view, txn| {
+                let plan: Plan<D> = desired.plan(view)?;
+                plan.write(txn);
+                Ok::<_, ConvergeError>(plan.changes().count())
+            });
+            let (changes, _) = apply.await?;
+            if changes == 0 {
+                return Ok(done);
+            }
+            done.commits += 1;
+            done.changes += changes;
+            if done.commits == ROUNDS {
+                return Err(ConvergeError::Restless { rounds: ROUNDS });
+            }
+        }
+    }
+}

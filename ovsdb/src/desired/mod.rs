@@ -1,0 +1,310 @@
+//! Desired state: say which rows there should be, and the library finds out what is to be done.
+//!
+//! A controller that owns some rows of a database fills a [`Desired`] with all of them, each found again
+//! by its key. [`Desired::plan`] compares it with a view: the [`Plan`] has the rows to be inserted, the
+//! columns to be changed, and the owned rows that are not wanted any more. [`Client::converge`](crate::Client::converge) commits
+//! that, and again until nothing is left to do.
+//!
+//! ```
+//! # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! use ovsdb::cache::Index;
+//! use ovsdb::nb::{LogicalSwitch as Switch, LogicalSwitchPort as Port};
+//!
+//! let by_name = Index::column(Switch::NAME);
+//! let cache = client.cache().index(&by_name).table::<Port>().start().await?;
+//!
+//! let desired = |pods: &[&str]| {
+//!     let mut desired = ovsdb::nb::Desired::new();
+//!     desired.owned::<Switch>(Switch::EXTERNAL_IDS.includes([("owner", "me")]));
+//!     desired.owned::<Port>(Port::EXTERNAL_IDS.includes([("owner", "me")]));
+//!     let ports = pods.iter().map(|pod| {
+//!         let port = desired.row(Port::NAME, *pod).set(Port::ADDRESSES, ["dynamic"]);
+//!         port.part(Port::EXTERNAL_IDS, [("owner", "me")]).reference()
+//!     });
+//!     let ports: Vec<_> = ports.collect();
+//!     let switch = desired.row(&by_name, "sw0").set(Switch::PORTS, ports);
+//!     switch.part(Switch::EXTERNAL_IDS, [("owner", "me")]);
+//!     desired
+//! };
+//! client.converge(&cache, &desired(&["a", "b"])).await?;
+//! let plan = desired(&["b", "c"]).plan(&cache.snapshot())?;
+//! println!("{plan}"); // `c` comes, `a` goes, and with them two references of the switch
+//! assert_eq!(plan.changes().count(), 3);
+//! client.converge(&cache, &desired(&["b", "c"])).await?;
+//! assert!(cache.snapshot().get_by(Port::NAME, "a").is_none());
+//! # Ok(()) }
+//! # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+//! ```
+//!
+//! # What a plan touches
+//!
+//! - A row that is wanted: it is inserted, or the columns that are given are brought up to date.
+//! - A row that is [owned](Desired::owned) and not wanted: it is deleted, and references to it are taken
+//!   out of the rows that are owned or wanted.
+//! - Nothing else. A wanted row that there is, but that does not belong to the owner, is a
+//!   [`Conflict`].
+//!
+//! Of a column that is given, the value is the whole ([`set`](WantedRow::set)), the owner's part
+//! of a set or map beside those of others ([`part`](WantedRow::part)), or what a new row begins with
+//! ([`initial`](WantedRow::initial)). Columns that are not given stay as they are.
+
+mod build;
+mod change;
+mod converge;
+mod plan;
+mod table;
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::fmt;
+
+use self::table::{AnyTable, Mode, TableWish, Wanted};
+use crate::model::{
+    AllOf, Changeable, Collection, Column, Database, Mutability, PartsOf, Row, Table,
+};
+use crate::transaction::FindBy;
+use crate::value::{Ref, Uuid, Value};
+
+pub use self::change::{Action, Change, ColumnChange};
+pub use self::converge::{ConvergeError, Converged};
+pub use self::plan::{Plan, Step};
+pub use self::table::Conflict;
+
+/// The rows that a controller wants; the [module](self) says what comes of them.
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::nb::{Desired, LogicalSwitchPort as Port};
+///
+/// let mut desired = Desired::new();
+/// desired.owned::<Port>(Port::EXTERNAL_IDS.includes([("owner", "me")]));
+/// desired.row(Port::NAME, "p1").part(Port::EXTERNAL_IDS, [("owner", "me")]);
+/// # }
+/// ```
+///
+/// # Cost
+/// A plan looks each wanted row up by its key, and reads all rows of the tables that have
+/// [owned](Self::owned) rows once.
+pub struct Desired<D> {
+    /// The wishes for each table, in the order of first use.
+    tables: Vec<Box<dyn AnyTable<D>>>,
+    places: HashMap<TypeId, usize>,
+    /// The titles of the steps.
+    steps: Vec<String>,
+}
+
+impl<D> fmt::Debug for Desired<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows: usize = self.tables.iter().map(|table| table.len()).sum();
+        let mut shown = f.debug_struct("Desired");
+        shown.field("rows", &rows).field("steps", &self.steps);
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl<D: Database> Default for Desired<D> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<D: Database> Desired<D> {
+    /// No rows, and none owned.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            tables: Vec::new(),
+            places: HashMap::new(),
+            steps: vec![String::new()],
+        }
+    }
+
+    fn table<T: Table<Database = D>>(&mut self) -> &mut TableWish<T> {
+        let place = *self.places.entry(TypeId::of::<T>()).or_insert_with(|| {
+            self.tables.push(Box::new(TableWish::<T>::default()));
+            self.tables.len() - 1
+        });
+        match self.tables[place].as_any_mut().downcast_mut() {
+            Some(table) => table,
+            None => unreachable!("the place of a type has the wishes for that type"),
+        }
+    }
+
+    /// Says which rows of a table belong to the owner: those that meet this condition. The ones that are
+    /// not wanted are deleted, and no other row of the table is touched. A wanted row has to meet the
+    /// condition too, or the plan fails ([`Conflict::NotOwned`]).
+    ///
+    /// Of a table without this, rows are inserted and changed as they are wanted, and none is deleted.
+    /// Said again, the other condition replaces this one.
+    pub fn owned<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> &mut Self {
+        self.table::<T>().owned = Some(rows.into());
+        self
+    }
+
+    /// Begins a step: the rows that follow are a transaction of their own when the plan is committed by
+    /// [steps](Plan::into_steps). Rows that need each other belong in one step.
+    pub fn begin(&mut self, title: impl Into<String>) -> &mut Self {
+        self.steps.push(title.into());
+        self
+    }
+
+    /// Wants a row with this key: of a column that the schema makes unique, an index of the schema
+    /// over several columns, or a declared index. Its columns follow, by the methods of [`WantedRow`].
+    ///
+    /// The same key again is the same row, unless the index is made by a function. An index by a function
+    /// gives a new row no columns: they have to be set so that the row has the key.
+    pub fn row<T, Q, B>(&mut self, by: B, key: Q) -> WantedRow<'_, T>
+    where
+        T: Table<Database = D>,
+        B: FindBy<T, Q>,
+    {
+        let key = by.key(key);
+        let condition = by.condition(&key);
+        let step = self.steps.len() - 1;
+        let table = self.table::<T>();
+        let known = condition.as_ref().map(|condition| format!("{condition:?}"));
+        let known = known.as_ref().and_then(|key| table.keys.get(key).copied());
+        let at = known.unwrap_or_else(|| {
+            let mut new = T::default();
+            by.put(&mut new, &key);
+            table.add(Wanted {
+                placeholder: Uuid::new_v4(),
+                step,
+                find: by.finder(key),
+                condition,
+                new,
+                columns: Vec::new(),
+            })
+        });
+        WantedRow { table, at }
+    }
+
+    /// Wants a row of this type that meets a condition, which an index need not find: all rows of the table
+    /// are looked at. Its columns follow.
+    pub fn row_where<T: Table<Database = D>>(
+        &mut self,
+        rows: impl Into<AllOf<T>>,
+    ) -> WantedRow<'_, T> {
+        let condition = rows.into();
+        let step = self.steps.len() - 1;
+        let table = self.table::<T>();
+        let known = table.keys.get(&format!("{condition:?}")).copied();
+        let at = known.unwrap_or_else(|| {
+            let meets = condition.clone();
+            table.add(Wanted {
+                placeholder: Uuid::new_v4(),
+                step,
+                find: Box::new(move |table| {
+                    let rows = table.rows().filter(|row| meets.holds_for(row));
+                    Some(rows.map(Row::reference).collect())
+                }),
+                condition: Some(condition),
+                new: T::default(),
+                columns: Vec::new(),
+            })
+        });
+        WantedRow { table, at }
+    }
+}
+
+/// A row that is wanted, whose columns are being given; [`Desired::row`] makes it.
+///
+/// ```
+/// # #[cfg(feature = "nb")] {
+/// use ovsdb::nb::{Desired, LogicalSwitchPort as Port};
+///
+/// let mut desired = Desired::new();
+/// let port = desired
+///     .row(Port::NAME, "p1")
+///     .set(Port::ADDRESSES, ["dynamic"])
+///     .part(Port::EXTERNAL_IDS, [("owner", "me")])
+///     .initial(Port::TAG_REQUEST, Some(0))
+///     .reference();
+/// // The same row again.
+/// assert_eq!(desired.row(Port::NAME, "p1").reference(), port);
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct WantedRow<'d, T: Table> {
+    table: &'d mut TableWish<T>,
+    at: usize,
+}
+
+impl<T: Table> WantedRow<'_, T> {
+    /// The column holds this value and nothing else.
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "the row is wanted in any case"
+    )]
+    pub fn set<V: Value, M: Mutability>(
+        self,
+        column: Column<T, V, M>,
+        value: impl Into<V>,
+    ) -> Self {
+        self.table.rows[self.at].give(column.index(), value.into().to_datum(), Mode::Whole);
+        self
+    }
+
+    /// The set or map holds these elements or pairs; others may put further ones in, which stay. A key that
+    /// has another value gets this one.
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "the row is wanted in any case"
+    )]
+    pub fn part<V: Collection, M: Changeable>(
+        self,
+        column: Column<T, V, M>,
+        parts: impl PartsOf<V>,
+    ) -> Self {
+        let parts = parts.into_collection().to_datum();
+        self.table.rows[self.at].give(column.index(), parts, Mode::Part(None));
+        self
+    }
+
+    /// As [`part`](Self::part); elements, or keys of a map, of which `owns` says that they are the owner's
+    /// are taken out unless they are among `parts`.
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "the row is wanted in any case"
+    )]
+    pub fn part_of<V: Collection, M: Changeable>(
+        self,
+        column: Column<T, V, M>,
+        owns: impl Fn(&V::Key) -> bool + Send + Sync + 'static,
+        parts: impl PartsOf<V>,
+    ) -> Self {
+        let parts = parts.into_collection().to_datum();
+        let owns = move |atom: &crate::value::Atom| {
+            let mut key = V::Key::default();
+            table::decode(&mut key, &atom.clone().into()) && owns(&key)
+        };
+        self.table.rows[self.at].give(column.index(), parts, Mode::Part(Some(Box::new(owns))));
+        self
+    }
+
+    /// A row that is inserted begins with this value; of a row that exists the column stays as it is.
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "the row is wanted in any case"
+    )]
+    pub fn initial<V: Value, M: Mutability>(
+        self,
+        column: Column<T, V, M>,
+        value: impl Into<V>,
+    ) -> Self {
+        self.table.rows[self.at].give(column.index(), value.into().to_datum(), Mode::Initial);
+        self
+    }
+
+    /// A reference to the row, for columns of other wanted rows of the same [`Desired`]. A row that
+    /// exists has another uuid in the database; a row that is inserted gets this one, where
+    /// transactions [choose uuids](crate::RowIdentity::ClientChosen).
+    #[must_use]
+    pub fn reference(&self) -> Ref<T> {
+        Ref::new(self.table.rows[self.at].placeholder)
+    }
+}

@@ -1,0 +1,219 @@
+//! The difference between what is wanted and what there is.
+
+use std::fmt;
+
+use super::Desired;
+use super::build::{Build, Written};
+use super::change::Change;
+use super::table::{Conflict, Resolution};
+use crate::cache::Snapshot;
+use crate::client::Client;
+use crate::model::Database;
+use crate::transaction::{CommitError, Outcome, Transaction};
+use crate::value::json::write_string;
+
+/// What is to be done so that a database is as it is wanted; [`Desired::plan`] makes it. It is empty when
+/// there is nothing to do.
+///
+/// Shown, it has a line for each row that changes and each column, as [`Change`] says, under the titles of
+/// its steps.
+///
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "testing"))] {
+/// use ovsdb::nb::{self, AddressSet};
+/// use ovsdb::testing::SnapshotBuilder;
+///
+/// let mut rows = SnapshotBuilder::<nb::Database>::new();
+/// rows.table::<AddressSet>();
+/// let view = rows.build()?;
+/// let mut desired = nb::Desired::new();
+/// desired.row(AddressSet::NAME, "pods").set(AddressSet::ADDRESSES, ["192.0.2.1"]);
+/// let plan = desired.plan(&view)?;
+/// assert_eq!(plan.to_string(), "+ Address_Set pods\n    addresses: 192.0.2.1\n    name: pods\n");
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a plan does nothing until it is committed"]
+pub struct Plan<D> {
+    steps: Vec<Step<D>>,
+}
+
+/// A part of a [`Plan`] that can be a transaction of its own; [`Desired::begin`] begins it.
+///
+/// ```
+/// # async fn example(
+/// #     client: ovsdb::nb::Client,
+/// #     plan: ovsdb::desired::Plan<ovsdb::nb::Database>,
+/// # ) -> Result<(), ovsdb::CommitError> {
+/// for step in plan.into_steps() {
+///     println!("{}: {} rows", step.title(), step.changes().count());
+///     step.commit(&client).await?;
+/// }
+/// # Ok(()) }
+/// ```
+#[must_use = "a step does nothing until it is committed"]
+pub struct Step<D> {
+    title: String,
+    changes: Vec<Written<D>>,
+}
+
+impl<D: Database> Desired<D> {
+    /// Compares what is wanted with a view.
+    ///
+    /// The plan deletes first, and takes out what refers to the deleted rows; then it makes and changes rows,
+    /// step by step, table by table.
+    ///
+    /// # Errors
+    /// When what is wanted cannot be had, or would touch rows of another owner; see [`Conflict`].
+    pub fn plan(&self, view: &Snapshot<D>) -> Result<Plan<D>, Conflict> {
+        let mut resolution = Resolution::default();
+        for table in &self.tables {
+            table.resolve(view, &mut resolution)?;
+        }
+        let mut build = Build::new(self.steps.len());
+        for table in &self.tables {
+            table.compare(view, &resolution, &mut build)?;
+        }
+        let steps = self
+            .steps
+            .iter()
+            .zip(build.finish())
+            .filter(|(_, changes)| !changes.is_empty());
+        let steps = steps.map(|(title, changes)| Step {
+            title: title.clone(),
+            changes,
+        });
+        Ok(Plan {
+            steps: steps.collect(),
+        })
+    }
+}
+
+impl<D: Database> Plan<D> {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// What changes, in order.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.steps.iter().flat_map(Step::changes)
+    }
+
+    /// The steps that change anything, in order.
+    #[must_use]
+    pub fn into_steps(self) -> Vec<Step<D>> {
+        self.steps
+    }
+
+    /// Writes all changes into a transaction, such as that of a closure of
+    /// [`Client::apply`](crate::Client::apply).
+    pub fn write(&self, txn: &mut Transaction<D>) {
+        for step in &self.steps {
+            step.write(txn);
+        }
+    }
+
+    /// Commits all of it in one transaction, which fails with a
+    /// [conflict](crate::transaction::Refusal::is_conflict) when what it was decided on is not so any more: a
+    /// row of the same key exists, a row to be deleted has another owner, a value that is replaced is
+    /// another one.
+    ///
+    /// # Errors
+    /// As [`Transaction::commit`].
+    pub async fn commit(self, client: &Client<D>) -> Result<Outcome, CommitError> {
+        let mut txn = client.transaction();
+        self.write(&mut txn);
+        txn.commit().await
+    }
+
+    /// The changes as JSON: an array of objects with the members `step`, `action` (`insert`, `update`,
+    /// `delete`), `table`, `uuid`, `row` (what it is called) and `columns`, an array of objects with `column`
+    /// and those of `old`, `new`, `added` and `removed` that there are.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut out = String::from("[");
+        for step in &self.steps {
+            for written in &step.changes {
+                if out.len() > 1 {
+                    out.push(',');
+                }
+                out.push_str(r#"{"step":"#);
+                write_string(&mut out, &step.title);
+                out.push(',');
+                let mut change = String::new();
+                written.change.write_json(&mut change);
+                out.push_str(change.trim_start_matches('{'));
+            }
+        }
+        out.push(']');
+        out
+    }
+}
+
+impl<D: Database> Step<D> {
+    /// Its title; empty for what comes before the first [`Desired::begin`].
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// What changes, in order.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().map(|written| &written.change)
+    }
+
+    /// Writes the changes into a transaction.
+    pub fn write(&self, txn: &mut Transaction<D>) {
+        for written in &self.changes {
+            written.write.write(txn);
+        }
+    }
+
+    /// Commits the step in one transaction, under the guards of [`Plan::commit`].
+    ///
+    /// # Errors
+    /// As [`Transaction::commit`].
+    pub async fn commit(self, client: &Client<D>) -> Result<Outcome, CommitError> {
+        let mut txn = client.transaction();
+        self.write(&mut txn);
+        txn.commit().await
+    }
+}
+
+impl<D> fmt::Debug for Plan<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.steps).finish()
+    }
+}
+
+impl<D> fmt::Debug for Step<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let changes: Vec<_> = self.changes.iter().map(|written| &written.change).collect();
+        let mut shown = f.debug_struct("Step");
+        shown.field("title", &self.title).field("changes", &changes);
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl<D> fmt::Display for Plan<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            write!(f, "{step}")?;
+        }
+        Ok(())
+    }
+}
+
+impl<D> fmt::Display for Step<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.title.is_empty() {
+            writeln!(f, "{}:", self.title)?;
+        }
+        for written in &self.changes {
+            writeln!(f, "{}", written.change)?;
+        }
+        Ok(())
+    }
+}

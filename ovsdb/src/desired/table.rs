@@ -1,0 +1,508 @@
+//! What is wanted of a table, and how it differs from a view.
+
+use std::any::Any;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use super::build::{Build, Deletion, Edit, Insertion};
+use super::change::{Labels, name_of};
+use crate::cache::{Snapshot, TableView};
+use crate::model::{AllOf, ColumnInfo, Row, Table};
+use crate::transaction::Finder;
+use crate::value::json::Reader;
+use crate::value::{Atom, ColumnValue, Datum, Map, Ref, Set, Uuid};
+
+/// Says which elements of a column are the owner's.
+type Owns = Box<dyn Fn(&Atom) -> bool + Send + Sync>;
+
+/// What is given of a column.
+pub(super) enum Mode {
+    Whole,
+    Part(Option<Owns>),
+    Initial,
+}
+
+/// A row that is wanted.
+pub(super) struct Wanted<T: Table> {
+    /// The uuid by which other wanted rows refer to it.
+    pub(super) placeholder: Uuid,
+    pub(super) step: usize,
+    pub(super) find: Finder<T>,
+    /// The rows with its key.
+    pub(super) condition: Option<AllOf<T>>,
+    /// A new row with the key.
+    pub(super) new: T,
+    pub(super) columns: Vec<Given>,
+}
+
+/// What is given of a column of a wanted row.
+pub(super) struct Given {
+    index: usize,
+    datum: Datum,
+    mode: Mode,
+}
+
+impl<T: Table> Wanted<T> {
+    pub(super) fn give(&mut self, index: usize, datum: Datum, mode: Mode) {
+        let part = matches!(mode, Mode::Part(_));
+        // What is given later holds; parts add up.
+        self.columns
+            .retain(|known| known.index != index || (part && matches!(known.mode, Mode::Part(_))));
+        self.columns.push(Given { index, datum, mode });
+    }
+}
+
+/// What is wanted of a table.
+pub(super) struct TableWish<T: Table> {
+    /// The rows that belong to the owner.
+    pub(super) owned: Option<AllOf<T>>,
+    pub(super) rows: Vec<Wanted<T>>,
+    /// The places of rows by their keys.
+    pub(super) keys: HashMap<String, usize>,
+}
+
+impl<T: Table> Default for TableWish<T> {
+    fn default() -> Self {
+        Self {
+            owned: None,
+            rows: Vec::new(),
+            keys: HashMap::new(),
+        }
+    }
+}
+
+impl<T: Table> fmt::Debug for TableWish<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("TableWish");
+        shown
+            .field("rows", &self.rows.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Table> TableWish<T> {
+    pub(super) fn add(&mut self, row: Wanted<T>) -> usize {
+        let place = self.rows.len();
+        if let Some(condition) = &row.condition {
+            self.keys.insert(format!("{condition:?}"), place);
+        }
+        self.rows.push(row);
+        place
+    }
+}
+
+/// Why there is no plan.
+///
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "testing"))] {
+/// use ovsdb::desired::Conflict;
+/// use ovsdb::nb::{self, AddressSet};
+/// use ovsdb::testing::SnapshotBuilder;
+///
+/// let mut rows = SnapshotBuilder::<nb::Database>::new();
+/// let theirs = [("owner", "them")].into();
+/// rows.insert(AddressSet { name: "pods".into(), external_ids: theirs, ..Default::default() });
+///
+/// let mut desired = nb::Desired::new();
+/// desired.owned::<AddressSet>(AddressSet::EXTERNAL_IDS.includes([("owner", "me")]));
+/// let set = desired.row(AddressSet::NAME, "pods");
+/// set.part(AddressSet::EXTERNAL_IDS, [("owner", "me")]);
+/// let conflicts = desired.plan(&rows.build().expect("rows")).expect_err("it is theirs");
+/// assert!(matches!(conflicts, Conflict::HeldByOther { .. }));
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Conflict {
+    /// A row with the key of a wanted one exists and belongs to somebody else.
+    #[error(
+        "{table} {wanted} is wanted, but the row {row} that there is belongs to another owner: {held}"
+    )]
+    HeldByOther {
+        /// The table.
+        table: &'static str,
+        /// What the wanted row is called.
+        wanted: String,
+        /// The row that there is.
+        row: Uuid,
+        /// The columns of that row that tell its owner, as JSON.
+        held: String,
+    },
+    /// A wanted row would not be one of the [owned](super::Desired::owned) ones.
+    #[error("{table} {wanted} is wanted, but would not be owned: it lacks {condition}")]
+    NotOwned {
+        /// The table.
+        table: &'static str,
+        /// What the wanted row is called.
+        wanted: String,
+        /// What owned rows meet.
+        condition: String,
+    },
+    /// Two wanted rows are the same row of the database.
+    #[error("{table} {wanted} and {other} are wanted, and are one row: {row}")]
+    SameRow {
+        /// The table.
+        table: &'static str,
+        /// What the one is called.
+        wanted: String,
+        /// What the other is called.
+        other: String,
+        /// The row.
+        row: Uuid,
+    },
+    /// The cache was started without a table.
+    #[error("rows of {table} are wanted, but the cache was started without the table")]
+    NotReplicated {
+        /// The table.
+        table: &'static str,
+    },
+    /// The cache was started without an index.
+    #[error("{table} {wanted} is to be found in an index that the cache was started without")]
+    NoIndex {
+        /// The table.
+        table: &'static str,
+        /// What the wanted row is called.
+        wanted: String,
+    },
+}
+
+/// Which rows of the view the wanted ones are, and which are to be deleted.
+#[derive(Default)]
+pub(super) struct Resolution {
+    /// The uuids of wanted rows that exist, by their placeholders.
+    pub(super) existing: HashMap<Uuid, Uuid>,
+    pub(super) deleted: HashSet<Uuid>,
+    pub(super) labels: Labels,
+}
+
+impl Resolution {
+    /// A datum with references to the rows that exist.
+    fn resolve(&self, datum: Datum) -> Datum {
+        datum.map_atoms(|atom| match atom {
+            Atom::Uuid(uuid) => Atom::Uuid(self.existing.get(&uuid).copied().unwrap_or(uuid)),
+            other => other,
+        })
+    }
+
+    /// A datum without references to rows that are deleted.
+    fn without_deleted(&self, datum: &Datum) -> Datum {
+        let is_gone = |atom: &Atom| matches!(atom, Atom::Uuid(uuid) if self.deleted.contains(uuid));
+        match datum {
+            Datum::Set(set) => {
+                Datum::Set(set.iter().filter(|atom| !is_gone(atom)).cloned().collect())
+            }
+            Datum::Map(map) => {
+                let pairs = map
+                    .iter()
+                    .filter(|(key, value)| !is_gone(key) && !is_gone(value));
+                Datum::Map(
+                    pairs
+                        .map(|(key, value)| (key.clone(), value.clone()))
+                        .collect(),
+                )
+            }
+        }
+    }
+}
+
+/// A [`TableWish`] of any table of the database.
+pub(super) trait AnyTable<D>: Send + Sync {
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+    /// How many rows are wanted.
+    fn len(&self) -> usize;
+    /// Finds the wanted rows in the view, and those to be deleted.
+    fn resolve(&self, view: &Snapshot<D>, resolution: &mut Resolution) -> Result<(), Conflict>;
+    /// Compares the wanted rows with the view.
+    fn compare(
+        &self,
+        view: &Snapshot<D>,
+        resolution: &Resolution,
+        build: &mut Build<D>,
+    ) -> Result<(), Conflict>;
+}
+
+impl<T: Table> AnyTable<T::Database> for TableWish<T> {
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn resolve(
+        &self,
+        view: &Snapshot<T::Database>,
+        resolution: &mut Resolution,
+    ) -> Result<(), Conflict> {
+        let Some(table) = view.try_table::<T>() else {
+            return Err(Conflict::NotReplicated { table: T::TABLE });
+        };
+        let mut taken: HashMap<Uuid, &Wanted<T>> = HashMap::new();
+        for wanted in &self.rows {
+            resolution.labels.note(wanted.placeholder, &wanted.new);
+            let Some(row) = self.find(table, wanted)? else {
+                continue;
+            };
+            resolution.labels.note(row.uuid(), row.columns());
+            if let Some(other) = taken.insert(row.uuid(), wanted) {
+                return Err(Conflict::SameRow {
+                    table: T::TABLE,
+                    wanted: wanted.label(),
+                    other: other.label(),
+                    row: row.uuid(),
+                });
+            }
+            resolution.existing.insert(wanted.placeholder, row.uuid());
+        }
+        if let Some(owned) = &self.owned {
+            for row in table.rows() {
+                if !taken.contains_key(&row.uuid()) && owned.holds_for(row) {
+                    resolution.deleted.insert(row.uuid());
+                    resolution.labels.note(row.uuid(), row.columns());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(
+        &self,
+        view: &Snapshot<T::Database>,
+        resolution: &Resolution,
+        build: &mut Build<T::Database>,
+    ) -> Result<(), Conflict> {
+        let Some(table) = view.try_table::<T>() else {
+            return Err(Conflict::NotReplicated { table: T::TABLE });
+        };
+        let mut wanted_rows = HashSet::new();
+        for wanted in &self.rows {
+            let existing = resolution.existing.get(&wanted.placeholder);
+            let row = existing.and_then(|uuid| table.get_shared(Ref::new(*uuid)));
+            let Some(row) = row else {
+                let columns = self.inserted(wanted, resolution);
+                self.check_owned(wanted, &columns)?;
+                build.insert(
+                    wanted.step,
+                    Insertion {
+                        uuid: wanted.placeholder,
+                        columns,
+                        condition: wanted.condition.clone(),
+                    },
+                    &resolution.labels,
+                );
+                continue;
+            };
+            wanted_rows.insert(row.uuid());
+            let mut columns = T::clone(&row);
+            clean(&mut columns, resolution);
+            // References to deleted rows go with the rows.
+            let cleaned = Arc::new(Row::new(row.uuid(), columns.clone()));
+            for given in &wanted.columns {
+                given.bring_up_to_date(&mut columns, resolution);
+            }
+            self.check_owned(wanted, &columns)?;
+            let labels = &resolution.labels;
+            if wanted.step == 0 || cleaned == row {
+                build.edit(wanted.step, Edit { row, columns }, labels);
+            } else {
+                let row_cleaned = cleaned.columns().clone();
+                build.edit(
+                    0,
+                    Edit {
+                        row,
+                        columns: row_cleaned,
+                    },
+                    labels,
+                );
+                build.edit(
+                    wanted.step,
+                    Edit {
+                        row: cleaned,
+                        columns,
+                    },
+                    labels,
+                );
+            }
+        }
+        let Some(owned) = &self.owned else {
+            return Ok(());
+        };
+        let refers = T::COLUMNS.iter().any(ColumnInfo::may_refer);
+        if resolution.deleted.is_empty() {
+            return Ok(());
+        }
+        for row in table.rows_shared() {
+            if resolution.deleted.contains(&row.uuid()) {
+                if owned.holds_for(&row) {
+                    build.delete(
+                        Deletion {
+                            row,
+                            owned: owned.clone(),
+                        },
+                        &resolution.labels,
+                    );
+                }
+            } else if refers && !wanted_rows.contains(&row.uuid()) && owned.holds_for(&row) {
+                let mut columns = T::clone(&row);
+                clean(&mut columns, resolution);
+                build.edit(0, Edit { row, columns }, &resolution.labels);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: Table> TableWish<T> {
+    /// The row that a wanted one is.
+    fn find<'v>(
+        &self,
+        table: TableView<'v, T>,
+        wanted: &Wanted<T>,
+    ) -> Result<Option<&'v Row<T>>, Conflict> {
+        let Some(found) = (wanted.find)(table) else {
+            let (table, wanted) = (T::TABLE, wanted.label());
+            return Err(Conflict::NoIndex { table, wanted });
+        };
+        let mut found: Vec<_> = found.into_iter().filter_map(|row| table.get(row)).collect();
+        found.sort_by_key(|row| row.uuid());
+        let Some(owned) = &self.owned else {
+            return Ok(found.first().copied());
+        };
+        let own = found.iter().find(|row| owned.holds_for(row));
+        match (own, found.first()) {
+            (Some(row), _) => Ok(Some(row)),
+            (None, None) => Ok(None),
+            (None, Some(other)) => Err(Conflict::HeldByOther {
+                table: T::TABLE,
+                wanted: wanted.label(),
+                row: other.uuid(),
+                held: held(owned, other),
+            }),
+        }
+    }
+
+    /// The wanted row as it is inserted.
+    fn inserted(&self, wanted: &Wanted<T>, resolution: &Resolution) -> T {
+        let mut columns = wanted.new.clone();
+        for given in &wanted.columns {
+            given.begin(&mut columns, resolution);
+        }
+        columns
+    }
+
+    fn check_owned(&self, wanted: &Wanted<T>, columns: &T) -> Result<(), Conflict> {
+        let Some(owned) = &self.owned else {
+            return Ok(());
+        };
+        if owned.holds_for(&Row::new(wanted.placeholder, columns.clone())) {
+            return Ok(());
+        }
+        Err(Conflict::NotOwned {
+            table: T::TABLE,
+            wanted: wanted.label(),
+            condition: owned.to_text(),
+        })
+    }
+}
+
+impl<T: Table> Wanted<T> {
+    /// What it is called: by its columns, else by its key.
+    fn label(&self) -> String {
+        let named = name_of(&self.new);
+        named.unwrap_or_else(|| match &self.condition {
+            Some(condition) => condition.to_text(),
+            None => "without a name".to_owned(),
+        })
+    }
+}
+
+/// The columns that tell who owns a row.
+fn held<T: Table>(owned: &AllOf<T>, row: &Row<T>) -> String {
+    let columns = owned.columns().into_iter().filter_map(|name| {
+        let index = T::COLUMNS.iter().position(|info| info.name == name)?;
+        Some(format!("{name}: {}", row.column(index)?.to_datum()))
+    });
+    columns.collect::<Vec<_>>().join(", ")
+}
+
+/// Takes references to deleted rows out of a row.
+fn clean<T: Table>(columns: &mut T, resolution: &Resolution) {
+    for (index, info) in T::COLUMNS.iter().enumerate() {
+        if !info.may_refer() || resolution.deleted.is_empty() {
+            continue;
+        }
+        if let Some(column) = columns.column_mut(index) {
+            let datum = column.to_datum();
+            let cleaned = resolution.without_deleted(&datum);
+            if cleaned != datum {
+                decode(column, &cleaned);
+            }
+        }
+    }
+}
+
+impl Given {
+    /// Gives a new row the column.
+    fn begin<T: Table>(&self, columns: &mut T, resolution: &Resolution) {
+        let Some(column) = columns.column_mut(self.index) else {
+            return;
+        };
+        let datum = resolution.resolve(self.datum.clone());
+        match &self.mode {
+            Mode::Whole | Mode::Initial => decode(column, &datum),
+            Mode::Part(_) => {
+                let all = joined(column.to_datum(), &datum, None);
+                decode(column, &all)
+            }
+        };
+    }
+
+    /// Brings the column of a row that exists up to date.
+    fn bring_up_to_date<T: Table>(&self, columns: &mut T, resolution: &Resolution) {
+        let Some(column) = columns.column_mut(self.index) else {
+            return;
+        };
+        let datum = resolution.resolve(self.datum.clone());
+        match &self.mode {
+            Mode::Initial => false,
+            Mode::Whole => decode(column, &datum),
+            Mode::Part(owns) => {
+                let all = joined(column.to_datum(), &datum, owns.as_ref());
+                decode(column, &all)
+            }
+        };
+    }
+}
+
+/// A set or map with the owner's part in it, and without what else was the owner's.
+fn joined(current: Datum, part: &Datum, owns: Option<&Owns>) -> Datum {
+    let is_owned = |atom: &Atom| owns.is_some_and(|owns| owns(atom));
+    match (current, part) {
+        (Datum::Set(current), Datum::Set(part)) => {
+            let kept = current
+                .iter()
+                .filter(|atom| part.contains(*atom) || !is_owned(atom));
+            Datum::Set(kept.chain(part).cloned().collect::<Set<_>>())
+        }
+        (Datum::Map(current), Datum::Map(part)) => {
+            let kept = current
+                .iter()
+                .filter(|(key, _)| !part.contains_key(*key) && !is_owned(key));
+            let all = kept.chain(part);
+            Datum::Map(
+                all.map(|(key, value)| (key.clone(), value.clone()))
+                    .collect::<Map<_, _>>(),
+            )
+        }
+        // A column is one or the other; an empty map may be written like an empty set.
+        (current, part) if part.is_empty() => current,
+        (_, part) => part.clone(),
+    }
+}
+
+/// Reads a value into the column. Returns whether it has the column's type.
+pub(super) fn decode(column: &mut dyn ColumnValue, datum: &Datum) -> bool {
+    column.decode(&mut Reader::new(&datum.to_string())).is_ok()
+}

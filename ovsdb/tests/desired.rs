@@ -1,0 +1,523 @@
+//! Desired state: what a plan changes, what it never touches, and that it comes to an end.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ovsdb::cache::Index;
+use ovsdb::desired::{Action, Conflict, ConvergeError};
+use ovsdb::protocol::{Json, Wire};
+use ovsdb::testing::Server;
+use ovsdb::{Cache, Client, CommitError, Desired, Retry, Str};
+use support::inventory::{Database, Item, ItemOnly, Part, Slot};
+use support::scale::{Seed, size};
+use support::{connect, inventory_server, item};
+
+struct Setting {
+    _server: Server,
+    client: Client<Database>,
+    other: Client<Database>,
+    cache: Cache<Database>,
+    by_label: Index<Part, Str>,
+}
+
+async fn setting() -> Setting {
+    let server = inventory_server();
+    let client: Client<Database> = connect(&server).await;
+    let other: Client<Database> = connect(&server).await;
+    let by_label = Index::column(Part::LABEL);
+    let cache = client
+        .cache()
+        .all_tables()
+        .index(&by_label)
+        .start()
+        .await
+        .expect("a cache");
+    Setting {
+        _server: server,
+        client,
+        other,
+        cache,
+        by_label,
+    }
+}
+
+/// An item that this owner has.
+fn of(owner: &str, name: &str, total: i64) -> Item {
+    Item {
+        notes: [("owner", owner)].into(),
+        ..item(name, total)
+    }
+}
+
+fn owned_by(owner: &str) -> Desired<Database> {
+    let mut desired = Desired::new();
+    desired.owned::<Item>(Item::NOTES.includes([("owner", owner)]));
+    desired
+}
+
+impl Setting {
+    /// Wants an item with parts of these labels.
+    fn want(&self, desired: &mut Desired<Database>, name: &str, total: i64, parts: &[&str]) {
+        let parts = parts
+            .iter()
+            .map(|label| desired.row(&self.by_label, *label).reference());
+        let parts: Vec<_> = parts.collect();
+        desired
+            .row(Item::NAME, name)
+            .set(Item::TOTAL, total)
+            .set(Item::PARTS, parts)
+            .initial(Item::ONLY, ItemOnly::Sole)
+            .initial(Item::ACTIVE, true)
+            .part(Item::NOTES, [("owner", "me")]);
+    }
+
+    fn item(&self, name: &str) -> Option<Item> {
+        let view = self.cache.snapshot();
+        view.get_by(Item::NAME, name)
+            .map(|row| row.columns().clone())
+    }
+}
+
+#[tokio::test]
+async fn rows_are_made_changed_and_deleted_as_they_are_wanted() {
+    let setting = setting().await;
+    let mut txn = setting.other.transaction();
+    txn.insert(of("them", "theirs", 50));
+    txn.commit().await.expect("a commit");
+
+    let mut desired = owned_by("me");
+    setting.want(&mut desired, "a", 1, &["x", "y"]);
+    setting.want(&mut desired, "b", 2, &["y", "z"]);
+    let done = setting
+        .client
+        .converge(&setting.cache, &desired)
+        .await
+        .expect("no conflict");
+    assert_eq!((done.commits, done.changes), (1, 5));
+    let a = setting.item("a").expect("a row");
+    assert_eq!((a.total, a.active, a.parts.len()), (1, true, 2));
+    let view = setting.cache.snapshot();
+    assert_eq!(view.rows::<Part>().len(), 3, "y is one row");
+
+    // Nothing is left to do, and nothing is sent.
+    let plan = desired.plan(&view).expect("no conflict");
+    assert!(plan.is_empty() && plan.to_string().is_empty() && plan.to_json() == "[]");
+    let done = setting
+        .client
+        .converge(&setting.cache, &desired)
+        .await
+        .expect("no conflict");
+    assert_eq!((done.commits, done.changes), (0, 0));
+
+    // Others add to the parts that are given, and change what is not given.
+    let mut txn = setting.other.transaction();
+    txn.mutate(Item::NAME.eq("a"))
+        .insert(Item::NOTES, [("color", "red")]);
+    txn.update(Item::NAME.eq("a"))
+        .set(Item::ACTIVE, false)
+        .set(Item::WEIGHT, Some(7))
+        .set(Item::TOTAL, 9);
+    txn.commit().await.expect("a commit");
+    setting
+        .client
+        .converge(&setting.cache, &desired)
+        .await
+        .expect("no conflict");
+    let a = setting.item("a").expect("a row");
+    assert_eq!((a.total, a.active, a.weight), (1, false, Some(7)));
+    assert_eq!(a.notes, [("owner", "me"), ("color", "red")].into());
+
+    // `a` goes, and `c` comes, which uses its part.
+    let mut desired = owned_by("me");
+    setting.want(&mut desired, "c", 1, &["x"]);
+    setting.want(&mut desired, "b", 3, &["z"]);
+    let plan = desired
+        .plan(&setting.cache.snapshot())
+        .expect("no conflict");
+    let changes: Vec<_> = plan
+        .changes()
+        .map(|change| (change.action, &*change.name))
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            (Action::Delete, "a"),
+            (Action::Insert, "c"),
+            (Action::Update, "b")
+        ]
+    );
+    setting
+        .client
+        .converge(&setting.cache, &desired)
+        .await
+        .expect("no conflict");
+    let view = setting.cache.snapshot();
+    let names: BTreeSet<_> = view
+        .rows::<Item>()
+        .map(|row| row.name.to_string())
+        .collect();
+    assert_eq!(names, ["b", "c", "theirs"].map(str::to_owned).into());
+    let labels: BTreeSet<_> = view
+        .rows::<Part>()
+        .map(|row| row.label.to_string())
+        .collect();
+    assert_eq!(labels, ["x", "z"].map(str::to_owned).into());
+}
+
+#[tokio::test]
+async fn references_to_rows_that_go_are_taken_out() {
+    let setting = setting().await;
+    let mut desired = owned_by("me");
+    desired.owned::<Part>(Part::LABEL.ne("kept"));
+    let kept = desired.row(&setting.by_label, "kept").reference();
+    let gone = desired.row(&setting.by_label, "gone").reference();
+    let a = desired
+        .row(Item::NAME, "a")
+        .set(Item::ONLY, ItemOnly::Sole)
+        .set(Item::TOTAL, 1);
+    let a = a.part(Item::NOTES, [("owner", "me")]);
+    a.part(Item::PARTS, [kept, gone])
+        .set(Item::FAVOURITE, Some(gone));
+    // A part called "kept" would not be owned.
+    let conflict = desired
+        .plan(&setting.cache.snapshot())
+        .expect_err("not owned");
+    assert!(
+        matches!(&conflict, Conflict::NotOwned { table: "Part", wanted, .. } if wanted == "label == kept")
+    );
+    desired.owned::<Part>(Part::LABEL.ne("nothing"));
+    setting
+        .client
+        .converge(&setting.cache, &desired)
+        .await
+        .expect("no conflict");
+    assert_eq!(setting.item("a").expect("a row").parts.len(), 2);
+
+    let mut desired = owned_by("me");
+    desired.owned::<Part>(Part::LABEL.ne("nothing"));
+    desired.begin("the item");
+    let kept = desired.row(&setting.by_label, "kept").reference();
+    desired
+        .row(Item::NAME, "a")
+        .part(Item::PARTS, [kept])
+        .set(Item::TOTAL, 2);
+    let steps = desired
+        .plan(&setting.cache.snapshot())
+        .expect("no conflict")
+        .into_steps();
+    let titles: Vec<_> = steps.iter().map(|step| step.title().to_owned()).collect();
+    assert_eq!(titles, ["", "the item"]);
+    for step in steps {
+        step.commit(&setting.client).await.expect("a commit");
+    }
+    let a = setting.item("a").expect("a row");
+    assert_eq!((a.parts.len(), a.favourite, a.total), (1, None, 2));
+    assert!(
+        desired
+            .plan(&setting.cache.snapshot())
+            .expect("no conflict")
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn the_owners_part_of_a_column_is_kept_as_it_is_wanted() {
+    let setting = setting().await;
+    let mut txn = setting.other.transaction();
+    txn.insert(Item {
+        tags: ["me:old", "them:1"].into(),
+        notes: [
+            ("owner", "me"),
+            ("me:old", "1"),
+            ("me:kept", "1"),
+            ("them", "1"),
+        ]
+        .into(),
+        ..item("a", 1)
+    });
+    txn.commit().await.expect("a commit");
+    setting
+        .cache
+        .wait_until(None, |view| view.rows::<Item>().next().map(drop))
+        .await
+        .expect("a row");
+    let mut desired = owned_by("me");
+    let mine = |key: &Str| key.starts_with("me:");
+    desired
+        .row(Item::NAME, "a")
+        .part_of(Item::TAGS, mine, ["me:new"])
+        .part_of(Item::NOTES, mine, [("me:kept", "2"), ("me:new", "1")]);
+    let plan = desired
+        .plan(&setting.cache.snapshot())
+        .expect("no conflict");
+    assert_eq!(
+        plan.to_string(),
+        "~ Item a\n    notes: + me:kept=2\n    notes: + me:new=1\n    notes: - me:old\n    \
+         tags: + me:new\n    tags: - me:old\n"
+    );
+    let expected = [
+        r#""action":"update","table":"Item","#,
+        r#""row":"a","columns":[{"column":"notes","added":["me:kept=2","me:new=1"],"removed":["me:old"]}"#,
+        r#"{"column":"tags","added":["me:new"],"removed":["me:old"]}]}]"#,
+    ];
+    let json = plan.to_json();
+    Json::from_json(&json).expect("JSON");
+    assert!(expected.iter().all(|part| json.contains(part)), "{json}");
+    plan.commit(&setting.client).await.expect("a commit");
+    let a = setting.item("a").expect("a row");
+    assert_eq!(a.tags, ["me:new", "them:1"].into());
+    let notes = [
+        ("owner", "me"),
+        ("me:kept", "2"),
+        ("me:new", "1"),
+        ("them", "1"),
+    ];
+    assert_eq!(a.notes, notes.into());
+}
+
+#[tokio::test]
+async fn what_cannot_be_had_is_a_conflict_that_names_both() {
+    let setting = setting().await;
+    let mut txn = setting.other.transaction();
+    txn.insert(of("them", "theirs", 50));
+    txn.insert(of("me", "mine", 51));
+    txn.commit().await.expect("a commit");
+    setting
+        .cache
+        .wait_until(None, |view| view.get_by(Item::NAME, "mine").map(drop))
+        .await
+        .expect("rows");
+    let view = setting.cache.snapshot();
+
+    let mut desired = owned_by("me");
+    setting.want(&mut desired, "theirs", 1, &[]);
+    let conflict = desired.plan(&view).expect_err("theirs");
+    let text = conflict.to_string();
+    assert!(
+        text.starts_with("Item theirs is wanted, but the row "),
+        "{text}"
+    );
+    assert!(
+        text.ends_with(r#"belongs to another owner: notes: ["map",[["owner","them"]]]"#),
+        "{text}"
+    );
+
+    let mut desired = owned_by("me");
+    desired.row(Item::NAME, "nobody's").set(Item::TOTAL, 1);
+    let text = desired.plan(&view).expect_err("no owner").to_string();
+    assert!(
+        text.starts_with("Item nobody's is wanted, but would not be owned: it lacks "),
+        "{text}"
+    );
+
+    let mut desired = owned_by("me");
+    desired
+        .row(Item::NAME, "mine")
+        .part(Item::NOTES, [("owner", "me")]);
+    desired
+        .row_where(Item::TOTAL.eq(51))
+        .part(Item::NOTES, [("owner", "me")]);
+    let conflict = desired.plan(&view).expect_err("one row");
+    assert!(
+        matches!(conflict, Conflict::SameRow { table: "Item", .. }),
+        "{conflict}"
+    );
+
+    let undeclared = Index::<Part, Str>::column(Part::LABEL);
+    let mut desired = owned_by("me");
+    desired.row(&undeclared, "x");
+    let conflict = desired.plan(&view).expect_err("no index");
+    assert!(
+        matches!(conflict, Conflict::NoIndex { table: "Part", .. }),
+        "{conflict}"
+    );
+
+    let parts = setting
+        .client
+        .cache()
+        .table::<Part>()
+        .start()
+        .await
+        .expect("a cache");
+    let conflict = owned_by("me")
+        .plan(&parts.snapshot())
+        .expect_err("no table");
+    assert_eq!(conflict, Conflict::NotReplicated { table: "Item" });
+    let error = setting
+        .client
+        .converge(&parts, &owned_by("me"))
+        .await
+        .expect_err("no table");
+    assert!(
+        matches!(
+            error,
+            ConvergeError::Conflict(Conflict::NotReplicated { .. })
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_plan_is_committed_under_guards() {
+    let setting = setting().await;
+    let mut txn = setting.other.transaction();
+    let old = txn.insert(of("me", "old", 1));
+    txn.insert(of("me", "a", 2));
+    txn.commit().await.expect("a commit");
+    setting
+        .cache
+        .wait_until(None, |view| view.get(old).map(drop))
+        .await
+        .expect("a row");
+    let view = setting.cache.snapshot();
+    let mut desired = owned_by("me");
+    setting.want(&mut desired, "a", 5, &[]);
+    desired.row_where(Slot::NUMBER.eq(3)).set(Slot::NUMBER, 3);
+    // What is deleted has another owner; what is made exists; what is replaced is another value.
+    type Theirs = fn(&mut ovsdb::Transaction<Database>);
+    let theirs: [Theirs; 3] = [
+        |txn| {
+            drop(
+                txn.mutate(Item::NAME.eq("old"))
+                    .set_keys(Item::NOTES, [("owner", "them")]),
+            );
+        },
+        |txn| drop(txn.update(Item::NAME.eq("a")).set(Item::TOTAL, 4)),
+        |txn| drop(txn.insert(Slot { number: 3 }).to_string()),
+    ];
+    for (number, theirs) in theirs.into_iter().enumerate() {
+        let plan = desired.plan(&view).expect("no conflict");
+        let mut txn = setting.other.transaction();
+        theirs(&mut txn);
+        txn.commit().await.expect("a commit");
+        let error = plan.commit(&setting.client).await.expect_err("outdated");
+        let CommitError::Refused(refusal) = &error else {
+            panic!("{number}: {error}")
+        };
+        assert!(
+            refusal.is_conflict() && error.retry() == Retry::Again,
+            "{number}: {error}"
+        );
+    }
+    setting
+        .client
+        .converge(&setting.cache, &desired)
+        .await
+        .expect("no conflict");
+    assert_eq!(setting.item("a").expect("a row").total, 5);
+    assert!(setting.item("old").is_some(), "it is theirs now");
+    assert_eq!(setting.cache.snapshot().rows::<Slot>().len(), 1);
+}
+
+#[tokio::test]
+async fn who_never_comes_to_rest_is_told_so() {
+    let setting = setting().await;
+    let mut desired = owned_by("me");
+    setting.want(&mut desired, "a", 1, &[]);
+    // The server takes a weak reference to no row out of each commit.
+    let nothing = ovsdb::Ref::new(ovsdb::Uuid::from_u128(1));
+    desired
+        .row(Item::NAME, "a")
+        .set(Item::FAVOURITE, Some(nothing));
+    let error = setting
+        .client
+        .converge(&setting.cache, &desired)
+        .await
+        .expect_err("never as wanted");
+    assert!(
+        matches!(error, ConvergeError::Restless { rounds: 10 }),
+        "{error}"
+    );
+    assert_eq!(setting.item("a").map(|a| a.favourite), Some(None));
+}
+
+#[tokio::test]
+async fn any_database_becomes_what_is_wanted_and_nothing_else_changes() {
+    let seed = Seed::new();
+    let setting = setting().await;
+    for _ in 0..size(30, 2_000) {
+        let mut random = seed.random();
+        // Anything happens to the rows of both owners.
+        let mut txn = setting.other.transaction();
+        txn.delete(Item::TOTAL.lt(random.i64(0..40)));
+        txn.commit().await.expect("a commit");
+        for _ in 0..random.usize(0..6) {
+            let mut txn = setting.other.transaction();
+            let name = format!("{}", random.u8(0..12));
+            let owner = if random.bool() { "me" } else { "them" };
+            let part = txn.insert(Part {
+                label: random.u8(0..5).to_string().into(),
+            });
+            txn.insert(Item {
+                parts: [part].into(),
+                tags: [random.u8(0..9).to_string()].into(),
+                ..of(owner, &name, random.i64(0..1_000_000))
+            });
+            // The name may be taken.
+            let _ = txn.commit().await;
+        }
+        let before = setting
+            .other
+            .cache()
+            .all_tables()
+            .start()
+            .await
+            .expect("a cache")
+            .snapshot();
+        let theirs: BTreeMap<_, _> = before
+            .rows::<Item>()
+            .filter(|row| row.notes["owner"] != "me")
+            .map(|row| (row.uuid(), row.clone()))
+            .collect();
+        let taken: BTreeSet<_> = theirs.values().map(|row| row.name.to_string()).collect();
+
+        let mut desired = owned_by("me");
+        let mut wanted: BTreeMap<String, (i64, BTreeSet<String>)> = BTreeMap::new();
+        for _ in 0..random.usize(0..8) {
+            let name = format!("{}", random.u8(0..12));
+            if taken.contains(&name) || wanted.contains_key(&name) {
+                continue;
+            }
+            let labels: BTreeSet<_> = (0..random.u8(0..4))
+                .map(|_| random.u8(0..5).to_string())
+                .collect();
+            let total = random.i64(1_000_000..2_000_000);
+            let parts = labels
+                .iter()
+                .map(|label| desired.row(&setting.by_label, &**label).reference());
+            let parts: Vec<_> = parts.collect();
+            let row = desired
+                .row(Item::NAME, &*name)
+                .set(Item::TOTAL, total)
+                .set(Item::PARTS, parts);
+            row.set(Item::ONLY, ItemOnly::Sole)
+                .part(Item::NOTES, [("owner", "me")]);
+            wanted.insert(name, (total, labels));
+        }
+        // A part that several rows name is one row only where there is one; another owner may have it.
+        match setting.client.converge(&setting.cache, &desired).await {
+            Ok(_) => {}
+            Err(error) => panic!("{}", ovsdb::ErrorChain::new(&error)),
+        }
+        let view = setting.cache.snapshot();
+        let (mine, others): (Vec<_>, Vec<_>) = view
+            .rows::<Item>()
+            .partition(|row| row.notes["owner"] == "me");
+        let others: BTreeMap<_, _> = others
+            .into_iter()
+            .map(|row| (row.uuid(), row.clone()))
+            .collect();
+        assert_eq!(others, theirs);
+        let mine = mine.into_iter().map(|row| {
+            let labels = view
+                .get_all(&row.parts)
+                .map(|part| part.label.to_string())
+                .collect();
+            (row.name.to_string(), (row.total, labels))
+        });
+        assert_eq!(mine.collect::<BTreeMap<_, _>>(), wanted);
+        let plan = desired.plan(&view).expect("no conflict");
+        assert!(plan.is_empty(), "{plan}");
+    }
+}
