@@ -44,11 +44,22 @@ pub enum Effect {
 
 /// A node's Open_vSwitch database.
 ///
-/// ```no_run
-/// # async fn example() -> Result<(), multihoming::node::NodeError> {
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use ovsdb::{server::Server, vswitch::{OpenVSwitch, Transaction}};
+/// # let server = Server::memory(ovsdb::schema::bundled("Open_vSwitch").expect("a schema"))?;
+/// # let mut row = Transaction::detached();
+/// # row.insert(OpenVSwitch::default());
+/// # row.commit_on(&server)?;
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("db.sock");
+/// # server.listen(&ovsdb::server::PassiveRemote::Unix { path: path.clone() }).await?;
 /// use multihoming::node::Node;
 ///
-/// let node = Node::connect("unix:/var/run/openvswitch/db.sock").await?;
+/// let remote = "unix:/var/run/openvswitch/db.sock";
+/// # let remote = format!("unix:{}", path.display());
+/// let node = Node::connect(remote).await?;
 /// node.uplink("br-out", "ens3f1", None).await?;
 /// node.set_bridge_mapping(&"localnet.network_br-localnet:br-out".parse()?).await?;
 /// # Ok(()) }
