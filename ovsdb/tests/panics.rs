@@ -4,10 +4,9 @@ mod support;
 
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Mutex;
-use std::time::Duration;
 
 use ovsdb::Map;
-use ovsdb::cache::{Index, OrderedIndex, WorkQueue};
+use ovsdb::cache::{Index, OrderedIndex};
 use ovsdb::value::Ref;
 use support::inventory::{Item, Part};
 use support::{connect, inventory_server};
@@ -65,11 +64,4 @@ async fn the_callers_line_is_named() {
     blames_its_line("set_condition", || cache.set_condition(Part::LABEL.eq("x")));
     blames_its_line("a batch's table", || batch.table::<Part>());
     blames_its_line("a map's key", || map[&1]);
-    let queue = WorkQueue::new();
-    queue.add(1);
-    let work = queue.next().await.expect("a key");
-    let outside = std::thread::spawn(move || {
-        blames_its_line("retry_after", || work.retry_after(Duration::ZERO));
-    });
-    outside.join().expect("the line is named");
 }

@@ -1,8 +1,9 @@
 //! A level-triggered work queue: controllers get the keys of objects to look at, not the events.
 
+mod delays;
+mod keys;
+
 use std::any::Any;
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
 use std::hash::Hash;
@@ -14,33 +15,14 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_core::Stream;
+use tokio::time::Instant;
 
+use self::delays::Timer;
+use self::keys::{Keys, Next, Place};
 use super::all_changes::{AllChanges, DatabaseChanges};
 use super::changes::{Change, Changes};
 use super::snapshot::Snapshot;
 use crate::model::{Database, Table};
-
-/// The place of a key that is queued or in work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Queued,
-    InWork,
-    /// In work, and added again meanwhile.
-    InWorkAgain,
-}
-
-#[derive(Debug)]
-struct Keys<K> {
-    queue: VecDeque<K>,
-    places: HashMap<K, Place>,
-    /// A source has woken the queue, and no worker has polled it yet.
-    stirred: bool,
-    /// No source is left, although there was one.
-    exhausted: bool,
-    /// The queue was closed, for good.
-    closed: bool,
-    waiting: Vec<Waker>,
-}
 
 /// Polls a source for new keys; ready at its end, with the panic that ended it.
 type Source<K> = Box<dyn FnMut(&mut Context<'_>, &mut dyn FnMut(K)) -> Poll<Option<Panic>> + Send>;
@@ -51,6 +33,7 @@ type Panic = Box<dyn Any + Send>;
 struct Inner<K> {
     keys: Mutex<Keys<K>>,
     sources: Mutex<Vec<Source<K>>>,
+    timer: Timer,
     /// The waker that sources get: it wakes every waiting worker, since the one that polled the source may
     /// have been dropped.
     alarm: Waker,
@@ -155,59 +138,14 @@ impl<K> Inner<K> {
     }
 }
 
-impl<K: Hash + Eq + Clone> Keys<K> {
-    const fn has_ended(&self) -> bool {
-        self.exhausted || self.closed
-    }
-
-    /// Adds a key. Returns whether it was not queued or in work.
-    fn add(&mut self, key: K) -> bool {
-        match self.places.entry(key) {
-            Entry::Vacant(entry) => {
-                self.queue.push_back(entry.key().clone());
-                entry.insert(Place::Queued);
-                true
-            }
-            Entry::Occupied(mut entry) => {
-                if *entry.get() == Place::InWork {
-                    entry.insert(Place::InWorkAgain);
-                }
-                false
-            }
-        }
-    }
-
-    /// Takes a key back from a worker. Returns whether the waiting workers must be woken.
-    fn done(&mut self, key: &K, again: bool) -> bool {
-        let again = again && !self.has_ended();
-        let Some(place) = self.places.get_mut(key) else {
-            return false;
-        };
-        if again || *place == Place::InWorkAgain {
-            *place = Place::Queued;
-            self.queue.push_back(key.clone());
-            return true;
-        }
-        self.places.remove(key);
-        self.has_ended() && self.places.is_empty()
-    }
-}
-
 impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
     /// An empty queue with no source.
     #[must_use]
     pub fn new() -> Self {
-        let keys = Keys {
-            queue: VecDeque::new(),
-            places: HashMap::new(),
-            stirred: false,
-            exhausted: false,
-            closed: false,
-            waiting: Vec::new(),
-        };
         let inner = Arc::new_cyclic(|inner: &Weak<Inner<K>>| Inner {
-            keys: Mutex::new(keys),
+            keys: Mutex::new(Keys::new()),
             sources: Mutex::default(),
+            timer: Timer::default(),
             alarm: Waker::from(Arc::new(Alarm(inner.clone()))),
         });
         Self { inner }
@@ -310,7 +248,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
     /// Adds a key; after the queue has ended it does nothing.
     pub fn add(&self, key: K) {
         let mut keys = self.inner.keys();
-        if !keys.has_ended() && keys.add(key) {
+        if !keys.has_ended() && keys.add(key, Instant::now()) {
             Inner::wake_all(keys);
         }
     }
@@ -321,6 +259,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         let mut sources = self.sources();
         let mut keys = self.inner.keys();
         keys.closed = true;
+        keys.drop_delayed();
         // No code of the user runs under a lock: neither wakers, nor what the sources' end drops.
         let ended = std::mem::take(&mut *sources);
         drop(sources);
@@ -332,6 +271,12 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
     #[must_use]
     pub fn len(&self) -> usize {
         self.inner.keys().queue.len()
+    }
+
+    /// The number of keys that are to be queued [after a time](Work::retry_after) that is not over.
+    #[must_use]
+    pub fn delayed(&self) -> usize {
+        self.inner.keys().delays.len()
     }
 
     /// Whether no key waits for a worker.
@@ -353,8 +298,15 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         loop {
             self.look_for_keys();
             let mut keys = self.inner.keys();
+            if !keys.delays.is_empty() {
+                keys.queue_due(Instant::now());
+            }
             if let Some(key) = keys.queue.pop_front() {
-                keys.places.insert(key.clone(), Place::InWork);
+                let place = keys.places.insert(key.clone(), Place::InWork);
+                let since = match place {
+                    Some(Place::Queued(since)) => since,
+                    _ => Instant::now(),
+                };
                 if keys.stirred || !keys.queue.is_empty() {
                     // Whoever was woken for more may have been this worker.
                     Inner::wake_all(keys);
@@ -362,19 +314,32 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
                 return Poll::Ready(Some(Work {
                     key,
                     queue: self.clone(),
-                    again: false,
+                    since,
+                    next: Next::Done,
                 }));
             }
             if keys.has_ended() && keys.places.is_empty() {
                 return Poll::Ready(None);
             }
             if !keys.stirred {
-                if !keys.waiting.iter().any(|w| w.will_wake(context.waker())) {
-                    keys.waiting.push(context.waker().clone());
+                keys.wait(context);
+                let delayed = !keys.delays.is_empty();
+                drop(keys);
+                if !(delayed && self.poll_timer()) {
+                    return Poll::Pending;
                 }
-                return Poll::Pending;
             }
         }
+    }
+
+    /// Sets the timer to the first of the delayed keys. Returns whether one was due, and is queued.
+    fn poll_timer(&self) -> bool {
+        let next = || self.inner.keys().delays.next();
+        let Some(due) = self.inner.timer.poll(&self.inner.alarm, next) else {
+            return false;
+        };
+        self.inner.keys().queue_due(due);
+        true
     }
 
     /// Asks every source. The keys that they have are queued, and all who wait know what has become
@@ -400,14 +365,16 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
             false
         });
         let mut keys = self.inner.keys();
-        if !keys.has_ended() {
+        if !keys.has_ended() && !found.is_empty() {
+            let now = Instant::now();
             for key in found {
-                keys.add(key);
+                keys.add(key, now);
             }
         }
         keys.exhausted |= before > 0 && sources.is_empty();
         keys.closed |= panic.is_some();
         if keys.has_ended() {
+            keys.drop_delayed();
             // The others may wait for a source that has ended.
             let ended = std::mem::take(&mut *sources);
             drop(sources);
@@ -456,7 +423,8 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 pub struct Work<K: Hash + Eq + Clone + Send + 'static> {
     key: K,
     queue: WorkQueue<K>,
-    again: bool,
+    since: Instant,
+    next: Next,
 }
 
 impl<K: Hash + Eq + Clone + Send + 'static> Work<K> {
@@ -471,22 +439,22 @@ impl<K: Hash + Eq + Clone + Send + 'static> Work<K> {
     /// The work is to be tried again: the key goes to the queue's end. After the queue has ended there
     /// is no other time, and the work is done.
     pub fn retry(mut self) {
-        self.again = true;
+        self.next = Next::Again;
     }
 
-    /// The work is to be tried again after a time, or when the key is added before.
+    /// For how long the key has waited: since it was added for the first change that no worker has
+    /// finished. Retries do not start it again.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// The work is to be tried again after a time, or when the key is added before. After the queue has
+    /// ended there is no other time, and the work is done.
     ///
-    /// # Panics
-    /// When called outside a tokio runtime.
-    #[track_caller]
-    pub fn retry_after(self, delay: Duration) {
-        let (key, queue) = (self.key.clone(), Arc::downgrade(&self.queue.inner));
-        tokio::spawn(async move {
-            tokio::time::sleep(delay).await;
-            if let Some(inner) = queue.upgrade() {
-                WorkQueue { inner }.add(key);
-            }
-        });
+    /// The worker that waits for a key waits for that time, on tokio's timer.
+    pub fn retry_after(mut self, delay: Duration) {
+        self.next = Next::After(delay);
     }
 }
 
@@ -499,9 +467,13 @@ impl<K: Hash + Eq + Clone + Send + 'static> Deref for Work<K> {
 
 impl<K: Hash + Eq + Clone + Send + 'static> Drop for Work<K> {
     fn drop(&mut self) {
-        let again = self.again || std::thread::panicking();
+        let next = if std::thread::panicking() {
+            Next::Again
+        } else {
+            self.next
+        };
         let mut keys = self.queue.inner.keys();
-        if keys.done(&self.key, again) {
+        if keys.done(&self.key, self.since, next) {
             Inner::wake_all(keys);
         }
     }

@@ -65,6 +65,87 @@ async fn next<K: Hash + Eq + Clone + Send + 'static>(queue: &WorkQueue<K>) -> Op
     next.await.expect("no worker waits for ever")
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_delayed_key_comes_at_its_time_or_when_it_is_added_and_once() {
+    let queue = WorkQueue::new();
+    let seconds = Duration::from_secs;
+    for (key, delay) in [("last", 30), ("first", 10), ("added", 20), ("second", 10)] {
+        queue.add(key);
+        let work = next_in_an_hour(&queue).await.expect("a key");
+        tokio::time::advance(seconds(1)).await;
+        assert!(work.age() >= seconds(1));
+        work.retry_after(seconds(delay));
+    }
+    assert_eq!((queue.len(), queue.delayed()), (0, 4));
+    let begun = tokio::time::Instant::now();
+    // A worker that waits already sets the timer anew for a key that is due before.
+    let worker = tokio::spawn({
+        let queue = queue.clone();
+        async move { *next_in_an_hour(&queue).await.expect("a key") }
+    });
+    tokio::task::yield_now().await;
+    queue.add("soon");
+    assert_eq!(worker.await.expect("no panic"), "soon");
+    queue.add("added");
+    assert_eq!((queue.len(), queue.delayed()), (1, 3));
+    let mut keys = Vec::new();
+    while queue.len() + queue.delayed() > 0 {
+        let work = next_in_an_hour(&queue).await.expect("a key");
+        keys.push((*work.key(), begun.elapsed().as_secs()));
+        // Its age is that of the change, not of the last attempt.
+        let least = match *work.key() {
+            "added" => 0,
+            "last" => 30,
+            _ => 10,
+        };
+        assert!(work.age() >= seconds(least), "{:?}", work.age());
+        work.done();
+    }
+    // The times of the keys count from when each was given back: 3, 2 and 0 s before.
+    assert_eq!(
+        keys,
+        [("added", 0), ("first", 8), ("second", 10), ("last", 27)]
+    );
+
+    // One that changes while it is in work does not wait, and the end leaves none.
+    queue.add("a");
+    let work = next_in_an_hour(&queue).await.expect("a key");
+    queue.add("a");
+    work.retry_after(seconds(10));
+    assert_eq!((queue.len(), queue.delayed()), (1, 0));
+    let work = next_in_an_hour(&queue).await.expect("a key");
+    work.retry_after(seconds(10));
+    assert_eq!(queue.delayed(), 1);
+    queue.close();
+    assert_eq!(queue.delayed(), 0);
+    assert!(next_in_an_hour(&queue).await.is_none());
+}
+
+/// The next key, on a clock that is paused.
+async fn next_in_an_hour<K: Hash + Eq + Clone + Send + 'static>(
+    queue: &WorkQueue<K>,
+) -> Option<Work<K>> {
+    let next = tokio::time::timeout(Duration::from_secs(3600), queue.next());
+    next.await.expect("no worker waits for ever")
+}
+
+/// The timer is of the queue: it goes on when the worker that set it is gone.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_gives_up_leaves_the_timer_to_the_others() {
+    let queue = WorkQueue::new();
+    queue.add("a");
+    let work = next_in_an_hour(&queue).await.expect("a key");
+    work.retry_after(Duration::from_secs(60));
+    let worker = tokio::spawn({
+        let queue = queue.clone();
+        async move { *next_in_an_hour(&queue).await.expect("a key") }
+    });
+    tokio::task::yield_now().await;
+    let brief = tokio::time::timeout(Duration::from_secs(1), queue.next());
+    assert!(brief.await.is_err());
+    assert_eq!(worker.await.expect("no panic"), "a");
+}
+
 #[tokio::test]
 async fn after_the_end_nothing_is_queued_again() {
     let queue = WorkQueue::new();

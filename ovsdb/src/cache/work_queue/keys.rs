@@ -1,0 +1,139 @@
+//! The keys of a work queue, and where each of them is.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::delays::{Delays, Slot};
+
+/// The place of a key that is queued or in work, with the time at which it was added for what no worker
+/// has finished yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    Queued(Instant),
+    InWork,
+    /// In work, and added again meanwhile.
+    InWorkAgain(Instant),
+    /// To be queued again at a time.
+    Delayed(Instant, Slot),
+}
+
+/// What is to become of a key that a worker had.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Next {
+    Done,
+    Again,
+    After(Duration),
+}
+
+#[derive(Debug)]
+pub(super) struct Keys<K> {
+    pub(super) queue: VecDeque<K>,
+    pub(super) places: HashMap<K, Place>,
+    pub(super) delays: Delays<K>,
+    /// A source has woken the queue, and no worker has polled it yet.
+    pub(super) stirred: bool,
+    /// No source is left, although there was one.
+    pub(super) exhausted: bool,
+    /// The queue was closed, for good.
+    pub(super) closed: bool,
+    pub(super) waiting: Vec<Waker>,
+}
+
+impl<K: Hash + Eq + Clone> Keys<K> {
+    pub(super) fn new() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            places: HashMap::new(),
+            delays: Delays::new(),
+            stirred: false,
+            exhausted: false,
+            closed: false,
+            waiting: Vec::new(),
+        }
+    }
+
+    pub(super) fn wait(&mut self, context: &Context<'_>) {
+        if !self.waiting.iter().any(|w| w.will_wake(context.waker())) {
+            self.waiting.push(context.waker().clone());
+        }
+    }
+
+    pub(super) const fn has_ended(&self) -> bool {
+        self.exhausted || self.closed
+    }
+
+    /// Adds a key. Returns whether it was not queued or in work.
+    pub(super) fn add(&mut self, key: K, now: Instant) -> bool {
+        match self.places.entry(key) {
+            Entry::Vacant(entry) => {
+                self.queue.push_back(entry.key().clone());
+                entry.insert(Place::Queued(now));
+                true
+            }
+            Entry::Occupied(mut entry) => match *entry.get() {
+                Place::Queued(_) | Place::InWorkAgain(_) => false,
+                Place::InWork => {
+                    entry.insert(Place::InWorkAgain(now));
+                    false
+                }
+                Place::Delayed(since, slot) => {
+                    self.delays.remove(&slot);
+                    self.queue.push_back(entry.key().clone());
+                    entry.insert(Place::Queued(since));
+                    true
+                }
+            },
+        }
+    }
+
+    /// Takes a key back from a worker. Returns whether the waiting workers must be woken.
+    pub(super) fn done(&mut self, key: &K, since: Instant, next: Next) -> bool {
+        let ended = self.has_ended();
+        let Some(place) = self.places.get_mut(key) else {
+            return false;
+        };
+        let queued = match (next, *place) {
+            (Next::Done, Place::InWorkAgain(added)) => Some(added),
+            (_, Place::InWorkAgain(_)) => Some(since),
+            (Next::Again, _) if !ended => Some(since),
+            (Next::After(delay), _) if !ended => {
+                let slot = self.delays.add(key.clone(), delay);
+                *place = Place::Delayed(since, slot);
+                // One of those who wait has to set the timer.
+                return true;
+            }
+            _ => None,
+        };
+        if let Some(since) = queued {
+            *place = Place::Queued(since);
+            self.queue.push_back(key.clone());
+            return true;
+        }
+        self.places.remove(key);
+        ended && self.places.is_empty()
+    }
+
+    /// Queues the keys whose time has come.
+    pub(super) fn queue_due(&mut self, now: Instant) {
+        while let Some(key) = self.delays.take_due(now) {
+            if let Some(place) = self.places.get_mut(&key)
+                && let Place::Delayed(since, _) = *place
+            {
+                *place = Place::Queued(since);
+                self.queue.push_back(key);
+            }
+        }
+    }
+
+    /// Forgets the keys whose time has not come, when the queue has ended.
+    pub(super) fn drop_delayed(&mut self) {
+        for key in self.delays.take_all() {
+            self.places.remove(&key);
+        }
+    }
+}
