@@ -220,6 +220,52 @@
 //!
 //! The module [`progress`] has the errors.
 //!
+//! # Controllers
+//!
+//! A controller keeps rows as they should be, whatever happens to them. A [`Reconciler`] runs it: it is
+//! told which rows concern which object, and calls a closure with the object's key whenever one of them
+//! has changed. The closure reads, writes what is missing, and need not know what the change was.
+//!
+//! ```
+//! # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! use ovsdb::Reconciler;
+//! use ovsdb::cache::Index;
+//! use ovsdb::nb::{LogicalSwitchPort as Port, PortGroup};
+//!
+//! // Each namespace has a port group with its ports.
+//! let namespace = Index::map_key(Port::EXTERNAL_IDS, "namespace");
+//! let cache = client.cache().index(&namespace).table::<PortGroup>().start().await?;
+//!
+//! let runner = Reconciler::new(&client, &cache)
+//!     .watch_index(&namespace)
+//!     .watch::<PortGroup>(|group| group.name.clone())
+//!     .run(8, move |name, view, txn| {
+//!         let ports: Vec<_> = view.find(&namespace, name).map(|port| port.reference()).collect();
+//!         if ports.is_empty() {
+//!             txn.delete(PortGroup::NAME.eq(name));
+//!         } else {
+//!             txn.ensure(PortGroup::NAME, name, |group| group.ports = ports.into());
+//!         }
+//!         Ok(())
+//!     });
+//!
+//! // For the probe of a supervisor; a stale replica and keys that keep failing are reasons.
+//! runner.health()?;
+//! // What runs is finished, and nothing new is begun.
+//! runner.stop().await;
+//! # Ok(()) }
+//! # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+//! ```
+//!
+//! One worker has a key at a time, and different keys are worked on at once. A key that changes while it is
+//! worked on is worked on again afterwards; one that fails is tried again after a growing time. Without
+//! a connection nothing is decided. [`Runner::stats`] and the [metrics](stats) have the length of the queue,
+//! the latency and the retries.
+//!
 //! # Testing what you wrote
 //!
 //! The module [`server`] is an OVSDB server in your program, which is compared with ovsdb-server message
@@ -348,7 +394,8 @@
 //!
 //! | level | what |
 //! |---|---|
-//! | `WARN` | a connection that served is lost; no server can be used, once for each reason and then at growing intervals; a server's schema differs; an update does not fit |
+//! | `ERROR` | a closure of the program panicked: of a feed of a work queue, of a reconciler |
+//! | `WARN` | a connection that served is lost; a key of a reconciler fails for the first, second, fourth, eighth time, and so on; no server can be used, once for each reason and then at growing intervals; a server's schema differs; an update does not fit |
 //! | `INFO` | connected; certificates were read again |
 //! | `DEBUG` | every attempt to connect, and why it failed; transactions that are tried again |
 //! | `TRACE` | the target `ovsdb::wire`: every message that is sent or received |
@@ -377,6 +424,7 @@ pub mod model;
 #[cfg(any(feature = "nb", feature = "sb", feature = "vswitch"))]
 pub mod progress;
 pub mod protocol;
+pub mod reconcile;
 #[cfg(feature = "server")]
 mod relay;
 mod schema_cache;
@@ -443,6 +491,7 @@ pub use self::model::{
     TableVisitor, Unique, UniqueIndex,
 };
 pub use self::protocol::MonitorVersion;
+pub use self::reconcile::{Reconciler, Runner};
 pub use self::schema_check::{MismatchReason, SchemaMismatch};
 pub use self::session::{ConnectionState, RemoteOrder};
 pub use self::stats::{CacheStats, Stats};

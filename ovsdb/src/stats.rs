@@ -1,8 +1,10 @@
 //! Counters that show what a client and its caches do.
 //!
 //! They are read by [`Client::stats`](crate::Client::stats) and
-//! [`Cache::stats`](crate::Cache::stats). With the feature `metrics` each is also a metric of the
-//! `metrics` facade, named as below, with the label `database`:
+//! [`Cache::stats`](crate::Cache::stats), those of a reconciler by
+//! [`Runner::stats`](crate::reconcile::Runner::stats). With the feature `metrics` each is also a metric of the
+//! `metrics` facade, named as below, with the label `database`, those of a reconciler also with the label
+//! `reconciler`:
 //!
 //! | metric | kind | field |
 //! |---|---|---|
@@ -20,6 +22,12 @@
 //! | `ovsdb_replica_resyncs_total` | counter | [`CacheStats::resyncs`] |
 //! | `ovsdb_replica_rows` | gauge | [`CacheStats::rows`], of the replica that changed last |
 //! | `ovsdb_replica_lag_seconds` | histogram | [`CacheStats::lag`] |
+//! | `ovsdb_reconciler_attempts_total` | counter | [`ReconcilerStats::attempts`] |
+//! | `ovsdb_reconciler_failures_total` | counter | [`ReconcilerStats::failures`] |
+//! | `ovsdb_reconciler_retries_total` | counter | [`ReconcilerStats::retries`] |
+//! | `ovsdb_reconciler_conflicts_total` | counter | [`ReconcilerStats::conflicts`] |
+//! | `ovsdb_reconciler_queued` | gauge | [`ReconcilerStats::queued`] |
+//! | `ovsdb_reconciler_latency_seconds` | histogram | [`ReconcilerStats::latency`] |
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -99,6 +107,48 @@ pub struct CacheStats {
     pub longest_queue: usize,
 }
 
+/// What a reconciler has done since it was started, and has to do;
+/// [`Runner::stats`](crate::reconcile::Runner::stats) reads it.
+///
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// # let server = ovsdb::server::Server::memory(schema)?;
+/// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+/// # let cache = client.cache().table::<ovsdb::nb::LogicalSwitch>().start().await?;
+/// # let runner = ovsdb::Reconciler::new(&client, &cache)
+/// #     .watch::<ovsdb::nb::LogicalSwitch>(|switch| switch.name.clone())
+/// #     .run(1, |_, _, _| Ok(()));
+/// let stats = runner.stats();
+/// println!("{} keys wait, the last one took {:?}", stats.queued, stats.latency);
+/// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ReconcilerStats {
+    /// Keys that wait for a worker now.
+    pub queued: usize,
+    /// Keys that are worked on now.
+    pub running: usize,
+    /// Keys that have failed, and wait now until they are tried again.
+    pub delayed: usize,
+    /// Keys whose last attempt failed.
+    pub failing: usize,
+    /// Attempts that were begun: a key is worked on until its transaction is committed, or refused for good.
+    pub attempts: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+    /// Attempts for keys that had failed before.
+    pub retries: u64,
+    /// How often the closure was run again within an attempt, after a conflict with another client.
+    pub conflicts: u64,
+    /// How long the last key that succeeded took, from its first change on: the wait in the queue, and all
+    /// attempts.
+    pub latency: Duration,
+}
+
 /// A number that only grows.
 pub(crate) struct Counter {
     count: AtomicU64,
@@ -122,6 +172,18 @@ impl Counter {
             count: AtomicU64::new(0),
             #[cfg(feature = "metrics")]
             metric: metrics::counter!(name, "database" => database.to_owned()),
+        }
+    }
+
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(unused_variables, reason = "for the metric")
+    )]
+    fn of_reconciler(name: &'static str, database: &str, reconciler: &str) -> Self {
+        Self {
+            count: AtomicU64::new(0),
+            #[cfg(feature = "metrics")]
+            metric: metrics::counter!(name, "database" => database.to_owned(), "reconciler" => reconciler.to_owned()),
         }
     }
 
@@ -240,5 +302,69 @@ impl CacheCounters {
     pub(crate) fn set_rows(&self, rows: usize) {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         self.rows.set(rows as f64);
+    }
+}
+
+/// A reconciler's counters.
+pub(crate) struct ReconcilerCounters {
+    pub(crate) attempts: Counter,
+    pub(crate) failures: Counter,
+    pub(crate) retries: Counter,
+    pub(crate) conflicts: Counter,
+    pub(crate) running: AtomicU64,
+    latency: AtomicU64,
+    #[cfg(feature = "metrics")]
+    queued: metrics::Gauge,
+    #[cfg(feature = "metrics")]
+    latencies: metrics::Histogram,
+}
+
+impl ReconcilerCounters {
+    pub(crate) fn new(database: &str, reconciler: &str) -> Self {
+        let counter = |name| Counter::of_reconciler(name, database, reconciler);
+        Self {
+            attempts: counter("ovsdb_reconciler_attempts_total"),
+            failures: counter("ovsdb_reconciler_failures_total"),
+            retries: counter("ovsdb_reconciler_retries_total"),
+            conflicts: counter("ovsdb_reconciler_conflicts_total"),
+            running: AtomicU64::new(0),
+            latency: AtomicU64::new(0),
+            #[cfg(feature = "metrics")]
+            queued: metrics::gauge!("ovsdb_reconciler_queued", "database" => database.to_owned(), "reconciler" => reconciler.to_owned()),
+            #[cfg(feature = "metrics")]
+            latencies: metrics::histogram!("ovsdb_reconciler_latency_seconds", "database" => database.to_owned(), "reconciler" => reconciler.to_owned()),
+        }
+    }
+
+    /// A key has succeeded, this long after its first change.
+    pub(crate) fn succeeded(&self, latency: Duration) {
+        let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        self.latency.store(nanoseconds, Ordering::Relaxed);
+        #[cfg(feature = "metrics")]
+        self.latencies.record(latency);
+    }
+
+    /// So many keys wait now.
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(unused_variables, reason = "for the metric")
+    )]
+    pub(crate) fn set_queued(&self, queued: usize) {
+        #[cfg(feature = "metrics")]
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        self.queued.set(queued as f64);
+    }
+
+    /// The counters; the caller adds what the queue knows.
+    pub(crate) fn stats(&self) -> ReconcilerStats {
+        ReconcilerStats {
+            running: usize::try_from(self.running.load(Ordering::Relaxed)).unwrap_or(0),
+            attempts: self.attempts.get(),
+            failures: self.failures.get(),
+            retries: self.retries.get(),
+            conflicts: self.conflicts.get(),
+            latency: Duration::from_nanos(self.latency.load(Ordering::Relaxed)),
+            ..ReconcilerStats::default()
+        }
     }
 }

@@ -24,6 +24,7 @@ const ROOMS: &[&str] = &[
     "transaction",
     "progress",
     "desired",
+    "reconcile",
     "testing",
 ];
 

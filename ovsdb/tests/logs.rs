@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use ovsdb::testing::{Cluster, Server};
-use ovsdb::{Client, ClientBuilder, TlsConfig, nb};
+use ovsdb::{Client, ClientBuilder, Reconciler, TlsConfig, nb};
 use support::capture::Log;
 use support::certificates::{Authority, Validity, server_files};
 use support::inventory::{Database, Item, ItemOnly};
@@ -242,4 +242,37 @@ async fn no_secret_of_tls_is_logged() {
     assert!(text.contains("ovsdb::wire") && text.contains("get_schema"));
     let mut secrets = client.key.lines().filter(|line| !line.contains("-----"));
     assert!(secrets.all(|secret| !text.contains(secret)), "{text}");
+}
+
+#[tokio::test]
+async fn a_key_that_keeps_failing_is_warned_of_at_growing_intervals() {
+    let server = inventory_server();
+    let client = quick::<Database>(&server.remote());
+    let client = client.connect().await.expect("a client");
+    let cache = client.cache().table::<Item>().start();
+    let cache = cache.await.expect("a cache");
+    let (log, _guard) = Log::capture();
+    let brief = Duration::from_millis(1);
+    let runner = Reconciler::<_, u32>::new(&client, &cache)
+        .name("numbers")
+        .backoff(brief, brief)
+        .run_attempts(1, |attempt, _, _| match attempt.number {
+            1..=5 => Err("not yet".into()),
+            6 => panic!("a mistake"),
+            _ => Ok(()),
+        });
+    runner.add(7);
+    log.has(1, "the key no longer fails").await;
+    let failures = log.with_message("a key failed");
+    let levels: Vec<_> = failures.iter().map(|failure| failure.level).collect();
+    let (error, warn, debug) = (Level::ERROR, Level::WARN, Level::DEBUG);
+    assert_eq!(levels, [warn, warn, debug, warn, debug, error]);
+    for (number, failure) in (1..).zip(&failures) {
+        assert_eq!(&failure["database"], "Inventory");
+        assert_eq!(&failure["reconciler"], "numbers");
+        assert_eq!(&failure["key"], "7");
+        assert_eq!(failure["attempts"], number.to_string());
+    }
+    assert_eq!(&failures[0]["error"], "not yet");
+    assert_eq!(&failures[5]["error"], "the closure panicked: a mistake");
 }

@@ -5,9 +5,9 @@ mod support;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Mutex;
 
-use ovsdb::Map;
 use ovsdb::cache::{Index, OrderedIndex};
 use ovsdb::value::Ref;
+use ovsdb::{Map, Reconciler};
 use support::inventory::{Item, Part};
 use support::{connect, inventory_server};
 
@@ -64,4 +64,13 @@ async fn the_callers_line_is_named() {
     blames_its_line("set_condition", || cache.set_condition(Part::LABEL.eq("x")));
     blames_its_line("a batch's table", || batch.table::<Part>());
     blames_its_line("a map's key", || map[&1]);
+    let reconciler = || Reconciler::<_, i32>::new(&client, &cache);
+    blames_its_line("watch", || reconciler().watch::<Part>(|_| 1));
+    let new = || Reconciler::new(&client, &cache);
+    blames_its_line("watch_index", || new().watch_index(&label));
+    let reconciler = reconciler();
+    let outside = std::thread::spawn(move || {
+        blames_its_line("run", || reconciler.run(1, |_, _, _| Ok(())));
+    });
+    outside.join().expect("the line is named");
 }

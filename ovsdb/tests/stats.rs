@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use ovsdb::Client;
+use ovsdb::{Client, Reconciler};
 use support::inventory::{Database, Item, ItemOnly};
 use support::inventory_server;
 use tokio::time::timeout;
@@ -147,4 +147,49 @@ async fn counters_and_metrics_move_with_what_they_count() {
     assert!(
         matches!(&metrics["ovsdb_replica_lag_seconds"], DebugValue::Histogram(lags) if lags.len() == 10)
     );
+
+    // A reconciler of the ten rows, of which one fails.
+    let runner = Reconciler::new(&client, &cache)
+        .name("items")
+        .backoff(HANG, HANG)
+        .watch::<Item>(|item| item.name.clone())
+        .run(2, |name, _, _| match &**name {
+            "7" => Err("never".into()),
+            _ => Ok(()),
+        });
+    timeout(HANG, async {
+        while runner.stats().attempts < 10 || runner.stats().running > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("ten attempts");
+    runner.stop().await;
+    let done = runner.stats();
+    assert_eq!((done.attempts, done.failures, done.retries), (10, 1, 0));
+    assert_eq!((done.queued, done.running, done.failing), (0, 0, 1));
+    let metrics: BTreeMap<String, DebugValue> = shown
+        .snapshot()
+        .into_vec()
+        .into_iter()
+        .filter(|(key, ..)| key.key().name().starts_with("ovsdb_reconciler_"))
+        .map(|(key, _, _, value)| {
+            let labels = key.key().labels();
+            let labels: Vec<_> = labels.map(|label| (label.key(), label.value())).collect();
+            assert_eq!(labels, [("database", "Inventory"), ("reconciler", "items")]);
+            (key.key().name().to_owned(), value)
+        })
+        .collect();
+    for (name, count) in [
+        ("ovsdb_reconciler_attempts_total", 10),
+        ("ovsdb_reconciler_failures_total", 1),
+        ("ovsdb_reconciler_retries_total", 0),
+        ("ovsdb_reconciler_conflicts_total", 0),
+    ] {
+        assert_eq!(metrics[name], DebugValue::Counter(count), "{name}");
+    }
+    let queued = &metrics["ovsdb_reconciler_queued"];
+    assert_eq!(*queued, DebugValue::Gauge(0.0.into()));
+    let latency = &metrics["ovsdb_reconciler_latency_seconds"];
+    assert!(matches!(latency, DebugValue::Histogram(latency) if latency.len() == 9));
 }

@@ -92,6 +92,7 @@ const ON_EMBEDDED_SERVER: &[&str] = &[
     "own_writes",
     "panics",
     "read_your_writes",
+    "reconcile",
     "reconnect",
     "regressions",
     "relay",

@@ -51,3 +51,4 @@ pub use self::table::{ApplyError, ApplyErrorReason};
 pub(crate) use self::tables::Tables;
 pub(crate) use self::views::Views;
 pub use self::work_queue::{Work, WorkQueue};
+pub(crate) use self::work_queue::{catching, message};

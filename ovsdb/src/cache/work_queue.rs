@@ -294,7 +294,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         poll_fn(|context| self.poll_next(context)).await
     }
 
-    fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Work<K>>> {
+    pub(crate) fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Work<K>>> {
         loop {
             self.look_for_keys();
             let mut keys = self.inner.keys();
@@ -328,6 +328,19 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
                 if !(delayed && self.poll_timer()) {
                     return Poll::Pending;
                 }
+            }
+        }
+    }
+
+    /// Queues what the sources have, without handing a key out. The context is woken when they may have
+    /// more.
+    pub(crate) fn poll_sources(&self, context: &Context<'_>) {
+        loop {
+            self.look_for_keys();
+            let mut keys = self.inner.keys();
+            if !keys.stirred {
+                keys.wait(context);
+                return;
             }
         }
     }
@@ -391,12 +404,12 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
 }
 
 /// Runs a closure of the user, whose state is not looked at again after a panic.
-fn catching<R>(run: impl FnOnce() -> R) -> Result<R, Panic> {
+pub(crate) fn catching<R>(run: impl FnOnce() -> R) -> Result<R, Panic> {
     catch_unwind(AssertUnwindSafe(run))
 }
 
 /// What a panic says, where it says anything.
-fn message(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     let owned = || panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(owned).unwrap_or("a value that is no text")

@@ -316,6 +316,11 @@ impl<T: Table, K: Key> Index<T, K> {
         }
     }
 
+    /// The keys of a row, each once.
+    pub(crate) fn keys<'a>(&self, row: &'a Row<T>) -> Cow<'a, [K]> {
+        (self.keys)(row)
+    }
+
     /// Whether a row has this key.
     pub(crate) fn has(&self, row: &Row<T>, key: &K) -> bool {
         (self.keys)(row).contains(key)

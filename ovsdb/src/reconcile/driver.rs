@@ -1,0 +1,88 @@
+//! The task that takes keys from the queue and starts attempts.
+
+use std::future::poll_fn;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::attempt::Job;
+use super::health::Ended;
+use crate::cache::{Freshness, Work, WorkQueue, catching, message};
+use crate::model::Database;
+
+/// Takes keys until it is told to stop, the client is closed or the queue ends; then waits for the attempts
+/// that run.
+pub(super) async fn drive<D: Database, K>(
+    job: Arc<Job<D, K>>,
+    queue: WorkQueue<K>,
+    concurrency: usize,
+    mut stop: watch::Receiver<bool>,
+) -> Ended
+where
+    K: Hash + Eq + Clone + std::fmt::Debug + Send + Sync + 'static,
+{
+    let mut running = JoinSet::new();
+    let mut freshness = job.cache.freshness();
+    let ended = loop {
+        let running_now = &job.counters.running;
+        running_now.store(running.len() as u64, Ordering::Relaxed);
+        job.counters.set_queued(queue.len());
+        let now = freshness.get();
+        if now == Freshness::Ended {
+            break Ended::ClientClosed;
+        }
+        let takes = now == Freshness::Current && running.len() < concurrency;
+        tokio::select! {
+            biased;
+            // An error when the last handle was dropped.
+            _ = stop.wait_for(|stop| *stop) => break Ended::Stopped,
+            changed = freshness.changed() => if changed.is_err() {
+                break Ended::ClientClosed;
+            },
+            Some(_) = running.join_next(), if !running.is_empty() => {}
+            taken = next(&queue, takes) => match taken {
+                Ok(Some(work)) => {
+                    let job = job.clone();
+                    running.spawn(async move { job.attempt(work).await });
+                }
+                Ok(None) => break Ended::QueueEnded,
+                Err(panic) => break Ended::Panicked(panic),
+            },
+        }
+    };
+    // Its streams end too, and what they hold.
+    queue.close();
+    while running.join_next().await.is_some() {
+        let running_now = &job.counters.running;
+        running_now.store(running.len() as u64, Ordering::Relaxed);
+    }
+    ended
+}
+
+/// The next key, if one is to be taken. The queue takes up changes meanwhile in any case, so that
+/// its length and the age of its keys are known. An error is the message of a panic in a function of the user that
+/// says keys.
+async fn next<K: Hash + Eq + Clone + Send + 'static>(
+    queue: &WorkQueue<K>,
+    takes: bool,
+) -> Result<Option<Work<K>>, String> {
+    let polled = poll_fn(|context| {
+        let polled = catching(|| {
+            if takes {
+                queue.poll_next(context)
+            } else {
+                queue.poll_sources(context);
+                Poll::Pending
+            }
+        });
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(message(&*panic).to_owned())),
+        }
+    });
+    polled.await
+}
