@@ -82,9 +82,6 @@ async fn a_server_with_another_database_is_warned_of() {
 
 #[tokio::test]
 async fn a_server_that_is_not_the_leader_is_warned_of() {
-    if support::embedded_server_lacks("clusters") {
-        return;
-    }
     let cluster = Cluster::start(INVENTORY, 3).expect("a cluster");
     let (log, _guard) = Log::capture();
     let leader = cluster.leader().expect("a leader");
@@ -136,9 +133,6 @@ async fn a_lost_connection_is_told_with_its_database_and_remote() {
 async fn a_lock_that_others_of_a_cluster_cannot_see_is_warned_of() {
     const MESSAGE: &str = "each server of a cluster has locks of its own: a client that relies on \
                            a lock needs leader_only(true)";
-    if support::embedded_server_lacks("clusters") {
-        return;
-    }
     let cluster = Cluster::start(INVENTORY, 1).expect("a cluster");
     let standalone = inventory_server();
     let (log, _guard) = Log::capture();

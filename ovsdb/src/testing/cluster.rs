@@ -19,11 +19,11 @@ const HAND_OVER: Duration = Duration::from_secs(3);
 /// Model"), which talk over the loopback. They end when it is dropped. Of the embedded
 /// [kind](ServerKind) it is a [`server::Cluster`](crate::server::Cluster), with a socket for each member.
 ///
-/// ```no_run
-/// use ovsdb::testing::Cluster;
+/// ```
+/// use ovsdb::testing::{Cluster, ServerKind};
 ///
 /// let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
-/// let mut cluster = Cluster::start(schema, 3)?;
+/// let mut cluster = Cluster::start_kind(ServerKind::Embedded, schema, 3)?;
 /// let leader = cluster.leader()?;
 /// cluster.member_mut(leader).kill()?;
 /// assert_ne!(cluster.leader()?, leader);
