@@ -24,9 +24,13 @@ impl Server {
     ///
     /// While the source cannot be reached, reads are answered from what is known, and transactions that
     /// write wait. After 30 seconds `_Server` says that the database is not connected, as a relay of
-    /// ovsdb-server does; clients then look for another server. Where a connection to the source is lost before the outcome
-    /// of a transaction is known, the client's connection is closed, so that it knows that too. Locks
-    /// are those of this server, and the `_version` of a row is not the source's.
+    /// ovsdb-server does; clients then look for another server. If a connection to the source is lost
+    /// before the outcome of a transaction is known, the client's connection is closed, so that the
+    /// client knows that too.
+    ///
+    /// Locks are those of this server. So is the `_version` of a row, as at a relay of ovsdb-server: it
+    /// changes whenever that of the source does, to another value. A transaction that waits for one does
+    /// not find it at the source.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
@@ -55,7 +59,8 @@ impl Server {
             .connect()
             .await?;
         let schema = (*client.server_schema()).clone();
-        let cache = client.cache().any_tables().start().await?;
+        let cache = client.cache().any_tables().row_versions();
+        let cache = cache.start().await?;
         let (server, relayed) = Self::relaying(schema);
         tokio::spawn(run(client, cache, relayed));
         Ok(server)
@@ -64,6 +69,9 @@ impl Server {
 
 /// How long the source may be away before the relay says so: a restart of the source is shorter.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The column that differs whenever the source has changed a row. Its value is the source's own.
+const VERSION: &str = "_version";
 
 /// How long transactions that were not sent wait before they are tried again.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -171,7 +179,7 @@ fn take(client: &Client<AnyDatabase>, relayed: &Relayed, batch: &DatabaseChanges
 }
 
 fn source_row(row: &dyn AnyRow) -> SourceRow {
-    let values = row.values();
+    let values = row.values().filter(|(name, _)| *name != VERSION);
     let columns = values.map(|(name, value)| (name.to_owned(), value.to_datum()));
     (row.table().to_owned(), row.uuid(), Some(columns.collect()))
 }

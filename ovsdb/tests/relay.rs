@@ -4,12 +4,16 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ovsdb::protocol::ErrorKind;
 use ovsdb::server::Server;
+use ovsdb::testing::{self, ServerKind};
 use ovsdb::{CommitError, nb};
+use serde_json::{Value, json};
 use support::bundled_server;
+use support::raw::Raw;
 
 fn switch(name: &str) -> nb::LogicalSwitch {
     nb::LogicalSwitch {
@@ -166,4 +170,132 @@ async fn a_relay_follows_a_conversion_and_a_relay_of_a_relay_too() {
         .wait_until(Duration::from_secs(20), both)
         .await
         .expect("both rows");
+}
+
+const NOTES: &str = r#"{"name": "Notes", "tables": {"Note": {"isRoot": true, "columns": {
+    "name": {"type": "string"},
+    "size": {"type": "integer"},
+    "next": {"type": {"key": {"type": "uuid", "refTable": "Note", "refType": "weak"}, "min": 0}}}}}}"#;
+
+/// The versions of the notes, by their names.
+async fn versions(server: &mut Raw) -> BTreeMap<String, Value> {
+    let rows = server.select("Notes", "Note", &["name", "_version"]).await;
+    let versions = rows.iter().map(|row| {
+        let name = row["name"].as_str().expect("text");
+        (name.to_owned(), row["_version"].clone())
+    });
+    versions.collect()
+}
+
+/// Waits until the versions of these notes are others than before, and returns all.
+async fn renewed(
+    server: &mut Raw,
+    before: &BTreeMap<String, Value>,
+    names: &[&str],
+) -> BTreeMap<String, Value> {
+    let wait = async {
+        loop {
+            let now = versions(server).await;
+            let is_new =
+                |name: &&str| now.contains_key(*name) && now.get(*name) != before.get(*name);
+            if names.iter().all(is_new) {
+                return now;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let renewed = tokio::time::timeout(Duration::from_secs(60), wait).await;
+    renewed.unwrap_or_else(|_| panic!("other versions of {names:?} than {before:?}"))
+}
+
+async fn raw(server: &testing::Server) -> Raw {
+    Raw::connect(&server.remote().parse().expect("a remote")).await
+}
+
+async fn transact(server: &mut Raw, operation: Value) {
+    let result = server.result("transact", json!(["Notes", operation])).await;
+    assert!(result[0].get("error").is_none(), "{result}");
+}
+
+/// What ovsdb-server's relay does, and this library's, each with a source of either kind.
+#[tokio::test]
+async fn a_relay_gives_its_rows_versions_of_its_own_that_change_with_those_of_the_source() {
+    use ServerKind::{Embedded, Reference};
+    for (of_source, of_relay) in [
+        (Reference, Reference),
+        (Reference, Embedded),
+        (Embedded, Reference),
+        (Embedded, Embedded),
+    ] {
+        let case = format!("source {of_source:?}, relay {of_relay:?}");
+        let builder = testing::Server::builder().kind(of_source);
+        let mut server = builder.schema(NOTES).start().expect("a source");
+        let builder = testing::Server::builder().kind(of_relay);
+        let relay = builder.relay("Notes", &server.remote()).start();
+        let relay = relay.expect("a relay");
+        relay.wait_until_connected("Notes").expect("connected");
+        let (mut source, mut relay) = (raw(&server).await, raw(&relay).await);
+
+        for name in ["a", "b"] {
+            let row = json!({"name": name});
+            transact(
+                &mut source,
+                json!({"op": "insert", "table": "Note", "row": row}),
+            )
+            .await;
+        }
+        let first = renewed(&mut relay, &BTreeMap::new(), &["a", "b"]).await;
+        let at_source = versions(&mut source).await;
+        for name in ["a", "b"] {
+            assert_ne!(first[name], at_source[name], "{case}");
+        }
+        assert_ne!(first["a"], first["b"], "{case}");
+
+        // A client of the relay that monitors versions is told the same.
+        let columns = json!({"Note": {"columns": ["name", "_version"]}});
+        let mut monitored = relay
+            .result("monitor_cond", json!(["Notes", "m", columns]))
+            .await;
+        let rows = monitored["Note"].take();
+        let rows = rows.as_object().expect("rows");
+        let inserts = rows.values().map(|update| &update["initial"]);
+        for row in inserts {
+            let name = row["name"].as_str().expect("text");
+            assert_eq!(row["_version"], first[name], "{case}");
+        }
+
+        let update = |name: &str, row: Value| json!({"op": "update", "table": "Note", "where": [["name", "==", name]], "row": row});
+        transact(&mut source, update("a", json!({"size": 1}))).await;
+        let second = renewed(&mut relay, &first, &["a"]).await;
+        assert_eq!(second["b"], first["b"], "{case}");
+
+        // The reference leads nowhere: a new version is all that changes.
+        let nowhere = json!(["uuid", "11111111-1111-4111-8111-111111111111"]);
+        transact(&mut source, update("a", json!({"next": nowhere}))).await;
+        let third = renewed(&mut relay, &second, &["a"]).await;
+        assert_eq!(third["b"], first["b"], "{case}");
+        assert_ne!(third["a"], versions(&mut source).await["a"], "{case}");
+
+        // Nothing changes, and then the other row does.
+        transact(&mut source, update("a", json!({"size": 1}))).await;
+        transact(&mut source, update("b", json!({"size": 1}))).await;
+        let fourth = renewed(&mut relay, &third, &["b"]).await;
+        assert_eq!(fourth["a"], third["a"], "{case}");
+
+        // The source does not know the relay's version.
+        let wait = json!({"op": "wait", "timeout": 0, "table": "Note", "where": [["name", "==", "a"]],
+            "columns": ["_version"], "until": "==", "rows": [{"_version": fourth["a"]}]});
+        let params = json!(["Notes", wait, update("a", json!({"size": 2}))]);
+        let results = relay.result("transact", params).await;
+        assert_eq!(results[0]["error"], "timed out", "{case}: {results}");
+
+        // No server keeps versions in its file.
+        let at_source = versions(&mut source).await;
+        server.kill().expect("killed");
+        server.start().expect("started");
+        let mut source = raw(&server).await;
+        let restarted = versions(&mut source).await;
+        assert_ne!(restarted["a"], at_source["a"], "{case}");
+        renewed(&mut relay, &fourth, &["a", "b"]).await;
+    }
 }

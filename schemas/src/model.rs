@@ -61,6 +61,18 @@ pub struct ColumnSchema {
     pub mutable: bool,
 }
 
+impl ColumnSchema {
+    /// A column that can change and survives a restart.
+    #[must_use]
+    pub const fn new(kind: ColumnType) -> Self {
+        Self {
+            kind,
+            ephemeral: false,
+            mutable: true,
+        }
+    }
+}
+
 /// What a column holds (`<type>`).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

@@ -1,11 +1,12 @@
 //! A monitor: the tables of one replica as the session keeps them.
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ovsdb_schema::DatabaseSchema;
+use ovsdb_schema::{AtomicType, BaseType, ColumnSchema, ColumnType, DatabaseSchema};
 
 use super::shared::Shared;
 use super::skew::{Skew, SkewReport};
@@ -28,6 +29,8 @@ pub(crate) struct ReplicaMonitor {
     repeats: Repeats,
     /// Whether tables that appear in the server's schema are added.
     pub(super) all_tables: bool,
+    /// Whether rows of tables that are known at run time only have the column `_version`.
+    pub(super) row_versions: bool,
     compiled_version: Option<&'static str>,
     /// The newest way to monitor that may be tried.
     newest: MonitorVersion,
@@ -84,6 +87,7 @@ impl ReplicaMonitor {
             shared,
             repeats: Repeats::default(),
             all_tables: false,
+            row_versions: false,
             compiled_version,
             newest,
             version: newest,
@@ -108,7 +112,8 @@ impl ReplicaMonitor {
             self.reshaped |= !more.is_empty();
             self.tables.extend(more);
         }
-        let (report, reshaped) = fit(&mut self.tables, schema, self.compiled_version);
+        let fitting = fitting(schema, self.row_versions);
+        let (report, reshaped) = fit(&mut self.tables, &fitting, self.compiled_version);
         if reshaped {
             self.reshaped = true;
             // The rows that the replica has do not have the columns of those to come.
@@ -416,6 +421,20 @@ pub(super) fn new_tables(tables: &[TableReplica], schema: &DatabaseSchema) -> Ve
     names
         .map(|name| TableReplica::named(Str::from(name)))
         .collect()
+}
+
+/// The schema to fit tables to: with `row_versions` it has the column `_version` of each table, which
+/// servers do not list.
+pub(super) fn fitting(schema: &DatabaseSchema, row_versions: bool) -> Cow<'_, DatabaseSchema> {
+    let mut schema = Cow::Borrowed(schema);
+    if row_versions {
+        for table in schema.to_mut().tables.values_mut() {
+            let uuid = ColumnType::scalar(BaseType::new(AtomicType::Uuid));
+            let version = ColumnSchema::new(uuid);
+            table.columns.insert("_version".to_owned(), version);
+        }
+    }
+    schema
 }
 
 /// Fits the tables to the server's schema, and says how it differs, and whether rows have other

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use ovsdb_schema::DatabaseSchema;
 
 use super::index::{DeclaredIndex, Index, Key, OrderedIndex, References};
-use super::monitor::{ReplicaMonitor, new_tables};
+use super::monitor::{ReplicaMonitor, fitting, new_tables};
 use super::table::TableReplica;
 use super::table_type::TableType;
 use crate::model::{AnyOf, Database, Table, TableVisitor};
@@ -92,6 +92,12 @@ impl<D: Database> Tables<D> {
         self.list.all_named = true;
     }
 
+    /// Gives the rows of tables that are added by name the column `_version` too.
+    #[cfg(feature = "server")]
+    pub(crate) const fn add_row_versions(&mut self) {
+        self.list.row_versions = true;
+    }
+
     /// The names of the tables and the conditions that their rows must meet.
     pub(crate) fn conditions(&self) -> impl Iterator<Item = (&str, &[Clause])> {
         let tables = self.list.tables.iter();
@@ -127,8 +133,11 @@ impl<D: Database> Tables<D> {
         if list.all_named {
             list.add_new(schema);
         }
-        let mut monitor = ReplicaMonitor::new(list.tables, &list.types, schema, D::VERSION, newest);
+        let schema = fitting(schema, list.row_versions);
+        let mut monitor =
+            ReplicaMonitor::new(list.tables, &list.types, &schema, D::VERSION, newest);
         monitor.all_tables = list.all_named;
+        monitor.row_versions = list.row_versions;
         monitor
     }
 }
@@ -157,6 +166,8 @@ struct List {
     types: Vec<Option<TypeId>>,
     /// Whether to have all other tables of the server's schema too.
     all_named: bool,
+    /// Whether rows of tables that are added by name have the column `_version`.
+    row_versions: bool,
     /// The tables to which references are indexed.
     referred: Vec<&'static str>,
 }

@@ -108,7 +108,12 @@ fn foreign_rows(database: &Database, rows: Vec<SourceRow>, all: bool) -> Vec<For
             let cells = columns.filter_map(|(name, datum)| Some((def.find(&name)?, datum)));
             cells.map(|(id, datum)| (id, Cell::from(datum))).collect()
         });
-        foreign.push(ForeignRow { table, uuid, cells });
+        foreign.push(ForeignRow {
+            table,
+            uuid,
+            cells,
+            is_new_version: !all,
+        });
     }
     if all {
         for table in 0..schema.tables.len() {
@@ -118,6 +123,7 @@ fn foreign_rows(database: &Database, rows: Vec<SourceRow>, all: bool) -> Vec<For
                 table,
                 uuid,
                 cells: None,
+                is_new_version: false,
             }));
         }
     }

@@ -44,7 +44,7 @@ impl Transaction<'_> {
         for table in &mut self.written {
             table.rows.retain(|_, Change { change, .. }| {
                 let is_same = matches!((&change.old, &change.new), (Some(old), Some(new))
-                    if old.has_same_columns(new));
+                    if old.has_same_columns(new) && old.version() == new.version());
                 is_changed(change) && !is_same
             });
         }

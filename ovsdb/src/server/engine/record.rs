@@ -160,6 +160,8 @@ pub(crate) struct ForeignRow {
     pub(crate) uuid: Uuid,
     /// All its columns; `None` when there is no such row.
     pub(crate) cells: Option<Vec<(ColumnId, Cell)>>,
+    /// Whether it gets another version even if its columns are as they were.
+    pub(crate) is_new_version: bool,
 }
 
 /// Rows that are brought into a database as they are, in one transaction.
@@ -195,6 +197,9 @@ impl Database {
         let mut load = self.load();
         for row in rows {
             load.change(row.table, row.uuid, row.cells)?;
+            if row.is_new_version {
+                load.renew(row.table, row.uuid);
+            }
         }
         let replacements = load.transaction.finish()?;
         Ok(self.propose(String::from("["), replacements, Vec::new()))
@@ -256,6 +261,15 @@ impl Load<'_> {
             (Some(_), None) => {}
         }
         Ok(())
+    }
+
+    /// Gives a row that was changed another version.
+    fn renew(&mut self, table: TableId, uuid: Uuid) {
+        let version = super::parse::random_uuid(self.transaction.random);
+        let written = self.transaction.written[table].rows.get_mut(&uuid);
+        if let Some(new) = written.and_then(|change| change.change.new.as_mut()) {
+            Arc::make_mut(new).set_version(version);
+        }
     }
 
     /// Checks the rows, and proposes them.
