@@ -2,14 +2,16 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ovsdb::cache::Index;
 use ovsdb::protocol::ErrorKind;
-use ovsdb::testing::Server;
+use ovsdb::testing::{Cut, Proxy, Server};
 use ovsdb::{Cache, Client, CommitError, Outcome, Ref, Retry, RetryPolicy, Str, Transaction};
 use support::inventory::{Database, Item, Part, Slot};
+use support::scale::size;
 use support::{connect, inventory_server, item};
 
 struct Setting {
@@ -260,72 +262,190 @@ async fn operations_and_inserts_are_counted_without_the_guards() {
     assert_eq!(error.retry(), Retry::Never);
 }
 
-/// The number of clients that race, and how often each changes something.
-const WORKERS: usize = 32;
-const ROUNDS: usize = 5;
+#[cfg(feature = "server")]
+#[tokio::test]
+async fn what_counts_is_not_counted_twice_when_the_outcome_is_unknown() {
+    use ovsdb::server::{self, TransactionFault};
+
+    let server = server::Server::memory(support::INVENTORY).expect("a server");
+    let builder = Client::<Database>::builder().server(&server);
+    let client = builder.connect().await.expect("a client");
+    let mut txn = client.transaction();
+    txn.insert(item("counter", 0));
+    txn.commit().await.expect("a commit");
+    let cache = client.cache().all_tables().start().await.expect("a cache");
+    let total = || {
+        cache
+            .snapshot()
+            .get_by(Item::NAME, "counter")
+            .expect("a row")
+            .total
+    };
+    let change = async |change: fn(&mut Item)| {
+        let edit = client.edit(&cache, |_, txn| {
+            txn.ensure(Item::NAME, "counter", change);
+        });
+        tokio::time::timeout(Duration::from_secs(30), edit)
+            .await
+            .expect("no hang")
+    };
+    let fail = |fault| {
+        server
+            .faults()
+            .next_transaction("Inventory", fault)
+            .expect("a fault");
+    };
+
+    // It was not carried out, and is made.
+    fail(TransactionFault::DisconnectBefore);
+    change(|row| row.total += 1).await.expect("a commit");
+    assert_eq!(total(), 1);
+    // It was carried out: whose change is that?
+    fail(TransactionFault::DisconnectAfter);
+    let error = change(|row| row.total += 1)
+        .await
+        .expect_err("nobody knows");
+    assert_eq!(error.retry(), Retry::Unknown, "{error}");
+    assert_eq!(total(), 2);
+    fail(TransactionFault::DisconnectAfter);
+    let count = |row: &mut Item| {
+        let count: i64 = row
+            .notes
+            .get("n")
+            .map_or(0, |n| n.parse().expect("a number"));
+        row.notes.insert("n", (count + 1).to_string());
+    };
+    change(count)
+        .await
+        .expect("the first time the key is added, and only one can add it");
+    cache.current().await.expect("current");
+    // Who says how it must be finds it so.
+    fail(TransactionFault::DisconnectAfter);
+    change(|row| row.total = 9).await.expect("as it must be");
+    assert_eq!(total(), 9);
+}
+
+/// The number of clients that race, of workers on each, and of transactions in all.
+const CLIENTS: usize = 4;
+const WORKERS: usize = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_update_is_lost_and_no_row_made_twice_among_many_clients() {
     let server = inventory_server();
+    let proxy = Proxy::start(&server.remote(), 1).await.expect("a proxy");
+    let rounds = size(1_600, 100_000) / (CLIENTS * WORKERS);
     let runs = AtomicUsize::new(0);
     let mut workers = Vec::new();
-    for number in 0..WORKERS {
-        let client: Client<Database> = connect(&server).await;
-        let cache = client.cache().all_tables().start().await.expect("a cache");
-        let runs = &runs;
-        workers.push(async move {
-            for round in 0..ROUNDS {
-                let policy = RetryPolicy::default()
-                    .tries(1_000)
-                    .max_wait(Duration::from_millis(50));
-                let apply = client.apply_with(policy, &cache, |_, txn| {
-                    runs.fetch_add(1, Ordering::Relaxed);
-                    let counter = txn.ensure(Item::NAME, "counter", |item| {
-                        item.only = support::inventory::ItemOnly::Sole;
-                        item.total += 1;
-                        item.notes.insert(format!("{number}"), format!("{round}"));
-                    });
-                    // The table has no index: only the guard keeps a second row away.
-                    let slot = txn.ensure_where(Slot::NUMBER.eq(1), |slot| slot.number = 1);
-                    let label = format!("{number}.{round}");
-                    let part = txn.insert(Part {
-                        label: label.into(),
-                    });
-                    txn.edit(counter, |counter| {
-                        counter.parts.insert(part);
-                    });
-                    Ok::<_, CommitError>(slot)
-                });
-                apply.await.expect("a commit");
-            }
-        });
+    for number in 0..CLIENTS {
+        let builder = Client::<Database>::builder().remotes(proxy.remote());
+        let builder = builder.backoff(Duration::from_millis(5), Duration::from_millis(50));
+        let client = builder.connect().await.expect("a client");
+        let by_label = Index::column(Part::LABEL);
+        let start = client.cache().all_tables().index(&by_label).start();
+        let cache = start.await.expect("a cache");
+        for worker in 0..WORKERS {
+            let number = number * WORKERS + worker;
+            let (client, cache, by_label) = (client.clone(), cache.clone(), by_label.clone());
+            workers.push(work(client, cache, by_label, number, rounds, &runs));
+        }
     }
-    let all = futures_of(workers);
-    tokio::time::timeout(Duration::from_secs(120), all)
-        .await
-        .expect("no hang");
+    let cuts = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            proxy.cut(Cut::Reset);
+        }
+    };
+    let limit = Duration::from_secs(120 + rounds as u64);
+    let all = all_of(workers);
+    tokio::select! {
+        () = cuts => {}
+        done = tokio::time::timeout(limit, all) => done.expect("no hang"),
+    }
     let client: Client<Database> = connect(&server).await;
     let cache = client.cache().all_tables().start().await.expect("a cache");
     let view = cache.snapshot();
-    let counter = view.get_by(Item::NAME, "counter").expect("one row");
-    assert_eq!(counter.total, (WORKERS * ROUNDS) as i64);
-    assert_eq!(counter.notes.len(), WORKERS);
-    assert!(
-        counter
-            .notes
-            .values()
-            .all(|round| *round == format!("{}", ROUNDS - 1))
+    let workers = CLIENTS * WORKERS;
+    let all = workers * rounds;
+    let counters: Vec<_> = view.rows::<Item>().collect();
+    assert_eq!(counters.len(), COUNTERS, "each name has one row");
+    assert_eq!(
+        counters.iter().map(|row| row.total).sum::<i64>(),
+        all as i64,
+        "no update is lost"
     );
-    assert_eq!(counter.parts.len(), WORKERS * ROUNDS);
-    assert_eq!(view.rows::<Slot>().len(), 1);
-    assert!(
-        runs.load(Ordering::Relaxed) > WORKERS * ROUNDS,
-        "some had to run again"
+    let tags: usize = counters.iter().map(|row| row.tags.len()).sum();
+    assert_eq!(tags, all, "no tag is lost");
+    for worker in 0..workers {
+        let key = worker.to_string();
+        let last = counters
+            .iter()
+            .filter_map(|row| row.notes.get(&*key)?.parse().ok())
+            .max();
+        assert_eq!(
+            last,
+            Some(rounds - 1),
+            "each worker's key of the shared maps"
+        );
+    }
+    let parts: BTreeSet<_> = counters
+        .iter()
+        .flat_map(|row| row.parts.iter().copied())
+        .collect();
+    assert_eq!(parts.len(), all, "no reference is lost");
+    assert_eq!(view.get_all(&parts).count(), all);
+    let labels: BTreeSet<_> = view
+        .get_all(&parts)
+        .map(|part| part.label.clone())
+        .collect();
+    assert_eq!(labels.len(), all, "nothing was made twice");
+    assert_eq!(
+        view.rows::<Slot>().len(),
+        1,
+        "the table has no index: only the guard keeps others away"
     );
+    assert!(runs.load(Ordering::Relaxed) > all, "some had to run again");
+}
+
+/// How many rows are counted in.
+const COUNTERS: usize = 4;
+
+/// Counts, tags, makes and refers, again and again.
+async fn work(
+    client: Client<Database>,
+    cache: Cache<Database>,
+    by_label: Index<Part, Str>,
+    number: usize,
+    rounds: usize,
+    runs: &AtomicUsize,
+) {
+    let policy = RetryPolicy::default()
+        .tries(100_000)
+        .max_wait(Duration::from_millis(100));
+    for round in 0..rounds {
+        let apply = client.apply_with(policy, &cache, |_, txn| {
+            runs.fetch_add(1, Ordering::Relaxed);
+            let name = format!("counter {}", (number + round) % COUNTERS);
+            let label = format!("{number}.{round}");
+            let counter = txn.ensure(Item::NAME, &*name, |item| {
+                item.only = support::inventory::ItemOnly::Sole;
+                item.count = (number + round) as i64 % COUNTERS as i64;
+                item.total += 1;
+                item.tags.insert(&*label);
+                item.notes.insert(number.to_string(), round.to_string());
+            });
+            let slot = txn.ensure_where(Slot::NUMBER.eq(1), |slot| slot.number = 1);
+            let part = txn.ensure(&by_label, &*label, |_| {});
+            txn.edit(counter, |counter| {
+                counter.parts.insert(part);
+            });
+            Ok::<_, CommitError>(slot)
+        });
+        apply.await.expect("a commit");
+    }
 }
 
 /// Carries out all of these at once.
-async fn futures_of(futures: Vec<impl Future<Output = ()>>) {
+async fn all_of(futures: Vec<impl Future<Output = ()>>) {
     let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
     std::future::poll_fn(move |context| {
         futures.retain_mut(|future| future.as_mut().poll(context).is_pending());

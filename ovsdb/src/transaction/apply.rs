@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::once::{Attempt, Settled};
+use super::overlay::Overlay;
 use super::{CommitError, Outcome, Retry, RetryPolicy, Transaction};
 use crate::cache::{Basis, Snapshot};
 use crate::client::{Cache, Client};
@@ -42,7 +43,9 @@ impl<D: Database> Client<D> {
     /// change may be made a second time, on rows that show the first one. A transaction for which
     /// that would differ from making it once is not tried again, and the outcome stays
     /// [unknown](Retry::Unknown): one with arithmetic mutations, or with
-    /// [inserts named by the server](super::RowIdentity::Named) and without a `wait`.
+    /// [inserts named by the server](super::RowIdentity::Named) and without a `wait`; and one by which the
+    /// closure, run again, would once more replace values of a row that has changed meanwhile, as one that
+    /// counts does. A closure that says how a row must be finds nothing left to do.
     ///
     /// [`edit`](Self::edit) does the same for a closure that cannot fail.
     ///
@@ -150,6 +153,16 @@ impl<D: Database> Client<D> {
                 let outcome = txn.send().await.map_err(|error| earlier.error(error))?;
                 return Ok((result, outcome));
             }
+            if earlier
+                .edits
+                .iter()
+                .any(|edits| txn.overlay.replaces_again(edits))
+            {
+                // Was it the earlier transaction that changed what this one would change again?
+                let replaced =
+                    CommitError::NotSent(Disconnected::new(DisconnectReason::ViewOutdated));
+                return Err(earlier.error(replaced).into());
+            }
             let guarded = txn.after(&earlier.attempts);
             let error = match Settled::of(guarded.send().await, earlier.attempts.len()) {
                 Settled::Now(Ok(outcome)) => {
@@ -196,7 +209,7 @@ async fn current_view<D: Database>(
 }
 
 /// The runs whose outcome is unknown.
-struct Earlier<R> {
+struct Earlier<D, R> {
     /// The runs that a later transaction settles, with the closure's results.
     attempts: Vec<Attempt>,
     results: Vec<R>,
@@ -204,22 +217,25 @@ struct Earlier<R> {
     unknown: Option<CommitError>,
     /// Whether one of them can never be settled.
     unsettled: bool,
+    /// What those would have replaced.
+    edits: Vec<Overlay<D>>,
 }
 
-impl<R> Default for Earlier<R> {
+impl<D, R> Default for Earlier<D, R> {
     fn default() -> Self {
         Self {
             attempts: Vec::new(),
             results: Vec::new(),
             unknown: None,
             unsettled: false,
+            edits: Vec::new(),
         }
     }
 }
 
-impl<R> Earlier<R> {
+impl<D: Database, R> Earlier<D, R> {
     /// Notes a run whose outcome is unknown. Returns whether the closure can be run again.
-    fn add<D: Database>(&mut self, txn: &Transaction<D>, result: R, error: &CommitError) -> bool {
+    fn add(&mut self, txn: &Transaction<D>, result: R, error: &CommitError) -> bool {
         self.unknown = Some(error.clone());
         match txn.attempt() {
             Some(attempt) => {
@@ -229,6 +245,7 @@ impl<R> Earlier<R> {
             }
             None => {
                 self.unsettled = true;
+                self.edits.push(txn.overlay.clone());
                 can_be_made_twice(txn.operations())
             }
         }

@@ -59,6 +59,9 @@ trait AnyTouched: Send + Sync {
     fn nothing(&self) -> Box<dyn AnyTouched>;
     /// Why what `other` has noted of the same table cannot come after this.
     fn conflict(&self, other: &dyn AnyTouched) -> Option<MergeConflict>;
+    /// Whether this replaces values of a row of the same table that `earlier` would have replaced, and that
+    /// has changed since.
+    fn replaces_again(&self, earlier: &dyn AnyTouched) -> bool;
     /// Notes what `other` has noted of the same table as well.
     fn absorb(&mut self, other: &dyn AnyTouched, epoch: usize);
 }
@@ -87,6 +90,17 @@ impl<T: Table> AnyTouched for Touched<T> {
     fn conflict(&self, other: &dyn AnyTouched) -> Option<MergeConflict> {
         let other = other.as_any().downcast_ref()?;
         Self::conflict(self, other)
+    }
+
+    fn replaces_again(&self, earlier: &dyn AnyTouched) -> bool {
+        let Some(earlier) = earlier.as_any().downcast_ref::<Self>() else {
+            return false;
+        };
+        let mut replaced = self.written.iter().filter(|(_, own)| own.replaces());
+        replaced.any(|(row, own)| {
+            let earlier = earlier.written.get(row);
+            earlier.is_some_and(|earlier| earlier.replaces() && earlier.before != own.before)
+        })
     }
 
     fn absorb(&mut self, other: &dyn AnyTouched, epoch: usize) {
@@ -124,6 +138,14 @@ impl<D: Database> Overlay<D> {
             Some((&self.tables[place], other))
         });
         tables.find_map(|(own, other)| own.conflict(&**other))
+    }
+
+    /// Whether this replaces values that `earlier` would have replaced, of a row that has changed since.
+    pub(super) fn replaces_again(&self, earlier: &Self) -> bool {
+        earlier.tables.iter().any(|earlier| {
+            let place = self.places.get(&earlier.table());
+            place.is_some_and(|place| self.tables[*place].replaces_again(&**earlier))
+        })
     }
 
     /// Notes what `other` has noted as well. Later edits are operations of their own.

@@ -122,6 +122,11 @@ impl<T> Written<T> {
         }
     }
 
+    /// Whether values of the database are replaced, which may have been read before.
+    pub(super) fn replaces(&self) -> bool {
+        !self.replaced.is_empty() || !self.replaced_pairs.is_empty()
+    }
+
     /// Leaves the operations so far as they are: others were written after them.
     pub(super) fn start_again(&mut self, epoch: usize) {
         self.base = self.now.clone();
