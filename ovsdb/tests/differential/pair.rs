@@ -497,13 +497,12 @@ impl Pair {
     /// Leaves out that a row is gone where a monitor was told so before: ovsdb-server says it again when
     /// the row is deleted after a condition has excluded it.
     fn without_second_deletes(&mut self, client: usize, step: &Step, parts: &mut Vec<Part>) {
-        let message = step.message();
-        let begins = ["\"monitor\"", "\"monitor_cond\"", "\"monitor_cond_since\""];
-        if begins
-            .iter()
-            .any(|method| message.contains(&format!("\"method\":{method}")))
-        {
-            self.gone.clear();
+        let message: Value = serde_json::from_str(&step.message()).unwrap_or_default();
+        let method = message["method"].as_str().unwrap_or_default();
+        if ["monitor", "monitor_cond", "monitor_cond_since"].contains(&method) {
+            let begun = message["params"][1].to_string();
+            self.gone
+                .retain(|(of, row)| *of != step.client || row.split(' ').nth(1) != Some(&*begun));
         }
         parts.retain(|part| {
             let row = (client, part.of.clone());
