@@ -40,21 +40,35 @@ use super::{ConnectError, ReadHalf, WriteHalf};
 /// [`verify_name(false)`](TlsConfigBuilder::verify_name), as Open vSwitch does; the CA must then
 /// sign servers alone, as `switchca` and `controllerca` of `ovs-pki` are apart for.
 ///
-/// ```no_run
-/// # #[cfg(feature = "nb")] async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// ```
+/// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::path::Path;
+///
 /// use ovsdb::{TlsConfig, nb};
 ///
+/// let pki = Path::new("/etc/ovn");
+/// # let folder = tempfile::tempdir()?;
+/// # let own = rcgen::generate_simple_self_signed(["ovnnb".to_owned()])?;
+/// # let (cert, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+/// # for (name, text) in [("cacert", &cert), ("cms-cert", &cert), ("cms-privkey", &key)] {
+/// #     std::fs::write(folder.path().join(name).with_extension("pem"), text)?;
+/// # }
+/// # let pki = folder.path();
 /// let tls = TlsConfig::builder()
-///     .ca_file("/etc/ovn/cacert.pem")
-///     .client_files("/etc/ovn/cms-cert.pem", "/etc/ovn/cms-privkey.pem")
+///     .ca_file(pki.join("cacert.pem"))
+///     .client_files(pki.join("cms-cert.pem"), pki.join("cms-privkey.pem"))
 ///     .server_name("ovnnb")
 ///     .build()?;
-/// let client = nb::Client::builder()
-///     .remotes("ssl:192.0.2.1:6641,ssl:[2001:db8::1]:6641")
-///     .tls(tls)
-///     .connect()
-///     .await?;
+/// let remotes = "ssl:192.0.2.1:6641,ssl:[2001:db8::1]:6641";
+/// # use ovsdb::server::{Server, TlsServerConfig};
+/// # let server_tls = TlsServerConfig::builder().certificate_pem(cert.clone(), key).ca_pem(cert);
+/// # let server = Server::builder().memory(ovsdb::schema::bundled("OVN_Northbound").expect("nb"));
+/// # let server = server.tls(server_tls.build()?).start()?;
+/// # let remotes = server.listen(&"pssl:0:127.0.0.1".parse()?).await?;
+/// let client = nb::Client::builder().remotes(remotes).tls(tls).connect().await?;
 /// # Ok(()) }
+/// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 #[derive(Clone)]
 pub struct TlsConfig {

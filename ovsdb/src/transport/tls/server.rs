@@ -28,16 +28,30 @@ use super::material::{Configure, Contents, Pem, Reloading, Sources};
 /// connection, so that certificates may be replaced under a running server; where the new ones
 /// cannot be used, the ones before them stay in use and a warning is logged.
 ///
-/// ```no_run
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use ovsdb::server::{Server, TlsServerConfig};
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::path::Path;
 ///
+/// use ovsdb::server::{PassiveRemote, Server, TlsServerConfig};
+///
+/// let pki = Path::new("/etc/ovn");
+/// # let folder = tempfile::tempdir()?;
+/// # let own = rcgen::generate_simple_self_signed(["ovnnb".to_owned()])?;
+/// # let (cert, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+/// # for (name, text) in [("cacert", &cert), ("ovnnb-cert", &cert), ("ovnnb-privkey", &key)] {
+/// #     std::fs::write(folder.path().join(name).with_extension("pem"), text)?;
+/// # }
+/// # let pki = folder.path();
 /// let tls = TlsServerConfig::builder()
-///     .certificate_files("/etc/ovn/ovnnb-cert.pem", "/etc/ovn/ovnnb-privkey.pem")
-///     .ca_file("/etc/ovn/cacert.pem")
+///     .certificate_files(pki.join("ovnnb-cert.pem"), pki.join("ovnnb-privkey.pem"))
+///     .ca_file(pki.join("cacert.pem"))
 ///     .build()?;
-/// let server = Server::builder().file("/var/lib/ovn/ovnnb_db.db").tls(tls).start()?;
-/// server.listen(&"pssl:6641".parse()?).await?;
+/// let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+/// let server = Server::builder().memory(schema).tls(tls).start()?;
+/// let remote: PassiveRemote = "pssl:6641".parse()?;
+/// # let remote: PassiveRemote = "pssl:0:127.0.0.1".parse()?;
+/// server.listen(&remote).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
