@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ovsdb::server::{Cluster, ClusterError, Committed, Server, ServerError, TransactionFault};
 use ovsdb::testing::{self, ServerKind};
-use ovsdb::{Client, ConnectionState, Remote, RemoteOrder};
+use ovsdb::{Client, ConnectionState, Remote, RemoteOrder, Transaction};
 use serde_json::{Value, json};
 use support::inventory::{Database, Item};
 use support::raw::Raw;
@@ -235,6 +235,31 @@ async fn members_that_commit_at_once_agree_on_one_order() {
         let total = view.get(counter).map(|row| row.total);
         assert_eq!(total, Some(3 * ROUNDS), "at member {member}");
         assert_eq!(view.rows::<Item>().len(), 3 * ROUNDS as usize + 1);
+    }
+}
+
+#[test]
+fn transactions_without_a_client_do_not_wait_for_those_of_other_members() {
+    const ROUNDS: i64 = 300;
+    let cluster = cluster();
+    let mut txn = Transaction::<Database>::detached();
+    txn.insert(item("counter", 0));
+    txn.commit_on(&cluster.members()[0]).expect("a commit");
+    std::thread::scope(|scope| {
+        for member in cluster.members() {
+            scope.spawn(move || {
+                for _ in 0..ROUNDS {
+                    let mut txn = Transaction::<Database>::detached();
+                    txn.mutate(Item::NAME.eq("counter")).add(Item::TOTAL, 1);
+                    txn.commit_on(member).expect("a commit");
+                }
+            });
+        }
+    });
+    for member in cluster.members() {
+        let committed = member.transactions::<Database>();
+        let last = committed.last().expect("transactions");
+        assert_eq!(last.updated::<Item>()[0].1.total, 3 * ROUNDS);
     }
 }
 

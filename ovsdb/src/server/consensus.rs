@@ -106,8 +106,6 @@ struct Log {
     entries: VecDeque<Entry>,
     /// What the members have applied.
     applied: Vec<u64>,
-    /// The member that is about to append an entry.
-    writer: Option<usize>,
     /// The database as it is after the last entry.
     state: State,
     last: Uuid,
@@ -231,7 +229,6 @@ impl Consensus {
             last_index: 0,
             entries: VecDeque::new(),
             applied,
-            writer: None,
             state: database.state().clone(),
             last: database.last_transaction(),
         };
@@ -303,12 +300,51 @@ impl Consensus {
     }
 }
 
-/// A member's view of the log of one database.
-#[derive(Debug)]
-pub(super) struct Membership {
+/// Where a member appends to the log of a database.
+#[derive(Debug, Clone)]
+pub(super) struct Seat {
     consensus: Arc<Consensus>,
     member: usize,
     log: usize,
+}
+
+/// The right to append the next entry to a log. Other members wait while one has it.
+#[derive(Debug)]
+pub(super) struct Slot<'a> {
+    agreed: MutexGuard<'a, Agreed>,
+    member: usize,
+    log: usize,
+}
+
+impl Seat {
+    /// The right to append an entry; `None` when the member has no majority, or is behind.
+    pub(super) fn begin(&self) -> Option<Slot<'_>> {
+        let agreed = self.consensus.agreed();
+        let log = &agreed.logs[self.log];
+        let is_behind = log.applied[self.member] < log.last_index;
+        (agreed.is_connected(self.member) && !is_behind).then_some(Slot {
+            agreed,
+            member: self.member,
+            log: self.log,
+        })
+    }
+}
+
+impl Slot<'_> {
+    /// Appends an entry that the member has applied to its database.
+    pub(super) fn append(mut self, change: Change, database: &Database) {
+        let log = &mut self.agreed.logs[self.log];
+        log.state = database.state().clone();
+        log.last = database.last_transaction();
+        log.push(change);
+        log.applied[self.member] = log.last_index;
+    }
+}
+
+/// A member's view of the log of one database.
+#[derive(Debug)]
+pub(super) struct Membership {
+    seat: Seat,
     /// The ids of the cluster, and of this member.
     pub(super) cid: Uuid,
     pub(super) sid: Uuid,
@@ -323,9 +359,11 @@ impl Membership {
         (cid, sid): (Uuid, Uuid),
     ) -> Self {
         Self {
-            consensus,
-            member,
-            log,
+            seat: Seat {
+                consensus,
+                member,
+                log,
+            },
             cid,
             sid,
             told: None,
@@ -333,67 +371,46 @@ impl Membership {
     }
 
     pub(super) fn status(&self) -> Status {
-        let agreed = self.consensus.agreed();
-        let connected = agreed.is_connected(self.member);
+        let agreed = self.seat.consensus.agreed();
+        let connected = agreed.is_connected(self.seat.member);
         Status {
             connected,
-            leader: connected && agreed.leader == Some(self.member),
-            index: agreed.logs[self.log].applied[self.member],
+            leader: connected && agreed.leader == Some(self.seat.member),
+            index: agreed.logs[self.seat.log].applied[self.seat.member],
         }
     }
 
     /// Whether the member still belongs to the cluster.
     pub(super) fn is_expelled(&self) -> bool {
-        self.consensus.agreed().members[self.member].expelled
+        self.seat.consensus.agreed().members[self.seat.member].expelled
     }
 
-    /// Whether the member may append an entry now. If so, no other member may until it has appended.
-    pub(super) fn begin(&self) -> bool {
-        let mut agreed = self.consensus.agreed();
-        if !agreed.is_connected(self.member) {
-            return false;
-        }
-        let log = &mut agreed.logs[self.log];
-        let is_free = log.writer.is_none_or(|writer| writer == self.member);
-        if !is_free || log.applied[self.member] < log.last_index {
-            return false;
-        }
-        log.writer = Some(self.member);
-        true
-    }
-
-    /// Appends an entry, after [`begin`](Self::begin), that the member has applied.
-    pub(super) fn append(&self, change: Change, database: &Database) {
-        let mut agreed = self.consensus.agreed();
-        let log = &mut agreed.logs[self.log];
-        log.writer = None;
-        log.state = database.state().clone();
-        log.last = database.last_transaction();
-        log.push(change);
-        log.applied[self.member] = log.last_index;
+    /// Where the member appends entries.
+    pub(super) const fn seat(&self) -> &Seat {
+        &self.seat
     }
 
     /// The next entry that the member has to apply. It counts as applied from here on.
     pub(super) fn next(&self) -> Option<Entry> {
-        let mut agreed = self.consensus.agreed();
-        let member = &agreed.members[self.member];
+        let mut agreed = self.seat.consensus.agreed();
+        let member = &agreed.members[self.seat.member];
         if !member.takes_part() || member.held_back > 0 {
             return None;
         }
-        let log = &mut agreed.logs[self.log];
-        let applied = log.applied[self.member];
+        let log = &mut agreed.logs[self.seat.log];
+        let applied = log.applied[self.seat.member];
         if applied >= log.last_index {
             return None;
         }
         let Some(at) = (applied + 1).checked_sub(log.first_index()) else {
-            log.applied[self.member] = log.last_index;
+            log.applied[self.seat.member] = log.last_index;
             return Some(Entry {
                 change: Change::Whole,
                 state: log.state.clone(),
                 last: log.last,
             });
         };
-        log.applied[self.member] += 1;
+        log.applied[self.seat.member] += 1;
         let at = usize::try_from(at).ok()?;
         log.entries.get(at).cloned()
     }
@@ -401,8 +418,8 @@ impl Membership {
     /// The database as the member has it.
     pub(super) fn backup(&self, database: &Database) -> Applied {
         Applied {
-            database: self.log,
-            index: self.consensus.agreed().logs[self.log].applied[self.member],
+            database: self.seat.log,
+            index: self.seat.consensus.agreed().logs[self.seat.log].applied[self.seat.member],
             state: database.state().clone(),
             last: database.last_transaction(),
         }
@@ -410,9 +427,11 @@ impl Membership {
 
     /// The one of these that is of this database. The member has applied no more than it.
     pub(super) fn restore<'a>(&self, backups: &'a [Applied]) -> Option<&'a Applied> {
-        let backup = backups.iter().find(|backup| backup.database == self.log)?;
-        let mut agreed = self.consensus.agreed();
-        agreed.logs[self.log].applied[self.member] = backup.index;
+        let backup = backups
+            .iter()
+            .find(|backup| backup.database == self.seat.log)?;
+        let mut agreed = self.seat.consensus.agreed();
+        agreed.logs[self.seat.log].applied[self.seat.member] = backup.index;
         Some(backup)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::SessionId;
-use super::consensus::{Change, Membership};
+use super::consensus::{Membership, Seat};
 use super::engine::error::violation;
 use super::engine::{Database, Proposal, State, record};
 use super::fault::TransactionFault;
@@ -146,19 +146,11 @@ impl Hosted {
         journal.append(&text).map(Some)
     }
 
-    /// Whether the cluster accepts a commit from this member now; without a cluster it always is
-    /// accepted. Once it is, no other member commits until this one has.
-    pub(super) fn accepts_commit(&self) -> bool {
-        self.membership.as_ref().is_none_or(Membership::begin)
-    }
-
-    /// Appends what was accepted and applied to the log of the cluster, and returns whether there is
-    /// a cluster.
-    pub(super) fn replicate(&self, change: Change) -> bool {
-        if let Some(membership) = &self.membership {
-            membership.append(change, &self.database);
-        }
-        self.membership.is_some()
+    /// Where commits are appended to the log of a cluster, for a member of one.
+    pub(super) fn seat(&self) -> Option<Seat> {
+        self.membership
+            .as_ref()
+            .map(|membership| membership.seat().clone())
     }
 
     /// Forgets what was kept of the database as it was before it was replaced.

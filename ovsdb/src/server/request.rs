@@ -31,6 +31,8 @@ impl Server {
             };
             self.shared.with_hub(|hub| {
                 hub.handle_message(id, &message, now());
+                // Another member of a cluster may have committed since this one was told.
+                while hub.is_waiting(id) && hub.handle_cluster(now()) {}
                 let sent: Vec<u8> = hub.poll_transmit(id).iter().flatten().copied().collect();
                 let waits = hub.is_waiting(id);
                 hub.handle_closed(id, now());

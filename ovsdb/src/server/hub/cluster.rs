@@ -41,25 +41,27 @@ impl Hub {
     }
 
     /// The cluster may have changed: the log of a database, the leader, or the members that take part.
-    pub(crate) fn handle_cluster(&mut self, now: Now) {
+    /// Returns whether it has.
+    pub(crate) fn handle_cluster(&mut self, now: Now) -> bool {
         let members = self.databases.iter();
         let members = members.filter(|(_, hosted)| hosted.membership.is_some());
         let names: Vec<_> = members.map(|(name, _)| name.clone()).collect();
+        let mut changed = false;
         for name in names {
-            self.catch_up(&name, now);
+            changed |= self.catch_up(&name, now);
         }
+        changed
     }
 
-    fn catch_up(&mut self, name: &Arc<str>, now: Now) {
+    fn catch_up(&mut self, name: &Arc<str>, now: Now) -> bool {
         let mut changed = false;
         loop {
             let hosted = self.databases.get(name);
             let Some(membership) = hosted.and_then(|hosted| hosted.membership.as_ref()) else {
-                return;
+                return changed;
             };
             if membership.is_expelled() {
-                self.remove(name, now);
-                return;
+                return self.remove(name, now);
             }
             let Some(entry) = membership.next() else {
                 break;
@@ -71,6 +73,7 @@ impl Hub {
         if changed {
             self.retry(name, now, true);
         }
+        changed
     }
 
     /// Applies an entry that another member has appended.

@@ -9,7 +9,7 @@ use ovsdb_schema::DatabaseSchema;
 use super::{Hub, Now, elements};
 use crate::protocol::OvsdbError;
 use crate::server::SessionId;
-use crate::server::consensus::Change;
+use crate::server::consensus::{Change, Seat};
 use crate::server::engine::error::{error, syntax};
 use crate::server::engine::{Caller, Database, Executed, Schema};
 use crate::server::hosted::{Hosted, Journal};
@@ -292,11 +292,16 @@ impl Hub {
         }
         let schema = Arc::new(Schema::new(source));
         let converted = hosted.database.convert(schema, seed)?;
-        if !hosted.accepts_commit() {
+        let seat = hosted.seat();
+        let slot = seat.as_ref().map(Seat::begin);
+        if matches!(slot, Some(None)) {
             return Err(error("cluster error", "not leader"));
         }
         hosted.replace(converted, now.date)?;
-        self.appended |= hosted.replicate(Change::Whole);
+        if let Some(slot) = slot.flatten() {
+            slot.append(Change::Whole, &hosted.database);
+            self.appended = true;
+        }
         self.cancel_monitors(name);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Hub, Now, SessionCaller, UNREAD, elements, exhausted, string};
 use crate::protocol::{LockReply, MonitorVersion, OvsdbError, Wire};
 use crate::server::SessionId;
-use crate::server::consensus::Change;
+use crate::server::consensus::{Change, Seat};
 use crate::server::engine::error::{error, syntax, syntax_of};
 use crate::server::engine::id::is_id;
 use crate::server::engine::{Executed, Proposal};
@@ -220,7 +220,9 @@ impl Hub {
         let Some(hosted) = self.databases.get_mut(database) else {
             return true;
         };
-        if proposal.commit().is_some() && !hosted.accepts_commit() {
+        let seat = proposal.commit().and_then(|_| hosted.seat());
+        let slot = seat.as_ref().map(Seat::begin);
+        if matches!(slot, Some(None)) {
             return false;
         }
         let position = match hosted.write(&proposal, now.date) {
@@ -239,7 +241,10 @@ impl Hub {
         let results = hosted.database.commit(proposal);
         if let Some(commit) = &commit {
             hosted.history.add(commit.clone());
-            self.appended |= hosted.replicate(Change::Commit(commit.clone()));
+            if let Some(slot) = slot.flatten() {
+                slot.append(Change::Commit(commit.clone()), &hosted.database);
+                self.appended = true;
+            }
             self.publish(database, commit);
         }
         match (
