@@ -351,7 +351,7 @@ async fn no_update_is_lost_and_no_row_made_twice_among_many_clients() {
     }
     let cuts = async {
         loop {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
             proxy.cut(Cut::Reset);
         }
     };

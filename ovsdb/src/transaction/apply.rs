@@ -153,18 +153,23 @@ impl<D: Database> Client<D> {
                 let outcome = txn.send().await.map_err(|error| earlier.error(error))?;
                 return Ok((result, outcome));
             }
-            if earlier
-                .edits
-                .iter()
-                .any(|edits| txn.overlay.replaces_again(edits))
-            {
-                // Was it the earlier transaction that changed what this one would change again?
-                let replaced =
-                    CommitError::NotSent(Disconnected::new(DisconnectReason::ViewOutdated));
-                return Err(earlier.error(replaced).into());
+            // Was it an earlier transaction that changed what this one would change again? Those that
+            // inserted rows can tell for themselves; of others nobody knows.
+            let edits = &earlier.edits;
+            let is_doubtful = edits.iter().any(|edits| txn.overlay.replaces_again(edits));
+            let doubt = || CommitError::NotSent(Disconnected::new(DisconnectReason::ViewOutdated));
+            if is_doubtful && earlier.attempts.is_empty() {
+                return Err(earlier.error(doubt()).into());
             }
-            let guarded = txn.after(&earlier.attempts);
+            let guarded = if is_doubtful {
+                self.transaction().after(&earlier.attempts)
+            } else {
+                txn.after(&earlier.attempts)
+            };
             let error = match Settled::of(guarded.send().await, earlier.attempts.len()) {
+                Settled::Now(Ok(_)) if is_doubtful => {
+                    return Err(earlier.error(doubt()).into());
+                }
                 Settled::Now(Ok(outcome)) => {
                     return Ok((result, outcome.without_first(txn.reads)));
                 }
@@ -183,6 +188,7 @@ impl<D: Database> Client<D> {
             let again = match error.retry() {
                 Retry::Never => false,
                 Retry::Again => true,
+                Retry::Unknown if is_doubtful => true,
                 Retry::Unknown => earlier.add(&txn, result, &error),
             };
             if !again || run as usize >= policy.tries {
