@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ovsdb::server::Server;
-use ovsdb::{ClientBuilder, Database, TlsConfig};
+use ovsdb::{Client, ClientBuilder, Database, Error, TlsConfig};
 
 /// Where a database's servers listen, and how a client connects to them.
 ///
@@ -64,9 +64,17 @@ impl Connection {
         self
     }
 
+    /// Connects a client this way.
+    ///
+    /// # Errors
+    /// When no server of the database answers.
+    pub async fn connect<D: Database>(self) -> Result<Client<D>, Error> {
+        self.client().connect().await
+    }
+
     /// A client that connects this way.
     pub(crate) fn client<D: Database>(self) -> ClientBuilder<D> {
-        let builder = ovsdb::Client::builder().leader_only(self.leader_only);
+        let builder = Client::builder().leader_only(self.leader_only);
         let builder = match self.target {
             Target::Remotes(remotes) => builder.remotes(remotes),
             Target::Embedded(server) => builder.server(&server),

@@ -347,3 +347,35 @@ fn only_the_leader_of_a_cluster_is_used_unless_asked_otherwise() {
         run.err
     );
 }
+
+#[test]
+fn apply_waits_only_for_what_can_come() {
+    let folder = manifest("").display().to_string();
+    let run = multihoming(&[
+        "apply", "-f", &folder, "--nb", "memory:", "--wait", "northd",
+    ]);
+    assert_eq!(run.status, Some(2), "{run:?}");
+    assert_eq!(
+        run.err,
+        "multihoming: --wait needs a server that ovn-northd uses, but --nb names a database in this program\n"
+    );
+    multihoming(&["apply", "-f", &folder, "--nb", "memory:", "--wait", "none"]).well();
+
+    // Nobody confirms it, but everything is written.
+    let server = support::server("bundled");
+    let arguments = ["-f", &folder, "--wait", "northd", "--timeout", "1"];
+    let run = support::on(&server, "apply", &arguments);
+    assert_eq!(run.status, Some(1), "{run:?}");
+    assert_eq!(
+        run.err,
+        "multihoming: ovn-northd did not confirm nb_cfg 1 within 1s: sb_cfg is 0\n"
+    );
+    assert_eq!(names(&server, "Logical_Switch_Port").len(), 10);
+    let run = support::on(
+        &server,
+        "apply",
+        &["-f", &folder, "--wait", "hv", "--sb", "udp:1"],
+    );
+    assert_eq!(run.status, Some(2), "{run:?}");
+    assert!(run.err.starts_with("multihoming: --sb: "), "{run:?}");
+}

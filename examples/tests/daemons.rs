@@ -7,11 +7,11 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serve::{Serve, run, tool};
-use support::schema;
+use support::{multihoming, schema};
 
 /// How long a daemon may take for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,6 +31,12 @@ impl Daemon {
             &[&["--no-chdir", "-vconsole:off", &*log], arguments].concat(),
         );
         Self(command.stdin(Stdio::null()).spawn().expect("it starts"))
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.0.id().to_string();
+        let status = Command::new("kill").args([name, &id]).status();
+        assert!(status.expect("kill").success());
     }
 }
 
@@ -142,72 +148,116 @@ fn northd_translates_between_two_of_our_servers_and_follows_their_restarts() {
     assert_eq!(sbctl(&["--bare", "list", "logical_flow"]), "");
 }
 
+/// The databases and daemons of OVN and Open vSwitch, of one chassis.
+struct Ovn {
+    northbound: Serve,
+    southbound: Serve,
+    switch: Serve,
+    controller: Daemon,
+    _northd: Daemon,
+    _vswitchd: Daemon,
+    folder: tempfile::TempDir,
+}
+
+impl Ovn {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path();
+        let northbound = serve(path, "nb", &schema("ovn-23.03"));
+        let southbound = serve(path, "sb", &debian("/usr/share/ovn/ovn-sb.ovsschema"));
+        let switch = serve(
+            path,
+            "ovs",
+            &debian("/usr/share/openvswitch/vswitch.ovsschema"),
+        );
+        let (nb, sb, ovs) = (northbound.remote(), southbound.remote(), switch.remote());
+        vsctl(
+            path,
+            ovs,
+            &[
+                "--no-wait",
+                "init",
+                "--",
+                "set",
+                "open_vswitch",
+                ".",
+                "external_ids:system-id=c0",
+                "external_ids:ovn-encap-type=geneve",
+                "external_ids:ovn-encap-ip=127.0.0.1",
+                &format!("external_ids:ovn-remote={}", southbound.remotes[1]),
+            ],
+        );
+        let northd = Daemon::start(
+            path,
+            "ovn-northd",
+            &[&format!("--ovnnb-db={nb}"), &format!("--ovnsb-db={sb}")],
+        );
+        // Without a datapath of the system: packets would stay in the process.
+        let vswitchd = Daemon::start(
+            path,
+            "ovs-vswitchd",
+            &["--enable-dummy=override", "--disable-system", ovs],
+        );
+        // Without --no-wait this returns when ovs-vswitchd has done it.
+        vsctl(
+            path,
+            ovs,
+            &[
+                "add-br",
+                "br-int",
+                "--",
+                "set",
+                "bridge",
+                "br-int",
+                "fail_mode=secure",
+                "datapath_type=dummy",
+            ],
+        );
+        let port = vsctl(path, ovs, &["get", "interface", "br-int", "ofport"]);
+        assert_eq!(port.trim(), "65534");
+        let controller = Daemon::start(path, "ovn-controller", &[ovs]);
+        Self {
+            _northd: northd,
+            _vswitchd: vswitchd,
+            controller,
+            northbound,
+            southbound,
+            switch,
+            folder,
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn vsctl(&self, arguments: &[&str]) -> String {
+        vsctl(self.path(), self.switch.remote(), arguments)
+    }
+
+    fn nbctl(&self, arguments: &[&str]) -> String {
+        let database = format!("--db={}", self.northbound.remote());
+        let arguments = [&["--timeout=60", &*database], arguments].concat();
+        run(self.path(), "ovn-nbctl", &arguments).well()
+    }
+
+    fn flows(&self) -> String {
+        let bridge = format!("unix:{}", self.path().join("br-int.mgmt").display());
+        let arguments = ["--names", "dump-flows", &bridge];
+        run(self.path(), "ovs-ofctl", &arguments).well()
+    }
+}
+
+fn vsctl(path: &Path, remote: &str, arguments: &[&str]) -> String {
+    let database = format!("--db={remote}");
+    let arguments = [&["--timeout=60", &*database], arguments].concat();
+    run(path, "ovs-vsctl", &arguments).well()
+}
+
 #[test]
 fn a_port_gets_from_the_northbound_database_into_the_flows_of_a_switch() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path();
-    let northbound = serve(path, "nb", &schema("ovn-23.03"));
-    let southbound = serve(path, "sb", &debian("/usr/share/ovn/ovn-sb.ovsschema"));
-    let switch = serve(
-        path,
-        "ovs",
-        &debian("/usr/share/openvswitch/vswitch.ovsschema"),
-    );
-    let (nb, sb, ovs) = (northbound.remote(), southbound.remote(), switch.remote());
-    let vsctl = |arguments: &[&str]| {
-        run(
-            path,
-            "ovs-vsctl",
-            &[&["--timeout=60", &*format!("--db={ovs}")], arguments].concat(),
-        )
-        .well()
-    };
-    vsctl(&[
-        "--no-wait",
-        "init",
-        "--",
-        "set",
-        "open_vswitch",
-        ".",
-        "external_ids:system-id=c0",
-        "external_ids:ovn-encap-type=geneve",
-        "external_ids:ovn-encap-ip=127.0.0.1",
-        &format!("external_ids:ovn-remote={}", southbound.remotes[1]),
-    ]);
-    let _northd = Daemon::start(
-        path,
-        "ovn-northd",
-        &[&format!("--ovnnb-db={nb}"), &format!("--ovnsb-db={sb}")],
-    );
-    // Without a datapath of the system: packets would stay in the process.
-    let _switch = Daemon::start(
-        path,
-        "ovs-vswitchd",
-        &["--enable-dummy=override", "--disable-system", ovs],
-    );
-    // Without --no-wait this returns when ovs-vswitchd has done it.
-    vsctl(&[
-        "add-br",
-        "br-int",
-        "--",
-        "set",
-        "bridge",
-        "br-int",
-        "fail_mode=secure",
-        "datapath_type=dummy",
-    ]);
-    assert!(vsctl(&["get", "interface", "br-int", "ofport"]).trim() == "65534");
-    let _controller = Daemon::start(path, "ovn-controller", &[ovs]);
-
-    let nbctl = |arguments: &[&str]| {
-        run(
-            path,
-            "ovn-nbctl",
-            &[&["--timeout=60", &*format!("--db={nb}")], arguments].concat(),
-        )
-        .well()
-    };
-    nbctl(&[
+    let ovn = Ovn::start();
+    ovn.nbctl(&[
         "ls-add",
         "sw0",
         "--",
@@ -219,7 +269,7 @@ fn a_port_gets_from_the_northbound_database_into_the_flows_of_a_switch() {
         "p0",
         "0a:00:00:00:00:01 10.0.0.1",
     ]);
-    vsctl(&[
+    ovn.vsctl(&[
         "add-port",
         "br-int",
         "i0",
@@ -229,20 +279,105 @@ fn a_port_gets_from_the_northbound_database_into_the_flows_of_a_switch() {
         "i0",
         "external_ids:iface-id=p0",
     ]);
-    eventually(path, "the port is up", || {
-        nbctl(&["get", "logical_switch_port", "p0", "up"]) == "true\n"
+    eventually(ovn.path(), "the port is up", || {
+        ovn.nbctl(&["get", "logical_switch_port", "p0", "up"]) == "true\n"
     });
     // The chassis has taken note of everything until here.
-    nbctl(&["--wait=hv", "sync"]);
-    let flows = || {
-        let bridge = format!("unix:{}", path.join("br-int.mgmt").display());
-        run(path, "ovs-ofctl", &["--names", "dump-flows", &bridge]).well()
-    };
-    assert!(flows().contains("0a:00:00:00:00:01"), "{}", flows());
+    ovn.nbctl(&["--wait=hv", "sync"]);
+    let flows = ovn.flows();
+    assert!(flows.contains("0a:00:00:00:00:01"), "{flows}");
     // The daemon writes statistics on its own, which the server takes like every other column.
-    eventually(path, "the switch reports", || {
-        vsctl(&["get", "interface", "i0", "admin_state"]).trim() != "[]"
+    eventually(ovn.path(), "the switch reports", || {
+        ovn.vsctl(&["get", "interface", "i0", "admin_state"]).trim() != "[]"
     });
-    nbctl(&["--wait=hv", "lsp-del", "p0"]);
-    assert!(!flows().contains("0a:00:00:00:00:01"), "{}", flows());
+    ovn.nbctl(&["--wait=hv", "lsp-del", "p0"]);
+    let flows = ovn.flows();
+    assert!(!flows.contains("0a:00:00:00:00:01"), "{flows}");
+}
+
+const MANIFESTS: &str = r#"
+apiVersion: v1
+kind: Node
+metadata: {name: c0}
+---
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: n, namespace: ns}
+spec:
+  config: '{"name": "net", "type": "ovn-k8s-cni-overlay", "netAttachDefName": "ns/n", "topology": "layer2",
+    "subnets": "10.1.0.0/24"}'
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: p, namespace: ns, uid: u, annotations: {k8s.v1.cni.cncf.io/networks: n}}
+spec: {nodeName: c0}
+"#;
+
+#[test]
+fn apply_waits_for_the_flows_and_names_the_chassis_that_is_late() {
+    let ovn = Ovn::start();
+    let file = ovn.path().join("cluster.yaml");
+    fs::write(&file, MANIFESTS).expect("written");
+    let file = file.display().to_string();
+    let apply = |southbound: &str, arguments: &[&str]| {
+        let mut all = vec!["apply", "-f", &file, "--nb", ovn.northbound.remote()];
+        all.extend(["--sb", southbound]);
+        all.extend(arguments);
+        multihoming(&all)
+    };
+    let southbound = ovn.southbound.remote();
+    ovn.vsctl(&[
+        "add-port",
+        "br-int",
+        "i0",
+        "--",
+        "set",
+        "interface",
+        "i0",
+        "external_ids:iface-id=ns.n_ns_p",
+        "external_ids:iface-id-ver=u",
+    ]);
+    // The chassis counts once its ovn-controller has made itself known.
+    let database = format!("--db={southbound}");
+    run(
+        ovn.path(),
+        "ovn-sbctl",
+        &[
+            "--timeout=60",
+            &database,
+            "wait-until",
+            "chassis_private",
+            "c0",
+        ],
+    )
+    .well();
+    let out = apply(southbound, &["--wait", "hv", "--timeout", "30"]).well();
+    let lines: Vec<_> = out.lines().rev().take(2).collect();
+    assert!(lines[1].starts_with("northd: done after "), "{out}");
+    assert!(lines[0].starts_with("hypervisors: done after "), "{out}");
+    let flows = ovn.flows();
+    assert!(flows.contains("0a:58:0a:01:00:01"), "{flows}");
+
+    // Nothing is written, and still the chassis is asked.
+    ovn.controller.signal("-STOP");
+    let late = apply(southbound, &["--wait=hypervisors", "--timeout=3"]);
+    assert_eq!((late.status, &*late.out), (Some(1), "nothing to do\n"));
+    assert!(late.err.contains("; behind: c0"), "{late:?}");
+    let late = apply(
+        "unix:/no/such/socket",
+        &["--wait=hypervisors", "--timeout=3"],
+    );
+    assert_eq!(late.status, Some(1), "{late:?}");
+    let warning = "warning: cannot ask the southbound database which chassis are late";
+    assert!(late.err.contains(warning), "{late:?}");
+    assert!(
+        late.err.contains("ovn-controller did not confirm"),
+        "{late:?}"
+    );
+    // What others read is what it was.
+    let status = apply(southbound, &["--wait=northd", "--status=json"]).well();
+    serde_json::from_str::<serde_json::Value>(&status).expect("JSON alone");
+    ovn.controller.signal("-CONT");
+    let out = apply(southbound, &["--wait=hypervisors"]).well();
+    assert!(out.starts_with("nothing to do\nnorthd: done"), "{out}");
 }

@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use multihoming::apply::{Grants, apply};
+use multihoming::apply::{Done, Grants, apply};
+use multihoming::cluster::Cluster;
 use multihoming::database::Northbound;
 use multihoming::status;
 
@@ -12,6 +13,7 @@ use crate::connection::NorthboundDatabase;
 use crate::failure::{Failure, tell, tell_report, worse};
 use crate::input::{Changes, Input, Nodes};
 use crate::progress::Progress;
+use crate::wait::Waiting;
 
 /// Makes the northbound database hold what the manifests describe
 ///
@@ -31,6 +33,8 @@ pub(crate) struct Arguments {
     /// and pods, as manifests
     #[arg(long, value_enum)]
     status: Option<Format>,
+    #[command(flatten)]
+    wait: Waiting,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -42,20 +46,30 @@ enum Format {
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let cluster = arguments.nodes.cluster(&arguments.input)?;
     let status = tell_report(&cluster.report);
+    let wait = arguments.wait.wait(&arguments.database)?;
     let northbound = Northbound::connect(arguments.database.connection()?).await?;
     let mut progress = Progress::default();
     let others = arguments.changes.others();
     let report = |done, all| progress.show(done, all);
     let done = apply(&northbound, &cluster, &Grants::new(), others, report).await?;
     let status = worse(status, tell(&done.refused, &done.warnings));
+    print(arguments.status, &cluster, &done)?;
+    if let Some(wait) = wait {
+        wait.run(&northbound.client, arguments.status.is_none())
+            .await?;
+    }
+    Ok(status)
+}
+
+fn print(status: Option<Format>, cluster: &Cluster, done: &Done) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    if let Some(format) = arguments.status {
-        let list = status::list(&cluster, &done.granted);
+    if let Some(format) = status {
+        let list = status::list(cluster, &done.granted);
         match format {
             Format::Json => writeln!(out, "{list:#}")?,
             Format::Yaml => out.write_all(serde_saphyr::to_string(&list)?.as_bytes())?,
         }
-        return Ok(status);
+        return Ok(());
     }
     for step in &done.steps {
         writeln!(out, "{step}: done")?;
@@ -63,5 +77,5 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if done.steps.is_empty() {
         writeln!(out, "nothing to do")?;
     }
-    Ok(status)
+    Ok(())
 }

@@ -33,6 +33,18 @@ pub(crate) struct NorthboundDatabase {
     access: Access,
 }
 
+/// Where the southbound database is, which tells which chassis are late.
+#[derive(Debug, Args)]
+pub(crate) struct SouthboundDatabase {
+    /// The southbound database's servers, which are asked which chassis are late when the time for
+    /// --wait hypervisors is over
+    ///
+    /// Without this option it is, as for ovn-sbctl, what the variable OVN_SB_DB says, else
+    /// unix:$OVN_RUNDIR/ovnsb_db.sock. The key and the certificates are those for --nb.
+    #[arg(long = "sb", value_name = "REMOTES", help_heading = HEADING)]
+    southbound: Option<String>,
+}
+
 /// Where a node's database is.
 #[derive(Debug, Args)]
 pub(crate) struct SwitchDatabase {
@@ -119,6 +131,9 @@ pub(crate) enum OptionError {
     /// A file, or the name of the server, is of no use.
     #[error("{origin}: {}", ErrorChain::new(.error))]
     Tls { origin: Origin, error: TlsError },
+    /// Waiting for OVN with a database that OVN cannot reach.
+    #[error("--wait needs a server that ovn-northd uses, but {0} names a database in this program")]
+    NothingToWaitFor(Origin),
     /// The option contradicts what the command does.
     #[error(
         "--no-leader-only cannot be used with run: every server of a cluster has locks of its own, \
@@ -148,14 +163,35 @@ impl NorthboundDatabase {
     /// The connection that the options and the environment describe.
     pub(crate) fn connection(&self) -> Result<Connection, OptionError> {
         let mut options = NbctlOptions::from_environment()?;
-        let given = Given::find("--nb", self.northbound.clone(), None);
-        let remotes = given
-            .or_else(|| Given::find("--db", None, options.db.take()))
-            .or_else(|| from_variable("OVN_NB_DB"))
-            .unwrap_or_else(|| in_run_directory("OVN_RUNDIR", "/var/run/ovn", "ovnnb_db.sock"));
+        let remotes = self.remotes(&mut options);
         if let Some(server) = embedded(&remotes) {
             return server.map(Connection::embedded);
         }
+        self.access.connection(&remotes, &options)
+    }
+
+    fn remotes(&self, options: &mut NbctlOptions) -> Given<String> {
+        let given = Given::find("--nb", self.northbound.clone(), None);
+        given
+            .or_else(|| Given::find("--db", None, options.db.take()))
+            .or_else(|| from_variable("OVN_NB_DB"))
+            .unwrap_or_else(|| in_run_directory("OVN_RUNDIR", "/var/run/ovn", "ovnnb_db.sock"))
+    }
+
+    /// The connection to the southbound database that belongs to this northbound one, of which ovn-northd
+    /// has to know.
+    pub(crate) fn southbound(
+        &self,
+        southbound: &SouthboundDatabase,
+    ) -> Result<Connection, OptionError> {
+        let mut options = NbctlOptions::from_environment()?;
+        let remotes = self.remotes(&mut options);
+        if is_embedded(&remotes.value) {
+            return Err(OptionError::NothingToWaitFor(remotes.origin));
+        }
+        let remotes = Given::find("--sb", southbound.southbound.clone(), None)
+            .or_else(|| from_variable("OVN_SB_DB"))
+            .unwrap_or_else(|| in_run_directory("OVN_RUNDIR", "/var/run/ovn", "ovnsb_db.sock"));
         self.access.connection(&remotes, &options)
     }
 
@@ -252,6 +288,11 @@ fn part(error: &TlsError) -> Option<TlsPart> {
         TlsError::BadServerName(_) => None,
         _ => Some(TlsPart::CaCertificates),
     }
+}
+
+/// Whether these remotes mean a database in this program.
+fn is_embedded(remotes: &str) -> bool {
+    matches!(remotes.split_once(':'), Some(("memory" | "file", _)))
 }
 
 /// The server of the database that is in memory or in a file, if these remotes say so.

@@ -44,6 +44,18 @@ pub(crate) fn tell(refused: &[InputError], warnings: &[Warning]) -> ExitCode {
     ExitCode::from(if refused.is_empty() { 0 } else { 2 })
 }
 
+/// Tells the user of something that went wrong besides.
+#[expect(
+    clippy::print_stderr,
+    reason = "this is where a program says what went wrong besides"
+)]
+pub(crate) fn warn(what: &str, failure: &Failure) {
+    eprintln!(
+        "multihoming: warning: {what}: {}",
+        ErrorChain::new(failure.as_ref())
+    );
+}
+
 /// As [`tell`], and which objects are of no use here.
 #[expect(
     clippy::print_stderr,

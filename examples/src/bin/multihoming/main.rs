@@ -15,6 +15,7 @@ mod plan;
 mod progress;
 mod run;
 mod show;
+mod wait;
 
 use std::process::ExitCode;
 
