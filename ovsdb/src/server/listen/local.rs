@@ -10,8 +10,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
 
-/// How much is read at once, at most.
-const READ: usize = 64 * 1024;
+/// How much is read at once: so much of the buffer is filled with zeros before.
+const READ: usize = 8 * 1024;
+/// How much is read before the buffer is looked at, about.
+const MOST: usize = 64 * 1024;
 
 /// A connection on a unix socket, of which the runtime is told only when there is something to read.
 ///
@@ -69,21 +71,35 @@ impl AsyncRead for LocalStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        loop {
-            let mut arrived = ready!(self.socket.poll_read_ready(context))?;
+        let before = buffer.filled().len();
+        while buffer.remaining() > 0 && buffer.filled().len() - before < MOST {
+            let has_some = buffer.filled().len() > before;
+            let mut arrived = match self.socket.poll_read_ready(context) {
+                Poll::Ready(arrived) => arrived?,
+                Poll::Pending if has_some => break,
+                Poll::Pending => return Poll::Pending,
+            };
             let length = buffer.remaining().min(READ);
             let unfilled = buffer.initialize_unfilled_to(length);
             let Ok(received) = arrived.try_io(|socket| socket.get_ref().read(unfilled)) else {
                 continue;
             };
-            let count = received?;
-            if 0 < count && count < length {
-                // That was all; what comes next is reported.
-                arrived.clear_ready();
-            }
+            let count = match received {
+                Ok(count) => count,
+                // What comes next is the end.
+                Err(_) if has_some => break,
+                Err(error) => return Poll::Ready(Err(error)),
+            };
             buffer.advance(count);
-            return Poll::Ready(Ok(()));
+            if count < length {
+                // That was all; what comes next is reported. The end is reported once and stays.
+                if count > 0 {
+                    arrived.clear_ready();
+                }
+                break;
+            }
         }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -151,6 +167,11 @@ mod tests {
         assert_eq!(own.read(&mut bytes).await.expect("read"), 3);
         let (count, written) = tokio::join!(own.read(&mut bytes), peer.write(b"two"));
         assert_eq!((count.expect("read"), written.expect("written")), (3, 3));
+        let long = vec![b'x'; 3 * READ + 1];
+        peer.write_all(&long).await.expect("written");
+        let mut buffer = vec![0; 2 * READ];
+        assert_eq!(own.read(&mut buffer).await.expect("read"), 2 * READ);
+        assert_eq!(own.read(&mut buffer).await.expect("read"), READ + 1);
         drop(peer);
         assert_eq!(own.read(&mut bytes).await.expect("the end"), 0);
         let error = own.write_all(b"x").await.expect_err("nobody reads");
