@@ -171,7 +171,7 @@ impl Shared {
                     if is_closing {
                         outlet.wake();
                     } else {
-                        output.refill(hub.poll_transmit(*id));
+                        output.refill(|unsent| hub.poll_transmit(*id, unsent));
                     }
                     !is_closing
                 });

@@ -34,11 +34,11 @@ impl History {
 
     /// Adds a transaction.
     pub(super) fn add(&mut self, commit: Arc<Commit>) {
-        self.rows += count(&commit);
+        self.rows += commit.row_count();
         self.commits.push_back(commit);
         while self.rows > ROWS && self.commits.len() > TRANSACTIONS {
             if let Some(first) = self.commits.pop_front() {
-                self.rows -= count(&first);
+                self.rows -= first.row_count();
                 self.before = first.id;
             }
         }
@@ -71,8 +71,4 @@ impl History {
         }
         Some(pending)
     }
-}
-
-fn count(commit: &Commit) -> usize {
-    commit.tables.iter().map(|(_, rows)| rows.len()).sum()
 }

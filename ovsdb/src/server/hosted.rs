@@ -137,7 +137,7 @@ impl Hosted {
         let (Some(journal), Some(commit)) = (&mut self.journal, proposal.commit()) else {
             return Ok(None);
         };
-        let mut text = String::new();
+        let mut text = String::with_capacity(ROW * commit.row_count() + 128);
         if !record::write_commit(&mut text, commit, self.database.schema()) {
             return Ok(None);
         }
@@ -181,6 +181,9 @@ impl Hosted {
         Ok(())
     }
 }
+
+/// How long the text of a changed row is, about.
+const ROW: usize = 160;
 
 /// How long the pieces of a record are, about.
 const PIECE: usize = 64 * 1024;

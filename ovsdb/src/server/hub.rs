@@ -324,10 +324,11 @@ impl Hub {
         session.is_some_and(|session| session.unsynced > 0 || session.forwarded > 0)
     }
 
-    /// What is to be sent to a session.
-    pub(crate) fn poll_transmit(&mut self, id: SessionId) -> VecDeque<Bytes> {
-        let session = self.sessions.get_mut(&id);
-        session.map_or_else(VecDeque::new, |session| session.outgoing.take())
+    /// Fills `taken`, which is empty, with what is to be sent to a session.
+    pub(crate) fn poll_transmit(&mut self, id: SessionId, taken: &mut VecDeque<Bytes>) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.outgoing.take(taken);
+        }
     }
 
     /// Why a session is to be closed, if it is.
@@ -369,6 +370,13 @@ fn elements(params: Raw<'_>) -> Vec<Raw<'_>> {
         }
     }
     elements
+}
+
+/// The first element of a request's parameters.
+fn first_element(params: Raw<'_>) -> Option<Raw<'_>> {
+    let mut reader = Reader::of(params);
+    reader.array().ok()?;
+    reader.element().ok()?.then(|| reader.skip().ok()).flatten()
 }
 
 /// The string that this JSON text is.

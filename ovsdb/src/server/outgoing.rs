@@ -29,12 +29,11 @@ impl Outgoing {
     /// Appends a text that other sessions get too.
     pub(super) fn share(&mut self, text: &Bytes) {
         self.unsent += text.len();
-        match std::str::from_utf8(text) {
-            Ok(short)
-                if text.len() < SHARED && (!self.text.is_empty() || self.ready.len() >= PIECES) =>
-            {
-                self.text.push_str(short);
-            }
+        let is_copied =
+            text.len() < SHARED && (!self.text.is_empty() || self.ready.len() >= PIECES);
+        // A long text is not even looked at.
+        match std::str::from_utf8(if is_copied { text } else { &[] }) {
+            Ok(short) if is_copied => self.text.push_str(short),
             _ => {
                 self.finish();
                 self.ready.push_back(text.clone());
@@ -48,10 +47,11 @@ impl Outgoing {
         }
     }
 
-    /// Takes everything that waits.
-    pub(super) fn take(&mut self) -> VecDeque<Bytes> {
+    /// Moves everything that waits into `taken`, which is empty. It is swapped, so that neither queue is
+    /// allocated again for each message.
+    pub(super) fn take(&mut self, taken: &mut VecDeque<Bytes>) {
         self.finish();
-        std::mem::take(&mut self.ready)
+        std::mem::swap(&mut self.ready, taken);
     }
 
     /// Everything that waits, in one piece.

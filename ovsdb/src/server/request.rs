@@ -1,5 +1,6 @@
 //! A single request of a caller in the same process, without a connection and without a task.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Server;
@@ -33,7 +34,9 @@ impl Server {
                 hub.handle_message(id, &message, now());
                 // Another member of a cluster may have committed since this one was told.
                 while hub.is_waiting(id) && hub.handle_cluster(now()) {}
-                let sent: Vec<u8> = hub.poll_transmit(id).iter().flatten().copied().collect();
+                let mut sent = VecDeque::new();
+                hub.poll_transmit(id, &mut sent);
+                let sent: Vec<u8> = sent.iter().flatten().copied().collect();
                 let waits = hub.is_waiting(id);
                 hub.handle_closed(id, now());
                 (sent, waits)

@@ -154,7 +154,7 @@ impl Connection {
             }
         }
         if output.is_idle() {
-            output.refill(hub.poll_transmit(self.id));
+            output.refill(|unsent| hub.poll_transmit(self.id, unsent));
             let is_delayed = !delay.is_zero() && !output.is_idle();
             self.due = is_delayed.then(|| tokio::time::Instant::now() + delay);
         }

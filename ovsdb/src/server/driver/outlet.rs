@@ -120,9 +120,9 @@ impl Output {
         self.is_reserved = true;
     }
 
-    /// Has this written next, when all was written.
-    pub(super) fn refill(&mut self, bytes: VecDeque<Bytes>) {
-        self.unsent = bytes;
+    /// Has what `take` puts into the empty queue written next, when all was written.
+    pub(super) fn refill(&mut self, take: impl FnOnce(&mut VecDeque<Bytes>)) {
+        take(&mut self.unsent);
     }
 
     /// How many bytes were written since the last call.
@@ -190,10 +190,10 @@ mod tests {
         {
             let mut output = outlet.try_lock().expect("nobody writes");
             assert!(outlet.try_lock().is_none());
-            output.refill([Bytes::from_static(b"one,"), Bytes::from_static(b"two,")].into());
+            output.refill(|unsent| unsent.extend([&b"one,"[..], b"two,"].map(Bytes::from_static)));
             assert!(output.send_now());
             assert!(output.is_idle());
-            output.refill([Bytes::from_static(b"three,")].into());
+            output.refill(|unsent| unsent.push_back(Bytes::from_static(b"three,")));
             assert!(!output.send_now());
             assert_eq!(output.take_sent(), 8);
             assert!(!output.is_idle());

@@ -380,7 +380,8 @@ impl Transaction<'_> {
     }
 
     fn replacements(mut self) -> Vec<Replacement> {
-        let mut all = Vec::new();
+        let count = self.written.iter().map(|table| table.rows.len()).sum();
+        let mut all = Vec::with_capacity(count);
         for (table, written) in self.written.drain(..).enumerate() {
             for (_, mut change) in written.rows {
                 if let (Some(old), Some(new)) = (&change.change.old, &mut change.change.new)

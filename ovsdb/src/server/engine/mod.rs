@@ -48,6 +48,13 @@ pub(crate) struct Commit {
     pub(crate) comment: Option<String>,
 }
 
+impl Commit {
+    /// How many rows changed.
+    pub(crate) fn row_count(&self) -> usize {
+        self.tables.iter().map(|(_, rows)| rows.len()).sum()
+    }
+}
+
 /// The result of executing the operations of a transaction.
 #[derive(Debug)]
 pub(crate) enum Executed {
@@ -156,7 +163,9 @@ impl Database {
         caller: &dyn Caller,
         elapsed: Duration,
     ) -> Executed {
-        let mut results = String::from("[");
+        // Most results are counts.
+        let mut results = String::with_capacity(16 * operations.len() + 2);
+        results.push('[');
         let chosen = (&mut self.random, &mut self.repeats);
         let mut transaction = Transaction::new(&self.state, chosen, caller, elapsed);
         match transaction.run(operations, &mut results) {
@@ -193,15 +202,13 @@ impl Database {
         comments: Vec<String>,
     ) -> Proposal {
         let mut tables: Vec<(TableId, Vec<RowChange>)> = Vec::new();
-        for replacement in &replacements {
+        for replacements in replacements.chunk_by(|a, b| a.table == b.table) {
+            let mut rows = Vec::with_capacity(replacements.len());
             // A row of which only the number of references changed is unchanged for clients.
-            if !commit::is_changed(&replacement.change) {
-                continue;
-            }
-            let change = replacement.change.clone();
-            match tables.last_mut() {
-                Some((table, rows)) if *table == replacement.table => rows.push(change),
-                _ => tables.push((replacement.table, vec![change])),
+            let changes = replacements.iter().map(|replacement| &replacement.change);
+            rows.extend(changes.filter(|change| commit::is_changed(change)).cloned());
+            if !rows.is_empty() {
+                tables.push((replacements[0].table, rows));
             }
         }
         let commit = (!tables.is_empty()).then(|| {

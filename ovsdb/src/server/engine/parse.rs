@@ -75,19 +75,39 @@ impl Kind {
     }
 }
 
+/// What is parsed, for error messages.
+#[derive(Debug)]
+pub(crate) enum What {
+    /// An operation of a transaction: its number, and how many there are.
+    Operation(usize, usize),
+    /// What a monitor requests of this table.
+    Table(String),
+    /// The kinds of changes that a monitor requests of this table.
+    Select(String),
+}
+
+impl std::fmt::Display for What {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Operation(number, of) => write!(f, "ovsdb operation {number} of {of}"),
+            Self::Table(name) => write!(f, "table {name}"),
+            Self::Select(name) => write!(f, "table {name} select"),
+        }
+    }
+}
+
 /// The members of an operation.
 #[derive(Debug)]
 pub(crate) struct Members<'a> {
     raw: Raw<'a>,
-    /// What is parsed, for error messages: "ovsdb operation 1 of 2".
-    what: String,
+    what: What,
     members: Vec<(Cow<'a, str>, Raw<'a>, bool)>,
     error: Option<OvsdbError>,
 }
 
 impl<'a> Members<'a> {
     /// Reads the members of an object.
-    pub(crate) fn read(raw: Raw<'a>, what: String) -> Self {
+    pub(crate) fn read(raw: Raw<'a>, what: What) -> Self {
         let mut all = Self {
             raw,
             what,

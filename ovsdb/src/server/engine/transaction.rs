@@ -16,7 +16,7 @@ use super::condition::{Conjunction, read_clauses};
 use super::error::{error, syntax, syntax_of};
 use super::mutation::read_mutations;
 use super::parse::{
-    Context, Kind, Members, Symbols, check_atom, random_uuid, read_columns, read_row, text_of,
+    Context, Kind, Members, Symbols, What, check_atom, random_uuid, read_columns, read_row, text_of,
 };
 use super::repeats::Repeats;
 use super::row::Row;
@@ -142,8 +142,7 @@ impl<'a> Transaction<'a> {
         of: usize,
         results: &mut String,
     ) -> Result {
-        let what = format!("ovsdb operation {number} of {of}");
-        let mut members = Members::read(raw, what);
+        let mut members = Members::read(raw, What::Operation(number, of));
         let name = members.required("op", Kind::Id).map(text_of);
         let name = name.as_deref().unwrap_or_default();
         let start = results.len();

@@ -88,7 +88,8 @@ impl Hub {
         }
         match missed {
             Some(missed) => {
-                let changes = update::changes(&selection, version, &schema, missed.changes());
+                let changes =
+                    update::changes(&selection, version, &schema, missed.changes(), missed.len());
                 reply.push_str(changes.as_deref().unwrap_or("{}"));
             }
             None => update::initial(&mut reply, &selection, version, state),
@@ -159,6 +160,7 @@ impl Hub {
         let schema = hosted.database.schema();
         let mut texts: Vec<Shared> = Vec::new();
         let mut last: Option<Whole> = None;
+        let count = commit.row_count();
         for (id, session) in &mut self.sessions {
             for monitor in &mut session.monitors {
                 if monitor.database != *database {
@@ -177,8 +179,13 @@ impl Hub {
                     let changes = commit.tables.iter();
                     let changes =
                         changes.flat_map(|(table, rows)| rows.iter().map(|row| (*table, row)));
-                    let text =
-                        update::changes(&monitor.selection, monitor.version, schema, changes);
+                    let text = update::changes(
+                        &monitor.selection,
+                        monitor.version,
+                        schema,
+                        changes,
+                        count,
+                    );
                     texts.push(Shared {
                         selection: monitor.selection.clone(),
                         first_version,
@@ -232,7 +239,13 @@ impl Hub {
                 continue;
             };
             let (selection, schema) = (&monitor.selection, hosted.database.schema());
-            let text = update::changes(selection, monitor.version, schema, pending.changes());
+            let text = update::changes(
+                selection,
+                monitor.version,
+                schema,
+                pending.changes(),
+                pending.len(),
+            );
             if let Some(text) = text {
                 let last = hosted.database.last_transaction();
                 write_update(&mut session.outgoing, monitor, last, &text.into());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Hub, Now, SessionCaller, UNREAD, elements, exhausted, string};
+use super::{Hub, Now, SessionCaller, UNREAD, elements, exhausted, first_element, string};
 use crate::protocol::{LockReply, MonitorVersion, OvsdbError, Wire};
 use crate::server::SessionId;
 use crate::server::consensus::{Change, Seat};
@@ -92,7 +92,7 @@ impl Hub {
         method: &str,
         params: Raw<'_>,
     ) -> Result<(Arc<str>, &mut Hosted), OvsdbError> {
-        let Some(name) = elements(params).first().copied().and_then(string) else {
+        let Some(name) = first_element(params).and_then(string) else {
             let details = format!("{method} request params must begin with <db-name>");
             return Err(syntax(params.text, details));
         };

@@ -92,7 +92,8 @@ impl Test {
     fn read(&mut self, id: SessionId) -> String {
         let mut text = String::new();
         loop {
-            let bytes = self.hub.poll_transmit(id);
+            let mut bytes = VecDeque::new();
+            self.hub.poll_transmit(id, &mut bytes);
             if bytes.is_empty() {
                 return text;
             }
@@ -404,7 +405,7 @@ fn a_slow_reader_is_alive_as_long_as_it_reads() {
     for n in 0..4 {
         test.insert(client, n, &"x".repeat(100_000), false);
     }
-    waiting.extend(test.hub.poll_transmit(slow));
+    test.hub.poll_transmit(slow, &mut waiting);
     for _ in 0..10 {
         test.now.instant += Duration::from_secs(4);
         test.hub.handle_sent(slow, 1000, test.now);
@@ -432,7 +433,8 @@ fn sessions_with_the_same_monitor_share_the_text_of_an_update() {
     }
     test.insert(writer, 1, "x", false);
     let sent = followers.map(|follower| {
-        let mut pieces = test.hub.poll_transmit(follower);
+        let mut pieces = VecDeque::new();
+        test.hub.poll_transmit(follower, &mut pieces);
         assert_eq!(pieces.len(), 1);
         pieces.remove(0).expect("a message")
     });
@@ -455,7 +457,7 @@ fn a_session_that_is_read_from_again_is_ready() {
     test.send(client, "echo", &echo);
     assert!(!test.hub.wants_input(client));
     let count = test.unsent(client);
-    test.hub.poll_transmit(client);
+    test.hub.poll_transmit(client, &mut VecDeque::new());
     test.hub.poll_ready();
     test.hub.handle_sent(client, 1, test.now);
     assert_eq!(test.hub.poll_ready(), []);

@@ -18,6 +18,11 @@ impl Pending {
         self.rows.is_empty()
     }
 
+    /// How many rows changed.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// Adds what a transaction changed.
     pub(crate) fn add(&mut self, commit: &Commit) {
         for (table, rows) in &commit.tables {

@@ -2,7 +2,7 @@
 
 use crate::protocol::OvsdbError;
 use crate::server::engine::error::syntax;
-use crate::server::engine::parse::{Context, Kind, Members};
+use crate::server::engine::parse::{Context, Kind, Members, What};
 use crate::server::engine::{ColumnId, Disjunction, Row, Schema, TableDef, TableId, read_clauses};
 use crate::value::json::{Raw, Reader};
 
@@ -107,7 +107,7 @@ impl Selection {
                 return Err(syntax("", details));
             };
             for request in requests {
-                let mut members = Members::read(request, format!("table {}", def.name));
+                let mut members = Members::read(request, What::Table(def.name.to_string()));
                 let columns = members.optional("columns", Kind::Array);
                 let conditions = members.optional("where", Kind::Array);
                 members.finish()?;
@@ -174,7 +174,7 @@ fn read_request(
     conditional: bool,
     table: &mut SelectedTable,
 ) -> Result<Disjunction, OvsdbError> {
-    let mut members = Members::read(request, format!("table {}", def.name));
+    let mut members = Members::read(request, What::Table(def.name.to_string()));
     let conditions = conditional
         .then(|| members.optional("where", Kind::Array))
         .flatten();
@@ -212,7 +212,7 @@ fn read_condition(conditions: Raw<'_>, def: &TableDef) -> Result<Disjunction, Ov
 }
 
 fn read_kinds(select: Raw<'_>, def: &TableDef) -> Result<Kinds, OvsdbError> {
-    let mut members = Members::read(select, format!("table {} select", def.name));
+    let mut members = Members::read(select, What::Select(def.name.to_string()));
     let mut kinds = 0;
     for (name, kind) in [
         ("initial", Kinds::INITIAL),

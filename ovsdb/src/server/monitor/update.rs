@@ -76,15 +76,19 @@ pub(crate) fn initial(
     tables.finish();
 }
 
+/// How long the text of a changed row is, about.
+const ROW: usize = 200;
+
 /// The changes that a monitor reports of these, as the text of an update; `None` when it reports
-/// nothing. Changes of one table stand together.
+/// nothing. Changes of one table stand together. There are `count` changes.
 pub(crate) fn changes<'a>(
     selection: &Selection,
     version: MonitorVersion,
     schema: &Schema,
     changes: impl IntoIterator<Item = (TableId, &'a RowChange)>,
+    count: usize,
 ) -> Option<String> {
-    let mut text = String::new();
+    let mut text = String::with_capacity(ROW * count);
     let mut tables = Tables::new(schema, &mut text);
     for (id, change) in changes {
         let Some(table) = selection.table(id) else {
