@@ -9,7 +9,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ovsdb::Client;
-use ovsdb::testing::{Cluster, Cut, Difference, Direction, Drip, Dump, Proxy, Server, ServerError};
+use ovsdb::testing::{
+    Cluster, Cut, Difference, Direction, Drip, Dump, Proxy, Server, ServerError, ServerKind,
+};
 use support::inventory::{Database, Item, ItemOnly, Part};
 use support::{INVENTORY, connect, inventory_server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -159,31 +161,39 @@ async fn add(client: &Client<Database>, name: &str) {
 }
 
 #[test]
-fn a_cluster_elects_hands_over_and_expels() {
-    let mut cluster = Cluster::start(INVENTORY, 3).expect("a cluster");
-    assert_eq!(cluster.members().len(), 3);
-    assert_eq!(cluster.remotes().matches("unix:").count(), 3);
-    let dump = cluster.dump().expect("a dump");
+fn clusters_of_either_server_elect_hand_over_and_expel() {
+    for kind in [ServerKind::Reference, ServerKind::Embedded] {
+        let mut cluster = Cluster::start_kind(kind, INVENTORY, 3).expect("a cluster");
+        assert_eq!(cluster.members().len(), 3);
+        assert!(cluster.members().iter().all(|member| member.kind() == kind));
+        assert_eq!(cluster.remotes().matches("unix:").count(), 3);
+        let dump = cluster.dump().expect("a dump");
 
-    let (before, after) = cluster.transfer_leadership().expect("another leader");
-    assert_ne!(before, after);
-    assert_eq!(cluster.leader().expect("a leader"), after);
+        let (before, after) = cluster.transfer_leadership().expect("another leader");
+        assert_ne!(before, after);
+        assert_eq!(cluster.leader().expect("a leader"), after);
 
-    cluster.member_mut(after).kill().expect("killed");
-    let next = cluster.leader().expect("a leader");
-    assert_ne!(next, after);
-    cluster.restart(after).expect("it is back");
-    assert_eq!(cluster.dump().expect("a dump"), dump);
+        cluster.member_mut(after).kill().expect("killed");
+        assert!(cluster.members()[after].dump("Inventory", None).is_err());
+        let next = cluster.leader().expect("a leader");
+        assert_ne!(next, after);
+        cluster.restart(after).expect("it is back");
+        assert_eq!(cluster.dump().expect("a dump"), dump);
 
-    let expelled = (0..3).find(|member| *member != next).expect("another one");
-    cluster.kick(expelled).expect("expelled");
-    let status = || {
-        cluster.members()[next]
-            .appctl(&["cluster/status", "Inventory"])
-            .expect("a status")
-    };
-    while status().matches(" at tcp:").count() > 2 {
-        std::thread::sleep(Duration::from_millis(20));
+        let expelled = (0..3).find(|member| *member != next).expect("another one");
+        cluster.kick(expelled).expect("expelled");
+        if kind == ServerKind::Embedded {
+            assert!(cluster.members()[expelled].dump("Inventory", None).is_err());
+            continue;
+        }
+        let status = || {
+            cluster.members()[next]
+                .appctl(&["cluster/status", "Inventory"])
+                .expect("a status")
+        };
+        while status().matches(" at tcp:").count() > 2 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
