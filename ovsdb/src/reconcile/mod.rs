@@ -2,7 +2,7 @@
 //! object that has to be looked at again, until the closure has no errors and nothing to write.
 //!
 //! [`Reconciler`] says what is watched and how failures are handled; [`Reconciler::run`] starts it, and
-//! [`Runner`] is the handle. It is built of a [`WorkQueue`](crate::cache::WorkQueue), which keeps the keys,
+//! [`Runner`] is the handle. It is built of a [`WorkQueue`], which keeps the keys,
 //! and of [`Client::apply_with`](crate::Client::apply_with), which runs the closure under guards.
 
 mod attempt;
