@@ -93,6 +93,8 @@ impl Names {
             ["the" | "Parsing", _] => "a parse error".into(),
             // The embedded server names the column that a conversion does not fit.
             ["table" | "expected", _] => "a value of another type".into(),
+            // Which of the two depends on whether a millisecond has passed.
+            ["\"wait\"", "timed"] | ["\"where\"", "clause"] => "a wait that failed".into(),
             ["Weak" | "Deletion", _] => "a weak reference".into(),
             [_, "is" | "length"] => "a value is not allowed".into(),
             [first, ..] => self.rename(first),

@@ -434,11 +434,9 @@ impl<'a> Transaction<'a> {
         }
         match limit {
             Some(limit) if self.elapsed >= limit => {
-                let details = if self.elapsed.is_zero() {
-                    "\"where\" clause test failed".to_owned()
-                } else {
-                    let elapsed = self.elapsed.as_millis();
-                    format!("\"wait\" timed out after {elapsed} ms")
+                let details = match self.elapsed.as_millis() {
+                    0 => "\"where\" clause test failed".to_owned(),
+                    elapsed => format!("\"wait\" timed out after {elapsed} ms"),
                 };
                 Err(error("timed out", details).into())
             }

@@ -467,6 +467,31 @@ fn a_session_that_is_read_from_again_is_ready() {
 }
 
 #[test]
+fn a_wait_that_fails_says_how_many_milliseconds_it_waited() {
+    let mut test = Test::new(Quotas::new());
+    let client = test.connect();
+    let other = test.connect();
+    for (number, microseconds, details) in [
+        (1, 999, r#"\"where\" clause test failed"#),
+        (2, 1999, r#"\"wait\" timed out after 1 ms"#),
+    ] {
+        // The first operation waits until there are as many rows, the second one then fails.
+        let rows: String = (1..number).map(|n| format!(r#"{{"n":{n}}},"#)).collect();
+        let first = format!(
+            r#"{{"op":"wait","table":"T","where":[],"columns":["n"],"until":"==","rows":[{rows}{{"n":{number}}}]}}"#
+        );
+        let second = r#"{"op":"wait","timeout":0,"table":"T","where":[],"columns":["n"],"until":"==","rows":[]}"#;
+        let request = format!(r#"{{"id":7,"method":"transact","params":["D",{first},{second}]}}"#);
+        test.hub.handle_message(client, &request, test.now);
+        assert_eq!(test.read(client), "");
+        test.now.instant += Duration::from_micros(microseconds);
+        test.insert(other, number, "", false);
+        let reply = test.read(client);
+        assert!(reply.contains(details), "{reply}");
+    }
+}
+
+#[test]
 fn nobody_gets_more_than_its_quota() {
     let mut test = Test::new(Quotas {
         sessions: 3,
