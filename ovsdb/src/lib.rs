@@ -263,7 +263,8 @@
 //!
 //! One worker has a key at a time, and different keys are worked on at once. A key that changes while it is
 //! worked on is worked on again afterwards; one that fails is tried again after a growing time. Without
-//! a connection nothing is decided. [`Runner::stats`] and the [metrics](stats) have the length of the queue,
+//! a connection nothing is decided. [`Reconciler::share_commits`] lets keys that are queued together share a
+//! transaction. [`Runner::stats`] and the [metrics](stats) have the length of the queue,
 //! the latency and the retries.
 //!
 //! # Testing what you wrote

@@ -311,7 +311,6 @@ pub(crate) struct ReconcilerCounters {
     pub(crate) failures: Counter,
     pub(crate) retries: Counter,
     pub(crate) conflicts: Counter,
-    pub(crate) running: AtomicU64,
     latency: AtomicU64,
     #[cfg(feature = "metrics")]
     queued: metrics::Gauge,
@@ -327,7 +326,6 @@ impl ReconcilerCounters {
             failures: counter("ovsdb_reconciler_failures_total"),
             retries: counter("ovsdb_reconciler_retries_total"),
             conflicts: counter("ovsdb_reconciler_conflicts_total"),
-            running: AtomicU64::new(0),
             latency: AtomicU64::new(0),
             #[cfg(feature = "metrics")]
             queued: metrics::gauge!("ovsdb_reconciler_queued", "database" => database.to_owned(), "reconciler" => reconciler.to_owned()),
@@ -358,7 +356,6 @@ impl ReconcilerCounters {
     /// The counters; the caller adds what the queue knows.
     pub(crate) fn stats(&self) -> ReconcilerStats {
         ReconcilerStats {
-            running: usize::try_from(self.running.load(Ordering::Relaxed)).unwrap_or(0),
             attempts: self.attempts.get(),
             failures: self.failures.get(),
             retries: self.retries.get(),

@@ -279,6 +279,13 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         self.inner.keys().delays.len()
     }
 
+    /// How many keys are queued, in work, and delayed, at one moment.
+    pub(crate) fn counts(&self) -> [usize; 3] {
+        let keys = self.inner.keys();
+        let (queued, delayed) = (keys.queue.len(), keys.delays.len());
+        [queued, keys.places.len() - queued - delayed, delayed]
+    }
+
     /// Whether no key waits for a worker.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -301,22 +308,12 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
             if !keys.delays.is_empty() {
                 keys.queue_due(Instant::now());
             }
-            if let Some(key) = keys.queue.pop_front() {
-                let place = keys.places.insert(key.clone(), Place::InWork);
-                let since = match place {
-                    Some(Place::Queued(since)) => since,
-                    _ => Instant::now(),
-                };
+            if let Some(work) = self.take(&mut keys) {
                 if keys.stirred || !keys.queue.is_empty() {
                     // Whoever was woken for more may have been this worker.
                     Inner::wake_all(keys);
                 }
-                return Poll::Ready(Some(Work {
-                    key,
-                    queue: self.clone(),
-                    since,
-                    next: Next::Done,
-                }));
+                return Poll::Ready(Some(work));
             }
             if keys.has_ended() && keys.places.is_empty() {
                 return Poll::Ready(None);
@@ -330,6 +327,28 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
                 }
             }
         }
+    }
+
+    /// Hands the first key out.
+    fn take(&self, keys: &mut Keys<K>) -> Option<Work<K>> {
+        let key = keys.queue.pop_front()?;
+        let place = keys.places.insert(key.clone(), Place::InWork);
+        let since = match place {
+            Some(Place::Queued(since)) => since,
+            _ => Instant::now(),
+        };
+        Some(Work {
+            key,
+            queue: self.clone(),
+            since,
+            next: Next::Done,
+        })
+    }
+
+    /// Hands out keys that are queued now, at most so many.
+    pub(crate) fn take_queued(&self, most: usize) -> Vec<Work<K>> {
+        let mut keys = self.inner.keys();
+        (0..most).map_while(|_| self.take(&mut keys)).collect()
     }
 
     /// Queues what the sources have, without handing a key out. The context is woken when they may have

@@ -1,7 +1,4 @@
-//! One attempt: runs the closure for a key, commits what it wrote, and decides what becomes of the key.
-//!
-//! [`Job::attempt`] is the one place that commits. Keys whose closures could share a transaction would be
-//! taken from the queue together here.
+//! Attempts: run the closure for keys, commit what it wrote, and decide what becomes of the keys.
 
 use std::error::Error;
 use std::fmt;
@@ -11,13 +8,16 @@ use std::sync::Arc;
 use tracing::Instrument as _;
 
 use super::Settings;
-use super::failures::Failing;
+use super::failures::{Failing, Failures};
 use crate::cache::{Snapshot, Work, catching, message};
 use crate::client::{Cache, Client};
 use crate::error_chain::ErrorChain;
 use crate::model::Database;
 use crate::stats::ReconcilerCounters;
 use crate::transaction::{CommitError, Transaction};
+
+/// How often keys that share a transaction are tried together.
+const SHARED_TRIES: usize = 3;
 
 /// The error of a closure that reconciles: any error, or a text. `?` converts into it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -65,11 +65,11 @@ pub struct Attempt<'a, K> {
     pub last_error: Option<&'a (dyn Error + Send + Sync + 'static)>,
 }
 
-/// Why an attempt failed.
+/// Why an attempt failed, for one of several keys or for all of them.
 #[derive(Debug)]
 enum Failure {
-    Closure(BoxError),
-    Panic(ClosurePanicked),
+    Closure(usize, BoxError),
+    Panic(usize, ClosurePanicked),
     Commit(CommitError),
 }
 
@@ -79,19 +79,27 @@ impl From<CommitError> for Failure {
     }
 }
 
-impl From<Failure> for Arc<dyn Error + Send + Sync> {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Closure(error) => Self::from(error),
-            Failure::Panic(panic) => Arc::new(panic),
-            Failure::Commit(error) => Arc::new(error),
-        }
-    }
-}
-
 #[derive(Debug, thiserror::Error)]
 #[error("the closure panicked: {0}")]
 struct ClosurePanicked(String);
+
+/// A key in work, with the failures before.
+struct Begun<K: Hash + Eq + Clone + Send + 'static> {
+    work: Work<K>,
+    before: Option<Failures>,
+}
+
+impl<K: Hash + Eq + Clone + Send + 'static> Begun<K> {
+    fn attempt(&self, conflicts: u32) -> Attempt<'_, K> {
+        let before = self.before.as_ref();
+        Attempt {
+            key: self.work.key(),
+            number: before.map_or(1, |before| before.attempts.saturating_add(1)),
+            conflicts,
+            last_error: before.map(|before| &*before.error),
+        }
+    }
+}
 
 /// What the tasks of a runner share.
 pub(super) struct Job<D: Database, K> {
@@ -124,60 +132,108 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Job
         }
     }
 
-    /// Works on a key once.
-    pub(super) async fn attempt(&self, work: Work<K>) {
-        let key = work.key();
-        let before = self.failing.of(key);
-        let number = before.as_ref().map_or(1, |before| before.attempts + 1);
-        self.counters.attempts.add(1);
-        if before.is_some() {
-            self.counters.retries.add(1);
-        }
-        let mut attempt = Attempt {
-            key,
-            number,
-            conflicts: 0,
-            last_error: before.as_ref().map(|before| &*before.error),
-        };
-        let mut runs = 0;
-        let change = |view: &Snapshot<D>, txn: &mut Transaction<D>| {
-            attempt.conflicts = runs;
-            runs += 1;
-            match catching(|| (self.reconcile)(&attempt, view, txn)) {
-                Ok(result) => result.map_err(Failure::Closure),
-                Err(panic) => Err(Failure::Panic(ClosurePanicked(message(&*panic).to_owned()))),
-            }
-        };
-        let (database, reconciler) = (self.client.database(), &*self.settings.name);
-        let span = tracing::debug_span!("ovsdb_reconcile", database, reconciler, ?key, number);
-        let apply = self
-            .client
-            .apply_with(self.settings.conflicts, &self.cache, change);
-        let result = apply.instrument(span.clone()).await;
-        self.counters.conflicts.add(runs.saturating_sub(1) as usize);
-        match result {
-            Ok(_) => {
-                self.failing.succeeded(key);
-                self.counters.succeeded(work.age());
-                if number > 1 {
-                    span.in_scope(|| tracing::debug!(database, "the key no longer fails"));
+    /// Works on keys once.
+    pub(super) async fn attempt(&self, keys: Vec<Work<K>>) {
+        let begun = keys.into_iter().map(|work| {
+            let before = self.failing.of(work.key());
+            self.counters.attempts.add(1);
+            self.counters.retries.add(usize::from(before.is_some()));
+            Begun { work, before }
+        });
+        let mut groups = vec![begun.collect::<Vec<_>>()];
+        while let Some(mut group) = groups.pop() {
+            match self.commit(&group).await {
+                Ok(()) => group.into_iter().for_each(|begun| self.succeeded(begun)),
+                Err(Failure::Closure(at, error)) => {
+                    self.failed(group.remove(at), error.into(), false);
+                    groups.push(group);
                 }
-                work.done();
-            }
-            // That is no fault of the key: it is worked on once there is a connection again.
-            Err(Failure::Commit(CommitError::NotSent(_))) if !self.cache.is_current() => {
-                work.retry();
-            }
-            Err(failure) => {
-                span.in_scope(|| self.failed(work, failure));
+                Err(Failure::Panic(at, panic)) => {
+                    self.failed(group.remove(at), Arc::new(panic), true);
+                    groups.push(group);
+                }
+                // That is no fault of the keys: they are worked on once there is a connection again.
+                Err(Failure::Commit(CommitError::NotSent(_))) if !self.cache.is_current() => {
+                    group.into_iter().for_each(|begun| begun.work.retry());
+                }
+                // Some of them may be no reason for the refusal.
+                Err(Failure::Commit(CommitError::Build(_) | CommitError::Refused(_)))
+                    if group.len() > 1 =>
+                {
+                    let half = group.split_off(group.len() / 2);
+                    groups.extend([half, group]);
+                }
+                Err(Failure::Commit(error)) => {
+                    let error: Arc<dyn Error + Send + Sync> = Arc::new(error);
+                    for begun in group {
+                        self.failed(begun, error.clone(), false);
+                    }
+                }
             }
         }
     }
 
+    /// Commits what the closure writes for these keys.
+    async fn commit(&self, group: &[Begun<K>]) -> Result<(), Failure> {
+        let Some(first) = group.first() else {
+            return Ok(());
+        };
+        let mut runs = 0;
+        let change = |view: &Snapshot<D>, txn: &mut Transaction<D>| {
+            let conflicts = runs;
+            runs += 1;
+            for (at, begun) in group.iter().enumerate() {
+                let attempt = begun.attempt(conflicts);
+                match catching(|| (self.reconcile)(&attempt, view, txn)) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return Err(Failure::Closure(at, error)),
+                    Err(panic) => {
+                        let message = message(&*panic).to_owned();
+                        return Err(Failure::Panic(at, ClosurePanicked(message)));
+                    }
+                }
+            }
+            Ok(())
+        };
+        let (database, reconciler) = (self.client.database(), &*self.settings.name);
+        let (keys, key, number) = (group.len(), first.work.key(), first.attempt(0).number);
+        let span = tracing::debug_span!(
+            "ovsdb_reconcile",
+            database,
+            reconciler,
+            keys,
+            ?key,
+            attempt = number
+        );
+        let mut policy = self.settings.conflicts;
+        if keys > 1 {
+            // Half of the keys conflict less often.
+            policy.tries = policy.tries.min(SHARED_TRIES);
+        }
+        let apply = self.client.apply_with(policy, &self.cache, change);
+        let result = apply.instrument(span).await;
+        let conflicts = usize::try_from(runs).unwrap_or(0).saturating_sub(1);
+        self.counters.conflicts.add(conflicts);
+        result.map(drop)
+    }
+
+    fn succeeded(&self, Begun { work, before }: Begun<K>) {
+        self.failing.succeeded(work.key());
+        self.counters.succeeded(work.age());
+        if before.is_some() {
+            let (database, reconciler) = (self.client.database(), &*self.settings.name);
+            tracing::debug!(database, reconciler, key = ?work.key(), "the key no longer fails");
+        }
+        work.done();
+    }
+
     /// Notes why an attempt failed, and has the key tried again later.
-    fn failed(&self, work: Work<K>, failure: Failure) {
-        let panicked = matches!(failure, Failure::Panic(_));
-        let error: Arc<dyn Error + Send + Sync> = failure.into();
+    fn failed(
+        &self,
+        Begun { work, .. }: Begun<K>,
+        error: Arc<dyn Error + Send + Sync>,
+        panicked: bool,
+    ) {
         self.counters.failures.add(1);
         let attempts = self.failing.failed(work.key(), error.clone());
         let delay = self.settings.backoff.wait(attempts);

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use tokio::sync::watch;
@@ -28,8 +27,6 @@ where
     let mut running = JoinSet::new();
     let mut freshness = job.cache.freshness();
     let ended = loop {
-        let running_now = &job.counters.running;
-        running_now.store(running.len() as u64, Ordering::Relaxed);
         job.counters.set_queued(queue.len());
         let now = freshness.get();
         if now == Freshness::Ended {
@@ -45,9 +42,11 @@ where
             },
             Some(_) = running.join_next(), if !running.is_empty() => {}
             taken = next(&queue, takes) => match taken {
-                Ok(Some(work)) => {
+                Ok(Some(first)) => {
+                    let mut keys = vec![first];
+                    keys.extend(queue.take_queued(job.settings.shared_commits - 1));
                     let job = job.clone();
-                    running.spawn(async move { job.attempt(work).await });
+                    running.spawn(async move { job.attempt(keys).await });
                 }
                 Ok(None) => break Ended::QueueEnded,
                 Err(panic) => break Ended::Panicked(panic),
@@ -56,10 +55,7 @@ where
     };
     // Its streams end too, and what they hold.
     queue.close();
-    while running.join_next().await.is_some() {
-        let running_now = &job.counters.running;
-        running_now.store(running.len() as u64, Ordering::Relaxed);
-    }
+    while running.join_next().await.is_some() {}
     ended
 }
 

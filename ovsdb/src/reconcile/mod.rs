@@ -49,6 +49,7 @@ use crate::transaction::{RetryPolicy, Transaction};
 /// | [`conflicts`](Self::conflicts) | [`RetryPolicy::default`] |
 /// | [`stale_limit`](Self::stale_limit) | 30 s |
 /// | [`failing_limit`](Self::failing_limit) | 60 s |
+/// | [`share_commits`](Self::share_commits) | 1 key |
 /// | [`name`](Self::name) | the name of the database |
 ///
 /// ```
@@ -107,6 +108,8 @@ struct Settings {
     conflicts: RetryPolicy,
     stale_limit: Duration,
     failing_limit: Duration,
+    /// At least 1.
+    shared_commits: usize,
 }
 
 impl<D: Database, K> fmt::Debug for Reconciler<D, K> {
@@ -133,6 +136,7 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Rec
                 conflicts: RetryPolicy::default(),
                 stale_limit: Duration::from_secs(30),
                 failing_limit: Duration::from_secs(60),
+                shared_commits: 1,
             },
         }
     }
@@ -290,6 +294,19 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Rec
     /// [unhealthy](Runner::health).
     pub const fn failing_limit(mut self, limit: Duration) -> Self {
         self.settings.failing_limit = limit;
+        self
+    }
+
+    /// Lets up to so many keys that are queued at the same time share a transaction. Sixteen keys in one cost
+    /// both ends about half of what sixteen transactions do, or less; more keys gain little.
+    ///
+    /// The closure is called for one key after the other, with the same transaction, which shows what it
+    /// wrote for the keys before. A key whose closure fails is left out, and the others are decided again
+    /// without it. When the server refuses the transaction, halves of the keys are tried, until the key is
+    /// found that it refuses; so they are after the third conflict. A conflict concerns all keys of the
+    /// transaction, so share less where other clients write the same rows.
+    pub fn share_commits(mut self, keys: usize) -> Self {
+        self.settings.shared_commits = keys.max(1);
         self
     }
 

@@ -174,9 +174,10 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Run
     /// What the reconciler has done, and has to do.
     #[must_use]
     pub fn stats(&self) -> ReconcilerStats {
+        // Before the counters: what is done by now has been counted.
+        let [queued, running, delayed] = self.queue.counts();
         let mut stats = self.job.counters.stats();
-        stats.queued = self.queue.len();
-        stats.delayed = self.queue.delayed();
+        (stats.queued, stats.running, stats.delayed) = (queued, running, delayed);
         stats.failing = self.job.failing.len();
         stats
     }
