@@ -215,6 +215,10 @@ impl Ovn {
         );
         let port = vsctl(path, ovs, &["get", "interface", "br-int", "ofport"]);
         assert_eq!(port.trim(), "65534");
+        // The ovn-controller of OVN 23.03 crashes unless ovn-northd has written SB_Global before.
+        let nb = format!("--db={nb}");
+        let sync = ["--timeout=60", &nb, "--wait=sb", "sync"];
+        run(path, "ovn-nbctl", &sync).well();
         let controller = Daemon::start(path, "ovn-controller", &[ovs]);
         Self {
             _northd: northd,

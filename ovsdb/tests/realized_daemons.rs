@@ -159,6 +159,9 @@ async fn daemons_confirm_what_they_have_done_and_errors_name_those_that_are_stop
     assert_eq!(configured.expect("confirmed").next_cfg, 3);
 
     // The network.
+    // The ovn-controller of OVN 23.03 crashes unless ovn-northd has written SB_Global before.
+    let realized = nb::realized(&nb, Stage::Northd).timeout(PATIENCE).await;
+    realized.expect("confirmed");
     let controller = Process::start(path, "ovn-controller", &[&switch.remote()]);
     let chassis = sb.cache().table::<sb::ChassisPrivate>().start().await;
     let chassis = chassis.expect("a cache");
