@@ -261,6 +261,9 @@
 //! # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 //! ```
 //!
+//! A closure may as well say which rows its object should have: `desired.plan(view)?.write(txn)` writes what differs
+//! ([`Desired`]).
+//!
 //! One worker has a key at a time, and different keys are worked on at once. A key that changes while it is
 //! worked on is worked on again afterwards; one that fails is tried again after a growing time. Without
 //! a connection nothing is decided. [`Reconciler::share_commits`] lets keys that are queued together share a

@@ -105,18 +105,18 @@ fn rng() -> fastrand::Rng {
 
 /// Whatever the order of the changes is, each key is worked on after its last change, and one worker has a
 /// key at a time.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn every_key_is_worked_on_after_its_last_change() {
     changes_at_random(4, 1).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn every_key_is_worked_on_after_its_last_change_where_keys_share_commits() {
     changes_at_random(3, 4).await;
 }
 
 async fn changes_at_random(concurrency: usize, share: usize) {
-    const KEYS: usize = 12;
+    const KEYS: usize = 6;
     let mut random = rng();
     let server = server();
     let (reader, writer) = (client(&server).await, client(&server).await);
@@ -138,8 +138,9 @@ async fn changes_at_random(concurrency: usize, share: usize) {
                     shared_key.store(true, Ordering::SeqCst);
                 }
                 let now = seen(view, key, &owner);
-                // Changes come meanwhile.
-                std::thread::sleep(Duration::from_micros(fastrand::u64(..2000)));
+                // Changes come meanwhile; a worker of tokio that sleeps may keep the others from sockets.
+                let while_it_runs = Duration::from_millis(fastrand::u64(..10));
+                tokio::task::block_in_place(|| std::thread::sleep(while_it_runs));
                 noted.lock().expect("no panic").insert(key.clone(), now);
                 busy.lock().expect("no panic").remove(key);
                 Ok(())
@@ -550,6 +551,46 @@ async fn a_restart_of_the_server_is_survived() {
     until("no key fails", || runner.failing().is_empty()).await;
     runner.health().expect("healthy");
     idle(&runner).await;
+}
+
+#[tokio::test]
+async fn without_a_connection_keys_are_collected_and_nothing_runs() {
+    let mut server = server();
+    let client = Client::builder()
+        .remotes(server.remote())
+        .request_timeout(None)
+        .connect();
+    let client: nb::Client = client.await.expect("a client");
+    let cache = cache(&client).await;
+    let start = || {
+        let reconciler = Reconciler::new(&client, &cache).stale_limit(LONG);
+        reconciler.run(1, |_, _, _| Ok(()))
+    };
+    let (stopped, goes_on) = (start(), start());
+    server.kill().expect("killed");
+    let mut freshness = cache.freshness();
+    let stale = freshness.wait_for(|now| *now != Freshness::Current);
+    timeout(HANG, stale)
+        .await
+        .expect("no hang")
+        .expect("a client");
+    for runner in [&stopped, &goes_on] {
+        runner.health().expect("not stale for so long");
+        runner.add("a".into());
+        // Enough for a key to be taken.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let stats = runner.stats();
+        assert_eq!((stats.queued, stats.running, stats.attempts), (1, 0, 0));
+    }
+    // An attempt would wait for the connection.
+    let stopping = timeout(HANG, stopped.stop());
+    assert_eq!(stopping.await.expect("no hang"), Ended::Stopped);
+    server.start().expect("started");
+    until("the key is done", || goes_on.stats().attempts == 1).await;
+    idle(&goes_on).await;
+    assert_eq!(goes_on.stats().failures, 0);
 }
 
 /// Two controllers, as replicas of one deployment are: no update is lost, and no row made twice.

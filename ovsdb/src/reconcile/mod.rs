@@ -313,7 +313,7 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Rec
     /// Starts to work on the keys, `concurrency` at once, in tasks of their own.
     ///
     /// The closure reads the view, writes the transaction, and does nothing else: it may be run several
-    /// times for one change. What it reads through the transaction is verified by the commit
+    /// times for one change, and it must not block, for it runs on a worker of the runtime. What it reads through the transaction is verified by the commit
     /// ([`Client::apply`]). When it leaves the transaction empty, nothing is sent. What it writes is a
     /// change as well, so a key is mostly worked on once more, with nothing to do.
     ///
