@@ -356,7 +356,7 @@ async fn a_conflict_with_another_client_is_decided_again_in_the_same_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_key_that_fails_waits_longer_each_time_and_blocks_no_other() {
+async fn a_key_that_fails_waits_and_blocks_no_other() {
     let server = server();
     let client = client(&server).await;
     let others: Vec<String> = (0..30).map(|number| format!("k{number}")).collect();

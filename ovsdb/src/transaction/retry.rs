@@ -224,6 +224,20 @@ mod tests {
     }
 
     #[test]
+    fn waits_double_up_to_the_longest_one_and_are_shortened_at_random() {
+        let (min, max) = (Duration::from_millis(50), Duration::from_secs(60));
+        let policy = RetryPolicy::default().min_wait(min).max_wait(max);
+        let mut whole = min;
+        for run in 1..=80 {
+            let waits: Vec<_> = (0..50).map(|_| policy.wait(run)).collect();
+            assert!(waits.iter().all(|wait| (whole / 2..=whole).contains(wait)));
+            assert!(waits.iter().any(|wait| *wait != waits[0]), "{waits:?}");
+            whole = (whole * 2).min(max);
+        }
+        assert_eq!(whole, max);
+    }
+
+    #[test]
     fn every_kind_of_refusal_is_decided() {
         use Retry::{Again, Never, Unknown};
         // At an operation, and at the commit or of the request.
