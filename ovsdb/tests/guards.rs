@@ -9,7 +9,9 @@ use std::time::Duration;
 use ovsdb::cache::Index;
 use ovsdb::protocol::ErrorKind;
 use ovsdb::testing::{Cut, Proxy, Server};
-use ovsdb::{Cache, Client, CommitError, Outcome, Ref, Retry, RetryPolicy, Str, Transaction};
+use ovsdb::{
+    Cache, Client, CommitError, ErrorChain, Outcome, Ref, Retry, RetryPolicy, Str, Transaction,
+};
 use support::inventory::{Database, Item, Part, Slot};
 use support::scale::size;
 use support::{connect, inventory_server, item};
@@ -422,25 +424,32 @@ async fn work(
         .tries(100_000)
         .max_wait(Duration::from_millis(100));
     for round in 0..rounds {
-        let apply = client.apply_with(policy, &cache, |_, txn| {
-            runs.fetch_add(1, Ordering::Relaxed);
-            let name = format!("counter {}", (number + round) % COUNTERS);
-            let label = format!("{number}.{round}");
-            let counter = txn.ensure(Item::NAME, &*name, |item| {
-                item.only = support::inventory::ItemOnly::Sole;
-                item.count = (number + round) as i64 % COUNTERS as i64;
-                item.total += 1;
-                item.tags.insert(&*label);
-                item.notes.insert(number.to_string(), round.to_string());
+        loop {
+            let apply = client.apply_with(policy, &cache, |_, txn| {
+                runs.fetch_add(1, Ordering::Relaxed);
+                let name = format!("counter {}", (number + round) % COUNTERS);
+                let label = format!("{number}.{round}");
+                let counter = txn.ensure(Item::NAME, &*name, |item| {
+                    item.only = support::inventory::ItemOnly::Sole;
+                    item.count = (number + round) as i64 % COUNTERS as i64;
+                    item.total += 1;
+                    item.tags.insert(&*label);
+                    item.notes.insert(number.to_string(), round.to_string());
+                });
+                let slot = txn.ensure_where(Slot::NUMBER.eq(1), |slot| slot.number = 1);
+                let part = txn.ensure(&by_label, &*label, |_| {});
+                txn.edit(counter, |counter| {
+                    counter.parts.insert(part);
+                });
+                Ok::<_, CommitError>(slot)
             });
-            let slot = txn.ensure_where(Slot::NUMBER.eq(1), |slot| slot.number = 1);
-            let part = txn.ensure(&by_label, &*label, |_| {});
-            txn.edit(counter, |counter| {
-                counter.parts.insert(part);
-            });
-            Ok::<_, CommitError>(slot)
-        });
-        apply.await.expect("a commit");
+            match apply.await {
+                Ok(_) => break,
+                // The rows did not come before the next cuts.
+                Err(CommitError::NotSent(_)) => {}
+                Err(error) => panic!("{}", ErrorChain::new(&error)),
+            }
+        }
     }
 }
 

@@ -90,7 +90,8 @@ async fn both_servers_answer_the_same() {
             let (steps, difference) = shrink(&schema, steps, difference).await;
             let story: Vec<_> = steps.iter().map(|step| format!("  {step}\n")).collect();
             panic!(
-                "the servers differ\n{difference}\nafter these steps:\n{}with this schema:\n{schema}",
+                "the servers differ among the first {done} transactions\n{difference}\nafter these \
+                 steps:\n{}with this schema:\n{schema}",
                 story.concat()
             );
         }

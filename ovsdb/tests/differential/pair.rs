@@ -334,8 +334,8 @@ pub struct Pair {
     servers: (ovsdb::testing::Server, Server),
     /// Whether a conversion was asked for.
     may_be_converted: bool,
-    /// The rows that ovsdb-server has told a monitor to be gone, by client.
-    gone: BTreeSet<(usize, String)>,
+    /// The monitors with a condition on `_uuid`, by client and id.
+    by_uuid: BTreeSet<(usize, String)>,
 }
 
 impl Pair {
@@ -363,7 +363,7 @@ impl Pair {
             ours: Side::new(own),
             servers: (reference, ours),
             may_be_converted: false,
-            gone: BTreeSet::new(),
+            by_uuid: BTreeSet::new(),
         })
     }
 
@@ -447,6 +447,7 @@ impl Pair {
             Err(error) => return Err(format!("ovsdb-server: {error}")),
         };
         self.may_be_converted |= step.is_conversion();
+        self.note_conditions(step);
         let ours = self.ours.step(step).await;
         let ours = ours.map_err(|error| format!("embedded server: {error}"))?;
         for (client, (theirs, own)) in reference.iter().zip(&ours).enumerate() {
@@ -454,11 +455,14 @@ impl Pair {
                 self.reference.normal(theirs, step.is_conversion()),
                 self.ours.normal(own, step.is_conversion()),
             );
-            self.without_second_deletes(client, step, &mut a);
             comparable(&mut a, &mut b);
             if self.may_be_converted && a != b {
                 without_choices(&mut a);
                 without_choices(&mut b);
+            }
+            if a != b {
+                self.without_conditions_on_uuids(client, &mut a);
+                self.without_conditions_on_uuids(client, &mut b);
             }
             if a != b && went_on(step, &ours) {
                 // What two transactions do to a row is one change for who has not been told of the first
@@ -494,25 +498,23 @@ impl Pair {
         Ok(true)
     }
 
-    /// Leaves out that a row is gone where a monitor was told so before: ovsdb-server says it again when
-    /// the row is deleted after a condition has excluded it.
-    fn without_second_deletes(&mut self, client: usize, step: &Step, parts: &mut Vec<Part>) {
+    /// Notes monitors with a condition on `_uuid`.
+    fn note_conditions(&mut self, step: &Step) {
         let message: Value = serde_json::from_str(&step.message()).unwrap_or_default();
         let method = message["method"].as_str().unwrap_or_default();
-        if ["monitor", "monitor_cond", "monitor_cond_since"].contains(&method) {
-            let begun = message["params"][1].to_string();
-            self.gone
-                .retain(|(of, row)| *of != step.client || row.split(' ').nth(1) != Some(&*begun));
-        }
-        parts.retain(|part| {
-            let row = (client, part.of.clone());
-            match part.change.as_deref() {
-                Some(r#"{"delete":null}"#) if part.is_update() => self.gone.insert(row),
-                _ => {
-                    self.gone.remove(&row);
-                    true
-                }
+        if method.starts_with("monitor_cond") && message.to_string().contains("[\"_uuid\",") {
+            for id in [&message["params"][0], &message["params"][1]] {
+                self.by_uuid.insert((step.client, id.to_string()));
             }
+        }
+    }
+
+    /// Leaves out updates of monitors with a condition on `_uuid`: version 3.1 of ovsdb-server mistakes
+    /// it where another monitor has the same columns, and tells too much or too little.
+    fn without_conditions_on_uuids(&self, client: usize, parts: &mut Vec<Part>) {
+        parts.retain(|part| {
+            let monitor = part.of.split(' ').nth(1).unwrap_or_default();
+            !part.is_update() || !self.by_uuid.contains(&(client, monitor.to_owned()))
         });
     }
 
