@@ -30,6 +30,8 @@ pub(super) struct Deletion<T> {
 /// A change that can be written into a transaction.
 pub(super) trait Write<D>: Send + Sync {
     fn write(&self, txn: &mut Transaction<D>);
+    /// The change as people read it.
+    fn change(&self, labels: &Labels<'_>) -> Change;
 }
 
 impl<T: Table> Write<T::Database> for Insertion<T> {
@@ -39,11 +41,21 @@ impl<T: Table> Write<T::Database> for Insertion<T> {
         }
         txn.insert_under(self.uuid, self.columns.clone());
     }
+
+    fn change(&self, labels: &Labels<'_>) -> Change {
+        let nothing = T::default();
+        Change::new(Action::Insert, self.uuid, &nothing, &self.columns, labels)
+    }
 }
 
 impl<T: Table> Write<T::Database> for Edit<T> {
     fn write(&self, txn: &mut Transaction<T::Database>) {
         txn.edit_from(&self.row, &self.columns);
+    }
+
+    fn change(&self, labels: &Labels<'_>) -> Change {
+        let (uuid, before) = (self.row.uuid(), self.row.columns());
+        Change::new(Action::Update, uuid, before, &self.columns, labels)
     }
 }
 
@@ -54,12 +66,16 @@ impl<T: Table> Write<T::Database> for Deletion<T> {
         txn.expect(still, vec![self.row.clone()]);
         txn.delete(row);
     }
+
+    fn change(&self, labels: &Labels<'_>) -> Change {
+        Change::deletion::<T>(self.row.uuid(), labels)
+    }
 }
 
 /// A plan that is being made.
 pub(super) struct Build<D> {
-    deletions: Vec<Written<D>>,
-    steps: Vec<Vec<Written<D>>>,
+    deletions: Vec<Box<dyn Write<D>>>,
+    steps: Vec<Vec<Box<dyn Write<D>>>>,
 }
 
 /// A change, and how it is written.
@@ -76,49 +92,37 @@ impl<D: Database> Build<D> {
         }
     }
 
+    /// Whether nothing changes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.deletions.is_empty() && self.steps.iter().all(Vec::is_empty)
+    }
+
     /// The changes of each step.
-    pub(super) fn finish(mut self) -> Vec<Vec<Written<D>>> {
+    pub(super) fn finish(mut self, labels: &Labels<'_>) -> Vec<Vec<Written<D>>> {
         if let Some(first) = self.steps.first_mut() {
             first.splice(0..0, self.deletions);
         }
-        self.steps
+        let written = |write: Box<dyn Write<D>>| Written {
+            change: write.change(labels),
+            write,
+        };
+        let steps = self.steps.into_iter();
+        steps
+            .map(|step| step.into_iter().map(written).collect())
+            .collect()
     }
 
-    pub(super) fn insert<T: Table<Database = D>>(
-        &mut self,
-        step: usize,
-        insertion: Insertion<T>,
-        labels: &Labels,
-    ) {
-        let (uuid, nothing) = (insertion.uuid, T::default());
-        let change = Change::new(Action::Insert, uuid, &nothing, &insertion.columns, labels);
-        let write = Box::new(insertion);
-        self.steps[step].push(Written { change, write });
+    pub(super) fn insert<T: Table<Database = D>>(&mut self, step: usize, row: Insertion<T>) {
+        self.steps[step].push(Box::new(row));
     }
 
-    pub(super) fn edit<T: Table<Database = D>>(
-        &mut self,
-        step: usize,
-        edit: Edit<T>,
-        labels: &Labels,
-    ) {
-        if edit.columns == **edit.row {
-            return;
+    pub(super) fn edit<T: Table<Database = D>>(&mut self, step: usize, edit: Edit<T>) {
+        if edit.columns != **edit.row {
+            self.steps[step].push(Box::new(edit));
         }
-        let uuid = edit.row.uuid();
-        let before = edit.row.columns();
-        let change = Change::new(Action::Update, uuid, before, &edit.columns, labels);
-        let write = Box::new(edit);
-        self.steps[step].push(Written { change, write });
     }
 
-    pub(super) fn delete<T: Table<Database = D>>(
-        &mut self,
-        deletion: Deletion<T>,
-        labels: &Labels,
-    ) {
-        let change = Change::deletion::<T>(deletion.row.uuid(), labels);
-        let write = Box::new(deletion);
-        self.deletions.push(Written { change, write });
+    pub(super) fn delete<T: Table<Database = D>>(&mut self, deletion: Deletion<T>) {
+        self.deletions.push(Box::new(deletion));
     }
 }

@@ -107,19 +107,17 @@ pub struct ColumnChange {
 }
 
 /// What rows are called.
-#[derive(Debug, Default)]
-pub(super) struct Labels(HashMap<Uuid, String>);
+pub(super) struct Labels<'a> {
+    /// Of rows that there are not yet.
+    pub(super) new: HashMap<Uuid, String>,
+    /// Of others, looked up where they are shown.
+    pub(super) existing: &'a dyn Fn(Uuid) -> Option<String>,
+}
 
-impl Labels {
-    /// Notes what a row is called.
-    pub(super) fn note<T: Table>(&mut self, uuid: Uuid, row: &T) {
-        if let Some(name) = name_of(row) {
-            self.0.insert(uuid, name);
-        }
-    }
-
-    pub(super) fn of(&self, uuid: Uuid) -> String {
-        let known = self.0.get(&uuid).cloned();
+impl Labels<'_> {
+    fn of(&self, uuid: Uuid) -> String {
+        let known = self.new.get(&uuid).cloned();
+        let known = known.or_else(|| (self.existing)(uuid));
         known.unwrap_or_else(|| uuid.to_string())
     }
 
@@ -178,7 +176,7 @@ impl Change {
         uuid: Uuid,
         before: &T,
         after: &T,
-        labels: &Labels,
+        labels: &Labels<'_>,
     ) -> Self {
         let columns = T::COLUMNS.iter().enumerate().filter_map(|(index, info)| {
             let (old, new) = (before.column(index)?, after.column(index)?);
@@ -199,7 +197,7 @@ impl Change {
         }
     }
 
-    pub(super) fn deletion<T: Table>(uuid: Uuid, labels: &Labels) -> Self {
+    pub(super) fn deletion<T: Table>(uuid: Uuid, labels: &Labels<'_>) -> Self {
         Self {
             action: Action::Delete,
             table: T::TABLE,
@@ -235,7 +233,7 @@ impl ColumnChange {
         action: Action,
         old: &dyn ColumnValue,
         new: &dyn ColumnValue,
-        labels: &Labels,
+        labels: &Labels<'_>,
     ) -> Self {
         let mut change = Self {
             column,

@@ -245,7 +245,7 @@ impl<T: Table> WantedRow<'_, T> {
         column: Column<T, V, M>,
         value: impl Into<V>,
     ) -> Self {
-        self.table.rows[self.at].give(column.index(), value.into().to_datum(), Mode::Whole);
+        self.table.rows[self.at].give(column.index(), value.into(), Mode::Whole);
         self
     }
 
@@ -260,8 +260,8 @@ impl<T: Table> WantedRow<'_, T> {
         column: Column<T, V, M>,
         parts: impl PartsOf<V>,
     ) -> Self {
-        let parts = parts.into_collection().to_datum();
-        self.table.rows[self.at].give(column.index(), parts, Mode::Part(None));
+        let parts = parts.into_collection();
+        self.table.rows[self.at].give(column.index(), parts, Mode::Part(table::holds_all::<V>));
         self
     }
 
@@ -277,12 +277,12 @@ impl<T: Table> WantedRow<'_, T> {
         owns: impl Fn(&V::Key) -> bool + Send + Sync + 'static,
         parts: impl PartsOf<V>,
     ) -> Self {
-        let parts = parts.into_collection().to_datum();
+        let parts = parts.into_collection();
         let owns = move |atom: &crate::value::Atom| {
             let mut key = V::Key::default();
             table::decode(&mut key, &atom.clone().into()) && owns(&key)
         };
-        self.table.rows[self.at].give(column.index(), parts, Mode::Part(Some(Box::new(owns))));
+        self.table.rows[self.at].give(column.index(), parts, Mode::AllOwned(Box::new(owns)));
         self
     }
 
@@ -296,7 +296,7 @@ impl<T: Table> WantedRow<'_, T> {
         column: Column<T, V, M>,
         value: impl Into<V>,
     ) -> Self {
-        self.table.rows[self.at].give(column.index(), value.into().to_datum(), Mode::Initial);
+        self.table.rows[self.at].give(column.index(), value.into(), Mode::Initial);
         self
     }
 

@@ -1,10 +1,11 @@
 //! The difference between what is wanted and what there is.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use super::Desired;
 use super::build::{Build, Written};
-use super::change::Change;
+use super::change::{Change, Labels};
 use super::table::{Conflict, Resolution};
 use crate::cache::Snapshot;
 use crate::client::Client;
@@ -74,10 +75,22 @@ impl<D: Database> Desired<D> {
         for table in &self.tables {
             table.compare(view, &resolution, &mut build)?;
         }
+        if build.is_empty() {
+            return Ok(Plan { steps: Vec::new() });
+        }
+        let mut new = HashMap::new();
+        for table in &self.tables {
+            table.name_new(&resolution, &mut new);
+        }
+        let existing = |row| self.tables.iter().find_map(|table| table.name(view, row));
+        let labels = Labels {
+            new,
+            existing: &existing,
+        };
         let steps = self
             .steps
             .iter()
-            .zip(build.finish())
+            .zip(build.finish(&labels))
             .filter(|(_, changes)| !changes.is_empty());
         let steps = steps.map(|(title, changes)| Step {
             title: title.clone(),

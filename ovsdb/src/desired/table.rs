@@ -6,12 +6,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::build::{Build, Deletion, Edit, Insertion};
-use super::change::{Labels, name_of};
+use super::change::name_of;
 use crate::cache::{Snapshot, TableView};
-use crate::model::{AllOf, ColumnInfo, Row, Table};
+use crate::model::{AllOf, Collection, Row, Table};
 use crate::transaction::Finder;
 use crate::value::json::Reader;
-use crate::value::{Atom, ColumnValue, Datum, Map, Ref, Set, Uuid};
+use crate::value::{Atom, ColumnValue, Datum, Map, Ref, Set, Uuid, Value};
 
 /// Says which elements of a column are the owner's.
 type Owns = Box<dyn Fn(&Atom) -> bool + Send + Sync>;
@@ -19,8 +19,23 @@ type Owns = Box<dyn Fn(&Atom) -> bool + Send + Sync>;
 /// What is given of a column.
 pub(super) enum Mode {
     Whole,
-    Part(Option<Owns>),
+    /// The owner's part, beside which others may have theirs.
+    Part(Holds),
+    /// The owner's part, and what else is the owner's.
+    AllOwned(Owns),
     Initial,
+}
+
+/// Whether a column holds all parts of another value.
+pub(super) type Holds = fn(&dyn ColumnValue, &dyn ColumnValue) -> bool;
+
+/// [`Holds`] for columns of this type.
+pub(super) fn holds_all<V: Collection>(column: &dyn ColumnValue, parts: &dyn ColumnValue) -> bool {
+    let parts = parts.as_any().downcast_ref::<V>();
+    let column = column.as_any().downcast_ref::<V>();
+    column
+        .zip(parts)
+        .is_some_and(|(column, parts)| column.holds_all(parts))
 }
 
 /// A row that is wanted.
@@ -39,17 +54,19 @@ pub(super) struct Wanted<T: Table> {
 /// What is given of a column of a wanted row.
 pub(super) struct Given {
     index: usize,
-    datum: Datum,
+    value: Box<dyn ColumnValue>,
     mode: Mode,
 }
 
 impl<T: Table> Wanted<T> {
-    pub(super) fn give(&mut self, index: usize, datum: Datum, mode: Mode) {
-        let part = matches!(mode, Mode::Part(_));
+    pub(super) fn give(&mut self, index: usize, value: impl Value, mode: Mode) {
+        let is_part = |mode: &Mode| matches!(mode, Mode::Part(_) | Mode::AllOwned(_));
+        let part = is_part(&mode);
         // What is given later holds; parts add up.
         self.columns
-            .retain(|known| known.index != index || (part && matches!(known.mode, Mode::Part(_))));
-        self.columns.push(Given { index, datum, mode });
+            .retain(|known| known.index != index || (part && is_part(&known.mode)));
+        let value = Box::new(value);
+        self.columns.push(Given { index, value, mode });
     }
 }
 
@@ -173,7 +190,6 @@ pub(super) struct Resolution {
     /// The uuids of wanted rows that exist, by their placeholders.
     pub(super) existing: HashMap<Uuid, Uuid>,
     pub(super) deleted: HashSet<Uuid>,
-    pub(super) labels: Labels,
 }
 
 impl Resolution {
@@ -213,6 +229,10 @@ pub(super) trait AnyTable<D>: Send + Sync {
     fn len(&self) -> usize;
     /// Finds the wanted rows in the view, and those to be deleted.
     fn resolve(&self, view: &Snapshot<D>, resolution: &mut Resolution) -> Result<(), Conflict>;
+    /// Notes what the wanted rows are called that there are not yet.
+    fn name_new(&self, resolution: &Resolution, names: &mut HashMap<Uuid, String>);
+    /// What a row of the view is called; `None` when it is not of this table.
+    fn name(&self, view: &Snapshot<D>, row: Uuid) -> Option<String>;
     /// Compares the wanted rows with the view.
     fn compare(
         &self,
@@ -239,13 +259,12 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
         let Some(table) = view.try_table::<T>() else {
             return Err(Conflict::NotReplicated { table: T::TABLE });
         };
-        let mut taken: HashMap<Uuid, &Wanted<T>> = HashMap::new();
+        let mut taken: HashMap<Uuid, &Wanted<T>> = HashMap::with_capacity(self.rows.len());
+        resolution.existing.reserve(self.rows.len());
         for wanted in &self.rows {
-            resolution.labels.note(wanted.placeholder, &wanted.new);
             let Some(row) = self.find(table, wanted)? else {
                 continue;
             };
-            resolution.labels.note(row.uuid(), row.columns());
             if let Some(other) = taken.insert(row.uuid(), wanted) {
                 return Err(Conflict::SameRow {
                     table: T::TABLE,
@@ -260,11 +279,23 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
             for row in table.rows() {
                 if !taken.contains_key(&row.uuid()) && owned.holds_for(row) {
                     resolution.deleted.insert(row.uuid());
-                    resolution.labels.note(row.uuid(), row.columns());
                 }
             }
         }
         Ok(())
+    }
+
+    fn name_new(&self, resolution: &Resolution, names: &mut HashMap<Uuid, String>) {
+        for wanted in &self.rows {
+            if !resolution.existing.contains_key(&wanted.placeholder) {
+                names.insert(wanted.placeholder, wanted.label());
+            }
+        }
+    }
+
+    fn name(&self, view: &Snapshot<T::Database>, row: Uuid) -> Option<String> {
+        let row = view.try_table::<T>()?.get(Ref::new(row))?;
+        name_of(row.columns())
     }
 
     fn compare(
@@ -277,9 +308,10 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
             return Err(Conflict::NotReplicated { table: T::TABLE });
         };
         let mut wanted_rows = HashSet::new();
+        let has_deleted = !resolution.deleted.is_empty();
         for wanted in &self.rows {
             let existing = resolution.existing.get(&wanted.placeholder);
-            let row = existing.and_then(|uuid| table.get_shared(Ref::new(*uuid)));
+            let row = existing.and_then(|uuid| table.get(Ref::new(*uuid)));
             let Some(row) = row else {
                 let columns = self.inserted(wanted, resolution);
                 self.check_owned(wanted, &columns)?;
@@ -290,22 +322,30 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
                         columns,
                         condition: wanted.condition.clone(),
                     },
-                    &resolution.labels,
                 );
                 continue;
             };
-            wanted_rows.insert(row.uuid());
-            let mut columns = T::clone(&row);
+            if has_deleted {
+                wanted_rows.insert(row.uuid());
+            }
+            let differs = |given: &Given| given.differs::<T>(row, resolution);
+            let is_cleaned = !has_deleted || !refers_to_deleted::<T>(row, resolution);
+            if is_cleaned && !wanted.columns.iter().any(differs) {
+                continue;
+            }
+            let mut columns = T::clone(row);
             clean(&mut columns, resolution);
+            let Some(row) = table.get_shared(row.reference()) else {
+                continue;
+            };
             // References to deleted rows go with the rows.
             let cleaned = Arc::new(Row::new(row.uuid(), columns.clone()));
             for given in &wanted.columns {
                 given.bring_up_to_date(&mut columns, resolution);
             }
             self.check_owned(wanted, &columns)?;
-            let labels = &resolution.labels;
-            if wanted.step == 0 || cleaned == row {
-                build.edit(wanted.step, Edit { row, columns }, labels);
+            if wanted.step == 0 || is_cleaned {
+                build.edit(wanted.step, Edit { row, columns });
             } else {
                 let row_cleaned = cleaned.columns().clone();
                 build.edit(
@@ -314,7 +354,6 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
                         row,
                         columns: row_cleaned,
                     },
-                    labels,
                 );
                 build.edit(
                     wanted.step,
@@ -322,32 +361,28 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
                         row: cleaned,
                         columns,
                     },
-                    labels,
                 );
             }
         }
         let Some(owned) = &self.owned else {
             return Ok(());
         };
-        let refers = T::COLUMNS.iter().any(ColumnInfo::may_refer);
-        if resolution.deleted.is_empty() {
+        if !has_deleted {
             return Ok(());
         }
         for row in table.rows_shared() {
             if resolution.deleted.contains(&row.uuid()) {
                 if owned.holds_for(&row) {
-                    build.delete(
-                        Deletion {
-                            row,
-                            owned: owned.clone(),
-                        },
-                        &resolution.labels,
-                    );
+                    let owned = owned.clone();
+                    build.delete(Deletion { row, owned });
                 }
-            } else if refers && !wanted_rows.contains(&row.uuid()) && owned.holds_for(&row) {
+            } else if !wanted_rows.contains(&row.uuid())
+                && refers_to_deleted::<T>(&row, resolution)
+                && owned.holds_for(&row)
+            {
                 let mut columns = T::clone(&row);
                 clean(&mut columns, resolution);
-                build.edit(0, Edit { row, columns }, &resolution.labels);
+                build.edit(0, Edit { row, columns });
             }
         }
         Ok(())
@@ -427,6 +462,22 @@ fn held<T: Table>(owned: &AllOf<T>, row: &Row<T>) -> String {
     columns.collect::<Vec<_>>().join(", ")
 }
 
+/// Whether a row refers to rows that are deleted.
+fn refers_to_deleted<T: Table>(columns: &T, resolution: &Resolution) -> bool {
+    let mut referring = T::COLUMNS
+        .iter()
+        .enumerate()
+        .filter(|(_, info)| info.may_refer());
+    referring.any(|(index, _)| {
+        let datum = columns.column(index).map(ColumnValue::to_datum);
+        let is_deleted = |atom: &Atom| match atom {
+            Atom::Uuid(uuid) => resolution.deleted.contains(uuid),
+            _ => false,
+        };
+        datum.is_some_and(|datum| datum.atoms().any(is_deleted))
+    })
+}
+
 /// Takes references to deleted rows out of a row.
 fn clean<T: Table>(columns: &mut T, resolution: &Resolution) {
     for (index, info) in T::COLUMNS.iter().enumerate() {
@@ -444,15 +495,42 @@ fn clean<T: Table>(columns: &mut T, resolution: &Resolution) {
 }
 
 impl Given {
+    fn owns(&self) -> Option<&Owns> {
+        match &self.mode {
+            Mode::AllOwned(owns) => Some(owns),
+            _ => None,
+        }
+    }
+
+    /// Whether the column of a row that exists is not as it is given.
+    fn differs<T: Table>(&self, row: &T, resolution: &Resolution) -> bool {
+        let Some(column) = row.column(self.index) else {
+            return false;
+        };
+        let wanted = || resolution.resolve(self.value.to_datum());
+        match &self.mode {
+            Mode::Initial => false,
+            Mode::Whole if !T::COLUMNS[self.index].may_refer() => !column.equals(&*self.value),
+            Mode::Whole => column.to_datum() != wanted(),
+            Mode::Part(holds) if !T::COLUMNS[self.index].may_refer() => {
+                !holds(column, &*self.value)
+            }
+            Mode::Part(_) | Mode::AllOwned(_) => {
+                let current = column.to_datum();
+                joined(current.clone(), &wanted(), self.owns()) != current
+            }
+        }
+    }
+
     /// Gives a new row the column.
     fn begin<T: Table>(&self, columns: &mut T, resolution: &Resolution) {
         let Some(column) = columns.column_mut(self.index) else {
             return;
         };
-        let datum = resolution.resolve(self.datum.clone());
+        let datum = resolution.resolve(self.value.to_datum());
         match &self.mode {
             Mode::Whole | Mode::Initial => decode(column, &datum),
-            Mode::Part(_) => {
+            Mode::Part(_) | Mode::AllOwned(_) => {
                 let all = joined(column.to_datum(), &datum, None);
                 decode(column, &all)
             }
@@ -464,12 +542,12 @@ impl Given {
         let Some(column) = columns.column_mut(self.index) else {
             return;
         };
-        let datum = resolution.resolve(self.datum.clone());
+        let datum = resolution.resolve(self.value.to_datum());
         match &self.mode {
             Mode::Initial => false,
             Mode::Whole => decode(column, &datum),
-            Mode::Part(owns) => {
-                let all = joined(column.to_datum(), &datum, owns.as_ref());
+            Mode::Part(_) | Mode::AllOwned(_) => {
+                let all = joined(column.to_datum(), &datum, self.owns());
                 decode(column, &all)
             }
         };

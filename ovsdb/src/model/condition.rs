@@ -437,6 +437,9 @@ fn parts(value: &Datum, parts: &Datum, present: bool) -> bool {
 pub trait Collection: Value + Sealed {
     /// What `delete` names a part by: an element, or a key.
     type Key: Atomic;
+    /// Whether all of these parts are in it.
+    #[doc(hidden)]
+    fn holds_all(&self, parts: &Self) -> bool;
 }
 
 impl<A> Sealed for Set<A> {}
@@ -444,10 +447,18 @@ impl<K, V> Sealed for Map<K, V> {}
 
 impl<A: Atomic> Collection for Set<A> {
     type Key = A;
+    fn holds_all(&self, parts: &Self) -> bool {
+        parts.iter().all(|part| self.contains(part))
+    }
 }
 
 impl<K: Atomic, V: Atomic> Collection for Map<K, V> {
     type Key = K;
+    fn holds_all(&self, parts: &Self) -> bool {
+        parts
+            .iter()
+            .all(|(key, value)| self.get(key) == Some(value))
+    }
 }
 
 /// Parts of the collection `V`: anything that iterates over elements or over pairs, such as an array, a

@@ -1,0 +1,86 @@
+//! What a plan costs: 100,000 ports of 1,000 switches are wanted, and all but a few are as they are wanted.
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use ovsdb::Str;
+use ovsdb::cache::Index;
+use ovsdb::nb::{Database, Desired, LogicalSwitch as Switch, LogicalSwitchPort as Port, Snapshot};
+use ovsdb::testing::SnapshotBuilder;
+
+const SWITCHES: usize = 1_000;
+/// The ports of a switch.
+const PORTS: usize = 100;
+
+type Names = Index<Switch, Str>;
+
+fn address(number: usize) -> String {
+    let [.., a, b, c] = number.to_be_bytes();
+    format!("0a:00:00:{a:02x}:{b:02x}:{c:02x}")
+}
+
+fn view(by_name: &Names) -> Snapshot {
+    let mut rows = SnapshotBuilder::<Database>::new();
+    rows.index(by_name);
+    for switch in 0..SWITCHES {
+        let ports = (0..PORTS).map(|port| {
+            let number = switch * PORTS + port;
+            rows.insert(Port {
+                name: format!("port-{number}").into(),
+                addresses: [address(number)].into(),
+                external_ids: [("owner", "bench"), ("pod", "true")].into(),
+                ..Default::default()
+            })
+        });
+        let ports: Vec<_> = ports.collect();
+        rows.insert(Switch {
+            name: format!("switch-{switch}").into(),
+            ports: ports.into(),
+            external_ids: [("owner", "bench")].into(),
+            ..Default::default()
+        });
+    }
+    rows.build().expect("rows")
+}
+
+/// All rows, of which as many ports have another address.
+fn desired(by_name: &Names, changed: usize) -> Desired {
+    let mut desired = Desired::new();
+    desired.owned::<Port>(Port::EXTERNAL_IDS.includes([("owner", "bench")]));
+    desired.owned::<Switch>(Switch::EXTERNAL_IDS.includes([("owner", "bench")]));
+    for switch in 0..SWITCHES {
+        let ports = (0..PORTS).map(|port| {
+            let number = switch * PORTS + port;
+            let other = if number < changed { 1 << 20 } else { 0 };
+            let port = desired.row(Port::NAME, format!("port-{number}"));
+            let port = port.set(Port::ADDRESSES, [address(number + other)]);
+            port.part(Port::EXTERNAL_IDS, [("owner", "bench")])
+                .reference()
+        });
+        let ports: Vec<_> = ports.collect();
+        let row = desired.row(by_name, format!("switch-{switch}"));
+        row.set(Switch::PORTS, ports)
+            .part(Switch::EXTERNAL_IDS, [("owner", "bench")]);
+    }
+    desired
+}
+
+fn plans(criterion: &mut Criterion) {
+    let by_name = Index::column(Switch::NAME);
+    let view = view(&by_name);
+    let mut group = criterion.benchmark_group("desired, 100,000 ports");
+    group.sample_size(10);
+    group.bench_function("say what is wanted", |bencher| {
+        bencher.iter(|| desired(&by_name, 0));
+    });
+    for changed in [0, 1, 1_000] {
+        let desired = desired(&by_name, changed);
+        let plan = desired.plan(&view).expect("no conflict");
+        assert_eq!(plan.changes().count(), changed);
+        group.bench_function(format!("plan with {changed} to change"), |bencher| {
+            bencher.iter(|| desired.plan(&view).expect("no conflict"));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, plans);
+criterion_main!(benches);
