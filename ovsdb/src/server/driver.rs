@@ -10,7 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 use std::{fmt, io};
 
 use foldhash::fast::RandomState;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+#[cfg(feature = "tls")]
+use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -321,6 +323,7 @@ where
 }
 
 /// Closes a connection without a reset.
+#[cfg(feature = "tls")]
 pub(super) async fn close(shared: &Shared, stream: impl AsyncRead + AsyncWrite) {
     let (read, mut write) = tokio::io::split(stream);
     linger(shared, read, async { write.shutdown().await }).await;
