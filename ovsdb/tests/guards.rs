@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use ovsdb::{
 use support::inventory::{Database, Item, Part, Slot};
 use support::scale::size;
 use support::{connect, inventory_server, item};
+use tokio::task::JoinSet;
 
 struct Setting {
     _server: Server,
@@ -327,28 +329,40 @@ async fn what_counts_is_not_counted_twice_when_the_outcome_is_unknown() {
     assert_eq!(total(), 9);
 }
 
-/// The number of clients that race, of workers on each, and of transactions in all.
+/// The number of clients that race, and of workers on each.
 const CLIENTS: usize = 4;
 const WORKERS: usize = 8;
+/// How many rows are counted in at a time, and for how many rounds: no row grows without end.
+const COUNTERS: usize = 4;
+const PHASE: usize = 50;
+
+/// The number of the row that a worker counts in.
+const fn counter(worker: usize, round: usize) -> usize {
+    (round / PHASE) * COUNTERS + (worker + round) % COUNTERS
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_update_is_lost_and_no_row_made_twice_among_many_clients() {
     let server = inventory_server();
     let proxy = Proxy::start(&server.remote(), 1).await.expect("a proxy");
     let rounds = size(1_600, 100_000) / (CLIENTS * WORKERS);
-    let runs = AtomicUsize::new(0);
-    let mut workers = Vec::new();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let mut workers = JoinSet::new();
     for number in 0..CLIENTS {
         let builder = Client::<Database>::builder().remotes(proxy.remote());
         let builder = builder.backoff(Duration::from_millis(5), Duration::from_millis(50));
-        let client = builder.connect().await.expect("a client");
+        let client = builder
+            .request_timeout(None)
+            .connect()
+            .await
+            .expect("a client");
         let by_label = Index::column(Part::LABEL);
         let start = client.cache().all_tables().index(&by_label).start();
         let cache = start.await.expect("a cache");
         for worker in 0..WORKERS {
             let number = number * WORKERS + worker;
             let (client, cache, by_label) = (client.clone(), cache.clone(), by_label.clone());
-            workers.push(work(client, cache, by_label, number, rounds, &runs));
+            workers.spawn(work(client, cache, by_label, number, rounds, runs.clone()));
         }
     }
     let cuts = async {
@@ -358,10 +372,9 @@ async fn no_update_is_lost_and_no_row_made_twice_among_many_clients() {
         }
     };
     let limit = Duration::from_secs(120 + rounds as u64);
-    let all = all_of(workers);
     tokio::select! {
         () = cuts => {}
-        done = tokio::time::timeout(limit, all) => done.expect("no hang"),
+        done = tokio::time::timeout(limit, workers.join_all()) => drop(done.expect("no hang")),
     }
     let client: Client<Database> = connect(&server).await;
     let cache = client.cache().all_tables().start().await.expect("a cache");
@@ -369,7 +382,8 @@ async fn no_update_is_lost_and_no_row_made_twice_among_many_clients() {
     let workers = CLIENTS * WORKERS;
     let all = workers * rounds;
     let counters: Vec<_> = view.rows::<Item>().collect();
-    assert_eq!(counters.len(), COUNTERS, "each name has one row");
+    let expected = COUNTERS * rounds.div_ceil(PHASE);
+    assert_eq!(counters.len(), expected, "each name has one row");
     assert_eq!(
         counters.iter().map(|row| row.total).sum::<i64>(),
         all as i64,
@@ -408,9 +422,6 @@ async fn no_update_is_lost_and_no_row_made_twice_among_many_clients() {
     assert!(runs.load(Ordering::Relaxed) > all, "some had to run again");
 }
 
-/// How many rows are counted in.
-const COUNTERS: usize = 4;
-
 /// Counts, tags, makes and refers, again and again.
 async fn work(
     client: Client<Database>,
@@ -418,7 +429,7 @@ async fn work(
     by_label: Index<Part, Str>,
     number: usize,
     rounds: usize,
-    runs: &AtomicUsize,
+    runs: Arc<AtomicUsize>,
 ) {
     let policy = RetryPolicy::default()
         .tries(100_000)
@@ -427,11 +438,11 @@ async fn work(
         loop {
             let apply = client.apply_with(policy, &cache, |_, txn| {
                 runs.fetch_add(1, Ordering::Relaxed);
-                let name = format!("counter {}", (number + round) % COUNTERS);
+                let counter = counter(number, round);
                 let label = format!("{number}.{round}");
-                let counter = txn.ensure(Item::NAME, &*name, |item| {
+                let counter = txn.ensure(Item::NAME, format!("counter {counter}"), |item| {
                     item.only = support::inventory::ItemOnly::Sole;
-                    item.count = (number + round) as i64 % COUNTERS as i64;
+                    item.count = counter as i64;
                     item.total += 1;
                     item.tags.insert(&*label);
                     item.notes.insert(number.to_string(), round.to_string());
@@ -451,17 +462,4 @@ async fn work(
             }
         }
     }
-}
-
-/// Carries out all of these at once.
-async fn all_of(futures: Vec<impl Future<Output = ()>>) {
-    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
-    std::future::poll_fn(move |context| {
-        futures.retain_mut(|future| future.as_mut().poll(context).is_pending());
-        match futures.is_empty() {
-            true => std::task::Poll::Ready(()),
-            false => std::task::Poll::Pending,
-        }
-    })
-    .await;
 }
