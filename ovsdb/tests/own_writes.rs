@@ -466,3 +466,55 @@ async fn a_detached_transaction_is_read_too() {
         "the guard is no operation of the transaction"
     );
 }
+
+/// A condition on another column than `_uuid` makes the server look at every row of the table.
+#[tokio::test]
+async fn where_the_schema_keeps_keys_unique_no_guard_looks_through_the_table() {
+    let Setting {
+        client,
+        cache,
+        by_owner,
+        _server,
+        ..
+    } = setting().await;
+    let waits = |write: fn(&mut Transaction<Database>)| {
+        let mut txn = client.transaction_on(&cache);
+        write(&mut txn);
+        let request = txn.to_json().expect("no mistake");
+        let waits = request.matches(r#""op":"wait""#).count();
+        let of_rows = request.matches(r#""where":[["_uuid","==","#).count();
+        let written = txn
+            .operations()
+            .iter()
+            .filter(|operation| operation.name() != "insert");
+        (waits, waits + written.count() == of_rows)
+    };
+    let new = |txn: &mut Transaction<Database>| {
+        txn.ensure(Item::NAME, "new", |new| new.total = 9);
+        txn.ensure(Item::COUNT_AND_TOTAL, (7, 7), |new| {
+            new.name = "seven".into();
+        });
+    };
+    assert_eq!(waits(new), (0, true), "the index keeps others away");
+    let found = |txn: &mut Transaction<Database>| {
+        txn.ensure(Item::NAME, "a", |a| a.total = 9);
+    };
+    assert_eq!(
+        waits(found),
+        (2, true),
+        "the row has the name, and the old total"
+    );
+    let read = |txn: &mut Transaction<Database>| {
+        let a = txn.get_by(Item::NAME, "a").expect("a row");
+        txn.edit(&a, |a| a.total = 9);
+    };
+    assert_eq!(waits(read), (1, true), "the row is as it was read");
+    let mut txn = client.transaction_on(&cache);
+    txn.ensure(&by_owner, "nobody", |_| {});
+    assert!(
+        txn.to_json()
+            .expect("no mistake")
+            .contains(r#""op":"wait""#),
+        "no index of the schema"
+    );
+}

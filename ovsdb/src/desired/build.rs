@@ -13,6 +13,8 @@ pub(super) struct Insertion<T> {
     pub(super) columns: T,
     /// The rows with its key, of which there is none.
     pub(super) condition: Option<AllOf<T>>,
+    /// The columns of the key, if they are unique by the schema.
+    pub(super) unique: Option<Vec<&'static str>>,
 }
 
 /// A row to be changed.
@@ -37,7 +39,7 @@ pub(super) trait Write<D>: Send + Sync {
 impl<T: Table> Write<T::Database> for Insertion<T> {
     fn write(&self, txn: &mut Transaction<T::Database>) {
         if let Some(condition) = &self.condition {
-            txn.expect(condition.clone(), Vec::new());
+            txn.expect(condition.clone(), Vec::new(), self.unique.as_deref());
         }
         txn.insert_under(self.uuid, self.columns.clone());
     }
@@ -63,7 +65,7 @@ impl<T: Table> Write<T::Database> for Deletion<T> {
     fn write(&self, txn: &mut Transaction<T::Database>) {
         let row: Ref<T> = self.row.reference();
         let still = AllOf::from(row).and(self.owned.clone());
-        txn.expect(still, vec![self.row.clone()]);
+        txn.expect(still, vec![self.row.clone()], None);
         txn.delete(row);
     }
 

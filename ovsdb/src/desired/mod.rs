@@ -174,6 +174,7 @@ impl<D: Database> Desired<D> {
             table.add(Wanted {
                 placeholder: Uuid::new_v4(),
                 step,
+                unique: by.unique_columns(),
                 find: by.finder(key),
                 condition,
                 new,
@@ -203,6 +204,7 @@ impl<D: Database> Desired<D> {
                     Some(rows.map(Row::reference).collect())
                 }),
                 condition: Some(condition),
+                unique: None,
                 new: T::default(),
                 columns: Vec::new(),
             })

@@ -46,6 +46,8 @@ pub(super) struct Wanted<T: Table> {
     pub(super) find: Finder<T>,
     /// The rows with its key.
     pub(super) condition: Option<AllOf<T>>,
+    /// The columns of the key, if they are unique by the schema.
+    pub(super) unique: Option<Vec<&'static str>>,
     /// A new row with the key.
     pub(super) new: T,
     pub(super) columns: Vec<Given>,
@@ -321,6 +323,7 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
                         uuid: wanted.placeholder,
                         columns,
                         condition: wanted.condition.clone(),
+                        unique: wanted.unique.clone(),
                     },
                 );
                 continue;

@@ -290,7 +290,8 @@ impl<D: Database> Transaction<D> {
     /// taken.
     ///
     /// Of two clients that ensure the same key at the same time, one inserts the row and the other's
-    /// commit fails with a [conflict](super::Refusal::is_conflict); run again, it finds the row.
+    /// commit fails, with a [conflict](super::Refusal::is_conflict) or with a
+    /// [duplicate](super::Refusal::duplicate) in the schema's index; run again, it finds the row.
     ///
     /// A row of a table that is not in the root set has to be referred to as well, as with
     /// [`insert`](Self::insert).

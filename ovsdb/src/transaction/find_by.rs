@@ -48,6 +48,9 @@ pub trait FindBy<T: Table, Q>: Sealed {
     /// Gives a row the key, where that is possible.
     #[doc(hidden)]
     fn put(&self, row: &mut T, key: &Self::Key);
+    /// The columns that an index of the compiled schema makes unique, if it is one.
+    #[doc(hidden)]
+    fn unique_columns(&self) -> Option<Vec<&'static str>>;
     /// Finds the rows that have the key in any view.
     #[doc(hidden)]
     fn finder(&self, key: Self::Key) -> Finder<T>;
@@ -86,6 +89,10 @@ where
         Self::put(*self, row, key.clone());
     }
 
+    fn unique_columns(&self) -> Option<Vec<&'static str>> {
+        Some(vec![self.name()])
+    }
+
     fn finder(&self, key: V) -> Finder<T> {
         let column = *self;
         Box::new(move |table| FindBy::<T, V>::find_in(&column, table, &key))
@@ -118,6 +125,10 @@ where
 
     fn put(&self, row: &mut T, key: &K) {
         Index::put(self, row, key);
+    }
+
+    fn unique_columns(&self) -> Option<Vec<&'static str>> {
+        None
     }
 
     fn finder(&self, key: K) -> Finder<T> {
@@ -155,6 +166,11 @@ macro_rules! tuples {
                 let mut all = AllOf::all();
                 $( all = all.and(AllOf::column_is(*columns.get($at)?, &key.$at)); )*
                 Some(all)
+            }
+
+            fn unique_columns(&self) -> Option<Vec<&'static str>> {
+                let columns = T::INDEXES.get(self.position())?.iter();
+                Some(columns.map(|column| T::COLUMNS[*column].name).collect())
             }
 
             fn finder(&self, key: Self::Key) -> Finder<T> {

@@ -112,7 +112,7 @@ impl<T: Table> AnyTouched for Touched<T> {
     fn guards(&self, schema: Option<&DatabaseSchema>) -> Vec<Operation> {
         let mut guards = Vec::new();
         let mut covered = HashSet::new();
-        for key in &self.keys {
+        for key in self.keys.iter().filter(|key| key.is_guarded) {
             guards.push(guard::of_key(key, schema));
             if key.is_whole {
                 covered.extend(key.rows.iter().map(|row| row.uuid()));

@@ -206,19 +206,36 @@ impl<D: Database> Transaction<D> {
         false
     }
 
-    /// Guards that the rows which meet a condition are these.
+    /// Guards that the rows which meet a condition are these; unless an index of the server's schema over
+    /// these columns does.
     pub(crate) fn expect<T: Table<Database = D>>(
         &mut self,
         condition: AllOf<T>,
         rows: Vec<Arc<Row<T>>>,
+        unique: Option<&[&str]>,
     ) {
-        let is_whole = false;
-        let read = KeyRead {
+        let is_guarded = !unique.is_some_and(|columns| self.is_unique::<T>(columns));
+        self.overlay.touch::<T>().read_key(KeyRead {
             condition,
             rows,
-            is_whole,
-        };
-        self.overlay.touch::<T>().read_key(read);
+            is_whole: false,
+            is_guarded,
+        });
+    }
+
+    /// Whether the server's schema has an index over these columns, and no others.
+    fn is_unique<T: Table>(&self, columns: &[&str]) -> bool {
+        let schema = self.origin.schema();
+        let table = schema
+            .as_ref()
+            .and_then(|schema| schema.tables.get(T::TABLE));
+        table.is_some_and(|table| {
+            let mut indexes = table.indexes.iter();
+            indexes.any(|index| {
+                let has = |column: &&str| index.iter().any(|other| other == column);
+                index.len() == columns.len() && columns.iter().all(has)
+            })
+        })
     }
 
     /// The rows with a key, which are guarded: each as a whole, or that it is these.
@@ -246,7 +263,17 @@ impl<D: Database> Transaction<D> {
             .filter_map(|row| self.overlay.before(row.uuid()));
         let found: Vec<Arc<Row<T>>> = found.collect();
         let condition = by.condition(key);
-        self.guarded(found, condition, is_whole, |row| by.has(row, key))
+        let unique = by.unique_columns();
+        let is_unique = unique.is_some_and(|columns| self.is_unique::<T>(&columns));
+        // ovsdb-server looks through the whole table for any condition but one on `_uuid`. Where an index
+        // keeps other rows away, the row itself is guarded; and a row to be inserted needs no guard.
+        let guard = match (is_unique, is_whole, found.is_empty()) {
+            (false, ..) | (true, true, true) => Guard::Key,
+            (true, true, false) => Guard::Rows,
+            (true, false, true) => Guard::None,
+            (true, false, false) => Guard::KeyOfRow,
+        };
+        self.guarded(found, condition, is_whole, guard, |row| by.has(row, key))
     }
 
     /// The rows that meet a condition; that it is these is guarded.
@@ -261,9 +288,8 @@ impl<D: Database> Transaction<D> {
         let table = view.and_then(Snapshot::try_table::<T>);
         let rows = table.into_iter().flat_map(TableView::rows_shared);
         let found: Vec<_> = rows.filter(|row| condition.holds_for(row)).collect();
-        self.guarded(found, Some(condition.clone()), false, |row| {
-            condition.holds_for(row)
-        })
+        let has = |row: &Row<T>| condition.holds_for(row);
+        self.guarded(found, Some(condition.clone()), false, Guard::Key, has)
     }
 
     /// Guards rows of the view, and returns them as the transaction leaves them.
@@ -272,6 +298,7 @@ impl<D: Database> Transaction<D> {
         found: Vec<Arc<Row<T>>>,
         condition: Option<AllOf<T>>,
         is_whole: bool,
+        guard: Guard,
         has: impl Fn(&Row<T>) -> bool,
     ) -> Vec<Arc<Row<T>>> {
         let touched = self.overlay.touch::<T>();
@@ -280,13 +307,27 @@ impl<D: Database> Transaction<D> {
         let own = touched.left().filter(|row| has(row));
         let mut rows: Vec<_> = untouched.chain(own).cloned().collect();
         rows.sort_by_key(|row| row.uuid());
-        match condition {
-            Some(condition) => touched.read_key(KeyRead {
+        let mut read_key = |condition, rows, is_guarded| {
+            touched.read_key(KeyRead {
                 condition,
-                rows: found,
+                rows,
                 is_whole,
-            }),
-            None => {
+                is_guarded,
+            });
+        };
+        match (condition, guard) {
+            (Some(condition), Guard::Key) => read_key(condition, found, true),
+            (Some(condition), Guard::None) => read_key(condition, found, false),
+            (Some(condition), Guard::KeyOfRow) => {
+                for row in found {
+                    let of_row = AllOf::from(row.reference()).and(condition.clone());
+                    read_key(of_row, vec![row], true);
+                }
+            }
+            (condition, _) => {
+                if let Some(condition) = condition {
+                    read_key(condition, found.clone(), false);
+                }
                 for row in found {
                     touched.read.entry(row.uuid()).or_insert(Some(row));
                 }
@@ -313,6 +354,19 @@ impl<D: Database> Transaction<D> {
         self.put_first(guards);
         self
     }
+}
+
+/// How a look-up by a key is guarded.
+#[derive(Debug, Clone, Copy)]
+enum Guard {
+    /// That the rows with the key are the ones that were found.
+    Key,
+    /// That the one row is as it was read.
+    Rows,
+    /// That the one row has the key.
+    KeyOfRow,
+    /// Not at all.
+    None,
 }
 
 /// Reads a transaction without guards; [`Transaction::peek`] makes it, and has an example.

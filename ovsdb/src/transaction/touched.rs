@@ -42,6 +42,8 @@ pub(super) struct KeyRead<T> {
     pub(super) rows: Vec<Arc<Row<T>>>,
     /// Whether the rows were read, and not only which they are.
     pub(super) is_whole: bool,
+    /// Whether nothing else keeps it so: an index of the schema, or guards of the rows themselves.
+    pub(super) is_guarded: bool,
 }
 
 /// What a transaction read and wrote of a table.
@@ -90,7 +92,8 @@ impl<T: Table> Touched<T> {
 
     /// Notes what a key has in the view.
     pub(super) fn read_key(&mut self, read: KeyRead<T>) {
-        let key = format!("{} {:?}", read.is_whole, read.condition);
+        let (is_whole, is_guarded) = (read.is_whole, read.is_guarded);
+        let key = format!("{is_whole} {is_guarded} {:?}", read.condition);
         if self.known_keys.insert(key) {
             self.keys.push(read);
         }
