@@ -290,7 +290,12 @@ fn went_on(step: &Step, all: &[Vec<Value>]) -> bool {
 /// schema may have several, and the servers choose which one they find first.
 fn without_choices(parts: &mut [Part]) {
     for part in parts {
-        for kind in ["unknown column", "syntax error", "constraint violation"] {
+        for kind in [
+            "unknown column",
+            "syntax error",
+            "constraint violation",
+            "ovsdb error",
+        ] {
             let error = format!("\"error\":\"{kind}\"}}]");
             let Some(end) = part.of.find(&error) else {
                 continue;
