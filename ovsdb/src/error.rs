@@ -173,6 +173,15 @@ impl Disconnected {
     pub fn reason(&self) -> &DisconnectReason {
         &self.reason
     }
+
+    /// Whether no connection will follow.
+    pub(crate) fn is_for_good(&self) -> bool {
+        let reason = self.reason();
+        matches!(
+            reason,
+            DisconnectReason::Closed | DisconnectReason::RuntimeGone
+        )
+    }
 }
 
 /// Why a request failed.

@@ -412,6 +412,29 @@ async fn a_change_without_inserts_is_decided_again_on_what_the_next_connection_s
     applied.await.expect("no panic").expect("a commit");
 }
 
+/// As when connections are cut faster than the rows come.
+#[tokio::test]
+async fn connections_that_are_lost_while_the_rows_are_fetched_do_not_end_it() {
+    let (_, peer, connection, applied) = first_try(RowIdentity::ClientChosen, |view, txn| {
+        let row = view.rows::<Item>().next().expect("the row");
+        txn.update(row).set(Item::TOTAL, row.count + 10);
+        None
+    })
+    .await;
+    drop(connection);
+    for _ in 0..8 {
+        let mut connection = greet(&peer).await;
+        let request = connection.request().await;
+        assert_eq!(request.method, "monitor_cond_since");
+    }
+    let mut connection = greet(&peer).await;
+    give_rows(&mut connection, 1).await;
+    let second = connection.request().await;
+    assert!(second.params.contains(r#"{"total":11}"#), "{second:?}");
+    connection.reply(&second, r#"[{"count":1}]"#).await;
+    applied.await.expect("no panic").expect("a commit");
+}
+
 #[tokio::test]
 async fn a_change_that_counts_is_not_made_twice() {
     for (identity, change) in [

@@ -449,11 +449,18 @@ impl<D: Database> Cache<D> {
     }
 
     /// Waits until the replica follows the server, and returns a view with the basis of decisions on it.
+    /// A monitor whose requests lost one connection after the other is asked for again by itself.
     pub(crate) async fn current_view(&self) -> Result<(Basis, Snapshot<D>), Disconnected> {
         loop {
             match self.current().await {
                 Ok(()) => {}
-                Err(Error::Disconnected(lost)) => return Err(lost),
+                Err(Error::Disconnected(lost)) if lost.is_for_good() => return Err(lost),
+                Err(Error::Disconnected(_)) => {
+                    let mut freshness = self.freshness();
+                    let refused = |now: &Freshness| matches!(now, Freshness::RefusedSince(_));
+                    let _ = freshness.wait_for(|now| !refused(now)).await;
+                    continue;
+                }
                 Err(error) => {
                     let refused = DisconnectReason::MonitorRefused(Box::new(error));
                     return Err(Disconnected::new(refused));

@@ -210,7 +210,12 @@ async fn current_view<D: Database>(
         None => cache.current_view().await,
         Some(limit) => tokio::time::timeout(limit, cache.current_view())
             .await
-            .unwrap_or_else(|_| Err(Disconnected::new(DisconnectReason::TimedOut))),
+            .unwrap_or_else(|_| {
+                let refused = cache.monitor_error().map(Box::new);
+                let reason =
+                    refused.map_or(DisconnectReason::TimedOut, DisconnectReason::MonitorRefused);
+                Err(Disconnected::new(reason))
+            }),
     }
 }
 
