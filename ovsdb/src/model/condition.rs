@@ -331,6 +331,17 @@ impl<T: Table> AllOf<T> {
         clauses.collect::<Vec<_>>().join(" and ")
     }
 
+    /// Whether no clause compares a real, which a server has with more digits than it sends.
+    pub(crate) fn is_exact(&self) -> bool {
+        let mut clauses = self.clauses.iter();
+        !clauses.any(|clause| match clause {
+            Clause::Always(_) => false,
+            Clause::Compare { argument, .. } => {
+                argument.atoms().any(|atom| matches!(atom, Atom::Real(_)))
+            }
+        })
+    }
+
     /// The names of the columns that the clauses are about.
     pub(crate) fn columns(&self) -> Vec<&str> {
         let columns = self.clauses.iter().filter_map(|clause| match clause {

@@ -184,7 +184,7 @@ impl<D: Database> Client<D> {
                 }
                 Settled::Not(error) => error,
             };
-            let error = error.without_guards(txn.reads);
+            let error = txn.without_own_guards(error);
             let again = match error.retry() {
                 Retry::Never => false,
                 Retry::Again => true,

@@ -69,8 +69,8 @@ struct Difference {
     added_pairs: Vec<(usize, Datum)>,
     /// The columns whose old value is replaced as a whole.
     replaced: Vec<usize>,
-    /// The old pairs of maps that are replaced or taken out.
-    replaced_pairs: Vec<(usize, Vec<(Atom, Atom)>)>,
+    /// The keys of maps whose pairs are replaced or taken out.
+    replaced_keys: Vec<(usize, Vec<Atom>)>,
 }
 
 impl<D: Database> Transaction<D> {
@@ -191,13 +191,11 @@ impl<D: Database> Transaction<D> {
         let written = self.overlay.touch::<T>().written.get_mut(&uuid);
         if let Some(written) = written {
             written.places = places;
-            written.replaced.extend(difference.replaced);
-            for (index, pairs) in difference.replaced_pairs {
-                written
-                    .replaced_pairs
-                    .entry(index)
-                    .or_default()
-                    .extend(pairs);
+            if written.before.is_some() {
+                written.replaced.extend(difference.replaced);
+            }
+            for (index, keys) in difference.replaced_keys {
+                written.replace_pairs(index, keys);
             }
         }
     }
@@ -242,6 +240,7 @@ impl<D: Database> Transaction<D> {
         put(&mut places.update, update);
         put(&mut places.mutate, mutate);
         put(&mut places.wait, wait);
+        self.edit_waits.extend(places.wait);
         places
     }
 
@@ -408,7 +407,8 @@ impl Difference {
                 let new_pairs: Vec<_> = set.iter().filter(is_new).cloned().collect();
                 added = Datum::Map(set.into_iter().collect());
                 if !replaced.is_empty() {
-                    self.replaced_pairs.push((index, replaced));
+                    let keys = replaced.into_iter().map(|(key, _)| key).collect();
+                    self.replaced_keys.push((index, keys));
                 }
                 if !new_pairs.is_empty() {
                     let new_pairs = Datum::Map(new_pairs.into_iter().collect());

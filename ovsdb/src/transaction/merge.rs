@@ -23,7 +23,8 @@ use crate::value::{Datum, Map, Set, Uuid};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MergeConflict {
-    /// Both change a column of one value, or the same key of a map, to different values.
+    /// Both replace a column of one value, or the pair of one key of a map; also by equal values, since the
+    /// second may have been decided on the first one's. Or both add different pairs under one key.
     #[error("both transactions change the column {table}.{column} of the row {row}")]
     Column {
         /// The table.
@@ -102,6 +103,8 @@ impl<D: Database> Transaction<D> {
         let places = other.inserted.iter();
         let places = places.map(|(uuid, place)| (*uuid, place + before));
         self.inserted.extend(places);
+        let waits = other.edit_waits.iter().map(|place| place + before);
+        self.edit_waits.extend(waits);
         if self.basis.is_none() {
             self.basis = other.basis.clone();
         }
@@ -212,25 +215,32 @@ fn conflict<T: Table>(row: Uuid, a: &Written<T>, b: &Written<T>) -> Option<Merge
         return whole();
     }
     let columns = T::COLUMNS.iter().enumerate();
-    let mut both = columns.filter_map(|(index, info)| {
-        let (before, a, b) = (
-            before.column(index)?,
-            a_now.column(index)?,
-            b_now.column(index)?,
+    let conflict = columns.into_iter().find(|(index, _)| {
+        let replaced = |written: &Written<T>| written.replaced.contains(index);
+        let values = (
+            before.column(*index),
+            a_now.column(*index),
+            b_now.column(*index),
         );
-        let differ = !a.equals(before) && !b.equals(before) && !a.equals(b);
-        differ.then(|| (info, before.to_datum(), a.to_datum(), b.to_datum()))
+        let (Some(before), Some(a_now), Some(b_now)) = values else {
+            return false;
+        };
+        if a_now.equals(before) || b_now.equals(before) {
+            return false;
+        }
+        // The second of two that count would count from another value.
+        (replaced(a) && replaced(b)) || {
+            maps_differ(&before.to_datum(), &a_now.to_datum(), &b_now.to_datum())
+        }
     });
-    let conflict =
-        both.find(|(info, before, a, b)| info.kind.is_one() || maps_differ(before, a, b));
-    conflict.map(|(info, ..)| MergeConflict::Column {
+    conflict.map(|(_, info)| MergeConflict::Column {
         table,
         row,
         column: info.name,
     })
 }
 
-/// Whether two changes of a map are different ones of the same key.
+/// Whether two changes of a map are of the same key, but for two that add the same pair.
 fn maps_differ(before: &Datum, a: &Datum, b: &Datum) -> bool {
     let empty = Map::new();
     let map = |datum| match datum {
@@ -241,7 +251,7 @@ fn maps_differ(before: &Datum, a: &Datum, b: &Datum) -> bool {
     let mut keys = before.keys().chain(a.keys());
     keys.any(|key| {
         let (before, a, b) = (before.get(key), a.get(key), b.get(key));
-        a != before && b != before && a != b
+        a != before && b != before && (a != b || before.is_some())
     })
 }
 

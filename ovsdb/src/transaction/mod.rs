@@ -20,7 +20,7 @@ mod touched;
 mod written;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +89,8 @@ pub struct Transaction<D> {
     mistake: Option<BuildError>,
     /// What is read through the transaction.
     overlay: Overlay<D>,
+    /// The places of the waits by which edits find that another client was faster, without the guards.
+    edit_waits: BTreeSet<usize>,
 }
 
 /// Where a transaction goes, which also tells what it may write.
@@ -149,6 +151,7 @@ impl<D> Clone for Transaction<D> {
             inserted: self.inserted.clone(),
             mistake: self.mistake.clone(),
             overlay: self.overlay.clone(),
+            edit_waits: self.edit_waits.clone(),
             reads: self.reads,
         }
     }
@@ -181,6 +184,7 @@ impl<D: Database> Transaction<D> {
             inserted: HashMap::new(),
             mistake: None,
             overlay: Overlay::default(),
+            edit_waits: BTreeSet::new(),
             reads: 0,
         }
     }
@@ -342,6 +346,7 @@ impl<D: Database> Transaction<D> {
         if written.now.is_none() {
             // It was deleted before, under the same uuid.
             written.now = Some(row);
+            written.is_inserted = written.before.is_none();
             written.start_again(epoch);
         }
         Ref::new(uuid)
@@ -539,7 +544,18 @@ impl<D: Database> Transaction<D> {
     fn without_reads(&self, answer: Result<Outcome, CommitError>) -> Result<Outcome, CommitError> {
         match answer {
             Ok(outcome) => Ok(outcome.without_first(self.reads)),
-            Err(error) => Err(error.without_guards(self.reads)),
+            Err(error) => Err(self.without_own_guards(error)),
+        }
+    }
+
+    /// The error without the places of guards.
+    fn without_own_guards(&self, error: CommitError) -> CommitError {
+        match error {
+            CommitError::Refused(refusal) => {
+                let refusal = refusal.without_guards(self.reads, &self.edit_waits);
+                CommitError::Refused(Box::new(refusal))
+            }
+            other => other,
         }
     }
 
@@ -596,7 +612,7 @@ impl<D: Database> Transaction<D> {
 
     fn without_guards(&self, mut invalid: InvalidValue) -> InvalidValue {
         let operation = invalid.operation;
-        invalid.operation = operation.map(|index| index.saturating_sub(self.guards));
+        invalid.operation = operation.and_then(|index| index.checked_sub(self.guards));
         invalid
     }
 

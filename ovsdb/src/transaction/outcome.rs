@@ -1,6 +1,6 @@
 //! The outcome of a transaction: results, refusals and unknown outcomes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -230,11 +230,14 @@ impl Refusal {
         self.of_guard
     }
 
-    /// The refusal with the operations counted without the guards, which are the first ones.
-    pub(super) fn without_guards(mut self, count: usize) -> Self {
-        if self.operation.is_some_and(|operation| operation < count) {
+    /// The refusal with the operations counted without the guards: the first ones, and those at `waits`
+    /// behind them.
+    pub(super) fn without_guards(mut self, count: usize, waits: &BTreeSet<usize>) -> Self {
+        if let Some(operation) = self.operation
+            && (operation < count || waits.contains(&(operation - count)))
+        {
             self.operation = None;
-            self.of_guard = true;
+            self.of_guard = self.error.kind() == ErrorKind::TimedOut;
         }
         self.without_first(count)
     }
@@ -310,14 +313,6 @@ pub enum CommitError {
 }
 
 impl CommitError {
-    /// The error with the operations counted without the guards, which are the first ones.
-    pub(super) fn without_guards(self, count: usize) -> Self {
-        match self {
-            Self::Refused(refusal) => Self::Refused(Box::new(refusal.without_guards(count))),
-            other => other,
-        }
-    }
-
     /// The kind of the server's error, when the server refused the transaction.
     #[must_use]
     pub fn kind(&self) -> Option<ErrorKind> {

@@ -1,7 +1,7 @@
 //! The view that a transaction reads, under what it writes.
 
 use std::any::{Any, TypeId};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ovsdb_schema::DatabaseSchema;
@@ -111,21 +111,30 @@ impl<T: Table> AnyTouched for Touched<T> {
 
     fn guards(&self, schema: Option<&DatabaseSchema>) -> Vec<Operation> {
         let mut guards = Vec::new();
-        let mut covered = HashSet::new();
+        let mut covered: HashMap<Uuid, Option<&Arc<Row<T>>>> = HashMap::new();
         for key in self.keys.iter().filter(|key| key.is_guarded) {
             guards.push(guard::of_key(key, schema));
             if key.is_whole {
-                covered.extend(key.rows.iter().map(|row| row.uuid()));
+                covered.extend(key.rows.iter().map(|row| (row.uuid(), Some(row))));
             }
         }
         for (uuid, row) in &self.read {
-            if covered.insert(*uuid) {
+            if !covered.contains_key(uuid) {
+                covered.insert(*uuid, row.as_ref());
                 guards.push(guard::of_row(*uuid, row.as_deref(), schema));
             }
         }
-        let written = self.order.iter().filter(|uuid| !covered.contains(*uuid));
-        let written = written.filter_map(|uuid| self.written.get(uuid));
-        guards.extend(written.filter_map(|written| guard::of_edit(written, schema)));
+        let written = self
+            .order
+            .iter()
+            .filter_map(|uuid| self.written.get_key_value(uuid));
+        // An edit may rest on another view than what was read.
+        let written = written.filter(|(uuid, written)| {
+            covered
+                .get(*uuid)
+                .is_none_or(|read| *read != written.before.as_ref())
+        });
+        guards.extend(written.filter_map(|(_, written)| guard::of_edit(written, schema)));
         guards
     }
 }

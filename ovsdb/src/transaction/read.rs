@@ -80,8 +80,8 @@ impl<D: Database> Transaction<D> {
     /// [`Client::apply`](crate::Client::apply) runs its closure again. [`peek`](Self::peek) reads
     /// without a guard. A transaction that writes nothing is not sent, so nothing is verified.
     ///
-    /// A guard is a `wait` operation with the row's columns, as the replica has them. Reals of more
-    /// than 14 digits are left out: servers send them rounded.
+    /// A guard is a `wait` operation with the row's columns, as the replica has them. Columns of reals are
+    /// left out, since servers send them rounded: that one has changed is not noticed.
     ///
     /// Edits, inserts and deletes of single rows show; operations on all rows that meet a
     /// condition ([`update`](Self::update), [`mutate`](Self::mutate), [`delete`](Self::delete)) are
@@ -262,7 +262,7 @@ impl<D: Database> Transaction<D> {
             .into_iter()
             .filter_map(|row| self.overlay.before(row.uuid()));
         let found: Vec<Arc<Row<T>>> = found.collect();
-        let condition = by.condition(key);
+        let condition = by.condition(key).filter(AllOf::is_exact);
         let unique = by.unique_columns();
         let is_unique = unique.is_some_and(|columns| self.is_unique::<T>(&columns));
         // ovsdb-server looks through the whole table for any condition but one on `_uuid`. Where an index

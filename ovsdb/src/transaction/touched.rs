@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{AllOf, Row, Table};
-use crate::value::{Atom, Uuid};
+use crate::value::{Atom, ColumnValue, Datum, Uuid};
 
 /// A row that the transaction writes.
 #[derive(Debug, Clone)]
@@ -128,6 +128,23 @@ impl<T> Written<T> {
     /// Whether values of the database are replaced, which may have been read before.
     pub(super) fn replaces(&self) -> bool {
         !self.replaced.is_empty() || !self.replaced_pairs.is_empty()
+    }
+
+    /// Notes that the pairs with these keys are replaced, as far as the view has such.
+    pub(super) fn replace_pairs(&mut self, column: usize, keys: impl IntoIterator<Item = Atom>)
+    where
+        T: Table,
+    {
+        let before = self.before.as_ref().and_then(|row| row.column(column));
+        let Some(Datum::Map(before)) = before.map(ColumnValue::to_datum) else {
+            return;
+        };
+        let replaced = self.replaced_pairs.entry(column).or_default();
+        for key in keys {
+            if let Some(value) = before.get(&key) {
+                replaced.insert(key, value.clone());
+            }
+        }
     }
 
     /// Leaves the operations so far as they are: others were written after them.
