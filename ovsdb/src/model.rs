@@ -149,6 +149,12 @@ pub struct ColumnInfo {
 }
 
 impl ColumnInfo {
+    /// Whether the column's type says that its values refer to rows.
+    pub(crate) fn refers(&self) -> bool {
+        let is_rows = |domain: &Domain| matches!(domain, Domain::Rows { .. });
+        self.domains.iter().any(is_rows)
+    }
+
     /// Whether a value of the column may refer to rows.
     pub(crate) fn may_refer(&self) -> bool {
         self.kind.key == ovsdb_schema::AtomicType::Uuid

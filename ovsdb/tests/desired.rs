@@ -521,3 +521,97 @@ async fn any_database_becomes_what_is_wanted_and_nothing_else_changes() {
         assert!(plan.is_empty(), "{plan}");
     }
 }
+
+#[tokio::test]
+async fn what_would_not_be_found_again_or_cannot_be_sent_is_an_error() {
+    let setting = setting().await;
+    let mut desired = Desired::new();
+    desired.row_where(Slot::NUMBER.gt(4)).set(Slot::NUMBER, 3);
+    let conflict = desired
+        .plan(&setting.cache.snapshot())
+        .expect_err("never found");
+    assert!(
+        matches!(conflict, Conflict::NotFoundAgain { table: "Slot", .. }),
+        "{conflict}"
+    );
+    let mut desired = Desired::new();
+    let row = desired.row(Item::NAME, "c").set(Item::ONLY, ItemOnly::Sole);
+    row.set(Item::TAGS, ["ok", "a\0b"]);
+    let error = setting
+        .client
+        .converge(&setting.cache, &desired)
+        .await
+        .expect_err("a NUL");
+    assert!(
+        matches!(error, ConvergeError::Commit(CommitError::Build(_))),
+        "{error}"
+    );
+    let mut desired = Desired::new();
+    let row = desired.row(Item::NAME, "c").set(Item::ONLY, ItemOnly::Sole);
+    row.part(Item::NOTES, [("k", "v\0")]);
+    let conflict = desired.plan(&setting.cache.snapshot()).expect_err("a NUL");
+    assert!(
+        matches!(
+            conflict,
+            Conflict::Value {
+                column: "notes",
+                ..
+            }
+        ),
+        "{conflict}"
+    );
+}
+
+#[tokio::test]
+async fn a_plan_does_not_change_a_row_that_others_have_by_then() {
+    let setting = setting().await;
+    let mut txn = setting.other.transaction();
+    let a = txn.insert(of("me", "a", 1));
+    txn.commit().await.expect("a commit");
+    setting
+        .cache
+        .wait_until(None, |view| view.get(a).map(drop))
+        .await
+        .expect("a row");
+    let mut desired = owned_by("me");
+    desired.row(Item::NAME, "a").set(Item::WEIGHT, Some(7));
+    let plan = desired
+        .plan(&setting.cache.snapshot())
+        .expect("no conflict");
+    let mut txn = setting.other.transaction();
+    txn.mutate(a).set_keys(Item::NOTES, [("owner", "them")]);
+    txn.commit().await.expect("a commit");
+    let error = plan
+        .commit(&setting.client)
+        .await
+        .expect_err("it is theirs");
+    assert_eq!(error.retry(), Retry::Again, "{error}");
+}
+
+#[tokio::test]
+async fn what_is_wanted_for_long_is_made_again_under_another_uuid() {
+    let setting = setting().await;
+    let mut desired = Desired::new();
+    desired.row_where(Slot::NUMBER.eq(5)).set(Slot::NUMBER, 5);
+    let row = desired.row(Item::NAME, "c").set(Item::ONLY, ItemOnly::Sole);
+    row.set(Item::RATIO, 1.0 / 3.0);
+    setting
+        .client
+        .converge(&setting.cache, &desired)
+        .await
+        .expect("no conflict");
+    let mut txn = setting.other.transaction();
+    txn.update(Slot::NUMBER.eq(5)).set(Slot::NUMBER, 6);
+    txn.commit().await.expect("a commit");
+    let moved = setting.cache.wait_until(None, |view| {
+        view.rows::<Slot>().find(|slot| slot.number == 6).map(drop)
+    });
+    moved.await.expect("it has another number");
+    let done = setting
+        .client
+        .converge(&setting.cache, &desired)
+        .await
+        .expect("no conflict");
+    assert_eq!(done.changes, 1, "the real is as it is sent");
+    assert_eq!(setting.cache.snapshot().rows::<Slot>().len(), 2);
+}

@@ -211,8 +211,7 @@ async fn an_edit_fails_only_where_the_other_client_touched_what_it_replaces() {
     // Both add the same key.
     let add_key = |txn: &mut Txn| drop(txn.mutate(a).insert(Item::NOTES, [("new", "1")]));
     let ours = same(|a| drop(a.notes.insert("new", "2")));
-    let answer = setting.race(ours, add_key).await.expect_err("a conflict");
-    assert_eq!(answer.retry(), Retry::Again);
+    assert_conflict(setting.race(ours, add_key).await, "Item");
     wait_for(&setting.cache, "a", |a| a.notes["new"] == "1").await;
 
     // Sets: both add, one adds what the other takes out.

@@ -100,12 +100,22 @@ async fn transactions_that_get_in_each_others_way_do_not_become_one() {
     let edit: Write = |txn| {
         txn.ensure(Item::NAME, "a", |a| a.total = 5);
     };
-    let cases: [(&str, Write, Write, &str); 8] = [
+    let cases: [(&str, Write, Write, &str); 9] = [
         (
             "both change a value",
             edit,
             |txn| {
                 txn.ensure(Item::NAME, "a", |a| a.total = 6);
+            },
+            "both transactions change the column Item.total of the row",
+        ),
+        (
+            "both count",
+            |txn| {
+                txn.ensure(Item::NAME, "a", |a| a.total += 10);
+            },
+            |txn| {
+                txn.ensure(Item::NAME, "a", |a| a.total += 10);
             },
             "both transactions change the column Item.total of the row",
         ),

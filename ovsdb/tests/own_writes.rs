@@ -518,3 +518,49 @@ async fn where_the_schema_keeps_keys_unique_no_guard_looks_through_the_table() {
         "no index of the schema"
     );
 }
+
+#[tokio::test]
+async fn a_pair_of_a_map_can_be_edited_again_after_other_operations() {
+    let Setting {
+        client,
+        cache,
+        _server,
+        ..
+    } = setting().await;
+    let mut txn = client.transaction_on(&cache);
+    let a = named(&mut txn, "a").expect("a row");
+    for value in ["blue", "green", "yellow"] {
+        txn.edit(a, |a| {
+            a.notes.insert("color", value);
+            a.notes.insert("new", value);
+        });
+        txn.comment("between");
+    }
+    txn.commit().await.expect("nobody else writes");
+    let view = cache.snapshot();
+    let notes = &view.get(a).expect("a row").notes;
+    assert_eq!(
+        *notes,
+        [("owner", "me"), ("color", "yellow"), ("new", "yellow")].into()
+    );
+}
+
+#[tokio::test]
+async fn a_row_with_a_real_that_is_sent_rounded_can_be_read_and_edited() {
+    let Setting {
+        client,
+        cache,
+        _server,
+        ..
+    } = setting().await;
+    let mut txn = client.transaction();
+    txn.insert(Item {
+        ratio: (0.1 + 0.2).into(),
+        ..item("c", 3)
+    });
+    txn.commit().await.expect("a commit");
+    let mut txn = client.transaction_on(&cache);
+    let c = txn.get_by(Item::NAME, "c").expect("a row");
+    txn.edit(&c, |c| c.ratio = 5.0.into());
+    txn.commit().await.expect("nobody else writes");
+}

@@ -21,6 +21,12 @@ pub(super) struct Insertion<T> {
 pub(super) struct Edit<T> {
     pub(super) row: Arc<Row<T>>,
     pub(super) columns: T,
+    /// The row, as long as it has its key and belongs to the owner.
+    pub(super) still: AllOf<T>,
+    /// The row after an earlier step has taken out references to deleted rows.
+    pub(super) cleaned: Option<Arc<Row<T>>>,
+    /// Whether it is what an earlier step does to a row that a later one changes.
+    pub(super) is_preparation: bool,
 }
 
 /// A row to be deleted, and what makes it the owner's.
@@ -31,13 +37,14 @@ pub(super) struct Deletion<T> {
 
 /// A change that can be written into a transaction.
 pub(super) trait Write<D>: Send + Sync {
-    fn write(&self, txn: &mut Transaction<D>);
+    /// Writes the change: of the whole plan, or of one step after the others.
+    fn write(&self, txn: &mut Transaction<D>, is_whole: bool);
     /// The change as people read it.
     fn change(&self, labels: &Labels<'_>) -> Change;
 }
 
 impl<T: Table> Write<T::Database> for Insertion<T> {
-    fn write(&self, txn: &mut Transaction<T::Database>) {
+    fn write(&self, txn: &mut Transaction<T::Database>, _: bool) {
         if let Some(condition) = &self.condition {
             txn.expect(condition.clone(), Vec::new(), self.unique.as_deref());
         }
@@ -51,8 +58,13 @@ impl<T: Table> Write<T::Database> for Insertion<T> {
 }
 
 impl<T: Table> Write<T::Database> for Edit<T> {
-    fn write(&self, txn: &mut Transaction<T::Database>) {
-        txn.edit_from(&self.row, &self.columns);
+    fn write(&self, txn: &mut Transaction<T::Database>, is_whole: bool) {
+        if is_whole && self.is_preparation {
+            return;
+        }
+        let cleaned = self.cleaned.as_ref().filter(|_| !is_whole);
+        txn.expect(self.still.clone(), vec![self.row.clone()], None);
+        txn.edit_from(cleaned.unwrap_or(&self.row), &self.columns);
     }
 
     fn change(&self, labels: &Labels<'_>) -> Change {
@@ -62,7 +74,7 @@ impl<T: Table> Write<T::Database> for Edit<T> {
 }
 
 impl<T: Table> Write<T::Database> for Deletion<T> {
-    fn write(&self, txn: &mut Transaction<T::Database>) {
+    fn write(&self, txn: &mut Transaction<T::Database>, _: bool) {
         let row: Ref<T> = self.row.reference();
         let still = AllOf::from(row).and(self.owned.clone());
         txn.expect(still, vec![self.row.clone()], None);

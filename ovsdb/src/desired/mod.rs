@@ -156,7 +156,8 @@ impl<D: Database> Desired<D> {
     /// over several columns, or a declared index. Its columns follow, by the methods of [`WantedRow`].
     ///
     /// The same key again is the same row, unless the index is made by a function. An index by a function
-    /// gives a new row no columns: they have to be set so that the row has the key.
+    /// gives a new row no columns: they have to be set so that the row has the key; and no guard keeps two
+    /// clients from making a row each. A key cannot be a [reference](WantedRow::reference) to a wanted row.
     pub fn row<T, Q, B>(&mut self, by: B, key: Q) -> WantedRow<'_, T>
     where
         T: Table<Database = D>,
@@ -268,7 +269,7 @@ impl<T: Table> WantedRow<'_, T> {
     }
 
     /// As [`part`](Self::part); elements, or keys of a map, of which `owns` says that they are the owner's
-    /// are taken out unless they are among `parts`.
+    /// are taken out unless they are among `parts`. It is said once for a column.
     #[expect(
         clippy::return_self_not_must_use,
         reason = "the row is wanted in any case"

@@ -124,7 +124,9 @@ impl<D: Database> Plan<D> {
     /// [`Client::apply`](crate::Client::apply).
     pub fn write(&self, txn: &mut Transaction<D>) {
         for step in &self.steps {
-            step.write(txn);
+            for written in &step.changes {
+                written.write.write(txn, true);
+            }
         }
     }
 
@@ -180,7 +182,7 @@ impl<D: Database> Step<D> {
     /// Writes the changes into a transaction.
     pub fn write(&self, txn: &mut Transaction<D>) {
         for written in &self.changes {
-            written.write.write(txn);
+            written.write.write(txn, false);
         }
     }
 

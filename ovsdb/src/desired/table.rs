@@ -170,6 +170,24 @@ pub enum Conflict {
         /// The row.
         row: Uuid,
     },
+    /// A wanted row would not have the key by which it is wanted, and not be found again.
+    #[error("{table} {wanted} is wanted, but with other columns: it would not be found again")]
+    NotFoundAgain {
+        /// The table.
+        table: &'static str,
+        /// What the wanted row is called.
+        wanted: String,
+    },
+    /// A value that cannot be sent, such as a string with a NUL.
+    #[error("{table} {wanted} is wanted, with a value of {column} that cannot be sent")]
+    Value {
+        /// The table.
+        table: &'static str,
+        /// What the wanted row is called.
+        wanted: String,
+        /// The column.
+        column: &'static str,
+    },
     /// The cache was started without a table.
     #[error("rows of {table} are wanted, but the cache was started without the table")]
     NotReplicated {
@@ -191,6 +209,8 @@ pub enum Conflict {
 pub(super) struct Resolution {
     /// The uuids of wanted rows that exist, by their placeholders.
     pub(super) existing: HashMap<Uuid, Uuid>,
+    /// Those of rows to be inserted whose placeholder is a row already, of another key.
+    pub(super) renamed: HashMap<Uuid, Uuid>,
     pub(super) deleted: HashSet<Uuid>,
 }
 
@@ -198,7 +218,10 @@ impl Resolution {
     /// A datum with references to the rows that exist.
     fn resolve(&self, datum: Datum) -> Datum {
         datum.map_atoms(|atom| match atom {
-            Atom::Uuid(uuid) => Atom::Uuid(self.existing.get(&uuid).copied().unwrap_or(uuid)),
+            Atom::Uuid(uuid) => {
+                let row = self.existing.get(&uuid).or_else(|| self.renamed.get(&uuid));
+                Atom::Uuid(row.copied().unwrap_or(uuid))
+            }
             other => other,
         })
     }
@@ -265,6 +288,10 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
         resolution.existing.reserve(self.rows.len());
         for wanted in &self.rows {
             let Some(row) = self.find(table, wanted)? else {
+                if table.get(Ref::new(wanted.placeholder)).is_some() {
+                    let renamed = &mut resolution.renamed;
+                    renamed.insert(wanted.placeholder, Uuid::new_v4());
+                }
                 continue;
             };
             if let Some(other) = taken.insert(row.uuid(), wanted) {
@@ -290,7 +317,9 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
     fn name_new(&self, resolution: &Resolution, names: &mut HashMap<Uuid, String>) {
         for wanted in &self.rows {
             if !resolution.existing.contains_key(&wanted.placeholder) {
-                names.insert(wanted.placeholder, wanted.label());
+                let renamed = resolution.renamed.get(&wanted.placeholder);
+                let uuid = renamed.copied().unwrap_or(wanted.placeholder);
+                names.insert(uuid, wanted.label());
             }
         }
     }
@@ -315,12 +344,13 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
             let existing = resolution.existing.get(&wanted.placeholder);
             let row = existing.and_then(|uuid| table.get(Ref::new(*uuid)));
             let Some(row) = row else {
-                let columns = self.inserted(wanted, resolution);
-                self.check_owned(wanted, &columns)?;
+                let columns = self.inserted(wanted, resolution)?;
+                self.check(wanted, &columns)?;
+                let renamed = resolution.renamed.get(&wanted.placeholder);
                 build.insert(
                     wanted.step,
                     Insertion {
-                        uuid: wanted.placeholder,
+                        uuid: renamed.copied().unwrap_or(wanted.placeholder),
                         columns,
                         condition: wanted.condition.clone(),
                         unique: wanted.unique.clone(),
@@ -341,31 +371,34 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
             let Some(row) = table.get_shared(row.reference()) else {
                 continue;
             };
-            // References to deleted rows go with the rows.
             let cleaned = Arc::new(Row::new(row.uuid(), columns.clone()));
             for given in &wanted.columns {
-                given.bring_up_to_date(&mut columns, resolution);
+                let brought = given.bring_up_to_date(&mut columns, resolution);
+                brought.map_err(|column| wanted.bad_value(column))?;
             }
-            self.check_owned(wanted, &columns)?;
+            self.check(wanted, &columns)?;
+            let mut still = AllOf::from(row.reference());
+            for condition in self.owned.iter().chain(&wanted.condition) {
+                still = still.and(condition.clone());
+            }
+            let edit = |row: &Arc<Row<T>>, columns| Edit {
+                row: row.clone(),
+                columns,
+                still: still.clone(),
+                cleaned: None,
+                is_preparation: false,
+            };
             if wanted.step == 0 || is_cleaned {
-                build.edit(wanted.step, Edit { row, columns });
-            } else {
-                let row_cleaned = cleaned.columns().clone();
-                build.edit(
-                    0,
-                    Edit {
-                        row,
-                        columns: row_cleaned,
-                    },
-                );
-                build.edit(
-                    wanted.step,
-                    Edit {
-                        row: cleaned,
-                        columns,
-                    },
-                );
+                build.edit(wanted.step, edit(&row, columns));
+                continue;
             }
+            // References to deleted rows go with the rows, where each step is a transaction.
+            let mut preparation = edit(&row, cleaned.columns().clone());
+            preparation.is_preparation = true;
+            build.edit(0, preparation);
+            let mut edit = edit(&row, columns);
+            edit.cleaned = Some(cleaned);
+            build.edit(wanted.step, edit);
         }
         let Some(owned) = &self.owned else {
             return Ok(());
@@ -385,7 +418,18 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
             {
                 let mut columns = T::clone(&row);
                 clean(&mut columns, resolution);
-                build.edit(0, Edit { row, columns });
+                let still = AllOf::from(row.reference()).and(owned.clone());
+                let (cleaned, is_preparation) = (None, false);
+                build.edit(
+                    0,
+                    Edit {
+                        row,
+                        columns,
+                        still,
+                        cleaned,
+                        is_preparation,
+                    },
+                );
             }
         }
         Ok(())
@@ -422,19 +466,39 @@ impl<T: Table> TableWish<T> {
     }
 
     /// The wanted row as it is inserted.
-    fn inserted(&self, wanted: &Wanted<T>, resolution: &Resolution) -> T {
+    fn inserted(&self, wanted: &Wanted<T>, resolution: &Resolution) -> Result<T, Conflict> {
         let mut columns = wanted.new.clone();
-        for given in &wanted.columns {
-            given.begin(&mut columns, resolution);
+        for (index, info) in T::COLUMNS.iter().enumerate() {
+            if let Some(column) = columns.column_mut(index).filter(|_| info.may_refer()) {
+                let key = column.to_datum();
+                let resolved = resolution.resolve(key.clone());
+                if resolved != key {
+                    decode(column, &resolved);
+                }
+            }
         }
-        columns
+        for given in &wanted.columns {
+            let begun = given.begin(&mut columns, resolution);
+            begun.map_err(|column| wanted.bad_value(column))?;
+        }
+        Ok(columns)
     }
 
-    fn check_owned(&self, wanted: &Wanted<T>, columns: &T) -> Result<(), Conflict> {
+    /// Whether a wanted row would be found again, and be owned.
+    fn check(&self, wanted: &Wanted<T>, columns: &T) -> Result<(), Conflict> {
+        let row = Row::new(wanted.placeholder, columns.clone());
+        let is_found = wanted
+            .condition
+            .as_ref()
+            .is_none_or(|key| key.holds_for(&row));
+        if !is_found {
+            let (table, wanted) = (T::TABLE, wanted.label());
+            return Err(Conflict::NotFoundAgain { table, wanted });
+        }
         let Some(owned) = &self.owned else {
             return Ok(());
         };
-        if owned.holds_for(&Row::new(wanted.placeholder, columns.clone())) {
+        if owned.holds_for(&row) {
             return Ok(());
         }
         Err(Conflict::NotOwned {
@@ -446,6 +510,15 @@ impl<T: Table> TableWish<T> {
 }
 
 impl<T: Table> Wanted<T> {
+    fn bad_value(&self, column: &'static str) -> Conflict {
+        let (table, wanted) = (T::TABLE, self.label());
+        Conflict::Value {
+            table,
+            wanted,
+            column,
+        }
+    }
+
     /// What it is called: by its columns, else by its key.
     fn label(&self) -> String {
         let named = name_of(&self.new);
@@ -470,7 +543,7 @@ fn refers_to_deleted<T: Table>(columns: &T, resolution: &Resolution) -> bool {
     let mut referring = T::COLUMNS
         .iter()
         .enumerate()
-        .filter(|(_, info)| info.may_refer());
+        .filter(|(_, info)| info.refers());
     referring.any(|(index, _)| {
         let datum = columns.column(index).map(ColumnValue::to_datum);
         let is_deleted = |atom: &Atom| match atom {
@@ -484,7 +557,7 @@ fn refers_to_deleted<T: Table>(columns: &T, resolution: &Resolution) -> bool {
 /// Takes references to deleted rows out of a row.
 fn clean<T: Table>(columns: &mut T, resolution: &Resolution) {
     for (index, info) in T::COLUMNS.iter().enumerate() {
-        if !info.may_refer() || resolution.deleted.is_empty() {
+        if !info.refers() || resolution.deleted.is_empty() {
             continue;
         }
         if let Some(column) = columns.column_mut(index) {
@@ -513,6 +586,9 @@ impl Given {
         let wanted = || resolution.resolve(self.value.to_datum());
         match &self.mode {
             Mode::Initial => false,
+            Mode::Whole if T::COLUMNS[self.index].kind.has_reals() => {
+                as_sent(column.to_datum()) != as_sent(self.value.to_datum())
+            }
             Mode::Whole if !T::COLUMNS[self.index].may_refer() => !column.equals(&*self.value),
             Mode::Whole => column.to_datum() != wanted(),
             Mode::Part(holds) if !T::COLUMNS[self.index].may_refer() => {
@@ -525,35 +601,53 @@ impl Given {
         }
     }
 
-    /// Gives a new row the column.
-    fn begin<T: Table>(&self, columns: &mut T, resolution: &Resolution) {
-        let Some(column) = columns.column_mut(self.index) else {
-            return;
-        };
-        let datum = resolution.resolve(self.value.to_datum());
-        match &self.mode {
-            Mode::Whole | Mode::Initial => decode(column, &datum),
-            Mode::Part(_) | Mode::AllOwned(_) => {
-                let all = joined(column.to_datum(), &datum, None);
-                decode(column, &all)
-            }
-        };
+    /// Gives a new row the column. The error is its name.
+    fn begin<T: Table>(
+        &self,
+        columns: &mut T,
+        resolution: &Resolution,
+    ) -> Result<(), &'static str> {
+        self.put(columns, resolution, true)
     }
 
-    /// Brings the column of a row that exists up to date.
-    fn bring_up_to_date<T: Table>(&self, columns: &mut T, resolution: &Resolution) {
+    /// Brings the column of a row that exists up to date. The error is its name.
+    fn bring_up_to_date<T: Table>(
+        &self,
+        columns: &mut T,
+        resolution: &Resolution,
+    ) -> Result<(), &'static str> {
+        self.put(columns, resolution, false)
+    }
+
+    fn put<T: Table>(
+        &self,
+        columns: &mut T,
+        resolution: &Resolution,
+        is_new: bool,
+    ) -> Result<(), &'static str> {
+        let info = &T::COLUMNS[self.index];
         let Some(column) = columns.column_mut(self.index) else {
-            return;
+            return Ok(());
         };
-        let datum = resolution.resolve(self.value.to_datum());
-        match &self.mode {
-            Mode::Initial => false,
-            Mode::Whole => decode(column, &datum),
-            Mode::Part(_) | Mode::AllOwned(_) => {
-                let all = joined(column.to_datum(), &datum, self.owns());
-                decode(column, &all)
+        let wanted = || resolution.resolve(self.value.to_datum());
+        let datum = match &self.mode {
+            Mode::Initial if !is_new => return Ok(()),
+            Mode::Whole | Mode::Initial if !info.may_refer() => {
+                // What cannot be sent is found when the transaction is checked.
+                column.assign(&*self.value);
+                return Ok(());
             }
+            Mode::Whole | Mode::Initial => wanted(),
+            Mode::Part(_) | Mode::AllOwned(_) => joined(
+                column.to_datum(),
+                &wanted(),
+                self.owns().filter(|_| !is_new),
+            ),
         };
+        match decode(column, &datum) {
+            true => Ok(()),
+            false => Err(info.name),
+        }
     }
 }
 
@@ -581,6 +675,17 @@ fn joined(current: Datum, part: &Datum, owns: Option<&Owns>) -> Datum {
         (current, part) if part.is_empty() => current,
         (_, part) => part.clone(),
     }
+}
+
+/// A datum with its reals as servers send them: with 15 digits.
+fn as_sent(datum: Datum) -> Datum {
+    datum.map_atoms(|atom| match atom {
+        Atom::Real(real) if real.get().is_finite() => {
+            let sent = format!("{:.14e}", real.get()).parse().unwrap_or(real.get());
+            Atom::Real(sent.into())
+        }
+        other => other,
+    })
 }
 
 /// Reads a value into the column. Returns whether it has the column's type.

@@ -292,6 +292,8 @@ impl<D: Database> Transaction<D> {
     /// commit fails, with a [conflict](super::Refusal::is_conflict) or with a
     /// [duplicate](super::Refusal::duplicate) in the schema's index; run again, it finds the row.
     ///
+    /// An index that is made by a function guards nothing: two clients may make a row each.
+    ///
     /// A row of a table that is not in the root set has to be referred to as well, as with
     /// [`insert`](Self::insert).
     ///

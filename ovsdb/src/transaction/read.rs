@@ -214,7 +214,8 @@ impl<D: Database> Transaction<D> {
         rows: Vec<Arc<Row<T>>>,
         unique: Option<&[&str]>,
     ) {
-        let is_guarded = !unique.is_some_and(|columns| self.is_unique::<T>(columns));
+        let is_unique = unique.is_some_and(|columns| self.is_unique::<T>(columns));
+        let is_guarded = !is_unique && condition.is_exact();
         self.overlay.touch::<T>().read_key(KeyRead {
             condition,
             rows,

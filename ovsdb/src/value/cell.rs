@@ -128,6 +128,12 @@ impl ColumnValue for Cell {
         &mut self.datum
     }
 
+    fn assign(&mut self, other: &dyn ColumnValue) {
+        if let Some(other) = other.as_any().downcast_ref::<Datum>() {
+            self.datum.clone_from(other);
+        }
+    }
+
     fn equals(&self, other: &dyn ColumnValue) -> bool {
         let other = other.as_any().downcast_ref::<Datum>();
         other.is_some_and(|other| self.datum == *other)

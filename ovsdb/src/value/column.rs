@@ -35,6 +35,11 @@ pub struct ColumnKind {
 }
 
 impl ColumnKind {
+    /// Whether the column holds reals.
+    pub(crate) fn has_reals(&self) -> bool {
+        self.key == AtomicType::Real || self.value == Some(AtomicType::Real)
+    }
+
     /// Whether the column holds one atom or none, so that changes of it replace the value.
     pub(crate) const fn is_one(&self) -> bool {
         self.scalar || self.single
@@ -126,6 +131,10 @@ pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
     /// The value itself, to be downcast and changed.
     fn as_any_mut(&mut self) -> &mut dyn Any;
 
+    /// Takes the value of `other`, if that is of the same type.
+    #[doc(hidden)]
+    fn assign(&mut self, other: &dyn ColumnValue);
+
     /// Whether `other` is of the same type and value.
     fn equals(&self, other: &dyn ColumnValue) -> bool;
 
@@ -174,6 +183,12 @@ macro_rules! common {
 
         fn as_any_mut(&mut self) -> &mut dyn Any {
             self
+        }
+
+        fn assign(&mut self, other: &dyn ColumnValue) {
+            if let Some(other) = other.as_any().downcast_ref::<Self>() {
+                self.clone_from(other);
+            }
         }
 
         fn equals(&self, other: &dyn ColumnValue) -> bool {
