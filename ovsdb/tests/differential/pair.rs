@@ -296,13 +296,13 @@ fn without_choices(parts: &mut [Part]) {
             "constraint violation",
             "ovsdb error",
         ] {
-            let error = format!("\"error\":\"{kind}\"}}]");
+            let error = format!("\"error\":\"{kind}\"}}");
             let Some(end) = part.of.find(&error) else {
                 continue;
             };
             if let Some(start) = part.of[..end].rfind("{\"details\":") {
                 part.of
-                    .replace_range(start..end + error.len(), "an error in a row]");
+                    .replace_range(start..end + error.len(), "an error in a row");
             }
         }
     }
