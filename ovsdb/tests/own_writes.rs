@@ -369,6 +369,7 @@ async fn mistakes_are_the_commits_error_and_nothing_is_sent() {
     let Setting {
         client,
         cache,
+        by_owner,
         _server,
         ..
     } = setting().await;
@@ -426,6 +427,15 @@ async fn mistakes_are_the_commits_error_and_nothing_is_sent() {
                 txn.edit(a, |a| a.name = "z".into());
             }),
             "the column Item.name cannot be changed once the row is inserted",
+        ),
+        (
+            client.transaction_on(&cache),
+            Box::new(|txn| {
+                txn.ensure(&by_owner, "them", |item| {
+                    item.notes = [("owner", "you")].into();
+                });
+            }),
+            "the row of Item that was made does not meet the condition under which it was missing",
         ),
         (
             client.transaction_on(&cache),

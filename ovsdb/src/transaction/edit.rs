@@ -340,7 +340,11 @@ impl<D: Database> Transaction<D> {
         let mut columns = T::default();
         by.put(&mut columns, &key);
         change(&mut columns);
-        self.insert(columns)
+        let row = Row::new(Uuid::nil(), columns);
+        if !by.has(&row, &key) {
+            self.mistake(BuildError::Unmet { table: T::TABLE });
+        }
+        self.insert(row.into_columns())
     }
 
     /// As [`ensure`](Self::ensure), for rows that meet a condition. All rows of the table are looked

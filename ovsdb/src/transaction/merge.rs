@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Transaction;
 use super::touched::{KeyRead, Touched, Written};
 use super::written::decode;
+use super::{BuildError, Transaction};
 use crate::model::{Database, Row, Table};
 use crate::value::{Datum, Map, Set, Uuid};
 
@@ -109,7 +109,11 @@ impl<D: Database> Transaction<D> {
             self.basis = other.basis.clone();
         }
         if let Some(mistake) = &other.mistake {
-            self.mistake(mistake.clone());
+            let mut mistake = mistake.clone();
+            if let BuildError::SchemaMismatch(mismatch) = &mut mistake {
+                mismatch.operation = mismatch.operation.map(|place| place + before);
+            }
+            self.mistake(mistake);
         }
         Ok(before)
     }

@@ -101,8 +101,9 @@ pub enum BuildError {
         /// The column.
         column: &'static str,
     },
-    /// A row that was made by [`ensure_where`](super::Transaction::ensure_where) does not meet the
-    /// condition.
+    /// A row that was made by [`ensure`](super::Transaction::ensure) or
+    /// [`ensure_where`](super::Transaction::ensure_where) does not have the key, or meet the condition: it would
+    /// not be found again.
     #[error(
         "the row of {table} that was made does not meet the condition under which it was missing"
     )]
