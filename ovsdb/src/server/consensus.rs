@@ -308,7 +308,7 @@ pub(super) struct Seat {
     log: usize,
 }
 
-/// The right to append the next entry to a log. Other members wait while one has it.
+/// The right to append the next entry to a log. Other members wait while one holds it.
 #[derive(Debug)]
 pub(super) struct Slot<'a> {
     agreed: MutexGuard<'a, Agreed>,
@@ -415,7 +415,7 @@ impl Membership {
         log.entries.get(at).cloned()
     }
 
-    /// The database as the member has it.
+    /// The member's copy of the database.
     pub(super) fn backup(&self, database: &Database) -> Applied {
         Applied {
             database: self.seat.log,

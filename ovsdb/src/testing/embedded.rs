@@ -164,7 +164,7 @@ fn with_tls(builder: ServerBuilder, options: &Options) -> Result<ServerBuilder, 
         ..
     } = options
     else {
-        return Err(ServerError::NotEmbedded("TLS, unless the crate has it"));
+        return Err(ServerError::NotEmbedded("TLS without the feature `tls`"));
     };
     Ok(builder)
 }

@@ -78,7 +78,7 @@ async fn a_delayed_key_comes_at_its_time_or_when_it_is_added_and_once() {
     }
     assert_eq!((queue.len(), queue.delayed()), (0, 4));
     let begun = tokio::time::Instant::now();
-    // A worker that waits already sets the timer anew for a key that is due before.
+    // A worker that waits already resets the timer for a key that is due earlier.
     let worker = tokio::spawn({
         let queue = queue.clone();
         async move { *next_in_an_hour(&queue).await.expect("a key") }
