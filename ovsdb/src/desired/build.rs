@@ -29,6 +29,19 @@ pub(super) struct Edit<T> {
     pub(super) is_preparation: bool,
 }
 
+impl<T> Edit<T> {
+    /// A change of a row that needs no other step.
+    pub(super) const fn new(row: Arc<Row<T>>, columns: T, still: AllOf<T>) -> Self {
+        Self {
+            row,
+            columns,
+            still,
+            cleaned: None,
+            is_preparation: false,
+        }
+    }
+}
+
 /// A row to be deleted, and what makes it the owner's.
 pub(super) struct Deletion<T> {
     pub(super) row: Arc<Row<T>>,

@@ -67,7 +67,7 @@ use crate::model::{
     AllOf, Changeable, Collection, Column, Database, Mutability, PartsOf, Row, Table,
 };
 use crate::transaction::FindBy;
-use crate::value::{Ref, Uuid, Value};
+use crate::value::{Ref, Uuid, Value, read_datum};
 
 pub use self::change::{Action, Change, ColumnChange};
 pub use self::converge::{ConvergeError, Converged};
@@ -283,7 +283,7 @@ impl<T: Table> WantedRow<'_, T> {
         let parts = parts.into_collection();
         let owns = move |atom: &crate::value::Atom| {
             let mut key = V::Key::default();
-            table::decode(&mut key, &atom.clone().into()) && owns(&key)
+            read_datum(&mut key, &atom.clone().into()) && owns(&key)
         };
         self.table.rows[self.at].give(column.index(), parts, Mode::AllOwned(Box::new(owns)));
         self

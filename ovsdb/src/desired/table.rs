@@ -10,8 +10,7 @@ use super::change::name_of;
 use crate::cache::{Snapshot, TableView};
 use crate::model::{AllOf, Collection, Row, Table};
 use crate::transaction::Finder;
-use crate::value::json::Reader;
-use crate::value::{Atom, ColumnValue, Datum, Map, Ref, Set, Uuid, Value};
+use crate::value::{Atom, ColumnValue, Datum, Map, Ref, Set, Uuid, Value, read_datum};
 
 /// Says which elements of a column are the owner's.
 type Owns = Box<dyn Fn(&Atom) -> bool + Send + Sync>;
@@ -134,7 +133,7 @@ impl<T: Table> TableWish<T> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Conflict {
-    /// A row with the key of a wanted one exists and belongs to somebody else.
+    /// A row with the key of a wanted one exists and belongs to another owner.
     #[error(
         "{table} {wanted} is wanted, but the row {row} that there is belongs to another owner: {held}"
     )]
@@ -215,13 +214,16 @@ pub(super) struct Resolution {
 }
 
 impl Resolution {
+    /// The uuid of the row that a placeholder stands for, or of any other row.
+    fn uuid_of(&self, row: Uuid) -> Uuid {
+        let known = self.existing.get(&row).or_else(|| self.renamed.get(&row));
+        known.copied().unwrap_or(row)
+    }
+
     /// A datum with references to the rows that exist.
     fn resolve(&self, datum: Datum) -> Datum {
         datum.map_atoms(|atom| match atom {
-            Atom::Uuid(uuid) => {
-                let row = self.existing.get(&uuid).or_else(|| self.renamed.get(&uuid));
-                Atom::Uuid(row.copied().unwrap_or(uuid))
-            }
+            Atom::Uuid(uuid) => Atom::Uuid(self.uuid_of(uuid)),
             other => other,
         })
     }
@@ -317,9 +319,7 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
     fn name_new(&self, resolution: &Resolution, names: &mut HashMap<Uuid, String>) {
         for wanted in &self.rows {
             if !resolution.existing.contains_key(&wanted.placeholder) {
-                let renamed = resolution.renamed.get(&wanted.placeholder);
-                let uuid = renamed.copied().unwrap_or(wanted.placeholder);
-                names.insert(uuid, wanted.label());
+                names.insert(resolution.uuid_of(wanted.placeholder), wanted.label());
             }
         }
     }
@@ -346,11 +346,10 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
             let Some(row) = row else {
                 let columns = self.inserted(wanted, resolution)?;
                 self.check(wanted, &columns)?;
-                let renamed = resolution.renamed.get(&wanted.placeholder);
                 build.insert(
                     wanted.step,
                     Insertion {
-                        uuid: renamed.copied().unwrap_or(wanted.placeholder),
+                        uuid: resolution.uuid_of(wanted.placeholder),
                         columns,
                         condition: wanted.condition.clone(),
                         unique: wanted.unique.clone(),
@@ -373,30 +372,24 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
             };
             let cleaned = Arc::new(Row::new(row.uuid(), columns.clone()));
             for given in &wanted.columns {
-                let brought = given.bring_up_to_date(&mut columns, resolution);
-                brought.map_err(|column| wanted.bad_value(column))?;
+                let put = given.put(&mut columns, resolution, false);
+                put.map_err(|column| wanted.bad_value(column))?;
             }
             self.check(wanted, &columns)?;
             let mut still = AllOf::from(row.reference());
             for condition in self.owned.iter().chain(&wanted.condition) {
                 still = still.and(condition.clone());
             }
-            let edit = |row: &Arc<Row<T>>, columns| Edit {
-                row: row.clone(),
-                columns,
-                still: still.clone(),
-                cleaned: None,
-                is_preparation: false,
-            };
+            let edit = |columns| Edit::new(row.clone(), columns, still.clone());
             if wanted.step == 0 || is_cleaned {
-                build.edit(wanted.step, edit(&row, columns));
+                build.edit(wanted.step, edit(columns));
                 continue;
             }
             // References to deleted rows go with the rows, where each step is a transaction.
-            let mut preparation = edit(&row, cleaned.columns().clone());
+            let mut preparation = edit(cleaned.columns().clone());
             preparation.is_preparation = true;
             build.edit(0, preparation);
-            let mut edit = edit(&row, columns);
+            let mut edit = edit(columns);
             edit.cleaned = Some(cleaned);
             build.edit(wanted.step, edit);
         }
@@ -419,17 +412,7 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
                 let mut columns = T::clone(&row);
                 clean(&mut columns, resolution);
                 let still = AllOf::from(row.reference()).and(owned.clone());
-                let (cleaned, is_preparation) = (None, false);
-                build.edit(
-                    0,
-                    Edit {
-                        row,
-                        columns,
-                        still,
-                        cleaned,
-                        is_preparation,
-                    },
-                );
+                build.edit(0, Edit::new(row, columns, still));
             }
         }
         Ok(())
@@ -473,13 +456,13 @@ impl<T: Table> TableWish<T> {
                 let key = column.to_datum();
                 let resolved = resolution.resolve(key.clone());
                 if resolved != key {
-                    decode(column, &resolved);
+                    read_datum(column, &resolved);
                 }
             }
         }
         for given in &wanted.columns {
-            let begun = given.begin(&mut columns, resolution);
-            begun.map_err(|column| wanted.bad_value(column))?;
+            let put = given.put(&mut columns, resolution, true);
+            put.map_err(|column| wanted.bad_value(column))?;
         }
         Ok(columns)
     }
@@ -564,7 +547,7 @@ fn clean<T: Table>(columns: &mut T, resolution: &Resolution) {
             let datum = column.to_datum();
             let cleaned = resolution.without_deleted(&datum);
             if cleaned != datum {
-                decode(column, &cleaned);
+                read_datum(column, &cleaned);
             }
         }
     }
@@ -601,24 +584,7 @@ impl Given {
         }
     }
 
-    /// Gives a new row the column. The error is its name.
-    fn begin<T: Table>(
-        &self,
-        columns: &mut T,
-        resolution: &Resolution,
-    ) -> Result<(), &'static str> {
-        self.put(columns, resolution, true)
-    }
-
-    /// Brings the column of a row that exists up to date. The error is its name.
-    fn bring_up_to_date<T: Table>(
-        &self,
-        columns: &mut T,
-        resolution: &Resolution,
-    ) -> Result<(), &'static str> {
-        self.put(columns, resolution, false)
-    }
-
+    /// Gives a new row, or one that exists, the column. The error is its name.
     fn put<T: Table>(
         &self,
         columns: &mut T,
@@ -644,7 +610,7 @@ impl Given {
                 self.owns().filter(|_| !is_new),
             ),
         };
-        match decode(column, &datum) {
+        match read_datum(column, &datum) {
             true => Ok(()),
             false => Err(info.name),
         }
@@ -686,9 +652,4 @@ fn as_sent(datum: Datum) -> Datum {
         }
         other => other,
     })
-}
-
-/// Reads a value into the column. Returns whether it has the column's type.
-pub(super) fn decode(column: &mut dyn ColumnValue, datum: &Datum) -> bool {
-    column.decode(&mut Reader::new(&datum.to_string())).is_ok()
 }

@@ -331,14 +331,11 @@ impl<T: Table> AllOf<T> {
         clauses.collect::<Vec<_>>().join(" and ")
     }
 
-    /// Whether no clause compares a real, which a server has with more digits than it sends.
+    /// Whether each clause compares with values that a server sends [exactly](Atom::is_exact).
     pub(crate) fn is_exact(&self) -> bool {
-        let mut clauses = self.clauses.iter();
-        !clauses.any(|clause| match clause {
-            Clause::Always(_) => false,
-            Clause::Compare { argument, .. } => {
-                argument.atoms().any(|atom| matches!(atom, Atom::Real(_)))
-            }
+        self.clauses.iter().all(|clause| match clause {
+            Clause::Always(_) => true,
+            Clause::Compare { argument, .. } => argument.atoms().all(Atom::is_exact),
         })
     }
 

@@ -90,7 +90,7 @@ impl<D: Database> Transaction<D> {
     /// [`Client::apply`](crate::Client::apply) runs its closure again. What else the closure decides
     /// by is to be read by [`get`](Self::get), which guards the whole row.
     ///
-    /// The row starts as the transaction's view has it; without a view, as it is in `row`.
+    /// The row that the transaction's view shows is changed; without a view, the one that `row` holds.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -146,7 +146,7 @@ impl<D: Database> Transaction<D> {
         true
     }
 
-    /// Changes a row as somebody has changed it who has read it so, whatever the view says.
+    /// Applies a change that was computed from `read`, which need not be the row that the view shows.
     pub(crate) fn edit_from<T: Table<Database = D>>(&mut self, read: &Arc<Row<T>>, columns: &T) {
         let uuid = read.uuid();
         let touched = self.overlay.touched::<T>();

@@ -42,17 +42,11 @@ fn compared<T: Table>(
         let known = schema.and_then(|schema| schema.tables.get(T::TABLE)?.columns.get(info.name));
         let fits =
             known.is_none_or(|column| check_count::<T>(index, &column.kind, datum.len()).is_none());
-        if fits && datum.atoms().all(is_exact) {
+        if fits && datum.atoms().all(Atom::is_exact) {
             columns.push((info.name.into(), datum));
         }
     }
     columns
-}
-
-/// Whether what the replica has can be what the server has. Servers send reals with 15 digits, and have
-/// more.
-const fn is_exact(atom: &Atom) -> bool {
-    !matches!(atom, Atom::Real(_))
 }
 
 fn clauses_of<T: Table>(uuid: Uuid) -> Vec<Clause> {
@@ -106,7 +100,7 @@ pub(super) fn of_edit<T: Table>(
     written.now.as_ref()?;
     let mut clauses = clauses_of::<T>(before.uuid());
     for (index, pairs) in &written.replaced_pairs {
-        let pairs = pairs.iter().filter(|(_, value)| is_exact(value));
+        let pairs = pairs.iter().filter(|(_, value)| value.is_exact());
         let pairs: Vec<_> = pairs
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use super::touched::{KeyRead, Touched, Written};
-use super::written::decode;
 use super::{BuildError, Transaction};
 use crate::model::{Database, Row, Table};
-use crate::value::{Datum, Map, Set, Uuid};
+use crate::value::{Datum, Map, Set, Uuid, read_datum};
 
 /// Why two transactions cannot become one by [`Transaction::merge`].
 ///
@@ -298,7 +297,7 @@ pub(super) fn joined<T: Table>(before: &T, own: &T, other: &T) -> T {
             (_, _, other) => other,
         };
         if let Some(column) = joined.column_mut(index) {
-            decode(column, &both);
+            read_datum(column, &both);
         }
     }
     joined

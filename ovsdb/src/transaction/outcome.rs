@@ -232,7 +232,7 @@ impl Refusal {
     }
 
     /// The refusal with the operations counted without the guards: the first ones, and those at `waits`
-    /// behind them.
+    /// after them.
     pub(super) fn without_guards(mut self, count: usize, waits: &BTreeSet<usize>) -> Self {
         if let Some(operation) = self.operation
             && (operation < count || waits.contains(&(operation - count)))

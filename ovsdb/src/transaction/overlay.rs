@@ -190,7 +190,7 @@ impl<D: Database> Overlay<D> {
         }
     }
 
-    /// The row as the view has it.
+    /// The row that the view shows.
     pub(super) fn before<T: Table<Database = D>>(&self, uuid: Uuid) -> Option<Arc<Row<T>>> {
         let table = self.view.as_ref()?.try_table::<T>()?;
         table.get_shared(Ref::new(uuid))

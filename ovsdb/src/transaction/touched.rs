@@ -9,7 +9,7 @@ use crate::value::{Atom, ColumnValue, Datum, Uuid};
 /// A row that the transaction writes.
 #[derive(Debug, Clone)]
 pub(super) struct Written<T> {
-    /// The row as the view has it; `None` when the transaction inserts it, or nothing is known of it.
+    /// The row that the view shows; `None` when the transaction inserts it, or nothing is known of it.
     pub(super) before: Option<Arc<Row<T>>>,
     /// The row before the operations that further edits may still change.
     pub(super) base: Option<Arc<Row<T>>>,
@@ -71,7 +71,7 @@ impl<T> Default for Touched<T> {
 }
 
 impl<T: Table> Touched<T> {
-    /// Notes how the transaction leaves a row; the first time, also how the view has it.
+    /// Notes how the transaction leaves a row; the first time, also the row that the view shows.
     pub(super) fn write(
         &mut self,
         uuid: Uuid,
@@ -103,10 +103,15 @@ impl<T: Table> Touched<T> {
 impl<T> Written<T> {
     /// A row of the database that is about to be edited.
     pub(super) fn edited(row: Arc<Row<T>>, epoch: usize) -> Self {
+        Self::of(Some(row), epoch)
+    }
+
+    /// A row that the view shows so, unchanged until now.
+    fn of(row: Option<Arc<Row<T>>>, epoch: usize) -> Self {
         Self {
-            before: Some(row.clone()),
-            base: Some(row.clone()),
-            now: Some(row),
+            before: row.clone(),
+            base: row.clone(),
+            now: row,
             is_inserted: false,
             epoch,
             places: EditPlaces::default(),
@@ -158,16 +163,7 @@ impl<T> Written<T> {
 impl<T: Table> Touched<T> {
     /// Notes that the transaction deletes a row.
     pub(super) fn delete(&mut self, uuid: Uuid, before: Option<Arc<Row<T>>>, epoch: usize) {
-        let written = self.write(uuid, || Written {
-            before: before.clone(),
-            base: before.clone(),
-            now: None,
-            is_inserted: false,
-            epoch,
-            places: EditPlaces::default(),
-            replaced: BTreeSet::new(),
-            replaced_pairs: BTreeMap::new(),
-        });
+        let written = self.write(uuid, || Written::of(before, epoch));
         written.now = None;
     }
 }

@@ -8,8 +8,7 @@ use std::time::Duration;
 use super::Transaction;
 use crate::model::{AllOf, Collection, Column, Database, Mutability, Ordered, Row, Table};
 use crate::protocol::{Columns, Mutation, Mutator, Operation, Until, Wire as _};
-use crate::value::json::Reader;
-use crate::value::{ColumnValue, Datum, Set, Uuid, Value};
+use crate::value::{Datum, Set, Uuid, Value, read_datum};
 
 /// An operation on a table, with the table's types; [`Transaction::operations_on`] lists them.
 ///
@@ -116,7 +115,7 @@ impl<T: Table> GivenColumns<T> {
         for (index, column) in T::COLUMNS.iter().enumerate() {
             if let Some(datum) = given.get(column.name)
                 && let Some(value) = read.columns.column_mut(index)
-                && decode(value, datum)
+                && read_datum(value, datum)
             {
                 read.given.push(index);
             }
@@ -230,7 +229,7 @@ impl<T: Table> Mutations<T> {
         let arguments = self.arguments(column.name(), mutator);
         let read = |datum: &Datum| {
             let mut number = V::Number::default();
-            decode(&mut number, datum).then_some(number)
+            read_datum(&mut number, datum).then_some(number)
         };
         arguments.filter_map(read).collect()
     }
@@ -259,14 +258,9 @@ fn together<'a, V: Value>(parts: impl Iterator<Item = &'a Datum>) -> V {
     }
     let mut value = V::default();
     if let Some(all) = all {
-        decode(&mut value, &all);
+        read_datum(&mut value, &all);
     }
     value
-}
-
-/// Reads a value into the column. Returns whether it has the column's type.
-pub(super) fn decode(column: &mut dyn ColumnValue, datum: &Datum) -> bool {
-    column.decode(&mut Reader::new(&datum.to_string())).is_ok()
 }
 
 impl<D: Database> Transaction<D> {
@@ -377,7 +371,7 @@ impl<D: Database> Transaction<D> {
             };
             let datum = given.get(column.name).cloned().or_else(default);
             if let (Some(datum), Some(value)) = (datum, columns.column_mut(index)) {
-                decode(value, &datum);
+                read_datum(value, &datum);
             }
         }
         columns

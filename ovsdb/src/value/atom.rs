@@ -40,6 +40,11 @@ pub enum Atom {
 }
 
 impl Atom {
+    /// Whether a server sends the value exactly: it sends reals with 15 digits, and stores more.
+    pub(crate) const fn is_exact(&self) -> bool {
+        !matches!(self, Self::Real(_))
+    }
+
     /// Reads an atom in its wire form.
     ///
     /// # Errors

@@ -145,6 +145,11 @@ pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
     fn each_reference(&self, table: &str, each: &mut dyn FnMut(Uuid));
 }
 
+/// Reads a datum into a column. Returns whether the datum has the column's type.
+pub(crate) fn read_datum(column: &mut dyn ColumnValue, datum: &Datum) -> bool {
+    column.decode(&mut Reader::new(&datum.to_string())).is_ok()
+}
+
 /// A Rust type that is a whole column: an [`Atomic`] type, an [`Option`], [`Set`] or [`Map`] of
 /// them.
 ///

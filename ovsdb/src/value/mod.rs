@@ -79,6 +79,7 @@ pub use self::atom::Domain;
 pub use self::atom::{Atom, Atomic};
 pub(crate) use self::atom::{parse_uuid, read_uuid};
 pub(crate) use self::cell::Cell;
+pub(crate) use self::column::read_datum;
 pub use self::column::{ColumnKind, ColumnValue, Value};
 pub use self::datum::Datum;
 #[doc(hidden)]
