@@ -615,3 +615,152 @@ async fn what_is_wanted_for_long_is_made_again_under_another_uuid() {
     assert_eq!(done.changes, 1, "the real is as it is sent");
     assert_eq!(setting.cache.snapshot().rows::<Slot>().len(), 2);
 }
+
+#[tokio::test]
+async fn rows_that_are_not_wanted_go_in_their_step_whoever_owns_them() {
+    let setting = setting().await;
+    let mut desired = Desired::new();
+    setting.want(&mut desired, "a", 1, &["x", "y"]);
+    setting.want(&mut desired, "b", 2, &["y", "z"]);
+    let converged = setting.client.converge(&setting.cache, &desired).await;
+    assert_eq!(converged.expect("no conflict").changes, 5);
+    let old = {
+        let view = setting.cache.snapshot();
+        let found = view.find(&setting.by_label, "y").next();
+        found.expect("a row").reference()
+    };
+
+    // `y` is another row now, `z` goes without another; `b` is nobody's here, and keeps what it has.
+    let wanted = || {
+        let mut desired = Desired::new();
+        desired.cleaned::<Item>();
+        desired.begin("out");
+        desired.unwanted(old);
+        desired.begin("in");
+        let y = desired.row(&setting.by_label, "y").reference();
+        desired.row(Item::NAME, "a").part(Item::PARTS, [y]);
+        desired.begin("out as well");
+        desired.unwanted(Part::LABEL.eq("z"));
+        desired
+    };
+    let view = setting.cache.snapshot();
+    let plan = wanted().plan(&view).expect("no conflict");
+    let steps = plan.into_steps();
+    let shown = steps.iter().map(|step| {
+        let changes = step.changes().map(|change| {
+            let name = change.table;
+            format!("{} {name}", change.action)
+        });
+        format!(
+            "{}: {}",
+            step.title(),
+            changes.collect::<Vec<_>>().join(", ")
+        )
+    });
+    assert_eq!(
+        shown.collect::<Vec<_>>(),
+        [
+            "out: delete Part, update Item, update Item",
+            "in: update Item, insert Part",
+            "out as well: delete Part, update Item",
+        ]
+    );
+    for step in steps {
+        step.commit(&setting.client).await.expect("a commit");
+    }
+    let view = setting.cache.snapshot();
+    let y = view.find(&setting.by_label, "y").next().expect("a row");
+    assert_ne!(y.reference(), old);
+    assert!(
+        setting
+            .item("a")
+            .expect("a row")
+            .parts
+            .contains(&y.reference())
+    );
+    assert!(setting.item("b").expect("a row").parts.is_empty());
+    assert_eq!(view.rows::<Part>().len(), 2);
+    assert!(wanted().plan(&view).expect("no conflict").is_empty());
+}
+
+#[tokio::test]
+async fn all_steps_in_one_transaction_come_to_the_same() {
+    let setting = setting().await;
+    let mut first = Desired::new();
+    setting.want(&mut first, "a", 1, &["x", "y"]);
+    let converged = setting.client.converge(&setting.cache, &first).await;
+    converged.expect("no conflict");
+    let old = {
+        let view = setting.cache.snapshot();
+        let found = view.find(&setting.by_label, "y").next();
+        found.expect("a row").reference()
+    };
+    let mut desired = Desired::new();
+    desired.unwanted(old);
+    desired.begin("begun");
+    let a = desired.row(Item::NAME, "a");
+    a.part(Item::NOTES, [("state", "begun")]);
+    let b = desired.row(Item::NAME, "b").set(Item::ONLY, ItemOnly::Sole);
+    b.set(Item::TOTAL, 3)
+        .part(Item::NOTES, [("state", "begun")]);
+    desired.begin("finished");
+    let y = desired.row(&setting.by_label, "y").reference();
+    for name in ["a", "b"] {
+        let row = desired.row(Item::NAME, name).part(Item::PARTS, [y]);
+        row.part(Item::NOTES, [("state", "finished")]);
+    }
+    let view = setting.cache.snapshot();
+    let plan = desired.plan(&view).expect("no conflict");
+    let states = plan.changes().filter(|change| change.table == "Item");
+    assert_eq!(states.count(), 5, "one for each step:\n{plan}");
+    plan.commit(&setting.client).await.expect("a commit");
+    for name in ["a", "b"] {
+        let row = setting.item(name).expect("a row");
+        assert_eq!(row.notes.get("state").map(Str::as_str), Some("finished"));
+        assert_eq!(row.parts.len(), if name == "a" { 2 } else { 1 });
+    }
+    let mut txn = setting.other.transaction();
+    txn.delete(Item::NAME.eq("b"));
+    txn.commit().await.expect("a commit");
+    setting
+        .cache
+        .wait_until(None, |view| {
+            view.get_by(Item::NAME, "b").is_none().then_some(())
+        })
+        .await
+        .expect("it is gone");
+    let mut desired = Desired::new();
+    desired.begin("begun");
+    let b = desired.row(Item::NAME, "b").set(Item::ONLY, ItemOnly::Sole);
+    b.set(Item::TOTAL, 4);
+    desired.begin("finished");
+    desired.row(Item::NAME, "b").set(Item::TOTAL, 2);
+    for step in desired
+        .plan(&setting.cache.snapshot())
+        .expect("no conflict")
+        .into_steps()
+    {
+        assert_eq!(step.changes().count(), 1);
+        step.commit(&setting.client).await.expect("a commit");
+    }
+    assert_eq!(setting.item("b").expect("a row").total, 2);
+}
+
+#[tokio::test]
+async fn a_row_without_a_key_is_made_each_time_it_is_said() {
+    let setting = setting().await;
+    for count in 1..=2 {
+        let mut desired = Desired::new();
+        let part = desired
+            .new_row::<Part>()
+            .set(Part::LABEL, "new")
+            .reference();
+        let parts = desired.row(Item::NAME, "a").set(Item::ONLY, ItemOnly::Sole);
+        parts.part(Item::PARTS, [part]);
+        let plan = desired
+            .plan(&setting.cache.snapshot())
+            .expect("no conflict");
+        plan.commit(&setting.client).await.expect("a commit");
+        assert_eq!(setting.item("a").expect("a row").parts.len(), count);
+    }
+}

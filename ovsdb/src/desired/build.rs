@@ -5,47 +5,62 @@ use std::sync::Arc;
 use super::change::{Action, Change, Labels};
 use crate::model::{AllOf, Database, Row, Table};
 use crate::transaction::Transaction;
-use crate::value::{Ref, Uuid};
+use crate::value::Uuid;
 
 /// A row to be inserted.
-pub(super) struct Insertion<T> {
+pub(super) struct Insertion<T: Table> {
     pub(super) uuid: Uuid,
     pub(super) columns: T,
-    /// The rows with its key, of which there is none.
+    /// The columns after all steps, where later ones change the row.
+    pub(super) whole: Option<T>,
+    /// The rows with its key, of which there is none that stays.
     pub(super) condition: Option<AllOf<T>>,
     /// The columns of the key, if they are unique by the schema.
     pub(super) unique: Option<Vec<&'static str>>,
+    pub(super) step: usize,
+    /// The rows with its key that are deleted, each with its step.
+    pub(super) gone: Vec<(usize, Arc<Row<T>>)>,
 }
 
 /// A row to be changed.
 pub(super) struct Edit<T> {
-    pub(super) row: Arc<Row<T>>,
+    pub(super) before: Arc<Row<T>>,
     pub(super) columns: T,
     /// The row, as long as it has its key and belongs to the owner.
-    pub(super) still: AllOf<T>,
-    /// The row after an earlier step has taken out references to deleted rows.
-    pub(super) cleaned: Option<Arc<Row<T>>>,
-    /// Whether it is what an earlier step does to a row that a later one changes.
-    pub(super) is_preparation: bool,
+    still: AllOf<T>,
+    whole: Whole<T>,
+}
+
+/// What an edit is where all steps are one transaction.
+pub(super) enum Whole<T> {
+    /// The same.
+    Same,
+    /// One with these columns, which later steps lead to.
+    Until(T),
+    /// Nothing: an earlier one has its columns.
+    Nothing,
 }
 
 impl<T> Edit<T> {
-    /// A change of a row that needs no other step.
-    pub(super) const fn new(row: Arc<Row<T>>, columns: T, still: AllOf<T>) -> Self {
+    pub(super) const fn new(
+        before: Arc<Row<T>>,
+        columns: T,
+        still: AllOf<T>,
+        whole: Whole<T>,
+    ) -> Self {
         Self {
-            row,
+            before,
             columns,
             still,
-            cleaned: None,
-            is_preparation: false,
+            whole,
         }
     }
 }
 
-/// A row to be deleted, and what makes it the owner's.
+/// A row to be deleted, and what it has to meet.
 pub(super) struct Deletion<T> {
     pub(super) row: Arc<Row<T>>,
-    pub(super) owned: AllOf<T>,
+    pub(super) still: AllOf<T>,
 }
 
 /// A change that can be written into a transaction.
@@ -57,11 +72,16 @@ pub(super) trait Write<D>: Send + Sync {
 }
 
 impl<T: Table> Write<T::Database> for Insertion<T> {
-    fn write(&self, txn: &mut Transaction<T::Database>, _: bool) {
+    fn write(&self, txn: &mut Transaction<T::Database>, is_whole: bool) {
         if let Some(condition) = &self.condition {
-            txn.expect(condition.clone(), Vec::new(), self.unique.as_deref());
+            let gone = self.gone.iter();
+            let still_there = gone.filter(|(step, _)| is_whole || *step >= self.step);
+            let still_there = still_there.map(|(_, row)| row.clone()).collect();
+            txn.expect(condition.clone(), still_there, self.unique.as_deref());
         }
-        txn.insert_under(self.uuid, self.columns.clone());
+        let whole = self.whole.as_ref().filter(|_| is_whole);
+        let columns = whole.unwrap_or(&self.columns);
+        txn.insert_under(self.uuid, columns.clone());
     }
 
     fn change(&self, labels: &Labels<'_>) -> Change {
@@ -72,26 +92,25 @@ impl<T: Table> Write<T::Database> for Insertion<T> {
 
 impl<T: Table> Write<T::Database> for Edit<T> {
     fn write(&self, txn: &mut Transaction<T::Database>, is_whole: bool) {
-        if is_whole && self.is_preparation {
-            return;
-        }
-        let cleaned = self.cleaned.as_ref().filter(|_| !is_whole);
-        txn.expect(self.still.clone(), vec![self.row.clone()], None);
-        txn.edit_from(cleaned.unwrap_or(&self.row), &self.columns);
+        let columns = match &self.whole {
+            Whole::Nothing if is_whole => return,
+            Whole::Until(columns) if is_whole => columns,
+            _ => &self.columns,
+        };
+        txn.expect(self.still.clone(), vec![self.before.clone()], None);
+        txn.edit_from(&self.before, columns);
     }
 
     fn change(&self, labels: &Labels<'_>) -> Change {
-        let (uuid, before) = (self.row.uuid(), self.row.columns());
+        let (uuid, before) = (self.before.uuid(), self.before.columns());
         Change::new(Action::Update, uuid, before, &self.columns, labels)
     }
 }
 
 impl<T: Table> Write<T::Database> for Deletion<T> {
     fn write(&self, txn: &mut Transaction<T::Database>, _: bool) {
-        let row: Ref<T> = self.row.reference();
-        let still = AllOf::from(row).and(self.owned.clone());
-        txn.expect(still, vec![self.row.clone()], None);
-        txn.delete(row);
+        txn.expect(self.still.clone(), vec![self.row.clone()], None);
+        txn.delete(self.row.reference());
     }
 
     fn change(&self, labels: &Labels<'_>) -> Change {
@@ -101,8 +120,14 @@ impl<T: Table> Write<T::Database> for Deletion<T> {
 
 /// A plan that is being made.
 pub(super) struct Build<D> {
+    steps: Vec<Changes<D>>,
+}
+
+/// The changes of a step.
+struct Changes<D> {
+    /// They come before the others.
     deletions: Vec<Box<dyn Write<D>>>,
-    steps: Vec<Vec<Box<dyn Write<D>>>>,
+    others: Vec<Box<dyn Write<D>>>,
 }
 
 /// A change, and how it is written.
@@ -113,43 +138,71 @@ pub(super) struct Written<D> {
 
 impl<D: Database> Build<D> {
     pub(super) fn new(steps: usize) -> Self {
-        Self {
+        let nothing = |_| Changes {
             deletions: Vec::new(),
-            steps: (0..steps).map(|_| Vec::new()).collect(),
+            others: Vec::new(),
+        };
+        Self {
+            steps: (0..steps).map(nothing).collect(),
         }
     }
 
     /// Whether nothing changes.
     pub(super) fn is_empty(&self) -> bool {
-        self.deletions.is_empty() && self.steps.iter().all(Vec::is_empty)
+        let mut steps = self.steps.iter();
+        steps.all(|step| step.deletions.is_empty() && step.others.is_empty())
     }
 
     /// The changes of each step.
-    pub(super) fn finish(mut self, labels: &Labels<'_>) -> Vec<Vec<Written<D>>> {
-        if let Some(first) = self.steps.first_mut() {
-            first.splice(0..0, self.deletions);
-        }
+    pub(super) fn finish(self, labels: &Labels<'_>) -> Vec<Vec<Written<D>>> {
         let written = |write: Box<dyn Write<D>>| Written {
             change: write.change(labels),
             write,
         };
-        let steps = self.steps.into_iter();
-        steps
-            .map(|step| step.into_iter().map(written).collect())
-            .collect()
+        let steps = self.steps.into_iter().map(|step| {
+            let changes = step.deletions.into_iter().chain(step.others);
+            changes.map(written).collect()
+        });
+        steps.collect()
     }
 
     pub(super) fn insert<T: Table<Database = D>>(&mut self, step: usize, row: Insertion<T>) {
-        self.steps[step].push(Box::new(row));
+        self.steps[step].others.push(Box::new(row));
     }
 
-    pub(super) fn edit<T: Table<Database = D>>(&mut self, step: usize, edit: Edit<T>) {
-        if edit.columns != **edit.row {
-            self.steps[step].push(Box::new(edit));
+    /// Changes a row as each step leaves it.
+    pub(super) fn edits<T: Table<Database = D>>(
+        &mut self,
+        row: &Arc<Row<T>>,
+        mut stages: Vec<(usize, T)>,
+        still: &AllOf<T>,
+    ) {
+        let mut known = row.columns().clone();
+        stages.retain(|(_, columns)| {
+            let changes = *columns != known;
+            known.clone_from(columns);
+            changes
+        });
+        let mut whole = match stages.len() {
+            0 | 1 => Whole::Same,
+            _ => Whole::Until(known),
+        };
+        let mut before = row.clone();
+        for (step, columns) in stages {
+            let after = Arc::new(Row::new(row.uuid(), columns.clone()));
+            let whole = std::mem::replace(&mut whole, Whole::Nothing);
+            self.edit(step, Edit::new(before, columns, still.clone(), whole));
+            before = after;
         }
     }
 
-    pub(super) fn delete<T: Table<Database = D>>(&mut self, deletion: Deletion<T>) {
-        self.deletions.push(Box::new(deletion));
+    pub(super) fn edit<T: Table<Database = D>>(&mut self, step: usize, edit: Edit<T>) {
+        if edit.columns != **edit.before {
+            self.steps[step].others.push(Box::new(edit));
+        }
+    }
+
+    pub(super) fn delete<T: Table<Database = D>>(&mut self, step: usize, deletion: Deletion<T>) {
+        self.steps[step].deletions.push(Box::new(deletion));
     }
 }

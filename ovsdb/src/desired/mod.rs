@@ -62,7 +62,7 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
 
-use self::table::{AnyTable, Mode, TableWish, Wanted};
+use self::table::{AnyTable, Mode, TableWish, Unwanted, Wanted};
 use crate::model::{
     AllOf, Changeable, Collection, Column, Database, Mutability, PartsOf, Row, Table,
 };
@@ -146,7 +146,8 @@ impl<D: Database> Desired<D> {
     }
 
     /// Begins a step: the rows that follow are a transaction of their own when the plan is committed by
-    /// [steps](Plan::into_steps). Rows that need each other belong in one step.
+    /// [steps](Plan::into_steps). Rows that need each other belong in one step. A row that is wanted in
+    /// several steps is made in the first one; what is given in a later step, it gets then.
     pub fn begin(&mut self, title: impl Into<String>) -> &mut Self {
         self.steps.push(title.into());
         self
@@ -182,7 +183,7 @@ impl<D: Database> Desired<D> {
                 columns: Vec::new(),
             })
         });
-        WantedRow { table, at }
+        WantedRow { table, at, step }
     }
 
     /// Wants a row of this type that meets a condition, which an index need not find: all rows of the table
@@ -210,7 +211,63 @@ impl<D: Database> Desired<D> {
                 columns: Vec::new(),
             })
         });
-        WantedRow { table, at }
+        WantedRow { table, at, step }
+    }
+
+    /// Wants a row that there is in no case yet: one without a key of its own, of which the program knows
+    /// that it has to be made. Once it is there, it is said by its [reference](crate::Row::reference).
+    pub fn new_row<T: Table<Database = D>>(&mut self) -> WantedRow<'_, T> {
+        let step = self.steps.len() - 1;
+        let table = self.table::<T>();
+        let at = table.add(Wanted {
+            placeholder: Uuid::new_v4(),
+            step,
+            find: Box::new(|_| Some(Vec::new())),
+            condition: None,
+            unique: None,
+            new: T::default(),
+            columns: Vec::new(),
+        });
+        WantedRow { table, at, step }
+    }
+
+    /// Does not want the rows that meet a condition, whoever owns them: they are deleted in this
+    /// [step](Self::begin), as long as they meet it. A [row](Self::row) that is wanted by the key of such a
+    /// row is another one, and made. References to them are taken out of rows that are wanted or owned, or of
+    /// [cleaned](Self::cleaned) tables.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "testing"))] {
+    /// use ovsdb::nb::{self, LogicalSwitch as Switch, LogicalSwitchPort as Port};
+    /// use ovsdb::testing::SnapshotBuilder;
+    ///
+    /// let mut rows = SnapshotBuilder::<nb::Database>::new();
+    /// let port = rows.insert(Port { name: "old".into(), ..Default::default() });
+    /// rows.insert(Switch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+    ///
+    /// let mut desired = nb::Desired::new();
+    /// desired.cleaned::<Switch>();
+    /// desired.unwanted(Port::NAME.eq("old"));
+    /// let plan = desired.plan(&rows.build()?)?;
+    /// assert_eq!(
+    ///     plan.to_string(),
+    ///     "- Logical_Switch_Port old\n~ Logical_Switch sw0\n    ports: - old\n",
+    /// );
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn unwanted<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> &mut Self {
+        let step = self.steps.len() - 1;
+        let rows = rows.into();
+        self.table::<T>().unwanted.push(Unwanted { step, rows });
+        self
+    }
+
+    /// Takes references to rows that go out of all rows of a table, whoever owns them. Strong references
+    /// that are left somewhere keep the database from deleting a row.
+    pub fn cleaned<T: Table<Database = D>>(&mut self) -> &mut Self {
+        self.table::<T>().is_cleaned = true;
+        self
     }
 }
 
@@ -235,6 +292,8 @@ impl<D: Database> Desired<D> {
 pub struct WantedRow<'d, T: Table> {
     table: &'d mut TableWish<T>,
     at: usize,
+    /// The step in which columns are given.
+    step: usize,
 }
 
 impl<T: Table> WantedRow<'_, T> {
@@ -248,7 +307,7 @@ impl<T: Table> WantedRow<'_, T> {
         column: Column<T, V, M>,
         value: impl Into<V>,
     ) -> Self {
-        self.table.rows[self.at].give(column.index(), value.into(), Mode::Whole);
+        self.table.rows[self.at].give(self.step, column.index(), value.into(), Mode::Whole);
         self
     }
 
@@ -264,7 +323,12 @@ impl<T: Table> WantedRow<'_, T> {
         parts: impl PartsOf<V>,
     ) -> Self {
         let parts = parts.into_collection();
-        self.table.rows[self.at].give(column.index(), parts, Mode::Part(table::holds_all::<V>));
+        self.table.rows[self.at].give(
+            self.step,
+            column.index(),
+            parts,
+            Mode::Part(table::holds_all::<V>),
+        );
         self
     }
 
@@ -285,7 +349,12 @@ impl<T: Table> WantedRow<'_, T> {
             let mut key = V::Key::default();
             read_datum(&mut key, &atom.clone().into()) && owns(&key)
         };
-        self.table.rows[self.at].give(column.index(), parts, Mode::AllOwned(Box::new(owns)));
+        self.table.rows[self.at].give(
+            self.step,
+            column.index(),
+            parts,
+            Mode::AllOwned(Box::new(owns)),
+        );
         self
     }
 
@@ -299,7 +368,7 @@ impl<T: Table> WantedRow<'_, T> {
         column: Column<T, V, M>,
         value: impl Into<V>,
     ) -> Self {
-        self.table.rows[self.at].give(column.index(), value.into(), Mode::Initial);
+        self.table.rows[self.at].give(self.step, column.index(), value.into(), Mode::Initial);
         self
     }
 

@@ -143,27 +143,11 @@ impl<D: Database> Plan<D> {
         txn.commit().await
     }
 
-    /// The changes as JSON: an array of objects with the members `step`, `action` (`insert`, `update`,
-    /// `delete`), `table`, `uuid`, `row` (what it is called) and `columns`, an array of objects with `column`
-    /// and those of `old`, `new`, `added` and `removed` that there are.
+    /// The changes as JSON: an array of [steps](Step::to_json).
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut out = String::from("[");
-        for step in &self.steps {
-            for written in &step.changes {
-                if out.len() > 1 {
-                    out.push(',');
-                }
-                out.push_str(r#"{"step":"#);
-                write_string(&mut out, &step.title);
-                out.push(',');
-                let mut change = String::new();
-                written.change.write_json(&mut change);
-                out.push_str(change.trim_start_matches('{'));
-            }
-        }
-        out.push(']');
-        out
+        let steps: Vec<String> = self.steps.iter().map(Step::to_json).collect();
+        format!("[{}]", steps.join(","))
     }
 }
 
@@ -177,6 +161,24 @@ impl<D: Database> Step<D> {
     /// What changes, in order.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         self.changes.iter().map(|written| &written.change)
+    }
+
+    /// The step as JSON: an object with its `title`, and its `changes` as an array of objects with the members
+    /// `action` (`insert`, `update`, `delete`), `table`, `uuid`, `row` (what it is called) and `columns`, an
+    /// array of objects with `column` and those of `old`, `new`, `added` and `removed` that there are.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut out = String::from(r#"{"title":"#);
+        write_string(&mut out, &self.title);
+        out.push_str(r#","changes":["#);
+        for (at, written) in self.changes.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            written.change.write_json(&mut out);
+        }
+        out.push_str("]}");
+        out
     }
 
     /// Writes the changes into a transaction.

@@ -1,11 +1,11 @@
 //! What is wanted of a table, and how it differs from a view.
 
 use std::any::Any;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::build::{Build, Deletion, Edit, Insertion};
+use super::build::{Build, Deletion, Edit, Insertion, Whole};
 use super::change::name_of;
 use crate::cache::{Snapshot, TableView};
 use crate::model::{AllOf, Collection, Row, Table};
@@ -25,16 +25,28 @@ pub(super) enum Mode {
     Initial,
 }
 
-/// Whether a column holds all parts of another value.
-pub(super) type Holds = fn(&dyn ColumnValue, &dyn ColumnValue) -> bool;
+/// Whether a column holds all parts of another value; or of a datum, where references had to be resolved.
+pub(super) type Holds = fn(&dyn ColumnValue, &dyn ColumnValue, Option<&Datum>) -> bool;
 
 /// [`Holds`] for columns of this type.
-pub(super) fn holds_all<V: Collection>(column: &dyn ColumnValue, parts: &dyn ColumnValue) -> bool {
-    let parts = parts.as_any().downcast_ref::<V>();
-    let column = column.as_any().downcast_ref::<V>();
-    column
-        .zip(parts)
-        .is_some_and(|(column, parts)| column.holds_all(parts))
+pub(super) fn holds_all<V: Collection>(
+    column: &dyn ColumnValue,
+    parts: &dyn ColumnValue,
+    resolved: Option<&Datum>,
+) -> bool {
+    let Some(column) = column.as_any().downcast_ref::<V>() else {
+        return false;
+    };
+    match resolved {
+        Some(datum) => {
+            let mut parts = V::default();
+            read_datum(&mut parts, datum) && column.holds_all(&parts)
+        }
+        None => {
+            let parts = parts.as_any().downcast_ref::<V>();
+            parts.is_some_and(|parts| column.holds_all(parts))
+        }
+    }
 }
 
 /// A row that is wanted.
@@ -54,27 +66,43 @@ pub(super) struct Wanted<T: Table> {
 
 /// What is given of a column of a wanted row.
 pub(super) struct Given {
+    step: usize,
     index: usize,
     value: Box<dyn ColumnValue>,
     mode: Mode,
 }
 
 impl<T: Table> Wanted<T> {
-    pub(super) fn give(&mut self, index: usize, value: impl Value, mode: Mode) {
+    pub(super) fn give(&mut self, step: usize, index: usize, value: impl Value, mode: Mode) {
         let is_part = |mode: &Mode| matches!(mode, Mode::Part(_) | Mode::AllOwned(_));
         let part = is_part(&mode);
-        // What is given later holds; parts add up.
-        self.columns
-            .retain(|known| known.index != index || (part && is_part(&known.mode)));
+        // What is given later in a step holds; parts add up.
+        self.columns.retain(|known| {
+            known.step != step || known.index != index || (part && is_part(&known.mode))
+        });
         let value = Box::new(value);
-        self.columns.push(Given { index, value, mode });
+        self.columns.push(Given {
+            step,
+            index,
+            value,
+            mode,
+        });
     }
+}
+
+/// Rows that are not wanted, whoever owns them.
+pub(super) struct Unwanted<T> {
+    pub(super) step: usize,
+    pub(super) rows: AllOf<T>,
 }
 
 /// What is wanted of a table.
 pub(super) struct TableWish<T: Table> {
     /// The rows that belong to the owner.
     pub(super) owned: Option<AllOf<T>>,
+    pub(super) unwanted: Vec<Unwanted<T>>,
+    /// Whether references to rows that go are taken out of all rows of the table.
+    pub(super) is_cleaned: bool,
     pub(super) rows: Vec<Wanted<T>>,
     /// The places of rows by their keys.
     pub(super) keys: HashMap<String, usize>,
@@ -84,6 +112,8 @@ impl<T: Table> Default for TableWish<T> {
     fn default() -> Self {
         Self {
             owned: None,
+            unwanted: Vec::new(),
+            is_cleaned: false,
             rows: Vec::new(),
             keys: HashMap::new(),
         }
@@ -210,7 +240,8 @@ pub(super) struct Resolution {
     pub(super) existing: HashMap<Uuid, Uuid>,
     /// Those of rows to be inserted whose placeholder is a row already, of another key.
     pub(super) renamed: HashMap<Uuid, Uuid>,
-    pub(super) deleted: HashSet<Uuid>,
+    /// The rows that are deleted, each with its step.
+    pub(super) deleted: HashMap<Uuid, usize>,
 }
 
 impl Resolution {
@@ -228,9 +259,10 @@ impl Resolution {
         })
     }
 
-    /// A datum without references to rows that are deleted.
-    fn without_deleted(&self, datum: &Datum) -> Datum {
-        let is_gone = |atom: &Atom| matches!(atom, Atom::Uuid(uuid) if self.deleted.contains(uuid));
+    /// A datum without references to rows that are deleted in a step.
+    fn without_deleted(&self, datum: &Datum, step: usize) -> Datum {
+        let is_gone =
+            |atom: &Atom| matches!(atom, Atom::Uuid(uuid) if self.deleted.get(uuid) == Some(&step));
         match datum {
             Datum::Set(set) => {
                 Datum::Set(set.iter().filter(|atom| !is_gone(atom)).cloned().collect())
@@ -286,10 +318,16 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
         let Some(table) = view.try_table::<T>() else {
             return Err(Conflict::NotReplicated { table: T::TABLE });
         };
+        for unwanted in &self.unwanted {
+            for row in rows_that_meet(table, &unwanted.rows) {
+                let deleted = &mut resolution.deleted;
+                deleted.entry(row.uuid()).or_insert(unwanted.step);
+            }
+        }
         let mut taken: HashMap<Uuid, &Wanted<T>> = HashMap::with_capacity(self.rows.len());
         resolution.existing.reserve(self.rows.len());
         for wanted in &self.rows {
-            let Some(row) = self.find(table, wanted)? else {
+            let Some(row) = self.find(table, wanted, resolution)? else {
                 if table.get(Ref::new(wanted.placeholder)).is_some() {
                     let renamed = &mut resolution.renamed;
                     renamed.insert(wanted.placeholder, Uuid::new_v4());
@@ -309,7 +347,7 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
         if let Some(owned) = &self.owned {
             for row in table.rows() {
                 if !taken.contains_key(&row.uuid()) && owned.holds_for(row) {
-                    resolution.deleted.insert(row.uuid());
+                    resolution.deleted.entry(row.uuid()).or_insert(0);
                 }
             }
         }
@@ -342,95 +380,182 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
         let has_deleted = !resolution.deleted.is_empty();
         for wanted in &self.rows {
             let existing = resolution.existing.get(&wanted.placeholder);
-            let row = existing.and_then(|uuid| table.get(Ref::new(*uuid)));
+            let row = existing.and_then(|uuid| table.get_shared(Ref::new(*uuid)));
             let Some(row) = row else {
-                let columns = self.inserted(wanted, resolution)?;
-                self.check(wanted, &columns)?;
-                build.insert(
-                    wanted.step,
-                    Insertion {
-                        uuid: resolution.uuid_of(wanted.placeholder),
-                        columns,
-                        condition: wanted.condition.clone(),
-                        unique: wanted.unique.clone(),
-                    },
-                );
+                self.insert(table, wanted, resolution, build)?;
                 continue;
+            };
+            let cleaned = match has_deleted {
+                true => steps_to_clean::<T>(&row, resolution),
+                false => BTreeSet::new(),
             };
             if has_deleted {
                 wanted_rows.insert(row.uuid());
             }
-            let differs = |given: &Given| given.differs::<T>(row, resolution);
-            let is_cleaned = !has_deleted || !refers_to_deleted::<T>(row, resolution);
-            if is_cleaned && !wanted.columns.iter().any(differs) {
+            let differs = |given: &Given| given.differs::<T>(&row, resolution);
+            if cleaned.is_empty() && !wanted.columns.iter().any(differs) {
                 continue;
             }
-            let mut columns = T::clone(row);
-            clean(&mut columns, resolution);
-            let Some(row) = table.get_shared(row.reference()) else {
-                continue;
-            };
-            let cleaned = Arc::new(Row::new(row.uuid(), columns.clone()));
-            for given in &wanted.columns {
-                let put = given.put(&mut columns, resolution, false);
-                put.map_err(|column| wanted.bad_value(column))?;
-            }
-            self.check(wanted, &columns)?;
+            let stages = self.stages(wanted, &row, cleaned, resolution)?;
             let mut still = AllOf::from(row.reference());
             for condition in self.owned.iter().chain(&wanted.condition) {
                 still = still.and(condition.clone());
             }
-            let edit = |columns| Edit::new(row.clone(), columns, still.clone());
-            if wanted.step == 0 || is_cleaned {
-                build.edit(wanted.step, edit(columns));
-                continue;
-            }
-            // References to deleted rows go with the rows, where each step is a transaction.
-            let mut preparation = edit(cleaned.columns().clone());
-            preparation.is_preparation = true;
-            build.edit(0, preparation);
-            let mut edit = edit(columns);
-            edit.cleaned = Some(cleaned);
-            build.edit(wanted.step, edit);
+            build.edits(&row, stages, &still);
         }
-        let Some(owned) = &self.owned else {
-            return Ok(());
-        };
         if !has_deleted {
             return Ok(());
         }
-        for row in table.rows_shared() {
-            if resolution.deleted.contains(&row.uuid()) {
-                if owned.holds_for(&row) {
-                    let owned = owned.clone();
-                    build.delete(Deletion { row, owned });
+        for unwanted in &self.unwanted {
+            for row in rows_that_meet(table, &unwanted.rows) {
+                // The first that names a row has it.
+                if resolution.deleted.get(&row.uuid()) != Some(&unwanted.step) {
+                    continue;
                 }
-            } else if !wanted_rows.contains(&row.uuid())
-                && refers_to_deleted::<T>(&row, resolution)
-                && owned.holds_for(&row)
-            {
-                let mut columns = T::clone(&row);
-                clean(&mut columns, resolution);
-                let still = AllOf::from(row.reference()).and(owned.clone());
-                build.edit(0, Edit::new(row, columns, still));
+                let Some(row) = table.get_shared(row.reference()) else {
+                    continue;
+                };
+                let still = AllOf::from(row.reference()).and(unwanted.rows.clone());
+                build.delete(unwanted.step, Deletion { row, still });
             }
+        }
+        if self.owned.is_none() && !self.is_cleaned {
+            return Ok(());
+        }
+        let is_unwanted = |row: &Row<T>| {
+            let mut unwanted = self.unwanted.iter();
+            unwanted.any(|unwanted| unwanted.rows.holds_for(row))
+        };
+        for row in table.rows_shared() {
+            let owned = self.owned.as_ref().filter(|owned| owned.holds_for(&row));
+            if resolution.deleted.contains_key(&row.uuid()) {
+                if let Some(owned) = owned.filter(|_| !is_unwanted(&row)) {
+                    let still = AllOf::from(row.reference()).and(owned.clone());
+                    build.delete(0, Deletion { row, still });
+                }
+                continue;
+            }
+            if (owned.is_none() && !self.is_cleaned) || wanted_rows.contains(&row.uuid()) {
+                continue;
+            }
+            let steps = steps_to_clean::<T>(&row, resolution);
+            if steps.is_empty() {
+                continue;
+            }
+            let mut columns = T::clone(&row);
+            let mut stages = Vec::new();
+            for step in steps {
+                clean(&mut columns, resolution, step);
+                stages.push((step, columns.clone()));
+            }
+            let mut still = AllOf::from(row.reference());
+            if let Some(owned) = owned {
+                still = still.and(owned.clone());
+            }
+            build.edits(&row, stages, &still);
         }
         Ok(())
     }
 }
 
+/// The rows that meet a condition.
+fn rows_that_meet<'v, T: Table>(
+    table: TableView<'v, T>,
+    condition: &AllOf<T>,
+) -> Box<dyn Iterator<Item = &'v Row<T>> + 'v> {
+    let meets = condition.clone();
+    match condition.row() {
+        Some(row) => Box::new(
+            table
+                .get(row)
+                .filter(|row| meets.holds_for(row))
+                .into_iter(),
+        ),
+        None => Box::new(table.rows().filter(move |row| meets.holds_for(row))),
+    }
+}
+
 impl<T: Table> TableWish<T> {
+    /// Plans a row that there is not yet.
+    fn insert(
+        &self,
+        table: TableView<'_, T>,
+        wanted: &Wanted<T>,
+        resolution: &Resolution,
+        build: &mut Build<T::Database>,
+    ) -> Result<(), Conflict> {
+        let uuid = resolution.uuid_of(wanted.placeholder);
+        let mut columns = self.inserted(wanted, resolution)?;
+        self.check(wanted, &columns)?;
+        let first = Arc::new(Row::new(uuid, columns.clone()));
+        let later = wanted.columns.iter().map(|given| given.step);
+        let later: BTreeSet<usize> = later.filter(|step| *step != wanted.step).collect();
+        let mut stages = Vec::new();
+        for step in later {
+            wanted.put(&mut columns, step, resolution, true)?;
+            self.check(wanted, &columns)?;
+            stages.push((step, columns.clone()));
+        }
+        let found = (wanted.find)(table).unwrap_or_default();
+        let gone = found.into_iter().filter_map(|row| {
+            let step = resolution.deleted.get(&row.uuid())?;
+            Some((*step, table.get_shared(row)?))
+        });
+        let insertion = Insertion {
+            uuid,
+            columns: first.columns().clone(),
+            whole: (!stages.is_empty()).then_some(columns),
+            condition: wanted.condition.clone(),
+            unique: wanted.unique.clone(),
+            step: wanted.step,
+            gone: gone.collect(),
+        };
+        build.insert(wanted.step, insertion);
+        let still = AllOf::from(first.reference());
+        let mut before = first;
+        for (step, columns) in stages {
+            let edit = Edit::new(before, columns, still.clone(), Whole::Nothing);
+            before = Arc::new(Row::new(uuid, edit.columns.clone()));
+            build.edit(step, edit);
+        }
+        Ok(())
+    }
+
+    /// What a row that exists becomes, step by step.
+    fn stages(
+        &self,
+        wanted: &Wanted<T>,
+        row: &Arc<Row<T>>,
+        cleaned: BTreeSet<usize>,
+        resolution: &Resolution,
+    ) -> Result<Vec<(usize, T)>, Conflict> {
+        let mut steps = cleaned;
+        steps.extend(wanted.columns.iter().map(|given| given.step));
+        let mut columns = T::clone(row);
+        let mut stages = Vec::new();
+        for step in steps {
+            clean(&mut columns, resolution, step);
+            wanted.put(&mut columns, step, resolution, false)?;
+            stages.push((step, columns.clone()));
+        }
+        self.check(wanted, &columns)?;
+        Ok(stages)
+    }
+
     /// The row that a wanted one is.
     fn find<'v>(
         &self,
         table: TableView<'v, T>,
         wanted: &Wanted<T>,
+        resolution: &Resolution,
     ) -> Result<Option<&'v Row<T>>, Conflict> {
         let Some(found) = (wanted.find)(table) else {
             let (table, wanted) = (T::TABLE, wanted.label());
             return Err(Conflict::NoIndex { table, wanted });
         };
-        let mut found: Vec<_> = found.into_iter().filter_map(|row| table.get(row)).collect();
+        let stays = |row: &Ref<T>| !resolution.deleted.contains_key(&row.uuid());
+        let found = found.into_iter().filter(stays);
+        let mut found: Vec<_> = found.filter_map(|row| table.get(row)).collect();
         found.sort_by_key(|row| row.uuid());
         let Some(owned) = &self.owned else {
             return Ok(found.first().copied());
@@ -460,10 +585,7 @@ impl<T: Table> TableWish<T> {
                 }
             }
         }
-        for given in &wanted.columns {
-            let put = given.put(&mut columns, resolution, true);
-            put.map_err(|column| wanted.bad_value(column))?;
-        }
+        wanted.put(&mut columns, wanted.step, resolution, true)?;
         Ok(columns)
     }
 
@@ -493,6 +615,22 @@ impl<T: Table> TableWish<T> {
 }
 
 impl<T: Table> Wanted<T> {
+    /// Gives a row what is given in a step.
+    fn put(
+        &self,
+        columns: &mut T,
+        step: usize,
+        resolution: &Resolution,
+        is_new: bool,
+    ) -> Result<(), Conflict> {
+        let given = self.columns.iter().filter(|given| given.step == step);
+        for given in given {
+            let put = given.put(columns, resolution, is_new);
+            put.map_err(|column| self.bad_value(column))?;
+        }
+        Ok(())
+    }
+
     fn bad_value(&self, column: &'static str) -> Conflict {
         let (table, wanted) = (T::TABLE, self.label());
         Conflict::Value {
@@ -521,31 +659,31 @@ fn held<T: Table>(owned: &AllOf<T>, row: &Row<T>) -> String {
     columns.collect::<Vec<_>>().join(", ")
 }
 
-/// Whether a row refers to rows that are deleted.
-fn refers_to_deleted<T: Table>(columns: &T, resolution: &Resolution) -> bool {
-    let mut referring = T::COLUMNS
-        .iter()
-        .enumerate()
-        .filter(|(_, info)| info.refers());
-    referring.any(|(index, _)| {
+/// The steps in which rows are deleted that a row refers to.
+fn steps_to_clean<T: Table>(columns: &T, resolution: &Resolution) -> BTreeSet<usize> {
+    let infos = T::COLUMNS.iter().enumerate();
+    let referring = infos.filter(|(_, info)| info.refers());
+    let mut steps = BTreeSet::new();
+    for (index, _) in referring {
         let datum = columns.column(index).map(ColumnValue::to_datum);
-        let is_deleted = |atom: &Atom| match atom {
-            Atom::Uuid(uuid) => resolution.deleted.contains(uuid),
-            _ => false,
-        };
-        datum.is_some_and(|datum| datum.atoms().any(is_deleted))
-    })
+        for atom in datum.iter().flat_map(Datum::atoms) {
+            if let Atom::Uuid(uuid) = atom {
+                steps.extend(resolution.deleted.get(uuid));
+            }
+        }
+    }
+    steps
 }
 
-/// Takes references to deleted rows out of a row.
-fn clean<T: Table>(columns: &mut T, resolution: &Resolution) {
+/// Takes references to rows that are deleted in a step out of a row.
+fn clean<T: Table>(columns: &mut T, resolution: &Resolution, step: usize) {
     for (index, info) in T::COLUMNS.iter().enumerate() {
         if !info.refers() || resolution.deleted.is_empty() {
             continue;
         }
         if let Some(column) = columns.column_mut(index) {
             let datum = column.to_datum();
-            let cleaned = resolution.without_deleted(&datum);
+            let cleaned = resolution.without_deleted(&datum, step);
             if cleaned != datum {
                 read_datum(column, &cleaned);
             }
@@ -575,9 +713,10 @@ impl Given {
             Mode::Whole if !T::COLUMNS[self.index].may_refer() => !column.equals(&*self.value),
             Mode::Whole => column.to_datum() != wanted(),
             Mode::Part(holds) if !T::COLUMNS[self.index].may_refer() => {
-                !holds(column, &*self.value)
+                !holds(column, &*self.value, None)
             }
-            Mode::Part(_) | Mode::AllOwned(_) => {
+            Mode::Part(holds) => !holds(column, &*self.value, Some(&wanted())),
+            Mode::AllOwned(_) => {
                 let current = column.to_datum();
                 joined(current.clone(), &wanted(), self.owns()) != current
             }

@@ -339,6 +339,21 @@ impl<T: Table> AllOf<T> {
         })
     }
 
+    /// The only row that can be meant, where a clause names one.
+    pub(crate) fn row(&self) -> Option<Ref<T>> {
+        self.clauses.iter().find_map(|clause| match clause {
+            Clause::Compare {
+                column,
+                function: Function::Equal,
+                argument,
+            } if column == "_uuid" => match argument.as_scalar()? {
+                Atom::Uuid(uuid) => Some(Ref::new(*uuid)),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
     /// The names of the columns that the clauses are about.
     pub(crate) fn columns(&self) -> Vec<&str> {
         let columns = self.clauses.iter().filter_map(|clause| match clause {
