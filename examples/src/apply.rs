@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ovsdb::desired::{Conflict, Step};
+use ovsdb::nb::{Database, Transaction};
 use ovsdb::{CommitError, Retry};
 
 use crate::assign::{Assignment, Known, assign};
 use crate::cluster::Cluster;
 use crate::database::{Northbound, View, known};
 use crate::error::InputError;
-use crate::plan::{Plan, Step};
 use crate::remove;
 pub use crate::remove::Others;
 use crate::report::Warning;
-use crate::topology;
+use crate::topology::{self, Draft};
 
 /// How often a plan is drawn up anew because somebody else changed the database meanwhile.
 const ATTEMPTS: u32 = 5;
@@ -27,6 +28,9 @@ pub enum ApplyError {
     /// The command line is wrong; nothing was written.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The rows cannot be as they are asked for.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
     /// A step failed; those before it are done.
     #[error("cannot {step}", step = .title)]
     Commit {
@@ -75,11 +79,69 @@ pub fn assign_all<'a>(
     assignments.collect()
 }
 
+/// Steps towards the database as it must be, each of which is one transaction.
+#[derive(Debug)]
+pub struct Steps {
+    steps: Vec<Step<Database>>,
+    /// What each transaction begins with.
+    beginning: Transaction,
+}
+
+impl Steps {
+    /// What leads from the database, as the draft has it, to what was said.
+    ///
+    /// # Errors
+    /// When that cannot be.
+    pub fn new(northbound: &Northbound, draft: &Draft<'_>) -> Result<Self, Conflict> {
+        let mut beginning = northbound.client.transaction();
+        // A plan that was drawn up on an older view must not be carried out after an outage.
+        beginning.require_current(&northbound.cache);
+        if let Some(lock) = &northbound.lock {
+            beginning.assert_lock(lock);
+        }
+        Ok(Self {
+            steps: draft.desired.plan(&draft.view)?.into_steps(),
+            beginning,
+        })
+    }
+
+    /// The steps; none where there is nothing to do.
+    pub fn steps(&self) -> &[Step<Database>] {
+        &self.steps
+    }
+
+    /// Commits the steps in order, and notes the titles of those that are done. `progress` hears of
+    /// each, with its place among how many.
+    ///
+    /// # Errors
+    /// When one fails; those before it are done.
+    pub async fn commit(
+        self,
+        done: &mut Vec<String>,
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<(), ApplyError> {
+        let all = self.steps.len();
+        for (at, step) in self.steps.into_iter().enumerate() {
+            progress(at, all);
+            let title = step.title().to_owned();
+            let mut transaction = self.beginning.clone();
+            step.write(&mut transaction);
+            if let Err(error) = transaction.commit().await {
+                let source = Box::new(error);
+                return Err(ApplyError::Commit { title, source });
+            }
+            done.push(title);
+        }
+        progress(all, all);
+        Ok(())
+    }
+}
+
 /// What is to be done.
 #[derive(Debug)]
 pub struct Planned {
     /// The steps that make the database what the cluster asks for.
-    pub steps: Vec<Step>,
+    pub steps: Steps,
     /// What is granted.
     pub granted: Grants,
     /// What is left out, besides what the cluster's report has, and why.
@@ -91,15 +153,15 @@ pub struct Planned {
 /// Plans what makes the database what the cluster asks for.
 ///
 /// # Errors
-/// When the command line is wrong.
+/// When the command line is wrong, or when the rows cannot be as they are asked for.
 pub fn steps(
     northbound: &Northbound,
     cluster: &Cluster,
     granted: &Grants,
     others: Others,
 ) -> Result<Planned, ApplyError> {
-    let mut plan = Plan::new(northbound);
-    let mut assignments = assign_all(cluster, plan.view(), granted, others)?;
+    let mut draft = Draft::new(northbound);
+    let mut assignments = assign_all(cluster, &draft.view, granted, others)?;
     let mut refused = Vec::new();
     let mut warnings = Vec::new();
     for assignment in &mut assignments {
@@ -107,20 +169,16 @@ pub fn steps(
         warnings.append(&mut assignment.warnings);
     }
     match others {
-        Others::Keep => remove::completed(&mut plan, cluster),
-        Others::Remove => remove::stale(&mut plan, cluster),
+        Others::Keep => remove::completed(&mut draft, cluster),
+        Others::Remove => remove::stale(&mut draft, cluster),
     }
-    refused.extend(topology::plan(&mut plan, cluster, &assignments, others));
-    let names = cluster
-        .networks
-        .iter()
-        .map(|network| network.config.name.clone());
-    let granted = names
-        .zip(assignments.iter().map(Assignment::known))
-        .collect();
+    refused.extend(topology::say(&mut draft, cluster, &assignments, others));
+    let names = cluster.networks.iter();
+    let names = names.map(|network| network.config.name.clone());
+    let granted = names.zip(assignments.iter().map(Assignment::known));
     Ok(Planned {
-        steps: plan.into_steps(),
-        granted,
+        steps: Steps::new(northbound, &draft)?,
+        granted: granted.collect(),
         refused,
         warnings,
     })
@@ -157,7 +215,7 @@ pub async fn apply(
         done.granted = planned.granted;
         done.refused = planned.refused;
         done.warnings = planned.warnings;
-        match commit(planned.steps, &mut done.steps, &mut progress).await {
+        match planned.steps.commit(&mut done.steps, &mut progress).await {
             Err(ApplyError::Commit { title, source })
                 if attempt < ATTEMPTS && source.retry() != Retry::Never =>
             {
@@ -172,29 +230,4 @@ pub async fn apply(
         }
     }
     unreachable!("the last attempt returns")
-}
-
-/// Commits steps in order.
-///
-/// # Errors
-/// When one fails; those before it are done.
-pub async fn commit(
-    steps: Vec<Step>,
-    done: &mut Vec<String>,
-    mut progress: impl FnMut(usize, usize),
-) -> Result<(), ApplyError> {
-    let all = steps.len();
-    for (at, step) in steps.into_iter().enumerate() {
-        progress(at, all);
-        let title = step.title.clone();
-        match step.commit().await {
-            Ok(()) => done.push(title),
-            Err(error) => {
-                let source = Box::new(error);
-                return Err(ApplyError::Commit { title, source });
-            }
-        }
-    }
-    progress(all, all);
-    Ok(())
 }

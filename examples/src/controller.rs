@@ -15,7 +15,7 @@ use ovsdb::{CommitError, Disconnected, ErrorChain, Lock};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use crate::apply::{ApplyError, Grants, Planned, commit, steps};
+use crate::apply::{ApplyError, Grants, Planned, steps};
 use crate::cluster::{Cluster, Options};
 use crate::database::Northbound;
 use crate::error::InputError;
@@ -189,7 +189,7 @@ impl Controller {
                 }
             };
             self.granted = planned.granted;
-            commit(planned.steps, &mut done, progress).await
+            planned.steps.commit(&mut done, progress).await
         };
         let result = result.await;
         for step in &done {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use ovsdb::cache::Index;
-use ovsdb::nb::{self, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort};
+use ovsdb::nb::{self, Acl, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort};
 use ovsdb::server::Server;
 use ovsdb::{Error, Map, Row, Str};
 
@@ -14,18 +14,21 @@ use crate::assign::Known;
 use crate::connection::Connection;
 use crate::grant::Grant;
 use crate::ids;
-use crate::names::NetworkNames;
+use crate::names::{NetworkNames, controller};
+use crate::policy::owner;
 
 /// A view of the northbound database.
 pub type View = nb::Snapshot;
 
-/// Indexes by name, of tables whose names the schema does not keep distinct.
+/// Indexes of tables whose names the schema does not keep distinct.
 #[derive(Debug, Clone)]
 pub struct Names {
     /// The switches by their names.
     pub switches: Index<LogicalSwitch, Str>,
     /// The routers by their names.
     pub routers: Index<LogicalRouter, Str>,
+    /// The ACLs by the ids of what they belong to.
+    pub acls: Index<Acl, Str>,
 }
 
 /// The northbound database, and a replica of the tables that matter.
@@ -69,6 +72,7 @@ impl Northbound {
         let names = Names {
             switches: Index::column(LogicalSwitch::NAME),
             routers: Index::column(LogicalRouter::NAME),
+            acls: Index::function(|acl: &Acl| acl.external_ids.get(owner::ID).cloned()),
         };
         let cache = client
             .cache()
@@ -82,10 +86,10 @@ impl Northbound {
             .table::<nb::MeterBand>()
             .table::<nb::PortGroup>()
             .table::<nb::AddressSet>()
-            .table::<nb::Acl>()
+            .table::<Acl>()
             .index(&names.switches)
             .index(&names.routers)
-            .index_references_to::<LogicalRouterPort>()
+            .index(&names.acls)
             .start()
             .await?;
         Ok(Self {
@@ -119,6 +123,13 @@ pub fn is_of(external_ids: &Map<Str, Str>, network: &str) -> bool {
     external_ids
         .get(ids::NETWORK)
         .is_some_and(|name| *name == *network)
+}
+
+/// Whether a network's controller looks after a row.
+#[must_use]
+pub fn is_owned(external_ids: &Map<Str, Str>, network: &str) -> bool {
+    let owner = external_ids.get(ids::OWNER);
+    owner.is_some_and(|owner| *owner == *controller(network))
 }
 
 /// What a network has been granted, as its rows tell.

@@ -10,8 +10,8 @@
 //!   and its `report` says what is left out;
 //! - `assign` gives subnets to nodes and addresses to pods, by the rules in `allocate`;
 //! - `topology` says which rows there must be, one module for each topology, and `remove` which
-//!   must not; a `plan` makes operations of what differs;
-//! - `apply` commits the plan once, `controller` keeps at it;
+//!   must not; the library's [`Desired`](ovsdb::nb::Desired) finds what differs;
+//! - `apply` commits that once, `controller` keeps at it;
 //! - `show` reads rows back as a picture, `status` tells what a cluster would see.
 
 pub mod addresses;
@@ -32,7 +32,6 @@ pub mod manifest;
 pub mod names;
 pub mod network;
 pub mod node;
-pub mod plan;
 pub mod policy;
 pub mod ranges;
 pub mod remove;

@@ -1,22 +1,25 @@
 //! What goes: networks, nodes, pods, and what is left over of those that went unseen.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use ovsdb::nb::{
-    AddressSet, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort, PortGroup,
+    AddressSet, Database, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort,
+    PortGroup,
 };
-use ovsdb::{Map, Row, Set, Str};
+use ovsdb::{Column, Map, Row, Str, Table};
 
 use crate::cluster::Cluster;
-use crate::config::{NetworkConfig, Profile, Topology};
-use crate::database::{View, is_of};
+use crate::config::{Profile, Topology};
+use crate::database::{View, is_of, is_owned};
 use crate::ids;
 use crate::manifest::{self, Manifests};
-use crate::names::{NetworkNames, controller, mangle};
+use crate::names::{NetworkNames, mangle};
 use crate::network::Network;
-use crate::plan::Plan;
 use crate::policy::{Direction, owner};
+use crate::topology::Draft;
+
+/// So many ports go in one step.
+const PORTS_OF_A_STEP: usize = 250;
 
 /// What is not in the manifests but in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,236 +31,224 @@ pub enum Others {
     Remove,
 }
 
-/// Plans the removal of a whole network, in one step. What only its rows refer to, the database
+/// The names of ports that are wanted.
+type Wanted<'a> = BTreeSet<&'a str>;
+
+/// Says that rows of a table go, by their `external_ids`.
+fn rows<T: Table<Database = Database>>(
+    draft: &mut Draft<'_>,
+    ids: Column<T, Map<Str, Str>>,
+    goes: impl Fn(&Map<Str, Str>) -> bool,
+) {
+    for row in draft.view.rows::<T>().filter(|row| goes(ids.get(row))) {
+        draft.desired.unwanted(row);
+    }
+}
+
+/// Says that switches go, and with them ports that are wanted elsewhere. The database collects
+/// the other ones.
+fn switches(draft: &mut Draft<'_>, wanted: &Wanted<'_>, goes: impl Fn(&LogicalSwitch) -> bool) {
+    for switch in draft.view.rows::<LogicalSwitch>().filter(|row| goes(row)) {
+        draft.desired.unwanted(switch);
+        draft.gone.insert(switch.reference());
+        let ports = draft.view.get_all(&switch.ports);
+        for port in ports.filter(|port| wanted.contains(port.name.as_str())) {
+            draft.desired.unwanted(port);
+        }
+    }
+}
+
+/// Says that a whole network goes, in one step. What only its rows refer to, the database
 /// collects itself; the control plane protection stays.
-pub fn network(plan: &mut Plan, name: &str) {
-    plan.begin(format!("remove the network {name}"));
-    let view = plan.view().clone();
-    let owner = controller(name);
-    let owned = |ids: &Map<Str, Str>| {
-        ids.get(ids::OWNER)
-            .is_some_and(|controller| *controller == *owner)
-    };
-    for switch in view
-        .rows::<LogicalSwitch>()
-        .filter(|row| is_of(&row.external_ids, name))
-    {
-        plan.delete(switch);
-    }
-    for router in view
-        .rows::<LogicalRouter>()
-        .filter(|row| is_of(&row.external_ids, name))
-    {
-        plan.delete(router);
-    }
-    for group in view.rows::<PortGroup>() {
-        if is_of(&group.external_ids, name) || owned(&group.external_ids) {
-            plan.delete(group);
-        }
-    }
-    for set in view
-        .rows::<AddressSet>()
-        .filter(|row| owned(&row.external_ids))
-    {
-        plan.delete(set);
-    }
+fn network(draft: &mut Draft<'_>, name: &str, wanted: &Wanted<'_>) {
+    draft.desired.begin(format!("remove the network {name}"));
+    switches(draft, wanted, |row| is_of(&row.external_ids, name));
+    rows(draft, LogicalRouter::EXTERNAL_IDS, |ids| is_of(ids, name));
+    let is_ours = |ids: &Map<Str, Str>| is_of(ids, name) || is_owned(ids, name);
+    rows(draft, PortGroup::EXTERNAL_IDS, is_ours);
+    rows(draft, AddressSet::EXTERNAL_IDS, |ids| is_owned(ids, name));
 }
 
-/// Plans the removal of a node from a layer3 network, in one step: its switch with all ports, and
-/// the router's port to it.
-pub fn node(plan: &mut Plan, network: &str, node: &str) {
-    plan.begin(format!("remove the node {node} from {network}"));
-    let view = plan.view().clone();
+/// Says that a node of a layer3 network goes, in one step: its switch with all ports, and the
+/// router's port to it.
+fn node(draft: &mut Draft<'_>, network: &str, node: &str, wanted: &Wanted<'_>) {
     let names = NetworkNames::new(network);
+    let desired = &mut draft.desired;
+    desired.begin(format!("remove the node {node} from {network}"));
+    let port = names.router_to_switch(node);
+    if let Some(port) = draft.view.get_by(LogicalRouterPort::NAME, port.as_str()) {
+        desired.unwanted(port);
+    }
     let switch = names.node_switch(node);
-    let switches = view.find(&plan.names().switches, switch.as_str());
-    let switches: Vec<_> = switches
-        .filter(|row| is_of(&row.external_ids, network))
-        .collect();
-    for row in switches {
-        plan.delete(row);
-    }
-    let Some(port) = plan.find(LogicalRouterPort::NAME, &names.router_to_switch(node)) else {
-        return;
-    };
-    for router in view.referrers::<LogicalRouter>(&port) {
-        plan.delete(&port);
-        plan.detach(router, LogicalRouter::PORTS, port.reference());
-    }
+    switches(draft, wanted, |row| {
+        *row.name == *switch && is_of(&row.external_ids, network)
+    });
 }
 
-/// A pod's port with the switch it is on.
-type PodPort = (Arc<Row<LogicalSwitch>>, Arc<Row<LogicalSwitchPort>>);
+/// The network of a switch, and a pod's port on it.
+type PodPort<'v> = (&'v Str, &'v Row<LogicalSwitchPort>);
 
-/// The ports of pods on networks that pass the test.
-fn pod_ports(plan: &Plan, network: impl Fn(&str) -> bool) -> Vec<PodPort> {
-    let view = plan.view();
-    let mut ports = Vec::new();
-    for switch in view.table::<LogicalSwitch>().rows_shared() {
-        if switch
-            .external_ids
-            .get(ids::NETWORK)
-            .is_some_and(|name| network(name))
-        {
-            let all = view.get_all_shared(&switch.ports);
-            let of_pods = all.filter(|port| port.external_ids.contains_key(ids::POD));
-            ports.extend(of_pods.map(|port| (switch.clone(), port)));
-        }
-    }
-    ports
+/// The ports of pods on networks, but for those that go with their switch.
+fn pod_ports<'v>(draft: &Draft<'_>, view: &'v View) -> Vec<PodPort<'v>> {
+    let switches = view.rows::<LogicalSwitch>();
+    let stay = switches.filter(|switch| !draft.gone.contains(&switch.reference()));
+    let networks = stay.filter_map(|row| Some((row, row.external_ids.get(ids::NETWORK)?)));
+    let ports = networks.flat_map(|(switch, network)| {
+        let ports = view.get_all(&switch.ports);
+        let ports = ports.filter(|port| port.external_ids.contains_key(ids::POD));
+        ports.map(move |port| (network, port))
+    });
+    ports.collect()
 }
 
 /// The addresses of a port.
-fn addresses(port: &LogicalSwitchPort) -> impl Iterator<Item = &str> {
+fn addresses(port: &LogicalSwitchPort) -> impl Iterator<Item = Str> {
     let texts = port.addresses.iter();
-    texts.flat_map(|address| address.split(' ').skip(1))
-}
-
-/// Plans the removal of pods' ports.
-fn remove_ports(plan: &mut Plan, ports: &[PodPort]) {
-    if ports.is_empty() {
-        return;
-    }
-    // While a virtual machine moves, two ports have its addresses.
-    let gone: BTreeSet<_> = ports.iter().map(|(_, port)| port.reference()).collect();
-    let mut others = BTreeSet::new();
-    for (switch, port) in pod_ports(plan, |_| true) {
-        if !gone.contains(&port.reference()) {
-            let network = switch.external_ids.get(ids::NETWORK).cloned();
-            let addresses = addresses(&port).map(Str::from);
-            others.extend(addresses.map(|address| (network.clone(), address)));
-        }
-    }
-    for port in ports {
-        pod_port(plan, port, &others);
-    }
-}
-
-/// Plans the removal of a pod's port, and of its addresses from what policies select, in one step.
-/// Addresses that others have on the network stay.
-fn pod_port(plan: &mut Plan, (switch, port): &PodPort, others: &BTreeSet<(Option<Str>, Str)>) {
-    plan.begin(format!("remove the port {}", port.name));
-    let network = switch.external_ids.get(ids::NETWORK).cloned();
-    let addresses: BTreeSet<Str> = addresses(port)
+    texts
+        .flat_map(|address| address.split(' ').skip(1))
         .map(Str::from)
-        .filter(|address| !others.contains(&(network.clone(), address.clone())))
-        .collect();
-    let network = switch
-        .external_ids
-        .get(ids::NETWORK)
-        .map_or("", Str::as_str);
-    let view = plan.view().clone();
-    for set in view
-        .rows::<AddressSet>()
-        .filter(|set| is_owned(&set.external_ids, network))
-    {
-        let gone: Set<Str> = set
-            .addresses
-            .iter()
-            .filter(|address| addresses.contains(*address))
-            .cloned()
-            .collect();
-        if !gone.is_empty() {
-            plan.take_out(set, AddressSet::ADDRESSES, gone);
-        }
-    }
-    plan.delete(port);
-    plan.detach(switch, LogicalSwitch::PORTS, port.reference());
 }
 
-/// Whether a network's controller looks after a row.
-fn is_owned(external_ids: &Map<Str, Str>, network: &str) -> bool {
-    let owner = external_ids.get(ids::OWNER);
-    owner.is_some_and(|owner| *owner == *controller(network))
-}
-
-/// Plans the removal of policies from a network, in one step: their groups, then whatever served
-/// them alone.
-fn policies(plan: &mut Plan, network: &str, policies: &[manifest::Policy]) {
-    plan.begin(format!("remove policies from {network}"));
-    let view = plan.view().clone();
-    let names: BTreeSet<String> = policies
-        .iter()
-        .flat_map(|policy| {
-            [Profile::Mid2023, Profile::Central2026].map(|profile| {
-                owner::policy_group(network, &policy.namespace, &policy.name, profile).0
-            })
-        })
-        .collect();
-    let of_policies = view.rows::<PortGroup>().filter(|group| {
-        let ids = &group.external_ids;
-        (is_of(ids, network) || is_owned(ids, network))
-            && owner::policy_namespace(&group.name, ids).is_some()
-    });
-    let (gone, left): (Vec<_>, Vec<_>) =
-        of_policies.partition(|group| names.contains(group.name.as_str()));
-    for group in &gone {
-        plan.delete(group);
-    }
-    let namespaces: BTreeSet<&str> = gone
-        .iter()
-        .filter_map(|group| owner::policy_namespace(&group.name, &group.external_ids))
-        .collect();
-    for namespace in namespaces {
-        let others = left.iter().filter(|group| {
-            owner::policy_namespace(&group.name, &group.external_ids) == Some(namespace)
+/// Says that the pods' ports go for which a test holds, and their addresses from what policies
+/// select. Addresses that others have on the network stay.
+fn ports(draft: &mut Draft<'_>, goes: impl Fn(&str, &Row<LogicalSwitchPort>) -> bool) {
+    let view = draft.view.clone();
+    let all = pod_ports(draft, &view).into_iter();
+    let (ports, others): (Vec<_>, Vec<_>) = all.partition(|(network, port)| goes(network, port));
+    // While a virtual machine moves, two ports have its addresses.
+    let of_others = |(network, port): PodPort<'_>| {
+        let network = network.clone();
+        addresses(port)
+            .map(move |address| (network.clone(), address))
+            .collect::<Vec<_>>()
+    };
+    let used: BTreeSet<_> = match ports.is_empty() {
+        true => return,
+        false => others.into_iter().flat_map(of_others).collect(),
+    };
+    for ports in ports.chunks(PORTS_OF_A_STEP) {
+        draft.desired.begin(match ports {
+            [(_, port)] => format!("remove the port {}", port.name),
+            ports => format!("remove {} ports", ports.len()),
         });
-        deny_groups(plan, network, namespace, &others.collect::<Vec<_>>());
-    }
-    if gone.is_empty() {
-        return;
-    }
-    let acls = left.iter().flat_map(|group| group.acls.iter());
-    let matches: Vec<Str> = view.get_all(acls).map(|acl| acl.r#match.clone()).collect();
-    for set in view
-        .rows::<AddressSet>()
-        .filter(|set| is_owned(&set.external_ids, network))
-    {
-        let name = format!("${}", set.name);
-        let of_namespace = owner::id(&set.external_ids).contains(":Namespace:");
-        let named = matches.iter().any(|text| text.contains(&name));
-        if left.is_empty() || !(named || of_namespace) {
-            plan.delete(set);
+        let mut free: BTreeMap<&Str, BTreeSet<Str>> = BTreeMap::new();
+        for (network, port) in ports {
+            draft.desired.unwanted(*port);
+            let unused = |address: &Str| !used.contains(&((*network).clone(), address.clone()));
+            let addresses = addresses(port).filter(unused);
+            free.entry(network).or_default().extend(addresses);
         }
-    }
-}
-
-/// The groups of a namespace in which nothing is allowed: they go with its last policy; before
-/// that they lose the pods that no policy is for any longer.
-fn deny_groups(plan: &mut Plan, network: &str, namespace: &str, others: &[&&Row<PortGroup>]) {
-    let subjects: BTreeSet<_> = others
-        .iter()
-        .flat_map(|group| group.ports.iter().copied())
-        .collect();
-    for profile in [Profile::Mid2023, Profile::Central2026] {
-        for direction in Direction::BOTH {
-            let (name, _) = owner::deny_group(network, namespace, direction, profile);
-            let Some(group) = plan.find(PortGroup::NAME, &name) else {
-                continue;
-            };
-            if others.is_empty() {
-                plan.delete(&group);
-            } else {
-                let kept = group
-                    .ports
-                    .iter()
-                    .filter(|port| subjects.contains(port))
-                    .copied();
-                plan.set(&group, PortGroup::PORTS, kept.collect());
+        for set in view.rows::<AddressSet>() {
+            let network = free
+                .iter()
+                .find(|(name, _)| is_owned(&set.external_ids, name));
+            let Some((_, free)) = network else { continue };
+            if set.addresses.iter().any(|address| free.contains(address)) {
+                let free = free.clone();
+                let row = draft.desired.row(AddressSet::NAME, set.name.clone());
+                row.part_of(
+                    AddressSet::ADDRESSES,
+                    move |it| free.contains(it),
+                    None::<Str>,
+                );
             }
         }
     }
 }
 
-/// The names of the networks in the database.
-fn network_names(plan: &Plan) -> BTreeSet<String> {
-    let view = plan.view();
-    let of_switches = view.rows::<LogicalSwitch>().map(|row| &row.external_ids);
-    let of_routers = view.rows::<LogicalRouter>().map(|row| &row.external_ids);
-    let names = of_switches
-        .chain(of_routers)
-        .filter_map(|ids| ids.get(ids::NETWORK));
-    names.map(Str::to_string).collect()
+/// Says that policies of a network go, in one step: their groups, then whatever served them
+/// alone.
+fn policies(draft: &mut Draft<'_>, network: &str, policies: &[manifest::Policy]) {
+    let (view, desired) = (draft.view.clone(), &mut draft.desired);
+    desired.begin(format!("remove policies from {network}"));
+    let groups = policies.iter().flat_map(|policy| {
+        let name = |profile| owner::policy_group(network, &policy.namespace, &policy.name, profile);
+        [Profile::Mid2023, Profile::Central2026].map(|profile| name(profile).0)
+    });
+    let names: BTreeSet<String> = groups.collect();
+    let namespace = |group: &&Row<PortGroup>| {
+        let ids = &group.external_ids;
+        let is_ours = is_of(ids, network) || is_owned(ids, network);
+        owner::policy_namespace(&group.name, ids)
+            .filter(|_| is_ours)
+            .map(str::to_owned)
+    };
+    let of_policies = view
+        .rows::<PortGroup>()
+        .filter(|group| namespace(group).is_some());
+    let (gone, left): (Vec<_>, Vec<_>) =
+        of_policies.partition(|group| names.contains(group.name.as_str()));
+    if gone.is_empty() {
+        return;
+    }
+    for group in &gone {
+        desired.unwanted(*group);
+    }
+    for name in gone.iter().filter_map(namespace).collect::<BTreeSet<_>>() {
+        // The groups in which nothing is allowed go with the last policy of a namespace; before
+        // that they lose the pods that no policy is for any longer.
+        let others = left
+            .iter()
+            .filter(|group| namespace(group).as_ref() == Some(&name));
+        let others: Vec<_> = others.collect();
+        let subjects = others.iter().flat_map(|group| group.ports.iter().copied());
+        let subjects: BTreeSet<_> = subjects.collect();
+        for profile in [Profile::Mid2023, Profile::Central2026] {
+            for direction in Direction::BOTH {
+                let (group, _) = owner::deny_group(network, &name, direction, profile);
+                let Some(group) = view.get_by(PortGroup::NAME, group.as_str()) else {
+                    continue;
+                };
+                if others.is_empty() {
+                    desired.unwanted(group);
+                } else {
+                    let kept = group.ports.iter().copied();
+                    let kept = kept.filter(|port| subjects.contains(port));
+                    let kept: Vec<_> = kept.collect();
+                    let row = desired.row(PortGroup::NAME, group.name.clone());
+                    row.set(PortGroup::PORTS, kept);
+                }
+            }
+        }
+    }
+    let acls = left.iter().flat_map(|group| group.acls.iter());
+    let matches: Vec<&Str> = view.get_all(acls).map(|acl| &acl.r#match).collect();
+    let sets = view.rows::<AddressSet>();
+    for set in sets.filter(|set| is_owned(&set.external_ids, network)) {
+        let name = format!("${}", set.name);
+        let of_namespace = owner::id(&set.external_ids).contains(":Namespace:");
+        let named = matches.iter().any(|text| text.contains(&name));
+        if left.is_empty() || !(named || of_namespace) {
+            desired.unwanted(set);
+        }
+    }
+}
+
+/// The networks in the database: the names, and the nodes of those that are layer3.
+fn networks(view: &View) -> BTreeMap<String, Option<BTreeSet<String>>> {
+    let mut networks: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
+    for router in view.rows::<LogicalRouter>() {
+        if let Some(name) = router.external_ids.get(ids::NETWORK) {
+            networks
+                .entry(name.to_string())
+                .or_default()
+                .get_or_insert_default();
+        }
+    }
+    for switch in view.rows::<LogicalSwitch>() {
+        let Some(name) = switch.external_ids.get(ids::NETWORK) else {
+            continue;
+        };
+        let nodes = networks.entry(name.to_string()).or_default();
+        let topology = switch.external_ids.get(ids::TOPOLOGY);
+        if topology.is_some_and(|topology| *topology == *Topology::Layer3.as_str()) {
+            let node = switch.name.strip_prefix(NetworkNames::new(name).prefix());
+            nodes
+                .get_or_insert_default()
+                .extend(node.map(str::to_owned));
+        }
+    }
+    networks
 }
 
 /// The namespace and the name of the pod that a port is of.
@@ -290,150 +281,106 @@ pub fn kept_ports(view: &View, cluster: &Cluster) -> BTreeSet<Str> {
     ports.map(|port| port.name.clone()).collect()
 }
 
-/// Plans the removal of everything that the manifests describe.
+/// Says that everything goes which the manifests describe.
 ///
 /// A network whose pods use another NAD as well, of which the manifests say nothing, stays: it
 /// loses the pods of the NADs that go.
-pub fn described(plan: &mut Plan, manifests: &Manifests, networks: &[Network]) {
+pub fn described(draft: &mut Draft<'_>, manifests: &Manifests, described: &[Network]) {
+    let (view, nothing) = (draft.view.clone(), Wanted::new());
     let mut gone: BTreeSet<&str> = BTreeSet::new();
-    for network in networks {
-        let name = network.config.name.as_str();
-        let (ours, others): (Vec<_>, Vec<_>) = pod_ports(plan, |other| other == name)
-            .into_iter()
-            .partition(|(_, port)| {
-                let nad = port.external_ids.get(ids::NAD);
-                nad.is_none_or(|nad| network.nads.iter().any(|key| *nad == *key.as_str()))
-            });
-        if others.is_empty() {
-            self::network(plan, name);
+    for Network { config, nads, .. } in described {
+        let name = config.name.as_str();
+        let is_ours = |port: &LogicalSwitchPort| {
+            let nad = port.external_ids.get(ids::NAD);
+            nad.is_none_or(|nad| nads.iter().any(|key| *nad == *key.as_str()))
+        };
+        let mut pods = pod_ports(draft, &view).into_iter();
+        if pods.all(|(network, port)| *network != *name || is_ours(port)) {
+            network(draft, name, &nothing);
             gone.insert(name);
         } else {
-            remove_ports(plan, &ours);
+            ports(draft, |network, port| *network == *name && is_ours(port));
         }
     }
-    if !manifests.policies.is_empty() {
-        for name in network_names(plan) {
-            if !gone.contains(name.as_str()) {
-                policies(plan, &name, &manifests.policies);
-            }
-        }
+    let mut left = networks(&view);
+    left.retain(|name, _| !gone.contains(name.as_str()));
+    for name in left.keys().filter(|_| !manifests.policies.is_empty()) {
+        policies(draft, name, &manifests.policies);
     }
     for described in &manifests.nodes {
-        let layer3: Vec<String> = layer3_networks(plan).into_keys().collect();
-        for network in layer3.iter().filter(|name| !gone.contains(name.as_str())) {
-            node(plan, network, &described.name);
+        for name in left
+            .iter()
+            .filter_map(|(name, nodes)| nodes.is_some().then_some(name))
+        {
+            node(draft, name, &described.name, &nothing);
         }
     }
     let pods = manifests.pods.iter();
     let pods: BTreeSet<(&str, &str)> = pods
         .map(|pod| (pod.namespace.as_str(), pod.name.as_str()))
         .collect();
-    let mut ports = pod_ports(plan, |network| !gone.contains(network));
-    ports.retain(|(_, port)| pod_of(port).is_some_and(|pod| pods.contains(&pod)));
-    remove_ports(plan, &ports);
+    ports(draft, |_, port| {
+        pod_of(port).is_some_and(|pod| pods.contains(&pod))
+    });
 }
 
-/// The layer3 networks in the database, with the nodes they have.
-fn layer3_networks(plan: &Plan) -> BTreeMap<String, Vec<String>> {
-    let view = plan.view();
-    let mut networks: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for router in view.rows::<LogicalRouter>() {
-        if let Some(name) = router.external_ids.get(ids::NETWORK) {
-            networks.entry(name.to_string()).or_default();
-        }
-    }
-    for switch in view.table::<LogicalSwitch>().rows_shared() {
-        let name = switch.external_ids.get(ids::NETWORK);
-        let layer3 = switch.external_ids.get(ids::TOPOLOGY);
-        let layer3 = layer3.is_some_and(|topology| *topology == *Topology::Layer3.as_str());
-        if let Some(name) = name.filter(|_| layer3) {
-            let nodes = networks.entry(name.to_string()).or_default();
-            let node = switch.name.strip_prefix(NetworkNames::new(name).prefix());
-            nodes.extend(node.map(str::to_owned));
-        }
-    }
-    networks
+/// The names of the ports of pods.
+fn ports_of<'a>(cluster: &'a Cluster, which: impl Fn(&crate::cluster::Pod) -> bool) -> Wanted<'a> {
+    let pods = cluster.pods.iter().filter(|pod| which(pod));
+    let attachments = pods.flat_map(|pod| &pod.attachments);
+    attachments
+        .map(|attachment| attachment.port.as_str())
+        .collect()
 }
 
-/// Plans the removal of the ports of pods that have come to their end.
-pub fn completed(plan: &mut Plan, cluster: &Cluster) {
-    let ended = cluster.pods.iter().filter(|pod| pod.completed);
-    let names: BTreeSet<&str> = ended
-        .flat_map(|pod| {
-            pod.attachments
-                .iter()
-                .map(|attachment| attachment.port.as_str())
-        })
-        .collect();
-    let mut ports = pod_ports(plan, |_| true);
-    ports.retain(|(_, port)| names.contains(port.name.as_str()));
-    remove_ports(plan, &ports);
+/// Says that the ports of pods go that have come to their end.
+pub fn completed(draft: &mut Draft<'_>, cluster: &Cluster) {
+    let ended = ports_of(cluster, |pod| pod.completed);
+    ports(draft, |_, port| ended.contains(port.name.as_str()));
 }
 
-/// Plans the removal of what a network has left of another shape that it had before.
-fn reshaped(plan: &mut Plan, config: &NetworkConfig) {
-    plan.begin(format!("remove what {} was before", config.name));
-    let view = plan.view().clone();
-    let other = |ids: &Map<Str, Str>| {
-        let topology = ids.get(ids::TOPOLOGY);
-        is_of(ids, &config.name)
-            && topology.is_some_and(|topology| *topology != *config.topology.as_str())
-    };
-    for switch in view
-        .rows::<LogicalSwitch>()
-        .filter(|row| other(&row.external_ids))
-    {
-        plan.delete(switch);
-    }
-    for router in view
-        .rows::<LogicalRouter>()
-        .filter(|row| other(&row.external_ids))
-    {
-        plan.delete(router);
-    }
-}
-
-/// Plans the removal of everything that the cluster does not have: networks, the nodes of layer3
+/// Says that everything goes which the cluster does not have: networks, the nodes of layer3
 /// networks, and pods. What would be asked for by objects that were refused stays.
-pub fn stale(plan: &mut Plan, cluster: &Cluster) {
+pub fn stale(draft: &mut Draft<'_>, cluster: &Cluster) {
     let kept = &cluster.report.kept;
-    let wanted: BTreeSet<&str> = cluster
-        .networks
-        .iter()
-        .map(|network| network.config.name.as_str())
+    let live = ports_of(cluster, |pod| pod.live);
+    let configs = cluster.networks.iter().map(|network| &network.config);
+    let wanted: BTreeMap<&str, _> = configs
+        .map(|config| (config.name.as_str(), config))
         .collect();
-    for name in network_names(plan) {
-        if !wanted.contains(name.as_str()) && !kept.network(&name) {
-            network(plan, &name);
+    let existing = networks(&draft.view);
+    for name in existing.keys() {
+        if !wanted.contains_key(name.as_str()) && !kept.network(name) {
+            network(draft, name, &live);
         }
     }
-    for network in &cluster.networks {
-        reshaped(plan, &network.config);
+    for (name, config) in &wanted {
+        // What it has left of another shape that it had before.
+        draft
+            .desired
+            .begin(format!("remove what {name} was before"));
+        let other = |ids: &Map<Str, Str>| {
+            let topology = ids.get(ids::TOPOLOGY);
+            let other = topology.is_some_and(|topology| *topology != *config.topology.as_str());
+            other && is_of(ids, name)
+        };
+        switches(draft, &live, |row| other(&row.external_ids));
+        rows(draft, LogicalRouter::EXTERNAL_IDS, other);
     }
-    let mut gone = BTreeSet::new();
-    for (network, nodes) in layer3_networks(plan) {
-        let nodes = nodes.iter().filter(|name| cluster.node(name).is_none());
-        for name in nodes.filter(|name| !kept.node(name)) {
-            if wanted.contains(network.as_str()) {
-                node(plan, &network, name);
-                gone.insert(NetworkNames::new(&network).node_switch(name));
+    for (network, nodes) in existing
+        .iter()
+        .filter(|(name, _)| wanted.contains_key(name.as_str()))
+    {
+        for name in nodes.iter().flatten() {
+            if cluster.node(name).is_none() && !kept.node(name) {
+                node(draft, network, name, &live);
             }
         }
     }
-    let live = cluster.pods.iter().filter(|pod| pod.live);
-    let ports: BTreeSet<&str> = live
-        .flat_map(|pod| {
-            pod.attachments
-                .iter()
-                .map(|attachment| attachment.port.as_str())
-        })
-        .collect();
-    let kept = kept_ports(plan.view(), cluster);
-    let mut stale = pod_ports(plan, |network| wanted.contains(network));
-    stale.retain(|(switch, port)| {
-        !ports.contains(port.name.as_str())
-            && !gone.contains(switch.name.as_str())
+    let kept = kept_ports(&draft.view, cluster);
+    ports(draft, |network, port| {
+        wanted.contains_key(network)
+            && !live.contains(port.name.as_str())
             && !kept.contains(&port.name)
     });
-    remove_ports(plan, &stale);
 }

@@ -48,8 +48,8 @@ fn a_plan_tells_what_apply_would_do_and_does_nothing() {
         run.out
     );
     for expected in [
-        "~ Logical_Switch l3.network_work001\n    other_config: {exclude_ips=10.33.2.2, \
-         subnet=1.0.0.0/8} -> {exclude_ips=10.33.2.2, subnet=10.33.2.0/24}\n",
+        "~ Logical_Switch l3.network_work001\n    other_config: + subnet=10.33.2.0/24\n    \
+         other_config: - subnet=1.0.0.0/8\n",
         "+ Logical_Switch_Port kube.system.l2.network_default_nginx1-l2\n",
         "    ports: + kube.system.l2.network_default_nginx1-l2\n",
         "1 rows to insert, 2 to update, 0 to delete, in 2 transactions\n",

@@ -253,13 +253,13 @@ async fn the_owners_part_of_a_column_is_kept_as_it_is_wanted() {
         .expect("no conflict");
     assert_eq!(
         plan.to_string(),
-        "~ Item a\n    notes: + me:kept=2\n    notes: + me:new=1\n    notes: - me:old\n    \
+        "~ Item a\n    notes: + me:kept=2\n    notes: + me:new=1\n    notes: - me:kept=1\n    notes: - me:old=1\n    \
          tags: + me:new\n    tags: - me:old\n"
     );
     let expected = [
         r#""action":"update","table":"Item","#,
-        r#""row":"a","columns":[{"column":"notes","added":["me:kept=2","me:new=1"],"removed":["me:old"]}"#,
-        r#"{"column":"tags","added":["me:new"],"removed":["me:old"]}]}]"#,
+        r#""row":"a","columns":[{"column":"notes","added":["me:kept=2","me:new=1"],"removed":["me:kept=1","me:old=1"]}"#,
+        r#"{"column":"tags","added":["me:new"],"removed":["me:old"]}]}]}]"#,
     ];
     let json = plan.to_json();
     Json::from_json(&json).expect("JSON");

@@ -1,10 +1,11 @@
 //! The rows that all routers share: control plane protection (Copp), its meters, and the band
 //! that those have in common.
 
-use ovsdb::nb::{Copp, Meter, MeterBand, MeterBandAction, MeterUnit};
-use ovsdb::{Map, Ref, Row, Set, Str};
+use ovsdb::nb::{Copp, Desired, Meter, MeterBand, MeterBandAction, MeterUnit};
+use ovsdb::{Ref, Row, Set};
 
-use crate::plan::Plan;
+use super::Draft;
+use crate::database::View;
 
 /// The name of the Copp.
 const NAME: &str = "ovnkube-default";
@@ -24,71 +25,49 @@ const PROTOCOLS: [&str; 8] = [
 /// How many packets a second may pass.
 const RATE: i64 = 25;
 
-/// Plans the Copp, in one step.
-pub(super) fn plan(plan: &mut Plan) -> Ref<Copp> {
-    plan.begin("the control plane protection of all routers");
+/// Says the Copp, in one step.
+pub(super) fn say(draft: &mut Draft<'_>) -> Ref<Copp> {
+    let (desired, view) = (&mut draft.desired, &draft.view);
+    desired.begin("the control plane protection of all routers");
     // OVN-Kubernetes once left such rows behind.
-    let view = plan.view().clone();
     for nameless in view.rows::<Copp>().filter(|copp| copp.name.is_empty()) {
-        plan.delete(nameless);
+        desired.unwanted(nameless);
     }
-    meters(plan);
-    let meters: Map<Str, Str> = PROTOCOLS.map(|p| (p, meter_name(p))).into();
-    match plan.find(Copp::NAME, NAME) {
-        Some(copp) => {
-            plan.set(&copp, Copp::METERS, meters);
-            copp.reference()
-        }
-        None => plan.insert(Copp {
-            name: NAME.into(),
-            meters,
-            ..Default::default()
-        }),
+    let names = PROTOCOLS.map(|protocol| (protocol, format!("{protocol}-rate-limiter")));
+    let meters = names.iter().map(|(_, name)| name.as_str());
+    let bands = [band(desired, view, meters, RATE)].into();
+    for (_, name) in &names {
+        meter(desired, name, &bands);
     }
+    let copp = desired.row(Copp::NAME, NAME).set(Copp::METERS, names);
+    copp.reference()
 }
 
-fn meter_name(protocol: &str) -> String {
-    format!("{protocol}-rate-limiter")
+/// Wants a meter of packets.
+pub(super) fn meter(desired: &mut Desired, name: &str, bands: &Set<Ref<MeterBand>>) {
+    desired
+        .row(Meter::NAME, name)
+        .set(Meter::UNIT, MeterUnit::Pktps)
+        .set(Meter::FAIR, Some(true))
+        .set(Meter::BANDS, bands.clone());
 }
 
-fn meters(plan: &mut Plan) {
-    let mut band = existing_band(plan);
-    for protocol in PROTOCOLS {
-        let name = meter_name(protocol);
-        let band = *band.get_or_insert_with(|| {
-            plan.insert(MeterBand {
-                action: MeterBandAction::Drop,
-                rate: RATE,
-                ..Default::default()
-            })
-        });
-        match plan.find(Meter::NAME, &name) {
-            Some(meter) => {
-                plan.set(&meter, Meter::UNIT, MeterUnit::Pktps);
-                plan.set(&meter, Meter::FAIR, Some(true));
-                plan.set(&meter, Meter::BANDS, Set::from([band]));
-            }
-            None => drop(plan.insert(Meter {
-                name: name.into(),
-                unit: MeterUnit::Pktps,
-                fair: Some(true),
-                bands: [band].into(),
-                ..Default::default()
-            })),
-        }
-    }
-}
-
-/// The band that our meters have already.
-fn existing_band(plan: &mut Plan) -> Option<Ref<MeterBand>> {
-    let meters: Vec<_> = PROTOCOLS
-        .iter()
-        .filter_map(|protocol| plan.find(Meter::NAME, &meter_name(protocol)))
-        .collect();
-    let bands = meters.iter().flat_map(|meter| meter.bands.iter());
-    let fits = |band: &MeterBand| {
-        band.action == MeterBandAction::Drop && band.rate == RATE && band.burst_size == 0
+/// A band of this rate: the one that meters of these names have already, or a new one.
+pub(super) fn band<'a>(
+    desired: &mut Desired,
+    view: &View,
+    meters: impl Iterator<Item = &'a str>,
+    rate: i64,
+) -> Ref<MeterBand> {
+    let meters = meters.filter_map(|name| view.get_by(Meter::NAME, name));
+    let mut bands = view.get_all(meters.flat_map(|meter| meter.bands.iter()));
+    let fits = |band: &&Row<MeterBand>| {
+        band.action == MeterBandAction::Drop && band.rate == rate && band.burst_size == 0
     };
-    let mut bands = plan.view().get_all(bands);
-    bands.find(|band| fits(band)).map(Row::reference)
+    if let Some(band) = bands.find(fits) {
+        return band.reference();
+    }
+    let band = desired.new_row::<MeterBand>().set(MeterBand::RATE, rate);
+    band.set(MeterBand::ACTION, MeterBandAction::Drop)
+        .reference()
 }

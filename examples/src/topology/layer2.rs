@@ -2,48 +2,39 @@
 
 use ipnet::IpNet;
 use ovsdb::nb::LogicalSwitch;
-use ovsdb::{Map, Ref, Str};
 
-use super::with_version;
+use super::{Draft, Switches, version};
 use crate::config::{NetworkConfig, Profile};
 use crate::ids;
 use crate::names::NetworkNames;
-use crate::plan::Plan;
 
-/// Plans the switch.
-pub(super) fn plan(
-    plan: &mut Plan,
-    config: &NetworkConfig,
-    profile: Profile,
-) -> Ref<LogicalSwitch> {
-    plan.begin(format!("the switch of {}", config.name));
-    switch(
-        plan,
-        config,
-        &NetworkNames::new(&config.name).layer2_switch(),
-        profile,
-    )
+/// Says the switch.
+pub(super) fn say(draft: &mut Draft<'_>, config: &NetworkConfig, profile: Profile) -> Switches {
+    let name = NetworkNames::new(&config.name).layer2_switch();
+    switch(draft, config, name, profile)
 }
 
-/// The only switch of a network, under this name.
+/// Says the only switch of a network, in a step of its own.
 pub(super) fn switch(
-    plan: &mut Plan,
+    draft: &mut Draft<'_>,
     config: &NetworkConfig,
-    name: &str,
+    name: String,
     profile: Profile,
-) -> Ref<LogicalSwitch> {
-    let existing = plan.find_switch(name);
-    let column = LogicalSwitch::EXTERNAL_IDS;
-    let ids = ids::of_switch(config, profile);
-    let ids = with_version(ids, existing.as_deref(), column, profile);
-    super::switch(plan, name, switch_config(&config.subnets), ids)
-}
-
-/// The network's subnets, as far as the columns have room for them: the last one of each family.
-fn switch_config(subnets: &[IpNet]) -> Map<Str, Str> {
-    let pairs = subnets.iter().map(|subnet| match subnet {
+) -> Switches {
+    let existing = draft.switch(&name);
+    let version = version(existing.map(|switch| &switch.external_ids), profile);
+    // The columns have room for one subnet of each family: it is the last one.
+    let subnets = config.subnets.iter().map(|subnet| match subnet {
         IpNet::V4(_) => ("subnet", subnet.to_string()),
         IpNet::V6(_) => ("ipv6_prefix", subnet.network().to_string()),
     });
-    pairs.collect()
+    let subnets: Vec<_> = subnets.collect();
+    draft
+        .desired
+        .begin(format!("the switch of {}", config.name))
+        .row(&draft.names.switches, name.as_str())
+        .set(LogicalSwitch::OTHER_CONFIG, subnets)
+        .part(LogicalSwitch::EXTERNAL_IDS, ids::of_switch(config, profile))
+        .part(LogicalSwitch::EXTERNAL_IDS, version);
+    Switches::One(name)
 }

@@ -3,87 +3,65 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
-use ovsdb::nb::{
-    Copp, GatewayChassis, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort,
-};
-use ovsdb::{Map, Ref, Set, Str};
+use ovsdb::nb::{Copp, Desired, GatewayChassis, LogicalRouter, LogicalRouterPort, LogicalSwitch};
+use ovsdb::{Map, Ref, Str};
 
-use super::{switch_port, with_version};
+use super::{Draft, Switches, switch_port, version};
 use crate::addresses::{Mac, nth};
 use crate::assign::NodeGrant;
 use crate::config::{NetworkConfig, Profile};
 use crate::ids;
 use crate::names::NetworkNames;
-use crate::plan::Plan;
 
-/// Plans the router, and switches by their nodes' names.
-pub(super) fn plan(
-    plan: &mut Plan,
+/// The name of a network's router.
+pub(super) fn router_name(config: &NetworkConfig) -> String {
+    NetworkNames::new(&config.name).cluster_router()
+}
+
+/// Says the router and the switches, and returns the switches' names.
+pub(super) fn say(
+    draft: &mut Draft<'_>,
     config: &NetworkConfig,
     nodes: &[NodeGrant<'_>],
     copp: Ref<Copp>,
     profile: Profile,
-) -> (Ref<LogicalRouter>, BTreeMap<String, Ref<LogicalSwitch>>) {
-    let router = router(plan, config, copp, profile);
+) -> Switches {
+    let names = NetworkNames::new(&config.name);
+    let (by_name, name) = (draft.names, router_name(config));
+    let existing = draft.view.find(&by_name.routers, name.as_str()).next();
+    let version = version(existing.map(|router| &router.external_ids), profile);
+    let desired = &mut draft.desired;
+    desired.begin(format!("the router of {}", config.name));
+    desired
+        .row(&by_name.routers, name.as_str())
+        .set(
+            LogicalRouter::OPTIONS,
+            [("always_learn_from_arp_request", "false")],
+        )
+        .set(LogicalRouter::COPP, Some(copp))
+        .part(LogicalRouter::EXTERNAL_IDS, ids::of_network(config))
+        .part(LogicalRouter::EXTERNAL_IDS, [(ids::CLUSTER_ROUTER, "yes")])
+        .part(LogicalRouter::EXTERNAL_IDS, version);
     let mut switches = BTreeMap::new();
-    for node in nodes {
-        plan.begin(format!("node {} of {}", node.node.name, config.name));
-        let names = NetworkNames::new(&config.name);
-        let name = &node.node.name;
-        let other_config = switch_config(&node.subnets);
-        let ids = ids::of_switch(config, profile);
-        let switch = super::switch(plan, &names.node_switch(name), other_config, ids);
-        let port = LogicalSwitchPort {
-            name: names.switch_to_router(name).into(),
-            r#type: "router".into(),
-            addresses: ["router"].into(),
-            options: [("router-port", names.router_to_switch(name))].into(),
-            ..Default::default()
-        };
-        switch_port(plan, switch, port);
-        router_port(plan, config, node, router);
-        switches.insert(node.node.name.clone(), switch);
+    for grant in nodes {
+        let node = &grant.node.name;
+        desired.begin(format!("node {node} of {}", config.name));
+        let router_port = ("router-port", names.router_to_switch(node));
+        let name = names.switch_to_router(node);
+        let to_router = switch_port(desired, &name, "router", "router", router_port, None);
+        let switch = names.node_switch(node);
+        desired
+            .row(&by_name.switches, switch.as_str())
+            .set(LogicalSwitch::OTHER_CONFIG, switch_config(&grant.subnets))
+            .part(LogicalSwitch::EXTERNAL_IDS, ids::of_switch(config, profile))
+            .part(LogicalSwitch::PORTS, [to_router]);
+        let to_switch = router_port_to(desired, &names, grant);
+        desired
+            .row(&by_name.routers, router_name(config))
+            .part(LogicalRouter::PORTS, [to_switch]);
+        switches.insert(node.clone(), switch);
     }
-    (router, switches)
-}
-
-/// What the router bears, its version apart.
-pub(super) fn router_ids(config: &NetworkConfig) -> Map<Str, Str> {
-    let mut ids = ids::of_network(config);
-    ids.insert(ids::CLUSTER_ROUTER, "yes");
-    ids
-}
-
-fn router(
-    plan: &mut Plan,
-    config: &NetworkConfig,
-    copp: Ref<Copp>,
-    profile: Profile,
-) -> Ref<LogicalRouter> {
-    plan.begin(format!("the router of {}", config.name));
-    let name = NetworkNames::new(&config.name).cluster_router();
-    let existing = plan.find_router(&name);
-    let column = LogicalRouter::EXTERNAL_IDS;
-    let ids = with_version(router_ids(config), existing.as_deref(), column, profile);
-    let options = Map::from([("always_learn_from_arp_request", "false")]);
-    match existing {
-        Some(router) => {
-            plan.set(&router, LogicalRouter::OPTIONS, options);
-            plan.set(&router, LogicalRouter::COPP, Some(copp));
-            plan.merge(&router, column, &ids);
-            router.reference()
-        }
-        None => {
-            let router = LogicalRouter {
-                name: name.into(),
-                options,
-                external_ids: ids,
-                copp: Some(copp),
-                ..Default::default()
-            };
-            plan.insert_once(LogicalRouter::NAME, router)
-        }
-    }
+    Switches::Nodes(switches)
 }
 
 /// A node's subnets, and the address that is kept for management.
@@ -103,71 +81,34 @@ fn switch_config(subnets: &[IpNet]) -> Map<Str, Str> {
     config
 }
 
-/// The router's port to the switch, pinned to the node's chassis.
-fn router_port(
-    plan: &mut Plan,
-    config: &NetworkConfig,
-    node: &NodeGrant<'_>,
-    router: Ref<LogicalRouter>,
-) {
-    let gateways = node.gateways();
-    let name = NetworkNames::new(&config.name).router_to_switch(&node.node.name);
+/// Wants the router's port to a node's switch, pinned to the node's chassis.
+fn router_port_to(
+    desired: &mut Desired,
+    names: &NetworkNames,
+    grant: &NodeGrant<'_>,
+) -> Ref<LogicalRouterPort> {
+    let (node, chassis) = (&grant.node.name, grant.node.chassis.as_str());
+    let pinned = desired
+        .row(GatewayChassis::NAME, names.gateway_chassis(node, chassis))
+        .set(GatewayChassis::CHASSIS_NAME, chassis)
+        .set(GatewayChassis::PRIORITY, 1)
+        .reference();
+    let gateways = grant.gateways();
     // From the IPv4 gateway where there is one: it is the first.
-    let mac = gateways
-        .first()
-        .map(|gateway| Mac::from_ip(gateway.addr()).to_string());
-    let mac = Str::from(mac.unwrap_or_default());
-    let networks: Set<Str> = gateways.iter().map(IpNet::to_string).collect();
-    let chassis = Set::from([gateway_chassis(plan, config, node)]);
-    let mtu = node
-        .node
-        .gateway_mtu
-        .map(|mtu| ("gateway_mtu", mtu.to_string()));
-    let options: Map<Str, Str> = mtu.into_iter().collect();
-    let port = match plan.find(LogicalRouterPort::NAME, &name) {
-        Some(port) => {
-            plan.set(&port, LogicalRouterPort::MAC, mac);
-            plan.set(&port, LogicalRouterPort::NETWORKS, networks);
-            plan.set(&port, LogicalRouterPort::GATEWAY_CHASSIS, chassis);
-            plan.merge(&port, LogicalRouterPort::OPTIONS, &options);
-            port.reference()
-        }
-        None => plan.insert(LogicalRouterPort {
-            name: name.into(),
-            mac,
-            networks,
-            gateway_chassis: chassis,
-            options,
-            ..Default::default()
-        }),
-    };
-    let there = plan
-        .view()
-        .get(router)
-        .is_some_and(|router| router.ports.contains(&port));
-    if !there {
-        plan.attach(router, LogicalRouter::PORTS, port);
-    }
-}
-
-fn gateway_chassis(
-    plan: &mut Plan,
-    config: &NetworkConfig,
-    node: &NodeGrant<'_>,
-) -> Ref<GatewayChassis> {
-    let chassis = node.node.chassis.as_str();
-    let name = NetworkNames::new(&config.name).gateway_chassis(&node.node.name, chassis);
-    match plan.find(GatewayChassis::NAME, &name) {
-        Some(row) => {
-            plan.set(&row, GatewayChassis::CHASSIS_NAME, chassis.into());
-            plan.set(&row, GatewayChassis::PRIORITY, 1);
-            row.reference()
-        }
-        None => plan.insert(GatewayChassis {
-            name: name.into(),
-            chassis_name: chassis.into(),
-            priority: 1,
-            ..Default::default()
-        }),
-    }
+    let mac = gateways.first().map(|gateway| Mac::from_ip(gateway.addr()));
+    let mtu = grant.node.gateway_mtu;
+    let networks: Vec<String> = gateways.iter().map(IpNet::to_string).collect();
+    desired
+        .row(LogicalRouterPort::NAME, names.router_to_switch(node))
+        .set(
+            LogicalRouterPort::MAC,
+            mac.map(|mac| mac.to_string()).unwrap_or_default(),
+        )
+        .set(LogicalRouterPort::NETWORKS, networks)
+        .set(LogicalRouterPort::GATEWAY_CHASSIS, [pinned])
+        .part(
+            LogicalRouterPort::OPTIONS,
+            mtu.map(|mtu| ("gateway_mtu", mtu.to_string())),
+        )
+        .reference()
 }

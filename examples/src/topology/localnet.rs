@@ -1,33 +1,22 @@
 //! A localnet network: one switch, as in layer2, with a port to a physical network.
 
-use ovsdb::Ref;
-use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
+use ovsdb::nb::LogicalSwitch;
 
-use super::{layer2, switch_port};
+use super::{Draft, Switches, layer2, switch_port};
 use crate::config::{NetworkConfig, Profile};
 use crate::names::{NetworkNames, mangle};
-use crate::plan::Plan;
 
-/// Plans the switch and its port.
-pub(super) fn plan(
-    plan: &mut Plan,
-    config: &NetworkConfig,
-    profile: Profile,
-) -> Ref<LogicalSwitch> {
-    plan.begin(format!("the switch of {}", config.name));
+/// Says the switch and its port.
+pub(super) fn say(draft: &mut Draft<'_>, config: &NetworkConfig, profile: Profile) -> Switches {
     let names = NetworkNames::new(&config.name);
-    let switch = layer2::switch(plan, config, &names.localnet_switch(), profile);
-    let port = LogicalSwitchPort {
-        name: names.localnet_port().into(),
-        r#type: "localnet".into(),
-        addresses: ["unknown"].into(),
-        options: [("network_name", network_name(config, profile))].into(),
-        // northd copies it to `tag`.
-        tag_request: config.vlan.map(i64::from),
-        ..Default::default()
-    };
-    switch_port(plan, switch, port);
-    switch
+    let switches = layer2::switch(draft, config, names.localnet_switch(), profile);
+    let option = ("network_name", network_name(config, profile));
+    let (desired, port) = (&mut draft.desired, names.localnet_port());
+    let port = switch_port(desired, &port, "localnet", "unknown", option, config.vlan);
+    desired
+        .row(&draft.names.switches, names.localnet_switch())
+        .part(LogicalSwitch::PORTS, [port]);
+    switches
 }
 
 /// The name by which `ovn-bridge-mappings` says which bridge leads to the physical network.

@@ -1,29 +1,27 @@
 //! The ports of pods, which are the same in every topology.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
-use ovsdb::{Map, Ref, Row, Set, Str};
+use ovsdb::{Map, Ref, Str};
 
-use super::Switches;
+use super::{Draft, Switches};
 use crate::assign::PodGrant;
 use crate::config::{NetworkConfig, Profile};
 use crate::error::{InputError, Reason};
 use crate::ids;
-use crate::plan::Plan;
 
 /// So many ports are one step.
 const PORTS_OF_A_STEP: usize = 250;
-
-type SwitchRow = Arc<Row<LogicalSwitch>>;
+/// The pod's uid in a port's options.
+const UID: &str = "iface-id-ver";
 
 /// The ports of pods, by name.
 pub(super) type Ports = BTreeMap<String, Ref<LogicalSwitchPort>>;
 
-/// Plans the ports of the network's pods. A pod whose port is on another switch is left out.
-pub(super) fn plan(
-    plan: &mut Plan,
+/// Says the ports of the network's pods. A pod whose port is on another switch is left out.
+pub(super) fn say(
+    draft: &mut Draft<'_>,
     config: &NetworkConfig,
     switches: &Switches,
     pods: &[PodGrant<'_>],
@@ -31,113 +29,85 @@ pub(super) fn plan(
     refused: &mut Vec<InputError>,
 ) -> Ports {
     let mut ports = Ports::new();
-    let holders = holders(plan);
     for pods in pods.chunks(PORTS_OF_A_STEP) {
-        plan.begin(match pods {
+        draft.desired.begin(match pods {
             [pod] => format!(
                 "pod {}/{} on {}",
                 pod.pod.namespace, pod.pod.name, config.name
             ),
             pods => format!("{} pods on {}", pods.len(), config.name),
         });
+        let mut of_switches = BTreeMap::<&str, Vec<_>>::new();
         for pod in pods {
-            if let Some(switch) = switches.of(pod.node) {
-                match port(plan, config, switch, pod, &holders, profile) {
-                    Ok(port) => {
-                        ports.insert(pod.attachment.port.clone(), port);
-                    }
-                    Err(reason) => refused.push(InputError::new(&pod.pod.place, "", reason)),
+            let Some(switch) = switches.of(pod.node) else {
+                continue;
+            };
+            match port(draft, config, switch, pod, profile) {
+                Ok(port) => {
+                    of_switches.entry(switch).or_default().push(port);
+                    ports.insert(pod.attachment.port.clone(), port);
                 }
+                Err(reason) => refused.push(InputError::new(&pod.pod.place, "", reason)),
             }
+        }
+        for (switch, ports) in of_switches {
+            let switch = draft.desired.row(&draft.names.switches, switch);
+            switch.part(LogicalSwitch::PORTS, ports);
         }
     }
     ports
 }
 
-/// Which switch each port is on.
-fn holders(plan: &Plan) -> HashMap<Ref<LogicalSwitchPort>, SwitchRow> {
-    let mut holders = HashMap::new();
-    for switch in plan.view().table::<LogicalSwitch>().rows_shared() {
-        holders.extend(switch.ports.iter().map(|port| (*port, switch.clone())));
-    }
-    holders
-}
-
 fn port(
-    plan: &mut Plan,
+    draft: &mut Draft<'_>,
     config: &NetworkConfig,
-    switch: Ref<LogicalSwitch>,
+    switch: &str,
     pod: &PodGrant<'_>,
-    holders: &HashMap<Ref<LogicalSwitchPort>, SwitchRow>,
     profile: Profile,
 ) -> Result<Ref<LogicalSwitchPort>, Reason> {
-    let wanted = wanted(config, pod, profile);
-    if let Some(port) = plan.find(LogicalSwitchPort::NAME, &wanted.name) {
-        let elsewhere = holders
-            .get(&port.reference())
-            .filter(|holder| holder.reference() != switch);
-        let Some(holder) = elsewhere else {
-            update(plan, &port, wanted);
-            return Ok(port.reference());
-        };
-        // A port goes with its switch.
-        if !plan.is_deleted(holder) {
+    let name = pod.attachment.port.as_str();
+    let mut uid = pod.pod.uid.as_deref();
+    if let Some(port) = draft.view.get_by(LogicalSwitchPort::NAME, name) {
+        let known = port.options.get(UID).map(Str::as_str);
+        let row = port.reference();
+        let there = draft.switch(switch);
+        if there.is_some_and(|switch| switch.ports.contains(&row)) {
+            // A port without the uid was made before there was one in ports.
+            uid = uid.filter(|_| known.is_some());
+        } else {
+            let switches = draft.view.rows::<LogicalSwitch>();
+            let mut elsewhere = switches.filter(|switch| switch.ports.contains(&row));
             // Another uid is another pod of the same name, which came after it on another node.
-            if uid(&port) == uid(&wanted) {
-                return Err(Reason::WrongSwitch {
-                    port: port.name.to_string(),
-                    found: holder.name.to_string(),
-                });
+            match elsewhere.find(|switch| !draft.gone.contains(&switch.reference())) {
+                Some(holder) if known == uid => {
+                    return Err(Reason::WrongSwitch {
+                        port: name.to_owned(),
+                        found: holder.name.to_string(),
+                    });
+                }
+                Some(_) => drop(draft.desired.unwanted(row)),
+                None => {}
             }
-            plan.delete(&port);
-            plan.detach(holder, LogicalSwitch::PORTS, port.reference());
         }
     }
-    let port = plan.insert(wanted);
-    plan.attach(switch, LogicalSwitch::PORTS, port);
-    Ok(port)
-}
-
-/// The pod's uid in a port.
-fn uid(port: &LogicalSwitchPort) -> Option<&Str> {
-    port.options.get("iface-id-ver")
-}
-
-fn wanted(config: &NetworkConfig, pod: &PodGrant<'_>, profile: Profile) -> LogicalSwitchPort {
     let address = pod.grant.port_address();
     let chassis = match profile {
         Profile::Mid2023 => pod.node,
         Profile::Central2026 => pod.chassis,
     };
     let mut options = Map::<Str, Str>::from([("requested-chassis", chassis)]);
-    if let Some(uid) = &pod.pod.uid {
-        options.insert("iface-id-ver", uid.as_str());
-    }
-    let mut external_ids = ids::of_network(config);
-    external_ids.insert(ids::NAMESPACE, pod.pod.namespace.as_str());
-    external_ids.insert(ids::POD, "true");
-    external_ids.insert(ids::NAD, pod.attachment.nad.as_str());
-    LogicalSwitchPort {
-        name: pod.attachment.port.as_str().into(),
-        addresses: Set::from([address.as_str()]),
-        port_security: Set::from([address.as_str()]),
-        options,
-        external_ids,
-        ..Default::default()
-    }
-}
-
-/// Brings a port up to date: the row stays, because others refer to it.
-fn update(plan: &mut Plan, port: &Row<LogicalSwitchPort>, wanted: LogicalSwitchPort) {
-    let mut options = wanted.options;
-    // A port without the uid was made before there was one in ports.
-    if uid(port).is_none() {
-        options.remove("iface-id-ver");
-    }
-    plan.set(port, LogicalSwitchPort::TYPE, wanted.r#type);
-    plan.set(port, LogicalSwitchPort::ADDRESSES, wanted.addresses);
-    plan.set(port, LogicalSwitchPort::PORT_SECURITY, wanted.port_security);
-    plan.set(port, LogicalSwitchPort::TAG_REQUEST, wanted.tag_request);
-    plan.set(port, LogicalSwitchPort::OPTIONS, options);
-    plan.merge(port, LogicalSwitchPort::EXTERNAL_IDS, &wanted.external_ids);
+    options.extend(uid.map(|uid| (UID, uid)));
+    let mut ids = ids::of_network(config);
+    ids.insert(ids::NAMESPACE, pod.pod.namespace.as_str());
+    ids.insert(ids::POD, "true");
+    ids.insert(ids::NAD, pod.attachment.nad.as_str());
+    let port = draft.desired.row(LogicalSwitchPort::NAME, name);
+    Ok(port
+        .set(LogicalSwitchPort::TYPE, "")
+        .set(LogicalSwitchPort::ADDRESSES, [address.as_str()])
+        .set(LogicalSwitchPort::PORT_SECURITY, [address.as_str()])
+        .set(LogicalSwitchPort::TAG_REQUEST, None)
+        .set(LogicalSwitchPort::OPTIONS, options)
+        .part(LogicalSwitchPort::EXTERNAL_IDS, ids)
+        .reference())
 }

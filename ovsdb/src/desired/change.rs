@@ -102,7 +102,7 @@ pub struct ColumnChange {
     pub new: Option<String>,
     /// The elements that are added to a set, or the pairs that are set in a map.
     pub added: Vec<String>,
-    /// The elements that are taken out of a set, or the keys that are taken out of a map.
+    /// The elements that are taken out of a set, or the pairs that are taken out of a map or replaced.
     pub removed: Vec<String>,
 }
 
@@ -129,6 +129,20 @@ impl Labels<'_> {
         }
     }
 
+    /// Atoms in order: references by the names of the rows, whatever their uuids.
+    fn atoms<'d>(&self, atoms: impl IntoIterator<Item = &'d Atom>) -> Vec<String> {
+        let mut refer = false;
+        let texts = atoms.into_iter().map(|atom| {
+            refer |= matches!(atom, Atom::Uuid(_));
+            self.atom(atom)
+        });
+        let mut texts: Vec<String> = texts.collect();
+        if refer {
+            texts.sort_unstable();
+        }
+        texts
+    }
+
     fn pair(&self, (key, value): (&Atom, &Atom)) -> String {
         format!("{}={}", self.atom(key), self.atom(value))
     }
@@ -140,10 +154,7 @@ impl Labels<'_> {
                 Atom::String(text) if text.is_empty() => "\"\"".to_owned(),
                 only => self.atom(only),
             },
-            Datum::Set(set) => {
-                let atoms: Vec<String> = set.iter().map(|atom| self.atom(atom)).collect();
-                format!("[{}]", atoms.join(", "))
-            }
+            Datum::Set(set) => format!("[{}]", self.atoms(set).join(", ")),
             Datum::Map(map) => {
                 let pairs: Vec<String> = map.iter().map(|pair| self.pair(pair)).collect();
                 format!("{{{}}}", pairs.join(", "))
@@ -254,8 +265,10 @@ impl ColumnChange {
                     .iter()
                     .filter(|(key, value)| old.get(*key) != Some(*value));
                 change.added = set.map(|pair| labels.pair(pair)).collect();
-                let gone = old.keys().filter(|key| !new.contains_key(*key));
-                change.removed = gone.map(|key| labels.atom(key)).collect();
+                let gone = old
+                    .iter()
+                    .filter(|(key, value)| new.get(*key) != Some(*value));
+                change.removed = gone.map(|pair| labels.pair(pair)).collect();
             }
             _ => {
                 let atoms = |datum: &Datum| match datum {
@@ -263,10 +276,8 @@ impl ColumnChange {
                     Datum::Map(map) => map.keys().cloned().collect(),
                 };
                 let (old, new) = (atoms(&old), atoms(&new));
-                let added = new.iter().filter(|atom| !old.contains(atom));
-                change.added = added.map(|atom| labels.atom(atom)).collect();
-                let removed = old.iter().filter(|atom| !new.contains(atom));
-                change.removed = removed.map(|atom| labels.atom(atom)).collect();
+                change.added = labels.atoms(new.iter().filter(|atom| !old.contains(atom)));
+                change.removed = labels.atoms(old.iter().filter(|atom| !new.contains(atom)));
             }
         }
         change

@@ -4,11 +4,11 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
-use multihoming::apply::commit;
+use multihoming::apply::{ApplyError, Steps};
 use multihoming::database::Northbound;
 use multihoming::network::Networks;
-use multihoming::plan::Plan;
 use multihoming::remove;
+use multihoming::topology::Draft;
 
 use crate::connection::NorthboundDatabase;
 use crate::failure::{Failure, tell_report};
@@ -33,10 +33,11 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let networks = Networks::new(&manifests, arguments.input.profile, &mut report).networks;
     let status = tell_report(&report);
     let northbound = Northbound::connect(arguments.database.connection()?).await?;
-    let mut plan = Plan::new(&northbound);
-    remove::described(&mut plan, &manifests, &networks);
+    let mut draft = Draft::new(&northbound);
+    remove::described(&mut draft, &manifests, &networks);
+    let steps = Steps::new(&northbound, &draft).map_err(ApplyError::from)?;
     let mut done = Vec::new();
-    commit(plan.into_steps(), &mut done, |_, _| {}).await?;
+    steps.commit(&mut done, |_, _| {}).await?;
     let mut out = std::io::stdout().lock();
     for step in &done {
         writeln!(out, "{step}: done")?;

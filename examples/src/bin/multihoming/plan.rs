@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use multihoming::apply::{Grants, steps};
 use multihoming::database::Northbound;
-use multihoming::plan::{Action, Step};
-use serde_json::{Value, json};
+use ovsdb::desired::{Action, Step};
+use ovsdb::nb::Database;
+use serde_json::Value;
 
 use crate::connection::NorthboundDatabase;
 use crate::failure::{Failure, tell, tell_report, worse};
@@ -48,30 +49,35 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let others = arguments.changes.others();
     let planned = steps(&northbound, &cluster, &Grants::new(), others)?;
     let status = worse(status, tell(&planned.refused, &planned.warnings));
-    let steps = planned.steps;
+    let steps = planned.steps.steps();
     let text = match arguments.format {
-        Format::Text => text(&steps),
-        Format::Json => format!("{:#}\n", json(&steps)),
+        Format::Text => text(steps),
+        Format::Json => {
+            let steps = steps
+                .iter()
+                .map(|step| serde_json::from_str::<Value>(&step.to_json()));
+            format!("{:#}\n", steps.collect::<Result<Value, _>>()?)
+        }
     };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     let changes = ExitCode::from(u8::from(!steps.is_empty()));
     Ok(worse(status, changes))
 }
 
-fn text(steps: &[Step]) -> String {
+fn text(steps: &[Step<Database>]) -> String {
     if steps.is_empty() {
         return "nothing to do\n".to_owned();
     }
     let mut text = String::new();
     for step in steps {
-        text += &format!("# {}\n", step.title);
-        for change in &step.changes {
+        text += &format!("# {}\n", step.title());
+        for change in step.changes() {
             text += &format!("{change}\n");
         }
         text.push('\n');
     }
     let count = |action| {
-        let changes = steps.iter().flat_map(|step| &step.changes);
+        let changes = steps.iter().flat_map(Step::changes);
         changes.filter(|change| change.action == action).count()
     };
     text += &format!(
@@ -82,11 +88,4 @@ fn text(steps: &[Step]) -> String {
         steps.len()
     );
     text
-}
-
-fn json(steps: &[Step]) -> Value {
-    let steps = steps.iter();
-    steps
-        .map(|step| json!({ "title": step.title, "changes": step.changes }))
-        .collect()
 }
