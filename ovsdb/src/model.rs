@@ -278,10 +278,35 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
     /// # }
     /// ```
     pub fn put(self, row: &mut T, value: impl Into<V>) {
+        self.edit(row, |place| *place = value.into());
+    }
+
+    /// Changes the column's value in `row`: what functions that work on a column of any table do.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] {
+    /// use ovsdb::nb::{Database, LogicalSwitch, Transaction};
+    /// use ovsdb::{Column, Map, Ref, Str, Table};
+    ///
+    /// fn label<T: Table<Database = Database>>(
+    ///     txn: &mut Transaction,
+    ///     row: Ref<T>,
+    ///     column: Column<T, Map<Str, Str>>,
+    /// ) {
+    ///     txn.edit(row, |row| column.edit(row, |map| drop(map.insert("owner", "me"))));
+    /// }
+    ///
+    /// let mut txn = Transaction::detached();
+    /// let switch = txn.insert(LogicalSwitch::default());
+    /// label(&mut txn, switch, LogicalSwitch::EXTERNAL_IDS);
+    /// assert_eq!(txn.inserted::<LogicalSwitch>()[0].external_ids["owner"], "me");
+    /// # }
+    /// ```
+    pub fn edit(self, row: &mut T, change: impl FnOnce(&mut V)) {
         let place = row.column_mut(self.index);
         // The compiler has checked index and type.
         if let Some(place) = place.and_then(|place| place.as_any_mut().downcast_mut()) {
-            *place = value.into();
+            change(place);
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ovsdb::cache::Index;
 use ovsdb::protocol::ErrorKind;
 use ovsdb::testing::{Cut, Proxy, Server};
+use ovsdb::transaction::BuildError;
 use ovsdb::{
     Cache, Client, CommitError, ErrorChain, Outcome, Ref, Retry, RetryPolicy, Str, Transaction,
 };
@@ -235,6 +236,91 @@ async fn an_edit_fails_only_where_the_other_client_touched_what_it_replaces() {
         a.tags.insert("s");
     });
     assert_conflict(setting.race(ours, delete).await, "Item");
+}
+
+#[tokio::test]
+async fn the_one_row_with_a_key_is_guarded_by_its_key_alone() {
+    let setting = setting().await;
+    let a = setting.a;
+    let by_tag = &setting.by_tag;
+
+    // Neither what else the row holds, nor what others add to it, is a conflict.
+    let ours = |txn: &mut Txn| {
+        assert_eq!(txn.one(Item::NAME, "a"), Ok(a));
+        assert_eq!(txn.one(by_tag, "x"), Ok(a));
+        txn.edit(a, |a| drop(a.notes.insert("ours", "1")));
+    };
+    let theirs = |txn: &mut Txn| {
+        txn.update(a).set(Item::TOTAL, 7);
+        txn.mutate(a).insert(Item::NOTES, [("theirs", "1")]);
+    };
+    setting.race(ours, theirs).await.expect("no conflict");
+    wait_for(&setting.cache, "a", |a| a.total == 7).await;
+
+    // That it has the key is: by a declared index, of one row more, and by the schema's index.
+    let tagged = |txn: &mut Txn| assert_eq!(txn.one(by_tag, "x"), Ok(a));
+    let another = |txn: &mut Txn| {
+        txn.insert(Item {
+            tags: ["x"].into(),
+            ..item("c", 3)
+        });
+    };
+    assert_conflict(setting.race(tagged, another).await, "Item");
+    wait_for(&setting.cache, "c", |_| true).await;
+    let by_name = |txn: &mut Txn| _ = txn.one(Item::NAME, "c").expect("a row");
+    let deleted = |txn: &mut Txn| {
+        txn.delete(Item::NAME.eq("c"));
+    };
+    assert_conflict(setting.race(by_name, deleted).await, "Item");
+    let is_gone =
+        |view: &ovsdb::Snapshot<Database>| view.get_by(Item::NAME, "c").is_none().then_some(());
+    let limit = Duration::from_secs(30);
+    setting
+        .cache
+        .wait_until(limit, is_gone)
+        .await
+        .expect("it goes");
+
+    // That there is none is guarded where the closure goes on.
+    let absent = |txn: &mut Txn| {
+        let error = txn.one(Item::NAME, "d").expect_err("there is none");
+        assert_eq!(error.to_string(), "Item has no row with name == d");
+        let error = txn.one(by_tag, "d").expect_err("there is none");
+        assert!(matches!(error, BuildError::NotFound { table: "Item", .. }));
+    };
+    let comes = |txn: &mut Txn| _ = txn.insert(item("d", 4));
+    assert_conflict(setting.race(absent, comes).await, "Item");
+    let elsewhere = |txn: &mut Txn| _ = txn.insert(Slot { number: 9 });
+    let absent = |txn: &mut Txn| drop(txn.one(Item::NAME, "e").expect_err("there is none"));
+    setting.race(absent, elsewhere).await.expect("no conflict");
+
+    // Several are an error, and what the transaction writes counts.
+    let mut txn = setting.client.transaction_on(&setting.cache);
+    let e = txn.insert(Item {
+        tags: ["x"].into(),
+        ..item("e", 5)
+    });
+    assert_eq!(txn.one(Item::NAME, "e"), Ok(e));
+    let error = txn.one(by_tag, "x").expect_err("there are two");
+    let several = "Item has 2 rows with tags includes x, and one was expected";
+    assert_eq!(error.to_string(), several);
+    txn.delete(a);
+    assert_eq!(txn.one(by_tag, "x"), Ok(e));
+    assert!(txn.one(Item::NAME, "a").is_err());
+
+    // Without a view or the index, that is the error, and the commit has it as well.
+    let mut txn = setting.client.transaction();
+    txn.insert(item("f", 6));
+    let no_view = BuildError::NoView { table: "Item" };
+    assert_eq!(txn.one(Item::NAME, "a"), Err(no_view.clone()));
+    let Err(CommitError::Build(error)) = txn.commit().await else {
+        panic!("it must not be sent");
+    };
+    assert_eq!(error, no_view);
+    let mut txn = setting.client.transaction_on(&setting.cache);
+    let undeclared = Index::column(Item::COUNT);
+    let no_index = BuildError::NoIndex { table: "Item" };
+    assert_eq!(txn.one(&undeclared, 1), Err(no_index));
 }
 
 #[tokio::test]

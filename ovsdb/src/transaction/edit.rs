@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ovsdb_schema::Max;
 
 use super::merge::joined;
+use super::read::Purpose;
 use super::touched::{EditPlaces, Written};
 use super::{BuildError, FindBy, Transaction, guard};
 use crate::model::{AllOf, Database, Row, Table};
@@ -332,7 +333,7 @@ impl<D: Database> Transaction<D> {
         B: FindBy<T, Q>,
     {
         let key = by.key(key);
-        let found = self.find_guarded(&by, &key, false);
+        let found = self.find_guarded(&by, &key, Purpose::Ensure);
         if let Some(row) = found.first() {
             self.edit(row, change);
             return row.reference();

@@ -13,7 +13,7 @@ use crate::schema_check::SchemaMismatch;
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
 use crate::value::{Atomic, Ref, Str, Uuid};
 
-/// A mistake in a transaction, found before it was sent.
+/// Why a transaction cannot be sent: a mistake in it, or a row that it needs and that there is not.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -92,6 +92,24 @@ pub enum BuildError {
         table: &'static str,
         /// The row.
         uuid: Uuid,
+    },
+    /// No row has the key by which [`one`](super::Transaction::one) was to find one.
+    #[error("{table} has no row with {key}")]
+    NotFound {
+        /// The table.
+        table: &'static str,
+        /// The key, for people to read: `name == sw0`.
+        key: String,
+    },
+    /// Several rows have the key by which [`one`](super::Transaction::one) was to find one.
+    #[error("{table} has {count} rows with {key}, and one was expected")]
+    Several {
+        /// The table.
+        table: &'static str,
+        /// The key, for people to read: `name == sw0`.
+        key: String,
+        /// How many rows have it.
+        count: usize,
     },
     /// An edit changed a column that the schema does not let be changed.
     #[error("the column {table}.{column} cannot be changed once the row is inserted")]
@@ -294,8 +312,8 @@ impl fmt::Display for Refusal {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {
-    /// The transaction is wrong in itself; nothing was sent.
-    #[error("the transaction is malformed")]
+    /// The transaction is wrong in itself, or a row that it needs was not found; nothing was sent.
+    #[error("the transaction cannot be sent")]
     Build(#[from] BuildError),
     /// No connection came in time, or the client was closed; nothing was sent.
     #[error("the transaction was not sent")]

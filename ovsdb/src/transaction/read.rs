@@ -150,7 +150,9 @@ impl<D: Database> Transaction<D> {
         B: FindBy<T, Q>,
     {
         let key = by.key(key);
-        self.find_guarded(&by, &key, true).into_iter().next()
+        self.find_guarded(&by, &key, Purpose::Rows)
+            .into_iter()
+            .next()
     }
 
     /// The rows with this key, by their uuids; guarded as by [`get_by`](Self::get_by).
@@ -171,7 +173,73 @@ impl<D: Database> Transaction<D> {
         B: FindBy<T, Q>,
     {
         let key = by.key(key);
-        self.find_guarded(&by, &key, true)
+        self.find_guarded(&by, &key, Purpose::Rows)
+    }
+
+    /// The one row with this key, to be edited, deleted or referred to.
+    ///
+    /// That it is the one with the key is guarded, but not what else it holds: another client may change
+    /// its columns meanwhile. [`get`](Self::get) reads and guards them.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+    /// use ovsdb::CommitError;
+    /// use ovsdb::cache::Index;
+    /// use ovsdb::nb::LogicalSwitch as Switch;
+    /// use ovsdb::transaction::BuildError;
+    ///
+    /// let by_name = Index::column(Switch::NAME);
+    /// let cache = client.cache().index(&by_name).start().await?;
+    /// let apply = client.apply(&cache, |_, txn| {
+    ///     let switch = txn.one(&by_name, "sw0")?;
+    ///     txn.edit(switch, |switch| {
+    ///         switch.other_config.insert("subnet", "10.0.0.0/24");
+    ///     });
+    ///     Ok::<_, CommitError>(())
+    /// });
+    /// let error = apply.await.expect_err("there is no switch");
+    /// assert!(matches!(error, CommitError::Build(BuildError::NotFound { .. })));
+    /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// [`BuildError::NotFound`] when no row has the key, and [`BuildError::Several`] when more than one has
+    /// it. The closure of [`Client::apply`] can return them, which ends it; a closure that goes on instead
+    /// can still commit, and that no row has the key is guarded then. [`BuildError::NoView`],
+    /// [`BuildError::NotReplicated`] and [`BuildError::NoIndex`] are mistakes that the commit returns as
+    /// well.
+    pub fn one<T, Q, B>(&mut self, by: B, key: Q) -> Result<Ref<T>, BuildError>
+    where
+        T: Table<Database = D>,
+        B: FindBy<T, Q>,
+    {
+        let key = by.key(key);
+        let earlier = self.mistake.take();
+        let found = self.find_guarded(&by, &key, Purpose::Key);
+        let mistake = self.mistake.take();
+        self.mistake = earlier.or_else(|| mistake.clone());
+        if let Some(mistake) = mistake {
+            return Err(mistake);
+        }
+        let table = T::TABLE;
+        let key = || {
+            let condition = by.condition(&key);
+            condition.map_or_else(|| "this key".to_owned(), |rows| rows.to_text())
+        };
+        match &found[..] {
+            [row] => Ok(row.reference()),
+            [] => Err(BuildError::NotFound { table, key: key() }),
+            several => Err(BuildError::Several {
+                table,
+                key: key(),
+                count: several.len(),
+            }),
+        }
     }
 
     /// Reads without guards: the commit does not fail when what was read has changed. So do whole
@@ -239,12 +307,12 @@ impl<D: Database> Transaction<D> {
         })
     }
 
-    /// The rows with a key, which are guarded: each as a whole, or that it is these.
+    /// The rows with a key, guarded as their purpose asks.
     pub(super) fn find_guarded<T, Q, B>(
         &mut self,
         by: &B,
         key: &B::Key,
-        is_whole: bool,
+        purpose: Purpose,
     ) -> Vec<Arc<Row<T>>>
     where
         T: Table<Database = D>,
@@ -268,12 +336,13 @@ impl<D: Database> Transaction<D> {
         let is_unique = unique.is_some_and(|columns| self.is_unique::<T>(&columns));
         // ovsdb-server looks through the whole table for any condition but one on `_uuid`. Where an index
         // keeps other rows away, the row itself is guarded; and a row to be inserted needs no guard.
-        let guard = match (is_unique, is_whole, found.is_empty()) {
-            (false, ..) | (true, true, true) => Guard::Key,
-            (true, true, false) => Guard::Rows,
-            (true, false, true) => Guard::None,
-            (true, false, false) => Guard::KeyOfRow,
+        let guard = match (is_unique, purpose, found.is_empty()) {
+            (false, ..) | (true, Purpose::Rows | Purpose::Key, true) => Guard::Key,
+            (true, Purpose::Rows, false) => Guard::Rows,
+            (true, Purpose::Ensure, true) => Guard::None,
+            (true, Purpose::Key | Purpose::Ensure, false) => Guard::KeyOfRow,
         };
+        let is_whole = matches!(purpose, Purpose::Rows);
         self.guarded(found, condition, is_whole, guard, |row| by.has(row, key))
     }
 
@@ -355,6 +424,17 @@ impl<D: Database> Transaction<D> {
         self.put_first(guards);
         self
     }
+}
+
+/// What rows are looked up by a key for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Purpose {
+    /// To be read.
+    Rows,
+    /// To know which ones have the key.
+    Key,
+    /// As `Key`; a row is inserted if there is none.
+    Ensure,
 }
 
 /// How a look-up by a key is guarded.
