@@ -113,7 +113,14 @@ fn test_on_embedded_server() -> Result {
     for test in ON_EMBEDDED_SERVER {
         arguments.extend(["--test", test]);
     }
-    run(command(&cargo(), &arguments).env("OVSDB_TEST_SERVER", "embedded"))
+    run(command(&cargo(), &arguments).env("OVSDB_TEST_SERVER", "embedded"))?;
+    let operations = [
+        "test",
+        "--package=ovsdb-operations",
+        "--test=operations",
+        "--locked",
+    ];
+    run(command(&cargo(), &operations).env("OVSDB_TEST_SERVER", "embedded"))
 }
 
 fn document() -> Result {

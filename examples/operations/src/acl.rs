@@ -1,0 +1,33 @@
+//! ACLs, which a switch or a port group refers to.
+
+use ovsdb::nb::{Acl, AclSeverity};
+use ovsdb::{Ref, Str};
+
+use crate::{ACLS, Result, Transaction};
+
+/// A name as the schema allows it: at most 63 characters, and none where it is empty.
+pub fn name(name: &str) -> Option<Str> {
+    let name: String = name.chars().take(63).collect();
+    (!name.is_empty()).then(|| name.into())
+}
+
+/// Creates an ACL, or changes the one that its owner calls so. The same transaction has to refer to a new
+/// one.
+pub fn ensure(txn: &mut Transaction, id: &str, change: impl FnOnce(&mut Acl)) -> Ref<Acl> {
+    txn.ensure(&*ACLS, id, change)
+}
+
+/// Changes an ACL that exists.
+pub fn update(txn: &mut Transaction, id: &str, change: impl FnOnce(&mut Acl)) -> Result<Ref<Acl>> {
+    let acl = txn.one(&*ACLS, id)?;
+    txn.edit(acl, change);
+    Ok(acl)
+}
+
+/// Has packets of an ACL that exists logged at this severity, or not at all.
+pub fn set_logging(txn: &mut Transaction, id: &str, severity: Option<AclSeverity>) -> Result {
+    update(txn, id, |acl| {
+        (acl.log, acl.severity) = (severity.is_some(), severity);
+    })?;
+    Ok(())
+}

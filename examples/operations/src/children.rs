@@ -1,0 +1,100 @@
+//! Rows that a parent refers to: ports of switches, policies, routes and NATs of routers, ACLs. The parent is
+//! found by its name.
+
+use ovsdb::transaction::{BuildError, FindBy};
+use ovsdb::{Column, Ref, Row, Set};
+
+use crate::rows::optional;
+use crate::{Result, Table, Transaction};
+
+/// The column of a parent that refers to children.
+pub type Children<P, T> = Column<P, Set<Ref<T>>>;
+
+/// The children that are meant; none without a parent. That the parent has these children is verified.
+pub fn find<'a, P: Table, T: Table>(
+    txn: &mut Transaction,
+    by: impl FindBy<P, &'a str>,
+    parent: &'a str,
+    column: Children<P, T>,
+    is_meant: impl Fn(&Row<T>) -> bool,
+) -> Result<Vec<Ref<T>>> {
+    let parent = optional(txn.one(by, parent))?.and_then(|parent| txn.get(parent));
+    let children = parent.iter().flat_map(|parent| column.get(parent));
+    let rows = children.filter_map(|child| txn.peek().get(*child));
+    Ok(rows
+        .filter(|row| is_meant(row))
+        .map(Row::reference)
+        .collect())
+}
+
+/// Adds children to a parent. Those that other clients add meanwhile stay.
+pub fn add<'a, P: Table, T: Table>(
+    txn: &mut Transaction,
+    by: impl FindBy<P, &'a str>,
+    parent: &'a str,
+    column: Children<P, T>,
+    children: &[Ref<T>],
+) -> Result {
+    let parent = txn.one(by, parent)?;
+    txn.edit(parent, |parent| {
+        column.edit(parent, |all| all.extend(children.iter().copied()));
+    });
+    Ok(())
+}
+
+/// Takes children from a parent, if it exists. The server deletes those that no row refers to any more.
+pub fn remove<'a, P: Table, T: Table>(
+    txn: &mut Transaction,
+    by: impl FindBy<P, &'a str>,
+    parent: &'a str,
+    column: Children<P, T>,
+    children: &[Ref<T>],
+) -> Result {
+    if let Some(parent) = optional(txn.one(by, parent))? {
+        txn.edit(parent, |parent| {
+            column.edit(parent, |all| all.retain(|child| !children.contains(child)));
+        });
+    }
+    Ok(())
+}
+
+/// Takes children from a parent, if it exists, and deletes them.
+pub fn delete<'a, P: Table, T: Table>(
+    txn: &mut Transaction,
+    by: impl FindBy<P, &'a str>,
+    parent: &'a str,
+    column: Children<P, T>,
+    children: &[Ref<T>],
+) -> Result {
+    children.iter().for_each(|child| _ = txn.delete(*child));
+    remove(txn, by, parent, column, children)
+}
+
+/// Changes the one child that is meant, or adds a new one.
+pub fn ensure<'a, P: Table, T: Table>(
+    txn: &mut Transaction,
+    by: impl FindBy<P, &'a str> + Copy,
+    parent: &'a str,
+    column: Children<P, T>,
+    is_meant: impl Fn(&Row<T>) -> bool,
+    change: impl FnOnce(&mut T),
+) -> Result<Ref<T>> {
+    match find(txn, by, parent, column, is_meant)?[..] {
+        [] => {
+            let mut row = T::default();
+            change(&mut row);
+            let child = txn.insert(row);
+            add(txn, by, parent, column, &[child])?;
+            Ok(child)
+        }
+        [child] => {
+            txn.edit(child, change);
+            Ok(child)
+        }
+        ref several => {
+            let (table, key) = (T::TABLE, format!("this meaning in {parent}"));
+            let count = several.len();
+            Err(BuildError::Several { table, key, count })
+        }
+    }
+}

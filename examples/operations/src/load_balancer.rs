@@ -1,0 +1,47 @@
+//! Load balancers and their groups.
+
+use ovsdb::Ref;
+use ovsdb::nb::{LoadBalancer as Balancer, LoadBalancerGroup as Group};
+
+use crate::{LOAD_BALANCERS, Result, Transaction, children, rows};
+
+/// Creates a load balancer, or changes the one of this name.
+pub fn ensure(
+    txn: &mut Transaction,
+    name: &str,
+    change: impl FnOnce(&mut Balancer),
+) -> Ref<Balancer> {
+    txn.ensure(&*LOAD_BALANCERS, name, change)
+}
+
+/// Takes virtual addresses from a load balancer.
+pub fn remove_vips(txn: &mut Transaction, name: &str, vips: &[&str]) -> Result {
+    let balancer = txn.one(&*LOAD_BALANCERS, name)?;
+    txn.edit(balancer, |balancer| {
+        balancer.vips.retain(|vip, _| !vips.contains(&&**vip));
+    });
+    Ok(())
+}
+
+/// Deletes the load balancers of these names, as far as they exist. Switches, routers and groups refer to
+/// them by weak references, which the server takes out.
+pub fn delete(txn: &mut Transaction, names: &[&str]) -> Result {
+    names
+        .iter()
+        .try_for_each(|name| rows::delete_one(txn, &*LOAD_BALANCERS, *name))
+}
+
+/// Creates a group, unless there is one of this name.
+pub fn ensure_group(txn: &mut Transaction, name: &str) -> Ref<Group> {
+    txn.ensure(Group::NAME, name, |_| {})
+}
+
+/// Adds load balancers to a group.
+pub fn add_to_group(txn: &mut Transaction, group: &str, add: &[Ref<Balancer>]) -> Result {
+    children::add(txn, Group::NAME, group, Group::LOAD_BALANCER, add)
+}
+
+/// Takes load balancers from a group, if there is one of this name.
+pub fn remove_from_group(txn: &mut Transaction, group: &str, gone: &[Ref<Balancer>]) -> Result {
+    children::remove(txn, Group::NAME, group, Group::LOAD_BALANCER, gone)
+}

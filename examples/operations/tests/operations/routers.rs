@@ -1,0 +1,544 @@
+//! Routers: ports, policies, routes, BFD sessions and NATs.
+
+use std::net::IpAddr;
+
+use operations::{ROUTERS, Transaction, load_balancer, router, rows};
+use ovsdb::nb::{
+    Bfd, GatewayChassis, LoadBalancer, LogicalRouter, LogicalRouterPolicy as Policy,
+    LogicalRouterPolicyAction as Action, LogicalRouterPort as Port,
+    LogicalRouterStaticRoute as Route, LogicalRouterStaticRoutePolicy as Kind, Nat, NatType,
+};
+use ovsdb::transaction::BuildError;
+use ovsdb::{CommitError, Row};
+
+use crate::{Setting, setting, sorted};
+
+fn routers(txn: &mut Transaction) {
+    for (name, key) in [("rtr1", "a"), ("rtr2", "a"), ("rtr3", "b")] {
+        router::ensure(txn, name, |router| {
+            router.external_ids.insert("key", key);
+        });
+    }
+}
+
+impl Setting {
+    fn router(&self, name: &str) -> Row<LogicalRouter> {
+        self.view().get_by(&*ROUTERS, name).unwrap().clone()
+    }
+}
+
+#[tokio::test]
+async fn routers_are_deleted_by_a_predicate_and_by_name() {
+    let setting = setting(routers).await;
+    let has_a = |router: &Row<LogicalRouter>| router.external_ids["key"] == "a";
+    setting.edit(|txn| rows::delete(txn, has_a)).await;
+    assert_eq!(setting.only::<LogicalRouter>().name, "rtr3");
+    setting.unchanged(|txn| router::delete(txn, "rtr1")).await;
+    setting
+        .apply(|txn| router::delete(txn, "rtr3"))
+        .await
+        .unwrap();
+    assert!(setting.rows::<LogicalRouter>().is_empty());
+}
+
+#[tokio::test]
+async fn external_ids_of_a_router_are_set_and_taken_out() {
+    let setting = setting(routers).await;
+    let set = |txn: &mut _| router::set_external_ids(txn, "rtr1", &[("key", ""), ("new", "1")]);
+    setting.apply(set).await.unwrap();
+    assert_eq!(setting.router("rtr1").external_ids, [("new", "1")].into());
+    assert_eq!(setting.router("rtr2").external_ids, [("key", "a")].into());
+    setting
+        .not_found(|txn| router::set_external_ids(txn, "none", &[]))
+        .await;
+}
+
+#[tokio::test]
+async fn load_balancers_of_a_router_are_added_and_taken_away() {
+    let setting = setting(|txn| {
+        routers(txn);
+        load_balancer::ensure(txn, "lb", |_| {});
+    });
+    let setting = setting.await;
+    let balancer = [setting.only::<LoadBalancer>().reference()];
+    setting
+        .apply(|txn| router::add_balancers(txn, "rtr1", &balancer))
+        .await
+        .unwrap();
+    assert_eq!(setting.router("rtr1").load_balancer, balancer.into());
+    setting
+        .unchanged(|txn| router::remove_balancers(txn, "none", &balancer))
+        .await;
+    setting
+        .apply(|txn| router::remove_balancers(txn, "rtr1", &balancer))
+        .await
+        .unwrap();
+    assert!(setting.router("rtr1").load_balancer.is_empty());
+    setting
+        .not_found(|txn| router::add_balancers(txn, "none", &balancer))
+        .await;
+}
+
+#[tokio::test]
+async fn a_port_gets_its_gateway_chassis_and_is_deleted_with_it() {
+    let setting = setting(routers).await;
+    let ensure = |chassis: &'static str| {
+        move |txn: &mut Transaction| {
+            let port = router::ensure_port(txn, "rtr1", "rtr1-ext", |port| {
+                port.mac = "0a:58:64:40:00:01".into();
+                port.networks = ["100.64.0.1/16"].into();
+            })?;
+            let name = format!("rtr1-ext-{chassis}");
+            router::ensure_gateway(txn, port, &name, |gateway| {
+                gateway.chassis_name = chassis.into();
+                gateway.priority = 1;
+            });
+            Ok(port)
+        }
+    };
+    let port = setting.apply(ensure("node1")).await.unwrap();
+    setting.unchanged(ensure("node1")).await;
+    assert_eq!(setting.apply(ensure("node2")).await.unwrap(), port);
+    let gateway = setting.only::<GatewayChassis>();
+    assert_eq!(
+        gateway.chassis_name, "node2",
+        "the other one is deleted with the last reference"
+    );
+    assert_eq!(
+        setting.only::<Port>().gateway_chassis,
+        [gateway.reference()].into()
+    );
+    assert_eq!(setting.router("rtr1").ports, [port].into());
+    setting
+        .not_found(|txn| router::ensure_port(txn, "none", "p", |_| {}))
+        .await;
+
+    setting
+        .unchanged(|txn| router::delete_ports(txn, "rtr1", &["none"]))
+        .await;
+    let both = ["rtr1-ext", "none"];
+    setting
+        .apply(|txn| router::delete_ports(txn, "rtr1", &both))
+        .await
+        .unwrap();
+    assert!(setting.rows::<Port>().is_empty() && setting.rows::<GatewayChassis>().is_empty());
+    assert!(setting.router("rtr1").ports.is_empty());
+}
+
+fn policy(hops: &[&str]) -> Policy {
+    Policy {
+        priority: 100,
+        r#match: "ip4.src == 10.0.0.1".into(),
+        action: Action::Reroute,
+        nexthops: hops.iter().copied().collect(),
+        ..Default::default()
+    }
+}
+
+fn is_policy(row: &Row<Policy>) -> bool {
+    (row.priority, &*row.r#match) == (100, "ip4.src == 10.0.0.1")
+}
+
+#[tokio::test]
+async fn a_policy_is_found_among_those_of_its_router() {
+    let setting = setting(routers).await;
+    let ensure = |router: &'static str, hop: &'static str| {
+        move |txn: &mut Transaction| {
+            router::ensure_policy(txn, router, is_policy, |row| *row = policy(&[hop]))
+        }
+    };
+    let first = setting.apply(ensure("rtr1", "100.64.0.2")).await.unwrap();
+    let second = setting.apply(ensure("rtr2", "100.64.0.2")).await.unwrap();
+    assert_ne!(first, second);
+    assert_eq!(
+        setting.apply(ensure("rtr1", "100.64.0.3")).await.unwrap(),
+        first
+    );
+    assert_eq!(
+        setting.view().get(first).unwrap().nexthops,
+        ["100.64.0.3"].into()
+    );
+    assert_eq!(
+        setting.view().get(second).unwrap().nexthops,
+        ["100.64.0.2"].into()
+    );
+    let find = |txn: &mut Transaction| router::find_policies(txn, "rtr1", is_policy);
+    assert_eq!(setting.unchanged(find).await, [first]);
+    let find = |txn: &mut Transaction| router::find_policies(txn, "rtr1", |_| false);
+    assert!(setting.unchanged(find).await.is_empty());
+    setting.not_found(ensure("none", "")).await;
+
+    setting
+        .unchanged(|txn| router::delete_policies(txn, "none", |_| true))
+        .await;
+    setting
+        .unchanged(|txn| router::delete_policies(txn, "rtr3", |_| true))
+        .await;
+    setting
+        .apply(|txn| router::delete_policies(txn, "rtr1", is_policy))
+        .await
+        .unwrap();
+    assert_eq!(setting.only::<Policy>().reference(), second);
+    assert!(setting.router("rtr1").policies.is_empty());
+}
+
+#[tokio::test]
+async fn several_policies_are_an_error_where_one_is_meant() {
+    let setting = setting(|txn| {
+        routers(txn);
+        let policies = [txn.insert(policy(&["a"])), txn.insert(policy(&["b"]))];
+        router::ensure(txn, "rtr1", |router| router.policies = policies.into());
+    });
+    let setting = setting.await;
+    let ensure = |txn: &mut Transaction| router::ensure_policy(txn, "rtr1", is_policy, |_| {});
+    let error = setting.apply(ensure).await.unwrap_err();
+    let is_several = matches!(
+        error,
+        CommitError::Build(BuildError::Several {
+            table: "Logical_Router_Policy",
+            count: 2,
+            ..
+        })
+    );
+    assert!(is_several, "{error:?}");
+}
+
+#[tokio::test]
+async fn next_hops_are_added_and_a_policy_without_any_is_deleted() {
+    let setting = setting(routers).await;
+    let add = |hops: &'static [&str]| {
+        move |txn: &mut Transaction| router::add_next_hops(txn, "rtr1", is_policy, &policy(hops))
+    };
+    let created = setting.apply(add(&["a", "b"])).await.unwrap();
+    assert_eq!(setting.only::<Policy>().action, Action::Reroute);
+    assert_eq!(setting.apply(add(&["b", "c"])).await.unwrap(), created);
+    assert_eq!(setting.only::<Policy>().nexthops, ["a", "b", "c"].into());
+    let remove = |hops: &'static [&str]| {
+        move |txn: &mut Transaction| router::remove_next_hops(txn, "rtr1", is_policy, hops)
+    };
+    setting.unchanged(remove(&["z"])).await;
+    setting.apply(remove(&["a", "z"])).await.unwrap();
+    assert_eq!(setting.only::<Policy>().nexthops, ["b", "c"].into());
+    setting.apply(remove(&["b", "c"])).await.unwrap();
+    assert!(setting.rows::<Policy>().is_empty());
+    assert!(setting.router("rtr1").policies.is_empty());
+}
+
+fn route(prefix: &str, hop: &str) -> Route {
+    Route {
+        ip_prefix: prefix.into(),
+        nexthop: hop.into(),
+        ..Default::default()
+    }
+}
+
+fn is_route(row: &Row<Route>) -> bool {
+    row.ip_prefix == "10.0.0.0/16" && router::same_kind(row.policy.as_ref(), None)
+}
+
+#[tokio::test]
+async fn a_route_is_created_and_updated() {
+    let setting = setting(routers).await;
+    let ensure = |hop: &'static str| {
+        move |txn: &mut Transaction| {
+            router::ensure_route(txn, "rtr1", is_route, |row| {
+                *row = route("10.0.0.0/16", hop);
+            })
+        }
+    };
+    let created = setting.apply(ensure("a")).await.unwrap();
+    assert_eq!(setting.apply(ensure("b")).await.unwrap(), created);
+    assert_eq!(setting.only::<Route>().nexthop, "b");
+    assert_eq!(setting.router("rtr1").static_routes, [created].into());
+    setting
+        .not_found(|txn| router::ensure_route(txn, "none", is_route, |_| {}))
+        .await;
+    setting
+        .unchanged(|txn| router::delete_routes(txn, "none", is_route))
+        .await;
+    setting
+        .unchanged(|txn| router::delete_routes(txn, "rtr2", is_route))
+        .await;
+    setting
+        .apply(|txn| router::delete_routes(txn, "rtr1", is_route))
+        .await
+        .unwrap();
+    assert!(setting.rows::<Route>().is_empty());
+}
+
+#[tokio::test]
+async fn of_several_routes_one_stays_and_is_updated() {
+    let setting = setting(|txn| {
+        routers(txn);
+        let mut routes: Vec<_> = ["a", "b", "c"]
+            .map(|hop| txn.insert(route("10.0.0.0/16", hop)))
+            .into();
+        routes.push(txn.insert(route("10.1.0.0/16", "d")));
+        routes.push(txn.insert(Route {
+            policy: Some(Kind::SrcIp),
+            ..route("10.0.0.0/16", "e")
+        }));
+        router::ensure(txn, "rtr1", |router| router.static_routes = routes.into());
+    });
+    let setting = setting.await;
+    let replace = |txn: &mut Transaction| {
+        router::replace_route(txn, "rtr1", is_route, |route| route.nexthop = "new".into())
+    };
+    let route = setting.apply(replace).await.unwrap();
+    let hops = setting
+        .rows::<Route>()
+        .into_iter()
+        .map(|route| route.nexthop.to_string());
+    assert_eq!(sorted(hops), ["d", "e", "new"]);
+    assert!(setting.router("rtr1").static_routes.contains(&route));
+    assert_eq!(setting.router("rtr1").static_routes.len(), 3);
+    assert_eq!(setting.unchanged(replace).await, route);
+}
+
+#[test]
+fn routes_are_by_destination_unless_they_say_otherwise() {
+    let (dst, src) = (Some(&Kind::DstIp), Some(&Kind::SrcIp));
+    for (a, b, same) in [
+        (None, None, true),
+        (None, dst, true),
+        (dst, None, true),
+        (src, src, true),
+        (None, src, false),
+        (src, None, false),
+        (dst, src, false),
+    ] {
+        assert_eq!(router::same_kind(a, b), same, "{a:?} {b:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_bfd_session_is_found_by_port_and_address() {
+    let setting = setting(|_| {}).await;
+    let ensure = |interval: i64| {
+        move |txn: &mut Transaction| {
+            router::ensure_bfd(txn, "rtr1-ext", "192.0.2.1", |bfd| {
+                bfd.min_tx = Some(interval);
+            })
+        }
+    };
+    let created = setting.edit(ensure(100)).await;
+    assert_eq!(setting.edit(ensure(200)).await, created);
+    assert_eq!(setting.only::<Bfd>().min_tx, Some(200));
+    let key = Bfd::LOGICAL_PORT_AND_DST_IP;
+    let find = |txn: &mut Transaction| txn.one(key, ("rtr1-ext", "192.0.2.1"));
+    assert_eq!(setting.unchanged(find).await, created);
+    setting
+        .not_found(|txn| txn.one(key, ("rtr1-ext", "192.0.2.2")))
+        .await;
+    setting
+        .unchanged(|txn| router::delete_bfd(txn, "rtr1-ext", "192.0.2.2"))
+        .await;
+    setting
+        .apply(|txn| router::delete_bfd(txn, "rtr1-ext", "192.0.2.1"))
+        .await
+        .unwrap();
+    assert!(setting.rows::<Bfd>().is_empty());
+}
+
+fn fake(number: u8) -> Nat {
+    let (external_ip, r#type, name) = match number {
+        1 => ("192.168.1.110", NatType::Snat, None),
+        2 => ("192.168.1.110", NatType::DnatAndSnat, None),
+        3 => ("192.168.1.111", NatType::Snat, Some("nat3")),
+        _ => ("192.168.1.112", NatType::Snat, Some("nat4")),
+    };
+    let external_ids = name.iter().map(|name| ("name", *name)).collect();
+    let external_ip = external_ip.into();
+    Nat {
+        external_ip,
+        r#type,
+        external_ids,
+        ..Default::default()
+    }
+}
+
+fn with_nats(txn: &mut Transaction) {
+    routers(txn);
+    for (name, nats) in [("rtr1", &[1][..]), ("rtr2", &[2, 3])] {
+        for nat in nats {
+            router::ensure_nat(txn, name, &fake(*nat)).unwrap();
+        }
+    }
+}
+
+impl Setting {
+    /// What distinguishes the NATs of a router.
+    fn nats(&self, router: &str) -> Vec<(String, NatType)> {
+        let view = self.view();
+        let router = self.router(router);
+        let nats = view.get_all(&router.nat);
+        let mut nats: Vec<_> = nats
+            .map(|nat| (nat.external_ip.to_string(), nat.r#type.clone()))
+            .collect();
+        nats.sort_by(|a, b| a.0.cmp(&b.0));
+        nats
+    }
+}
+
+#[tokio::test]
+async fn a_predicate_finds_no_nat_all_and_one() {
+    let setting = setting(with_nats).await;
+    let find = async |is_meant: fn(&Row<Nat>) -> bool| {
+        let found = setting.unchanged(|txn| Ok(rows::find(txn, is_meant))).await;
+        let of_router = setting
+            .unchanged(|txn| router::find_nats(txn, "rtr2", is_meant))
+            .await;
+        (found.len(), of_router.len())
+    };
+    assert_eq!(find(|_| false).await, (0, 0));
+    assert_eq!(find(|_| true).await, (3, 2));
+    let named = |nat: &Row<Nat>| {
+        nat.external_ids
+            .get("name")
+            .is_some_and(|name| *name == "nat3")
+    };
+    assert_eq!(find(named).await, (1, 1));
+    let of_none = setting.unchanged(|txn| router::find_nats(txn, "none", |_| true));
+    assert!(of_none.await.is_empty());
+}
+
+#[tokio::test]
+async fn no_nat_is_deleted_from_a_router_that_does_not_exist_or_lacks_it() {
+    let setting = setting(with_nats).await;
+    let all = [1, 2, 3, 4].map(fake);
+    setting
+        .unchanged(|txn| router::delete_nats(txn, "", &all))
+        .await;
+    setting
+        .unchanged(|txn| router::delete_nats(txn, "none", &all))
+        .await;
+    setting
+        .unchanged(|txn| router::delete_nats(txn, "rtr1", &[2, 3, 4].map(fake)))
+        .await;
+}
+
+#[tokio::test]
+async fn one_nat_is_deleted_from_its_router() {
+    let setting = setting(with_nats).await;
+    setting
+        .apply(|txn| router::delete_nats(txn, "rtr2", &[2, 4].map(fake)))
+        .await
+        .unwrap();
+    assert_eq!(
+        setting.nats("rtr1"),
+        [("192.168.1.110".into(), NatType::Snat)]
+    );
+    assert_eq!(
+        setting.nats("rtr2"),
+        [("192.168.1.111".into(), NatType::Snat)]
+    );
+    assert_eq!(setting.rows::<Nat>().len(), 2);
+}
+
+#[tokio::test]
+async fn all_nats_are_deleted_from_one_router() {
+    let setting = setting(with_nats).await;
+    let delete = |txn: &mut _| router::delete_nats(txn, "rtr2", &[1, 2, 3, 4].map(fake));
+    setting.apply(delete).await.unwrap();
+    assert_eq!(setting.nats("rtr1").len(), 1);
+    assert!(setting.nats("rtr2").is_empty());
+    assert_eq!(setting.rows::<Nat>().len(), 1);
+}
+
+#[tokio::test]
+async fn nats_are_deleted_from_all_routers() {
+    let setting = setting(with_nats).await;
+    let is_snat = |nat: &Row<Nat>| nat.r#type == NatType::Snat;
+    setting
+        .edit(|txn| router::delete_nats_where(txn, is_snat))
+        .await;
+    assert!(setting.nats("rtr1").is_empty());
+    assert_eq!(
+        setting.nats("rtr2"),
+        [("192.168.1.110".into(), NatType::DnatAndSnat)]
+    );
+    setting
+        .unchanged(|txn| {
+            let _: () = router::delete_nats_where(txn, is_snat);
+            Ok(())
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_equivalent_nat_is_updated() {
+    let setting = setting(with_nats).await;
+    let wanted = Nat {
+        external_mac: Some("0a:58:00:00:00:01".into()),
+        logical_ip: "10.0.0.5".into(),
+        ..router::dnat_and_snat(ip("192.168.1.110"), None)
+    };
+    let ensure = |txn: &mut Transaction| router::ensure_nat(txn, "rtr2", &wanted);
+    let updated = setting.apply(ensure).await.unwrap();
+    assert_eq!(setting.nats("rtr2").len(), 2);
+    let row = setting.view().get(updated).unwrap().clone();
+    assert_eq!(
+        (row.external_mac.as_deref(), &*row.logical_ip),
+        (Some("0a:58:00:00:00:01"), "10.0.0.5")
+    );
+    assert_eq!(row.options, [("stateless", "false")].into());
+    setting.unchanged(ensure).await;
+    // What is not given stays.
+    let less = router::dnat_and_snat(ip("192.168.1.110"), None);
+    assert_eq!(
+        setting
+            .unchanged(|txn| router::ensure_nat(txn, "rtr2", &less))
+            .await,
+        updated
+    );
+    setting
+        .not_found(|txn| router::ensure_nat(txn, "none", &wanted))
+        .await;
+}
+
+fn ip(text: &str) -> Option<IpAddr> {
+    Some(text.parse().unwrap())
+}
+
+#[test]
+fn what_makes_two_nats_equivalent() {
+    let nat = || Nat {
+        logical_port: Some("p1".into()),
+        external_ids: [("name", "a"), ("other", "b")].into(),
+        ..router::snat(ip("192.0.2.1"), (ip("10.0.0.1").unwrap(), 32))
+    };
+    let same = |change: fn(&mut Nat)| {
+        let mut wanted = nat();
+        change(&mut wanted);
+        router::is_equivalent(&nat(), &wanted)
+    };
+    assert!(same(|_| {}));
+    assert!(same(|nat| nat.external_ip = "".into()));
+    assert!(same(|nat| nat.logical_port = None));
+    assert!(same(|nat| nat.external_ids = [("name", "a")].into()));
+    assert!(!same(|nat| nat.external_ip = "192.0.2.2".into()));
+    assert!(!same(|nat| nat.logical_ip = "10.0.0.2".into()));
+    assert!(!same(|nat| nat.logical_port = Some("p2".into())));
+    assert!(!same(|nat| nat.r#match = "ip4".into()));
+    assert!(!same(|nat| nat.r#type = NatType::DnatAndSnat));
+    assert!(!same(|nat| nat.external_ids = [("name", "b")].into()));
+    let (a, b) = (ip("10.0.0.1"), ip("10.0.0.2"));
+    let dnat = |logical_ip| router::dnat_and_snat(ip("192.0.2.1"), logical_ip);
+    assert!(
+        router::is_equivalent(&dnat(a), &dnat(b)),
+        "the external address is enough"
+    );
+}
+
+#[test]
+fn a_network_of_one_host_is_written_without_its_prefix() {
+    for (network, prefix, expected) in [
+        ("10.0.0.1", 32, "10.0.0.1"),
+        ("10.0.0.0", 24, "10.0.0.0/24"),
+        ("fd00::1", 128, "fd00::1"),
+        ("fd00::", 32, "fd00::/32"),
+    ] {
+        let nat = router::snat(None, (network.parse().unwrap(), prefix));
+        assert_eq!((&*nat.logical_ip, &*nat.external_ip), (expected, ""));
+    }
+}
