@@ -149,11 +149,26 @@
 //!
 //! # Writing
 //!
-//! [`Client::apply`] runs a closure that reads the replica and writes a transaction; [`Client::edit`] does
-//! the same for a closure that cannot fail. The transaction shows the replica under its own writes,
-//! and the commit verifies what was read through it: when another client was faster, the closure is
-//! run again on a newer view. So nobody's update is lost, and of two clients that want the same row
-//! one makes it.
+//! A program says what it wants changed in one of these ways:
+//!
+//! | | |
+//! |---|---|
+//! | a closure that reads and decides | [`Client::apply`], and [`Client::edit`] where it cannot fail |
+//! | the rows that an owner wants | [`Desired`], [`Client::converge`] |
+//! | a closure for each object, whenever rows of it change | [`Reconciler`] |
+//! | operations of the protocol, on any rows that meet a condition | [`insert`](Transaction::insert), [`update`](Transaction::update), [`mutate`](Transaction::mutate), [`delete`](Transaction::delete) |
+//!
+//! A commit has three outcomes: it was carried out; it was refused, with a typed error and the
+//! operation's index; or it is unknown ([`CommitError::Unknown`]), because the connection was lost
+//! between the request and its answer. [`Transaction::commit_once`] settles the third by sending
+//! the transaction again after a guard, and [`Client::apply`] by deciding again.
+//!
+//! # Transactions that are read
+//!
+//! [`Client::apply`] gives its closure a view of the replica and a transaction that shows it under its
+//! own writes. The commit verifies what was read through the transaction: when another client was faster, nothing
+//! is changed and the closure is run again on a newer view. So nobody's update is lost, and of two clients that want
+//! the same row one makes it.
 //!
 //! ```
 //! # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -161,38 +176,159 @@
 //! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
 //! # let server = ovsdb::server::Server::memory(schema)?;
 //! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! use ovsdb::CommitError;
 //! use ovsdb::cache::Index;
-//! use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
+//! use ovsdb::nb::{LogicalSwitch as Switch, LogicalSwitchPort as Port};
 //!
-//! let by_name = Index::column(LogicalSwitch::NAME);
-//! let cache = client.cache().index(&by_name).table::<LogicalSwitchPort>().start().await?;
-//! let apply = client.edit(&cache, |_, txn| {
+//! let by_name = Index::column(Switch::NAME);
+//! let cache = client.cache().index(&by_name).table::<Port>().start().await?;
+//! let apply = client.apply(&cache, |_, txn| {
 //!     // Found or inserted, with the columns that the closure sets.
-//!     let port = txn.ensure(LogicalSwitchPort::NAME, "p1", |port| port.enabled = Some(true));
+//!     txn.ensure(&by_name, "sw0", |_| {});
+//!     let port = txn.ensure(Port::NAME, "p1", |port| port.enabled = Some(true));
+//!     // The one switch of this name; it is an error that there is none, or more than one.
+//!     let switch = txn.one(&by_name, "sw0")?;
 //!     // Only what differs is sent: what others put into the same columns stays.
-//!     txn.ensure(&by_name, "sw0", |switch| {
+//!     txn.edit(switch, |switch| {
 //!         switch.ports.insert(port);
 //!         switch.external_ids.insert("owner", "me");
 //!     });
+//!     // What was written is read.
+//!     assert!(txn.get(switch).is_some_and(|switch| switch.ports.contains(&port)));
+//!     Ok::<_, CommitError>(port)
 //! });
-//! apply.await?;
+//! let (port, _) = apply.await?;
+//! assert_eq!(cache.snapshot().get(port).map(|port| &*port.name), Some("p1"));
 //! # Ok(()) }
 //! # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 //! ```
 //!
-//! A controller that owns rows says which ones it wants, and leaves the rest to the module [`desired`]: it
-//! finds out what is to be inserted, changed and deleted, shows that as a plan, and commits it until
-//! nothing is left to do.
+//! What is verified depends on how it was read:
 //!
-//! [`Transaction::insert`], [`update`](Transaction::update), [`mutate`](Transaction::mutate),
-//! [`delete`](Transaction::delete) and the other methods are the operations of the protocol, on any rows
-//! that meet a condition.
+//! | | the commit fails when |
+//! |---|---|
+//! | [`get`](Transaction::get) | the row has changed in any column, is gone, or has come to exist |
+//! | [`get_by`](Transaction::get_by), [`find`](Transaction::find) | the same, for each row with the key; or another row has the key |
+//! | [`one`](Transaction::one), [`ensure`](Transaction::ensure), [`ensure_where`](Transaction::ensure_where) | other rows have the key, or meet the condition |
+//! | [`edit`](Transaction::edit) | the row is gone, a value that it replaces has changed, or another client has set a key that it adds |
+//! | [`peek`](Transaction::peek), the view | never: look through whole tables by these |
 //!
-//! A commit has three outcomes: it was carried out; it was refused, with a typed error and the
-//! operation's index; or it is unknown ([`CommitError::Unknown`]), because the connection was lost
-//! between the request and its answer. [`Transaction::commit_once`] settles the third by sending
-//! the transaction again after a guard, and [`Client::apply`] by deciding again.
-//! [`Cache::wait_until`] waits until the replica shows something.
+//! ```
+//! # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! # let cache = client.cache().all_tables().start().await?;
+//! use ovsdb::CommitError;
+//! use ovsdb::nb::Meter;
+//! # let mut txn = client.transaction();
+//! # let band = ovsdb::nb::MeterBand { action: ovsdb::nb::MeterBandAction::Drop, rate: 1, ..Default::default() };
+//! # let bands = [txn.insert(band)].into();
+//! # txn.insert(Meter { name: "arp".into(), unit: ovsdb::nb::MeterUnit::Pktps, bands, ..Default::default() });
+//! # txn.commit().await?;
+//!
+//! // As `apply` makes it, and without its repetition.
+//! let mut ours = client.transaction_on(&cache);
+//! let meter = ours.get_by(Meter::NAME, "arp").ok_or("no meter")?;
+//! ours.edit(&meter, |row| row.fair = Some(meter.external_ids.is_empty()));
+//!
+//! // The decision does not hold any more.
+//! let mut theirs = client.transaction();
+//! theirs.mutate(&meter).insert(Meter::EXTERNAL_IDS, [("owner", "them")]);
+//! theirs.commit().await?;
+//!
+//! let Err(CommitError::Refused(refusal)) = ours.commit().await else { panic!("a conflict expected") };
+//! assert!(refusal.is_conflict());
+//! # Ok(()) }
+//! # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+//! ```
+//!
+//! [`Transaction::merge`] makes one transaction of those of several authors, or says by which row they conflict.
+//! [`ClientBuilder::author`] puts the author's name into the database's history.
+//!
+//! ```
+//! # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! # let cache = client.cache().all_tables().start().await?;
+//! use ovsdb::nb::AddressSet;
+//! use ovsdb::transaction::MergeConflict;
+//!
+//! let write = |address: &str| {
+//!     let mut txn = client.transaction_on(&cache);
+//!     txn.ensure(AddressSet::NAME, "pods", |set| set.addresses.extend([address]));
+//!     txn
+//! };
+//! // Both would insert the row, so the second has to be decided again.
+//! let mut txn = write("10.0.0.1");
+//! assert!(matches!(txn.merge(&write("10.0.0.2")), Err(MergeConflict::Read { table: "Address_Set", .. })));
+//! txn.commit().await?;
+//! // The row exists, and each adds an element.
+//! let mut txn = write("10.0.0.3");
+//! txn.merge(&write("10.0.0.4"))?;
+//! txn.commit().await?;
+//! let view = cache.snapshot();
+//! let pods = view.get_by(AddressSet::NAME, "pods").ok_or("no address set")?;
+//! assert_eq!(pods.addresses, ["10.0.0.1", "10.0.0.3", "10.0.0.4"].into());
+//! # Ok(()) }
+//! # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+//! ```
+//!
+//! # Desired state
+//!
+//! A controller that owns rows fills a [`Desired`] with all that it wants, each found again by its key.
+//! [`Desired::plan`] compares it with a view, shows what differs, and never touches a row of another owner.
+//! [`Client::converge`] commits that, until nothing is left to do.
+//!
+//! ```
+//! # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! use ovsdb::nb::{Desired, PortGroup};
+//!
+//! let cache = client.cache().table::<PortGroup>().start().await?;
+//! # let mut txn = client.transaction();
+//! # txn.insert(PortGroup { name: "theirs".into(), ..Default::default() });
+//! # txn.commit().await?;
+//! let desired = |names: &[&str]| {
+//!     let mut desired = Desired::new();
+//!     desired.owned::<PortGroup>(PortGroup::EXTERNAL_IDS.includes([("owner", "me")]));
+//!     for name in names {
+//!         desired
+//!             .row(PortGroup::NAME, *name)
+//!             .part(PortGroup::EXTERNAL_IDS, [("owner", "me")]); // others may add keys
+//!     }
+//!     desired
+//! };
+//! client.converge(&cache, &desired(&["web", "db"])).await?;
+//!
+//! // `web` is not wanted any more.
+//! let plan = desired(&["db", "cache"]).plan(&cache.snapshot())?;
+//! let shown = "\
+//! - Port_Group web
+//! + Port_Group cache
+//!     external_ids: {owner=me}
+//!     name: cache
+//! ";
+//! assert_eq!(plan.to_string(), shown);
+//! let done = client.converge(&cache, &desired(&["db", "cache"])).await?;
+//! assert_eq!((done.changes, done.commits), (2, 1));
+//! assert_eq!(desired(&["db", "cache"]).plan(&cache.snapshot())?.changes().count(), 0);
+//!
+//! // A name that another owner holds is a conflict that names the row.
+//! let conflict = desired(&["theirs"]).plan(&cache.snapshot()).expect_err("it belongs to another owner");
+//! println!("{conflict}");
+//! # Ok(()) }
+//! # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+//! ```
+//!
+//! The module [`desired`] says what a plan touches, how rows refer to each other before any exists, and how a plan
+//! is committed in steps.
 //!
 //! # Coming from OVN-Kubernetes' libovsdb operations
 //!
@@ -263,21 +399,78 @@
 //! waits for ovs-vswitchd. An error says which daemon is late, and which chassis.
 //!
 //! ```
-//! # #[cfg(all(feature = "nb", feature = "sb"))]
-//! # async fn example(
-//! #     client: ovsdb::nb::Client, southbound: ovsdb::sb::Client, cache: ovsdb::nb::Cache
-//! # ) -> Result<(), Box<dyn std::error::Error>> {
+//! # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! # let cache = client.cache().all_tables().start().await?;
+//! # let mut txn = client.transaction();
+//! # let port = txn.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+//! # txn.insert(ovsdb::nb::LogicalSwitch { ports: [port].into(), ..Default::default() });
+//! # txn.commit().await?;
+//! # // What ovn-northd and ovn-controller do.
+//! # let (daemons, seen) = (client.clone(), cache.clone());
+//! # tokio::spawn(async move {
+//! #     use ovsdb::nb::{LogicalSwitchPort as Port, NbGlobal};
+//! #     let request = seen.wait_until(None, |view| view.rows::<NbGlobal>().next().cloned()).await.expect("a request");
+//! #     let mut txn = daemons.transaction();
+//! #     let confirm = txn.update(&request).set(NbGlobal::SB_CFG, request.nb_cfg);
+//! #     confirm.set(NbGlobal::HV_CFG, request.nb_cfg);
+//! #     txn.update(Port::NAME.eq("p1")).set(Port::UP, Some(true));
+//! #     txn.commit().await.expect("a commit");
+//! # });
 //! use std::time::Duration;
 //!
 //! use ovsdb::nb::{self, LogicalSwitchPort as Port, Stage};
 //!
 //! let limit = Duration::from_secs(30);
-//! let realized = nb::realized(&client, Stage::Hypervisors).timeout(limit).southbound(&southbound).await?;
+//! let realized = nb::realized(&client, Stage::Hypervisors).timeout(limit).await?;
 //! println!("ovn-northd took {:?}, all chassis {:?}", realized.northd, realized.hypervisors);
 //!
 //! // Of one port: its interface is on a chassis, and the flows are installed there.
 //! cache.wait_until(limit, |view| view.get_by(Port::NAME, "p1")?.up.filter(|up| *up)).await?;
 //! # Ok(()) }
+//! # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+//! ```
+//!
+//! `.southbound(&client)` with a client of the southbound database makes the error name the chassis that are late.
+//! [`Cache::wait_until`] waits for whatever its closure finds, and looks again after each change:
+//!
+//! ```
+//! # #[cfg(all(feature = "vswitch", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("Open_vSwitch").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::vswitch::Client::builder().server(&server).connect().await?;
+//! # let cache = client.cache().all_tables().start().await?;
+//! # let mut txn = client.transaction();
+//! # let interface = txn.insert(ovsdb::vswitch::Interface { name: "veth0".into(), ..Default::default() });
+//! # let port = txn.insert(ovsdb::vswitch::Port { name: "veth0".into(), interfaces: [interface].into(), ..Default::default() });
+//! # let bridge = txn.insert(ovsdb::vswitch::Bridge { name: "br-int".into(), ports: [port].into(), ..Default::default() });
+//! # txn.insert(ovsdb::vswitch::OpenVSwitch { bridges: [bridge].into(), ..Default::default() });
+//! # txn.commit().await?;
+//! # // What ovs-vswitchd does.
+//! # let (daemon, seen) = (client.clone(), cache.clone());
+//! # tokio::spawn(async move {
+//! #     use ovsdb::vswitch::{Interface, OpenVSwitch};
+//! #     let requested = |view: &ovsdb::vswitch::Snapshot| view.rows::<OpenVSwitch>().find(|row| row.next_cfg > 0).cloned();
+//! #     let request = seen.wait_until(None, requested).await.expect("a request");
+//! #     let mut txn = daemon.transaction();
+//! #     txn.update(&request).set(OpenVSwitch::CUR_CFG, request.next_cfg);
+//! #     txn.update(Interface::NAME.eq("veth0")).set(Interface::OFPORT, Some(5));
+//! #     txn.commit().await.expect("a commit");
+//! # });
+//! use std::time::Duration;
+//!
+//! use ovsdb::vswitch::{self, Interface};
+//!
+//! let limit = Duration::from_secs(30);
+//! vswitch::configured(&client).timeout(limit).await?;
+//! let port = cache.wait_until(limit, |view| view.get_by(Interface::NAME, "veth0")?.ofport).await?;
+//! assert_eq!(port, 5);
+//! # Ok(()) }
+//! # #[cfg(not(all(feature = "vswitch", feature = "server")))] fn main() {}
 //! ```
 //!
 //! The module [`progress`] has the errors.
@@ -294,9 +487,11 @@
 //! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
 //! # let server = ovsdb::server::Server::memory(schema)?;
 //! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! use std::time::Duration;
+//!
 //! use ovsdb::Reconciler;
 //! use ovsdb::cache::Index;
-//! use ovsdb::nb::{LogicalSwitchPort as Port, PortGroup};
+//! use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort as Port, PortGroup};
 //!
 //! // Each namespace has a port group with its ports.
 //! let namespace = Index::map_key(Port::EXTERNAL_IDS, "namespace");
@@ -314,6 +509,15 @@
 //!         }
 //!         Ok(())
 //!     });
+//!
+//! // A port comes, and its group with it.
+//! let mut txn = client.transaction();
+//! let external_ids = [("namespace", "web")].into();
+//! let port = txn.insert(Port { name: "p1".into(), external_ids, ..Default::default() });
+//! txn.insert(LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+//! txn.commit().await?;
+//! let group = cache.wait_until(Duration::from_secs(30), |view| view.get_by(PortGroup::NAME, "web").cloned());
+//! assert_eq!(group.await?.ports, [port].into());
 //!
 //! // For the probe of a supervisor; a stale replica and keys that keep failing are reasons.
 //! runner.health()?;
