@@ -417,7 +417,9 @@ async fn what_counts_is_not_counted_twice_when_the_outcome_is_unknown() {
 /// The number of clients that race, and of workers on each.
 const CLIENTS: usize = 4;
 const WORKERS: usize = 8;
-/// How many rows are counted in at a time, and for how many rounds: no row grows without end.
+/// How many rows are counted in at a time, and for how many rounds. Then they are compared with what they
+/// have to be and deleted, so that no row and no table grows without end: after each cut, a server without
+/// a history sends all rows to all clients again.
 const COUNTERS: usize = 4;
 const PHASE: usize = 50;
 
@@ -431,7 +433,13 @@ async fn no_update_is_lost_and_no_row_made_twice_among_many_clients() {
     let server = inventory_server();
     let proxy = Proxy::start(&server.remote(), 1).await.expect("a proxy");
     let rounds = size(1_600, 100_000) / (CLIENTS * WORKERS);
-    let runs = Arc::new(AtomicUsize::new(0));
+    let race = Arc::new(Race {
+        rounds,
+        runs: AtomicUsize::new(0),
+        done: (0..CLIENTS * WORKERS)
+            .map(|_| AtomicUsize::new(0))
+            .collect(),
+    });
     let mut workers = JoinSet::new();
     for number in 0..CLIENTS {
         let builder = Client::<Database>::builder().remotes(proxy.remote());
@@ -447,7 +455,7 @@ async fn no_update_is_lost_and_no_row_made_twice_among_many_clients() {
         for worker in 0..WORKERS {
             let number = number * WORKERS + worker;
             let (client, cache, by_label) = (client.clone(), cache.clone(), by_label.clone());
-            workers.spawn(work(client, cache, by_label, number, rounds, runs.clone()));
+            workers.spawn(work(client, cache, by_label, number, race.clone()));
         }
     }
     let cuts = async {
@@ -456,55 +464,97 @@ async fn no_update_is_lost_and_no_row_made_twice_among_many_clients() {
             proxy.cut(Cut::Reset);
         }
     };
+    let client: Client<Database> = connect(&server).await;
+    let cache = client.cache().all_tables().start().await.expect("a cache");
+    let phases = async {
+        for phase in 0..rounds.div_ceil(PHASE) {
+            let end = rounds.min((phase + 1) * PHASE);
+            while race
+                .done
+                .iter()
+                .any(|done| done.load(Ordering::SeqCst) < end)
+            {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            check_phase(&client, &cache, phase, end - phase * PHASE).await;
+        }
+    };
+    let joined = async {
+        while let Some(worker) = workers.join_next().await {
+            worker.expect("no panic");
+        }
+        std::future::pending::<()>().await;
+    };
     let limit = Duration::from_secs(120 + rounds as u64);
     tokio::select! {
         () = cuts => {}
-        done = tokio::time::timeout(limit, workers.join_all()) => drop(done.expect("no hang")),
+        () = joined => {}
+        done = tokio::time::timeout(limit, phases) => {
+            done.unwrap_or_else(|_| panic!("no hang: {:?}", race.done));
+        }
     }
-    let client: Client<Database> = connect(&server).await;
-    let cache = client.cache().all_tables().start().await.expect("a cache");
     let view = cache.snapshot();
-    let workers = CLIENTS * WORKERS;
-    let all = workers * rounds;
-    let counters: Vec<_> = view.rows::<Item>().collect();
-    let expected = COUNTERS * rounds.div_ceil(PHASE);
-    assert_eq!(counters.len(), expected, "each name has one row");
-    assert_eq!(
-        counters.iter().map(|row| row.total).sum::<i64>(),
-        all as i64,
-        "no update is lost"
-    );
-    let tags: usize = counters.iter().map(|row| row.tags.len()).sum();
-    assert_eq!(tags, all, "no tag is lost");
-    for worker in 0..workers {
-        let key = worker.to_string();
-        let last = counters
-            .iter()
-            .filter_map(|row| row.notes.get(&*key)?.parse().ok())
-            .max();
-        assert_eq!(
-            last,
-            Some(rounds - 1),
-            "each worker's key of the shared maps"
-        );
-    }
-    let parts: BTreeSet<_> = counters
-        .iter()
-        .flat_map(|row| row.parts.iter().copied())
-        .collect();
-    assert_eq!(parts.len(), all, "no reference is lost");
-    assert_eq!(view.get_all(&parts).count(), all);
-    let labels: BTreeSet<_> = view
-        .get_all(&parts)
-        .map(|part| part.label.clone())
-        .collect();
-    assert_eq!(labels.len(), all, "nothing was made twice");
+    assert_eq!(view.rows::<Item>().len(), 0, "no counter comes again");
+    assert_eq!(view.rows::<Part>().len(), 0);
     assert_eq!(
         view.rows::<Slot>().len(),
         1,
         "the table has no index: only the guard keeps others away"
     );
-    assert!(runs.load(Ordering::Relaxed) > all, "some had to run again");
+    let all = CLIENTS * WORKERS * rounds;
+    let runs = race.runs.load(Ordering::Relaxed);
+    assert!(runs > all, "some had to run again");
+}
+
+/// What the workers share.
+struct Race {
+    rounds: usize,
+    /// How often a closure was run.
+    runs: AtomicUsize,
+    /// How many rounds each worker has done.
+    done: Vec<AtomicUsize>,
+}
+
+/// Compares the rows of a phase that all workers are through with, and deletes them: in one transaction, so
+/// that nothing can come in between.
+async fn check_phase(
+    client: &Client<Database>,
+    cache: &Cache<Database>,
+    phase: usize,
+    rounds: usize,
+) {
+    let workers = CLIENTS * WORKERS;
+    let all = workers * rounds;
+    let counters = phase * COUNTERS..(phase + 1) * COUNTERS;
+    let apply = client.edit(cache, |_, txn| {
+        let rows = counters.clone().filter_map(|counter| {
+            let row = txn.get_by(Item::NAME, format!("counter {counter}"))?;
+            txn.delete(&row);
+            Some(row)
+        });
+        let rows: Vec<_> = rows.collect();
+        let parts = rows.iter().flat_map(|row| row.parts.iter().copied());
+        let parts: Vec<_> = parts.filter_map(|part| txn.get(part)).collect();
+        (rows, parts)
+    });
+    let ((counters, parts), _) = apply.await.expect("a commit");
+    assert_eq!(counters.len(), COUNTERS, "each name has one row");
+    let totals = counters.iter().map(|row| row.total);
+    assert_eq!(totals.sum::<i64>(), all as i64, "no update is lost");
+    let tags: usize = counters.iter().map(|row| row.tags.len()).sum();
+    assert_eq!(tags, all, "no tag is lost");
+    for worker in 0..workers {
+        let key = worker.to_string();
+        let rounds_noted = counters.iter().filter_map(|row| row.notes.get(&*key));
+        let last = rounds_noted.filter_map(|round| round.parse().ok()).max();
+        let expected = phase * PHASE + rounds - 1;
+        assert_eq!(last, Some(expected), "each worker's key of the shared maps");
+    }
+    assert_eq!(parts.len(), all, "no reference is lost");
+    let uuids: BTreeSet<_> = parts.iter().map(|part| part.uuid()).collect();
+    assert_eq!(uuids.len(), all, "each is referred to once");
+    let labels: BTreeSet<_> = parts.iter().map(|part| &part.label).collect();
+    assert_eq!(labels.len(), all, "nothing was made twice");
 }
 
 /// Counts, tags, makes and refers, again and again.
@@ -513,16 +563,15 @@ async fn work(
     cache: Cache<Database>,
     by_label: Index<Part, Str>,
     number: usize,
-    rounds: usize,
-    runs: Arc<AtomicUsize>,
+    race: Arc<Race>,
 ) {
     let policy = RetryPolicy::default()
         .tries(100_000)
         .max_wait(Duration::from_millis(100));
-    for round in 0..rounds {
+    for round in 0..race.rounds {
         loop {
             let apply = client.apply_with(policy, &cache, |_, txn| {
-                runs.fetch_add(1, Ordering::Relaxed);
+                race.runs.fetch_add(1, Ordering::Relaxed);
                 let counter = counter(number, round);
                 let label = format!("{number}.{round}");
                 let counter = txn.ensure(Item::NAME, format!("counter {counter}"), |item| {
@@ -546,5 +595,6 @@ async fn work(
                 Err(error) => panic!("{}", ErrorChain::new(&error)),
             }
         }
+        race.done[number].store(round + 1, Ordering::SeqCst);
     }
 }
