@@ -5,6 +5,7 @@
 
 mod groups;
 mod lookups;
+mod nats;
 mod non_root;
 mod races;
 mod root;
