@@ -439,6 +439,7 @@ async fn no_update_is_lost_and_no_row_made_twice_among_many_clients() {
         done: (0..CLIENTS * WORKERS)
             .map(|_| AtomicUsize::new(0))
             .collect(),
+        checked: AtomicUsize::new(0),
     });
     let mut workers = JoinSet::new();
     for number in 0..CLIENTS {
@@ -477,6 +478,7 @@ async fn no_update_is_lost_and_no_row_made_twice_among_many_clients() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             check_phase(&client, &cache, phase, end - phase * PHASE).await;
+            race.checked.store(phase + 1, Ordering::SeqCst);
         }
     };
     let joined = async {
@@ -513,6 +515,8 @@ struct Race {
     runs: AtomicUsize,
     /// How many rounds each worker has done.
     done: Vec<AtomicUsize>,
+    /// How many phases were compared and deleted. No worker is more than two ahead of the others.
+    checked: AtomicUsize,
 }
 
 /// Compares the rows of a phase that all workers are through with, and deletes them: in one transaction, so
@@ -569,6 +573,9 @@ async fn work(
         .tries(100_000)
         .max_wait(Duration::from_millis(100));
     for round in 0..race.rounds {
+        while race.checked.load(Ordering::SeqCst) + 2 < round / PHASE {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         loop {
             let apply = client.apply_with(policy, &cache, |_, txn| {
                 race.runs.fetch_add(1, Ordering::Relaxed);
