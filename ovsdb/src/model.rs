@@ -8,6 +8,7 @@ mod any;
 #[doc(hidden)]
 pub mod check;
 mod condition;
+mod matcher;
 mod reference;
 #[cfg(feature = "serde")]
 #[doc(hidden)]
@@ -20,6 +21,7 @@ use std::ops::Deref;
 
 pub use self::any::{AnyColumn, AnyDatabase, AnyTable};
 pub use self::condition::{AllOf, AnyOf, Collection, Condition, Ordered, PartsOf};
+pub(crate) use self::matcher::Matcher;
 pub use self::reference::{ReferredBy, RefersTo};
 pub use self::unique::{Unique, UniqueIndex, UniqueKey};
 use crate::value::{ColumnKind, ColumnValue, Domain, Ref, Referent, Sealed, Uuid, Value};

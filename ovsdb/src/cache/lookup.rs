@@ -97,6 +97,7 @@ impl<'a, T: Table> TableView<'a, T> {
     }
 }
 
+impl<T, K: Key> Sealed for Index<T, K> {}
 impl<T, K: Key> Sealed for &Index<T, K> {}
 
 impl<'k, T, V, M, Q> LookUp<T, &'k Q> for Column<T, V, Unique<M>>

@@ -65,6 +65,16 @@ fn rows(table: &HashTrie<SharedRow>, hashes: &[u32], columns: &[usize]) {
     }
 }
 
+/// Reads the rows with these hashes, and these of their columns with their first elements.
+pub(super) fn columns(rows: &HashTrie<SharedRow>, hashes: &[u32], columns: &[usize]) {
+    let rows = find_together(rows, hashes);
+    read_together(rows.iter().map(|row| row.read_count()));
+    for index in columns {
+        read_column(rows.iter().copied(), *index, Prefetch::read_counts);
+        read_column(rows.iter().copied(), *index, Prefetch::read_elements);
+    }
+}
+
 /// Reads the reference counts of the rows with these hashes.
 pub(super) fn counts(rows: &HashTrie<SharedRow>, hashes: &[u32]) {
     let rows = find_together(rows, hashes);

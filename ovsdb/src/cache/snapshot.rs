@@ -338,7 +338,7 @@ impl<D: Database> Snapshot<D> {
 /// ```
 #[derive(Debug)]
 pub struct TableView<'a, T: Table> {
-    state: &'a TableState,
+    pub(super) state: &'a TableState,
     table: PhantomData<fn() -> T>,
 }
 
@@ -425,10 +425,18 @@ impl<'a, T: Table> TableView<'a, T> {
         }
     }
 
-    /// As [`find`](Self::find); `None` when the cache was started without the index.
-    pub(crate) fn try_find<K: Key>(self, index: &Index<T, K>, key: &K) -> Option<Vec<Ref<T>>> {
-        let rows = index.of(&self.state.declared)?;
-        Some(rows.find(key).map(Ref::new).collect())
+    /// As [`find`](Self::find), into a list; false when the cache was started without the index.
+    pub(crate) fn find_into<K: Key>(
+        self,
+        index: &Index<T, K>,
+        key: &K,
+        found: &mut Vec<&'a Row<T>>,
+    ) -> bool {
+        let Some(rows) = index.of(&self.state.declared) else {
+            return false;
+        };
+        found.extend(rows.find(key).filter_map(|uuid| get(self.state, uuid)));
+        true
     }
 
     /// The rows that a declared index has in this range of keys, in the order of their keys. One

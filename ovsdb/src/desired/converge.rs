@@ -1,6 +1,6 @@
 //! Committing until there is nothing left to do.
 
-use super::table::Conflict;
+use super::conflict::Conflict;
 use super::{Desired, Plan};
 use crate::client::{Cache, Client};
 use crate::model::Database;

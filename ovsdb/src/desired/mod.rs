@@ -52,27 +52,35 @@
 //! of a set or map beside those of others ([`part`](WantedRow::part)), or what a new row begins with
 //! ([`initial`](WantedRow::initial)). Columns that are not given stay as they are.
 
+mod any;
 mod build;
 mod change;
+mod conflict;
 mod converge;
+mod given;
+mod key;
+mod matched;
+mod placeholder;
 mod plan;
+mod resolution;
 mod table;
 
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
 
-use self::table::{AnyTable, Mode, TableWish, Unwanted, Wanted};
-use crate::model::{
-    AllOf, Changeable, Collection, Column, Database, Mutability, PartsOf, Row, Table,
-};
+use self::any::AnyTable;
+use self::given::Mode;
+use self::placeholder::Placeholders;
+use self::table::{FoundBy, TableWish, Unwanted};
+use crate::model::{AllOf, Changeable, Collection, Column, Database, Mutability, PartsOf, Table};
 use crate::transaction::FindBy;
-use crate::value::{Ref, Uuid, Value, read_datum};
+use crate::value::{Atom, Ref, Value, read_datum};
 
 pub use self::change::{Action, Change, ColumnChange};
+pub use self::conflict::Conflict;
 pub use self::converge::{ConvergeError, Converged};
 pub use self::plan::{Plan, Step};
-pub use self::table::Conflict;
 
 /// The rows that a controller wants; the [module](self) says what comes of them.
 ///
@@ -93,6 +101,7 @@ pub struct Desired<D> {
     /// The wishes for each table, in the order of first use.
     tables: Vec<Box<dyn AnyTable<D>>>,
     places: HashMap<TypeId, usize>,
+    placeholders: Placeholders,
     /// The titles of the steps.
     steps: Vec<String>,
 }
@@ -119,18 +128,42 @@ impl<D: Database> Desired<D> {
         Self {
             tables: Vec::new(),
             places: HashMap::new(),
+            placeholders: Placeholders::new(),
             steps: vec![String::new()],
         }
     }
 
     fn table<T: Table<Database = D>>(&mut self) -> &mut TableWish<T> {
+        self.table_and_placeholders().0
+    }
+
+    fn table_and_placeholders<T: Table<Database = D>>(
+        &mut self,
+    ) -> (&mut TableWish<T>, &mut Placeholders) {
         let place = *self.places.entry(TypeId::of::<T>()).or_insert_with(|| {
             self.tables.push(Box::new(TableWish::<T>::default()));
             self.tables.len() - 1
         });
         match self.tables[place].as_any_mut().downcast_mut() {
-            Some(table) => table,
+            Some(table) => (table, &mut self.placeholders),
             None => unreachable!("the place of a type has the wishes for that type"),
+        }
+    }
+
+    /// A wanted row, at the place that `find` says.
+    fn wanted<T: Table<Database = D>>(
+        &mut self,
+        find: impl FnOnce(&mut TableWish<T>, &mut Placeholders, usize) -> usize,
+    ) -> WantedRow<'_, T> {
+        let step = self.steps.len() - 1;
+        let (table, placeholders) = self.table_and_placeholders();
+        let at = find(table, placeholders, step);
+        let reference = Ref::new(placeholders.uuid(table.rows[at].number));
+        WantedRow {
+            table,
+            at,
+            step,
+            reference,
         }
     }
 
@@ -156,34 +189,16 @@ impl<D: Database> Desired<D> {
     /// Wants a row with this key: of a column that the schema makes unique, an index of the schema
     /// over several columns, or a declared index. Its columns follow, by the methods of [`WantedRow`].
     ///
-    /// The same key again is the same row, unless the index is made by a function. An index by a function
-    /// gives a new row no columns: they have to be set so that the row has the key; and no guard keeps two
-    /// clients from making a row each. A key cannot be a [reference](WantedRow::reference) to a wanted row.
+    /// The same key again is the same row. A key may be a [reference](WantedRow::reference) to another wanted
+    /// row. An index by a function gives a new row no columns: they have to be set so that the row has the key;
+    /// and no guard keeps two clients from making a row each.
     pub fn row<T, Q, B>(&mut self, by: B, key: Q) -> WantedRow<'_, T>
     where
         T: Table<Database = D>,
         B: FindBy<T, Q>,
     {
         let key = by.key(key);
-        let condition = by.condition(&key);
-        let step = self.steps.len() - 1;
-        let table = self.table::<T>();
-        let known = condition.as_ref().map(|condition| format!("{condition:?}"));
-        let known = known.as_ref().and_then(|key| table.keys.get(key).copied());
-        let at = known.unwrap_or_else(|| {
-            let mut new = T::default();
-            by.put(&mut new, &key);
-            table.add(Wanted {
-                placeholder: Uuid::new_v4(),
-                step,
-                unique: by.unique_columns(),
-                find: by.finder(key),
-                condition,
-                new,
-                columns: Vec::new(),
-            })
-        });
-        WantedRow { table, at, step }
+        self.wanted(|table, placeholders, step| table.by_key(placeholders, step, by.by(), key))
     }
 
     /// Wants a row of this type that meets a condition, which an index need not find: all rows of the table
@@ -193,48 +208,19 @@ impl<D: Database> Desired<D> {
         rows: impl Into<AllOf<T>>,
     ) -> WantedRow<'_, T> {
         let condition = rows.into();
-        let step = self.steps.len() - 1;
-        let table = self.table::<T>();
-        let known = table.keys.get(&format!("{condition:?}")).copied();
-        let at = known.unwrap_or_else(|| {
-            let meets = condition.clone();
-            table.add(Wanted {
-                placeholder: Uuid::new_v4(),
-                step,
-                find: Box::new(move |table| {
-                    let rows = table.rows().filter(|row| meets.holds_for(row));
-                    Some(rows.map(Row::reference).collect())
-                }),
-                condition: Some(condition),
-                unique: None,
-                new: T::default(),
-                columns: Vec::new(),
-            })
-        });
-        WantedRow { table, at, step }
+        self.wanted(|table, placeholders, step| table.by_condition(placeholders, step, condition))
     }
 
     /// Wants a row that there is in no case yet: one without a key of its own, of which the program knows
     /// that it has to be made. Once it is there, it is said by its [reference](crate::Row::reference).
     pub fn new_row<T: Table<Database = D>>(&mut self) -> WantedRow<'_, T> {
-        let step = self.steps.len() - 1;
-        let table = self.table::<T>();
-        let at = table.add(Wanted {
-            placeholder: Uuid::new_v4(),
-            step,
-            find: Box::new(|_| Some(Vec::new())),
-            condition: None,
-            unique: None,
-            new: T::default(),
-            columns: Vec::new(),
-        });
-        WantedRow { table, at, step }
+        self.wanted(|table, placeholders, step| table.add(placeholders, step, FoundBy::Nothing))
     }
 
     /// Does not want the rows that meet a condition, whoever owns them: they are deleted in this
     /// [step](Self::begin), as long as they meet it. A [row](Self::row) that is wanted by the key of such a
-    /// row is another one, and made. References to them are taken out of rows that are wanted or owned, or of
-    /// [cleaned](Self::cleaned) tables.
+    /// row is another one, and made. References to them are taken out of rows that are wanted, also where
+    /// these are given such, and of all rows of [cleaned](Self::cleaned) tables.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "testing"))] {
@@ -294,6 +280,7 @@ pub struct WantedRow<'d, T: Table> {
     at: usize,
     /// The step in which columns are given.
     step: usize,
+    reference: Ref<T>,
 }
 
 impl<T: Table> WantedRow<'_, T> {
@@ -307,7 +294,8 @@ impl<T: Table> WantedRow<'_, T> {
         column: Column<T, V, M>,
         value: impl Into<V>,
     ) -> Self {
-        self.table.rows[self.at].give(self.step, column.index(), value.into(), Mode::Whole);
+        let columns = &mut self.table.rows[self.at].columns;
+        columns.give(self.step, column.index(), value.into(), Mode::Whole);
         self
     }
 
@@ -323,17 +311,14 @@ impl<T: Table> WantedRow<'_, T> {
         parts: impl PartsOf<V>,
     ) -> Self {
         let parts = parts.into_collection();
-        self.table.rows[self.at].give(
-            self.step,
-            column.index(),
-            parts,
-            Mode::Part(table::holds_all::<V>),
-        );
+        let columns = &mut self.table.rows[self.at].columns;
+        columns.give_parts(self.step, column.index(), parts, None);
         self
     }
 
     /// As [`part`](Self::part); elements, or keys of a map, of which `owns` says that they are the owner's
-    /// are taken out unless they are among `parts`. It is said once for a column.
+    /// are taken out unless they are among `parts`. Said again for the column, the parts add up, and an element
+    /// is the owner's if any of the functions says so.
     #[expect(
         clippy::return_self_not_must_use,
         reason = "the row is wanted in any case"
@@ -345,20 +330,17 @@ impl<T: Table> WantedRow<'_, T> {
         parts: impl PartsOf<V>,
     ) -> Self {
         let parts = parts.into_collection();
-        let owns = move |atom: &crate::value::Atom| {
+        let owns = move |atom: &Atom| {
             let mut key = V::Key::default();
             read_datum(&mut key, &atom.clone().into()) && owns(&key)
         };
-        self.table.rows[self.at].give(
-            self.step,
-            column.index(),
-            parts,
-            Mode::AllOwned(Box::new(owns)),
-        );
+        let columns = &mut self.table.rows[self.at].columns;
+        columns.give_parts(self.step, column.index(), parts, Some(Box::new(owns)));
         self
     }
 
-    /// A row that is inserted begins with this value; of a row that exists the column stays as it is.
+    /// A row that is inserted begins with this value, to which [parts](Self::part) are added; of a row that
+    /// exists the column stays as it is.
     #[expect(
         clippy::return_self_not_must_use,
         reason = "the row is wanted in any case"
@@ -368,7 +350,8 @@ impl<T: Table> WantedRow<'_, T> {
         column: Column<T, V, M>,
         value: impl Into<V>,
     ) -> Self {
-        self.table.rows[self.at].give(self.step, column.index(), value.into(), Mode::Initial);
+        let columns = &mut self.table.rows[self.at].columns;
+        columns.give(self.step, column.index(), value.into(), Mode::Initial);
         self
     }
 
@@ -377,6 +360,6 @@ impl<T: Table> WantedRow<'_, T> {
     /// transactions [choose uuids](crate::RowIdentity::ClientChosen).
     #[must_use]
     pub fn reference(&self) -> Ref<T> {
-        Ref::new(self.table.rows[self.at].placeholder)
+        self.reference
     }
 }

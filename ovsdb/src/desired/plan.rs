@@ -6,7 +6,8 @@ use std::fmt;
 use super::Desired;
 use super::build::{Build, Written};
 use super::change::{Change, Labels};
-use super::table::{Conflict, Resolution};
+use super::conflict::Conflict;
+use super::resolution::Resolution;
 use crate::cache::Snapshot;
 use crate::client::Client;
 use crate::model::Database;
@@ -67,19 +68,40 @@ impl<D: Database> Desired<D> {
     /// # Errors
     /// When what is wanted cannot be had, or would touch rows of another owner; see [`Conflict`].
     pub fn plan(&self, view: &Snapshot<D>) -> Result<Plan<D>, Conflict> {
-        let mut resolution = Resolution::default();
+        let mut resolution = Resolution::new(self.placeholders);
+        let mut tables = Vec::with_capacity(self.tables.len());
         for table in &self.tables {
-            table.resolve(view, &mut resolution)?;
+            let mut matched = table.matched(view)?;
+            matched.find(&mut resolution)?;
+            tables.push(matched);
+        }
+        // A key refers to rows that were wanted before its own, so each round finds some.
+        loop {
+            let mut left = 0;
+            for table in &mut tables {
+                left += table.find_more(&mut resolution)?;
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        for table in &tables {
+            table.delete_owned(&mut resolution);
+        }
+        if resolution.has_deleted() && self.steps.len() > 1 {
+            for table in &tables {
+                table.delete_later(&mut resolution);
+            }
         }
         let mut build = Build::new(self.steps.len());
-        for table in &self.tables {
-            table.compare(view, &resolution, &mut build)?;
+        for table in &tables {
+            table.compare(&resolution, &mut build)?;
         }
         if build.is_empty() {
             return Ok(Plan { steps: Vec::new() });
         }
         let mut new = HashMap::new();
-        for table in &self.tables {
+        for table in &tables {
             table.name_new(&resolution, &mut new);
         }
         let existing = |row| self.tables.iter().find_map(|table| table.name(view, row));

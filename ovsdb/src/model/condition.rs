@@ -354,6 +354,31 @@ impl<T: Table> AllOf<T> {
         })
     }
 
+    /// The same with other uuids in the place of those that the clauses compare with.
+    pub(crate) fn with_uuids(&self, mut other: impl FnMut(Uuid) -> Uuid) -> Self {
+        let clauses = self.clauses.iter().cloned().map(|clause| match clause {
+            Clause::Compare {
+                column,
+                function,
+                argument,
+            } => Clause::Compare {
+                column,
+                function,
+                argument: argument.map_atoms(|atom| match atom {
+                    Atom::Uuid(uuid) => Atom::Uuid(other(uuid)),
+                    atom => atom,
+                }),
+            },
+            always @ Clause::Always(_) => always,
+        });
+        Self::new(clauses.collect())
+    }
+
+    /// The clauses.
+    pub(super) fn clauses(&self) -> &[Clause] {
+        &self.clauses
+    }
+
     /// The names of the columns that the clauses are about.
     pub(crate) fn columns(&self) -> Vec<&str> {
         let columns = self.clauses.iter().filter_map(|clause| match clause {
@@ -460,9 +485,9 @@ fn parts(value: &Datum, parts: &Datum, present: bool) -> bool {
 pub trait Collection: Value + Sealed {
     /// What `delete` names a part by: an element, or a key.
     type Key: Atomic;
-    /// Whether all of these parts are in it.
+    /// Puts these parts in as well; a key that it has gets the other value.
     #[doc(hidden)]
-    fn holds_all(&self, parts: &Self) -> bool;
+    fn add_all(&mut self, parts: &Self);
 }
 
 impl<A> Sealed for Set<A> {}
@@ -470,17 +495,19 @@ impl<K, V> Sealed for Map<K, V> {}
 
 impl<A: Atomic> Collection for Set<A> {
     type Key = A;
-    fn holds_all(&self, parts: &Self) -> bool {
-        parts.iter().all(|part| self.contains(part))
+    fn add_all(&mut self, parts: &Self) {
+        for part in parts {
+            self.insert(part.clone());
+        }
     }
 }
 
 impl<K: Atomic, V: Atomic> Collection for Map<K, V> {
     type Key = K;
-    fn holds_all(&self, parts: &Self) -> bool {
-        parts
-            .iter()
-            .all(|(key, value)| self.get(key) == Some(value))
+    fn add_all(&mut self, parts: &Self) {
+        for (key, value) in parts {
+            self.insert(key.clone(), value.clone());
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ovsdb_schema::Max;
 
+use super::find_by::RowKey as _;
 use super::merge::joined;
 use super::read::Purpose;
 use super::touched::{EditPlaces, Written};
@@ -333,7 +334,8 @@ impl<D: Database> Transaction<D> {
         B: FindBy<T, Q>,
     {
         let key = by.key(key);
-        let found = self.find_guarded(&by, &key, Purpose::Ensure);
+        let by = by.by();
+        let found = self.find_guarded(by, &key, Purpose::Ensure);
         if let Some(row) = found.first() {
             self.edit(row, change);
             return row.reference();

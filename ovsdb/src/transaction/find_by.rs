@@ -1,9 +1,12 @@
 //! What a transaction finds rows by: a column that the schema makes unique, an index of the schema over
 //! several columns, or an index that the program declares.
 
-use crate::cache::{Index, Key, TableView};
+use std::hash::Hash;
+
+use crate::cache::{Index, Key, KeyName, TableView};
 use crate::model::{AllOf, Column, Mutability, Row, Table, Unique, UniqueIndex};
-use crate::value::{Ref, Sealed, Value};
+use crate::trie::hash_of;
+use crate::value::{Sealed, Uuid, Value};
 
 /// What [`Transaction::get_by`](super::Transaction::get_by), [`find`](super::Transaction::find) and
 /// [`ensure`](super::Transaction::ensure) find rows of `T` by, with a key that is made of a `Q`.
@@ -30,34 +33,58 @@ use crate::value::{Ref, Sealed, Value};
     note = "for other columns, declare an `ovsdb::cache::Index` when the cache is built"
 )]
 pub trait FindBy<T: Table, Q>: Sealed {
-    /// The key.
+    /// What finds the rows, whatever the key is made of.
     #[doc(hidden)]
-    type Key;
+    type By: RowKey<T> + Clone;
+    /// What finds the rows.
+    #[doc(hidden)]
+    fn by(&self) -> &Self::By;
     /// The key that is made of this.
     #[doc(hidden)]
-    fn key(&self, query: Q) -> Self::Key;
-    /// The rows of a view that have the key; `None` when the cache was started without the index.
-    #[doc(hidden)]
-    fn find_in(&self, table: TableView<'_, T>, key: &Self::Key) -> Option<Vec<Ref<T>>>;
-    /// Whether a row has the key.
-    #[doc(hidden)]
-    fn has(&self, row: &Row<T>, key: &Self::Key) -> bool;
-    /// The rows that have the key; `None` where no condition says so.
-    #[doc(hidden)]
-    fn condition(&self, key: &Self::Key) -> Option<AllOf<T>>;
-    /// Gives a row the key, where that is possible.
-    #[doc(hidden)]
-    fn put(&self, row: &mut T, key: &Self::Key);
-    /// The columns that an index of the compiled schema makes unique, if it is one.
-    #[doc(hidden)]
-    fn unique_columns(&self) -> Option<Vec<&'static str>>;
-    /// Finds the rows that have the key in any view.
-    #[doc(hidden)]
-    fn finder(&self, key: Self::Key) -> Finder<T>;
+    fn key(&self, query: Q) -> <Self::By as RowKey<T>>::Key;
 }
 
-/// Finds rows in a view; `None` when the cache was started without the index.
-pub(crate) type Finder<T> = Box<dyn Fn(TableView<'_, T>) -> Option<Vec<Ref<T>>> + Send + Sync>;
+/// Another uuid for each that a key has.
+pub(crate) type OtherUuids<'a> = &'a mut dyn FnMut(Uuid) -> Uuid;
+
+/// A column or an index that rows are found by.
+#[doc(hidden)]
+#[expect(unnameable_types, reason = "no other crate implements it")]
+pub trait RowKey<T: Table>: Sealed + Send + Sync + 'static {
+    /// The key.
+    type Key: Clone + Eq + Hash + Send + Sync + 'static;
+    /// Adds the rows of a view that have the key, in no particular order; false when the cache was started
+    /// without the index.
+    fn find_in<'v>(
+        &self,
+        table: TableView<'v, T>,
+        key: &Self::Key,
+        found: &mut Vec<&'v Row<T>>,
+    ) -> bool;
+    /// Prefetches the rows that have these keys, and these of their columns.
+    fn look_ahead(&self, table: TableView<'_, T>, keys: &[&Self::Key], columns: &[usize]);
+    /// Whether a row has the key.
+    fn has(&self, row: &Row<T>, key: &Self::Key) -> bool;
+    /// The keys of a row.
+    fn each_key(&self, row: &Row<T>, each: &mut dyn FnMut(&Self::Key));
+    /// The rows that have the key; `None` where no condition says so.
+    fn condition(&self, key: &Self::Key) -> Option<AllOf<T>>;
+    /// Gives a row the key, where that is possible.
+    fn put(&self, row: &mut T, key: &Self::Key);
+    /// The columns that an index of the compiled schema makes unique, if it is one.
+    fn unique_columns(&self) -> Option<Vec<&'static str>>;
+    /// By what rows are found.
+    #[expect(private_interfaces, reason = "only this crate asks")]
+    fn name(&self) -> KeyName;
+    /// The key with other uuids; `None` where it cannot be told which it has.
+    fn with_uuids(&self, key: &Self::Key, other: OtherUuids<'_>) -> Option<Self::Key>;
+}
+
+/// A value of a column with other uuids.
+fn value_with<V: Value>(value: &V, other: OtherUuids<'_>) -> V {
+    let other = value.with_uuids(other);
+    other.as_any().downcast_ref().unwrap_or(value).clone()
+}
 
 impl<T, V, M, Q> FindBy<T, Q> for Column<T, V, Unique<M>>
 where
@@ -66,19 +93,47 @@ where
     M: Mutability,
     Q: Into<V>,
 {
-    type Key = V;
+    type By = Self;
+
+    fn by(&self) -> &Self {
+        self
+    }
 
     fn key(&self, query: Q) -> V {
         query.into()
     }
+}
 
-    fn find_in(&self, table: TableView<'_, T>, key: &V) -> Option<Vec<Ref<T>>> {
-        let row = table.get_by(*self, key);
-        Some(row.map(Row::reference).into_iter().collect())
+#[expect(private_interfaces, reason = "only this crate asks for the name")]
+impl<T, V, M> RowKey<T> for Column<T, V, Unique<M>>
+where
+    T: Table,
+    V: Value,
+    M: Mutability,
+{
+    type Key = V;
+
+    fn find_in<'v>(&self, table: TableView<'v, T>, key: &V, found: &mut Vec<&'v Row<T>>) -> bool {
+        found.extend(table.get_by(*self, key));
+        true
+    }
+
+    fn look_ahead(&self, table: TableView<'_, T>, keys: &[&V], columns: &[usize]) {
+        let hashes = keys
+            .iter()
+            .map(|key| hash_of(|mut hasher| key.hash(&mut hasher)));
+        let index = T::INDEXES.iter().position(|index| *index == [self.index()]);
+        if let Some(index) = index {
+            table.look_ahead(index, &hashes.collect::<Vec<_>>(), columns);
+        }
     }
 
     fn has(&self, row: &Row<T>, key: &V) -> bool {
         self.get(row) == key
+    }
+
+    fn each_key(&self, row: &Row<T>, each: &mut dyn FnMut(&V)) {
+        each(self.get(row));
     }
 
     fn condition(&self, key: &V) -> Option<AllOf<T>> {
@@ -90,12 +145,15 @@ where
     }
 
     fn unique_columns(&self) -> Option<Vec<&'static str>> {
-        Some(vec![self.name()])
+        Some(vec![Self::name(*self)])
     }
 
-    fn finder(&self, key: V) -> Finder<T> {
-        let column = *self;
-        Box::new(move |table| FindBy::<T, V>::find_in(&column, table, &key))
+    fn name(&self) -> KeyName {
+        KeyName::Column(self.index())
+    }
+
+    fn with_uuids(&self, key: &V, other: OtherUuids<'_>) -> Option<V> {
+        Some(value_with(key, other))
     }
 }
 
@@ -105,35 +163,55 @@ where
     K: Key,
     Q: Into<K>,
 {
-    type Key = K;
+    type By = Index<T, K>;
+
+    fn by(&self) -> &Index<T, K> {
+        self
+    }
 
     fn key(&self, query: Q) -> K {
         query.into()
     }
+}
 
-    fn find_in(&self, table: TableView<'_, T>, key: &K) -> Option<Vec<Ref<T>>> {
-        table.try_find(self, key)
+#[expect(private_interfaces, reason = "only this crate asks for the name")]
+impl<T: Table, K: Key> RowKey<T> for Index<T, K> {
+    type Key = K;
+
+    fn find_in<'v>(&self, table: TableView<'v, T>, key: &K, found: &mut Vec<&'v Row<T>>) -> bool {
+        table.find_into(self, key, found)
+    }
+
+    fn look_ahead(&self, table: TableView<'_, T>, keys: &[&K], columns: &[usize]) {
+        table.look_ahead_in(self, keys.iter().copied(), columns);
     }
 
     fn has(&self, row: &Row<T>, key: &K) -> bool {
-        Index::has(self, row, key)
+        Self::has(self, row, key)
+    }
+
+    fn each_key(&self, row: &Row<T>, each: &mut dyn FnMut(&K)) {
+        self.keys(row).iter().for_each(each);
     }
 
     fn condition(&self, key: &K) -> Option<AllOf<T>> {
-        Index::condition(self, key).map(Into::into)
+        Self::condition(self, key).map(Into::into)
     }
 
     fn put(&self, row: &mut T, key: &K) {
-        Index::put(self, row, key);
+        Self::put(self, row, key);
     }
 
     fn unique_columns(&self) -> Option<Vec<&'static str>> {
         None
     }
 
-    fn finder(&self, key: K) -> Finder<T> {
-        let index = (*self).clone();
-        Box::new(move |table| table.try_find(&index, &key))
+    fn name(&self) -> KeyName {
+        Self::name(self)
+    }
+
+    fn with_uuids(&self, key: &K, other: OtherUuids<'_>) -> Option<K> {
+        Self::with_uuids(self, key, other)
     }
 }
 
@@ -145,15 +223,36 @@ macro_rules! tuples {
             T: Table,
             $( $value: Value, $query: Into<$value>, )*
         {
-            type Key = ($($value,)*);
+            type By = Self;
 
-            fn key(&self, query: ($($query,)*)) -> Self::Key {
-                ($( query.$at.into(), )*)
+            fn by(&self) -> &Self {
+                self
             }
 
-            fn find_in(&self, table: TableView<'_, T>, key: &Self::Key) -> Option<Vec<Ref<T>>> {
-                let row = table.get_by(*self, ($( &key.$at, )*));
-                Some(row.map(Row::reference).into_iter().collect())
+            fn key(&self, query: ($($query,)*)) -> ($($value,)*) {
+                ($( query.$at.into(), )*)
+            }
+        }
+
+        #[expect(private_interfaces, reason = "only this crate asks for the name")]
+        impl<T: Table, $($value: Value),*> RowKey<T> for UniqueIndex<T, ($($value,)*)> {
+            type Key = ($($value,)*);
+
+            fn find_in<'v>(
+                &self,
+                table: TableView<'v, T>,
+                key: &Self::Key,
+                found: &mut Vec<&'v Row<T>>,
+            ) -> bool {
+                found.extend(table.get_by(*self, ($( &key.$at, )*)));
+                true
+            }
+
+            fn look_ahead(&self, table: TableView<'_, T>, keys: &[&Self::Key], columns: &[usize]) {
+                let hashes = keys.iter().map(|key| hash_of(|mut hasher| {
+                    $( key.$at.hash(&mut hasher); )*
+                }));
+                table.look_ahead(self.position(), &hashes.collect::<Vec<_>>(), columns);
             }
 
             fn has(&self, row: &Row<T>, key: &Self::Key) -> bool {
@@ -161,23 +260,16 @@ macro_rules! tuples {
                 $( *(get.$at)(row) == key.$at )&&*
             }
 
+            fn each_key(&self, row: &Row<T>, each: &mut dyn FnMut(&Self::Key)) {
+                let get = self.accessors();
+                each(&($( (get.$at)(row).clone(), )*));
+            }
+
             fn condition(&self, key: &Self::Key) -> Option<AllOf<T>> {
                 let columns = T::INDEXES.get(self.position())?;
                 let mut all = AllOf::all();
                 $( all = all.and(AllOf::column_is(*columns.get($at)?, &key.$at)); )*
                 Some(all)
-            }
-
-            fn unique_columns(&self) -> Option<Vec<&'static str>> {
-                let columns = T::INDEXES.get(self.position())?.iter();
-                Some(columns.map(|column| T::COLUMNS[*column].name).collect())
-            }
-
-            fn finder(&self, key: Self::Key) -> Finder<T> {
-                let index = *self;
-                Box::new(move |table| {
-                    FindBy::<T, ($($value,)*)>::find_in(&index, table, &key)
-                })
             }
 
             fn put(&self, row: &mut T, key: &Self::Key) {
@@ -188,6 +280,19 @@ macro_rules! tuples {
                         *place = key.$at.clone();
                     }
                 )*
+            }
+
+            fn unique_columns(&self) -> Option<Vec<&'static str>> {
+                let columns = T::INDEXES.get(self.position())?.iter();
+                Some(columns.map(|column| T::COLUMNS[*column].name).collect())
+            }
+
+            fn name(&self) -> KeyName {
+                KeyName::SchemaIndex(self.position())
+            }
+
+            fn with_uuids(&self, key: &Self::Key, other: OtherUuids<'_>) -> Option<Self::Key> {
+                Some(($( value_with(&key.$at, other), )*))
             }
         }
     )* };

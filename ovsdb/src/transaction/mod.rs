@@ -43,7 +43,7 @@ pub use self::any::AnyOperations;
 pub use self::duplicate::{Duplicate, DuplicateRow};
 pub use self::edit::EditRow;
 pub use self::find_by::FindBy;
-pub(crate) use self::find_by::Finder;
+pub(crate) use self::find_by::RowKey;
 pub use self::merge::MergeConflict;
 pub use self::operations::{Mutate, Update, Wait};
 pub use self::outcome::{BuildError, CommitError, OperationIndex, Outcome, Refusal, Selection};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::find_by::RowKey;
 use super::touched::{KeyRead, Touched};
 use super::{BuildError, FindBy, Transaction};
 use crate::cache::{Snapshot, TableView};
@@ -150,7 +151,7 @@ impl<D: Database> Transaction<D> {
         B: FindBy<T, Q>,
     {
         let key = by.key(key);
-        self.find_guarded(&by, &key, Purpose::Rows)
+        self.find_guarded(by.by(), &key, Purpose::Rows)
             .into_iter()
             .next()
     }
@@ -173,7 +174,7 @@ impl<D: Database> Transaction<D> {
         B: FindBy<T, Q>,
     {
         let key = by.key(key);
-        self.find_guarded(&by, &key, Purpose::Rows)
+        self.find_guarded(by.by(), &key, Purpose::Rows)
     }
 
     /// The one row with this key, to be edited, deleted or referred to.
@@ -220,7 +221,7 @@ impl<D: Database> Transaction<D> {
     {
         let key = by.key(key);
         let earlier = self.mistake.take();
-        let found = self.find_guarded(&by, &key, Purpose::Key);
+        let found = self.find_guarded(by.by(), &key, Purpose::Key);
         let mistake = self.mistake.take();
         self.mistake = earlier.or_else(|| mistake.clone());
         if let Some(mistake) = mistake {
@@ -228,7 +229,7 @@ impl<D: Database> Transaction<D> {
         }
         let table = T::TABLE;
         let key = || {
-            let condition = by.condition(&key);
+            let condition = by.by().condition(&key);
             condition.map_or_else(|| "this key".to_owned(), |rows| rows.to_text())
         };
         match &found[..] {
@@ -308,26 +309,23 @@ impl<D: Database> Transaction<D> {
     }
 
     /// The rows with a key, guarded as their purpose asks.
-    pub(super) fn find_guarded<T, Q, B>(
+    pub(super) fn find_guarded<T: Table<Database = D>, B: RowKey<T>>(
         &mut self,
         by: &B,
         key: &B::Key,
         purpose: Purpose,
-    ) -> Vec<Arc<Row<T>>>
-    where
-        T: Table<Database = D>,
-        B: FindBy<T, Q>,
-    {
+    ) -> Vec<Arc<Row<T>>> {
         if !self.has_table::<T>() {
             return Vec::new();
         }
         let view = self.overlay.view.as_ref();
         let table = view.and_then(Snapshot::try_table::<T>);
-        let Some(found) = table.and_then(|table| by.find_in(table, key)) else {
+        let mut rows = Vec::new();
+        if !table.is_some_and(|table| by.find_in(table, key, &mut rows)) {
             self.mistake(BuildError::NoIndex { table: T::TABLE });
             return Vec::new();
-        };
-        let found = found
+        }
+        let found = rows
             .into_iter()
             .filter_map(|row| self.overlay.before(row.uuid()));
         let found: Vec<Arc<Row<T>>> = found.collect();
@@ -514,16 +512,17 @@ impl<'t, D: Database> Peek<'t, D> {
         let mut rows = Vec::new();
         if let Some(view) = &overlay.view {
             let table = view.table::<T>();
-            let Some(found) = by.find_in(table, &key) else {
-                panic!("the cache was started without this index of {}", T::TABLE);
-            };
-            let found = found.into_iter().filter_map(|row| table.get(row));
-            rows.extend(found.filter(|row| {
+            assert!(
+                by.by().find_in(table, &key, &mut rows),
+                "the cache was started without this index of {}",
+                T::TABLE
+            );
+            rows.retain(|row| {
                 touched.is_none_or(|touched| !touched.written.contains_key(&row.uuid()))
-            }));
+            });
         }
         let own = touched.into_iter().flat_map(Touched::left);
-        rows.extend(own.map(|row| &**row).filter(|row| by.has(row, &key)));
+        rows.extend(own.map(|row| &**row).filter(|row| by.by().has(row, &key)));
         rows.sort_by_key(|row| row.uuid());
         rows
     }

@@ -275,6 +275,13 @@ pub trait Atomic:
         Self::read(reader)
     }
 
+    /// The value with another uuid in the place of its own, if it is one or refers to one.
+    #[doc(hidden)]
+    #[must_use]
+    fn with_uuid(&self, _other: &mut dyn FnMut(Uuid) -> Uuid) -> Self {
+        self.clone()
+    }
+
     /// Reads the wire form where it is written as ovsdb-server writes it; otherwise
     /// `None`, with the reader at any place after the start.
     #[doc(hidden)]
@@ -392,6 +399,10 @@ impl Atomic for Uuid {
         Atom::Uuid(*self)
     }
 
+    fn with_uuid(&self, other: &mut dyn FnMut(Uuid) -> Uuid) -> Self {
+        other(*self)
+    }
+
     fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {
         plain_uuid(reader)
     }
@@ -406,6 +417,10 @@ impl<T: Referent> Atomic for Ref<T> {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         decode_uuid(reader).map(Self::new)
+    }
+
+    fn with_uuid(&self, other: &mut dyn FnMut(Uuid) -> Uuid) -> Self {
+        Self::new(other(self.uuid()))
     }
 
     fn to_atom(&self) -> Atom {

@@ -139,6 +139,27 @@ impl ColumnValue for Cell {
         other.is_some_and(|other| self.datum == *other)
     }
 
+    fn includes(&self, parts: &dyn ColumnValue) -> bool {
+        match (&self.datum, parts.as_any().downcast_ref::<Datum>()) {
+            (Datum::Set(own), Some(Datum::Set(parts))) => {
+                parts.iter().all(|part| own.contains(part))
+            }
+            (Datum::Map(own), Some(Datum::Map(parts))) => {
+                parts.iter().all(|(key, value)| own.get(key) == Some(value))
+            }
+            _ => false,
+        }
+    }
+
+    fn with_uuids(&self, other: &mut dyn FnMut(Uuid) -> Uuid) -> Box<dyn ColumnValue> {
+        let mut cell = self.clone();
+        cell.datum = cell.datum.map_atoms(|atom| match atom {
+            Atom::Uuid(uuid) => Atom::Uuid(other(uuid)),
+            atom => atom,
+        });
+        Box::new(cell)
+    }
+
     fn hash_into(&self, mut hasher: &mut dyn Hasher) {
         self.datum.hash(&mut hasher);
     }

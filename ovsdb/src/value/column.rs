@@ -138,6 +138,14 @@ pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
     /// Whether `other` is of the same type and value.
     fn equals(&self, other: &dyn ColumnValue) -> bool;
 
+    /// Whether all elements or pairs of `parts`, a value of the same type, are in this one.
+    #[doc(hidden)]
+    fn includes(&self, parts: &dyn ColumnValue) -> bool;
+
+    /// The value with other uuids in the place of its own.
+    #[doc(hidden)]
+    fn with_uuids(&self, other: &mut dyn FnMut(Uuid) -> Uuid) -> Box<dyn ColumnValue>;
+
     /// Feeds the value to a hasher.
     fn hash_into(&self, hasher: &mut dyn Hasher);
 
@@ -203,10 +211,45 @@ macro_rules! common {
                 .is_some_and(|other| self == other)
         }
 
+        fn includes(&self, parts: &dyn ColumnValue) -> bool {
+            let parts = parts.as_any().downcast_ref::<Self>();
+            parts.is_some_and(|parts| self.includes_all(parts))
+        }
+
         fn hash_into(&self, mut hasher: &mut dyn Hasher) {
             self.hash(&mut hasher);
         }
     };
+}
+
+/// Whether a value of a column has all parts of another one.
+trait IncludesAll {
+    fn includes_all(&self, parts: &Self) -> bool;
+}
+
+impl<A: Atomic> IncludesAll for A {
+    fn includes_all(&self, parts: &Self) -> bool {
+        self == parts
+    }
+}
+
+impl<A: Atomic> IncludesAll for Option<A> {
+    fn includes_all(&self, parts: &Self) -> bool {
+        parts.is_none() || self == parts
+    }
+}
+
+impl<A: Atomic> IncludesAll for Set<A> {
+    fn includes_all(&self, parts: &Self) -> bool {
+        parts.iter().all(|part| self.contains(part))
+    }
+}
+
+impl<K: Atomic, V: Atomic> IncludesAll for Map<K, V> {
+    fn includes_all(&self, parts: &Self) -> bool {
+        let mut pairs = parts.iter();
+        pairs.all(|(key, value)| self.get(key) == Some(value))
+    }
 }
 
 /// Shows `each` the uuids of these atoms, if their type is a reference to this table.
@@ -260,6 +303,10 @@ impl<A: Atomic> ColumnValue for A {
         each_reference([self], table, each);
     }
 
+    fn with_uuids(&self, other: &mut dyn FnMut(Uuid) -> Uuid) -> Box<dyn ColumnValue> {
+        Box::new(self.with_uuid(other))
+    }
+
     common!();
 }
 
@@ -293,6 +340,10 @@ impl<A: Atomic> ColumnValue for Option<A> {
 
     fn each_reference(&self, table: &str, each: &mut dyn FnMut(Uuid)) {
         each_reference(self, table, each);
+    }
+
+    fn with_uuids(&self, other: &mut dyn FnMut(Uuid) -> Uuid) -> Box<dyn ColumnValue> {
+        Box::new(self.as_ref().map(|atom| atom.with_uuid(other)))
     }
 
     common!();
@@ -331,6 +382,11 @@ impl<A: Atomic> ColumnValue for Set<A> {
 
     fn each_reference(&self, table: &str, each: &mut dyn FnMut(Uuid)) {
         each_reference(self, table, each);
+    }
+
+    fn with_uuids(&self, other: &mut dyn FnMut(Uuid) -> Uuid) -> Box<dyn ColumnValue> {
+        let atoms = self.iter().map(|atom| atom.with_uuid(other));
+        Box::new(atoms.collect::<Self>())
     }
 
     common!();
@@ -373,6 +429,13 @@ impl<K: Atomic, V: Atomic> ColumnValue for Map<K, V> {
     fn each_reference(&self, table: &str, each: &mut dyn FnMut(Uuid)) {
         each_reference(self.keys(), table, each);
         each_reference(self.values(), table, each);
+    }
+
+    fn with_uuids(&self, other: &mut dyn FnMut(Uuid) -> Uuid) -> Box<dyn ColumnValue> {
+        let pairs = self
+            .iter()
+            .map(|(key, value)| (key.with_uuid(other), value.with_uuid(other)));
+        Box::new(pairs.collect::<Self>())
     }
 
     common!();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{DeclaredIndex, Key, Keys, changed, keys_of};
 use crate::cache::erased::ErasedRow;
-use crate::trie::{self, Entry, HashTrie, hash_of, hash_uuid};
+use crate::trie::{self, Entry, HashTrie, hash_of, hash_uuid, prefetch};
 use crate::value::Uuid;
 
 /// The rows that have one key.
@@ -80,6 +80,19 @@ impl<K: Key> HashRows<K> {
         K: Borrow<Q>,
     {
         self.groups.find(key)
+    }
+
+    /// The uuids of the rows with these keys, where a key has one row; all keys are searched together.
+    pub(in crate::cache) fn find_together<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k K>,
+    ) -> impl Iterator<Item = Uuid> {
+        let hashes: Vec<u32> = keys.into_iter().map(hash_key).collect();
+        let groups = prefetch::find_together(&self.groups.0, &hashes);
+        groups.into_iter().filter_map(|group| match group.rows {
+            Rows::One(uuid) => Some(uuid),
+            Rows::Many(_) => None,
+        })
     }
 }
 

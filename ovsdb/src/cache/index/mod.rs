@@ -16,7 +16,7 @@ pub(super) use self::ordered::OrderedRows;
 pub(super) use self::references::References;
 use super::erased::{ErasedRow, typed};
 use crate::model::{Column, Condition, Mutability, Row, Table};
-use crate::value::{Atomic, Map, Sealed, Set, Uuid, Value};
+use crate::value::{Atom, Atomic, Map, Sealed, Set, Uuid, Value};
 
 /// What rows can be looked up by in a declared index: any type with these traits.
 ///
@@ -99,9 +99,34 @@ fn holding<T: Table, V: Elements, M: Mutability>(
     column.holds(element)
 }
 
+fn element_with<V: Elements>(
+    element: &V::Element,
+    other: &mut dyn FnMut(Uuid) -> Uuid,
+) -> V::Element {
+    element.with_uuid(other)
+}
+
+/// By what a column or an index finds rows: the same name, and keys of the same type, find the same rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeyName {
+    /// The value of the column with this index.
+    Column(usize),
+    /// Each element of that column.
+    Elements(usize),
+    /// The value of that column at a key.
+    MapKey(usize, Atom),
+    /// The index of the schema at this place.
+    SchemaIndex(usize),
+    /// What a function makes of the row; its address.
+    Function(usize),
+}
+
 /// What an index over columns says of a key, beside finding its rows. There is none for one by a
 /// function.
 struct Columns<T, K> {
+    name: KeyName,
+    /// The key with other uuids.
+    with_uuids: Box<WithUuids<K>>,
     /// The rows that have the key.
     condition: Box<ConditionOf<T, K>>,
     /// Gives a row the key.
@@ -109,6 +134,7 @@ struct Columns<T, K> {
 }
 
 type ConditionOf<T, K> = dyn Fn(&K) -> Condition<T> + Send + Sync;
+type WithUuids<K> = dyn Fn(&K, &mut dyn FnMut(Uuid) -> Uuid) -> K + Send + Sync;
 type Put<T, K> = dyn Fn(&mut T, &K) + Send + Sync;
 
 /// Declares a handle of an index with its constructors.
@@ -143,11 +169,17 @@ macro_rules! index {
 
             fn over(
                 mut self,
+                name: KeyName,
+                with_uuids: impl Fn(&K, &mut dyn FnMut(Uuid) -> Uuid) -> K + Send + Sync + 'static,
                 condition: impl Fn(&K) -> Condition<T> + Send + Sync + 'static,
                 put: impl Fn(&mut T, &K) + Send + Sync + 'static,
             ) -> Self {
-                let (condition, put) = (Box::new(condition), Box::new(put));
-                self.columns = Some(Arc::new(Columns { condition, put }));
+                self.columns = Some(Arc::new(Columns {
+                    name,
+                    with_uuids: Box::new(with_uuids),
+                    condition: Box::new(condition),
+                    put: Box::new(put),
+                }));
                 self
             }
 
@@ -158,6 +190,11 @@ macro_rules! index {
                 K: Value,
             {
                 Self::new(move |row| Cow::Borrowed(std::slice::from_ref(column.get(row)))).over(
+                    KeyName::Column(column.index()),
+                    |key, other| {
+                        let key_with = key.with_uuids(other);
+                        key_with.as_any().downcast_ref().unwrap_or(key).clone()
+                    },
                     move |key| column.eq(key.clone()),
                     move |row, key| column.put(row, key.clone()),
                 )
@@ -169,6 +206,8 @@ macro_rules! index {
             #[must_use]
             pub fn elements<V: Elements<Element = K>, M: Mutability>(column: Column<T, V, M>) -> Self {
                 Self::new(move |row| Cow::Borrowed(column.get(row).elements())).over(
+                    KeyName::Elements(column.index()),
+                    element_with::<V>,
                     move |key| holding(column, key),
                     move |row, key| {
                         let mut value = column.get(row).clone();
@@ -190,11 +229,14 @@ macro_rules! index {
             {
                 let key = key.into();
                 let (named, own) = (key.clone(), key.clone());
+                let name = KeyName::MapKey(column.index(), key.to_atom());
                 Self::new(move |row| match column.get(row).get(&key) {
                     Some(value) => Cow::Borrowed(std::slice::from_ref(value)),
                     None => Cow::Borrowed(&[]),
                 })
                 .over(
+                    name,
+                    |value, other| value.with_uuid(other),
                     move |value| column.includes([(named.clone(), value.clone())]),
                     move |row, value| {
                         let mut map = column.get(row).clone();
@@ -324,6 +366,19 @@ impl<T: Table, K: Key> Index<T, K> {
     /// Whether a row has this key.
     pub(crate) fn has(&self, row: &Row<T>, key: &K) -> bool {
         (self.keys)(row).contains(key)
+    }
+
+    /// By what it finds rows.
+    pub(crate) fn name(&self) -> KeyName {
+        match &self.columns {
+            Some(columns) => columns.name.clone(),
+            None => KeyName::Function(Arc::as_ptr(&self.keys).addr()),
+        }
+    }
+
+    /// A key with other uuids; `None` where the keys are made by a function.
+    pub(crate) fn with_uuids(&self, key: &K, other: &mut dyn FnMut(Uuid) -> Uuid) -> Option<K> {
+        Some((self.columns.as_ref()?.with_uuids)(key, other))
     }
 }
 

@@ -1,0 +1,35 @@
+//! Prefetching for many look-ups: the rows are read together before each is looked up, so that their cache
+//! misses overlap.
+
+use super::index::{Index, Key};
+use super::prefetch;
+use super::snapshot::TableView;
+use crate::model::Table;
+use crate::trie::hash_uuid;
+use crate::trie::prefetch::find_together;
+
+/// How many look-ups are prefetched together: few enough that what was read stays in the processor's caches.
+pub(crate) const LOOK_AHEAD: usize = prefetch::GROUP;
+
+impl<T: Table> TableView<'_, T> {
+    /// Prefetches the rows that this index of [`Table::INDEXES`] has under these hashes, and these of their
+    /// columns.
+    pub(crate) fn look_ahead(self, index: usize, hashes: &[u32], columns: &[usize]) {
+        let found = find_together(&self.state.indexes[index], hashes);
+        let rows: Vec<u32> = found.into_iter().copied().collect();
+        prefetch::columns(&self.state.rows, &rows, columns);
+    }
+
+    /// Prefetches the rows that a declared index has for these keys, and these of their columns.
+    pub(crate) fn look_ahead_in<'k, K: Key>(
+        self,
+        index: &Index<T, K>,
+        keys: impl IntoIterator<Item = &'k K>,
+        columns: &[usize],
+    ) {
+        if let Some(index) = index.of(&self.state.declared) {
+            let rows: Vec<u32> = index.find_together(keys).map(hash_uuid).collect();
+            prefetch::columns(&self.state.rows, &rows, columns);
+        }
+    }
+}

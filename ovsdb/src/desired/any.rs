@@ -1,0 +1,50 @@
+//! What is wanted of a table, without the table's type.
+
+use std::any::Any;
+
+use super::change::name_of;
+use super::conflict::Conflict;
+use super::matched::{AnyMatched, Matched};
+use super::table::TableWish;
+use crate::cache::Snapshot;
+use crate::model::Table;
+use crate::value::{Ref, Uuid};
+
+/// A [`TableWish`] of any table of the database.
+pub(super) trait AnyTable<D>: Send + Sync {
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+    /// How many rows are wanted.
+    fn len(&self) -> usize;
+    /// Begins to compare what is wanted with a view.
+    fn matched<'v>(
+        &'v self,
+        view: &'v Snapshot<D>,
+    ) -> Result<Box<dyn AnyMatched<D> + 'v>, Conflict>;
+    /// What a row of the view is called; `None` when it is not of this table.
+    fn name(&self, view: &Snapshot<D>, row: Uuid) -> Option<String>;
+}
+
+impl<T: Table> AnyTable<T::Database> for TableWish<T> {
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn matched<'v>(
+        &'v self,
+        view: &'v Snapshot<T::Database>,
+    ) -> Result<Box<dyn AnyMatched<T::Database> + 'v>, Conflict> {
+        match view.try_table::<T>() {
+            Some(table) => Ok(Box::new(Matched::new(self, table))),
+            None => Err(Conflict::NotReplicated { table: T::TABLE }),
+        }
+    }
+
+    fn name(&self, view: &Snapshot<T::Database>, row: Uuid) -> Option<String> {
+        let row = view.try_table::<T>()?.get(Ref::new(row))?;
+        name_of(row.columns())
+    }
+}

@@ -1,0 +1,243 @@
+//! What is given of a column of a wanted row.
+
+use super::resolution::{Deleted, Resolution};
+use crate::model::{Collection, Table};
+use crate::value::{Atom, ColumnValue, Datum, Map, Set, Uuid, Value, read_datum};
+
+/// Says which elements of a column are the owner's.
+pub(super) type Owns = Box<dyn Fn(&Atom) -> bool + Send + Sync>;
+
+/// What a value that is given of a column is.
+pub(super) enum Mode {
+    Whole,
+    /// The owner's part, beside which others may have theirs; and what else is the owner's, by any of these.
+    Part(Vec<Owns>),
+    Initial,
+}
+
+/// What is given of a column of a wanted row in a step.
+pub(super) struct Given {
+    pub(super) step: usize,
+    pub(super) index: usize,
+    pub(super) value: Box<dyn ColumnValue>,
+    pub(super) mode: Mode,
+}
+
+/// What cannot be given: a value that cannot be sent, or a reference to a row that is deleted.
+pub(super) enum Refused {
+    Value(&'static str),
+    Deleted(&'static str, Uuid),
+}
+
+/// What is given of the columns of a row.
+#[derive(Default)]
+pub(super) struct Columns(pub(super) Vec<Given>);
+
+impl Columns {
+    /// Gives a column a value. What is given later in a step holds.
+    pub(super) fn give(&mut self, step: usize, index: usize, value: impl Value, mode: Mode) {
+        // A row that is inserted begins with its first value, and gets the owner's part beside it.
+        let is_initial = matches!(mode, Mode::Initial);
+        self.0.retain(|known| {
+            let is_part = matches!(known.mode, Mode::Part(_));
+            known.step != step || known.index != index || (is_initial && is_part)
+        });
+        let given = Given {
+            step,
+            index,
+            value: Box::new(value),
+            mode,
+        };
+        let at = self.0.len();
+        self.0.insert(if is_initial { 0 } else { at }, given);
+    }
+
+    /// Gives a column parts; those of one step add up.
+    pub(super) fn give_parts<V: Collection>(
+        &mut self,
+        step: usize,
+        index: usize,
+        parts: V,
+        owns: Option<Owns>,
+    ) {
+        self.0.retain(|known| {
+            let is_whole = matches!(known.mode, Mode::Whole);
+            known.step != step || known.index != index || !is_whole
+        });
+        let known = self.0.iter_mut().find_map(|known| match &mut known.mode {
+            Mode::Part(all) if known.step == step && known.index == index => {
+                Some((all, known.value.as_any_mut().downcast_mut::<V>()?))
+            }
+            _ => None,
+        });
+        match known {
+            Some((all, value)) => {
+                value.add_all(&parts);
+                all.extend(owns);
+            }
+            None => self.0.push(Given {
+                step,
+                index,
+                value: Box::new(parts),
+                mode: Mode::Part(owns.into_iter().collect()),
+            }),
+        }
+    }
+
+    /// Gives a new row, or one that exists, what is given in a step.
+    pub(super) fn put<T: Table>(
+        &self,
+        columns: &mut T,
+        step: usize,
+        resolution: &Resolution,
+        is_new: bool,
+    ) -> Result<(), Refused> {
+        for (at, given) in self.0.iter().enumerate() {
+            if given.step != step || (matches!(given.mode, Mode::Initial) && !is_new) {
+                continue;
+            }
+            let index = given.index;
+            let Some(column) = columns.column_mut(index) else {
+                continue;
+            };
+            let resolved;
+            let value = match T::COLUMNS[index].may_refer() {
+                true => {
+                    resolved = self.resolved::<T>(at, resolution)?;
+                    &*resolved
+                }
+                false => &*given.value,
+            };
+            let Mode::Part(owns) = &given.mode else {
+                // What cannot be sent is found when the transaction is checked.
+                column.assign(value);
+                continue;
+            };
+            let parts = value.to_datum();
+            let others = self.other_parts(at, resolution);
+            let is_other = |atom: &Atom| others.iter().any(|others| has(others, atom));
+            let is_owned =
+                |atom: &Atom| !is_new && owns.iter().any(|owns| owns(atom)) && !is_other(atom);
+            let joined = joined(column.to_datum(), &parts, is_owned);
+            if !read_datum(column, &joined) {
+                return Err(Refused::Value(T::COLUMNS[index].name));
+            }
+        }
+        Ok(())
+    }
+
+    /// What other steps give of the owner's part of the same column.
+    fn other_parts(&self, at: usize, resolution: &Resolution) -> Vec<Datum> {
+        let given = self.0.iter().enumerate();
+        let others = given.filter(|(other, given)| {
+            *other != at && given.index == self.0[at].index && matches!(given.mode, Mode::Part(_))
+        });
+        others
+            .map(|(_, given)| resolution.resolved(&*given.value).to_datum())
+            .collect()
+    }
+
+    /// The value that is given, with the rows that its placeholders stand for, and without those that are not
+    /// wanted by name. Rows that are owned and not wanted are refused.
+    fn resolved<T: Table>(
+        &self,
+        at: usize,
+        resolution: &Resolution,
+    ) -> Result<Box<dyn ColumnValue>, Refused> {
+        let given = &self.0[at];
+        let info = &T::COLUMNS[given.index];
+        let mut value = resolution.resolved(&*given.value);
+        if !resolution.has_deleted() || !info.refers() {
+            return Ok(value);
+        }
+        let mut later = self.0[at + 1..].iter();
+        let is_last = !later.any(|other| {
+            let is_part = matches!(other.mode, Mode::Part(_));
+            other.index == given.index && other.step > given.step && !is_part
+        });
+        let is_gone = |deleted: Deleted| is_last || deleted.step <= given.step;
+        let datum = value.to_datum();
+        let gone = resolution.deleted_in(&datum);
+        for (row, deleted) in gone.filter(|(_, deleted)| is_gone(*deleted)) {
+            if deleted.unwanted.is_none() {
+                return Err(Refused::Deleted(info.name, row));
+            }
+            read_datum(&mut *value, &resolution.without_deleted(&datum, is_gone));
+        }
+        Ok(value)
+    }
+}
+
+impl Given {
+    /// Whether the column of a row that exists is not as it is given.
+    pub(super) fn differs<T: Table>(&self, row: &T, resolution: &Resolution) -> bool {
+        let Some(column) = row.column(self.index) else {
+            return false;
+        };
+        let info = &T::COLUMNS[self.index];
+        let resolved;
+        let value = if info.may_refer() {
+            resolved = resolution.resolved(&*self.value);
+            &*resolved
+        } else {
+            &*self.value
+        };
+        match &self.mode {
+            Mode::Initial => false,
+            Mode::Whole if info.kind.has_reals() => {
+                as_sent(column.to_datum()) != as_sent(value.to_datum())
+            }
+            Mode::Whole => !column.equals(value),
+            Mode::Part(owns) if owns.is_empty() => !column.includes(value),
+            Mode::Part(owns) => {
+                let (current, parts) = (column.to_datum(), value.to_datum());
+                let is_owned = |atom: &Atom| owns.iter().any(|owns| owns(atom));
+                joined(current.clone(), &parts, is_owned) != current
+            }
+        }
+    }
+}
+
+/// Whether a set has an element, or a map a key.
+fn has(datum: &Datum, atom: &Atom) -> bool {
+    match datum {
+        Datum::Set(set) => set.contains(atom),
+        Datum::Map(map) => map.contains_key(atom),
+    }
+}
+
+/// A set or map with the owner's part in it, and without what else was the owner's.
+fn joined(current: Datum, part: &Datum, is_owned: impl Fn(&Atom) -> bool) -> Datum {
+    match (current, part) {
+        (Datum::Set(current), Datum::Set(part)) => {
+            let kept = current
+                .iter()
+                .filter(|atom| part.contains(*atom) || !is_owned(atom));
+            Datum::Set(kept.chain(part).cloned().collect::<Set<_>>())
+        }
+        (Datum::Map(current), Datum::Map(part)) => {
+            let kept = current
+                .iter()
+                .filter(|(key, _)| !part.contains_key(*key) && !is_owned(key));
+            let all = kept.chain(part);
+            Datum::Map(
+                all.map(|(key, value)| (key.clone(), value.clone()))
+                    .collect::<Map<_, _>>(),
+            )
+        }
+        // A column is one or the other; an empty map may be written like an empty set.
+        (current, part) if part.is_empty() => current,
+        (_, part) => part.clone(),
+    }
+}
+
+/// A datum with its reals as servers send them: with 15 digits.
+fn as_sent(datum: Datum) -> Datum {
+    datum.map_atoms(|atom| match atom {
+        Atom::Real(real) if real.get().is_finite() => {
+            let sent = format!("{:.14e}", real.get()).parse().unwrap_or(real.get());
+            Atom::Real(sent.into())
+        }
+        other => other,
+    })
+}

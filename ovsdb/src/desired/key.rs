@@ -1,0 +1,185 @@
+//! The keys by which wanted rows are found, those of one column or index together.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::resolution::Resolution;
+use crate::cache::{KeyName, TableView};
+use crate::model::{AllOf, Row, Table};
+use crate::transaction::RowKey;
+
+/// The keys of wanted rows that are found by one column or index, without the keys' type.
+pub(super) trait AnyKeys<T: Table>: Send + Sync {
+    fn as_any(&self) -> &dyn Any;
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+    /// How many keys there are.
+    fn len(&self) -> usize;
+    /// By what rows are found.
+    fn name(&self) -> KeyName;
+    /// Whether the key with this number has a placeholder of a row that has not been looked for yet.
+    fn has_unknown(&self, key: usize, resolution: &Resolution) -> bool;
+    /// Adds the rows of a view that have a key; false when the cache was started without the index.
+    fn find<'v>(
+        &self,
+        table: TableView<'v, T>,
+        key: usize,
+        resolution: &Resolution,
+        found: &mut Vec<&'v Row<T>>,
+    ) -> bool;
+    /// Prefetches the rows that have these keys, and these of their columns.
+    fn look_ahead(&self, table: TableView<'_, T>, keys: Range<usize>, columns: &[usize]);
+    /// Whether a row has a key.
+    fn has(&self, row: &Row<T>, key: usize, resolution: &Resolution) -> bool;
+    /// The rows that have a key; `None` where no condition says so.
+    fn condition(&self, key: usize, resolution: &Resolution) -> Option<AllOf<T>>;
+    /// Gives a row a key, where that is possible.
+    fn put(&self, row: &mut T, key: usize, resolution: &Resolution);
+    /// The columns that an index of the compiled schema makes unique, if it is one.
+    fn unique_columns(&self) -> Option<Vec<&'static str>>;
+    /// Shows `each` the wanted rows that a row would be by its keys.
+    fn each_wanted(&self, row: &Row<T>, each: &mut dyn FnMut(usize));
+    /// The wanted row with the key that is this condition.
+    fn with_condition(&mut self, condition: &str) -> Option<usize>;
+}
+
+/// The keys of wanted rows that are found by one column or index.
+pub(super) struct Keys<T: Table, K> {
+    by: Box<dyn RowKey<T, Key = K>>,
+    /// Whether keys have uuids, which may be placeholders.
+    may_refer: bool,
+    keys: Vec<K>,
+    /// Where the wanted rows are among those of the table, by their keys.
+    places: HashMap<K, usize, foldhash::fast::RandomState>,
+    /// The same by the keys' conditions, of the first keys.
+    conditions: HashMap<String, usize>,
+    known_conditions: usize,
+}
+
+impl<T: Table, K: Clone + Eq + std::hash::Hash + Send + Sync + 'static> Keys<T, K> {
+    pub(super) fn new(by: Box<dyn RowKey<T, Key = K>>) -> Self {
+        let column = match by.name() {
+            KeyName::Column(index) | KeyName::Elements(index) | KeyName::MapKey(index, _) => {
+                T::COLUMNS[index].may_refer()
+            }
+            KeyName::SchemaIndex(place) => {
+                let columns = T::INDEXES[place].iter();
+                columns
+                    .into_iter()
+                    .any(|index| T::COLUMNS[*index].may_refer())
+            }
+            KeyName::Function(_) => false,
+        };
+        Self {
+            by,
+            may_refer: column,
+            keys: Vec::new(),
+            places: HashMap::default(),
+            conditions: HashMap::new(),
+            known_conditions: 0,
+        }
+    }
+
+    /// Where the wanted row with this key is.
+    pub(super) fn place(&self, key: &K) -> Option<usize> {
+        self.places.get(key).copied()
+    }
+
+    /// Adds the key of the wanted row at this place. Returns its number.
+    pub(super) fn add(&mut self, key: K, place: usize) -> usize {
+        self.places.insert(key.clone(), place);
+        self.keys.push(key);
+        self.keys.len() - 1
+    }
+
+    /// What is done with a key whose placeholders are resolved.
+    fn with<R>(&self, key: usize, resolution: &Resolution, run: impl FnOnce(&K) -> R) -> R {
+        let key = &self.keys[key];
+        if !self.may_refer {
+            return run(key);
+        }
+        let resolved = self
+            .by
+            .with_uuids(key, &mut |uuid| resolution.resolve(uuid));
+        run(resolved.as_ref().unwrap_or(key))
+    }
+}
+
+impl<T: Table, K: Clone + Eq + std::hash::Hash + Send + Sync + 'static> AnyKeys<T> for Keys<T, K> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    fn name(&self) -> KeyName {
+        self.by.name()
+    }
+
+    fn has_unknown(&self, key: usize, resolution: &Resolution) -> bool {
+        let mut has_unknown = false;
+        if self.may_refer {
+            self.by.with_uuids(&self.keys[key], &mut |uuid| {
+                has_unknown |= resolution.is_unknown(uuid);
+                uuid
+            });
+        }
+        has_unknown
+    }
+
+    fn find<'v>(
+        &self,
+        table: TableView<'v, T>,
+        key: usize,
+        resolution: &Resolution,
+        found: &mut Vec<&'v Row<T>>,
+    ) -> bool {
+        self.with(key, resolution, |key| self.by.find_in(table, key, found))
+    }
+
+    fn look_ahead(&self, table: TableView<'_, T>, keys: Range<usize>, columns: &[usize]) {
+        let keys: Vec<&K> = self.keys[keys].iter().collect();
+        self.by.look_ahead(table, &keys, columns);
+    }
+
+    fn has(&self, row: &Row<T>, key: usize, resolution: &Resolution) -> bool {
+        self.with(key, resolution, |key| self.by.has(row, key))
+    }
+
+    fn condition(&self, key: usize, resolution: &Resolution) -> Option<AllOf<T>> {
+        self.with(key, resolution, |key| self.by.condition(key))
+    }
+
+    fn put(&self, row: &mut T, key: usize, resolution: &Resolution) {
+        self.with(key, resolution, |key| self.by.put(row, key));
+    }
+
+    fn unique_columns(&self) -> Option<Vec<&'static str>> {
+        self.by.unique_columns()
+    }
+
+    fn each_wanted(&self, row: &Row<T>, each: &mut dyn FnMut(usize)) {
+        self.by.each_key(row, &mut |key| {
+            if let Some(place) = self.places.get(key) {
+                each(*place);
+            }
+        });
+    }
+
+    fn with_condition(&mut self, condition: &str) -> Option<usize> {
+        for key in &self.keys[self.known_conditions..] {
+            if let Some(condition) = self.by.condition(key) {
+                let place = self.places[key];
+                self.conditions.insert(format!("{condition:?}"), place);
+            }
+        }
+        self.known_conditions = self.keys.len();
+        self.conditions.get(condition).copied()
+    }
+}

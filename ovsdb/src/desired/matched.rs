@@ -1,0 +1,478 @@
+//! What is wanted of a table beside the rows that a view has.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::build::{Build, Deletion, Edit, Insertion, Whole};
+use super::conflict::Conflict;
+use super::given::Mode;
+use super::resolution::{Deleted, Resolution, referring};
+use super::table::{FoundBy, TableWish, Wanted};
+use crate::cache::{LOOK_AHEAD, TableView};
+use crate::model::{AllOf, Matcher, Row, Table};
+use crate::value::{Ref, Uuid};
+
+/// The wanted rows of a table that were found in a view, without the table's type.
+pub(super) trait AnyMatched<D> {
+    /// Finds the wanted rows, but for those whose keys refer to rows that were not looked for yet.
+    fn find(&mut self, resolution: &mut Resolution) -> Result<(), Conflict>;
+    /// Finds more of these. Returns how many are left.
+    fn find_more(&mut self, resolution: &mut Resolution) -> Result<usize, Conflict>;
+    /// Notes which owned rows are not wanted.
+    fn delete_owned(&self, resolution: &mut Resolution);
+    /// Deletes rows later that a wanted row refers to until a later step gives it others.
+    fn delete_later(&self, resolution: &mut Resolution);
+    /// Plans what differs.
+    fn compare(&self, resolution: &Resolution, build: &mut Build<D>) -> Result<(), Conflict>;
+    /// Notes what the wanted rows are called that there are not yet.
+    fn name_new(&self, resolution: &Resolution, names: &mut HashMap<Uuid, String>);
+}
+
+/// The wanted rows of a table that were found in a view.
+pub(super) struct Matched<'v, T: Table> {
+    wish: &'v TableWish<T>,
+    table: TableView<'v, T>,
+    owned: Option<Matcher<T>>,
+    /// The rows that the wanted ones are, in their order.
+    rows: Vec<Option<&'v Row<T>>>,
+    /// How many were found.
+    found: usize,
+    /// The wanted rows by those that were found, where several could be the same.
+    taken: Option<HashMap<Uuid, usize>>,
+    /// The wanted rows whose keys refer to rows that were not looked for yet.
+    waiting: Vec<usize>,
+}
+
+impl<'v, T: Table> Matched<'v, T> {
+    pub(super) fn new(wish: &'v TableWish<T>, table: TableView<'v, T>) -> Self {
+        Self {
+            wish,
+            table,
+            owned: wish.owned.as_ref().map(Matcher::new),
+            rows: vec![None; wish.rows.len()],
+            found: 0,
+            taken: wish.can_be_same().then(HashMap::new),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// The columns that are read of many rows: those that are given of the first wanted one, and those that tell
+    /// the owner.
+    fn columns(&self) -> Vec<usize> {
+        let first = self.wish.rows.iter().flat_map(|row| &row.columns.0);
+        let first = first.take(8).map(|given| given.index);
+        let owned = self.owned.iter().flat_map(Matcher::columns);
+        let columns: BTreeSet<usize> = first.chain(owned).collect();
+        columns.into_iter().collect()
+    }
+
+    /// Looks for the row that a wanted one is.
+    fn find_row(
+        &mut self,
+        place: usize,
+        resolution: &mut Resolution,
+        found: &mut Vec<&'v Row<T>>,
+    ) -> Result<(), Conflict> {
+        let wanted = &self.wish.rows[place];
+        found.clear();
+        match &wanted.found {
+            FoundBy::Key { keys, key } => {
+                let keys = &self.wish.keys[*keys];
+                if !keys.find(self.table, *key, resolution, found) {
+                    let (table, wanted) = (T::TABLE, self.wish.label(wanted, resolution));
+                    return Err(Conflict::NoIndex { table, wanted });
+                }
+            }
+            FoundBy::Condition(condition) => {
+                let condition = condition.with_uuids(|uuid| resolution.resolve(uuid));
+                found.extend(rows_that_meet(self.table, &condition));
+            }
+            FoundBy::Nothing => {}
+        }
+        if resolution.has_deleted() {
+            found.retain(|row| resolution.deleted(row.uuid()).is_none());
+        }
+        found.sort_unstable_by_key(|row| row.uuid());
+        let own = match &self.owned {
+            Some(owned) => found.iter().find(|row| owned.holds_for(row)),
+            None => found.first(),
+        };
+        let Some(row) = own.copied() else {
+            if let (Some(other), Some(owned)) = (found.first(), &self.wish.owned) {
+                return Err(Conflict::HeldByOther {
+                    table: T::TABLE,
+                    wanted: self.wish.label(wanted, resolution),
+                    row: other.uuid(),
+                    held: held(owned, other),
+                });
+            }
+            let placeholder = resolution.placeholder(wanted.number);
+            // One that was made under it has another key now.
+            let is_taken = self.table.get(Ref::new(placeholder)).is_some();
+            resolution.is_new(wanted.number, is_taken.then(Uuid::new_v4));
+            return Ok(());
+        };
+        if let Some(taken) = &mut self.taken
+            && let Some(other) = taken.insert(row.uuid(), place)
+        {
+            return Err(self.same_row(place, other, row.uuid(), resolution));
+        }
+        resolution.exists(wanted.number, row.uuid());
+        self.rows[place] = Some(row);
+        self.found += 1;
+        Ok(())
+    }
+
+    fn same_row(
+        &self,
+        wanted: usize,
+        other: usize,
+        row: Uuid,
+        resolution: &Resolution,
+    ) -> Conflict {
+        let label = |place: usize| self.wish.label(&self.wish.rows[place], resolution);
+        Conflict::SameRow {
+            table: T::TABLE,
+            wanted: label(wanted),
+            other: label(other),
+            row,
+        }
+    }
+}
+
+impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
+    fn find(&mut self, resolution: &mut Resolution) -> Result<(), Conflict> {
+        for (at, unwanted) in self.wish.unwanted.iter().enumerate() {
+            for row in rows_that_meet(self.table, &unwanted.rows) {
+                let (step, unwanted) = (unwanted.step, Some(at));
+                resolution.delete(row.uuid(), Deleted { step, unwanted });
+            }
+        }
+        let columns = self.columns();
+        let mut found = Vec::new();
+        for (place, wanted) in self.wish.rows.iter().enumerate() {
+            if let FoundBy::Key { keys, key } = wanted.found {
+                let keys = &self.wish.keys[keys];
+                if keys.has_unknown(key, resolution) {
+                    self.waiting.push(place);
+                    continue;
+                }
+                let end = keys.len().min(key + LOOK_AHEAD);
+                if key % LOOK_AHEAD == 0 && key + 1 < end {
+                    keys.look_ahead(self.table, key..end, &columns);
+                }
+            }
+            self.find_row(place, resolution, &mut found)?;
+        }
+        Ok(())
+    }
+
+    fn find_more(&mut self, resolution: &mut Resolution) -> Result<usize, Conflict> {
+        let mut found = Vec::new();
+        for place in std::mem::take(&mut self.waiting) {
+            match &self.wish.rows[place].found {
+                FoundBy::Key { keys, key }
+                    if self.wish.keys[*keys].has_unknown(*key, resolution) =>
+                {
+                    self.waiting.push(place);
+                }
+                _ => self.find_row(place, resolution, &mut found)?,
+            }
+        }
+        Ok(self.waiting.len())
+    }
+
+    fn delete_owned(&self, resolution: &mut Resolution) {
+        let Some(owned) = &self.owned else {
+            return;
+        };
+        if self.found == self.table.len() {
+            // All rows are wanted.
+            return;
+        }
+        let wanted = self.rows.iter().flatten().map(|row| row.uuid());
+        let wanted: HashSet<Uuid, foldhash::fast::RandomState> = wanted.collect();
+        for row in self.table.rows() {
+            if !wanted.contains(&row.uuid()) && owned.holds_for(row) {
+                let (step, unwanted) = (0, None);
+                resolution.delete(row.uuid(), Deleted { step, unwanted });
+            }
+        }
+    }
+
+    fn delete_later(&self, resolution: &mut Resolution) {
+        for (wanted, row) in self.wish.rows.iter().zip(&self.rows) {
+            let Some(row) = row else { continue };
+            for index in referring::<T>() {
+                // A column that may be empty can wait for what it is given; which sets must not be is known to
+                // the server only.
+                let kind = &T::COLUMNS[index].kind;
+                let Some(column) = row.column(index).filter(|_| kind.scalar || !kind.single) else {
+                    continue;
+                };
+                let datum = column.to_datum();
+                let deleted: Vec<_> = resolution.deleted_in(&datum).collect();
+                if deleted.is_empty() || deleted.len() < datum.len() {
+                    continue;
+                }
+                let last = deleted.iter().map(|(_, deleted)| deleted.step).max();
+                let given = wanted.columns.0.iter();
+                let given = given
+                    .filter(|given| given.index == index && !matches!(given.mode, Mode::Initial));
+                let later = given.map(|given| given.step);
+                let Some(step) = later.filter(|step| Some(*step) > last).min() else {
+                    continue;
+                };
+                for (row, _) in deleted {
+                    resolution.delete_later(row, step);
+                }
+            }
+        }
+    }
+
+    fn compare(
+        &self,
+        resolution: &Resolution,
+        build: &mut Build<T::Database>,
+    ) -> Result<(), Conflict> {
+        let has_deleted = resolution.has_deleted();
+        for (place, (wanted, row)) in self.wish.rows.iter().zip(&self.rows).enumerate() {
+            let Some(row) = row else {
+                self.insert(place, resolution, build)?;
+                continue;
+            };
+            let cleaned = match has_deleted {
+                true => resolution.steps_to_clean(row.columns()),
+                false => BTreeSet::new(),
+            };
+            let mut given = wanted.columns.0.iter();
+            if cleaned.is_empty() && !given.any(|given| given.differs::<T>(row, resolution)) {
+                continue;
+            }
+            let Some(row) = self.table.get_shared(row.reference()) else {
+                continue;
+            };
+            let stages = self.stages(place, &row, cleaned, resolution)?;
+            let mut still = AllOf::from(row.reference());
+            let condition = self.wish.condition(wanted, resolution);
+            for condition in self.wish.owned.iter().chain(&condition) {
+                still = still.and(condition.clone());
+            }
+            build.edits(&row, stages, &still);
+        }
+        if has_deleted {
+            self.delete(resolution, build);
+        }
+        Ok(())
+    }
+
+    fn name_new(&self, resolution: &Resolution, names: &mut HashMap<Uuid, String>) {
+        for (wanted, row) in self.wish.rows.iter().zip(&self.rows) {
+            if row.is_none() {
+                let uuid = resolution.uuid_of(wanted.number);
+                names.insert(uuid, self.wish.label(wanted, resolution));
+            }
+        }
+    }
+}
+
+/// The rows that meet a condition.
+fn rows_that_meet<'v, T: Table>(
+    table: TableView<'v, T>,
+    condition: &AllOf<T>,
+) -> Box<dyn Iterator<Item = &'v Row<T>> + 'v> {
+    let meets = Matcher::new(condition);
+    match condition.row() {
+        Some(row) => Box::new(
+            table
+                .get(row)
+                .filter(|row| meets.holds_for(row))
+                .into_iter(),
+        ),
+        None => Box::new(table.rows().filter(move |row| meets.holds_for(row))),
+    }
+}
+
+impl<T: Table> Matched<'_, T> {
+    /// Plans a row that there is not yet.
+    fn insert(
+        &self,
+        place: usize,
+        resolution: &Resolution,
+        build: &mut Build<T::Database>,
+    ) -> Result<(), Conflict> {
+        let wanted = &self.wish.rows[place];
+        let uuid = resolution.uuid_of(wanted.number);
+        let mut columns = self.wish.with_key(wanted, resolution);
+        self.put(wanted, &mut columns, wanted.step, resolution, true)?;
+        self.check(place, &columns, resolution)?;
+        let first = Arc::new(Row::new(uuid, columns.clone()));
+        let later = wanted.columns.0.iter().map(|given| given.step);
+        let later: BTreeSet<usize> = later.filter(|step| *step != wanted.step).collect();
+        let mut stages = Vec::new();
+        for step in later {
+            self.put(wanted, &mut columns, step, resolution, true)?;
+            self.check(place, &columns, resolution)?;
+            stages.push((step, columns.clone()));
+        }
+        let (unique, mut gone) = (self.unique(wanted), Vec::new());
+        if let FoundBy::Key { keys, key } = wanted.found
+            && resolution.has_deleted()
+        {
+            self.wish.keys[keys].find(self.table, key, resolution, &mut gone);
+        }
+        let gone = gone.into_iter().filter_map(|row| {
+            let deleted = resolution.deleted(row.uuid())?;
+            Some((deleted.step, self.table.get_shared(row.reference())?))
+        });
+        let insertion = Insertion {
+            uuid,
+            columns: first.columns().clone(),
+            whole: (!stages.is_empty()).then_some(columns),
+            condition: self.wish.condition(wanted, resolution),
+            unique,
+            step: wanted.step,
+            gone: gone.collect(),
+        };
+        build.insert(wanted.step, insertion);
+        let still = AllOf::from(first.reference());
+        let mut before = first;
+        for (step, columns) in stages {
+            let edit = Edit::new(before, columns, still.clone(), Whole::Nothing);
+            before = Arc::new(Row::new(uuid, edit.columns.clone()));
+            build.edit(step, edit);
+        }
+        Ok(())
+    }
+
+    fn unique(&self, wanted: &Wanted<T>) -> Option<Vec<&'static str>> {
+        match wanted.found {
+            FoundBy::Key { keys, .. } => self.wish.keys[keys].unique_columns(),
+            _ => None,
+        }
+    }
+
+    /// Gives a row what is given of a wanted one in a step.
+    fn put(
+        &self,
+        wanted: &Wanted<T>,
+        columns: &mut T,
+        step: usize,
+        resolution: &Resolution,
+        is_new: bool,
+    ) -> Result<(), Conflict> {
+        let put = wanted.columns.put(columns, step, resolution, is_new);
+        put.map_err(|refused| self.wish.refused(wanted, resolution, refused))
+    }
+
+    /// What a row that exists becomes, step by step; nothing where that leads back to what it is.
+    fn stages(
+        &self,
+        place: usize,
+        row: &Arc<Row<T>>,
+        cleaned: BTreeSet<usize>,
+        resolution: &Resolution,
+    ) -> Result<Vec<(usize, T)>, Conflict> {
+        let wanted = &self.wish.rows[place];
+        let mut steps = cleaned;
+        steps.extend(wanted.columns.0.iter().map(|given| given.step));
+        let mut columns = T::clone(row);
+        let mut stages = Vec::new();
+        for step in steps {
+            resolution.clean(&mut columns, step);
+            self.put(wanted, &mut columns, step, resolution, false)?;
+            stages.push((step, columns.clone()));
+        }
+        if columns == ***row {
+            stages.clear();
+        } else {
+            self.check(place, &columns, resolution)?;
+        }
+        Ok(stages)
+    }
+
+    /// Whether a wanted row would be found again, be owned, and be no other wanted one.
+    fn check(&self, place: usize, columns: &T, resolution: &Resolution) -> Result<(), Conflict> {
+        let wanted = &self.wish.rows[place];
+        let row = Row::new(resolution.uuid_of(wanted.number), columns.clone());
+        if !self.wish.is_found(wanted, &row, resolution) {
+            let (table, wanted) = (T::TABLE, self.wish.label(wanted, resolution));
+            return Err(Conflict::NotFoundAgain { table, wanted });
+        }
+        if let (Some(owned), Some(matcher)) = (&self.wish.owned, &self.owned)
+            && !matcher.holds_for(&row)
+        {
+            return Err(Conflict::NotOwned {
+                table: T::TABLE,
+                wanted: self.wish.label(wanted, resolution),
+                condition: owned.to_text(),
+            });
+        }
+        if self.taken.is_none() {
+            return Ok(());
+        }
+        let mut other = None;
+        let is_new = self.rows[place].is_none();
+        self.wish.each_wanted(&row, resolution, &mut |also| {
+            // Of several rows, the one with the smallest uuid is taken; that of a new row is not known.
+            let is_first = self.rows[also].is_none_or(|known| is_new || row.uuid() < known.uuid());
+            if also != place && is_first {
+                other = Some(also);
+            }
+        });
+        match other {
+            Some(other) => Err(self.same_row(place, other, row.uuid(), resolution)),
+            None => Ok(()),
+        }
+    }
+
+    /// Plans which rows go, and takes references to them out of rows that are not wanted by themselves.
+    fn delete(&self, resolution: &Resolution, build: &mut Build<T::Database>) {
+        for (at, unwanted) in self.wish.unwanted.iter().enumerate() {
+            for row in rows_that_meet(self.table, &unwanted.rows) {
+                // The first that names a row has it.
+                let deleted = resolution.deleted(row.uuid());
+                let Some(deleted) = deleted.filter(|deleted| deleted.unwanted == Some(at)) else {
+                    continue;
+                };
+                if let Some(row) = self.table.get_shared(row.reference()) {
+                    let still = AllOf::from(row.reference()).and(unwanted.rows.clone());
+                    build.delete(deleted.step, Deletion { row, still });
+                }
+            }
+        }
+        if self.wish.owned.is_none() && !self.wish.is_cleaned {
+            return;
+        }
+        let wanted = self.rows.iter().flatten().map(|row| row.uuid());
+        let wanted: HashSet<Uuid, foldhash::fast::RandomState> = wanted.collect();
+        for row in self.table.rows_shared() {
+            if let Some(deleted) = resolution.deleted(row.uuid()) {
+                if let (None, Some(owned)) = (deleted.unwanted, &self.wish.owned) {
+                    let still = AllOf::from(row.reference()).and(owned.clone());
+                    build.delete(deleted.step, Deletion { row, still });
+                }
+                continue;
+            }
+            if !self.wish.is_cleaned || wanted.contains(&row.uuid()) {
+                continue;
+            }
+            let mut columns = T::clone(&row);
+            let mut stages = Vec::new();
+            for step in resolution.steps_to_clean(row.columns()) {
+                resolution.clean(&mut columns, step);
+                stages.push((step, columns.clone()));
+            }
+            build.edits(&row, stages, &AllOf::from(row.reference()));
+        }
+    }
+}
+
+/// The columns that tell who owns a row.
+fn held<T: Table>(owned: &AllOf<T>, row: &Row<T>) -> String {
+    let columns = owned.columns().into_iter().filter_map(|name| {
+        let index = T::COLUMNS.iter().position(|info| info.name == name)?;
+        Some(format!("{name}: {}", row.column(index)?.to_datum()))
+    });
+    columns.collect::<Vec<_>>().join(", ")
+}
