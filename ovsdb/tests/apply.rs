@@ -9,8 +9,8 @@ use std::time::Duration;
 use ovsdb::protocol::{ErrorKind, Json, Wire};
 use ovsdb::testing::{Cut, Proxy, Server};
 use ovsdb::{
-    Cache, Client, ClientBuilder, CommitError, DisconnectReason, Outcome, Ref, Retry, RowIdentity,
-    Snapshot, Transaction, Uuid,
+    Cache, Client, ClientBuilder, CommitError, DisconnectReason, Outcome, Ref, Retry, Row,
+    RowIdentity, Snapshot, Transaction, Uuid,
 };
 use support::inventory::{Database, Item};
 use support::peer::{Connection, Peer, Received};
@@ -511,4 +511,85 @@ async fn an_unknown_outcome_is_never_reported_as_a_refusal() {
         .await;
     let error = applied.await.expect("no panic").expect_err("unknown");
     assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
+}
+
+/// Why a closure does not write, or a commit fails.
+#[cfg(feature = "server")]
+#[derive(Debug)]
+enum Failure {
+    Exists,
+    Commit(CommitError),
+}
+
+#[cfg(feature = "server")]
+impl From<CommitError> for Failure {
+    fn from(error: CommitError) -> Self {
+        Self::Commit(error)
+    }
+}
+
+#[cfg(feature = "server")]
+#[tokio::test]
+async fn what_an_earlier_run_may_have_made_is_not_reported_as_the_closures_error() {
+    use ovsdb::server::{self, TransactionFault};
+
+    let server = server::Server::memory(INVENTORY).expect("a server");
+    let client = Client::<Database>::builder().server(&server);
+    let client = client.connect().await.expect("a client");
+    let cache = client.cache().all_tables().start().await.expect("a cache");
+    let fail = |fault| {
+        let faults = server.faults();
+        faults
+            .next_transaction("Inventory", fault)
+            .expect("a fault");
+    };
+    let insert = async |name: &str| {
+        let mut runs = 0;
+        let apply = client.apply(&cache, |_, txn| {
+            runs += 1;
+            if txn.get_by(Item::NAME, name).is_some() {
+                return Err(Failure::Exists);
+            }
+            Ok((txn.insert(item(name, name.len() as i64)), runs))
+        });
+        let apply = timeout(HANG, apply);
+        apply.await.expect("no hang").map(|(result, _)| result)
+    };
+    let delete = async |name: &str| {
+        let apply = client.apply(&cache, |_, txn| {
+            let row = txn.one(Item::NAME, name)?;
+            txn.delete(row);
+            Ok::<_, CommitError>(())
+        });
+        timeout(HANG, apply).await.expect("no hang")
+    };
+    let find = |name: &str| {
+        let view = cache.snapshot();
+        view.get_by(Item::NAME, name).map(Row::reference)
+    };
+
+    // The row is the one that the first run has inserted.
+    fail(TransactionFault::DisconnectAfter);
+    let (row, run) = insert("a").await.expect("inserted by the first run");
+    assert_eq!((find("a"), run), (Some(row), 1));
+    // A row that was there before is the closure's own business.
+    match insert("a").await.expect_err("it exists") {
+        Failure::Exists => {}
+        Failure::Commit(error) => panic!("{error:?}"),
+    }
+    // Nothing was carried out, and the second run is.
+    fail(TransactionFault::DisconnectBefore);
+    let (row, run) = insert("bb").await.expect("inserted by the second run");
+    assert_eq!((find("bb"), run), (Some(row), 2));
+
+    // Is the row gone because of the first run?
+    fail(TransactionFault::DisconnectAfter);
+    let error = delete("a").await.expect_err("nobody knows");
+    assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
+    assert_eq!(find("a"), None);
+    let error = delete("a").await.expect_err("there is none");
+    assert!(matches!(error, CommitError::Build(_)), "{error:?}");
+    fail(TransactionFault::DisconnectBefore);
+    delete("bb").await.expect("deleted by the second run");
+    assert_eq!(find("bb"), None);
 }

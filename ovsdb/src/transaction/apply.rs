@@ -74,7 +74,9 @@ impl<D: Database> Client<D> {
     ///
     /// # Errors
     /// The closure's own error, at once; the error of the last commit. [`CommitError::NotSent`] when the
-    /// replica did not become current in time.
+    /// replica did not become current in time. Where the connection was lost after an earlier run was sent, the
+    /// closure may find what that run has made: instead of its error, the result is then that of the earlier run,
+    /// or [unknown](CommitError::Unknown) where nothing tells.
     pub async fn apply<R, E: From<CommitError>>(
         &self,
         cache: &Cache<D>,
@@ -143,8 +145,20 @@ impl<D: Database> Client<D> {
             txn.overlay.view = Some(view.clone());
             let limit = self.request_timeout();
             txn.timeout(limit.map(|limit| limit.saturating_sub(begun.elapsed())));
-            let result = change(&view, &mut txn)?;
+            let result = match change(&view, &mut txn) {
+                Ok(result) => Some(result),
+                Err(error) if !earlier.is_open() => return Err(error),
+                Err(_) => None,
+            };
             drop(view);
+            let Some(result) = result else {
+                // It says what it found, which an earlier run may have made so.
+                let settled = self.transaction().after(&earlier.attempts).send().await;
+                return match Settled::of(settled, earlier.attempts.len()) {
+                    Settled::Before(attempt) => Ok(earlier.settled(attempt)),
+                    Settled::Now(_) | Settled::Not(_) => Err(earlier.unknown_error().into()),
+                };
+            };
             let mut txn = txn.sealed();
             // It is not held longer than it is read.
             txn.overlay.view = None;
@@ -157,9 +171,8 @@ impl<D: Database> Client<D> {
             // inserted rows can tell for themselves; of others nobody knows.
             let edits = &earlier.edits;
             let is_doubtful = edits.iter().any(|edits| txn.overlay.replaces_again(edits));
-            let doubt = || CommitError::NotSent(Disconnected::new(DisconnectReason::ViewOutdated));
             if is_doubtful && earlier.attempts.is_empty() {
-                return Err(earlier.error(doubt()).into());
+                return Err(earlier.unknown_error().into());
             }
             let guarded = if is_doubtful {
                 self.transaction().after(&earlier.attempts)
@@ -167,16 +180,11 @@ impl<D: Database> Client<D> {
                 txn.after(&earlier.attempts)
             };
             let error = match Settled::of(guarded.send().await, earlier.attempts.len()) {
-                Settled::Now(Ok(_)) if is_doubtful => {
-                    return Err(earlier.error(doubt()).into());
-                }
+                Settled::Now(Ok(_)) if is_doubtful => return Err(earlier.unknown_error().into()),
                 Settled::Now(Ok(outcome)) => {
                     return Ok((result, outcome.without_first(txn.reads)));
                 }
-                Settled::Before(attempt) => {
-                    let outcome = earlier.attempts[attempt].outcome();
-                    return Ok((earlier.results.swap_remove(attempt), outcome));
-                }
+                Settled::Before(attempt) => return Ok(earlier.settled(attempt)),
                 Settled::Now(Err(error)) => {
                     earlier.attempts.clear();
                     earlier.results.clear();
@@ -262,10 +270,28 @@ impl<D: Database, R> Earlier<D, R> {
         }
     }
 
+    /// Whether it is not known of a run whether it was carried out.
+    fn is_open(&self) -> bool {
+        self.unsettled || !self.attempts.is_empty()
+    }
+
+    /// What the run with this number came to, once it is known that it was carried out.
+    fn settled(&mut self, attempt: usize) -> (R, Outcome) {
+        let outcome = self.attempts[attempt].outcome();
+        (self.results.swap_remove(attempt), outcome)
+    }
+
+    /// The error to report when a run that nobody can settle ends the retries.
+    fn unknown_error(&self) -> CommitError {
+        self.error(CommitError::NotSent(Disconnected::new(
+            DisconnectReason::ViewOutdated,
+        )))
+    }
+
     /// The error to report when this error ends the retries: an unknown outcome is never reported as a
     /// refusal.
     fn error(&self, error: CommitError) -> CommitError {
-        let open = self.unsettled || !self.attempts.is_empty();
+        let open = self.is_open();
         match (&self.unknown, error) {
             (Some(_), CommitError::NotSent(lost)) if open => CommitError::Unknown(lost),
             (Some(unknown), error) if open && error.nothing_changed() => unknown.clone(),
