@@ -5,12 +5,15 @@
 
 mod groups;
 mod lookups;
+mod many;
 mod nats;
 mod non_root;
 mod races;
 mod root;
 mod routers;
 mod switches;
+
+use std::time::Duration;
 
 use operations::{Result, Table, Transaction};
 use ovsdb::nb::{Acl, AclAction, AclDirection, Cache, Client, Snapshot};
@@ -26,7 +29,12 @@ struct Setting {
 }
 
 async fn connect(server: &Server) -> (Client, Cache) {
-    let client = Client::builder().remotes(server.remote());
+    connect_to(server.remote()).await
+}
+
+async fn connect_to(remote: String) -> (Client, Cache) {
+    let client = Client::builder().remotes(remote);
+    let client = client.backoff(Duration::from_millis(5), Duration::from_millis(50));
     let client = client.connect().await.unwrap();
     let cache = operations::cache(&client).start().await.unwrap();
     (client, cache)
