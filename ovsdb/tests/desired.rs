@@ -119,6 +119,11 @@ async fn rows_are_made_changed_and_deleted_as_they_are_wanted() {
         .set(Item::WEIGHT, Some(7))
         .set(Item::TOTAL, 9);
     txn.commit().await.expect("a commit");
+    let told = setting.cache.wait_until(None, |view| {
+        let row = view.get_by(Item::NAME, "a")?;
+        (row.total == 9).then_some(())
+    });
+    told.await.expect("the change");
     setting
         .client
         .converge(&setting.cache, &desired)
@@ -681,6 +686,32 @@ async fn rows_that_are_not_wanted_go_in_their_step_whoever_owns_them() {
     assert!(setting.item("b").expect("a row").parts.is_empty());
     assert_eq!(view.rows::<Part>().len(), 2);
     assert!(wanted().plan(&view).expect("no conflict").is_empty());
+}
+
+#[tokio::test]
+async fn a_row_is_there_until_the_step_that_deletes_it() {
+    let setting = setting().await;
+    for is_whole in [true, false] {
+        let mut first = Desired::new();
+        setting.want(&mut first, "a", 1, &["x"]);
+        let converged = setting.client.converge(&setting.cache, &first).await;
+        converged.expect("no conflict");
+        let mut desired = Desired::new();
+        desired.begin("changed");
+        desired.row(Item::NAME, "a").set(Item::TOTAL, 2);
+        desired.begin("out").unwanted(Item::NAME.eq("a"));
+        let view = setting.cache.snapshot();
+        let plan = desired.plan(&view).expect("no conflict");
+        assert_eq!(plan.changes().count(), 2, "{plan}");
+        if is_whole {
+            plan.commit(&setting.client).await.expect("a commit");
+        } else {
+            for step in plan.into_steps() {
+                step.commit(&setting.client).await.expect("a commit");
+            }
+        }
+        assert!(setting.item("a").is_none());
+    }
 }
 
 #[tokio::test]

@@ -90,7 +90,9 @@ impl<'v, T: Table> Matched<'v, T> {
             FoundBy::Nothing => {}
         }
         if resolution.has_deleted() {
-            found.retain(|row| resolution.deleted(row.uuid()).is_none());
+            // A row that a later step deletes is there until then.
+            let later = |deleted: Deleted| deleted.step > wanted.step;
+            found.retain(|row| resolution.deleted(row.uuid()).is_none_or(later));
         }
         found.sort_unstable_by_key(|row| row.uuid());
         let own = match &self.owned {

@@ -219,8 +219,9 @@ impl<D: Database> Desired<D> {
 
     /// Does not want the rows that meet a condition, whoever owns them: they are deleted in this
     /// [step](Self::begin), as long as they meet it. A [row](Self::row) that is wanted by the key of such a
-    /// row is another one, and made. References to them are taken out of rows that are wanted, also where
-    /// these are given such, and of all rows of [cleaned](Self::cleaned) tables.
+    /// row is another one, and made; in an earlier step it is this one still. References to them are taken
+    /// out of rows that are wanted, also where these are given such, and of all rows of
+    /// [cleaned](Self::cleaned) tables.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "testing"))] {
