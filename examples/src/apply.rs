@@ -1,20 +1,20 @@
 //! From what is asked for to what is done: assign, plan, commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use ovsdb::desired::{Conflict, Step};
 use ovsdb::nb::{Database, Transaction};
 use ovsdb::{CommitError, Retry};
 
-use crate::assign::{Assignment, Known, assign};
-use crate::cluster::Cluster;
+use crate::assign::{Assignment, Known, assign, assign_some};
+use crate::cluster::{ChangedPods, Cluster};
 use crate::database::{Northbound, View, known};
 use crate::error::InputError;
 use crate::remove;
 pub use crate::remove::Others;
 use crate::report::Warning;
-use crate::topology::{self, Draft};
+use crate::topology::{self, Draft, Policies};
 
 /// How often a plan is drawn up anew because somebody else changed the database meanwhile.
 const ATTEMPTS: u32 = 5;
@@ -45,38 +45,24 @@ pub enum ApplyError {
 /// What was granted on each network, by the networks' names.
 pub type Grants = BTreeMap<String, Known>;
 
-/// Assigns subnets and addresses on every network: as `granted` has them, else as the database
-/// has, else anew.
-///
-/// # Errors
-/// When the command line is wrong.
-pub fn assign_all<'a>(
-    cluster: &'a Cluster,
-    view: &View,
-    granted: &Grants,
-    others: Others,
-) -> Result<Vec<Assignment<'a>>, InputError> {
-    let attachments = cluster.pods.iter().flat_map(|pod| &pod.attachments);
-    let ports: BTreeSet<&str> = attachments
-        .map(|attachment| attachment.port.as_str())
-        .collect();
-    let kept = remove::kept_ports(view, cluster);
-    let stays = |port: &str| ports.contains(port) || kept.contains(port);
-    let assignments = cluster.networks.iter().enumerate().map(|(index, network)| {
-        let mut before = known(view, &network.config.name);
-        if others == Others::Remove {
-            before.ports.retain(|port, _| stays(port));
-            before
-                .subnets
-                .retain(|node, _| cluster.node(node).is_some() || cluster.report.kept.node(node));
-        }
-        if let Some(granted) = granted.get(&network.config.name) {
-            before.subnets.extend(granted.subnets.clone());
-            before.ports.extend(granted.ports.clone());
-        }
-        assign(cluster, index, &before)
-    });
-    assignments.collect()
+/// What was granted before on a network: as `granted` has it, else as the database has.
+fn before(cluster: &Cluster, view: &View, name: &str, granted: &Grants, others: Others) -> Known {
+    let mut before = known(view, name);
+    if others == Others::Remove {
+        let kept = remove::kept_ports(view, cluster);
+        let attachments = cluster.pods.iter().flat_map(|pod| &pod.attachments);
+        let ports: HashSet<&str> = attachments.map(|found| found.port.as_str()).collect();
+        let stays = |port: &str| ports.contains(port) || kept.contains(port);
+        before.ports.retain(|port, _| stays(port));
+        before
+            .subnets
+            .retain(|node, _| cluster.node(node).is_some() || cluster.report.kept.node(node));
+    }
+    if let Some(granted) = granted.get(name) {
+        before.subnets.extend(granted.subnets.clone());
+        before.ports.extend(granted.ports.clone());
+    }
+    before
 }
 
 /// Steps towards the database as it must be, each of which is one transaction.
@@ -142,6 +128,8 @@ impl Steps {
 pub struct Planned {
     /// The steps that make the database what the cluster asks for.
     pub steps: Steps,
+    /// What was granted before, on the networks that were looked at.
+    pub before: Grants,
     /// What is granted.
     pub granted: Grants,
     /// What is left out, besides what the cluster's report has, and why.
@@ -150,7 +138,8 @@ pub struct Planned {
     pub warnings: Vec<Warning>,
 }
 
-/// Plans what makes the database what the cluster asks for.
+/// Plans what makes the database what the cluster asks for. Subnets and addresses are assigned as
+/// `granted` has them, else as the database has, else the next free ones.
 ///
 /// # Errors
 /// When the command line is wrong, or when the rows cannot be as they are asked for.
@@ -161,24 +150,80 @@ pub fn steps(
     others: Others,
 ) -> Result<Planned, ApplyError> {
     let mut draft = Draft::new(northbound);
-    let mut assignments = assign_all(cluster, &draft.view, granted, others)?;
+    let names = cluster.networks.iter().map(|network| &network.config.name);
+    let before = names.map(|name| {
+        let known = before(cluster, &draft.view, name, granted, others);
+        (name.clone(), known)
+    });
+    let before: Grants = before.collect();
+    let networks = cluster.networks.iter().enumerate();
+    let assignments = networks.map(|(place, network)| {
+        let before = &before[&network.config.name];
+        assign(cluster, place, before)
+    });
+    let assignments = assignments.collect::<Result<_, _>>()?;
+    match others {
+        Others::Keep => remove::completed(&mut draft, cluster),
+        Others::Remove => remove::stale(&mut draft, cluster),
+    }
+    let said = (others, Policies::Said);
+    planned(northbound, draft, cluster, before, assignments, said)
+}
+
+/// As [`steps`], for some pods alone, which are all that has changed since the database was what the
+/// cluster asked for. `before` has all that was granted then.
+///
+/// # Errors
+/// As [`steps`].
+pub fn steps_of_pods(
+    northbound: &Northbound,
+    cluster: &Cluster,
+    before: &Grants,
+    others: Others,
+    changed: &ChangedPods,
+) -> Result<Planned, ApplyError> {
+    let mut draft = Draft::new(northbound);
+    let nothing = Known::default();
+    let assignments = changed.networks.iter().map(|place| {
+        let name = &cluster.networks[*place].config.name;
+        let known = before.get(name).unwrap_or(&nothing);
+        assign_some(cluster, *place, known, |pod| changed.places.contains(&pod))
+    });
+    let assignments = assignments.collect::<Result<_, _>>()?;
+    remove::some(&mut draft, cluster, &changed.ports, others);
+    let said = (others, Policies::None);
+    planned(northbound, draft, cluster, Grants::new(), assignments, said)
+}
+
+fn planned(
+    northbound: &Northbound,
+    mut draft: Draft<'_>,
+    cluster: &Cluster,
+    before: Grants,
+    mut assignments: Vec<Assignment<'_>>,
+    (others, policies): (Others, Policies),
+) -> Result<Planned, ApplyError> {
     let mut refused = Vec::new();
     let mut warnings = Vec::new();
     for assignment in &mut assignments {
         refused.append(&mut assignment.refused);
         warnings.append(&mut assignment.warnings);
     }
-    match others {
-        Others::Keep => remove::completed(&mut draft, cluster),
-        Others::Remove => remove::stale(&mut draft, cluster),
-    }
-    refused.extend(topology::say(&mut draft, cluster, &assignments, others));
-    let names = cluster.networks.iter();
-    let names = names.map(|network| network.config.name.clone());
-    let granted = names.zip(assignments.iter().map(Assignment::known));
+    refused.extend(topology::say(
+        &mut draft,
+        cluster,
+        &assignments,
+        others,
+        policies,
+    ));
+    let granted = assignments.iter().map(|assignment| {
+        let network = &cluster.networks[assignment.network];
+        (network.config.name.clone(), assignment.known())
+    });
     Ok(Planned {
         steps: Steps::new(northbound, &draft)?,
         granted: granted.collect(),
+        before,
         refused,
         warnings,
     })

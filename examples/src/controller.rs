@@ -6,28 +6,26 @@
 //! and each of its transactions demands that it still does.
 
 use std::convert::Infallible;
-use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use ovsdb::protocol::ErrorKind;
 use ovsdb::{CommitError, Disconnected, ErrorChain, Lock};
-use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use crate::apply::{ApplyError, Grants, Planned, steps};
-use crate::cluster::{Cluster, Options};
+use crate::apply::{ApplyError, Grants, Planned, steps, steps_of_pods};
+use crate::cluster::{ChangedPods, Cluster, Options};
 use crate::database::Northbound;
 use crate::error::InputError;
-use crate::manifest::{Manifests, files};
+use crate::manifest::Files;
 use crate::remove::Others;
 use crate::report::Warning;
+use crate::watch::{Changed, SETTLES, Watch};
 
 /// The lock that the working controller holds.
 pub const LOCK: &str = "multihoming";
 
-/// How often the manifests are looked at. They are read once they were the same twice.
-const LOOK: Duration = Duration::from_millis(150);
 /// How long changes of rows are gathered before they are looked at.
 const GATHER: Duration = Duration::from_millis(10);
 /// The wait after a failure, doubled with each further one.
@@ -58,18 +56,6 @@ pub enum ControllerError {
     Closed(#[source] Disconnected),
 }
 
-/// What the manifests' files looked like: their paths, when they were written, how long they are.
-type Look = Vec<(PathBuf, Option<SystemTime>, u64)>;
-
-fn look(paths: &[PathBuf]) -> Look {
-    let all = files(paths);
-    let looks = all.into_iter().map(|path| match fs::metadata(&path) {
-        Ok(metadata) => (path, metadata.modified().ok(), metadata.len()),
-        Err(_) => (path, None, 0),
-    });
-    looks.collect()
-}
-
 /// A controller.
 #[derive(Debug)]
 pub struct Controller {
@@ -78,6 +64,8 @@ pub struct Controller {
     manifests: Watched,
     /// What was granted: it counts for more than the rows, which anybody can edit.
     granted: Grants,
+    /// All that is granted, also to others, since the last look at everything.
+    known: Grants,
     failures: u32,
 }
 
@@ -86,12 +74,18 @@ pub struct Controller {
 pub struct Watched {
     settings: Settings,
     cluster: Cluster,
-    /// The files as they were read.
-    read: Look,
-    /// The files as they were seen last.
-    seen: Look,
+    files: Files,
+    watch: Watch,
     /// What was told of the last plan.
     told: Vec<String>,
+}
+
+/// What has to be looked at.
+#[derive(Debug)]
+enum Scope {
+    Everything,
+    /// Nothing but these pods has changed.
+    Pods(ChangedPods),
 }
 
 impl Controller {
@@ -111,6 +105,7 @@ impl Controller {
             lock,
             manifests,
             granted: Grants::new(),
+            known: Grants::new(),
             failures: 0,
         })
     }
@@ -139,14 +134,23 @@ impl Controller {
         let client = self.northbound.client.clone();
         let mut state = client.state();
         let mut changes = self.northbound.cache.all_changes();
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut scope = Scope::Everything;
         loop {
-            let retry = self.reconcile().await;
+            let retry = self.reconcile(&scope).await;
             let retry_at = tokio::time::Instant::now() + retry.unwrap_or(LAST_RETRY);
             // Wait for a reason to look again.
-            loop {
+            scope = loop {
                 tokio::select! {
+                    // Files first: what they change is told quickly, and everything is looked at
+                    // after it.
+                    biased;
+                    lost = self.lock.lost() => return lost.map_err(ControllerError::Closed),
+                    changed = self.manifests.watch.changed() => {
+                        if let Some(scope) = self.manifests.changed(changed) {
+                            break scope;
+                        }
+                    }
+                    () = sleep_until(retry_at), if retry.is_some() => break Scope::Everything,
                     batch = changes.next() => {
                         let Some(batch) = batch else { return Ok(()) };
                         if batch.kind().is_schema_change() {
@@ -155,43 +159,76 @@ impl Controller {
                         debug!(tables = ?batch.tables().collect::<Vec<_>>(), "rows changed");
                         // What belongs together often comes in several transactions.
                         sleep(GATHER).await;
-                        break;
-                    }
-                    _ = looks.tick() => {
-                        if self.manifests.changed() {
-                            break;
-                        }
+                        break Scope::Everything;
                     }
                     changed = state.changed() => {
                         if let Ok(state) = changed {
                             info!(%state, "connection");
                         }
                     }
-                    () = sleep_until(retry_at), if retry.is_some() => break,
-                    lost = self.lock.lost() => return lost.map_err(ControllerError::Closed),
                 }
+            };
+        }
+    }
+
+    fn plan(&mut self, scope: &Scope) -> Result<Planned, ApplyError> {
+        let Watched {
+            settings, cluster, ..
+        } = &self.manifests;
+        let (northbound, others) = (&self.northbound, settings.others);
+        // After a failure it is not known what the database has.
+        let pods = match scope {
+            Scope::Pods(pods) if self.failures == 0 => pods,
+            _ => {
+                let planned = steps(northbound, cluster, &self.granted, others)?;
+                self.granted.clone_from(&planned.granted);
+                self.known.clone_from(&planned.before);
+                self.learn(&planned.granted);
+                self.manifests.tell(&planned);
+                return Ok(planned);
             }
+        };
+        let planned = steps_of_pods(northbound, cluster, &self.known, others, pods)?;
+        for (port, network) in &pods.ports {
+            let name = &cluster.networks[*network].config.name;
+            if others == Others::Remove
+                && let Some(known) = self.known.get_mut(name)
+            {
+                known.ports.remove(port);
+            }
+            if let Some(granted) = self.granted.get_mut(name) {
+                granted.ports.remove(port);
+            }
+        }
+        for (name, known) in &planned.granted {
+            let granted = self.granted.entry(name.clone()).or_default();
+            granted.ports.extend(known.ports.clone());
+        }
+        self.learn(&planned.granted);
+        Ok(planned)
+    }
+
+    fn learn(&mut self, granted: &Grants) {
+        for (name, more) in granted {
+            let known = self.known.entry(name.clone()).or_default();
+            known.ports.extend(more.ports.clone());
+            known.subnets.extend(more.subnets.clone());
         }
     }
 
     /// Makes the database what the manifests say. After a failure it says when to try again.
-    async fn reconcile(&mut self) -> Option<Duration> {
+    async fn reconcile(&mut self, scope: &Scope) -> Option<Duration> {
         let begun = Instant::now();
         let mut done = Vec::new();
-        let result = async {
-            let others = self.manifests.settings.others;
-            let cluster = &self.manifests.cluster;
-            let planned = steps(&self.northbound, cluster, &self.granted, others)?;
-            self.manifests.tell(&planned);
-            let progress = |at, all| {
-                if begun.elapsed() > Duration::from_secs(1) {
-                    info!("{at} of {all} transactions");
-                }
-            };
-            self.granted = planned.granted;
-            planned.steps.commit(&mut done, progress).await
+        let progress = |at, all| {
+            if begun.elapsed() > Duration::from_secs(1) {
+                info!("{at} of {all} transactions");
+            }
         };
-        let result = result.await;
+        let result = match self.plan(scope) {
+            Ok(planned) => planned.steps.commit(&mut done, progress).await,
+            Err(error) => Err(error),
+        };
         for step in &done {
             debug!("{step}: done");
         }
@@ -243,12 +280,15 @@ impl Watched {
     /// # Errors
     /// When they are wrong.
     pub fn new(settings: Settings) -> Result<Self, InputError> {
-        let seen = look(&settings.paths);
+        // What is written while they are read is told.
+        let watch = Watch::new(&settings.paths);
+        let mut files = Files::new(settings.paths.clone());
+        files.look(Duration::ZERO);
         Ok(Self {
-            cluster: read(&settings)?,
+            cluster: read(&files, &settings)?,
             settings,
-            read: seen.clone(),
-            seen,
+            files,
+            watch,
             told: Vec::new(),
         })
     }
@@ -265,35 +305,37 @@ impl Watched {
         self.told = told;
     }
 
-    /// Reads the manifests again if they changed, and stay as they are now. Wrong ones are told,
-    /// and leave everything as it was.
-    fn changed(&mut self) -> bool {
-        let now = look(&self.settings.paths);
-        // Whoever writes them may not be done yet.
-        let stays = now == self.seen;
-        self.seen = now;
-        if !stays || self.seen == self.read {
-            return false;
+    /// Reads the manifests that may have changed, and says what has to be looked at for it. Wrong ones
+    /// are told, and leave everything as it was.
+    fn changed(&mut self, changed: Changed) -> Option<Scope> {
+        let looked = match changed {
+            Changed::Files(files) => self.files.look_at(&files),
+            Changed::Anything => self.files.look(SETTLES),
+        };
+        if looked.unsettled {
+            self.watch.look_in(SETTLES);
         }
-        self.read.clone_from(&self.seen);
-        match read(&self.settings) {
+        if !looked.changed {
+            return None;
+        }
+        match read(&self.files, &self.settings) {
             Ok(cluster) => {
+                let pods = cluster.changed_pods(&self.cluster);
                 self.cluster = cluster;
-                true
+                Some(pods.map_or(Scope::Everything, Scope::Pods))
             }
             Err(wrong) => {
                 let wrong = ErrorChain::new(&wrong);
                 error!("{wrong}; the manifests of before stay in force");
-                false
+                None
             }
         }
     }
 }
 
 /// Reads the manifests.
-fn read(settings: &Settings) -> Result<Cluster, InputError> {
-    let manifests = Manifests::read(&settings.paths)?;
-    let cluster = Cluster::new(&manifests, &settings.options)?;
+fn read(files: &Files, settings: &Settings) -> Result<Cluster, InputError> {
+    let cluster = Cluster::new(&files.manifests()?, &settings.options)?;
     info!(
         networks = cluster.networks.len(),
         nodes = cluster.nodes.len(),

@@ -11,7 +11,7 @@
 //! - `assign` gives subnets to nodes and addresses to pods, by the rules in `allocate`;
 //! - `topology` says which rows there must be, one module for each topology, and `remove` which
 //!   must not; the library's [`Desired`](ovsdb::nb::Desired) finds what differs;
-//! - `apply` commits that once, `controller` keeps at it;
+//! - `apply` commits that once, `controller` keeps at it, and `watch` tells it which files change;
 //! - `show` reads rows back as a picture, `status` tells what a cluster would see.
 
 pub mod addresses;
@@ -41,3 +41,4 @@ pub mod show;
 pub mod status;
 pub mod subnets;
 pub mod topology;
+pub mod watch;

@@ -272,6 +272,9 @@ fn pod_of(port: &LogicalSwitchPort) -> Option<(&str, &str)> {
 #[must_use]
 pub fn kept_ports(view: &View, cluster: &Cluster) -> BTreeSet<Str> {
     let kept = &cluster.report.kept;
+    if kept.is_empty() {
+        return BTreeSet::new();
+    }
     let ports = view.rows::<LogicalSwitchPort>();
     let ports = ports.filter(|port| port.external_ids.contains_key(ids::POD));
     let ports = ports.filter(|port| {
@@ -337,6 +340,26 @@ fn ports_of<'a>(cluster: &'a Cluster, which: impl Fn(&crate::cluster::Pod) -> bo
 pub fn completed(draft: &mut Draft<'_>, cluster: &Cluster) {
     let ended = ports_of(cluster, |pod| pod.completed);
     ports(draft, |_, port| ended.contains(port.name.as_str()));
+}
+
+/// Says that those of some ports go which pods have no more.
+pub fn some(
+    draft: &mut Draft<'_>,
+    cluster: &Cluster,
+    had: &BTreeMap<String, usize>,
+    others: Others,
+) {
+    let goes = match others {
+        Others::Keep => ports_of(cluster, |pod| pod.completed),
+        Others::Remove => had.keys().map(String::as_str).collect(),
+    };
+    let live = ports_of(cluster, |pod| pod.live);
+    let gone = had.keys().map(String::as_str);
+    let gone = gone.filter(|port| goes.contains(port) && !live.contains(port));
+    let gone: Wanted<'_> = gone.collect();
+    if !gone.is_empty() {
+        ports(draft, |_, port| gone.contains(port.name.as_str()));
+    }
 }
 
 /// Says that everything goes which the cluster does not have: networks, the nodes of layer3

@@ -67,6 +67,12 @@ impl fmt::Display for Kind {
 }
 
 impl Report {
+    /// Whether nothing is left out, and nothing must be kept.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.refused.is_empty() && self.kept.is_empty()
+    }
+
     /// Adds a warning about a field.
     pub fn warn(&mut self, place: &Place, field: impl Into<String>, text: impl Into<String>) {
         self.warnings.push(Warning {
@@ -100,6 +106,12 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Whether nothing must stay.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Keeps everything: it is not known what object was refused.
     pub const fn keep_everything(&mut self) {
         self.everything = true;

@@ -183,11 +183,13 @@ impl Interface {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::assign::{Known, assign};
     use crate::cluster::Options;
     use crate::error::Place;
-    use crate::manifest::Manifests;
+    use crate::manifest::{self, Manifests};
 
     fn status(text: &str) -> Value {
         let mut manifests = Manifests::default();
@@ -278,25 +280,15 @@ mod tests {
     #[test]
     fn what_other_plug_ins_wrote_stays_word_for_word() {
         let theirs = r#"{"name":"sriov","mac":"0A:00:00:00:00:01","ips":null,"mtu":9000,"dns":{}}"#;
+        let annotations = [(NETWORK_STATUS.to_owned(), format!("[{theirs}]"))].into();
+        let manifest = manifest::Pod {
+            annotations,
+            ..manifest::Pod::default()
+        };
         let pod = Pod {
-            annotations: [(NETWORK_STATUS.to_owned(), format!("[{theirs}]"))].into(),
-            ..pod()
+            manifest: Arc::new(manifest),
+            ..Pod::default()
         };
         assert!(network_status(&pod, &Vec::new()).contains(theirs));
-    }
-
-    fn pod() -> Pod {
-        Pod {
-            place: Place::default(),
-            namespace: "s".into(),
-            name: "p".into(),
-            uid: None,
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            node: None,
-            live: true,
-            completed: false,
-            attachments: Vec::new(),
-        }
     }
 }

@@ -76,6 +76,8 @@ pub struct PodGrant<'a> {
 /// Everything that is granted on one network.
 #[derive(Debug, Clone, Default)]
 pub struct Assignment<'a> {
+    /// The network's place in [`Cluster::networks`].
+    pub network: usize,
     /// The nodes, of a layer3 network only.
     pub nodes: Vec<NodeGrant<'a>>,
     /// The live pods.
@@ -119,12 +121,29 @@ pub fn assign<'a>(
     network: usize,
     known: &Known,
 ) -> Result<Assignment<'a>, InputError> {
-    let mut assignment = Assignment::default();
+    assign_some(cluster, network, known, |_| true)
+}
+
+/// As [`assign`], but only to pods whose place in [`Cluster::pods`] passes a test.
+///
+/// # Errors
+/// As [`assign`].
+pub fn assign_some<'a>(
+    cluster: &'a Cluster,
+    network: usize,
+    known: &Known,
+    is_asked: impl Fn(usize) -> bool,
+) -> Result<Assignment<'a>, InputError> {
+    let mut assignment = Assignment {
+        network,
+        ..Assignment::default()
+    };
     if cluster.networks[network].config.topology == Topology::Layer3 {
         assign_subnets(cluster, network, known, &mut assignment)?;
     }
     let mut pools = Pools::new(cluster, network, &assignment.nodes);
-    assign_addresses(cluster, network, known, &mut pools, &mut assignment);
+    let wanted = wanted(cluster, &assignment, is_asked);
+    assign_addresses(cluster, wanted, known, &mut pools, &mut assignment);
     Ok(assignment)
 }
 
@@ -223,11 +242,18 @@ struct Wanted<'a> {
 }
 
 /// The live pods on a network whose nodes have what they need of it.
-fn wanted<'a>(cluster: &'a Cluster, network: usize, nodes: &[NodeGrant<'_>]) -> Vec<Wanted<'a>> {
+fn wanted<'a>(
+    cluster: &'a Cluster,
+    assignment: &Assignment<'_>,
+    is_asked: impl Fn(usize) -> bool,
+) -> Vec<Wanted<'a>> {
+    let network = assignment.network;
     let layer3 = cluster.networks[network].config.topology == Topology::Layer3;
-    let nodes: HashSet<&str> = nodes.iter().map(|grant| grant.node.name.as_str()).collect();
-    let live = cluster.pods.iter().filter(|pod| pod.live);
-    let wanted = live.flat_map(|pod| {
+    let nodes = assignment.nodes.iter();
+    let nodes: HashSet<&str> = nodes.map(|grant| grant.node.name.as_str()).collect();
+    let pods = cluster.pods.iter().enumerate();
+    let live = pods.filter(|(place, pod)| pod.live && is_asked(*place));
+    let wanted = live.flat_map(|(_, pod)| {
         let attachments = pod.attachments.iter();
         let attachments = attachments.filter(move |attachment| attachment.network == network);
         attachments.filter_map(move |attachment| {
@@ -245,12 +271,12 @@ fn wanted<'a>(cluster: &'a Cluster, network: usize, nodes: &[NodeGrant<'_>]) -> 
 
 fn assign_addresses<'a>(
     cluster: &'a Cluster,
-    network: usize,
+    wanted: Vec<Wanted<'a>>,
     known: &Known,
     pools: &mut Pools,
     assignment: &mut Assignment<'a>,
 ) {
-    let wanted = wanted(cluster, network, &assignment.nodes);
+    let network = assignment.network;
     let assigned = !cluster.networks[network].config.is_without_ipam();
     let mut addresses: Vec<Option<Vec<IpNet>>> = vec![None; wanted.len()];
     let mut refused = vec![false; wanted.len()];

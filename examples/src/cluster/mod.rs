@@ -4,8 +4,10 @@
 mod nodes;
 mod reader;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -16,7 +18,6 @@ use crate::error::{InputError, Place};
 use crate::grant::Grant;
 use crate::manifest::{self, Manifests, POLICY};
 use crate::network::{Network, Networks};
-use crate::policy::selector::Labels;
 use crate::policy::{self, Namespace, Policy};
 use crate::report::Report;
 
@@ -64,28 +65,22 @@ pub struct Node {
 }
 
 /// A pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pod {
-    /// Where it was found.
-    pub place: Place,
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its uid.
-    pub uid: Option<String>,
-    /// Its labels.
-    pub labels: Labels,
-    /// Its annotations.
-    pub annotations: BTreeMap<String, String>,
-    /// The node it runs on.
-    pub node: Option<String>,
+    /// What its manifest says.
+    pub manifest: Arc<manifest::Pod>,
     /// Whether it runs, or will: it has a node, and has not come to its end.
     pub live: bool,
-    /// Whether it has come to its end.
-    pub completed: bool,
     /// Its attachments to the networks here, in the order of its annotation.
     pub attachments: Vec<Attachment>,
+}
+
+impl Deref for Pod {
+    type Target = manifest::Pod;
+
+    fn deref(&self) -> &manifest::Pod {
+        &self.manifest
+    }
 }
 
 /// A pod's attachment to one network.
@@ -198,7 +193,7 @@ impl Cluster {
 
     fn pod(
         &self,
-        pod: &manifest::Pod,
+        pod: &Arc<manifest::Pod>,
         networks: &Networks,
         report: &mut Report,
         left_out: &mut LeftOut,
@@ -219,16 +214,69 @@ impl Cluster {
             }
         }
         Pod {
-            place: pod.place.clone(),
-            namespace: pod.namespace.clone(),
-            name: pod.name.clone(),
-            uid: pod.uid.clone(),
-            labels: pod.labels.clone(),
-            annotations: pod.annotations.clone(),
-            node: pod.node.clone(),
+            manifest: pod.clone(),
             live,
-            completed: pod.completed,
             attachments,
+        }
+    }
+
+    /// The pods that differ from those of an earlier cluster, if nothing else does that matters to
+    /// them: the networks, nodes and namespaces are the same, no policy is for their networks, and
+    /// nothing was left out.
+    #[must_use]
+    pub fn changed_pods(&self, before: &Self) -> Option<ChangedPods> {
+        let same = self.networks == before.networks
+            && self.nodes == before.nodes
+            && self.namespaces == before.namespaces
+            && self.policies == before.policies
+            && self.report.is_clean()
+            && before.report.is_clean();
+        if !same {
+            return None;
+        }
+        let known = before.pods.iter();
+        let mut known: HashMap<&str, &Pod> = known.map(|pod| (&*pod.place.object, pod)).collect();
+        let mut changed = ChangedPods::default();
+        for (place, pod) in self.pods.iter().enumerate() {
+            match known.remove(&*pod.place.object) {
+                Some(known) if known == pod => {}
+                known => {
+                    changed.places.insert(place);
+                    changed.add(known);
+                }
+            }
+        }
+        known.into_values().for_each(|pod| changed.add(Some(pod)));
+        let networks = changed
+            .places
+            .iter()
+            .flat_map(|place| &self.pods[*place].attachments);
+        changed
+            .networks
+            .extend(networks.map(|attachment| attachment.network));
+        let mut networks = changed.networks.iter().map(|place| &self.networks[*place]);
+        let is_free = networks.all(|network| self.policies_of(network).next().is_none());
+        is_free.then_some(changed)
+    }
+}
+
+/// Pods that have changed.
+#[derive(Debug, Clone, Default)]
+pub struct ChangedPods {
+    /// Those that there are, by their places in [`Cluster::pods`].
+    pub places: BTreeSet<usize>,
+    /// The ports that they had before, with the networks' places.
+    pub ports: BTreeMap<String, usize>,
+    /// The networks that they are on, or were.
+    pub networks: BTreeSet<usize>,
+}
+
+impl ChangedPods {
+    fn add(&mut self, before: Option<&Pod>) {
+        for attachment in before.iter().flat_map(|pod| &pod.attachments) {
+            self.ports
+                .insert(attachment.port.clone(), attachment.network);
+            self.networks.insert(attachment.network);
         }
     }
 }

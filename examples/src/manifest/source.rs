@@ -1,9 +1,9 @@
-//! Files of manifests: which there are, and the documents in their text.
+//! The text of a file, and the documents in it.
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-use std::{fs, str};
+use std::path::Path;
+use std::str;
 
 use serde_saphyr::{Error, Spanned, UserMessageFormatter};
 
@@ -16,58 +16,6 @@ const LONGEST: u64 = 4 << 30;
 
 /// The deepest nesting that is read, which is bounded by the stack.
 const DEEPEST: usize = 128;
-
-/// The files that are read at these paths, as `kubectl -f` does: of a folder those with the names
-/// of manifests, in their order.
-///
-/// # Errors
-/// When a folder cannot be read, or has no such file.
-pub(super) fn all_files<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<PathBuf>, InputError> {
-    let mut files = Vec::new();
-    for path in paths.iter().map(AsRef::as_ref) {
-        if path.is_dir() {
-            let error = |error: io::Error| InputError::new(&place(path), "", error);
-            let found = folder(path).map_err(error)?;
-            if found.is_empty() {
-                return Err(InputError::new(&place(path), "", Reason::NoManifests));
-            }
-            files.extend(found);
-        } else {
-            files.push(path.to_owned());
-        }
-    }
-    Ok(files)
-}
-
-/// The files that are read at these paths, as far as they exist.
-#[must_use]
-pub fn files(paths: &[PathBuf]) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            files.extend(folder(path).unwrap_or_default());
-        } else {
-            files.push(path.clone());
-        }
-    }
-    files
-}
-
-/// The manifests of a folder.
-fn folder(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let path = entry?.path();
-        let known = path
-            .extension()
-            .is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
-        if known && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
 
 pub(super) fn place(path: &Path) -> Place {
     Place {

@@ -82,13 +82,22 @@ impl Switches {
     }
 }
 
-/// Says the rows of the cluster's networks, whose subnets and addresses are assigned as given, and
-/// returns which pods are left out because the database has their ports where they must not be.
+/// Whether the rows of policies are said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policies {
+    /// They are.
+    Said,
+    /// They are not: what is said has none.
+    None,
+}
+
+/// Says the rows of the networks that subnets and addresses are assigned on, and returns which pods are left out because the database has their ports where they must not be.
 pub fn say(
     draft: &mut Draft<'_>,
     cluster: &Cluster,
     assignments: &[Assignment<'_>],
     others: Others,
+    policies: Policies,
 ) -> Vec<InputError> {
     let mut refused = Vec::new();
     let kept = remove::kept_ports(&draft.view, cluster);
@@ -99,7 +108,8 @@ pub fn say(
         policy::meter(draft);
     }
     let profile = cluster.profile;
-    for (network, assignment) in cluster.networks.iter().zip(assignments) {
+    for assignment in assignments {
+        let network = &cluster.networks[assignment.network];
         let config = &network.config;
         let switches = match (config.topology, copp) {
             (Topology::Layer3, Some(copp)) => {
@@ -110,11 +120,13 @@ pub fn say(
         };
         let pods = &assignment.pods;
         let ports = pod::say(draft, config, &switches, pods, profile, &mut refused);
-        let left = policy::Left {
-            others,
-            kept: &kept,
-        };
-        policy::say(draft, cluster, network, pods, &ports, left);
+        if policies == Policies::Said {
+            let left = policy::Left {
+                others,
+                kept: &kept,
+            };
+            policy::say(draft, cluster, network, pods, &ports, left);
+        }
         if profile == Profile::Mid2023 {
             finish(&mut draft.desired, draft.names, config, &switches);
         }

@@ -1,0 +1,182 @@
+//! Files of manifests: which there are, and what is in those that change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use std::{fs, io};
+
+use super::object::{Entry, entries};
+use super::{Manifests, source};
+use crate::error::{InputError, Reason};
+
+/// Files and folders of manifests. Those that do not change are read once.
+#[derive(Debug)]
+pub struct Files {
+    paths: Vec<PathBuf>,
+    /// The files in their order.
+    list: Result<Vec<PathBuf>, InputError>,
+    read: BTreeMap<PathBuf, (Look, Content)>,
+}
+
+/// What is in a file.
+type Content = Result<Vec<Entry>, InputError>;
+
+/// What a file looks like from outside: when it was written, and its length. Nothing where it cannot
+/// be told.
+type Look = Option<(SystemTime, u64)>;
+
+fn look(path: &Path) -> Look {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+/// Whether a file was written so lately that there may be more to come.
+fn is_young(look: &Look, settles: Duration) -> bool {
+    look.is_some_and(|(written, _)| written.elapsed().is_ok_and(|age| age < settles))
+}
+
+/// Whether a file of a folder is read, by its name.
+#[must_use]
+pub fn is_manifest(path: &Path) -> bool {
+    let mut known = ["yaml", "yml", "json"].iter();
+    path.extension()
+        .is_some_and(|found| known.any(|known| found == *known))
+}
+
+/// What came of looking at files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Looked {
+    /// Whether some were read.
+    pub changed: bool,
+    /// Whether some were left for later.
+    pub unsettled: bool,
+}
+
+impl Files {
+    /// None of them is read yet.
+    #[must_use]
+    pub const fn new(paths: Vec<PathBuf>) -> Self {
+        Self {
+            paths,
+            list: Ok(Vec::new()),
+            read: BTreeMap::new(),
+        }
+    }
+
+    /// Reads everything that was not read yet, or has changed.
+    ///
+    /// # Errors
+    /// As [`Manifests::read`].
+    pub fn read(&mut self) -> Result<Manifests, InputError> {
+        self.look(Duration::ZERO);
+        self.manifests()
+    }
+
+    /// Reads the files that look otherwise than they did, unless they were written less than `settles`
+    /// ago.
+    pub fn look(&mut self, settles: Duration) -> Looked {
+        let mut looked = self.list_again();
+        for path in self.list.iter().flatten() {
+            let now = look(path);
+            if self.read.get(path).is_some_and(|(known, _)| *known == now) {
+                continue;
+            }
+            if is_young(&now, settles) {
+                looked.unsettled = true;
+                continue;
+            }
+            self.read.insert(path.clone(), (now, content(path)));
+            looked.changed = true;
+        }
+        looked
+    }
+
+    /// Reads these files, which have changed or are gone, and files that were not read yet.
+    pub fn look_at(&mut self, changed: &BTreeSet<PathBuf>) -> Looked {
+        let mut looked = Looked::default();
+        let is_known = |path: &PathBuf| self.read.contains_key(path) && path.is_file();
+        if !changed.iter().all(is_known) {
+            looked = self.list_again();
+        }
+        for path in self.list.iter().flatten() {
+            if changed.contains(path) || !self.read.contains_key(path) {
+                self.read.insert(path.clone(), (look(path), content(path)));
+                looked.changed = true;
+            }
+        }
+        looked
+    }
+
+    fn list_again(&mut self) -> Looked {
+        self.list = all_files(&self.paths);
+        let before = self.read.len();
+        if let Ok(list) = &self.list {
+            let list: BTreeSet<_> = list.iter().collect();
+            self.read.retain(|path, _| list.contains(path));
+        }
+        Looked {
+            changed: self.read.len() < before || self.list.is_err(),
+            unsettled: false,
+        }
+    }
+
+    /// Everything that was read.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or is neither YAML nor JSON.
+    pub fn manifests(&self) -> Result<Manifests, InputError> {
+        let mut manifests = Manifests::default();
+        for path in self.list.as_ref().map_err(Clone::clone)? {
+            if let Some((_, content)) = self.read.get(path) {
+                let entries = content.as_ref().map_err(Clone::clone)?;
+                entries.iter().for_each(|entry| manifests.add(entry));
+            }
+        }
+        Ok(manifests)
+    }
+}
+
+fn content(path: &Path) -> Content {
+    entries(&source::place(path), &source::text(path)?)
+}
+
+/// The files that are read at these paths, as `kubectl -f` does: of a folder those with the names
+/// of manifests, in their order.
+///
+/// # Errors
+/// When a folder cannot be read, or has no such file.
+fn all_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, InputError> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let error = |error: io::Error| InputError::new(&source::place(path), "", error);
+            let found = folder(path).map_err(error)?;
+            if found.is_empty() {
+                return Err(InputError::new(
+                    &source::place(path),
+                    "",
+                    Reason::NoManifests,
+                ));
+            }
+            files.extend(found);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+/// The manifests of a folder.
+fn folder(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let path = entry.path();
+        // What a link leads to, the entry does not tell.
+        if is_manifest(&path) && (entry.file_type()?.is_file() || path.is_file()) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

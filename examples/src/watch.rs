@@ -1,0 +1,214 @@
+//! Files that change: what the system tells of them, until they are whole.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{Instant, sleep_until};
+use tracing::warn;
+
+use crate::manifest::is_manifest;
+
+/// How long changes are gathered: what belongs together comes in several files.
+const GATHER: Duration = Duration::from_millis(3);
+/// A file that is not closed after this time counts as whole.
+pub const SETTLES: Duration = Duration::from_millis(150);
+/// How long changes may be gathered when they do not end.
+const LONGEST: Duration = Duration::from_secs(1);
+/// How often everything is looked at, for file systems that do not tell of changes.
+const LOOK: Duration = Duration::from_secs(10);
+/// The same, where no watch can be had.
+const LOOK_OFTEN: Duration = Duration::from_secs(1);
+
+/// What has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// These files, which are whole, or gone.
+    Files(BTreeSet<PathBuf>),
+    /// Anything: it is not known.
+    Anything,
+}
+
+/// Watches files, and the files of folders.
+#[derive(Debug)]
+pub struct Watch {
+    /// The paths, each with its absolute form.
+    paths: Vec<(PathBuf, PathBuf)>,
+    /// It tells as long as it lives.
+    watcher: Option<RecommendedWatcher>,
+    events: UnboundedReceiver<notify::Result<Event>>,
+    /// Files that are being written.
+    open: BTreeSet<PathBuf>,
+    whole: BTreeSet<PathBuf>,
+    anything: bool,
+    /// When the first and the last of these changes was told.
+    told: Option<(Instant, Instant)>,
+    look: Instant,
+}
+
+impl Watch {
+    /// Watches these files and folders.
+    #[must_use]
+    pub fn new(paths: &[PathBuf]) -> Self {
+        let (sender, events) = unbounded_channel();
+        let told = move |event| drop(sender.send(event));
+        let absolute = |path: &PathBuf| {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            (path.clone(), absolute)
+        };
+        let paths: Vec<_> = paths.iter().map(absolute).collect();
+        let watch = || {
+            let mut watcher = notify::recommended_watcher(told)?;
+            for (path, absolute) in paths.iter().filter(|(path, _)| *path != *Path::new("-")) {
+                // A file may be replaced by another one of its name.
+                let folder = if path.is_dir() {
+                    Some(absolute.as_path())
+                } else {
+                    absolute.parent()
+                };
+                let folder = folder.unwrap_or(absolute);
+                watcher.watch(folder, RecursiveMode::NonRecursive)?;
+            }
+            Ok::<_, notify::Error>(watcher)
+        };
+        let watcher = watch();
+        if let Err(error) = &watcher {
+            warn!("cannot watch the manifests, and looks at them each second: {error}");
+        }
+        Self {
+            watcher: watcher.ok(),
+            paths,
+            events,
+            open: BTreeSet::new(),
+            whole: BTreeSet::new(),
+            anything: false,
+            told: None,
+            look: Instant::now() + LOOK,
+        }
+    }
+
+    /// Waits until something may have changed. The future may be dropped at any time.
+    pub async fn changed(&mut self) -> Changed {
+        loop {
+            let whole_at = self.told.map(|(first, last)| {
+                let wait = if self.open.is_empty() {
+                    GATHER
+                } else {
+                    SETTLES
+                };
+                (last + wait).min(first + LONGEST)
+            });
+            tokio::select! {
+                event = self.events.recv(), if self.watcher.is_some() => match event {
+                    Some(event) => self.note(event),
+                    None => self.watcher = None,
+                },
+                () = sleep_until(whole_at.unwrap_or(self.look)), if whole_at.is_some() => {
+                    self.told = None;
+                    let mut files = std::mem::take(&mut self.whole);
+                    files.append(&mut self.open);
+                    return match std::mem::take(&mut self.anything) {
+                        true => Changed::Anything,
+                        false => Changed::Files(files),
+                    };
+                }
+                () = sleep_until(self.look) => {
+                    let wait = if self.watcher.is_some() { LOOK } else { LOOK_OFTEN };
+                    self.look_in(wait);
+                    return Changed::Anything;
+                }
+            }
+        }
+    }
+
+    /// Tells of a change after this time, whatever happens.
+    pub fn look_in(&mut self, wait: Duration) {
+        self.look = Instant::now() + wait;
+    }
+
+    fn note(&mut self, event: notify::Result<Event>) {
+        let Ok(event) = event else {
+            return self.note_time(true);
+        };
+        let is_open = match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
+            EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => return,
+            EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => true,
+            _ => false,
+        };
+        let mut anything = event.need_rescan();
+        let mut known = false;
+        for told in &event.paths {
+            let given = self.paths.iter().find_map(|(path, absolute)| {
+                let rest = told.strip_prefix(absolute).ok()?;
+                let is_it = rest.as_os_str().is_empty();
+                Some((is_it, if is_it { path.clone() } else { path.join(rest) }))
+            });
+            match given {
+                Some((is_it, path)) if is_it || is_manifest(&path) => {
+                    known = true;
+                    self.open.remove(&path);
+                    let files = if is_open {
+                        &mut self.open
+                    } else {
+                        &mut self.whole
+                    };
+                    files.insert(path);
+                }
+                // A link to a folder may have been replaced, in which the manifests are.
+                Some(_) => anything |= told.is_dir(),
+                None => {}
+            }
+        }
+        if known || anything {
+            self.note_time(anything);
+        }
+    }
+
+    fn note_time(&mut self, anything: bool) {
+        self.anything |= anything;
+        let now = Instant::now();
+        let first = self.told.map_or(now, |(first, _)| first);
+        self.told = Some((first, now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn files_are_told_once_they_are_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        let mut watch = Watch::new(&[folder.path().to_owned()]);
+        let mut changed = async || {
+            let changed = watch.changed();
+            let limit = Duration::from_secs(5);
+            tokio::time::timeout(limit, changed)
+                .await
+                .expect("a change")
+        };
+        let mut file = fs::File::create(path("a.yaml")).expect("a file");
+        file.write_all(b"kind: ").expect("a text");
+        file.write_all(b"Pod").expect("a text");
+        drop(file);
+        fs::write(path("other"), "nothing").expect("a file");
+        assert_eq!(changed().await, Changed::Files([path("a.yaml")].into()));
+        fs::write(path("new"), "kind: Pod").expect("a file");
+        fs::rename(path("new"), path("b.json")).expect("a name");
+        assert_eq!(changed().await, Changed::Files([path("b.json")].into()));
+        fs::remove_file(path("a.yaml")).expect("no file");
+        assert_eq!(changed().await, Changed::Files([path("a.yaml")].into()));
+        // As volumes of Kubernetes are replaced.
+        fs::create_dir(path("folder")).expect("a folder");
+        fs::rename(path("folder"), path("..data")).expect("a name");
+        assert_eq!(changed().await, Changed::Anything);
+    }
+}
