@@ -51,8 +51,9 @@ use proc_macro::TokenStream;
 /// Expands to `Database`, a label for the database; a struct for each table, with a constant for
 /// each column; and an enum for each string column whose values the schema lists. Each is
 /// documented with the schema's facts. `Client`, `ClientBuilder`, `Cache`, `CacheBuilder`,
-/// `Snapshot`, `Transaction`, `Desired` and `AllChanges` are aliases of the library's types for this database. With the feature `serde` of `ovsdb`, structs and enums
-/// implement serde's `Serialize` and `Deserialize`.
+/// `Snapshot`, `Transaction`, `Desired`, `Plan`, `Reconciler`, `Runner` and `AllChanges` are aliases of the
+/// library's types for this database. With the feature `serde` of `ovsdb`, structs and enums implement
+/// serde's `Serialize` and `Deserialize`.
 ///
 /// ```
 /// mod switches {

@@ -38,6 +38,15 @@ const ALIASES: &[(&str, &str)] = &[
         "The rows that a controller wants in this database.",
     ),
     (
+        "Plan",
+        "What is to be done so that this database is as it is wanted.",
+    ),
+    (
+        "Reconciler",
+        "Runs a controller of this database, whose objects have keys of the type `K`.",
+    ),
+    ("Runner", "A controller of this database that runs."),
+    (
         "Snapshot",
         "A view of a cache of this database at one moment.",
     ),
@@ -140,11 +149,16 @@ impl<'a> Module<'a> {
             let ident = Ident::new(name, Span::call_site());
             let path = match *name {
                 "AllChanges" => quote! { ::ovsdb::cache::#ident },
+                "Plan" => quote! { ::ovsdb::desired::#ident },
                 _ => quote! { ::ovsdb::#ident },
+            };
+            let (own, further) = match *name {
+                "Reconciler" | "Runner" => (quote! { <K> }, quote! { , K }),
+                _ => Default::default(),
             };
             quote! {
                 #[doc = #doc]
-                pub type #ident = #path<Database>;
+                pub type #ident #own = #path<Database #further>;
             }
         })
         .collect()

@@ -229,6 +229,12 @@ pub type Client = ::ovsdb::Client<Database>;
 pub type ClientBuilder = ::ovsdb::ClientBuilder<Database>;
 ///The rows that a controller wants in this database.
 pub type Desired = ::ovsdb::Desired<Database>;
+///What is to be done so that this database is as it is wanted.
+pub type Plan = ::ovsdb::desired::Plan<Database>;
+///Runs a controller of this database, whose objects have keys of the type `K`.
+pub type Reconciler<K> = ::ovsdb::Reconciler<Database, K>;
+///A controller of this database that runs.
+pub type Runner<K> = ::ovsdb::Runner<Database, K>;
 ///A view of a cache of this database at one moment.
 pub type Snapshot = ::ovsdb::Snapshot<Database>;
 ///A transaction on this database.

@@ -33,6 +33,11 @@ impl Detached {
         self.last += 1;
         Uuid::from_u128(self.last)
     }
+
+    /// Gives no uuid that the other one has given.
+    pub(super) fn number_after(&mut self, other: &Self) {
+        self.last = self.last.max(other.last);
+    }
 }
 
 impl<D: Database> Transaction<D> {
@@ -103,6 +108,29 @@ impl<D: Database> Transaction<D> {
     /// ```
     pub fn detached_for(schema: impl Into<Arc<DatabaseSchema>>) -> Self {
         Self::without_client(Some(schema.into()))
+    }
+
+    /// As [`detached`](Self::detached), for a transaction that is to become one with `other`, which has no
+    /// client either: the rows that it inserts get the uuids after those of `other`, and it is checked as that
+    /// one. Each has rows of its own so, and [`merge`](Self::merge) takes both.
+    ///
+    /// ```
+    /// # #[cfg(feature = "nb")] {
+    /// use ovsdb::nb::{LogicalRouter, LogicalSwitch, Transaction};
+    ///
+    /// let mut switches = Transaction::detached();
+    /// switches.insert(LogicalSwitch::default());
+    /// let mut routers = Transaction::detached_after(&switches);
+    /// routers.insert(LogicalRouter::default());
+    /// switches.merge(&routers)?;
+    /// assert_eq!(switches.operations().len(), 2);
+    /// # }
+    /// # Ok::<(), ovsdb::transaction::MergeConflict>(())
+    /// ```
+    pub fn detached_after(other: &Self) -> Self {
+        let mut txn = Self::without_client(other.origin.schema());
+        txn.origin.number_after(&other.origin);
+        txn
     }
 
     fn without_client(schema: Option<Arc<DatabaseSchema>>) -> Self {

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use ovsdb_schema::Max;
 
+use super::difference::Difference;
 use super::find_by::RowKey as _;
 use super::merge::joined;
 use super::read::Purpose;
 use super::touched::{EditPlaces, Written};
 use super::{BuildError, FindBy, Transaction, guard};
 use crate::model::{AllOf, Database, Row, Table};
-use crate::protocol::{Columns, Mutation, Mutator, Operation};
-use crate::value::{Atom, Datum, Ref, Sealed, Set, Str, Uuid};
+use crate::protocol::{Clause, Columns, Operation};
+use crate::value::{Ref, Sealed, Str, Uuid};
 
 /// A row to be edited: a [`Row`] that was read, borrowed or shared, or a [`Ref`] to one.
 ///
@@ -60,19 +61,6 @@ impl<T: Table> EditRow<T> for &Arc<Row<T>> {
     fn read(self) -> Option<Arc<Row<T>>> {
         Some(self.clone())
     }
-}
-
-/// How a row becomes another one.
-#[derive(Default)]
-struct Difference {
-    columns: Columns,
-    mutations: Vec<Mutation>,
-    /// The new pairs of maps, under keys that they do not have yet.
-    added_pairs: Vec<(usize, Datum)>,
-    /// The columns whose old value is replaced as a whole.
-    replaced: Vec<usize>,
-    /// The keys of maps whose pairs are replaced or taken out.
-    replaced_keys: Vec<(usize, Vec<Atom>)>,
 }
 
 impl<D: Database> Transaction<D> {
@@ -177,8 +165,9 @@ impl<D: Database> Transaction<D> {
             written.start_again(epoch);
         }
         written.now = Some(now.clone());
-        let (base, places) = (written.base.clone(), written.places);
-        let Some(base) = base else {
+        let (base, places, is_inserted) =
+            (written.base.clone(), written.places, written.is_inserted);
+        let Some(mut base) = base else {
             // The insert itself still can be changed.
             let columns = self.columns_to_insert::<T>(&now);
             let insert = self.inserted.get(&uuid).copied();
@@ -188,6 +177,13 @@ impl<D: Database> Transaction<D> {
             }
             return;
         };
+        if is_inserted {
+            let folded = self.fold_immutable::<T>(uuid, &base, &now);
+            base = Arc::new(Row::new(uuid, folded));
+            if let Some(written) = self.overlay.touch::<T>().written.get_mut(&uuid) {
+                written.base = Some(base.clone());
+            }
+        }
         let difference = self.difference::<T>(&base, &now);
         let places = self.put_difference::<T>(uuid, places, &difference);
         let written = self.overlay.touch::<T>().written.get_mut(&uuid);
@@ -200,6 +196,38 @@ impl<D: Database> Transaction<D> {
                 written.replace_pairs(index, keys);
             }
         }
+    }
+
+    /// Changes immutable columns of a row that the transaction inserts in the insert itself, unless an operation
+    /// after it looks at them. Returns the row with these.
+    fn fold_immutable<T: Table<Database = D>>(&mut self, uuid: Uuid, base: &T, now: &T) -> T {
+        let mut folded = base.clone();
+        let schema = self.origin.schema();
+        let table = schema
+            .as_ref()
+            .and_then(|schema| schema.tables.get(T::TABLE));
+        let insert = self.inserted.get(&uuid).copied();
+        let (Some(table), Some(insert)) = (table, insert) else {
+            return folded;
+        };
+        for (index, info) in T::COLUMNS.iter().enumerate() {
+            let is_immutable = table.columns.get(info.name).is_some_and(|it| !it.mutable);
+            let (Some(old), Some(new)) = (base.column(index), now.column(index)) else {
+                continue;
+            };
+            let mut after = self.operations[insert + 1..].iter();
+            if !is_immutable || old.equals(new) || after.any(|it| sees::<T>(it, info.name)) {
+                continue;
+            }
+            if let Some((name, datum)) = self.whole::<T>(index, new.to_datum())
+                && let Some(Operation::Insert { row, .. }) = self.operations.get_mut(insert)
+                && let Some(column) = folded.column_mut(index)
+            {
+                row.insert(name, datum);
+                column.assign(new);
+            }
+        }
+        folded
     }
 
     fn put_difference<T: Table<Database = D>>(
@@ -389,59 +417,32 @@ impl<D: Database> Transaction<D> {
     }
 }
 
-impl Difference {
-    /// The elements of a set, or the pairs of a map, that are new or gone.
-    fn parts(&mut self, index: usize, name: Str, old: &Datum, new: &Datum) {
-        let (gone, added);
-        match (old, new) {
-            (Datum::Set(old), Datum::Set(new)) => {
-                let is_gone = |atom: &&Atom| !new.contains(*atom);
-                gone = old.iter().filter(is_gone).cloned().collect();
-                let is_new = |atom: &&Atom| !old.contains(*atom);
-                added = Datum::Set(new.iter().filter(is_new).cloned().collect());
-            }
-            _ => {
-                // An empty map may be written like an empty set.
-                let value = |datum: &Datum, key: &Atom| match datum {
-                    Datum::Map(map) => map.get(key).cloned(),
-                    Datum::Set(_) => None,
-                };
-                let other = |(key, old): &(&Atom, &Atom)| value(new, key).as_ref() != Some(*old);
-                let replaced = pairs(old).filter(other);
-                let replaced: Vec<_> = replaced.map(|(k, v)| (k.clone(), v.clone())).collect();
-                gone = replaced.iter().map(|(key, _)| key.clone()).collect();
-                let set = pairs(new).filter(|(key, new)| value(old, key).as_ref() != Some(*new));
-                let set: Vec<_> = set.map(|(k, v)| (k.clone(), v.clone())).collect();
-                let is_new = |(key, _): &&(Atom, Atom)| value(old, key).is_none();
-                let new_pairs: Vec<_> = set.iter().filter(is_new).cloned().collect();
-                added = Datum::Map(set.into_iter().collect());
-                if !replaced.is_empty() {
-                    let keys = replaced.into_iter().map(|(key, _)| key).collect();
-                    self.replaced_keys.push((index, keys));
-                }
-                if !new_pairs.is_empty() {
-                    let new_pairs = Datum::Map(new_pairs.into_iter().collect());
-                    self.added_pairs.push((index, new_pairs));
-                }
-            }
-        }
-        let gone: Set<Atom> = gone;
-        let mut push = |mutator, argument: Datum| {
-            if !argument.is_empty() {
-                self.mutations
-                    .push(Mutation::new(name.clone(), mutator, argument));
-            }
-        };
-        push(Mutator::Delete, Datum::Set(gone));
-        push(Mutator::Insert, added);
+/// Whether an operation on the table reads a column.
+fn sees<T: Table>(operation: &Operation, column: &str) -> bool {
+    if operation.table().is_none_or(|table| table != T::TABLE) {
+        return false;
     }
-}
-
-/// The pairs of a map.
-fn pairs(datum: &Datum) -> impl Iterator<Item = (&Atom, &Atom)> {
-    let map = match datum {
-        Datum::Map(map) => Some(map),
-        Datum::Set(_) => None,
+    let names = |columns: &Option<Vec<Str>>| {
+        let columns = columns.as_ref();
+        columns.is_none_or(|columns| columns.iter().any(|name| name == column))
     };
-    map.into_iter().flatten()
+    let (conditions, reads) = match operation {
+        Operation::Update { conditions, .. }
+        | Operation::Mutate { conditions, .. }
+        | Operation::Delete { conditions, .. } => (conditions, false),
+        Operation::Select {
+            conditions,
+            columns,
+            ..
+        }
+        | Operation::Wait {
+            conditions,
+            columns,
+            ..
+        } => (conditions, names(columns)),
+        _ => return false,
+    };
+    let is_about =
+        |clause: &Clause| matches!(clause, Clause::Compare { column: name, .. } if name == column);
+    reads || conditions.iter().any(is_about)
 }

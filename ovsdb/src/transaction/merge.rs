@@ -33,7 +33,8 @@ pub enum MergeConflict {
         /// The column.
         column: &'static str,
     },
-    /// One deletes a row that the other one edits, or both insert a row of the same uuid.
+    /// One deletes a row that the other one edits, or both insert a row of the same uuid, in this table and
+    /// any other: [`Transaction::detached_after`] keeps the uuids of transactions without a client apart.
     #[error("both transactions write the row {row} of {table}, and one deletes or inserts it")]
     Row {
         /// The table.
@@ -96,6 +97,9 @@ impl<D: Database> Transaction<D> {
         if let Some(conflict) = self.overlay.conflict(&other.overlay) {
             return Err(conflict);
         }
+        if let Some(conflict) = self.same_uuid(other) {
+            return Err(conflict);
+        }
         let before = self.operations.len();
         self.overlay.absorb(&other.overlay);
         self.operations.extend(other.operations.iter().cloned());
@@ -107,6 +111,7 @@ impl<D: Database> Transaction<D> {
         if self.basis.is_none() {
             self.basis = other.basis.clone();
         }
+        self.origin.number_after(&other.origin);
         if let Some(mistake) = &other.mistake {
             let mut mistake = mistake.clone();
             if let BuildError::SchemaMismatch(mismatch) = &mut mistake {
@@ -115,6 +120,15 @@ impl<D: Database> Transaction<D> {
             self.mistake(mistake);
         }
         Ok(before)
+    }
+
+    /// The conflict that both insert a row of one uuid.
+    fn same_uuid(&self, other: &Self) -> Option<MergeConflict> {
+        let mut inserted = other.inserted.keys();
+        let row = *inserted.find(|uuid| self.inserted.contains_key(uuid))?;
+        let named = "a table that is known by its name";
+        let table = self.overlay.table_of(row).unwrap_or(named);
+        Some(MergeConflict::Row { table, row })
     }
 }
 
@@ -134,12 +148,15 @@ impl<T> Written<T> {
 
 impl<T: Table> KeyRead<T> {
     /// Whether it would be another if it were read after this row was written.
-    fn is_changed_by(&self, written: &Written<T>) -> bool {
+    fn is_changed_by(&self, uuid: Uuid, written: &Written<T>) -> bool {
         let holds = |row: &Option<Arc<Row<T>>>| {
             row.as_ref()
                 .is_some_and(|row| self.condition.holds_for(row))
         };
-        let (before, now) = (holds(&written.before), holds(&written.now));
+        let now = holds(&written.now);
+        // What deletes a row without a view does not know it.
+        let is_found = self.rows.iter().any(|row| row.uuid() == uuid);
+        let before = holds(&written.before) || is_found;
         before != now || (self.is_whole && now)
     }
 }
@@ -156,7 +173,7 @@ impl<T: Table> Touched<T> {
             }
             let is_read = || {
                 let mut keys = other.keys.iter();
-                other.read.contains_key(&row) || keys.any(|key| key.is_changed_by(own))
+                other.read.contains_key(&row) || keys.any(|key| key.is_changed_by(row, own))
             };
             if !own.is_unchanged() && is_read() {
                 return Some(MergeConflict::Read { table, row });

@@ -2,7 +2,9 @@
 
 mod any;
 mod apply;
+mod commit;
 mod detached;
+mod difference;
 mod duplicate;
 mod edit;
 mod find_by;
@@ -17,27 +19,23 @@ mod overlay;
 mod read;
 mod retry;
 mod touched;
+mod write;
 mod written;
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ovsdb_schema::DatabaseSchema;
-use tracing::Instrument as _;
 
 use self::detached::Detached;
-use self::names::{row_name, with_names};
 use self::overlay::Overlay;
-use self::touched::Written;
 use crate::cache::Basis;
 use crate::client::{Cache, Client};
-use crate::model::{AllOf, Column, ColumnInfo, Database, Mutability, Row, RowIdentity, Table};
-use crate::protocol::{Columns, InvalidValue, Operation, Until, check_operations};
-use crate::session::CallError;
-use crate::value::{Datum, Ref, Str, Uuid, Value};
+use crate::model::{ColumnInfo, Database, RowIdentity, Table};
+use crate::protocol::Operation;
+use crate::value::{Str, Uuid};
 
 pub use self::any::AnyOperations;
 pub use self::duplicate::{Duplicate, DuplicateRow};
@@ -128,6 +126,13 @@ impl<D: Database> Origin<D> {
         match self {
             Self::Client(client) => client.row_identity(),
             Self::Detached(_) => RowIdentity::ClientChosen,
+        }
+    }
+
+    /// Gives no uuid that the other one has given, where both have no client.
+    fn number_after(&mut self, other: &Self) {
+        if let (Self::Detached(own), Self::Detached(other)) = (self, other) {
+            own.number_after(other);
         }
     }
 
@@ -262,391 +267,6 @@ impl<D: Database> Transaction<D> {
 
     fn mistake(&mut self, mistake: BuildError) {
         self.mistake.get_or_insert(mistake);
-    }
-
-    /// Checks a value that goes into the column `index` of `T`, and brings it into its wire form.
-    fn datum<T: Table>(&mut self, index: usize, datum: Datum) -> Option<(Str, Datum)> {
-        let column = T::COLUMNS.get(index)?;
-        if let Some(server) = self.origin.schema()
-            && !is_known::<T>(&server, column)
-        {
-            let (table, column) = (T::TABLE, column.name);
-            self.mistake(BuildError::NoSuchColumn { table, column });
-            return None;
-        }
-        Some((Str::from(column.name), datum))
-    }
-
-    /// Brings the whole value of the column `index` of `T` into its wire form. The server's type must have room for it.
-    fn whole<T: Table>(&mut self, index: usize, datum: Datum) -> Option<(Str, Datum)> {
-        let (name, datum) = self.datum::<T>(index, datum)?;
-        let Some(server) = self.origin.schema() else {
-            return Some((name, datum));
-        };
-        let column = server.tables.get(T::TABLE)?.columns.get(name.as_str())?;
-        if let Some(mistake) = outcome::check_count::<T>(index, &column.kind, datum.len()) {
-            self.mistake(mistake);
-            return None;
-        }
-        Some((name, datum))
-    }
-
-    /// Inserts a row; columns that hold what the server stores in omitted ones are left to it.
-    ///
-    /// The reference can be used in this transaction at once, and is the row's for ever with
-    /// [`RowIdentity::ClientChosen`].
-    ///
-    /// The server deletes a row of a table that is not in the root set in the same transaction, unless
-    /// another row refers to it by a strong reference. So a transaction that inserts one without
-    /// referring to it is not sent, but ends with [`BuildError::Unreferenced`].
-    pub fn insert<T: Table<Database = D>>(&mut self, row: T) -> Ref<T> {
-        let uuid = self.origin.new_uuid();
-        self.insert_under(uuid, row)
-    }
-
-    /// As [`insert`](Self::insert), with this uuid where uuids are chosen here.
-    pub(crate) fn insert_under<T: Table<Database = D>>(&mut self, uuid: Uuid, row: T) -> Ref<T> {
-        let identity = self.identity_of(uuid);
-        self.insert_as(identity, uuid, row)
-    }
-
-    /// How an inserted row is named on the wire: by its name in the transaction, or by its uuid.
-    fn identity_of(&self, uuid: Uuid) -> (Option<Str>, Option<Uuid>) {
-        match self.origin.row_identity() {
-            RowIdentity::ClientChosen => (None, Some(uuid)),
-            RowIdentity::Named => (Some(row_name(uuid)), None),
-        }
-    }
-
-    /// Inserts a row under a uuid of the caller's choice, so that a second try of the same
-    /// transaction is recognised by the server ("duplicate uuid"). With [`RowIdentity::Named`] as well:
-    /// a server older than Open vSwitch 2.13 refuses it with a syntax error.
-    pub fn insert_with_uuid<T: Table<Database = D>>(&mut self, uuid: Uuid, row: T) -> Ref<T> {
-        self.insert_as((None, Some(uuid)), uuid, row)
-    }
-
-    fn insert_as<T: Table<Database = D>>(
-        &mut self,
-        (uuid_name, client_uuid): (Option<Str>, Option<Uuid>),
-        uuid: Uuid,
-        row: T,
-    ) -> Ref<T> {
-        let columns = self.columns_to_insert(&row);
-        self.inserted.insert(uuid, self.operations.len());
-        self.operations.push(Operation::Insert {
-            table: T::TABLE.into(),
-            row: columns,
-            uuid_name,
-            uuid: client_uuid,
-        });
-        let epoch = self.overlay.epoch;
-        let row = Arc::new(Row::new(uuid, row));
-        let touched = self.overlay.touch::<T>();
-        let written = touched.write(uuid, || Written::inserted(row.clone(), epoch));
-        if written.now.is_none() {
-            // It was deleted before, under the same uuid.
-            written.now = Some(row);
-            written.is_inserted = written.before.is_none();
-            written.start_again(epoch);
-        }
-        Ref::new(uuid)
-    }
-
-    /// The columns of a new row that are sent: those that differ from what the server stores anyway.
-    fn columns_to_insert<T: Table<Database = D>>(&mut self, row: &T) -> Columns {
-        let server = self.origin.schema();
-        let known = server
-            .as_ref()
-            .and_then(|server| server.tables.get(T::TABLE));
-        let mut nothing = None;
-        let columns = T::COLUMNS.iter().enumerate().filter_map(|(index, info)| {
-            let column = row.column(index)?;
-            let known = known.and_then(|table| table.columns.get(info.name));
-            let omitted = match known.filter(|known| info.kind.accepts(&known.kind)) {
-                Some(known) => column.is_default(&known.kind),
-                // Replicas read it as the struct's default.
-                None => nothing
-                    .get_or_insert_with(T::default)
-                    .column(index)
-                    .is_some_and(|unset| column.equals(unset)),
-            };
-            if omitted {
-                return None;
-            }
-            self.whole::<T>(index, column.to_datum())
-        });
-        columns.collect::<Vec<_>>().into()
-    }
-
-    /// Sets columns of the rows that meet all clauses; the columns follow by
-    /// [`Update::set`].
-    #[must_use = "an update that sets no column is not sent"]
-    pub fn update<T: Table<Database = D>>(
-        &mut self,
-        rows: impl Into<AllOf<T>>,
-    ) -> Update<'_, D, T> {
-        let operation = Operation::Update {
-            table: T::TABLE.into(),
-            conditions: rows.into().into_clauses(),
-            row: Columns::new(),
-        };
-        Update::new(self, operation)
-    }
-
-    /// Changes columns of the rows that meet all clauses; the changes follow by the methods of
-    /// [`Mutate`].
-    #[must_use = "a mutation without a change is not sent"]
-    pub fn mutate<T: Table<Database = D>>(
-        &mut self,
-        rows: impl Into<AllOf<T>>,
-    ) -> Mutate<'_, D, T> {
-        let operation = Operation::Mutate {
-            table: T::TABLE.into(),
-            conditions: rows.into().into_clauses(),
-            mutations: Vec::new(),
-        };
-        Mutate::new(self, operation)
-    }
-
-    /// Deletes the rows that meet all clauses.
-    pub fn delete<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> OperationIndex {
-        let rows = rows.into();
-        if let Some(uuid) = rows.as_row() {
-            let (before, epoch) = (self.overlay.before::<T>(uuid), self.overlay.epoch);
-            self.overlay.touch::<T>().delete(uuid, before, epoch);
-        }
-        self.operation(Operation::Delete {
-            table: T::TABLE.into(),
-            conditions: rows.into_clauses(),
-        })
-    }
-
-    /// Reads the rows that meet all clauses; [`Outcome::rows`] has them.
-    #[must_use = "the rows are read from the outcome by this"]
-    pub fn select<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> Selection<T> {
-        let server = self.origin.schema();
-        // The columns that a replica asks for.
-        let readable = |column: &&ColumnInfo| {
-            let server = server.as_ref();
-            server.is_none_or(|server| is_known::<T>(server, column))
-        };
-        let columns = T::COLUMNS.iter().filter(readable).map(|column| column.name);
-        let operation = Operation::Select {
-            table: T::TABLE.into(),
-            conditions: rows.into().into_clauses(),
-            columns: Some(
-                ["_uuid"]
-                    .into_iter()
-                    .chain(columns)
-                    .map(Str::from)
-                    .collect(),
-            ),
-        };
-        Selection::new(self.operation(operation))
-    }
-
-    /// Makes the transaction wait until rows are, or are not, as given; which columns to compare,
-    /// and with what, follows by the methods of [`Wait`].
-    pub fn wait<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> Wait<'_, D, T> {
-        let operation = Operation::Wait {
-            timeout: Some(0),
-            table: T::TABLE.into(),
-            conditions: rows.into().into_clauses(),
-            columns: Some(Vec::new()),
-            until: Until::Equal,
-            rows: Vec::new(),
-        };
-        Wait::new(self, operation)
-    }
-
-    /// Fails the transaction with "timed out" unless a column of a row still is what `row` says,
-    /// as `ovsdb_idl_txn_verify` of the C library does (optimistic concurrency).
-    ///
-    /// ```
-    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
-    /// # let server = ovsdb::server::Server::memory(schema)?;
-    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
-    /// # let cache = client.cache().all_tables().start().await?;
-    /// # let view = cache.snapshot();
-    /// use ovsdb::nb::Meter;
-    ///
-    /// if let Some(meter) = view.get_by(Meter::NAME, "arp-rate-limiter") {
-    ///     let mut txn = client.transaction();
-    ///     txn.verify(meter, Meter::FAIR);
-    ///     txn.update(meter).set(Meter::FAIR, !meter.fair.unwrap_or(false));
-    /// #   let _ = txn.commit().await;
-    /// }
-    /// # Ok(()) }
-    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
-    /// ```
-    pub fn verify<T: Table<Database = D>, V: Value, M: Mutability>(
-        &mut self,
-        row: &Row<T>,
-        column: Column<T, V, M>,
-    ) -> OperationIndex {
-        self.wait(row.reference())
-            .comparing(column)
-            .until([T::clone(row)])
-    }
-
-    /// Writes a remark into the server's log and the database's history.
-    pub fn comment(&mut self, comment: impl Into<Str>) -> OperationIndex {
-        self.operation(Operation::Comment {
-            comment: comment.into(),
-        })
-    }
-
-    /// Fails the transaction unless the client holds this lock at the server that it is connected
-    /// to; the servers of a cluster [have locks of their own](crate::Client::lock).
-    pub fn assert_lock(&mut self, lock: impl Into<Str>) -> OperationIndex {
-        self.operation(Operation::Assert { lock: lock.into() })
-    }
-
-    /// Fails the transaction on purpose: the operations before it are tried, and undone.
-    pub fn abort(&mut self) -> OperationIndex {
-        self.operation(Operation::Abort)
-    }
-
-    /// Makes the commit wait until the transaction is on the server's disk.
-    pub fn durable(&mut self) -> OperationIndex {
-        self.operation(Operation::Commit { durable: true })
-    }
-
-    /// Sends the transaction and waits for its outcome.
-    ///
-    /// A commit that resolved is visible in every cache of this client that
-    /// [is current](crate::Cache::is_current) (read-your-writes). After a schema conversion, and
-    /// whenever else a monitor is started again, the commit waits until the cache has its rows. It
-    /// does not wait for a cache that is stale because the server refuses its monitor. It stops
-    /// waiting when the time limit passes or the connection is lost after the server's answer: the
-    /// transaction is committed then and reported so, and the caches that do not show it yet are
-    /// stale.
-    ///
-    /// A transaction without operations commits at once; nothing is sent. Without a connection
-    /// the commit waits for one, and sends the transaction as it is: what it was decided on may be
-    /// long outdated by then. Where a replica decides what to write, [`Client::apply`] decides again
-    /// instead, and [`require_current`](Self::require_current) prevents the sending. Dropping the future tells the server to forget the
-    /// transaction, which may come too late.
-    ///
-    /// # Errors
-    /// [`CommitError::Refused`] when the server refused it: nothing has changed.
-    /// [`CommitError::Unknown`] when the connection was lost, or the time was over, before the
-    /// answer: it may have been carried out or not; see [`commit_once`](Self::commit_once). The other kinds
-    /// say that nothing was sent.
-    pub async fn commit(self) -> Result<Outcome, CommitError> {
-        let sealed = self.sealed();
-        sealed.without_reads(sealed.send().await)
-    }
-
-    /// The answer to the user's operations alone.
-    fn without_reads(&self, answer: Result<Outcome, CommitError>) -> Result<Outcome, CommitError> {
-        match answer {
-            Ok(outcome) => Ok(outcome.without_first(self.reads)),
-            Err(error) => Err(self.without_own_guards(error)),
-        }
-    }
-
-    /// The error without the places of guards.
-    fn without_own_guards(&self, error: CommitError) -> CommitError {
-        match error {
-            CommitError::Refused(refusal) => {
-                let refusal = refusal.without_guards(self.reads, &self.edit_waits);
-                CommitError::Refused(Box::new(refusal))
-            }
-            other => other,
-        }
-    }
-
-    /// Sends the operations as they are.
-    async fn send(&self) -> Result<Outcome, CommitError> {
-        let Origin::Client(client) = &self.origin else {
-            return Err(CommitError::Build(BuildError::Detached));
-        };
-        let operations = self.operations.len();
-        let span = tracing::debug_span!(
-            "ovsdb_transaction",
-            database = client.database(),
-            operations
-        );
-        let outcome = self.send_uncounted(client).instrument(span).await;
-        let counters = client.counters();
-        match &outcome {
-            Ok(outcome) if outcome.results().is_empty() => {}
-            Ok(_) => counters.committed.add(1),
-            Err(CommitError::Refused(_)) => counters.refused.add(1),
-            Err(CommitError::Unknown(_) | CommitError::Answer(_)) => counters.unknown.add(1),
-            Err(CommitError::Build(_) | CommitError::NotSent(_)) => {}
-        }
-        outcome
-    }
-
-    /// Whether the transaction can be sent: the first mistake that was made when it was written, such
-    /// as a column that the server lacks, a row that nothing refers to, or a string with a NUL.
-    /// [`commit`](Self::commit) begins with this.
-    ///
-    /// # Errors
-    /// The mistake.
-    pub fn check(&self) -> Result<(), BuildError> {
-        self.check_rows()?;
-        Ok(check_operations(&self.operations).map_err(|error| self.without_guards(error))?)
-    }
-
-    /// The check without that of the values, which is done when they are written.
-    fn check_rows(&self) -> Result<(), BuildError> {
-        if let Some(mistake) = &self.mistake {
-            return Err(mistake.clone());
-        }
-        let Some(schema) = self.origin.schema() else {
-            return Ok(());
-        };
-        match garbage::first_unreferenced(&self.operations, &self.inserted, &schema) {
-            Some(index) => Err(BuildError::Unreferenced {
-                operation: index.saturating_sub(self.guards),
-                table: self.operations[index].table().cloned().unwrap_or_default(),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    fn without_guards(&self, mut invalid: InvalidValue) -> InvalidValue {
-        let operation = invalid.operation;
-        invalid.operation = operation.and_then(|index| index.checked_sub(self.guards));
-        invalid
-    }
-
-    /// The operations as they are on the wire.
-    fn wire_operations(&self) -> Cow<'_, [Operation]> {
-        match self.origin.row_identity() {
-            RowIdentity::Named => {
-                let named = |uuid| self.is_named(uuid);
-                Cow::Owned(with_names(self.operations.iter().cloned(), named))
-            }
-            RowIdentity::ClientChosen => Cow::Borrowed(&self.operations),
-        }
-    }
-
-    async fn send_uncounted(&self, client: &Client<D>) -> Result<Outcome, CommitError> {
-        self.check_rows()?;
-        if self.operations.is_empty() {
-            return Ok(Outcome::empty());
-        }
-        let operations = self.wire_operations();
-        let basis = self.basis.clone();
-        let answer = client.transact(&operations, basis, self.timeout);
-        match answer.await {
-            Ok(text) => Outcome::read(text, &self.operations, &self.inserted),
-            Err(CallError::Invalid(invalid)) => {
-                let invalid = self.without_guards(invalid);
-                Err(CommitError::Build(BuildError::InvalidValue(invalid)))
-            }
-            Err(CallError::Refused(error)) => {
-                Err(CommitError::Refused(Box::new(Refusal::of_request(error))))
-            }
-            Err(CallError::NotSent(lost)) => Err(CommitError::NotSent(lost)),
-            Err(CallError::Lost(lost)) => Err(CommitError::Unknown(lost)),
-        }
     }
 }
 

@@ -111,6 +111,16 @@ pub enum BuildError {
         /// How many rows have it.
         count: usize,
     },
+    /// Two inserts have one uuid.
+    #[error("a row of {table} was inserted under the uuid {uuid}, as one of {other} was before")]
+    SameUuid {
+        /// The uuid.
+        uuid: Uuid,
+        /// The table of the second row.
+        table: &'static str,
+        /// The table of the first one.
+        other: Str,
+    },
     /// An edit changed a column that the schema does not let be changed.
     #[error("the column {table}.{column} cannot be changed once the row is inserted")]
     Immutable {

@@ -55,6 +55,8 @@ trait AnyTouched: Send + Sync {
     fn guards(&self, schema: Option<&DatabaseSchema>) -> Vec<Operation>;
     /// The type of the table.
     fn table(&self) -> TypeId;
+    /// The name of the table, if a row of this uuid is written.
+    fn name_if_written(&self, row: Uuid) -> Option<&'static str>;
     /// Nothing of the same table.
     fn nothing(&self) -> Box<dyn AnyTouched>;
     /// Why what `other` has noted of the same table cannot come after this.
@@ -81,6 +83,10 @@ impl<T: Table> AnyTouched for Touched<T> {
 
     fn table(&self) -> TypeId {
         TypeId::of::<T>()
+    }
+
+    fn name_if_written(&self, row: Uuid) -> Option<&'static str> {
+        self.written.contains_key(&row).then_some(T::TABLE)
     }
 
     fn nothing(&self) -> Box<dyn AnyTouched> {
@@ -170,6 +176,13 @@ impl<D: Database> Overlay<D> {
         if self.view.is_none() {
             self.view.clone_from(&other.view);
         }
+    }
+
+    /// The table of a row that is written.
+    pub(super) fn table_of(&self, row: Uuid) -> Option<&'static str> {
+        self.tables
+            .iter()
+            .find_map(|table| table.name_if_written(row))
     }
 
     /// What was read and written of a table, if anything.

@@ -330,6 +330,9 @@ impl<D: Database> Transaction<D> {
             .filter_map(|row| self.overlay.before(row.uuid()));
         let found: Vec<Arc<Row<T>>> = found.collect();
         let condition = by.condition(key).filter(AllOf::is_exact);
+        if let Some(condition) = &condition {
+            self.check_condition(condition);
+        }
         let unique = by.unique_columns();
         let is_unique = unique.is_some_and(|columns| self.is_unique::<T>(&columns));
         // ovsdb-server looks through the whole table for any condition but one on `_uuid`. Where an index
@@ -356,6 +359,7 @@ impl<D: Database> Transaction<D> {
         let table = view.and_then(Snapshot::try_table::<T>);
         let rows = table.into_iter().flat_map(TableView::rows_shared);
         let found: Vec<_> = rows.filter(|row| condition.holds_for(row)).collect();
+        self.check_condition(condition);
         let has = |row: &Row<T>| condition.holds_for(row);
         self.guarded(found, Some(condition.clone()), false, Guard::Key, has)
     }

@@ -1,0 +1,153 @@
+//! Checking a transaction, and sending it.
+
+use std::borrow::Cow;
+
+use tracing::Instrument as _;
+
+use super::names::with_names;
+use super::{BuildError, CommitError, Origin, Outcome, Refusal, Transaction, garbage};
+use crate::client::Client;
+use crate::model::{Database, RowIdentity};
+use crate::protocol::{InvalidValue, Operation, check_operations};
+use crate::session::CallError;
+
+impl<D: Database> Transaction<D> {
+    /// Sends the transaction and waits for its outcome.
+    ///
+    /// A commit that resolved is visible in every cache of this client that
+    /// [is current](crate::Cache::is_current) (read-your-writes). After a schema conversion, and
+    /// whenever else a monitor is started again, the commit waits until the cache has its rows. It
+    /// does not wait for a cache that is stale because the server refuses its monitor. It stops
+    /// waiting when the time limit passes or the connection is lost after the server's answer: the
+    /// transaction is committed then and reported so, and the caches that do not show it yet are
+    /// stale.
+    ///
+    /// A transaction without operations commits at once; nothing is sent. Without a connection
+    /// the commit waits for one, and sends the transaction as it is: what it was decided on may be
+    /// long outdated by then. Where a replica decides what to write, [`Client::apply`] decides again
+    /// instead, and [`require_current`](Self::require_current) prevents the sending. Dropping the future tells the server to forget the
+    /// transaction, which may come too late.
+    ///
+    /// # Errors
+    /// [`CommitError::Refused`] when the server refused it: nothing has changed.
+    /// [`CommitError::Unknown`] when the connection was lost, or the time was over, before the
+    /// answer: it may have been carried out or not; see [`commit_once`](Self::commit_once). The other kinds
+    /// say that nothing was sent.
+    pub async fn commit(self) -> Result<Outcome, CommitError> {
+        let sealed = self.sealed();
+        sealed.without_reads(sealed.send().await)
+    }
+
+    /// The answer to the user's operations alone.
+    pub(super) fn without_reads(
+        &self,
+        answer: Result<Outcome, CommitError>,
+    ) -> Result<Outcome, CommitError> {
+        match answer {
+            Ok(outcome) => Ok(outcome.without_first(self.reads)),
+            Err(error) => Err(self.without_own_guards(error)),
+        }
+    }
+
+    /// The error without the places of guards.
+    pub(super) fn without_own_guards(&self, error: CommitError) -> CommitError {
+        match error {
+            CommitError::Refused(refusal) => {
+                let refusal = refusal.without_guards(self.reads, &self.edit_waits);
+                CommitError::Refused(Box::new(refusal))
+            }
+            other => other,
+        }
+    }
+
+    /// Sends the operations as they are.
+    pub(super) async fn send(&self) -> Result<Outcome, CommitError> {
+        let Origin::Client(client) = &self.origin else {
+            return Err(CommitError::Build(BuildError::Detached));
+        };
+        let operations = self.operations.len();
+        let span = tracing::debug_span!(
+            "ovsdb_transaction",
+            database = client.database(),
+            operations
+        );
+        let outcome = self.send_uncounted(client).instrument(span).await;
+        let counters = client.counters();
+        match &outcome {
+            Ok(outcome) if outcome.results().is_empty() => {}
+            Ok(_) => counters.committed.add(1),
+            Err(CommitError::Refused(_)) => counters.refused.add(1),
+            Err(CommitError::Unknown(_) | CommitError::Answer(_)) => counters.unknown.add(1),
+            Err(CommitError::Build(_) | CommitError::NotSent(_)) => {}
+        }
+        outcome
+    }
+
+    /// Whether the transaction can be sent: the first mistake that was made when it was written, such
+    /// as a column that the server lacks, a row that nothing refers to, or a string with a NUL.
+    /// [`commit`](Self::commit) begins with this.
+    ///
+    /// # Errors
+    /// The mistake.
+    pub fn check(&self) -> Result<(), BuildError> {
+        self.check_rows()?;
+        let sealed = self.clone().sealed();
+        Ok(check_operations(&sealed.operations).map_err(|error| sealed.without_guards(error))?)
+    }
+
+    /// The check without that of the values, which is done when they are written.
+    pub(super) fn check_rows(&self) -> Result<(), BuildError> {
+        if let Some(mistake) = &self.mistake {
+            return Err(mistake.clone());
+        }
+        let Some(schema) = self.origin.schema() else {
+            return Ok(());
+        };
+        match garbage::first_unreferenced(&self.operations, &self.inserted, &schema) {
+            Some(index) => Err(BuildError::Unreferenced {
+                operation: index.saturating_sub(self.guards),
+                table: self.operations[index].table().cloned().unwrap_or_default(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn without_guards(&self, mut invalid: InvalidValue) -> InvalidValue {
+        let operation = invalid.operation;
+        invalid.operation = operation.and_then(|index| index.checked_sub(self.guards));
+        invalid
+    }
+
+    /// The operations as they are on the wire.
+    pub(super) fn wire_operations(&self) -> Cow<'_, [Operation]> {
+        match self.origin.row_identity() {
+            RowIdentity::Named => {
+                let named = |uuid| self.is_named(uuid);
+                Cow::Owned(with_names(self.operations.iter().cloned(), named))
+            }
+            RowIdentity::ClientChosen => Cow::Borrowed(&self.operations),
+        }
+    }
+
+    async fn send_uncounted(&self, client: &Client<D>) -> Result<Outcome, CommitError> {
+        self.check_rows()?;
+        if self.operations.is_empty() {
+            return Ok(Outcome::empty());
+        }
+        let operations = self.wire_operations();
+        let basis = self.basis.clone();
+        let answer = client.transact(&operations, basis, self.timeout);
+        match answer.await {
+            Ok(text) => Outcome::read(text, &self.operations, &self.inserted),
+            Err(CallError::Invalid(invalid)) => {
+                let invalid = self.without_guards(invalid);
+                Err(CommitError::Build(BuildError::InvalidValue(invalid)))
+            }
+            Err(CallError::Refused(error)) => {
+                Err(CommitError::Refused(Box::new(Refusal::of_request(error))))
+            }
+            Err(CallError::NotSent(lost)) => Err(CommitError::NotSent(lost)),
+            Err(CallError::Lost(lost)) => Err(CommitError::Unknown(lost)),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! How a row becomes another one: columns that are set, and changes of sets and maps.
+
+use crate::protocol::{Columns, Mutation, Mutator};
+use crate::value::{Atom, Datum, Set, Str};
+
+/// How a row becomes another one.
+#[derive(Default)]
+pub(super) struct Difference {
+    pub(super) columns: Columns,
+    pub(super) mutations: Vec<Mutation>,
+    /// The new pairs of maps, under keys that they do not have yet.
+    pub(super) added_pairs: Vec<(usize, Datum)>,
+    /// The columns whose old value is replaced as a whole.
+    pub(super) replaced: Vec<usize>,
+    /// The keys of maps whose pairs are replaced or taken out.
+    pub(super) replaced_keys: Vec<(usize, Vec<Atom>)>,
+}
+
+impl Difference {
+    /// The elements of a set, or the pairs of a map, that are new or gone.
+    pub(super) fn parts(&mut self, index: usize, name: Str, old: &Datum, new: &Datum) {
+        let (gone, added);
+        match (old, new) {
+            (Datum::Set(old), Datum::Set(new)) => {
+                let is_gone = |atom: &&Atom| !new.contains(*atom);
+                gone = old.iter().filter(is_gone).cloned().collect();
+                let is_new = |atom: &&Atom| !old.contains(*atom);
+                added = Datum::Set(new.iter().filter(is_new).cloned().collect());
+            }
+            _ => {
+                // An empty map may be written like an empty set.
+                let value = |datum: &Datum, key: &Atom| match datum {
+                    Datum::Map(map) => map.get(key).cloned(),
+                    Datum::Set(_) => None,
+                };
+                let other = |(key, old): &(&Atom, &Atom)| value(new, key).as_ref() != Some(*old);
+                let replaced = pairs(old).filter(other);
+                let replaced: Vec<_> = replaced.map(|(k, v)| (k.clone(), v.clone())).collect();
+                gone = replaced.iter().map(|(key, _)| key.clone()).collect();
+                let set = pairs(new).filter(|(key, new)| value(old, key).as_ref() != Some(*new));
+                let set: Vec<_> = set.map(|(k, v)| (k.clone(), v.clone())).collect();
+                let is_new = |(key, _): &&(Atom, Atom)| value(old, key).is_none();
+                let new_pairs: Vec<_> = set.iter().filter(is_new).cloned().collect();
+                added = Datum::Map(set.into_iter().collect());
+                if !replaced.is_empty() {
+                    let keys = replaced.into_iter().map(|(key, _)| key).collect();
+                    self.replaced_keys.push((index, keys));
+                }
+                if !new_pairs.is_empty() {
+                    let new_pairs = Datum::Map(new_pairs.into_iter().collect());
+                    self.added_pairs.push((index, new_pairs));
+                }
+            }
+        }
+        let gone: Set<Atom> = gone;
+        let mut push = |mutator, argument: Datum| {
+            if !argument.is_empty() {
+                self.mutations
+                    .push(Mutation::new(name.clone(), mutator, argument));
+            }
+        };
+        push(Mutator::Delete, Datum::Set(gone));
+        push(Mutator::Insert, added);
+    }
+}
+
+/// The pairs of a map.
+fn pairs(datum: &Datum) -> impl Iterator<Item = (&Atom, &Atom)> {
+    let map = match datum {
+        Datum::Map(map) => Some(map),
+        Datum::Set(_) => None,
+    };
+    map.into_iter().flatten()
+}
