@@ -208,7 +208,8 @@
 //! | | the commit fails when |
 //! |---|---|
 //! | [`get`](Transaction::get) | the row has changed in any column, is gone, or has come to exist |
-//! | [`get_by`](Transaction::get_by), [`find`](Transaction::find) | the same, for each row with the key; or another row has the key |
+//! | [`get_column`](Transaction::get_column) | the row has changed in this column, is gone, or has come to exist |
+//! | [`get_by`](Transaction::get_by), [`find`](Transaction::find) | a row with the key has changed in any column, or other rows have the key |
 //! | [`one`](Transaction::one), [`ensure`](Transaction::ensure), [`ensure_where`](Transaction::ensure_where) | other rows have the key, or meet the condition |
 //! | [`edit`](Transaction::edit) | the row is gone, a value that it replaces has changed, or another client has set a key that it adds |
 //! | [`peek`](Transaction::peek), the view | never: look through whole tables by these |

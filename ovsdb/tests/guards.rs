@@ -324,6 +324,57 @@ async fn the_one_row_with_a_key_is_guarded_by_its_key_alone() {
 }
 
 #[tokio::test]
+async fn a_column_that_was_read_is_verified_alone() {
+    let setting = setting().await;
+    let a = setting.a;
+    let tags = |txn: &mut Txn| {
+        let tags = txn.get_column(a, Item::TAGS).expect("the row");
+        assert_eq!(tags, ["x", "y"].into());
+        assert_eq!(txn.get_column(a, Item::NAME).as_deref(), Some("a"));
+    };
+    let set_total = |txn: &mut Txn| _ = txn.update(a).set(Item::TOTAL, 5);
+    setting.race(tags, set_total).await.expect("another column");
+    wait_for(&setting.cache, "a", |a| a.total == 5).await;
+    let add_tag = |txn: &mut Txn| _ = txn.mutate(a).insert(Item::TAGS, ["z"]);
+    assert_conflict(setting.race(tags, add_tag).await, "Item");
+    wait_for(&setting.cache, "a", |a| a.tags.len() == 3).await;
+
+    // What is decided on one column, and written to another.
+    let ours = |txn: &mut Txn| {
+        let tags = txn.get_column(a, Item::TAGS).expect("the row");
+        txn.edit(a, |a| a.total = tags.len() as i64);
+        assert_eq!(txn.get_column(a, Item::TOTAL), Some(3), "as it is left");
+    };
+    let add_note = |txn: &mut Txn| _ = txn.mutate(a).insert(Item::NOTES, [("n", "1")]);
+    setting.race(ours, add_note).await.expect("another column");
+    wait_for(&setting.cache, "a", |a| a.notes.contains_key("n")).await;
+    let drop_tag = |txn: &mut Txn| _ = txn.mutate(a).delete(Item::TAGS, ["z"]);
+    let ours = |txn: &mut Txn| {
+        let tags = txn.get_column(a, Item::TAGS).expect("the row");
+        txn.edit(a, |a| a.weight = Some(tags.len() as i64));
+    };
+    assert_conflict(setting.race(ours, drop_tag).await, "Item");
+    wait_for(&setting.cache, "a", |a| a.tags.len() == 2).await;
+
+    // Rows that are gone, that there are not, and that the transaction inserts.
+    let mut txn = setting.client.transaction_on(&setting.cache);
+    let new = txn.insert(item("new", 8));
+    assert_eq!(txn.get_column(new, Item::TOTAL), Some(8));
+    txn.delete(new);
+    assert_eq!(txn.get_column(new, Item::TOTAL), None);
+    txn.delete(a);
+    assert_eq!(txn.get_column(a, Item::TAGS), None);
+    let missing = Ref::<Item>::new(ovsdb::Uuid::from_u128(7));
+    let absent = |txn: &mut Txn| assert_eq!(txn.get_column(missing, Item::TAGS), None);
+    let comes = |txn: &mut Txn| {
+        txn.insert_with_uuid(missing.uuid(), item("m", 9));
+    };
+    assert_conflict(setting.race(absent, comes).await, "Item");
+    let delete = |txn: &mut Txn| _ = txn.delete(a);
+    assert_conflict(setting.race(tags, delete).await, "Item");
+}
+
+#[tokio::test]
 async fn operations_and_inserts_are_counted_without_the_guards() {
     let setting = setting().await;
     let edit = setting.client.edit(&setting.cache, |_, txn| {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use ovsdb::server::Server;
 use ovsdb::transaction::MergeConflict;
-use ovsdb::{Cache, Client, Transaction, testing};
+use ovsdb::{Cache, Client, CommitError, Transaction, testing};
 use support::inventory::{Database, Item, Slot};
 use support::{connect, inventory_server, item};
 
@@ -100,7 +100,7 @@ async fn transactions_that_get_in_each_others_way_do_not_become_one() {
     let edit: Write = |txn| {
         txn.ensure(Item::NAME, "a", |a| a.total = 5);
     };
-    let cases: [(&str, Write, Write, &str); 9] = [
+    let cases: [(&str, Write, Write, &str); 11] = [
         (
             "both change a value",
             edit,
@@ -178,6 +178,33 @@ async fn transactions_that_get_in_each_others_way_do_not_become_one() {
             "one transaction was decided on rows of Item before the other writes the row",
         ),
         (
+            "the other has read the column that this one changes",
+            edit,
+            |txn| {
+                let a = txn.one(Item::NAME, "a").expect("a row");
+                txn.get_column(a, Item::TOTAL);
+                txn.insert(Slot { number: 1 });
+            },
+            "one transaction was decided on rows of Item before the other writes the row",
+        ),
+        (
+            "the other has read a column of the row that this one deletes",
+            |txn| {
+                let a = txn.one(Item::NAME, "a").expect("a row");
+                txn.delete(a);
+            },
+            |txn| {
+                let a = txn
+                    .peek()
+                    .get_by(Item::NAME, "a")
+                    .expect("a row")
+                    .reference();
+                txn.get_column(a, Item::TOTAL);
+                txn.insert(Slot { number: 1 });
+            },
+            "one transaction was decided on rows of Item before the other writes the row",
+        ),
+        (
             "both insert under one uuid",
             |txn| {
                 txn.insert_with_uuid(ovsdb::Uuid::from_u128(1), Slot { number: 1 });
@@ -212,6 +239,19 @@ async fn transactions_that_get_in_each_others_way_do_not_become_one() {
         .expect_err("another replica");
     assert_eq!(error, MergeConflict::Replica);
     first.commit().await.expect("a commit");
+    // One may change another column than the other has read, which is verified.
+    let mut counted = client.transaction_on(&cache);
+    counted.ensure(Item::NAME, "a", |a| a.total = 7);
+    let mut tags = client.transaction_on(&cache);
+    let a = tags.one(Item::NAME, "a").expect("a row");
+    tags.get_column(a, Item::TAGS);
+    tags.edit(a, |a| a.weight = Some(9));
+    counted.merge(&tags).expect("no conflict");
+    let mut another = client.transaction();
+    another.mutate(a).insert(Item::TAGS, ["faster"]);
+    another.commit().await.expect("a commit");
+    let error = counted.commit().await.expect_err("the tags were read");
+    assert!(matches!(error, CommitError::Refused(refusal) if refusal.is_conflict()));
 }
 
 #[tokio::test]

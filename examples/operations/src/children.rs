@@ -18,13 +18,12 @@ pub fn find<'a, P: Table, T: Table>(
     column: Children<P, T>,
     is_meant: impl Fn(&Row<T>) -> bool,
 ) -> Result<Vec<Ref<T>>> {
-    let parent = optional(txn.one(by, parent))?.and_then(|parent| txn.get(parent));
-    let children = parent.iter().flat_map(|parent| column.get(parent));
+    let parent = optional(txn.one(by, parent))?;
+    let children = parent.and_then(|parent| txn.get_column(parent, column));
+    let children = children.iter().flatten();
     let rows = children.filter_map(|child| txn.peek().get(*child));
-    Ok(rows
-        .filter(|row| is_meant(row))
-        .map(Row::reference)
-        .collect())
+    let meant = rows.filter(|row| is_meant(row));
+    Ok(meant.map(Row::reference).collect())
 }
 
 /// Adds children to a parent. Those that other clients add meanwhile stay.

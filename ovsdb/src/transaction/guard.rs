@@ -62,9 +62,18 @@ pub(super) fn of_row<T: Table>(
     let Some(row) = row else {
         return expect::<T>(clauses_of::<T>(uuid), vec!["_uuid".into()], Vec::new());
     };
-    let columns = compared(row, 0..T::COLUMNS.len(), schema);
+    of_columns(row, 0..T::COLUMNS.len(), schema)
+}
+
+/// That a row has the values that it had in the columns with these indexes.
+pub(super) fn of_columns<T: Table>(
+    row: &Row<T>,
+    indexes: impl IntoIterator<Item = usize>,
+    schema: Option<&DatabaseSchema>,
+) -> Operation {
+    let columns = compared(row, indexes, schema);
     let names = columns.iter().map(|(name, _)| name.clone()).collect();
-    expect::<T>(clauses_of::<T>(uuid), names, vec![columns.into()])
+    expect::<T>(clauses_of::<T>(row.uuid()), names, vec![columns.into()])
 }
 
 /// That the rows that have a key are the ones that had it.

@@ -1,5 +1,6 @@
 //! Transactions of several authors that become one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::touched::{KeyRead, Touched, Written};
@@ -173,7 +174,9 @@ impl<T: Table> Touched<T> {
             }
             let is_read = || {
                 let mut keys = other.keys.iter();
-                other.read.contains_key(&row) || keys.any(|key| key.is_changed_by(row, own))
+                other.read.contains_key(&row)
+                    || keys.any(|key| key.is_changed_by(row, own))
+                    || other.has_read_columns_of(row, own)
             };
             if !own.is_unchanged() && is_read() {
                 return Some(MergeConflict::Read { table, row });
@@ -182,10 +185,31 @@ impl<T: Table> Touched<T> {
         None
     }
 
+    /// Whether one of the columns that were read of a row is changed by this.
+    fn has_read_columns_of(&self, row: Uuid, written: &Written<T>) -> bool {
+        let Some((read, columns)) = self.read_columns.get(&row) else {
+            return false;
+        };
+        let Some(now) = &written.now else {
+            return true;
+        };
+        columns
+            .iter()
+            .any(|column| match (read.column(*column), now.column(*column)) {
+                (Some(read), Some(now)) => !read.equals(now),
+                _ => false,
+            })
+    }
+
     /// Notes what `other` has noted as well. Later edits are operations of their own.
     pub(super) fn absorb(&mut self, other: &Self, epoch: usize) {
         for (uuid, row) in &other.read {
             self.read.entry(*uuid).or_insert_with(|| row.clone());
+        }
+        for (uuid, (row, columns)) in &other.read_columns {
+            let read = self.read_columns.entry(*uuid);
+            let (_, own) = read.or_insert_with(|| (row.clone(), BTreeSet::new()));
+            own.extend(columns);
         }
         for key in &other.keys {
             self.read_key(key.clone());

@@ -17,6 +17,7 @@ mod operations;
 mod outcome;
 mod overlay;
 mod read;
+mod read_column;
 mod retry;
 mod touched;
 mod write;

@@ -130,6 +130,12 @@ impl<T: Table> AnyTouched for Touched<T> {
                 guards.push(guard::of_row(*uuid, row.as_deref(), schema));
             }
         }
+        let columns = self.read_columns.iter();
+        let columns = columns.filter(|(uuid, _)| !covered.contains_key(*uuid));
+        guards
+            .extend(columns.map(|(_, (row, columns))| {
+                guard::of_columns(row, columns.iter().copied(), schema)
+            }));
         let written = self
             .order
             .iter()

@@ -54,6 +54,8 @@ pub(super) struct Touched<T> {
     pub(super) order: Vec<Uuid>,
     /// The rows of the view that were read, or found missing.
     pub(super) read: BTreeMap<Uuid, Option<Arc<Row<T>>>>,
+    /// The rows of the view of which single columns were read, with those.
+    pub(super) read_columns: BTreeMap<Uuid, (Arc<Row<T>>, BTreeSet<usize>)>,
     pub(super) keys: Vec<KeyRead<T>>,
     known_keys: HashSet<String>,
 }
@@ -64,6 +66,7 @@ impl<T> Default for Touched<T> {
             written: HashMap::new(),
             order: Vec::new(),
             read: BTreeMap::new(),
+            read_columns: BTreeMap::new(),
             keys: Vec::new(),
             known_keys: HashSet::new(),
         }

@@ -59,6 +59,27 @@ async fn two_clients_make_one_policy() {
 }
 
 #[tokio::test]
+async fn a_policy_is_added_while_the_router_gets_something_else() {
+    let setting = setting(|txn| _ = router::ensure(txn, "rtr", |_| {})).await;
+    let policy = |txn: &mut Transaction| {
+        router::ensure_policy(
+            txn,
+            "rtr",
+            |_| false,
+            |policy| policy.action = Action::Allow,
+        )
+        .unwrap();
+    };
+    let other = |txn: &mut Transaction| {
+        router::ensure_port(txn, "rtr", "p", |_| {}).unwrap();
+        router::set_external_ids(txn, "rtr", &[("a", "1")]).unwrap();
+    };
+    race(&setting, policy, other).await.unwrap();
+    let router = setting.only::<LogicalRouter>();
+    assert_eq!((router.policies.len(), router.ports.len()), (1, 1));
+}
+
+#[tokio::test]
 async fn two_clients_add_a_port_each_without_a_conflict() {
     let setting = setting(|txn| _ = switch::ensure(txn, "sw0", |_| {})).await;
     let add = |name: &'static str| {
