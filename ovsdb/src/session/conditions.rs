@@ -93,6 +93,15 @@ impl Conditions {
         !std::mem::take(&mut self.sent).is_empty()
     }
 
+    /// Refuses the changes that were not sent: the server can monitor whole tables only.
+    pub(super) fn refuse_wanted(&mut self) {
+        let mut tables = std::mem::take(&mut self.wanted).into_keys();
+        let error = tables.next().map(Error::ConditionsNotSupported);
+        for (reply, error) in self.waiting.drain(..).zip(error.iter().cycle()) {
+            let _ = reply.send(Err(error.clone()));
+        }
+    }
+
     /// The monitor cannot be started, because of a table whose condition is not among those that
     /// were to change. These are kept, and the callers that wait for them get the reason.
     pub(super) fn keep(&mut self, error: &Error) {

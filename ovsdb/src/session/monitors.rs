@@ -475,6 +475,11 @@ impl Entry {
         let (Some(monitor), Some(wire), true) = (&self.monitor, self.wire, self.active) else {
             return;
         };
+        if monitor.version == MonitorVersion::Monitor {
+            // Wanted before the server's reply told that it has no newer way to monitor.
+            self.conditions.refuse_wanted();
+            return;
+        }
         if let Some(request) = self.conditions.next(monitor, wire) {
             connection.send_request(Waiter::Conditions { key, wire }, &request);
         }

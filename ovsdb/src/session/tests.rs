@@ -603,3 +603,31 @@ fn a_job_of_a_lost_connection_does_not_hold_up_the_next_greeting() {
     assert!(matches!(started.try_recv(), Ok(Ok(_))));
     assert_eq!(replica.snapshot::<Inventory>().rows::<Item>().len(), 3);
 }
+
+#[test]
+fn a_condition_is_refused_if_the_server_turns_out_to_monitor_whole_tables_only() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    let mut tables = Tables::<Inventory>::default();
+    tables.select::<Item>(None);
+    let schema = DatabaseSchema::parse(SCHEMA).expect("a schema");
+    let monitor = tables.into_monitor(&schema, MonitorVersion::Monitor);
+    let mut started = lab.monitor(Box::new(monitor));
+    let request = lab.request();
+    assert_eq!(request.method, "monitor");
+    // The client asks for the condition before the server has replied.
+    let (reply, mut selected) = oneshot::channel();
+    lab.order(Order::SetCondition {
+        key: 0,
+        table: "Item".into(),
+        clauses: vec![crate::protocol::Clause::Always(false)],
+        reply,
+    });
+    assert!(selected.try_recv().is_err());
+    lab.reply(&request, "{}");
+    assert!(matches!(started.try_recv(), Ok(Ok(_))));
+    assert!(matches!(
+        selected.try_recv(),
+        Ok(Err(Error::ConditionsNotSupported(table))) if table == "Item"
+    ));
+    assert!(lab.try_request().is_none());
+}
