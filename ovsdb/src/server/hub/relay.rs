@@ -98,6 +98,12 @@ impl Hub {
         {
             session.forwarded = session.forwarded.saturating_sub(1);
         }
+        // A session that is being closed is told of no changes any more: a reply would claim that it has
+        // been told of those of its transaction.
+        let session = self.sessions.get(&forward.session);
+        if session.is_some_and(|session| session.closing.is_some()) {
+            return;
+        }
         match outcome {
             Forwarded::Done(results) => self.reply(forward.session, &forward.id, results),
             Forwarded::Refused(error) => {

@@ -289,6 +289,11 @@ impl Hub {
         let (due, left): (Vec<_>, Vec<_>) = all.into_iter().partition(is_due);
         hosted.waiting = left;
         for waiting in due {
+            // A session that is being closed is told of no changes: its transactions end with it.
+            let session = self.sessions.get(&waiting.session);
+            if session.is_none_or(|session| session.closing.is_some()) {
+                continue;
+            }
             let params = waiting.params.clone();
             let raw = Raw {
                 text: &params,

@@ -564,3 +564,48 @@ fn a_client_that_does_not_read_of_its_locks_is_closed() {
             .is_some_and(|reason| reason.contains("does not read"))
     );
 }
+
+#[test]
+fn the_transactions_of_a_session_that_is_being_closed_end_with_it() {
+    let mut test = Test::new(Quotas::new());
+    let (client, other) = (test.connect(), test.connect());
+    for n in [2, 3] {
+        let wait = format!(
+            r#"{{"id":{n},"method":"transact","params":["D",{{"op":"wait","table":"T","where":[],"columns":["n"],"until":"!=","rows":[]}},{{"op":"insert","table":"T","row":{{"n":{n}}}}}]}}"#
+        );
+        test.hub.handle_message(client, &wait, test.now);
+        assert_eq!(test.read(client), "");
+    }
+    // The first is for the transaction that the others wait for.
+    for _ in 0..2 {
+        let fault = crate::server::fault::TransactionFault::DisconnectAfter;
+        test.hub.add_fault("D", fault).expect("the database");
+    }
+    test.insert(other, 1, "", false);
+    assert!(test.hub.poll_close(client).is_some());
+    // The client is told of no changes any more, so it could not see what a reply would claim.
+    assert_eq!((test.rows(), &*test.read(client)), (2, ""));
+}
+
+#[test]
+fn a_relay_gives_no_reply_after_an_outcome_that_nobody_knows() {
+    let source = ovsdb_schema::DatabaseSchema::parse(SCHEMA).expect("a schema");
+    let mut test = Test::new(Quotas::new());
+    let mut hub = Hub::new(Quotas::new(), 2);
+    assert!(hub.add_relay(Database::new(Arc::new(Schema::new(source)), 2), test.now));
+    test.hub = hub;
+    let client = test.connect();
+    test.call(client, "monitor", r#"["D",0,{"T":{}}]"#);
+    for n in 1..=2 {
+        assert_eq!(test.insert(client, n, "", false), "");
+    }
+    let first = test.hub.poll_forward("D").expect("a transaction");
+    let second = test.hub.poll_forward("D").expect("another one");
+    test.hub.handle_forwarded("D", first, Forwarded::Unknown);
+    let done =
+        Forwarded::Done(r#"[{"uuid":["uuid","00000000-0000-0000-0000-000000000001"]}]"#.into());
+    test.hub.handle_forwarded("D", second, done);
+    assert!(test.hub.poll_close(client).is_some());
+    // The client is told of no changes any more, so it could not see what the reply would claim.
+    assert_eq!(test.read(client), "");
+}
