@@ -297,6 +297,11 @@ impl Hub {
         if matches!(slot, Some(None)) {
             return Err(error("cluster error", "not leader"));
         }
+        // What slow readers have not been sent yet is of the old schema.
+        self.flush_all();
+        let Some(hosted) = self.databases.get_mut(name) else {
+            return Ok(());
+        };
         hosted.replace(converted, now.date)?;
         if let Some(slot) = slot.flatten() {
             slot.append(Change::Whole, &hosted.database);

@@ -225,6 +225,14 @@ impl Hub {
         }
     }
 
+    /// Sends to all sessions the changes that were merged.
+    pub(super) fn flush_all(&mut self) {
+        let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for id in ids {
+            self.flush(id);
+        }
+    }
+
     /// Sends the changes of a session that were merged.
     pub(super) fn flush(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else {

@@ -609,3 +609,27 @@ fn a_relay_gives_no_reply_after_an_outcome_that_nobody_knows() {
     // The client is told of no changes any more, so it could not see what the reply would claim.
     assert_eq!(test.read(client), "");
 }
+
+#[test]
+fn a_slow_reader_gets_the_changes_before_a_conversion_in_the_old_schema() {
+    let mut test = Test::new(Quotas::new());
+    let (reader, writer) = (test.connect(), test.connect());
+    test.call(reader, "set_db_change_aware", "[true]");
+    for (version, method) in ["monitor", "monitor_cond"].into_iter().enumerate() {
+        test.call(reader, method, &format!(r#"["D",{version},{{"T":{{}}}}]"#));
+    }
+    test.insert(writer, 1, "row", false);
+    // What was sent before is not read.
+    test.send(reader, "echo", &format!(r#"["{}"]"#, "x".repeat(QUEUED)));
+    let update = r#"["D",{"op":"update","table":"T","where":[],"row":{"s":"changed"}}]"#;
+    test.call(writer, "transact", update);
+    assert!(test.pending(reader) > 0);
+    let converted = test.hub.convert_now("D", SMALLER, test.now);
+    converted.expect("a conversion");
+    let text = test.read(reader);
+    let last = text.rfind(r#""s":"changed""#).expect("the changes");
+    let cancelled = text
+        .find("monitor_canceled")
+        .expect("the end of the monitors");
+    assert!(last < cancelled, "{text}");
+}
