@@ -498,3 +498,28 @@ fn a_cluster_has_members_and_no_files() {
     let lost = cluster.members()[0].faults().lose_leadership(NAME);
     lost.expect_err("the cluster decides who leads");
 }
+
+#[tokio::test]
+async fn a_member_that_comes_back_with_an_older_schema_says_so() {
+    let schema = || {
+        let columns = json!({"op": "select", "table": "Database", "columns": ["schema"],
+            "where": [["name", "==", NAME]]});
+        json!(["_Server", columns])
+    };
+    let cluster = cluster();
+    let backup = cluster.backup(2);
+    let newer = INVENTORY.replace("1.2.3", "1.3.0");
+    cluster.members()[0]
+        .convert(NAME, &newer)
+        .expect("a conversion");
+    let held_back = cluster.hold_back(2);
+    cluster.restore(2, &backup);
+    let mut member = raw(&cluster, 2).await;
+    let old = member.result("transact", schema()).await.to_string();
+    assert!(old.contains("1.2.3") && !old.contains("1.3.0"), "{old}");
+    drop(held_back);
+    // The conversion has disconnected clients that do not know of such.
+    let mut member = raw(&cluster, 2).await;
+    let new = member.result("transact", schema()).await.to_string();
+    assert!(new.contains("1.3.0"), "{new}");
+}

@@ -358,7 +358,7 @@ impl Cluster {
         let _stopped = self.stop(member);
         self.members[member]
             .shared
-            .with_hub(|hub| hub.handle_restored(&backup.databases));
+            .with_hub(|hub| hub.handle_restored(&backup.databases, now()));
     }
 
     #[track_caller]

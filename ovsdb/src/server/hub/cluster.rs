@@ -152,13 +152,19 @@ impl Hub {
 
     /// Replaces the databases of a cluster by those of a backup, and forgets their history. The member
     /// has to be stopped.
-    pub(crate) fn handle_restored(&mut self, backups: &[Applied]) {
-        for hosted in self.databases.values_mut() {
+    pub(crate) fn handle_restored(&mut self, backups: &[Applied], now: Now) {
+        let mut restored = Vec::new();
+        for (name, hosted) in &mut self.databases {
             let membership = hosted.membership.as_ref();
             if let Some(backup) = membership.and_then(|membership| membership.restore(backups)) {
                 hosted.database.follow(backup.state.clone(), backup.last);
                 hosted.restart();
+                restored.push(name.clone());
             }
+        }
+        for name in restored {
+            // The backup may be of another schema.
+            self.publish_schema(&name, now);
         }
     }
 }

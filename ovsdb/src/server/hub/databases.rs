@@ -313,13 +313,17 @@ impl Hub {
 
     /// Ends the waiting transactions, and publishes the new schema.
     pub(super) fn finish_conversion(&mut self, name: &str, now: Now) {
-        let Some(database) = self.database(name) else {
-            return;
-        };
-        let text = crate::value::Atom::String((&*database.schema().text).into());
         self.cancel_transactions(name);
         self.release_locks();
-        self.set_status(name, &[("schema", Datum::from(text))], now);
+        self.publish_schema(name, now);
+    }
+
+    /// Tells clients the schema of a database.
+    pub(super) fn publish_schema(&mut self, name: &str, now: Now) {
+        if let Some(database) = self.database(name) {
+            let text = crate::value::Atom::String((&*database.schema().text).into());
+            self.set_status(name, &[("schema", Datum::from(text))], now);
+        }
     }
 
     /// Converts a database to another schema, as a `convert` request does.
