@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ovsdb::protocol::{ErrorKind, Json, Wire};
+use ovsdb::server;
 use ovsdb::testing::{Cut, Proxy, Server};
 use ovsdb::{
     Cache, Client, ClientBuilder, CommitError, DisconnectReason, Outcome, Ref, Retry, Row,
@@ -592,4 +593,45 @@ async fn what_an_earlier_run_may_have_made_is_not_reported_as_the_closures_error
     fail(TransactionFault::DisconnectBefore);
     delete("bb").await.expect("deleted by the second run");
     assert_eq!(find("bb"), None);
+}
+
+/// A server in this process with the item "shared", a client and its cache.
+async fn embedded(identity: RowIdentity) -> (server::Server, Client<Database>, Cache<Database>) {
+    let server = server::Server::memory(INVENTORY).expect("a server");
+    let builder = Client::builder().server(&server).row_identity(identity);
+    let client = builder.connect().await.expect("a client");
+    let mut txn = client.transaction();
+    txn.insert(item("shared", 1));
+    txn.commit().await.expect("a commit");
+    let cache = client.cache().all_tables().start().await.expect("a cache");
+    (server, client, cache)
+}
+
+#[tokio::test]
+async fn an_edit_that_toggles_is_not_made_twice() {
+    for toggle in [
+        |item: &mut Item| {
+            if !item.tags.remove("on") {
+                item.tags.insert("on");
+            }
+        },
+        |item: &mut Item| {
+            if item.notes.remove("on").is_none() {
+                item.notes.insert("on", "");
+            }
+        },
+    ] {
+        let (server, client, cache) = embedded(RowIdentity::ClientChosen).await;
+        let fault = server::TransactionFault::DisconnectAfter;
+        let lost = server.faults().next_transaction("Inventory", fault);
+        lost.expect("the database");
+        let applied = client.edit(&cache, |_, txn| {
+            let row = txn.get_by(Item::NAME, "shared").expect("the row");
+            txn.edit(&row, toggle);
+        });
+        let error = timeout(HANG, applied).await.expect("no hang");
+        let error = error.expect_err("nobody can tell whether it is on");
+        assert_eq!(error.retry(), Retry::Unknown, "{error}");
+        assert_eq!(server.transactions::<Database>().len(), 2);
+    }
 }

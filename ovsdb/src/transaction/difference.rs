@@ -14,6 +14,8 @@ pub(super) struct Difference {
     pub(super) replaced: Vec<usize>,
     /// The keys of maps whose pairs are replaced or taken out.
     pub(super) replaced_keys: Vec<(usize, Vec<Atom>)>,
+    /// The elements of sets, and the keys of maps, that are put in or taken out.
+    pub(super) moved: Vec<(usize, Vec<Atom>)>,
 }
 
 impl Difference {
@@ -53,6 +55,12 @@ impl Difference {
             }
         }
         let gone: Set<Atom> = gone;
+        let mut moved: Vec<Atom> = gone.iter().cloned().collect();
+        match &added {
+            Datum::Set(added) => moved.extend(added.iter().cloned()),
+            Datum::Map(_) => moved.extend(pairs(&added).map(|(key, _)| key.clone())),
+        }
+        self.moved.push((index, moved));
         let mut push = |mutator, argument: Datum| {
             if !argument.is_empty() {
                 self.mutations

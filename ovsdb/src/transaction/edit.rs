@@ -192,6 +192,9 @@ impl<D: Database> Transaction<D> {
             if written.before.is_some() {
                 written.replaced.extend(difference.replaced);
             }
+            for (index, atoms) in difference.moved {
+                written.moved.entry(index).or_default().extend(atoms);
+            }
             for (index, keys) in difference.replaced_keys {
                 written.replace_pairs(index, keys);
             }

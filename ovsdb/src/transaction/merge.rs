@@ -227,6 +227,12 @@ impl<T: Table> Touched<T> {
                 own.now = other.now.clone();
             }
             own.replaced.extend(&other.replaced);
+            for (column, atoms) in &other.moved {
+                own.moved
+                    .entry(*column)
+                    .or_default()
+                    .extend(atoms.iter().cloned());
+            }
             for (column, pairs) in &other.replaced_pairs {
                 let own = own.replaced_pairs.entry(*column).or_default();
                 own.extend(

@@ -102,10 +102,9 @@ impl<T: Table> AnyTouched for Touched<T> {
         let Some(earlier) = earlier.as_any().downcast_ref::<Self>() else {
             return false;
         };
-        let mut replaced = self.written.iter().filter(|(_, own)| own.replaces());
-        replaced.any(|(row, own)| {
+        self.written.iter().any(|(row, own)| {
             let earlier = earlier.written.get(row);
-            earlier.is_some_and(|earlier| earlier.replaces() && earlier.before != own.before)
+            earlier.is_some_and(|earlier| earlier.before != own.before && own.writes_over(earlier))
         })
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Written<T> {
     pub(super) replaced: BTreeSet<usize>,
     /// The pairs of maps in the view that are replaced or taken out.
     pub(super) replaced_pairs: BTreeMap<usize, BTreeMap<Atom, Atom>>,
+    /// The elements of sets, and the keys of maps, that are put in or taken out.
+    pub(super) moved: BTreeMap<usize, BTreeSet<Atom>>,
 }
 
 /// The places of an edited row's operations in the transaction.
@@ -120,6 +122,7 @@ impl<T> Written<T> {
             places: EditPlaces::default(),
             replaced: BTreeSet::new(),
             replaced_pairs: BTreeMap::new(),
+            moved: BTreeMap::new(),
         }
     }
 
@@ -136,6 +139,16 @@ impl<T> Written<T> {
     /// Whether values of the database are replaced, which may have been read before.
     pub(super) fn replaces(&self) -> bool {
         !self.replaced.is_empty() || !self.replaced_pairs.is_empty()
+    }
+
+    /// Whether this writes over what `earlier` may have written already: an element that one of them puts
+    /// in and the other takes out, or a value that both replace.
+    pub(super) fn writes_over(&self, earlier: &Self) -> bool {
+        let shared = |(column, atoms): (&usize, &BTreeSet<Atom>)| {
+            let others = earlier.moved.get(column);
+            others.is_some_and(|others| !atoms.is_disjoint(others))
+        };
+        self.replaces() && earlier.replaces() || self.moved.iter().any(shared)
     }
 
     /// Notes that the pairs with these keys are replaced, as far as the view has such.
