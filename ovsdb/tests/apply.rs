@@ -13,7 +13,7 @@ use ovsdb::{
     Cache, Client, ClientBuilder, CommitError, DisconnectReason, Outcome, Ref, Retry, Row,
     RowIdentity, Snapshot, Transaction, Uuid,
 };
-use support::inventory::{Database, Item};
+use support::inventory::{Database, Item, Part};
 use support::peer::{Connection, Peer, Received};
 use support::{INVENTORY, connect, inventory_server, item};
 use tokio::time::timeout;
@@ -634,4 +634,29 @@ async fn an_edit_that_toggles_is_not_made_twice() {
         assert_eq!(error.retry(), Retry::Unknown, "{error}");
         assert_eq!(server.transactions::<Database>().len(), 2);
     }
+}
+
+#[tokio::test]
+async fn a_row_that_the_server_names_is_not_inserted_twice_under_the_guards_of_what_was_read() {
+    let (server, client, cache) = embedded(RowIdentity::Named).await;
+    let fault = server::TransactionFault::DisconnectAfter;
+    let lost = server.faults().next_transaction("Inventory", fault);
+    lost.expect("the database");
+    let applied = client.edit(&cache, |_, txn| {
+        let row = txn.get_by(Item::NAME, "shared").expect("the row");
+        let part = txn.insert(Part {
+            label: "new".into(),
+        });
+        txn.edit(&row, |item| {
+            item.parts.insert(part);
+        });
+    });
+    let error = timeout(HANG, applied).await.expect("no hang");
+    let error = error.expect_err("nobody can tell whether the part is there");
+    assert_eq!(error.retry(), Retry::Unknown, "{error}");
+    let inserted = server.transactions::<Database>();
+    let inserted = inserted
+        .iter()
+        .map(|commit| commit.inserted::<Part>().len());
+    assert_eq!(inserted.sum::<usize>(), 1);
 }

@@ -265,7 +265,7 @@ impl<D: Database, R> Earlier<D, R> {
             None => {
                 self.unsettled = true;
                 self.edits.push(txn.overlay.clone());
-                can_be_made_twice(txn.operations())
+                txn.can_be_made_twice()
             }
         }
     }
@@ -300,18 +300,24 @@ impl<D: Database, R> Earlier<D, R> {
     }
 }
 
-/// Whether operations that were carried out once can be carried out again, decided on a view that shows
-/// their effect.
-fn can_be_made_twice(operations: &[Operation]) -> bool {
-    let mut operations = operations.iter();
-    let guarded = operations
-        .clone()
-        .any(|operation| matches!(operation, Operation::Wait { .. }));
-    operations.all(|operation| match operation {
-        Operation::Insert { .. } => guarded,
-        Operation::Mutate { mutations, .. } => mutations
-            .iter()
-            .all(|mutation| matches!(mutation.mutator, Mutator::Insert | Mutator::Delete)),
-        _ => true,
-    })
+impl<D: Database> Transaction<D> {
+    /// Whether operations that were carried out once can be carried out again, decided on a view that shows
+    /// their effect.
+    fn can_be_made_twice(&self) -> bool {
+        // Guards that the view gives are of the new view when the closure is run again: only a `wait` of the
+        // closure itself can tell that the rows are there already.
+        let own = self.operations.iter().enumerate().skip(self.reads);
+        let own = own.filter(|(place, _)| !self.edit_waits.contains(&(place - self.reads)));
+        let guarded = own
+            .clone()
+            .any(|(_, operation)| matches!(operation, Operation::Wait { .. }));
+        own.map(|(_, operation)| operation)
+            .all(|operation| match operation {
+                Operation::Insert { .. } => guarded,
+                Operation::Mutate { mutations, .. } => mutations
+                    .iter()
+                    .all(|mutation| matches!(mutation.mutator, Mutator::Insert | Mutator::Delete)),
+                _ => true,
+            })
+    }
 }
