@@ -3,7 +3,7 @@
 use ovsdb::nb::{Acl, AclSeverity};
 use ovsdb::{Ref, Str};
 
-use crate::{ACLS, Result, Transaction};
+use crate::{ACLS, Result, Transaction, rows};
 
 /// A name as the schema allows it: at most 63 characters, and none where it is empty.
 pub fn name(name: &str) -> Option<Str> {
@@ -19,15 +19,16 @@ pub fn ensure(txn: &mut Transaction, id: &str, change: impl FnOnce(&mut Acl)) ->
 
 /// Changes an ACL that exists.
 pub fn update(txn: &mut Transaction, id: &str, change: impl FnOnce(&mut Acl)) -> Result<Ref<Acl>> {
-    let acl = txn.one(&*ACLS, id)?;
-    txn.edit(acl, change);
-    Ok(acl)
+    rows::update(txn, &*ACLS, id, change)
 }
 
 /// Has packets of an ACL that exists logged at this severity, or not at all.
-pub fn set_logging(txn: &mut Transaction, id: &str, severity: Option<AclSeverity>) -> Result {
+pub fn set_logging(
+    txn: &mut Transaction,
+    id: &str,
+    severity: Option<AclSeverity>,
+) -> Result<Ref<Acl>> {
     update(txn, id, |acl| {
         (acl.log, acl.severity) = (severity.is_some(), severity);
-    })?;
-    Ok(())
+    })
 }

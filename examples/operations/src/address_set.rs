@@ -15,32 +15,24 @@ pub fn create(txn: &mut Transaction, name: &str, fill: impl FnOnce(&mut Set)) ->
     rows::create(txn, Set::NAME, name, fill)
 }
 
-/// Changes an address set that exists.
-fn update(txn: &mut Transaction, name: &str, change: impl FnOnce(&mut Set)) -> Result {
-    let set = txn.one(Set::NAME, name)?;
-    txn.edit(set, change);
-    Ok(())
-}
-
 /// Gives an address set these addresses and no others.
-pub fn set_addresses(txn: &mut Transaction, name: &str, addresses: &[&str]) -> Result {
-    update(txn, name, |set| {
-        set.addresses = addresses.iter().copied().collect();
+pub fn set_addresses(txn: &mut Transaction, name: &str, all: &[&str]) -> Result<Ref<Set>> {
+    rows::update(txn, Set::NAME, name, |set| {
+        set.addresses = all.iter().copied().collect();
     })
 }
 
 /// Adds addresses to an address set.
-pub fn add_addresses(txn: &mut Transaction, name: &str, addresses: &[&str]) -> Result {
-    update(txn, name, |set| {
-        set.addresses.extend(addresses.iter().copied());
+pub fn add_addresses(txn: &mut Transaction, name: &str, new: &[&str]) -> Result<Ref<Set>> {
+    rows::update(txn, Set::NAME, name, |set| {
+        set.addresses.extend(new.iter().copied());
     })
 }
 
 /// Takes addresses out of an address set.
-pub fn remove_addresses(txn: &mut Transaction, name: &str, addresses: &[&str]) -> Result {
-    update(txn, name, |set| {
-        set.addresses
-            .retain(|address| !addresses.contains(&&**address));
+pub fn remove_addresses(txn: &mut Transaction, name: &str, gone: &[&str]) -> Result<Ref<Set>> {
+    rows::update(txn, Set::NAME, name, |set| {
+        set.addresses.retain(|address| !gone.contains(&&**address));
     })
 }
 

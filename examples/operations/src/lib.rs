@@ -1,5 +1,5 @@
 //! The operations of a network controller on `OVN_Northbound`: those of OVN-Kubernetes' package `libovsdb/ops`
-//! on switches, routers, ports, ACLs, port groups, address sets and load balancers.
+//! on switches, routers, ports, ACLs, port groups, address sets, load balancers, meters and what belongs to them.
 //!
 //! Each is a plain function on a transaction. A function reads what those before it have written, so they
 //! compose, and all of them are one transaction of the server:
@@ -46,13 +46,19 @@
 //! | `…Ops` functions that append to a list of operations | all functions: they take the transaction |
 //! | `buildFailOnDuplicateOps` | the guard of `txn.ensure` and `txn.one` |
 //! | `TransactAndCheck`, `TransactWithRetry` | `client.apply` |
+//! | `CreateOrUpdate…`, `Update…` of one row | `txn.ensure`, [`rows::update`] |
 //! | `Get…` | `txn.one`, then `txn.get` |
 //! | `Find…WithPredicate`, `List…` | [`rows::find`]; `txn.peek().rows::<T>()` where the rows themselves are wanted |
+//!
+//! What is said with the library and [`rows`] and [`children`] alone has no function of its own. Such are the
+//! operations on rules for quality of service ([`QOS_RULES`], `LogicalSwitch::QOS_RULES`), DHCP options
+//! ([`DHCP_OPTIONS`]), template variables, static MAC bindings and control plane protection.
 
 pub mod acl;
 pub mod address_set;
 pub mod children;
 pub mod load_balancer;
+pub mod meter;
 pub mod nb_global;
 pub mod port_group;
 pub mod router;
@@ -62,7 +68,9 @@ pub mod switch;
 use std::sync::LazyLock;
 
 use ovsdb::cache::Index;
-use ovsdb::nb::{Acl, Client, Database, LoadBalancer, LogicalRouter, LogicalSwitch};
+use ovsdb::nb::{
+    Acl, Client, Database, DhcpOptions, LoadBalancer, LogicalRouter, LogicalSwitch, QoS,
+};
 use ovsdb::transaction::BuildError;
 use ovsdb::{CacheBuilder, Str};
 
@@ -92,9 +100,18 @@ pub static LOAD_BALANCERS: LazyLock<Index<LoadBalancer, Str>> =
 pub static ACLS: LazyLock<Index<Acl, Str>> =
     LazyLock::new(|| Index::map_key(Acl::EXTERNAL_IDS, "k8s.ovn.org/id"));
 
+/// The rules for quality of service by what their owner calls them.
+pub static QOS_RULES: LazyLock<Index<QoS, Str>> =
+    LazyLock::new(|| Index::map_key(QoS::EXTERNAL_IDS, "k8s.ovn.org/id"));
+
+/// The DHCP options by what their owner calls them.
+pub static DHCP_OPTIONS: LazyLock<Index<DhcpOptions, Str>> =
+    LazyLock::new(|| Index::map_key(DhcpOptions::EXTERNAL_IDS, "k8s.ovn.org/id"));
+
 /// A cache of all tables, with the indexes.
 pub fn cache(client: &Client) -> CacheBuilder<Database> {
     let cache = client.cache().all_tables();
     let cache = cache.index(&SWITCHES).index(&ROUTERS);
-    cache.index(&LOAD_BALANCERS).index(&ACLS)
+    let cache = cache.index(&LOAD_BALANCERS).index(&ACLS);
+    cache.index(&QOS_RULES).index(&DHCP_OPTIONS)
 }

@@ -15,12 +15,10 @@ pub fn ensure(
 }
 
 /// Takes virtual addresses from a load balancer.
-pub fn remove_vips(txn: &mut Transaction, name: &str, vips: &[&str]) -> Result {
-    let balancer = txn.one(&*LOAD_BALANCERS, name)?;
-    txn.edit(balancer, |balancer| {
-        balancer.vips.retain(|vip, _| !vips.contains(&&**vip));
-    });
-    Ok(())
+pub fn remove_vips(txn: &mut Transaction, name: &str, gone: &[&str]) -> Result<Ref<Balancer>> {
+    rows::update(txn, &*LOAD_BALANCERS, name, |balancer| {
+        balancer.vips.retain(|vip, _| !gone.contains(&&**vip));
+    })
 }
 
 /// Deletes the load balancers of these names, as far as they exist. Switches, routers and groups refer to

@@ -35,10 +35,10 @@ pub fn add_acls(txn: &mut Transaction, name: &str, acls: &[Ref<Acl>]) -> Result 
 }
 
 /// Gives a group these ACLs and no others.
-pub fn set_acls(txn: &mut Transaction, name: &str, acls: &[Ref<Acl>]) -> Result {
-    let group = txn.one(Group::NAME, name)?;
-    txn.edit(group, |group| group.acls = acls.iter().copied().collect());
-    Ok(())
+pub fn set_acls(txn: &mut Transaction, name: &str, acls: &[Ref<Acl>]) -> Result<Ref<Group>> {
+    rows::update(txn, Group::NAME, name, |group| {
+        group.acls = acls.iter().copied().collect();
+    })
 }
 
 /// Takes ACLs from the groups of these names, as far as they exist.

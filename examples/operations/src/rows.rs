@@ -30,6 +30,18 @@ pub fn delete<T: Table>(txn: &mut Transaction, is_meant: impl Fn(&Row<T>) -> boo
     }
 }
 
+/// Changes the one row with the key, which has to exist.
+pub fn update<T: Table, Q>(
+    txn: &mut Transaction,
+    by: impl FindBy<T, Q>,
+    key: Q,
+    change: impl FnOnce(&mut T),
+) -> Result<Ref<T>> {
+    let row = txn.one(by, key)?;
+    txn.edit(row, change);
+    Ok(row)
+}
+
 /// Deletes the row with the key, if there is one.
 pub fn delete_one<T: Table, Q>(txn: &mut Transaction, by: impl FindBy<T, Q>, key: Q) -> Result {
     if let Some(row) = optional(txn.one(by, key))? {

@@ -8,6 +8,7 @@ mod lookups;
 mod many;
 mod nats;
 mod non_root;
+mod others;
 mod races;
 mod root;
 mod routers;

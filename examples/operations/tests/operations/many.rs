@@ -74,7 +74,7 @@ fn operate(txn: &mut Transaction, what: usize, number: usize) -> Result {
             address_set::ensure(txn, "set", |_| {});
             address_set::add_addresses(txn, "set", &[&hop])?;
         }
-        11 => address_set::remove_addresses(txn, "set", &[&hop])?,
+        11 => drop(address_set::remove_addresses(txn, "set", &[&hop])?),
         12 => {
             let balancer = load_balancer::ensure(txn, &port, |_| {});
             switch::ensure(txn, &switch, |_| {});
