@@ -181,7 +181,7 @@ async fn a_static_mac_binding_is_found_by_port_and_address() {
     let ensure = |mac: &'static str| {
         move |txn: &mut Transaction| {
             txn.ensure(key, ("rtr-ext", "192.0.2.1"), |binding| {
-                binding.mac = mac.into()
+                binding.mac = mac.into();
             })
         }
     };
@@ -203,7 +203,7 @@ async fn control_plane_protection_is_made_once_and_deleted_by_a_predicate() {
     let setting = setting(|_| {}).await;
     let ensure = |txn: &mut Transaction| {
         Ok(txn.ensure(Copp::NAME, "default", |copp| {
-            copp.meters = [("arp", "m")].into()
+            copp.meters = [("arp", "m")].into();
         }))
     };
     let copp = setting.apply(ensure).await.unwrap();
