@@ -2,13 +2,13 @@
 
 use std::any::Any;
 
-use super::change::name_of;
+use super::change::{NameIn, name_of};
 use super::conflict::Conflict;
 use super::matched::{AnyMatched, Matched};
 use super::table::TableWish;
 use crate::cache::Snapshot;
 use crate::model::Table;
-use crate::value::{Ref, Uuid};
+use crate::value::Ref;
 
 /// A [`TableWish`] of any table of the database.
 pub(super) trait AnyTable<D>: Send + Sync {
@@ -20,8 +20,8 @@ pub(super) trait AnyTable<D>: Send + Sync {
         &'v self,
         view: &'v Snapshot<D>,
     ) -> Result<Box<dyn AnyMatched<D> + 'v>, Conflict>;
-    /// What a row of the view is called; `None` when it is not of this table.
-    fn name(&self, view: &Snapshot<D>, row: Uuid) -> Option<String>;
+    /// Says what a row of a view is called; `None` when it is not of this table.
+    fn name(&self) -> NameIn<D>;
 }
 
 impl<T: Table> AnyTable<T::Database> for TableWish<T> {
@@ -43,8 +43,10 @@ impl<T: Table> AnyTable<T::Database> for TableWish<T> {
         }
     }
 
-    fn name(&self, view: &Snapshot<T::Database>, row: Uuid) -> Option<String> {
-        let row = view.try_table::<T>()?.get(Ref::new(row))?;
-        name_of(row.columns())
+    fn name(&self) -> NameIn<T::Database> {
+        |view, row| {
+            let row = view.try_table::<T>()?.get(Ref::new(row))?;
+            name_of(row.columns())
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The changes of a plan, as they are found and as they are written into a transaction.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::change::{Action, Change, Labels};
 use crate::model::{AllOf, Database, Row, Table};
@@ -68,7 +68,7 @@ pub(super) trait Write<D>: Send + Sync {
     /// Writes the change: of the whole plan, or of one step after the others.
     fn write(&self, txn: &mut Transaction<D>, is_whole: bool);
     /// The change as people read it.
-    fn change(&self, labels: &Labels<'_>) -> Change;
+    fn change(&self, labels: &Labels<D>) -> Change;
 }
 
 impl<T: Table> Write<T::Database> for Insertion<T> {
@@ -84,7 +84,7 @@ impl<T: Table> Write<T::Database> for Insertion<T> {
         txn.insert_under(self.uuid, columns.clone());
     }
 
-    fn change(&self, labels: &Labels<'_>) -> Change {
+    fn change(&self, labels: &Labels<T::Database>) -> Change {
         let nothing = T::default();
         Change::new(Action::Insert, self.uuid, &nothing, &self.columns, labels)
     }
@@ -101,7 +101,7 @@ impl<T: Table> Write<T::Database> for Edit<T> {
         txn.edit_from(&self.before, columns);
     }
 
-    fn change(&self, labels: &Labels<'_>) -> Change {
+    fn change(&self, labels: &Labels<T::Database>) -> Change {
         let (uuid, before) = (self.before.uuid(), self.before.columns());
         Change::new(Action::Update, uuid, before, &self.columns, labels)
     }
@@ -113,7 +113,7 @@ impl<T: Table> Write<T::Database> for Deletion<T> {
         txn.delete(self.row.reference());
     }
 
-    fn change(&self, labels: &Labels<'_>) -> Change {
+    fn change(&self, labels: &Labels<T::Database>) -> Change {
         Change::deletion::<T>(self.row.uuid(), labels)
     }
 }
@@ -130,10 +130,16 @@ struct Changes<D> {
     others: Vec<Box<dyn Write<D>>>,
 }
 
-/// A change, and how it is written.
+/// A change as it is written, and as people read it once they ask.
 pub(super) struct Written<D> {
-    pub(super) change: Change,
+    change: OnceLock<Change>,
     pub(super) write: Box<dyn Write<D>>,
+}
+
+impl<D> Written<D> {
+    pub(super) fn change(&self, labels: &Labels<D>) -> &Change {
+        self.change.get_or_init(|| self.write.change(labels))
+    }
 }
 
 impl<D: Database> Build<D> {
@@ -154,16 +160,15 @@ impl<D: Database> Build<D> {
     }
 
     /// The changes of each step.
-    pub(super) fn finish(self, labels: &Labels<'_>) -> Vec<Vec<Written<D>>> {
+    pub(super) fn finish(self) -> impl Iterator<Item = Vec<Written<D>>> {
         let written = |write: Box<dyn Write<D>>| Written {
-            change: write.change(labels),
+            change: OnceLock::new(),
             write,
         };
-        let steps = self.steps.into_iter().map(|step| {
+        self.steps.into_iter().map(move |step| {
             let changes = step.deletions.into_iter().chain(step.others);
             changes.map(written).collect()
-        });
-        steps.collect()
+        })
     }
 
     pub(super) fn insert<T: Table<Database = D>>(&mut self, step: usize, row: Insertion<T>) {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 
+use crate::cache::Snapshot;
 use crate::model::Table;
 use crate::value::json::write_string;
 use crate::value::{Atom, ColumnValue, Datum, Uuid};
@@ -106,19 +107,23 @@ pub struct ColumnChange {
     pub removed: Vec<String>,
 }
 
+/// Says what a row of a view is called, if it is of one table.
+pub(super) type NameIn<D> = fn(&Snapshot<D>, Uuid) -> Option<String>;
+
 /// What rows are called.
-pub(super) struct Labels<'a> {
+pub(super) struct Labels<D> {
     /// Of rows that there are not yet.
     pub(super) new: HashMap<Uuid, String>,
-    /// Of others, looked up where they are shown.
-    pub(super) existing: &'a dyn Fn(Uuid) -> Option<String>,
+    /// Where others are.
+    pub(super) view: Snapshot<D>,
+    pub(super) names: Vec<NameIn<D>>,
 }
 
-impl Labels<'_> {
+impl<D> Labels<D> {
     fn of(&self, uuid: Uuid) -> String {
         let known = self.new.get(&uuid).cloned();
-        let known = known.or_else(|| (self.existing)(uuid));
-        known.unwrap_or_else(|| uuid.to_string())
+        let named = || self.names.iter().find_map(|name| name(&self.view, uuid));
+        known.or_else(named).unwrap_or_else(|| uuid.to_string())
     }
 
     fn atom(&self, atom: &Atom) -> String {
@@ -187,7 +192,7 @@ impl Change {
         uuid: Uuid,
         before: &T,
         after: &T,
-        labels: &Labels<'_>,
+        labels: &Labels<T::Database>,
     ) -> Self {
         let columns = T::COLUMNS.iter().enumerate().filter_map(|(index, info)| {
             let (old, new) = (before.column(index)?, after.column(index)?);
@@ -208,7 +213,7 @@ impl Change {
         }
     }
 
-    pub(super) fn deletion<T: Table>(uuid: Uuid, labels: &Labels<'_>) -> Self {
+    pub(super) fn deletion<T: Table>(uuid: Uuid, labels: &Labels<T::Database>) -> Self {
         Self {
             action: Action::Delete,
             table: T::TABLE,
@@ -238,13 +243,13 @@ impl Change {
 }
 
 impl ColumnChange {
-    fn new(
+    fn new<D>(
         column: &'static str,
         is_whole: bool,
         action: Action,
         old: &dyn ColumnValue,
         new: &dyn ColumnValue,
-        labels: &Labels<'_>,
+        labels: &Labels<D>,
     ) -> Self {
         let mut change = Self {
             column,
@@ -272,7 +277,7 @@ impl ColumnChange {
             }
             _ => {
                 let atoms = |datum: &Datum| match datum {
-                    Datum::Set(set) => set.iter().cloned().collect::<Vec<_>>(),
+                    Datum::Set(set) => set.clone(),
                     Datum::Map(map) => map.keys().cloned().collect(),
                 };
                 let (old, new) = (atoms(&old), atoms(&new));

@@ -76,7 +76,7 @@ impl<D: Database> Client<D> {
             let apply = self.apply_with(RetryPolicy::default(), cache, |view, txn| {
                 let plan: Plan<D> = desired.plan(view)?;
                 plan.write(txn);
-                Ok::<_, ConvergeError>(plan.changes().count())
+                Ok::<_, ConvergeError>(plan.count())
             });
             let (changes, _) = apply.await?;
             if changes == 0 {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use super::Desired;
 use super::build::{Build, Written};
@@ -57,6 +58,7 @@ pub struct Plan<D> {
 pub struct Step<D> {
     title: String,
     changes: Vec<Written<D>>,
+    labels: Arc<Labels<D>>,
 }
 
 impl<D: Database> Desired<D> {
@@ -104,19 +106,20 @@ impl<D: Database> Desired<D> {
         for table in &tables {
             table.name_new(&resolution, &mut new);
         }
-        let existing = |row| self.tables.iter().find_map(|table| table.name(view, row));
-        let labels = Labels {
+        let labels = Arc::new(Labels {
             new,
-            existing: &existing,
-        };
+            view: view.clone(),
+            names: self.tables.iter().map(|table| table.name()).collect(),
+        });
         let steps = self
             .steps
             .iter()
-            .zip(build.finish(&labels))
+            .zip(build.finish())
             .filter(|(_, changes)| !changes.is_empty());
         let steps = steps.map(|(title, changes)| Step {
             title: title.clone(),
             changes,
+            labels: labels.clone(),
         });
         Ok(Plan {
             steps: steps.collect(),
@@ -134,6 +137,11 @@ impl<D: Database> Plan<D> {
     /// What changes, in order.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         self.steps.iter().flat_map(Step::changes)
+    }
+
+    /// How many changes there are.
+    pub(super) fn count(&self) -> usize {
+        self.steps.iter().map(|step| step.changes.len()).sum()
     }
 
     /// The steps that change anything, in order.
@@ -182,7 +190,8 @@ impl<D: Database> Step<D> {
 
     /// What changes, in order.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
-        self.changes.iter().map(|written| &written.change)
+        let changes = self.changes.iter();
+        changes.map(|written| written.change(&self.labels))
     }
 
     /// The step as JSON: an object with its `title`, and its `changes` as an array of objects with the members
@@ -193,11 +202,11 @@ impl<D: Database> Step<D> {
         let mut out = String::from(r#"{"title":"#);
         write_string(&mut out, &self.title);
         out.push_str(r#","changes":["#);
-        for (at, written) in self.changes.iter().enumerate() {
+        for (at, change) in self.changes().enumerate() {
             if at > 0 {
                 out.push(',');
             }
-            written.change.write_json(&mut out);
+            change.write_json(&mut out);
         }
         out.push_str("]}");
         out
@@ -229,7 +238,8 @@ impl<D> fmt::Debug for Plan<D> {
 
 impl<D> fmt::Debug for Step<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let changes: Vec<_> = self.changes.iter().map(|written| &written.change).collect();
+        let changes = self.changes.iter();
+        let changes: Vec<_> = changes.map(|written| written.change(&self.labels)).collect();
         let mut shown = f.debug_struct("Step");
         shown.field("title", &self.title).field("changes", &changes);
         shown.finish_non_exhaustive()
@@ -251,7 +261,7 @@ impl<D> fmt::Display for Step<D> {
             writeln!(f, "{}:", self.title)?;
         }
         for written in &self.changes {
-            writeln!(f, "{}", written.change)?;
+            writeln!(f, "{}", written.change(&self.labels))?;
         }
         Ok(())
     }
