@@ -456,18 +456,43 @@ macro_rules! __serialize_tables {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 // In this order: a look-up reads the uuid in the line of memory that a reference count is in.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 #[repr(C)]
 pub struct Row<T> {
     uuid: Uuid,
+    /// Nil where it is not known.
+    version: Uuid,
     columns: T,
+}
+
+/// The same uuid and the same columns.
+impl<T: PartialEq> PartialEq for Row<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.uuid == other.uuid && self.columns == other.columns
+    }
 }
 
 impl<T: Table> Row<T> {
     /// The row with this uuid and these columns.
     #[must_use]
     pub const fn new(uuid: Uuid, columns: T) -> Self {
-        Self { uuid, columns }
+        let version = Uuid::nil();
+        Self {
+            uuid,
+            version,
+            columns,
+        }
+    }
+
+    /// The row's `_version`, which the server changes with each change of the row: of rows of caches that
+    /// [have it](crate::CacheBuilder::row_versions).
+    #[must_use]
+    pub fn version(&self) -> Option<Uuid> {
+        (!self.version.is_nil()).then_some(self.version)
+    }
+
+    pub(crate) const fn version_mut(&mut self) -> &mut Uuid {
+        &mut self.version
     }
 
     /// The row's uuid.

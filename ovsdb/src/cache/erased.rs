@@ -17,6 +17,10 @@ pub(crate) trait ErasedRow: AnyRow {
     fn column_mut(&mut self, index: usize) -> Option<&mut dyn ColumnValue>;
     /// A row with this uuid and the same columns.
     fn copy(&self, uuid: Uuid) -> SharedRow;
+    /// The row's `_version`, beside its columns; nil where it is not known.
+    fn version(&self) -> Uuid {
+        Uuid::nil()
+    }
     /// Makes this row a copy of another one, and returns whether that is of the same type.
     fn copy_from(&mut self, other: &dyn ErasedRow) -> bool;
 }
@@ -25,12 +29,22 @@ pub(crate) trait ErasedRow: AnyRow {
 pub(crate) type SharedRow = Arc<dyn ErasedRow>;
 
 impl<T: Table> ErasedRow for Row<T> {
+    /// The version comes after the columns.
     fn column_mut(&mut self, index: usize) -> Option<&mut dyn ColumnValue> {
+        if index == T::COLUMNS.len() {
+            return Some(self.version_mut());
+        }
         self.columns_mut().column_mut(index)
     }
 
     fn copy(&self, uuid: Uuid) -> SharedRow {
-        Arc::new(Self::new(uuid, self.columns().clone()))
+        let mut copy = Self::new(uuid, self.columns().clone());
+        *copy.version_mut() = ErasedRow::version(self);
+        Arc::new(copy)
+    }
+
+    fn version(&self) -> Uuid {
+        Self::version(self).unwrap_or_default()
     }
 
     fn copy_from(&mut self, other: &dyn ErasedRow) -> bool {

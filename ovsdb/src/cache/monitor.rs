@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use ovsdb_schema::{AtomicType, BaseType, ColumnSchema, ColumnType, DatabaseSchema};
 
+use super::plan::VERSION;
 use super::shared::Shared;
 use super::skew::{Skew, SkewReport};
 use super::state::{Registry, State};
@@ -29,7 +30,7 @@ pub(crate) struct ReplicaMonitor {
     repeats: Repeats,
     /// Whether tables that appear in the server's schema are added.
     pub(super) all_tables: bool,
-    /// Whether rows of tables that are known at run time only have the column `_version`.
+    /// Whether rows have their version: tables that are known at run time only as a column.
     pub(super) row_versions: bool,
     compiled_version: Option<&'static str>,
     /// The newest way to monitor that may be tried.
@@ -212,7 +213,10 @@ impl ReplicaMonitor {
 
     /// The transaction that the server may go on from; nil when it must send every row.
     fn resume_from(&self, requests: &MonitorRequests) -> Uuid {
-        if self.acknowledged.as_ref() == Some(requests) {
+        // Each server has versions of its own, and others after a restart: rows that are not sent again have
+        // versions of another time.
+        let has_versions = self.tables.iter().any(TableReplica::has_version);
+        if !has_versions && self.acknowledged.as_ref() == Some(requests) {
             self.last_txn_id
         } else {
             Uuid::nil()
@@ -431,7 +435,7 @@ pub(super) fn fitting(schema: &DatabaseSchema, row_versions: bool) -> Cow<'_, Da
         for table in schema.to_mut().tables.values_mut() {
             let uuid = ColumnType::scalar(BaseType::new(AtomicType::Uuid));
             let version = ColumnSchema::new(uuid);
-            table.columns.insert("_version".to_owned(), version);
+            table.columns.insert(VERSION.to_owned(), version);
         }
     }
     schema

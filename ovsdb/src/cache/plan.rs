@@ -10,6 +10,9 @@ use super::table_type::TableType;
 use crate::value::json::Reader;
 use crate::value::{Datum, Str};
 
+/// The column with the version of a row.
+pub(super) const VERSION: &str = "_version";
+
 /// One column of the server's schema, and how it is decoded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Planned {
@@ -23,6 +26,8 @@ pub(super) struct Planned {
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     there: bool,
+    /// Whether the rows of a compiled table have their version, after the columns.
+    pub(super) has_version: bool,
     columns: Vec<Planned>,
     /// Their names.
     names: Vec<Str>,
@@ -103,9 +108,17 @@ impl Plan {
             columns.push(Planned { index, difference });
             names.push(Str::from(column));
         }
+        let has_version =
+            matches!(compiled, TableType::Compiled(_)) && table.columns.contains_key(VERSION);
+        if has_version {
+            let (index, difference) = (all.len(), false);
+            columns.push(Planned { index, difference });
+            names.push(Str::from(VERSION));
+        }
         let keys = names.iter().map(|name| format!("\"{name}\":"));
         let plan = Self {
             there: true,
+            has_version,
             required,
             keys: keys.collect(),
             elements: vec![0; all.len()],

@@ -256,7 +256,11 @@ impl TableReplica {
             None
         };
         let row = match known {
-            Some(known) if has_same_columns(&**known, &*row) => known.clone(),
+            Some(known)
+                if known.version() == row.version() && has_same_columns(&**known, &*row) =>
+            {
+                known.clone()
+            }
             _ => row,
         };
         let working = self.copies.working();
@@ -314,6 +318,9 @@ impl TableReplica {
         // All columns: what a peer leaves out, against the rules, is the default.
         self.plan.changed.clear();
         self.plan.changed.extend(0..self.table.columns().len());
+        if self.plan.has_version {
+            self.plan.changed.push(self.table.columns().len());
+        }
         working.replace(&*old, row, &self.plan.changed);
         Ok(())
     }
@@ -424,6 +431,11 @@ impl TableReplica {
         let condition = self.conditions.as_deref().unwrap_or_default();
         check_condition(&self.name, condition, schema, report);
         reshaped
+    }
+
+    /// Whether rows have the version that the server gives them, beside the columns of a struct.
+    pub(super) const fn has_version(&self) -> bool {
+        self.plan.has_version
     }
 
     /// Whether the server has the table.

@@ -30,7 +30,9 @@ impl Versioned for SharedRow {
     }
 
     fn is_unchanged(&self, other: &Self) -> bool {
-        self.is_same(other) && (Self::ptr_eq(self, other) || has_same_columns(&**self, &**other))
+        self.is_same(other)
+            && (Self::ptr_eq(self, other)
+                || (self.version() == other.version() && has_same_columns(&**self, &**other)))
     }
 }
 

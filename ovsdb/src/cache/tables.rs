@@ -92,8 +92,7 @@ impl<D: Database> Tables<D> {
         self.list.all_named = true;
     }
 
-    /// Gives the rows of tables that are added by name the column `_version` too.
-    #[cfg(feature = "server")]
+    /// Gives rows their version; those of tables that are added by name as the column `_version`.
     pub(crate) const fn add_row_versions(&mut self) {
         self.list.row_versions = true;
     }
@@ -166,7 +165,7 @@ struct List {
     types: Vec<Option<TypeId>>,
     /// Whether to have all other tables of the server's schema too.
     all_named: bool,
-    /// Whether rows of tables that are added by name have the column `_version`.
+    /// Whether rows have their version; those of tables that are added by name as the column `_version`.
     row_versions: bool,
     /// The tables to which references are indexed.
     referred: Vec<&'static str>,

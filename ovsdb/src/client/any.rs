@@ -73,13 +73,6 @@ impl<D: Database> CacheBuilder<D> {
         self
     }
 
-    /// Gives the rows of tables that are added by name the column `_version` too.
-    #[cfg(feature = "server")]
-    pub(crate) fn row_versions(mut self) -> Self {
-        self.tables.add_row_versions();
-        self
-    }
-
     /// Adds every table of the server's schema that is not added otherwise, whole; also tables that
     /// appear in the schema later.
     pub fn any_tables(mut self) -> Self {

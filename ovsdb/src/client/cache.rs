@@ -143,6 +143,46 @@ impl<D: Database> CacheBuilder<D> {
         self
     }
 
+    /// Gives each row its [version](crate::Row::version), the column `_version` of ovsdb-server(5), which
+    /// changes with each change of the row: so that a transaction verifies a row of any size, and any column
+    /// of it, by 16 bytes.
+    ///
+    /// What a transaction [reads](crate::Transaction::get) of rows with versions is guarded by them, and not by
+    /// the columns: also columns of reals, and those that the cache lacks. Through a relay it is guarded by the
+    /// columns, since a relay has versions of its own, and its source decides.
+    ///
+    /// It costs 59 bytes on the wire for each row and each change of one. Streams deliver rows of which only columns
+    /// changed that the cache lacks. A connection to another server, or to one that was restarted, fetches all
+    /// rows again, since servers do not share versions. Tables that are added by name have a column `_version`.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// # let server = ovsdb::server::Server::memory(schema)?;
+    /// # let mut rows = ovsdb::nb::Transaction::detached();
+    /// # rows.insert(ovsdb::nb::PortGroup { name: "pods".into(), ..Default::default() });
+    /// # rows.commit_on(&server)?;
+    /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+    /// use ovsdb::nb::PortGroup;
+    ///
+    /// let cache = client.cache().table::<PortGroup>().row_versions().start().await?;
+    /// let apply = client.edit(&cache, |_, txn| {
+    ///     // However many ports the group has.
+    ///     if let Some(group) = txn.get_by(PortGroup::NAME, "pods") {
+    ///         let ports = group.ports.len().to_string();
+    ///         txn.edit(&group, |group| drop(group.external_ids.insert("ports", ports)));
+    ///     }
+    /// });
+    /// apply.await?;
+    /// # Ok(()) }
+    /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
+    /// ```
+    pub const fn row_versions(mut self) -> Self {
+        self.tables.add_row_versions();
+        self
+    }
+
     /// The newest way to monitor that is tried, `monitor_cond_since` unless said otherwise; older
     /// ones follow where the server does not know it.
     pub const fn newest_monitor(mut self, version: MonitorVersion) -> Self {

@@ -17,6 +17,7 @@ mod watched;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ovsdb_schema::DatabaseSchema;
@@ -139,6 +140,11 @@ impl<D: Database> Client<D> {
     #[must_use]
     pub fn server_schema(&self) -> Arc<DatabaseSchema> {
         self.session().shared().schema.load_full()
+    }
+
+    /// Whether the server relays the database from another one.
+    pub(crate) fn is_relay(&self) -> bool {
+        self.session().shared().is_relay.load(Ordering::Relaxed)
     }
 
     /// The state of the connection, now and at every change.

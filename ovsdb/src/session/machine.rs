@@ -13,6 +13,7 @@ mod incoming;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -472,6 +473,10 @@ impl Machine {
             return Ok(());
         };
         self.shared.take_schema(&schema)?;
+        let (database, cluster) = (&self.options.database, self.options.cluster);
+        let databases = greeting.databases.as_ref();
+        let is_relay = databases.is_some_and(|known| known.is_relay(database, cluster));
+        self.shared.is_relay.store(is_relay, Ordering::Relaxed);
         let Phase::Greeting(greeting) = std::mem::replace(&mut self.phase, Phase::Waiting) else {
             return Ok(());
         };

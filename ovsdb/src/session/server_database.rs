@@ -107,6 +107,12 @@ impl ServerDatabases {
         row.is_some_and(|row| row.model.as_deref() == Some("clustered"))
     }
 
+    /// Whether the server relays the database from another server.
+    pub(super) fn is_relay(&self, database: &str, cluster: Option<Uuid>) -> bool {
+        let row = self.find(database, cluster);
+        row.is_some_and(|row| row.model.as_deref() == Some("relay"))
+    }
+
     fn find(&self, database: &str, cluster: Option<Uuid>) -> Option<&Description> {
         self.rows.values().find(|row| {
             row.name.as_deref() == Some(database) && (cluster.is_none() || row.cluster == cluster)

@@ -1,5 +1,7 @@
 //! The state of a session that its handles read while it runs.
 
+use std::sync::atomic::AtomicBool;
+
 use arc_swap::{ArcSwap, ArcSwapOption};
 use ovsdb_schema::DatabaseSchema;
 use tokio::sync::watch;
@@ -19,6 +21,8 @@ pub(crate) struct Shared {
     /// Why there is no connection; `None` while there is one.
     pub(super) lost: ArcSwapOption<Disconnected>,
     pub(crate) schema: ArcSwap<DatabaseSchema>,
+    /// Whether the server of the last connection relays the database from another one.
+    pub(crate) is_relay: AtomicBool,
     pub(crate) counters: Counters,
 }
 
@@ -29,6 +33,7 @@ impl Shared {
             state: watch::Sender::new(ConnectionState::Waiting { lost: None }),
             lost: ArcSwapOption::empty(),
             counters: Counters::new(database),
+            is_relay: AtomicBool::new(false),
             schema: ArcSwap::from_pointee(DatabaseSchema::empty(database)),
         }
     }

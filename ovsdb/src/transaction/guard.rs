@@ -53,36 +53,77 @@ fn clauses_of<T: Table>(uuid: Uuid) -> Vec<Clause> {
     AllOf::from(Ref::<T>::new(uuid)).into_clauses()
 }
 
+/// What guards are made for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Guarding<'a> {
+    /// The schema of the server, if it is known.
+    pub(super) schema: Option<&'a DatabaseSchema>,
+    /// Whether the server that decides has given rows their versions.
+    pub(super) by_version: bool,
+}
+
+impl Guarding<'_> {
+    /// A whole row as it is compared: by its version where that is known, else by its columns.
+    fn whole<T: Table>(&self, row: &Row<T>) -> Vec<(Str, Datum)> {
+        match row.version().filter(|_| self.by_version) {
+            Some(version) => vec![
+                ("_uuid".into(), Datum::from(Atom::Uuid(row.uuid()))),
+                ("_version".into(), Datum::from(Atom::Uuid(version))),
+            ],
+            None => compared(row, 0..T::COLUMNS.len(), self.schema),
+        }
+    }
+
+    /// Some columns of a row as they are compared. Servers send reals rounded, so the version of the row
+    /// stands for them where it is known.
+    fn some<T: Table>(
+        &self,
+        row: &Row<T>,
+        indexes: impl IntoIterator<Item = usize> + Clone,
+    ) -> Vec<(Str, Datum)> {
+        let mut reals = indexes.clone().into_iter();
+        let has_reals = reals.any(|index| T::COLUMNS[index].kind.has_reals());
+        match has_reals && self.by_version && row.version().is_some() {
+            true => self.whole(row),
+            false => compared(row, indexes, self.schema),
+        }
+    }
+}
+
 /// That a row is as it was read, or that there still is none.
 pub(super) fn of_row<T: Table>(
     uuid: Uuid,
     row: Option<&Row<T>>,
-    schema: Option<&DatabaseSchema>,
+    guarding: Guarding<'_>,
 ) -> Operation {
     let Some(row) = row else {
         return expect::<T>(clauses_of::<T>(uuid), vec!["_uuid".into()], Vec::new());
     };
-    of_columns(row, 0..T::COLUMNS.len(), schema)
+    of_row_as(row, guarding.whole(row))
 }
 
 /// That a row has the values that it had in the columns with these indexes.
 pub(super) fn of_columns<T: Table>(
     row: &Row<T>,
-    indexes: impl IntoIterator<Item = usize>,
-    schema: Option<&DatabaseSchema>,
+    indexes: impl IntoIterator<Item = usize> + Clone,
+    guarding: Guarding<'_>,
 ) -> Operation {
-    let columns = compared(row, indexes, schema);
+    of_row_as(row, guarding.some(row, indexes))
+}
+
+fn of_row_as<T: Table>(row: &Row<T>, columns: Vec<(Str, Datum)>) -> Operation {
     let names = columns.iter().map(|(name, _)| name.clone()).collect();
     expect::<T>(clauses_of::<T>(row.uuid()), names, vec![columns.into()])
 }
 
 /// That the rows that have a key are the ones that had it.
-pub(super) fn of_key<T: Table>(read: &KeyRead<T>, schema: Option<&DatabaseSchema>) -> Operation {
-    let indexes = 0..if read.is_whole { T::COLUMNS.len() } else { 0 };
+pub(super) fn of_key<T: Table>(read: &KeyRead<T>, guarding: Guarding<'_>) -> Operation {
     let rows = read.rows.iter();
-    let mut rows: Vec<_> = rows
-        .map(|row| compared(row, indexes.clone(), schema))
-        .collect();
+    let rows = rows.map(|row| match read.is_whole {
+        true => guarding.whole(row),
+        false => compared(row, [], guarding.schema),
+    });
+    let mut rows: Vec<_> = rows.collect();
     // All rows are compared in the columns that can be compared in each.
     let mut names: Vec<Str> = match rows.first() {
         Some(first) => first.iter().map(|(name, _)| name.clone()).collect(),
@@ -101,10 +142,7 @@ pub(super) fn of_key<T: Table>(read: &KeyRead<T>, schema: Option<&DatabaseSchema
 
 /// That an edited row exists, and has the values that the edit replaces. A row that is not known is
 /// not compared.
-pub(super) fn of_edit<T: Table>(
-    written: &Written<T>,
-    schema: Option<&DatabaseSchema>,
-) -> Option<Operation> {
+pub(super) fn of_edit<T: Table>(written: &Written<T>, guarding: Guarding<'_>) -> Option<Operation> {
     let before = written.before.as_ref()?;
     written.now.as_ref()?;
     let mut clauses = clauses_of::<T>(before.uuid());
@@ -117,7 +155,7 @@ pub(super) fn of_edit<T: Table>(
             clauses.push(includes::<T>(*index, Datum::Map(pairs.into())));
         }
     }
-    let columns = compared(before, written.replaced.iter().copied(), schema);
+    let columns = guarding.some(before, written.replaced.iter().copied());
     let names = columns.iter().map(|(name, _)| name.clone()).collect();
     Some(expect::<T>(clauses, names, vec![columns.into()]))
 }

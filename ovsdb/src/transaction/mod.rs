@@ -130,6 +130,11 @@ impl<D: Database> Origin<D> {
         }
     }
 
+    /// Whether the server that decides is the one that gives rows their versions.
+    fn gives_versions(&self) -> bool {
+        matches!(self, Self::Client(client) if !client.is_relay())
+    }
+
     /// Gives no uuid that the other one has given, where both have no client.
     fn number_after(&mut self, other: &Self) {
         if let (Self::Detached(own), Self::Detached(other)) = (self, other) {

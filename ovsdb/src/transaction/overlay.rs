@@ -4,9 +4,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ovsdb_schema::DatabaseSchema;
-
-use super::guard;
+use super::guard::{self, Guarding};
 use super::merge::MergeConflict;
 use super::touched::Touched;
 use crate::cache::Snapshot;
@@ -52,7 +50,7 @@ trait AnyTouched: Send + Sync {
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
     /// The operations that fail when what was read, or replaced, is not so any more.
-    fn guards(&self, schema: Option<&DatabaseSchema>) -> Vec<Operation>;
+    fn guards(&self, guarding: Guarding<'_>) -> Vec<Operation>;
     /// The type of the table.
     fn table(&self) -> TypeId;
     /// The name of the table, if a row of this uuid is written.
@@ -114,11 +112,11 @@ impl<T: Table> AnyTouched for Touched<T> {
         }
     }
 
-    fn guards(&self, schema: Option<&DatabaseSchema>) -> Vec<Operation> {
+    fn guards(&self, guarding: Guarding<'_>) -> Vec<Operation> {
         let mut guards = Vec::new();
         let mut covered: HashMap<Uuid, Option<&Arc<Row<T>>>> = HashMap::new();
         for key in self.keys.iter().filter(|key| key.is_guarded) {
-            guards.push(guard::of_key(key, schema));
+            guards.push(guard::of_key(key, guarding));
             if key.is_whole {
                 covered.extend(key.rows.iter().map(|row| (row.uuid(), Some(row))));
             }
@@ -126,15 +124,16 @@ impl<T: Table> AnyTouched for Touched<T> {
         for (uuid, row) in &self.read {
             if !covered.contains_key(uuid) {
                 covered.insert(*uuid, row.as_ref());
-                guards.push(guard::of_row(*uuid, row.as_deref(), schema));
+                guards.push(guard::of_row(*uuid, row.as_deref(), guarding));
             }
         }
         let columns = self.read_columns.iter();
         let columns = columns.filter(|(uuid, _)| !covered.contains_key(*uuid));
-        guards
-            .extend(columns.map(|(_, (row, columns))| {
-                guard::of_columns(row, columns.iter().copied(), schema)
-            }));
+        guards.extend(
+            columns.map(|(_, (row, columns))| {
+                guard::of_columns(row, columns.iter().copied(), guarding)
+            }),
+        );
         let written = self
             .order
             .iter()
@@ -145,7 +144,7 @@ impl<T: Table> AnyTouched for Touched<T> {
                 .get(*uuid)
                 .is_none_or(|read| *read != written.before.as_ref())
         });
-        guards.extend(written.filter_map(|(_, written)| guard::of_edit(written, schema)));
+        guards.extend(written.filter_map(|(_, written)| guard::of_edit(written, guarding)));
         guards
     }
 }
@@ -215,8 +214,8 @@ impl<D: Database> Overlay<D> {
     }
 
     /// The operations that fail when what was read, or replaced, is not so any more.
-    pub(super) fn guards(&self, schema: Option<&DatabaseSchema>) -> Vec<Operation> {
+    pub(super) fn guards(&self, guarding: Guarding<'_>) -> Vec<Operation> {
         let tables = self.tables.iter();
-        tables.flat_map(|table| table.guards(schema)).collect()
+        tables.flat_map(|table| table.guards(guarding)).collect()
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::find_by::RowKey;
+use super::guard::Guarding;
 use super::touched::{KeyRead, Touched};
 use super::{BuildError, FindBy, Transaction};
 use crate::cache::{Snapshot, TableView};
@@ -82,7 +83,8 @@ impl<D: Database> Transaction<D> {
     /// without a guard. A transaction that writes nothing is not sent, so nothing is verified.
     ///
     /// A guard is a `wait` operation with the row's columns, as the replica has them. Columns of reals are
-    /// left out, since servers send them rounded: that one has changed is not noticed.
+    /// left out, since servers send them rounded: that one has changed is not noticed. In a cache with
+    /// [row versions](crate::CacheBuilder::row_versions) it is the row's version, which covers all columns.
     ///
     /// Edits, inserts and deletes of single rows show; operations on all rows that meet a
     /// condition ([`update`](Self::update), [`mutate`](Self::mutate), [`delete`](Self::delete)) are
@@ -415,7 +417,10 @@ impl<D: Database> Transaction<D> {
             return self;
         }
         let schema = self.origin.schema();
-        let mut guards = self.overlay.guards(schema.as_deref());
+        let mut guards = self.overlay.guards(Guarding {
+            schema: schema.as_deref(),
+            by_version: self.basis.is_some() && self.origin.gives_versions(),
+        });
         if let Some(author) = self.origin.author()
             && self.operations.iter().any(Operation::writes)
         {
