@@ -63,11 +63,20 @@ fn desired(by_name: &Names, changed: usize) -> Desired {
     desired
 }
 
+/// Prints how much is allocated.
+#[expect(clippy::print_stdout, reason = "as criterion prints times")]
+fn count<T>(name: &str, run: impl FnOnce() -> T) {
+    let allocated = allocation_counter::measure(|| drop(run()));
+    let (count, most) = (allocated.count_total, allocated.bytes_max);
+    println!("{name}: {count} allocations, at most {most} bytes at a time");
+}
+
 fn plans(criterion: &mut Criterion) {
     let by_name = Index::column(Switch::NAME);
     let view = view(&by_name);
     let mut group = criterion.benchmark_group("desired, 100,000 ports");
     group.sample_size(10);
+    count("say what is wanted", || desired(&by_name, 0));
     group.bench_function("say what is wanted", |bencher| {
         bencher.iter(|| desired(&by_name, 0));
     });
@@ -75,7 +84,9 @@ fn plans(criterion: &mut Criterion) {
         let desired = desired(&by_name, changed);
         let plan = desired.plan(&view).expect("no conflict");
         assert_eq!(plan.changes().count(), changed);
-        group.bench_function(format!("plan with {changed} to change"), |bencher| {
+        let name = format!("plan with {changed} to change");
+        count(&name, || desired.plan(&view).expect("no conflict"));
+        group.bench_function(name, |bencher| {
             bencher.iter(|| desired.plan(&view).expect("no conflict"));
         });
     }
