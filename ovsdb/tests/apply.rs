@@ -583,6 +583,24 @@ async fn what_an_earlier_run_may_have_made_is_not_reported_as_the_closures_error
     let (row, run) = insert("bb").await.expect("inserted by the second run");
     assert_eq!((find("bb"), run), (Some(row), 2));
 
+    // Nor is it the closure's own business where that finds nothing left to do.
+    fail(TransactionFault::DisconnectAfter);
+    let mut runs = 0;
+    let apply = client.edit(&cache, |_, txn| {
+        runs += 1;
+        match txn.get_by(Item::NAME, "ccc") {
+            Some(_) => (runs, "found"),
+            None => {
+                txn.insert(item("ccc", 3));
+                (runs, "made")
+            }
+        }
+    });
+    let (result, outcome) = timeout(HANG, apply).await.expect("no hang").expect("made");
+    assert_eq!(result, (1, "made"));
+    let row = find("ccc").expect("the row");
+    assert_eq!(outcome.inserted(row), Some(row));
+
     // Is the row gone because of the first run?
     fail(TransactionFault::DisconnectAfter);
     let error = delete("a").await.expect_err("nobody knows");

@@ -162,7 +162,8 @@ impl<D: Database> Client<D> {
             let mut txn = txn.sealed();
             // It is not held longer than it is read.
             txn.overlay.view = None;
-            if txn.is_empty() {
+            // With nothing left to do, it still is to be found out whether an earlier run did it.
+            if txn.is_empty() && earlier.attempts.is_empty() {
                 // Mistakes are reported also when no operation is left.
                 let outcome = txn.send().await.map_err(|error| earlier.error(error))?;
                 return Ok((result, outcome));
