@@ -239,7 +239,9 @@ impl<D> fmt::Debug for Plan<D> {
 impl<D> fmt::Debug for Step<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let changes = self.changes.iter();
-        let changes: Vec<_> = changes.map(|written| written.change(&self.labels)).collect();
+        let changes: Vec<_> = changes
+            .map(|written| written.change(&self.labels))
+            .collect();
         let mut shown = f.debug_struct("Step");
         shown.field("title", &self.title).field("changes", &changes);
         shown.finish_non_exhaustive()
