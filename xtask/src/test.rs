@@ -93,6 +93,7 @@ const ON_EMBEDDED_SERVER: &[&str] = &[
     "names",
     "own_writes",
     "panics",
+    "ranges",
     "read_your_writes",
     "reconcile",
     "reconnect",

@@ -461,6 +461,16 @@ impl<'a, T: Table> TableView<'a, T> {
         }
     }
 
+    /// As [`range`](Self::range); `None` when the cache was started without the index.
+    pub(crate) fn try_range<K: Key>(
+        self,
+        index: &OrderedIndex<T, K>,
+        range: &impl RangeBounds<K>,
+    ) -> Option<Vec<&'a Row<T>>> {
+        let rows = index.of(&self.state.declared)?.range(range);
+        Some(rows.filter_map(|(_, uuid)| get(self.state, uuid)).collect())
+    }
+
     /// The rows, in no particular order.
     pub fn rows(self) -> impl ExactSizeIterator<Item = &'a Row<T>> {
         Rows::new(self.state.rows.iter())

@@ -2,7 +2,10 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Bound;
 use std::sync::Arc;
+
+use ovsdb_schema::AtomicType;
 
 use crate::model::{Column, Mutability, Row, Table};
 use crate::protocol::{Clause, Function, Wire};
@@ -606,6 +609,35 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
 }
 
 impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
+    /// Rows whose column is in a range; `None` where no condition says so: of other types than numbers, and
+    /// where rows without a number are in the range.
+    pub(crate) fn in_range(self, (from, to): (Bound<&V>, Bound<&V>)) -> Option<AllOf<T>> {
+        let number = |value: &V| match value.to_datum().as_scalar() {
+            Some(atom @ (Atom::Integer(_) | Atom::Real(_))) => Some(atom.clone()),
+            _ => None,
+        };
+        let is_number = matches!(V::KIND.key, AtomicType::Integer | AtomicType::Real);
+        if !is_number || !V::KIND.single || (matches!(from, Bound::Unbounded) && !V::KIND.scalar) {
+            return None;
+        }
+        let clause = |function, value| {
+            let argument = Datum::from(number(value)?);
+            Some(self.compare(function, argument))
+        };
+        let mut all = AllOf::all();
+        match from {
+            Bound::Included(from) => all = all.and(clause(Function::GreaterOrEqual, from)?),
+            Bound::Excluded(from) => all = all.and(clause(Function::Greater, from)?),
+            Bound::Unbounded => {}
+        }
+        match to {
+            Bound::Included(to) => all = all.and(clause(Function::LessOrEqual, to)?),
+            Bound::Excluded(to) => all = all.and(clause(Function::Less, to)?),
+            Bound::Unbounded => {}
+        }
+        Some(all)
+    }
+
     /// Rows whose column, a set or an optional value, holds this element.
     pub(crate) fn holds(self, element: &impl Atomic) -> Condition<T> {
         self.compare(Function::Includes, Datum::from(element.to_atom()))

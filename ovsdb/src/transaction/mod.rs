@@ -16,6 +16,7 @@ mod once;
 mod operations;
 mod outcome;
 mod overlay;
+mod range;
 mod read;
 mod read_column;
 mod retry;

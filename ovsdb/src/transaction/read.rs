@@ -266,7 +266,7 @@ impl<D: Database> Transaction<D> {
     }
 
     /// Whether there is a view with the table; else that is a mistake.
-    fn has_table<T: Table<Database = D>>(&mut self) -> bool {
+    pub(super) fn has_table<T: Table<Database = D>>(&mut self) -> bool {
         let table = T::TABLE;
         let mistake = match &self.overlay.view {
             None => BuildError::NoView { table },
@@ -472,7 +472,7 @@ enum Guard {
 /// ```
 #[derive(Debug)]
 pub struct Peek<'t, D> {
-    txn: &'t Transaction<D>,
+    pub(super) txn: &'t Transaction<D>,
 }
 
 impl<D> Clone for Peek<'_, D> {

@@ -9,13 +9,14 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::Hash;
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 pub(super) use self::hash::{Found, HashRows};
 pub(super) use self::ordered::OrderedRows;
 pub(super) use self::references::References;
 use super::erased::{ErasedRow, typed};
-use crate::model::{Column, Condition, Mutability, Row, Table};
+use crate::model::{AllOf, Column, Condition, Mutability, Row, Table};
 use crate::value::{Atom, Atomic, Map, Sealed, Set, Uuid, Value};
 
 /// What rows can be looked up by in a declared index: any type with these traits.
@@ -127,6 +128,8 @@ struct Columns<T, K> {
     name: KeyName,
     /// The key with other uuids.
     with_uuids: Box<WithUuids<K>>,
+    /// The rows whose keys are in a range; `None` where no condition says so.
+    in_range: Box<InRange<T, K>>,
     /// The rows that have the key.
     condition: Box<ConditionOf<T, K>>,
     /// Gives a row the key.
@@ -135,6 +138,7 @@ struct Columns<T, K> {
 
 type ConditionOf<T, K> = dyn Fn(&K) -> Condition<T> + Send + Sync;
 type WithUuids<K> = dyn Fn(&K, &mut dyn FnMut(Uuid) -> Uuid) -> K + Send + Sync;
+type InRange<T, K> = dyn Fn((Bound<&K>, Bound<&K>)) -> Option<AllOf<T>> + Send + Sync;
 type Put<T, K> = dyn Fn(&mut T, &K) + Send + Sync;
 
 /// Declares a handle of an index with its constructors.
@@ -177,6 +181,7 @@ macro_rules! index {
                 self.columns = Some(Arc::new(Columns {
                     name,
                     with_uuids: Box::new(with_uuids),
+                    in_range: Box::new(|_: (Bound<&K>, Bound<&K>)| None),
                     condition: Box::new(condition),
                     put: Box::new(put),
                 }));
@@ -198,6 +203,19 @@ macro_rules! index {
                     move |key| column.eq(key.clone()),
                     move |row, key| column.put(row, key.clone()),
                 )
+                .over_numbers(column)
+            }
+
+            /// With the ranges that conditions can say: of numbers.
+            fn over_numbers<M: Mutability>(mut self, column: Column<T, K, M>) -> Self
+            where
+                K: Value,
+            {
+                if let Some(columns) = self.columns.as_mut().and_then(Arc::get_mut) {
+                    columns.in_range =
+                        Box::new(move |bounds: (Bound<&K>, Bound<&K>)| column.in_range(bounds));
+                }
+                self
             }
 
             /// By each element of a column that is a set or optional.
@@ -379,6 +397,19 @@ impl<T: Table, K: Key> Index<T, K> {
     /// A key with other uuids; `None` where the keys are made by a function.
     pub(crate) fn with_uuids(&self, key: &K, other: &mut dyn FnMut(Uuid) -> Uuid) -> Option<K> {
         Some((self.columns.as_ref()?.with_uuids)(key, other))
+    }
+}
+
+impl<T: Table, K: Key> OrderedIndex<T, K> {
+    /// The rows whose keys are in a range, as a condition; `None` where no condition says so.
+    pub(crate) fn in_range(&self, bounds: (Bound<&K>, Bound<&K>)) -> Option<AllOf<T>> {
+        (self.columns.as_ref()?.in_range)(bounds)
+    }
+
+    /// The first of the keys of a row that is in a range.
+    pub(crate) fn first_in(&self, row: &Row<T>, range: &impl RangeBounds<K>) -> Option<K> {
+        let keys = (self.keys)(row);
+        keys.iter().find(|key| range.contains(*key)).cloned()
     }
 }
 
