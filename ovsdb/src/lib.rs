@@ -686,6 +686,15 @@ struct Readme;
 // Generated code names this crate by its public path, inside it too.
 extern crate self as ovsdb;
 
+#[macro_use]
+#[cfg(not(simulation))]
+mod simulated;
+#[macro_use]
+#[cfg(simulation)]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "no program has it")]
+pub mod simulated;
+
 pub mod cache;
 mod client;
 pub mod desired;

@@ -9,6 +9,7 @@ const ROOMS: &[&str] = &[
     "error_chain",
     "stats",
     "value",
+    "simulated",
     "protocol",
     "model",
     "trie",

@@ -9,6 +9,7 @@ mod command;
 mod e2e;
 mod fuzz;
 mod packages;
+mod simulate;
 mod test;
 
 use std::process::ExitCode;
@@ -26,12 +27,15 @@ enum Task {
     Test(test::Arguments),
     /// Prove the networks of `multihoming` by packets, on three nodes in network namespaces
     E2e(e2e::Arguments),
+    /// Run clients and servers on a simulated network, from seeds
+    Simulate(simulate::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Test(arguments) => test::run_checks(&arguments),
         Task::E2e(arguments) => e2e::run(&arguments),
+        Task::Simulate(arguments) => simulate::simulate(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

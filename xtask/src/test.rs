@@ -3,7 +3,7 @@
 use clap::ValueEnum as _;
 
 use crate::command::{cargo, command, run, run_cargo};
-use crate::{Result, fuzz, packages};
+use crate::{Result, fuzz, packages, simulate};
 
 /// The options of the checks.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,8 @@ enum Step {
     Document,
     /// Each fuzz target runs for a while from its corpus
     Fuzz,
+    /// Clients and servers on a simulated network, 2,000 seeds
+    Simulation,
     /// Every test, every benchmark once, every example of the documentation
     Test,
     /// The tests of the client once more, on the embedded server
@@ -52,6 +54,10 @@ pub(crate) fn run_checks(arguments: &Arguments) -> Result {
                 )?;
             }
             Step::Document => document()?,
+            Step::Simulation => {
+                simulate::lint()?;
+                simulate::simulate_with(&["--seeds", "2000"])?;
+            }
             Step::Fuzz => fuzz::smoke(arguments.fuzz_seconds)?,
             Step::Test => {
                 // A benchmark that cargo test runs does each of its measurements once.

@@ -158,6 +158,7 @@ pub(super) fn difference<T: Table>(
         let typed = |row: Option<&SharedRow>| shared::<T>(row?.clone());
         let change = match (typed(old), typed(new)) {
             (Some(old), Some(new)) => Change::Modified { old, new },
+            (Some(_), None) if planted!(DeleteNotStreamed) => return,
             (Some(old), None) => Change::Deleted(old),
             (None, Some(new)) => Change::Inserted(new),
             (None, None) => return,

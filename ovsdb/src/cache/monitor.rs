@@ -216,7 +216,8 @@ impl ReplicaMonitor {
         // Each server has versions of its own, and others after a restart: rows that are not sent again have
         // versions of another time.
         let has_versions = self.tables.iter().any(TableReplica::has_version);
-        if !has_versions && self.acknowledged.as_ref() == Some(requests) {
+        let any = planted!(ResumedWithOtherCondition) && self.acknowledged.is_some();
+        if any || !has_versions && self.acknowledged.as_ref() == Some(requests) {
             self.last_txn_id
         } else {
             Uuid::nil()
@@ -265,7 +266,9 @@ impl ReplicaMonitor {
     ) -> Result<(), ApplyError> {
         let applied = match applied {
             Ok((last_txn_id, applied)) => {
-                self.last_txn_id = last_txn_id;
+                if !(planted!(TransactionIdKept) && applied == Applied::Update) {
+                    self.last_txn_id = last_txn_id;
+                }
                 applied
             }
             Err(error) => {
@@ -357,6 +360,9 @@ fn read_start(
         begin_fresh(tables);
         Applied::AllRows
     };
+    if planted!(ResumedChangesLost) && applied == Applied::Resumed {
+        return Ok((last, applied));
+    }
     read_tables(tables, reader, Form::Update2)?;
     let end = reader.finish().and_then(|()| reader.end());
     end.map_err(malformed)?;

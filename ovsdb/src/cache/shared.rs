@@ -136,7 +136,7 @@ impl Shared {
 
     /// The replica has the rows that `request` asked for, and follows the server from now on, unless the
     /// request was given up meanwhile.
-    pub(super) fn set_current(&self, request: u64) {
+    pub(crate) fn set_current(&self, request: u64) {
         self.freshness.send_if_modified(|freshness| {
             if self.request.load(Ordering::Relaxed) != request
                 || matches!(freshness, Freshness::Current | Freshness::Ended)

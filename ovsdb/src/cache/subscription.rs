@@ -65,6 +65,9 @@ impl Subscription {
         if self.table.is_some_and(same) && !step.schema_change {
             return;
         }
+        if planted!(ResyncNotStreamed) && step.resync {
+            return;
+        }
         let mut queue = self.queue();
         queue.bytes += step.bytes;
         queue.steps.push_back(step.clone());
@@ -84,7 +87,7 @@ impl Subscription {
         }
         let waker = queue.waker.take();
         drop(queue);
-        if let Some(waker) = waker {
+        if let Some(waker) = waker.filter(|_| !planted!(PublishedUnseen)) {
             waker.wake();
         }
     }

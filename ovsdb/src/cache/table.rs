@@ -264,6 +264,9 @@ impl TableReplica {
             _ => row,
         };
         let working = self.copies.working();
+        if planted!(DeletedWhileAwayKept) {
+            working.remove(row.uuid());
+        }
         if self.fresh && working.rows.len() == 0 {
             self.bulk.push(row);
             return Ok(());
@@ -283,6 +286,9 @@ impl TableReplica {
     }
 
     fn remove(&mut self, uuid: Uuid) -> Result<(), ApplyErrorReason> {
+        if planted!(DeleteNotApplied) {
+            return Ok(());
+        }
         self.take_bulk().map_err(|_| ApplyErrorReason::KnownRow)?;
         if !self.copies.working().remove(uuid) {
             return Err(ApplyErrorReason::UnknownRow);
@@ -303,7 +309,12 @@ impl TableReplica {
         let old = old.clone();
         let mut new = working.copy(&*old);
         if let Some(row) = Arc::get_mut(&mut new) {
+            let start = reader.checkpoint();
             Self::decode(&mut self.plan, row, reader, true, place)?;
+            if planted!(UpdateTwice) {
+                reader.restore(start);
+                Self::decode(&mut self.plan, row, reader, true, place)?;
+            }
         }
         working.replace(&*old, new, &self.plan.changed);
         Ok(())
@@ -446,6 +457,9 @@ impl TableReplica {
     /// Starts again from an empty working state, for a message that has every row. The published
     /// state stays, and rows that come out the same are taken over from it.
     pub(super) fn begin_fresh(&mut self) {
+        if planted!(DeletedWhileAwayKept) {
+            return;
+        }
         self.fresh = true;
         self.copies.begin_fresh();
         self.copies.working().table = self.table.clone();

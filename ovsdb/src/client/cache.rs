@@ -492,6 +492,9 @@ impl<D: Database> Cache<D> {
     /// A monitor whose requests lost one connection after the other is asked for again by itself.
     pub(crate) async fn current_view(&self) -> Result<(Basis, Snapshot<D>), Disconnected> {
         loop {
+            if planted!(StaleSnapshotApplied) {
+                return Ok((self.basis(), self.snapshot()));
+            }
             match self.current().await {
                 Ok(()) => {}
                 Err(Error::Disconnected(lost)) if lost.is_for_good() => return Err(lost),

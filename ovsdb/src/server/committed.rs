@@ -122,7 +122,7 @@ impl<D: Database> Committed<D> {
 
 /// A row with the table's type. A column that the server lacks, or has with another type, holds what
 /// it holds in a new row.
-fn typed<T: Table>(def: &TableDef, row: &Stored) -> Row<T> {
+pub(super) fn typed<T: Table>(def: &TableDef, row: &Stored) -> Row<T> {
     let mut columns = T::default();
     for (at, column) in T::COLUMNS.iter().enumerate() {
         let Some(id) = def.find(column.name) else {

@@ -6,7 +6,7 @@ mod outlet;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use std::{fmt, io};
 
 use foldhash::fast::RandomState;
@@ -63,7 +63,7 @@ impl fmt::Debug for Shared {
 pub(super) fn now() -> Now {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Now {
-        instant: Instant::now(),
+        instant: tokio::time::Instant::now().into_std(),
         date: since_1970.map_or(0, |since| {
             i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
         }),

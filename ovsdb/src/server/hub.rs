@@ -13,12 +13,11 @@ mod requests;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use foldhash::fast::RandomState;
 
 pub(crate) use self::relay::Forwarded;
 use super::SessionId;
@@ -40,7 +39,7 @@ pub(crate) struct Now {
 }
 
 /// Above this many unsent bytes a session's changes are merged instead of queued.
-const QUEUED: usize = 256 * 1024;
+const QUEUED: usize = if cfg!(simulation) { 4 } else { 256 } * 1024;
 
 /// Above this many unsent bytes a session that is told of something else than changes is closed.
 const UNREAD: usize = 4 * QUEUED;
@@ -78,7 +77,7 @@ pub(crate) struct Hub {
     id: Uuid,
     random: fastrand::Rng,
     databases: BTreeMap<Arc<str>, Hosted>,
-    sessions: HashMap<SessionId, Session, RandomState>,
+    sessions: BTreeMap<SessionId, Session>,
     locks: Locks,
     next_session: u64,
     /// Sessions for which there is something to send, or that are to be closed.
@@ -117,7 +116,7 @@ impl Hub {
             id: super::engine::parse::random_uuid(&mut random),
             random,
             databases: BTreeMap::new(),
-            sessions: HashMap::default(),
+            sessions: BTreeMap::new(),
             locks: Locks::default(),
             next_session: 0,
             ready: Vec::new(),
@@ -132,6 +131,28 @@ impl Hub {
     /// The quotas of sessions.
     pub(crate) const fn quotas(&self) -> Quotas {
         self.quotas
+    }
+
+    #[cfg(simulation)]
+    pub(crate) const fn id(&self) -> Uuid {
+        self.id
+    }
+
+    #[cfg(simulation)]
+    pub(crate) fn simulated_sessions(&self, lock: &str) -> (usize, usize, usize) {
+        let holders = self
+            .sessions
+            .keys()
+            .filter(|id| self.locks.holds(**id, lock));
+        let unsent = self
+            .sessions
+            .values()
+            .map(|session| session.outgoing.unsent());
+        (
+            self.sessions.len(),
+            holders.count(),
+            unsent.max().unwrap_or(0),
+        )
     }
 
     /// A client has connected. After `interval` without a message it is probed. `None` when there are

@@ -35,7 +35,7 @@ impl Locks {
             session,
             stole: false,
         });
-        waiters.len() == 1
+        waiters.len() == 1 || planted!(ServerLockTwice)
     }
 
     /// Gives the lock to the session, and returns the one from which it was taken.

@@ -52,6 +52,9 @@ mod outgoing;
 pub(crate) mod relay;
 mod request;
 mod session;
+#[cfg(simulation)]
+#[doc(hidden)]
+pub mod simulated;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -595,7 +598,7 @@ impl Server {
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The bytes that wait in a connection within the process.
-const PIPE: usize = 256 * 1024;
+const PIPE: usize = if cfg!(simulation) { 4 } else { 256 } * 1024;
 
 /// How long a listener rests after the system had no connection for it, for want of descriptors say.
 const REST: Duration = Duration::from_millis(100);

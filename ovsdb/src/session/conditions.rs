@@ -40,6 +40,11 @@ impl Conditions {
         }
         self.sent = std::mem::take(&mut self.wanted);
         self.asking = std::mem::take(&mut self.waiting);
+        if planted!(ConditionTooEarly) {
+            for reply in self.asking.drain(..) {
+                let _ = reply.send(Ok(()));
+            }
+        }
         let requests: MonitorRequests = self
             .sent
             .iter()
@@ -119,6 +124,9 @@ impl Conditions {
 
     /// The connection is lost: conditions that were sent are sent again, unless newer ones replace them.
     pub(super) fn lost(&mut self) {
+        if planted!(ConditionLost) {
+            self.sent.clear();
+        }
         for (table, clauses) in std::mem::take(&mut self.sent) {
             self.wanted.entry(table).or_insert(clauses);
         }

@@ -13,7 +13,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tracing::Instrument as _;
 
 use super::command::{Call, CallError, Order};
-use super::job::Decoded;
+use super::job::{Decoded, Job};
 use super::machine::{Machine, Output};
 use super::{Options, Shared};
 use crate::error::{DisconnectReason, Disconnected, Error};
@@ -83,7 +83,7 @@ impl Driver {
                     }
                     Output::Disconnect => self.disconnect(),
                     Output::Decode(job) => {
-                        self.decoding = Some(tokio::task::spawn_blocking(move || job.run()));
+                        self.decoding = Some(decode(job));
                     }
                     Output::Published => tokio::task::yield_now().await,
                     Output::Ended(lost) => return self.end(lost).await,
@@ -207,6 +207,22 @@ impl Driver {
             let _ = done.send(());
         }
     }
+}
+
+/// Runs a job on a thread of its own.
+#[cfg(not(simulation))]
+fn decode(job: Box<Job>) -> JoinHandle<Decoded> {
+    tokio::task::spawn_blocking(move || job.run())
+}
+
+/// Runs a job in this thread, as if that took a while.
+#[cfg(simulation)]
+fn decode(job: Box<Job>) -> JoinHandle<Decoded> {
+    let took = Duration::from_millis(fastrand::u64(0..40));
+    tokio::spawn(async move {
+        tokio::time::sleep(took).await;
+        job.run()
+    })
 }
 
 fn now() -> Instant {

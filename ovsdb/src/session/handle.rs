@@ -121,13 +121,14 @@ impl Session {
         };
         // A limit beyond the range of the clock is no limit.
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let deadline = deadline.filter(|_| !planted!(RequestUnlimited));
         let answer = match deadline {
             None => exchange.await,
             Some(deadline) => match timeout_at(deadline, exchange).await {
                 Ok(answer) => answer,
                 Err(_) => {
                     let late = Disconnected::new(DisconnectReason::TimedOut);
-                    if guard.ticket.abandon() {
+                    if guard.ticket.abandon() || planted!(TimedOutCountsAsNotSent) {
                         guard.armed = false;
                         return Err(CallError::NotSent(late));
                     }

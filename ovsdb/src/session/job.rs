@@ -12,7 +12,7 @@ use crate::value::json::Raw;
 
 /// Messages longer than this, in bytes, are decoded on a thread of their own, so that the session
 /// goes on answering meanwhile. Below it, handing the message over would take longer.
-const LARGE: usize = 256 * 1024;
+const LARGE: usize = if cfg!(simulation) { 1024 } else { 256 * 1024 };
 
 /// Which message is applied.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
 //! The locks that a client holds or waits for (RFC 7047 section 4.1.8).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use tokio::sync::watch;
 
@@ -24,7 +24,7 @@ struct Entry {
 /// All locks of a session, through every connection that it has.
 #[derive(Debug, Default)]
 pub(super) struct Locks {
-    entries: HashMap<Str, Entry>,
+    entries: BTreeMap<Str, Entry>,
 }
 
 fn ask(name: &Str, steal: bool) -> Request {
@@ -116,12 +116,17 @@ impl Locks {
     pub(super) fn lost(&mut self) {
         for entry in self.entries.values_mut() {
             entry.answered = false;
-            entry.held.send_if_modified(std::mem::take);
+            if !planted!(LockKept) {
+                entry.held.send_if_modified(std::mem::take);
+            }
         }
     }
 
     /// What to ask a new connection for.
     pub(super) fn requests(&self) -> Vec<(Str, Request)> {
+        if planted!(LockForgotten) {
+            return Vec::new();
+        }
         let names = self.entries.keys();
         // A lock is stolen only when the caller asks for it: on later connections it is waited for.
         names.map(|name| (name.clone(), ask(name, false))).collect()

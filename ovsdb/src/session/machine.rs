@@ -665,7 +665,7 @@ impl Machine {
 
     /// Whether nothing is left to do.
     fn is_over(&mut self) -> bool {
-        if !self.closing || self.decoding {
+        if !self.closing || self.decoding || planted!(SessionOutlivesHandles) {
             return false;
         }
         // Without a connection nothing that waits can be answered.

@@ -112,7 +112,12 @@ impl Monitors {
         let entries = self.entries.iter();
         let together = entries.filter(|(_, entry)| !entry.refusal.is_costly());
         let keys: Vec<u64> = together.map(|(key, _)| *key).collect();
-        for key in keys {
+        let restarted = if planted!(MonitorNotRestarted) && keys.len() > 1 {
+            keys.len() - 1
+        } else {
+            keys.len()
+        };
+        for key in keys.into_iter().take(restarted) {
             self.start(key, server);
         }
         self.unshown.settle(SCHEMA);
@@ -162,7 +167,9 @@ impl Monitors {
             && let Some(monitor) = &mut entry.monitor
         {
             entry.conditions.restart(monitor);
-            monitor.refit(server.schema);
+            if !(planted!(SchemaNotRefitted) && entry.schema.is_some()) {
+                monitor.refit(server.schema);
+            }
             entry.schema = Some(server.schema.clone());
             self.ask(key, server);
         }
@@ -187,6 +194,9 @@ impl Monitors {
         }
         entry.wire = Some(wire);
         monitor.ask(wire, server.now);
+        if planted!(CurrentTooEarly) {
+            entry.shared.set_current(wire);
+        }
         let waiter = Waiter::Monitor { key, wire };
         server.connection.send_request(waiter, &request);
     }
@@ -284,6 +294,9 @@ impl Monitors {
 
     /// The server has ended a monitor: its database changed its schema, or went away.
     pub(super) fn canceled(&mut self, wire: u64, now: Instant) {
+        if planted!(CancelIgnored) {
+            return;
+        }
         if let Some(entry) = self
             .entries
             .values_mut()
@@ -297,6 +310,9 @@ impl Monitors {
     /// wait for, if a replica does not show it yet. A replica that is being started for the first time has
     /// no readers, and does not count.
     pub(super) fn committed(&mut self, conversion: bool) -> Option<Shown> {
+        if planted!(CommitNotShown) {
+            return None;
+        }
         let entries = self.entries.iter();
         let unshown = entries.filter(|(_, entry)| {
             !entry.active && entry.starter.is_none() && !entry.refusal.is_refused()
@@ -357,6 +373,10 @@ impl Monitors {
         message: &Arrival,
         header: &UpdateHeader<'_>,
     ) -> Option<Applied> {
+        let is_dropped = |text: &str| text.contains("insert") && !text.contains("modify");
+        if planted!(UpdateLost) && is_dropped(header.updates.text) {
+            return None;
+        }
         let (key, entry) = self
             .entries
             .iter_mut()
@@ -489,7 +509,7 @@ impl Entry {
         self.wire = None;
         self.active = false;
         self.conditions.lost();
-        if !self.refusal.is_costly() {
+        if !self.refusal.is_costly() && !planted!(StaleNotMarked) {
             self.shared.set_stale(0, now);
         }
     }

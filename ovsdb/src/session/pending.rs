@@ -1,6 +1,6 @@
 //! Requests that wait for their replies.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -61,7 +61,7 @@ impl Effect {
 #[derive(Debug)]
 pub(super) struct Pending {
     next: u64,
-    waiters: HashMap<u64, Waiter>,
+    waiters: BTreeMap<u64, Waiter>,
     calls: usize,
     shared: Arc<Shared>,
 }
@@ -76,7 +76,7 @@ impl Pending {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
             next: 0,
-            waiters: HashMap::new(),
+            waiters: BTreeMap::new(),
             calls: 0,
             shared,
         }
@@ -102,7 +102,18 @@ impl Pending {
 
     /// Takes the waiter for the reply with this id.
     pub(super) fn take(&mut self, id: u64) -> Option<Waiter> {
-        let waiter = self.waiters.remove(&id)?;
+        let is_call = |waiter: Option<&Waiter>| matches!(waiter, Some(Waiter::Call { .. }));
+        let other = planted!(ReplyToOther)
+            && is_call(self.waiters.get(&id))
+            && is_call(self.waiters.get(&(id + 1)));
+        let waiter = if other {
+            let waiter = self.waiters.remove(&(id + 1))?;
+            let own = self.waiters.remove(&id)?;
+            self.waiters.insert(id + 1, own);
+            waiter
+        } else {
+            self.waiters.remove(&id)?
+        };
         if matches!(waiter, Waiter::Call { .. }) {
             self.set_calls(self.calls - 1);
         }
@@ -139,7 +150,7 @@ impl Pending {
     /// Tells every caller that no reply will come.
     pub(super) fn fail(&mut self, lost: &Disconnected) {
         self.set_calls(0);
-        for (_, waiter) in self.waiters.drain() {
+        for waiter in std::mem::take(&mut self.waiters).into_values() {
             if let Waiter::Call { reply, .. } = waiter {
                 // The receiver may have been dropped.
                 let _ = reply.send(Err(CallError::Lost(lost.clone())));

@@ -162,6 +162,9 @@ impl Reconnect {
             State::StandingBy { until } if now >= *until => Some(Action::StandByOver),
             State::Connected { heard, probed, .. } => {
                 let interval = self.timings.probe_interval?;
+                if planted!(NeverProbed) {
+                    return None;
+                }
                 // The peer gets its interval from when it was probed, however late that was.
                 if let Some(probed) = probed {
                     (now >= *probed + interval).then_some(Action::Silent)
@@ -182,6 +185,7 @@ impl Reconnect {
             State::Waiting => self.remotes.iter().map(Remote::due).min(),
             State::Connecting { deadline } => Some(deadline),
             State::StandingBy { until } => Some(until),
+            State::Connected { .. } if planted!(NeverProbed) => None,
             State::Connected { heard, probed, .. } => {
                 let interval = self.timings.probe_interval?;
                 Some(probed.unwrap_or(heard) + interval)
@@ -294,7 +298,7 @@ impl Reconnect {
     /// Ends pauses and backoffs after a connection that served for so long.
     fn served(&mut self, served: Duration, end: End) {
         let settled = SETTLED.min(self.timings.min_backoff);
-        if served < settled {
+        if served < settled || planted!(BackoffKept) {
             return;
         }
         let fresh = Remote::new(&self.timings);

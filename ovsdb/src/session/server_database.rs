@@ -1,7 +1,7 @@
 //! The server's report on its databases: the table `Database` of its database `_Server`
 //! (ovsdb-server(5), "_Server Database"), and whether a session should stay with the server.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::error::DisconnectReason;
 use crate::protocol::{
@@ -70,7 +70,7 @@ impl Description {
 /// The databases of the server at the other end of a connection.
 #[derive(Debug, Default)]
 pub(super) struct ServerDatabases {
-    rows: HashMap<Uuid, Description>,
+    rows: BTreeMap<Uuid, Description>,
 }
 
 impl ServerDatabases {
@@ -166,12 +166,14 @@ impl ServerRequirements {
         if !row.connected {
             return Err(DisconnectReason::NoQuorum);
         }
-        if clustered && self.leader_only && !row.leader {
+        if clustered && self.leader_only && !row.leader && !planted!(FollowerAccepted) {
             return Err(DisconnectReason::NotLeader);
         }
         match self.seen {
             // The index of another cluster starts over, even if it has the same name.
-            Some((cluster, seen)) if cluster == row.cluster && row.index < seen => {
+            Some((cluster, seen))
+                if cluster == row.cluster && row.index < seen && !planted!(IndexIgnored) =>
+            {
                 let index = row.index;
                 Err(DisconnectReason::Stale { index, seen })
             }

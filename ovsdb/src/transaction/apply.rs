@@ -171,7 +171,8 @@ impl<D: Database> Client<D> {
             // Was it an earlier transaction that changed what this one would change again? Those that
             // inserted rows can tell for themselves; of others nobody knows.
             let edits = &earlier.edits;
-            let is_doubtful = edits.iter().any(|edits| txn.overlay.replaces_again(edits));
+            let is_doubtful =
+                !planted!(EditTwice) && edits.iter().any(|edits| txn.overlay.replaces_again(edits));
             if is_doubtful && earlier.attempts.is_empty() {
                 return Err(earlier.unknown_error().into());
             }
@@ -305,6 +306,9 @@ impl<D: Database> Transaction<D> {
     /// Whether operations that were carried out once can be carried out again, decided on a view that shows
     /// their effect.
     fn can_be_made_twice(&self) -> bool {
+        if planted!(IncrementTwice) {
+            return true;
+        }
         // Guards that the view gives are of the new view when the closure is run again: only a `wait` of the
         // closure itself can tell that the rows are there already.
         let own = self.operations.iter().enumerate().skip(self.reads);

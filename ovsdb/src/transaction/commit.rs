@@ -147,6 +147,10 @@ impl<D: Database> Transaction<D> {
                 Err(CommitError::Refused(Box::new(Refusal::of_request(error))))
             }
             Err(CallError::NotSent(lost)) => Err(CommitError::NotSent(lost)),
+            Err(CallError::Lost(_)) if planted!(LostCountsAsCommitted) => Ok(Outcome::empty()),
+            Err(CallError::Lost(lost)) if planted!(LostCountsAsNotSent) => {
+                Err(CommitError::NotSent(lost))
+            }
             Err(CallError::Lost(lost)) => Err(CommitError::Unknown(lost)),
         }
     }

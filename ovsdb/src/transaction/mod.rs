@@ -37,6 +37,7 @@ use crate::cache::Basis;
 use crate::client::{Cache, Client};
 use crate::model::{ColumnInfo, Database, RowIdentity, Table};
 use crate::protocol::Operation;
+use crate::simulated::new_uuid;
 use crate::value::{Str, Uuid};
 
 pub use self::any::AnyOperations;
@@ -146,7 +147,7 @@ impl<D: Database> Origin<D> {
     /// The uuid of a row to be inserted.
     fn new_uuid(&mut self) -> Uuid {
         match self {
-            Self::Client(_) => Uuid::new_v4(),
+            Self::Client(_) => new_uuid(),
             Self::Detached(detached) => detached.new_uuid(),
         }
     }

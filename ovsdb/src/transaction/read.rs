@@ -421,6 +421,9 @@ impl<D: Database> Transaction<D> {
             schema: schema.as_deref(),
             by_version: self.basis.is_some() && self.origin.gives_versions(),
         });
+        if planted!(EditUnguarded) {
+            guards.clear();
+        }
         if let Some(author) = self.origin.author()
             && self.operations.iter().any(Operation::writes)
         {

@@ -94,6 +94,8 @@ impl Hub {
                 if let Some(hosted) = self.databases.get_mut(name) {
                     hosted.database.follow(entry.state, entry.last);
                     hosted.restart();
+                    #[cfg(simulation)]
+                    crate::server::simulated::replaced(self.id, hosted);
                 }
                 self.finish_conversion(name, now);
             }

@@ -303,6 +303,8 @@ impl Hub {
             return Ok(());
         };
         hosted.replace(converted, now.date)?;
+        #[cfg(simulation)]
+        crate::server::simulated::replaced(self.id, hosted);
         if let Some(slot) = slot.flatten() {
             slot.append(Change::Whole, &hosted.database);
             self.appended = true;

@@ -144,7 +144,7 @@ impl Hub {
             let text =
                 update::condition_change(&monitor.selection, &changed, monitor.version, state);
             monitor.selection = changed;
-            if let Some(text) = text {
+            if let Some(text) = text.filter(|_| !planted!(ServerConditionRowsLost)) {
                 let last = hosted.database.last_transaction();
                 write_update(&mut session.outgoing, monitor, last, &text.into());
             }
@@ -157,6 +157,8 @@ impl Hub {
         let Some(hosted) = self.databases.get(database) else {
             return;
         };
+        #[cfg(simulation)]
+        crate::server::simulated::committed(self.id, hosted, commit);
         let schema = hosted.database.schema();
         let mut texts: Vec<Shared> = Vec::new();
         let mut last: Option<Whole> = None;
@@ -225,6 +227,7 @@ impl Hub {
         }
     }
 
+    /// Sends the changes of a session that were merged.
     /// Sends to all sessions the changes that were merged.
     pub(super) fn flush_all(&mut self) {
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
@@ -233,7 +236,6 @@ impl Hub {
         }
     }
 
-    /// Sends the changes of a session that were merged.
     pub(super) fn flush(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
@@ -243,6 +245,9 @@ impl Hub {
                 continue;
             }
             let pending = std::mem::take(&mut monitor.pending);
+            if planted!(ServerDropsPending) {
+                continue;
+            }
             let Some(hosted) = self.databases.get(&monitor.database) else {
                 continue;
             };

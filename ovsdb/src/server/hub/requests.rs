@@ -245,6 +245,12 @@ impl Hub {
                 slot.append(Change::Commit(commit.clone()), &hosted.database);
                 self.appended = true;
             }
+            if planted!(ServerRepliesFirst) {
+                self.reply(waiting.session, &waiting.id, results);
+                self.publish(database, commit);
+                self.retry(database, now, true);
+                return true;
+            }
             self.publish(database, commit);
         }
         match (

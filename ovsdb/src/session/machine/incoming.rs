@@ -28,6 +28,7 @@ impl Machine {
     pub(super) fn next_message(&mut self, now: Instant) -> Step {
         // A greeting concerns no replica: a job of an earlier connection must not delay it.
         let waits = self.decoding && self.phase.serving().is_some();
+        let waits = waits && !planted!(DecodedOutOfOrder);
         let Some(connection) = self.phase.connection() else {
             return Step::Idle;
         };
@@ -98,6 +99,7 @@ impl Machine {
                 self.ask_schema();
             }
             Notification::Locked { name } => self.locks.set_held(&name, true),
+            Notification::Stolen { .. } if planted!(LockStaysTaken) => {}
             Notification::Stolen { name } => self.locks.set_held(&name, false),
             _ => {}
         }

@@ -1,0 +1,185 @@
+//! A client of a run: its caches, its locks, and what it does.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ovsdb::RowIdentity;
+
+use crate::oracle::{Oracle, Which};
+use crate::replica::Replica;
+use crate::scenario::ClientSetting;
+use crate::servers::Servers;
+use crate::tables::Client;
+use crate::trace::note;
+use crate::verdict::claim;
+
+/// How long a silent connection is trusted; it is given up after twice as long.
+pub(crate) const PROBE: Duration = Duration::from_secs(2);
+/// How long a request may take.
+pub(crate) const REQUEST: Duration = Duration::from_secs(8);
+/// The longest wait between two attempts to connect.
+const BACKOFF: Duration = Duration::from_secs(3);
+/// The first one.
+pub(crate) const FIRST_BACKOFF: Duration = Duration::from_millis(200);
+
+/// The only lock.
+pub(crate) const LOCK: &str = "L";
+
+/// A client that is connected, or was.
+pub(crate) struct Connected {
+    pub(crate) client: Client,
+    pub(crate) main: Rc<Replica>,
+}
+
+/// A client.
+pub(crate) struct Agent {
+    pub(crate) number: usize,
+    pub(crate) setting: ClientSetting,
+    connected: RefCell<Option<Rc<Connected>>>,
+    others: RefCell<Vec<Rc<Replica>>>,
+    pub(crate) lock: RefCell<Option<ovsdb::Lock>>,
+}
+
+impl Agent {
+    pub(crate) fn new(number: usize, setting: ClientSetting) -> Self {
+        Self {
+            number,
+            setting,
+            connected: RefCell::default(),
+            others: RefCell::default(),
+            lock: RefCell::default(),
+        }
+    }
+
+    /// Connects, and starts the main cache, however often that takes.
+    pub(crate) async fn connect(&self, servers: &Servers, oracle: &Rc<RefCell<Oracle>>) {
+        let identity = if self.setting.named_rows {
+            RowIdentity::Named
+        } else {
+            RowIdentity::ClientChosen
+        };
+        loop {
+            let builder = Client::builder()
+                .remotes(servers.remotes(self.number))
+                .connect_timeout(Duration::from_secs(3))
+                .probe_interval(Some(PROBE))
+                .backoff(FIRST_BACKOFF, BACKOFF)
+                .request_timeout(Some(REQUEST))
+                .leader_only(self.setting.leader_only)
+                .row_identity(identity)
+                .wait_for_server(true);
+            let client = match builder.connect().await {
+                Ok(client) => client,
+                Err(error) => {
+                    note!("client {} does not connect: {error}", self.number);
+                    tokio::time::sleep(FIRST_BACKOFF).await;
+                    continue;
+                }
+            };
+            note!("client {} is connected", self.number);
+            let (name, setting) = (format!("cache {}.0", self.number), self.setting);
+            let place = (servers.lineage(), oracle);
+            match Replica::start(name, &client, None, setting, place).await {
+                Ok(main) => {
+                    *self.connected.borrow_mut() = Some(Rc::new(Connected { client, main }));
+                    return;
+                }
+                Err(error) => {
+                    note!("client {} has no cache: {error}", self.number);
+                    tokio::time::sleep(FIRST_BACKOFF).await;
+                }
+            }
+        }
+    }
+
+    /// The client and its main cache, once it has both.
+    pub(crate) fn connected(&self) -> Option<Rc<Connected>> {
+        self.connected.borrow().clone()
+    }
+
+    /// Drops everything.
+    pub(crate) fn end(&self) {
+        self.lock.take();
+        self.others.take();
+        self.connected.take();
+    }
+
+    /// All caches.
+    pub(crate) fn replicas(&self) -> Vec<Rc<Replica>> {
+        let main = self.connected().map(|connected| connected.main.clone());
+        main.into_iter()
+            .chain(self.others.borrow().iter().cloned())
+            .collect()
+    }
+
+    /// The cache with a number, or one there is.
+    pub(crate) fn replica(&self, number: usize) -> Option<Rc<Replica>> {
+        let replicas = self.replicas();
+        replicas.get(number % replicas.len().max(1)).cloned()
+    }
+
+    /// Starts another cache.
+    pub(crate) async fn start(
+        &self,
+        which: Which,
+        servers: &Servers,
+        oracle: &Rc<RefCell<Oracle>>,
+    ) {
+        let Some(connected) = self.connected() else {
+            return;
+        };
+        let number = self.others.borrow().len() + 1;
+        if number > 3 {
+            return;
+        }
+        let (name, setting) = (format!("cache {}.{number}", self.number), self.setting);
+        let place = (servers.lineage(), oracle);
+        let started = Replica::start(name, &connected.client, Some(which), setting, place).await;
+        // The client may have been replaced meanwhile.
+        let is_same = self
+            .connected()
+            .is_some_and(|now| Rc::ptr_eq(&now, &connected));
+        match started {
+            Ok(replica) if is_same => self.others.borrow_mut().push(replica),
+            Ok(_) => {}
+            Err(error) => note!("client {} does not start a cache: {error}", self.number),
+        }
+    }
+
+    /// Drops a cache, but not the main one.
+    pub(crate) fn drop_cache(&self, number: usize) {
+        let dropped = {
+            let mut others = self.others.borrow_mut();
+            (number > 0 && number <= others.len()).then(|| others.remove(number - 1))
+        };
+        drop(dropped);
+    }
+
+    /// Whether the client has a connection that serves.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected()
+            .is_some_and(|connected| connected.client.state().get().is_connected())
+    }
+
+    /// Whether the client holds the lock.
+    pub(crate) fn holds_lock(&self) -> bool {
+        self.lock
+            .borrow()
+            .as_ref()
+            .is_some_and(ovsdb::Lock::is_held)
+    }
+
+    /// Checks the client as it is now.
+    pub(crate) fn check(&self, oracle: &RefCell<Oracle>) {
+        let is_connected = self.is_connected();
+        for replica in self.replicas() {
+            replica.check(is_connected, oracle);
+        }
+        claim(
+            "without a connection no lock is held",
+            is_connected || !self.holds_lock(),
+            || format!("client {}", self.number),
+        );
+    }
+}

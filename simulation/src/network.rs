@@ -1,0 +1,340 @@
+//! The network: connections between clients and servers, with faults.
+//!
+//! A connection is a pipe within the process, cut into a client's end and a server's end. A task moves the
+//! bytes, in pieces, each of which may be held back; it can be frozen (half-open: nothing arrives, nobody
+//! is told), and cut after any byte.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ovsdb::{MemoryRemote, Remote};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
+use tokio::sync::watch;
+
+use crate::trace::note;
+
+/// The bytes that wait in a client's end of a connection.
+const PIPE: usize = 4 * 1024;
+
+/// How a connection behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Conduct {
+    /// Nothing is moved.
+    frozen: bool,
+    /// It has ended.
+    cut: bool,
+    /// How many bytes are moved before it is cut, both ways together.
+    bytes_left: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Link {
+    client: usize,
+    server: usize,
+    conduct: watch::Sender<Conduct>,
+    /// The server was not reached.
+    is_lost: bool,
+    frozen_since: Option<u64>,
+}
+
+/// How long a piece is held back, and how long it is at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// The longest delay of a piece, in milliseconds.
+    pub(crate) delay: u64,
+    /// The longest piece, in bytes.
+    pub(crate) piece: usize,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// What servers listen at, within the process.
+    servers: Vec<Option<MemoryRemote>>,
+    links: BTreeMap<u64, Link>,
+    next: u64,
+    pace: Pace,
+    refusing: BTreeSet<usize>,
+    /// Pairs of client and server between which nothing passes.
+    separated: BTreeSet<(usize, usize)>,
+}
+
+/// The network. Clones are the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    inner: Arc<Mutex<Inner>>,
+}
+
+impl Network {
+    pub(crate) fn new(pace: Pace) -> Self {
+        Self {
+            inner: Arc::new(Mutex::new(Inner {
+                servers: Vec::new(),
+                links: BTreeMap::new(),
+                next: 0,
+                pace,
+                refusing: BTreeSet::new(),
+                separated: BTreeSet::new(),
+            })),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a server at a place; `None` when nothing listens there.
+    pub(crate) fn set_server(&self, place: usize, remote: Option<Remote>) {
+        let mut inner = self.inner();
+        if inner.servers.len() <= place {
+            inner.servers.resize(place + 1, None);
+        }
+        inner.servers[place] = match remote {
+            Some(Remote::Memory(remote)) => Some(remote),
+            _ => None,
+        };
+    }
+
+    /// The remote by which a client reaches the server at a place.
+    pub(crate) fn remote(&self, client: usize, server: usize) -> Remote {
+        let network = self.clone();
+        Remote::Memory(MemoryRemote::new(&format!("server{server}"), move || {
+            network.connect(client, server)
+        }))
+    }
+
+    fn connect(&self, client: usize, server: usize) -> io::Result<DuplexStream> {
+        let mut inner = self.inner();
+        let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
+        if inner.refusing.contains(&server) {
+            note!("client {client} is refused by server {server}");
+            return Err(refused());
+        }
+        let is_separated = inner.separated.contains(&(client, server));
+        // Where nothing passes, the client waits for an answer that does not come.
+        let far = match inner.servers.get(server).and_then(Option::as_ref) {
+            _ if is_separated => None,
+            Some(remote) => match remote.connect() {
+                Ok(stream) => Some(stream),
+                Err(error) => {
+                    note!("client {client} cannot connect to server {server}");
+                    return Err(error);
+                }
+            },
+            None => {
+                note!("client {client} finds no server {server}");
+                return Err(refused());
+            }
+        };
+        let id = inner.next;
+        inner.next += 1;
+        let conduct = Conduct {
+            frozen: is_separated,
+            cut: false,
+            bytes_left: None,
+        };
+        let (conduct, watched) = watch::channel(conduct);
+        let link = Link {
+            client,
+            server,
+            conduct,
+            is_lost: is_separated,
+            frozen_since: is_separated.then(crate::trace::elapsed),
+        };
+        inner.links.insert(id, link);
+        note!("client {client} connects to server {server}: link {id}");
+        let (near, own) = tokio::io::duplex(PIPE);
+        let network = self.clone();
+        tokio::spawn(async move {
+            match far {
+                Some(far) => network.run(id, own, far, watched).await,
+                None => cut(watched).await,
+            }
+            note!("link {id} ends");
+            network.inner().links.remove(&id);
+        });
+        Ok(near)
+    }
+
+    async fn run(
+        &self,
+        id: u64,
+        near: DuplexStream,
+        far: DuplexStream,
+        watched: watch::Receiver<Conduct>,
+    ) {
+        let (near_read, near_write) = tokio::io::split(near);
+        let (far_read, far_write) = tokio::io::split(far);
+        let up = self.pump(id, near_read, far_write, watched.clone());
+        let down = self.pump(id, far_read, near_write, watched.clone());
+        tokio::select! {
+            biased;
+            () = cut(watched) => {}
+            () = async { tokio::join!(up, down); } => {}
+        }
+    }
+
+    /// Moves bytes one way, until the sender's end.
+    async fn pump(
+        &self,
+        id: u64,
+        mut from: ReadHalf<DuplexStream>,
+        mut to: WriteHalf<DuplexStream>,
+        mut conduct: watch::Receiver<Conduct>,
+    ) {
+        let mut buffer = Vec::new();
+        loop {
+            if conduct.wait_for(|conduct| !conduct.frozen).await.is_err() {
+                return;
+            }
+            let Pace { delay, piece } = self.inner().pace;
+            buffer.resize(piece, 0);
+            let count = match from.read(&mut buffer).await {
+                Ok(count) if count > 0 => count,
+                _ => {
+                    let _ = conduct.wait_for(|conduct| !conduct.frozen).await;
+                    let _ = to.shutdown().await;
+                    return;
+                }
+            };
+            let delay = fastrand::u64(0..=delay);
+            if delay > 0 {
+                tokio::time::sleep(Duration::from_millis(delay)).await;
+            }
+            if conduct.wait_for(|conduct| !conduct.frozen).await.is_err() {
+                return;
+            }
+            let (count, is_cut) = self.spend(id, count);
+            if to.write_all(&buffer[..count]).await.is_err() && !is_cut {
+                // The receiver reads no more, and the sender is told by its own end.
+                return;
+            }
+            if is_cut {
+                self.cut_link(id);
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// How many of these bytes pass, and whether the connection is cut after them.
+    fn spend(&self, id: u64, count: usize) -> (usize, bool) {
+        let inner = self.inner();
+        let Some(link) = inner.links.get(&id) else {
+            return (count, false);
+        };
+        let mut spent = (count, false);
+        link.conduct.send_if_modified(|conduct| {
+            if let Some(left) = &mut conduct.bytes_left {
+                let passed = count.min(*left);
+                *left -= passed;
+                spent = (passed, *left == 0);
+            }
+            false
+        });
+        spent
+    }
+
+    fn cut_link(&self, id: u64) {
+        if let Some(link) = self.inner().links.get(&id) {
+            note!("link {id} is cut");
+            link.conduct.send_modify(|conduct| conduct.cut = true);
+        }
+    }
+
+    fn change(&self, which: impl Fn(&Link) -> bool, change: impl Fn(&mut Conduct)) {
+        let now = crate::trace::elapsed();
+        for link in self.inner().links.values_mut().filter(|link| which(link)) {
+            link.conduct.send_if_modified(|conduct| {
+                let before = *conduct;
+                change(conduct);
+                *conduct != before
+            });
+            let is_frozen = link.conduct.borrow().frozen;
+            link.frozen_since = is_frozen.then(|| link.frozen_since.unwrap_or(now));
+        }
+    }
+
+    // Faults.
+
+    /// Cuts the connections of a client.
+    pub(crate) fn cut_client(&self, client: usize) {
+        self.change(|link| link.client == client, |conduct| conduct.cut = true);
+    }
+
+    /// Cuts the connections to a server.
+    pub(crate) fn cut_server(&self, server: usize) {
+        self.change(|link| link.server == server, |conduct| conduct.cut = true);
+    }
+
+    /// Cuts every connection.
+    pub(crate) fn cut_all(&self) {
+        self.change(|_| true, |conduct| conduct.cut = true);
+    }
+
+    /// Cuts the connections of a client after so many more bytes.
+    pub(crate) fn cut_after(&self, client: usize, bytes: usize) {
+        let cut = |conduct: &mut Conduct| conduct.bytes_left = Some(bytes.max(1));
+        self.change(|link| link.client == client, cut);
+    }
+
+    /// Lets nothing pass on the connections of a client that exist now. Nobody is told.
+    pub(crate) fn freeze(&self, client: usize) {
+        self.change(
+            |link| link.client == client,
+            |conduct| conduct.frozen = true,
+        );
+    }
+
+    /// Lets what was held back pass.
+    pub(crate) fn thaw(&self, client: usize) {
+        let thaws = |link: &Link| link.client == client && !link.is_lost;
+        self.change(thaws, |conduct| conduct.frozen = false);
+    }
+
+    /// Lets nothing pass between a client and a server, on connections that exist and on those to come.
+    pub(crate) fn separate(&self, client: usize, server: usize) {
+        self.inner().separated.insert((client, server));
+        let between = |link: &Link| (link.client, link.server) == (client, server);
+        self.change(between, |conduct| conduct.frozen = true);
+    }
+
+    /// Has a server refuse connections.
+    pub(crate) fn refuse(&self, server: usize) {
+        self.inner().refusing.insert(server);
+    }
+
+    /// How fast bytes pass from now on.
+    pub(crate) fn set_pace(&self, pace: Pace) {
+        self.inner().pace = pace;
+    }
+
+    /// Ends all faults. Connections that were frozen are cut.
+    pub(crate) fn heal(&self, pace: Pace) {
+        {
+            let mut inner = self.inner();
+            inner.refusing.clear();
+            inner.separated.clear();
+            inner.pace = pace;
+        }
+        let heal = |conduct: &mut Conduct| {
+            conduct.cut |= conduct.frozen;
+            conduct.bytes_left = None;
+        };
+        self.change(|_| true, heal);
+    }
+
+    // What is to be seen.
+
+    /// The servers that a client has connections to, and since when each is frozen, in milliseconds.
+    pub(crate) fn links_of(&self, client: usize) -> Vec<(usize, Option<u64>)> {
+        let inner = self.inner();
+        let links = inner.links.values().filter(|link| link.client == client);
+        links.map(|link| (link.server, link.frozen_since)).collect()
+    }
+}
+
+/// Waits until a connection is cut.
+async fn cut(mut conduct: watch::Receiver<Conduct>) {
+    let _ = conduct.wait_for(|conduct| conduct.cut).await;
+}

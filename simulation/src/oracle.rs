@@ -1,0 +1,306 @@
+//! What the servers had, after each of their transactions, and how replicas compare with it.
+//!
+//! The servers of a run tell of each commit in the order in which they made it. Servers that share a
+//! history (the members of a cluster, a server and what it is after a restart) make up a lineage; a relay
+//! has one of its own, since its transactions have ids of their own.
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use ovsdb::Database as _;
+use ovsdb::server::simulated::{Event, Whole, take_events};
+use ovsdb::server::{Committed, Server};
+use ovsdb::{Row, Table, Uuid};
+
+use crate::scenario::Work;
+use crate::tables::{Counter, Database, Item, Part, Snapshot};
+use crate::trace::note;
+
+/// Which rows of the table `Item` a replica has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    All,
+    /// Those of a kind.
+    Kind(u8),
+    /// Those with a value below this.
+    Below(i64),
+    None,
+}
+
+/// The name of a kind.
+pub(crate) const fn kind(kind: u8) -> &'static str {
+    ["red", "green", "blue"][kind as usize % 3]
+}
+
+impl Which {
+    fn selects(self, item: &Item) -> bool {
+        match self {
+            Self::All => true,
+            Self::Kind(wanted) => item.kind == kind(wanted),
+            Self::Below(limit) => item.value < limit,
+            Self::None => false,
+        }
+    }
+}
+
+/// What a replica has.
+#[derive(Debug, Clone)]
+pub(crate) struct Selection {
+    /// The conditions of `Item`, any of which may be in force; empty without the table.
+    pub(crate) items: Vec<Which>,
+    pub(crate) parts: bool,
+    pub(crate) counters: bool,
+}
+
+type Rows<T> = BTreeMap<Uuid, Rc<T>>;
+
+/// The rows after a transaction.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct State {
+    pub(crate) items: Rows<Item>,
+    pub(crate) parts: Rows<Part>,
+    pub(crate) counters: Rows<Counter>,
+}
+
+fn apply<T: Table<Database = Database>>(rows: &mut Rows<T>, commit: &Committed<Database>) {
+    for row in commit.deleted::<T>() {
+        rows.remove(&row.uuid());
+    }
+    let updated = commit.updated::<T>().into_iter().map(|(_, new)| new);
+    for row in commit.inserted::<T>().into_iter().chain(updated) {
+        rows.insert(row.uuid(), Rc::new(T::clone(&row)));
+    }
+}
+
+fn whole<T: Table>(whole: &Whole) -> Rows<T> {
+    let rows = whole.rows::<T>().into_iter();
+    rows.map(|row: Row<T>| (row.uuid(), Rc::new(T::clone(&row))))
+        .collect()
+}
+
+/// The first row in which a view differs from these, in words.
+fn difference<T: Table<Database = Database>>(
+    view: &Snapshot,
+    rows: &Rows<T>,
+    selects: impl Fn(&T) -> bool,
+) -> Option<String> {
+    let table = view.try_table::<T>()?;
+    for row in view.rows::<T>() {
+        match rows.get(&row.uuid()) {
+            None => return Some(format!("{} {row:?} is not on the server", T::TABLE)),
+            Some(other) if **other != **row => {
+                return Some(format!("{} {row:?} is {other:?} on the server", T::TABLE));
+            }
+            Some(other) if !selects(other) => {
+                return Some(format!("{} {row:?} is not selected", T::TABLE));
+            }
+            Some(_) => {}
+        }
+    }
+    let mut selected = rows.iter().filter(|(_, row)| selects(row));
+    if selected.clone().count() == table.rows().len() {
+        return None;
+    }
+    let missing = selected.find(|(uuid, _)| table.get(ovsdb::Ref::new(**uuid)).is_none());
+    Some(format!("{} lacks {missing:?}", T::TABLE))
+}
+
+impl State {
+    fn of(source: &Whole) -> Self {
+        Self {
+            items: whole(source),
+            parts: whole(source),
+            counters: whole(source),
+        }
+    }
+
+    /// How a view differs from what it selects of this state.
+    pub(crate) fn difference(&self, view: &Snapshot, selection: &Selection) -> Option<String> {
+        let mut found = None;
+        if !selection.items.is_empty() {
+            let differences = selection
+                .items
+                .iter()
+                .map(|which| difference::<Item>(view, &self.items, |item| which.selects(item)));
+            let mut differences: Vec<_> = differences.collect();
+            if differences.iter().all(Option::is_some) {
+                found = differences.pop().flatten();
+            }
+        }
+        if found.is_none() && selection.parts {
+            found = difference::<Part>(view, &self.parts, |_| true);
+        }
+        if found.is_none() && selection.counters {
+            found = difference::<Counter>(view, &self.counters, |_| true);
+        }
+        found
+    }
+}
+
+/// The states of servers that share a history.
+#[derive(Debug, Default)]
+pub(crate) struct Lineage {
+    states: Vec<State>,
+    by_id: HashMap<Uuid, Vec<usize>>,
+    by_comment: BTreeMap<String, Vec<usize>>,
+}
+
+impl Lineage {
+    fn push(&mut self, id: Uuid, state: State) -> usize {
+        let at = self.states.len();
+        self.states.push(state);
+        self.by_id.entry(id).or_default().push(at);
+        at
+    }
+
+    fn add(&mut self, commit: &Committed<Database>) -> bool {
+        if self.by_id.contains_key(&commit.id()) {
+            return false;
+        }
+        let mut state = self.last().clone();
+        apply::<Item>(&mut state.items, commit);
+        apply::<Part>(&mut state.parts, commit);
+        apply::<Counter>(&mut state.counters, commit);
+        let at = self.push(commit.id(), state);
+        if let Some(comment) = commit.comment() {
+            self.by_comment
+                .entry(comment.to_owned())
+                .or_default()
+                .push(at);
+        }
+        note!("commit {at}: {}", commit.comment().unwrap_or("relayed"));
+        true
+    }
+
+    fn add_whole(&mut self, whole: &Whole) -> bool {
+        let state = State::of(whole);
+        let same = |at: &usize| {
+            let known = &self.states[*at];
+            known.items == state.items
+                && known.parts == state.parts
+                && known.counters == state.counters
+        };
+        let known = self.by_id.get(&whole.last());
+        if known.is_some_and(|known| known.iter().any(same)) {
+            return false;
+        }
+        let at = self.push(whole.last(), state);
+        note!("commit {at}: every row");
+        true
+    }
+
+    /// The last state.
+    pub(crate) fn last(&self) -> &State {
+        // One is there from the beginning.
+        &self.states[self.states.len() - 1]
+    }
+
+    /// The transactions with this comment.
+    pub(crate) fn commits(&self, comment: &str) -> &[usize] {
+        self.by_comment.get(comment).map_or(&[], Vec::as_slice)
+    }
+
+    /// Which state a view shows, not before `from`; or how it differs from the state that it says it is.
+    pub(crate) fn place(
+        &self,
+        view: &Snapshot,
+        selection: &Selection,
+        from: usize,
+    ) -> Result<usize, String> {
+        let id = view.last_txn_id();
+        let mut found = None;
+        let mut look = |at: usize| match self.states[at].difference(view, selection) {
+            None => true,
+            Some(difference) => {
+                found = Some(difference);
+                false
+            }
+        };
+        let at = if id.is_nil() {
+            (from..self.states.len()).find(|at| look(*at))
+        } else {
+            let named = self.by_id.get(&id).ok_or("the transaction is unknown")?;
+            named.iter().rev().copied().find(|at| look(*at))
+        };
+        at.ok_or_else(|| found.unwrap_or_else(|| "no state is like it".to_owned()))
+    }
+
+    /// Whether a commit made again what another client had deleted since the client made it: its item, or
+    /// one that it ensures.
+    pub(crate) fn made_again(&self, at: usize, work: Work, number: u32) -> bool {
+        let name = match work {
+            Work::Ensure(key, _) => format!("k{key}"),
+            _ => format!("i{number}"),
+        };
+        let had = |at: usize| {
+            self.states[at]
+                .items
+                .values()
+                .any(|item| *item.name == *name)
+        };
+        let first = self.commits(&crate::work::comment(number)).first();
+        first.is_some_and(|first| *first < at)
+            && (matches!(work, Work::Ensure(..)) || (!had(at - 1) && had(at)))
+    }
+
+    /// The first state that has an item of this name.
+    pub(crate) fn first_with(&self, name: &str) -> Option<usize> {
+        let has = |state: &State| state.items.values().any(|item| *item.name == *name);
+        self.states.iter().position(has)
+    }
+
+    /// Whether a view shows all that was committed up to `least`.
+    pub(crate) fn shows(&self, view: &Snapshot, selection: &Selection, least: usize) -> bool {
+        (least..self.states.len()).any(|at| self.states[at].difference(view, selection).is_none())
+    }
+}
+
+/// The lineages of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    pub(crate) lineages: Vec<Lineage>,
+    servers: HashMap<Uuid, usize>,
+}
+
+impl Oracle {
+    /// Begins a lineage with a server.
+    pub(crate) fn begin(&mut self, server: &Server) -> usize {
+        self.take();
+        let lineage = self.lineages.len();
+        self.lineages.push(Lineage::default());
+        if let Some(whole) = server.simulated_state(Database::NAME) {
+            self.lineages[lineage].push(whole.last(), State::of(&whole));
+        }
+        self.join(server, lineage);
+        lineage
+    }
+
+    /// A server goes on with a lineage.
+    pub(crate) fn join(&mut self, server: &Server, lineage: usize) {
+        self.servers.insert(server.simulated_id(), lineage);
+    }
+
+    /// How many states the servers have had.
+    pub(crate) fn states(&self) -> u64 {
+        self.lineages
+            .iter()
+            .map(|lineage| lineage.states.len() as u64)
+            .sum()
+    }
+
+    /// Takes up what the servers have done, and returns whether it was anything.
+    pub(crate) fn take(&mut self) -> bool {
+        let mut news = false;
+        for (server, event) in take_events::<Database>() {
+            let Some(lineage) = self.servers.get(&server) else {
+                continue;
+            };
+            let lineage = &mut self.lineages[*lineage];
+            news |= match event {
+                Event::Commit(commit) => lineage.add(&commit),
+                Event::Whole(whole) => lineage.add_whole(&whole),
+            };
+        }
+        news
+    }
+}

@@ -1,0 +1,463 @@
+//! A scenario: the setting and the events of a run, all drawn from its seed.
+
+use std::fmt;
+
+use crate::oracle::{Which, kind};
+use crate::servers::{Kind, Member};
+
+/// What a client does with the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Inserts an item of a kind, with a value.
+    Insert(u8, i64),
+    /// The same, and again as long as the outcome is unknown.
+    InsertOnce(u8, i64),
+    /// Reads a counter and writes one more.
+    Increment(u8),
+    /// Has the server add one to a counter.
+    Add(u8),
+    /// The same, by `apply`.
+    AddApplied(u8),
+    /// Makes the item of this number, or changes its value.
+    Ensure(u8, i64),
+    /// Deletes an item.
+    Delete(u8),
+    /// Adds a tag to an item, or takes it away.
+    Tag(u8, u8),
+    /// Sets a label of an item.
+    Label(u8, u8),
+    /// Gives an item a part.
+    Attach(u8),
+    /// Has an item refer to another one.
+    Befriend(u8, u8),
+    /// Inserts an item if the client holds the lock.
+    Locked(u8),
+    /// Inserts a long item.
+    Long(u8),
+    /// Inserts an item when a counter is this much, for which the server waits.
+    Waiting(u8),
+    /// Asks the server to repeat something.
+    Echo,
+}
+
+/// An event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A client does something, and loses interest after so many milliseconds.
+    Work(usize, Work, Option<u64>),
+    /// A client does several things at once.
+    Burst(usize, u8),
+    /// The condition of a cache changes.
+    Select(usize, usize, Which),
+    /// A client starts another cache.
+    Start(usize, Which),
+    /// A client drops a cache.
+    Drop(usize, usize),
+    /// A stream is not read for so many milliseconds.
+    Pause(usize, usize, u64),
+    Lock(usize),
+    Steal(usize),
+    Unlock(usize),
+    Reconnect(usize),
+    /// A client ends and begins again.
+    Replace(usize),
+    Cut(usize),
+    CutAfter(usize, usize),
+    CutServer(usize),
+    Freeze(usize),
+    Thaw(usize),
+    Separate(usize, usize),
+    Refuse(usize),
+    Pace(u64, usize),
+    /// All faults end.
+    Heal,
+    /// All faults end, and everything has to come to rest.
+    Rest,
+    /// At rest and after a while of service, all connections are cut.
+    Blink,
+    Restart(u64),
+    Remove,
+    Convert(bool),
+    /// The same, by a client.
+    ConvertBy(usize, bool),
+    Forget(usize),
+    Hang(usize),
+    Delay(usize, u64),
+    DisconnectBefore(usize),
+    DisconnectAfter(usize),
+    RefuseNext(usize),
+    Member(usize, Member),
+}
+
+/// An event and how long the run waits after it, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) event: Event,
+    pub(crate) wait: u64,
+}
+
+/// How a client is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientSetting {
+    pub(crate) leader_only: bool,
+    /// Whether it may use members of a cluster that do not lead.
+    pub(crate) uses_followers: bool,
+    /// Which monitor method it uses at most: 0 for `monitor_cond_since`.
+    pub(crate) older_monitor: u8,
+    /// Whether the server names the rows that it inserts.
+    pub(crate) named_rows: bool,
+}
+
+/// A scenario.
+#[derive(Debug, Clone)]
+pub(crate) struct Scenario {
+    pub(crate) seed: u64,
+    pub(crate) kind: Kind,
+    pub(crate) clients: Vec<ClientSetting>,
+    /// The pace of a healthy network: the longest delay, in milliseconds, and the longest piece.
+    pub(crate) pace: (u64, usize),
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Scenario {
+    /// The scenario of a seed.
+    pub(crate) fn of(seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed ^ 0x5eed_0f5c_e9a2_1001);
+        let kind = match random.u8(0..10) {
+            0..4 => Kind::One,
+            4..8 => Kind::Cluster,
+            _ => Kind::Relay,
+        };
+        let clients = random.usize(1..=3);
+        let leader_only: Vec<_> = (0..clients).map(|_| random.u8(0..3) > 0).collect();
+        let clients = leader_only.into_iter().map(|leader_only| ClientSetting {
+            leader_only: kind == Kind::Cluster && leader_only,
+            uses_followers: kind == Kind::Cluster && !leader_only,
+            older_monitor: [0, 0, 0, 0, 1, 2][random.usize(0..6)],
+            named_rows: random.u8(0..6) == 0,
+        });
+        let clients: Vec<_> = clients.collect();
+        let pace = (
+            [0, 0, 1, 5, 30][random.usize(0..5)],
+            [64, 700, 4096][random.usize(0..3)],
+        );
+        let steps = random.usize(8..50);
+        let mut draw = Draw {
+            random,
+            kind,
+            clients: clients.len(),
+        };
+        let steps = (0..steps).map(|_| draw.step()).collect();
+        Self {
+            seed,
+            kind,
+            clients,
+            pace,
+            steps,
+        }
+    }
+
+    /// The same scenario with some of its steps.
+    pub(crate) fn keeping(&self, kept: &[usize]) -> Self {
+        let steps = kept.iter().filter_map(|at| self.steps.get(*at).copied());
+        Self {
+            steps: steps.collect(),
+            ..self.clone()
+        }
+    }
+}
+
+struct Draw {
+    random: fastrand::Rng,
+    kind: Kind,
+    clients: usize,
+}
+
+impl Draw {
+    fn client(&mut self) -> usize {
+        self.random.usize(0..self.clients)
+    }
+
+    fn server(&mut self) -> usize {
+        match self.kind {
+            Kind::One => 0,
+            Kind::Cluster => self.random.usize(0..3),
+            Kind::Relay => self.random.usize(0..2),
+        }
+    }
+
+    fn which(&mut self) -> Which {
+        match self.random.u8(0..8) {
+            0 | 1 => Which::All,
+            2..5 => Which::Kind(self.random.u8(0..3)),
+            5 | 6 => Which::Below(self.random.i64(0..100)),
+            _ => Which::None,
+        }
+    }
+
+    fn work(&mut self) -> Work {
+        let random = &mut self.random;
+        let (key, kind, value) = (random.u8(0..5), random.u8(0..3), random.i64(0..100));
+        match random.u8(0..30) {
+            0..3 => Work::Insert(kind, value),
+            3..6 => Work::InsertOnce(kind, value),
+            6..10 => Work::Increment(key % 2),
+            10 => Work::Add(key % 2),
+            11..13 => Work::AddApplied(key % 2),
+            13..16 => Work::Ensure(key, value),
+            16..18 => Work::Delete(key),
+            18..20 => Work::Tag(key, random.u8(0..3)),
+            20..22 => Work::Label(key, random.u8(0..3)),
+            22..24 => Work::Attach(key),
+            24 => Work::Befriend(key, random.u8(0..5)),
+            25 => Work::Locked(kind),
+            26 | 27 => Work::Long(kind),
+            28 => Work::Waiting(key),
+            _ => Work::Echo,
+        }
+    }
+
+    fn event(&mut self) -> Event {
+        let (client, server) = (self.client(), self.server());
+        let cache = self.random.usize(0..3);
+        match self.random.u8(0..100) {
+            0..40 => {
+                let work = self.work();
+                let patience = (self.random.u8(0..8) == 0).then(|| self.random.u64(0..200));
+                Event::Work(client, work, patience)
+            }
+            40..44 => Event::Burst(client, self.random.u8(2..8)),
+            44..48 => Event::Select(client, cache, self.which()),
+            48..51 => Event::Start(client, self.which()),
+            51 => Event::Drop(client, cache),
+            52 => Event::Pause(client, cache, self.random.u64(1..4000)),
+            53 | 54 => Event::Lock(client),
+            55 => Event::Steal(client),
+            56 => Event::Unlock(client),
+            57 => Event::Reconnect(client),
+            58 => Event::Replace(client),
+            59..63 => Event::Cut(client),
+            63..67 => Event::CutAfter(client, self.random.usize(1..1500)),
+            67 => Event::CutServer(server),
+            68..71 => Event::Freeze(client),
+            71 => Event::Thaw(client),
+            72 => Event::Separate(client, server),
+            73 => Event::Refuse(server),
+            74 => Event::Pace(
+                [0, 1, 20, 150][self.random.usize(0..4)],
+                [1, 64, 700, 4096][self.random.usize(0..4)],
+            ),
+            75..79 => Event::Heal,
+            79 => Event::Rest,
+            80 => Event::Blink,
+            81 => Event::Hang(server),
+            82 => Event::Delay(server, self.random.u64(1..500)),
+            83 => Event::DisconnectBefore(server),
+            84..86 => Event::DisconnectAfter(server),
+            86 => Event::RefuseNext(server),
+            87 => Event::Forget(server),
+            88 => Event::Convert(self.random.bool()),
+            89 => Event::ConvertBy(client, self.random.bool()),
+            _ if self.kind == Kind::Cluster => {
+                let member = match self.random.u8(0..12) {
+                    0..4 => Member::Transfer,
+                    4 | 5 => Member::Stop,
+                    6 | 7 => Member::Isolate,
+                    8 => Member::HoldBack,
+                    9 => Member::BackUp,
+                    _ => Member::Restore,
+                };
+                Event::Member(server, member)
+            }
+            90..93 => Event::Restart(self.random.u64(0..3000)),
+            93 => Event::Remove,
+            _ => Event::Work(client, self.work(), None),
+        }
+    }
+
+    fn step(&mut self) -> Step {
+        let event = self.event();
+        let wait = match self.random.u8(0..10) {
+            0..3 => 0,
+            3..7 => self.random.u64(1..50),
+            7..9 => self.random.u64(50..1500),
+            _ => self.random.u64(1500..9000),
+        };
+        Step { event, wait }
+    }
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all items"),
+            Self::Kind(wanted) => write!(f, "the {} items", kind(*wanted)),
+            Self::Below(limit) => write!(f, "the items with a value below {limit}"),
+            Self::None => f.write_str("no items"),
+        }
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Insert(of, value) => write!(f, "inserts a {} item of value {value}", kind(*of)),
+            Self::InsertOnce(of, value) => {
+                write!(
+                    f,
+                    "inserts a {} item of value {value}, surely once",
+                    kind(*of)
+                )
+            }
+            Self::Increment(counter) => write!(f, "reads counter {counter} and writes one more"),
+            Self::Add(counter) => write!(f, "has the server add one to counter {counter}"),
+            Self::AddApplied(counter) => {
+                write!(f, "has the server add one to counter {counter}, by `apply`")
+            }
+            Self::Ensure(key, value) => write!(f, "ensures that item k{key} has the value {value}"),
+            Self::Delete(key) => write!(f, "deletes item k{key}"),
+            Self::Tag(key, tag) => write!(f, "toggles tag {tag} of item k{key}"),
+            Self::Label(key, label) => write!(f, "sets label {label} of item k{key}"),
+            Self::Attach(key) => write!(f, "gives item k{key} a part"),
+            Self::Befriend(key, other) => write!(f, "has item k{key} refer to item k{other}"),
+            Self::Locked(of) => write!(f, "inserts a {} item, asserting the lock", kind(*of)),
+            Self::Long(of) => write!(f, "inserts a long {} item", kind(*of)),
+            Self::Waiting(limit) => write!(f, "inserts an item once counter 0 is {limit}"),
+            Self::Echo => f.write_str("asks for an echo"),
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Work(client, work, None) => write!(f, "client {client} {work}"),
+            Self::Work(client, work, Some(patience)) => {
+                write!(
+                    f,
+                    "client {client} {work}, and gives it up after {patience} ms"
+                )
+            }
+            Self::Burst(client, count) => {
+                write!(f, "client {client} inserts {count} items at once")
+            }
+            Self::Select(client, cache, which) => {
+                write!(f, "client {client} wants {which} in cache {cache}")
+            }
+            Self::Start(client, which) => write!(f, "client {client} starts a cache of {which}"),
+            Self::Drop(client, cache) => write!(f, "client {client} drops cache {cache}"),
+            Self::Pause(client, cache, time) => {
+                write!(
+                    f,
+                    "the stream of cache {cache} of client {client} is not read for {time} ms"
+                )
+            }
+            Self::Lock(client) => write!(f, "client {client} asks for the lock"),
+            Self::Steal(client) => write!(f, "client {client} steals the lock"),
+            Self::Unlock(client) => write!(f, "client {client} gives the lock back"),
+            Self::Reconnect(client) => write!(f, "client {client} is told to reconnect"),
+            Self::Replace(client) => write!(f, "client {client} is dropped, and another one made"),
+            Self::Cut(client) => write!(f, "the connections of client {client} are cut"),
+            Self::CutAfter(client, bytes) => {
+                write!(
+                    f,
+                    "the connections of client {client} will be cut after {bytes} bytes"
+                )
+            }
+            Self::CutServer(server) => write!(f, "the connections to server {server} are cut"),
+            Self::Freeze(client) => write!(f, "the connections of client {client} go half-open"),
+            Self::Thaw(client) => write!(f, "the connections of client {client} go on"),
+            Self::Separate(client, server) => {
+                write!(
+                    f,
+                    "nothing passes between client {client} and server {server}"
+                )
+            }
+            Self::Refuse(server) => write!(f, "server {server} refuses connections"),
+            Self::Pace(delay, piece) => {
+                write!(
+                    f,
+                    "the network moves {piece} bytes at a time, up to {delay} ms late"
+                )
+            }
+            Self::Heal => f.write_str("all faults end"),
+            Self::Rest => f.write_str("all faults end, and everything comes to rest"),
+            Self::Blink => f.write_str("after a time of rest all connections are cut at once"),
+            Self::Restart(down) => {
+                write!(f, "server 0 is killed, and starts again after {down} ms")
+            }
+            Self::Remove => f.write_str("the database is removed from server 0"),
+            Self::Convert(true) => f.write_str("the database is converted to its second schema"),
+            Self::Convert(false) => f.write_str("the database is converted to its first schema"),
+            Self::ConvertBy(client, second) => {
+                let schema = if *second { "second" } else { "first" };
+                write!(
+                    f,
+                    "client {client} converts the database to its {schema} schema"
+                )
+            }
+            Self::Forget(server) => write!(f, "server {server} forgets its history"),
+            Self::Hang(server) => write!(f, "server {server} hangs"),
+            Self::Delay(server, delay) => {
+                write!(f, "server {server} holds back what it sends by {delay} ms")
+            }
+            Self::DisconnectBefore(server) => {
+                write!(
+                    f,
+                    "server {server} will cut the next transaction's client before the commit"
+                )
+            }
+            Self::DisconnectAfter(server) => {
+                write!(
+                    f,
+                    "server {server} will cut the next transaction's client after the commit"
+                )
+            }
+            Self::RefuseNext(server) => {
+                write!(f, "server {server} will refuse the next transaction")
+            }
+            Self::Member(member, fault) => match fault {
+                Member::Transfer => write!(f, "member {member} becomes the leader"),
+                Member::Stop => write!(f, "member {member} is killed"),
+                Member::Isolate => write!(f, "member {member} loses the other members"),
+                Member::HoldBack => write!(f, "member {member} lags"),
+                Member::BackUp => write!(f, "the database of member {member} is copied"),
+                Member::Restore => {
+                    write!(f, "member {member} starts again with the copy, and lags")
+                }
+            },
+        }
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers = match self.kind {
+            Kind::One => "one server",
+            Kind::Cluster => "a cluster of three servers",
+            Kind::Relay => "a server and a relay of it, which the clients use",
+        };
+        write!(f, "seed {}: {servers}", self.seed)?;
+        let (delay, piece) = self.pace;
+        writeln!(f, ", {piece} bytes at a time, up to {delay} ms late")?;
+        for (client, setting) in self.clients.iter().enumerate() {
+            let leader = if setting.leader_only {
+                ", the leader only"
+            } else {
+                ""
+            };
+            let monitor = ["monitor_cond_since", "monitor_cond", "monitor"];
+            let monitor = monitor[usize::from(setting.older_monitor)];
+            let named = if setting.named_rows {
+                ", rows named by the server"
+            } else {
+                ""
+            };
+            writeln!(f, "client {client}: {monitor}{leader}{named}")?;
+        }
+        for Step { event, wait } in &self.steps {
+            writeln!(f, "- {event}; {wait} ms")?;
+        }
+        Ok(())
+    }
+}

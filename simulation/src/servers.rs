@@ -1,0 +1,274 @@
+//! The servers of a run: one, a cluster, or one with a relay.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use ovsdb::server::{Backup, Cluster, Fault, Server, TransactionFault};
+use ovsdb::{Database as _, Remote};
+use tokio::time::sleep;
+
+use crate::network::Network;
+use crate::oracle::Oracle;
+use crate::tables::{Database, FIRST, SECOND};
+use crate::trace::note;
+
+/// What the servers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One server, at place 0.
+    One,
+    /// A cluster of three, at places 0 to 2.
+    Cluster,
+    /// A server at place 0, and a relay of it at place 1.
+    Relay,
+}
+
+/// By which number the relay connects to its source.
+pub(crate) const RELAY_CLIENT: usize = 9;
+
+/// The servers.
+pub(crate) struct Servers {
+    pub(crate) kind: Kind,
+    network: Network,
+    one: RefCell<Option<Server>>,
+    /// The database as it was before it was removed.
+    removed: RefCell<Option<Server>>,
+    relay: RefCell<Option<Server>>,
+    cluster: Option<Cluster>,
+    backup: RefCell<Option<(usize, Backup)>>,
+    faults: RefCell<Vec<Fault>>,
+}
+
+/// The lineage of what clients of the source see, and of what those of the relay do.
+pub(crate) const SOURCE: usize = 0;
+pub(crate) const RELAY: usize = 1;
+
+impl Servers {
+    pub(crate) async fn start(
+        kind: Kind,
+        network: Network,
+        oracle: &RefCell<Oracle>,
+    ) -> Result<Self, String> {
+        let mut servers = Self {
+            kind,
+            network,
+            one: RefCell::default(),
+            removed: RefCell::default(),
+            relay: RefCell::default(),
+            cluster: None,
+            backup: RefCell::default(),
+            faults: RefCell::default(),
+        };
+        let failed = |error: &dyn std::fmt::Display| format!("the servers do not start: {error}");
+        if kind == Kind::Cluster {
+            let cluster = Server::cluster(FIRST, 3).map_err(|error| failed(&error))?;
+            oracle.borrow_mut().begin(&cluster.members()[0]);
+            for (place, member) in cluster.members().iter().enumerate() {
+                oracle.borrow_mut().join(member, SOURCE);
+                servers.network.set_server(place, Some(member.remote()));
+            }
+            servers.cluster = Some(cluster);
+            return Ok(servers);
+        }
+        let server = Server::memory(FIRST).map_err(|error| failed(&error))?;
+        oracle.borrow_mut().begin(&server);
+        servers.network.set_server(0, Some(server.remote()));
+        *servers.one.borrow_mut() = Some(server);
+        if kind == Kind::Relay {
+            let source = servers.network.remote(RELAY_CLIENT, 0);
+            let relay = Server::relay(Database::NAME, source).await;
+            let relay = relay.map_err(|error| failed(&error))?;
+            oracle.borrow_mut().begin(&relay);
+            servers.network.set_server(1, Some(relay.remote()));
+            *servers.relay.borrow_mut() = Some(relay);
+        }
+        Ok(servers)
+    }
+
+    /// The lineage that a client sees.
+    pub(crate) const fn lineage(&self) -> usize {
+        match self.kind {
+            Kind::Relay => RELAY,
+            Kind::One | Kind::Cluster => SOURCE,
+        }
+    }
+
+    /// The remotes of a client.
+    pub(crate) fn remotes(&self, client: usize) -> Vec<Remote> {
+        let places = match self.kind {
+            Kind::One => 0..1,
+            Kind::Cluster => 0..3,
+            Kind::Relay => 1..2,
+        };
+        places
+            .map(|place| self.network.remote(client, place))
+            .collect()
+    }
+
+    /// The member that leads, or place 0 where there is no cluster.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        match &self.cluster {
+            Some(cluster) => cluster.leader(),
+            None => Some(0),
+        }
+    }
+
+    /// Calls a function with the server at a place, if one runs there.
+    pub(crate) fn with<R>(&self, place: usize, call: impl FnOnce(&Server) -> R) -> Option<R> {
+        if let Some(cluster) = &self.cluster {
+            return cluster.members().get(place % 3).map(call);
+        }
+        let slot = if self.kind == Kind::Relay && place % 2 == 1 {
+            &self.relay
+        } else {
+            &self.one
+        };
+        slot.borrow().as_ref().map(call)
+    }
+
+    fn hold(&self, fault: Fault) {
+        self.faults.borrow_mut().push(fault);
+    }
+
+    /// Restarts the single server. It forgets its history.
+    pub(crate) async fn restart(&self, oracle: &RefCell<Oracle>, down: Duration) {
+        let Some(server) = self.one.borrow_mut().take() else {
+            return;
+        };
+        let removed = self.removed.borrow_mut().take();
+        let after = stopped(server, &self.network).await;
+        note!("server 0 is down");
+        sleep(down).await;
+        self.install(removed.unwrap_or(after), oracle);
+    }
+
+    fn install(&self, server: Server, oracle: &RefCell<Oracle>) {
+        oracle.borrow_mut().take();
+        oracle.borrow_mut().join(&server, SOURCE);
+        self.network.set_server(0, Some(server.remote()));
+        *self.one.borrow_mut() = Some(server);
+        note!("server 0 is up");
+    }
+
+    /// Removes the database of the single server; it comes back by a restart.
+    pub(crate) async fn remove_database(&self) {
+        let Some(server) = self.one.borrow_mut().take() else {
+            return;
+        };
+        if self.removed.borrow().is_none() {
+            let hang = server.faults().hang();
+            sleep(Duration::from_millis(1)).await;
+            *self.removed.borrow_mut() = Some(server.fork());
+            drop(hang);
+            server.remove(Database::NAME);
+        }
+        *self.one.borrow_mut() = Some(server);
+    }
+
+    /// Whether the database was removed.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed.borrow().is_some()
+    }
+
+    /// Converts the database to its second schema, or back.
+    pub(crate) fn convert(&self, second: bool) {
+        let schema = if second { SECOND } else { FIRST };
+        let Some(place) = self.leader() else {
+            return;
+        };
+        let converted = self.with(place, |server| server.convert(Database::NAME, schema));
+        if let Some(Err(error)) = converted {
+            note!("the conversion fails: {error}");
+        }
+    }
+
+    /// Forgets the history of a server.
+    pub(crate) fn forget(&self, place: usize) {
+        self.with(place, |server| {
+            let _ = server.faults().forget_history(Database::NAME);
+        });
+    }
+
+    /// Decides what becomes of the next transaction.
+    pub(crate) fn next_transaction(&self, place: usize, fault: TransactionFault) {
+        self.with(place, |server| {
+            let _ = server.faults().next_transaction(Database::NAME, fault);
+        });
+    }
+
+    /// Has a server hang until all faults end.
+    pub(crate) fn hang(&self, place: usize) {
+        let fault = match &self.cluster {
+            Some(cluster) => Some(cluster.hang(place % 3)),
+            None => self.with(place, |server| server.faults().hang()),
+        };
+        fault.into_iter().for_each(|fault| self.hold(fault));
+    }
+
+    /// Has a server delay what it sends until all faults end.
+    pub(crate) fn delay(&self, place: usize, delay: Duration) {
+        let fault = self.with(place, |server| server.faults().delay(delay));
+        fault.into_iter().for_each(|fault| self.hold(fault));
+    }
+
+    /// What goes wrong with a member of the cluster until all faults end.
+    pub(crate) fn member(&self, member: usize, fault: Member) {
+        let Some(cluster) = &self.cluster else {
+            return;
+        };
+        let member = member % 3;
+        match fault {
+            Member::Transfer => {
+                let _ = cluster.transfer_leadership(member);
+            }
+            Member::Stop => self.hold(cluster.stop(member)),
+            Member::Isolate => self.hold(cluster.isolate(member)),
+            Member::HoldBack => self.hold(cluster.hold_back(member)),
+            Member::BackUp => *self.backup.borrow_mut() = Some((member, cluster.backup(member))),
+            Member::Restore => {
+                if let Some((_, backup)) = &*self.backup.borrow() {
+                    self.hold(cluster.hold_back(member));
+                    cluster.restore(member, backup);
+                }
+            }
+        }
+    }
+
+    /// Ends the faults that last.
+    pub(crate) fn end_faults(&self) {
+        // One after the other, the last first.
+        while let Some(fault) = { self.faults.borrow_mut().pop() } {
+            drop(fault);
+        }
+    }
+}
+
+/// What can go wrong with a member of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Member {
+    /// It becomes the leader.
+    Transfer,
+    /// It is stopped.
+    Stop,
+    /// It loses the other members.
+    Isolate,
+    /// It lags.
+    HoldBack,
+    /// Its database is copied.
+    BackUp,
+    /// It is restarted with the copy, and lags.
+    Restore,
+}
+
+/// Ends a server as if it were killed, and returns what starts after it.
+async fn stopped(server: Server, network: &Network) -> Server {
+    // It must not commit what its successor does not have.
+    let hang = server.faults().hang();
+    network.set_server(0, None);
+    network.cut_server(0);
+    sleep(Duration::from_millis(1)).await;
+    let after = server.fork();
+    drop(server);
+    drop(hang);
+    after
+}

@@ -1,0 +1,541 @@
+//! A run: the events of a scenario one after the other, and what has to hold after each.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use ovsdb::protocol::{Json, OvsdbError, Wire as _};
+use ovsdb::server::TransactionFault;
+use tokio::runtime::{Builder, RngSeed};
+use tokio::task::{LocalSet, spawn_local, yield_now};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::client::{Agent, LOCK, PROBE, REQUEST};
+use crate::network::{Network, Pace};
+use crate::oracle::Oracle;
+use crate::scenario::{Event, Scenario, Step, Work};
+use crate::servers::{Kind, RELAY_CLIENT, Servers};
+use crate::tables::{Counter, FIRST, SECOND, Transaction};
+use crate::trace::{self, note};
+use crate::verdict::{self, Violation, claim, violated};
+use crate::work::{End, Entries, Entry, settle, work};
+
+/// How long everything may take to come to rest once all faults have ended.
+const REST: Duration = Duration::from_secs(60);
+/// How long a single request may wait.
+const REQUEST_BOUND: u64 = REQUEST.as_millis() as u64 + 2000;
+/// How long something that is tried again may wait.
+const RETRIED_BOUND: u64 = 120_000;
+
+/// What a run has shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Report {
+    /// What does not hold.
+    pub(crate) violation: Option<Violation>,
+    /// A hash over the trace.
+    pub(crate) hash: u64,
+    /// The trace, where it was wanted.
+    pub(crate) lines: Vec<String>,
+    pub(crate) counts: Counts,
+}
+
+/// How much a run has done.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) steps: u64,
+    pub(crate) works: u64,
+    pub(crate) unknown: u64,
+    pub(crate) states: u64,
+    pub(crate) virtual_ms: u64,
+}
+
+/// Something that is waited for.
+struct Waiting {
+    what: String,
+    since: u64,
+    bound: Option<u64>,
+}
+
+struct World {
+    network: Network,
+    pace: Pace,
+    servers: Servers,
+    agents: Vec<Rc<Agent>>,
+    oracle: Rc<RefCell<Oracle>>,
+    entries: Entries,
+    numbers: Cell<u32>,
+    waiting: RefCell<BTreeMap<u64, Waiting>>,
+    waits: Cell<u64>,
+    /// Whether clients have wanted the lock.
+    second: Cell<bool>,
+}
+
+/// Runs a scenario.
+pub(crate) fn run(scenario: &Scenario, keep_trace: bool) -> Report {
+    fastrand::seed(scenario.seed);
+    verdict::reset();
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .rng_seed(RngSeed::from_bytes(&scenario.seed.to_le_bytes()))
+        .build();
+    let mut counts = Counts::default();
+    match runtime {
+        Ok(runtime) => {
+            let local = LocalSet::new();
+            let run = local.run_until(async {
+                trace::begin(keep_trace);
+                // A run that spins would never end.
+                let live = live(scenario, &mut counts);
+                if timeout(Duration::from_secs(100_000), live).await.is_err() {
+                    violated("a run ends", String::new());
+                }
+                counts.virtual_ms = trace::elapsed();
+            });
+            // The hook reports the panic.
+            drop(catch_unwind(AssertUnwindSafe(|| runtime.block_on(run))));
+        }
+        Err(error) => violated("there is a runtime", error.to_string()),
+    }
+    let (hash, lines) = trace::end();
+    Report {
+        violation: verdict::first(),
+        hash,
+        lines,
+        counts,
+    }
+}
+
+async fn live(scenario: &Scenario, counts: &mut Counts) {
+    let (delay, piece) = scenario.pace;
+    let pace = Pace { delay, piece };
+    let network = Network::new(pace);
+    let oracle = Rc::new(RefCell::new(Oracle::default()));
+    let servers = match Servers::start(scenario.kind, network.clone(), &oracle).await {
+        Ok(servers) => servers,
+        Err(error) => return violated("servers start", error),
+    };
+    let mut counters = Transaction::detached();
+    for name in ["c0", "c1"] {
+        counters.insert(Counter {
+            name: name.into(),
+            value: 0,
+        });
+    }
+    let leader = servers.leader().unwrap_or(0);
+    if let Some(Err(error)) = servers.with(leader, |server| counters.commit_on(server)) {
+        return violated("servers start", error.to_string());
+    }
+    sleep(Duration::from_millis(500)).await;
+    oracle.borrow_mut().take();
+    let agents = scenario.clients.iter().enumerate();
+    let agents = agents.map(|(number, setting)| Rc::new(Agent::new(number, *setting)));
+    let world = Rc::new(World {
+        network,
+        pace,
+        servers,
+        agents: agents.collect(),
+        oracle,
+        entries: Entries::default(),
+        numbers: Cell::new(0),
+        waiting: RefCell::default(),
+        waits: Cell::new(0),
+        second: Cell::new(false),
+    });
+    for agent in &world.agents {
+        world.begin(agent);
+    }
+    sleep(Duration::from_millis(500)).await;
+    for Step { event, wait } in &scenario.steps {
+        counts.steps += 1;
+        note!("- {event}");
+        world.handle(*event).await;
+        match wait {
+            0 => yield_now().await,
+            wait => sleep(Duration::from_millis(*wait)).await,
+        }
+        world.check();
+        if verdict::is_violated() {
+            break;
+        }
+    }
+    if !verdict::is_violated() {
+        world.rest().await;
+    }
+    if !verdict::is_violated() {
+        world.end().await;
+    }
+    let entries = world.entries.borrow();
+    counts.works = entries.len() as u64;
+    let unknown = entries
+        .values()
+        .filter(|entry| entry.end == Some(End::Unknown));
+    counts.unknown = unknown.count() as u64;
+    counts.states = world.oracle.borrow().states();
+}
+
+impl World {
+    /// Runs something that must not wait for ever.
+    fn spawn(
+        self: &Rc<Self>,
+        what: String,
+        bound: Option<u64>,
+        future: impl Future<Output = ()> + 'static,
+    ) {
+        let number = self.waits.get();
+        self.waits.set(number + 1);
+        let waiting = Waiting {
+            what,
+            since: trace::elapsed(),
+            bound,
+        };
+        self.waiting.borrow_mut().insert(number, waiting);
+        let world = self.clone();
+        let task = spawn_local(async move {
+            future.await;
+            world.waiting.borrow_mut().remove(&number);
+        });
+        spawn_local(async move {
+            if let Err(error) = task.await {
+                violated("nothing panics", error.to_string());
+            }
+        });
+    }
+
+    fn begin(self: &Rc<Self>, agent: &Rc<Agent>) {
+        let (world, agent) = (self.clone(), agent.clone());
+        self.spawn(
+            format!("client {} begins", agent.number),
+            None,
+            async move {
+                agent.connect(&world.servers, &world.oracle).await;
+            },
+        );
+    }
+
+    fn work(self: &Rc<Self>, client: usize, what: Work, patience: Option<u64>) {
+        let agent = self.agents[client].clone();
+        let Some(connected) = agent.connected() else {
+            return;
+        };
+        let number = self.numbers.get();
+        self.numbers.set(number + 1);
+        let entry = Entry {
+            client,
+            work: what,
+            end: None,
+        };
+        self.entries.borrow_mut().insert(number, entry);
+        let bound = match what {
+            Work::Insert(..)
+            | Work::Add(_)
+            | Work::Delete(_)
+            | Work::Locked(_)
+            | Work::Long(_)
+            | Work::Waiting(_)
+            | Work::Echo => REQUEST_BOUND,
+            _ => RETRIED_BOUND,
+        };
+        let world = self.clone();
+        let what_it_is = format!("work {number} of client {client}: {what}");
+        self.spawn(what_it_is, Some(bound), async move {
+            // The client may have been replaced meanwhile.
+            let replicas = || match agent.connected() {
+                Some(now) if Rc::ptr_eq(&now, &connected) => agent.replicas(),
+                _ => vec![connected.main.clone()],
+            };
+            let worked = work(number, what, &connected, replicas, &world.oracle);
+            let end = match patience {
+                Some(patience) => {
+                    let patience = Duration::from_millis(patience);
+                    timeout(patience, worked).await.unwrap_or(End::Unknown)
+                }
+                None => worked.await,
+            };
+            if let Some(entry) = world.entries.borrow_mut().get_mut(&number) {
+                entry.end = Some(end);
+            }
+        });
+    }
+
+    async fn handle(self: &Rc<Self>, event: Event) {
+        let agent = |client: usize| self.agents[client].clone();
+        match event {
+            Event::Work(client, what, patience) => self.work(client, what, patience),
+            Event::Burst(client, count) => {
+                for count in 0..count {
+                    self.work(client, Work::Insert(count % 3, i64::from(count) * 7), None);
+                }
+            }
+            Event::Select(client, cache, which) => {
+                if let Some(replica) = agent(client).replica(cache) {
+                    let what = format!("{} is to have {which:?}", replica.name);
+                    self.spawn(what, Some(REQUEST_BOUND), async move {
+                        replica.select(which).await;
+                    });
+                }
+            }
+            Event::Start(client, which) => {
+                let (world, agent) = (self.clone(), agent(client));
+                let what = format!("client {client} starts a cache");
+                self.spawn(what, Some(REQUEST_BOUND), async move {
+                    agent.start(which, &world.servers, &world.oracle).await;
+                });
+            }
+            Event::Drop(client, cache) => agent(client).drop_cache(cache),
+            Event::Pause(client, cache, time) => {
+                if let Some(replica) = agent(client).replica(cache) {
+                    replica.pause(Instant::now() + Duration::from_millis(time));
+                }
+            }
+            Event::Lock(client) => self.lock(client, false),
+            Event::Steal(client) => self.lock(client, true),
+            Event::Unlock(client) => drop(agent(client).lock.take()),
+            Event::Reconnect(client) => {
+                if let Some(connected) = agent(client).connected() {
+                    connected.client.reconnect();
+                }
+            }
+            Event::Replace(client) => {
+                let agent = agent(client);
+                if agent.connected().is_some() {
+                    agent.end();
+                    self.begin(&agent);
+                }
+            }
+            Event::ConvertBy(client, second) => self.convert(client, second),
+            Event::Rest => self.rest().await,
+            Event::Blink => self.blink().await,
+            network_or_server => self.disturb(network_or_server).await,
+        }
+    }
+
+    /// Something happens to the network or to the servers.
+    async fn disturb(&self, event: Event) {
+        let (network, servers) = (&self.network, &self.servers);
+        match event {
+            Event::Cut(client) => network.cut_client(client),
+            Event::CutAfter(client, bytes) => network.cut_after(client, bytes),
+            Event::CutServer(server) => network.cut_server(server),
+            Event::Freeze(client) => network.freeze(client),
+            Event::Thaw(client) => network.thaw(client),
+            Event::Separate(client, server) => network.separate(client, server),
+            Event::Refuse(server) => network.refuse(server),
+            Event::Pace(delay, piece) => network.set_pace(Pace { delay, piece }),
+            Event::Heal => self.heal().await,
+            Event::Restart(down) => {
+                let down = Duration::from_millis(down);
+                servers.restart(&self.oracle, down).await;
+            }
+            Event::Remove => servers.remove_database().await,
+            Event::Convert(second) => {
+                self.second.set(second);
+                servers.convert(second);
+            }
+            Event::Forget(server) => servers.forget(server),
+            Event::Hang(server) => servers.hang(server),
+            Event::Delay(server, delay) => servers.delay(server, Duration::from_millis(delay)),
+            Event::DisconnectBefore(server) => {
+                servers.next_transaction(server, TransactionFault::DisconnectBefore);
+            }
+            Event::DisconnectAfter(server) => {
+                servers.next_transaction(server, TransactionFault::DisconnectAfter);
+            }
+            Event::RefuseNext(server) => {
+                let refused = TransactionFault::Refuse(OvsdbError::new("I/O error"));
+                servers.next_transaction(server, refused);
+            }
+            Event::Member(member, fault) => servers.member(member, fault),
+            _ => {}
+        }
+    }
+
+    fn lock(self: &Rc<Self>, client: usize, steal: bool) {
+        let agent = self.agents[client].clone();
+        let Some(connected) = agent.connected() else {
+            return;
+        };
+        let what = format!("client {client} asks for the lock");
+        self.spawn(what, Some(REQUEST_BOUND), async move {
+            let lock = if steal {
+                connected.client.steal(LOCK).await
+            } else {
+                connected.client.lock(LOCK).await
+            };
+            let is_same = agent
+                .connected()
+                .is_some_and(|now| Rc::ptr_eq(&now, &connected));
+            match lock {
+                Ok(lock) if is_same => {
+                    let before = agent.lock.replace(Some(lock));
+                    drop(before);
+                }
+                Ok(_) => {}
+                Err(error) => note!("client {client} gets no lock: {error}"),
+            }
+        });
+    }
+
+    fn convert(self: &Rc<Self>, client: usize, second: bool) {
+        let Some(connected) = self.agents[client].connected() else {
+            return;
+        };
+        let what = format!("client {client} converts the database");
+        self.spawn(what, Some(REQUEST_BOUND), async move {
+            let schema = if second { SECOND } else { FIRST };
+            if let Ok(schema) = Json::from_json(schema) {
+                let converted = connected.client.convert(schema).await;
+                note!(
+                    "client {client} has converted the database: {}",
+                    converted.is_ok()
+                );
+            }
+        });
+    }
+
+    /// Ends all faults.
+    async fn heal(&self) {
+        self.servers.end_faults();
+        self.network.heal(self.pace);
+        if self.servers.is_removed() {
+            self.servers
+                .restart(&self.oracle, Duration::from_millis(10))
+                .await;
+        }
+    }
+
+    /// What has to hold at every moment.
+    fn check(&self) {
+        self.oracle.borrow_mut().take();
+        let now = trace::elapsed();
+        for agent in &self.agents {
+            agent.check(&self.oracle);
+            let links = self.network.links_of(agent.number);
+            let bound = 2 * PROBE.as_millis() as u64 + 1000;
+            let is_dead = |since: Option<u64>| since.is_some_and(|since| now > since + bound);
+            let all_dead = !links.is_empty() && links.iter().all(|(_, since)| is_dead(*since));
+            claim(
+                "a silent connection is given up",
+                !(agent.is_connected() && all_dead),
+                || format!("client {}: {links:?} at {now} ms", agent.number),
+            );
+        }
+        for Waiting { what, since, bound } in self.waiting.borrow().values() {
+            let waits = now - since;
+            claim(
+                "nothing waits for ever",
+                bound.is_none_or(|bound| waits <= bound),
+                || format!("{what}: since {waits} ms"),
+            );
+        }
+        for place in 0..3 {
+            let unsent = self
+                .servers
+                .with(place, |server| server.simulated_sessions(LOCK).2);
+            claim(
+                "a server's queues are bounded",
+                unsent.unwrap_or(0) < 1 << 20,
+                || format!("server {place}: {unsent:?} bytes"),
+            );
+        }
+    }
+
+    /// Ends all faults, and waits until everything is at rest.
+    async fn rest(&self) {
+        self.heal().await;
+        let begun = Instant::now();
+        while let Some(missing) = self.unrest() {
+            self.check();
+            if verdict::is_violated() {
+                return;
+            }
+            if begun.elapsed() > REST {
+                return violated(
+                    "everything comes to rest once all faults have ended",
+                    missing,
+                );
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        note!("at rest");
+        self.check();
+        settle(&self.entries, &self.oracle);
+    }
+
+    /// What is missing before everything is at rest.
+    fn unrest(&self) -> Option<String> {
+        if let Some(waiting) = self.waiting.borrow().values().next() {
+            return Some(waiting.what.clone());
+        }
+        let mut holders = Vec::new();
+        let mut wanted = false;
+        for agent in &self.agents {
+            if !agent.is_connected() {
+                return Some(format!("client {} is not connected", agent.number));
+            }
+            let unrest = agent
+                .replicas()
+                .iter()
+                .find_map(|replica| replica.unrest(&self.oracle));
+            if unrest.is_some() {
+                return unrest;
+            }
+            let links = self.network.links_of(agent.number);
+            let leader = self.servers.leader();
+            if agent.setting.leader_only && !links.iter().any(|(server, _)| Some(*server) == leader)
+            {
+                return Some(format!("client {} is not at the leader", agent.number));
+            }
+            if agent.holds_lock() {
+                holders.push(agent.number);
+            }
+            wanted |= agent.lock.borrow().is_some();
+        }
+        if self.servers.kind != Kind::Cluster && holders.len() != usize::from(wanted) {
+            return Some(format!("the lock is held by clients {holders:?}"));
+        }
+        None
+    }
+
+    /// At rest and after a time of service, all connections are cut: clients are back at once.
+    async fn blink(&self) {
+        self.rest().await;
+        if verdict::is_violated() {
+            return;
+        }
+        sleep(Duration::from_secs(10)).await;
+        self.network.cut_all();
+        note!("all connections are cut");
+        let pieces = 30_000 / self.pace.piece as u64 + 30;
+        let slow = Duration::from_millis(self.pace.delay * pieces);
+        sleep(Duration::from_secs(1) + slow).await;
+        for agent in &self.agents {
+            for replica in agent.replicas() {
+                claim(
+                    "clients are back at once after a short outage",
+                    replica.cache.is_current() || self.servers.kind == Kind::Relay,
+                    || replica.name.clone(),
+                );
+            }
+        }
+    }
+
+    /// Drops all clients: their connections end.
+    async fn end(&self) {
+        for agent in &self.agents {
+            agent.end();
+        }
+        sleep(Duration::from_secs(10)).await;
+        let left: Vec<_> = self.agents.iter().map(|agent| agent.number).collect();
+        let left = left
+            .into_iter()
+            .flat_map(|client| self.network.links_of(client))
+            .count();
+        let relayed = self.network.links_of(RELAY_CLIENT).len();
+        claim("sessions end with their handles", left == 0, || {
+            format!("{left} connections are left, and {relayed} of the relay")
+        });
+    }
+}
