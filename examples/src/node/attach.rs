@@ -8,7 +8,7 @@ use ovsdb::{Map, Row, Str, Transaction};
 
 use super::bandwidth::{Bandwidth, delete_queues, insert_queue, limit_egress, limit_ingress};
 use super::bridges::on_bridge;
-use super::{Effect, MapChange, Node, NodeError, SANDBOX, View, switch_error};
+use super::{Effect, Node, NodeError, SANDBOX, View, put, switch_error};
 
 const IFACE_ID: &str = "iface-id";
 const IFACE_ID_VER: &str = "iface-id-ver";
@@ -241,7 +241,9 @@ fn insert_port(
         qos,
         ..Default::default()
     });
-    transaction.mutate(bridge).insert(Bridge::PORTS, [port]);
+    transaction.edit(bridge, |row| {
+        row.ports.insert(port);
+    });
 }
 
 /// Gives a port that is there already what it lacks.
@@ -253,20 +255,12 @@ fn update_port(
     wanted: &Attachment,
     ids: &[(&'static str, Option<&str>)],
 ) {
-    let change = MapChange::new(&interface.external_ids, ids.iter().copied());
-    if !change.is_empty() {
-        transaction
-            .mutate(interface)
-            .delete_keys(Interface::EXTERNAL_IDS, change.removed)
-            .insert(Interface::EXTERNAL_IDS, change.added);
-    }
-    let change = MapChange::new(&port.other_config, [("transient", Some("true"))]);
-    if !change.is_empty() {
-        transaction
-            .mutate(port)
-            .delete_keys(Port::OTHER_CONFIG, change.removed)
-            .insert(Port::OTHER_CONFIG, change.added);
-    }
+    transaction.edit(interface, |row| {
+        put(&mut row.external_ids, ids.iter().copied())
+    });
+    transaction.edit(port, |row| {
+        put(&mut row.other_config, [("transient", Some("true"))])
+    });
     limit_egress(transaction, interface, wanted.bandwidth);
     let (sandbox, ingress) = (&wanted.sandbox, wanted.bandwidth.ingress);
     limit_ingress(view, transaction, port, sandbox, ingress);
@@ -281,13 +275,13 @@ fn remove_port(
     port: &Row<Port>,
     interface: &Interface,
 ) {
-    transaction
-        .mutate(bridge)
-        .delete(Bridge::PORTS, [port.reference()]);
+    transaction.edit(bridge, |row| {
+        row.ports.remove(&port.reference());
+    });
     if let Some(sandbox) = text(&interface.external_ids, SANDBOX) {
         // The server looks at references before it collects the port.
         if port.qos.is_some() {
-            transaction.update(port).set(Port::QOS, None);
+            transaction.edit(port, |row| row.qos = None);
         }
         delete_queues(view, transaction, sandbox, Some(port));
     }

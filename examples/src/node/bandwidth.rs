@@ -123,17 +123,9 @@ pub(super) fn limit_egress(
     interface: &Row<Interface>,
     bandwidth: Bandwidth,
 ) {
-    let (rate, burst) = bandwidth.policing();
-    let known = (
-        interface.ingress_policing_rate,
-        interface.ingress_policing_burst,
-    );
-    if known != (rate, burst) {
-        transaction
-            .update(interface)
-            .set(Interface::INGRESS_POLICING_RATE, rate)
-            .set(Interface::INGRESS_POLICING_BURST, burst);
-    }
+    transaction.edit(interface, |row| {
+        (row.ingress_policing_rate, row.ingress_policing_burst) = bandwidth.policing();
+    });
 }
 
 /// Limits what an attached pod receives.
@@ -151,7 +143,7 @@ pub(super) fn limit_ingress(
         return;
     }
     let qos = wanted.map(|queue| transaction.insert(queue));
-    transaction.update(port).set(Port::QOS, qos);
+    transaction.edit(port, |row| row.qos = qos);
     delete_queues(view, transaction, sandbox, Some(port));
 }
 

@@ -4,7 +4,7 @@ use ovsdb::vswitch::{Bridge, BridgeFailMode, Database, Interface, OpenVSwitch, P
 use ovsdb::{Ref, Row, Transaction};
 
 use super::mappings::{BridgeMappings, Mapping};
-use super::{Effect, MapChange, Node, NodeError, View};
+use super::{Effect, Node, NodeError, View, put};
 
 const MAPPINGS: &str = "ovn-bridge-mappings";
 
@@ -38,21 +38,9 @@ impl Node {
             change(&mut mappings);
             let text = mappings.to_string();
             let wanted = Some(text.as_str()).filter(|text| !text.is_empty());
-            let keys = MapChange::new(&root.external_ids, [(MAPPINGS, wanted)]);
-            if keys.is_empty() {
-                return Ok(());
-            }
-            // The old text is part of the condition, so that a mapping which somebody adds in
-            // this moment is not overwritten: nothing happens then, and we look again.
-            let mut rows = root.reference().into();
-            if let Some(current) = current {
-                let unchanged = OpenVSwitch::EXTERNAL_IDS.includes([(MAPPINGS, current.clone())]);
-                rows = unchanged.and(rows);
-            }
-            transaction
-                .mutate::<OpenVSwitch>(rows)
-                .delete_keys(OpenVSwitch::EXTERNAL_IDS, keys.removed)
-                .insert(OpenVSwitch::EXTERNAL_IDS, keys.added);
+            // A mapping that somebody adds in this moment is not overwritten: what an edit replaces is
+            // verified.
+            transaction.edit(root, |row| put(&mut row.external_ids, [(MAPPINGS, wanted)]));
             Ok(())
         })
         .await
@@ -72,7 +60,8 @@ impl Node {
         datapath_type: Option<&str>,
     ) -> Result<Effect, NodeError> {
         self.converge(|view, transaction| {
-            let made = ensure_bridge(view, transaction, bridge, datapath_type, None)?;
+            let root = view.root()?.reference();
+            let made = ensure_bridge(view, transaction, root, bridge, datapath_type, None);
             ensure_port(view, transaction, made, interface)
         })
         .await
@@ -83,46 +72,50 @@ impl Node {
 pub(super) fn ensure_bridge(
     view: &View,
     transaction: &mut Transaction<Database>,
+    root: Ref<OpenVSwitch>,
     name: &str,
     datapath_type: Option<&str>,
     fail_mode: Option<BridgeFailMode>,
-) -> Result<Ref<Bridge>, NodeError> {
-    let root = view.root()?;
-    let Some(bridge) = view.bridge(name) else {
-        let interface = transaction.insert(Interface {
-            name: name.into(),
-            r#type: "internal".into(),
-            ..Default::default()
-        });
-        let port = transaction.insert(Port {
-            name: name.into(),
-            interfaces: [interface].into(),
-            ..Default::default()
-        });
+) -> Ref<Bridge> {
+    let existing = view.bridge(name).map(Row::reference);
+    let bridge = existing.unwrap_or_else(|| {
+        let port = new_port(transaction, name, "internal");
         let bridge = transaction.insert(Bridge {
             name: name.into(),
-            datapath_type: datapath_type.unwrap_or_default().into(),
-            fail_mode,
             ports: [port].into(),
             ..Default::default()
         });
-        transaction
-            .mutate(root)
-            .insert(OpenVSwitch::BRIDGES, [bridge]);
-        return Ok(bridge);
-    };
-    if let Some(wanted) = datapath_type.filter(|wanted| bridge.datapath_type != *wanted) {
-        transaction
-            .update(bridge)
-            .set(Bridge::DATAPATH_TYPE, wanted);
-    }
-    if fail_mode.is_some() && bridge.fail_mode != fail_mode {
-        transaction.update(bridge).set(Bridge::FAIL_MODE, fail_mode);
-    }
-    Ok(bridge.reference())
+        transaction.edit(root, |row| {
+            row.bridges.insert(bridge);
+        });
+        bridge
+    });
+    transaction.edit(bridge, |row| {
+        if let Some(wanted) = datapath_type {
+            row.datapath_type = wanted.into();
+        }
+        if fail_mode.is_some() {
+            row.fail_mode = fail_mode;
+        }
+    });
+    bridge
 }
 
-/// Makes a port with one interface of the same name on a bridge.
+/// Makes a port with one interface of the same name.
+fn new_port(transaction: &mut Transaction<Database>, name: &str, kind: &str) -> Ref<Port> {
+    let interface = transaction.insert(Interface {
+        name: name.into(),
+        r#type: kind.into(),
+        ..Default::default()
+    });
+    transaction.insert(Port {
+        name: name.into(),
+        interfaces: [interface].into(),
+        ..Default::default()
+    })
+}
+
+/// Puts a port on a bridge.
 fn ensure_port(
     view: &View,
     transaction: &mut Transaction<Database>,
@@ -132,16 +125,10 @@ fn ensure_port(
     if let Some(port) = view.port(name) {
         return on_bridge(view, port, bridge);
     }
-    let interface = transaction.insert(Interface {
-        name: name.into(),
-        ..Default::default()
+    let port = new_port(transaction, name, "");
+    transaction.edit(bridge, |row| {
+        row.ports.insert(port);
     });
-    let port = transaction.insert(Port {
-        name: name.into(),
-        interfaces: [interface].into(),
-        ..Default::default()
-    });
-    transaction.mutate(bridge).insert(Bridge::PORTS, [port]);
     Ok(())
 }
 

@@ -16,7 +16,7 @@ mod setup;
 use std::time::Duration;
 
 use ovsdb::vswitch::{Bridge, Database, Interface, OpenVSwitch, Port, QoS};
-use ovsdb::{Cache, Client, Map, Retry, Row, Snapshot, Str, Transaction, WaitError};
+use ovsdb::{Cache, Client, Map, Row, Snapshot, Str, Transaction, WaitError};
 
 use crate::connection::Connection;
 
@@ -30,8 +30,6 @@ pub use self::setup::Setup;
 const SANDBOX: &str = "sandbox";
 /// How often an operation looks again before it says that somebody works against it.
 const ATTEMPTS: u32 = 10;
-/// The pause before the second look, which grows by as much with each further one.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// Whether an operation had to write something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,26 +94,15 @@ impl Node {
         write: impl Fn(&View, &mut Transaction<Database>) -> Result<(), NodeError>,
     ) -> Result<Effect, NodeError> {
         let mut effect = Effect::Unchanged;
-        for attempt in 0..ATTEMPTS {
-            // The pause lets a cause that passes, such as an election, pass.
-            tokio::time::sleep(PAUSE * attempt).await;
-            self.cache.current().await?;
-            let mut transaction = self.client.transaction();
-            transaction.require_current(&self.cache);
-            write(&View(self.cache.snapshot()), &mut transaction)?;
-            if transaction.is_empty() {
+        for _ in 0..ATTEMPTS {
+            let applied = self.client.apply(&self.cache, |view, transaction| {
+                write(&View(view.clone()), transaction)?;
+                Ok::<_, NodeError>(transaction.is_empty())
+            });
+            if applied.await?.0 {
                 return Ok(effect);
             }
-            let Err(error) = transaction.commit().await else {
-                effect = Effect::Changed;
-                continue;
-            };
-            match error.retry() {
-                Retry::Again => {}
-                // The replica shows what became of it, once it is current again.
-                Retry::Unknown => effect = Effect::Changed,
-                _ => return Err(error.into()),
-            }
+            effect = Effect::Changed;
         }
         Err(NodeError::Contended)
     }
@@ -198,34 +185,12 @@ impl View {
     }
 }
 
-/// How a map has to change so that these keys have these values; `None` is no such key.
-struct MapChange {
-    /// Keys to take out, since they go or have another value.
-    removed: Vec<Str>,
-    /// Pairs to put in after that.
-    added: Vec<(Str, Str)>,
-}
-
-impl MapChange {
-    fn new<'a>(
-        current: &Map<Str, Str>,
-        wanted: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
-    ) -> Self {
-        let (mut removed, mut added) = (Vec::new(), Vec::new());
-        for (key, value) in wanted {
-            let known = current.get(key).map(Str::as_str);
-            if known == value {
-                continue;
-            }
-            if known.is_some() {
-                removed.push(key.into());
-            }
-            added.extend(value.map(|value| (key.into(), value.into())));
+/// Gives a map these values at these keys; `None` is no such key.
+fn put<'a>(map: &mut Map<Str, Str>, wanted: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) {
+    for (key, value) in wanted {
+        match value {
+            Some(value) => drop(map.insert(key, value)),
+            None => drop(map.remove(key)),
         }
-        Self { removed, added }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.removed.is_empty() && self.added.is_empty()
     }
 }

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use ovsdb::vswitch::{BridgeFailMode, OpenVSwitch};
 
+use super::NodeError;
 use super::bridges::ensure_bridge;
-use super::{Effect, MapChange, Node, NodeError};
+use super::{Effect, Node, put};
 
 /// The bridge that ovn-controller works on unless told otherwise.
 const DEFAULT_BRIDGE: &str = "br-int";
@@ -50,28 +51,19 @@ impl Node {
         ];
         self.converge(|view, transaction| {
             let root = match view.root() {
-                Ok(root) => root,
-                Err(NodeError::NotSetUp) => {
-                    // The schema allows one row: the slower of two that insert it is refused.
-                    transaction.insert(OpenVSwitch::default());
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
+                Ok(root) => root.reference(),
+                // The schema allows one row: the slower of two that insert it is refused.
+                Err(_) => transaction.insert(OpenVSwitch::default()),
             };
-            let change = MapChange::new(&root.external_ids, external_ids);
-            if !change.is_empty() {
-                transaction
-                    .mutate(root)
-                    .delete_keys(OpenVSwitch::EXTERNAL_IDS, change.removed)
-                    .insert(OpenVSwitch::EXTERNAL_IDS, change.added);
-            }
+            transaction.edit(root, |row| put(&mut row.external_ids, external_ids));
             ensure_bridge(
                 view,
                 transaction,
+                root,
                 &setup.integration_bridge,
                 Some(&setup.datapath_type),
                 Some(BridgeFailMode::Secure),
-            )?;
+            );
             Ok(())
         })
         .await
