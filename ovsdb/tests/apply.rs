@@ -500,18 +500,25 @@ async fn an_insert_is_made_once_and_its_first_result_holds() {
 
 #[tokio::test]
 async fn an_unknown_outcome_is_never_reported_as_a_refusal() {
-    let (_, _peer, mut connection, applied) =
-        lost_after_sending(RowIdentity::ClientChosen, |_, txn| {
-            Some(txn.insert(item("new", 1)))
-        })
-        .await;
-    // The request as a whole is refused: that says nothing of the first attempt.
-    let second = connection.request().await;
-    connection
-        .fail(&second, r#"{"error":"unknown database"}"#)
-        .await;
-    let error = applied.await.expect("no panic").expect_err("unknown");
-    assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
+    for whole in [true, false] {
+        let (_, _peer, mut connection, applied) =
+            lost_after_sending(RowIdentity::ClientChosen, |_, txn| {
+                Some(txn.insert(item("new", 1)))
+            })
+            .await;
+        let second = connection.request().await;
+        if whole {
+            // The request as a whole is refused: that says nothing of the first attempt.
+            let error = r#"{"error":"unknown database"}"#;
+            connection.fail(&second, error).await;
+        } else {
+            // The guard holds: the first attempt is not carried out yet, but may still be on its way.
+            let results = r#"[{},{"error":"constraint violation"}]"#;
+            connection.reply(&second, results).await;
+        }
+        let error = applied.await.expect("no panic").expect_err("unknown");
+        assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
+    }
 }
 
 /// Why a closure does not write, or a commit fails.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{CommitError, Outcome, Refusal, Retry, RetryPolicy, Transaction};
+use super::{CommitError, Outcome, Retry, RetryPolicy, Transaction};
 use crate::model::Database;
 use crate::protocol::{Clause, ErrorKind, Function, Operation, Until};
 use crate::value::{Atom, Datum, Str, Uuid};
@@ -22,7 +22,8 @@ impl<D: Database> Transaction<D> {
     ///
     /// # Errors
     /// As [`commit`](Self::commit); the outcome stays unknown without such an insert, when the time is
-    /// over, and when the client is closed.
+    /// over, when the client is closed, and when a later attempt is refused: the earlier one may still
+    /// be on its way to the server.
     pub async fn commit_once(self) -> Result<Outcome, CommitError> {
         let sealed = self.sealed();
         let answer = sealed.send().await;
@@ -141,10 +142,6 @@ pub(super) enum Settled {
 
 impl Settled {
     pub(super) fn of(answer: Result<Outcome, CommitError>, guards: usize) -> Self {
-        let passed = |refusal: &Refusal| match refusal.operation {
-            Some(operation) => operation >= guards,
-            None => !refusal.of_request,
-        };
         match answer {
             Ok(outcome) => Self::Now(Ok(outcome.without_first(guards))),
             Err(CommitError::Refused(refusal)) if guards > 0 => match refusal.operation {
@@ -152,15 +149,11 @@ impl Settled {
                 Some(guard) if guard < guards && refusal.error.kind() == ErrorKind::TimedOut => {
                     Self::Before(guard)
                 }
-                _ => {
-                    let passed = passed(&refusal);
-                    let error = CommitError::Refused(Box::new(refusal.without_first(guards)));
-                    if passed && error.retry() != Retry::Unknown {
-                        Self::Now(Err(error))
-                    } else {
-                        Self::Not(error)
-                    }
-                }
+                // Where the guards hold, the earlier attempts are not carried out yet; a request that is
+                // still on its way may be.
+                _ => Self::Not(CommitError::Refused(Box::new(
+                    refusal.without_first(guards),
+                ))),
             },
             Err(error) if guards > 0 => Self::Not(error),
             Err(error) => Self::Now(Err(error)),
