@@ -315,7 +315,9 @@ impl Monitors {
         }
         let entries = self.entries.iter();
         let unshown = entries.filter(|(_, entry)| {
-            !entry.active && entry.starter.is_none() && !entry.refusal.is_refused()
+            // A monitor that was refused is not waited for, unless it has been asked for again.
+            let is_coming = entry.wire.is_some() || !entry.refusal.is_refused();
+            !entry.active && entry.starter.is_none() && is_coming
         });
         let unshown = unshown.map(|(key, _)| *key);
         let unshown = unshown.chain(conversion.then_some(SCHEMA)).collect();

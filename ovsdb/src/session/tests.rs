@@ -14,7 +14,7 @@ use super::machine::{Machine, Output};
 use super::{ConnectionState, Options, RemoteOrder, Shared};
 use crate::cache::{Handle, ReplicaMonitor, Tables};
 use crate::error::{DisconnectReason, Error};
-use crate::protocol::{Framer, Limits, Message, MonitorVersion, write_reply};
+use crate::protocol::{Framer, Limits, Message, MonitorVersion, write_failure, write_reply};
 use crate::transport::{Remote, parse_remotes};
 use crate::value::{Str, Uuid};
 
@@ -630,4 +630,48 @@ fn a_condition_is_refused_if_the_server_turns_out_to_monitor_whole_tables_only()
         Ok(Err(Error::ConditionsNotSupported(table))) if table == "Item"
     ));
     assert!(lab.try_request().is_none());
+}
+
+#[test]
+fn a_commit_waits_for_a_monitor_that_was_refused_and_is_asked_for_again() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    let (monitor, _replica) = items();
+    let mut started = lab.monitor(monitor);
+    let request = lab.request();
+    lab.reply(&request, &rows(1));
+    assert!(matches!(started.try_recv(), Ok(Ok(_))));
+    lab.pass(milliseconds(3_000));
+    lab.hang_up();
+    lab.pass(milliseconds(1_000));
+    lab.connect();
+    lab.greet();
+    let request = lab.request();
+    assert_eq!(request.method, "monitor_cond_since");
+    let mut refusal = String::new();
+    write_failure(&mut refusal, &request.id, r#"{"error":"syntax error"}"#);
+    lab.send(&refusal);
+    let commit = |lab: &mut Lab| {
+        let mut caller = lab.call("transact", r#"["Inventory"]"#).expect("room");
+        let request = lab.request();
+        lab.reply(&request, "[]");
+        let answer = caller.answer.try_recv().expect("a reply");
+        answer.expect("a result").shown
+    };
+    assert!(
+        commit(&mut lab).is_none(),
+        "nobody knows whether it ever starts"
+    );
+    lab.pass(milliseconds(2_000));
+    let request = lab.request();
+    assert_eq!(request.method, "monitor_cond_since");
+    let mut shown = commit(&mut lab).expect("it is on its way");
+    assert!(matches!(
+        shown.try_recv(),
+        Err(oneshot::error::TryRecvError::Empty)
+    ));
+    lab.reply(&request, &rows(2));
+    assert!(!matches!(
+        shown.try_recv(),
+        Err(oneshot::error::TryRecvError::Empty)
+    ));
 }
