@@ -256,10 +256,10 @@ fn update_port(
     ids: &[(&'static str, Option<&str>)],
 ) {
     transaction.edit(interface, |row| {
-        put(&mut row.external_ids, ids.iter().copied())
+        put(&mut row.external_ids, ids.iter().copied());
     });
     transaction.edit(port, |row| {
-        put(&mut row.other_config, [("transient", Some("true"))])
+        put(&mut row.other_config, [("transient", Some("true"))]);
     });
     limit_egress(transaction, interface, wanted.bandwidth);
     let (sandbox, ingress) = (&wanted.sandbox, wanted.bandwidth.ingress);
