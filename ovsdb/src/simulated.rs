@@ -85,7 +85,7 @@ mod faults {
         EditUnguarded: "an edit sends no guards",
         IncrementTwice: "apply makes an increment again though the outcome of the first is unknown",
         EditTwice: "apply makes an edit again though it may be its own earlier one that it would change again",
-        UnguardedRetry: "commit_once repeats a transaction without the guard that it was not committed",
+        UnguardedRetry: "a transaction is repeated under a guard of another row than the one it inserted",
         LostCountsAsCommitted: "a transaction whose connection is lost counts as committed",
         LostCountsAsNotSent: "a transaction whose connection is lost counts as not sent",
         TimedOutCountsAsNotSent: "a transaction that timed out after it was sent counts as not sent",

@@ -1,6 +1,6 @@
 //! A client of a run: its caches, its locks, and what it does.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -39,6 +39,10 @@ pub(crate) struct Agent {
     connected: RefCell<Option<Rc<Connected>>>,
     others: RefCell<Vec<Rc<Replica>>>,
     pub(crate) lock: RefCell<Option<ovsdb::Lock>>,
+    /// Since when it has taken connections for good on which nothing can pass.
+    pub(crate) dead_since: Cell<Option<u64>>,
+    /// Whether it took the lock from another client.
+    pub(crate) stole: Cell<bool>,
 }
 
 impl Agent {
@@ -49,6 +53,8 @@ impl Agent {
             connected: RefCell::default(),
             others: RefCell::default(),
             lock: RefCell::default(),
+            dead_since: Cell::default(),
+            stole: Cell::default(),
         }
     }
 

@@ -200,47 +200,62 @@ impl Lineage {
         self.by_comment.get(comment).map_or(&[], Vec::as_slice)
     }
 
-    /// Which state a view shows, not before `from`; or how it differs from the state that it says it is.
+    /// Which state a view shows, not before `from`. A server names no transaction when the rows of other
+    /// conditions are none, so a view that was `reselected` may be a later state than it says; or how it differs from the state that it says it is.
     pub(crate) fn place(
         &self,
         view: &Snapshot,
         selection: &Selection,
-        from: usize,
+        (from, behind, reselected): (usize, usize, bool),
     ) -> Result<usize, String> {
         let id = view.last_txn_id();
         let mut found = None;
-        let mut look = |at: usize| match self.states[at].difference(view, selection) {
+        let mut look = |at: &usize| match self.states[*at].difference(view, selection) {
             None => true,
             Some(difference) => {
                 found = Some(difference);
                 false
             }
         };
+        let all = self.states.len();
         let at = if id.is_nil() {
-            (from..self.states.len()).find(|at| look(*at))
+            (from.saturating_sub(behind)..all).find(&mut look)
         } else {
             let named = self.by_id.get(&id).ok_or("the transaction is unknown")?;
-            named.iter().rev().copied().find(|at| look(*at))
+            let latest = named.iter().copied().max().unwrap_or_default();
+            let later = if reselected {
+                latest.max(from)..all
+            } else {
+                0..0
+            };
+            later.chain(named.iter().rev().copied()).find(&mut look)
         };
         at.ok_or_else(|| found.unwrap_or_else(|| "no state is like it".to_owned()))
     }
 
-    /// Whether a commit made again what another client had deleted since the client made it: its item, or
-    /// one that it ensures.
+    /// Whether the item that a commit is about was deleted since the first commit of the same work, or was
+    /// put back as it was before: then it was made, or changed, again.
     pub(crate) fn made_again(&self, at: usize, work: Work, number: u32) -> bool {
         let name = match work {
-            Work::Ensure(key, _) => format!("k{key}"),
+            Work::Ensure(key, _)
+            | Work::Tag(key, _)
+            | Work::Label(key, _)
+            | Work::Attach(key)
+            | Work::Befriend(key, _) => format!("k{key}"),
+            Work::Increment(_) | Work::Add(_) | Work::AddApplied(_) => return false,
             _ => format!("i{number}"),
         };
-        let had = |at: usize| {
-            self.states[at]
-                .items
-                .values()
-                .any(|item| *item.name == *name)
+        let item = |state: &State| {
+            let mut items = state.items.values();
+            items.find(|item| *item.name == *name).cloned()
         };
-        let first = self.commits(&crate::work::comment(number)).first();
-        first.is_some_and(|first| *first < at)
-            && (matches!(work, Work::Ensure(..)) || (!had(at - 1) && had(at)))
+        let commits = self.commits(&crate::work::comment(number));
+        let first = commits.first().copied().unwrap_or(at);
+        let before = |at: usize| item(&self.states[at.saturating_sub(1)]);
+        self.states[first..at]
+            .iter()
+            .any(|state| item(state).is_none())
+            || first < at && before(first) == before(at)
     }
 
     /// The first state that has an item of this name.

@@ -234,7 +234,11 @@ impl Replica {
     ) -> usize {
         let mut oracle = oracle.borrow_mut();
         oracle.take();
-        match oracle.lineages[self.lineage].place(view, selection, from) {
+        match oracle.lineages[self.lineage].place(
+            view,
+            selection,
+            (from, self.behind, self.asks.get() > 0),
+        ) {
             Ok(place) => {
                 claim("views do not go back", place + self.behind >= from, || {
                     format!("{}: state {place} comes after state {from}", self.name)

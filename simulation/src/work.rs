@@ -249,6 +249,7 @@ pub(crate) async fn work(
     oracle: &RefCell<Oracle>,
 ) -> End {
     let begun = tokio::time::Instant::now();
+    let connections = connected.client.stats().connections;
     let done = perform(number, work, connected).await;
     match &done {
         Ok(_) => note!("{} is done", comment(number)),
@@ -276,7 +277,9 @@ pub(crate) async fn work(
         );
     }
     if done.is_ok() {
-        let is_connected = connected.client.state().get().is_connected();
+        // On the same connection as before.
+        let is_connected = connected.client.state().get().is_connected()
+            && connected.client.stats().connections == connections;
         let in_time = begun.elapsed() < crate::client::REQUEST;
         for replica in replicas() {
             is_shown(number, &replica, is_connected && in_time, oracle);

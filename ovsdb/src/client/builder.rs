@@ -198,6 +198,10 @@ impl<D: Database> ClientBuilder<D> {
     /// Whether to use only the leader of a cluster, whose data are never outdated. A server that is
     /// no leader, or not any more, is left for another one, at once when another can be tried. Standalone
     /// servers and relays are always accepted.
+    ///
+    /// Without it, a member whose index is lower than the one last seen is left as outdated. Servers tell their
+    /// index after the rows of a transaction: when the connection is lost in between, a member that lacks
+    /// just the last transaction is accepted, and views go back by it until the member catches up.
     pub const fn leader_only(mut self, leader_only: bool) -> Self {
         self.options.leader_only = leader_only;
         self

@@ -276,7 +276,8 @@ impl<D: Database> Client<D> {
     }
 
     /// Takes a lock from the client that holds it (RFC 7047 section 4.1.8). On later connections it is asked
-    /// for, not taken.
+    /// for, not taken. If another client takes it in turn, servers do not queue this one for it: it gets
+    /// the lock back on a later connection at the earliest.
     ///
     /// # Errors
     /// As [`lock`](Self::lock).

@@ -90,9 +90,6 @@ impl<D: Database> Transaction<D> {
     /// The transaction after guards that fail when one of these attempts was carried out.
     pub(super) fn after(&self, attempts: &[Attempt]) -> Self {
         let mut guarded = self.clone();
-        if planted!(UnguardedRetry) {
-            return guarded;
-        }
         guarded.put_first(attempts.iter().map(Attempt::guard));
         guarded
     }
@@ -110,13 +107,18 @@ pub(super) struct Attempt {
 impl Attempt {
     /// The operation that fails when the attempt was carried out.
     fn guard(&self) -> Operation {
+        let row = if planted!(UnguardedRetry) {
+            Uuid::nil()
+        } else {
+            self.row
+        };
         Operation::Wait {
             timeout: Some(0),
             table: self.table.clone(),
             conditions: vec![Clause::Compare {
                 column: "_uuid".into(),
                 function: Function::Equal,
-                argument: Datum::from(Atom::Uuid(self.row)),
+                argument: Datum::from(Atom::Uuid(row)),
             }],
             columns: Some(vec!["_uuid".into()]),
             until: Until::Equal,
