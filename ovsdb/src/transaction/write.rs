@@ -209,7 +209,7 @@ impl<D: Database> Transaction<D> {
         })
     }
 
-    /// Reads the rows that meet all clauses; [`Outcome::rows`] has them.
+    /// Reads the rows that meet all clauses; [`Outcome::rows`](super::Outcome::rows) has them.
     #[must_use = "the rows are read from the outcome by this"]
     pub fn select<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> Selection<T> {
         let conditions = self.clauses(rows.into());
