@@ -3,7 +3,9 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use ovsdb::Str;
 use ovsdb::cache::Index;
-use ovsdb::nb::{Database, Desired, LogicalSwitch as Switch, LogicalSwitchPort as Port, Snapshot};
+use ovsdb::nb::{
+    Database, Desired, LogicalSwitch as Switch, LogicalSwitchPort as Port, Snapshot, Transaction,
+};
 use ovsdb::testing::SnapshotBuilder;
 
 const SWITCHES: usize = 1_000;
@@ -90,7 +92,23 @@ fn plans(criterion: &mut Criterion) {
             bencher.iter(|| desired.plan(&view).expect("no conflict"));
         });
     }
+    count("insert", inserts);
+    group.bench_function("insert", |bencher| bencher.iter(inserts));
     group.finish();
+}
+
+/// A transaction that inserts the ports.
+fn inserts() -> Transaction {
+    let mut txn = Transaction::detached();
+    for number in 0..SWITCHES * PORTS {
+        txn.insert(Port {
+            name: format!("port-{number}").into(),
+            addresses: [address(number)].into(),
+            external_ids: [("owner", "bench"), ("pod", "true")].into(),
+            ..Default::default()
+        });
+    }
+    txn
 }
 
 criterion_group!(benches, plans);

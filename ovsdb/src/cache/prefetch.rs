@@ -70,7 +70,6 @@ pub(super) fn columns(rows: &HashTrie<SharedRow>, hashes: &[u32], columns: &[usi
     let rows = find_together(rows, hashes);
     read_together(rows.iter().map(|row| row.read_count()));
     for index in columns {
-        read_column(rows.iter().copied(), *index, Prefetch::read_counts);
         read_column(rows.iter().copied(), *index, Prefetch::read_elements);
     }
 }

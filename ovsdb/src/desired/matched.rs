@@ -1,16 +1,19 @@
 //! What is wanted of a table beside the rows that a view has.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
-use super::build::{Build, Deletion, Edit, Insertion, Whole};
+use super::build::Build;
 use super::conflict::Conflict;
 use super::given::Mode;
 use super::resolution::{Deleted, Resolution, referring};
 use super::table::{FoundBy, TableWish, Wanted};
 use crate::cache::{LOOK_AHEAD, TableView};
 use crate::model::{AllOf, Matcher, Row, Table};
-use crate::value::{Ref, Uuid};
+use crate::trie::prefetch::read_together;
+use crate::value::{ColumnValue, Ref, Uuid};
+
+/// How many columns of a row are prefetched.
+const MOST_AHEAD: usize = 8;
 
 /// The wanted rows of a table that were found in a view, without the table's type.
 pub(super) trait AnyMatched<D> {
@@ -28,17 +31,29 @@ pub(super) trait AnyMatched<D> {
     fn name_new(&self, resolution: &Resolution, names: &mut HashMap<Uuid, String>);
 }
 
+/// What is known of a wanted row after it was looked for. Rows are compared while the processor's caches have
+/// them; references are compared once all rows are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It does not exist, or a column is not as it is given.
+    Differs,
+    /// The columns are as they are given, but for references.
+    SameButReferences,
+    Same,
+}
+
 /// The wanted rows of a table that were found in a view.
 pub(super) struct Matched<'v, T: Table> {
-    wish: &'v TableWish<T>,
-    table: TableView<'v, T>,
-    owned: Option<Matcher<T>>,
+    pub(super) wish: &'v TableWish<T>,
+    pub(super) table: TableView<'v, T>,
+    pub(super) owned: Option<Matcher<T>>,
     /// The rows that the wanted ones are, in their order.
-    rows: Vec<Option<&'v Row<T>>>,
+    pub(super) rows: Vec<Option<&'v Row<T>>>,
+    states: Vec<State>,
     /// How many were found.
     found: usize,
     /// The wanted rows by those that were found, where several could be the same.
-    taken: Option<HashMap<Uuid, usize>>,
+    pub(super) taken: Option<HashMap<Uuid, usize>>,
     /// The wanted rows whose keys refer to rows that were not looked for yet.
     waiting: Vec<usize>,
 }
@@ -50,6 +65,7 @@ impl<'v, T: Table> Matched<'v, T> {
             table,
             owned: wish.owned.as_ref().map(Matcher::new),
             rows: vec![None; wish.rows.len()],
+            states: vec![State::Differs; wish.rows.len()],
             found: 0,
             taken: wish.can_be_same().then(HashMap::new),
             waiting: Vec::new(),
@@ -60,7 +76,7 @@ impl<'v, T: Table> Matched<'v, T> {
     /// the owner.
     fn columns(&self) -> Vec<usize> {
         let first = self.wish.rows.iter().flat_map(|row| &row.columns.0);
-        let first = first.take(8).map(|given| given.index);
+        let first = first.take(MOST_AHEAD).map(|given| given.index);
         let owned = self.owned.iter().flat_map(Matcher::columns);
         let columns: BTreeSet<usize> = first.chain(owned).collect();
         columns.into_iter().collect()
@@ -121,11 +137,21 @@ impl<'v, T: Table> Matched<'v, T> {
         }
         resolution.exists(wanted.number, row.uuid());
         self.rows[place] = Some(row);
+        let (mut state, columns) = (State::Same, &wanted.columns.0);
+        for given in columns {
+            if T::COLUMNS[given.index].may_refer() {
+                state = State::SameButReferences;
+            } else if given.differs::<T>(row, resolution) {
+                state = State::Differs;
+                break;
+            }
+        }
+        self.states[place] = state;
         self.found += 1;
         Ok(())
     }
 
-    fn same_row(
+    pub(super) fn same_row(
         &self,
         wanted: usize,
         other: usize,
@@ -162,6 +188,8 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
                 let end = keys.len().min(key + LOOK_AHEAD);
                 if key % LOOK_AHEAD == 0 && key + 1 < end {
                     keys.look_ahead(self.table, key..end, &columns);
+                    let rows = &self.wish.rows[place..];
+                    look_ahead(&rows[..LOOK_AHEAD.min(rows.len())]);
                 }
             }
             self.find_row(place, resolution, &mut found)?;
@@ -247,8 +275,15 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
                 true => resolution.steps_to_clean(row.columns()),
                 false => BTreeSet::new(),
             };
-            let mut given = wanted.columns.0.iter();
-            if cleaned.is_empty() && !given.any(|given| given.differs::<T>(row, resolution)) {
+            let differs = || match self.states[place] {
+                State::Same => false,
+                State::Differs => true,
+                State::SameButReferences => {
+                    let mut given = wanted.columns.0.iter();
+                    given.any(|given| given.differs::<T>(row, resolution))
+                }
+            };
+            if cleaned.is_empty() && !differs() {
                 continue;
             }
             let Some(row) = self.table.get_shared(row.reference()) else {
@@ -278,8 +313,19 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
     }
 }
 
+/// Prefetches what is given of wanted rows.
+fn look_ahead<T: Table>(rows: &[Wanted<T>]) {
+    let columns = rows.iter().map(|row| row.columns.0.len()).max();
+    for at in 0..columns.unwrap_or(0).min(MOST_AHEAD) {
+        let given = rows.iter().filter_map(|row| row.columns.0.get(at));
+        let values: Vec<&dyn ColumnValue> = given.map(|given| &*given.value).collect();
+        let read = values.first().map(|first| first.read_elements(&values));
+        read_together(read.into_iter());
+    }
+}
+
 /// The rows that meet a condition.
-fn rows_that_meet<'v, T: Table>(
+pub(super) fn rows_that_meet<'v, T: Table>(
     table: TableView<'v, T>,
     condition: &AllOf<T>,
 ) -> Box<dyn Iterator<Item = &'v Row<T>> + 'v> {
@@ -292,181 +338,6 @@ fn rows_that_meet<'v, T: Table>(
                 .into_iter(),
         ),
         None => Box::new(table.rows().filter(move |row| meets.holds_for(row))),
-    }
-}
-
-impl<T: Table> Matched<'_, T> {
-    /// Plans a row that there is not yet.
-    fn insert(
-        &self,
-        place: usize,
-        resolution: &Resolution,
-        build: &mut Build<T::Database>,
-    ) -> Result<(), Conflict> {
-        let wanted = &self.wish.rows[place];
-        let uuid = resolution.uuid_of(wanted.number);
-        let mut columns = self.wish.with_key(wanted, resolution);
-        self.put(wanted, &mut columns, wanted.step, resolution, true)?;
-        self.check(place, &columns, resolution)?;
-        let first = Arc::new(Row::new(uuid, columns.clone()));
-        let later = wanted.columns.0.iter().map(|given| given.step);
-        let later: BTreeSet<usize> = later.filter(|step| *step != wanted.step).collect();
-        let mut stages = Vec::new();
-        for step in later {
-            self.put(wanted, &mut columns, step, resolution, true)?;
-            self.check(place, &columns, resolution)?;
-            stages.push((step, columns.clone()));
-        }
-        let (unique, mut gone) = (self.unique(wanted), Vec::new());
-        if let FoundBy::Key { keys, key } = wanted.found
-            && resolution.has_deleted()
-        {
-            self.wish.keys[keys].find(self.table, key, resolution, &mut gone);
-        }
-        let gone = gone.into_iter().filter_map(|row| {
-            let deleted = resolution.deleted(row.uuid())?;
-            Some((deleted.step, self.table.get_shared(row.reference())?))
-        });
-        let insertion = Insertion {
-            uuid,
-            columns: first.columns().clone(),
-            whole: (!stages.is_empty()).then_some(columns),
-            condition: self.wish.condition(wanted, resolution),
-            unique,
-            step: wanted.step,
-            gone: gone.collect(),
-        };
-        build.insert(wanted.step, insertion);
-        let still = AllOf::from(first.reference());
-        let mut before = first;
-        for (step, columns) in stages {
-            let edit = Edit::new(before, columns, still.clone(), Whole::Nothing);
-            before = Arc::new(Row::new(uuid, edit.columns.clone()));
-            build.edit(step, edit);
-        }
-        Ok(())
-    }
-
-    fn unique(&self, wanted: &Wanted<T>) -> Option<Vec<&'static str>> {
-        match wanted.found {
-            FoundBy::Key { keys, .. } => self.wish.keys[keys].unique_columns(),
-            _ => None,
-        }
-    }
-
-    /// Gives a row what is given of a wanted one in a step.
-    fn put(
-        &self,
-        wanted: &Wanted<T>,
-        columns: &mut T,
-        step: usize,
-        resolution: &Resolution,
-        is_new: bool,
-    ) -> Result<(), Conflict> {
-        let put = wanted.columns.put(columns, step, resolution, is_new);
-        put.map_err(|refused| self.wish.refused(wanted, resolution, refused))
-    }
-
-    /// What a row that exists becomes, step by step; nothing where that leads back to what it is.
-    fn stages(
-        &self,
-        place: usize,
-        row: &Arc<Row<T>>,
-        cleaned: BTreeSet<usize>,
-        resolution: &Resolution,
-    ) -> Result<Vec<(usize, T)>, Conflict> {
-        let wanted = &self.wish.rows[place];
-        let mut steps = cleaned;
-        steps.extend(wanted.columns.0.iter().map(|given| given.step));
-        let mut columns = T::clone(row);
-        let mut stages = Vec::new();
-        for step in steps {
-            resolution.clean(&mut columns, step);
-            self.put(wanted, &mut columns, step, resolution, false)?;
-            stages.push((step, columns.clone()));
-        }
-        if columns == ***row {
-            stages.clear();
-        } else {
-            self.check(place, &columns, resolution)?;
-        }
-        Ok(stages)
-    }
-
-    /// Whether a wanted row would be found again, be owned, and be no other wanted one.
-    fn check(&self, place: usize, columns: &T, resolution: &Resolution) -> Result<(), Conflict> {
-        let wanted = &self.wish.rows[place];
-        let row = Row::new(resolution.uuid_of(wanted.number), columns.clone());
-        if !self.wish.is_found(wanted, &row, resolution) {
-            let (table, wanted) = (T::TABLE, self.wish.label(wanted, resolution));
-            return Err(Conflict::NotFoundAgain { table, wanted });
-        }
-        if let (Some(owned), Some(matcher)) = (&self.wish.owned, &self.owned)
-            && !matcher.holds_for(&row)
-        {
-            return Err(Conflict::NotOwned {
-                table: T::TABLE,
-                wanted: self.wish.label(wanted, resolution),
-                condition: owned.to_text(),
-            });
-        }
-        if self.taken.is_none() {
-            return Ok(());
-        }
-        let mut other = None;
-        let is_new = self.rows[place].is_none();
-        self.wish.each_wanted(&row, resolution, &mut |also| {
-            // Of several rows, the one with the smallest uuid is taken; that of a new row is not known.
-            let is_first = self.rows[also].is_none_or(|known| is_new || row.uuid() < known.uuid());
-            if also != place && is_first {
-                other = Some(also);
-            }
-        });
-        match other {
-            Some(other) => Err(self.same_row(place, other, row.uuid(), resolution)),
-            None => Ok(()),
-        }
-    }
-
-    /// Plans which rows go, and takes references to them out of rows that are not wanted by themselves.
-    fn delete(&self, resolution: &Resolution, build: &mut Build<T::Database>) {
-        for (at, unwanted) in self.wish.unwanted.iter().enumerate() {
-            for row in rows_that_meet(self.table, &unwanted.rows) {
-                // The first that names a row has it.
-                let deleted = resolution.deleted(row.uuid());
-                let Some(deleted) = deleted.filter(|deleted| deleted.unwanted == Some(at)) else {
-                    continue;
-                };
-                if let Some(row) = self.table.get_shared(row.reference()) {
-                    let still = AllOf::from(row.reference()).and(unwanted.rows.clone());
-                    build.delete(deleted.step, Deletion { row, still });
-                }
-            }
-        }
-        if self.wish.owned.is_none() && !self.wish.is_cleaned {
-            return;
-        }
-        let wanted = self.rows.iter().flatten().map(|row| row.uuid());
-        let wanted: HashSet<Uuid, foldhash::fast::RandomState> = wanted.collect();
-        for row in self.table.rows_shared() {
-            if let Some(deleted) = resolution.deleted(row.uuid()) {
-                if let (None, Some(owned)) = (deleted.unwanted, &self.wish.owned) {
-                    let still = AllOf::from(row.reference()).and(owned.clone());
-                    build.delete(deleted.step, Deletion { row, still });
-                }
-                continue;
-            }
-            if !self.wish.is_cleaned || wanted.contains(&row.uuid()) {
-                continue;
-            }
-            let mut columns = T::clone(&row);
-            let mut stages = Vec::new();
-            for step in resolution.steps_to_clean(row.columns()) {
-                resolution.clean(&mut columns, step);
-                stages.push((step, columns.clone()));
-            }
-            build.edits(&row, stages, &AllOf::from(row.reference()));
-        }
     }
 }
 

@@ -57,6 +57,7 @@ mod build;
 mod change;
 mod conflict;
 mod converge;
+mod differences;
 mod given;
 mod key;
 mod matched;

@@ -51,7 +51,7 @@ pub(super) struct KeyRead<T> {
 /// What a transaction read and wrote of a table.
 #[derive(Debug, Clone)]
 pub(super) struct Touched<T> {
-    pub(super) written: HashMap<Uuid, Written<T>>,
+    pub(super) written: HashMap<Uuid, Written<T>, foldhash::fast::RandomState>,
     /// The written rows in the order in which they were first written.
     pub(super) order: Vec<Uuid>,
     /// The rows of the view that were read, or found missing.
@@ -65,7 +65,7 @@ pub(super) struct Touched<T> {
 impl<T> Default for Touched<T> {
     fn default() -> Self {
         Self {
-            written: HashMap::new(),
+            written: HashMap::default(),
             order: Vec::new(),
             read: BTreeMap::new(),
             read_columns: BTreeMap::new(),

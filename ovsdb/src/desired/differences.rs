@@ -1,0 +1,187 @@
+//! What is planned for a table whose wanted rows were found.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use super::build::{Build, Deletion, Edit, Insertion, Whole};
+use super::conflict::Conflict;
+use super::matched::{Matched, rows_that_meet};
+use super::resolution::Resolution;
+use super::table::{FoundBy, Wanted};
+use crate::model::{AllOf, Row, Table};
+use crate::value::Uuid;
+
+impl<T: Table> Matched<'_, T> {
+    /// Plans a row that there is not yet.
+    pub(super) fn insert(
+        &self,
+        place: usize,
+        resolution: &Resolution,
+        build: &mut Build<T::Database>,
+    ) -> Result<(), Conflict> {
+        let wanted = &self.wish.rows[place];
+        let uuid = resolution.uuid_of(wanted.number);
+        let mut columns = self.wish.with_key(wanted, resolution);
+        self.put(wanted, &mut columns, wanted.step, resolution, true)?;
+        self.check(place, &columns, resolution)?;
+        let first = Arc::new(Row::new(uuid, columns.clone()));
+        let later = wanted.columns.0.iter().map(|given| given.step);
+        let later: BTreeSet<usize> = later.filter(|step| *step != wanted.step).collect();
+        let mut stages = Vec::new();
+        for step in later {
+            self.put(wanted, &mut columns, step, resolution, true)?;
+            self.check(place, &columns, resolution)?;
+            stages.push((step, columns.clone()));
+        }
+        let (unique, mut gone) = (self.unique(wanted), Vec::new());
+        if let FoundBy::Key { keys, key } = wanted.found
+            && resolution.has_deleted()
+        {
+            self.wish.keys[keys].find(self.table, key, resolution, &mut gone);
+        }
+        let gone = gone.into_iter().filter_map(|row| {
+            let deleted = resolution.deleted(row.uuid())?;
+            Some((deleted.step, self.table.get_shared(row.reference())?))
+        });
+        let insertion = Insertion {
+            uuid,
+            columns: first.columns().clone(),
+            whole: (!stages.is_empty()).then_some(columns),
+            condition: self.wish.condition(wanted, resolution),
+            unique,
+            step: wanted.step,
+            gone: gone.collect(),
+        };
+        build.insert(wanted.step, insertion);
+        let still = AllOf::from(first.reference());
+        let mut before = first;
+        for (step, columns) in stages {
+            let edit = Edit::new(before, columns, still.clone(), Whole::Nothing);
+            before = Arc::new(Row::new(uuid, edit.columns.clone()));
+            build.edit(step, edit);
+        }
+        Ok(())
+    }
+
+    fn unique(&self, wanted: &Wanted<T>) -> Option<Vec<&'static str>> {
+        match wanted.found {
+            FoundBy::Key { keys, .. } => self.wish.keys[keys].unique_columns(),
+            _ => None,
+        }
+    }
+
+    /// Gives a row what is given of a wanted one in a step.
+    fn put(
+        &self,
+        wanted: &Wanted<T>,
+        columns: &mut T,
+        step: usize,
+        resolution: &Resolution,
+        is_new: bool,
+    ) -> Result<(), Conflict> {
+        let put = wanted.columns.put(columns, step, resolution, is_new);
+        put.map_err(|refused| self.wish.refused(wanted, resolution, refused))
+    }
+
+    /// What a row that exists becomes, step by step; nothing where that leads back to what it is.
+    pub(super) fn stages(
+        &self,
+        place: usize,
+        row: &Arc<Row<T>>,
+        cleaned: BTreeSet<usize>,
+        resolution: &Resolution,
+    ) -> Result<Vec<(usize, T)>, Conflict> {
+        let wanted = &self.wish.rows[place];
+        let mut steps = cleaned;
+        steps.extend(wanted.columns.0.iter().map(|given| given.step));
+        let mut columns = T::clone(row);
+        let mut stages = Vec::new();
+        for step in steps {
+            resolution.clean(&mut columns, step);
+            self.put(wanted, &mut columns, step, resolution, false)?;
+            stages.push((step, columns.clone()));
+        }
+        if columns == ***row {
+            stages.clear();
+        } else {
+            self.check(place, &columns, resolution)?;
+        }
+        Ok(stages)
+    }
+
+    /// Whether a wanted row would be found again, be owned, and be no other wanted one.
+    fn check(&self, place: usize, columns: &T, resolution: &Resolution) -> Result<(), Conflict> {
+        let wanted = &self.wish.rows[place];
+        let row = Row::new(resolution.uuid_of(wanted.number), columns.clone());
+        if !self.wish.is_found(wanted, &row, resolution) {
+            let (table, wanted) = (T::TABLE, self.wish.label(wanted, resolution));
+            return Err(Conflict::NotFoundAgain { table, wanted });
+        }
+        if let (Some(owned), Some(matcher)) = (&self.wish.owned, &self.owned)
+            && !matcher.holds_for(&row)
+        {
+            return Err(Conflict::NotOwned {
+                table: T::TABLE,
+                wanted: self.wish.label(wanted, resolution),
+                condition: owned.to_text(),
+            });
+        }
+        if self.taken.is_none() {
+            return Ok(());
+        }
+        let mut other = None;
+        let is_new = self.rows[place].is_none();
+        self.wish.each_wanted(&row, resolution, &mut |also| {
+            // Of several rows, the one with the smallest uuid is taken; that of a new row is not known.
+            let is_first = self.rows[also].is_none_or(|known| is_new || row.uuid() < known.uuid());
+            if also != place && is_first {
+                other = Some(also);
+            }
+        });
+        match other {
+            Some(other) => Err(self.same_row(place, other, row.uuid(), resolution)),
+            None => Ok(()),
+        }
+    }
+
+    /// Plans which rows go, and takes references to them out of rows that are not wanted by themselves.
+    pub(super) fn delete(&self, resolution: &Resolution, build: &mut Build<T::Database>) {
+        for (at, unwanted) in self.wish.unwanted.iter().enumerate() {
+            for row in rows_that_meet(self.table, &unwanted.rows) {
+                // The first that names a row has it.
+                let deleted = resolution.deleted(row.uuid());
+                let Some(deleted) = deleted.filter(|deleted| deleted.unwanted == Some(at)) else {
+                    continue;
+                };
+                if let Some(row) = self.table.get_shared(row.reference()) {
+                    let still = AllOf::from(row.reference()).and(unwanted.rows.clone());
+                    build.delete(deleted.step, Deletion { row, still });
+                }
+            }
+        }
+        if self.wish.owned.is_none() && !self.wish.is_cleaned {
+            return;
+        }
+        let wanted = self.rows.iter().flatten().map(|row| row.uuid());
+        let wanted: HashSet<Uuid, foldhash::fast::RandomState> = wanted.collect();
+        for row in self.table.rows_shared() {
+            if let Some(deleted) = resolution.deleted(row.uuid()) {
+                if let (None, Some(owned)) = (deleted.unwanted, &self.wish.owned) {
+                    let still = AllOf::from(row.reference()).and(owned.clone());
+                    build.delete(deleted.step, Deletion { row, still });
+                }
+                continue;
+            }
+            if !self.wish.is_cleaned || wanted.contains(&row.uuid()) {
+                continue;
+            }
+            let mut columns = T::clone(&row);
+            let mut stages = Vec::new();
+            for step in resolution.steps_to_clean(row.columns()) {
+                resolution.clean(&mut columns, step);
+                stages.push((step, columns.clone()));
+            }
+            build.edits(&row, stages, &AllOf::from(row.reference()));
+        }
+    }
+}
