@@ -210,9 +210,13 @@
 //! | [`get`](Transaction::get) | the row has changed in any column, is gone, or has come to exist |
 //! | [`get_column`](Transaction::get_column) | the row has changed in this column, is gone, or has come to exist |
 //! | [`get_by`](Transaction::get_by), [`find`](Transaction::find) | a row with the key has changed in any column, or other rows have the key |
+//! | [`range`](Transaction::range) | a row in the range has changed in any column, or, of numbers, other rows are in the range |
 //! | [`one`](Transaction::one), [`ensure`](Transaction::ensure), [`ensure_where`](Transaction::ensure_where) | other rows have the key, or meet the condition |
 //! | [`edit`](Transaction::edit) | the row is gone, a value that it replaces has changed, or another client has set a key that it adds |
 //! | [`peek`](Transaction::peek), the view | never: look through whole tables by these |
+//!
+//! Whole rows are verified by their columns, which are sent with the transaction; in a cache with
+//! [`row_versions`](CacheBuilder::row_versions) by 16 bytes each, and with them columns of reals too.
 //!
 //! ```
 //! # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
