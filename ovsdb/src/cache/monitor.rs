@@ -161,6 +161,12 @@ impl ReplicaMonitor {
         self.acknowledged = Some(self.requests());
     }
 
+    /// A change of the conditions is sent: until it is [acknowledged](Self::acknowledge), the replica may have
+    /// rows of those before or of those after it, and can be resumed with neither.
+    pub(crate) fn begin_change(&mut self) {
+        self.acknowledged = None;
+    }
+
     /// A table with a condition, which the plain `monitor` cannot honour.
     pub(crate) fn conditional_table(&self) -> Option<Str> {
         self.tables

@@ -278,7 +278,10 @@ impl Monitors {
         };
         match outcome {
             Ok(_) => entry.conditions.acknowledged(monitor),
-            Err(error) => drop(entry.conditions.refused(monitor, &error.into())),
+            Err(error) => {
+                entry.conditions.refused(monitor, &error.into());
+                monitor.acknowledge();
+            }
         }
         entry.send_conditions(key, connection);
     }
@@ -494,7 +497,7 @@ impl Monitors {
 impl Entry {
     /// Sends the change of conditions that is due, if any is.
     fn send_conditions(&mut self, key: u64, connection: &mut Connection) {
-        let (Some(monitor), Some(wire), true) = (&self.monitor, self.wire, self.active) else {
+        let (Some(monitor), Some(wire), true) = (&mut self.monitor, self.wire, self.active) else {
             return;
         };
         if monitor.version == MonitorVersion::Monitor {
@@ -503,6 +506,8 @@ impl Entry {
             return;
         }
         if let Some(request) = self.conditions.next(monitor, wire) {
+            // From now on rows may be those of either condition.
+            monitor.begin_change();
             connection.send_request(Waiter::Conditions { key, wire }, &request);
         }
     }

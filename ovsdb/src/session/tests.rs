@@ -675,3 +675,48 @@ fn a_commit_waits_for_a_monitor_that_was_refused_and_is_asked_for_again() {
         Err(oneshot::error::TryRecvError::Empty)
     ));
 }
+
+#[test]
+fn a_monitor_whose_condition_was_being_changed_is_not_resumed_with_the_one_before() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    let (monitor, _replica) = items();
+    let _started = lab.monitor(monitor);
+    let request = lab.request();
+    let row = Uuid::from_u128(1);
+    let last = Uuid::from_u128(7);
+    lab.reply(
+        &request,
+        &format!(r#"[false,"{last}",{{"Item":{{"{row}":{{"initial":{{"name":"a"}}}}}}}}]"#),
+    );
+    let mut replies = Vec::new();
+    let mut select = |lab: &mut Lab, everything| {
+        let (reply, selected) = oneshot::channel();
+        replies.push(selected);
+        lab.order(Order::SetCondition {
+            key: 0,
+            table: "Item".into(),
+            clauses: vec![crate::protocol::Clause::Always(everything)],
+            reply,
+        });
+    };
+    select(&mut lab, true);
+    let request = lab.request();
+    assert_eq!(request.method, "monitor_cond_change");
+    lab.reply(&request, "{}");
+    // The rows of the next condition come, and its reply does not.
+    select(&mut lab, false);
+    assert_eq!(lab.request().method, "monitor_cond_change");
+    lab.send(&format!(
+        r#"{{"id":null,"method":"update3","params":[1,"{last}",{{"Item":{{"{row}":{{"delete":null}}}}}}]}}"#
+    ));
+    select(&mut lab, true);
+    lab.pass(milliseconds(3_000));
+    lab.hang_up();
+    lab.pass(milliseconds(1_000));
+    lab.connect();
+    lab.greet();
+    let request = lab.request();
+    assert_eq!(request.method, "monitor_cond_since");
+    let all = format!(r#""{}"]"#, Uuid::nil());
+    assert!(request.params.ends_with(&all), "{}", request.params);
+}
