@@ -4,6 +4,7 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use ovsdb::protocol::{Framer, Limits, Message, write_reply};
 
@@ -28,6 +29,14 @@ impl Connection {
             framer: Framer::new(Limits::default()),
             buffer: Vec::new(),
         })
+    }
+
+    /// Limits how long a message may take.
+    ///
+    /// # Errors
+    /// When the limit is zero.
+    pub fn limit_waiting(&self, limit: Duration) -> Result {
+        Ok(self.stream.set_read_timeout(Some(limit))?)
     }
 
     /// Sends a request, with the id 1, and returns the message that answers it.

@@ -2,8 +2,20 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
 
 use crate::Result;
+
+/// The clock that all processes share, in nanoseconds.
+///
+/// # Errors
+/// Never on Linux.
+pub fn monotonic_ns() -> Result<u64> {
+    let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
+    Ok(u64::try_from(now.as_nanos())?)
+}
 
 /// A size from `/proc/PID/status`, in bytes: `VmHWM` is the most memory the process has had,
 /// `VmRSS` what it has now.

@@ -10,6 +10,7 @@ mod e2e;
 mod fuzz;
 mod packages;
 mod simulate;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ enum Task {
     E2e(e2e::Arguments),
     /// Run clients and servers on a simulated network, from seeds
     Simulate(simulate::Arguments),
+    /// Run caches and writers on a cluster whose members hand over and are killed
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run_checks(&arguments),
         Task::E2e(arguments) => e2e::run(&arguments),
         Task::Simulate(arguments) => simulate::simulate(&arguments),
+        Task::Soak(arguments) => soak::soak(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

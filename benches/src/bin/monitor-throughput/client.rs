@@ -3,21 +3,15 @@
 
 use std::hint::black_box;
 use std::io::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::time::{ClockId, clock_gettime};
 use ovsdb::cache::Change;
 use ovsdb::nb::{Database, LogicalSwitchPort as Port, NbGlobal};
 use ovsdb::{Cache, Client, Ref};
 use ovsdb_benches::Result;
+use ovsdb_benches::process::monotonic_ns;
 use serde_json::{Value, json};
-
-/// The clock that all processes share, in nanoseconds.
-pub(crate) fn monotonic_ns() -> Result<u64> {
-    let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
-    Ok(u64::try_from(now.as_nanos())?)
-}
 
 /// The processor time that this process has used, in microseconds.
 fn cpu_us() -> Result<i64> {

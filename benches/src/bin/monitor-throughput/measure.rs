@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use ovsdb_benches::{Connection, Northbound, Result, median, port_uuid, process};
 
 use crate::Arguments;
-use crate::client::monotonic_ns;
 use crate::figures::{Figures, Phase};
 use crate::follower::{Follower, Kind};
 use crate::replay::replay;
@@ -130,7 +129,7 @@ fn feed(
     writer.mark(first_mark)?;
     let start = follower.wait_for(first_mark)?;
     let server_start = process::cpu_us(server_process)?;
-    let start_ns = monotonic_ns()?;
+    let start_ns = process::monotonic_ns()?;
     let mut commits = Vec::with_capacity(transactions);
     for _ in 0..transactions {
         let commit = Instant::now();
@@ -187,7 +186,7 @@ impl Writer {
 
     /// Writes into that many ports when they were written.
     fn change(&mut self, rows: usize) -> Result {
-        let now = monotonic_ns()?;
+        let now = process::monotonic_ns()?;
         let operations: Vec<String> = (0..rows)
             .map(|_| {
                 // Far apart, as pods are.

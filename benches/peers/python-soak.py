@@ -1,0 +1,80 @@
+"""The cache of soak over Python's ovs.db.idl: python-soak.py SCHEMA REMOTES.
+
+Follows every table and column of OVN_Northbound, and prints a line of JSON each time that the beats, in
+NB_Global:external_ids, have changed. A line on its input names a file with a dump, which it compares itself with.
+"""
+
+import json
+import select
+import sys
+import time
+
+import ovs.db.data
+import ovs.db.idl
+import ovs.json
+import ovs.ovsuuid
+import ovs.poller
+
+if ovs.json.PARSER != ovs.json.PARSER_C:
+    sys.exit("the C extension of ovs.json is missing: Debian's python3-openvswitch has it")
+
+
+def say(**what):
+    print(json.dumps(what), flush=True)
+
+
+def differences(idl, path):
+    """How many rows the IDL lacks, has too many, or has with other values than the dump."""
+    differ = 0
+    with open(path) as dump:
+        for line in dump:
+            if not line.strip():
+                continue
+            table = json.loads(line)
+            mine = idl.tables[table["caption"][: -len(" table")]]
+            names = table["headings"]
+            uuid = names.index("_uuid")
+            left = set(mine.rows.keys())
+            for values in table["data"]:
+                key = ovs.ovsuuid.from_json(values[uuid])
+                left.discard(key)
+                row = mine.rows.get(key)
+                differ += row is None or any(
+                    ovs.db.data.Datum.from_json(mine.columns[name].type, value)
+                    != row._data[name]
+                    for name, value in zip(names, values)
+                    if name in mine.columns
+                )
+            differ += len(left)
+    return differ
+
+
+def main():
+    schema, remotes = sys.argv[1:]
+    helper = ovs.db.idl.SchemaHelper(schema)
+    helper.register_all()
+    idl = ovs.db.idl.Idl(remotes, helper)
+    synced, beats = False, {}
+    while True:
+        idl.run()
+        if not synced and idl.has_ever_connected():
+            synced = True
+            say(rows=sum(len(table.rows) for table in idl.tables.values()))
+        for row in idl.tables["NB_Global"].rows.values():
+            if row.external_ids != beats:
+                beats = row.external_ids
+                say(beats=beats, at_ns=time.monotonic_ns())
+        poller = ovs.poller.Poller()
+        idl.wait(poller)
+        poller.fd_wait(sys.stdin.fileno(), ovs.poller.POLLIN)
+        poller.block()
+        if select.select([sys.stdin], [], [], 0)[0]:
+            line = sys.stdin.readline()
+            if not line:
+                return
+            connections = idl._session.reconnect.n_successful_connections
+            rows = sum(len(table.rows) for table in idl.tables.values())
+            say(compared=rows, differ=differences(idl, line.strip()), connections=connections)
+
+
+main()

@@ -1,0 +1,90 @@
+//! The faults: the leader hands over every few seconds, and a member is killed every minute.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use ovsdb::testing::Cluster;
+use ovsdb_benches::Result;
+use ovsdb_benches::process::monotonic_ns;
+
+use crate::Arguments;
+
+/// How long the members have to be back at the end.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// The faults that there were.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    /// When each began, in nanoseconds of the monotonic clock.
+    pub(crate) began: Vec<u64>,
+    pub(crate) transfers: usize,
+    /// Hand-overs that did not come about: no other member was up to date.
+    pub(crate) not_transferred: usize,
+    pub(crate) kills: usize,
+    /// How long all that went on.
+    pub(crate) time: Duration,
+}
+
+impl Faults {
+    /// Causes faults for as long as is asked, and waits until all members are back.
+    pub(crate) fn cause(cluster: &mut Cluster, arguments: &Arguments) -> Result<Self> {
+        let start = Instant::now();
+        let seconds = Duration::from_secs_f64;
+        let end = start + seconds(arguments.minutes * 60.0);
+        let mut faults = Self::default();
+        let mut transfer_at = start + seconds(arguments.transfer_every);
+        let mut kill_at = start + seconds(arguments.kill_every / 2.0);
+        let mut down: Option<(usize, Instant)> = None;
+        while Instant::now() < end {
+            let now = Instant::now();
+            if let Some((member, until)) = down.filter(|(_, until)| *until <= now) {
+                eprintln!(
+                    "{:>6.1} s: member {member} starts",
+                    start.elapsed().as_secs_f64()
+                );
+                if cluster.member_mut(member).start().is_ok() {
+                    down = None;
+                } else {
+                    down = Some((member, until + seconds(1.0)));
+                }
+            } else if kill_at <= now && down.is_none() {
+                faults.began.push(monotonic_ns()?);
+                // The leader and another one in turns.
+                let leader = cluster.leader()?;
+                let member = (leader + faults.kills % 2) % cluster.members().len();
+                eprintln!(
+                    "{:>6.1} s: member {member} is killed",
+                    start.elapsed().as_secs_f64()
+                );
+                cluster.member_mut(member).kill()?;
+                faults.kills += 1;
+                down = Some((member, Instant::now() + seconds(arguments.down)));
+                kill_at += seconds(arguments.kill_every);
+            } else if transfer_at <= now {
+                faults.began.push(monotonic_ns()?);
+                match cluster.transfer_leadership() {
+                    Ok(_) => faults.transfers += 1,
+                    Err(_) => faults.not_transferred += 1,
+                }
+                // Hand-overs that took longer are not made up for.
+                let next = transfer_at + seconds(arguments.transfer_every);
+                transfer_at = next.max(Instant::now());
+            }
+            sleep(Duration::from_millis(50));
+        }
+        faults.time = start.elapsed();
+        if let Some((member, _)) = down {
+            cluster.member_mut(member).start()?;
+        }
+        let deadline = Instant::now() + LIMIT;
+        for member in cluster.members() {
+            while let Err(error) = member.wait_until_connected("OVN_Northbound") {
+                if Instant::now() > deadline {
+                    return Err(error.into());
+                }
+            }
+        }
+        cluster.leader()?;
+        Ok(faults)
+    }
+}

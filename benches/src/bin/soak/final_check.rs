@@ -1,0 +1,72 @@
+//! What the servers hold at the end, beside the account of the writers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ovsdb::Ref;
+use ovsdb::nb::{Client, LoadBalancer, LogicalSwitchPort as Port, NbGlobal};
+use ovsdb::testing::{Cluster, Dump};
+use ovsdb_benches::{Result, port_uuid};
+
+use crate::ledger::{Ledger, Wrong};
+use crate::writers::PORT_KEY;
+
+/// What was written, and what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Writes {
+    pub(crate) ledger: Ledger,
+    pub(crate) wrong: Wrong,
+}
+
+/// Compares the account with the rows of a fresh cache, and that with the leader's.
+pub(crate) async fn check(cluster: &Cluster, mut ledger: Ledger) -> Result<Writes> {
+    let client = Client::builder().remotes(cluster.remotes());
+    let client = client.leader_only(true).connect().await?;
+    let cache = client.cache().all_tables().start().await?;
+    let view = cache.snapshot();
+    let dump: Dump = cluster.dump()?.parse()?;
+    let (_, differences) = dump.differences(&view);
+    if let Some(difference) = differences.first() {
+        return Err(format!("a fresh cache differs: {difference}").into());
+    }
+
+    let mut wrong = Wrong::default();
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in view.rows::<LoadBalancer>() {
+        *names.entry(row.name.as_str()).or_default() += 1;
+    }
+    let mut known: BTreeSet<&str> = ledger.late.iter().map(String::as_str).collect();
+    for (name, expected) in ledger.rows.iter().chain(&ledger.suspects) {
+        let found = names.get(name.as_str()).copied().unwrap_or_default();
+        let before = wrong;
+        wrong.note(found, *expected);
+        if wrong != before {
+            eprintln!("{name} is there {found} times, and is expected {expected:?}");
+        }
+        known.insert(name);
+    }
+    // What was deleted does not come back.
+    for (name, _) in names.iter().filter(|(name, _)| !known.contains(*name)) {
+        eprintln!("{name} was found and deleted, and is there again");
+        wrong.duplicates += 1;
+    }
+    for (port, values) in &ledger.ports {
+        let row = view.get(Ref::<Port>::new(port_uuid(*port)));
+        let row = row.ok_or("a port is gone")?;
+        let value = row.options.get(PORT_KEY);
+        let value: Option<u64> = value.and_then(|value| value.parse().ok());
+        let maybe = value.is_some_and(|value| values.unknown.contains(&value));
+        if value != values.committed && !maybe {
+            eprintln!("port {port} has {value:?}, and is expected {values:?}");
+            wrong.lost += 1;
+        }
+    }
+    let global = view
+        .rows::<NbGlobal>()
+        .next()
+        .ok_or("NB_Global has no row")?;
+    let most = ledger.increments + ledger.unknown_increments;
+    wrong.lost += u64::try_from(ledger.increments - global.sb_cfg).unwrap_or_default();
+    wrong.duplicates += u64::try_from(global.sb_cfg - most).unwrap_or_default();
+    ledger.checked += (ledger.rows.len() + ledger.suspects.len()) as u64;
+    Ok(Writes { ledger, wrong })
+}

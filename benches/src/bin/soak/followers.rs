@@ -1,0 +1,267 @@
+//! The processes that follow the cluster: what each has seen, and how much memory it has.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use ovsdb::testing::Cluster;
+use ovsdb_benches::Result;
+use ovsdb_benches::process::memory;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::beats::{self, Committed};
+
+/// How long a client may take for its rows, or to see the last beat.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A client that follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// This library
+    Ovsdb,
+    /// The C library of Open vSwitch, from Debian's openvswitch-source
+    CIdl,
+    /// Python's ovs.db.idl, from Debian's python3-openvswitch
+    PythonIdl,
+}
+
+impl Kind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Ovsdb => "ovsdb",
+            Self::CIdl => "c-idl",
+            Self::PythonIdl => "python-idl",
+        }
+    }
+
+    fn command(self) -> Result<Command> {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let schema = package.join("../schemas/files/ovn-nb.ovsschema");
+        let peers = package.join("peers");
+        Ok(match self {
+            Self::Ovsdb => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.arg("--follow");
+                command
+            }
+            Self::CIdl => {
+                let folder = package.join("../target/c-idl");
+                let mut build = Command::new(peers.join("build-c-idl"));
+                build.args([&schema, &folder]);
+                if !build
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .status()?
+                    .success()
+                {
+                    return Err("the C client cannot be built".into());
+                }
+                Command::new(folder.join("c-soak"))
+            }
+            Self::PythonIdl => {
+                let mut command = Command::new("/usr/bin/python3");
+                command.args([&peers.join("python-soak.py"), &schema]);
+                command
+            }
+        })
+    }
+}
+
+/// When a client saw each beat, by member and number: 0 where it has not.
+type Seen = Vec<Vec<u64>>;
+
+struct Follower {
+    kind: Kind,
+    process: Child,
+    input: ChildStdin,
+    seen: Arc<Mutex<Seen>>,
+    /// Whatever it says but the beats.
+    lines: Receiver<Value>,
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        // It has ended unless something failed.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What became of a client.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    pub(crate) kind: Kind,
+    pub(crate) seen: Seen,
+    /// Its resident memory in bytes, each second.
+    pub(crate) memory: Vec<u64>,
+    pub(crate) end: End,
+}
+
+/// What a client says when it has compared itself with a dump.
+#[derive(Debug, Deserialize)]
+pub(crate) struct End {
+    pub(crate) compared: usize,
+    pub(crate) differ: usize,
+    pub(crate) connections: u64,
+    #[serde(default)]
+    pub(crate) resyncs: Option<u64>,
+}
+
+/// The memory of each client, each second.
+pub(crate) type Memory = Vec<Vec<u64>>;
+
+pub(crate) struct Followers {
+    followers: Vec<Follower>,
+    stop: Arc<AtomicBool>,
+    sampler: Mutex<Option<JoinHandle<Memory>>>,
+}
+
+impl Followers {
+    /// Starts these clients, one after the other, each once the one before has all rows.
+    pub(crate) fn start(kinds: &[Kind], remotes: &str, members: usize) -> Result<Self> {
+        let followers = kinds
+            .iter()
+            .map(|kind| Follower::start(*kind, remotes, members));
+        let followers: Vec<Follower> = followers.collect::<Result<_>>()?;
+        let processes: Vec<u32> = followers
+            .iter()
+            .map(|follower| follower.process.id())
+            .collect();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let sampler = std::thread::spawn(move || {
+            let mut samples = vec![Vec::new(); processes.len()];
+            while !stopped.load(Ordering::Relaxed) {
+                for (samples, process) in samples.iter_mut().zip(&processes) {
+                    samples.extend(memory(*process, "VmRSS").ok());
+                }
+                sleep(Duration::from_secs(1));
+            }
+            samples
+        });
+        Ok(Self {
+            followers,
+            stop,
+            sampler: Mutex::new(Some(sampler)),
+        })
+    }
+
+    /// The memory of each until now, which is no longer noted from then on.
+    pub(crate) fn memory(&self) -> Memory {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut sampler = self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
+        let samples = sampler.take().and_then(|thread| thread.join().ok());
+        samples.unwrap_or_default()
+    }
+
+    /// Waits until all of them have seen the last beats.
+    pub(crate) fn wait_for(&self, committed: &Committed) -> Result {
+        let deadline = Instant::now() + LIMIT;
+        for follower in &self.followers {
+            while !follower.has_seen(committed) {
+                if Instant::now() > deadline {
+                    // The rows that it lacks are counted later.
+                    eprintln!("{} does not come to follow", follower.kind.name());
+                    break;
+                }
+                sleep(Duration::from_millis(20));
+            }
+        }
+        Ok(())
+    }
+
+    /// Has all of them compare their rows with those of the leader.
+    pub(crate) fn finish(self, cluster: &Cluster, mut memory: Memory) -> Result<Vec<Followed>> {
+        let folder = tempfile::tempdir()?;
+        let dump = folder.path().join("dump");
+        std::fs::write(&dump, cluster.dump()?)?;
+        memory.resize(self.followers.len(), Vec::new());
+        let each = self.followers.into_iter().zip(memory);
+        each.map(|(follower, memory)| follower.finish(&dump, memory))
+            .collect()
+    }
+}
+
+impl Follower {
+    fn start(kind: Kind, remotes: &str, members: usize) -> Result<Self> {
+        let mut process = kind
+            .command()?
+            .arg(remotes)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{} cannot be started: {error}", kind.name()))?;
+        let input = process.stdin.take().ok_or("the client has no input")?;
+        let output = process.stdout.take().ok_or("the client has no output")?;
+        let seen = Arc::new(Mutex::new(vec![Vec::new(); members]));
+        let (send, lines) = channel();
+        let noted = seen.clone();
+        std::thread::spawn(move || read(BufReader::new(output), &noted, &send));
+        let follower = Self {
+            kind,
+            process,
+            input,
+            seen,
+            lines,
+        };
+        let rows = follower.line()?;
+        eprintln!("{}: {rows}", kind.name());
+        Ok(follower)
+    }
+
+    fn line(&self) -> Result<Value> {
+        let line = self.lines.recv_timeout(LIMIT);
+        line.map_err(|_| format!("the client {} ended or is silent", self.kind.name()).into())
+    }
+
+    fn has_seen(&self, committed: &Committed) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().zip(committed).all(|(seen, committed)| {
+            let last = committed.iter().rposition(Option::is_some);
+            last.is_none_or(|last| seen.len() > last)
+        })
+    }
+
+    fn finish(mut self, dump: &Path, memory: Vec<u64>) -> Result<Followed> {
+        writeln!(self.input, "{}", PathBuf::from(dump).display())?;
+        let end = serde_json::from_value(self.line()?)?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Followed {
+            kind: self.kind,
+            seen: std::mem::take(&mut *seen),
+            memory,
+            end,
+        })
+    }
+}
+
+/// Notes the beats that a client prints, and passes on the rest.
+fn read(output: BufReader<std::process::ChildStdout>, seen: &Mutex<Seen>, rest: &Sender<Value>) {
+    for line in output.lines().map_while(std::result::Result::ok) {
+        let Ok(line) = serde_json::from_str::<Value>(&line) else {
+            eprintln!("a client says {line}");
+            return;
+        };
+        let Some(at) = line["at_ns"].as_u64() else {
+            if rest.send(line).is_err() {
+                return;
+            }
+            continue;
+        };
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for (member, seen) in seen.iter_mut().enumerate() {
+            let beat = line["beats"][beats::key(member)].as_str();
+            let beat = beat.and_then(|beat| beat.parse::<usize>().ok());
+            // A beat shows that those before it were overtaken.
+            if let Some(beat) = beat.filter(|beat| *beat >= seen.len()) {
+                seen.resize(beat + 1, at);
+            }
+        }
+    }
+}
