@@ -256,6 +256,11 @@ impl Lineage {
             .iter()
             .any(|state| item(state).is_none())
             || first < at && before(first) == before(at)
+            // The database was converted, and has notes again: only the note is new.
+            || first < at
+                && item(&self.states[at]).map(|item| item.labels.clone())
+                    == before(at).map(|item| item.labels.clone())
+                && matches!(work, Work::Label(..))
     }
 
     /// The first state that has an item of this name.
