@@ -6,7 +6,7 @@ use ovsdb::nb::{
     AddressSet, Database, LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort,
     PortGroup,
 };
-use ovsdb::{Column, Map, Row, Str, Table};
+use ovsdb::{Column, Map, Row, Str, Table, Uuid};
 
 use crate::cluster::Cluster;
 use crate::config::{Profile, Topology};
@@ -40,20 +40,21 @@ fn rows<T: Table<Database = Database>>(
     ids: Column<T, Map<Str, Str>>,
     goes: impl Fn(&Map<Str, Str>) -> bool,
 ) {
-    for row in draft.view.rows::<T>().filter(|row| goes(ids.get(row))) {
-        draft.desired.unwanted(row);
+    let view = draft.view.clone();
+    for row in view.rows::<T>().filter(|row| goes(ids.get(row))) {
+        draft.unwanted(row);
     }
 }
 
 /// Says that switches go, and with them ports that are wanted elsewhere. The database collects
 /// the other ones.
 fn switches(draft: &mut Draft<'_>, wanted: &Wanted<'_>, goes: impl Fn(&LogicalSwitch) -> bool) {
-    for switch in draft.view.rows::<LogicalSwitch>().filter(|row| goes(row)) {
-        draft.desired.unwanted(switch);
-        draft.gone.insert(switch.reference());
-        let ports = draft.view.get_all(&switch.ports);
+    let view = draft.view.clone();
+    for switch in view.rows::<LogicalSwitch>().filter(|row| goes(row)) {
+        draft.unwanted(switch);
+        let ports = view.get_all(&switch.ports);
         for port in ports.filter(|port| wanted.contains(port.name.as_str())) {
-            draft.desired.unwanted(port);
+            draft.unwanted(port);
         }
     }
 }
@@ -73,11 +74,18 @@ fn network(draft: &mut Draft<'_>, name: &str, wanted: &Wanted<'_>) {
 /// router's port to it.
 fn node(draft: &mut Draft<'_>, network: &str, node: &str, wanted: &Wanted<'_>) {
     let names = NetworkNames::new(network);
-    let desired = &mut draft.desired;
-    desired.begin(format!("remove the node {node} from {network}"));
-    let port = names.router_to_switch(node);
-    if let Some(port) = draft.view.get_by(LogicalRouterPort::NAME, port.as_str()) {
-        desired.unwanted(port);
+    draft
+        .desired
+        .begin(format!("remove the node {node} from {network}"));
+    let (view, port) = (draft.view.clone(), names.router_to_switch(node));
+    if let Some(port) = view.get_by(LogicalRouterPort::NAME, port.as_str()) {
+        // With a router that goes, it has gone.
+        let has = |router: &Row<LogicalRouter>| {
+            router.ports.contains(&port.reference()) && !draft.is_gone(router.uuid())
+        };
+        if view.rows::<LogicalRouter>().any(has) {
+            draft.unwanted(port);
+        }
     }
     let switch = names.node_switch(node);
     switches(draft, wanted, |row| {
@@ -88,15 +96,14 @@ fn node(draft: &mut Draft<'_>, network: &str, node: &str, wanted: &Wanted<'_>) {
 /// The network of a switch, and a pod's port on it.
 type PodPort<'v> = (&'v Str, &'v Row<LogicalSwitchPort>);
 
-/// The ports of pods on networks, but for those that go with their switch.
-fn pod_ports<'v>(draft: &Draft<'_>, view: &'v View) -> Vec<PodPort<'v>> {
+/// The ports of pods on networks, but for those that go already: by themselves, or with their switch.
+fn pod_ports<'v>(view: &'v View, is_gone: impl Fn(Uuid) -> bool) -> Vec<PodPort<'v>> {
     let switches = view.rows::<LogicalSwitch>();
-    let stay = switches.filter(|switch| !draft.gone.contains(&switch.reference()));
+    let stay = switches.filter(|switch| !is_gone(switch.uuid()));
     let networks = stay.filter_map(|row| Some((row, row.external_ids.get(ids::NETWORK)?)));
     let ports = networks.flat_map(|(switch, network)| {
-        let ports = view.get_all(&switch.ports);
-        let ports = ports.filter(|port| port.external_ids.contains_key(ids::POD));
-        ports.map(move |port| (network, port))
+        let ports = view.get_all(&switch.ports).map(move |port| (network, port));
+        ports.filter(|(_, port)| port.external_ids.contains_key(ids::POD) && !is_gone(port.uuid()))
     });
     ports.collect()
 }
@@ -113,8 +120,13 @@ fn addresses(port: &LogicalSwitchPort) -> impl Iterator<Item = Str> {
 /// select. Addresses that others have on the network stay.
 fn ports(draft: &mut Draft<'_>, goes: impl Fn(&str, &Row<LogicalSwitchPort>) -> bool) {
     let view = draft.view.clone();
-    let all = pod_ports(draft, &view).into_iter();
-    let (ports, others): (Vec<_>, Vec<_>) = all.partition(|(network, port)| goes(network, port));
+    // What goes with its switch is gone without a word, but its addresses are not.
+    let all = pod_ports(&view, |_| false).into_iter();
+    let (ports, mut others): (Vec<_>, Vec<_>) =
+        all.partition(|(network, port)| goes(network, port));
+    let there = pod_ports(&view, |row| draft.is_gone(row)).into_iter();
+    let there: BTreeSet<_> = there.map(|(_, port)| port.uuid()).collect();
+    others.retain(|(_, port)| there.contains(&port.uuid()));
     // While a virtual machine moves, two ports have its addresses.
     let of_others = |(network, port): PodPort<'_>| {
         let network = network.clone();
@@ -133,12 +145,17 @@ fn ports(draft: &mut Draft<'_>, goes: impl Fn(&str, &Row<LogicalSwitchPort>) -> 
         });
         let mut free: BTreeMap<&Str, BTreeSet<Str>> = BTreeMap::new();
         for (network, port) in ports {
-            draft.desired.unwanted(*port);
+            if there.contains(&port.uuid()) {
+                draft.unwanted(port);
+            }
             let unused = |address: &Str| !used.contains(&((*network).clone(), address.clone()));
             let addresses = addresses(port).filter(unused);
             free.entry(network).or_default().extend(addresses);
         }
         for set in view.rows::<AddressSet>() {
+            if draft.is_gone(set.uuid()) {
+                continue;
+            }
             let network = free
                 .iter()
                 .find(|(name, _)| is_owned(&set.external_ids, name));
@@ -159,8 +176,10 @@ fn ports(draft: &mut Draft<'_>, goes: impl Fn(&str, &Row<LogicalSwitchPort>) -> 
 /// Says that policies of a network go, in one step: their groups, then whatever served them
 /// alone.
 fn policies(draft: &mut Draft<'_>, network: &str, policies: &[manifest::Policy]) {
-    let (view, desired) = (draft.view.clone(), &mut draft.desired);
-    desired.begin(format!("remove policies from {network}"));
+    let view = draft.view.clone();
+    draft
+        .desired
+        .begin(format!("remove policies from {network}"));
     let groups = policies.iter().flat_map(|policy| {
         let name = |profile| owner::policy_group(network, &policy.namespace, &policy.name, profile);
         [Profile::Mid2023, Profile::Central2026].map(|profile| name(profile).0)
@@ -182,7 +201,7 @@ fn policies(draft: &mut Draft<'_>, network: &str, policies: &[manifest::Policy])
         return;
     }
     for group in &gone {
-        desired.unwanted(*group);
+        draft.unwanted(group);
     }
     for name in gone.iter().filter_map(namespace).collect::<BTreeSet<_>>() {
         // The groups in which nothing is allowed go with the last policy of a namespace; before
@@ -200,12 +219,12 @@ fn policies(draft: &mut Draft<'_>, network: &str, policies: &[manifest::Policy])
                     continue;
                 };
                 if others.is_empty() {
-                    desired.unwanted(group);
+                    draft.unwanted(group);
                 } else {
                     let kept = group.ports.iter().copied();
                     let kept = kept.filter(|port| subjects.contains(port));
                     let kept: Vec<_> = kept.collect();
-                    let row = desired.row(PortGroup::NAME, group.name.clone());
+                    let row = draft.desired.row(PortGroup::NAME, group.name.clone());
                     row.set(PortGroup::PORTS, kept);
                 }
             }
@@ -219,7 +238,7 @@ fn policies(draft: &mut Draft<'_>, network: &str, policies: &[manifest::Policy])
         let of_namespace = owner::id(&set.external_ids).contains(":Namespace:");
         let named = matches.iter().any(|text| text.contains(&name));
         if left.is_empty() || !(named || of_namespace) {
-            desired.unwanted(set);
+            draft.unwanted(set);
         }
     }
 }
@@ -297,7 +316,7 @@ pub fn described(draft: &mut Draft<'_>, manifests: &Manifests, described: &[Netw
             let nad = port.external_ids.get(ids::NAD);
             nad.is_none_or(|nad| nads.iter().any(|key| *nad == *key.as_str()))
         };
-        let mut pods = pod_ports(draft, &view).into_iter();
+        let mut pods = pod_ports(&view, |row| draft.is_gone(row)).into_iter();
         if pods.all(|(network, port)| *network != *name || is_ours(port)) {
             network(draft, name, &nothing);
             gone.insert(name);

@@ -715,6 +715,40 @@ async fn a_row_is_there_until_the_step_that_deletes_it() {
 }
 
 #[tokio::test]
+async fn a_row_that_is_replaced_goes_in_its_step_whatever_refers_to_it() {
+    let setting = setting().await;
+    let mut first = Desired::new();
+    setting.want(&mut first, "a", 1, &["x"]);
+    let converged = setting.client.converge(&setting.cache, &first).await;
+    converged.expect("no conflict");
+    let old = {
+        let view = setting.cache.snapshot();
+        let found = view.find(&setting.by_label, "x").next();
+        found.expect("a row").reference()
+    };
+    // All parts that `a` has go, and it is given another one later only.
+    let mut desired = Desired::new();
+    desired.begin("again").unwanted(old);
+    let x = desired.row(&setting.by_label, "x").reference();
+    desired.begin("later");
+    desired.row(Item::NAME, "a").set(Item::PARTS, [x]);
+    let view = setting.cache.snapshot();
+    let steps = desired.plan(&view).expect("no conflict").into_steps();
+    let actions = |step: usize| -> Vec<_> {
+        let changes = steps[step].changes();
+        changes
+            .map(|change| (change.table, change.action))
+            .collect()
+    };
+    assert!(actions(0).contains(&("Part", Action::Delete)), "{steps:?}");
+    assert!(actions(0).contains(&("Part", Action::Insert)), "{steps:?}");
+    assert_eq!(actions(1), [("Item", Action::Update)]);
+    let plan = desired.plan(&view).expect("no conflict");
+    plan.commit(&setting.client).await.expect("a commit");
+    assert_eq!(setting.item("a").expect("a row").parts.len(), 1);
+}
+
+#[tokio::test]
 async fn all_steps_in_one_transaction_come_to_the_same() {
     let setting = setting().await;
     let mut first = Desired::new();

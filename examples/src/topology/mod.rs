@@ -10,8 +10,8 @@ mod policy;
 
 use std::collections::{BTreeMap, HashSet};
 
-use ovsdb::nb::{Desired, LogicalRouter, LogicalSwitch, LogicalSwitchPort};
-use ovsdb::{Map, Ref, Row, Str};
+use ovsdb::nb::{Database, Desired, LogicalRouter, LogicalSwitch, LogicalSwitchPort};
+use ovsdb::{Map, Ref, Row, Str, Table, Uuid};
 
 use crate::assign::Assignment;
 use crate::cluster::Cluster;
@@ -34,8 +34,8 @@ pub struct Draft<'a> {
     pub names: &'a Names,
     /// Whether the server has tiers of ACLs.
     pub tiers: bool,
-    /// The switches that go.
-    pub gone: HashSet<Ref<LogicalSwitch>>,
+    /// The rows that go, as has been said.
+    gone: HashSet<Uuid>,
 }
 
 impl<'a> Draft<'a> {
@@ -59,7 +59,19 @@ impl<'a> Draft<'a> {
     #[must_use]
     pub fn switch(&self, name: &str) -> Option<&Row<LogicalSwitch>> {
         let mut found = self.view.find(&self.names.switches, name);
-        found.find(|switch| !self.gone.contains(&switch.reference()))
+        found.find(|switch| !self.is_gone(switch.uuid()))
+    }
+
+    /// Says that a row goes.
+    pub fn unwanted<T: Table<Database = Database>>(&mut self, row: &Row<T>) {
+        self.desired.unwanted(row);
+        self.gone.insert(row.uuid());
+    }
+
+    /// Whether a row goes, as far as has been said.
+    #[must_use]
+    pub fn is_gone(&self, row: Uuid) -> bool {
+        self.gone.contains(&row)
     }
 }
 

@@ -67,7 +67,8 @@ fn port(
 ) -> Result<Ref<LogicalSwitchPort>, Reason> {
     let name = pod.attachment.port.as_str();
     let mut uid = pod.pod.uid.as_deref();
-    if let Some(port) = draft.view.get_by(LogicalSwitchPort::NAME, name) {
+    let view = draft.view.clone();
+    if let Some(port) = view.get_by(LogicalSwitchPort::NAME, name) {
         let known = port.options.get(UID).map(Str::as_str);
         let row = port.reference();
         let there = draft.switch(switch);
@@ -75,17 +76,17 @@ fn port(
             // A port without the uid was made before there was one in ports.
             uid = uid.filter(|_| known.is_some());
         } else {
-            let switches = draft.view.rows::<LogicalSwitch>();
+            let switches = view.rows::<LogicalSwitch>();
             let mut elsewhere = switches.filter(|switch| switch.ports.contains(&row));
             // Another uid is another pod of the same name, which came after it on another node.
-            match elsewhere.find(|switch| !draft.gone.contains(&switch.reference())) {
+            match elsewhere.find(|switch| !draft.is_gone(switch.uuid())) {
                 Some(holder) if known == uid => {
                     return Err(Reason::WrongSwitch {
                         port: name.to_owned(),
                         found: holder.name.to_string(),
                     });
                 }
-                Some(_) => drop(draft.desired.unwanted(row)),
+                Some(_) => draft.unwanted(port),
                 None => {}
             }
         }

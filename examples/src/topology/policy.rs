@@ -47,7 +47,7 @@ pub(super) fn say(
     left: Left<'_>,
 ) {
     let name = &network.config.name;
-    let strangers = strangers(&draft.view, name, ports, left);
+    let strangers = strangers(draft, name, ports, left);
     let ours = pods.iter().map(|pod| Endpoint {
         namespace: &pod.pod.namespace,
         labels: Some(&pod.pod.labels),
@@ -123,17 +123,20 @@ struct Stranger {
 }
 
 fn strangers(
-    view: &View,
+    draft: &Draft<'_>,
     network: &str,
     ports: &Ports,
     left: Left<'_>,
 ) -> BTreeMap<String, Stranger> {
+    let view = &draft.view;
     let switches = view.rows::<LogicalSwitch>();
-    let switches = switches.filter(|switch| is_of(&switch.external_ids, network));
+    let switches = switches
+        .filter(|switch| is_of(&switch.external_ids, network) && !draft.is_gone(switch.uuid()));
     let all = view.get_all(switches.flat_map(|switch| switch.ports.iter()));
     let strangers = all.filter(|port| {
         port.external_ids.contains_key(ids::POD)
             && !ports.contains_key(port.name.as_str())
+            && !draft.is_gone(port.uuid())
             && (left.others == Others::Keep || left.kept.contains(&port.name))
     });
     let named = strangers.map(|port| {
@@ -241,21 +244,20 @@ impl<'a> Known<'a> {
     /// Says that the rows go which nobody needs: of policies that are gone, and sets that no rule
     /// names any longer.
     fn stale(&self, draft: &mut Draft<'_>, wanted: &Rows, others: Others) {
-        let desired = &mut draft.desired;
         let mut matches = Vec::new();
         for group in &self.groups {
             if wanted.groups.contains_key(group.name.as_str()) {
                 continue;
             }
             if !self.foreign.contains(&group.reference()) {
-                desired.unwanted(*group);
+                draft.unwanted(group);
                 continue;
             }
             if self.trimmed.contains(&group.reference()) {
                 let ports = group.ports.iter().copied();
                 let ports = ports.filter(|port| self.foreign_ports.contains(port));
                 let ports: Vec<_> = ports.collect();
-                let row = desired.row(PortGroup::NAME, group.name.clone());
+                let row = draft.desired.row(PortGroup::NAME, group.name.clone());
                 row.set(PortGroup::PORTS, ports);
             }
             matches.extend(
@@ -274,7 +276,7 @@ impl<'a> Known<'a> {
             let of_namespace = owner::id(&set.external_ids).contains(":Namespace:");
             let all = others == Others::Remove && self.foreign.is_empty();
             if all || !(named || of_namespace) {
-                desired.unwanted(*set);
+                draft.unwanted(set);
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::build::Build;
+use super::change::name_of;
 use super::conflict::Conflict;
 use super::given::Mode;
 use super::resolution::{Deleted, Resolution, referring};
@@ -108,7 +109,13 @@ impl<'v, T: Table> Matched<'v, T> {
         if resolution.has_deleted() {
             // A row that a later step deletes is there until then.
             let later = |deleted: Deleted| deleted.step > wanted.step;
-            found.retain(|row| resolution.deleted(row.uuid()).is_none_or(later));
+            found.retain(|row| {
+                let stays = resolution.deleted(row.uuid()).is_none_or(later);
+                if !stays {
+                    resolution.replace(row.uuid());
+                }
+                stays
+            });
         }
         found.sort_unstable_by_key(|row| row.uuid());
         let own = match &self.owned {
@@ -173,7 +180,12 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
         for (at, unwanted) in self.wish.unwanted.iter().enumerate() {
             for row in rows_that_meet(self.table, &unwanted.rows) {
                 let (step, unwanted) = (unwanted.step, Some(at));
-                resolution.delete(row.uuid(), Deleted { step, unwanted });
+                let deleted = Deleted {
+                    step,
+                    unwanted,
+                    is_replaced: false,
+                };
+                resolution.delete(row.uuid(), deleted);
             }
         }
         let columns = self.columns();
@@ -224,8 +236,12 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
         let wanted: HashSet<Uuid, foldhash::fast::RandomState> = wanted.collect();
         for row in self.table.rows() {
             if !wanted.contains(&row.uuid()) && owned.holds_for(row) {
-                let (step, unwanted) = (0, None);
-                resolution.delete(row.uuid(), Deleted { step, unwanted });
+                let deleted = Deleted {
+                    step: 0,
+                    unwanted: None,
+                    is_replaced: false,
+                };
+                resolution.delete(row.uuid(), deleted);
             }
         }
     }
@@ -307,7 +323,14 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
         for (wanted, row) in self.wish.rows.iter().zip(&self.rows) {
             if row.is_none() {
                 let uuid = resolution.uuid_of(wanted.number);
-                names.insert(uuid, self.wish.label(wanted, resolution));
+                let mut columns = self.wish.with_key(wanted, resolution);
+                // What cannot be given has been told.
+                let _ = wanted
+                    .columns
+                    .put(&mut columns, wanted.step, resolution, true);
+                let named = name_of(&columns);
+                let name = named.unwrap_or_else(|| self.wish.label(wanted, resolution));
+                names.insert(uuid, name);
             }
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct Deleted {
     /// Which of the conditions under which rows of the table are [not wanted](super::Desired::unwanted) names
     /// it; `None` for one that is owned and not among the wanted.
     pub(super) unwanted: Option<usize>,
+    /// Whether another row with its key is made in its step, so that it cannot stay longer.
+    pub(super) is_replaced: bool,
 }
 
 /// Which rows of the view the wanted ones are, and which are to be deleted.
@@ -88,10 +90,17 @@ impl Resolution {
         self.deleted.entry(row).or_insert(deleted);
     }
 
-    /// Deletes a row in a later step, if it is deleted.
+    /// Deletes a row in a later step, if it is deleted and may stay.
     pub(super) fn delete_later(&mut self, row: Uuid, step: usize) {
-        if let Some(deleted) = self.deleted.get_mut(&row) {
+        if let Some(deleted) = self.deleted.get_mut(&row).filter(|row| !row.is_replaced) {
             deleted.step = deleted.step.max(step);
+        }
+    }
+
+    /// Notes that another row with the key of one that is deleted is made.
+    pub(super) fn replace(&mut self, row: Uuid) {
+        if let Some(deleted) = self.deleted.get_mut(&row) {
+            deleted.is_replaced = true;
         }
     }
 
