@@ -70,3 +70,79 @@ pub(crate) async fn check(cluster: &Cluster, mut ledger: Ledger) -> Result<Write
     ledger.checked += (ledger.rows.len() + ledger.suspects.len()) as u64;
     Ok(Writes { ledger, wrong })
 }
+
+#[cfg(test)]
+mod tests {
+    use ovsdb::schema::bundled;
+
+    use super::*;
+    use crate::ledger::{Expected, PortValues};
+
+    #[tokio::test]
+    async fn what_is_duplicated_lost_or_back_is_found() {
+        let schema = bundled("OVN_Northbound").expect("a schema");
+        let cluster = Cluster::start(schema, 1).expect("a cluster");
+        let client = Client::builder().remotes(cluster.remotes());
+        let client = client.connect().await.expect("a client");
+        let mut txn = client.transaction();
+        for name in [
+            "once", "twice", "twice", "refused", "unknown", "late", "back",
+        ] {
+            txn.insert(LoadBalancer {
+                name: name.into(),
+                ..Default::default()
+            });
+        }
+        let ports = [0, 1, 2].map(|port| {
+            let row = Port {
+                name: format!("port-{port}").into(),
+                options: [(PORT_KEY, "5")].into(),
+                ..Default::default()
+            };
+            txn.insert_with_uuid(port_uuid(port), row)
+        });
+        txn.insert(ovsdb::nb::LogicalSwitch {
+            ports: ports.into(),
+            ..Default::default()
+        });
+        txn.insert(NbGlobal {
+            sb_cfg: 3,
+            ..Default::default()
+        });
+        txn.commit().await.expect("a commit");
+
+        let values = |committed, unknown: &[u64]| PortValues {
+            committed: Some(committed),
+            unknown: unknown.to_vec(),
+        };
+        let row = |name: &str, expected| (name.to_owned(), expected);
+        let ledger = Ledger {
+            rows: [
+                row("once", Expected::Once),
+                row("twice", Expected::Once),
+                row("unknown", Expected::AtMostOnce),
+            ]
+            .into(),
+            suspects: vec![row("gone", Expected::Once), row("refused", Expected::Never)],
+            late: ["late".to_owned()].into(),
+            ports: [
+                (0, values(5, &[])),
+                (1, values(4, &[5])),
+                (2, values(4, &[])),
+            ]
+            .into(),
+            increments: 4,
+            unknown_increments: 1,
+            ..Ledger::default()
+        };
+        let writes = check(&cluster, ledger).await.expect("a check");
+        let expected = Wrong {
+            // One of the rows, and the one that is back.
+            duplicates: 2,
+            // A row, the value of a port, an increment.
+            lost: 3,
+            refused_but_present: 1,
+        };
+        assert_eq!(writes.wrong, expected);
+    }
+}

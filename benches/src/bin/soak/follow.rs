@@ -1,12 +1,13 @@
 //! A cache under test, in a process of its own: it prints a line of JSON each time that it shows a new beat. A
 //! line on its input names a file with a dump, which it compares itself with.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, Write as _};
 use std::time::Duration;
 
 use ovsdb::nb::{Database, NbGlobal};
-use ovsdb::testing::Dump;
-use ovsdb::{Cache, Client};
+use ovsdb::testing::{Difference, Dump};
+use ovsdb::{Cache, Client, Uuid};
 use ovsdb_benches::Result;
 use ovsdb_benches::process::monotonic_ns;
 use serde_json::{Map, Value, json};
@@ -76,9 +77,17 @@ async fn compare(client: &Client<Database>, cache: &Cache<Database>, dump: &str)
     for difference in differences.iter().take(SHOWN) {
         eprintln!("{difference}");
     }
+    // The peers count rows as well, not their columns.
+    let rows = differences.iter().map(|difference| match difference {
+        Difference::Missing { row, .. }
+        | Difference::Stale { row, .. }
+        | Difference::Column { row, .. } => *row,
+        _ => Uuid::nil(),
+    });
+    let rows: BTreeSet<Uuid> = rows.collect();
     let connections = client.stats().connections;
     say(&json!({
-        "compared": view.len(), "differ": differences.len(), "connections": connections,
+        "compared": view.len(), "differ": rows.len(), "connections": connections,
         "resyncs": cache.stats().resyncs,
     }))
 }

@@ -103,7 +103,9 @@ impl Report {
     /// For each fault, the longest time, in seconds, from a commit before the next fault until the client showed it.
     fn stale(&self, followed: &Followed) -> Vec<f64> {
         let mut stale = vec![0.0_f64; self.faults.began.len()];
-        let last = followed.seen.iter().flatten().copied().max();
+        // What a client never saw was stale until the end.
+        let end = self.beats.iter().flatten().flatten();
+        let end = end.chain(followed.seen.iter().flatten()).copied().max();
         for (committed, seen) in self.beats.iter().zip(&followed.seen) {
             for (number, committed) in committed.iter().enumerate() {
                 let Some(committed) = *committed else {
@@ -116,11 +118,59 @@ impl Report {
                 let Some(fault) = fault.checked_sub(1) else {
                     continue;
                 };
-                let seen = seen.get(number).copied().or(last).unwrap_or(u64::MAX);
+                let seen = seen.get(number).copied().or(end).unwrap_or_default();
                 let lag = seen.saturating_sub(committed) as f64 / 1e9;
                 stale[fault] = stale[fault].max(lag);
             }
         }
         stale
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::followers::End;
+    use crate::ledger::{Ledger, Wrong};
+
+    #[test]
+    fn the_longest_wait_after_each_fault_counts() {
+        let at = |milliseconds: u64| milliseconds * 1_000_000;
+        let followed = |seen: &[u64], differ| Followed {
+            kind: Kind::Ovsdb,
+            seen: vec![seen.iter().copied().map(at).collect()],
+            memory: Vec::new(),
+            end: End {
+                compared: 1,
+                differ,
+                connections: 1,
+                resyncs: None,
+            },
+        };
+        let commits = [
+            Some(900),
+            Some(1100),
+            None,
+            Some(1300),
+            Some(2500),
+            Some(4000),
+        ];
+        let report = Report::new(
+            Faults {
+                began: [1000, 2000, 3000].map(at).into(),
+                ..Faults::default()
+            },
+            vec![commits.map(|commit| commit.map(at)).into()],
+            vec![followed(&[990], 0), followed(&[990], 1)],
+            Writes {
+                ledger: Ledger::default(),
+                wrong: Wrong::default(),
+            },
+        );
+        // A beat that overtook others shows them too; one may be seen before its commit is known.
+        let seen = followed(&[990, 1700, 1700, 1700, 2499, 4250], 0);
+        assert_eq!(report.stale(&seen), [0.6, 0.0, 0.25]);
+        assert_eq!(report.stale(&followed(&[990, 1101], 0)), [2.7, 1.5, 0.0]);
+        assert!(!report.is_right(), "a row of a cache differs");
     }
 }
