@@ -21,6 +21,8 @@ pub(crate) struct Faults {
     /// Hand-overs that did not come about: no other member was up to date.
     pub(crate) not_transferred: usize,
     pub(crate) kills: usize,
+    /// Members whose process ended by itself.
+    pub(crate) ended: usize,
     /// How long all that went on.
     pub(crate) time: Duration,
 }
@@ -36,6 +38,7 @@ impl Faults {
         let mut kill_at = start + seconds(arguments.kill_every / 2.0);
         let mut down: Option<(usize, Instant)> = None;
         while Instant::now() < end {
+            faults.start_ended(cluster)?;
             let now = Instant::now();
             if let Some((member, until)) = down.filter(|(_, until)| *until <= now) {
                 eprintln!(
@@ -76,6 +79,7 @@ impl Faults {
         if let Some((member, _)) = down {
             cluster.member_mut(member).start()?;
         }
+        faults.start_ended(cluster)?;
         let deadline = Instant::now() + LIMIT;
         for member in cluster.members() {
             while let Err(error) = member.wait_until_connected("OVN_Northbound") {
@@ -86,5 +90,49 @@ impl Faults {
         }
         cluster.leader()?;
         Ok(faults)
+    }
+
+    /// Starts members again whose process ended by itself.
+    fn start_ended(&mut self, cluster: &mut Cluster) -> Result {
+        for member in 0..cluster.members().len() {
+            let process = cluster.members()[member].process_id();
+            if process.is_some_and(has_ended) {
+                eprintln!("member {member} has ended by itself, and is started again");
+                self.began.push(monotonic_ns()?);
+                self.ended += 1;
+                cluster.member_mut(member).start()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a child process has ended: it is a zombie.
+fn has_ended(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name, in parentheses, may have any characters.
+    let state = status.rsplit(") ").next();
+    state.is_some_and(|rest| rest.starts_with('Z'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_has_ended_is_told_from_one_that_runs() {
+        let mut process = Command::new("cat")
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        assert!(!has_ended(process.id()));
+        drop(process.stdin.take());
+        while !has_ended(process.id()) {
+            sleep(Duration::from_millis(5));
+        }
+        process.wait().expect("it ends");
+        assert!(!has_ended(process.id()), "it is gone");
     }
 }

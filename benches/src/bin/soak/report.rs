@@ -42,11 +42,12 @@ impl Report {
             transfers,
             not_transferred,
             kills,
+            ended,
             time,
             ..
         } = &self.faults;
         println!(
-            "{:.1} minutes: {transfers} transfers of the leadership ({not_transferred} did not come about), {kills} members killed",
+            "{:.1} minutes: {transfers} transfers of the leadership ({not_transferred} did not come about), {kills} members killed, {ended} ended by themselves",
             time.as_secs_f64() / 60.0
         );
         let Writes { ledger, wrong } = &self.writes;
