@@ -109,7 +109,7 @@ fn pod_ports<'v>(view: &'v View, is_gone: impl Fn(Uuid) -> bool) -> Vec<PodPort<
 }
 
 /// The addresses of a port.
-fn addresses(port: &LogicalSwitchPort) -> impl Iterator<Item = Str> {
+pub fn addresses(port: &LogicalSwitchPort) -> impl Iterator<Item = Str> {
     let texts = port.addresses.iter();
     texts
         .flat_map(|address| address.split(' ').skip(1))
@@ -152,23 +152,43 @@ fn ports(draft: &mut Draft<'_>, goes: impl Fn(&str, &Row<LogicalSwitchPort>) -> 
             let addresses = addresses(port).filter(unused);
             free.entry(network).or_default().extend(addresses);
         }
-        for set in view.rows::<AddressSet>() {
-            if draft.is_gone(set.uuid()) {
-                continue;
+        for (network, addresses) in free {
+            take_out(draft, network, &addresses);
+        }
+    }
+}
+
+/// Says that addresses go from what policies select on a network, unless other ports than ours have
+/// them.
+pub fn free<P>(
+    draft: &mut Draft<'_>,
+    network: &str,
+    mut addresses: BTreeSet<Str>,
+    ours: &BTreeMap<String, P>,
+) {
+    let view = draft.view.clone();
+    for (other, port) in pod_ports(&view, |row| draft.is_gone(row)) {
+        if *other == *network && !ours.contains_key(port.name.as_str()) {
+            for address in self::addresses(port) {
+                addresses.remove(&address);
             }
-            let network = free
-                .iter()
-                .find(|(name, _)| is_owned(&set.external_ids, name));
-            let Some((_, free)) = network else { continue };
-            if set.addresses.iter().any(|address| free.contains(address)) {
-                let free = free.clone();
-                let row = draft.desired.row(AddressSet::NAME, set.name.clone());
-                row.part_of(
-                    AddressSet::ADDRESSES,
-                    move |it| free.contains(it),
-                    None::<Str>,
-                );
-            }
+        }
+    }
+    take_out(draft, network, &addresses);
+}
+
+fn take_out(draft: &mut Draft<'_>, network: &str, addresses: &BTreeSet<Str>) {
+    for set in draft.view.rows::<AddressSet>() {
+        let has = |address: &Str| addresses.contains(address);
+        let is_ours = is_owned(&set.external_ids, network) && !draft.is_gone(set.uuid());
+        if is_ours && set.addresses.iter().any(has) {
+            let gone = addresses.clone();
+            let row = draft.desired.row(AddressSet::NAME, set.name.clone());
+            row.part_of(
+                AddressSet::ADDRESSES,
+                move |it| gone.contains(it),
+                None::<Str>,
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The ports of pods, which are the same in every topology.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
 use ovsdb::{Map, Ref, Str};
@@ -10,6 +10,7 @@ use crate::assign::PodGrant;
 use crate::config::{NetworkConfig, Profile};
 use crate::error::{InputError, Reason};
 use crate::ids;
+use crate::remove;
 
 /// So many ports are one step.
 const PORTS_OF_A_STEP: usize = 250;
@@ -29,6 +30,7 @@ pub(super) fn say(
     refused: &mut Vec<InputError>,
 ) -> Ports {
     let mut ports = Ports::new();
+    let mut freed = BTreeSet::new();
     for pods in pods.chunks(PORTS_OF_A_STEP) {
         draft.desired.begin(match pods {
             [pod] => format!(
@@ -42,7 +44,7 @@ pub(super) fn say(
             let Some(switch) = switches.of(pod.node) else {
                 continue;
             };
-            match port(draft, config, switch, pod, profile) {
+            match port(draft, config, switch, pod, profile, &mut freed) {
                 Ok(port) => {
                     of_switches.entry(switch).or_default().push(port);
                     ports.insert(pod.attachment.port.clone(), port);
@@ -55,6 +57,13 @@ pub(super) fn say(
             switch.part(LogicalSwitch::PORTS, ports);
         }
     }
+    let granted = pods.iter().flat_map(|pod| &pod.grant.addresses);
+    for address in granted {
+        freed.remove(address.addr().to_string().as_str());
+    }
+    if !freed.is_empty() {
+        remove::free(draft, &config.name, freed, &ports);
+    }
     ports
 }
 
@@ -64,10 +73,12 @@ fn port(
     switch: &str,
     pod: &PodGrant<'_>,
     profile: Profile,
+    freed: &mut BTreeSet<Str>,
 ) -> Result<Ref<LogicalSwitchPort>, Reason> {
     let name = pod.attachment.port.as_str();
     let mut uid = pod.pod.uid.as_deref();
     let view = draft.view.clone();
+    let address = pod.grant.port_address();
     if let Some(port) = view.get_by(LogicalSwitchPort::NAME, name) {
         let known = port.options.get(UID).map(Str::as_str);
         let row = port.reference();
@@ -90,8 +101,10 @@ fn port(
                 None => {}
             }
         }
+        if port.addresses.iter().all(|known| *known != *address) {
+            freed.extend(remove::addresses(port));
+        }
     }
-    let address = pod.grant.port_address();
     let chassis = match profile {
         Profile::Mid2023 => pod.node,
         Profile::Central2026 => pod.chassis,

@@ -48,7 +48,10 @@ pub(super) fn say(
 ) {
     let name = &network.config.name;
     let strangers = strangers(draft, name, ports, left);
-    let ours = pods.iter().map(|pod| Endpoint {
+    // What was refused has no port, and nothing is granted to its addresses.
+    let granted = pods.iter();
+    let granted = granted.filter(|pod| ports.contains_key(&pod.attachment.port));
+    let ours = granted.map(|pod| Endpoint {
         namespace: &pod.pod.namespace,
         labels: Some(&pod.pod.labels),
         port: &pod.attachment.port,
