@@ -1,34 +1,11 @@
 //! The clients under measurement, each a process that prints what it has reached.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 
-use ovsdb_benches::Result;
+use ovsdb_benches::{Kind, Result};
 use serde::Deserialize;
 use serde_json::Value;
-
-/// A client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
-pub(crate) enum Kind {
-    /// This library
-    Ovsdb,
-    /// The C library of Open vSwitch, from Debian's openvswitch-source
-    CIdl,
-    /// Python's ovs.db.idl, from Debian's python3-openvswitch
-    PythonIdl,
-}
-
-impl Kind {
-    /// The name, as on the command line.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Ovsdb => "ovsdb",
-            Self::CIdl => "c-idl",
-            Self::PythonIdl => "python-idl",
-        }
-    }
-}
 
 /// What a client says when it has reached a mark.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -64,19 +41,7 @@ pub(crate) struct Follower {
 
 impl Follower {
     pub(crate) fn start(kind: Kind, remote: &str) -> Result<Self> {
-        let mut command = match kind {
-            Kind::Ovsdb => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.arg("--follow");
-                command
-            }
-            Kind::CIdl => Command::new(c_idl()?),
-            Kind::PythonIdl => {
-                let mut command = Command::new("/usr/bin/python3");
-                command.args([&peers().join("python-idl.py"), &schema()]);
-                command
-            }
-        };
+        let mut command = kind.command("c-idl", "python-idl.py")?;
         let mut process = command
             .arg(remote)
             .stdin(Stdio::null())
@@ -124,30 +89,4 @@ impl Drop for Follower {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-fn package() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn peers() -> PathBuf {
-    package().join("peers")
-}
-
-fn schema() -> PathBuf {
-    package().join("../schemas/files/ovn-nb.ovsschema")
-}
-
-/// Builds the C client, unless that was done.
-fn c_idl() -> Result<PathBuf> {
-    let folder = package().join("../target/c-idl");
-    let built = Command::new(peers().join("build-c-idl"))
-        .args([&schema(), &folder])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .status()?;
-    if !built.success() {
-        return Err("the C client cannot be built".into());
-    }
-    Ok(folder.join("c-idl"))
 }

@@ -17,9 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ovsdb_benches::{Northbound, Result};
-
-use crate::follower::Kind;
+use ovsdb_benches::{Kind, Northbound, Result};
 
 /// Measure clients that follow a northbound database
 #[derive(Debug, Parser)]

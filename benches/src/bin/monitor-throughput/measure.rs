@@ -3,11 +3,11 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ovsdb_benches::{Connection, Northbound, Result, median, port_uuid, process};
+use ovsdb_benches::{Connection, Kind, Northbound, Result, median, port_uuid, process};
 
 use crate::Arguments;
 use crate::figures::{Figures, Phase};
-use crate::follower::{Follower, Kind};
+use crate::follower::Follower;
 use crate::replay::replay;
 use crate::table;
 

@@ -1,4 +1,4 @@
-//! Beats: numbers that are written through each member by connections that do nothing else, whoever leads. How
+//! Beats: numbers that are written through each member by connections that do nothing else, also through members that do not lead. How
 //! long after its commit a beat is seen is how stale a cache is.
 //!
 //! A client under test would write none while it looks for the new leader, and so hide how long its cache was

@@ -1,8 +1,8 @@
 //! The processes that follow the cluster: what each has seen, and how much memory it has.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,8 +10,8 @@ use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use ovsdb::testing::Cluster;
-use ovsdb_benches::Result;
 use ovsdb_benches::process::memory;
+use ovsdb_benches::{Kind, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -19,59 +19,6 @@ use crate::beats::{self, Committed};
 
 /// How long a client may take for its rows, or to see the last beat.
 const LIMIT: Duration = Duration::from_secs(300);
-
-/// A client that follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Kind {
-    /// This library
-    Ovsdb,
-    /// The C library of Open vSwitch, from Debian's openvswitch-source
-    CIdl,
-    /// Python's ovs.db.idl, from Debian's python3-openvswitch
-    PythonIdl,
-}
-
-impl Kind {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Ovsdb => "ovsdb",
-            Self::CIdl => "c-idl",
-            Self::PythonIdl => "python-idl",
-        }
-    }
-
-    fn command(self) -> Result<Command> {
-        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let schema = package.join("../schemas/files/ovn-nb.ovsschema");
-        let peers = package.join("peers");
-        Ok(match self {
-            Self::Ovsdb => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.arg("--follow");
-                command
-            }
-            Self::CIdl => {
-                let folder = package.join("../target/c-idl");
-                let mut build = Command::new(peers.join("build-c-idl"));
-                build.args([&schema, &folder]);
-                if !build
-                    .stdin(Stdio::null())
-                    .stdout(Stdio::null())
-                    .status()?
-                    .success()
-                {
-                    return Err("the C client cannot be built".into());
-                }
-                Command::new(folder.join("c-soak"))
-            }
-            Self::PythonIdl => {
-                let mut command = Command::new("/usr/bin/python3");
-                command.args([&peers.join("python-soak.py"), &schema]);
-                command
-            }
-        })
-    }
-}
 
 /// When a client saw each beat, by member and number: 0 where it has not.
 type Seen = Vec<Vec<u64>>;
@@ -191,7 +138,7 @@ impl Followers {
 impl Follower {
     fn start(kind: Kind, remotes: &str, members: usize) -> Result<Self> {
         let mut process = kind
-            .command()?
+            .command("c-soak", "python-soak.py")?
             .arg(remotes)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -229,7 +176,7 @@ impl Follower {
     }
 
     fn finish(mut self, dump: &Path, memory: Vec<u64>) -> Result<Followed> {
-        writeln!(self.input, "{}", PathBuf::from(dump).display())?;
+        writeln!(self.input, "{}", dump.display())?;
         let end = serde_json::from_value(self.line()?)?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Followed {

@@ -26,11 +26,11 @@ use clap::Parser;
 use ovsdb::schema::bundled;
 use ovsdb::testing::Cluster;
 use ovsdb_benches::process::machine;
-use ovsdb_benches::{PORTS_PER_SWITCH, Result, fill};
+use ovsdb_benches::{Kind, PORTS_PER_SWITCH, Result, fill};
 
 use crate::beats::Beats;
 use crate::faults::Faults;
-use crate::followers::{Followers, Kind};
+use crate::followers::Followers;
 use crate::report::Report;
 use crate::writers::Writers;
 

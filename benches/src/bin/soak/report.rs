@@ -1,11 +1,11 @@
 //! The table.
 
-use ovsdb_benches::{median, number};
+use ovsdb_benches::{Kind, median, number};
 
 use crate::beats::Committed;
 use crate::faults::Faults;
 use crate::final_check::Writes;
-use crate::followers::{Followed, Kind};
+use crate::followers::Followed;
 
 /// What a run has shown.
 #[derive(Debug)]
