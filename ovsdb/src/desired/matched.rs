@@ -179,13 +179,7 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
     fn find(&mut self, resolution: &mut Resolution) -> Result<(), Conflict> {
         for (at, unwanted) in self.wish.unwanted.iter().enumerate() {
             for row in rows_that_meet(self.table, &unwanted.rows) {
-                let (step, unwanted) = (unwanted.step, Some(at));
-                let deleted = Deleted {
-                    step,
-                    unwanted,
-                    is_replaced: false,
-                };
-                resolution.delete(row.uuid(), deleted);
+                resolution.delete(row.uuid(), unwanted.step, Some(at));
             }
         }
         let columns = self.columns();
@@ -236,12 +230,7 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
         let wanted: HashSet<Uuid, foldhash::fast::RandomState> = wanted.collect();
         for row in self.table.rows() {
             if !wanted.contains(&row.uuid()) && owned.holds_for(row) {
-                let deleted = Deleted {
-                    step: 0,
-                    unwanted: None,
-                    is_replaced: false,
-                };
-                resolution.delete(row.uuid(), deleted);
+                resolution.delete(row.uuid(), 0, None);
             }
         }
     }

@@ -86,8 +86,12 @@ impl Resolution {
     }
 
     /// Deletes a row; the first who says so says in which step.
-    pub(super) fn delete(&mut self, row: Uuid, deleted: Deleted) {
-        self.deleted.entry(row).or_insert(deleted);
+    pub(super) fn delete(&mut self, row: Uuid, step: usize, unwanted: Option<usize>) {
+        self.deleted.entry(row).or_insert(Deleted {
+            step,
+            unwanted,
+            is_replaced: false,
+        });
     }
 
     /// Deletes a row in a later step, if it is deleted and may stay.

@@ -359,22 +359,16 @@ impl<T: Table> AllOf<T> {
 
     /// The same with other uuids in the place of those that the clauses compare with.
     pub(crate) fn with_uuids(&self, mut other: impl FnMut(Uuid) -> Uuid) -> Self {
-        let clauses = self.clauses.iter().cloned().map(|clause| match clause {
-            Clause::Compare {
-                column,
-                function,
-                argument,
-            } => Clause::Compare {
-                column,
-                function,
-                argument: argument.map_atoms(|atom| match atom {
-                    Atom::Uuid(uuid) => Atom::Uuid(other(uuid)),
-                    atom => atom,
-                }),
-            },
-            always @ Clause::Always(_) => always,
-        });
-        Self::new(clauses.collect())
+        let mut change = |atom| match atom {
+            Atom::Uuid(uuid) => Atom::Uuid(other(uuid)),
+            atom => atom,
+        };
+        let clauses = self.clauses.iter().cloned();
+        Self::new(
+            clauses
+                .map(|clause| clause.map_atoms(&mut change))
+                .collect(),
+        )
     }
 
     /// The clauses.

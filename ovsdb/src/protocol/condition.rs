@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::wire::{Wire, words};
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader, write_string};
-use crate::value::{Datum, Str};
+use crate::value::{Atom, Datum, Str};
 
 /// The function of a condition (RFC 7047 section 5.1, `<function>`).
 ///
@@ -79,6 +79,24 @@ pub enum Clause {
         /// The argument.
         argument: Datum,
     },
+}
+
+impl Clause {
+    /// The same clause with other atoms in its argument.
+    pub(crate) fn map_atoms(self, change: impl FnMut(Atom) -> Atom) -> Self {
+        match self {
+            Self::Always(always) => Self::Always(always),
+            Self::Compare {
+                column,
+                function,
+                argument,
+            } => Self::Compare {
+                column,
+                function,
+                argument: argument.map_atoms(change),
+            },
+        }
+    }
 }
 
 impl Wire for Clause {

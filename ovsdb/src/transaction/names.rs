@@ -49,19 +49,8 @@ fn rename(operation: Operation, names: &impl Fn(Atom) -> Atom) -> Operation {
             .collect()
     };
     let clauses = |clauses: Vec<Clause>| -> Vec<Clause> {
-        let rename = |clause| match clause {
-            Clause::Compare {
-                column,
-                function,
-                argument,
-            } => Clause::Compare {
-                column,
-                function,
-                argument: argument.map_atoms(names),
-            },
-            always @ Clause::Always(_) => always,
-        };
-        clauses.into_iter().map(rename).collect()
+        let clauses = clauses.into_iter();
+        clauses.map(|clause| clause.map_atoms(names)).collect()
     };
     match operation {
         Operation::Insert {
