@@ -124,6 +124,9 @@ fn ports(draft: &mut Draft<'_>, goes: impl Fn(&str, &Row<LogicalSwitchPort>) -> 
     let all = pod_ports(&view, |_| false).into_iter();
     let (ports, mut others): (Vec<_>, Vec<_>) =
         all.partition(|(network, port)| goes(network, port));
+    if ports.is_empty() {
+        return;
+    }
     let there = pod_ports(&view, |row| draft.is_gone(row)).into_iter();
     let there: BTreeSet<_> = there.map(|(_, port)| port.uuid()).collect();
     others.retain(|(_, port)| there.contains(&port.uuid()));
@@ -134,10 +137,7 @@ fn ports(draft: &mut Draft<'_>, goes: impl Fn(&str, &Row<LogicalSwitchPort>) -> 
             .map(move |address| (network.clone(), address))
             .collect::<Vec<_>>()
     };
-    let used: BTreeSet<_> = match ports.is_empty() {
-        true => return,
-        false => others.into_iter().flat_map(of_others).collect(),
-    };
+    let used: BTreeSet<_> = others.into_iter().flat_map(of_others).collect();
     for ports in ports.chunks(PORTS_OF_A_STEP) {
         draft.desired.begin(match ports {
             [(_, port)] => format!("remove the port {}", port.name),

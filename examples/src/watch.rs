@@ -78,7 +78,7 @@ impl Watch {
         if let Err(error) = &watcher {
             warn!("cannot watch the manifests, and looks at them each second: {error}");
         }
-        Self {
+        let mut watch = Self {
             watcher: watcher.ok(),
             paths,
             events,
@@ -86,8 +86,15 @@ impl Watch {
             whole: BTreeSet::new(),
             anything: false,
             told: None,
-            look: Instant::now() + LOOK,
-        }
+            look: Instant::now(),
+        };
+        watch.look_regularly();
+        watch
+    }
+
+    fn look_regularly(&mut self) {
+        let is_told = self.watcher.is_some();
+        self.look_in(if is_told { LOOK } else { LOOK_OFTEN });
     }
 
     /// Waits until something may have changed. The future may be dropped at any time.
@@ -116,8 +123,7 @@ impl Watch {
                     };
                 }
                 () = sleep_until(self.look) => {
-                    let wait = if self.watcher.is_some() { LOOK } else { LOOK_OFTEN };
-                    self.look_in(wait);
+                    self.look_regularly();
                     return Changed::Anything;
                 }
             }

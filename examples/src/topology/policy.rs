@@ -15,7 +15,7 @@ use crate::ids;
 use crate::network::Network;
 use crate::policy::lower::{Endpoint, Group, LOGGING_METER, Rows, Scene, Set, lower};
 use crate::policy::{Direction, owner};
-use crate::remove::Others;
+use crate::remove::{Others, addresses};
 
 /// How many logged packets a second are logged.
 const LOGGING_RATE: i64 = 20;
@@ -144,12 +144,12 @@ fn strangers(
     });
     let named = strangers.map(|port| {
         let namespace = port.external_ids.get(ids::NAMESPACE);
-        let words = port.addresses.iter();
-        let words = words.flat_map(|address| address.split(' ').skip(1));
         let stranger = Stranger {
             port: port.reference(),
             namespace: namespace.map_or("", Str::as_str).to_owned(),
-            addresses: words.filter_map(|word| word.parse().ok()).collect(),
+            addresses: addresses(port)
+                .filter_map(|word| word.parse().ok())
+                .collect(),
         };
         (port.name.to_string(), stranger)
     });
