@@ -45,7 +45,7 @@ pub enum ApplyError {
 /// What was granted on each network, by the networks' names.
 pub type Grants = BTreeMap<String, Known>;
 
-/// What was granted before on a network: as `granted` has it, else as the database has.
+/// The grants of a network before this plan: those in `granted`, else those in the database.
 fn before(cluster: &Cluster, view: &View, name: &str, granted: &Grants, others: Others) -> Known {
     let mut before = known(view, name);
     if others == Others::Remove {
@@ -74,7 +74,7 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// What leads from the database, as the draft has it, to what was said.
+    /// The steps from the database in the draft's view to the rows that the draft wants.
     ///
     /// # Errors
     /// When that cannot be.

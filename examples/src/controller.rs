@@ -1,8 +1,8 @@
 //! The controller: keeps the northbound database as a folder of manifests says, for months.
 //!
-//! It is level-triggered: whatever happens, a change of a file, of a row, of the schema, it
-//! looks at all there is, draws up a plan, and carries it out; a plan of a database that is as it
-//! must be is empty. Of several controllers one works, the one that holds a lock of the database,
+//! It is level-triggered: after each change of a file, a row or the schema it compares the whole
+//! database with the manifests, plans what differs, and commits that. Where a file has changed
+//! nothing but pods, it plans for these first, so that they need not wait for the comparison. Of several controllers one works, the one that holds a lock of the database,
 //! and each of its transactions demands that it still does.
 
 use std::convert::Infallible;

@@ -54,7 +54,7 @@ pub fn remove_acls(
     });
 }
 
-/// Creates a port on a switch, or changes the one of this name and sees to it that the switch has it.
+/// Creates the port with this name or changes it, and adds it to the switch if it is missing there.
 pub fn ensure_port(
     txn: &mut Transaction,
     switch: &str,

@@ -38,8 +38,8 @@ impl Node {
             change(&mut mappings);
             let text = mappings.to_string();
             let wanted = Some(text.as_str()).filter(|text| !text.is_empty());
-            // A mapping that somebody adds in this moment is not overwritten: what an edit replaces is
-            // verified.
+            // The edit verifies the text that it replaces, so a mapping that another client adds at the
+            // same time is not lost.
             transaction.edit(root, |row| put(&mut row.external_ids, [(MAPPINGS, wanted)]));
             Ok(())
         })

@@ -148,7 +148,7 @@ impl<T: Table> Matched<'_, T> {
     pub(super) fn delete(&self, resolution: &Resolution, build: &mut Build<T::Database>) {
         for (at, unwanted) in self.wish.unwanted.iter().enumerate() {
             for row in rows_that_meet(self.table, &unwanted.rows) {
-                // The first that names a row has it.
+                // Of several conditions that a row meets, the first one deletes it.
                 let deleted = resolution.deleted(row.uuid());
                 let Some(deleted) = deleted.filter(|deleted| deleted.unwanted == Some(at)) else {
                     continue;

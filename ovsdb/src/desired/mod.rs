@@ -218,7 +218,7 @@ impl<D: Database> Desired<D> {
         self.wanted(|table, placeholders, step| table.add(placeholders, step, FoundBy::Nothing))
     }
 
-    /// Does not want the rows that meet a condition, whoever owns them: they are deleted in this
+    /// Deletes the rows that meet a condition, also those that are not owned: they go in this
     /// [step](Self::begin), as long as they meet it. A [row](Self::row) that is wanted by the key of such a
     /// row is another one, and made; in an earlier step it is this one still. References to them are taken
     /// out of rows that are wanted, also where these are given such, and of all rows of
@@ -251,7 +251,7 @@ impl<D: Database> Desired<D> {
         self
     }
 
-    /// Takes references to rows that go out of all rows of a table, whoever owns them. Strong references
+    /// Removes references to deleted rows from all rows of a table, also from those that are not owned. Strong references
     /// that are left somewhere keep the database from deleting a row.
     pub fn cleaned<T: Table<Database = D>>(&mut self) -> &mut Self {
         self.table::<T>().is_cleaned = true;

@@ -31,7 +31,7 @@ pub(super) enum FoundBy<T> {
     Nothing,
 }
 
-/// Rows that are not wanted, whoever owns them.
+/// Rows that are deleted, also those that are not owned.
 pub(super) struct Unwanted<T> {
     pub(super) step: usize,
     pub(super) rows: AllOf<T>,

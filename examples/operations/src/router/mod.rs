@@ -31,7 +31,7 @@ pub fn set_external_ids(txn: &mut Transaction, name: &str, ids: &[(&str, &str)])
     rows::set_keys(txn, router, Router::EXTERNAL_IDS, ids)
 }
 
-/// Creates a port on a router, or changes the one of this name and sees to it that the router has it.
+/// Creates the port with this name or changes it, and adds it to the router if it is missing there.
 pub fn ensure_port(
     txn: &mut Transaction,
     router: &str,

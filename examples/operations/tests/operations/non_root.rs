@@ -323,7 +323,7 @@ async fn a_row_of_two_parents_outlives_one_of_them() {
     });
     let setting = setting.await;
     let acl = setting.only::<Acl>().reference();
-    // To delete it is refused, since the switch has it.
+    // The server refuses to delete it, since the switch refers to it.
     let delete = |txn: &mut Transaction| {
         children::delete(txn, PortGroup::NAME, "group", PortGroup::ACLS, &[acl])
     };
