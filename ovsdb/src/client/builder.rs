@@ -165,7 +165,7 @@ impl<D: Database> ClientBuilder<D> {
     }
 
     /// Who writes: each transaction that writes something says so in the database's history, where
-    /// `ovsdb-tool show-log` and the [transactions](crate::server::Server::transactions) of an embedded
+    /// `ovsdb-tool show-log` and the transactions (`Server::transactions`) of an embedded
     /// server show it, as a comment before its own ones.
     ///
     /// ```

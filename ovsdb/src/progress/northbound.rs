@@ -143,7 +143,7 @@ pub struct Realized {
 ///
 /// # Errors
 /// [`ProgressError::TimedOut`] when a daemon is late: it says which, and
-/// [which chassis](Realize::southbound) on request. [`ProgressError::NotReported`] at once when the chassis were
+/// which chassis on request (`Realize::southbound`, with the feature `sb`). [`ProgressError::NotReported`] at once when the chassis were
 /// told not to report.
 pub fn realized(client: &Client<ovsdb::nb::Database>, stage: Stage) -> Realize {
     Realize {
