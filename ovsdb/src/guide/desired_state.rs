@@ -1,0 +1,103 @@
+//! Desired state: say which rows should exist.
+//!
+//! A controller that owns rows fills a [`Desired`] with all of them. The library compares it with the database and finds what to insert,
+//! change and delete:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! use ovsdb::nb::{Desired, PortGroup};
+//!
+//! let cache = client.cache().table::<PortGroup>().start().await?;
+//! # let mut txn = client.transaction();
+//! # txn.insert(PortGroup { name: "theirs".into(), ..Default::default() });
+//! # txn.commit().await?;
+//! let desired = |names: &[&str]| {
+//!     let mut desired = Desired::new();
+//!     // These rows are ours. Rows that do not meet the condition are never touched.
+//!     desired.owned::<PortGroup>(PortGroup::EXTERNAL_IDS.includes([("owner", "me")]));
+//!     for name in names {
+//!         desired
+//!             .row(PortGroup::NAME, *name) // found by its name, or inserted
+//!             .part(PortGroup::EXTERNAL_IDS, [("owner", "me")]); // others may add keys
+//!     }
+//!     desired
+//! };
+//! client.converge(&cache, &desired(&["web", "db"])).await?;
+//!
+//! // `web` is no longer wanted, `cache` is new.
+//! let plan = desired(&["db", "cache"]).plan(&cache.snapshot())?;
+//! let shown = "\
+//! - Port_Group web
+//! + Port_Group cache
+//!     external_ids: {owner=me}
+//!     name: cache
+//! ";
+//! assert_eq!(plan.to_string(), shown);
+//! let done = client.converge(&cache, &desired(&["db", "cache"])).await?;
+//! assert_eq!((done.changes, done.commits), (2, 1));
+//!
+//! // It is idempotent: the next plan is empty.
+//! assert!(desired(&["db", "cache"]).plan(&cache.snapshot())?.is_empty());
+//!
+//! // A key that belongs to another owner is a conflict, which names the row.
+//! let conflict = desired(&["theirs"]).plan(&cache.snapshot()).expect_err("it belongs to another owner");
+//! println!("{conflict}");
+//! # Ok(()) }
+//! ```
+//!
+//! | call | what it does |
+//! |---|---|
+//! | [`Desired::plan`] | compares the wanted rows with a view; the [`Plan`](desired::Plan) can be shown as text or JSON |
+//! | [`Plan::commit`](desired::Plan::commit) | commits the plan in one transaction, which fails if the rows have changed since |
+//! | [`Client::converge`] | plans and commits until the plan is empty |
+//! | [`Plan::write`](desired::Plan::write) | writes the changes into a transaction, such as that of a [`Reconciler`] |
+//!
+//! # Columns
+//!
+//! | call | the column |
+//! |---|---|
+//! | [`set`](desired::WantedRow::set) | holds this value and nothing else |
+//! | [`part`](desired::WantedRow::part) | holds these elements or pairs, and others may add theirs |
+//! | [`part_of`](desired::WantedRow::part_of) | the same, and what the owner no longer wants is removed |
+//! | [`initial`](desired::WantedRow::initial) | begins with this value in a new row; later changes stay |
+//! | not mentioned | stays as it is |
+//!
+//! # Rows that refer to each other
+//!
+//! [`reference`](desired::WantedRow::reference) gives a reference to a wanted row, whether it exists or has still to be
+//! inserted. It goes into the columns of other wanted rows:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! use ovsdb::cache::Index;
+//! use ovsdb::nb::{Desired, LogicalSwitch as Switch, LogicalSwitchPort as Port};
+//!
+//! let by_name = Index::column(Switch::NAME);
+//! let cache = client.cache().index(&by_name).table::<Port>().start().await?;
+//! let mut desired = Desired::new();
+//! let port = desired.row(Port::NAME, "p1").set(Port::ADDRESSES, ["dynamic"]).reference();
+//! desired.row(&by_name, "sw0").set(Switch::PORTS, [port]);
+//! client.converge(&cache, &desired).await?;
+//! assert_eq!(cache.snapshot().table::<Port>().len(), 1);
+//! # Ok(()) }
+//! ```
+//!
+//! # Large plans
+//!
+//! [`Desired::begin`] starts a step. [`Plan::into_steps`](desired::Plan::into_steps) splits the plan into its steps, each of which
+//! is committed in a transaction of its own: the first apply of a large cluster need not be one large transaction.
+//!
+//! The module [`desired`] says exactly what a plan touches, and [`Conflict`](desired::Conflict) lists why there may be none.
+//!
+//! Next: [`following`](super::following).
+
+#[cfg(doc)]
+use crate::*;

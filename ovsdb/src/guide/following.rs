@@ -1,0 +1,103 @@
+//! Following: streams of changes, and work queues.
+//!
+//! A program that reacts to changes has three choices:
+//!
+//! | you need | use | what it delivers |
+//! |---|---|---|
+//! | every change | [`Cache::changes`], [`Cache::all_changes`] | batches of old and new rows |
+//! | to know which objects to look at again | [`WorkQueue`](cache::WorkQueue) | each key once (level-triggered) |
+//! | objects kept in order, with retries | [`Reconciler`]: the [next chapter](super::controllers) | a key, a view and a transaction |
+//!
+//! # Streams
+//!
+//! A stream starts with all rows, and then delivers one batch for each server transaction:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! # let cache = client.cache().table::<ovsdb::nb::LogicalSwitch>().start().await?;
+//! use ovsdb::cache::Change;
+//! use ovsdb::nb::LogicalSwitch as Switch;
+//!
+//! let mut changes = cache.changes::<Switch>();
+//! let first = changes.next().await.ok_or("the client was closed")?;
+//! assert!(first.kind().is_start() && first.is_empty());
+//!
+//! let mut txn = client.transaction();
+//! txn.insert(Switch { name: "sw0".into(), ..Default::default() });
+//! txn.commit().await?;
+//!
+//! while let Some(batch) = changes.next().await {
+//!     // All tables after this batch.
+//!     let view = batch.snapshot();
+//!     for change in &batch {
+//!         match change {
+//!             Change::Inserted(row) => println!("+ {}", row.name),
+//!             Change::Modified { old, new } => println!("~ {} {:?} {:?}", new.name, old.ports, new.ports),
+//!             Change::Deleted(row) => println!("- {}", row.name),
+//!         }
+//!     }
+//!     # let _ = view;
+//!     # break;
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! - [`columns`](cache::Changes::columns) shows only changes of some columns, and [`rows`](cache::Changes::rows) only rows for
+//!   which a closure holds.
+//! - [`Cache::all_changes`] delivers the changes of all tables of one transaction in one batch.
+//! - Both are [`Stream`](futures_core::Stream)s. Dropping the future of `next` loses nothing.
+//!
+//! No change is ever lost. Applying all batches, in order, to an empty table always gives the table:
+//!
+//! | event | what the stream delivers |
+//! |---|---|
+//! | A connection was lost. | One batch with everything that changed meanwhile ([`is_resync`](cache::BatchKind::is_resync)). |
+//! | The consumer is slow: more than 1,024 transactions, or 16 MiB of messages, are waiting. | One batch that coalesces them ([`is_coalesced`](cache::BatchKind::is_coalesced)): each row once, before the first and after the last. Memory stays bounded. |
+//! | The schema of the server changed. | A batch, even without rows ([`is_schema_change`](cache::BatchKind::is_schema_change)). |
+//! | The client was closed. | The end of the stream. |
+//!
+//! # Work queues
+//!
+//! A controller rarely needs to know what changed. It needs to know which object to look at again. A
+//! [`WorkQueue`](cache::WorkQueue) holds each key once, however often it changes, and hands a key to one worker at a time. A key that
+//! changes while a worker has it is queued again afterwards:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! # let mut txn = client.transaction();
+//! # let port = txn.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+//! # txn.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+//! # txn.commit().await?;
+//! use ovsdb::cache::WorkQueue;
+//! use ovsdb::nb::{LogicalSwitch as Switch, LogicalSwitchPort as Port};
+//!
+//! let cache = client.cache().table::<Switch>().table::<Port>().index_references_to::<Port>().start().await?;
+//! // A switch is due when it changes, and when one of its ports changes.
+//! let queue = WorkQueue::new();
+//! queue.feed(cache.changes::<Switch>(), |change, _view| [change.row().name.clone()]);
+//! queue.feed(cache.changes::<Port>(), |change, view| {
+//!     let switches = view.referrers::<Switch>(change.reference());
+//!     switches.map(|switch| switch.name.clone()).collect::<Vec<_>>()
+//! });
+//! while let Some(work) = queue.next().await {
+//!     println!("look at {}", work.key());
+//!     work.done(); // or work.retry_after(delay)
+//!     # break;
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! Clone the queue for several workers. Work that is dropped by a panic goes back into the queue.
+//!
+//! Next: [`controllers`](super::controllers).
+
+#[cfg(doc)]
+use crate::*;

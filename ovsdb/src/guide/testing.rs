@@ -1,0 +1,99 @@
+//! Testing what you wrote.
+//!
+//! | what is tested | what you need |
+//! |---|---|
+//! | a function that reads a snapshot or writes a transaction | neither a server nor a runtime |
+//! | a controller, a whole program | the embedded server |
+//! | faults: lost replies, dead leaders, lagging members | the embedded server and its faults |
+//! | the real ovsdb-server | the feature `testing` |
+//!
+//! # The embedded server
+//!
+//! The module [`server`] is an OVSDB server inside the program, compared with ovsdb-server message by message. A test needs no process, no
+//! socket and no folder, and the constraints, defaults and references of the schema hold as in production:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use ovsdb::nb::{self, LogicalSwitch};
+//! use ovsdb::server::{Server, TransactionFault};
+//!
+//! let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! let seed = Server::memory(schema)?;
+//! // Every test starts from the same rows. A fork costs the same for any number of rows.
+//! let server = seed.fork();
+//! let client = nb::Client::builder().server(&server).connect().await?;
+//!
+//! // What does the program do if its commit is carried out and the reply is lost?
+//! let fault = TransactionFault::DisconnectAfter;
+//! server.faults().next_transaction("OVN_Northbound", fault)?;
+//! let mut txn = client.transaction();
+//! txn.insert(LogicalSwitch { name: "sw0".into(), ..Default::default() });
+//! assert!(txn.commit().await.is_err());
+//!
+//! // What was committed, as typed rows.
+//! let committed = server.transactions::<nb::Database>();
+//! let switches: Vec<_> = committed.iter().flat_map(|txn| txn.inserted::<LogicalSwitch>()).collect();
+//! assert_eq!(switches[0].name, "sw0");
+//! # Ok(()) }
+//! ```
+//!
+//! | call | what it tests |
+//! |---|---|
+//! | [`Faults::disconnect`](server::Faults::disconnect), [`refuse_connections`](server::Faults::refuse_connections) | reconnects |
+//! | [`Faults::hang`](server::Faults::hang), [`delay`](server::Faults::delay) | time limits, probes |
+//! | [`Faults::next_transaction`](server::Faults::next_transaction) | refusals, unknown outcomes |
+//! | [`Faults::lose_leadership`](server::Faults::lose_leadership) | `leader_only` |
+//! | [`Faults::forget_history`](server::Faults::forget_history) | monitors that cannot be resumed |
+//! | [`Server::convert`](server::Server::convert) | upgrades of the schema |
+//! | [`Server::cluster`](server::Server::cluster) | failover: members that hand over, die, hang, lag or lose the majority |
+//!
+//! # Without a server
+//!
+//! Code that reads takes a [`Snapshot`], which [`SnapshotBuilder`](crate::testing::SnapshotBuilder) makes of typed rows. Code that writes takes a
+//! `&mut` [`Transaction`], which [`Transaction::detached`] makes without a client. Then the test reads what was written:
+//!
+//! ```
+//! use ovsdb::nb::{self, LogicalSwitchPort as Port};
+//! use ovsdb::testing::SnapshotBuilder;
+//! use ovsdb::transaction::TableOperation;
+//!
+//! /// What is tested: the body of a closure of `Client::apply`.
+//! fn disable_untagged(view: &nb::Snapshot, txn: &mut nb::Transaction) {
+//!     for port in view.rows::<Port>().filter(|port| port.tag.is_none()) {
+//!         txn.update(port).set(Port::ENABLED, Some(false));
+//!     }
+//! }
+//!
+//! let mut rows = SnapshotBuilder::<nb::Database>::new();
+//! rows.insert(Port { name: "p1".into(), tag: Some(7), ..Default::default() });
+//! let untagged = rows.insert(Port { name: "p2".into(), ..Default::default() });
+//! let view = rows.build()?;
+//!
+//! let mut txn = nb::Transaction::detached();
+//! disable_untagged(&view, &mut txn);
+//! let [TableOperation::Update { rows, columns }] = &txn.operations_on::<Port>()[..] else {
+//!     panic!("one update expected: {txn:?}");
+//! };
+//! assert_eq!(*rows, untagged);
+//! assert_eq!(columns.get(Port::ENABLED), Some(&Some(false)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! - [`Transaction::detached_on`] makes a transaction that reads a snapshot, as that of [`Client::apply`] does.
+//! - [`inserted`](Transaction::inserted), [`operations_on`](Transaction::operations_on) and
+//!   [`to_json`](Transaction::to_json) show what was written. [`check`](Transaction::check) finds mistakes.
+//! - [`commit_on`](Transaction::commit_on) carries the transaction out on a fork of an embedded server, which checks it against
+//!   the schema and the rows.
+//!
+//! # The real server
+//!
+//! With the feature `testing`, [`testing::Server`] and [`testing::Cluster`] start private ovsdb-server
+//! processes, which end with the test. With `OVSDB_TEST_SERVER=embedded` in the environment, the same test runs on the embedded
+//! server. [`Proxy`](crate::testing::Proxy) cuts, stalls and slows connections, and [`Dump`](crate::testing::Dump)
+//! compares a replica with what a server holds.
+//!
+//! Next: [`performance`](super::performance).
+
+#[cfg(doc)]
+use crate::*;

@@ -1,0 +1,128 @@
+//! Writing: transactions, their outcomes, and retries.
+//!
+//! There are four ways to write. They differ in who decides what is to be changed:
+//!
+//! | you have | use | chapter |
+//! |---|---|---|
+//! | operations of the protocol | [`Client::transaction`] | this one |
+//! | a decision that depends on what the database holds | [`Client::apply`], [`Client::edit`] | [`deciding`](super::deciding) |
+//! | the rows that should exist | [`Desired`], [`Client::converge`] | [`desired_state`](super::desired_state) |
+//! | objects that must be kept in order for months | [`Reconciler`] | [`controllers`](super::controllers) |
+//!
+//! # Operations
+//!
+//! A transaction is built without the server and sent as a whole by [`commit`](Transaction::commit). The server carries out its
+//! operations in order, all or none:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! use ovsdb::nb::{LogicalSwitch as Switch, LogicalSwitchPort as Port};
+//!
+//! let mut txn = client.transaction();
+//! let port = txn.insert(Port { name: "p1".into(), ..Default::default() });
+//! let switch = txn.insert(Switch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+//! txn.comment("pod web-1");
+//! let outcome = txn.commit().await?;
+//! assert_eq!(outcome.inserted(switch), Some(switch)); // the reference stays valid
+//!
+//! let mut txn = client.transaction();
+//! // Sets whole columns of all rows that meet the condition.
+//! let updated = txn.update(Port::NAME.eq("p1")).set(Port::ENABLED, Some(false)).index();
+//! // Changes a part of a set or a map, and leaves the rest to others.
+//! txn.mutate(switch).set_keys(Switch::EXTERNAL_IDS, [("owner", "me")]);
+//! let switches = txn.select(Switch::EXTERNAL_IDS.includes([("owner", "me")]));
+//! let outcome = txn.commit().await?;
+//! assert_eq!(outcome.count(updated), 1);
+//! assert_eq!(outcome.rows(&switches)?[0].name, "sw0");
+//! # Ok(()) }
+//! ```
+//!
+//! | operation | what it does |
+//! |---|---|
+//! | [`insert`](Transaction::insert) | adds a row, with a uuid that the client chooses |
+//! | [`update`](Transaction::update) | sets whole columns |
+//! | [`mutate`](Transaction::mutate) | [inserts](transaction::Mutate::insert) and [deletes](transaction::Mutate::delete) elements of sets and maps, [sets keys](transaction::Mutate::set_keys), [adds](transaction::Mutate::add) to numbers |
+//! | [`delete`](Transaction::delete) | deletes rows |
+//! | [`select`](Transaction::select) | reads rows from the server instead of the replica |
+//! | [`wait`](Transaction::wait), [`verify`](Transaction::verify) | fails the transaction unless rows are as expected |
+//! | [`assert_lock`](Transaction::assert_lock) | fails the transaction unless this client holds a lock |
+//! | [`comment`](Transaction::comment) | writes a remark into the history of the database |
+//! | [`durable`](Transaction::durable) | delays the reply until the transaction is on disk |
+//! | [`abort`](Transaction::abort) | undoes the transaction: a dry run |
+//!
+//! Rows of tables that the schema does not mark as root (`isRoot`) exist only as long as another row refers to them; the server
+//! deletes the others (garbage collection). A transaction that inserts such a row without a reference to it is not sent, and the error
+//! [`BuildError::Unreferenced`](transaction::BuildError::Unreferenced) names it.
+//!
+//! # Outcomes
+//!
+//! A commit has three outcomes:
+//!
+//! | outcome | value | what is known |
+//! |---|---|---|
+//! | committed | `Ok(`[`Outcome`]`)` | The change is made, and every current cache of this client shows it. |
+//! | not committed | [`CommitError::Build`], [`NotSent`](CommitError::NotSent), [`Refused`](CommitError::Refused) | Nothing has changed. |
+//! | unknown | [`CommitError::Unknown`], [`Answer`](CommitError::Answer) | The connection was lost, or the time limit passed, between the request and its reply. |
+//!
+//! The third cannot be avoided: a reply can be lost after the server has committed. The library never reports it as a success or as
+//! a failure. [`commit_once`](Transaction::commit_once) settles it, by sending the transaction again together with a guard that lets it through only if its
+//! first insert has not been made. [`Client::apply`] settles it by deciding again.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! use ovsdb::nb::LogicalSwitch as Switch;
+//! use ovsdb::server::TransactionFault;
+//!
+//! // The server commits the next transaction, and the connection breaks before the reply.
+//! server.faults().next_transaction("OVN_Northbound", TransactionFault::DisconnectAfter)?;
+//! let mut txn = client.transaction();
+//! txn.insert(Switch { name: "sw0".into(), ..Default::default() });
+//! txn.commit_once().await?;
+//!
+//! let cache = client.cache().table::<Switch>().start().await?;
+//! assert_eq!(cache.snapshot().table::<Switch>().len(), 1); // once, not twice
+//! # Ok(()) }
+//! ```
+//!
+//! A [`Refusal`](transaction::Refusal) names the operation that failed, its table, and the server's error
+//! ([`ErrorKind`](protocol::ErrorKind)). For a duplicate in an index, [`duplicate`](transaction::Refusal::duplicate) tells both rows.
+//!
+//! # Retries
+//!
+//! [`CommitError::retry`] decides whether another attempt can succeed:
+//!
+//! | answer | when | what to do |
+//! |---|---|---|
+//! | [`Again`](Retry::Again) | a guard failed, a row with the same key exists by now, a reference no longer holds, the leader changed | read again, decide again, commit again |
+//! | [`Unknown`](Retry::Unknown) | the connection was lost after the request | settle it as above |
+//! | [`Never`](Retry::Never) | a mistake in the transaction, a value that the schema forbids, the time limit passed | report it |
+//!
+//! [`Retry`] lists every error. [`Client::apply`], [`Client::converge`] and [`Reconciler`] follow this rule by themselves, with
+//! the waits of a [`RetryPolicy`] (exponential backoff with jitter).
+//!
+//! # Time limits and cancellation
+//!
+//! A commit waits for a connection if there is none, within the client's
+//! [`request_timeout`](ClientBuilder::request_timeout) or the transaction's own [`timeout`](Transaction::timeout). If the commit's
+//! future is dropped, the server is told to forget the transaction, which may come too late. At most
+//! [`max_in_flight`](ClientBuilder::max_in_flight) requests await their replies; further ones queue (back-pressure).
+//!
+//! # Locks and authors
+//!
+//! [`Client::lock`] asks for a lock of the server, and [`assert_lock`](Transaction::assert_lock) makes a transaction
+//! depend on it. The members of a cluster do not share their locks, so use them with
+//! [`leader_only`](ClientBuilder::leader_only). [`ClientBuilder::author`] writes the program's name into the history of each transaction, where `ovsdb-tool
+//! show-log` shows it.
+//!
+//! Next: [`deciding`](super::deciding).
+
+#[cfg(doc)]
+use crate::*;
