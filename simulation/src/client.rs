@@ -4,24 +4,32 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use ovsdb::RowIdentity;
+use ovsdb::{ConnectionState, RowIdentity};
 
+use crate::network::Network;
 use crate::oracle::{Oracle, Which};
 use crate::replica::Replica;
 use crate::scenario::ClientSetting;
 use crate::servers::Servers;
 use crate::tables::Client;
+use crate::trace::elapsed;
 use crate::trace::note;
-use crate::verdict::claim;
+use crate::verdict::{claim, violated};
 
 /// How long a silent connection is trusted; it is given up after twice as long.
 pub(crate) const PROBE: Duration = Duration::from_secs(2);
 /// How long a request may take.
 pub(crate) const REQUEST: Duration = Duration::from_secs(8);
+/// How long it may take to connect.
+const CONNECT: Duration = Duration::from_secs(3);
 /// The longest wait between two attempts to connect.
 const BACKOFF: Duration = Duration::from_secs(3);
 /// The first one.
 pub(crate) const FIRST_BACKOFF: Duration = Duration::from_millis(200);
+
+/// How long an attempt to connect may take, in milliseconds: the server may have to be reached, become ready
+/// and say what it has.
+const ATTEMPT: u64 = 10_000;
 
 /// The only lock.
 pub(crate) const LOCK: &str = "L";
@@ -41,6 +49,8 @@ pub(crate) struct Agent {
     pub(crate) lock: RefCell<Option<ovsdb::Lock>>,
     /// Since when it has taken connections for good on which nothing can pass.
     pub(crate) dead_since: Cell<Option<u64>>,
+    /// The attempt that goes on, by its number, and since when.
+    attempt: Cell<(u64, u64)>,
     /// Whether it took the lock from another client.
     pub(crate) stole: Cell<bool>,
 }
@@ -54,6 +64,7 @@ impl Agent {
             others: RefCell::default(),
             lock: RefCell::default(),
             dead_since: Cell::default(),
+            attempt: Cell::default(),
             stole: Cell::default(),
         }
     }
@@ -68,13 +79,17 @@ impl Agent {
         loop {
             let builder = Client::builder()
                 .remotes(servers.remotes(self.number))
-                .connect_timeout(Duration::from_secs(3))
+                .connect_timeout(CONNECT)
                 .probe_interval(Some(PROBE))
                 .backoff(FIRST_BACKOFF, BACKOFF)
                 .request_timeout(Some(REQUEST))
                 .leader_only(self.setting.leader_only)
                 .row_identity(identity)
                 .wait_for_server(true);
+            let builder = match crate::tls::of_clients() {
+                Ok(tls) => builder.tls(tls),
+                Err(error) => return violated("there is TLS", error.to_string()),
+            };
             let client = match builder.connect().await {
                 Ok(client) => client,
                 Err(error) => {
@@ -187,5 +202,37 @@ impl Agent {
             is_connected || !self.holds_lock(),
             || format!("client {}", self.number),
         );
+    }
+
+    /// Checks how the client connects.
+    pub(crate) fn check_attempts(&self, network: &Network) {
+        let Some(connected) = self.connected() else {
+            return;
+        };
+        let attempt = network.attempt_of(self.number);
+        let (number, since) = (connected.client.stats().attempts, elapsed());
+        let (last, begun) = self.attempt.take();
+        match connected.client.state().get() {
+            ConnectionState::Waiting { lost: Some(lost) } => claim(
+                "what is wrong with TLS is told",
+                attempt.is_told_by(lost.reason()),
+                || format!("client {}: {attempt:?}: {lost:?}", self.number),
+            ),
+            ConnectionState::Connected { .. } => claim(
+                "a server is used only when its TLS is good",
+                network.has_good_link(self.number),
+                || format!("client {}: {attempt:?}", self.number),
+            ),
+            ConnectionState::Connecting { .. } => {
+                let begun = if last == number { begun } else { since };
+                self.attempt.set((number, begun));
+                claim(
+                    "an attempt to connect ends",
+                    since - begun <= ATTEMPT,
+                    || format!("client {}: for {} ms", self.number, since - begun),
+                );
+            }
+            _ => {}
+        }
     }
 }

@@ -32,6 +32,8 @@ mod shrink;
 #[cfg(simulation)]
 mod tables;
 #[cfg(simulation)]
+mod tls;
+#[cfg(simulation)]
 mod trace;
 #[cfg(simulation)]
 mod verdict;

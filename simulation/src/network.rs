@@ -9,10 +9,13 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ovsdb::server::Server;
 use ovsdb::{MemoryRemote, Remote};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::watch;
 
+use crate::servers::RELAY_CLIENT;
+use crate::tls::{Attempt, Bad, HOST, of_server};
 use crate::trace::note;
 
 /// The bytes that wait in a client's end of a connection.
@@ -25,8 +28,10 @@ struct Conduct {
     frozen: bool,
     /// It has ended.
     cut: bool,
-    /// How many bytes are moved before it is cut, both ways together.
+    /// How many bytes are moved before it is cut or frozen, both ways together.
     bytes_left: Option<usize>,
+    /// Whether it is frozen then, not cut.
+    freezes: bool,
 }
 
 #[derive(Debug)]
@@ -37,6 +42,8 @@ struct Link {
     /// The server was not reached.
     is_lost: bool,
     frozen_since: Option<u64>,
+    /// What was wrong with the server's TLS when the connection was made.
+    bad: Option<Bad>,
 }
 
 /// How long a piece is held back, and how long it is at most.
@@ -52,6 +59,16 @@ pub(crate) struct Pace {
 struct Inner {
     /// What servers listen at, within the process.
     servers: Vec<Option<MemoryRemote>>,
+    /// The same with TLS.
+    tls_servers: Vec<Option<MemoryRemote>>,
+    /// Whether clients connect with TLS.
+    has_tls: bool,
+    /// What is wrong with the TLS of servers.
+    bad: BTreeMap<usize, Bad>,
+    /// After how many bytes the next connection of a client is cut, or frozen.
+    next_ends: BTreeMap<usize, (usize, bool)>,
+    /// The last attempts of clients to connect.
+    attempts: BTreeMap<usize, Attempt>,
     links: BTreeMap<u64, Link>,
     next: u64,
     pace: Pace,
@@ -67,10 +84,15 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(pace: Pace) -> Self {
+    pub(crate) fn new(pace: Pace, has_tls: bool) -> Self {
         Self {
             inner: Arc::new(Mutex::new(Inner {
                 servers: Vec::new(),
+                tls_servers: Vec::new(),
+                has_tls,
+                bad: BTreeMap::new(),
+                next_ends: BTreeMap::new(),
+                attempts: BTreeMap::new(),
                 links: BTreeMap::new(),
                 next: 0,
                 pace,
@@ -85,35 +107,69 @@ impl Network {
     }
 
     /// Puts a server at a place; `None` when nothing listens there.
-    pub(crate) fn set_server(&self, place: usize, remote: Option<Remote>) {
+    pub(crate) fn set_server(&self, place: usize, server: Option<&Server>) {
+        let network = Arc::downgrade(&self.inner);
         let mut inner = self.inner();
         if inner.servers.len() <= place {
             inner.servers.resize(place + 1, None);
+            inner.tls_servers.resize(place + 1, None);
         }
-        inner.servers[place] = match remote {
+        inner.servers[place] = match server.map(Server::remote) {
             Some(Remote::Memory(remote)) => Some(remote),
             _ => None,
         };
+        inner.tls_servers[place] = server.filter(|_| inner.has_tls).map(|server| {
+            server.simulated_tls_remote(move || {
+                let network = network.upgrade().map(|inner| Self { inner });
+                let bad = network.and_then(|network| network.inner().bad.get(&place).copied());
+                of_server(bad).map_err(io::Error::other)
+            })
+        });
     }
 
     /// The remote by which a client reaches the server at a place.
     pub(crate) fn remote(&self, client: usize, server: usize) -> Remote {
         let network = self.clone();
-        Remote::Memory(MemoryRemote::new(&format!("server{server}"), move || {
+        let remote = MemoryRemote::new(&format!("server{server}"), move || {
             network.connect(client, server)
-        }))
+        });
+        Remote::Memory(if self.has_tls(client) {
+            remote.simulated_tls(HOST)
+        } else {
+            remote
+        })
+    }
+
+    fn has_tls(&self, client: usize) -> bool {
+        self.inner().has_tls && client != RELAY_CLIENT
     }
 
     fn connect(&self, client: usize, server: usize) -> io::Result<DuplexStream> {
+        let has_tls = self.has_tls(client);
         let mut inner = self.inner();
+        let bad = inner.bad.get(&server).copied().filter(|_| has_tls);
+        let next = inner.next_ends.remove(&client);
+        let is_separated = inner.separated.contains(&(client, server));
+        let attempt = Attempt {
+            bad,
+            is_disturbed: is_separated || next.is_some(),
+        };
+        inner.attempts.insert(client, attempt);
         let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
         if inner.refusing.contains(&server) {
             note!("client {client} is refused by server {server}");
             return Err(refused());
         }
-        let is_separated = inner.separated.contains(&(client, server));
+        let servers = if has_tls && bad != Some(Bad::Plain) {
+            &inner.tls_servers
+        } else {
+            &inner.servers
+        };
+        let remote = servers.get(server).cloned().flatten();
+        // A server with TLS asks the network for its certificate.
+        drop(inner);
         // Where nothing passes, the client waits for an answer that does not come.
-        let far = match inner.servers.get(server).and_then(Option::as_ref) {
+        let far = match remote {
             _ if is_separated => None,
             Some(remote) => match remote.connect() {
                 Ok(stream) => Some(stream),
@@ -127,12 +183,14 @@ impl Network {
                 return Err(refused());
             }
         };
+        let mut inner = self.inner();
         let id = inner.next;
         inner.next += 1;
         let conduct = Conduct {
             frozen: is_separated,
             cut: false,
-            bytes_left: None,
+            bytes_left: next.map(|(bytes, _)| bytes.max(1)),
+            freezes: next.is_some_and(|(_, freezes)| freezes),
         };
         let (conduct, watched) = watch::channel(conduct);
         let link = Link {
@@ -141,6 +199,7 @@ impl Network {
             conduct,
             is_lost: is_separated,
             frozen_since: is_separated.then(crate::trace::elapsed),
+            bad,
         };
         inner.links.insert(id, link);
         note!("client {client} connects to server {server}: link {id}");
@@ -211,7 +270,7 @@ impl Network {
                 return;
             }
             if is_cut {
-                self.cut_link(id);
+                self.end_link(id);
                 std::future::pending::<()>().await;
             }
         }
@@ -235,16 +294,32 @@ impl Network {
         spent
     }
 
-    fn cut_link(&self, id: u64) {
-        if let Some(link) = self.inner().links.get(&id) {
+    /// The bytes of a link are spent: it is cut or frozen.
+    fn end_link(&self, id: u64) {
+        let mut inner = self.inner();
+        let Some(link) = inner.links.get_mut(&id) else {
+            return;
+        };
+        let client = link.client;
+        if link.conduct.borrow().freezes {
+            note!("link {id} goes half-open");
+            link.conduct.send_modify(|conduct| conduct.frozen = true);
+            link.frozen_since = Some(crate::trace::elapsed());
+            // What is lost of it cannot come later.
+            link.is_lost = true;
+        } else {
             note!("link {id} is cut");
             link.conduct.send_modify(|conduct| conduct.cut = true);
         }
+        inner.attempts.entry(client).or_default().is_disturbed = true;
     }
 
     fn change(&self, which: impl Fn(&Link) -> bool, change: impl Fn(&mut Conduct)) {
         let now = crate::trace::elapsed();
-        for link in self.inner().links.values_mut().filter(|link| which(link)) {
+        let inner = &mut *self.inner();
+        for link in inner.links.values_mut().filter(|link| which(link)) {
+            let attempt = inner.attempts.entry(link.client).or_default();
+            attempt.is_disturbed = true;
             link.conduct.send_if_modified(|conduct| {
                 let before = *conduct;
                 change(conduct);
@@ -276,6 +351,23 @@ impl Network {
     pub(crate) fn cut_after(&self, client: usize, bytes: usize) {
         let cut = |conduct: &mut Conduct| conduct.bytes_left = Some(bytes.max(1));
         self.change(|link| link.client == client, cut);
+    }
+
+    /// Cuts the next connection of a client after so many bytes, or freezes it then.
+    pub(crate) fn end_next(&self, client: usize, bytes: usize, freezes: bool) {
+        self.inner().next_ends.insert(client, (bytes, freezes));
+    }
+
+    /// Makes something wrong with the TLS of a server, for connections to come.
+    pub(crate) fn spoil(&self, server: usize, bad: Bad) {
+        self.inner().bad.insert(server, bad);
+    }
+
+    /// Something happens to the servers, by which attempts may fail.
+    pub(crate) fn disturb_attempts(&self) {
+        for attempt in self.inner().attempts.values_mut() {
+            attempt.is_disturbed = true;
+        }
     }
 
     /// Lets nothing pass on the connections of a client that exist now. Nobody is told.
@@ -315,16 +407,37 @@ impl Network {
             let mut inner = self.inner();
             inner.refusing.clear();
             inner.separated.clear();
+            inner.bad.clear();
+            inner.next_ends.clear();
             inner.pace = pace;
         }
         let heal = |conduct: &mut Conduct| {
             conduct.cut |= conduct.frozen;
             conduct.bytes_left = None;
+            conduct.freezes = false;
         };
         self.change(|_| true, heal);
     }
 
     // What is to be seen.
+
+    /// The last attempt of a client to connect.
+    pub(crate) fn attempt_of(&self, client: usize) -> Attempt {
+        let attempts = &self.inner().attempts;
+        attempts.get(&client).copied().unwrap_or_default()
+    }
+
+    /// Whether there is a connection of a client to a server whose TLS was good, or it has none.
+    pub(crate) fn has_good_link(&self, client: usize) -> bool {
+        let inner = self.inner();
+        let mut links = inner.links.values().filter(|link| link.client == client);
+        let mut any = false;
+        let good = links.any(|link| {
+            any = true;
+            link.bad.is_none()
+        });
+        good || !any
+    }
 
     /// The servers that a client has connections to, and since when each is frozen, in milliseconds.
     pub(crate) fn links_of(&self, client: usize) -> Vec<(usize, Option<u64>)> {

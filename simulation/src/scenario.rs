@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::oracle::{Which, kind};
 use crate::servers::{Kind, Member};
+use crate::tls::Bad;
 
 /// What a client does with the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,10 @@ pub(crate) enum Event {
     Replace(usize),
     Cut(usize),
     CutAfter(usize, usize),
+    /// The next connection of a client is cut after so many bytes, or frozen.
+    EndNext(usize, usize, bool),
+    /// Something is wrong with the TLS of a server.
+    Spoil(usize, Bad),
     CutServer(usize),
     Freeze(usize),
     Thaw(usize),
@@ -113,6 +118,8 @@ pub(crate) struct ClientSetting {
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
     pub(crate) kind: Kind,
+    /// Whether clients connect with TLS.
+    pub(crate) has_tls: bool,
     pub(crate) clients: Vec<ClientSetting>,
     /// The pace of a healthy network: the longest delay, in milliseconds, and the longest piece.
     pub(crate) pace: (u64, usize),
@@ -128,6 +135,7 @@ impl Scenario {
             4..8 => Kind::Cluster,
             _ => Kind::Relay,
         };
+        let has_tls = random.u8(0..10) == 0;
         let clients = random.usize(1..=3);
         let leader_only: Vec<_> = (0..clients).map(|_| random.u8(0..3) > 0).collect();
         let clients = leader_only.into_iter().map(|leader_only| ClientSetting {
@@ -145,12 +153,14 @@ impl Scenario {
         let mut draw = Draw {
             random,
             kind,
+            has_tls,
             clients: clients.len(),
         };
         let steps = (0..steps).map(|_| draw.step()).collect();
         Self {
             seed,
             kind,
+            has_tls,
             clients,
             pace,
             steps,
@@ -170,6 +180,7 @@ impl Scenario {
 struct Draw {
     random: fastrand::Rng,
     kind: Kind,
+    has_tls: bool,
     clients: usize,
 }
 
@@ -220,7 +231,7 @@ impl Draw {
     fn event(&mut self) -> Event {
         let (client, server) = (self.client(), self.server());
         let cache = self.random.usize(0..3);
-        match self.random.u8(0..100) {
+        match self.random.u8(0..104) {
             0..40 => {
                 let work = self.work();
                 let patience = (self.random.u8(0..8) == 0).then(|| self.random.u64(0..200));
@@ -258,6 +269,13 @@ impl Draw {
             87 => Event::Forget(server),
             88 => Event::Convert(self.random.bool()),
             89 => Event::ConvertBy(client, self.random.bool()),
+            100..103 if self.has_tls => {
+                Event::Spoil(server, Bad::ALL[self.random.usize(0..Bad::ALL.len())])
+            }
+            100..104 => {
+                let bytes = self.random.usize(1..4000);
+                Event::EndNext(client, bytes, self.random.bool())
+            }
             _ if self.kind == Kind::Cluster => {
                 let member = match self.random.u8(0..12) {
                     0..4 => Member::Transfer,
@@ -364,6 +382,14 @@ impl fmt::Display for Event {
                     "the connections of client {client} will be cut after {bytes} bytes"
                 )
             }
+            Self::EndNext(client, bytes, freezes) => {
+                let ends = if *freezes { "go half-open" } else { "be cut" };
+                write!(
+                    f,
+                    "the next connection of client {client} will {ends} after {bytes} bytes"
+                )
+            }
+            Self::Spoil(server, bad) => write!(f, "server {server} {bad}"),
             Self::CutServer(server) => write!(f, "the connections to server {server} are cut"),
             Self::Freeze(client) => write!(f, "the connections of client {client} go half-open"),
             Self::Thaw(client) => write!(f, "the connections of client {client} go on"),
@@ -439,7 +465,8 @@ impl fmt::Display for Scenario {
         };
         write!(f, "seed {}: {servers}", self.seed)?;
         let (delay, piece) = self.pace;
-        writeln!(f, ", {piece} bytes at a time, up to {delay} ms late")?;
+        let tls = if self.has_tls { ", with TLS" } else { "" };
+        writeln!(f, ", {piece} bytes at a time, up to {delay} ms late{tls}")?;
         for (client, setting) in self.clients.iter().enumerate() {
             let leader = if setting.leader_only {
                 ", the leader only"

@@ -65,21 +65,21 @@ impl Servers {
             oracle.borrow_mut().begin(&cluster.members()[0]);
             for (place, member) in cluster.members().iter().enumerate() {
                 oracle.borrow_mut().join(member, SOURCE);
-                servers.network.set_server(place, Some(member.remote()));
+                servers.network.set_server(place, Some(member));
             }
             servers.cluster = Some(cluster);
             return Ok(servers);
         }
         let server = Server::memory(FIRST).map_err(|error| failed(&error))?;
         oracle.borrow_mut().begin(&server);
-        servers.network.set_server(0, Some(server.remote()));
+        servers.network.set_server(0, Some(&server));
         *servers.one.borrow_mut() = Some(server);
         if kind == Kind::Relay {
             let source = servers.network.remote(RELAY_CLIENT, 0);
             let relay = Server::relay(Database::NAME, source).await;
             let relay = relay.map_err(|error| failed(&error))?;
             oracle.borrow_mut().begin(&relay);
-            servers.network.set_server(1, Some(relay.remote()));
+            servers.network.set_server(1, Some(&relay));
             *servers.relay.borrow_mut() = Some(relay);
         }
         Ok(servers)
@@ -145,7 +145,7 @@ impl Servers {
     fn install(&self, server: Server, oracle: &RefCell<Oracle>) {
         oracle.borrow_mut().take();
         oracle.borrow_mut().join(&server, SOURCE);
-        self.network.set_server(0, Some(server.remote()));
+        self.network.set_server(0, Some(&server));
         *self.one.borrow_mut() = Some(server);
         note!("server 0 is up");
     }

@@ -111,7 +111,7 @@ pub(crate) fn run(scenario: &Scenario, keep_trace: bool) -> Report {
 async fn live(scenario: &Scenario, counts: &mut Counts) {
     let (delay, piece) = scenario.pace;
     let pace = Pace { delay, piece };
-    let network = Network::new(pace);
+    let network = Network::new(pace, scenario.has_tls);
     let oracle = Rc::new(RefCell::new(Oracle::default()));
     let servers = match Servers::start(scenario.kind, network.clone(), &oracle).await {
         Ok(servers) => servers,
@@ -314,10 +314,12 @@ impl World {
 
     /// Something happens to the network or to the servers.
     async fn disturb(&self, event: Event) {
-        let (network, servers) = (&self.network, &self.servers);
+        let network = &self.network;
         match event {
             Event::Cut(client) => network.cut_client(client),
             Event::CutAfter(client, bytes) => network.cut_after(client, bytes),
+            Event::EndNext(client, bytes, freezes) => network.end_next(client, bytes, freezes),
+            Event::Spoil(server, bad) => network.spoil(server, bad),
             Event::CutServer(server) => network.cut_server(server),
             Event::Freeze(client) => network.freeze(client),
             Event::Thaw(client) => network.thaw(client),
@@ -325,6 +327,15 @@ impl World {
             Event::Refuse(server) => network.refuse(server),
             Event::Pace(delay, piece) => network.set_pace(Pace { delay, piece }),
             Event::Heal => self.heal().await,
+            of_servers => self.disturb_servers(of_servers).await,
+        }
+    }
+
+    /// Something happens to the servers.
+    async fn disturb_servers(&self, event: Event) {
+        let servers = &self.servers;
+        self.network.disturb_attempts();
+        match event {
             Event::Restart(down) => {
                 let down = Duration::from_millis(down);
                 servers.restart(&self.oracle, down).await;
@@ -398,6 +409,7 @@ impl World {
 
     /// Ends all faults.
     async fn heal(&self) {
+        self.network.disturb_attempts();
         self.servers.end_faults();
         self.network.heal(self.pace);
         if self.servers.is_removed() {
@@ -413,6 +425,7 @@ impl World {
         let now = trace::elapsed();
         for agent in &self.agents {
             agent.check(&self.oracle);
+            agent.check_attempts(&self.network);
             let links = self.network.links_of(agent.number);
             let bound = 2 * PROBE.as_millis() as u64 + 1000;
             let is_dead = |since: Option<u64>| since.is_some_and(|since| now > since + bound);

@@ -61,7 +61,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ovsdb_schema::{DatabaseSchema, SchemaError};
@@ -352,15 +352,7 @@ impl Server {
         let shared = Arc::new(shared);
         let weak = Arc::downgrade(&shared);
         let remote = MemoryRemote::new(name, move || {
-            let gone = || io::Error::new(io::ErrorKind::ConnectionRefused, "the server has ended");
-            let shared = weak.upgrade().ok_or_else(gone)?;
-            if shared.is_stopped() {
-                return Err(gone());
-            }
-            if shared.refuses_connections() {
-                let reason = "the server refuses connections, as a test wants it to";
-                return Err(io::Error::new(io::ErrorKind::ConnectionRefused, reason));
-            }
+            let shared = reached(&weak)?;
             let (client, server) = tokio::io::duplex(PIPE);
             tokio::spawn(serve(shared, server, Duration::ZERO));
             Ok(client)
@@ -486,6 +478,23 @@ impl Server {
         Err(io::Error::new(io::ErrorKind::Unsupported, error))
     }
 
+    /// The remote by which clients in this process connect with TLS, as `tls` says at that moment.
+    #[cfg(all(simulation, feature = "tls"))]
+    #[must_use]
+    pub fn simulated_tls_remote(
+        &self,
+        tls: impl Fn() -> io::Result<TlsServerConfig> + Send + Sync + 'static,
+    ) -> MemoryRemote {
+        let server = Arc::downgrade(&self.shared);
+        MemoryRemote::new("tls", move || {
+            let shared = reached(&server)?;
+            let (client, server) = tokio::io::duplex(PIPE);
+            let peer = "a client".to_owned();
+            tokio::spawn(serve_tls(shared, server, peer, tls()?));
+            Ok(client)
+        })
+    }
+
     /// Another server with the same databases, in memory only. It shares the rows until one of the
     /// servers changes them, so it costs the same however many there are: tests fork a server that
     /// was filled once.
@@ -603,6 +612,22 @@ const PIPE: usize = if cfg!(simulation) { 4 } else { 256 } * 1024;
 /// How long a listener rests after the system had no connection for it, for want of descriptors say.
 const REST: Duration = Duration::from_millis(100);
 
+/// The server that a connection within the process is to, unless it refuses it.
+fn reached(server: &Weak<Shared>) -> io::Result<Arc<Shared>> {
+    let refused = |reason| io::Error::new(io::ErrorKind::ConnectionRefused, reason);
+    let gone = || refused("the server has ended");
+    let shared = server.upgrade().ok_or_else(gone)?;
+    if shared.is_stopped() {
+        return Err(gone());
+    }
+    if shared.refuses_connections() {
+        return Err(refused(
+            "the server refuses connections, as a test wants it to",
+        ));
+    }
+    Ok(shared)
+}
+
 /// The next connection, or `None` when the server stops.
 async fn accepted<C, F>(shared: &Shared, mut accept: impl FnMut() -> F) -> Option<C>
 where
@@ -627,12 +652,10 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Serves one connection with TLS until it ends.
 #[cfg(feature = "tls")]
-async fn serve_tls(
-    shared: Arc<Shared>,
-    stream: tokio::net::TcpStream,
-    peer: String,
-    tls: TlsServerConfig,
-) {
+async fn serve_tls<S>(shared: Arc<Shared>, stream: S, peer: String, tls: TlsServerConfig)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+{
     let handshake = tokio::time::timeout(HANDSHAKE, tls.accept(stream, peer.clone()));
     let accepted = tokio::select! {
         () = shared.stopped() => return,

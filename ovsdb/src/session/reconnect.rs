@@ -158,7 +158,9 @@ impl Reconnect {
                 self.state = State::Connecting { deadline };
                 Some(Action::Connect(self.remote))
             }
-            State::Connecting { deadline } if now >= *deadline => Some(Action::ConnectTimedOut),
+            State::Connecting { deadline } if now >= *deadline && !planted!(AttemptUnlimited) => {
+                Some(Action::ConnectTimedOut)
+            }
             State::StandingBy { until } if now >= *until => Some(Action::StandByOver),
             State::Connected { heard, probed, .. } => {
                 let interval = self.timings.probe_interval?;
@@ -183,6 +185,7 @@ impl Reconnect {
     pub(crate) fn deadline(&self) -> Option<Duration> {
         match self.state {
             State::Waiting => self.remotes.iter().map(Remote::due).min(),
+            State::Connecting { .. } if planted!(AttemptUnlimited) => None,
             State::Connecting { deadline } => Some(deadline),
             State::StandingBy { until } => Some(until),
             State::Connected { .. } if planted!(NeverProbed) => None,

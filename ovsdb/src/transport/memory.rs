@@ -27,6 +27,9 @@ type Connect = dyn Fn() -> io::Result<DuplexStream> + Send + Sync;
 pub struct MemoryRemote {
     name: Arc<str>,
     connect: Arc<Connect>,
+    /// The host whose certificate a simulated server must have.
+    #[cfg(all(simulation, feature = "tls"))]
+    tls_host: Option<Arc<str>>,
 }
 
 impl MemoryRemote {
@@ -39,7 +42,22 @@ impl MemoryRemote {
         Self {
             name: name.into(),
             connect: Arc::new(connect),
+            #[cfg(all(simulation, feature = "tls"))]
+            tls_host: None,
         }
+    }
+
+    /// The same remote with TLS, as a simulation has it: the server is to be this host.
+    #[cfg(all(simulation, feature = "tls"))]
+    #[must_use]
+    pub fn simulated_tls(mut self, host: &str) -> Self {
+        self.tls_host = Some(host.into());
+        self
+    }
+
+    #[cfg(all(simulation, feature = "tls"))]
+    pub(super) fn tls_host(&self) -> Option<&str> {
+        self.tls_host.as_deref()
     }
 
     /// The client's end of a new connection. A server in this process needs a tokio runtime for the

@@ -53,6 +53,11 @@ pub(crate) async fn connect(
         }
         #[cfg(feature = "server")]
         Remote::Memory(remote) => {
+            #[cfg(all(simulation, feature = "tls"))]
+            if let Some(host) = remote.tls_host() {
+                let tls = tls.ok_or(ConnectError::NoTlsConfig)?;
+                return tls.handshake(host, remote.connect()?).await;
+            }
             let (read, write) = tokio::io::split(remote.connect()?);
             Ok((Box::new(read), Box::new(write)))
         }

@@ -193,7 +193,7 @@ impl Configure for ClientSettings {
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Other)?;
-        let builder = if self.verify_name {
+        let builder = if self.verify_name && !planted!(NameNotCompared) {
             let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
                 .build()
                 .map_err(|error| TlsError::Other(RustlsError::General(error.to_string())))?;

@@ -12,7 +12,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -227,17 +227,20 @@ impl TlsConfig {
     }
 
     /// Does the handshake on a new connection to `host`.
-    pub(super) async fn handshake(
+    pub(super) async fn handshake<S>(
         &self,
         host: &str,
-        stream: TcpStream,
-    ) -> Result<(ReadHalf, WriteHalf), ConnectError> {
+        stream: S,
+    ) -> Result<(ReadHalf, WriteHalf), ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let (source, server) = (self.source.clone(), host.to_owned());
         let span = tracing::Span::current();
         let reading = move || span.in_scope(|| source.current(&server));
-        let config = match tokio::task::spawn_blocking(reading).await {
+        let config = match read_files(reading).await {
             Ok(config) => config,
-            Err(error) => return Err(io::Error::other(error).into()),
+            Err(error) => return Err(error.into()),
         };
         let name = match &self.server_name {
             Some(name) => name.clone(),
@@ -261,8 +264,21 @@ impl TlsConfig {
     }
 }
 
+/// Runs what reads files on a thread of its own.
+#[cfg(not(simulation))]
+async fn read_files<C: Send + 'static>(read: impl FnOnce() -> C + Send + 'static) -> io::Result<C> {
+    let read = tokio::task::spawn_blocking(read).await;
+    read.map_err(io::Error::other)
+}
+
+/// Runs what would read files in this thread: a simulation has no other, and no files.
+#[cfg(simulation)]
+async fn read_files<C>(read: impl FnOnce() -> C) -> io::Result<C> {
+    Ok(read())
+}
+
 fn failed_handshake(error: io::Error) -> ConnectError {
-    if error.kind() == io::ErrorKind::UnexpectedEof {
+    if error.kind() == io::ErrorKind::UnexpectedEof || planted!(TlsErrorLost) {
         return TlsError::HandshakeClosed.into();
     }
     match error.downcast::<TlsError>() {

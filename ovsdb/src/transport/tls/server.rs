@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::sign::SingleCertAndKey;
@@ -19,6 +18,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::error::TlsError;
 use super::material::{Configure, Contents, Pem, Reloading, Sources};
+use super::read_files;
 
 /// How a server listens on `pssl:` remotes: who it is, and which clients it takes.
 ///
@@ -229,19 +229,22 @@ impl TlsServerConfig {
 
     /// Does the handshake with a client that has connected. `peer` is for the log. If the handshake
     /// fails, the connection is returned too, to be closed after the alert that was sent.
-    pub(crate) async fn accept(
+    pub(crate) async fn accept<S>(
         &self,
-        stream: TcpStream,
+        stream: S,
         peer: String,
-    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>, (io::Error, TcpStream)> {
+    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<S>, (io::Error, S)>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin,
+    {
         let source = self.source.clone();
         let reading = move || match &*source {
             Source::Rustls(config) => config.clone(),
             Source::Material(material) => material.current(&peer),
         };
-        let config = match tokio::task::spawn_blocking(reading).await {
+        let config = match read_files(reading).await {
             Ok(config) => config,
-            Err(error) => return Err((io::Error::other(error), stream)),
+            Err(error) => return Err((error, stream)),
         };
         let accepted = TlsAcceptor::from(config).accept(stream).into_fallible();
         accepted.await.map(Flushing)
@@ -250,9 +253,9 @@ impl TlsServerConfig {
 
 /// A stream whose reading sends what writing has left in the buffer of TLS: records that the socket
 /// had no room for.
-struct Flushing(TlsStream<TcpStream>);
+struct Flushing<S>(TlsStream<S>);
 
-impl AsyncRead for Flushing {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Flushing<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -270,7 +273,7 @@ impl AsyncRead for Flushing {
     }
 }
 
-impl AsyncWrite for Flushing {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Flushing<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

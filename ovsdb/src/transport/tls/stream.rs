@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::error::{ClientCertificate, TlsError};
 
-struct Shared {
-    stream: TlsStream<TcpStream>,
+struct Shared<S> {
+    stream: TlsStream<S>,
     client: ClientCertificate,
     /// Who waits to write.
     writer: Option<Waker>,
@@ -20,16 +19,16 @@ struct Shared {
 
 /// The half that is read from. Reading also sends what TLS has not sent yet: records that the
 /// socket had no room for, and TLS's own answers.
-pub(super) struct TlsReadHalf(Arc<Mutex<Shared>>);
+pub(super) struct TlsReadHalf<S>(Arc<Mutex<Shared<S>>>);
 
 /// The half that is written to.
-pub(super) struct TlsWriteHalf(Arc<Mutex<Shared>>);
+pub(super) struct TlsWriteHalf<S>(Arc<Mutex<Shared<S>>>);
 
 /// Splits a stream. `client` says what an alert of the server means.
-pub(super) fn split(
-    stream: TlsStream<TcpStream>,
+pub(super) fn split<S>(
+    stream: TlsStream<S>,
     client: ClientCertificate,
-) -> (TlsReadHalf, TlsWriteHalf) {
+) -> (TlsReadHalf<S>, TlsWriteHalf<S>) {
     let shared = Arc::new(Mutex::new(Shared {
         stream,
         client,
@@ -39,11 +38,11 @@ pub(super) fn split(
 }
 
 /// Nothing panics under the lock, and the stream is sound in any case.
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+fn lock<S>(shared: &Mutex<Shared<S>>) -> MutexGuard<'_, Shared<S>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl AsyncRead for TlsReadHalf {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsReadHalf<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -67,7 +66,7 @@ impl AsyncRead for TlsReadHalf {
     }
 }
 
-impl AsyncWrite for TlsWriteHalf {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsWriteHalf<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
