@@ -10,7 +10,7 @@ use super::monitor::ReplicaMonitor;
 use super::snapshot::Snapshot;
 use super::table::ApplyError;
 use super::tables::Tables;
-use crate::model::Database;
+use crate::model::{AnyDatabase, Database};
 use crate::protocol::{Message, MonitorVersion, Request, UpdateHeader};
 use crate::value::json::DecodeError;
 
@@ -42,7 +42,7 @@ pub enum ReplayError {
     NotAnUpdate,
 }
 
-/// Every generated table of `D`, fed with recorded messages instead of by a server: what decoding
+/// A replica that is fed with recorded messages instead of by a server: what decoding
 /// and applying take, without a socket, a task or a clock.
 ///
 /// ```
@@ -69,12 +69,37 @@ impl<D> fmt::Debug for Replay<D> {
     }
 }
 
+impl Replay<AnyDatabase> {
+    /// As [`new`](Self::new), for every table of the schema, known at run time only.
+    ///
+    /// ```
+    /// use ovsdb::{AnyDatabase, schema, testing::Replay};
+    ///
+    /// let schema = schema::bundled("OVN_Northbound").expect("a bundled schema");
+    /// let schema = schema::DatabaseSchema::parse(schema)?;
+    /// let replay = Replay::<AnyDatabase>::any_tables(&schema);
+    /// let view = replay.snapshot();
+    /// assert!(view.table_names().any(|table| table == "Logical_Switch"));
+    /// # Ok::<(), ovsdb::schema::SchemaError>(())
+    /// ```
+    #[must_use]
+    pub fn any_tables(schema: &DatabaseSchema) -> Self {
+        let mut tables = Tables::<AnyDatabase>::default();
+        tables.add_all_named();
+        Self::fed(tables, schema)
+    }
+}
+
 impl<D: Database> Replay<D> {
     /// An empty replica, fitted to a server of this schema.
     #[must_use]
     pub fn new(schema: &DatabaseSchema) -> Self {
         let mut tables = Tables::<D>::default();
         tables.add_all();
+        Self::fed(tables, schema)
+    }
+
+    fn fed(tables: Tables<D>, schema: &DatabaseSchema) -> Self {
         Self {
             monitor: tables.into_monitor(schema, MonitorVersion::MonitorCondSince),
             database: PhantomData,

@@ -41,9 +41,14 @@ impl Raw {
 
     /// Sends a request, and returns its id.
     pub async fn send(&mut self, method: &str, params: Value) -> u64 {
+        self.send_text(method, &params.to_string()).await
+    }
+
+    /// As [`send`](Self::send), with parameters that are written already.
+    pub async fn send_text(&mut self, method: &str, params: &str) -> u64 {
         self.requests += 1;
         let id = self.requests;
-        let request = json!({"id": id, "method": method, "params": params}).to_string();
+        let request = format!(r#"{{"id":{id},"method":"{method}","params":{params}}}"#);
         let sent = self.stream.write_all(request.as_bytes()).await;
         sent.expect("sent");
         id
@@ -51,10 +56,16 @@ impl Raw {
 
     /// The next message; `None` at the end of the connection.
     pub async fn message(&mut self) -> Option<Value> {
+        let text = self.text().await?;
+        Some(serde_json::from_str(&text).expect("JSON"))
+    }
+
+    /// The text of the next message; `None` at the end of the connection.
+    pub async fn text(&mut self) -> Option<String> {
         loop {
             let text = self.framer.take(&mut self.buffer).expect("a message");
             if let Some(text) = text {
-                return Some(serde_json::from_slice(&text).expect("JSON"));
+                return Some(String::from_utf8(text.to_vec()).expect("text"));
             }
             if self.stream.read_buf(&mut self.buffer).await.ok()? == 0 {
                 return None;

@@ -14,7 +14,7 @@ use super::id::is_id;
 use super::repeats::Repeats;
 use super::schema::{ColumnId, TableDef};
 use crate::protocol::OvsdbError;
-use crate::value::json::{DecodeError, Number, Raw, Reader};
+use crate::value::json::{Checkpoint, DecodeError, Number, Raw, Reader};
 use crate::value::{Atom, Map, Real, Set, Str, Uuid, parse_uuid};
 
 /// The rows that a transaction names.
@@ -322,13 +322,16 @@ fn read_set(
     let expected = |_| form("expected [\"set\", <array>]");
     reader.demand("").map_err(expected)?;
     reader.array().map_err(expected)?;
+    let first = reader.checkpoint();
     let mut atoms = Vec::new();
     while reader.element()? {
-        atoms.push(read_atom(reader, &kind.key, context)?);
+        let place = (first, atoms.len());
+        let atom = read_atom(reader, &kind.key, context);
+        atoms.push(atom.map_err(|fault| first_fault(reader, place, kind, fault))?);
     }
     reader.finish().map_err(expected)?;
-    check_count(kind, "set", atoms.len())?;
     let count = atoms.len();
+    check_count(kind, "set", count)?;
     let set = Set::from(atoms);
     if set.len() < count {
         return Err(error("ovsdb error", "set contains duplicate").into());
@@ -350,19 +353,16 @@ fn read_map(
     }
     reader.demand("").map_err(expected)?;
     reader.array().map_err(expected)?;
+    let first = reader.checkpoint();
     let mut pairs = Vec::new();
     while reader.element()? {
-        let pair = |_| form("expected 2-element array");
-        reader.array().map_err(pair)?;
-        reader.demand("").map_err(pair)?;
-        let key = read_atom(reader, &kind.key, context)?;
-        reader.demand("").map_err(pair)?;
-        pairs.push((key, read_atom(reader, value, context)?));
-        reader.finish().map_err(pair)?;
+        let place = (first, pairs.len());
+        let pair = read_pair(reader, &kind.key, value, context);
+        pairs.push(pair.map_err(|fault| first_fault(reader, place, kind, fault))?);
     }
     reader.finish().map_err(expected)?;
-    check_count(kind, "map", pairs.len())?;
     let count = pairs.len();
+    check_count(kind, "map", count)?;
     let map = Map::from(pairs);
     if map.len() < count {
         return Err(error("ovsdb error", "map contains duplicate key").into());
@@ -371,6 +371,61 @@ fn read_map(
         Some(repeats) => repeats.map(map),
         None => map,
     }))
+}
+
+fn read_pair(
+    reader: &mut Reader<'_>,
+    key: &BaseType,
+    value: &BaseType,
+    context: &mut Context<'_>,
+) -> Result<(Atom, Atom), Fault> {
+    let expected = |_| form(PAIR);
+    reader.array().map_err(expected)?;
+    reader.demand("").map_err(expected)?;
+    let key = read_atom(reader, key, context)?;
+    reader.demand("").map_err(expected)?;
+    let value = read_atom(reader, value, context)?;
+    reader.finish().map_err(expected)?;
+    Ok((key, value))
+}
+
+/// What an element of a map must be.
+const PAIR: &str = "expected 2-element array";
+
+/// The fault that ovsdb-server finds where `fault` was found in the element at this place, the elements beginning
+/// at `first`: it counts them before it reads any, and looks at the form of a pair before it reads its atoms.
+fn first_fault(
+    reader: &mut Reader<'_>,
+    (first, at): (Checkpoint, usize),
+    kind: &ColumnType,
+    fault: Fault,
+) -> Fault {
+    reader.restore(first);
+    let mut elements = Vec::new();
+    while let Ok(true) = reader.element() {
+        match reader.skip() {
+            Ok(element) => elements.push(element),
+            Err(_) => return fault,
+        }
+    }
+    let class = if kind.is_map() { "map" } else { "set" };
+    if let Err(fault) = check_count(kind, class, elements.len()) {
+        return fault;
+    }
+    let is_pair = |element: Raw<'_>| {
+        let mut reader = Reader::of(element);
+        let mut count = 0;
+        reader.array().ok()?;
+        while reader.element().ok()? {
+            reader.skip().ok()?;
+            count += 1;
+        }
+        (count == 2).then_some(())
+    };
+    match elements.get(at) {
+        Some(element) if kind.is_map() && is_pair(*element).is_none() => form(PAIR),
+        _ => fault,
+    }
 }
 
 fn check_count(kind: &ColumnType, class: &str, count: usize) -> Result<(), Fault> {

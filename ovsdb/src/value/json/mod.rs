@@ -13,6 +13,8 @@ mod writer;
 
 pub use self::error::{DecodeError, DecodeErrorKind, MAX_DEPTH};
 pub use self::number::Number;
+#[cfg(feature = "server")]
+pub(crate) use self::reader::Checkpoint;
 pub use self::reader::{Raw, Reader};
 pub(crate) use self::scan::plain_end;
 pub(crate) use self::writer::{write_integer, write_uuid};

@@ -1,0 +1,71 @@
+//! Values of every type, against a model of RFC 7047's rules that is written for this test.
+//!
+//! From a seed a schema is drawn, with a column of every shape, and then values, conditions, mutations and
+//! differences of every sort. What the library reads, writes and computes is compared with the model, and so
+//! is what ovsdb-server and the embedded server make of it.
+//!
+//! `OVSDB_TEST_SCALE=full` runs more than 10^6 cases, `OVSDB_TEST_SEED=N` repeats a run.
+
+#![cfg(feature = "server")]
+#![allow(missing_docs, unreachable_pub)]
+
+#[path = "../support/raw.rs"]
+#[allow(dead_code)]
+mod raw;
+#[path = "../support/scale.rs"]
+#[allow(dead_code)]
+mod scale;
+
+mod codec;
+mod compiled;
+mod draw;
+mod edges;
+mod model;
+mod servers;
+
+use codec::Replicas;
+use ovsdb::schema::DatabaseSchema;
+use scale::{Seed, size};
+use servers::Servers;
+
+/// How many cases a schema lives for.
+const CASES: usize = 250;
+
+#[test]
+fn values_are_read_written_and_compared_as_the_rules_say() {
+    let seed = Seed::new();
+    for _ in 0..size(5_000, 400_000) / CASES {
+        let mut random = seed.random();
+        let columns = draw::columns(&mut random);
+        let schema = DatabaseSchema::parse(&draw::schema(&columns)).expect("a schema");
+        let mut replicas = Replicas::new(&schema);
+        let first =
+            r#"{"id":1,"error":null,"result":[false,"00000000-0000-0000-0000-000000000000",{}]}"#;
+        assert!(replicas.receive(first));
+        for _ in 0..CASES {
+            codec::case(&mut random, &columns, &mut replicas);
+        }
+    }
+}
+
+#[tokio::test]
+async fn servers_compute_as_the_rules_say() {
+    let seed = Seed::new();
+    let (mut compared, least) = (0, size(8_000, 1_000_000));
+    while compared < least {
+        let mut random = seed.random();
+        let columns = draw::columns(&mut random);
+        let mut servers = Servers::start(&draw::schema(&columns)).await;
+        compared += servers.run(&mut random, &columns, CASES).await;
+    }
+}
+
+#[tokio::test]
+async fn servers_tell_differences_as_the_rules_say() {
+    let seed = Seed::new();
+    for _ in 0..size(750, 100_000) / CASES {
+        let mut random = seed.random();
+        let columns = draw::columns(&mut random);
+        servers::differences(&mut random, &columns, &draw::schema(&columns), CASES).await;
+    }
+}
