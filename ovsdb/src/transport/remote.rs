@@ -150,6 +150,9 @@ pub enum RemoteErrorReason {
     /// An IPv6 address without the brackets, or with one of them.
     #[error("the IPv6 address in {0:?} is not in brackets, as in `[::1]:6640`")]
     Brackets(String),
+    /// A bracket within a host.
+    #[error("the host {0:?} is neither a name nor an address: it has a bracket")]
+    BadHost(String),
     /// Not a port.
     #[error("the port {0:?} is not a number from 1 to 65535")]
     BadPort(String),
@@ -209,6 +212,9 @@ fn parse_address(address: &str) -> Result<(String, u16), RemoteErrorReason> {
     };
     if host.is_empty() {
         return Err(RemoteErrorReason::NoHost);
+    }
+    if host.contains(['[', ']']) {
+        return Err(RemoteErrorReason::BadHost(host.to_owned()));
     }
     let port = match port {
         None => DEFAULT_PORT,
@@ -333,6 +339,7 @@ mod tests {
         let passive = |method: &str| Reason::Passive(method.into());
         let port = |port: &str| Reason::BadPort(port.into());
         let brackets = |address: &str| Reason::Brackets(address.into());
+        let host = |host: &str| Reason::BadHost(host.into());
         for (text, reason) in [
             ("", Reason::Empty),
             ("tcp", method("tcp")),
@@ -346,6 +353,8 @@ mod tests {
             ("tcp:[]:1", Reason::NoHost),
             ("tcp:[::1", brackets("[::1")),
             ("tcp:[::1]6641", port("6641")),
+            ("tcp:[[]:1", host("[")),
+            ("ssl:a]:1", host("a]")),
             ("tcp:a:0", port("0")),
             ("tcp:a:65536", port("65536")),
             ("tcp:a:b", port("b")),
