@@ -242,7 +242,8 @@ fn sorted<T: Table<Database = Database>>(view: &Snapshot<Database>) -> BTreeMap<
         .collect()
 }
 
-fn indexes_agree(view: &Snapshot<Database>) {
+/// The indexes of a snapshot find the rows that it has.
+pub fn indexes_agree(view: &Snapshot<Database>) {
     let mut keys = BTreeMap::new();
     for row in view.rows::<Item>() {
         assert_eq!(view.get(row.reference()), Some(row));

@@ -1,7 +1,9 @@
 //! What the fuzz targets and the tests that replay their corpus share.
 
+pub mod differences;
 pub mod entries;
 pub mod served;
+pub mod texts;
 
 /// The database whose replica is fuzzed: columns of every type.
 pub mod inventory {

@@ -2,7 +2,7 @@
 
 use ovsdb_schema::DatabaseSchema;
 
-use crate::schema_macro;
+use crate::{fuzzed, schema_macro};
 
 /// The environment variable that makes the test rewrite the file.
 const WRITE: &str = "OVSDB_WRITE_EXPANSION";
@@ -31,4 +31,19 @@ fn a_small_schema_expands_to_the_file() {
         written == expansion,
         "the expansion is another one; {WRITE}=1 writes it to {path}"
     );
+}
+
+/// The corpus of the fuzz target `schemas`: what a fuzzer once found stays mended.
+#[test]
+fn schemas_of_the_corpus_expand_or_are_refused() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/schemas");
+    let mut files = 0;
+    for file in std::fs::read_dir(folder).expect("the corpus") {
+        let file = file.expect("a file").path();
+        let input = std::fs::read(&file).expect("a readable file");
+        let held = std::panic::catch_unwind(|| fuzzed::expansion(&input));
+        assert!(held.is_ok(), "{} breaks the macro", file.display());
+        files += 1;
+    }
+    assert!(files >= 10, "{folder} has {files} files only");
 }

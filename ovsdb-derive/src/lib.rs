@@ -32,6 +32,9 @@ mod default;
 mod docs;
 #[cfg(test)]
 mod expansion;
+#[cfg(test)]
+#[path = "../../fuzz/src/expansion.rs"]
+mod fuzzed;
 mod indexes;
 mod names;
 mod rename;

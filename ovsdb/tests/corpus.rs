@@ -1,10 +1,14 @@
 //! The corpus of each fuzz target, replayed: what a fuzzer once found stays mended.
 
+#[path = "../../fuzz/src/differences.rs"]
+mod differences;
 #[path = "../../fuzz/src/entries.rs"]
 mod entries;
 #[path = "../../fuzz/src/served.rs"]
 mod served;
 mod support;
+#[path = "../../fuzz/src/texts.rs"]
+mod texts;
 
 use std::path::Path;
 
@@ -49,4 +53,19 @@ fn session() {
 #[test]
 fn file() {
     replay("file", served::file);
+}
+
+#[test]
+fn differences() {
+    replay("differences", differences::differences);
+}
+
+#[test]
+fn schemas() {
+    replay("schemas", texts::schemas);
+}
+
+#[test]
+fn remotes() {
+    replay("remotes", texts::remotes);
 }

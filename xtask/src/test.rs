@@ -12,7 +12,7 @@ pub(crate) struct Arguments {
     #[arg(value_enum)]
     steps: Vec<Step>,
     /// How long each fuzz target runs, in seconds
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 5)]
     fuzz_seconds: u32,
 }
 

@@ -1,0 +1,31 @@
+//! The entry of the fuzz target of what `schema!` makes of a schema.
+
+#![allow(unreachable_pub, reason = "a module of two crates")]
+
+use ovsdb_schema::DatabaseSchema;
+
+use crate::schema_macro;
+
+/// The macro makes Rust of any schema, or says why it cannot.
+///
+/// The text may have the macro's arguments before the schema, on a line of its own.
+///
+/// # Panics
+/// When the macro does.
+pub fn expansion(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let (arguments, text) = match text.split_once('\n') {
+        Some((first, rest)) if first.starts_with('"') => (first, rest),
+        _ => ("\"fuzzed.ovsschema\"", text),
+    };
+    let (Ok(arguments), Ok(schema)) = (syn::parse_str(arguments), DatabaseSchema::parse(text))
+    else {
+        return;
+    };
+    match schema_macro::module(&schema, &arguments) {
+        Ok(tokens) => drop(syn::parse2::<syn::File>(tokens).expect("Rust")),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
