@@ -52,7 +52,7 @@
 //!
 //! # The guide
 //!
-//! The module [`guide`] teaches the library in an hour. To start, read the first four chapters of it:
+//! The module [`guide`] teaches the library in an hour. Start with its basics:
 //!
 //! | to learn | chapters |
 //! |---|---|

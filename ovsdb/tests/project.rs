@@ -43,6 +43,34 @@ fn every_feature_is_in_the_readme_and_in_the_guide() {
     }
 }
 
+#[test]
+fn every_chapter_of_the_guide_is_listed_and_its_examples_run() {
+    let mut files = Vec::new();
+    sources(&root().join("ovsdb/src/guide"), &mut files);
+    let (list, front) = (text("ovsdb/src/guide/mod.rs"), text("ovsdb/src/lib.rs"));
+    let mut chapters = 0;
+    for file in files.iter().filter(|file| !file.ends_with("mod.rs")) {
+        let name = file.file_stem().and_then(|stem| stem.to_str());
+        let name = name.expect("a name");
+        assert!(
+            list.contains(&format!("//! | [`{name}`] |")),
+            "guide/mod.rs lacks {name}"
+        );
+        assert!(
+            front.contains(&format!("(guide::{name})")),
+            "lib.rs lacks {name}"
+        );
+        let chapter = fs::read_to_string(file).expect("a chapter");
+        assert!(chapter.contains("```"), "{name} has no example");
+        assert!(
+            !chapter.contains("no_run"),
+            "{name} has an example that does not run"
+        );
+        chapters += 1;
+    }
+    assert!(chapters >= 20, "{chapters} chapters found");
+}
+
 /// Every file of Rust below a folder.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {

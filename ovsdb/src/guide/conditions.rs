@@ -25,7 +25,7 @@
 //!
 //! # A part of a table
 //!
-//! A cache that replicates a part of a table saves memory on both ends, and the server sends only changes of these rows.
+//! A cache that replicates a part of a table saves memory, and the server sends only changes of these rows.
 //! The condition can be changed while the cache runs:
 //!
 //! ```

@@ -4,9 +4,9 @@
 //!
 //! | function | waits until | like |
 //! |---|---|---|
-//! | `nb::realized` with `Stage::Northd` | ovn-northd has written the southbound database | `ovn-nbctl --wait=sb` |
-//! | `nb::realized` with `Stage::Hypervisors` | also the ovn-controller of each chassis has installed its flows | `ovn-nbctl --wait=hv` |
-//! | `vswitch::configured` | ovs-vswitchd has applied the configuration | `ovs-vsctl` without `--no-wait` |
+//! | [`nb::realized`] with [`Stage::Northd`](nb::Stage::Northd) | ovn-northd has written the southbound database | `ovn-nbctl --wait=sb` |
+//! | [`nb::realized`] with [`Stage::Hypervisors`](nb::Stage::Hypervisors) | also the ovn-controller of each chassis has installed its flows | `ovn-nbctl --wait=hv` |
+//! | [`vswitch::configured`] | ovs-vswitchd has applied the configuration | `ovs-vsctl` without `--no-wait` |
 //!
 //! They wait for everything that any client has committed before the call. The database has a sequence number for this, which the client
 //! increases and the daemon copies when it is done.
@@ -47,7 +47,7 @@
 //! ```
 //!
 //! When the time is over, [`ProgressError`](progress::ProgressError) names the daemon that is late. With a client of the southbound
-//! database, `.southbound(&client)` makes the error name the chassis as well. Calls that wait at the same time share one request.
+//! database, [`southbound`](nb::Realize::southbound) makes the error name the chassis as well. Calls that wait at the same time share one request.
 //!
 //! For one object, [`Cache::wait_until`] waits for the column in which a daemon reports it, as above. The same on a switch:
 //!

@@ -1,7 +1,7 @@
 //! Deciding: transactions that read what they depend on.
 //!
-//! A controller reads the database, decides, and writes. Meanwhile another client may change what the decision rests on. The cure is
-//! optimistic concurrency: the commit verifies what was read, and fails if it has changed; then the controller decides again.
+//! A controller reads the database, decides, and writes. Meanwhile another client may change what the decision rests on. Optimistic
+//! concurrency solves this: the commit verifies what was read and fails if it has changed, and the controller decides again.
 //! [`Client::apply`] does all of it.
 //!
 //! ```

@@ -63,6 +63,9 @@
 //! | `..._has_ever_connected` | [`start`](CacheBuilder::start) has resolved | |
 //! | `..._enable_reconnect`, `..._force_reconnect` | always; [`Client::reconnect`] | |
 //! | `..._check_consistency` | none | An update that does not fit makes the replica fetch all rows again. |
+//! | `ovsdb_cs_set_jsonrpc_options` | [`limits`](ClientBuilder::limits), [`max_in_flight`](ClientBuilder::max_in_flight) | |
+//! | `ovsdb_cs_flag_inconsistency`, `..._reset_last_id` | none | The replica does it when an update does not fit. |
+//! | `ovsdb_cs_run` with events, `..._parse_table_updates`, `..._parse_schema` | the module [`protocol`]; [`Client::server_schema`] | |
 //! | `..._get_memory_usage` | [`Cache::stats`], [`Client::stats`] | |
 //! | `..._set_lock`, `..._has_lock`, `..._is_lock_contended` | [`Client::lock`], [`Lock::is_held`], [`Lock::held`] | Any number of locks. A transaction checks one by [`assert_lock`](Transaction::assert_lock). |
 //!
@@ -86,6 +89,9 @@
 //! | `<table>_get_for_uuid` | [`Snapshot::get`] | |
 //! | a pointer to another row | [`Ref`], [`Snapshot::get`], [`get_all`](Snapshot::get_all) | |
 //! | `<table>_get_<column>`, `ovsdb_idl_read`, `ovsdb_idl_get` | the field | |
+//! | `ovsdb_idl_get_class`, `..._table_class_from_column` | [`Table::TABLE`], [`Table::COLUMNS`] | |
+//! | `ovsdb_idl_row_is_synthetic` | none | A snapshot has only rows of the database. |
+//! | `ovsdb_idl_get_initial_snapshot` | [`start`](CacheBuilder::start) | |
 //! | `ovsdb_idl_is_mutable` | the type of the [`Column`]: [`Mutable`], [`Immutable`] | |
 //! | `ovsdb_idl_index_create`, `...1`, `...2` | [`Index`](cache::Index), [`OrderedIndex`](cache::OrderedIndex) | By columns, elements, keys of maps, or a function. |
 //! | `<table>_index_init_row`, `..._index_set_<column>`, `..._index_find` | [`Snapshot::get_by`], [`Snapshot::find`] | |
@@ -118,9 +124,10 @@
 //! | `..._txn_set_dry_run` | [`abort`](Transaction::abort) as the last operation | |
 //! | `..._txn_commit`, `..._commit_block`, `..._txn_wait` | [`commit`](Transaction::commit) | |
 //! | `..._txn_abort` | dropping the transaction | |
-//! | `..._txn_get_error` | [`CommitError`] | |
+//! | `..._txn_get_error`, `..._txn_status_to_string` | [`CommitError`] | |
+//! | `..._txn_assert_read_only` | a function that takes a [`Snapshot`] | It cannot write. |
 //! | `ovsdb_idl_loop_run`, `..._loop_commit_and_wait` | [`Reconciler`] | |
-//! | `ovsdb_cs_send_transaction`, `ovsdb_cs_forget_transaction` | [`operation`](Transaction::operation); dropping the commit's future | |
+//! | `ovsdb_cs_send_transaction`, `..._forget_transaction`, `..._may_send_transaction` | [`operation`](Transaction::operation); dropping the commit's future | |
 //!
 //! # Statuses
 //!

@@ -50,7 +50,7 @@
 //! | a struct with tags `ovsdb:"name"` | [`derive(Table)`](derive@Table) | Checked against the schema by the compiler, not when the client connects. |
 //! | `UUID string` with the tag `_uuid` | [`Row::uuid`], [`Row::reference`] | The uuid is no field. A reference has the type of its table. |
 //! | a pointer, a slice, a map | [`Option`], [`Set`], [`Map`] | Sets and maps are sorted and copy-on-write. |
-//! | `model.NewClientDBModel`, `FullDatabaseModel` | `nb::Database` and its like | |
+//! | `model.NewClientDBModel`, `FullDatabaseModel` | [`nb::Database`] and its like | |
 //! | `SetIndexes`, `model.ClientIndex`, `ColumnKey` | [`Index`](cache::Index), by [`index`](CacheBuilder::index) | The look-up names the index. One without an index does not compile. |
 //! | `model.Clone`, `Equal` | `Clone`, `PartialEq` | Clones share their sets, maps and long strings. |
 //!
@@ -85,7 +85,9 @@
 //! | `List` | [`Snapshot::rows`] | All tables of a snapshot are after the same transaction. |
 //! | `Where(model).List` | [`Snapshot::find`] | |
 //! | `WhereCache(predicate).List` | [`Snapshot::rows`] and `filter` | |
-//! | `Cache().Table(name)`: `Row`, `Rows`, `RowsShallow`, `RowByModel`, `RowsByCondition`, `Len` | [`Snapshot`] | |
+//! | `Cache().Table(name)`: `Row`, `HasRow`, `Rows`, `RowsShallow`, `Len` | [`Snapshot::table`], [`TableView`](cache::TableView) | Rows are shared, not copied. |
+//! | `RowByModel`, `RowsByModels`, `RowsByCondition`, `Index` | [`Snapshot::get_by`], [`Snapshot::find`], [`AllOf::holds_for`](model::AllOf::holds_for) | |
+//! | `Cache().Tables()` | [`Snapshot::table_names`] | |
 //! | `ErrNotFound` | `None`; in a transaction [`NotFound`](transaction::BuildError::NotFound) | |
 //! | `ErrCacheInconsistent` | none | The replica fetches all rows again, visibly. |
 //! | `Cache().AddEventHandler`: `OnAdd`, `OnUpdate`, `OnDelete` | [`Cache::changes`], [`Cache::all_changes`] | A whole transaction at a time. libovsdb drops events when its buffer of 65,536 is full; here they are coalesced. |
@@ -95,7 +97,7 @@
 //!
 //! | libovsdb | here | what differs |
 //! |---|---|---|
-//! | `Create` with a named uuid | [`insert`](Transaction::insert) | The reference is the row's uuid, for good. |
+//! | `Create` with a named uuid | [`insert`](Transaction::insert) | The reference is the row's uuid, and stays valid. |
 //! | `Where(model).Update(model, fields...)` | [`update`](Transaction::update), [`edit`](Transaction::edit) | Columns are named. `edit` sends what differs, also a value that becomes empty. |
 //! | `Where(model).Mutate` | [`mutate`](Transaction::mutate) | An operation that the column's type forbids does not compile. |
 //! | `Where(model).Delete` | [`delete`](Transaction::delete) | |
@@ -107,6 +109,8 @@
 //! | `Transact` | [`commit`](Transaction::commit) | Resolves when the caches show the change. |
 //! | `ovsdb.CheckOperationResults` | the `Err` of the commit | A refused transaction cannot be taken for a success. |
 //! | `OperationError`: `ConstraintViolation`, `TimedOut`, ... | [`Refusal`](transaction::Refusal), [`ErrorKind`](protocol::ErrorKind) | With the operation, its table and, for duplicates, the rows. |
+//! | `ErrWrongType` | none | It does not compile. |
+//! | `ovsdb.Operation`, `Condition`, `Mutation`, `OvsSet`, `OvsMap`, `UUID` | [`protocol::Operation`], [`Datum`](value::Datum) | Only for operations that are built by hand, by [`operation`](Transaction::operation). |
 //! | `ErrNotConnected` | [`NotSent`](CommitError::NotSent) or [`Unknown`](CommitError::Unknown) | Whether it may have been committed is never left open. |
 //! | retrying by hand | [`Client::apply`], [`CommitError::retry`] | |
 //! | the packages `server`, `database/inmemory` | [`server`] | |

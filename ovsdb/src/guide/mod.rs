@@ -1,6 +1,7 @@
 //! The guide: this library in chapters that take an hour together.
 //!
-//! Read the first four, then what you need. Every example runs as it is: it starts an OVSDB server inside the program.
+//! Read the first four, then what you need. Every example runs: it starts an OVSDB server inside the program. An example that
+//! begins with `client` or `server` uses those of [`first_program`].
 //!
 //! | chapter | what it teaches |
 //! |---|---|

@@ -19,8 +19,8 @@
 //! cargo run --release -p ovsdb-benches --bin monitor-throughput
 //! ```
 //!
-//! measures them again. `benches/README.md` in the repository says what each figure means, has more of them, and names those that
-//! miss what we want to reach. Machines differ: compare only the ratios of one run.
+//! measures them again. `benches/README.md` in the repository defines each figure, has many more, and names the targets that were
+//! missed. Machines differ: compare only the ratios within one run.
 //!
 //! # What memory depends on
 //!

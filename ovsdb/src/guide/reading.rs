@@ -5,7 +5,7 @@
 //! - It shows all tables after the same server transaction (snapshot isolation).
 //! - Taking it costs the same for any number of rows.
 //! - It never changes. Updates go on meanwhile: they copy what they change (copy-on-write), so a snapshot that is held
-//!   neither blocks the replica nor is blocked by it. It keeps the memory of the rows that were replaced since.
+//!   neither blocks the replica nor is blocked by it. It keeps the rows that were replaced since in memory.
 //!
 //! Take a snapshot for each decision, and drop it afterwards.
 //!
@@ -19,7 +19,7 @@
 //! | a range of keys | [`range`](Snapshot::range) | logarithmic |
 //! | a row that others refer to | [`referrers`](Snapshot::referrers) | constant |
 //! | the value of any column | [`scan_by`](Snapshot::scan_by) | reads every row |
-//! | nothing | [`rows`](Snapshot::rows) | reads every row |
+//! | no key | [`rows`](Snapshot::rows) | reads every row |
 //!
 //! Only the last two read the whole table. A look-up by a column that has no index does not compile.
 //!
@@ -83,8 +83,8 @@
 //! # Mistakes
 //!
 //! A look-up in a table or an index that the cache was started without is a mistake in the program, and panics with the name of the
-//! table. [`try_table`](Snapshot::try_table) and [`try_referrers`](Snapshot::try_referrers) return it
-//! instead, for libraries that do not know how the cache was built.
+//! table. [`try_table`](Snapshot::try_table) and [`try_referrers`](Snapshot::try_referrers) do not panic:
+//! they are for code that does not know how the cache was built.
 //!
 //! # Waiting for a row
 //!

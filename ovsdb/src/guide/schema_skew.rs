@@ -12,7 +12,7 @@
 //! | has a new value in an enum | the variant `Unknown` with its text | by `Unknown` |
 //!
 //! [`Cache::skew`] reports the differences, and the log has them at the level `WARN`. [`strict`](CacheBuilder::strict) makes missing tables
-//! and columns an error. [`Client::has_column`] asks for a single column, so that a program can do without it:
+//! and columns an error. [`Client::has_column`] asks about a single column, so that a program can work without it:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

@@ -3,7 +3,7 @@
 //! # Generated tables
 //!
 //! [`schema!`] generates a struct for each table of a schema. Its argument is a schema file, or the name of a bundled
-//! schema. The modules `nb`, `sb` and `vswitch` of this crate are generated so.
+//! schema. The modules [`nb`], [`sb`] and [`vswitch`] of this crate are generated in this way.
 //!
 //! ```
 //! mod inventory {
@@ -32,8 +32,8 @@
 //! | several values | [`Set`] |
 //! | keys and values | [`Map`] |
 //!
-//! Strings, sets and maps are copy-on-write: clones share their memory until one of them is changed. All convert from the
-//! usual types: `"p1".into()`, `["a", "b"].into()`, `[("key", "value")].into()`.
+//! Strings, sets and maps are copy-on-write: clones share their memory until one of them is changed. All of them convert from
+//! standard types: `"p1".into()`, `["a", "b"].into()`, `[("key", "value")].into()`.
 //!
 //! ```
 //! use ovsdb::nb::LogicalSwitchPort as Port;
@@ -54,8 +54,8 @@
 //!
 //! # Columns as constants
 //!
-//! Each column is also a constant ([`Column`]). Conditions, mutations and look-ups start from it, and only those
-//! compile that the type of the column allows:
+//! Each column is also a constant ([`Column`]). Conditions, mutations and look-ups start from it, and the compiler
+//! accepts only what the type of the column allows:
 //!
 //! ```
 //! use ovsdb::nb::{Acl, LogicalSwitchPort as Port};

@@ -43,7 +43,7 @@
 //! | [`Faults::disconnect`](server::Faults::disconnect), [`refuse_connections`](server::Faults::refuse_connections) | reconnects |
 //! | [`Faults::hang`](server::Faults::hang), [`delay`](server::Faults::delay) | time limits, probes |
 //! | [`Faults::next_transaction`](server::Faults::next_transaction) | refusals, unknown outcomes |
-//! | [`Faults::lose_leadership`](server::Faults::lose_leadership) | `leader_only` |
+//! | [`Faults::lose_leadership`](server::Faults::lose_leadership) | [`leader_only`](crate::ClientBuilder::leader_only) |
 //! | [`Faults::forget_history`](server::Faults::forget_history) | monitors that cannot be resumed |
 //! | [`Server::convert`](server::Server::convert) | upgrades of the schema |
 //! | [`Server::cluster`](server::Server::cluster) | failover: members that hand over, die, hang, lag or lose the majority |

@@ -1,6 +1,6 @@
 //! Writing: transactions, their outcomes, and retries.
 //!
-//! There are four ways to write. They differ in who decides what is to be changed:
+//! There are four ways to write. Choose by what you have:
 //!
 //! | you have | use | chapter |
 //! |---|---|---|
@@ -52,7 +52,7 @@
 //! | [`assert_lock`](Transaction::assert_lock) | fails the transaction unless this client holds a lock |
 //! | [`comment`](Transaction::comment) | writes a remark into the history of the database |
 //! | [`durable`](Transaction::durable) | delays the reply until the transaction is on disk |
-//! | [`abort`](Transaction::abort) | undoes the transaction: a dry run |
+//! | [`abort`](Transaction::abort) | fails the transaction after its other operations were tried: a dry run |
 //!
 //! Rows of tables that the schema does not mark as root (`isRoot`) exist only as long as another row refers to them; the server
 //! deletes the others (garbage collection). A transaction that inserts such a row without a reference to it is not sent, and the error
@@ -69,8 +69,8 @@
 //! | unknown | [`CommitError::Unknown`], [`Answer`](CommitError::Answer) | The connection was lost, or the time limit passed, between the request and its reply. |
 //!
 //! The third cannot be avoided: a reply can be lost after the server has committed. The library never reports it as a success or as
-//! a failure. [`commit_once`](Transaction::commit_once) settles it, by sending the transaction again together with a guard that lets it through only if its
-//! first insert has not been made. [`Client::apply`] settles it by deciding again.
+//! a failure. [`commit_once`](Transaction::commit_once) settles it: it sends the transaction again, with a guard that fails if a row that the
+//! transaction inserts exists already. So it needs an insert. [`Client::apply`] settles an unknown outcome by deciding again.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
