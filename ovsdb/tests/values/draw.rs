@@ -213,7 +213,7 @@ pub fn atom(random: &mut Rng, atomic: Atomic) -> Written {
         ("-1E+308", -1e308),
         ("1.2e-300", 1.2e-300),
         ("-3e-7", -3e-7),
-        ("0.00", 0.0),
+        ("1e-300", 1e-300),
         ("9223372036854775808", 9_223_372_036_854_775_808.0),
         ("-9223372036854775809", -9_223_372_036_854_775_808.0),
         ("12345678901234567890123", 12_345_678_901_234_567_890_123.0),
@@ -492,6 +492,14 @@ pub fn operand(random: &mut Rng, mutator: &str, of: &Type) -> Input {
             },
         ),
         "delete" => input(random, &free),
+        // Results out of range are seldom made by chance.
+        _ if of.key.atomic == Atomic::Integer && random.usize(..3) == 0 => {
+            let most = random.choice([i64::MAX, i64::MIN, 1 << 62]).expect("some");
+            Input::One(Written {
+                text: most.to_string(),
+                is: Some(Atom::Integer(most)),
+            })
+        }
         _ => {
             let key = Base::new(of.key.atomic);
             input(

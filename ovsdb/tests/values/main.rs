@@ -51,7 +51,7 @@ fn values_are_read_written_and_compared_as_the_rules_say() {
 #[tokio::test]
 async fn servers_compute_as_the_rules_say() {
     let seed = Seed::new();
-    let (mut compared, least) = (0, size(8_000, 1_000_000));
+    let (mut compared, least) = (0, size(12_000, 1_000_000));
     while compared < least {
         let mut random = seed.random();
         let columns = draw::columns(&mut random);

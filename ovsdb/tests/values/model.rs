@@ -112,7 +112,7 @@ impl Type {
         self.min == 0 && self.max == 1 && self.value.is_none()
     }
 
-    const fn is_number(&self) -> bool {
+    pub const fn is_number(&self) -> bool {
         self.value.is_none() && matches!(self.key.atomic, Atomic::Integer | Atomic::Real)
     }
 
@@ -328,7 +328,7 @@ pub fn holds(value: &Value, function: &str, argument: &Value) -> bool {
     }
 }
 
-/// The mutators of mutations.
+/// The mutators of mutations, those of numbers first.
 pub const MUTATORS: [&str; 7] = ["+=", "-=", "*=", "/=", "%=", "insert", "delete"];
 
 /// Reads the argument of a mutation of a column of this type.
