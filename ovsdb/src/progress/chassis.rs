@@ -68,7 +68,7 @@ impl fmt::Display for LaggingChassis {
 /// The chassis that have not confirmed the request `nb_cfg`, by their names. Those of other availability zones
 /// (`other_config:is-remote`) are left out, as ovn-northd leaves them out of `hv_cfg`.
 ///
-/// The request's number is [`Behind::requested`](crate::progress::Behind::requested). Chassis whose
+/// The request's number is `requested` of `progress::Behind` (with the feature `nb`). Chassis whose
 /// `Chassis_Private` is missing altogether are not known to the database.
 ///
 /// ```
