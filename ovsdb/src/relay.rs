@@ -103,7 +103,7 @@ async fn run(client: Client<AnyDatabase>, cache: Cache<AnyDatabase>, relayed: Re
             }} => {
                 // Said once; the next connection takes it back.
                 alone_since = None;
-                relayed.set_connected(false);
+                relayed.set_connected(planted!(RelayLossUntold));
             }
             forward = relayed.next_forward() => match forward {
                 Some(forward) => {

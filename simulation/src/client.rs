@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use ovsdb::{ConnectionState, RowIdentity};
+use ovsdb::{ConnectionState, Remote, RowIdentity};
 
 use crate::network::Network;
 use crate::oracle::{Oracle, Which};
@@ -38,6 +38,8 @@ pub(crate) const LOCK: &str = "L";
 pub(crate) struct Connected {
     pub(crate) client: Client,
     pub(crate) main: Rc<Replica>,
+    /// All remotes that it may have, the last of which leads nowhere.
+    pub(crate) remotes: Vec<Remote>,
 }
 
 /// A client.
@@ -49,6 +51,8 @@ pub(crate) struct Agent {
     pub(crate) lock: RefCell<Option<ovsdb::Lock>>,
     /// Since when it has taken connections for good on which nothing can pass.
     pub(crate) dead_since: Cell<Option<u64>>,
+    /// The remotes that it was given last, and when.
+    wanted: RefCell<(u64, Vec<Remote>)>,
     /// The attempt that goes on, by its number, and since when.
     attempt: Cell<(u64, u64)>,
     /// Whether it took the lock from another client.
@@ -64,6 +68,7 @@ impl Agent {
             others: RefCell::default(),
             lock: RefCell::default(),
             dead_since: Cell::default(),
+            wanted: RefCell::default(),
             attempt: Cell::default(),
             stole: Cell::default(),
         }
@@ -76,9 +81,12 @@ impl Agent {
         } else {
             RowIdentity::ClientChosen
         };
+        let remotes = servers.remotes(self.number);
+        let useful = &remotes[..remotes.len() - 1];
+        self.wanted.replace((0, useful.to_vec()));
         loop {
             let builder = Client::builder()
-                .remotes(servers.remotes(self.number))
+                .remotes(useful)
                 .connect_timeout(CONNECT)
                 .probe_interval(Some(PROBE))
                 .backoff(FIRST_BACKOFF, BACKOFF)
@@ -103,7 +111,11 @@ impl Agent {
             let place = (servers.lineage(), oracle);
             match Replica::start(name, &client, None, setting, place).await {
                 Ok(main) => {
-                    *self.connected.borrow_mut() = Some(Rc::new(Connected { client, main }));
+                    *self.connected.borrow_mut() = Some(Rc::new(Connected {
+                        client,
+                        main,
+                        remotes,
+                    }));
                     return;
                 }
                 Err(error) => {
@@ -204,6 +216,30 @@ impl Agent {
         );
     }
 
+    /// Gives the client those of its remotes that these bits name.
+    pub(crate) fn set_remotes(&self, some: u8) {
+        let Some(connected) = self.connected() else {
+            return;
+        };
+        let remotes = connected.remotes.iter().enumerate();
+        let remotes = remotes.filter(|(place, _)| some & (1 << (place % 8)) != 0);
+        let remotes: Vec<Remote> = remotes.map(|(_, remote)| remote.clone()).collect();
+        if !remotes.is_empty() && connected.client.set_remotes(&remotes[..]).is_ok() {
+            self.wanted.replace((elapsed(), remotes));
+        }
+    }
+
+    /// Gives the client all of its remotes, where it has fewer.
+    pub(crate) fn reset_remotes(&self) {
+        let Some(connected) = self.connected() else {
+            return;
+        };
+        let remotes = &connected.remotes[..connected.remotes.len() - 1];
+        if self.wanted.borrow().1 != remotes && connected.client.set_remotes(remotes).is_ok() {
+            self.wanted.replace((elapsed(), remotes.to_vec()));
+        }
+    }
+
     /// Checks how the client connects.
     pub(crate) fn check_attempts(&self, network: &Network) {
         let Some(connected) = self.connected() else {
@@ -218,11 +254,19 @@ impl Agent {
                 attempt.is_told_by(lost.reason()),
                 || format!("client {}: {attempt:?}: {lost:?}", self.number),
             ),
-            ConnectionState::Connected { .. } => claim(
-                "a server is used only when its TLS is good",
-                network.has_good_link(self.number),
-                || format!("client {}: {attempt:?}", self.number),
-            ),
+            ConnectionState::Connected { remote } => {
+                let (set, wanted) = &*self.wanted.borrow();
+                claim(
+                    "a client is at a remote that it was given last",
+                    *set == since || wanted.contains(&remote),
+                    || format!("client {}: {remote}, not {wanted:?}", self.number),
+                );
+                claim(
+                    "a server is used only when its TLS is good",
+                    network.has_good_link(self.number),
+                    || format!("client {}: {attempt:?}", self.number),
+                );
+            }
             ConnectionState::Connecting { .. } => {
                 let begun = if last == number { begun } else { since };
                 self.attempt.set((number, begun));

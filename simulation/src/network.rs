@@ -65,6 +65,8 @@ struct Inner {
     has_tls: bool,
     /// What is wrong with the TLS of servers.
     bad: BTreeMap<usize, Bad>,
+    /// Since when nothing passes between the relay and its source.
+    stranded_since: Option<u64>,
     /// After how many bytes the next connection of a client is cut, or frozen.
     next_ends: BTreeMap<usize, (usize, bool)>,
     /// The last attempts of clients to connect.
@@ -91,6 +93,7 @@ impl Network {
                 tls_servers: Vec::new(),
                 has_tls,
                 bad: BTreeMap::new(),
+                stranded_since: None,
                 next_ends: BTreeMap::new(),
                 attempts: BTreeMap::new(),
                 links: BTreeMap::new(),
@@ -363,6 +366,18 @@ impl Network {
         self.inner().bad.insert(server, bad);
     }
 
+    /// Lets nothing pass between the relay and its source.
+    pub(crate) fn strand_relay(&self) {
+        let now = crate::trace::elapsed();
+        self.inner().stranded_since.get_or_insert(now);
+        self.separate(RELAY_CLIENT, 0);
+    }
+
+    /// Since when the relay has no source, in milliseconds.
+    pub(crate) fn stranded_since(&self) -> Option<u64> {
+        self.inner().stranded_since
+    }
+
     /// Something happens to the servers, by which attempts may fail.
     pub(crate) fn disturb_attempts(&self) {
         for attempt in self.inner().attempts.values_mut() {
@@ -408,6 +423,7 @@ impl Network {
             inner.refusing.clear();
             inner.separated.clear();
             inner.bad.clear();
+            inner.stranded_since = None;
             inner.next_ends.clear();
             inner.pace = pace;
         }

@@ -15,6 +15,7 @@ use ovsdb::{Row, Table, Uuid};
 use crate::scenario::Work;
 use crate::tables::{Counter, Database, Item, Part, Snapshot};
 use crate::trace::note;
+use crate::verdict::claim;
 
 /// Which rows of the table `Item` a replica has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -298,6 +299,25 @@ impl Oracle {
     /// A server goes on with a lineage.
     pub(crate) fn join(&mut self, server: &Server, lineage: usize) {
         self.servers.insert(server.simulated_id(), lineage);
+    }
+
+    /// A server that was restarted goes on with a lineage. Its last transaction may have another id; a relay
+    /// may have other rows, those of its source.
+    pub(crate) fn go_on(&mut self, server: &Server, lineage: usize, may_differ: bool) {
+        self.take();
+        if let Some(whole) = server.simulated_state(Database::NAME) {
+            let lineage = &mut self.lineages[lineage];
+            let (last, state) = (lineage.last(), State::of(&whole));
+            let is_same = (&last.items, &last.parts, &last.counters)
+                == (&state.items, &state.parts, &state.counters);
+            claim(
+                "a server has after a restart what it had before",
+                is_same || may_differ,
+                || format!("{last:?}, then {state:?}"),
+            );
+            lineage.add_whole(&whole);
+        }
+        self.join(server, lineage);
     }
 
     /// How many states the servers have had.

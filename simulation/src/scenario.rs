@@ -60,6 +60,10 @@ pub(crate) enum Event {
     Steal(usize),
     Unlock(usize),
     Reconnect(usize),
+    /// A client gets some of its remotes, by the bits of a number, and one where nothing listens.
+    SetRemotes(usize, u8),
+    /// A client is closed, after it has begun to insert an item, and begins again.
+    Close(usize),
     /// A client ends and begins again.
     Replace(usize),
     Cut(usize),
@@ -81,6 +85,12 @@ pub(crate) enum Event {
     /// At rest and after a while of service, all connections are cut.
     Blink,
     Restart(u64),
+    /// The disk of the single server is full.
+    Fill,
+    /// The relay restarts.
+    RestartRelay(u64),
+    /// The relay loses its source.
+    Strand,
     Remove,
     Convert(bool),
     /// The same, by a client.
@@ -120,6 +130,8 @@ pub(crate) struct Scenario {
     pub(crate) kind: Kind,
     /// Whether clients connect with TLS.
     pub(crate) has_tls: bool,
+    /// Whether the single server keeps its database in a file.
+    pub(crate) has_file: bool,
     pub(crate) clients: Vec<ClientSetting>,
     /// The pace of a healthy network: the longest delay, in milliseconds, and the longest piece.
     pub(crate) pace: (u64, usize),
@@ -136,6 +148,7 @@ impl Scenario {
             _ => Kind::Relay,
         };
         let has_tls = random.u8(0..10) == 0;
+        let has_file = kind != Kind::Cluster && random.bool();
         let clients = random.usize(1..=3);
         let leader_only: Vec<_> = (0..clients).map(|_| random.u8(0..3) > 0).collect();
         let clients = leader_only.into_iter().map(|leader_only| ClientSetting {
@@ -154,6 +167,7 @@ impl Scenario {
             random,
             kind,
             has_tls,
+            has_file,
             clients: clients.len(),
         };
         let steps = (0..steps).map(|_| draw.step()).collect();
@@ -161,6 +175,7 @@ impl Scenario {
             seed,
             kind,
             has_tls,
+            has_file,
             clients,
             pace,
             steps,
@@ -181,6 +196,7 @@ struct Draw {
     random: fastrand::Rng,
     kind: Kind,
     has_tls: bool,
+    has_file: bool,
     clients: usize,
 }
 
@@ -231,7 +247,7 @@ impl Draw {
     fn event(&mut self) -> Event {
         let (client, server) = (self.client(), self.server());
         let cache = self.random.usize(0..3);
-        match self.random.u8(0..104) {
+        match self.random.u8(0..110) {
             0..40 => {
                 let work = self.work();
                 let patience = (self.random.u8(0..8) == 0).then(|| self.random.u64(0..200));
@@ -272,18 +288,27 @@ impl Draw {
             100..103 if self.has_tls => {
                 Event::Spoil(server, Bad::ALL[self.random.usize(0..Bad::ALL.len())])
             }
-            100..104 => {
+            104..106 => Event::SetRemotes(client, self.random.u8(1..16)),
+            106 => Event::Close(client),
+            107..109 if self.kind == Kind::Relay => Event::RestartRelay(self.random.u64(0..3000)),
+            109 if self.kind == Kind::Relay => Event::Strand,
+            107 if self.has_file => Event::Fill,
+            108 if self.has_file => Event::Restart(self.random.u64(0..3000)),
+            100.. => {
                 let bytes = self.random.usize(1..4000);
                 Event::EndNext(client, bytes, self.random.bool())
             }
             _ if self.kind == Kind::Cluster => {
-                let member = match self.random.u8(0..12) {
-                    0..4 => Member::Transfer,
-                    4 | 5 => Member::Stop,
-                    6 | 7 => Member::Isolate,
-                    8 => Member::HoldBack,
-                    9 => Member::BackUp,
-                    _ => Member::Restore,
+                let member = match self.random.u8(0..36) {
+                    35 => Member::Expel,
+                    other => match other % 12 {
+                        0..4 => Member::Transfer,
+                        4 | 5 => Member::Stop,
+                        6 | 7 => Member::Isolate,
+                        8 => Member::HoldBack,
+                        9 => Member::BackUp,
+                        _ => Member::Restore,
+                    },
                 };
                 Event::Member(server, member)
             }
@@ -297,8 +322,10 @@ impl Draw {
         let event = self.event();
         let wait = match self.random.u8(0..10) {
             0..3 => 0,
-            3..7 => self.random.u64(1..50),
-            7..9 => self.random.u64(50..1500),
+            3..7 if event != Event::Strand => self.random.u64(1..50),
+            7..9 if event != Event::Strand => self.random.u64(50..1500),
+            // After this time a relay says that its source is lost.
+            _ if event == Event::Strand => self.random.u64(42_000..50_000),
             _ => self.random.u64(1500..9000),
         };
         Step { event, wait }
@@ -374,6 +401,20 @@ impl fmt::Display for Event {
             Self::Steal(client) => write!(f, "client {client} steals the lock"),
             Self::Unlock(client) => write!(f, "client {client} gives the lock back"),
             Self::Reconnect(client) => write!(f, "client {client} is told to reconnect"),
+            Self::SetRemotes(client, some) => {
+                write!(f, "client {client} gets the remotes {some:b}")
+            }
+            Self::Close(client) => {
+                write!(
+                    f,
+                    "client {client} is closed while it inserts an item, and begins again"
+                )
+            }
+            Self::Fill => f.write_str("the disk of server 0 is full"),
+            Self::RestartRelay(down) => {
+                write!(f, "the relay is killed, and starts again after {down} ms")
+            }
+            Self::Strand => f.write_str("the relay loses its source"),
             Self::Replace(client) => write!(f, "client {client} is dropped, and another one made"),
             Self::Cut(client) => write!(f, "the connections of client {client} are cut"),
             Self::CutAfter(client, bytes) => {
@@ -444,6 +485,7 @@ impl fmt::Display for Event {
             }
             Self::Member(member, fault) => match fault {
                 Member::Transfer => write!(f, "member {member} becomes the leader"),
+                Member::Expel => write!(f, "member {member} is expelled"),
                 Member::Stop => write!(f, "member {member} is killed"),
                 Member::Isolate => write!(f, "member {member} loses the other members"),
                 Member::HoldBack => write!(f, "member {member} lags"),
@@ -466,7 +508,11 @@ impl fmt::Display for Scenario {
         write!(f, "seed {}: {servers}", self.seed)?;
         let (delay, piece) = self.pace;
         let tls = if self.has_tls { ", with TLS" } else { "" };
-        writeln!(f, ", {piece} bytes at a time, up to {delay} ms late{tls}")?;
+        let file = if self.has_file { ", in a file" } else { "" };
+        writeln!(
+            f,
+            "{file}, {piece} bytes at a time, up to {delay} ms late{tls}"
+        )?;
         for (client, setting) in self.clients.iter().enumerate() {
             let leader = if setting.leader_only {
                 ", the leader only"

@@ -1,8 +1,9 @@
 //! The servers of a run: one, a cluster, or one with a relay.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
+use ovsdb::server::simulated::MemoryFile;
 use ovsdb::server::{Backup, Cluster, Fault, Server, TransactionFault};
 use ovsdb::{Database as _, Remote};
 use tokio::time::sleep;
@@ -11,6 +12,7 @@ use crate::network::Network;
 use crate::oracle::Oracle;
 use crate::tables::{Database, FIRST, SECOND};
 use crate::trace::note;
+use crate::verdict::violated;
 
 /// What the servers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +33,19 @@ pub(crate) struct Servers {
     pub(crate) kind: Kind,
     network: Network,
     one: RefCell<Option<Server>>,
+    /// The file of the single server.
+    file: Option<MemoryFile>,
     /// The database as it was before it was removed.
     removed: RefCell<Option<Server>>,
     relay: RefCell<Option<Server>>,
     cluster: Option<Cluster>,
     backup: RefCell<Option<(usize, Backup)>>,
     faults: RefCell<Vec<Fault>>,
+    expelled: Cell<Option<usize>>,
 }
+
+/// A place where nothing listens.
+const NOWHERE: usize = 7;
 
 /// The lineage of what clients of the source see, and of what those of the relay do.
 pub(crate) const SOURCE: usize = 0;
@@ -45,7 +53,7 @@ pub(crate) const RELAY: usize = 1;
 
 impl Servers {
     pub(crate) async fn start(
-        kind: Kind,
+        (kind, has_file): (Kind, bool),
         network: Network,
         oracle: &RefCell<Oracle>,
     ) -> Result<Self, String> {
@@ -53,11 +61,13 @@ impl Servers {
             kind,
             network,
             one: RefCell::default(),
+            file: has_file.then(|| MemoryFile::new(FIRST)),
             removed: RefCell::default(),
             relay: RefCell::default(),
             cluster: None,
             backup: RefCell::default(),
             faults: RefCell::default(),
+            expelled: Cell::default(),
         };
         let failed = |error: &dyn std::fmt::Display| format!("the servers do not start: {error}");
         if kind == Kind::Cluster {
@@ -70,7 +80,10 @@ impl Servers {
             servers.cluster = Some(cluster);
             return Ok(servers);
         }
-        let server = Server::memory(FIRST).map_err(|error| failed(&error))?;
+        let server = match &servers.file {
+            Some(file) => Server::simulated_on(file, 0).map_err(|error| failed(&error))?,
+            None => Server::memory(FIRST).map_err(|error| failed(&error))?,
+        };
         oracle.borrow_mut().begin(&server);
         servers.network.set_server(0, Some(&server));
         *servers.one.borrow_mut() = Some(server);
@@ -93,7 +106,7 @@ impl Servers {
         }
     }
 
-    /// The remotes of a client.
+    /// The remotes of a client, and one where nothing listens.
     pub(crate) fn remotes(&self, client: usize) -> Vec<Remote> {
         let places = match self.kind {
             Kind::One => 0..1,
@@ -101,6 +114,7 @@ impl Servers {
             Kind::Relay => 1..2,
         };
         places
+            .chain([NOWHERE])
             .map(|place| self.network.remote(client, place))
             .collect()
     }
@@ -139,15 +153,64 @@ impl Servers {
         let after = stopped(server, &self.network).await;
         note!("server 0 is down");
         sleep(down).await;
-        self.install(removed.unwrap_or(after), oracle);
+        let after = match &self.file {
+            Some(file) => {
+                drop((removed, after));
+                file.set_full(false);
+                // It was killed while it wrote a transaction that nobody was told of.
+                let torn = [0, 1, 60, 100][fastrand::usize(0..4)];
+                match Server::simulated_on(file, torn) {
+                    Ok(server) => server,
+                    Err(error) => return violated("a server starts again", error.to_string()),
+                }
+            }
+            None => removed.unwrap_or(after),
+        };
+        self.install(after, oracle);
     }
 
     fn install(&self, server: Server, oracle: &RefCell<Oracle>) {
-        oracle.borrow_mut().take();
-        oracle.borrow_mut().join(&server, SOURCE);
+        oracle.borrow_mut().go_on(&server, SOURCE, false);
         self.network.set_server(0, Some(&server));
         *self.one.borrow_mut() = Some(server);
         note!("server 0 is up");
+    }
+
+    /// Restarts the relay. It knows nothing of what it was.
+    pub(crate) async fn restart_relay(&self, oracle: &RefCell<Oracle>, down: Duration) {
+        let Some(relay) = self.relay.borrow_mut().take() else {
+            return;
+        };
+        self.network.set_server(1, None);
+        self.network.cut_server(1);
+        sleep(Duration::from_millis(1)).await;
+        drop(relay);
+        note!("the relay is down");
+        sleep(down).await;
+        let relay = loop {
+            let source = self.network.remote(RELAY_CLIENT, 0);
+            match Server::relay(Database::NAME, source).await {
+                Ok(relay) => break relay,
+                Err(error) => note!("the relay does not start: {error}"),
+            }
+            sleep(Duration::from_millis(500)).await;
+        };
+        oracle.borrow_mut().go_on(&relay, RELAY, true);
+        self.network.set_server(1, Some(&relay));
+        *self.relay.borrow_mut() = Some(relay);
+        note!("the relay is up");
+    }
+
+    /// Has the disk of the single server be full, or not.
+    pub(crate) fn fill(&self, is_full: bool) {
+        if let Some(file) = &self.file {
+            file.set_full(is_full);
+        }
+    }
+
+    /// The member that was expelled.
+    pub(crate) fn expelled(&self) -> Option<usize> {
+        self.expelled.get()
     }
 
     /// Removes the database of the single server; it comes back by a restart.
@@ -221,6 +284,13 @@ impl Servers {
             Member::Transfer => {
                 let _ = cluster.transfer_leadership(member);
             }
+            Member::Expel => {
+                // The others have a majority.
+                if self.expelled.get().is_none() {
+                    self.expelled.set(Some(member));
+                    cluster.expel(member);
+                }
+            }
             Member::Stop => self.hold(cluster.stop(member)),
             Member::Isolate => self.hold(cluster.isolate(member)),
             Member::HoldBack => self.hold(cluster.hold_back(member)),
@@ -236,6 +306,7 @@ impl Servers {
 
     /// Ends the faults that last.
     pub(crate) fn end_faults(&self) {
+        self.fill(false);
         // One after the other, the last first.
         while let Some(fault) = { self.faults.borrow_mut().pop() } {
             drop(fault);
@@ -248,6 +319,8 @@ impl Servers {
 pub(crate) enum Member {
     /// It becomes the leader.
     Transfer,
+    /// It is expelled for good.
+    Expel,
     /// It is stopped.
     Stop,
     /// It loses the other members.

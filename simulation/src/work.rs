@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use ovsdb::cache::Freshness;
 use ovsdb::protocol::{ErrorKind, Json, Wire as _};
-use ovsdb::{CommitError, Outcome};
+use ovsdb::{CommitError, ConnectionState, DisconnectReason, Outcome};
 
-use crate::client::{Connected, LOCK};
+use crate::client::{Agent, Connected, LOCK};
 use crate::oracle::{Oracle, kind};
 use crate::scenario::Work;
 use crate::servers::{RELAY, SOURCE};
@@ -363,4 +363,43 @@ pub(crate) fn settle(entries: &Entries, oracle: &RefCell<Oracle>) {
             )
         });
     }
+}
+
+/// Closes a client that has begun to insert an item: the insert is answered before the client ends.
+pub(crate) async fn close(number: u32, connected: &Connected, agent: &Agent) -> End {
+    let client = &connected.client;
+    let mut txn = client.transaction();
+    txn.comment(comment(number));
+    txn.insert(item(number, 0, 1));
+    let (done, ()) = tokio::join!(biased; txn.commit(), client.clone().close());
+    let state = client.state().get();
+    claim(
+        "a client that was closed has ended",
+        matches!(state, ConnectionState::Closed { .. }) && !connected.main.cache.is_current(),
+        || format!("client {}: {state}", agent.number),
+    );
+    if let Err(error) = &done {
+        note!(
+            "{} fails: {}",
+            comment(number),
+            ovsdb::ErrorChain::new(error)
+        );
+    }
+    // A connection that was lost has another reason.
+    let is_forgotten = matches!(&done, Err(CommitError::Unknown(lost))
+        if matches!(lost.reason(), DisconnectReason::Closed));
+    claim(
+        "what was asked for before a close is answered",
+        !is_forgotten,
+        || format!("client {}: {done:?}", agent.number),
+    );
+    let mut late = client.transaction();
+    late.insert(item(number, 0, 1));
+    let late = late.commit().await;
+    claim(
+        "nothing is sent after a close",
+        late.as_ref().is_err_and(CommitError::nothing_changed),
+        || format!("client {}: {late:?}", agent.number),
+    );
+    end_of(&done.map(|_| true))
 }

@@ -20,10 +20,13 @@ use crate::servers::{Kind, RELAY_CLIENT, Servers};
 use crate::tables::{Counter, FIRST, SECOND, Transaction};
 use crate::trace::{self, note};
 use crate::verdict::{self, Violation, claim, violated};
-use crate::work::{End, Entries, Entry, settle, work};
+use crate::work::{End, Entries, Entry, close, settle, work};
 
 /// How long everything may take to come to rest once all faults have ended.
 const REST: Duration = Duration::from_secs(60);
+/// After this time clients of a relay without a source are told, in milliseconds: the relay notices after two
+/// probes, and waits for half a minute.
+const STRANDED: u64 = 41_000 + 2 * PROBE.as_millis() as u64;
 /// How long a single request may wait.
 const REQUEST_BOUND: u64 = REQUEST.as_millis() as u64 + 2000;
 /// How long something that is tried again may wait.
@@ -68,8 +71,9 @@ struct World {
     numbers: Cell<u32>,
     waiting: RefCell<BTreeMap<u64, Waiting>>,
     waits: Cell<u64>,
-    /// Whether clients have wanted the lock.
     second: Cell<bool>,
+    /// Whether all clients are to end.
+    has_ended: Cell<bool>,
 }
 
 /// Runs a scenario.
@@ -113,7 +117,8 @@ async fn live(scenario: &Scenario, counts: &mut Counts) {
     let pace = Pace { delay, piece };
     let network = Network::new(pace, scenario.has_tls);
     let oracle = Rc::new(RefCell::new(Oracle::default()));
-    let servers = match Servers::start(scenario.kind, network.clone(), &oracle).await {
+    let kind = (scenario.kind, scenario.has_file);
+    let servers = match Servers::start(kind, network.clone(), &oracle).await {
         Ok(servers) => servers,
         Err(error) => return violated("servers start", error),
     };
@@ -143,6 +148,7 @@ async fn live(scenario: &Scenario, counts: &mut Counts) {
         waiting: RefCell::default(),
         waits: Cell::new(0),
         second: Cell::new(false),
+        has_ended: Cell::new(false),
     });
     for agent in &world.agents {
         world.begin(agent);
@@ -298,6 +304,9 @@ impl World {
                     connected.client.reconnect();
                 }
             }
+            Event::SetRemotes(client, some) => agent(client).set_remotes(some),
+            Event::Close(client) => self.close(client),
+            Event::RestartRelay(down) => self.restart_relay(down),
             Event::Replace(client) => {
                 let agent = agent(client);
                 if agent.connected().is_some() {
@@ -319,6 +328,7 @@ impl World {
             Event::Cut(client) => network.cut_client(client),
             Event::CutAfter(client, bytes) => network.cut_after(client, bytes),
             Event::EndNext(client, bytes, freezes) => network.end_next(client, bytes, freezes),
+            Event::Strand => network.strand_relay(),
             Event::Spoil(server, bad) => network.spoil(server, bad),
             Event::CutServer(server) => network.cut_server(server),
             Event::Freeze(client) => network.freeze(client),
@@ -340,6 +350,7 @@ impl World {
                 let down = Duration::from_millis(down);
                 servers.restart(&self.oracle, down).await;
             }
+            Event::Fill => servers.fill(true),
             Event::Remove => servers.remove_database().await,
             Event::Convert(second) => {
                 self.second.set(second);
@@ -361,6 +372,45 @@ impl World {
             Event::Member(member, fault) => servers.member(member, fault),
             _ => {}
         }
+    }
+
+    /// The relay restarts, which may take until its source is there.
+    fn restart_relay(self: &Rc<Self>, down: u64) {
+        self.network.disturb_attempts();
+        let world = self.clone();
+        self.spawn("the relay restarts".to_owned(), None, async move {
+            let down = Duration::from_millis(down);
+            world.servers.restart_relay(&world.oracle, down).await;
+        });
+    }
+
+    /// Closes a client while it inserts an item.
+    fn close(self: &Rc<Self>, client: usize) {
+        let agent = self.agents[client].clone();
+        let Some(connected) = agent.connected() else {
+            return;
+        };
+        agent.end();
+        let number = self.numbers.get();
+        self.numbers.set(number + 1);
+        let entry = Entry {
+            client,
+            work: Work::Insert(0, 1),
+            end: None,
+        };
+        self.entries.borrow_mut().insert(number, entry);
+        let world = self.clone();
+        let what = format!("client {client} is closed while it does work {number}");
+        self.spawn(what, Some(REQUEST_BOUND), async move {
+            let end = close(number, &connected, &agent).await;
+            if let Some(entry) = world.entries.borrow_mut().get_mut(&number) {
+                entry.end = Some(end);
+            }
+            drop(connected);
+            if !world.has_ended.get() {
+                world.begin(&agent);
+            }
+        });
     }
 
     fn lock(self: &Rc<Self>, client: usize, steal: bool) {
@@ -412,6 +462,7 @@ impl World {
         self.network.disturb_attempts();
         self.servers.end_faults();
         self.network.heal(self.pace);
+        self.agents.iter().for_each(|agent| agent.reset_remotes());
         if self.servers.is_removed() {
             self.servers
                 .restart(&self.oracle, Duration::from_millis(10))
@@ -447,6 +498,15 @@ impl World {
                 "nothing waits for ever",
                 bound.is_none_or(|bound| waits <= bound),
                 || format!("{what}: since {waits} ms"),
+            );
+        }
+        let stranded = self.network.stranded_since();
+        if stranded.is_some_and(|since| now > since + STRANDED) {
+            let connected = self.agents.iter().find(|agent| agent.is_connected());
+            claim(
+                "a relay tells that it has lost its source",
+                connected.is_none(),
+                || format!("client {:?}", connected.map(|agent| agent.number)),
             );
         }
         for place in 0..3 {
@@ -507,6 +567,10 @@ impl World {
             {
                 return Some(format!("client {} is not at the leader", agent.number));
             }
+            let is_expelled = |(server, _): &(usize, _)| Some(*server) == self.servers.expelled();
+            if links.iter().any(is_expelled) {
+                return Some(format!("client {} is at an expelled member", agent.number));
+            }
             if agent.holds_lock() {
                 holders.push(agent.number);
             }
@@ -547,6 +611,7 @@ impl World {
 
     /// Drops all clients: their connections end.
     async fn end(&self) {
+        self.has_ended.set(true);
         for agent in &self.agents {
             agent.end();
         }

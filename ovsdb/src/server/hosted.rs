@@ -137,6 +137,10 @@ impl Hosted {
         let (Some(journal), Some(commit)) = (&mut self.journal, proposal.commit()) else {
             return Ok(None);
         };
+        let mut rows = commit.tables.iter().flat_map(|(_, rows)| rows);
+        if planted!(ServerFileLosesRecord) && rows.all(|row| row.new.is_none()) {
+            return Ok(None);
+        }
         let mut text = String::with_capacity(ROW * commit.row_count() + 128);
         if !record::write_commit(&mut text, commit, self.database.schema()) {
             return Ok(None);

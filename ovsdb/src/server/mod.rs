@@ -478,6 +478,23 @@ impl Server {
         Err(io::Error::new(io::ErrorKind::Unsupported, error))
     }
 
+    /// A server with the database in this file, at whose end so many bytes of a record were written before
+    /// its server was killed.
+    ///
+    /// # Errors
+    /// When the file has no database.
+    #[cfg(simulation)]
+    pub fn simulated_on(
+        file: &simulated::MemoryFile,
+        torn: usize,
+    ) -> Result<Self, FileErrorReason> {
+        let database = file.open(torn, fastrand::u64(..))?;
+        let mut hub = Hub::new(Quotas::new(), fastrand::u64(..));
+        hub.add(database, Some(Box::new(file.clone())), now());
+        let shared = Shared::new(hub, BTreeMap::new(), Limits::new(), PROBE_INTERVAL);
+        Ok(Self::new(shared, None))
+    }
+
     /// The remote by which clients in this process connect with TLS, as `tls` says at that moment.
     #[cfg(all(simulation, feature = "tls"))]
     #[must_use]

@@ -93,6 +93,8 @@ pub fn take_events<D: Database>() -> Vec<(Uuid, Event<D>)> {
     events.collect()
 }
 
+pub use super::file::simulated::MemoryFile;
+
 impl Server {
     /// The id that clients get of the server.
     #[must_use]

@@ -4,6 +4,8 @@
 mod format;
 mod journal;
 mod lock;
+#[cfg(simulation)]
+pub(super) mod simulated;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom};
@@ -159,7 +161,37 @@ fn read(path: &Path, seed: u64) -> Result<Opened, FileErrorReason> {
     let path = &path.canonicalize()?;
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let contents = fs::read(path)?;
-    let mut records = Records::new(&contents);
+    let Replayed {
+        database,
+        length,
+        records,
+    } = replay(&contents, &path.display(), seed)?;
+    let length = length as u64;
+    file.set_len(length)?;
+    file.seek(SeekFrom::Start(length))?;
+    Ok(Opened {
+        database,
+        journal: FileJournal::new(path, file, length, records as u64),
+        lock,
+    })
+}
+
+/// What the contents of a file make.
+#[derive(Debug)]
+pub(super) struct Replayed {
+    pub(super) database: Database,
+    /// Where a record that was not written to its end begins, or the end.
+    pub(super) length: usize,
+    records: usize,
+}
+
+/// Reads the records of a file; `path` is for the log.
+fn replay(
+    contents: &[u8],
+    path: &dyn std::fmt::Display,
+    seed: u64,
+) -> Result<Replayed, FileErrorReason> {
+    let mut records = Records::new(contents);
     let text = match records.next() {
         Ok(Some(text)) => text.trim_end(),
         Err(Damage::Clustered) => return Err(FileErrorReason::Clustered),
@@ -185,7 +217,7 @@ fn read(path: &Path, seed: u64) -> Result<Opened, FileErrorReason> {
             }
             Err(damage) if damage.may_be_torn() && !records.goes_on() => {
                 tracing::warn!(
-                    path = %path.display(),
+                    %path,
                     bytes = contents.len() - position,
                     "cut off the end of a database file: {damage}"
                 );
@@ -194,13 +226,10 @@ fn read(path: &Path, seed: u64) -> Result<Opened, FileErrorReason> {
             Err(damage) => return Err(damaged(count + 1, position, &damage)),
         }
     };
-    let length = length as u64;
-    file.set_len(length)?;
-    file.seek(SeekFrom::Start(length))?;
-    Ok(Opened {
+    Ok(Replayed {
         database,
-        journal: FileJournal::new(path, file, length, count as u64),
-        lock,
+        length,
+        records: count,
     })
 }
 
