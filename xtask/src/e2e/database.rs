@@ -7,9 +7,10 @@ use std::process::Command;
 use clap::ValueEnum;
 use ovsdb::testing::{Server, program};
 
-use super::process::{Process, output};
+use super::process::Process;
 use super::wait::eventually;
 use crate::Result;
+use crate::command::output;
 
 /// What serves the databases.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

@@ -7,9 +7,10 @@ use ovsdb::testing::program;
 
 use super::database::{Databases, Kind};
 use super::namespace::Namespace;
-use super::process::{Process, attempt, output};
+use super::process::Process;
 use super::table::rows;
 use crate::Result;
+use crate::command::{attempt, output};
 
 /// The program under test.
 #[derive(Debug)]
