@@ -8,6 +8,7 @@
 mod command;
 mod e2e;
 mod fuzz;
+mod matrix;
 mod packages;
 mod simulate;
 mod soak;
@@ -32,6 +33,8 @@ enum Task {
     Simulate(simulate::Arguments),
     /// Run caches and writers on a cluster whose members hand over and are killed
     Soak(soak::Arguments),
+    /// Run the tests and the networks with the daemons of other releases of Debian
+    Matrix(matrix::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::E2e(arguments) => e2e::run(&arguments),
         Task::Simulate(arguments) => simulate::simulate(&arguments),
         Task::Soak(arguments) => soak::soak(&arguments),
+        Task::Matrix(arguments) => matrix::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
