@@ -12,22 +12,17 @@ use super::compiled::{self, Shapes};
 use super::draw::{self, Column};
 use super::model::{self, Atom, Atomic, FUNCTIONS, Input, Type, Value};
 
-/// The value that a datum of one type is.
+/// The value that a datum is.
 pub fn of_datum(datum: &Datum) -> Value {
-    let mut value = parts(datum);
-    value.sort_by(|(a, _), (b, _)| a.order(b));
-    value
-}
-
-/// The elements, or keys and values, of a datum in its order.
-pub fn parts(datum: &Datum) -> Value {
-    match datum {
+    let mut value: Value = match datum {
         Datum::Set(set) => set.iter().map(|atom| (of_atom(atom), None)).collect(),
         Datum::Map(map) => {
             let pairs = map.iter();
             pairs.map(|(k, v)| (of_atom(k), Some(of_atom(v)))).collect()
         }
-    }
+    };
+    value.sort_by(|(a, _), (b, _)| a.order(b));
+    value
 }
 
 fn of_atom(atom: &Read) -> Atom {

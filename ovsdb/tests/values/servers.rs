@@ -13,7 +13,7 @@ use ovsdb::value::{Atom, Datum};
 use ovsdb::{AnyDatabase, Remote, Uuid};
 use serde_json::Value as Json;
 
-use super::codec::{Replicas, of_datum, parts, text, text_of};
+use super::codec::{Replicas, of_datum, text, text_of};
 use super::draw::{self, Column};
 use super::model::{self, Error, FUNCTIONS, Input, MUTATORS, Type, UNLIMITED, Value};
 use super::raw::Raw;
@@ -354,10 +354,34 @@ fn written(value: &Value, of: &Type) -> Input {
 
 /// Whether JSON is this value, to the 15 digits with which ovsdb-server writes reals.
 fn is_near(json: &Json, value: &Value) -> bool {
-    let Ok(datum) = Datum::read(&mut Reader::new(&json.to_string())) else {
-        return false;
+    // Not by a datum: two reals may be one in 15 digits.
+    let parts = match (json[0].as_str(), json[1].as_array()) {
+        (Some("set"), Some(atoms)) => atoms
+            .iter()
+            .map(|atom| Some((atom_of(atom)?, None)))
+            .collect(),
+        (Some("map"), Some(pairs)) => {
+            let pairs = pairs.iter();
+            pairs
+                .map(|pair| Some((atom_of(&pair[0])?, Some(atom_of(&pair[1])?))))
+                .collect()
+        }
+        _ => atom_of(json).map(|atom| vec![(atom, None)]),
     };
-    near(&parts(&datum), value)
+    parts.is_some_and(|parts| near(&parts, value))
+}
+
+fn atom_of(json: &Json) -> Option<model::Atom> {
+    Some(match json {
+        Json::Bool(boolean) => model::Atom::Boolean(*boolean),
+        Json::String(text) => model::Atom::String(text.clone()),
+        Json::Number(number) => match number.as_i64() {
+            Some(integer) => model::Atom::Integer(integer),
+            None => model::Atom::Real(number.as_f64()?),
+        },
+        other if other[0] == "uuid" => model::Atom::Uuid(other[1].as_str()?.to_owned()),
+        _ => return None,
+    })
 }
 
 #[allow(clippy::cast_precision_loss)]
