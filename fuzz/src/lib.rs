@@ -2,6 +2,8 @@
 
 pub mod differences;
 pub mod entries;
+#[cfg(feature = "manifests")]
+pub mod manifests;
 pub mod served;
 pub mod texts;
 

@@ -11,7 +11,7 @@ pub(crate) struct Arguments {
     /// The steps to run; all of them when none is named
     #[arg(value_enum)]
     steps: Vec<Step>,
-    /// How long each fuzz target runs, in seconds
+    /// How long each fuzz target runs, in seconds; below 60 without `manifests`
     #[arg(long, default_value_t = 5)]
     fuzz_seconds: u32,
     /// Runs all tests though some fail
