@@ -170,6 +170,8 @@ impl ColumnValue for Cell {
 
 #[cfg(test)]
 mod tests {
+    use ovsdb_schema::DatabaseSchema;
+
     use super::*;
     use crate::value::Value;
 
@@ -239,6 +241,39 @@ mod tests {
         same::<Set<Uuid>>(&texts);
         same::<Map<Str, i64>>(&texts);
         same::<Map<Str, Str>>(&texts);
+    }
+
+    #[test]
+    fn a_cell_has_parts_and_a_default_of_its_column() {
+        let cell = |kind, text| decoded(kind, text).expect("a value");
+        let (set, map) = (Set::<i64>::KIND, Map::<Str, Str>::KIND);
+        let own = cell(set, "[\"set\",[1,2,3]]");
+        assert!(own.includes(&cell(set, "[\"set\",[1,3]]")));
+        assert!(!own.includes(&cell(set, "[\"set\",[1,4]]")));
+        let own = cell(map, r#"["map",[["a","1"],["b","2"]]]"#);
+        assert!(own.includes(&cell(map, r#"["map",[["a","1"]]]"#)));
+        assert!(!own.includes(&cell(map, r#"["map",[["a","2"]]]"#)));
+        assert!(!own.includes(&cell(set, "[\"set\",[]]")));
+
+        let schema =
+            r#"{"name":"D","version":"1.0.0","tables":{"T":{"columns":{"c":{"type":"integer"}}}}}"#;
+        let schema = DatabaseSchema::parse(schema).expect("a schema");
+        let column = &schema.tables["T"].columns["c"].kind;
+        assert!(cell(i64::KIND, "0").is_default(column));
+        assert!(!cell(i64::KIND, "1").is_default(column));
+
+        let mut assigned = cell(i64::KIND, "1");
+        assigned.assign(&cell(i64::KIND, "7"));
+        assert_eq!(assigned.to_datum(), Datum::from(7_i64));
+
+        let state = foldhash::fast::RandomState::default();
+        let hash = |text| {
+            let mut hasher = std::hash::BuildHasher::build_hasher(&state);
+            cell(set, text).hash_into(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(hash("[\"set\",[1,2]]"), hash("[\"set\",[2,1]]"));
+        assert_ne!(hash("[\"set\",[1,2]]"), hash("[\"set\",[1,3]]"));
     }
 
     #[test]

@@ -492,6 +492,43 @@ mod tests {
     }
 
     #[test]
+    fn the_rows_that_a_value_refers_to_are_told() {
+        fn referred<V: ColumnValue>(value: &V, table: &str) -> usize {
+            let mut number = 0;
+            value.each_reference(table, &mut |_| number += 1);
+            number
+        }
+        let uuids = [1, 2, 3].map(Uuid::from_u128);
+        // A plain uuid refers to no table.
+        assert_eq!(referred(&uuids[0], "Bridge"), 0);
+        assert_eq!(referred(&Set::<Uuid>::from(uuids), "Bridge"), 0);
+        #[cfg(feature = "vswitch")]
+        {
+            use crate::Ref;
+            use crate::vswitch::Bridge;
+            let rows = uuids.map(Ref::<Bridge>::new);
+            assert_eq!(referred(&rows[0], "Bridge"), 1);
+            assert_eq!(referred(&rows[0], "Port"), 0);
+            assert_eq!(referred(&Some(rows[0]), "Bridge"), 1);
+            assert_eq!(referred(&Set::<Ref<Bridge>>::from(rows), "Bridge"), 3);
+            let map: Map<Str, Ref<Bridge>> = [("a", rows[0]), ("b", rows[1])].into();
+            assert_eq!(referred(&map, "Bridge"), 2);
+            let keys: Map<Ref<Bridge>, Str> = [(rows[0], "a")].into();
+            assert_eq!(referred(&keys, "Bridge"), 1);
+            assert_eq!(referred(&keys, "Port"), 0);
+        }
+    }
+
+    #[test]
+    fn a_scalar_takes_the_new_value_of_a_change() {
+        let mut scalar = 5_i64;
+        scalar
+            .decode_change(&mut Reader::new("7"))
+            .expect("a change");
+        assert_eq!(scalar, 7);
+    }
+
+    #[test]
     fn changes_follow_the_shape() {
         let mut set: Set<i64> = [1, 2].into();
         set.decode_change(&mut Reader::new("[\"set\",[2,3]]"))

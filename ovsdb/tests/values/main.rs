@@ -22,6 +22,7 @@ mod draw;
 mod edges;
 mod model;
 mod servers;
+mod traits;
 
 use codec::Replicas;
 use ovsdb::schema::DatabaseSchema;

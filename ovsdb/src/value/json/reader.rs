@@ -643,6 +643,29 @@ mod tests {
     }
 
     #[test]
+    fn errors_name_the_byte() {
+        for (text, offset) in [
+            (r#""ab\x""#, 4),
+            (r#""ab\u12g4""#, 5),
+            (r#""ab\ud800x""#, 9),
+        ] {
+            assert_eq!(
+                Reader::new(text).string().expect_err(text).offset,
+                offset,
+                "{text}"
+            );
+        }
+        // A part of a message names its place in the message.
+        let part = Raw {
+            text: " 1e999",
+            offset: 100,
+        };
+        let error = Reader::of(part).number().expect_err("too large");
+        let expected = DecodeError::new(101, DecodeErrorKind::NumberOutOfRange);
+        assert_eq!(error, expected);
+    }
+
+    #[test]
     fn skip_accepts_just_what_is_well_formed() {
         for text in [
             "[]",
