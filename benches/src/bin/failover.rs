@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     match runtime.map_err(Into::into).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", ovsdb::ErrorChain::new(&*error));
             ExitCode::FAILURE
         }
     }

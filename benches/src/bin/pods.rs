@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", ovsdb::ErrorChain::new(&*error));
             ExitCode::FAILURE
         }
     }

@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", ovsdb::ErrorChain::new(&*error));
             let mut source = error.source();
             while let Some(error) = source {
                 eprintln!("  because: {error}");

@@ -83,7 +83,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", ovsdb::ErrorChain::new(&*error));
             ExitCode::FAILURE
         }
     }

@@ -40,7 +40,9 @@ impl Writers {
         let mut tasks = Vec::new();
         let own = PORTS.min(ports / writers.max(1)).max(1);
         for number in 0..writers {
+            // The servers may still be busy with the first replicas of the followers.
             let client = Client::builder().remotes(remotes).leader_only(true);
+            let client = client.wait_for_server(true);
             let client = client.connect().await?;
             let cache = client.cache().table::<NbGlobal>().start().await?;
             let writer = Writer {
