@@ -8,7 +8,7 @@
 mod command;
 mod e2e;
 mod fuzz;
-mod matrix;
+mod mutants;
 mod packages;
 mod simulate;
 mod soak;
@@ -31,10 +31,10 @@ enum Task {
     E2e(e2e::Arguments),
     /// Run clients and servers on a simulated network, from seeds
     Simulate(simulate::Arguments),
+    /// Change the library in thousands of small ways, and look whether a test fails each time
+    Mutants(mutants::Arguments),
     /// Run caches and writers on a cluster whose members hand over and are killed
     Soak(soak::Arguments),
-    /// Run the tests and the networks with the daemons of other releases of Debian
-    Matrix(matrix::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -42,8 +42,8 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run_checks(&arguments),
         Task::E2e(arguments) => e2e::run(&arguments),
         Task::Simulate(arguments) => simulate::simulate(&arguments),
+        Task::Mutants(arguments) => mutants::mutants(&arguments),
         Task::Soak(arguments) => soak::soak(&arguments),
-        Task::Matrix(arguments) => matrix::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,182 @@
+//! `cargo xtask mutants`: changes the library in thousands of small ways, one at a time, and looks whether a test
+//! fails each time.
+//!
+//! cargo-mutants says what can be changed. It would build the library and its tests again for every change, which takes two
+//! days on two processors; here one build has them all, each at a switch, and a first run of each test tells which of them it
+//! comes to.
+
+mod build;
+mod list;
+mod switches;
+mod trial;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use crate::Result;
+use crate::command::root;
+use crate::packages;
+use list::Mutant;
+use trial::Outcome;
+
+/// The parts of the library that are changed, where no other are asked for.
+const PARTS: [&str; 5] = ["session", "cache", "transaction", "value", "server"];
+/// Mutants that survive for a reason.
+const ACCEPTED: &str = include_str!("../../mutants-accepted.txt");
+
+/// What to change, and how long to try.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Parts of the library, folders of `ovsdb/src`, all five by default: session, cache, transaction, value, server
+    parts: Vec<String>,
+    /// How many mutants are tried at a time
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// How many seconds of tests one mutant is tried with at most
+    #[arg(long, default_value_t = 60.0)]
+    budget: f64,
+    /// Try those again that survived the last time, and no others
+    #[arg(long)]
+    survivors: bool,
+    /// Try only every n-th
+    #[arg(long, default_value_t = 1)]
+    every: usize,
+}
+
+pub(crate) fn mutants(arguments: &Arguments) -> Result {
+    packages::ensure(packages::DATABASE)?;
+    let all = PARTS.map(str::to_owned).to_vec();
+    let parts = if arguments.parts.is_empty() {
+        &all
+    } else {
+        &arguments.parts
+    };
+    let mut files = Vec::new();
+    for part in parts {
+        files.extend([
+            format!("ovsdb/src/{part}/**"),
+            format!("ovsdb/src/{part}.rs"),
+        ]);
+    }
+    let mutants = list::list(&files)?;
+    println!("{} mutants", mutants.len());
+    let build = build::build(&mutants)?;
+    let tests = trial::survey(&build, arguments.workers)?;
+
+    let results = root().join("target/mutants/results.txt");
+    let earlier = earlier(&results);
+    let chosen: Vec<&Mutant> = mutants
+        .iter()
+        .filter(|mutant| !build.left_out.contains(&mutant.number))
+        .filter(|mutant| mutant.number % arguments.every == 0)
+        .filter(|mutant| {
+            !arguments.survivors || earlier.get(&mutant.name).is_some_and(|found| !found)
+        })
+        .collect();
+    // In another order than that of the files, so that a run that is ended early is a fair sample.
+    let mut chosen = chosen;
+    chosen.sort_by_key(|mutant| mutant.number.wrapping_mul(7919) % 10_007);
+    let file = Mutex::new(fs::File::create(&results)?);
+    let number = chosen.len();
+    let outcomes = trial::in_parallel(
+        arguments.workers,
+        chosen.iter().enumerate().collect(),
+        |worker, (index, mutant)| {
+            let outcome = trial::trial(&build, worker, mutant.number, &tests, arguments.budget)?;
+            let line = line(mutant, &outcome);
+            if let Ok(mut file) = file.lock() {
+                file.write_all(line.as_bytes())?;
+            }
+            if index % 100 == 99 {
+                println!("{} of {number}", index + 1);
+            }
+            Ok(outcome)
+        },
+    )?;
+    report(&chosen, &outcomes, build.left_out.len())
+}
+
+fn line(mutant: &Mutant, outcome: &Outcome) -> String {
+    let outcome = match outcome {
+        Outcome::Failed(test) => format!("found by {test}"),
+        Outcome::NoEnd(test) => format!("no end of {test}"),
+        Outcome::Survived => "SURVIVED".to_owned(),
+        Outcome::NotReached => "NOT REACHED".to_owned(),
+    };
+    format!("{outcome} | {} | line {}\n", mutant.name, mutant.line)
+}
+
+/// Which mutants of an earlier run were found, by their names.
+fn earlier(results: &PathBuf) -> BTreeMap<String, bool> {
+    let text = fs::read_to_string(results).unwrap_or_default();
+    let outcomes = text.lines().filter_map(|line| {
+        let (outcome, rest) = line.split_once(" | ")?;
+        let (name, _) = rest.rsplit_once(" | ")?;
+        let survived = outcome == "SURVIVED" || outcome == "NOT REACHED";
+        Some((name.to_owned(), !survived))
+    });
+    outcomes.collect()
+}
+
+/// Prints what survived, and the shares.
+fn report(chosen: &[&Mutant], outcomes: &[Outcome], left_out: usize) -> Result {
+    let accepted: Vec<&str> = ACCEPTED
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| Some(line.rsplit_once(" | ")?.0))
+        .collect();
+    let is_accepted = |name: &str| accepted.iter().any(|accepted| is_meant(accepted, name));
+    let mut table: BTreeMap<&str, [usize; 5]> = BTreeMap::new();
+    for (mutant, outcome) in chosen.iter().zip(outcomes) {
+        let part = mutant.file.split('/').nth(2).unwrap_or_default();
+        let counts = table.entry(part).or_default();
+        let column = match outcome {
+            Outcome::Failed(_) => 0,
+            Outcome::NoEnd(_) => 1,
+            _ if is_accepted(&mutant.name) => 2,
+            Outcome::Survived => 3,
+            Outcome::NotReached => 4,
+        };
+        if let Some(count) = counts.get_mut(column) {
+            *count += 1;
+        }
+        if column > 2 {
+            print!("{}", line(mutant, outcome));
+        }
+    }
+    println!(
+        "\n| part | mutants | found | no end | survive for a reason | survive | not reached | share |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    let mut all = [0; 5];
+    for (part, counts) in &table {
+        print_row(part, counts);
+        for (sum, count) in all.iter_mut().zip(counts) {
+            *sum += count;
+        }
+    }
+    print_row("all", &all);
+    println!("\n{left_out} more do not compile, or have no place for a switch.");
+    Ok(())
+}
+
+/// Is a mutant of this name meant? Each part of the name may be `*`.
+fn is_meant(accepted: &str, name: &str) -> bool {
+    let (mut accepted, mut name) = (accepted.splitn(3, " | "), name.splitn(3, " | "));
+    let mut same =
+        || matches!((accepted.next(), name.next()), (Some(a), Some(b)) if a == "*" || a == b);
+    same() && same() && same()
+}
+
+fn print_row(part: &str, counts: &[usize; 5]) {
+    let total: usize = counts.iter().sum();
+    let [found, no_end, accepted, survived, not_reached] = counts;
+    let missed = f64::from(u32::try_from(survived + not_reached).unwrap_or(u32::MAX));
+    let share = 100.0 * missed / f64::from(u32::try_from(total.max(1)).unwrap_or(u32::MAX));
+    println!(
+        "| {part} | {total} | {found} | {no_end} | {accepted} | {survived} | {not_reached} | {share:.1} % |"
+    );
+}

@@ -1,0 +1,263 @@
+//! All mutants of a source file at once, each at a switch.
+//!
+//! An expression `a == b` becomes `(if on(7) {a != b} else {a == b})`, a function returns another value at once where its
+//! switch is on, an arm of a match gets a guard. One build has all mutants then, and a trial only sets a variable.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use syn::spanned::Spanned;
+use syn::visit::Visit;
+
+use super::list::{Kind, Mutant, offset};
+use crate::Result;
+
+/// A file with switches.
+#[derive(Debug, Default)]
+pub(crate) struct Switched {
+    pub(crate) text: String,
+    /// What each mutant added.
+    pub(crate) own: Vec<(usize, Range<usize>)>,
+    /// The expression, arm or function that each is in.
+    pub(crate) around: Vec<(usize, Range<usize>)>,
+    /// Those that no switch can stand for.
+    pub(crate) left_out: Vec<usize>,
+}
+
+/// Text that is put in, and where.
+#[derive(Debug)]
+struct Piece {
+    at: usize,
+    /// Ends come before beginnings, inner ends before outer ones, outer beginnings before inner ones.
+    order: (u8, i64, u8),
+    text: String,
+    mutant: Option<usize>,
+}
+
+/// What a switch can be put around, by the place that cargo-mutants names.
+#[derive(Debug, Default)]
+struct Found {
+    /// The place of an operator, and the expression.
+    operators: BTreeMap<usize, Range<usize>>,
+    /// The place of an arm.
+    arms: BTreeMap<usize, FoundArm>,
+    /// The matches around what is being visited.
+    matches: Vec<Range<usize>>,
+}
+
+#[derive(Debug)]
+struct FoundArm {
+    /// The end of its pattern.
+    pattern: usize,
+    guard: Option<Range<usize>>,
+    /// The match that it is part of.
+    whole: Range<usize>,
+}
+
+impl Visit<'_> for Found {
+    fn visit_expr_binary(&mut self, expression: &syn::ExprBinary) {
+        if !has_let(&expression.left) && !has_let(&expression.right) {
+            let operator = expression.op.span().byte_range().start;
+            self.operators
+                .insert(operator, expression.span().byte_range());
+        }
+        syn::visit::visit_expr_binary(self, expression);
+    }
+
+    fn visit_expr_unary(&mut self, expression: &syn::ExprUnary) {
+        let operator = expression.op.span().byte_range().start;
+        self.operators
+            .insert(operator, expression.span().byte_range());
+        syn::visit::visit_expr_unary(self, expression);
+    }
+
+    fn visit_expr_match(&mut self, expression: &syn::ExprMatch) {
+        self.matches.push(expression.span().byte_range());
+        syn::visit::visit_expr_match(self, expression);
+        self.matches.pop();
+    }
+
+    fn visit_arm(&mut self, arm: &syn::Arm) {
+        let (pattern, guard) = match &arm.pat {
+            syn::Pat::Guard(guarded) => (&*guarded.pat, Some(&*guarded.guard)),
+            pattern => (pattern, None),
+        };
+        if !guard.is_some_and(has_let) {
+            let found = FoundArm {
+                pattern: pattern.span().byte_range().end,
+                guard: guard.map(|guard| guard.span().byte_range()),
+                whole: self.matches.last().cloned().unwrap_or_default(),
+            };
+            self.arms.insert(arm.span().byte_range().start, found);
+        }
+        syn::visit::visit_arm(self, arm);
+    }
+}
+
+/// Is this a chain of conditions one of which is a `let`? It cannot stand in parentheses.
+fn has_let(expression: &syn::Expr) -> bool {
+    match expression {
+        syn::Expr::Let(_) => true,
+        syn::Expr::Binary(binary) => has_let(&binary.left) || has_let(&binary.right),
+        _ => false,
+    }
+}
+
+/// This source with the switches of these mutants.
+pub(crate) fn switched(source: &str, mutants: &[&Mutant]) -> Result<Switched> {
+    let file = syn::parse_file(source)?;
+    let mut found = Found::default();
+    found.visit_file(&file);
+    let mut switched = Switched::default();
+    let mut pieces: Vec<Piece> = Vec::new();
+    // Where each mutant stands, in the source.
+    let mut places: Vec<(usize, Range<usize>)> = Vec::new();
+    let mut groups: BTreeMap<(usize, usize), Vec<&Mutant>> = BTreeMap::new();
+    for mutant in mutants {
+        let range = offset(source, mutant.start)..offset(source, mutant.end);
+        groups
+            .entry((range.start, range.end))
+            .or_default()
+            .push(mutant);
+    }
+    for ((start, end), group) in groups {
+        for mutant in &group {
+            let on = format!("crate::mutant_switch::on({})", mutant.number);
+            let place = match mutant.kind {
+                Kind::Function => {
+                    let text = format!("if {on} {{ return {}; }} ", mutant.replacement);
+                    pieces.push(Piece {
+                        at: start,
+                        order: (1, -signed(end), 0),
+                        text,
+                        mutant: Some(mutant.number),
+                    });
+                    Some(start..end)
+                }
+                Kind::Binary | Kind::Unary => found.operators.get(&start).cloned(),
+                Kind::Arm => found.arms.get(&start).map(|arm| arm.whole.clone()),
+                Kind::Guard => Some(start..end),
+            };
+            match place {
+                Some(place) => places.push((mutant.number, place)),
+                None => switched.left_out.push(mutant.number),
+            }
+        }
+        let Some(first) = group.first() else { continue };
+        match first.kind {
+            Kind::Function => {}
+            Kind::Binary | Kind::Unary => {
+                let Some(whole) = found.operators.get(&start) else {
+                    continue;
+                };
+                for mutant in &group {
+                    let before = source.get(whole.start..start).unwrap_or_default();
+                    let after = source.get(end..whole.end).unwrap_or_default();
+                    let text = format!(
+                        "(if crate::mutant_switch::on({}) {{ {before}{}{after} }} else {{ ",
+                        mutant.number, mutant.replacement
+                    );
+                    pieces.push(beginning(whole, text, Some(mutant.number)));
+                    pieces.push(ending(whole, " })"));
+                }
+            }
+            Kind::Arm => {
+                let Some(FoundArm { pattern, guard, .. }) = found.arms.get(&start) else {
+                    continue;
+                };
+                let off = format!("!crate::mutant_switch::on({})", first.number);
+                match guard {
+                    Some(guard) => {
+                        let mut piece = beginning(guard, format!("{off} && ("), Some(first.number));
+                        piece.order.2 = 0;
+                        pieces.push(piece);
+                        let mut piece = ending(guard, ")");
+                        piece.order.2 = 2;
+                        pieces.push(piece);
+                    }
+                    None => pieces.push(beginning(
+                        &(*pattern..*pattern),
+                        format!(" if {off}"),
+                        Some(first.number),
+                    )),
+                }
+            }
+            Kind::Guard => {
+                let whole = start..end;
+                for mutant in &group {
+                    let on = format!("crate::mutant_switch::on({})", mutant.number);
+                    let text = match mutant.replacement.as_str() {
+                        "true" => format!("({on} || ("),
+                        _ => format!("(!{on} && ("),
+                    };
+                    pieces.push(beginning(&whole, text, Some(mutant.number)));
+                    pieces.push(ending(&whole, "))"));
+                }
+            }
+        }
+    }
+    put(source, pieces, &places, &mut switched);
+    Ok(switched)
+}
+
+fn signed(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn beginning(whole: &Range<usize>, text: String, mutant: Option<usize>) -> Piece {
+    let order = (1, -signed(whole.end), 1);
+    let at = whole.start;
+    Piece {
+        at,
+        order,
+        text,
+        mutant,
+    }
+}
+
+fn ending(whole: &Range<usize>, text: &str) -> Piece {
+    let order = (0, -signed(whole.start), 1);
+    let (at, text) = (whole.end, text.to_owned());
+    Piece {
+        at,
+        order,
+        text,
+        mutant: None,
+    }
+}
+
+/// Puts the pieces in, and notes where they and what they stand around came to be.
+fn put(
+    source: &str,
+    mut pieces: Vec<Piece>,
+    places: &[(usize, Range<usize>)],
+    switched: &mut Switched,
+) {
+    pieces.sort_by_key(|piece| (piece.at, piece.order));
+    // How many bytes were put in before each place, with and without those that are put in at it.
+    let mut shifts: Vec<(usize, usize)> = Vec::new();
+    let (mut done, mut added) = (0, 0);
+    for piece in pieces {
+        switched.text += source.get(done..piece.at).unwrap_or_default();
+        done = piece.at;
+        let start = switched.text.len();
+        switched.text += &piece.text;
+        if let Some(mutant) = piece.mutant {
+            switched.own.push((mutant, start..switched.text.len()));
+        }
+        added += piece.text.len();
+        shifts.push((piece.at, added));
+    }
+    switched.text += source.get(done..).unwrap_or_default();
+    let before = |at: usize, inclusive: bool| {
+        let end = shifts.partition_point(|(place, _)| *place < at || inclusive && *place == at);
+        end.checked_sub(1)
+            .and_then(|last| shifts.get(last))
+            .map_or(0, |shift| shift.1)
+    };
+    for (mutant, place) in places {
+        let start = place.start + before(place.start, false);
+        let end = place.end + before(place.end, true);
+        switched.around.push((*mutant, start..end));
+    }
+}

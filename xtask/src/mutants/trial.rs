@@ -1,0 +1,316 @@
+//! The tests that a mutant is tried with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::build::Build;
+use crate::Result;
+
+/// A test that takes longer is not among those that mutants are tried with.
+const LONGEST: Duration = Duration::from_secs(15);
+/// What one run may take besides ten times what it took without a mutant.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What a trial may take in memory: a mutant may allocate without end.
+const MEMORY: &str = "--as=12000000000";
+/// How many tests run in one process at first.
+const FEW: usize = 30;
+
+/// One test, or one run of the simulation.
+#[derive(Debug)]
+pub(crate) struct Test {
+    program: PathBuf,
+    /// What names it to the program.
+    arguments: Vec<String>,
+    /// Tests of one program can run in one process.
+    together: bool,
+    seconds: f64,
+    /// The mutants that it comes to.
+    reached: BTreeSet<usize>,
+}
+
+/// How a mutant was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// A test failed: its name.
+    Failed(String),
+    /// A test did not end.
+    NoEnd(String),
+    /// No test failed.
+    Survived,
+    /// No test comes to it.
+    NotReached,
+}
+
+/// Runs each test by itself, without a mutant, to learn which mutants it comes to.
+pub(crate) fn survey(build: &Build, workers: usize) -> Result<Vec<Test>> {
+    let mut tests = Vec::new();
+    for seeds in ["150", "2000"] {
+        let arguments = ["--whole", "--threads=1", "--seeds", seeds].map(str::to_owned);
+        tests.push(Test {
+            program: build.simulation.clone(),
+            arguments: arguments.to_vec(),
+            together: false,
+            seconds: 0.0,
+            reached: BTreeSet::new(),
+        });
+    }
+    for program in &build.tests {
+        let output = Command::new(program)
+            .args(["--list", "--format=terse"])
+            .current_dir(build.tree.join("ovsdb"))
+            .output()?;
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            if let Some(name) = line.strip_suffix(": test") {
+                tests.push(Test {
+                    program: program.clone(),
+                    arguments: vec![name.to_owned()],
+                    together: true,
+                    seconds: 0.0,
+                    reached: BTreeSet::new(),
+                });
+            }
+        }
+    }
+    let total = tests.len();
+    let surveyed = in_parallel(workers, tests, |worker, mut test| {
+        let folder = worker_folder(build, worker)?;
+        let record = folder.join("record");
+        let _ = fs::remove_file(&record);
+        let begun = Instant::now();
+        let environment = [("OVSDB_MUTANT_RECORD", record.to_string_lossy().into_owned())];
+        let group = Group::of(std::slice::from_ref(&&test));
+        let ended = run(build, &folder, &group, &environment, LONGEST)?;
+        test.seconds = begun.elapsed().as_secs_f64();
+        let reached = fs::read_to_string(&record).unwrap_or_default();
+        test.reached = reached
+            .lines()
+            .filter_map(|line| line.parse().ok())
+            .collect();
+        Ok(ended.is_some_and(|status| status.success()).then_some(test))
+    })?;
+    let tests: Vec<Test> = surveyed.into_iter().flatten().collect();
+    println!(
+        "{total} tests, of which {} pass within {} s each",
+        tests.len(),
+        LONGEST.as_secs()
+    );
+    Ok(tests)
+}
+
+/// Tests of one program that run in one process.
+struct Group<'a> {
+    program: &'a Path,
+    arguments: Vec<String>,
+    seconds: f64,
+}
+
+impl<'a> Group<'a> {
+    fn of(tests: &[&'a Test]) -> Self {
+        let program = tests.first().map_or(Path::new(""), |test| &test.program);
+        let together = tests.first().is_some_and(|test| test.together);
+        let mut arguments: Vec<String> = Vec::new();
+        if together {
+            arguments.extend(["--exact", "--test-threads=4"].map(str::to_owned));
+        }
+        arguments.extend(tests.iter().flat_map(|test| test.arguments.iter().cloned()));
+        let seconds = tests.iter().map(|test| test.seconds).sum();
+        Group {
+            program,
+            arguments,
+            seconds,
+        }
+    }
+
+    fn name(&self) -> String {
+        let program = self
+            .program
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
+        program
+            .rsplit_once('-')
+            .map_or(program.as_ref(), |(name, _)| name)
+            .to_owned()
+    }
+}
+
+/// Runs the tests that come to a mutant until one fails: those that come to few others first, as long as the budget lasts.
+pub(crate) fn trial(
+    build: &Build,
+    worker: usize,
+    mutant: usize,
+    tests: &[Test],
+    budget: f64,
+) -> Result<Outcome> {
+    let mut reaching: Vec<&Test> = tests
+        .iter()
+        .filter(|test| test.reached.contains(&mutant))
+        .collect();
+    if reaching.is_empty() {
+        return Ok(Outcome::NotReached);
+    }
+    reaching.sort_by_key(|test| test.reached.len());
+    let folder = worker_folder(build, worker)?;
+    let environment = [("OVSDB_MUTANT", mutant.to_string())];
+    let mut spent = 0.0;
+    for group in groups(&reaching) {
+        if spent > 0.0 && spent + group.seconds > budget {
+            continue;
+        }
+        spent += group.seconds;
+        let limit = PATIENCE + Duration::from_secs_f64(10.0 * group.seconds);
+        match run(build, &folder, &group, &environment, limit)? {
+            None => return Ok(Outcome::NoEnd(group.name())),
+            Some(status) if !status.success() => return Ok(Outcome::Failed(group.name())),
+            Some(_) => {}
+        }
+    }
+    Ok(Outcome::Survived)
+}
+
+/// The tests in the order in which they run: a few quick ones of each program, then the others.
+fn groups<'a>(reaching: &[&'a Test]) -> Vec<Group<'a>> {
+    let mut of_program: BTreeMap<(bool, &Path), Vec<&Test>> = BTreeMap::new();
+    for test in reaching {
+        of_program
+            .entry((!test.together, &test.program))
+            .or_default()
+            .push(test);
+    }
+    let mut first = Vec::new();
+    let mut rest = Vec::new();
+    for ((alone, _), tests) in &of_program {
+        if *alone {
+            for test in tests {
+                first.push(Group::of(&[*test]));
+            }
+            continue;
+        }
+        let mut few: Vec<&Test> = Vec::new();
+        let mut many: Vec<&Test> = Vec::new();
+        let mut seconds = 0.0;
+        for test in tests {
+            if few.len() < FEW && (few.is_empty() || seconds + test.seconds < 3.0) {
+                seconds += test.seconds;
+                few.push(test);
+            } else {
+                many.push(test);
+            }
+        }
+        first.push(Group::of(&few));
+        for some in many.chunks(FEW) {
+            rest.push(Group::of(some));
+        }
+    }
+    let quick = |one: &Group<'_>, other: &Group<'_>| one.seconds.total_cmp(&other.seconds);
+    first.sort_by(quick);
+    rest.sort_by(quick);
+    first.extend(rest);
+    first
+}
+
+fn worker_folder(build: &Build, worker: usize) -> Result<PathBuf> {
+    let folder = build.tree.with_file_name(format!("worker-{worker}"));
+    fs::create_dir_all(folder.join("tmp"))?;
+    Ok(folder)
+}
+
+/// Runs a group of tests; `None` is one that did not end in time.
+fn run(
+    build: &Build,
+    folder: &Path,
+    group: &Group<'_>,
+    environment: &[(&str, String)],
+    limit: Duration,
+) -> Result<Option<ExitStatus>> {
+    let temporary = folder.join("tmp");
+    let mut child = Command::new("prlimit")
+        .arg(MEMORY)
+        .arg(group.program)
+        .args(&group.arguments)
+        .current_dir(build.tree.join("ovsdb"))
+        .env("CARGO_MANIFEST_DIR", build.tree.join("ovsdb"))
+        .env("TMPDIR", &temporary)
+        .env("RUST_BACKTRACE", "0")
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()?;
+    let group_of_processes = format!("-{}", child.id());
+    let end = Instant::now() + limit;
+    let mut pause = Duration::from_millis(1);
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break Some(status);
+        }
+        if Instant::now() > end {
+            break None;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    };
+    // What it started, and itself when it did not end.
+    let _ = Command::new("kill")
+        .args(["-KILL", "--", &group_of_processes])
+        .stderr(Stdio::null())
+        .status();
+    if status.is_none() {
+        child.wait()?;
+    }
+    if status.is_none_or(|status| !status.success()) {
+        // A test that was killed leaves its folders.
+        let _ = fs::remove_dir_all(&temporary);
+        fs::create_dir_all(&temporary)?;
+    }
+    Ok(status)
+}
+
+/// Does something for each of these in so many threads, in their order.
+pub(crate) fn in_parallel<T: Send, R: Send>(
+    workers: usize,
+    work: Vec<T>,
+    each: impl Fn(usize, T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let number = work.len();
+    let work = std::sync::Mutex::new(work.into_iter().enumerate());
+    let done = std::sync::Mutex::new(BTreeMap::new());
+    let fault = std::sync::Mutex::new(None);
+    std::thread::scope(|scope| {
+        for worker in 0..workers {
+            let (work, done, fault, each) = (&work, &done, &fault, &each);
+            scope.spawn(move || {
+                loop {
+                    let next = work.lock().ok().and_then(|mut work| work.next());
+                    let Some((index, next)) = next else { return };
+                    match each(worker, next) {
+                        Ok(result) => {
+                            if let Ok(mut done) = done.lock() {
+                                done.insert(index, result);
+                            }
+                        }
+                        Err(error) => {
+                            if let Ok(mut fault) = fault.lock() {
+                                *fault = Some(error.to_string());
+                            }
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    if let Some(fault) = fault.into_inner().unwrap_or_default() {
+        return Err(fault.into());
+    }
+    let done = done.into_inner().map_err(|_| "a worker panicked")?;
+    if done.len() != number {
+        return Err("a worker ended early".into());
+    }
+    Ok(done.into_values().collect())
+}
