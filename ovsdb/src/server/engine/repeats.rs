@@ -1,6 +1,7 @@
 //! Values that repeat from row to row, such as the keys of maps: each is stored once.
 
 use std::hash::BuildHasher as _;
+use std::mem::discriminant;
 
 use foldhash::fast::RandomState;
 
@@ -78,7 +79,7 @@ impl Kept {
             reason = "any bits of the hash will do"
         )]
         let (place, mark) = (hash as usize % MAPS, (hash >> 32) as u32);
-        if self.maps[place] == map {
+        if self.maps[place] == map && has_same_types(&self.maps[place], &map) {
             return self.maps[place].clone();
         }
         if std::mem::replace(&mut self.seen[place], mark) == mark {
@@ -86,6 +87,16 @@ impl Kept {
         }
         map
     }
+}
+
+/// Whether two maps, each of which has keys of one type and values of one type, are of the same types: an integer
+/// is equal to a real.
+fn has_same_types(a: &Map<Atom, Atom>, b: &Map<Atom, Atom>) -> bool {
+    let types = |map: &Map<Atom, Atom>| {
+        let first = map.iter().next();
+        first.map(|(key, value)| (discriminant(key), discriminant(value)))
+    };
+    types(a) == types(b)
 }
 
 #[cfg(test)]
@@ -111,5 +122,20 @@ mod tests {
             &raw const other[&Atom::from("key")]
         ));
         assert_eq!(repeats.map(map("b")), map("b"));
+    }
+
+    #[test]
+    fn maps_of_equal_numbers_keep_their_types() {
+        let mut repeats = Repeats::default();
+        let real: Map<Atom, Atom> = [(2.0, "a")].into();
+        let integer: Map<Atom, Atom> = [(2, "a")].into();
+        for _ in 0..FEW + 3 {
+            repeats.map(real.clone());
+        }
+        let stored = repeats.map(integer);
+        assert!(
+            matches!(stored.keys().next(), Some(Atom::Integer(2))),
+            "{stored:?}"
+        );
     }
 }
