@@ -173,12 +173,23 @@ fn messages(command: &mut Command) -> Result<(bool, Vec<Value>)> {
     Ok((output.status.success(), messages.collect()))
 }
 
+/// The errors of the library, or where it has none, those that it has as a part of the simulation.
 fn errors(tree: &Path) -> Result<Vec<CompileError>> {
-    let arguments = "check --package=ovsdb --all-features --locked --quiet --message-format=json";
-    let arguments: Vec<&str> = arguments.split(' ').collect();
-    let (_, messages) = messages(&mut in_tree(tree, &arguments))?;
+    let check = "check --package=ovsdb --locked --quiet --message-format=json";
+    let check: Vec<&str> = check.split(' ').collect();
+    let (_, messages_of_library) = messages(in_tree(tree, &check).arg("--all-features"))?;
+    let errors = errors_of(&messages_of_library);
+    if !errors.is_empty() {
+        return Ok(errors);
+    }
+    let features = ["--profile=simulation", "--features=server,tls"];
+    let (_, messages) = messages(as_simulation(in_tree(tree, &check).args(features)))?;
+    Ok(errors_of(&messages))
+}
+
+fn errors_of(messages: &[Value]) -> Vec<CompileError> {
     let mut errors = Vec::new();
-    for message in &messages {
+    for message in messages {
         let message = &message["message"];
         if message["level"] == "error" {
             let mut spans = Vec::new();
@@ -189,7 +200,16 @@ fn errors(tree: &Path) -> Result<Vec<CompileError>> {
             }
         }
     }
-    Ok(errors)
+    errors
+}
+
+/// Builds what the simulation is made of, in a folder of its own, since the flags concern every crate.
+fn as_simulation(command: &mut Command) -> &mut Command {
+    let flags = "--cap-lints=allow --cfg simulation --cfg tokio_unstable";
+    let target = root().join("target/mutants/simulation");
+    command
+        .env("CARGO_TARGET_DIR", target)
+        .env("RUSTFLAGS", flags)
 }
 
 /// The places that a message names, the first of which is what it is about.
@@ -268,16 +288,11 @@ fn tests(tree: &Path) -> Result<Vec<PathBuf>> {
 
 /// Builds the simulation.
 fn simulation(tree: &Path) -> Result<PathBuf> {
-    let target = root().join("target/mutants/simulation");
-    let arguments = "build --package=ovsdb-simulation --profile=simulation --locked";
-    let arguments: Vec<&str> = arguments.split(' ').collect();
-    let flags = "--cap-lints=allow --cfg simulation --cfg tokio_unstable";
-    let status = in_tree(tree, &arguments)
-        .env("CARGO_TARGET_DIR", &target)
-        .env("RUSTFLAGS", flags)
-        .status()?;
+    let build = "build --package=ovsdb-simulation --profile=simulation --locked";
+    let build: Vec<&str> = build.split(' ').collect();
+    let status = as_simulation(&mut in_tree(tree, &build)).status()?;
     if !status.success() {
         return Err("the simulation does not compile".into());
     }
-    Ok(target.join("simulation/ovsdb-simulation"))
+    Ok(root().join("target/mutants/simulation/simulation/ovsdb-simulation"))
 }
