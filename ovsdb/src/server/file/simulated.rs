@@ -15,6 +15,7 @@ struct Contents {
 }
 
 /// A file in memory. Clones are the same file.
+#[doc(hidden)]
 #[derive(Debug, Clone, Default)]
 pub struct MemoryFile {
     contents: Arc<Mutex<Contents>>,
