@@ -4,13 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use ovsdb::server::Server;
 use ovsdb::{ConnectionState, Remote, RowIdentity};
 
 use crate::network::Network;
 use crate::oracle::{Oracle, Which};
 use crate::replica::Replica;
 use crate::scenario::ClientSetting;
-use crate::servers::Servers;
+use crate::servers::{Kind, Servers};
 use crate::tables::Client;
 use crate::trace::elapsed;
 use crate::trace::note;
@@ -55,6 +56,8 @@ pub(crate) struct Agent {
     wanted: RefCell<(u64, Vec<Remote>)>,
     /// The attempt that goes on, by its number, and since when.
     attempt: Cell<(u64, u64)>,
+    /// The connection by its number, and which state the server had when it began to serve.
+    serves: Cell<(u64, usize)>,
     /// Whether it took the lock from another client.
     pub(crate) stole: Cell<bool>,
 }
@@ -70,6 +73,7 @@ impl Agent {
             dead_since: Cell::default(),
             wanted: RefCell::default(),
             attempt: Cell::default(),
+            serves: Cell::default(),
             stole: Cell::default(),
         }
     }
@@ -206,14 +210,41 @@ impl Agent {
     /// Checks the client as it is now.
     pub(crate) fn check(&self, oracle: &RefCell<Oracle>) {
         let is_connected = self.is_connected();
+        let connected = self.connected();
+        let number = connected.map_or(0, |connected| connected.client.stats().connections);
+        // Of the first connection nothing was noted.
+        let (noted, state) = self.serves.get();
+        let serves = (number, if noted == number { state } else { 0 });
         for replica in self.replicas() {
-            replica.check(is_connected, oracle);
+            replica.check(is_connected, serves, oracle);
         }
         claim(
             "without a connection no lock is held",
             is_connected || !self.holds_lock(),
             || format!("client {}", self.number),
         );
+    }
+
+    /// Notes what the server has when a connection begins to serve.
+    pub(crate) fn note_state(
+        &self,
+        state: &ConnectionState,
+        (servers, network): (&Servers, &Network),
+        oracle: &RefCell<Oracle>,
+    ) {
+        let ConnectionState::Connected { remote } = state else {
+            return;
+        };
+        if let Some(connected) = self.connected() {
+            let place = connected.remotes.iter().position(|other| other == remote);
+            // Clients of a relay have no remote of its source.
+            let first = usize::from(servers.kind == Kind::Relay);
+            let begun = network.last_begun(self.number);
+            let has = |server: &Server| oracle.borrow_mut().state_of(server, begun);
+            let has = place.and_then(|place| servers.with(first + place, has));
+            let has = has.flatten().unwrap_or_default();
+            self.serves.set((connected.client.stats().connections, has));
+        }
     }
 
     /// Gives the client those of its remotes that these bits name.

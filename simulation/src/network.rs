@@ -44,6 +44,8 @@ struct Link {
     frozen_since: Option<u64>,
     /// What was wrong with the server's TLS when the connection was made.
     bad: Option<Bad>,
+    /// When it began, in milliseconds.
+    begun: u64,
 }
 
 /// How long a piece is held back, and how long it is at most.
@@ -203,6 +205,7 @@ impl Network {
             is_lost: is_separated,
             frozen_since: is_separated.then(crate::trace::elapsed),
             bad,
+            begun: crate::trace::elapsed(),
         };
         inner.links.insert(id, link);
         note!("client {client} connects to server {server}: link {id}");
@@ -453,6 +456,13 @@ impl Network {
             link.bad.is_none()
         });
         good || !any
+    }
+
+    /// When the last link of a client began, in milliseconds.
+    pub(crate) fn last_begun(&self, client: usize) -> u64 {
+        let inner = self.inner();
+        let links = inner.links.values().filter(|link| link.client == client);
+        links.map(|link| link.begun).max().unwrap_or_default()
     }
 
     /// The servers that a client has connections to, and since when each is frozen, in milliseconds.

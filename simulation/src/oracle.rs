@@ -142,6 +142,8 @@ impl State {
 #[derive(Debug, Default)]
 pub(crate) struct Lineage {
     states: Vec<State>,
+    /// When each came about, in milliseconds.
+    times: Vec<u64>,
     by_id: HashMap<Uuid, Vec<usize>>,
     by_comment: BTreeMap<String, Vec<usize>>,
 }
@@ -150,6 +152,7 @@ impl Lineage {
     fn push(&mut self, id: Uuid, state: State) -> usize {
         let at = self.states.len();
         self.states.push(state);
+        self.times.push(crate::trace::elapsed());
         self.by_id.entry(id).or_default().push(at);
         at
     }
@@ -318,6 +321,18 @@ impl Oracle {
             lineage.add_whole(&whole);
         }
         self.join(server, lineage);
+    }
+
+    /// Which state of its lineage a server has, or the last that was there before this moment.
+    pub(crate) fn state_of(&mut self, server: &Server, before: u64) -> Option<usize> {
+        self.take();
+        let lineage = self
+            .lineages
+            .get(*self.servers.get(&server.simulated_id())?)?;
+        let last = server.simulated_state(Database::NAME)?.last();
+        let state = lineage.by_id.get(&last)?.iter().copied().min()?;
+        let earlier = lineage.times.partition_point(|time| *time < before);
+        Some(state.min(earlier.saturating_sub(1)))
     }
 
     /// How many states the servers have had.

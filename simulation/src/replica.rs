@@ -49,6 +49,8 @@ pub(crate) struct Replica {
     /// The state that the last view was.
     place: Cell<usize>,
     folded: RefCell<Folded>,
+    /// The last connection, by its number, on which it was found to show what the server had.
+    shows: Cell<u64>,
     paused: Cell<Instant>,
     follower: RefCell<Option<JoinHandle<()>>>,
 }
@@ -152,6 +154,7 @@ impl Replica {
             behind,
             place: Cell::new(0),
             folded: RefCell::default(),
+            shows: Cell::default(),
             paused: Cell::new(Instant::now()),
             follower: RefCell::default(),
             cache,
@@ -256,7 +259,13 @@ impl Replica {
     }
 
     /// Checks the replica as it is now.
-    pub(crate) fn check(&self, is_connected: bool, oracle: &RefCell<Oracle>) {
+    /// A connection has a number, and began when the server had a state.
+    pub(crate) fn check(
+        &self,
+        is_connected: bool,
+        (connection, state): (u64, usize),
+        oracle: &RefCell<Oracle>,
+    ) {
         let is_current = self.cache.is_current();
         claim(
             "without a connection no cache is current",
@@ -266,6 +275,14 @@ impl Replica {
         let view = self.cache.snapshot();
         self.place
             .set(self.placed(&view, &self.selection(), self.place.get(), oracle));
+        if is_current && self.shows.replace(connection) != connection {
+            let oracle = oracle.borrow();
+            claim(
+                "a cache is current when it shows what the server had when the connection began",
+                oracle.lineages[self.lineage].shows(&view, &self.selection(), state),
+                || format!("{}: state {}, not {state}", self.name, self.place.get()),
+            );
+        }
         let longest = self.cache.stats().longest_queue;
         claim("queues are bounded", longest <= 1025, || {
             format!("{}: {longest}", self.name)

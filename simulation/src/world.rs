@@ -217,8 +217,26 @@ impl World {
             None,
             async move {
                 agent.connect(&world.servers, &world.oracle).await;
+                world.watch(&agent);
             },
         );
+    }
+
+    /// Notes what servers have when the connections of a client begin to serve.
+    fn watch(self: &Rc<Self>, agent: &Rc<Agent>) {
+        let Some(connected) = agent.connected() else {
+            return;
+        };
+        let mut state = connected.client.state();
+        let (world, agent) = (Rc::downgrade(self), Rc::downgrade(agent));
+        spawn_local(async move {
+            while let Ok(state) = state.changed().await {
+                let (Some(world), Some(agent)) = (world.upgrade(), agent.upgrade()) else {
+                    return;
+                };
+                agent.note_state(&state, (&world.servers, &world.network), &world.oracle);
+            }
+        });
     }
 
     fn work(self: &Rc<Self>, client: usize, what: Work, patience: Option<u64>) {
