@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::cache::{AllChanges, AnyChange, AnyRow, DatabaseChanges};
+use crate::cache::{AllChanges, AnyChange, AnyRow, DatabaseChanges, Freshness};
 use crate::client::{Cache, Client};
 use crate::error::Error;
 use crate::model::AnyDatabase;
@@ -107,7 +107,8 @@ async fn run(client: Client<AnyDatabase>, cache: Cache<AnyDatabase>, relayed: Re
             }
             forward = relayed.next_forward() => match forward {
                 Some(forward) => {
-                    tokio::spawn(pass_on(client.clone(), forward, replies.clone()));
+                    let source = (client.clone(), cache.clone());
+                    tokio::spawn(pass_on(source, forward, replies.clone()));
                 }
                 None => return,
             },
@@ -126,20 +127,35 @@ async fn run(client: Client<AnyDatabase>, cache: Cache<AnyDatabase>, relayed: Re
 
 /// Sends a transaction to the source.
 async fn pass_on(
-    client: Client<AnyDatabase>,
+    (client, cache): (Client<AnyDatabase>, Cache<AnyDatabase>),
     forward: Forward,
     replies: mpsc::UnboundedSender<(Forward, Forwarded)>,
 ) {
     let params = forward.params.to_string();
     let session = client.session();
     let outcome = match session.call_text("transact", params, None, None).await {
-        Ok(results) => Forwarded::Done(results),
+        Ok(results) => {
+            tokio::select! {
+                () = shown(&cache) => {}
+                () = replies.closed() => {}
+            }
+            Forwarded::Done(results)
+        }
         Err(CallError::Refused(error)) => Forwarded::Refused(error),
         Err(CallError::NotSent(_)) => Forwarded::NotSent,
         Err(CallError::Invalid(_) | CallError::Lost(_)) => Forwarded::Unknown,
     };
     // The relay may have ended.
     let _ = replies.send((forward, outcome));
+}
+
+/// Waits until the replica has what was committed before. It has already, unless its monitor was being
+/// restarted when the reply came, and the connection was lost after that.
+async fn shown(cache: &Cache<AnyDatabase>) {
+    let mut freshness = cache.freshness();
+    let current = freshness.wait_for(|freshness| *freshness == Freshness::Current);
+    // Without a source for longer, the relay says that it is alone.
+    let _ = tokio::time::timeout(PATIENCE, current).await;
 }
 
 fn take_all(

@@ -321,3 +321,40 @@ async fn a_commit_with_a_reply_is_committed_even_if_no_replica_ever_shows_it() {
         assert!(!cache.is_current() && cache.snapshot().get(row).is_none());
     }
 }
+
+#[cfg(feature = "server")]
+#[tokio::test]
+async fn a_commit_through_a_relay_waits_for_the_rows_of_a_source_whose_connection_was_lost() {
+    let peer = Peer::new();
+    let relay = tokio::spawn(ovsdb::server::Server::relay("Inventory", peer.remote()));
+    let mut connection = peer.accept().await;
+    connection.give_schema(INVENTORY).await;
+    let monitor = connection.request().await;
+    connection.reply(&monitor, &rows(&[])).await;
+    let relay = relay.await.expect("no panic").expect("a relay");
+    let client = Client::<Database>::builder().server(&relay);
+    let client = client.connect().await.expect("connected");
+    let cache = client.cache().table::<Item>().start().await;
+    let cache = cache.expect("a cache");
+
+    // The relay's own monitor is being restarted when the transaction is carried out.
+    connection.send(&canceled(1)).await;
+    let schema = connection.request().await;
+    connection.reply(&schema, INVENTORY).await;
+    assert_eq!(connection.request().await.method, "monitor_cond_since");
+    let (commit, transact, row) = commit(&client, &mut connection, None).await;
+    connection.reply(&transact, &inserted(row)).await;
+    settle(&mut connection).await;
+    assert!(!commit.is_finished());
+    drop(connection);
+    let mut connection = peer.accept().await;
+    connection.give_schema(INVENTORY).await;
+    let monitor = connection.request().await;
+    settle(&mut connection).await;
+    assert!(!commit.is_finished(), "the relay does not have the row");
+    connection
+        .reply(&monitor, &rows(&[("new", row.uuid())]))
+        .await;
+    resolves(commit).await.expect("committed");
+    assert!(cache.snapshot().get(row).is_some());
+}
