@@ -7,12 +7,13 @@ use std::time::Duration;
 use ovsdb::server::Server;
 use ovsdb::{ConnectionState, Remote, RowIdentity};
 
+use crate::controller::{Queue, reconcile, unmarked};
 use crate::network::Network;
 use crate::oracle::{Oracle, Which};
 use crate::replica::Replica;
 use crate::scenario::ClientSetting;
 use crate::servers::{Kind, Servers};
-use crate::tables::Client;
+use crate::tables::{Client, Runner};
 use crate::trace::elapsed;
 use crate::trace::note;
 use crate::verdict::{claim, violated};
@@ -39,8 +40,32 @@ pub(crate) const LOCK: &str = "L";
 pub(crate) struct Connected {
     pub(crate) client: Client,
     pub(crate) main: Rc<Replica>,
+    /// The reconciler that marks items, which ends with its handle.
+    runner: RefCell<Option<Runner<String>>>,
+    queue: Option<Queue>,
     /// All remotes that it may have, the last of which leads nowhere.
     pub(crate) remotes: Vec<Remote>,
+}
+
+impl Connected {
+    /// What its reconciler and its queue have to do before they are at rest.
+    pub(crate) fn unrest(&self, number: usize) -> Option<String> {
+        let queue = self.queue.as_ref().and_then(Queue::unrest);
+        let reconciles = self.runner.borrow().is_some();
+        let unmarked = || {
+            reconciles
+                .then(|| unmarked(number, &self.main.cache))
+                .flatten()
+        };
+        queue.or_else(unmarked)
+    }
+
+    /// Checks them at rest.
+    pub(crate) fn check_at_rest(&self) {
+        if let Some(queue) = &self.queue {
+            queue.check(&self.main.name, &self.main.cache);
+        }
+    }
 }
 
 /// A client.
@@ -115,7 +140,12 @@ impl Agent {
             let place = (servers.lineage(), oracle);
             match Replica::start(name, &client, None, setting, place).await {
                 Ok(main) => {
+                    let runner = (self.setting.reconciles)
+                        .then(|| reconcile(self.number, &client, &main.cache));
+                    let queue = (self.setting.has_queue).then(|| Queue::of(&main.cache));
                     *self.connected.borrow_mut() = Some(Rc::new(Connected {
+                        runner: RefCell::new(runner),
+                        queue,
                         client,
                         main,
                         remotes,
@@ -139,7 +169,10 @@ impl Agent {
     pub(crate) fn end(&self) {
         self.lock.take();
         self.others.take();
-        self.connected.take();
+        // Work that goes on keeps the client, but the reconciler of its successor must be the only one.
+        if let Some(connected) = self.connected.take() {
+            connected.runner.take();
+        }
     }
 
     /// All caches.

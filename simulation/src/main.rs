@@ -18,6 +18,8 @@ mod client;
 #[cfg(simulation)]
 mod command;
 #[cfg(simulation)]
+mod controller;
+#[cfg(simulation)]
 mod network;
 #[cfg(simulation)]
 mod oracle;

@@ -246,6 +246,7 @@ impl Lineage {
             | Work::Label(key, _)
             | Work::Attach(key)
             | Work::Befriend(key, _) => format!("k{key}"),
+            Work::Meddle(key, _) => crate::controller::name(key),
             Work::Increment(_) | Work::Add(_) | Work::AddApplied(_) => return false,
             _ => format!("i{number}"),
         };

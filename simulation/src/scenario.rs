@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::controller::{WANTED, Wanted};
 use crate::oracle::{Which, kind};
 use crate::servers::{Kind, Member};
 use crate::tls::Bad;
@@ -37,6 +38,8 @@ pub(crate) enum Work {
     Long(u8),
     /// Inserts an item when a counter is this much, for which the server waits.
     Waiting(u8),
+    /// Changes an item that another client may want otherwise, in one of several ways.
+    Meddle(u8, u8),
     /// Asks the server to repeat something.
     Echo,
 }
@@ -48,6 +51,8 @@ pub(crate) enum Event {
     Work(usize, Work, Option<u64>),
     /// A client does several things at once.
     Burst(usize, u8),
+    /// A client brings items to a wanted state.
+    Want(usize, Wanted),
     /// The condition of a cache changes.
     Select(usize, usize, Which),
     /// A client starts another cache.
@@ -121,6 +126,10 @@ pub(crate) struct ClientSetting {
     pub(crate) older_monitor: u8,
     /// Whether the server names the rows that it inserts.
     pub(crate) named_rows: bool,
+    /// Whether a reconciler marks the items.
+    pub(crate) reconciles: bool,
+    /// Whether there are workers with a queue.
+    pub(crate) has_queue: bool,
 }
 
 /// A scenario.
@@ -156,6 +165,8 @@ impl Scenario {
             uses_followers: kind == Kind::Cluster && !leader_only,
             older_monitor: [0, 0, 0, 0, 1, 2][random.usize(0..6)],
             named_rows: random.u8(0..6) == 0,
+            reconciles: random.u8(0..12) == 0,
+            has_queue: random.u8(0..4) == 0,
         });
         let clients: Vec<_> = clients.collect();
         let pace = (
@@ -225,7 +236,8 @@ impl Draw {
     fn work(&mut self) -> Work {
         let random = &mut self.random;
         let (key, kind, value) = (random.u8(0..5), random.u8(0..3), random.i64(0..100));
-        match random.u8(0..30) {
+        match random.u8(0..32) {
+            30.. => Work::Meddle(random.u8(0..WANTED), random.u8(0..5)),
             0..3 => Work::Insert(kind, value),
             3..6 => Work::InsertOnce(kind, value),
             6..10 => Work::Increment(key % 2),
@@ -247,7 +259,7 @@ impl Draw {
     fn event(&mut self) -> Event {
         let (client, server) = (self.client(), self.server());
         let cache = self.random.usize(0..3);
-        match self.random.u8(0..110) {
+        match self.random.u8(0..112) {
             0..40 => {
                 let work = self.work();
                 let patience = (self.random.u8(0..8) == 0).then(|| self.random.u64(0..200));
@@ -287,6 +299,11 @@ impl Draw {
             89 => Event::ConvertBy(client, self.random.bool()),
             100..103 if self.has_tls => {
                 Event::Spoil(server, Bad::ALL[self.random.usize(0..Bad::ALL.len())])
+            }
+            110.. => {
+                let some = self.random.u8(0..1 << WANTED);
+                let value = self.random.i64(0..100);
+                Event::Want(client, Wanted { some, value })
             }
             104..106 => Event::SetRemotes(client, self.random.u8(1..16)),
             106 => Event::Close(client),
@@ -368,6 +385,11 @@ impl fmt::Display for Work {
             Self::Locked(of) => write!(f, "inserts a {} item, asserting the lock", kind(*of)),
             Self::Long(of) => write!(f, "inserts a long {} item", kind(*of)),
             Self::Waiting(limit) => write!(f, "inserts an item once counter 0 is {limit}"),
+            Self::Meddle(of, how) => {
+                let how =
+                    ["changes", "deletes", "tags", "strips", "separates"][usize::from(*how % 5)];
+                write!(f, "{how} item d{of}")
+            }
             Self::Echo => f.write_str("asks for an echo"),
         }
     }
@@ -385,6 +407,12 @@ impl fmt::Display for Event {
             }
             Self::Burst(client, count) => {
                 write!(f, "client {client} inserts {count} items at once")
+            }
+            Self::Want(client, Wanted { some, value }) => {
+                write!(
+                    f,
+                    "client {client} wants the items {some:06b} with values from {value}"
+                )
             }
             Self::Select(client, cache, which) => {
                 write!(f, "client {client} wants {which} in cache {cache}")
@@ -526,7 +554,20 @@ impl fmt::Display for Scenario {
             } else {
                 ""
             };
-            writeln!(f, "client {client}: {monitor}{leader}{named}")?;
+            let reconciles = if setting.reconciles {
+                ", a reconciler"
+            } else {
+                ""
+            };
+            let queue = if setting.has_queue {
+                ", a work queue"
+            } else {
+                ""
+            };
+            writeln!(
+                f,
+                "client {client}: {monitor}{leader}{named}{reconciles}{queue}"
+            )?;
         }
         for Step { event, wait } in &self.steps {
             writeln!(f, "- {event}; {wait} ms")?;

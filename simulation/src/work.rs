@@ -195,6 +195,26 @@ async fn perform(number: u32, work: Work, connected: &Connected) -> Done {
             txn.insert(item(number, 0, 20));
             txn.commit().await.map(certain)
         }
+        Work::Meddle(of, 1) => {
+            txn.delete(Item::NAME.eq(crate::controller::name(of)));
+            txn.commit().await.map(|_| false)
+        }
+        Work::Meddle(of, how) => {
+            let named = crate::controller::name(of);
+            let edited = client.edit(cache, |_, txn| {
+                txn.comment(said.clone());
+                let Some(row) = txn.get_by(Item::NAME, &*named) else {
+                    return;
+                };
+                txn.edit(&row, |item| match how {
+                    0 => item.value = 1000,
+                    2 => drop(item.tags.insert("foreign")),
+                    3 => drop(item.tags.remove("wanted")),
+                    _ => item.friend = None,
+                });
+            });
+            edited.await.map(|_| false)
+        }
         Work::Echo => {
             drop(txn);
             let sent = format!("[\"{said}\"]");
@@ -355,6 +375,9 @@ pub(crate) fn settle(entries: &Entries, oracle: &RefCell<Oracle>) {
         }
     }
     for row in source.last().counters.values() {
+        if crate::controller::is_mark(&row.name) {
+            continue;
+        }
         let added = counters.get(&*row.name).copied().unwrap_or_default();
         claim("no increment is lost", row.value == added, || {
             format!(

@@ -13,10 +13,11 @@ use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{Agent, LOCK, PROBE, REQUEST};
+use crate::controller::{Wanted, converge, converge_at_rest};
 use crate::network::{Network, Pace};
 use crate::oracle::Oracle;
 use crate::scenario::{Event, Scenario, Step, Work};
-use crate::servers::{Kind, RELAY_CLIENT, Servers};
+use crate::servers::{Kind, RELAY, RELAY_CLIENT, SOURCE, Servers};
 use crate::tables::{Counter, FIRST, SECOND, Transaction};
 use crate::trace::{self, note};
 use crate::verdict::{self, Violation, claim, violated};
@@ -74,6 +75,8 @@ struct World {
     second: Cell<bool>,
     /// Whether all clients are to end.
     has_ended: Cell<bool>,
+    /// What is wanted last.
+    wanted: Cell<Option<Wanted>>,
 }
 
 /// Runs a scenario.
@@ -149,6 +152,7 @@ async fn live(scenario: &Scenario, counts: &mut Counts) {
         waits: Cell::new(0),
         second: Cell::new(false),
         has_ended: Cell::new(false),
+        wanted: Cell::new(None),
     });
     for agent in &world.agents {
         world.begin(agent);
@@ -168,7 +172,7 @@ async fn live(scenario: &Scenario, counts: &mut Counts) {
         }
     }
     if !verdict::is_violated() {
-        world.rest().await;
+        world.rest_as_wanted().await;
     }
     if !verdict::is_violated() {
         world.end().await;
@@ -293,6 +297,7 @@ impl World {
                     self.work(client, Work::Insert(count % 3, i64::from(count) * 7), None);
                 }
             }
+            Event::Want(client, wanted) => self.want(client, wanted),
             Event::Select(client, cache, which) => {
                 if let Some(replica) = agent(client).replica(cache) {
                     let what = format!("{} is to have {which:?}", replica.name);
@@ -333,7 +338,7 @@ impl World {
                 }
             }
             Event::ConvertBy(client, second) => self.convert(client, second),
-            Event::Rest => self.rest().await,
+            Event::Rest => self.rest_as_wanted().await,
             Event::Blink => self.blink().await,
             network_or_server => self.disturb(network_or_server).await,
         }
@@ -390,6 +395,18 @@ impl World {
             Event::Member(member, fault) => servers.member(member, fault),
             _ => {}
         }
+    }
+
+    /// A client brings items to a wanted state.
+    fn want(self: &Rc<Self>, client: usize, wanted: Wanted) {
+        let Some(connected) = self.agents[client].connected() else {
+            return;
+        };
+        self.wanted.set(Some(wanted));
+        let what = format!("client {client} wants {wanted:?}");
+        self.spawn(what, Some(RETRIED_BOUND), async move {
+            converge(&connected.client, &connected.main.cache, wanted).await;
+        });
     }
 
     /// The relay restarts, which may take until its source is there.
@@ -459,6 +476,10 @@ impl World {
     }
 
     fn convert(self: &Rc<Self>, client: usize, second: bool) {
+        // A relay converts itself and not its source, as that of ovsdb-server does: nothing brings them together.
+        if self.servers.kind == Kind::Relay {
+            return;
+        }
         let Some(connected) = self.agents[client].connected() else {
             return;
         };
@@ -559,6 +580,27 @@ impl World {
         note!("at rest");
         self.check();
         settle(&self.entries, &self.oracle);
+        for agent in &self.agents {
+            if let Some(connected) = agent.connected() {
+                connected.check_at_rest();
+            }
+        }
+    }
+
+    /// Ends all faults, and has one client make the items as they are wanted last.
+    async fn rest_as_wanted(&self) {
+        self.rest().await;
+        let connected = self.agents.iter().find_map(|agent| agent.connected());
+        if let (Some(wanted), Some(connected)) = (self.wanted.get(), connected)
+            && !verdict::is_violated()
+        {
+            let (client, main) = (&connected.client, &connected.main);
+            let is_relayed = self.servers.kind == Kind::Relay;
+            converge_at_rest(client, main, wanted, (&self.oracle, is_relayed)).await;
+            if !verdict::is_violated() {
+                self.rest().await;
+            }
+        }
     }
 
     /// What is missing before everything is at rest.
@@ -566,11 +608,19 @@ impl World {
         if let Some(waiting) = self.waiting.borrow().values().next() {
             return Some(waiting.what.clone());
         }
+        if self.servers.kind == Kind::Relay && !self.is_relayed() {
+            return Some("the relay does not have what its source has".to_owned());
+        }
         let mut holders = Vec::new();
         let mut wanted = false;
         for agent in &self.agents {
             if !agent.is_connected() {
                 return Some(format!("client {} is not connected", agent.number));
+            }
+            let connected = agent.connected();
+            let unrest = connected.and_then(|connected| connected.unrest(agent.number));
+            if unrest.is_some() {
+                return unrest;
             }
             let unrest = agent
                 .replicas()
@@ -602,6 +652,21 @@ impl World {
             return Some(format!("the lock is held by clients {holders:?}"));
         }
         None
+    }
+
+    /// Whether the relay has a source, and what that has.
+    fn is_relayed(&self) -> bool {
+        let mut oracle = self.oracle.borrow_mut();
+        oracle.take();
+        let (source, relay) = (
+            oracle.lineages[SOURCE].last(),
+            oracle.lineages[RELAY].last(),
+        );
+        let is_same = source.items == relay.items
+            && source.parts == relay.parts
+            && source.counters == relay.counters;
+        let links = self.network.links_of(RELAY_CLIENT);
+        is_same && links.iter().any(|(_, frozen)| frozen.is_none())
     }
 
     /// At rest and after a time of service, all connections are cut: clients are back at once.

@@ -134,7 +134,7 @@ impl<'v, T: Table> Matched<'v, T> {
             let placeholder = resolution.placeholder(wanted.number);
             // One that was made under it has another key now.
             let is_taken = self.table.get(Ref::new(placeholder)).is_some();
-            resolution.is_new(wanted.number, is_taken.then(Uuid::new_v4));
+            resolution.is_new(wanted.number, is_taken.then(crate::simulated::new_uuid));
             return Ok(());
         };
         if let Some(taken) = &mut self.taken
@@ -229,7 +229,8 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
         let wanted = self.rows.iter().flatten().map(|row| row.uuid());
         let wanted: HashSet<Uuid, foldhash::fast::RandomState> = wanted.collect();
         for row in self.table.rows() {
-            if !wanted.contains(&row.uuid()) && owned.holds_for(row) {
+            let is_owned = owned.holds_for(row) || planted!(PlanTakesOthers);
+            if !wanted.contains(&row.uuid()) && is_owned && !planted!(PlanLeavesUnwanted) {
                 resolution.delete(row.uuid(), 0, None);
             }
         }

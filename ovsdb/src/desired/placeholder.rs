@@ -1,5 +1,6 @@
 //! The uuids by which wanted rows refer to each other before they are found or made.
 
+use crate::simulated::new_uuid;
 use crate::value::Uuid;
 
 /// Spreads the numbers of placeholders over 32 bits: ovsdb-server hashes rows by the first 32 bits of their
@@ -27,7 +28,7 @@ pub(super) struct Placeholders {
 impl Placeholders {
     pub(super) fn new() -> Self {
         Self {
-            first: Uuid::new_v4(),
+            first: new_uuid(),
             count: 0,
         }
     }

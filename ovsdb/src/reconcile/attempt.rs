@@ -246,6 +246,8 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Job
         } else {
             tracing::debug!(database, reconciler, ?key, attempts, ?delay, %error, "a key failed");
         }
-        work.retry_after(delay);
+        if !planted!(FailedKeyForgotten) {
+            work.retry_after(delay);
+        }
     }
 }

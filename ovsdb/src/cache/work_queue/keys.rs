@@ -76,6 +76,12 @@ impl<K: Hash + Eq + Clone> Keys<K> {
                 true
             }
             Entry::Occupied(mut entry) => match *entry.get() {
+                Place::InWork if planted!(KeyLostInWork) => false,
+                Place::InWork if planted!(KeyTwiceInWork) => {
+                    self.queue.push_back(entry.key().clone());
+                    entry.insert(Place::Queued(now));
+                    true
+                }
                 Place::Queued(_) | Place::InWorkAgain(_) => false,
                 Place::InWork => {
                     entry.insert(Place::InWorkAgain(now));
@@ -101,6 +107,7 @@ impl<K: Hash + Eq + Clone> Keys<K> {
             (Next::Done, Place::InWorkAgain(added)) => Some(added),
             (_, Place::InWorkAgain(_)) => Some(since),
             (Next::Again, _) if !ended => Some(since),
+            (Next::After(_), _) if planted!(KeyLostInDelay) => None,
             (Next::After(delay), _) if !ended => {
                 let slot = self.delays.add(key.clone(), delay);
                 *place = Place::Delayed(since, slot);
