@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serve::{Serve, run, tool};
-use support::{multihoming, schema};
+use support::multihoming;
 
 /// How long a daemon may take for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -69,8 +69,10 @@ fn eventually(folder: &Path, what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn debian(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
+/// The schema of a database, that of the daemons' release.
+fn installed(database: &str) -> String {
+    let path = ovsdb::testing::schema_file(database).expect("a database of the daemons");
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// A server of a database in a file of its own.
@@ -96,8 +98,8 @@ fn northd_translates_between_two_of_our_servers_and_follows_their_restarts() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path();
     let start = |name: &str, schema: &str| serve(path, name, schema);
-    let nb_schema = schema("ovn-23.03");
-    let sb_schema = debian("/usr/share/ovn/ovn-sb.ovsschema");
+    let nb_schema = installed("OVN_Northbound");
+    let sb_schema = installed("OVN_Southbound");
     let northbound = start("nb", &nb_schema);
     let southbound = start("sb", &sb_schema);
     let (nb, sb) = (
@@ -163,13 +165,9 @@ impl Ovn {
     fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path();
-        let northbound = serve(path, "nb", &schema("ovn-23.03"));
-        let southbound = serve(path, "sb", &debian("/usr/share/ovn/ovn-sb.ovsschema"));
-        let switch = serve(
-            path,
-            "ovs",
-            &debian("/usr/share/openvswitch/vswitch.ovsschema"),
-        );
+        let northbound = serve(path, "nb", &installed("OVN_Northbound"));
+        let southbound = serve(path, "sb", &installed("OVN_Southbound"));
+        let switch = serve(path, "ovs", &installed("Open_vSwitch"));
         let (nb, sb, ovs) = (northbound.remote(), southbound.remote(), switch.remote());
         vsctl(
             path,

@@ -15,9 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A limit that is to be exceeded.
 const SHORT: Duration = Duration::from_secs(2);
 
-fn server(schema: &str) -> Server {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/tests/files");
-    let schema = std::fs::read_to_string(folder.join(schema)).expect("a schema");
+/// A server with the schema of the daemons' release: others may lack what they write.
+fn server(database: &str) -> Server {
+    let file = testing::schema_file(database).expect("a database of the daemons");
+    let schema = std::fs::read_to_string(file).expect("a schema");
     Server::builder().schema(schema).start().expect("a server")
 }
 
@@ -94,9 +95,9 @@ fn bridge(txn: &mut vswitch::Transaction, name: &str, ports: Vec<ovsdb::Ref<Port
 async fn daemons_confirm_what_they_have_done_and_errors_name_those_that_are_stopped() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path();
-    let northbound = server("ovn-23.03/ovn-nb.ovsschema");
-    let southbound = server("ovn-23.03/ovn-sb.ovsschema");
-    let switch = server("ovs-3.1/vswitch.ovsschema");
+    let northbound = server("OVN_Northbound");
+    let southbound = server("OVN_Southbound");
+    let switch = server("Open_vSwitch");
     let nb: nb::Client = connect(&northbound).await;
     let sb: sb::Client = connect(&southbound).await;
     let ovs: vswitch::Client = connect(&switch).await;

@@ -1,4 +1,4 @@
-//! Running programs, where one that fails ends the task.
+//! Running programs to their end, where one that fails ends the task.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -41,6 +41,34 @@ pub(crate) fn run(command: &mut Command) -> Result {
 pub(crate) fn run_cargo(arguments: &str) -> Result {
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
     run(&mut command(&cargo(), &arguments))
+}
+
+/// Runs a program; gives what it printed.
+///
+/// # Errors
+/// When it cannot be run or fails; the error has the command and what it printed.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let (succeeded, text) = attempt(command)?;
+    if succeeded {
+        return Ok(text);
+    }
+    Err(format!("{command:?} failed: {}", text.trim()).into())
+}
+
+/// Runs a program that may fail; gives whether it succeeded, and what it printed.
+///
+/// # Errors
+/// When it cannot be run.
+pub(crate) fn attempt(command: &mut Command) -> Result<(bool, String)> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{command:?} cannot be run: {error}"))?;
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+    }
+    Ok((output.status.success(), text))
 }
 
 fn shown(command: &Command) -> String {

@@ -8,6 +8,7 @@
 mod command;
 mod e2e;
 mod fuzz;
+mod matrix;
 mod mutants;
 mod packages;
 mod simulate;
@@ -35,6 +36,8 @@ enum Task {
     Mutants(mutants::Arguments),
     /// Run caches and writers on a cluster whose members hand over and are killed
     Soak(soak::Arguments),
+    /// Run the tests and the networks with the daemons of other releases of Debian
+    Matrix(matrix::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Task::Simulate(arguments) => simulate::simulate(&arguments),
         Task::Mutants(arguments) => mutants::mutants(&arguments),
         Task::Soak(arguments) => soak::soak(&arguments),
+        Task::Matrix(arguments) => matrix::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,6 +14,9 @@ pub(crate) struct Arguments {
     /// How long each fuzz target runs, in seconds; below 60 without `manifests`
     #[arg(long, default_value_t = 5)]
     fuzz_seconds: u32,
+    /// Runs all tests though some fail
+    #[arg(long)]
+    no_fail_fast: bool,
 }
 
 /// A step, in the order in which all of them run.
@@ -59,15 +62,28 @@ pub(crate) fn run_checks(arguments: &Arguments) -> Result {
                 simulate::simulate_with(&["--seeds", "2000"])?;
             }
             Step::Fuzz => fuzz::smoke(arguments.fuzz_seconds)?,
-            Step::Test => {
-                // A benchmark that cargo test runs does each of its measurements once.
-                run_cargo("test --workspace --all-targets --all-features --locked")?;
-                run_cargo("test --workspace --doc --all-features --locked")?;
-            }
+            Step::Test => run_tests(arguments.no_fail_fast)?,
             Step::Embedded => test_on_embedded_server()?,
         }
     }
     Ok(())
+}
+
+/// All tests and all examples of the documentation, those also after a test that fails if so asked.
+fn run_tests(no_fail_fast: bool) -> Result {
+    let go_on = if no_fail_fast { " --no-fail-fast" } else { "" };
+    let run = |what| {
+        run_cargo(&format!(
+            "test --workspace {what} --all-features --locked{go_on}"
+        ))
+    };
+    // A benchmark that cargo test runs does each of its measurements once.
+    let tests = run("--all-targets");
+    if tests.is_err() && !no_fail_fast {
+        return tests;
+    }
+    let examples = run("--doc");
+    tests.and(examples)
 }
 
 /// The tests whose servers may as well be the embedded one. A test among them that needs more than it

@@ -26,7 +26,7 @@ mod watchdog;
 pub use self::cluster::Cluster;
 pub use self::dump::{Difference, Dump};
 pub use self::kind::{ServerError, ServerKind, SslFiles};
-pub use self::programs::{MissingProgram, program};
+pub use self::programs::{MissingProgram, program, schema_file};
 pub use self::proxy::{Cut, Direction, Drip, Passed, Proxy};
 pub use self::server::{Server, ServerBuilder};
 pub use crate::cache::fixture::SnapshotBuilder;

@@ -1,5 +1,6 @@
-//! The programs that a server needs.
+//! The programs that a server needs, and the schemas that come with them.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// A program that is not installed.
@@ -41,6 +42,41 @@ pub fn program(name: &str) -> Result<PathBuf, MissingProgram> {
     })
 }
 
+/// Where the schema of a database of Open vSwitch or OVN is that was installed with the programs: in the folder
+/// that `OVS_PKGDATADIR` or `OVN_PKGDATADIR` names, which the programs themselves read, or in Debian's. Daemons
+/// may need the schema of their own release, which is seldom that of [`bundled`](crate::schema::bundled).
+///
+/// `None` for other databases. Whether the file exists is not looked at.
+///
+/// ```
+/// use ovsdb::testing::{Server, schema_file};
+///
+/// let file = schema_file("OVN_Southbound").expect("a database of OVN");
+/// let server = Server::builder().schema(std::fs::read_to_string(file)?).start()?;
+/// assert!(schema_file("Inventory").is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn schema_file(database: &str) -> Option<PathBuf> {
+    schema_file_by(database, |variable| std::env::var_os(variable))
+}
+
+fn schema_file_by(database: &str, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    const OVS: (&str, &str) = ("OVS_PKGDATADIR", "/usr/share/openvswitch");
+    const OVN: (&str, &str) = ("OVN_PKGDATADIR", "/usr/share/ovn");
+    let ((name, debian), file) = match database {
+        "Open_vSwitch" => (OVS, "vswitch.ovsschema"),
+        "hardware_vtep" => (OVS, "vtep.ovsschema"),
+        "OVN_Northbound" => (OVN, "ovn-nb.ovsschema"),
+        "OVN_Southbound" => (OVN, "ovn-sb.ovsschema"),
+        "OVN_IC_Northbound" => (OVN, "ovn-ic-nb.ovsschema"),
+        "OVN_IC_Southbound" => (OVN, "ovn-ic-sb.ovsschema"),
+        _ => return None,
+    };
+    let folder = variable(name).unwrap_or_else(|| debian.into());
+    Some(Path::new(&folder).join(file))
+}
+
 fn package(name: &str) -> &'static str {
     match name {
         "ovsdb-server" | "ovs-vswitchd" => "openvswitch-switch",
@@ -54,6 +90,20 @@ fn package(name: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn schemas_are_where_the_programs_look_for_theirs() {
+        let file = |database| schema_file_by(database, |name| Some(format!("/at/{name}").into()));
+        let switch = Path::new("/at/OVS_PKGDATADIR/vswitch.ovsschema");
+        assert_eq!(file("Open_vSwitch").as_deref(), Some(switch));
+        let northbound = Path::new("/at/OVN_PKGDATADIR/ovn-nb.ovsschema");
+        assert_eq!(file("OVN_Northbound").as_deref(), Some(northbound));
+        let debian = Path::new("/usr/share/ovn/ovn-sb.ovsschema");
+        assert_eq!(
+            schema_file_by("OVN_Southbound", |_| None).as_deref(),
+            Some(debian)
+        );
+    }
 
     #[test]
     fn a_missing_program_is_named_with_its_package() {

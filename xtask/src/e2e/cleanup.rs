@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 
 use super::footprint::{Footprint, TOKEN, processes};
 use super::lab::Lab;
-use super::process::output;
 use super::wait::check as is;
 use crate::Result;
+use crate::command::output;
 
 /// What a run says when its cluster is up.
 const READY: &str = "the cluster is up";

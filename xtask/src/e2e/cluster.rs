@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::database::{Databases, Kind};
+use super::database::{Databases, Kind, schema};
 use super::namespace::Namespace;
 use super::node::{Multihoming, Node, Place, daemon};
 use super::process::Process;
@@ -56,10 +56,7 @@ impl Machines {
         host.address("eth0", &format!("{HOST}/24"))?;
 
         let control = Namespace::new("control")?;
-        let schemas = [
-            "/usr/share/ovn/ovn-nb.ovsschema",
-            "/usr/share/ovn/ovn-sb.ovsschema",
-        ];
+        let schemas = [schema("OVN_Northbound")?, schema("OVN_Southbound")?];
         let central = Databases::start(kind, "central", &schemas)?;
         let remote = central.remote();
         let northd = daemon(&control, "ovn-northd", central.folder())?

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::ValueEnum;
-use ovsdb::testing::{Server, program};
+use ovsdb::testing::{Server, program, schema_file};
 
-use super::process::{Process, output};
+use super::process::Process;
 use super::wait::eventually;
 use crate::Result;
+use crate::command::output;
 
 /// What serves the databases.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -30,6 +31,11 @@ pub(super) enum Databases {
         remote: String,
         folder: Folder,
     },
+}
+
+/// The schema of a database, that of the daemons' release.
+pub(super) fn schema(database: &str) -> Result<PathBuf> {
+    schema_file(database).ok_or_else(|| format!("nothing has the schema of {database}").into())
 }
 
 /// A folder that is removed when it is dropped.
@@ -53,7 +59,7 @@ impl Drop for Folder {
 
 impl Databases {
     /// Serves empty databases with the schemas in these files. `machine` is whose they are.
-    pub(super) fn start(kind: Kind, machine: &str, schemas: &[&str]) -> Result<Self> {
+    pub(super) fn start(kind: Kind, machine: &str, schemas: &[PathBuf]) -> Result<Self> {
         match kind {
             Kind::Ovsdb => {
                 let mut server = Server::builder();
@@ -66,7 +72,7 @@ impl Databases {
         }
     }
 
-    fn embedded(machine: &str, schemas: &[&str]) -> Result<Self> {
+    fn embedded(machine: &str, schemas: &[PathBuf]) -> Result<Self> {
         let folder = Folder::new(machine)?;
         let remote = format!("unix:{}", folder.0.join("db.sock").display());
         // The program beside this one, which the same cargo built.
@@ -74,7 +80,7 @@ impl Databases {
         command.arg(format!("--remote=p{remote}"));
         for (number, schema) in schemas.iter().enumerate() {
             let file = folder.0.join(format!("{number}.db"));
-            command.arg(format!("{}={schema}", file.display()));
+            command.arg(format!("{}={}", file.display(), schema.display()));
         }
         let process = Process::start(&mut command, &folder.0, "ovsdb-serve")?;
         let listens = || Ok(process.printed().contains("listening on").then_some(()));

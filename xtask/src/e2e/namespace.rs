@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use super::process::output;
 use crate::Result;
+use crate::command::output;
 
 /// A network namespace that is gone when it is dropped, with its interfaces.
 #[derive(Debug)]

@@ -5,11 +5,12 @@ use std::process::Command;
 
 use ovsdb::testing::program;
 
-use super::database::{Databases, Kind};
+use super::database::{Databases, Kind, schema};
 use super::namespace::Namespace;
-use super::process::{Process, attempt, output};
+use super::process::Process;
 use super::table::rows;
 use crate::Result;
+use crate::command::{attempt, output};
 
 /// The program under test.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ impl Node {
         namespace.plug("ens3f2", tunnels)?;
         namespace.plug("ens3f1", physical)?;
 
-        let schema = "/usr/share/openvswitch/vswitch.ovsschema";
+        let schema = schema("Open_vSwitch")?;
         let databases = Databases::start(kind, name, &[schema])?;
         let (folder, remote) = (databases.folder(), databases.remote());
         let run = |arguments: &str| multihoming.run(&format!("node --ovs {remote} {arguments}"));

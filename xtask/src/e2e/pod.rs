@@ -7,8 +7,8 @@ use multihoming::node::interface_name;
 
 use super::namespace::Namespace;
 use super::node::{Multihoming, Node};
-use super::process::{attempt, output};
 use crate::Result;
+use crate::command::{attempt, output};
 
 /// The attachment of a pod to one network.
 #[derive(Debug, Clone)]

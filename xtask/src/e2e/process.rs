@@ -1,38 +1,10 @@
-//! Programs: short ones whose output is wanted, and daemons that end with their guard.
+//! Daemons that end with their guard.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::Result;
-
-/// Runs a program; gives what it printed.
-///
-/// # Errors
-/// When it cannot be run or fails; the error has the command and what it printed.
-pub(super) fn output(command: &mut Command) -> Result<String> {
-    let (succeeded, text) = attempt(command)?;
-    if succeeded {
-        return Ok(text);
-    }
-    Err(format!("{command:?} failed: {}", text.trim()).into())
-}
-
-/// Runs a program that may fail; gives whether it succeeded, and what it printed.
-///
-/// # Errors
-/// When it cannot be run.
-pub(super) fn attempt(command: &mut Command) -> Result<(bool, String)> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("{command:?} cannot be run: {error}"))?;
-    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() {
-        text.push_str(&String::from_utf8_lossy(&output.stderr));
-    }
-    Ok((output.status.success(), text))
-}
 
 /// A program that runs until it is dropped.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::footprint::{Footprint, TOKEN};
-use super::process::output;
 use crate::Result;
+use crate::command::output;
 
 /// Where temporary files are in the sandbox.
 const TEMPORARY: &str = "/run/tmp";

@@ -1,8 +1,8 @@
 //! A limit on what a pod receives reaches the kernel's queue of its interface.
 
 use crate::Result;
+use crate::command::output;
 use crate::e2e::lab::{LAYER2, Lab};
-use crate::e2e::process::output;
 use crate::e2e::wait::becomes;
 
 pub(super) fn run(lab: &mut Lab) -> Result {

@@ -4,9 +4,10 @@ use std::env::temp_dir;
 use std::fs;
 
 use crate::Result;
+use crate::command::attempt;
 use crate::e2e::lab::{LAYER2, LAYER3, LOCALNET, Lab, NODES, Network};
 use crate::e2e::pod::Pod;
-use crate::e2e::process::{Process, attempt};
+use crate::e2e::process::Process;
 use crate::e2e::wait::{becomes, check};
 
 /// The ports on which the second pod of a network listens.

@@ -1,0 +1,123 @@
+//! `cargo xtask matrix RELEASE...`: `cargo xtask test test` and `cargo xtask e2e` with the daemons of other
+//! releases of Debian than the machine's.
+//!
+//! The packages of a release are extracted into a folder, its [`root`]. Scripts in front of the `PATH`, its
+//! [`programs`], run what is in there by the loader and with the libraries of the release.
+
+mod outcome;
+mod programs;
+mod root;
+
+use std::time::Instant;
+
+use self::outcome::Outcome;
+use self::programs::{Programs, Versions};
+use crate::{Result, packages};
+
+/// The options of the run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The releases of Debian, such as bookworm, trixie or sid
+    #[arg(required = true, value_parser = root::release)]
+    releases: Vec<String>,
+    /// Where packages come from; the mirror of Debian that the machine's apt uses, unless given
+    #[arg(long, value_name = "URL")]
+    mirror: Option<String>,
+    /// Downloads and extracts the packages again
+    #[arg(long)]
+    fresh: bool,
+}
+
+/// What became of a release.
+#[derive(Debug)]
+struct Row {
+    release: String,
+    versions: Versions,
+    tests: Outcome,
+    networks: Outcome,
+    /// How many programs of the release were started.
+    started: usize,
+    seconds: u64,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result {
+    if !packages::is_root() {
+        return Err("network namespaces need root: run it with sudo".into());
+    }
+    // All of them first: what is missing is said before the first hour is over.
+    let mut all = Vec::new();
+    for release in &arguments.releases {
+        let folder = root::prepare(release, arguments.mirror.as_deref(), arguments.fresh)?;
+        let programs = Programs::of(release, &folder)?;
+        programs.select()?;
+        let versions = programs.versions()?;
+        println!("{release}: {versions}");
+        all.push((programs, versions));
+    }
+    let mut rows = Vec::new();
+    for (programs, versions) in all {
+        let row = try_release(&programs, versions)?;
+        println!("\n{}", table(std::slice::from_ref(&row)));
+        rows.push(row);
+    }
+    let outcomes = |row: &Row| [row.tests.clone(), row.networks.clone()];
+    let failed: Vec<Outcome> = rows
+        .iter()
+        .flat_map(outcomes)
+        .filter(Outcome::failed)
+        .collect();
+    for outcome in &failed {
+        println!("\n{}", outcome.excerpt());
+    }
+    println!("\n{}", table(&rows));
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{} of {} runs failed", failed.len(), 2 * rows.len()).into())
+}
+
+/// Runs everything with the programs of a release.
+///
+/// # Errors
+/// When something cannot be run, or has run on other programs. What fails is in the row.
+fn try_release(programs: &Programs, versions: Versions) -> Result<Row> {
+    let start = Instant::now();
+    programs.select()?;
+    programs.forget_starts()?;
+    let tests = outcome::run(programs, "test --no-fail-fast test")?;
+    let networks = outcome::run(programs, "e2e")?;
+    let now = programs.versions()?;
+    if now != versions {
+        return Err(format!("the programs have changed from {versions} to {now}").into());
+    }
+    Ok(Row {
+        release: programs.release().to_owned(),
+        versions,
+        tests,
+        networks,
+        started: programs.starts()?,
+        seconds: start.elapsed().as_secs(),
+    })
+}
+
+/// The rows in Markdown.
+fn table(rows: &[Row]) -> String {
+    let mut table = "| Debian | Open vSwitch | OVN | test files | tests | scenarios of e2e | programs started | seconds |\n\
+                     |---|---|---|---|---|---|---|---|"
+        .to_owned();
+    for row in rows {
+        let Versions { ovs, ovn } = &row.versions;
+        let cells = [
+            row.release.clone(),
+            ovs.clone(),
+            ovn.clone(),
+            row.tests.files.to_string(),
+            row.tests.tests.to_string(),
+            row.networks.scenarios.to_string(),
+            row.started.to_string(),
+            row.seconds.to_string(),
+        ];
+        table += &format!("\n| {} |", cells.join(" | "));
+    }
+    table
+}
