@@ -194,7 +194,7 @@ impl Draft<'_, '_> {
         format!("{{{}}}", tables.join(","))
     }
 
-    /// The change of a row as `update2` has it (ovsdb-server(7), "Update2 Notification").
+    /// The change of a row in the form of `update2` (ovsdb-server(7), "Update2 Notification").
     fn row_update2(&mut self, table: &str, uuid: Uuid) -> String {
         let kind = *self
             .choices
@@ -234,7 +234,7 @@ impl Draft<'_, '_> {
         }
     }
 
-    /// The change of a row as `update` has it (RFC 7047 section 4.1.6).
+    /// The change of a row in the form of `update` (RFC 7047 section 4.1.6).
     fn row_update(&mut self, table: &str, uuid: Uuid) -> String {
         let place = (table.to_owned(), uuid);
         let kind = self.choices.of(3);

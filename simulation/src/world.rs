@@ -409,7 +409,7 @@ impl World {
         });
     }
 
-    /// The relay restarts, which may take until its source is there.
+    /// The relay restarts, which may take until its source can be reached.
     fn restart_relay(self: &Rc<Self>, down: u64) {
         self.network.disturb_attempts();
         let world = self.clone();

@@ -67,7 +67,7 @@
 //!
 //! The client probes a silent server by an `echo` after the [`probe_interval`](ClientBuilder::probe_interval), and gives the connection up
 //! after another interval without an answer (half-open connection). [`Client::state`] shows each change of the connection with its reason,
-//! and the log has it at the levels `WARN` and `INFO`.
+//! and events are logged at the levels `WARN` and `INFO`.
 //!
 //! # Which server, and when
 //!

@@ -64,7 +64,7 @@
 //!
 //! A controller rarely needs to know what changed. It needs to know which object to look at again. A
 //! [`WorkQueue`](cache::WorkQueue) holds each key once, however often it changes, and hands a key to one worker at a time. A key that
-//! changes while a worker has it is queued again afterwards:
+//! changes while a worker holds it is queued again afterwards:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

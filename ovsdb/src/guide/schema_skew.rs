@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | has further tables or columns | they are not asked for | they keep their values; new rows get the default |
 //! | lacks a table | the table is empty | an error |
-//! | lacks a column, or has it with another type | it reads as its default | [`BuildError::NoSuchColumn`](transaction::BuildError::NoSuchColumn), and nothing is sent |
+//! | lacks a column, or declares another type for it | it reads as its default | [`BuildError::NoSuchColumn`](transaction::BuildError::NoSuchColumn), and nothing is sent |
 //! | allows fewer values in a column | it reads as it is | [`BuildError::Count`](transaction::BuildError::Count) if the value does not fit |
 //! | has a new value in an enum | the variant `Unknown` with its text | by `Unknown` |
 //!

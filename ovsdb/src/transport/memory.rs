@@ -47,7 +47,7 @@ impl MemoryRemote {
         }
     }
 
-    /// The same remote with TLS, as a simulation has it: the server is to be this host.
+    /// The same remote with TLS, for the simulation: the server's certificate must be for this host.
     #[cfg(all(simulation, feature = "tls"))]
     #[must_use]
     pub fn simulated_tls(mut self, host: &str) -> Self {
