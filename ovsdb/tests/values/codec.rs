@@ -38,18 +38,9 @@ fn of_atom(atom: &Read) -> Atom {
 
 /// The text of a value, in the form that servers write.
 pub fn text(value: &Value) -> String {
-    fn atom(atom: &Atom) -> String {
-        match atom {
-            Atom::Integer(integer) => integer.to_string(),
-            Atom::Real(real) => format!("{real:?}"),
-            Atom::Boolean(boolean) => boolean.to_string(),
-            Atom::String(text) => serde_json::Value::from(text.as_str()).to_string(),
-            Atom::Uuid(uuid) => format!("[\"uuid\",\"{uuid}\"]"),
-        }
-    }
     let parts = value.iter().map(|(key, value)| match value {
-        Some(value) => format!("[{},{}]", atom(key), atom(value)),
-        None => atom(key),
+        Some(value) => format!("[{},{}]", key.text(), value.text()),
+        None => key.text(),
     });
     let parts: Vec<_> = parts.collect();
     match &value[..] {

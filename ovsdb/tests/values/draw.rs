@@ -119,17 +119,6 @@ fn base(random: &mut Rng, atomic: Atomic) -> Base {
     base
 }
 
-/// The text of an atom in a schema.
-fn in_schema(atom: &Atom) -> String {
-    match atom {
-        Atom::Integer(integer) => integer.to_string(),
-        Atom::Real(real) => format!("{real:?}"),
-        Atom::Boolean(boolean) => boolean.to_string(),
-        Atom::String(text) => serde_json::Value::from(text.as_str()).to_string(),
-        Atom::Uuid(uuid) => format!("[\"uuid\",\"{uuid}\"]"),
-    }
-}
-
 fn base_text(base: &Base) -> String {
     let (_, name) = ATOMICS
         .iter()
@@ -137,7 +126,7 @@ fn base_text(base: &Base) -> String {
         .expect("known");
     let mut text = format!("{{\"type\":\"{name}\"");
     if let Some(only) = &base.only {
-        let atoms: Vec<_> = only.iter().map(in_schema).collect();
+        let atoms: Vec<_> = only.iter().map(Atom::text).collect();
         text.push_str(&format!(",\"enum\":[\"set\",[{}]]", atoms.join(",")));
     }
     let limits = match base.atomic {
@@ -147,7 +136,7 @@ fn base_text(base: &Base) -> String {
     };
     for (limit, name) in [&base.from, &base.to].into_iter().zip(limits) {
         if let Some(limit) = limit {
-            text.push_str(&format!(",\"{name}\":{}", in_schema(limit)));
+            text.push_str(&format!(",\"{name}\":{}", limit.text()));
         }
     }
     if let Some(is_strong) = base.reference {
@@ -336,7 +325,7 @@ fn allowed(random: &mut Rng, base: &Base) -> Option<Written> {
         let text = match &is {
             Atom::Integer(integer) => integer_text(random, *integer),
             Atom::String(text) => string_text(random, text),
-            other => in_schema(other),
+            other => other.text(),
         };
         return Some(Written { text, is: Some(is) });
     }

@@ -38,6 +38,17 @@ impl Atom {
         self.order(other) == Ordering::Equal
     }
 
+    /// Its JSON text.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Integer(integer) => integer.to_string(),
+            Self::Real(real) => format!("{real:?}"),
+            Self::Boolean(boolean) => boolean.to_string(),
+            Self::String(text) => serde_json::Value::from(text.as_str()).to_string(),
+            Self::Uuid(uuid) => format!("[\"uuid\",\"{uuid}\"]"),
+        }
+    }
+
     fn default_of(atomic: Atomic) -> Self {
         match atomic {
             Atomic::Integer => Self::Integer(0),
@@ -148,7 +159,7 @@ pub type Part = (Atom, Option<Atom>);
 /// Elements, or keys with values, by the order of the keys; no key twice.
 pub type Value = Vec<Part>;
 
-/// Sorts a value; `None` when a key is there twice.
+/// Sorts a value; `None` when a key occurs twice.
 fn sorted(mut value: Value) -> Option<Value> {
     value.sort_by(|(a, _), (b, _)| a.order(b));
     let twice = value.windows(2).any(|pair| pair[0].0.is(&pair[1].0));

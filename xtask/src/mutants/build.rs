@@ -20,7 +20,7 @@ const RUNTIME: &str = include_str!("runtime.rs");
 pub(crate) struct Build {
     /// The folder of the copy.
     pub(crate) tree: PathBuf,
-    /// The programs of tests, with the package's folder.
+    /// The programs of the library's tests.
     pub(crate) tests: Vec<PathBuf>,
     /// The simulation.
     pub(crate) simulation: PathBuf,

@@ -2,18 +2,18 @@
 //! fails each time.
 //!
 //! cargo-mutants says what can be changed. It would build the library and its tests again for every change, which takes two
-//! days on two processors; here one build has them all, each at a switch, and a first run of each test tells which of them it
-//! comes to.
+//! days on two processors; here one build has them all, each at a switch, and a first run of each test records which
+//! switches it passes.
 
 mod build;
 mod list;
 mod switches;
 mod trial;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Mutex;
 
 use crate::Result;
@@ -67,17 +67,14 @@ pub(crate) fn mutants(arguments: &Arguments) -> Result {
     let tests = trial::survey(&build, arguments.workers)?;
 
     let results = root().join("target/mutants/results.txt");
-    let earlier = earlier(&results);
-    let chosen: Vec<&Mutant> = mutants
+    let earlier = survivors(&results);
+    let mut chosen: Vec<&Mutant> = mutants
         .iter()
         .filter(|mutant| !build.left_out.contains(&mutant.number))
         .filter(|mutant| mutant.number % arguments.every == 0)
-        .filter(|mutant| {
-            !arguments.survivors || earlier.get(&mutant.name).is_some_and(|found| !found)
-        })
+        .filter(|mutant| !arguments.survivors || earlier.contains(&mutant.name))
         .collect();
     // In another order than that of the files, so that a run that is ended early is a fair sample.
-    let mut chosen = chosen;
     chosen.sort_by_key(|mutant| mutant.number.wrapping_mul(7919) % 10_007);
     let file = Mutex::new(fs::File::create(&results)?);
     let number = chosen.len();
@@ -109,14 +106,13 @@ fn line(mutant: &Mutant, outcome: &Outcome) -> String {
     format!("{outcome} | {} | line {}\n", mutant.name, mutant.line)
 }
 
-/// Which mutants of an earlier run were found, by their names.
-fn earlier(results: &PathBuf) -> BTreeMap<String, bool> {
+/// The names of the mutants that survived an earlier run.
+fn survivors(results: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(results).unwrap_or_default();
     let outcomes = text.lines().filter_map(|line| {
         let (outcome, rest) = line.split_once(" | ")?;
         let (name, _) = rest.rsplit_once(" | ")?;
-        let survived = outcome == "SURVIVED" || outcome == "NOT REACHED";
-        Some((name.to_owned(), !survived))
+        matches!(outcome, "SURVIVED" | "NOT REACHED").then(|| name.to_owned())
     });
     outcomes.collect()
 }
