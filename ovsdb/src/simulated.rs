@@ -2,7 +2,7 @@
 //! chance that comes from its seed.
 //!
 //! It is there only in builds with `--cfg simulation`, which `cargo xtask simulate` makes. In all others
-//! `planted!` is the literal `false`, and uuids are random.
+//! `planted!` is the literal `false`, and uuids and the order of hash tables are random.
 
 use crate::value::Uuid;
 
@@ -21,6 +21,14 @@ macro_rules! planted {
         false
     };
 }
+
+/// How what is looked up is hashed: with a seed that peers do not know.
+#[cfg(not(simulation))]
+pub(crate) type HashState = foldhash::fast::RandomState;
+
+/// How what is looked up is hashed: with the same seed in every run, so that hash tables have one order.
+#[cfg(simulation)]
+pub(crate) type HashState = foldhash::fast::FixedState;
 
 /// A uuid for a row.
 #[cfg(not(simulation))]

@@ -163,7 +163,7 @@ impl<T: Table> Matched<'_, T> {
             return;
         }
         let wanted = self.rows.iter().flatten().map(|row| row.uuid());
-        let wanted: HashSet<Uuid, foldhash::fast::RandomState> = wanted.collect();
+        let wanted: HashSet<Uuid, crate::simulated::HashState> = wanted.collect();
         for row in self.table.rows_shared() {
             if let Some(deleted) = resolution.deleted(row.uuid()) {
                 if let (None, Some(owned)) = (deleted.unwanted, &self.wish.owned) {

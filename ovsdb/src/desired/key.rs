@@ -50,7 +50,7 @@ pub(super) struct Keys<T: Table, K> {
     may_refer: bool,
     keys: Vec<K>,
     /// Where the wanted rows are among those of the table, by their keys.
-    places: HashMap<K, usize, foldhash::fast::RandomState>,
+    places: HashMap<K, usize, crate::simulated::HashState>,
     /// The same by the keys' conditions, of the first keys.
     conditions: HashMap<String, usize>,
     known_conditions: usize,

@@ -227,7 +227,7 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
             return;
         }
         let wanted = self.rows.iter().flatten().map(|row| row.uuid());
-        let wanted: HashSet<Uuid, foldhash::fast::RandomState> = wanted.collect();
+        let wanted: HashSet<Uuid, crate::simulated::HashState> = wanted.collect();
         for row in self.table.rows() {
             let is_owned = owned.holds_for(row) || planted!(PlanTakesOthers);
             if !wanted.contains(&row.uuid()) && is_owned && !planted!(PlanLeavesUnwanted) {

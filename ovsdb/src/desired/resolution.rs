@@ -32,7 +32,7 @@ pub(super) struct Deleted {
 pub(super) struct Resolution {
     placeholders: Placeholders,
     rows: Vec<Resolved>,
-    deleted: HashMap<Uuid, Deleted, foldhash::fast::RandomState>,
+    deleted: HashMap<Uuid, Deleted, crate::simulated::HashState>,
 }
 
 impl Resolution {

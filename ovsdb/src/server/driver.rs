@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 use std::{fmt, io};
 
-use foldhash::fast::RandomState;
 #[cfg(feature = "tls")]
 use tokio::io::AsyncWriteExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
@@ -23,6 +22,7 @@ use super::fault::Conduct;
 use super::hub::{Hub, Now};
 use super::storage::Storage;
 use crate::protocol::Limits;
+use crate::simulated::HashState;
 
 /// How much a client may still send on a connection that is being closed.
 const IGNORED: usize = 1 << 20;
@@ -33,7 +33,7 @@ const OUTLETS: usize = 32;
 /// What the tasks of a server share.
 pub(super) struct Shared {
     hub: Mutex<Hub>,
-    outlets: Mutex<HashMap<SessionId, Arc<Outlet>, RandomState>>,
+    outlets: Mutex<HashMap<SessionId, Arc<Outlet>, HashState>>,
     clock: Mutex<Option<JoinHandle<()>>>,
     /// A deadline may have become earlier.
     earlier: Notify,

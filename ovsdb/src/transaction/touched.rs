@@ -51,7 +51,7 @@ pub(super) struct KeyRead<T> {
 /// What a transaction read and wrote of a table.
 #[derive(Debug, Clone)]
 pub(super) struct Touched<T> {
-    pub(super) written: HashMap<Uuid, Written<T>, foldhash::fast::RandomState>,
+    pub(super) written: HashMap<Uuid, Written<T>, crate::simulated::HashState>,
     /// The written rows in the order in which they were first written.
     pub(super) order: Vec<Uuid>,
     /// The rows of the view that were read, or found missing.

@@ -3,15 +3,12 @@
 use std::hash::{BuildHasher, Hasher};
 use std::sync::LazyLock;
 
+use crate::simulated::HashState;
 use crate::value::Uuid;
 
-/// One seed for the whole process, so that a look-up hashes as the writer did.
-#[cfg(not(simulation))]
-static HASHER: LazyLock<foldhash::fast::RandomState> = LazyLock::new(Default::default);
-
-/// The order of rows in a snapshot and in a server's replies is that of their hashes.
-#[cfg(simulation)]
-static HASHER: LazyLock<foldhash::fast::FixedState> = LazyLock::new(Default::default);
+/// One seed for the whole process, so that a look-up hashes as the writer did. The order of rows in a snapshot
+/// and in a server's replies is that of their hashes.
+static HASHER: LazyLock<HashState> = LazyLock::new(Default::default);
 
 #[expect(
     clippy::cast_possible_truncation,

@@ -266,7 +266,7 @@ mod tests {
         assigned.assign(&cell(i64::KIND, "7"));
         assert_eq!(assigned.to_datum(), Datum::from(7_i64));
 
-        let state = foldhash::fast::RandomState::default();
+        let state = crate::simulated::HashState::default();
         let hash = |text| {
             let mut hasher = std::hash::BuildHasher::build_hasher(&state);
             cell(set, text).hash_into(&mut hasher);

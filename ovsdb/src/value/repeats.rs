@@ -16,7 +16,7 @@ use super::{Atomic, Set, Str};
 pub(crate) struct Repeats {
     strings: Strings,
     sets: Sets,
-    hasher: foldhash::fast::RandomState,
+    hasher: crate::simulated::HashState,
 }
 
 impl fmt::Debug for Repeats {

@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use super::cell::Cell;
@@ -20,6 +19,7 @@ use super::schema::{ColumnId, TableDef, TableId};
 use super::storage::{Replacement, RowChange, hash_columns};
 use super::transaction::{Change, Transaction, compare};
 use crate::protocol::OvsdbError;
+use crate::simulated::HashState;
 use crate::value::{Atom, Uuid};
 
 type Result<T = ()> = std::result::Result<T, OvsdbError>;
@@ -294,8 +294,7 @@ impl Transaction<'_> {
 
     fn check_index(&self, id: TableId, def: &TableDef, index: usize, ids: &[ColumnId]) -> Result {
         let written = &self.written[id];
-        let mut candidates: HashMap<u32, SmallVec<[&Arc<Row>; 1]>, RandomState> =
-            HashMap::default();
+        let mut candidates: HashMap<u32, SmallVec<[&Arc<Row>; 1]>, HashState> = HashMap::default();
         for Change { change, .. } in written.rows.values() {
             let Some(row) = &change.new else { continue };
             if let Some(old) = &change.old

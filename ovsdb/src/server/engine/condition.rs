@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use foldhash::fast::RandomState;
 use ovsdb_schema::{AtomicType, Max};
 
 use super::cell::Cell;
@@ -12,6 +11,7 @@ use super::parse::{Context, read_cell};
 use super::row::Row;
 use super::schema::{ColumnId, TableDef};
 use crate::protocol::{Function, OvsdbError, Wire};
+use crate::simulated::HashState;
 use crate::value::json::{Raw, Reader};
 
 /// A clause of a condition.
@@ -185,7 +185,7 @@ pub(crate) struct Disjunction {
     /// All clauses, sorted, each once: what is compared to tell one condition from another.
     clauses: Vec<Clause>,
     everything: bool,
-    equal: Vec<(ColumnId, HashSet<Cell, RandomState>)>,
+    equal: Vec<(ColumnId, HashSet<Cell, HashState>)>,
     others: Vec<Clause>,
 }
 

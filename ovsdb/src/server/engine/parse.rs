@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use foldhash::fast::RandomState;
 use ovsdb_schema::{AtomicType, BaseType, ColumnType, Constraint, EnumValue, Max};
 
 use super::cell::Cell;
@@ -14,13 +13,14 @@ use super::id::is_id;
 use super::repeats::Repeats;
 use super::schema::{ColumnId, TableDef};
 use crate::protocol::OvsdbError;
+use crate::simulated::HashState;
 use crate::value::json::{Checkpoint, DecodeError, Number, Raw, Reader};
 use crate::value::{Atom, Map, Real, Set, Str, Uuid, parse_uuid};
 
 /// The rows that a transaction names.
 #[derive(Debug, Default)]
 pub(super) struct Symbols {
-    by_name: HashMap<Str, Symbol, RandomState>,
+    by_name: HashMap<Str, Symbol, HashState>,
 }
 
 /// A row that a transaction names.

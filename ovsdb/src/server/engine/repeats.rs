@@ -3,8 +3,7 @@
 use std::hash::BuildHasher as _;
 use std::mem::discriminant;
 
-use foldhash::fast::RandomState;
-
+use crate::simulated::HashState;
 use crate::value::{Atom, Map, Str};
 
 /// So many long strings and maps are stored as they come: a small database needs no tables.
@@ -26,7 +25,7 @@ struct Kept {
     seen: Vec<u32>,
     /// Maps that came again.
     maps: Vec<Map<Atom, Atom>>,
-    hasher: RandomState,
+    hasher: HashState,
 }
 
 impl Clone for Repeats {
@@ -45,7 +44,7 @@ impl Repeats {
                     strings: crate::value::Repeats::default(),
                     seen: vec![0; MAPS],
                     maps: vec![Map::new(); MAPS],
-                    hasher: RandomState::default(),
+                    hasher: HashState::default(),
                 }));
             }
         }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
 use ovsdb_schema::{
     AtomicType, BaseType, ColumnSchema, ColumnType, DatabaseSchema, RefType, TableSchema,
 };
 
 use super::cell::Cell;
+use crate::simulated::HashState;
 use crate::value::Uuid;
 
 /// A column's number in its table: its place in the order of the columns' names.
@@ -78,7 +78,7 @@ pub(crate) struct TableDef {
     pub(crate) name: Arc<str>,
     /// Its columns, in the order of their names; without `_uuid` and `_version`.
     pub(crate) columns: Vec<ColumnDef>,
-    by_name: HashMap<Arc<str>, ColumnId, RandomState>,
+    by_name: HashMap<Arc<str>, ColumnId, HashState>,
     /// Whether rows live without being referred to.
     pub(crate) is_root: bool,
     /// How many rows there may be.
@@ -131,7 +131,7 @@ pub(crate) struct Schema {
     pub(crate) text: Arc<str>,
     /// The tables, in the order of their names.
     pub(crate) tables: Vec<TableDef>,
-    by_name: HashMap<Arc<str>, TableId, RandomState>,
+    by_name: HashMap<Arc<str>, TableId, HashState>,
 }
 
 impl Schema {
@@ -189,7 +189,7 @@ fn table_def(name: &str, table: &TableSchema, ids: &HashMap<&str, TableId>) -> T
         .iter()
         .map(|(name, column)| column_def(name, column, ids))
         .collect();
-    let mut by_name: HashMap<Arc<str>, ColumnId, RandomState> = (0..)
+    let mut by_name: HashMap<Arc<str>, ColumnId, HashState> = (0..)
         .zip(&columns)
         .map(|(id, column)| (column.name.clone(), ColumnId(id)))
         .collect();

@@ -9,8 +9,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
-
 use super::cell::Cell;
 use super::condition::{Conjunction, read_clauses};
 use super::error::{error, syntax, syntax_of};
@@ -23,13 +21,14 @@ use super::row::Row;
 use super::schema::{ColumnId, TableDef, TableId};
 use super::storage::{RowChange, State, Table};
 use crate::protocol::{OvsdbError, Wire};
+use crate::simulated::HashState;
 use crate::value::json::{Raw, Reader};
 use crate::value::{Atom, Uuid, parse_uuid};
 
 /// The rows of a table that a transaction has written.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    pub(super) rows: HashMap<Uuid, Change, RandomState>,
+    pub(super) rows: HashMap<Uuid, Change, HashState>,
 }
 
 /// A row that a transaction has written.
@@ -291,7 +290,7 @@ impl<'a> Transaction<'a> {
             rows.sort_by(|a, b| compare(a, b, def, &sort));
         }
         if !ids.contains(&ColumnId::UUID) {
-            let mut known = std::collections::HashSet::<Vec<Cell>, RandomState>::default();
+            let mut known = std::collections::HashSet::<Vec<Cell>, HashState>::default();
             rows.retain(|row| known.insert(values(row, def, &ids)));
         }
         results.push_str("{\"rows\":[");
@@ -427,7 +426,7 @@ impl<'a> Transaction<'a> {
         let expected = self.expected_rows(rows, def, &ids)?;
         let actual = self.rows(table, &condition);
         let actual = actual.iter().map(|row| values(row, def, &ids));
-        let actual: std::collections::HashSet<Vec<Cell>, RandomState> = actual.collect();
+        let actual: std::collections::HashSet<Vec<Cell>, HashState> = actual.collect();
         if (actual == expected) == equal {
             results.push_str("{}");
             return Ok(());
@@ -449,7 +448,7 @@ impl<'a> Transaction<'a> {
         rows: Raw<'_>,
         def: &TableDef,
         ids: &[ColumnId],
-    ) -> Result<std::collections::HashSet<Vec<Cell>, RandomState>> {
+    ) -> Result<std::collections::HashSet<Vec<Cell>, HashState>> {
         let mut expected = std::collections::HashSet::default();
         let wrong = |error: crate::value::json::DecodeError| syntax(rows.text, error);
         let mut reader = Reader::of(rows);
