@@ -8,7 +8,7 @@ use ovsdb::server::Server;
 use ovsdb::{ConnectionState, Remote, RowIdentity};
 
 use crate::controller::{Queue, reconcile, unmarked};
-use crate::network::Network;
+use crate::network::{Network, Session};
 use crate::oracle::{Oracle, Which};
 use crate::replica::Replica;
 use crate::scenario::ClientSetting;
@@ -40,6 +40,7 @@ pub(crate) const LOCK: &str = "L";
 pub(crate) struct Connected {
     pub(crate) client: Client,
     pub(crate) main: Rc<Replica>,
+    session: Session,
     /// The reconciler that marks items, which ends with its handle.
     runner: RefCell<Option<Runner<String>>>,
     queue: Option<Queue>,
@@ -104,16 +105,21 @@ impl Agent {
     }
 
     /// Connects, and starts the main cache, however often that takes.
-    pub(crate) async fn connect(&self, servers: &Servers, oracle: &Rc<RefCell<Oracle>>) {
+    pub(crate) async fn connect(
+        &self,
+        (servers, network): (&Servers, &Network),
+        oracle: &Rc<RefCell<Oracle>>,
+    ) {
         let identity = if self.setting.named_rows {
             RowIdentity::Named
         } else {
             RowIdentity::ClientChosen
         };
-        let remotes = servers.remotes(self.number);
-        let useful = &remotes[..remotes.len() - 1];
-        self.wanted.replace((0, useful.to_vec()));
         loop {
+            let session = network.session(self.number);
+            let remotes = servers.remotes(session);
+            let useful = &remotes[..remotes.len() - 1];
+            self.wanted.replace((0, useful.to_vec()));
             let builder = Client::builder()
                 .remotes(useful)
                 .connect_timeout(CONNECT)
@@ -148,6 +154,7 @@ impl Agent {
                         queue,
                         client,
                         main,
+                        session,
                         remotes,
                     }));
                     return;
@@ -173,6 +180,9 @@ impl Agent {
         if let Some(connected) = self.connected.take() {
             connected.runner.take();
         }
+        // The next client counts its connections and attempts from the start.
+        self.serves.take();
+        self.attempt.take();
     }
 
     /// All caches.
@@ -261,6 +271,7 @@ impl Agent {
     /// Notes what the server has when a connection begins to serve.
     pub(crate) fn note_state(
         &self,
+        connected: &Rc<Connected>,
         state: &ConnectionState,
         (servers, network): (&Servers, &Network),
         oracle: &RefCell<Oracle>,
@@ -268,16 +279,21 @@ impl Agent {
         let ConnectionState::Connected { remote } = state else {
             return;
         };
-        if let Some(connected) = self.connected() {
-            let place = connected.remotes.iter().position(|other| other == remote);
-            // Clients of a relay have no remote of its source.
-            let first = usize::from(servers.kind == Kind::Relay);
-            let begun = network.last_begun(self.number);
-            let has = |server: &Server| oracle.borrow_mut().state_of(server, begun);
-            let has = place.and_then(|place| servers.with(first + place, has));
-            let has = has.flatten().unwrap_or_default();
-            self.serves.set((connected.client.stats().connections, has));
+        // One that was replaced goes on while work holds it.
+        if !self
+            .connected()
+            .is_some_and(|now| Rc::ptr_eq(&now, connected))
+        {
+            return;
         }
+        let place = connected.remotes.iter().position(|other| other == remote);
+        // Clients of a relay have no remote of its source.
+        let first = usize::from(servers.kind == Kind::Relay);
+        let begun = network.last_begun(connected.session);
+        let has = |server: &Server| oracle.borrow_mut().state_of(server, begun);
+        let has = place.and_then(|place| servers.with(first + place, has));
+        let has = has.flatten().unwrap_or_default();
+        self.serves.set((connected.client.stats().connections, has));
     }
 
     /// Gives the client those of its remotes that these bits name.
@@ -309,7 +325,7 @@ impl Agent {
         let Some(connected) = self.connected() else {
             return;
         };
-        let attempt = network.attempt_of(self.number);
+        let attempt = network.attempt_of(connected.session);
         let (number, since) = (connected.client.stats().attempts, elapsed());
         let (last, begun) = self.attempt.take();
         match connected.client.state().get() {
@@ -327,7 +343,7 @@ impl Agent {
                 );
                 claim(
                     "a server is used only when its TLS is good",
-                    network.has_good_link(self.number),
+                    network.has_good_link(connected.session),
                     || format!("client {}: {attempt:?}", self.number),
                 );
             }

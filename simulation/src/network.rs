@@ -34,9 +34,16 @@ struct Conduct {
     freezes: bool,
 }
 
+/// A client, and which of its sessions: one that is replaced may go on for a while beside the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Session {
+    client: usize,
+    number: usize,
+}
+
 #[derive(Debug)]
 struct Link {
-    client: usize,
+    session: Session,
     server: usize,
     conduct: watch::Sender<Conduct>,
     /// The server was not reached.
@@ -71,8 +78,10 @@ struct Inner {
     stranded_since: Option<u64>,
     /// After how many bytes the next connection of a client is cut, or frozen.
     next_ends: BTreeMap<usize, (usize, bool)>,
-    /// The last attempts of clients to connect.
-    attempts: BTreeMap<usize, Attempt>,
+    /// How many sessions there have been.
+    sessions: usize,
+    /// The last attempts of sessions to connect.
+    attempts: BTreeMap<Session, Attempt>,
     links: BTreeMap<u64, Link>,
     next: u64,
     pace: Pace,
@@ -97,6 +106,7 @@ impl Network {
                 bad: BTreeMap::new(),
                 stranded_since: None,
                 next_ends: BTreeMap::new(),
+                sessions: 0,
                 attempts: BTreeMap::new(),
                 links: BTreeMap::new(),
                 next: 0,
@@ -132,13 +142,23 @@ impl Network {
         });
     }
 
-    /// The remote by which a client reaches the server at a place.
-    pub(crate) fn remote(&self, client: usize, server: usize) -> Remote {
+    /// A session of a client, which connects by remotes of its own.
+    pub(crate) fn session(&self, client: usize) -> Session {
+        let mut inner = self.inner();
+        inner.sessions += 1;
+        Session {
+            client,
+            number: inner.sessions,
+        }
+    }
+
+    /// The remote by which a session reaches the server at a place.
+    pub(crate) fn remote(&self, session: Session, server: usize) -> Remote {
         let network = self.clone();
         let remote = MemoryRemote::new(&format!("server{server}"), move || {
-            network.connect(client, server)
+            network.connect(session, server)
         });
-        Remote::Memory(if self.has_tls(client) {
+        Remote::Memory(if self.has_tls(session.client) {
             remote.simulated_tls(HOST)
         } else {
             remote
@@ -149,7 +169,8 @@ impl Network {
         self.inner().has_tls && client != RELAY_CLIENT
     }
 
-    fn connect(&self, client: usize, server: usize) -> io::Result<DuplexStream> {
+    fn connect(&self, session: Session, server: usize) -> io::Result<DuplexStream> {
+        let client = session.client;
         let has_tls = self.has_tls(client);
         let mut inner = self.inner();
         let bad = inner.bad.get(&server).copied().filter(|_| has_tls);
@@ -159,7 +180,7 @@ impl Network {
             bad,
             is_disturbed: is_separated || next.is_some(),
         };
-        inner.attempts.insert(client, attempt);
+        inner.attempts.insert(session, attempt);
         let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
         if inner.refusing.contains(&server) {
             note!("client {client} is refused by server {server}");
@@ -199,7 +220,7 @@ impl Network {
         };
         let (conduct, watched) = watch::channel(conduct);
         let link = Link {
-            client,
+            session,
             server,
             conduct,
             is_lost: is_separated,
@@ -306,7 +327,7 @@ impl Network {
         let Some(link) = inner.links.get_mut(&id) else {
             return;
         };
-        let client = link.client;
+        let session = link.session;
         if link.conduct.borrow().freezes {
             note!("link {id} goes half-open");
             link.conduct.send_modify(|conduct| conduct.frozen = true);
@@ -317,14 +338,14 @@ impl Network {
             note!("link {id} is cut");
             link.conduct.send_modify(|conduct| conduct.cut = true);
         }
-        inner.attempts.entry(client).or_default().is_disturbed = true;
+        inner.attempts.entry(session).or_default().is_disturbed = true;
     }
 
     fn change(&self, which: impl Fn(&Link) -> bool, change: impl Fn(&mut Conduct)) {
         let now = crate::trace::elapsed();
         let inner = &mut *self.inner();
         for link in inner.links.values_mut().filter(|link| which(link)) {
-            let attempt = inner.attempts.entry(link.client).or_default();
+            let attempt = inner.attempts.entry(link.session).or_default();
             attempt.is_disturbed = true;
             link.conduct.send_if_modified(|conduct| {
                 let before = *conduct;
@@ -340,7 +361,10 @@ impl Network {
 
     /// Cuts the connections of a client.
     pub(crate) fn cut_client(&self, client: usize) {
-        self.change(|link| link.client == client, |conduct| conduct.cut = true);
+        self.change(
+            |link| link.session.client == client,
+            |conduct| conduct.cut = true,
+        );
     }
 
     /// Cuts the connections to a server.
@@ -356,7 +380,7 @@ impl Network {
     /// Cuts the connections of a client after so many more bytes.
     pub(crate) fn cut_after(&self, client: usize, bytes: usize) {
         let cut = |conduct: &mut Conduct| conduct.bytes_left = Some(bytes.max(1));
-        self.change(|link| link.client == client, cut);
+        self.change(|link| link.session.client == client, cut);
     }
 
     /// Cuts the next connection of a client after so many bytes, or freezes it then.
@@ -391,21 +415,21 @@ impl Network {
     /// Lets nothing pass on the connections of a client that exist now. Nobody is told.
     pub(crate) fn freeze(&self, client: usize) {
         self.change(
-            |link| link.client == client,
+            |link| link.session.client == client,
             |conduct| conduct.frozen = true,
         );
     }
 
     /// Lets what was held back pass.
     pub(crate) fn thaw(&self, client: usize) {
-        let thaws = |link: &Link| link.client == client && !link.is_lost;
+        let thaws = |link: &Link| link.session.client == client && !link.is_lost;
         self.change(thaws, |conduct| conduct.frozen = false);
     }
 
     /// Lets nothing pass between a client and a server, on connections that exist and on those to come.
     pub(crate) fn separate(&self, client: usize, server: usize) {
         self.inner().separated.insert((client, server));
-        let between = |link: &Link| (link.client, link.server) == (client, server);
+        let between = |link: &Link| (link.session.client, link.server) == (client, server);
         self.change(between, |conduct| conduct.frozen = true);
     }
 
@@ -440,16 +464,16 @@ impl Network {
 
     // What is to be seen.
 
-    /// The last attempt of a client to connect.
-    pub(crate) fn attempt_of(&self, client: usize) -> Attempt {
+    /// The last attempt of a session to connect.
+    pub(crate) fn attempt_of(&self, session: Session) -> Attempt {
         let attempts = &self.inner().attempts;
-        attempts.get(&client).copied().unwrap_or_default()
+        attempts.get(&session).copied().unwrap_or_default()
     }
 
-    /// Whether there is a connection of a client to a server whose TLS was good, or it has none.
-    pub(crate) fn has_good_link(&self, client: usize) -> bool {
+    /// Whether there is a connection of a session to a server whose TLS was good, or it has none.
+    pub(crate) fn has_good_link(&self, session: Session) -> bool {
         let inner = self.inner();
-        let mut links = inner.links.values().filter(|link| link.client == client);
+        let mut links = inner.links.values().filter(|link| link.session == session);
         let mut any = false;
         let good = links.any(|link| {
             any = true;
@@ -458,17 +482,20 @@ impl Network {
         good || !any
     }
 
-    /// When the last link of a client began, in milliseconds.
-    pub(crate) fn last_begun(&self, client: usize) -> u64 {
+    /// When the last link of a session began, in milliseconds.
+    pub(crate) fn last_begun(&self, session: Session) -> u64 {
         let inner = self.inner();
-        let links = inner.links.values().filter(|link| link.client == client);
+        let links = inner.links.values().filter(|link| link.session == session);
         links.map(|link| link.begun).max().unwrap_or_default()
     }
 
     /// The servers that a client has connections to, and since when each is frozen, in milliseconds.
     pub(crate) fn links_of(&self, client: usize) -> Vec<(usize, Option<u64>)> {
         let inner = self.inner();
-        let links = inner.links.values().filter(|link| link.client == client);
+        let links = inner
+            .links
+            .values()
+            .filter(|link| link.session.client == client);
         links.map(|link| (link.server, link.frozen_since)).collect()
     }
 }

@@ -8,10 +8,10 @@ use ovsdb::server::{Backup, Cluster, Fault, Server, TransactionFault};
 use ovsdb::{Database as _, Remote};
 use tokio::time::sleep;
 
-use crate::network::Network;
+use crate::network::{Network, Session};
 use crate::oracle::Oracle;
 use crate::tables::{Database, FIRST, SECOND};
-use crate::trace::note;
+use crate::trace::{elapsed, note};
 use crate::verdict::violated;
 
 /// What the servers are.
@@ -42,6 +42,8 @@ pub(crate) struct Servers {
     backup: RefCell<Option<(usize, Backup)>>,
     faults: RefCell<Vec<Fault>>,
     expelled: Cell<Option<usize>>,
+    /// Since when each member has lost the others, in milliseconds.
+    isolated: Cell<[Option<u64>; 3]>,
 }
 
 /// A place where nothing listens.
@@ -68,6 +70,7 @@ impl Servers {
             backup: RefCell::default(),
             faults: RefCell::default(),
             expelled: Cell::default(),
+            isolated: Cell::default(),
         };
         let failed = |error: &dyn std::fmt::Display| format!("the servers do not start: {error}");
         if kind == Kind::Cluster {
@@ -88,7 +91,8 @@ impl Servers {
         servers.network.set_server(0, Some(&server));
         *servers.one.borrow_mut() = Some(server);
         if kind == Kind::Relay {
-            let source = servers.network.remote(RELAY_CLIENT, 0);
+            let session = servers.network.session(RELAY_CLIENT);
+            let source = servers.network.remote(session, 0);
             let relay = Server::relay(Database::NAME, source).await;
             let relay = relay.map_err(|error| failed(&error))?;
             oracle.borrow_mut().begin(&relay);
@@ -107,7 +111,7 @@ impl Servers {
     }
 
     /// The remotes of a client, and one where nothing listens.
-    pub(crate) fn remotes(&self, client: usize) -> Vec<Remote> {
+    pub(crate) fn remotes(&self, session: Session) -> Vec<Remote> {
         let places = match self.kind {
             Kind::One => 0..1,
             Kind::Cluster => 0..3,
@@ -115,7 +119,7 @@ impl Servers {
         };
         places
             .chain([NOWHERE])
-            .map(|place| self.network.remote(client, place))
+            .map(|place| self.network.remote(session, place))
             .collect()
     }
 
@@ -188,7 +192,8 @@ impl Servers {
         note!("the relay is down");
         sleep(down).await;
         let relay = loop {
-            let source = self.network.remote(RELAY_CLIENT, 0);
+            let session = self.network.session(RELAY_CLIENT);
+            let source = self.network.remote(session, 0);
             match Server::relay(Database::NAME, source).await {
                 Ok(relay) => break relay,
                 Err(error) => note!("the relay does not start: {error}"),
@@ -206,6 +211,11 @@ impl Servers {
         if let Some(file) = &self.file {
             file.set_full(is_full);
         }
+    }
+
+    /// Since when a member has lost the others, in milliseconds.
+    pub(crate) fn isolated_since(&self, member: usize) -> Option<u64> {
+        self.isolated.get().get(member).copied().flatten()
     }
 
     /// The member that was expelled.
@@ -292,7 +302,12 @@ impl Servers {
                 }
             }
             Member::Stop => self.hold(cluster.stop(member)),
-            Member::Isolate => self.hold(cluster.isolate(member)),
+            Member::Isolate => {
+                let mut isolated = self.isolated.get();
+                isolated[member].get_or_insert(elapsed());
+                self.isolated.set(isolated);
+                self.hold(cluster.isolate(member));
+            }
             Member::HoldBack => self.hold(cluster.hold_back(member)),
             Member::BackUp => *self.backup.borrow_mut() = Some((member, cluster.backup(member))),
             Member::Restore => {
@@ -307,6 +322,7 @@ impl Servers {
     /// Ends the faults that last.
     pub(crate) fn end_faults(&self) {
         self.fill(false);
+        self.isolated.take();
         // One after the other, the last first.
         while let Some(fault) = { self.faults.borrow_mut().pop() } {
             drop(fault);

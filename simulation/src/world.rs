@@ -28,6 +28,8 @@ const REST: Duration = Duration::from_secs(60);
 /// After this time clients of a relay without a source are told, in milliseconds: the relay notices after two
 /// probes, and waits for half a minute.
 const STRANDED: u64 = 41_000 + 2 * PROBE.as_millis() as u64;
+/// After this time no client is at a member of a cluster that has lost the others, in milliseconds.
+const ALONE: u64 = 10_000;
 /// How long a single request may wait.
 const REQUEST_BOUND: u64 = REQUEST.as_millis() as u64 + 2000;
 /// How long something that is tried again may wait.
@@ -220,7 +222,9 @@ impl World {
             format!("client {} begins", agent.number),
             None,
             async move {
-                agent.connect(&world.servers, &world.oracle).await;
+                agent
+                    .connect((&world.servers, &world.network), &world.oracle)
+                    .await;
                 world.watch(&agent);
             },
         );
@@ -233,12 +237,18 @@ impl World {
         };
         let mut state = connected.client.state();
         let (world, agent) = (Rc::downgrade(self), Rc::downgrade(agent));
+        let connected = Rc::downgrade(&connected);
         spawn_local(async move {
             while let Ok(state) = state.changed().await {
-                let (Some(world), Some(agent)) = (world.upgrade(), agent.upgrade()) else {
+                let Some(((world, agent), connected)) = world
+                    .upgrade()
+                    .zip(agent.upgrade())
+                    .zip(connected.upgrade())
+                else {
                     return;
                 };
-                agent.note_state(&state, (&world.servers, &world.network), &world.oracle);
+                let place = (&world.servers, &world.network);
+                agent.note_state(&connected, &state, place, &world.oracle);
             }
         });
     }
@@ -546,6 +556,18 @@ impl World {
                 "a relay tells that it has lost its source",
                 connected.is_none(),
                 || format!("client {:?}", connected.map(|agent| agent.number)),
+            );
+        }
+        for agent in self.agents.iter().filter(|agent| agent.is_connected()) {
+            let links = self.network.links_of(agent.number);
+            let alone = |(member, _): &(usize, _)| {
+                let since = self.servers.isolated_since(*member);
+                since.is_some_and(|since| now > since + ALONE)
+            };
+            claim(
+                "a member of a cluster tells that it has lost the others",
+                links.is_empty() || !links.iter().all(alone),
+                || format!("client {}: {links:?}", agent.number),
             );
         }
         for place in 0..3 {

@@ -108,9 +108,12 @@ impl Session {
         };
         let exchange = async {
             if self.calls.send(call).await.is_err() {
-                return Err(CallError::NotSent(Disconnected::new(
-                    DisconnectReason::Closed,
-                )));
+                let closed = Disconnected::new(DisconnectReason::Closed);
+                return Err(if planted!(LateCountsAsSent) {
+                    CallError::Lost(closed)
+                } else {
+                    CallError::NotSent(closed)
+                });
             }
             match answer.await {
                 Ok(answer) => answer,

@@ -150,6 +150,9 @@ impl ServerRequirements {
         database: &str,
     ) -> Result<(), DisconnectReason> {
         let Some(row) = server.find(database, self.cluster) else {
+            if planted!(RemovalIgnored) && self.seen.is_some() {
+                return Ok(());
+            }
             return Err(match self.cluster {
                 Some(wanted) if server.has(database) => DisconnectReason::OtherCluster { wanted },
                 _ => DisconnectReason::NoDatabase(database.into()),
@@ -163,7 +166,8 @@ impl ServerRequirements {
         if row.schema.is_none() {
             return Err(DisconnectReason::NotJoined);
         }
-        if !row.connected {
+        let is_accepted = row.connected || clustered && planted!(SilentMemberAccepted);
+        if !is_accepted {
             return Err(DisconnectReason::NoQuorum);
         }
         if clustered && self.leader_only && !row.leader && !planted!(FollowerAccepted) {
