@@ -4,7 +4,7 @@
 //! It is there only in builds with `--cfg simulation`, which `cargo xtask simulate` makes. In all others
 //! `planted!` is the literal `false`, and uuids and the order of hash tables are random.
 
-use crate::value::Uuid;
+use uuid::Uuid;
 
 /// Whether this fault is planted.
 #[cfg(simulation)]

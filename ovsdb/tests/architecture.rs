@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[&str] = &[
     "error_chain",
     "stats",
-    "value",
     "simulated",
+    "value",
     "protocol",
     "model",
     "trie",
