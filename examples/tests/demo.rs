@@ -30,6 +30,19 @@ fn the_demo_builds_the_sample_networks_and_draws_them() {
 }
 
 #[test]
+fn the_picture_of_the_readme_is_what_the_demo_draws() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let svg = folder.path().join("networks.svg");
+    multihoming(&["demo", "--svg", &svg.display().to_string()]).well();
+    let drawn = std::fs::read_to_string(svg).expect("a picture");
+    assert!(
+        drawn == include_str!("../networks.svg"),
+        "the picture changed: look at it, and draw it again with \
+         cargo run --bin multihoming -- demo --svg examples/networks.svg"
+    );
+}
+
+#[test]
 fn the_demo_goes_on_serving_when_it_is_asked_to() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).display().to_string();

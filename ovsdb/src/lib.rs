@@ -114,7 +114,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The examples of the README.
-#[cfg(all(doctest, feature = "nb"))]
+#[cfg(all(doctest, feature = "nb", feature = "server"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
 

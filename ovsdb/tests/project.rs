@@ -73,14 +73,111 @@ fn every_chapter_of_the_guide_is_listed_and_its_examples_run() {
 
 /// Every file of Rust below a folder.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    files(folder, "rs", found);
+}
+
+/// Every file below a folder that has this extension, but for what was built, and for hidden folders.
+fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("a file").path();
+        let name = path.file_name().and_then(|name| name.to_str());
         if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            if name.is_some_and(|name| name != "target" && !name.starts_with('.')) {
+                files(&path, extension, found);
+            }
+        } else if path.extension().is_some_and(|found| found == extension) {
             found.push(path);
         }
     }
+}
+
+/// A link of a page: `(path#heading "title")`.
+struct Link<'a> {
+    path: &'a str,
+    heading: Option<&'a str>,
+    title: Option<&'a str>,
+}
+
+impl<'a> Link<'a> {
+    fn new(target: &'a str) -> Self {
+        let (address, title) = match target.split_once(" \"") {
+            Some((address, title)) => (address, title.strip_suffix('"')),
+            None => (target, None),
+        };
+        let (path, heading) = match address.split_once('#') {
+            Some((path, heading)) => (path, Some(heading)),
+            None => (address, None),
+        };
+        Link {
+            path,
+            heading,
+            title,
+        }
+    }
+
+    /// The links of a page into the repository.
+    fn all(page: &'a str) -> impl Iterator<Item = Self> {
+        let targets = page.split("](").skip(1);
+        let targets = targets.filter_map(|rest| rest.split(')').next());
+        let images = page.split("<img src=\"").skip(1);
+        let images = images.filter_map(|rest| rest.split('"').next());
+        let inside = |target: &&str| !target.contains("://");
+        targets.chain(images).filter(inside).map(Self::new)
+    }
+}
+
+/// The anchor that a heading gets on a web page.
+fn anchor(heading: &str) -> String {
+    let heading = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = heading.replace(' ', "-");
+    kept.chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+        .collect()
+}
+
+/// A link to a test has the name of the test as its title.
+#[test]
+fn links_between_the_pages_lead_to_files_headings_and_tests() {
+    let mut pages = Vec::new();
+    files(&root(), "md", &mut pages);
+    let (mut links, mut tests) = (0, 0);
+    for page in &pages {
+        let folder = page.parent().expect("a folder");
+        let text = fs::read_to_string(page).expect("a page");
+        for Link {
+            path,
+            heading,
+            title,
+        } in Link::all(&text)
+        {
+            links += 1;
+            let file = if path.is_empty() {
+                page.clone()
+            } else {
+                folder.join(path)
+            };
+            let place = format!("{}: {path}", page.display());
+            assert!(file.exists(), "{place} does not exist");
+            if let Some(heading) = heading {
+                let target = fs::read_to_string(&file).expect("a page");
+                let mut headings = target.lines().filter(|line| line.starts_with('#'));
+                assert!(
+                    headings.any(|line| anchor(line) == heading),
+                    "{place} has no heading {heading}"
+                );
+            }
+            if let Some(title) = title {
+                tests += 1;
+                let target = fs::read_to_string(&file).expect("a test");
+                assert!(
+                    target.contains(&format!("fn {title}(")),
+                    "{place} has no test {title}"
+                );
+            }
+        }
+    }
+    assert!(pages.len() > 5 && links > 40, "{links} links in {pages:?}");
+    assert!(tests > 15, "{tests} tests");
 }
 
 #[test]
