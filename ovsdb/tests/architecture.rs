@@ -365,7 +365,9 @@ fn no_crate_has_unsafe_code() {
         "ovsdb-derive",
         "ovsdb",
         "examples",
+        "examples/operations",
         "benches",
+        "simulation",
         "xtask",
     ] {
         let file = sources().join("../..").join(member).join("Cargo.toml");

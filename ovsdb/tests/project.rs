@@ -100,8 +100,8 @@ struct Link<'a> {
 
 impl<'a> Link<'a> {
     fn new(target: &'a str) -> Self {
-        let (address, title) = match target.split_once(" \"") {
-            Some((address, title)) => (address, title.strip_suffix('"')),
+        let (address, title) = match target.split_once(char::is_whitespace) {
+            Some((address, title)) => (address, Some(title.trim().trim_matches('"'))),
             None => (target, None),
         };
         let (path, heading) = match address.split_once('#') {
