@@ -44,6 +44,25 @@ fn every_feature_is_in_the_readme_and_in_the_guide() {
 }
 
 #[test]
+fn every_example_program_is_in_the_index_of_the_readme() {
+    let mut programs = Vec::new();
+    for folder in ["examples/examples", "examples/src/bin"] {
+        for entry in fs::read_dir(root().join(folder)).expect("a folder") {
+            let path = entry.expect("a program").path();
+            let name = path.file_stem().and_then(|stem| stem.to_str());
+            programs.push(name.expect("a name").to_owned());
+        }
+    }
+    assert!(programs.len() >= 6, "{programs:?}");
+    for page in ["README.md", "examples/README.md"] {
+        for name in &programs {
+            let cell = format!("| [{name}](");
+            assert!(text(page).contains(&cell), "{page} lacks {name}");
+        }
+    }
+}
+
+#[test]
 fn every_chapter_of_the_guide_is_listed_and_its_examples_run() {
     let mut files = Vec::new();
     sources(&root().join("ovsdb/src/guide"), &mut files);
