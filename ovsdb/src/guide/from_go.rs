@@ -111,7 +111,8 @@
 //! | `OperationError`: `ConstraintViolation`, `TimedOut`, ... | [`Refusal`](transaction::Refusal), [`ErrorKind`](protocol::ErrorKind) | With the operation, its table and, for duplicates, the rows. |
 //! | `ErrWrongType` | none | It does not compile. |
 //! | `ovsdb.Operation`, `Condition`, `Mutation`, `OvsSet`, `OvsMap`, `UUID` | [`protocol::Operation`], [`Datum`](value::Datum) | Only for operations that are built by hand, by [`operation`](Transaction::operation). |
-//! | `ErrNotConnected` | [`NotSent`](CommitError::NotSent) or [`Unknown`](CommitError::Unknown) | Whether it may have been committed is never left open. |
+//! | `ErrNotConnected` | [`NotSent`](CommitError::NotSent) | |
+//! | the error of the socket (`unexpected EOF`), the error of the context | [`Unknown`](CommitError::Unknown) if it was sent | Whether it may have been committed is never left open. |
 //! | retrying by hand | [`Client::apply`], [`CommitError::retry`] | |
 //! | the packages `server`, `database/inmemory` | [`server`] | |
 //!
