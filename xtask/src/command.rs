@@ -20,6 +20,17 @@ pub(crate) fn cargo() -> String {
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root());
+    // `cargo run` describes this package to this program. The build script of ring depends on these variables: it, and
+    // all that is built on it, would be built again each time that cargo runs with them after it ran without, or the
+    // other way round.
+    for (name, _) in std::env::vars_os() {
+        let of_cargo = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        if of_cargo {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

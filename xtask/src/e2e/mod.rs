@@ -87,7 +87,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     if arguments.end != End::Well {
         return sandbox::run(&[]);
     }
-    run_cargo("build --quiet --package ovsdb-examples --bin multihoming --bin ovsdb-serve")?;
+    // With this program's package, so that what both are built on is built once, with the features that both need.
+    run_cargo(
+        "build --quiet --package xtask --package ovsdb-examples --bin multihoming --bin ovsdb-serve",
+    )?;
     let start = Instant::now();
     if arguments.profile.is_some() {
         sandbox::run(&[])?;
