@@ -18,6 +18,7 @@ of_the_macro! {
     docs "../../ovsdb-derive/src/docs.rs"
     expansion "../src/expansion.rs"
     indexes "../../ovsdb-derive/src/indexes.rs"
+    manual "../../ovsdb-derive/src/manual.rs"
     names "../../ovsdb-derive/src/names.rs"
     rename "../../ovsdb-derive/src/rename.rs"
     schema_macro "../../ovsdb-derive/src/schema_macro.rs"

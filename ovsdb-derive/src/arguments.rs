@@ -6,9 +6,10 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, LitStr, Result, Token, braced, bracketed};
 
+use crate::manual::Manual;
 use crate::suggest::did_you_mean;
 
-/// `"schema", tables = [..], rename = { .. }`
+/// `"schema", tables = [..], rename = { .. }, manual = ".."`
 pub(crate) struct Arguments {
     /// The schema's name or path.
     pub(crate) schema: LitStr,
@@ -16,6 +17,8 @@ pub(crate) struct Arguments {
     pub(crate) tables: Option<Vec<LitStr>>,
     /// The names that replace those of the rule.
     pub(crate) rename: Vec<Rename>,
+    /// The manual page to link to.
+    pub(crate) manual: Option<Manual>,
 }
 
 /// `"Table.column" => name`
@@ -44,6 +47,7 @@ impl Parse for Arguments {
             schema: input.parse()?,
             tables: None,
             rename: Vec::new(),
+            manual: None,
         };
         let mut seen: Vec<Ident> = Vec::new();
         while !input.is_empty() {
@@ -55,15 +59,20 @@ impl Parse for Arguments {
             if seen.contains(&key) {
                 return Err(Error::new(key.span(), format!("`{key}` is given twice")));
             }
-            let known = ["tables", "rename"];
+            let known = ["tables", "rename", "manual"];
             if !known.iter().any(|known| key == known) {
                 let hint = did_you_mean(&key.to_string(), known);
-                let message = format!("unknown argument `{key}`{hint}; known: tables, rename");
+                let message = format!(
+                    "unknown argument `{key}`{hint}; known: {}",
+                    known.join(", ")
+                );
                 return Err(Error::new(key.span(), message));
             }
             input.parse::<Token![=]>()?;
             let content;
-            if key == "tables" {
+            if key == "manual" {
+                arguments.manual = Some(Manual::new(&input.parse()?)?);
+            } else if key == "tables" {
                 bracketed!(content in input);
                 let tables = Punctuated::<LitStr, Token![,]>::parse_terminated(&content)?;
                 arguments.tables = Some(tables.into_iter().collect());

@@ -36,6 +36,7 @@ mod expansion;
 #[path = "../../fuzz/src/expansion.rs"]
 mod fuzzed;
 mod indexes;
+mod manual;
 mod names;
 mod rename;
 mod schema_macro;
@@ -66,13 +67,16 @@ use proc_macro::TokenStream;
 /// assert_eq!(port.r#type, "");
 /// ```
 ///
-/// Two arguments can follow:
+/// Three arguments can follow:
 ///
 /// - `tables = ["Table", ...]` generates only these tables. A reference to a table that is left
 ///   out is a plain [`Uuid`].
 /// - `rename = { "Table" => Name, "Table.column" => name, "Table.column.value" => Name }` gives
 ///   names other than the rule's. A column's name becomes its field, the constant in upper case,
 ///   and the end of its enum's name.
+/// - `manual = "https://example.org/inventory.html#{table}"` links the documentation of each table and column to
+///   the page that describes it. `{table}` stands for the table's name in the schema; an address without it
+///   links to the page as a whole.
 ///
 /// ```
 /// mod switches {
@@ -84,6 +88,7 @@ use proc_macro::TokenStream;
 ///             "Logical_Switch_Port" => Port,
 ///             "Logical_Switch_Port.type" => kind,
 ///         },
+///         manual = "https://manpages.debian.org/unstable/ovn-nb.5#{table}_TABLE",
 ///     );
 /// }
 /// let port = switches::Port { kind: "router".into(), ..Default::default() };

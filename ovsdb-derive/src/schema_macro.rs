@@ -12,6 +12,7 @@ use syn::{Error, LitStr, Result};
 use crate::arguments::Arguments;
 use crate::column::accessors;
 use crate::indexes::Indexed;
+use crate::manual::Manual;
 use crate::rename::{Names, escape};
 use crate::suggest::did_you_mean;
 use crate::{default, docs, indexes, source};
@@ -75,6 +76,7 @@ pub(crate) fn module(schema: &DatabaseSchema, arguments: &Arguments) -> Result<T
         schema,
         tables,
         names: Names::new(schema, &arguments.rename)?,
+        manual: arguments.manual.as_ref(),
         span: arguments.schema.span(),
         made_from: BTreeMap::new(),
         enums: TokenStream::new(),
@@ -103,6 +105,7 @@ struct Module<'a> {
     /// The tables that are generated.
     tables: BTreeSet<&'a str>,
     names: Names,
+    manual: Option<&'a Manual>,
     /// Where the schema is named.
     span: Span,
     /// The items so far, to find two of one name.
@@ -228,11 +231,11 @@ impl<'a> Module<'a> {
         self.distinct(name, &fields)?;
 
         let table_type = self.names.table(name);
-        let doc = docs::table(name, table);
+        let doc = docs::table(self.schema, name, self.manual);
         let (mut definitions, mut constants) = (Vec::new(), Vec::new());
         for (index, field) in fields.iter().enumerate() {
             let (ident, constant, rust_type) = (&field.ident, &field.constant, &field.rust_type);
-            let doc = docs::column(field.name, field.schema, table);
+            let doc = docs::column(self.schema, name, field.name, self.manual);
             let unique = table.indexes.iter().any(|index| *index == [field.name]);
             let marker = indexes::marker(field.schema.mutable, unique);
             definitions.push(quote! { #[doc = #doc] pub #ident: #rust_type });

@@ -156,27 +156,45 @@ mod transport;
 mod trie;
 pub mod value;
 
-/// The tables of `OVN_Northbound` (ovn-nb(5)), generated from the schema of OVN 26.03.
+/// The tables of `OVN_Northbound`, generated from the schema of OVN 26.03.
+///
+/// They are described in [ovn-nb(5)](https://www.ovn.org/support/dist-docs/ovn-nb.5.html). Each table and column
+/// here links to its table's section in Debian's copy of that page, which can be linked to by section.
 #[cfg(feature = "nb")]
 pub mod nb {
-    ovsdb::schema!("OVN_Northbound");
+    ovsdb::schema!(
+        "OVN_Northbound",
+        manual = "https://manpages.debian.org/unstable/ovn-nb.5#{table}_TABLE",
+    );
 
     pub use crate::progress::northbound::{Realize, Realized, Stage, realized};
 }
 
-/// The tables of `OVN_Southbound` (ovn-sb(5)), generated from the schema of OVN 26.03.
+/// The tables of `OVN_Southbound`, generated from the schema of OVN 26.03.
+///
+/// They are described in [ovn-sb(5)](https://www.ovn.org/support/dist-docs/ovn-sb.5.html). Each table and column
+/// here links to its table's section in Debian's copy of that page, which can be linked to by section.
 #[cfg(feature = "sb")]
 pub mod sb {
-    ovsdb::schema!("OVN_Southbound");
+    ovsdb::schema!(
+        "OVN_Southbound",
+        manual = "https://manpages.debian.org/unstable/ovn-sb.5#{table}_TABLE",
+    );
 
     pub use crate::progress::chassis::lagging_chassis;
 }
 
-/// The tables of `Open_vSwitch` (ovs-vswitchd.conf.db(5)), generated from the schema of Open
-/// vSwitch 4.0.
+/// The tables of `Open_vSwitch`, generated from the schema of Open vSwitch 4.0.
+///
+/// They are described in
+/// [ovs-vswitchd.conf.db(5)](https://www.openvswitch.org/support/dist-docs/ovs-vswitchd.conf.db.5.html). Each table and
+/// column here links to its table's section in Debian's copy of that page, which can be linked to by section.
 #[cfg(feature = "vswitch")]
 pub mod vswitch {
-    ovsdb::schema!("Open_vSwitch");
+    ovsdb::schema!(
+        "Open_vSwitch",
+        manual = "https://manpages.debian.org/unstable/ovs-vswitchd.conf.db.5#{table}_TABLE",
+    );
 
     pub use crate::progress::switch::{Configure, Configured, configured};
 }

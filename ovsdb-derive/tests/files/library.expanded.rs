@@ -27,11 +27,13 @@ impl ::ovsdb::Database for Database {
 }
 /**A row of the table `Book`.
 
-The table is part of the root set: its rows live until they are deleted.
+A root table: its rows live until a client deletes them.
 
 No two rows have the same `title`.
 
-No two rows have the same `shelf`, `type`.*/
+No two rows have the same `shelf` and `type`.
+
+[Manual: `Book`](https://example.org/library#Book)*/
 #[derive(
     ::core::fmt::Debug,
     ::core::clone::Clone,
@@ -39,15 +41,25 @@ No two rows have the same `shelf`, `type`.*/
     ::core::cmp::Eq,
 )]
 pub struct Book {
-    ///`marks`: map from integer to string.
+    /**`marks`: map from integer to string.
+
+[Manual: `Book`](https://example.org/library#Book)*/
     pub marks: ::ovsdb::Map<i64, ::ovsdb::Str>,
-    ///`pages`: optional integer (1 to 9999).
+    /**`pages`: optional integer (1 to 9999).
+
+[Manual: `Book`](https://example.org/library#Book)*/
     pub pages: ::core::option::Option<i64>,
-    ///`shelf`: optional weak reference to `Shelf`. Part of an index.
+    /**`shelf`: optional weak reference to `Shelf`. The server removes a reference when the row it refers to is deleted. No two rows have the same `shelf` and `type`.
+
+[Manual: `Book`](https://example.org/library#Book)*/
     pub shelf: ::core::option::Option<::ovsdb::Ref<Shelf>>,
-    ///`title`: string. Unique in the table (an index). Cannot be changed after the row's insert.
+    /**`title`: string. Default: `""`. Unique in the table. Cannot change after the row's insert.
+
+[Manual: `Book`](https://example.org/library#Book)*/
     pub title: ::ovsdb::Str,
-    ///`type`: string, one of `"hard-cover"`, `"paper-back"`. Part of an index.
+    /**`type`: string (one of `"hard-cover"`, `"paper-back"`). An insert must set it. No two rows have the same `shelf` and `type`.
+
+[Manual: `Book`](https://example.org/library#Book)*/
     pub r#type: BookType,
 }
 impl ::core::default::Default for Book {
@@ -62,28 +74,38 @@ impl ::core::default::Default for Book {
     }
 }
 impl Book {
-    ///`marks`: map from integer to string.
+    /**`marks`: map from integer to string.
+
+[Manual: `Book`](https://example.org/library#Book)*/
     pub const MARKS: ::ovsdb::Column<Self, ::ovsdb::Map<i64, ::ovsdb::Str>> = ::ovsdb::Column::new(
         0usize,
         |row: &Self| &row.marks,
     );
-    ///`pages`: optional integer (1 to 9999).
+    /**`pages`: optional integer (1 to 9999).
+
+[Manual: `Book`](https://example.org/library#Book)*/
     pub const PAGES: ::ovsdb::Column<Self, ::core::option::Option<i64>> = ::ovsdb::Column::new(
         1usize,
         |row: &Self| &row.pages,
     );
-    ///`shelf`: optional weak reference to `Shelf`. Part of an index.
+    /**`shelf`: optional weak reference to `Shelf`. The server removes a reference when the row it refers to is deleted. No two rows have the same `shelf` and `type`.
+
+[Manual: `Book`](https://example.org/library#Book)*/
     pub const SHELF: ::ovsdb::Column<
         Self,
         ::core::option::Option<::ovsdb::Ref<Shelf>>,
     > = ::ovsdb::Column::new(2usize, |row: &Self| &row.shelf);
-    ///`title`: string. Unique in the table (an index). Cannot be changed after the row's insert.
+    /**`title`: string. Default: `""`. Unique in the table. Cannot change after the row's insert.
+
+[Manual: `Book`](https://example.org/library#Book)*/
     pub const TITLE: ::ovsdb::Column<
         Self,
         ::ovsdb::Str,
         ::ovsdb::Unique<::ovsdb::Immutable>,
     > = ::ovsdb::Column::new(3usize, |row: &Self| &row.title);
-    ///`type`: string, one of `"hard-cover"`, `"paper-back"`. Part of an index.
+    /**`type`: string (one of `"hard-cover"`, `"paper-back"`). An insert must set it. No two rows have the same `shelf` and `type`.
+
+[Manual: `Book`](https://example.org/library#Book)*/
     pub const TYPE: ::ovsdb::Column<Self, BookType> = ::ovsdb::Column::new(
         4usize,
         |row: &Self| &row.r#type,
@@ -136,7 +158,11 @@ impl ::ovsdb::Table for Book {
 impl ::ovsdb::model::RefersTo<Shelf> for Book {}
 /**A row of the table `Shelf`.
 
-The table is not part of the root set: a row lives as long as another row refers to it. It has at most 10 rows.*/
+Not a root table: the server deletes a row as soon as no other row has a strong reference to it. It has at most 10 rows.
+
+Weak references to it: `Book.shelf`.
+
+[Manual: `Shelf`](https://example.org/library#Shelf)*/
 #[derive(
     ::core::fmt::Debug,
     ::core::clone::Clone,
@@ -144,13 +170,21 @@ The table is not part of the root set: a row lives as long as another row refers
     ::core::cmp::Eq,
 )]
 pub struct Shelf {
-    ///`height`: real. Ephemeral: need not survive a restart of the server.
+    /**`height`: real. Default: `0`. Ephemeral: it may be lost when the server restarts.
+
+[Manual: `Shelf`](https://example.org/library#Shelf)*/
     pub height: ::ovsdb::Real,
-    ///`lent`: map of at most 5 pairs from integer to boolean.
+    /**`lent`: map of 1 to 5 pairs from integer to boolean. Default: the one pair `0=false`.
+
+[Manual: `Shelf`](https://example.org/library#Shelf)*/
     pub lent: ::ovsdb::Map<i64, bool>,
-    ///`sections`: set of 1 or more of string.
+    /**`sections`: set of 1 or more strings. Default: the one element `""`.
+
+[Manual: `Shelf`](https://example.org/library#Shelf)*/
     pub sections: ::ovsdb::Set<::ovsdb::Str>,
-    ///`words`: set of string.
+    /**`words`: set of strings.
+
+[Manual: `Shelf`](https://example.org/library#Shelf)*/
     pub words: ::ovsdb::Set<::ovsdb::Str>,
 }
 impl ::core::default::Default for Shelf {
@@ -164,22 +198,30 @@ impl ::core::default::Default for Shelf {
     }
 }
 impl Shelf {
-    ///`height`: real. Ephemeral: need not survive a restart of the server.
+    /**`height`: real. Default: `0`. Ephemeral: it may be lost when the server restarts.
+
+[Manual: `Shelf`](https://example.org/library#Shelf)*/
     pub const HEIGHT: ::ovsdb::Column<Self, ::ovsdb::Real> = ::ovsdb::Column::new(
         0usize,
         |row: &Self| &row.height,
     );
-    ///`lent`: map of at most 5 pairs from integer to boolean.
+    /**`lent`: map of 1 to 5 pairs from integer to boolean. Default: the one pair `0=false`.
+
+[Manual: `Shelf`](https://example.org/library#Shelf)*/
     pub const LENT: ::ovsdb::Column<Self, ::ovsdb::Map<i64, bool>> = ::ovsdb::Column::new(
         1usize,
         |row: &Self| &row.lent,
     );
-    ///`sections`: set of 1 or more of string.
+    /**`sections`: set of 1 or more strings. Default: the one element `""`.
+
+[Manual: `Shelf`](https://example.org/library#Shelf)*/
     pub const SECTIONS: ::ovsdb::Column<Self, ::ovsdb::Set<::ovsdb::Str>> = ::ovsdb::Column::new(
         2usize,
         |row: &Self| &row.sections,
     );
-    ///`words`: set of string.
+    /**`words`: set of strings.
+
+[Manual: `Shelf`](https://example.org/library#Shelf)*/
     pub const WORDS: ::ovsdb::Column<Self, ::ovsdb::Set<::ovsdb::Str>> = ::ovsdb::Column::new(
         3usize,
         |row: &Self| &row.words,

@@ -37,4 +37,16 @@ mod no_name {
     ovsdb::schema!("OVN_Northbound", rename = { "ACL" => "Acl" });
 }
 
+mod no_address {
+    ovsdb::schema!("OVN_Northbound", manual = "ovn-nb(5)");
+}
+
+mod other_braces {
+    ovsdb::schema!("OVN_Northbound", manual = "https://example.org/#{tabel}");
+}
+
+mod no_link {
+    ovsdb::schema!("OVN_Northbound", manual = "https://example.org/ovn-nb(5)");
+}
+
 fn main() {}

@@ -35,8 +35,8 @@ struct Balancer {
 #[ovsdb(database = nb::Database, table = "Logical_Switch", schema = "OVN_Northbound")]
 struct Switch {
     // A reference to another table, by its name and by an alias.
-    ports: Set<Ref<LogicalSwitch>>, //~ the column `Logical_Switch.ports` is set of strong reference to `Logical_Switch_Port`: `Set<Ref<LogicalSwitchPort>>`
-    load_balancer: Routers, //~ is set of weak reference to `Load_Balancer`: `Set<Ref<LoadBalancer>>`
+    ports: Set<Ref<LogicalSwitch>>, //~ the column `Logical_Switch.ports` is set of strong references to `Logical_Switch_Port`: `Set<Ref<LogicalSwitchPort>>`
+    load_balancer: Routers, //~ is set of weak references to `Load_Balancer`: `Set<Ref<LoadBalancer>>`
     copp: Option<Ref<Self>>, //~ is optional weak reference to `Copp`: `Option<Ref<Copp>>`
     // An alias of a type of another shape.
     external_ids: Ports, //~ the column `Logical_Switch.external_ids` is map from string to string: `Map<Str, Str>`
