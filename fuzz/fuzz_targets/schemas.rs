@@ -20,6 +20,7 @@ of_the_macro! {
     indexes "../../ovsdb-derive/src/indexes.rs"
     manual "../../ovsdb-derive/src/manual.rs"
     names "../../ovsdb-derive/src/names.rs"
+    notes "../../ovsdb-derive/src/notes.rs"
     rename "../../ovsdb-derive/src/rename.rs"
     schema_macro "../../ovsdb-derive/src/schema_macro.rs"
     source "../../ovsdb-derive/src/source.rs"

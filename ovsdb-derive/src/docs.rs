@@ -6,11 +6,22 @@ use ovsdb_schema::{
 };
 
 use crate::manual::Manual;
+use crate::notes::Notes;
+
+/// What generated documentation states.
+pub(crate) struct Facts<'a> {
+    pub(crate) schema: &'a DatabaseSchema,
+    /// What is known of a bundled schema; empty for any other.
+    pub(crate) notes: Notes<'a>,
+    /// The manual to link to.
+    pub(crate) manual: Option<&'a Manual>,
+}
 
 /// The documentation of a table's struct.
-pub(crate) fn table(schema: &DatabaseSchema, name: &str, manual: Option<&Manual>) -> String {
-    let table = &schema.tables[name];
+pub(crate) fn table(facts: &Facts<'_>, name: &str) -> String {
+    let table = &facts.schema.tables[name];
     let mut paragraphs = vec![format!("A row of the table `{name}`.")];
+    paragraphs.extend(facts.notes.table(name));
     let mut life = if table.is_root {
         "A root table: its rows live until a client deletes them.".to_owned()
     } else {
@@ -22,7 +33,7 @@ pub(crate) fn table(schema: &DatabaseSchema, name: &str, manual: Option<&Manual>
     }
     paragraphs.push(life);
     for (kind, word) in [(RefType::Strong, "Strong"), (RefType::Weak, "Weak")] {
-        let columns = referring_columns(schema, name, kind);
+        let columns = referring_columns(facts.schema, name, kind);
         if !columns.is_empty() {
             paragraphs.push(format!("{word} references to it: {}.", columns.join(", ")));
         }
@@ -30,7 +41,7 @@ pub(crate) fn table(schema: &DatabaseSchema, name: &str, manual: Option<&Manual>
     for index in &table.indexes {
         paragraphs.push(format!("No two rows have the same {}.", and(index)));
     }
-    paragraphs.extend(manual.map(|manual| manual.link(name)));
+    paragraphs.extend(facts.manual.map(|manual| manual.link(name)));
     paragraphs.join("\n\n")
 }
 
@@ -51,22 +62,16 @@ fn referring_columns(schema: &DatabaseSchema, target: &str, kind: RefType) -> Ve
 }
 
 /// The documentation of a column.
-pub(crate) fn column(
-    schema: &DatabaseSchema,
-    table_name: &str,
-    name: &str,
-    manual: Option<&Manual>,
-) -> String {
-    let table = &schema.tables[table_name];
+pub(crate) fn column(facts: &Facts<'_>, table_name: &str, name: &str) -> String {
+    let table = &facts.schema.tables[table_name];
     let column = &table.columns[name];
     let mut sentences = vec![format!("`{name}`: {}.", column_type(&column.kind))];
     sentences.extend(default(&column.kind));
-    sentences.extend(references(schema, column));
-    for index in table
-        .indexes
-        .iter()
-        .filter(|index| index.iter().any(|part| part == name))
-    {
+    sentences.extend(references(facts.schema, column));
+    for index in &table.indexes {
+        if index.iter().all(|part| part != name) {
+            continue;
+        }
         sentences.push(match index.as_slice() {
             [_] => "Unique in the table.".to_owned(),
             _ => format!("No two rows have the same {}.", and(index)),
@@ -78,12 +83,18 @@ pub(crate) fn column(
     if column.ephemeral {
         sentences.push("Ephemeral: it may be lost when the server restarts.".to_owned());
     }
-    let mut doc = sentences.join(" ");
-    if let Some(manual) = manual {
-        doc += "\n\n";
-        doc += &manual.link(table_name);
+    sentences.extend(facts.notes.column(table_name, name));
+    let mut paragraphs = vec![sentences.join(" ")];
+    if let Some(keys) = facts.notes.keys(table_name, name) {
+        let what = if column.kind.is_map() {
+            "Keys"
+        } else {
+            "Elements"
+        };
+        paragraphs.push(format!("{what} {keys}"));
     }
-    doc
+    paragraphs.extend(facts.manual.map(|manual| manual.link(table_name)));
+    paragraphs.join("\n\n")
 }
 
 /// What the server stores where an insert omits the column. A column that may be empty is empty then,

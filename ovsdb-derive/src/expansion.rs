@@ -3,6 +3,7 @@
 use ovsdb_schema::DatabaseSchema;
 use syn::{Attribute, Expr, ExprLit, ImplItem, Item, Lit, Meta, MetaNameValue};
 
+use crate::notes::Notes;
 use crate::{docs, fuzzed, schema_macro};
 
 /// The environment variable that makes the test rewrite the file.
@@ -46,7 +47,7 @@ fn every_table_and_column_of_the_library_links_to_its_manual() {
         ("sb", "ovn-sb.5"),
         ("vswitch", "ovs-vswitchd.conf.db.5"),
     ] {
-        let mut checked = 0;
+        let (mut checked, mut keys, mut since) = (0, 0, 0);
         for item in generated_by(&library, module) {
             match item {
                 Item::Struct(item) if item.ident != "Database" => {
@@ -60,6 +61,8 @@ fn every_table_and_column_of_the_library_links_to_its_manual() {
                         let doc = documentation(&field.attrs);
                         assert!(doc.ends_with(&link), "{module}::{}: {doc}", item.ident);
                         checked += 1;
+                        keys += usize::from(doc.contains(" documented for O"));
+                        since += usize::from(doc.contains(" Since O"));
                     }
                 }
                 Item::Impl(item) if item.trait_.is_none() => {
@@ -76,6 +79,8 @@ fn every_table_and_column_of_the_library_links_to_its_manual() {
             }
         }
         assert!(checked > 150, "{module} has {checked} columns only");
+        assert!(keys >= 10, "{module} has keys of {keys} columns only");
+        assert!(since >= 20, "{module} has releases of {since} columns only");
     }
 }
 
@@ -134,6 +139,11 @@ fn the_facts_of_a_column_are_documented() {
         }}"#,
     )
     .expect("a good schema");
+    let facts = docs::Facts {
+        schema: &schema,
+        notes: Notes::default(),
+        manual: None,
+    };
     for (table, column, doc) in [
         (
             "Root",
@@ -186,10 +196,10 @@ fn the_facts_of_a_column_are_documented() {
             "string. Default: `\"\"`. No two rows have the same `x`, `y` and `z`.",
         ),
     ] {
-        let found = docs::column(&schema, table, column, None);
+        let found = docs::column(&facts, table, column);
         assert_eq!(found, format!("`{column}`: {doc}"));
     }
-    let root = docs::table(&schema, "Root", None);
+    let root = docs::table(&facts, "Root");
     assert!(
         root.contains(
             "\n\nStrong references to it: `Root.next`.\n\nWeak references to it: `Root.near`."

@@ -38,6 +38,7 @@ mod fuzzed;
 mod indexes;
 mod manual;
 mod names;
+mod notes;
 mod rename;
 mod schema_macro;
 mod source;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ovsdb_schema::{
     AtomicType, BaseType, ColumnSchema, Constraint, DatabaseSchema, EnumValue, TableSchema,
+    bundled_notes,
 };
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
@@ -11,8 +12,9 @@ use syn::{Error, LitStr, Result};
 
 use crate::arguments::Arguments;
 use crate::column::accessors;
+use crate::docs::Facts;
 use crate::indexes::Indexed;
-use crate::manual::Manual;
+use crate::notes::Notes;
 use crate::rename::{Names, escape};
 use crate::suggest::did_you_mean;
 use crate::{default, docs, indexes, source};
@@ -76,7 +78,12 @@ pub(crate) fn module(schema: &DatabaseSchema, arguments: &Arguments) -> Result<T
         schema,
         tables,
         names: Names::new(schema, &arguments.rename)?,
-        manual: arguments.manual.as_ref(),
+        facts: Facts {
+            schema,
+            notes: bundled_notes(&arguments.schema.value())
+                .map_or_else(Notes::default, Notes::parse),
+            manual: arguments.manual.as_ref(),
+        },
         span: arguments.schema.span(),
         made_from: BTreeMap::new(),
         enums: TokenStream::new(),
@@ -105,7 +112,7 @@ struct Module<'a> {
     /// The tables that are generated.
     tables: BTreeSet<&'a str>,
     names: Names,
-    manual: Option<&'a Manual>,
+    facts: Facts<'a>,
     /// Where the schema is named.
     span: Span,
     /// The items so far, to find two of one name.
@@ -231,11 +238,11 @@ impl<'a> Module<'a> {
         self.distinct(name, &fields)?;
 
         let table_type = self.names.table(name);
-        let doc = docs::table(self.schema, name, self.manual);
+        let doc = docs::table(&self.facts, name);
         let (mut definitions, mut constants) = (Vec::new(), Vec::new());
         for (index, field) in fields.iter().enumerate() {
             let (ident, constant, rust_type) = (&field.ident, &field.constant, &field.rust_type);
-            let doc = docs::column(self.schema, name, field.name, self.manual);
+            let doc = docs::column(&self.facts, name, field.name);
             let unique = table.indexes.iter().any(|index| *index == [field.name]);
             let marker = indexes::marker(field.schema.mutable, unique);
             definitions.push(quote! { #[doc = #doc] pub #ident: #rust_type });

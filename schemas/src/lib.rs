@@ -40,3 +40,22 @@ pub fn bundled(database: &str) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// Facts about a bundled schema that the schema does not state: since which release a table or column exists,
+/// and which keys of its maps the manual documents. Comments at the beginning of the text explain its lines;
+/// `files/README.md` says where they come from.
+///
+/// ```
+/// let notes = ovsdb_schema::bundled_notes("OVN_Northbound").expect("a bundled schema");
+/// assert!(notes.lines().any(|line| line == "since 24.09 Sample"));
+/// assert!(notes.lines().any(|line| line == "key Logical_Switch.other_config mcast_snoop boolean"));
+/// ```
+#[must_use]
+pub fn bundled_notes(database: &str) -> Option<&'static str> {
+    match database {
+        "OVN_Northbound" => Some(include_str!("../files/ovn-nb.notes")),
+        "OVN_Southbound" => Some(include_str!("../files/ovn-sb.notes")),
+        "Open_vSwitch" => Some(include_str!("../files/vswitch.notes")),
+        _ => None,
+    }
+}

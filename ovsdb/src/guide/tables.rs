@@ -20,6 +20,11 @@
 //! A table's words become one name (`Logical_Switch` is `LogicalSwitch`, `ACL` is `Acl`), and a column is the field of
 //! the same name (`r#type` where Rust reserves the name). [`ovsdb_derive`] has the complete rule.
 //!
+//! The documentation of a generated table or column says what the schema says of it: its limits, its default, whether an
+//! insert must set it, and what keeps a row alive. In [`nb`], [`sb`] and [`vswitch`] it also says since which release a
+//! table or column exists and which keys are documented, and links to the section of the manual. The argument `manual` of
+//! [`schema!`] adds such links to a schema of your own.
+//!
 //! # Types
 //!
 //! | in the schema | in Rust |
