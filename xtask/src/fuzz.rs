@@ -1,14 +1,11 @@
-//! Running the fuzz targets, with a cargo-fuzz of the project's own.
+//! Running the fuzz targets.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use crate::Result;
-use crate::command::{cargo, command, root, run};
-
-/// The release of cargo-fuzz that is installed below `target/`.
-const CARGO_FUZZ: &str = "0.13.2";
+use crate::command::{command, root, run};
+use crate::tools::FUZZ;
 
 /// The target of `multihoming`, and the feature that it needs. Its build takes minutes, so short runs leave it
 /// out; its corpus is replayed by the tests of that program.
@@ -22,7 +19,7 @@ const SHORT: u32 = 60;
 /// # Errors
 /// When a target cannot be built, or finds an input that breaks it.
 pub(crate) fn smoke(seconds: u32) -> Result {
-    let cargo_fuzz = installed()?;
+    let cargo_fuzz = FUZZ.installed()?;
     for target in targets()? {
         let features = if target != MANIFESTS {
             ""
@@ -60,16 +57,4 @@ fn bootstrapped(program: &str, arguments: &[&str]) -> Command {
     let mut command = command(program, arguments);
     command.env("RUSTC_BOOTSTRAP", "1");
     command
-}
-
-/// Where cargo-fuzz is, after installing it when it is not there.
-fn installed() -> Result<PathBuf> {
-    let tools = root().join("target/tools");
-    let program = tools.join("bin/cargo-fuzz");
-    if !program.is_file() {
-        let tools = tools.to_string_lossy();
-        let arguments = ["install", "cargo-fuzz", "--locked", "--version", CARGO_FUZZ];
-        run(command(&cargo(), &arguments).args(["--root", &*tools]))?;
-    }
-    Ok(program)
 }

@@ -8,12 +8,14 @@
 mod command;
 mod e2e;
 mod fuzz;
+mod house;
 mod matrix;
 mod mutants;
 mod packages;
 mod simulate;
 mod soak;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -26,7 +28,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The tasks of the project ovsdb")]
 enum Task {
-    /// Run every check: formatting, lints, documentation, fuzz targets, tests
+    /// Run every check: formatting, lints, dependencies, documentation, fuzz targets, tests
     Test(test::Arguments),
     /// Prove the networks of `multihoming` by packets, on three nodes in network namespaces
     E2e(e2e::Arguments),

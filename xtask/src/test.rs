@@ -1,9 +1,11 @@
 //! `cargo xtask test`: every check that a change has to pass, as continuous integration runs it.
 
+use std::time::Instant;
+
 use clap::ValueEnum as _;
 
 use crate::command::{cargo, command, run, run_cargo};
-use crate::{Result, fuzz, packages, simulate};
+use crate::{Result, fuzz, house, packages, simulate};
 
 /// The options of the checks.
 #[derive(Debug, clap::Args)]
@@ -26,6 +28,12 @@ enum Step {
     Format,
     /// clippy has nothing to say, of any target with any feature
     Lint,
+    /// No word is misspelt
+    Spelling,
+    /// Each dependency is used
+    Dependencies,
+    /// The library compiles with the lowest releases of its dependencies that the manifests allow
+    LowestVersions,
     /// The documentation builds without a warning
     Document,
     /// Each fuzz target runs for a while from its corpus
@@ -46,27 +54,38 @@ pub(crate) fn run_checks(arguments: &Arguments) -> Result {
         steps => steps,
     };
     for step in steps {
-        match step {
-            Step::Format => {
-                run_cargo("fmt --all --check")?;
-                run_cargo("fmt --manifest-path fuzz/Cargo.toml --check")?;
-            }
-            Step::Lint => {
-                run_cargo(
-                    "clippy --workspace --all-targets --all-features --locked -- -D warnings",
-                )?;
-            }
-            Step::Document => document()?,
-            Step::Simulation => {
-                simulate::lint()?;
-                simulate::simulate_with(&["--seeds", "2000"])?;
-            }
-            Step::Fuzz => fuzz::smoke(arguments.fuzz_seconds)?,
-            Step::Test => run_tests(arguments.no_fail_fast)?,
-            Step::Embedded => test_on_embedded_server()?,
+        let start = Instant::now();
+        run_step(*step, arguments)?;
+        // Of a single step, what its tests printed stays the end.
+        if steps.len() > 1 {
+            let name = step.to_possible_value().ok_or("a hidden step")?;
+            println!("\n{}: {} s", name.get_name(), start.elapsed().as_secs());
         }
     }
     Ok(())
+}
+
+fn run_step(step: Step, arguments: &Arguments) -> Result {
+    match step {
+        Step::Format => {
+            run_cargo("fmt --all --check")?;
+            run_cargo("fmt --manifest-path fuzz/Cargo.toml --check")
+        }
+        Step::Lint => {
+            run_cargo("clippy --workspace --all-targets --all-features --locked -- -D warnings")
+        }
+        Step::Spelling => house::spelling(),
+        Step::Dependencies => house::dependencies(),
+        Step::LowestVersions => house::lowest_versions(),
+        Step::Document => document(),
+        Step::Simulation => {
+            simulate::lint()?;
+            simulate::simulate_with(&["--seeds", "2000"])
+        }
+        Step::Fuzz => fuzz::smoke(arguments.fuzz_seconds),
+        Step::Test => run_tests(arguments.no_fail_fast),
+        Step::Embedded => test_on_embedded_server(),
+    }
 }
 
 /// All tests and all examples of the documentation, those also after a test that fails if so asked.

@@ -297,7 +297,7 @@ impl Pump<'_> {
         let mut buffer = vec![0; 64 * 1024];
         let mut left = self.cut_at;
         loop {
-            let plan = self.unstalled().await?;
+            let plan = self.stall_ended().await?;
             let mut limit = match plan.drip {
                 Some(drip) => self.random.usize(1..=drip.bytes.max(1)),
                 None => buffer.len(),
@@ -321,7 +321,7 @@ impl Pump<'_> {
                 return to.shutdown().await;
             }
             // What was read when a stall began waits with the rest.
-            self.unstalled().await?;
+            self.stall_ended().await?;
             to.write_all(&buffer[..count]).await?;
             self.passed.fetch_add(count as u64, Ordering::Relaxed);
             left = left.map(|left| left - count as u64);
@@ -332,7 +332,7 @@ impl Pump<'_> {
     }
 
     /// The plan, once it lets bytes pass.
-    async fn unstalled(&mut self) -> io::Result<Plan> {
+    async fn stall_ended(&mut self) -> io::Result<Plan> {
         let plan = self.plan.wait_for(|plan| !plan.stall).await;
         plan.map(|plan| *plan).map_err(io::Error::other)
     }

@@ -1,0 +1,105 @@
+//! Checks of dependencies and of spelling.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::Result;
+use crate::command::{cargo, command, output, root, run};
+use crate::tools::{MACHETE, TYPOS, Tool};
+
+/// The packages that other projects depend on.
+const LIBRARY: [&str; 3] = ["ovsdb", "ovsdb-derive", "ovsdb-schema"];
+
+/// No word is misspelt.
+pub(crate) fn spelling() -> Result {
+    with(TYPOS, "")
+}
+
+/// Each dependency is used.
+pub(crate) fn dependencies() -> Result {
+    with(MACHETE, "--skip-target-dir .")?;
+    dev_dependencies_are_used()
+}
+
+/// cargo-machete leaves these out.
+fn dev_dependencies_are_used() -> Result {
+    let arguments = ["metadata", "--no-deps", "--locked", "--format-version=1"];
+    let metadata: Value = serde_json::from_str(&output(&mut command(&cargo(), &arguments))?)?;
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
+        let mut sources = String::new();
+        read(manifest.parent().unwrap_or(manifest), &mut sources)?;
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            let name = dependency["name"].as_str().unwrap_or_default();
+            if dependency["kind"] == "dev" && !sources.contains(&name.replace('-', "_")) {
+                let manifest = manifest.display();
+                return Err(format!("{manifest}: the dev-dependency {name} is unused").into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Appends the Rust of a folder.
+fn read(folder: &Path, sources: &mut String) -> Result {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() && !path.ends_with("target") {
+            read(&path, sources)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            *sources += &fs::read_to_string(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The library compiles with the lowest release of each dependency that its manifests allow: in a copy of the workspace, so
+/// that `Cargo.lock` stays as it is.
+pub(crate) fn lowest_versions() -> Result {
+    let folder = root().join("target/lowest");
+    let copied = folder.join("workspace");
+    if copied.exists() {
+        fs::remove_dir_all(&copied)?;
+    }
+    copy(&root(), &copied)?;
+    let mut update = command(
+        &cargo(),
+        &["update", "--quiet", "-Z", "direct-minimal-versions"],
+    );
+    run(update.env("RUSTC_BOOTSTRAP", "1").current_dir(&copied))?;
+    let mut check = command(&cargo(), &["check", "--lib", "--all-features", "--locked"]);
+    for package in LIBRARY {
+        check.args(["--package", package]);
+    }
+    run(check
+        .current_dir(&copied)
+        .env("CARGO_TARGET_DIR", folder.join("build")))
+}
+
+/// Copies what belongs to the workspace.
+fn copy(from: &Path, to: &Path) -> Result {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (name, kind) = (entry.file_name(), entry.file_type()?);
+        if kind.is_dir() && name != "target" && name != ".git" {
+            copy(&entry.path(), &to.join(name))?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a tool with these arguments, separated by blanks.
+fn with(program: Tool, arguments: &str) -> Result {
+    run(&mut tool(program, arguments)?)
+}
+
+fn tool(tool: Tool, arguments: &str) -> Result<std::process::Command> {
+    let program = tool.installed()?;
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
+    Ok(command(&program.to_string_lossy(), &arguments))
+}
