@@ -168,6 +168,28 @@ async fn wanted_rows_that_would_become_one_are_a_conflict_before_anything_is_com
 }
 
 #[tokio::test]
+async fn a_row_that_is_wanted_by_its_uuid_is_changed_and_never_inserted() {
+    let setting = setting().await;
+    let part = setting.with_old_part().await;
+    let mut desired = Desired::new();
+    let again = desired.row_where(part).set(Part::LABEL, "new").reference();
+    desired.row(Item::NAME, "a").set(Item::PARTS, [again]);
+    setting.converge(&desired).await;
+    let view = setting.cache.snapshot();
+    assert_eq!(view.get(part).map(|part| &*part.label), Some("new"));
+    assert_eq!(view.table::<Part>().len(), 1);
+    // Another client deletes it.
+    let mut txn = setting.client.transaction();
+    txn.delete(Item::NAME.eq("a"));
+    txn.commit().await.expect("a commit");
+    let conflict = setting.conflict(&desired);
+    let (table, row) = ("Part", part.uuid());
+    assert_eq!(conflict, Conflict::NoSuchRow { table, row });
+    let shown = format!("Part {row} is wanted by its uuid, but does not exist: ");
+    assert!(conflict.to_string().starts_with(&shown), "{conflict}");
+}
+
+#[tokio::test]
 async fn the_owners_parts_of_a_column_add_up() {
     let setting = setting().await;
     let mine = |tag: &Str| tag.starts_with("my");

@@ -61,6 +61,16 @@ pub enum Conflict {
         /// The row.
         row: Uuid,
     },
+    /// A row that is wanted by its uuid does not exist. Only a row that is wanted by a key can be inserted.
+    #[error(
+        "{table} {row} is wanted by its uuid, but does not exist: plan again on a newer view, or want the row by a key"
+    )]
+    NoSuchRow {
+        /// The table.
+        table: &'static str,
+        /// The uuid.
+        row: Uuid,
+    },
     /// A wanted row would not have the key by which it is wanted, and not be found again.
     #[error("{table} {wanted} is wanted, but with other columns: it would not be found again")]
     NotFoundAgain {

@@ -131,6 +131,14 @@ impl<'v, T: Table> Matched<'v, T> {
                     held: held(owned, other),
                 });
             }
+            if let FoundBy::Condition(condition) = &wanted.found
+                && let Some(row) = condition.row()
+            {
+                let (table, row) = (T::TABLE, resolution.resolve(row.uuid()));
+                if self.table.get(Ref::new(row)).is_none() {
+                    return Err(Conflict::NoSuchRow { table, row });
+                }
+            }
             let placeholder = resolution.placeholder(wanted.number);
             // One that was made under it has another key now.
             let is_taken = self.table.get(Ref::new(placeholder)).is_some();

@@ -204,6 +204,9 @@ impl<D: Database> Desired<D> {
 
     /// Wants a row of this type that meets a condition, which an index need not find: all rows of the table
     /// are looked at. Its columns follow.
+    ///
+    /// A reference is such a condition: `desired.row_where(switch.reference())` wants columns of a row that exists, without a key.
+    /// If it was deleted meanwhile, it is not inserted again, and the plan fails ([`Conflict::NoSuchRow`]).
     pub fn row_where<T: Table<Database = D>>(
         &mut self,
         rows: impl Into<AllOf<T>>,
