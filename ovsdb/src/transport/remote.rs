@@ -129,6 +129,8 @@ pub struct RemoteError {
 ///
 /// let error = "udp:192.0.2.2".parse::<Remote>().expect_err("no such method");
 /// assert!(matches!(error.reason, RemoteErrorReason::UnknownMethod(_)));
+/// let error = "/run/ovn/ovnnb_db.sock".parse::<Remote>().expect_err("it is a path");
+/// assert_eq!(error.reason, RemoteErrorReason::NoMethod);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -136,6 +138,11 @@ pub enum RemoteErrorReason {
     /// No remote at all.
     #[error("it is empty")]
     Empty,
+    /// No method, such as a path or a host alone.
+    #[error(
+        "the method is missing; write `unix:PATH` for a socket, `tcp:HOST:PORT` or `ssl:HOST:PORT` for a host"
+    )]
+    NoMethod,
     /// Not one of the methods this library has.
     #[error("the method {0:?} is none of `tcp:`, `ssl:`, `unix:`")]
     UnknownMethod(String),
@@ -182,10 +189,10 @@ impl FromStr for Remote {
                 Err(error(RemoteErrorReason::Passive(method.to_owned())))
             }
             _ if text.is_empty() => Err(error(RemoteErrorReason::Empty)),
-            unknown => {
-                let method = unknown.map_or(text, |(method, _)| method);
+            Some((method, _)) if method.bytes().all(|byte| byte.is_ascii_lowercase()) => {
                 Err(error(RemoteErrorReason::UnknownMethod(method.to_owned())))
             }
+            _ => Err(error(RemoteErrorReason::NoMethod)),
         }
     }
 }
@@ -342,7 +349,10 @@ mod tests {
         let host = |host: &str| Reason::BadHost(host.into());
         for (text, reason) in [
             ("", Reason::Empty),
-            ("tcp", method("tcp")),
+            ("tcp", Reason::NoMethod),
+            ("/run/ovn/ovnnb_db.sock", Reason::NoMethod),
+            ("192.0.2.1:6641", Reason::NoMethod),
+            ("C:/ovnnb_db.sock", Reason::NoMethod),
             ("http:host:1", method("http")),
             ("ptcp:6641", passive("ptcp")),
             ("pssl:6641", passive("pssl")),
