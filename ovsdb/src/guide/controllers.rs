@@ -57,8 +57,77 @@
 //!   and jitter, or when it changes. Other keys go on.
 //! - Without a current replica, keys are collected and nothing is decided.
 //!
-//! The closure runs on a worker of the runtime and must not block. A closure can also state which rows its object should have:
-//! `desired.plan(view)?.write(txn)` writes the difference ([`desired_state`](super::desired_state)).
+//! - The closure may return any error (`?` converts it). It runs on a worker of the runtime and must not block.
+//!
+//! # A whole program
+//!
+//! A closure can also state which rows should exist: `desired.plan(view)?.write(txn)` writes the difference
+//! ([`desired_state`](super::desired_state)). If the whole state is one object, the key is `()`. This controller keeps a load balancer
+//! on each switch that has a mark:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! use ovsdb::cache::Index;
+//! use ovsdb::nb::{self, Desired, LoadBalancer, LogicalSwitch as Switch};
+//! use ovsdb::{Ref, Str};
+//!
+//! /// What should exist. It needs no server, so it is easy to test.
+//! fn desired(view: &nb::Snapshot, by_name: &Index<LoadBalancer, Str>) -> Desired {
+//!     let ours = |row: &LoadBalancer| row.external_ids.get("owner").is_some_and(|owner| owner == "lb-keeper");
+//!     let existing: Vec<Ref<LoadBalancer>> =
+//!         view.rows::<LoadBalancer>().filter(|row| ours(row)).map(|row| row.reference()).collect();
+//!
+//!     let mut desired = Desired::new();
+//!     desired.owned::<LoadBalancer>(LoadBalancer::EXTERNAL_IDS.includes([("owner", "lb-keeper")]));
+//!     let web = desired
+//!         .row(by_name, "web")
+//!         .set(LoadBalancer::VIPS, [("10.0.0.1:80", "10.1.0.2:80,10.1.0.3:80")])
+//!         .part(LoadBalancer::EXTERNAL_IDS, [("owner", "lb-keeper")])
+//!         .reference();
+//!     for switch in view.rows::<Switch>() {
+//!         // A switch that has lost its mark loses our load balancers, and keeps those of others.
+//!         let wanted = switch.external_ids.contains_key("web").then_some(web);
+//!         let existing = existing.clone();
+//!         let part_of = move |row: &Ref<LoadBalancer>| existing.contains(row);
+//!         desired.row_where(switch.reference()).part_of(Switch::LOAD_BALANCER, part_of, wanted);
+//!     }
+//!     desired
+//! }
+//!
+//! let by_name = Index::column(LoadBalancer::NAME);
+//! let cache = client.cache().index(&by_name).table::<Switch>().start().await?;
+//! let runner = nb::Reconciler::new(&client, &cache)
+//!     .watch::<LoadBalancer>(|_| ())
+//!     .watch::<Switch>(|_| ())
+//!     .run(1, move |(), view, txn| {
+//!         desired(view, &by_name).plan(view)?.write(txn);
+//!         Ok(())
+//!     });
+//! // Keys come from rows. An empty database has none, so the first key is added here.
+//! runner.add(());
+//! # let mut txn = client.transaction();
+//! # txn.insert(Switch { name: "sw0".into(), external_ids: [("web", "yes")].into(), ..Default::default() });
+//! # txn.commit().await?;
+//! # cache.wait_until(None, |view| view.rows::<Switch>().find(|row| row.load_balancer.len() == 1).cloned()).await?;
+//!
+//! // A program awaits a signal here, such as `tokio::signal::ctrl_c()`, beside the end of the controller.
+//! let signal = std::future::ready(());
+//! tokio::select! {
+//!     () = signal => {}
+//!     ended = runner.ended() => return Err(ended.to_string().into()),
+//! }
+//! runner.stop().await;
+//! client.close().await;
+//! # Ok(()) }
+//! ```
+//!
+//! It runs until it is told to stop. While the server is down or restarts, keys are collected; on the next connection the closure
+//! sees the current rows. [`wait_for_server`](ClientBuilder::wait_for_server) lets the program start before its server, and
+//! [`testing`](super::testing) shows how to test it without one.
 //!
 //! # Settings
 //!
@@ -70,7 +139,8 @@
 //! | [`stale_limit`](Reconciler::stale_limit) | 30 s | how long the replica may be stale before the runner is unhealthy |
 //! | [`failing_limit`](Reconciler::failing_limit) | 60 s | how long a key may fail before the runner is unhealthy |
 //!
-//! [`watch_keys`](Reconciler::watch_keys) is for rows that concern several objects, and [`queue`](Reconciler::queue) for keys that do not come from rows.
+//! [`watch_keys`](Reconciler::watch_keys) is for rows that concern several objects, [`Runner::add`] for keys that do not come
+//! from rows, and [`queue`](Reconciler::queue) for the changes of another cache, also of another database.
 //!
 //! # Watching the controller
 //!
