@@ -62,7 +62,7 @@
 //! |---|---|
 //! | [`set`](desired::WantedRow::set) | holds this value and nothing else |
 //! | [`part`](desired::WantedRow::part) | holds these elements or pairs, and others may add theirs |
-//! | [`part_of`](desired::WantedRow::part_of) | the same, and what the owner no longer wants is removed |
+//! | [`part_of`](desired::WantedRow::part_of) | the same, and elements for which a closure returns true are removed unless they are wanted |
 //! | [`initial`](desired::WantedRow::initial) | begins with this value in a new row; later changes stay |
 //! | not mentioned | stays as it is |
 //!
@@ -89,6 +89,41 @@
 //! assert_eq!(cache.snapshot().table::<Port>().len(), 1);
 //! # Ok(()) }
 //! ```
+//!
+//! # Rows that others insert
+//!
+//! A controller often adds its rows to a row that another program keeps, such as a load balancer to a switch. It wants that row by its
+//! reference, and gives only its part of the column. [`row_where`](Desired::row_where) never inserts a row that is wanted by its
+//! reference:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
+//! use ovsdb::cache::Index;
+//! use ovsdb::nb::{Desired, LoadBalancer, LogicalSwitch as Switch};
+//!
+//! let by_name = Index::column(LoadBalancer::NAME);
+//! let cache = client.cache().index(&by_name).table::<Switch>().start().await?;
+//! # let mut txn = client.transaction();
+//! # txn.insert(Switch { name: "sw0".into(), ..Default::default() });
+//! # txn.commit().await?;
+//!
+//! let view = cache.snapshot();
+//! let mut desired = Desired::new();
+//! let web = desired.row(&by_name, "web").set(LoadBalancer::VIPS, [("10.0.0.1:80", "10.1.0.2:80")]).reference();
+//! for switch in view.rows::<Switch>() {
+//!     desired.row_where(switch.reference()).part(Switch::LOAD_BALANCER, [web]);
+//! }
+//! client.converge(&cache, &desired).await?;
+//! # assert!(cache.snapshot().rows::<Switch>().all(|switch| switch.load_balancer.len() == 1));
+//! # Ok(()) }
+//! ```
+//!
+//! If such a row was deleted after the view was taken, the plan fails with [`NoSuchRow`](desired::Conflict::NoSuchRow): fill the
+//! [`Desired`] again from a newer view. A [`Reconciler`] does so by itself. [`controllers`](super::controllers) has such a program in full.
 //!
 //! # Large plans
 //!
