@@ -56,7 +56,7 @@
 //! | event | what the stream delivers |
 //! |---|---|
 //! | A connection was lost. | One batch with everything that changed meanwhile ([`is_resync`](cache::BatchKind::is_resync)). |
-//! | The consumer is slow: more than 1,024 transactions, or 16 MiB of messages, are waiting. | One batch that coalesces them ([`is_coalesced`](cache::BatchKind::is_coalesced)): each row once, before the first and after the last. Memory stays bounded. |
+//! | The consumer is slow: more than 1,024 transactions, or 16 MiB of messages, are waiting. | One batch that coalesces them ([`is_coalesced`](cache::BatchKind::is_coalesced)): each row once, with its values before the first and after the last of these transactions. Memory stays bounded. |
 //! | The schema of the server changed. | A batch, even without rows ([`is_schema_change`](cache::BatchKind::is_schema_change)). |
 //! | The client was closed. | The end of the stream. |
 //!
@@ -96,6 +96,49 @@
 //! ```
 //!
 //! Clone the queue for several workers. Work that is dropped by a panic goes back into the queue.
+//!
+//! # Two databases
+//!
+//! A client has one database, so a program that joins two has two clients and two caches. One queue can be fed from both. The worker
+//! takes a snapshot of each cache and looks up both rows by the key:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = |name| ovsdb::server::Server::memory(ovsdb::schema::bundled(name).expect("a bundled schema"));
+//! # let (northbound, southbound) = (server("OVN_Northbound")?, server("OVN_Southbound")?);
+//! # let mut txn = ovsdb::nb::Transaction::detached();
+//! # let port = txn.insert(ovsdb::nb::LogicalSwitchPort { name: "p1".into(), ..Default::default() });
+//! # txn.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ports: [port].into(), ..Default::default() });
+//! # txn.commit_on(&northbound)?;
+//! use ovsdb::cache::WorkQueue;
+//! use ovsdb::nb::{self, LogicalSwitchPort as Port};
+//! use ovsdb::sb::{self, Chassis, PortBinding};
+//!
+//! let north = nb::Client::builder().server(&northbound).connect().await?;
+//! let south = sb::Client::builder().server(&southbound).connect().await?;
+//! let ports = north.cache().table::<Port>().start().await?;
+//! let bindings = south.cache().table::<PortBinding>().table::<Chassis>().start().await?;
+//!
+//! let queue = WorkQueue::new();
+//! queue.feed(ports.changes::<Port>(), |change, _view| [change.row().name.clone()]);
+//! queue.feed(bindings.changes::<PortBinding>(), |change, _view| [change.row().logical_port.clone()]);
+//! while let Some(work) = queue.next().await {
+//!     let (nb_view, sb_view) = (ports.snapshot(), bindings.snapshot());
+//!     let port = nb_view.get_by(Port::NAME, work.key());
+//!     let binding = sb_view.get_by(PortBinding::LOGICAL_PORT, work.key());
+//!     let chassis = binding.and_then(|row| row.chassis).and_then(|chassis| sb_view.get(chassis));
+//!     println!("{} exists: {}, on {:?}", work.key(), port.is_some(), chassis.map(|row| &row.hostname));
+//!     # assert!(port.is_some() && binding.is_none());
+//!     work.done();
+//!     # break;
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! The two snapshots are not of one moment: a row can have arrived in one database and not yet in the other. Treat a missing half as normal.
+//! When it arrives, its key is queued again. To write as well, feed the queue of a [`Reconciler`] with the second
+//! cache's changes ([`Reconciler::queue`]).
 //!
 //! Next: [`controllers`](super::controllers).
 
