@@ -38,6 +38,54 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # A controller under faults
+//!
+//! The whole program runs against the server, while the test breaks the connection or loses the reply of a commit:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! use ovsdb::nb::{self, LogicalSwitch as Switch, PortGroup};
+//! use ovsdb::server::{Server, TransactionFault};
+//!
+//! /// The controller: a port group for each switch.
+//! fn run(client: &nb::Client, cache: &nb::Cache) -> nb::Runner<ovsdb::Str> {
+//!     nb::Reconciler::new(client, cache).watch::<Switch>(|switch| switch.name.clone()).run(1, |name, _view, txn| {
+//!         txn.ensure(PortGroup::NAME, name, |_| {});
+//!         Ok(())
+//!     })
+//! }
+//!
+//! let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! let server = Server::memory(schema)?;
+//! // By default the client waits a second before it connects again. A test need not.
+//! let short = Duration::from_millis(10);
+//! let client = nb::Client::builder().server(&server).backoff(short, short).connect().await?;
+//! let cache = client.cache().table::<Switch>().table::<PortGroup>().start().await?;
+//! let runner = run(&client, &cache);
+//!
+//! // The connection is cut, and a switch appears meanwhile.
+//! server.faults().disconnect();
+//! let mut txn = nb::Transaction::detached();
+//! txn.insert(Switch { name: "sw0".into(), ..Default::default() });
+//! txn.commit_on(&server)?;
+//! // The controller's next commit is carried out, but its reply is lost.
+//! server.faults().next_transaction("OVN_Northbound", TransactionFault::DisconnectAfter)?;
+//!
+//! let limit = Duration::from_secs(30);
+//! cache.wait_until(limit, |view| view.get_by(PortGroup::NAME, "sw0").cloned()).await?;
+//! runner.health()?;
+//! runner.stop().await;
+//! // It was inserted once.
+//! let committed = server.transactions::<nb::Database>();
+//! assert_eq!(committed.iter().flat_map(|txn| txn.inserted::<PortGroup>()).count(), 1);
+//! # Ok(()) }
+//! ```
+//!
+//! A fault that lasts, such as [`refuse_connections`](server::Faults::refuse_connections), ends when its guard is dropped:
+//!
 //! | call | what it tests |
 //! |---|---|
 //! | [`Faults::disconnect`](server::Faults::disconnect), [`refuse_connections`](server::Faults::refuse_connections) | reconnects |
@@ -80,6 +128,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! - A snapshot needs the indexes that the code looks up: [`index`](crate::testing::SnapshotBuilder::index) declares one, and
+//!   [`index_references_to`](crate::testing::SnapshotBuilder::index_references_to) is for
+//!   [`referrers`](Snapshot::referrers). A [`Desired`] is tested by the text of its plan: `desired.plan(&view)?.to_string()`.
 //! - [`Transaction::detached_on`] makes a transaction that reads a snapshot, as that of [`Client::apply`] does.
 //! - [`inserted`](Transaction::inserted), [`operations_on`](Transaction::operations_on) and
 //!   [`to_json`](Transaction::to_json) show what was written. [`check`](Transaction::check) finds mistakes.
