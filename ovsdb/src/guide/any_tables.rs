@@ -63,6 +63,35 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Which databases and tables
+//!
+//! Without a database, an [`AnyDatabase`] client uses `_Server`, which every server has. [`Client::databases`] then lists the
+//! others. Tables and columns are those of the schema:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
+//! # let server = ovsdb::server::Server::memory(schema)?;
+//! # use ovsdb::{AnyDatabase, Client};
+//! let client = Client::<AnyDatabase>::builder().server(&server).connect().await?;
+//! for database in client.databases().await? {
+//!     println!("{} {}", database.name, database.model.as_deref().unwrap_or("-"));
+//! }
+//!
+//! let client = Client::<AnyDatabase>::builder().server(&server).database("OVN_Northbound").connect().await?;
+//! for (name, table) in &client.server_schema().tables {
+//!     println!("{name}: {}", table.columns.keys().cloned().collect::<Vec<_>>().join(" "));
+//! }
+//! # assert!(client.server_schema().tables.contains_key("Logical_Switch"));
+//! # Ok(()) }
+//! ```
+//!
+//! A [`Datum`](value::Datum) displays as the JSON of the protocol: `["set",[]]`. For another form, match on it: it is a
+//! set or a map of [`Atom`](value::Atom)s.
+//!
+//! # The same, typed and by name
+//!
 //! | typed | by name |
 //! |---|---|
 //! | [`table`](CacheBuilder::table), [`table_where`](CacheBuilder::table_where), [`all_tables`](CacheBuilder::all_tables) | [`any_table`](CacheBuilder::any_table), [`any_table_where`](CacheBuilder::any_table_where), [`any_tables`](CacheBuilder::any_tables) |
@@ -74,9 +103,8 @@
 //! | [`Outcome::rows`] | [`Outcome::any_rows`] |
 //! | a field of a row | `get` of an [`AnyRow`](cache::AnyRow), a [`Datum`](value::Datum) by [`to_datum`](value::ColumnValue::to_datum) |
 //!
-//! Compiled tables can be read by name too, and a typed database can have tables by name beside its typed ones. [`Client::databases`] and
-//! [`Client::list_dbs`] tell which databases a server has. When the schema changes, rows follow it; [`CacheBuilder::any_table`]
-//! says how.
+//! Compiled tables can be read by name too, and a typed database can have tables by name beside its typed ones. When the
+//! schema changes, the rows get its columns; [`CacheBuilder::any_table`] says how.
 //!
 //! The program `ovsdb-inspect` in the repository's `examples` is built on this.
 
