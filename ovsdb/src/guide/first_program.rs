@@ -61,14 +61,17 @@
 //! ```
 //!
 //! 1. [`nb::Client`](nb) is a [`Client`] for the tables of OVN_Northbound. [`connect`](ClientBuilder::connect) resolves when the
-//!    server has answered. The connection runs in a tokio task of its own and ends with the last clone of the client,
-//!    or with the last cache, stream or lock that was made from it.
+//!    server has answered. The connection runs in a tokio task of its own. It ends when all clones of the client, and
+//!    all caches, streams and locks made from it, are dropped.
 //! 2. [`start`](CacheBuilder::start) subscribes and resolves when all rows have arrived. From then on the server sends
 //!    every change.
 //! 3. [`insert`](Transaction::insert) returns a reference to the new row at once, so another row of the same
 //!    transaction can refer to it. [`commit`](Transaction::commit) sends the transaction and waits for the outcome.
 //! 4. The commit has resolved, so the cache shows its rows (read-your-writes). A [snapshot](Cache::snapshot) is a
 //!    view of all tables after the same transaction. It does not change while you hold it.
+//!
+//! The module [`nb`] names the types of its database, so a function takes a `&nb::Snapshot` or a `&mut nb::Transaction`. The others are
+//! `nb::Client`, `nb::Cache`, `nb::Desired`, `nb::Plan`, `nb::Reconciler<K>` and `nb::Runner<K>`.
 //!
 //! # A real server
 //!
@@ -94,8 +97,33 @@
 //! | [`CommitError`] | a commit; [`writing`](super::writing) explains its kinds |
 //! | [`WaitError`] | [`Cache::wait_until`] |
 //!
-//! Each error states what it knows, and its cause is its source. [`ErrorChain`] shows an error with all its causes on one
-//! line.
+//! The cause of an error is its [source](std::error::Error::source). [`ErrorChain`] shows an error with all its causes on one line.
+//! If `main` returns an error, Rust prints its `Debug` form, which is for programmers. A program for users prints the chain:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use ovsdb::{ErrorChain, nb};
+//!
+//! async fn run(remotes: &str) -> Result<(), Box<dyn std::error::Error>> {
+//!     let client = nb::Client::builder().remotes(remotes).connect().await?;
+//!     println!("connected to {}", client.database());
+//!     Ok(())
+//! }
+//!
+//! if let Err(error) = run("unix:/nowhere/nb.sock").await {
+//!     eprintln!("{}", ErrorChain::new(&*error));
+//!     // std::process::exit(1)
+//!     # assert!(ErrorChain::new(&*error).to_string().starts_with("cannot connect to unix:/nowhere/nb.sock: "));
+//! }
+//! # }
+//! ```
+//!
+//! # Logs
+//!
+//! The library logs through the crate `tracing`: connections, reconnects and their reasons, differences of schemas. A program sees the
+//! logs once it installs a subscriber, such as `tracing_subscriber::fmt::init()` of the crate `tracing-subscriber`. [The front
+//! page](crate#logs) lists the levels.
 //!
 //! Next: [`tables`](super::tables).
 
