@@ -34,9 +34,10 @@
 //! | [`remote_order`](ClientBuilder::remote_order) | shuffles the remotes (the default, which spreads clients) or tries them as given |
 //! | [`cluster_id`](ClientBuilder::cluster_id) | refuses servers of any other cluster |
 //!
-//! Without `leader_only` the client may use a follower, which spreads the load of many readers. The leader still decides transactions. A member that
-//! has seen less than this client has is left as outdated, so views do not go back in time, except by a single last transaction when a
-//! connection is lost at the wrong moment ([`leader_only`](ClientBuilder::leader_only) says when).
+//! Without `leader_only` the client may use a follower, which spreads the load of many readers. The leader still decides transactions. The client
+//! leaves a member that has received fewer transactions than the client itself, so views do not go back in time. There is one
+//! exception: a connection that is lost at the wrong moment can cost the last transaction
+//! ([`leader_only`](ClientBuilder::leader_only) says when).
 //!
 //! Followers do not share locks: a program that relies on [`Client::lock`] must use the leader.
 //!
@@ -90,7 +91,7 @@
 //! use ovsdb::server::{Server, TlsServerConfig};
 //! use ovsdb::{TlsConfig, nb};
 //!
-//! // The server: who it is, and whose clients it accepts.
+//! // The server: its own certificate, and the authority whose clients it accepts.
 //! let tls = TlsServerConfig::builder()
 //!     .certificate_files(folder.join("server-cert.pem"), folder.join("server-privkey.pem"))
 //!     .ca_file(folder.join("cacert.pem"))
@@ -99,7 +100,7 @@
 //! let server = Server::builder().memory(schema).tls(tls).start()?;
 //! let remote = server.listen(&"pssl:0:127.0.0.1".parse()?).await?;
 //!
-//! // The client: whom it trusts, and who it is.
+//! // The client: the authority that it trusts, and its own certificate.
 //! let tls = TlsConfig::builder()
 //!     .ca_file(folder.join("cacert.pem"))
 //!     .client_files(folder.join("client-cert.pem"), folder.join("client-privkey.pem"))

@@ -71,9 +71,9 @@
 //!
 //! # Which server, and when
 //!
-//! With several remotes, each remote has its own exponential backoff with jitter. A remote without a backoff is tried at once. A server
-//! that answers but cannot serve, as during the election of a leader, is not treated as down: the client waits tens of milliseconds and stays
-//! connected meanwhile, to hear of the new leader.
+//! With several remotes, each remote has its own exponential backoff with jitter. A remote that has not failed is tried at once. A server
+//! that answers but cannot serve, as during the election of a leader, is not treated as down: the client stays connected for tens of
+//! milliseconds, so that it learns of a new leader, before it tries the next remote.
 //!
 //! # Time limits
 //!
@@ -90,7 +90,7 @@
 //! [`wait_for_server`](ClientBuilder::wait_for_server) it waits instead, for programs that start before their server.
 //!
 //! [`Client::reconnect`] leaves the connection for a new one, [`Client::set_remotes`] changes the servers, and [`Client::close`]
-//! sends what was asked for, waits for the replies and ends the client. Caches remain readable.
+//! sends the queued requests, waits for their replies and ends the client. Caches remain readable.
 //!
 //! Next: [`clusters`](super::clusters).
 

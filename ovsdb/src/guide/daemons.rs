@@ -1,6 +1,6 @@
-//! Knowing that it is real: waiting for ovn-northd, chassis and ovs-vswitchd.
+//! Waiting until the network does what the database says: ovn-northd, chassis and ovs-vswitchd.
 //!
-//! A commit says what a database holds, not what the network does. Daemons carry it out later. The functions below wait for them:
+//! A commit changes a database. Daemons change the network afterwards. The functions below wait for them:
 //!
 //! | function | waits until | like |
 //! |---|---|---|
@@ -46,7 +46,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! When the time is over, [`ProgressError`](progress::ProgressError) names the daemon that is late. With a client of the southbound
+//! After the time limit, [`ProgressError`](progress::ProgressError) names the daemon that is late. With a client of the southbound
 //! database, [`southbound`](nb::Realize::southbound) makes the error name the chassis as well. Calls that wait at the same time share one request.
 //!
 //! For one object, [`Cache::wait_until`] waits for the column in which a daemon reports it, as above. The same on a switch:

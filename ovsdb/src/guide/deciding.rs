@@ -1,6 +1,6 @@
 //! Deciding: transactions that read what they depend on.
 //!
-//! A controller reads the database, decides, and writes. Meanwhile another client may change what the decision rests on. Optimistic
+//! A controller reads the database, decides, and writes. Meanwhile another client may change what the decision depends on. Optimistic
 //! concurrency solves this: the commit verifies what was read and fails if it has changed, and the controller decides again.
 //! [`Client::apply`] does all of it.
 //!
@@ -79,7 +79,7 @@
 //! let meter = ours.get_by(Meter::NAME, "arp").ok_or("no meter arp")?;
 //! ours.edit(&meter, |row| row.fair = Some(meter.external_ids.is_empty()));
 //!
-//! // Another client changes what the decision rests on.
+//! // Another client changes what the decision depends on.
 //! let mut theirs = client.transaction();
 //! theirs.mutate(&meter).insert(Meter::EXTERNAL_IDS, [("owner", "them")]);
 //! theirs.commit().await?;

@@ -44,8 +44,8 @@
 //! - Closures of [`apply`](Client::apply) and [`Reconciler`] run on the runtime's workers. Move long computations elsewhere.
 //! - Many small transactions cost the server more than few larger ones. [`share_commits`](Reconciler::share_commits) lets the keys of a
 //!   controller share a transaction.
-//! - Guards are sent with a transaction. For wide rows, [`row_versions`](CacheBuilder::row_versions) makes each of them 16 bytes, for 59 bytes a
-//!   row on the wire.
+//! - Guards are sent with a transaction. For wide rows, [`row_versions`](CacheBuilder::row_versions) makes each guard 16 bytes, and costs
+//!   59 bytes on the wire for each replicated row.
 //! - [`range`](Transaction::range) and conditions without an index make the server read the whole table.
 //!
 //! # Counters
@@ -74,7 +74,7 @@
 //! 2. [`protocol::Message`] reads the envelope. The payload stays text.
 //! 3. An update is decoded straight into rows, without a tree of values in between.
 //! 4. A whole server transaction is published at once. If it does not fit, nothing of it is, and all rows are fetched again.
-//! 5. Streams are told, and then the commits that wait for this update resolve.
+//! 5. Streams wake up, then the commits that wait for this update resolve.
 //!
 //! Next: [`any_tables`](super::any_tables).
 

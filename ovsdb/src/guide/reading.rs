@@ -66,7 +66,7 @@
 //! ```
 //!
 //! An [`Index`](cache::Index) or [`OrderedIndex`](cache::OrderedIndex) has as its key the value of a column (`column`), each element of a set
-//! (`elements`), the value at one key of a map (`map_key`), each value of a map (`map_values`), or what a function makes of
+//! (`elements`), the value at one key of a map (`map_key`), each value of a map (`map_values`), or what a function returns for
 //! the row (`function`).
 //!
 //! # References

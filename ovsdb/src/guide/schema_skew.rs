@@ -11,7 +11,7 @@
 //! | allows fewer values in a column | it reads as it is | [`BuildError::Count`](transaction::BuildError::Count) if the value does not fit |
 //! | has a new value in an enum | the variant `Unknown` with its text | by `Unknown` |
 //!
-//! [`Cache::skew`] reports the differences, and the log has them at the level `WARN`. [`strict`](CacheBuilder::strict) makes missing tables
+//! [`Cache::skew`] reports the differences, which are also logged at the level `WARN`. [`strict`](CacheBuilder::strict) makes missing tables
 //! and columns an error. [`Client::has_column`] asks about a single column, so that a program can work without it:
 //!
 //! ```

@@ -70,7 +70,7 @@
 //!
 //! The third cannot be avoided: a reply can be lost after the server has committed. The library never reports it as a success or as
 //! a failure. [`commit_once`](Transaction::commit_once) settles it: it sends the transaction again, with a guard that fails if a row that the
-//! transaction inserts exists already. So it needs an insert. [`Client::apply`] settles an unknown outcome by deciding again.
+//! transaction inserts exists already. So the transaction must insert a row. [`Client::apply`] settles an unknown outcome by deciding again.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -101,7 +101,7 @@
 //!
 //! | answer | when | what to do |
 //! |---|---|---|
-//! | [`Again`](Retry::Again) | a guard failed, a row with the same key exists by now, a reference no longer holds, the leader changed | read again, decide again, commit again |
+//! | [`Again`](Retry::Again) | a guard failed, a row with the same key exists by now, a row that is referred to no longer exists, the leader changed | read again, decide again, commit again |
 //! | [`Unknown`](Retry::Unknown) | the connection was lost after the request | settle it as above |
 //! | [`Never`](Retry::Never) | a mistake in the transaction, a value that the schema forbids, the time limit passed | report it |
 //!
@@ -112,7 +112,7 @@
 //!
 //! A commit waits for a connection if there is none, within the client's
 //! [`request_timeout`](ClientBuilder::request_timeout) or the transaction's own [`timeout`](Transaction::timeout). If the commit's
-//! future is dropped, the server is told to forget the transaction, which may come too late. At most
+//! future is dropped, the client asks the server to cancel the transaction, which the server may have committed by then. At most
 //! [`max_in_flight`](ClientBuilder::max_in_flight) requests await their replies; further ones queue (back-pressure).
 //!
 //! # Locks and authors
