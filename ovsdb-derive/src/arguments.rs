@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 
 /// `"Table.column" => name`
 pub(crate) struct Rename {
-    /// What gets the name: a table, a column or a value.
+    /// What is renamed: a table, a column or a value.
     pub(crate) key: LitStr,
     /// The name.
     pub(crate) name: Ident,
@@ -33,7 +33,7 @@ impl Parse for Rename {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let key = input.parse()?;
         input.parse::<Token![=>]>()?;
-        // Checked when its use is known: a field may be a keyword.
+        // Keywords are accepted here, because a field may have one as its name; `rename` refuses the others.
         let name = input
             .call(Ident::parse_any)
             .map_err(|error| Error::new(error.span(), "expected a name, without quotes"))?;

@@ -17,8 +17,8 @@ use crate::column::Column;
 use crate::suggest::did_you_mean;
 use crate::{docs, names};
 
-/// Checks the struct against the schema as far as its tokens allow, and returns the indexes of which the
-/// struct has all columns.
+/// Checks the struct against the schema as far as its tokens allow, and returns the indexes whose columns the struct
+/// has.
 pub(crate) fn check(
     schema: &DatabaseSchema,
     name: &LitStr,
@@ -81,7 +81,7 @@ fn mismatch(table: &str, column: &str, kind: &ColumnType) -> String {
     )
 }
 
-/// The type that holds such a column, for people.
+/// The Rust type of such a column, for error messages.
 fn rust_type(table: &str, column: &str, kind: &ColumnType) -> String {
     let enumeration = format!("{}{}", names::type_name(table), names::type_word(column));
     let atom = |base: &BaseType, suffix: &str| match (base.atomic, &base.ref_table) {
@@ -107,7 +107,7 @@ fn rust_type(table: &str, column: &str, kind: &ColumnType) -> String {
 /// alias or a user's own atom, which only the compiler can check.
 fn may_fit(rust_type: &Type, kind: &ColumnType) -> bool {
     let Some((name, arguments)) = last_segment(rust_type) else {
-        // Not a path, but a macro or parentheses may stand for one.
+        // Not a path; but a macro or parentheses may expand to one.
         return matches!(rust_type, Type::Macro(_) | Type::Paren(_) | Type::Group(_));
     };
     let atom = |rust_type: &Type, atomic| match last_segment(rust_type) {
@@ -179,10 +179,10 @@ pub(crate) fn assertions(
 ) -> TokenStream {
     let name = &schema.name;
     let message = format!("the schema is of the database `{name}`, and `database` is another");
-    let right = quote! {
+    let condition = quote! {
         ::ovsdb::model::check::same(<#database as ::ovsdb::Database>::NAME, #name)
     };
-    let mut assertions = assertion(database.span(), &[(right, message)]);
+    let mut assertions = assertion(database.span(), &[(condition, message)]);
     let kinds = schema
         .tables
         .get(&table.value())
@@ -193,18 +193,18 @@ pub(crate) fn assertions(
         };
         let rust_type = without_self(column.rust_type.to_token_stream(), ident);
         let expected = expected(name, &known.kind);
-        let right = quote! { ::ovsdb::model::check::fits::<#rust_type>(&#expected) };
+        let condition = quote! { ::ovsdb::model::check::fits::<#rust_type>(&#expected) };
         let message = mismatch(&table.value(), &column.name.value(), &known.kind);
         let within = refers_within(ident, database, table, column);
         assertions.extend(assertion(
             column.rust_type.span(),
-            &[within, (right, message)],
+            &[within, (condition, message)],
         ));
     }
     assertions
 }
 
-/// The same for a struct that names no schema.
+/// The constants for a struct that names no schema.
 pub(crate) fn assertions_without_schema(
     ident: &Ident,
     database: &Path,
@@ -218,7 +218,7 @@ pub(crate) fn assertions_without_schema(
     each.collect()
 }
 
-/// Whether a field refers to tables of its own database only, and what to say if it does not.
+/// The condition that a field refers only to tables of its own database, and the message if it does not.
 fn refers_within(
     ident: &Ident,
     database: &Path,
@@ -226,7 +226,7 @@ fn refers_within(
     column: &Column,
 ) -> (TokenStream, String) {
     let rust_type = without_self(column.rust_type.to_token_stream(), ident);
-    let right = quote! {
+    let condition = quote! {
         ::ovsdb::model::check::refers_within::<#rust_type>(<#database as ::ovsdb::Database>::NAME)
     };
     let message = format!(
@@ -234,7 +234,7 @@ fn refers_within(
         table.value(),
         column.name.value()
     );
-    (right, message)
+    (condition, message)
 }
 
 /// Makes the compiler check that each `Ref` in a field's type refers to a table, and know that the
@@ -268,11 +268,11 @@ fn each_target(rust_type: &Type, each: &mut impl FnMut(&Type)) {
     }
 }
 
-/// A constant that panics with the message of the first condition that does not hold.
-fn assertion(span: Span, rights: &[(TokenStream, String)]) -> TokenStream {
-    let checks = rights.iter().map(|(right, message)| {
+/// A constant whose evaluation fails with the message of the first condition that is false.
+fn assertion(span: Span, conditions: &[(TokenStream, String)]) -> TokenStream {
+    let checks = conditions.iter().map(|(condition, message)| {
         quote_spanned! { span=>
-            if !#right {
+            if !#condition {
                 ::core::panic!("{}", #message);
             }
         }

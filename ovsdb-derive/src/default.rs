@@ -1,4 +1,4 @@
-//! The `Default` of a table: what a server stores in the columns that an insert leaves out.
+//! The `Default` of a table: what a server stores in the columns that an insert omits.
 
 use ovsdb_schema::{BaseType, ColumnType, TableSchema};
 use proc_macro2::{Ident, TokenStream};
@@ -8,7 +8,7 @@ use syn::{Error, Result};
 use crate::column::Column;
 use crate::conformance;
 
-/// The implementation, of the fields and their values.
+/// The implementation of `Default`, from the fields and their values.
 pub(crate) fn implementation<'a>(
     table: &Ident,
     fields: impl Iterator<Item = (&'a Ident, TokenStream)>,
@@ -23,8 +23,8 @@ pub(crate) fn implementation<'a>(
     }
 }
 
-/// The value of a field of this type, for a column of that one. The atom may be of a type that
-/// has another default itself.
+/// The default of a field of type `rust_type`, for a column of type `kind`. Its atoms may be of a program's own type,
+/// whose `Default` may differ from the server's.
 pub(crate) fn value(rust_type: &impl ToTokens, kind: &ColumnType) -> TokenStream {
     if holds_an_atom(kind) {
         quote! { ::ovsdb::value::one_default::<#rust_type>() }
@@ -33,7 +33,7 @@ pub(crate) fn value(rust_type: &impl ToTokens, kind: &ColumnType) -> TokenStream
     }
 }
 
-/// The same where the atom is one of ours, whose default is the server's.
+/// The same for generated tables: the `Default` of their atoms is the server's.
 pub(crate) fn value_of_own(rust_type: &impl ToTokens, kind: &ColumnType) -> TokenStream {
     if kind.is_scalar() {
         quote! { ::core::default::Default::default() }
@@ -42,18 +42,18 @@ pub(crate) fn value_of_own(rust_type: &impl ToTokens, kind: &ColumnType) -> Toke
     }
 }
 
-/// Whether a server stores one atom in a column of this type where an insert leaves it out.
+/// Whether a server stores one atom in a column of this type if an insert omits it.
 ///
-/// It stores no reference: a row that leaves out a required one is refused, and an empty set to
-/// put references into serves better than one with a reference to no row.
+/// False for references: the server refuses a row that omits a required one, and an empty set is a better start than
+/// a reference to no row.
 fn holds_an_atom(kind: &ColumnType) -> bool {
     let is_reference = |base: &BaseType| base.ref_table.is_some();
     let refers = is_reference(&kind.key) || kind.value.as_ref().is_some_and(is_reference);
     kind.min == 1 && !refers
 }
 
-/// Refuses a struct with a column whose default on the server is one atom and in Rust is none: a
-/// macro does not see whether the struct derives `Default`, so it must say.
+/// Refuses a struct with a column that has one atom by default on the server and is empty by default in Rust. A macro
+/// cannot see whether the struct derives `Default`, so an attribute must say what is meant.
 pub(crate) fn require_choice(table: &str, schema: &TableSchema, columns: &[Column]) -> Result<()> {
     let mut errors: Option<Error> = None;
     for column in columns {

@@ -32,7 +32,7 @@ fn a_small_schema_expands_to_the_file() {
     let written = std::fs::read_to_string(path).expect("the file");
     assert!(
         written == expansion,
-        "the expansion is another one; {WRITE}=1 writes it to {path}"
+        "the expansion differs from {path}; {WRITE}=1 writes the file again"
     );
 }
 
@@ -78,9 +78,9 @@ fn every_table_and_column_of_the_library_links_to_its_manual() {
                 _ => {}
             }
         }
-        assert!(checked > 150, "{module} has {checked} columns only");
-        assert!(keys >= 10, "{module} has keys of {keys} columns only");
-        assert!(since >= 20, "{module} has releases of {since} columns only");
+        assert!(checked > 150, "{module} has only {checked} columns");
+        assert!(keys >= 10, "{module} has keys of only {keys} columns");
+        assert!(since >= 20, "{module} has releases of only {since} columns");
     }
 }
 
@@ -208,7 +208,7 @@ fn the_facts_of_a_column_are_documented() {
     );
 }
 
-/// The corpus of the fuzz target `schemas`: what a fuzzer once found stays mended.
+/// The corpus of the fuzz target `schemas`: what the fuzzer found once stays fixed.
 #[test]
 fn schemas_of_the_corpus_expand_or_are_refused() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/schemas");
@@ -220,5 +220,5 @@ fn schemas_of_the_corpus_expand_or_are_refused() {
         assert!(held.is_ok(), "{} breaks the macro", file.display());
         files += 1;
     }
-    assert!(files >= 10, "{folder} has {files} files only");
+    assert!(files >= 10, "{folder} has only {files} files");
 }

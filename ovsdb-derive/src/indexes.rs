@@ -7,17 +7,17 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Error, Result};
 
-/// The most columns that `ovsdb::model::UniqueIndex` takes.
+/// The largest number of columns that `ovsdb::model::UniqueIndex` supports.
 const MOST_COLUMNS: usize = 6;
 
-/// A column as the indexes need it.
+/// What the indexes need to know of a column.
 pub(crate) struct Indexed<'a> {
     pub(crate) name: &'a str,
     pub(crate) constant: &'a Ident,
     pub(crate) rust_type: &'a dyn ToTokens,
 }
 
-/// The last argument of a column's handle, where it is not the default.
+/// The last type argument of a column's handle, if it is not the default.
 pub(crate) fn marker(mutable: bool, unique: bool) -> Option<TokenStream> {
     match (mutable, unique) {
         (true, false) => None,

@@ -3,7 +3,7 @@
 //!
 //! # Names
 //!
-//! One rule makes the schema's names Rust's:
+//! Names of the schema become Rust names by these rules:
 //!
 //! - A table's words are split at `_`. A word all in capitals is written as one word (`ACL` is
 //!   `Acl`, `DHCP_Options` is `DhcpOptions`), of any other the first letter becomes a capital
@@ -13,17 +13,17 @@
 //!   handle is the constant of the name in upper case (`TYPE`).
 //! - An index over two to six columns is a constant that joins the names of their constants
 //!   (`LOGICAL_PORT_AND_DST_IP`).
-//! - The enum of a string column is named after the types of table and column (`AclAction`; in a
-//!   map `...Key` or `...Value`). Its values' words are split where a character is neither letter
+//! - The enum of a string column has the name of the table's type, followed by the column's words (`AclAction`; for a
+//!   map followed by `Key` or `Value`). Its values' words are split where a character is neither letter
 //!   nor digit (`allow-related` is `AllowRelated`); a value that begins with a digit gets a `V`
 //!   before it, one without letters and digits is `Empty`, and `unknown` and `self` are
 //!   `UnknownValue` and `SelfValue`. `Unknown(..)` holds any other value.
 //!
-//! The aliases of the library's types (`Client`, `Cache`, ...) are no names of the schema: where a table
-//! or an enum has the name, there is no alias.
+//! The aliases of the library's types (`Client`, `Cache`, ...) are no names of the schema: an alias is omitted where
+//! a table or an enum has its name.
 //!
-//! Two names may become one: `ACL` and `Acl`, `a-b` and `a_b`, the label `Database` and a table of
-//! that name. The error says so, and how one gets another name: see [`schema!`](schema!).
+//! Two names may become the same Rust name: `ACL` and `Acl`, `a-b` and `a_b`, the label `Database` and a table of
+//! that name. That is an error, which says how to rename one of them: see [`schema!`](schema!).
 
 mod arguments;
 mod column;
@@ -47,15 +47,16 @@ mod table_derive;
 
 use proc_macro::TokenStream;
 
-/// Writes the typed tables of a schema into the current module.
+/// Generates the typed tables of a schema in the current module.
 ///
 /// The argument is the name of a bundled schema (`"OVN_Northbound"`, `"OVN_Southbound"`,
-/// `"Open_vSwitch"`), or the path of a schema file, relative to the crate's folder. The
-/// crate's documentation has the rule by which names are made.
+/// `"Open_vSwitch"`), or the path of a schema file, relative to the crate's folder. The crate's documentation states
+/// how the names are formed.
 ///
-/// Expands to `Database`, a label for the database; a struct for each table, with a constant for
-/// each column; and an enum for each string column whose values the schema lists. Each is
-/// documented with the schema's facts. `Client`, `ClientBuilder`, `Cache`, `CacheBuilder`,
+/// Expands to `Database`, a type that stands for the database; a struct for each table, with a constant for each
+/// column; and an enum for each string column whose values the schema lists. Their documentation states what the
+/// schema says of them, and for the bundled schemas since which release they exist and which keys their manual
+/// documents. `Client`, `ClientBuilder`, `Cache`, `CacheBuilder`,
 /// `Snapshot`, `Transaction`, `Desired`, `Plan`, `Reconciler`, `Runner` and `AllChanges` are aliases of the
 /// library's types for this database. With the feature `serde` of `ovsdb`, structs and enums implement
 /// serde's `Serialize` and `Deserialize`.
@@ -72,8 +73,8 @@ use proc_macro::TokenStream;
 ///
 /// - `tables = ["Table", ...]` generates only these tables. A reference to a table that is left
 ///   out is a plain [`Uuid`].
-/// - `rename = { "Table" => Name, "Table.column" => name, "Table.column.value" => Name }` gives
-///   names other than the rule's. A column's name becomes its field, the constant in upper case,
+/// - `rename = { "Table" => Name, "Table.column" => name, "Table.column.value" => Name }` gives other names than the
+///   rules do. A column's name becomes its field, the constant in upper case,
 ///   and the end of its enum's name.
 /// - `manual = "https://example.org/inventory.html#{table}"` links the documentation of each table and column to
 ///   the page that describes it. `{table}` stands for the table's name in the schema; an address without it
@@ -106,7 +107,7 @@ pub fn schema(input: TokenStream) -> TokenStream {
         .into()
 }
 
-/// Makes a struct with some of a table's columns a table.
+/// Implements `Table` for a struct that has some of a table's columns.
 ///
 /// ```
 /// use ovsdb::{Map, Str, nb};
@@ -128,12 +129,11 @@ pub fn schema(input: TokenStream) -> TokenStream {
 ///   schema's table (a [`Ref`] to a struct of that table, or a [`Uuid`], which may be any
 ///   reference), a generated enum must list the column's values (a [`Str`] may be any of them).
 /// - `default`, optional: with `true`, the derive writes the struct's `Default`, which is what a
-///   server of that schema stores in the columns that an insert leaves out. Where that is not what
-///   `#[derive(Default)]` makes, because a set or a map has one element there, this must be said;
-///   `false` stands for a `Default` of one's own.
-/// - `column`, on a field: the column's name, where it is not the field's.
-/// - `constant`, on a field: the name of the column's handle, where it is not the column's name in
-///   upper case.
+///   server of that schema stores in the columns that an insert omits. The attribute is required where that
+///   differs from `#[derive(Default)]`, because a set or a map has one element by default on the server. `false` says
+///   that the program writes its own `Default`.
+/// - `column`, on a field: the column's name, if it differs from the field's.
+/// - `constant`, on a field: the name of the column's handle, if it differs from the column's name in upper case.
 ///
 /// With or without a schema, references to tables of another database do not compile.
 ///

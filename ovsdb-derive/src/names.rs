@@ -1,4 +1,4 @@
-//! The rule that makes a schema's names Rust's; the crate's documentation states it.
+//! How names of the schema become Rust names; the crate's documentation states the rules.
 
 use proc_macro2::{Ident, Span};
 use syn::ext::IdentExt as _;
@@ -33,7 +33,7 @@ pub(crate) fn type_word(column: &str) -> String {
     column.split('_').map(word).collect()
 }
 
-/// What is reserved in any edition, strictly or for later, and can be a raw identifier.
+/// The words reserved in any edition, for now or the future, that can be raw identifiers.
 const KEYWORDS: &[&str] = &[
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn",
     "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let",
@@ -42,7 +42,7 @@ const KEYWORDS: &[&str] = &[
     "virtual", "where", "while", "yield",
 ];
 
-/// Whether a name is reserved, and free as a raw identifier.
+/// Whether a name is reserved and can be a raw identifier.
 pub(crate) fn is_keyword(name: &str) -> bool {
     KEYWORDS.contains(&name)
 }
@@ -63,7 +63,7 @@ pub(crate) fn constant(column: &str) -> Ident {
     Ident::new(&column.to_ascii_uppercase(), Span::call_site())
 }
 
-/// The constant of a field that has a name of its own.
+/// The constant of a renamed field.
 pub(crate) fn constant_of(field: &Ident) -> Ident {
     let name = field.unraw().to_string().to_uppercase();
     Ident::new(&name, field.span())

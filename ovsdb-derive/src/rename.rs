@@ -1,4 +1,4 @@
-//! The names that a schema's tables, columns and values get: those of the rule, or of `rename`.
+//! The names of generated items: by the rules, or as `rename` says.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ enum Renamed {
 }
 
 impl Names {
-    /// The rule, with these exceptions.
+    /// The names by the rules, with these exceptions.
     pub(crate) fn new(schema: &DatabaseSchema, rename: &[Rename]) -> Result<Self> {
         let mut renamed = BTreeMap::new();
         let mut errors: Option<Error> = None;
@@ -88,7 +88,7 @@ impl Names {
     }
 }
 
-/// What the end of an error says of two things of one name.
+/// The end of an error about two items of the same name: how to rename one.
 pub(crate) fn escape(key: &str) -> String {
     format!("give one another name: `rename = {{ {key:?} => ... }}`")
 }

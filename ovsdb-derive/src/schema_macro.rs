@@ -19,22 +19,22 @@ use crate::rename::{Names, escape};
 use crate::suggest::did_you_mean;
 use crate::{default, docs, indexes, source};
 
-/// The library's types that a program names with its database, and what they are. A table or an enum of
-/// the same name comes first: the alias is left out.
+/// The library's types that get an alias for the database, and the documentation of the aliases. An alias is omitted
+/// where a table or an enum has its name.
 const ALIASES: &[(&str, &str)] = &[
     (
         "AllChanges",
-        "A stream of what changes in all tables of a cache of this database.",
+        "A stream of the changes of all tables of a cache of this database.",
     ),
     ("Cache", "A replica of tables of this database."),
     (
         "CacheBuilder",
-        "Says which tables and rows a cache of this database has.",
+        "Configures which tables and rows a cache of this database replicates.",
     ),
     ("Client", "A client of this database."),
     (
         "ClientBuilder",
-        "Says where and how a client of this database connects.",
+        "Configures where and how a client of this database connects.",
     ),
     (
         "Desired",
@@ -42,13 +42,13 @@ const ALIASES: &[(&str, &str)] = &[
     ),
     (
         "Plan",
-        "What is to be done so that this database is as it is wanted.",
+        "The operations that bring this database into the desired state.",
     ),
     (
         "Reconciler",
         "Runs a controller of this database, whose objects have keys of the type `K`.",
     ),
-    ("Runner", "A controller of this database that runs."),
+    ("Runner", "A running controller of this database."),
     (
         "Snapshot",
         "A view of a cache of this database at one moment.",
@@ -62,7 +62,7 @@ pub(crate) fn expand(input: TokenStream) -> Result<TokenStream> {
     let source = source::load(&arguments.schema)?;
     let mut module = module(&source.schema, &arguments)?;
     if let Some(file) = source.file {
-        // Makes the compiler look at the file's date.
+        // Makes cargo compile the crate again when the file changes.
         module.extend(quote! { const _: &str = ::core::include_str!(#file); });
     }
     Ok(module)
@@ -106,7 +106,7 @@ fn chosen<'a>(schema: &'a DatabaseSchema, tables: &[LitStr]) -> Result<BTreeSet<
     Ok(chosen)
 }
 
-/// A module while it is made.
+/// The module while it is generated.
 struct Module<'a> {
     schema: &'a DatabaseSchema,
     /// The tables that are generated.
@@ -115,12 +115,12 @@ struct Module<'a> {
     facts: Facts<'a>,
     /// Where the schema is named.
     span: Span,
-    /// The items so far, to find two of one name.
+    /// The items so far by name, and what each was generated from, to find duplicates.
     made_from: BTreeMap<String, String>,
     enums: TokenStream,
 }
 
-/// A column as its struct has it.
+/// A column as a field of its struct.
 struct Field<'a> {
     name: &'a str,
     schema: &'a ColumnSchema,
@@ -150,7 +150,7 @@ impl<'a> Module<'a> {
         Ok(tokens)
     }
 
-    /// The library's types with this database filled in, where no item has the name.
+    /// The aliases of the library's types for this database, except those whose name an item has.
     fn aliases(&self) -> TokenStream {
         let free = ALIASES
             .iter()
@@ -174,7 +174,7 @@ impl<'a> Module<'a> {
         .collect()
     }
 
-    /// Notes an item; `key` is what can be renamed so that it gets another name.
+    /// Records an item and refuses duplicates; `key` is what `rename` calls it.
     fn add(&mut self, name: &str, from: String, key: &str) -> Result<()> {
         match self.made_from.insert(name.to_owned(), from.clone()) {
             None => Ok(()),
@@ -324,7 +324,7 @@ impl<'a> Module<'a> {
         })
     }
 
-    /// Column names that differ in case only would be one field.
+    /// Refuses columns whose names differ only in case, because their fields would have one name.
     fn distinct(&self, table: &str, fields: &[Field<'_>]) -> Result<()> {
         let (mut idents, mut constants) = (BTreeMap::new(), BTreeMap::new());
         for field in fields {

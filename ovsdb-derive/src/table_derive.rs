@@ -17,7 +17,7 @@ struct TableAttributes {
     database: Path,
     table: LitStr,
     schema: Option<LitStr>,
-    /// Whether to write `Default`, or why not; `None` where nothing is said.
+    /// Whether to write `Default`; `None` if the attribute is absent.
     default: Option<LitBool>,
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     })
 }
 
-/// The struct's `Default`, where the derive is to write it.
+/// The struct's `Default`, if the derive is asked to write it.
 fn default_implementation(
     ident: &Ident,
     name: &LitStr,
@@ -140,8 +140,8 @@ fn default_implementation(
     }
 }
 
-/// Calls `each` for every `key = value` in the `#[ovsdb(...)]` attributes; it returns false for a
-/// key that does not belong there.
+/// Calls `each` for every `key = value` in the `#[ovsdb(...)]` attributes; a key that is not in `allowed` is an
+/// error.
 fn each_attribute(
     attributes: &[Attribute],
     allowed: &[&str],

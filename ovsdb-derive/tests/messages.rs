@@ -1,4 +1,4 @@
-//! What the macros say of mistakes they see themselves, word for word.
+//! The exact messages of the macros for mistakes that they find themselves.
 //!
 //! After a change of a message, `TRYBUILD=overwrite cargo test -p ovsdb-derive --test messages`
 //! writes the new ones.

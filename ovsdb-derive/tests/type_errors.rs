@@ -18,7 +18,10 @@ fn mistakes_do_not_compile() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().expect("a folder");
     let expected = write_programs(package, folder.path());
-    assert!(expected.len() > 20, "the programs are not there");
+    assert!(
+        expected.len() > 20,
+        "the programs of tests/types are missing"
+    );
     let mut found = compile(package, folder.path());
     let mut wrong = Vec::new();
     for (place, wanted) in expected {
@@ -39,7 +42,7 @@ fn write_programs(package: &Path, folder: &Path) -> BTreeMap<(String, u64), Stri
          [dependencies]\novsdb = {{ path = {:?}, features = [\"nb\", \"vswitch\"] }}\n",
         workspace.join("ovsdb"),
     );
-    // One program more is right, in each edition; nothing expects an error there.
+    // One more program must compile, in each edition.
     let editions = ["2018", "2021", "2024"].map(|edition| {
         format!(
             "[[bin]]\nname = \"edition_{edition}\"\npath = \"editions/names.rs\"\nedition = \"{edition}\"\n"
@@ -108,7 +111,7 @@ fn compile(package: &Path, folder: &Path) -> Errors {
         let Some(mut span) = spans.iter().find(|span| span["is_primary"] == true) else {
             continue;
         };
-        // Out of the macros of other crates, to where the first of them is called.
+        // An error inside a macro of another crate counts at the call in the program.
         while let Some(call) = span["expansion"].get("span")
             && !span["file_name"].as_str().is_some_and(is_program)
         {
@@ -127,7 +130,7 @@ fn compile(package: &Path, folder: &Path) -> Errors {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
         !errors.is_empty(),
-        "cargo did not get to the programs: {said}"
+        "cargo failed before it compiled the programs: {said}"
     );
     errors
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A broken schema: where in its JSON, and why.
+/// Why a schema cannot be read, and where in its JSON.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SchemaError {
@@ -30,9 +30,9 @@ pub enum SchemaErrorReason {
     Nul,
     /// A required member is missing.
     Missing(&'static str),
-    /// A member that a schema does not have.
+    /// A member that no schema has.
     UnknownMember(String),
-    /// A value of another type than this.
+    /// A value of another type than this one.
     Expected(&'static str),
     /// Not an identifier: a letter or underscore, then letters, digits and underscores.
     BadId(String),
@@ -40,20 +40,20 @@ pub enum SchemaErrorReason {
     ReservedId(String),
     /// A version that is not three numbers.
     BadVersion(String),
-    /// No such type.
+    /// An unknown type.
     UnknownType(String),
     /// A reference to a table that the schema does not have.
     UnknownTable(String),
     /// An index over a column that the table does not have.
     UnknownColumn(String),
-    /// A constraint that the atomic type does not take.
+    /// A constraint that does not apply to the atomic type.
     WrongConstraint {
         /// The constraint.
         constraint: &'static str,
         /// The type.
         atomic: &'static str,
     },
-    /// An enum beside another constraint or a reference.
+    /// An enum together with another constraint or a reference.
     EnumAndConstraint,
     /// A table without columns.
     NoColumns,
@@ -100,7 +100,7 @@ impl fmt::Display for SchemaErrorReason {
                 write!(f, "{constraint} does not apply to {atomic}")
             }
             Self::EnumAndConstraint => {
-                f.write_str("an enum takes no other constraint and no refTable")
+                f.write_str("an enum cannot have another constraint or a refTable")
             }
             Self::MinAboveMax => f.write_str("the minimum is above the maximum"),
             Self::BadMin => f.write_str("min must be 0 or 1"),

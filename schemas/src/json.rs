@@ -1,4 +1,4 @@
-//! JSON values that know their place in the schema.
+//! JSON values with their paths in the schema, for error messages.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ pub(crate) type Result<T, E = SchemaError> = std::result::Result<T, E>;
 
 /// A value and the path to it.
 ///
-/// It stays text until it is read.
+/// The value stays text until a method reads it as some type.
 #[derive(Clone, Copy)]
 pub(crate) struct Node<'a> {
     raw: &'a str,
@@ -19,7 +19,7 @@ pub(crate) struct Node<'a> {
     lenient: bool,
 }
 
-/// A path, as a list that grows at its end without allocation.
+/// A path as a linked list on the stack, which is extended without allocation.
 #[derive(Clone, Copy)]
 enum Path<'a> {
     Root,
@@ -38,14 +38,14 @@ impl Path<'_> {
     }
 }
 
-/// An object whose members are taken out one by one, so that the rest is known.
+/// An object that records which members were read, so that the others can be reported.
 pub(crate) struct Object<'a> {
     node: Node<'a>,
     members: BTreeMap<String, &'a str>,
     taken: Vec<&'static str>,
 }
 
-/// The text as one JSON value.
+/// Checks that the text is one JSON value, and trims it.
 pub(crate) fn document(text: &str) -> Result<&str> {
     text::document(text).map_err(|Malformed { offset, expected }| {
         let before = &text.as_bytes()[..offset];
@@ -127,7 +127,7 @@ impl<'a> Node<'a> {
     #[expect(clippy::cast_precision_loss, reason = "a real column holds doubles")]
     pub(crate) fn real(&self) -> Result<f64> {
         let text = self.raw;
-        // A server writes reals that it would not read itself.
+        // The server writes some reals that its own parser refuses.
         let readable = |real: f64| !real.is_subnormal() && text.parse().is_ok_and(f64::is_finite);
         match Number::parse(text) {
             Ok(Number::Integer(integer)) => Ok(integer as f64),
@@ -158,7 +158,7 @@ impl<'a> Node<'a> {
         Ok(())
     }
 
-    /// The elements, where it is an array.
+    /// The elements, if the value is an array.
     pub(crate) fn array(&self) -> Option<Vec<&'a str>> {
         text::elements(self.raw)
     }
@@ -211,7 +211,7 @@ impl Object<'_> {
         }
     }
 
-    /// Refuses members that were not taken out.
+    /// Refuses members that were not read.
     pub(crate) fn end(self) -> Result<()> {
         let left = self
             .members

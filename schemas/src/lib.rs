@@ -30,7 +30,7 @@ pub use self::suggest::nearest;
 /// The databases whose schemas come with this crate.
 pub const BUNDLED: &[&str] = &["OVN_Northbound", "OVN_Southbound", "Open_vSwitch"];
 
-/// The text of a bundled schema; `files/README.md` tells where each comes from.
+/// The text of a bundled schema; `files/README.md` says where each comes from.
 #[must_use]
 pub fn bundled(database: &str) -> Option<&'static str> {
     match database {

@@ -38,10 +38,10 @@ pub struct TableSchema {
     pub columns: BTreeMap<String, ColumnSchema>,
     /// How many rows the table may have; the server takes 4294967295 and above as no limit.
     pub max_rows: Option<u64>,
-    /// The table's `mutable`, which the server reads, keeps and does not use.
+    /// The table's `mutable`. The server stores it and does not use it.
     pub mutable: bool,
-    /// Whether rows live without a reference to them. In a schema that declares no root table at
-    /// all, every table is one.
+    /// Whether this is a root table: its rows exist without references to them. If a schema declares no root table,
+    /// all of its tables are root tables.
     pub is_root: bool,
     /// Sets of columns in which no two rows are equal.
     pub indexes: Vec<Vec<String>>,
@@ -51,13 +51,13 @@ pub struct TableSchema {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ColumnSchema {
-    /// What it holds.
+    /// The type of its values.
     pub kind: ColumnType,
-    /// Whether its values need not survive a restart of the server. Never true of a strong
-    /// reference to a table outside the root set: the server stores it whatever the schema says.
+    /// Whether its values may be lost when the server restarts. Never true for a strong reference to a table that is
+    /// no root table: the server stores such a reference whatever the schema says.
     pub ephemeral: bool,
-    /// Whether it can change after the row's insert. Always true of a weak reference, which the
-    /// server itself changes when a row is deleted.
+    /// Whether it can change after the row's insert. Always true for a weak reference, because the server itself
+    /// removes it when the row is deleted.
     pub mutable: bool,
 }
 
@@ -73,7 +73,7 @@ impl ColumnSchema {
     }
 }
 
-/// What a column holds (`<type>`).
+/// The type of a column (`<type>`).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ColumnType {
@@ -99,7 +99,7 @@ impl ColumnType {
         }
     }
 
-    /// Whether it may have so many elements or pairs.
+    /// Whether the type allows this number of elements or pairs.
     #[must_use]
     pub const fn allows(&self, count: usize) -> bool {
         count >= self.min as usize
@@ -135,7 +135,7 @@ impl ColumnType {
 }
 
 impl ColumnType {
-    /// The types of its atoms: the elements', or the keys' and the values'.
+    /// The types of its atoms: of the elements, or of the keys and the values.
     pub fn atoms(&self) -> impl Iterator<Item = &BaseType> {
         [&self.key].into_iter().chain(&self.value)
     }
@@ -173,13 +173,13 @@ impl Max {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct BaseType {
-    /// The type alone.
+    /// The atomic type.
     pub atomic: AtomicType,
-    /// What values are allowed.
+    /// Which values are allowed.
     pub constraint: Constraint,
     /// The table that a uuid refers to.
     pub ref_table: Option<String>,
-    /// How it refers to it.
+    /// Whether that reference is strong or weak.
     pub ref_type: RefType,
 }
 
@@ -197,7 +197,7 @@ impl BaseType {
 }
 
 impl BaseType {
-    /// Whether it is a reference that the server takes away when its row is deleted.
+    /// Whether it is a weak reference, which the server removes when the row is deleted.
     #[must_use]
     pub fn is_weak_reference(&self) -> bool {
         self.ref_table.is_some() && self.ref_type == RefType::Weak
@@ -208,9 +208,9 @@ impl BaseType {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Constraint {
-    /// All of its atomic type.
+    /// All values of the atomic type.
     None,
-    /// These, in the order of the schema.
+    /// Only these values, in the order of the schema.
     Enum(Vec<EnumValue>),
     /// Integers within bounds.
     Integer {
@@ -264,9 +264,9 @@ impl fmt::Display for EnumValue {
 /// How a column refers to rows (RFC 7047 section 3.2, `refType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefType {
-    /// The row must exist, and cannot be deleted.
+    /// The row must exist, and cannot be deleted as long as it is referred to.
     Strong,
-    /// A row that goes away leaves the column.
+    /// The server removes the reference when the row is deleted.
     Weak,
 }
 
@@ -275,13 +275,13 @@ pub enum RefType {
 pub enum AtomicType {
     /// 64 signed bits.
     Integer,
-    /// A double.
+    /// A floating-point number of 64 bits.
     Real,
     /// True or false.
     Boolean,
     /// Unicode text without NUL.
     String,
-    /// 128 bits that name a row.
+    /// A UUID of 128 bits.
     Uuid,
 }
 

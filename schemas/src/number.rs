@@ -116,7 +116,7 @@ impl Number {
             let first = at;
             let mut exponent = 0_i64;
             while let Some(value) = digit(at) {
-                // The server's limit, which even a zero must keep.
+                // The server applies this limit even where the number is zero.
                 if exponent >= i64::from(i32::MAX / 10) {
                     return Err(out_of_range);
                 }
@@ -138,7 +138,7 @@ impl Number {
         let written = text.get(start..at).ok_or(malformed(start))?;
         let real: f64 = written.parse().map_err(|_| malformed(start))?;
         if real.is_finite() {
-            // The sum turns -0, which a tiny number rounds to, into 0.
+            // Adding 0 turns -0, to which tiny negative numbers are rounded, into 0.
             return Ok((Self::Real(real + 0.0), at));
         }
         match written.strip_prefix('-').unwrap_or(written) {
@@ -149,7 +149,7 @@ impl Number {
     }
 }
 
-/// The digits as an integer, as long as they fit, and the power of ten that belongs to it.
+/// A decimal number: a significand with as many digits as fit, and a power of ten.
 struct Decimal {
     significand: u64,
     power: i64,
@@ -183,7 +183,7 @@ impl Decimal {
         }
     }
 
-    /// The number, where it is a whole one of 64 signed bits.
+    /// The number as an integer, if it is whole and fits into 64 signed bits.
     fn integer(mut self, negative: bool) -> Option<i64> {
         if self.significand == 0 {
             return Some(0);

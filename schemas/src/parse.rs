@@ -18,12 +18,11 @@ impl DatabaseSchema {
         parse(text, false)
     }
 
-    /// Parses a schema that a server sent. A newer server's may have members that are not known
-    /// yet: they are ignored. Reals may be those that a server writes and would not read
-    /// ([`Number::lex`](crate::Number::lex)).
+    /// Parses a schema that a server sent. Unknown members are ignored, because a newer server may send some. Reals
+    /// that a server writes and its own parser refuses are read ([`Number::lex`](crate::Number::lex)).
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), except for these.
+    /// As for [`parse`](Self::parse), except that these two are no errors.
     pub fn parse_lenient(text: &str) -> Result<Self> {
         parse(text, true)
     }
@@ -57,7 +56,7 @@ fn database(node: Node<'_>) -> Result<DatabaseSchema> {
     object.end()?;
     references_exist(&tables)?;
     if !tables.values().any(|table| table.is_root) {
-        // A schema from before root sets: nothing is collected (RFC 7047 section 3.2).
+        // A schema older than root tables: the server deletes no row for lack of references (RFC 7047 section 3.2).
         tables.values_mut().for_each(|table| table.is_root = true);
     }
     store_only_references(&mut tables);
@@ -95,7 +94,7 @@ fn table(node: Node<'_>) -> Result<TableSchema> {
         let mut indexes = Vec::new();
         node.elements(|node| {
             let index = index(node, &columns)?;
-            // No two rows have the same uuid, so this index demands nothing.
+            // The uuid is unique by itself, so an index that includes it constrains nothing.
             if !index.iter().any(|column| column == "_uuid") {
                 indexes.push(index);
             }
@@ -152,7 +151,7 @@ fn column_type(node: Node<'_>) -> Result<ColumnType> {
         if node.string().is_ok_and(|word| word == "unlimited") {
             return Ok(Max::Unlimited);
         }
-        // The server keeps the greatest number for "unlimited".
+        // The server reserves the greatest number for "unlimited".
         match node.integer().map(u32::try_from) {
             Ok(Ok(max)) if (1..u32::MAX).contains(&max) => Ok(Max::Limited(max)),
             _ => node.error(Reason::BadMax),
@@ -231,8 +230,8 @@ fn references_exist(tables: &BTreeMap<String, TableSchema>) -> Result<()> {
     Ok(())
 }
 
-/// Makes columns persistent that keep rows of other tables alive, as the server does: after a
-/// restart it would find those rows without a reference.
+/// Makes columns persistent that keep rows of other tables alive, as the server does. It would delete those rows
+/// after a restart if the references to them were lost.
 fn store_only_references(tables: &mut BTreeMap<String, TableSchema>) {
     let collected = tables.iter().filter(|(_, table)| !table.is_root);
     let collected: BTreeSet<String> = collected.map(|(name, _)| name.clone()).collect();
@@ -264,7 +263,7 @@ fn check_id(node: Node<'_>, id: &str) -> Result<()> {
     }
 }
 
-/// `x.y.z`, by the server's rule, which takes blanks and a sign before each number.
+/// Reads a version `x.y.z`. Like the server, it accepts whitespace and a sign before each number.
 fn version(node: Node<'_>) -> Result<String> {
     let text = node.string()?;
     let number = |part: &str| {
@@ -299,7 +298,7 @@ fn applies(
     })
 }
 
-/// The minimum and maximum of whichever type takes them.
+/// Reads the bounds, such as `minInteger`; each applies to one atomic type.
 fn bounds(object: &mut Object<'_>, node: Node<'_>, atomic: AtomicType) -> Result<Constraint> {
     use AtomicType::{Integer, Real, String};
 
@@ -344,7 +343,7 @@ fn bounds(object: &mut Object<'_>, node: Node<'_>, atomic: AtomicType) -> Result
     })
 }
 
-/// The values of an enum: a set, or the bare atom of a set of one.
+/// The values of an enum: an OVSDB set, or a single atom.
 fn enumeration(node: Node<'_>, atomic: AtomicType) -> Result<Vec<EnumValue>> {
     let mut values: Vec<EnumValue> = Vec::new();
     let mut seen = BTreeSet::new();

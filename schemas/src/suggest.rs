@@ -18,7 +18,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     nearest.map(|(_, name)| name)
 }
 
-/// How many characters must be added, dropped or replaced, case aside.
+/// The edit distance: how many characters must be added, removed or replaced. Case does not count.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.to_lowercase().chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,7 +1,7 @@
 //! JSON as text: where values begin and end.
 //!
-//! A schema is read once, in the macro and when a server sends it. So it is scanned rather than made
-//! into a tree, and every program that uses this crate compiles this file instead of a JSON library.
+//! Schemas are small and seldom read: when a macro expands, and when a server sends one. So this scanner builds no
+//! tree, and programs that use this crate compile this file instead of a JSON library.
 
 use std::iter;
 
@@ -14,7 +14,7 @@ pub(crate) struct Malformed {
 
 type Result<T> = std::result::Result<T, Malformed>;
 
-/// The one value that the text is, without the blanks around it.
+/// The text's only value, without the whitespace around it.
 pub(crate) fn document(text: &str) -> Result<&str> {
     let mut scanner = Scanner { text, at: 0 };
     let value = scanner.value()?;
@@ -24,7 +24,7 @@ pub(crate) fn document(text: &str) -> Result<&str> {
     }
 }
 
-/// The elements of an array; `None` where the value is none.
+/// The elements of an array; `None` if the value is no array.
 pub(crate) fn elements(value: &str) -> Option<Vec<&str>> {
     let mut scanner = Scanner { text: value, at: 0 };
     scanner.eat(b'[').then_some(())?;
@@ -35,7 +35,7 @@ pub(crate) fn elements(value: &str) -> Option<Vec<&str>> {
     Some(elements)
 }
 
-/// The keys, as text, and the values of an object; `None` where the value is none.
+/// The keys, as JSON text, and the values of an object; `None` if the value is no object.
 pub(crate) fn members(value: &str) -> Option<Vec<(&str, &str)>> {
     let mut scanner = Scanner { text: value, at: 0 };
     scanner.eat(b'{').then_some(())?;
@@ -47,7 +47,7 @@ pub(crate) fn members(value: &str) -> Option<Vec<(&str, &str)>> {
     Some(members)
 }
 
-/// The characters of a string; `None` where the value is none, or an escape stands for no character.
+/// Decodes a string; `None` if the value is no string, or has an escape that encodes no character.
 pub(crate) fn string(value: &str) -> Option<String> {
     let mut rest = value.strip_prefix('"')?.strip_suffix('"')?;
     let mut characters = String::with_capacity(rest.len());
@@ -89,7 +89,7 @@ fn hex(characters: &mut std::str::Chars<'_>) -> Option<u16> {
         .flatten()
 }
 
-/// A place in a text.
+/// A position in a text.
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
@@ -103,7 +103,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// The next byte that is not blank.
+    /// The next byte that is not whitespace, to which it moves.
     fn peek(&mut self) -> Option<u8> {
         let rest = &self.text.as_bytes()[self.at..];
         let blanks = rest
@@ -113,14 +113,14 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Steps over this byte, if it is the next one that is not blank.
+    /// Skips this byte, if it is the next one that is not whitespace.
     fn eat(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found
     }
 
-    /// Steps to the next element of a container, or over its end: false.
+    /// Moves to the next element of an array or object and returns true, or past its end and returns false.
     fn step(&mut self, end: u8, first: bool) -> Result<bool> {
         if self.eat(end) {
             return Ok(false);
@@ -135,7 +135,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// The text of a key, over the colon after it.
+    /// Reads a key and the colon after it; returns the key.
     fn key(&mut self) -> Result<&'a str> {
         if self.peek() != Some(b'"') {
             return self.expected("a string");
@@ -150,11 +150,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The text of a value. Nesting takes no stack, so a text can be nested as deep as it likes.
+    /// Reads a value. It does not recurse, so deep nesting cannot overflow the stack.
     fn value(&mut self) -> Result<&'a str> {
         self.peek();
         let start = self.at;
-        // The brackets that are to come.
+        // The closing brackets that are still to come.
         let mut ends: Vec<u8> = Vec::new();
         loop {
             let mut first = true;
@@ -183,7 +183,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Steps over a string, a number or a word.
+    /// Skips a string, a number or a word.
     fn scalar(&mut self) -> Result<()> {
         let rest = &self.text[self.at..];
         match rest.as_bytes().first() {
@@ -205,7 +205,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Steps over the characters of a string and the quote after them.
+    /// Skips the characters of a string and the quote after them.
     fn characters(&mut self) -> Result<()> {
         loop {
             match self.text.as_bytes().get(self.at) {
@@ -228,7 +228,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Steps over a number (RFC 8259 section 6).
+    /// Skips a number (RFC 8259 section 6).
     fn number(&mut self) -> Result<()> {
         self.at += usize::from(self.text.as_bytes()[self.at] == b'-');
         let start = self.at;

@@ -1,4 +1,4 @@
-//! Numbers are read as the reference reads them, and what it writes can be read.
+//! Numbers are read as the server reads them, and those that it writes can be read.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 const SCHEMA: &str =
     r#"{"name":"D","tables":{"T":{"columns":{"i":{"type":"integer"},"r":{"type":"real"}}}}}"#;
 
-/// What ovsdb-tool replies to a transaction that is undone in the end; none if it cannot read it.
+/// The reply of ovsdb-tool to a transaction that aborts at its end; `None` if the tool cannot read it.
 fn transact(database: &Path, operations: &str) -> Option<Vec<Box<RawValue>>> {
     let output = Command::new("ovsdb-tool")
         .args(["transact".as_ref(), database.as_os_str()])
@@ -23,8 +23,8 @@ fn transact(database: &Path, operations: &str) -> Option<Vec<Box<RawValue>>> {
         .then(|| serde_json::from_str(&reply).expect("a reply"))
 }
 
-/// What the reference stores for a number in a column: none if it cannot read it at all, `Some(None)`
-/// if the column does not take it.
+/// What the server stores for a number in a column: `None` if it cannot read the number, `Some(None)` if the column
+/// refuses it.
 fn stored(database: &Path, column: &str, number: &str, then: &str) -> Option<Option<String>> {
     let insert = format!(r#"{{"op":"insert","table":"T","row":{{"{column}":{number}}}}}"#);
     let select = format!(r#"{{"op":"select","table":"T","where":[],"columns":["{column}"]}}"#);

@@ -1,22 +1,22 @@
-//! The parser takes what ovsdb-tool takes, and refuses what it refuses.
+//! The parser accepts what ovsdb-tool accepts, and refuses what it refuses.
 
 use std::fs;
 use std::process::Command;
 
 use ovsdb_schema::{Constraint, DatabaseSchema};
 
-/// A schema with these members beside its name.
+/// A schema with these members in addition to its name.
 fn database(members: &str) -> String {
     format!(r#"{{"name":"D",{members}}}"#)
 }
 
-/// A schema with this table, and `U`, which is not part of the root set.
+/// A schema with this table, and `U`, which is no root table.
 fn table(table: &str) -> String {
     let other = r#""U":{"columns":{"n":{"type":"string"}}}"#;
     database(&format!(r#""tables":{{"T":{table},{other}}}"#))
 }
 
-/// A schema with this column beside `d`.
+/// A schema with this column and `d`.
 fn column(column: &str) -> String {
     let other = r#""d":{"type":"string"}"#;
     table(&format!(
@@ -300,7 +300,7 @@ fn bounds_are_read_exactly() {
     assert_eq!(schema.tables["T"].columns["c"].kind.key.constraint, bounds);
 }
 
-/// What the server makes of a schema, beside what it says.
+/// What the server derives from a schema beyond its text.
 #[test]
 fn the_model_is_what_the_server_makes_of_the_schema() {
     let flags = |base: &str, flags: &str| {

@@ -1,4 +1,4 @@
-//! The schemas of several releases parse; broken ones say where and why.
+//! The schemas of several releases parse; the errors of broken ones say where and why.
 
 use ovsdb_schema::{
     BUNDLED, Constraint, DatabaseSchema, EnumValue, RefType, SchemaErrorReason as Reason, bundled,
@@ -71,7 +71,7 @@ fn the_model_has_what_the_schema_says() {
         (dhcp.ref_table.as_deref(), dhcp.ref_type),
         (Some("DHCP_Options"), RefType::Weak)
     );
-    // An enum of one value is a bare atom.
+    // An enum of one value may be a single atom.
     let band = &schema.tables["Meter_Band"].columns["action"].kind.key;
     assert_eq!(
         band.constraint,
@@ -292,8 +292,8 @@ fn a_newer_servers_members_are_passed_over() {
     assert!(DatabaseSchema::parse_lenient(text).is_ok());
 }
 
-/// The least and the greatest double with 15 digits are beyond both, so the server itself refuses
-/// them: but it writes them.
+/// Rounded to 15 digits, the least and the greatest double are out of range: the server writes them and refuses to
+/// read them.
 #[test]
 fn bounds_are_read_as_a_server_writes_them() {
     let text = with_type(

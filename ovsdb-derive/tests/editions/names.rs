@@ -1,4 +1,4 @@
-// What the macros write is right in every edition.
+// The generated code compiles in every edition.
 #![deny(warnings)]
 #![allow(dead_code)]
 

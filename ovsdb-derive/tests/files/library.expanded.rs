@@ -259,23 +259,23 @@ impl ::ovsdb::Table for Shelf {
         }
     }
 }
-///A stream of what changes in all tables of a cache of this database.
+///A stream of the changes of all tables of a cache of this database.
 pub type AllChanges = ::ovsdb::cache::AllChanges<Database>;
 ///A replica of tables of this database.
 pub type Cache = ::ovsdb::Cache<Database>;
-///Says which tables and rows a cache of this database has.
+///Configures which tables and rows a cache of this database replicates.
 pub type CacheBuilder = ::ovsdb::CacheBuilder<Database>;
 ///A client of this database.
 pub type Client = ::ovsdb::Client<Database>;
-///Says where and how a client of this database connects.
+///Configures where and how a client of this database connects.
 pub type ClientBuilder = ::ovsdb::ClientBuilder<Database>;
 ///The rows that a controller wants in this database.
 pub type Desired = ::ovsdb::Desired<Database>;
-///What is to be done so that this database is as it is wanted.
+///The operations that bring this database into the desired state.
 pub type Plan = ::ovsdb::desired::Plan<Database>;
 ///Runs a controller of this database, whose objects have keys of the type `K`.
 pub type Reconciler<K> = ::ovsdb::Reconciler<Database, K>;
-///A controller of this database that runs.
+///A running controller of this database.
 pub type Runner<K> = ::ovsdb::Runner<Database, K>;
 ///A view of a cache of this database at one moment.
 pub type Snapshot = ::ovsdb::Snapshot<Database>;

@@ -3,7 +3,7 @@ use ovsdb::{Map, Ref, Set, Str, Table};
 #[derive(Debug, Clone, PartialEq, Default, Table)]
 #[ovsdb(database = ovsdb::nb::Database, table = "Logical_Switch_Port", schema = "OVN_Northbound")]
 struct Port {
-    // Of another library's habits.
+    // Standard types, which other libraries use.
     name: String,
     addresses: Vec<Str>,
     // A string where the schema says integer, an integer where it says optional.

@@ -3,7 +3,7 @@ mod tables {
     ovsdb::schema!("OVN_Nortbound");
 }
 
-// A name that is like none.
+// A name that resembles none.
 mod others {
     ovsdb::schema!("Hardware_VTEP");
 }

@@ -1,4 +1,4 @@
-// Columns and rows of generated tables, where the compiler's types say no.
+// Misuse of columns and rows of generated tables that the types refuse.
 use ovsdb::nb::{AclAction, LogicalRouter, LogicalSwitch, LogicalSwitchPort};
 use ovsdb::{Column, Ref, Str, Transaction, Uuid, nb};
 
@@ -30,13 +30,13 @@ fn accessors(port: &LogicalSwitchPort) {
 }
 
 fn references(transaction: &mut Transaction<nb::Database>, switch: Ref<LogicalSwitch>) {
-    // A switch is no port.
+    // A reference to a switch is no reference to a port.
     transaction.mutate(switch).insert(LogicalSwitch::PORTS, [switch]); //~ E0277
     let _ = LogicalSwitch {
         ports: [switch].into(), //~ E0277
         ..Default::default()
     };
-    // Nor is any uuid a reference.
+    // Nor is a plain uuid a reference.
     let _: Ref<LogicalSwitchPort> = Uuid::nil(); //~ E0308
     // A router's column cannot be set in a switch.
     transaction.update(switch).set(LogicalRouter::NAME, "r"); //~ E0308

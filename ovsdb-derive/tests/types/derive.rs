@@ -1,8 +1,8 @@
-// Structs whose fields have the right shape, and mean something else than the column.
+// Structs whose fields have the right shape, but mean something else than their columns.
 use ovsdb::nb::{AclDirection, LogicalRouter, LogicalSwitch};
 use ovsdb::{Map, Ref, Set, Str, Table, Uuid, nb, vswitch};
 
-// The macro sees names; only the compiler knows what they stand for.
+// The macro sees names; only the compiler can resolve them.
 type Ports = Set<Ref<nb::LogicalSwitchPort>>;
 type Routers = Set<Ref<LogicalRouter>>;
 type Names = Map<Str, Str>;

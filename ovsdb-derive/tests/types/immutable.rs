@@ -1,4 +1,4 @@
-// Columns that cannot be changed once their row is inserted.
+// Columns that cannot change after the insert of their row.
 use ovsdb::vswitch::{Bridge, Database};
 use ovsdb::{Client, Column, Immutable, Ref, Row, Set, Snapshot, Str, Table};
 
@@ -9,7 +9,7 @@ struct Interface {
     mtu_request: Option<i64>,
 }
 
-// Without a schema nothing is known.
+// Without a schema, the macro does not know that a column is immutable.
 #[derive(Debug, Clone, PartialEq, Default, Table)]
 #[ovsdb(database = Database, table = "Interface")]
 struct WithoutSchema {
