@@ -42,7 +42,7 @@ mod no_address {
 }
 
 mod other_braces {
-    ovsdb::schema!("OVN_Northbound", manual = "https://example.org/#{tabel}");
+    ovsdb::schema!("OVN_Northbound", manual = "https://example.org/#{label}");
 }
 
 mod no_link {

@@ -47,7 +47,7 @@ struct Switch {
 #[ovsdb(database = nb::Database, table = "ACL", schema = "OVN_Northbound")]
 struct Acl {
     // The enum of another column, and an enum where any string may be.
-    action: AclDirection, //~ the column `ACL.action` is string, one of `"allow"`
+    action: AclDirection, //~ the column `ACL.action` is string (one of `"allow"`
     external_ids: Map<Str, AclDirection>, //~ is map from string to string: `Map<Str, Str>`
 }
 
