@@ -231,7 +231,9 @@ fn notes(origin: &Origin, repository: &Path) -> String {
             let _ = writeln!(notes, "since {} {item}", releases[without_gap - 1]);
         }
     }
-    for ((column, key), kind) in keys(&show(origin.release, origin.manual)) {
+    // The manual is corrected on the branch.
+    let manual = format!("branch-{}:{}", origin.release, origin.manual);
+    for ((column, key), kind) in keys(&git(repository, &["show", &manual])) {
         let space = if kind.is_empty() { "" } else { " " };
         let _ = writeln!(notes, "key {column} {key}{space}{kind}");
     }
