@@ -72,6 +72,32 @@ async fn a_server_that_is_closed_has_let_go_of_clients_files_and_sockets() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_dropped_has_let_go_of_its_addresses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("db.sock");
+    let unix = PassiveRemote::Unix { path: path.clone() };
+    let server = Server::memory(SCHEMA).expect("a server");
+    server.listen(&unix).await.expect("a socket");
+    let any = "ptcp:0:127.0.0.1".parse().expect("a remote");
+    let remote = server.listen(&any).await.expect("a port").to_string();
+    let port: u16 = remote
+        .rsplit(':')
+        .next()
+        .expect("a port")
+        .parse()
+        .expect("a port");
+    let tcp: PassiveRemote = format!("ptcp:{port}:127.0.0.1").parse().expect("a remote");
+
+    // No task runs in between.
+    drop(server);
+    assert!(!path.exists());
+    let next = Server::memory(SCHEMA).expect("a server");
+    next.listen(&unix).await.expect("the socket is free");
+    next.listen(&tcp).await.expect("the port is free");
+    UnixStream::connect(&path).await.expect("a connection");
+}
+
+#[tokio::test]
 async fn a_client_that_is_let_go_sees_no_reset() {
     let server = Server::memory(SCHEMA).expect("a server");
     let remote = "ptcp:0:127.0.0.1".parse().expect("a remote");

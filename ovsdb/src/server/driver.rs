@@ -20,6 +20,7 @@ use self::outlet::Outlet;
 use super::SessionId;
 use super::fault::Conduct;
 use super::hub::{Hub, Now};
+use super::listen::{Close, Listener};
 use super::storage::Storage;
 use crate::protocol::Limits;
 use crate::simulated::HashState;
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     limits: Limits,
     interval: Duration,
     stopped: tokio::sync::watch::Sender<bool>,
+    /// The sockets that tasks accept connections on.
+    listeners: Mutex<Vec<Arc<dyn Close>>>,
     conduct: tokio::sync::watch::Sender<Conduct>,
     /// Of a member of a cluster: tells all members that the cluster has changed.
     tell_cluster: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -87,6 +90,7 @@ impl Shared {
             limits,
             interval,
             stopped: tokio::sync::watch::Sender::new(false),
+            listeners: Mutex::default(),
             conduct: tokio::sync::watch::Sender::default(),
             tell_cluster: OnceLock::new(),
         }
@@ -228,9 +232,25 @@ impl Shared {
         *self.stopped.borrow()
     }
 
-    /// Ends all connections, and releases the files.
+    /// Shares a socket that is listened on, and closes it when the server stops.
+    pub(super) fn keep<L: Send + 'static>(&self, listener: Listener<L>) -> Arc<Listener<L>> {
+        let listener = Arc::new(listener);
+        self.listeners().push(listener.clone());
+        listener
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Vec<Arc<dyn Close>>> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends all connections, and releases the addresses and the files.
     pub(super) fn stop(&self) {
         self.stopped.send_replace(true);
+        for listener in std::mem::take(&mut *self.listeners()) {
+            listener.close();
+        }
         for storage in self.storages.values() {
             storage.close();
         }

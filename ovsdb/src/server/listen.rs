@@ -4,11 +4,13 @@ mod local;
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 pub(super) use self::local::LocalStream;
 
@@ -163,8 +165,68 @@ impl fmt::Display for PassiveRemote {
     }
 }
 
+/// A socket that connections are accepted on until it is closed.
+///
+/// A task waits for connections, and may be told late that the server has ended. The address must be free by
+/// then, so the socket is closed where the server ends, and not where the task does.
+#[derive(Debug)]
+pub(super) struct Listener<L> {
+    socket: Mutex<Option<L>>,
+}
+
+impl<L: Accept> Listener<L> {
+    fn new(socket: L) -> Self {
+        Self {
+            socket: Mutex::new(Some(socket)),
+        }
+    }
+
+    /// Waits for the next client: for ever, once the socket is closed.
+    pub(super) async fn accept(&self) -> io::Result<L::Accepted> {
+        let poll = |context: &mut Context<'_>| match &*self.socket() {
+            Some(socket) => socket.poll_accept(context),
+            None => Poll::Pending,
+        };
+        std::future::poll_fn(poll).await
+    }
+}
+
+impl<L> Listener<L> {
+    fn socket(&self) -> MutexGuard<'_, Option<L>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What can be closed.
+pub(super) trait Close: Send + Sync {
+    /// Closes the socket: its address is free when this returns.
+    fn close(&self);
+}
+
+impl<L: Send> Close for Listener<L> {
+    fn close(&self) {
+        *self.socket() = None;
+    }
+}
+
+/// A socket that connections are accepted on.
+pub(super) trait Accept {
+    /// A connection.
+    type Accepted;
+    /// The next connection.
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Self::Accepted>>;
+}
+
+impl Accept for TcpListener {
+    type Accepted = (TcpStream, SocketAddr);
+
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Self::Accepted>> {
+        Self::poll_accept(self, context)
+    }
+}
+
 /// Listens on a unix socket. A socket that a server has left behind is replaced.
-pub(super) async fn bind_unix(path: &Path) -> io::Result<UnixSocket> {
+pub(super) async fn bind_unix(path: &Path) -> io::Result<Listener<UnixSocket>> {
     let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             if UnixStream::connect(path).await.is_ok() {
@@ -175,10 +237,10 @@ pub(super) async fn bind_unix(path: &Path) -> io::Result<UnixSocket> {
         }
         listener => listener?,
     };
-    Ok(UnixSocket {
+    Ok(Listener::new(UnixSocket {
         listener,
         path: path.to_owned(),
-    })
+    }))
 }
 
 /// A unix socket, which is removed when it is dropped.
@@ -188,11 +250,12 @@ pub(super) struct UnixSocket {
     path: PathBuf,
 }
 
-impl UnixSocket {
-    /// Waits for the next client.
-    pub(super) async fn accept(&self) -> io::Result<LocalStream> {
-        let (stream, _) = self.listener.accept().await?;
-        LocalStream::new(stream)
+impl Accept for UnixSocket {
+    type Accepted = LocalStream;
+
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<LocalStream>> {
+        let accepted = ready!(self.listener.poll_accept(context));
+        Poll::Ready(accepted.and_then(|(stream, _)| LocalStream::new(stream)))
     }
 }
 
@@ -204,10 +267,10 @@ impl Drop for UnixSocket {
 }
 
 /// Listens on TCP, and returns the port too.
-pub(super) async fn bind_tcp(host: IpAddr, port: u16) -> io::Result<(TcpListener, u16)> {
+pub(super) async fn bind_tcp(host: IpAddr, port: u16) -> io::Result<(Listener<TcpListener>, u16)> {
     let listener = TcpListener::bind((host, port)).await?;
     let port = listener.local_addr()?.port();
-    Ok((listener, port))
+    Ok((Listener::new(listener), port))
 }
 
 #[cfg(test)]

@@ -426,7 +426,7 @@ impl Server {
         let shared = self.shared.clone();
         match remote {
             PassiveRemote::Unix { path } => {
-                let socket = listen::bind_unix(path).await?;
+                let socket = shared.keep(listen::bind_unix(path).await?);
                 tokio::spawn(async move {
                     while let Some(stream) = accepted(&shared, || socket.accept()).await {
                         tokio::spawn(serve(shared.clone(), stream, Duration::ZERO));
@@ -436,6 +436,7 @@ impl Server {
             }
             PassiveRemote::Tcp { port, host } => {
                 let (listener, port) = listen::bind_tcp(*host, *port).await?;
+                let listener = shared.keep(listener);
                 tokio::spawn(async move {
                     while let Some((stream, _)) = accepted(&shared, || listener.accept()).await {
                         // Replies are small, and clients wait for them.
@@ -458,6 +459,7 @@ impl Server {
         };
         let (listener, port) = listen::bind_tcp(host, port).await?;
         let shared = self.shared.clone();
+        let listener = shared.keep(listener);
         tokio::spawn(async move {
             while let Some((stream, peer)) = accepted(&shared, || listener.accept()).await {
                 let _ = stream.set_nodelay(true);
