@@ -424,6 +424,28 @@ async fn a_dead_host_is_noticed_while_a_large_reply_is_decoded() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_given_up_is_closed_before_the_next_attempt() {
+    let peer = Peer::new();
+    let hour = Duration::from_secs(3600);
+    let client = builder(peer.remote())
+        .probe_interval(Some(Duration::from_millis(50)))
+        .backoff(hour, hour)
+        .connect();
+    let greeting = async {
+        let mut connection = peer.accept().await;
+        connection.give_schema(INVENTORY).await;
+        connection
+    };
+    let (client, mut connection) = tokio::join!(client, greeting);
+    let client = client.expect("a client");
+    // Nothing is answered any more. What the peer has not read yet are probes.
+    while let Some(text) = connection.text().await {
+        assert!(text.contains("\"echo\""), "{text}");
+    }
+    assert!(!client.state().get().is_connected());
+}
+
+#[tokio::test]
 async fn a_half_open_connection_is_given_up() {
     let server = inventory_server();
     let proxy = Proxy::start(&server.remote(), 1).await.expect("a proxy");

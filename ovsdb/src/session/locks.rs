@@ -132,3 +132,37 @@ impl Locks {
         names.map(|name| (name.clone(), ask(name, false))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[test]
+    fn a_caller_that_has_gone_holds_no_handle() {
+        let mut locks = Locks::default();
+        let name = || Str::from("l");
+        let (first, mut told) = oneshot::channel();
+        assert_eq!(locks.want(name(), false, first).len(), 1);
+        assert!(!locks.answered("l", Ok(true)));
+        let held = told.try_recv().expect("an answer").expect("a lock");
+        assert!(*held.borrow());
+        // The server has answered: the second caller would be told at once, and has gone.
+        let (second, told) = oneshot::channel();
+        drop(told);
+        assert!(locks.want(name(), false, second).is_empty());
+        assert!(locks.unwant("l"), "the first handle was the only one");
+        assert!(locks.is_empty());
+    }
+
+    #[test]
+    fn a_caller_that_has_gone_before_the_answer_holds_no_handle() {
+        let mut locks = Locks::default();
+        let (reply, told) = oneshot::channel();
+        locks.want("l".into(), false, reply);
+        drop(told);
+        assert!(locks.answered("l", Ok(true)), "it is to be released");
+        assert!(locks.is_empty());
+    }
+}

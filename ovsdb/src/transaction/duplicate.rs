@@ -279,5 +279,10 @@ mod tests {
             read(&THREE.replacen("0.5, [], and a.b", "0.5 and a.b", 1)),
             None
         );
+        // No value at all.
+        for none in [", [], and a.b", "0.5, [], and "] {
+            let changed = THREE.replacen("0.5, [], and a.b", none, 1);
+            assert_eq!(read(&changed), None, "{changed}");
+        }
     }
 }

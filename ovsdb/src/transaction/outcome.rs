@@ -605,3 +605,35 @@ impl<T> Selection<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_operation_and_its_table() {
+        let shown = |operation, name, table: Option<&str>, of_guard| {
+            let refusal = Refusal {
+                operation,
+                name,
+                table: table.map(Str::from),
+                of_guard,
+                ..Refusal::of_request(OvsdbError::new("no"))
+            };
+            refusal.to_string()
+        };
+        let insert = Some("insert");
+        assert_eq!(
+            shown(Some(2), insert, Some("T"), false),
+            "operation 2, insert in T: no"
+        );
+        assert_eq!(
+            shown(Some(2), Some("comment"), None, false),
+            "operation 2, comment: no"
+        );
+        assert_eq!(shown(None, None, None, false), "no");
+        assert_eq!(shown(None, insert, Some("T"), false), "no");
+        let changed = "rows of T that the transaction was decided on have changed meanwhile: no";
+        assert_eq!(shown(None, insert, Some("T"), true), changed);
+    }
+}

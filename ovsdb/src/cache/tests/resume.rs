@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cache::{Freshness, Skew};
+use crate::protocol::Clause;
 
 /// What a batch says of each row, by number: the counts before and after.
 fn counts(batch: &ChangeBatch<Item>) -> BTreeMap<Uuid, (Option<i64>, Option<i64>)> {
@@ -220,4 +221,17 @@ fn columns_that_a_whole_row_omits_are_at_their_default() {
     let snapshot = cache.snapshot();
     let names = snapshot.rows::<Item>().map(|item| item.name.as_str());
     assert_eq!(names.collect::<Vec<_>>(), [""]);
+}
+
+#[test]
+fn a_monitor_is_resumed_with_conditions_that_the_server_has_acknowledged() {
+    let mut monitor = monitor(MonitorVersion::MonitorCondSince);
+    let dump = items(&[(1, initial("a", 1))]);
+    monitor.start(raw(&since(false, 100, &dump))).expect("rows");
+    assert_eq!(asked(&monitor).1, uuid(100));
+    monitor.set_condition("Item", Some(vec![Clause::Always(false)]));
+    monitor.begin_change();
+    assert_eq!(asked(&monitor).1, Uuid::nil(), "between the conditions");
+    monitor.acknowledge();
+    assert_eq!(asked(&monitor).1, uuid(100));
 }

@@ -64,11 +64,15 @@ struct Test {
 
 impl Test {
     fn new(quotas: Quotas) -> Self {
+        Self::with(quotas, SCHEMA)
+    }
+
+    fn with(quotas: Quotas, schema: &str) -> Self {
         let now = Now {
             instant: Instant::now(),
             date: 1,
         };
-        let source = ovsdb_schema::DatabaseSchema::parse(SCHEMA).expect("a schema");
+        let source = ovsdb_schema::DatabaseSchema::parse(schema).expect("a schema");
         let database = Database::new(Arc::new(Schema::new(source)), 1);
         let journal = TestJournal::default();
         let mut hub = Hub::new(quotas, 1);
@@ -632,4 +636,76 @@ fn a_slow_reader_gets_the_changes_before_a_conversion_in_the_old_schema() {
         .find("monitor_canceled")
         .expect("the end of the monitors");
     assert!(last < cancelled, "{text}");
+}
+
+#[test]
+fn a_monitor_is_told_of_the_changes_that_it_selects_and_of_no_others() {
+    let changes = [
+        (
+            "insert",
+            r#"["D",{"op":"insert","table":"T","row":{"n":1}}]"#,
+        ),
+        (
+            "modify",
+            r#"["D",{"op":"update","table":"T","where":[],"row":{"n":2}}]"#,
+        ),
+        ("delete", r#"["D",{"op":"delete","table":"T","where":[]}]"#),
+    ];
+    for method in ["monitor", "monitor_cond"] {
+        for (kind, _) in changes {
+            let mut test = Test::new(Quotas::new());
+            let (client, watcher) = (test.connect(), test.connect());
+            let select = ["initial", "insert", "modify", "delete"]
+                .map(|each| format!(r#""{each}":{}"#, each == kind))
+                .join(",");
+            let request = format!(r#"["D","m",{{"T":{{"select":{{{select}}}}}}}]"#);
+            test.call(watcher, method, &request);
+            for (made, params) in changes {
+                test.call(client, "transact", params);
+                let told = test.read(watcher);
+                assert_eq!(!told.is_empty(), made == kind, "{method} of {kind}: {told}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_transaction_that_waits_ends_with_the_schema_that_it_was_made_for() {
+    let wait = r#"["D",{"op":"wait","table":"T","where":[],"columns":["n"],"until":"==","rows":[{"n":7}]}]"#;
+    let mut test = Test::new(Quotas::new());
+    let (client, other) = (test.connect(), test.connect());
+    test.call(client, "set_db_change_aware", "[true]");
+    assert_eq!(test.call(client, "transact", wait), "");
+    test.call(other, "convert", &format!(r#"["D",{SMALLER}]"#));
+    let told = test.read(client);
+    assert!(
+        told.contains("canceled") && told.contains(r#""id":"transact""#),
+        "{told}"
+    );
+    // It does not wait any longer.
+    let insert = r#"["D",{"op":"insert","table":"T","row":{"n":7}}]"#;
+    test.call(other, "transact", insert);
+    assert_eq!(test.read(client), "");
+}
+
+#[test]
+fn a_refused_row_names_the_values_that_two_rows_have() {
+    let schema = r#"{"name":"D","tables":{"T":{"isRoot":true,"indexes":[["n","s"]],"columns":{
+        "n":{"type":"integer"},"s":{"type":{"key":"string","min":0,"max":1}}}}}}"#;
+    let mut test = Test::with(Quotas::new(), schema);
+    let client = test.connect();
+    let twice = r#"["D",{"op":"insert","table":"T","row":{"n":1,"s":"a"}},{"op":"insert","table":"T","row":{"n":1,"s":"a"}}]"#;
+    let refused = test.call(client, "transact", twice);
+    assert!(
+        refused.contains(r#"identical values (1 and a) for index on columns \"n\" and \"s\""#),
+        "{refused}"
+    );
+    let first = r#"["D",{"op":"insert","table":"T","row":{"n":1,"s":"a"}},{"op":"insert","table":"T","row":{"n":2}}]"#;
+    test.call(client, "transact", first);
+    let update = r#"["D",{"op":"update","table":"T","where":[],"row":{"n":3,"s":"b"}}]"#;
+    let refused = test.call(client, "transact", update);
+    for before in ["1 and a", "2 and []"] {
+        let text = format!("had the following index values before the transaction: {before}.");
+        assert!(refused.contains(&text), "{refused}");
+    }
 }
