@@ -4,8 +4,8 @@
 //! [`ErrorChain`](crate::ErrorChain) adds. What a server replied is no cause but the error itself:
 //! it is part of the message, and no source. An error that only wraps another one is transparent.
 
-use std::io;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use crate::cache::{ApplyError, SkewReport};
 use crate::protocol::{FrameError, InvalidValue, OvsdbError};
@@ -32,7 +32,7 @@ use crate::value::{Str, Uuid};
 /// };
 /// match lost.reason() {
 ///     DisconnectReason::Closed => println!("the client was closed on purpose"),
-///     DisconnectReason::NoDatabase(name) => println!("the server does not serve {name}"),
+///     DisconnectReason::NoDatabase { available, .. } => println!("choose one of {available:?}"),
 ///     reason => println!("{}", ovsdb::ErrorChain::new(reason)),
 /// }
 /// # assert!(matches!(lost.reason(), DisconnectReason::Closed));
@@ -91,8 +91,13 @@ pub enum DisconnectReason {
     #[error("the cache cannot follow the server")]
     MonitorRefused(#[source] Box<Error>),
     /// The server does not have the database, or does not have it any longer.
-    #[error("the server has no database {0}")]
-    NoDatabase(Str),
+    #[error("the server has no database {database}{}", OtherDatabases(available))]
+    NoDatabase {
+        /// The database.
+        database: Str,
+        /// The databases that the server has, in the order of their names.
+        available: Vec<Str>,
+    },
     /// The server belongs to another cluster than the one asked for.
     #[error("the server does not belong to the cluster {wanted}")]
     OtherCluster {
@@ -122,6 +127,19 @@ pub enum DisconnectReason {
     /// The task that owns the connection ended with its runtime.
     #[error("the runtime was shut down")]
     RuntimeGone,
+}
+
+/// The end of a message: which databases there are instead of the one asked for.
+struct OtherDatabases<'a>(&'a [Str]);
+
+impl fmt::Display for OtherDatabases<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, name) in self.0.iter().enumerate() {
+            let before = if place == 0 { "; it has " } else { ", " };
+            write!(f, "{before}{name}")?;
+        }
+        Ok(())
+    }
 }
 
 impl From<io::Error> for DisconnectReason {

@@ -73,7 +73,7 @@ async fn a_server_with_another_database_is_warned_of() {
         .map(|event| (event["remote"].to_owned(), event["reason"].to_owned()))
         .collect();
     told.sort_by_key(|(remote, _)| remote == nowhere);
-    let no_database = "the server has no database OVN_Northbound";
+    let no_database = "the server has no database OVN_Northbound; it has Inventory, _Server";
     assert_eq!(told.len(), 2, "{told:?}");
     assert_eq!(told[0], (server.remote(), no_database.to_owned()));
     assert_eq!(told[1].0, nowhere);

@@ -404,7 +404,7 @@ async fn a_database_that_is_removed_and_comes_back_is_found() {
     until(&client, |state| match state {
         ConnectionState::Waiting { lost: Some(lost) } => matches!(
             lost.reason(),
-            DisconnectReason::NoDatabase(_) | DisconnectReason::Refused(_)
+            DisconnectReason::NoDatabase { .. } | DisconnectReason::Refused(_)
         ),
         _ => false,
     })

@@ -150,7 +150,7 @@ async fn starting_a_cache_ends_by_the_time_limit_with_the_reason() {
     });
     let error = outcome(start(&client)).await.expect_err("no database");
     assert!(
-        matches!(&error, Error::Disconnected(lost) if matches!(lost.reason(), DisconnectReason::NoDatabase(name) if name == "Inventory")),
+        matches!(&error, Error::Disconnected(lost) if matches!(lost.reason(), DisconnectReason::NoDatabase { database, .. } if database == "Inventory")),
         "{error:?}"
     );
     gone.abort();

@@ -440,8 +440,13 @@ async fn a_client_of_a_database_that_is_not_there_says_so() {
     };
     assert!(matches!(
         lost.reason(),
-        ovsdb::DisconnectReason::NoDatabase(name) if name == "Nobody"
+        ovsdb::DisconnectReason::NoDatabase { database, .. } if database == "Nobody"
     ));
+    let text = lost.reason().to_string();
+    assert_eq!(
+        text,
+        "the server has no database Nobody; it has Inventory, _Server"
+    );
 }
 
 #[tokio::test]

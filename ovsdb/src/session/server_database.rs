@@ -1,7 +1,7 @@
 //! The server's report on its databases: the table `Database` of its database `_Server`
 //! (ovsdb-server(5), "_Server Database"), and whether a session should stay with the server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::DisconnectReason;
 use crate::protocol::{
@@ -122,6 +122,16 @@ impl ServerDatabases {
     fn has(&self, database: &str) -> bool {
         self.find(database, None).is_some()
     }
+
+    /// The names of all databases, in their order.
+    fn names(&self) -> Vec<Str> {
+        let names: BTreeSet<&Str> = self
+            .rows
+            .values()
+            .filter_map(|row| row.name.as_ref())
+            .collect();
+        names.into_iter().cloned().collect()
+    }
 }
 
 /// What a session requires of the servers of a cluster.
@@ -155,7 +165,10 @@ impl ServerRequirements {
             }
             return Err(match self.cluster {
                 Some(wanted) if server.has(database) => DisconnectReason::OtherCluster { wanted },
-                _ => DisconnectReason::NoDatabase(database.into()),
+                _ => DisconnectReason::NoDatabase {
+                    database: database.into(),
+                    available: server.names(),
+                },
             });
         };
         let clustered = match row.model.as_deref() {
@@ -220,7 +233,8 @@ mod tests {
         let mut server = ServerDatabases::default();
         assert!(matches!(
             requires.check(&server, "db"),
-            Err(DisconnectReason::NoDatabase(name)) if name == "db"
+            Err(DisconnectReason::NoDatabase { database, available })
+                if database == "db" && available.is_empty()
         ));
         apply(&mut server, "initial", &clustered(CID, 5));
         requires.check(&server, "db").expect("all is well");
@@ -259,7 +273,8 @@ mod tests {
         apply(&mut server, "delete", "null");
         assert!(matches!(
             requires.check(&server, "db"),
-            Err(DisconnectReason::NoDatabase(name)) if name == "db"
+            Err(DisconnectReason::NoDatabase { database, available })
+                if database == "db" && available.is_empty()
         ));
     }
 
