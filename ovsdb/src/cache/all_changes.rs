@@ -1,4 +1,4 @@
-//! Streams of what changes in a whole replica.
+//! Streams of the changes of a whole replica.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -42,7 +42,7 @@ use crate::model::{Database, Table};
 /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 pub struct DatabaseChanges<D> {
-    /// `None` at the start.
+    /// The state before; `None` in the first batch of a stream.
     before: Option<Arc<State>>,
     after: Arc<State>,
     kind: BatchKind,
@@ -72,7 +72,7 @@ impl<D> DatabaseChanges<D> {
 }
 
 impl<D: Database> DatabaseChanges<D> {
-    /// What the batch stands for: the start, one transaction, several.
+    /// What the batch stands for: the start of the stream, one transaction, or several.
     #[must_use]
     pub const fn kind(&self) -> BatchKind {
         self.kind
@@ -84,7 +84,7 @@ impl<D: Database> DatabaseChanges<D> {
         Snapshot::new(self.after.clone())
     }
 
-    /// All tables as they were before the batch; `None` at the start.
+    /// All tables as they were before the batch; `None` in the first batch of a stream.
     #[must_use]
     pub fn before(&self) -> Option<Snapshot<D>> {
         self.before.clone().map(Snapshot::new)
@@ -112,14 +112,14 @@ impl<D: Database> DatabaseChanges<D> {
         }
     }
 
-    /// The changes of all tables, for code that is not written for one.
+    /// The changes of all tables, for code that works with any table.
     #[must_use]
     pub fn all(&self) -> Vec<AnyChange> {
         self.places().flat_map(|at| self.changes_of(at)).collect()
     }
 
-    /// The changes of the table of this name, in no particular order; `None` when the cache was started
-    /// without it.
+    /// The changes of the table with this name, in no particular order; `None` when the cache was
+    /// started without it.
     #[must_use]
     pub fn any_table(&self, table: &str) -> Option<Vec<AnyChange>> {
         let at = self.after.registry.position(table)?;
@@ -135,7 +135,7 @@ impl<D: Database> DatabaseChanges<D> {
 /// The changes of a whole replica: all rows first, then every server transaction, one at a time,
 /// across tables. [`Cache::all_changes`](crate::Cache::all_changes) opens one.
 ///
-/// What [`Changes`](super::Changes) promises of one table holds here for all.
+/// The guarantees of [`Changes`](super::Changes) for one table hold here for all tables.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -160,7 +160,7 @@ impl<D: Database> DatabaseChanges<D> {
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct AllChanges<D> {
     subscription: Arc<Subscription>,
-    /// The replica as the consumer knows it, once the start was delivered.
+    /// The state that the consumer knows; `None` until the start was delivered.
     seen: Option<Arc<State>>,
     start: Option<Arc<State>>,
     database: PhantomData<fn() -> D>,
@@ -194,7 +194,7 @@ impl<D: Database> AllChanges<D> {
         }
     }
 
-    /// How many batches wait to be taken.
+    /// How many batches are queued.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.subscription.len() + usize::from(self.start.is_some())
@@ -214,13 +214,13 @@ impl<D: Database> AllChanges<D> {
         self.batch(step.state, kind)
     }
 
-    /// The next batch; `None` once the client was closed. No batch is lost when the future is
-    /// dropped.
+    /// The next batch; `None` once the client was closed. Cancel-safe: no batch is lost when the future
+    /// is dropped.
     pub async fn next(&mut self) -> Option<DatabaseChanges<D>> {
         poll_fn(|context| self.poll_batch(context)).await
     }
 
-    /// The next batch, without waiting; `None` if there is none yet.
+    /// The next batch if one is queued, without waiting.
     pub fn try_next(&mut self) -> Option<DatabaseChanges<D>> {
         if let Some(start) = self.start.take() {
             return Some(self.batch(start, BatchKind::START));

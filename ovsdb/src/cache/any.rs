@@ -1,4 +1,4 @@
-//! Rows and changes of any table, for code that is not written for one.
+//! Rows and changes of any table, for code that works with any table.
 
 use std::any::Any;
 use std::fmt;
@@ -8,7 +8,7 @@ use crate::model::{ColumnInfo, Row, Table};
 use crate::protocol::Columns;
 use crate::value::{ColumnKind, ColumnValue, Sealed, Str, Uuid};
 
-/// A row of any table: of a compiled one, a [`Row<T>`], or of one that is known at run time only.
+/// A row of any table: a [`Row<T>`] of a compiled table, or a row of a table known at run time only.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "testing"))] {
@@ -31,16 +31,16 @@ pub trait AnyRow: Sealed + Any + fmt::Debug + Send + Sync {
     fn table(&self) -> &str;
     /// Its columns, in the order of their indexes.
     fn columns(&self) -> AnyColumns<'_>;
-    /// The value of the column with this index.
+    /// The row itself, for a downcast: a [`Row<T>`] where the table is compiled.
     fn column(&self, index: usize) -> Option<&dyn ColumnValue>;
     /// The row itself, to be downcast: a [`Row<T>`] where the table is compiled.
     fn as_any(&self) -> &dyn Any;
 }
 
 impl dyn AnyRow + '_ {
-    /// The value of the column of this name; `None` when the row has no such column.
+    /// The value of the column with this name; `None` when the row has no such column.
     ///
-    /// Its [`to_datum`](ColumnValue::to_datum) reads it for any type.
+    /// Its [`to_datum`](ColumnValue::to_datum) gives a value of any type.
     #[must_use]
     pub fn get(&self, column: &str) -> Option<&dyn ColumnValue> {
         self.column(self.columns().position(column)?)
@@ -86,7 +86,7 @@ impl<T: Table> AnyRow for Row<T> {
     }
 }
 
-/// As [`Row<T>`], with the feature `serde`.
+/// Serializes as [`Row<T>`] does, with the feature `serde`.
 #[cfg(feature = "serde")]
 impl serde_core::Serialize for dyn AnyRow {
     fn serialize<S: serde_core::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -121,7 +121,7 @@ enum Source<'a> {
     Named(&'a [NamedColumn]),
 }
 
-/// A column of a table that is known at run time only.
+/// A column of a table known at run time only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamedColumn {
     pub(super) name: Str,
@@ -167,7 +167,7 @@ impl<'a> AnyColumns<'a> {
         }
     }
 
-    /// The index of the column of this name.
+    /// The index of the column with this name.
     #[must_use]
     pub fn position(self, name: &str) -> Option<usize> {
         match self.0 {
@@ -193,7 +193,7 @@ impl<'a> AnyColumns<'a> {
         self.iter().map(|(name, _)| name)
     }
 
-    /// Whether these are the very columns of the other row's table: not only equal ones.
+    /// Whether these are the other row's columns themselves, not only equal ones.
     pub(super) fn is_same(self, other: AnyColumns<'_>) -> bool {
         match (self.0, other.0) {
             (Source::Compiled(a), Source::Compiled(b)) => std::ptr::eq(a, b),
@@ -203,7 +203,7 @@ impl<'a> AnyColumns<'a> {
     }
 }
 
-/// What became of a row of any table.
+/// A change of a row of any table.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -236,14 +236,14 @@ impl<'a> AnyColumns<'a> {
 pub enum AnyChange {
     /// The row is new.
     Inserted(Arc<dyn AnyRow>),
-    /// The row has other columns than before.
+    /// A column of the row changed.
     Modified {
-        /// The row as it was.
+        /// The row before the change.
         old: Arc<dyn AnyRow>,
-        /// The row as it is.
+        /// The row after the change.
         new: Arc<dyn AnyRow>,
     },
-    /// The row is gone.
+    /// The row was deleted.
     Deleted(Arc<dyn AnyRow>),
 }
 
@@ -257,7 +257,7 @@ impl AnyChange {
         })
     }
 
-    /// The row as it was, unless it is new.
+    /// The row before the change; `None` when it is new.
     #[must_use]
     pub fn before(&self) -> Option<&dyn AnyRow> {
         match self {
@@ -266,7 +266,7 @@ impl AnyChange {
         }
     }
 
-    /// The row as it is, unless it is gone.
+    /// The row after the change; `None` when it was deleted.
     #[must_use]
     pub fn after(&self) -> Option<&dyn AnyRow> {
         match self {
@@ -275,7 +275,7 @@ impl AnyChange {
         }
     }
 
-    /// The row as it is, or as it was last.
+    /// The row after the change, or the deleted row.
     #[must_use]
     pub fn row(&self) -> &dyn AnyRow {
         match self {
@@ -283,8 +283,8 @@ impl AnyChange {
         }
     }
 
-    /// The names of the columns that changed: of a row that was modified those that differ, else all.
-    /// After a change of the server's schema also those that only one of the rows has.
+    /// The names of the columns that changed. Of a modified row, those that differ; otherwise all.
+    /// After a change of the server's schema, also those that only one of the two rows has.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         let (old, new) = (self.before(), self.after());
         let differs = move |name: &&str| match (old, new) {

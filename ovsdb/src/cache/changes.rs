@@ -1,4 +1,4 @@
-//! Streams of what changes in one table.
+//! Streams of the changes of one table.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -18,7 +18,7 @@ use super::table_type::TableType;
 use crate::model::{Column, ColumnInfo, Mutability, Row, Table};
 use crate::value::{Ref, Sealed, Uuid, Value};
 
-/// What became of a row of the table `T`.
+/// A change of a row of the table `T`.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -56,14 +56,14 @@ use crate::value::{Ref, Sealed, Uuid, Value};
 pub enum Change<T> {
     /// The row is new.
     Inserted(Arc<Row<T>>),
-    /// The row has other columns than before.
+    /// A column of the row changed.
     Modified {
-        /// The row as it was.
+        /// The row before the change.
         old: Arc<Row<T>>,
-        /// The row as it is.
+        /// The row after the change.
         new: Arc<Row<T>>,
     },
-    /// The row is gone.
+    /// The row was deleted.
     Deleted(Arc<Row<T>>),
 }
 
@@ -81,7 +81,7 @@ impl<T> Clone for Change<T> {
 }
 
 impl<T: Table> Change<T> {
-    /// The row as it was, unless it is new.
+    /// The row before the change; `None` when it is new.
     #[must_use]
     pub const fn before(&self) -> Option<&Arc<Row<T>>> {
         match self {
@@ -90,7 +90,7 @@ impl<T: Table> Change<T> {
         }
     }
 
-    /// The row as it is, unless it is gone.
+    /// The row after the change; `None` when it was deleted.
     #[must_use]
     pub const fn after(&self) -> Option<&Arc<Row<T>>> {
         match self {
@@ -99,7 +99,7 @@ impl<T: Table> Change<T> {
         }
     }
 
-    /// The row as it is, or as it was last.
+    /// The row after the change, or the deleted row.
     #[must_use]
     pub const fn row(&self) -> &Arc<Row<T>> {
         match self {
@@ -129,7 +129,7 @@ impl<T: Table> Change<T> {
         }
     }
 
-    /// Whether the column is among those that changed; of a row that is new or gone all are.
+    /// Whether the column changed. Of a new or deleted row, all columns did.
     #[must_use]
     pub fn changed<V: Value, M: Mutability>(&self, column: Column<T, V, M>) -> bool {
         match self {
@@ -138,7 +138,7 @@ impl<T: Table> Change<T> {
         }
     }
 
-    /// The columns that changed: of a row that was modified those that differ, else all.
+    /// The columns that changed. Of a modified row, those that differ; otherwise all.
     pub fn columns(&self) -> impl Iterator<Item = &'static ColumnInfo> {
         let columns = T::COLUMNS.iter().enumerate();
         columns
@@ -147,7 +147,7 @@ impl<T: Table> Change<T> {
     }
 }
 
-/// The changes of a table from one state to another, in no particular order.
+/// The changes of a table between two states, in no particular order.
 pub(super) fn difference<T: Table>(
     old: &TableState,
     new: &TableState,
@@ -213,15 +213,16 @@ impl BatchKind {
         }
     }
 
-    /// Whether this is the first batch of a stream: all the rows there were when it was opened.
+    /// Whether this is the first batch of a stream: all rows that existed when it was opened.
     #[must_use]
     pub const fn is_start(self) -> bool {
         self.transactions == 0
     }
 
-    /// How many server transactions the batch stands for. More than one when the consumer was so
-    /// slow that they were coalesced: then the batch has each row once, as it was before the first
-    /// and after the last, and does not have one that was inserted and deleted.
+    /// How many server transactions the batch stands for. It is more than one when the consumer was too
+    /// slow and they were coalesced. The batch then has each row at most once, as it was before the
+    /// first transaction and after the last; a row that was inserted and deleted in between is not in
+    /// it.
     #[must_use]
     pub const fn transactions(self) -> u64 {
         self.transactions
@@ -233,24 +234,24 @@ impl BatchKind {
         self.transactions > 1
     }
 
-    /// Whether the connection was lost before: the batch has everything that changed meanwhile,
-    /// however many transactions that were.
+    /// Whether the connection was lost before. The batch then has everything that changed meanwhile, in
+    /// however many transactions.
     #[must_use]
     pub const fn is_resync(self) -> bool {
         self.resync
     }
 
     /// Whether the server's schema changed before the batch, by a conversion or by a reconnect to
-    /// another server: [`Cache::skew`](crate::Cache::skew) reports something else now.
+    /// another server, so that [`Cache::skew`](crate::Cache::skew) reports something else now.
     ///
-    /// Every stream delivers such a batch, even when no row has changed: a column that the server
-    /// did not have before can be written from now on, or the other way round.
+    /// Every stream delivers such a batch, even when no row changed: columns may have appeared that can
+    /// be written from now on, or disappeared.
     #[must_use]
     pub const fn is_schema_change(self) -> bool {
         self.schema_change
     }
 
-    /// Whether the batch is delivered even when it has no changes.
+    /// Whether the batch is delivered even if it has no changes.
     pub(super) const fn must_be_seen(self) -> bool {
         self.is_start() || self.is_coalesced() || self.schema_change
     }
@@ -300,7 +301,7 @@ impl<T: Table> fmt::Debug for ChangeBatch<T> {
 }
 
 impl<T: Table> ChangeBatch<T> {
-    /// What the batch stands for: the start, one transaction, several.
+    /// What the batch stands for: the start of the stream, one transaction, or several.
     #[must_use]
     pub const fn kind(&self) -> BatchKind {
         self.kind
@@ -318,7 +319,7 @@ impl<T: Table> ChangeBatch<T> {
         self.changes.len()
     }
 
-    /// Whether there is no change, as at the start of an empty table.
+    /// Whether there are no changes, as at the start of an empty table.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.changes.is_empty()
@@ -346,7 +347,7 @@ impl<'a, T: Table> IntoIterator for &'a ChangeBatch<T> {
     }
 }
 
-/// Columns of the table `T`: one, or a tuple of up to eight.
+/// Columns of the table `T`: one column, or a tuple of up to eight.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -364,7 +365,7 @@ impl<'a, T: Table> IntoIterator for &'a ChangeBatch<T> {
 /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 pub trait Columns<T: Table>: Sealed {
-    /// Shows the index of each to `each`.
+    /// Calls `each` with the index of each column.
     fn each(&self, each: &mut dyn FnMut(usize));
 }
 
@@ -403,15 +404,14 @@ tuples! {
 /// Which rows a stream shows.
 type Predicate<T> = Box<dyn Fn(&Row<T>) -> bool + Send + Sync>;
 
-/// The changes of the table `T`: all its rows first, then every server transaction that changes
-/// it, one batch at a time. [`Cache::changes`](crate::Cache::changes) opens one.
+/// The changes of the table `T`: all its rows first, then each server transaction that changes the
+/// table, one batch at a time. [`Cache::changes`](crate::Cache::changes) opens one.
 ///
-/// Nothing is left out, a [change of the schema](BatchKind::is_schema_change) included. A consumer
-/// that falls behind by more than 1,024 transactions, or 16 MiB of messages, gets those that wait as
-/// one batch, which [says so](BatchKind::is_coalesced) and has
-/// every row once: memory stays bounded, and applying all batches always gives the table. A
-/// stream may be opened and dropped at any time, and keeps its cache alive. It ends when the client
-/// is closed.
+/// No change is dropped, and a [change of the schema](BatchKind::is_schema_change) is reported too.
+/// When a consumer lags by more than 1,024 transactions, or 16 MiB of messages, the queued ones are
+/// coalesced into one batch, which [reports it](BatchKind::is_coalesced) and has every row once. So
+/// memory stays bounded, and applying all batches always gives the table. A stream may be opened and
+/// dropped at any time, and keeps its cache alive. It ends when the client is closed.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -441,7 +441,7 @@ type Predicate<T> = Box<dyn Fn(&Row<T>) -> bool + Send + Sync>;
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct Changes<T: Table> {
     subscription: Arc<Subscription>,
-    /// Where the table is in the states.
+    /// The index of the table in a state.
     table: usize,
     /// The table as the consumer knows it.
     seen: Arc<TableState>,
@@ -483,32 +483,32 @@ impl<T: Table> Changes<T> {
         }
     }
 
-    /// Leaves out changes of rows in which none of these columns changed. Rows that are new or
-    /// gone are shown all the same.
+    /// Leaves out modifications in which none of these columns changed. Inserted and deleted rows are
+    /// still shown.
     pub fn columns(mut self, columns: impl Columns<T>) -> Self {
         columns.each(&mut |column| self.columns.push(column));
         self
     }
 
-    /// Shows only rows for which `predicate` holds. One for which it begins to hold is shown as
-    /// inserted, one for which it holds no longer as deleted.
+    /// Shows only rows for which `predicate` holds. A row for which it begins to hold is shown as
+    /// inserted, and one for which it ceases to hold as deleted.
     pub fn rows(mut self, predicate: impl Fn(&Row<T>) -> bool + Send + Sync + 'static) -> Self {
         self.rows.push(Box::new(predicate));
         self
     }
 
-    /// How many batches wait to be taken.
+    /// How many batches are queued.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.subscription.len() + usize::from(self.start.is_some())
     }
 
-    /// Whether the row is one that the stream shows.
+    /// Whether the stream's filter shows the row.
     pub(super) fn shows(&self, row: &Row<T>) -> bool {
         self.rows.iter().all(|predicate| predicate(row))
     }
 
-    /// The change as the filters show it; `None` if they hide it.
+    /// The change after the filters; `None` if they hide it.
     fn filter(&self, change: Change<T>) -> Option<Change<T>> {
         let change = match change {
             Change::Modified { old, new } => match (self.shows(&old), self.shows(&new)) {
@@ -528,7 +528,7 @@ impl<T: Table> Changes<T> {
         wanted.then_some(change)
     }
 
-    /// The batch that leads to a state, unless there is nothing to show.
+    /// The batch that leads to this state; `None` if there is nothing to show.
     fn batch(&mut self, state: Arc<State>, kind: BatchKind) -> Option<ChangeBatch<T>> {
         let new = state.tables.get(self.table)?.clone();
         let changes = difference(&self.seen, &new, |change| self.filter(change));
@@ -543,13 +543,13 @@ impl<T: Table> Changes<T> {
         })
     }
 
-    /// The next batch; `None` once the client was closed. No batch is lost when the future is
-    /// dropped.
+    /// The next batch; `None` once the client was closed. Cancel-safe: no batch is lost when the future
+    /// is dropped.
     pub async fn next(&mut self) -> Option<ChangeBatch<T>> {
         poll_fn(|context| self.poll_batch(context)).await
     }
 
-    /// The next batch, without waiting; `None` if there is none yet.
+    /// The next batch if one is queued, without waiting.
     pub fn try_next(&mut self) -> Option<ChangeBatch<T>> {
         if let Some(start) = self.start.take()
             && let Some(batch) = self.batch(start, BatchKind::START)

@@ -1,21 +1,21 @@
 //! Double buffering of a table's states.
 //!
-//! What is published is never changed. Once no snapshot and no stream holds the state before it, the
-//! changes that it missed are replayed into it, and it is reused. In steady state two copies alternate,
-//! and share no node, so an update copies nothing; each row has two reference counts instead of one.
-//! Where readers hold the state whose turn it is, the writer begins a third, which shares all nodes with
-//! the published one at first; and more of them when readers hold more.
+//! A published state is never changed. Once no snapshot and no stream holds the state before it, the
+//! changes that it missed are replayed into it, and it is reused. In steady state two copies alternate
+//! and share no node, so an update copies nothing; in exchange, each row has two reference counts.
+//! While readers hold the copy whose turn it is, the writer makes another one, which at first shares
+//! all nodes with the published state.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::table_state::{RowChanges, TableState};
 
-/// How many earlier states are kept for reuse: a stream may lag behind by as many updates before an update
-/// has to copy. Each takes some 25 bytes a row where there is an index.
+/// How many earlier states are kept for reuse, and so how many updates a stream may lag before an
+/// update has to copy. Each state takes about 25 bytes a row where there is an index.
 const MOST: usize = 8;
-/// How many changes of rows an earlier state may have missed. Until it is reused, the old versions of these
-/// rows are kept.
+/// How many changes of rows an earlier state may have missed. The old versions of these rows are kept
+/// until it is reused.
 const MISSED: usize = 4096;
 
 /// The published state of a table, earlier ones, and the one that the next update changes.
@@ -24,7 +24,7 @@ pub(super) struct Copies {
     published: Arc<TableState>,
     /// Earlier states, oldest first.
     earlier: VecDeque<Arc<TableState>>,
-    /// The changes of rows since the oldest of them, version by version.
+    /// The changes of rows since the oldest of them, one entry a version.
     log: VecDeque<Arc<RowChanges>>,
     working: Option<TableState>,
 }
@@ -43,7 +43,7 @@ impl Copies {
         &self.published
     }
 
-    /// The state that follows on the published one, to be changed.
+    /// The state after the published one, to be changed.
     pub(super) fn working(&mut self) -> &mut TableState {
         let working = match self.working.take() {
             Some(working) => working,

@@ -10,26 +10,26 @@ use super::any::AnyRow;
 use crate::model::{Row, Table};
 use crate::value::{ColumnValue, Uuid};
 
-/// A row of the engine: a [`Row<T>`] of the table that it belongs to, or one of a table that is known
-/// at run time only.
+/// A row as the engine handles it: a [`Row<T>`] of a compiled table, or a row of a table known at run
+/// time only.
 pub(crate) trait ErasedRow: AnyRow {
     /// The column with this index, to be changed.
     fn column_mut(&mut self, index: usize) -> Option<&mut dyn ColumnValue>;
-    /// A row with this uuid and the same columns.
+    /// A copy of this row with another uuid.
     fn copy(&self, uuid: Uuid) -> SharedRow;
-    /// The row's `_version`, beside its columns; nil where it is not known.
+    /// The row's `_version`, which is not among its columns; nil where it is not known.
     fn version(&self) -> Uuid {
         Uuid::nil()
     }
-    /// Makes this row a copy of another one, and returns whether that is of the same type.
+    /// Copies another row into this one. Returns false if that row is of another type.
     fn copy_from(&mut self, other: &dyn ErasedRow) -> bool;
 }
 
-/// A row that versions of its table share.
+/// A row, shared by all states that have it.
 pub(crate) type SharedRow = Arc<dyn ErasedRow>;
 
 impl<T: Table> ErasedRow for Row<T> {
-    /// The version comes after the columns.
+    /// In the order of the columns, the version comes last.
     fn column_mut(&mut self, index: usize) -> Option<&mut dyn ColumnValue> {
         if index == T::COLUMNS.len() {
             return Some(self.version_mut());
@@ -58,18 +58,18 @@ impl<T: Table> ErasedRow for Row<T> {
     }
 }
 
-/// The row with its type `T`, if it has that type: all rows of a table have one type.
+/// The row as a `Row<T>`; `None` if it has another type, although all rows of a table have one type.
 pub(super) fn typed<T: Table>(row: &dyn ErasedRow) -> Option<&Row<T>> {
     (row as &dyn Any).downcast_ref()
 }
 
-/// The row with its type, to be kept.
+/// The same, of a shared row.
 pub(super) fn shared<T: Table>(row: SharedRow) -> Option<Arc<Row<T>>> {
     let row: Arc<dyn Any + Send + Sync> = row;
     row.downcast().ok()
 }
 
-/// Whether these columns are the same in both rows.
+/// Whether both rows have the same values in these columns.
 pub(super) fn has_same(
     a: &dyn ErasedRow,
     b: &dyn ErasedRow,
@@ -81,8 +81,8 @@ pub(super) fn has_same(
     })
 }
 
-/// Whether all columns are the same in both rows.
+/// Whether both rows have the same columns with the same values.
 pub(super) fn has_same_columns(a: &dyn ErasedRow, b: &dyn ErasedRow) -> bool {
-    // A table that is known at run time only gets other columns when the server's schema changes.
+    // The columns of a table known at run time only change with the server's schema.
     a.columns().is_same(b.columns()) && has_same(a, b, 0..a.columns().len())
 }

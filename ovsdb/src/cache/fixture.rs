@@ -1,4 +1,4 @@
-//! Snapshots without a replica, made of typed rows: for tests of code that reads them.
+//! Snapshots of typed rows without a replica, for tests of code that reads snapshots.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -43,9 +43,9 @@ use crate::value::{ColumnKind, Ref, Uuid};
 #[must_use = "a snapshot is made by `build`"]
 pub struct SnapshotBuilder<D> {
     tables: Tables<D>,
-    /// The rows as a monitor's first reply has them, by table.
+    /// The rows, by table, in the JSON of a monitor's first reply.
     rows: BTreeMap<&'static str, String>,
-    /// The columns as a schema has them, by table.
+    /// The columns, by table, in the JSON of a schema.
     columns: BTreeMap<&'static str, String>,
     last: u128,
 }
@@ -63,7 +63,7 @@ impl<D: Database> Default for SnapshotBuilder<D> {
 }
 
 impl<D: Database> SnapshotBuilder<D> {
-    /// A snapshot without tables.
+    /// A builder without tables.
     pub fn new() -> Self {
         Self {
             tables: Tables::default(),
@@ -73,7 +73,7 @@ impl<D: Database> SnapshotBuilder<D> {
         }
     }
 
-    /// Adds a table, which need not have rows.
+    /// Adds a table, which may stay empty.
     pub fn table<T: Table<Database = D>>(&mut self) -> &mut Self {
         if !self.columns.contains_key(T::TABLE) {
             self.tables.select::<T>(None);
@@ -105,8 +105,8 @@ impl<D: Database> SnapshotBuilder<D> {
         self
     }
 
-    /// Adds a row, and returns the reference by which other rows refer to it. Its uuid is 1 for the
-    /// first row, 2 for the second one, and so on.
+    /// Adds a row, and returns a reference to it for other rows. The first row gets the uuid 1, the
+    /// second one 2, and so on.
     pub fn insert<T: Table<Database = D>>(&mut self, columns: T) -> Ref<T> {
         self.last += 1;
         let row = Row::new(Uuid::from_u128(self.last), columns);
@@ -115,7 +115,7 @@ impl<D: Database> SnapshotBuilder<D> {
         reference
     }
 
-    /// Adds a row with a uuid of its own.
+    /// Adds a row with the uuid that it has.
     pub fn row<T: Table<Database = D>>(&mut self, row: &Row<T>) -> &mut Self {
         self.table::<T>();
         let rows = self.rows.entry(T::TABLE).or_default();
@@ -135,17 +135,17 @@ impl<D: Database> SnapshotBuilder<D> {
         self
     }
 
-    /// The snapshot.
+    /// Makes the snapshot.
     ///
     /// # Errors
-    /// When a value is none that its column can hold, such as a word that its enum does not have.
+    /// When a column cannot hold its value, such as a word that is none of its enum's.
     pub fn build(self) -> Result<Snapshot<D>, ReplayError> {
         let mut schema = String::from("{\"name\":");
         write_string(&mut schema, D::NAME);
         schema.push_str(",\"tables\":");
         write_members(&mut schema, &self.columns, "{\"columns\":{", "}}");
         schema.push('}');
-        // What this writes is a schema.
+        // The text above is a valid schema.
         let schema = DatabaseSchema::parse_lenient(&schema)
             .unwrap_or_else(|_| DatabaseSchema::empty(D::NAME));
         let mut reply = format!(
@@ -182,7 +182,7 @@ fn write_members(out: &mut String, members: &BTreeMap<&str, String>, begin: &str
     out.push('}');
 }
 
-/// The columns of a table as a schema has them; of their types the shape only.
+/// The columns of a table in the JSON of a schema. Of their types, only the shape matters.
 fn columns<T: Table>() -> String {
     let mut out = String::new();
     for (at, column) in T::COLUMNS.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The handle by which caches and streams read a replica and keep it up to date.
+//! The handle through which caches and streams read a replica, and keep its monitor alive.
 
 use std::any::Any;
 use std::fmt;
@@ -8,12 +8,13 @@ use super::shared::Shared;
 use super::snapshot::Snapshot;
 use crate::model::Database;
 
-/// A handle of a replica. Clones share the monitor that keeps the replica up to date: it ends with the
-/// last handle, of a cache or a stream. The streams' own files open them on a handle.
+/// A handle of a replica. Clones share the monitor that keeps the replica up to date; the monitor ends
+/// when the last cache and the last stream have dropped theirs. Each kind of stream is opened in its
+/// own file.
 #[derive(Clone)]
 pub(crate) struct Handle {
     shared: Arc<Shared>,
-    /// The monitor, which ends when this is dropped.
+    /// Ends the monitor when the last clone is dropped.
     _keeper: Option<Arc<dyn Any + Send + Sync>>,
 }
 

@@ -1,4 +1,4 @@
-//! Prefetching for many look-ups: the rows are read together before each is looked up, so that their cache
+//! Prefetching for many look-ups: the rows are read together before the look-ups, so that their cache
 //! misses overlap.
 
 use super::index::{Index, Key};
@@ -8,11 +8,11 @@ use crate::model::Table;
 use crate::trie::hash_uuid;
 use crate::trie::prefetch::find_together;
 
-/// How many look-ups are prefetched together: few enough that what was read stays in the processor's caches.
+/// How many look-ups are prefetched together: few enough that the rows stay in the processor's caches.
 pub(crate) const LOOK_AHEAD: usize = prefetch::GROUP;
 
 impl<T: Table> TableView<'_, T> {
-    /// Prefetches the rows that this index of [`Table::INDEXES`] has under these hashes, and these of their
+    /// Prefetches the rows with these hashes in this index of [`Table::INDEXES`], and these of their
     /// columns.
     pub(crate) fn look_ahead(self, index: usize, hashes: &[u32], columns: &[usize]) {
         let found = find_together(&self.state.indexes[index], hashes);
@@ -20,7 +20,7 @@ impl<T: Table> TableView<'_, T> {
         prefetch::columns(&self.state.rows, &rows, columns);
     }
 
-    /// Prefetches the rows that a declared index has for these keys, and these of their columns.
+    /// Prefetches the rows with these keys in a declared index, and these of their columns.
     pub(crate) fn look_ahead_in<'k, K: Key>(
         self,
         index: &Index<T, K>,

@@ -1,5 +1,5 @@
-//! Looking a row up by a key without a scan: by a column that the schema makes unique, by an index of the
-//! schema over several columns, or by an index that the program declares.
+//! Looking a row up by a key without a scan: by a column that the schema makes unique, by an index of
+//! the schema over several columns, or by an index that the program declares.
 
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -10,7 +10,7 @@ use crate::model::{Column, Database, Mutability, Row, Table, Unique, UniqueIndex
 use crate::trie::hash_of;
 use crate::value::{Sealed, Value};
 
-/// What [`Snapshot::get_by`](super::Snapshot::get_by) looks rows of `T` up in, by a key of type `K`.
+/// What [`Snapshot::get_by`](super::Snapshot::get_by) can find rows of `T` by, with a key of type `K`.
 ///
 /// | | key |
 /// |---|---|
@@ -32,8 +32,8 @@ use crate::value::{Sealed, Value};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "no index finds a row by `{Self}`",
-    label = "not indexed, or not by a key of this type",
-    note = "a column can be looked up by if the schema has an index over it alone; its key is a reference to a value",
+    label = "has no index, or its key has another type",
+    note = "a column finds rows if the schema has an index over this column alone; the key is a reference to a value",
     note = "for other columns, declare an `ovsdb::cache::Index` when the cache is built, or read every row with `scan_by`"
 )]
 pub trait LookUp<T: Table, K>: Sealed {
@@ -43,7 +43,7 @@ pub trait LookUp<T: Table, K>: Sealed {
 }
 
 impl<D: Database> Snapshot<D> {
-    /// A row with this key, by what the schema makes unique or by a declared index; see
+    /// A row with this key, in a unique index of the schema or a declared index; see
     /// [`TableView::get_by`].
     #[must_use]
     #[track_caller]
@@ -59,7 +59,8 @@ impl<D: Database> Snapshot<D> {
 impl<'a, T: Table> TableView<'a, T> {
     /// A row with this key, in constant time: by a column that an index of the schema makes
     /// [unique](crate::Unique), by a [`UniqueIndex`](crate::UniqueIndex) over several columns, or by a
-    /// declared [`Index`], which may have several rows with the key and gives one of them.
+    /// declared [`Index`]. Where several rows have the key of a declared index, this returns one of
+    /// them.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "testing"))] {
@@ -76,8 +77,8 @@ impl<'a, T: Table> TableView<'a, T> {
     /// # Ok::<(), ovsdb::testing::ReplayError>(())
     /// ```
     ///
-    /// It never reads all rows. A column without an index does not compile; declare an [`Index`], or
-    /// say [`scan_by`](Self::scan_by):
+    /// It never reads all rows. A column without an index does not compile: declare an [`Index`], or
+    /// use [`scan_by`](Self::scan_by).
     ///
     /// ```compile_fail
     /// # #[cfg(not(feature = "nb"))] compile_error!();
@@ -89,7 +90,7 @@ impl<'a, T: Table> TableView<'a, T> {
     /// ```
     ///
     /// # Panics
-    /// When the cache was started without the declared index, which is a mistake of the program.
+    /// When the cache was started without the declared index, which is a bug in the program.
     #[must_use]
     #[track_caller]
     pub fn get_by<K>(self, by: impl LookUp<T, K>, key: K) -> Option<&'a Row<T>> {
@@ -108,7 +109,7 @@ where
     Q: Hash + Eq + ?Sized,
 {
     fn look_up<'a>(&self, table: TableView<'a, T>, key: &'k Q) -> Option<&'a Row<T>> {
-        // There is one, or the column would not compile.
+        // The column compiles here only if it has an index.
         let at = T::INDEXES
             .iter()
             .position(|index| *index == [self.index()])?;

@@ -1,9 +1,7 @@
-//! The replica: the tables, rows and columns that a monitor selects, kept in step with the
-//! server.
+//! The replica: the tables, rows and columns that a monitor selects, kept up to date with the server.
 //!
-//! [`Cache`](crate::Cache) is the handle of one replica. Its `snapshot` takes a [`Snapshot`], a view of
-//! all its tables after the same server transaction, which stays as it is while the replica goes
-//! on.
+//! [`Cache`](crate::Cache) is the handle of one replica. Its `snapshot` returns a [`Snapshot`], a view
+//! of all tables after the same server transaction. A snapshot does not change while the replica does.
 
 mod all_changes;
 mod any;

@@ -18,35 +18,38 @@ use crate::protocol::{Clause, Json, MonitorRequests, MonitorVersion, Request, Wi
 use crate::value::json::{DecodeError, Raw, Reader};
 use crate::value::{Repeats, Str, Uuid};
 
-/// The replica of a monitor. The session owns it, and lends it to a decoding thread for long messages.
+/// The replica of one monitor. The session owns it, and lends it to a decoding thread for long
+/// messages.
 ///
-/// It outlives connections: [`start`](Self::start) takes the first reply and that of every later
-/// connection alike. [`refit`](Self::refit) comes before a monitor is asked for on a new
-/// connection or of a new schema, [`ask`](Self::ask) when it is asked for, [`Shared::set_stale`] when
-/// a connection is lost, [`forget`](Self::forget) when the replica and the server do not agree.
+/// It outlives connections: [`start`](Self::start) applies the first reply on each of them. Before a
+/// monitor is requested on a new connection or for a new schema, the session calls
+/// [`apply_schema`](Self::apply_schema); when it is requested, [`ask`](Self::ask); when the connection
+/// is lost, [`Shared::set_stale`]; when the replica may differ from the server's rows,
+/// [`forget`](Self::forget).
 pub(crate) struct ReplicaMonitor {
     tables: Vec<TableReplica>,
     shared: Arc<Shared>,
     repeats: Repeats,
-    /// Whether tables that appear in the server's schema are added.
+    /// Whether every table of the server's schema is added, also those that appear later.
     pub(super) all_tables: bool,
-    /// Whether rows have their version: tables that are known at run time only as a column.
+    /// Whether rows have their version: as a column in tables known at run time only, beside the
+    /// columns in others.
     pub(super) row_versions: bool,
     compiled_version: Option<&'static str>,
-    /// The newest way to monitor that may be tried.
+    /// The newest monitor method that may be tried.
     newest: MonitorVersion,
-    /// How this monitor was, or is being, asked for.
+    /// The monitor method of the last request.
     pub(crate) version: MonitorVersion,
     last_txn_id: Uuid,
     /// The request that `last_txn_id` belongs to. Resuming with any other request would miss rows.
     acknowledged: Option<MonitorRequests>,
-    /// Whether the replica was whole before.
+    /// Whether the replica ever had all rows.
     started: bool,
-    /// Whether rows have other columns, or there are more tables, since the replica was started last.
+    /// Whether the columns of rows changed, or tables were added, since the last start of the monitor.
     reshaped: bool,
-    /// How the schema differed from the tables when the replica was started last.
+    /// The skew at the last start of the monitor.
     started_skew: Arc<SkewReport>,
-    /// The id under which the monitor was asked for last.
+    /// The id of the last request.
     request: u64,
 }
 
@@ -66,7 +69,7 @@ impl Drop for ReplicaMonitor {
 }
 
 impl ReplicaMonitor {
-    /// A replica of these tables, fitted to the server's schema.
+    /// A replica of these tables, with the server's schema applied.
     pub(super) fn new(
         mut tables: Vec<TableReplica>,
         types: &[Option<TypeId>],
@@ -104,9 +107,9 @@ impl ReplicaMonitor {
         &self.shared
     }
 
-    /// Fits the tables to the schema of the server that will be asked next, from the newest way
-    /// to monitor on. The replica stays as it is until [`start`](Self::start).
-    pub(crate) fn refit(&mut self, schema: &DatabaseSchema) {
+    /// Applies the schema of the next server to the tables, and begins with the newest monitor method
+    /// again. The rows stay as they are until [`start`](Self::start).
+    pub(crate) fn apply_schema(&mut self, schema: &DatabaseSchema) {
         self.version = self.newest;
         if self.all_tables {
             let more = new_tables(&self.tables, schema);
@@ -117,7 +120,7 @@ impl ReplicaMonitor {
         let (report, reshaped) = fit(&mut self.tables, &fitting, self.compiled_version);
         if reshaped {
             self.reshaped = true;
-            // The rows that the replica has do not have the columns of those to come.
+            // The rows to come have other columns than those in the replica.
             self.forget();
         }
         if report != **self.shared.skew.load() {
@@ -126,26 +129,26 @@ impl ReplicaMonitor {
         self.shared.skew.store(Arc::new(report));
     }
 
-    /// Forgets the last transaction, so that the server sends every row again.
+    /// Forgets the last transaction id, so that the server sends all rows again.
     pub(crate) fn forget(&mut self) {
         self.last_txn_id = Uuid::nil();
         self.acknowledged = None;
     }
 
-    /// The monitor is asked for under this id: a [`start`](Self::start) that succeeds makes the
-    /// replica current, unless it became [stale](Shared::set_stale) once more before.
+    /// The monitor is requested under this id. A successful [`start`](Self::start) then makes the
+    /// replica current, unless it became [stale](Shared::set_stale) again before.
     pub(crate) fn ask(&mut self, id: u64, now: Instant) {
         self.request = id;
         self.shared.set_stale(id, now);
     }
 
-    /// Whether the replica has the table, and the server too.
+    /// Whether both the replica and the server have the table.
     pub(crate) fn has(&self, table: &str) -> bool {
         let mut tables = self.tables.iter();
-        tables.any(|known| *known.table() == table && known.is_there())
+        tables.any(|known| *known.table() == table && known.exists_on_server())
     }
 
-    /// Changes which rows of a table are asked for, and returns what was before.
+    /// Changes the condition of a table, and returns the earlier one.
     pub(crate) fn set_condition(
         &mut self,
         table: &str,
@@ -156,18 +159,18 @@ impl ReplicaMonitor {
         table.set_condition(condition)
     }
 
-    /// The replica has what the conditions select: it can be resumed with them.
+    /// The replica has exactly the rows that its conditions select, so it can be resumed with them.
     pub(crate) fn acknowledge(&mut self) {
         self.acknowledged = Some(self.requests());
     }
 
-    /// A change of the conditions is sent: until it is [acknowledged](Self::acknowledge), the replica may have
-    /// rows of those before or of those after it, and can be resumed with neither.
+    /// A change of the conditions was sent. Until it is [acknowledged](Self::acknowledge), the replica
+    /// may have rows of the old or of the new conditions, so it cannot be resumed with either.
     pub(crate) fn begin_change(&mut self) {
         self.acknowledged = None;
     }
 
-    /// A table with a condition, which the plain `monitor` cannot honour.
+    /// A table with a condition; the plain `monitor` method has none.
     pub(crate) fn conditional_table(&self) -> Option<Str> {
         self.tables
             .iter()
@@ -212,15 +215,15 @@ impl ReplicaMonitor {
     fn requests(&self) -> MonitorRequests {
         self.tables
             .iter()
-            .filter(|table| table.is_there())
+            .filter(|table| table.exists_on_server())
             .map(|table| (table.table().clone(), vec![table.request()]))
             .collect()
     }
 
-    /// The transaction that the server may go on from; nil when it must send every row.
+    /// The transaction from which the server can resume; nil when it must send all rows.
     fn resume_from(&self, requests: &MonitorRequests) -> Uuid {
-        // Each server has versions of its own, and others after a restart: rows that are not sent again have
-        // versions of another time.
+        // Row versions belong to one run of one server. Rows that are not sent again would keep
+        // outdated versions.
         let has_versions = self.tables.iter().any(TableReplica::has_version);
         let any = planted!(ResumedWithOtherCondition) && self.acknowledged.is_some();
         if any || !has_versions && self.acknowledged.as_ref() == Some(requests) {
@@ -230,10 +233,10 @@ impl ReplicaMonitor {
         }
     }
 
-    /// Applies the reply that started the monitor, and publishes how it differs from what the
-    /// replica had: all of it the first time, nothing if nothing changed meanwhile.
+    /// Applies the first reply of a monitor, and publishes how it differs from the replica: by all rows
+    /// the first time, by nothing if nothing changed meanwhile.
     ///
-    /// After an error the replica is as before, and has [forgotten](Self::forget) where it was.
+    /// After an error the replica is unchanged, and has [forgotten](Self::forget) its last transaction.
     pub(crate) fn start(&mut self, result: Raw<'_>) -> Result<(), ApplyError> {
         let requests = self.requests();
         let resumed = !self.resume_from(&requests).is_nil();
@@ -247,8 +250,8 @@ impl ReplicaMonitor {
     }
 
     /// Applies the changes of an update, in the form of `version`, and publishes the result.
-    /// `last_txn_id` is the transaction that the update goes to, where it names it; `arrived`, when
-    /// its last byte came, is for the statistics.
+    /// `last_txn_id` is the id of the update's transaction, where the update names it. `arrived` is
+    /// when its last byte came, for the statistics.
     pub(crate) fn update(
         &mut self,
         version: MonitorVersion,
@@ -264,7 +267,7 @@ impl ReplicaMonitor {
         Ok(())
     }
 
-    /// Publishes what was applied, all tables at once; or nothing of it, if it failed.
+    /// Publishes what was applied, all tables at once; after an error, nothing.
     fn settle(
         &mut self,
         applied: Result<(Uuid, Applied), ApplyError>,
@@ -301,7 +304,7 @@ impl ReplicaMonitor {
         }
         let skew = self.shared.skew.load_full();
         let schema_change = start && (skew != self.started_skew || self.reshaped);
-        // Before the streams are told, since their readers may look at the statistics.
+        // Before the streams get the state, since their readers may look at the statistics.
         let counters = &self.shared.counters;
         counters.transactions.add(1);
         counters.bytes.add(bytes);
@@ -329,19 +332,19 @@ impl ReplicaMonitor {
     }
 }
 
-/// What was applied to the working tables.
+/// What kind of message was applied to the working tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Applied {
-    /// An update of a monitor.
+    /// An update.
     Update,
-    /// The start of a monitor, with the changes since the transaction where the replica was.
+    /// The first reply of a monitor, with the changes since the replica's last transaction.
     Resumed,
-    /// The start of a monitor, with all rows.
+    /// The first reply of a monitor, with all rows.
     AllRows,
 }
 
-/// Applies the reply that started a monitor to the working tables, and returns the transaction
-/// it goes to.
+/// Applies the first reply of a monitor to the working tables. Returns the id of the transaction that
+/// it ends with.
 fn read_start(
     tables: &mut [TableReplica],
     reader: &mut Reader<'_>,
@@ -396,7 +399,7 @@ fn read_update(
     reader.end().map_err(malformed)
 }
 
-/// Applies what a message has of each table.
+/// Applies the parts of a message, table by table.
 fn read_tables(
     tables: &mut [TableReplica],
     reader: &mut Reader<'_>,
@@ -418,8 +421,8 @@ fn read_tables(
     Ok(())
 }
 
-/// What stands before the updates in the reply to `monitor_cond_since`: whether the server goes
-/// on from the transaction it was asked about, and the last one.
+/// Reads the reply to `monitor_cond_since` up to its updates: whether the server resumes from the
+/// requested transaction, and the last transaction's id.
 fn since_reply(reader: &mut Reader<'_>) -> Result<(bool, Uuid), DecodeError> {
     reader.array()?;
     reader.demand("whether the transaction was found")?;
@@ -430,7 +433,7 @@ fn since_reply(reader: &mut Reader<'_>) -> Result<(bool, Uuid), DecodeError> {
     Ok((found, last))
 }
 
-/// The tables of a schema that are not among these, to be known at run time only.
+/// The tables of a schema that are not among these, as tables known at run time only.
 pub(super) fn new_tables(tables: &[TableReplica], schema: &DatabaseSchema) -> Vec<TableReplica> {
     let known = |name: &str| tables.iter().any(|table| *table.table() == name);
     let names = schema.tables.keys().filter(|name| !known(name));
@@ -439,8 +442,8 @@ pub(super) fn new_tables(tables: &[TableReplica], schema: &DatabaseSchema) -> Ve
         .collect()
 }
 
-/// The schema to fit tables to: with `row_versions` it has the column `_version` of each table, which
-/// servers do not list.
+/// The schema that tables are fitted to. With `row_versions`, each table has the column `_version`,
+/// which servers do not list in their schema.
 pub(super) fn fitting(schema: &DatabaseSchema, row_versions: bool) -> Cow<'_, DatabaseSchema> {
     let mut schema = Cow::Borrowed(schema);
     if row_versions {
@@ -453,8 +456,8 @@ pub(super) fn fitting(schema: &DatabaseSchema, row_versions: bool) -> Cow<'_, Da
     schema
 }
 
-/// Fits the tables to the server's schema, and says how it differs, and whether rows have other
-/// columns from now on.
+/// Fits the tables to the server's schema. Returns how the schema differs, and whether the columns of
+/// any rows changed.
 fn fit(
     tables: &mut [TableReplica],
     schema: &DatabaseSchema,
@@ -472,7 +475,7 @@ fn fit(
     (report, reshaped)
 }
 
-/// A message that was malformed outside any table.
+/// The error for a message that is malformed outside any table.
 fn malformed(error: DecodeError) -> ApplyError {
     ApplyError {
         table: Str::default(),

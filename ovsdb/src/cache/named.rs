@@ -1,4 +1,4 @@
-//! Rows of tables that are known at run time only: their columns are those of the server's schema.
+//! Rows of tables known at run time only: their columns are those of the server's schema.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use super::erased::{ErasedRow, SharedRow};
 use super::skew::{Skew, SkewReport};
 use crate::value::{Cell, ColumnKind, ColumnValue, Sealed, Str, Uuid};
 
-/// A table that is known at run time only, with the columns that a server's schema gives it.
+/// A table known at run time only, with the columns of the server's schema.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NamedTable {
     name: Str,
-    /// The columns that were asked for; all of them when `None`.
+    /// The requested columns; `None` for all.
     wanted: Option<Box<[Str]>>,
-    /// Those of them that the server has.
+    /// The requested columns that the server has.
     columns: Box<[NamedColumn]>,
 }
 
 impl NamedTable {
-    /// The table before it is fitted to a schema.
+    /// A table before a schema is applied to it.
     pub(crate) fn new(name: Str, wanted: Option<Box<[Str]>>) -> Self {
         Self {
             name,
@@ -30,14 +30,14 @@ impl NamedTable {
         }
     }
 
-    /// The table with the columns of this schema; `None` when they are the same. Reports what was
-    /// asked for and does not exist.
+    /// The table with the columns of this schema; `None` when they are unchanged. Reports requested
+    /// columns that do not exist.
     pub(super) fn fitted(
         &self,
         schema: &DatabaseSchema,
         report: &mut SkewReport,
     ) -> Option<Arc<Self>> {
-        // The report of a missing table is the plan's.
+        // The plan reports a missing table.
         let server = schema.tables.get(self.name.as_str())?;
         for column in self.wanted.iter().flatten() {
             if !server.columns.contains_key(column.as_str()) {
@@ -82,7 +82,7 @@ impl NamedTable {
         AnyColumns::named(&self.columns)
     }
 
-    /// A row in which nothing is set.
+    /// A row with every column at its default.
     pub(super) fn empty_row(self: &Arc<Self>) -> SharedRow {
         Arc::new(NamedRow {
             uuid: Uuid::nil(),
@@ -96,7 +96,7 @@ impl NamedTable {
     }
 }
 
-/// A row of a table that is known at run time only.
+/// A row of a table known at run time only.
 #[derive(Debug, Clone)]
 struct NamedRow {
     uuid: Uuid,

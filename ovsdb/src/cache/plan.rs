@@ -1,4 +1,5 @@
-//! Fits a compiled table to the server's schema, and guides the decoder through the columns of its rows.
+//! Maps a table's columns to those of the server's schema, and guides the decoder through the columns
+//! of its rows.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::table_type::TableType;
 use crate::value::json::Reader;
 use crate::value::{Datum, Str};
 
-/// The column with the version of a row.
+/// The column with a row's version.
 pub(super) const VERSION: &str = "_version";
 
 /// One column of the server's schema, and how it is decoded.
@@ -18,41 +19,44 @@ pub(super) const VERSION: &str = "_version";
 pub(super) struct Planned {
     /// Its index in [`Table::COLUMNS`](crate::Table::COLUMNS).
     pub(super) index: usize,
-    /// Whether an update2 reports its changes as a difference: the server's type has max > 1.
+    /// Whether an `update2` reports changes of the column as a difference: its type on the server has
+    /// `max` > 1.
     pub(super) difference: bool,
 }
 
 /// Which of a table's columns the server has, and how it reports them.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    there: bool,
-    /// Whether the rows of a compiled table have their version, after the columns.
+    exists_on_server: bool,
+    /// Whether rows of a compiled table have their version, beside the columns.
     pub(super) has_version: bool,
     columns: Vec<Planned>,
     /// Their names.
     names: Vec<Str>,
-    /// The columns whose default on the server the compiled type does not read: no inserted row may
-    /// omit one.
+    /// The columns whose default on the server is no value of the compiled type. An inserted row must
+    /// not omit them.
     pub(super) required: Vec<usize>,
-    /// The names of the columns as keys of an object.
+    /// The names of the columns as JSON keys.
     keys: Vec<String>,
-    /// How many elements each column had last: many columns of a table are alike in all its rows.
+    /// The number of elements each column had in the last row: most columns have the same number in all
+    /// rows.
     pub(super) elements: Vec<usize>,
-    /// The indexes of the columns that the last change of a row had, or its insert where columns are
+    /// The indexes of the columns in the last change of a row; of an insert, where columns are
     /// [required](Self::required).
     pub(super) changed: Vec<usize>,
-    /// Which column followed each one in the last row, and which came first: servers write the
-    /// columns of all rows in one order, and the rows of a table mostly have the same ones.
+    /// For each column, the column that followed it in the last row. Servers write the columns of all
+    /// rows in the same order, and most rows of a table have the same ones, so this predicts the next
+    /// column.
     next: Vec<usize>,
     first: usize,
 }
 
-/// Where a row's decoder is among the columns.
+/// The decoder's position among a row's columns.
 #[derive(Debug, Default)]
 pub(super) struct Cursor(Option<usize>);
 
 impl Plan {
-    /// The plan, and the row that a server means when it omits every column.
+    /// The plan, and the row that an insert without any column stands for.
     pub(super) fn new(
         compiled: &TableType,
         schema: &DatabaseSchema,
@@ -117,7 +121,7 @@ impl Plan {
         }
         let keys = names.iter().map(|name| format!("\"{name}\":"));
         let plan = Self {
-            there: true,
+            exists_on_server: true,
             has_version,
             required,
             keys: keys.collect(),
@@ -131,11 +135,11 @@ impl Plan {
         (plan, row)
     }
 
-    pub(super) const fn is_there(&self) -> bool {
-        self.there
+    pub(super) const fn exists_on_server(&self) -> bool {
+        self.exists_on_server
     }
 
-    /// The names of the columns.
+    /// The names of the columns that the server has.
     pub(super) fn columns(&self) -> &[Str] {
         &self.names
     }
@@ -149,7 +153,7 @@ impl Plan {
         self.names.get(at)
     }
 
-    /// Steps to the next column of a row, if it is the expected one.
+    /// Moves to the next column of a row, if it is the predicted one.
     pub(super) fn expected(&self, cursor: &mut Cursor, reader: &mut Reader<'_>) -> Option<Planned> {
         let next = match cursor.0 {
             Some(last) => self.next[last],
@@ -162,7 +166,7 @@ impl Plan {
         Some(self.columns[next])
     }
 
-    /// The column of this name, which will be expected here in the next row.
+    /// The column with this name, which is predicted at this place in the next row.
     pub(super) fn find(&mut self, cursor: &mut Cursor, name: &str) -> Option<Planned> {
         let at = self.names.iter().position(|column| *column == name)?;
         match cursor.0 {

@@ -1,8 +1,9 @@
-//! Prefetching: reads the memory of many rows at once, before they are changed one after the other.
+//! Prefetching: reads the memory of many rows together, before they are changed one after the other.
 //!
-//! Rows that change lie all over the memory, and few are in the processor's caches. Taken one after the
-//! other, each change waits for the row's nodes, its columns and the reference counts of what it shares.
-//! Reads that do not depend on each other wait together.
+//! The rows that an update changes are scattered over the memory, and few are in the processor's
+//! caches. Without prefetching, each change waits in turn for the row's nodes, its columns, and the
+//! reference counts of the values it shares. Reads that do not depend on each other overlap their cache
+//! misses.
 
 use super::erased::SharedRow;
 use crate::trie::prefetch::{find_together, read_together};
@@ -10,13 +11,13 @@ use crate::trie::{Entry, HashTrie, hash_uuid};
 use crate::value::json::Reader;
 use crate::value::{ColumnValue, Prefetch, parse_uuid};
 
-/// How many rows are looked up together: few enough that they stay in the processor's caches until they
-/// are changed.
+/// How many rows are read together: few enough that they stay in the processor's caches until they are
+/// changed.
 pub(super) const GROUP: usize = 64;
 /// How many rows of a group are sampled to find the columns with reference counts.
 const SAMPLE: usize = 4;
 
-/// How many rows of an update have been prefetched and not read yet.
+/// How many rows of an update were prefetched and not yet decoded.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     left: usize,
@@ -24,9 +25,10 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// Called before each row of an update. Reads the uuids of the next rows in the message, and prefetches
-    /// these rows: the reference counts that copying them changes, and the elements of `columns`, those of
-    /// the last change. Malformed messages are left to the decoder.
+    /// Called before each row of an update. Reads the uuids of the next rows in the message, and
+    /// prefetches these rows: the reference counts that copying them will increment, and the elements
+    /// of `columns`, the columns of the last change. Malformed messages are left to the decoder to
+    /// report.
     pub(super) fn next(
         &mut self,
         reader: &mut Reader<'_>,
@@ -48,15 +50,15 @@ impl Ahead {
         }
         reader.restore(start);
         self.left = self.hashes.len().saturating_sub(1);
-        // A single row has no other miss to overlap with.
+        // With a single row there is no other cache miss to overlap.
         if self.left > 0 {
             rows(table, &self.hashes, columns);
         }
     }
 }
 
-/// Reads the rows with these hashes, the reference counts that copies of them change, and the elements
-/// of these columns.
+/// Reads the rows with these hashes, the reference counts that copying them will increment, and the
+/// elements of these columns.
 fn rows(table: &HashTrie<SharedRow>, hashes: &[u32], columns: &[usize]) {
     let rows = find_together(table, hashes);
     read_rows(rows.iter().copied());
@@ -65,7 +67,7 @@ fn rows(table: &HashTrie<SharedRow>, hashes: &[u32], columns: &[usize]) {
     }
 }
 
-/// Reads the rows with these hashes, and these of their columns with their first elements.
+/// Reads the rows with these hashes, and the first elements of these columns.
 pub(super) fn columns(rows: &HashTrie<SharedRow>, hashes: &[u32], columns: &[usize]) {
     let rows = find_together(rows, hashes);
     read_together(rows.iter().map(|row| row.read_count()));
@@ -88,7 +90,7 @@ pub(super) fn dropped(rows: &[SharedRow]) {
 }
 
 /// Reads these rows, and the reference counts that copying or dropping them changes, column by column.
-/// Most columns are empty or stored in the row, so a sample of the rows decides which columns are read.
+/// Most columns are empty or stored inline, so a sample of the rows decides which columns are read.
 fn read_rows<'a>(rows: impl ExactSizeIterator<Item = &'a SharedRow> + Clone) {
     read_together(rows.clone().map(Entry::read_count));
     let apart = rows.len().div_ceil(SAMPLE).max(1);

@@ -31,19 +31,19 @@ use crate::value::json::DecodeError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {
-    /// It is malformed.
+    /// The message is malformed.
     #[error("malformed message")]
     Message(#[from] DecodeError),
-    /// It does not fit the replica, which stays as it was.
+    /// The message does not fit the replica, which is unchanged.
     #[error("the message does not fit the replica")]
     Apply(#[from] ApplyError),
-    /// It is neither an update nor the reply that starts a `monitor_cond_since`.
+    /// The message is neither an update nor the first reply of `monitor_cond_since`.
     #[error("neither an update nor a monitor's first reply")]
     NotAnUpdate,
 }
 
-/// A replica that is fed with recorded messages instead of by a server: what decoding
-/// and applying take, without a socket, a task or a clock.
+/// A replica that is fed with recorded messages instead of by a server. It measures decoding and
+/// applying alone, without a socket, a task or a clock.
 ///
 /// ```
 /// use ovsdb::{nb, schema, testing::Replay};
@@ -70,7 +70,7 @@ impl<D> fmt::Debug for Replay<D> {
 }
 
 impl Replay<AnyDatabase> {
-    /// As [`new`](Self::new), for every table of the schema, known at run time only.
+    /// Like [`new`](Self::new), with every table of the schema, known at run time only.
     ///
     /// ```
     /// use ovsdb::{AnyDatabase, schema, testing::Replay};
@@ -91,7 +91,7 @@ impl Replay<AnyDatabase> {
 }
 
 impl<D: Database> Replay<D> {
-    /// An empty replica, fitted to a server of this schema.
+    /// An empty replica of the tables, as on a server with this schema.
     #[must_use]
     pub fn new(schema: &DatabaseSchema) -> Self {
         let mut tables = Tables::<D>::default();
@@ -106,16 +106,16 @@ impl<D: Database> Replay<D> {
         }
     }
 
-    /// The request whose reply [`receive`](Self::receive) begins with.
+    /// The request whose reply must be [received](Self::receive) first.
     #[must_use]
     pub fn request(&self) -> Request {
         self.monitor.request(D::NAME, 1)
     }
 
-    /// Takes the first reply or an update, a whole message. The monitor's id does not matter.
+    /// Applies the first reply or an update, given as a whole message. The monitor's id is ignored.
     ///
     /// # Errors
-    /// When it is malformed or does not fit; nothing of it is applied then.
+    /// When the message is malformed or does not fit. The replica is then unchanged.
     pub fn receive(&mut self, message: &str) -> Result<(), ReplayError> {
         match Message::parse(message)? {
             Message::Reply {

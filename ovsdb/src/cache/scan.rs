@@ -10,11 +10,11 @@ use crate::trie;
 /// How many rows are downcast together.
 const GROUP: usize = 64;
 
-/// All rows of a table of the type `T`.
+/// All rows of a table, as rows of the type `T`.
 ///
-/// Rows are scattered over the memory. The less a processor does between two of them, the more cache misses
-/// overlap. So rows are downcast in groups, which does not read the rows themselves, before the caller gets
-/// the first one.
+/// Rows are scattered over the memory. The less a processor does between reading two of them, the more
+/// cache misses overlap. So rows are downcast in groups, which does not read them, before the caller
+/// gets the first one.
 pub(super) struct Rows<'a, T> {
     rows: trie::Iter<'a, SharedRow>,
     group: Group<'a, T>,
@@ -32,7 +32,7 @@ impl<'a, T: Table> Rows<'a, T> {
         }
     }
 
-    /// Makes the next group ready, and returns its first row.
+    /// Downcasts the next group, and returns its first row.
     #[inline(never)]
     fn next_group(&mut self) -> Option<&'a Row<T>> {
         let mut group = [None; GROUP];

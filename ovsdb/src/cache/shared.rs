@@ -1,4 +1,4 @@
-//! What the handles and the session share of a replica.
+//! The part of a replica that its handles and the session share.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,10 +16,10 @@ use crate::protocol::MonitorVersion;
 use crate::stats::{CacheCounters, CacheStats};
 use crate::value::Str;
 
-/// Why a monitor cannot be started: an error of a session, which the replica does not know.
+/// Why a monitor cannot be started: an error of the session, whose type this room does not know.
 pub(crate) type Cause = dyn std::error::Error + Send + Sync;
 
-/// How the replica stands to the server.
+/// Whether the replica follows the server.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -44,10 +44,10 @@ pub(crate) type Cause = dyn std::error::Error + Send + Sync;
 pub enum Freshness {
     /// The replica follows the server.
     Current,
-    /// The connection is lost, or the monitor not in force: the replica is as it was then.
+    /// The connection is lost, or the monitor is not in force yet: the replica has not changed since.
     StaleSince(Instant),
-    /// The connection serves, but the monitor cannot be started: the replica is as it was then.
-    /// [`Cache::monitor_error`](crate::Cache::monitor_error) says why.
+    /// The connection serves, but the monitor cannot be started: the replica has not changed since.
+    /// [`Cache::monitor_error`](crate::Cache::monitor_error) tells why.
     RefusedSince(Instant),
     /// The client was closed: the replica will not change any more.
     Ended,
@@ -70,13 +70,14 @@ pub(crate) struct Shared {
     pub(super) skew: ArcSwap<SkewReport>,
     pub(super) counters: CacheCounters,
     freshness: watch::Sender<Freshness>,
-    /// The request, by its monitor id, whose rows make the replica current; 0 when there is none. It changes
-    /// only under the lock of `freshness`.
+    /// The id of the request whose rows make the replica current; 0 when there is none. Changed only
+    /// under the lock of `freshness`.
     request: AtomicU64,
-    /// Why the monitor cannot be started. It changes only under the lock of `freshness`.
+    /// Why the monitor cannot be started. Changed only under the lock of `freshness`.
     refused: Mutex<Option<Arc<Cause>>>,
     version: Mutex<MonitorVersion>,
-    /// The streams. Held while a state is published, so that a stream begins between two.
+    /// The streams. The lock is held while a state is published, so that a stream begins between two
+    /// states.
     subscriptions: Mutex<Vec<Weak<Subscription>>>,
 }
 
@@ -118,7 +119,7 @@ impl Shared {
         (subscription, self.state.load_full())
     }
 
-    /// Makes a state the published one, and shows it to the streams.
+    /// Publishes a state, and queues it for the streams.
     pub(super) fn publish(&self, step: &Step) {
         let mut subscriptions = self.subscriptions();
         let before = self.state.swap(step.state.clone());
@@ -134,8 +135,8 @@ impl Shared {
         });
     }
 
-    /// The replica has the rows that `request` asked for, and follows the server from now on, unless the
-    /// request was given up meanwhile.
+    /// The replica has the rows of `request`, and is current from now on, unless the request was
+    /// abandoned meanwhile.
     pub(crate) fn set_current(&self, request: u64) {
         self.freshness.send_if_modified(|freshness| {
             if self.request.load(Ordering::Relaxed) != request
@@ -182,8 +183,8 @@ impl Shared {
         self.state.load().registry.names.clone()
     }
 
-    /// The replica is stale until it has the rows of `request`; 0 when nothing is asked for. A monitor that was refused and is asked for again stays refused until
-    /// then.
+    /// The replica is stale until it has the rows of `request`; 0 when nothing is requested. A refused
+    /// monitor that is requested again stays refused until then.
     pub(crate) fn set_stale(&self, request: u64, now: Instant) {
         self.freshness.send_if_modified(|freshness| {
             self.request.store(request, Ordering::Relaxed);
@@ -199,7 +200,7 @@ impl Shared {
         });
     }
 
-    /// The request that makes the replica current; `None` when it is not.
+    /// The request that made the replica current; `None` when it is not current.
     fn current_request(&self) -> Option<u64> {
         let freshness = self.freshness.borrow();
         let current = *freshness == Freshness::Current;
@@ -223,7 +224,7 @@ impl Shared {
         self.freshness.subscribe()
     }
 
-    /// An update was published so long after its last byte had come.
+    /// An update was published this long after its last byte arrived.
     pub(super) fn set_lag(&self, lag: Duration) {
         self.counters.set_lag(lag);
     }
@@ -257,8 +258,8 @@ impl Shared {
     }
 }
 
-/// What a transaction was decided on: a replica that was current. It holds until the replica is
-/// current no longer, also when it becomes current again later.
+/// What a transaction was decided on: a replica that was current. It holds until the replica is no
+/// longer current, and does not hold again when the replica becomes current again.
 #[derive(Debug, Clone)]
 pub(crate) struct Basis {
     shared: Arc<Shared>,
@@ -275,12 +276,12 @@ impl Basis {
         }
     }
 
-    /// Whether this and another are of the same replica, and nothing was in between.
+    /// Whether both are of the same replica, and it was current all the time between them.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared) && self.request == other.request
     }
 
-    /// Whether the replica has been current all the time since.
+    /// Whether the replica was current all the time since.
     pub(crate) fn holds(&self) -> bool {
         self.request.is_some() && self.shared.current_request() == self.request
     }

@@ -7,8 +7,8 @@ use ovsdb_schema::DatabaseSchema;
 use crate::protocol::Clause;
 use crate::value::Str;
 
-/// A column or table that was compiled in but that the server's schema lacks, or has in a form
-/// the compiled type cannot hold.
+/// A table or column that the program was compiled with, but that the server's schema lacks or has with
+/// a type that the compiled one cannot hold.
 ///
 /// ```
 /// use ovsdb::Skew;
@@ -20,7 +20,7 @@ use crate::value::Str;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Skew {
-    /// The server's schema has no such table: the replica's one stays empty.
+    /// The server's schema has no such table: the table stays empty in the replica.
     MissingTable {
         /// The table.
         table: Str,
@@ -43,9 +43,9 @@ pub enum Skew {
         /// The server's type.
         server: String,
     },
-    /// The column holds exactly one value, or at most one, where the compiled type can hold none or
-    /// several. It reads as it is; a value that the server's type has no room for is refused before
-    /// it is sent ([`BuildError::Count`](crate::transaction::BuildError::Count)).
+    /// The server's column holds exactly one value, or at most one, where the compiled type can hold
+    /// none or several. All its values can be read. A value with another number of elements is refused
+    /// before it is sent ([`BuildError::Count`](crate::transaction::BuildError::Count)).
     Narrower {
         /// The table.
         table: Str,
@@ -56,8 +56,8 @@ pub enum Skew {
         /// The server's type.
         server: String,
     },
-    /// The table's condition needs a column that the server's table lacks: the cache cannot be
-    /// started, or not again; see [`Cache::monitor_error`](crate::Cache::monitor_error).
+    /// The table's condition needs a column that the server lacks: the cache cannot be started, or
+    /// cannot be started again; see [`Cache::monitor_error`](crate::Cache::monitor_error).
     Condition {
         /// The table.
         table: Str,
@@ -67,8 +67,8 @@ pub enum Skew {
 }
 
 impl Skew {
-    /// Whether a compiled table or column reads as its default, because the server does not have it in
-    /// this form.
+    /// Whether a compiled table or column reads as its default, because the server lacks it or has it
+    /// with another type.
     #[must_use]
     pub const fn reads_default(&self) -> bool {
         !matches!(self, Self::Narrower { .. })
@@ -104,9 +104,9 @@ impl fmt::Display for Skew {
     }
 }
 
-/// How the server's schema differs from the compiled tables, as far as these need it.
+/// How the server's schema differs from the tables that the program was compiled with.
 ///
-/// What the server has beyond the compiled tables is no skew: it is not asked for.
+/// Tables and columns that only the server has are not reported: they are not requested.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -144,14 +144,14 @@ impl SkewReport {
         self.differences.is_empty()
     }
 
-    /// Whether everything that was compiled in is read from the server, and nothing is its default
-    /// for want of a column.
+    /// Whether every compiled table and column is read from the server, so that none reads as its
+    /// default.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         !self.differences.iter().any(Skew::reads_default)
     }
 
-    /// Tells an operator of the differences.
+    /// Logs the differences.
     pub(crate) fn log(&self, database: &str) {
         if !self.is_complete() {
             tracing::warn!(database, skew = %self, "the server's schema differs");
@@ -183,8 +183,8 @@ impl fmt::Display for SkewReport {
     }
 }
 
-/// Reports the columns that a table's condition needs and the server's table lacks. Where the
-/// server lacks the whole table nothing is asked for.
+/// Reports the columns that a table's condition needs and the server's table lacks. Where the server
+/// lacks the whole table, nothing is requested.
 pub(super) fn check_condition(
     table: &Str,
     condition: &[Clause],
@@ -202,7 +202,7 @@ pub(super) fn check_condition(
             table: table.clone(),
             column: column.clone(),
         };
-        // Names that begin with _ are the system's, which every table has.
+        // Names that begin with `_` are columns that every table has, without being in the schema.
         if !column.starts_with('_')
             && !server.columns.contains_key(&**column)
             && !report.differences.contains(&skew)

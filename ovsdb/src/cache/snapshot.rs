@@ -18,11 +18,11 @@ use crate::model::{Column, Database, Mutability, ReferredBy, Row, Table};
 use crate::trie::hash_uuid;
 use crate::value::{Ref, Str, Uuid, Value};
 
-/// A consistent view of the replica: taking it is O(1), holding it keeps nothing waiting.
+/// A consistent view of the replica. Taking one is O(1), and holding one delays nothing.
 ///
 /// # Panics
-/// The methods that name a table panic when the cache was started without it, which is a mistake
-/// of the program and not of the data; [`try_table`](Self::try_table) does not.
+/// The methods that name a table panic when the cache was started without it, which is a bug in the
+/// program and not in the data; [`try_table`](Self::try_table) does not.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -107,8 +107,8 @@ impl<D: Database> Snapshot<D> {
         self.table().get(row)
     }
 
-    /// The rows that `rows` refer to, in the same order, as far as the replica has them: a column that
-    /// refers to rows can be given as it is.
+    /// The rows that `rows` refer to, in the same order; rows that the replica lacks are left out. A
+    /// column of references can be passed as it is.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "testing"))] {
@@ -135,7 +135,7 @@ impl<D: Database> Snapshot<D> {
         rows.into_iter().filter_map(move |row| table.get(*row))
     }
 
-    /// The row that `row` refers to, to be kept longer than the view; see
+    /// The row that `row` refers to, shared, so that it can outlive the view; see
     /// [`TableView::get_shared`].
     #[must_use]
     #[track_caller]
@@ -143,7 +143,7 @@ impl<D: Database> Snapshot<D> {
         self.table().get_shared(row)
     }
 
-    /// As [`get_all`](Self::get_all), to be kept longer than the view; see
+    /// Like [`get_all`](Self::get_all), with shared rows that can outlive the view; see
     /// [`TableView::get_shared`].
     #[track_caller]
     pub fn get_all_shared<'r, T: Table<Database = D>>(
@@ -172,7 +172,7 @@ impl<D: Database> Snapshot<D> {
         self.table().scan_by(column, value)
     }
 
-    /// The rows that a declared index has for this key; see [`TableView::find`].
+    /// The rows with this key in a declared index; see [`TableView::find`].
     #[track_caller]
     pub fn find<T: Table<Database = D>, K: Key + Borrow<Q>, Q: Hash + Eq + ?Sized>(
         &self,
@@ -186,7 +186,7 @@ impl<D: Database> Snapshot<D> {
     ///
     /// The cache must have been built with
     /// [`index_references_to`](crate::CacheBuilder::index_references_to) the row's table. A row that
-    /// refers to it by several columns is there once.
+    /// refers to it from several columns is returned once.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "testing"))] {
@@ -204,7 +204,7 @@ impl<D: Database> Snapshot<D> {
     /// # Ok::<(), ovsdb::testing::ReplayError>(())
     /// ```
     ///
-    /// A table whose rows cannot refer to that row does not compile:
+    /// This does not compile for a table whose rows cannot refer to that row:
     ///
     /// ```compile_fail
     /// # #[cfg(not(feature = "nb"))] compile_error!();
@@ -218,8 +218,8 @@ impl<D: Database> Snapshot<D> {
     /// ```
     ///
     /// # Panics
-    /// When the cache was started without that index, which is a mistake of the program;
-    /// [`try_referrers`](Self::try_referrers) does not.
+    /// When the cache was started without that index, which is a bug in the program;
+    /// [`try_referrers`](Self::try_referrers) returns an error instead.
     #[track_caller]
     pub fn referrers<S: Table<Database = D>>(&self, row: impl ReferredBy<S>) -> Referrers<'_, S> {
         match referrers(self, row.as_reference()) {
@@ -228,7 +228,7 @@ impl<D: Database> Snapshot<D> {
         }
     }
 
-    /// As [`referrers`](Self::referrers), for code that does not know what the cache was built with.
+    /// Like [`referrers`](Self::referrers), for code that does not know which indexes the cache has.
     ///
     /// # Errors
     /// When the cache was started without an index of the references from `S` to the row's table.
@@ -239,7 +239,7 @@ impl<D: Database> Snapshot<D> {
         referrers(self, row.as_reference())
     }
 
-    /// The rows that a declared index has in this range; see [`TableView::range`].
+    /// The rows with keys in this range of a declared index; see [`TableView::range`].
     #[track_caller]
     pub fn range<T: Table<Database = D>, K: Key + Borrow<Q>, Q: Ord + ?Sized>(
         &self,
@@ -272,18 +272,17 @@ impl<D: Database> Snapshot<D> {
         self.len() == 0
     }
 
-    /// The row with this uuid in the table of this name, for code that is not written for one
-    /// table.
+    /// The row with this uuid in the table with this name, for code that works with any table.
     #[must_use]
     pub fn any_row(&self, table: &str, uuid: Uuid) -> Option<Arc<dyn AnyRow>> {
         let row = self.any_table(table)?.get(uuid)?;
         Some(row.clone())
     }
 
-    /// The rows of the table of this name, in no particular order; `None` when the cache was started
+    /// The rows of the table with this name, in no particular order; `None` when the cache was started
     /// without it.
     ///
-    /// Compiled tables are read so as well as those that are known at run time only.
+    /// It reads compiled tables as well as tables known at run time only.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "testing"))] {
@@ -304,14 +303,14 @@ impl<D: Database> Snapshot<D> {
         Some(rows.map(|row| -> &dyn AnyRow { &**row }))
     }
 
-    /// The table of this name.
+    /// The table with this name.
     fn any_table(&self, name: &str) -> Option<&TableState> {
         let at = self.state.registry.position(name)?;
         Some(&**self.state.tables.get(at)?)
     }
 
-    /// The last transaction in this view as the server names it; nil when the server does not
-    /// (a standalone database, or one without `monitor_cond_since`).
+    /// The id of the last transaction in this view; nil when the server names none (a standalone
+    /// database, or a server without `monitor_cond_since`).
     #[must_use]
     pub fn last_txn_id(&self) -> Uuid {
         self.state.last_txn_id
@@ -369,15 +368,15 @@ impl<'a, T: Table> TableView<'a, T> {
         get(self.state, row.uuid())
     }
 
-    /// The row that `row` refers to, to be kept longer than the view. It shares the memory of the
-    /// replica.
+    /// The row that `row` refers to, shared, so that it can outlive the view. It is the replica's own
+    /// row, not a copy.
     #[must_use]
     pub fn get_shared(self, row: Ref<T>) -> Option<Arc<Row<T>>> {
         shared(self.state.get(row.uuid())?.clone())
     }
 
-    /// The rows whose column has this value, found by reading every row of the table: for a look-up
-    /// that is rare or a table that is small. An [`Index`] finds them without.
+    /// The rows whose column has this value, found by reading every row of the table: for rare look-ups
+    /// and small tables. Otherwise declare an [`Index`].
     pub fn scan_by<'k, V, M, Q>(
         self,
         column: Column<T, V, M>,
@@ -392,8 +391,7 @@ impl<'a, T: Table> TableView<'a, T> {
             .filter(move |row| column.get(row).borrow() == value)
     }
 
-    /// The row that this index of [`Table::INDEXES`] has under this hash, and for which `matches`
-    /// holds.
+    /// The row with this hash in this index of [`Table::INDEXES`] for which `matches` returns true.
     pub(super) fn indexed(
         self,
         index: usize,
@@ -405,10 +403,10 @@ impl<'a, T: Table> TableView<'a, T> {
         self.state.indexes[index].find_map(hash, |row| rows.find_map(*row, matching))
     }
 
-    /// The rows that a declared index has for this key, in no particular order.
+    /// The rows with this key in a declared index, in no particular order.
     ///
     /// # Panics
-    /// When the cache was started without the index, which is a mistake of the program.
+    /// When the cache was started without the index, which is a bug in the program.
     #[track_caller]
     pub fn find<K: Key + Borrow<Q>, Q: Hash + Eq + ?Sized>(
         self,
@@ -425,7 +423,8 @@ impl<'a, T: Table> TableView<'a, T> {
         }
     }
 
-    /// As [`find`](Self::find), into a list; false when the cache was started without the index.
+    /// Like [`find`](Self::find), into a list. Returns false when the cache was started without the
+    /// index.
     pub(crate) fn find_into<K: Key>(
         self,
         index: &Index<T, K>,
@@ -439,12 +438,12 @@ impl<'a, T: Table> TableView<'a, T> {
         true
     }
 
-    /// The rows that a declared index has in this range of keys, in the order of their keys. One
-    /// with several keys in the range is there several times. A range of strings is a pair of
-    /// bounds, as in the standard maps: `(Included("a"), Excluded("b"))`.
+    /// The rows with keys in this range of a declared index, sorted by key. A row with several keys in
+    /// the range is returned once for each. A range of strings is a pair of bounds, as in the standard
+    /// maps: `(Included("a"), Excluded("b"))`.
     ///
     /// # Panics
-    /// When the cache was started without the index, which is a mistake of the program.
+    /// When the cache was started without the index, which is a bug in the program.
     #[track_caller]
     pub fn range<K: Key + Borrow<Q>, Q: Ord + ?Sized, R: RangeBounds<Q>>(
         self,
@@ -461,7 +460,7 @@ impl<'a, T: Table> TableView<'a, T> {
         }
     }
 
-    /// As [`range`](Self::range); `None` when the cache was started without the index.
+    /// Like [`range`](Self::range); `None` when the cache was started without the index.
     pub(crate) fn try_range<K: Key>(
         self,
         index: &OrderedIndex<T, K>,
@@ -476,8 +475,8 @@ impl<'a, T: Table> TableView<'a, T> {
         Rows::new(self.state.rows.iter())
     }
 
-    /// The rows, to be kept longer than the view, in no particular order. They share the memory of
-    /// the replica.
+    /// The rows, in no particular order, shared, so that they can outlive the view. They are the
+    /// replica's own rows, not copies.
     pub fn rows_shared(self) -> impl Iterator<Item = Arc<Row<T>>> + use<'a, T> {
         let rows = self.state.rows.iter();
         rows.filter_map(|row| shared(row.clone()))
@@ -513,7 +512,7 @@ where
     }
 }
 
-/// The rows of the table `S` that refer to a row, as [`Snapshot::referrers`] finds them.
+/// The rows of the table `S` that refer to a row, from [`Snapshot::referrers`].
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -551,7 +550,7 @@ impl<'a, S: Table> Iterator for Referrers<'a, S> {
 
 impl<S: Table> ExactSizeIterator for Referrers<'_, S> {}
 
-/// A cache was started without an index of the references from one table to another, or without the
+/// The cache was started without an index of the references from one table to another, or without the
 /// first table.
 ///
 /// ```
@@ -577,7 +576,7 @@ impl<S: Table> ExactSizeIterator for Referrers<'_, S> {}
 pub struct ReferencesNotIndexed {
     /// The name of the table with the references.
     pub from: &'static str,
-    /// The name of the table that they are to.
+    /// The name of the table that the references are to.
     pub to: &'static str,
 }
 
@@ -590,7 +589,7 @@ fn get<T: Table>(state: &TableState, uuid: Uuid) -> Option<&Row<T>> {
     })
 }
 
-/// The rows that an index found by their uuids.
+/// The rows with the uuids that an index found.
 struct Found<'a, T, I> {
     state: &'a TableState,
     uuids: I,
@@ -601,7 +600,7 @@ impl<'a, T: Table, I: Iterator<Item = Uuid>> Iterator for Found<'a, T, I> {
     type Item = &'a Row<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // An index has the uuids of rows that are there, and of no others.
+        // An index holds only uuids of rows that exist in the same state.
         let uuid = self.uuids.next()?;
         get(self.state, uuid)
     }

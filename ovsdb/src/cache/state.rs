@@ -1,4 +1,4 @@
-//! What the replica holds at one moment: every table after the same server transaction.
+//! The state of a replica at one moment: every table after the same server transaction.
 
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -29,7 +29,7 @@ impl Hasher for TypeIdHasher {
     }
 }
 
-/// Which tables a replica has, and where.
+/// The tables of a replica, and their positions in a state.
 #[derive(Debug)]
 pub(super) struct Registry {
     by_type: HashMap<TypeId, usize, BuildHasherDefault<TypeIdHasher>>,
@@ -53,7 +53,7 @@ impl Registry {
         }
     }
 
-    /// Where the table of this name is.
+    /// The position of the table with this name.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|known| *known == name)
     }
@@ -68,7 +68,7 @@ impl Registry {
 pub(crate) struct State {
     pub(super) registry: Arc<Registry>,
     pub(super) tables: Box<[Arc<TableState>]>,
-    /// The last transaction that the server named; nil where it names none.
+    /// The id of the last transaction; nil where the server names none.
     pub(super) last_txn_id: Uuid,
 }
 

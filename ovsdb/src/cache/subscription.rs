@@ -1,9 +1,10 @@
-//! The bounded queue of a change stream: the server transactions that it has not taken yet.
+//! The bounded queue of a change stream: the server transactions that the stream has not taken yet.
 //!
-//! A server transaction is queued as the state after it. States share what is equal in them, so a queued
-//! one costs as much memory as the transaction changed, and the session queues it without looking at a
-//! row. When a consumer is too slow, the states in between are dropped: it gets the difference between the
-//! last state it saw and the newest, every row once, and the number of transactions which that covers.
+//! A server transaction is queued as the state after it. States share what is equal in them, so a
+//! queued state costs only as much memory as the transaction changed, and the session queues it without
+//! looking at any row. When a consumer is too slow, the states in between are dropped. It then gets the
+//! difference between the last state it saw and the newest, every row once, and the number of
+//! transactions.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,18 +12,19 @@ use std::task::{Context, Poll, Waker};
 
 use super::state::State;
 
-/// How many transactions wait for a consumer before they are coalesced.
+/// How many transactions are queued before they are coalesced.
 pub(super) const LONGEST: usize = 1024;
-/// How many bytes of messages they may stand for.
+/// How many bytes of messages the queued transactions may have come in before they are coalesced.
 pub(super) const LARGEST: usize = 16 * 1024 * 1024;
 
 /// The state after one server transaction, or after several that were coalesced.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) state: Arc<State>,
-    /// How many transactions this is.
+    /// The number of transactions.
     pub(super) transactions: u64,
-    /// Whether the connection was lost among them: the state was compared with all rows of a server.
+    /// Whether the connection was lost among them, and the state was made by comparison with all rows
+    /// of the server.
     pub(super) resync: bool,
     /// Whether the server's schema changed among them, which concerns every table.
     pub(super) schema_change: bool,
@@ -41,7 +43,7 @@ struct Queue {
 /// The queue between the session and one stream.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    /// The only table that the stream is about.
+    /// The position of the only table that the stream shows; `None` for all tables.
     table: Option<usize>,
     queue: Mutex<Queue>,
 }
@@ -59,7 +61,7 @@ impl Subscription {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a transaction, unless it is about other tables.
+    /// Queues a transaction, unless it changes other tables only.
     pub(super) fn push(&self, before: &State, step: &Step) {
         let same = |table| before.has_same(&step.state, table);
         if self.table.is_some_and(same) && !step.schema_change {
@@ -92,7 +94,7 @@ impl Subscription {
         }
     }
 
-    /// Ends the stream after what waits.
+    /// Ends the stream after the queued transactions.
     pub(super) fn end(&self) {
         let mut queue = self.queue();
         queue.ended = true;
@@ -120,7 +122,7 @@ impl Subscription {
         Poll::Pending
     }
 
-    /// The next transaction, if one waits.
+    /// The next transaction, if one is queued.
     pub(super) fn pop(&self) -> Option<Step> {
         let mut queue = self.queue();
         let step = queue.steps.pop_front()?;
@@ -128,7 +130,7 @@ impl Subscription {
         Some(step)
     }
 
-    /// How many batches wait; coalesced transactions count as one.
+    /// How many batches are queued; coalesced transactions count as one.
     pub(super) fn len(&self) -> usize {
         self.queue().steps.len()
     }

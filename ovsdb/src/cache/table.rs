@@ -17,7 +17,7 @@ use crate::protocol::{Clause, MonitorRequest};
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
 use crate::value::{Str, Uuid, parse_uuid};
 
-/// An update that cannot be applied, and the row it was about.
+/// An update that cannot be applied, with the place of the error.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "testing"))] {
@@ -64,11 +64,11 @@ pub struct ApplyError {
 pub enum ApplyErrorReason {
     /// The message is malformed.
     Decode(DecodeError),
-    /// A change of a row that the replica does not have.
+    /// The update changes or deletes a row that the replica does not have.
     UnknownRow,
-    /// The insert of a row that the replica has.
+    /// The update inserts a row that the replica has already.
     KnownRow,
-    /// A table that was not asked for.
+    /// The table was not requested.
     UnknownTable,
 }
 
@@ -83,9 +83,15 @@ impl fmt::Display for ApplyError {
         }
         match &self.reason {
             ApplyErrorReason::Decode(error) => write!(f, ": {error}"),
-            ApplyErrorReason::UnknownRow => f.write_str(": the row to change is not known"),
-            ApplyErrorReason::KnownRow => f.write_str(": the row to insert is known already"),
-            ApplyErrorReason::UnknownTable => f.write_str(": the table was not asked for"),
+            ApplyErrorReason::UnknownRow => {
+                f.write_str(": the update changes a row that the replica does not have")
+            }
+            ApplyErrorReason::KnownRow => {
+                f.write_str(": the update inserts a row that the replica has already")
+            }
+            ApplyErrorReason::UnknownTable => {
+                f.write_str(": the update is for a table that was not requested")
+            }
         }
     }
 }
@@ -95,9 +101,9 @@ impl std::error::Error for ApplyError {}
 /// The form in which a message reports changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// `old` and `new` rows of a plain monitor.
+    /// `old` and `new` rows, from a plain `monitor`.
     Update,
-    /// The differences of a conditional monitor.
+    /// Differences, from `monitor_cond` and `monitor_cond_since`.
     Update2,
 }
 
@@ -108,12 +114,12 @@ pub(crate) struct TableReplica {
     name: Str,
     conditions: Option<Vec<Clause>>,
     plan: Plan,
-    /// What a row holds in the columns that the server omits.
+    /// The row that an insert without any column stands for.
     defaults: SharedRow,
     copies: Copies,
-    /// The working state began empty, and the published one is what it is compared with.
+    /// The working state began empty, to be compared with the published one.
     fresh: bool,
-    /// Rows for a working state that is empty, which are put into it at once.
+    /// Rows of an empty working state, gathered to be inserted together.
     bulk: Vec<SharedRow>,
 }
 
@@ -131,7 +137,7 @@ impl TableReplica {
         }
     }
 
-    /// A table that is known at run time only: all its columns and rows.
+    /// A table known at run time only, with all its columns and rows.
     pub(super) fn named(name: Str) -> Self {
         Self::new(
             TableType::Named(Arc::new(NamedTable::new(name, None))),
@@ -139,16 +145,14 @@ impl TableReplica {
         )
     }
 
-    /// Asks for these columns only, before the monitor starts, of a table that is known at run time
-    /// only.
+    /// Selects columns of a table known at run time only, before the monitor starts.
     pub(super) fn want(&mut self, columns: Box<[Str]>) {
         let table = NamedTable::new(self.name.clone(), Some(columns));
         let table = TableType::Named(Arc::new(table));
         *self = Self::new(table, self.conditions.take());
     }
 
-    /// The columns that were asked for, of a table that is known at run time only: all of them when
-    /// `None`.
+    /// The selected columns of a table known at run time only; an inner `None` for all columns.
     pub(super) fn wanted_columns(&self) -> Option<Option<&[Str]>> {
         match &self.table {
             TableType::Named(table) => Some(table.wanted()),
@@ -156,12 +160,12 @@ impl TableReplica {
         }
     }
 
-    /// Changes which rows are asked for, before the monitor starts.
+    /// Selects rows, before the monitor starts.
     pub(super) fn select(&mut self, conditions: Option<Vec<Clause>>) {
         self.conditions = conditions;
     }
 
-    /// The columns of the struct; none where the table is known at run time only.
+    /// The columns of the struct; empty where the table is known at run time only.
     pub(super) const fn compiled_columns(&self) -> &'static [ColumnInfo] {
         match &self.table {
             TableType::Compiled(table) => table.columns,
@@ -178,8 +182,8 @@ impl TableReplica {
         self.copies = Copies::new(Arc::new(state));
     }
 
-    /// Reads columns into `row`, as whole values; or as the changes of an update2, and notes in the
-    /// plan which.
+    /// Decodes columns into `row`: whole values, or the differences of an `update2`, whose columns it
+    /// notes in the plan.
     fn decode(
         plan: &mut Plan,
         row: &mut dyn ErasedRow,
@@ -200,7 +204,7 @@ impl TableReplica {
                     let Some(name) = reader.key()? else { break };
                     let Some(planned) = plan.find(&mut cursor, &name) else {
                         place.column = Some(Str::from(name));
-                        let expected = DecodeErrorKind::Expected("a column that was asked for");
+                        let expected = DecodeErrorKind::Expected("a column that was requested");
                         return reader.error(expected);
                     };
                     planned
@@ -227,7 +231,7 @@ impl TableReplica {
         Ok(())
     }
 
-    /// Reads a row that is new, in which the server omits the columns that are at their default.
+    /// Decodes a new row, in which the server omits columns that have their default.
     fn decode_new(
         &mut self,
         uuid: Uuid,
@@ -277,7 +281,7 @@ impl TableReplica {
         Ok(())
     }
 
-    /// Puts the gathered rows into the working state. The error names a row that was gathered twice.
+    /// Inserts the gathered rows into the working state. The error is a uuid that was gathered twice.
     fn take_bulk(&mut self) -> Result<(), Uuid> {
         match std::mem::take(&mut self.bulk) {
             rows if rows.is_empty() => Ok(()),
@@ -296,7 +300,7 @@ impl TableReplica {
         Ok(())
     }
 
-    /// Changes a row by the changes of an update2.
+    /// Applies the differences of an `update2` to a row.
     fn modify(
         &mut self,
         uuid: Uuid,
@@ -320,13 +324,13 @@ impl TableReplica {
         Ok(())
     }
 
-    /// Puts a whole row in the place of the one with its uuid.
+    /// Replaces the row with the same uuid.
     fn replace(&mut self, row: SharedRow) -> Result<(), ApplyErrorReason> {
         self.take_bulk().map_err(|_| ApplyErrorReason::KnownRow)?;
         let working = self.copies.working();
         let old = working.get(row.uuid());
         let old = old.ok_or(ApplyErrorReason::UnknownRow)?.clone();
-        // All columns: what a peer leaves out, against the rules, is the default.
+        // All columns may have changed: one that the server omits, against the rules, gets its default.
         self.plan.changed.clear();
         self.plan.changed.extend(0..self.table.columns().len());
         if self.plan.has_version {
@@ -406,7 +410,7 @@ impl TableReplica {
         &self.name
     }
 
-    /// What to ask the server for.
+    /// The part of the monitor request for this table.
     pub(super) fn request(&self) -> MonitorRequest {
         MonitorRequest {
             columns: Some(self.plan.columns().to_vec()),
@@ -425,7 +429,7 @@ impl TableReplica {
         std::mem::replace(&mut self.conditions, condition)
     }
 
-    /// Fits the table to the server's schema. Whether its rows have other columns from now on.
+    /// Fits the table to the server's schema. Returns whether the columns of its rows changed.
     pub(super) fn fit(
         &mut self,
         schema: &ovsdb_schema::DatabaseSchema,
@@ -444,18 +448,18 @@ impl TableReplica {
         reshaped
     }
 
-    /// Whether rows have the version that the server gives them, beside the columns of a struct.
+    /// Whether rows of a compiled table have their version, beside the columns.
     pub(super) const fn has_version(&self) -> bool {
         self.plan.has_version
     }
 
     /// Whether the server has the table.
-    pub(super) fn is_there(&self) -> bool {
-        self.plan.is_there()
+    pub(super) fn exists_on_server(&self) -> bool {
+        self.plan.exists_on_server()
     }
 
-    /// Starts again from an empty working state, for a message that has every row. The published
-    /// state stays, and rows that come out the same are taken over from it.
+    /// Begins an empty working state, for a message that has every row. The published state stays, and
+    /// rows that turn out equal are taken from it.
     pub(super) fn begin_fresh(&mut self) {
         if planted!(DeletedWhileAwayKept) {
             return;
@@ -500,19 +504,19 @@ impl TableReplica {
         })
     }
 
-    /// Goes back to the published state.
+    /// Discards the changes since the published state.
     pub(super) fn roll_back(&mut self) {
         self.fresh = false;
         self.bulk = Vec::new();
         self.copies.roll_back();
     }
 
-    /// Makes the working state the published one, and returns it if anything changed.
+    /// Publishes the working state, and returns it if anything changed.
     pub(super) fn publish(&mut self) -> Option<Arc<TableState>> {
         if std::mem::take(&mut self.fresh) {
             let published = self.copies.published().clone();
             if self.copies.working().rows.is_same_as(&published.rows) {
-                // Keeps what snapshots and streams hold already.
+                // Nothing changed: keep the published state, which snapshots and streams share.
                 self.copies.roll_back();
             }
         }
@@ -532,7 +536,7 @@ impl From<DecodeError> for ApplyErrorReason {
     }
 }
 
-/// How far decoding got, for the error.
+/// The decoder's position, for the error.
 #[derive(Default)]
 struct Place {
     row: Option<Uuid>,

@@ -10,10 +10,10 @@ use super::table_type::TableType;
 use crate::trie::{Entry, HashTrie, Versioned, hash_of, hash_uuid};
 use crate::value::Uuid;
 
-/// The most changes that a state keeps for streams and for earlier states. Each keeps the old row alive.
+/// The most changes that a state records for streams and earlier states. Each keeps the old row alive.
 const MOST_CHANGES: usize = 1024;
-/// A table of more rows than this is dropped on another thread, unless it shares most of its nodes: dropping
-/// it takes long enough to delay the thread that drops the last handle.
+/// A table with more rows than this is dropped on another thread, unless it shares most of its nodes:
+/// dropping it takes long enough to delay the thread that drops the last handle.
 const LARGE: usize = 1000;
 
 impl Entry for Uuid {}
@@ -53,10 +53,10 @@ impl RowChange {
     }
 }
 
-/// Whether two versions of a row have the same keys in the indexes of the schema.
+/// What is known of a row's keys in the indexes of the schema when the row changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keys {
-    /// They do, and need not be compared.
+    /// They are the same, and need not be compared.
     Same,
     /// They may differ.
     MayDiffer,
@@ -75,13 +75,13 @@ pub(super) struct TableState {
     pub(super) indexes: Box<[HashTrie<u32>]>,
     /// The indexes that the program declared.
     pub(super) declared: Box<[Box<dyn DeclaredIndex>]>,
-    /// Which of the table's states this is, in the order in which they were published.
+    /// The state's number in the order in which the table's states were published.
     version: u64,
-    /// The changes of rows since the previous version; `None` when they are not known, or too many to be
-    /// kept.
+    /// The changes of rows since the previous version; `None` when they are not known, or are too many
+    /// to record.
     changes: Option<Arc<RowChanges>>,
     /// Removed rows, kept so that their allocations can be reused. A reader may still hold some of them.
-    gone: Vec<SharedRow>,
+    removed: Vec<SharedRow>,
 }
 
 impl Drop for TableState {
@@ -109,7 +109,7 @@ impl TableState {
             declared: Box::default(),
             version: 0,
             changes: None,
-            gone: Vec::new(),
+            removed: Vec::new(),
         }
     }
 
@@ -131,25 +131,25 @@ impl TableState {
             declared: self.declared.iter().map(|index| index.shared()).collect(),
             version: self.version + 1,
             changes: Some(Arc::default()),
-            gone: Vec::new(),
+            removed: Vec::new(),
         }
     }
 
-    /// Turns this earlier state into the next one: replays `missed`, the changes from this state's version
-    /// to the last one.
+    /// Turns this earlier state into the next one by replaying `missed`, the changes from this version
+    /// to the published one.
     pub(super) fn follow<'a>(&mut self, missed: impl Iterator<Item = &'a Arc<RowChanges>>) {
         self.version += 1;
         for changes in missed {
             self.apply(changes);
             self.version += 1;
         }
-        // Its own changes are needed only if another earlier state has missed them.
+        // The changes recorded here are needed only if an even earlier state has missed them.
         let own = self.changes.take().and_then(Arc::into_inner);
         let mut changes = own.unwrap_or_default();
-        let gone = changes.drain(..).filter_map(|change| change.old);
-        self.gone.extend(gone);
+        let removed = changes.drain(..).filter_map(|change| change.old);
+        self.removed.extend(removed);
         // Reusing a row drops its columns, whose reference counts are scattered over the memory.
-        prefetch::dropped(&self.gone);
+        prefetch::dropped(&self.removed);
         self.changes = Some(Arc::new(changes));
     }
 
@@ -170,7 +170,7 @@ impl TableState {
         self.rows.get(hash_uuid(uuid), |row| row.uuid() == uuid)
     }
 
-    /// Puts a row into the rows and indexes. Returns the row with its uuid that it replaces.
+    /// Inserts a row into the rows and indexes. Returns the row that it replaces.
     fn put(&mut self, hash: u32, row: &SharedRow, keys: Keys) -> Option<SharedRow> {
         let uuid = row.uuid();
         let old = self
@@ -193,7 +193,7 @@ impl TableState {
         old
     }
 
-    /// Takes a row out of the rows and indexes.
+    /// Removes a row from the rows and indexes.
     fn take(&mut self, hash: u32, uuid: Uuid) -> Option<SharedRow> {
         let old = self.rows.remove(hash, |row| row.uuid() == uuid)?;
         for (index, columns) in self.indexes.iter_mut().zip(self.table.indexes()) {
@@ -212,9 +212,9 @@ impl TableState {
         }
     }
 
-    /// A copy of a row, to be changed; in the allocation of a removed row if there is one.
+    /// A copy of a row, to be changed, in the allocation of a removed row if there is one.
     pub(super) fn copy(&mut self, row: &dyn ErasedRow) -> SharedRow {
-        if let Some(mut copy) = self.gone.pop()
+        if let Some(mut copy) = self.removed.pop()
             && Arc::get_mut(&mut copy).is_some_and(|free| free.copy_from(row))
         {
             return copy;
@@ -222,7 +222,7 @@ impl TableState {
         row.copy(row.uuid())
     }
 
-    /// Inserts a row, or replaces the one with its uuid. Returns whether there was one.
+    /// Inserts a row, or replaces the one with its uuid. Returns whether it replaced one.
     pub(super) fn insert(&mut self, row: SharedRow) -> bool {
         self.insert_with(row, Keys::MayDiffer)
     }
@@ -240,8 +240,8 @@ impl TableState {
         replaced
     }
 
-    /// Replaces `old` by a row that may differ from it in these columns only. Does nothing when they are
-    /// equal.
+    /// Replaces `old` by a row that may differ from it in these columns only. Does nothing when they
+    /// are equal.
     pub(super) fn replace(&mut self, old: &dyn ErasedRow, row: SharedRow, columns: &[usize]) {
         if has_same(old, &*row, columns.iter().copied()) {
             return;
@@ -255,7 +255,7 @@ impl TableState {
         self.insert_with(row, keys);
     }
 
-    /// Removes a row. Returns whether there was one.
+    /// Removes a row. Returns whether it existed.
     pub(super) fn remove(&mut self, uuid: Uuid) -> bool {
         let hash = hash_uuid(uuid);
         let old = self.take(hash, uuid);
@@ -271,8 +271,8 @@ impl TableState {
         removed
     }
 
-    /// Fills an empty table with rows, faster than one insert after the other. The error is a uuid that two
-    /// of them have.
+    /// Fills an empty table with rows, faster than inserting them one by one. The error is a uuid that
+    /// occurs twice.
     pub(super) fn fill(&mut self, rows: Vec<SharedRow>) -> Result<(), Uuid> {
         self.changes = None;
         for (index, columns) in self.indexes.iter_mut().zip(self.table.indexes()) {
@@ -293,16 +293,16 @@ impl TableState {
         }
     }
 
-    /// Whether anything may have changed since the version before.
+    /// Whether anything may have changed since the previous version.
     pub(super) fn is_changed(&self) -> bool {
         self.changes
             .as_ref()
             .is_none_or(|changes| !changes.is_empty())
     }
 
-    /// Called before the state is published: keeps the changes only if no row has two of them.
+    /// Called before the state is published: discards the record of changes if a row is in it twice.
     pub(super) fn finish(&mut self) {
-        self.gone = Vec::new();
+        self.removed = Vec::new();
         if let Some(changes) = self.changes.as_mut().and_then(Arc::get_mut) {
             // A message may name a row twice.
             changes.sort_unstable_by(|a, b| {
@@ -317,12 +317,12 @@ impl TableState {
         }
     }
 
-    /// Which of the table's states this is, in the order in which they were published.
+    /// The state's number in the order in which the table's states were published.
     pub(super) const fn version(&self) -> u64 {
         self.version
     }
 
-    /// The changes of rows since the previous version, if they are kept.
+    /// The changes of rows since the previous version, if they were recorded.
     pub(super) const fn changes(&self) -> Option<&Arc<RowChanges>> {
         self.changes.as_ref()
     }
@@ -344,8 +344,7 @@ impl TableState {
         }
     }
 
-    /// How the table differs from what it was in `old`, an earlier state of the same table; or
-    /// from an empty one.
+    /// The changes of the table since `old`, an earlier state; without `old`, since the empty table.
     pub(super) fn changes_since(&self, old: Option<&Self>) -> Vec<AnyChange> {
         let nothing = Self::new(self.table.clone());
         let mut changes = Vec::new();
@@ -389,10 +388,10 @@ mod tests {
         count: i64,
     }
 
-    /// Where keys were dropped.
+    /// The threads on which keys were dropped.
     static THREADS: Mutex<Option<HashSet<ThreadId>>> = Mutex::new(None);
 
-    /// A key that tells where it is dropped.
+    /// A key that records the thread on which it is dropped.
     #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
     struct Key(i64);
 
@@ -416,12 +415,12 @@ mod tests {
         state
     }
 
-    /// Drops a state in a runtime, and returns where its keys were dropped.
+    /// Drops a state in a runtime, and returns the threads on which its keys were dropped.
     fn threads(state: TableState) -> HashSet<ThreadId> {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         *THREADS.lock().expect("no panic") = None;
         runtime.block_on(async { drop(state) });
-        // Waits for what runs elsewhere.
+        // Waits for the runtime's other threads.
         drop(runtime);
         THREADS.lock().expect("no panic").take().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Tables as the replica's engine sees them: structs of the program, or known at run time only.
+//! Tables as the replica's engine handles them: compiled structs, or tables known at run time only.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use crate::value::{Str, Uuid};
 /// What the engine knows of a table.
 #[derive(Debug, Clone)]
 pub(crate) enum TableType {
-    /// It is a struct of the program.
+    /// A struct of the program.
     Compiled(&'static CompiledTable),
-    /// It is known at run time only.
+    /// A table known at run time only.
     Named(Arc<NamedTable>),
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct CompiledTable {
     pub(super) columns: &'static [ColumnInfo],
     /// [`Table::INDEXES`].
     indexes: &'static [&'static [usize]],
-    /// Makes a row at the compiled defaults.
+    /// Makes a row with the compiled defaults.
     default_row: fn() -> SharedRow,
 }
 
@@ -58,7 +58,7 @@ impl TableType {
         }
     }
 
-    /// The schema's indexes that the replica keeps: for each, the indexes of its columns.
+    /// The indexes of the schema that the replica keeps, each as the indexes of its columns.
     pub(super) const fn indexes(&self) -> &'static [&'static [usize]] {
         match self {
             Self::Compiled(table) => table.indexes,
@@ -66,7 +66,7 @@ impl TableType {
         }
     }
 
-    /// A row at the defaults that hold until the server's are known.
+    /// A row with the defaults that hold until the server's schema is known.
     pub(super) fn default_row(&self) -> SharedRow {
         match self {
             Self::Compiled(table) => (table.default_row)(),

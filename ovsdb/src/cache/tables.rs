@@ -1,4 +1,4 @@
-//! The selection of tables, rows and indexes from which a replica is started.
+//! The builder's selection of tables, rows and indexes.
 
 use std::any::TypeId;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::model::{AnyOf, Database, Table, TableVisitor};
 use crate::protocol::{Clause, MonitorVersion};
 use crate::value::Str;
 
-/// Which tables, rows and indexes a replica is to have.
+/// The tables, rows and indexes that a replica is started with.
 pub(crate) struct Tables<D> {
     list: List,
     database: PhantomData<fn() -> D>,
@@ -36,18 +36,18 @@ impl<D> Default for Tables<D> {
 }
 
 impl<D: Database> Tables<D> {
-    /// Adds the table `T`, or changes which of its rows there will be: all of them without `rows`.
+    /// Adds the table `T`, or changes its condition: all rows without `rows`.
     pub(crate) fn select<T: Table<Database = D>>(&mut self, rows: Option<AnyOf<T>>) {
         let conditions = rows.map(AnyOf::into_clauses);
         self.list.select(Entry::of::<T>(), conditions);
     }
 
-    /// Adds an index to the table `T`, and the whole table where it was not added before.
+    /// Adds an index to the table `T`, and adds the whole table if it was not added before.
     pub(crate) fn index<T: Table<Database = D>, K: Key>(&mut self, index: &Index<T, K>) {
         self.list.declare(Entry::of::<T>(), index.build());
     }
 
-    /// As [`index`](Self::index), with an ordered index.
+    /// Like [`index`](Self::index), with an ordered index.
     pub(crate) fn ordered_index<T: Table<Database = D>, K: Key>(
         &mut self,
         index: &OrderedIndex<T, K>,
@@ -55,14 +55,14 @@ impl<D: Database> Tables<D> {
         self.list.declare(Entry::of::<T>(), index.build());
     }
 
-    /// Adds indexes over the references to the table `T`, to all tables that have a struct.
+    /// Indexes the references to the table `T`, in every compiled table.
     pub(crate) fn index_references_to<T: Table<Database = D>>(&mut self) {
         if !self.list.referred.contains(&T::TABLE) {
             self.list.referred.push(T::TABLE);
         }
     }
 
-    /// Adds every generated table of the database, whole where it was not added before.
+    /// Adds every generated table of the database; those not added before with all rows.
     pub(crate) fn add_all(&mut self) {
         struct Entries(Vec<Entry>);
         impl<D: Database> TableVisitor<D> for Entries {
@@ -75,24 +75,23 @@ impl<D: Database> Tables<D> {
         self.list.add_all(&entries.0);
     }
 
-    /// Adds a table by its name, or changes which of its rows there will be: all of them without
-    /// `rows`.
+    /// Adds a table by its name, or changes its condition: all rows without `rows`.
     pub(crate) fn named_rows(&mut self, name: Str, rows: Option<Vec<Clause>>) {
         self.list.named(name).select(rows);
     }
 
-    /// Adds a table by its name, or changes which of its columns there will be.
+    /// Adds a table by its name, or changes its selected columns.
     pub(crate) fn named_columns(&mut self, name: Str, columns: Box<[Str]>) {
         self.list.named(name).want(columns);
     }
 
-    /// Adds every table of the server's schema that is not added otherwise, now and whenever the
-    /// schema changes.
+    /// Adds every table of the server's schema that was not added by other means, also those that
+    /// appear when the schema changes.
     pub(crate) const fn add_all_named(&mut self) {
         self.list.all_named = true;
     }
 
-    /// Gives rows their version; those of tables that are added by name as the column `_version`.
+    /// Gives rows their version; in tables added by name, as the column `_version`.
     pub(crate) const fn add_row_versions(&mut self) {
         self.list.row_versions = true;
     }
@@ -103,8 +102,7 @@ impl<D: Database> Tables<D> {
         tables.map(|table| (&**table.table(), table.conditions().unwrap_or_default()))
     }
 
-    /// The tables that were added by their names: the names, which columns are asked for, and the
-    /// conditions that rows must meet.
+    /// The tables that were added by name: the name, the selected columns, and the condition.
     pub(crate) fn named(&self) -> impl Iterator<Item = (&str, Option<&[Str]>, &[Clause])> {
         self.list.tables.iter().filter_map(|table| {
             let conditions = table.conditions().unwrap_or_default();
@@ -112,7 +110,7 @@ impl<D: Database> Tables<D> {
         })
     }
 
-    /// A table that was added as two types.
+    /// The name of a table that was added as two types.
     pub(crate) fn twice(&self) -> Option<Str> {
         let mut names: Vec<_> = self.list.tables.iter().map(TableReplica::table).collect();
         names.sort_unstable();
@@ -120,8 +118,8 @@ impl<D: Database> Tables<D> {
         Some(pair[0].clone())
     }
 
-    /// The replica, empty and fitted to the server's schema, to be monitored in this way or an
-    /// older one.
+    /// The empty replica with the server's schema applied, to be monitored by this method or an older
+    /// one.
     pub(crate) fn into_monitor(
         self,
         schema: &DatabaseSchema,
@@ -141,7 +139,7 @@ impl<D: Database> Tables<D> {
     }
 }
 
-/// A table and the type that tells it from others.
+/// A table and its type's id.
 #[derive(Clone)]
 struct Entry {
     id: TypeId,
@@ -161,18 +159,18 @@ impl Entry {
 #[derive(Default)]
 struct List {
     tables: Vec<TableReplica>,
-    /// The type of each, unless it is known at run time only.
+    /// The type of each table; `None` if it is known at run time only.
     types: Vec<Option<TypeId>>,
-    /// Whether to have all other tables of the server's schema too.
+    /// Whether to add all other tables of the server's schema.
     all_named: bool,
-    /// Whether rows have their version; those of tables that are added by name as the column `_version`.
+    /// Whether rows have their version; in tables added by name, as the column `_version`.
     row_versions: bool,
-    /// The tables to which references are indexed.
+    /// The tables whose references are indexed.
     referred: Vec<&'static str>,
 }
 
 impl List {
-    /// The table, if it was added.
+    /// The table, if it was added as this type.
     fn find(&mut self, entry: &Entry) -> Option<&mut TableReplica> {
         let at = self
             .types
@@ -198,7 +196,7 @@ impl List {
         }
     }
 
-    /// Declares the indexes over references.
+    /// Adds the indexes of references.
     fn index_references(&mut self, database: &str) {
         for table in &mut self.tables {
             for target in &self.referred {
@@ -217,7 +215,7 @@ impl List {
         }
     }
 
-    /// The table that was added by this name; it is added if there is none.
+    /// The table with this name; added if there was none.
     fn named(&mut self, name: Str) -> &mut TableReplica {
         let mut known = self.tables.iter().zip(&self.types);
         let at = known.position(|(table, id)| id.is_none() && *table.table() == name);

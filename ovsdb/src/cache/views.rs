@@ -11,8 +11,8 @@ use super::state::State;
 use super::subscription::Subscription;
 use crate::model::Database;
 
-/// The views of a replica: the current one first, then each that is published. As in the streams of
-/// changes, those that a slow reader has not taken are coalesced.
+/// The views of a replica: the current one first, then each that is published. As in change streams,
+/// views that a slow reader has not taken are coalesced.
 pub(crate) struct Views<D> {
     subscription: Arc<Subscription>,
     start: Option<Arc<State>>,

@@ -1,4 +1,4 @@
-//! A level-triggered work queue: controllers get the keys of objects to look at, not the events.
+//! A level-triggered work queue: controllers get the keys of objects to look at, not events.
 
 mod delays;
 mod keys;
@@ -24,22 +24,22 @@ use super::changes::{Change, Changes};
 use super::snapshot::Snapshot;
 use crate::model::{Database, Table};
 
-/// Polls a source for new keys; ready at its end, with the panic that ended it.
+/// Polls a source for new keys. Ready when the source has ended, with the panic if one ended it.
 type Source<K> = Box<dyn FnMut(&mut Context<'_>, &mut dyn FnMut(K)) -> Poll<Option<Panic>> + Send>;
 
-/// The payload of a panic in the user's closure.
+/// The payload of a panic in a closure of the user.
 type Panic = Box<dyn Any + Send>;
 
 struct Inner<K> {
     keys: Mutex<Keys<K>>,
     sources: Mutex<Vec<Source<K>>>,
     timer: Timer,
-    /// The waker that sources get: it wakes every waiting worker, since the one that polled the source may
-    /// have been dropped.
+    /// The waker that sources get. It wakes every waiting worker, since the worker that polled the
+    /// source may be gone.
     alarm: Waker,
 }
 
-/// Weak, since the sources belong to the queue.
+/// Weak, since the queue owns the sources and they own this.
 struct Alarm<K>(Weak<Inner<K>>);
 
 impl<K: Send + 'static> Wake for Alarm<K> {
@@ -52,22 +52,21 @@ impl<K: Send + 'static> Wake for Alarm<K> {
     }
 }
 
-/// A queue of keys that is fed from changes: the objects that a worker must look at again.
+/// A queue of keys, fed from changes: the objects that workers must look at again.
 ///
-/// A key is in the queue once, however often it is added, and with one worker at a time. One that
-/// is added while a worker has it is queued again when the worker is done, so that no change is
-/// missed, and what is queued never is more than there are keys. Workers share the queue by cloning
-/// it.
+/// A key is in the queue at most once, however often it is added, and at most one worker has it. If it
+/// is added while a worker has it, it is queued again when the worker is done. So no change is missed,
+/// and the queue never holds more entries than there are keys. Workers share the queue by cloning it.
 ///
-/// The queue ends when [`close`](Self::close) is called, and when the streams that feed it have ended,
-/// as they do when their client is closed. From then on nothing is queued any more, neither by
-/// [`add`](Self::add) nor by [`Work::retry`]; what is queued already is still handed out, and then each
-/// worker gets `None`. A closed queue stays closed; one whose streams have ended goes on when it is fed
-/// from another one.
+/// The queue ends when [`close`](Self::close) is called, or when all streams that feed it have ended,
+/// as they do when their client is closed. From then on neither [`add`](Self::add) nor [`Work::retry`]
+/// queues anything. Keys that are queued already are still handed out; then each worker gets `None`. A
+/// closed queue stays closed. One whose streams have ended continues when it is fed from another
+/// stream.
 ///
-/// When the closure of a feed panics, its change would be missed without a word. So the queue is
-/// closed, after the keys of all other changes that were there; the panic goes on in the worker that
-/// waited for the key.
+/// If the closure of a feed panics, the change it was called for is lost. So that this is not silent,
+/// the queue is closed after the keys of all other available changes were queued, and the panic is
+/// resumed in the worker that waited for a key.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -84,7 +83,7 @@ impl<K: Send + 'static> Wake for Alarm<K> {
 /// use ovsdb::cache::WorkQueue;
 /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
 ///
-/// // The switches, when they change or one of their ports does.
+/// // The switches: queued when they change, or when one of their ports does.
 /// let queue = WorkQueue::new();
 /// queue.feed(cache.changes::<LogicalSwitch>(), |change, _| [change.uuid()]);
 /// queue.feed(cache.changes::<LogicalSwitchPort>(), |change, view| {
@@ -127,7 +126,7 @@ impl<K> fmt::Debug for WorkQueue<K> {
 
 impl<K> Inner<K> {
     fn keys(&self) -> MutexGuard<'_, Keys<K>> {
-        // Nothing panics while the lock is held but a key's own comparison.
+        // Nothing panics while the lock is held, except a key's own comparison.
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -151,14 +150,13 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         Self { inner }
     }
 
-    /// Adds the keys that `keys` makes of each change of a table, and of the tables as they are
-    /// after it. The queue begins with the keys of all rows.
+    /// Queues the keys that `keys` makes of each change of a table; `keys` also gets the tables after
+    /// the change. It begins with the keys of all rows.
     ///
-    /// When the server's schema [changed](super::BatchKind::is_schema_change), all rows must be
-    /// looked at again: `keys` is called for each as at the beginning, with
-    /// [`Change::Inserted`].
+    /// When the server's schema [changes](super::BatchKind::is_schema_change), all rows must be looked
+    /// at again: `keys` is called for each with [`Change::Inserted`], as at the beginning.
     ///
-    /// `keys` is run by the workers that wait for a key. It must not feed or close the queue itself.
+    /// The workers that wait for a key run `keys`. It must not feed or close the queue itself.
     pub fn feed<T: Table, I: IntoIterator<Item = K>>(
         &self,
         changes: Changes<T>,
@@ -189,7 +187,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         });
     }
 
-    /// Adds the keys that `keys` makes of each transaction, and of each change of the
+    /// Queues the keys that `keys` makes of each transaction, and of each change of the
     /// [schema](super::BatchKind::is_schema_change).
     pub fn feed_all<D: Database, I: IntoIterator<Item = K>>(
         &self,
@@ -210,7 +208,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         });
     }
 
-    /// Adds the keys that `each` makes of the items of any stream.
+    /// Queues the keys that `each` makes of the items of a stream.
     fn feed_from<S: Stream + Unpin + Send + 'static>(
         &self,
         mut stream: S,
@@ -245,7 +243,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a key; after the queue has ended it does nothing.
+    /// Queues a key. After the queue has ended, it does nothing.
     pub fn add(&self, key: K) {
         let mut keys = self.inner.keys();
         if !keys.has_ended() && keys.add(key, Instant::now()) {
@@ -253,50 +251,51 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         }
     }
 
-    /// Ends the queue, for good: what is queued is still handed out, then [`next`](Self::next)
-    /// returns `None`.
+    /// Ends the queue for good. Queued keys are still handed out, then [`next`](Self::next) returns
+    /// `None`.
     pub fn close(&self) {
         let mut sources = self.sources();
         let mut keys = self.inner.keys();
         keys.closed = true;
         keys.drop_delayed();
-        // No code of the user runs under a lock: neither wakers, nor what the sources' end drops.
+        // User code must not run under a lock: neither wakers, nor the destructors of sources.
         let ended = std::mem::take(&mut *sources);
         drop(sources);
         Inner::wake_all(keys);
         drop(ended);
     }
 
-    /// The number of keys that wait for a worker.
+    /// The number of queued keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.inner.keys().queue.len()
     }
 
-    /// The number of keys that are to be queued [after a time](Work::retry_after) that is not over.
+    /// The number of keys that wait for their [delay](Work::retry_after) to end.
     #[must_use]
     pub fn delayed(&self) -> usize {
         self.inner.keys().delays.len()
     }
 
-    /// How many keys are queued, in work, and delayed, at one moment.
+    /// How many keys are queued, in work, and delayed, taken together.
     pub(crate) fn counts(&self) -> [usize; 3] {
         let keys = self.inner.keys();
         let (queued, delayed) = (keys.queue.len(), keys.delays.len());
         [queued, keys.places.len() - queued - delayed, delayed]
     }
 
-    /// Whether no key waits for a worker.
+    /// Whether no key is queued.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The next key, for one worker; `None` at the end, once the client or the queue was closed and
-    /// no key is in work that might be queued again. No key is lost when the future is dropped.
+    /// The next key, for one worker. Returns `None` at the end: the client or the queue was closed, and
+    /// no key is in work that might be queued again. Cancel-safe: no key is lost when the future is
+    /// dropped.
     ///
     /// # Panics
-    /// When the closure of a feed does.
+    /// When the closure of a feed panicked.
     pub async fn next(&self) -> Option<Work<K>> {
         poll_fn(|context| self.poll_next(context)).await
     }
@@ -310,7 +309,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
             }
             if let Some(work) = self.take(&mut keys) {
                 if keys.stirred || !keys.queue.is_empty() {
-                    // Whoever was woken for more may have been this worker.
+                    // More keys wait, and the worker that was woken for them may have been this one.
                     Inner::wake_all(keys);
                 }
                 return Poll::Ready(Some(work));
@@ -345,14 +344,14 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         })
     }
 
-    /// Hands out keys that are queued now, at most so many.
+    /// Hands out queued keys, at most this many.
     pub(crate) fn take_queued(&self, most: usize) -> Vec<Work<K>> {
         let mut keys = self.inner.keys();
         (0..most).map_while(|_| self.take(&mut keys)).collect()
     }
 
-    /// Queues what the sources have, without handing a key out. The context is woken when they may have
-    /// more.
+    /// Queues the keys that the sources have, without handing one out. Wakes the context when there may
+    /// be more.
     pub(crate) fn poll_sources(&self, context: &Context<'_>) {
         loop {
             self.look_for_keys();
@@ -364,7 +363,8 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         }
     }
 
-    /// Sets the timer to the first of the delayed keys. Returns whether one was due, and is queued.
+    /// Sets the timer for the first delayed key. Returns true if that key was due already, and is
+    /// queued now.
     fn poll_timer(&self) -> bool {
         let next = || self.inner.keys().delays.next();
         let Some(due) = self.inner.timer.poll(&self.inner.alarm, next) else {
@@ -374,8 +374,8 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         true
     }
 
-    /// Asks every source. The keys that they have are queued, and all who wait know what has become
-    /// of them, before the panic of one goes on.
+    /// Polls every source. If one panics, the panic is resumed only after the keys of all sources were
+    /// queued and the waiting workers were woken.
     fn look_for_keys(&self) {
         if !std::mem::take(&mut self.inner.keys().stirred) {
             return;
@@ -385,7 +385,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         let before = sources.len();
         let (mut found, mut panic) = (Vec::new(), None);
         sources.retain_mut(|source| {
-            // The streams of the cache do not panic; those of a later version may.
+            // Streams of the cache do not panic today, but a later version may.
             let asked = catching(|| source(&mut context, &mut |key| found.push(key)));
             match asked {
                 Ok(Poll::Pending) => return true,
@@ -407,7 +407,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         keys.closed |= panic.is_some();
         if keys.has_ended() {
             keys.drop_delayed();
-            // The others may wait for a source that has ended.
+            // Other workers may wait for a source that has ended.
             let ended = std::mem::take(&mut *sources);
             drop(sources);
             Inner::wake_all(keys);
@@ -422,20 +422,20 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
     }
 }
 
-/// Runs a closure of the user, whose state is not looked at again after a panic.
+/// Runs a closure of the user. Its state is not used again after a panic.
 pub(crate) fn catching<R>(run: impl FnOnce() -> R) -> Result<R, Panic> {
     catch_unwind(AssertUnwindSafe(run))
 }
 
-/// What a panic says, where it says anything.
+/// The message of a panic, if it has one.
 pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     let owned = || panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(owned).unwrap_or("a value that is no text")
+    text.or_else(owned).unwrap_or("a panic without a message")
 }
 
-/// A key in a worker's hands. When it is dropped, the work is done; when a panic of the worker drops
-/// it, the key goes to the queue's end, for another worker.
+/// A key that a worker has. When it is dropped, the work is done. When a panic of the worker drops it,
+/// the key goes to the end of the queue, for another worker.
 ///
 /// ```
 /// use ovsdb::cache::WorkQueue;
@@ -465,26 +465,26 @@ impl<K: Hash + Eq + Clone + Send + 'static> Work<K> {
         &self.key
     }
 
-    /// The work is done; the key is queued again if it was added meanwhile.
+    /// The work is done. If the key was added meanwhile, it is queued again.
     pub fn done(self) {}
 
-    /// The work is to be tried again: the key goes to the queue's end. After the queue has ended there
-    /// is no other time, and the work is done.
+    /// The work failed, and is to be tried again: the key goes to the end of the queue. After the queue
+    /// has ended, the key is dropped instead.
     pub fn retry(mut self) {
         self.next = Next::Again;
     }
 
-    /// For how long the key has waited: since it was added for the first change that no worker has
-    /// finished. Retries do not start it again.
+    /// How long the key has waited: since it was added for the first change that no worker has
+    /// finished. Retries do not reset it.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.since.elapsed()
     }
 
-    /// The work is to be tried again after a time, or when the key is added before. After the queue has
-    /// ended there is no other time, and the work is done.
+    /// The work failed, and is to be tried again after a delay, or earlier if the key is added
+    /// meanwhile. After the queue has ended, the key is dropped instead.
     ///
-    /// The worker that waits for a key waits for that time, on tokio's timer.
+    /// A worker that waits for a key also waits for the delay, on tokio's timer.
     pub fn retry_after(mut self, delay: Duration) {
         self.next = Next::After(delay);
     }

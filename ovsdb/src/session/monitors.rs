@@ -1,4 +1,4 @@
-//! The monitors of a session, through every connection that it has.
+//! The monitors of a session. They outlive connections.
 
 mod refusal;
 
@@ -25,26 +25,26 @@ use crate::protocol::{Clause, ErrorKind, Json, MonitorVersion, OvsdbError, Reque
 use crate::value::Str;
 use crate::value::json::Raw;
 
-/// Stands for the schema among the keys of the monitors that a conversion waits for.
+/// A key that stands for the schema among the keys of the monitors that a conversion waits for.
 const SCHEMA: u64 = u64::MAX;
 
 struct Entry {
     /// The replica; `None` while it is lent to a job.
     monitor: Option<Box<ReplicaMonitor>>,
-    /// The part that the handles read, also while the replica is lent to a job.
+    /// What handles read of the replica, also while it is lent to a job.
     shared: Arc<Shared>,
-    /// The id under which this connection's server was asked for it.
+    /// The monitor's id on this connection; `None` unless it was requested.
     wire: Option<u64>,
     starter: Option<MonitorReply>,
-    /// Whether the server's reply is applied.
+    /// Whether the server's first reply was applied.
     active: bool,
-    /// The schema that the monitor was last asked for by.
+    /// The schema that the last request was made for.
     schema: Option<Arc<DatabaseSchema>>,
     conditions: Conditions,
     refusal: Refusal,
 }
 
-/// The server that monitors are asked of, its schema, and the time.
+/// The server from which monitors are requested, its schema, and the time.
 pub(super) struct Server<'a> {
     pub(super) connection: &'a mut Connection,
     pub(super) schema: &'a Arc<DatabaseSchema>,
@@ -79,7 +79,7 @@ impl Monitors {
         }
     }
 
-    /// Adds a monitor; it is started on every connection from now on.
+    /// Adds a monitor. It is started on this connection, if one serves, and on each later one.
     pub(super) fn add(&mut self, monitor: Box<ReplicaMonitor>, starter: MonitorReply) -> u64 {
         let key = self.next_key;
         self.next_key += 1;
@@ -97,9 +97,9 @@ impl Monitors {
         key
     }
 
-    /// Requests every monitor that was not requested from this server yet, or was requested by an outdated
-    /// schema: of two conversions in a row, the second can be in force before the monitor is requested by
-    /// the schema of the first.
+    /// Requests every monitor that was not requested on this connection, or was requested for an
+    /// outdated schema. The latter happens when the schema is converted twice in a row, and the second
+    /// conversion takes effect before the monitor is requested for the first.
     pub(super) fn start_all(&mut self, server: &mut Server<'_>) {
         for entry in self.entries.values_mut() {
             let schema = entry.schema.as_ref();
@@ -123,20 +123,21 @@ impl Monitors {
         self.unshown.settle(SCHEMA);
     }
 
-    /// When a monitor that was refused is to be asked for again.
+    /// When to request a refused monitor again.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        // One at a time: a request may cost the connection, and must not be mistaken for another.
+        // One at a time: the request may cost the connection, and the loss must be put down to the
+        // right monitor.
         let mut entries = self.entries.values();
         if entries.any(|entry| entry.refusal.is_refused() && entry.wire.is_some()) {
             return None;
         }
-        // When the job returns its monitor, that is requested.
+        // A monitor that is lent to a job is requested when the job returns it.
         let entries = self.entries.values();
         let entries = entries.filter(|entry| entry.monitor.is_some());
         entries.filter_map(|entry| entry.refusal.retry_at()).min()
     }
 
-    /// Asks again for a monitor that was refused, if it is time.
+    /// Requests a refused monitor again, if it is due.
     pub(super) fn retry(&mut self, server: &mut Server<'_>) {
         if self.deadline().is_none_or(|at| at > server.elapsed) {
             return;
@@ -149,8 +150,8 @@ impl Monitors {
         }
     }
 
-    /// Asks the server for a monitor, unless it was asked, or a job has the replica: then the
-    /// job's end will.
+    /// Requests a monitor, unless it was requested already. One that is lent to a job is requested when
+    /// the job has ended.
     pub(super) fn start(&mut self, key: u64, server: &mut Server<'_>) {
         let Some(entry) = self.entries.get_mut(&key) else {
             return;
@@ -168,7 +169,7 @@ impl Monitors {
         {
             entry.conditions.restart(monitor);
             if !(planted!(SchemaNotRefitted) && entry.schema.is_some()) {
-                monitor.refit(server.schema);
+                monitor.apply_schema(server.schema);
             }
             entry.schema = Some(server.schema.clone());
             self.ask(key, server);
@@ -201,7 +202,8 @@ impl Monitors {
         server.connection.send_request(waiter, &request);
     }
 
-    /// The monitor cannot be started: with a condition that was wanted meanwhile, or at all.
+    /// The monitor cannot be started: because of a condition that was to change, or for any other
+    /// reason.
     fn refused(&mut self, key: u64, error: &Error, server: &mut Server<'_>) {
         let (backoff, database) = (self.backoff, self.database.clone());
         let Some(entry) = self.entries.get_mut(&key) else {
@@ -216,8 +218,8 @@ impl Monitors {
         if let Some(monitor) = &mut entry.monitor
             && entry.conditions.refused(monitor, error)
         {
-            // Perhaps for the new condition: the ones before it are asked for instead.
-            monitor.refit(server.schema);
+            // The new condition may be the reason: request the monitor with the earlier ones.
+            monitor.apply_schema(server.schema);
             return self.ask(key, server);
         }
         if let Some(starter) = entry.starter.take() {
@@ -231,11 +233,11 @@ impl Monitors {
             }
             _ => entry.refusal.refuse_for_now(server.elapsed, backoff),
         }
-        entry.tell_refusal(&database, error, server.now);
+        entry.report_refusal(&database, error, server.now);
         self.unshown.settle(key);
     }
 
-    /// Changes the condition of a table, at once or when the monitor is asked for next.
+    /// Changes the condition of a table: at once, or with the next request for the monitor.
     pub(super) fn set_condition(
         &mut self,
         key: u64,
@@ -254,14 +256,14 @@ impl Monitors {
             if let Some(server) = server {
                 entry.send_conditions(key, server.connection);
                 if entry.refusal.is_refused() {
-                    // Perhaps for the condition that is to go.
+                    // The condition that is replaced may be the reason.
                     self.start(key, server);
                 }
             }
         }
     }
 
-    /// The server's reply to a change of conditions. Its rows have come before it.
+    /// The server's reply to a change of conditions. The rows of the new conditions came before it.
     pub(super) fn conditions_answered(
         &mut self,
         key: u64,
@@ -295,7 +297,8 @@ impl Monitors {
         }
     }
 
-    /// The server has ended a monitor: its database changed its schema, or went away.
+    /// The server has ended a monitor, because the schema of its database was converted or the database
+    /// was removed.
     pub(super) fn canceled(&mut self, wire: u64, now: Instant) {
         if planted!(CancelIgnored) {
             return;
@@ -309,16 +312,16 @@ impl Monitors {
         }
     }
 
-    /// The reply to a transaction, or to a conversion of the schema, has come: what its caller has to
-    /// wait for, if a replica does not show it yet. A replica that is being started for the first time has
-    /// no readers, and does not count.
+    /// The reply to a transaction, or to a conversion of the schema, has come. Returns what its caller
+    /// must wait for, if a replica does not show the change yet. A replica that is being started for
+    /// the first time has no readers, so nothing waits for it.
     pub(super) fn committed(&mut self, conversion: bool) -> Option<Shown> {
         if planted!(CommitNotShown) {
             return None;
         }
         let entries = self.entries.iter();
         let unshown = entries.filter(|(_, entry)| {
-            // A monitor that was refused is not waited for, unless it has been asked for again.
+            // A refused monitor is not waited for, unless it was requested again.
             let is_coming = entry.wire.is_some() || !entry.refusal.is_refused();
             !entry.active && entry.starter.is_none() && is_coming
         });
@@ -327,7 +330,7 @@ impl Monitors {
         self.unshown.add(unshown)
     }
 
-    /// The connection is lost. `blame` says whether a monitor may be the cause.
+    /// The connection is lost. `blame` says whether a monitor may have caused that.
     pub(super) fn lost(
         &mut self,
         lost: &Disconnected,
@@ -349,7 +352,7 @@ impl Monitors {
                 return false;
             }
             entry.refusal.refuse_for_now(elapsed, backoff);
-            entry.tell_refusal(&database, &error, now);
+            entry.report_refusal(&database, &error, now);
             true
         });
     }
@@ -366,7 +369,7 @@ impl Monitors {
         self.unshown.release();
     }
 
-    /// A job that had a replica has panicked: without the replica there is nothing to go on with.
+    /// A job has panicked, and its monitor is lost: ends that monitor.
     pub(super) fn discard_lent(&mut self) {
         self.entries.retain(|_, entry| entry.monitor.is_some());
     }
@@ -421,7 +424,7 @@ impl Monitors {
         None
     }
 
-    /// Takes a monitor back from decoding.
+    /// Takes a monitor back after a message was applied to it.
     pub(super) fn decoded(
         &mut self,
         now: Instant,
@@ -433,12 +436,13 @@ impl Monitors {
             wire,
             mut monitor,
         } = decoded.loan;
-        // Without an entry the monitor was ended meanwhile, and the server was told.
+        // Without an entry, the monitor was ended meanwhile, and the server was told.
         let Some(entry) = self.entries.get_mut(&key) else {
             return;
         };
         let starts = matches!(decoded.kind, Kind::Start);
-        // Else the connection it was decoded for is gone, or the server has ended the monitor.
+        // Otherwise the connection that the message came from is gone, or the server has ended the
+        // monitor.
         let current = entry.wire == Some(wire);
         match decoded.applied {
             Ok(()) => {
@@ -453,7 +457,8 @@ impl Monitors {
                     && let Some(starter) = entry.starter.take()
                     && starter.send(Ok(key)).is_err()
                 {
-                    // The caller that started it has gone, and with it the guard that would end the monitor.
+                    // The caller that started the monitor has gone, so no guard exists that would end
+                    // it.
                     self.end(key, server.map(|server| &mut *server.connection));
                     return;
                 }
@@ -469,7 +474,8 @@ impl Monitors {
                 if current && let Some(server) = server.as_deref_mut() {
                     cancel(server.connection, wire);
                     if starts {
-                        // All rows were fetched just now: fetching them again at once would not help.
+                        // All rows were fetched just now; fetching them again at once would give the
+                        // same error.
                         return self.refused(key, &error.into(), server);
                     }
                 }
@@ -477,7 +483,7 @@ impl Monitors {
                 tracing::warn!(
                     database = &*self.database,
                     error = %ErrorChain::new(&error),
-                    "an update does not fit the replica, which is fetched again"
+                    "an update does not fit the replica; fetching all rows again"
                 );
                 if current {
                     entry.stop(now);
@@ -495,18 +501,19 @@ impl Monitors {
 }
 
 impl Entry {
-    /// Sends the change of conditions that is due, if any is.
+    /// Sends the wanted change of conditions, if any.
     fn send_conditions(&mut self, key: u64, connection: &mut Connection) {
         let (Some(monitor), Some(wire), true) = (&mut self.monitor, self.wire, self.active) else {
             return;
         };
         if monitor.version == MonitorVersion::Monitor {
-            // Wanted before the server's reply told that it has no newer way to monitor.
+            // They were set before the server's reply showed that it knows only the plain `monitor`.
             self.conditions.refuse_wanted();
             return;
         }
         if let Some(request) = self.conditions.next(monitor, wire) {
-            // From now on rows may be those of either condition.
+            // Until the server has answered, the replica may have rows of the old and of the new
+            // condition.
             monitor.begin_change();
             connection.send_request(Waiter::Conditions { key, wire }, &request);
         }
@@ -521,14 +528,14 @@ impl Entry {
         }
     }
 
-    /// Makes the cache report why it does not follow the server.
-    fn tell_refusal(&self, database: &str, error: &Error, now: Instant) {
+    /// Makes the cache report why it cannot follow the server.
+    fn report_refusal(&self, database: &str, error: &Error, now: Instant) {
         if self.shared.set_refused(Arc::new(error.clone()), now) {
             tracing::warn!(
                 database,
                 tables = ?self.shared.tables(),
                 error = %ErrorChain::new(error),
-                "a cache cannot follow the server, and is stale"
+                "a cache is stale: its monitor cannot be started"
             );
         }
     }

@@ -19,7 +19,7 @@ struct Group<K> {
 
 impl<K: Key> Entry for Group<K> {}
 
-/// Many keys have one row only, which then needs no trie.
+/// Most keys have one row, which needs no trie.
 #[derive(Debug, Clone)]
 enum Rows {
     One(Uuid),
@@ -30,7 +30,7 @@ fn hash_key<K: Hash + ?Sized>(key: &K) -> u32 {
     hash_of(|mut hasher| key.hash(&mut hasher))
 }
 
-/// The groups of rows, by their key.
+/// The rows, grouped by key.
 #[derive(Clone)]
 pub(super) struct Groups<K: Key>(HashTrie<Group<K>>);
 
@@ -48,7 +48,7 @@ impl<K: Key> fmt::Debug for Groups<K> {
     }
 }
 
-/// The groups of rows, and what makes their keys.
+/// The rows, grouped by key, and the function that computes the keys.
 pub(in crate::cache) struct HashRows<K: Key> {
     keys: Arc<Keys<K>>,
     groups: Groups<K>,
@@ -82,7 +82,8 @@ impl<K: Key> HashRows<K> {
         self.groups.find(key)
     }
 
-    /// The uuids of the rows with these keys, where a key has one row; all keys are searched together.
+    /// The uuids of the rows with these keys, of those keys that have exactly one row. All keys are
+    /// searched together, so that cache misses overlap.
     pub(in crate::cache) fn find_together<'k>(
         &self,
         keys: impl IntoIterator<Item = &'k K>,

@@ -1,4 +1,4 @@
-//! Indexes: what those of the schema hold, and those that a program declares.
+//! Indexes: the keys they have, and the indexes that a program declares.
 
 mod hash;
 mod ordered;
@@ -19,7 +19,7 @@ use super::erased::{ErasedRow, typed};
 use crate::model::{AllOf, Column, Condition, Mutability, Row, Table};
 use crate::value::{Atom, Atomic, Map, Sealed, Set, Uuid, Value};
 
-/// What rows can be looked up by in a declared index: any type with these traits.
+/// A key of a declared index: any type with these traits.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -75,17 +75,17 @@ impl<A: Atomic> Elements for Option<A> {
     }
 }
 
-/// The keys of a row, each once.
+/// Computes the keys of a row, each once.
 type Keys<K> = dyn for<'a> Fn(&'a dyn ErasedRow) -> Cow<'a, [K]> + Send + Sync;
 
-/// Keeps a function of rows.
+/// Wraps a function of typed rows.
 fn erase<K: Key>(
     keys: impl for<'a> Fn(&'a dyn ErasedRow) -> Cow<'a, [K]> + Send + Sync + 'static,
 ) -> Arc<Keys<K>> {
     Arc::new(keys)
 }
 
-/// Sorted, each once.
+/// The keys, sorted and without duplicates.
 fn distinct<K: Key>(keys: impl IntoIterator<Item = K>) -> Cow<'static, [K]> {
     let mut keys: Vec<K> = keys.into_iter().collect();
     keys.sort_unstable();
@@ -107,7 +107,8 @@ fn element_with<V: Elements>(
     element.with_uuid(other)
 }
 
-/// By what a column or an index finds rows: the same name, and keys of the same type, find the same rows.
+/// What a column or an index finds rows by. Two with the same name and the same key type find the same
+/// rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeyName {
     /// The value of the column with this index.
@@ -116,23 +117,22 @@ pub(crate) enum KeyName {
     Elements(usize),
     /// The value of that column at a key.
     MapKey(usize, Atom),
-    /// The index of the schema at this place.
+    /// The index with this position in [`Table::INDEXES`].
     SchemaIndex(usize),
-    /// What a function makes of the row; its address.
+    /// A function of the row, identified by its address.
     Function(usize),
 }
 
-/// What an index over columns says of a key, beside finding its rows. There is none for one by a
-/// function.
+/// What an index over columns can do with a key, besides finding rows. An index by a function cannot.
 struct Columns<T, K> {
     name: KeyName,
-    /// The key with other uuids.
+    /// Replaces the uuids in a key.
     with_uuids: Box<WithUuids<K>>,
-    /// The rows whose keys are in a range; `None` where no condition says so.
+    /// The condition for keys in a range; `None` where conditions cannot express it.
     in_range: Box<InRange<T, K>>,
-    /// The rows that have the key.
+    /// The condition for rows that have the key.
     condition: Box<ConditionOf<T, K>>,
-    /// Gives a row the key.
+    /// Writes the key into a row.
     put: Box<Put<T, K>>,
 }
 
@@ -188,7 +188,7 @@ macro_rules! index {
                 self
             }
 
-            /// By the value of a column.
+            /// Finds rows by the value of a column.
             #[must_use]
             pub fn column<M: Mutability>(column: Column<T, K, M>) -> Self
             where
@@ -206,7 +206,7 @@ macro_rules! index {
                 .over_numbers(column)
             }
 
-            /// With the ranges that conditions can say: of numbers.
+            /// Like `over`, with ranges: conditions can compare numbers.
             fn over_numbers<M: Mutability>(mut self, column: Column<T, K, M>) -> Self
             where
                 K: Value,
@@ -218,9 +218,10 @@ macro_rules! index {
                 self
             }
 
-            /// By each element of a column that is a set or optional.
+            /// Finds rows by each element of a column that is a set or optional. For columns of
+            /// references,
             /// [`CacheBuilder::index_references_to`](crate::CacheBuilder::index_references_to) is
-            /// shorter for columns of references.
+            /// shorter.
             #[must_use]
             pub fn elements<V: Elements<Element = K>, M: Mutability>(column: Column<T, V, M>) -> Self {
                 Self::new(move |row| Cow::Borrowed(column.get(row).elements())).over(
@@ -235,8 +236,8 @@ macro_rules! index {
                 )
             }
 
-            /// By the value that a column has at the key `key`; rows without that key are not in
-            /// the index.
+            /// Finds rows by the value that a map column has for the key `key`. Rows without that key
+            /// are not in the index.
             #[must_use]
             pub fn map_key<A: Atomic, M: Mutability>(
                 column: Column<T, Map<A, K>, M>,
@@ -264,7 +265,7 @@ macro_rules! index {
                 )
             }
 
-            /// By each value in a column that is a map.
+            /// Finds rows by each value in a map column.
             #[must_use]
             pub fn map_values<A: Atomic, M: Mutability>(column: Column<T, Map<A, K>, M>) -> Self
             where
@@ -273,8 +274,8 @@ macro_rules! index {
                 Self::new(move |row| distinct(column.get(row).values().cloned()))
             }
 
-            /// By the keys that `keys` makes of a row: none, one or several. It must make the same
-            /// of the same row at any time.
+            /// Finds rows by the keys that `keys` computes: none, one or several a row. It must always
+            /// return the same keys for the same row.
             #[must_use]
             pub fn function<I: IntoIterator<Item = K>>(
                 keys: impl Fn(&T) -> I + Send + Sync + 'static,
@@ -287,7 +288,7 @@ macro_rules! index {
                 Box::new($state::new(self.keys.clone()))
             }
 
-            /// This index among those of a table.
+            /// This index, among the indexes of a table.
             pub(super) fn of<'a>(
                 &self,
                 declared: &'a [Box<dyn DeclaredIndex>],
@@ -302,7 +303,7 @@ macro_rules! index {
 }
 
 index!(
-    /// An index that finds the rows with a key: in constant time, however many rows there are.
+    /// An index that finds the rows with a key, in constant time.
     ///
     /// [`CacheBuilder::index`](crate::CacheBuilder::index) adds it to a cache, and
     /// [`Snapshot::find`](super::Snapshot::find) looks up in it. The handle is cheap to clone.
@@ -337,7 +338,7 @@ index!(
 );
 
 index!(
-    /// An index that has the rows in the order of a key: for ranges, the least and the greatest.
+    /// An index that keeps rows sorted by a key: for ranges, and for the least and the greatest key.
     ///
     /// [`CacheBuilder::ordered_index`](crate::CacheBuilder::ordered_index) adds it to a cache, and
     /// [`Snapshot::range`](super::Snapshot::range) looks up in it.
@@ -364,12 +365,12 @@ index!(
 );
 
 impl<T: Table, K: Key> Index<T, K> {
-    /// The rows that have this key, as a condition; `None` where the keys are made by a function.
+    /// The condition for rows that have this key; `None` where a function computes the keys.
     pub(crate) fn condition(&self, key: &K) -> Option<Condition<T>> {
         Some((self.columns.as_ref()?.condition)(key))
     }
 
-    /// Gives a row this key, where the index is over columns.
+    /// Writes this key into a row; does nothing where a function computes the keys.
     pub(crate) fn put(&self, row: &mut T, key: &K) {
         if let Some(columns) = &self.columns {
             (columns.put)(row, key);
@@ -386,7 +387,7 @@ impl<T: Table, K: Key> Index<T, K> {
         (self.keys)(row).contains(key)
     }
 
-    /// By what it finds rows.
+    /// What it finds rows by.
     pub(crate) fn name(&self) -> KeyName {
         match &self.columns {
             Some(columns) => columns.name.clone(),
@@ -394,38 +395,38 @@ impl<T: Table, K: Key> Index<T, K> {
         }
     }
 
-    /// A key with other uuids; `None` where the keys are made by a function.
+    /// The key with its uuids replaced; `None` where a function computes the keys.
     pub(crate) fn with_uuids(&self, key: &K, other: &mut dyn FnMut(Uuid) -> Uuid) -> Option<K> {
         Some((self.columns.as_ref()?.with_uuids)(key, other))
     }
 }
 
 impl<T: Table, K: Key> OrderedIndex<T, K> {
-    /// The rows whose keys are in a range, as a condition; `None` where no condition says so.
+    /// The condition for rows whose keys are in a range; `None` where conditions cannot express it.
     pub(crate) fn in_range(&self, bounds: (Bound<&K>, Bound<&K>)) -> Option<AllOf<T>> {
         (self.columns.as_ref()?.in_range)(bounds)
     }
 
-    /// The first of the keys of a row that is in a range.
+    /// The first key of a row that is in a range.
     pub(crate) fn first_in(&self, row: &Row<T>, range: &impl RangeBounds<K>) -> Option<K> {
         let keys = (self.keys)(row);
         keys.iter().find(|key| range.contains(*key)).cloned()
     }
 }
 
-/// The rows of a declared index at one moment, by their uuids: so that a change of a row which
-/// leaves its keys as they are leaves the index as it is.
+/// The rows of a declared index at one moment. It stores their uuids, so a change of a row that keeps
+/// its keys does not touch the index.
 pub(super) trait DeclaredIndex: Any + fmt::Debug + Send + Sync {
-    /// Follows a row from one version to the next.
+    /// Updates the index for a change of a row.
     fn change(&mut self, uuid: Uuid, old: Option<&dyn ErasedRow>, new: Option<&dyn ErasedRow>);
-    /// The same index with no rows.
+    /// An empty index of the same kind.
     fn emptied(&self) -> Box<dyn DeclaredIndex>;
-    /// The same index with the same rows; cheap.
+    /// A copy of the index; cheap, since it shares all nodes.
     fn shared(&self) -> Box<dyn DeclaredIndex>;
 }
 
-/// What differs between the keys of two versions of a row: those that go and those that come. A
-/// key may be among both, so the first must go first.
+/// What differs between the sorted keys of two versions of a row: those to remove and those to add. A
+/// key may be among both, so remove first.
 fn changed<'a, K: PartialEq>(old: &'a [K], new: &'a [K]) -> (&'a [K], &'a [K]) {
     let front = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let (old, new) = (&old[front..], &new[front..]);
@@ -434,7 +435,7 @@ fn changed<'a, K: PartialEq>(old: &'a [K], new: &'a [K]) -> (&'a [K], &'a [K]) {
     (&old[..old.len() - back], &new[..new.len() - back])
 }
 
-/// The keys of a row that may not be there.
+/// The keys of a row; none if there is no row.
 fn keys_of<'a, K: Key>(keys: &Keys<K>, row: Option<&'a dyn ErasedRow>) -> Cow<'a, [K]> {
     row.map_or(Cow::Borrowed(&[]), keys)
 }

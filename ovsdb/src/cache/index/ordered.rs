@@ -11,7 +11,7 @@ use crate::cache::erased::ErasedRow;
 use crate::trie::hash_uuid;
 use crate::value::Uuid;
 
-/// The rows in the order of their keys, those of one key in the order of their uuids.
+/// The rows sorted by key; rows with the same key are sorted by uuid.
 pub(in crate::cache) struct OrderedRows<K: Key> {
     keys: Arc<Keys<K>>,
     rows: Treap<K>,
@@ -37,7 +37,7 @@ impl<K: Key> OrderedRows<K> {
         Arc::ptr_eq(&self.keys, keys)
     }
 
-    /// The keys in the range with the uuids of their rows.
+    /// The keys in the range, with the uuids of their rows.
     pub(in crate::cache) fn range<Q: Ord + ?Sized>(
         &self,
         range: &impl RangeBounds<Q>,
@@ -58,7 +58,7 @@ impl<K: Key> DeclaredIndex for OrderedRows<K> {
             self.rows.remove(key, uuid);
         }
         for key in come {
-            // Any number will do that is random and the same whenever it is made.
+            // The priority must look random, but be the same each time.
             self.rows.insert(key.clone(), uuid, hash_uuid(uuid));
         }
     }

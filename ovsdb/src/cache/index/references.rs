@@ -1,4 +1,4 @@
-//! The rows of a hash index over everything by which a table refers to another one.
+//! An index of all references from one table to another.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,14 +9,15 @@ use crate::cache::erased::{ErasedRow, has_same};
 use crate::model::ColumnInfo;
 use crate::value::Uuid;
 
-/// Which rows of a table refer to which rows of another.
+/// Which rows of a table refer to which rows of the target table.
 pub(in crate::cache) struct References {
-    /// The table that is referred to.
+    /// The table that the references are to.
     target: &'static str,
     /// The columns that may refer to it.
     columns: Arc<[usize]>,
     rows: Groups<Uuid>,
-    /// The uuids that the old and the new version of a row refer to, kept for their memory.
+    /// Buffers for the uuids that the old and the new version of a row refer to, kept to reuse their
+    /// allocations.
     scratch: [Vec<Uuid>; 2],
 }
 
@@ -30,8 +31,8 @@ impl fmt::Debug for References {
 }
 
 impl References {
-    /// An empty index over those of these columns that may refer to the table `target` of
-    /// `database`; `None` where there is no such column.
+    /// An empty index over those of these columns that can refer to the table `target` of `database`;
+    /// `None` if there are none.
     pub(in crate::cache) fn new(
         columns: &[ColumnInfo],
         database: &str,
@@ -63,7 +64,7 @@ impl References {
         self.rows.find(&row)
     }
 
-    /// Collects the uuids that a row refers to, in their order and each once.
+    /// Collects the uuids that a row refers to, sorted and without duplicates.
     fn collect(&self, row: Option<&dyn ErasedRow>, uuids: &mut Vec<Uuid>) {
         uuids.clear();
         let columns = self.columns.iter();

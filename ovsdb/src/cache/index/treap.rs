@@ -1,4 +1,4 @@
-//! A persistent treap that knows the size of each subtree: the map of ordered indexes.
+//! A persistent treap that stores the size of each subtree: the sorted set that ordered indexes use.
 //!
 //! As in the trie, a clone costs one reference count, and a change copies only those nodes on its path
 //! that are shared (copy-on-write). Random priorities balance the tree for any order of inserts.
@@ -18,7 +18,7 @@ type Link<K> = Option<Arc<Node<K>>>;
 struct Node<K> {
     key: K,
     uuid: Uuid,
-    /// At least that of each child (heap order).
+    /// At least the priority of each child (heap order).
     priority: u32,
     /// The number of nodes in this subtree.
     size: usize,
@@ -170,7 +170,7 @@ impl<K: Ord + Clone> Treap<K> {
     }
 
     pub(super) fn remove(&mut self, key: &K, uuid: Uuid) {
-        // Looked up first, so that a miss copies nothing.
+        // Checked first, so that a miss copies nothing.
         if self.contains(key, uuid) {
             remove(&mut self.root, key, uuid);
         }
@@ -191,7 +191,7 @@ impl<K: Ord + Clone> Treap<K> {
             Bound::Excluded(end) => key.borrow() >= end,
             Bound::Unbounded => false,
         };
-        // The nodes on the path to each end that belong to the range are yielded from that end.
+        // On the path to each end of the range, the nodes within the range are yielded from that end.
         let (mut front, mut before) = (Path::new(), 0);
         let mut link = &self.root;
         while let Some(node) = link {
@@ -217,7 +217,7 @@ impl<K: Ord + Clone> Treap<K> {
         Range {
             front,
             back,
-            // For a range whose end is before its start, the two counts exceed the size.
+            // If the range's end is before its start, the two counts exceed the size.
             left: self.len().saturating_sub(before + after),
         }
     }
@@ -288,7 +288,7 @@ mod tests {
         backward.reverse();
         assert_eq!(forward, backward);
         assert_eq!(treap.range(&range).len(), forward.len());
-        // From both ends at once, all of them come up once.
+        // Taken from both ends at once, each pair is yielded once.
         let (mut both, mut back) = (Vec::new(), Vec::new());
         let mut ends = treap.range(&range);
         while let Some((key, uuid)) = ends.next() {

@@ -1,4 +1,4 @@
-//! Alternating states: a state that a reader holds never changes, and the next states agree with the
+//! Alternating states: a state that a reader holds never changes, and each next state agrees with the
 //! updates.
 
 use std::fmt::Write as _;
@@ -51,7 +51,7 @@ struct World {
     monitor: ReplicaMonitor,
     cache: Cache<Northbound>,
     model: Model,
-    /// Where the numbers of names and zones are.
+    /// Makes names and zones unique.
     count: usize,
     kinds: Index<Port, Str>,
     zones: OrderedIndex<Port, Str>,
@@ -94,7 +94,7 @@ impl World {
         (name, kind_of(&mut self.random), format!("zone {zone}"))
     }
 
-    /// Every row again, as from a server that cannot resume.
+    /// Sends every row again, as a server that cannot resume does.
     fn restart(&mut self) {
         let initial = |(number, columns): (&usize, &Columns)| {
             (*number, format!(r#""initial":{}"#, whole(columns)))
@@ -104,7 +104,7 @@ impl World {
         self.monitor.start(raw(&reply)).expect("rows");
     }
 
-    /// A change of a row, whether or not the model has the row.
+    /// A change of a row, whether or not the model has it.
     fn change(&mut self, number: usize) -> String {
         let fresh = self.columns();
         let Some((_, kind, zone)) = self.model.get_mut(&number) else {
@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    /// Another name for a row that is known.
+    /// A new name for a row that exists.
     fn rename(&mut self, number: usize) -> String {
         let (name, ..) = self.columns();
         let change = format!(r#""modify":{{"name":"{name}"}}"#);
@@ -146,7 +146,7 @@ impl World {
 
     fn step(&mut self) {
         match self.random.u32(0..60) {
-            // Rows of which one does not fit: nothing happens.
+            // One of the rows does not fit: nothing is applied.
             0 => {
                 let before = self.model.clone();
                 let mut rows: Vec<_> = (0..5).map(|n| (n, self.change(n))).collect();
@@ -154,7 +154,7 @@ impl World {
                 self.send(&rows).expect_err("an unknown row");
                 self.model = before;
             }
-            // A row twice.
+            // The same row twice.
             1 => {
                 let known: Vec<_> = self.model.keys().copied().take(3).collect();
                 let twice = known.first().copied();
@@ -162,7 +162,7 @@ impl World {
                 let rows: Vec<_> = rows.map(|n| (n, self.rename(n))).collect();
                 self.send(&rows).expect("an update");
             }
-            // More rows than are kept track of, and the same the other way.
+            // More changes than are recorded, and then back again.
             2 => {
                 for _ in 0..2 {
                     let rows: Vec<_> = (100..1300).map(|n| (n, self.change(n))).collect();
@@ -187,7 +187,7 @@ impl World {
         }
     }
 
-    /// Whether the view has these rows, by every way to look them up.
+    /// Checks that the view has these rows, by every kind of look-up.
     fn check(&self, view: &Snapshot<Northbound>, model: &Model) {
         assert_eq!(view.rows::<Port>().len(), model.len());
         let columns = |port: &Row<Port>| {
@@ -215,7 +215,7 @@ impl World {
     }
 }
 
-/// A stream, and what its batches come to.
+/// A stream, and the table that its batches add up to.
 struct Follower {
     ports: Changes<Port>,
     all: AllChanges<Northbound>,

@@ -1,4 +1,4 @@
-//! Columns that the server omits, in compiled types whose own default is another one.
+//! Columns that the server omits, in compiled types with a different default.
 
 use std::any::TypeId;
 
@@ -14,7 +14,7 @@ use crate::protocol::MonitorVersion;
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
 use crate::value::{Atom, Atomic, Str};
 
-/// An atom that reads two strings only, and not the empty one.
+/// An atom with two values, neither of which is the empty string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 enum Size {
     #[default]
@@ -98,7 +98,7 @@ fn a_row_is_refused_where_the_compiled_type_has_no_value_for_the_default() {
     assert_eq!(error.column.as_deref(), Some("size"));
     assert!(matches!(error.reason, ApplyErrorReason::Decode(_)));
     assert_eq!(cache.snapshot().rows::<Item>().len(), 0);
-    // A change omits what stays as it is.
+    // A change omits the columns that stay the same.
     let row = format!(
         r#"[1,{{"Item":{{"{}":{{"insert":{{"size":"small"}}}}}}}}]"#,
         uuid(1)

@@ -1,4 +1,4 @@
-//! Tests of the replica without a server: messages as text, straight into the monitor.
+//! Tests of the replica without a server: messages are passed to the monitor as text.
 
 mod copies;
 mod defaults;
@@ -127,7 +127,7 @@ fn update(monitor: &mut ReplicaMonitor, method: &str, params: &str) -> Result<()
     monitor.update(header.version, header.last_txn_id, header.updates, now)
 }
 
-/// What the monitor asks for, and the transaction it asks to go on from.
+/// The monitor's request, and the transaction to resume from.
 fn asked(monitor: &ReplicaMonitor) -> (MonitorRequests, Uuid) {
     match monitor.request("Inventory", 1) {
         Request::MonitorCondSince {
@@ -139,7 +139,7 @@ fn asked(monitor: &ReplicaMonitor) -> (MonitorRequests, Uuid) {
     }
 }
 
-/// A table put together from the batches of a stream, which must fit what came before.
+/// The table that the batches of a stream add up to. Each batch must fit the ones before.
 #[derive(Default)]
 struct Folded<T>(BTreeMap<Uuid, Arc<Row<T>>>);
 
@@ -157,7 +157,7 @@ impl<T: Table> Folded<T> {
         }
     }
 
-    /// Whether this is the table, down to the very rows.
+    /// Whether this is the table, with the very same rows.
     fn is(&self, cache: &Cache<T::Database>) -> bool {
         let view = cache.snapshot();
         let table = view.rows::<T>();

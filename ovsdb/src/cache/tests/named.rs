@@ -1,4 +1,4 @@
-//! Tables that are known at run time only, whose columns follow the server's schema.
+//! Tables known at run time only, whose columns follow the server's schema.
 
 use super::*;
 use crate::cache::any::AnyRow;
@@ -27,8 +27,8 @@ fn a_server_that_goes_on_sends_the_changes_unless_the_columns_are_others() {
     assert_eq!(get(&*row, "count"), Some(Datum::from(3)));
     assert_eq!(get(&*row, "tags"), Some(Datum::empty()));
 
-    // The same schema: the server goes on, and the row that did not change is the same one.
-    monitor.refit(&schema(SCHEMA));
+    // The same schema: the server resumes, and a row that did not change is the same object.
+    monitor.apply_schema(&schema(SCHEMA));
     assert_eq!(asked(&monitor).1, uuid(101));
     let delta = items(&[(1, delete())]);
     monitor.start(raw(&since(true, 102, &delta))).expect("rows");
@@ -38,13 +38,13 @@ fn a_server_that_goes_on_sends_the_changes_unless_the_columns_are_others() {
         &before.any_row("Item", uuid(2)).expect("a row")
     ));
 
-    // The column may hold several numbers now. The names are the same, but not what rows hold.
+    // The column can now hold several numbers: its name is the same, but rows hold something else.
     let several = r#""count":{"type":{"key":"integer","min":0,"max":9}}"#;
     let wider = SCHEMA.replace(r#""count":{"type":"integer"}"#, several);
     assert_ne!(wider, SCHEMA);
     let mut changes = cache.all_changes();
     assert!(changes.try_next().expect("the start").kind().is_start());
-    monitor.refit(&schema(&wider));
+    monitor.apply_schema(&schema(&wider));
     assert!(cache.skew().is_empty());
     assert_eq!(asked(&monitor).1, Uuid::nil());
     let dump = items(&[(2, initial("b", 2))]);

@@ -1,10 +1,10 @@
-//! A reconnect is a difference.
+//! A reconnect delivers a difference.
 
 use super::*;
 use crate::cache::{Freshness, Skew};
 use crate::protocol::Clause;
 
-/// What a batch says of each row, by number: the counts before and after.
+/// The counts before and after a batch, for each row.
 fn counts(batch: &ChangeBatch<Item>) -> BTreeMap<Uuid, (Option<i64>, Option<i64>)> {
     let count = |row: Option<&Arc<Row<Item>>>| row.map(|row| row.count);
     batch
@@ -41,8 +41,8 @@ fn a_server_that_goes_on_sends_the_changes() {
         "readable meanwhile"
     );
 
-    // The same request goes on behind the last transaction.
-    monitor.refit(&schema(SCHEMA));
+    // The same request resumes after the last transaction.
+    monitor.apply_schema(&schema(SCHEMA));
     assert_eq!(asked(&monitor).1, uuid(101));
     let delta = items(&[(1, delete()), (2, modify(7)), (4, insert("d", 4))]);
     monitor.start(raw(&since(true, 105, &delta))).expect("rows");
@@ -105,7 +105,7 @@ fn a_server_that_starts_over_is_compared_with() {
         assert_eq!(counts(&batch), expected);
         assert!(batch.kind().is_resync());
 
-        // A row that is as before is the very row of before.
+        // A row that did not change is the same object as before.
         let view = cache.snapshot();
         for number in [3, 100, 299] {
             let row = |view: &crate::Snapshot<Inventory>| {
@@ -135,23 +135,23 @@ fn a_last_transaction_is_good_for_the_same_request_only() {
     let dump = items(&[(1, initial("a", 1))]);
     monitor.start(raw(&since(false, 100, &dump))).expect("rows");
 
-    // An older schema: a column less is asked for, so every row must come again.
+    // An older schema: one column fewer is requested, so every row must be sent again.
     let older = SCHEMA.replace(r#","count":{"type":"integer"}"#, "");
     assert_ne!(older, SCHEMA);
-    monitor.refit(&schema(&older));
+    monitor.apply_schema(&schema(&older));
     let missing = Skew::MissingColumn {
         table: "Item".into(),
         column: "count".into(),
     };
     assert_eq!(cache.skew().differences, [missing]);
     assert_eq!(asked(&monitor).1, Uuid::nil());
-    // The same schema again: the replica still is what that request made it.
-    monitor.refit(&schema(SCHEMA));
+    // The same schema again: the replica is still what that request selects.
+    monitor.apply_schema(&schema(SCHEMA));
     assert!(cache.skew().is_empty());
     assert_eq!(asked(&monitor).1, uuid(100));
 
-    // A server that goes on although it was not asked to sends every row: nothing is kept.
-    monitor.refit(&schema(&older));
+    // A server that resumes without being asked sends every row: none is kept.
+    monitor.apply_schema(&schema(&older));
     let bare = items(&[(2, r#""initial":{"name":"b"}"#.to_owned())]);
     monitor.start(raw(&since(true, 101, &bare))).expect("rows");
     let view = cache.snapshot();
@@ -190,7 +190,7 @@ fn an_update_that_cannot_be_applied_changes_nothing_and_forces_a_resync() {
         );
         assert_eq!(cache.snapshot().rows::<Item>().len(), 2);
         assert!(changes.try_next().is_none());
-        // Every row again: all is as it was, so there is nothing to tell.
+        // Every row is sent again, and none has changed, so no stream gets a batch.
         monitor.start(raw(&since(false, 100, &dump))).expect("rows");
         assert!(changes.try_next().is_none());
     }

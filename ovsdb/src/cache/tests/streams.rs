@@ -1,4 +1,4 @@
-//! Change streams: nothing lost, nothing twice, and bounded.
+//! Change streams: no change is lost or delivered twice, and memory is bounded.
 
 use super::*;
 use crate::cache::subscription::LONGEST;
@@ -65,7 +65,7 @@ fn a_transaction_is_a_batch_and_each_row_is_in_it_once() {
     assert_eq!(batch.before().expect("a state").last_txn_id(), uuid(2));
     assert_eq!(parts.try_next().expect("a batch").len(), 1);
 
-    // A transaction without a change of the table is no batch.
+    // A transaction that does not change the table gives no batch.
     let updates = format!(r#"{{"Part":{{"{}":{{"delete":null}}}}}}"#, uuid(1));
     update(&mut monitor, "update3", &update3(4, &updates)).expect("an update");
     assert!(changes.try_next().is_some() && changes.try_next().is_none());
@@ -113,7 +113,7 @@ fn a_slow_consumer_gets_its_pending_changes_coalesced() {
     let mut folded = Folded::default();
     folded.take(&changes.try_next().expect("the start"));
     for step in 0..3 * LONGEST {
-        // A row comes and goes, one changes and changes back, one keeps its last change.
+        // One row is inserted and deleted, one changes and changes back, one keeps its last change.
         let coming = if step % 2 == 0 {
             insert("brief", 1)
         } else {
@@ -143,8 +143,8 @@ fn a_slow_consumer_gets_its_pending_changes_coalesced() {
     assert_eq!(folded.0[&uuid(1)].count, 3 * LONGEST as i64);
 }
 
-/// Promise: a handler 100 times slower than the server, 10^6 changes, bounded memory, an equal
-/// end.
+/// Promise: with a handler 100 times slower than the server and 10^6 changes, memory is bounded, and
+/// the handler ends with the same table.
 #[test]
 fn a_million_changes_and_a_handler_a_hundred_times_slower() {
     const ROWS: usize = 100;
@@ -156,7 +156,7 @@ fn a_million_changes_and_a_handler_a_hundred_times_slower() {
     let (mut batches, mut most) = (0, 0);
     let mut transactions = 0;
     for block in 0..CHANGES / ROWS / 10 {
-        // Ten transactions of a hundred changes, and a tenth of a batch is handled: each row is
+        // For ten transactions of a hundred changes, a tenth of a batch is handled. Each row is
         // modified, or deleted and inserted again.
         for step in 0..10 {
             let round = block * 10 + step;
@@ -217,7 +217,7 @@ async fn streams_wait_and_end() {
     assert!(late.next().await.is_none());
 }
 
-/// The schema of an older server, without a column.
+/// The schema of an older server, which lacks a column.
 fn older() -> DatabaseSchema {
     let older = SCHEMA.replace(r#","count":{"type":"integer"}"#, "");
     assert_ne!(older, SCHEMA);
@@ -227,7 +227,7 @@ fn older() -> DatabaseSchema {
 #[test]
 fn a_change_of_the_schema_is_told_though_no_row_changed() {
     let mut monitor = monitor(MonitorVersion::MonitorCondSince);
-    monitor.refit(&older());
+    monitor.apply_schema(&older());
     let cache = cache(&monitor);
     let rows = items(&[(1, r#""initial":{"name":"a"}"#.to_owned())]);
     monitor.start(raw(&since(false, 1, &rows))).expect("rows");
@@ -237,12 +237,12 @@ fn a_change_of_the_schema_is_told_though_no_row_changed() {
     assert!(parts.try_next().expect("the start").kind().is_start());
     assert!(all.try_next().expect("the start").kind().is_start());
 
-    // Another connection, the same schema.
-    monitor.refit(&older());
+    // Another connection with the same schema.
+    monitor.apply_schema(&older());
     monitor.start(raw(&since(false, 2, &rows))).expect("rows");
     assert!(items.try_next().is_none() && all.try_next().is_none());
 
-    monitor.refit(&schema(SCHEMA));
+    monitor.apply_schema(&schema(SCHEMA));
     assert!(
         items.try_next().is_none(),
         "not before the rows are in step"
@@ -273,7 +273,7 @@ fn a_change_of_the_schema_is_not_lost_when_batches_are_coalesced() {
     let cache = cache(&monitor);
     let mut changes = cache.changes::<Item>();
     assert!(changes.try_next().is_some());
-    monitor.refit(&older());
+    monitor.apply_schema(&older());
     let rows = items(&[(1, r#""initial":{"name":"a"}"#.to_owned())]);
     monitor.start(raw(&since(false, 2, &rows))).expect("rows");
     for number in 0..2 * LONGEST {

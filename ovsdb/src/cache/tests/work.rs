@@ -1,4 +1,4 @@
-//! The queue of keys.
+//! The work queue.
 
 use std::hash::Hash;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,7 +59,7 @@ async fn a_key_is_queued_once_and_again_when_it_changes_in_work() {
     assert!(end.await.expect("no panic"));
 }
 
-/// The next key, where a queue that does not end must fail the test.
+/// The next key; fails the test if the queue never returns.
 async fn next<K: Hash + Eq + Clone + Send + 'static>(queue: &WorkQueue<K>) -> Option<Work<K>> {
     let next = tokio::time::timeout(Duration::from_secs(20), queue.next());
     next.await.expect("no worker waits for ever")
@@ -92,7 +92,7 @@ async fn a_delayed_key_comes_at_its_time_or_when_it_is_added_and_once() {
     while queue.len() + queue.delayed() > 0 {
         let work = next_in_an_hour(&queue).await.expect("a key");
         keys.push((*work.key(), begun.elapsed().as_secs()));
-        // Its age is that of the change, not of the last attempt.
+        // The age of a key counts from its change, not from the last attempt.
         let least = match *work.key() {
             "added" => 0,
             "last" => 30,
@@ -101,13 +101,13 @@ async fn a_delayed_key_comes_at_its_time_or_when_it_is_added_and_once() {
         assert!(work.age() >= seconds(least), "{:?}", work.age());
         work.done();
     }
-    // The times of the keys count from when each was given back: 3, 2 and 0 s before.
+    // The delays count from when each key was given back: 3, 2 and 0 s ago.
     assert_eq!(
         keys,
         [("added", 0), ("first", 8), ("second", 10), ("last", 27)]
     );
 
-    // One that changes while it is in work does not wait, and the end leaves none.
+    // A key that changes while in work is queued without the delay, and the end drops all delays.
     queue.add("a");
     let work = next_in_an_hour(&queue).await.expect("a key");
     queue.add("a");
@@ -121,7 +121,7 @@ async fn a_delayed_key_comes_at_its_time_or_when_it_is_added_and_once() {
     assert!(next_in_an_hour(&queue).await.is_none());
 }
 
-/// The next key, on a clock that is paused.
+/// The next key, on a paused clock.
 async fn next_in_an_hour<K: Hash + Eq + Clone + Send + 'static>(
     queue: &WorkQueue<K>,
 ) -> Option<Work<K>> {
@@ -129,7 +129,7 @@ async fn next_in_an_hour<K: Hash + Eq + Clone + Send + 'static>(
     next.await.expect("no worker waits for ever")
 }
 
-/// The timer is of the queue: it goes on when the worker that set it is gone.
+/// The timer belongs to the queue: it still works when the worker that set it is gone.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_gives_up_leaves_the_timer_to_the_others() {
     let queue = WorkQueue::new();
@@ -161,7 +161,7 @@ async fn after_the_end_nothing_is_queued_again() {
     assert!(next(&queue).await.is_none());
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert!(next(&queue).await.is_none());
-    // A closed queue takes no feed either.
+    // A closed queue accepts no new feed either.
     let (_monitor, cache) = started(1);
     let queue = WorkQueue::new();
     queue.close();
@@ -184,7 +184,7 @@ async fn a_worker_that_retries_gets_the_end_of_the_client() {
         assert!(rounds < 100, "the end never comes");
     }
 
-    // The client is gone, but another one may feed the queue.
+    // The client is closed, but another client may feed the queue.
     let (_monitor, cache) = started(1);
     queue.feed(cache.changes::<Item>(), |change, _| [change.uuid()]);
     assert!(next(&queue).await.is_some());
@@ -222,7 +222,7 @@ async fn a_panic_in_a_feed_ends_the_queue_and_loses_no_other_key() {
         let items = changes.table::<Item>();
         items.iter().map(Change::uuid).collect::<Vec<_>>()
     });
-    // The rows are handed out, and every worker waits.
+    // Wait until all rows were handed out and every worker waits.
     let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
     let workers: Vec<_> = (0..4)
         .map(|_| {
@@ -286,7 +286,7 @@ async fn a_queue_does_not_outlive_its_handles() {
         [change.uuid()]
     });
     drop(queue.next().await);
-    // It waits now: the stream has a waker of the queue.
+    // The worker waits now: the stream holds a waker of the queue.
     assert!(
         tokio::time::timeout(Duration::ZERO, queue.next())
             .await
@@ -358,7 +358,7 @@ async fn a_change_of_the_schema_queues_every_row_that_is_shown() {
     let (mut monitor, cache) = started(4);
     let queue = WorkQueue::new();
     let shown = cache.changes::<Item>().rows(|row| row.name != "hidden");
-    // Of changes of one column only, as a feed may choose.
+    // A feed may choose to look at changes of one column only.
     queue.feed(shown, |change, _| {
         change.changed(Item::NAME).then(|| change.uuid())
     });
@@ -372,7 +372,7 @@ async fn a_change_of_the_schema_queues_every_row_that_is_shown() {
     let all: BTreeSet<_> = (0..4).map(uuid).collect();
     assert_eq!(drain().await, all);
     let older = SCHEMA.replace(r#","count":{"type":"integer"}"#, "");
-    monitor.refit(&schema(&older));
+    monitor.apply_schema(&schema(&older));
     let rows: Vec<_> = (0..4)
         .map(|number| {
             let name = if number == 3 { "hidden" } else { "row" };
@@ -382,13 +382,13 @@ async fn a_change_of_the_schema_queues_every_row_that_is_shown() {
     monitor
         .start(raw(&since(false, 2, &items(&rows))))
         .expect("rows");
-    // The last one by its own change.
+    // The last row is queued by its own change.
     assert_eq!(drain().await, all);
     monitor
         .start(raw(&since(false, 3, &items(&rows))))
         .expect("rows");
     assert!(drain().await.is_empty());
-    monitor.refit(&schema(SCHEMA));
+    monitor.apply_schema(&schema(SCHEMA));
     monitor
         .start(raw(&since(false, 4, &items(&rows))))
         .expect("rows");

@@ -1,4 +1,4 @@
-//! Keys that are to be queued again after a time, and the one timer that waits for the first of them.
+//! Keys that are queued again after a delay, and the one timer for the first of them.
 
 use std::collections::BTreeMap;
 use std::future::Future as _;
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// When a key is due, with a number that tells apart what is due at the same time.
+/// When a key is due, with a number that keeps keys due at the same time apart.
 pub(super) type Slot = (Instant, u64);
 
-/// How far away a delay may be: a timer of tokio does not reach much farther.
+/// The longest delay; tokio's timer does not reach much further.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
-/// The keys in the order in which they are due.
+/// The keys, sorted by when they are due.
 #[derive(Debug)]
 pub(super) struct Delays<K> {
     keys: BTreeMap<Slot, K>,
@@ -55,7 +55,7 @@ impl<K> Delays<K> {
         self.keys.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// Takes out the first key, if it is due.
+    /// Removes the first key, if it is due.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<K> {
         if self.next()? > now {
             return None;
@@ -63,7 +63,7 @@ impl<K> Delays<K> {
         self.keys.pop_first().map(|(_, key)| key)
     }
 
-    /// Takes out all keys.
+    /// Removes all keys.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = K> + use<K> {
         std::mem::take(&mut self.keys).into_values()
     }
@@ -74,8 +74,8 @@ impl<K> Delays<K> {
 pub(super) struct Timer(Mutex<Option<Pin<Box<Sleep>>>>);
 
 impl Timer {
-    /// Sets the timer to what `next` says, and returns the time that is over, if it is over by now. `next`
-    /// is called when nobody else can set the timer: the last caller has seen the earliest time.
+    /// Sets the timer to the time that `next` returns. Returns that time if it has come. `next` is
+    /// called under the timer's lock, so the last caller sets the earliest time.
     pub(super) fn poll(
         &self,
         waker: &Waker,

@@ -1,4 +1,4 @@
-//! The keys of a work queue, and where each of them is.
+//! The keys of a work queue, and the state of each.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -10,19 +10,18 @@ use tokio::time::Instant;
 
 use super::delays::{Delays, Slot};
 
-/// The place of a key that is queued or in work, with the time at which it was added for what no worker
-/// has finished yet.
+/// The state of a key, with the time of the first change that no worker has finished.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place {
     Queued(Instant),
     InWork,
     /// In work, and added again meanwhile.
     InWorkAgain(Instant),
-    /// To be queued again at a time.
+    /// Not queued until its delay ends.
     Delayed(Instant, Slot),
 }
 
-/// What is to become of a key that a worker had.
+/// What happens to a key that a worker is done with.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Next {
     Done,
@@ -35,9 +34,9 @@ pub(super) struct Keys<K> {
     pub(super) queue: VecDeque<K>,
     pub(super) places: HashMap<K, Place>,
     pub(super) delays: Delays<K>,
-    /// A source has woken the queue, and no worker has polled it yet.
+    /// A source has woken the queue, and was not polled since.
     pub(super) stirred: bool,
-    /// No source is left, although there was one.
+    /// All sources have ended.
     pub(super) exhausted: bool,
     /// The queue was closed, for good.
     pub(super) closed: bool,
@@ -67,7 +66,7 @@ impl<K: Hash + Eq + Clone> Keys<K> {
         self.exhausted || self.closed
     }
 
-    /// Adds a key. Returns whether it was not queued or in work.
+    /// Adds a key. Returns false if it was queued or in work already.
     pub(super) fn add(&mut self, key: K, now: Instant) -> bool {
         match self.places.entry(key) {
             Entry::Vacant(entry) => {
@@ -97,7 +96,7 @@ impl<K: Hash + Eq + Clone> Keys<K> {
         }
     }
 
-    /// Takes a key back from a worker. Returns whether the waiting workers must be woken.
+    /// Takes a key back from a worker. Returns whether to wake the waiting workers.
     pub(super) fn done(&mut self, key: &K, since: Instant, next: Next) -> bool {
         let ended = self.has_ended();
         let Some(place) = self.places.get_mut(key) else {
@@ -111,7 +110,7 @@ impl<K: Hash + Eq + Clone> Keys<K> {
             (Next::After(delay), _) if !ended => {
                 let slot = self.delays.add(key.clone(), delay);
                 *place = Place::Delayed(since, slot);
-                // One of those who wait has to set the timer.
+                // One of the waiting workers must set the timer.
                 return true;
             }
             _ => None,
@@ -125,7 +124,7 @@ impl<K: Hash + Eq + Clone> Keys<K> {
         ended && self.places.is_empty()
     }
 
-    /// Queues the keys whose time has come.
+    /// Queues the keys that are due.
     pub(super) fn queue_due(&mut self, now: Instant) {
         while let Some(key) = self.delays.take_due(now) {
             if let Some(place) = self.places.get_mut(&key)
@@ -137,7 +136,7 @@ impl<K: Hash + Eq + Clone> Keys<K> {
         }
     }
 
-    /// Forgets the keys whose time has not come, when the queue has ended.
+    /// Drops the delayed keys, when the queue has ended.
     pub(super) fn drop_delayed(&mut self) {
         for key in self.delays.take_all() {
             self.places.remove(&key);
