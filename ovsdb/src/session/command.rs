@@ -12,15 +12,16 @@ use crate::protocol::{Clause, InvalidValue, OvsdbError};
 use crate::transport::Remote;
 use crate::value::Str;
 
-/// How a call ends: with the text of its result, with the server's error, or not at all.
+/// The outcome of a call that did not succeed.
 #[derive(Debug)]
 pub(crate) enum CallError {
-    /// Not sent, since servers cannot read it.
+    /// Not sent: it has a value that servers cannot read.
     Invalid(InvalidValue),
     Refused(OvsdbError),
-    /// Given up before it was sent.
+    /// The session ended, or the connection was lost, before the call was sent.
     NotSent(Disconnected),
-    /// Given up after it was, or may have been, sent.
+    /// The connection was lost, or the caller stopped waiting, after the call was, or may have been,
+    /// sent.
     Lost(Disconnected),
 }
 
@@ -50,12 +51,12 @@ impl Ticket {
         moved.is_ok()
     }
 
-    /// The session is about to send the call; false when its caller has given it up.
+    /// The session is about to send the call. Returns false when its caller has given it up.
     pub(super) fn send(&self) -> bool {
         self.move_on(SENT)
     }
 
-    /// The caller gives the call up; false when it was sent before.
+    /// The caller gives the call up. Returns false when the session has sent it already.
     pub(super) fn abandon(&self) -> bool {
         self.move_on(ABANDONED)
     }
@@ -67,7 +68,7 @@ pub(crate) struct Call {
     pub(super) method: &'static str,
     /// The text of the parameters, a JSON array.
     pub(super) params: String,
-    /// The replica that the caller decided on; the call is not sent once that is outdated.
+    /// The replica that the caller decided on. When it is no longer current, the call is not sent.
     pub(super) basis: Option<Basis>,
     pub(super) ticket: Arc<Ticket>,
     pub(super) reply: oneshot::Sender<Result<Answer, CallError>>,
@@ -77,21 +78,21 @@ pub(crate) struct Call {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) text: String,
-    /// What to wait for before the caller may go on, when a replica does not show the call's effect
-    /// yet.
+    /// What the caller has to wait for before it goes on; `None` when every replica shows the call's
+    /// effect.
     pub(super) shown: Option<Shown>,
 }
 
-/// How the caller that started a monitor hears that its rows are there.
+/// Tells the caller that started a monitor that the replica has its rows.
 pub(super) type MonitorReply = oneshot::Sender<Result<u64, Error>>;
 
-/// How a caller hears that its condition is in force.
+/// Tells a caller that its condition is in force.
 pub(super) type ConditionReply = oneshot::Sender<Result<(), Error>>;
 
-/// How the caller that asked for a lock hears the server's first answer.
+/// Tells the caller that requested a lock the server's first answer.
 pub(super) type LockReply = oneshot::Sender<Result<watch::Receiver<bool>, Error>>;
 
-/// Everything that handles ask for except calls.
+/// Everything that handles ask the session for, except calls.
 #[derive(Debug)]
 pub(crate) enum Order {
     /// Start a monitor.
@@ -110,17 +111,17 @@ pub(crate) enum Order {
     },
     /// Abandon a call whose caller has dropped its future.
     Abandon(Arc<Ticket>),
-    /// Ask for a lock.
+    /// Request a lock.
     Lock {
         name: Str,
         steal: bool,
         reply: LockReply,
     },
-    /// Release a handle of a lock that was dropped.
+    /// A handle of a lock was dropped: release the lock if it was the last one.
     Unlock { name: Str },
-    /// Use other remotes.
+    /// Replace the remotes.
     SetRemotes(Vec<Remote>),
-    /// Make another connection.
+    /// Close this connection, and connect again.
     Reconnect,
     /// End the session.
     Close { done: oneshot::Sender<()> },

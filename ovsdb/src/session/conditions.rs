@@ -1,6 +1,6 @@
 //! Changes of a monitor's conditions while it runs (ovsdb-server(7), "Monitor_cond_change").
 //!
-//! One change is in flight at a time. Conditions that are asked for meanwhile are coalesced into the next
+//! One change is in flight at a time. Conditions that are set meanwhile are coalesced into the next
 //! change, which has the last condition of each table. A change that was not acknowledged when the
 //! connection was lost becomes part of the request that starts the monitor on the next connection.
 
@@ -23,7 +23,7 @@ pub(super) struct Conditions {
     /// The conditions that were sent and are not acknowledged.
     sent: ByTable<Vec<Clause>>,
     asking: Vec<ConditionReply>,
-    /// The conditions that a restart replaced, restored when the server refuses.
+    /// The conditions before a restart changed them, restored when the server refuses the new ones.
     replaced: ByTable<Option<Vec<Clause>>>,
 }
 
@@ -33,7 +33,8 @@ impl Conditions {
         self.waiting.push(reply);
     }
 
-    /// The next change to send for the monitor with this id, if there is one and none is in flight.
+    /// The next change to send for the monitor with this id; `None` when none is wanted, or one is in
+    /// flight.
     pub(super) fn next(&mut self, monitor: &ReplicaMonitor, wire: u64) -> Option<Request> {
         if !self.sent.is_empty() || self.wanted.is_empty() {
             return None;
@@ -64,7 +65,7 @@ impl Conditions {
         })
     }
 
-    /// The monitor is about to be asked for: all that is wanted becomes part of the request.
+    /// The monitor is about to be requested: all wanted conditions become part of the request.
     pub(super) fn restart(&mut self, monitor: &mut ReplicaMonitor) {
         self.lost();
         self.sent = std::mem::take(&mut self.wanted);
@@ -75,7 +76,7 @@ impl Conditions {
         }
     }
 
-    /// The server has done what was sent, and every row of it is in the replica.
+    /// The server has applied the conditions that were sent, and the replica has all their rows.
     pub(super) fn acknowledged(&mut self, monitor: &mut ReplicaMonitor) {
         for (table, clauses) in std::mem::take(&mut self.sent) {
             monitor.set_condition(&table, Some(clauses));
@@ -87,7 +88,8 @@ impl Conditions {
         }
     }
 
-    /// The server refuses what was sent: the conditions before it stay. False when nothing was.
+    /// The server refuses the conditions that were sent: the earlier ones stay. Returns false when none
+    /// was sent.
     pub(super) fn refused(&mut self, monitor: &mut ReplicaMonitor, error: &Error) -> bool {
         for (table, before) in std::mem::take(&mut self.replaced) {
             monitor.set_condition(&table, before);
@@ -98,7 +100,7 @@ impl Conditions {
         !std::mem::take(&mut self.sent).is_empty()
     }
 
-    /// Refuses the changes that were not sent: the server can monitor whole tables only.
+    /// Refuses the conditions that were not sent: this server can monitor whole tables only.
     pub(super) fn refuse_wanted(&mut self) {
         let mut tables = std::mem::take(&mut self.wanted).into_keys();
         let error = tables.next().map(Error::ConditionsNotSupported);
@@ -107,8 +109,8 @@ impl Conditions {
         }
     }
 
-    /// The monitor cannot be started, because of a table whose condition is not among those that
-    /// were to change. These are kept, and the callers that wait for them get the reason.
+    /// The monitor cannot be started because of the condition of another table than those to be
+    /// changed. Keeps the changed conditions, and tells the callers that wait for them the reason.
     pub(super) fn keep(&mut self, error: &Error) {
         self.sent.clear();
         self.replaced.clear();
@@ -117,12 +119,13 @@ impl Conditions {
         }
     }
 
-    /// Whether the condition of this table was to change.
+    /// Whether the request changes the condition of this table.
     pub(super) fn changes(&self, table: &str) -> bool {
         self.sent.contains_key(table)
     }
 
-    /// The connection is lost: conditions that were sent are sent again, unless newer ones replace them.
+    /// The connection is lost: conditions that were not acknowledged are sent again, unless newer ones
+    /// replaced them.
     pub(super) fn lost(&mut self) {
         if planted!(ConditionLost) {
             self.sent.clear();
@@ -133,7 +136,7 @@ impl Conditions {
         self.waiting.append(&mut self.asking);
     }
 
-    /// The monitor has ended: tells all waiting callers.
+    /// The monitor has ended: tells all waiting callers so.
     pub(super) fn fail(&mut self, lost: &Disconnected) {
         for reply in self.waiting.drain(..).chain(self.asking.drain(..)) {
             let _ = reply.send(Err(lost.clone().into()));

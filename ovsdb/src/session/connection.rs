@@ -14,14 +14,14 @@ use super::wire_log::WireLog;
 use crate::error::DisconnectReason;
 use crate::protocol::{Framer, Limits, Request, write_notification, write_request_head};
 
-/// The least capacity offered to a read.
+/// The smallest buffer offered to a read.
 const READ: usize = 64 * 1024;
-/// After a message of more bytes than this, the bytes that follow it are copied out of its
-/// allocation, which would be kept otherwise.
+/// After a message longer than this, the bytes that follow it are copied to a new buffer, so that the
+/// message's large allocation is freed.
 const LONG: usize = 1024 * 1024;
-/// Reading stops while more bytes than this wait for a message that is being decoded.
+/// Reading pauses while more bytes than this are queued after a message that is being decoded.
 const BACKLOG: usize = 64 * 1024 * 1024;
-/// Calls stay in their queue while more bytes than this wait to be written.
+/// Calls stay in their queue while more unsent bytes than this are buffered.
 const UNSENT: usize = 4 * 1024 * 1024;
 
 /// A whole message, and when its last byte arrived.
@@ -31,7 +31,7 @@ pub(super) struct Arrival {
     pub(super) at: Instant,
 }
 
-/// A connection's state on our side.
+/// The client's state of one connection.
 pub(super) struct Connection {
     framer: Framer,
     received: BytesMut,
@@ -40,8 +40,8 @@ pub(super) struct Connection {
     shared: Arc<Shared>,
     wire_log: WireLog,
     outgoing: Outgoing,
-    /// Why nothing can be written any more. What the server sent before that can still be read,
-    /// including the replies to requests that it carried out.
+    /// Why nothing can be written any more. What the server sent before that can still be read, such as
+    /// the replies to requests that it carried out.
     write_closed: Option<DisconnectReason>,
     pub(super) pending: Pending,
     /// Messages that arrived while another one was being decoded.
@@ -106,13 +106,13 @@ impl Connection {
         self.backlog.push_back(message);
     }
 
-    /// Queues a message before all others: it was taken, and is not handled yet.
+    /// Puts a message back at the front of the queue: it was taken out but not handled yet.
     pub(super) fn push_front_backlog(&mut self, message: Arrival) {
         self.backlog_bytes += message.bytes.len();
         self.backlog.push_front(message);
     }
 
-    /// The first of the queued messages.
+    /// Takes the first of the queued messages.
     pub(super) fn pop_backlog(&mut self) -> Option<Arrival> {
         let message = self.backlog.pop_front()?;
         self.backlog_bytes -= message.bytes.len();
@@ -121,7 +121,7 @@ impl Connection {
 
     // Sending.
 
-    /// Where received bytes go, if more may be read; and what to write next.
+    /// The buffer for received bytes, if more may be read; and the bytes to write next.
     pub(super) fn buffers(&mut self) -> (Option<&mut BytesMut>, &[u8]) {
         let reads = self.reads();
         if reads {
@@ -135,7 +135,7 @@ impl Connection {
         (reads.then_some(&mut self.received), transmit)
     }
 
-    /// The first `count` bytes of what was to be written are written.
+    /// The first `count` of the bytes to be written were written.
     pub(super) fn transmitted(&mut self, count: usize) {
         self.shared.counters.bytes_sent.add(count);
         self.outgoing.advance(count);
@@ -146,8 +146,8 @@ impl Connection {
         self.write_closed.get_or_insert(reason);
     }
 
-    /// Why the connection ends, now that reading failed for `reason`: a failure to write that came
-    /// before says more.
+    /// Why the connection ends, now that reading failed for `reason`. An earlier failure to write is
+    /// the better reason.
     pub(super) fn end_reason(&mut self, reason: DisconnectReason) -> DisconnectReason {
         self.write_closed.take().unwrap_or(reason)
     }
@@ -164,7 +164,7 @@ impl Connection {
     pub(super) fn send_request(&mut self, waiter: Waiter, request: &Request) {
         let mut params = String::new();
         if let Err(invalid) = request.write_params(&mut params) {
-            // The handles check what they are given before it becomes a request of the session.
+            // The handles check what callers pass before it becomes a request of the session.
             tracing::error!(%invalid, "a request of the session cannot be sent");
             return;
         }

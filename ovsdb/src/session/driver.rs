@@ -19,7 +19,7 @@ use super::{Options, Shared};
 use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::transport::{self, ConnectError, ReadHalf, TlsConfig, WriteHalf};
 
-/// How long closing a connection may take.
+/// The time allowed for closing a connection.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 type Connected = Result<(ReadHalf, WriteHalf), ConnectError>;
@@ -157,7 +157,7 @@ impl Driver {
                     Err(_) => self.machine.handle_decode_lost(now()),
                 }
             }
-            // A peer is silent only if nothing could be read.
+            // Before the peer is taken for silent: it is not if bytes wait to be read.
             Event::Timeout => self.try_read(),
         }
     }
@@ -200,7 +200,7 @@ impl Driver {
             }
         }
         if let Some(decoding) = self.decoding.take() {
-            // It holds a replica, which is dropped where it is.
+            // The job holds a replica: wait until it has dropped it.
             let _ = decoding.await;
         }
         for done in closers {
@@ -215,7 +215,7 @@ fn decode(job: Box<Job>) -> JoinHandle<Decoded> {
     tokio::task::spawn_blocking(move || job.run())
 }
 
-/// Runs a job in this thread, as if that took a while.
+/// Runs a job on this thread, after a delay that stands for the time it takes.
 #[cfg(simulation)]
 fn decode(job: Box<Job>) -> JoinHandle<Decoded> {
     let took = Duration::from_millis(fastrand::u64(0..40));

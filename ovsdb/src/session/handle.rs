@@ -18,7 +18,7 @@ use crate::stats::Stats;
 use crate::transport::Remote;
 use crate::value::Str;
 
-/// The handles' end of a session; it ends with the last of them.
+/// The handles' end of a session. The session ends when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     calls: mpsc::Sender<Call>,
@@ -26,7 +26,7 @@ pub(crate) struct Session {
     shared: Arc<Shared>,
 }
 
-/// Runs the driver as a task. A function by itself, so that it is compiled in this crate and not in each
+/// Runs the driver as a task. Not generic, so that it is compiled in this crate, and not in each crate
 /// that connects a client.
 fn spawn(driver: Driver, database: &str) {
     let span = tracing::info_span!("ovsdb_session", database);
@@ -38,7 +38,8 @@ impl Session {
     pub(crate) async fn start(options: Options) -> Result<Self, Error> {
         let database = options.database.clone();
         let (calls, call_receiver) = mpsc::channel(options.window);
-        // Orders are as many as there are handles; a handle that is dropped cannot wait.
+        // Unbounded: there are at most a few orders for each handle, and a handle that is dropped
+        // cannot wait.
         let (orders, order_receiver) = mpsc::unbounded_channel();
         let (first, connected) = oneshot::channel();
         let shared = Arc::new(Shared::new(&database));
@@ -70,7 +71,7 @@ impl Session {
         &self.shared
     }
 
-    /// Sends a request and waits for the text of its result: for ever, or up to `limit`.
+    /// Sends a request and waits for the text of its result: without a limit, or up to `limit`.
     pub(crate) async fn call(
         &self,
         request: &Request,
@@ -83,8 +84,8 @@ impl Session {
         self.call_text(request.method(), params, None, limit).await
     }
 
-    /// As [`call`](Self::call), with the parameters written already. With a basis it is sent only
-    /// as long as that holds.
+    /// Like [`call`](Self::call), with parameters that are text already. With a basis, the request is
+    /// sent only while the basis holds.
     pub(crate) async fn call_text(
         &self,
         method: &'static str,
@@ -122,7 +123,7 @@ impl Session {
                 ))),
             }
         };
-        // A limit beyond the range of the clock is no limit.
+        // A deadline beyond the range of the clock means no limit.
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let deadline = deadline.filter(|_| !planted!(RequestUnlimited));
         let answer = match deadline {
@@ -142,7 +143,7 @@ impl Session {
         guard.armed = false;
         let Answer { text, shown } = answer?;
         if let Some(shown) = shown {
-            // Shown, too late, or the connection is lost: the result is known in any case.
+            // If this times out or the connection is lost, the result is known all the same.
             match deadline {
                 None => drop(shown.await),
                 Some(deadline) => drop(timeout_at(deadline, shown).await),
@@ -151,13 +152,13 @@ impl Session {
         Ok(text)
     }
 
-    /// Gives an order; when the session has ended, the caller learns that by
-    /// the order being dropped.
+    /// Sends an order. When the session has ended, the order is dropped, and the caller learns that
+    /// from its closed channel.
     fn order(&self, order: Order) {
         let _ = self.orders.send(order);
     }
 
-    /// Starts a monitor and waits until its replica is whole: for ever, or up to `limit`.
+    /// Starts a monitor and waits until its replica has all rows: without a limit, or up to `limit`.
     pub(crate) async fn monitor(
         &self,
         monitor: ReplicaMonitor,
@@ -167,7 +168,7 @@ impl Session {
         let (started, answer) = oneshot::channel();
         let monitor = Box::new(monitor);
         self.order(Order::Monitor { monitor, started });
-        // When the caller has stopped waiting, the session notices that, and ends the monitor.
+        // If the caller stops waiting, the session sees the closed channel and ends the monitor.
         let key = self.answer(answer, limit).await?;
         let session = self.clone();
         Ok(MonitorGuard {
@@ -177,7 +178,7 @@ impl Session {
         })
     }
 
-    /// Waits for the answer to an order: for ever, or up to `limit`.
+    /// Waits for the answer to an order: without a limit, or up to `limit`.
     async fn answer<T>(
         &self,
         answer: oneshot::Receiver<Result<T, Error>>,
@@ -194,7 +195,7 @@ impl Session {
         answer.map_err(|_| self.ended())?
     }
 
-    /// Asks for a lock, and waits for the server's first answer: for ever, or up to `limit`.
+    /// Requests a lock, and waits for the server's first answer: without a limit, or up to `limit`.
     pub(crate) async fn lock(
         &self,
         name: Str,
@@ -204,7 +205,7 @@ impl Session {
         check_text(&name, "the name of the lock")?;
         let (reply, answer) = oneshot::channel();
         self.order(Order::Lock { name, steal, reply });
-        // When the caller has stopped waiting, the session notices that, and releases the lock.
+        // If the caller stops waiting, the session sees the closed channel and releases the lock.
         self.answer(answer, limit).await
     }
 
@@ -220,15 +221,15 @@ impl Session {
         self.order(Order::Reconnect);
     }
 
-    /// Ends the session once everything that was asked for before is answered.
+    /// Ends the session once every earlier call is answered.
     pub(crate) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         self.order(Order::Close { done });
-        // An error means that the session has ended, as it should.
+        // An error means that the session has ended.
         let _ = closed.await;
     }
 
-    /// Why an answer did not come in time: the reason why there is no connection, if there is none.
+    /// Why no answer came in time: the reason for having no connection, or that the time is over.
     fn late(&self) -> Disconnected {
         match self.shared.lost.load_full() {
             Some(lost) => Disconnected::clone(&lost),
@@ -236,7 +237,7 @@ impl Session {
         }
     }
 
-    /// Why a session that answers no more has ended.
+    /// Why the session has ended, for a caller whose channel was closed.
     fn ended(&self) -> Error {
         let state = self.shared.state.borrow();
         match &*state {
@@ -246,7 +247,7 @@ impl Session {
     }
 }
 
-/// Tells the task when a call's future is dropped before its answer came.
+/// When the future of a call is dropped before its answer came, tells the task to abandon the call.
 struct CallGuard<'a> {
     ticket: Arc<Ticket>,
     orders: &'a mpsc::UnboundedSender<Order>,
@@ -261,12 +262,12 @@ impl Drop for CallGuard<'_> {
     }
 }
 
-/// Ends its monitor when dropped; until then the session lives.
+/// Ends its monitor when dropped, and keeps the session alive until then.
 #[derive(Debug)]
 pub(crate) struct MonitorGuard {
     key: u64,
     session: Session,
-    /// How long a change of a condition may take.
+    /// The time allowed for a change of a condition.
     request_timeout: Option<Duration>,
 }
 

@@ -10,25 +10,25 @@ use crate::protocol::{MonitorVersion, UpdateHeader};
 use crate::value::Uuid;
 use crate::value::json::Raw;
 
-/// Messages longer than this, in bytes, are decoded on a thread of their own, so that the session
-/// goes on answering meanwhile. Below it, handing the message over would take longer.
+/// Messages longer than this, in bytes, are decoded on another thread, so that the session answers
+/// keepalives meanwhile. For shorter ones, handing the message over would take longer than decoding it.
 const LARGE: usize = if cfg!(simulation) { 1024 } else { 256 * 1024 };
 
-/// Which message is applied.
+/// What kind of message is applied.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     /// The reply that starts the monitor.
     Start,
-    /// An update, in the form of this version; the transaction that it goes to, where it names it.
+    /// An update in the form of this version, and the id of its transaction if the update names it.
     Update(MonitorVersion, Option<Uuid>),
 }
 
-/// A monitor that is lent out while a message is applied to it.
+/// A monitor that is lent to the code that applies a message to it.
 #[derive(Debug)]
 pub(super) struct Loan {
     /// The monitor's key.
     pub(super) key: u64,
-    /// The id that the message was for.
+    /// The id under which the message addressed the monitor.
     pub(super) wire: u64,
     pub(super) monitor: Box<ReplicaMonitor>,
 }
@@ -43,7 +43,7 @@ pub(super) struct Job {
     payload: Payload,
 }
 
-/// A message that was applied, or could not be.
+/// The outcome of applying a message, with the monitor to be taken back.
 #[derive(Debug)]
 pub(super) struct Decoded {
     pub(super) loan: Loan,
@@ -54,7 +54,7 @@ pub(super) struct Decoded {
 /// The result of handing a message to a replica.
 #[derive(Debug)]
 pub(super) enum Applied {
-    /// It is applied.
+    /// The message was applied, or could not be.
     Done(Decoded),
     /// It is long: the job must be run on another thread.
     Large(Box<Job>),
@@ -107,7 +107,7 @@ impl Job {
     }
 }
 
-/// A part of a message that outlives the borrow of it.
+/// A part of a message, kept alive by the message's buffer.
 #[derive(Debug)]
 struct Payload {
     bytes: Bytes,
@@ -124,7 +124,8 @@ impl Payload {
     }
 
     fn raw(&self) -> Raw<'_> {
-        // The message was checked whole; a part of it between quotes and brackets is UTF-8 too.
+        // The whole message was checked to be UTF-8, and a JSON value within it begins and ends at
+        // whole characters.
         Raw {
             text: std::str::from_utf8(&self.bytes).unwrap_or_default(),
             offset: self.offset,

@@ -13,7 +13,7 @@ use crate::value::Str;
 struct Entry {
     /// The handles that want the lock.
     handles: usize,
-    /// Whether it is ours.
+    /// Whether this client holds the lock.
     held: watch::Sender<bool>,
     /// The callers that wait for the first answer on this connection.
     replies: Vec<LockReply>,
@@ -21,7 +21,7 @@ struct Entry {
     answered: bool,
 }
 
-/// All locks of a session, through every connection that it has.
+/// All locks of a session. They outlive connections.
 #[derive(Debug, Default)]
 pub(super) struct Locks {
     entries: BTreeMap<Str, Entry>,
@@ -42,13 +42,13 @@ impl Locks {
         self.entries.is_empty()
     }
 
-    /// Another handle wants the lock. What to send, if anything; the last request is answered by
-    /// [`answered`](Self::answered).
+    /// Another handle wants the lock. Returns the requests to send, if any; the answer to the last of
+    /// them goes to [`answered`](Self::answered).
     pub(super) fn want(&mut self, name: Str, steal: bool, reply: LockReply) -> Vec<Request> {
         if let Some(entry) = self.entries.get_mut(&name) {
             entry.handles += 1;
             if steal && !*entry.held.borrow() {
-                // The server takes one request for a lock: the one before must be withdrawn.
+                // A server refuses a second request for the same lock, so the first one is withdrawn.
                 entry.replies.push(reply);
                 entry.answered = false;
                 return vec![Request::Unlock { name: name.clone() }, ask(&name, true)];
@@ -73,7 +73,7 @@ impl Locks {
     }
 
     /// A handle was dropped. Returns true when it was the last, and the lock must be released.
-    pub(super) fn unwant(&mut self, name: &str) -> bool {
+    pub(super) fn release(&mut self, name: &str) -> bool {
         let Some(entry) = self.entries.get_mut(name) else {
             return false;
         };
@@ -81,7 +81,7 @@ impl Locks {
         entry.handles == 0 && self.entries.remove(name).is_some()
     }
 
-    /// The server's answer to the request for a lock. Returns true when no handle wants the lock any more,
+    /// The server answered the request for a lock. Returns true when no handle wants the lock any more,
     /// and it must be released.
     pub(super) fn answered(&mut self, name: &str, answer: Result<bool, Error>) -> bool {
         let Some(entry) = self.entries.get_mut(name) else {
@@ -99,13 +99,13 @@ impl Locks {
                     false
                 }
             };
-            // A caller that gets the answer holds a handle from now on, which reports its own end.
+            // From now on each caller that was told holds a handle. The others are counted out here.
             entry.handles -= usize::from(!told);
         }
         entry.handles == 0 && self.entries.remove(name).is_some() && answer.is_ok()
     }
 
-    /// The server says that the lock is ours now, or another client's.
+    /// The server reports that this client got the lock, or that another client stole it.
     pub(super) fn set_held(&self, name: &str, held: bool) {
         if let Some(entry) = self.entries.get(name) {
             entry.held.send_replace(held);
@@ -122,13 +122,14 @@ impl Locks {
         }
     }
 
-    /// What to ask a new connection for.
+    /// The requests for all locks, to be sent on a new connection.
     pub(super) fn requests(&self) -> Vec<(Str, Request)> {
         if planted!(LockForgotten) {
             return Vec::new();
         }
         let names = self.entries.keys();
-        // A lock is stolen only when the caller asks for it: on later connections it is waited for.
+        // A lock is stolen only once, when the caller asks for it. On later connections the client
+        // waits for it.
         names.map(|name| (name.clone(), ask(name, false))).collect()
     }
 }

@@ -1,12 +1,11 @@
 //! The session as a pure state machine: it has no socket, no clock and no runtime.
 //!
-//! A driver tells it what happens (`handle_*`, with the time), and then asks until there is
-//! nothing more to do ([`poll_output`](Machine::poll_output)), what to write
-//! ([`buffers`](Machine::buffers)) and when to call again without an event
-//! ([`poll_timeout`](Machine::poll_timeout)). The same inputs at the same times give the same
-//! outputs; chance comes in as a seed.
+//! The driver reports events (`handle_*`, with the time). After each it asks what to do until there is
+//! nothing more ([`poll_output`](Machine::poll_output)), what to write ([`buffers`](Machine::buffers))
+//! and when to call again if nothing happens ([`poll_timeout`](Machine::poll_timeout)). The same inputs
+//! at the same times give the same outputs; the random seed is an argument.
 //!
-//! Messages are handled in wire order. While one of them is decoded elsewhere
+//! Messages are handled in wire order. While one of them is decoded on another thread
 //! ([`Output::Decode`]), those after it wait, except keepalives.
 
 mod incoming;
@@ -41,20 +40,20 @@ use crate::transport::{ConnectError, Remote};
 /// What the driver has to do.
 #[derive(Debug)]
 pub(super) enum Output {
-    /// Connect to this remote, and tell the machine how that ended.
+    /// Connect to this remote, and report the outcome to the machine.
     Connect(Remote),
-    /// Abandon the connection, or the attempt to make one.
+    /// Close the connection, or abandon the attempt to connect.
     Disconnect,
-    /// Run this job, on another thread since it takes long, and hand the result back.
+    /// Run this job on another thread, since it takes long, and hand the result back.
     Decode(Box<Job>),
-    /// An update was published and another message is waiting: subscribers should run first, so
-    /// that they see each update, and states can be reused.
+    /// An update was published and another message is waiting. Let subscribers run first, so that they
+    /// see each update, and the states before it can be reused.
     Published,
     /// The session is over, for this reason.
     Ended(Disconnected),
 }
 
-/// How handling something ends: well, or with the end of the connection.
+/// An error ends the connection.
 type Handled = Result<(), DisconnectReason>;
 
 /// The state machine.
@@ -68,13 +67,13 @@ pub(super) struct Machine {
     reconnect: Reconnect,
     outage: Outage,
     random: fastrand::Rng,
-    /// The caller that waits for the first connection, and how many attempts may still fail before it.
+    /// The caller that waits for the first connection.
     first: Option<oneshot::Sender<Result<(), Error>>>,
     attempts: usize,
     requirements: ServerRequirements,
     monitors: Monitors,
     locks: Locks,
-    /// Whether the user was warned that locks demand the leader.
+    /// Whether the warning that locks need the cluster's leader was logged.
     warned_of_locks: bool,
     /// Whether a job is being run.
     decoding: bool,
@@ -82,14 +81,14 @@ pub(super) struct Machine {
     published: bool,
     /// Whether the client was closed, or every handle is gone.
     closing: bool,
-    /// Whether every call that was made before the close was taken.
+    /// Whether every call made before the close was taken from its queue.
     drained: bool,
-    /// The callers that closed the client, to be told when it is done.
+    /// The callers that closed the client, to be told when the session has ended.
     closers: Vec<oneshot::Sender<()>>,
 }
 
 impl Machine {
-    /// A machine that is about to connect to the first remote; `first` hears how that ends.
+    /// A machine that is about to connect to the first remote; `first` is told whether that succeeded.
     pub(super) fn new(
         now: Instant,
         seed: u64,
@@ -129,8 +128,8 @@ impl Machine {
 
     // Outputs.
 
-    /// What to do next, or `None` when only an event can change that. To be called until then
-    /// after each event.
+    /// What to do next; `None` when nothing is left to do until the next event. The driver calls this
+    /// after each event, until it returns `None`.
     pub(super) fn poll_output(&mut self, now: Instant) -> Option<Output> {
         loop {
             if let Some(output) = self.outputs.pop_front() {
@@ -171,7 +170,7 @@ impl Machine {
             Some(Action::ConnectTimedOut) => Step::Done(Err(DisconnectReason::ConnectTimeout)),
             Some(Action::StandByOver) => Step::Done(Err(self.not_ready())),
             Some(Action::Silent) => {
-                // While we do not read, the peer must not be taken for unresponsive.
+                // While this side does not read, no byte can arrive, which says nothing about the peer.
                 if self.phase.connection().is_some_and(|link| !link.reads()) {
                     self.reconnect.heard(elapsed);
                     return Step::Done(Ok(()));
@@ -204,7 +203,7 @@ impl Machine {
         Some(self.started + deadline)
     }
 
-    /// Where received bytes go, if the connection is to be read; and what to write to it.
+    /// The buffer for received bytes, if the connection is to be read; and the bytes to write to it.
     pub(super) fn buffers(&mut self) -> (Option<&mut BytesMut>, &[u8]) {
         match self.phase.connection() {
             Some(connection) => connection.buffers(),
@@ -230,7 +229,7 @@ impl Machine {
 
     // Inputs: the connection.
 
-    /// How the attempt to connect ended.
+    /// The attempt to connect has ended.
     pub(super) fn handle_connected(&mut self, now: Instant, connected: Result<(), ConnectError>) {
         let Phase::Connecting { remote } = &self.phase else {
             return;
@@ -240,7 +239,7 @@ impl Machine {
             self.disconnect(now, DisconnectReason::Connect(Arc::new(error)));
             return;
         }
-        // Everything that a connection begins with is asked for at once.
+        // The first requests of a connection are sent together, without waiting for the replies.
         let wire_log = WireLog {
             database: self.options.database.clone(),
             remote: remote.clone(),
@@ -261,7 +260,7 @@ impl Machine {
         }));
     }
 
-    /// `count` bytes were received into the buffer of [`buffers`](Self::buffers); 0 means that the
+    /// `count` bytes were received into the buffer from [`buffers`](Self::buffers); 0 means that the
     /// peer closed the connection.
     pub(super) fn handle_received(&mut self, now: Instant, count: usize) {
         if count == 0 {
@@ -274,7 +273,7 @@ impl Machine {
         }
     }
 
-    /// Nothing can be read from the connection any more.
+    /// The connection cannot be read any more.
     pub(super) fn handle_read_failed(&mut self, now: Instant, reason: DisconnectReason) {
         if let Some(connection) = self.phase.connection() {
             let reason = connection.end_reason(reason);
@@ -282,28 +281,28 @@ impl Machine {
         }
     }
 
-    /// The first `count` bytes that were to be written are written.
+    /// The first `count` of the bytes to be written were written.
     pub(super) fn handle_transmitted(&mut self, count: usize) {
         if let Some(connection) = self.phase.connection() {
             connection.transmitted(count);
         }
     }
 
-    /// Nothing can be written to the connection any more. It lasts until reading fails too, so
-    /// that what the server sent before is not lost.
+    /// The connection cannot be written any more. It stays open until reading fails too, so that no
+    /// reply that the server sent before is lost.
     pub(super) fn handle_write_failed(&mut self, reason: DisconnectReason) {
         if let Some(connection) = self.phase.connection() {
             connection.close_write(reason);
         }
     }
 
-    /// A job of [`Output::Decode`] is done.
+    /// The job of [`Output::Decode`] has ended.
     pub(super) fn handle_decoded(&mut self, now: Instant, decoded: Decoded) {
         self.decoding = false;
         self.take_decoded(now, decoded);
     }
 
-    /// A job of [`Output::Decode`] was lost with its replica.
+    /// The job of [`Output::Decode`] was lost, and with it the monitor that was lent to it.
     pub(super) fn handle_decode_lost(&mut self, now: Instant) {
         self.decoding = false;
         self.monitors.discard_lent();
@@ -312,7 +311,8 @@ impl Machine {
 
     // Inputs: the handles.
 
-    /// A caller's request; only to be handed over when [`takes_calls`](Self::takes_calls).
+    /// A caller's request. The driver passes one only while [`takes_calls`](Self::takes_calls) returns
+    /// true.
     pub(super) fn handle_call(&mut self, call: Call) {
         let Some(serving) = self.phase.serving() else {
             return;
@@ -337,7 +337,7 @@ impl Machine {
         serving.connection.send(waiter, call.method, call.params);
     }
 
-    /// No call waits, and none will be made: the client was closed, or every handle is gone.
+    /// The queue of calls is empty and closed: the client was closed, or every handle is gone.
     pub(super) fn handle_drained(&mut self) {
         self.drained = true;
         self.close();
@@ -399,7 +399,7 @@ impl Machine {
                 self.check_locks();
             }
             Order::Unlock { name } => {
-                if self.locks.unwant(&name)
+                if self.locks.release(&name)
                     && let Some(connection) = connection
                 {
                     connection.send_request(Waiter::Nobody, &Request::Unlock { name });
@@ -450,8 +450,7 @@ impl Machine {
         self.outputs.push_back(Output::Connect(remote));
     }
 
-    /// Begins to serve, if everything that the greeting asked for has arrived and the server is
-    /// ready.
+    /// Begins to serve, once the server has answered the first requests and is ready.
     fn greeted(&mut self, now: Instant) -> Handled {
         let Phase::Greeting(greeting) = &mut self.phase else {
             return Ok(());
@@ -514,7 +513,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Does something to the monitors, with the server if it serves.
+    /// Calls `act` with the monitors, and with the server if the connection serves.
     fn with_server(
         &mut self,
         now: Instant,
@@ -541,10 +540,11 @@ impl Machine {
 
     /// Keeps the connection to a server that is not ready yet, unless another remote can be tried.
     fn stand_by(&mut self, now: Instant, reason: DisconnectReason) -> Handled {
-        // The caller of `connect` has to hear when all remotes have failed.
-        let hurried = self.first.is_some() && !self.options.wait_for_server;
+        // The caller of `connect` is told as soon as every remote has failed once, so none is waited
+        // for.
+        let fail_fast = self.first.is_some() && !self.options.wait_for_server;
         let elapsed = self.elapsed(now);
-        if end_of(&reason) != End::NotReady || hurried || !self.reconnect.stand_by(elapsed) {
+        if end_of(&reason) != End::NotReady || fail_fast || !self.reconnect.stand_by(elapsed) {
             return Err(reason);
         }
         if let Phase::Greeting(greeting) = &mut self.phase {
@@ -564,7 +564,8 @@ impl Machine {
         .unwrap_or(DisconnectReason::NotLeader)
     }
 
-    /// Warns once of locks that other clients of a cluster cannot see.
+    /// Warns, once, when locks are used on a cluster without `leader_only`: each server has its own
+    /// locks.
     fn check_locks(&mut self) {
         let Options {
             database,
@@ -594,8 +595,8 @@ impl Machine {
         self.warned_of_locks = true;
     }
 
-    /// Abandons the connection or the attempt. The session is over when the first connection
-    /// failed for good.
+    /// Closes the connection or abandons the attempt. Ends the session when the first connection can
+    /// never succeed.
     fn disconnect(&mut self, now: Instant, reason: DisconnectReason) {
         let remote = self.phase.remote().cloned();
         self.log_failure(now, remote.as_ref(), &reason);
@@ -618,9 +619,9 @@ impl Machine {
             return;
         };
         self.attempts = self.attempts.saturating_sub(1);
-        let hopeless =
+        let permanent =
             matches!(lost.reason(), DisconnectReason::Connect(error) if error.is_permanent());
-        if hopeless || (self.attempts == 0 && !self.options.wait_for_server) {
+        if permanent || (self.attempts == 0 && !self.options.wait_for_server) {
             let _ = first.send(Err(Error::of_attempt(remote, &lost)));
             self.end(&lost);
         } else if first.is_closed() {
@@ -630,8 +631,8 @@ impl Machine {
         }
     }
 
-    /// Logs why there is no connection: a lost one always, failed attempts where an operator
-    /// should know.
+    /// Logs why there is no connection. Each lost connection is logged; failed attempts are warned of
+    /// at a limited rate.
     fn log_failure(&mut self, now: Instant, remote: Option<&Remote>, reason: &DisconnectReason) {
         let database = &*self.options.database.clone();
         let elapsed = self.elapsed(now);
@@ -668,7 +669,7 @@ impl Machine {
         if !self.closing || self.decoding || planted!(SessionOutlivesHandles) {
             return false;
         }
-        // Without a connection nothing that waits can be answered.
+        // Without a connection, no request that waits can be answered.
         match self.phase.serving() {
             Some(_) if planted!(CloseForgetsCalls) => true,
             Some(serving) => self.drained && serving.connection.is_idle(),
@@ -688,8 +689,8 @@ impl Machine {
         self.outputs.push_back(Output::Ended(lost.clone()));
     }
 
-    /// Tells the callers that wait for anything but a call that the session is over, and returns those that
-    /// closed it.
+    /// Tells the callers that wait for anything but a call that the session is over. Returns the
+    /// callers that closed it.
     pub(super) fn finish(&mut self, lost: &Disconnected) -> Vec<oneshot::Sender<()>> {
         let lost_state = ConnectionState::Closed { lost: lost.clone() };
         self.shared.state.send_replace(lost_state);
@@ -700,15 +701,15 @@ impl Machine {
 
 /// What [`Machine::next_step`] did.
 enum Step {
-    /// Something; there may be more.
+    /// A step, after which there may be another one.
     Done(Handled),
     /// An output for the driver.
     Output(Output),
-    /// Nothing is left to do until an event.
+    /// There is nothing to do until the next event.
     Idle,
 }
 
-/// What the end of an attempt or a connection reveals about the server.
+/// What the end of a connection, or of an attempt, says about the server.
 const fn end_of(reason: &DisconnectReason) -> End {
     match reason {
         DisconnectReason::Requested => End::Requested,

@@ -1,4 +1,4 @@
-//! The session: the client's end of a connection, which is made again when it is lost.
+//! The session: the client's end of a connection. It connects again when the connection is lost.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -6,10 +6,10 @@
 //! | `driver` | the tokio task: socket, clock and threads |
 //! | `machine` | every decision, as a pure state machine; `phase`, `connection`, `monitors`, `conditions`, `locks`, `pending`, `reconnect`, `server_database` are its parts |
 //!
-//! Handles send calls through a bounded channel, so that a caller waits when the session is busy or
-//! has no connection, and orders (monitors, locks, the end) through another one, which is read
-//! at all times. Messages are handled in wire order: a reply is handed on only when every update
-//! before it is in the replica and published.
+//! Handles send calls through a bounded channel, so that callers wait while the session is busy or has
+//! no connection (back-pressure). Orders (monitors, locks, close) go through an unbounded channel,
+//! which the session always reads. Messages are handled in wire order: a reply reaches its caller only
+//! after every update before it is in the replica and published.
 
 mod command;
 mod conditions;
@@ -55,9 +55,9 @@ pub(crate) struct Options {
     pub(crate) timings: Timings,
     pub(crate) leader_only: bool,
     pub(crate) cluster: Option<Uuid>,
-    /// How many calls may wait for their replies at once.
+    /// How many calls may be in flight at once.
     pub(crate) window: usize,
-    /// Whether to go on when every remote has failed once and none ever answered.
+    /// Whether to keep trying when every remote has failed once and no connection was ever made.
     pub(crate) wait_for_server: bool,
 }
 

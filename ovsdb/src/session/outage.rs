@@ -1,21 +1,22 @@
-//! Rate-limits the warnings of failed attempts to connect.
+//! Limits how often failed attempts to connect are warned of.
 //!
-//! A client that finds no server tries for ever, and an operator has to learn why without reading
-//! the same line every second. So a warning is given for each new reason, once no remote could be
-//! used, and then again at intervals that double.
+//! A client that finds no server tries forever. An operator must learn why, without the same line every
+//! second. So each new reason is warned of once every remote has failed, and repeated at intervals that
+//! double.
 
 use std::time::Duration;
 
 use crate::transport::Remote;
 
-/// The time between the first warning of an outage and the first repetition.
+/// The time from the first warning of an outage to its first repetition.
 const FIRST_REPETITION: Duration = Duration::from_secs(10);
 /// The longest time between two repetitions.
 const LAST_REPETITION: Duration = Duration::from_secs(600);
-/// How long an outage may last before it is worth more than the line that says that the
-/// connection is lost: a restart of a server, or an election, takes less.
+/// How long an outage lasts before failed attempts are warned of: a restart of a server, or an
+/// election, takes less. The loss of the connection itself is always logged.
 const GRACE: Duration = Duration::from_secs(1);
-/// How many reasons are told apart: some have numbers in them.
+/// How many different reasons are warned of at once: some have numbers in them, and never repeat
+/// exactly.
 const REASONS: usize = 16;
 
 /// The time without a connection.
@@ -23,18 +24,18 @@ const REASONS: usize = 16;
 pub(super) struct Outage {
     /// Attempts that failed.
     failures: usize,
-    /// Before this no warning is given.
+    /// No warning is given before this time.
     quiet_until: Duration,
-    /// The reasons that warnings were given for.
+    /// The reasons that were warned of.
     warned: Vec<String>,
-    /// The reasons of attempts before the last remote had failed.
+    /// The reasons since the last warning, until every remote has failed.
     held_back: Vec<Warning>,
-    /// When a reason may be repeated, and the interval after that.
+    /// When to repeat a reason, and the interval after that.
     repeat_at: Duration,
     interval: Duration,
 }
 
-/// An attempt that is to be warned of.
+/// A failed attempt, for a warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Warning {
     pub(super) remote: Option<Remote>,
@@ -42,7 +43,7 @@ pub(super) struct Warning {
 }
 
 impl Outage {
-    /// A connection that served is lost at this time.
+    /// A connection that served was lost at this time.
     pub(super) fn begin(&mut self, now: Duration) {
         *self = Self {
             quiet_until: now + GRACE,
@@ -55,7 +56,7 @@ impl Outage {
         self.failures
     }
 
-    /// An attempt failed; there are so many remotes. Returns what to warn of now.
+    /// An attempt failed, of so many remotes. Returns the warnings to give now.
     pub(super) fn failed(
         &mut self,
         now: Duration,

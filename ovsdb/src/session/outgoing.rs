@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-/// A message of at least this length is queued as it is; shorter ones are gathered, so that one
-/// write sends many of them.
+/// A message of at least this length is queued as it is. Shorter ones are gathered into one buffer, so
+/// that one write sends many of them.
 const OWN_CHUNK: usize = 16 * 1024;
 
 /// A queue of messages, in the order in which they are written.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    /// The messages that are written first.
+    /// Written first.
     chunks: VecDeque<Bytes>,
-    /// The short messages after it.
+    /// Short messages, written after the chunks.
     tail: BytesMut,
     bytes: usize,
 }
@@ -28,8 +28,8 @@ impl Outgoing {
         self.bytes == 0
     }
 
-    /// Queues a request: `head` up to its parameters, the text of the parameters, and a brace. A
-    /// long text is not copied.
+    /// Queues a request: `head`, which is everything before the parameters, the parameters, and the
+    /// closing brace. Long parameters are not copied.
     pub(super) fn request(&mut self, head: &str, params: String) {
         self.text(head);
         if params.len() < OWN_CHUNK {
@@ -55,7 +55,7 @@ impl Outgoing {
         }
     }
 
-    /// What to write next; empty when nothing waits.
+    /// The bytes to write next; empty when nothing is queued.
     pub(super) fn front(&self) -> &[u8] {
         self.chunks.front().map_or(&self.tail, |chunk| chunk)
     }

@@ -11,38 +11,37 @@ use super::shared::Shared;
 use crate::error::Disconnected;
 use crate::value::Str;
 
-/// The waiter for a reply.
+/// Who waits for a reply.
 #[derive(Debug)]
 pub(super) enum Waiter {
-    /// A caller, for the text of the result.
+    /// A caller that waits for the text of the result.
     Call {
         reply: oneshot::Sender<Result<Answer, CallError>>,
         ticket: Arc<Ticket>,
         effect: Effect,
     },
-    /// The monitor with this key, asked for under this id, for its rows.
+    /// The monitor with this key, requested under this id, that waits for its rows.
     Monitor { key: u64, wire: u64 },
-    /// The conditions of the monitor with this key, asked for under this id.
+    /// The monitor with this key, requested under this id, that waits for its new conditions.
     Conditions { key: u64, wire: u64 },
-    /// A lock, for whether it is ours.
+    /// A lock, to learn whether this client holds it.
     Lock(Str),
-    /// The session, for what the server says of its databases.
+    /// The session, to learn about the server's databases.
     ServerDatabases,
-    /// The session, for the database's schema.
+    /// The session, to get the database's schema.
     Schema,
-    /// No waiter, but the reply must be recognised.
+    /// Nobody; registered so that the reply is recognised.
     Nobody,
 }
 
-/// The effect of a call, as far as it matters to the session.
+/// What a call changes, as far as the session must know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// It changes nothing that replicas show.
+    /// Nothing that replicas show.
     None,
-    /// It changes rows: the server can be told to forget it, and the caller goes on when every
-    /// replica shows it.
+    /// Rows. The server can be asked to cancel it, and the caller goes on once every replica shows it.
     Transaction,
-    /// It changes the schema: the caller goes on when the session knows it, and every replica was
+    /// The schema. The caller goes on once the session knows the new schema and every replica was
     /// started again.
     Conversion,
 }
@@ -82,7 +81,8 @@ impl Pending {
         }
     }
 
-    /// Counts the waiting callers, before any of them is told anything: they may read the count.
+    /// Publishes the number of waiting callers. Called before any of them is told anything, since they
+    /// may read it.
     fn set_calls(&mut self, calls: usize) {
         self.calls = calls;
         let in_flight = &self.shared.counters.in_flight;
@@ -120,7 +120,7 @@ impl Pending {
         Some(waiter)
     }
 
-    /// The callers that wait.
+    /// How many callers wait.
     pub(super) const fn calls(&self) -> usize {
         self.calls
     }
@@ -130,7 +130,8 @@ impl Pending {
         id < self.next
     }
 
-    /// Forgets a call that its caller has given up; the id, where the server can be told.
+    /// Forgets a call that its caller has given up. Returns its id if the server can be asked to cancel
+    /// it.
     pub(super) fn abandon(&mut self, ticket: &Arc<Ticket>) -> Option<u64> {
         let given_up = |waiter: &Waiter| matches!(waiter, Waiter::Call { ticket: other, .. } if Arc::ptr_eq(other, ticket));
         let id = *self

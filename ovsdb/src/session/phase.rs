@@ -1,22 +1,22 @@
-//! Where a session is between its first attempt to connect and its end.
+//! The phases of a session, from its first attempt to connect to its end.
 
 use super::connection::Connection;
 use super::server_database::ServerDatabases;
 use crate::error::DisconnectReason;
 use crate::transport::Remote;
 
-/// The phases. What exists in one phase only is a part of it.
+/// The phases. What exists in one phase only is stored in its variant.
 pub(super) enum Phase {
     /// There is no connection; [`Reconnect`](super::reconnect::Reconnect) knows when the next
     /// attempt is due.
     Waiting,
     /// A connection is being made.
     Connecting { remote: Remote },
-    /// The server was asked who it is and for its schema, and has not answered both.
+    /// The server was asked for its databases and for the schema, and has not answered both.
     Greeting(Box<Greeting>),
-    /// The connection serves: monitors and locks were asked for, calls are sent.
+    /// The connection serves: monitors and locks were requested, and calls are sent.
     Serving(Box<Serving>),
-    /// The client was closed: calls that wait are sent and answered, then the session ends.
+    /// The client was closed: queued calls are still sent and answered, then the session ends.
     Closing(Box<Serving>),
     /// The session is over.
     Ended,
@@ -26,9 +26,9 @@ pub(super) enum Phase {
 pub(super) struct Greeting {
     pub(super) remote: Remote,
     pub(super) connection: Connection,
-    /// Whether the server has answered for `_Server`.
+    /// Whether the server has answered the monitor of `_Server`, if only with an error.
     pub(super) server_known: bool,
-    /// What the server says of its databases; `None` where it has no `_Server`.
+    /// The server's report on its databases; `None` where it has no `_Server`.
     pub(super) databases: Option<ServerDatabases>,
     /// The text of the server's schema.
     pub(super) schema: Option<String>,
@@ -40,14 +40,14 @@ pub(super) struct Greeting {
 pub(super) struct Serving {
     pub(super) remote: Remote,
     pub(super) connection: Connection,
-    /// What the server says of its databases; `None` where it has no `_Server`.
+    /// The server's report on its databases; `None` where it has no `_Server`.
     pub(super) databases: Option<ServerDatabases>,
-    /// Whether the schema is being asked for again.
+    /// Whether the schema was requested again.
     pub(super) schema_asked: bool,
 }
 
 impl Phase {
-    /// The remote of the attempt or the connection.
+    /// The remote of the attempt or connection.
     pub(super) fn remote(&self) -> Option<&Remote> {
         match self {
             Self::Connecting { remote } => Some(remote),
@@ -57,7 +57,7 @@ impl Phase {
         }
     }
 
-    /// The connection, whether it serves or not.
+    /// The connection, also before it serves.
     pub(super) fn connection(&mut self) -> Option<&mut Connection> {
         match self {
             Self::Greeting(greeting) => Some(&mut greeting.connection),

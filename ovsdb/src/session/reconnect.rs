@@ -1,52 +1,52 @@
-//! When to connect, to probe, and to give up: a machine without clock or I/O.
+//! Decides when to connect, when to probe, and when to give up: a machine without clock or I/O.
 //!
-//! The session tells it what happened and when; it answers what to do next and when to ask again.
-//! Times are durations since any fixed moment.
+//! The session reports what happened and when. The machine answers what to do next and when to ask
+//! again. Times are durations since a fixed moment.
 //!
-//! Each remote has two waits of its own, both exponential with jitter:
+//! Each remote has two waits, both exponential with jitter:
 //!
 //! - the *backoff*, 1 s to 8 s by default, after its server could not be reached, or closed the
 //!   connection: such a server gets at most 18 attempts in the first minute and 15 in each later
 //!   one, on average 13 and 10, from 1,000 clients 10,000 a minute;
-//! - the *pause*, 50 ms to 8 s by default, after its server answered but was not ready: not its
-//!   cluster's leader, or without one. Elections are soon over; where they are not, such a server
-//!   gets 16 attempts in the first minute and 10 in each later one, on average.
+//! - the *pause*, 50 ms to 8 s by default, after its server answered but was not ready: it is not its
+//!   cluster's leader, or the cluster has none. Elections are usually short; where one is not, such a
+//!   server gets 16 attempts in the first minute and 10 in each later one, on average.
 //!
-//! A remote that is not waiting is tried at once, one after the other. When none is left, the
-//! session *stands by*: it keeps the connection to the server that is not ready, which tells when
-//! it becomes the leader, and moves on when another remote is due. A server that stands by shows
-//! that another member leads as well, because the log grows; the machine follows that *hint* by
-//! trying the others at once, a few times until a connection serves again.
+//! A remote that is not waiting is tried at once, one after the other. When all are waiting, the
+//! session *stands by*: it keeps the connection to the server that is not ready, which reports when it
+//! becomes the leader, and moves on when another remote is due. If that server's log grows meanwhile,
+//! another member must be leading. The machine follows this *hint* and tries the other remotes at once,
+//! at most a few times until a connection serves again.
 //!
-//! A connection that served for [`SETTLED`] ends all pauses. One that served as long as its remote's
-//! backoff, or whose server said that it is no longer ready (a leader that hands over), also ends
-//! all backoffs, so that the other remotes are tried at once.
+//! A connection that served for [`SETTLED`] ends all pauses. It also ends all backoffs, so that the
+//! other remotes are tried at once, if it served as long as its remote's backoff, or if its server
+//! reported that it is no longer ready (a leader that hands over).
 
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-/// How a session treats its connection.
+/// The times by which a session connects and watches its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timings {
     /// The first backoff of a remote.
     pub(crate) min_backoff: Duration,
-    /// The longest backoff: each failure doubles it up to here.
+    /// The longest backoff; each failure doubles the backoff up to this.
     pub(crate) max_backoff: Duration,
     /// Time allowed per remote to connect and become usable.
     pub(crate) connect_timeout: Duration,
-    /// How long the peer may be silent before it is probed, and then again before it is given up;
-    /// `None` never probes.
+    /// How long the peer may be silent before it is probed, and again until it is given up. `None`
+    /// turns probes off.
     pub(crate) probe_interval: Option<Duration>,
 }
 
 /// The first pause of a remote, unless the shortest backoff is shorter.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long a connection has to serve until it counts: without a limit, servers that become ready
-/// for a moment only would be connected to without any wait.
+/// How long a connection must serve to end the pauses. Without this, servers that become ready only for
+/// a moment would be connected to again and again without a wait.
 const SETTLED: Duration = Duration::from_millis(100);
-/// How many hints per remote are followed until a connection serves again.
+/// How many hints are followed, per remote, until a connection serves again.
 const HINTS: usize = 2;
 
 /// What to do now.
@@ -69,10 +69,10 @@ pub(crate) enum Action {
 pub(crate) enum End {
     /// The server could not be reached or used, or the connection was lost.
     Failed,
-    /// The server answered, but is not ready, or not any more: it is not the leader, or the
-    /// cluster has none.
+    /// The server answered, but is not ready, or no longer: it is not the leader, or the cluster has
+    /// none.
     NotReady,
-    /// The caller asked for another connection.
+    /// The caller requested another connection.
     Requested,
 }
 
@@ -80,15 +80,15 @@ pub(crate) enum End {
 enum State {
     /// Waiting until a remote is due.
     Waiting,
-    /// Connecting, until then.
+    /// Connecting, until this deadline.
     Connecting { deadline: Duration },
-    /// Connected to a server that is not ready, until then.
+    /// Connected to a server that is not ready, until this time.
     StandingBy { until: Duration },
     /// Connected.
     Connected {
         since: Duration,
         heard: Duration,
-        /// When the peer was probed, since it was last heard.
+        /// When the peer was probed, if it has not sent anything since.
         probed: Option<Duration>,
     },
 }
@@ -96,11 +96,11 @@ enum State {
 /// When a remote may be tried.
 #[derive(Debug, Clone, Copy)]
 struct Remote {
-    /// It failed: not before then.
+    /// Its last attempt failed: not before this time.
     failed_until: Duration,
     /// The next backoff, before jitter.
     backoff: Duration,
-    /// Its server was not ready: not before then.
+    /// Its server was not ready: not before this time.
     not_ready_until: Duration,
     /// The next pause, before jitter.
     pause: Duration,
@@ -127,15 +127,15 @@ pub(crate) struct Reconnect {
     timings: Timings,
     state: State,
     remotes: Vec<Remote>,
-    /// The remote of this attempt or connection, or of the last one while waiting.
+    /// The remote of this attempt or connection; while waiting, of the last one.
     remote: usize,
-    /// How many hints may still be followed.
+    /// How many more hints may be followed.
     hints: usize,
     random: fastrand::Rng,
 }
 
 impl Reconnect {
-    /// A machine that connects at once to the first of `remotes` remotes.
+    /// A machine that connects at once to the first of so many remotes.
     pub(crate) fn new(timings: Timings, remotes: usize, random: fastrand::Rng) -> Self {
         let remotes = remotes.max(1);
         Self {
@@ -148,8 +148,7 @@ impl Reconnect {
         }
     }
 
-    /// What to do now, if anything. To be asked again after each event, and at
-    /// [`deadline`](Self::deadline).
+    /// What to do now, if anything. Called after each event, and at [`deadline`](Self::deadline).
     pub(crate) fn poll(&mut self, now: Duration) -> Option<Action> {
         match &mut self.state {
             State::Waiting => {
@@ -167,7 +166,7 @@ impl Reconnect {
                 if planted!(NeverProbed) {
                     return None;
                 }
-                // The peer gets its interval from when it was probed, however late that was.
+                // The peer gets a full interval after the probe, however late the probe was.
                 if let Some(probed) = probed {
                     (now >= *probed + interval).then_some(Action::Silent)
                 } else if now >= *heard + interval {
@@ -181,7 +180,7 @@ impl Reconnect {
         }
     }
 
-    /// When there may be something to do without an event before.
+    /// When to call [`poll`](Self::poll) if nothing happens before.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         match self.state {
             State::Waiting => self.remotes.iter().map(Remote::due).min(),
@@ -196,13 +195,13 @@ impl Reconnect {
         }
     }
 
-    /// The remotes after this one, in the order in which they are tried; this one is the last.
+    /// All remotes in the order in which they are tried next, this one last.
     fn order(&self) -> impl Iterator<Item = usize> + use<> {
         let (remote, count) = (self.remote, self.remotes.len());
         (1..=count).map(move |step| (remote + step) % count)
     }
 
-    /// The next remote that does not wait.
+    /// The next remote that need not wait.
     fn due(&self, now: Duration) -> Option<usize> {
         let mut order = self.order();
         order.find(|remote| self.remotes[*remote].due() <= now)
@@ -225,8 +224,9 @@ impl Reconnect {
         }
     }
 
-    /// The server answered and is not ready. Whether to stand by: to keep the connection and wait
-    /// until the server is, or until [`Action::StandByOver`]. Otherwise another remote is due.
+    /// The server answered and is not ready. Returns true to stand by: keep the connection until the
+    /// server is ready, or until [`Action::StandByOver`]. Returns false when another remote can be
+    /// tried now.
     pub(crate) fn stand_by(&mut self, now: Duration) -> bool {
         if let State::StandingBy { until } = self.state {
             return now < until;
@@ -243,8 +243,7 @@ impl Reconnect {
         true
     }
 
-    /// The server that the session stands by shows that its cluster goes on: then another member
-    /// leads.
+    /// The log of the server that the session stands by grows, so another member leads.
     pub(crate) fn hint(&mut self, now: Duration) {
         let State::StandingBy { until } = &mut self.state else {
             return;
@@ -262,7 +261,7 @@ impl Reconnect {
         }
     }
 
-    /// The server that the session stands by is ready.
+    /// The server that the session stands by has become ready.
     pub(crate) fn ready(&mut self, now: Duration) {
         if let State::StandingBy { .. } = self.state {
             let deadline = now + self.timings.connect_timeout;
@@ -270,7 +269,7 @@ impl Reconnect {
         }
     }
 
-    /// The connection is lost, or the attempt failed: the next remote that is due follows.
+    /// The connection is lost, or the attempt failed. The next remote that is due follows.
     pub(crate) fn disconnected(&mut self, now: Duration, end: End) {
         let stood_by = matches!(self.state, State::StandingBy { .. });
         if let State::Connected { since, .. } = self.state {
@@ -298,7 +297,7 @@ impl Reconnect {
         }
     }
 
-    /// Ends pauses and backoffs after a connection that served for so long.
+    /// Ends pauses and backoffs after a connection that served for this long.
     fn served(&mut self, served: Duration, end: End) {
         let settled = SETTLED.min(self.timings.min_backoff);
         if served < settled || planted!(BackoffKept) {
@@ -320,7 +319,7 @@ impl Reconnect {
         self.hints = HINTS * self.remotes.len();
     }
 
-    /// The server of this remote is not ready: it waits.
+    /// The server of this remote is not ready: pauses the remote.
     fn pause(&mut self, now: Duration) {
         let pause = self.remotes[self.remote].pause;
         let until = now + self.jittered(pause);
@@ -336,10 +335,10 @@ impl Reconnect {
         }
     }
 
-    /// Other remotes from now on, none of which waits. `current` is the index among them of the
-    /// remote that an attempt or a connection is to, which goes on; without it the first one is
-    /// next. Whether there is an attempt or a connection; one that is not to go on is the caller's
-    /// to end.
+    /// Replaces the remotes; none of the new ones waits. `current` is the new index of the remote of
+    /// the present attempt or connection, if that is to continue; otherwise the first remote is next.
+    /// Returns whether there is an attempt or a connection, which the caller must end if it is not to
+    /// continue.
     pub(crate) fn set_remotes(&mut self, remotes: usize, current: Option<usize>) -> bool {
         let remotes = remotes.max(1);
         self.remotes = vec![Remote::new(&self.timings); remotes];
@@ -350,14 +349,13 @@ impl Reconnect {
         busy
     }
 
-    /// The next attempt does not wait. Whether there is an attempt or a connection, which is the
-    /// caller's to end.
+    /// Ends all waits. Returns whether there is an attempt or a connection, which the caller must end.
     pub(crate) fn retry_now(&mut self) -> bool {
         self.end_waits();
         self.state != State::Waiting
     }
 
-    /// Jitter: between half of `wait` and all of it.
+    /// Adds jitter: between half of `wait` and all of it.
     fn jittered(&mut self, wait: Duration) -> Duration {
         let share = self.random.u32(0..=0xffff);
         wait / 2 + (wait / 2) * share / 0xffff

@@ -10,7 +10,7 @@ use crate::protocol::{
 use crate::value::json::{DecodeError, Raw, Reader};
 use crate::value::{Str, Uuid};
 
-/// The id of the monitor of `_Server`; those of replicas begin after it.
+/// The id of the monitor of `_Server`; the ids of the replicas' monitors come after it.
 pub(super) const SERVER_MONITOR: u64 = 0;
 
 const COLUMNS: [&str; 7] = [
@@ -23,7 +23,7 @@ const COLUMNS: [&str; 7] = [
     "index",
 ];
 
-/// The request that watches the server's databases.
+/// The request that monitors the server's databases.
 pub(super) fn request() -> Request {
     let table = MonitorRequest {
         columns: Some(COLUMNS.into_iter().map(Str::from).collect()),
@@ -36,7 +36,7 @@ pub(super) fn request() -> Request {
     }
 }
 
-/// One database, as its server describes it.
+/// What the server reports about one database.
 #[derive(Debug, Clone, Default)]
 struct Description {
     name: Option<Str>,
@@ -67,14 +67,14 @@ impl Description {
     }
 }
 
-/// The databases of the server at the other end of a connection.
+/// What the server reports about its databases.
 #[derive(Debug, Default)]
 pub(super) struct ServerDatabases {
     rows: BTreeMap<Uuid, Description>,
 }
 
 impl ServerDatabases {
-    /// Takes what the monitor reported.
+    /// Applies an update of the monitor.
     pub(super) fn apply(&mut self, updates: Raw<'_>) -> Result<(), DecodeError> {
         let updates = TableUpdates2::read(&mut Reader::of(updates))?;
         for (uuid, update) in updates.into_values().flatten() {
@@ -91,23 +91,23 @@ impl ServerDatabases {
         Ok(())
     }
 
-    /// The schema that the server has for a database.
+    /// The database's schema, as the server reports it.
     pub(super) fn schema(&self, database: &str) -> Option<&Str> {
         self.find(database, None)?.schema.as_ref()
     }
 
-    /// How far the server has carried out the log of a database's cluster.
+    /// How far the server has applied the log of the database's cluster.
     pub(super) fn index(&self, database: &str) -> i64 {
         self.find(database, None).map_or(0, |row| row.index)
     }
 
-    /// Whether the server keeps the database together with other servers.
+    /// Whether the database is clustered.
     pub(super) fn is_clustered(&self, database: &str, cluster: Option<Uuid>) -> bool {
         let row = self.find(database, cluster);
         row.is_some_and(|row| row.model.as_deref() == Some("clustered"))
     }
 
-    /// Whether the server relays the database from another server.
+    /// Whether the server is a relay of the database.
     pub(super) fn is_relay(&self, database: &str, cluster: Option<Uuid>) -> bool {
         let row = self.find(database, cluster);
         row.is_some_and(|row| row.model.as_deref() == Some("relay"))
@@ -138,9 +138,9 @@ impl ServerDatabases {
 #[derive(Debug, Clone, Default)]
 pub(super) struct ServerRequirements {
     pub(super) leader_only: bool,
-    /// The only cluster that will do.
+    /// The only cluster that is accepted.
     pub(super) cluster: Option<Uuid>,
-    /// The cluster that was seen last, and the highest index seen of it.
+    /// The cluster that was seen last, and the highest log index seen of it.
     seen: Option<(Option<Uuid>, i64)>,
 }
 
@@ -153,7 +153,7 @@ impl ServerRequirements {
         }
     }
 
-    /// Whether the session can stay with this server, or why not.
+    /// Checks that the server meets the requirements.
     pub(super) fn check(
         &mut self,
         server: &ServerDatabases,
@@ -187,7 +187,7 @@ impl ServerRequirements {
             return Err(DisconnectReason::NotLeader);
         }
         match self.seen {
-            // The index of another cluster starts over, even if it has the same name.
+            // A newly created cluster starts its index again, even under the same name.
             Some((cluster, seen))
                 if cluster == row.cluster && row.index < seen && !planted!(IndexIgnored) =>
             {
@@ -259,7 +259,7 @@ mod tests {
             apply(&mut server, "modify", back);
             requires.check(&server, "db").expect(back);
         }
-        // The index of a cluster that was created again starts over.
+        // A cluster that was created again starts its index again.
         apply(&mut server, "insert", &clustered(OTHER, 1));
         requires.check(&server, "db").expect("another cluster");
         let cluster = OTHER.parse().ok();

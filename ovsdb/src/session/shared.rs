@@ -11,7 +11,7 @@ use crate::error::{DisconnectReason, Disconnected};
 use crate::schema_cache::ByText;
 use crate::stats::Counters;
 
-/// The schemas that servers sent.
+/// The schemas that servers sent, shared between sessions.
 static SCHEMAS: ByText<DatabaseSchema> = ByText::new();
 
 /// The session's state, as its handles see it.
@@ -27,7 +27,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// The state before the first connection to this database.
+    /// The state before the first connection.
     pub(super) fn new(database: &str) -> Self {
         Self {
             state: watch::Sender::new(ConnectionState::Waiting { lost: None }),
@@ -38,7 +38,7 @@ impl Shared {
         }
     }
 
-    /// Makes the schema of this text the server's.
+    /// Parses the server's schema, and makes it the current one.
     pub(super) fn take_schema(&self, text: &str) -> Result<(), DisconnectReason> {
         let schema = SCHEMAS.get(text, DatabaseSchema::parse_lenient);
         let schema = schema.map_err(DisconnectReason::Schema)?;

@@ -1,10 +1,10 @@
 //! Read-your-writes: which commits still wait until the replicas show them.
 //!
-//! A server sends the updates of a transaction before its reply, so a commit that resolves with
-//! the reply is visible in every replica whose monitor is in force. A monitor that is being
-//! started again (after a schema conversion, after an update that did not fit) shows the
-//! transaction only with its initial rows, which the server sends after the reply. The caller gets
-//! the reply at once, and with it a signal to wait for.
+//! A server sends the updates of a transaction before its reply. So when a commit resolves, every
+//! replica whose monitor is in force shows it. A monitor that is being started again (after a schema
+//! conversion, or after an update that did not fit) shows the transaction only with its first rows,
+//! which the server sends after the reply. The caller then gets the reply together with a signal to
+//! wait for.
 
 use tokio::sync::oneshot;
 
@@ -18,15 +18,15 @@ pub(super) struct Unshown {
 struct Commit {
     /// The keys of the monitors that do not show it.
     monitors: Vec<u64>,
-    /// Dropped when nothing is left to wait for.
+    /// Dropped once every monitor shows the commit.
     _shown: oneshot::Sender<()>,
 }
 
-/// Resolves when nothing is left to wait for; to an error, since nothing is ever sent.
+/// Resolves, always to an error, when the sender is dropped: every replica shows the commit.
 pub(super) type Shown = oneshot::Receiver<()>;
 
 impl Unshown {
-    /// A commit that these monitors do not show; `None` where there are none.
+    /// Adds a commit that these monitors do not show; returns `None` when there are none.
     pub(super) fn add(&mut self, monitors: Vec<u64>) -> Option<Shown> {
         if monitors.is_empty() {
             return None;
@@ -39,7 +39,7 @@ impl Unshown {
         Some(shown)
     }
 
-    /// The monitor shows every commit so far, or never will.
+    /// This monitor shows every earlier commit, or never will.
     pub(super) fn settle(&mut self, monitor: u64) {
         self.commits.retain_mut(|commit| {
             commit.monitors.retain(|key| *key != monitor);
@@ -47,7 +47,7 @@ impl Unshown {
         });
     }
 
-    /// The connection is lost: the replicas are stale, and say so.
+    /// The connection is lost. Nothing is waited for: the replicas are stale, and report it.
     pub(super) fn release(&mut self) {
         self.commits.clear();
     }

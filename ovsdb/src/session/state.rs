@@ -1,4 +1,4 @@
-//! What a user can see of the connection.
+//! The state of the connection, as users see it.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::error::Disconnected;
 use crate::error_chain::ErrorChain;
 use crate::transport::Remote;
 
-/// Where the connection is; [`Client::state`](crate::Client::state) shows every change.
+/// The state of the connection; [`Client::state`](crate::Client::state) reports every change.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -28,22 +28,22 @@ use crate::transport::Remote;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ConnectionState {
-    /// There is no connection; the next attempt follows.
+    /// There is no connection; another attempt follows.
     Waiting {
         /// Why the last connection or attempt ended; `None` before the first.
         lost: Option<Disconnected>,
     },
     /// A connection is being made.
     Connecting {
-        /// Where to.
+        /// The remote.
         remote: Remote,
     },
-    /// The connection serves.
+    /// The connection is usable: the server was found ready, and the schema is known.
     Connected {
-        /// Where to.
+        /// The remote.
         remote: Remote,
     },
-    /// The client was closed, or gave up before its first connection: nothing follows.
+    /// The client was closed, or gave up before its first connection: no attempt follows.
     Closed {
         /// Why.
         lost: Disconnected,
@@ -51,7 +51,7 @@ pub enum ConnectionState {
 }
 
 impl ConnectionState {
-    /// Whether the connection serves.
+    /// Whether the connection is usable.
     #[must_use]
     pub const fn is_connected(&self) -> bool {
         matches!(self, Self::Connected { .. })
@@ -70,13 +70,13 @@ impl fmt::Display for ConnectionState {
     }
 }
 
-/// In which order several remotes are tried.
+/// The order in which several remotes are tried.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
 /// use ovsdb::{Client, RemoteOrder, nb};
 ///
-/// // The server of this machine first, others only without it.
+/// // The server on this machine first; the others only when it cannot be used.
 /// let builder = Client::<nb::Database>::builder()
 ///     .remotes("unix:/run/ovn/ovnnb_db.sock,tcp:192.0.2.1:6641")
 ///     .remote_order(RemoteOrder::Given);
@@ -86,7 +86,7 @@ impl fmt::Display for ConnectionState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RemoteOrder {
-    /// In an order that each client draws for itself, so that clients spread over the servers.
+    /// In an order that each client draws at random, so that clients spread over the servers.
     #[default]
     Shuffled,
     /// As given.

@@ -1,4 +1,4 @@
-//! The trace of the wire: every message, as events of the target [`TARGET`] at the level TRACE.
+//! The wire trace: every message, as an event with the target [`TARGET`] at the level TRACE.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use crate::value::Str;
 /// The target of the events.
 const TARGET: &str = "ovsdb::wire";
 
-/// A longer message is cut to so many bytes.
+/// A longer message is cut to this many bytes.
 const LONGEST: usize = 4096;
 
-/// The peer of one connection, as the events name it.
+/// Names the connection in the events.
 #[derive(Debug)]
 pub(super) struct WireLog {
     pub(super) database: Str,
@@ -32,7 +32,7 @@ impl WireLog {
     }
 
     fn log(&self, direction: &'static str, message: &[u8]) {
-        // Nothing of this is evaluated unless the target is enabled.
+        // The fields are evaluated only if the target is enabled.
         tracing::trace!(
             target: TARGET,
             direction,
@@ -45,19 +45,19 @@ impl WireLog {
     }
 }
 
-/// The beginning of a message, fit for a line of a log.
+/// The beginning of a message, safe to print in a log line.
 struct Excerpt<'a>(&'a [u8]);
 
 impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write as _;
         let mut end = self.0.len().min(LONGEST);
-        // Not within a character.
+        // Do not cut within a character.
         while end > 0 && end < self.0.len() && self.0[end] & 0xc0 == 0x80 {
             end -= 1;
         }
         for character in String::from_utf8_lossy(&self.0[..end]).chars() {
-            // What a peer sends must not begin a line of its own, or move the cursor.
+            // A peer must not be able to begin a new log line, or to move the cursor.
             if character.is_control() {
                 write!(f, "{}", character.escape_default())?;
             } else {

@@ -19,14 +19,15 @@ use crate::session::server_database::{SERVER_MONITOR, ServerDatabases};
 use crate::session::shown::Shown;
 use crate::value::json::{Raw, Reader};
 
-/// While a message is decoded, only requests of fewer bytes than this are looked at: a keepalive
-/// is a few dozen bytes, and parsing an update only to queue it would be wasted.
+/// While a message is decoded, only requests shorter than this are parsed. A keepalive has a few dozen
+/// bytes, and parsing a long update only to queue it would be wasted.
 const KEEPALIVE: usize = 4096;
 
 impl Machine {
     /// Handles the next message, if one has arrived and may be handled now.
     pub(super) fn next_message(&mut self, now: Instant) -> Step {
-        // A greeting concerns no replica: a job of an earlier connection must not delay it.
+        // No replica is involved before the connection serves, so a job of an earlier connection must
+        // not delay it.
         let waits = self.decoding && self.phase.serving().is_some();
         let waits = waits && !planted!(DecodedOutOfOrder);
         let Some(connection) = self.phase.connection() else {
@@ -113,7 +114,7 @@ impl Machine {
         if wire == SERVER_MONITOR {
             return self.server_changed(now, header.updates);
         }
-        // The end of a monitor may cross an update for it.
+        // An update may arrive after its monitor was ended.
         if let Some(applied) = self.monitors.update(wire, message, header) {
             self.applied(now, applied);
         }
@@ -195,7 +196,7 @@ impl Machine {
         }
     }
 
-    /// What the caller has to wait for before the effect of its call is seen.
+    /// What the caller must wait for until the replicas show the effect of its call.
     fn effect_shown(&mut self, effect: Effect) -> Option<Shown> {
         match effect {
             Effect::None => None,
@@ -254,7 +255,7 @@ impl Machine {
             }
             self.greeted(now)?;
             if grows {
-                // Of no effect unless the session stands by.
+                // Has no effect unless the session stands by.
                 let elapsed = self.elapsed(now);
                 self.reconnect.hint(elapsed);
             }
@@ -262,7 +263,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Whether the session can stay with the server.
+    /// Checks that the session can stay with the server.
     fn check_server(&mut self) -> Handled {
         match self.phase.serving() {
             Some(Serving {
@@ -300,7 +301,7 @@ impl Machine {
 
     // Replicas.
 
-    /// Takes a monitor back if its message is applied; a long one is handed to the driver.
+    /// Takes a monitor back if its message was applied. Hands a long message to the driver.
     fn applied(&mut self, now: Instant, applied: Applied) {
         match applied {
             Applied::Done(decoded) => self.take_decoded(now, decoded),
@@ -320,7 +321,8 @@ impl Machine {
     }
 }
 
-/// Keepalives need no order and cannot wait; everything else can.
+/// Answers a keepalive at once, and queues any other message: keepalives cannot wait, and need no
+/// order.
 fn answer_keepalive_or_queue(connection: &mut Connection, message: Arrival) {
     if message.bytes.len() < KEEPALIVE
         && let Ok(text) = std::str::from_utf8(&message.bytes)

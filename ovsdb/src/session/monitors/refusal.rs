@@ -1,16 +1,17 @@
-//! A monitor that the server refuses: why, and when it is requested again.
+//! A monitor that the server refuses: why, and when to request it again.
 //!
-//! It concerns its cache alone: the cache is stale and says why, while the connection serves all
-//! the others. What would be refused again is asked for again only when something changed: the
-//! schema, the conditions, the server. Other refusals may pass, and are tried again after a backoff.
+//! A refusal concerns one cache only: that cache is stale and reports why, while the connection serves
+//! all others. If the server would refuse again for the same reason, the monitor is requested again
+//! only after something has changed: the schema, the conditions, or the server. Other refusals may be
+//! temporary, and are retried with backoff.
 
 use std::time::Duration;
 
-/// How often the connection may be lost while a monitor is being started, until that is put down
-/// to the monitor: a server that closes the connection, rows that are longer than the limit.
+/// After so many connections in a row were lost while a monitor was being started, the monitor is taken
+/// for the cause: the server closes the connection, or a row is longer than the limit for messages.
 const LOSSES: u32 = 5;
 
-/// The waits between two attempts.
+/// The limits of the wait between two attempts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Backoff {
     pub(super) min: Duration,
@@ -22,11 +23,11 @@ pub(super) struct Backoff {
 pub(super) struct Refusal {
     /// Whether the monitor is refused now.
     refused: bool,
-    /// When to ask for it again; `None` when something has to change before.
+    /// When to request it again; `None` when something has to change first.
     retry_at: Option<Duration>,
     /// The last wait.
     wait: Duration,
-    /// The connections in a row that were lost while the reply was waited for.
+    /// How many connections in a row were lost before the reply came.
     losses: u32,
 }
 
@@ -37,15 +38,15 @@ impl Refusal {
         self.retry_at = None;
     }
 
-    /// The server refused the monitor, for a reason that may pass.
+    /// The server refused the monitor for a reason that may be temporary.
     pub(super) fn refuse_for_now(&mut self, now: Duration, backoff: Backoff) {
         self.wait = (self.wait * 2).clamp(backoff.min, backoff.max);
         self.refused = true;
         self.retry_at = Some(now + self.wait);
     }
 
-    /// The connection was lost while the reply was waited for. Whether that is put down to the
-    /// monitor.
+    /// The connection was lost before the reply came. Returns whether the monitor is taken for the
+    /// cause.
     pub(super) const fn lost(&mut self) -> bool {
         self.losses = self.losses.saturating_add(1);
         self.losses >= LOSSES
@@ -60,8 +61,8 @@ impl Refusal {
         self.refused
     }
 
-    /// Whether each attempt costs the connection: then the monitor is asked for by itself, when it
-    /// is due, and not together with the others.
+    /// Whether each attempt costs the connection. Such a monitor is requested alone, when it is due,
+    /// and not with the others.
     pub(super) const fn is_costly(&self) -> bool {
         self.losses >= LOSSES
     }
