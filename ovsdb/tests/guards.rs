@@ -96,7 +96,7 @@ fn assert_conflict(answer: Result<Outcome, CommitError>, table: &str) {
         "{refusal:?}"
     );
     let expected =
-        format!("rows of {table} that the transaction was decided on have changed meanwhile");
+        format!("another client has changed rows of {table} that the transaction was decided on");
     assert!(error.to_string().contains(&expected), "{error}");
 }
 
@@ -284,7 +284,10 @@ async fn the_one_row_with_a_key_is_guarded_by_its_key_alone() {
     // That there is none is guarded where the closure goes on.
     let absent = |txn: &mut Txn| {
         let error = txn.one(Item::NAME, "d").expect_err("there is none");
-        assert_eq!(error.to_string(), "Item has no row with name == d");
+        assert_eq!(
+            error.to_string(),
+            "expected one row of Item with name == d, found none"
+        );
         let error = txn.one(by_tag, "d").expect_err("there is none");
         assert!(matches!(error, BuildError::NotFound { table: "Item", .. }));
     };
@@ -302,7 +305,7 @@ async fn the_one_row_with_a_key_is_guarded_by_its_key_alone() {
     });
     assert_eq!(txn.one(Item::NAME, "e"), Ok(e));
     let error = txn.one(by_tag, "x").expect_err("there are two");
-    let several = "Item has 2 rows with tags includes x, and one was expected";
+    let several = "expected one row of Item with tags includes x, found 2";
     assert_eq!(error.to_string(), several);
     txn.delete(a);
     assert_eq!(txn.one(by_tag, "x"), Ok(e));

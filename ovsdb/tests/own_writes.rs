@@ -387,31 +387,31 @@ async fn mistakes_are_the_commits_error_and_nothing_is_sent() {
         (
             client.transaction(),
             Box::new(|txn| drop(txn.get_by(Item::NAME, "a"))),
-            "rows of Item were to be read through a transaction that has no view",
+            "cannot read rows of Item: the transaction has no view; make it with `transaction_on` or `apply`",
         ),
         (
             client.transaction(),
             Box::new(|txn| {
                 txn.ensure(Item::NAME, "new", |_| {});
             }),
-            "rows of Item were to be read through a transaction that has no view",
+            "cannot read rows of Item: the transaction has no view; make it with `transaction_on` or `apply`",
         ),
         (
             client.transaction_on(&parts),
             Box::new(|txn| drop(txn.get(Ref::<Item>::new(ovsdb::Uuid::nil())))),
-            "the table Item was to be read, but the cache was started without it",
+            "cannot read rows of Item: the cache was started without the table",
         ),
         (
             client.transaction_on(&cache),
             Box::new(|txn| drop(txn.find(&undeclared, "a"))),
-            "rows of Item were to be found in an index that the cache was started without",
+            "cannot look up rows of Item: the cache was started without the index",
         ),
         (
             client.transaction_on(&cache),
             Box::new(|txn| {
                 txn.edit(Ref::<Item>::new(ovsdb::Uuid::nil()), |_| {});
             }),
-            "the row 00000000-0000-0000-0000-000000000000 of Item was to be edited, but there is none",
+            "cannot edit the row 00000000-0000-0000-0000-000000000000 of Item: neither the view nor the transaction has it",
         ),
         (
             client.transaction_on(&cache),
@@ -419,14 +419,14 @@ async fn mistakes_are_the_commits_error_and_nothing_is_sent() {
                 txn.delete(a);
                 txn.edit(a, |a| a.total = 5);
             }),
-            "of Item was to be edited, but there is none",
+            "of Item: neither the view nor the transaction has it",
         ),
         (
             client.transaction(),
             Box::new(|txn| {
                 txn.edit(a, |a| a.name = "z".into());
             }),
-            "the column Item.name cannot be changed once the row is inserted",
+            "cannot change the column Item.name: it is immutable after the insert",
         ),
         (
             client.transaction_on(&cache),
@@ -435,14 +435,14 @@ async fn mistakes_are_the_commits_error_and_nothing_is_sent() {
                     item.notes = [("owner", "you")].into();
                 });
             }),
-            "the row of Item that was made does not meet the condition under which it was missing",
+            "the row that was inserted into Item would not be found again: it does not meet the condition of the search",
         ),
         (
             client.transaction_on(&cache),
             Box::new(|txn| {
                 txn.ensure_where(Slot::NUMBER.eq(3), |slot| slot.number = 4);
             }),
-            "the row of Slot that was made does not meet the condition under which it was missing",
+            "the row that was inserted into Slot would not be found again: it does not meet the condition of the search",
         ),
     ];
     for (mut txn, write, expected) in cases {

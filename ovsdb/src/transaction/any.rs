@@ -1,4 +1,4 @@
-//! Operations on tables that are known at run time only.
+//! Operations on tables known at run time only.
 
 use super::outcome::{OperationIndex, Selection};
 use super::{BuildError, Outcome, Transaction};
@@ -7,13 +7,13 @@ use crate::protocol::{Columns, Mutation, Operation, OperationResult, Until};
 use crate::schema_check;
 use crate::value::{Str, Uuid};
 
-/// Writes operations on a table that is known by its name only; [`Transaction::any_table`] makes one.
+/// Writes operations on a table known by its name only; [`Transaction::any_table`] makes one.
 ///
-/// Each operation is checked against the server's schema when it is written: that the table and the
-/// columns exist, that values have the columns' types, numbers of elements and constraints, that
-/// functions and mutators can be applied to them, and that no immutable column is changed. The first
-/// mistake is the error of the commit ([`BuildError::SchemaMismatch`]), which then sends nothing. A
-/// transaction that was [made without a schema](Transaction::detached) checks nothing.
+/// Each operation is checked against the server's schema when it is written: the table and the columns
+/// exist, values have the columns' types, numbers of elements and constraints, functions and mutators
+/// can be applied to them, and no immutable column is changed. The commit returns the first mistake
+/// ([`BuildError::SchemaMismatch`]) and sends nothing. A transaction that was [made without a
+/// schema](Transaction::detached) checks nothing.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -37,7 +37,7 @@ pub struct AnyOperations<'t, D> {
 }
 
 impl<D: Database> Transaction<D> {
-    /// Operations on the table of this name, whose columns are named too.
+    /// Operations on the table with this name, whose columns are named too.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -88,11 +88,11 @@ impl<D: Database> AnyOperations<'_, D> {
         index
     }
 
-    /// Inserts a row; the server stores its defaults in columns that are left out.
+    /// Inserts a row. Columns that are left out get the server's defaults.
     ///
-    /// The uuid can be used in this transaction at once, and is the row's for ever with
-    /// [`RowIdentity::ClientChosen`](crate::RowIdentity::ClientChosen); else [`Outcome::inserted_uuid`] tells
-    /// the row's.
+    /// The uuid can be used in this transaction at once. With
+    /// [`RowIdentity::ClientChosen`](crate::RowIdentity::ClientChosen) it stays the row's uuid;
+    /// otherwise [`Outcome::inserted_uuid`] returns the row's.
     pub fn insert(&mut self, row: impl Into<Columns>) -> Uuid {
         let uuid = self.transaction.origin.new_uuid();
         let (uuid_name, client_uuid) = self.transaction.identity_of(uuid);
@@ -140,8 +140,8 @@ impl<D: Database> AnyOperations<'_, D> {
         })
     }
 
-    /// Reads columns of the rows that meet all clauses; [`Outcome::any_rows`] has them. `_uuid` is a
-    /// column too.
+    /// Reads columns of the rows that meet all clauses; [`Outcome::any_rows`] returns them. `_uuid` can
+    /// be read too.
     #[must_use = "the rows are read from the outcome by this"]
     pub fn select<C: Into<Str>>(
         &mut self,
@@ -156,8 +156,8 @@ impl<D: Database> AnyOperations<'_, D> {
         Selection::new(index)
     }
 
-    /// Fails the transaction with "timed out" unless the rows that meet all clauses are, in these
-    /// columns, the expected ones, in any order; with [`Until::NotEqual`], unless they are not.
+    /// Fails the transaction with "timed out" unless the rows that meet all clauses equal the expected
+    /// ones in these columns, in any order. With [`Until::NotEqual`], fails it if they do.
     pub fn wait<C: Into<Str>>(
         &mut self,
         rows: impl Into<AllOf<AnyTable>>,
@@ -177,10 +177,10 @@ impl<D: Database> AnyOperations<'_, D> {
 }
 
 impl Outcome {
-    /// The rows that a select of a table known by its name read, with the columns that it asked for.
+    /// The rows that a select from a table known by its name read, with the selected columns.
     ///
-    /// Their types are not known here: a whole number in a column of reals reads as an integer, and
-    /// is equal to the real.
+    /// Their types are not known here: a whole number in a column of reals reads as an integer, which
+    /// compares equal to the real.
     #[must_use]
     pub fn any_rows(&self, selection: &Selection<AnyTable>) -> &[Columns] {
         match self.results().get(selection.index.get()) {

@@ -1,4 +1,4 @@
-//! Optimistic concurrency: read, decide, write, and again after a conflict with another client.
+//! Optimistic concurrency: read, decide and write, and start over after a conflict with another client.
 
 use std::time::Duration;
 
@@ -16,36 +16,35 @@ use crate::protocol::{Mutator, Operation};
 
 impl<D: Database> Client<D> {
     /// Runs `change` on a view of the replica, and commits the transaction that it wrote. Where
-    /// [`CommitError::retry`] says [`Again`](Retry::Again), it is run again, on a newer view: after a
-    /// failed [`wait`](Transaction::wait) or [`verify`](Transaction::verify), after a duplicate in an
-    /// index, a reference that no longer holds, a change of a cluster's leader or schema. A value out
-    /// of range and other permanent refusals end it at once.
+    /// [`CommitError::retry`] says [`Again`](Retry::Again), `change` is run again on a newer view:
+    /// after a failed [`wait`](Transaction::wait) or [`verify`](Transaction::verify), a duplicate in an
+    /// index, a reference to a row that no longer exists, or a change of the cluster's leader or
+    /// schema. A value out of range and other permanent refusals are returned at once.
     ///
-    /// The closure may be run several times, and must do nothing but read the view and write the
-    /// transaction. If it leaves that empty, nothing is sent.
+    /// The closure may be run several times, so it must do nothing but read the view and write the
+    /// transaction. If it writes nothing, nothing is sent.
     ///
-    /// The transaction shows the view under its own writes. What the closure reads through it
+    /// The transaction shows the view with its own writes applied. What the closure reads through it
     /// ([`get`](Transaction::get), [`get_by`](Transaction::get_by), [`find`](Transaction::find)) is
-    /// verified by the commit, as is what an [`edit`](Transaction::edit) replaces; what it reads of the
-    /// view itself is not, so a whole table can be looked through. When another client has changed what
-    /// was verified, the closure is run again.
+    /// verified by the commit, and so is what an [`edit`](Transaction::edit) replaces. What it reads
+    /// from the view itself is not verified, so it can look through a whole table. When another client
+    /// has changed something that was verified, the closure is run again.
     ///
-    /// It decides on a replica that is [current](Cache::current): without a connection, or as long as
-    /// the rows are fetched again, it is run once they are there. Each run may wait for that as long
-    /// as the [request timeout](crate::ClientBuilder::request_timeout) says; the transaction has what
-    /// is left of it. When the connection is lost, or the schema converted, between the view and the
-    /// sending, the transaction is not sent, and the closure is run again.
+    /// The closure decides on a replica that is [current](Cache::current): without a connection, or
+    /// while the rows are fetched again, it is run only after that. Each run may wait as long as the
+    /// [request timeout](crate::ClientBuilder::request_timeout) allows, and its commit gets the rest of
+    /// that time. When the connection is lost or the schema is converted after the view was taken and
+    /// before the transaction is sent, it is not sent, and the closure is run again.
     ///
-    /// When the connection is lost after the sending, the closure is run again as well, on the view
-    /// that the next connection brings. If the first transaction inserted a row, the second is
-    /// committed only if that row does not exist: so the change is made once, and if the first
-    /// transaction turns out to have made it, the result is that of its run. Without an insert the
-    /// change may be made a second time, on rows that show the first one. A transaction for which
-    /// that would differ from making it once is not tried again, and the outcome stays
-    /// [unknown](Retry::Unknown): one with arithmetic mutations, or with
-    /// [inserts named by the server](super::RowIdentity::Named) and without a `wait`; and one by which the
-    /// closure, run again, would once more replace values of a row that has changed meanwhile, as one that
-    /// counts does. A closure that says how a row must be finds nothing left to do.
+    /// When the connection is lost after sending, the closure is run again too, on a view from the next
+    /// connection. If the first transaction inserted a row, the second is committed only if that row
+    /// does not exist. So the change is made exactly once, and if the first transaction turns out to
+    /// have made it, the result of its run is returned. Without an insert the change may be made twice,
+    /// the second time on rows that show the first. Where that would differ from making it once, the
+    /// transaction is not tried again, and the outcome stays [unknown](Retry::Unknown): with arithmetic
+    /// mutations; with [inserts named by the server](super::RowIdentity::Named) and no `wait`; and when
+    /// the closure, run again, would again replace values of a row that changed meanwhile, as a closure
+    /// that counts does. A closure that says what a row must be finds nothing left to do.
     ///
     /// [`edit`](Self::edit) does the same for a closure that cannot fail.
     ///
@@ -73,10 +72,10 @@ impl<D: Database> Client<D> {
     /// ```
     ///
     /// # Errors
-    /// The closure's own error, at once; the error of the last commit. [`CommitError::NotSent`] when the
-    /// replica did not become current in time. Where the connection was lost after an earlier run was sent, the
-    /// closure may find what that run has made: instead of its error, the result is then that of the earlier run,
-    /// or [unknown](CommitError::Unknown) where nothing tells.
+    /// The closure's own error, at once; or the error of the last commit. [`CommitError::NotSent`] when
+    /// the replica did not become current in time. If the connection was lost after an earlier run was
+    /// sent, the closure may fail because of what that run has changed. Then the result of that run is
+    /// returned instead, or [unknown](CommitError::Unknown) if it cannot be determined.
     pub async fn apply<R, E: From<CommitError>>(
         &self,
         cache: &Cache<D>,
@@ -85,7 +84,7 @@ impl<D: Database> Client<D> {
         self.apply_with(RetryPolicy::default(), cache, change).await
     }
 
-    /// As [`apply`](Self::apply), for a closure that cannot fail.
+    /// Like [`apply`](Self::apply), for a closure that cannot fail.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -96,7 +95,7 @@ impl<D: Database> Client<D> {
     /// use ovsdb::cache::Index;
     /// use ovsdb::nb::LogicalSwitch as Switch;
     ///
-    /// // The schema has no index that keeps the names of switches apart.
+    /// // The schema has no index that keeps the names of switches unique.
     /// let by_name = Index::column(Switch::NAME);
     /// let cache = client.cache().index(&by_name).start().await?;
     /// let (switch, _) = client
@@ -122,7 +121,7 @@ impl<D: Database> Client<D> {
         self.apply(cache, |view, txn| Ok(change(view, txn))).await
     }
 
-    /// As [`apply`](Self::apply), with a policy of its own.
+    /// Like [`apply`](Self::apply), with another retry policy.
     ///
     /// # Errors
     /// As [`apply`](Self::apply).
@@ -152,7 +151,7 @@ impl<D: Database> Client<D> {
             };
             drop(view);
             let Some(result) = result else {
-                // It says what it found, which an earlier run may have made so.
+                // The closure failed on what it found, which may be the effect of an earlier run.
                 let settled = self.transaction().after(&earlier.attempts).send().await;
                 return match Settled::of(settled, earlier.attempts.len()) {
                     Settled::Before(attempt) => Ok(earlier.settled(attempt)),
@@ -160,16 +159,16 @@ impl<D: Database> Client<D> {
                 };
             };
             let mut txn = txn.sealed();
-            // It is not held longer than it is read.
+            // Drop the view, so that its state can be reused while the commit waits.
             txn.overlay.view = None;
-            // With nothing left to do, it still is to be found out whether an earlier run did it.
+            // If nothing is left to do, find out whether an earlier run did it.
             if txn.is_empty() && earlier.attempts.is_empty() {
-                // Mistakes are reported also when no operation is left.
+                // Mistakes are reported even if no operation is left.
                 let outcome = txn.send().await.map_err(|error| earlier.error(error))?;
                 return Ok((result, outcome));
             }
-            // Was it an earlier transaction that changed what this one would change again? Those that
-            // inserted rows can tell for themselves; of others nobody knows.
+            // An earlier transaction may have changed the values that this one would change again. If
+            // it inserted rows, they show whether it was carried out; otherwise nothing does.
             let edits = &earlier.edits;
             let is_doubtful =
                 !planted!(EditTwice) && edits.iter().any(|edits| txn.overlay.replaces_again(edits));
@@ -204,14 +203,14 @@ impl<D: Database> Client<D> {
             if !again || run as usize >= policy.tries {
                 return Err(earlier.error(error).into());
             }
-            tracing::debug!(database = self.database(), error = %ErrorChain::new(&error), run, "a transaction is tried again");
+            tracing::debug!(database = self.database(), error = %ErrorChain::new(&error), run, "retrying a transaction");
             tokio::time::sleep(policy.wait(run)).await;
             run += 1;
         }
     }
 }
 
-/// Waits until the replica is current, at most as long as `limit` says.
+/// Waits until the replica is current, up to `limit`.
 async fn current_view<D: Database>(
     cache: &Cache<D>,
     limit: Option<Duration>,
@@ -229,16 +228,16 @@ async fn current_view<D: Database>(
     }
 }
 
-/// The runs whose outcome is unknown.
+/// Runs whose outcome is unknown.
 struct Earlier<D, R> {
-    /// The runs that a later transaction settles, with the closure's results.
+    /// The runs that a later transaction can settle; the closure's results are in `results`.
     attempts: Vec<Attempt>,
     results: Vec<R>,
-    /// Why the last one is unknown.
+    /// Why the outcome of the last run is unknown.
     unknown: Option<CommitError>,
-    /// Whether one of them can never be settled.
+    /// Whether one of the runs can never be settled.
     unsettled: bool,
-    /// What those would have replaced.
+    /// What the runs that cannot be settled have written.
     edits: Vec<Overlay<D>>,
 }
 
@@ -255,7 +254,7 @@ impl<D, R> Default for Earlier<D, R> {
 }
 
 impl<D: Database, R> Earlier<D, R> {
-    /// Notes a run whose outcome is unknown. Returns whether the closure can be run again.
+    /// Records a run whose outcome is unknown. Returns whether the closure can be run again.
     fn add(&mut self, txn: &Transaction<D>, result: R, error: &CommitError) -> bool {
         self.unknown = Some(error.clone());
         match txn.attempt() {
@@ -272,25 +271,25 @@ impl<D: Database, R> Earlier<D, R> {
         }
     }
 
-    /// Whether it is not known of a run whether it was carried out.
+    /// Whether the outcome of any run is still unknown.
     fn is_open(&self) -> bool {
         self.unsettled || !self.attempts.is_empty()
     }
 
-    /// What the run with this number came to, once it is known that it was carried out.
+    /// The result and the outcome of a run that is now known to be committed.
     fn settled(&mut self, attempt: usize) -> (R, Outcome) {
         let outcome = self.attempts[attempt].outcome();
         (self.results.swap_remove(attempt), outcome)
     }
 
-    /// The error to report when a run that nobody can settle ends the retries.
+    /// The error to report when a run that cannot be settled ends the retries.
     fn unknown_error(&self) -> CommitError {
         self.error(CommitError::NotSent(Disconnected::new(
             DisconnectReason::ViewOutdated,
         )))
     }
 
-    /// The error to report when this error ends the retries: an unknown outcome is never reported as a
+    /// The error to report when this error ends the retries. An unknown outcome is never reported as a
     /// refusal.
     fn error(&self, error: CommitError) -> CommitError {
         let open = self.is_open();
@@ -303,14 +302,14 @@ impl<D: Database, R> Earlier<D, R> {
 }
 
 impl<D: Database> Transaction<D> {
-    /// Whether operations that were carried out once can be carried out again, decided on a view that shows
-    /// their effect.
+    /// Whether carrying out the operations a second time, decided on a view that shows their first
+    /// effect, is harmless.
     fn can_be_made_twice(&self) -> bool {
         if planted!(IncrementTwice) {
             return true;
         }
-        // Guards that the view gives are of the new view when the closure is run again: only a `wait` of the
-        // closure itself can tell that the rows are there already.
+        // When the closure is run again, guards are made from the new view. So only a `wait` that the
+        // closure itself writes can find that the rows exist already.
         let own = self.operations.iter().enumerate().skip(self.reads);
         let own = own.filter(|(place, _)| !self.edit_waits.contains(&(place - self.reads)));
         let guarded = own

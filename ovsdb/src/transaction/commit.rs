@@ -1,4 +1,4 @@
-//! Checking a transaction, and sending it.
+//! Checks a transaction, sends it, and waits for its outcome.
 
 use std::borrow::Cow;
 
@@ -14,31 +14,30 @@ use crate::session::CallError;
 impl<D: Database> Transaction<D> {
     /// Sends the transaction and waits for its outcome.
     ///
-    /// A commit that resolved is visible in every cache of this client that
-    /// [is current](crate::Cache::is_current) (read-your-writes). After a schema conversion, and
-    /// whenever else a monitor is started again, the commit waits until the cache has its rows. It
-    /// does not wait for a cache that is stale because the server refuses its monitor. It stops
-    /// waiting when the time limit passes or the connection is lost after the server's answer: the
-    /// transaction is committed then and reported so, and the caches that do not show it yet are
-    /// stale.
+    /// When a commit resolves, every cache of this client that [is current](crate::Cache::is_current)
+    /// shows it (read-your-writes). After a schema conversion, and whenever a monitor is started again,
+    /// the commit waits until that cache has its rows. It does not wait for a cache that is stale
+    /// because the server refuses its monitor. It also stops waiting at the time limit, or when the
+    /// connection is lost after the server's reply: the transaction is committed then, and reported so,
+    /// and the caches that do not show it yet are stale.
     ///
-    /// A transaction without operations commits at once; nothing is sent. Without a connection
-    /// the commit waits for one, and sends the transaction as it is: what it was decided on may be
-    /// long outdated by then. Where a replica decides what to write, [`Client::apply`] decides again
-    /// instead, and [`require_current`](Self::require_current) prevents the sending. Dropping the future tells the server to forget the
-    /// transaction, which may come too late.
+    /// A transaction without operations commits at once, and nothing is sent. Without a connection the
+    /// commit waits for one, and then sends the transaction unchanged, although what it was decided on
+    /// may be outdated by then. If a replica decides what to write, use [`Client::apply`], which
+    /// decides again, or [`require_current`](Self::require_current), which prevents the sending.
+    /// Dropping the future asks the server to cancel the transaction, which may come too late.
     ///
     /// # Errors
     /// [`CommitError::Refused`] when the server refused it: nothing has changed.
-    /// [`CommitError::Unknown`] when the connection was lost, or the time was over, before the
-    /// answer: it may have been carried out or not; see [`commit_once`](Self::commit_once). The other kinds
-    /// say that nothing was sent.
+    /// [`CommitError::Unknown`] when the connection was lost, or the time limit passed, before the
+    /// reply: it may or may not have been committed; see [`commit_once`](Self::commit_once). The other
+    /// errors mean that nothing was sent.
     pub async fn commit(self) -> Result<Outcome, CommitError> {
         let sealed = self.sealed();
         sealed.without_reads(sealed.send().await)
     }
 
-    /// The answer to the user's operations alone.
+    /// The outcome without the guards that this crate added.
     pub(super) fn without_reads(
         &self,
         answer: Result<Outcome, CommitError>,
@@ -49,7 +48,7 @@ impl<D: Database> Transaction<D> {
         }
     }
 
-    /// The error without the places of guards.
+    /// The error, with its operation counted without the guards that this crate added.
     pub(super) fn without_own_guards(&self, error: CommitError) -> CommitError {
         match error {
             CommitError::Refused(refusal) => {
@@ -60,7 +59,7 @@ impl<D: Database> Transaction<D> {
         }
     }
 
-    /// Sends the operations as they are.
+    /// Sends the operations without adding guards.
     pub(super) async fn send(&self) -> Result<Outcome, CommitError> {
         let Origin::Client(client) = &self.origin else {
             return Err(CommitError::Build(BuildError::Detached));
@@ -83,9 +82,9 @@ impl<D: Database> Transaction<D> {
         outcome
     }
 
-    /// Whether the transaction can be sent: the first mistake that was made when it was written, such
-    /// as a column that the server lacks, a row that nothing refers to, or a string with a NUL.
-    /// [`commit`](Self::commit) begins with this.
+    /// Whether the transaction can be sent. The error is the first mistake in it, such as a column that
+    /// the server lacks, an inserted row that nothing refers to, or a string with a NUL.
+    /// [`commit`](Self::commit) begins with this check.
     ///
     /// # Errors
     /// The mistake.
@@ -95,7 +94,7 @@ impl<D: Database> Transaction<D> {
         Ok(check_operations(&sealed.operations).map_err(|error| sealed.without_guards(error))?)
     }
 
-    /// The check without that of the values, which is done when they are written.
+    /// The check without that of values, which are checked when they are serialized.
     pub(super) fn check_rows(&self) -> Result<(), BuildError> {
         if let Some(mistake) = &self.mistake {
             return Err(mistake.clone());
@@ -118,7 +117,8 @@ impl<D: Database> Transaction<D> {
         invalid
     }
 
-    /// The operations as they are on the wire.
+    /// The operations as they are sent: references to inserted rows are replaced by names where rows
+    /// are named.
     pub(super) fn wire_operations(&self) -> Cow<'_, [Operation]> {
         match self.origin.row_identity() {
             RowIdentity::Named => {

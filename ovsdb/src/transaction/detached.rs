@@ -1,4 +1,4 @@
-//! Transactions without a client: for unit tests of code that writes transactions.
+//! Transactions without a client, for unit tests of code that writes transactions.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use crate::protocol::Request;
 use crate::server::{Answer, Server};
 use crate::value::{Str, Uuid};
 
-/// The uuid before that of the first row. Those of [`SnapshotBuilder`] are smaller, so that a
-/// transaction and the snapshot that it is decided on have no uuid in common.
+/// The uuid before that of the first row. The uuids of [`SnapshotBuilder`] are smaller, so a
+/// transaction and the snapshot that it reads never share one.
 ///
 /// [`SnapshotBuilder`]: crate::cache::fixture::SnapshotBuilder
 const BEFORE_FIRST: u128 = 1 << 96;
 
-/// What a transaction without a client knows.
+/// What a transaction without a client needs in its place.
 #[derive(Debug, Clone)]
 pub(super) struct Detached {
-    /// The schema of the server that it could be sent to, if there is one.
+    /// The schema to check against, if one was given.
     pub(super) schema: Option<Arc<DatabaseSchema>>,
-    /// The uuid of the last row.
+    /// The uuid of the last inserted row.
     last: u128,
 }
 
@@ -34,34 +34,33 @@ impl Detached {
         Uuid::from_u128(self.last)
     }
 
-    /// Gives no uuid that the other one has given.
+    /// Continues after the uuids that the other one has given, so that none is given twice.
     pub(super) fn number_after(&mut self, other: &Self) {
         self.last = self.last.max(other.last);
     }
 }
 
 impl<D: Database> Transaction<D> {
-    /// A new, empty transaction without a client, for unit tests: code that takes a
-    /// `&mut Transaction` writes to it as to any other, without a server, a client or a runtime.
-    /// Then the test reads what it wrote: [`inserted`](Self::inserted),
-    /// [`operations_on`](Self::operations_on), [`operations`](Self::operations),
-    /// [`check`](Self::check), [`to_json`](Self::to_json).
+    /// A new, empty transaction without a client, for unit tests. Code that takes a `&mut Transaction`
+    /// writes to it as to any other, without a server, a client or a runtime. The test then reads what
+    /// was written: [`inserted`](Self::inserted), [`operations_on`](Self::operations_on),
+    /// [`operations`](Self::operations), [`check`](Self::check), [`to_json`](Self::to_json).
     ///
     /// The rows that it inserts get the uuids `00000001-0000-0000-0000-000000000001`,
-    /// `...-000000000002` and so on: two transactions that make the same operations are equal in their
-    /// operations and their JSON.
+    /// `...-000000000002` and so on, so two transactions with the same operations have equal operations
+    /// and equal JSON.
     ///
-    /// It is checked against the types of the tables only; with a schema,
-    /// [`detached_for`](Self::detached_for) finds what a client finds. It cannot be committed by
-    /// [`commit`](Self::commit), which returns [`BuildError::Detached`]. With the feature `server`,
-    /// `commit_on` carries it out on an embedded server.
+    /// It is checked only against the types of the tables; with a schema,
+    /// [`detached_for`](Self::detached_for) finds every mistake that a client would find.
+    /// [`commit`](Self::commit) returns [`BuildError::Detached`]. With the feature `server`,
+    /// `commit_on` commits it on an embedded server.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {
     /// use ovsdb::nb::{LogicalSwitch as Switch, LogicalSwitchPort as Port, Transaction};
     /// use ovsdb::transaction::TableOperation;
     ///
-    /// /// What is to be tested.
+    /// /// The code to be tested.
     /// fn add_port(txn: &mut Transaction, switch: &str, name: &str) {
     ///     let port = txn.insert(Port { name: name.into(), ..Default::default() });
     ///     txn.mutate(Switch::NAME.eq(switch)).insert(Switch::PORTS, [port]);
@@ -78,7 +77,7 @@ impl<D: Database> Transaction<D> {
     /// assert_eq!(*rows, Switch::NAME.eq("sw0"));
     /// assert_eq!(mutations.inserted(Switch::PORTS), [ports[0].reference()].into());
     ///
-    /// // Or all at once: another transaction says what is expected.
+    /// // Or compare everything at once with another transaction.
     /// let mut expected = Transaction::detached();
     /// let port = expected.insert(Port { name: "p1".into(), ..Default::default() });
     /// expected.mutate(Switch::NAME.eq("sw0")).insert(Switch::PORTS, [port]);
@@ -89,8 +88,8 @@ impl<D: Database> Transaction<D> {
         Self::without_client(None)
     }
 
-    /// As [`detached`](Self::detached), checked as a client checks it whose server has this schema:
-    /// columns that it lacks, the number of a column's values, inserted rows that nothing refers to.
+    /// Like [`detached`](Self::detached), checked as by a client whose server has this schema: columns
+    /// that the server lacks, the number of a column's values, inserted rows that nothing refers to.
     /// [`check`](Self::check) returns the first mistake.
     ///
     /// ```
@@ -110,9 +109,9 @@ impl<D: Database> Transaction<D> {
         Self::without_client(Some(schema.into()))
     }
 
-    /// As [`detached`](Self::detached), for a transaction that is to become one with `other`, which has no
-    /// client either: the rows that it inserts get the uuids after those of `other`, and it is checked as that
-    /// one. Each has rows of its own so, and [`merge`](Self::merge) takes both.
+    /// Like [`detached`](Self::detached), for a transaction that will be [merged](Self::merge) with
+    /// `other`, which has no client either. Its inserted rows get the uuids after those of `other`, so
+    /// that no two rows share one, and it is checked against the same schema.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {
@@ -167,7 +166,7 @@ impl<D: Database> Transaction<D> {
     /// ```
     ///
     /// # Errors
-    /// When the transaction has a mistake that [`check`](Self::check) finds: it would not be sent.
+    /// When [`check`](Self::check) finds a mistake: the transaction would not be sent.
     pub fn to_json(&self) -> Result<String, BuildError> {
         self.check_rows()?;
         let sealed = self.clone().sealed();
@@ -177,13 +176,13 @@ impl<D: Database> Transaction<D> {
         Ok(params)
     }
 
-    /// Carries the transaction out on an embedded server, without a client and without a runtime. The
+    /// Commits the transaction on an embedded server, without a client and without a runtime. The
     /// server checks it as it checks a client's: constraints, references, indexes.
-    /// [`Server::transactions`] tells what became of it, and a [`fork`](Server::fork) leaves the
-    /// server as it is for the next test.
+    /// [`Server::transactions`] lists the result, and a [`fork`](Server::fork) keeps the server
+    /// unchanged for the next test.
     ///
-    /// The server chooses the uuids of the rows that [`insert`](Self::insert) inserts:
-    /// [`Outcome::inserted`] tells them. So a transaction may be carried out more than once.
+    /// The server chooses the uuids of inserted rows, and [`Outcome::inserted`] returns them. So a
+    /// transaction can be committed more than once.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {
@@ -207,10 +206,10 @@ impl<D: Database> Transaction<D> {
     /// ```
     ///
     /// # Errors
-    /// As [`commit`](Self::commit). A transaction that has to wait is refused with `timed out`:
+    /// As [`commit`](Self::commit). A transaction that has to wait is refused with `timed out`, since
     /// nothing else can happen while it waits. The outcome is unknown when the server does not reply at
-    /// once: to a durable transaction on a file, as a relay, or by a
-    /// [fault](crate::server::TransactionFault) that a test asked for.
+    /// once: to a durable transaction on a file, on a relay, or because of a
+    /// [fault](crate::server::TransactionFault) that a test injected.
     #[cfg(feature = "server")]
     pub fn commit_on(&self, server: &Server) -> Result<Outcome, CommitError> {
         use crate::error::{DisconnectReason, Disconnected};
@@ -251,7 +250,8 @@ impl<D: Database> Transaction<D> {
             }
             Answer::Refused(error) => refused(error),
             Answer::Waits => {
-                let details = "the transaction waits for rows that nothing else can write";
+                let details =
+                    "the transaction waits, but no other client can write while `commit_on` runs";
                 refused(OvsdbError::with_details("timed out", details))
             }
             Answer::Gone => Err(CommitError::Unknown(Disconnected::new(

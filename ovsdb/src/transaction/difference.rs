@@ -1,25 +1,25 @@
-//! How a row becomes another one: columns that are set, and changes of sets and maps.
+//! The difference between two versions of a row: columns to set, and changes of sets and maps.
 
 use crate::protocol::{Columns, Mutation, Mutator};
 use crate::value::{Atom, Datum, Set, Str};
 
-/// How a row becomes another one.
+/// The difference between two versions of a row.
 #[derive(Default)]
 pub(super) struct Difference {
     pub(super) columns: Columns,
     pub(super) mutations: Vec<Mutation>,
-    /// The new pairs of maps, under keys that they do not have yet.
+    /// The new pairs of maps whose keys did not exist.
     pub(super) added_pairs: Vec<(usize, Datum)>,
     /// The columns whose old value is replaced as a whole.
     pub(super) replaced: Vec<usize>,
-    /// The keys of maps whose pairs are replaced or taken out.
+    /// The keys of maps whose pairs are replaced or removed.
     pub(super) replaced_keys: Vec<(usize, Vec<Atom>)>,
-    /// The elements of sets, and the keys of maps, that are put in or taken out.
+    /// The elements of sets, and the keys of maps, that are added or removed.
     pub(super) moved: Vec<(usize, Vec<Atom>)>,
 }
 
 impl Difference {
-    /// The elements of a set, or the pairs of a map, that are new or gone.
+    /// Adds the elements of a set, or the pairs of a map, that are new or removed.
     pub(super) fn parts(&mut self, index: usize, name: Str, old: &Datum, new: &Datum) {
         let (gone, added);
         match (old, new) {
@@ -30,7 +30,7 @@ impl Difference {
                 added = Datum::Set(new.iter().filter(is_new).cloned().collect());
             }
             _ => {
-                // An empty map may be written like an empty set.
+                // An empty map looks like an empty set.
                 let value = |datum: &Datum, key: &Atom| match datum {
                     Datum::Map(map) => map.get(key).cloned(),
                     Datum::Set(_) => None,

@@ -1,15 +1,15 @@
-//! Parsing a refusal that names two rows with the same values in an index.
+//! Parses the refusal of a transaction because two rows have the same values in an index.
 //!
-//! ovsdb-server reports them in an English sentence. It is parsed exactly as its source writes it
-//! (`duplicate_index_row`); a sentence that differs in any way is not taken for a duplicate.
+//! ovsdb-server reports the two rows in an English sentence. It is parsed exactly as the server's
+//! source writes it (`duplicate_index_row`); any other sentence is not taken for a duplicate.
 
 use super::Refusal;
 use crate::protocol::ErrorKind;
 use crate::value::json::Reader;
 use crate::value::{Str, Uuid};
 
-/// Two rows that would have had the same values in the columns of an index, which is why the server
-/// refused a transaction; [`Refusal::duplicate`] makes it.
+/// Two rows that would have had the same values in the columns of an index, so that the server refused
+/// the transaction; [`Refusal::duplicate`] returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Duplicate {
@@ -19,7 +19,7 @@ pub struct Duplicate {
     pub columns: Vec<Str>,
     /// The value of each column, as text: a string as it is, a set or map as the server prints it.
     pub values: Vec<Str>,
-    /// The two rows, in an order that means nothing.
+    /// The two rows, in no particular order.
     pub rows: [DuplicateRow; 2],
 }
 
@@ -34,7 +34,7 @@ pub struct DuplicateRow {
 }
 
 impl Duplicate {
-    /// The row that has the values already, where the transaction inserts the other one.
+    /// The existing row that has the values already, if the transaction inserts the other one.
     #[must_use]
     pub fn existing(&self) -> Option<Uuid> {
         match self.rows {
@@ -45,9 +45,8 @@ impl Duplicate {
 }
 
 impl Refusal {
-    /// Which two rows would have had the same values in an index of the schema; `None` when the
-    /// server refused the transaction for another reason, or says it in words that are not those of
-    /// ovsdb-server.
+    /// The two rows that would have had the same values in an index of the schema. `None` when the
+    /// server refused the transaction for another reason, or does not use ovsdb-server's words.
     ///
     /// The rows' uuids are those of the refused transaction: a row that it inserts does not exist.
     ///
@@ -76,7 +75,7 @@ impl Refusal {
     /// ```
     #[must_use]
     pub fn duplicate(&self) -> Option<Duplicate> {
-        // It is found when the operations have been carried out.
+        // ovsdb-server checks indexes after the last operation, so the error is not at an operation.
         if self.error.kind() != ErrorKind::ConstraintViolation || self.operation.is_some() {
             return None;
         }
@@ -112,7 +111,7 @@ fn read(details: &str) -> Option<Duplicate> {
     })
 }
 
-/// The rest of the sentence.
+/// The rest of the sentence to be parsed.
 struct Words<'a>(&'a str);
 
 impl Words<'_> {
@@ -121,7 +120,7 @@ impl Words<'_> {
         Some(())
     }
 
-    /// A table's or a column's name, after its first quote.
+    /// A table's or a column's name, after its opening quote.
     fn name(&mut self) -> Option<Str> {
         let (name, rest) = self.0.split_once('"')?;
         self.0 = rest;
@@ -138,7 +137,7 @@ impl Words<'_> {
                 return Some(items);
             }
             if self.eat(", ").is_none() {
-                // Two or more end with their last one.
+                // A list of two or more ends with its `and`, handled above.
                 return (items.len() == 1).then_some(items);
             }
             items.push(item(self)?);
@@ -161,7 +160,7 @@ impl Words<'_> {
         (!value.is_empty()).then(|| value.into())
     }
 
-    /// A row's uuid, and what the transaction did to the row.
+    /// A row's uuid, and what the sentence says that the transaction did to it.
     fn row(&mut self, columns: usize) -> Option<DuplicateRow> {
         let (uuid, rest) = self.0.split_once(", ")?;
         let uuid = Uuid::parse_str(uuid).ok()?;
@@ -186,13 +185,13 @@ impl Words<'_> {
         (before.len() == columns).then_some(())
     }
 
-    /// A value before the end of the sentence.
+    /// A value that the row had before, up to the end of its sentence.
     fn old_value(&mut self) -> Option<()> {
         if self.0.starts_with(['"', '[', '{']) {
             return self.value().map(drop);
         }
-        // A full stop may be part of it: the one that ends the sentence is followed by a blank or
-        // by nothing.
+        // The value may contain a full stop. The one that ends the sentence is followed by a space or
+        // by the end of the text.
         let text = self.0;
         let ends = |at: usize| text[at..].starts_with([',', ' ']) || text[at..] == *".";
         let end = text
@@ -272,7 +271,7 @@ mod tests {
             assert_eq!(read(&whole.replacen("Second row", "Third row", 1)), None);
             assert_eq!(read(&whole.replacen("8b534f6b", "8b53", 1)), None);
         }
-        // A value more or less than there are columns.
+        // One value more or fewer than columns.
         assert_eq!(read(&ONE.replacen("\"a b\"", "1 and 2", 1)), None);
         assert_eq!(read(&THREE.replacen(", and {a=\"}\"}", "", 1)), None);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Edits of rows: only what differs is sent, and only on what it replaces.
+//! Edits of rows: only differences are sent, with guards for the values that they replace.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::model::{AllOf, Database, Row, Table};
 use crate::protocol::{Clause, Columns, Operation};
 use crate::value::{Ref, Sealed, Str, Uuid};
 
-/// A row to be edited: a [`Row`] that was read, borrowed or shared, or a [`Ref`] to one.
+/// A row to be edited: a [`Row`] that was read, borrowed or shared, or a [`Ref`] to a row.
 ///
 /// ```
 /// # #[cfg(feature = "nb")]
@@ -64,23 +64,24 @@ impl<T: Table> EditRow<T> for &Arc<Row<T>> {
 }
 
 impl<D: Database> Transaction<D> {
-    /// Changes a row as the closure does, and sends only what differs: columns of one value are
-    /// updated, of sets and maps the elements and the keys that are new or gone are inserted and
-    /// deleted. So what another client puts into the same set, or under another key of the same map,
-    /// stays. Nothing is sent where nothing differs. Returns whether the closure changed the row.
+    /// Changes a row by a closure, and sends only the differences: columns with one value are updated;
+    /// elements of sets and keys of maps are inserted and deleted one by one. So an element that
+    /// another client adds to the same set, or a key that it adds to the same map, stays. If nothing
+    /// differs, nothing is sent. Returns whether the closure changed the row.
     ///
-    /// A row that the transaction has inserted or edited before is changed further: what is sent is
-    /// one insert, or the difference from the row as it was before the transaction.
+    /// A row that the transaction has inserted or edited before is changed further: one insert is sent,
+    /// or the difference from the row as it was before the transaction.
     ///
-    /// The commit fails when the row is gone, or when a value is not there any more that the edit
-    /// replaces: the old value of an updated column, the pair of a map whose key gets another value or
-    /// is taken out; and when another client was faster to set a key that the edit adds. Then nothing
-    /// has changed, [`Refusal::is_conflict`](super::Refusal::is_conflict) says so,
+    /// The commit fails when the row no longer exists, when another client has changed a value that the
+    /// edit replaces (the old value of an updated column, or the pair of a map whose key is replaced or
+    /// removed), and when another client was first to set a key that the edit adds. Then nothing has
+    /// changed, [`Refusal::is_conflict`](super::Refusal::is_conflict) returns true,
     /// [`CommitError::retry`](super::CommitError::retry) says [`Again`](super::Retry::Again), and
-    /// [`Client::apply`](crate::Client::apply) runs its closure again. What else the closure decides
-    /// by is to be read by [`get`](Self::get), which guards the whole row.
+    /// [`Client::apply`](crate::Client::apply) runs its closure again. If the closure decides on
+    /// anything else in the row, read it with [`get`](Self::get), which guards the whole row.
     ///
-    /// The row that the transaction's view shows is changed; without a view, the one that `row` holds.
+    /// The edit starts from the row in the transaction's view; without a view, from the one that `row`
+    /// holds.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -107,8 +108,8 @@ impl<D: Database> Transaction<D> {
     /// ```
     ///
     /// A reference to a row that neither the view nor the transaction has is a mistake
-    /// ([`BuildError::NoSuchRow`]), as is a change of an immutable column ([`BuildError::Immutable`]):
-    /// the commit returns it, and sends nothing.
+    /// ([`BuildError::NoSuchRow`]), and so is a change of an immutable column
+    /// ([`BuildError::Immutable`]): the commit returns it, and sends nothing.
     pub fn edit<T: Table<Database = D>>(
         &mut self,
         row: impl EditRow<T>,
@@ -136,7 +137,7 @@ impl<D: Database> Transaction<D> {
         true
     }
 
-    /// Applies a change that was computed from `read`, which need not be the row that the view shows.
+    /// Applies a change that was computed from `read`, which may differ from the row in the view.
     pub(crate) fn edit_from<T: Table<Database = D>>(&mut self, read: &Arc<Row<T>>, columns: &T) {
         let uuid = read.uuid();
         let touched = self.overlay.touched::<T>();
@@ -155,7 +156,7 @@ impl<D: Database> Transaction<D> {
         }
     }
 
-    /// Puts the edit of a row into operations.
+    /// Writes the edit of a row as operations.
     fn write_edit<T: Table<Database = D>>(&mut self, start: &Arc<Row<T>>, now: Arc<Row<T>>) {
         let uuid = now.uuid();
         let epoch = self.overlay.epoch;
@@ -168,7 +169,7 @@ impl<D: Database> Transaction<D> {
         let (base, places, is_inserted) =
             (written.base.clone(), written.places, written.is_inserted);
         let Some(mut base) = base else {
-            // The insert itself still can be changed.
+            // No operation depends on the insert yet, so change the insert itself.
             let columns = self.columns_to_insert::<T>(&now);
             let insert = self.inserted.get(&uuid).copied();
             let insert = insert.and_then(|place| self.operations.get_mut(place));
@@ -201,8 +202,8 @@ impl<D: Database> Transaction<D> {
         }
     }
 
-    /// Changes immutable columns of a row that the transaction inserts in the insert itself, unless an operation
-    /// after it looks at them. Returns the row with these.
+    /// Changes immutable columns of a row that the transaction inserts, in the insert itself, unless a
+    /// later operation reads them. Returns the row with the columns that were changed so.
     fn fold_immutable<T: Table<Database = D>>(&mut self, uuid: Uuid, base: &T, now: &T) -> T {
         let mut folded = base.clone();
         let schema = self.origin.schema();
@@ -259,7 +260,8 @@ impl<D: Database> Transaction<D> {
                     *place = Some(self.operations.len());
                     self.operations.push(operation);
                 }
-                // It changes nothing any more; others count by its place.
+                // The edit changes nothing any more. Keep an operation in its place, since later ones
+                // are identified by their number.
                 (Some(place), None) => {
                     self.operations[*place] = Operation::Update {
                         table: T::TABLE.into(),
@@ -277,7 +279,7 @@ impl<D: Database> Transaction<D> {
         places
     }
 
-    /// How a row of the database becomes another.
+    /// The difference between two versions of a row in the database.
     fn difference<T: Table<Database = D>>(&mut self, base: &T, now: &T) -> Difference {
         let schema = self.origin.schema();
         let table = schema
@@ -300,7 +302,7 @@ impl<D: Database> Transaction<D> {
                 self.mistake(BuildError::Immutable { table, column });
                 continue;
             }
-            // A set or map that must not be empty could be so in between.
+            // A set or map that must not be empty could become empty between the two mutations.
             let is_whole = column.is_some_and(|column| {
                 let kind = &column.kind;
                 kind.min > 0 || matches!(kind.max, Max::Limited(1))
@@ -315,20 +317,20 @@ impl<D: Database> Transaction<D> {
         difference
     }
 
-    /// The row with this key, made as the closure says: a row that the view or the transaction has is
-    /// [edited](Self::edit); else one is inserted, with the key and what the closure sets. Only the
-    /// columns that the closure changes are given: the other ones stay as they are, and of a new row
-    /// they are left to the server. Of several rows with the key, the one with the smallest uuid is
-    /// taken.
+    /// Returns the row with this key, as the closure makes it. A row that the view or the transaction
+    /// has is [edited](Self::edit); otherwise one is inserted, with the key and what the closure sets.
+    /// Columns that the closure does not change keep their values; in a new row they get the server's
+    /// defaults. Of several rows with the key, the one with the smallest uuid is edited.
     ///
-    /// Of two clients that ensure the same key at the same time, one inserts the row and the other's
-    /// commit fails, with a [conflict](super::Refusal::is_conflict) or with a
-    /// [duplicate](super::Refusal::duplicate) in the schema's index; run again, it finds the row.
+    /// When two clients ensure the same key at the same time, one inserts the row, and the commit of
+    /// the other fails with a [conflict](super::Refusal::is_conflict), or with a
+    /// [duplicate](super::Refusal::duplicate) in an index of the schema. When that client tries again,
+    /// it finds the row.
     ///
-    /// An index that is made by a function guards nothing: two clients may make a row each.
+    /// An index by a function guards nothing: two clients may insert one row each.
     ///
-    /// A row of a table that is not in the root set has to be referred to as well, as with
-    /// [`insert`](Self::insert).
+    /// As with [`insert`](Self::insert), a new row of a table that is not in the root set must also be
+    /// referred to.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -339,7 +341,7 @@ impl<D: Database> Transaction<D> {
     /// use ovsdb::cache::Index;
     /// use ovsdb::nb::{LogicalSwitch as Switch, LogicalSwitchPort as Port};
     ///
-    /// // The schema allows several switches of a name, so the program declares an index.
+    /// // The schema allows several switches with the same name, so the program declares an index.
     /// let by_name = Index::column(Switch::NAME);
     /// let cache = client.cache().index(&by_name).table::<Port>().start().await?;
     /// for _ in 0..2 {
@@ -357,8 +359,8 @@ impl<D: Database> Transaction<D> {
     /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     ///
-    /// The transaction needs a view, as [`Client::apply`](crate::Client::apply) gives it; without one
-    /// the commit returns [`BuildError::NoView`].
+    /// The transaction needs a view, as the one that [`Client::apply`](crate::Client::apply) passes
+    /// has; without a view the commit returns [`BuildError::NoView`].
     pub fn ensure<T, Q, B>(&mut self, by: B, key: Q, change: impl FnOnce(&mut T)) -> Ref<T>
     where
         T: Table<Database = D>,
@@ -381,9 +383,9 @@ impl<D: Database> Transaction<D> {
         self.insert(row.into_columns())
     }
 
-    /// As [`ensure`](Self::ensure), for rows that meet a condition. All rows of the table are looked
-    /// at, where an index would find them. Of a new row, the closure has to set what the condition
-    /// asks for; else the commit returns [`BuildError::Unmet`].
+    /// Like [`ensure`](Self::ensure), for rows that meet a condition. It reads all rows of the table,
+    /// where an index would find them directly. The closure must give a new row the values that the
+    /// condition requires, or else the commit returns [`BuildError::Unmet`].
     ///
     /// ```
     /// # #[cfg(feature = "nb")]
@@ -420,7 +422,7 @@ impl<D: Database> Transaction<D> {
     }
 }
 
-/// Whether an operation on the table reads a column.
+/// Whether an operation reads a column of the table.
 fn sees<T: Table>(operation: &Operation, column: &str) -> bool {
     if operation.table().is_none_or(|table| table != T::TABLE) {
         return false;

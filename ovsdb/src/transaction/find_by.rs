@@ -1,5 +1,5 @@
-//! What a transaction finds rows by: a column that the schema makes unique, an index of the schema over
-//! several columns, or an index that the program declares.
+//! What a transaction can find rows by: a column that the schema makes unique, an index of the schema
+//! over several columns, or an index that the program declares.
 
 use std::hash::Hash;
 
@@ -9,13 +9,14 @@ use crate::trie::hash_of;
 use crate::value::{Sealed, Uuid, Value};
 
 /// What [`Transaction::get_by`](super::Transaction::get_by), [`find`](super::Transaction::find) and
-/// [`ensure`](super::Transaction::ensure) find rows of `T` by, with a key that is made of a `Q`.
+/// [`ensure`](super::Transaction::ensure) can find rows of `T` by, with a key that `Q` converts into.
 ///
 /// | | key |
 /// |---|---|
-/// | a column that an index of the schema makes [unique](Unique) | what converts into its value |
-/// | a [`UniqueIndex`] over several columns | a tuple of such |
-/// | a reference to a declared [`Index`] | what converts into its key |
+/// | a column that an index of the schema makes [unique](Unique) | a value that converts into the
+/// column's |
+/// | a [`UniqueIndex`] over several columns | a tuple of such values |
+/// | a reference to a declared [`Index`] | a value that converts into its key |
 ///
 /// ```
 /// # #[cfg(feature = "nb")]
@@ -28,59 +29,59 @@ use crate::value::{Sealed, Uuid, Value};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "no index finds a row by `{Self}`",
-    label = "not indexed, or not by a key of this type",
-    note = "a column can be looked up by if the schema has an index over it alone",
+    label = "has no index, or its key has another type",
+    note = "a column finds rows if the schema has an index over this column alone",
     note = "for other columns, declare an `ovsdb::cache::Index` when the cache is built"
 )]
 pub trait FindBy<T: Table, Q>: Sealed {
-    /// What finds the rows, whatever the key is made of.
+    /// The column or index itself, independent of the type `Q`.
     #[doc(hidden)]
     type By: RowKey<T> + Clone;
-    /// What finds the rows.
+    /// The column or index itself.
     #[doc(hidden)]
     fn by(&self) -> &Self::By;
-    /// The key that is made of this.
+    /// Converts the value into a key.
     #[doc(hidden)]
     fn key(&self, query: Q) -> <Self::By as RowKey<T>>::Key;
 }
 
-/// Another uuid for each that a key has.
+/// Maps each uuid in a key to another one.
 pub(crate) type OtherUuids<'a> = &'a mut dyn FnMut(Uuid) -> Uuid;
 
-/// A column or an index that rows are found by.
+/// A column or an index that finds rows.
 #[doc(hidden)]
 #[expect(unnameable_types, reason = "no other crate implements it")]
 pub trait RowKey<T: Table>: Sealed + Send + Sync + 'static {
-    /// The key.
+    /// The type of the keys.
     type Key: Clone + Eq + Hash + Send + Sync + 'static;
-    /// Adds the rows of a view that have the key, in no particular order; false when the cache was started
-    /// without the index.
+    /// Appends the rows of a view that have the key, in no particular order. Returns false when the
+    /// cache was started without the index.
     fn find_in<'v>(
         &self,
         table: TableView<'v, T>,
         key: &Self::Key,
         found: &mut Vec<&'v Row<T>>,
     ) -> bool;
-    /// Prefetches the rows that have these keys, and these of their columns.
+    /// Prefetches the rows with these keys, and these of their columns.
     fn look_ahead(&self, table: TableView<'_, T>, keys: &[&Self::Key], columns: &[usize]);
     /// Whether a row has the key.
     fn has(&self, row: &Row<T>, key: &Self::Key) -> bool;
     /// The keys of a row.
     fn each_key(&self, row: &Row<T>, each: &mut dyn FnMut(&Self::Key));
-    /// The rows that have the key; `None` where no condition says so.
+    /// The condition for rows with the key; `None` where conditions cannot express it.
     fn condition(&self, key: &Self::Key) -> Option<AllOf<T>>;
-    /// Gives a row the key, where that is possible.
+    /// Writes the key into a row, where that is possible.
     fn put(&self, row: &mut T, key: &Self::Key);
-    /// The columns that an index of the compiled schema makes unique, if it is one.
+    /// The columns that an index of the compiled schema makes unique, if this is such an index.
     fn unique_columns(&self) -> Option<Vec<&'static str>>;
-    /// By what rows are found.
+    /// What rows are found by.
     #[expect(private_interfaces, reason = "only this crate asks")]
     fn name(&self) -> KeyName;
-    /// The key with other uuids; `None` where it cannot be told which it has.
+    /// The key with its uuids mapped; `None` where a function computes the keys.
     fn with_uuids(&self, key: &Self::Key, other: OtherUuids<'_>) -> Option<Self::Key>;
 }
 
-/// A value of a column with other uuids.
+/// A value of a column with its uuids mapped.
 fn value_with<V: Value>(value: &V, other: OtherUuids<'_>) -> V {
     let other = value.with_uuids(other);
     other.as_any().downcast_ref().unwrap_or(value).clone()

@@ -1,4 +1,4 @@
-//! Inserted rows that the server would collect as garbage in the same transaction (ovsdb(7); RFC
+//! Finds inserted rows that the server would delete as garbage in the same transaction (ovsdb(7); RFC
 //! 7047 section 3.2, `isRoot`).
 
 use std::collections::HashMap;
@@ -8,11 +8,11 @@ use ovsdb_schema::{BaseType, ColumnType, DatabaseSchema, RefType};
 use crate::protocol::{Clause, Function, Mutator, Operation};
 use crate::value::{Atom, Datum, Str, Uuid};
 
-/// The first operation that inserts a row which nothing in the transaction keeps alive: its table
-/// is no root table, and no other row refers to it by a strong reference.
+/// The first operation that inserts a row which nothing in the transaction keeps alive: its table is
+/// not in the root set, and no other row refers to it by a strong reference.
 ///
-/// `inserted` has the inserts whose rows the other operations may refer to by a uuid that is not on
-/// the wire.
+/// `inserted` maps the uuids that this transaction uses for inserted rows to their operations; some of
+/// these uuids are never sent.
 pub(super) fn first_unreferenced(
     operations: &[Operation],
     inserted: &HashMap<Uuid, usize>,
@@ -68,7 +68,7 @@ pub(super) fn first_unreferenced(
                 .and_then(|table| table.columns.get(column))
                 .map(|column| &column.kind);
             each_strong(kind, datum, |atom| {
-                // A row does not keep itself alive.
+                // A reference from a row to itself does not keep it alive.
                 if let Some(place) = places.of(atom).filter(|place| *place != index) {
                     referenced[place] = true;
                 }
@@ -78,7 +78,7 @@ pub(super) fn first_unreferenced(
     unreferenced.into_iter().find(|index| !referenced[*index])
 }
 
-/// The inserts, by how other operations refer to their rows.
+/// Maps references to inserted rows to the operations that insert them.
 struct Places<'a> {
     uuids: HashMap<Uuid, usize>,
     names: HashMap<&'a Str, usize>,
@@ -94,7 +94,7 @@ impl Places<'_> {
     }
 }
 
-/// Shows the values that an operation writes, with table and column.
+/// Calls `each` with every value that an operation writes, and its table and column.
 fn each_value(operation: &Operation, mut each: impl FnMut(&str, &str, &Datum)) {
     match operation {
         Operation::Insert { table, row, .. } | Operation::Update { table, row, .. } => {
@@ -115,8 +115,8 @@ fn each_value(operation: &Operation, mut each: impl FnMut(&str, &str, &Datum)) {
     }
 }
 
-/// Shows the atoms that are strong references. A column that the schema does not have is for the
-/// server to refuse.
+/// Calls `each` with every atom that is a strong reference. If the schema lacks the column, the server
+/// will refuse the operation.
 fn each_strong(kind: Option<&ColumnType>, datum: &Datum, mut each: impl FnMut(&Atom)) {
     let strong = |base: Option<&BaseType>| {
         base.is_none_or(|base| base.ref_table.is_some() && base.ref_type == RefType::Strong)

@@ -1,5 +1,5 @@
-//! The operations that make a transaction fail when what it was decided on has changed: `wait`s that
-//! do not wait (RFC 7047 section 5.2.6).
+//! Guards: operations that make a transaction fail when another client has changed what it was decided
+//! on. They are `wait`s that do not wait (RFC 7047 section 5.2.6).
 
 use ovsdb_schema::DatabaseSchema;
 
@@ -10,7 +10,7 @@ use crate::model::{AllOf, Row, Table};
 use crate::protocol::{Clause, Columns, Function, Operation, Until};
 use crate::value::{Atom, Datum, Ref, Str, Uuid};
 
-/// A guard that the rows which meet a condition are these, in these columns and no other ones.
+/// A guard: the rows that meet a condition must equal these rows in these columns.
 fn expect<T: Table>(clauses: Vec<Clause>, columns: Vec<Str>, rows: Vec<Columns>) -> Operation {
     Operation::Wait {
         timeout: Some(0),
@@ -22,8 +22,8 @@ fn expect<T: Table>(clauses: Vec<Clause>, columns: Vec<Str>, rows: Vec<Columns>)
     }
 }
 
-/// A row as it is compared: its uuid, and the columns with these indexes as far as their values can be
-/// compared. With the names of those.
+/// The values of a row to compare: its uuid, and those of the columns with these indexes that can be
+/// compared, with their names.
 fn compared<T: Table>(
     row: &Row<T>,
     indexes: impl IntoIterator<Item = usize>,
@@ -53,17 +53,18 @@ fn clauses_of<T: Table>(uuid: Uuid) -> Vec<Clause> {
     AllOf::from(Ref::<T>::new(uuid)).into_clauses()
 }
 
-/// What guards are made for.
+/// What guards are made for: the schema and the row versions of the server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Guarding<'a> {
     /// The schema of the server, if it is known.
     pub(super) schema: Option<&'a DatabaseSchema>,
-    /// Whether the server that decides has given rows their versions.
+    /// Whether row versions come from the server that decides on the transaction, so that it can
+    /// compare them.
     pub(super) by_version: bool,
 }
 
 impl Guarding<'_> {
-    /// A whole row as it is compared: by its version where that is known, else by its columns.
+    /// The values that stand for a whole row in a guard: its version if known, otherwise its columns.
     fn whole<T: Table>(&self, row: &Row<T>) -> Vec<(Str, Datum)> {
         match row.version().filter(|_| self.by_version) {
             Some(version) => vec![
@@ -74,8 +75,8 @@ impl Guarding<'_> {
         }
     }
 
-    /// Some columns of a row as they are compared. Servers send reals rounded, so the version of the row
-    /// stands for them where it is known.
+    /// The values that stand for some columns of a row in a guard. Servers send reals rounded, so for
+    /// reals the row's version is compared instead, where it is known.
     fn some<T: Table>(
         &self,
         row: &Row<T>,
@@ -90,7 +91,7 @@ impl Guarding<'_> {
     }
 }
 
-/// That a row is as it was read, or that there still is none.
+/// A guard: the row is as it was read, or still does not exist.
 pub(super) fn of_row<T: Table>(
     uuid: Uuid,
     row: Option<&Row<T>>,
@@ -102,7 +103,7 @@ pub(super) fn of_row<T: Table>(
     of_row_as(row, guarding.whole(row))
 }
 
-/// That a row has the values that it had in the columns with these indexes.
+/// A guard: the row has the same values in the columns with these indexes.
 pub(super) fn of_columns<T: Table>(
     row: &Row<T>,
     indexes: impl IntoIterator<Item = usize> + Clone,
@@ -116,7 +117,7 @@ fn of_row_as<T: Table>(row: &Row<T>, columns: Vec<(Str, Datum)>) -> Operation {
     expect::<T>(clauses_of::<T>(row.uuid()), names, vec![columns.into()])
 }
 
-/// That the rows that have a key are the ones that had it.
+/// A guard: the same rows have the key as when it was read.
 pub(super) fn of_key<T: Table>(read: &KeyRead<T>, guarding: Guarding<'_>) -> Operation {
     let rows = read.rows.iter();
     let rows = rows.map(|row| match read.is_whole {
@@ -124,7 +125,7 @@ pub(super) fn of_key<T: Table>(read: &KeyRead<T>, guarding: Guarding<'_>) -> Ope
         false => compared(row, [], guarding.schema),
     });
     let mut rows: Vec<_> = rows.collect();
-    // All rows are compared in the columns that can be compared in each.
+    // Compare the columns that can be compared in every row.
     let mut names: Vec<Str> = match rows.first() {
         Some(first) => first.iter().map(|(name, _)| name.clone()).collect(),
         None => vec!["_uuid".into()],
@@ -140,8 +141,8 @@ pub(super) fn of_key<T: Table>(read: &KeyRead<T>, guarding: Guarding<'_>) -> Ope
     expect::<T>(read.condition.clone().into_clauses(), names, rows)
 }
 
-/// That an edited row exists, and has the values that the edit replaces. A row that is not known is
-/// not compared.
+/// A guard: an edited row exists, and has the values that the edit replaces. If the row's values are
+/// not known, only its existence is checked.
 pub(super) fn of_edit<T: Table>(written: &Written<T>, guarding: Guarding<'_>) -> Option<Operation> {
     let before = written.before.as_ref()?;
     written.now.as_ref()?;
@@ -160,7 +161,7 @@ pub(super) fn of_edit<T: Table>(written: &Written<T>, guarding: Guarding<'_>) ->
     Some(expect::<T>(clauses, names, vec![columns.into()]))
 }
 
-/// That a row has these pairs in its maps.
+/// A guard: a row has these pairs in its maps.
 pub(super) fn of_pairs<T: Table>(
     uuid: Uuid,
     pairs: impl IntoIterator<Item = (usize, Datum)>,

@@ -1,4 +1,4 @@
-//! Transactions of several authors that become one.
+//! Merges transactions of several authors into one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::{BuildError, Transaction};
 use crate::model::{Database, Row, Table};
 use crate::value::{Datum, Map, Set, Uuid, read_datum};
 
-/// Why two transactions cannot become one by [`Transaction::merge`].
+/// Why [`Transaction::merge`] cannot merge two transactions.
 ///
 /// ```
 /// # #[cfg(feature = "nb")]
@@ -23,8 +23,9 @@ use crate::value::{Datum, Map, Set, Uuid, read_datum};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MergeConflict {
-    /// Both replace a column of one value, or the pair of one key of a map; also by equal values, since the
-    /// second may have been decided on the first one's. Or both add different pairs under one key.
+    /// Both replace the same column with one value, or the pair of the same key of a map. Equal values
+    /// are a conflict too, since the second may have been decided on the first one's. Or both add
+    /// different pairs for the same key.
     #[error("both transactions change the column {table}.{column} of the row {row}")]
     Column {
         /// The table.
@@ -34,8 +35,9 @@ pub enum MergeConflict {
         /// The column.
         column: &'static str,
     },
-    /// One deletes a row that the other one edits, or both insert a row of the same uuid, in this table and
-    /// any other: [`Transaction::detached_after`] keeps the uuids of transactions without a client apart.
+    /// One deletes a row that the other edits; or both insert a row with the same uuid, into this table
+    /// and the same or another one: [`Transaction::detached_after`] gives transactions without a client
+    /// distinct uuids.
     #[error("both transactions write the row {row} of {table}, and one deletes or inserts it")]
     Row {
         /// The table.
@@ -43,7 +45,8 @@ pub enum MergeConflict {
         /// The row.
         row: Uuid,
     },
-    /// The other one has read a row, or found that none has a key, before this one writes it.
+    /// The other transaction read a row, or found that a key has none, and this one, which comes first,
+    /// writes that row.
     #[error("one transaction was decided on rows of {table} before the other writes the row {row}")]
     Read {
         /// The table.
@@ -51,25 +54,24 @@ pub enum MergeConflict {
         /// The row that this transaction writes.
         row: Uuid,
     },
-    /// The views are of different replicas, or of before and after an outage.
+    /// The views are of different replicas, or the replica was not current all the time between them.
     #[error("the transactions were decided on different replicas")]
     Replica,
 }
 
 impl<D: Database> Transaction<D> {
-    /// Adds all operations and guards of another transaction of the same client, so that one commit
-    /// carries out both or neither; as if the other one had been carried out after this one.
+    /// Appends all operations and guards of another transaction of the same client, so that one commit
+    /// carries out both or neither, as if the other were carried out after this one.
     ///
-    /// Edits of the same row are joined. The other transaction's uuids of inserted rows stay good. The
-    /// places of its operations begin after this one's: [`OperationIndex::after`] tells them with the
-    /// number that is returned.
+    /// Edits of the same row are joined. The references that the other transaction returned for
+    /// inserted rows stay valid. Its operations are numbered after this one's: pass the returned number
+    /// to [`OperationIndex::after`].
     ///
     /// [`OperationIndex::after`]: super::OperationIndex::after
     ///
-    /// # Errors
-    /// When that would not be what both have decided; see [`MergeConflict`]. Then this transaction is
-    /// as it was, and each can be committed by itself. Operations that were written by hand on
-    /// the rows that meet a condition are not looked into.
+    /// When the result would not be what both have decided; see [`MergeConflict`]. This transaction is
+    /// unchanged then, and each can be committed alone. Operations written by hand on the rows that
+    /// meet a condition are not checked for conflicts.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -123,11 +125,11 @@ impl<D: Database> Transaction<D> {
         Ok(before)
     }
 
-    /// The conflict that both insert a row of one uuid.
+    /// The conflict if both insert a row with the same uuid.
     fn same_uuid(&self, other: &Self) -> Option<MergeConflict> {
         let mut inserted = other.inserted.keys();
         let row = *inserted.find(|uuid| self.inserted.contains_key(uuid))?;
-        let named = "a table that is known by its name";
+        let named = "a table known by its name only";
         let table = self.overlay.table_of(row).unwrap_or(named);
         Some(MergeConflict::Row { table, row })
     }
@@ -148,14 +150,14 @@ impl<T> Written<T> {
 }
 
 impl<T: Table> KeyRead<T> {
-    /// Whether it would be another if it were read after this row was written.
+    /// Whether it would be read differently after this row was written.
     fn is_changed_by(&self, uuid: Uuid, written: &Written<T>) -> bool {
         let holds = |row: &Option<Arc<Row<T>>>| {
             row.as_ref()
                 .is_some_and(|row| self.condition.holds_for(row))
         };
         let now = holds(&written.now);
-        // What deletes a row without a view does not know it.
+        // A row that was deleted without a view has unknown values.
         let is_found = self.rows.iter().any(|row| row.uuid() == uuid);
         let before = holds(&written.before) || is_found;
         before != now || (self.is_whole && now)
@@ -163,7 +165,7 @@ impl<T: Table> KeyRead<T> {
 }
 
 impl<T: Table> Touched<T> {
-    /// Why what `other` has noted cannot come after this.
+    /// Why what `other` has recorded cannot come after this.
     pub(super) fn conflict(&self, other: &Self) -> Option<MergeConflict> {
         let table = T::TABLE;
         for (&row, own) in &self.written {
@@ -185,7 +187,7 @@ impl<T: Table> Touched<T> {
         None
     }
 
-    /// Whether one of the columns that were read of a row is changed by this.
+    /// Whether this write changes one of the columns that were read of the row.
     fn has_read_columns_of(&self, row: Uuid, written: &Written<T>) -> bool {
         let Some((read, columns)) = self.read_columns.get(&row) else {
             return false;
@@ -201,7 +203,7 @@ impl<T: Table> Touched<T> {
             })
     }
 
-    /// Notes what `other` has noted as well. Later edits are operations of their own.
+    /// Adds what `other` has recorded. Later edits become new operations.
     pub(super) fn absorb(&mut self, other: &Self, epoch: usize) {
         for (uuid, row) in &other.read {
             self.read.entry(*uuid).or_insert_with(|| row.clone());
@@ -278,7 +280,7 @@ fn conflict<T: Table>(row: Uuid, a: &Written<T>, b: &Written<T>) -> Option<Merge
         if a_now.equals(before) || b_now.equals(before) {
             return false;
         }
-        // The second of two that count would count from another value.
+        // If both count, the second would count from another value.
         (replaced(a) && replaced(b)) || {
             maps_differ(&before.to_datum(), &a_now.to_datum(), &b_now.to_datum())
         }
@@ -290,7 +292,7 @@ fn conflict<T: Table>(row: Uuid, a: &Written<T>, b: &Written<T>) -> Option<Merge
     })
 }
 
-/// Whether two changes of a map are of the same key, but for two that add the same pair.
+/// Whether two changes of a map concern the same key, unless both add the same pair.
 fn maps_differ(before: &Datum, a: &Datum, b: &Datum) -> bool {
     let empty = Map::new();
     let map = |datum| match datum {
@@ -305,7 +307,7 @@ fn maps_differ(before: &Datum, a: &Datum, b: &Datum) -> bool {
     })
 }
 
-/// The row with both changes.
+/// The row with both changes applied.
 pub(super) fn joined<T: Table>(before: &T, own: &T, other: &T) -> T {
     let mut joined = own.clone();
     for index in 0..T::COLUMNS.len() {

@@ -1,4 +1,4 @@
-//! Transactions: built typed, sent whole, answered operation by operation.
+//! Transactions: built with types, sent as one request, answered operation by operation.
 
 mod any;
 mod apply;
@@ -53,7 +53,7 @@ pub use self::retry::{Retry, RetryPolicy};
 pub use self::written::{GivenColumns, Mutations, TableOperation};
 
 /// A transaction under construction; [`Client::transaction`] makes one, and for unit tests
-/// [`Transaction::detached`].
+/// [`Transaction::detached`] does.
 ///
 /// Operations are carried out in order, all or none. Nothing is sent before
 /// [`commit`](Self::commit).
@@ -77,24 +77,26 @@ pub use self::written::{GivenColumns, Mutations, TableOperation};
 pub struct Transaction<D> {
     origin: Origin<D>,
     timeout: Option<Duration>,
-    /// The replica that the operations were decided on; they are not sent once that is outdated.
+    /// The replica that the operations were decided on. They are not sent if it was not current all the
+    /// time since.
     basis: Option<Basis>,
     operations: Vec<Operation>,
-    /// How many of the first operations are not the user's.
+    /// How many of the first operations were added by this crate.
     guards: usize,
-    /// How many of these, the last ones, say what the transaction was decided on.
+    /// How many of the last of these guard what was read through the transaction.
     reads: usize,
-    /// The inserted rows' uuids, which references in this transaction may bear.
+    /// The uuids that this transaction uses for inserted rows, with the numbers of their operations.
     inserted: HashMap<Uuid, usize>,
     /// The first mistake, which the commit returns.
     mistake: Option<BuildError>,
-    /// What is read through the transaction.
+    /// What was read and written through the transaction.
     overlay: Overlay<D>,
-    /// The places of the waits by which edits find that another client was faster, without the guards.
+    /// The numbers, counted without the guards, of the waits by which edits detect that another client
+    /// was first.
     edit_waits: BTreeSet<usize>,
 }
 
-/// Where a transaction goes, which also tells what it may write.
+/// The client that sends the transaction, or what replaces it in tests.
 enum Origin<D> {
     Client(Client<D>),
     Detached(Detached),
@@ -110,7 +112,7 @@ impl<D> Clone for Origin<D> {
 }
 
 impl<D: Database> Origin<D> {
-    /// The server's schema; `None` where nothing is known of it.
+    /// The server's schema; `None` if it is not known.
     fn schema(&self) -> Option<Arc<DatabaseSchema>> {
         match self {
             Self::Client(client) => Some(client.server_schema()),
@@ -132,12 +134,12 @@ impl<D: Database> Origin<D> {
         }
     }
 
-    /// Whether the server that decides is the one that gives rows their versions.
+    /// Whether row versions come from the server that decides on the transaction.
     fn gives_versions(&self) -> bool {
         matches!(self, Self::Client(client) if !client.is_relay())
     }
 
-    /// Gives no uuid that the other one has given, where both have no client.
+    /// Continues after the uuids that the other one has given, if neither has a client.
     fn number_after(&mut self, other: &Self) {
         if let (Self::Detached(own), Self::Detached(other)) = (self, other) {
             own.number_after(other);
@@ -202,21 +204,21 @@ impl<D: Database> Transaction<D> {
         }
     }
 
-    /// How long the commit may take, the wait for a connection included; `None` waits for ever.
+    /// The time allowed for the commit, including the wait for a connection; `None` for no limit.
     ///
-    /// When the time is over, the server is told to forget the transaction. It may have carried it
-    /// out before: the outcome is unknown, unless the transaction was not even sent.
+    /// When the time limit passes, the server is asked to cancel the transaction. It may have carried
+    /// it out before that: the outcome is unknown, unless the transaction was not sent yet.
     pub const fn timeout(&mut self, limit: Option<Duration>) -> &mut Self {
         self.timeout = limit;
         self
     }
 
-    /// Sends the transaction only if `cache` is [current](Cache::is_current), from now on without
-    /// interruption: a decision on a view of it is not carried out after an outage. Call it
-    /// before taking the view. [`Client::apply`] does so by itself.
+    /// Sends the transaction only if `cache` is [current](Cache::is_current) now and stays so without
+    /// interruption. So a decision on a view of it is not carried out after an outage. Call it before
+    /// taking the view. [`Client::apply`] does so by itself.
     ///
-    /// When the connection was lost meanwhile, or the schema converted, or the cache is not current
-    /// now, the commit ends with [`CommitError::NotSent`], after which [`CommitError::retry`] says
+    /// If the connection was lost or the schema converted meanwhile, or the cache is not current now,
+    /// the commit ends with [`CommitError::NotSent`], after which [`CommitError::retry`] says
     /// [`Again`](Retry::Again).
     ///
     /// ```
@@ -243,7 +245,7 @@ impl<D: Database> Transaction<D> {
         self
     }
 
-    /// Whether the transaction has no operation.
+    /// Whether the transaction has no operations.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
@@ -262,7 +264,7 @@ impl<D: Database> Transaction<D> {
         OperationIndex(self.operations.len() - 1)
     }
 
-    /// Puts operations that are not the user's before all others.
+    /// Inserts operations of this crate before all others.
     fn put_first(&mut self, operations: impl IntoIterator<Item = Operation>) {
         let before = self.operations.len();
         self.operations.splice(0..0, operations);
@@ -278,7 +280,7 @@ impl<D: Database> Transaction<D> {
     }
 }
 
-/// Whether a server has the column, in a form that its type can hold.
+/// Whether a server has the column, with a type that the compiled one can hold.
 fn is_known<T: Table>(server: &DatabaseSchema, column: &ColumnInfo) -> bool {
     let table = server.tables.get(T::TABLE);
     let known = table.and_then(|table| table.columns.get(column.name));

@@ -1,11 +1,11 @@
-//! Rows that are named within their transaction (RFC 7047 section 5.2.1).
+//! Names of inserted rows within their transaction (RFC 7047 section 5.2.1).
 
 use super::Transaction;
 use crate::protocol::{Clause, Columns, Operation};
 use crate::value::{Atom, Datum, Str, Uuid};
 
 impl<D> Transaction<D> {
-    /// Whether the row of this uuid is one that the transaction inserts under a name.
+    /// Whether the transaction inserts the row with this uuid under a name.
     pub(super) fn is_named(&self, uuid: Uuid) -> bool {
         let insert = self
             .inserted
@@ -21,7 +21,7 @@ impl<D> Transaction<D> {
     }
 }
 
-/// The operations with the references to rows that are inserted under a name turned into those names.
+/// The operations, with references to rows inserted under a name replaced by those names.
 pub(super) fn with_names(
     operations: impl IntoIterator<Item = Operation>,
     is_named: impl Fn(Uuid) -> bool,
@@ -41,7 +41,7 @@ pub(super) fn row_name(uuid: Uuid) -> Str {
     Str::from(format!("row{}", uuid.simple()))
 }
 
-/// The operation with the references to inserted rows turned into their names.
+/// The operation, with references to inserted rows replaced by their names.
 fn rename(operation: Operation, names: &impl Fn(Atom) -> Atom) -> Operation {
     let columns = |row: Columns| -> Columns {
         row.into_iter()

@@ -1,4 +1,4 @@
-//! Committing exactly once, also when the connection is lost.
+//! Committing exactly once, even if the connection is lost.
 
 use std::collections::HashMap;
 
@@ -7,23 +7,23 @@ use crate::model::Database;
 use crate::protocol::{Clause, ErrorKind, Function, Operation, Until};
 use crate::value::{Atom, Datum, Str, Uuid};
 
-/// How often a transaction is sent again before its outcome stays unknown.
+/// How many times a transaction is sent again before its outcome stays unknown.
 const TRIES: u32 = 10;
 
 impl<D: Database> Transaction<D> {
-    /// As [`commit`](Self::commit), but settles an outcome that is [unknown](Retry::Unknown): the
-    /// transaction is sent again on the next connection, after a guard that lets it through only if
-    /// a row of its own inserts does not exist. So it is carried out once, even if the first attempt
-    /// is still on its way through a cluster.
+    /// Like [`commit`](Self::commit), but settles an outcome that is [unknown](Retry::Unknown): the
+    /// transaction is sent again on the next connection, with a guard that lets it through only if a
+    /// row that it inserts does not exist. So it is carried out once, even if the first attempt is
+    /// still on its way through a cluster.
     ///
-    /// The guard needs an insert with a uuid of the client's choice, preferably into a root table. A
-    /// transaction without one is sent once. The row must outlive the attempts:
-    /// when another client deletes it, a later attempt inserts it again.
+    /// The guard needs an insert with a uuid chosen by the client, preferably into a table of the root
+    /// set. A transaction without one is sent only once. The row must outlive the attempts: if another
+    /// client deletes it, a later attempt inserts it again.
     ///
     /// # Errors
-    /// As [`commit`](Self::commit); the outcome stays unknown without such an insert, when the time is
-    /// over, when the client is closed, and when a later attempt is refused: the earlier one may still
-    /// be on its way to the server.
+    /// As [`commit`](Self::commit). The outcome stays unknown without such an insert, when the time
+    /// limit passes, when the client is closed, and when a later attempt is refused, since the earlier
+    /// one may still be on its way to the server.
     pub async fn commit_once(self) -> Result<Outcome, CommitError> {
         let sealed = self.sealed();
         let answer = sealed.send().await;
@@ -54,7 +54,7 @@ impl<D: Database> Transaction<D> {
         Err(unknown)
     }
 
-    /// The attempt by which it can be settled later whether this transaction was carried out, if it can.
+    /// The attempt, if it can be settled later whether this transaction was carried out.
     pub(super) fn attempt(&self) -> Option<Attempt> {
         let schema = self.origin.schema();
         let mut inserts = self
@@ -77,7 +77,7 @@ impl<D: Database> Transaction<D> {
         Some(Attempt {
             table: table.clone(),
             row,
-            // Uuids that the server chose are lost with its answer.
+            // Uuids that the server chose are lost with its reply.
             inserted: self
                 .inserted
                 .iter()
@@ -87,7 +87,7 @@ impl<D: Database> Transaction<D> {
         })
     }
 
-    /// The transaction after guards that fail when one of these attempts was carried out.
+    /// The transaction after guards, each of which fails if its attempt was carried out.
     pub(super) fn after(&self, attempts: &[Attempt]) -> Self {
         let mut guarded = self.clone();
         guarded.put_first(attempts.iter().map(Attempt::guard));
@@ -98,14 +98,14 @@ impl<D: Database> Transaction<D> {
 /// A transaction that was sent, with an unknown outcome.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    /// The row that exists when the transaction was carried out, and its table.
+    /// The row that exists if the transaction was carried out, and its table.
     table: Str,
     row: Uuid,
     inserted: HashMap<Uuid, usize>,
 }
 
 impl Attempt {
-    /// The operation that fails when the attempt was carried out.
+    /// The operation that fails if the attempt was carried out.
     fn guard(&self) -> Operation {
         let row = if planted!(UnguardedRetry) {
             Uuid::nil()
@@ -132,13 +132,13 @@ impl Attempt {
     }
 }
 
-/// The answer to a transaction that came after guards.
+/// What the reply to a transaction with such guards settles.
 pub(super) enum Settled {
-    /// No earlier attempt was carried out; this is the outcome of the transaction itself.
+    /// No earlier attempt was carried out; this is the outcome of this transaction.
     Now(Result<Outcome, CommitError>),
-    /// The attempt with this number was carried out, and nothing else.
+    /// The attempt with this number was carried out, and this transaction was not.
     Before(usize),
-    /// The answer does not settle the earlier attempts.
+    /// The reply does not settle the earlier attempts.
     Not(CommitError),
 }
 
@@ -151,8 +151,8 @@ impl Settled {
                 Some(guard) if guard < guards && refusal.error.kind() == ErrorKind::TimedOut => {
                     Self::Before(guard)
                 }
-                // Where the guards hold, the earlier attempts are not carried out yet; a request that is
-                // still on its way may be.
+                // The guards passed, so no earlier attempt is carried out yet; but a request may still
+                // be on its way.
                 _ => Self::Not(CommitError::Refused(Box::new(
                     refusal.without_first(guards),
                 ))),

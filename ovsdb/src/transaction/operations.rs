@@ -1,4 +1,4 @@
-//! The operations that take more than one call to describe, and the handles of their results.
+//! Operations that are described by several calls, and the handles of their results.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use crate::model::{Changeable, Collection, Column, Database, Mutability, Ordered
 use crate::protocol::{Columns, Mutation, Mutator, Operation, Until};
 use crate::value::{Atomic, ColumnValue, Datum, Map, Set, Str, Value};
 
-/// An operation that is described by further calls. It becomes part of the transaction with the
-/// first call that makes it complete.
+/// An operation that is described by several calls. The first call that completes it adds it to the
+/// transaction.
 #[derive(Debug)]
 enum Draft {
     Incomplete(Operation),
     Complete(OperationIndex),
 }
 
-/// Declares the handle of an operation that is described by further calls.
+/// Declares the handle of an operation that is described by several calls.
 macro_rules! handle {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
@@ -37,7 +37,7 @@ macro_rules! handle {
                 Self { transaction, draft, table: PhantomData }
             }
 
-            /// The operation, as far as it is described.
+            /// The operation as described so far.
             fn operation(&mut self) -> Option<&mut Operation> {
                 match &mut self.draft {
                     Draft::Incomplete(operation) => Some(operation),
@@ -45,11 +45,11 @@ macro_rules! handle {
                 }
             }
 
-            /// Makes the operation part of the transaction, unless it is.
+            /// Adds the operation to the transaction, if it was not added yet.
             fn complete(&mut self) -> OperationIndex {
                 match &mut self.draft {
                     Draft::Incomplete(operation) => {
-                        // The value that replaces it is never read.
+                        // A placeholder that is never read.
                         let operation = std::mem::replace(operation, Operation::Abort);
                         let index = self.transaction.operation(operation);
                         self.draft = Draft::Complete(index);
@@ -62,12 +62,12 @@ macro_rules! handle {
     };
 }
 
-/// Declares the further methods of handles of operations that touch rows.
+/// Declares the shared methods of the handles of operations that change rows.
 macro_rules! index {
     ($name:ident) => {
         impl<D: Database, T: Table<Database = D>> $name<'_, D, T> {
-            /// The operation's place in the transaction. As long as it changes nothing it is not part
-            /// of it, and its place is one for which [`Outcome::count`](super::Outcome::count) is 0.
+            /// The operation's number in the transaction. While it changes nothing it is not added, and
+            /// [`Outcome::count`](super::Outcome::count) of the returned number is 0.
             #[must_use]
             pub const fn index(&self) -> OperationIndex {
                 match &self.draft {
@@ -80,8 +80,8 @@ macro_rules! index {
 }
 
 handle!(
-    /// An `update` operation (RFC 7047 section 5.2.3): the new values of columns. One that sets no
-    /// column is not sent.
+    /// An `update` operation (RFC 7047 section 5.2.3), which sets columns to new values. If it sets no
+    /// column, it is not sent.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -129,8 +129,8 @@ impl<D: Database, T: Table<Database = D>> Update<'_, D, T> {
 }
 
 handle!(
-    /// A `mutate` operation (RFC 7047 section 5.2.4): how columns change, in order. One without a
-    /// change is not sent.
+    /// A `mutate` operation (RFC 7047 section 5.2.4), which changes columns in order. If it changes no
+    /// column, it is not sent.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -173,8 +173,8 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
         self
     }
 
-    /// Adds elements to a set, or pairs to a map: a key that the map has keeps its value, which
-    /// [`set_keys`](Self::set_keys) replaces.
+    /// Adds elements to a set, or pairs to a map. A key that the map has already keeps its value;
+    /// [`set_keys`](Self::set_keys) replaces it.
     pub fn insert<V: Collection, M: Changeable>(
         self,
         column: Column<T, V, M>,
@@ -184,7 +184,7 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
         self.mutation(column.index(), Mutator::Insert, argument)
     }
 
-    /// Takes elements out of a set, or exact pairs out of a map.
+    /// Removes elements from a set, or exact pairs from a map.
     pub fn delete<V: Collection, M: Changeable>(
         self,
         column: Column<T, V, M>,
@@ -194,8 +194,8 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
         self.mutation(column.index(), Mutator::Delete, argument)
     }
 
-    /// Takes the pairs with these keys out of a map, with any values; the same as
-    /// [`delete`](Self::delete) for a set.
+    /// Removes the pairs with these keys from a map, whatever their values; for a set, the same as
+    /// [`delete`](Self::delete).
     pub fn delete_keys<V: Collection, M: Changeable, K: Into<V::Key>>(
         self,
         column: Column<T, V, M>,
@@ -209,13 +209,13 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
         )
     }
 
-    /// Sets the values of these keys in a map, whether it has them or not; its other keys stay as they
-    /// are, also those that another client adds meanwhile.
+    /// Sets the values of these keys in a map, whether it has them or not. Its other keys stay,
+    /// including those that another client adds meanwhile.
     ///
     /// On the wire these are two mutations, `delete` of the keys and `insert` of the pairs, since an
-    /// `insert` alone keeps the value of a key that the map has. The server carries out both or
-    /// neither, and no client sees the map in between. A map that by the schema must not be empty has to
-    /// keep another key in between, or the server refuses it with "constraint violation".
+    /// `insert` alone does not replace a value. The server carries out both or neither, and no client
+    /// sees the map in between. If the schema does not allow the map to be empty, it must have another
+    /// key meanwhile, or else the server refuses with "constraint violation".
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -290,7 +290,7 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
         self.arithmetic(column, Mutator::Multiply, number)
     }
 
-    /// Divides by a number; by zero is a "domain error".
+    /// Divides by a number; zero gives a "domain error".
     pub fn divide<V: Ordered, M: Changeable>(
         self,
         column: Column<T, V, M>,
@@ -299,7 +299,7 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
         self.arithmetic(column, Mutator::Divide, number)
     }
 
-    /// Takes the remainder of a division; the server takes it of integers only.
+    /// Takes the remainder of a division, of integers only.
     pub fn modulo<V: Ordered<Number = i64>, M: Changeable>(
         self,
         column: Column<T, V, M>,
@@ -312,11 +312,11 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
 handle!(
     /// A `wait` operation (RFC 7047 section 5.2.6).
     ///
-    /// Without [`timeout`](Wait::timeout) it does not wait at all: it is a guard that fails the
-    /// transaction with "timed out" when the rows are not as they must be.
+    /// Without [`timeout`](Wait::timeout) it does not wait: it is a guard that fails the transaction
+    /// with "timed out" if the rows are not as required.
     ///
-    /// It is part of the transaction once [`until`](Wait::until) or [`until_not`](Wait::until_not) has
-    /// said what to wait for; the compiler warns when neither does:
+    /// [`until`](Wait::until) or [`until_not`](Wait::until_not) adds it to the transaction; the
+    /// compiler warns if neither is called:
     ///
     /// ```compile_fail
     /// #![deny(unused_must_use)]
@@ -334,7 +334,7 @@ handle!(
     /// # let client = ovsdb::nb::Client::builder().server(&server).connect().await?;
     /// use ovsdb::nb::LogicalSwitch as Switch;
     ///
-    /// // Insert a switch unless there is one of this name: the schema allows several.
+    /// // Insert a switch unless one has this name: the schema allows several.
     /// let switch = Switch { name: "sw0".into(), ..Default::default() };
     /// let mut txn = client.transaction();
     /// txn.wait(Switch::NAME.eq("sw0")).comparing(Switch::NAME).until_not([switch.clone()]);
@@ -350,7 +350,7 @@ handle!(
 );
 
 impl<D: Database, T: Table<Database = D>> Wait<'_, D, T> {
-    /// How long to wait; `None` for ever. [`i64::MAX`] milliseconds are the most, which is for ever
+    /// The time limit of the wait; `None` for none. More than [`i64::MAX`] milliseconds means no limit
     /// too.
     pub fn timeout(mut self, limit: Option<Duration>) -> Self {
         let most = u128::from(i64::MAX.unsigned_abs());
@@ -373,12 +373,12 @@ impl<D: Database, T: Table<Database = D>> Wait<'_, D, T> {
         self
     }
 
-    /// Waits until the rows are these, in any order, in the compared columns.
+    /// Waits until the compared columns of the rows equal these, in any order.
     pub fn until(self, rows: impl IntoIterator<Item = T>) -> OperationIndex {
         self.finish(Until::Equal, rows)
     }
 
-    /// Waits until the rows are not these in the compared columns.
+    /// Waits until the compared columns of the rows differ from these.
     pub fn until_not(self, rows: impl IntoIterator<Item = T>) -> OperationIndex {
         self.finish(Until::NotEqual, rows)
     }

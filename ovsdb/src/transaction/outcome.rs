@@ -13,7 +13,7 @@ use crate::schema_check::SchemaMismatch;
 use crate::value::json::{DecodeError, DecodeErrorKind, Reader};
 use crate::value::{Atomic, Ref, Str, Uuid};
 
-/// Why a transaction cannot be sent: a mistake in it, or a row that it needs and that there is not.
+/// Why a transaction cannot be sent: a mistake in it, or a row that it needs does not exist.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -37,8 +37,8 @@ pub enum BuildError {
         /// The column.
         column: &'static str,
     },
-    /// A value of fewer or more elements than the server's type of the column has: none where one is
-    /// required, as in the `Default` of a struct that leaves such a column empty, or too many.
+    /// A value with fewer or more elements than the server's type of the column allows: none where one
+    /// is required, as in the `Default` of a struct that leaves such a column empty, or too many.
     #[error("{}", wrong_count(table, column, *count, *least, *most))]
     Count {
         /// The table.
@@ -47,13 +47,13 @@ pub enum BuildError {
         column: &'static str,
         /// How many elements or pairs the value has.
         count: usize,
-        /// How many it has at least on the server: 0 or 1.
+        /// The least number of elements on the server: 0 or 1.
         least: usize,
-        /// How many it has at most on the server; `None` when any number.
+        /// The greatest number of elements on the server; `None` for any number.
         most: Option<usize>,
     },
-    /// A row of a table that is not in the root set, to which no other row refers by a strong
-    /// reference in the same transaction: the server would delete it at once.
+    /// A row of a table that is not in the root set, to which no other row refers by a strong reference
+    /// in the same transaction. The server would delete it at once.
     #[error(
         "operation {operation}, insert in {table}: the row would be deleted at the commit, since no other row refers to it by a strong reference and {table} is not in the root set"
     )]
@@ -63,89 +63,91 @@ pub enum BuildError {
         /// Its table.
         table: Str,
     },
-    /// A transaction without a view was to be read; [`Client::transaction_on`] and [`Client::apply`] make
-    /// such that have one.
+    /// A row was read through a transaction that has no view. [`Client::transaction_on`] and
+    /// [`Client::apply`] make transactions that have one.
     ///
     /// [`Client::transaction_on`]: crate::Client::transaction_on
     /// [`Client::apply`]: crate::Client::apply
-    #[error("rows of {table} were to be read through a transaction that has no view")]
+    #[error(
+        "cannot read rows of {table}: the transaction has no view; make it with `transaction_on` or `apply`"
+    )]
     NoView {
         /// The table that was to be read.
         table: &'static str,
     },
-    /// A table was to be read that the cache was started without.
-    #[error("the table {table} was to be read, but the cache was started without it")]
+    /// A row was read of a table that the cache was started without.
+    #[error("cannot read rows of {table}: the cache was started without the table")]
     NotReplicated {
         /// The table.
         table: &'static str,
     },
-    /// An index was to be looked up in that the cache was started without.
-    #[error("rows of {table} were to be found in an index that the cache was started without")]
+    /// Rows were looked up in an index that the cache was started without.
+    #[error("cannot look up rows of {table}: the cache was started without the index")]
     NoIndex {
         /// The table of the index.
         table: &'static str,
     },
-    /// A row was to be edited that neither the view nor the transaction has.
-    #[error("the row {uuid} of {table} was to be edited, but there is none")]
+    /// A row was edited that neither the view nor the transaction has.
+    #[error("cannot edit the row {uuid} of {table}: neither the view nor the transaction has it")]
     NoSuchRow {
         /// The table.
         table: &'static str,
         /// The row.
         uuid: Uuid,
     },
-    /// No row has the key by which [`one`](super::Transaction::one) was to find one.
-    #[error("{table} has no row with {key}")]
+    /// [`one`](super::Transaction::one) found no row with the key.
+    #[error("expected one row of {table} with {key}, found none")]
     NotFound {
         /// The table.
         table: &'static str,
-        /// The key, for people to read: `name == sw0`.
+        /// The key in readable form: `name == sw0`.
         key: String,
     },
-    /// Several rows have the key by which [`one`](super::Transaction::one) was to find one.
-    #[error("{table} has {count} rows with {key}, and one was expected")]
+    /// [`one`](super::Transaction::one) found several rows with the key.
+    #[error("expected one row of {table} with {key}, found {count}")]
     Several {
         /// The table.
         table: &'static str,
-        /// The key, for people to read: `name == sw0`.
+        /// The key in readable form: `name == sw0`.
         key: String,
-        /// How many rows have it.
+        /// How many rows have the key.
         count: usize,
     },
-    /// Two inserts have one uuid.
-    #[error("a row of {table} was inserted under the uuid {uuid}, as one of {other} was before")]
+    /// Two inserts have the same uuid.
+    #[error("two inserts have the uuid {uuid}: one into {other}, then one into {table}")]
     SameUuid {
         /// The uuid.
         uuid: Uuid,
         /// The table of the second row.
         table: &'static str,
-        /// The table of the first one.
+        /// The table of the first row.
         other: Str,
     },
-    /// An edit changed a column that the schema does not let be changed.
-    #[error("the column {table}.{column} cannot be changed once the row is inserted")]
+    /// An edit changed a column that the schema makes immutable.
+    #[error("cannot change the column {table}.{column}: it is immutable after the insert")]
     Immutable {
         /// The table.
         table: &'static str,
         /// The column.
         column: &'static str,
     },
-    /// A row that was made by [`ensure`](super::Transaction::ensure) or
-    /// [`ensure_where`](super::Transaction::ensure_where) does not have the key, or meet the condition: it would
-    /// not be found again.
+    /// A row that [`ensure`](super::Transaction::ensure) or
+    /// [`ensure_where`](super::Transaction::ensure_where) inserted does not have the key or meet the
+    /// condition, so it would not be found again.
     #[error(
-        "the row of {table} that was made does not meet the condition under which it was missing"
+        "the row that was inserted into {table} would not be found again: it does not meet the condition of the search"
     )]
     Unmet {
         /// The table.
         table: &'static str,
     },
-    /// An operation on a table that is known by its name only does not fit the server's schema.
+    /// An operation on a table known by its name only does not fit the server's schema.
     #[error(transparent)]
     SchemaMismatch(#[from] SchemaMismatch),
     /// A value that cannot be sent, such as a string with a NUL.
     #[error(transparent)]
     InvalidValue(#[from] InvalidValue),
-    /// The transaction was made by [`Transaction::detached`](super::Transaction::detached), and has no
+    /// The transaction was made by [`Transaction::detached`](super::Transaction::detached), without a
     /// client that could send it.
     #[error(
         "the transaction has no client to commit it: it was made by `Transaction::detached`, for tests"
@@ -170,7 +172,7 @@ fn wrong_count(
     )
 }
 
-/// What is wrong with a value of `count` elements in a column that is of the type `server` there.
+/// The mistake in a value with `count` elements, in a column whose type on the server is `server`.
 pub(super) fn check_count<T: Table>(
     index: usize,
     server: &ColumnType,
@@ -224,18 +226,18 @@ pub(super) fn check_count<T: Table>(
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The operation that failed; `None` when all succeeded and the commit failed, or when the
-    /// request as a whole did.
+    /// The operation that failed; `None` when all operations succeeded and the commit failed, or when
+    /// the request as a whole failed.
     pub operation: Option<usize>,
     /// The failed operation's name on the wire.
     pub name: Option<&'static str>,
     /// The failed operation's table.
     pub table: Option<Str>,
-    /// What the server says.
+    /// The server's error.
     pub error: OvsdbError,
     /// Whether the request as a whole failed, before its first operation.
     pub(crate) of_request: bool,
-    /// Whether a guard of what was read through the transaction failed.
+    /// Whether a guard failed that this crate added for what was read.
     pub(crate) of_guard: bool,
 }
 
@@ -252,15 +254,15 @@ impl Refusal {
     }
 
     /// Whether another client has changed what was read through the transaction, or what an edit
-    /// replaces: nothing is wrong with the transaction, but it was decided on what is not so any more.
-    /// [`Client::apply`](crate::Client::apply) decides again.
+    /// replaces. Nothing is wrong with the transaction itself, but it must be decided again, as
+    /// [`Client::apply`](crate::Client::apply) does.
     #[must_use]
     pub const fn is_conflict(&self) -> bool {
         self.of_guard
     }
 
-    /// The refusal with the operations counted without the guards: the first ones, and those at `waits`
-    /// after them.
+    /// The refusal, with operations counted without the guards: the first `count` ones, and those at
+    /// `waits` after them.
     pub(super) fn without_guards(mut self, count: usize, waits: &BTreeSet<usize>) -> Self {
         if let Some(operation) = self.operation
             && (operation < count || waits.contains(&(operation - count)))
@@ -271,7 +273,7 @@ impl Refusal {
         self.without_first(count)
     }
 
-    /// The refusal with the operations counted without the first ones.
+    /// The refusal, with operations counted without the first `count` ones.
     pub(super) fn without_first(mut self, count: usize) -> Self {
         self.operation = self.operation.map(|index| index.saturating_sub(count));
         self
@@ -283,7 +285,7 @@ impl fmt::Display for Refusal {
         match (self.operation, self.name, &self.table) {
             (None, _, Some(table)) if self.of_guard => write!(
                 f,
-                "rows of {table} that the transaction was decided on have changed meanwhile: {}",
+                "another client has changed rows of {table} that the transaction was decided on: {}",
                 self.error
             ),
             (Some(index), Some(name), Some(table)) => {
@@ -322,7 +324,7 @@ impl fmt::Display for Refusal {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {
-    /// The transaction is wrong in itself, or a row that it needs was not found; nothing was sent.
+    /// The transaction has a mistake, or a row that it needs was not found; nothing was sent.
     #[error("the transaction cannot be sent")]
     Build(#[from] BuildError),
     /// No connection came in time, or the client was closed; nothing was sent.
@@ -331,12 +333,12 @@ pub enum CommitError {
     /// The server refused the transaction; nothing has changed.
     #[error("the server refused the transaction: {0}")]
     Refused(Box<Refusal>),
-    /// The connection was lost, or the time was over, after the transaction was sent: it may have been
-    /// carried out, or not. [`Transaction::commit_once`](super::Transaction::commit_once) settles
+    /// The connection was lost, or the time limit passed, after the transaction was sent: it may or may
+    /// not have been committed. [`Transaction::commit_once`](super::Transaction::commit_once) settles
     /// it.
     #[error("the transaction's outcome is unknown")]
     Unknown(#[source] Disconnected),
-    /// The server's answer is malformed: the transaction may have been carried out, or not.
+    /// The server's reply is malformed: the transaction may or may not have been committed.
     #[error("the reply to the transaction is malformed")]
     Answer(#[source] DecodeError),
 }
@@ -381,9 +383,9 @@ pub struct Outcome {
     text: String,
     results: Vec<OperationResult>,
     inserted: HashMap<Uuid, usize>,
-    /// Whether the answer itself is lost.
+    /// Whether the transaction is known to be committed, but its reply was lost.
     settled: bool,
-    /// Results in the text that are not the user's.
+    /// How many of the first results belong to guards of this crate.
     skipped: usize,
 }
 
@@ -398,7 +400,7 @@ impl Outcome {
         }
     }
 
-    /// The outcome of a transaction that is known to be committed, and nothing more.
+    /// The outcome of a transaction that is known to be committed, but whose reply was lost.
     pub(super) fn settled(inserted: &HashMap<Uuid, usize>) -> Self {
         Self {
             inserted: inserted.clone(),
@@ -407,7 +409,7 @@ impl Outcome {
         }
     }
 
-    /// The outcome without the first operations, which were not the user's.
+    /// The outcome without the results of the first operations, which this crate added.
     pub(super) fn without_first(mut self, count: usize) -> Self {
         self.results.drain(..count.min(self.results.len()));
         for place in self.inserted.values_mut() {
@@ -417,9 +419,9 @@ impl Outcome {
         self
     }
 
-    /// Whether the transaction is known to be committed, but its answer was lost with a
-    /// connection: [`results`](Self::results) are empty, counts 0, selections unknown.
-    /// [`inserted`](Self::inserted) is right.
+    /// Whether the transaction is known to be committed, but its reply was lost with a connection. Then
+    /// [`results`](Self::results) are empty, counts are 0, and selected rows are unknown;
+    /// [`inserted`](Self::inserted) is still correct.
     #[must_use]
     pub const fn is_settled(&self) -> bool {
         self.settled
@@ -434,7 +436,7 @@ impl Outcome {
         let results = Vec::<OperationResult>::from_json(&text).map_err(CommitError::Answer)?;
         for (index, result) in results.iter().enumerate() {
             if let OperationResult::Failed(error) = result {
-                // Behind the operations' results stands the error of the commit itself.
+                // After the results of the operations comes the error of the commit itself.
                 let operation = operations.get(index);
                 return Err(CommitError::Refused(Box::new(Refusal {
                     operation: operation.map(|_| index),
@@ -474,7 +476,7 @@ impl Outcome {
         }
     }
 
-    /// The row that an insert made, under the uuid that the server gave it.
+    /// The row that an insert made, with the uuid that it has on the server.
     ///
     /// With [`RowIdentity::ClientChosen`](super::RowIdentity::ClientChosen) this is `row` itself.
     #[must_use]
@@ -482,12 +484,12 @@ impl Outcome {
         self.inserted_uuid(row.uuid()).map(Ref::new)
     }
 
-    /// As [`inserted`](Self::inserted), of a table that is known by its name only.
+    /// Like [`inserted`](Self::inserted), for a table known by its name only.
     #[must_use]
     pub fn inserted_uuid(&self, row: Uuid) -> Option<Uuid> {
         let place = *self.inserted.get(&row)?;
         if self.settled {
-            // Only uuids of our own choice settle anything.
+            // An outcome can be settled only if this client chose the uuids.
             return Some(row);
         }
         match self.results.get(place)? {
@@ -544,8 +546,7 @@ fn read_row<T: Table>(reader: &mut Reader<'_>) -> Result<Row<T>, DecodeError> {
     }
 }
 
-/// The place of an operation in its transaction, by which [`Outcome`](Outcome) tells its
-/// result.
+/// The number of an operation in its transaction, by which [`Outcome`](Outcome) returns its result.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -557,14 +558,14 @@ fn read_row<T: Table>(reader: &mut Reader<'_>) -> Result<Row<T>, DecodeError> {
 pub struct OperationIndex(pub(super) usize);
 
 impl OperationIndex {
-    /// The place, from 0 on.
+    /// The number, from 0 on.
     #[must_use]
     pub const fn get(self) -> usize {
         self.0
     }
 
-    /// The place after `operations` others: that of a [merged](super::Transaction::merge) transaction's
-    /// operation.
+    /// The number after `operations` others: of an operation of a [merged](super::Transaction::merge)
+    /// transaction.
     #[must_use]
     pub const fn after(self, operations: usize) -> Self {
         Self(self.0.saturating_add(operations))

@@ -1,4 +1,4 @@
-//! The view that a transaction reads, under what it writes.
+//! The overlay of a transaction: its view, with its own writes applied.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -12,13 +12,14 @@ use crate::model::{Database, Row, Table};
 use crate::protocol::Operation;
 use crate::value::{Ref, Uuid};
 
-/// The view of a transaction under its own writes.
+/// The view of a transaction, with its own writes applied.
 pub(super) struct Overlay<D> {
     pub(super) view: Option<Snapshot<D>>,
-    /// What was read and written of each table that was, in the order of first use.
+    /// What was read and written, by table, in the order of first use.
     tables: Vec<Box<dyn AnyTouched>>,
     places: HashMap<TypeId, usize>,
-    /// How many operations were written by hand: an edit does not change what is before one.
+    /// How many operations were written by hand. An edit must not change operations before the last of
+    /// them.
     pub(super) epoch: usize,
 }
 
@@ -49,20 +50,20 @@ trait AnyTouched: Send + Sync {
     fn copy(&self) -> Box<dyn AnyTouched>;
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
-    /// The operations that fail when what was read, or replaced, is not so any more.
+    /// Guards for what was read and replaced.
     fn guards(&self, guarding: Guarding<'_>) -> Vec<Operation>;
     /// The type of the table.
     fn table(&self) -> TypeId;
-    /// The name of the table, if a row of this uuid is written.
+    /// The name of the table, if the row with this uuid is written.
     fn name_if_written(&self, row: Uuid) -> Option<&'static str>;
-    /// Nothing of the same table.
+    /// An empty record for the same table.
     fn nothing(&self) -> Box<dyn AnyTouched>;
-    /// Why what `other` has noted of the same table cannot come after this.
+    /// Why what `other` has recorded of the same table cannot come after this.
     fn conflict(&self, other: &dyn AnyTouched) -> Option<MergeConflict>;
-    /// Whether this replaces values of a row of the same table that `earlier` would have replaced, and that
-    /// has changed since.
+    /// Whether this replaces values that `earlier` replaced too, in a row of the same table that has
+    /// changed since.
     fn replaces_again(&self, earlier: &dyn AnyTouched) -> bool;
-    /// Notes what `other` has noted of the same table as well.
+    /// Adds what `other` has recorded of the same table.
     fn absorb(&mut self, other: &dyn AnyTouched, epoch: usize);
 }
 
@@ -138,7 +139,7 @@ impl<T: Table> AnyTouched for Touched<T> {
             .order
             .iter()
             .filter_map(|uuid| self.written.get_key_value(uuid));
-        // An edit may rest on another view than what was read.
+        // An edit may be based on another row than the one that was read, so it needs its own guard.
         let written = written.filter(|(uuid, written)| {
             covered
                 .get(*uuid)
@@ -150,7 +151,7 @@ impl<T: Table> AnyTouched for Touched<T> {
 }
 
 impl<D: Database> Overlay<D> {
-    /// Why what `other` has noted cannot come after this.
+    /// Why what `other` has recorded cannot come after this.
     pub(super) fn conflict(&self, other: &Self) -> Option<MergeConflict> {
         let mut tables = other.tables.iter().filter_map(|other| {
             let place = *self.places.get(&other.table())?;
@@ -159,7 +160,7 @@ impl<D: Database> Overlay<D> {
         tables.find_map(|(own, other)| own.conflict(&**other))
     }
 
-    /// Whether this replaces values that `earlier` would have replaced, of a row that has changed since.
+    /// Whether this replaces values that `earlier` replaced too, in a row that has changed since.
     pub(super) fn replaces_again(&self, earlier: &Self) -> bool {
         earlier.tables.iter().any(|earlier| {
             let place = self.places.get(&earlier.table());
@@ -167,7 +168,7 @@ impl<D: Database> Overlay<D> {
         })
     }
 
-    /// Notes what `other` has noted as well. Later edits are operations of their own.
+    /// Adds what `other` has recorded. Later edits become new operations.
     pub(super) fn absorb(&mut self, other: &Self) {
         self.epoch += 1;
         for other in &other.tables {
@@ -182,7 +183,7 @@ impl<D: Database> Overlay<D> {
         }
     }
 
-    /// The table of a row that is written.
+    /// The table of a written row.
     pub(super) fn table_of(&self, row: Uuid) -> Option<&'static str> {
         self.tables
             .iter()
@@ -195,7 +196,7 @@ impl<D: Database> Overlay<D> {
         self.tables.get(place)?.as_any().downcast_ref()
     }
 
-    /// The same, to note more.
+    /// What was read and written of a table, to record more.
     pub(super) fn touch<T: Table>(&mut self) -> &mut Touched<T> {
         let place = *self.places.entry(TypeId::of::<T>()).or_insert_with(|| {
             self.tables.push(Box::new(Touched::<T>::default()));
@@ -203,17 +204,17 @@ impl<D: Database> Overlay<D> {
         });
         match self.tables[place].as_any_mut().downcast_mut() {
             Some(touched) => touched,
-            None => unreachable!("the place of a type has what was noted of that type"),
+            None => unreachable!("each entry is found by its type"),
         }
     }
 
-    /// The row that the view shows.
+    /// The row in the view.
     pub(super) fn before<T: Table<Database = D>>(&self, uuid: Uuid) -> Option<Arc<Row<T>>> {
         let table = self.view.as_ref()?.try_table::<T>()?;
         table.get_shared(Ref::new(uuid))
     }
 
-    /// The operations that fail when what was read, or replaced, is not so any more.
+    /// Guards for what was read and replaced.
     pub(super) fn guards(&self, guarding: Guarding<'_>) -> Vec<Operation> {
         let tables = self.tables.iter();
         tables.flat_map(|table| table.guards(guarding)).collect()

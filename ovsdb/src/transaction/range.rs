@@ -1,4 +1,4 @@
-//! Reading the rows of a range through a transaction.
+//! Reading a range of keys through a transaction.
 
 use std::collections::HashSet;
 use std::ops::RangeBounds;
@@ -11,15 +11,16 @@ use crate::cache::{Key, OrderedIndex, Snapshot};
 use crate::model::{AllOf, Database, Row, Table};
 
 impl<D: Database> Transaction<D> {
-    /// The rows that an index has in a range of keys, as the transaction leaves them: in the order of the
-    /// first key of each in the range, each once.
+    /// The rows with keys in a range of an index, as the transaction leaves them. Each row is returned
+    /// once, sorted by its first key in the range.
     ///
-    /// The commit verifies each row that is found, as [`get`](Self::get). Of an index over a column of
-    /// numbers it also verifies that no other row has come into the range. Conditions of OVSDB know no order
-    /// of other types, and no rows without a number: of an index over strings or by a function, and of a range
-    /// of optional numbers that begins before all of them, rows that another client adds are not noticed.
+    /// The commit verifies each row that is found, as for [`get`](Self::get). For an index over a
+    /// column of numbers, it also verifies that no other row has come into the range. OVSDB's
+    /// conditions cannot compare other types, and cannot find rows without a number. So rows that
+    /// another client adds are not noticed in an index over strings or by a function, nor in a range of
+    /// optional numbers that includes rows without one.
     ///
-    /// A server looks through the whole table to verify a range.
+    /// The server reads the whole table to verify a range.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -34,7 +35,7 @@ impl<D: Database> Transaction<D> {
     /// let priority = OrderedIndex::column(Policy::PRIORITY);
     /// let cache = client.cache().ordered_index(&priority).table::<Router>().start().await?;
     /// let apply = client.edit(&cache, |_, txn| {
-    ///     // The next free priority: two clients that look for one at the same time get different ones.
+    /// // The next free priority: two clients that look for one at the same time get different ones.
     ///     let last = txn.range(&priority, 1000..2000).pop();
     ///     let priority = last.map_or(1000, |last| last.priority + 1);
     ///     let policy = Policy { priority, action: Action::Drop, ..Default::default() };
@@ -90,7 +91,7 @@ impl<D: Database> Transaction<D> {
 }
 
 impl<'t, D: Database> Peek<'t, D> {
-    /// The rows that an index has in a range of keys, as the transaction leaves them; see
+    /// The rows with keys in a range of an index, as the transaction leaves them; see
     /// [`Transaction::range`].
     #[must_use]
     #[track_caller]
@@ -118,7 +119,7 @@ impl<'t, D: Database> Peek<'t, D> {
     }
 }
 
-/// Those of the rows that are in a range, in the order of their first keys there.
+/// The rows with keys in a range, sorted by their first key in the range.
 fn in_order<T: Table, K: Key, R: std::borrow::Borrow<Row<T>>>(
     rows: impl Iterator<Item = R>,
     index: &OrderedIndex<T, K>,

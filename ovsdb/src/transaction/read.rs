@@ -1,4 +1,4 @@
-//! Reading through a transaction: the view that it was begun on, under its own writes.
+//! Reading through a transaction: its view, with its own writes applied.
 
 use std::sync::Arc;
 
@@ -13,11 +13,12 @@ use crate::protocol::Operation;
 use crate::value::Ref;
 
 impl<D: Database> Client<D> {
-    /// A new transaction that can be read: it shows the replica as it is now, under its own writes.
+    /// A new transaction that can be read: it shows the replica as it is now, with its own writes
+    /// applied.
     ///
-    /// It is sent only while the replica [is current](Transaction::require_current), and only when what
-    /// was read through it still is so; see [`Transaction::get`]. [`apply`](Self::apply) makes such a
-    /// transaction and runs its closure again after a conflict.
+    /// It is sent only while the replica [is current](Transaction::require_current), and committed only
+    /// if what was read through it is unchanged; see [`Transaction::get`]. [`apply`](Self::apply) makes
+    /// such a transaction, and runs its closure again after a conflict.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -47,7 +48,7 @@ impl<D: Database> Client<D> {
 }
 
 impl<D: Database> Transaction<D> {
-    /// As [`detached`](Self::detached), on a view that it shows under its own writes.
+    /// Like [`detached`](Self::detached), with a view, which it shows with its own writes applied.
     ///
     /// ```
     /// # #[cfg(feature = "nb")]
@@ -66,29 +67,30 @@ impl<D: Database> Transaction<D> {
         txn
     }
 
-    /// The view that the transaction was begun on, without its own writes; `None` for one that was not
-    /// begun on any. What is read of it is not guarded.
+    /// The view that the transaction was begun on, without its own writes; `None` if it was begun
+    /// without one. What is read from it is not guarded.
     #[must_use]
     pub const fn view(&self) -> Option<&Snapshot<D>> {
         self.overlay.view.as_ref()
     }
 
-    /// The row that `row` refers to, as the transaction leaves it: with its edits, and `None` when it
-    /// deletes the row, or the replica has none.
+    /// The row that `row` refers to, as the transaction leaves it: with its edits; `None` if it deletes
+    /// the row, or the replica does not have it.
     ///
-    /// The row, or that there is none, is guarded: the commit fails when it has changed since, in any
-    /// column that the replica has, or has come to exist. Then nothing has changed on the server,
-    /// [`Refusal::is_conflict`](super::Refusal::is_conflict) says so, and
+    /// The result is guarded: the commit fails when the row has changed since, in any column that the
+    /// replica has, or when a missing row has come to exist. Then nothing has changed on the server,
+    /// [`Refusal::is_conflict`](super::Refusal::is_conflict) returns true, and
     /// [`Client::apply`](crate::Client::apply) runs its closure again. [`peek`](Self::peek) reads
     /// without a guard. A transaction that writes nothing is not sent, so nothing is verified.
     ///
-    /// A guard is a `wait` operation with the row's columns, as the replica has them. Columns of reals are
-    /// left out, since servers send them rounded: that one has changed is not noticed. In a cache with
-    /// [row versions](crate::CacheBuilder::row_versions) it is the row's version, which covers all columns.
+    /// A guard is a `wait` operation with the row's columns, as the replica has them. Columns of reals
+    /// are left out, because servers send reals rounded; so a change of one is not noticed. In a cache
+    /// with [row versions](crate::CacheBuilder::row_versions) the guard is the row's version, which
+    /// covers all columns.
     ///
-    /// Edits, inserts and deletes of single rows show; operations on all rows that meet a
+    /// Edits, inserts and deletes of single rows are visible. Operations on all rows that meet a
     /// condition ([`update`](Self::update), [`mutate`](Self::mutate), [`delete`](Self::delete)) are
-    /// carried out by the server and do not.
+    /// carried out by the server, and are not.
     ///
     /// ```
     /// # #[cfg(feature = "nb")]
@@ -102,8 +104,9 @@ impl<D: Database> Transaction<D> {
     /// # }
     /// ```
     ///
-    /// A transaction without a view ([`BuildError::NoView`]), or a table that the cache was started
-    /// without ([`BuildError::NotReplicated`]), is a mistake that the commit returns.
+    /// It is a mistake, which the commit returns, if the transaction has no view
+    /// ([`BuildError::NoView`]), or the cache was started without the table
+    /// ([`BuildError::NotReplicated`]).
     pub fn get<T: Table<Database = D>>(&mut self, row: Ref<T>) -> Option<Arc<Row<T>>> {
         let uuid = row.uuid();
         let touched = self.overlay.touched::<T>();
@@ -124,15 +127,14 @@ impl<D: Database> Transaction<D> {
         before
     }
 
-    /// The row with this key: of a column that the schema makes unique, of an index of the schema over
-    /// several columns, or of a declared index. Of several rows, the one with the smallest uuid.
+    /// The row with this key, in a unique column, in an index of the schema over several columns, or in
+    /// a declared index. Of several rows, the one with the smallest uuid.
     ///
-    /// It is guarded as by [`get`](Self::get), and so is that no other row has the key; also where no
-    /// row is found. Of an index that is made by a function, only the rows that are found are guarded.
+    /// The row is guarded as by [`get`](Self::get). Also guarded is that no other row has the key, even
+    /// if none was found. For an index by a function, only the rows that were found are guarded.
     ///
-    /// In a cache that has a part of the table's rows, by a
-    /// [condition](crate::CacheBuilder::table_where), a row outside of it that has the key makes
-    /// the commit fail too.
+    /// If a [condition](crate::CacheBuilder::table_where) selects only some of the table's rows for the
+    /// cache, another row with the key makes the commit fail too.
     ///
     /// ```
     /// # #[cfg(feature = "nb")]
@@ -145,7 +147,7 @@ impl<D: Database> Transaction<D> {
     /// # }
     /// ```
     ///
-    /// An index that the cache was started without is a mistake that the commit returns
+    /// It is a mistake, which the commit returns, if the cache was started without the index
     /// ([`BuildError::NoIndex`]).
     pub fn get_by<T, Q, B>(&mut self, by: B, key: Q) -> Option<Arc<Row<T>>>
     where
@@ -158,7 +160,7 @@ impl<D: Database> Transaction<D> {
             .next()
     }
 
-    /// The rows with this key, by their uuids; guarded as by [`get_by`](Self::get_by).
+    /// The rows with this key, sorted by uuid; guarded as by [`get_by`](Self::get_by).
     ///
     /// ```
     /// # #[cfg(feature = "nb")] fn example(
@@ -179,10 +181,10 @@ impl<D: Database> Transaction<D> {
         self.find_guarded(by.by(), &key, Purpose::Rows)
     }
 
-    /// The one row with this key, to be edited, deleted or referred to.
+    /// The only row with this key, to be edited, deleted or referred to.
     ///
-    /// That it is the one with the key is guarded, but not what else it holds: another client may change
-    /// its columns meanwhile. [`get`](Self::get) reads and guards them.
+    /// The commit verifies that it is the row with the key, but not its other columns, which another
+    /// client may change meanwhile. [`get`](Self::get) reads and guards them.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -211,11 +213,10 @@ impl<D: Database> Transaction<D> {
     /// ```
     ///
     /// # Errors
-    /// [`BuildError::NotFound`] when no row has the key, and [`BuildError::Several`] when more than one has
-    /// it. The closure of [`Client::apply`] can return them, which ends it; a closure that goes on instead
-    /// can still commit, and that no row has the key is guarded then. [`BuildError::NoView`],
-    /// [`BuildError::NotReplicated`] and [`BuildError::NoIndex`] are mistakes that the commit returns as
-    /// well.
+    /// [`BuildError::NotFound`] when no row has the key, and [`BuildError::Several`] when more than one
+    /// has. The closure of [`Client::apply`] can return them, which ends it. A closure that continues
+    /// can still commit; the commit then verifies that no row has the key. The commit also returns the
+    /// mistakes [`BuildError::NoView`], [`BuildError::NotReplicated`] and [`BuildError::NoIndex`].
     pub fn one<T, Q, B>(&mut self, by: B, key: Q) -> Result<Ref<T>, BuildError>
     where
         T: Table<Database = D>,
@@ -245,8 +246,9 @@ impl<D: Database> Transaction<D> {
         }
     }
 
-    /// Reads without guards: the commit does not fail when what was read has changed. So do whole
-    /// tables, by [`Peek::rows`]: to guard a scan would make every change of the table a conflict.
+    /// Reads without guards: the commit does not fail when what was read has changed. Use it for whole
+    /// tables, by [`Peek::rows`]: if a scan were guarded, every change of the table would be a
+    /// conflict.
     ///
     /// ```
     /// # #[cfg(feature = "nb")]
@@ -265,7 +267,7 @@ impl<D: Database> Transaction<D> {
         Peek { txn: self }
     }
 
-    /// Whether there is a view with the table; else that is a mistake.
+    /// Whether there is a view with the table; records a mistake if not.
     pub(super) fn has_table<T: Table<Database = D>>(&mut self) -> bool {
         let table = T::TABLE;
         let mistake = match &self.overlay.view {
@@ -277,8 +279,8 @@ impl<D: Database> Transaction<D> {
         false
     }
 
-    /// Guards that the rows which meet a condition are these; unless an index of the server's schema over
-    /// these columns does.
+    /// Adds a guard that the rows which meet a condition are these, unless a unique index of the
+    /// server's schema over these columns guards it already.
     pub(crate) fn expect<T: Table<Database = D>>(
         &mut self,
         condition: AllOf<T>,
@@ -295,7 +297,7 @@ impl<D: Database> Transaction<D> {
         });
     }
 
-    /// Whether the server's schema has an index over these columns, and no others.
+    /// Whether the server's schema has an index over exactly these columns.
     fn is_unique<T: Table>(&self, columns: &[&str]) -> bool {
         let schema = self.origin.schema();
         let table = schema
@@ -310,7 +312,7 @@ impl<D: Database> Transaction<D> {
         })
     }
 
-    /// The rows with a key, guarded as their purpose asks.
+    /// The rows with a key, guarded as needed for their purpose.
     pub(super) fn find_guarded<T: Table<Database = D>, B: RowKey<T>>(
         &mut self,
         by: &B,
@@ -337,8 +339,8 @@ impl<D: Database> Transaction<D> {
         }
         let unique = by.unique_columns();
         let is_unique = unique.is_some_and(|columns| self.is_unique::<T>(&columns));
-        // ovsdb-server looks through the whole table for any condition but one on `_uuid`. Where an index
-        // keeps other rows away, the row itself is guarded; and a row to be inserted needs no guard.
+        // ovsdb-server reads the whole table for any condition except one on `_uuid`. Where a unique index
+        // prevents other rows with the key, only the row itself is guarded; a row to be inserted needs no guard.
         let guard = match (is_unique, purpose, found.is_empty()) {
             (false, ..) | (true, Purpose::Rows | Purpose::Key, true) => Guard::Key,
             (true, Purpose::Rows, false) => Guard::Rows,
@@ -349,7 +351,7 @@ impl<D: Database> Transaction<D> {
         self.guarded(found, condition, is_whole, guard, |row| by.has(row, key))
     }
 
-    /// The rows that meet a condition; that it is these is guarded.
+    /// The rows that meet a condition, guarded against other rows that meet it.
     pub(super) fn find_where<T: Table<Database = D>>(
         &mut self,
         condition: &AllOf<T>,
@@ -410,8 +412,8 @@ impl<D: Database> Transaction<D> {
         rows
     }
 
-    /// The transaction with what is sent before its operations: the guards of what was read, and who is
-    /// the author.
+    /// Adds the operations that are sent before the user's: guards for what was read, and a comment
+    /// that names the author.
     pub(super) fn sealed(mut self) -> Self {
         if self.operations.is_empty() {
             return self;
@@ -436,34 +438,34 @@ impl<D: Database> Transaction<D> {
     }
 }
 
-/// What rows are looked up by a key for.
+/// Why rows are looked up by a key.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Purpose {
-    /// To be read.
+    /// To read them.
     Rows,
-    /// To know which ones have the key.
+    /// To know which rows have the key.
     Key,
-    /// As `Key`; a row is inserted if there is none.
+    /// Like `Key`; a row is inserted if none has the key.
     Ensure,
 }
 
-/// How a look-up by a key is guarded.
+/// The guard for a look-up by a key.
 #[derive(Debug, Clone, Copy)]
 enum Guard {
-    /// That the rows with the key are the ones that were found.
+    /// The rows with the key are those that were found.
     Key,
-    /// That the one row is as it was read.
+    /// The row is as it was read.
     Rows,
-    /// That the one row has the key.
+    /// The row has the key.
     KeyOfRow,
-    /// Not at all.
+    /// No guard.
     None,
 }
 
-/// Reads a transaction without guards; [`Transaction::peek`] makes it, and has an example.
+/// Reads a transaction without guards; [`Transaction::peek`] makes one, and has an example.
 ///
 /// # Panics
-/// As a [`Snapshot`]: when the cache was started without the table or the index.
+/// Like a [`Snapshot`]: when the cache was started without the table or the index.
 ///
 /// ```
 /// # #[cfg(feature = "nb")]
@@ -499,7 +501,7 @@ impl<'t, D: Database> Peek<'t, D> {
         }
     }
 
-    /// The row with this key, as the transaction leaves it; the one with the smallest uuid.
+    /// The row with this key, as the transaction leaves it; of several, the one with the smallest uuid.
     #[must_use]
     #[track_caller]
     pub fn get_by<T, Q, B>(self, by: B, key: Q) -> Option<&'t Row<T>>
@@ -510,7 +512,7 @@ impl<'t, D: Database> Peek<'t, D> {
         self.find(by, key).into_iter().next()
     }
 
-    /// The rows with this key, as the transaction leaves them, by their uuids.
+    /// The rows with this key, as the transaction leaves them, sorted by uuid.
     #[must_use]
     #[track_caller]
     pub fn find<T, Q, B>(self, by: B, key: Q) -> Vec<&'t Row<T>>
@@ -539,8 +541,8 @@ impl<'t, D: Database> Peek<'t, D> {
         rows
     }
 
-    /// All rows of a table, as the transaction leaves them: those of the view in its order, then those
-    /// that the transaction inserts.
+    /// All rows of a table, as the transaction leaves them: first the rows of the view, then those that
+    /// the transaction inserts.
     #[track_caller]
     pub fn rows<T: Table<Database = D>>(self) -> impl Iterator<Item = &'t Row<T>> {
         let overlay = &self.txn.overlay;

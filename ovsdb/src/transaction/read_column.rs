@@ -7,12 +7,12 @@ use crate::model::{Column, Database, Mutability, Table};
 use crate::value::{Ref, Value};
 
 impl<D: Database> Transaction<D> {
-    /// The value that a column of a row has as the transaction leaves it; `None` where
-    /// [`get`](Self::get) finds no row.
+    /// The value of one column of a row, as the transaction leaves it; `None` where [`get`](Self::get)
+    /// finds no row.
     ///
-    /// It is guarded as by [`get`](Self::get), but for the other columns: of a row that many clients write to,
-    /// such as a router with its policies, routes and load balancers, only what was read matters, and is sent
-    /// with the guard.
+    /// Only this column is guarded, as by [`get`](Self::get), and only its value is sent with the
+    /// guard. Use it for rows that many clients write to, such as a router with its policies, routes
+    /// and load balancers.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -30,7 +30,7 @@ impl<D: Database> Transaction<D> {
     /// let apply = client.apply(&cache, |_, txn| {
     ///     let router = txn.one(&by_name, "r0")?;
     ///     let policies = txn.get_column(router, Router::POLICIES).unwrap_or_default();
-    ///     // Another client that adds a policy meanwhile is a conflict; one that adds a port is not.
+    /// // If another client adds a policy meanwhile, that is a conflict; adding a port is none.
     ///     txn.edit(router, |router| {
     ///         router.options.insert("policies", policies.len().to_string());
     ///     });
@@ -48,7 +48,7 @@ impl<D: Database> Transaction<D> {
     {
         let uuid = row.uuid();
         let Some(before) = self.overlay.before::<T>(uuid) else {
-            // That there is none is guarded, and one that the transaction inserts needs no guard.
+            // A missing row is guarded by `get`, and a row that the transaction inserts needs no guard.
             return self.get(row).map(|row| column.get(&row).clone());
         };
         let touched = self.overlay.touch::<T>();

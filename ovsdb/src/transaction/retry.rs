@@ -1,5 +1,5 @@
-//! Whether and when to try again after a transaction that is not known to be committed: the one place
-//! that decides.
+//! The one place that decides whether and how to try again after a transaction that is not known to be
+//! committed.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use super::{CommitError, Refusal};
 use crate::error::DisconnectReason;
 use crate::protocol::ErrorKind;
 
-/// What to do after a transaction that is not known to be committed; [`CommitError::retry`]
-/// decides.
+/// What to do after a transaction that is not known to be committed; [`CommitError::retry`] decides.
 ///
 /// | the error | retry |
 /// |---|---|
 /// | a mistake in the transaction ([`CommitError::Build`]) | never |
-/// | not sent: the time is over, the client was closed | never |
+/// | not sent: the time limit passed, the client was closed | never |
 /// | not sent: the view it was decided on became outdated | again |
 /// | `timed out`: a `wait` or `verify` failed | again |
 /// | `constraint violation` at the commit: a duplicate in an index, too many rows | again |
 /// | `constraint violation` at an operation: a value out of range, an immutable column | never |
 /// | `referential integrity violation` at the commit | again |
-/// | `duplicate uuid`: the row of this uuid exists by now | again |
+/// | `duplicate uuid`: a row with this uuid exists by now | again |
 /// | `canceled`: the cluster's schema is being converted; nothing was carried out | again |
 /// | `database not available`, `not leader` | again |
 /// | `cluster error` that names a refusal: `not leader`, `prerequisite` ... | again |
-/// | any other `cluster error`: leadership was lost, or the time was over, during the commit | unknown |
+/// | any other `cluster error`: leadership was lost, or the server's time limit passed, during the
+/// commit | unknown |
 /// | the connection was lost after sending | unknown |
-/// | the time was over, or the client was closed, after sending; the answer is malformed | never |
-/// | everything else that the server says | never |
+/// | the time limit passed, or the client was closed, after sending; the reply is malformed | never |
+/// | every other error of the server | never |
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -56,25 +56,24 @@ use crate::protocol::ErrorKind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Retry {
-    /// Do not try again: the same transaction fails again, or there is no time or client left.
+    /// Do not try again: the same transaction would fail again, or no time or client is left.
     /// [`CommitError::nothing_changed`] says whether its effect is known.
     Never,
-    /// Nothing has changed, and the cause passes: another client was faster, or the cluster is
-    /// changing. Read a current replica, decide again, and commit what that gives. To send the same
-    /// operations once more fails again where they rest on what the other client changed.
+    /// Nothing has changed, and the cause is temporary: another client was first, or the cluster is
+    /// changing. Read a current replica, decide again, and commit the result. Sending the same
+    /// operations again would fail again where they depend on what the other client changed.
     Again,
-    /// It is not known whether the transaction was carried out. [`Transaction::commit_once`]
-    /// settles it by a row that the transaction inserts. Without one, read a replica that is
-    /// current again: it shows what became of the transaction. Then decide again, if a change that
-    /// is made twice does no harm.
+    /// It is not known whether the transaction was committed. [`Transaction::commit_once`] settles it
+    /// by a row that the transaction inserts. Without one, read a replica that is current again, which
+    /// shows whether it was. Then decide again, if making the change twice is harmless.
     ///
     /// [`Transaction::commit_once`]: super::Transaction::commit_once
     Unknown,
 }
 
 impl CommitError {
-    /// Whether the change may succeed when it is made again: [`Retry`] lists each error, and says
-    /// what the caller has to do. [`Client::apply`](crate::Client::apply) does it.
+    /// Whether trying the change again may succeed: [`Retry`] lists each error, and what the caller
+    /// must do. [`Client::apply`](crate::Client::apply) does it.
     ///
     /// ```
     /// # use ovsdb::{CommitError, Retry};
@@ -117,7 +116,7 @@ impl CommitError {
 fn after_refusal(refusal: &Refusal) -> Retry {
     let at_operation = refusal.operation.is_some();
     match refusal.error.kind() {
-        // A value of the transaction itself, for any rows.
+        // Found at an operation, it is a wrong value in the transaction itself, whatever the rows are.
         ErrorKind::ConstraintViolation | ErrorKind::ReferentialIntegrityViolation
             if at_operation =>
         {
@@ -131,7 +130,7 @@ fn after_refusal(refusal: &Refusal) -> Retry {
         | ErrorKind::DatabaseNotAvailable
         | ErrorKind::NotLeader => Retry::Again,
         ErrorKind::ClusterError => {
-            // The words are those of ovsdb-server's raft implementation.
+            // These are the words of ovsdb-server's raft implementation.
             let details = refusal.error.details.as_deref().unwrap_or_default();
             let refused = ["not leader", "bad leader", "prerequisite"];
             if refused.iter().any(|word| details.contains(word)) {
@@ -156,11 +155,11 @@ fn after_refusal(refusal: &Refusal) -> Retry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// How often the closure is run at most.
+    /// The greatest number of times the closure is run.
     pub tries: usize,
-    /// The wait before the second run; doubled before each further one.
+    /// The wait before the second run; it doubles before each further one.
     pub min_wait: Duration,
-    /// The longest wait. Each is shortened at random by up to a half.
+    /// The longest wait. Each wait is shortened at random by up to half (jitter).
     pub max_wait: Duration,
 }
 
@@ -183,7 +182,7 @@ impl RetryPolicy {
         self
     }
 
-    /// The same policy with another wait before the second run.
+    /// The same policy with another first wait.
     #[must_use]
     pub const fn min_wait(mut self, wait: Duration) -> Self {
         self.min_wait = wait;
@@ -197,7 +196,7 @@ impl RetryPolicy {
         self
     }
 
-    /// The wait before the run with this number, from 1 on.
+    /// The wait before the run with this number, counted from 1.
     pub(crate) fn wait(&self, run: u32) -> Duration {
         let whole = self
             .min_wait
@@ -240,7 +239,7 @@ mod tests {
     #[test]
     fn every_kind_of_refusal_is_decided() {
         use Retry::{Again, Never, Unknown};
-        // At an operation, and at the commit or of the request.
+        // At an operation, and at the commit or for the whole request.
         let decided = |kind| match kind {
             ErrorKind::TimedOut
             | ErrorKind::DuplicateUuid

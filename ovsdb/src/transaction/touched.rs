@@ -1,4 +1,4 @@
-//! What a transaction has read and written of a table.
+//! What a transaction has read and written of one table.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -9,27 +9,27 @@ use crate::value::{Atom, ColumnValue, Datum, Uuid};
 /// A row that the transaction writes.
 #[derive(Debug, Clone)]
 pub(super) struct Written<T> {
-    /// The row that the view shows; `None` when the transaction inserts it, or nothing is known of it.
+    /// The row in the view; `None` when the transaction inserts it, or its values are not known.
     pub(super) before: Option<Arc<Row<T>>>,
     /// The row before the operations that further edits may still change.
     pub(super) base: Option<Arc<Row<T>>>,
-    /// The row as the transaction leaves it; `None` when it deletes it.
+    /// The row as the transaction leaves it; `None` when the transaction deletes it.
     pub(super) now: Option<Arc<Row<T>>>,
     /// Whether the transaction inserts the row.
     pub(super) is_inserted: bool,
-    /// When the operations below were written.
+    /// The overlay's epoch when those operations were written.
     pub(super) epoch: usize,
-    /// Where the operations of the edits since then are.
+    /// The numbers of those operations.
     pub(super) places: EditPlaces,
     /// The columns whose value in the view is replaced as a whole.
     pub(super) replaced: BTreeSet<usize>,
-    /// The pairs of maps in the view that are replaced or taken out.
+    /// The pairs of maps in the view that are replaced or removed.
     pub(super) replaced_pairs: BTreeMap<usize, BTreeMap<Atom, Atom>>,
-    /// The elements of sets, and the keys of maps, that are put in or taken out.
+    /// The elements of sets, and the keys of maps, that are added or removed.
     pub(super) moved: BTreeMap<usize, BTreeSet<Atom>>,
 }
 
-/// The places of an edited row's operations in the transaction.
+/// The numbers of an edited row's operations in the transaction.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct EditPlaces {
     pub(super) update: Option<usize>,
@@ -37,14 +37,15 @@ pub(super) struct EditPlaces {
     pub(super) wait: Option<usize>,
 }
 
-/// The rows that a key has in the view.
+/// The rows that have a key in the view.
 #[derive(Debug, Clone)]
 pub(super) struct KeyRead<T> {
     pub(super) condition: AllOf<T>,
     pub(super) rows: Vec<Arc<Row<T>>>,
-    /// Whether the rows were read, and not only which they are.
+    /// Whether the rows were read, and not only their identity.
     pub(super) is_whole: bool,
-    /// Whether nothing else keeps it so: an index of the schema, or guards of the rows themselves.
+    /// Whether a guard is needed: no index of the schema, and no guards of the rows themselves, ensure
+    /// it.
     pub(super) is_guarded: bool,
 }
 
@@ -52,11 +53,11 @@ pub(super) struct KeyRead<T> {
 #[derive(Debug, Clone)]
 pub(super) struct Touched<T> {
     pub(super) written: HashMap<Uuid, Written<T>, crate::simulated::HashState>,
-    /// The written rows in the order in which they were first written.
+    /// The written rows in the order of their first write.
     pub(super) order: Vec<Uuid>,
-    /// The rows of the view that were read, or found missing.
+    /// The rows of the view that were read, and the missing ones that were looked for.
     pub(super) read: BTreeMap<Uuid, Option<Arc<Row<T>>>>,
-    /// The rows of the view of which single columns were read, with those.
+    /// The rows of the view of which single columns were read, with these columns.
     pub(super) read_columns: BTreeMap<Uuid, (Arc<Row<T>>, BTreeSet<usize>)>,
     pub(super) keys: Vec<KeyRead<T>>,
     known_keys: HashSet<String>,
@@ -76,7 +77,7 @@ impl<T> Default for Touched<T> {
 }
 
 impl<T: Table> Touched<T> {
-    /// Notes how the transaction leaves a row; the first time, also the row that the view shows.
+    /// Records how the transaction leaves a row; the first time, also the row in the view.
     pub(super) fn write(
         &mut self,
         uuid: Uuid,
@@ -89,13 +90,13 @@ impl<T: Table> Touched<T> {
         })
     }
 
-    /// The rows that the transaction leaves, in the order in which they were first written.
+    /// The written rows that exist after the transaction, in the order of their first write.
     pub(super) fn left(&self) -> impl Iterator<Item = &Arc<Row<T>>> {
         let written = self.order.iter().filter_map(|uuid| self.written.get(uuid));
         written.filter_map(|written| written.now.as_ref())
     }
 
-    /// Notes what a key has in the view.
+    /// Records which rows have a key in the view.
     pub(super) fn read_key(&mut self, read: KeyRead<T>) {
         let (is_whole, is_guarded) = (read.is_whole, read.is_guarded);
         let key = format!("{is_whole} {is_guarded} {:?}", read.condition);
@@ -111,7 +112,7 @@ impl<T> Written<T> {
         Self::of(Some(row), epoch)
     }
 
-    /// A row that the view shows so, unchanged until now.
+    /// A row of the view that is unchanged so far.
     fn of(row: Option<Arc<Row<T>>>, epoch: usize) -> Self {
         Self {
             before: row.clone(),
@@ -136,13 +137,13 @@ impl<T> Written<T> {
         }
     }
 
-    /// Whether values of the database are replaced, which may have been read before.
+    /// Whether values of the database are replaced, which an earlier read may have returned.
     pub(super) fn replaces(&self) -> bool {
         !self.replaced.is_empty() || !self.replaced_pairs.is_empty()
     }
 
-    /// Whether this writes over what `earlier` may have written already: an element that one of them puts
-    /// in and the other takes out, or a value that both replace.
+    /// Whether this overwrites what `earlier` may have written already: an element that one adds and
+    /// the other removes, or a value that both replace.
     pub(super) fn writes_over(&self, earlier: &Self) -> bool {
         let shared = |(column, atoms): (&usize, &BTreeSet<Atom>)| {
             let others = earlier.moved.get(column);
@@ -151,7 +152,7 @@ impl<T> Written<T> {
         self.replaces() && earlier.replaces() || self.moved.iter().any(shared)
     }
 
-    /// Notes that the pairs with these keys are replaced, as far as the view has such.
+    /// Records that the pairs with these keys are replaced, for keys that the view has.
     pub(super) fn replace_pairs(&mut self, column: usize, keys: impl IntoIterator<Item = Atom>)
     where
         T: Table,
@@ -168,7 +169,7 @@ impl<T> Written<T> {
         }
     }
 
-    /// Leaves the operations so far as they are: others were written after them.
+    /// Freezes the operations written so far, since others were written after them.
     pub(super) fn start_again(&mut self, epoch: usize) {
         self.base = self.now.clone();
         self.places = EditPlaces::default();
@@ -177,7 +178,7 @@ impl<T> Written<T> {
 }
 
 impl<T: Table> Touched<T> {
-    /// Notes that the transaction deletes a row.
+    /// Records that the transaction deletes a row.
     pub(super) fn delete(&mut self, uuid: Uuid, before: Option<Arc<Row<T>>>, epoch: usize) {
         let written = self.write(uuid, || Written::of(before, epoch));
         written.now = None;

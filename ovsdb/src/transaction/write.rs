@@ -12,7 +12,7 @@ use crate::protocol::{Clause, Columns, Operation, Until};
 use crate::value::{Datum, Ref, Str, Uuid, Value};
 
 impl<D: Database> Transaction<D> {
-    /// Checks a value that goes into the column `index` of `T`, and brings it into its wire form.
+    /// Checks a value for the column `index` of `T`, and converts it into its wire form.
     pub(super) fn datum<T: Table>(&mut self, index: usize, datum: Datum) -> Option<(Str, Datum)> {
         let column = T::COLUMNS.get(index)?;
         if let Some(server) = self.origin.schema()
@@ -25,7 +25,8 @@ impl<D: Database> Transaction<D> {
         Some((Str::from(column.name), datum))
     }
 
-    /// Brings the whole value of the column `index` of `T` into its wire form. The server's type must have room for it.
+    /// Converts the whole value of the column `index` of `T` into its wire form. Its number of elements
+    /// must fit the server's type.
     pub(super) fn whole<T: Table>(&mut self, index: usize, datum: Datum) -> Option<(Str, Datum)> {
         let (name, datum) = self.datum::<T>(index, datum)?;
         let Some(server) = self.origin.schema() else {
@@ -39,26 +40,26 @@ impl<D: Database> Transaction<D> {
         Some((name, datum))
     }
 
-    /// Inserts a row; columns that hold what the server stores in omitted ones are left to it.
+    /// Inserts a row. Columns with the value that the server gives omitted columns are not sent.
     ///
-    /// The reference can be used in this transaction at once, and is the row's for ever with
-    /// [`RowIdentity::ClientChosen`].
+    /// The reference can be used in this transaction at once. With [`RowIdentity::ClientChosen`] it
+    /// stays valid for the row.
     ///
     /// The server deletes a row of a table that is not in the root set in the same transaction, unless
-    /// another row refers to it by a strong reference. So a transaction that inserts one without
-    /// referring to it is not sent, but ends with [`BuildError::Unreferenced`].
+    /// another row refers to it by a strong reference. So if a transaction inserts such a row without
+    /// referring to it, the commit sends nothing and returns [`BuildError::Unreferenced`].
     pub fn insert<T: Table<Database = D>>(&mut self, row: T) -> Ref<T> {
         let uuid = self.origin.new_uuid();
         self.insert_under(uuid, row)
     }
 
-    /// As [`insert`](Self::insert), with this uuid where uuids are chosen here.
+    /// Like [`insert`](Self::insert), with this uuid where the client chooses uuids.
     pub(crate) fn insert_under<T: Table<Database = D>>(&mut self, uuid: Uuid, row: T) -> Ref<T> {
         let identity = self.identity_of(uuid);
         self.insert_as(identity, uuid, row)
     }
 
-    /// How an inserted row is named on the wire: by its name in the transaction, or by its uuid.
+    /// The name or the uuid of an inserted row on the wire.
     pub(super) fn identity_of(&self, uuid: Uuid) -> (Option<Str>, Option<Uuid>) {
         match self.origin.row_identity() {
             RowIdentity::ClientChosen => (None, Some(uuid)),
@@ -66,9 +67,9 @@ impl<D: Database> Transaction<D> {
         }
     }
 
-    /// Inserts a row under a uuid of the caller's choice, so that a second try of the same
-    /// transaction is recognised by the server ("duplicate uuid"). With [`RowIdentity::Named`] as well:
-    /// a server older than Open vSwitch 2.13 refuses it with a syntax error.
+    /// Inserts a row with a uuid of the caller's choice, so that the server recognises a second try of
+    /// the same transaction ("duplicate uuid"). The uuid is sent even with [`RowIdentity::Named`]: a
+    /// server older than Open vSwitch 2.13 refuses it with a syntax error.
     pub fn insert_with_uuid<T: Table<Database = D>>(&mut self, uuid: Uuid, row: T) -> Ref<T> {
         self.insert_as((None, Some(uuid)), uuid, row)
     }
@@ -99,7 +100,7 @@ impl<D: Database> Transaction<D> {
         let touched = self.overlay.touch::<T>();
         let written = touched.write(uuid, || Written::inserted(row.clone(), epoch));
         if written.now.is_none() {
-            // It was deleted before, under the same uuid.
+            // The row with this uuid was deleted before, and is inserted again.
             written.now = Some(row);
             written.is_inserted = written.before.is_none();
             written.start_again(epoch);
@@ -107,7 +108,7 @@ impl<D: Database> Transaction<D> {
         Ref::new(uuid)
     }
 
-    /// Whether the row of this table is deleted again that the operation at a place inserts.
+    /// Whether the row that the operation at a place inserts is deleted again.
     fn is_deleted<T: Table<Database = D>>(&self, uuid: Uuid, place: usize) -> bool {
         let touched = self.overlay.touched::<T>();
         let written = touched.and_then(|touched| touched.written.get(&uuid));
@@ -116,7 +117,7 @@ impl<D: Database> Transaction<D> {
             && written.is_some_and(|written| written.now.is_none())
     }
 
-    /// The columns of a new row that are sent: those that differ from what the server stores anyway.
+    /// The columns of a new row to be sent: those that differ from the server's defaults.
     pub(super) fn columns_to_insert<T: Table<Database = D>>(&mut self, row: &T) -> Columns {
         let server = self.origin.schema();
         let known = server
@@ -128,7 +129,7 @@ impl<D: Database> Transaction<D> {
             let known = known.and_then(|table| table.columns.get(info.name));
             let omitted = match known.filter(|known| info.kind.accepts(&known.kind)) {
                 Some(known) => column.is_default(&known.kind),
-                // Replicas read it as the struct's default.
+                // The server lacks the column, so replicas read it as the struct's default.
                 None => nothing
                     .get_or_insert_with(T::default)
                     .column(index)
@@ -142,13 +143,13 @@ impl<D: Database> Transaction<D> {
         columns.collect::<Vec<_>>().into()
     }
 
-    /// The clauses of an operation, whose columns the server has to have.
+    /// The clauses of an operation. Records a mistake if the server lacks one of their columns.
     fn clauses<T: Table<Database = D>>(&mut self, rows: AllOf<T>) -> Vec<Clause> {
         self.check_condition(&rows);
         rows.into_clauses()
     }
 
-    /// Notes a mistake when a condition is about a column that the server lacks.
+    /// Records a mistake if a condition uses a column that the server lacks.
     pub(super) fn check_condition<T: Table<Database = D>>(&mut self, rows: &AllOf<T>) {
         if rows.as_row().is_some() {
             return;
@@ -165,8 +166,7 @@ impl<D: Database> Transaction<D> {
         }
     }
 
-    /// Sets columns of the rows that meet all clauses; the columns follow by
-    /// [`Update::set`].
+    /// Sets columns of the rows that meet all clauses; call [`Update::set`] for each column.
     #[must_use = "an update that sets no column is not sent"]
     pub fn update<T: Table<Database = D>>(
         &mut self,
@@ -180,8 +180,8 @@ impl<D: Database> Transaction<D> {
         Update::new(self, operation)
     }
 
-    /// Changes columns of the rows that meet all clauses; the changes follow by the methods of
-    /// [`Mutate`].
+    /// Changes columns of the rows that meet all clauses; call the methods of [`Mutate`] for each
+    /// change.
     #[must_use = "a mutation without a change is not sent"]
     pub fn mutate<T: Table<Database = D>>(
         &mut self,
@@ -209,12 +209,12 @@ impl<D: Database> Transaction<D> {
         })
     }
 
-    /// Reads the rows that meet all clauses; [`Outcome::rows`](super::Outcome::rows) has them.
+    /// Reads the rows that meet all clauses; [`Outcome::rows`](super::Outcome::rows) returns them.
     #[must_use = "the rows are read from the outcome by this"]
     pub fn select<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> Selection<T> {
         let conditions = self.clauses(rows.into());
         let server = self.origin.schema();
-        // The columns that a replica asks for.
+        // The same columns that a replica requests.
         let readable = |column: &&ColumnInfo| {
             let server = server.as_ref();
             server.is_none_or(|server| is_known::<T>(server, column))
@@ -234,8 +234,8 @@ impl<D: Database> Transaction<D> {
         Selection::new(self.operation(operation))
     }
 
-    /// Makes the transaction wait until rows are, or are not, as given; which columns to compare,
-    /// and with what, follows by the methods of [`Wait`].
+    /// Makes the transaction wait until rows are, or are not, as given. Call the methods of [`Wait`] to
+    /// say which columns to compare, and with what.
     pub fn wait<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> Wait<'_, D, T> {
         let operation = Operation::Wait {
             timeout: Some(0),
@@ -248,8 +248,8 @@ impl<D: Database> Transaction<D> {
         Wait::new(self, operation)
     }
 
-    /// Fails the transaction with "timed out" unless a column of a row still is what `row` says,
-    /// as `ovsdb_idl_txn_verify` of the C library does (optimistic concurrency).
+    /// Fails the transaction with "timed out" unless a column of a row still has the value in `row`, as
+    /// `ovsdb_idl_txn_verify` of the C library does (optimistic concurrency).
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -280,20 +280,20 @@ impl<D: Database> Transaction<D> {
             .until([T::clone(row)])
     }
 
-    /// Writes a remark into the server's log and the database's history.
+    /// Writes a comment into the server's log and the database's history.
     pub fn comment(&mut self, comment: impl Into<Str>) -> OperationIndex {
         self.operation(Operation::Comment {
             comment: comment.into(),
         })
     }
 
-    /// Fails the transaction unless the client holds this lock at the server that it is connected
-    /// to; the servers of a cluster [have locks of their own](crate::Client::lock).
+    /// Fails the transaction unless the client holds this lock on the server that it is connected to;
+    /// each server of a cluster [has its own locks](crate::Client::lock).
     pub fn assert_lock(&mut self, lock: impl Into<Str>) -> OperationIndex {
         self.operation(Operation::Assert { lock: lock.into() })
     }
 
-    /// Fails the transaction on purpose: the operations before it are tried, and undone.
+    /// Fails the transaction on purpose: the operations before it are tried and undone.
     pub fn abort(&mut self) -> OperationIndex {
         self.operation(Operation::Abort)
     }

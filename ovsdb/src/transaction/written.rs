@@ -1,4 +1,5 @@
-//! What was written to a transaction, with the types of the tables: for assertions of unit tests.
+//! Reading back what was written to a transaction, with the tables' types, for assertions in unit
+//! tests.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,7 +13,7 @@ use crate::value::{Datum, Set, Uuid, Value, read_datum};
 
 /// An operation on a table, with the table's types; [`Transaction::operations_on`] lists them.
 ///
-/// What the struct `T` does not have is left out: columns that only the database has, for instance.
+/// What the struct `T` lacks is left out, such as columns that only the database has.
 /// [`Transaction::operations`] has everything.
 ///
 /// ```
@@ -42,8 +43,8 @@ use crate::value::{Datum, Set, Uuid, Value, read_datum};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum TableOperation<T: Table> {
-    /// Inserts a row. Its uuid is the one by which the transaction refers to it, and columns that were
-    /// left to the server hold what the server stores in them.
+    /// Inserts a row. Its uuid is the one that the transaction uses to refer to it. Columns that were
+    /// not sent have the server's defaults.
     Insert(Row<T>),
     /// Sets columns of rows.
     Update {
@@ -73,11 +74,11 @@ pub enum TableOperation<T: Table> {
     Wait {
         /// Which rows.
         rows: AllOf<T>,
-        /// Whether for equality or for its end.
+        /// Whether it waits until the rows equal the expected ones, or until they differ.
         until: Until,
         /// The rows to compare with, each with the columns that are compared.
         expected: Vec<GivenColumns<T>>,
-        /// How long; for ever when `None`, not at all when zero.
+        /// The time limit: `None` for none, zero for not waiting at all.
         timeout: Option<Duration>,
     },
 }
@@ -102,7 +103,7 @@ pub enum TableOperation<T: Table> {
 #[derive(Clone, PartialEq)]
 pub struct GivenColumns<T> {
     columns: T,
-    /// The indexes of those that are given, in order.
+    /// The indexes of the given columns, sorted.
     given: Vec<usize>,
 }
 
@@ -123,14 +124,14 @@ impl<T: Table> GivenColumns<T> {
         read
     }
 
-    /// The value that is given for a column; `None` when none is.
+    /// The value given for a column; `None` if none was given.
     #[must_use]
     pub fn get<V: Value, M: Mutability>(&self, column: Column<T, V, M>) -> Option<&V> {
         let given = self.given.contains(&column.index());
         given.then(|| column.get(&self.columns))
     }
 
-    /// The names of the columns that are given.
+    /// The names of the given columns.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
         let names = self.given.iter().filter_map(|index| T::COLUMNS.get(*index));
@@ -183,7 +184,7 @@ impl<T: Table> Mutations<T> {
         &self.list
     }
 
-    /// The arguments of the changes of a column by one mutator.
+    /// The arguments of the changes of a column with one mutator.
     fn arguments(&self, column: &'static str, mutator: Mutator) -> impl Iterator<Item = &Datum> {
         let own =
             move |mutation: &&Mutation| mutation.column == column && mutation.mutator == mutator;
@@ -193,14 +194,14 @@ impl<T: Table> Mutations<T> {
             .map(|mutation| &mutation.argument)
     }
 
-    /// The elements that are added to a set, or the pairs that are added to a map; empty when none are.
+    /// The elements that are added to a set, or the pairs that are added to a map; empty if none are.
     #[must_use]
     pub fn inserted<V: Collection, M: Mutability>(&self, column: Column<T, V, M>) -> V {
         together(self.arguments(column.name(), Mutator::Insert))
     }
 
-    /// The elements that are taken out of a set, or the exact pairs that are taken out of a map; empty
-    /// when none are.
+    /// The elements that are removed from a set, or the exact pairs that are removed from a map; empty
+    /// if none are.
     #[must_use]
     pub fn deleted<V: Collection, M: Mutability>(&self, column: Column<T, V, M>) -> V {
         let is_map = V::KIND.value.is_some();
@@ -208,8 +209,8 @@ impl<T: Table> Mutations<T> {
         together(deleted.filter(|datum| matches!(datum, Datum::Map(_)) == is_map))
     }
 
-    /// The keys whose pairs are taken out of a map, with any values; the same as
-    /// [`deleted`](Self::deleted) for a set.
+    /// The keys whose pairs are removed from a map, whatever their values; for a set, the same as
+    /// [`deleted`](Self::deleted).
     #[must_use]
     pub fn deleted_keys<V: Collection, M: Mutability>(
         &self,
@@ -219,7 +220,7 @@ impl<T: Table> Mutations<T> {
         together(deleted.filter(|datum| matches!(datum, Datum::Set(_))))
     }
 
-    /// The numbers by which a column is changed in this way, in order.
+    /// The numbers by which a column is changed with this mutator, in order.
     #[must_use]
     pub fn numbers<V: Ordered, M: Mutability>(
         &self,
@@ -241,7 +242,7 @@ impl<T> fmt::Debug for Mutations<T> {
     }
 }
 
-/// The elements or pairs of all of these. A key keeps its first value, as a server inserts it.
+/// All these elements or pairs together. A key keeps its first value, as on a server.
 fn together<'a, V: Value>(parts: impl Iterator<Item = &'a Datum>) -> V {
     let mut all: Option<Datum> = None;
     for part in parts {
@@ -264,8 +265,8 @@ fn together<'a, V: Value>(parts: impl Iterator<Item = &'a Datum>) -> V {
 }
 
 impl<D: Database> Transaction<D> {
-    /// The rows of a table that the transaction inserts, in order, under the uuids by which it refers to
-    /// them. Columns that were left to the server hold what the server stores in them.
+    /// The rows of a table that the transaction inserts, in order, with the uuids that it uses to refer
+    /// to them. Columns that were not sent have the server's defaults.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {
@@ -289,7 +290,7 @@ impl<D: Database> Transaction<D> {
     }
 
     /// The operations on a table, in order, with the table's types; [`TableOperation`] has an example.
-    /// [`operations`](Self::operations) tells their order among those on other tables.
+    /// [`operations`](Self::operations) shows their order among those on other tables.
     #[must_use]
     pub fn operations_on<T: Table<Database = D>>(&self) -> Vec<TableOperation<T>> {
         let places = self.inserted.iter().map(|(uuid, place)| (*place, *uuid));
@@ -357,7 +358,7 @@ impl<D: Database> Transaction<D> {
         })
     }
 
-    /// The columns that a row has once it is inserted with these.
+    /// All columns of a row that is inserted with these.
     fn inserted_columns<T: Table<Database = D>>(&self, given: &Columns) -> T {
         let schema = self.origin.schema();
         let known = schema

@@ -58,7 +58,7 @@ async fn that_no_row_has_the_key_is_an_error_or_not() {
         .unwrap_err();
     assert_eq!(
         ErrorChain::new(&error).to_string(),
-        "the transaction cannot be sent: Logical_Switch has no row with name == sw0"
+        "the transaction cannot be sent: expected one row of Logical_Switch with name == sw0, found none"
     );
 }
 
