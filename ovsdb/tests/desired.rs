@@ -312,7 +312,9 @@ async fn what_cannot_be_had_is_a_conflict_that_names_both() {
     desired.row(Item::NAME, "nobody's").set(Item::TOTAL, 1);
     let text = desired.plan(&view).expect_err("no owner").to_string();
     assert!(
-        text.starts_with("Item nobody's is wanted, but would not be owned: it lacks "),
+        text.starts_with(
+            "Item nobody's is wanted, but does not meet the condition for owned rows: "
+        ),
         "{text}"
     );
 

@@ -1,4 +1,4 @@
-//! What is wanted of a table, without the table's type.
+//! The wishes for a table, without the table's type.
 
 use std::any::Any;
 
@@ -10,17 +10,17 @@ use crate::cache::Snapshot;
 use crate::model::Table;
 use crate::value::Ref;
 
-/// A [`TableWish`] of any table of the database.
+/// A [`TableWish`] for any table of the database.
 pub(super) trait AnyTable<D>: Send + Sync {
     fn as_any_mut(&mut self) -> &mut dyn Any;
     /// How many rows are wanted.
     fn len(&self) -> usize;
-    /// Begins to compare what is wanted with a view.
+    /// Begins to compare the wanted rows with a view.
     fn matched<'v>(
         &'v self,
         view: &'v Snapshot<D>,
     ) -> Result<Box<dyn AnyMatched<D> + 'v>, Conflict>;
-    /// Says what a row of a view is called; `None` when it is not of this table.
+    /// The function that names rows of this table in a view.
     fn name(&self) -> NameIn<D>;
 }
 

@@ -1,4 +1,4 @@
-//! The changes of a plan, as they are found and as they are written into a transaction.
+//! The changes of a plan while it is being made, and how they are written into a transaction.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,9 +11,10 @@ use crate::value::Uuid;
 pub(super) struct Insertion<T: Table> {
     pub(super) uuid: Uuid,
     pub(super) columns: T,
-    /// The columns after all steps, where later ones change the row.
+    /// The columns after all steps, if later steps change the row.
     pub(super) whole: Option<T>,
-    /// The rows with its key, of which there is none that stays.
+    /// The condition for rows with its key; the guard is that no such row exists, except those in
+    /// `deleted`.
     pub(super) condition: Option<AllOf<T>>,
     /// The columns of the key, if they are unique by the schema.
     pub(super) unique: Option<Vec<&'static str>>,
@@ -26,18 +27,18 @@ pub(super) struct Insertion<T: Table> {
 pub(super) struct Edit<T> {
     pub(super) before: Arc<Row<T>>,
     pub(super) columns: T,
-    /// The row, as long as it has its key and belongs to the owner.
+    /// The guard: the row still has its key and belongs to the owner.
     still: AllOf<T>,
     whole: Whole<T>,
 }
 
-/// What an edit is where all steps are one transaction.
+/// How an edit is written when all steps are one transaction.
 pub(super) enum Whole<T> {
-    /// The same.
+    /// As it is.
     Same,
-    /// One with these columns, which later steps lead to.
+    /// With these columns, which later steps lead to.
     Until(T),
-    /// Nothing: an earlier one has its columns.
+    /// Not at all: an earlier edit has its columns.
     Nothing,
 }
 
@@ -57,7 +58,7 @@ impl<T> Edit<T> {
     }
 }
 
-/// A row to be deleted, and what it has to meet.
+/// A row to be deleted, and the condition that it must still meet.
 pub(super) struct Deletion<T> {
     pub(super) row: Arc<Row<T>>,
     pub(super) still: AllOf<T>,
@@ -65,9 +66,9 @@ pub(super) struct Deletion<T> {
 
 /// A change that can be written into a transaction.
 pub(super) trait Write<D>: Send + Sync {
-    /// Writes the change: of the whole plan, or of one step after the others.
+    /// Writes the change: as part of the whole plan, or of one step.
     fn write(&self, txn: &mut Transaction<D>, is_whole: bool);
-    /// The change as people read it.
+    /// The change in readable form.
     fn change(&self, labels: &Labels<D>) -> Change;
 }
 
@@ -123,14 +124,14 @@ pub(super) struct Build<D> {
     steps: Vec<Changes<D>>,
 }
 
-/// The changes of a step.
+/// The changes of one step.
 struct Changes<D> {
-    /// They come before the others.
+    /// Written before the others.
     deletions: Vec<Box<dyn Write<D>>>,
     others: Vec<Box<dyn Write<D>>>,
 }
 
-/// A change as it is written, and as people read it once they ask.
+/// A change, and its readable form once that is asked for.
 pub(super) struct Written<D> {
     change: OnceLock<Change>,
     pub(super) write: Box<dyn Write<D>>,
@@ -159,7 +160,7 @@ impl<D: Database> Build<D> {
         steps.all(|step| step.deletions.is_empty() && step.others.is_empty())
     }
 
-    /// The changes of each step.
+    /// The changes, step by step.
     pub(super) fn finish(self) -> impl Iterator<Item = Vec<Written<D>>> {
         let written = |write: Box<dyn Write<D>>| Written {
             change: OnceLock::new(),

@@ -1,4 +1,4 @@
-//! What a plan changes, as people and programs read it.
+//! The changes of a plan, for people and programs to read.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -8,7 +8,7 @@ use crate::model::Table;
 use crate::value::json::write_string;
 use crate::value::{Atom, ColumnValue, Datum, Uuid};
 
-/// What happens to a row.
+/// What a plan does to a row.
 ///
 /// ```
 /// use ovsdb::desired::Action;
@@ -27,7 +27,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// The word for it.
+    /// The action as a word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,8 +46,8 @@ impl fmt::Display for Action {
 
 /// A row that changes.
 ///
-/// Its [`Display`](fmt::Display) form is `+`, `~` or `-`, the table and what the row is called, and a line
-/// for each column.
+/// Its [`Display`](fmt::Display) form is `+`, `~` or `-`, the table, the row's name, and a line for
+/// each column.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "testing"))] {
@@ -70,19 +70,19 @@ impl fmt::Display for Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Change {
-    /// What happens to it.
+    /// What is done to the row.
     pub action: Action,
     /// Its table.
     pub table: &'static str,
-    /// Its uuid; that of a row that is inserted is chosen by the plan.
+    /// Its uuid; for a row that is inserted, the plan chooses it.
     pub uuid: Uuid,
-    /// What it is called: its name, or what else tells it from others.
+    /// Its name, or another value that distinguishes it.
     pub name: String,
-    /// The columns that it is inserted with, or that change.
+    /// The columns of an inserted row, or those that change.
     pub columns: Vec<ColumnChange>,
 }
 
-/// A column that changes. References to rows that the plan knows are shown by their names.
+/// A change of a column. References to rows that the plan knows are shown by their names.
 ///
 /// ```
 /// use ovsdb::desired::ColumnChange;
@@ -97,24 +97,24 @@ pub struct Change {
 pub struct ColumnChange {
     /// Its name.
     pub column: &'static str,
-    /// The value before, where it is replaced as a whole.
+    /// The value before, if it is replaced as a whole.
     pub old: Option<String>,
-    /// The value after, of a new row or where it is replaced as a whole.
+    /// The value after, for a new row or if it is replaced as a whole.
     pub new: Option<String>,
     /// The elements that are added to a set, or the pairs that are set in a map.
     pub added: Vec<String>,
-    /// The elements that are taken out of a set, or the pairs that are taken out of a map or replaced.
+    /// The elements that are removed from a set, or the pairs that are removed from a map or replaced.
     pub removed: Vec<String>,
 }
 
-/// Says what a row of a view is called, if it is of one table.
+/// Returns the name of a row in a view, if the row is of one particular table.
 pub(super) type NameIn<D> = fn(&Snapshot<D>, Uuid) -> Option<String>;
 
-/// What rows are called.
+/// The names of rows.
 pub(super) struct Labels<D> {
-    /// Of rows that there are not yet.
+    /// The names of rows that do not exist yet.
     pub(super) new: HashMap<Uuid, String>,
-    /// Where others are.
+    /// The view with all other rows.
     pub(super) view: Snapshot<D>,
     pub(super) names: Vec<NameIn<D>>,
 }
@@ -134,7 +134,7 @@ impl<D> Labels<D> {
         }
     }
 
-    /// Atoms in order: references by the names of the rows, whatever their uuids.
+    /// Atoms in order; references are sorted by the names of the rows, not by their uuids.
     fn atoms<'d>(&self, atoms: impl IntoIterator<Item = &'d Atom>) -> Vec<String> {
         let mut refer = false;
         let texts = atoms.into_iter().map(|atom| {
@@ -152,7 +152,7 @@ impl<D> Labels<D> {
         format!("{}={}", self.atom(key), self.atom(value))
     }
 
-    /// A value as Open vSwitch's tools write it.
+    /// A value as the tools of Open vSwitch print it.
     fn datum(&self, datum: &Datum) -> String {
         match datum {
             Datum::Set(set) if set.len() == 1 => match &set[0] {
@@ -168,7 +168,7 @@ impl<D> Labels<D> {
     }
 }
 
-/// What tells a row from others of its table, if anything that people read does.
+/// A value that distinguishes a row from others of its table, if it has a readable one.
 pub(super) fn name_of<T: Table>(row: &T) -> Option<String> {
     let unique = T::INDEXES.iter().filter_map(|columns| match columns {
         [column] => Some(T::COLUMNS[*column].name),
@@ -223,7 +223,7 @@ impl Change {
         }
     }
 
-    /// Appends it as JSON.
+    /// Appends the change as JSON.
     pub(super) fn write_json(&self, out: &mut String) {
         let _ = write!(
             out,

@@ -1,4 +1,4 @@
-//! What cannot be had, or would touch rows of others.
+//! Why no plan can be made: wishes that cannot be fulfilled, or would touch rows of other owners.
 
 use crate::value::Uuid;
 
@@ -27,36 +27,38 @@ use crate::value::Uuid;
 pub enum Conflict {
     /// A row with the key of a wanted one exists and belongs to another owner.
     #[error(
-        "{table} {wanted} is wanted, but the row {row} that there is belongs to another owner: {held}"
+        "{table} {wanted} is wanted, but the existing row {row} belongs to another owner: {held}"
     )]
     HeldByOther {
         /// The table.
         table: &'static str,
-        /// What the wanted row is called.
+        /// The wanted row's name.
         wanted: String,
-        /// The row that there is.
+        /// The existing row.
         row: Uuid,
         /// The columns of that row that tell its owner, as JSON.
         held: String,
     },
-    /// A wanted row would not be one of the [owned](super::Desired::owned) ones.
-    #[error("{table} {wanted} is wanted, but would not be owned: it lacks {condition}")]
+    /// A wanted row would not meet the condition for [owned](super::Desired::owned) rows.
+    #[error(
+        "{table} {wanted} is wanted, but does not meet the condition for owned rows: {condition}"
+    )]
     NotOwned {
         /// The table.
         table: &'static str,
-        /// What the wanted row is called.
+        /// The wanted row's name.
         wanted: String,
-        /// What owned rows meet.
+        /// The condition for owned rows.
         condition: String,
     },
     /// Two wanted rows are the same row of the database.
-    #[error("{table} {wanted} and {other} are wanted, and are one row: {row}")]
+    #[error("{table} {wanted} and {other} are wanted, but they are the same row: {row}")]
     SameRow {
         /// The table.
         table: &'static str,
-        /// What the one is called.
+        /// The one row's name.
         wanted: String,
-        /// What the other is called.
+        /// The other row's name.
         other: String,
         /// The row.
         row: Uuid,
@@ -71,20 +73,22 @@ pub enum Conflict {
         /// The uuid.
         row: Uuid,
     },
-    /// A wanted row would not have the key by which it is wanted, and not be found again.
-    #[error("{table} {wanted} is wanted, but with other columns: it would not be found again")]
+    /// A wanted row would not have the key by which it is wanted, so it would not be found again.
+    #[error(
+        "{table} {wanted} is wanted, but its columns do not have the key or meet the condition that it is wanted by: it would not be found again"
+    )]
     NotFoundAgain {
         /// The table.
         table: &'static str,
-        /// What the wanted row is called.
+        /// The wanted row's name.
         wanted: String,
     },
     /// A value that cannot be sent, such as a string with a NUL.
-    #[error("{table} {wanted} is wanted, with a value of {column} that cannot be sent")]
+    #[error("{table} {wanted} is wanted, but its value of {column} cannot be sent")]
     Value {
         /// The table.
         table: &'static str,
-        /// What the wanted row is called.
+        /// The wanted row's name.
         wanted: String,
         /// The column.
         column: &'static str,
@@ -96,22 +100,22 @@ pub enum Conflict {
         table: &'static str,
     },
     /// The cache was started without an index.
-    #[error("{table} {wanted} is to be found in an index that the cache was started without")]
+    #[error("{table} {wanted} is wanted by an index that the cache was started without")]
     NoIndex {
         /// The table.
         table: &'static str,
-        /// What the wanted row is called.
+        /// The wanted row's name.
         wanted: String,
     },
-    /// A wanted row is to refer to a row that the same plan deletes: that row is to be wanted as well, or not
-    /// referred to.
+    /// A wanted row refers to a row that the same plan deletes. Want that row as well, or do not refer
+    /// to it.
     #[error(
         "{table} {wanted} is wanted with a reference to the row {row} in {column}, which is not wanted: the plan would delete it"
     )]
     RefersToDeleted {
         /// The table.
         table: &'static str,
-        /// What the wanted row is called.
+        /// The wanted row's name.
         wanted: String,
         /// The column.
         column: &'static str,

@@ -1,4 +1,4 @@
-//! Committing until there is nothing left to do.
+//! Committing plans until there is nothing left to do.
 
 use super::conflict::Conflict;
 use super::{Desired, Plan};
@@ -6,10 +6,11 @@ use crate::client::{Cache, Client};
 use crate::model::Database;
 use crate::transaction::{CommitError, RetryPolicy};
 
-/// How often others may change what a plan has changed before it is given up.
+/// How often other clients may undo a plan before [`Client::converge`](crate::Client::converge) gives
+/// up.
 const ROUNDS: usize = 10;
 
-/// Why a database is not as it is wanted.
+/// Why a database could not be brought to the desired state.
 ///
 /// ```
 /// # async fn example(client: ovsdb::nb::Client, cache: ovsdb::nb::Cache, desired: ovsdb::nb::Desired) {
@@ -25,13 +26,13 @@ const ROUNDS: usize = 10;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvergeError {
-    /// What is wanted cannot be had.
+    /// No plan could be made.
     #[error(transparent)]
     Conflict(#[from] Conflict),
     /// A commit failed.
     #[error(transparent)]
     Commit(#[from] CommitError),
-    /// Something changes the rows back each time.
+    /// Another client changes the rows back each time.
     #[error(
         "after {rounds} commits the rows are still not as wanted; another client changes them back"
     )]
@@ -41,7 +42,7 @@ pub enum ConvergeError {
     },
 }
 
-/// What was done.
+/// What [`Client::converge`](crate::Client::converge) has done.
 ///
 /// ```
 /// # async fn example(client: ovsdb::nb::Client, cache: ovsdb::nb::Cache, desired: ovsdb::nb::Desired)
@@ -60,12 +61,13 @@ pub struct Converged {
 }
 
 impl<D: Database> Client<D> {
-    /// Makes the database what is wanted: plans and commits, each time on a current view, until the plan is
-    /// empty. Each plan is one transaction, tried again after conflicts as by [`apply`](Self::apply).
+    /// Brings the database to the desired state: plans and commits, each time on a current view, until
+    /// the plan is empty. Each plan is one transaction, tried again after conflicts as by
+    /// [`apply`](Self::apply).
     ///
     /// # Errors
     /// The plan's conflict, at once; the error of the last commit; [`ConvergeError::Restless`] when the
-    /// rows differ again after ten commits.
+    /// rows still differ after ten commits.
     pub async fn converge(
         &self,
         cache: &Cache<D>,

@@ -1,4 +1,4 @@
-//! What is planned for a table whose wanted rows were found.
+//! The differences of one table, once its wanted rows were looked up in the view.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::model::{AllOf, Row, Table};
 use crate::value::Uuid;
 
 impl<T: Table> Matched<'_, T> {
-    /// Plans a row that there is not yet.
+    /// Plans the insert of a row that does not exist yet.
     pub(super) fn insert(
         &self,
         place: usize,
@@ -70,7 +70,7 @@ impl<T: Table> Matched<'_, T> {
         }
     }
 
-    /// Gives a row what is given of a wanted one in a step.
+    /// Applies to a row what a wanted row gives in a step.
     fn put(
         &self,
         wanted: &Wanted<T>,
@@ -83,7 +83,7 @@ impl<T: Table> Matched<'_, T> {
         put.map_err(|refused| self.wish.refused(wanted, resolution, refused))
     }
 
-    /// What a row that exists becomes, step by step; nothing where that leads back to what it is.
+    /// The row as each step leaves it; empty if the steps lead back to what it is.
     pub(super) fn stages(
         &self,
         place: usize,
@@ -109,7 +109,8 @@ impl<T: Table> Matched<'_, T> {
         Ok(stages)
     }
 
-    /// Whether a wanted row would be found again, be owned, and be no other wanted one.
+    /// Checks that a wanted row would be found again, would be owned, and would not be found as another
+    /// wanted row.
     fn check(&self, place: usize, columns: &T, resolution: &Resolution) -> Result<(), Conflict> {
         let wanted = &self.wish.rows[place];
         let row = Row::new(resolution.uuid_of(wanted.number), columns.clone());
@@ -132,7 +133,8 @@ impl<T: Table> Matched<'_, T> {
         let mut other = None;
         let is_new = self.rows[place].is_none();
         self.wish.each_wanted(&row, resolution, &mut |also| {
-            // Of several rows, the one with the smallest uuid is taken; that of a new row is not known.
+            // Of several rows with a key, the one with the smallest uuid is found; the uuid of a new
+            // row is not known.
             let is_first = self.rows[also].is_none_or(|known| is_new || row.uuid() < known.uuid());
             if also != place && is_first {
                 other = Some(also);
@@ -144,11 +146,12 @@ impl<T: Table> Matched<'_, T> {
         }
     }
 
-    /// Plans which rows go, and takes references to them out of rows that are not wanted by themselves.
+    /// Plans which rows are deleted, and removes references to them from rows that are not wanted
+    /// themselves.
     pub(super) fn delete(&self, resolution: &Resolution, build: &mut Build<T::Database>) {
         for (at, unwanted) in self.wish.unwanted.iter().enumerate() {
             for row in rows_that_meet(self.table, &unwanted.rows) {
-                // Of several conditions that a row meets, the first one deletes it.
+                // If a row meets several conditions, the first one deletes it.
                 let deleted = resolution.deleted(row.uuid());
                 let Some(deleted) = deleted.filter(|deleted| deleted.unwanted == Some(at)) else {
                     continue;

@@ -1,21 +1,22 @@
-//! What is given of a column of a wanted row.
+//! The values that a wanted row gives to its columns.
 
 use super::resolution::{Deleted, Resolution};
 use crate::model::{Collection, Table};
 use crate::value::{Atom, ColumnValue, Datum, Map, Set, Uuid, Value, read_datum};
 
-/// Says which elements of a column are the owner's.
+/// Returns whether an element of a column belongs to the owner.
 pub(super) type Owns = Box<dyn Fn(&Atom) -> bool + Send + Sync>;
 
-/// What a value that is given of a column is.
+/// What kind of value is given.
 pub(super) enum Mode {
     Whole,
-    /// The owner's part, beside which others may have theirs; and what else is the owner's, by any of these.
+    /// The owner's part, beside which other clients may have theirs. The functions tell which other
+    /// elements belong to the owner.
     Part(Vec<Owns>),
     Initial,
 }
 
-/// What is given of a column of a wanted row in a step.
+/// A value that a wanted row gives to a column in a step.
 pub(super) struct Given {
     pub(super) step: usize,
     pub(super) index: usize,
@@ -23,20 +24,20 @@ pub(super) struct Given {
     pub(super) mode: Mode,
 }
 
-/// What cannot be given: a value that cannot be sent, or a reference to a row that is deleted.
+/// Why a value cannot be given: it cannot be sent, or it refers to a row that the plan deletes.
 pub(super) enum Refused {
     Value(&'static str),
     Deleted(&'static str, Uuid),
 }
 
-/// What is given of the columns of a row.
+/// The values that a row gives to its columns.
 #[derive(Default)]
 pub(super) struct Columns(pub(super) Vec<Given>);
 
 impl Columns {
-    /// Gives a column a value. What is given later in a step holds.
+    /// Gives a column a value. A later value in the same step replaces an earlier one.
     pub(super) fn give(&mut self, step: usize, index: usize, value: impl Value, mode: Mode) {
-        // A row that is inserted begins with its first value, and gets the owner's part beside it.
+        // An inserted row begins with its initial value, to which the owner's part is added.
         let is_initial = matches!(mode, Mode::Initial);
         self.0.retain(|known| {
             let is_part = matches!(known.mode, Mode::Part(_));
@@ -52,7 +53,7 @@ impl Columns {
         self.0.insert(if is_initial { 0 } else { at }, given);
     }
 
-    /// Gives a column parts; those of one step add up.
+    /// Gives a column parts, which are added to earlier parts in the same step.
     pub(super) fn give_parts<V: Collection>(
         &mut self,
         step: usize,
@@ -84,7 +85,7 @@ impl Columns {
         }
     }
 
-    /// Gives a new row, or one that exists, what is given in a step.
+    /// Applies what is given in a step to a new or existing row.
     pub(super) fn put<T: Table>(
         &self,
         columns: &mut T,
@@ -109,7 +110,7 @@ impl Columns {
                 false => &*given.value,
             };
             let Mode::Part(owns) = &given.mode else {
-                // What cannot be sent is found when the transaction is checked.
+                // A value that cannot be sent is found when the transaction is checked.
                 column.assign(value);
                 continue;
             };
@@ -126,7 +127,7 @@ impl Columns {
         Ok(())
     }
 
-    /// What other steps give of the owner's part of the same column.
+    /// The owner's parts of the same column that other steps give.
     fn other_parts(&self, at: usize, resolution: &Resolution) -> Vec<Datum> {
         let given = self.0.iter().enumerate();
         let others = given.filter(|(other, given)| {
@@ -137,8 +138,9 @@ impl Columns {
             .collect()
     }
 
-    /// The value that is given, with the rows that its placeholders stand for, and without those that are not
-    /// wanted by name. Rows that are owned and not wanted are refused.
+    /// The given value, with placeholders replaced by the rows they stand for, and without references
+    /// to rows that `unwanted` deletes. A reference to an owned row that is deleted because it is not
+    /// wanted is refused.
     fn resolved<T: Table>(
         &self,
         at: usize,
@@ -169,7 +171,7 @@ impl Columns {
 }
 
 impl Given {
-    /// Whether the column of a row that exists is not as it is given.
+    /// Whether the column of an existing row differs from what is given.
     pub(super) fn differs<T: Table>(&self, row: &T, resolution: &Resolution) -> bool {
         let Some(column) = row.column(self.index) else {
             return false;
@@ -207,7 +209,7 @@ fn has(datum: &Datum, atom: &Atom) -> bool {
     }
 }
 
-/// A set or map with the owner's part in it, and without what else was the owner's.
+/// A set or map with the owner's part, and without other elements of the owner.
 fn joined(current: Datum, part: &Datum, is_owned: impl Fn(&Atom) -> bool) -> Datum {
     match (current, part) {
         (Datum::Set(current), Datum::Set(part)) => {
@@ -226,13 +228,13 @@ fn joined(current: Datum, part: &Datum, is_owned: impl Fn(&Atom) -> bool) -> Dat
                     .collect::<Map<_, _>>(),
             )
         }
-        // A column is one or the other; an empty map may be written like an empty set.
+        // A column is either a set or a map; an empty map may look like an empty set.
         (current, part) if part.is_empty() => current,
         (_, part) => part.clone(),
     }
 }
 
-/// A datum with its reals as servers send them: with 15 digits.
+/// A datum with its reals rounded as servers send them: to 15 digits.
 fn as_sent(datum: Datum) -> Datum {
     datum.map_atoms(|atom| match atom {
         Atom::Real(real) if real.get().is_finite() => {

@@ -1,4 +1,4 @@
-//! The keys by which wanted rows are found, those of one column or index together.
+//! The keys of wanted rows, grouped by the column or index that finds them.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -9,17 +9,18 @@ use crate::cache::{KeyName, TableView};
 use crate::model::{AllOf, Row, Table};
 use crate::transaction::RowKey;
 
-/// The keys of wanted rows that are found by one column or index, without the keys' type.
+/// The keys of wanted rows that one column or index finds, without the keys' type.
 pub(super) trait AnyKeys<T: Table>: Send + Sync {
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
     /// How many keys there are.
     fn len(&self) -> usize;
-    /// By what rows are found.
+    /// What rows are found by.
     fn name(&self) -> KeyName;
-    /// Whether the key with this number has a placeholder of a row that has not been looked for yet.
+    /// Whether the key with this number has the placeholder of a row that was not looked up yet.
     fn has_unknown(&self, key: usize, resolution: &Resolution) -> bool;
-    /// Adds the rows of a view that have a key; false when the cache was started without the index.
+    /// Appends the rows of a view that have a key. Returns false when the cache was started without the
+    /// index.
     fn find<'v>(
         &self,
         table: TableView<'v, T>,
@@ -27,31 +28,31 @@ pub(super) trait AnyKeys<T: Table>: Send + Sync {
         resolution: &Resolution,
         found: &mut Vec<&'v Row<T>>,
     ) -> bool;
-    /// Prefetches the rows that have these keys, and these of their columns.
+    /// Prefetches the rows with these keys, and these of their columns.
     fn look_ahead(&self, table: TableView<'_, T>, keys: Range<usize>, columns: &[usize]);
     /// Whether a row has a key.
     fn has(&self, row: &Row<T>, key: usize, resolution: &Resolution) -> bool;
-    /// The rows that have a key; `None` where no condition says so.
+    /// The condition for rows with a key; `None` where conditions cannot express it.
     fn condition(&self, key: usize, resolution: &Resolution) -> Option<AllOf<T>>;
-    /// Gives a row a key, where that is possible.
+    /// Writes a key into a row, where that is possible.
     fn put(&self, row: &mut T, key: usize, resolution: &Resolution);
-    /// The columns that an index of the compiled schema makes unique, if it is one.
+    /// The columns that an index of the compiled schema makes unique, if this is such an index.
     fn unique_columns(&self) -> Option<Vec<&'static str>>;
-    /// Shows `each` the wanted rows that a row would be by its keys.
+    /// Calls `each` with the wanted rows that have a key of this row.
     fn each_wanted(&self, row: &Row<T>, each: &mut dyn FnMut(usize));
-    /// The wanted row with the key that is this condition.
+    /// The wanted row whose key has this condition.
     fn with_condition(&mut self, condition: &str) -> Option<usize>;
 }
 
-/// The keys of wanted rows that are found by one column or index.
+/// The keys of wanted rows that one column or index finds.
 pub(super) struct Keys<T: Table, K> {
     by: Box<dyn RowKey<T, Key = K>>,
-    /// Whether keys have uuids, which may be placeholders.
+    /// Whether keys contain uuids, which may be placeholders.
     may_refer: bool,
     keys: Vec<K>,
-    /// Where the wanted rows are among those of the table, by their keys.
+    /// The positions of the wanted rows, by their keys.
     places: HashMap<K, usize, crate::simulated::HashState>,
-    /// The same by the keys' conditions, of the first keys.
+    /// The same by the keys' conditions, for the first keys.
     conditions: HashMap<String, usize>,
     known_conditions: usize,
 }
@@ -80,19 +81,19 @@ impl<T: Table, K: Clone + Eq + std::hash::Hash + Send + Sync + 'static> Keys<T, 
         }
     }
 
-    /// Where the wanted row with this key is.
+    /// The position of the wanted row with this key.
     pub(super) fn place(&self, key: &K) -> Option<usize> {
         self.places.get(key).copied()
     }
 
-    /// Adds the key of the wanted row at this place. Returns its number.
+    /// Adds the key of the wanted row at this position. Returns the key's number.
     pub(super) fn add(&mut self, key: K, place: usize) -> usize {
         self.places.insert(key.clone(), place);
         self.keys.push(key);
         self.keys.len() - 1
     }
 
-    /// What is done with a key whose placeholders are resolved.
+    /// Calls `run` with a key whose placeholders are resolved.
     fn with<R>(&self, key: usize, resolution: &Resolution, run: impl FnOnce(&K) -> R) -> R {
         let key = &self.keys[key];
         if !self.may_refer {

@@ -1,4 +1,4 @@
-//! What is wanted of a table beside the rows that a view has.
+//! The wanted rows of a table, matched with the rows of a view.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -13,49 +13,50 @@ use crate::model::{AllOf, Matcher, Row, Table};
 use crate::trie::prefetch::read_together;
 use crate::value::{ColumnValue, Ref, Uuid};
 
-/// How many columns of a row are prefetched.
+/// How many columns of a row are prefetched at most.
 const MOST_AHEAD: usize = 8;
 
-/// The wanted rows of a table that were found in a view, without the table's type.
+/// The wanted rows of a table, matched with the rows of a view, without the table's type.
 pub(super) trait AnyMatched<D> {
-    /// Finds the wanted rows, but for those whose keys refer to rows that were not looked for yet.
+    /// Looks up the wanted rows, except those whose keys refer to rows that were not looked up yet.
     fn find(&mut self, resolution: &mut Resolution) -> Result<(), Conflict>;
-    /// Finds more of these. Returns how many are left.
+    /// Looks up more of those. Returns how many are left.
     fn find_more(&mut self, resolution: &mut Resolution) -> Result<usize, Conflict>;
-    /// Notes which owned rows are not wanted.
+    /// Marks owned rows that are not wanted as deleted.
     fn delete_owned(&self, resolution: &mut Resolution);
-    /// Deletes rows later that a wanted row refers to until a later step gives it others.
+    /// Delays the deletion of rows to which a wanted row refers until a later step replaces the
+    /// reference.
     fn delete_later(&self, resolution: &mut Resolution);
-    /// Plans what differs.
+    /// Plans the differences.
     fn compare(&self, resolution: &Resolution, build: &mut Build<D>) -> Result<(), Conflict>;
-    /// Notes what the wanted rows are called that there are not yet.
+    /// Records the names of wanted rows that do not exist yet.
     fn name_new(&self, resolution: &Resolution, names: &mut HashMap<Uuid, String>);
 }
 
-/// What is known of a wanted row after it was looked for. Rows are compared while the processor's caches have
-/// them; references are compared once all rows are found.
+/// What is known of a wanted row after it was looked up. Columns are compared at once, while the
+/// processor's caches have the row; references are compared once all rows were looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// It does not exist, or a column is not as it is given.
+    /// It does not exist, or a column differs from what is given.
     Differs,
-    /// The columns are as they are given, but for references.
+    /// The columns are as given; references were not compared yet.
     SameButReferences,
     Same,
 }
 
-/// The wanted rows of a table that were found in a view.
+/// The wanted rows of a table, matched with the rows of a view.
 pub(super) struct Matched<'v, T: Table> {
     pub(super) wish: &'v TableWish<T>,
     pub(super) table: TableView<'v, T>,
     pub(super) owned: Option<Matcher<T>>,
-    /// The rows that the wanted ones are, in their order.
+    /// For each wanted row, the row of the view that it is.
     pub(super) rows: Vec<Option<&'v Row<T>>>,
     states: Vec<State>,
-    /// How many were found.
+    /// How many of them exist.
     found: usize,
-    /// The wanted rows by those that were found, where several could be the same.
+    /// The wanted row for each row of the view, where several could be the same.
     pub(super) taken: Option<HashMap<Uuid, usize>>,
-    /// The wanted rows whose keys refer to rows that were not looked for yet.
+    /// The wanted rows whose keys refer to rows that were not looked up yet.
     waiting: Vec<usize>,
 }
 
@@ -73,8 +74,7 @@ impl<'v, T: Table> Matched<'v, T> {
         }
     }
 
-    /// The columns that are read of many rows: those that are given of the first wanted one, and those that tell
-    /// the owner.
+    /// The columns to prefetch: those that the first wanted row gives, and those that tell the owner.
     fn columns(&self) -> Vec<usize> {
         let first = self.wish.rows.iter().flat_map(|row| &row.columns.0);
         let first = first.take(MOST_AHEAD).map(|given| given.index);
@@ -83,7 +83,7 @@ impl<'v, T: Table> Matched<'v, T> {
         columns.into_iter().collect()
     }
 
-    /// Looks for the row that a wanted one is.
+    /// Looks up the row that a wanted row is.
     fn find_row(
         &mut self,
         place: usize,
@@ -107,7 +107,7 @@ impl<'v, T: Table> Matched<'v, T> {
             FoundBy::Nothing => {}
         }
         if resolution.has_deleted() {
-            // A row that a later step deletes is there until then.
+            // A row that a later step deletes still exists in this step.
             let later = |deleted: Deleted| deleted.step > wanted.step;
             found.retain(|row| {
                 let stays = resolution.deleted(row.uuid()).is_none_or(later);
@@ -140,7 +140,7 @@ impl<'v, T: Table> Matched<'v, T> {
                 }
             }
             let placeholder = resolution.placeholder(wanted.number);
-            // One that was made under it has another key now.
+            // A row was inserted under this uuid before, and has another key now.
             let is_taken = self.table.get(Ref::new(placeholder)).is_some();
             resolution.is_new(wanted.number, is_taken.then(crate::simulated::new_uuid));
             return Ok(());
@@ -248,8 +248,8 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
         for (wanted, row) in self.wish.rows.iter().zip(&self.rows) {
             let Some(row) = row else { continue };
             for index in referring::<T>() {
-                // A column that may be empty can wait for what it is given; which sets must not be is known to
-                // the server only.
+                // A column that may be empty can be given its references in a later step. Which sets
+                // must not be empty is not known here.
                 let kind = &T::COLUMNS[index].kind;
                 let Some(column) = row.column(index).filter(|_| kind.scalar || !kind.single) else {
                     continue;
@@ -322,7 +322,7 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
             if row.is_none() {
                 let uuid = resolution.uuid_of(wanted.number);
                 let mut columns = self.wish.with_key(wanted, resolution);
-                // What cannot be given has been told.
+                // The error was returned when the row was compared.
                 let _ = wanted
                     .columns
                     .put(&mut columns, wanted.step, resolution, true);
@@ -334,7 +334,7 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
     }
 }
 
-/// Prefetches what is given of wanted rows.
+/// Prefetches the given values of wanted rows.
 fn look_ahead<T: Table>(rows: &[Wanted<T>]) {
     let columns = rows.iter().map(|row| row.columns.0.len()).max();
     for at in 0..columns.unwrap_or(0).min(MOST_AHEAD) {
@@ -362,7 +362,7 @@ pub(super) fn rows_that_meet<'v, T: Table>(
     }
 }
 
-/// The columns that tell who owns a row.
+/// The columns of a row that tell its owner, as JSON.
 fn held<T: Table>(owned: &AllOf<T>, row: &Row<T>) -> String {
     let columns = owned.columns().into_iter().filter_map(|name| {
         let index = T::COLUMNS.iter().position(|info| info.name == name)?;

@@ -1,9 +1,10 @@
-//! Desired state: say which rows there should be, and the library finds out what is to be done.
+//! Desired state: say which rows should exist, and the library finds out what must be done.
 //!
-//! A controller that owns some rows of a database fills a [`Desired`] with all of them, each found again
-//! by its key. [`Desired::plan`] compares it with a view: the [`Plan`] has the rows to be inserted, the
-//! columns to be changed, and the owned rows that are not wanted any more. [`Client::converge`](crate::Client::converge) commits
-//! that, and again until nothing is left to do.
+//! A controller that owns some rows of a database puts all of them into a [`Desired`], each with a key
+//! by which it is found. [`Desired::plan`] compares them with a view. The resulting [`Plan`] has the
+//! rows to be inserted, the columns to be changed, and the owned rows that are no longer wanted, which
+//! are deleted. [`Client::converge`](crate::Client::converge) commits plans until nothing is left to
+//! do.
 //!
 //! ```
 //! # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -42,15 +43,14 @@
 //!
 //! # What a plan touches
 //!
-//! - A row that is wanted: it is inserted, or the columns that are given are brought up to date.
-//! - A row that is [owned](Desired::owned) and not wanted: it is deleted, and references to it are taken
-//!   out of the rows that are owned or wanted.
-//! - Nothing else. A wanted row that there is, but that does not belong to the owner, is a
-//!   [`Conflict`].
+//! - A row that is wanted: it is inserted, or the given columns are updated.
+//! - A row that is [owned](Desired::owned) and not wanted: it is deleted, and references to it are
+//!   removed from rows that are owned or wanted.
+//! - Nothing else. If a wanted row exists, but belongs to another owner, that is a [`Conflict`].
 //!
-//! Of a column that is given, the value is the whole ([`set`](WantedRow::set)), the owner's part
-//! of a set or map beside those of others ([`part`](WantedRow::part)), or what a new row begins with
-//! ([`initial`](WantedRow::initial)). Columns that are not given stay as they are.
+//! What is given of a column is its whole value ([`set`](WantedRow::set)), the owner's part of a set or
+//! map that others add to ([`part`](WantedRow::part)), or the initial value of a new row
+//! ([`initial`](WantedRow::initial)). Columns that are not given are not changed.
 
 mod any;
 mod build;
@@ -83,7 +83,7 @@ pub use self::conflict::Conflict;
 pub use self::converge::{ConvergeError, Converged};
 pub use self::plan::{Plan, Step};
 
-/// The rows that a controller wants; the [module](self) says what comes of them.
+/// The rows that a controller wants; the [module](self) describes what a plan does with them.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -96,7 +96,7 @@ pub use self::plan::{Plan, Step};
 /// ```
 ///
 /// # Cost
-/// A plan looks each wanted row up by its key, and reads all rows of the tables that have
+/// A plan looks up each wanted row by its key, and reads all rows of each table that has
 /// [owned](Self::owned) rows once.
 pub struct Desired<D> {
     /// The wishes for each table, in the order of first use.
@@ -123,7 +123,7 @@ impl<D: Database> Default for Desired<D> {
 }
 
 impl<D: Database> Desired<D> {
-    /// No rows, and none owned.
+    /// No wanted rows, and none that are owned.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -147,11 +147,11 @@ impl<D: Database> Desired<D> {
         });
         match self.tables[place].as_any_mut().downcast_mut() {
             Some(table) => (table, &mut self.placeholders),
-            None => unreachable!("the place of a type has the wishes for that type"),
+            None => unreachable!("each entry is found by its type"),
         }
     }
 
-    /// A wanted row, at the place that `find` says.
+    /// A wanted row, at the position that `find` returns.
     fn wanted<T: Table<Database = D>>(
         &mut self,
         find: impl FnOnce(&mut TableWish<T>, &mut Placeholders, usize) -> usize,
@@ -168,31 +168,32 @@ impl<D: Database> Desired<D> {
         }
     }
 
-    /// Says which rows of a table belong to the owner: those that meet this condition. The ones that are
-    /// not wanted are deleted, and no other row of the table is touched. A wanted row has to meet the
+    /// Says which rows of a table belong to the owner: those that meet this condition. Owned rows that
+    /// are not wanted are deleted, and no other row of the table is touched. A wanted row must meet the
     /// condition too, or the plan fails ([`Conflict::NotOwned`]).
     ///
-    /// Of a table without this, rows are inserted and changed as they are wanted, and none is deleted.
-    /// Said again, the other condition replaces this one.
+    /// In a table without this, rows are inserted and changed as wanted, and none is deleted. A second
+    /// call for the same table replaces the condition.
     pub fn owned<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> &mut Self {
         self.table::<T>().owned = Some(rows.into());
         self
     }
 
-    /// Begins a step: the rows that follow are a transaction of their own when the plan is committed by
-    /// [steps](Plan::into_steps). Rows that need each other belong in one step. A row that is wanted in
-    /// several steps is made in the first one; what is given in a later step, it gets then.
+    /// Begins a step. When the plan is committed in [steps](Plan::into_steps), the rows that follow are
+    /// in a transaction of their own. Put rows that need each other into one step. A row that is wanted
+    /// in several steps is inserted in the first one; each step gives its columns what it says.
     pub fn begin(&mut self, title: impl Into<String>) -> &mut Self {
         self.steps.push(title.into());
         self
     }
 
-    /// Wants a row with this key: of a column that the schema makes unique, an index of the schema
-    /// over several columns, or a declared index. Its columns follow, by the methods of [`WantedRow`].
+    /// Wants a row with this key, in a column that the schema makes unique, an index of the schema over
+    /// several columns, or a declared index. Give its columns by the methods of [`WantedRow`].
     ///
-    /// The same key again is the same row. A key may be a [reference](WantedRow::reference) to another wanted
-    /// row. An index by a function gives a new row no columns: they have to be set so that the row has the key;
-    /// and no guard keeps two clients from making a row each.
+    /// A second call with the same key means the same row. A key may be a
+    /// [reference](WantedRow::reference) to another wanted row. With an index by a function, set the
+    /// columns of a new row such that it has the key; and no guard prevents that two clients insert one
+    /// row each.
     pub fn row<T, Q, B>(&mut self, by: B, key: Q) -> WantedRow<'_, T>
     where
         T: Table<Database = D>,
@@ -202,11 +203,11 @@ impl<D: Database> Desired<D> {
         self.wanted(|table, placeholders, step| table.by_key(placeholders, step, by.by(), key))
     }
 
-    /// Wants a row of this type that meets a condition, which an index need not find: all rows of the table
-    /// are looked at. Its columns follow.
+    /// Wants a row that meets a condition, for which no index is needed: all rows of the table are
+    /// read. Give its columns by the methods of [`WantedRow`].
     ///
-    /// A reference is such a condition: `desired.row_where(switch.reference())` wants columns of a row that exists, without a key.
-    /// If it was deleted meanwhile, it is not inserted again, and the plan fails ([`Conflict::NoSuchRow`]).
+    /// A reference is such a condition: `desired.row_where(switch.reference())` gives columns to an existing row without a key.
+    /// If the row was deleted meanwhile, it is not inserted again: the plan fails ([`Conflict::NoSuchRow`]).
     pub fn row_where<T: Table<Database = D>>(
         &mut self,
         rows: impl Into<AllOf<T>>,
@@ -215,17 +216,17 @@ impl<D: Database> Desired<D> {
         self.wanted(|table, placeholders, step| table.by_condition(placeholders, step, condition))
     }
 
-    /// Wants a row that there is in no case yet: one without a key of its own, of which the program knows
-    /// that it has to be made. Once it is there, it is said by its [reference](crate::Row::reference).
+    /// Wants a row that certainly does not exist yet, because it has no key and the program knows that
+    /// it must be inserted. Once it exists, refer to it by its [reference](crate::Row::reference).
     pub fn new_row<T: Table<Database = D>>(&mut self) -> WantedRow<'_, T> {
         self.wanted(|table, placeholders, step| table.add(placeholders, step, FoundBy::Nothing))
     }
 
-    /// Deletes the rows that meet a condition, also those that are not owned: they go in this
-    /// [step](Self::begin), as long as they meet it. A [row](Self::row) that is wanted by the key of such a
-    /// row is another one, and made; in an earlier step it is this one still. References to them are taken
-    /// out of rows that are wanted, also where these are given such, and of all rows of
-    /// [cleaned](Self::cleaned) tables.
+    /// Deletes the rows that meet a condition, even if they are not owned, in this [step](Self::begin),
+    /// if they still meet it then. If such a row has the key of a wanted [row](Self::row), a new row is
+    /// inserted in its place; in an earlier step, the wanted row is still the old one. References to
+    /// deleted rows are removed from wanted rows, even if those give such references, and from all rows
+    /// of [cleaned](Self::cleaned) tables.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "testing"))] {
@@ -254,15 +255,15 @@ impl<D: Database> Desired<D> {
         self
     }
 
-    /// Removes references to deleted rows from all rows of a table, also from those that are not owned. Strong references
-    /// that are left somewhere keep the database from deleting a row.
+    /// Removes references to deleted rows from all rows of a table, even if they are not owned. The
+    /// database does not delete a row while a strong reference to it is left anywhere.
     pub fn cleaned<T: Table<Database = D>>(&mut self) -> &mut Self {
         self.table::<T>().is_cleaned = true;
         self
     }
 }
 
-/// A row that is wanted, whose columns are being given; [`Desired::row`] makes it.
+/// A wanted row, while its columns are being given; [`Desired::row`] makes it.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -289,7 +290,7 @@ pub struct WantedRow<'d, T: Table> {
 }
 
 impl<T: Table> WantedRow<'_, T> {
-    /// The column holds this value and nothing else.
+    /// Sets the whole value of the column.
     #[expect(
         clippy::return_self_not_must_use,
         reason = "the row is wanted in any case"
@@ -304,8 +305,8 @@ impl<T: Table> WantedRow<'_, T> {
         self
     }
 
-    /// The set or map holds these elements or pairs; others may put further ones in, which stay. A key that
-    /// has another value gets this one.
+    /// Adds these elements or pairs to the set or map, if it lacks them; those that others add stay. A
+    /// key with another value gets this one.
     #[expect(
         clippy::return_self_not_must_use,
         reason = "the row is wanted in any case"
@@ -321,9 +322,9 @@ impl<T: Table> WantedRow<'_, T> {
         self
     }
 
-    /// As [`part`](Self::part); elements, or keys of a map, of which `owns` says that they are the owner's
-    /// are taken out unless they are among `parts`. Said again for the column, the parts add up, and an element
-    /// is the owner's if any of the functions says so.
+    /// Like [`part`](Self::part), and removes all other elements, or keys of a map, for which `owns`
+    /// returns true: they belong to the owner. In further calls for the column, the parts add up, and
+    /// an element belongs to the owner if any of the functions returns true.
     #[expect(
         clippy::return_self_not_must_use,
         reason = "the row is wanted in any case"
@@ -344,8 +345,8 @@ impl<T: Table> WantedRow<'_, T> {
         self
     }
 
-    /// A row that is inserted begins with this value, to which [parts](Self::part) are added; of a row that
-    /// exists the column stays as it is.
+    /// The initial value of the column if the row is inserted; [parts](Self::part) are added to it. In
+    /// a row that exists, the column stays as it is.
     #[expect(
         clippy::return_self_not_must_use,
         reason = "the row is wanted in any case"
@@ -360,9 +361,9 @@ impl<T: Table> WantedRow<'_, T> {
         self
     }
 
-    /// A reference to the row, for columns of other wanted rows of the same [`Desired`]. A row that
-    /// exists has another uuid in the database; a row that is inserted gets this one, where
-    /// transactions [choose uuids](crate::RowIdentity::ClientChosen).
+    /// A reference to the row, for columns of other wanted rows of the same [`Desired`]. The plan
+    /// replaces it by the uuid of the row in the database, if that exists. A row that is inserted gets
+    /// this uuid, if transactions [choose uuids](crate::RowIdentity::ClientChosen).
     #[must_use]
     pub fn reference(&self) -> Ref<T> {
         self.reference

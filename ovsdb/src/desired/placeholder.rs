@@ -1,13 +1,14 @@
-//! The uuids by which wanted rows refer to each other before they are found or made.
+//! Placeholders: uuids by which wanted rows refer to each other before they are looked up or inserted.
 
 use crate::simulated::new_uuid;
 use crate::value::Uuid;
 
-/// Spreads the numbers of placeholders over 32 bits: ovsdb-server hashes rows by the first 32 bits of their
-/// uuids. It is odd, so that it can be undone.
+/// Spreads the numbers of placeholders over 32 bits, since ovsdb-server hashes rows by the first 32
+/// bits of their uuids. It is odd, so that multiplying by it can be inverted.
 const SPREAD: u32 = 0x9e37_79b1;
 
-/// What undoes [`SPREAD`]: their product is 1, modulo 2^32. Each step doubles the number of right bits.
+/// The inverse of [`SPREAD`] modulo 2^32. Each step of the computation doubles the number of correct
+/// bits.
 const GATHER: u32 = {
     let mut inverse: u32 = 1;
     let mut step = 0;
@@ -18,7 +19,8 @@ const GATHER: u32 = {
     inverse
 };
 
-/// So many placeholders, which differ from each other and from any other uuid, and are found by their number.
+/// A number of placeholders, which differ from each other and from any other uuid, and whose numbers
+/// can be computed from their uuids.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Placeholders {
     first: Uuid,
@@ -33,7 +35,7 @@ impl Placeholders {
         }
     }
 
-    /// The number of a new one.
+    /// Adds a placeholder, and returns its number.
     pub(super) const fn add(&mut self) -> u32 {
         self.count += 1;
         self.count - 1
@@ -48,7 +50,7 @@ impl Placeholders {
         Uuid::from_u128(self.first.as_u128() ^ spread)
     }
 
-    /// The number of the placeholder that this uuid is.
+    /// The number of the placeholder with this uuid; `None` if it is none of these.
     pub(super) fn number(self, uuid: Uuid) -> Option<usize> {
         let bits = uuid.as_u128() ^ self.first.as_u128();
         let spread = u32::try_from(bits >> 96).ok().filter(|_| bits << 32 == 0)?;

@@ -1,4 +1,4 @@
-//! The difference between what is wanted and what there is.
+//! Plans: the difference between the desired state and a view.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,11 +15,11 @@ use crate::model::Database;
 use crate::transaction::{CommitError, Outcome, Transaction};
 use crate::value::json::write_string;
 
-/// What is to be done so that a database is as it is wanted; [`Desired::plan`] makes it. It is empty when
+/// The changes that bring a database to the desired state; [`Desired::plan`] makes it. It is empty if
 /// there is nothing to do.
 ///
-/// Shown, it has a line for each row that changes and each column, as [`Change`] says, under the titles of
-/// its steps.
+/// Its `Display` form has the title of each step, then a line for each row that changes and for each of
+/// its columns, as in [`Change`].
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "testing"))] {
@@ -62,13 +62,14 @@ pub struct Step<D> {
 }
 
 impl<D: Database> Desired<D> {
-    /// Compares what is wanted with a view.
+    /// Compares the desired state with a view.
     ///
-    /// The plan deletes first, and takes out what refers to the deleted rows; then it makes and changes rows,
-    /// step by step, table by table.
+    /// The plan first deletes rows and removes references to them; then it inserts and changes rows,
+    /// step by step and table by table.
     ///
     /// # Errors
-    /// When what is wanted cannot be had, or would touch rows of another owner; see [`Conflict`].
+    /// When the desired state cannot be reached, or only by touching rows of another owner; see
+    /// [`Conflict`].
     pub fn plan(&self, view: &Snapshot<D>) -> Result<Plan<D>, Conflict> {
         let mut resolution = Resolution::new(self.placeholders);
         let mut tables = Vec::with_capacity(self.tables.len());
@@ -77,7 +78,7 @@ impl<D: Database> Desired<D> {
             matched.find(&mut resolution)?;
             tables.push(matched);
         }
-        // A key refers to rows that were wanted before its own, so each round finds some.
+        // A key refers only to rows that were wanted before its own, so each round finds at least one.
         loop {
             let mut left = 0;
             for table in &mut tables {
@@ -134,7 +135,7 @@ impl<D: Database> Plan<D> {
         self.steps.is_empty()
     }
 
-    /// What changes, in order.
+    /// The changes, in order.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         self.steps.iter().flat_map(Step::changes)
     }
@@ -150,7 +151,7 @@ impl<D: Database> Plan<D> {
         self.steps
     }
 
-    /// Writes all changes into a transaction, such as that of a closure of
+    /// Writes all changes into a transaction, such as the one in a closure of
     /// [`Client::apply`](crate::Client::apply).
     pub fn write(&self, txn: &mut Transaction<D>) {
         for step in &self.steps {
@@ -160,10 +161,10 @@ impl<D: Database> Plan<D> {
         }
     }
 
-    /// Commits all of it in one transaction, which fails with a
-    /// [conflict](crate::transaction::Refusal::is_conflict) when what it was decided on is not so any more: a
-    /// row of the same key exists, a row to be deleted has another owner, a value that is replaced is
-    /// another one.
+    /// Commits all changes in one transaction. It fails with a
+    /// [conflict](crate::transaction::Refusal::is_conflict) if what the plan was decided on has
+    /// changed: a row with the same key exists now, a row to be deleted has another owner, or a value
+    /// to be replaced has changed.
     ///
     /// # Errors
     /// As [`Transaction::commit`].
@@ -182,21 +183,22 @@ impl<D: Database> Plan<D> {
 }
 
 impl<D: Database> Step<D> {
-    /// Its title; empty for what comes before the first [`Desired::begin`].
+    /// Its title; empty for rows that are wanted before the first [`Desired::begin`].
     #[must_use]
     pub fn title(&self) -> &str {
         &self.title
     }
 
-    /// What changes, in order.
+    /// The changes, in order.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         let changes = self.changes.iter();
         changes.map(|written| written.change(&self.labels))
     }
 
-    /// The step as JSON: an object with its `title`, and its `changes` as an array of objects with the members
-    /// `action` (`insert`, `update`, `delete`), `table`, `uuid`, `row` (what it is called) and `columns`, an
-    /// array of objects with `column` and those of `old`, `new`, `added` and `removed` that there are.
+    /// The step as JSON: an object with its `title`, and its `changes` as an array of objects with the
+    /// members `action` (`insert`, `update`, `delete`), `table`, `uuid`, `row` (its name) and
+    /// `columns`, an array of objects with `column` and those of `old`, `new`, `added` and `removed`
+    /// that apply.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut out = String::from(r#"{"title":"#);
@@ -219,7 +221,7 @@ impl<D: Database> Step<D> {
         }
     }
 
-    /// Commits the step in one transaction, under the guards of [`Plan::commit`].
+    /// Commits the step in one transaction, with the guards of [`Plan::commit`].
     ///
     /// # Errors
     /// As [`Transaction::commit`].

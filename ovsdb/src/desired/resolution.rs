@@ -1,4 +1,4 @@
-//! Which rows of the view the wanted ones are, and which are to be deleted.
+//! Which rows of the view the wanted rows are, and which rows are deleted.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,11 +9,11 @@ use crate::value::{Atom, ColumnValue, Datum, Uuid, read_datum};
 /// What a placeholder stands for.
 #[derive(Debug, Clone, Copy)]
 enum Resolved {
-    /// It has not been looked for yet.
+    /// It was not looked up yet.
     Unknown,
-    /// The row with this uuid in the view.
+    /// The row of the view with this uuid.
     Existing(Uuid),
-    /// A row that is inserted under this uuid.
+    /// A row that is inserted with this uuid.
     New(Uuid),
 }
 
@@ -21,14 +21,15 @@ enum Resolved {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deleted {
     pub(super) step: usize,
-    /// Which of the conditions under which rows of the table are [not wanted](super::Desired::unwanted) names
-    /// it; `None` for one that is owned and not among the wanted.
+    /// The position of the [condition](super::Desired::unwanted) that deletes it; `None` if it is
+    /// deleted because it is owned and not wanted.
     pub(super) unwanted: Option<usize>,
-    /// Whether another row with its key is made in its step, so that it cannot stay longer.
+    /// Whether another row with its key is inserted in the same step, so that it cannot be deleted
+    /// later.
     pub(super) is_replaced: bool,
 }
 
-/// Which rows of the view the wanted ones are, and which are to be deleted.
+/// Which rows of the view the wanted rows are, and which rows are deleted.
 pub(super) struct Resolution {
     placeholders: Placeholders,
     rows: Vec<Resolved>,
@@ -48,7 +49,7 @@ impl Resolution {
         self.rows[number as usize] = Resolved::Existing(row);
     }
 
-    /// A row is inserted under this uuid instead of its placeholder, if there is one.
+    /// The wanted row is inserted: with the uuid `other`, or else with that of its placeholder.
     pub(super) fn is_new(&mut self, number: u32, other: Option<Uuid>) {
         let uuid = other.unwrap_or_else(|| self.placeholders.uuid(number));
         self.rows[number as usize] = Resolved::New(uuid);
@@ -58,7 +59,7 @@ impl Resolution {
         self.placeholders.uuid(number)
     }
 
-    /// The uuid of a wanted row: of the one in the view, or of the one that is inserted.
+    /// The uuid of a wanted row: of the row in the view, or of the one that is inserted.
     pub(super) fn uuid_of(&self, number: u32) -> Uuid {
         match self.rows[number as usize] {
             Resolved::Existing(uuid) | Resolved::New(uuid) => uuid,
@@ -66,7 +67,7 @@ impl Resolution {
         }
     }
 
-    /// The uuid of the row that a placeholder stands for, or of any other row.
+    /// The uuid of the row that a placeholder stands for; any other uuid is returned as it is.
     pub(super) fn resolve(&self, row: Uuid) -> Uuid {
         match self.placeholders.number(row).map(|at| self.rows[at]) {
             Some(Resolved::Existing(uuid) | Resolved::New(uuid)) => uuid,
@@ -74,18 +75,18 @@ impl Resolution {
         }
     }
 
-    /// Whether a uuid stands for a row that has not been looked for yet.
+    /// Whether this is the placeholder of a row that was not looked up yet.
     pub(super) fn is_unknown(&self, row: Uuid) -> bool {
         let row = self.placeholders.number(row).map(|at| self.rows[at]);
         matches!(row, Some(Resolved::Unknown))
     }
 
-    /// A value with the rows that its placeholders stand for.
+    /// A value with its placeholders replaced by the rows they stand for.
     pub(super) fn resolved(&self, value: &dyn ColumnValue) -> Box<dyn ColumnValue> {
         value.with_uuids(&mut |uuid| self.resolve(uuid))
     }
 
-    /// Deletes a row; the first who says so says in which step.
+    /// Deletes a row in a step, unless it is deleted already.
     pub(super) fn delete(&mut self, row: Uuid, step: usize, unwanted: Option<usize>) {
         self.deleted.entry(row).or_insert(Deleted {
             step,
@@ -94,14 +95,14 @@ impl Resolution {
         });
     }
 
-    /// Deletes a row in a later step, if it is deleted and may stay.
+    /// Moves the deletion of a row to a later step, if it is deleted and not replaced.
     pub(super) fn delete_later(&mut self, row: Uuid, step: usize) {
         if let Some(deleted) = self.deleted.get_mut(&row).filter(|row| !row.is_replaced) {
             deleted.step = deleted.step.max(step);
         }
     }
 
-    /// Notes that another row with the key of one that is deleted is made.
+    /// Records that another row with the key of a deleted one is inserted.
     pub(super) fn replace(&mut self, row: Uuid) {
         if let Some(deleted) = self.deleted.get_mut(&row) {
             deleted.is_replaced = true;
@@ -116,7 +117,7 @@ impl Resolution {
         !self.deleted.is_empty()
     }
 
-    /// The rows that a datum names and that are deleted.
+    /// The deleted rows that a datum refers to.
     pub(super) fn deleted_in<'d>(
         &self,
         datum: &'d Datum,
@@ -127,7 +128,7 @@ impl Resolution {
         })
     }
 
-    /// The steps in which rows are deleted that a row refers to.
+    /// The steps in which rows are deleted to which this row refers.
     pub(super) fn steps_to_clean<T: Table>(&self, columns: &T) -> BTreeSet<usize> {
         let mut steps = BTreeSet::new();
         for index in referring::<T>() {
@@ -138,7 +139,7 @@ impl Resolution {
         steps
     }
 
-    /// Takes references to rows that are deleted in a step out of a row.
+    /// Removes references to rows that are deleted in a step from a row.
     pub(super) fn clean<T: Table>(&self, columns: &mut T, step: usize) {
         if self.deleted.is_empty() {
             return;
@@ -154,7 +155,7 @@ impl Resolution {
         }
     }
 
-    /// A datum without references to rows that are deleted, as far as `is_gone` says.
+    /// A datum without those references to deleted rows for which `is_gone` returns true.
     pub(super) fn without_deleted(
         &self,
         datum: &Datum,
@@ -177,7 +178,7 @@ impl Resolution {
     }
 }
 
-/// The columns that refer to rows.
+/// The columns that contain references.
 pub(super) fn referring<T: Table>() -> impl Iterator<Item = usize> {
     let infos = T::COLUMNS.iter().enumerate();
     infos

@@ -1,4 +1,4 @@
-//! What is wanted of a table.
+//! The wishes for a table.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::resolution::Resolution;
 use crate::model::{AllOf, Row, Table};
 use crate::transaction::RowKey;
 
-/// A row that is wanted.
+/// A wanted row.
 pub(super) struct Wanted<T> {
     /// The number of the placeholder by which other wanted rows refer to it.
     pub(super) number: u32,
@@ -21,32 +21,32 @@ pub(super) struct Wanted<T> {
     pub(super) columns: Columns,
 }
 
-/// By what a wanted row is found.
+/// How a wanted row is found.
 pub(super) enum FoundBy<T> {
-    /// By a key: the place of what it is looked up in, and the number of the key there.
+    /// By a key: the position of its column or index, and the key's number there.
     Key { keys: usize, key: usize },
     /// By a condition.
     Condition(AllOf<T>),
-    /// By nothing: it does not exist yet.
+    /// Not at all: it does not exist yet.
     Nothing,
 }
 
-/// Rows that are deleted, also those that are not owned.
+/// Rows to be deleted, even if they are not owned.
 pub(super) struct Unwanted<T> {
     pub(super) step: usize,
     pub(super) rows: AllOf<T>,
 }
 
-/// What is wanted of a table.
+/// The wishes for a table.
 pub(super) struct TableWish<T: Table> {
     /// The rows that belong to the owner.
     pub(super) owned: Option<AllOf<T>>,
     pub(super) unwanted: Vec<Unwanted<T>>,
-    /// Whether references to rows that go are taken out of all rows of the table.
+    /// Whether references to deleted rows are removed from all rows of the table.
     pub(super) is_cleaned: bool,
     pub(super) rows: Vec<Wanted<T>>,
     pub(super) keys: Vec<Box<dyn AnyKeys<T>>>,
-    /// The places of rows that are found by a condition.
+    /// The positions of the wanted rows that are found by a condition.
     conditions: HashMap<String, usize>,
 }
 
@@ -73,7 +73,7 @@ impl<T: Table> fmt::Debug for TableWish<T> {
 }
 
 impl<T: Table> TableWish<T> {
-    /// Adds a wanted row. Returns its place.
+    /// Adds a wanted row. Returns its position.
     pub(super) fn add(
         &mut self,
         placeholders: &mut Placeholders,
@@ -89,7 +89,7 @@ impl<T: Table> TableWish<T> {
         self.rows.len() - 1
     }
 
-    /// The place of the wanted row with this key, which is added unless it is known.
+    /// The position of the wanted row with this key, which is added if it is new.
     pub(super) fn by_key<B: RowKey<T> + Clone>(
         &mut self,
         placeholders: &mut Placeholders,
@@ -126,11 +126,11 @@ impl<T: Table> TableWish<T> {
     ) -> &mut Keys<T, K> {
         match self.keys[at].as_any_mut().downcast_mut() {
             Some(keys) => keys,
-            None => unreachable!("these keys were found by their type"),
+            None => unreachable!("each entry is found by its type"),
         }
     }
 
-    /// The place of the wanted row that meets a condition, which is added unless it is known.
+    /// The position of the wanted row with this condition, which is added if it is new.
     pub(super) fn by_condition(
         &mut self,
         placeholders: &mut Placeholders,
@@ -148,7 +148,7 @@ impl<T: Table> TableWish<T> {
         })
     }
 
-    /// Whether a row could be several of the wanted ones.
+    /// Whether one row could be found as several wanted rows.
     pub(super) fn can_be_same(&self) -> bool {
         let has_several = |keys: &dyn AnyKeys<T>| {
             use crate::cache::KeyName::{Elements, Function};
@@ -158,7 +158,7 @@ impl<T: Table> TableWish<T> {
             || self.keys.iter().any(|keys| has_several(&**keys))
     }
 
-    /// Shows `each` the wanted rows that a row would be, by its keys or as it meets their conditions.
+    /// Calls `each` with the wanted rows that this row would be found as, by its keys or by conditions.
     pub(super) fn each_wanted(
         &self,
         row: &Row<T>,
@@ -179,7 +179,7 @@ impl<T: Table> TableWish<T> {
         }
     }
 
-    /// The rows that a wanted one is found among; `None` where no condition says so.
+    /// The condition by which a wanted row is found; `None` where conditions cannot express it.
     pub(super) fn condition(
         &self,
         wanted: &Wanted<T>,
@@ -194,7 +194,7 @@ impl<T: Table> TableWish<T> {
         }
     }
 
-    /// A new row with the key of a wanted one.
+    /// A new row with the key of a wanted row.
     pub(super) fn with_key(&self, wanted: &Wanted<T>, resolution: &Resolution) -> T {
         let mut columns = T::default();
         if let FoundBy::Key { keys, key } = &wanted.found {
@@ -203,7 +203,7 @@ impl<T: Table> TableWish<T> {
         columns
     }
 
-    /// Whether a row would be found again as the wanted one.
+    /// Whether a row would be found again as the wanted row.
     pub(super) fn is_found(
         &self,
         wanted: &Wanted<T>,
@@ -220,7 +220,7 @@ impl<T: Table> TableWish<T> {
         }
     }
 
-    /// What a wanted row is called: by its columns, else by its key.
+    /// The name of a wanted row: from its columns, or else from its key.
     pub(super) fn label(&self, wanted: &Wanted<T>, resolution: &Resolution) -> String {
         let named = name_of(&self.with_key(wanted, resolution));
         named.unwrap_or_else(|| match self.condition(wanted, resolution) {
@@ -229,7 +229,7 @@ impl<T: Table> TableWish<T> {
         })
     }
 
-    /// The conflict that a value cannot be given.
+    /// The conflict for a value that cannot be given.
     pub(super) fn refused(
         &self,
         wanted: &Wanted<T>,
