@@ -1,4 +1,4 @@
-//! Attempts: run the closure for keys, commit what it wrote, and decide what becomes of the keys.
+//! Attempts: run the closure for keys, commit what it wrote, and decide what happens to the keys next.
 
 use std::error::Error;
 use std::fmt;
@@ -16,19 +16,19 @@ use crate::model::Database;
 use crate::stats::ReconcilerCounters;
 use crate::transaction::{CommitError, Transaction};
 
-/// How often keys that share a transaction are tried together.
+/// How often keys that share a transaction are tried together before they are split.
 const SHARED_TRIES: usize = 3;
 
 /// The error of a closure that reconciles: any error, or a text. `?` converts into it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The closure of the user.
+/// The user's closure.
 type Reconcile<D, K> = dyn Fn(&Attempt<'_, K>, &Snapshot<D>, &mut Transaction<D>) -> Result<(), BoxError>
     + Send
     + Sync;
 
-/// A key that is worked on, and what became of it before;
-/// [`Reconciler::run_attempts`](super::Reconciler::run_attempts) gives it to the closure.
+/// A key in work, with the history of its earlier attempts;
+/// [`Reconciler::run_attempts`](super::Reconciler::run_attempts) passes it to the closure.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -56,16 +56,16 @@ type Reconcile<D, K> = dyn Fn(&Attempt<'_, K>, &Snapshot<D>, &mut Transaction<D>
 pub struct Attempt<'a, K> {
     /// The key.
     pub key: &'a K,
-    /// 1, and one more for each attempt in a row that has failed before.
+    /// The number of this attempt: 1, plus the number of earlier attempts in a row that failed.
     pub number: u32,
-    /// How often the closure was run in this attempt before: it is run again after a conflict with
+    /// How often the closure was run before in this attempt; it is run again after a conflict with
     /// another client.
     pub conflicts: u32,
-    /// Why the attempt before has failed.
+    /// The error of the previous attempt.
     pub last_error: Option<&'a (dyn Error + Send + Sync + 'static)>,
 }
 
-/// Why an attempt failed, for one of several keys or for all of them.
+/// Why an attempt failed: for one of its keys, or for all of them.
 #[derive(Debug)]
 enum Failure {
     Closure(usize, BoxError),
@@ -83,7 +83,7 @@ impl From<CommitError> for Failure {
 #[error("the closure panicked: {0}")]
 struct ClosurePanicked(String);
 
-/// A key in work, with the failures before.
+/// A key in work, with its earlier failures.
 struct Begun<K: Hash + Eq + Clone + Send + 'static> {
     work: Work<K>,
     before: Option<Failures>,
@@ -132,7 +132,7 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Job
         }
     }
 
-    /// Works on keys once.
+    /// Makes one attempt for keys.
     pub(super) async fn attempt(&self, keys: Vec<Work<K>>) {
         let begun = keys.into_iter().map(|work| {
             let before = self.failing.of(work.key());
@@ -152,11 +152,11 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Job
                     self.failed(group.remove(at), Arc::new(panic), true);
                     groups.push(group);
                 }
-                // That is no fault of the keys: they are worked on once there is a connection again.
+                // The keys are not at fault: they are tried again once there is a connection.
                 Err(Failure::Commit(CommitError::NotSent(_))) if !self.cache.is_current() => {
                     group.into_iter().for_each(|begun| begun.work.retry());
                 }
-                // Some of them may be no reason for the refusal.
+                // The server may refuse the transaction because of only some of the keys.
                 Err(Failure::Commit(CommitError::Build(_) | CommitError::Refused(_)))
                     if group.len() > 1 =>
                 {
@@ -207,7 +207,7 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Job
         );
         let mut policy = self.settings.conflicts;
         if keys > 1 {
-            // Half of the keys conflict less often.
+            // Half as many keys conflict less often.
             policy.tries = policy.tries.min(SHARED_TRIES);
         }
         let apply = self.client.apply_with(policy, &self.cache, change);
@@ -227,7 +227,7 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Job
         work.done();
     }
 
-    /// Notes why an attempt failed, and has the key tried again later.
+    /// Records a failed attempt, and queues the key again after a delay.
     fn failed(
         &self,
         Begun { work, .. }: Begun<K>,

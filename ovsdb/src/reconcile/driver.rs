@@ -13,8 +13,8 @@ use super::health::Ended;
 use crate::cache::{Freshness, Work, WorkQueue, catching, message};
 use crate::model::Database;
 
-/// Takes keys until it is told to stop, the client is closed or the queue ends; then waits for the attempts
-/// that run.
+/// Takes keys until it is told to stop, the client is closed or the queue ends; then waits for the
+/// running attempts.
 pub(super) async fn drive<D: Database, K>(
     job: Arc<Job<D, K>>,
     queue: WorkQueue<K>,
@@ -35,7 +35,7 @@ where
         let takes = now == Freshness::Current && running.len() < concurrency;
         tokio::select! {
             biased;
-            // An error when the last handle was dropped.
+            // An error means that the last handle was dropped.
             _ = stop.wait_for(|stop| *stop) => break Ended::Stopped,
             changed = freshness.changed() => if changed.is_err() {
                 break Ended::ClientClosed;
@@ -53,15 +53,15 @@ where
             },
         }
     };
-    // Its streams end too, and what they hold.
+    // This also ends the queue's streams, and frees what they hold.
     queue.close();
     while running.join_next().await.is_some() {}
     ended
 }
 
-/// The next key, if one is to be taken. The queue takes up changes meanwhile in any case, so that
-/// its length and the age of its keys are known. An error is the message of a panic in a function of the user that
-/// says keys.
+/// The next key, if one may be taken. The queue takes in changes in any case, so that its length and
+/// the age of its keys are known. The error is the message of a panic in a user's function that
+/// computes keys.
 async fn next<K: Hash + Eq + Clone + Send + 'static>(
     queue: &WorkQueue<K>,
     takes: bool,

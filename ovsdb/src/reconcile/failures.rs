@@ -1,4 +1,4 @@
-//! The keys that have failed, and have not succeeded since.
+//! Keys whose last attempt failed.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A key whose last attempts have failed; [`Runner::failing`](super::Runner::failing) has them.
+/// A key whose last attempts failed; [`Runner::failing`](super::Runner::failing) lists them.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -34,9 +34,9 @@ use tokio::time::Instant;
 pub struct FailingKey<K> {
     /// The key.
     pub key: K,
-    /// How many attempts have failed in a row.
+    /// How many attempts in a row failed.
     pub attempts: u32,
-    /// How long ago the first of them failed.
+    /// How long ago the first of these attempts failed.
     pub since: Duration,
     /// Why the last one failed: the error of the closure, a [`CommitError`](crate::CommitError), or
     /// the message of a panic.
@@ -64,7 +64,7 @@ impl<K: Hash + Eq + Clone> Failing<K> {
     }
 
     fn keys(&self) -> MutexGuard<'_, HashMap<K, Failures>> {
-        // Nothing panics while the lock is held but a key's own comparison.
+        // Nothing panics while the lock is held, except a key's own comparison.
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -80,7 +80,7 @@ impl<K: Hash + Eq + Clone> Failing<K> {
         self.keys().remove(key);
     }
 
-    /// Notes a failure. Returns how many there were in a row.
+    /// Records a failure. Returns how many there were in a row.
     pub(super) fn failed(&self, key: &K, error: Arc<dyn Error + Send + Sync>) -> u32 {
         let mut keys = self.keys();
         match keys.get_mut(key) {
@@ -102,7 +102,7 @@ impl<K: Hash + Eq + Clone> Failing<K> {
         }
     }
 
-    /// The keys that have been failing for this long, the longest ones first.
+    /// The keys that have been failing for this long; those that fail the longest come first.
     pub(super) fn for_longer_than(&self, limit: Duration) -> Vec<FailingKey<K>> {
         let keys = self.keys();
         let mut failing: Vec<_> = keys

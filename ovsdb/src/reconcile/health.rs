@@ -1,4 +1,4 @@
-//! Why a reconciler does not do its work, or has ended.
+//! Why a reconciler is unhealthy, or has ended.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -36,9 +36,10 @@ pub enum Ended {
     Stopped,
     /// The client was closed.
     ClientClosed,
-    /// The [queue](super::Reconciler::queue) was closed, or the last stream that feeds it has ended.
+    /// The [queue](super::Reconciler::queue) was closed, or all streams that feed it have ended.
     QueueEnded,
-    /// A function that says the keys of a row panicked, with this message: a change would be missed.
+    /// A function that computes the keys of a row panicked, with this message, so a change would be
+    /// missed.
     Panicked(String),
     /// The tokio runtime was shut down.
     RuntimeGone,
@@ -53,7 +54,7 @@ impl fmt::Display for Ended {
             Self::Panicked(message) => {
                 write!(
                     f,
-                    "the function that says the keys of a row panicked: {message}"
+                    "the function that computes the keys of a row panicked: {message}"
                 )
             }
             Self::RuntimeGone => f.write_str("the runtime was shut down"),
@@ -61,7 +62,7 @@ impl fmt::Display for Ended {
     }
 }
 
-/// Why a reconciler does not do its work.
+/// Why a reconciler is unhealthy.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -90,25 +91,25 @@ pub enum Unhealthy {
     /// It has ended.
     #[error("{0}")]
     Ended(Ended),
-    /// The replica does not follow the server, so nothing is decided.
+    /// The replica does not follow the server, so nothing is reconciled.
     #[error("the replica has not followed the server for {staleness:?}")]
     Stale {
         /// For how long.
         staleness: Duration,
-        /// Why the server [does not start the monitor](crate::Cache::monitor_error), where it does not.
+        /// Why the server [refuses the monitor](crate::Cache::monitor_error), if it does.
         #[source]
         source: Option<Box<Error>>,
     },
     /// Keys keep failing.
     #[error("{keys} keys keep failing; the key {key} has failed {attempts} times within {since:?}")]
     Failing {
-        /// How many.
+        /// How many keys.
         keys: usize,
-        /// The one that has been failing for the longest time, as its `Debug` shows it.
+        /// The key that has been failing the longest, in its `Debug` form.
         key: String,
-        /// How many attempts for it have failed in a row.
+        /// How many attempts in a row failed for it.
         attempts: u32,
-        /// How long ago the first of them failed.
+        /// How long ago the first of these attempts failed.
         since: Duration,
         /// Why its last attempt failed.
         #[source]

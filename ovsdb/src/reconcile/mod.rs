@@ -1,9 +1,10 @@
-//! The runner of a controller: it is told which rows concern which objects, and calls a closure for every
-//! object that has to be looked at again, until the closure has no errors and nothing to write.
+//! The runner of a controller. It is told which rows belong to which objects, and calls a closure for
+//! every object that must be looked at again, until the closure returns no error and has nothing to
+//! write.
 //!
-//! [`Reconciler`] says what is watched and how failures are handled; [`Reconciler::run`] starts it, and
-//! [`Runner`] is the handle. It is built of a [`WorkQueue`], which keeps the keys,
-//! and of [`Client::apply_with`](crate::Client::apply_with), which runs the closure under guards.
+//! [`Reconciler`] configures what is watched and how failures are handled. [`Reconciler::run`] starts
+//! it and returns the handle, a [`Runner`]. It is built from a [`WorkQueue`], which keeps the keys, and
+//! [`Client::apply_with`](crate::Client::apply_with), which runs the closure with guards.
 
 mod attempt;
 mod driver;
@@ -26,22 +27,24 @@ use crate::client::{Cache, Client};
 use crate::model::{Database, Row, Table};
 use crate::transaction::{RetryPolicy, Transaction};
 
-/// Says which rows a controller watches, and how it works on their keys; [`run`](Self::run) starts it.
+/// Configures which rows a controller watches, and how it works on their keys; [`run`](Self::run)
+/// starts it.
 ///
-/// A key stands for an object that the controller keeps as it should be: the name of a switch, a
-/// namespace. Each watched row has a key, or several. When a row is inserted, modified or deleted, the keys of the
-/// old row and of the new one are queued, and the closure is called for each, with a view of the
-/// database and a transaction to write. It decides by the view alone what is to be done, whatever the change
-/// was (level-triggered): so changes that come faster than they are worked on are coalesced.
+/// A key stands for an object that the controller maintains: a switch's name, a namespace. Each watched
+/// row has one key or several. When a row is inserted, modified or deleted, the keys of the old and of
+/// the new row are queued, and the closure is called for each of them, with a view of the database and
+/// a transaction to write. The closure decides what to do from the view alone, whatever the change was
+/// (level-triggered). So changes that come faster than they are handled are coalesced.
 ///
-/// - At the start every key is worked on, and every key again after its last change.
-/// - One worker has a key at a time. Different keys are worked on at once, as many as `concurrency` says.
+/// - At the start every key is handled, and later every key after its last change.
+/// - One worker has a key at a time. Different keys are handled at the same time, at most `concurrency`
+///   of them.
 /// - A transaction that conflicts with another client's is decided again, as by [`Client::apply`]. So
-///   several controllers may work on the same rows.
-/// - A key that fails is tried again after a time, which doubles with each failure, or when it changes. The
-///   others go on meanwhile.
-/// - Nothing is decided on a replica that is not [current](Cache::is_current): without a connection keys are
-///   only collected.
+///   several controllers may change the same rows.
+/// - A key that fails is tried again when it changes, or after a delay that doubles with each failure.
+///   The other keys are not held up.
+/// - Nothing is decided on a replica that is not [current](Cache::is_current): without a connection,
+///   keys are only collected.
 ///
 /// | setting | default |
 /// |---|---|
@@ -121,8 +124,8 @@ impl<D: Database, K> fmt::Debug for Reconciler<D, K> {
 }
 
 impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Reconciler<D, K> {
-    /// A reconciler that watches nothing yet. It reads `cache`, and writes through `client`, whose cache
-    /// that must be.
+    /// A reconciler that watches nothing yet. It reads `cache`, and writes through `client`, which the
+    /// cache must belong to.
     pub fn new(client: &Client<D>, cache: &Cache<D>) -> Self {
         Self {
             client: client.clone(),
@@ -141,11 +144,11 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Rec
         }
     }
 
-    /// Watches the rows of the table `T`, whose key the closure says. When a change gives a row another key,
-    /// both are queued.
+    /// Watches the rows of the table `T`; the closure returns the row's key. When a change gives a row
+    /// another key, both keys are queued.
     ///
     /// # Panics
-    /// When the cache was started without the table, which is a mistake of the program.
+    /// When the cache was started without the table, which is a bug in the program.
     #[track_caller]
     pub fn watch<T: Table<Database = D>>(
         self,
@@ -154,8 +157,8 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Rec
         self.watch_keys::<T, _>(move |row, _| [key(row)])
     }
 
-    /// Watches the rows of the table `T` by the keys that they have in an index, of which a row may have
-    /// none or several. The index need not be one of the cache.
+    /// Watches the rows of the table `T` by the keys that they have in an index: none, one or several.
+    /// The index need not be one of the cache's.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -169,7 +172,7 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Rec
     /// use ovsdb::nb::LogicalSwitchPort as Port;
     /// use ovsdb::reconcile::Reconciler;
     ///
-    /// // Ports without this key are nobody's.
+    /// // Ports without this map key belong to no object.
     /// let namespace = Index::map_key(Port::EXTERNAL_IDS, "namespace");
     /// let reconciler = Reconciler::new(&client, &cache).watch_index(&namespace);
     /// # reconciler.run(1, |_, _, _| Ok(())).stop().await;
@@ -188,8 +191,8 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Rec
         self.watch_keys::<T, _>(move |row, _| index.keys(row).into_owned())
     }
 
-    /// Watches the rows of the table `T`, whose keys the closure says: none, one or several. It sees the
-    /// database as it is after the change, also for a row that was modified or deleted.
+    /// Watches the rows of the table `T`; the closure returns the row's keys: none, one or several. It
+    /// also gets the database after the change, even for a row that was modified or deleted.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -202,8 +205,8 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Rec
     /// use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
     /// use ovsdb::reconcile::Reconciler;
     ///
-    /// // The switches, when they change or one of their ports does. A port that comes or goes changes
-    /// // its switch.
+    /// // The switches, when they change or one of their ports does. Inserting or deleting a port also
+    /// // changes its switch.
     /// let reconciler = Reconciler::new(&client, &cache)
     ///     .watch::<LogicalSwitch>(|switch| switch.uuid())
     ///     .watch_keys::<LogicalSwitchPort, _>(|port, view| {
@@ -230,7 +233,7 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Rec
         self
     }
 
-    /// The queue of the keys: for keys that come from elsewhere, and for streams of another cache or
+    /// The queue of keys: to add keys from elsewhere, and to feed it from streams of another cache or
     /// with a filter.
     ///
     /// ```
@@ -264,61 +267,63 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Rec
         &self.queue
     }
 
-    /// What logs and metrics call this reconciler.
+    /// The reconciler's name in logs and metrics.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = name.into();
         self
     }
 
-    /// How long a key waits after a failure: `min` after the first one, twice as long after each further
-    /// one in a row, at most `max`. Each wait is shortened at random by up to a half.
+    /// The delay of a key after a failure: `min` after the first one, doubled after each further one in
+    /// a row, up to `max`. Each delay is shortened at random by up to half (jitter).
     pub const fn backoff(mut self, min: Duration, max: Duration) -> Self {
         self.settings.backoff = self.settings.backoff.min_wait(min).max_wait(max);
         self
     }
 
-    /// How often and when a transaction is decided again that conflicts with another client's. When the
+    /// How often and when a transaction that conflicts with another client's is decided again. When the
     /// tries are used up, the key has failed.
     pub const fn conflicts(mut self, policy: RetryPolicy) -> Self {
         self.settings.conflicts = policy;
         self
     }
 
-    /// After how long without a current replica the runner is [unhealthy](Runner::health).
+    /// How long the replica may not be current before the runner is [unhealthy](Runner::health).
     pub const fn stale_limit(mut self, limit: Duration) -> Self {
         self.settings.stale_limit = limit;
         self
     }
 
-    /// For how long a key may fail, attempt after attempt, until the runner is
+    /// How long a key may fail, attempt after attempt, before the runner is
     /// [unhealthy](Runner::health).
     pub const fn failing_limit(mut self, limit: Duration) -> Self {
         self.settings.failing_limit = limit;
         self
     }
 
-    /// Lets up to so many keys that are queued at the same time share a transaction. Sixteen keys in one cost
-    /// both ends about half of what sixteen transactions do, or less; more keys gain little.
+    /// Lets up to this many queued keys share a transaction. Sixteen keys in one transaction cost
+    /// client and server about half as much as sixteen transactions, or less; more keys gain little.
     ///
-    /// The closure is called for one key after the other, with the same transaction, which shows what it
-    /// wrote for the keys before. A key whose closure fails is left out, and the others are decided again
-    /// without it. When the server refuses the transaction, halves of the keys are tried, until the key is
-    /// found that it refuses; so they are after the third conflict. A conflict concerns all keys of the
-    /// transaction, so share less where other clients write the same rows.
+    /// The closure is called for one key after another with the same transaction, which shows what it
+    /// wrote for the earlier keys. If the closure fails for a key, that key is left out, and the others
+    /// are decided again without it. When the server refuses the transaction, the keys are tried in
+    /// halves until the refused key is found; the same is done after the third conflict. A conflict
+    /// concerns all keys of the transaction, so share less where other clients write the same rows.
     pub fn share_commits(mut self, keys: usize) -> Self {
         self.settings.shared_commits = keys.max(1);
         self
     }
 
-    /// Starts to work on the keys, `concurrency` at once, in tasks of their own.
+    /// Starts to handle keys, `concurrency` at a time, each in a task.
     ///
     /// The closure reads the view, writes the transaction, and does nothing else: it may be run several
-    /// times for one change, and it must not block, for it runs on a worker of the runtime. What it reads through the transaction is verified by the commit
-    /// ([`Client::apply`]). When it leaves the transaction empty, nothing is sent. What it writes is a
-    /// change as well, so a key is mostly worked on once more, with nothing to do.
+    /// times for one change. It must not block, since it runs on a worker thread of the runtime. The
+    /// commit verifies what it reads through the transaction ([`Client::apply`]). If it writes nothing,
+    /// nothing is sent. What it writes is itself a change, so a key is usually handled once more, with
+    /// nothing to do.
     ///
-    /// A closure that returns an error writes nothing, and the key is tried again later. So it does when the
-    /// server refuses the transaction, and when the closure panics, which is logged as an error.
+    /// If the closure returns an error, nothing is written, and the key is tried again later. The same
+    /// happens when the server refuses the transaction, and when the closure panics, which is logged as
+    /// an error.
     ///
     /// The runner stops when the last [handle](Runner) is dropped.
     ///
@@ -338,7 +343,8 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Rec
         })
     }
 
-    /// As [`run`](Self::run), for a closure that is told which [attempt](Attempt) this is.
+    /// Like [`run`](Self::run), for a closure that gets the number and history of the
+    /// [attempt](Attempt).
     ///
     /// # Panics
     /// When called outside a tokio runtime.

@@ -1,4 +1,4 @@
-//! The handle of what runs: stopping it, whether it is healthy, what it has done.
+//! The handle of a running reconciler: to stop it, and to read its health and statistics.
 
 use std::fmt;
 use std::hash::Hash;
@@ -15,8 +15,8 @@ use crate::cache::WorkQueue;
 use crate::model::Database;
 use crate::stats::ReconcilerStats;
 
-/// A reconciler that runs; [`Reconciler::run`](super::Reconciler::run) makes it. All clones are handles of the
-/// same one, and it stops when the last is dropped.
+/// A running reconciler; [`Reconciler::run`](super::Reconciler::run) starts it. Clones are handles of
+/// the same one, which stops when the last of them is dropped.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -36,7 +36,7 @@ use crate::stats::ReconcilerStats;
 ///     Ok(())
 /// });
 ///
-/// // What the probe of a supervisor asks for.
+/// // For the health probe of a supervisor.
 /// match runner.health() {
 ///     Ok(()) => println!("healthy"),
 ///     Err(reason) => println!("unhealthy: {reason}"),
@@ -44,7 +44,7 @@ use crate::stats::ReconcilerStats;
 /// // A key may come from elsewhere: the program's configuration, a timer.
 /// runner.add("sw0".into());
 ///
-/// // Attempts that run are finished, but not for ever.
+/// // Running attempts are finished, but not waited for without a limit.
 /// if tokio::time::timeout(Duration::from_secs(10), runner.stop()).await.is_err() {
 ///     println!("{} attempts still run", runner.stats().running);
 /// }
@@ -98,23 +98,24 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Run
         }
     }
 
-    /// Queues a key, to be worked on whatever the rows are; after the end it does nothing.
+    /// Queues a key, to be handled whether or not its rows have changed. After the end, it does
+    /// nothing.
     pub fn add(&self, key: K) {
         self.queue.add(key);
     }
 
-    /// Takes no key any more, and waits until the attempts that run are finished. Keys that are queued
-    /// stay undone.
+    /// Stops taking keys, and waits until the running attempts are finished. Queued keys are not
+    /// handled.
     ///
-    /// An attempt may wait for a connection as long as the
-    /// [request timeout](crate::ClientBuilder::request_timeout) says. When the future is dropped the
-    /// reconciler stops all the same; [`Client::close`](crate::Client::close) ends the attempts as well.
+    /// An attempt may wait for a connection up to the [request
+    /// timeout](crate::ClientBuilder::request_timeout). If the future is dropped, the reconciler stops
+    /// all the same. [`Client::close`](crate::Client::close) also ends running attempts.
     pub async fn stop(&self) -> Ended {
         self.stop.send_replace(true);
         self.ended().await
     }
 
-    /// Waits until the reconciler has ended, and its last attempt is finished.
+    /// Waits until the reconciler has ended and its last attempt is finished.
     pub async fn ended(&self) -> Ended {
         let mut ended = self.ended.clone();
         match ended.wait_for(Option::is_some).await {
@@ -123,16 +124,16 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Run
         }
     }
 
-    /// Whether the reconciler does its work; [`health`](Self::health) says why not.
+    /// Whether the reconciler is healthy; [`health`](Self::health) tells why not.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.health().is_ok()
     }
 
-    /// Whether the reconciler does its work, for the probe of a supervisor.
+    /// Whether the reconciler is healthy, for the probe of a supervisor.
     ///
     /// # Errors
-    /// [`Unhealthy`], when it has ended, when the replica has not been current for longer than
+    /// [`Unhealthy`] when it has ended, when the replica has not been current for longer than
     /// [`stale_limit`](super::Reconciler::stale_limit), and when keys have been failing for longer than
     /// [`failing_limit`](super::Reconciler::failing_limit).
     pub fn health(&self) -> Result<(), Unhealthy> {
@@ -165,16 +166,16 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Run
         }
     }
 
-    /// The keys whose last attempt has failed, those that fail for the longest time first.
+    /// The keys whose last attempt failed; those that fail the longest come first.
     #[must_use]
     pub fn failing(&self) -> Vec<FailingKey<K>> {
         self.job.failing.for_longer_than(Duration::ZERO)
     }
 
-    /// What the reconciler has done, and has to do.
+    /// Counters of the reconciler, and how many keys wait.
     #[must_use]
     pub fn stats(&self) -> ReconcilerStats {
-        // Before the counters: what is done by now has been counted.
+        // Counted before the counters are read, so that finished work is in the counters.
         let [queued, running, delayed] = self.queue.counts();
         let mut stats = self.job.counters.stats();
         (stats.queued, stats.running, stats.delayed) = (queued, running, delayed);
