@@ -1,4 +1,4 @@
-//! Caches of tables that are known at run time only.
+//! Caches of tables known at run time only.
 
 use super::{Cache, CacheBuilder};
 use crate::error::Error;
@@ -6,17 +6,18 @@ use crate::model::{AnyOf, AnyTable, Database};
 use crate::schema_check;
 use crate::value::Str;
 
-/// Tables by their names, whose columns come from the server's schema.
+/// Tables named at run time, whose columns come from the server's schema.
 ///
-/// They are read by [`Snapshot::any_rows`](crate::Snapshot::any_rows) and followed by
-/// [`Cache::all_changes`]. [`start`](CacheBuilder::start) checks names and conditions against the server's
-/// schema: [`Error::SchemaMismatch`] names what the schema lacks.
+/// Read them by [`Snapshot::any_rows`](crate::Snapshot::any_rows), and follow them by
+/// [`Cache::all_changes`]. [`start`](CacheBuilder::start) checks names and conditions against the
+/// server's schema; [`Error::SchemaMismatch`] names what the schema lacks.
 ///
-/// When the schema changes while the cache is live, rows follow it: new columns appear, removed ones
-/// disappear, and a column whose type changed holds values of the new type. Every row is fetched again, and
-/// streams deliver a batch that is a [change of the schema](crate::cache::BatchKind::is_schema_change). Rows
-/// of earlier snapshots keep their columns. A removed table stays in the cache, without rows; [`Cache::skew`]
-/// lists it, and removed columns that were asked for by name.
+/// When the schema changes while the cache is live, the rows follow: new columns appear, removed ones
+/// disappear, and a column whose type changed holds values of the new type. All rows are fetched again,
+/// and streams deliver a batch that is a [change of the
+/// schema](crate::cache::BatchKind::is_schema_change). Rows of earlier snapshots keep their columns. A
+/// removed table stays in the cache without rows; [`Cache::skew`] lists it, and removed columns that
+/// were selected by name.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -43,13 +44,13 @@ use crate::value::Str;
 /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
 impl<D: Database> CacheBuilder<D> {
-    /// Adds the table of this name, all its rows.
+    /// Adds the table with this name, with all its rows.
     pub fn any_table(mut self, table: impl Into<Str>) -> Self {
         self.tables.named_rows(table.into(), None);
         self
     }
 
-    /// Adds the rows of the table of this name for which any of the clauses holds.
+    /// Adds the rows of the table with this name for which any of the clauses holds.
     pub fn any_table_where(
         mut self,
         table: impl Into<Str>,
@@ -60,8 +61,8 @@ impl<D: Database> CacheBuilder<D> {
         self
     }
 
-    /// Asks for these columns only of the table of this name, and adds it, whole, where it was not
-    /// added before. Every row has its uuid in any case.
+    /// Selects these columns of the table with this name. If the table was not added before, adds it
+    /// with all its rows. Rows always have their uuid.
     pub fn any_columns<C: Into<Str>>(
         mut self,
         table: impl Into<Str>,
@@ -73,8 +74,8 @@ impl<D: Database> CacheBuilder<D> {
         self
     }
 
-    /// Adds every table of the server's schema that is not added otherwise, whole; also tables that
-    /// appear in the schema later.
+    /// Adds every table of the server's schema that was not added by other means, with all its rows;
+    /// also tables that appear in the schema later.
     pub fn any_tables(mut self) -> Self {
         self.tables.add_all_named();
         self
@@ -82,8 +83,8 @@ impl<D: Database> CacheBuilder<D> {
 }
 
 impl<D: Database> Cache<D> {
-    /// Changes which rows of the table of this name the replica has, as
-    /// [`set_condition`](Self::set_condition) does.
+    /// Changes the condition of the table with this name, as [`set_condition`](Self::set_condition)
+    /// does.
     ///
     /// # Errors
     /// [`Error::SchemaMismatch`] when the cache was started without the table, or the condition does not

@@ -1,17 +1,17 @@
-//! What later rooms share between all clones of a client.
+//! State of later rooms that all clones of a client share.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// State of later rooms, one of each type. It is held weakly: it ends with its last user, and it may
-/// itself hold caches without keeping their client alive.
+/// State of later rooms, one value of each type. The client holds it weakly: it ends with its last
+/// user. So the state may hold caches without keeping the client alive.
 #[derive(Debug, Default)]
 pub(super) struct Attached {
     states: Mutex<Vec<Weak<dyn Any + Send + Sync>>>,
 }
 
 impl Attached {
-    /// The state of this type that is in use, or else a new one.
+    /// The state of this type if it is in use, otherwise a new one.
     pub(super) fn get<S: Default + Send + Sync + 'static>(&self) -> Arc<S> {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         states.retain(|state| state.strong_count() > 0);

@@ -12,9 +12,9 @@ use crate::session::{Options, RemoteOrder, Session};
 use crate::transport::{IntoRemotes, Remote, RemoteError};
 use crate::value::{Str, Uuid};
 
-/// Says where and how to connect; [`Client::builder`] makes one.
+/// Configures how to connect; [`Client::builder`] makes one.
 ///
-/// | setting | unless said otherwise |
+/// | setting | default |
 /// |---|---|
 /// | [`remote_order`](Self::remote_order) | shuffled |
 /// | [`connect_timeout`](Self::connect_timeout) | 10 s |
@@ -64,17 +64,17 @@ impl<D: Database> ClientBuilder<D> {
         }
     }
 
-    /// The database's name on the server, where it is not `D`'s own.
+    /// The database's name on the server, if it differs from `D`'s.
     ///
-    /// With [`AnyDatabase`](crate::AnyDatabase) that is the database whose tables are known at run time
-    /// only. A compiled database may have another name on the server too: its tables are the same.
+    /// With [`AnyDatabase`](crate::AnyDatabase), this names the database whose tables are known at run
+    /// time only. A compiled database may have another name on the server, with the same tables.
     pub fn database(mut self, name: impl Into<Str>) -> Self {
         self.options.database = name.into();
         self
     }
 
-    /// Where the servers listen: text as in ovsdb(7), with commas between several; a [`Remote`]; an
-    /// array or a vector of these. [`connect`](Self::connect) tells what is malformed.
+    /// The addresses of the servers: text as in ovsdb(7), separated by commas; a [`Remote`]; or an
+    /// array or vector of these. If one is malformed, [`connect`](Self::connect) returns the error.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {
@@ -89,7 +89,7 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// The server to connect to, in this process: no socket, no port.
+    /// Connects to a server in this process, without a socket or a port.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
@@ -108,20 +108,20 @@ impl<D: Database> ClientBuilder<D> {
         self.remotes(server.remote())
     }
 
-    /// How `ssl:` remotes are reached.
+    /// The TLS configuration for `ssl:` remotes.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: crate::transport::TlsConfig) -> Self {
         self.options.tls = Some(tls);
         self
     }
 
-    /// In which order several remotes are tried.
+    /// The order in which several remotes are tried.
     pub const fn remote_order(mut self, order: RemoteOrder) -> Self {
         self.options.order = order;
         self
     }
 
-    /// Limits on the messages of a server, which bound the memory they take.
+    /// Limits for messages from the server, which bound the memory they take.
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
         self
@@ -133,23 +133,23 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// How long the server may be silent before it is probed with an `echo`. After the same time without a
-    /// byte from the server the connection is given up. `None` never probes: then a half-open connection is
-    /// noticed late, or never.
+    /// How long the server may be silent before it is probed with an `echo`. If nothing arrives for the
+    /// same time again, the connection is given up. `None` turns probes off: a half-open connection is
+    /// then noticed late, or never.
     pub const fn probe_interval(mut self, interval: Option<Duration>) -> Self {
         self.options.timings.probe_interval = interval;
         self
     }
 
-    /// How long a remote is not tried after its server could not be reached or closed the connection:
-    /// `min` at first, doubled at each failure up to `max`, each wait shortened at random by up to a half
-    /// (exponential backoff with jitter). Each remote has a backoff of its own; one without is tried at
-    /// once.
+    /// How long a remote is not tried again after its server could not be reached or closed the
+    /// connection: `min` at first, doubled at each failure up to `max`, and each wait shortened at
+    /// random by up to half (exponential backoff with jitter). Each remote has its own backoff; a
+    /// remote that is not waiting is tried at once.
     ///
-    /// With the defaults one client makes on average 13 attempts in the first minute and 10 in
-    /// each later one to a server that is down, 1,000 clients 10,000 a minute. A connection that
-    /// served as long as the wait, or a leader that hands over, ends all waits. A server that
-    /// answers but is not ready, as during the election of a leader, is not down: the client waits
+    /// With the defaults, a client makes on average 13 attempts in the first minute and 10 in each
+    /// later one to a server that is down; 1,000 clients make 10,000 a minute. A connection that served
+    /// as long as the wait ends all waits, and so does a leader that hands over. A server that answers
+    /// but is not ready, as during an election, is not taken for down: the client tries again after
     /// tens of milliseconds, growing up to `max`, and stays connected to one such server meanwhile.
     pub const fn backoff(mut self, min: Duration, max: Duration) -> Self {
         self.options.timings.min_backoff = min;
@@ -157,16 +157,16 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// How long a request may take, the wait for a connection included; `None` waits for ever.
+    /// The time allowed for a request, including the wait for a connection; `None` for no limit.
     /// [`Transaction::timeout`](crate::Transaction::timeout) sets it for one transaction.
     pub const fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.request_timeout = timeout;
         self
     }
 
-    /// Who writes: each transaction that writes something says so in the database's history, where
-    /// `ovsdb-tool show-log` and the transactions (`Server::transactions`) of an embedded
-    /// server show it, as a comment before its own ones.
+    /// The author of this client's transactions. Each transaction that writes something begins with a
+    /// comment that names the author. The comment is kept in the database's history, where `ovsdb-tool
+    /// show-log` shows it, and in the transactions of an embedded server (`Server::transactions`).
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -189,19 +189,20 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// How many requests may wait for their answers at once; further ones wait to be sent.
+    /// How many requests may be in flight at once; further ones wait to be sent.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.options.window = requests.max(1);
         self
     }
 
-    /// Whether to use only the leader of a cluster, whose data are never outdated. A server that is
-    /// no leader, or not any more, is left for another one, at once when another can be tried. Standalone
+    /// Whether to use only the leader of a cluster, whose data are never stale. If a server is not the
+    /// leader, or no longer, the client leaves it: at once if another remote can be tried. Standalone
     /// servers and relays are always accepted.
     ///
-    /// Without it, a member whose index is lower than the one last seen is left as outdated. Servers tell their
-    /// index after the rows of a transaction: when the connection is lost in between, a member that lacks
-    /// just the last transaction is accepted, and views go back by it until the member catches up.
+    /// Without this, the client leaves a member whose log index is lower than the one it saw last,
+    /// because its data are stale. Servers report their index after the rows of a transaction. So when
+    /// the connection is lost in between, a member that lacks just the last transaction is accepted,
+    /// and views go back by that transaction until the member catches up.
     pub const fn leader_only(mut self, leader_only: bool) -> Self {
         self.options.leader_only = leader_only;
         self
@@ -220,14 +221,14 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// How transactions name the rows they insert; by a uuid of their own unless said otherwise.
+    /// How transactions identify the rows they insert; by default, by uuids that the client chooses.
     pub const fn row_identity(mut self, identity: RowIdentity) -> Self {
         self.identity = identity;
         self
     }
 
-    /// Connects to the first remote that can be used, and reads the database's schema. From then
-    /// on the client connects by itself whenever the connection is lost.
+    /// Connects to the first remote that can be used, and reads the database's schema. From then on,
+    /// the client connects again by itself whenever the connection is lost.
     ///
     /// # Errors
     /// When a remote is malformed, none can be used, or the server does not have the database.

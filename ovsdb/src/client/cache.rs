@@ -17,7 +17,7 @@ use crate::schema_check;
 use crate::session::MonitorGuard;
 use crate::stats::CacheStats;
 
-/// Says which tables and rows a replica has; [`Client::cache`] makes one.
+/// Selects the tables and rows of a replica; [`Client::cache`] makes one.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -50,7 +50,7 @@ pub struct CacheBuilder<D> {
     pub(super) tables: Tables<D>,
     newest: MonitorVersion,
     strict: bool,
-    /// The time limit, where it is not the client's.
+    /// The time limit, if it is not the client's.
     timeout: Option<Option<Duration>>,
 }
 
@@ -73,7 +73,7 @@ impl<D: Database> CacheBuilder<D> {
         }
     }
 
-    /// Adds the table `T`, all its rows, with the columns that `T` has.
+    /// Adds the table `T`, with all its rows and the columns of `T`.
     pub fn table<T: Table<Database = D>>(mut self) -> Self {
         self.tables.select::<T>(None);
         self
@@ -85,14 +85,14 @@ impl<D: Database> CacheBuilder<D> {
         self
     }
 
-    /// Adds an index to the table `T`, and with it the whole table where it was not added before.
+    /// Adds an index to the table `T`. If the table was not added before, adds it with all its rows.
     pub fn index<T: Table<Database = D>, K: Key>(mut self, index: &Index<T, K>) -> Self {
         self.tables.index(index);
         self
     }
 
-    /// Adds an ordered index to the table `T`, and with it the whole table where it was not added
-    /// before.
+    /// Adds an ordered index to the table `T`. If the table was not added before, adds it with all its
+    /// rows.
     pub fn ordered_index<T: Table<Database = D>, K: Key>(
         mut self,
         index: &OrderedIndex<T, K>,
@@ -101,8 +101,9 @@ impl<D: Database> CacheBuilder<D> {
         self
     }
 
-    /// Indexes, in every table of the cache, the columns that may refer to the table `T` by the schema:
-    /// [`Snapshot::referrers`] finds the rows that refer to a row of `T`. It adds no table.
+    /// Indexes, in every table of the cache, the columns that can refer to the table `T` according to
+    /// the schema, so that [`Snapshot::referrers`] finds the rows that refer to a row of `T`. It adds
+    /// no table.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -137,23 +138,25 @@ impl<D: Database> CacheBuilder<D> {
         self
     }
 
-    /// Adds every generated table of the database, whole where it was not added before.
+    /// Adds every generated table of the database; those not added before with all their rows.
     pub fn all_tables(mut self) -> Self {
         self.tables.add_all();
         self
     }
 
-    /// Gives each row its [version](crate::Row::version), the column `_version` of ovsdb-server(5), which
-    /// changes with each change of the row: so that a transaction verifies a row of any size, and any column
-    /// of it, by 16 bytes.
+    /// Gives each row its [version](crate::Row::version), the column `_version` of ovsdb-server(5),
+    /// which changes with each change of the row. With it, a transaction verifies a row of any size,
+    /// and any of its columns, by 16 bytes.
     ///
-    /// What a transaction [reads](crate::Transaction::get) of rows with versions is guarded by them, and not by
-    /// the columns: also columns of reals, and those that the cache lacks. Through a relay it is guarded by the
-    /// columns, since a relay has versions of its own, and its source decides.
+    /// What a transaction [reads](crate::Transaction::get) of such rows is guarded by their versions
+    /// instead of their columns. That covers columns of reals too, and columns that the cache lacks.
+    /// Through a relay, columns are compared all the same: a relay has versions of its own, but its
+    /// source decides.
     ///
-    /// It costs 59 bytes on the wire for each row and each change of one. Streams deliver rows of which only columns
-    /// changed that the cache lacks. A connection to another server, or to one that was restarted, fetches all
-    /// rows again, since servers do not share versions. Tables that are added by name have a column `_version`.
+    /// It costs 59 bytes on the wire for each row and each change of a row. Streams also deliver rows
+    /// of which only columns changed that the cache lacks. After a connection to another server, or to
+    /// a restarted one, all rows are fetched again, since servers do not share versions. Tables that
+    /// are added by name have a column `_version`.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -168,7 +171,7 @@ impl<D: Database> CacheBuilder<D> {
     ///
     /// let cache = client.cache().table::<PortGroup>().row_versions().start().await?;
     /// let apply = client.edit(&cache, |_, txn| {
-    ///     // However many ports the group has.
+    /// // However many ports the group has.
     ///     if let Some(group) = txn.get_by(PortGroup::NAME, "pods") {
     ///         let ports = group.ports.len().to_string();
     ///         txn.edit(&group, |group| drop(group.external_ids.insert("ports", ports)));
@@ -183,40 +186,40 @@ impl<D: Database> CacheBuilder<D> {
         self
     }
 
-    /// The newest way to monitor that is tried, `monitor_cond_since` unless said otherwise; older
-    /// ones follow where the server does not know it.
+    /// The newest monitor method to try: `monitor_cond_since` by default. Older ones are tried if the
+    /// server does not know it.
     pub const fn newest_monitor(mut self, version: MonitorVersion) -> Self {
         self.newest = version;
         self
     }
 
-    /// Makes a column or table that the server's schema lacks an error, instead of a line in
-    /// [`Cache::skew`] and a default in every row ([`SkewReport::is_complete`]).
+    /// Makes it an error if the server's schema lacks a column or table. Otherwise [`Cache::skew`]
+    /// lists it, and rows have its default ([`SkewReport::is_complete`]).
     pub const fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
     }
 
-    /// How long [`start`](Self::start) may take, the wait for a connection included; `None` waits
-    /// for ever. Without it the client's
-    /// [`request_timeout`](crate::ClientBuilder::request_timeout) holds.
+    /// The time allowed for [`start`](Self::start), including the wait for a connection; `None` for no
+    /// limit. By default it is the client's [`request_timeout`](crate::ClientBuilder::request_timeout).
     pub const fn timeout(mut self, limit: Option<Duration>) -> Self {
         self.timeout = Some(limit);
         self
     }
 
-    /// Starts the monitor, and waits until the replica holds every row it selects. It survives the
-    /// loss of a connection; the time limit is the client's
-    /// [`request_timeout`](crate::ClientBuilder::request_timeout), or [`timeout`](Self::timeout).
+    /// Starts the monitor, and waits until the replica has all the rows it selects. This continues
+    /// across lost connections, within the client's
+    /// [`request_timeout`](crate::ClientBuilder::request_timeout) or [`timeout`](Self::timeout).
     ///
     /// # Errors
-    /// [`Error::Refused`] when the server refuses the monitor, [`Error::ConditionColumn`] and
-    /// [`Error::ConditionsNotSupported`] when it cannot honour a condition, [`Error::Apply`] when its
-    /// rows do not fit the tables; with [`strict`](Self::strict), [`Error::Skew`] when its schema
-    /// lacks what was compiled in. [`Error::SchemaMismatch`] when it has no table, column or condition as
-    /// they were given by name. [`Error::Disconnected`] when the client is closed, when the
-    /// connection was lost five times in a row while the rows were waited for, and when the time is
-    /// over: with the reason why there is no connection, or [`DisconnectReason::TimedOut`] where there is one.
+    /// [`Error::Refused`] when the server refuses the monitor. [`Error::ConditionColumn`] and
+    /// [`Error::ConditionsNotSupported`] when the server cannot evaluate a condition. [`Error::Apply`]
+    /// when its rows do not fit the tables. With [`strict`](Self::strict), [`Error::Skew`] when its
+    /// schema lacks what was compiled in. [`Error::SchemaMismatch`] when its schema does not fit a
+    /// table, column or condition that was given by name. [`Error::Disconnected`] when the client is
+    /// closed, when the connection was lost five times in a row before the rows arrived, and when the
+    /// time limit passed: with the reason why there is no connection, or [`DisconnectReason::TimedOut`]
+    /// if there is one.
     pub async fn start(self) -> Result<Cache<D>, Error> {
         if let Some(table) = self.tables.twice() {
             return Err(Error::TableTwice(table));
@@ -249,12 +252,12 @@ impl<D: Database> CacheBuilder<D> {
     }
 }
 
-/// A replica that follows the server, shared by all clones of the handle. The monitor ends when
-/// the last one is dropped, and the last stream made from one.
+/// A replica that follows the server, shared by all clones of the handle. The monitor ends when the
+/// last clone and the last stream made from one are dropped.
 ///
-/// It survives the loss of a connection. Without one the replica stays as it was, and
-/// [`staleness`](Self::staleness) says for how long; after it, what changed meanwhile is applied
-/// at once, as one change.
+/// It outlives connections. Without one, the replica stays as it was, and
+/// [`staleness`](Self::staleness) tells for how long. On the next connection, all changes made
+/// meanwhile are applied at once, as one change.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -269,7 +272,7 @@ impl<D: Database> CacheBuilder<D> {
 /// cache.current().await?;
 /// let view = cache.snapshot();
 /// println!("{} switches", view.rows::<LogicalSwitch>().len());
-/// // A view stays as it is; how old the newest one is, the cache tells.
+/// // A view does not change; the cache tells how old the newest one is.
 /// println!("{:?}", cache.staleness());
 /// # Ok(()) }
 /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
@@ -277,7 +280,7 @@ impl<D: Database> CacheBuilder<D> {
 #[must_use = "the monitor ends when the last handle is dropped"]
 pub struct Cache<D> {
     handle: Handle,
-    /// `None` where no session keeps the replica, in tests.
+    /// `None` in tests, where no session feeds the replica.
     pub(super) monitor: Option<Arc<MonitorGuard>>,
     database: PhantomData<fn() -> D>,
 }
@@ -324,10 +327,10 @@ impl<D: Database> Cache<D> {
         self.handle.views()
     }
 
-    /// What changes in the table `T`: all its rows first, then every server transaction.
+    /// The changes of the table `T`: all its rows first, then each server transaction.
     ///
     /// # Panics
-    /// When the cache was started without the table, which is a mistake of the program.
+    /// When the cache was started without the table, which is a bug in the program.
     #[track_caller]
     pub fn changes<T: Table<Database = D>>(&self) -> Changes<T> {
         match self.handle.changes() {
@@ -336,18 +339,18 @@ impl<D: Database> Cache<D> {
         }
     }
 
-    /// What changes in all tables: all rows first, then every server transaction.
+    /// The changes of all tables: all rows first, then each server transaction.
     pub fn all_changes(&self) -> AllChanges<D> {
         self.handle.all_changes()
     }
 
-    /// Changes which rows of the table `T` the replica has, and waits until it has them: those for
-    /// which any of the clauses holds (ovsdb-server(7), "Monitor_cond_change").
+    /// Changes the condition of the table `T`, and waits until the replica has the rows for which any
+    /// of the clauses holds (ovsdb-server(7), "Monitor_cond_change").
     ///
-    /// The condition is kept through every later connection; without one it is changed when the
-    /// next is made. Of several changes that wait, each table gets the last; all resolve when it
-    /// is in force. Dropping the future does not take the change back, nor does the end of the time
-    /// limit, which is the client's [`request_timeout`](crate::ClientBuilder::request_timeout).
+    /// The condition is kept on every later connection. Without a connection, it is changed when the
+    /// next one is made. If several changes wait, each table gets the last one, and all the futures
+    /// resolve when it is in force. The change is not undone by dropping the future, nor when the time
+    /// limit passes, which is the client's [`request_timeout`](crate::ClientBuilder::request_timeout).
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -369,11 +372,12 @@ impl<D: Database> Cache<D> {
     /// When the cache was started without the table.
     ///
     /// # Errors
-    /// When the server refuses the condition or knows none, and the one before stays; when the
-    /// client is closed. When the time is over, the reason why there is no connection, or
-    /// [`DisconnectReason::TimedOut`] where there is one. When the monitor [cannot be started](Self::monitor_error) it is asked for
-    /// again with the new condition. When it still cannot, because of another table's condition, the
-    /// new one is kept for when it can, and [`Error::ConditionColumn`] names that table.
+    /// When the server refuses the condition or supports none; the earlier condition stays. When the
+    /// client is closed. When the time limit passed: the reason why there is no connection, or
+    /// [`DisconnectReason::TimedOut`] if there is one. When the monitor [cannot be
+    /// started](Self::monitor_error), it is requested again with the new condition. If it still cannot
+    /// be started because of another table's condition, the new one is kept until it can, and
+    /// [`Error::ConditionColumn`] names that table.
     #[track_caller]
     pub fn set_condition<T: Table<Database = D>>(
         &self,
@@ -393,27 +397,27 @@ impl<D: Database> Cache<D> {
         }
     }
 
-    /// Counters of the replica: the updates it has applied, and how far it and its streams lag.
+    /// Counters of the replica: the updates applied, and how far the replica and its streams lag.
     #[must_use]
     pub fn stats(&self) -> CacheStats {
         self.handle.shared().stats()
     }
 
-    /// How the schema of the server differs from the compiled tables; that of the last server,
-    /// when there was more than one. When the report changes, every stream of changes delivers a
-    /// batch that [says so](crate::cache::BatchKind::is_schema_change).
+    /// How the schema of the server, or of the last one, differs from the compiled tables. When the
+    /// report changes, every stream of changes delivers a batch that [reports
+    /// it](crate::cache::BatchKind::is_schema_change).
     #[must_use]
     pub fn skew(&self) -> Arc<SkewReport> {
         self.handle.shared().skew()
     }
 
-    /// How the server is being monitored.
+    /// The method by which the server is monitored.
     #[must_use]
     pub fn monitor_version(&self) -> MonitorVersion {
         self.handle.shared().version()
     }
 
-    /// Whether the replica is up to date, to be read and waited for.
+    /// Whether the replica is current, as a value to read and to wait for.
     #[must_use]
     pub fn freshness(&self) -> Watched<Freshness> {
         Watched::new(self.handle.shared().freshness())
@@ -425,9 +429,9 @@ impl<D: Database> Cache<D> {
         self.freshness().get() == Freshness::Current
     }
 
-    /// For how long the replica has not followed the server; `None` when it does.
+    /// For how long the replica has not followed the server; `None` while it does.
     ///
-    /// That counts from when the loss was noticed. [`Duration::MAX`] once the client was closed.
+    /// The time counts from when the loss was noticed. [`Duration::MAX`] after the client was closed.
     #[must_use]
     pub fn staleness(&self) -> Option<Duration> {
         match self.freshness().get() {
@@ -437,23 +441,23 @@ impl<D: Database> Cache<D> {
         }
     }
 
-    /// Why the replica does not follow the server although the connection serves; `None` when it
-    /// does, or when there is no connection.
+    /// Why the replica does not follow the server although the connection serves; `None` while it does,
+    /// or if there is no connection.
     ///
-    /// The server refuses the monitor, or its rows do not fit the tables: after a schema conversion
-    /// [`Error::ConditionColumn`] when a condition needs a column that the schema lacks now, on a
-    /// server without conditional monitoring [`Error::ConditionsNotSupported`], otherwise
-    /// [`Error::Refused`] or [`Error::Apply`], and [`Error::Disconnected`] when the connection was
-    /// lost five times in a row while this monitor was being started. Everything else goes on:
-    /// other caches, transactions, this replica's snapshots. Its streams stay open, and deliver
-    /// what changed meanwhile once the monitor is started.
+    /// The server refuses the monitor, or its rows do not fit the tables: [`Error::ConditionColumn`]
+    /// when, after a schema conversion, a condition needs a column that the schema now lacks;
+    /// [`Error::ConditionsNotSupported`] on a server without conditional monitoring; otherwise
+    /// [`Error::Refused`] or [`Error::Apply`]; and [`Error::Disconnected`] when the connection was lost
+    /// five times in a row while this monitor was being started. Everything else continues: other
+    /// caches, transactions, and this replica's snapshots. Its streams stay open, and deliver the
+    /// changes made meanwhile once the monitor is started.
     ///
-    /// That is tried again by itself when the schema changes, when the connection does, when a
-    /// [condition](Self::set_condition) does, and, where the reason may pass, after a
+    /// The monitor is requested again when the schema, the connection or a
+    /// [condition](Self::set_condition) changes, and, if the reason may be temporary, after a
     /// [backoff](crate::ClientBuilder::backoff).
     #[must_use]
     pub fn monitor_error(&self) -> Option<Error> {
-        // Nothing but errors of this type is ever given as a reason.
+        // Reasons are always errors of this type.
         self.handle
             .shared()
             .refusal()?
@@ -461,10 +465,10 @@ impl<D: Database> Cache<D> {
             .cloned()
     }
 
-    /// Waits until the replica follows the server; at once when it does.
+    /// Waits until the replica is current; returns at once if it is.
     ///
     /// # Errors
-    /// When the monitor cannot be started, the [reason](Self::monitor_error); when the client was
+    /// When the monitor cannot be started, the [reason](Self::monitor_error). When the client was
     /// closed.
     pub async fn current(&self) -> Result<(), Error> {
         loop {
@@ -473,7 +477,7 @@ impl<D: Database> Cache<D> {
             match settled.await {
                 Ok(Freshness::Current) => return Ok(()),
                 Ok(Freshness::RefusedSince(_)) => {
-                    // Without a connection it is tried again anyway.
+                    // Without a connection, the monitor is requested again on the next one.
                     if let Some(error) = self.monitor_error() {
                         return Err(error);
                     }
@@ -483,13 +487,14 @@ impl<D: Database> Cache<D> {
         }
     }
 
-    /// The basis of decisions on views that are taken from now on: they hold as long as it does.
+    /// The basis of decisions on views that are taken from now on; they are valid as long as it holds.
     pub(crate) fn basis(&self) -> Basis {
         Basis::of(self.handle.shared())
     }
 
-    /// Waits until the replica follows the server, and returns a view with the basis of decisions on it.
-    /// A monitor whose requests lost one connection after the other is asked for again by itself.
+    /// Waits until the replica is current, and returns a view with the basis of decisions on it. It
+    /// also waits for a monitor whose requests lost one connection after another, since the session
+    /// requests that again.
     pub(crate) async fn current_view(&self) -> Result<(Basis, Snapshot<D>), Disconnected> {
         loop {
             if planted!(StaleSnapshotApplied) {

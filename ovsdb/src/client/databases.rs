@@ -6,7 +6,7 @@ use crate::model::Database;
 use crate::protocol::{Columns, ErrorKind, Operation, OperationResult, Request};
 use crate::value::{Datum, Str, Uuid};
 
-/// A database of a server, as the server describes it (ovsdb-server(5), "_Server Database").
+/// A database, as its server describes it (ovsdb-server(5), "_Server Database").
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -27,19 +27,20 @@ use crate::value::{Datum, Str, Uuid};
 pub struct DatabaseInfo {
     /// The name.
     pub name: Str,
-    /// `standalone`, `clustered` or `relay`; `None` where the server does not say.
+    /// `standalone`, `clustered` or `relay`; `None` if the server does not tell.
     pub model: Option<Str>,
-    /// Whether the server can serve the database: as a member of a cluster it has contact with the
-    /// majority, as a relay with its source.
+    /// Whether the server can serve the database: a member of a cluster is in contact with the
+    /// majority, a relay with its source.
     pub connected: bool,
-    /// Whether the server is the leader of the database's cluster; true for one that is in no cluster.
+    /// Whether the server is the leader of the database's cluster; true for a database that is not
+    /// clustered.
     pub leader: bool,
     /// The cluster's id.
     pub cluster: Option<Uuid>,
 }
 
 impl DatabaseInfo {
-    /// A database of which the server says no more than its name.
+    /// A database of which only the name is known.
     fn named(name: Str) -> Self {
         Self {
             name,
@@ -64,8 +65,8 @@ impl DatabaseInfo {
 }
 
 impl<D: Database> Client<D> {
-    /// The server's databases, by name, with what it says of them. A server older than Open vSwitch 2.9
-    /// has no `_Server`, and says their names only.
+    /// The server's databases, by name, with their descriptions. A server older than Open vSwitch 2.9
+    /// has no `_Server`, and lists only their names.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -74,7 +75,7 @@ impl<D: Database> Client<D> {
     /// # let server = ovsdb::server::Server::memory(schema)?;
     /// use ovsdb::{AnyDatabase, Client};
     ///
-    /// // Without a name it is a client of `_Server`, which every server has.
+    /// // Without a database name, this is a client of `_Server`, which every server has.
     /// # let remotes = server.remote();
     /// let client = Client::<AnyDatabase>::builder().remotes(remotes).connect().await?;
     /// for database in client.databases().await? {

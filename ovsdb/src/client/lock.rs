@@ -12,10 +12,10 @@ use crate::value::Str;
 /// A lock that this client holds, or waits for (RFC 7047 section 4.1.8). It is released when the
 /// last handle of its name is dropped.
 ///
-/// A lock can be lost at any time, by a lost connection or by another client's `steal`: let each
-/// transaction check it on the server, by [`assert_lock`](crate::Transaction::assert_lock). On a
-/// clustered database that is not enough: each server has locks of its own, so all clients that
-/// share a lock must be [at the leader](crate::Client::lock).
+/// A lock can be lost at any time, by a lost connection or by another client's `steal`. So let the
+/// server check it in each transaction, by [`assert_lock`](crate::Transaction::assert_lock). On a
+/// clustered database that is not enough: each server has its own locks, so all clients that share a
+/// lock must be [connected to the leader](crate::Client::lock).
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -69,13 +69,13 @@ impl Lock {
         &self.name
     }
 
-    /// Whether the lock is ours, as far as the server has told.
+    /// Whether this client holds the lock, as far as the server has reported.
     #[must_use]
     pub fn is_held(&self) -> bool {
         *self.held.borrow()
     }
 
-    /// Waits until the lock is ours.
+    /// Waits until this client holds the lock.
     ///
     /// # Errors
     /// When the client is closed.
@@ -83,7 +83,7 @@ impl Lock {
         self.becomes(true).await
     }
 
-    /// Waits until the lock is not ours any more.
+    /// Waits until this client no longer holds the lock.
     ///
     /// # Errors
     /// When the client is closed.

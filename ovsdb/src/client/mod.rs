@@ -1,8 +1,7 @@
-//! The handles: the client that everything starts from, the caches and locks made from it, and their
-//! builders.
+//! The handles: the client, the caches and locks made from it, and their builders.
 //!
-//! A handle sends what is asked of it to its [`Session`], and reads what the session and the replica
-//! share with it. It decides nothing about the connection.
+//! A handle sends requests to its [`Session`], and reads what the session and the replica share with
+//! it. It decides nothing about the connection.
 
 mod any;
 #[cfg(any(feature = "nb", feature = "vswitch"))]
@@ -45,17 +44,17 @@ struct Inner {
     identity: RowIdentity,
     request_timeout: Option<Duration>,
     author: Option<Str>,
-    /// What later rooms keep for all clones.
+    /// State of later rooms, shared by all clones.
     #[cfg(any(feature = "nb", feature = "vswitch"))]
     attached: attached::Attached,
 }
 
-/// A client of one database. Clones share the connection, which ends with the last of them, and
-/// of the caches and locks made from them.
+/// A client of one database. Clones share the connection, which ends when the last clone is dropped,
+/// and the last cache and lock made from one.
 ///
-/// When the connection is lost, another one is made, to the same server or the next remote:
-/// caches are brought up to date, locks are asked for again, and requests that are made meanwhile
-/// wait. Requests that were sent and not answered end with an error that says so.
+/// When the connection is lost, the client connects again, to the same server or to the next remote.
+/// Caches are brought up to date, locks are requested again, and requests made meanwhile wait. Requests
+/// that were sent but not answered end with an error that says so.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -111,13 +110,13 @@ impl<D: Database> Client<D> {
         &self.inner.session
     }
 
-    /// The name of the database, as the server has it.
+    /// The name of the database on the server.
     #[must_use]
     pub fn database(&self) -> &str {
         &self.inner.database
     }
 
-    /// State of a later room that all clones share, as long as one of them uses it.
+    /// State of a later room that all clones share, as long as it is in use.
     #[cfg(any(feature = "nb", feature = "vswitch"))]
     pub(crate) fn attached<S: Default + Send + Sync + 'static>(&self) -> Arc<S> {
         self.inner.attached.get()
@@ -129,20 +128,20 @@ impl<D: Database> Client<D> {
 
     /// A builder of a replica, which selects its tables and rows.
     ///
-    /// Each is a monitor of its own. More of them may be started at any time, and end with their
-    /// last handle, while the others go on undisturbed; but only the tables of one replica are
-    /// seen after the same transaction.
+    /// Each replica has its own monitor. Replicas may be started at any time, and end with their last
+    /// handle, without affecting the others. But only the tables of the same replica are seen together
+    /// after the same transaction.
     pub fn cache(&self) -> CacheBuilder<D> {
         CacheBuilder::new(self.clone())
     }
 
-    /// The database's schema as the server has it, or the last one had.
+    /// The database's schema on the server, or on the last one.
     #[must_use]
     pub fn server_schema(&self) -> Arc<DatabaseSchema> {
         self.session().shared().schema.load_full()
     }
 
-    /// Whether the server relays the database from another one.
+    /// Whether the server is a relay of the database.
     pub(crate) fn is_relay(&self) -> bool {
         self.session().shared().is_relay.load(Ordering::Relaxed)
     }
@@ -170,28 +169,29 @@ impl<D: Database> Client<D> {
         Watched::new(self.session().shared().state.subscribe())
     }
 
-    /// What the client has done since it was made.
+    /// Counters of what the client has done.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.session().stats()
     }
 
-    /// Changes the remotes, in any form that [the builder](ClientBuilder::remotes) takes. A connection to one that is not among them is left for one that is.
+    /// Changes the remotes, in any form that [the builder](ClientBuilder::remotes) takes. If the client
+    /// is connected to a remote that is not among them, it leaves it for one that is.
     ///
     /// # Errors
-    /// When a remote is malformed, or there is none; then nothing changes.
+    /// When a remote is malformed, or none is given; nothing changes then.
     pub fn set_remotes(&self, remotes: impl IntoRemotes) -> Result<(), Error> {
         let remotes = at_least_one(remotes.into_remotes())?;
         self.session().set_remotes(remotes);
         Ok(())
     }
 
-    /// Leaves the connection, if there is one, and makes another without waiting.
+    /// Closes the connection, if there is one, and connects again without waiting.
     pub fn reconnect(&self) {
         self.session().reconnect();
     }
 
-    /// Whether this server's schema has the column, in a form that its type can hold.
+    /// Whether this server's schema has the column, with a type that the compiled one can hold.
     #[must_use]
     pub fn has_column<T: Table<Database = D>, V: Value, M: Mutability>(
         &self,
@@ -244,40 +244,41 @@ impl<D: Database> Client<D> {
         self.call(&Request::GetServerId).await
     }
 
-    /// Has the server echo `params`, a JSON array (RFC 7047 section 4.1.11).
+    /// Makes the server echo `params`, a JSON array (RFC 7047 section 4.1.11).
     ///
     /// # Errors
-    /// When `params` is no array, or nested deeper than servers read; when the connection is lost.
+    /// When `params` is not an array, or is nested deeper than servers accept; when the connection is
+    /// lost.
     pub async fn echo(&self, params: Json) -> Result<Json, Error> {
         self.call(&Request::Echo { params }).await
     }
 
-    /// Asks for a lock, and resolves with the server's first answer: the lock may be ours by then
-    /// or another client's still (RFC 7047 section 4.1.8). It is asked for again on every later
-    /// connection, until the handle is dropped.
+    /// Requests a lock, and resolves with the server's first answer: this client may hold the lock
+    /// then, or another one still does (RFC 7047 section 4.1.8). The lock is requested again on every
+    /// later connection, until the handle is dropped.
     ///
     /// # Clusters
-    /// Locks live in the memory of one server; the members of a cluster do not share them. Two
-    /// clients at two members can both hold a lock of one name, and
-    /// [`assert_lock`](crate::Transaction::assert_lock) passes for both. Every client that relies on a
-    /// lock must therefore use the leader, by [`leader_only(true)`](ClientBuilder::leader_only);
-    /// without it a warning is logged. Even then the lock excludes others only as far as clients
-    /// agree on the leader: around a change of leadership, the old holder may finish a transaction
-    /// that it has sent. Let transactions guard what they rely on, by
-    /// [`wait`](crate::Transaction::wait) or [`verify`](crate::Transaction::verify).
+    /// A lock lives in the memory of one server; the members of a cluster do not share it. Two clients
+    /// on two members can both hold the same lock, and [`assert_lock`](crate::Transaction::assert_lock)
+    /// passes for both. Every client that relies on a lock must therefore use the leader, by
+    /// [`leader_only(true)`](ClientBuilder::leader_only); without it, a warning is logged. Even then,
+    /// the lock excludes other clients only as far as all agree on the leader: around a change of
+    /// leadership, the old holder may finish a transaction that it has sent. Let transactions guard
+    /// what they rely on, by [`wait`](crate::Transaction::wait) or
+    /// [`verify`](crate::Transaction::verify).
     ///
     /// # Errors
-    /// When the server refuses, or the client is closed; when the name has a NUL. Without a connection
-    /// it waits for one, at most as long as the [request timeout](ClientBuilder::request_timeout); the
-    /// error then says why there is none, and a lock that is granted later is released.
+    /// When the server refuses, the client is closed, or the name has a NUL. Without a connection the
+    /// call waits for one, up to the [request timeout](ClientBuilder::request_timeout). The error then
+    /// says why there is no connection, and a lock that is granted later is released.
     pub async fn lock(&self, name: impl Into<Str>) -> Result<Lock, Error> {
         let (session, limit) = (self.session().clone(), self.request_timeout());
         Lock::acquire(session, name.into(), false, limit).await
     }
 
-    /// Takes a lock from the client that holds it (RFC 7047 section 4.1.8). On later connections it is asked
-    /// for, not taken. If another client takes it in turn, servers do not queue this one for it: it gets
-    /// the lock back on a later connection at the earliest.
+    /// Takes a lock from the client that holds it (RFC 7047 section 4.1.8). On later connections it is
+    /// requested, not stolen. If another client steals it in turn, servers do not queue this client for
+    /// it: it gets the lock back on a later connection at the earliest.
     ///
     /// # Errors
     /// As [`lock`](Self::lock).
@@ -286,8 +287,8 @@ impl<D: Database> Client<D> {
         Lock::acquire(session, name.into(), true, limit).await
     }
 
-    /// Converts the database to a new schema (ovsdb-server(7), "Schema Conversion"), and resolves
-    /// when this client uses the new schema, and its caches follow the converted database.
+    /// Converts the database to a new schema (ovsdb-server(7), "Schema Conversion"). Resolves when this
+    /// client uses the new schema and its caches follow the converted database.
     ///
     /// # Errors
     /// When the schema is malformed, or the data do not fit it.
@@ -303,7 +304,7 @@ impl<D: Database> Client<D> {
         &self.session().shared().counters
     }
 
-    /// Who writes the transactions.
+    /// The author of the transactions.
     pub(crate) fn author(&self) -> Option<&Str> {
         self.inner.author.as_ref()
     }
@@ -334,14 +335,14 @@ impl<D: Database> Client<D> {
         session.call_text("transact", params, basis, limit).await
     }
 
-    /// Ends the client. Calls that were made before are sent and answered, later ones are refused. Without a
+    /// Ends the client. Earlier calls are still sent and answered, later ones are refused. Without a
     /// connection it ends at once. Caches stay readable, in their last state.
     pub async fn close(self) {
         self.session().close().await;
     }
 }
 
-/// The remotes; an error when there is none.
+/// The remotes, or an error if there are none.
 fn at_least_one(remotes: Result<Vec<Remote>, RemoteError>) -> Result<Vec<Remote>, RemoteError> {
     match remotes {
         Ok(remotes) if remotes.is_empty() => Err(RemoteError {

@@ -1,4 +1,4 @@
-//! Waiting until a view of a replica fulfils a condition.
+//! Waiting until a view of a replica meets a condition.
 
 use std::time::Duration;
 
@@ -35,15 +35,15 @@ use crate::model::Database;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
-    /// No view showed it within the time limit.
+    /// No view met the condition within the time limit.
     #[error("no view of the cache showed what was waited for within {limit:?}; {freshness}")]
     TimedOut {
         /// The time limit.
         limit: Duration,
-        /// Whether the cache was current when the time was over. One that is not cannot show the latest
-        /// rows of the server.
+        /// Whether the cache was current at the time limit. If it was not, it may lack the latest rows
+        /// of the server.
         freshness: Freshness,
-        /// Why the server [does not start the monitor](Cache::monitor_error), where it does not.
+        /// Why the server [refuses the monitor](Cache::monitor_error), if it does.
         #[source]
         source: Option<Box<Error>>,
     },
@@ -53,13 +53,13 @@ pub enum WaitError {
 }
 
 impl<D: Database> Cache<D> {
-    /// Waits until a view yields something, at most as long as `limit` says; `None` waits for ever.
+    /// Calls `look` with views until it returns something, up to `limit`; `None` for no limit.
     ///
-    /// `look` is given the current view, then each that is published, in order, and nothing polls in
-    /// between. So a condition that holds after one transaction and no longer after the next is found too.
-    /// When the caller is too slow, views are coalesced as the [batches of a stream](crate::cache::Changes)
-    /// are. The view need not be
-    /// [current](Self::is_current): call [`current`](Self::current) before where that matters.
+    /// `look` is called with the current view, then with each one that is published, in order, without
+    /// polling. So it also finds a condition that holds after one transaction and no longer after the
+    /// next. When the caller is too slow, views are coalesced like the [batches of a
+    /// stream](crate::cache::Changes). The view need not be [current](Self::is_current): call
+    /// [`current`](Self::current) first where that matters.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -89,8 +89,9 @@ impl<D: Database> Cache<D> {
     /// ```
     ///
     /// # Errors
-    /// [`WaitError::TimedOut`] when no view yielded anything in time; [`WaitError::Ended`] when the
-    /// client is closed. A closure can report an error of its own by yielding a `Result`.
+    /// [`WaitError::TimedOut`] when `look` returned nothing in time; [`WaitError::Ended`] when the
+    /// client is closed. The closure can report an error of its own by returning a `Result` inside the
+    /// `Option`.
     pub async fn wait_until<R>(
         &self,
         limit: impl Into<Option<Duration>>,

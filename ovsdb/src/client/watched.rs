@@ -1,4 +1,4 @@
-//! A value that the session changes and the user watches.
+//! A value that the session changes and users watch.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use tokio::sync::watch;
 use crate::error::{DisconnectReason, Disconnected};
 
 /// A value that the library changes, such as [the state of the connection](crate::Client::state) or
-/// [the freshness of a cache](crate::Cache::freshness): to be read, and to be waited for.
+/// [the freshness of a cache](crate::Cache::freshness), to read and to wait for.
 ///
-/// Only the newest value is kept: one that is replaced before it is read is not shown. Each clone keeps
-/// track of the values that it has seen.
+/// Only the newest value is kept: a value that is replaced before it is read is never seen. Each clone
+/// keeps track of the values it has seen.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -54,7 +54,7 @@ impl<T: Clone> Watched<T> {
         Self { values }
     }
 
-    /// The value now.
+    /// The current value.
     #[must_use]
     pub fn get(&self) -> T {
         self.values.borrow().clone()
@@ -66,10 +66,11 @@ impl<T: Clone> Watched<T> {
         self.values.has_changed().unwrap_or(false)
     }
 
-    /// Waits for a value that is newer than the one last waited for, or than this handle.
+    /// Waits for a value newer than the last one that this handle has waited for, or than the one at
+    /// its creation.
     ///
     /// # Errors
-    /// When the client has ended, so that no value follows.
+    /// When the client has ended, so no value follows.
     pub async fn changed(&mut self) -> Result<T, Disconnected> {
         match self.values.changed().await {
             Ok(()) => Ok(self.values.borrow_and_update().clone()),
@@ -77,10 +78,10 @@ impl<T: Clone> Watched<T> {
         }
     }
 
-    /// Waits until the value is one for which `wanted` holds; at once when it is.
+    /// Waits until `wanted` returns true for the value; returns at once if it does now.
     ///
     /// # Errors
-    /// When the client has ended, so that no value follows.
+    /// When the client has ended, so no value follows.
     pub async fn wait_for(&mut self, wanted: impl FnMut(&T) -> bool) -> Result<T, Disconnected> {
         match self.values.wait_for(wanted).await {
             Ok(value) => Ok(value.clone()),
