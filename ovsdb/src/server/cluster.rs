@@ -1,4 +1,4 @@
-//! Servers in one process that behave as the members of a cluster, for tests of clients.
+//! Servers in one process that behave like the members of a cluster, for tests of clients.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
@@ -51,12 +51,12 @@ pub struct Backup {
 ///
 /// Each member is a [`Server`] with its own remotes, sessions and locks. A transaction may be sent to any
 /// member: it is committed once, under the same transaction id everywhere, and every member sends the
-/// changes to its clients. So a client can resume its monitors at another member. The table `Database`
-/// of `_Server` shows what clients go by: the model `clustered`, the ids of the cluster and of the
+/// changes to its clients. So a client can resume its monitors on another member. The table `Database`
+/// of `_Server` shows what clients look at: the model `clustered`, the ids of the cluster and of the
 /// member, the index, whether the member is connected to a majority, and whether it leads.
 ///
-/// The members share memory instead of exchanging messages, so they elect a leader at once and followers
-/// apply a commit right after it. What goes wrong in a cluster has to be asked for:
+/// The members share memory instead of exchanging messages, so they elect a leader at once, and
+/// followers apply a commit right after it. Faults of a cluster must be injected:
 ///
 /// | method | what happens in a real cluster |
 /// |---|---|
@@ -69,11 +69,12 @@ pub struct Backup {
 /// | [`expel`](Self::expel) | a member is kicked from the cluster |
 /// | [`Faults::forget_history`](super::Faults::forget_history) | a member has compacted its log: monitors are not resumed |
 ///
-/// A member without a majority is not connected. It answers reads, and keeps transactions that would
-/// change something until it has a majority again; a conversion of the schema fails.
+/// A member without a majority reports that it is not connected. It answers reads, and keeps
+/// transactions that would change something until it has a majority again; a conversion of the schema
+/// fails.
 ///
-/// What differs from a real cluster: one member leads all databases, and the column `_version` is the
-/// same on all members.
+/// Unlike in a real cluster, one member leads all databases, and the column `_version` is the same on
+/// all members.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
@@ -87,7 +88,7 @@ pub struct Backup {
 /// let client = client.connect().await?;
 /// let cache = client.cache().all_tables().start().await?;
 ///
-/// // The leader dies, and the client continues at the next one.
+/// // The leader dies, and the client continues on the next one.
 /// let stopped = cluster.stop(0);
 /// assert_eq!(cluster.leader(), Some(1));
 /// let mut txn = client.transaction();
@@ -113,7 +114,7 @@ struct Members {
     telling: Mutex<Telling>,
 }
 
-/// Whether a thread is notifying the members, and whether the cluster has changed again since.
+/// Whether a thread is notifying the members, and whether the cluster has changed since it began.
 #[derive(Debug, Default)]
 struct Telling {
     running: bool,
@@ -156,12 +157,12 @@ impl Members {
 }
 
 impl Cluster {
-    /// A cluster of so many members that share an empty database with this schema, the text of a schema
-    /// file. [`ServerBuilder::start_cluster`](super::ServerBuilder::start_cluster) makes one with
-    /// several databases, or with other settings.
+    /// A cluster of this many members that share an empty database with this schema, given as the text
+    /// of a schema file. [`ServerBuilder::start_cluster`](super::ServerBuilder::start_cluster) makes
+    /// one with several databases or with other settings.
     ///
     /// # Errors
-    /// When the text is no schema, or there is no member.
+    /// When the text is not a schema, or there are no members.
     pub fn memory(schema: impl Into<String>, members: usize) -> Result<Self, ServerError> {
         Server::builder().memory(schema).start_cluster(members)
     }
@@ -193,7 +194,7 @@ impl Cluster {
                     hub.add_member(database.fork(fastrand::u64(..)), membership, now());
                 }
                 let server = start(hub, member);
-                // The members end before what they share.
+                // The members hold what they share only weakly, and are dropped before it.
                 let members = Arc::downgrade(&shared);
                 server.shared.join_cluster(move || {
                     if let Some(members) = members.upgrade() {
@@ -204,13 +205,13 @@ impl Cluster {
             })
             .collect();
         let servers = members.iter().map(|server| Arc::downgrade(&server.shared));
-        // Nobody else sets it.
+        // It is set only here.
         let _ = shared.servers.set(servers.collect());
         Self { members, shared }
     }
 
-    /// The members. They [listen](Server::listen), and have
-    /// [faults](Server::faults), as other servers do.
+    /// The members. Each [listens](Server::listen) and has [faults](Server::faults), like any other
+    /// server.
     pub fn members(&self) -> &[Server] {
         &self.members
     }
@@ -221,7 +222,7 @@ impl Cluster {
         self.members.iter().map(Server::remote).collect()
     }
 
-    /// The member that leads; none without a majority.
+    /// The member that leads; `None` without a majority.
     #[must_use]
     pub fn leader(&self) -> Option<usize> {
         self.shared.consensus.leader()
@@ -248,8 +249,9 @@ impl Cluster {
         Ok(())
     }
 
-    /// Stops a member, as kill -9 does: its clients are disconnected, and it accepts no connections. If it
-    /// led, another member is elected. When the fault ends, it is started again and catches up.
+    /// Stops a member, as kill -9 does: its clients are disconnected, and it accepts no connections. If
+    /// it led, another member is elected. When the fault ends, the member is started again and catches
+    /// up.
     ///
     /// # Panics
     /// When there is no such member.
@@ -263,8 +265,8 @@ impl Cluster {
         self.fault(member, MemberFault::Stopped, Some(refusing))
     }
 
-    /// Has a member do nothing, as a stopped process: connections stay open, and requests are not
-    /// answered. If it led, another member is elected. When the fault ends, it catches up.
+    /// Makes a member hang, like a stopped process: connections stay open, and requests are not
+    /// answered. If it led, another member is elected. When the fault ends, the member catches up.
     ///
     /// # Panics
     /// When there is no such member.
@@ -275,8 +277,8 @@ impl Cluster {
         self.fault(member, MemberFault::Hanging, Some(hanging))
     }
 
-    /// Disconnects a member from all other members, but not from its clients. If it led, another member is
-    /// elected. When the fault ends, it catches up.
+    /// Disconnects a member from all other members, but not from its clients. If it led, another member
+    /// is elected. When the fault ends, the member catches up.
     ///
     /// # Panics
     /// When there is no such member.
@@ -285,7 +287,7 @@ impl Cluster {
         self.fault(member, MemberFault::Isolated, None)
     }
 
-    /// Has a follower lag: until the fault ends, it applies no transaction that other members have
+    /// Makes a follower lag: until the fault ends, it applies no transaction that other members have
     /// committed. It answers reads from what it has applied, and keeps transactions that would change
     /// something.
     ///
@@ -334,7 +336,7 @@ impl Cluster {
         self.shared.tell();
     }
 
-    /// The databases as a member has them now. It copies no rows.
+    /// The databases as the member has them now. It copies no rows.
     ///
     /// # Panics
     /// When there is no such member.
@@ -347,9 +349,9 @@ impl Cluster {
         }
     }
 
-    /// Stops a member, and starts it again with the databases of a backup of this cluster. Its index goes
-    /// back, and it cannot resume monitors from transactions before the backup. It catches up at once,
-    /// unless it is [held back](Self::hold_back) or [isolated](Self::isolate).
+    /// Stops a member, and starts it again with the databases of a backup of this cluster. Its index
+    /// goes back, and it cannot resume monitors from transactions after the backup. It catches up at
+    /// once, unless it is [held back](Self::hold_back) or [isolated](Self::isolate).
     ///
     /// # Panics
     /// When there is no such member.

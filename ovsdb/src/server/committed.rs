@@ -1,4 +1,4 @@
-//! What was committed, with the types of the tables, for assertions of tests.
+//! Committed transactions, with the types of the tables, for assertions in tests.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -65,19 +65,19 @@ impl<D> fmt::Debug for Committed<D> {
 }
 
 impl<D: Database> Committed<D> {
-    /// The transaction's id, which monitors are resumed by.
+    /// The transaction's id, from which monitors can be resumed.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.commit.id
     }
 
-    /// What its `comment` operations said, a line each.
+    /// The texts of its `comment` operations, one a line.
     #[must_use]
     pub fn comment(&self) -> Option<&str> {
         self.commit.comment.as_deref()
     }
 
-    /// The rows of a table that it has inserted.
+    /// The rows that it inserted into a table.
     #[must_use]
     pub fn inserted<T: Table<Database = D>>(&self) -> Vec<Row<T>> {
         self.changes::<T, _>(|def, change| match change {
@@ -86,7 +86,7 @@ impl<D: Database> Committed<D> {
         })
     }
 
-    /// The rows of a table that it has changed, each before and after it.
+    /// The rows of a table that it changed, each before and after.
     #[must_use]
     pub fn updated<T: Table<Database = D>>(&self) -> Vec<(Row<T>, Row<T>)> {
         self.changes::<T, _>(|def, change| match change {
@@ -95,7 +95,8 @@ impl<D: Database> Committed<D> {
         })
     }
 
-    /// The rows of a table that it has deleted, those that nothing refers to any more among them.
+    /// The rows of a table that it deleted, including those deleted because nothing refers to them any
+    /// more.
     #[must_use]
     pub fn deleted<T: Table<Database = D>>(&self) -> Vec<Row<T>> {
         self.changes::<T, _>(|def, change| match change {
@@ -120,8 +121,8 @@ impl<D: Database> Committed<D> {
     }
 }
 
-/// A row with the table's type. A column that the server lacks, or has with another type, holds what
-/// it holds in a new row.
+/// A row with the table's type. A column that the server lacks, or has with another type, has its
+/// default.
 pub(super) fn typed<T: Table>(def: &TableDef, row: &Stored) -> Row<T> {
     let mut columns = T::default();
     for (at, column) in T::COLUMNS.iter().enumerate() {
@@ -133,7 +134,7 @@ pub(super) fn typed<T: Table>(def: &TableDef, row: &Stored) -> Row<T> {
         let Some(value) = columns.column_mut(at) else {
             continue;
         };
-        // An error leaves the column as it was.
+        // After an error the column keeps its default.
         let _ = value.decode(&mut Reader::new(&text));
     }
     Row::new(row.uuid(), columns)

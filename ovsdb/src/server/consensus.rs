@@ -1,9 +1,9 @@
-//! What the members of a cluster agree on: the log of each database, which members take part, and
-//! which one leads.
+//! The state that the members of a cluster agree on: the log of each database, which members take part,
+//! and which one leads.
 //!
-//! The members share this memory instead of exchanging messages. Clients still see what raft guarantees:
-//! a majority elects a leader, only members with a majority commit, each entry follows the one before
-//! it, and each member applies the log in order, at its own pace.
+//! The members share this memory instead of exchanging messages. Clients still see raft's guarantees: a
+//! majority elects a leader, only members with a majority commit, each entry follows the previous one,
+//! and each member applies the log in order, at its own pace.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,18 +17,18 @@ const KEPT: usize = 100;
 /// ones gets the whole database.
 const KEPT_FOR_OTHERS: usize = 10_000;
 
-/// What an entry of a log changes.
+/// The kind of an entry of a log.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
-    /// Nothing: a leader was elected.
+    /// Nothing changed: a leader was elected.
     Nothing,
-    /// What a transaction changed.
+    /// A transaction was committed.
     Commit(Arc<Commit>),
-    /// Everything: the database was converted, or the member is too far behind for single changes.
+    /// The whole database: it was converted, or the member needs entries that are no longer kept.
     Whole,
 }
 
-/// An entry of a log, with the rows as they are after it.
+/// An entry of a log, with the database after it.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) change: Change,
@@ -46,7 +46,7 @@ pub(super) struct Applied {
     pub(super) last: Uuid,
 }
 
-/// What a member's row in `_Server` says of a database.
+/// What a member's row in `_Server` reports about a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Status {
     pub(super) connected: bool,
@@ -55,16 +55,16 @@ pub(super) struct Status {
     pub(super) index: u64,
 }
 
-/// A kind of fault; several of one kind may be in force at once.
+/// A kind of fault. Several of the same kind may be in force at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MemberFault {
-    /// It does not run.
+    /// The member does not run.
     Stopped,
-    /// Its process is stopped, and its connections stay.
+    /// Its process is stopped, and its connections stay open.
     Hanging,
     /// It reaches no other member.
     Isolated,
-    /// It does not apply what others have committed.
+    /// It does not apply what other members commit.
     HeldBack,
 }
 
@@ -104,9 +104,9 @@ struct Log {
     last_index: u64,
     /// The last entries.
     entries: VecDeque<Entry>,
-    /// What the members have applied.
+    /// How many entries each member has applied.
     applied: Vec<u64>,
-    /// The database as it is after the last entry.
+    /// The database after the last entry.
     state: State,
     last: Uuid,
 }
@@ -148,7 +148,7 @@ impl Agreed {
         logs.any(|log| log.applied[member] < log.last_index)
     }
 
-    /// Whether the member is one of a majority that has a leader.
+    /// Whether the member belongs to a majority that has a leader.
     fn is_connected(&self, member: usize) -> bool {
         self.leader.is_some() && self.members[member].takes_part()
     }
@@ -161,7 +161,7 @@ impl Agreed {
         }
     }
 
-    /// Elects a leader if there is a majority without one, and deposes the leader if there is none.
+    /// Elects a leader if a majority has none, and deposes the leader if there is no majority.
     fn elect(&mut self) {
         let voters = self.members.iter().filter(|member| !member.expelled);
         let present = |member: &&Member| member.takes_part();
@@ -179,7 +179,7 @@ impl Agreed {
         let count = self.members.len();
         let candidates = (1..=count).map(|step| (self.last_leader + step) % count);
         let candidates = candidates.filter(|member| self.members[*member].takes_part());
-        // A member that cannot apply the whole log is elected only if there is no other.
+        // A member that has not applied the whole log is elected only if no other can be.
         let elected = candidates
             .min_by_key(|member| self.members[*member].held_back > 0 && self.is_behind(*member));
         if let Some(elected) = elected {
@@ -191,20 +191,20 @@ impl Agreed {
 /// Why a member cannot lead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CannotLead {
-    /// It is not one of a majority.
+    /// It does not belong to a majority.
     Unreachable,
     /// It has not applied the whole log.
     Behind,
 }
 
-/// What the members of a cluster agree on.
+/// The state that the members of a cluster agree on.
 #[derive(Debug)]
 pub(super) struct Consensus {
     agreed: Mutex<Agreed>,
 }
 
 impl Consensus {
-    /// A cluster of so many members that all run, of which the first leads.
+    /// A cluster of this many running members; the first one leads.
     pub(super) fn new(members: usize) -> Self {
         Self {
             agreed: Mutex::new(Agreed {
@@ -217,11 +217,11 @@ impl Consensus {
     }
 
     fn agreed(&self) -> MutexGuard<'_, Agreed> {
-        // No method leaves it half changed.
+        // No method panics halfway through a change.
         self.agreed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins the log of a database that all members have, and returns its number.
+    /// Begins the log of a database that all members have. Returns the log's number.
     pub(super) fn add(&self, database: &Database) -> usize {
         let mut agreed = self.agreed();
         let applied = vec![0; agreed.members.len()];
@@ -232,7 +232,7 @@ impl Consensus {
             state: database.state().clone(),
             last: database.last_transaction(),
         };
-        // The database itself, and the election of the first leader.
+        // The first two entries: the database itself, and the election of the first leader.
         log.push(Change::Whole);
         log.applied.fill(1);
         log.push(Change::Nothing);
@@ -245,7 +245,7 @@ impl Consensus {
         self.agreed().leader
     }
 
-    /// Has another member lead.
+    /// Makes another member the leader.
     pub(super) fn transfer(&self, to: usize) -> Result<(), CannotLead> {
         let mut agreed = self.agreed();
         if !agreed.is_connected(to) {
@@ -276,19 +276,19 @@ impl Consensus {
         agreed.elect();
     }
 
-    /// The member belongs to the cluster no longer.
+    /// Removes the member from the cluster.
     pub(super) fn expel(&self, member: usize) {
         let mut agreed = self.agreed();
         agreed.members[member].expelled = true;
         for log in &mut agreed.logs {
-            // Nothing is kept for it.
+            // No entries are kept for it.
             log.applied[member] = u64::MAX;
         }
         agreed.elect();
     }
 
-    /// The members that run, in the order in which they are notified of changes: the leader last, so that
-    /// clients never see two leaders.
+    /// The running members, in the order in which they are notified of changes: the leader comes last,
+    /// so that clients never see two leaders.
     pub(super) fn running(&self) -> Vec<usize> {
         let agreed = self.agreed();
         let members = 0..agreed.members.len();
@@ -300,7 +300,7 @@ impl Consensus {
     }
 }
 
-/// Where a member appends to the log of a database.
+/// A member's access to the log of a database, to append to it.
 #[derive(Debug, Clone)]
 pub(super) struct Seat {
     consensus: Arc<Consensus>,
@@ -308,7 +308,7 @@ pub(super) struct Seat {
     log: usize,
 }
 
-/// The right to append the next entry to a log. Other members wait while one holds it.
+/// The right to append the next entry to a log. Other members wait while one member holds it.
 #[derive(Debug)]
 pub(super) struct Slot<'a> {
     agreed: MutexGuard<'a, Agreed>,
@@ -317,7 +317,8 @@ pub(super) struct Slot<'a> {
 }
 
 impl Seat {
-    /// The right to append an entry; `None` when the member has no majority, or is behind.
+    /// The right to append an entry; `None` when the member has no majority, or has not applied the
+    /// whole log.
     pub(super) fn begin(&self) -> Option<Slot<'_>> {
         let agreed = self.consensus.agreed();
         let log = &agreed.logs[self.log];
@@ -331,7 +332,7 @@ impl Seat {
 }
 
 impl Slot<'_> {
-    /// Appends an entry that the member has applied to its database.
+    /// Appends an entry that the member has applied to its database already.
     pub(super) fn append(mut self, change: Change, database: &Database) {
         let log = &mut self.agreed.logs[self.log];
         log.state = database.state().clone();
@@ -341,14 +342,14 @@ impl Slot<'_> {
     }
 }
 
-/// A member's view of the log of one database.
+/// A member's position in the log of one database.
 #[derive(Debug)]
 pub(super) struct Membership {
     seat: Seat,
     /// The ids of the cluster, and of this member.
     pub(super) cid: Uuid,
     pub(super) sid: Uuid,
-    /// What clients were told last.
+    /// The status that clients were told last.
     pub(super) told: Option<Status>,
 }
 
@@ -385,12 +386,12 @@ impl Membership {
         self.seat.consensus.agreed().members[self.seat.member].expelled
     }
 
-    /// Where the member appends entries.
+    /// The member's access to the log, to append to it.
     pub(super) const fn seat(&self) -> &Seat {
         &self.seat
     }
 
-    /// The next entry that the member has to apply. It counts as applied from here on.
+    /// The next entry that the member must apply. It counts as applied from now on.
     pub(super) fn next(&self) -> Option<Entry> {
         let mut agreed = self.seat.consensus.agreed();
         let member = &agreed.members[self.seat.member];
@@ -415,7 +416,7 @@ impl Membership {
         log.entries.get(at).cloned()
     }
 
-    /// The member's copy of the database.
+    /// A copy of the member's database.
     pub(super) fn backup(&self, database: &Database) -> Applied {
         Applied {
             database: self.seat.log,
@@ -425,7 +426,7 @@ impl Membership {
         }
     }
 
-    /// The one of these that is of this database. The member has applied no more than it.
+    /// The backup of this database among these. The member counts as having applied no more than that.
     pub(super) fn restore<'a>(&self, backups: &'a [Applied]) -> Option<&'a Applied> {
         let backup = backups
             .iter()

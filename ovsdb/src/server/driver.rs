@@ -1,5 +1,5 @@
-//! The tasks of a server: one for each connection, which moves bytes, and one that watches the clock. The
-//! [`Hub`] decides what they do.
+//! The tasks of a server: one for each connection, which moves bytes, and one that watches the clock.
+//! The [`Hub`] makes the decisions.
 
 mod connection;
 mod outlet;
@@ -25,10 +25,10 @@ use super::storage::Storage;
 use crate::protocol::Limits;
 use crate::simulated::HashState;
 
-/// How much a client may still send on a connection that is being closed.
+/// How many bytes a client may still send on a connection that is being closed.
 const IGNORED: usize = 1 << 20;
 
-/// How many connections a task writes to before it looks at the hub again.
+/// How many connections a task writes to before it asks the hub again.
 const OUTLETS: usize = 32;
 
 /// What the tasks of a server share.
@@ -36,11 +36,11 @@ pub(super) struct Shared {
     hub: Mutex<Hub>,
     outlets: Mutex<HashMap<SessionId, Arc<Outlet>, HashState>>,
     clock: Mutex<Option<JoinHandle<()>>>,
-    /// A deadline may have become earlier.
+    /// Notified when a deadline may have become earlier.
     earlier: Notify,
-    /// There may be a transaction for the source of a relay.
+    /// Notified when there may be a transaction for the source of a relay.
     forwards: Notify,
-    /// The databases in files, by their names.
+    /// The files of databases, by the databases' names.
     storages: BTreeMap<Arc<str>, Arc<Storage>>,
     limits: Limits,
     interval: Duration,
@@ -48,7 +48,7 @@ pub(super) struct Shared {
     /// The sockets that tasks accept connections on.
     listeners: Mutex<Vec<Arc<dyn Close>>>,
     conduct: tokio::sync::watch::Sender<Conduct>,
-    /// Of a member of a cluster: tells all members that the cluster has changed.
+    /// For a member of a cluster: notifies all members that the cluster has changed.
     tell_cluster: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -98,11 +98,11 @@ impl Shared {
 
     /// The state machine. Nothing is awaited while it is locked.
     pub(super) fn hub(&self) -> MutexGuard<'_, Hub> {
-        // After a panic in the machine its state is still usable, and there is no other.
+        // After a panic the machine is still usable, and there is no other one.
         self.hub.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Calls the machine, and wakes the sessions that have something to send after it.
+    /// Calls the machine, then wakes the tasks of the sessions that have something to send.
     pub(super) fn with_hub<R>(self: &Arc<Self>, call: impl FnOnce(&mut Hub) -> R) -> R {
         let (result, ready) = self.ask_hub(call);
         for (_, outlet) in self.outlets(&ready) {
@@ -111,14 +111,14 @@ impl Shared {
         result
     }
 
-    /// Calls the machine, and sends to the sessions that have something to send after it.
+    /// Calls the machine, then sends what the sessions have to send.
     pub(super) fn with_hub_sending<R>(self: &Arc<Self>, call: impl FnOnce(&mut Hub) -> R) -> R {
         let (result, ready) = self.ask_hub(call);
         self.send(&ready);
         result
     }
 
-    /// Calls the machine, and returns the sessions that have something to send after it.
+    /// Calls the machine. Returns its result, and the sessions that have something to send.
     fn ask_hub<R>(self: &Arc<Self>, call: impl FnOnce(&mut Hub) -> R) -> (R, Vec<SessionId>) {
         let (result, ready, written, forwarding, appended) = {
             let mut hub = self.hub();
@@ -134,13 +134,13 @@ impl Shared {
             storage.wake(self);
         }
         if appended && let Some(tell) = self.tell_cluster.get() {
-            // The other members have what was committed before its client has the reply.
+            // The other members must have what was committed before its client gets the reply.
             tell();
         }
         (result, ready)
     }
 
-    /// The outgoing halves of the connections of these sessions.
+    /// The outgoing halves of these sessions' connections.
     fn outlets(&self, sessions: &[SessionId]) -> Vec<(SessionId, Arc<Outlet>)> {
         if sessions.is_empty() {
             return Vec::new();
@@ -152,7 +152,7 @@ impl Shared {
         outlets.collect()
     }
 
-    /// Sends to these sessions what their connections take at once. Their tasks are woken only for
+    /// Sends to these sessions what their connections accept at once. Their tasks are woken only for
     /// what is left.
     fn send(self: &Arc<Self>, sessions: &[SessionId]) {
         let outlets = self.outlets(sessions);
@@ -166,7 +166,8 @@ impl Shared {
                     Some(output) if output.is_shared() && output.is_idle() => {
                         idle.push((*id, outlet, output));
                     }
-                    // Its task asks the hub when it has sent what it has, or when it is woken.
+                    // The session's task asks the hub once it has sent what it has, or when it is
+                    // woken.
                     _ => outlet.wake(),
                 }
             }
@@ -200,24 +201,24 @@ impl Shared {
         }
     }
 
-    /// Makes this server a member of a cluster. `tell` has to call [`Hub::handle_cluster`] of every
+    /// Makes this server a member of a cluster. `tell` must call [`Hub::handle_cluster`] for every
     /// member.
     pub(super) fn join_cluster(&self, tell: impl Fn() + Send + Sync + 'static) {
-        // A server is in one cluster.
+        // A server joins only one cluster.
         let _ = self.tell_cluster.set(Box::new(tell));
     }
 
-    /// The file of a database, if it has one.
+    /// The file of a database, if it is in one.
     pub(super) fn storage(&self, database: &str) -> Option<&Arc<Storage>> {
         self.storages.get(database)
     }
 
-    /// The databases that are in files.
+    /// The files of all databases that are in one.
     pub(super) fn storages(&self) -> impl Iterator<Item = &Arc<Storage>> {
         self.storages.values()
     }
 
-    /// The limits of clients, and the interval of probes.
+    /// The limits for clients' messages, and the interval of probes.
     pub(super) const fn settings(&self) -> (Limits, Duration) {
         (self.limits, self.interval)
     }
@@ -256,7 +257,7 @@ impl Shared {
         }
     }
 
-    /// Changes how the connections behave.
+    /// Changes the behaviour of the connections.
     pub(super) fn conduct(&self, change: impl FnOnce(&mut Conduct)) {
         self.conduct.send_modify(change);
     }
@@ -268,7 +269,7 @@ impl Shared {
 
     /// Waits until the server is stopped.
     pub(super) async fn stopped(&self) {
-        // The sender is a part of this.
+        // The sender lives as long as this.
         let _ = self.stopped.subscribe().wait_for(|stopped| *stopped).await;
     }
 
@@ -299,7 +300,7 @@ async fn watch_clock(shared: Weak<Shared>) {
     }
 }
 
-/// Serves one connection until it ends. After `interval` without a message the client is probed.
+/// Serves one connection until it ends. The client is probed after `interval` without a message.
 pub(super) async fn serve<S>(shared: Arc<Shared>, stream: S, interval: Duration)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
@@ -342,16 +343,16 @@ where
     }
 }
 
-/// Closes a connection without a reset.
+/// Closes a connection without resetting it.
 #[cfg(feature = "tls")]
 pub(super) async fn close(shared: &Shared, stream: impl AsyncRead + AsyncWrite) {
     let (read, mut write) = tokio::io::split(stream);
     linger(shared, read, async { write.shutdown().await }).await;
 }
 
-/// Closes a connection without a reset. A socket that is closed while bytes wait to be read resets the
-/// connection, and the client may lose what it was sent last; so the end is sent first, and what still
-/// comes is ignored until the client closes too.
+/// Closes a connection without resetting it. If a socket is closed while received bytes are unread, the
+/// system resets the connection, and the client may lose the last bytes it was sent. So this sends the
+/// end of the stream first, and ignores what still arrives until the client closes too.
 async fn linger(
     shared: &Shared,
     mut read: impl AsyncRead + Unpin,
@@ -370,7 +371,7 @@ async fn linger(
         io::Result::Ok(())
     };
     tokio::select! {
-        // A failure means that the connection is gone already.
+        // An error means that the connection is gone already.
         _ = tokio::time::timeout(LINGER, closed) => {}
         () = shared.stopped() => {}
     }

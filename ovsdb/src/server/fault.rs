@@ -1,11 +1,11 @@
-//! What goes wrong on demand: the part that the server's machine and its connections know.
+//! Injected faults: the part that the server's state machine and its connections know.
 
 use std::time::Duration;
 
 use crate::protocol::OvsdbError;
 
-/// What becomes of a transaction that could be committed;
-/// [`Faults::next_transaction`](super::Faults::next_transaction) takes one.
+/// What happens to a transaction that could be committed; passed to
+/// [`Faults::next_transaction`](super::Faults::next_transaction).
 ///
 /// ```
 /// use ovsdb::protocol::OvsdbError;
@@ -17,8 +17,8 @@ use crate::protocol::OvsdbError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransactionFault {
-    /// It is not committed. The error follows the results of its operations, as that of a violated
-    /// index does.
+    /// It is not committed. The error follows the results of its operations, like the error of a
+    /// violated index.
     Refuse(OvsdbError),
     /// It is not committed, and its client is disconnected without a reply: for the client its outcome
     /// is unknown.
@@ -28,21 +28,21 @@ pub enum TransactionFault {
     DisconnectAfter,
 }
 
-/// How the connections behave.
+/// The behaviour of the connections.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Conduct {
-    /// How many faults refuse new connections.
+    /// How many faults in force refuse new connections.
     pub(super) refusing: u32,
-    /// How many faults keep the connections from reading and writing.
+    /// How many faults in force stop all reading and writing.
     pub(super) hanging: u32,
-    /// How long replies and updates are held back.
+    /// How long replies and updates are delayed.
     pub(super) delay: Duration,
-    /// Connections that were made with a lower number are closed.
+    /// Connections made in an earlier generation are closed.
     pub(super) generation: u64,
 }
 
 impl Conduct {
-    /// Whether what is to be sent may be sent at once.
+    /// Whether output may be sent at once.
     pub(super) const fn is_normal(&self) -> bool {
         self.hanging == 0 && self.delay.is_zero()
     }

@@ -1,4 +1,4 @@
-//! Faults on demand, for tests of programs that have to survive them.
+//! Injected faults, for tests of programs that must survive them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use super::driver::{Shared, now};
 use super::fault::{Conduct, TransactionFault};
 use crate::protocol::OvsdbError;
 
-/// Has a server fail on demand; [`Server::faults`](super::Server::faults) makes one.
+/// Injects faults into a server; [`Server::faults`](super::Server::faults) makes one.
 ///
-/// Faults that last end when the [`Fault`] that they return is dropped. Several of one kind may be in
-/// force at once.
+/// A lasting fault ends when the [`Fault`] that its method returns is dropped. Several faults of the
+/// same kind may be in force at once.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
@@ -72,7 +72,7 @@ impl fmt::Debug for Fault {
 }
 
 impl Fault {
-    /// A fault that `end` ends.
+    /// A fault; calling `end` ends it.
     pub(super) fn new(end: impl Fn() + Send + Sync + 'static) -> Self {
         Self { end: Box::new(end) }
     }
@@ -85,7 +85,7 @@ impl Drop for Fault {
 }
 
 impl Faults<'_> {
-    /// A fault of the connections that `undo` ends.
+    /// A fault of the connections; calling `undo` ends it.
     fn conduct_fault(self, undo: impl Fn(&mut Conduct) + Send + Sync + 'static) -> Fault {
         let shared = self.shared.clone();
         Fault::new(move || shared.conduct(&undo))
@@ -96,30 +96,30 @@ impl Faults<'_> {
         self.shared.conduct(|conduct| conduct.generation += 1);
     }
 
-    /// Refuses new connections: in this process at once, on sockets by closing them. Those that exist
-    /// stay.
+    /// Refuses new connections: in this process at once, on sockets by closing them. Existing
+    /// connections stay open.
     pub fn refuse_connections(self) -> Fault {
         self.shared.conduct(|conduct| conduct.refusing += 1);
         self.conduct_fault(|conduct| conduct.refusing -= 1)
     }
 
-    /// Neither reads nor writes, as a process that is stopped: connections are accepted, and nothing is
-    /// answered. What clients have sent is handled when the fault ends.
+    /// Neither reads nor writes, like a stopped process: connections are accepted, and nothing is
+    /// answered. Requests sent meanwhile are handled when the fault ends.
     pub fn hang(self) -> Fault {
         self.shared.conduct(|conduct| conduct.hanging += 1);
         self.conduct_fault(|conduct| conduct.hanging -= 1)
     }
 
-    /// Holds back whatever is sent, for at least so long.
+    /// Delays all output by at least this time.
     pub fn delay(self, delay: Duration) -> Fault {
-        // Sums stay below the greatest duration, so that they can be undone.
+        // Limited, so that sums of delays do not overflow and can be undone.
         let delay = delay.min(Duration::from_secs(u64::from(u32::MAX)));
         self.shared.conduct(|conduct| conduct.delay += delay);
         self.conduct_fault(move |conduct| conduct.delay -= delay)
     }
 
-    /// Decides what becomes of the next transaction of a database that could be committed. Called
-    /// several times, it decides on as many of them, in this order.
+    /// Decides what happens to the next transaction of a database that could be committed. Further
+    /// calls decide on the transactions after that, in order.
     ///
     /// # Errors
     /// When there is no such database.
@@ -133,11 +133,10 @@ impl Faults<'_> {
             .ok_or_else(|| unknown(database))
     }
 
-    /// Makes the server a follower in a cluster, as far as clients are told
-    /// (`_Server`, columns `model` and `leader`): those that want the leader look for another server.
-    /// Transactions are carried out, as a follower has its leader do it. When the fault ends, the server
-    /// is the leader of the cluster. [`Cluster`](super::Cluster) has several servers that share a
-    /// database.
+    /// Makes clients believe that the server is a follower in a cluster (`_Server`, columns `model` and
+    /// `leader`), so clients that want the leader look for another server. Transactions are still
+    /// executed, as a follower does through its leader. When the fault ends, clients are told that the
+    /// server leads the cluster. [`Cluster`](super::Cluster) has several servers that share a database.
     ///
     /// # Errors
     /// When there is no such database, or the server is a member of a [`Cluster`](super::Cluster).
@@ -154,7 +153,7 @@ impl Faults<'_> {
         }))
     }
 
-    /// Forgets the last transactions of a database: clients that reconnect get every row again.
+    /// Forgets the last transactions of a database, so that clients that reconnect get every row again.
     ///
     /// # Errors
     /// When there is no such database.

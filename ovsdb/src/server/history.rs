@@ -10,20 +10,20 @@ use crate::value::Uuid;
 
 /// The fewest transactions that are kept.
 const TRANSACTIONS: usize = 100;
-/// The most rows that are kept beyond those.
+/// The most rows that are kept in addition.
 const ROWS: usize = 10_000;
 
 /// The last transactions.
 #[derive(Debug)]
 pub(super) struct History {
-    /// The transaction before the first one that is kept.
+    /// The id of the transaction before the first one that is kept.
     before: Uuid,
     commits: VecDeque<Arc<Commit>>,
     rows: usize,
 }
 
 impl History {
-    /// The history of a database whose last transaction is this.
+    /// The history of a database with this last transaction.
     pub(super) const fn new(last: Uuid) -> Self {
         Self {
             before: last,
@@ -49,12 +49,12 @@ impl History {
         self.commits.iter()
     }
 
-    /// The last transaction, if one is kept.
+    /// The last transaction, if it is kept.
     pub(super) fn last(&self) -> Option<Arc<Commit>> {
         self.commits.back().cloned()
     }
 
-    /// What changed after this transaction; `None` when it is not known.
+    /// The changes since this transaction; `None` when it is not kept.
     pub(super) fn since(&self, transaction: Uuid) -> Option<Pending> {
         let skipped = if transaction == self.before {
             0

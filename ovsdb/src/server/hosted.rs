@@ -1,4 +1,4 @@
-//! A database that a server serves.
+//! A database with everything that is needed to serve it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -15,28 +15,28 @@ use crate::protocol::OvsdbError;
 use crate::value::Uuid;
 use crate::value::json::Raw;
 
-/// Where a database keeps its transactions.
+/// Where a database stores its transactions.
 ///
-/// A record is one JSON object, as the files of ovsdb-server have it.
+/// A record is one JSON object, as in the files of ovsdb-server.
 pub(crate) trait Journal: Send + std::fmt::Debug {
     /// Appends a record. It need not be on disk yet.
     ///
     /// # Errors
-    /// When it cannot be written; then nothing of it may be there.
+    /// When it cannot be written. Then nothing of it is left in the journal.
     fn append(&mut self, record: &str) -> Result<Position, OvsdbError>;
 
-    /// Replaces everything by a schema and one record.
+    /// Replaces all records by a schema and one record.
     ///
     /// # Errors
-    /// When it cannot be written; then everything is as it was.
+    /// When that cannot be written. Then the journal is unchanged.
     fn replace(&mut self, schema: &str, record: &Whole<'_>) -> Result<Position, OvsdbError>;
 }
 
-/// How far a journal was written.
+/// A position in a journal: how many records were appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Position(pub(crate) u64);
 
-/// A transaction that waits for the database to change.
+/// A transaction that waits for a change of the database.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) session: SessionId,
@@ -57,7 +57,7 @@ impl Waiting {
         self
     }
 
-    /// When it fails if nothing changes before.
+    /// When it fails if the database does not change before.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.since.checked_add(self.timeout?)
     }
@@ -72,7 +72,7 @@ pub(crate) struct Forward {
     pub(crate) params: Box<str>,
 }
 
-/// A reply that waits until the disk has the transaction.
+/// A reply that waits until its transaction is on disk.
 #[derive(Debug)]
 pub(super) struct Unsynced {
     pub(super) position: Position,
@@ -81,22 +81,22 @@ pub(super) struct Unsynced {
     pub(super) results: String,
 }
 
-/// A database with what serves it.
+/// A database with everything that is needed to serve it.
 #[derive(Debug)]
 pub(super) struct Hosted {
     pub(super) database: Database,
     pub(super) history: History,
     pub(super) waiting: Vec<Waiting>,
     pub(super) unsynced: Vec<Unsynced>,
-    /// Of a relay: the transactions for its source.
+    /// For a relay: the transactions for its source.
     pub(super) forwards: Option<VecDeque<Forward>>,
-    /// Of a member of a cluster: its place in the cluster.
+    /// For a member of a cluster: its position in the cluster's log.
     pub(super) membership: Option<Membership>,
     journal: Option<Box<dyn Journal>>,
     selections: Vec<Weak<Selection>>,
-    /// The row of the database in `_Server`.
+    /// The uuid of the database's row in `_Server`.
     pub(super) status: Uuid,
-    /// What becomes of the next transactions.
+    /// The injected faults of the next transactions.
     pub(super) faults: VecDeque<TransactionFault>,
 }
 
@@ -116,7 +116,7 @@ impl Hosted {
         }
     }
 
-    /// The one shared copy of this selection.
+    /// A shared copy of this selection.
     pub(super) fn share(&mut self, selection: Selection) -> Arc<Selection> {
         self.selections.retain(|known| known.strong_count() > 0);
         let mut known = self.selections.iter().filter_map(Weak::upgrade);
@@ -128,7 +128,7 @@ impl Hosted {
         selection
     }
 
-    /// Writes a transaction to the journal. `date` is the time of day, in milliseconds since 1970.
+    /// Appends a transaction to the journal. `date` is the time of day, in milliseconds since 1970.
     pub(super) fn write(
         &mut self,
         proposal: &Proposal,
@@ -150,20 +150,20 @@ impl Hosted {
         journal.append(&text).map(Some)
     }
 
-    /// Where commits are appended to the log of a cluster, for a member of one.
+    /// For a member of a cluster: the access to the cluster's log, to append commits.
     pub(super) fn seat(&self) -> Option<Seat> {
         self.membership
             .as_ref()
             .map(|membership| membership.seat().clone())
     }
 
-    /// Forgets what was kept of the database as it was before it was replaced.
+    /// Forgets what belongs to the database before it was replaced.
     pub(super) fn restart(&mut self) {
         self.history = History::new(self.database.last_transaction());
         self.selections.clear();
     }
 
-    /// Replaces the database by a converted one.
+    /// Replaces the database by its converted version.
     pub(super) fn replace(&mut self, database: Database, date: i64) -> Result<(), OvsdbError> {
         if let Some(journal) = &mut self.journal {
             if let Some((table, column)) = database.schema().lost_reference() {
@@ -186,14 +186,14 @@ impl Hosted {
     }
 }
 
-/// How long the text of a changed row is, about.
+/// The approximate length of a changed row's text.
 const ROW: usize = 160;
 
-/// How long the pieces of a record are, about.
+/// The approximate length of a record's pieces.
 const PIECE: usize = 64 * 1024;
 
-/// The record of a whole database. Its text may be longer than all rows in memory, so nobody holds all
-/// of it.
+/// The record of a whole database. Its text may be longer than all rows in memory, so it is generated
+/// in pieces, and never stored as a whole.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Whole<'a> {
     pub(crate) state: &'a State,
@@ -203,7 +203,7 @@ pub(crate) struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    /// Passes the text on, piece by piece. It is the same each time.
+    /// Passes the text to `each`, piece by piece. Each call generates the same text.
     ///
     /// # Errors
     /// That of `each`.
@@ -226,7 +226,7 @@ impl Whole<'_> {
     }
 }
 
-/// Appends what a record says of itself, and closes it.
+/// Appends the members `_comment` and `_date` of a record, and closes it.
 fn annotate(text: &mut String, comment: Option<&str>, date: i64) {
     use crate::protocol::Wire;
     text.push_str("\"_date\":");

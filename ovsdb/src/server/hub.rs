@@ -1,8 +1,8 @@
 //! The server as a state machine: databases, sessions, locks. It does no I/O and reads no clock.
 //!
-//! Inputs are the `handle_*` methods: a client connected, sent a message or left, bytes were sent, time
-//! passed. Outputs are the `poll_*` methods: what to send, which sessions to close, when to call again.
-//! Requests are handled one at a time, as in ovsdb-server.
+//! Inputs are the `handle_*` methods: a client connected, sent a message or disconnected, bytes were
+//! sent, time passed. Outputs are the `poll_*` methods: what to send, which sessions to close, when to
+//! call again. Requests are handled one at a time, as in ovsdb-server.
 
 mod cluster;
 mod databases;
@@ -29,7 +29,7 @@ use crate::protocol::{Message, OvsdbError, Wire};
 use crate::value::Uuid;
 use crate::value::json::{Raw, Reader};
 
-/// The time, which the machine is told.
+/// The time, passed to the machine as an argument.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
     /// For time limits.
@@ -38,20 +38,22 @@ pub(crate) struct Now {
     pub(crate) date: i64,
 }
 
-/// Above this many unsent bytes a session's changes are merged instead of queued.
+/// While a session has more unsent bytes than this, its changes are merged instead of queued.
 const QUEUED: usize = if cfg!(simulation) { 4 } else { 256 } * 1024;
 
-/// Above this many unsent bytes a session that is told of something else than changes is closed.
+/// A session with more unsent bytes than this is closed when it must be sent anything other than
+/// changes.
 const UNREAD: usize = 4 * QUEUED;
 
-/// How many replies of a session may wait for the disk before it is read from again.
+/// While more of a session's replies than this wait for the disk, nothing more is read from it.
 const UNSYNCED: usize = 1000;
 
-/// How many sessions there may be, and what each may have.
+/// The greatest number of sessions, and of what each may have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quotas {
     pub(crate) sessions: usize,
-    /// The monitors of a session; and as many locks, and transactions that wait.
+    /// The greatest number of monitors of a session; the same for locks, and for transactions that
+    /// wait.
     pub(crate) monitors: usize,
 }
 
@@ -64,7 +66,7 @@ impl Quotas {
     }
 }
 
-/// The error of a request that asks for more than a session may have.
+/// The error for a request beyond a session's quota.
 fn exhausted(limit: usize, what: &str) -> OvsdbError {
     let details = format!("a session may have {limit} {what}");
     super::engine::error::error("resources exhausted", details)
@@ -80,9 +82,9 @@ pub(crate) struct Hub {
     sessions: BTreeMap<SessionId, Session>,
     locks: Locks,
     next_session: u64,
-    /// Sessions for which there is something to send, or that are to be closed.
+    /// The sessions with something to send, or to be closed.
     ready: Vec<SessionId>,
-    /// Databases whose journals were written to.
+    /// The databases whose journals were written to.
     written: Vec<Arc<str>>,
     /// Whether there are new transactions for the source of a relay.
     forwarding: bool,
@@ -90,7 +92,7 @@ pub(crate) struct Hub {
     appended: bool,
 }
 
-/// A session as the caller of a transaction.
+/// A session as the sender of a transaction.
 struct SessionCaller<'a> {
     session: SessionId,
     locks: &'a Locks,
@@ -108,7 +110,7 @@ impl Caller for SessionCaller<'_> {
 }
 
 impl Hub {
-    /// A server without databases but its own. `seed` decides the uuids that it chooses.
+    /// A server that has only its own database `_Server`. `seed` determines the uuids that it chooses.
     pub(crate) fn new(quotas: Quotas, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut hub = Self {
@@ -155,8 +157,8 @@ impl Hub {
         )
     }
 
-    /// A client has connected. After `interval` without a message it is probed. `None` when there are
-    /// too many sessions already.
+    /// A client has connected. It is probed after `interval` without a message. Returns `None` when
+    /// there are too many sessions.
     pub(crate) fn handle_connected(
         &mut self,
         now: Now,
@@ -192,13 +194,13 @@ impl Hub {
                 self.cancel(id, params);
             }
             Ok(Message::Notification { .. } | Message::Reply { .. }) => {}
-            Err(error) => session.close(format!("received a message that is not one: {error}")),
+            Err(error) => session.close(format!("received a malformed message: {error}")),
         }
         self.ready.push(id);
     }
 
-    /// A client sends no more, and everything that it has sent was handled. It gets the replies that are
-    /// still to come, but is told of no changes any more, and its transactions that wait are given up.
+    /// A client has closed its end, and everything that it sent was handled. It still gets the
+    /// outstanding replies, but no more updates, and its transactions that wait are abandoned.
     pub(crate) fn handle_end(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.monitors.clear();
@@ -208,19 +210,20 @@ impl Hub {
         }
     }
 
-    /// Bytes of a session were sent.
+    /// Bytes were sent to a session.
     pub(crate) fn handle_sent(&mut self, id: SessionId, count: usize, now: Now) {
         if let Some(session) = self.sessions.get_mut(&id) {
             let was_paused = session.outgoing.unsent() > QUEUED;
             session.outgoing.sent(count);
             if was_paused && session.outgoing.unsent() <= QUEUED {
-                // It is read from again.
+                // There is room again for reading from it.
                 self.ready.push(id);
             }
             if session.outgoing.unsent() == 0 {
                 self.flush(id);
             } else {
-                // A slow reader is alive: its replies to probes are not read while it has much to read.
+                // A slow reader is alive, but cannot answer probes before it has read everything sent
+                // before them.
                 session.is_alive(now.instant);
             }
         }
@@ -241,7 +244,7 @@ impl Hub {
         let _ = now;
     }
 
-    /// A journal is on disk up to here.
+    /// A journal is on disk up to this position.
     pub(crate) fn handle_synced(&mut self, database: &str, position: Position) {
         let Some(hosted) = self.databases.get_mut(database) else {
             return;
@@ -263,7 +266,7 @@ impl Hub {
         }
     }
 
-    /// A journal cannot be written to the disk any more: the transactions that wait for it fail.
+    /// A journal cannot be written to disk any more: the transactions that wait for that fail.
     pub(crate) fn handle_sync_failed(&mut self, database: &str, error: &OvsdbError) {
         let Some(hosted) = self.databases.get_mut(database) else {
             return;
@@ -290,12 +293,12 @@ impl Hub {
         std::mem::take(&mut self.written)
     }
 
-    /// Whether there are new transactions for the source of a relay since the last call.
+    /// Whether transactions for the source of a relay were added since the last call.
     pub(crate) fn poll_forwarding(&mut self) -> bool {
         std::mem::take(&mut self.forwarding)
     }
 
-    /// Whether transactions of a database wait for the disk.
+    /// Whether transactions of a database wait to be written to disk.
     pub(crate) fn waits_for_disk(&self, database: &str) -> bool {
         let hosted = self.databases.get(database);
         hosted.is_some_and(|hosted| !hosted.unsynced.is_empty())
@@ -325,7 +328,7 @@ impl Hub {
             .min()
     }
 
-    /// The sessions for which there may be something to send or to close, each once.
+    /// The sessions that may have something to send or may have to be closed, each once.
     pub(crate) fn poll_ready(&mut self) -> Vec<SessionId> {
         let mut ready = std::mem::take(&mut self.ready);
         ready.sort_unstable();
@@ -333,31 +336,31 @@ impl Hub {
         ready
     }
 
-    /// Whether a transaction of a session waits for the database to change.
+    /// Whether a transaction of the session waits for a change of the database.
     pub(crate) fn is_waiting(&self, id: SessionId) -> bool {
         let mut waiting = self.databases.values().flat_map(|hosted| &hosted.waiting);
         waiting.any(|waiting| waiting.session == id)
     }
 
-    /// Whether a reply to a session waits for the disk, or for the source of a relay.
+    /// Whether a reply to the session waits for the disk, or for the source of a relay.
     pub(crate) fn owes_reply(&self, id: SessionId) -> bool {
         let session = self.sessions.get(&id);
         session.is_some_and(|session| session.unsynced > 0 || session.forwarded > 0)
     }
 
-    /// Fills `taken`, which is empty, with what is to be sent to a session.
+    /// Fills the empty queue `taken` with the bytes to send to a session.
     pub(crate) fn poll_transmit(&mut self, id: SessionId, taken: &mut VecDeque<Bytes>) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.outgoing.take(taken);
         }
     }
 
-    /// Why a session is to be closed, if it is.
+    /// Why a session must be closed; `None` if it need not be.
     pub(crate) fn poll_close(&self, id: SessionId) -> Option<String> {
         self.sessions.get(&id)?.closing.clone()
     }
 
-    /// Whether to read from a session: not while much waits to be sent to it.
+    /// Whether to read from a session: not while it has much unsent output.
     pub(crate) fn wants_input(&self, id: SessionId) -> bool {
         let session = self.sessions.get(&id);
         session.is_some_and(|session| {
@@ -400,7 +403,7 @@ fn first_element(params: Raw<'_>) -> Option<Raw<'_>> {
     reader.element().ok()?.then(|| reader.skip().ok()).flatten()
 }
 
-/// The string that this JSON text is.
+/// The string in this JSON text.
 fn string(raw: Raw<'_>) -> Option<String> {
     Wire::from_json(raw.text)
         .ok()

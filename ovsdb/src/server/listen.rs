@@ -1,4 +1,4 @@
-//! The addresses a server listens on, and its sockets.
+//! The addresses that a server listens on, and its sockets.
 
 mod local;
 
@@ -32,23 +32,23 @@ pub enum PassiveRemote {
         /// The socket's path.
         path: PathBuf,
     },
-    /// `ptcp:[PORT][:HOST]`: TCP. Port 0 is any that is free.
+    /// `ptcp:[PORT][:HOST]`: TCP. Port 0 means any free port.
     Tcp {
         /// The port.
         port: u16,
-        /// The address; all IPv4 addresses when none is given.
+        /// The address; by default all IPv4 addresses.
         host: IpAddr,
     },
     /// `pssl:[PORT][:HOST]`: TLS.
     Ssl {
         /// The port.
         port: u16,
-        /// The address; all IPv4 addresses when none is given.
+        /// The address; by default all IPv4 addresses.
         host: IpAddr,
     },
 }
 
-/// The port of a remote without one (ovsdb(7)).
+/// The default port (ovsdb(7)).
 const DEFAULT_PORT: u16 = 6640;
 
 /// Why a text is not a passive remote.
@@ -80,7 +80,7 @@ pub struct PassiveRemoteError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PassiveRemoteErrorReason {
-    /// Not one of the methods that a server has.
+    /// The method is none of those that a server has.
     #[error("the method {0:?} is none of `punix:`, `ptcp:`, `pssl:`")]
     UnknownMethod(String),
     /// An active remote: the server does not connect to clients.
@@ -93,13 +93,13 @@ pub enum PassiveRemoteErrorReason {
         "remotes that a database lists (`db:`) are not supported; use `punix:`, `ptcp:` or `pssl:`"
     )]
     Database,
-    /// Not a port.
+    /// The port is not a number from 0 to 65535.
     #[error("the port {0:?} is not a number from 0 to 65535")]
     BadPort(String),
-    /// Not an address.
+    /// The host is not an IP address.
     #[error("the host {0:?} is not an IP address")]
     BadHost(String),
-    /// No path.
+    /// The path is missing.
     #[error("the path is missing")]
     NoPath,
 }
@@ -225,7 +225,7 @@ impl Accept for TcpListener {
     }
 }
 
-/// Listens on a unix socket. A socket that a server has left behind is replaced.
+/// Listens on a unix socket. A socket file that is left over from a server that has ended is replaced.
 pub(super) async fn bind_unix(path: &Path) -> io::Result<Listener<UnixSocket>> {
     let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {

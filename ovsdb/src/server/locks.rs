@@ -1,4 +1,5 @@
-//! Locks (RFC 7047 sections 4.1.8 to 4.1.10): the owner of each, and the sessions that wait for it.
+//! Locks (RFC 7047 sections 4.1.8 to 4.1.10): the owner of each lock, and the sessions that wait for
+//! it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,14 +9,15 @@ use super::SessionId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Waiter {
     session: SessionId,
-    /// Whether it took the lock by `steal`. Once that is taken from it, it does not wait for it.
+    /// Whether it got the lock by `steal`. If another session steals the lock in turn, this one does
+    /// not wait for it.
     stole: bool,
 }
 
 /// All locks of a server.
 #[derive(Debug, Default)]
 pub(super) struct Locks {
-    /// The first one holds the lock.
+    /// The first session holds the lock, the others wait.
     by_name: BTreeMap<Box<str>, VecDeque<Waiter>>,
 }
 
@@ -28,7 +30,7 @@ impl Locks {
             .is_some_and(|first| first.session == session)
     }
 
-    /// Queues the session for the lock, and returns whether it holds it.
+    /// Queues the session for the lock. Returns whether it holds the lock.
     pub(super) fn lock(&mut self, session: SessionId, name: &str) -> bool {
         let waiters = self.by_name.entry(name.into()).or_default();
         waiters.push_back(Waiter {
@@ -38,7 +40,7 @@ impl Locks {
         waiters.len() == 1 || planted!(ServerLockTwice)
     }
 
-    /// Gives the lock to the session, and returns the one from which it was taken.
+    /// Gives the lock to the session. Returns the session that held it before.
     pub(super) fn steal(&mut self, session: SessionId, name: &str) -> Option<SessionId> {
         let waiters = self.by_name.entry(name.into()).or_default();
         let victim = waiters.front().copied();
@@ -52,8 +54,8 @@ impl Locks {
         victim.map(|victim| victim.session)
     }
 
-    /// Removes the session from the lock, and returns the one that holds it now. It is told so, even
-    /// if it held the lock before: that is what ovsdb-server does.
+    /// Removes the session from the lock. Returns the session that holds it now. Like ovsdb-server, the
+    /// caller notifies that session even if it held the lock before.
     pub(super) fn unlock(&mut self, session: SessionId, name: &str) -> Option<SessionId> {
         let waiters = self.by_name.get_mut(name)?;
         let at = waiters

@@ -1,9 +1,9 @@
-//! An OVSDB server, for tests and for production: it answers as ovsdb-server does.
+//! An OVSDB server, for tests and for production. It answers as ovsdb-server does.
 //!
-//! [`Server`] serves databases in memory or in files, to clients in the same process and on sockets.
-//! The whole server is a state machine without I/O and without a clock; small tokio tasks move the
-//! bytes, keep the time and write the files. A transaction is checked and carried out as ovsdb-server
-//! does it, error by error: the tests run both side by side, from random schemas and transactions.
+//! [`Server`] serves databases in memory or in files, to clients in the same process and on sockets. It
+//! is a state machine without I/O and without a clock; small tokio tasks move bytes, keep time and
+//! write files. It checks and executes transactions as ovsdb-server does, error by error: the tests run
+//! random transactions on random schemas on both, and compare the results.
 //!
 //! ```
 //! # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
@@ -24,7 +24,7 @@
 //! # #[cfg(not(feature = "nb"))] fn main() {}
 //! ```
 //!
-//! # What it does not have
+//! # What it lacks
 //!
 //! - Clusters on several machines (raft). A clustered file is refused, by
 //!   [`FileErrorReason::Clustered`]. For tests, a [`Cluster`] is several servers in one process that
@@ -95,19 +95,19 @@ pub use crate::transport::{TlsServerConfig, TlsServerConfigBuilder};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// The text of a schema is broken.
+    /// The text of a schema is malformed.
     #[error("a schema is broken: {0}")]
     Schema(#[from] SchemaError),
     /// A file cannot be served.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Two databases have one name.
+    /// Two databases have the same name.
     #[error("there are two databases with the name {0:?}")]
     TwoDatabases(String),
-    /// A database of a cluster is to be in a file.
+    /// A database of a cluster was given as a file.
     #[error("a cluster keeps its databases in memory, and cannot serve {}", .0.display())]
     ClusterInFile(PathBuf),
-    /// A cluster is to have no members.
+    /// A cluster was started without members.
     #[error("a cluster needs at least one member")]
     NoMembers,
 }
@@ -145,33 +145,36 @@ pub struct ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// An empty database with this schema, the text of a schema file. It lives as long as the server.
+    /// Adds an empty database with this schema, given as the text of a schema file. It lives as long as
+    /// the server.
     pub fn memory(mut self, schema: impl Into<String>) -> Self {
         self.sources.push(Source::Memory(schema.into()));
         self
     }
 
-    /// The database in this file, which `ovsdb-tool`, ovsdb-server or this library has made.
+    /// Adds the database in this file, which `ovsdb-tool`, ovsdb-server or this library has written.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.sources.push(Source::File(path.into()));
         self
     }
 
-    /// The database in this file. If there is none yet, an empty one with this schema is made.
+    /// Adds the database in this file. If the file does not exist, it is created with an empty database
+    /// of this schema.
     pub fn create(mut self, path: impl Into<PathBuf>, schema: impl Into<String>) -> Self {
         let (path, schema) = (path.into(), schema.into());
         self.sources.push(Source::Create { path, schema });
         self
     }
 
-    /// Limits on the messages of clients, which bound the memory they take. A client that exceeds them is
+    /// Limits for clients' messages, which bound the memory they take. A client that exceeds them is
     /// disconnected.
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// How many clients may be connected at a time: 10,000, unless set. Further ones are disconnected.
+    /// How many clients may be connected at the same time: 10,000 by default. Further ones are
+    /// disconnected.
     ///
     /// ```
     /// use ovsdb::server::Server;
@@ -185,23 +188,22 @@ impl ServerBuilder {
         self
     }
 
-    /// How many monitors each client may have, and as many locks and transactions that wait: 1,000,
-    /// unless set. Requests for more fail with the error `resources exhausted`.
+    /// How many monitors each client may have, and as many locks and waiting transactions: 1,000 by
+    /// default. Requests for more fail with the error `resources exhausted`.
     pub const fn max_monitors(mut self, monitors: usize) -> Self {
         self.quotas.monitors = monitors;
         self
     }
 
-    /// A client on TCP or TLS that sends nothing for this time is probed with an `echo`, and disconnected
-    /// when it does not reply within the same time again: 5 seconds by default; zero never probes. As
-    /// with ovsdb-server, clients on unix sockets and in the process are not probed: the system reports
-    /// their end.
+    /// How long a client on TCP or TLS may send nothing before it is probed with an `echo`, and again
+    /// before it is disconnected: 5 seconds by default; zero turns probes off. As with ovsdb-server,
+    /// clients on unix sockets and in the process are not probed, since the system reports their end.
     pub const fn probe_interval(mut self, interval: Duration) -> Self {
         self.probe_interval = interval;
         self
     }
 
-    /// How the server listens on `pssl:` remotes: with which certificate, and for which clients.
+    /// The certificate for `pssl:` remotes, and which clients may connect to them.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: TlsServerConfig) -> Self {
         self.tls = Some(tls);
@@ -209,7 +211,7 @@ impl ServerBuilder {
     }
 
     /// Starts the server. Until it [listens](Server::listen), only clients in this process can connect,
-    /// by the `server` of [`Client::builder`](crate::Client::builder).
+    /// by `server` of [`Client::builder`](crate::Client::builder).
     ///
     /// # Errors
     /// When a schema is broken, a file cannot be served, or two databases have one name.
@@ -240,7 +242,7 @@ impl ServerBuilder {
         Ok(Server::new(shared, self.tls))
     }
 
-    /// Starts a cluster of so many servers that share these databases. They are in memory only.
+    /// Starts a cluster of this many servers that share these databases, which are in memory only.
     ///
     /// ```
     /// use ovsdb::server::Server;
@@ -254,8 +256,8 @@ impl ServerBuilder {
     /// ```
     ///
     /// # Errors
-    /// When a schema is broken, a database is in a file, two databases have one name, or there is no
-    /// member.
+    /// When a schema is malformed, a database is in a file, two databases have the same name, or there
+    /// are no members.
     pub fn start_cluster(self, members: usize) -> Result<Cluster, ServerError> {
         let mut databases: Vec<Database> = Vec::new();
         for source in &self.sources {
@@ -302,8 +304,8 @@ fn memory(schema: &str) -> Result<Database, SchemaError> {
     Ok(Database::new(schema, fastrand::u64(..)))
 }
 
-/// An empty database of a cluster. Ephemeral columns are kept like others, as `ovsdb-tool
-/// create-cluster` makes them.
+/// An empty database of a cluster. Ephemeral columns are kept like others, as in databases made by
+/// `ovsdb-tool create-cluster`.
 fn clustered(schema: &str) -> Result<Database, SchemaError> {
     let mut source = DatabaseSchema::parse(schema)?;
     for table in source.tables.values_mut() {
@@ -317,7 +319,7 @@ fn clustered(schema: &str) -> Result<Database, SchemaError> {
     ))
 }
 
-/// An OVSDB server. It ends, and its clients are disconnected, when it is dropped.
+/// An OVSDB server. When it is dropped, its clients are disconnected, and it ends.
 ///
 /// ```
 /// use ovsdb::server::Server;
@@ -347,7 +349,7 @@ impl Server {
         Self::named(&names.join(","), shared, tls)
     }
 
-    /// A server whose remote in this process shows this name.
+    /// A server whose remote in this process has this name.
     fn named(name: &str, shared: Shared, tls: Option<Tls>) -> Self {
         let shared = Arc::new(shared);
         let weak = Arc::downgrade(&shared);
@@ -375,19 +377,19 @@ impl Server {
         }
     }
 
-    /// A server with an empty database with this schema, the text of a schema file.
+    /// A server with an empty database with this schema, given as the text of a schema file.
     ///
     /// # Errors
-    /// When the text is no schema.
+    /// When the text is not a schema.
     pub fn memory(schema: impl Into<String>) -> Result<Self, ServerError> {
         Self::builder().memory(schema).start()
     }
 
-    /// A cluster of so many servers that share an empty database with this schema:
+    /// A cluster of this many servers that share an empty database with this schema; see
     /// [`Cluster::memory`].
     ///
     /// # Errors
-    /// When the text is no schema, or there is no member.
+    /// When the text is not a schema, or there are no members.
     pub fn cluster(schema: impl Into<String>, members: usize) -> Result<Cluster, ServerError> {
         Cluster::memory(schema, members)
     }
@@ -400,14 +402,14 @@ impl Server {
         Self::builder().file(path).start()
     }
 
-    /// The remote by which clients in this process connect, without a socket.
+    /// The remote for clients in this process, which needs no socket.
     #[must_use]
     pub fn remote(&self) -> Remote {
         self.remote.clone()
     }
 
-    /// Listens on an address for as long as the server lives, and returns the remote that leads
-    /// there: with the port, where any that is free was asked for.
+    /// Listens on an address for as long as the server lives. Returns the remote for clients, with the
+    /// chosen port if any free one was requested.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -439,7 +441,7 @@ impl Server {
                 let listener = shared.keep(listener);
                 tokio::spawn(async move {
                     while let Some((stream, _)) = accepted(&shared, || listener.accept()).await {
-                        // Replies are small, and clients wait for them.
+                        // Replies are small, and clients wait for them, so do not delay them.
                         let _ = stream.set_nodelay(true);
                         tokio::spawn(serve(shared.clone(), stream, shared.settings().1));
                     }
@@ -480,8 +482,8 @@ impl Server {
         Err(io::Error::new(io::ErrorKind::Unsupported, error))
     }
 
-    /// A server with the database in this file, at whose end so many bytes of a record were written before
-    /// its server was killed.
+    /// A server with the database in this file, as after a crash in which this many bytes of a record
+    /// were written.
     ///
     /// # Errors
     /// When the file has no database.
@@ -497,7 +499,7 @@ impl Server {
         Ok(Self::new(shared, None))
     }
 
-    /// The remote by which clients in this process connect with TLS, as `tls` says at that moment.
+    /// The remote for clients in this process with TLS, configured by `tls` at each connection.
     #[cfg(all(simulation, feature = "tls"))]
     #[must_use]
     pub fn simulated_tls_remote(
@@ -515,7 +517,7 @@ impl Server {
     }
 
     /// Another server with the same databases, in memory only. It shares the rows until one of the
-    /// servers changes them, so it costs the same however many there are: tests fork a server that
+    /// servers changes them, so forking costs the same for any number of rows. Tests fork a server that
     /// was filled once.
     pub fn fork(&self) -> Self {
         let own = self.shared.hub();
@@ -532,15 +534,15 @@ impl Server {
         )
     }
 
-    /// The names of the databases, without the server's own, `_Server`.
+    /// The names of the databases, without the server's own `_Server`.
     #[must_use]
     pub fn databases(&self) -> Vec<String> {
         self.shared.hub().names().map(ToString::to_string).collect()
     }
 
-    /// Ends the server: disconnects its clients, then waits until every commit is on the disk. When a
-    /// server is dropped its commits are in the files, but the system may not have written them to
-    /// the disk yet.
+    /// Ends the server: disconnects its clients, then waits until every commit is on disk. When a
+    /// server is only dropped, its commits are in the files, but the system may not have written them
+    /// to disk yet.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -553,7 +555,7 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// When a file cannot be written to the disk; the error names the database.
+    /// When a file cannot be written to disk; the error names the database.
     pub async fn close(self) -> io::Result<()> {
         self.shared.stop();
         for storage in self.shared.storages() {
@@ -564,7 +566,7 @@ impl Server {
         Ok(())
     }
 
-    /// Has the server fail on demand.
+    /// Injects faults into the server, for tests.
     #[must_use]
     pub const fn faults(&self) -> Faults<'_> {
         Faults {
@@ -572,8 +574,8 @@ impl Server {
         }
     }
 
-    /// The last transactions of a database that changed something, the oldest first, for assertions of
-    /// tests. 100 are kept at least; more, as long as they have 10,000 rows or fewer together. A
+    /// The last transactions of a database that changed something, oldest first, for assertions in
+    /// tests. At least 100 are kept; more as long as they changed at most 10,000 rows in total. A
     /// conversion begins a new list.
     #[must_use]
     pub fn transactions<D: crate::model::Database>(&self) -> Vec<Committed<D>> {
@@ -589,8 +591,8 @@ impl Server {
         committed.collect()
     }
 
-    /// Serves a database no longer, and returns whether there was one with this name. Its monitors
-    /// are cancelled, as those of a conversion are.
+    /// Stops serving a database. Returns whether there was one with this name. Its monitors are
+    /// cancelled, as those of a converted database are.
     pub fn remove(&self, database: &str) -> bool {
         let removed = self.shared.with_hub(|hub| hub.remove(database, now()));
         if removed && let Some(storage) = self.shared.storage(database) {
@@ -602,18 +604,18 @@ impl Server {
     /// Converts a database to another schema, as a client's `convert` request does.
     ///
     /// # Errors
-    /// When the text is no schema, or the rows do not fit it. Then nothing has changed.
+    /// When the text is not a schema, or the rows do not fit it. Then nothing has changed.
     pub fn convert(&self, database: &str, schema: &str) -> Result<(), OvsdbError> {
         self.shared
             .with_hub(|hub| hub.convert_now(database, schema, now()))
     }
 
-    /// Writes a database's file again, without values that have been overwritten since. That happens by
-    /// itself when a file has doubled in size, is above 10 MB and has 100 transactions. Nothing
-    /// happens to a database in memory.
+    /// Rewrites a database's file without overwritten values. The server also does this by itself, when
+    /// a file has doubled in size, is above 10 MB and has 100 transactions. For a database in memory
+    /// this does nothing.
     ///
     /// # Errors
-    /// When the new file cannot be written. Then the old one goes on.
+    /// When the new file cannot be written. The old one stays in use.
     pub async fn compact(&self, database: &str) -> io::Result<()> {
         match self.shared.storage(database) {
             Some(storage) => storage.compact(&self.shared).await,
@@ -622,16 +624,18 @@ impl Server {
     }
 }
 
-/// After so long without a sign of life a client is asked for one.
+/// A client that has sent nothing for this time is probed.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The bytes that wait in a connection within the process.
+/// The size of the buffer of a connection within the process.
 const PIPE: usize = if cfg!(simulation) { 4 } else { 256 } * 1024;
 
-/// How long a listener rests after the system had no connection for it, for want of descriptors say.
+/// How long a listener pauses after accepting a connection failed, for lack of file descriptors for
+/// instance.
 const REST: Duration = Duration::from_millis(100);
 
-/// The server that a connection within the process is to, unless it refuses it.
+/// The server at the other end of a connection within the process; an error if it has ended or refuses
+/// connections.
 fn reached(server: &Weak<Shared>) -> io::Result<Arc<Shared>> {
     let refused = |reason| io::Error::new(io::ErrorKind::ConnectionRefused, reason);
     let gone = || refused("the server has ended");
@@ -641,13 +645,13 @@ fn reached(server: &Weak<Shared>) -> io::Result<Arc<Shared>> {
     }
     if shared.refuses_connections() {
         return Err(refused(
-            "the server refuses connections, as a test wants it to",
+            "the server refuses connections, by an injected fault",
         ));
     }
     Ok(shared)
 }
 
-/// The next connection, or `None` when the server stops.
+/// The next connection; `None` when the server stops.
 async fn accepted<C, F>(shared: &Shared, mut accept: impl FnMut() -> F) -> Option<C>
 where
     F: Future<Output = io::Result<C>>,
@@ -665,7 +669,7 @@ where
     }
 }
 
-/// How long a client may take for the handshake of TLS.
+/// The time allowed for the TLS handshake.
 #[cfg(feature = "tls")]
 const HANDSHAKE: Duration = Duration::from_secs(10);
 

@@ -1,12 +1,12 @@
-//! What is to be sent to a client.
+//! The output queue of a client.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// Texts of this size are shared between sessions rather than copied.
+/// Texts of at least this size are shared between sessions instead of copied.
 const SHARED: usize = 4096;
-/// So many pieces may wait; where more do, short texts are put together.
+/// With more pieces than this in the queue, short texts are joined.
 const PIECES: usize = 8;
 
 /// Messages that wait to be sent, in order.
@@ -14,7 +14,7 @@ const PIECES: usize = 8;
 pub(super) struct Outgoing {
     ready: VecDeque<Bytes>,
     text: String,
-    /// The bytes that wait here or are being sent.
+    /// The bytes in the queue or being sent.
     unsent: usize,
 }
 
@@ -26,12 +26,12 @@ impl Outgoing {
         self.unsent += self.text.len() - before;
     }
 
-    /// Appends a text that other sessions get too.
+    /// Appends a text that other sessions are sent too.
     pub(super) fn share(&mut self, text: &Bytes) {
         self.unsent += text.len();
         let is_copied =
             text.len() < SHARED && (!self.text.is_empty() || self.ready.len() >= PIECES);
-        // A long text is not even looked at.
+        // A long text is not validated, since it is not copied.
         match std::str::from_utf8(if is_copied { text } else { &[] }) {
             Ok(short) if is_copied => self.text.push_str(short),
             _ => {
@@ -47,14 +47,14 @@ impl Outgoing {
         }
     }
 
-    /// Moves everything that waits into `taken`, which is empty. It is swapped, so that neither queue is
+    /// Moves the whole queue into the empty queue `taken`. They are swapped, so that neither is
     /// allocated again for each message.
     pub(super) fn take(&mut self, taken: &mut VecDeque<Bytes>) {
         self.finish();
         std::mem::swap(&mut self.ready, taken);
     }
 
-    /// Everything that waits, in one piece.
+    /// The whole queue, as one piece.
     pub(super) fn into_bytes(mut self) -> Bytes {
         self.finish();
         if self.ready.len() == 1 {
@@ -64,12 +64,12 @@ impl Outgoing {
         pieces.concat().into()
     }
 
-    /// Notes that bytes were sent.
+    /// Records that bytes were sent.
     pub(super) const fn sent(&mut self, count: usize) {
         self.unsent = self.unsent.saturating_sub(count);
     }
 
-    /// The bytes that wait or are being sent.
+    /// The bytes in the queue or being sent.
     pub(super) const fn unsent(&self) -> usize {
         self.unsent
     }

@@ -1,4 +1,5 @@
-//! A relay's view of its server: what comes from the source goes in, what is for it comes out.
+//! A relay's access to its server: takes in what the source sends, and passes out transactions for the
+//! source.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -15,8 +16,8 @@ use super::{PROBE_INTERVAL, Server};
 use crate::protocol::{Limits, OvsdbError};
 use crate::value::{Datum, Uuid};
 
-/// A row as a client of the source has it: its table, its uuid, its columns by name; `None` for one
-/// that has gone.
+/// A row as a client of the source sees it: its table, its uuid, and its columns by name; `None` for a
+/// deleted row.
 pub(crate) type SourceRow = (String, Uuid, Option<Vec<(String, Datum)>>);
 
 /// A relay's server, for the task that connects it with the source.
@@ -41,14 +42,14 @@ impl Server {
 }
 
 impl Relayed {
-    /// Notes whether there is a connection to the source.
+    /// Records whether there is a connection to the source.
     pub(crate) fn set_connected(&self, connected: bool) {
         if let Some(shared) = self.shared.upgrade() {
             shared.with_hub(|hub| hub.set_relay_connected(&self.name, connected, now()));
         }
     }
 
-    /// Takes over rows that have changed. With `all`, they are all that there are: others go.
+    /// Applies changed rows. With `all`, these are all rows of the source, and others are deleted.
     pub(crate) fn take_over(&self, rows: Vec<SourceRow>, all: bool) -> Result<(), OvsdbError> {
         let Some(shared) = self.shared.upgrade() else {
             return Ok(());
@@ -62,7 +63,7 @@ impl Relayed {
         })
     }
 
-    /// Takes over the schema that the source has now.
+    /// Applies the source's new schema.
     pub(crate) fn take_schema(&self, source: DatabaseSchema) -> Result<(), OvsdbError> {
         let Some(shared) = self.shared.upgrade() else {
             return Ok(());

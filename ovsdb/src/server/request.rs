@@ -1,4 +1,4 @@
-//! A single request of a caller in the same process, without a connection and without a task.
+//! A single request from the same process, without a connection and without a task.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,20 +7,20 @@ use super::Server;
 use super::driver::now;
 use crate::protocol::{Message, OvsdbError, Wire as _};
 
-/// What a server says to a transaction at once.
+/// The server's immediate answer to a transaction.
 pub(crate) enum Answer {
     /// The results, as JSON.
     Results(String),
     /// The request as a whole was refused.
     Refused(OvsdbError),
-    /// The transaction waits. It was cancelled.
+    /// The transaction has to wait. It was cancelled.
     Waits,
-    /// Nothing: the reply would come later, or never. The transaction may have been carried out.
+    /// None: the reply would come later, or never. The transaction may have been carried out.
     Gone,
 }
 
 impl Server {
-    /// Carries out a transaction with these parameters, as JSON.
+    /// Executes a transaction with these parameters, given as JSON.
     pub(crate) fn transact(&self, params: &str) -> Answer {
         let full = || Answer::Refused(OvsdbError::new("resources exhausted"));
         let message = format!(r#"{{"id":0,"method":"transact","params":{params}}}"#);
@@ -32,7 +32,7 @@ impl Server {
             };
             self.shared.with_hub(|hub| {
                 hub.handle_message(id, &message, now());
-                // Another member of a cluster may have committed since this one was told.
+                // Another member of the cluster may have committed since this one was last notified.
                 while hub.is_waiting(id) && hub.handle_cluster(now()) {}
                 let mut sent = VecDeque::new();
                 hub.poll_transmit(id, &mut sent);

@@ -1,4 +1,4 @@
-//! A client's session, as the server keeps it.
+//! A client's session, on the server's side.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -8,16 +8,16 @@ use super::outgoing::Outgoing;
 use crate::protocol::{OvsdbError, Wire, write_failure, write_notification};
 use crate::value::json::write_string;
 
-/// A session's number. It is never used again.
+/// A session's number, which is never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SessionId(pub(super) u64);
 
-/// Whether the session has asked for a sign of life.
+/// The state of probing a client.
 #[derive(Debug, Clone, Copy)]
 enum Probe {
-    /// Something was received at this time.
+    /// The client was last heard at this time.
     Idle(Instant),
-    /// The client was asked at this time.
+    /// The client was probed at this time, and has not sent anything since.
     Asked(Instant),
 }
 
@@ -26,20 +26,20 @@ enum Probe {
 pub(super) struct Session {
     pub(super) outgoing: Outgoing,
     pub(super) monitors: Vec<Monitor>,
-    /// The locks that it holds, waits for, or lost to a thief.
+    /// The locks that it holds, waits for, or lost to a `steal`.
     pub(super) locks: BTreeSet<Box<str>>,
-    /// Whether it wants to hear of changed schemas rather than be disconnected.
+    /// Whether it is notified of changed schemas instead of being disconnected.
     pub(super) db_change_aware: bool,
     pub(super) read_only: bool,
     /// How many of its replies wait for the disk.
     pub(super) unsynced: usize,
-    /// How many of its transactions are at the source of a relay, or wait to be sent there.
+    /// How many of its transactions were forwarded to the source of a relay, or wait for that.
     pub(super) forwarded: usize,
-    /// Why it is to be closed.
+    /// Why it must be closed; `None` while it need not be.
     pub(super) closing: Option<String>,
     probe: Probe,
-    /// After so long without a sign of life the client is asked for one; after as long again the
-    /// session ends. Zero: never.
+    /// After this time without a sign of life the client is probed; after the same time again the
+    /// session ends. Zero turns probes off.
     interval: Duration,
 }
 
@@ -59,12 +59,12 @@ impl Session {
         }
     }
 
-    /// Notes that the client has sent something, or has read something.
+    /// Records that the client has sent or read something.
     pub(super) const fn is_alive(&mut self, now: Instant) {
         self.probe = Probe::Idle(now);
     }
 
-    /// When the next probe, or the end of patience, is due.
+    /// When the next probe, or the end of the session, is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         if self.interval.is_zero() || self.closing.is_some() {
             return None;
@@ -73,7 +73,7 @@ impl Session {
         since.checked_add(self.interval)
     }
 
-    /// Asks the client for a sign of life, or gives it up, when that is due.
+    /// Probes the client, or ends the session, if that is due.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return;
@@ -92,8 +92,8 @@ impl Session {
         }
     }
 
-    /// Has the session end. It is told of no changes any more: its monitors may be of a schema that
-    /// is replaced.
+    /// Ends the session. It gets no more updates, because its monitors may be of a schema that was
+    /// replaced.
     pub(super) fn close(&mut self, reason: String) {
         self.closing.get_or_insert(reason);
         self.monitors.clear();
@@ -106,7 +106,7 @@ impl Session {
                 out.push_str(part);
             }
         });
-        // A long one is not copied.
+        // A long result is shared instead of copied.
         self.outgoing.share(&result.into());
         self.outgoing.write(|out| out.push('}'));
     }
@@ -117,7 +117,7 @@ impl Session {
         self.outgoing.write(|out| write_failure(out, id, &error));
     }
 
-    /// Sends a word as the error of a reply.
+    /// Sends an error reply that is a single word.
     pub(super) fn fail_with_word(&mut self, id: &str, word: &str) {
         let mut error = String::new();
         write_string(&mut error, word);

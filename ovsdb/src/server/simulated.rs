@@ -1,4 +1,4 @@
-//! What the crate `simulation` is told of the servers in its thread: every state of every database.
+//! What the crate `simulation` sees of the servers in its thread: every state of every database.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -10,13 +10,13 @@ use super::{Server, hosted::Hosted};
 use crate::model::{Database, Row, Table};
 use crate::value::Uuid;
 
-/// What has happened to a database.
+/// An event of a database.
 #[doc(hidden)]
 #[derive(Debug)]
 pub enum Event<D> {
     /// A transaction was committed.
     Commit(Committed<D>),
-    /// All rows were replaced: the database was converted, or is an older one.
+    /// All rows were replaced: the database was converted, or restored from a backup.
     Whole(Whole),
 }
 
@@ -29,7 +29,7 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// The last transaction.
+    /// The id of the last transaction.
     #[must_use]
     pub const fn last(&self) -> Uuid {
         self.last
@@ -73,7 +73,7 @@ pub(super) fn replaced(server: Uuid, hosted: &Hosted) {
     EVENTS.with_borrow_mut(|events| events.push((server, name, Recorded::Whole(whole))));
 }
 
-/// What has happened to the database `D` since the last call, with the ids of the servers.
+/// The events of the database `D` since the last call, with the ids of the servers.
 #[must_use]
 pub fn take_events<D: Database>() -> Vec<(Uuid, Event<D>)> {
     let events = EVENTS.take().into_iter();
@@ -96,7 +96,7 @@ pub fn take_events<D: Database>() -> Vec<(Uuid, Event<D>)> {
 pub use super::file::simulated::MemoryFile;
 
 impl Server {
-    /// The id that clients get of the server.
+    /// The server's id, as clients see it.
     #[must_use]
     pub fn simulated_id(&self) -> Uuid {
         self.shared.hub().id()
@@ -113,8 +113,8 @@ impl Server {
         })
     }
 
-    /// How many sessions the server has, how many of them hold this lock, and the most bytes that wait
-    /// for one.
+    /// How many sessions the server has, how many of them hold this lock, and the most unsent bytes of
+    /// any session.
     #[must_use]
     pub fn simulated_sessions(&self, lock: &str) -> (usize, usize, usize) {
         self.shared.hub().simulated_sessions(lock)

@@ -1,7 +1,7 @@
-//! The task of a database in a file: it has transactions written to the disk, and the file compacted.
+//! The task of a database in a file: it writes transactions to disk and compacts the file.
 //!
-//! The driver wakes this task, and the task reports to the machine through the driver's [`Shared`]: each
-//! needs the other.
+//! The driver wakes this task, and the task reports to the machine through the driver's [`Shared`], so
+//! the two modules use each other.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -22,23 +22,23 @@ pub(super) struct Storage {
     pub(super) name: Arc<str>,
     journal: FileJournal,
     lock: Mutex<Option<FileLock>>,
-    /// The file was written to.
+    /// Notified when the file was written to.
     written: Notify,
-    /// A compaction has ended.
+    /// Notified when a compaction has ended.
     compacting: Notify,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What became of the wish to compact a database.
+/// The result of trying to begin a compaction.
 enum Begun {
     Compaction(Compaction, Box<Database>),
-    /// Another compaction is going on.
+    /// Another compaction is running.
     Busy,
-    /// The database is served no longer.
+    /// The database is no longer served.
     Gone,
 }
 
-/// Tells those who wait for a compaction that it has ended, however it has.
+/// When dropped, notifies those that wait for a compaction that it has ended, successfully or not.
 struct Ended(Arc<Storage>);
 
 impl Drop for Ended {
@@ -59,8 +59,8 @@ impl Storage {
         }
     }
 
-    /// Has the task look after what was written. Without a runtime it waits for the next call with
-    /// one.
+    /// Wakes the task to handle what was written. Without a tokio runtime, that waits for the next call
+    /// with one.
     pub(super) fn wake(self: &Arc<Self>, shared: &Arc<Shared>) {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_none_or(JoinHandle::is_finished)
@@ -71,18 +71,18 @@ impl Storage {
         self.written.notify_one();
     }
 
-    /// Writes nothing any more, so that another server may open the file.
+    /// Stops writing for good, so that another server may open the file.
     pub(super) fn close(&self) {
         self.journal.close();
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         *lock = None;
     }
 
-    /// Writes the database to a new file that takes the place of the old one. When that is going on
-    /// already it waits, and does it once more.
+    /// Writes the database to a new file, which replaces the old one. If a compaction is running
+    /// already, waits for it and then compacts again.
     ///
     /// # Errors
-    /// When it cannot be written. Then the old one goes on.
+    /// When the file cannot be written. The old one stays in use.
     pub(super) async fn compact(self: &Arc<Self>, shared: &Arc<Shared>) -> std::io::Result<()> {
         loop {
             let ended = self.compacting.notified();
@@ -111,7 +111,7 @@ impl Storage {
     }
 
     fn begin_compaction(&self, shared: &Shared) -> Begun {
-        // Under one lock: later commits are not in the copy, and go to the new file as well.
+        // Under the same lock: later commits are not in the copy, and are appended to the new file too.
         let hub = shared.hub();
         let Some(database) = hub.database(&self.name) else {
             return Begun::Gone;
@@ -122,10 +122,10 @@ impl Storage {
         }
     }
 
-    /// Waits until everything that was committed is on the disk.
+    /// Waits until everything that was committed is on disk.
     ///
     /// # Errors
-    /// When it cannot be written there.
+    /// When it cannot be written to disk.
     pub(super) async fn flush(&self) -> std::io::Result<Position> {
         let journal = self.journal.clone();
         let synced = tokio::task::spawn_blocking(move || journal.sync()).await;
@@ -164,7 +164,8 @@ async fn run(storage: Weak<Storage>, shared: Weak<Shared>) {
             storage.sync(&shared).await;
         }
         if storage.journal.has_grown() {
-            // Beside this task: transactions that wait for the disk do not wait for it.
+            // In a task of its own, so that transactions that wait for the disk do not wait for the
+            // compaction.
             tokio::spawn(async move {
                 if let Err(error) = storage.compact(&shared).await {
                     storage.journal.postpone_compaction();

@@ -1,4 +1,4 @@
-//! The task of a session: it reads messages, hands them to the hub, and sends what they cause.
+//! The task of a session: it reads messages, hands them to the hub, and sends the replies and updates.
 
 use std::io;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use crate::protocol::Framer;
 use crate::server::SessionId;
 use crate::server::fault::Conduct;
 
-/// How long a connection that is being closed may take to send what is left, and how long the client may
-/// take to notice.
+/// How long a connection that is being closed may take to send what is left, and how long the client
+/// may then take to close it too.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 
-/// How much is read at once. Most requests are shorter.
+/// How many bytes are read at once. Most requests are shorter.
 pub(super) const READ: usize = 8 * 1024;
 
 /// How a session ends, and why.
 pub(super) enum End {
-    /// The connection is lost, or is to be cut.
+    /// At once: the connection is lost, or must be cut.
     Cut(String),
-    /// The server closes it, after everything was sent.
+    /// By the server, after everything was sent.
     Orderly(String),
 }
 
@@ -35,31 +35,32 @@ pub(super) struct Connection {
     outlet: Arc<Outlet>,
     buffer: BytesMut,
     framer: Framer,
-    /// When to send what is there, where replies are held back.
+    /// When to send what is queued, while a fault delays replies.
     due: Option<tokio::time::Instant>,
-    /// Whether there may be messages in the buffer that were not handled yet.
+    /// Whether the buffer may contain messages that were not handled yet.
     stalled: bool,
-    /// Once nothing more is read.
+    /// Set once nothing more is read.
     ended: Option<Ended>,
 }
 
-/// The end of what is read from a connection.
+/// The state of a connection from which nothing more is read.
 struct Ended {
-    /// When that was. If the client closed its end: or when it was last sent something.
+    /// When reading ended; after the client closed its end, the last time that something was sent to
+    /// it.
     since: tokio::time::Instant,
-    /// Why it is let go, unless it closed its end itself.
+    /// Why the server closes the connection; `None` if the client closed its end.
     reason: Option<String>,
 }
 
-/// What the machine wants of a connection.
+/// What the machine needs from a connection.
 struct Wants {
-    /// To handle messages.
+    /// It can handle more messages.
     input: bool,
-    /// To wait for a reply that comes later.
+    /// A reply will follow later.
     later_reply: bool,
-    /// To close the connection, for this reason.
+    /// The connection must be closed, for this reason.
     close: Option<String>,
-    /// To send something.
+    /// There is something to send.
     output: bool,
 }
 
@@ -77,7 +78,7 @@ impl Connection {
         }
     }
 
-    /// Moves bytes until the connection ends, and returns why.
+    /// Moves bytes until the connection ends. Returns why it ended.
     pub(super) async fn run(mut self, read: &mut (impl AsyncRead + Unpin)) -> End {
         let mut conduct = self.shared.conduct.subscribe();
         let generation = conduct.borrow().generation;
@@ -89,10 +90,10 @@ impl Connection {
                 ..
             } = *conduct.borrow_and_update();
             if now != generation {
-                return End::Cut("a fault that was asked for".into());
+                return End::Cut("an injected fault".into());
             }
             if hanging > 0 {
-                // The sender is a part of what this shares.
+                // The sender lives as long as what this shares.
                 let _ = conduct.changed().await;
                 continue;
             }
@@ -127,7 +128,7 @@ impl Connection {
                 }, if wants.output => match sent {
                     Ok(count) => self.sent(count),
                     Err(error) if error.kind() == io::ErrorKind::WriteZero => {
-                        return End::Cut("the client reads no more".into());
+                        return End::Cut("the client stopped reading".into());
                     }
                     Err(error) => return End::Cut(error.to_string()),
                 },
@@ -142,12 +143,12 @@ impl Connection {
         }
     }
 
-    /// Takes the bytes to send after a delay, and asks what to do.
+    /// Takes the bytes to send, unless a fault delays them, and asks the machine what it needs.
     fn poll(&mut self, delay: Duration) -> Wants {
         let mut output = self.outlet.lock();
         let mut hub = self.shared.hub();
         if self.ended.is_some() {
-            // This task must see what is sent.
+            // Nothing may be sent without this task while it delays output.
             output.reserve();
             if !self.stalled {
                 hub.handle_end(self.id);
@@ -166,7 +167,8 @@ impl Connection {
         }
     }
 
-    /// Notes that nothing more is read: the client has sent everything, or, with a reason, it is let go.
+    /// Records that nothing more is read: the client closed its end, or, with a reason, the server
+    /// closes the connection.
     fn end(&mut self, reason: Option<String>) {
         if self
             .ended
@@ -186,9 +188,9 @@ impl Connection {
         });
     }
 
-    /// Decides whether the connection ends, once nothing more is read from it. A client that sends no
-    /// more may still read: it gets the replies to what it has sent, as it does before it is let go.
-    /// Returns when to give up, if ever.
+    /// Decides whether the connection ends, once nothing more is read from it. A client that has closed
+    /// its end may still read, so it gets the replies to its requests first; so does a client whose
+    /// connection the server closes. Returns the time after which to give up, if any.
     fn leave(&self, output: bool, later_reply: bool) -> Result<Option<tokio::time::Instant>, End> {
         let Some(ended) = &self.ended else {
             return Ok(None);
@@ -201,7 +203,7 @@ impl Connection {
         if all_sent && !later_reply {
             return Err(End::Orderly(reason()));
         }
-        // A slow reader who was not let go has time.
+        // A slow reader that the server is not disconnecting gets as long as it needs.
         let until = (all_sent || ended.reason.is_some()).then(|| ended.since + LINGER);
         if until.is_some_and(|until| until <= tokio::time::Instant::now()) {
             return Err(End::Cut(reason()));
@@ -219,8 +221,8 @@ impl Connection {
             .with_hub(|hub| hub.handle_sent(self.id, count, now()));
     }
 
-    /// Handles the messages that have arrived, until much waits to be sent, and sends what they
-    /// caused: the replies first, then the updates of other sessions.
+    /// Handles the messages that have arrived, until much output is queued, and sends the output: first
+    /// this session's replies, then other sessions' updates.
     fn handle_messages(&mut self) {
         let mut ready = Vec::new();
         let refused = self.handle_buffer(&mut ready);
@@ -232,7 +234,7 @@ impl Connection {
         }
     }
 
-    /// Handles the messages, and returns what is wrong with one, if anything is.
+    /// Handles the messages. Returns the error of a message that is malformed.
     fn handle_buffer(&mut self, ready: &mut Vec<SessionId>) -> Option<String> {
         self.stalled = false;
         loop {
@@ -255,7 +257,9 @@ impl Connection {
                         return None;
                     }
                 }
-                Err(error) => return Some(format!("received bytes that are no message: {error}")),
+                Err(error) => {
+                    return Some(format!("received bytes that are not a message: {error}"));
+                }
             }
         }
     }

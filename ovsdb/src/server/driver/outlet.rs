@@ -1,5 +1,6 @@
-//! The outgoing half of a connection. The task of its session writes to it, or the task of the session
-//! whose transaction this one is told of: then no task is woken for each client that follows.
+//! The outgoing half of a connection. Both its session's task and the task of a session whose
+//! transaction causes an update write to it. So no task has to be woken for each client that monitors a
+//! change.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,7 +16,7 @@ use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 use tokio::task::coop::unconstrained;
 
-/// How many pieces are written at once.
+/// How many pieces are written in one call.
 const PIECES: usize = 8;
 
 /// The outgoing half of a connection.
@@ -31,9 +32,9 @@ pub(super) struct Output {
     unsent: VecDeque<Bytes>,
     /// Whether everything that was written has left the stream's own buffers (those of TLS).
     is_flushed: bool,
-    /// The bytes that were written since this was asked for.
+    /// The bytes written since the count was last taken.
     sent: usize,
-    /// Whether only the session's task writes.
+    /// Whether only the session's task may write.
     is_reserved: bool,
 }
 
@@ -69,12 +70,12 @@ impl Outlet {
         self.waker.notified().await;
     }
 
-    /// For the session's task.
+    /// Locks the output, for the session's task.
     pub(super) fn lock(&self) -> MutexGuard<'_, Output> {
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For other tasks: `None` when one is writing.
+    /// Locks the output, for other tasks; `None` while another task is writing.
     pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, Output>> {
         match self.output.try_lock() {
             Ok(output) => Some(output),
@@ -83,7 +84,7 @@ impl Outlet {
         }
     }
 
-    /// Writes until there is something to report: how many bytes were written.
+    /// Writes until there is progress to report. Returns how many bytes were written.
     pub(super) async fn send(&self) -> io::Result<usize> {
         poll_fn(|cx| {
             let mut output = self.lock();
@@ -110,17 +111,17 @@ impl Output {
         self.unsent.is_empty() && self.is_flushed
     }
 
-    /// Whether other tasks than the session's may write.
+    /// Whether tasks other than the session's may write.
     pub(super) const fn is_shared(&self) -> bool {
         !self.is_reserved
     }
 
-    /// Leaves the writing to the session's task from here on.
+    /// Lets only the session's task write from now on.
     pub(super) const fn reserve(&mut self) {
         self.is_reserved = true;
     }
 
-    /// Has what `take` puts into the empty queue written next, when all was written.
+    /// Once everything was written, calls `take` to fill the empty queue, which is written next.
     pub(super) fn refill(&mut self, take: impl FnOnce(&mut VecDeque<Bytes>)) {
         take(&mut self.unsent);
     }
@@ -130,10 +131,10 @@ impl Output {
         std::mem::replace(&mut self.sent, 0)
     }
 
-    /// Writes what the stream takes at once, and returns whether that was everything. Only for an
-    /// output that was idle: when it is not everything, the session's task must be woken.
+    /// Writes what the stream accepts at once. Returns whether that was everything. It must be called
+    /// only for an idle output; if not everything was written, the caller must wake the session's task.
     pub(super) fn send_now(&mut self) -> bool {
-        // The budget of the task that runs is meant for its own work.
+        // Do not spend the scheduling budget of the task that runs this, which is for its own work.
         let sending = pin!(unconstrained(poll_fn(|cx| Poll::Ready(self.poll_send(cx)))));
         let polled = sending.poll(&mut Context::from_waker(Waker::noop()));
         matches!(polled, Poll::Ready(Poll::Ready(Ok(()))))

@@ -8,7 +8,7 @@ use crate::value::{Atom, Datum, Map, Set};
 
 /// The value of a column: like [`Datum`], but a single atom needs no allocation.
 ///
-/// It has one form for each value: a set of one atom is always [`One`](Self::One).
+/// Equal values have the same form: a set of one atom is always [`One`](Self::One).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Cell {
     /// Exactly one atom.
@@ -25,12 +25,12 @@ impl Cell {
         Self::Set(Set::new())
     }
 
-    /// What an insert stores where it leaves out a column of this type.
+    /// The value that an insert stores if it omits a column of this type.
     pub(crate) fn default_of(column: &ColumnType) -> Self {
         Self::from(Datum::default_of(column))
     }
 
-    /// The set of these atoms, which are sorted and distinct.
+    /// The set of these atoms, which must be sorted and distinct.
     pub(super) fn of_set(set: Set<Atom>) -> Self {
         match &*set {
             [one] => Self::One(one.clone()),
@@ -38,7 +38,7 @@ impl Cell {
         }
     }
 
-    /// How many elements or pairs there are.
+    /// The number of elements or pairs.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::One(_) => 1,
@@ -93,7 +93,7 @@ impl Cell {
         }
     }
 
-    /// Adds the elements of `other`, or its pairs with keys that are new here.
+    /// Adds the elements of `other`, or its pairs whose keys do not exist here.
     pub(super) fn unite(&mut self, other: &Self) {
         match (&mut *self, other) {
             (Self::Map(own), Self::Map(other)) => {
@@ -117,8 +117,8 @@ impl Cell {
         }
     }
 
-    /// Removes the elements of `other`; of a map, the pairs of `other`, or the pairs with these
-    /// keys where `other` is a set.
+    /// Removes the elements of `other`. Of a map, removes the pairs of `other`, or, if `other` is a
+    /// set, the pairs with these keys.
     pub(super) fn subtract(&mut self, other: &Self) {
         match (&mut *self, other) {
             (Self::Map(own), Self::Map(other)) => {
@@ -142,7 +142,7 @@ impl Cell {
         }
     }
 
-    /// Keeps the elements, or pairs, for which `keep` holds; it gets the value of a pair too.
+    /// Keeps the elements, or pairs, for which `keep` returns true; it also gets the value of a pair.
     /// Returns how many were removed.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&Atom, Option<&Atom>) -> bool) -> usize {
         let before = self.len();
@@ -169,9 +169,9 @@ impl Cell {
         }
     }
 
-    /// What an update2 message says to make `new` of this value (ovsdb-server(7), "Update2
-    /// Notification"): the elements that only one of them has; for a map the pairs of which only
-    /// one has the key, and the new pair where the values differ.
+    /// The difference that an update2 message sends to turn this value into `new` (ovsdb-server(7),
+    /// "Update2 Notification"): the elements that only one of them has; for a map, the pairs whose key
+    /// only one has, and the new pair where the values differ.
     pub(crate) fn difference(&self, new: &Self) -> Self {
         let (Self::Map(old), Self::Map(new)) = (self, new) else {
             return Self::of_set(toggled(self.elements(), new.elements()));
@@ -245,7 +245,7 @@ impl PartialOrd for Cell {
 }
 
 impl Ord for Cell {
-    /// As ovsdb-server compares values of one column: the shorter one is less; then by atoms.
+    /// The order in which ovsdb-server sorts values of one column: first by length, then by atoms.
     fn cmp(&self, other: &Self) -> Ordering {
         self.len()
             .cmp(&other.len())

@@ -1,9 +1,9 @@
-//! The checks of a commit: the constraints of the database as a whole.
+//! The checks at the commit: the constraints of the database as a whole.
 //!
-//! In ovsdb-server's order: rows that did not change after all are dropped; references are counted, and
-//! the rows they refer to must exist; rows outside the root set without references are deleted (garbage
-//! collection); tables must keep their limits; weak references to deleted rows are removed from their
-//! columns; indexes must stay unique.
+//! They are made in ovsdb-server's order. Rows that turn out unchanged are dropped. References are
+//! counted, and the rows they refer to must exist. Rows outside the root set without references are
+//! deleted (garbage collection). Tables must keep their limits. Weak references to deleted rows are
+//! removed from their columns. Indexes must stay unique.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::value::{Atom, Uuid};
 type Result<T = ()> = std::result::Result<T, OvsdbError>;
 
 impl Transaction<'_> {
-    /// Checks the transaction and returns what is to be stored.
+    /// Checks the transaction. Returns the changes to be stored.
     pub(super) fn finish(mut self) -> Result<Vec<Replacement>> {
         self.drop_unchanged();
         if self.written.iter().all(|table| table.rows.is_empty()) {
@@ -56,7 +56,8 @@ impl Transaction<'_> {
             if def.strong.is_empty() {
                 continue;
             }
-            // Meanwhile only the numbers of references change, and rows join that do not change.
+            // Counting only changes the numbers of references, and adds rows that are otherwise
+            // unchanged.
             let changes = self.written[id].rows.values();
             let changes: Vec<_> = changes.map(|change| change.change.clone()).collect();
             for change in changes {
@@ -64,7 +65,7 @@ impl Transaction<'_> {
                 let RowChange { old, new } = change;
                 for column in &def.strong {
                     let before = old.as_ref().and_then(|row| row.stored(*column));
-                    // A required reference that was never set holds the zero uuid: its default.
+                    // A required reference that was never set is the nil uuid, its default.
                     let after = new.as_ref().map(|row| row.get(def, *column));
                     if old.is_some() && before == new.as_ref().and_then(|row| row.stored(*column)) {
                         continue;
@@ -120,8 +121,8 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Deletes the rows outside the root set to which nothing refers, and the rows that only those
-    /// referred to.
+    /// Deletes the rows outside the root set to which nothing refers, then the rows to which only
+    /// deleted rows referred.
     fn collect_garbage(&mut self) {
         let schema = self.state.schema.clone();
         let mut garbage: Vec<(TableId, Uuid)> = Vec::new();
@@ -181,7 +182,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Whether a row is there after the transaction.
+    /// Whether a row exists after the transaction.
     fn exists(&self, table: TableId, uuid: Uuid) -> bool {
         match self.written[table].rows.get(&uuid) {
             Some(change) => change.change.new.is_some(),
@@ -191,7 +192,7 @@ impl Transaction<'_> {
 
     fn remove_weak_references(&mut self) -> Result {
         let schema = self.state.schema.clone();
-        // Rows that refer to a row that goes are changed by that.
+        // Removing a reference to a deleted row changes the row that refers to it.
         for id in 0..schema.tables.len() {
             let goes =
                 |change: &&Change| change.change.old.is_some() && change.change.new.is_none();
@@ -207,7 +208,7 @@ impl Transaction<'_> {
             if def.weak.is_empty() {
                 continue;
             }
-            // A required reference that was never set is one too.
+            // A required reference that was never set is a weak reference to no row, too.
             let refers = |row: &Arc<Row>| {
                 let mut weak = def.weak.iter();
                 weak.any(|id| row.stored(*id).is_some() || def.column(*id).kind.min > 0)
@@ -307,7 +308,7 @@ impl Transaction<'_> {
                 return Err(self.duplicate(id, def, ids, other, row));
             }
             same.push(row);
-            // A stored row with these values, unless the transaction takes them from it.
+            // The stored row with these values, unless the transaction changes its values.
             let keeps = |other: &Row| match written.rows.get(&other.uuid()) {
                 Some(change) => {
                     let new = change.change.new.as_ref();
@@ -357,7 +358,7 @@ impl Transaction<'_> {
         ))
     }
 
-    /// Where a row with duplicate values comes from.
+    /// How a row with duplicate values came about, in ovsdb-server's words.
     fn history(&self, id: TableId, def: &TableDef, ids: &[ColumnId], row: &Row) -> String {
         let written = self.written[id].rows.get(&row.uuid());
         let change = written.filter(|change| is_changed(&change.change));
@@ -386,7 +387,8 @@ impl Transaction<'_> {
                 if let (Some(old), Some(new)) = (&change.change.old, &mut change.change.new)
                     && !Arc::ptr_eq(old, new)
                 {
-                    // Even if a weak reference that leads nowhere was all that was new, and has gone.
+                    // The row gets a new version even if its only change was a weak reference that was
+                    // removed again.
                     Arc::make_mut(new).set_version(random_uuid(self.random));
                 }
                 if change.change.old.is_some() || change.change.new.is_some() {
@@ -415,7 +417,7 @@ const fn is_garbage(change: &Change) -> bool {
     change.change.new.is_some() && change.references <= 0
 }
 
-/// The values of these columns as ovsdb-server lists them: `1, "xyz", and [1, 2, 3]`.
+/// The values of these columns in ovsdb-server's words: `1, "xyz", and [1, 2, 3]`.
 fn values_of(row: &Row, def: &TableDef, ids: &[ColumnId]) -> String {
     let values: Vec<_> = ids
         .iter()
@@ -424,7 +426,7 @@ fn values_of(row: &Row, def: &TableDef, ids: &[ColumnId]) -> String {
     list(&values)
 }
 
-/// A value as command lines write it; one that may be several is in brackets.
+/// A value in the form of command lines; in brackets if its column can hold several.
 fn english_value(cell: &Cell, several: bool) -> String {
     match cell {
         Cell::One(one) if several => format!("[{}]", English(one)),

@@ -17,7 +17,7 @@ use crate::value::json::{Raw, Reader};
 /// A clause of a condition.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Clause {
-    /// Holds for every row, or for none.
+    /// Is true for every row, or for none.
     Constant(bool),
     /// Compares a column.
     Column {
@@ -105,7 +105,7 @@ impl Clause {
         })
     }
 
-    /// Whether the clause holds for the row.
+    /// Whether the clause is true for the row.
     pub(crate) fn holds(&self, row: &Row, table: &TableDef) -> bool {
         let (id, function, argument) = match self {
             Self::Constant(constant) => return *constant,
@@ -137,7 +137,7 @@ impl Clause {
     }
 }
 
-/// The clauses of an operation's `where`: all must hold.
+/// The clauses of an operation's `where`, all of which must be true.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Conjunction(pub(super) Vec<Clause>);
 
@@ -158,12 +158,12 @@ pub(crate) fn read_clauses(
 }
 
 impl Conjunction {
-    /// Whether every clause holds for the row.
+    /// Whether every clause is true for the row.
     pub(super) fn holds(&self, row: &Row, table: &TableDef) -> bool {
         self.0.iter().all(|clause| clause.holds(row, table))
     }
 
-    /// The value that a column must be equal to, if a clause says so.
+    /// The value that a column must equal, if a clause requires one.
     pub(super) fn equal(&self, column: ColumnId) -> Option<&Cell> {
         self.0.iter().find_map(|clause| match clause {
             Clause::Column {
@@ -176,13 +176,13 @@ impl Conjunction {
     }
 }
 
-/// The condition of a monitor: the rows for which any clause holds.
+/// The condition of a monitor: it selects the rows for which any clause is true.
 ///
-/// Clauses that compare one column for equality are looked up by hash, since clients list the rows
-/// that concern them by the hundreds.
+/// Clauses that compare one column for equality are looked up by hash, because clients list the rows
+/// they need by the hundreds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Disjunction {
-    /// All clauses, sorted, each once: what is compared to tell one condition from another.
+    /// All clauses, sorted and distinct, by which conditions are compared.
     clauses: Vec<Clause>,
     everything: bool,
     equal: Vec<(ColumnId, HashSet<Cell, HashState>)>,
@@ -190,7 +190,7 @@ pub(crate) struct Disjunction {
 }
 
 impl Disjunction {
-    /// The condition of these clauses. Without any it selects every row.
+    /// The condition made of these clauses. Without clauses it selects every row.
     pub(crate) fn new(clauses: Vec<Clause>) -> Self {
         let mut condition = Self {
             everything: clauses.is_empty(),

@@ -10,7 +10,7 @@ use crate::protocol::OvsdbError;
 use crate::value::json::Reader;
 
 impl Database {
-    /// The same rows under another schema. Tables and columns that it does not have are left out.
+    /// The same rows with another schema. Tables and columns that it lacks are dropped.
     ///
     /// # Errors
     /// When a value does not fit its new column, or the rows violate a constraint.
@@ -45,7 +45,7 @@ impl Database {
     }
 }
 
-/// A value in the type of another column.
+/// Converts a value to the type of another column.
 fn convert_cell(
     cell: &Cell,
     old: &ColumnDef,

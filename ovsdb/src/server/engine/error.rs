@@ -31,7 +31,7 @@ pub(crate) fn syntax_of(kind: &str, text: &str, details: impl fmt::Display) -> O
     }
 }
 
-/// A value that a column does not hold.
+/// The error for a value that a column cannot hold.
 pub(crate) fn violation(details: impl fmt::Display) -> OvsdbError {
     error("constraint violation", details)
 }
@@ -59,7 +59,7 @@ impl fmt::Display for English<'_> {
     }
 }
 
-/// An atom as command lines write it: a string without quotes where it is a plain word.
+/// An atom in the form of command lines: a plain word has no quotes.
 pub(super) struct EnglishAtom<'a>(pub(super) &'a Atom);
 
 impl fmt::Display for EnglishAtom<'_> {

@@ -1,8 +1,7 @@
 //! The database engine: schema, rows, transactions. It does no I/O and reads no clock.
 //!
-//! A [`Database`] carries out the text of a `transact` request and answers with the text of the
-//! reply. What a transaction changed comes out as a [`Commit`], which monitors, history and storage
-//! take from there.
+//! A [`Database`] executes the text of a `transact` request, and returns the text of the reply. The
+//! changes of a transaction are a [`Commit`], which monitors, the history and the storage use.
 
 mod cell;
 mod commit;
@@ -37,14 +36,14 @@ use crate::protocol::{OvsdbError, Wire};
 use crate::value::Uuid;
 use crate::value::json::Raw;
 
-/// What a transaction changed.
+/// The changes of a transaction.
 #[derive(Debug)]
 pub(crate) struct Commit {
     /// The transaction's id.
     pub(crate) id: Uuid,
     /// The rows that changed, table by table.
     pub(crate) tables: Vec<(TableId, Vec<RowChange>)>,
-    /// What its `comment` operations said, a line each.
+    /// The texts of its `comment` operations, one a line.
     pub(crate) comment: Option<String>,
 }
 
@@ -58,26 +57,26 @@ impl Commit {
 /// The result of executing the operations of a transaction.
 #[derive(Debug)]
 pub(crate) enum Executed {
-    /// A `wait` does not hold yet. The transaction is to be tried again when the database has
-    /// changed, and when this much time has passed since it was first tried.
+    /// The condition of a `wait` is not met yet. The transaction must be tried again when the database
+    /// changes, and when this time has passed since its first try.
     Waits { timeout: Option<Duration> },
-    /// It failed. These are the results: an array, one for each operation.
+    /// It failed. The results are an array with one element for each operation.
     Failed { results: String },
     /// It can be committed.
     Ready(Proposal),
 }
 
-/// A transaction that can be committed to the database that it was carried out on.
+/// A transaction that can be committed to the database that it was executed on.
 #[derive(Debug)]
 pub(crate) struct Proposal {
-    /// The results, a bracket short of an array.
+    /// The results, an array without its closing bracket.
     results: String,
     /// The changes, if there are any.
     commit: Option<Arc<Commit>>,
     replacements: Vec<Replacement>,
     /// Whether the reply must wait until the commit is on disk.
     pub(crate) durable: bool,
-    /// Whether an operation may change something, even if none does.
+    /// Whether an operation may change something, even if none did.
     pub(crate) writes: bool,
 }
 
@@ -87,7 +86,7 @@ impl Proposal {
         self.commit.as_ref()
     }
 
-    /// The results of the transaction when it is not committed for this reason.
+    /// The results with this error, when the transaction is not committed.
     pub(crate) fn refuse(mut self, error: &OvsdbError) -> String {
         append(&mut self.results, error);
         self.results.push(']');
@@ -113,7 +112,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// An empty database with this schema. `seed` decides the uuids that it chooses.
+    /// An empty database with this schema. `seed` determines the uuids that it chooses.
     pub(crate) fn new(schema: Arc<Schema>, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         Self {
@@ -124,7 +123,7 @@ impl Database {
         }
     }
 
-    /// A copy with the same rows, which chooses other uuids from here on. It shares every row.
+    /// A copy with the same rows, which chooses other uuids from now on. It shares every row.
     pub(crate) fn fork(&self, seed: u64) -> Self {
         Self {
             random: fastrand::Rng::with_seed(seed),
@@ -132,8 +131,8 @@ impl Database {
         }
     }
 
-    /// Takes over the rows of a copy of this database in which more transactions were committed. It
-    /// shares every row.
+    /// Replaces the rows by those of a copy of this database in which more transactions were committed.
+    /// It shares every row.
     pub(crate) fn follow(&mut self, state: State, last: Uuid) {
         self.state = state;
         self.last = last;
@@ -154,16 +153,15 @@ impl Database {
         self.last
     }
 
-    /// Carries out a transaction without committing it: `operations` are the parameters of a
-    /// `transact` request after the database's name. `elapsed` tells how long ago it was first
-    /// tried.
+    /// Executes a transaction without committing it. `operations` are the parameters of a `transact`
+    /// request after the database's name. `elapsed` is the time since the first try.
     pub(crate) fn execute(
         &mut self,
         operations: &[Raw<'_>],
         caller: &dyn Caller,
         elapsed: Duration,
     ) -> Executed {
-        // Most results are counts.
+        // Most results are short: counts.
         let mut results = String::with_capacity(16 * operations.len() + 2);
         results.push('[');
         let chosen = (&mut self.random, &mut self.repeats);
@@ -227,8 +225,8 @@ impl Database {
         }
     }
 
-    /// Commits a transaction and returns its results. Nothing may have been committed since it was
-    /// carried out.
+    /// Commits a transaction. Returns its results. No other transaction may have been committed since
+    /// it was executed.
     pub(crate) fn commit(&mut self, mut proposal: Proposal) -> String {
         self.state.store(&proposal.replacements);
         if let Some(commit) = &proposal.commit {

@@ -116,7 +116,7 @@ impl Mutation {
         })
     }
 
-    /// Changes a row.
+    /// Applies the mutation to a row.
     pub(super) fn apply(&self, row: &mut Row, table: &TableDef) -> Result<(), OvsdbError> {
         let column = table.column(self.id);
         let mut cell = row.get(table, self.id).into_owned();
@@ -200,8 +200,8 @@ impl Mutation {
     }
 }
 
-/// The product, unless ovsdb-server takes it to be out of range. It finds a few products too large
-/// that are not, such as 1 times the greatest integer.
+/// The product, or `None` where ovsdb-server reports that it is out of range. It does so for a few
+/// products that fit, such as 1 times the greatest integer.
 const fn multiply(a: i64, b: i64) -> Option<i64> {
     let overflows = match (a > 0, b > 0) {
         (true, true) => a >= i64::MAX / b,

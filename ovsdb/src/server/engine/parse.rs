@@ -1,6 +1,6 @@
-//! Reads the parts of an operation, with the checks that ovsdb-server makes and its errors.
+//! Reads the parts of an operation, with ovsdb-server's checks and errors.
 //!
-//! The text was found well formed before. So what a reader refuses here is a value of another type.
+//! The text is known to be well-formed JSON, so a reader refuses only values of another type.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,23 +17,23 @@ use crate::simulated::HashState;
 use crate::value::json::{Checkpoint, DecodeError, Number, Raw, Reader};
 use crate::value::{Atom, Map, Real, Set, Str, Uuid, parse_uuid};
 
-/// The rows that a transaction names.
+/// The rows that a transaction inserts or refers to by name.
 #[derive(Debug, Default)]
 pub(super) struct Symbols {
     by_name: HashMap<Str, Symbol, HashState>,
 }
 
-/// A row that a transaction names.
+/// A row that a transaction inserts or refers to by name.
 #[derive(Debug)]
 pub(super) struct Symbol {
-    /// Its uuid, chosen when the name first appears.
+    /// Its uuid, chosen when the name is first used.
     pub(super) uuid: Uuid,
-    /// Whether an insert had this name already.
+    /// Whether an insert has used this name.
     pub(super) inserted: bool,
 }
 
 impl Symbols {
-    /// The row with this name.
+    /// The row with this name; added if the name is new.
     pub(super) fn symbol(&mut self, name: &str, random: &mut fastrand::Rng) -> &mut Symbol {
         self.by_name.entry(name.into()).or_insert_with(|| Symbol {
             uuid: random_uuid(random),
@@ -55,7 +55,7 @@ pub(crate) enum Kind {
     String,
     Integer,
     Boolean,
-    /// A string that [`is_id`].
+    /// A string for which [`is_id`] returns true.
     Id,
 }
 
@@ -80,9 +80,9 @@ impl Kind {
 pub(crate) enum What {
     /// An operation of a transaction: its number, and how many there are.
     Operation(usize, usize),
-    /// What a monitor requests of this table.
+    /// The requests of a monitor for this table.
     Table(String),
-    /// The kinds of changes that a monitor requests of this table.
+    /// The `select` member of a monitor's request for this table.
     Select(String),
 }
 
@@ -127,7 +127,7 @@ impl<'a> Members<'a> {
         reader.object()?;
         while let Some(name) = reader.key()? {
             let value = reader.skip()?;
-            // Of members with one name the last one counts.
+            // If a name occurs more than once, the last member counts.
             match self.members.iter_mut().find(|member| member.0 == name) {
                 Some(member) => member.1 = value,
                 None => self.members.push((name, value, false)),
@@ -136,7 +136,7 @@ impl<'a> Members<'a> {
         Ok(())
     }
 
-    /// Notes an error of the operation, unless there is one already.
+    /// Records an error of the operation, unless one was recorded before.
     pub(crate) fn fail(&mut self, details: impl std::fmt::Display) {
         if self.error.is_none() {
             let details = format!("Parsing {} failed: {details}", self.what);
@@ -163,12 +163,12 @@ impl<'a> Members<'a> {
         self.optional(name, kind)
     }
 
-    /// The first error so far.
+    /// The first error recorded so far.
     pub(crate) fn check(&self) -> Result<(), OvsdbError> {
         self.error.clone().map_or(Ok(()), Err)
     }
 
-    /// The first error of the whole operation, including unknown members.
+    /// The first error of the whole operation. Unknown members are errors too.
     pub(crate) fn finish(mut self) -> Result<(), OvsdbError> {
         let mut unused = self.members.iter().filter(|member| !member.2);
         if let Some((name, ..)) = unused.next() {
@@ -190,7 +190,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The text of a string member; its kind was checked.
+/// The text of a string member, whose kind was checked before.
 pub(crate) fn text_of(raw: Raw<'_>) -> Cow<'_, str> {
     Reader::of(raw).string().unwrap_or_default()
 }
@@ -199,12 +199,12 @@ pub(crate) fn text_of(raw: Raw<'_>) -> Cow<'_, str> {
 pub(crate) struct Context<'t> {
     /// The names of a transaction's rows; `None` where values cannot name rows.
     pub(super) names: Option<(&'t mut Symbols, &'t mut fastrand::Rng)>,
-    /// Values to share; `None` for values that are not stored.
+    /// Values to share allocations with; `None` for values that are not stored.
     pub(super) repeats: Option<&'t mut Repeats>,
 }
 
 impl Context<'_> {
-    /// For values outside a transaction.
+    /// A context for values outside a transaction.
     pub(crate) const fn without_names() -> Self {
         Self {
             names: None,
@@ -261,9 +261,9 @@ pub(crate) fn read_columns(raw: Raw<'_>, table: &TableDef) -> Result<Vec<ColumnI
 
 /// Why a value is refused.
 enum Fault {
-    /// It is of another form: a syntax error, to which the value's text belongs.
+    /// The value has another form. This is a syntax error, whose message quotes the value.
     Form(String),
-    /// Anything else.
+    /// Any other error.
     Other(OvsdbError),
 }
 
@@ -279,7 +279,7 @@ impl From<DecodeError> for Fault {
     }
 }
 
-/// A fault of this form.
+/// A fault of the kind `Form`.
 fn form(details: impl Into<String>) -> Fault {
     Fault::Form(details.into())
 }
@@ -389,11 +389,12 @@ fn read_pair(
     Ok((key, value))
 }
 
-/// What an element of a map must be.
+/// The error for an element of a map that is not a pair.
 const PAIR: &str = "expected 2-element array";
 
-/// The fault that ovsdb-server finds where `fault` was found in the element at this place, the elements beginning
-/// at `first`: it counts them before it reads any, and looks at the form of a pair before it reads its atoms.
+/// The fault that ovsdb-server reports when the element at this place has `fault`. It counts the
+/// elements, which begin at `first`, before it reads any, and checks the form of a pair before it reads
+/// its atoms.
 fn first_fault(
     reader: &mut Reader<'_>,
     (first, at): (Checkpoint, usize),

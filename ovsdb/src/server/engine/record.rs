@@ -1,5 +1,5 @@
-//! Transactions as a database file has them (ovsdb(5), "Database and Table Files"): for each table
-//! that changed, for each row, the columns that are new; `null` for a row that went.
+//! The records of transactions in a database file (ovsdb(5), "Database and Table Files"): for each
+//! changed table and row, the columns with new values; `null` for a deleted row.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::protocol::OvsdbError;
 use crate::value::json::{Reader, write_string};
 use crate::value::{Map, Set, Uuid, parse_uuid};
 
-/// Appends the record of a commit, without its closing brace, so that members can follow. Whether
-/// there is anything in it: ephemeral columns are left out.
+/// Appends the record of a commit, without its closing brace, so that further members can be added.
+/// Returns false if the record is empty, since ephemeral columns are left out.
 pub(crate) fn write_commit(out: &mut String, commit: &Commit, schema: &Schema) -> bool {
     let start = out.len();
     out.push('{');
@@ -47,8 +47,8 @@ pub(crate) fn write_commit(out: &mut String, commit: &Commit, schema: &Schema) -
     out.len() > start + 1
 }
 
-/// Writes the record of a whole database, without its closing brace. `written` is called after each
-/// row, and may take what was written until then.
+/// Writes the record of a whole database, without its closing brace. After each row it calls `written`,
+/// which may take the text written so far.
 pub(crate) fn write_state<E>(
     out: &mut String,
     state: &State,
@@ -89,7 +89,7 @@ fn write_whole(out: &mut String, row: &Row, def: &TableDef) {
     write_cells(out, def, cells);
 }
 
-/// Appends a row's change; false when no column of it belongs into the file.
+/// Appends a row's change. Returns false if no changed column is kept in files.
 fn write_change(out: &mut String, change: &RowChange, def: &TableDef) -> bool {
     match (&change.old, &change.new) {
         (None, Some(row)) => {
@@ -140,7 +140,7 @@ fn write_cells<'a>(
     out.push('}');
 }
 
-/// Nobody: the transactions of a file are let through.
+/// The caller of a file's transactions, which is allowed everything.
 struct Replay;
 
 impl Caller for Replay {
@@ -158,20 +158,20 @@ impl Caller for Replay {
 pub(crate) struct ForeignRow {
     pub(crate) table: TableId,
     pub(crate) uuid: Uuid,
-    /// All its columns; `None` when there is no such row.
+    /// All its columns; `None` when the row does not exist.
     pub(crate) cells: Option<Vec<(ColumnId, Cell)>>,
-    /// Whether it gets another version even if its columns are as they were.
+    /// Whether the row gets a new version even if its columns are unchanged.
     pub(crate) is_new_version: bool,
 }
 
-/// Rows that are brought into a database as they are, in one transaction.
+/// A transaction that writes rows as they are.
 pub(super) struct Load<'a> {
     transaction: Transaction<'a>,
     last: Uuid,
 }
 
 impl Database {
-    /// Begins a transaction that brings in rows as they are.
+    /// Begins a transaction that writes rows as they are.
     pub(super) fn load(&mut self) -> Load<'_> {
         let last = super::parse::random_uuid(&mut self.random);
         let (state, random) = (&self.state, &mut self.random);
@@ -186,7 +186,7 @@ impl Database {
         }
     }
 
-    /// Proposes to take over rows as another server has them.
+    /// Proposes a transaction that copies rows from another server.
     ///
     /// # Errors
     /// When the rows violate a constraint.
@@ -205,7 +205,7 @@ impl Database {
         Ok(self.propose(String::from("["), replacements, Vec::new()))
     }
 
-    /// Carries out the record of a transaction.
+    /// Executes the record of a transaction.
     ///
     /// # Errors
     /// When the record does not fit the database.
@@ -263,7 +263,7 @@ impl Load<'_> {
         Ok(())
     }
 
-    /// Gives a row that was changed another version.
+    /// Gives a changed row a new version.
     fn renew(&mut self, table: TableId, uuid: Uuid) {
         let version = super::parse::random_uuid(self.transaction.random);
         let written = self.transaction.written[table].rows.get_mut(&uuid);
@@ -291,7 +291,7 @@ impl Load<'_> {
 
 fn read_record(mut load: Load<'_>, record: &str) -> Result<Proposal, OvsdbError> {
     let wrong = |error: crate::value::json::DecodeError| syntax("", error);
-    // Seldom there, and searched for faster than read.
+    // It is rare, and searching for it is faster than parsing the record.
     let is_diff = record.contains("\"_is_diff\"") && {
         let mut is_diff = false;
         let mut reader = Reader::new(record);
@@ -338,7 +338,7 @@ fn read_record(mut load: Load<'_>, record: &str) -> Result<Proposal, OvsdbError>
     load.finish()
 }
 
-/// Reads a row's columns. Where `old` is given they are differences from that row.
+/// Reads a row's columns. With `old`, they are differences from that row.
 fn read_cells(
     reader: &mut Reader<'_>,
     def: &TableDef,
@@ -376,7 +376,7 @@ fn read_cells(
     Ok(cells)
 }
 
-/// The value after a difference: the elements that come and go.
+/// The value after a difference is applied, which adds and removes elements.
 fn patch(old: &Cell, difference: &Cell) -> Cell {
     match (old, difference) {
         (Cell::Map(old), Cell::Map(difference)) => {

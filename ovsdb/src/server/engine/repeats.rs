@@ -1,4 +1,4 @@
-//! Values that repeat from row to row, such as the keys of maps: each is stored once.
+//! Values that repeat from row to row, such as the keys of maps, are stored once.
 
 use std::hash::BuildHasher as _;
 use std::mem::discriminant;
@@ -6,12 +6,13 @@ use std::mem::discriminant;
 use crate::simulated::HashState;
 use crate::value::{Atom, Map, Str};
 
-/// So many long strings and maps are stored as they come: a small database needs no tables.
+/// The first strings and maps, up to this number, are stored as they come, so that a small database
+/// needs no tables of known values.
 const FEW: u32 = 1000;
 /// How many maps are kept.
 const MAPS: usize = 4096;
 
-/// What was stored lately, to share the allocation of what comes again.
+/// Recently stored values, with which equal new values share their allocation.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
     count: u32,
@@ -21,15 +22,15 @@ pub(super) struct Repeats {
 #[derive(Debug)]
 struct Kept {
     strings: crate::value::Repeats,
-    /// Marks of maps that came.
+    /// Hashes of maps that were seen once.
     seen: Vec<u32>,
-    /// Maps that came again.
+    /// Maps that were seen more than once.
     maps: Vec<Map<Atom, Atom>>,
     hasher: HashState,
 }
 
 impl Clone for Repeats {
-    /// Another database begins without.
+    /// A copy of the database begins without known values.
     fn clone(&self) -> Self {
         Self::default()
     }
@@ -51,7 +52,7 @@ impl Repeats {
         self.kept.as_deref_mut()
     }
 
-    /// The string, in the allocation of one that is the same where it is known.
+    /// The string, sharing the allocation of an equal known one.
     pub(super) fn string(&mut self, text: &str) -> Str {
         match self.kept() {
             Some(kept) => kept.strings.string(text),
@@ -59,7 +60,7 @@ impl Repeats {
         }
     }
 
-    /// The map, in the allocation of one that is the same where it is known.
+    /// The map, sharing the allocation of an equal known one.
     pub(super) fn map(&mut self, map: Map<Atom, Atom>) -> Map<Atom, Atom> {
         match self.kept() {
             Some(kept) if !map.is_empty() => kept.map(map),
@@ -69,8 +70,8 @@ impl Repeats {
 }
 
 impl Kept {
-    /// A map is kept when it comes for the second time, so that those that come once, which most
-    /// do, do not drive out the others.
+    /// A map is kept when it is seen for the second time. Most maps are seen only once, and must not
+    /// displace the others.
     fn map(&mut self, map: Map<Atom, Atom>) -> Map<Atom, Atom> {
         let hash = self.hasher.hash_one(&map);
         #[expect(
@@ -88,8 +89,8 @@ impl Kept {
     }
 }
 
-/// Whether two maps, each of which has keys of one type and values of one type, are of the same types: an integer
-/// is equal to a real.
+/// Whether two maps have the same types of keys and of values. They could be equal with other types,
+/// because an integer is equal to a real.
 fn has_same_types(a: &Map<Atom, Atom>, b: &Map<Atom, Atom>) -> bool {
     let types = |map: &Map<Atom, Atom>| {
         let first = map.iter().next();

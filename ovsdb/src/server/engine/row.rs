@@ -8,8 +8,8 @@ use crate::value::{Atom, Uuid};
 
 /// A row: its uuid, its version, and the columns that differ from their defaults.
 ///
-/// Most columns of most rows hold the default, which an update omits too. So a row has a short
-/// sorted list rather than a value for each column.
+/// Most columns of most rows have the default, which updates omit too. So a row stores a short sorted
+/// list instead of a value for each column.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     uuid: Uuid,
@@ -18,7 +18,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// A row with these columns; the rest hold their defaults.
+    /// A row with these columns; all others have their defaults.
     pub(super) fn new(
         uuid: Uuid,
         version: Uuid,
@@ -42,7 +42,7 @@ impl Row {
         self.uuid
     }
 
-    /// Changes with each change of the row.
+    /// The row's version, which changes with each change of the row.
     pub(crate) const fn version(&self) -> Uuid {
         self.version
     }
@@ -51,12 +51,12 @@ impl Row {
         self.version = version;
     }
 
-    /// The columns that do not hold their default, in the order of their names.
+    /// The columns that differ from their default, in the order of their names.
     pub(crate) fn cells(&self) -> &[(ColumnId, Cell)] {
         &self.cells
     }
 
-    /// A column that does not hold its default.
+    /// A column's value, if it differs from its default.
     pub(crate) fn stored(&self, id: ColumnId) -> Option<&Cell> {
         let at = self.cells.binary_search_by_key(&id, |(id, _)| *id).ok()?;
         Some(&self.cells[at].1)
@@ -71,7 +71,7 @@ impl Row {
         }
     }
 
-    /// Sets a column, and returns whether that changed it.
+    /// Sets a column. Returns whether that changed it.
     pub(super) fn set(&mut self, table: &TableDef, id: ColumnId, cell: Cell) -> bool {
         let is_default = cell == table.column(id).default;
         match self.cells.binary_search_by_key(&id, |(id, _)| *id) {
@@ -96,12 +96,12 @@ impl Row {
         }
     }
 
-    /// Whether both rows have the same columns; uuid and version do not count.
+    /// Whether all columns are equal in both rows, apart from uuid and version.
     pub(super) fn has_same_columns(&self, other: &Self) -> bool {
         self.cells == other.cells
     }
 
-    /// Whether both rows have the same in these columns.
+    /// Whether these columns are equal in both rows.
     pub(super) fn has_same(&self, other: &Self, table: &TableDef, ids: &[ColumnId]) -> bool {
         ids.iter()
             .all(|id| self.get(table, *id) == other.get(table, *id))

@@ -1,4 +1,4 @@
-//! A schema as the engine uses it: tables and columns by number, references resolved.
+//! A schema as the engine uses it: tables and columns are numbered, and references resolved.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use super::cell::Cell;
 use crate::simulated::HashState;
 use crate::value::Uuid;
 
-/// A column's number in its table: its place in the order of the columns' names.
+/// A column's number in its table: its position among the columns' names in order.
 ///
-/// [`ColumnId::UUID`] and [`ColumnId::VERSION`] are the columns that every table has.
+/// [`ColumnId::UUID`] and [`ColumnId::VERSION`] are columns that every table has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ColumnId(pub(super) u16);
 
@@ -24,7 +24,7 @@ impl ColumnId {
     pub(crate) const VERSION: Self = Self(u16::MAX - 1);
 }
 
-/// A table's number in its database: its place in the order of the tables' names.
+/// A table's number in its database: its position among the tables' names in order.
 pub(crate) type TableId = usize;
 
 /// What a column's keys or values refer to.
@@ -32,7 +32,7 @@ pub(crate) type TableId = usize;
 pub(crate) struct Target {
     /// The table of the rows.
     pub(crate) table: TableId,
-    /// Whether the rows must exist.
+    /// Whether the references are strong or weak.
     pub(crate) strength: RefType,
 }
 
@@ -41,13 +41,13 @@ pub(crate) struct Target {
 pub(crate) struct ColumnDef {
     /// Its name.
     pub(crate) name: Arc<str>,
-    /// What it holds.
+    /// Its type.
     pub(crate) kind: ColumnType,
     /// Whether an update may change it.
     pub(crate) mutable: bool,
-    /// Whether the file has it.
+    /// Whether it is ephemeral, and so not kept in the file.
     pub(crate) ephemeral: bool,
-    /// What it holds unless something is stored.
+    /// Its value when none is stored.
     pub(crate) default: Cell,
     /// The table that the elements or keys refer to.
     pub(crate) key: Option<Target>,
@@ -56,7 +56,7 @@ pub(crate) struct ColumnDef {
 }
 
 impl ColumnDef {
-    /// The references of its elements or keys, and of its values, if they are of this strength.
+    /// The tables that its elements or keys, and its values, refer to with this strength.
     pub(super) fn targets(&self, strength: RefType) -> (Option<TableId>, Option<TableId>) {
         let table = |target: Option<Target>| {
             target
@@ -79,9 +79,9 @@ pub(crate) struct TableDef {
     /// Its columns, in the order of their names; without `_uuid` and `_version`.
     pub(crate) columns: Vec<ColumnDef>,
     by_name: HashMap<Arc<str>, ColumnId, HashState>,
-    /// Whether rows live without being referred to.
+    /// Whether its rows exist without being referred to.
     pub(crate) is_root: bool,
-    /// How many rows there may be.
+    /// The greatest number of rows.
     pub(crate) max_rows: Option<u64>,
     /// The columns of each index, in the schema's order.
     pub(crate) indexes: Vec<Vec<ColumnId>>,
@@ -94,7 +94,7 @@ pub(crate) struct TableDef {
 }
 
 impl TableDef {
-    /// The column with this name, `_uuid` and `_version` among them.
+    /// The column with this name, including `_uuid` and `_version`.
     pub(crate) fn find(&self, name: &str) -> Option<ColumnId> {
         self.by_name.get(name).copied()
     }
@@ -110,7 +110,7 @@ impl TableDef {
 
     /// The columns, without `_uuid` and `_version`.
     pub(crate) fn ids(&self) -> impl Iterator<Item = ColumnId> + Clone + use<> {
-        // As many as there are names in a schema's text.
+        // There are at most as many columns as names in the text of a schema.
         (0..u16::try_from(self.columns.len()).unwrap_or(u16::MAX - 2)).map(ColumnId)
     }
 
@@ -122,7 +122,7 @@ impl TableDef {
     }
 }
 
-/// A schema with everything that a transaction looks up in it.
+/// A schema, prepared for looking things up in transactions.
 #[derive(Debug)]
 pub(crate) struct Schema {
     /// The schema as it is sent and stored.
@@ -165,8 +165,8 @@ impl Schema {
         &self.source.name
     }
 
-    /// A column whose references a file would lose: an ephemeral one that must not be empty. Rows read
-    /// from the file would refer to no row.
+    /// A column whose references a file would lose: an ephemeral column that must not be empty. When
+    /// its rows were read from the file again, they would refer to no row.
     pub(crate) fn lost_reference(&self) -> Option<(&TableDef, &ColumnDef)> {
         let tables = self.tables.iter();
         let mut columns =
@@ -240,7 +240,7 @@ fn column_def(name: &str, column: &ColumnSchema, ids: &HashMap<&str, TableId>) -
     }
 }
 
-/// A column that every table has: one uuid, which no operation sets.
+/// A column that every table has: one uuid, which operations cannot set.
 fn system_column(name: &str) -> ColumnDef {
     ColumnDef {
         name: name.into(),

@@ -1,5 +1,5 @@
-//! The text of a schema as ovsdb-server writes it: without what is the default, and with the values
-//! of enums in order.
+//! Writes the text of a schema as ovsdb-server does: without defaults, and with the values of enums
+//! sorted.
 
 use ovsdb_schema::{
     AtomicType, BaseType, ColumnSchema, ColumnType, Constraint, DatabaseSchema, EnumValue, Max,
@@ -10,7 +10,7 @@ use crate::protocol::Wire;
 use crate::value::json::{write_real, write_string};
 use crate::value::{Atom, Datum, Set};
 
-/// An object that is being written.
+/// A JSON object that is being written.
 struct Object<'a> {
     out: &'a mut String,
     is_empty: bool,
@@ -137,7 +137,7 @@ fn write_type(out: &mut String, kind: &ColumnType) {
     object.end();
 }
 
-/// The constraints of a type, without those that every value meets.
+/// The constraints of a type, without those that every value meets anyway.
 enum Effective<'a> {
     Enum(&'a [EnumValue]),
     Integer(Option<i64>, Option<i64>),
@@ -229,7 +229,7 @@ fn atom(value: &EnumValue, atomic: AtomicType) -> Option<Atom> {
         EnumValue::Real(value) => Atom::Real((*value).into()),
         EnumValue::Boolean(value) => Atom::Boolean(*value),
         EnumValue::String(value) => Atom::String(value.as_str().into()),
-        // The parser has checked it.
+        // The parser has checked the text.
         EnumValue::Uuid(value) => Atom::Uuid(value.parse().ok()?),
     })
 }

@@ -1,7 +1,7 @@
 //! The rows of a database, with their indexes and references.
 //!
-//! Everything is in persistent tries: a clone of a whole database costs a reference count for each
-//! of its tables, and shares every row.
+//! Everything is stored in persistent tries: a clone of a whole database costs one reference count for
+//! each of its tables, and shares every row.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::schema::{ColumnId, Schema, TableDef, TableId};
 use crate::trie::{Entry, HashTrie, hash_of, hash_uuid};
 use crate::value::Uuid;
 
-/// A row of a table with the number of strong references to it, its own ones not counted.
+/// A row of a table, with the number of strong references from other rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
     pub(crate) row: Arc<Row>,
@@ -22,7 +22,7 @@ impl Entry for Stored {}
 
 impl Entry for Arc<Row> {}
 
-/// A column of a row with a weak reference.
+/// A weak reference, seen from the row that is referred to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Referrer {
     /// The row that is referred to.
@@ -41,8 +41,8 @@ pub(crate) struct Table {
     rows: HashTrie<Stored>,
     /// For each index of the schema, the rows by the hash of the index's columns.
     indexes: Vec<HashTrie<Arc<Row>>>,
-    /// The weak references to rows of this table. A row that refers to another one several times
-    /// stands here as often.
+    /// The weak references to rows of this table. A row that refers to another one several times is in
+    /// it as often.
     referrers: HashTrie<Referrer>,
 }
 
@@ -82,7 +82,8 @@ impl Table {
     }
 
     pub(super) fn stored(&self, uuid: Uuid) -> Option<&Stored> {
-        // A database is filled from a file by one large transaction: spares the hashes.
+        // While a database is read from a file by one large transaction, there are no rows yet: skip
+        // hashing.
         if self.rows.len() == 0 {
             return None;
         }
@@ -95,7 +96,7 @@ impl Table {
         self.rows.iter().map(|stored| &stored.row)
     }
 
-    /// The row with the same values as `row` in the columns of an index that `is` accepts.
+    /// The row with the same values as `row` in the columns of an index, if `is` accepts it.
     pub(super) fn indexed(
         &self,
         def: &TableDef,
@@ -124,7 +125,7 @@ impl Table {
         found
     }
 
-    /// Stores the rows of a table that has none.
+    /// Stores the rows of a table that is empty.
     fn fill(&mut self, def: &TableDef, replacements: &[Replacement]) {
         let rows = || {
             let new = replacements.iter();
@@ -159,7 +160,7 @@ impl Table {
             if let (Some(old), Some(new)) = (&change.old, &change.new)
                 && old.has_same(new, def, ids)
             {
-                // The index holds the row itself, which is a new one.
+                // The index holds the row itself, so the new version must replace the old one.
                 index.insert(hash_columns(def, ids, new), new.clone(), is);
                 continue;
             }

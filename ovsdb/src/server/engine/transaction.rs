@@ -1,6 +1,6 @@
-//! Carries out the operations of a transaction (RFC 7047 section 5.2) on top of a database.
+//! Executes the operations of a transaction (RFC 7047 section 5.2).
 //!
-//! The database stays as it is: rows that the transaction writes are kept beside it. A transaction
+//! The database stays unchanged: rows that the transaction writes are kept separately. A transaction
 //! that fails is dropped; one that succeeds goes through [`commit`](super::commit).
 
 use std::collections::HashMap;
@@ -35,17 +35,17 @@ pub(super) struct Written {
 #[derive(Debug, Clone)]
 pub(super) struct Change {
     pub(super) change: RowChange,
-    /// How many strong references there are to the row, its own ones not counted.
+    /// The number of strong references to the row from other rows.
     pub(super) references: i64,
 }
 
-/// What the session that a transaction comes from may do.
+/// What the sender of a transaction may do.
 pub(crate) trait Caller {
-    /// Whether the session holds this lock.
+    /// Whether it holds this lock.
     fn holds(&self, lock: &str) -> bool;
-    /// Whether the session may only read.
+    /// Whether it may only read.
     fn is_read_only(&self) -> bool;
-    /// Whether it is the server itself, which alone writes to its own databases.
+    /// Whether it is the server itself: only the server writes to its own database `_Server`.
     fn is_server(&self) -> bool {
         false
     }
@@ -56,7 +56,7 @@ pub(crate) trait Caller {
 pub(super) enum Stop {
     /// An operation failed.
     Failed(OvsdbError),
-    /// A `wait` does not hold yet.
+    /// The condition of a `wait` is not met yet.
     Waits,
 }
 
@@ -68,7 +68,7 @@ impl From<OvsdbError> for Stop {
 
 type Result<T = (), E = Stop> = std::result::Result<T, E>;
 
-/// A transaction that is being carried out.
+/// A transaction that is being executed.
 pub(super) struct Transaction<'a> {
     pub(super) state: &'a State,
     pub(super) written: Vec<Written>,
@@ -76,11 +76,11 @@ pub(super) struct Transaction<'a> {
     pub(super) repeats: &'a mut Repeats,
     symbols: Symbols,
     caller: &'a dyn Caller,
-    /// How long ago it was first tried.
+    /// The time since its first try.
     elapsed: Duration,
     /// The shortest time limit of its `wait` operations.
     pub(super) timeout: Option<Duration>,
-    /// Whether the reply waits for the disk.
+    /// Whether the reply must wait for the disk.
     pub(super) durable: bool,
     /// Whether an operation may change something.
     pub(super) writes: bool,
@@ -114,7 +114,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Carries out the operations and appends a result for each to `results`, separated by commas.
+    /// Executes the operations, and appends a result for each to `results`, separated by commas.
     pub(super) fn run(&mut self, operations: &[Raw<'_>], results: &mut String) -> Result {
         for (at, raw) in operations.iter().enumerate() {
             if at > 0 {
@@ -162,7 +162,7 @@ impl<'a> Transaction<'a> {
                 Ok(())
             }
         };
-        // What is wrong with the operation as a whole counts before anything else.
+        // An error in the form of the operation takes precedence over other errors.
         let outcome = members.finish().map_err(Stop::from).and(outcome);
         let reads = matches!(name, "select" | "wait" | "abort" | "comment" | "assert");
         let outcome = outcome.and_then(|()| {
@@ -497,7 +497,7 @@ impl<'a> Transaction<'a> {
         Ok(Conjunction(read_clauses(raw, def, &mut self.context())?))
     }
 
-    /// The rows of a table for which a condition holds, as the transaction left them.
+    /// The rows of a table that meet a condition, as the transaction has left them so far.
     fn rows(&self, table: TableId, condition: &Conjunction) -> Vec<Arc<Row>> {
         let def = &self.state.schema.tables[table];
         let (stored, written) = (self.state.table(table), &self.written[table]);
@@ -527,7 +527,7 @@ impl<'a> Transaction<'a> {
         old.filter(holds).chain(new).cloned().collect()
     }
 
-    /// The change of a row, which is there from now on.
+    /// The change of a row, which is recorded if there was none yet.
     pub(super) fn change(&mut self, table: TableId, row: &Arc<Row>) -> &mut Change {
         let state = self.state;
         let rows = &mut self.written[table].rows;
@@ -537,7 +537,7 @@ impl<'a> Transaction<'a> {
         })
     }
 
-    /// The change of a row of any table; `None` when there is no such row.
+    /// The change of a row of any table; `None` when the row does not exist.
     pub(super) fn find_change(&mut self, table: TableId, uuid: Uuid) -> Option<&mut Change> {
         match self.written[table].rows.entry(uuid) {
             Entry::Occupied(known) => Some(known.into_mut()),
@@ -548,7 +548,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// A row that is to be changed.
+    /// A row, to be changed.
     fn row_mut(&mut self, table: TableId, row: &Arc<Row>) -> &mut Arc<Row> {
         self.change(table, row)
             .change
@@ -556,13 +556,13 @@ impl<'a> Transaction<'a> {
             .get_or_insert_with(|| row.clone())
     }
 
-    /// A table of the database without the transaction.
+    /// A table of the database, without the transaction's changes.
     pub(super) fn stored(&self, table: TableId) -> &'a Table {
         self.state.table(table)
     }
 }
 
-/// The change of a row that is as it was.
+/// The record of a row that is not changed yet.
 fn unchanged(row: &Arc<Row>, references: u32) -> Change {
     Change {
         change: RowChange {
@@ -573,7 +573,7 @@ fn unchanged(row: &Arc<Row>, references: u32) -> Change {
     }
 }
 
-/// Whether the defaults of columns that an insert leaves out satisfy the constraints.
+/// Checks the defaults of columns that an insert omits against the constraints.
 fn check_defaults(def: &TableDef, cells: &[(ColumnId, Cell)]) -> Result<(), OvsdbError> {
     for (id, column) in def.ids().zip(&def.columns) {
         if column.default.len() != 1 || cells.iter().any(|(given, _)| *given == id) {
@@ -598,7 +598,7 @@ fn check_defaults(def: &TableDef, cells: &[(ColumnId, Cell)]) -> Result<(), Ovsd
     Ok(())
 }
 
-/// An index all of whose columns a condition compares for equality, and a row with those values.
+/// An index all of whose columns a condition compares for equality, and a row with these values.
 fn indexed(def: &TableDef, condition: &Conjunction) -> Option<(usize, Row)> {
     def.indexes.iter().enumerate().find_map(|(index, ids)| {
         let cells = ids

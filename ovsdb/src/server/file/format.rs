@@ -1,5 +1,5 @@
-//! The format of a database file (ovsdb(5), "Standalone Format"): records, each a line that tells the
-//! length and the SHA-1 of the JSON after it.
+//! The format of a database file (ovsdb(5), "Standalone Format"): records, each with a first line that
+//! contains the length and the SHA-1 of the JSON after it.
 
 use std::io;
 
@@ -14,8 +14,8 @@ const CLUSTER_MAGIC: &str = "OVSDB CLUSTER";
 /// The longest first line of a record.
 const LONGEST_LINE: usize = 128;
 
-/// Writes a record whose JSON comes in pieces, and returns how many bytes it has. The pieces are asked
-/// for twice: the first line tells the length and the hash of all that follow.
+/// Writes a record whose JSON comes in pieces. Returns the record's length in bytes. The pieces are
+/// generated twice, because the first line contains the length and the hash of all of them.
 pub(super) fn write_pieces(out: &mut impl io::Write, record: &Whole<'_>) -> io::Result<u64> {
     let (mut hasher, mut length) = (Sha1::new(), 1);
     record.pieces(|piece| {
@@ -67,13 +67,13 @@ pub(super) enum Damage {
     /// The file belongs to a cluster.
     #[error("it is a file of a clustered database")]
     Clustered,
-    /// A record's first line is something else.
+    /// The first line of a record is malformed.
     #[error("a record does not begin with `{MAGIC} LENGTH SHA1`")]
     Header,
     /// The file ends within a record.
     #[error("the file ends within a record")]
     Truncated,
-    /// The record does not have the SHA-1 that its first line says.
+    /// The record's SHA-1 is not the one in its first line.
     #[error("a record has another SHA-1 than its first line says")]
     Hash,
     /// The record is not UTF-8.
@@ -82,13 +82,13 @@ pub(super) enum Damage {
 }
 
 impl Damage {
-    /// Whether a record that was not written to its end may look so.
+    /// Whether a record that was not completely written can have this damage.
     pub(super) const fn may_be_torn(&self) -> bool {
         matches!(self, Self::Header | Self::Truncated | Self::Hash)
     }
 }
 
-/// Reads the records of a file one after the other.
+/// Reads the records of a file in order.
 #[derive(Debug)]
 pub(super) struct Records<'a> {
     file: &'a [u8],
@@ -116,7 +116,7 @@ impl<'a> Records<'a> {
             .take(LONGEST_LINE)
             .position(|byte| *byte == b'\n');
         let Some(line) = line else {
-            // Its beginning may be all that was written of a record.
+            // The file may end within the first line of a record that was not completely written.
             let is_cut = rest.len() < LONGEST_LINE;
             return Err(if is_cut {
                 Damage::Truncated
@@ -136,7 +136,7 @@ impl<'a> Records<'a> {
         Ok(Some(json))
     }
 
-    /// Whether there is an intact record after the next one, which is damaged.
+    /// Whether an intact record follows the next, damaged one.
     pub(super) fn goes_on(&self) -> bool {
         let rest = &self.file[self.at..];
         let begins = |at: &usize| rest[*at..].starts_with(MAGIC.as_bytes());

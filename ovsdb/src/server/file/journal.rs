@@ -9,18 +9,18 @@ use super::format::{write_pieces, write_record};
 use crate::protocol::OvsdbError;
 use crate::server::hosted::{Journal, Position, Whole};
 
-/// A file smaller than this is not worth compacting.
+/// Smaller files are not compacted.
 const SMALL: u64 = 10 * 1024 * 1024;
-/// Nor is one with fewer records.
+/// Files with fewer records are not compacted.
 const FEW: u64 = 100;
-/// How often a compaction catches up with what is appended meanwhile before appending has to wait.
+/// How many times a compaction catches up with appended records before appending has to wait for it.
 const ROUNDS: usize = 8;
 
-/// What was appended since a compaction began.
+/// The records appended since a compaction began.
 #[derive(Debug, Default)]
 struct Backlog {
     bytes: Vec<u8>,
-    /// The database was replaced meanwhile: what the compaction writes is out of date.
+    /// Whether the database was replaced meanwhile, so that the compaction's result is outdated.
     is_stale: bool,
 }
 
@@ -33,24 +33,25 @@ struct State {
     length: u64,
     /// Its length when it was opened or compacted.
     base: u64,
-    /// The records since then.
+    /// The number of records since then.
     records: u64,
-    /// The records that were ever appended.
+    /// The number of records appended in total.
     position: Position,
-    /// Present while a compaction is going on.
+    /// Set while a compaction runs.
     compaction: Option<Backlog>,
-    /// Why nothing can be appended any more: what is on disk is not known, or the server has ended.
+    /// Why nothing can be appended any more: the contents of the disk are unknown, or the server has
+    /// ended.
     broken: Option<String>,
 }
 
-/// A journal in a file. Clones are of the same file.
+/// A journal in a file. Clones refer to the same file.
 #[derive(Debug, Clone)]
 pub(crate) struct FileJournal {
     state: Arc<Mutex<State>>,
 }
 
 impl FileJournal {
-    /// A journal that goes on at the end of this file.
+    /// A journal that continues at the end of this file.
     pub(super) fn new(path: &Path, file: File, length: u64, records: u64) -> Self {
         let state = State {
             path: path.to_owned(),
@@ -71,10 +72,10 @@ impl FileJournal {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has everything that was appended until now written to the disk, and returns how far that is.
+    /// Makes sure that all records appended so far are on disk. Returns their position.
     ///
     /// # Errors
-    /// When it cannot be. From then on nothing can be appended.
+    /// When writing fails. From then on nothing can be appended.
     pub(crate) fn sync(&self) -> io::Result<Position> {
         let (file, position) = {
             let state = self.state();
@@ -89,7 +90,7 @@ impl FileJournal {
         }
     }
 
-    /// Appends and replaces nothing any more, so that another server may open the file.
+    /// Stops appending and replacing for good, so that another server may open the file.
     pub(crate) fn close(&self) {
         let mut state = self.state();
         let ended = || "the server has ended".to_owned();
@@ -99,8 +100,8 @@ impl FileJournal {
         }
     }
 
-    /// Whether the file has grown so much that it should be compacted (ovsdb-server(1),
-    /// "Compaction": above 10 MB, twice as large as after the last time, 100 records).
+    /// Whether the file has grown enough to be compacted (ovsdb-server(1), "Compaction": above 10 MB,
+    /// twice as large as after the last compaction, and 100 records).
     pub(crate) fn has_grown(&self) -> bool {
         let state = self.state();
         state.compaction.is_none()
@@ -110,14 +111,14 @@ impl FileJournal {
             && state.records >= FEW
     }
 
-    /// Has the file double in size once more before it [has grown](Self::has_grown).
+    /// Lets the file double in size once more before [`has_grown`](Self::has_grown) returns true.
     pub(crate) fn postpone_compaction(&self) {
         let mut state = self.state();
         state.base = state.length;
     }
 
-    /// Begins a compaction: from here on, what is appended is remembered for the new file. `None`
-    /// when one is going on.
+    /// Begins a compaction: from now on, appended records are remembered for the new file. Returns
+    /// `None` while another compaction runs.
     pub(crate) fn begin_compaction(&self) -> Option<Compaction> {
         let mut state = self.state();
         if state.compaction.is_some() {
@@ -131,7 +132,7 @@ impl FileJournal {
     }
 }
 
-/// A compaction that is going on. Dropping it gives it up.
+/// A running compaction. Dropping it abandons it.
 #[derive(Debug)]
 #[must_use = "a compaction ends with `finish`"]
 pub(crate) struct Compaction {
@@ -142,18 +143,19 @@ pub(crate) struct Compaction {
 impl Drop for Compaction {
     fn drop(&mut self) {
         let mut state = self.journal.state();
-        // Where it succeeded there is no such file; the next compaction must not lose its own.
+        // After success no such file exists. After a failure, the next compaction must be able to
+        // create it.
         let _ = fs::remove_file(&self.new);
         state.compaction = None;
     }
 }
 
 impl Compaction {
-    /// Puts a file with the schema, the database as it was when the compaction began, and what was
-    /// appended since, in the place of the old one.
+    /// Writes a new file with the schema, the database as it was when the compaction began, and the
+    /// records appended since. Then replaces the old file by it.
     ///
     /// # Errors
-    /// When the new file cannot be written. Then the old one goes on.
+    /// When the new file cannot be written. The old one stays in use.
     pub(crate) fn finish(self, schema: &str, record: &Whole<'_>) -> io::Result<()> {
         let old = self.journal.state().file.try_clone()?;
         let (mut file, base) = write_new(&self.new, schema, record, &old)?;
@@ -183,11 +185,12 @@ impl Compaction {
 }
 
 impl State {
-    /// Goes on with a new file, which takes the place of this one.
+    /// Continues with a new file, which replaces the current one.
     fn take_file(&mut self, new: &Path, file: File, base: u64, length: u64) -> io::Result<()> {
         fs::rename(new, &self.path)?;
         (self.file, self.base, self.length, self.records) = (file, base, length, 0);
-        // Until then a crash may bring back the old file, without what follows.
+        // Until the folder is synced, a crash may bring back the old file without the records that
+        // follow.
         let synced = File::open(folder_of(&self.path)).and_then(|folder| folder.sync_all());
         if let Err(error) = &synced {
             self.broken.get_or_insert_with(|| error.to_string());
@@ -204,15 +207,15 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Where a new file is written, for this purpose, before it takes the place of `path`.
+/// The path of a temporary file that will replace `path`.
 fn beside(path: &Path, purpose: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{purpose}.tmp"));
     name.into()
 }
 
-/// Writes a file with a schema and the record of all rows, and returns its length too. It may be read
-/// and written by whom `old` may be.
+/// Writes a file with a schema and the record of all rows. Returns it and its length. It gets the
+/// access rights of `old`.
 fn write_new(path: &Path, schema: &str, record: &Whole<'_>, old: &File) -> io::Result<(File, u64)> {
     let mut file = OpenOptions::new()
         .create(true)
@@ -228,7 +231,7 @@ fn write_new(path: &Path, schema: &str, record: &Whole<'_>, old: &File) -> io::R
     Ok((file, length))
 }
 
-/// Makes a file with these contents, whole or not at all, unless there is one.
+/// Creates a file with these contents, completely or not at all, unless it exists.
 pub(super) fn create_new(path: &Path, contents: &[u8]) -> io::Result<()> {
     let new = beside(path, &format!("{}.create", std::process::id()));
     let written = (|| {
@@ -236,9 +239,9 @@ pub(super) fn create_new(path: &Path, contents: &[u8]) -> io::Result<()> {
         file.write_all(contents)?;
         file.sync_data()?;
         match fs::hard_link(&new, path) {
-            // Another process was faster.
+            // Another process created it first.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            // A file system without links.
+            // The file system has no hard links.
             Err(_) => fs::rename(&new, path),
             Ok(()) => Ok(()),
         }?;
@@ -248,7 +251,7 @@ pub(super) fn create_new(path: &Path, contents: &[u8]) -> io::Result<()> {
     written
 }
 
-/// The error of a transaction that could not be written.
+/// The error for a transaction that could not be written.
 fn failed(path: &Path, error: &impl ToString) -> OvsdbError {
     OvsdbError {
         details: Some(format!("{}: {}", path.display(), error.to_string()).into()),
@@ -265,7 +268,7 @@ impl Journal for FileJournal {
         let mut bytes = Vec::with_capacity(record.len() + 96);
         write_record(&mut bytes, record);
         if let Err(error) = state.file.write_all(&bytes) {
-            // Nothing of it may stay: the next record would follow half of this one.
+            // Remove what was written: otherwise the next record would follow half of this one.
             let length = state.length;
             let undone = state
                 .file

@@ -1,4 +1,4 @@
-//! The lock of a database file, by which ovsdb-server and `ovsdb-tool` know that it is served.
+//! The lock of a database file, which tells ovsdb-server and `ovsdb-tool` that the database is served.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -11,12 +11,12 @@ use rustix::io::Errno;
 
 use super::FileErrorReason;
 
-/// The lock files of this process. A lock of the operating system is a process's: it does not keep
-/// the process from taking it again, and ends as soon as the file is closed once.
+/// The lock files that this process holds. A POSIX lock belongs to the process: it does not keep the
+/// process from taking it again, and it is released as soon as the process closes the file once.
 static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// The lock of a database file, held until it is dropped: a POSIX lock on the file `.NAME.~lock~`
-/// beside it.
+/// The lock of a database file, held until dropped: a POSIX lock on the file `.NAME.~lock~` in the same
+/// folder.
 #[derive(Debug)]
 pub(crate) struct FileLock {
     path: PathBuf,
@@ -26,7 +26,7 @@ pub(crate) struct FileLock {
 impl FileLock {
     /// Takes the lock.
     pub(super) fn take(database: &Path) -> Result<Self, FileErrorReason> {
-        // The lock belongs to the file itself, not to a link to it.
+        // Lock the file itself, not a link to it.
         let database = database.canonicalize()?;
         let mut name = std::ffi::OsString::from(".");
         name.push(database.file_name().unwrap_or_default());
@@ -57,7 +57,8 @@ impl FileLock {
 impl Drop for FileLock {
     fn drop(&mut self) {
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-        // First: a lock that is taken again in this process would end with this file.
+        // Close the file before the entry is removed: closing it later would release a lock that was
+        // taken again in this process.
         self.file = None;
         held.remove(&self.path);
     }

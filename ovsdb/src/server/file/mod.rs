@@ -1,5 +1,5 @@
-//! Databases in files, in the format of ovsdb-server: `ovsdb-tool` and ovsdb-server open ours, we open
-//! theirs.
+//! Databases in files, in the format of ovsdb-server: `ovsdb-tool` and ovsdb-server open files of this
+//! library, and the other way round.
 
 mod format;
 mod journal;
@@ -58,23 +58,23 @@ pub struct FileError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileErrorReason {
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Another process serves it.
+    /// Another process serves the file.
     #[error("another process serves this database")]
     Locked,
-    /// It belongs to a clustered database, which this server does not serve.
+    /// The file belongs to a clustered database, which this server cannot serve.
     #[error("it is a file of a clustered database, which the embedded server does not serve")]
     Clustered,
-    /// It is no database file.
+    /// The file is not a database file.
     #[error("it is not a database file: it does not begin with `OVSDB JSON`")]
     NotADatabase,
-    /// Its schema is broken.
+    /// The file's schema is malformed.
     #[error("its schema is broken: {0}")]
     Schema(#[from] SchemaError),
-    /// A column that is not kept in the file must refer to a row: no row of its table could be read
-    /// again.
+    /// An ephemeral column must refer to a row. Since it is not kept in the file, no row of its table
+    /// could be read back.
     #[error(
         "table {table}, column {column}: it is ephemeral and must refer to a row, which a file cannot keep"
     )]
@@ -84,8 +84,8 @@ pub enum FileErrorReason {
         /// The column.
         column: String,
     },
-    /// A record is damaged, and there are intact ones after it: they would be lost with it. (At the
-    /// end of a file a record that is damaged was not written to its end, and is cut off.)
+    /// A record is damaged, and intact records follow it, which would be lost. (A damaged record at the
+    /// end of the file was not completely written, and is cut off.)
     #[error("record {record}, at offset {offset}, is damaged: {damage}")]
     Damaged {
         /// The record's number; the schema's is 0.
@@ -109,7 +109,7 @@ fn details(error: &OvsdbError) -> &str {
     error.details.as_deref().unwrap_or(&error.error)
 }
 
-/// A database from a file, with its journal.
+/// A database read from a file, with its journal.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) database: Database,
@@ -118,7 +118,7 @@ pub(crate) struct Opened {
     pub(crate) lock: FileLock,
 }
 
-/// Opens a database file. A record that was not written to its end is cut off.
+/// Opens a database file. A last record that was not completely written is cut off.
 pub(crate) fn open(path: &Path, seed: u64) -> Result<Opened, FileError> {
     let error = |reason: FileErrorReason| FileError {
         path: path.to_owned(),
@@ -127,7 +127,7 @@ pub(crate) fn open(path: &Path, seed: u64) -> Result<Opened, FileError> {
     read(path, seed).map_err(error)
 }
 
-/// Makes a file with an empty database, if there is none, and opens it.
+/// Creates a file with an empty database if it does not exist, and opens it.
 pub(crate) fn create(path: &Path, schema: &str, seed: u64) -> Result<Opened, FileError> {
     let error = |reason: FileErrorReason| FileError {
         path: path.to_owned(),
@@ -144,7 +144,7 @@ pub(crate) fn create(path: &Path, schema: &str, seed: u64) -> Result<Opened, Fil
     open(path, seed)
 }
 
-/// Whether a file can keep the rows of this schema.
+/// Checks that a file can keep the rows of this schema.
 fn can_keep(schema: &Schema) -> Result<(), FileErrorReason> {
     match schema.lost_reference() {
         None => Ok(()),
@@ -157,7 +157,7 @@ fn can_keep(schema: &Schema) -> Result<(), FileErrorReason> {
 
 fn read(path: &Path, seed: u64) -> Result<Opened, FileErrorReason> {
     let lock = FileLock::take(path)?;
-    // A file that takes the place of this one must not take that of a link to it.
+    // When the file is replaced, replace the file itself and not a link to it.
     let path = &path.canonicalize()?;
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let contents = fs::read(path)?;
@@ -176,16 +176,16 @@ fn read(path: &Path, seed: u64) -> Result<Opened, FileErrorReason> {
     })
 }
 
-/// What the contents of a file make.
+/// The contents of a file.
 #[derive(Debug)]
 pub(super) struct Replayed {
     pub(super) database: Database,
-    /// Where a record that was not written to its end begins, or the end.
+    /// The offset at which an incomplete last record begins; the file's length if there is none.
     pub(super) length: usize,
     records: usize,
 }
 
-/// Reads the records of a file; `path` is for the log.
+/// Reads the records of a file; `path` is for log messages.
 fn replay(
     contents: &[u8],
     path: &dyn std::fmt::Display,
@@ -219,7 +219,7 @@ fn replay(
                 tracing::warn!(
                     %path,
                     bytes = contents.len() - position,
-                    "cut off the end of a database file: {damage}"
+                    "cut off an incomplete record at the end of a database file: {damage}"
                 );
                 break position;
             }

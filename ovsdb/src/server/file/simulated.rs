@@ -14,7 +14,7 @@ struct Contents {
     is_full: bool,
 }
 
-/// A file in memory. Clones are the same file.
+/// A file in memory. Clones refer to the same file.
 #[doc(hidden)]
 #[derive(Debug, Clone, Default)]
 pub struct MemoryFile {
@@ -26,7 +26,7 @@ impl MemoryFile {
     #[must_use]
     pub fn new(schema: &str) -> Self {
         let file = Self::default();
-        // A record is a line, and its hash is that of the text.
+        // A record is one line of JSON, so remove line breaks.
         write_record(&mut file.contents().bytes, &schema.replace('\n', " "));
         file
     }
@@ -35,12 +35,12 @@ impl MemoryFile {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has nothing more be written, or everything again.
+    /// Makes all writes fail, or succeed again.
     pub fn set_full(&self, is_full: bool) {
         self.contents().is_full = is_full;
     }
 
-    /// Opens the file after a record of which so many bytes were written.
+    /// Opens the file as after a crash in which this many bytes of a record were written.
     pub(in crate::server) fn open(
         &self,
         torn: usize,

@@ -34,8 +34,8 @@ impl Hub {
         true
     }
 
-    /// Whether this member has appended to the log of a cluster since the last call. Then every member
-    /// needs a call of [`handle_cluster`](Self::handle_cluster).
+    /// Whether this member has appended to the log of a cluster since the last call. Then
+    /// [`handle_cluster`](Self::handle_cluster) must be called for every member.
     pub(crate) fn poll_appended(&mut self) -> bool {
         std::mem::take(&mut self.appended)
     }
@@ -89,7 +89,7 @@ impl Hub {
                 self.publish(name, &commit);
             }
             Change::Whole => {
-                // Updates that are not sent yet are of the old schema.
+                // Updates that were not sent yet are in the old schema.
                 self.cancel_monitors(name);
                 if let Some(hosted) = self.databases.get_mut(name) {
                     hosted.database.follow(entry.state, entry.last);
@@ -102,8 +102,8 @@ impl Hub {
         }
     }
 
-    /// Shows the member's state in `_Server`, and returns whether it has changed. A change may mean that
-    /// the member can commit transactions again.
+    /// Updates the member's state in `_Server`. Returns whether it changed. After a change, the member
+    /// may be able to commit transactions again.
     fn tell_status(&mut self, name: &str, now: Now) -> bool {
         let hosted = self.databases.get_mut(name);
         let Some(membership) = hosted.and_then(|hosted| hosted.membership.as_mut()) else {
@@ -129,7 +129,7 @@ impl Hub {
         true
     }
 
-    /// The databases of a cluster as this member has them.
+    /// Copies of this member's databases of a cluster.
     pub(crate) fn backup(&self) -> Vec<Applied> {
         let hosted = self.databases.values();
         let backups = hosted.filter_map(|hosted| {
@@ -139,8 +139,8 @@ impl Hub {
         backups.collect()
     }
 
-    /// The member is stopped: its sessions end with their locks and the transactions that wait, and
-    /// nothing that they have sent since is carried out.
+    /// The member is stopped: its sessions end, with their locks and waiting transactions, and requests
+    /// that were not handled yet are not executed.
     pub(crate) fn handle_stopped(&mut self) {
         for (id, session) in &mut self.sessions {
             session.close("the member of the cluster was stopped".into());
@@ -153,7 +153,7 @@ impl Hub {
     }
 
     /// Replaces the databases of a cluster by those of a backup, and forgets their history. The member
-    /// has to be stopped.
+    /// must be stopped.
     pub(crate) fn handle_restored(&mut self, backups: &[Applied], now: Now) {
         let mut restored = Vec::new();
         for (name, hosted) in &mut self.databases {
@@ -165,7 +165,7 @@ impl Hub {
             }
         }
         for name in restored {
-            // The backup may be of another schema.
+            // The backup may have another schema.
             self.publish_schema(&name, now);
         }
     }

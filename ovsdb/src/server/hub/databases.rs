@@ -1,5 +1,5 @@
-//! The databases of a hub: adding, removing and converting them, and the database `_Server`, which
-//! tells clients of them (ovsdb-server(5)).
+//! The databases of a hub: adding, removing and converting them; and the database `_Server`, which
+//! describes them to clients (ovsdb-server(5)).
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -27,7 +27,7 @@ static SERVER_SCHEMA_PARSED: LazyLock<Option<Arc<Schema>>> = LazyLock::new(|| {
     Some(Arc::new(Schema::new(source)))
 });
 
-/// The server itself.
+/// The server itself, as the sender of transactions.
 struct Itself;
 
 impl Caller for Itself {
@@ -46,7 +46,7 @@ impl Caller for Itself {
 
 impl Hub {
     pub(super) fn add_server_database(&mut self) {
-        // The schema is a constant that a test parses.
+        // The schema is a constant, and a test parses it.
         let Some(schema) = &*SERVER_SCHEMA_PARSED else {
             return;
         };
@@ -56,7 +56,7 @@ impl Hub {
         self.add_status(SERVER);
     }
 
-    /// Serves a database. False when there is one with this name.
+    /// Serves a database. Returns false if one with this name is served already.
     pub(crate) fn add(
         &mut self,
         database: Database,
@@ -74,7 +74,7 @@ impl Hub {
         true
     }
 
-    /// Serves a database no longer. Its monitors are cancelled, and its transactions that wait.
+    /// Stops serving a database. Its monitors and its waiting transactions are cancelled.
     pub(crate) fn remove(&mut self, name: &str, now: Now) -> bool {
         if name == SERVER || !self.databases.contains_key(name) {
             return false;
@@ -95,7 +95,7 @@ impl Hub {
         true
     }
 
-    /// A database that is served.
+    /// A database by its name.
     pub(crate) fn database(&self, name: &str) -> Option<&Database> {
         self.databases.get(name).map(|hosted| &hosted.database)
     }
@@ -130,7 +130,7 @@ impl Hub {
         self.execute_itself(&insert);
     }
 
-    /// Carries out an operation on `_Server`, without telling clients yet.
+    /// Executes an operation on `_Server`, without publishing the change to clients.
     fn execute_itself(&mut self, operation: &str) -> Option<Arc<crate::server::engine::Commit>> {
         let hosted = self.databases.get_mut(SERVER)?;
         let raw = Raw {
@@ -149,7 +149,7 @@ impl Hub {
         commit
     }
 
-    /// Changes `_Server`, and tells the clients that monitor it.
+    /// Changes `_Server`, and publishes the change to the clients that monitor it.
     pub(crate) fn change_status(&mut self, operation: &str, now: Now) {
         if let Some(commit) = self.execute_itself(operation) {
             let server: Arc<str> = SERVER.into();
@@ -191,7 +191,7 @@ impl Hub {
         }
     }
 
-    /// Ends the monitors of a database. Clients that are not aware of database changes are
+    /// Cancels the monitors of a database. Clients that are not aware of database changes are
     /// disconnected.
     pub(super) fn cancel_monitors(&mut self, name: &str) {
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
@@ -217,14 +217,14 @@ impl Hub {
         }
     }
 
-    /// Ends the transactions of a database that wait.
+    /// Cancels the waiting transactions of a database.
     fn cancel_transactions(&mut self, name: &str) {
         let waiting = self
             .databases
             .get_mut(name)
             .map(|hosted| std::mem::take(&mut hosted.waiting));
         for waiting in waiting.into_iter().flatten() {
-            // The others are disconnected.
+            // Clients that are not aware of database changes are disconnected instead.
             if let Some(session) = self.sessions.get_mut(&waiting.session)
                 && session.db_change_aware
             {
@@ -234,7 +234,7 @@ impl Hub {
         }
     }
 
-    /// Gives the locks of sessions that are being closed to the clients that wait for them.
+    /// Releases the locks of sessions that are being closed, and notifies the clients that get them.
     pub(super) fn release_locks(&mut self) {
         let closing = self.sessions.iter_mut();
         let closing = closing.filter(|(_, session)| session.closing.is_some());
@@ -248,8 +248,8 @@ impl Hub {
         }
     }
 
-    /// Carries out a `convert` request. The reply is sent after the notifications that the session's
-    /// monitors are cancelled, and before those that its transactions are.
+    /// Executes a `convert` request. The reply is sent after the notifications that the session's
+    /// monitors are cancelled, and before those about its transactions.
     pub(super) fn convert_request(
         &mut self,
         id: SessionId,
@@ -273,7 +273,7 @@ impl Hub {
         Ok(None)
     }
 
-    /// Converts a database, and ends its monitors.
+    /// Converts a database, and cancels its monitors.
     fn convert(&mut self, name: &str, text: &str, now: Now) -> Result<(), OvsdbError> {
         let seed = self.random.u64(..);
         let Some(hosted) = self.databases.get_mut(name) else {
@@ -297,7 +297,7 @@ impl Hub {
         if matches!(slot, Some(None)) {
             return Err(error("cluster error", "not leader"));
         }
-        // What slow readers have not been sent yet is of the old schema.
+        // Changes that slow readers were not sent yet are in the old schema.
         self.flush_all();
         let Some(hosted) = self.databases.get_mut(name) else {
             return Ok(());
@@ -313,14 +313,14 @@ impl Hub {
         Ok(())
     }
 
-    /// Ends the waiting transactions, and publishes the new schema.
+    /// Cancels the waiting transactions, and publishes the new schema.
     pub(super) fn finish_conversion(&mut self, name: &str, now: Now) {
         self.cancel_transactions(name);
         self.release_locks();
         self.publish_schema(name, now);
     }
 
-    /// Tells clients the schema of a database.
+    /// Publishes the schema of a database to clients.
     pub(super) fn publish_schema(&mut self, name: &str, now: Now) {
         if let Some(database) = self.database(name) {
             let text = crate::value::Atom::String((&*database.schema().text).into());
@@ -331,7 +331,7 @@ impl Hub {
     /// Converts a database to another schema, as a `convert` request does.
     ///
     /// # Errors
-    /// As those of the request.
+    /// Those of the request.
     pub(crate) fn convert_now(
         &mut self,
         name: &str,

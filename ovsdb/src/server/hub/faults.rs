@@ -1,4 +1,4 @@
-//! Faults on demand: what the machine itself has to do with them.
+//! Injected faults: the part of the state machine.
 
 use super::{Hub, Now};
 use crate::server::SessionId;
@@ -10,14 +10,14 @@ use crate::server::outgoing::Outgoing;
 use crate::value::{Atom, Datum};
 
 impl Hub {
-    /// Decides on a transaction to come. `None` when there is no such database.
+    /// Injects a fault into a later transaction. Returns `None` when there is no such database.
     pub(crate) fn add_fault(&mut self, database: &str, fault: TransactionFault) -> Option<()> {
         self.databases.get_mut(database)?.faults.push_back(fault);
         Some(())
     }
 
-    /// Has a transaction that could be committed fail. False when the cluster has to be waited for
-    /// first.
+    /// Makes a transaction fail that could be committed. Returns false when it must first wait for the
+    /// cluster.
     pub(super) fn fail(
         &mut self,
         database: &std::sync::Arc<str>,
@@ -47,25 +47,25 @@ impl Hub {
         true
     }
 
-    /// Closes a session without what waits to be sent to it.
+    /// Closes a session, and drops its unsent output.
     fn cut(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.outgoing = Outgoing::default();
             (session.unsynced, session.forwarded) = (0, 0);
-            session.close("a fault that was asked for".into());
+            session.close("an injected fault".into());
             self.ready.push(id);
         }
     }
 
-    /// Forgets the transactions that monitors could be resumed from.
+    /// Forgets the transactions from which monitors could be resumed.
     pub(crate) fn forget_history(&mut self, database: &str) -> Option<()> {
         let hosted = self.databases.get_mut(database)?;
         hosted.history = History::new(hosted.database.last_transaction());
         Some(())
     }
 
-    /// Tells clients that the server leads the cluster of a database, or that it does not. False when
-    /// there is no such database, or it has a cluster, which decides on that.
+    /// Tells clients whether the server leads the cluster of a database. Returns false when there is no
+    /// such database, or it is in a [`Cluster`](crate::server::Cluster), which decides that itself.
     pub(crate) fn set_leader(&mut self, database: &str, leader: bool, now: Now) -> bool {
         let hosted = self.databases.get(database);
         if hosted.is_none_or(|hosted| hosted.membership.is_some()) {

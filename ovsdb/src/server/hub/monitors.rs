@@ -1,4 +1,4 @@
-//! The hub's side of monitors: starting them, telling them of changes, changing their conditions.
+//! Monitors: starting them, publishing changes to them, changing their conditions.
 
 use std::sync::Arc;
 
@@ -14,24 +14,24 @@ use crate::server::outgoing::Outgoing;
 use crate::value::Uuid;
 use crate::value::json::Raw;
 
-/// Up to this length the text of an update is copied into a message for several sessions.
+/// An update's text up to this length is copied into a message that several sessions share.
 const COPIED: usize = 64 * 1024;
 
-/// The text of an update, for all monitors that select the same.
+/// The text of an update, shared by all monitors with the same selection.
 struct Shared {
     selection: Arc<Selection>,
     first_version: bool,
     text: Option<Bytes>,
 }
 
-/// The whole message of an update. Programs of one kind give their monitors the same id, so most
-/// messages equal the one before.
+/// The whole message of an update. Clients running the same program choose the same monitor ids, so
+/// most messages equal the previous one.
 struct Whole {
-    /// Which of the texts it has.
+    /// The index of its text.
     at: usize,
     version: MonitorVersion,
     monitor: Arc<str>,
-    /// Once it was sent to a second session.
+    /// Set once the message was sent to a second session.
     message: Option<Bytes>,
 }
 
@@ -56,8 +56,8 @@ impl Hub {
         };
         let schema = hosted.database.schema().clone();
         let selection = Selection::read(requests, &schema, version != MonitorVersion::Monitor);
-        // In ovsdb-server's order: the requests must be an object, the id must be new, the requests
-        // must be right.
+        // Checked in ovsdb-server's order: the requests must be an object, the id must be new, then the
+        // requests must be valid.
         if !requests.text.starts_with('{') {
             return Err(syntax(requests.text, "monitor-requests must be object"));
         }
@@ -81,7 +81,7 @@ impl Hub {
         let state = hosted.database.state();
         let last = hosted.database.last_transaction();
         let is_resumable = version == MonitorVersion::MonitorCondSince;
-        // The reply may be long, and is written in place.
+        // The reply may be long, so it is written in place.
         let mut reply = String::new();
         if is_resumable {
             reply = format!("[{found},\"{last}\",");
@@ -152,7 +152,7 @@ impl Hub {
         Ok(Some("{}".into()))
     }
 
-    /// Tells every monitor of a database what a transaction changed.
+    /// Publishes a transaction's changes to every monitor of a database.
     pub(super) fn publish(&mut self, database: &Arc<str>, commit: &Arc<Commit>) {
         let Some(hosted) = self.databases.get(database) else {
             return;
@@ -227,7 +227,6 @@ impl Hub {
         }
     }
 
-    /// Sends the changes of a session that were merged.
     /// Sends to all sessions the changes that were merged.
     pub(super) fn flush_all(&mut self) {
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
@@ -236,6 +235,7 @@ impl Hub {
         }
     }
 
+    /// Sends to a session the changes that were merged.
     pub(super) fn flush(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
@@ -268,7 +268,7 @@ impl Hub {
     }
 }
 
-/// Reads the transaction after which a monitor is to be resumed.
+/// Reads the id of the transaction after which a monitor is to be resumed.
 fn last_transaction(raw: Raw<'_>) -> Result<Uuid, OvsdbError> {
     if !raw.text.starts_with('"') {
         return Err(syntax(raw.text, "last-txn-id must be string"));

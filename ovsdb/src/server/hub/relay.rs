@@ -1,5 +1,5 @@
-//! Databases of another server, which this one relays (ovsdb(7), "Relay Service Model"): reads are
-//! answered here, transactions that write go to the source.
+//! Databases that this server relays from another one (ovsdb(7), "Relay Service Model"): reads are
+//! answered here, and transactions that write are forwarded to the source.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use crate::server::engine::{Database, Schema};
 use crate::server::hosted::Forward;
 use crate::value::{Atom, Datum};
 
-/// How a transaction ended at the source.
+/// The outcome of a forwarded transaction.
 #[derive(Debug)]
 pub(crate) enum Forwarded {
-    /// With these results, as JSON.
+    /// The source returned these results, as JSON.
     Done(String),
     /// The source refused the request.
     Refused(OvsdbError),
-    /// It was not sent: it is to be tried again.
+    /// It was not sent, and must be tried again.
     NotSent,
-    /// Nobody knows.
+    /// The outcome is unknown.
     Unknown,
 }
 
 impl Hub {
-    /// Serves a database of another server, of which nothing is known yet but its schema.
+    /// Serves a database of another server. It is empty until the source's rows arrive.
     pub(crate) fn add_relay(&mut self, database: Database, now: Now) -> bool {
         let name: Arc<str> = database.schema().name().into();
         if !self.add(database, None, now) {
@@ -43,7 +43,7 @@ impl Hub {
         true
     }
 
-    /// The connection to the source was made, or lost.
+    /// The connection to the source was made or lost.
     pub(crate) fn set_relay_connected(&mut self, name: &str, connected: bool, now: Now) {
         let connected = Datum::from(Atom::Boolean(connected));
         self.set_status(name, &[("connected", connected)], now);
@@ -52,7 +52,7 @@ impl Hub {
     /// Rows have changed at the source.
     ///
     /// # Errors
-    /// When they violate the schema. Then nothing is changed.
+    /// When the rows violate the schema. Then nothing is changed.
     pub(crate) fn handle_relayed(
         &mut self,
         name: &Arc<str>,
@@ -73,7 +73,8 @@ impl Hub {
         Ok(())
     }
 
-    /// The source has another schema. Monitors end, and rows stay where they fit it.
+    /// The source has another schema. Monitors are cancelled, and rows that fit the new schema are
+    /// kept.
     ///
     /// # Errors
     /// When the rows do not fit the schema. Then nothing is changed.
@@ -91,15 +92,15 @@ impl Hub {
         self.databases.get_mut(name)?.forwards.as_mut()?.pop_front()
     }
 
-    /// A transaction has ended at the source. What it changed was handled before.
+    /// A forwarded transaction has ended. Its changes were handled before.
     pub(crate) fn handle_forwarded(&mut self, name: &str, forward: Forward, outcome: Forwarded) {
         if !matches!(outcome, Forwarded::NotSent)
             && let Some(session) = self.sessions.get_mut(&forward.session)
         {
             session.forwarded = session.forwarded.saturating_sub(1);
         }
-        // A session that is being closed is told of no changes any more: a reply would claim that it has
-        // been told of those of its transaction.
+        // A session that is being closed gets no more updates. It must not get the reply either,
+        // because a reply promises that the transaction's updates were sent.
         let session = self.sessions.get(&forward.session);
         if session.is_some_and(|session| session.closing.is_some()) {
             return;
@@ -122,7 +123,7 @@ impl Hub {
                     forwards.push_front(forward);
                 }
             }
-            // A client whose connection ends knows that it knows nothing.
+            // If the connection is closed, the client knows that the outcome is unknown.
             Forwarded::Unknown => {
                 if let Some(session) = self.sessions.get_mut(&forward.session) {
                     session.close("the outcome of a transaction at the source is unknown".into());

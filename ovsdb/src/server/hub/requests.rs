@@ -75,7 +75,7 @@ impl Hub {
         };
         match outcome {
             Ok(Some(result)) => self.reply(id, request, result),
-            // The reply comes later, or has been sent.
+            // The reply follows later, or was sent already.
             Ok(None) => {}
             Err(error) => {
                 self.flush(id);
@@ -150,7 +150,7 @@ impl Hub {
         Ok(None)
     }
 
-    /// Tries a transaction, and returns it if it has to wait.
+    /// Tries a transaction. Returns it if it must wait.
     fn transact(
         &mut self,
         database: &Arc<str>,
@@ -199,7 +199,7 @@ impl Hub {
                     if let Some(fault) = fault {
                         hosted.faults.push_front(fault);
                     }
-                    // Until the cluster has changed; no time is too late.
+                    // It waits until the cluster changes, without a time limit.
                     waiting.timeout = None;
                     return Some(waiting.with(params));
                 }
@@ -208,8 +208,9 @@ impl Hub {
         None
     }
 
-    /// Commits a transaction, sends its changes to the clients that monitor them, and replies. False
-    /// when the cluster has to be waited for first: it has no leader, or the member is behind.
+    /// Commits a transaction, publishes its changes to the clients that monitor them, and replies.
+    /// Returns false when it must first wait for the cluster: the cluster has no leader, or the member
+    /// has not applied the whole log.
     pub(super) fn commit(
         &mut self,
         database: &Arc<str>,
@@ -276,8 +277,8 @@ impl Hub {
         true
     }
 
-    /// Tries again the transactions that wait: all when the database has changed, else those whose
-    /// time is up.
+    /// Tries waiting transactions again: all of them if the database has changed, otherwise those whose
+    /// time limit has passed.
     pub(super) fn retry(&mut self, database: &Arc<str>, now: Now, changed: bool) {
         let Some(hosted) = self.databases.get_mut(database) else {
             return;
@@ -295,7 +296,7 @@ impl Hub {
         let (due, left): (Vec<_>, Vec<_>) = all.into_iter().partition(is_due);
         hosted.waiting = left;
         for waiting in due {
-            // A session that is being closed is told of no changes: its transactions end with it.
+            // A session that is being closed gets no more updates, and its transactions end with it.
             let session = self.sessions.get(&waiting.session);
             if session.is_none_or(|session| session.closing.is_some()) {
                 continue;
@@ -313,7 +314,7 @@ impl Hub {
         }
     }
 
-    /// A client has lost interest in a transaction that waits.
+    /// A client cancels a waiting transaction.
     pub(super) fn cancel(&mut self, id: SessionId, params: Raw<'_>) {
         let [request] = elements(params)[..] else {
             return;
@@ -326,7 +327,7 @@ impl Hub {
                 .retain(|waiting| waiting.session != id || *waiting.id != *request.text);
             cancelled |= hosted.waiting.len() < before;
         }
-        // As ovsdb-server does: only a client that is aware of database changes gets a reply.
+        // As with ovsdb-server, only a client that is aware of database changes gets a reply.
         if let Some(session) = self.sessions.get_mut(&id)
             && cancelled
             && session.db_change_aware
@@ -386,7 +387,7 @@ impl Hub {
         Ok("{}".into())
     }
 
-    /// Removes the session from a lock, and tells the next one that it holds it.
+    /// Removes the session from a lock, and notifies the session that holds it now.
     pub(super) fn unlock(&mut self, id: SessionId, name: &str) {
         if let Some(next) = self.locks.unlock(id, name) {
             self.notify_lock(next, "locked", name);

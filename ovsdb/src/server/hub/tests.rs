@@ -1,5 +1,4 @@
-//! What the state machine does without sockets, files and clocks: durability, slow readers, resuming,
-//! quotas.
+//! The state machine without sockets, files and clocks: durability, slow readers, resuming, quotas.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,18 +7,18 @@ use crate::server::engine::{Database, Schema};
 use crate::server::hosted::{Journal, Whole};
 
 const SCHEMA: &str = r#"{"name":"D","tables":{"T":{"isRoot":true,"columns":{"n":{"type":"integer"},"s":{"type":"string"}}}}}"#;
-/// With one column less.
+/// The schema with one column fewer.
 const SMALLER: &str =
     r#"{"name":"D","tables":{"T":{"isRoot":true,"columns":{"n":{"type":"integer"}}}}}"#;
 
-/// What a test sees of its journal.
+/// The journal as a test sees it.
 #[derive(Debug, Default)]
 struct Written {
     records: Vec<String>,
     is_full: bool,
 }
 
-/// A journal that the test fills up.
+/// A journal that the test can make fail as if the disk were full.
 #[derive(Debug, Clone, Default)]
 struct TestJournal(Arc<Mutex<Written>>);
 
@@ -92,7 +91,7 @@ impl Test {
         self.hub.handle_message(id, &text, self.now);
     }
 
-    /// What a session is sent, as if it read everything.
+    /// The bytes sent to a session, as if it had read everything.
     fn read(&mut self, id: SessionId) -> String {
         let mut text = String::new();
         loop {
@@ -149,7 +148,7 @@ fn a_durable_transaction_is_acknowledged_after_the_disk_has_it() {
     let (client, other) = (test.connect(), test.connect());
     test.call(other, "monitor", r#"["D","m",{"T":{}}]"#);
     assert_eq!(test.insert(client, 1, "durable", true), "");
-    // The others hear of it, as in ovsdb-server; what follows is acknowledged.
+    // Others get the update before, as with ovsdb-server; the reply is sent once the disk has it.
     assert!(test.read(other).contains("durable"));
     assert!(test.insert(client, 2, "not", false).contains("uuid"));
     assert_eq!(
@@ -182,7 +181,7 @@ fn a_transaction_that_cannot_be_written_leaves_nothing() {
         assert_eq!((test.rows(), test.journal.len()), (0, 0));
         assert_eq!(test.read(other), "");
     }
-    // Reading goes on, and so does writing when there is room again.
+    // Reading still works, and so does writing once there is space again.
     let select = r#"["D",{"op":"select","table":"T","where":[]}]"#;
     assert!(
         test.call(client, "transact", select)
@@ -192,7 +191,7 @@ fn a_transaction_that_cannot_be_written_leaves_nothing() {
     assert!(test.insert(client, 2, "two", false).contains("uuid"));
     assert_eq!((test.rows(), test.journal.len()), (1, 1));
     assert!(test.read(other).contains("two"));
-    // Nor does a conversion.
+    // The same for a conversion.
     test.journal.set_full(true);
     let refused = test.call(client, "convert", &format!(r#"["D",{SMALLER}]"#));
     assert!(refused.contains("I/O error"), "{refused}");
@@ -258,7 +257,7 @@ fn a_client_that_does_not_read_costs_as_much_as_the_rows_that_changed() {
             "{method}: {}",
             test.pending(slow)
         );
-        // Rows that come and go meanwhile are not told at all.
+        // A row that was inserted and deleted meanwhile is not in the update.
         test.insert(client, 1000, "came", false);
         test.call(
             client,
@@ -273,7 +272,7 @@ fn a_client_that_does_not_read_costs_as_much_as_the_rows_that_changed() {
 
         let told = test.read(slow);
         assert!(!told.contains("came"), "{method}");
-        // The last value of each row, once each in the merged update.
+        // Each row is once in the merged update, with its last value.
         for n in (0..100).filter(|n| *n != 7) {
             let last = format!("{text}{}", 9_900 + n);
             assert_eq!(
@@ -283,10 +282,10 @@ fn a_client_that_does_not_read_costs_as_much_as_the_rows_that_changed() {
             );
         }
         assert_eq!(test.pending(slow), 0);
-        // From then on it is told of each change again.
+        // From then on it gets each change again.
         test.insert(client, 2000, "again", false);
         assert!(test.read(slow).contains("again"), "{method}");
-        // And before its own replies.
+        // And it gets changes before its own replies.
         let own = test.insert(slow, 2001, "own", false);
         assert!(own.find("\"own\"") < own.find("\"result\""), "{own}");
     }
@@ -316,7 +315,7 @@ fn a_monitor_is_resumed_after_a_transaction_that_is_remembered() {
     let unknown = "00000000-0000-4000-8000-000000000000";
     let ((found, last), _) = resume(&mut test, "[true]", unknown);
     assert!(!found);
-    // Nothing has happened since.
+    // Nothing has changed since.
     let ((found, same), reply) = resume(&mut test, "[true]", &last);
     assert!(found && same == last && reply.contains(",{}]"), "{reply}");
 
@@ -332,7 +331,7 @@ fn a_monitor_is_resumed_after_a_transaction_that_is_remembered() {
         found && !reply.contains("one") && reply.contains("two"),
         "{reply}"
     );
-    // Rows that have come into a condition, and that have left it.
+    // Rows that began to meet the condition, and rows that ceased to.
     test.call(
         client,
         "transact",
@@ -346,7 +345,7 @@ fn a_monitor_is_resumed_after_a_transaction_that_is_remembered() {
         "{reply}"
     );
 
-    // Old transactions are forgotten: some are always remembered, and more while they are small.
+    // Old transactions are forgotten: a minimum is always kept, and more while they are small.
     let mut all = Vec::new();
     for n in 0..10_200 {
         test.insert(client, n, "", false);
@@ -368,7 +367,7 @@ fn a_monitor_is_resumed_after_a_transaction_that_is_remembered() {
         let ((found, _), _) = resume(&mut test, "[[\"n\",\"==\",-1]]", &all[at]);
         assert_eq!(found, is_found, "transaction {at}");
     }
-    // A conversion begins anew, and ids from before it are not those of the new content.
+    // A conversion begins a new history: earlier ids are not of the new content.
     test.hub
         .convert_now("D", SMALLER, test.now)
         .expect("a conversion");
@@ -390,11 +389,11 @@ fn a_session_that_is_being_closed_hears_of_no_changes() {
         .convert_now("D", SMALLER, test.now)
         .expect("a conversion");
     assert!(test.hub.poll_close(old).is_some());
-    // Its condition is of a column that is gone.
+    // Its condition is on a column that no longer exists.
     let insert = r#"["D",{"op":"insert","table":"T","row":{"n":1}}]"#;
     assert!(test.call(client, "transact", insert).contains("uuid"));
     assert_eq!(test.read(old), "");
-    // Nor is it asked for a sign of life, time and again.
+    // Nor is it probed again and again.
     test.now.instant += Duration::from_secs(60);
     test.hub.handle_closed(client, test.now);
     assert_eq!(test.hub.poll_timeout(), None);
@@ -444,7 +443,7 @@ fn sessions_with_the_same_monitor_share_the_text_of_an_update() {
     });
     assert!(sent.iter().all(|message| *message == sent[0]));
     let addresses: std::collections::HashSet<_> = sent.iter().map(|text| text.as_ptr()).collect();
-    // The first has its own, since it may be the only one.
+    // The first message has its own text, since it might have been the only one.
     assert!(addresses.len() < 3);
     let other = test.connect();
     test.call(other, "monitor", r#"["D","another",{"T":{}}]"#);
@@ -479,7 +478,7 @@ fn a_wait_that_fails_says_how_many_milliseconds_it_waited() {
         (1, 999, r#"\"where\" clause test failed"#),
         (2, 1999, r#"\"wait\" timed out after 1 ms"#),
     ] {
-        // The first operation waits until there are as many rows, the second one then fails.
+        // The first operation waits until there are this many rows, then the second one fails.
         let rows: String = (1..number).map(|n| format!(r#"{{"n":{n}}},"#)).collect();
         let first = format!(
             r#"{{"op":"wait","table":"T","where":[],"columns":["n"],"until":"==","rows":[{rows}{{"n":{number}}}]}}"#
@@ -533,7 +532,7 @@ fn nobody_gets_more_than_its_quota() {
             "wait {n}: {reply}"
         );
     }
-    // What is given back can be had again, and others have their own.
+    // Resources that are given back can be used again, and other sessions have their own.
     test.call(client, "monitor_cancel", "[0]");
     test.call(client, "unlock", r#"["l0"]"#);
     assert!(
@@ -580,14 +579,14 @@ fn the_transactions_of_a_session_that_is_being_closed_end_with_it() {
         test.hub.handle_message(client, &wait, test.now);
         assert_eq!(test.read(client), "");
     }
-    // The first is for the transaction that the others wait for.
+    // The first fault is for the transaction that the others wait for.
     for _ in 0..2 {
         let fault = crate::server::fault::TransactionFault::DisconnectAfter;
         test.hub.add_fault("D", fault).expect("the database");
     }
     test.insert(other, 1, "", false);
     assert!(test.hub.poll_close(client).is_some());
-    // The client is told of no changes any more, so it could not see what a reply would claim.
+    // The client gets no more updates, so a reply would promise updates that it did not get.
     assert_eq!((test.rows(), &*test.read(client)), (2, ""));
 }
 
@@ -610,7 +609,7 @@ fn a_relay_gives_no_reply_after_an_outcome_that_nobody_knows() {
         Forwarded::Done(r#"[{"uuid":["uuid","00000000-0000-0000-0000-000000000001"]}]"#.into());
     test.hub.handle_forwarded("D", second, done);
     assert!(test.hub.poll_close(client).is_some());
-    // The client is told of no changes any more, so it could not see what the reply would claim.
+    // The client gets no more updates, so a reply would promise updates that it did not get.
     assert_eq!(test.read(client), "");
 }
 
@@ -623,7 +622,7 @@ fn a_slow_reader_gets_the_changes_before_a_conversion_in_the_old_schema() {
         test.call(reader, method, &format!(r#"["D",{version},{{"T":{{}}}}]"#));
     }
     test.insert(writer, 1, "row", false);
-    // What was sent before is not read.
+    // The output before the conversion is not read.
     test.send(reader, "echo", &format!(r#"["{}"]"#, "x".repeat(QUEUED)));
     let update = r#"["D",{"op":"update","table":"T","where":[],"row":{"s":"changed"}}]"#;
     test.call(writer, "transact", update);

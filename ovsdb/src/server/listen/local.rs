@@ -10,19 +10,20 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
 
-/// How much is read at once: so much of the buffer is filled with zeros before.
+/// How many bytes are read at once; this much of the buffer is zeroed first.
 const READ: usize = 8 * 1024;
-/// How much is read before the buffer is looked at, about.
+/// How many bytes are read, about, before the received messages are handled.
 const MOST: usize = 64 * 1024;
 
-/// A connection on a unix socket, of which the runtime is told only when there is something to read.
+/// A connection on a unix socket. The runtime watches it for reading, and for writing only while it is
+/// full.
 ///
-/// The streams of tokio always ask for both directions, and the kernel reports room to write each time
-/// the client has read: with many clients that follow, the server is woken most often for that.
+/// tokio's streams always watch both directions, and the kernel reports room for writing each time the
+/// client reads. With many monitoring clients, most wake-ups of the server would be for that.
 #[derive(Debug)]
 pub(crate) struct LocalStream {
     socket: AsyncFd<net::UnixStream>,
-    /// The same socket again, while there is no room to write.
+    /// A duplicate of the socket, registered for writing, while there is no room to write.
     full: Option<AsyncFd<net::UnixStream>>,
 }
 
@@ -32,7 +33,7 @@ impl LocalStream {
         Ok(Self { socket, full: None })
     }
 
-    /// Writes when there is room.
+    /// Writes once there is room.
     fn poll_io(
         &mut self,
         context: &mut Context<'_>,
@@ -86,13 +87,14 @@ impl AsyncRead for LocalStream {
             };
             let count = match received {
                 Ok(count) => count,
-                // What comes next is the end.
+                // The next call reports the end of the stream.
                 Err(_) if has_some => break,
                 Err(error) => return Poll::Ready(Err(error)),
             };
             buffer.advance(count);
             if count < length {
-                // That was all; what comes next is reported. The end is reported once and stays.
+                // Nothing more can be read now. The end of the stream is not lost, since later reads
+                // report it again.
                 if count > 0 {
                     arrived.clear_ready();
                 }
@@ -124,7 +126,7 @@ impl AsyncWrite for LocalStream {
         true
     }
 
-    /// Everything was written: room is of no interest any more.
+    /// Everything was written: stop watching for room.
     fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.full = None;
         Poll::Ready(Ok(()))
@@ -155,7 +157,7 @@ mod tests {
             own.shutdown().await.expect("shut down");
         };
         let reading = async {
-            // The socket is full by now.
+            // The socket is full now.
             tokio::task::yield_now().await;
             peer.read_to_end(&mut received).await.expect("read");
         };

@@ -1,4 +1,4 @@
-//! Monitors: which changes a session subscribes to (RFC 7047 section 4.1.5; ovsdb-server(7),
+//! Monitors: the changes that a session subscribes to (RFC 7047 section 4.1.5; ovsdb-server(7),
 //! "Monitor_cond" and "Monitor_cond_since").
 
 mod pending;
@@ -15,13 +15,13 @@ use crate::protocol::MonitorVersion;
 /// A monitor of a session.
 #[derive(Debug)]
 pub(super) struct Monitor {
-    /// Its id: the text of any JSON value.
+    /// Its id, the text of any JSON value.
     pub(super) id: Arc<str>,
     /// The database's name.
     pub(super) database: Arc<str>,
     pub(super) version: MonitorVersion,
-    /// Monitors that select the same share this, and so the texts of their updates.
+    /// Shared by all monitors with the same selection, and with it the texts of their updates.
     pub(super) selection: Arc<Selection>,
-    /// What the session could not be told yet.
+    /// Changes that were not sent to the session yet.
     pub(super) pending: Pending,
 }

@@ -1,4 +1,4 @@
-//! Changes that a session has not been told of: merged row by row, so that a client which does not
+//! Changes that a session was not sent yet. They are merged row by row, so that a client which does not
 //! read costs no more memory than the rows that changed.
 
 use std::collections::BTreeMap;
@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use crate::server::engine::{Commit, RowChange, TableId};
 use crate::value::Uuid;
 
-/// Merged changes. A row that came and went, or that is as it was, does not count.
+/// Merged changes. A row that was inserted and deleted, or is unchanged, is not in them.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     rows: BTreeMap<(TableId, Uuid), RowChange>,
 }
 
 impl Pending {
-    /// Whether there is nothing to tell.
+    /// Whether no row has changed.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What a monitor selects: tables, columns, rows, kinds of change.
+//! The selection of a monitor: tables, columns, rows, kinds of change.
 
 use crate::protocol::OvsdbError;
 use crate::server::engine::error::syntax;
@@ -29,7 +29,7 @@ pub(super) struct SelectedColumn {
     pub(super) kinds: Kinds,
 }
 
-/// What a monitor selects of one table.
+/// The selection within one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SelectedTable {
     pub(super) id: TableId,
@@ -44,10 +44,10 @@ impl SelectedTable {
     }
 }
 
-/// What a monitor selects of a database.
+/// The selection within a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Selection {
-    /// In the order of the tables' numbers.
+    /// Sorted by the tables' numbers.
     tables: Vec<SelectedTable>,
 }
 
@@ -74,7 +74,7 @@ impl Selection {
                 let mut is_first = true;
                 for request in requests {
                     let condition = read_request(request, def, conditional, &mut table)?;
-                    // As in ovsdb-server, the first request of a table decides on the rows.
+                    // As in ovsdb-server, a table's first request determines the rows.
                     if std::mem::take(&mut is_first) {
                         table.condition = condition;
                     }
@@ -89,8 +89,8 @@ impl Selection {
         Ok(Self { tables })
     }
 
-    /// The selection with the new conditions of a `monitor_cond_change`. Those of a plain `monitor`
-    /// are not even looked at, as in ovsdb-server.
+    /// The selection with the new conditions of a `monitor_cond_change`. As in ovsdb-server, for a
+    /// plain `monitor` the conditions are not even checked.
     pub(crate) fn with_conditions(
         &self,
         requests: Raw<'_>,
@@ -143,7 +143,7 @@ fn find_table(schema: &Schema, name: &str) -> Result<TableId, OvsdbError> {
     })
 }
 
-/// Calls `read` with each table's name and its requests, of which one may stand alone.
+/// Calls `read` for each request, with the table's name. A single request may stand without an array.
 fn each_request<'a>(
     raw: Raw<'a>,
     is_object: &str,

@@ -1,4 +1,4 @@
-//! Writes the updates of a monitor, in the forms of all monitor versions.
+//! Writes the updates of a monitor, in the form of each monitor method.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// Begins a row: everything up to its change.
+    /// Begins a row: writes everything before its change.
     fn row(&mut self, table: TableId, uuid: Uuid) -> &mut String {
         if self.table == Some(table) {
             self.out.push(',');
@@ -44,7 +44,7 @@ impl<'a> Tables<'a> {
         self.out
     }
 
-    /// Ends the text, and returns whether there is a row.
+    /// Ends the text. Returns whether it has any row.
     fn finish(self) -> bool {
         let has_rows = self.table.is_some();
         self.out.push_str(if has_rows { "}}" } else { "}" });
@@ -52,7 +52,7 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// Appends the rows that a monitor starts with, as its reply has them.
+/// Appends the rows for a monitor's first reply.
 pub(crate) fn initial(
     out: &mut String,
     selection: &Selection,
@@ -76,11 +76,11 @@ pub(crate) fn initial(
     tables.finish();
 }
 
-/// How long the text of a changed row is, about.
+/// The approximate length of a changed row's text.
 const ROW: usize = 200;
 
-/// The changes that a monitor reports of these, as the text of an update; `None` when it reports
-/// nothing. Changes of one table stand together. There are `count` changes.
+/// The text of an update with those of the `count` changes that a monitor reports; `None` when it
+/// reports none of them. Changes of the same table must be adjacent.
 pub(crate) fn changes<'a>(
     selection: &Selection,
     version: MonitorVersion,
@@ -103,7 +103,8 @@ pub(crate) fn changes<'a>(
     tables.finish().then_some(text)
 }
 
-/// What a new condition makes come and go, as the text of an update; `None` when nothing does.
+/// The text of an update with the rows that a new condition adds and removes; `None` when there are
+/// none.
 pub(crate) fn condition_change(
     old: &Selection,
     new: &Selection,
@@ -129,7 +130,7 @@ pub(crate) fn condition_change(
     tables.finish().then_some(text)
 }
 
-/// Writes how a row changes for a monitor: from and to the versions that it sees.
+/// Writes the change of a row for a monitor, between the two versions that the monitor sees.
 fn write_change(
     tables: &mut Tables<'_>,
     table: &SelectedTable,
@@ -195,7 +196,7 @@ fn write_modification(
             return None;
         }
         let (old, new) = (old.get(def, id), new.get(def, id));
-        // Of a column of at most one element the new value is sent, not a difference.
+        // For a column of at most one element, the new value is sent instead of a difference.
         Some(if def.column(id).kind.max.is_one() {
             new
         } else {
@@ -205,7 +206,7 @@ fn write_modification(
     out.push('}');
 }
 
-/// Writes a row that was not seen before.
+/// Writes a row that the monitor did not see before.
 fn write_whole(
     out: &mut String,
     row: &Row,
@@ -225,8 +226,8 @@ fn write_whole(
     } else {
         "{\"insert\":{"
     });
-    // Both lists are sorted. Columns that the row does not store hold their default, which these
-    // versions omit.
+    // Both lists are sorted. Columns that the row does not store have their default, which these
+    // methods omit.
     let mut is_first = true;
     let mut selected = table.columns.iter().peekable();
     for (id, cell) in row.cells() {
@@ -248,7 +249,7 @@ fn write_whole(
     out.push_str("}}");
 }
 
-/// Writes the selected columns for which there is a value as a JSON object.
+/// Writes those of the selected columns that have a value, as a JSON object.
 fn write_columns<'a>(
     out: &mut String,
     def: &TableDef,
