@@ -254,7 +254,7 @@ fn a_bad_file_is_told_with_its_option() {
         (
             &["-C", authority],
             1,
-            &["the server demands a client certificate"],
+            &["the server requires a client certificate"],
         ),
     ];
     for (options, status, expected) in cases {

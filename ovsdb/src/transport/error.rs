@@ -32,18 +32,18 @@ pub enum ConnectError {
     #[cfg(feature = "tls")]
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// An `ssl:` remote, and no [`TlsConfig`](crate::TlsConfig) to reach it with.
+    /// An `ssl:` remote was given, but no [`TlsConfig`](crate::TlsConfig).
     #[cfg(feature = "tls")]
     #[error("the remote needs TLS, and the client was given no TlsConfig")]
     NoTlsConfig,
-    /// An `ssl:` remote, and no TLS in this build of the library.
+    /// An `ssl:` remote was given, but the library was built without TLS.
     #[cfg(not(feature = "tls"))]
     #[error("the remote needs TLS, which is the feature `tls` of the crate ovsdb")]
     NoTlsFeature,
 }
 
 impl ConnectError {
-    /// Whether trying again cannot help, because the client's configuration is wrong.
+    /// Whether trying again is useless, because the client's configuration is wrong.
     #[must_use]
     pub const fn is_permanent(&self) -> bool {
         #[cfg(feature = "tls")]

@@ -11,7 +11,7 @@ type Connect = dyn Fn() -> io::Result<DuplexStream> + Send + Sync;
 
 /// A server in this process, to which a client connects without a socket.
 ///
-/// [`Server::remote`](crate::server::Server::remote) makes one; two are equal when they lead to the
+/// [`Server::remote`](crate::server::Server::remote) makes one. Two are equal when they lead to the
 /// same server.
 ///
 /// ```
@@ -27,13 +27,13 @@ type Connect = dyn Fn() -> io::Result<DuplexStream> + Send + Sync;
 pub struct MemoryRemote {
     name: Arc<str>,
     connect: Arc<Connect>,
-    /// The host whose certificate a simulated server must have.
+    /// The host that the certificate of a simulated server must be for.
     #[cfg(all(simulation, feature = "tls"))]
     tls_host: Option<Arc<str>>,
 }
 
 impl MemoryRemote {
-    /// A remote that `connect` makes connections to; `name` is for logs and errors.
+    /// A remote to which `connect` makes connections; `name` is for logs and errors.
     #[must_use]
     pub fn new(
         name: &str,
@@ -47,7 +47,7 @@ impl MemoryRemote {
         }
     }
 
-    /// The same remote with TLS, for the simulation: the server's certificate must be for this host.
+    /// The same remote with TLS, for the simulation. The server's certificate must be for this host.
     #[cfg(all(simulation, feature = "tls"))]
     #[must_use]
     pub fn simulated_tls(mut self, host: &str) -> Self {
@@ -60,8 +60,8 @@ impl MemoryRemote {
         self.tls_host.as_deref()
     }
 
-    /// The client's end of a new connection. A server in this process needs a tokio runtime for the
-    /// other one.
+    /// The client's end of a new connection. A server in this process needs a tokio runtime to serve
+    /// the other end.
     ///
     /// # Errors
     /// When the server has ended.

@@ -19,25 +19,25 @@ pub use self::tls::{TlsConfig, TlsConfigBuilder, TlsError, TlsMaterial, TlsPart}
 #[cfg(all(feature = "server", feature = "tls"))]
 pub use self::tls::{TlsServerConfig, TlsServerConfigBuilder};
 
-/// Without the feature `tls` there is no such thing.
+/// Without the feature `tls` there are no values of this type.
 #[cfg(all(feature = "server", not(feature = "tls")))]
 #[derive(Debug, Clone)]
 pub(crate) enum TlsServerConfig {}
 
-/// Without the feature `tls` there is no such thing.
+/// Without the feature `tls` there are no values of this type.
 #[cfg(not(feature = "tls"))]
 #[derive(Debug, Clone)]
 pub(crate) enum TlsConfig {}
 
-/// The half of a stream that is read from.
+/// The half of a stream for reading.
 pub(crate) type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
-/// The half of a stream that is written to.
+/// The half of a stream for writing.
 ///
-/// A failed write is not always the stream's last word: what the server had to say before can
-/// still be read. With TLS a write that cannot be done pends, and the other half has the reason.
+/// After a failed write, what the server sent before can still be read. With TLS a failed write stays
+/// pending, and reading returns the reason.
 pub(crate) type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
 
-/// Connects to a remote; `tls` is for the `ssl:` ones.
+/// Connects to a remote; `tls` is for `ssl:` remotes.
 pub(crate) async fn connect(
     remote: &Remote,
     tls: Option<&TlsConfig>,
@@ -77,7 +77,7 @@ pub(crate) async fn connect(
 
 async fn connect_tcp(host: &str, port: u16) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
-    // Requests are small and wait for an answer.
+    // Requests are small, and callers wait for the replies, so do not delay them.
     stream.set_nodelay(true)?;
     Ok(stream)
 }

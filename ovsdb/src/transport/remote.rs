@@ -1,4 +1,4 @@
-//! Where a server listens.
+//! Remotes: the addresses of servers.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -25,16 +25,16 @@ use crate::value::Sealed;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Remote {
-    /// `tcp:HOST:PORT`; an IPv6 address stands in brackets.
+    /// `tcp:HOST:PORT`; an IPv6 address is in brackets.
     Tcp {
-        /// A name or an address.
+        /// A host name or an address.
         host: String,
         /// The port.
         port: u16,
     },
-    /// `ssl:HOST:PORT`: TLS, with the feature `tls`; an IPv6 address stands in brackets.
+    /// `ssl:HOST:PORT`: TLS, with the feature `tls`; an IPv6 address is in brackets.
     Ssl {
-        /// A name or an address.
+        /// A host name or an address.
         host: String,
         /// The port.
         port: u16,
@@ -44,28 +44,28 @@ pub enum Remote {
         /// The socket's path.
         path: PathBuf,
     },
-    /// A server in this process. It has no form as text.
+    /// A server in this process. It has no text form.
     #[cfg(feature = "server")]
     Memory(super::memory::MemoryRemote),
 }
 
 impl Remote {
-    /// A server that listens on TCP. `host` is a name or an address; an IPv6 address may stand in
-    /// brackets, but need not.
+    /// A server that listens on TCP. `host` is a name or an address; an IPv6 address may be in
+    /// brackets.
     pub fn tcp(host: impl fmt::Display, port: u16) -> Self {
         let host = without_brackets(host);
         Self::Tcp { host, port }
     }
 
-    /// A server that listens on TLS; the host is as in [`tcp`](Self::tcp), and what the server's
-    /// certificate is checked against.
+    /// A server that listens on TLS. The host is as in [`tcp`](Self::tcp); the server's certificate
+    /// must be for it.
     pub fn ssl(host: impl fmt::Display, port: u16) -> Self {
         let host = without_brackets(host);
         Self::Ssl { host, port }
     }
 
-    /// A server that listens on a socket in the file system. The path may be any: as text in a list of
-    /// remotes it could have no comma.
+    /// A server that listens on a unix socket. Any path is possible; in a list of remotes given as
+    /// text, a path cannot contain a comma.
     pub fn unix(path: impl Into<PathBuf>) -> Self {
         Self::Unix { path: path.into() }
     }
@@ -82,7 +82,7 @@ fn without_brackets(host: impl fmt::Display) -> String {
 /// The `tcp:` remote of this address.
 impl From<SocketAddr> for Remote {
     fn from(address: SocketAddr) -> Self {
-        // An IPv6 address has its zone written out.
+        // `to_string` includes the zone of an IPv6 address.
         let whole = address.to_string();
         let host = whole.rsplit_once(':').map_or(&*whole, |(host, _)| host);
         Self::tcp(host, address.port())
@@ -103,7 +103,7 @@ impl From<&Path> for Remote {
     }
 }
 
-/// The port that a `tcp:` or `ssl:` remote without one means (ovsdb(7)).
+/// The default port of `tcp:` and `ssl:` remotes (ovsdb(7)).
 const DEFAULT_PORT: u16 = 6640;
 
 /// Why a text is not a remote.
@@ -122,7 +122,7 @@ pub struct RemoteError {
     pub reason: RemoteErrorReason,
 }
 
-/// What is wrong with a remote, and which part of it.
+/// What is wrong with a remote.
 ///
 /// ```
 /// use ovsdb::{Remote, RemoteErrorReason};
@@ -135,35 +135,35 @@ pub struct RemoteError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoteErrorReason {
-    /// No remote at all.
+    /// The text is empty.
     #[error("it is empty")]
     Empty,
-    /// No method, such as a path or a host alone.
+    /// The method is missing: the text is only a path or a host, for instance.
     #[error(
         "the method is missing; write `unix:PATH` for a socket, `tcp:HOST:PORT` or `ssl:HOST:PORT` for a host"
     )]
     NoMethod,
-    /// Not one of the methods this library has.
+    /// The method is none that this library supports.
     #[error("the method {0:?} is none of `tcp:`, `ssl:`, `unix:`")]
     UnknownMethod(String),
-    /// A passive remote, for a server to listen at.
+    /// The remote is passive, for a server to listen on.
     #[error(
         "the method {0:?} is passive, for a server to listen at; a client needs `tcp:`, `ssl:` or `unix:`"
     )]
     Passive(String),
-    /// No host.
+    /// The host is missing.
     #[error("the host is missing")]
     NoHost,
-    /// An IPv6 address without the brackets, or with one of them.
+    /// An IPv6 address lacks a bracket, or both.
     #[error("the IPv6 address in {0:?} is not in brackets, as in `[::1]:6640`")]
     Brackets(String),
-    /// A bracket within a host.
+    /// There is a bracket within the host.
     #[error("the host {0:?} is neither a name nor an address: it has a bracket")]
     BadHost(String),
-    /// Not a port.
+    /// The port is not a number from 1 to 65535.
     #[error("the port {0:?} is not a number from 1 to 65535")]
     BadPort(String),
-    /// No path.
+    /// The path is missing.
     #[error("the path is missing")]
     NoPath,
 }
@@ -266,8 +266,8 @@ pub fn parse_remotes(text: &str) -> Result<Vec<Remote>, RemoteError> {
         .collect()
 }
 
-/// Remotes in any form: text as in ovsdb(7), with commas between them; a [`Remote`]; an array or a
-/// vector of these.
+/// Remotes in any form: text as in ovsdb(7), separated by commas; a [`Remote`]; or an array or vector
+/// of these.
 ///
 /// ```
 /// use ovsdb::{IntoRemotes, Remote};
@@ -281,7 +281,7 @@ pub trait IntoRemotes: Sealed {
     /// The remotes.
     ///
     /// # Errors
-    /// When one of them is malformed text.
+    /// When a text is malformed.
     fn into_remotes(self) -> Result<Vec<Remote>, RemoteError>;
 }
 

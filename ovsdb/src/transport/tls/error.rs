@@ -1,4 +1,4 @@
-//! What can be wrong with TLS.
+//! Errors of TLS.
 
 use std::fmt;
 use std::io;
@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use tokio_rustls::rustls::pki_types::pem;
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error as RustlsError};
 
-/// A part of what TLS needs.
+/// A part of the configuration of TLS.
 ///
 /// ```
 /// use ovsdb::TlsPart;
 ///
-/// /// The option of a program that gives a part.
+/// /// The option by which a program gets a part.
 /// fn option(part: TlsPart) -> &'static str {
 ///     match part {
 ///         TlsPart::CaCertificates => "--ca-cert",
@@ -23,15 +23,15 @@ use tokio_rustls::rustls::{AlertDescription, CertificateError, Error as RustlsEr
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TlsPart {
-    /// The certificates of the authorities that are trusted.
+    /// The certificates of the trusted authorities.
     CaCertificates,
-    /// The own certificate: the client's, or a server's.
+    /// The certificate of this side: the client's, or a server's.
     Certificate,
-    /// The private key of the own certificate.
+    /// The private key of that certificate.
     PrivateKey,
 }
 
-/// A part of what TLS needs, and where it was taken from.
+/// A part of the configuration of TLS, and where it came from.
 ///
 /// ```
 /// use ovsdb::{TlsConfig, TlsError, TlsPart};
@@ -46,7 +46,7 @@ pub enum TlsPart {
 pub struct TlsMaterial {
     /// Which part.
     pub part: TlsPart,
-    /// The file it is in; `None` when it was given as text.
+    /// Its file; `None` when it was given as text.
     pub file: Option<PathBuf>,
 }
 
@@ -64,8 +64,8 @@ impl fmt::Display for TlsMaterial {
     }
 }
 
-/// What is wrong with TLS: with its configuration, with the server's certificate, or with ours in
-/// the server's eyes.
+/// What is wrong with TLS: with its configuration, with the server's certificate, or, according to the
+/// server, with this client's.
 ///
 /// ```
 /// use ovsdb::{TlsConfig, TlsError};
@@ -76,13 +76,13 @@ impl fmt::Display for TlsMaterial {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// No CA certificate was given, so that no peer could be trusted.
+    /// No CA certificate was given, so no peer can be trusted.
     #[error("no CA certificate was given")]
     NoCaCertificates,
-    /// A server without a certificate of its own.
+    /// A server has no certificate.
     #[error("no certificate and private key of the server were given")]
     NoServerCertificate,
-    /// A name that no certificate can have.
+    /// The name cannot be in a certificate.
     #[error("{0:?} is not a name or an address that a server's certificate can have")]
     BadServerName(String),
     /// A file cannot be read.
@@ -90,11 +90,11 @@ pub enum TlsError {
     Read {
         /// The file.
         material: TlsMaterial,
-        /// Why not.
+        /// The reason.
         #[source]
         source: io::Error,
     },
-    /// A text is not PEM, or has nothing of the kind that is needed.
+    /// The text is not PEM, or does not contain the required part.
     #[error("{material} cannot be read as PEM")]
     Pem {
         /// The text.
@@ -103,16 +103,16 @@ pub enum TlsError {
         #[source]
         source: pem::Error,
     },
-    /// PEM, but its contents are unusable.
+    /// The text is PEM, but its contents cannot be used.
     #[error("{material} cannot be used")]
     Unusable {
         /// The certificate or key.
         material: TlsMaterial,
-        /// Why not.
+        /// The reason.
         #[source]
         source: RustlsError,
     },
-    /// The own certificate is for another key.
+    /// The certificate of this side is for another key.
     #[error("{key} does not fit {certificate}")]
     KeyMismatch {
         /// The certificate.
@@ -120,31 +120,31 @@ pub enum TlsError {
         /// The key.
         key: TlsMaterial,
     },
-    /// The server's certificate does not come from an authority that is trusted.
+    /// The server's certificate was not issued by a trusted authority.
     #[error("the server's certificate is not signed by any of the CA certificates")]
     UnknownIssuer,
-    /// The server's certificate, or one between it and the authority, has expired.
+    /// The server's certificate, or one in its chain, has expired.
     #[error("the server's certificate has expired")]
     Expired,
-    /// The server's certificate, or one between it and the authority, is not valid yet.
+    /// The server's certificate, or one in its chain, is not valid yet.
     #[error("the server's certificate is not valid yet")]
     NotYetValid,
-    /// The server's certificate has other names.
+    /// The server's certificate is for other names.
     #[error(
         "the server's certificate is not for {expected}; it is for {names}",
         names = if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") }
     )]
     WrongName {
-        /// The name that it should have.
+        /// The expected name.
         expected: String,
-        /// The names that it has.
+        /// The names in the certificate.
         presented: Vec<String>,
     },
-    /// The server's certificate has another fault.
+    /// The server's certificate has another defect.
     #[error("the server's certificate is not accepted")]
     ServerCertificate(#[source] RustlsError),
-    /// The server demands a client certificate, and the client has none.
-    #[error("the server demands a client certificate, and none was given")]
+    /// The server requires a client certificate, and the client has none.
+    #[error("the server requires a client certificate, but none was given")]
     ClientCertificateRequired,
     /// The server does not accept the client's certificate.
     #[error("the server does not accept the client certificate: alert {0:?}")]
@@ -155,16 +155,16 @@ pub enum TlsError {
     /// What the server sends is not TLS.
     #[error("the server does not speak TLS")]
     NotTls(#[source] RustlsError),
-    /// The server closed the connection in the middle of the handshake, as one does that does not
-    /// speak TLS.
+    /// The server closed the connection during the handshake, as a server without TLS does.
     #[error("the server closed the connection during the TLS handshake")]
     HandshakeClosed,
-    /// Anything else.
+    /// Another error.
     #[error(transparent)]
     Other(RustlsError),
 }
 
-/// What the server asked for, which says what its alert means.
+/// Whether the server asked for a client certificate, and got one; the meaning of its alerts depends on
+/// this.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClientCertificate {
     pub(super) asked_for: bool,
@@ -172,7 +172,7 @@ pub(super) struct ClientCertificate {
 }
 
 impl TlsError {
-    /// What rustls found, in our words.
+    /// The error for an error of rustls.
     pub(super) fn new(error: RustlsError, client: ClientCertificate) -> Self {
         match error {
             RustlsError::AlertReceived(alert) => Self::of_alert(alert, client),
@@ -198,7 +198,7 @@ impl TlsError {
                 | Alert::DecryptError
         );
         match client {
-            // TLS 1.2 has no alert of its own for a certificate that is missing.
+            // TLS 1.2 has no specific alert for a missing certificate.
             ClientCertificate {
                 asked_for: true,
                 given: false,
@@ -217,7 +217,7 @@ impl TlsError {
         match error {
             Bad::Expired | Bad::ExpiredContext { .. } => Self::Expired,
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => Self::NotYetValid,
-            // An authority of the same name with another key is another authority.
+            // A bad signature means that another authority with the same name issued the certificate.
             Bad::UnknownIssuer | Bad::BadSignature => Self::UnknownIssuer,
             Bad::NotValidForNameContext {
                 expected,
@@ -230,7 +230,7 @@ impl TlsError {
         }
     }
 
-    /// The error of a stream in our words, where rustls made it; others as they are.
+    /// The error of a stream: errors of rustls are converted, others returned as they are.
     pub(super) fn in_io(error: io::Error, client: ClientCertificate) -> io::Error {
         match error.downcast::<RustlsError>() {
             Ok(error) => io::Error::new(io::ErrorKind::InvalidData, Self::new(error, client)),

@@ -1,4 +1,4 @@
-//! Certificates and keys, from files or texts, as a configuration of rustls.
+//! Certificates and keys from files or texts, made into a configuration of rustls.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use super::error::{TlsError, TlsMaterial, TlsPart};
 use super::verifier::ChainVerifier;
 use crate::error_chain::ErrorChain;
 
-/// A PEM text, or the file it is in.
+/// A PEM text, or the path of its file.
 #[derive(Clone)]
 pub(super) enum Pem {
     File(PathBuf),
@@ -43,15 +43,15 @@ impl Pem {
     }
 }
 
-/// Where everything is to be read from.
+/// Where all parts are read from.
 #[derive(Clone)]
 pub(super) struct Sources {
     pub(super) ca: Vec<Pem>,
-    /// The certificate with those between it and its authority, and the key.
+    /// The certificate, followed by its chain, and the key.
     pub(super) own: Option<(Pem, Pem)>,
 }
 
-/// What was read: of another version when any byte differs.
+/// What was read. Compared byte by byte to find changes.
 #[derive(PartialEq, Eq)]
 pub(super) struct Contents {
     ca: Vec<Vec<u8>>,
@@ -81,7 +81,7 @@ impl Sources {
         })
     }
 
-    /// The certificates of the authorities, one at least.
+    /// The certificates of the authorities, at least one.
     pub(super) fn roots(&self, contents: &Contents) -> Result<RootCertStore, TlsError> {
         let mut roots = RootCertStore::empty();
         for (pem, text) in self.ca.iter().zip(&contents.ca) {
@@ -114,17 +114,17 @@ impl Sources {
     }
 }
 
-/// What makes a configuration of rustls.
+/// Settings from which a configuration of rustls is made.
 pub(super) trait Configure {
     type Config;
 
     fn sources(&self) -> &Sources;
 
-    /// The configuration that these contents make.
+    /// The configuration for these contents.
     fn configure(&self, contents: &Contents) -> Result<Self::Config, TlsError>;
 }
 
-/// A configuration whose files are read again when they have changed.
+/// A configuration whose files are read again when they change.
 pub(super) struct Reloading<S: Configure> {
     pub(super) settings: S,
     loaded: Mutex<Loaded<S::Config>>,
@@ -145,7 +145,7 @@ impl<S: Configure> Reloading<S> {
         })
     }
 
-    /// Whether the files differ from what was read, or cannot be read.
+    /// Whether the files differ from what was read last, or cannot be read.
     pub(super) fn files_changed(&self) -> bool {
         self.settings.sources().read().map_or(true, |contents| {
             let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,8 +153,7 @@ impl<S: Configure> Reloading<S> {
         })
     }
 
-    /// The configuration that the files make now, or the last one that they made. `peer` is for the
-    /// log.
+    /// The configuration for the current files, or the last valid one. `peer` is for the log.
     pub(super) fn current(&self, peer: &str) -> Arc<S::Config> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let read = self.settings.sources().read().and_then(|contents| {
@@ -167,13 +166,13 @@ impl<S: Configure> Reloading<S> {
         });
         if let Err(error) = read {
             let error = ErrorChain::new(&error);
-            tracing::warn!(peer, %error, "the certificates read before stay in use");
+            tracing::warn!(peer, %error, "cannot read the certificates again; the earlier ones stay in use");
         }
         loaded.config.clone()
     }
 }
 
-/// How a client trusts servers.
+/// How a client verifies servers.
 pub(super) struct ClientSettings {
     pub(super) sources: Sources,
     pub(super) verify_name: bool,
@@ -207,7 +206,8 @@ impl Configure for ClientSettings {
             Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))),
             None => builder.with_no_client_auth(),
         };
-        // Clients run for months: each connection reads the certificates again.
+        // Without session resumption, each connection uses the current certificates, even in clients
+        // that run for months.
         config.resumption = Resumption::disabled();
         Ok(config)
     }

@@ -1,4 +1,4 @@
-//! TLS, through rustls.
+//! TLS, by rustls.
 
 mod error;
 mod material;
@@ -24,21 +24,21 @@ pub use self::server::{TlsServerConfig, TlsServerConfigBuilder};
 use self::verifier::Asked;
 use super::{ConnectError, ReadHalf, WriteHalf};
 
-/// How `ssl:` remotes are reached: who is trusted, and who we are.
+/// The TLS configuration for `ssl:` remotes: which authorities to trust, and the client's certificate.
 ///
-/// The files are those that Open vSwitch's programs are given with `--ca-cert`, `--certificate`
-/// and `--private-key`. They are read again at each connection attempt, so that certificates may
-/// be replaced under a running client; where the new ones are of no use, the ones before them
-/// serve on and a warning is logged, for files are seldom replaced all at once.
+/// It uses the same files as Open vSwitch's programs, which get them by `--ca-cert`, `--certificate`
+/// and `--private-key`. The files are read again at each attempt to connect, so certificates can be
+/// replaced while the client runs. If the new ones cannot be used, the earlier ones stay in use and a
+/// warning is logged, since files are rarely replaced all at the same time.
 ///
 /// # Names
-/// A server must have a certificate of the CA, and one for its name: the one given with
-/// [`server_name`](TlsConfigBuilder::server_name), else the host in the remote. Open vSwitch's own
-/// programs verify the CA alone, and `ovs-pki` makes certificates whose name is no name of a host:
-/// `ovnnb id:6dc3...`, or with `--unique` that of their file, `ovnnb`, at whatever address the
-/// server listens. For these give that name, or trust every certificate of the CA with
-/// [`verify_name(false)`](TlsConfigBuilder::verify_name), as Open vSwitch does; the CA must then
-/// sign servers alone, as `switchca` and `controllerca` of `ovs-pki` are apart for.
+/// A server's certificate must be issued by the CA, and must be for the server's name: the one given
+/// with [`server_name`](TlsConfigBuilder::server_name), otherwise the host in the remote. Open
+/// vSwitch's own programs check only the CA, and `ovs-pki` makes certificates whose name is not a host
+/// name: `ovnnb id:6dc3...`, or, with `--unique`, the name of their file, `ovnnb`, whatever address the
+/// server listens on. For such certificates, give that name, or trust every certificate of the CA by
+/// [`verify_name(false)`](TlsConfigBuilder::verify_name), as Open vSwitch does. The CA must then issue
+/// only servers' certificates, which is why `ovs-pki` has separate CAs, `switchca` and `controllerca`.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -77,13 +77,13 @@ pub struct TlsConfig {
 }
 
 enum Source {
-    /// The user's own.
+    /// A configuration made by the user.
     Rustls(Arc<ClientConfig>),
     Material(Reloading<ClientSettings>),
 }
 
 impl fmt::Debug for TlsConfig {
-    /// Without any secret.
+    /// Prints no secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsConfig")
             .field("server_name", &self.server_name)
@@ -91,7 +91,7 @@ impl fmt::Debug for TlsConfig {
     }
 }
 
-/// The authorities to trust, and our own certificate; [`TlsConfig::builder`] makes one.
+/// The authorities to trust and the client's certificate; [`TlsConfig::builder`] makes one.
 ///
 /// ```
 /// use ovsdb::{TlsConfig, TlsError};
@@ -106,7 +106,7 @@ pub struct TlsConfigBuilder {
 }
 
 impl fmt::Debug for TlsConfigBuilder {
-    /// Without any secret.
+    /// Prints no secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsConfigBuilder")
             .field("server_name", &self.server_name)
@@ -115,20 +115,20 @@ impl fmt::Debug for TlsConfigBuilder {
 }
 
 impl TlsConfigBuilder {
-    /// Adds a PEM file with certificates of authorities to trust, one at least.
+    /// Adds a PEM file with certificates of trusted authorities, at least one.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.sources.ca.push(Pem::File(path.into()));
         self
     }
 
-    /// Adds certificates of authorities to trust, as PEM text.
+    /// Adds certificates of trusted authorities, as PEM text.
     pub fn ca_pem(mut self, text: impl Into<Vec<u8>>) -> Self {
         self.settings.sources.ca.push(Pem::Text(text.into()));
         self
     }
 
-    /// The PEM files of the client's certificate (with those between it and its authority, if
-    /// any, after it) and of its private key (PKCS #8, PKCS #1 or SEC 1).
+    /// Sets the PEM files of the client's certificate (followed by its chain, if any) and of its
+    /// private key (PKCS #8, PKCS #1 or SEC 1).
     pub fn client_files(
         mut self,
         certificate: impl Into<PathBuf>,
@@ -139,7 +139,7 @@ impl TlsConfigBuilder {
         self
     }
 
-    /// The client's certificate and private key, as PEM texts.
+    /// Sets the client's certificate and private key, as PEM texts.
     pub fn client_pem(
         mut self,
         certificate: impl Into<Vec<u8>>,
@@ -150,15 +150,15 @@ impl TlsConfigBuilder {
         self
     }
 
-    /// The name or address that the servers' certificates are for, instead of the host in the
-    /// remote. It is also what the server is told we look for (SNI).
+    /// Sets the name or address that the servers' certificates are for, instead of the host in the
+    /// remote. It is also sent to the server as the requested name (SNI).
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
     }
 
-    /// Whether a server's certificate must be for its name, which it must unless said otherwise;
-    /// `false` trusts every certificate of the CA, as Open vSwitch's programs do.
+    /// Whether a server's certificate must be for its name: `true` by default. `false` trusts every
+    /// certificate of the CA, as Open vSwitch's programs do.
     pub const fn verify_name(mut self, verify: bool) -> Self {
         self.settings.verify_name = verify;
         self
@@ -167,8 +167,8 @@ impl TlsConfigBuilder {
     /// Reads the certificates and keys.
     ///
     /// # Errors
-    /// When there is no CA certificate, when a file cannot be read, is not PEM or has no usable part,
-    /// when the key does not fit the certificate, or the name is not valid.
+    /// When there is no CA certificate; when a file cannot be read, is not PEM or has no usable
+    /// contents; when the key does not fit the certificate; when the name is invalid.
     pub fn build(self) -> Result<TlsConfig, TlsError> {
         let config = TlsConfig {
             source: Arc::new(Source::Material(Reloading::new(self.settings)?)),
@@ -182,7 +182,7 @@ impl TlsConfigBuilder {
 }
 
 impl TlsConfig {
-    /// Starts a configuration from PEM.
+    /// Starts a configuration from PEM files or texts.
     pub const fn builder() -> TlsConfigBuilder {
         TlsConfigBuilder {
             settings: ClientSettings {
@@ -193,8 +193,8 @@ impl TlsConfig {
         }
     }
 
-    /// Takes a configuration of rustls as it is; the crate re-exports the version it uses as
-    /// `ovsdb::rustls`.
+    /// Uses a configuration of rustls as it is. The crate re-exports the version of rustls that it uses
+    /// as `ovsdb::rustls`.
     pub fn from_rustls(config: impl Into<Arc<ClientConfig>>) -> Self {
         Self {
             source: Arc::new(Source::Rustls(config.into())),
@@ -202,11 +202,11 @@ impl TlsConfig {
         }
     }
 
-    /// With the name or address that the servers' certificates are for, instead of the host in
-    /// the remote.
+    /// Sets the name or address that the servers' certificates are for, instead of the host in the
+    /// remote.
     ///
     /// # Errors
-    /// When no certificate can have such a name.
+    /// When the name cannot be in a certificate.
     pub fn with_server_name(self, name: impl Into<String>) -> Result<Self, TlsError> {
         Ok(Self {
             server_name: Some(parse_name(&name.into())?),
@@ -214,10 +214,10 @@ impl TlsConfig {
         })
     }
 
-    /// Whether the files differ from what connections are made with, or cannot be read: the next
-    /// attempt reads them again, while connections that stand keep what they were made with.
+    /// Whether the files differ from those in use, or cannot be read. The next attempt to connect reads
+    /// them again; existing connections keep what they were made with.
     ///
-    /// It reads the files, which are small.
+    /// This reads the files, which are small.
     #[must_use]
     pub fn files_changed(&self) -> bool {
         match &*self.source {
@@ -264,14 +264,14 @@ impl TlsConfig {
     }
 }
 
-/// Runs what reads files on a thread of its own.
+/// Reads files on another thread, which may block.
 #[cfg(not(simulation))]
 async fn read_files<C: Send + 'static>(read: impl FnOnce() -> C + Send + 'static) -> io::Result<C> {
     let read = tokio::task::spawn_blocking(read).await;
     read.map_err(io::Error::other)
 }
 
-/// Runs what would read files in this thread: a simulation has no other, and no files.
+/// Runs on this thread: a simulation has no other thread, and no files.
 #[cfg(simulation)]
 async fn read_files<C>(read: impl FnOnce() -> C) -> io::Result<C> {
     Ok(read())
@@ -291,7 +291,7 @@ fn parse_name(name: &str) -> Result<ServerName<'static>, TlsError> {
     ServerName::try_from(name.to_owned()).map_err(|_| TlsError::BadServerName(name.to_owned()))
 }
 
-/// What to call a server whose name does not matter: addresses are not told to it.
+/// A name for a server whose name is not verified. An address is not sent to it (SNI).
 fn no_name() -> ServerName<'static> {
     ServerName::from(std::net::IpAddr::from(std::net::Ipv4Addr::UNSPECIFIED))
 }
@@ -304,7 +304,7 @@ impl Source {
         }
     }
 
-    /// The configuration that the files make now, or the last one that they made.
+    /// The configuration for the current files, or the last valid one.
     fn current(&self, server: &str) -> Arc<ClientConfig> {
         match self {
             Self::Rustls(config) => config.clone(),

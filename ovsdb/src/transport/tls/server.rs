@@ -1,4 +1,4 @@
-//! The server's end of TLS: its certificate, and which clients it takes.
+//! TLS on the server's side: its certificate, and which clients it accepts.
 
 use std::fmt;
 use std::io;
@@ -20,13 +20,13 @@ use super::error::TlsError;
 use super::material::{Configure, Contents, Pem, Reloading, Sources};
 use super::read_files;
 
-/// How a server listens on `pssl:` remotes: who it is, and which clients it takes.
+/// The TLS configuration for `pssl:` remotes: the server's certificate, and which clients are accepted.
 ///
-/// The files are those that ovsdb-server is given with `--private-key`, `--certificate` and
-/// `--ca-cert`. As ovsdb-server does, the server demands a certificate of every client, which one of
-/// the authorities must have signed, whatever its name is. The files are read again at each
-/// connection, so that certificates may be replaced under a running server; where the new ones
-/// cannot be used, the ones before them stay in use and a warning is logged.
+/// It uses the same files as ovsdb-server, which gets them by `--private-key`, `--certificate` and
+/// `--ca-cert`. Like ovsdb-server, it requires a certificate of every client, issued by one of the
+/// authorities, for any name. The files are read again at each connection, so certificates can be
+/// replaced while the server runs. If the new ones cannot be used, the earlier ones stay in use and a
+/// warning is logged.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -60,19 +60,19 @@ pub struct TlsServerConfig {
 }
 
 enum Source {
-    /// The user's own.
+    /// A configuration made by the user.
     Rustls(Arc<ServerConfig>),
     Material(Reloading<Settings>),
 }
 
 impl fmt::Debug for TlsServerConfig {
-    /// Without any secret.
+    /// Prints no secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsServerConfig").finish_non_exhaustive()
     }
 }
 
-/// Says who the server is and which clients it takes; [`TlsServerConfig::builder`] makes one.
+/// The server's certificate, and which clients are accepted; [`TlsServerConfig::builder`] makes one.
 ///
 /// ```
 /// use ovsdb::TlsError;
@@ -87,7 +87,7 @@ pub struct TlsServerConfigBuilder {
 }
 
 impl fmt::Debug for TlsServerConfigBuilder {
-    /// Without any secret.
+    /// Prints no secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsServerConfigBuilder")
             .finish_non_exhaustive()
@@ -101,8 +101,8 @@ struct Settings {
 }
 
 impl TlsServerConfigBuilder {
-    /// The PEM files of the server's certificate (followed by those between it and its authority, if
-    /// any) and of its private key (PKCS #8, PKCS #1 or SEC 1).
+    /// Sets the PEM files of the server's certificate (followed by its chain, if any) and of its
+    /// private key (PKCS #8, PKCS #1 or SEC 1).
     pub fn certificate_files(
         mut self,
         certificate: impl Into<PathBuf>,
@@ -113,7 +113,7 @@ impl TlsServerConfigBuilder {
         self
     }
 
-    /// The server's certificate and private key, as PEM texts.
+    /// Sets the server's certificate and private key, as PEM texts.
     pub fn certificate_pem(
         mut self,
         certificate: impl Into<Vec<u8>>,
@@ -124,27 +124,27 @@ impl TlsServerConfigBuilder {
         self
     }
 
-    /// Adds a PEM file with certificates of authorities whose clients are taken, one at least.
+    /// Adds a PEM file with certificates of authorities whose clients are accepted, at least one.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.sources.ca.push(Pem::File(path.into()));
         self
     }
 
-    /// Adds certificates of authorities whose clients are taken, as PEM text.
+    /// Adds certificates of authorities whose clients are accepted, as PEM text.
     pub fn ca_pem(mut self, text: impl Into<Vec<u8>>) -> Self {
         self.settings.sources.ca.push(Pem::Text(text.into()));
         self
     }
 
-    /// Whether clients must have a certificate of the authorities, which they must unless set;
-    /// `false` takes every client and asks for no certificate, as `--ca-cert=none` does.
+    /// Whether clients must have a certificate of the authorities: `true` by default. `false` accepts
+    /// every client and requests no certificate, like `--ca-cert=none`.
     pub const fn verify_clients(mut self, verify: bool) -> Self {
         self.settings.verify_clients = verify;
         self
     }
 
-    /// The versions of TLS that the server speaks, as `--ssl-protocols` of ovsdb-server says: 1.2 and
-    /// 1.3 unless set.
+    /// Sets the versions of TLS that the server speaks, like `--ssl-protocols` of ovsdb-server: 1.2 and
+    /// 1.3 by default.
     ///
     /// ```
     /// use ovsdb::rustls::version::TLS13;
@@ -162,12 +162,12 @@ impl TlsServerConfigBuilder {
         self
     }
 
-    /// Reads everything.
+    /// Reads the certificates and keys.
     ///
     /// # Errors
-    /// When the server has no certificate, clients are to be verified and there is no CA certificate,
-    /// a file cannot be read, is not PEM or has nothing that can be used, or the key does not fit the
-    /// certificate, or no version of TLS is left.
+    /// When the server has no certificate; when clients are to be verified and there is no CA
+    /// certificate; when a file cannot be read, is not PEM or has no usable contents; when the key does
+    /// not fit the certificate; when no version of TLS is left.
     pub fn build(self) -> Result<TlsServerConfig, TlsError> {
         let source = Source::Material(Reloading::new(self.settings)?);
         Ok(TlsServerConfig {
@@ -200,7 +200,7 @@ impl Configure for Settings {
             builder.with_no_client_auth()
         };
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(own)));
-        // Every connection has its client's certificate checked.
+        // Without stored sessions, every connection verifies its client's certificate.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(config)
@@ -208,7 +208,7 @@ impl Configure for Settings {
 }
 
 impl TlsServerConfig {
-    /// Starts a configuration from PEM.
+    /// Starts a configuration from PEM files or texts.
     pub fn builder() -> TlsServerConfigBuilder {
         TlsServerConfigBuilder {
             settings: Settings {
@@ -219,16 +219,16 @@ impl TlsServerConfig {
         }
     }
 
-    /// Takes a configuration of rustls as it is; the crate re-exports the version it uses as
-    /// `ovsdb::rustls`.
+    /// Uses a configuration of rustls as it is. The crate re-exports the version of rustls that it uses
+    /// as `ovsdb::rustls`.
     pub fn from_rustls(config: impl Into<Arc<ServerConfig>>) -> Self {
         Self {
             source: Arc::new(Source::Rustls(config.into())),
         }
     }
 
-    /// Does the handshake with a client that has connected. `peer` is for the log. If the handshake
-    /// fails, the connection is returned too, to be closed after the alert that was sent.
+    /// Makes the handshake with a client that has connected. `peer` is for the log. If the handshake
+    /// fails, the connection is returned too, so that it can be closed after the alert was sent.
     pub(crate) async fn accept<S>(
         &self,
         stream: S,
@@ -251,8 +251,8 @@ impl TlsServerConfig {
     }
 }
 
-/// A stream whose reading sends what writing has left in the buffer of TLS: records that the socket
-/// had no room for.
+/// A stream that, while it is read from, also sends what is left in TLS's buffer because the socket had
+/// no room.
 struct Flushing<S>(TlsStream<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Flushing<S> {
@@ -261,10 +261,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Flushing<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // A failure shows when the stream is read from, or written to again.
+        // An error will also occur when the stream is read, or written to again.
         let _ = Pin::new(&mut self.0).poll_flush(context);
         match Pin::new(&mut self.0).poll_read(context, buffer) {
-            // Few clients take leave of TLS; a message that was cut off is noticed anyway.
+            // Few clients end TLS properly; a truncated message is noticed anyway.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Poll::Ready(Ok(()))
             }

@@ -13,18 +13,18 @@ use super::error::{ClientCertificate, TlsError};
 struct Shared<S> {
     stream: TlsStream<S>,
     client: ClientCertificate,
-    /// Who waits to write.
+    /// The task that waits to write.
     writer: Option<Waker>,
 }
 
-/// The half that is read from. Reading also sends what TLS has not sent yet: records that the
-/// socket had no room for, and TLS's own answers.
+/// The half for reading. Reading also sends what TLS has not sent yet: data that the socket had no room
+/// for, and TLS's own messages.
 pub(super) struct TlsReadHalf<S>(Arc<Mutex<Shared<S>>>);
 
-/// The half that is written to.
+/// The half for writing.
 pub(super) struct TlsWriteHalf<S>(Arc<Mutex<Shared<S>>>);
 
-/// Splits a stream. `client` says what an alert of the server means.
+/// Splits a stream. `client` determines what an alert of the server means.
 pub(super) fn split<S>(
     stream: TlsStream<S>,
     client: ClientCertificate,
@@ -37,7 +37,7 @@ pub(super) fn split<S>(
     (TlsReadHalf(shared.clone()), TlsWriteHalf(shared))
 }
 
-/// Nothing panics under the lock, and the stream is sound in any case.
+/// Nothing panics while the lock is held, and the stream would stay valid anyway.
 fn lock<S>(shared: &Mutex<Shared<S>>) -> MutexGuard<'_, Shared<S>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -49,14 +49,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsReadHalf<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let shared = &mut *lock(&self.0);
-        // A stream that cannot be written to any more still has the server's last words.
+        // If the stream cannot be written to any more, what the server sent before can still be read.
         if Pin::new(&mut shared.stream).poll_flush(context).is_ready()
             && let Some(writer) = shared.writer.take()
         {
             writer.wake();
         }
         match Pin::new(&mut shared.stream).poll_read(context, buffer) {
-            // A server that is killed says no farewell; messages show themselves where they end.
+            // A killed server does not end TLS properly. A truncated message is found by the framer.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Poll::Ready(Ok(()))
             }
@@ -76,8 +76,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsWriteHalf<S> {
         let written = Pin::new(&mut shared.stream).poll_write(context, bytes);
         match written {
             Poll::Ready(Ok(count)) => Poll::Ready(Ok(count)),
-            // With TLS 1.3 a server refuses our certificate after the handshake, and closes the
-            // connection on what we have sent by then. The reason is there to be read.
+            // With TLS 1.3, a server refuses the client's certificate only after the handshake, and
+            // closes the connection. Writing then fails, but reading returns the server's alert with
+            // the reason.
             Poll::Ready(Err(_)) => Poll::Pending,
             Poll::Pending => {
                 shared.writer = Some(context.waker().clone());

@@ -1,4 +1,5 @@
-//! Verifies that the authority has signed the server's certificate, and records whether the server asked for ours.
+//! Verifies that the authority has issued the server's certificate, and records whether the server
+//! requested the client's.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ use tokio_rustls::rustls::{DigitallySignedStruct, Error, RootCertStore, Signatur
 
 use super::error::ClientCertificate;
 
-/// Verifies all but the name, as Open vSwitch does.
+/// Verifies everything but the name, as Open vSwitch does.
 #[derive(Debug)]
 pub(super) struct ChainVerifier {
     roots: RootCertStore,
@@ -75,8 +76,8 @@ impl ServerCertVerifier for ChainVerifier {
     }
 }
 
-/// Remembers whether the server of one connection asked for a client certificate: the alerts that
-/// follow a missing one mean other things too.
+/// Records whether the server of a connection requested a client certificate, because the alerts for a
+/// missing certificate can also mean something else.
 #[derive(Debug)]
 pub(super) struct Asked {
     inner: Arc<dyn ResolvesClientCert>,
