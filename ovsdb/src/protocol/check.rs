@@ -1,9 +1,8 @@
-//! What cannot be sent: the check of every value of a request, before any of it is written.
+//! Checks every value of a request before any of it is written, since some values cannot be sent.
 //!
-//! A server closes the connection at a string with a NUL and at a number that its parser refuses,
-//! and everything in flight on that connection ends with an unknown outcome. Some reals it stores,
-//! but cannot read back: its own database file is damaged by them. So no request is written with
-//! one of these.
+//! A server closes the connection when it reads a string with a NUL or a number that its parser
+//! refuses, and the outcome of everything in flight on that connection is then unknown. Some reals it
+//! stores but cannot read back, so they damage its database file. No request is sent with any of these.
 
 use std::fmt;
 
@@ -14,7 +13,7 @@ use super::wire::Json;
 use crate::value::json::MAX_DEPTH;
 use crate::value::{Atom, Datum, Real, Str};
 
-/// A value of a request that no server takes; nothing was sent.
+/// A value of a request that no server accepts; nothing was sent.
 ///
 /// ```
 /// use ovsdb::protocol::{InvalidReason, Operation};
@@ -34,8 +33,8 @@ pub struct InvalidValue {
     pub table: Option<Str>,
     /// The column.
     pub column: Option<Str>,
-    /// What of the operation or of the request the value is, such as `the comment`; `None` where the
-    /// column says it.
+    /// Which part of the operation or request the value is, such as `the comment`; `None` where the
+    /// column tells it.
     pub part: Option<&'static str>,
     /// What is wrong with it.
     pub reason: InvalidReason,
@@ -55,16 +54,16 @@ pub enum InvalidReason {
     /// A string has a NUL character (RFC 7047 section 3.1).
     #[error("a string has a NUL character, at byte {0}")]
     Nul(usize),
-    /// A real that is not a number, infinite, or so large or small that a server stores something
-    /// else, or something that it cannot read.
+    /// A real that is NaN, infinite, or so large or small that a server stores another number, or one
+    /// that it cannot read back.
     #[error(
         "the real {0:?} cannot be stored: expected 0, or a magnitude from 2.22507385850721e-308 to 1.79769313486231e308"
     )]
     Real(Real),
-    /// JSON that is nested deeper than servers read.
+    /// The JSON is nested deeper than servers read.
     #[error("the JSON is nested deeper than {0} levels")]
     TooDeep(u32),
-    /// JSON that is no array, where there must be one.
+    /// The JSON is not an array, where an array is required.
     #[error("expected a JSON array")]
     NotAnArray,
 }
@@ -115,7 +114,7 @@ impl InvalidValue {
 pub(super) type Checked = Result<(), InvalidValue>;
 
 pub(crate) fn check_text(text: &str, part: &'static str) -> Checked {
-    // Written so that the search is vectorized.
+    // This form of the search is vectorized.
     match text.as_bytes().contains(&0) {
         false => Ok(()),
         true => {
@@ -133,14 +132,13 @@ fn check_real(real: Real) -> Checked {
     }
 }
 
-/// Whether a server reads the real, writes it in a form that it can read again, and so can a
-/// client.
+/// Whether a server can read the real, and writes it in a form that the server and clients can read.
 fn can_be_stored(real: f64) -> bool {
     let magnitude = real.abs();
     if magnitude == 0.0 || (1e-307..1e308).contains(&magnitude) {
         return true;
     }
-    // Servers write 15 digits, which may round to a subnormal number or to infinity: their parser
+    // Servers write 15 digits, which may round to a subnormal number or to infinity. Their parser
     // refuses both.
     format!("{magnitude:.14e}")
         .parse()
@@ -207,7 +205,7 @@ impl Operation {
     /// Checks that every value can be sent.
     ///
     /// # Errors
-    /// When one cannot.
+    /// When a value cannot be sent.
     pub fn check(&self) -> Result<(), InvalidValue> {
         self.check_parts().map_err(|invalid| InvalidValue {
             name: Some(self.name()),
@@ -220,7 +218,7 @@ impl Operation {
         if let Some(table) = self.table() {
             check_text(table, "the name of a table")?;
         }
-        // Each pattern names every field, so that a new one is not forgotten.
+        // Each pattern lists all fields, so that a new field cannot be forgotten.
         match self {
             Self::Insert {
                 table: _,
@@ -304,8 +302,8 @@ pub(super) fn check_monitors(requests: &MonitorRequests) -> Checked {
     Ok(())
 }
 
-/// Checks JSON that will stand within this many brackets of the message. It is well formed, and its
-/// strings have no NUL: [`Json`] holds no other.
+/// Checks JSON that the message will contain within this many brackets. A [`Json`] is always well
+/// formed, and its strings have no NUL.
 pub(super) fn check_json(json: &Json, outer: u32, part: &'static str) -> Checked {
     let deepest = MAX_DEPTH - outer;
     let text = json.as_str();
@@ -380,7 +378,7 @@ mod tests {
         }
     }
 
-    /// The request with `X` in place of each string and real.
+    /// The request with every `X` replaced by another string, and every real by this one.
     fn requests(text: &str, real: f64) -> Vec<Request> {
         let string = Str::from(text);
         let atom = || Datum::from(Atom::String(string.clone()));

@@ -1,4 +1,4 @@
-//! Conditions.
+//! Conditions, as on the wire.
 
 use std::fmt;
 
@@ -48,10 +48,10 @@ words!(
     Excludes = "excludes",
 );
 
-/// One clause of a `where` (RFC 7047 section 5.1, `<condition>`, with the extension that true
-/// and false are clauses: ovsdb-server(7), "Condition Change").
+/// One clause of a `where` (RFC 7047 section 5.1, `<condition>`; as an extension, true and false are
+/// clauses too: ovsdb-server(7), "Condition Change").
 ///
-/// Operations take the AND of their clauses, monitors the OR.
+/// Operations combine clauses by AND, monitors by OR.
 ///
 /// ```
 /// use ovsdb::protocol::{Clause, Function, Wire};
@@ -70,7 +70,7 @@ words!(
 pub enum Clause {
     /// Every row, or none.
     Always(bool),
-    /// Rows whose column compares so with the argument.
+    /// Rows for which this comparison of a column with the argument is true.
     Compare {
         /// The column's name.
         column: Str,
@@ -82,7 +82,7 @@ pub enum Clause {
 }
 
 impl Clause {
-    /// The same clause with other atoms in its argument.
+    /// The same clause, with the atoms of its argument changed by `change`.
     pub(crate) fn map_atoms(self, change: impl FnMut(Atom) -> Atom) -> Self {
         match self {
             Self::Always(always) => Self::Always(always),

@@ -1,4 +1,4 @@
-//! Errors as the server reports them.
+//! Errors that the server reports.
 
 use std::fmt;
 
@@ -21,12 +21,12 @@ macro_rules! kinds {
         #[non_exhaustive]
         pub enum ErrorKind {
             $( $(#[$meta])* $variant, )*
-            /// A kind that this library does not know; [`OvsdbError::error`] has its word.
+            /// A kind that this library does not know; [`OvsdbError::error`] is its word.
             Other,
         }
 
         impl ErrorKind {
-            /// Every kind with its word on the wire, [`Other`](Self::Other) excepted.
+            /// Every kind with its word on the wire, except [`Other`](Self::Other).
             pub const ALL: &'static [(Self, &'static str)] = &[$( (Self::$variant, $word), )*];
 
             /// The kind with this word on the wire.
@@ -58,11 +58,11 @@ kinds! {
     UnknownFunction = "unknown function",
     /// A value outside the column's constraints, a duplicate in an index, too many rows.
     ConstraintViolation = "constraint violation",
-    /// A strong reference to a row that does not exist, or that would go.
+    /// A strong reference to a row that does not exist, or that the transaction deletes.
     ReferentialIntegrityViolation = "referential integrity violation",
-    /// Two rows with one uuid.
+    /// Two rows with the same uuid.
     DuplicateUuid = "duplicate uuid",
-    /// Two rows of one transaction with one name.
+    /// Two rows of a transaction with the same name.
     DuplicateUuidName = "duplicate uuid-name",
     /// A `wait` whose condition did not become true in time.
     TimedOut = "timed out",
@@ -88,7 +88,8 @@ kinds! {
     UnknownMonitor = "unknown monitor",
     /// The parameters of the request are of the wrong shape.
     InvalidParameters = "invalid parameters",
-    /// The cluster could not take the transaction: no leader, leadership lost, a timeout.
+    /// The cluster could not commit the transaction: it has no leader, leadership was lost, or a
+    /// timeout passed.
     ClusterError = "cluster error",
     /// This server of the cluster is not its leader.
     NotLeader = "not leader",
@@ -126,7 +127,7 @@ pub struct OvsdbError {
 }
 
 impl OvsdbError {
-    /// An error with nothing but its word.
+    /// An error that is only a word.
     #[must_use]
     pub fn new(error: impl Into<Str>) -> Self {
         Self {
@@ -146,7 +147,7 @@ impl OvsdbError {
         }
     }
 
-    /// The kind, to decide by.
+    /// The kind of the error, for decisions.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         ErrorKind::from_word(&self.error)
@@ -168,8 +169,8 @@ impl fmt::Display for OvsdbError {
 
 impl std::error::Error for OvsdbError {}
 
-/// The server writes an error of a request as a string or as an object, one of an operation
-/// always as an object.
+/// The server writes the error of a request as a string or an object, and that of an operation always
+/// as an object.
 impl Wire for OvsdbError {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         if reader.peek() == Some(b'"') {
@@ -182,7 +183,7 @@ impl Wire for OvsdbError {
                 "details" => details = Option::read(reader)?,
                 "syntax" => syntax = Option::read(reader)?,
                 "io-error" => io_error = Option::read(reader)?,
-                // Servers add members; what they say does not change what the error is.
+                // Servers add members, which do not change what the error means.
                 _ => drop(reader.skip()?),
             }
             Ok(())

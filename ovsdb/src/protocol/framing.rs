@@ -1,8 +1,8 @@
-//! Finding where a message ends.
+//! Finds where a message ends.
 //!
-//! OVSDB messages follow each other with no delimiter (RFC 7047 section 4). The framer follows
-//! brackets and strings, and remembers where it was: each byte is looked at once, however the
-//! stream is cut into reads.
+//! OVSDB messages follow each other without a delimiter (RFC 7047 section 4). The framer follows
+//! brackets and strings, and remembers its position: it looks at each byte once, however the stream is
+//! cut into reads.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::value::json::{MAX_DEPTH, plain_end};
 
-/// How much memory a peer can make this side use.
+/// Limits of the memory that a peer can make this side use.
 ///
 /// ```
 /// use ovsdb::protocol::Limits;
@@ -59,7 +59,7 @@ impl Limits {
     }
 }
 
-/// Why a stream cannot be cut into messages. The connection is unusable after it.
+/// Why a stream cannot be cut into messages. The connection cannot be used any more.
 ///
 /// ```
 /// use ovsdb::protocol::{FrameError, Framer, Limits};
@@ -70,7 +70,7 @@ impl Limits {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// The message starts with something else than a bracket.
+    /// The message does not start with a bracket.
     #[error("a message starts with byte {0:#04x}, not with `{{` or `[`")]
     NotAMessage(u8),
     /// The message is longer than the limit.
@@ -92,11 +92,11 @@ enum State {
     Plain,
     /// Within a string.
     String,
-    /// Behind a backslash in a string.
+    /// After a backslash in a string.
     Escape,
 }
 
-/// Finds message ends in a buffer that grows.
+/// Finds the ends of messages in a growing buffer.
 ///
 /// ```
 /// use ovsdb::protocol::{Framer, Limits};
@@ -105,7 +105,7 @@ enum State {
 /// let stream = br#" {"id":1} ["#;
 /// assert_eq!(framer.find(&stream[..5]).unwrap(), None);
 /// assert_eq!(framer.find(stream).unwrap(), Some(1..9));
-/// // The caller takes the message off the buffer's front, and goes on with the rest.
+/// // The caller removes the message from the front of the buffer, and continues with the rest.
 /// assert_eq!(framer.find(&stream[9..]).unwrap(), None);
 /// ```
 #[derive(Debug)]
@@ -113,9 +113,9 @@ pub struct Framer {
     limits: Limits,
     state: State,
     depth: u32,
-    /// Where the message starts: the blanks before it do not belong to it.
+    /// Where the message starts; blanks before it are not part of it.
     start: usize,
-    /// How much of the buffer has been looked at.
+    /// How much of the buffer was looked at.
     seen: usize,
 }
 
@@ -132,13 +132,12 @@ impl Framer {
         }
     }
 
-    /// Where the first message in `buffer` is, or `None` when it has not ended yet.
+    /// Where the first message in `buffer` is; `None` while it has not ended.
     ///
-    /// After `None`, the next call gets the same bytes followed by more. After a message,
-    /// the next call gets what follows its end.
+    /// After `None`, pass the same bytes followed by more. After a message, pass the bytes after it.
     ///
     /// # Errors
-    /// When the bytes are no message, or one beyond the limits.
+    /// When the bytes are not a message, or exceed the limits.
     pub fn find(&mut self, buffer: &[u8]) -> Result<Option<Range<usize>>, FrameError> {
         let mut at = self.seen;
         while let Some(&byte) = buffer.get(at) {
@@ -166,7 +165,7 @@ impl Framer {
                     match buffer.get(at) {
                         Some(b'"') => self.state = State::Plain,
                         Some(b'\\') => self.state = State::Escape,
-                        // A control character, which the message's decoder refuses.
+                        // A control character, which the decoder of the message will refuse.
                         Some(_) => {}
                         None => break,
                     }
@@ -189,9 +188,9 @@ impl Framer {
         Ok(None)
     }
 
-    /// Takes the first whole message off the front of `buffer`, with the blanks before it; `None`
-    /// when it has not ended yet. More bytes may be appended to `buffer` between two calls. The
-    /// message is handed out as the bytes it arrived in, unchecked but for its brackets.
+    /// Removes the first whole message from the front of `buffer`, with the blanks before it; `None`
+    /// while it has not ended. More bytes may be appended to `buffer` between two calls. The message is
+    /// returned as it arrived; only its brackets were checked.
     ///
     /// # Errors
     /// As [`find`](Self::find).
@@ -217,7 +216,7 @@ impl Framer {
         Ok(Some(message.freeze()))
     }
 
-    /// Says whether the stream may end here, between two messages.
+    /// Checks that the stream may end here, between two messages.
     ///
     /// # Errors
     /// [`FrameError::Truncated`] within a message.
@@ -229,8 +228,8 @@ impl Framer {
         }
     }
 
-    /// The blanks at the buffer's front that belong to no message and may be dropped; the next
-    /// call of [`find`](Self::find) then starts after them.
+    /// How many blanks at the front of the buffer are not part of a message and may be dropped. The
+    /// next call of [`find`](Self::find) then starts after them.
     pub fn take_blanks(&mut self) -> usize {
         if self.state != State::Between {
             return 0;
@@ -259,7 +258,7 @@ mod tests {
         r#"{"error":null,"id":2,"result":[{"rows":[]},"\\\\"]}"#,
     );
 
-    /// The messages of `stream` when it arrives in pieces that end at the given places.
+    /// The messages of `stream` when it arrives in pieces that end at these places.
     fn messages(stream: &[u8], cuts: &[usize]) -> Vec<String> {
         let mut framer = Framer::new(Limits::default());
         let mut found = Vec::new();
@@ -292,7 +291,7 @@ mod tests {
         let mut framer = Framer::new(Limits::default());
         let mut buffer = b"{\"a\":\"".to_vec();
         assert!(framer.find(&buffer).expect("no error").is_none());
-        // What was seen is not looked at again, not even when it changes.
+        // What was seen is not looked at again, even if it changes.
         buffer.fill(b'}');
         buffer.extend(b"x\"}");
         assert_eq!(framer.find(&buffer).expect("no error"), Some(0..9));

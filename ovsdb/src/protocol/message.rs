@@ -1,11 +1,11 @@
-//! The envelope of a message: which method, which id, with the payload still raw.
+//! The envelope of a message: its method and id, with the payload as raw JSON.
 
 use std::borrow::Cow;
 
 use super::wire::{Wire, read_object, required, unknown};
 use crate::value::json::{DecodeError, DecodeErrorKind, Raw, Reader, write_string};
 
-/// A message (RFC 7047 section 4; JSON-RPC 1.0), its payload undecoded.
+/// A message (RFC 7047 section 4; JSON-RPC 1.0) with its payload not decoded.
 ///
 /// ```
 /// use ovsdb::protocol::Message;
@@ -51,10 +51,10 @@ const NULL: Raw<'static> = Raw {
 };
 
 impl<'a> Message<'a> {
-    /// Reads the envelope and finds the payload's place.
+    /// Reads the envelope, and finds the payload.
     ///
     /// # Errors
-    /// When the text is not one well-formed message.
+    /// When the text is not a single well-formed message.
     pub fn parse(text: &'a str) -> Result<Self, DecodeError> {
         if text.len() >= LARGE
             && let Some(message) = Self::parse_large(text)
@@ -83,7 +83,7 @@ impl<'a> Message<'a> {
             if result.is_none() && error.is_none() {
                 return reader.error(DecodeErrorKind::Missing("method"));
             }
-            // An error reply may omit the result: a member that is missing is null.
+            // An error reply may omit the result; a missing member counts as null.
             let outcome = match given(error) {
                 Some(error) => Err(error),
                 None => Ok(result.unwrap_or(NULL)),
@@ -104,9 +104,9 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// Finds the payload of a large message without a look at it, where the envelope is written as
-    /// ovsdb-server writes it. The payload's decoder demands that nothing follows its value, and so
-    /// finds what is not well formed.
+    /// Finds the payload of a large message without reading through it, if the envelope has the form in
+    /// which ovsdb-server writes it. The payload's decoder checks that nothing follows its value, so it
+    /// finds whatever is malformed.
     fn parse_large(text: &'a str) -> Option<Self> {
         let raw = |text: &'a str, offset| Raw { text, offset };
         if let Some(rest) = text.strip_prefix("{\"id\":null,\"method\":\"update") {
@@ -114,7 +114,7 @@ impl<'a> Message<'a> {
             let start = text.len() - rest.len() + head.len() + "\",\"params\":".len();
             let method = &text["{\"id\":null,\"method\":\"".len()..][..6 + head.len()];
             let params = text.get(start..)?.strip_suffix('}')?;
-            // The last member of the message, unless it is a mistake of the peer's.
+            // The parameters end the message, unless the peer made a mistake.
             let whole = params.starts_with('[') && params.ends_with(']');
             return (whole && matches!(head, "" | "2" | "3")).then(|| Self::Notification {
                 method: Cow::Borrowed(method),
@@ -126,7 +126,8 @@ impl<'a> Message<'a> {
         let (id, rest) = rest.split_at(digits);
         let result = rest.strip_prefix(",\"result\":")?;
         let start = text.len() - result.len();
-        // These characters can only be the last member: no string has an unescaped quote in it.
+        // These characters can only be the last member, since an unescaped quote cannot be within a
+        // string.
         let result = result.strip_suffix(",\"error\":null}")?;
         (!id.is_empty()).then(|| Self::Reply {
             id: raw(id, "{\"id\":".len()),
@@ -135,10 +136,10 @@ impl<'a> Message<'a> {
     }
 }
 
-/// From this length on a message is worth not looking at twice.
+/// Messages of at least this length are not read through twice.
 const LARGE: usize = 16 * 1024;
 
-/// Appends a request up to its parameters, the text of a JSON array, after which `}` ends it.
+/// Appends a request up to its parameters. The text of a JSON array and `}` must follow.
 pub(crate) fn write_request_head(out: &mut String, id: &impl Wire, method: &str) {
     out.push_str("{\"id\":");
     id.write(out);

@@ -1,8 +1,8 @@
 //! The protocol: framing, messages, operations, conditions, updates and errors of RFC 7047 and of
 //! ovsdb-server's extensions (ovsdb-server(7)).
 //!
-//! Nothing here does I/O or reads a clock. Every type that crosses the wire reads and writes
-//! itself ([`Wire`]), in both directions, so that a client and a server can share them.
+//! Nothing here does I/O or reads a clock. Every type on the wire can be read and written ([`Wire`]),
+//! so client and server share them.
 
 mod check;
 mod condition;

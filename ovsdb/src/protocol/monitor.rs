@@ -84,16 +84,16 @@ impl Wire for Select {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MonitorRequest {
-    /// The columns; all of them and `_version` when `None`.
+    /// The columns; `None` for all of them and `_version`.
     pub columns: Option<Vec<Str>>,
-    /// The rows, those for which any clause holds; all when `None`. The plain `monitor` method
-    /// refuses it.
+    /// The condition: the rows for which any clause is true; `None` for all rows. The plain `monitor`
+    /// method does not support it.
     pub conditions: Option<Vec<Clause>>,
-    /// The kinds of change; all when `None`.
+    /// The kinds of change; `None` for all.
     pub select: Option<Select>,
 }
 
-/// What to monitor, by table.
+/// The requests of a monitor, by table.
 pub type MonitorRequests = BTreeMap<Str, Vec<MonitorRequest>>;
 
 impl Wire for MonitorRequest {
@@ -120,7 +120,7 @@ impl Wire for MonitorRequest {
     }
 }
 
-/// The ways to monitor, oldest first.
+/// The monitor methods, oldest first.
 ///
 /// ```
 /// use ovsdb::MonitorVersion;
@@ -136,12 +136,12 @@ pub enum MonitorVersion {
     Monitor,
     /// `monitor_cond`: conditions, and changes as differences.
     MonitorCond,
-    /// `monitor_cond_since`: can be resumed.
+    /// `monitor_cond_since`: the monitor can be resumed.
     MonitorCondSince,
 }
 
 impl MonitorVersion {
-    /// The version to try when a server does not know this one.
+    /// The method to try if a server does not know this one.
     pub(crate) const fn older(self) -> Option<Self> {
         match self {
             Self::Monitor => None,

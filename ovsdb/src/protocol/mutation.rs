@@ -25,9 +25,9 @@ pub enum Mutator {
     Divide,
     /// `%=`, on integers and sets of integers.
     Modulo,
-    /// Adds elements or pairs; a map keeps the value of a key it has.
+    /// Adds elements or pairs. A key that a map has keeps its value.
     Insert,
-    /// Takes out elements, pairs, or the pairs of a set of keys.
+    /// Removes elements, pairs, or the pairs with a set of keys.
     Delete,
 }
 
@@ -62,12 +62,12 @@ pub struct Mutation {
     pub column: Str,
     /// How to change it.
     pub mutator: Mutator,
-    /// By what.
+    /// The mutator's argument.
     pub argument: Datum,
 }
 
 impl Mutation {
-    /// A change of the column of this name.
+    /// A change of the column with this name.
     pub fn new(column: impl Into<Str>, mutator: Mutator, argument: impl Into<Datum>) -> Self {
         Self {
             column: column.into(),

@@ -1,4 +1,4 @@
-//! The notifications, with their parameters.
+//! Notifications and their parameters.
 
 use super::update::{TableUpdates, TableUpdates2};
 use super::wire::{Json, Wire, next, unknown, write_list};
@@ -17,25 +17,25 @@ use crate::value::{Str, Uuid};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notification {
-    /// Changes for a plain monitor.
+    /// Changes, for a plain monitor.
     Update {
         /// The monitor's id.
         id: Json,
         /// The changes.
         updates: TableUpdates,
     },
-    /// Changes for a conditional monitor.
+    /// Changes, for a conditional monitor.
     Update2 {
         /// The monitor's id.
         id: Json,
         /// The changes.
         updates: TableUpdates2,
     },
-    /// Changes for a conditional monitor that can be resumed.
+    /// Changes, for a conditional monitor that can be resumed.
     Update3 {
         /// The monitor's id.
         id: Json,
-        /// The last transaction that the changes cover.
+        /// The id of the last transaction in the changes.
         last_txn_id: Uuid,
         /// The changes.
         updates: TableUpdates2,
@@ -50,12 +50,12 @@ pub enum Notification {
         /// The lock's name.
         name: Str,
     },
-    /// The monitor is over: its database went away or changed its schema.
+    /// The monitor has ended: its database was removed, or its schema was converted.
     MonitorCanceled {
         /// The monitor's id.
         id: Json,
     },
-    /// The client gives up on a transaction.
+    /// The client cancels a transaction.
     Cancel {
         /// The id of the `transact` request.
         id: Json,
@@ -98,7 +98,7 @@ impl Notification {
     /// Reads the parameters of `method`.
     ///
     /// # Errors
-    /// When the method is unknown or its parameters are of another shape.
+    /// When the method is unknown, or its parameters have another form.
     pub fn parse(method: &str, params: Raw<'_>) -> Result<Self, DecodeError> {
         let mut reader = Reader::of(params);
         let reader = &mut reader;

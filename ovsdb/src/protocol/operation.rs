@@ -18,7 +18,7 @@ use crate::value::{Atom, Atomic, Datum, Map, Str, Uuid};
 /// ```
 pub type Columns = Map<Str, Datum>;
 
-/// What a `wait` waits for.
+/// Whether a `wait` waits for equality or for its end.
 ///
 /// ```
 /// use ovsdb::protocol::{Until, Wire};
@@ -28,9 +28,9 @@ pub type Columns = Map<Str, Datum>;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Until {
-    /// Until the rows are these.
+    /// Until the rows equal the given ones.
     Equal,
-    /// Until the rows are not these.
+    /// Until the rows differ from the given ones.
     NotEqual,
 }
 
@@ -55,7 +55,7 @@ pub enum Operation {
     Insert {
         /// The table.
         table: Str,
-        /// The columns; those omitted get their default.
+        /// The columns; omitted ones get their default.
         row: Columns,
         /// A name for the row within the transaction.
         uuid_name: Option<Str>,
@@ -66,16 +66,16 @@ pub enum Operation {
     Select {
         /// The table.
         table: Str,
-        /// Which rows: all clauses must hold.
+        /// The condition: all clauses must be true.
         conditions: Vec<Clause>,
-        /// Which columns; all when `None`.
+        /// The columns to read; `None` for all.
         columns: Option<Vec<Str>>,
     },
     /// Sets columns of rows.
     Update {
         /// The table.
         table: Str,
-        /// Which rows: all clauses must hold.
+        /// The condition: all clauses must be true.
         conditions: Vec<Clause>,
         /// The new values.
         row: Columns,
@@ -84,7 +84,7 @@ pub enum Operation {
     Mutate {
         /// The table.
         table: Str,
-        /// Which rows: all clauses must hold.
+        /// The condition: all clauses must be true.
         conditions: Vec<Clause>,
         /// The changes, made in order.
         mutations: Vec<Mutation>,
@@ -93,19 +93,19 @@ pub enum Operation {
     Delete {
         /// The table.
         table: Str,
-        /// Which rows: all clauses must hold.
+        /// The condition: all clauses must be true.
         conditions: Vec<Clause>,
     },
     /// Waits until rows are, or are not, as given.
     Wait {
-        /// How long, in milliseconds; for ever when `None`, not at all when 0. Above [`i64::MAX`]
-        /// it is that.
+        /// The time limit, in milliseconds: `None` for none, 0 for not waiting. Greater values count as
+        /// [`i64::MAX`].
         timeout: Option<u64>,
         /// The table.
         table: Str,
-        /// Which rows: all clauses must hold.
+        /// The condition: all clauses must be true.
         conditions: Vec<Clause>,
-        /// Which columns to compare; all when `None`.
+        /// The columns to compare; `None` for all.
         columns: Option<Vec<Str>>,
         /// Whether to wait for equality or for its end.
         until: Until,
@@ -119,12 +119,12 @@ pub enum Operation {
     },
     /// Aborts the transaction.
     Abort,
-    /// A remark for the server's log.
+    /// Adds a comment to the server's log.
     Comment {
-        /// The remark.
+        /// The comment.
         comment: Str,
     },
-    /// Demands that the client holds a lock.
+    /// Fails unless the client holds a lock.
     Assert {
         /// The lock's name.
         lock: Str,
@@ -173,7 +173,7 @@ impl Operation {
     }
 }
 
-/// The members that operations have, whichever they are.
+/// The members of all operations together.
 #[derive(Default)]
 struct Members {
     op: Option<Str>,
@@ -354,13 +354,13 @@ pub enum OperationResult {
     Inserted(Uuid),
     /// A select: the rows.
     Rows(Vec<Columns>),
-    /// An update, mutate or delete: how many rows.
+    /// An update, mutate or delete: how many rows it affected.
     Count(u64),
     /// Anything else that succeeded.
     Done,
     /// Not tried, since an operation before it failed.
     NotTried,
-    /// The operation failed; as the result after those of all operations: the commit failed.
+    /// The operation failed. After the results of all operations: the commit failed.
     Failed(OvsdbError),
 }
 

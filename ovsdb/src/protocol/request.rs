@@ -1,4 +1,4 @@
-//! The requests, with their parameters.
+//! Requests and their parameters.
 
 use super::check::{
     Checked, InvalidReason, InvalidValue, check_json, check_monitors, check_operations, check_text,
@@ -25,52 +25,52 @@ const WITHIN_PARAMS: u32 = 2;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// The databases' names.
+    /// Requests the databases' names.
     ListDbs,
-    /// A database's schema.
+    /// Requests a database's schema.
     GetSchema {
         /// The database.
         database: Str,
     },
-    /// The server's own id.
+    /// Requests the server's own id.
     GetServerId,
-    /// A transaction.
+    /// Commits a transaction.
     Transact {
         /// The database.
         database: Str,
-        /// What to do, in order.
+        /// The operations, in order.
         operations: Vec<Operation>,
     },
-    /// A monitor without conditions.
+    /// Starts a monitor without conditions.
     Monitor {
         /// The database.
         database: Str,
         /// The monitor's id.
         id: Json,
-        /// What to monitor.
+        /// The tables, columns and kinds of change.
         requests: MonitorRequests,
     },
-    /// A monitor with conditions.
+    /// Starts a monitor with conditions.
     MonitorCond {
         /// The database.
         database: Str,
         /// The monitor's id.
         id: Json,
-        /// What to monitor.
+        /// The tables, columns, conditions and kinds of change.
         requests: MonitorRequests,
     },
-    /// A monitor with conditions that goes on from a transaction.
+    /// Starts a monitor with conditions, or resumes one after a transaction.
     MonitorCondSince {
         /// The database.
         database: Str,
         /// The monitor's id.
         id: Json,
-        /// What to monitor.
+        /// The tables, columns, conditions and kinds of change.
         requests: MonitorRequests,
         /// The last transaction that the client knows.
         last_txn_id: Uuid,
     },
-    /// New conditions for a monitor.
+    /// Changes the conditions of a monitor.
     MonitorCondChange {
         /// The monitor's id.
         id: Json,
@@ -79,39 +79,39 @@ pub enum Request {
         /// The new conditions, for the tables that get new ones.
         requests: MonitorRequests,
     },
-    /// The end of a monitor.
+    /// Ends a monitor.
     MonitorCancel {
         /// The monitor's id.
         id: Json,
     },
-    /// Asks for a lock, and queues for it if another client holds it.
+    /// Requests a lock, and queues for it if another client holds it.
     Lock {
         /// The lock's name.
         name: Str,
     },
-    /// Takes a lock, from the client that holds it if there is one.
+    /// Takes a lock, even if another client holds it.
     Steal {
         /// The lock's name.
         name: Str,
     },
-    /// A lock's release.
+    /// Releases a lock.
     Unlock {
         /// The lock's name.
         name: Str,
     },
-    /// Whether the client wants to hear of changed schemas instead of being disconnected.
+    /// Tells the server whether to notify this client of changed schemas, instead of disconnecting it.
     SetDbChangeAware {
-        /// Whether it does.
+        /// Whether to notify it.
         aware: bool,
     },
-    /// A new schema for a database.
+    /// Converts a database to a new schema.
     Convert {
         /// The database.
         database: Str,
         /// The schema.
         schema: Json,
     },
-    /// A sign of life.
+    /// Requests a sign of life.
     Echo {
         /// What to echo, an array.
         params: Json,
@@ -146,8 +146,7 @@ impl Request {
         }
     }
 
-    /// Appends the parameters of a [`Transact`](Self::Transact), whose operations need not be
-    /// given away.
+    /// Appends the parameters of a [`Transact`](Self::Transact), whose operations are only borrowed.
     ///
     /// # Errors
     /// When a value cannot be sent; then nothing is appended.
@@ -181,10 +180,10 @@ impl Request {
         Ok(())
     }
 
-    /// Checks that every value can be sent: [`write_params`](Self::write_params) does it first.
+    /// Checks that every value can be sent; [`write_params`](Self::write_params) does so first.
     ///
     /// # Errors
-    /// When one cannot.
+    /// When a value cannot be sent.
     pub fn check(&self) -> Result<(), InvalidValue> {
         self.check_parts().map_err(|invalid| InvalidValue {
             name: invalid.name.or(Some(self.method())),
@@ -313,7 +312,7 @@ impl Request {
     /// Reads the parameters of `method`, as a server does.
     ///
     /// # Errors
-    /// When the method is unknown or its parameters are of another shape.
+    /// When the method is unknown, or its parameters have another form.
     pub fn parse(method: &str, params: Raw<'_>) -> Result<Self, DecodeError> {
         let mut reader = Reader::of(params);
         let reader = &mut reader;
@@ -385,7 +384,7 @@ impl Request {
     }
 }
 
-/// Monitor requests as peers write them: a table's may stand alone or in an array.
+/// Monitor requests as peers write them: the requests for a table are one object or an array.
 struct Requests(MonitorRequests);
 
 impl Wire for Requests {
@@ -418,7 +417,8 @@ impl Wire for Requests {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LockReply {
-    /// Whether the client has the lock already; else `locked` tells when it does.
+    /// Whether the client holds the lock already. Otherwise the notification `locked` follows when it
+    /// does.
     pub locked: bool,
 }
 

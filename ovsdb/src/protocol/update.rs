@@ -1,4 +1,4 @@
-//! Changes of tables, in the two forms that monitors report them.
+//! Changes of tables, in the two forms in which monitors report them.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub type TableUpdates2 = BTreeMap<Str, BTreeMap<Uuid, RowUpdate2>>;
 /// ```
 /// use ovsdb::protocol::{MonitorSinceReply, Wire};
 ///
-/// // The server does not know the transaction: these are all rows, and there is none.
+/// // The server does not know the transaction: these are all rows, and there are none.
 /// let reply = MonitorSinceReply::from_json(
 ///     r#"[false,"f4bb6a91-019b-4612-b6aa-88fc663dd515",{}]"#,
 /// )?;
@@ -38,10 +38,10 @@ pub type TableUpdates2 = BTreeMap<Str, BTreeMap<Uuid, RowUpdate2>>;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MonitorSinceReply {
-    /// Whether the server knew the transaction that the client had last: then the updates are the
-    /// changes since, else they are all rows.
+    /// Whether the server knew the client's last transaction. If so, the updates are the changes since;
+    /// otherwise they are all rows.
     pub found: bool,
-    /// The last transaction that the updates cover.
+    /// The id of the last transaction in the updates.
     pub last_txn_id: Uuid,
     /// The changes, or all rows.
     pub updates: TableUpdates2,
@@ -87,9 +87,9 @@ impl Wire for MonitorSinceReply {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RowUpdate {
-    /// What was before: of a changed row, the changed columns only; `None` for a new row.
+    /// The row before: only the changed columns if it was modified; `None` for a new row.
     pub old: Option<Columns>,
-    /// What is now: all selected columns; `None` when the row is gone.
+    /// The row after: all selected columns; `None` for a deleted row.
     pub new: Option<Columns>,
 }
 
@@ -126,13 +126,13 @@ impl Wire for RowUpdate {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowUpdate2 {
-    /// A row that was there when the monitor started; columns at their default are omitted.
+    /// A row that existed when the monitor started. Columns with their default are omitted.
     Initial(Columns),
-    /// A new row, or one that came into the condition; columns at their default are omitted.
+    /// A new row, or one that began to meet the condition. Columns with their default are omitted.
     Insert(Columns),
-    /// The changes of a row: a column of more than one element as the difference, others whole.
+    /// A modified row: columns of more than one element as differences, others as new values.
     Modify(Columns),
-    /// A row that is gone, or went out of the condition.
+    /// A deleted row, or one that ceased to meet the condition.
     Delete,
 }
 
@@ -170,29 +170,29 @@ impl Wire for RowUpdate2 {
     }
 }
 
-/// The part of an update before its changes: the monitor it is for, and how to read on. The changes
-/// themselves stay text.
+/// The part of an update before its changes: which monitor it is for, and the form of the changes,
+/// which stay text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpdateHeader<'a> {
-    /// The form of the changes: that of `update`, `update2` or `update3`.
+    /// The form of the changes, by the monitor method: `update`, `update2` or `update3`.
     pub version: MonitorVersion,
     /// The monitor's id, any JSON value.
     pub monitor: Raw<'a>,
-    /// The transaction that the update goes to; an `update3` names it.
+    /// The id of the last transaction in the changes; only an `update3` has one.
     pub last_txn_id: Option<Uuid>,
-    /// The changes: [`TableUpdates`] for the oldest form, else [`TableUpdates2`]. Whatever the
-    /// notification has after them is a part of the text, so that a reader which demands that
-    /// nothing follows finds it.
+    /// The changes: [`TableUpdates`] in the oldest form, otherwise [`TableUpdates2`]. The text extends
+    /// to the end of the parameters, so a decoder that checks that nothing follows its value finds
+    /// surplus parameters.
     pub updates: Raw<'a>,
 }
 
 impl<'a> UpdateHeader<'a> {
-    /// Reads the header of the notification `method` from its parameters; `None` when it is no
+    /// Reads the header from the parameters of the notification `method`; `None` when it is not an
     /// update.
     ///
     /// # Errors
-    /// When the parameters do not begin as those of an update.
+    /// When the parameters do not begin like those of an update.
     ///
     /// ```
     /// use ovsdb::protocol::{MonitorVersion, UpdateHeader};

@@ -1,4 +1,4 @@
-//! The one trait of everything that crosses the wire, and its implementation for plain values.
+//! The trait of everything on the wire, and its implementation for plain values.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,16 +22,16 @@ pub trait Wire: Sized {
     /// Reads the wire form.
     ///
     /// # Errors
-    /// When the next value is not one.
+    /// When the next value is not of this type.
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
     /// Appends the wire form.
     fn write(&self, out: &mut String);
 
-    /// Reads a text that holds just this value.
+    /// Reads a text that contains only this value.
     ///
     /// # Errors
-    /// When it does not.
+    /// When the text is malformed, or is not of this type.
     fn from_json(text: &str) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(text);
         let value = Self::read(&mut reader)?;
@@ -67,7 +67,7 @@ impl Json {
         &self.0
     }
 
-    /// The text as an unsigned number, the form of the ids that this library chooses.
+    /// The text as an unsigned number, which ids chosen by this library are.
     #[must_use]
     pub fn as_number(&self) -> Option<u64> {
         self.0.parse().ok()
@@ -123,7 +123,8 @@ impl Wire for u64 {
         i64::read(reader)?.try_into().map_err(|_| expected)
     }
 
-    /// At most what 64 signed bits hold: the server reads a larger number as a real, and refuses it.
+    /// At most the greatest number of 64 signed bits: the server reads a larger one as a real, and
+    /// refuses it.
     fn write(&self, out: &mut String) {
         let most = i64::try_from(*self).unwrap_or(i64::MAX);
         write_integer(out, most);
@@ -140,7 +141,7 @@ impl Wire for i64 {
     }
 }
 
-/// A uuid outside a row: a bare string, not `["uuid", ...]`.
+/// A uuid outside a row is a bare string, not `["uuid", ...]`.
 impl Wire for Uuid {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         crate::value::read_uuid(reader)
@@ -176,7 +177,7 @@ impl<T: Wire> Wire for Vec<T> {
     }
 }
 
-/// `null` and absent are the same.
+/// `null` and a missing member are the same.
 impl<T: Wire> Wire for Option<T> {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         if reader.null() {
@@ -197,7 +198,7 @@ impl<T: Wire> Wire for Option<T> {
 /// A key of a JSON object.
 #[expect(unnameable_types, reason = "no other crate implements it")]
 pub trait Key: Ord + Sized {
-    /// Reads the key, which stood at `offset`.
+    /// Reads the key, which is at `offset`.
     ///
     /// # Errors
     /// When the text is not such a key.
@@ -260,7 +261,7 @@ impl<V: Wire + Clone> Wire for Map<Str, V> {
     }
 }
 
-/// Walks the members of an object.
+/// Reads the members of an object.
 pub(crate) fn read_object<'a>(
     reader: &mut Reader<'a>,
     mut member: impl FnMut(&mut Reader<'a>, Cow<'a, str>) -> Result<(), DecodeError>,
@@ -272,7 +273,7 @@ pub(crate) fn read_object<'a>(
     Ok(())
 }
 
-/// The error of a member that does not belong where it stands.
+/// The error for a member that does not belong there.
 pub(super) fn unknown<T>(
     reader: &Reader<'_>,
     what: &'static str,
@@ -284,7 +285,7 @@ pub(super) fn unknown<T>(
     })
 }
 
-/// Demands a member that was looked for in an object.
+/// Returns a member of an object, or the error that it is missing.
 pub(super) fn required<T>(
     reader: &Reader<'_>,
     name: &'static str,
@@ -311,7 +312,7 @@ pub(crate) fn write_list<T>(
     out.push(']');
 }
 
-/// Writes a JSON object member by member.
+/// Writes a JSON object, member by member.
 pub(super) struct Object<'a> {
     out: &'a mut String,
     empty: bool,
@@ -384,7 +385,7 @@ macro_rules! words {
 }
 pub(super) use words;
 
-/// Reads the next of a call's parameters.
+/// Reads the next parameter of a call.
 pub(super) fn next<T: Wire>(reader: &mut Reader<'_>) -> Result<T, DecodeError> {
     reader.demand("another parameter")?;
     T::read(reader)
