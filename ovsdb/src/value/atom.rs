@@ -1,4 +1,4 @@
-//! Atoms: the scalar values, typed ([`Atomic`]) and of any type ([`Atom`]).
+//! Atoms: scalar values, of a type ([`Atomic`]) or of any type ([`Atom`]).
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -14,8 +14,8 @@ use super::{Real, Ref, Referent, Str, Uuid};
 
 /// A scalar value of any type (RFC 7047 section 5.1, `<atom>`).
 ///
-/// Numbers are compared by value: the wire does not tell a whole real from an integer, only the
-/// column's type does, so what was written as the real 2 is read as the integer 2.
+/// Numbers are compared by value. The wire does not distinguish a whole real from an integer, only the
+/// column's type does: a real 2 is read as the integer 2.
 ///
 /// ```
 /// use ovsdb::value::Atom;
@@ -35,12 +35,12 @@ pub enum Atom {
     String(Str),
     /// The uuid of a row.
     Uuid(Uuid),
-    /// The row that an insert of the same transaction named (`["named-uuid", ...]`).
+    /// The row that an insert of the same transaction names (`["named-uuid", ...]`).
     NamedUuid(Str),
 }
 
 impl Atom {
-    /// Whether a server sends the value exactly: it sends reals with 15 digits, and stores more.
+    /// Whether servers send the value exactly: they send reals with 15 digits, but store more.
     pub(crate) const fn is_exact(&self) -> bool {
         !matches!(self, Self::Real(_))
     }
@@ -75,7 +75,7 @@ impl Atom {
         }
     }
 
-    /// The place of its type in the order of atoms.
+    /// The rank of its type in the order of atoms.
     const fn kind(&self) -> u8 {
         match self {
             Self::Integer(_) | Self::Real(_) => 0,
@@ -165,7 +165,7 @@ impl Hash for Atom {
         self.kind().hash(state);
         match self {
             Self::Integer(integer) => integer.hash(state),
-            // Equal to the integer, so it hashes as the integer does.
+            // It is equal to the integer, so it must hash like it.
             Self::Real(real) => match real.as_integer() {
                 Some(integer) => integer.hash(state),
                 None => real.hash(state),
@@ -185,11 +185,11 @@ impl fmt::Display for Atom {
     }
 }
 
-/// What the values of an [`Atomic`] type mean, as far as the type tells.
+/// What the values of an [`Atomic`] type stand for, as far as the type tells.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Domain {
-    /// The type does not tell.
+    /// Any value of the type.
     Any,
     /// The rows of a table.
     Rows {
@@ -198,16 +198,16 @@ pub enum Domain {
         /// The table's name in the schema.
         table: &'static str,
     },
-    /// These strings.
+    /// One of these strings.
     Enum(&'static [&'static str]),
 }
 
-/// A Rust type that is one atom in a column: [`i64`], [`Real`], [`bool`], [`Str`], [`Uuid`],
-/// [`Ref`] and the generated enums.
+/// A Rust type that is one atom of a column: [`i64`], [`Real`], [`bool`], [`Str`], [`Uuid`], [`Ref`]
+/// and the generated enums.
 ///
-/// A type of one's own should read the default of its [`TYPE`](Self::TYPE), such as the empty
-/// string: a server omits it from the rows it sends. A replica refuses a row in which that column is
-/// omitted if the type does not read it.
+/// A user's own type should be able to read the default of its [`TYPE`](Self::TYPE), such as the empty
+/// string, since a server omits it from the rows it sends. Otherwise a replica refuses rows in which
+/// that column is omitted.
 ///
 /// ```
 /// use std::net::Ipv4Addr;
@@ -216,7 +216,7 @@ pub enum Domain {
 /// use ovsdb::value::json::{DecodeError, DecodeErrorKind, Reader};
 /// use ovsdb::value::{Atom, Atomic};
 ///
-/// /// A string column with an address, or with the empty string.
+/// /// A string column with an address or the empty string.
 /// #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 /// struct Address(Option<Ipv4Addr>);
 ///
@@ -252,10 +252,10 @@ pub enum Domain {
 pub trait Atomic:
     Clone + Ord + Hash + Default + fmt::Debug + Send + Sync + Sized + 'static
 {
-    /// The type in the schema.
+    /// The atom's type in the schema.
     const TYPE: AtomicType;
 
-    /// What the values mean, which `derive(Table)` compares with the schema.
+    /// What the values stand for; `derive(Table)` compares it with the schema.
     #[doc(hidden)]
     const DOMAIN: Domain = Domain::Any;
 
@@ -265,25 +265,25 @@ pub trait Atomic:
     /// When the next value is of another type.
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
-    /// The same value, with its type known at run time only.
+    /// The same value as an atom of any type.
     fn to_atom(&self) -> Atom;
 
-    /// Reads the wire form of a value that a column holds alone, such as a name, which other rows
-    /// seldom have too.
+    /// Reads the wire form of a value that is alone in its column, such as a name, which rarely occurs
+    /// in other rows.
     #[doc(hidden)]
     fn read_single(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Self::read(reader)
     }
 
-    /// The value with another uuid in the place of its own, if it is one or refers to one.
+    /// The value with its uuid replaced, if it has one.
     #[doc(hidden)]
     #[must_use]
     fn with_uuid(&self, _other: &mut dyn FnMut(Uuid) -> Uuid) -> Self {
         self.clone()
     }
 
-    /// Reads the wire form where it is written as ovsdb-server writes it; otherwise
-    /// `None`, with the reader at any place after the start.
+    /// Reads the wire form in which ovsdb-server writes it. For any other form it returns `None`, and
+    /// leaves the reader at any position.
     #[doc(hidden)]
     fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {
         Self::read(reader).ok()
@@ -296,7 +296,7 @@ pub(crate) fn read_uuid(reader: &mut Reader<'_>) -> Result<Uuid, DecodeError> {
     parse_uuid(&reader.string()?, offset)
 }
 
-/// Parses a uuid that stands at this byte of a message: its 36 characters, none of the other forms.
+/// Parses a uuid at this byte of a message. It must have 36 characters; other forms are refused.
 pub(crate) fn parse_uuid(text: &str, offset: usize) -> Result<Uuid, DecodeError> {
     match Uuid::try_parse(text) {
         Ok(uuid) if text.len() == 36 => Ok(uuid),

@@ -1,4 +1,4 @@
-//! A column's value in a row whose table is known at run time only.
+//! A column's value in a row of a table known at run time only.
 
 use std::any::Any;
 use std::hash::{Hash, Hasher};
@@ -10,8 +10,8 @@ use super::json::{DecodeError, DecodeErrorKind, Reader};
 use super::prefetch::{Read as _, read_all};
 use super::{Atom, Atomic, ColumnKind, ColumnValue, Datum, Map, Prefetch, Real, Set, Str, Uuid};
 
-/// A [`Datum`] with the shape of its column, so that it reads exactly what a compiled type of that
-/// shape reads. As [`ColumnValue::as_any`] it is the datum.
+/// A [`Datum`] with the shape of its column, so that it reads exactly what a compiled type with that
+/// shape reads. [`ColumnValue::as_any`] returns the datum.
 #[derive(Debug, Clone)]
 pub(crate) struct Cell {
     datum: Datum,
@@ -19,7 +19,7 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// An empty cell of a column of this shape.
+    /// An empty cell for a column with this shape.
     pub(crate) fn new(kind: ColumnKind) -> Self {
         let datum = match kind.value {
             Some(_) => Datum::Map(Map::new()),
@@ -37,7 +37,7 @@ impl Cell {
     }
 }
 
-/// An atom of this type, in its wire form.
+/// Reads an atom of this type from its wire form.
 fn read_atom(reader: &mut Reader<'_>, atomic: AtomicType) -> Result<Atom, DecodeError> {
     Ok(match atomic {
         AtomicType::Integer => Atom::Integer(i64::read(reader)?),
@@ -61,7 +61,7 @@ fn read_set(reader: &mut Reader<'_>, kind: &ColumnKind) -> Result<Set<Atom>, Dec
     }
     reader.finish()?;
     if kind.scalar && atoms.is_empty() {
-        // As the compiled types read it.
+        // The compiled types read the default, too.
         atoms.push(Atom::default_of(kind.key));
     }
     Ok(atoms.into())
@@ -164,7 +164,7 @@ impl ColumnValue for Cell {
         self.datum.hash(&mut hasher);
     }
 
-    /// None: a cell does not know to which table its uuids refer.
+    /// Calls nothing: a cell does not know to which table its uuids refer.
     fn each_reference(&self, _table: &str, _each: &mut dyn FnMut(Uuid)) {}
 }
 
@@ -183,7 +183,7 @@ mod tests {
         Ok(cell)
     }
 
-    /// What the compiled type of the same shape reads.
+    /// What the compiled type with the same shape reads.
     fn compiled<V: Value>(text: &str) -> Result<Datum, DecodeError> {
         let mut value = V::default();
         let mut reader = Reader::new(text);

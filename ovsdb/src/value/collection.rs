@@ -1,8 +1,9 @@
-//! How sets and maps are written (RFC 7047 section 5.1): `["set", [...]]`, or a bare atom for a set of
-//! one, and `["map", [[key, value], ...]]`.
+//! The wire form of sets and maps (RFC 7047 section 5.1): `["set", [...]]`, or a bare atom for a set of
+//! one; and `["map", [[key, value], ...]]`.
 //!
-//! ovsdb-server writes no blanks, and no escapes within uuids and tags. This form is read by comparing text
-//! (the fast path). Any other form, and any error, is read again from its start, token by token.
+//! ovsdb-server writes no blanks, and no escapes in uuids and tags. This form is read by comparing text
+//! (the fast path). For any other form, and for any error, the value is read again from its start,
+//! token by token.
 
 use super::json::{DecodeError, DecodeErrorKind, Reader};
 use super::shared_slice::SharedSlice;
@@ -10,7 +11,7 @@ use super::{Atomic, Map, Set};
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
-/// Reads elements that were [entered](enter_elements), and the end of what they are in.
+/// Reads the elements after [`enter_elements`], and the end of the array around them.
 pub(super) fn elements<T>(
     reader: &mut Reader<'_>,
     read: impl Fn(&mut Reader<'_>) -> Result<T>,
@@ -23,7 +24,7 @@ pub(super) fn elements<T>(
     Ok(elements)
 }
 
-/// Reads what follows the tag `"map"`: the pairs, and the end of the map.
+/// Reads the pairs after the tag `"map"`, and the end of the map.
 pub(super) fn pairs<K, V>(
     reader: &mut Reader<'_>,
     key: impl Fn(&mut Reader<'_>) -> Result<K>,
@@ -42,7 +43,7 @@ pub(super) fn pairs<K, V>(
     })
 }
 
-/// Reads the pairs of a map, from its tag to its end.
+/// Reads a map from its tag to its end.
 pub(super) fn map<K, V>(
     reader: &mut Reader<'_>,
     key: impl Fn(&mut Reader<'_>) -> Result<K>,
@@ -62,7 +63,7 @@ pub(super) fn enter_elements(reader: &mut Reader<'_>) -> Result<()> {
     reader.array()
 }
 
-/// Whether a `["set", ...]` follows, as against a bare atom; enters the elements if so.
+/// Whether a `["set", ...]` follows, and not a bare atom. If so, enters its elements.
 pub(super) fn enter_set(reader: &mut Reader<'_>) -> Result<bool> {
     if reader.peek() != Some(b'[') {
         return Ok(false);
@@ -95,11 +96,11 @@ pub(super) fn decode_one<A: Atomic>(reader: &mut Reader<'_>) -> Result<Option<A>
     Ok(value)
 }
 
-/// The most elements that a collection is expected to have.
+/// The greatest number of elements for which memory is reserved in advance.
 const MOST_EXPECTED: usize = 64;
 
-/// The values that `next` reads, with commas between them, up to a closing `]]`. They are allocated once,
-/// at their size, when there are as many as expected.
+/// Reads values by `next`, separated by commas, up to a closing `]]`. If there are as many as expected,
+/// they are allocated once, with their exact size.
 fn plain_list<T: Clone>(
     reader: &mut Reader<'_>,
     mut next: impl FnMut(&mut Reader<'_>) -> Option<T>,
@@ -107,7 +108,7 @@ fn plain_list<T: Clone>(
     if reader.eat("]]") {
         return Some(SharedSlice::default());
     }
-    // A column that once had many elements must not allocate as much in every row.
+    // One large value must not make every later row of the column reserve that much.
     let mut list = SharedSlice::with_capacity(reader.elements.min(MOST_EXPECTED));
     loop {
         list.push(next(reader)?);
@@ -121,7 +122,7 @@ fn plain_list<T: Clone>(
     }
 }
 
-/// A set as ovsdb-server writes it.
+/// Reads a set in the form in which ovsdb-server writes it.
 fn plain_set<A: Atomic>(reader: &mut Reader<'_>) -> Option<SharedSlice<A>> {
     if reader.eat("[\"set\",[") {
         return plain_list(reader, A::read_plain);
@@ -131,7 +132,7 @@ fn plain_set<A: Atomic>(reader: &mut Reader<'_>) -> Option<SharedSlice<A>> {
     Some(one)
 }
 
-/// A map as ovsdb-server writes it.
+/// Reads a map in the form in which ovsdb-server writes it.
 fn plain_map<K: Atomic, V: Atomic>(reader: &mut Reader<'_>) -> Option<SharedSlice<(K, V)>> {
     if !reader.eat("[\"map\",[") {
         return None;

@@ -1,4 +1,4 @@
-//! The traits of a column's value: decoding, applying a change, comparing and writing.
+//! Traits of a column's value: decoding, applying a change, comparing and writing.
 
 use std::any::Any;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::json::{DecodeError, Reader};
 use super::prefetch::Prefetch;
 use super::{Atom, Atomic, Datum, Domain, Map, Set, Uuid};
 
-/// The shape of a column: its atoms' types and how many it holds.
+/// The shape of a column: the types of its atoms, and how many it can hold.
 ///
 /// ```
 /// use ovsdb::value::Value;
@@ -40,15 +40,15 @@ impl ColumnKind {
         self.key == AtomicType::Real || self.value == Some(AtomicType::Real)
     }
 
-    /// Whether the column holds one atom or none, so that changes of it replace the value.
+    /// Whether the column holds at most one atom, so that a change replaces its value.
     pub(crate) const fn is_one(&self) -> bool {
         self.scalar || self.single
     }
 
-    /// Whether a column that a server declares as `server` can be read and written as this kind.
+    /// Whether a column with the type `server` on a server can be read and written as this kind.
     ///
-    /// The atoms' types must be the same, and this kind must be able to hold every value that the
-    /// server's type allows: a set reads an optional value, an optional value does not read a set.
+    /// The atoms' types must be equal, and this kind must be able to hold every value that the server's
+    /// type allows: a set can read an optional value, an optional value cannot read a set.
     #[must_use]
     pub fn accepts(&self, server: &ColumnType) -> bool {
         self.key == server.key.atomic
@@ -58,9 +58,8 @@ impl ColumnKind {
                 || (server.max.is_one() && (!self.scalar || server.min == 1)))
     }
 
-    /// Whether a column that a server declares as `server`, and that this kind
-    /// [accepts](Self::accepts), is one value or at most one where this kind may have none or
-    /// several.
+    /// Whether a column of the type `server` holds exactly one or at most one value, where this kind,
+    /// which [accepts](Self::accepts) it, can hold none or several.
     pub(crate) const fn is_wider_than(&self, server: &ColumnType) -> bool {
         server.value.is_none()
             && server.max.is_one()
@@ -69,7 +68,7 @@ impl ColumnKind {
 }
 
 impl From<&ColumnType> for ColumnKind {
-    /// The shape that reads exactly what a column of this type holds.
+    /// The shape that can hold exactly the values of this type.
     fn from(column: &ColumnType) -> Self {
         Self {
             key: column.key.atomic,
@@ -105,67 +104,66 @@ impl fmt::Display for ColumnKind {
 /// assert!(!a.equals(b));
 /// ```
 pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
-    /// Replaces the value by the one in the message.
+    /// Replaces the value by the next one in the message.
     ///
     /// # Errors
-    /// When the message holds another type.
+    /// When the message has a value of another type.
     fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError>;
 
-    /// Applies the change an update2 message makes to a column of more than one element
+    /// Applies the change that an update2 message makes to a column of more than one element
     /// (ovsdb-server(7), "Update2 Notification").
     ///
     /// # Errors
-    /// When the message holds another type.
+    /// When the message has a value of another type.
     fn decode_change(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError>;
 
-    /// Whether a server stores this value in a column of its type `server` where an insert leaves
-    /// the column out, as [`Datum::default_of`] tells.
+    /// Whether a server gives this value to a column of the type `server` that an insert omits, as
+    /// [`Datum::default_of`] computes it.
     fn is_default(&self, server: &ColumnType) -> bool;
 
-    /// The value with its type known at run time only.
+    /// The value as a datum of any type.
     fn to_datum(&self) -> Datum;
 
-    /// The value itself, to be downcast.
+    /// The value itself, for a downcast.
     fn as_any(&self) -> &dyn Any;
 
-    /// The value itself, to be downcast and changed.
+    /// The value itself, for a downcast, to be changed.
     fn as_any_mut(&mut self) -> &mut dyn Any;
 
-    /// Takes the value of `other`, if that is of the same type.
+    /// Copies the value of `other`, if that is of the same type.
     #[doc(hidden)]
     fn assign(&mut self, other: &dyn ColumnValue);
 
-    /// Whether `other` is of the same type and value.
+    /// Whether `other` has the same type and value.
     fn equals(&self, other: &dyn ColumnValue) -> bool;
 
-    /// Whether all elements or pairs of `parts`, a value of the same type, are in this one.
+    /// Whether this value contains all elements or pairs of `parts`, a value of the same type.
     #[doc(hidden)]
     fn includes(&self, parts: &dyn ColumnValue) -> bool;
 
-    /// The value with other uuids in the place of its own.
+    /// The value with its uuids replaced.
     #[doc(hidden)]
     fn with_uuids(&self, other: &mut dyn FnMut(Uuid) -> Uuid) -> Box<dyn ColumnValue>;
 
     /// Feeds the value to a hasher.
     fn hash_into(&self, hasher: &mut dyn Hasher);
 
-    /// Shows `each` the uuids of the rows of this table that the value refers to.
+    /// Calls `each` with the uuids of the rows of this table that the value refers to.
     fn each_reference(&self, table: &str, each: &mut dyn FnMut(Uuid));
 }
 
-/// Reads a datum into a column. Returns whether the datum has the column's type.
+/// Reads a datum into a column. Returns false if the datum is not of the column's type.
 pub(crate) fn read_datum(column: &mut dyn ColumnValue, datum: &Datum) -> bool {
     column.decode(&mut Reader::new(&datum.to_string())).is_ok()
 }
 
-/// A Rust type that is a whole column: an [`Atomic`] type, an [`Option`], [`Set`] or [`Map`] of
-/// them.
+/// A Rust type of a whole column: an [`Atomic`] type, or an [`Option`], [`Set`] or [`Map`] of these.
 ///
 /// ```
 /// use ovsdb::Table;
 /// use ovsdb::value::Value;
 ///
-/// /// The columns that have the type of `V`.
+/// /// The columns with the type `V`.
 /// fn columns_of<T: Table, V: Value>() -> impl Iterator<Item = &'static str> {
 ///     T::COLUMNS.iter().filter(|column| column.kind == V::KIND).map(|column| column.name)
 /// }
@@ -182,7 +180,7 @@ pub trait Value: ColumnValue + Clone + Default + Eq + Hash + 'static {
     /// The shape of the column.
     const KIND: ColumnKind;
 
-    /// What the elements, or a map's keys and values, mean.
+    /// What the elements, or a map's keys and values, stand for.
     #[doc(hidden)]
     const DOMAINS: [Domain; 2] = [Domain::Any; 2];
 }
@@ -222,7 +220,7 @@ macro_rules! common {
     };
 }
 
-/// Whether a value of a column has all parts of another one.
+/// Whether a value contains all parts of another one.
 trait IncludesAll {
     fn includes_all(&self, parts: &Self) -> bool;
 }
@@ -252,7 +250,7 @@ impl<K: Atomic, V: Atomic> IncludesAll for Map<K, V> {
     }
 }
 
-/// Shows `each` the uuids of these atoms, if their type is a reference to this table.
+/// Calls `each` with the uuids of these atoms, if their type is a reference to this table.
 fn each_reference<'a, A: Atomic>(
     atoms: impl IntoIterator<Item = &'a A>,
     table: &str,
@@ -267,8 +265,7 @@ fn each_reference<'a, A: Atomic>(
     }
 }
 
-/// Whether the elements are those that a server stores where a column was left out: one that is
-/// `neutral`, or none.
+/// Whether the elements are the default of the server's type: one `neutral` element, or none.
 fn is_default<T>(
     server: &ColumnType,
     elements: impl IntoIterator<Item = T>,

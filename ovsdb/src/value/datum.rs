@@ -1,4 +1,4 @@
-//! A column's value with its type known at run time only.
+//! A column's value of any type.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::{Atom, Map, Real, Set, Str, Uuid};
 
 /// The value of a column of any type (RFC 7047 section 5.1, `<value>`).
 ///
-/// A scalar is a set of one: the wire writes both the same way, a bare atom.
+/// A scalar is a set of one: on the wire both are a bare atom.
 ///
 /// ```
 /// use ovsdb::value::json::Reader;
@@ -61,7 +61,7 @@ impl Datum {
         Self::Map(pairs.map(|(k, v)| (k.into(), v.into())).collect())
     }
 
-    /// How many elements or pairs it has.
+    /// The number of elements or pairs.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -70,7 +70,7 @@ impl Datum {
         }
     }
 
-    /// Whether it has no element and no pair.
+    /// Whether there are no elements and no pairs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -85,7 +85,7 @@ impl Datum {
         }
     }
 
-    /// The text of a scalar that is a string.
+    /// The text, if it is a scalar string.
     ///
     /// ```
     /// use ovsdb::value::Datum;
@@ -102,7 +102,7 @@ impl Datum {
         }
     }
 
-    /// The number of a scalar that is an integer.
+    /// The number, if it is a scalar integer.
     #[must_use]
     pub fn as_integer(&self) -> Option<i64> {
         match self.as_scalar()? {
@@ -111,7 +111,7 @@ impl Datum {
         }
     }
 
-    /// The value of a scalar that is a boolean.
+    /// The value, if it is a scalar boolean.
     #[must_use]
     pub fn as_boolean(&self) -> Option<bool> {
         match self.as_scalar()? {
@@ -120,7 +120,7 @@ impl Datum {
         }
     }
 
-    /// The uuid of a scalar that is one.
+    /// The uuid, if it is a scalar uuid.
     #[must_use]
     pub fn as_uuid(&self) -> Option<Uuid> {
         match self.as_scalar()? {
@@ -182,7 +182,7 @@ impl Datum {
         }
     }
 
-    /// The same value with every atom replaced by `change`.
+    /// The same value with every atom changed by `change`.
     #[must_use]
     pub(crate) fn map_atoms(self, mut change: impl FnMut(Atom) -> Atom) -> Self {
         match self {
@@ -195,7 +195,7 @@ impl Datum {
         }
     }
 
-    /// The atoms: elements, or keys and values.
+    /// All atoms: the elements, or the keys and values.
     pub(crate) fn atoms(&self) -> impl Iterator<Item = &Atom> {
         let (set, map) = match self {
             Self::Set(set) => (Some(set), None),

@@ -1,8 +1,7 @@
-//! What a server stores in a column that an insert leaves out.
+//! The value that a server gives to a column that an insert omits.
 //!
-//! One atom where the column's type has `min` 1, nothing where it has `min` 0. The atom is the
-//! same for all columns of an atomic type (RFC 7047 section 5.2.1), also where the column's
-//! constraints exclude it.
+//! It is one atom if the column's type has `min` 1, and empty if it has `min` 0. The atom depends only
+//! on the atomic type (RFC 7047 section 5.2.1), even if the column's constraints exclude it.
 
 use ovsdb_schema::{AtomicType, ColumnType};
 
@@ -10,7 +9,7 @@ use super::json::Reader;
 use super::{Atom, ColumnKind, Datum, Map, Real, Set, Str, Uuid, Value};
 
 impl Atom {
-    /// The atom that a server stores where a value of this type was left out.
+    /// The atom that a server uses as the default of this type.
     #[must_use]
     pub fn default_of(atomic: AtomicType) -> Self {
         match atomic {
@@ -22,7 +21,7 @@ impl Atom {
         }
     }
 
-    /// Whether a server stores this atom where a value of its type was left out.
+    /// Whether it is the default of its type.
     pub(super) fn is_default(&self) -> bool {
         match self {
             Self::Integer(integer) => *integer == 0,
@@ -36,8 +35,7 @@ impl Atom {
 }
 
 impl Datum {
-    /// The value that a server stores in a column of this type where an insert leaves the column
-    /// out.
+    /// The value that a server gives to a column of this type that an insert omits.
     ///
     /// ```
     /// use ovsdb::schema::{DatabaseSchema, bundled};
@@ -62,8 +60,8 @@ impl Datum {
     }
 }
 
-/// The value that a server stores where a column with `min` 1 was left out: what the `Default` of
-/// generated tables is made of.
+/// The value that a server gives to an omitted column with `min` 1. The `Default` of generated tables
+/// uses it.
 #[doc(hidden)]
 #[must_use]
 pub fn one_default<V: Value>() -> V {
@@ -76,7 +74,7 @@ pub fn one_default<V: Value>() -> V {
     let mut value = V::default();
     match value.decode(&mut Reader::new(&datum.to_string())) {
         Ok(()) => value,
-        // An atom of one's own that does not read it.
+        // A user's own atom that cannot read it.
         Err(_) => V::default(),
     }
 }

@@ -1,7 +1,7 @@
-//! The macros of the generated enums.
+//! Macros for the generated enums.
 
-/// Its items with the feature `serde`, nothing without it. The feature is this crate's, so generated
-/// code cannot ask for it by `cfg`.
+/// Expands to its items with the feature `serde`, and to nothing without it. Generated code is in other
+/// crates, where `cfg` would check the features of those crates.
 #[cfg(feature = "serde")]
 #[doc(hidden)]
 #[macro_export]
@@ -9,7 +9,7 @@ macro_rules! __with_serde {
     ($($item:item)*) => { $($item)* };
 }
 
-/// Its items with the feature `serde`, nothing without it.
+/// Expands to its items with the feature `serde`, and to nothing without it.
 #[cfg(not(feature = "serde"))]
 #[doc(hidden)]
 #[macro_export]
@@ -17,7 +17,8 @@ macro_rules! __with_serde {
     ($($tokens:tt)*) => {};
 }
 
-/// Declares the enum of a string column, with `Unknown` for a value the schema did not list.
+/// Declares the enum for a string column, with the variant `Unknown` for values that the schema does
+/// not list.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __enumeration {
@@ -40,8 +41,8 @@ macro_rules! __enumeration {
         #[non_exhaustive]
         $visibility enum $name {
             $( $(#[$variant_meta])* $variant, )*
-            /// A value that the compiled schema does not list, as a newer server may have; or the
-            /// empty string, as long as the column is not set.
+            /// A value that the compiled schema does not list, for instance from a newer server; or the
+            /// empty string of a column that is not set.
             Unknown($crate::Str),
         }
 
@@ -57,7 +58,7 @@ macro_rules! __enumeration {
         }
 
         impl ::core::default::Default for $name {
-            /// The empty string: not set. A server refuses the insert of a row that leaves it so.
+            /// The empty string, which means not set. A server refuses to insert a row with it.
             fn default() -> Self {
                 Self::Unknown(<$crate::Str as ::core::default::Default>::default())
             }
@@ -81,7 +82,7 @@ macro_rules! __enumeration {
         impl ::core::str::FromStr for $name {
             type Err = ::core::convert::Infallible;
 
-            // Not `Self::Err`, which would be ambiguous beside a variant of that name.
+            // Not `Self::Err`, which would be ambiguous if there is a variant with that name.
             fn from_str(
                 text: &str,
             ) -> ::core::result::Result<Self, ::core::convert::Infallible> {

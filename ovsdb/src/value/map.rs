@@ -7,8 +7,8 @@ use std::ops::Index;
 
 use super::shared_slice::{IntoIter, SharedSlice};
 
-/// A map of atoms: pairs sorted by key, in one allocation (none when empty), which clones share
-/// until one of them is changed.
+/// A map of atoms: pairs sorted by key, in one allocation (none when empty), which clones share until
+/// one of them is changed (copy-on-write).
 ///
 /// ```
 /// use ovsdb::{Map, Str};
@@ -78,7 +78,7 @@ impl<K: Ord, V> Map<K, V> {
         self.0.binary_search_by(|(k, _)| k.borrow().cmp(key))
     }
 
-    /// The value of `key`, found in logarithmic time.
+    /// The value of `key`; found in logarithmic time.
     #[must_use]
     pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
     where
@@ -96,7 +96,7 @@ impl<K: Ord, V> Map<K, V> {
         self.find(key).is_ok()
     }
 
-    /// Sets the value of `key` and returns the one it replaces.
+    /// Sets the value of `key`. Returns the one that it replaces.
     pub fn insert(&mut self, key: impl Into<K>, value: impl Into<V>) -> Option<V>
     where
         K: Clone,
@@ -112,7 +112,7 @@ impl<K: Ord, V> Map<K, V> {
         }
     }
 
-    /// Takes `key` out and returns its value.
+    /// Removes `key`. Returns its value.
     pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q> + Clone,
@@ -122,8 +122,8 @@ impl<K: Ord, V> Map<K, V> {
         Some(self.0.remove(at).1)
     }
 
-    /// Keeps the pairs for which `keep` holds. A map from which nothing goes stays shared with its
-    /// clones.
+    /// Keeps the pairs for which `keep` returns true. If nothing is removed, the map stays shared with
+    /// its clones.
     ///
     /// ```
     /// let mut ids: ovsdb::Map<ovsdb::Str, i64> = [("a", 1), ("b", 2)].into();
@@ -142,14 +142,14 @@ impl<K: Ord, V> Map<K, V> {
         }
     }
 
-    /// The map of these pairs, in any order. Of pairs with the same key, the last one counts.
+    /// A map of these pairs, in any order. Of pairs with the same key, the last one counts.
     fn sorted(mut pairs: Vec<(K, V)>) -> Self
     where
         K: Clone,
         V: Clone,
     {
         if !pairs.is_sorted_by(|(a, _), (b, _)| a < b) {
-            // Stable, so that the last of equal keys is last; then keep that one.
+            // The sort is stable, so the last of several equal keys comes last; keep that one.
             pairs.reverse();
             pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
             pairs.dedup_by(|(later, _), (kept, _)| later == kept);
@@ -157,8 +157,8 @@ impl<K: Ord, V> Map<K, V> {
         Self(pairs.into())
     }
 
-    /// The map after an update2 change: a key that is absent is added, one with another value
-    /// gets the new value, one with the same value goes.
+    /// Applies an update2 change: a key that is absent is added, a key with another value gets the new
+    /// value, and a key with the same value is removed.
     #[must_use]
     pub(crate) fn patched(&self, changes: Self) -> Self
     where
@@ -180,7 +180,7 @@ impl<K: Ord, V> Map<K, V> {
         Self(pairs.shrunk())
     }
 
-    /// Reads the reference count's line, which a clone changes.
+    /// Reads the cache line of the reference count that a clone changes.
     pub(super) fn read_count(&self) -> usize
     where
         K: Clone,
@@ -189,7 +189,7 @@ impl<K: Ord, V> Map<K, V> {
         self.0.read_count()
     }
 
-    /// The map of these pairs, as a server sent them.
+    /// A map of these pairs, which a server sent.
     pub(super) fn received(pairs: SharedSlice<(K, V)>) -> Self
     where
         K: Clone,
@@ -203,7 +203,7 @@ impl<K: Ord, V> Map<K, V> {
     }
 }
 
-/// The collections that make a map: of pairs that are to be the map's, such as `(&str, &str)`. Of pairs
+/// Conversions from collections of pairs that convert into the map's, such as `(&str, &str)`. Of pairs
 /// with the same key, the last one counts.
 macro_rules! from {
     ($([$($generics:ident),*] $collection:ty;)*) => { $(
@@ -241,7 +241,7 @@ impl<K: Ord + Clone, V: Clone, L: Into<K>, W: Into<V>> FromIterator<(L, W)> for 
 }
 
 impl<K: Ord + Clone, V: Clone, L: Into<K>, W: Into<V>> Extend<(L, W)> for Map<K, V> {
-    /// A key that is there gets the new value.
+    /// A key that exists already gets the new value.
     fn extend<I: IntoIterator<Item = (L, W)>>(&mut self, pairs: I) {
         let mut all = self.0.to_vec();
         let pairs = pairs.into_iter();
@@ -295,7 +295,7 @@ impl<Q: Ord + ?Sized, K: Ord + Borrow<Q>, V> Index<&Q> for Map<K, V> {
     type Output = V;
 
     /// # Panics
-    /// When the map lacks the key, as the standard maps do; [`get`](Map::get) does not.
+    /// When the map does not have the key, like the standard maps; [`get`](Map::get) returns `None`.
     #[track_caller]
     fn index(&self, key: &Q) -> &V {
         self.get(key).expect("the map has the key")

@@ -12,7 +12,7 @@
 //! | `max` over 1 | [`Set<T>`] |
 //! | `value` present | [`Map<K, V>`](Map) |
 //!
-//! [`Atom`] and [`Datum`] hold any value where the type is known only at run time.
+//! [`Atom`] and [`Datum`] hold values whose type is known only at run time.
 //!
 //! # Generated enums
 //!
@@ -49,8 +49,9 @@
 //! | a row's columns | map, by the schema's names | `{"name": "sw0", ...}` |
 //! | [`Row`](crate::Row) | the same, with the uuid first | `{"_uuid": "f4bb...", "name": "sw0", ...}` |
 //!
-//! [`Atom`] and [`Datum`] implement `Serialize` only, because a reader could not tell their types: a
-//! uuid looks like a string. A [`Datum`] is one atom where it has one, else a sequence or a map.
+//! [`Atom`] and [`Datum`] only implement `Serialize`, because their types could not be told when
+//! reading: a uuid looks like a string. A [`Datum`] with one element is serialized as that atom, any
+//! other as a sequence or a map.
 
 mod atom;
 mod cell;

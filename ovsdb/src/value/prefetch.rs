@@ -1,33 +1,33 @@
-//! What can be read of values before they are copied or changed, so that cache misses overlap.
+//! Reads memory of values before they are copied or changed, so that cache misses overlap.
 //!
-//! [`Prefetch`] is a supertrait of [`ColumnValue`], so that the replica prefetches any column, and takes other
-//! values of the column: the two traits need each other.
+//! [`Prefetch`] is a supertrait of [`ColumnValue`], so that the replica can prefetch any column; its
+//! methods take other values of the column, which are `ColumnValue`s. So the two traits use each other.
 //!
-//! The results mean nothing: they only keep the reads from being optimised away.
+//! The results mean nothing; they only keep the compiler from removing the reads.
 
 use std::any::Any;
 
 use super::{Atomic, ColumnValue, Datum, Map, Set, Str};
 
-/// How many elements are read. Changes seldom reach later ones.
+/// How many elements are read. Changes rarely touch later ones.
 const MOST_READ: usize = 8;
 
-/// The supertrait of [`ColumnValue`](super::ColumnValue), which no other crate can name.
+/// The supertrait of [`ColumnValue`](super::ColumnValue). Other crates cannot name it.
 #[expect(unnameable_types, reason = "no other crate implements it")]
 pub trait Prefetch {
     /// Whether a clone of the value changes a reference count outside its row.
     fn has_counts(&self) -> bool;
-    /// Reads the reference counts that clones of these values change. The values are of this one's type: one
-    /// column of several rows.
+    /// Reads the reference counts that clones of these values will change. The values are those of one
+    /// column in several rows, of the same type as this one.
     fn read_counts(&self, column: &[&dyn ColumnValue]) -> usize;
-    /// Reads the first elements of these values, which a change of them reads, and the text of strings. The
-    /// values are of this one's type.
+    /// Reads the first elements of these values, which a change will read, and the text of strings. The
+    /// values are of the same type as this one.
     fn read_elements(&self, column: &[&dyn ColumnValue]) -> usize;
 }
 
-/// A type of a column, for prefetching.
+/// The type of a column, for prefetching.
 pub(super) trait Read: Any {
-    /// Reads the reference counts that a clone changes; `None` where it changes none.
+    /// Reads the reference count that a clone changes; `None` where there is none.
     fn counts(&self) -> Option<usize>;
     /// Reads the first elements, and the text of strings.
     fn elements(&self) -> usize {
@@ -58,7 +58,7 @@ pub(super) fn read_all<R: Read>(column: &[&dyn ColumnValue], read: impl Fn(&R) -
     reads.fold(0, usize::wrapping_add)
 }
 
-/// Reads the text of a string that is not stored in place.
+/// Reads the text of a string that is not stored inline.
 fn read_text<A: Atomic>(atom: &A) -> Option<usize> {
     let text = (atom as &dyn Any).downcast_ref::<Str>()?;
     let first = text.as_bytes().first()?;

@@ -23,14 +23,14 @@ impl Real {
         self.0
     }
 
-    /// The same number as an integer, where it is one of 64 signed bits.
+    /// The same number as an integer, if it is one that fits 64 signed bits.
     #[expect(clippy::cast_possible_truncation, reason = "checked")]
     pub(crate) fn as_integer(self) -> Option<i64> {
         let whole = self.0.fract() == 0.0 && (-LIMIT..LIMIT).contains(&self.0);
         whole.then_some(self.0 as i64)
     }
 
-    /// Compares with an integer, both taken exactly.
+    /// Compares with an integer exactly, without rounding either number.
     #[expect(clippy::cast_possible_truncation, reason = "checked")]
     pub(crate) fn cmp_integer(self, integer: i64) -> Ordering {
         if !(-LIMIT..LIMIT).contains(&self.0) {
@@ -42,7 +42,7 @@ impl Real {
     }
 }
 
-/// 2^63, the first whole number beyond 64 signed bits.
+/// 2^63, the smallest whole number that does not fit 64 signed bits.
 const LIMIT: f64 = 9_223_372_036_854_775_808.0;
 
 impl From<f64> for Real {

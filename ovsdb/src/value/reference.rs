@@ -16,11 +16,11 @@ pub trait Referent: 'static {
     const TABLE: &'static str;
 }
 
-/// A reference to a row of the table `T`: the row's uuid, with the table in its type.
+/// A reference to a row of the table `T`: the row's uuid, with the table as part of the type.
 ///
-/// The row need not exist in the replica: a condition may hide it, or it may not have arrived yet.
-/// `T` is a compile-time label only, so `Ref<T>` is [`Copy`] and as small as a uuid, which it can be
-/// made from and into:
+/// The row need not exist in the replica: a condition may hide it, or it may not have arrived yet. `T`
+/// is only a compile-time label, so `Ref<T>` is [`Copy`] and as small as a uuid, and converts from and
+/// into one:
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {

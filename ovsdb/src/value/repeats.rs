@@ -1,7 +1,7 @@
 //! Interning: long strings and sets of references that repeat in a replica are stored once.
 //!
-//! A [`Reader`](super::json::Reader) interns what it reads, and atoms are read by it, so that no second pass
-//! over a row is needed: reader, atoms and this table need each other.
+//! A [`Reader`](super::json::Reader) interns what it reads, and atoms are read through it, so that no
+//! second pass over a row is needed. So the reader, the atoms and this table use each other.
 
 use std::any::Any;
 use std::fmt;
@@ -26,7 +26,7 @@ impl fmt::Debug for Repeats {
 }
 
 impl Repeats {
-    /// The string, in the allocation of an equal one if that is known.
+    /// The string, sharing the allocation of an equal known one.
     pub(crate) fn string(&mut self, text: &str) -> Str {
         if Str::is_short(text) || text.len() > LONGEST {
             return Str::from(text);
@@ -34,13 +34,14 @@ impl Repeats {
         self.strings.share(text, self.hasher.hash_one(text))
     }
 
-    /// The set, in the allocation of an equal one if that is known. Only sets of uuids are shared: others
-    /// are seldom equal.
+    /// The set, sharing the allocation of an equal known one. Only sets of uuids are interned, since
+    /// others are rarely equal.
     pub(crate) fn set<A: Atomic>(&mut self, set: Set<A>) -> Set<A> {
         if A::TYPE != AtomicType::Uuid || set.is_empty() {
             return set;
         }
-        // Hashing all of a large set would take long; sets that differ seldom agree in these elements.
+        // Hashing a whole large set would take long. Different sets rarely agree in these three
+        // elements.
         let some = [0, set.len() / 2, set.len() - 1].map(|at| &set[at]);
         let hash = self.hasher.hash_one((set.len(), some));
         self.sets.share(set, hash)
@@ -51,20 +52,21 @@ impl Repeats {
 const STRINGS: usize = 4096;
 /// How many of the last strings are kept.
 const RECENT: usize = 8;
-/// Longer strings seldom repeat, and hashing them costs.
+/// Longer strings rarely repeat, and hashing them is expensive.
 const LONGEST: usize = 128;
 
 /// The interned strings.
 ///
-/// Most long strings occur once, or twice in one row; keys of maps occur in every row. So the last few
-/// strings are kept, and of others only a mark that they occurred. One that occurs again is kept in a table
-/// of fixed size. So memory is bounded, nothing is swept, and strings that occur once do not evict the keys.
+/// Most long strings occur once, or twice in one row, while the keys of maps occur in every row. So
+/// only the last few strings are kept, and of all others a hash. A string that occurs again is kept in
+/// a table of fixed size. So memory is bounded, no sweep is needed, and strings that occur once do not
+/// evict the keys.
 struct Strings {
-    /// Marks of strings that occurred.
+    /// Hashes of strings that occurred.
     seen: Vec<u32>,
-    /// Strings that occurred again, with their marks.
+    /// Strings that occurred again, with their hashes.
     slots: Vec<(u32, Str)>,
-    /// The last strings, with their marks.
+    /// The last strings, with their hashes.
     recent: [(u32, Str); RECENT],
     next: usize,
 }
@@ -107,21 +109,21 @@ impl Strings {
 
 /// How many sets [`Sets`] keeps.
 const SETS: usize = 128;
-/// How many of them are checked at each call for one that no row holds any more.
+/// How many of them each call checks, to drop those that no row holds any more.
 const LOOKED_AT: usize = 4;
-/// How many marks of sets are kept.
+/// How many hashes of sets are kept.
 const MARKS: usize = 1024;
 
-/// Sets of uuids: all switches and routers of a cluster may have the same load balancers, by the
-/// thousand.
+/// Sets of uuids. For instance, all switches and routers of a cluster may have the same thousands of
+/// load balancers.
 ///
-/// Of most sets only a mark is kept: a large set that keeps changing is a different one each time. A set
-/// that occurs again is kept until another one takes its place, or until a check finds that no row holds
-/// it any more.
+/// Of most sets only a hash is kept, because a large set that keeps changing is different each time. A
+/// set that occurs again is kept until another one takes its slot, or until a check finds that no row
+/// holds it any more.
 struct Sets {
-    /// Marks of sets that occurred.
+    /// Hashes of sets that occurred.
     seen: Vec<u32>,
-    /// Sets that occurred again, each with its hash.
+    /// Sets that occurred again, with their hashes.
     slots: Vec<Option<(u64, Box<dyn Kept>)>>,
     /// The slot to check next.
     next: usize,
@@ -185,7 +187,7 @@ mod tests {
         let first = repeats.string("k8s.ovn.org/network");
         let second = repeats.string("k8s.ovn.org/network");
         assert_eq!(first.as_ptr(), second.as_ptr());
-        // Many that come once do not drive out one that came again.
+        // Many strings that occur once do not evict one that repeats.
         for number in 0..3 * STRINGS {
             let text = format!("a string that comes once, number {number}");
             assert_eq!(repeats.string(&text), text);
@@ -200,13 +202,13 @@ mod tests {
         let mut repeats = Repeats::default();
         let set = |from: u128, to: u128| (from..to).map(Uuid::from_u128).collect::<Set<Uuid>>();
         for (from, to) in [(1, 9), (2, 9), (1, 10), (1, 2), (3, 3)] {
-            // The first time only a mark is kept.
+            // The first time, only a hash is kept.
             let sets = [(); 4].map(|()| repeats.set(set(from, to)));
             assert_eq!(sets, [(); 4].map(|()| set(from, to)));
             assert_eq!(sets[1].as_ptr(), sets[2].as_ptr());
             assert_eq!(sets[1].as_ptr(), sets[3].as_ptr());
         }
-        // Sets that agree in the sampled elements are told apart.
+        // Different sets that agree in the sampled elements are not confused.
         for _ in 0..3 {
             for numbers in [[1, 2, 4, 5, 7], [1, 3, 4, 5, 7]] {
                 let set = Set::<Uuid>::from(numbers.map(Uuid::from_u128));

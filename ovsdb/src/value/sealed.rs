@@ -1,7 +1,7 @@
-//! What keeps other crates from implementing a trait.
+//! Keeps other crates from implementing a trait.
 
-/// The supertrait of traits that this crate alone implements, so that they can get further methods.
-/// `For` tells apart implementations that could overlap.
+/// The supertrait of traits that only this crate implements, so that methods can be added to them.
+/// `For` distinguishes implementations that would otherwise overlap.
 ///
 /// ```compile_fail,E0277
 /// struct Sometimes;

@@ -66,7 +66,7 @@ impl<T: Serialize> Serialize for Set<T> {
 }
 
 impl<'de, T: Deserialize<'de> + Ord + Clone> Deserialize<'de> for Set<T> {
-    /// In any order; an element that repeats counts once.
+    /// Accepts elements in any order, and repeated ones.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Vec::<T>::deserialize(deserializer).map(Self::from)
     }
@@ -83,7 +83,7 @@ where
     K: Deserialize<'de> + Ord + Clone,
     V: Deserialize<'de> + Clone,
 {
-    /// In any order; of pairs with the same key, the last one counts.
+    /// Accepts pairs in any order; of pairs with the same key, the last one counts.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Pairs(PhantomData, PhantomData))
     }
@@ -111,7 +111,7 @@ impl Serialize for Datum {
     }
 }
 
-/// A column's value in the shape of its kind.
+/// Serializes a column's value in the shape of its kind.
 pub(crate) struct SerializedColumn {
     pub(crate) kind: ColumnKind,
     pub(crate) value: Datum,
@@ -128,7 +128,7 @@ impl Serialize for SerializedColumn {
     }
 }
 
-/// Reads a column's value in the shape of its kind.
+/// Deserializes a column's value in the shape of its kind.
 pub(crate) struct ColumnSeed(pub(crate) ColumnKind);
 
 impl<'de> DeserializeSeed<'de> for ColumnSeed {
@@ -148,7 +148,7 @@ impl<'de> DeserializeSeed<'de> for ColumnSeed {
     }
 }
 
-/// Reads an atom of this type.
+/// Deserializes an atom of this type.
 #[derive(Clone, Copy)]
 struct AtomSeed(AtomicType);
 
@@ -212,7 +212,7 @@ impl<'de> Visitor<'de> for Elements {
     }
 }
 
-/// Reads a map, with what reads a key and what reads a value.
+/// Deserializes a map by seeds for its keys and its values.
 struct Pairs<K, V>(K, V);
 
 impl<'de, K, V> Visitor<'de> for Pairs<K, V>

@@ -6,11 +6,11 @@ use std::ops::Deref;
 
 use super::shared_slice::{IntoIter, SharedSlice};
 
-/// A set of atoms: sorted, without repetition, in one allocation (none when empty), which clones
-/// share until one of them is changed. In a replica, rows with the same set of references share it.
+/// A set of atoms: sorted and distinct, in one allocation (none when empty), which clones share until
+/// one of them is changed (copy-on-write). In a replica, rows with the same set of references share it.
 ///
-/// It reads as a sorted slice. Build it from an iterator; inserting into a large one moves its
-/// tail.
+/// It dereferences to a sorted slice. Build it from an iterator: an insert into a large set moves all
+/// elements after the new one.
 ///
 /// ```
 /// use ovsdb::{Set, Str};
@@ -48,7 +48,7 @@ impl<T: Ord> Set<T> {
         Self::default()
     }
 
-    /// Whether the set holds `value`, found in logarithmic time.
+    /// Whether the set contains `value`; found in logarithmic time.
     #[must_use]
     pub fn contains<Q: Ord + ?Sized>(&self, value: &Q) -> bool
     where
@@ -59,7 +59,7 @@ impl<T: Ord> Set<T> {
             .is_ok()
     }
 
-    /// Adds `value`; false if it was there.
+    /// Adds `value`. Returns false if the set contained it already.
     pub fn insert(&mut self, value: impl Into<T>) -> bool
     where
         T: Clone,
@@ -74,7 +74,7 @@ impl<T: Ord> Set<T> {
         }
     }
 
-    /// Takes `value` out; false if it was not there.
+    /// Removes `value`. Returns false if the set did not contain it.
     pub fn remove<Q: Ord + ?Sized>(&mut self, value: &Q) -> bool
     where
         T: std::borrow::Borrow<Q> + Clone,
@@ -88,8 +88,8 @@ impl<T: Ord> Set<T> {
         }
     }
 
-    /// Keeps the elements for which `keep` holds. A set from which nothing goes stays shared with its
-    /// clones.
+    /// Keeps the elements for which `keep` returns true. If nothing is removed, the set stays shared
+    /// with its clones.
     ///
     /// ```
     /// let mut tags: ovsdb::Set<i64> = [1, 2, 3].into();
@@ -106,8 +106,8 @@ impl<T: Ord> Set<T> {
         }
     }
 
-    /// The elements that `other` does not have, in their order: what to insert into `other`, or to
-    /// delete from `self`, to make one of the other.
+    /// The elements that `other` does not contain, in order: what must be inserted into `other`, or
+    /// deleted from `self`, to make them equal in these elements.
     ///
     /// ```
     /// let (old, new): (ovsdb::Set<i64>, ovsdb::Set<i64>) = ([1, 2].into(), [2, 3].into());
@@ -118,7 +118,7 @@ impl<T: Ord> Set<T> {
         self.iter().filter(|item| !other.contains(*item))
     }
 
-    /// The set of these elements, in any order.
+    /// A set of these elements, in any order.
     fn sorted(mut items: Vec<T>) -> Self
     where
         T: Clone,
@@ -130,7 +130,7 @@ impl<T: Ord> Set<T> {
         Self(items.into())
     }
 
-    /// The symmetric difference, which is how an update2 message changes a set.
+    /// The symmetric difference, by which an update2 message changes a set.
     #[must_use]
     pub(crate) fn toggled(&self, changes: &Self) -> Self
     where
@@ -160,7 +160,7 @@ impl<T: Ord> Set<T> {
         Self(out.shrunk())
     }
 
-    /// Reads the reference count's line, which a clone changes.
+    /// Reads the cache line of the reference count that a clone changes.
     pub(super) fn read_count(&self) -> usize
     where
         T: Clone,
@@ -168,7 +168,7 @@ impl<T: Ord> Set<T> {
         self.0.read_count()
     }
 
-    /// Whether no clone shares it.
+    /// Whether no clone shares the allocation.
     pub(super) fn is_unshared(&mut self) -> bool
     where
         T: Clone,
@@ -176,12 +176,12 @@ impl<T: Ord> Set<T> {
         self.0.is_unshared()
     }
 
-    /// The set of these elements, as a server sent them.
+    /// A set of these elements, which a server sent.
     pub(super) fn received(elements: SharedSlice<T>) -> Self
     where
         T: Clone,
     {
-        // The server sends sets sorted, by an order that mostly is ours too.
+        // Servers send sets sorted, usually in the same order as here.
         if elements.is_sorted_by(|a, b| a < b) {
             Self(elements.shrunk())
         } else {
@@ -190,7 +190,7 @@ impl<T: Ord> Set<T> {
     }
 }
 
-/// The collections that make a set: of elements that are to be the set's, such as `&str` for `Str`.
+/// Conversions from collections of elements that convert into the set's, such as `&str` for `Str`.
 macro_rules! from {
     ($([$($generics:ident),*] $collection:ty;)*) => { $(
         impl<T: Ord + Clone, U: Into<T>, $($generics),*> From<$collection> for Set<T> {

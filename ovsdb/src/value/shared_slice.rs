@@ -6,8 +6,8 @@ use std::ops::Deref;
 
 use ecow::EcoVec;
 
-/// A slice that clones share until one of them is changed (copy-on-write). So two versions of a row share
-/// the columns that did not change.
+/// A slice that clones share until one of them is changed (copy-on-write). So two versions of a row
+/// share the columns that did not change.
 #[derive(Clone, Debug, Eq, PartialOrd, Ord)]
 pub(super) struct SharedSlice<T>(EcoVec<T>);
 
@@ -26,7 +26,7 @@ impl<T> Deref for SharedSlice<T> {
 
 impl<T: PartialEq> PartialEq for SharedSlice<T> {
     fn eq(&self, other: &Self) -> bool {
-        // Two versions of a row share most columns.
+        // Two versions of a row share most columns, so comparing the pointers is often enough.
         std::ptr::eq::<[T]>(&*self.0, &*other.0) || self.0 == other.0
     }
 }
@@ -38,7 +38,7 @@ impl<T: Hash> Hash for SharedSlice<T> {
 }
 
 impl<T: Clone> SharedSlice<T> {
-    /// Reserves room for so many elements.
+    /// An empty slice with capacity for this many elements.
     pub(super) fn with_capacity(capacity: usize) -> Self {
         Self(EcoVec::with_capacity(capacity))
     }
@@ -59,22 +59,22 @@ impl<T: Clone> SharedSlice<T> {
         self.0.remove(at)
     }
 
-    /// The elements, to be changed.
+    /// The elements, to be changed; copied first if a clone shares them.
     pub(super) fn make_mut(&mut self) -> &mut [T] {
         self.0.make_mut()
     }
 
-    /// Reads the reference count's line, which a clone changes.
+    /// Reads the cache line of the reference count that a clone changes.
     pub(super) fn read_count(&self) -> usize {
         self.0.capacity()
     }
 
-    /// Whether no clone shares it.
+    /// Whether no clone shares the allocation.
     pub(super) fn is_unshared(&mut self) -> bool {
         self.0.is_unique()
     }
 
-    /// The same elements in an allocation of their size.
+    /// The same elements in an allocation of the exact size.
     pub(super) fn shrunk(self) -> Self {
         if self.0.len() == self.0.capacity() {
             return self;

@@ -9,8 +9,8 @@ use ecow::EcoString;
 
 /// An immutable string that is cheap to clone: the string atom of OVSDB.
 ///
-/// It reads as a [`str`]. A short one, of at most 15 bytes, is stored in place; longer ones that
-/// repeat in a replica (map keys, addresses) share one allocation.
+/// It dereferences to a [`str`]. A short one, of at most 15 bytes, is stored inline; longer ones that
+/// repeat in a replica (map keys, addresses) share an allocation.
 ///
 /// ```
 /// use ovsdb::Str;
@@ -26,7 +26,7 @@ pub struct Str(EcoString);
 impl PartialEq for Str {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        // Two versions of a row share the text, so comparing pointers often suffices.
+        // Two versions of a row share the text, so comparing the pointers is often enough.
         std::ptr::eq(self.as_str(), other.as_str()) || self.0 == other.0
     }
 }
@@ -46,7 +46,7 @@ impl Str {
         &self.0
     }
 
-    /// Whether the text is stored in place, so that there is nothing to share.
+    /// Whether the text is stored inline, so that there is no allocation to share.
     pub(super) const fn is_short(text: &str) -> bool {
         text.len() <= EcoString::INLINE_LIMIT
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The deepest nesting that is read, ovsdb-server's own limit.
+/// The deepest nesting that is read; ovsdb-server has the same limit.
 pub const MAX_DEPTH: u32 = 1000;
 
 /// Why a message could not be decoded, and where.
@@ -35,31 +35,31 @@ pub struct DecodeError {
 pub enum DecodeErrorKind {
     /// The text ended within a value.
     UnexpectedEnd,
-    /// Something else stood where this was expected.
+    /// Another value was found where this was expected.
     Expected(&'static str),
-    /// Text after the value.
+    /// Text follows the value.
     TrailingText,
     /// Nesting beyond [`MAX_DEPTH`].
     TooDeep,
-    /// Not a JSON number.
+    /// The number is malformed.
     BadNumber,
     /// A number beyond the range of a double.
     NumberOutOfRange,
-    /// An escape sequence that JSON does not have, or half a surrogate pair.
+    /// The escape sequence does not exist in JSON, or is half of a surrogate pair.
     BadEscape,
-    /// A control character, which JSON wants escaped.
+    /// A control character is not escaped, as JSON requires.
     ControlCharacter,
-    /// A NUL, which OVSDB does not allow in a string.
+    /// A string contains a NUL, which OVSDB does not allow.
     Nul,
-    /// Not a uuid in its 36-character form.
+    /// The text is not a uuid with 36 characters.
     BadUuid,
     /// A set with more elements than the column can hold.
     TooManyElements,
-    /// A member that must be there is missing.
+    /// A required member is missing.
     Missing(&'static str),
-    /// A word that is not one of those allowed here.
+    /// The word is none of those allowed here.
     Unknown {
-        /// What kind of word it is: "operation", "mutator", "member" ...
+        /// The kind of word: "operation", "mutator", "member" ...
         what: &'static str,
         /// The word.
         word: String,

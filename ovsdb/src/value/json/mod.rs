@@ -1,9 +1,9 @@
 //! JSON as ovsdb-server reads and writes it.
 //!
-//! A general JSON library differs from the server in ways that lose data: `1e3` and `1.0` are
-//! integers in OVSDB, `-0` is zero, a NUL in a string is refused, nesting goes to 1,000. The
-//! [`Reader`] handles these in one place, and lets a column's decoder pull its value straight out of the
-//! message, without a tree in between.
+//! General JSON libraries differ from the server in ways that lose data: in OVSDB `1e3` and `1.0` are
+//! integers, `-0` is zero, a NUL in a string is refused, and values nest up to 1,000 levels. The
+//! [`Reader`] handles all of this in one place. A column's decoder reads its value directly from the
+//! message, without a tree of values in between.
 
 mod error;
 mod number;

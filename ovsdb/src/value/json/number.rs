@@ -1,4 +1,4 @@
-//! Numbers within a message; [`Number`] has the rule.
+//! Numbers in a message; [`Number`] documents the rule.
 
 use ovsdb_schema::NumberErrorReason;
 
@@ -6,7 +6,7 @@ use super::error::{DecodeError, DecodeErrorKind};
 
 pub use ovsdb_schema::Number;
 
-/// Reads the number at `position` and returns it with the position after it.
+/// Reads the number at `position`. Returns it, and the position after it.
 pub(super) fn lex(text: &str, position: usize) -> Result<(Number, usize), DecodeError> {
     Number::lex(text, position).map_err(|error| {
         let kind = match error.reason {

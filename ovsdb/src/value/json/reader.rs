@@ -1,4 +1,4 @@
-//! A pull reader over one framed message.
+//! A pull reader for one framed message.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use super::number::{self, Number};
 use super::scan::plain_end;
 use crate::value::{Atomic, Repeats, Set, Str};
 
-/// A value that was found whole but not decoded: its text within the message.
+/// A value that was found but not decoded: its text within the message.
 ///
 /// ```
 /// use ovsdb::value::json::Reader;
@@ -21,16 +21,16 @@ use crate::value::{Atomic, Repeats, Set, Str};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Raw<'a> {
-    /// The value's own text, without surrounding blanks.
+    /// The value's text, without surrounding blanks.
     pub text: &'a str,
     /// Where it starts within the message, in bytes.
     pub offset: usize,
 }
 
-/// Pulls values out of the text of one JSON message, in order, without a tree.
+/// Reads the values of one JSON message in order, without building a tree.
 ///
-/// Containers are entered with [`array`](Self::array) or [`object`](Self::object) and walked with
-/// [`element`](Self::element) or [`key`](Self::key) until those say that the end was reached.
+/// Enter a container with [`array`](Self::array) or [`object`](Self::object), and call
+/// [`element`](Self::element) or [`key`](Self::key) until they report its end.
 ///
 /// ```
 /// use ovsdb::value::json::{Number, Reader};
@@ -50,17 +50,17 @@ pub struct Raw<'a> {
 pub struct Reader<'a> {
     text: &'a str,
     position: usize,
-    /// Added to the offsets of errors: where `text` starts within the whole message.
+    /// Added to the offsets in errors: where `text` starts within the whole message.
     base: usize,
     depth: u32,
-    /// A container was just entered, so no comma precedes its next element.
+    /// Whether a container was just entered, so that no comma comes before its next element.
     fresh: bool,
     repeats: Option<&'a mut Repeats>,
-    /// How many elements the next collection is expected to have; how many the last one had.
+    /// The expected number of elements of the next collection: the number that the last one had.
     pub(crate) elements: usize,
 }
 
-/// The place a [`Reader`] had reached, to go back to.
+/// A position of a [`Reader`], to return to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Checkpoint {
     position: usize,
@@ -85,7 +85,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A reader of a value that was skipped before; errors keep naming the message's offsets.
+    /// A reader for a value that was skipped before. Offsets in errors still refer to the whole
+    /// message.
     #[must_use]
     pub const fn of(raw: Raw<'a>) -> Self {
         Self {
@@ -99,7 +100,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Another reader at the same place, to look ahead with.
+    /// Another reader at the same position, to look ahead.
     #[cfg(feature = "server")]
     #[must_use]
     pub(crate) const fn again(&self) -> Self {
@@ -121,7 +122,7 @@ impl<'a> Reader<'a> {
         self
     }
 
-    /// The byte of the message that is read next.
+    /// The offset in the message of the next byte to be read.
     #[must_use]
     pub const fn offset(&self) -> usize {
         self.base + self.position
@@ -162,11 +163,12 @@ impl<'a> Reader<'a> {
         self.fresh = checkpoint.fresh;
     }
 
-    /// Consumes these characters if they come next, without a blank before them.
+    /// Consumes these characters if they come next, without blanks before them.
     ///
-    /// This is the fast path for values in the form in which ovsdb-server writes them. Any other form is read
-    /// again, token by token, from a [`checkpoint`](Self::checkpoint). The characters must not leave a
-    /// container that was entered token by token, nor enter one that is left so.
+    /// This is the fast path for values in the form in which ovsdb-server writes them. Any other form
+    /// is read again, token by token, from a [`checkpoint`](Self::checkpoint). Containers that these
+    /// characters open, they must also close; and they must not close one that was entered token by
+    /// token.
     #[inline(always)]
     pub(crate) fn eat(&mut self, characters: &str) -> bool {
         let rest = self.text.as_bytes().get(self.position..);
@@ -177,7 +179,7 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// A string without escapes, if one comes next.
+    /// A string without escapes, if one is next.
     pub(crate) fn eat_string(&mut self) -> Option<&'a str> {
         if !self.eat("\"") {
             return None;
@@ -191,7 +193,7 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
-    /// A string without escapes, interned, if one comes next.
+    /// A string without escapes, interned, if one is next.
     pub(crate) fn eat_text(&mut self) -> Option<Str> {
         let text = self.eat_string()?;
         Some(self.share(text))
@@ -228,7 +230,7 @@ impl<'a> Reader<'a> {
     /// Enters an array.
     ///
     /// # Errors
-    /// When the next value is not an array, or nesting goes too deep.
+    /// When the next value is not an array, or the nesting is too deep.
     pub fn array(&mut self) -> Result<()> {
         self.enter(b'[', "an array")
     }
@@ -236,12 +238,12 @@ impl<'a> Reader<'a> {
     /// Enters an object.
     ///
     /// # Errors
-    /// When the next value is not an object, or nesting goes too deep.
+    /// When the next value is not an object, or the nesting is too deep.
     pub fn object(&mut self) -> Result<()> {
         self.enter(b'{', "an object")
     }
 
-    /// Steps to the next element of the container entered last; false, and out of it, at its end.
+    /// Moves to the next element of the innermost container; at its end, leaves it and returns false.
     fn step(&mut self, bracket: u8, what: &'static str) -> Result<bool> {
         let next = self.peek();
         if next == Some(bracket) {
@@ -260,7 +262,7 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    /// Whether the array entered last has another element; false leaves the array.
+    /// Whether the innermost array has another element; at its end, leaves it and returns false.
     ///
     /// # Errors
     /// When neither a comma nor the array's end follows.
@@ -268,7 +270,7 @@ impl<'a> Reader<'a> {
         self.step(b']', "`,` or `]`")
     }
 
-    /// Demands another element of the array entered last.
+    /// Moves to the next element of the innermost array, which must exist.
     ///
     /// # Errors
     /// When the array ends.
@@ -280,7 +282,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Demands the end of the array entered last.
+    /// Leaves the innermost array, which must have no further element.
     ///
     /// # Errors
     /// When another element follows.
@@ -291,7 +293,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The next key of the object entered last; `None` leaves the object.
+    /// The next key of the innermost object; at its end, leaves it and returns `None`.
     ///
     /// # Errors
     /// When neither a member nor the object's end follows.
@@ -317,8 +319,8 @@ impl<'a> Reader<'a> {
         Ok(Some(key))
     }
 
-    /// Steps to the next member of the object entered last, if its key is this one. `key` has the
-    /// quotes around it and the colon after it.
+    /// Moves to the next member of the innermost object if its key is `key`, given with its quotes and
+    /// the colon.
     #[inline]
     pub(crate) fn eat_key(&mut self, key: &str) -> bool {
         let at = self.position + usize::from(!self.fresh);
@@ -337,7 +339,7 @@ impl<'a> Reader<'a> {
     /// A string, borrowed from the message unless it has escapes.
     ///
     /// # Errors
-    /// When the next value is not a string OVSDB allows (RFC 7047 section 3.1: no NUL).
+    /// When the next value is not a string, or one with a NUL (RFC 7047 section 3.1).
     pub fn string(&mut self) -> Result<Cow<'a, str>> {
         if self.peek() != Some(b'"') {
             return self.expected("a string");
@@ -384,7 +386,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The character of the escape sequence after a backslash.
+    /// Reads the character of an escape sequence, after the backslash.
     fn escape(&mut self) -> Result<char> {
         let Some(&letter) = self.text.as_bytes().get(self.position) else {
             return self.error(DecodeErrorKind::UnexpectedEnd);
@@ -435,7 +437,7 @@ impl<'a> Reader<'a> {
             .map_err(|_| DecodeError::new(self.offset(), DecodeErrorKind::BadEscape))
     }
 
-    /// A string, interned: it shares the allocation of an equal one where possible.
+    /// A string, interned: it shares the allocation of an equal known one.
     ///
     /// # Errors
     /// As [`string`](Self::string).
@@ -447,7 +449,7 @@ impl<'a> Reader<'a> {
     /// A number.
     ///
     /// # Errors
-    /// When the next value is not a number, or out of range.
+    /// When the next value is not a number, or is out of range.
     pub fn number(&mut self) -> Result<Number> {
         if !matches!(self.peek(), Some(b'-' | b'0'..=b'9')) {
             return self.expected("a number");
@@ -470,7 +472,7 @@ impl<'a> Reader<'a> {
     /// `true` or `false`.
     ///
     /// # Errors
-    /// When the next value is neither.
+    /// When the next value is not a boolean.
     pub fn boolean(&mut self) -> Result<bool> {
         self.peek();
         if self.literal("true") {
@@ -488,14 +490,15 @@ impl<'a> Reader<'a> {
         self.literal("null")
     }
 
-    /// Steps over one whole value, checking that it is well formed, and returns its text.
+    /// Skips one value, checks that it is well formed, and returns its text.
     ///
     /// # Errors
     /// When the value is malformed.
     pub fn skip(&mut self) -> Result<Raw<'a>> {
         self.peek();
         let start = self.position;
-        // One bit a level: whether it is an object. A fixed stack, since the depth is bounded.
+        // One bit for each level: whether it is an object. The stack has a fixed size, since the depth
+        // is bounded.
         let mut objects = [0_u64; MAX_DEPTH as usize / 64 + 1];
         let floor = self.depth;
         loop {
@@ -515,7 +518,7 @@ impl<'a> Reader<'a> {
                 Some(b'n') if self.literal("null") => {}
                 _ => return self.expected("a value"),
             }
-            // Leave every container that ends here; then stand before the next value.
+            // Leave every container that ends here; then the next value follows.
             loop {
                 if self.depth == floor {
                     let text = self.text.get(start..self.position).unwrap_or_default();
@@ -558,10 +561,10 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    /// Demands that nothing but blanks follows.
+    /// Checks that only blanks follow.
     ///
     /// # Errors
-    /// When something does.
+    /// When anything else follows.
     pub fn end(&mut self) -> Result<()> {
         if self.peek().is_some() {
             self.error(DecodeErrorKind::TrailingText)
@@ -655,7 +658,7 @@ mod tests {
                 "{text}"
             );
         }
-        // A part of a message names its place in the message.
+        // Offsets within a part of a message refer to the whole message.
         let part = Raw {
             text: " 1e999",
             offset: 100,

@@ -1,10 +1,10 @@
-//! Finding where strings end, eight bytes at a time.
+//! Finds the ends of strings, eight bytes at a time.
 //!
-//! The strings of OVSDB are short: names, uuids, addresses. An inlined scan of a few words
-//! saves the call of a general search, such as `memchr2`, for each of them.
+//! OVSDB's strings are short: names, uuids, addresses. An inlined scan of a few words is faster than
+//! calling a general search, such as `memchr2`, for each of them.
 
-/// The first byte from `start` on that ends a run of plain string characters: a quote, a
-/// backslash or a control character; the text's length if there is none.
+/// The position of the first byte from `start` on that ends a run of plain string characters: a quote,
+/// a backslash or a control character; the text's length if there is none.
 #[inline]
 pub(crate) fn plain_end(bytes: &[u8], start: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -14,7 +14,8 @@ pub(crate) fn plain_end(bytes: &[u8], start: usize) -> usize {
         let word = u64::from_le_bytes(*word);
         let quote = word ^ (ONES * b'"' as u64);
         let backslash = word ^ (ONES * b'\\' as u64);
-        // Borrows may mark bytes above a true hit, never below one: the lowest mark is right.
+        // A borrow can wrongly mark bytes above a true hit, but never below one, so the lowest mark is
+        // right.
         let hits = (quote.wrapping_sub(ONES) & !quote)
             | (backslash.wrapping_sub(ONES) & !backslash)
             | (word.wrapping_sub(ONES * 0x20) & !word);

@@ -1,4 +1,4 @@
-//! Writing strings and numbers as the server reads them.
+//! Writes strings and numbers in the form that the server reads.
 
 use std::fmt::Write as _;
 
@@ -38,7 +38,7 @@ pub fn write_string(out: &mut String, text: &str) {
 
 /// Appends an integer.
 pub(crate) fn write_integer(out: &mut String, integer: i64) {
-    // As many digits as the largest has.
+    // As many digits as the longest integer has, with its sign.
     let mut digits = [b'0'; 20];
     let mut start = digits.len();
     let mut rest = integer.unsigned_abs();
@@ -63,8 +63,8 @@ pub(crate) fn write_uuid(out: &mut String, uuid: Uuid) {
     out.push('"');
 }
 
-/// Appends a real; a number that JSON cannot express (NaN, infinite) becomes zero, as in
-/// ovsdb-server's own serializer, which has no other form for it.
+/// Appends a real. A number that JSON cannot express (NaN, infinity) is written as zero, as
+/// ovsdb-server does.
 ///
 /// ```
 /// let mut out = String::new();
@@ -74,10 +74,10 @@ pub(crate) fn write_uuid(out: &mut String, uuid: Uuid) {
 pub fn write_real(out: &mut String, real: f64) {
     let real = if real.is_finite() { real } else { 0.0 };
     let _ = match Real::from(real).as_integer() {
-        // It is read as an integer, which must be this one to the last digit.
+        // Servers read it as an integer, which must be exact.
         Some(integer) => write!(out, "{integer}.0"),
-        // The debug form is the shortest that reads back as the same double, with an exponent
-        // where the plain form would be long.
+        // The debug form is the shortest that is read as the same double, with an exponent where the
+        // plain form would be long.
         None => write!(out, "{real:?}"),
     };
 }
@@ -100,7 +100,7 @@ mod tests {
             write_real(&mut out, real);
             assert_eq!(Reader::new(&out).number(), Ok(Number::Real(real)));
         }
-        // The shortest form of large ones denotes another integer.
+        // The shortest form of a large one denotes another integer.
         for integer in [0, -2, 1 << 53, 9_223_372_036_854_774_784, i64::MIN] {
             let mut out = String::new();
             write_real(&mut out, integer as f64);
