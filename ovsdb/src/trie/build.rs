@@ -1,11 +1,12 @@
-//! Building a trie from sorted entries: every node is allocated once, at its size, without a search.
+//! Builds a trie from sorted entries: every node is allocated once, with its final size, and nothing is
+//! searched.
 
 use ecow::EcoVec;
 
 use super::{DEEPEST, Entry, HashTrie, LARGEST, Node, Versioned, WIDTH, digit};
 
 impl<E: Entry> HashTrie<E> {
-    /// The trie of these entries.
+    /// A trie with these entries.
     pub(crate) fn build(entries: impl Iterator<Item = (u32, E)>) -> Self {
         let mut entries: Vec<_> = entries.collect();
         entries.sort_unstable_by_key(|entry| entry.0);
@@ -17,14 +18,14 @@ impl<E: Entry> HashTrie<E> {
 }
 
 impl<E: Entry> Node<E> {
-    /// The node at this depth of these entries, which are in the order of their hashes.
+    /// The node at this depth for these entries, which are sorted by hash.
     pub(super) fn build(entries: Vec<(u32, E)>, depth: u32) -> Self {
         let count = entries.len();
         node(&mut entries.into_iter(), count, depth)
     }
 }
 
-/// The node of the next `count` entries.
+/// The node for the next `count` entries.
 fn node<E: Entry>(entries: &mut std::vec::IntoIter<(u32, E)>, count: usize, depth: u32) -> Node<E> {
     if count <= LARGEST || depth == DEEPEST {
         let mut leaf = EcoVec::with_capacity(count);
@@ -42,7 +43,7 @@ fn node<E: Entry>(entries: &mut std::vec::IntoIter<(u32, E)>, count: usize, dept
 }
 
 impl<E: Versioned> HashTrie<E> {
-    /// An entry that is in the trie twice, which is possible in a trie that was built.
+    /// An entry that the trie contains twice, which is possible after `build`.
     pub(crate) fn twice(&self) -> Option<&E> {
         twice(&self.root)
     }

@@ -1,18 +1,18 @@
 //! The difference between two tries.
 //!
-//! Two versions of one trie share every node that no change between them touched, and shared nodes are
-//! skipped. So the cost is proportional to the changes, not to the size; between two tries that share
-//! nothing it is a walk through both.
+//! Two versions of a trie share every node that was not changed between them, and shared nodes are
+//! skipped. So the cost is proportional to the changes and not to the size. Two tries that share
+//! nothing are walked completely.
 
 use ecow::EcoVec;
 
 use super::{HashTrie, Node};
 
-/// An entry that can be told from others, and from a later version of itself.
+/// An entry that can be compared with other entries and with later versions of itself.
 pub(crate) trait Versioned {
-    /// Whether the other is a version of the same entry.
+    /// Whether the other one is a version of the same entry.
     fn is_same(&self, other: &Self) -> bool;
-    /// Whether the other is the same version.
+    /// Whether the other one is the same version.
     fn is_unchanged(&self, other: &Self) -> bool;
 }
 
@@ -53,7 +53,7 @@ fn nodes<'a, E: Versioned>(
             }
         }
         (Node::Leaf(old), Node::Leaf(new)) => lists(old.iter(), new.iter(), each),
-        // One was split up, or emptied.
+        // One of them was split, or was emptied.
         (old, new) => {
             let (mut before, mut after) = (Vec::new(), Vec::new());
             all(old, &mut before);
@@ -63,7 +63,7 @@ fn nodes<'a, E: Versioned>(
     }
 }
 
-/// Adds every entry in or below the node, in the order of their hashes.
+/// Appends every entry in and below the node, sorted by hash.
 fn all<'a, E>(node: &'a Node<E>, entries: &mut Vec<&'a (u32, E)>) {
     match node {
         Node::Leaf(own) => entries.extend(own),
@@ -71,7 +71,7 @@ fn all<'a, E>(node: &'a Node<E>, entries: &mut Vec<&'a (u32, E)>) {
     }
 }
 
-/// Merges two lists in the order of their hashes.
+/// Merges two lists that are sorted by hash.
 fn lists<'a, E: Versioned + 'a>(
     old: impl Iterator<Item = &'a (u32, E)>,
     new: impl Iterator<Item = &'a (u32, E)>,
@@ -92,7 +92,7 @@ fn lists<'a, E: Versioned + 'a>(
     }
 }
 
-/// Compares the entries of one hash, mostly a single one: each is searched for in the other list.
+/// Compares the entries with one hash, usually a single one: each is searched for in the other list.
 fn of_one_hash<'a, E: Versioned>(
     old: &[&'a E],
     new: &[&'a E],
@@ -160,7 +160,7 @@ mod tests {
         let (mut trie, mut model) = (HashTrie::default(), BTreeMap::new());
         let mut versions = vec![(trie.clone(), model.clone())];
         for step in 0..20_000_u64 {
-            // Phases of growing and of shrinking, so that every shape meets every other.
+            // The tries alternately grow and shrink, so that every pair of shapes occurs.
             let growing = (step / 2000).is_multiple_of(2);
             let key = random.u64(..500);
             if random.u32(..4) < if growing { 1 } else { 3 } {

@@ -1,4 +1,4 @@
-//! A persistent hash trie: the map of rows and indexes.
+//! A persistent hash trie, which stores rows and indexes.
 //!
 //! A clone costs one reference count. A change copies only the few nodes on its path that a snapshot still
 //! shares (copy-on-write); all others are changed in place. So a snapshot of 100,000 rows costs nothing to
@@ -21,18 +21,18 @@ pub(crate) use self::diff::Versioned;
 pub(crate) use self::hash::{hash_of, hash_uuid};
 use self::prefetch::read_together;
 
-/// Bits of the hash that one level consumes, the highest first.
+/// How many bits of the hash each level uses, beginning with the highest.
 const BITS: u32 = 6;
-/// How many nodes a branch has.
+/// The number of nodes in a branch.
 const WIDTH: usize = 1 << BITS;
-/// At this depth the hash is used up.
+/// The depth at which all bits of the hash are used.
 const DEEPEST: u32 = u32::BITS.div_ceil(BITS);
 /// How many entries a leaf holds before it is split.
 const LARGEST: usize = 128;
 
-/// What a trie holds.
+/// An entry of a trie.
 pub(crate) trait Entry: Clone {
-    /// Reads the reference count that a clone changes, for prefetching; the result means nothing.
+    /// Reads the reference count that a clone changes, for prefetching. The result means nothing.
     fn read_count(&self) -> usize {
         0
     }
@@ -40,8 +40,8 @@ pub(crate) trait Entry: Clone {
 
 impl Entry for u32 {}
 
-/// A multiset of entries found by a 32-bit hash and a predicate. The caller brings both, so that
-/// an index can hash what it likes of a row without storing it.
+/// A multiset of entries, found by a 32-bit hash and a predicate. The caller provides both, so an index
+/// can hash any part of a row without storing it.
 #[derive(Debug, Clone)]
 pub(crate) struct HashTrie<E> {
     root: Node<E>,
@@ -50,9 +50,9 @@ pub(crate) struct HashTrie<E> {
 
 #[derive(Debug, Clone)]
 enum Node<E> {
-    /// So few entries that they stand together, each with its hash, in the order of the hashes.
+    /// Few entries, each with its hash, sorted by hash.
     Leaf(EcoVec<(u32, E)>),
-    /// A node for each value of the next bits.
+    /// A node for each value of the next bits of the hash.
     Branch(EcoVec<Self>),
 }
 
@@ -71,13 +71,13 @@ impl<E> Default for HashTrie<E> {
     }
 }
 
-/// Which node of a branch at this depth `hash` belongs to.
+/// The index of the node of a branch at this depth that `hash` belongs to.
 const fn digit(hash: u32, depth: u32) -> usize {
     (hash << (depth * BITS) >> (u32::BITS - BITS)) as usize
 }
 
-/// Where a hash is to be expected in a leaf at this depth with so many entries, as hashes are
-/// spread evenly. It is less than `len`, unless that is 0.
+/// The expected position of a hash in a leaf at this depth with this many entries, as hashes are evenly
+/// distributed. It is less than `len`, unless `len` is 0.
 const fn expected(hash: u32, depth: u32, len: usize) -> usize {
     let rest = match hash.checked_shl(depth * BITS) {
         Some(rest) => rest,
@@ -86,7 +86,7 @@ const fn expected(hash: u32, depth: u32, len: usize) -> usize {
     ((rest as u64 * len as u64) >> u32::BITS) as usize
 }
 
-/// Where the entries with this hash begin in a leaf at this depth, or would begin.
+/// The position at which the entries with this hash begin in a leaf at this depth, or would begin.
 fn begin<E>(entries: &[(u32, E)], hash: u32, depth: u32) -> usize {
     let expected = expected(hash, depth, entries.len());
     let (before, after) = entries.split_at(expected);
@@ -101,8 +101,8 @@ fn begin<E>(entries: &[(u32, E)], hash: u32, depth: u32) -> usize {
     }
 }
 
-/// The place of the entry with this hash that `is` accepts, in a leaf at this depth; or the one
-/// behind all with this hash.
+/// The position in a leaf at this depth of the entry with this hash that `is` accepts; otherwise the
+/// position after all entries with this hash.
 fn place<E>(
     entries: &[(u32, E)],
     hash: u32,
@@ -137,7 +137,7 @@ impl<E> HashTrie<E> {
         self.find_map(hash, |entry| is(entry).then_some(entry))
     }
 
-    /// What `find` makes of the first entry with this hash that it makes something of.
+    /// The first result of `find` for an entry with this hash that is not `None`.
     pub(crate) fn find_map<'a, R>(
         &'a self,
         hash: u32,
@@ -169,20 +169,20 @@ impl<E> HashTrie<E> {
     }
 }
 
-/// Prepares a list of entries for a change: it is copied if a snapshot shares it.
+/// Prefetches a list of entries that a change will copy because a snapshot shares it.
 fn before_copy<E: Entry>(entries: &mut EcoVec<(u32, E)>) {
     if !entries.is_unique() {
         read_together(entries.iter().map(|entry| entry.1.read_count()));
     }
 }
 
-/// The entries of a leaf, to be changed: of a copy, if a snapshot has the leaf too.
+/// The entries of a leaf, to be changed; copied first if a snapshot shares the leaf.
 fn own_entries<E: Entry>(entries: &mut EcoVec<(u32, E)>) -> &mut [(u32, E)] {
     before_copy(entries);
     entries.make_mut()
 }
 
-/// The nodes of a branch, to be changed: of a copy, if a snapshot has the branch too.
+/// The nodes of a branch, to be changed; copied first if a snapshot shares the branch.
 fn own_nodes<E: Entry>(nodes: &mut EcoVec<Node<E>>) -> &mut [Node<E>] {
     if !nodes.is_unique() {
         read_together(nodes.iter().map(prefetch::read_node));
@@ -191,7 +191,7 @@ fn own_nodes<E: Entry>(nodes: &mut EcoVec<Node<E>>) -> &mut [Node<E>] {
 }
 
 impl<E: Entry> Node<E> {
-    /// Whether no other trie has the node.
+    /// Whether no other trie shares the node.
     fn is_unshared(&mut self) -> bool {
         match self {
             Self::Leaf(entries) => entries.is_unique(),
@@ -199,12 +199,13 @@ impl<E: Entry> Node<E> {
         }
     }
 
-    /// Puts an entry in its place into a leaf at this depth, which is split up when it has too many.
+    /// Inserts an entry at a position of a leaf at this depth. The leaf is split when it has too many
+    /// entries.
     fn add(&mut self, at: usize, entry: (u32, E), depth: u32) {
         let Self::Leaf(entries) = self else {
             return;
         };
-        // Copied by the insertion, with room for more.
+        // The insertion copies the list, with spare capacity.
         before_copy(entries);
         entries.insert(at, entry);
         if entries.len() > LARGEST && depth < DEEPEST {
@@ -215,8 +216,8 @@ impl<E: Entry> Node<E> {
 }
 
 impl<E: Entry> HashTrie<E> {
-    /// Whether most of its nodes are in no other trie, so that letting go of it takes the longer
-    /// the more entries it has. It is told by a few of them.
+    /// Whether most of its nodes are not shared, so that dropping it takes longer the more entries it
+    /// has. It samples a few of them.
     pub(crate) fn is_apart(&mut self) -> bool {
         let mut node = &mut self.root;
         loop {
@@ -241,7 +242,7 @@ impl<E: Entry> HashTrie<E> {
         }
     }
 
-    /// The leaf that `hash` belongs to, to be changed, and its depth.
+    /// The leaf for `hash`, to be changed, and its depth.
     fn leaf_mut(&mut self, hash: u32) -> (&mut Node<E>, u32) {
         let (mut node, mut depth) = (&mut self.root, 0);
         while let Node::Branch(nodes) = node {
@@ -251,7 +252,7 @@ impl<E: Entry> HashTrie<E> {
         (node, depth)
     }
 
-    /// Puts `entry` in, in the place of the one that `is` accepts, which is returned.
+    /// Inserts `entry`. Replaces the one that `is` accepts, and returns it.
     pub(crate) fn insert(&mut self, hash: u32, entry: E, is: impl Fn(&E) -> bool) -> Option<E> {
         let (node, depth) = self.leaf_mut(hash);
         let Node::Leaf(entries) = node else {
@@ -267,7 +268,7 @@ impl<E: Entry> HashTrie<E> {
         }
     }
 
-    /// Adds `entry`, also beside an equal one.
+    /// Adds `entry`, even if an equal one exists.
     pub(crate) fn add(&mut self, hash: u32, entry: E) {
         let (node, depth) = self.leaf_mut(hash);
         let Node::Leaf(entries) = node else {
@@ -279,9 +280,9 @@ impl<E: Entry> HashTrie<E> {
         self.len += 1;
     }
 
-    /// The entry with this hash that `is` accepts, to be changed; not its hash.
+    /// The entry with this hash that `is` accepts, to be changed. Its hash must stay the same.
     pub(crate) fn get_mut(&mut self, hash: u32, is: impl Fn(&E) -> bool) -> Option<&mut E> {
-        // Looked up first, so that a miss copies nothing.
+        // Checked first, so that a miss copies nothing.
         self.get(hash, &is)?;
         let (node, depth) = self.leaf_mut(hash);
         let Node::Leaf(entries) = node else {
@@ -291,9 +292,9 @@ impl<E: Entry> HashTrie<E> {
         Some(&mut own_entries(entries)[at].1)
     }
 
-    /// Takes out the first entry that `is` accepts.
+    /// Removes the first entry that `is` accepts.
     pub(crate) fn remove(&mut self, hash: u32, is: impl Fn(&E) -> bool) -> Option<E> {
-        // Looked up first, so that a miss copies nothing.
+        // Checked first, so that a miss copies nothing.
         self.get(hash, &is)?;
         let removed = remove(&mut self.root, hash, 0, &is)?;
         self.len -= 1;
@@ -317,7 +318,7 @@ fn remove<E: Entry>(
             let below = &mut own_nodes(nodes)[digit(hash, depth)];
             let removed = remove(below, hash, depth + 1, is)?;
             if below.is_empty() {
-                // Its memory too.
+                // This frees its memory too.
                 *below = Node::default();
                 if nodes.iter().all(Node::is_empty) {
                     *node = Node::default();
@@ -331,16 +332,16 @@ fn remove<E: Entry>(
 /// The entries, in the order of their hashes.
 #[derive(Debug)]
 pub(crate) struct Iter<'a, E> {
-    /// The nodes from the root down to where the iteration is.
+    /// For each level from the root to the current leaf, the nodes still to be visited.
     levels: [std::slice::Iter<'a, Node<E>>; DEEPEST as usize + 1],
     depth: usize,
-    /// The entries that come first.
+    /// The entries that come next.
     leaf: std::slice::Iter<'a, (u32, E)>,
     left: usize,
 }
 
 impl<'a, E> Iter<'a, E> {
-    /// Steps to the next leaf that has entries, and returns its first one.
+    /// Moves to the next leaf that is not empty, and returns its first entry.
     fn next_leaf(&mut self) -> Option<&'a E> {
         loop {
             match self.levels[self.depth].next() {

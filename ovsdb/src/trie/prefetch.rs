@@ -1,16 +1,16 @@
-//! Prefetching in a trie: reads many of its nodes at once, before they are searched or changed one
-//! after the other, so that their cache misses overlap.
+//! Prefetching in a trie: reads many nodes together, before they are searched or changed one after the
+//! other, so that their cache misses overlap.
 //!
-//! It walks the nodes of the trie, and the trie prefetches the nodes that it is about to change: the two
-//! need each other, but what reads memory ahead stays in one place.
+//! This file walks the nodes of the trie, and the trie prefetches the nodes it is about to change, so
+//! the two files use each other. All code that reads memory ahead is here.
 
 use std::hint::black_box;
 
 use super::{HashTrie, Node, begin, digit, expected};
 
-/// The first entry with each of these hashes, where there is one: level by level for all of them, so
-/// that no search waits for the memory of another. Reads what a change of the entries touches of the
-/// nodes as well.
+/// The first entry with each of these hashes, if there is one. All hashes are searched level by level
+/// together, so their cache misses overlap. Also reads those parts of the nodes that a change of the
+/// entries will touch.
 pub(crate) fn find_together<'a, E>(trie: &'a HashTrie<E>, hashes: &[u32]) -> Vec<&'a E> {
     let mut nodes: Vec<_> = hashes.iter().map(|hash| (*hash, &trie.root)).collect();
     let mut below = Vec::with_capacity(hashes.len());
@@ -38,7 +38,7 @@ pub(crate) fn find_together<'a, E>(trie: &'a HashTrie<E>, hashes: &[u32]) -> Vec
     found.collect()
 }
 
-/// Reads what a copy or a change of the node reads of it first.
+/// Reads the parts of a node that copying or changing it reads first.
 pub(super) fn read_node<E>(node: &Node<E>) -> usize {
     match node {
         Node::Leaf(entries) => entries.capacity(),
