@@ -10,14 +10,15 @@ use super::embedded::{EmbeddedCluster, EmbeddedMember};
 use super::kind::{ServerError, ServerKind};
 use super::server::{Server, Source, free_port};
 
-/// How long an election may take: the timer is one second, but machines are slow.
+/// How long an election may take: the election timer is one second, but test machines are slow.
 const ELECTION: Duration = Duration::from_secs(60);
-/// How long a leader is given to hand over: it does not when no other member is up to date.
+/// How long a leader gets to hand over, which fails while no other member is up to date.
 const HAND_OVER: Duration = Duration::from_secs(3);
 
-/// A database on several servers that keep it together (ovsdb(7), "Clustered Database Service
-/// Model"), which talk over the loopback. They end when it is dropped. Of the embedded
-/// [kind](ServerKind) it is a [`server::Cluster`](crate::server::Cluster), with a socket for each member.
+/// A clustered database on several servers (ovsdb(7), "Clustered Database Service Model"), which
+/// communicate over the loopback interface. The servers end when it is dropped. With the embedded
+/// [kind](ServerKind) it is a [`server::Cluster`](crate::server::Cluster), with a socket for each
+/// member.
 ///
 /// ```
 /// use ovsdb::testing::{Cluster, ServerKind};
@@ -35,11 +36,11 @@ const HAND_OVER: Duration = Duration::from_secs(3);
 pub struct Cluster {
     database: String,
     members: Vec<Server>,
-    /// The cluster itself, if its members are embedded servers.
+    /// The cluster, if its members are embedded servers.
     embedded: Option<Arc<EmbeddedCluster>>,
 }
 
-/// What a member says of the cluster.
+/// The status that a member reports.
 #[derive(Debug)]
 struct Status {
     leads: bool,
@@ -47,16 +48,15 @@ struct Status {
 }
 
 impl Cluster {
-    /// Starts that many members of an empty database with this schema, and waits until all have
-    /// joined.
+    /// Starts this many members with an empty database of this schema, and waits until all have joined.
     ///
     /// # Errors
-    /// When a program is missing or fails, or a schema is broken.
+    /// When a program is missing or fails, or the schema is malformed.
     pub fn start(schema: &str, members: usize) -> Result<Self, ServerError> {
         Self::start_kind(ServerKind::from_environment()?, schema, members)
     }
 
-    /// The same, of servers of this kind.
+    /// The same, with servers of this kind.
     ///
     /// ```
     /// use ovsdb::testing::{Cluster, ServerKind};
@@ -70,7 +70,7 @@ impl Cluster {
     /// ```
     ///
     /// # Errors
-    /// When a program is missing or fails, or a schema is broken.
+    /// When a program is missing or fails, or the schema is malformed.
     pub fn start_kind(kind: ServerKind, schema: &str, members: usize) -> Result<Self, ServerError> {
         let mut cluster = Self {
             database: DatabaseSchema::parse(schema)?.name,
@@ -112,12 +112,12 @@ impl Cluster {
         Ok(())
     }
 
-    /// The members, the founder first.
+    /// The members; the one that founded the cluster comes first.
     pub fn members(&self) -> &[Server] {
         &self.members
     }
 
-    /// A member, to be killed or sent a signal.
+    /// A member, to kill it or to send it a signal.
     ///
     /// # Panics
     /// When there is no such member.
@@ -133,10 +133,10 @@ impl Cluster {
         remotes.join(",")
     }
 
-    /// Starts a member again, and waits until it is back in the cluster.
+    /// Starts a member again, and waits until it has joined the cluster again.
     ///
     /// # Errors
-    /// When it does not come back.
+    /// When it does not join again.
     pub fn restart(&mut self, member: usize) -> Result<(), ServerError> {
         self.members[member].start()?;
         if self.embedded.is_some() {
@@ -145,15 +145,15 @@ impl Cluster {
         self.members[member].wait_until_connected(&self.database)
     }
 
-    /// The member that leads, once there is one.
+    /// The member that leads, as soon as there is one.
     ///
     /// # Errors
-    /// When none does for a minute, as without a majority.
+    /// When no member leads within a minute, as without a majority.
     pub fn leader(&self) -> Result<usize, ServerError> {
         self.wait_for_leader(ELECTION, |_| true)
     }
 
-    /// Has the leader hand over to another member; returns who led and who leads.
+    /// Makes the leader hand over to another member. Returns the old leader and the new one.
     ///
     /// # Errors
     /// When no other member becomes the leader.
@@ -179,10 +179,10 @@ impl Cluster {
         }
     }
 
-    /// Expels a member; it serves the database no longer.
+    /// Expels a member, which then stops serving the database.
     ///
     /// # Errors
-    /// When the cluster does not agree.
+    /// When the cluster refuses.
     pub fn kick(&self, member: usize) -> Result<(), ServerError> {
         if let Some(embedded) = &self.embedded {
             embedded.cluster.expel(member);
@@ -195,7 +195,7 @@ impl Cluster {
             .map(drop)
     }
 
-    /// What `ovsdb-client dump` prints of the leader's database, as JSON.
+    /// The leader's database as JSON, as `ovsdb-client dump` prints it.
     ///
     /// # Errors
     /// When there is no leader.
@@ -211,11 +211,11 @@ impl Cluster {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(embedded) = &self.embedded {
-                // It elects at once.
+                // An embedded cluster elects at once.
                 let leader = embedded.cluster.leader();
                 return leader.ok_or_else(|| ServerError::NoLeader("there is no majority".into()));
             }
-            // A member that was stopped for a while may still think that it leads.
+            // A member that was stopped for a while may still take itself for the leader.
             let leader = (0..self.members.len())
                 .filter_map(|member| Some((self.status(member)?, member)))
                 .filter(|(status, _)| status.leads)
@@ -230,7 +230,7 @@ impl Cluster {
         }
     }
 
-    /// What a member says, if it runs and answers.
+    /// The status of a member, if it runs and answers.
     fn status(&self, member: usize) -> Option<Status> {
         let server = &self.members[member];
         server.process_id()?;

@@ -1,4 +1,4 @@
-//! What a server holds, to compare replicas with.
+//! The contents of a server, to compare replicas with.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::value::{Atom, ColumnKind, Datum, Real, Uuid};
 /// Rows by uuid, columns by name.
 type Rows = BTreeMap<Uuid, BTreeMap<String, Datum>>;
 
-/// What `ovsdb-client --format=json --data=json dump` prints, understood.
+/// The parsed output of `ovsdb-client --format=json --data=json dump`.
 ///
 /// ```
 /// use ovsdb::testing::{Dump, Server};
@@ -85,7 +85,7 @@ fn read_table(reader: &mut Reader<'_>) -> Result<(String, Rows), DecodeError> {
     Ok((name, rows.collect()))
 }
 
-/// One way in which a replica is not what the server holds.
+/// A difference between a replica and the server.
 ///
 /// ```
 /// # fn example<D: ovsdb::Database>(dump: ovsdb::testing::Dump, cache: ovsdb::Cache<D>) {
@@ -108,7 +108,7 @@ pub enum Difference {
         /// The row.
         row: Uuid,
     },
-    /// The replica has a row that the server has not.
+    /// The replica has a row that the server does not have.
     Stale {
         /// The table.
         table: String,
@@ -125,7 +125,7 @@ pub enum Difference {
         column: String,
         /// Its value in the replica.
         replica: Datum,
-        /// Its value on the server; `None` when it has no such column.
+        /// Its value on the server; `None` when the server has no such column.
         server: Option<Datum>,
     },
 }
@@ -151,7 +151,7 @@ impl fmt::Display for Difference {
 }
 
 impl Dump {
-    /// The number of rows of a table, if the dump has it.
+    /// The number of rows of a table; `None` if the dump does not have the table.
     #[must_use]
     pub fn len(&self, table: &str) -> Option<usize> {
         self.tables.get(table).map(BTreeMap::len)
@@ -163,15 +163,15 @@ impl Dump {
         self.tables.values().all(BTreeMap::is_empty)
     }
 
-    /// How one table of a replica differs, row by row and column by column. The replica must have
-    /// been asked for the whole table.
+    /// The differences of one table, row by row and column by column. The replica must contain the
+    /// whole table.
     #[must_use]
     pub fn differences_of<T: Table>(&self, replica: TableView<'_, T>) -> Vec<Difference> {
         let rows = replica.rows().map(|row| -> &dyn AnyRow { row });
         self.compare(T::TABLE, rows.collect())
     }
 
-    /// How a replica differs in the tables it has, and how many these are.
+    /// How many tables a replica has, and how these differ.
     #[must_use]
     pub fn differences<D: Database>(&self, view: &Snapshot<D>) -> (usize, Vec<Difference>) {
         let (mut tables, mut found) = (0, Vec::new());
@@ -226,8 +226,8 @@ impl Dump {
     }
 }
 
-/// A real without a fraction looks like an integer where the column's type is not known; here it
-/// is. Integers stay what they are: not all of them are reals.
+/// Without the column's type, a real without a fraction is read as an integer; with the type, it is
+/// turned into a real. Integers stay integers, since not all of them can be reals.
 fn with_reals(datum: Datum, kind: ColumnKind) -> Datum {
     let read = |atom, atomic| match atom {
         Atom::Integer(integer) if atomic == Some(AtomicType::Real) => {

@@ -1,4 +1,4 @@
-//! The server of this library, on a thread of its own, in place of an ovsdb-server process.
+//! The server of this library, on its own thread, in place of an ovsdb-server process.
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -10,18 +10,18 @@ use tokio::sync::mpsc as tasks;
 use super::kind::ServerError;
 use crate::server::{Cluster, Fault, PassiveRemote, Server, ServerBuilder};
 
-/// What is served, and where.
+/// What the server serves, and where it listens.
 pub(super) struct Plan {
-    /// The files, each with the schema that an empty one gets.
+    /// The database files, with the schemas of those to be created.
     pub(super) databases: Vec<(PathBuf, String)>,
-    /// The name of the database to relay, and its servers; then there are no files.
+    /// The name of the database to relay, and the source's remotes; then there are no files.
     pub(super) relay: Option<(String, String)>,
     pub(super) socket: PathBuf,
     /// The options of ovsdb-server.
     pub(super) arguments: Vec<String>,
 }
 
-/// The options of ovsdb-server that the embedded server has.
+/// The options of ovsdb-server that the embedded server supports.
 #[derive(Default)]
 pub(super) struct Options {
     remotes: Vec<PassiveRemote>,
@@ -49,18 +49,18 @@ impl Options {
     }
 }
 
-/// Holds up the thread, which says so through the first channel, until it hears from the second one.
-/// If that ends instead, so does the server.
+/// Stops the thread: it confirms that on the first channel, and then waits for the second one. If that
+/// is closed, the server ends.
 type Pause = (mpsc::Sender<()>, mpsc::Receiver<()>);
 
-/// A running server. It ends when it is dropped.
+/// A running server, which ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct Embedded {
-    /// The thread ends with this.
+    /// The thread ends when this is dropped.
     pauses: Option<tasks::UnboundedSender<Pause>>,
-    /// By this the thread goes on, where it was held up.
+    /// Lets a stopped thread continue.
     paused: Mutex<Option<mpsc::Sender<()>>>,
-    /// Behind a mutex, so that a test may catch panics while it has a server.
+    /// In a mutex, so that a test that has a server may catch panics.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -84,7 +84,7 @@ impl Embedded {
         }
     }
 
-    /// Stops the whole server, as SIGSTOP does, or lets it go on.
+    /// Stops the whole server, like SIGSTOP, or lets it continue.
     pub(super) fn pause(&self, pause: bool) {
         let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
         if !pause {
@@ -111,12 +111,12 @@ impl Embedded {
 impl Drop for Embedded {
     fn drop(&mut self) {
         self.pauses = None;
-        // A server that is held up must not answer first, as a process that is killed does not.
+        // Like a killed process, a stopped server must not answer anything before it ends.
         let paused = self.paused.get_mut();
         *paused.unwrap_or_else(PoisonError::into_inner) = None;
         let thread = self.thread.get_mut();
         if let Some(thread) = thread.unwrap_or_else(PoisonError::into_inner).take() {
-            // A panic of the server was reported by its thread.
+            // If the server panicked, its thread has reported that.
             let _ = thread.join();
         }
     }
@@ -202,7 +202,7 @@ fn run(
                 let _ = ready.send(Ok(()));
                 while let Some((stopping, resumed)) = commands.recv().await {
                     let _ = stopping.send(());
-                    // The thread itself waits: nothing of the server runs meanwhile.
+                    // Blocks the thread, so that nothing of the server runs meanwhile.
                     if resumed.recv().is_err() {
                         break;
                     }
@@ -215,18 +215,18 @@ fn run(
     }
 }
 
-/// A cluster of servers of this library. Its listeners are on a thread that ends with this.
+/// A cluster of servers of this library. Its listeners run on a thread that ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct EmbeddedCluster {
-    /// Its methods change everything under locks that a panic does not leave half changed.
+    /// The cluster's methods change its state under locks, and a panic leaves no change half made.
     pub(super) cluster: AssertUnwindSafe<Arc<Cluster>>,
-    /// The thread ends with this.
+    /// The thread ends when this is dropped.
     running: Option<tasks::UnboundedSender<()>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl EmbeddedCluster {
-    /// Starts a member for each of these sockets, and waits until they listen.
+    /// Starts a member for each of these sockets, and waits until all listen.
     pub(super) fn start(schema: &str, sockets: Vec<PathBuf>) -> Result<Self, ServerError> {
         let cluster = Cluster::memory(schema, sockets.len()).map_err(failed)?;
         let cluster = Arc::new(cluster);
@@ -270,13 +270,13 @@ impl Drop for EmbeddedCluster {
         self.running = None;
         let thread = self.thread.get_mut();
         if let Some(thread) = thread.unwrap_or_else(PoisonError::into_inner).take() {
-            // A panic was reported by its thread.
+            // If the thread panicked, it has reported that.
             let _ = thread.join();
         }
     }
 }
 
-/// A member of a cluster, which can be killed, started again, stopped and continued.
+/// A member of a cluster, which can be killed, restarted, stopped and continued.
 #[derive(Debug)]
 pub(super) struct EmbeddedMember {
     pub(super) cluster: Arc<EmbeddedCluster>,
@@ -295,7 +295,7 @@ impl EmbeddedMember {
         }
     }
 
-    /// Kills the member, or starts it again.
+    /// Kills the member, or restarts it.
     pub(super) fn set_killed(&self, kill: bool) {
         set(&self.paused, false, || {
             self.cluster.cluster.hang(self.number)
@@ -305,7 +305,7 @@ impl EmbeddedMember {
         });
     }
 
-    /// Stops the member, as SIGSTOP does, or continues it.
+    /// Stops the member, like SIGSTOP, or lets it continue.
     pub(super) fn set_paused(&self, pause: bool) {
         set(&self.paused, pause, || {
             self.cluster.cluster.hang(self.number)
@@ -313,7 +313,7 @@ impl EmbeddedMember {
     }
 }
 
-/// Begins or ends a fault, unless it is as wanted already.
+/// Begins or ends a fault, unless it is in the wanted state already.
 fn set(fault: &Mutex<Option<Fault>>, wanted: bool, begin: impl FnOnce() -> Fault) {
     let mut fault = fault.lock().unwrap_or_else(PoisonError::into_inner);
     if wanted {

@@ -1,4 +1,4 @@
-//! Which servers there are, what they need, and why one cannot be used.
+//! The kinds of servers, what they need, and why one cannot be used.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use ovsdb_schema::SchemaError;
 
 use super::programs::MissingProgram;
 
-/// The environment variable that says which server tests run on.
+/// The environment variable that selects the server for tests.
 const SERVER_VARIABLE: &str = "OVSDB_TEST_SERVER";
 
-/// Which server a [`testing::Server`](super::Server) is.
+/// The kind of a [`testing::Server`](super::Server).
 ///
 /// ```
 /// use ovsdb::testing::{Server, ServerKind};
@@ -26,17 +26,17 @@ const SERVER_VARIABLE: &str = "OVSDB_TEST_SERVER";
 pub enum ServerKind {
     /// An ovsdb-server process.
     Reference,
-    /// [`ovsdb::server::Server`](crate::server::Server), on a thread of this process. It has no
-    /// control socket and no log, and of ovsdb-server's options `--remote` and those of TLS.
+    /// [`ovsdb::server::Server`](crate::server::Server), on a thread of this process. It has no control
+    /// socket and no log. Of ovsdb-server's options it supports `--remote` and those for TLS.
     Embedded,
 }
 
 impl ServerKind {
-    /// What the environment variable `OVSDB_TEST_SERVER` says, `reference` or `embedded`:
-    /// ovsdb-server unless it is set.
+    /// The kind that the environment variable `OVSDB_TEST_SERVER` selects, `reference` or `embedded`;
+    /// ovsdb-server if it is not set.
     ///
     /// # Errors
-    /// When it is something else.
+    /// When the variable has another value.
     ///
     /// ```
     /// assert!(ovsdb::testing::ServerKind::from_environment().is_ok());
@@ -51,7 +51,7 @@ impl ServerKind {
     }
 }
 
-/// The PEM files of a server that speaks TLS, as its options name them.
+/// The PEM files of a server that listens for TLS, named after the options of ovsdb-server.
 ///
 /// ```
 /// # fn example(folder: &std::path::Path, schema: &str) -> Result<(), ovsdb::testing::ServerError> {
@@ -67,11 +67,11 @@ impl ServerKind {
 /// ```
 #[derive(Debug, Clone)]
 pub struct SslFiles {
-    /// Of `--private-key`.
+    /// For `--private-key`.
     pub private_key: PathBuf,
-    /// Of `--certificate`.
+    /// For `--certificate`.
     pub certificate: PathBuf,
-    /// Of `--ca-cert`: who may sign clients.
+    /// For `--ca-cert`: the authorities of clients' certificates.
     pub ca_certificate: PathBuf,
 }
 
@@ -86,13 +86,13 @@ pub struct SslFiles {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// A program is missing.
+    /// A program is not installed.
     #[error(transparent)]
     Missing(#[from] MissingProgram),
-    /// A schema is broken.
+    /// The schema is malformed.
     #[error("broken schema")]
     Schema(#[from] SchemaError),
-    /// A file or a process could not be made.
+    /// A file or a process could not be created.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// A program failed.
@@ -100,19 +100,19 @@ pub enum ServerError {
     Failed {
         /// The program.
         program: String,
-        /// What it printed.
+        /// The output of the program.
         message: String,
     },
     /// A cluster has no leader.
     #[error("the cluster did not elect the expected leader: {0}")]
     NoLeader(String),
-    /// The embedded server does not have this.
+    /// The embedded server does not support this.
     #[error("the embedded server has no {0}")]
     NotEmbedded(&'static str),
-    /// The environment names a server that does not exist.
+    /// The environment variable has an unknown value.
     #[error("{SERVER_VARIABLE} is {0:?}, but must be \"reference\" or \"embedded\"")]
     UnknownKind(String),
-    /// The server does not listen.
+    /// The server did not begin to listen in time.
     #[error("the server does not listen; its log ends: {log}")]
     Silent {
         /// The end of the server's log.

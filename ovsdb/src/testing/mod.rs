@@ -1,17 +1,18 @@
-//! Private servers, for tests of this library and of programs that use it; [`Replay`], a replica
-//! that is fed from memory; and [`SnapshotBuilder`], which makes a snapshot of typed rows. A transaction
-//! for unit tests is made by [`Transaction::detached`](crate::Transaction::detached).
+//! Private servers, for tests of this library and of programs that use it; [`Replay`], a replica that
+//! is fed from memory; and [`SnapshotBuilder`], which makes a snapshot of typed rows.
+//! [`Transaction::detached`](crate::Transaction::detached) makes transactions for unit tests.
 //!
-//! A [`Server`] is one ovsdb-server, a [`Cluster`] several; a [`Proxy`] stands between them and a
-//! client and does to connections what networks do. A [`Dump`] says whether a replica is what a
-//! server holds.
+//! A [`Server`] is one ovsdb-server, a [`Cluster`] several. A [`Proxy`] between them and a client
+//! disturbs connections as networks do. A [`Dump`] shows whether a replica equals the server's
+//! contents.
 //!
-//! A server has a folder and a socket of its own, and is gone, with all it made, when it is
-//! dropped or the process ends. It needs the programs `ovsdb-server` and `ovsdb-tool` (Debian: `openvswitch-common`
-//! and `openvswitch-switch`); without them starting it is an error, which a test must not skip.
+//! Each server has its own folder and socket. When it is dropped or the process ends, the server ends
+//! and its files are removed. It needs the programs `ovsdb-server` and `ovsdb-tool` (Debian:
+//! `openvswitch-common` and `openvswitch-switch`). Without them, starting it is an error, which a test
+//! must not skip.
 //!
-//! The same tests run on the [server of this library](crate::server), which needs no program and starts
-//! faster: the environment variable `OVSDB_TEST_SERVER=embedded` says so, or
+//! The same tests also run on the [server of this library](crate::server), which needs no program and
+//! starts faster. Select it by the environment variable `OVSDB_TEST_SERVER=embedded`, or by
 //! [`ServerBuilder::kind`].
 
 mod cluster;

@@ -1,4 +1,4 @@
-//! The programs that a server needs, and the schemas that come with them.
+//! The programs that servers need, and the schemas that are installed with them.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use std::path::{Path, PathBuf};
 pub struct MissingProgram {
     /// The program.
     pub program: String,
-    /// The Debian package that has it.
+    /// The Debian package that contains it.
     pub package: &'static str,
 }
 
-/// Where a program of Open vSwitch or OVN is: in the `PATH`, or where Debian puts servers.
+/// The path of a program of Open vSwitch or OVN: in the `PATH`, or where Debian installs servers.
 ///
 /// # Errors
-/// When it is not installed.
+/// When the program is not installed.
 ///
 /// ```
 /// let path = ovsdb::testing::program("ovsdb-server")?;
@@ -42,11 +42,12 @@ pub fn program(name: &str) -> Result<PathBuf, MissingProgram> {
     })
 }
 
-/// Where the schema of a database of Open vSwitch or OVN is that was installed with the programs: in the folder
-/// that `OVS_PKGDATADIR` or `OVN_PKGDATADIR` names, which the programs themselves read, or in Debian's. Daemons
-/// may need the schema of their own release, which is seldom that of [`bundled`](crate::schema::bundled).
+/// The path of a database's schema as installed with the programs of Open vSwitch or OVN: in the folder
+/// that `OVS_PKGDATADIR` or `OVN_PKGDATADIR` names, as the programs themselves find it, or in Debian's.
+/// Daemons may need the schema of their own release, which is rarely that of
+/// [`bundled`](crate::schema::bundled).
 ///
-/// `None` for other databases. Whether the file exists is not looked at.
+/// `None` for other databases. The function does not check that the file exists.
 ///
 /// ```
 /// use ovsdb::testing::{Server, schema_file};

@@ -1,4 +1,4 @@
-//! A proxy that treats connections badly.
+//! A proxy that disturbs connections.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::transport::{Remote, connect};
 
-/// The way that bytes go.
+/// The direction of bytes.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -42,13 +42,13 @@ pub enum Direction {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// With the end of the stream, as when a process ends.
+    /// By closing the stream, as when a process ends.
     Close,
-    /// With a reset, as when a machine does not know the connection any more.
+    /// By a reset, as from a machine that no longer knows the connection.
     Reset,
 }
 
-/// Passes bytes in pieces of up to `bytes`, with a pause after each.
+/// Forwards bytes in pieces of up to `bytes`, with a pause after each.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -62,13 +62,13 @@ pub enum Cut {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drip {
-    /// The largest piece, at least one byte; the sizes come from the proxy's seed.
+    /// The largest piece, at least one byte; the sizes are drawn from the proxy's seed.
     pub bytes: usize,
     /// The pause.
     pub pause: Duration,
 }
 
-/// What has passed since the proxy was started.
+/// What the proxy has forwarded since its start.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -89,16 +89,16 @@ pub struct Passed {
     pub to_client: u64,
 }
 
-/// What connections have to bear now.
+/// How connections are disturbed now.
 #[derive(Debug, Clone, Copy, Default)]
 struct Plan {
     refuse: bool,
     stall: bool,
     drip: Option<Drip>,
-    /// How often connections have been cut, and how the last time.
+    /// How many times all connections were cut, and how the last time.
     cuts: u64,
     reset: bool,
-    /// Where the next connections are to be cut.
+    /// Where each new connection is cut.
     cut_at: Option<(Direction, u64)>,
 }
 
@@ -109,8 +109,8 @@ struct Counters {
     to_client: AtomicU64,
 }
 
-/// A proxy on a TCP port of the loopback, before a server with any remote. Unless told otherwise it
-/// passes every byte. It ends, and its connections with it, when it is dropped.
+/// A proxy on a TCP port of the loopback interface, in front of a server with any remote. By default it
+/// forwards every byte. When it is dropped, it ends together with its connections.
 ///
 /// ```
 /// use ovsdb::testing::{Cut, Proxy, Server};
@@ -133,10 +133,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy before the server at `target`; random choices follow from `seed`.
+    /// Starts a proxy in front of the server at `target`; `seed` determines its random choices.
     ///
     /// # Errors
-    /// When `target` is no remote, or no port is left.
+    /// When `target` is not a remote, or no port is free.
     pub async fn start(target: &str, seed: u64) -> io::Result<Self> {
         let target: Remote = target.parse().map_err(io::Error::other)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -166,29 +166,29 @@ impl Proxy {
         });
     }
 
-    /// Has each new connection end when that many bytes have passed in that direction, none of
-    /// the ones behind; `None` ends this.
+    /// Cuts each new connection after exactly this many bytes were forwarded in this direction; `None`
+    /// stops this.
     pub fn cut_at(&self, at: Option<(Direction, u64)>) {
         self.plan.send_modify(|plan| plan.cut_at = at);
     }
 
-    /// Whether new connections are closed at once.
+    /// Closes new connections at once, while `refuse` is true.
     pub fn refuse(&self, refuse: bool) {
         self.plan.send_modify(|plan| plan.refuse = refuse);
     }
 
-    /// Whether nothing passes while connections stay open, and new ones are accepted: what a
-    /// machine that lost its power looks like.
+    /// Forwards nothing while `stall` is true. Connections stay open and new ones are accepted, as when
+    /// a machine lost its power.
     pub fn stall(&self, stall: bool) {
         self.plan.send_modify(|plan| plan.stall = stall);
     }
 
-    /// Has bytes pass slowly, in pieces; `None` ends this.
+    /// Forwards bytes slowly, in pieces; `None` stops this.
     pub fn drip(&self, drip: Option<Drip>) {
         self.plan.send_modify(|plan| plan.drip = drip);
     }
 
-    /// What has passed.
+    /// What was forwarded.
     #[must_use]
     pub fn passed(&self) -> Passed {
         Passed {
@@ -213,7 +213,7 @@ async fn accept(
     seed: u64,
 ) {
     let mut random = fastrand::Rng::with_seed(seed);
-    // Dropped with this task, and its connections with it.
+    // Dropped with this task, which ends the connections.
     let mut connections = JoinSet::new();
     loop {
         let Ok((client, _)) = listener.accept().await else {
@@ -235,7 +235,7 @@ async fn accept(
     }
 }
 
-/// Serves one client until either side ends, or the connection is cut.
+/// Serves one client until either side closes the connection, or it is cut.
 async fn serve(
     mut client: TcpStream,
     target: Remote,
@@ -243,7 +243,7 @@ async fn serve(
     counters: Arc<Counters>,
     mut random: fastrand::Rng,
 ) {
-    // An error is the end of the connection, which the client then sees.
+    // An error means that the connection has ended, as the client will see.
     let _ = client.set_nodelay(true);
     let Ok((from_server, to_server)) = connect(&target, None).await else {
         return;
@@ -320,7 +320,7 @@ impl Pump<'_> {
             if count == 0 {
                 return to.shutdown().await;
             }
-            // What was read when a stall began waits with the rest.
+            // Bytes that were read before a stall began wait, too.
             self.stall_ended().await?;
             to.write_all(&buffer[..count]).await?;
             self.passed.fetch_add(count as u64, Ordering::Relaxed);
@@ -331,7 +331,7 @@ impl Pump<'_> {
         }
     }
 
-    /// The plan, once it lets bytes pass.
+    /// Waits until bytes may be forwarded, and returns the plan.
     async fn stall_ended(&mut self) -> io::Result<Plan> {
         let plan = self.plan.wait_for(|plan| !plan.stall).await;
         plan.map(|plan| *plan).map_err(io::Error::other)

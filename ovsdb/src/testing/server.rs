@@ -17,10 +17,10 @@ use super::kind::{ServerError, ServerKind, SslFiles};
 use super::programs::program;
 use super::watchdog::Watchdog;
 
-/// How long a server may take to listen: machines that build beside it are slow.
+/// How long a server may take to listen: machines that compile at the same time are slow.
 const START: Duration = Duration::from_secs(30);
 
-/// Says what a server serves; [`Server::builder`] makes one.
+/// Configures what a server serves; [`Server::builder`] makes one.
 ///
 /// ```
 /// use ovsdb::testing::Server;
@@ -40,25 +40,25 @@ pub struct ServerBuilder {
     arguments: Vec<String>,
 }
 
-/// What a database is made from.
+/// How a database is created.
 #[derive(Debug)]
 pub(super) enum Source {
     /// The text of its schema.
     Standalone(String),
     /// The first member of a cluster: the text of its schema, and its address.
     Founder { schema: String, address: String },
-    /// A further member: the name of the database, its own address and that of the first.
+    /// A further member: the name of the database, its own address, and the first member's address.
     Joiner {
         name: String,
         address: String,
         founder: String,
     },
-    /// A relay: the name of the database, and its servers.
+    /// A relay: the name of the database, and the source's remotes.
     Relay { name: String, remotes: String },
 }
 
 impl Source {
-    /// Makes the database in `folder`, and returns the argument that has the server serve it.
+    /// Creates the database in `folder`. Returns the argument by which the server serves it.
     fn create(&self, folder: &Path) -> Result<PathBuf, ServerError> {
         let with_schema = |text: &str, command: &str, address: Option<&String>| {
             let name = DatabaseSchema::parse(text)?.name;
@@ -94,14 +94,13 @@ impl Source {
 }
 
 impl ServerBuilder {
-    /// Which server it is. Unless this is called, the environment says so:
-    /// [`ServerKind::from_environment`].
+    /// Selects the kind of server. By default the environment does: [`ServerKind::from_environment`].
     pub const fn kind(mut self, kind: ServerKind) -> Self {
         self.kind = Some(kind);
         self
     }
 
-    /// Adds an empty database with this schema, the text of a schema file.
+    /// Adds an empty database with this schema, given as the text of a schema file.
     pub fn schema(self, text: impl Into<String>) -> Self {
         self.database(Source::Standalone(text.into()))
     }
@@ -120,13 +119,13 @@ impl ServerBuilder {
         self
     }
 
-    /// Listens on a TCP port of the loopback too.
+    /// Also listens on a TCP port of the loopback interface.
     pub const fn tcp(mut self, tcp: bool) -> Self {
         self.tcp = tcp;
         self
     }
 
-    /// Listens for TLS on a port of the loopback too.
+    /// Also listens for TLS on a port of the loopback interface.
     pub fn ssl(mut self, files: SslFiles) -> Self {
         self.ssl = Some(files);
         self
@@ -138,7 +137,7 @@ impl ServerBuilder {
         self
     }
 
-    /// What an embedded server serves, which makes its files itself.
+    /// What an embedded server serves. It creates its files itself.
     fn embedded(&self, folder: &Path) -> Result<Databases, ServerError> {
         Options::parse(&self.arguments)?;
         if let [Source::Relay { name, remotes }] = &self.databases[..] {
@@ -157,11 +156,11 @@ impl ServerBuilder {
         databases.collect::<Result<_, _>>().map(Databases::Embedded)
     }
 
-    /// Makes the databases, starts the server, and waits until it answers.
+    /// Creates the databases, starts the server, and waits until it answers.
     ///
     /// # Errors
-    /// When a program is missing or fails, a schema is broken, or the embedded server does not have
-    /// what was asked for.
+    /// When a program is missing or fails, a schema is malformed, or the embedded server does not
+    /// support what was requested.
     pub fn start(self) -> Result<Server, ServerError> {
         let kind = self.kind.map_or_else(ServerKind::from_environment, Ok)?;
         let folder = tempfile::Builder::new().prefix("ovsdb-test-").tempdir()?;
@@ -202,8 +201,9 @@ impl ServerBuilder {
     }
 }
 
-/// A port that is free now: the server cannot tell which one it would choose itself. It is below
-/// those that the kernel gives to connections, lest one takes it while the server is down.
+/// A port that is free now; ovsdb-server cannot report a port that it chose itself. It is below the
+/// range from which the kernel takes ports for connections, so that none of them takes it while the
+/// server is down.
 pub(super) fn free_port() -> io::Result<u16> {
     let mut last = io::ErrorKind::AddrNotAvailable.into();
     for _ in 0..100 {
@@ -240,13 +240,13 @@ enum Databases {
     Reference(Vec<PathBuf>),
     /// The files, and their schemas.
     Embedded(Vec<(PathBuf, String)>),
-    /// The name of the database, and its servers.
+    /// The name of the database, and the source's remotes.
     EmbeddedRelay(String, String),
-    /// Those of a cluster.
+    /// The databases of a cluster.
     Member(EmbeddedMember),
 }
 
-/// What runs.
+/// The running server itself.
 #[derive(Debug)]
 enum Running {
     Process(Child),
@@ -254,8 +254,9 @@ enum Running {
     Member,
 }
 
-/// A running server, an ovsdb-server unless [another](ServerKind) was asked for, that ends, with its folder, when it is dropped; and with this process,
-/// however that ends: killed, aborted, by `exit`, with the value leaked.
+/// A running server, which ends when it is dropped or when this process ends, however that ends:
+/// killed, aborted, by `exit`, or with the value leaked. Its folder is then removed. It is an
+/// ovsdb-server unless [another kind](ServerKind) was selected.
 ///
 /// ```
 /// use ovsdb::testing::Server;
@@ -274,17 +275,17 @@ pub struct Server {
     tcp_port: Option<u16>,
     ssl_port: Option<u16>,
     running: Option<Running>,
-    /// Dropped last: until the folder is removed there is something to clean up.
+    /// Dropped last: there is something to clean up until the folder is removed.
     _watchdog: Watchdog,
 }
 
 impl Server {
-    /// Starts to describe a server.
+    /// A builder of a server.
     pub fn builder() -> ServerBuilder {
         ServerBuilder::default()
     }
 
-    /// A server with an empty folder that holds the socket of a member of an embedded cluster.
+    /// A server with an empty folder, for the socket of a member of an embedded cluster.
     pub(super) fn of_member() -> Result<Self, ServerError> {
         let folder = tempfile::Builder::new().prefix("ovsdb-test-").tempdir()?;
         Ok(Self {
@@ -298,13 +299,13 @@ impl Server {
         })
     }
 
-    /// Makes this server a member of a cluster that listens at its socket.
+    /// Makes this server the member of a cluster that listens on its socket.
     pub(super) fn join(&mut self, member: EmbeddedMember) {
         self.databases = Databases::Member(member);
         self.running = Some(Running::Member);
     }
 
-    /// Which server it is.
+    /// The kind of the server.
     #[must_use]
     pub const fn kind(&self) -> ServerKind {
         match self.databases {
@@ -327,19 +328,19 @@ impl Server {
         self.folder().join("db.sock")
     }
 
-    /// The remote to connect to: the Unix socket.
+    /// The remote of its unix socket.
     #[must_use]
     pub fn remote(&self) -> String {
         format!("unix:{}", self.socket().display())
     }
 
-    /// The remote of the TCP port, where [`ServerBuilder::tcp`] asked for one.
+    /// The remote of the TCP port, if [`ServerBuilder::tcp`] was called.
     #[must_use]
     pub fn tcp_remote(&self) -> Option<String> {
         self.tcp_port.map(|port| format!("tcp:127.0.0.1:{port}"))
     }
 
-    /// The remote of the port for TLS, where [`ServerBuilder::ssl`] asked for one.
+    /// The remote of the TLS port, if [`ServerBuilder::ssl`] was called.
     #[must_use]
     pub fn ssl_remote(&self) -> Option<String> {
         self.ssl_port.map(|port| format!("ssl:127.0.0.1:{port}"))
@@ -354,20 +355,20 @@ impl Server {
         }
     }
 
-    /// What the server has logged: nothing, if it is the embedded one.
+    /// The server's log; empty for the embedded server.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder().join("server.log")).unwrap_or_default()
     }
 
-    /// Starts the server again after [`kill`](Self::kill), with the data it had.
+    /// Starts the server again after [`kill`](Self::kill), with its data.
     ///
     /// # Errors
-    /// When it does not come to listen.
+    /// When it does not begin to listen in time.
     pub fn start(&mut self) -> Result<(), ServerError> {
         self.kill()?;
         if let Databases::Member(member) = &self.databases {
-            // Its socket stays: a member that is killed closes connections at once.
+            // The socket of a killed member stays; connections to it are closed at once.
             member.set_killed(false);
             self.running = Some(Running::Member);
             return Ok(());
@@ -441,7 +442,7 @@ impl Server {
             && ports.all(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_ok())
     }
 
-    /// Ends the server at once, as kill -9 does. Its data stay.
+    /// Ends the server at once, like kill -9. Its data stay.
     ///
     /// # Errors
     /// When the process cannot be waited for.
@@ -450,7 +451,7 @@ impl Server {
             member.set_killed(true);
         }
         if let Some(Running::Process(mut process)) = self.running.take() {
-            // An error means that it has ended already.
+            // An error means that the process has ended already.
             let _ = process.kill();
             process.wait()?;
         }
@@ -459,10 +460,10 @@ impl Server {
 
     /// Sends the server a signal by name, such as `STOP`, `CONT` or `TERM`.
     ///
-    /// The embedded server has `STOP` and `CONT` only.
+    /// The embedded server supports only `STOP` and `CONT`.
     ///
     /// # Errors
-    /// When the server does not run, or does not have the signal.
+    /// When the server does not run, or does not support the signal.
     pub fn signal(&self, name: &str) -> Result<(), ServerError> {
         let pause = name == "STOP";
         if self.kind() == ServerKind::Embedded && !pause && name != "CONT" {
@@ -483,8 +484,8 @@ impl Server {
         run("kill", [format!("-{name}"), id]).map(drop)
     }
 
-    /// Has the server do a command of ovs-appctl(8), such as `cluster/status OVN_Northbound`, and
-    /// returns what it says.
+    /// Executes a command of ovs-appctl(8) on the server, such as `cluster/status OVN_Northbound`.
+    /// Returns its output.
     ///
     /// # Errors
     /// When the server refuses the command, or does not answer within 10 seconds.
@@ -498,7 +499,7 @@ impl Server {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// What `ovsdb-client dump` prints of a database, or of one of its tables, as JSON.
+    /// A database, or one of its tables, as JSON, as `ovsdb-client dump` prints it.
     ///
     /// # Errors
     /// When ovsdb-client fails.
@@ -517,7 +518,8 @@ impl Server {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Waits until the database is there: a member of a cluster has joined it, a relay has it.
+    /// Waits until the server can serve the database: a member of a cluster has joined, or a relay has
+    /// its rows.
     ///
     /// # Errors
     /// When that takes longer than 30 seconds.
@@ -530,7 +532,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // An error could not be reported, and the process id is ours: the kill itself cannot fail.
+        // An error could not be reported. Since the process id is this server's, the kill cannot fail.
         let _ = self.kill();
     }
 }

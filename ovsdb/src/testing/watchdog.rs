@@ -1,19 +1,20 @@
-//! Ending servers when the process that started them ends without doing so itself: killed, aborted,
-//! or by `exit`.
+//! Ends servers when the process that started them ends without doing so: when it is killed, aborts, or
+//! calls `exit`.
 
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-/// Waits at a pipe whose other end only the owner has. A line means that the owner has cleaned up
-/// itself; the end of the pipe that the owner is gone. Then every program of Open vSwitch whose
-/// command line names the folder is killed, and the folder removed.
+/// Reads from a pipe whose other end only the owner has. A line means that the owner has cleaned up
+/// itself. The end of the pipe means that the owner is gone: then every program of Open vSwitch whose
+/// command line names the folder is killed, and the folder is removed.
 ///
-/// The kernel closes the pipe however the owner ends. (`PR_SET_PDEATHSIG` would follow the thread
-/// that started the server, not the process.) The programs are found by the folder and not by
-/// their process ids, so one that was just being started is found too, and no other process that
-/// got the id of an earlier server. grep reads the folder from its input, or it would find itself.
+/// The kernel closes the pipe in any case when the owner ends. (`PR_SET_PDEATHSIG` is tied to the
+/// thread that started the server, not to the process.) The programs are found by the folder, not by
+/// process ids, so that a program that was just being started is found too, and a process that reuses
+/// the id of an earlier server is not. grep reads the folder's name from its input; on its command line
+/// it would find itself.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 read -r _ && exit 0
@@ -28,7 +29,7 @@ done
 rm -rf -- "$OVSDB_TEST_FOLDER"
 "#;
 
-/// A process that outlives this one, and ends the servers of a folder with it.
+/// A process that outlives this one, and ends the servers of a folder after it.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     process: Child,
@@ -36,7 +37,7 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Watches over the programs that will be started with this folder on their command line.
+    /// Watches the programs that will be started with this folder on their command line.
     pub(super) fn start(folder: &Path) -> io::Result<Self> {
         let mut process = Command::new("sh")
             .args(["-c", SCRIPT])
@@ -45,7 +46,7 @@ impl Watchdog {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // A signal to the whole group of the owner must not reach it.
+            // A signal to the owner's process group must not reach the watchdog.
             .process_group(0)
             .spawn()?;
         let pipe = process.stdin.take();
@@ -56,7 +57,7 @@ impl Watchdog {
 impl Drop for Watchdog {
     fn drop(&mut self) {
         if let Some(mut pipe) = self.pipe.take() {
-            // An error means that it was killed: there is no process to tell.
+            // An error means that the watchdog was killed, so there is nothing to tell it.
             let _ = pipe.write_all(b"\n");
         }
         let _ = self.process.wait();
