@@ -1,8 +1,9 @@
 //! The library's errors.
 //!
-//! One rule for messages: an error says what it knows itself, and its cause is its source, which
-//! [`ErrorChain`](crate::ErrorChain) adds. What a server replied is no cause but the error itself:
-//! it is part of the message, and no source. An error that only wraps another one is transparent.
+//! Two rules for messages. An error says what it knows itself, and its cause is its source, which
+//! [`ErrorChain`](crate::ErrorChain) appends. A server's error reply is not a cause but the error
+//! itself: it is part of the message, and not a source. An error that only wraps another one is
+//! transparent.
 
 use std::sync::Arc;
 use std::{fmt, io};
@@ -55,7 +56,7 @@ pub enum DisconnectReason {
     #[cfg(feature = "tls")]
     #[error("TLS failed")]
     Tls(#[source] TlsError),
-    /// What the server sent cannot be cut into messages.
+    /// The bytes that the server sent cannot be split into messages.
     #[error("the server sent a malformed byte stream")]
     Frame(#[source] FrameError),
     /// A message of the server is malformed.
@@ -64,33 +65,33 @@ pub enum DisconnectReason {
     /// A message of the server is not UTF-8.
     #[error("the server sent a message that is not UTF-8")]
     NotUtf8,
-    /// The server refused what every connection begins with.
+    /// The server refused one of the first requests of the connection.
     #[error("the server refused the session: {0}")]
     Refused(OvsdbError),
-    /// The server's schema cannot be understood.
+    /// The server's schema cannot be parsed.
     #[error("the server's schema is malformed")]
     Schema(#[source] ovsdb_schema::SchemaError),
     /// No connection could be made.
     #[error("cannot connect")]
     Connect(#[source] Arc<ConnectError>),
-    /// No connection, or no reply to what it begins with, within the connect timeout.
+    /// The connection, or the replies to its first requests, took longer than the connect timeout.
     #[error("the connection was not usable within the connect timeout")]
     ConnectTimeout,
     /// The server sent nothing for two probe intervals.
     #[error("the server stopped responding")]
     Silent,
-    /// The reply to a request did not come within its time limit; the connection may live.
+    /// The reply to a request did not come within its time limit; the connection may still work.
     #[error("no reply received within the request's time limit")]
     TimedOut,
-    /// The replica that a transaction was decided on lost its server, or its schema changed, before
-    /// the transaction was sent. [`Client::apply`](crate::Client::apply) decides again.
+    /// The replica that a transaction was decided on lost its server, or its schema changed, before the
+    /// transaction was sent. [`Client::apply`](crate::Client::apply) decides again.
     #[error("the view that the transaction was decided on became outdated before it was sent")]
     ViewOutdated,
     /// The replica that a transaction was to be decided on is stale, because its monitor cannot be
     /// started; see [`Cache::monitor_error`](crate::Cache::monitor_error).
     #[error("the cache cannot follow the server")]
     MonitorRefused(#[source] Box<Error>),
-    /// The server does not have the database, or does not have it any longer.
+    /// The server does not have the database, or no longer has it.
     #[error("the server has no database {database}{}", OtherDatabases(available))]
     NoDatabase {
         /// The database.
@@ -98,22 +99,22 @@ pub enum DisconnectReason {
         /// The databases that the server has, in the order of their names.
         available: Vec<Str>,
     },
-    /// The server belongs to another cluster than the one asked for.
+    /// The server belongs to another cluster than the requested one.
     #[error("the server does not belong to the cluster {wanted}")]
     OtherCluster {
-        /// The cluster asked for.
+        /// The requested cluster.
         wanted: Uuid,
     },
     /// The server has not joined its cluster yet.
     #[error("the server has not joined its cluster yet")]
     NotJoined,
-    /// The server has no contact with the majority of its cluster, or a relay with its source.
+    /// The server is not in contact with the majority of its cluster, or, as a relay, with its source.
     #[error("the server is cut off from the majority of its cluster")]
     NoQuorum,
-    /// The server is not its cluster's leader, and the leader was asked for.
+    /// The server is not its cluster's leader, which is required.
     #[error("the server is not its cluster's leader")]
     NotLeader,
-    /// The server's data are older than what was seen before.
+    /// The server's data are older than data seen before.
     #[error("the server's data is stale: its log index is {index}, and {seen} was seen before")]
     Stale {
         /// The server's index in the cluster's log.
@@ -121,10 +122,10 @@ pub enum DisconnectReason {
         /// The highest index seen.
         seen: i64,
     },
-    /// The user asked for other remotes, or for another connection.
+    /// The user requested other remotes, or a reconnect.
     #[error("a reconnect was requested")]
     Requested,
-    /// The task that owns the connection ended with its runtime.
+    /// The task that owns the connection ended because its runtime was shut down.
     #[error("the runtime was shut down")]
     RuntimeGone,
 }
@@ -143,7 +144,7 @@ impl fmt::Display for OtherDatabases<'_> {
 }
 
 impl From<io::Error> for DisconnectReason {
-    /// What a stream's error says: also that TLS failed.
+    /// The reason for a stream's error, which may be a TLS error.
     fn from(error: io::Error) -> Self {
         #[cfg(feature = "tls")]
         let error = match error.downcast::<TlsError>() {
@@ -154,7 +155,7 @@ impl From<io::Error> for DisconnectReason {
     }
 }
 
-/// Why no reply came: most often the end of a connection, as all who waited on it hear of it.
+/// Why no reply came: usually because the connection ended, which all callers that wait on it are told.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -186,13 +187,13 @@ impl Disconnected {
         }
     }
 
-    /// Why.
+    /// The reason.
     #[must_use]
     pub fn reason(&self) -> &DisconnectReason {
         &self.reason
     }
 
-    /// Whether no connection will follow.
+    /// Whether no further connection will be made.
     pub(crate) fn is_for_good(&self) -> bool {
         let reason = self.reason();
         matches!(
@@ -212,7 +213,7 @@ impl Disconnected {
 /// let builder = Client::<nb::Database>::builder().remotes("unix:/no/such/socket");
 /// let error = builder.connect().await.expect_err("no server listens there");
 /// assert!(matches!(&error, Error::Connect { remote, .. } if remote.to_string().ends_with("socket")));
-/// // The message has the cause only as a chain.
+/// // The message has its cause only as a chain.
 /// assert!(ErrorChain::new(&error).to_string().len() > error.to_string().len());
 /// # }); }
 /// ```
@@ -225,50 +226,50 @@ pub enum Error {
     /// No connection could be made.
     #[error("cannot connect to {remote}")]
     Connect {
-        /// Where to.
+        /// The remote.
         remote: Remote,
-        /// Why not.
+        /// The reason.
         #[source]
         source: Arc<ConnectError>,
     },
     /// No connection was made in time.
     #[error("the connection to {remote} was not usable within the connect timeout")]
     ConnectTimeout {
-        /// Where to.
+        /// The remote.
         remote: Remote,
     },
-    /// The connection ended before the answer came.
+    /// The connection ended before the reply came.
     #[error(transparent)]
     Disconnected(#[from] Disconnected),
-    /// A value of the request cannot be sent; nothing was.
+    /// A value of the request cannot be sent; nothing was sent.
     #[error(transparent)]
     InvalidValue(#[from] InvalidValue),
     /// The server refused the request.
     #[error("the server refused the request: {0}")]
     Refused(OvsdbError),
-    /// The server's reply is of another shape than the protocol says.
+    /// The server's reply does not have the form that the protocol requires.
     #[error("the server's reply is malformed")]
     Answer(#[from] DecodeError),
     /// The rows in the server's reply do not fit the tables.
     #[error("the server's rows do not fit the tables")]
     Apply(#[from] ApplyError),
-    /// The server's schema cannot be understood.
+    /// The server's schema cannot be parsed.
     #[error("the server's schema is malformed")]
     Schema(#[source] Arc<ovsdb_schema::SchemaError>),
-    /// The server cannot be used: what every connection begins with failed, or the server lacks
-    /// what was demanded of it.
+    /// The server cannot be used: one of the first requests failed, or the server does not meet the
+    /// client's requirements.
     #[error("cannot use {remote}")]
     Unusable {
-        /// Where.
+        /// The remote.
         remote: Remote,
-        /// Why.
+        /// The reason.
         #[source]
         lost: Disconnected,
     },
-    /// The server's schema differs, and that was asked to be an error.
+    /// The server's schema differs, and the cache is strict.
     #[error("{0}")]
     Skew(SkewReport),
-    /// The server knows no conditions, but a table has one.
+    /// The server does not support conditions, but a table has one.
     #[error("the server can monitor whole tables only, but the table {0} has a condition")]
     ConditionsNotSupported(Str),
     /// The condition of a cache's table needs a column that the server's schema lacks.
@@ -279,10 +280,10 @@ pub enum Error {
         /// The column.
         column: Str,
     },
-    /// A table, a column or a condition that was given by name does not fit the server's schema.
+    /// A table, column or condition that was given by name does not fit the server's schema.
     #[error(transparent)]
     SchemaMismatch(#[from] SchemaMismatch),
-    /// A cache was given two types for one table.
+    /// A cache was given two types for the same table.
     #[error("the table {0} was added to a cache with two types")]
     TableTwice(Str),
 }
@@ -294,7 +295,7 @@ impl From<OvsdbError> for Error {
 }
 
 impl Error {
-    /// Why an attempt to connect failed.
+    /// The error for a failed attempt to connect.
     pub(crate) fn of_attempt(remote: Option<Remote>, lost: &Disconnected) -> Self {
         let Some(remote) = remote else {
             return lost.clone().into();
@@ -320,7 +321,7 @@ mod tests {
     use crate::ErrorChain;
     use crate::transaction::{CommitError, Refusal};
 
-    /// One of each error that has a cause or a reply in it.
+    /// One example of each error that has a cause or contains a reply.
     fn errors() -> Vec<Box<dyn std::error::Error>> {
         let remote: Remote = "tcp:192.0.2.1:6641".parse().expect("a remote");
         let io = || io::Error::from_raw_os_error(111);

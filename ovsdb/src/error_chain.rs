@@ -1,14 +1,13 @@
-//! An error with everything that led to it, as one line.
+//! An error with all its causes, as one line.
 
 use std::error::Error;
 use std::fmt;
 
 /// Shows an error and its sources, from the outermost to the root cause, separated by `: `.
 ///
-/// The errors of this library say in their own message what they know themselves, and leave the
-/// rest to [`Error::source`]: printed alone, "cannot connect to tcp:192.0.2.1:6641" lacks why. A
-/// cause is never in both, so this prints nothing twice. Events of [`tracing`] show errors this
-/// way.
+/// The messages of this library's errors say only what the error knows itself, and leave the rest to
+/// [`Error::source`]: printed alone, "cannot connect to tcp:192.0.2.1:6641" does not tell why. A cause
+/// is never part of a message, so nothing is printed twice. [`tracing`] events show errors in this way.
 ///
 /// ```
 /// use ovsdb::ErrorChain;

@@ -1,8 +1,7 @@
 //! The traits that generated code implements: [`Database`], [`Table`], and the typed handles of
 //! columns.
 //!
-//! `schema!` and `#[derive(Table)]` write these implementations; nothing stands in the way of
-//! writing one by hand.
+//! `schema!` and `#[derive(Table)]` write these implementations; they can also be written by hand.
 
 mod any;
 #[doc(hidden)]
@@ -26,7 +25,7 @@ pub use self::reference::{ReferredBy, RefersTo};
 pub use self::unique::{Unique, UniqueIndex, UniqueKey};
 use crate::value::{ColumnKind, ColumnValue, Domain, Ref, Referent, Sealed, Uuid, Value};
 
-/// A database, as a type: the label that keeps the tables of one from being used on another.
+/// A database as a type, which keeps its tables from being used with another database.
 ///
 /// ```
 /// /// A database of our own.
@@ -38,25 +37,25 @@ use crate::value::{ColumnKind, ColumnValue, Domain, Ref, Referent, Sealed, Uuid,
 /// }
 /// ```
 pub trait Database: Sized + Send + Sync + 'static {
-    /// The database's name, as `list_dbs` gives it.
+    /// The database's name, as in the reply to `list_dbs`.
     const NAME: &'static str;
     /// The version of the schema that the tables were generated from.
     const VERSION: Option<&'static str> = None;
     /// The names of the generated tables.
     const TABLES: &'static [&'static str] = &[];
 
-    /// Shows every generated table to `visitor`.
+    /// Calls `visitor` with every generated table.
     fn with_all_tables<V: TableVisitor<Self>>(visitor: &mut V) {
         let _ = visitor;
     }
 }
 
-/// What [`Database::with_all_tables`] shows the tables to.
+/// The visitor that [`Database::with_all_tables`] calls with each table.
 ///
 /// ```
 /// use ovsdb::{Database, Table, TableVisitor};
 ///
-/// /// Collects the names of the tables that the root set has not.
+/// /// Collects the names of the tables that are not in the root set.
 /// struct Names(Vec<&'static str>);
 ///
 /// impl<D: Database> TableVisitor<D> for Names {
@@ -78,15 +77,15 @@ pub trait TableVisitor<D: Database> {
 
 /// A table, as the struct of its rows' columns.
 ///
-/// A struct may have a part of the table's columns only.
+/// A struct may have only some of the table's columns.
 ///
-/// Its [`Default`] is to be what the server stores in the columns that an insert omits, so that
-/// `..Default::default()` leaves them to the server: the default atom where the column's type has
-/// `min` 1 (0, false, the empty string), nothing where it has `min` 0. That of a generated table is;
-/// only a reference that is required stays unset, because the server refuses a row without it. No
-/// replica relies on it: what a column that the server omits holds is taken from the server's schema
-/// ([`Datum::default_of`](crate::value::Datum::default_of)). An insert omits what is the server's
-/// default, and sends, or refuses, everything else.
+/// Its [`Default`] should be what the server gives to columns that an insert omits, so that
+/// `..Default::default()` leaves them to the server: the default atom if the column's type has `min` 1
+/// (0, false, the empty string), and empty if it has `min` 0. The default of a generated table is that;
+/// only a required reference stays unset, because the server refuses a row without it. Replicas do not
+/// rely on it: they take the value of an omitted column from the server's schema
+/// ([`Datum::default_of`](crate::value::Datum::default_of)). An insert omits columns with the server's
+/// default. It sends any other value, or refuses it.
 ///
 /// ```
 /// use ovsdb::{Snapshot, Table};
@@ -144,14 +143,14 @@ impl<T: Table> Referent for T {
 pub struct ColumnInfo {
     /// The column's name in the schema.
     pub name: &'static str,
-    /// What it holds.
+    /// Its shape.
     pub kind: ColumnKind,
-    /// What its elements, or its keys and values, mean.
+    /// What its elements, or its keys and values, stand for.
     domains: [Domain; 2],
 }
 
 impl ColumnInfo {
-    /// Whether the column's type says that its values refer to rows.
+    /// Whether the column's type is a reference to rows.
     pub(crate) fn refers(&self) -> bool {
         let is_rows = |domain: &Domain| matches!(domain, Domain::Rows { .. });
         self.domains.iter().any(is_rows)
@@ -169,7 +168,7 @@ impl ColumnInfo {
         check::is_rows_of(key, database, table) || check::is_rows_of(value, database, table)
     }
 
-    /// The column `name` that holds a `V`.
+    /// The column `name`, which holds a `V`.
     #[must_use]
     pub const fn new<V: Value>(name: &'static str) -> Self {
         Self {
@@ -180,12 +179,12 @@ impl ColumnInfo {
     }
 }
 
-/// A typed handle of the column of `T` that holds a `V`: what conditions, mutations, updates and
-/// look-ups are built from.
+/// A typed handle of the column of `T` that holds a `V`. Conditions, mutations, updates and look-ups
+/// are built from it.
 ///
-/// `M` says whether the column can be changed once its row is inserted: [`Mutable`], or
-/// [`Immutable`] where the schema says `"mutable": false`. An update or a mutation of an immutable
-/// column does not compile: its value is set by the insert. A column that an index of the schema makes
+/// `M` tells whether the column can be changed after the insert of its row: [`Mutable`], or
+/// [`Immutable`] where the schema says `"mutable": false`. An update or mutation of an immutable column
+/// does not compile, since only the insert sets its value. A column that an index of the schema makes
 /// unique is [`Unique<Mutable>`](Unique) or `Unique<Immutable>`.
 ///
 /// ```
@@ -199,13 +198,13 @@ impl ColumnInfo {
 pub struct Column<T, V, M = Mutable> {
     index: usize,
     get: fn(&T) -> &V,
-    /// A function's type, so that a column is always `Copy`, `Send` and `Sync`.
+    /// The type of a function, so that a column is always `Copy`, `Send` and `Sync`.
     mutability: PhantomData<fn() -> M>,
 }
 
 impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
     /// The column with this index in [`Table::COLUMNS`], which `get` reads from a row. Generated code
-    /// calls this, and so does a table that is written by hand:
+    /// calls this, and so does code for a table written by hand:
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {
@@ -218,7 +217,7 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
     /// # }
     /// ```
     ///
-    /// An index out of range, or of a column of another shape, does not compile in a constant:
+    /// In a constant, an index out of range, or of a column with another shape, does not compile:
     ///
     /// ```compile_fail
     /// # #[cfg(not(feature = "nb"))] compile_error!();
@@ -228,8 +227,8 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
     /// ```
     ///
     /// # Panics
-    /// When `T` has no such column, or one of another shape than `V`; or when it is to be
-    /// [`Unique`], and [`Table::INDEXES`] has no index over it alone.
+    /// When `T` has no such column, or one with another shape than `V`; or when the column is
+    /// [`Unique`], but [`Table::INDEXES`] has no index over it alone.
     #[must_use]
     pub const fn new(index: usize, get: fn(&T) -> &V) -> Self {
         assert!(
@@ -283,7 +282,7 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
         self.edit(row, |place| *place = value.into());
     }
 
-    /// Changes the column's value in `row`: what functions that work on a column of any table do.
+    /// Changes the column's value in `row`. Functions that work with a column of any table use it.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {
@@ -327,7 +326,7 @@ impl<T: Table, V: Value, M: Mutability> fmt::Debug for Column<T, V, M> {
     }
 }
 
-/// Marks a [`Column`] that can be changed after its row was inserted.
+/// Marks a [`Column`] that can be changed after the insert of its row.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -340,8 +339,8 @@ impl<T: Table, V: Value, M: Mutability> fmt::Debug for Column<T, V, M> {
 #[derive(Debug)]
 pub enum Mutable {}
 
-/// Marks a [`Column`] that keeps the value that its row was inserted with (`"mutable": false` in
-/// the schema).
+/// Marks a [`Column`] that keeps the value from the insert of its row (`"mutable": false` in the
+/// schema).
 ///
 /// ```compile_fail
 /// # #[cfg(feature = "vswitch")]
@@ -356,8 +355,8 @@ pub enum Mutable {}
 #[derive(Debug)]
 pub enum Immutable {}
 
-/// Whether a [`Column`] can be changed and whether it is unique: [`Mutable`], [`Immutable`], or
-/// [`Unique`] of one of them, and nothing else.
+/// Whether a [`Column`] can be changed, and whether it is unique: [`Mutable`], [`Immutable`], or
+/// [`Unique`] of one of these.
 ///
 /// ```
 /// use ovsdb::model::Mutability;
@@ -381,7 +380,7 @@ pub trait Mutability: Sealed + 'static {
 impl Mutability for Mutable {}
 impl Mutability for Immutable {}
 
-/// The [`Mutability`] of columns that updates and mutations take: [`Mutable`] and
+/// The [`Mutability`] of columns that can be updated and mutated: [`Mutable`] and
 /// [`Unique<Mutable>`](Unique).
 ///
 /// ```
@@ -433,13 +432,13 @@ macro_rules! __serialize_tables {
     )* } };
 }
 
-/// A row as the server holds it: its uuid and its columns. It reads as `T`.
+/// A row as the server stores it: its uuid and its columns. It dereferences to `T`.
 ///
-/// With the feature `serde` it is serialized as a map of the columns by their names in the schema,
-/// with the uuid as `_uuid` before them; [`value`](crate::value#serialization) lists the shapes. A
-/// column that is left out reads as in `T::default()`, and a name that is not a column's is an error.
-/// So do the structs that `schema!` generates, without `_uuid`. A struct with `derive(Table)` can
-/// derive serde's traits itself.
+/// With the feature `serde` it is serialized as a map of the columns, by their names in the schema,
+/// preceded by the uuid as `_uuid`; [`value`](crate::value#serialization) lists the shapes. When
+/// deserialized, a missing column gets its value in `T::default()`, and an unknown name is an error.
+/// The structs that `schema!` generates are serialized in the same way, without `_uuid`. A struct with
+/// `derive(Table)` can derive serde's traits itself.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "serde"))] {
@@ -455,7 +454,7 @@ macro_rules! __serialize_tables {
 /// # }
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-// In this order: a look-up reads the uuid in the line of memory that a reference count is in.
+// In this order, the uuid is in the same cache line as the reference count, which a look-up also reads.
 #[derive(Debug, Clone)]
 #[repr(C)]
 pub struct Row<T> {
@@ -465,7 +464,7 @@ pub struct Row<T> {
     columns: T,
 }
 
-/// The same uuid and the same columns.
+/// Rows are equal if their uuids and columns are.
 impl<T: PartialEq> PartialEq for Row<T> {
     fn eq(&self, other: &Self) -> bool {
         self.uuid == other.uuid && self.columns == other.columns
@@ -484,8 +483,8 @@ impl<T: Table> Row<T> {
         }
     }
 
-    /// The row's `_version`, which the server changes with each change of the row: of rows of caches that
-    /// [have it](crate::CacheBuilder::row_versions).
+    /// The row's `_version`, which the server changes with each change of the row; `None` unless the
+    /// cache [requests versions](crate::CacheBuilder::row_versions).
     #[must_use]
     pub fn version(&self) -> Option<Uuid> {
         (!self.version.is_nil()).then_some(self.version)
@@ -513,7 +512,7 @@ impl<T: Table> Row<T> {
         &self.columns
     }
 
-    /// The columns alone.
+    /// The columns, without the uuid.
     #[must_use]
     pub fn into_columns(self) -> T {
         self.columns
@@ -531,7 +530,7 @@ impl<T> Deref for Row<T> {
     }
 }
 
-/// How a transaction names the rows that it inserts.
+/// How a transaction identifies the rows that it inserts.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -545,11 +544,11 @@ impl<T> Deref for Row<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RowIdentity {
-    /// By a uuid of our own (Open vSwitch 2.13 and later), so that the reference an insert
-    /// returns is good for ever.
+    /// By a uuid that the client chooses (Open vSwitch 2.13 and later), so that the reference that an
+    /// insert returns stays valid.
     #[default]
     ClientChosen,
-    /// By a name within the transaction (RFC 7047 section 5.2.1): the server chooses the uuid,
-    /// and [`Outcome::inserted`](crate::Outcome::inserted) tells it.
+    /// By a name within the transaction (RFC 7047 section 5.2.1). The server chooses the uuid, and
+    /// [`Outcome::inserted`](crate::Outcome::inserted) returns it.
     Named,
 }

@@ -1,7 +1,8 @@
 //! Relays: a server that serves the database of another one (ovsdb(7), "Relay Service Model").
 //!
-//! A client of the source keeps a replica of the whole database, and its changes go into the server.
-//! Transactions that write go to the source, and their replies come back after what they changed.
+//! A client of the source keeps a replica of the whole database, whose changes are applied to the
+//! server. Transactions that write are forwarded to the source, and their replies are returned after
+//! the changes they made.
 
 use std::time::Duration;
 
@@ -19,18 +20,18 @@ use crate::transport::IntoRemotes;
 use crate::value::Str;
 
 impl Server {
-    /// A server that relays a database of other servers: reads and monitors are answered here,
-    /// transactions that write go to the source.
+    /// A server that relays a database of other servers. It answers reads and monitors itself, and
+    /// forwards transactions that write to the source.
     ///
-    /// While the source cannot be reached, reads are answered from what is known, and transactions that
-    /// write wait. After 30 seconds `_Server` says that the database is not connected, as a relay of
-    /// ovsdb-server does; clients then look for another server. If a connection to the source is lost
-    /// before the outcome of a transaction is known, the client's connection is closed, so that the
-    /// client knows that too.
+    /// While the source cannot be reached, reads are answered from the last known rows, and
+    /// transactions that write wait. After 30 seconds, `_Server` reports that the database is not
+    /// connected, as ovsdb-server's relays do, so that clients look for another server. If a connection
+    /// to the source is lost before the outcome of a transaction is known, the client's connection is
+    /// closed, so that the client knows that the outcome is unknown.
     ///
-    /// Locks are those of this server. So is the `_version` of a row, as at a relay of ovsdb-server: it
-    /// changes whenever that of the source does, to another value. A transaction that waits for one does
-    /// not find it at the source.
+    /// Locks are local to this server. So is the `_version` of a row, as with ovsdb-server's relays: it
+    /// changes whenever the source's does, but to another value. So a `wait` that compares `_version`
+    /// fails at the source.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
@@ -51,7 +52,7 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// When no source can be reached, or it has no such database.
+    /// When no source can be reached, or it does not have the database.
     pub async fn relay(database: impl Into<Str>, remotes: impl IntoRemotes) -> Result<Self, Error> {
         let client = Client::<AnyDatabase>::builder()
             .database(database)
@@ -67,16 +68,17 @@ impl Server {
     }
 }
 
-/// How long the source may be away before the relay says so: a restart of the source is shorter.
+/// How long the source may be unreachable before the relay reports it; longer than a restart of the
+/// source takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The column that differs whenever the source has changed a row. Its value is the source's own.
+/// A column that changes whenever the source changes a row. Its values are the source's own.
 const VERSION: &str = "_version";
 
-/// How long transactions that were not sent wait before they are tried again.
+/// The wait before transactions that were not sent are tried again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Connects a relay with its source until one of them ends.
+/// Connects a relay with its source, until one of them ends.
 async fn run(client: Client<AnyDatabase>, cache: Cache<AnyDatabase>, relayed: Relayed) {
     let mut changes = cache.all_changes();
     let mut state = client.state();
@@ -101,7 +103,7 @@ async fn run(client: Client<AnyDatabase>, cache: Cache<AnyDatabase>, relayed: Re
                 Some(since) => tokio::time::sleep_until(since + PATIENCE).await,
                 None => std::future::pending().await,
             }} => {
-                // Said once; the next connection takes it back.
+                // Reported once; the next connection resets it.
                 alone_since = None;
                 relayed.set_connected(planted!(RelayLossUntold));
             }
@@ -113,7 +115,8 @@ async fn run(client: Client<AnyDatabase>, cache: Cache<AnyDatabase>, relayed: Re
                 None => return,
             },
             Some((forward, outcome)) = replied.recv() => {
-                // What the transaction has changed is here, and comes before the reply.
+                // The changes of the transaction have arrived, and must be applied before the reply is
+                // sent.
                 take_all(&client, &relayed, &mut changes);
                 let again = matches!(outcome, Forwarded::NotSent);
                 relayed.forwarded(forward, outcome);
@@ -149,12 +152,12 @@ async fn pass_on(
     let _ = replies.send((forward, outcome));
 }
 
-/// Waits until the replica has what was committed before. It has already, unless its monitor was being
-/// restarted when the reply came, and the connection was lost after that.
+/// Waits until the replica shows what was committed before. It does so already, unless its monitor was
+/// being restarted when the reply came and the connection was lost after that.
 async fn shown(cache: &Cache<AnyDatabase>) {
     let mut freshness = cache.freshness();
     let current = freshness.wait_for(|freshness| *freshness == Freshness::Current);
-    // Without a source for longer, the relay says that it is alone.
+    // If the source stays unreachable, the relay reports that it is not connected.
     let _ = tokio::time::timeout(PATIENCE, current).await;
 }
 
@@ -168,15 +171,15 @@ fn take_all(
     }
 }
 
-/// Takes over what has changed at the source.
+/// Applies changes from the source.
 fn take(client: &Client<AnyDatabase>, relayed: &Relayed, batch: &DatabaseChanges<AnyDatabase>) {
     if batch.kind().is_schema_change() {
         let schema = (*client.server_schema()).clone();
         if let Err(error) = relayed.take_schema(schema) {
-            tracing::error!(%error, "a relay does not take over the schema of its source");
+            tracing::error!(%error, "a relay cannot apply the schema of its source");
         }
     }
-    // All rows at once, where it is not only what one transaction has changed.
+    // Unless these are the changes of a single transaction, apply all rows at once.
     let whole = batch.before().is_none() || batch.kind().is_schema_change();
     let rows = if whole {
         let view = batch.snapshot();
@@ -190,7 +193,7 @@ fn take(client: &Client<AnyDatabase>, relayed: &Relayed, batch: &DatabaseChanges
         batch.all().iter().map(changed_row).collect()
     };
     if let Err(error) = relayed.take_over(rows, whole) {
-        tracing::error!(%error, "a relay does not take over the rows of its source");
+        tracing::error!(%error, "a relay cannot apply the rows of its source");
     }
 }
 

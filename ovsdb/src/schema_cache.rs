@@ -1,12 +1,13 @@
-//! What was made of the texts of schemas lately, for the next server or connection with the same one.
+//! Caches what was made from the last few schema texts, for the next server or connection with the same
+//! schema.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How many are kept: programs use few schemas, and each takes some hundred kilobytes.
+/// The number of cached schemas: programs use few, and each takes some hundred kilobytes.
 const KEPT: usize = 4;
 
-/// What was made of the last few texts.
+/// Values made from the last few texts.
 #[derive(Debug)]
 pub(crate) struct ByText<T> {
     kept: Mutex<VecDeque<(Box<str>, Arc<T>)>>,
@@ -19,7 +20,7 @@ impl<T> ByText<T> {
         }
     }
 
-    /// What was made of this text, or what `make` makes of it now.
+    /// The value made from this text, or a new one made by `make`.
     pub(crate) fn get<E>(
         &self,
         text: &str,

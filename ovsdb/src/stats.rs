@@ -1,10 +1,9 @@
-//! Counters that show what a client and its caches do.
+//! Counters of what a client and its caches do.
 //!
-//! They are read by [`Client::stats`](crate::Client::stats) and
-//! [`Cache::stats`](crate::Cache::stats), those of a reconciler by
-//! [`Runner::stats`](crate::reconcile::Runner::stats). With the feature `metrics` each is also a metric of the
-//! `metrics` facade, named as below, with the label `database`, those of a reconciler also with the label
-//! `reconciler`:
+//! [`Client::stats`](crate::Client::stats), [`Cache::stats`](crate::Cache::stats) and, for a
+//! reconciler, [`Runner::stats`](crate::reconcile::Runner::stats) return them. With the feature
+//! `metrics`, each is also a metric of the `metrics` facade, with the name below and the label
+//! `database`; those of a reconciler also have the label `reconciler`:
 //!
 //! | metric | kind | field |
 //! |---|---|---|
@@ -32,7 +31,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What a client has done since it was made; [`Client::stats`](crate::Client::stats) reads it.
+/// Counters of a client since it was made; [`Client::stats`](crate::Client::stats) returns them.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -50,7 +49,7 @@ use std::time::Duration;
 pub struct Stats {
     /// Attempts to connect.
     pub attempts: u64,
-    /// Connections that came to serve.
+    /// Connections that became usable.
     pub connections: u64,
     /// Bytes received.
     pub bytes_received: u64,
@@ -58,7 +57,7 @@ pub struct Stats {
     pub bytes_sent: u64,
     /// Messages received.
     pub messages_received: u64,
-    /// Requests that callers made and that were sent.
+    /// Requests of callers that were sent.
     pub requests: u64,
     /// Transactions that were committed.
     pub committed: u64,
@@ -66,13 +65,13 @@ pub struct Stats {
     pub refused: u64,
     /// Transactions whose outcome remained unknown.
     pub unknown: u64,
-    /// Requests that wait for their answers now.
+    /// Requests now in flight.
     pub in_flight: usize,
-    /// Requests that wait to be sent now.
+    /// Requests now waiting to be sent.
     pub waiting: usize,
 }
 
-/// What a cache has taken in; [`Cache::stats`](crate::Cache::stats) reads it.
+/// Counters of a cache; [`Cache::stats`](crate::Cache::stats) returns them.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -90,25 +89,25 @@ pub struct Stats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CacheStats {
-    /// Rows in all tables now.
+    /// Rows now in all tables.
     pub rows: usize,
     /// Server transactions that were applied.
     pub transactions: u64,
-    /// The length of the messages they came in, and of the dumps.
+    /// The length of the messages they came in, including initial rows.
     pub bytes: u64,
-    /// How often every row was fetched again and compared with the replica, after a connection was lost
+    /// How often all rows were fetched again and compared with the replica, after a connection was lost
     /// or an update did not fit.
     pub resyncs: u64,
-    /// How long the last update took from its last byte to its publication.
+    /// The time from the last byte of the last update to its publication.
     pub lag: Duration,
-    /// Streams of changes that are open now.
+    /// Streams of changes now open.
     pub streams: usize,
-    /// The batches that the slowest of them has not taken.
+    /// The number of batches queued for the slowest stream.
     pub longest_queue: usize,
 }
 
-/// What a reconciler has done since it was started, and has to do;
-/// [`Runner::stats`](crate::reconcile::Runner::stats) reads it.
+/// Counters of a reconciler since its start, and how many keys wait;
+/// [`Runner::stats`](crate::reconcile::Runner::stats) returns them.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -128,15 +127,15 @@ pub struct CacheStats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ReconcilerStats {
-    /// Keys that wait for a worker now.
+    /// Keys now waiting for a worker.
     pub queued: usize,
-    /// Keys that are worked on now.
+    /// Keys now being handled.
     pub running: usize,
-    /// Keys that have failed, and wait now until they are tried again.
+    /// Keys that failed, and now wait for their next attempt.
     pub delayed: usize,
     /// Keys whose last attempt failed.
     pub failing: usize,
-    /// Attempts that were begun: a key is worked on until its transaction is committed, or refused for good.
+    /// Attempts begun. An attempt lasts until the key's transaction is committed, or refused for good.
     pub attempts: u64,
     /// Attempts that failed.
     pub failures: u64,
@@ -144,8 +143,8 @@ pub struct ReconcilerStats {
     pub retries: u64,
     /// How often the closure was run again within an attempt, after a conflict with another client.
     pub conflicts: u64,
-    /// How long the last key that succeeded took, from its first change on: the wait in the queue, and all
-    /// attempts.
+    /// How long the last key that succeeded took, from its first change on: the time in the queue, and
+    /// all attempts.
     pub latency: Duration,
 }
 
@@ -210,7 +209,7 @@ pub(crate) struct Counters {
     pub(crate) committed: Counter,
     pub(crate) refused: Counter,
     pub(crate) unknown: Counter,
-    /// Requests that wait for their answers now.
+    /// Requests now in flight.
     pub(crate) in_flight: AtomicU64,
 }
 
@@ -285,7 +284,7 @@ impl CacheCounters {
         }
     }
 
-    /// An update was published so long after its last byte had come.
+    /// An update was published this long after its last byte arrived.
     pub(crate) fn set_lag(&self, lag: Duration) {
         let nanoseconds = u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX);
         self.lag.store(nanoseconds, Ordering::Relaxed);
@@ -297,7 +296,7 @@ impl CacheCounters {
         Duration::from_nanos(self.lag.load(Ordering::Relaxed))
     }
 
-    /// The replica has so many rows now.
+    /// The number of rows in the replica has changed.
     #[cfg(feature = "metrics")]
     pub(crate) fn set_rows(&self, rows: usize) {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
@@ -342,7 +341,7 @@ impl ReconcilerCounters {
         self.latencies.record(latency);
     }
 
-    /// So many keys wait now.
+    /// The number of waiting keys has changed.
     #[cfg_attr(
         not(feature = "metrics"),
         expect(unused_variables, reason = "for the metric")
@@ -353,7 +352,7 @@ impl ReconcilerCounters {
         self.queued.set(queued as f64);
     }
 
-    /// The counters; the caller adds what the queue knows.
+    /// The counters. The caller adds the numbers of the queue.
     pub(crate) fn stats(&self) -> ReconcilerStats {
         ReconcilerStats {
             attempts: self.attempts.get(),

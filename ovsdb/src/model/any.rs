@@ -1,5 +1,5 @@
-//! Tables that are known at run time only: a database without compiled tables, and conditions by the
-//! names of columns.
+//! Tables known at run time only: a database without compiled tables, and conditions by the names of
+//! columns.
 
 use super::Database;
 use super::condition::Condition;
@@ -8,11 +8,11 @@ use crate::value::{Datum, Str};
 
 /// A database whose tables are known at run time only.
 ///
-/// Which one it is says [`ClientBuilder::database`](crate::ClientBuilder::database); without it the client
-/// is one of `_Server`, the database in which a server describes itself and its databases
+/// [`ClientBuilder::database`](crate::ClientBuilder::database) sets its name. Without a name, the
+/// client connects to `_Server`, the database in which a server describes itself and its databases
 /// (ovsdb-server(5)). [`CacheBuilder::any_table`](crate::CacheBuilder::any_table) and
-/// [`Transaction::any_table`](crate::Transaction::any_table) name tables, which a client of a compiled
-/// database may do just as well.
+/// [`Transaction::any_table`](crate::Transaction::any_table) take tables by their names; they work with
+/// a compiled database too.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -46,7 +46,7 @@ impl Database for AnyDatabase {
     const NAME: &'static str = "_Server";
 }
 
-/// What conditions by the names of columns are about: a table that its user names.
+/// The table type of conditions by the names of columns.
 ///
 /// ```
 /// use ovsdb::model::{AnyColumn, AnyOf, AnyTable};
@@ -57,10 +57,10 @@ impl Database for AnyDatabase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnyTable {}
 
-/// A column by its name, for conditions on tables that are known at run time only.
+/// A column by its name, for conditions on tables known at run time only.
 ///
-/// Where a condition is used, it is checked against the server's schema: the column must exist, the
-/// function must be one for its type, and the value must be of that type.
+/// A condition is checked against the server's schema when it is used: the column must exist, the
+/// function must be applicable to its type, and the value must be of that type.
 ///
 /// ```
 /// use ovsdb::model::AnyColumn;
@@ -74,7 +74,7 @@ pub struct AnyColumn {
 }
 
 impl AnyColumn {
-    /// The column of this name; `_uuid` is one too.
+    /// The column with this name, such as `_uuid`.
     #[must_use]
     pub fn new(name: impl Into<Str>) -> Self {
         Self { name: name.into() }
@@ -86,7 +86,7 @@ impl AnyColumn {
         &self.name
     }
 
-    /// Rows whose column compares so with `value`.
+    /// Rows for which this comparison with `value` is true.
     #[must_use]
     pub fn compare(self, function: Function, value: impl Into<Datum>) -> Condition<AnyTable> {
         Condition::new(Clause::Compare {
@@ -96,25 +96,25 @@ impl AnyColumn {
         })
     }
 
-    /// Rows whose column is `value`.
+    /// Rows whose column equals `value`.
     #[must_use]
     pub fn eq(self, value: impl Into<Datum>) -> Condition<AnyTable> {
         self.compare(Function::Equal, value)
     }
 
-    /// Rows whose column is not `value`.
+    /// Rows whose column does not equal `value`.
     #[must_use]
     pub fn ne(self, value: impl Into<Datum>) -> Condition<AnyTable> {
         self.compare(Function::NotEqual, value)
     }
 
-    /// Rows whose column holds all of `parts`.
+    /// Rows whose column contains all of `parts`.
     #[must_use]
     pub fn includes(self, parts: impl Into<Datum>) -> Condition<AnyTable> {
         self.compare(Function::Includes, parts)
     }
 
-    /// Rows whose column holds none of `parts`.
+    /// Rows whose column contains none of `parts`.
     #[must_use]
     pub fn excludes(self, parts: impl Into<Datum>) -> Condition<AnyTable> {
         self.compare(Function::Excludes, parts)

@@ -1,20 +1,20 @@
 //! Compile-time checks that a field of a `derive(Table)` struct can hold its column.
 //!
-//! The macro sees only the tokens of a type. The type may be an alias, and only the compiler knows
-//! which table a reference is to, so the macro writes constants that call these functions. The traits of
-//! the model use the same comparisons of shapes, so each names the other.
+//! The macro sees only the tokens of a type. The type may be an alias, and only the compiler knows to
+//! which table a reference is. So the macro writes constants that call these functions. The traits of
+//! the model use the same comparisons of shapes, so the two files use each other.
 
 use crate::model::Table;
 use crate::value::{ColumnKind, Domain, Value};
 use ovsdb_schema::AtomicType;
 
-/// What the schema says of a column.
+/// What the schema says about a column.
 pub struct Expected {
     /// The name of the schema's database.
     pub database: &'static str,
-    /// Its elements, or a map's keys.
+    /// The elements, or a map's keys.
     pub key: Atoms,
-    /// A map's values.
+    /// A map's values; `None` unless it is a map.
     pub value: Option<Atoms>,
     /// Whether it holds at least one atom.
     pub required: bool,
@@ -22,13 +22,13 @@ pub struct Expected {
     pub single: bool,
 }
 
-/// What the schema says of a column's atoms.
+/// What the schema says about a column's atoms.
 pub struct Atoms {
     /// Their type.
     pub atomic: AtomicType,
     /// The table that they refer to.
     pub table: Option<&'static str>,
-    /// The strings that they are limited to.
+    /// The strings that are allowed.
     pub values: Option<&'static [&'static str]>,
 }
 
@@ -54,7 +54,7 @@ pub const fn refers_within<V: Value>(database: &str) -> bool {
     within(key, database) && within(value, database)
 }
 
-/// Whether atoms are references to this table.
+/// Whether the atoms are references to this table.
 pub(super) const fn is_rows_of(domain: Domain, database: &str, table: &str) -> bool {
     match domain {
         Domain::Rows {
@@ -72,7 +72,7 @@ const fn within(domain: Domain, expected: &str) -> bool {
     }
 }
 
-/// [`ColumnKind::accepts`] in a constant.
+/// The same as [`ColumnKind::accepts`], for constants.
 const fn holds(kind: &ColumnKind, expected: &Expected) -> bool {
     let maps = match (&kind.value, &expected.value) {
         (Some(value), Some(atoms)) => *value as u8 == atoms.atomic as u8,
@@ -96,10 +96,10 @@ pub(super) const fn same_kind(a: &ColumnKind, b: &ColumnKind) -> bool {
     values && a.key as u8 == b.key as u8 && a.scalar == b.scalar && a.single == b.single
 }
 
-/// Where the index over these columns is among `indexes`.
+/// The position of the index over these columns among `indexes`.
 ///
 /// # Panics
-/// When there is none.
+/// When there is no such index.
 pub(super) const fn position_of(indexes: &[&[usize]], columns: &[usize]) -> usize {
     let mut at = 0;
     while at < indexes.len() {
@@ -125,7 +125,7 @@ const fn same_columns(a: &[usize], b: &[usize]) -> bool {
     true
 }
 
-/// Whether atoms mean what the schema says. A type that says nothing is accepted: `Uuid` for any
+/// Whether atoms stand for what the schema says. A type without a domain is accepted: `Uuid` for any
 /// reference, `Str` for any string.
 const fn means(domain: Domain, expected: &Atoms, database: &str) -> bool {
     match (domain, expected.table, expected.values) {
@@ -143,7 +143,7 @@ const fn means(domain: Domain, expected: &Atoms, database: &str) -> bool {
     }
 }
 
-/// Whether both are the same values, in any order.
+/// Whether both contain the same values, in any order.
 const fn same_values(a: &[&str], b: &[&str]) -> bool {
     let mut at = 0;
     while at < a.len() {

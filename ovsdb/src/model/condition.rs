@@ -1,4 +1,4 @@
-//! Typed conditions: clauses built from columns, and how they are combined.
+//! Typed conditions: clauses built from columns, and combinations of them.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,10 +13,10 @@ use crate::value::{
     Atom, Atomic, ColumnValue, Datum, Map, Real, Ref, Sealed, Set, Str, Uuid, Value,
 };
 
-/// One clause about the rows of `T`, made by the methods of [`Column`].
+/// One clause about rows of `T`, made by the methods of [`Column`].
 ///
-/// What a `where` means depends on who reads it, and the types keep the two apart: an operation
-/// takes [`AllOf`] its clauses, a monitor [`AnyOf`] them. One clause is either.
+/// The meaning of several clauses depends on where they are used, and the types keep the two apart: an
+/// operation takes [`AllOf`] its clauses, a monitor [`AnyOf`] them. A single clause converts into both.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -71,13 +71,13 @@ impl<T> Condition<T> {
         Self::new(Clause::Always(false))
     }
 
-    /// Rows for which this clause holds, or the other.
+    /// Rows for which this clause or the other is true.
     #[must_use]
     pub fn or(self, other: impl Into<AnyOf<T>>) -> AnyOf<T> {
         AnyOf::from(self).or(other)
     }
 
-    /// Rows for which this clause holds, and the other.
+    /// Rows for which both this clause and the other are true.
     #[must_use]
     pub fn and(self, other: impl Into<AllOf<T>>) -> AllOf<T> {
         AllOf::from(self).and(other)
@@ -115,8 +115,8 @@ macro_rules! clauses {
     ($(#[$meta:meta])* $name:ident, $neutral:literal, $join:ident, $join_doc:literal) => {
         $(#[$meta])*
         pub struct $name<T> {
-            /// Without the clauses that change nothing among others. Where none is left, one of those
-            /// stands for the list: an empty `where` means something else to some readers.
+            /// Clauses that do not affect the others are left out. If none remains, one of them is kept
+            /// for the whole list, because an empty `where` has another meaning for some readers.
             clauses: Vec<Clause>,
             table: PhantomData<fn() -> T>,
         }
@@ -145,7 +145,7 @@ macro_rules! clauses {
                 self
             }
 
-            /// The list with the clauses of an operation.
+            /// A list of the clauses of an operation.
             #[allow(dead_code, reason = "only one of the two kinds is read from operations")]
             pub(crate) fn from_clauses(clauses: Vec<Clause>) -> Self {
                 clauses.into_iter().map(Condition::new).collect()
@@ -184,7 +184,7 @@ macro_rules! clauses {
             }
         }
 
-        /// The one row.
+        /// This row only.
         impl<T> From<Ref<T>> for $name<T> {
             fn from(row: Ref<T>) -> Self {
                 Self::from(Condition::new(Clause::Compare {
@@ -195,14 +195,14 @@ macro_rules! clauses {
             }
         }
 
-        /// The one row.
+        /// This row only.
         impl<T: Table> From<&Row<T>> for $name<T> {
             fn from(row: &Row<T>) -> Self {
                 Self::from(row.reference())
             }
         }
 
-        /// The one row, as a snapshot has it.
+        /// This row only, from a snapshot.
         impl<T: Table> From<&Arc<Row<T>>> for $name<T> {
             fn from(row: &Arc<Row<T>>) -> Self {
                 Self::from(row.reference())
@@ -215,7 +215,7 @@ macro_rules! clauses {
             }
         }
 
-        /// The same clauses in the same order.
+        /// Lists are equal if they have the same clauses in the same order.
         impl<T> PartialEq for $name<T> {
             fn eq(&self, other: &Self) -> bool {
                 self.clauses == other.clauses
@@ -245,9 +245,9 @@ macro_rules! clauses {
 }
 
 clauses!(
-    /// The rows for which every clause holds: the `where` of an operation (RFC 7047 section 5.2).
+    /// The rows for which every clause is true: the `where` of an operation (RFC 7047 section 5.2).
     ///
-    /// Without a clause it is every row, so what is collected from an empty iterator as well.
+    /// Without clauses it selects every row, also when it is collected from an empty iterator.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {
@@ -267,11 +267,11 @@ clauses!(
 );
 
 clauses!(
-    /// The rows for which any clause holds: the `where` of a monitor (ovsdb-server(7),
+    /// The rows for which any clause is true: the `where` of a monitor (ovsdb-server(7),
     /// "Monitor_cond").
     ///
-    /// Without a clause it is no row, so what is collected from an empty iterator as well: a list of
-    /// names to follow that is empty follows nothing.
+    /// Without clauses it selects no row, also when it is collected from an empty iterator: an empty
+    /// list of names to follow selects nothing.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {
@@ -289,7 +289,7 @@ clauses!(
 );
 
 impl<T: Table> AllOf<T> {
-    /// The rows whose column with this index is `value`.
+    /// The rows whose column with this index equals `value`.
     pub(crate) fn column_is(index: usize, value: &dyn ColumnValue) -> Self {
         Self::from(Condition::new(Clause::Compare {
             column: Str::from(T::COLUMNS[index].name),
@@ -298,7 +298,7 @@ impl<T: Table> AllOf<T> {
         }))
     }
 
-    /// The row that these are, if they are one by its uuid alone.
+    /// The uuid of the row, if this selects a row by its uuid alone.
     pub(crate) fn as_row(&self) -> Option<Uuid> {
         match &self.clauses[..] {
             [
@@ -312,7 +312,7 @@ impl<T: Table> AllOf<T> {
         }
     }
 
-    /// The clauses for people to read: `name == p1`.
+    /// The clauses in readable form: `name == p1`.
     pub(crate) fn to_text(&self) -> String {
         let clauses = self.clauses.iter().map(|clause| match clause {
             Clause::Always(always) => always.to_string(),
@@ -334,7 +334,7 @@ impl<T: Table> AllOf<T> {
         clauses.collect::<Vec<_>>().join(" and ")
     }
 
-    /// Whether each clause compares with values that a server sends [exactly](Atom::is_exact).
+    /// Whether each clause compares with values that servers send [exactly](Atom::is_exact).
     pub(crate) fn is_exact(&self) -> bool {
         self.clauses.iter().all(|clause| match clause {
             Clause::Always(_) => true,
@@ -342,7 +342,7 @@ impl<T: Table> AllOf<T> {
         })
     }
 
-    /// The only row that can be meant, where a clause names one.
+    /// The only row that can be selected, if a clause compares `_uuid`.
     pub(crate) fn row(&self) -> Option<Ref<T>> {
         self.clauses.iter().find_map(|clause| match clause {
             Clause::Compare {
@@ -357,7 +357,7 @@ impl<T: Table> AllOf<T> {
         })
     }
 
-    /// The same with other uuids in the place of those that the clauses compare with.
+    /// The same clauses, with the uuids in their arguments replaced.
     pub(crate) fn with_uuids(&self, mut other: impl FnMut(Uuid) -> Uuid) -> Self {
         let mut change = |atom| match atom {
             Atom::Uuid(uuid) => Atom::Uuid(other(uuid)),
@@ -376,7 +376,7 @@ impl<T: Table> AllOf<T> {
         &self.clauses
     }
 
-    /// The names of the columns that the clauses are about.
+    /// The names of the columns that the clauses compare.
     pub(crate) fn columns(&self) -> Vec<&str> {
         let columns = self.clauses.iter().filter_map(|clause| match clause {
             Clause::Compare { column, .. } => Some(column.as_str()),
@@ -385,7 +385,7 @@ impl<T: Table> AllOf<T> {
         columns.collect()
     }
 
-    /// Whether a row is one of these, as a server would decide (RFC 7047 section 5.1).
+    /// Whether a row meets the condition, decided as a server does (RFC 7047 section 5.1).
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {
@@ -406,7 +406,7 @@ impl<T: Table> AllOf<T> {
     }
 }
 
-/// Whether a clause holds for a row.
+/// Whether a clause is true for a row.
 fn holds<T: Table>(clause: &Clause, row: &Row<T>) -> bool {
     let (column, function, argument) = match clause {
         Clause::Always(always) => return *always,
@@ -444,7 +444,7 @@ fn holds<T: Table>(clause: &Clause, row: &Row<T>) -> bool {
     }
 }
 
-/// Whether each part of `parts` is in `value`, or none is.
+/// Whether `value` contains every part of `parts` or, if `present` is false, none.
 fn parts(value: &Datum, parts: &Datum, present: bool) -> bool {
     match (value, parts) {
         (Datum::Set(value), Datum::Set(parts)) => {
@@ -453,13 +453,13 @@ fn parts(value: &Datum, parts: &Datum, present: bool) -> bool {
         (Datum::Map(value), Datum::Map(parts)) => parts
             .iter()
             .all(|(key, part)| (value.get(key) == Some(part)) == present),
-        // An empty set is written like an empty map.
+        // An empty set looks like an empty map.
         (_, parts) => parts.is_empty(),
     }
 }
 
-/// A column type whose values have parts, a [`Set`] or a [`Map`]: what `includes`, `insert` and
-/// `delete` work on.
+/// A column type whose values have parts, a [`Set`] or a [`Map`], which `includes`, `insert` and
+/// `delete` use.
 ///
 /// ```
 /// use ovsdb::model::{Collection, Condition, Mutability, PartsOf};
@@ -480,9 +480,9 @@ fn parts(value: &Datum, parts: &Datum, present: bool) -> bool {
 /// );
 /// ```
 pub trait Collection: Value + Sealed {
-    /// What `delete` names a part by: an element, or a key.
+    /// What identifies a part for `delete`: an element, or a key.
     type Key: Atomic;
-    /// Puts these parts in as well; a key that it has gets the other value.
+    /// Adds these parts; an existing key gets the new value.
     #[doc(hidden)]
     fn add_all(&mut self, parts: &Self);
 }
@@ -508,8 +508,8 @@ impl<K: Atomic, V: Atomic> Collection for Map<K, V> {
     }
 }
 
-/// Parts of the collection `V`: anything that iterates over elements or over pairs, such as an array, a
-/// vector, a whole set or map.
+/// Parts of the collection `V`: anything that iterates over elements or pairs, such as an array, a
+/// vector, or a whole set or map.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -549,8 +549,8 @@ where
     }
 }
 
-/// A column type that has an order: an integer or a real, optional or not, or an [`Atomic`] number
-/// type of one's own.
+/// A column type with an order: an integer or a real, optional or not, or a user's [`Atomic`] type of
+/// numbers.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -589,13 +589,13 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
         })
     }
 
-    /// Rows whose column is `value`.
+    /// Rows whose column equals `value`.
     #[must_use]
     pub fn eq(self, value: impl Into<V>) -> Condition<T> {
         self.compare(Function::Equal, value.into().to_datum())
     }
 
-    /// Rows whose column is not `value`.
+    /// Rows whose column does not equal `value`.
     #[must_use]
     pub fn ne(self, value: impl Into<V>) -> Condition<T> {
         self.compare(Function::NotEqual, value.into().to_datum())
@@ -603,8 +603,8 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
 }
 
 impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
-    /// Rows whose column is in a range; `None` where no condition says so: of other types than numbers, and
-    /// where rows without a number are in the range.
+    /// Rows whose column is in a range. `None` where conditions cannot express it: for types other than
+    /// numbers, and for ranges that include rows without a number.
     pub(crate) fn in_range(self, (from, to): (Bound<&V>, Bound<&V>)) -> Option<AllOf<T>> {
         let number = |value: &V| match value.to_datum().as_scalar() {
             Some(atom @ (Atom::Integer(_) | Atom::Real(_))) => Some(atom.clone()),
@@ -632,20 +632,20 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
         Some(all)
     }
 
-    /// Rows whose column, a set or an optional value, holds this element.
+    /// Rows whose column, a set or an optional value, contains this element.
     pub(crate) fn holds(self, element: &impl Atomic) -> Condition<T> {
         self.compare(Function::Includes, Datum::from(element.to_atom()))
     }
 }
 
 impl<T: Table, V: Collection, M: Mutability> Column<T, V, M> {
-    /// Rows whose column holds all of `parts`.
+    /// Rows whose column contains all of `parts`.
     #[must_use]
     pub fn includes(self, parts: impl PartsOf<V>) -> Condition<T> {
         self.compare(Function::Includes, parts.into_collection().to_datum())
     }
 
-    /// Rows whose column holds none of `parts`.
+    /// Rows whose column contains none of `parts`.
     #[must_use]
     pub fn excludes(self, parts: impl PartsOf<V>) -> Condition<T> {
         self.compare(Function::Excludes, parts.into_collection().to_datum())
@@ -686,7 +686,7 @@ mod tests {
     use super::*;
     use crate::value::Uuid;
 
-    /// Stands for a table: clauses do not look at it.
+    /// Stands for any table: clauses do not depend on it.
     struct Anything;
 
     fn row(number: u128) -> Ref<Anything> {

@@ -1,13 +1,13 @@
-//! Conditions that are decided for many rows.
+//! Conditions that are evaluated for many rows.
 
 use super::{AllOf, Row, Table};
 use crate::protocol::{Clause, Function};
 use crate::value::read_datum;
 
-/// A condition that compares columns with values of their own type, so that no row's column is turned into
-/// a datum.
+/// A condition that compares columns with values of their own types, so that columns need not be
+/// converted to data.
 pub(crate) struct Matcher<T> {
-    /// Clauses by the column's index, each with a row that has the argument there.
+    /// Clauses by the column's index, each with a row that has the argument in that column.
     typed: Vec<(usize, Function, T)>,
     /// The other clauses.
     others: AllOf<T>,
@@ -41,12 +41,12 @@ impl<T: Table> Matcher<T> {
         read_datum(row.column_mut(index)?, argument).then_some((index, *function, row))
     }
 
-    /// The columns that are compared by their own type.
+    /// The columns that are compared by their own types.
     pub(crate) fn columns(&self) -> impl Iterator<Item = usize> {
         self.typed.iter().map(|(index, ..)| *index)
     }
 
-    /// As [`AllOf::holds_for`].
+    /// The same as [`AllOf::holds_for`].
     pub(crate) fn holds_for(&self, row: &Row<T>) -> bool {
         let typed = self.typed.iter().all(|(index, function, argument)| {
             let (Some(column), Some(argument)) = (row.column(*index), argument.column(*index))

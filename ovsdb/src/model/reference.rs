@@ -1,4 +1,5 @@
-//! References between tables: to another struct of the same table, and which tables may refer to which.
+//! References between tables: casts to another struct of the same table, and which tables can refer to
+//! which.
 
 use std::sync::Arc;
 
@@ -6,8 +7,8 @@ use super::{Database, Row, Table, check};
 use crate::value::{Ref, Sealed};
 
 impl<T: Table> Ref<T> {
-    /// A reference to the same row as another struct of its table: `S` must be a struct of the table that
-    /// `T` is one of, or the program does not compile.
+    /// A reference to the same row, as another struct of its table. The program does not compile unless
+    /// `S` and `T` are structs of the same table.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {
@@ -46,11 +47,10 @@ impl<T: Table> Ref<T> {
     }
 }
 
-/// A table with a column that may refer to rows of the table `T`.
+/// A table with a column that can refer to rows of the table `T`.
 ///
-/// `schema!` implements it where the schema says so, and `#[derive(Table)]` for each `Ref<T>` that it
-/// sees in a field's type. Elsewhere, as where a type alias hides the reference, it can be implemented
-/// by hand:
+/// `schema!` implements it where the schema says so, and `#[derive(Table)]` for each `Ref<T>` in a
+/// field's type. Where a type alias hides the reference, it can be implemented by hand:
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -73,8 +73,8 @@ impl<T: Table> Ref<T> {
 )]
 pub trait RefersTo<T: Table>: Table {}
 
-/// A row that rows of the table `S` may refer to, or a reference to one: what
-/// [`Snapshot::referrers`](crate::Snapshot::referrers) takes.
+/// A row to which rows of the table `S` can refer, or a reference to such a row;
+/// [`Snapshot::referrers`](crate::Snapshot::referrers) takes one.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {
@@ -88,10 +88,10 @@ pub trait RefersTo<T: Table>: Table {}
 /// # }
 /// ```
 pub trait ReferredBy<S>: Sealed {
-    /// The row's table.
+    /// The table of the row.
     #[doc(hidden)]
     type Table: Table;
-    /// The row.
+    /// A reference to the row.
     #[doc(hidden)]
     fn as_reference(&self) -> Ref<Self::Table>;
 }

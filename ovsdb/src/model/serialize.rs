@@ -1,8 +1,8 @@
 //! serde's traits for rows (feature `serde`).
 //!
-//! Columns are read and written through [`Table::column`] and [`Table::column_mut`], by their names
-//! in the schema. A table's own crate compiles nothing for it but two short functions,
-//! written by a macro of the model, which therefore names this file.
+//! Columns are read and written through [`Table::column`] and [`Table::column_mut`], by their names in
+//! the schema. A table's own crate compiles only two short functions for this, written by a macro of
+//! the model, which therefore refers to this file.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::{ColumnInfo, Row, Table};
 use crate::value::json::{DecodeError, Reader};
 use crate::value::{ColumnKind, ColumnSeed, ColumnValue, SerializedColumn, Str, Uuid};
 
-/// The name of a row's uuid.
+/// The name under which a row's uuid is serialized.
 const UUID: &str = "_uuid";
 
 impl<T: Table> Serialize for Row<T> {
@@ -24,15 +24,14 @@ impl<T: Table> Serialize for Row<T> {
 }
 
 impl<'de, T: Table> Deserialize<'de> for Row<T> {
-    /// A column that is left out is as in `T::default()`; a name that is not a column's is an
-    /// error.
+    /// A missing column gets its value in `T::default()`; an unknown name is an error.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (uuid, columns) = read(true, deserializer)?;
         Ok(Self::new(uuid, columns))
     }
 }
 
-/// What generated tables do to be serialized.
+/// Serializes a row; called by generated tables.
 #[doc(hidden)]
 pub fn serialize_columns<T: Table, S: Serializer>(
     table: &T,
@@ -41,7 +40,7 @@ pub fn serialize_columns<T: Table, S: Serializer>(
     write(None, &mut columns(table), serializer)
 }
 
-/// What generated tables do to be deserialized.
+/// Deserializes a row; called by generated tables.
 #[doc(hidden)]
 pub fn deserialize_columns<'de, T: Table, D: Deserializer<'de>>(
     deserializer: D,
@@ -57,8 +56,8 @@ fn columns<T: Table>(row: &T) -> impl Iterator<Item = NamedValue<'_>> {
     columns.filter_map(|(index, info)| Some((info.name, info.kind, row.column(index)?)))
 }
 
-/// Writes a row of any table. The iterator has no type of its own, so that this is compiled once for
-/// each serializer, not for each table.
+/// Serializes a row of any table. The iterator is a trait object, so that this is compiled once for
+/// each serializer, and not for each table.
 pub(crate) fn write<S: Serializer>(
     uuid: Option<Uuid>,
     columns: &mut dyn Iterator<Item = NamedValue<'_>>,
@@ -77,7 +76,7 @@ pub(crate) fn write<S: Serializer>(
     map.end()
 }
 
-/// Reads the columns of a row, with its uuid if it is to have one.
+/// Deserializes the columns of a row, with its uuid if it has one.
 fn read<'de, T: Table, D: Deserializer<'de>>(
     has_uuid: bool,
     deserializer: D,
@@ -99,7 +98,7 @@ struct RowVisitor<'a> {
     table: &'static str,
     columns: &'static [ColumnInfo],
     has_uuid: bool,
-    /// Replaces the column with an index by the value in a wire form.
+    /// Replaces the column with this index by a value in its wire form.
     decode: &'a mut dyn FnMut(usize, &str) -> Result<(), DecodeError>,
 }
 

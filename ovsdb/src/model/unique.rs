@@ -1,4 +1,4 @@
-//! What an index of the schema makes unique: a column by itself, or several together.
+//! What an index of the schema makes unique: one column, or several columns together.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -7,25 +7,25 @@ use std::marker::PhantomData;
 use super::{Changeable, Column, Mutability, Mutable, Table, check};
 use crate::value::{Sealed, Value};
 
-/// Marks a [`Column`] that has an index of its own in the schema: no two rows have the same value
-/// there. `M` says whether the column can be changed.
+/// Marks a [`Column`] with an index of its own in the schema: no two rows have the same value in it.
+/// `M` tells whether the column can be changed.
 ///
 /// [`Snapshot::get_by`](crate::Snapshot::get_by) looks rows up by such a column. Generated code gives
-/// columns this marker where the schema says so; in a table that is written by hand,
-/// [`Table::INDEXES`] has to have the index:
+/// columns this marker where the schema says so. In a table written by hand, [`Table::INDEXES`] must
+/// contain the index:
 ///
 /// ```compile_fail
 /// # #[cfg(not(feature = "nb"))] compile_error!();
 /// use ovsdb::{Column, Str, Unique, nb::LogicalSwitch};
 ///
-/// // Several switches may have one name.
+/// // Several switches may have the same name.
 /// const NAME: Column<LogicalSwitch, Str, Unique> =
 ///     Column::new(LogicalSwitch::NAME.index(), |switch| &switch.name);
 /// ```
 #[derive(Debug)]
 pub struct Unique<M = Mutable> {
     mutability: PhantomData<fn() -> M>,
-    /// There is no value of this type.
+    /// Keeps values of this type from being made.
     _never: Infallible,
 }
 
@@ -37,9 +37,9 @@ impl<M: Changeable> Changeable for Unique<M> {}
 
 /// An index of the schema over several columns: no two rows have the same values in all of them.
 ///
-/// `K` is the tuple of the columns' types. [`Snapshot::get_by`](crate::Snapshot::get_by) looks rows
-/// up in it, with a tuple of borrowed values. Generated code has a constant for each such index, whose
-/// name joins those of the columns:
+/// `K` is the tuple of the columns' types. [`Snapshot::get_by`](crate::Snapshot::get_by) looks rows up
+/// in it by a tuple of borrowed values. Generated code has a constant for each such index, whose name
+/// joins the names of the columns:
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "testing"))] {
@@ -59,15 +59,15 @@ pub struct UniqueIndex<T, K: UniqueKey<T>> {
     accessors: K::Accessors,
 }
 
-/// A tuple of two to six types of columns, the key of a [`UniqueIndex`].
+/// A tuple of two to six column types, the key of a [`UniqueIndex`].
 pub trait UniqueKey<T>: Sealed<Unique> {
-    /// The functions that read the columns.
+    /// Functions that read the columns.
     #[doc(hidden)]
     type Accessors: Copy;
 }
 
 impl<T, K: UniqueKey<T>> UniqueIndex<T, K> {
-    /// Which of [`Table::INDEXES`] this is.
+    /// The position in [`Table::INDEXES`].
     pub(crate) const fn position(self) -> usize {
         self.position
     }
@@ -95,7 +95,7 @@ impl<T: Table, K: UniqueKey<T>> fmt::Debug for UniqueIndex<T, K> {
     }
 }
 
-/// Implements tuples of columns.
+/// Implements the trait for tuples of columns.
 macro_rules! tuples {
     ($( ($($value:ident $marker:ident $at:tt),*) )*) => { $(
         impl<$($value: Value),*> Sealed<Unique> for ($($value,)*) {}
@@ -105,8 +105,8 @@ macro_rules! tuples {
         }
 
         impl<T: Table, $($value: Value),*> UniqueIndex<T, ($($value,)*)> {
-            /// The index over these columns, in the order of the schema. Others do not compile in a
-            /// constant.
+            /// The index over these columns, in the order of the schema. In a constant, columns without
+            /// such an index do not compile.
             ///
             /// # Panics
             /// When [`Table::INDEXES`] has no index over these columns in this order.

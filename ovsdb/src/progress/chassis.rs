@@ -1,4 +1,4 @@
-//! Which chassis have not carried out what the southbound database says.
+//! Finds the chassis that have not applied what the southbound database says.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,7 @@ use crate::model::AllOf;
 use crate::transaction::CommitError;
 use crate::value::{Map, Ref, Str};
 
-/// The columns of a `Chassis_Private` that matter here.
+/// The columns of `Chassis_Private` that are used here.
 #[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
 #[ovsdb(database = ovsdb::sb::Database, table = "Chassis_Private", schema = "OVN_Southbound")]
 pub(super) struct ChassisPrivate {
@@ -18,7 +18,7 @@ pub(super) struct ChassisPrivate {
     nb_cfg_timestamp: i64,
 }
 
-/// The columns of a `Chassis` that matter here.
+/// The columns of `Chassis` that are used here.
 #[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
 #[ovsdb(database = ovsdb::sb::Database, table = "Chassis", schema = "OVN_Southbound")]
 pub(super) struct Chassis {
@@ -26,7 +26,7 @@ pub(super) struct Chassis {
     other_config: Map<Str, Str>,
 }
 
-/// A chassis whose ovn-controller has not carried out everything that it should have.
+/// A chassis whose ovn-controller has not confirmed a request.
 ///
 /// ```
 /// # #[cfg(feature = "sb")]
@@ -44,12 +44,12 @@ pub(super) struct Chassis {
 pub struct LaggingChassis {
     /// The chassis' name (its `system-id`).
     pub name: Str,
-    /// Its host. `None` when it has only a row in `Chassis_Private` and none in `Chassis`: its ovn-controller
-    /// has ended, and what is left of it holds `hv_cfg` back until the row is deleted.
+    /// Its host. `None` if it has a row only in `Chassis_Private`, and none in `Chassis`: its
+    /// ovn-controller has ended, and the row left over holds `hv_cfg` back until it is deleted.
     pub hostname: Option<Str>,
-    /// The request that it confirmed last.
+    /// The last request that it confirmed.
     pub nb_cfg: i64,
-    /// When it did so, by its own clock; `None` when it never did.
+    /// When it confirmed that, by its own clock; `None` if it never did.
     pub confirmed_at: Option<SystemTime>,
 }
 
@@ -65,11 +65,11 @@ impl fmt::Display for LaggingChassis {
     }
 }
 
-/// The chassis that have not confirmed the request `nb_cfg`, by their names. Those of other availability zones
-/// (`other_config:is-remote`) are left out, as ovn-northd leaves them out of `hv_cfg`.
+/// The chassis that have not confirmed the request `nb_cfg`, sorted by name. Chassis of other
+/// availability zones (`other_config:is-remote`) are left out, as ovn-northd does for `hv_cfg`.
 ///
-/// The request's number is `requested` of `progress::Behind` (with the feature `nb`). Chassis whose
-/// `Chassis_Private` is missing altogether are not known to the database.
+/// The request's number is `requested` in `progress::Behind` (with the feature `nb`). A chassis without
+/// a row in `Chassis_Private` is unknown to the database, and not listed.
 ///
 /// ```
 /// # #[cfg(all(feature = "sb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

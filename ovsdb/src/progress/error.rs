@@ -1,4 +1,4 @@
-//! Why daemons are not known to have carried out what a database says.
+//! Why daemons have not confirmed a request.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::session::ConnectionState;
 use crate::transaction::CommitError;
 
-/// Why daemons are not known to have carried out what a database says.
+/// Why daemons have not confirmed a request.
 ///
 /// ```
 /// # #[cfg(feature = "nb")]
@@ -29,16 +29,16 @@ use crate::transaction::CommitError;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProgressError {
-    /// The time was over. What was waited for may still happen.
+    /// The time limit passed. The daemons may still confirm the request.
     #[error(transparent)]
     TimedOut(Box<Behind>),
-    /// The request to the daemons was refused, or cannot be sent any more.
+    /// The request was refused, or could not be sent.
     #[error("cannot ask the daemons to confirm what they have done")]
     Request(#[source] CommitError),
-    /// The row with the daemons' answers cannot be followed.
+    /// The row in which the daemons confirm requests cannot be replicated.
     #[error("cannot follow what the daemons confirm")]
     Replica(#[source] Error),
-    /// The chassis were told not to report what they have done, by
+    /// The chassis are configured not to report what they have applied, by
     /// `NB_Global.options:enable_chassis_nb_cfg_update`.
     #[error(
         "the chassis do not report what they have done, since NB_Global.options:enable_chassis_nb_cfg_update is \"false\""
@@ -46,7 +46,7 @@ pub enum ProgressError {
     NotReported,
 }
 
-/// The programs that carry out what a database says.
+/// The daemons that apply what a database says.
 ///
 /// ```
 /// use ovsdb::progress::Daemon;
@@ -58,14 +58,14 @@ pub enum ProgressError {
 pub enum Daemon {
     /// ovn-northd, which writes the southbound database.
     Northd,
-    /// The ovn-controllers, each of which makes flows of it on its chassis.
+    /// The ovn-controllers, each of which translates it to flows on its chassis.
     Controllers,
     /// ovs-vswitchd.
     Vswitchd,
 }
 
 impl Daemon {
-    /// The column that a client increases, and the one in which the daemon confirms it.
+    /// The column that the client increases, and the one in which the daemon confirms that.
     const fn columns(self) -> (&'static str, &'static str) {
         match self {
             Self::Northd => ("nb_cfg", "sb_cfg"),
@@ -85,7 +85,7 @@ impl fmt::Display for Daemon {
     }
 }
 
-/// What was missing when the time was over.
+/// The state when the time limit passed.
 ///
 /// ```
 /// # #[cfg(feature = "sb")]
@@ -98,19 +98,21 @@ impl fmt::Display for Daemon {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Behind {
-    /// Which daemon has not confirmed the request: of several that are waited for in turn, the first.
+    /// The daemon that has not confirmed the request; if several are waited for in turn, the first of
+    /// them.
     pub daemon: Daemon,
     /// The time limit.
     pub limit: Duration,
-    /// The number of the request; `None` when it could not be made.
+    /// The number of the request; `None` if it could not be committed.
     pub requested: Option<i64>,
-    /// The number that was confirmed last; `None` when that is not known. Of several daemons it is the
-    /// smallest.
+    /// The last number that was confirmed; `None` if it is not known. Of several daemons, the smallest
+    /// number.
     pub confirmed: Option<i64>,
-    /// The connection to the database when the time was over. Without one, nothing is known of the daemons.
+    /// The state of the connection when the time limit passed. Without a connection, nothing is known
+    /// about the daemons.
     pub connection: ConnectionState,
-    /// The chassis that have not confirmed the request; `None` when the southbound database was not asked, or
-    /// did not answer.
+    /// The chassis that have not confirmed the request; `None` if the southbound database was not
+    /// asked, or did not answer.
     #[cfg(feature = "sb")]
     pub chassis: Option<Vec<LaggingChassis>>,
 }

@@ -1,13 +1,13 @@
-//! Waiting until daemons have carried out what a database says.
+//! Waiting until daemons have applied what a database says.
 //!
-//! The databases have sequence numbers for this. After its changes a client increases a number in the
-//! database's global row: that is its request. A daemon copies the number into a column of its own once it
-//! has carried out everything up to it. ovn-nb(5), `NB_Global`, and ovs-vswitchd.conf.db(5), `Open_vSwitch`,
-//! define the columns.
+//! The databases have sequence numbers for this. After its changes, a client makes a request by
+//! increasing a number in the database's global row. A daemon copies the number into a column of its
+//! own once it has applied everything up to it. ovn-nb(5), `NB_Global`, and ovs-vswitchd.conf.db(5),
+//! `Open_vSwitch`, define the columns.
 //!
-//! `nb::realized` waits for OVN, `vswitch::configured` for Open vSwitch; this module has their errors. Those
-//! who wait at the same time, with clones of one client, share a request: one is made for all who came before
-//! it was sent.
+//! `nb::realized` waits for OVN, and `vswitch::configured` for Open vSwitch; this module has their
+//! errors. Callers that wait at the same time with clones of one client share a request: it serves all
+//! who called before it was sent.
 
 #[cfg(feature = "sb")]
 pub(crate) mod chassis;

@@ -1,4 +1,4 @@
-//! Waiting until OVN has carried out what its northbound database says.
+//! Waiting until OVN has applied its northbound database.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -15,7 +15,7 @@ use crate::error_chain::ErrorChain;
 use crate::model::{Column, Mutable};
 use crate::value::{Map, Str};
 
-/// The columns of `NB_Global` that matter here.
+/// The columns of `NB_Global` that are used here.
 #[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
 #[ovsdb(database = ovsdb::nb::Database, table = "NB_Global", schema = "OVN_Northbound")]
 struct Global {
@@ -33,7 +33,7 @@ impl Counters for Global {
 
     fn confirmed(&self, daemon: Daemon) -> i64 {
         match daemon {
-            // Without a chassis ovn-northd copies the number, though it may not have written anything yet.
+            // Without any chassis, ovn-northd copies the number even before it has written anything.
             Daemon::Controllers => self.hv_cfg.min(self.sb_cfg),
             _ => self.sb_cfg,
         }
@@ -46,7 +46,7 @@ impl Counters for Global {
     }
 }
 
-/// How far a change of the northbound database has to get: [`realized`] waits for it.
+/// How far a change of the northbound database must have been applied; [`realized`] waits for it.
 ///
 /// ```
 /// use ovsdb::nb::Stage;
@@ -58,8 +58,8 @@ impl Counters for Global {
 pub enum Stage {
     /// ovn-northd has written it to the southbound database: `ovn-nbctl --wait=sb`.
     Northd,
-    /// Besides, the ovn-controller of every chassis has installed its flows: `ovn-nbctl --wait=hv`. One that
-    /// is down holds this back.
+    /// In addition, the ovn-controller of every chassis has installed its flows: `ovn-nbctl --wait=hv`.
+    /// A chassis that is down delays this.
     Hypervisors,
 }
 
@@ -72,7 +72,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// What OVN has carried out; [`realized`] returns it.
+/// The progress of OVN; [`realized`] returns it.
 ///
 /// ```
 /// # fn example(realized: ovsdb::nb::Realized) {
@@ -87,30 +87,30 @@ impl fmt::Display for Stage {
 pub struct Realized {
     /// The number of the request, in `NB_Global.nb_cfg`.
     pub nb_cfg: i64,
-    /// How long after the request ovn-northd was seen to have confirmed it.
+    /// The time from the request until ovn-northd was seen to have confirmed it.
     pub northd: Duration,
-    /// How long after the request all chassis were seen to have confirmed it; `None` when they were not
-    /// waited for.
+    /// The time from the request until all chassis were seen to have confirmed it; `None` if they were
+    /// not waited for.
     pub hypervisors: Option<Duration>,
-    /// When ovn-northd began with this request, or with a newer one, by its own clock; `None` on a server
-    /// whose schema lacks the column.
+    /// When ovn-northd began to process this request or a newer one, by its own clock; `None` if the
+    /// server's schema lacks the column.
     pub northd_began: Option<SystemTime>,
     /// When it had written the southbound database, by its own clock.
     pub northd_ended: Option<SystemTime>,
-    /// When the slowest chassis was done, by its own clock; `None` too when there is no chassis.
+    /// When the slowest chassis was done, by its own clock; also `None` if there is no chassis.
     pub hypervisors_ended: Option<SystemTime>,
 }
 
-/// Waits until OVN has carried out what was committed to the northbound database, by this client or by any
-/// other one, before the call.
+/// Waits until OVN has applied everything that was committed to the northbound database before the
+/// call, by this client or any other.
 ///
-/// It increases `NB_Global.nb_cfg` and waits until `sb_cfg`, and for [`Stage::Hypervisors`] `hv_cfg` as well,
-/// have reached it (ovn-nb(5)). Calls at the same time, with clones of one client, share the increase and the
-/// replica of that row: a thousand controllers' workers cost OVN one round.
+/// It increases `NB_Global.nb_cfg` and waits until `sb_cfg`, and for [`Stage::Hypervisors`] also
+/// `hv_cfg`, have reached it (ovn-nb(5)). Calls at the same time, with clones of one client, share the
+/// increase and the replica of that row: for OVN, a thousand workers of controllers cost one round.
 ///
 /// The time limit is the client's [request timeout](crate::ClientBuilder::request_timeout), or
-/// [`timeout`](Realize::timeout). Connections may come and go meanwhile. When the number is set back, because the
-/// database was restored or replaced, another request is made.
+/// [`timeout`](Realize::timeout). The connection may be lost and made again meanwhile. If the number
+/// decreases, because the database was restored or replaced, another request is made.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -142,9 +142,9 @@ pub struct Realized {
 /// ```
 ///
 /// # Errors
-/// [`ProgressError::TimedOut`] when a daemon is late: it says which, and
-/// which chassis on request (`Realize::southbound`, with the feature `sb`). [`ProgressError::NotReported`] at once when the chassis were
-/// told not to report.
+/// [`ProgressError::TimedOut`] when a daemon is late; the error names it, and, on request, the late
+/// chassis (`Realize::southbound`, with the feature `sb`). [`ProgressError::NotReported`], at once,
+/// when the chassis are configured not to report.
 pub fn realized(client: &Client<ovsdb::nb::Database>, stage: Stage) -> Realize {
     Realize {
         stage,
@@ -155,7 +155,7 @@ pub fn realized(client: &Client<ovsdb::nb::Database>, stage: Stage) -> Realize {
     }
 }
 
-/// What [`realized`] waits for, and how long; `.await` it.
+/// What [`realized`] waits for, and for how long; `.await` it.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "sb"))]
@@ -183,14 +183,14 @@ pub struct Realize {
 }
 
 impl Realize {
-    /// How long to wait, the wait for a connection included; `None` waits for ever.
+    /// The time limit, including the wait for a connection; `None` for no limit.
     pub fn timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.limit = limit.into();
         self
     }
 
-    /// Asks the southbound database which chassis are late, when they are: the error then
-    /// [names them](super::Behind::chassis). That takes up to five seconds more.
+    /// When chassis are late, asks the southbound database which ones. The error then [names
+    /// them](super::Behind::chassis). This takes up to five seconds more.
     #[cfg(feature = "sb")]
     pub fn southbound(mut self, client: &Client<ovsdb::sb::Database>) -> Self {
         self.southbound = Some(client.clone());
@@ -208,10 +208,10 @@ impl Realize {
         }
     }
 
-    /// The error with the chassis that are late.
+    /// The error, with the late chassis added.
     #[cfg(feature = "sb")]
     async fn explained(&self, error: ProgressError) -> ProgressError {
-        /// How long the southbound database may take.
+        /// The time allowed for the southbound database.
         const LIMIT: Duration = Duration::from_secs(5);
         let (ProgressError::TimedOut(mut behind), Some(southbound)) =
             (error.clone(), &self.southbound)

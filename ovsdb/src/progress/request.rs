@@ -1,5 +1,5 @@
-//! Requests: numbers that a client writes and daemons confirm, and what those who wait with clones of one
-//! client share.
+//! Requests: numbers that a client writes and daemons confirm, and the state that callers with clones
+//! of one client share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::model::{AllOf, Column, Mutable, Table};
 use crate::transaction::{CommitError, Retry, RetryPolicy};
 
-/// The global row of a database, with the columns that count.
+/// The global row of a database, with its counters.
 pub(super) trait Counters: Table {
     /// The column that a client increases.
     const REQUESTED: Column<Self, i64, Mutable>;
@@ -31,23 +31,24 @@ pub(super) trait Counters: Table {
     }
 }
 
-/// A request that was committed.
+/// A committed request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Request {
     pub(super) number: i64,
     /// When its commit resolved.
     pub(super) made: Instant,
-    /// The last of those who came before it was sent. What they had committed was there before it.
+    /// The number of the last caller that came before it was sent. What callers up to this one had
+    /// committed was in the database before the request.
     last: u64,
 }
 
-/// What those who wait share.
+/// The state that waiting callers share.
 pub(super) struct Shared<T: Table> {
     cache: OnceCell<Cache<T::Database>>,
-    /// How many have come.
+    /// How many callers have come.
     arrivals: AtomicU64,
-    /// The newest request. Who makes the next one holds the lock meanwhile, so that those who come while it
-    /// is on its way gather for the one after it.
+    /// The newest request. The caller that makes the next one holds the lock meanwhile, so callers that
+    /// come in the meantime share the one after it.
     newest: Mutex<Option<Request>>,
 }
 
@@ -62,7 +63,7 @@ impl<T: Table> Default for Shared<T> {
 }
 
 impl<T: Counters> Shared<T> {
-    /// Takes a number for one who waits.
+    /// Takes a number for a caller.
     pub(super) fn arrive(&self) -> u64 {
         self.arrivals.fetch_add(1, Ordering::SeqCst) + 1
     }
@@ -76,13 +77,13 @@ impl<T: Counters> Shared<T> {
         self.cache.get_or_try_init(start).await
     }
 
-    /// The counters as the replica has them.
+    /// The counters in the replica.
     pub(super) fn counters(&self) -> Option<T> {
         let view = self.cache.get()?.snapshot();
         view.rows::<T>().next().map(|row| T::clone(row))
     }
 
-    /// A request that was sent after this arrival.
+    /// A request that was sent after this caller came.
     pub(super) async fn request(
         &self,
         client: &Client<T::Database>,
@@ -102,7 +103,7 @@ impl<T: Counters> Shared<T> {
                     let made = Instant::now();
                     return Ok(*newest.insert(Request { number, made, last }));
                 }
-                // One that was carried out after all does no harm.
+                // If it was carried out all the same, that is harmless.
                 Err(error) if error.retry() != Retry::Never => {
                     tokio::time::sleep(RetryPolicy::default().wait(attempt)).await;
                     attempt = attempt.saturating_add(1);
@@ -113,12 +114,12 @@ impl<T: Counters> Shared<T> {
     }
 }
 
-/// Increases the number, and returns it. The row is made when there is none, as OVN's and Open vSwitch's own
-/// tools do.
+/// Increases the number, and returns it. If the row does not exist, it is inserted, as the tools of OVN
+/// and Open vSwitch do.
 async fn write<T: Counters>(client: &Client<T::Database>) -> Result<i64, CommitError> {
     let mut txn = client.transaction();
     txn.timeout(None);
-    // Before it overflows.
+    // Wrap around before it overflows.
     txn.update(T::REQUESTED.eq(i64::MAX)).set(T::REQUESTED, 0);
     txn.mutate(AllOf::all()).add(T::REQUESTED, 1);
     let rows = txn.select(AllOf::<T>::all());
@@ -131,7 +132,8 @@ async fn write<T: Counters>(client: &Client<T::Database>) -> Result<i64, CommitE
     T::REQUESTED.put(&mut row, 1);
     let mut txn = client.transaction();
     txn.timeout(None);
-    // The table takes one row: when another client was faster, this is refused, and the row there increased.
+    // The table holds only one row: if another client was first, the insert is refused, and the
+    // existing row is then increased.
     txn.insert(row);
     txn.commit().await?;
     Ok(1)

@@ -1,4 +1,4 @@
-//! Waiting until the daemons of one stage after the other have confirmed a request.
+//! Waiting until the daemons of several stages, one after the other, have confirmed a request.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use super::request::{Counters, Request, Shared};
 use crate::client::{Cache, Client, WaitError};
 use crate::error::{DisconnectReason, Disconnected, Error};
 
-/// What the daemons have carried out.
+/// The stages that the daemons have reached.
 pub(super) struct Reached<T> {
     pub(super) request: Request,
-    /// How long each stage took, from the request on.
+    /// The time from the request until each stage.
     pub(super) stages: Vec<Duration>,
     /// The counters when the last stage was reached.
     #[cfg_attr(
@@ -20,7 +20,7 @@ pub(super) struct Reached<T> {
     pub(super) counters: T,
 }
 
-/// What is known when the time is over.
+/// What is known if the time limit passes.
 #[derive(Default)]
 struct SoFar {
     request: Option<Request>,
@@ -28,11 +28,11 @@ struct SoFar {
     stages: usize,
 }
 
-/// What a view says of a request.
+/// What a view shows of a request.
 enum Seen<T> {
     Confirmed(T),
     Obstacle(ProgressError),
-    /// The request itself is not shown.
+    /// It does not show the request.
     Nothing,
 }
 
@@ -81,17 +81,18 @@ async fn reach<T: Counters>(
         if let Some(reached) = confirmed(cache, request, stages, so_far).await? {
             return Ok(reached);
         }
-        // A replica that is current shows what was committed.
+        // A current replica shows everything that was committed.
         cache.current().await.map_err(ProgressError::Replica)?;
         let requested = shared.counters().map(|row| row.requested());
         if requested.is_none_or(|requested| requested < request.number) {
-            // The database was replaced, or the number set back: nobody will confirm this request.
+            // The database was replaced, or the number was set back: no daemon will confirm this
+            // request.
             arrival = shared.arrive();
         }
     }
 }
 
-/// Waits for each of the stages; `None` when a view does not show the request.
+/// Waits for each stage; returns `None` if a view does not show the request.
 async fn confirmed<T: Counters>(
     cache: &Cache<T::Database>,
     request: Request,
@@ -126,8 +127,8 @@ async fn confirmed<T: Counters>(
     }))
 }
 
-/// Whether a daemon that has confirmed one number has confirmed a request with another. The numbers begin
-/// again when they are used up: one that is far above the request is from before that.
+/// Whether a daemon that confirmed one number has confirmed a request with another. Numbers wrap
+/// around, so a number that is far above the request is from before the wrap.
 const fn has_reached(confirmed: i64, requested: i64) -> bool {
     confirmed >= requested && confirmed.saturating_sub(requested) < i32::MAX as i64
 }
@@ -135,7 +136,7 @@ const fn has_reached(confirmed: i64, requested: i64) -> bool {
 fn ended(error: WaitError) -> ProgressError {
     let lost = match error {
         WaitError::Ended(lost) => lost,
-        // Without a limit this does not happen.
+        // Without a limit this cannot happen.
         WaitError::TimedOut { .. } => Disconnected::new(DisconnectReason::TimedOut),
     };
     ProgressError::Replica(Error::Disconnected(lost))

@@ -1,4 +1,4 @@
-//! Waiting until ovs-vswitchd has carried out what its database says.
+//! Waiting until ovs-vswitchd has applied its database.
 
 use std::future::IntoFuture;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use super::stages::wait;
 use crate::client::Client;
 use crate::model::{Column, Mutable};
 
-/// The columns of `Open_vSwitch` that matter here.
+/// The columns of `Open_vSwitch` that are used here.
 #[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
 #[ovsdb(database = ovsdb::vswitch::Database, table = "Open_vSwitch", schema = "Open_vSwitch")]
 struct Global {
@@ -26,7 +26,7 @@ impl Counters for Global {
     }
 }
 
-/// What ovs-vswitchd has carried out; [`configured`] returns it.
+/// The progress of ovs-vswitchd; [`configured`] returns it.
 ///
 /// ```
 /// # fn example(configured: ovsdb::vswitch::Configured) {
@@ -38,19 +38,21 @@ impl Counters for Global {
 pub struct Configured {
     /// The number of the request, in `Open_vSwitch.next_cfg`.
     pub next_cfg: i64,
-    /// How long after the request ovs-vswitchd was seen to have confirmed it.
+    /// The time from the request until ovs-vswitchd was seen to have confirmed it.
     pub elapsed: Duration,
 }
 
-/// Waits until ovs-vswitchd has carried out what was committed to its database, by this client or by any
-/// other one, before the call: what `ovs-vsctl` does without `--no-wait`.
+/// Waits until ovs-vswitchd has applied everything that was committed to its database before the call,
+/// by this client or any other, as `ovs-vsctl` does without `--no-wait`.
 ///
-/// It increases `Open_vSwitch.next_cfg` and waits until `cur_cfg` has reached it (ovs-vswitchd.conf.db(5)).
-/// Calls at the same time, with clones of one client, share the increase. ovs-vswitchd has then tried
-/// everything; what it could not do it says elsewhere, of an interface in `Interface.error`.
+/// It increases `Open_vSwitch.next_cfg` and waits until `cur_cfg` has reached it
+/// (ovs-vswitchd.conf.db(5)). Calls at the same time, with clones of one client, share the increase.
+/// ovs-vswitchd has then tried to apply everything. It reports failures elsewhere: those of an
+/// interface in `Interface.error`.
 ///
 /// The time limit is the client's [request timeout](crate::ClientBuilder::request_timeout), or
-/// [`timeout`](Configure::timeout). Connections may come and go meanwhile, and ovs-vswitchd may restart.
+/// [`timeout`](Configure::timeout). The connection may be lost and made again meanwhile, and
+/// ovs-vswitchd may restart.
 ///
 /// ```
 /// # #[cfg(all(feature = "vswitch", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -109,7 +111,7 @@ pub struct Configure {
 }
 
 impl Configure {
-    /// How long to wait, the wait for a connection included; `None` waits for ever.
+    /// The time limit, including the wait for a connection; `None` for no limit.
     pub fn timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.limit = limit.into();
         self

@@ -1,11 +1,11 @@
-//! What does not fit a server's schema, and where.
+//! Errors of requests that do not fit a server's schema, with their places.
 
 use std::fmt;
 
 use crate::protocol::{Function, Mutator, Wire as _};
 use crate::value::{Atom, Datum, Str};
 
-/// What the server's schema does not allow of a request; nothing was sent.
+/// A part of a request that the server's schema does not allow; nothing was sent.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -67,42 +67,42 @@ pub struct SchemaMismatch {
 pub enum MismatchReason {
     /// The database has no such table.
     NoTable {
-        /// The table whose name is nearest, if one is near enough.
+        /// The table with the most similar name, if one is similar enough.
         nearest: Option<Str>,
     },
     /// The cache was started without the table.
     NotCached {
-        /// The table whose name is nearest, if one is near enough.
+        /// The table with the most similar name, if one is similar enough.
         nearest: Option<Str>,
     },
     /// The table has no such column.
     NoColumn {
-        /// The column whose name is nearest, if one is near enough.
+        /// The column with the most similar name, if one is similar enough.
         nearest: Option<Str>,
     },
     /// The value is of another type.
     Type {
-        /// What is expected.
+        /// The expected type.
         expected: String,
         /// The value.
         found: Datum,
     },
     /// The value has too few or too many elements.
     Count {
-        /// How many it has.
+        /// Its number of elements.
         count: usize,
         /// The least number.
         least: usize,
-        /// The greatest number; `None` when any number will do.
+        /// The greatest number; `None` for any number.
         most: Option<usize>,
     },
-    /// The schema excludes the value.
+    /// The schema does not allow the value.
     Excluded {
         /// The value.
         value: Atom,
-        /// Which values the schema allows.
+        /// The values that the schema allows.
         allowed: String,
-        /// The allowed value that is nearest, if one is near enough.
+        /// The most similar allowed value, if one is similar enough.
         nearest: Option<Str>,
     },
     /// The function cannot be applied to the column's type.
@@ -121,7 +121,7 @@ pub enum MismatchReason {
     },
     /// The column keeps the value that its row was inserted with.
     Immutable,
-    /// The column is one that only the server sets.
+    /// Only the server sets the column.
     OfServer,
 }
 

@@ -1,8 +1,8 @@
 //! Checks names, values, conditions and operations against a server's schema, before they are sent.
 //!
-//! Compiled tables need none of this: the compiler checks them. Nothing is refused here that a server
-//! accepts, but for columns that only the server sets; a value may still be refused by the server for
-//! what other rows hold.
+//! Compiled tables need none of this, since the compiler checks them. Nothing that a server accepts is
+//! refused here, except columns that only the server sets. The server may still refuse a value because
+//! of other rows.
 
 mod mismatch;
 
@@ -118,7 +118,7 @@ impl CheckedTable<'_> {
                         let reason = MismatchReason::Function { function, kind };
                         return self.mismatch(column, reason);
                     }
-                    // What a row is compared with is a number, though its column may be empty.
+                    // The argument is one number, even if the column may be empty.
                     kind.min = 1;
                 }
             }
@@ -127,7 +127,7 @@ impl CheckedTable<'_> {
         Ok(())
     }
 
-    /// Checks the columns of a row to insert or, with `change`, of rows to change.
+    /// Checks the columns of a row to be inserted or, with `change`, of rows to be changed.
     fn row(&self, row: &Columns, change: bool) -> Checked {
         for (name, datum) in row {
             let (kind, mutable) = self.column(name)?;
@@ -142,7 +142,7 @@ impl CheckedTable<'_> {
         Ok(())
     }
 
-    /// Checks the defaults that the server stores in the columns that a row to insert leaves out.
+    /// Checks the server's defaults for columns that a row to be inserted omits.
     fn omitted(&self, row: &Columns) -> Checked {
         for (name, column) in &self.table.columns {
             if row.get(name.as_str()).is_none() {
@@ -178,7 +178,7 @@ impl CheckedTable<'_> {
             Mutator::Delete => {
                 (kind.min, kind.max) = (0, Max::Unlimited);
                 if kind.is_map() && matches!(mutation.argument, Datum::Set(_)) {
-                    // Keys alone.
+                    // Only the keys.
                     kind.value = None;
                 }
             }
@@ -279,12 +279,12 @@ pub(crate) fn operation(schema: &DatabaseSchema, operation: &Operation) -> Check
     }
 }
 
-/// Whether the column is one that every table has and only the server sets.
+/// Whether this is a column of every table that only the server sets.
 fn is_of_server(column: &str) -> bool {
     matches!(column, "_uuid" | "_version")
 }
 
-/// Whether it is a number, a set of numbers or an optional one.
+/// Whether the type is a number, a set of numbers or an optional number.
 fn is_number(kind: &ColumnType) -> bool {
     kind.value.is_none() && matches!(kind.key.atomic, AtomicType::Integer | AtomicType::Real)
 }
@@ -292,7 +292,7 @@ fn is_number(kind: &ColumnType) -> bool {
 fn is_of(atom: &Atom, atomic: AtomicType) -> bool {
     match atom {
         Atom::Integer(_) => matches!(atomic, AtomicType::Integer | AtomicType::Real),
-        // A server takes a whole real for an integer.
+        // A server reads a whole real as an integer.
         Atom::Real(real) => {
             atomic == AtomicType::Real
                 || (atomic == AtomicType::Integer && real.as_integer().is_some())
@@ -303,7 +303,7 @@ fn is_of(atom: &Atom, atomic: AtomicType) -> bool {
     }
 }
 
-/// Why the schema excludes an atom of the right type.
+/// The reason why the schema does not allow an atom of the right type.
 fn excluded(atom: &Atom, base: &BaseType) -> Option<MismatchReason> {
     let within = match (&base.constraint, atom) {
         (Constraint::None, _) => true,
@@ -352,13 +352,13 @@ fn is_value(atom: &Atom, value: &EnumValue) -> bool {
         (Atom::Boolean(boolean), EnumValue::Boolean(value)) => boolean == value,
         (Atom::String(text), EnumValue::String(value)) => text == value,
         (Atom::Uuid(uuid), EnumValue::Uuid(value)) => value.parse() == Ok(*uuid),
-        // Which row it is is not known yet.
+        // The row is not known yet.
         (Atom::NamedUuid(_), _) => true,
         _ => false,
     }
 }
 
-/// Which values a constraint allows, in words.
+/// The values that a constraint allows, in words.
 fn allowed(constraint: &Constraint) -> String {
     fn bounds<T: fmt::Display>(min: &Option<T>, max: &Option<T>) -> String {
         match (min, max) {

@@ -1,5 +1,4 @@
-//! Rows and values are the same after they were serialized and read again, in columns of every
-//! shape.
+//! Rows and values with columns of every shape are equal after they were serialized and deserialized.
 
 use std::fmt::Debug;
 
@@ -27,7 +26,7 @@ ovsdb::__enumeration! {
     }
 }
 
-/// Declares a table with a column of each shape for each atomic type, and of maps.
+/// Declares a table with a column of each shape for each atomic type, and maps.
 macro_rules! shapes {
     ($($scalar:ident $optional:ident $set:ident: $atom:ty,)*; $($map:ident: $key:ty => $value:ty,)*) => {
         #[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
@@ -37,7 +36,7 @@ macro_rules! shapes {
             $( $map: Map<$key, $value>, )*
         }
 
-        /// Reads every value of the row by itself.
+        /// Serializes and deserializes each value of the row separately.
         fn values_round_trip(row: &Shape) {
             $(
                 round_trips(&row.$scalar);
@@ -74,7 +73,7 @@ fn uuid(first: u32) -> Uuid {
     Uuid::from_fields(first, 0, 0, &[0; 8])
 }
 
-/// A row with several values where there may be.
+/// A row with several values in every column that allows it.
 fn full() -> Shape {
     let (a, b) = (uuid(0xa), uuid(0xb));
     Shape {
@@ -109,7 +108,7 @@ fn full() -> Shape {
     }
 }
 
-/// As text and as a tree.
+/// As text and as a tree of values.
 fn round_trips<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
     let text = serde_json::to_string(value).expect("serialized");
     let read: T = serde_json::from_str(&text).expect(&text);
