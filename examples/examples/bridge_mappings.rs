@@ -1,5 +1,5 @@
-//! Keeps an entry in a node's `ovn-bridge-mappings`, whoever else edits them, until it is
-//! interrupted.
+//! Keeps an entry in a node's `ovn-bridge-mappings` until it is interrupted, even while others edit the
+//! mappings.
 //!
 //!     cargo run -p ovsdb-examples --example bridge_mappings -- \
 //!         unix:/var/run/openvswitch/db.sock physnet br-out
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                     let current = node.external_ids.get(KEY).map_or("", |text| text.as_str());
                     let wanted = with_entry(current, &network, &bridge);
                     if wanted != current {
-                        // Fails, to be run again, if somebody edits the ids meanwhile.
+                        // Fails, and is run again, if another client edits the ids meanwhile.
                         txn.verify(node, OpenVSwitch::EXTERNAL_IDS);
                         txn.mutate(node)
                             .set_keys(OpenVSwitch::EXTERNAL_IDS, [(KEY, wanted)]);
@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The mappings with this network's entry, the others as they are.
+/// The mappings with this network's entry set, and all others unchanged.
 fn with_entry(mappings: &str, network: &str, bridge: &str) -> String {
     let others = mappings.split(',').filter(|entry| {
         !entry.is_empty() && entry.split_once(':').map(|(name, _)| name) != Some(network)

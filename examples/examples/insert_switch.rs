@@ -1,4 +1,4 @@
-//! Inserts a logical switch with a port, unless there is a switch of that name.
+//! Inserts a logical switch with a port, unless a switch with this name exists.
 //!
 //!     cargo run -p ovsdb-examples --example insert_switch -- unix:/var/run/ovn/ovnnb_db.sock sw0
 
@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let by_name = Index::column(LogicalSwitch::NAME);
     let cache = client.cache().index(&by_name).start().await?;
 
-    // The closure runs again if somebody else inserts a switch of this name meanwhile.
+    // The closure is run again if another client inserts a switch with this name meanwhile.
     let (switch, _) = client
         .edit(&cache, |view, txn| {
             if let Some(switch) = view.get_by(&by_name, name.as_str()) {
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 other_config: [("subnet", "10.0.0.0/24")].into(),
                 ..Default::default()
             };
-            // The schema does not keep names distinct; this guard does.
+            // The schema does not keep names unique; this guard does.
             let guard = txn.wait(LogicalSwitch::NAME.eq(name.as_str()));
             guard
                 .comparing(LogicalSwitch::NAME)
@@ -43,11 +43,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .await?;
 
-    // A commit resolves when the replica shows it.
+    // When the commit resolves, the replica shows it.
     let view = cache.snapshot();
     let row = view
         .get(switch)
-        .ok_or("somebody deleted the switch again")?;
+        .ok_or("another client has deleted the switch")?;
     println!("{} {} has {} ports", row.uuid(), row.name, row.ports.len());
     Ok(())
 }

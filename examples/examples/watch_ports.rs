@@ -1,4 +1,5 @@
-//! Prints the ports of logical switches that come, change and go, until it is interrupted.
+//! Prints the ports of logical switches that are inserted, modified and deleted, until it is
+//! interrupted.
 //!
 //!     cargo run -p ovsdb-examples --example watch_ports -- unix:/var/run/ovn/ovnnb_db.sock
 
@@ -10,14 +11,15 @@ use ovsdb::nb::{self, LogicalSwitchPort};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let remote = std::env::args().nth(1).ok_or("give a remote")?;
     let client = nb::Client::builder().remotes(remote).connect().await?;
-    // Only ports that a pod, a VM or a container uses are asked for.
+    // Only ports that a pod, a VM or a container uses are replicated.
     let cache = client
         .cache()
         .table_where::<LogicalSwitchPort>(LogicalSwitchPort::TYPE.eq(""))
         .start()
         .await?;
 
-    // What is there comes first, then every change, also those of a time without a connection.
+    // All existing ports come first, then every change, including those made while there was no
+    // connection.
     let mut changes = cache.changes::<LogicalSwitchPort>();
     while let Some(batch) = changes.next().await {
         for change in &batch {

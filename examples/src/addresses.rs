@@ -29,7 +29,7 @@ impl Family {
         }
     }
 
-    /// The bits of an address.
+    /// The number of bits of an address.
     #[must_use]
     pub const fn bits(self) -> u8 {
         match self {
@@ -38,7 +38,7 @@ impl Family {
         }
     }
 
-    /// The address with these bits, if they fit.
+    /// The address with this number, if it fits.
     #[must_use]
     pub fn address(self, bits: u128) -> Option<IpAddr> {
         match self {
@@ -57,7 +57,7 @@ pub fn bits(address: IpAddr) -> u128 {
     }
 }
 
-/// The address `offset` behind the network's own, if it is within the network.
+/// The address at `offset` after the network's own, if it is within the network.
 #[must_use]
 pub fn nth(network: &IpNet, offset: u128) -> Option<IpAddr> {
     let sum = bits(network.network()).checked_add(offset)?;
@@ -88,7 +88,7 @@ impl Mac {
 }
 
 impl Mac {
-    /// An address of random bytes: locally administered, and of one station.
+    /// A random address, with the bits set for a locally administered address of one station.
     #[must_use]
     pub fn random(bytes: [u8; 16]) -> Self {
         let [a, b, c, d, e, g, ..] = bytes;
@@ -107,23 +107,23 @@ impl fmt::Display for Mac {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MacError {
-    /// It has none of the forms.
+    /// The text has none of the accepted forms.
     #[error(
         "{0:?} is not a MAC address such as 02:00:5e:10:00:01, 02-00-5e-10-00-01 or 0200.5e10.0001"
     )]
     Malformed(String),
-    /// It is an EUI-64 or an InfiniBand address.
+    /// The text is an EUI-64 or InfiniBand address.
     #[error("{text:?} is an address of {bytes} bytes; a port's has 6")]
     Length {
         /// The text.
         text: String,
-        /// How many bytes it has.
+        /// Its length in bytes.
         bytes: usize,
     },
 }
 
-/// The forms of Go's `net.ParseMAC`, which OVN-Kubernetes reads MAC addresses with: bytes separated
-/// by colons or hyphens, or pairs of bytes separated by full stops.
+/// The forms that Go's `net.ParseMAC` accepts, by which OVN-Kubernetes reads MAC addresses: bytes
+/// separated by colons or hyphens, or pairs of bytes separated by full stops.
 impl FromStr for Mac {
     type Err = MacError;
 

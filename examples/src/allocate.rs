@@ -1,4 +1,4 @@
-//! Who gets which subnet, and which address.
+//! Allocates subnets to nodes and addresses to pods.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -49,18 +49,18 @@ pub fn subnet_count(range: &ClusterSubnet) -> u32 {
     1 << subnet_bits.min(MOST_SUBNET_BITS)
 }
 
-/// Hands out a network's subnets to its nodes: one of each family, from the first range that has
-/// one left.
+/// Allocates a network's subnets to its nodes: one of each family, from the first range that has one
+/// left.
 #[derive(Debug)]
 pub struct NodeSubnets {
     ranges: Vec<ClusterSubnet>,
     owners: BTreeMap<IpNet, String>,
-    /// The index in each range below which none is free: subnets are not given back.
+    /// For each range, the index below which no subnet is free; subnets are never given back.
     searched: Vec<u32>,
 }
 
 impl NodeSubnets {
-    /// Nothing is handed out yet.
+    /// No subnet is allocated yet.
     #[must_use]
     pub fn new(ranges: Vec<ClusterSubnet>) -> Self {
         Self {
@@ -70,10 +70,10 @@ impl NodeSubnets {
         }
     }
 
-    /// Gives `node` a subnet that it has already, or asks for.
+    /// Gives `node` a subnet that it has already, or requests.
     ///
     /// # Errors
-    /// When the network has no such subnet, or another node has it.
+    /// When the network does not have this subnet, or another node has it.
     pub fn reserve(&mut self, node: &str, subnet: IpNet) -> Result<(), String> {
         let fits = self.ranges.iter().any(|range| {
             range.host_length == subnet.prefix_len() && range.network.contains(&subnet)
@@ -90,11 +90,11 @@ impl NodeSubnets {
         }
     }
 
-    /// The `turn`-th subnet, from 0 on, of the first range of each family: what a node gets when
-    /// so many nodes came before it.
+    /// The subnet number `turn`, counted from 0, of the first range of each family: the one that a node
+    /// gets after so many other nodes.
     ///
     /// # Errors
-    /// When a range has not so many subnets.
+    /// When a range does not have that many subnets.
     pub fn at(&self, turn: u32) -> Result<Vec<IpNet>, String> {
         let ranges = Family::BOTH
             .iter()
@@ -137,8 +137,8 @@ impl NodeSubnets {
     }
 }
 
-/// Hands out the addresses of one subnet in turn: the search starts behind the last one handed
-/// out, and wraps.
+/// Allocates the addresses of one subnet in turn: the search starts after the last allocated address,
+/// and wraps around.
 #[derive(Debug)]
 pub struct Pool {
     subnet: IpNet,
@@ -149,8 +149,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// All addresses of a subnet but the network's own and, in IPv4, the broadcast; of an IPv6
-    /// subnet the first 65,535.
+    /// All addresses of a subnet except the network's own and, in IPv4, the broadcast address; of an
+    /// IPv6 subnet only the first 65,535.
     #[must_use]
     pub fn new(subnet: IpNet) -> Self {
         let host_bits = u32::from(subnet.max_prefix_len() - subnet.prefix_len());
@@ -176,7 +176,7 @@ impl Pool {
         pool
     }
 
-    /// Takes the addresses of a range out; those that are not in the pool do not matter.
+    /// Removes the addresses of a range from the pool; addresses that are not in the pool are ignored.
     pub fn exclude(&mut self, range: &IpNet) {
         let own = bits(self.subnet.network());
         let same = Family::of(range.addr()) == Family::of(self.subnet.addr());
@@ -196,7 +196,7 @@ impl Pool {
         self.subnet
     }
 
-    /// How many addresses the pool has in all.
+    /// The number of addresses in the pool, free or taken.
     #[must_use]
     pub const fn size(&self) -> u128 {
         self.size
@@ -210,13 +210,13 @@ impl Pool {
         (same && offset < self.size).then_some(offset)
     }
 
-    /// Whether an address is one of the pool's, taken or not.
+    /// Whether the pool contains an address, free or taken.
     #[must_use]
     pub fn has(&self, address: IpAddr) -> bool {
         self.offset(address).is_some()
     }
 
-    /// Takes this address; false when it is taken or not the pool's.
+    /// Takes this address. Returns false if it is taken, or not in the pool.
     pub fn reserve(&mut self, address: IpAddr) -> bool {
         let free = self
             .offset(address)

@@ -1,4 +1,4 @@
-//! From what is asked for to what is done: assign, plan, commit.
+//! From a request to its result: assign, plan, commit.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -16,36 +16,36 @@ pub use crate::remove::Others;
 use crate::report::Warning;
 use crate::topology::{self, Draft, Policies};
 
-/// How often a plan is drawn up anew because somebody else changed the database meanwhile.
+/// How often to plan again because another client has changed the database meanwhile.
 const ATTEMPTS: u32 = 5;
-/// How long the replica may take to be current again before the next plan.
+/// How long to wait for a current replica before the next plan.
 const CURRENT: Duration = Duration::from_secs(60);
 
-/// Why nothing was done, or not everything.
+/// Why nothing was done, or only a part.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
     /// The command line is wrong; nothing was written.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The rows cannot be as they are asked for.
+    /// The rows cannot be made as requested.
     #[error(transparent)]
     Conflict(#[from] Conflict),
-    /// A step failed; those before it are done.
+    /// A step failed; the steps before it are done.
     #[error("cannot {step}", step = .title)]
     Commit {
-        /// What the step was for.
+        /// The step's title.
         title: String,
-        /// Why it failed.
+        /// The cause.
         #[source]
         source: Box<CommitError>,
     },
 }
 
-/// What was granted on each network, by the networks' names.
+/// What was granted on each network, by network name.
 pub type Grants = BTreeMap<String, Known>;
 
-/// The grants of a network before this plan: those in `granted`, else those in the database.
+/// What a network had been granted before this plan: from `granted`, or else from the database.
 fn before(cluster: &Cluster, view: &View, name: &str, granted: &Grants, others: Others) -> Known {
     let mut before = known(view, name);
     if others == Others::Remove {
@@ -65,22 +65,22 @@ fn before(cluster: &Cluster, view: &View, name: &str, granted: &Grants, others: 
     before
 }
 
-/// Steps towards the database as it must be, each of which is one transaction.
+/// Steps that bring the database to the desired state, each of which is one transaction.
 #[derive(Debug)]
 pub struct Steps {
     steps: Vec<Step<Database>>,
-    /// What each transaction begins with.
+    /// The operations at the beginning of each transaction.
     beginning: Transaction,
 }
 
 impl Steps {
-    /// The steps from the database in the draft's view to the rows that the draft wants.
+    /// The steps from the database in the draft's view to the desired state.
     ///
     /// # Errors
-    /// When that cannot be.
+    /// When there is no such plan.
     pub fn new(northbound: &Northbound, draft: &Draft<'_>) -> Result<Self, Conflict> {
         let mut beginning = northbound.client.transaction();
-        // A plan that was drawn up on an older view must not be carried out after an outage.
+        // A plan that was made on an older view must not be committed after an outage.
         beginning.require_current(&northbound.cache);
         if let Some(lock) = &northbound.lock {
             beginning.assert_lock(lock);
@@ -96,11 +96,11 @@ impl Steps {
         &self.steps
     }
 
-    /// Commits the steps in order, and notes the titles of those that are done. `progress` hears of
-    /// each, with its place among how many.
+    /// Commits the steps in order, and records the titles of those that are done. `progress` is called
+    /// for each, with its number and the number of all.
     ///
     /// # Errors
-    /// When one fails; those before it are done.
+    /// When a step fails; the steps before it are done.
     pub async fn commit(
         self,
         done: &mut Vec<String>,
@@ -123,26 +123,27 @@ impl Steps {
     }
 }
 
-/// What is to be done.
+/// What will be done.
 #[derive(Debug)]
 pub struct Planned {
-    /// The steps that make the database what the cluster asks for.
+    /// The steps that bring the database to the requested state.
     pub steps: Steps,
-    /// What was granted before, on the networks that were looked at.
+    /// What was granted before, on the networks that were examined.
     pub before: Grants,
     /// What is granted.
     pub granted: Grants,
-    /// What is left out, besides what the cluster's report has, and why.
+    /// What is left out in addition to the cluster's report, and why.
     pub refused: Vec<InputError>,
-    /// What is done and may not have been meant.
+    /// What is done, but may not have been intended.
     pub warnings: Vec<Warning>,
 }
 
-/// Plans what makes the database what the cluster asks for. Subnets and addresses are assigned as
-/// `granted` has them, else as the database has, else the next free ones.
+/// Plans the steps that bring the database to the state that the cluster requests. Subnets and
+/// addresses are assigned as in `granted`, or else as in the database; otherwise the next free ones are
+/// assigned.
 ///
 /// # Errors
-/// When the command line is wrong, or when the rows cannot be as they are asked for.
+/// When the command line is wrong, or the rows cannot be made as requested.
 pub fn steps(
     northbound: &Northbound,
     cluster: &Cluster,
@@ -170,8 +171,8 @@ pub fn steps(
     planned(northbound, draft, cluster, before, assignments, said)
 }
 
-/// As [`steps`], for some pods alone, which are all that has changed since the database was what the
-/// cluster asked for. `before` has all that was granted then.
+/// Like [`steps`], for some pods only: only these have changed since the database was in the requested
+/// state. `before` has all grants of that time.
 ///
 /// # Errors
 /// As [`steps`].
@@ -236,14 +237,14 @@ pub struct Done {
     pub steps: Vec<String>,
     /// What was granted.
     pub granted: Grants,
-    /// What was left out, besides what the cluster's report has, and why.
+    /// What was left out in addition to the cluster's report, and why.
     pub refused: Vec<InputError>,
-    /// What was done and may not have been meant.
+    /// What was done, but may not have been intended.
     pub warnings: Vec<Warning>,
 }
 
-/// Makes the database what the cluster asks for; `progress` hears of each step, with its place
-/// among how many.
+/// Brings the database to the state that the cluster requests. `progress` is called for each step, with
+/// its number and the number of all.
 ///
 /// # Errors
 /// When the command line is wrong (nothing was written then), or a step fails.
@@ -264,7 +265,7 @@ pub async fn apply(
             Err(ApplyError::Commit { title, source })
                 if attempt < ATTEMPTS && source.retry() != Retry::Never =>
             {
-                // The cause may take a moment to reach the replica.
+                // The change that caused the conflict may take a moment to reach the replica.
                 tokio::time::sleep(Duration::from_millis(50) * attempt).await;
                 let current = northbound.cache.current();
                 if !matches!(tokio::time::timeout(CURRENT, current).await, Ok(Ok(()))) {

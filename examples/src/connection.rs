@@ -1,13 +1,13 @@
-//! How a database is reached.
+//! Connections to a database.
 
 use std::sync::Arc;
 
 use ovsdb::server::Server;
 use ovsdb::{Client, ClientBuilder, Database, Error, TlsConfig};
 
-/// Where a database's servers listen, and how a client connects to them.
+/// Where a database's servers listen, and how to connect to them.
 ///
-/// A text is a connection to the remotes that it lists, without TLS, to any member of a cluster.
+/// A text means a connection to the remotes that it lists, without TLS, to any member of a cluster.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Connection {
@@ -16,11 +16,11 @@ pub struct Connection {
     leader_only: bool,
 }
 
-/// What a connection leads to.
+/// The other end of a connection.
 #[derive(Debug, Clone)]
 enum Target {
     Remotes(String),
-    /// A server in this process, which lives as long as somebody uses it.
+    /// A server in this process, which lives until its last user drops it.
     Embedded(Arc<Server>),
 }
 
@@ -52,19 +52,19 @@ impl Connection {
         }
     }
 
-    /// Sets how `ssl:` remotes are reached.
+    /// Sets the TLS configuration for `ssl:` remotes.
     pub fn tls(mut self, tls: TlsConfig) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// Sets whether only the leader of a cluster will do.
+    /// Sets whether to use only the leader of a cluster.
     pub const fn leader_only(mut self, leader_only: bool) -> Self {
         self.leader_only = leader_only;
         self
     }
 
-    /// Connects a client this way.
+    /// Connects a client.
     ///
     /// # Errors
     /// When no server of the database answers.
@@ -72,7 +72,7 @@ impl Connection {
         self.client().connect().await
     }
 
-    /// A client that connects this way.
+    /// The builder of a client.
     pub(crate) fn client<D: Database>(self) -> ClientBuilder<D> {
         let builder = Client::builder().leader_only(self.leader_only);
         let builder = match self.target {

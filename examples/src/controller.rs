@@ -1,9 +1,11 @@
-//! The controller: keeps the northbound database as a folder of manifests says, for months.
+//! The controller: keeps the northbound database in the state that a folder of manifests describes, for
+//! months.
 //!
-//! It is level-triggered: after each change of a file, a row or the schema it compares the whole
-//! database with the manifests, plans what differs, and commits that. Where a file has changed
-//! nothing but pods, it plans for these first, so that they need not wait for the comparison. Of several controllers one works, the one that holds a lock of the database,
-//! and each of its transactions demands that it still does.
+//! It is level-triggered: after each change of a file, a row or the schema, it compares the whole
+//! database with the manifests, plans the differences, and commits them. If only pods have changed in a
+//! file, it plans those first, so that they need not wait for the comparison. Of several controllers
+//! only one works, the one that holds a lock of the database; each of its transactions verifies that it
+//! still holds it.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -26,32 +28,32 @@ use crate::watch::{Changed, SETTLES, Watch};
 /// The lock that the working controller holds.
 pub const LOCK: &str = "multihoming";
 
-/// How long changes of rows are gathered before they are looked at.
+/// How long changes of rows are gathered before the next plan.
 const GATHER: Duration = Duration::from_millis(10);
-/// The wait after a failure, doubled with each further one.
+/// The wait after a failure; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// The longest wait after a failure.
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
-/// What a controller keeps the database to.
+/// The state in which a controller keeps the database.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// Files and folders of manifests.
     pub paths: Vec<PathBuf>,
-    /// What is said besides them.
+    /// What the command line says in addition.
     pub options: Options,
-    /// What becomes of what is not in the manifests.
+    /// What to do with rows that are not in the manifests.
     pub others: Others,
 }
 
-/// Why a controller ended: not for anything that could get better.
+/// Why a controller ended: a permanent error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControllerError {
-    /// The lock cannot be asked for.
+    /// The lock cannot be requested.
     #[error("cannot ask for the lock {LOCK:?}")]
     Lock(#[source] Box<ovsdb::Error>),
-    /// The client is at its end.
+    /// The client was closed.
     #[error("the client was closed")]
     Closed(#[source] Disconnected),
 }
@@ -62,38 +64,38 @@ pub struct Controller {
     northbound: Northbound,
     lock: Lock,
     manifests: Watched,
-    /// What was granted: it counts for more than the rows, which anybody can edit.
+    /// What was granted. It takes precedence over the rows, which anyone can edit.
     granted: Grants,
-    /// All that is granted, also to others, since the last look at everything.
+    /// Everything that is granted, including to other clients' ports, as of the last full comparison.
     known: Grants,
     failures: u32,
 }
 
-/// The manifests, as they were read last.
+/// The manifests, as they were last read.
 #[derive(Debug)]
 pub struct Watched {
     settings: Settings,
     cluster: Cluster,
     files: Files,
     watch: Watch,
-    /// What was told of the last plan.
+    /// What was logged about the last plan.
     told: Vec<String>,
 }
 
-/// What has to be looked at.
+/// What must be examined.
 #[derive(Debug)]
 enum Scope {
     Everything,
-    /// Nothing but these pods has changed.
+    /// Only these pods have changed.
     Pods(ChangedPods),
 }
 
 impl Controller {
-    /// Asks for the lock. On a clustered database `northbound` must be a connection to the leader:
-    /// each server of a cluster has locks of its own.
+    /// Requests the lock. On a clustered database, `northbound` must be connected to the leader,
+    /// because each server of a cluster has its own locks.
     ///
     /// # Errors
-    /// When the database has no locks to give.
+    /// When the database does not support locks.
     pub async fn start(
         northbound: Northbound,
         manifests: Watched,
@@ -110,8 +112,8 @@ impl Controller {
         })
     }
 
-    /// Works, or waits for its turn, until something ends it that cannot get better. The future
-    /// may be dropped at any time: what is half done is completed by whoever works next.
+    /// Works, or waits for the lock, until a permanent error. The future may be dropped at any time:
+    /// the next controller completes what is half done.
     ///
     /// # Errors
     /// When the client was closed.
@@ -122,14 +124,14 @@ impl Controller {
             }
             self.lock.held().await.map_err(ControllerError::Closed)?;
             info!("working");
-            // Another one may have granted more meanwhile: the database knows.
+            // Another controller may have granted more meanwhile, as the database shows.
             self.granted.clear();
             self.work().await?;
             warn!("the lock is lost");
         }
     }
 
-    /// Works as long as the lock is held.
+    /// Works while it holds the lock.
     async fn work(&mut self) -> Result<(), ControllerError> {
         let client = self.northbound.client.clone();
         let mut state = client.state();
@@ -138,11 +140,11 @@ impl Controller {
         loop {
             let retry = self.reconcile(&scope).await;
             let retry_at = tokio::time::Instant::now() + retry.unwrap_or(LAST_RETRY);
-            // Wait for a reason to look again.
+            // Wait for a reason to examine the database again.
             scope = loop {
                 tokio::select! {
-                    // Files first: what they change is told quickly, and everything is looked at
-                    // after it.
+                    // Files come first: their changes are known quickly, and the full comparison
+                    // follows anyway.
                     biased;
                     lost = self.lock.lost() => return lost.map_err(ControllerError::Closed),
                     changed = self.manifests.watch.changed() => {
@@ -157,7 +159,7 @@ impl Controller {
                             info!(skew = %self.northbound.cache.skew(), "the schema changed");
                         }
                         debug!(tables = ?batch.tables().collect::<Vec<_>>(), "rows changed");
-                        // What belongs together often comes in several transactions.
+                        // Related changes often come in several transactions.
                         sleep(GATHER).await;
                         break Scope::Everything;
                     }
@@ -176,7 +178,7 @@ impl Controller {
             settings, cluster, ..
         } = &self.manifests;
         let (northbound, others) = (&self.northbound, settings.others);
-        // After a failure it is not known what the database has.
+        // After a failure, the contents of the database are not known.
         let pods = match scope {
             Scope::Pods(pods) if self.failures == 0 => pods,
             _ => {
@@ -216,7 +218,8 @@ impl Controller {
         }
     }
 
-    /// Makes the database what the manifests say. After a failure it says when to try again.
+    /// Brings the database to the state that the manifests describe. After a failure, returns when to
+    /// try again.
     async fn reconcile(&mut self, scope: &Scope) -> Option<Duration> {
         let begun = Instant::now();
         let mut done = Vec::new();
@@ -254,7 +257,7 @@ impl Controller {
     }
 }
 
-/// Logs a failure: those that pass by themselves are no errors.
+/// Logs a failure. One that will pass by itself is not logged as an error.
 fn tell(failure: &ApplyError, wait: Duration) {
     match failure {
         ApplyError::Commit { title, source } => match &**source {
@@ -280,7 +283,7 @@ impl Watched {
     /// # Errors
     /// When they are wrong.
     pub fn new(settings: Settings) -> Result<Self, InputError> {
-        // What is written while they are read is told.
+        // The watch begins before the first read, so that no change is missed.
         let watch = Watch::new(&settings.paths);
         let mut files = Files::new(settings.paths.clone());
         files.look(Duration::ZERO);
@@ -293,7 +296,7 @@ impl Watched {
         })
     }
 
-    /// Logs what a plan leaves out, once.
+    /// Logs what a plan leaves out, once for each problem.
     fn tell(&mut self, planned: &Planned) {
         let refused = planned.refused.iter().map(ToString::to_string);
         let warnings = planned.warnings.iter().map(ToString::to_string);
@@ -305,8 +308,8 @@ impl Watched {
         self.told = told;
     }
 
-    /// Reads the manifests that may have changed, and says what has to be looked at for it. Wrong ones
-    /// are told, and leave everything as it was.
+    /// Reads the manifests that may have changed. Returns what must be examined because of that. Wrong
+    /// manifests are reported, and change nothing.
     fn changed(&mut self, changed: Changed) -> Option<Scope> {
         let looked = match changed {
             Changed::Files(files) => self.files.look_at(&files),
@@ -347,7 +350,7 @@ fn read(files: &Files, settings: &Settings) -> Result<Cluster, InputError> {
     let report = &cluster.report;
     tell_all(&report.refused, &report.warnings);
     for (kind, count) in &report.passed_over {
-        warn!("passed over: {count} {kind}");
+        warn!("ignored: {count} {kind}");
     }
     Ok(cluster)
 }

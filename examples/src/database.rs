@@ -1,4 +1,4 @@
-//! The northbound database: connecting to it, and what it tells of networks built before.
+//! The northbound database: connecting to it, and reading which networks it has.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -20,14 +20,14 @@ use crate::policy::owner;
 /// A view of the northbound database.
 pub type View = nb::Snapshot;
 
-/// Indexes of tables whose names the schema does not keep distinct.
+/// Indexes of tables whose names the schema does not keep unique.
 #[derive(Debug, Clone)]
 pub struct Names {
-    /// The switches by their names.
+    /// Finds switches by their names.
     pub switches: Index<LogicalSwitch, Str>,
-    /// The routers by their names.
+    /// Finds routers by their names.
     pub routers: Index<LogicalRouter, Str>,
-    /// The ACLs by the ids of what they belong to.
+    /// Finds ACLs by the ids of their owner.
     pub acls: Index<Acl, Str>,
 }
 
@@ -38,11 +38,11 @@ pub struct Northbound {
     pub client: nb::Client,
     /// The replica.
     pub cache: nb::Cache,
-    /// What the replica finds rows by name with.
+    /// The indexes of the replica.
     pub names: Names,
-    /// The lock that every transaction demands, where there is one.
+    /// The lock that every transaction asserts, if any.
     pub lock: Option<Str>,
-    /// The server, where it is in this process: it ends with the last one who has it.
+    /// The server, if it is in this process; it ends when its last user drops it.
     server: Option<Arc<Server>>,
 }
 
@@ -57,10 +57,10 @@ impl Northbound {
         Self::start(connection.client().connect().await?, server).await
     }
 
-    /// As [`connect`](Self::connect), but waits for a server that is not there yet.
+    /// Like [`connect`](Self::connect), but waits if no server can be reached yet.
     ///
     /// # Errors
-    /// When a remote is malformed, or what answers is no northbound database.
+    /// When a remote is malformed, or the server does not have a northbound database.
     pub async fn connect_when_there(connection: impl Into<Connection>) -> Result<Self, Error> {
         let connection = connection.into();
         let server = connection.server().cloned();
@@ -101,13 +101,13 @@ impl Northbound {
         })
     }
 
-    /// The server, where it is in this process.
+    /// The server, if it is in this process.
     #[must_use]
     pub const fn server(&self) -> Option<&Arc<Server>> {
         self.server.as_ref()
     }
 
-    /// The same database, every transaction on which demands that this client holds the lock.
+    /// The same database, with every transaction asserting that this client holds the lock.
     #[must_use]
     pub fn under(self, lock: &Str) -> Self {
         Self {
@@ -117,7 +117,7 @@ impl Northbound {
     }
 }
 
-/// Whether a row is of this network.
+/// Whether a row belongs to this network.
 #[must_use]
 pub fn is_of(external_ids: &Map<Str, Str>, network: &str) -> bool {
     external_ids
@@ -125,14 +125,14 @@ pub fn is_of(external_ids: &Map<Str, Str>, network: &str) -> bool {
         .is_some_and(|name| *name == *network)
 }
 
-/// Whether a network's controller looks after a row.
+/// Whether a network's controller maintains a row.
 #[must_use]
 pub fn is_owned(external_ids: &Map<Str, Str>, network: &str) -> bool {
     let owner = external_ids.get(ids::OWNER);
     owner.is_some_and(|owner| *owner == *controller(network))
 }
 
-/// What a network has been granted, as its rows tell.
+/// What was granted on a network, as read from its rows.
 #[must_use]
 pub fn known(view: &View, network: &str) -> Known {
     let switches: Vec<_> = view
@@ -148,7 +148,7 @@ pub fn known(view: &View, network: &str) -> Known {
     }
 }
 
-/// The nodes' subnets: those that the router has its addresses in.
+/// The nodes' subnets: those of the router's addresses.
 fn node_subnets(view: &View, network: &str) -> BTreeMap<String, Vec<IpNet>> {
     let prefix = NetworkNames::new(network).router_to_switch("");
     let routers = view.rows::<LogicalRouter>();

@@ -1,4 +1,4 @@
-//! What can be wrong with the input, and where.
+//! Errors in the input, and their places.
 
 use std::fmt;
 use std::io;
@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use crate::config::ConfigError;
 
-/// Where in the input something stands.
+/// A place in the input.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place {
     /// The file; `-` for the standard input.
     pub file: String,
     /// The document within the file, from 1 on.
     pub document: usize,
-    /// The item of the document's list, from 1 on; 0 where there is no list, or the object is named.
+    /// The item of the document's list, counted from 1; 0 if there is no list, or the object has a
+    /// name.
     pub item: usize,
     /// The object: its kind and name.
     pub object: String,
@@ -35,7 +36,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Bad input: an object that is left out, or something that stops everything.
+/// An error in the input. It leaves out an object, or stops everything.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}: {}{}", .0.place, field_prefix(&.0.field), .0.reason)]
 pub struct InputError(Arc<Details>);
@@ -97,13 +98,13 @@ pub enum Reason {
     /// A file is not text.
     #[error("is not UTF-8: byte {offset} is {byte:#04x} (line {line}, byte {column} of the line)")]
     NotUtf8 {
-        /// How many bytes come before the first that is wrong.
+        /// The number of bytes before the first wrong one.
         offset: usize,
         /// That byte.
         byte: u8,
         /// Its line, from 1 on.
         line: usize,
-        /// Its place in the line, from 1 on.
+        /// Its position in the line, counted from 1.
         column: usize,
     },
     /// A folder has no manifest.
@@ -115,48 +116,48 @@ pub enum Reason {
     /// A field is missing.
     #[error("is missing")]
     Missing,
-    /// An API version in which a kind is not served.
+    /// The kind does not exist in this API version.
     #[error("is {found}; the kind is served as {served}")]
     NotServed {
         /// The version.
         found: String,
-        /// The versions in which it is.
+        /// The versions in which it exists.
         served: &'static str,
     },
     /// A field is malformed.
     #[error("{0}")]
     Malformed(String),
-    /// Two documents describe one object, and not in the same way.
+    /// Two documents describe the same object in different ways.
     #[error("is described differently in {0}, which is in force")]
     Duplicate(Place),
     /// The network's configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Two names become one when written to the database.
+    /// Two names are the same in the database.
     #[error("the name {name:?} and {other:?} of {place} are the same in the database: {mangled:?}")]
     NameCollision {
         /// This object's name.
         name: String,
         /// The other's.
         other: String,
-        /// What both become.
+        /// The name that both have in the database.
         mangled: String,
         /// Where the other is.
         place: Box<Place>,
     },
-    /// A name that Kubernetes would not take.
+    /// Kubernetes does not allow this name.
     #[error("{0:?} is not a name of lower-case letters, digits, `-` and `.`")]
     BadName(String),
-    /// A pod asks for a network that no NAD describes.
+    /// A pod requests a network that no NAD describes.
     #[error("the NetworkAttachmentDefinition {0} is not among the manifests")]
     UnknownNad(String),
     /// A policy selects pods on a network that assigns no addresses.
     #[error("pods cannot be selected on the network {0}, which assigns no addresses: use ipBlock")]
     SelectorWithoutIpam(String),
-    /// A pod runs on a node that is not among the nodes.
+    /// The node that a pod runs on is unknown.
     #[error("the node {0:?} is not known")]
     UnknownNode(String),
-    /// Something wants a subnet that another node has, or that the network does not.
+    /// A subnet was requested that another node has, or that the network does not have.
     #[error("{0}")]
     Subnet(String),
     /// A subnet or a network has no address left.
@@ -167,10 +168,10 @@ pub enum Reason {
     AddressTaken {
         /// The address.
         address: String,
-        /// Who has it.
+        /// Its owner.
         owner: String,
     },
-    /// The database has a pod's port on another switch than it must be on.
+    /// In the database, a pod's port is on a switch where it must not be.
     #[error("the port {port} is on the switch {found}, which is not the switch of its pod")]
     WrongSwitch {
         /// The port's name.

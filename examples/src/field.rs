@@ -1,4 +1,4 @@
-//! Fields of objects, read by their paths: what is wrong is told in the words of the manifest.
+//! Fields of objects, read by their paths. Errors use the words of the manifest.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,17 +7,17 @@ use serde_json::Value;
 
 use crate::error::{InputError, Place, Reason};
 
-/// A field of the wrong type or with a wrong value.
+/// A field with the wrong type or a wrong value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]
 pub struct Wrong {
     /// The path of the field.
     pub field: String,
-    /// What it must be, and what it is.
+    /// What it must be, and what was found.
     pub reason: String,
 }
 
-/// A value with its path. One that is null is absent.
+/// A value with its path. Null counts as absent.
 #[derive(Debug, Clone)]
 pub struct Field<'a> {
     path: String,
@@ -33,7 +33,7 @@ impl Wrong {
 }
 
 impl<'a> Field<'a> {
-    /// A value that the path leads to.
+    /// A value at a path.
     pub fn new(path: impl Into<String>, value: Option<&'a Value>) -> Self {
         Self {
             path: path.into(),
@@ -53,7 +53,7 @@ impl<'a> Field<'a> {
         self.value
     }
 
-    /// That the field is wrong.
+    /// An error about the field.
     pub fn wrong(&self, reason: impl Into<String>) -> Wrong {
         Wrong {
             field: self.path.clone(),
@@ -61,7 +61,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// That the field must be something else than it is.
+    /// An error: the field must be something else.
     #[must_use]
     pub fn must_be(&self, expected: impl fmt::Display) -> Wrong {
         match self.value {
@@ -109,10 +109,10 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// That a mapping has no other members than these.
+    /// Checks that a mapping has no other members than these.
     ///
     /// # Errors
-    /// When it has, or is no mapping.
+    /// When it has other members, or the value is not a mapping.
     pub fn only(&self, known: &[&str]) -> Result<(), Wrong> {
         let members = match self.value {
             None => return Ok(()),
@@ -148,7 +148,7 @@ impl<'a> Field<'a> {
     /// A text.
     ///
     /// # Errors
-    /// When the value is none.
+    /// When the value is not a string.
     pub fn text(&self) -> Result<Option<&'a str>, Wrong> {
         match self.value {
             None => Ok(None),
@@ -172,12 +172,12 @@ impl<'a> Field<'a> {
     /// A text that must not be absent.
     ///
     /// # Errors
-    /// When it is, or the value is no text.
+    /// When it is absent, or the value is not a string.
     pub fn required_text(&self) -> Result<&'a str, Wrong> {
         self.text()?.ok_or_else(|| self.must_be("a string"))
     }
 
-    /// A text that is read; an empty one is absent.
+    /// A string that is parsed; an empty one counts as absent.
     ///
     /// # Errors
     /// When the value is no text, or not what is expected.
@@ -187,7 +187,7 @@ impl<'a> Field<'a> {
             .transpose()
     }
 
-    /// A text that is read, in a list, or one that must not be absent.
+    /// A required string that is parsed, or an element of a list.
     ///
     /// # Errors
     /// When it is absent, no text, or not what is expected.
@@ -216,7 +216,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// What a value is, for people to read.
+/// A description of a value for error messages.
 fn described(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),

@@ -13,12 +13,12 @@ use crate::json::{self, Shape};
 /// The annotation's key.
 pub const ANNOTATION: &str = "k8s.ovn.org/pod-networks";
 
-/// What a pod has been granted on one network.
+/// What was granted to a pod on one network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// Its MAC address.
     pub mac: Mac,
-    /// Its addresses, with the prefix length of their subnet; none where nobody assigns any.
+    /// Its addresses, with the prefix length of their subnet; empty if no addresses are assigned.
     pub addresses: Vec<IpNet>,
     /// The gateways of its default route.
     pub gateways: Vec<IpAddr>,
@@ -31,7 +31,7 @@ pub struct Grant {
 pub struct Route {
     /// Where to.
     pub dest: IpNet,
-    /// By way of which router; of none where the destination is on the link.
+    /// The next hop; `None` if the destination is on the link.
     pub next_hop: Option<IpAddr>,
 }
 
@@ -56,7 +56,8 @@ const ENTRIES: Shape = Shape::Map(&Shape::Object(&[
 ]));
 
 impl Grant {
-    /// The address that OVN's columns want: the MAC address and the bare addresses.
+    /// The address in the form of OVN's columns: the MAC address, followed by the addresses without
+    /// prefix lengths.
     #[must_use]
     pub fn port_address(&self) -> String {
         let mut text = self.mac.to_string();
@@ -108,7 +109,7 @@ impl Route {
     }
 }
 
-/// The list, or the only one in its stead.
+/// The list, or the single value that stands for it.
 fn merged<T: FromStr + PartialEq>(
     entry: &Field<'_>,
     only: &str,
@@ -133,13 +134,13 @@ fn merged<T: FromStr + PartialEq>(
     Ok(values)
 }
 
-/// The annotation as it was read: every entry by itself, because a wrong one says nothing of the
-/// others.
+/// The annotation as it was read. Each entry is read separately, because an error in one does not
+/// affect the others.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Grants {
     path: String,
     entries: Value,
-    /// The paths of members that nobody knows.
+    /// The paths of unknown members.
     pub unknown: Vec<String>,
 }
 
@@ -162,7 +163,7 @@ impl Grants {
         })
     }
 
-    /// What is granted to an attachment.
+    /// The grant for an attachment.
     ///
     /// # Errors
     /// When its entry is malformed.

@@ -1,12 +1,12 @@
-//! The keys in `external_ids` by which OVN-Kubernetes knows its rows again.
+//! The keys in `external_ids` by which OVN-Kubernetes finds its rows again.
 
 use ovsdb::{Map, Str};
 
 use crate::config::{NetworkConfig, Profile};
 
-/// The network that a row is of.
+/// The network that a row belongs to.
 pub const NETWORK: &str = "k8s.ovn.org/network";
-/// The network's shape.
+/// The network's topology.
 pub const TOPOLOGY: &str = "k8s.ovn.org/topology";
 /// The network's role: always secondary here.
 pub const ROLE: &str = "k8s.ovn.org/role";
@@ -18,16 +18,16 @@ pub const POD: &str = "pod";
 pub const NAMESPACE: &str = "namespace";
 /// The mark of a cluster router.
 pub const CLUSTER_ROUTER: &str = "k8s-cluster-router";
-/// The version of a topology: [`UNFINISHED`] until the whole network is there.
+/// The version of a topology: [`UNFINISHED`] until the whole network exists.
 pub const VERSION: &str = "k8s-ovn-topo-version";
 /// The version while the network is being built.
 pub const UNFINISHED: &str = "0";
-/// The version once it is there.
+/// The version once it exists.
 pub const FINISHED: &str = "5";
-/// Who looks after a row.
+/// The owner of a row.
 pub const OWNER: &str = "k8s.ovn.org/owner-controller";
 
-/// What every row of a network bears.
+/// The ids of every row of a network.
 #[must_use]
 pub fn of_network(config: &NetworkConfig) -> Map<Str, Str> {
     [
@@ -37,7 +37,7 @@ pub fn of_network(config: &NetworkConfig) -> Map<Str, Str> {
     .into()
 }
 
-/// What a switch of a network bears.
+/// The ids of a network's switches.
 #[must_use]
 pub fn of_switch(config: &NetworkConfig, profile: Profile) -> Map<Str, Str> {
     let mut ids = of_network(config);

@@ -1,6 +1,6 @@
 //! JSON as Go's `encoding/json` reads it into a struct, which is how OVN-Kubernetes and Multus read
 //! configurations and annotations: the names of members match in any case, the last of several wins,
-//! null is absent, and other members are passed over (here they are reported).
+//! null counts as absent, and unknown members are ignored (here they are reported).
 
 use std::cell::RefCell;
 use std::fmt;
@@ -8,10 +8,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// What the members of a value are called.
+/// The names of a value's members.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
-    /// A value whose members do not matter.
+    /// A value whose members are not looked at.
     Any,
     /// An object with these members.
     Object(&'static [(&'static str, Self)]),
@@ -21,16 +21,16 @@ pub enum Shape {
     Map(&'static Self),
 }
 
-/// A value whose members are called as the shape says.
+/// A value whose members have the names in the shape.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Read {
     /// The value; members that are null are left out.
     pub value: Value,
-    /// The paths of members that the shape does not have.
+    /// The paths of members that are not in the shape.
     pub unknown: Vec<String>,
 }
 
-/// Where a text is not JSON.
+/// The place at which a text is not JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not JSON: {message} (line {line}, column {column} of the text)")]
 pub struct Syntax {
@@ -45,7 +45,7 @@ pub struct Syntax {
 impl From<&serde_json::Error> for Syntax {
     fn from(error: &serde_json::Error) -> Self {
         let message = error.to_string();
-        // The parser's message ends with the place, which is said once more here.
+        // The parser's message ends with the place, which is shown separately here.
         let message = message.split(" at line ").next().unwrap_or_default();
         Self {
             message: message.to_owned(),
@@ -76,9 +76,9 @@ pub fn read(text: &str, shape: Shape) -> Result<Read, Syntax> {
     })
 }
 
-/// Whether Go takes one name for the other.
+/// Whether Go treats the two names as the same.
 fn is_same_name(one: &str, other: &str) -> bool {
-    // The only letters outside ASCII that Unicode folds to one inside.
+    // The only letters outside ASCII that Unicode folds to ASCII letters.
     let fold = |letter: char| match letter {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',
@@ -87,7 +87,7 @@ fn is_same_name(one: &str, other: &str) -> bool {
     one.chars().map(fold).eq(other.chars().map(fold))
 }
 
-/// A place in the value, and what is expected there.
+/// A value that is being read, and its expected shape.
 struct Node<'u> {
     shape: Shape,
     path: String,
@@ -193,7 +193,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 }
 
-/// Assigns a member, which may have been assigned before, as Go does.
+/// Assigns a member as Go does; it may have been assigned before.
 fn set(members: &mut Map<String, Value>, name: String, value: Value, shape: Shape) {
     match (shape, value) {
         (Shape::List(_) | Shape::Map(_), Value::Null) => {
@@ -283,7 +283,8 @@ mod tests {
                 json!({"grants": {"a/B": {"mac": 1}}}),
                 vec![r#"grants["a/B"].macs"#],
             ),
-            // A value of another type is not looked into; who reads it says what it should be.
+            // A value of another type is not examined here; the code that reads it reports what it
+            // should be.
             (
                 r#"{"routes": {"a": 1}}"#,
                 json!({"routes": {"a": 1}}),

@@ -1,12 +1,12 @@
 //! The names of rows.
 
-/// A network's or a NAD's name as rows bear it: `-` and `/` become `.`.
+/// A network's or NAD's name in the names of rows: `-` and `/` become `.`.
 #[must_use]
 pub fn mangle(name: &str) -> String {
     name.replace(['-', '/'], ".")
 }
 
-/// The names that a network's rows have.
+/// The names of a network's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkNames {
     prefix: String,
@@ -21,7 +21,7 @@ impl NetworkNames {
         }
     }
 
-    /// What the names of the network's rows begin with.
+    /// The prefix of the names of the network's rows.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
@@ -76,14 +76,14 @@ impl NetworkNames {
     }
 }
 
-/// A pod's port: named after the NAD, not after the network. A further attachment to the same
-/// NAD has its number behind the NAD's name: `namespace/name/1`.
+/// A pod's port: named after the NAD, not after the network. For a further attachment to the same NAD,
+/// the attachment's number follows the NAD's name: `namespace/name/1`.
 #[must_use]
 pub fn pod_port(nad: &str, namespace: &str, pod: &str) -> String {
     format!("{}_{namespace}_{pod}", mangle(nad))
 }
 
-/// The owner that a network's rows name.
+/// The owner in the external ids of a network's rows.
 #[must_use]
 pub fn controller(network: &str) -> String {
     format!("{network}-network-controller")

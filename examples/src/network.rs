@@ -1,4 +1,4 @@
-//! The networks that NADs describe together.
+//! The networks that the NADs describe.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,13 +15,13 @@ use crate::report::Report;
 pub struct Network {
     /// Where the first of its NADs was found.
     pub place: Place,
-    /// What its NADs say.
+    /// The configuration that its NADs agree on.
     pub config: NetworkConfig,
     /// The NADs' keys, `namespace/name`.
     pub nads: Vec<String>,
 }
 
-/// The networks that NADs describe, and what became of each NAD.
+/// The networks that the NADs describe, and the result for each NAD.
 #[derive(Debug, Clone, Default)]
 pub struct Networks {
     /// The networks, in the order in which they are first named.
@@ -29,20 +29,20 @@ pub struct Networks {
     nads: HashMap<String, (Nads, Place)>,
 }
 
-/// What became of a NAD.
+/// The result for a NAD.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nads {
-    /// It describes the network with this place in [`Networks::networks`].
+    /// It describes the network with this index in [`Networks::networks`].
     Network(usize),
-    /// It describes none of ours.
+    /// It does not describe an OVN-Kubernetes network.
     Skipped,
     /// It was refused.
     Refused,
 }
 
 impl Networks {
-    /// Reads the NADs. Of a network that two describe in different ways, the first description
-    /// counts. A NAD that is refused is noted in the report.
+    /// Reads the NADs. If two describe a network differently, the first one counts. A NAD that is
+    /// refused is recorded in the report.
     #[must_use]
     pub fn new(manifests: &Manifests, profile: Profile, report: &mut Report) -> Self {
         let mut networks = Self::default();
@@ -80,7 +80,7 @@ impl Networks {
         networks
     }
 
-    /// What became of a NAD; `None` where there is none of this key.
+    /// The result for a NAD; `None` if none has this key.
     #[must_use]
     pub fn nad(&self, key: &str) -> Option<Nads> {
         self.nads.get(key).map(|(nad, _)| *nad)
@@ -94,7 +94,7 @@ impl Networks {
     }
 }
 
-/// What is known of the NADs that were read.
+/// What is known about the NADs read so far.
 #[derive(Debug, Default)]
 struct Reading {
     /// The networks by name.
@@ -104,7 +104,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// Adds a NAD to its network, and returns the network's place.
+    /// Adds a NAD to its network. Returns the network's index.
     fn add(
         &mut self,
         networks: &mut Vec<Network>,
@@ -138,7 +138,7 @@ impl Reading {
     }
 }
 
-/// Names by what they become in the database.
+/// Names, by their form in the database.
 #[derive(Debug, Default)]
 struct Names(BTreeMap<String, (String, Place)>);
 
@@ -237,7 +237,7 @@ mod tests {
         assert!(!report.kept.network("other") && !report.kept.port("a/x", "any", "pod"));
         assert_eq!(
             report.warnings[0].to_string(),
-            "f.yaml, document 1, b/y: spec.config: the member mtuu is not known: passed over"
+            "f.yaml, document 1, b/y: spec.config: the member mtuu is unknown and ignored"
         );
     }
 
@@ -257,7 +257,7 @@ mod tests {
             (1, true)
         );
         assert!(!report.kept.network("another"));
-        // A name that cannot be read may be any.
+        // A name that cannot be read could be any name.
         let (_, report) = networks([broken]);
         assert!(report.kept.network("another"));
     }

@@ -1,17 +1,17 @@
-//! A set of numbers, kept as ranges: its size follows from how it was described, not from how many
-//! numbers are in it.
+//! A set of numbers, stored as ranges: its size depends on the number of ranges, not on the number of
+//! elements.
 
 use std::collections::BTreeMap;
 
-/// Disjoint ranges, none of which touches another.
+/// Disjoint ranges, none of which is adjacent to another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ranges {
-    /// The last number of each range, by its first.
+    /// The last number of each range, by its first number.
     ends: BTreeMap<u128, u128>,
 }
 
 impl Ranges {
-    /// The range that a number is in.
+    /// The range that contains a number.
     fn around(&self, number: u128) -> Option<(u128, u128)> {
         let (first, last) = self.ends.range(..=number).next_back()?;
         (*last >= number).then_some((*first, *last))
@@ -23,12 +23,12 @@ impl Ranges {
         self.around(number).is_some()
     }
 
-    /// Adds the numbers from `first` to `last`, if there are any.
+    /// Adds the numbers from `first` to `last`; none if `last` is smaller.
     pub fn insert(&mut self, mut first: u128, mut last: u128) {
         if first > last {
             return;
         }
-        // Join with everything that overlaps or touches.
+        // Merge with every range that overlaps or is adjacent.
         while let Some((other_first, other_last)) =
             self.ends.range(..=last.saturating_add(1)).next_back()
         {
@@ -43,7 +43,7 @@ impl Ranges {
         self.ends.insert(first, last);
     }
 
-    /// Takes a number out.
+    /// Removes a number.
     pub fn remove(&mut self, number: u128) {
         let Some((first, last)) = self.around(number) else {
             return;
@@ -57,10 +57,10 @@ impl Ranges {
         }
     }
 
-    /// The first number from `start` on that is below `end` and not in the set.
+    /// The first number from `start` on that is less than `end` and not in the set.
     #[must_use]
     pub fn gap(&self, start: u128, end: u128) -> Option<u128> {
-        // Ranges do not touch, so the number after one is free.
+        // Ranges are not adjacent, so the number after one is free.
         let free = match self.around(start) {
             Some((_, last)) => last.checked_add(1)?,
             None => start,
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// A small generator, so that a failure repeats.
+    /// A small random generator, so that failures can be reproduced.
     fn next(state: &mut u64) -> u128 {
         *state = state
             .wrapping_mul(6_364_136_223_846_793_005)

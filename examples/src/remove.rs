@@ -1,4 +1,5 @@
-//! What goes: networks, nodes, pods, and what is left over of those that went unseen.
+//! Removes networks, nodes and pods, and what is left over from those that were removed while the
+//! program did not run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,23 +19,23 @@ use crate::network::Network;
 use crate::policy::{Direction, owner};
 use crate::topology::Draft;
 
-/// So many ports go in one step.
+/// How many ports are removed in one step.
 const PORTS_OF_A_STEP: usize = 250;
 
-/// What is not in the manifests but in the database.
+/// What to do with rows that are in the database but not in the manifests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Others {
-    /// It stays, and keeps its addresses.
+    /// Keep them, with their addresses.
     #[default]
     Keep,
-    /// It goes.
+    /// Remove them.
     Remove,
 }
 
 /// The names of ports that are wanted.
 type Wanted<'a> = BTreeSet<&'a str>;
 
-/// Says that rows of a table go, by their `external_ids`.
+/// Removes rows of a table, selected by their `external_ids`.
 fn rows<T: Table<Database = Database>>(
     draft: &mut Draft<'_>,
     ids: Column<T, Map<Str, Str>>,
@@ -46,8 +47,8 @@ fn rows<T: Table<Database = Database>>(
     }
 }
 
-/// Says that switches go, and with them ports that are wanted elsewhere. The database collects
-/// the other ones.
+/// Removes switches, and those of their ports that are wanted on other switches. The database deletes
+/// the other ports.
 fn switches(draft: &mut Draft<'_>, wanted: &Wanted<'_>, goes: impl Fn(&LogicalSwitch) -> bool) {
     let view = draft.view.clone();
     for switch in view.rows::<LogicalSwitch>().filter(|row| goes(row)) {
@@ -59,8 +60,8 @@ fn switches(draft: &mut Draft<'_>, wanted: &Wanted<'_>, goes: impl Fn(&LogicalSw
     }
 }
 
-/// Says that a whole network goes, in one step. What only its rows refer to, the database
-/// collects itself; the control plane protection stays.
+/// Removes a whole network, in one step. The database itself deletes rows to which only the network's
+/// rows refer; the control plane protection is kept.
 fn network(draft: &mut Draft<'_>, name: &str, wanted: &Wanted<'_>) {
     draft.desired.begin(format!("remove the network {name}"));
     switches(draft, wanted, |row| is_of(&row.external_ids, name));
@@ -70,8 +71,8 @@ fn network(draft: &mut Draft<'_>, name: &str, wanted: &Wanted<'_>) {
     rows(draft, AddressSet::EXTERNAL_IDS, |ids| is_owned(ids, name));
 }
 
-/// Says that a node of a layer3 network goes, in one step: its switch with all ports, and the
-/// router's port to it.
+/// Removes a node of a layer3 network, in one step: its switch with all ports, and the router's port to
+/// it.
 fn node(draft: &mut Draft<'_>, network: &str, node: &str, wanted: &Wanted<'_>) {
     let names = NetworkNames::new(network);
     draft
@@ -79,7 +80,7 @@ fn node(draft: &mut Draft<'_>, network: &str, node: &str, wanted: &Wanted<'_>) {
         .begin(format!("remove the node {node} from {network}"));
     let (view, port) = (draft.view.clone(), names.router_to_switch(node));
     if let Some(port) = view.get_by(LogicalRouterPort::NAME, port.as_str()) {
-        // With a router that goes, it has gone.
+        // If the router is removed, its port is removed with it.
         let has = |router: &Row<LogicalRouter>| {
             router.ports.contains(&port.reference()) && !draft.is_gone(router.uuid())
         };
@@ -93,10 +94,11 @@ fn node(draft: &mut Draft<'_>, network: &str, node: &str, wanted: &Wanted<'_>) {
     });
 }
 
-/// The network of a switch, and a pod's port on it.
+/// A switch's network, and a pod's port on the switch.
 type PodPort<'v> = (&'v Str, &'v Row<LogicalSwitchPort>);
 
-/// The ports of pods on networks, but for those that go already: by themselves, or with their switch.
+/// The ports of pods on networks, except ports that are removed already, by themselves or with their
+/// switch.
 fn pod_ports<'v>(view: &'v View, is_gone: impl Fn(Uuid) -> bool) -> Vec<PodPort<'v>> {
     let switches = view.rows::<LogicalSwitch>();
     let stay = switches.filter(|switch| !is_gone(switch.uuid()));
@@ -116,11 +118,12 @@ pub fn addresses(port: &LogicalSwitchPort) -> impl Iterator<Item = Str> {
         .map(Str::from)
 }
 
-/// Says that the pods' ports go for which a test holds, and their addresses from what policies
-/// select. Addresses that others have on the network stay.
+/// Removes the pods' ports for which a test returns true, and their addresses from the address sets of
+/// policies. Addresses that other ports on the network have are kept.
 fn ports(draft: &mut Draft<'_>, goes: impl Fn(&str, &Row<LogicalSwitchPort>) -> bool) {
     let view = draft.view.clone();
-    // What goes with its switch is gone without a word, but its addresses are not.
+    // A port that is removed with its switch needs no step of its own, but its addresses must be
+    // removed.
     let all = pod_ports(&view, |_| false).into_iter();
     let (ports, mut others): (Vec<_>, Vec<_>) =
         all.partition(|(network, port)| goes(network, port));
@@ -158,8 +161,8 @@ fn ports(draft: &mut Draft<'_>, goes: impl Fn(&str, &Row<LogicalSwitchPort>) -> 
     }
 }
 
-/// Says that addresses go from what policies select on a network, unless other ports than ours have
-/// them.
+/// Removes addresses from the address sets of a network's policies, unless ports that are not in `ours`
+/// have them.
 pub fn free<P>(
     draft: &mut Draft<'_>,
     network: &str,
@@ -193,8 +196,7 @@ fn take_out(draft: &mut Draft<'_>, network: &str, addresses: &BTreeSet<Str>) {
     }
 }
 
-/// Says that policies of a network go, in one step: their groups, then whatever served them
-/// alone.
+/// Removes policies of a network, in one step: their groups, then the rows that only they use.
 fn policies(draft: &mut Draft<'_>, network: &str, policies: &[manifest::Policy]) {
     let view = draft.view.clone();
     draft
@@ -224,8 +226,8 @@ fn policies(draft: &mut Draft<'_>, network: &str, policies: &[manifest::Policy])
         draft.unwanted(group);
     }
     for name in gone.iter().filter_map(namespace).collect::<BTreeSet<_>>() {
-        // The groups in which nothing is allowed go with the last policy of a namespace; before
-        // that they lose the pods that no policy is for any longer.
+        // The groups of a namespace in which nothing is allowed are removed with its last policy. Until
+        // then, pods to which no policy applies any more are removed from them.
         let others = left
             .iter()
             .filter(|group| namespace(group).as_ref() == Some(&name));
@@ -263,7 +265,7 @@ fn policies(draft: &mut Draft<'_>, network: &str, policies: &[manifest::Policy])
     }
 }
 
-/// The networks in the database: the names, and the nodes of those that are layer3.
+/// The networks in the database: their names, and the nodes of layer3 networks.
 fn networks(view: &View) -> BTreeMap<String, Option<BTreeSet<String>>> {
     let mut networks: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
     for router in view.rows::<LogicalRouter>() {
@@ -290,12 +292,12 @@ fn networks(view: &View) -> BTreeMap<String, Option<BTreeSet<String>>> {
     networks
 }
 
-/// The namespace and the name of the pod that a port is of.
+/// The namespace and the name of the pod that a port belongs to.
 fn pod_of(port: &LogicalSwitchPort) -> Option<(&str, &str)> {
     let namespace = port.external_ids.get(ids::NAMESPACE)?;
     let nad = port.external_ids.get(ids::NAD)?;
     let rest = port.name.strip_prefix(&mangle(nad))?;
-    // Between the NAD and the pod may stand the number of a further attachment.
+    // Between the NAD and the pod there may be the number of a further attachment.
     let rest = match rest.strip_prefix('.') {
         Some(rest) => rest.trim_start_matches(|digit: char| digit.is_ascii_digit()),
         None => rest,
@@ -307,7 +309,8 @@ fn pod_of(port: &LogicalSwitchPort) -> Option<(&str, &str)> {
     Some((namespace, pod))
 }
 
-/// The names of the ports that stay in any case, because what would ask for them was refused.
+/// The names of the ports that are kept in any case, because the objects that would request them were
+/// refused.
 #[must_use]
 pub fn kept_ports(view: &View, cluster: &Cluster) -> BTreeSet<Str> {
     let kept = &cluster.report.kept;
@@ -323,10 +326,10 @@ pub fn kept_ports(view: &View, cluster: &Cluster) -> BTreeSet<Str> {
     ports.map(|port| port.name.clone()).collect()
 }
 
-/// Says that everything goes which the manifests describe.
+/// Removes everything that the manifests describe.
 ///
-/// A network whose pods use another NAD as well, of which the manifests say nothing, stays: it
-/// loses the pods of the NADs that go.
+/// A network whose pods also use another NAD, which is not in the manifests, is kept; only the pods of
+/// the removed NADs are removed from it.
 pub fn described(draft: &mut Draft<'_>, manifests: &Manifests, described: &[Network]) {
     let (view, nothing) = (draft.view.clone(), Wanted::new());
     let mut gone: BTreeSet<&str> = BTreeSet::new();
@@ -375,13 +378,13 @@ fn ports_of<'a>(cluster: &'a Cluster, which: impl Fn(&crate::cluster::Pod) -> bo
         .collect()
 }
 
-/// Says that the ports of pods go that have come to their end.
+/// Removes the ports of completed pods.
 pub fn completed(draft: &mut Draft<'_>, cluster: &Cluster) {
     let ended = ports_of(cluster, |pod| pod.completed);
     ports(draft, |_, port| ended.contains(port.name.as_str()));
 }
 
-/// Says that those of some ports go which pods have no more.
+/// Removes those of some ports that no pod has any more.
 pub fn some(
     draft: &mut Draft<'_>,
     cluster: &Cluster,
@@ -401,8 +404,8 @@ pub fn some(
     }
 }
 
-/// Says that everything goes which the cluster does not have: networks, the nodes of layer3
-/// networks, and pods. What would be asked for by objects that were refused stays.
+/// Removes everything that the cluster does not have: networks, the nodes of layer3 networks, and pods.
+/// What refused objects would request is kept.
 pub fn stale(draft: &mut Draft<'_>, cluster: &Cluster) {
     let kept = &cluster.report.kept;
     let live = ports_of(cluster, |pod| pod.live);
@@ -417,7 +420,7 @@ pub fn stale(draft: &mut Draft<'_>, cluster: &Cluster) {
         }
     }
     for (name, config) in &wanted {
-        // What it has left of another shape that it had before.
+        // Rows of another topology that the network had before.
         draft
             .desired
             .begin(format!("remove what {name} was before"));

@@ -1,5 +1,5 @@
-//! What came of reading the manifests: objects that are left out, warnings, and what must therefore
-//! not be removed from the database.
+//! The result of reading the manifests: objects that are left out, warnings, and what must be kept in
+//! the database because of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,7 +7,7 @@ use std::fmt;
 use crate::error::{InputError, Place};
 use crate::manifest::{NAD, POLICY};
 
-/// Something that the author may not have meant. It stops nothing.
+/// Something that the author may not have intended. It does not stop anything.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {}{text}", crate::error::field_prefix(field))]
 pub struct Warning {
@@ -15,24 +15,24 @@ pub struct Warning {
     pub place: Place,
     /// The field; empty for the whole.
     pub field: String,
-    /// What it is.
+    /// The problem.
     pub text: String,
 }
 
-/// What came of reading the manifests.
+/// The result of reading the manifests.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// What is left out, and why, in the order in which it was found.
     pub refused: Vec<InputError>,
-    /// What the author may not have meant.
+    /// What the author may not have intended.
     pub warnings: Vec<Warning>,
-    /// How many objects there are of each kind that is not read.
+    /// How many objects of each unknown kind there are.
     pub passed_over: BTreeMap<Kind, usize>,
-    /// What must stay in the database.
+    /// What must be kept in the database.
     pub kept: Kept,
 }
 
-/// A kind of objects, with its API version.
+/// A kind of object, with its API version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
     /// The kind.
@@ -42,7 +42,7 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// The kind that is read and may have been meant.
+    /// The known kind that may have been intended.
     #[must_use]
     pub fn similar(&self) -> Option<&'static str> {
         let written = self.kind.to_lowercase();
@@ -82,21 +82,21 @@ impl Report {
         });
     }
 
-    /// Warns of members that nobody knows.
+    /// Warns of unknown members.
     pub fn unknown_members(&mut self, place: &Place, field: &str, unknown: &[String]) {
         for name in unknown {
-            let text = format!("the member {name} is not known: passed over");
+            let text = format!("the member {name} is unknown and ignored");
             self.warn(place, field, text);
         }
     }
 }
 
-/// What must stay in the database although no object asks for it: the objects that do were refused,
-/// and what they would ask for is not known.
+/// What must be kept in the database although no object requests it: the objects that would were
+/// refused, and what they would request is unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kept {
     everything: bool,
-    /// A network whose name could not be read is any of them.
+    /// If the name of a network could not be read, it could be any network.
     every_network: bool,
     networks: BTreeSet<String>,
     nads: BTreeSet<String>,
@@ -106,13 +106,13 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Whether nothing must stay.
+    /// Whether nothing must be kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Keeps everything: it is not known what object was refused.
+    /// Keeps everything, because it is unknown which object was refused.
     pub const fn keep_everything(&mut self) {
         self.everything = true;
     }
@@ -137,7 +137,7 @@ impl Kept {
         }
     }
 
-    /// Keeps the ports of a NAD, and the network that it describes if that is known.
+    /// Keeps the ports of a NAD, and the network that it describes, if known.
     pub fn keep_nad(&mut self, key: &str, network: Option<&str>) {
         self.nads.insert(key.to_owned());
         match network {
@@ -148,32 +148,32 @@ impl Kept {
         }
     }
 
-    /// Whether a network stays.
+    /// Whether a network is kept.
     #[must_use]
     pub fn network(&self, name: &str) -> bool {
         self.everything || self.every_network || self.networks.contains(name)
     }
 
-    /// Whether the switch of a node stays.
+    /// Whether a node's switch is kept.
     #[must_use]
     pub fn node(&self, name: &str) -> bool {
         self.everything || self.nodes.contains(name)
     }
 
-    /// Whether the port of a pod on a NAD stays.
+    /// Whether a pod's port for a NAD is kept.
     #[must_use]
     pub fn port(&self, nad: &str, namespace: &str, pod: &str) -> bool {
         let pair = (namespace.to_owned(), pod.to_owned());
         self.everything || self.nads.contains(nad) || self.pods.contains(&pair)
     }
 
-    /// The policies whose rows stay, as pairs of namespace and name.
+    /// The policies whose rows are kept, as pairs of namespace and name.
     #[must_use]
     pub const fn policies(&self) -> &BTreeSet<(String, String)> {
         &self.policies
     }
 
-    /// Whether the rows of every policy stay.
+    /// Whether the rows of every policy are kept.
     #[must_use]
     pub const fn every_policy(&self) -> bool {
         self.everything

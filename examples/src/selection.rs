@@ -1,4 +1,4 @@
-//! Which networks a pod asks for: the annotation `k8s.v1.cni.cncf.io/networks`.
+//! The networks that a pod requests: the annotation `k8s.v1.cni.cncf.io/networks`.
 
 use std::net::IpAddr;
 
@@ -11,22 +11,22 @@ use crate::json::{self, Shape};
 /// The annotation's key.
 pub const ANNOTATION: &str = "k8s.v1.cni.cncf.io/networks";
 
-/// One attachment that a pod asks for.
+/// An attachment that a pod requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     /// The NAD, `namespace/name`.
     pub nad: String,
     /// The interface's name in the pod.
     pub interface: String,
-    /// Addresses that it asks for.
+    /// The addresses that it requests.
     pub addresses: Vec<IpNet>,
-    /// The MAC address that it asks for.
+    /// The MAC address that it requests.
     pub mac: Option<Mac>,
-    /// The gateways that are to be its default route.
+    /// The gateways of its default route, as requested.
     pub default_route: Vec<IpAddr>,
 }
 
-/// The members of an element of the JSON form. Some are for other plug-ins.
+/// The members of an element in the JSON form. Some are for other plug-ins.
 const ELEMENT: Shape = Shape::Object(&[
     ("name", Shape::Any),
     ("namespace", Shape::Any),
@@ -44,9 +44,9 @@ const ELEMENT: Shape = Shape::Object(&[
 /// The annotation as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selections {
-    /// What the pod asks for, in order.
+    /// The pod's requests, in order.
     pub selections: Vec<Selection>,
-    /// The paths of members that nobody knows.
+    /// The paths of unknown members.
     pub unknown: Vec<String>,
 }
 
@@ -116,12 +116,12 @@ fn label<'t>(kind: &str, text: Option<&'t str>) -> Result<Option<&'t str>, Strin
     }
 }
 
-/// The name that Multus gives to an interface.
+/// A valid interface name for Multus.
 fn default_interface(index: usize) -> String {
     format!("net{}", index + 1)
 }
 
-/// Says what keeps a text from being a DNS label in lower case.
+/// Explains why a text is not a DNS label in lower case.
 fn check_label(text: &str) -> Result<(), String> {
     let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
     let mut letters = text.chars().zip(1..);
@@ -155,7 +155,7 @@ fn selection(index: usize, element: &Field<'_>, pod_namespace: &str) -> Result<S
     let mac = element.member("mac")?;
     let addresses = element.member("ips")?.list()?.into_iter().map(|ip| {
         let bare = ip.text()?.and_then(|text| text.parse::<IpAddr>().ok());
-        // One without a prefix length is the only address of its network.
+        // An address without a prefix length is the only one of its network.
         bare.map_or_else(
             || ip.required("an address such as 10.1.0.5/24"),
             |ip| Ok(ip.into()),

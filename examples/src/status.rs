@@ -1,5 +1,4 @@
-//! What a cluster would see of the networks: the annotations that OVN-Kubernetes and Multus write
-//! to pods and nodes.
+//! The annotations that OVN-Kubernetes and Multus would write to pods and nodes for these networks.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +13,7 @@ use crate::config::Topology;
 use crate::grant::{self, Grant, Grants};
 use crate::json::{self, Shape};
 
-/// The annotation with what each of a pod's interfaces has.
+/// The annotation with the addresses of each of a pod's interfaces.
 pub const NETWORK_STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 
 /// An element of the annotation, in the order in which Multus writes its members.
@@ -32,8 +31,8 @@ struct Interface {
     gateway: Vec<String>,
 }
 
-/// The nodes of layer3 networks and the live pods as a `v1` List, with the annotations that they
-/// have on top of those in their manifests.
+/// The nodes of layer3 networks and the live pods as a `v1` List, with these annotations added to those
+/// in their manifests.
 #[must_use]
 pub fn list(cluster: &Cluster, granted: &apply::Grants) -> Value {
     let nodes = cluster.nodes.iter().filter_map(|node| {
@@ -80,7 +79,7 @@ fn node_subnets(cluster: &Cluster, granted: &apply::Grants, node: &str) -> Value
 
 type PodGrants<'a> = Vec<(&'a Attachment, &'a Grant)>;
 
-/// What a pod's attachments have been granted.
+/// What was granted for a pod's attachments.
 fn grants<'a>(cluster: &'a Cluster, granted: &'a apply::Grants, pod: &'a Pod) -> PodGrants<'a> {
     let grants = pod.attachments.iter().filter_map(|attachment| {
         let network = &cluster.networks[attachment.network].config.name;
@@ -90,7 +89,7 @@ fn grants<'a>(cluster: &'a Cluster, granted: &'a apply::Grants, pod: &'a Pod) ->
     grants.collect()
 }
 
-/// The annotation of OVN-Kubernetes: what the manifest has of other networks stays.
+/// The annotation of OVN-Kubernetes. Entries of other networks in the manifest are kept.
 fn pod_networks(pod: &Pod, grants: &PodGrants<'_>) -> String {
     let annotation = pod.annotations.get(grant::ANNOTATION);
     let before = annotation.and_then(|text| serde_json::from_str(text).ok());
@@ -101,8 +100,8 @@ fn pod_networks(pod: &Pod, grants: &PodGrants<'_>) -> String {
     serde_json::to_string(&networks).unwrap_or_default()
 }
 
-/// The annotation of Multus. What the manifest knows of the cluster's own network, and of other
-/// plug-ins', comes first, as it is written there.
+/// The annotation of Multus. Entries of the cluster's own network and of other plug-ins come first, as
+/// they are in the manifest.
 fn network_status(pod: &Pod, grants: &PodGrants<'_>) -> String {
     let annotation = pod.annotations.get(NETWORK_STATUS);
     let mut status: Vec<Status> = annotation.map_or(Vec::new(), |text| theirs(text));
@@ -124,7 +123,7 @@ fn network_status(pod: &Pod, grants: &PodGrants<'_>) -> String {
     serde_json::to_string_pretty(&elements).unwrap_or_default()
 }
 
-/// An element of the annotation, with what must be known of it here.
+/// An element of the annotation, with the members that are needed here.
 struct Status {
     name: String,
     default: bool,
@@ -242,7 +241,7 @@ mod tests {
             let seed = golden["seed"].as_object().expect("networks").values();
             let printed = seed.filter_map(|network| network["pods"].get(name)).next();
             let expected = &printed.expect("the pod was printed")["network_status"];
-            // The manifests do not tell what the cluster's own network gave the pod.
+            // The manifests do not contain what the cluster's own network gave the pod.
             assert_eq!(annotation(item, NETWORK_STATUS)[0], expected[1], "{name}");
         }
     }

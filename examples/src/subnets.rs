@@ -1,4 +1,4 @@
-//! The grammar of `subnets` and `excludeSubnets`.
+//! Parses `subnets` and `excludeSubnets`.
 
 use std::net::IpAddr;
 
@@ -24,7 +24,7 @@ impl ClusterSubnet {
     }
 }
 
-/// The entries of a list; a blank text has none.
+/// The entries of a list; none in a blank text.
 fn entries(text: &str) -> impl Iterator<Item = &str> {
     let blank = text.trim().is_empty();
     text.split(',').map(str::trim).filter(move |_| !blank)
@@ -39,7 +39,7 @@ fn bad(field: &'static str, entry: &str) -> ConfigError {
     )
 }
 
-/// `address/length`, with the host's bits masked off.
+/// `address/length`, with the host bits cleared.
 fn cidr(field: &'static str, entry: &str, text: &str) -> Result<IpNet, ConfigError> {
     let error = || bad(field, entry);
     let Some((address, length)) = text.split_once('/') else {
@@ -71,7 +71,7 @@ fn number(field: &'static str, entry: &str, text: &str) -> Result<u8, ConfigErro
 /// The `subnets` of a layer3 network: `network/length[/hostlength]`, separated by commas.
 ///
 /// # Errors
-/// When an entry is malformed, or a host's length does not fit.
+/// When an entry is malformed, or a host's prefix length does not fit.
 pub fn cluster_subnets(text: &str) -> Result<Vec<ClusterSubnet>, ConfigError> {
     entries(text).map(cluster_subnet).collect()
 }
@@ -108,10 +108,10 @@ fn cluster_subnet(entry: &str) -> Result<ClusterSubnet, ConfigError> {
     })
 }
 
-/// A list of plain CIDRs: the `subnets` of a layer2 or localnet network, any `excludeSubnets`.
+/// A list of plain CIDRs: the `subnets` of a layer2 or localnet network, and every `excludeSubnets`.
 ///
 /// # Errors
-/// When an entry is malformed, or has a host's length.
+/// When an entry is malformed, or has a host's prefix length.
 pub fn plain_subnets(field: &'static str, text: &str) -> Result<Vec<IpNet>, ConfigError> {
     entries(text)
         .map(|entry| {

@@ -1,4 +1,4 @@
-//! Files that change: what the system tells of them, until they are whole.
+//! Watches files for changes, and reports each file once it is completely written.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,23 +12,23 @@ use tracing::warn;
 
 use crate::manifest::is_manifest;
 
-/// How long changes are gathered: what belongs together comes in several files.
+/// How long changes are gathered, since related changes come in several files.
 const GATHER: Duration = Duration::from_millis(3);
-/// A file that is not closed after this time counts as whole.
+/// After this time, a file counts as complete even if it was not closed.
 pub const SETTLES: Duration = Duration::from_millis(150);
-/// How long changes may be gathered when they do not end.
+/// How long changes are gathered at most, if they do not stop.
 const LONGEST: Duration = Duration::from_secs(1);
-/// How often everything is looked at, for file systems that do not tell of changes.
+/// How often all files are examined, for file systems that do not report changes.
 const LOOK: Duration = Duration::from_secs(10);
-/// The same, where no watch can be had.
+/// The same, if no watch could be set up.
 const LOOK_OFTEN: Duration = Duration::from_secs(1);
 
 /// What has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
-    /// These files, which are whole, or gone.
+    /// These files, which are completely written or were removed.
     Files(BTreeSet<PathBuf>),
-    /// Anything: it is not known.
+    /// Unknown: anything may have changed.
     Anything,
 }
 
@@ -37,14 +37,14 @@ pub enum Changed {
 pub struct Watch {
     /// The paths, each with its absolute form.
     paths: Vec<(PathBuf, PathBuf)>,
-    /// It tells as long as it lives.
+    /// The watch works as long as this lives.
     watcher: Option<RecommendedWatcher>,
     events: UnboundedReceiver<notify::Result<Event>>,
     /// Files that are being written.
     open: BTreeSet<PathBuf>,
     whole: BTreeSet<PathBuf>,
     anything: bool,
-    /// When the first and the last of these changes was told.
+    /// When the first and the last of these changes were reported.
     told: Option<(Instant, Instant)>,
     look: Instant,
 }
@@ -63,7 +63,7 @@ impl Watch {
         let watch = || {
             let mut watcher = notify::recommended_watcher(told)?;
             for (path, absolute) in paths.iter().filter(|(path, _)| *path != *Path::new("-")) {
-                // A file may be replaced by another one of its name.
+                // A file may be replaced by another one with the same name.
                 let folder = if path.is_dir() {
                     Some(absolute.as_path())
                 } else {
@@ -97,7 +97,7 @@ impl Watch {
         self.look_in(if is_told { LOOK } else { LOOK_OFTEN });
     }
 
-    /// Waits until something may have changed. The future may be dropped at any time.
+    /// Waits until something may have changed. Cancel-safe: the future may be dropped at any time.
     pub async fn changed(&mut self) -> Changed {
         loop {
             let whole_at = self.told.map(|(first, last)| {
@@ -130,7 +130,7 @@ impl Watch {
         }
     }
 
-    /// Tells of a change after this time, whatever happens.
+    /// Reports a change after this time in any case.
     pub fn look_in(&mut self, wait: Duration) {
         self.look = Instant::now() + wait;
     }
@@ -164,7 +164,7 @@ impl Watch {
                     };
                     files.insert(path);
                 }
-                // A link to a folder may have been replaced, in which the manifests are.
+                // A link to the folder of the manifests may have been replaced.
                 Some(_) => anything |= told.is_dir(),
                 None => {}
             }
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(changed().await, Changed::Files([path("b.json")].into()));
         fs::remove_file(path("a.yaml")).expect("no file");
         assert_eq!(changed().await, Changed::Files([path("a.yaml")].into()));
-        // As volumes of Kubernetes are replaced.
+        // As Kubernetes replaces volumes.
         fs::create_dir(path("folder")).expect("a folder");
         fs::rename(path("folder"), path("..data")).expect("a name");
         assert_eq!(changed().await, Changed::Anything);

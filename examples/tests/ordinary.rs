@@ -1,4 +1,4 @@
-//! Manifests as people have them: what OVN-Kubernetes makes of the same objects.
+//! Manifests as people write them, with the results of OVN-Kubernetes for the same objects.
 
 mod support;
 
@@ -73,7 +73,7 @@ fn objects_that_are_not_read_are_listed_and_unserved_ones_refused() {
     let run = on(&server, "apply", &["-f", &file]);
     assert_eq!(run.status, Some(2), "{run:?}");
     let told = format!(
-        "multihoming: passed over: 1 VirtualMachine (kubevirt.io/v1)\n\
+        "multihoming: ignored: 1 VirtualMachine (kubevirt.io/v1)\n\
          multihoming: {file}, document 2, MultiNetworkPolicy default/deny: apiVersion: is \
          k8s.cni.cncf.io/v1; the kind is served as k8s.cni.cncf.io/v1beta1 or \
          k8s.cni.cncf.io/v1beta2\n"
@@ -112,7 +112,7 @@ fn an_address_stays_selected_while_one_of_its_ports_is_left() {
     let text = std::fs::read_to_string(file("live-migration.yaml")).expect("a file") + policy;
     let before = write(&server, "vm.yaml", &text);
     on(&server, "apply", &["-f", &before]).well();
-    // The machine has moved: the pod that it left has come to its end.
+    // The virtual machine has moved: the pod that it left has completed.
     let moved = text.replacen("phase: Running", "phase: Succeeded", 1);
     let moved = write(&server, "vm.yaml", &moved);
     on(&server, "apply", &["-f", &moved]).well();
@@ -138,7 +138,7 @@ fn a_file_that_is_not_text_is_told_with_the_byte() {
     assert_eq!(run.err, told);
 }
 
-/// What `check` finds without a database is what `plan` finds with one.
+/// `check` finds without a database what `plan` finds with one.
 #[test]
 fn check_finds_what_plan_finds() {
     let server = server("bundled");

@@ -5,14 +5,14 @@ use ovsdb::{Ref, Str};
 
 use crate::{ACLS, Result, Transaction, rows};
 
-/// A name as the schema allows it: at most 63 characters, and none where it is empty.
+/// A name that the schema allows: at most 63 characters; `None` if it is empty.
 pub fn name(name: &str) -> Option<Str> {
     let name: String = name.chars().take(63).collect();
     (!name.is_empty()).then(|| name.into())
 }
 
-/// Creates an ACL, or changes the one that its owner calls so. The same transaction has to refer to a new
-/// one.
+/// Creates an ACL, or changes the one with this name of its owner. The same transaction must refer to a
+/// new one.
 pub fn ensure(txn: &mut Transaction, id: &str, change: impl FnOnce(&mut Acl)) -> Ref<Acl> {
     txn.ensure(&*ACLS, id, change)
 }
@@ -22,7 +22,7 @@ pub fn update(txn: &mut Transaction, id: &str, change: impl FnOnce(&mut Acl)) ->
     rows::update(txn, &*ACLS, id, change)
 }
 
-/// Has packets of an ACL that exists logged at this severity, or not at all.
+/// Sets the severity at which packets of an existing ACL are logged; `None` turns logging off.
 pub fn set_logging(
     txn: &mut Transaction,
     id: &str,

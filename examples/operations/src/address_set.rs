@@ -5,17 +5,17 @@ use ovsdb::nb::AddressSet as Set;
 
 use crate::{Result, Transaction, rows};
 
-/// Creates an address set, or changes the one of this name.
+/// Creates an address set, or changes the one with this name.
 pub fn ensure(txn: &mut Transaction, name: &str, change: impl FnOnce(&mut Set)) -> Ref<Set> {
     txn.ensure(Set::NAME, name, change)
 }
 
-/// Creates an address set unless there is one of this name, which stays as it is.
+/// Creates an address set; if one with this name exists, it is left as it is.
 pub fn create(txn: &mut Transaction, name: &str, fill: impl FnOnce(&mut Set)) -> Result<Ref<Set>> {
     rows::create(txn, Set::NAME, name, fill)
 }
 
-/// Gives an address set these addresses and no others.
+/// Sets the addresses of an address set.
 pub fn set_addresses(txn: &mut Transaction, name: &str, all: &[&str]) -> Result<Ref<Set>> {
     rows::update(txn, Set::NAME, name, |set| {
         set.addresses = all.iter().copied().collect();
@@ -29,14 +29,14 @@ pub fn add_addresses(txn: &mut Transaction, name: &str, new: &[&str]) -> Result<
     })
 }
 
-/// Takes addresses out of an address set.
+/// Removes addresses from an address set.
 pub fn remove_addresses(txn: &mut Transaction, name: &str, gone: &[&str]) -> Result<Ref<Set>> {
     rows::update(txn, Set::NAME, name, |set| {
         set.addresses.retain(|address| !gone.contains(&&**address));
     })
 }
 
-/// Deletes the address sets of these names, as far as they exist.
+/// Deletes the address sets with these names that exist.
 pub fn delete(txn: &mut Transaction, names: &[&str]) -> Result {
     names
         .iter()

@@ -1,5 +1,5 @@
-//! Rows that a parent refers to: ports of switches, policies, routes and NATs of routers, ACLs. The parent is
-//! found by its name.
+//! Rows that a parent refers to: ports of switches, policies, routes and NATs of routers, ACLs. The
+//! parent is found by its name.
 
 use ovsdb::transaction::{BuildError, FindBy};
 use ovsdb::{Column, Ref, Row, Set};
@@ -7,10 +7,11 @@ use ovsdb::{Column, Ref, Row, Set};
 use crate::rows::optional;
 use crate::{Result, Table, Transaction};
 
-/// The column of a parent that refers to children.
+/// The column of a parent with its references to children.
 pub type Children<P, T> = Column<P, Set<Ref<T>>>;
 
-/// The children that are meant; none without a parent. That the parent has these children is verified.
+/// The children for which a test returns true; empty without a parent. The commit verifies that the
+/// parent has these children.
 pub fn find<'a, P: Table, T: Table>(
     txn: &mut Transaction,
     by: impl FindBy<P, &'a str>,
@@ -26,7 +27,7 @@ pub fn find<'a, P: Table, T: Table>(
     Ok(meant.map(Row::reference).collect())
 }
 
-/// Adds children to a parent. Those that other clients add meanwhile stay.
+/// Adds children to a parent. Children that other clients add meanwhile are kept.
 pub fn add<'a, P: Table, T: Table>(
     txn: &mut Transaction,
     by: impl FindBy<P, &'a str>,
@@ -41,7 +42,8 @@ pub fn add<'a, P: Table, T: Table>(
     Ok(())
 }
 
-/// Takes children from a parent, if it exists. The server deletes those that no row refers to any more.
+/// Removes children from a parent, if it exists. The server deletes those to which no row refers any
+/// more.
 pub fn remove<'a, P: Table, T: Table>(
     txn: &mut Transaction,
     by: impl FindBy<P, &'a str>,
@@ -57,7 +59,7 @@ pub fn remove<'a, P: Table, T: Table>(
     Ok(())
 }
 
-/// Takes children from a parent, if it exists, and deletes them.
+/// Removes children from a parent, if it exists, and deletes them.
 pub fn delete<'a, P: Table, T: Table>(
     txn: &mut Transaction,
     by: impl FindBy<P, &'a str>,
@@ -69,7 +71,7 @@ pub fn delete<'a, P: Table, T: Table>(
     remove(txn, by, parent, column, children)
 }
 
-/// Changes the one child that is meant, or adds a new one.
+/// Changes the only child for which a test returns true, or adds a new one.
 pub fn ensure<'a, P: Table, T: Table>(
     txn: &mut Transaction,
     by: impl FindBy<P, &'a str> + Copy,

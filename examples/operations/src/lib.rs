@@ -1,8 +1,9 @@
-//! The operations of a network controller on `OVN_Northbound`: those of OVN-Kubernetes' package `libovsdb/ops`
-//! on switches, routers, ports, ACLs, port groups, address sets, load balancers, meters and what belongs to them.
+//! The operations of a network controller on `OVN_Northbound`: those of OVN-Kubernetes' package
+//! `libovsdb/ops` on switches, routers, ports, ACLs, port groups, address sets, load balancers, meters
+//! and related rows.
 //!
-//! Each is a plain function on a transaction. A function reads what those before it have written, so they
-//! compose, and all of them are one transaction of the server:
+//! Each is a plain function on a transaction. A function reads what earlier ones have written, so they
+//! can be combined, and all of them are one transaction of the server:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -29,10 +30,10 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Nothing here waits, locks or tries again: what was looked up by name is verified by the commit, and
-//! [`Client::apply`](ovsdb::Client::apply) runs the closure again when another client was faster.
+//! Nothing here waits, locks or retries. The commit verifies what was looked up by name, and
+//! [`Client::apply`](ovsdb::Client::apply) runs the closure again when another client was first.
 //!
-//! # What becomes of each part
+//! # What replaces what
 //!
 //! | OVN-Kubernetes | here |
 //! |---|---|
@@ -50,8 +51,8 @@
 //! | `Get…` | `txn.one`, then `txn.get` |
 //! | `Find…WithPredicate`, `List…` | [`rows::find`]; `txn.peek().rows::<T>()` where the rows themselves are wanted |
 //!
-//! What is said with the library and [`rows`] and [`children`] alone has no function of its own. Such are the
-//! operations on rules for quality of service ([`QOS_RULES`], `LogicalSwitch::QOS_RULES`), DHCP options
+//! Operations that need only the library, [`rows`] and [`children`] have no function of their own:
+//! those on rules for quality of service ([`QOS_RULES`], `LogicalSwitch::QOS_RULES`), DHCP options
 //! ([`DHCP_OPTIONS`]), template variables, static MAC bindings and control plane protection.
 
 pub mod acl;
@@ -84,27 +85,27 @@ impl<T: ovsdb::Table<Database = Database>> Table for T {}
 /// What an operation returns.
 pub type Result<R = ()> = std::result::Result<R, BuildError>;
 
-/// The switches by their names, which the schema does not keep unique.
+/// Finds switches by their names, which the schema does not keep unique.
 pub static SWITCHES: LazyLock<Index<LogicalSwitch, Str>> =
     LazyLock::new(|| Index::column(LogicalSwitch::NAME));
 
-/// The routers by their names.
+/// Finds routers by their names.
 pub static ROUTERS: LazyLock<Index<LogicalRouter, Str>> =
     LazyLock::new(|| Index::column(LogicalRouter::NAME));
 
-/// The load balancers by their names.
+/// Finds load balancers by their names.
 pub static LOAD_BALANCERS: LazyLock<Index<LoadBalancer, Str>> =
     LazyLock::new(|| Index::column(LoadBalancer::NAME));
 
-/// The ACLs by what their owner calls them.
+/// Finds ACLs by the names that their owner gives them.
 pub static ACLS: LazyLock<Index<Acl, Str>> =
     LazyLock::new(|| Index::map_key(Acl::EXTERNAL_IDS, "k8s.ovn.org/id"));
 
-/// The rules for quality of service by what their owner calls them.
+/// Finds rules for quality of service by the names that their owner gives them.
 pub static QOS_RULES: LazyLock<Index<QoS, Str>> =
     LazyLock::new(|| Index::map_key(QoS::EXTERNAL_IDS, "k8s.ovn.org/id"));
 
-/// The DHCP options by what their owner calls them.
+/// Finds DHCP options by the names that their owner gives them.
 pub static DHCP_OPTIONS: LazyLock<Index<DhcpOptions, Str>> =
     LazyLock::new(|| Index::map_key(DhcpOptions::EXTERNAL_IDS, "k8s.ovn.org/id"));
 

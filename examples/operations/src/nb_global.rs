@@ -13,7 +13,7 @@ pub fn get(txn: &Transaction) -> Result<Ref<NbGlobal>> {
     found.ok_or(BuildError::NotFound { table, key })
 }
 
-/// Sets options; empty values take them out.
+/// Sets options; an empty value removes the option.
 pub fn set_options(txn: &mut Transaction, options: &[(&str, &str)]) -> Result {
     let global = get(txn)?;
     rows::set_keys(txn, global, NbGlobal::OPTIONS, options)

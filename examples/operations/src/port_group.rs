@@ -5,12 +5,12 @@ use ovsdb::nb::{Acl, LogicalSwitchPort as Port, PortGroup as Group};
 
 use crate::{Result, Transaction, children, rows};
 
-/// Creates a port group, or changes the one of this name.
+/// Creates a port group, or changes the one with this name.
 pub fn ensure(txn: &mut Transaction, name: &str, change: impl FnOnce(&mut Group)) -> Ref<Group> {
     txn.ensure(Group::NAME, name, change)
 }
 
-/// Creates a port group unless there is one of this name, which stays as it is.
+/// Creates a port group; if one with this name exists, it is left as it is.
 pub fn create(
     txn: &mut Transaction,
     name: &str,
@@ -24,7 +24,7 @@ pub fn add_ports(txn: &mut Transaction, name: &str, ports: &[Ref<Port>]) -> Resu
     children::add(txn, Group::NAME, name, Group::PORTS, ports)
 }
 
-/// Takes ports from a group, if there is one of this name.
+/// Removes ports from a group, if one with this name exists.
 pub fn remove_ports(txn: &mut Transaction, name: &str, ports: &[Ref<Port>]) -> Result {
     children::remove(txn, Group::NAME, name, Group::PORTS, ports)
 }
@@ -34,26 +34,26 @@ pub fn add_acls(txn: &mut Transaction, name: &str, acls: &[Ref<Acl>]) -> Result 
     children::add(txn, Group::NAME, name, Group::ACLS, acls)
 }
 
-/// Gives a group these ACLs and no others.
+/// Sets the ACLs of a group.
 pub fn set_acls(txn: &mut Transaction, name: &str, acls: &[Ref<Acl>]) -> Result<Ref<Group>> {
     rows::update(txn, Group::NAME, name, |group| {
         group.acls = acls.iter().copied().collect();
     })
 }
 
-/// Takes ACLs from the groups of these names, as far as they exist.
+/// Removes ACLs from the groups with these names that exist.
 pub fn remove_acls(txn: &mut Transaction, names: &[&str], acls: &[Ref<Acl>]) -> Result {
     let mut names = names.iter();
     names.try_for_each(|name| children::remove(txn, Group::NAME, name, Group::ACLS, acls))
 }
 
-/// Takes ACLs from all groups.
+/// Removes ACLs from all groups.
 pub fn remove_acls_from_all(txn: &mut Transaction, acls: &[Ref<Acl>]) {
     let remove = |group: &mut Group| group.acls.retain(|acl| !acls.contains(acl));
     rows::edit(txn, |_| true, remove);
 }
 
-/// Deletes the groups of these names, as far as they exist.
+/// Deletes the groups with these names that exist.
 pub fn delete(txn: &mut Transaction, names: &[&str]) -> Result {
     names
         .iter()

@@ -1,18 +1,18 @@
-//! What the operations on all tables have in common.
+//! Functions that the operations on all tables share.
 
 use ovsdb::transaction::{BuildError, FindBy};
 use ovsdb::{Column, Map, Ref, Row, Str};
 
 use crate::{Result, Table, Transaction};
 
-/// The rows that are meant, as the transaction leaves them. The whole table is looked through, and not
-/// verified.
+/// The rows for which a test returns true, as the transaction leaves them. This reads the whole table,
+/// and verifies nothing.
 pub fn find<T: Table>(txn: &Transaction, is_meant: impl Fn(&Row<T>) -> bool) -> Vec<Ref<T>> {
     let rows = txn.peek().rows::<T>().filter(|row| is_meant(row));
     rows.map(Row::reference).collect()
 }
 
-/// Changes all rows that are meant.
+/// Changes all rows for which a test returns true.
 pub fn edit<T: Table>(
     txn: &mut Transaction,
     is_meant: impl Fn(&Row<T>) -> bool,
@@ -23,14 +23,15 @@ pub fn edit<T: Table>(
     }
 }
 
-/// Deletes all rows that are meant. Rows of the root set only: others are in use by their parents.
+/// Deletes all rows for which a test returns true. Only for tables in the root set: parents refer to
+/// other rows.
 pub fn delete<T: Table>(txn: &mut Transaction, is_meant: impl Fn(&Row<T>) -> bool) {
     for row in find(txn, is_meant) {
         txn.delete(row);
     }
 }
 
-/// Changes the one row with the key, which has to exist.
+/// Changes the only row with the key, which must exist.
 pub fn update<T: Table, Q>(
     txn: &mut Transaction,
     by: impl FindBy<T, Q>,
@@ -50,7 +51,7 @@ pub fn delete_one<T: Table, Q>(txn: &mut Transaction, by: impl FindBy<T, Q>, key
     Ok(())
 }
 
-/// What was found, if it was: that there is none is no error then.
+/// What was found, or `None`: not finding a row is not an error here.
 pub fn optional<R>(found: Result<R>) -> Result<Option<R>> {
     match found {
         Err(BuildError::NotFound { .. }) => Ok(None),
@@ -58,7 +59,7 @@ pub fn optional<R>(found: Result<R>) -> Result<Option<R>> {
     }
 }
 
-/// Inserts a row unless there is one with the key, which stays as it is.
+/// Inserts a row; if one with the key exists, it is left as it is.
 pub fn create<T: Table, Q: Clone>(
     txn: &mut Transaction,
     by: impl FindBy<T, Q> + Copy,
@@ -69,7 +70,7 @@ pub fn create<T: Table, Q: Clone>(
     Ok(found.unwrap_or_else(|| txn.ensure(by, key, fill)))
 }
 
-/// Sets keys of a map in a row that exists; an empty value takes the key out.
+/// Sets keys of a map in an existing row; an empty value removes the key.
 pub fn set_keys<T: Table>(
     txn: &mut Transaction,
     row: Ref<T>,

@@ -6,23 +6,23 @@ use ovsdb::{Ref, Row};
 use crate::rows::{self, optional};
 use crate::{Result, SWITCHES, Transaction, children};
 
-/// Creates a switch, or changes the one of this name.
+/// Creates a switch, or changes the one with this name.
 pub fn ensure(txn: &mut Transaction, name: &str, change: impl FnOnce(&mut Switch)) -> Ref<Switch> {
     txn.ensure(&*SWITCHES, name, change)
 }
 
-/// Deletes the switch of this name, if there is one.
+/// Deletes the switch with this name, if it exists.
 pub fn delete(txn: &mut Transaction, name: &str) -> Result {
     rows::delete_one(txn, &*SWITCHES, name)
 }
 
-/// Sets external ids of a switch; empty values take them out.
+/// Sets external ids of a switch; an empty value removes the key.
 pub fn set_external_ids(txn: &mut Transaction, name: &str, ids: &[(&str, &str)]) -> Result {
     let switch = txn.one(&*SWITCHES, name)?;
     rows::set_keys(txn, switch, Switch::EXTERNAL_IDS, ids)
 }
 
-/// Sets keys of a switch's `other_config`; empty values take them out.
+/// Sets keys of a switch's `other_config`; an empty value removes the key.
 pub fn set_other_config(txn: &mut Transaction, name: &str, config: &[(&str, &str)]) -> Result {
     let switch = txn.one(&*SWITCHES, name)?;
     rows::set_keys(txn, switch, Switch::OTHER_CONFIG, config)
@@ -33,7 +33,7 @@ pub fn add_balancers(txn: &mut Transaction, name: &str, add: &[Ref<LoadBalancer>
     children::add(txn, &*SWITCHES, name, Switch::LOAD_BALANCER, add)
 }
 
-/// Takes load balancers from a switch, if there is one of this name.
+/// Removes load balancers from a switch, if one with this name exists.
 pub fn remove_balancers(txn: &mut Transaction, name: &str, gone: &[Ref<LoadBalancer>]) -> Result {
     children::remove(txn, &*SWITCHES, name, Switch::LOAD_BALANCER, gone)
 }
@@ -43,7 +43,7 @@ pub fn add_acls(txn: &mut Transaction, name: &str, acls: &[Ref<Acl>]) -> Result 
     children::add(txn, &*SWITCHES, name, Switch::ACLS, acls)
 }
 
-/// Takes ACLs from all switches that are meant.
+/// Removes ACLs from all switches for which a test returns true.
 pub fn remove_acls(
     txn: &mut Transaction,
     is_meant: impl Fn(&Row<Switch>) -> bool,
@@ -54,7 +54,7 @@ pub fn remove_acls(
     });
 }
 
-/// Creates the port with this name or changes it, and adds it to the switch if it is missing there.
+/// Creates the port with this name or changes it, and adds it to the switch if it is not there.
 pub fn ensure_port(
     txn: &mut Transaction,
     switch: &str,
@@ -66,7 +66,7 @@ pub fn ensure_port(
     Ok(port)
 }
 
-/// As [`ensure_port`], for a port that exists.
+/// Like [`ensure_port`], for an existing port.
 pub fn update_port(
     txn: &mut Transaction,
     switch: &str,
@@ -77,7 +77,7 @@ pub fn update_port(
     ensure_port(txn, switch, name, change)
 }
 
-/// Deletes the ports of these names, as far as they exist.
+/// Deletes the ports with these names that exist.
 pub fn delete_ports(txn: &mut Transaction, switch: &str, names: &[&str]) -> Result {
     for name in names {
         let port = optional(txn.one(Port::NAME, *name))?;
@@ -86,7 +86,7 @@ pub fn delete_ports(txn: &mut Transaction, switch: &str, names: &[&str]) -> Resu
     Ok(())
 }
 
-/// Deletes the ports of a switch that are meant, if there is a switch of this name.
+/// Deletes the ports of a switch for which a test returns true, if a switch with this name exists.
 pub fn delete_ports_where(
     txn: &mut Transaction,
     switch: &str,
@@ -96,7 +96,7 @@ pub fn delete_ports_where(
     children::delete(txn, &*SWITCHES, switch, Switch::PORTS, &ports)
 }
 
-/// Sets options of a port; empty values take them out.
+/// Sets options of a port; an empty value removes the option.
 pub fn set_port_options(txn: &mut Transaction, port: &str, options: &[(&str, &str)]) -> Result {
     let port = txn.one(Port::NAME, port)?;
     rows::set_keys(txn, port, Port::OPTIONS, options)

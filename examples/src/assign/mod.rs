@@ -1,6 +1,6 @@
-//! Who gets which subnet and which address on a network.
+//! Assigns subnets and addresses on a network.
 //!
-//! What an annotation grants comes first, then what was found in the database or granted before,
+//! What an annotation grants takes precedence, then what was found in the database or granted before,
 //! then the next free one, in the order of the manifests.
 
 mod pools;
@@ -20,10 +20,10 @@ use crate::error::{InputError, Reason};
 use crate::grant::{self, Grant, Route};
 use crate::report::Warning;
 
-/// The label of a pod with the virtual machine that it runs.
+/// The label of a pod that names the virtual machine in it.
 const MACHINE: &str = "vm.kubevirt.io/name";
 
-/// What a network has been granted before.
+/// What was granted on a network before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
     /// The nodes' subnets.
@@ -65,18 +65,18 @@ pub struct PodGrant<'a> {
     pub pod: &'a Pod,
     /// The node it runs on.
     pub node: &'a str,
-    /// That node's chassis, or its name where nothing is known of the node.
+    /// That node's chassis; its name if nothing is known of the node.
     pub chassis: &'a str,
-    /// What it asked for.
+    /// What the pod requested.
     pub attachment: &'a Attachment,
-    /// What it gets.
+    /// What the pod is granted.
     pub grant: Grant,
 }
 
 /// Everything that is granted on one network.
 #[derive(Debug, Clone, Default)]
 pub struct Assignment<'a> {
-    /// The network's place in [`Cluster::networks`].
+    /// The network's index in [`Cluster::networks`].
     pub network: usize,
     /// The nodes, of a layer3 network only.
     pub nodes: Vec<NodeGrant<'a>>,
@@ -84,12 +84,12 @@ pub struct Assignment<'a> {
     pub pods: Vec<PodGrant<'a>>,
     /// What could not be granted, and why.
     pub refused: Vec<InputError>,
-    /// What is granted and may not have been meant.
+    /// What is granted, but may not have been intended.
     pub warnings: Vec<Warning>,
 }
 
 impl Assignment<'_> {
-    /// What must be known of this assignment so that the next one is the same.
+    /// What must be remembered of this assignment so that the next one is the same.
     #[must_use]
     pub fn known(&self) -> Known {
         let subnets = self
@@ -107,15 +107,15 @@ impl Assignment<'_> {
     }
 }
 
-/// Assigns subnets and addresses on the network with this place in [`Cluster::networks`].
+/// Assigns subnets and addresses on the network with this index in [`Cluster::networks`].
 ///
-/// `known` has what was granted before; where it names nodes and ports that the cluster does not
-/// have, they keep theirs.
+/// `known` has what was granted before. Nodes and ports that the cluster does not have keep their
+/// grants.
 ///
-/// A node or a pod to which nothing can be granted is left out.
+/// A node or pod to which nothing can be granted is left out.
 ///
 /// # Errors
-/// When the command line asks for subnets that the network does not have, or for one twice.
+/// When the command line requests subnets that the network does not have, or the same one twice.
 pub fn assign<'a>(
     cluster: &'a Cluster,
     network: usize,
@@ -124,7 +124,7 @@ pub fn assign<'a>(
     assign_some(cluster, network, known, |_| true)
 }
 
-/// As [`assign`], but only to pods whose place in [`Cluster::pods`] passes a test.
+/// Like [`assign`], but only for pods for whose index in [`Cluster::pods`] a test returns true.
 ///
 /// # Errors
 /// As [`assign`].
@@ -200,7 +200,7 @@ fn assign_subnets<'a>(
         for subnet in before {
             let family = Family::of(subnet.addr());
             let has_one = grant.as_ref().is_some_and(|grant| grant.has(family));
-            // One that no longer fits, or that another node asks for by name, is lost.
+            // A subnet that no longer fits, or that another node requests explicitly, is lost.
             if has_one || subnets.reserve(name, *subnet).is_err() {
                 continue;
             }
@@ -234,14 +234,14 @@ fn assign_subnets<'a>(
     Ok(())
 }
 
-/// A pod that is to be granted something.
+/// A pod for which something must be granted.
 struct Wanted<'a> {
     pod: &'a Pod,
     node: &'a str,
     attachment: &'a Attachment,
 }
 
-/// The live pods on a network whose nodes have what they need of it.
+/// The live pods on a network whose nodes are ready for it.
 fn wanted<'a>(
     cluster: &'a Cluster,
     assignment: &Assignment<'_>,
@@ -306,12 +306,12 @@ fn assign_addresses<'a>(
         .collect();
     for (port, before) in known.ports.iter().filter(|_| assigned) {
         match ports.get(port.as_str()) {
-            // It is not our pod's; it stays as it is.
+            // The port belongs to none of these pods, so its addresses stay taken.
             None => pools.reserve_anywhere(&before.addresses),
             Some(at) if addresses[*at].is_some() => {}
             Some(at) if refused[*at] => pools.reserve_anywhere(&before.addresses),
             Some(at) => {
-                // What no longer fits is lost, as is what another pod was granted.
+                // Addresses that no longer fit, or that another pod was granted, are lost.
                 let node = wanted[*at].node;
                 if let Some(fitted) = pools.fitted(node, &before.addresses)
                     && pools.reserve(node, Owner::Pod(*at), &fitted)
@@ -364,8 +364,8 @@ fn assign_addresses<'a>(
     }
 }
 
-/// A warning of an address that two pods have, unless both run one virtual machine: while it moves
-/// from one node to the other, it has a pod on either.
+/// A warning about an address that two pods have, unless both run the same virtual machine: while that
+/// moves from one node to another, it has a pod on each.
 fn shared_address(
     wants: &Wanted<'_>,
     other: &Wanted<'_>,
@@ -398,7 +398,7 @@ fn mac(attachment: &Attachment, addresses: &[IpNet], assigned: bool, known: Opti
         .unwrap_or_else(|| Mac::random(Uuid::new_v4().into_bytes()))
 }
 
-/// A layer3 pod reaches the other nodes' subnets by way of its node's gateway.
+/// A layer3 pod reaches the other nodes' subnets through its node's gateway.
 fn routes(cluster: &Cluster, network: usize, addresses: &[IpNet]) -> Vec<Route> {
     let ranges = &cluster.networks[network].config.cluster_subnets;
     let pairs = ranges.iter().filter_map(|range| {

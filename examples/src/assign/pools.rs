@@ -1,4 +1,4 @@
-//! The pools that addresses come from, and who has which.
+//! The pools from which addresses are taken, and the owners of addresses.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -13,21 +13,21 @@ use crate::cluster::Cluster;
 use crate::config::Topology;
 use crate::error::Reason;
 
-/// The pools that a network's pods have addresses of, and who has which.
+/// The pools of a network's addresses, and the owners of addresses.
 pub(super) struct Pools {
-    /// The pools of each node, or under the empty name those of all.
+    /// The pools of each node; pools that all nodes share are under the empty name.
     pools: BTreeMap<String, Vec<Pool>>,
     owners: HashMap<IpAddr, Owner>,
 }
 
-/// Who has an address.
+/// The owner of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
     /// The node itself: its gateway, or its management port.
     Node,
-    /// The pod with this place among those on the network.
+    /// The pod with this index among those on the network.
     Pod(usize),
-    /// A port that is not among those of the cluster's pods.
+    /// A port of none of the cluster's pods.
     Other,
 }
 
@@ -72,8 +72,8 @@ impl Pools {
         (pools, &mut self.owners)
     }
 
-    /// Takes the addresses of a grant for `owner`, and returns who else has been granted one of
-    /// them.
+    /// Takes the addresses of a grant for `owner`. Returns the other owner that has one of them, if
+    /// any.
     pub(super) fn grant(
         &mut self,
         node: &str,
@@ -81,7 +81,7 @@ impl Pools {
         addresses: &[IpNet],
     ) -> Result<Vec<(IpAddr, usize)>, Reason> {
         let (pools, owners) = self.of(node);
-        // Nobody assigns addresses where there is no pool: any is fine.
+        // Without a pool, no addresses are assigned, so any is accepted.
         for address in addresses.iter().map(IpNet::addr) {
             if owners.get(&address) == Some(&Owner::Node) {
                 let (address, owner) = (address.to_string(), "the node".to_owned());
@@ -96,7 +96,7 @@ impl Pools {
         let mut shared = Vec::new();
         for address in addresses.iter().map(IpNet::addr) {
             if let Some(pool) = pools.iter_mut().find(|pool| pool.has(address)) {
-                // An excluded address may have been granted by hand.
+                // An excluded address may have been granted explicitly.
                 pool.reserve(address);
             }
             match owners.entry(address) {
@@ -113,7 +113,7 @@ impl Pools {
         Ok(shared)
     }
 
-    /// Takes addresses for `owner` unless they are taken.
+    /// Takes addresses for `owner`, unless another owner has them.
     pub(super) fn reserve(&mut self, node: &str, owner: Owner, addresses: &[IpNet]) -> bool {
         let (pools, owners) = self.of(node);
         if addresses.iter().any(|it| owners.contains_key(&it.addr())) {
@@ -128,7 +128,7 @@ impl Pools {
         true
     }
 
-    /// The next free address of every pool.
+    /// The next free address of each pool.
     pub(super) fn take(&mut self, node: &str, owner: Owner) -> Result<Vec<IpNet>, Reason> {
         let (pools, owners) = self.of(node);
         let mut taken = Vec::new();
@@ -142,7 +142,7 @@ impl Pools {
         Ok(taken)
     }
 
-    /// The addresses with their subnets' prefix lengths, if there is one of every pool.
+    /// The addresses with their subnets' prefix lengths; `None` unless there is one from each pool.
     pub(super) fn fitted(&mut self, node: &str, addresses: &[IpNet]) -> Option<Vec<IpNet>> {
         let (pools, _) = self.of(node);
         if pools.len() != addresses.len() {
@@ -155,7 +155,7 @@ impl Pools {
         fitted.collect()
     }
 
-    /// Takes the addresses of another's port out of whatever pools they are of.
+    /// Marks the addresses of another port as taken in the pools that contain them.
     pub(super) fn reserve_anywhere(&mut self, addresses: &[IpNet]) {
         for address in addresses.iter().map(IpNet::addr) {
             let mut pools = self.pools.values_mut().flatten();

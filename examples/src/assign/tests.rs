@@ -1,4 +1,4 @@
-//! Who gets which subnet and which address.
+//! Tests of assigning subnets and addresses.
 
 use super::*;
 use crate::cluster::Options;
@@ -6,8 +6,8 @@ use crate::error::Place;
 use crate::manifest::Manifests;
 use std::fmt::Write as _;
 
-/// A network `net` with this topology and these subnets, nodes a and b, and pods that are
-/// told by node, name and the rest of their metadata.
+/// A network `net` with this topology and these subnets, nodes a and b, and pods given by node, name
+/// and the rest of their metadata.
 fn cluster(network: &str, pods: &[(&str, &str, &str)], options: &Options) -> Cluster {
     let mut text = format!(
         "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n\
@@ -71,7 +71,7 @@ fn layer3_pods_live_in_their_nodes_subnets() {
     let routes = &assignment.pods[0].grant.routes;
     assert_eq!(routes[0].dest.to_string(), "10.0.0.0/16");
     assert_eq!(routes[1].next_hop, "fd00:44:0:2::1".parse().ok());
-    // Once more, with what is known by now, is the same.
+    // Assigning again, with what is known now, gives the same result.
     let again = assign(&cluster, 0, &assignment.known()).expect("addresses");
     assert_eq!(again.known(), assignment.known());
 }
@@ -108,7 +108,7 @@ fn what_was_granted_before_stays() {
     let assignment = assign(&one, 0, &known).expect("addresses");
     assert_eq!(ports(&assignment), ["0a:58:0a:01:00:09 10.1.0.9 10.2.0.7"]);
     assert_eq!(assignment.pods[0].grant.addresses[0].prefix_len(), 24);
-    // The addresses of a pod that is not among the manifests are not given away.
+    // The addresses of a pod that is not in the manifests stay taken.
     let two = cluster(LAYER2, &[("a", "new", "")], &options);
     let assignment = assign(&two, 0, &known).expect("addresses");
     assert_eq!(ports(&assignment), ["0a:58:0a:01:00:05 10.1.0.5 10.2.0.2"]);

@@ -1,5 +1,5 @@
-//! What the manifests and the command line ask for, put together: networks, nodes, and pods with
-//! their attachments. Nothing here knows of databases.
+//! The requests of the manifests and the command line, put together: networks, nodes, and pods with
+//! their attachments. Nothing here knows about databases.
 
 mod nodes;
 mod reader;
@@ -23,15 +23,15 @@ use crate::report::Report;
 
 /// The annotation with a node's subnets.
 pub const NODE_SUBNETS: &str = "k8s.ovn.org/node-subnets";
-/// The MTU of a cluster that says nothing of it.
+/// The MTU of a cluster that does not set one.
 const CLUSTER_MTU: u32 = 1400;
 
-/// What is said besides the manifests.
+/// What the command line says in addition to the manifests.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Which OVN-Kubernetes is followed.
     pub profile: Profile,
-    /// Nodes, with their chassis where it is not called as the node is.
+    /// Nodes, with their chassis if that has another name than the node.
     pub nodes: Vec<(String, Option<String>)>,
     /// Which subnet of each layer3 network a node has, counted from 0.
     pub node_subnets: BTreeMap<String, u32>,
@@ -40,7 +40,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The MTU that routers check towards a node which can; nobody's in 2023.
+    /// The MTU that routers check towards a node that supports it; in 2023 none does.
     fn gateway_mtu(&self) -> Option<u32> {
         let mtu = self.cluster_mtu.unwrap_or(CLUSTER_MTU);
         (self.profile == Profile::Central2026).then_some(mtu)
@@ -58,9 +58,9 @@ pub struct Node {
     pub chassis: String,
     /// The MTU that routers check towards it.
     pub gateway_mtu: Option<u32>,
-    /// The subnets that its annotation says it has, by network.
+    /// The subnets in its annotation, by network.
     pub subnets: BTreeMap<String, Vec<IpNet>>,
-    /// The index of its subnets in every layer3 network, which goes before the annotation.
+    /// The index of its subnets in every layer3 network, which takes precedence over the annotation.
     pub index: Option<u32>,
 }
 
@@ -69,9 +69,9 @@ pub struct Node {
 pub struct Pod {
     /// What its manifest says.
     pub manifest: Arc<manifest::Pod>,
-    /// Whether it runs, or will: it has a node, and has not come to its end.
+    /// Whether it runs, or will run: it has a node, and has not completed.
     pub live: bool,
-    /// Its attachments to the networks here, in the order of its annotation.
+    /// Its attachments to these networks, in the order of its annotation.
     pub attachments: Vec<Attachment>,
 }
 
@@ -86,28 +86,28 @@ impl Deref for Pod {
 /// A pod's attachment to one network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
-    /// The network, by its place in [`Cluster::networks`].
+    /// The network, as an index of [`Cluster::networks`].
     pub network: usize,
     /// The NAD, `namespace/name`.
     pub nad: String,
-    /// What tells the attachment from the pod's others: the NAD, with a number behind it where the
-    /// pod has several attachments to it.
+    /// The key that distinguishes the attachment from the pod's others: the NAD, followed by a number
+    /// if the pod has several attachments to it.
     pub key: String,
     /// The name of its port.
     pub port: String,
     /// The interface's name in the pod.
     pub interface: String,
-    /// Addresses that it asks for.
+    /// The addresses that it requests.
     pub addresses: Vec<IpNet>,
-    /// The MAC address that it asks for.
+    /// The MAC address that it requests.
     pub mac: Option<Mac>,
-    /// The gateways that are to be its default route.
+    /// The gateways of its default route, as requested.
     pub default_route: Vec<IpAddr>,
     /// What it has been granted already.
     pub grant: Option<Grant>,
 }
 
-/// Everything that is asked for.
+/// Everything that is requested.
 #[derive(Debug, Clone, Default)]
 pub struct Cluster {
     /// Which OVN-Kubernetes is followed.
@@ -118,19 +118,19 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
     /// The pods, in the order in which they get their addresses.
     pub pods: Vec<Pod>,
-    /// The namespaces: those that have a manifest, and those that other objects are in.
+    /// The namespaces: those with a manifest, and those of other objects.
     pub namespaces: BTreeMap<String, Namespace>,
     /// The policies.
     pub policies: Vec<Policy>,
     /// What was left out, and why.
     pub report: Report,
-    /// The places of the nodes by name.
+    /// The indexes of the nodes, by name.
     node_places: HashMap<String, usize>,
 }
 
 impl Cluster {
-    /// Puts the objects of the manifests together. One that is wrong, or does not go together with
-    /// another, is left out and noted in the report.
+    /// Puts the objects of the manifests together. An object that is malformed or contradicts another
+    /// is left out, and recorded in the report.
     ///
     /// # Errors
     /// When the command line is wrong.
@@ -178,7 +178,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The policies that are for a network.
+    /// The policies for a network.
     pub fn policies_of(&self, network: &Network) -> impl Iterator<Item = &Policy> {
         self.policies
             .iter()
@@ -220,9 +220,9 @@ impl Cluster {
         }
     }
 
-    /// The pods that differ from those of an earlier cluster, if nothing else does that matters to
-    /// them: the networks, nodes and namespaces are the same, no policy is for their networks, and
-    /// nothing was left out.
+    /// The pods that differ from those of an earlier cluster; `None` if anything else that affects them
+    /// differs: the networks, nodes and namespaces must be the same, no policy may be for their
+    /// networks, and nothing may have been left out.
     #[must_use]
     pub fn changed_pods(&self, before: &Self) -> Option<ChangedPods> {
         let same = self.networks == before.networks
@@ -263,11 +263,11 @@ impl Cluster {
 /// Pods that have changed.
 #[derive(Debug, Clone, Default)]
 pub struct ChangedPods {
-    /// Those that there are, by their places in [`Cluster::pods`].
+    /// The indexes of the changed pods in [`Cluster::pods`].
     pub places: BTreeSet<usize>,
-    /// The ports that they had before, with the networks' places.
+    /// The ports that they had before, with the networks' indexes.
     pub ports: BTreeMap<String, usize>,
-    /// The networks that they are on, or were.
+    /// The networks that they are or were on.
     pub networks: BTreeSet<usize>,
 }
 
@@ -285,7 +285,7 @@ fn is_for(policy: &Policy, network: &Network) -> bool {
     policy.nads.iter().any(|nad| network.nads.contains(nad))
 }
 
-/// The namespaces that objects are in.
+/// The namespaces of all objects.
 fn inhabited(manifests: &Manifests) -> impl Iterator<Item = &str> {
     let pods = manifests.pods.iter().map(|pod| pod.namespace.as_str());
     let policies = manifests

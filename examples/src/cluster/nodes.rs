@@ -1,4 +1,4 @@
-//! The nodes, of manifests and of the command line.
+//! The nodes from manifests and from the command line.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::report::Report;
 
 /// The annotation with a node's chassis.
 const NODE_CHASSIS: &str = "k8s.ovn.org/node-chassis-id";
-/// The annotation by which a node says that it cannot check the MTU at its gateways.
+/// The annotation of a node that cannot check the MTU at its gateways.
 const NODE_GATEWAY_MTU: &str = "k8s.ovn.org/gateway-mtu-support";
 /// The nodes of the manifests and of the command line.
 pub(super) fn nodes(
@@ -56,7 +56,7 @@ pub(super) fn nodes(
             node.chassis.clone_from(chassis);
         }
     }
-    // Without any other word about nodes, those that are given subnets are the nodes.
+    // If nothing else names any node, the nodes are those that are given subnets.
     let none_known = nodes.is_empty();
     for (name, index) in &options.node_subnets {
         if none_known {
@@ -98,8 +98,8 @@ fn add_node(
     Ok(())
 }
 
-/// The subnets that a node's annotation says it has: by network a list, or, as an older
-/// OVN-Kubernetes wrote it, one.
+/// The subnets in a node's annotation: for each network a list, or, in the form of an older
+/// OVN-Kubernetes, a single subnet.
 fn node_subnets(node: &manifest::Node) -> Result<BTreeMap<String, Vec<IpNet>>, Wrong> {
     let Some(text) = node.annotations.get(NODE_SUBNETS) else {
         return Ok(BTreeMap::new());

@@ -1,4 +1,4 @@
-//! What pods and policies ask of networks.
+//! Reads what pods and policies request of networks.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use crate::policy::{self, Peer, Policy, Rule};
 use crate::report::Report;
 use crate::selection::{self, Selection};
 
-/// Objects that were refused, with the number of others that need them.
+/// Refused objects, with the number of others that need them.
 pub(super) type LeftOut = BTreeMap<Place, usize>;
 
-/// Reads what a pod asks for.
+/// Reads what a pod requests.
 pub(super) struct PodReader<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) pod: &'a manifest::Pod,
@@ -27,7 +27,7 @@ pub(super) struct PodReader<'a> {
 }
 
 impl PodReader<'_> {
-    /// Notes that a part of the pod is left out. Its ports stay as they are.
+    /// Records that a part of the pod is left out. Its ports are kept as they are.
     fn refuse(&mut self, error: InputError) {
         self.report.refused.push(error);
         self.keep();
@@ -38,7 +38,7 @@ impl PodReader<'_> {
         report.kept.keep_object("Pod", &pod.namespace, &pod.name);
     }
 
-    /// Notes that an attachment is left out because of an object that was refused.
+    /// Records that an attachment is left out because an object that it needs was refused.
     fn leave_out(&mut self, because_of: &Place) {
         *self.left_out.entry(because_of.clone()).or_default() += 1;
         self.keep();
@@ -122,7 +122,7 @@ impl PodReader<'_> {
             0 => nad.clone(),
             further => format!("{nad}/{further}"),
         };
-        // A grant without addresses is none where addresses are assigned.
+        // Where addresses are assigned, a grant without addresses does not count.
         let grant = grants.get(&key)?;
         let grant = grant.filter(|grant| !assigned || !grant.addresses.is_empty());
         Ok(Attachment {
@@ -138,7 +138,7 @@ impl PodReader<'_> {
         })
     }
 
-    /// Whether the pod's node is one of those that have a switch of the network.
+    /// Whether the pod's node has a switch of the network.
     pub(super) fn has_node(&mut self, attachment: &Attachment) -> bool {
         let network = &self.networks.networks[attachment.network];
         let Some(node) = &self.pod.node else {
@@ -157,7 +157,7 @@ impl PodReader<'_> {
     }
 }
 
-/// Takes the networks out of a policy that it cannot be for.
+/// Removes the networks to which a policy cannot apply.
 pub(super) fn check_policy(
     policy: &mut Policy,
     networks: &Networks,
@@ -173,7 +173,7 @@ pub(super) fn check_policy(
             Some(Nads::Network(network)) => {
                 let config = &networks.networks[network].config;
                 match by_pods {
-                    // Nobody knows the addresses of pods there.
+                    // The addresses of pods on such a network are unknown.
                     Some(rule) if config.is_without_ipam() => {
                         let direction = rule.direction.as_str().to_lowercase();
                         let field = format!("spec.{direction}[{}]", rule.index);

@@ -1,6 +1,6 @@
 //! The errors of a network's configuration.
 
-/// A wrong configuration.
+/// An error in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{kind}", member(field))]
 pub struct ConfigError {
@@ -37,10 +37,10 @@ pub enum ConfigErrorKind {
         line: usize,
         /// What the JSON parser says.
         message: String,
-        /// What the author may have meant.
+        /// A hint at what the author may have intended.
         hint: &'static str,
     },
-    /// A member of another type than this.
+    /// A member has another type than this.
     #[error("must be {0}")]
     Expected(&'static str),
     /// `netAttachDefName` is missing.
@@ -54,16 +54,16 @@ pub enum ConfigErrorKind {
         /// What it must be.
         object: String,
     },
-    /// A name that a network cannot have.
+    /// A network cannot have this name.
     #[error("a network cannot be called {0:?}")]
     ReservedOrEmptyName(String),
-    /// No such topology.
+    /// The topology is unknown.
     #[error("unknown topology {0:?}; there are layer3, layer2 and localnet")]
     UnknownTopology(String),
-    /// An `ipam` section.
+    /// There is an `ipam` section.
     #[error("IPAM plug-ins are not supported, use \"subnets\" (found type {0:?})")]
     UnsupportedIpam(String),
-    /// Not a CIDR.
+    /// The entry is not a CIDR.
     #[error(
         "{entry:?} is not an address with a prefix length{}",
         comma_hint(entry)
@@ -72,7 +72,7 @@ pub enum ConfigErrorKind {
         /// The entry.
         entry: String,
     },
-    /// An address where ranges are expected.
+    /// An address was given where ranges are expected.
     #[error("{address:?} is not an address with a prefix length: write \"{address}/{length}\"")]
     BareAddress {
         /// The address.
@@ -80,37 +80,37 @@ pub enum ConfigErrorKind {
         /// The prefix length that makes it a range of one address.
         length: u8,
     },
-    /// A host's length where there are no hosts' subnets.
+    /// A prefix length for hosts was given where hosts have no subnets.
     #[error("{entry:?} has a host prefix length, which layer3 subnets alone have")]
     HostPrefixNotAllowed {
         /// The entry.
         entry: String,
     },
-    /// A host's subnet that is no part of the range.
+    /// A host's subnet would not be a part of the range.
     #[error("the host prefix length of {entry:?} must be above the network's, and below 32")]
     HostPrefixTooShort {
         /// The entry.
         entry: String,
     },
-    /// An IPv6 host's length other than 64.
+    /// The prefix length for hosts of an IPv6 range is not 64.
     #[error("the host prefix length of {entry:?} must be 64")]
     Ipv6HostPrefixNot64 {
         /// The entry.
         entry: String,
     },
-    /// An excluded range outside the subnets.
+    /// An excluded range is outside the subnets.
     #[error("{cidr} is in none of the subnets")]
     ExcludeOutsideSubnets {
         /// The range.
         cidr: String,
     },
-    /// A layer3 network without subnets.
+    /// A layer3 network has no subnets.
     #[error("is missing: a layer3 network needs subnets")]
     SubnetsRequired,
-    /// A VLAN that there is not.
+    /// The VLAN does not exist.
     #[error("{0} is not a VLAN from 1 to 4094")]
     BadVlan(i64),
-    /// A NAD that describes its network otherwise than the first one did.
+    /// A NAD describes its network differently from the first one.
     #[error("network {network:?} is described differently by {nad}")]
     InconsistentNetwork {
         /// The network.
@@ -121,7 +121,7 @@ pub enum ConfigErrorKind {
     /// Persistent addresses on layer3.
     #[error("a layer3 network has no persistent addresses")]
     PersistentIpsOnLayer3,
-    /// No such role.
+    /// The role is unknown.
     #[error("unknown role {0:?}; there are primary and secondary")]
     BadRole(String),
     /// A primary localnet network.
@@ -130,10 +130,10 @@ pub enum ConfigErrorKind {
     /// A primary network, which is more than a secondary one.
     #[error("primary networks are not supported")]
     PrimaryNotSupported,
-    /// A join subnet on localnet.
+    /// A localnet network has a join subnet.
     #[error("a localnet network has no join subnet")]
     JoinSubnetOnLocalnet,
-    /// A member that only layer2 networks have.
+    /// Only layer2 networks have this member.
     #[error("is for layer2 networks only")]
     OnlyOnLayer2,
     /// Two subnets of a network that overlap.
@@ -144,7 +144,7 @@ pub enum ConfigErrorKind {
         /// The other.
         second: String,
     },
-    /// A list of plug-ins, which has other than one.
+    /// A list of plug-ins has not exactly one.
     #[error("a list of {0} plug-ins; chains are not supported")]
     Chained(usize),
 }

@@ -62,9 +62,9 @@ pub struct NetworkConfig {
     pub topology: Topology,
     /// The ranges of a layer3 network.
     pub cluster_subnets: Vec<ClusterSubnet>,
-    /// The subnets of a layer2 or localnet network; none means that nobody assigns addresses.
+    /// The subnets of a layer2 or localnet network; if there are none, no addresses are assigned.
     pub subnets: Vec<IpNet>,
-    /// What is not assigned of them.
+    /// The ranges of the subnets that are not assigned.
     pub exclude_subnets: Vec<IpNet>,
     /// The interfaces' MTU; the cluster's when `None`.
     pub mtu: Option<i64>,
@@ -72,12 +72,12 @@ pub struct NetworkConfig {
     pub vlan: Option<u16>,
     /// Whether IPAMClaims keep addresses (`central-2026` only).
     pub persistent_ips: bool,
-    /// The physical network's name, where it is not the network's (`central-2026` only).
+    /// The physical network's name, if it is not the network's (`central-2026` only).
     pub physical_network: Option<String>,
 }
 
 impl NetworkConfig {
-    /// Whether nobody assigns addresses in this network.
+    /// Whether no addresses are assigned on this network.
     #[must_use]
     pub fn is_without_ipam(&self) -> bool {
         self.subnets.is_empty() && self.cluster_subnets.is_empty()
@@ -103,22 +103,22 @@ impl NetworkConfig {
     }
 }
 
-/// What a NAD is to us.
+/// The result of reading a NAD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
-    /// A network of ours, and the members of its configuration that nobody knows.
+    /// A network, and the unknown members of its configuration.
     Network(Box<NetworkConfig>, Vec<String>),
-    /// Not ours: passed over without error.
+    /// Not an OVN-Kubernetes network: skipped without an error.
     Skipped(Skipped),
 }
 
-/// Why a NAD describes no network of ours.
+/// Why a NAD does not describe an OVN-Kubernetes network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Skipped {
     /// The object has no configuration: Multus looks for one in files on the node.
     #[error("has no spec.config: skipped")]
     NoConfig,
-    /// Another plug-in's.
+    /// It is for another plug-in.
     #[error("is for the CNI plug-in {0:?}, not for {TYPE}: skipped")]
     OtherPlugin(String),
     /// The cluster's default network.
@@ -138,7 +138,7 @@ const LIST: Shape = Shape::Object(&[
     ("loadOnlyInlinedPlugins", Shape::Any),
 ]);
 
-/// The members of a configuration: CNI's, OVN-Kubernetes' own, and those of its plug-in.
+/// The members of a configuration: CNI's, OVN-Kubernetes' own, and its plug-in's.
 const MEMBERS: &[(&str, Shape)] = &[
     ("cniVersion", Shape::Any),
     ("cniVersions", Shape::Any),
@@ -180,7 +180,7 @@ const MEMBERS: &[(&str, Shape)] = &[
     ("cniRequestTimeout", Shape::Any),
 ];
 
-/// The join subnets of a network that names none.
+/// The join subnets of a network that does not set any.
 const JOIN_SUBNETS: &str = "100.65.0.0/16,fd99::/64";
 
 /// The plug-in's name.
@@ -191,7 +191,7 @@ type Result<T> = std::result::Result<T, ConfigError>;
 /// Parses the configuration of the NAD `nad` (`namespace/name`).
 ///
 /// # Errors
-/// When the configuration is ours, or not JSON, and wrong.
+/// When the configuration is for OVN-Kubernetes and wrong, or is not JSON.
 pub fn parse(nad: &str, text: &str, profile: Profile) -> Result<Parsed> {
     if text.trim().is_empty() {
         return Ok(Parsed::Skipped(Skipped::NoConfig));
@@ -293,11 +293,11 @@ fn fail<T>(field: &'static str, kind: ConfigErrorKind) -> Result<T> {
     Err(ConfigError::new(field, kind))
 }
 
-/// The error of a text that is not JSON, with the line that is to blame.
+/// The error for a text that is not JSON, with the line that causes it.
 fn bad_json(text: &str, error: json::Syntax) -> ConfigError {
     let comment = text.lines().position(has_comment);
     let (line, hint) = match comment {
-        // The parser fails in the line of a comment, or in the line after it.
+        // The parser reports the line of a comment, or the line after it.
         Some(line) if line < error.line => (
             line + 1,
             "; JSON has no comments: remove the text from `#` on",
@@ -331,7 +331,7 @@ fn has_comment(line: &str) -> bool {
 
 /// The plug-in in a list of plug-ins.
 enum Plugin {
-    /// Ours, the only one.
+    /// OVN-Kubernetes' plug-in, as the only one.
     Ours(Map<String, Value>),
     /// The first one is of this type.
     Other(String),
@@ -403,8 +403,7 @@ fn read_subnets(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()>
     config.exclude_subnets = plain_subnets("excludeSubnets", &exclude)?;
     let mut subnets = config.subnets.clone();
     subnets.sort_unstable();
-    // Subnets do not overlap: the last one that does not begin after a range is the only one that
-    // may contain it.
+    // Subnets do not overlap, so only the last one that does not begin after a range can contain it.
     let outside = |range: &&IpNet| {
         let end = subnets.partition_point(|subnet| subnet.network() <= range.network());
         !subnets[..end]
@@ -424,7 +423,7 @@ fn read_subnets(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()>
 fn check_overlap(networks: &[IpNet]) -> Result<()> {
     let mut sorted: Vec<(IpNet, usize)> = networks.iter().copied().zip(0..).collect();
     sorted.sort_unstable();
-    // Of two networks that overlap one contains the other, and everything that sorts between them.
+    // If two networks overlap, one contains the other, and so everything that sorts between them.
     let overlap = sorted
         .windows(2)
         .find(|pair| pair[0].0.contains(&pair[1].0));
@@ -440,7 +439,7 @@ fn check_overlap(networks: &[IpNet]) -> Result<()> {
     fail("subnets", ConfigErrorKind::SubnetOverlap { first, second })
 }
 
-/// The members that came after mid-2023.
+/// The members that were added after mid-2023.
 fn read_current(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()> {
     config.persistent_ips = members.boolean("allowPersistentIPs")?.unwrap_or(false);
     if config.persistent_ips && config.topology == Topology::Layer3 {
@@ -472,7 +471,7 @@ fn read_current(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()>
     Ok(())
 }
 
-/// The join subnets, which no pod may have an address of.
+/// The join subnets, from which no pod may have an address.
 fn read_join_subnet(members: &Members<'_>, config: &NetworkConfig) -> Result<()> {
     let text = members.text("joinSubnet")?.unwrap_or_default();
     let given = plain_subnets("joinSubnet", &text)?;

@@ -1,4 +1,4 @@
-//! Configurations, right and wrong.
+//! Tests of correct and wrong configurations.
 
 use super::*;
 use serde_json::json;
@@ -46,7 +46,7 @@ fn good_networks_are_read() {
         (Some(7), Some("phys"))
     );
     assert_eq!(network(Profile::Mid2023, localnet).physical_network, None);
-    // What is of later date is not looked at.
+    // Members that were added later are ignored.
     assert!(!network(Profile::Mid2023, json!({"allowPersistentIPs": true})).persistent_ips);
 }
 
@@ -65,7 +65,7 @@ fn what_is_not_ours_is_passed_over() {
         let parsed = parse("ns/nad", &text, Profile::Mid2023);
         assert_eq!(parsed, Ok(Parsed::Skipped(skipped)));
     }
-    // Several plug-ins are an error only where the first is ours.
+    // Several plug-ins are an error only if the first one is OVN-Kubernetes'.
     for list in [
         json!({"name": "n", "plugins": [{"type": "bridge"}]}),
         json!({"name": "n", "plugins": [{"type": "bridge"}, {"type": "tuning"}]}),

@@ -1,7 +1,7 @@
-//! A document of a file: an object, or a list of objects, without the fields that nobody reads.
+//! A document of a file: an object, or a list of objects, without the fields that are never read.
 //!
-//! Most of what a cluster tells of a pod is of no use here. It is passed over while the file is
-//! parsed, so that memory follows from what is kept.
+//! Most of what a cluster reports about a pod is not used here. It is skipped while the file is parsed,
+//! so that memory is used only for what is kept.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,7 +16,7 @@ use super::kind::{NAD, POLICY};
 /// A document.
 #[derive(Debug)]
 pub(super) enum Document {
-    /// An object, or something that is none.
+    /// An object, or another value.
     Object(Value),
     /// The objects in a list.
     List(Vec<Self>),
@@ -29,7 +29,7 @@ enum Keep {
     All,
     /// These members.
     Members(&'static [(&'static str, Self)]),
-    /// The annotations that OVN-Kubernetes or Multus may have a use for.
+    /// The annotations that OVN-Kubernetes or Multus may use.
     Annotations,
 }
 
@@ -41,7 +41,7 @@ const METADATA: Keep = Keep::Members(&[
     ("annotations", Keep::Annotations),
 ]);
 
-/// The part of an object's `spec` that is kept, and none of other kinds.
+/// The part of an object's `spec` that is kept; of unknown kinds, nothing.
 fn spec(kind: &str) -> Option<Keep> {
     match kind {
         "Pod" => Some(Keep::Members(&[
@@ -73,7 +73,7 @@ impl Keep {
         }
     }
 
-    /// Takes out what is not kept.
+    /// Removes what is not kept.
     fn apply(self, value: Value) -> Value {
         let Value::Object(members) = value else {
             return value;
@@ -92,7 +92,7 @@ impl<'de> Deserialize<'de> for Document {
     }
 }
 
-/// What becomes of a value: most of the parsers here differ in mappings and lists alone.
+/// What to do with a value. Most parsers here differ only in how they handle mappings and lists.
 trait Parse<'de>: Sized {
     type Output;
 
@@ -247,7 +247,7 @@ impl<'de> Parse<'de> for DocumentParser {
                 ("apiVersion" | "kind", _) => Keep::All,
                 ("metadata", _) => METADATA,
                 ("status", _) => Keep::Members(&[("phase", Keep::All)]),
-                // The kind may come later.
+                // The kind may follow later.
                 ("spec", None) => Keep::All,
                 ("spec", Some(kind)) => spec(kind).unwrap_or(Keep::Members(&[])),
                 ("items", _) => {

@@ -1,4 +1,4 @@
-//! Files of manifests: which there are, and what is in those that change.
+//! Files of manifests: which exist, and the contents of those that change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::object::{Entry, entries};
 use super::{Manifests, source};
 use crate::error::{InputError, Reason};
 
-/// Files and folders of manifests. Those that do not change are read once.
+/// Files and folders of manifests. A file that does not change is read once.
 #[derive(Debug)]
 pub struct Files {
     paths: Vec<PathBuf>,
@@ -21,8 +21,7 @@ pub struct Files {
 /// What is in a file.
 type Content = Result<Vec<Entry>, InputError>;
 
-/// What a file looks like from outside: when it was written, and its length. Nothing where it cannot
-/// be told.
+/// The modification time and length of a file; `None` if they cannot be read.
 type Look = Option<(SystemTime, u64)>;
 
 fn look(path: &Path) -> Look {
@@ -30,7 +29,7 @@ fn look(path: &Path) -> Look {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-/// Whether a file was written so lately that there may be more to come.
+/// Whether a file was written so recently that more may follow.
 fn is_young(look: &Look, settles: Duration) -> bool {
     look.is_some_and(|(written, _)| written.elapsed().is_ok_and(|age| age < settles))
 }
@@ -43,17 +42,17 @@ pub fn is_manifest(path: &Path) -> bool {
         .is_some_and(|found| known.any(|known| found == *known))
 }
 
-/// What came of looking at files.
+/// The result of examining files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Looked {
     /// Whether some were read.
     pub changed: bool,
-    /// Whether some were left for later.
+    /// Whether some were not read yet, because they were written too recently.
     pub unsettled: bool,
 }
 
 impl Files {
-    /// None of them is read yet.
+    /// No file is read yet.
     #[must_use]
     pub const fn new(paths: Vec<PathBuf>) -> Self {
         Self {
@@ -63,7 +62,7 @@ impl Files {
         }
     }
 
-    /// Reads everything that was not read yet, or has changed.
+    /// Reads every file that was not read yet, or has changed.
     ///
     /// # Errors
     /// As [`Manifests::read`].
@@ -72,8 +71,8 @@ impl Files {
         self.manifests()
     }
 
-    /// Reads the files that look otherwise than they did, unless they were written less than `settles`
-    /// ago.
+    /// Reads the files whose modification time or length has changed, unless they were written less
+    /// than `settles` ago.
     pub fn look(&mut self, settles: Duration) -> Looked {
         let mut looked = self.list_again();
         for path in self.list.iter().flatten() {
@@ -91,7 +90,7 @@ impl Files {
         looked
     }
 
-    /// Reads these files, which have changed or are gone, and files that were not read yet.
+    /// Reads these files, which were changed or removed, and files that were not read yet.
     pub fn look_at(&mut self, changed: &BTreeSet<PathBuf>) -> Looked {
         let mut looked = Looked::default();
         let is_known = |path: &PathBuf| self.read.contains_key(path) && path.is_file();
@@ -140,8 +139,8 @@ fn content(path: &Path) -> Content {
     entries(&source::place(path), &source::text(path)?)
 }
 
-/// The files that are read at these paths, as `kubectl -f` does: of a folder those with the names
-/// of manifests, in their order.
+/// The files at these paths, as `kubectl -f` finds them: in a folder, those with the names of
+/// manifests, sorted.
 ///
 /// # Errors
 /// When a folder cannot be read, or has no such file.
@@ -172,7 +171,7 @@ fn folder(path: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let path = entry.path();
-        // What a link leads to, the entry does not tell.
+        // The entry of a link does not tell what it leads to.
         if is_manifest(&path) && (entry.file_type()?.is_file() || path.is_file()) {
             files.push(path);
         }

@@ -23,7 +23,7 @@ use crate::report::Report;
 pub struct Nad {
     /// Where it was found.
     pub place: Place,
-    /// `namespace/name`.
+    /// Its key, `namespace/name`.
     pub key: String,
     /// The text of `spec.config`; empty where there is none.
     pub config: String,
@@ -57,9 +57,9 @@ pub struct Pod {
     pub annotations: BTreeMap<String, String>,
     /// The node it runs on, or must run on.
     pub node: Option<String>,
-    /// Whether it has the node's own network, and no port.
+    /// Whether it uses the node's own network, and so has no port.
     pub host_network: bool,
-    /// Whether it has run to its end.
+    /// Whether it has completed.
     pub completed: bool,
 }
 
@@ -91,7 +91,7 @@ pub struct Policy {
     pub spec: Value,
 }
 
-/// Everything that was read.
+/// All objects that were read.
 #[derive(Debug, Clone, Default)]
 pub struct Manifests {
     /// The NADs in the order of the files.
@@ -106,7 +106,7 @@ pub struct Manifests {
     pub policies: Vec<Policy>,
     /// What was left out, and why.
     pub report: Report,
-    /// Where each object was found, and a digest that tells a repetition from a contradiction.
+    /// Where each object was found, and a digest that distinguishes a repetition from a contradiction.
     seen: HashMap<String, (Place, [u8; 32])>,
 }
 
@@ -150,7 +150,7 @@ impl Manifests {
             match self.seen.get(&place.object) {
                 Some((_, known)) if known == digest => return,
                 Some((other, _)) => {
-                    // One that contradicts an earlier one takes nothing away.
+                    // If it contradicts an earlier object, the earlier one is kept.
                     let error = InputError::new(place, "", Reason::Duplicate(other.clone()));
                     self.report.refused.push(error);
                     return;
@@ -175,7 +175,7 @@ impl Manifests {
     }
 }
 
-/// Whether a text is a DNS subdomain, as names of objects are.
+/// Whether a text is a DNS subdomain, as the names of objects must be.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

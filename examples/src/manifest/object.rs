@@ -10,14 +10,14 @@ use crate::error::{InputError, Place, Reason};
 use crate::field::{Field, Wrong};
 use crate::report::Kind;
 
-/// What a document, or an item of a list, turned out to be.
+/// The result of reading a document, or an item of a list.
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// It cannot be told what it is.
+    /// Its kind cannot be determined.
     Unknown(InputError),
-    /// It is of a kind that is not read.
+    /// Its kind is not read.
     PassedOver(Kind),
-    /// It is of a kind that is read.
+    /// Its kind is read.
     Object(Box<Found>),
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Found {
     pub(super) place: Place,
     /// Its kind, namespace and name.
     pub(super) name: (String, String, String),
-    /// What tells it from others of its name; `None` where it is refused in any case.
+    /// What distinguishes it from others with the same name; `None` if it is refused anyway.
     pub(super) digest: Option<[u8; 32]>,
     pub(super) object: Result<Object, InputError>,
 }
@@ -190,7 +190,7 @@ fn kind<'a>(object: &Field<'a>) -> Result<(&'a str, Option<&'a str>), Wrong> {
     let field = object.member("kind")?;
     let kind = field.text()?.filter(|kind| !kind.is_empty());
     let kind = kind.ok_or_else(|| field.wrong("is missing"))?;
-    // A document that is a list of objects was taken apart before.
+    // A document that is a list of objects was split before.
     if kind == "List" {
         return Err(Field::new("items", None).wrong("must be a list"));
     }
@@ -213,13 +213,13 @@ fn names<'a>(object: &Field<'a>) -> Result<(&'a str, &'a str), Wrong> {
     Ok((namespace.unwrap_or("default"), name))
 }
 
-/// Whether a kind of objects is read in a version.
+/// Whether a kind is read in an API version.
 enum Served {
     /// It is.
     Here,
-    /// It is in other versions.
+    /// It is read, but in other versions.
     Otherwise(&'static str),
-    /// It is none of ours.
+    /// It is not read.
     Not,
 }
 
@@ -230,7 +230,7 @@ fn served(kind: &str, version: &str) -> Served {
             &["k8s.cni.cncf.io/v1beta1", "k8s.cni.cncf.io/v1beta2"],
             "k8s.cni.cncf.io/v1beta1 or k8s.cni.cncf.io/v1beta2",
         ),
-        // Others have kinds of these names, too: they are in API groups of a domain.
+        // Others use the same names of kinds, in API groups with their own domains.
         "Pod" | "Node" | "Namespace" if version.contains('.') => return Served::Not,
         "Pod" | "Node" | "Namespace" => (&["v1"], "v1"),
         _ => return Served::Not,

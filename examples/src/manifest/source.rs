@@ -11,10 +11,10 @@ use super::document::Document;
 use crate::error::{InputError, Place, Reason};
 use crate::json::Syntax;
 
-/// The longest file that is read: a device may have no end.
+/// The longest file that is read, since a device may never end.
 const LONGEST: u64 = 4 << 30;
 
-/// The deepest nesting that is read, which is bounded by the stack.
+/// The deepest nesting that is read; the stack limits it.
 const DEEPEST: usize = 128;
 
 pub(super) fn place(path: &Path) -> Place {
@@ -53,18 +53,18 @@ pub(super) fn text(path: &Path) -> Result<String, InputError> {
     })
 }
 
-/// Everything, and one byte more than may be.
+/// At most one byte more than is allowed.
 fn bytes(source: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.take(LONGEST + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Parses the documents of a file one by one: `take` gets each with its number, or what is wrong
-/// with it, and the parser goes on with the next.
+/// Parses the documents of a file one by one. `take` gets each document with its number, or the error
+/// in it, and parsing continues with the next one.
 ///
 /// # Errors
-/// When the text is neither YAML nor JSON: what comes after that place is not known.
+/// When the text is neither YAML nor JSON: the rest of it cannot be parsed.
 pub(super) fn documents(
     file: &Place,
     text: &str,
@@ -73,7 +73,7 @@ pub(super) fn documents(
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_start().starts_with(['{', '[']) {
         let is_json = file.file.ends_with(".json");
-        // Mappings of YAML begin with a brace, too.
+        // YAML mappings can begin with a brace, too.
         match json(text) {
             Ok(documents) => {
                 for (document, number) in documents.into_iter().zip(1..) {
@@ -102,10 +102,10 @@ fn yaml(
     text: &str,
     mut take: impl FnMut(usize, Result<Document, InputError>),
 ) -> Result<(), InputError> {
-    // Without aliases a text has fewer nodes than characters. With them it may describe more, but
-    // not more than a few times its own size.
+    // Without aliases, a text has fewer nodes than characters. With aliases it may describe more, but
+    // at most a few times its own size.
     let size = text.len().saturating_mul(4).saturating_add(10_000);
-    // As kubectl: `n`, `on` and `0755` are strings, a key that stands twice is an error.
+    // Like kubectl: `n`, `on` and `0755` are strings, and a repeated key is an error.
     let options = serde_saphyr::options! {
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,
@@ -143,26 +143,26 @@ fn yaml(
                 let wrong = InputError::new(&place, "", Reason::Yaml(told(&error)));
                 take(place.document, Err(wrong));
             }
-            // What the text is from here on is not known.
+            // The rest of the text cannot be parsed.
             Err(error) => return Err(InputError::new(file, "", Reason::Yaml(told(&error)))),
         }
     }
     Ok(())
 }
 
-/// An error of the parser, for a user who does not know the parser.
+/// An error of the parser, in words for users who do not know the parser.
 fn told(error: &Error) -> String {
     match error {
         Error::DuplicateMappingKey { key, location } => {
             let key = key.as_deref().unwrap_or_default();
             format!(
-                "the key {key:?} stands twice in one mapping (line {})",
+                "the key {key:?} is in one mapping twice (line {})",
                 location.line()
             )
         }
         _ => {
             let text = error.render_with_formatter(&UserMessageFormatter);
-            // The variants of limits come wrapped in others, which have the text alone.
+            // Errors of limits are wrapped in others, which contain only the text.
             if text.contains("too large or too complex") {
                 format!(
                     "aliases describe many times more than what is written, or the nesting is \
@@ -175,13 +175,13 @@ fn told(error: &Error) -> String {
     }
 }
 
-/// The numbers of documents by their lines. The parser passes over those that are empty.
+/// The numbers of documents, by line. The parser skips empty documents.
 struct Numbers<'t> {
     lines: str::Lines<'t>,
-    /// The lines before `lines`.
+    /// The number of lines before `lines`.
     passed: u64,
     number: usize,
-    /// Whether the document so far has anything in it.
+    /// Whether the document has any content so far.
     begun: bool,
 }
 
@@ -195,7 +195,7 @@ impl<'t> Numbers<'t> {
         }
     }
 
-    /// The number of the document that has this line; lines come in ascending order.
+    /// The number of the document on this line; lines must be passed in ascending order.
     fn at(&mut self, line: u64) -> usize {
         while self.passed < line {
             let Some(text) = self.lines.next() else {

@@ -108,7 +108,7 @@ fn malformed_objects_are_named_with_their_field_and_stop_no_other() {
         (
             "kind: Pod\nkind: Pod",
             ", document 1",
-            "not YAML: the key \"kind\" stands twice in one mapping (line 2)",
+            "not YAML: the key \"kind\" is in one mapping twice (line 2)",
         ),
     ] {
         let more = "\n---\napiVersion: v1\nkind: Node\nmetadata: {name: more}\n";
@@ -160,7 +160,7 @@ fn json_is_read_as_json() {
     assert_eq!(names, ["a", "b", "c"]);
     assert_eq!(manifests.pods[2].place.document, 2);
 
-    // A mapping of YAML in braces is none.
+    // A YAML mapping in braces is not JSON.
     let manifests = read("{apiVersion: v1, kind: Pod, metadata: {name: p}}").expect("YAML");
     assert_eq!(manifests.pods.len(), 1);
 
@@ -242,7 +242,7 @@ fn kinds_that_are_not_read_are_counted() {
     assert!(manifests.report.refused.is_empty() && manifests.nodes.is_empty());
 }
 
-/// Large files are ordinary: as many documents, and as many nodes of YAML in one.
+/// Large files are common: many documents, or as many YAML nodes in one document.
 #[test]
 fn a_file_has_any_number_of_objects() {
     let metadata = "metadata: {name: p, labels: {a: b, c: d, e: f, g: h, i: j}}";

@@ -1,4 +1,4 @@
-//! A pod's interface on the integration bridge: what a CNI plugin writes on ADD and DEL.
+//! A pod's interface on the integration bridge: what a CNI plug-in writes on ADD and DEL.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ const INSTALLED: &str = "ovn-installed";
 /// The longest name of a network interface in Linux.
 const LONGEST_NAME: usize = 15;
 
-/// The name of the host's end of a pod's veth pair: the beginning of the sandbox's id, and for
-/// all but the default network the index of the pod's end.
+/// The name of the host's end of a pod's veth pair: the beginning of the sandbox's id and, except for
+/// the default network, the index of the pod's end.
 #[must_use]
 pub fn interface_name(sandbox: &str, pod_interface_index: Option<u32>) -> String {
     let suffix = pod_interface_index.map_or_else(String::new, |index| format!("_{index}"));
@@ -48,7 +48,7 @@ pub struct Attachment {
     pub addresses: Vec<IpNet>,
     /// The network's name and the NAD's key; `None` for the default network.
     pub network: Option<(String, String)>,
-    /// How fast the pod may receive and send.
+    /// The limits of the rates at which the pod may receive and send.
     pub bandwidth: Bandwidth,
 }
 
@@ -57,13 +57,13 @@ impl Attachment {
         self.network.as_ref().map(|(_, nad)| nad.as_str())
     }
 
-    /// The addresses as the database has them.
+    /// The addresses in the form of the database.
     fn address_list(&self) -> Option<String> {
         let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
         (!addresses.is_empty()).then(|| addresses.join(","))
     }
 
-    /// The keys of `external_ids` that are an attachment's; `None` for those it has not.
+    /// The keys in `external_ids` that belong to an attachment; `None` for those it does not have.
     fn external_ids<'a>(
         &'a self,
         addresses: Option<&'a str>,
@@ -80,13 +80,13 @@ impl Attachment {
         ]
     }
 
-    /// Whether an interface is this attachment's, of this or an earlier life of the pod.
+    /// Whether an interface belongs to this attachment, of this pod or of an earlier one with its name.
     fn owns(&self, interface: &Interface) -> bool {
         text(&interface.external_ids, IFACE_ID) == Some(&self.iface_id)
             && text(&interface.external_ids, NAD) == self.nad()
     }
 
-    /// Whether an interface that is this attachment's is of another life of the pod.
+    /// Whether an interface of this attachment belongs to an earlier pod with the same name.
     fn outlived(&self, interface: &Interface) -> bool {
         let ids = &interface.external_ids;
         text(ids, IFACE_ID_VER) != Some(&self.pod_uid)
@@ -100,8 +100,8 @@ fn text<'a>(map: &'a Map<Str, Str>, key: &str) -> Option<&'a str> {
 }
 
 impl Node {
-    /// Puts a pod's interface on the integration bridge. Other interfaces of the same logical
-    /// port leave the bridge: they are what is left of an earlier life of the pod.
+    /// Puts a pod's interface on the integration bridge. Other interfaces of the same logical port are
+    /// removed from the bridge: they are left over from an earlier pod with the same name.
     ///
     /// # Errors
     /// [`NodeError::Taken`] when an interface of this name belongs to another logical port or
@@ -134,8 +134,9 @@ impl Node {
                     nad: text(&ids, NAD).unwrap_or_default().to_owned(),
                 });
             };
-            // Made anew, so that nothing of that time is taken for an answer to us. The same when
-            // the switch has given the interface up.
+            // The interface is inserted as a new row, so that nothing written about the old one is
+            // taken for an answer about this one. The same is done if the switch has given up on the
+            // interface.
             if wanted.outlived(interface) || interface.error.is_some() {
                 remove_port(view, transaction, bridge, port, interface);
                 insert_port(view, transaction, bridge, wanted, &ids);
@@ -150,8 +151,8 @@ impl Node {
     /// Waits until ovn-controller has installed the flows of a pod's interface.
     ///
     /// # Errors
-    /// When that does not happen in time, when the switch cannot open the interface, and when it
-    /// is taken away or given to another pod meanwhile.
+    /// When that does not happen in time, the switch cannot open the interface, or it is removed or
+    /// given to another pod meanwhile.
     pub async fn installed(&self, wanted: &Attachment, limit: Duration) -> Result<(), NodeError> {
         let installed = self.wait_for(limit, |view| {
             let interface = view
@@ -175,10 +176,10 @@ impl Node {
         })
     }
 
-    /// Takes a pod's interface off the integration bridge; one that is not there is no error.
+    /// Removes a pod's interface from the integration bridge. It is no error if it is not there.
     ///
     /// # Errors
-    /// When another bridge has it.
+    /// When it is on another bridge.
     pub async fn detach(&self, bridge: &str, interface: &str) -> Result<Effect, NodeError> {
         self.converge(|view, transaction| {
             let Some(port) = view.port(interface) else {
@@ -212,7 +213,7 @@ impl View {
     }
 }
 
-/// Makes the port. The one that was there before may leave in the same transaction.
+/// Inserts the port. The old one may be removed in the same transaction.
 fn insert_port(
     view: &View,
     transaction: &mut Transaction<Database>,
@@ -246,7 +247,7 @@ fn insert_port(
     });
 }
 
-/// Gives a port that is there already what it lacks.
+/// Adds to an existing port what it lacks.
 fn update_port(
     view: &View,
     transaction: &mut Transaction<Database>,
@@ -266,8 +267,8 @@ fn update_port(
     limit_ingress(view, transaction, port, sandbox, ingress);
 }
 
-/// Takes a port off the bridge. Nothing else refers to its rows, so the server collects them; but
-/// a QoS row stays unless it is deleted.
+/// Removes a port from the bridge. Nothing else refers to its rows, so the server deletes them; only a
+/// QoS row must be deleted explicitly.
 fn remove_port(
     view: &View,
     transaction: &mut Transaction<Database>,
@@ -279,7 +280,8 @@ fn remove_port(
         row.ports.remove(&port.reference());
     });
     if let Some(sandbox) = text(&interface.external_ids, SANDBOX) {
-        // The server looks at references before it collects the port.
+        // The server checks references before it deletes the unreferenced port, so remove the reference
+        // here.
         if port.qos.is_some() {
             transaction.edit(port, |row| row.qos = None);
         }

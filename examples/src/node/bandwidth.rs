@@ -1,4 +1,4 @@
-//! How fast a pod may receive and send.
+//! Limits of the rates at which a pod may receive and send.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,13 +23,13 @@ impl Rate {
         self.0
     }
 
-    /// The rate in kbit/s, as the column `ingress_policing_rate` has it.
+    /// The rate in kbit/s, as the column `ingress_policing_rate` needs it.
     fn kilobits(self) -> i64 {
         i64::try_from(self.0 / 1000).unwrap_or(i64::MAX)
     }
 }
 
-/// A text that is no rate.
+/// A text that is not a rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("bad rate {0:?}: must be a quantity from 1k to 1P, such as 10M")]
 pub struct BadRate(pub String);
@@ -76,18 +76,18 @@ impl fmt::Display for Rate {
     }
 }
 
-/// How fast a pod may receive and send through one interface; `None` is as fast as it can.
+/// The limits of one interface of a pod; `None` for no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bandwidth {
-    /// What the pod receives.
+    /// The limit for what the pod receives.
     pub ingress: Option<Rate>,
-    /// What the pod sends.
+    /// The limit for what the pod sends.
     pub egress: Option<Rate>,
 }
 
 impl Bandwidth {
-    /// The columns `ingress_policing_rate` and `ingress_policing_burst`: what the pod sends comes
-    /// in at the switch.
+    /// The columns `ingress_policing_rate` and `ingress_policing_burst`: what the pod sends enters at
+    /// the switch.
     pub(super) fn policing(self) -> (i64, i64) {
         let rate = self.egress.map_or(0, Rate::kilobits);
         (rate, rate / 10)
@@ -95,10 +95,10 @@ impl Bandwidth {
 }
 
 impl Node {
-    /// Limits a pod's interface, or lifts the limits.
+    /// Sets or removes the limits of a pod's interface.
     ///
     /// # Errors
-    /// When no pod has the interface.
+    /// When the interface does not belong to a pod.
     pub async fn set_bandwidth(
         &self,
         interface: &str,
@@ -117,7 +117,7 @@ impl Node {
     }
 }
 
-/// Limits what an attached pod sends.
+/// Sets the limit for what an attached pod sends.
 pub(super) fn limit_egress(
     transaction: &mut Transaction<Database>,
     interface: &Row<Interface>,
@@ -128,7 +128,7 @@ pub(super) fn limit_egress(
     });
 }
 
-/// Limits what an attached pod receives.
+/// Sets the limit for what an attached pod receives.
 pub(super) fn limit_ingress(
     view: &View,
     transaction: &mut Transaction<Database>,
@@ -147,7 +147,7 @@ pub(super) fn limit_ingress(
     delete_queues(view, transaction, sandbox, Some(port));
 }
 
-/// Inserts the row for a port to refer to.
+/// Inserts the row that a port will refer to.
 pub(super) fn insert_queue(
     transaction: &mut Transaction<Database>,
     sandbox: &str,
@@ -165,8 +165,8 @@ fn queue(sandbox: &str, rate: Rate) -> QoS {
     }
 }
 
-/// Deletes a sandbox's rows that no port refers to, or only one that refers to its row no longer:
-/// the table QoS is a root set, so nobody else does.
+/// Deletes those rows of a sandbox to which no port refers, or only one that will no longer refer to
+/// its row. The table QoS is in the root set, so the server does not delete them.
 pub(super) fn delete_queues(
     view: &View,
     transaction: &mut Transaction<Database>,

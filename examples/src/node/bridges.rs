@@ -1,4 +1,4 @@
-//! Bridges, their uplinks, and which of them lead to which physical network.
+//! Bridges, their uplinks, and the physical networks that they lead to.
 
 use ovsdb::vswitch::{Bridge, BridgeFailMode, Database, Interface, OpenVSwitch, Port};
 use ovsdb::{Ref, Row, Transaction};
@@ -9,7 +9,7 @@ use super::{Effect, Node, NodeError, View, put};
 const MAPPINGS: &str = "ovn-bridge-mappings";
 
 impl Node {
-    /// Maps a physical network to a bridge for ovn-controller; other networks' mappings stay.
+    /// Maps a physical network to a bridge for ovn-controller; the mappings of other networks are kept.
     ///
     /// # Errors
     /// When the node was never set up, or its mappings are malformed.
@@ -18,7 +18,7 @@ impl Node {
             .await
     }
 
-    /// Takes the mapping of a physical network away; other networks' mappings stay.
+    /// Removes the mapping of a physical network; the mappings of other networks are kept.
     ///
     /// # Errors
     /// When the node was never set up, or its mappings are malformed.
@@ -46,13 +46,13 @@ impl Node {
         .await
     }
 
-    /// Makes a bridge that reaches the outside through an interface of the node.
+    /// Creates a bridge that reaches the outside through an interface of the node.
     ///
-    /// A new bridge has this datapath type, an old one gets it; `None` is the kernel's for a new
-    /// bridge, and no change for an old one.
+    /// Sets the datapath type of a new or an existing bridge. With `None` a new bridge gets the
+    /// kernel's, and an existing one keeps its own.
     ///
     /// # Errors
-    /// When the node was never set up, or another bridge has the interface.
+    /// When the node was never set up, or the interface is on another bridge.
     pub async fn uplink(
         &self,
         bridge: &str,
@@ -68,7 +68,7 @@ impl Node {
     }
 }
 
-/// Makes a bridge with its own internal port, or gives it what it lacks.
+/// Creates a bridge with its own internal port, or adds what it lacks.
 pub(super) fn ensure_bridge(
     view: &View,
     transaction: &mut Transaction<Database>,
@@ -101,7 +101,7 @@ pub(super) fn ensure_bridge(
     bridge
 }
 
-/// Makes a port with one interface of the same name.
+/// Creates a port with one interface of the same name.
 fn new_port(transaction: &mut Transaction<Database>, name: &str, kind: &str) -> Ref<Port> {
     let interface = transaction.insert(Interface {
         name: name.into(),
@@ -132,7 +132,7 @@ fn ensure_port(
     Ok(())
 }
 
-/// Refuses a port of another bridge than this.
+/// Refuses a port that is on another bridge than this.
 pub(super) fn on_bridge(
     view: &View,
     port: &Row<Port>,

@@ -1,4 +1,4 @@
-//! What can go wrong on a node.
+//! Errors on a node.
 
 use ovsdb::{CommitError, Error};
 
@@ -26,7 +26,7 @@ pub enum NodeError {
     /// The bridge mappings in the database, or the one to be set, are malformed.
     #[error(transparent)]
     Mapping(#[from] BadMapping),
-    /// A port of this name belongs to another bridge.
+    /// A port with this name belongs to another bridge.
     #[error("the port {port:?} belongs to the bridge {bridge:?}")]
     OnOtherBridge {
         /// The port.
@@ -34,7 +34,7 @@ pub enum NodeError {
         /// Its bridge.
         bridge: String,
     },
-    /// An interface of this name belongs to another attachment.
+    /// An interface with this name belongs to another attachment.
     #[error(
         "the interface {interface:?} belongs to {iface_id:?} of the network attachment {nad:?}"
     )]
@@ -51,16 +51,16 @@ pub enum NodeError {
     Switch {
         /// The interface.
         interface: String,
-        /// What the switch says.
+        /// The error that the switch reports.
         error: String,
     },
-    /// Somebody took an interface away while it was waited for.
-    #[error("the interface {interface:?} was taken away")]
+    /// The interface was removed while it was waited for.
+    #[error("the interface {interface:?} was removed")]
     Gone {
         /// The interface.
         interface: String,
     },
-    /// Somebody gave an interface to another pod while it was waited for.
+    /// The interface was given to another pod while it was waited for.
     #[error("the interface {interface:?} was given to {iface_id:?}")]
     GivenAway {
         /// The interface.
@@ -69,17 +69,17 @@ pub enum NodeError {
         iface_id: String,
     },
     /// Something did not happen in time.
-    #[error("waited in vain for the interface {interface:?}: for {awaited}")]
+    #[error("the interface {interface:?} did not get ready in time: waited for {awaited}")]
     Timeout {
         /// The interface.
         interface: String,
         /// What was waited for.
         awaited: &'static str,
     },
-    /// The connection to the database was closed for good.
+    /// The client was closed.
     #[error("the connection to the database is closed")]
     Closed,
-    /// Somebody changes the same rows to something else all the time.
-    #[error("somebody else keeps changing the same rows")]
+    /// Another client keeps changing the same rows back.
+    #[error("another client keeps changing the same rows")]
     Contended,
 }

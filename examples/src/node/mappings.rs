@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Which bridge leads to a physical network: `NETWORK:BRIDGE`.
+/// The bridge that leads to a physical network: `NETWORK:BRIDGE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
     /// The name that localnet ports have in `options:network_name`.
@@ -12,7 +12,7 @@ pub struct Mapping {
     pub bridge: String,
 }
 
-/// A text that is no mapping.
+/// A text that is not a mapping.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("bad bridge mapping {0:?}: must be NETWORK:BRIDGE, without commas")]
 pub struct BadMapping(pub String);
@@ -44,12 +44,12 @@ impl fmt::Display for Mapping {
     }
 }
 
-/// The mappings of a node, in their order. A network has one bridge.
+/// The mappings of a node, in order. Each network has at most one bridge.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BridgeMappings(Vec<Mapping>);
 
 impl BridgeMappings {
-    /// Adds a mapping, or gives its network another bridge. The others stay as they are.
+    /// Adds a mapping, or changes its network's bridge. All others are kept.
     pub fn set(&mut self, mapping: Mapping) {
         let known = self.0.iter_mut().find(|m| m.network == mapping.network);
         match known {
@@ -58,7 +58,7 @@ impl BridgeMappings {
         }
     }
 
-    /// Takes a network's mapping out. The others stay as they are.
+    /// Removes a network's mapping. All others are kept.
     pub fn remove(&mut self, network: &str) {
         self.0.retain(|mapping| mapping.network != network);
     }

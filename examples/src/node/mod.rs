@@ -1,10 +1,9 @@
-//! The node side: the Open_vSwitch database of one node, which a CNI plugin and the one who set
-//! up the node have written.
+//! The node side: the Open_vSwitch database of one node, as CNI plug-ins and the node's setup write it.
 //!
-//! Every operation says what the database must hold. It looks at a replica, writes what is
-//! missing in one transaction, and looks again until nothing is missing: so it can be repeated
-//! at will, and when two of them meet, the slower one goes by what the faster one wrote. A server
-//! that restarts meanwhile is waited for.
+//! Every operation says what the database must contain. It looks at a replica, writes what is missing
+//! in one transaction, and looks again, until nothing is missing. So an operation can be repeated at
+//! will, and when two run at the same time, the slower one adapts to what the faster one wrote. If a
+//! server restarts meanwhile, the operation waits for it.
 
 mod attach;
 mod bandwidth;
@@ -28,13 +27,13 @@ pub use self::setup::Setup;
 
 /// The external id that names the sandbox of a pod.
 const SANDBOX: &str = "sandbox";
-/// How often an operation looks again before it says that somebody works against it.
+/// How often an operation looks again before it reports that another client works against it.
 const ATTEMPTS: u32 = 10;
 
 /// Whether an operation had to write something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// The database held it all already.
+    /// The database contained everything already.
     Unchanged,
     /// Something was written.
     Changed,
@@ -72,7 +71,7 @@ impl Node {
     /// Connects to the node's ovsdb-server and replicates the tables that matter here.
     ///
     /// # Errors
-    /// When no remote answers, or the server has no such database.
+    /// When no remote can be reached, or the server does not have the database.
     pub async fn connect(connection: impl Into<Connection>) -> Result<Self, NodeError> {
         let client = connection.into().client().connect().await?;
         let cache = client
@@ -88,7 +87,7 @@ impl Node {
         Ok(Self { client, cache })
     }
 
-    /// Has `write` add to a transaction what the database lacks, until it lacks nothing.
+    /// Calls `write` to add to a transaction what the database lacks, until it lacks nothing.
     async fn converge(
         &self,
         write: impl Fn(&View, &mut Transaction<Database>) -> Result<(), NodeError>,
@@ -107,7 +106,7 @@ impl Node {
         Err(NodeError::Contended)
     }
 
-    /// Waits until `look` finds something; `None` when it does not in time.
+    /// Waits until `look` returns something; returns `None` if it does not in time.
     async fn wait_for<R>(
         &self,
         limit: Duration,
@@ -121,11 +120,11 @@ impl Node {
         }
     }
 
-    /// Waits until the switch has opened an interface; gives its OpenFlow port number.
+    /// Waits until the switch has opened an interface. Returns its OpenFlow port number.
     ///
     /// # Errors
-    /// [`NodeError::Switch`] when the switch says that it cannot, [`NodeError::Timeout`] when it
-    /// says nothing in time, and [`NodeError::Gone`] when the interface is taken away.
+    /// [`NodeError::Switch`] when the switch reports that it cannot, [`NodeError::Timeout`] when it
+    /// reports nothing in time, and [`NodeError::Gone`] when the interface is removed.
     pub async fn opened(&self, interface: &str, limit: Duration) -> Result<i64, NodeError> {
         let opened = self.wait_for(limit, |view| {
             let row = view.interface(interface).ok_or_else(|| NodeError::Gone {
@@ -141,7 +140,7 @@ impl Node {
     }
 }
 
-/// Passes on what the switch says is wrong with an interface.
+/// Returns the error that the switch reports for an interface.
 fn switch_error(interface: &Interface) -> Result<(), NodeError> {
     match &interface.error {
         None => Ok(()),
@@ -152,7 +151,7 @@ fn switch_error(interface: &Interface) -> Result<(), NodeError> {
     }
 }
 
-/// The replica at one moment, and the questions that several operations ask of it.
+/// A view of the replica, with the queries that several operations need.
 struct View(Snapshot<Database>);
 
 impl View {
@@ -179,13 +178,13 @@ impl View {
         self.0.get_all(&bridge.ports)
     }
 
-    /// The bridge that has this port.
+    /// The bridge with this port.
     fn bridge_of(&self, port: &Row<Port>) -> Option<&Row<Bridge>> {
         self.0.referrers(port).next()
     }
 }
 
-/// Gives a map these values at these keys; `None` is no such key.
+/// Sets these keys of a map; `None` removes the key.
 fn put<'a>(map: &mut Map<Str, Str>, wanted: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) {
     for (key, value) in wanted {
         match value {

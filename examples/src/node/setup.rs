@@ -1,4 +1,4 @@
-//! What a node needs before ovn-controller can work on it.
+//! Prepares a node for ovn-controller.
 
 use std::net::IpAddr;
 
@@ -31,8 +31,8 @@ pub struct Setup {
 }
 
 impl Node {
-    /// Makes the one row of the table Open_vSwitch if need be, writes into it how the node takes
-    /// part in OVN, and makes the integration bridge.
+    /// Inserts the only row of the table Open_vSwitch if necessary, sets in it how the node takes part
+    /// in OVN, and creates the integration bridge.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -46,13 +46,13 @@ impl Node {
             ("ovn-encap-type", Some(&setup.encap_type)),
             ("ovn-encap-ip", Some(&encap_ip)),
             ("ovn-bridge", bridge.filter(|name| *name != DEFAULT_BRIDGE)),
-            // ovn-controller makes the bridge anew with the kernel's datapath unless told.
+            // Unless this is set, ovn-controller creates the bridge again with the kernel's datapath.
             ("ovn-bridge-datapath-type", Some(&setup.datapath_type)),
         ];
         self.converge(|view, transaction| {
             let root = match view.root() {
                 Ok(root) => root.reference(),
-                // The schema allows one row: the slower of two that insert it is refused.
+                // The schema allows one row: if two clients insert it, the second is refused.
                 Err(_) => transaction.insert(OpenVSwitch::default()),
             };
             transaction.edit(root, |row| put(&mut row.external_ids, external_ids));

@@ -1,8 +1,8 @@
-//! Policies as OVN has them: address sets, port groups and their ACLs.
+//! Translates policies to OVN: address sets, port groups and their ACLs.
 //!
-//! The profile of 2023 writes an ACL for each port and each block of addresses, and names groups
-//! by hashing names; that of 2026 puts ports and blocks together, and names groups by hashing
-//! the ids of what they belong to.
+//! The profile of 2023 writes an ACL for each port and each block of addresses, and hashes names to
+//! name groups. The profile of 2026 combines ports and blocks, and hashes the ids of the groups'
+//! owners.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -16,14 +16,14 @@ use super::{Direction, Namespace, Peer, Policy, Port, Protocol, Rule};
 use crate::addresses::Family;
 use crate::config::{NetworkConfig, Profile};
 
-/// The meter of what is logged.
+/// The meter for logging.
 pub const LOGGING_METER: &str = "acl-logging";
 
-/// The priority of what is denied to all pods of a namespace.
+/// The priority of ACLs that deny traffic of all pods of a namespace.
 const DENY: i64 = 1000;
-/// The priority of what is allowed.
+/// The priority of ACLs that allow traffic.
 const ALLOW: i64 = 1001;
-/// The tier of ACLs, where the schema has tiers.
+/// The tier of ACLs, if the schema has tiers.
 const TIER: i64 = 2;
 /// The longest name of an ACL.
 const LONGEST_NAME: usize = 63;
@@ -42,7 +42,7 @@ pub struct Endpoint<'a> {
 }
 
 impl Endpoint<'_> {
-    /// Whether a selector selects the pod; only the empty one does where the labels are unknown.
+    /// Whether a selector selects the pod. If the labels are unknown, only the empty selector does.
     fn is_selected(&self, selector: &Selector) -> bool {
         match self.labels {
             Some(labels) => selector.selects(labels),
@@ -51,7 +51,7 @@ impl Endpoint<'_> {
     }
 }
 
-/// All that a network's policies select from.
+/// Everything that a network's policies select from.
 #[derive(Debug, Clone)]
 pub struct Scene<'a> {
     /// The network.
@@ -69,7 +69,7 @@ pub struct Scene<'a> {
 /// An address set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Set {
-    /// What it bears.
+    /// Its owner, as ids.
     pub ids: Map<Str, Str>,
     /// Its addresses.
     pub addresses: BTreeSet<Str>,
@@ -78,7 +78,7 @@ pub struct Set {
 /// A port group.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Group {
-    /// What it bears.
+    /// Its owner, as ids.
     pub ids: Map<Str, Str>,
     /// The names of its ports.
     pub ports: BTreeSet<String>,
@@ -95,7 +95,7 @@ pub struct Rows {
     pub groups: BTreeMap<String, Group>,
 }
 
-/// The rows of these policies, all of which are for the network.
+/// The rows of these policies, which must all be for the network.
 #[must_use]
 pub fn lower(scene: &Scene<'_>, policies: &[&Policy]) -> Rows {
     let mut rows = Rows::default();
@@ -115,7 +115,7 @@ pub fn lower(scene: &Scene<'_>, policies: &[&Policy]) -> Rows {
 }
 
 impl Scene<'_> {
-    /// The families that the network assigns addresses of.
+    /// The families of the addresses that the network assigns.
     fn families(&self) -> Vec<Family> {
         let ranges = self
             .config
@@ -132,7 +132,7 @@ impl Scene<'_> {
         owner::ids(&self.config.name, kind, keys)
     }
 
-    /// Adds one address set for each family, and returns their names by family.
+    /// Adds an address set for each family. Returns their names by family.
     fn sets<'e>(
         &self,
         rows: &mut Rows,
@@ -211,7 +211,7 @@ impl Scene<'_> {
         self.sets(rows, "PodSelector", &name, members)
     }
 
-    /// The ports of the pods that a policy is for.
+    /// The ports of the pods to which a policy applies.
     fn subjects(&self, policy: &Policy) -> impl Iterator<Item = String> {
         let of_policy = |member: &&Endpoint<'_>| {
             member.namespace == policy.namespace && member.is_selected(&policy.selector)
@@ -222,7 +222,7 @@ impl Scene<'_> {
             .map(|member| member.port.to_owned())
     }
 
-    /// An ACL of what the ids say.
+    /// The ACL with these ids.
     fn acl(&self, ids: Map<Str, Str>, direction: Direction, matches: String) -> Acl {
         let (acl_direction, options) = match direction {
             Direction::Ingress => (AclDirection::ToLport, Map::new()),
@@ -243,14 +243,14 @@ impl Scene<'_> {
         }
     }
 
-    /// Has the namespace's pods log what the ACL does.
+    /// Sets the logging of an ACL as the namespace's annotation requests it.
     fn log(&self, acl: &mut Acl, severity: Option<&String>) {
         acl.log = severity.is_some();
         acl.severity = severity.map(|severity| AclSeverity::from(severity.as_str()));
     }
 
-    /// The groups whose pods get and send nothing but what a policy allows: both of a namespace,
-    /// with the ports that the policy isolates.
+    /// The two groups of a namespace whose pods receive, or send, only what policies allow, with the
+    /// ports that the policy isolates.
     fn deny_groups(&self, rows: &mut Rows, policy: &Policy) {
         let namespace = policy.namespace.as_str();
         for direction in Direction::BOTH {
@@ -363,8 +363,8 @@ impl Scene<'_> {
         acl
     }
 
-    /// The matches of a rule's other side, each with the index by which its ACL is known: blocks
-    /// of addresses by their place, or -2 for all of them; -1 for pods, or for everybody.
+    /// The matches for a rule's peers, each with the index in its ACL's ids: for blocks of addresses
+    /// their position, or -2 for all of them together; -1 for pods, or for everybody.
     fn whom(&self, rows: &mut Rows, policy: &Policy, rule: &Rule) -> Vec<(i64, String)> {
         let side = match rule.direction {
             Direction::Ingress => "src",
@@ -410,7 +410,7 @@ impl Scene<'_> {
                 }
             }
         }
-        // Selectors that select no namespace match nothing: there is no ACL for them.
+        // Selectors that select no namespace match nothing, so there is no ACL for them.
         let families = self.families().into_iter().filter_map(|family| {
             let names = sets.iter().filter(|(of, _)| *of == family);
             let names: Vec<String> = names.map(|(_, name)| format!("${name}")).collect();
@@ -453,7 +453,7 @@ fn either(texts: &[String]) -> String {
     }
 }
 
-/// The match of the ports of a group.
+/// The match for the ports of a group.
 fn this_side(direction: Direction, group: &str) -> String {
     match direction {
         Direction::Ingress => format!("outport == @{group}"),
@@ -465,7 +465,7 @@ fn acl_name(name: &str) -> Option<Str> {
     Some(name.chars().take(LONGEST_NAME).collect::<String>().into())
 }
 
-/// The matches of ports: a key, and the match where there is one.
+/// The matches for ports: a key, and the match if there is one.
 type Ports = Vec<(String, Option<String>)>;
 
 /// One match for each port.
@@ -497,7 +497,7 @@ fn ports_together(rule: &Rule) -> Ports {
             .iter()
             .filter(|p| p.protocol == protocol)
             .collect();
-        // One without a port is all of the protocol.
+        // Without a port, it matches the whole protocol.
         let ranges: Option<Vec<(u16, u16)>> = ports.iter().map(|port| port.range).collect();
         let text = match ranges {
             None => word.to_owned(),

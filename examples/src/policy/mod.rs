@@ -1,4 +1,4 @@
-//! MultiNetworkPolicies: what they say, and which rows say it to OVN.
+//! MultiNetworkPolicies: reading them, and translating them to rows of OVN.
 
 pub mod lower;
 pub mod owner;
@@ -16,11 +16,11 @@ use crate::json::{self, Shape};
 use crate::manifest;
 use crate::report::Report;
 
-/// The annotation with the networks that a policy is for.
+/// The annotation with the networks that a policy applies to.
 pub const POLICY_FOR: &str = "k8s.v1.cni.cncf.io/policy-for";
 /// The annotation that makes a policy's rules stateless.
 const STATELESS: &str = "k8s.ovn.org/acl-stateless";
-/// The annotation of a namespace with what is logged.
+/// The annotation of a namespace with its logging.
 const LOGGING: &str = "k8s.ovn.org/acl-logging";
 /// The severities that OVN knows.
 const SEVERITIES: [&str; 5] = ["alert", "warning", "notice", "info", "debug"];
@@ -40,7 +40,7 @@ impl Direction {
     /// Both.
     pub const BOTH: [Self; 2] = [Self::Ingress, Self::Egress];
 
-    /// The word in names and ids.
+    /// The direction as a word of names and ids.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -53,11 +53,11 @@ impl Direction {
 /// A namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Namespace {
-    /// Its labels, with that of its name.
+    /// Its labels, including the label with its name.
     pub labels: Labels,
-    /// The severity of what is logged of denied traffic.
+    /// The severity at which denied traffic is logged.
     pub log_deny: Option<String>,
-    /// The severity of what is logged of allowed traffic.
+    /// The severity at which allowed traffic is logged.
     pub log_allow: Option<String>,
 }
 
@@ -70,13 +70,13 @@ pub struct Policy {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// The NADs that it is for, `namespace/name`.
+    /// The NADs that it applies to, `namespace/name`.
     pub nads: Vec<String>,
-    /// The pods of its namespace that it is for.
+    /// The pods of its namespace that it applies to.
     pub selector: Selector,
-    /// The directions in which these pods get only what a policy allows.
+    /// The directions in which these pods get only what policies allow.
     pub isolates: Vec<Direction>,
-    /// What is allowed.
+    /// The rules, which allow traffic.
     pub rules: Vec<Rule>,
     /// Whether connections are not tracked.
     pub stateless: bool,
@@ -87,29 +87,29 @@ pub struct Policy {
 pub struct Rule {
     /// Its direction.
     pub direction: Direction,
-    /// Its place among the rules of its direction.
+    /// Its position among the rules with the same direction.
     pub index: usize,
-    /// From or to whom; everybody when empty.
+    /// The peers; all if empty.
     pub peers: Vec<Peer>,
-    /// To which ports; all when empty.
+    /// The ports; all if empty.
     pub ports: Vec<Port>,
 }
 
-/// A rule's other side.
+/// A peer of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peer {
-    /// Addresses.
+    /// A block of addresses.
     Block {
-        /// These,
+        /// The block.
         cidr: IpNet,
-        /// except for these.
+        /// The ranges in it that are excepted.
         except: Vec<IpNet>,
     },
-    /// Pods.
+    /// A selection of pods.
     Pods {
-        /// Those that it selects; all when absent.
+        /// The pods; all if absent.
         pods: Option<Selector>,
-        /// In the namespaces that it selects; the policy's when absent.
+        /// The namespaces; the policy's own if absent.
         namespaces: Option<Selector>,
     },
 }
@@ -119,7 +119,7 @@ pub enum Peer {
 pub struct Port {
     /// The protocol.
     pub protocol: Protocol,
-    /// The first and the last port; all when absent.
+    /// The first and the last port; all ports if absent.
     pub range: Option<(u16, u16)>,
 }
 
@@ -135,7 +135,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The word in matches.
+    /// The protocol's word in matches.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -146,8 +146,8 @@ impl Protocol {
     }
 }
 
-/// The namespaces that there are: those of manifests, and those that other objects name. One whose
-/// annotation is malformed logs nothing.
+/// The namespaces: those with a manifest, and those of other objects. A namespace with a malformed
+/// annotation logs nothing.
 pub fn namespaces<'a>(
     manifests: &[manifest::Namespace],
     named: impl IntoIterator<Item = &'a str>,
@@ -182,7 +182,7 @@ pub fn namespaces<'a>(
     namespaces
 }
 
-/// What a namespace's annotation says should be logged of denied and of allowed traffic.
+/// The severities in a namespace's annotation, for denied and for allowed traffic.
 fn log_levels(text: &str) -> Result<(Option<String>, Option<String>), Wrong> {
     const LEVELS: Shape = Shape::Object(&[("deny", Shape::Any), ("allow", Shape::Any)]);
     let path = format!("metadata.annotations.{LOGGING}");
@@ -202,11 +202,11 @@ fn log_levels(text: &str) -> Result<(Option<String>, Option<String>), Wrong> {
 
 /// Reads a policy.
 ///
-/// `policyTypes` is taken literally: a policy without it isolates nobody. A NetworkPolicy without it
-/// isolates, because the API server fills the list in; it does not for a custom resource.
+/// `policyTypes` is taken literally: a policy without it isolates nothing. A NetworkPolicy without it
+/// isolates, because the API server fills the list in, which it does not do for a custom resource.
 ///
 /// # Errors
-/// When it is malformed, or names ports by name.
+/// When it is malformed, or refers to ports by name.
 pub fn policy(found: &manifest::Policy) -> Result<Policy, InputError> {
     let annotated = found.annotations.get(POLICY_FOR).map_or("", String::as_str);
     let nads: Vec<String> = annotated

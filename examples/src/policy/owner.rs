@@ -1,4 +1,4 @@
-//! The ids by which OVN-Kubernetes knows the rows of policies again, and the names made of them.
+//! The ids by which OVN-Kubernetes finds the rows of policies again, and the names made from them.
 
 use std::hash::Hasher as _;
 
@@ -14,10 +14,10 @@ use crate::names::{controller, mangle};
 const TYPE: &str = "k8s.ovn.org/owner-type";
 /// The object's name.
 pub const NAME: &str = "k8s.ovn.org/name";
-/// All of it in one text.
+/// All ids in one text.
 pub const ID: &str = "k8s.ovn.org/id";
 
-/// A name that is short enough for OVN: `a`, and the FNV-1a hash of a text.
+/// A name that is short enough for OVN: `a`, followed by the FNV-1a hash of a text.
 #[must_use]
 pub fn hash(text: &str) -> String {
     let mut hasher = FnvHasher::default();
@@ -25,8 +25,8 @@ pub fn hash(text: &str) -> String {
     format!("a{}", hasher.finish())
 }
 
-/// The ids of a network's row: what kind of object it belongs to, and the keys that tell it from
-/// others of this kind, in their order.
+/// The ids of a network's row: the kind of its owner, and the keys that distinguish it from others of
+/// this kind, in order.
 #[must_use]
 pub fn ids(network: &str, kind: &str, keys: &[(&str, &str)]) -> Map<Str, Str> {
     let owner = controller(network);
@@ -41,14 +41,14 @@ pub fn ids(network: &str, kind: &str, keys: &[(&str, &str)]) -> Map<Str, Str> {
     ids
 }
 
-/// The text in which a row's ids are put together.
+/// The text into which a row's ids are combined.
 #[must_use]
 pub fn id(ids: &Map<Str, Str>) -> &str {
     ids.get(ID).map_or("", Str::as_str)
 }
 
-/// The name and the ids of the group of a namespace's pods that get (or send) nothing but what a
-/// policy allows.
+/// The name and the ids of the group of a namespace's pods that receive (or send) only what policies
+/// allow.
 #[must_use]
 pub fn deny_group(
     network: &str,
@@ -74,7 +74,7 @@ pub fn deny_group(
     }
 }
 
-/// The name and the ids of the group of the pods that a policy is for.
+/// The name and the ids of the group of the pods to which a policy applies.
 #[must_use]
 pub fn policy_group(
     network: &str,
@@ -99,12 +99,12 @@ pub fn policy_group(
     }
 }
 
-/// What a group bears in the profile of 2023.
+/// The ids of a group in the profile of 2023.
 fn plain_ids(network: &str, name: &str) -> Map<Str, Str> {
     Map::from([("name", name), (ids::NETWORK, network)])
 }
 
-/// The namespace of the policy that a group with these ids is for; `None` where it is for none.
+/// The namespace of the policy whose group has these ids; `None` if it is not a group of a policy.
 #[must_use]
 pub fn policy_namespace<'a>(group: &str, ids: &'a Map<Str, Str>) -> Option<&'a str> {
     if ids.get(TYPE).is_some_and(|kind| *kind == *"NetworkPolicy") {
@@ -113,7 +113,7 @@ pub fn policy_namespace<'a>(group: &str, ids: &'a Map<Str, Str>) -> Option<&'a s
             .split_once(':')
             .map(|(namespace, _)| namespace);
     }
-    // The other groups of the profile of 2023 bear their own name.
+    // In the profile of 2023, the other groups have only their own name as id.
     let name = ids.get("name").filter(|name| *name.as_str() != *group)?;
     name.split_once('_').map(|(namespace, _)| namespace)
 }

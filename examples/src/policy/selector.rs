@@ -1,4 +1,4 @@
-//! Label selectors: whom they select, and the text by which OVN-Kubernetes knows them.
+//! Label selectors: which objects they select, and the text that identifies them in OVN-Kubernetes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -88,7 +88,7 @@ impl Selector {
         }))
     }
 
-    /// Whether it has no requirement.
+    /// Whether it has no requirements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.match_labels.is_empty() && self.match_expressions.is_empty()

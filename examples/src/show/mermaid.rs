@@ -17,7 +17,7 @@ pub fn draw(picture: &Picture) -> String {
     chart.text
 }
 
-/// The chart as far as it is drawn.
+/// The chart drawn so far.
 struct Chart {
     text: String,
     boxes: usize,
@@ -28,7 +28,7 @@ impl Chart {
         let _ = writeln!(self.text, "{:indent$}{line}", "", indent = 2 * depth);
     }
 
-    /// A new box's name.
+    /// A name for a new box.
     fn id(&mut self) -> String {
         self.boxes += 1;
         format!("b{}", self.boxes)
@@ -81,7 +81,7 @@ impl Chart {
 
     fn port(&mut self, switch: &str, port: &SwitchPort) {
         let label = match &port.end {
-            // The router's side has drawn it.
+            // Drawn with the router already.
             End::Router { .. } => return,
             End::Pod {
                 namespace,
@@ -108,7 +108,7 @@ impl Chart {
     }
 }
 
-/// A label's text as Mermaid takes it between quotes.
+/// The text of a label, escaped for Mermaid's quotes.
 fn escaped(label: &str) -> String {
     let mut text = String::new();
     for character in label.chars() {

@@ -1,5 +1,5 @@
-//! The networks in a northbound database as a picture: read from the rows alone, whoever wrote
-//! them, and drawn in several ways.
+//! A picture of the networks in a northbound database: read only from the rows, whoever wrote them, and
+//! drawn in several ways.
 
 pub mod mermaid;
 pub mod svg;
@@ -29,9 +29,9 @@ pub struct Picture {
 pub struct Network {
     /// Its name.
     pub name: String,
-    /// Its shape, as the rows tell.
+    /// Its topology, derived from the rows.
     pub topology: String,
-    /// Whether it is marked as finished; `None` where no row bears a version.
+    /// Whether it is marked as finished; `None` if no row has a version.
     pub finished: Option<bool>,
     /// Its router.
     pub router: Option<Router>,
@@ -59,7 +59,7 @@ pub struct RouterPort {
     pub networks: Vec<String>,
     /// The chassis that it is pinned to.
     pub chassis: Vec<String>,
-    /// The switch behind it.
+    /// The switch that it leads to.
     pub switch: Option<String>,
 }
 
@@ -68,7 +68,7 @@ pub struct RouterPort {
 pub struct Switch {
     /// Its name.
     pub name: String,
-    /// The node that it is of, in a layer3 network.
+    /// The node that it belongs to, in a layer3 network.
     pub node: Option<String>,
     /// Its subnets.
     pub subnets: Vec<String>,
@@ -81,9 +81,9 @@ pub struct Switch {
 pub struct SwitchPort {
     /// Its name.
     pub name: String,
-    /// Its addresses as the column has them.
+    /// Its addresses, as in the column.
     pub addresses: Vec<String>,
-    /// Whether northd says that it is up.
+    /// Whether northd reports it as up.
     pub up: Option<bool>,
     /// What it leads to.
     #[serde(flatten)]
@@ -101,7 +101,7 @@ pub enum End {
     },
     /// A physical network.
     Localnet {
-        /// The name by which bridge mappings know it.
+        /// Its name in bridge mappings.
         network_name: String,
         /// The VLAN.
         vlan: Option<i64>,
@@ -112,20 +112,20 @@ pub enum End {
         namespace: String,
         /// Its name.
         name: String,
-        /// The NAD that attaches it.
+        /// The NAD of its attachment.
         nad: String,
         /// The node or chassis that it runs on.
         node: Option<String>,
     },
-    /// Something else: the port's type.
+    /// Another kind of port.
     Other {
-        /// That type.
+        /// Its type.
         kind: String,
     },
 }
 
 impl Picture {
-    /// Reads the networks out of the rows.
+    /// Reads the networks from the rows.
     #[must_use]
     pub fn new(view: &View) -> Self {
         let mut names: BTreeMap<&str, &str> = BTreeMap::new();
@@ -150,7 +150,7 @@ impl Picture {
 
 fn network(view: &View, name: &str, topology: &str) -> Network {
     let mut versions: Vec<Option<&Str>> = Vec::new();
-    // Which switch each of the routers' ports leads to.
+    // The switch that each router port leads to.
     let mut peers: HashMap<&str, &str> = HashMap::new();
     let mut switches = Vec::new();
     for row in view
@@ -214,7 +214,7 @@ fn switch(view: &View, network: &str, row: &Row<LogicalSwitch>) -> Switch {
         .filter(|_| topology == "layer3");
     let subnets = ["subnet", "ipv6_prefix"].iter().filter_map(|key| {
         let text = row.other_config.get(*key)?;
-        // OVN takes the prefix for one of 64 bits.
+        // OVN treats the prefix as one of 64 bits.
         Some(if text.contains('/') {
             text.to_string()
         } else {
@@ -269,7 +269,7 @@ fn text(map: &Map<Str, Str>, key: &str) -> Option<String> {
     map.get(key).map(Str::to_string)
 }
 
-/// A pod's name is in that of its port only, behind its namespace.
+/// A pod's name is only in the name of its port, after its namespace.
 fn pod_name(port: &LogicalSwitchPort, nad: &str, namespace: &str) -> String {
     let name = port.name.as_str();
     let rest = name.strip_prefix(&mangle(nad)).unwrap_or(name);

@@ -1,5 +1,5 @@
-//! The picture as an SVG document: a band for each network, in it its router and switches above a
-//! frame for each node, in which the node's pods stand.
+//! The picture as an SVG document: a band for each network, with its router and switches above a frame
+//! for each node, which contains the node's pods.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ const PADDING: f64 = 8.0;
 const GAP: f64 = 14.0;
 /// The space between rows of boxes, for the lines that join them.
 const LEVEL: f64 = 34.0;
-/// So many pods of a node stand below each other; further ones beside them.
+/// How many pods of a node are drawn below each other; further ones are drawn beside them.
 const PODS_BELOW: usize = 8;
 
 const STYLE: &str = "text { font: 12px 'DejaVu Sans Mono', monospace; fill: #1b1f24 } \
@@ -47,7 +47,7 @@ pub fn draw(picture: &Picture) -> String {
     format!("{document}\n")
 }
 
-/// What is drawn so far.
+/// The document drawn so far.
 struct Canvas(Document);
 
 impl Canvas {
@@ -105,7 +105,7 @@ impl Label {
     }
 }
 
-/// A node's part of a network.
+/// The part of a network on one node.
 struct Column {
     node: String,
     /// In a layer3 network, the router's port and the node's switch.
@@ -115,7 +115,7 @@ struct Column {
     height: f64,
 }
 
-/// A network, measured.
+/// A network, measured for drawing.
 struct Band {
     title: String,
     /// The boxes above the nodes' frames: one or two, below each other.
@@ -173,7 +173,7 @@ impl Band {
         let (x, width) = (x + GAP, self.width - 2.0 * GAP);
         canvas.text("title", x, y + 1.4 * LINE, &self.title);
         let mut y = y + 2.0 * LINE;
-        // What the box above joins the one below by.
+        // What joins the upper box to the lower one.
         let mut joint: Option<(f64, f64)> = None;
         for (class, label) in &self.above {
             let box_width = if *class == "physical" {
@@ -202,7 +202,8 @@ impl Band {
     }
 }
 
-/// The boxes above the nodes of a network without a router: what its switches lead to, and they.
+/// The boxes above the nodes of a network without a router: what its switches lead to, and the
+/// switches.
 fn switches(network: &Network) -> Vec<(&'static str, Label)> {
     let mut boxes = Vec::new();
     for switch in &network.switches {
@@ -251,7 +252,7 @@ fn switch_label(switch: &Switch) -> Label {
 }
 
 impl Column {
-    /// How far below the frame's top its boxes begin.
+    /// The distance from the frame's top to its boxes.
     const ENTRY: f64 = 2.0 * LINE;
 
     fn routed(switch: &Switch, port: Option<&RouterPort>) -> Self {
@@ -302,7 +303,7 @@ impl Column {
                 .map(|(label, _)| label.width())
                 .fold(0.0, f64::max);
             let height = stack.iter().map(|(label, _)| label.height() + GAP).sum();
-            // The trunk that the pods hang on stands beside them.
+            // The trunk line of the pods is beside them.
             (width + GAP, height)
         })
     }
@@ -373,7 +374,7 @@ fn pod_label(port: &SwitchPort) -> Label {
     }];
     let words = port.addresses.iter().flat_map(|address| address.split(' '));
     lines.extend(words.map(str::to_owned));
-    // Room for the dot.
+    // Space for the dot.
     lines[0].push_str("  ");
     Label(lines)
 }

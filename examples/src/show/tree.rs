@@ -64,7 +64,7 @@ fn switch(switch: &Switch) -> Tree<String> {
         label.push(' ');
         label.push_str(subnet);
     }
-    // What leads to the router stands above the switch already.
+    // The port to the router is shown above the switch already.
     let ports = switch
         .ports
         .iter()

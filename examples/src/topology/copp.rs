@@ -1,5 +1,5 @@
-//! The rows that all routers share: control plane protection (Copp), its meters, and the band
-//! that those have in common.
+//! The rows that all routers share: control plane protection (Copp), its meters, and the meters' common
+//! band.
 
 use ovsdb::nb::{Copp, Desired, Meter, MeterBand, MeterBandAction, MeterUnit};
 use ovsdb::{Ref, Row, Set};
@@ -10,7 +10,7 @@ use crate::database::View;
 /// The name of the Copp.
 const NAME: &str = "ovnkube-default";
 
-/// What is metered.
+/// The metered protocols.
 const PROTOCOLS: [&str; 8] = [
     "arp",
     "arp-resolve",
@@ -25,11 +25,11 @@ const PROTOCOLS: [&str; 8] = [
 /// How many packets a second may pass.
 const RATE: i64 = 25;
 
-/// Says the Copp, in one step.
+/// Adds the Copp to the plan, in one step.
 pub(super) fn say(draft: &mut Draft<'_>) -> Ref<Copp> {
     let (desired, view) = (&mut draft.desired, &draft.view);
     desired.begin("the control plane protection of all routers");
-    // OVN-Kubernetes once left such rows behind.
+    // OVN-Kubernetes once left such rows in the database.
     for nameless in view.rows::<Copp>().filter(|copp| copp.name.is_empty()) {
         desired.unwanted(nameless);
     }
@@ -52,7 +52,7 @@ pub(super) fn meter(desired: &mut Desired, name: &str, bands: &Set<Ref<MeterBand
         .set(Meter::BANDS, bands.clone());
 }
 
-/// A band of this rate: the one that meters of these names have already, or a new one.
+/// A band with this rate: the one that meters with these names have already, or a new one.
 pub(super) fn band<'a>(
     desired: &mut Desired,
     view: &View,

@@ -8,13 +8,13 @@ use crate::config::{NetworkConfig, Profile};
 use crate::ids;
 use crate::names::NetworkNames;
 
-/// Says the switch.
+/// Adds the switch to the plan.
 pub(super) fn say(draft: &mut Draft<'_>, config: &NetworkConfig, profile: Profile) -> Switches {
     let name = NetworkNames::new(&config.name).layer2_switch();
     switch(draft, config, name, profile)
 }
 
-/// Says the only switch of a network, in a step of its own.
+/// Adds the only switch of a network to the plan, in a step of its own.
 pub(super) fn switch(
     draft: &mut Draft<'_>,
     config: &NetworkConfig,
@@ -23,7 +23,7 @@ pub(super) fn switch(
 ) -> Switches {
     let existing = draft.switch(&name);
     let version = version(existing.map(|switch| &switch.external_ids), profile);
-    // The columns have room for one subnet of each family: it is the last one.
+    // The columns can hold one subnet of each family; it is the last one.
     let subnets = config.subnets.iter().map(|subnet| match subnet {
         IpNet::V4(_) => ("subnet", subnet.to_string()),
         IpNet::V6(_) => ("ipv6_prefix", subnet.network().to_string()),

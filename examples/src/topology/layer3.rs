@@ -18,7 +18,7 @@ pub(super) fn router_name(config: &NetworkConfig) -> String {
     NetworkNames::new(&config.name).cluster_router()
 }
 
-/// Says the router and the switches, and returns the switches' names.
+/// Adds the router and the switches to the plan. Returns the switches' names.
 pub(super) fn say(
     draft: &mut Draft<'_>,
     config: &NetworkConfig,
@@ -64,7 +64,7 @@ pub(super) fn say(
     Switches::Nodes(switches)
 }
 
-/// A node's subnets, and the address that is kept for management.
+/// A node's subnets, and the address reserved for management.
 fn switch_config(subnets: &[IpNet]) -> Map<Str, Str> {
     let mut config = Map::<Str, Str>::new();
     for subnet in subnets {
@@ -94,7 +94,7 @@ fn router_port_to(
         .set(GatewayChassis::PRIORITY, 1)
         .reference();
     let gateways = grant.gateways();
-    // From the IPv4 gateway where there is one: it is the first.
+    // From the IPv4 gateway if there is one, since it comes first.
     let mac = gateways.first().map(|gateway| Mac::from_ip(gateway.addr()));
     let mtu = grant.node.gateway_mtu;
     let networks: Vec<String> = gateways.iter().map(IpNet::to_string).collect();

@@ -6,7 +6,7 @@ use super::{Draft, Switches, layer2, switch_port};
 use crate::config::{NetworkConfig, Profile};
 use crate::names::{NetworkNames, mangle};
 
-/// Says the switch and its port.
+/// Adds the switch and its port to the plan.
 pub(super) fn say(draft: &mut Draft<'_>, config: &NetworkConfig, profile: Profile) -> Switches {
     let names = NetworkNames::new(&config.name);
     let switches = layer2::switch(draft, config, names.localnet_switch(), profile);
@@ -19,7 +19,7 @@ pub(super) fn say(draft: &mut Draft<'_>, config: &NetworkConfig, profile: Profil
     switches
 }
 
-/// The name by which `ovn-bridge-mappings` says which bridge leads to the physical network.
+/// The name of the physical network in `ovn-bridge-mappings`, which maps it to a bridge.
 #[must_use]
 pub fn network_name(config: &NetworkConfig, profile: Profile) -> String {
     match (profile, &config.physical_network) {

@@ -1,5 +1,4 @@
-//! The rows of a network in the northbound database: one module for each topology, and those
-//! that they share.
+//! The rows of networks in the northbound database: one module for each topology, and what they share.
 
 mod copp;
 mod layer2;
@@ -23,27 +22,27 @@ use crate::remove::{self, Others};
 
 pub use self::localnet::network_name;
 
-/// The rows that are wanted, as they are being said.
+/// The wanted and unwanted rows of a plan, while they are collected.
 #[derive(Debug)]
 pub struct Draft<'a> {
-    /// The rows.
+    /// The desired state so far.
     pub desired: Desired,
-    /// The database as it is.
+    /// The view of the database that the plan starts from.
     pub view: View,
-    /// What rows are found by.
+    /// The indexes by which rows are found.
     pub names: &'a Names,
     /// Whether the server has tiers of ACLs.
     pub tiers: bool,
-    /// The rows that go, as has been said.
+    /// The rows that are removed so far.
     gone: HashSet<Uuid>,
 }
 
 impl<'a> Draft<'a> {
-    /// Nothing is said yet.
+    /// An empty draft.
     #[must_use]
     pub fn new(northbound: &'a Northbound) -> Self {
         let mut desired = Desired::new();
-        // What goes may be on a switch or router of which nothing is said.
+        // Removed rows may be referred to by switches and routers that the draft does not touch.
         desired.cleaned::<LogicalSwitch>();
         desired.cleaned::<LogicalRouter>();
         Self {
@@ -55,20 +54,20 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The switch with this name, as it is now.
+    /// The switch with this name in the view.
     #[must_use]
     pub fn switch(&self, name: &str) -> Option<&Row<LogicalSwitch>> {
         let mut found = self.view.find(&self.names.switches, name);
         found.find(|switch| !self.is_gone(switch.uuid()))
     }
 
-    /// Says that a row goes.
+    /// Removes a row.
     pub fn unwanted<T: Table<Database = Database>>(&mut self, row: &Row<T>) {
         self.desired.unwanted(row);
         self.gone.insert(row.uuid());
     }
 
-    /// Whether a row goes, as far as has been said.
+    /// Whether a row is removed so far.
     #[must_use]
     pub fn is_gone(&self, row: Uuid) -> bool {
         self.gone.contains(&row)
@@ -78,14 +77,14 @@ impl<'a> Draft<'a> {
 /// The names of a network's switches.
 #[derive(Debug)]
 enum Switches {
-    /// One, for all pods.
+    /// One switch for all pods.
     One(String),
-    /// One for each node.
+    /// One switch for each node.
     Nodes(BTreeMap<String, String>),
 }
 
 impl Switches {
-    /// The switch of the pods on a node.
+    /// The switch for the pods on a node.
     fn of(&self, node: &str) -> Option<&str> {
         match self {
             Self::One(switch) => Some(switch),
@@ -94,16 +93,17 @@ impl Switches {
     }
 }
 
-/// Whether the rows of policies are said.
+/// Whether the draft has the rows of policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policies {
-    /// They are.
+    /// It has them.
     Said,
-    /// They are not: what is said has none.
+    /// It does not have them.
     None,
 }
 
-/// Says the rows of the networks that subnets and addresses are assigned on, and returns which pods are left out because the database has their ports where they must not be.
+/// Adds the rows of the networks with these assignments to the draft. Returns the pods that are left
+/// out because their ports in the database are on a switch where they must not be.
 pub fn say(
     draft: &mut Draft<'_>,
     cluster: &Cluster,
@@ -162,7 +162,7 @@ fn finish(desired: &mut Desired, names: &Names, config: &NetworkConfig, switches
     }
 }
 
-/// The version of a network that is being built, or has been finished before.
+/// The version for a network that is being built, or was finished before.
 fn version(existing: Option<&Map<Str, Str>>, profile: Profile) -> Map<Str, Str> {
     let known = existing.and_then(|ids| ids.get(ids::VERSION));
     let version = match known {
@@ -174,7 +174,7 @@ fn version(existing: Option<&Map<Str, Str>>, profile: Profile) -> Map<Str, Str> 
     pair.into_iter().collect()
 }
 
-/// Wants a switch's port to something else than a pod.
+/// Wants a switch's port that leads to something other than a pod.
 fn switch_port(
     desired: &mut Desired,
     name: &str,

@@ -12,7 +12,7 @@ use crate::error::{InputError, Reason};
 use crate::ids;
 use crate::remove;
 
-/// So many ports are one step.
+/// How many ports are in one step.
 const PORTS_OF_A_STEP: usize = 250;
 /// The pod's uid in a port's options.
 const UID: &str = "iface-id-ver";
@@ -20,7 +20,8 @@ const UID: &str = "iface-id-ver";
 /// The ports of pods, by name.
 pub(super) type Ports = BTreeMap<String, Ref<LogicalSwitchPort>>;
 
-/// Says the ports of the network's pods. A pod whose port is on another switch is left out.
+/// Adds the ports of the network's pods to the draft. A pod whose port is on another switch is left
+/// out.
 pub(super) fn say(
     draft: &mut Draft<'_>,
     config: &NetworkConfig,
@@ -84,12 +85,12 @@ fn port(
         let row = port.reference();
         let there = draft.switch(switch);
         if there.is_some_and(|switch| switch.ports.contains(&row)) {
-            // A port without the uid was made before there was one in ports.
+            // A port without a uid was created before ports had uids.
             uid = uid.filter(|_| known.is_some());
         } else {
             let switches = view.rows::<LogicalSwitch>();
             let mut elsewhere = switches.filter(|switch| switch.ports.contains(&row));
-            // Another uid is another pod of the same name, which came after it on another node.
+            // Another uid means another pod with the same name, created later on another node.
             match elsewhere.find(|switch| !draft.is_gone(switch.uuid())) {
                 Some(holder) if known == uid => {
                     return Err(Reason::WrongSwitch {

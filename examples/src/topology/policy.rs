@@ -1,4 +1,4 @@
-//! The rows of policies: address sets first, then the groups whose ACLs name them.
+//! The rows of policies: address sets first, then the groups whose ACLs refer to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -17,10 +17,10 @@ use crate::policy::lower::{Endpoint, Group, LOGGING_METER, Rows, Scene, Set, low
 use crate::policy::{Direction, owner};
 use crate::remove::{Others, addresses};
 
-/// How many logged packets a second are logged.
+/// The limit of logged packets a second.
 const LOGGING_RATE: i64 = 20;
 
-/// Says the meter of what is logged, which all policies share.
+/// Adds the meter for logging to the draft, which all policies share.
 pub(super) fn meter(draft: &mut Draft<'_>) {
     let (desired, view) = (&mut draft.desired, &draft.view);
     desired.begin("the meter of logging");
@@ -28,16 +28,16 @@ pub(super) fn meter(draft: &mut Draft<'_>) {
     copp::meter(desired, LOGGING_METER, &[band].into());
 }
 
-/// What the manifests say nothing of, or nothing that could be read.
+/// What to do with rows whose objects are not in the manifests, or could not be read.
 #[derive(Clone, Copy)]
 pub(super) struct Left<'a> {
-    /// What becomes of what they do not have.
+    /// What to do with rows that are not in the manifests.
     pub(super) others: Others,
-    /// The ports that stay in any case.
+    /// The ports that are kept in any case.
     pub(super) kept: &'a BTreeSet<Str>,
 }
 
-/// Says the rows of the policies that are for a network.
+/// Adds the rows of the policies for a network to the draft.
 pub(super) fn say(
     draft: &mut Draft<'_>,
     cluster: &Cluster,
@@ -48,7 +48,7 @@ pub(super) fn say(
 ) {
     let name = &network.config.name;
     let strangers = strangers(draft, name, ports, left);
-    // What was refused has no port, and nothing is granted to its addresses.
+    // A refused pod has no port, and its addresses are not granted.
     let granted = pods.iter();
     let granted = granted.filter(|pod| ports.contains_key(&pod.attachment.port));
     let ours = granted.map(|pod| Endpoint {
@@ -99,7 +99,7 @@ pub(super) fn say(
     known.stale(draft, &rows, left.others);
 }
 
-/// Wants an ACL, which its ids tell from others.
+/// Wants an ACL, which is found by its ids.
 fn acl(draft: &mut Draft<'_>, acl: &Acl) -> Ref<Acl> {
     let row = draft
         .desired
@@ -118,7 +118,7 @@ fn acl(draft: &mut Draft<'_>, acl: &Acl) -> Ref<Acl> {
         .reference()
 }
 
-/// A pod's port that the manifests say nothing of.
+/// A pod's port that is not in the manifests.
 struct Stranger {
     port: Ref<LogicalSwitchPort>,
     namespace: String,
@@ -156,16 +156,16 @@ fn strangers(
     named.collect()
 }
 
-/// The network's rows of policies as they are.
+/// The rows of policies that the network has in the database.
 struct Known<'a> {
     view: &'a View,
     groups: Vec<&'a Row<PortGroup>>,
     sets: Vec<&'a Row<AddressSet>>,
-    /// The groups that stay, although no policy that was read needs them.
+    /// The groups that are kept, although no policy that was read needs them.
     foreign: BTreeSet<Ref<PortGroup>>,
-    /// Those among them that lose the pods of policies that are gone.
+    /// Those among them from which the pods of removed policies are removed.
     trimmed: BTreeSet<Ref<PortGroup>>,
-    /// The ports of the other ones.
+    /// The ports of the others.
     foreign_ports: BTreeSet<Ref<LogicalSwitchPort>>,
 }
 
@@ -207,7 +207,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// The addresses of a set: those that it is to have, and those of strangers that it has.
+    /// The addresses of a set: the wanted ones, and those of other ports that are in it already.
     fn addresses(
         &self,
         name: &str,
@@ -223,7 +223,7 @@ impl<'a> Known<'a> {
         wanted
     }
 
-    /// The ports of a group: those that it is to have, and those of strangers that it has.
+    /// The ports of a group: the wanted ones, and other ports that are in it already.
     fn ports(
         &self,
         name: &str,
@@ -244,8 +244,8 @@ impl<'a> Known<'a> {
         wanted
     }
 
-    /// Says that the rows go which nobody needs: of policies that are gone, and sets that no rule
-    /// names any longer.
+    /// Removes rows that are no longer needed: those of removed policies, and address sets that no rule
+    /// refers to any more.
     fn stale(&self, draft: &mut Draft<'_>, wanted: &Rows, others: Others) {
         let mut matches = Vec::new();
         for group in &self.groups {
@@ -275,7 +275,7 @@ impl<'a> Known<'a> {
             }
             let name = format!("${}", set.name);
             let named = matches.iter().any(|text| text.contains(&name));
-            // The set of a namespace stays as long as anything of it may.
+            // The address set of a namespace is kept as long as anything of the namespace may be.
             let of_namespace = owner::id(&set.external_ids).contains(":Namespace:");
             let all = others == Others::Remove && self.foreign.is_empty();
             if all || !(named || of_namespace) {
@@ -285,12 +285,12 @@ impl<'a> Known<'a> {
     }
 }
 
-/// The groups of policies that were refused.
+/// The groups of refused policies.
 struct KeptGroups {
     every: bool,
-    /// Of the pods that they select.
+    /// The groups of the pods that they apply to.
     policies: BTreeSet<String>,
-    /// Of the pods that they isolate, which other policies may isolate as well.
+    /// The groups of the pods that they isolate, which other policies may isolate too.
     deny: BTreeSet<String>,
 }
 
@@ -319,7 +319,7 @@ impl KeptGroups {
         self.every || self.policies.contains(group) || self.deny.contains(group)
     }
 
-    /// Whether a group loses the pods that no policy selects any longer.
+    /// Whether pods that no policy selects any more are removed from a group.
     fn is_trimmed(&self, group: &str) -> bool {
         !self.every && self.deny.contains(group)
     }

@@ -15,23 +15,23 @@ pub use self::route::*;
 use crate::rows::{self, optional};
 use crate::{ROUTERS, Result, Transaction, children};
 
-/// Creates a router, or changes the one of this name.
+/// Creates a router, or changes the one with this name.
 pub fn ensure(txn: &mut Transaction, name: &str, change: impl FnOnce(&mut Router)) -> Ref<Router> {
     txn.ensure(&*ROUTERS, name, change)
 }
 
-/// Deletes the router of this name, if there is one.
+/// Deletes the router with this name, if it exists.
 pub fn delete(txn: &mut Transaction, name: &str) -> Result {
     rows::delete_one(txn, &*ROUTERS, name)
 }
 
-/// Sets external ids of a router; empty values take them out.
+/// Sets external ids of a router; an empty value removes the key.
 pub fn set_external_ids(txn: &mut Transaction, name: &str, ids: &[(&str, &str)]) -> Result {
     let router = txn.one(&*ROUTERS, name)?;
     rows::set_keys(txn, router, Router::EXTERNAL_IDS, ids)
 }
 
-/// Creates the port with this name or changes it, and adds it to the router if it is missing there.
+/// Creates the port with this name or changes it, and adds it to the router if it is not there.
 pub fn ensure_port(
     txn: &mut Transaction,
     router: &str,
@@ -43,7 +43,7 @@ pub fn ensure_port(
     Ok(port)
 }
 
-/// Makes this the one gateway chassis of a port.
+/// Makes this the only gateway chassis of a port.
 pub fn ensure_gateway(
     txn: &mut Transaction,
     port: Ref<Port>,
@@ -55,7 +55,7 @@ pub fn ensure_gateway(
     gateway
 }
 
-/// Deletes the ports of these names, as far as they exist.
+/// Deletes the ports with these names that exist.
 pub fn delete_ports(txn: &mut Transaction, router: &str, names: &[&str]) -> Result {
     for name in names {
         let port = optional(txn.one(Port::NAME, *name))?;
@@ -69,12 +69,12 @@ pub fn add_balancers(txn: &mut Transaction, name: &str, add: &[Ref<LoadBalancer>
     children::add(txn, &*ROUTERS, name, Router::LOAD_BALANCER, add)
 }
 
-/// Takes load balancers from a router, if there is one of this name.
+/// Removes load balancers from a router, if one with this name exists.
 pub fn remove_balancers(txn: &mut Transaction, name: &str, gone: &[Ref<LoadBalancer>]) -> Result {
     children::remove(txn, &*ROUTERS, name, Router::LOAD_BALANCER, gone)
 }
 
-/// Creates a BFD session, or changes the one of this port and address.
+/// Creates a BFD session, or changes the one with this port and address.
 pub fn ensure_bfd(
     txn: &mut Transaction,
     port: &str,
@@ -84,7 +84,7 @@ pub fn ensure_bfd(
     txn.ensure(Bfd::LOGICAL_PORT_AND_DST_IP, (port, dst_ip), change)
 }
 
-/// Deletes the BFD session of this port and address, if there is one.
+/// Deletes the BFD session with this port and address, if it exists.
 pub fn delete_bfd(txn: &mut Transaction, port: &str, dst_ip: &str) -> Result {
     rows::delete_one(txn, Bfd::LOGICAL_PORT_AND_DST_IP, (port, dst_ip))
 }

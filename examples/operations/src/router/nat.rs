@@ -20,7 +20,7 @@ fn nat(kind: NatType, external_ip: Option<IpAddr>, logical_ip: String) -> Nat {
     }
 }
 
-/// A NAT of the source addresses in a network, which is one host where the prefix is as long as the address.
+/// A NAT of the source addresses in a network; of one host if the prefix is as long as the address.
 pub fn snat(external_ip: Option<IpAddr>, (network, prefix): (IpAddr, u8)) -> Nat {
     let is_host = prefix == if network.is_ipv4() { 32 } else { 128 };
     let logical_ip = if is_host {
@@ -31,14 +31,14 @@ pub fn snat(external_ip: Option<IpAddr>, (network, prefix): (IpAddr, u8)) -> Nat
     nat(NatType::Snat, external_ip, logical_ip)
 }
 
-/// A NAT of destinations, and of the sources of replies.
+/// A NAT of destinations, and of the sources of the replies.
 pub fn dnat_and_snat(external_ip: Option<IpAddr>, logical_ip: Option<IpAddr>) -> Nat {
     let logical_ip = logical_ip.map(|ip| ip.to_string()).unwrap_or_default();
     nat(NatType::DnatAndSnat, external_ip, logical_ip)
 }
 
-/// Whether a NAT does what `wanted` says, as far as it says something. The external address alone makes a
-/// NAT of destinations what it is.
+/// Whether a NAT is equivalent to `wanted`: equal in the columns that `wanted` sets. A NAT of
+/// destinations is identified by its external address alone.
 pub fn is_equivalent(nat: &Nat, wanted: &Nat) -> bool {
     let mut ids = wanted.external_ids.iter();
     nat.r#type == wanted.r#type
@@ -49,7 +49,7 @@ pub fn is_equivalent(nat: &Nat, wanted: &Nat) -> bool {
         && ids.all(|(key, value)| nat.external_ids.get(key) == Some(value))
 }
 
-/// The NATs of a router that are meant.
+/// The NATs of a router for which a test returns true.
 pub fn find_nats(
     txn: &mut Transaction,
     router: &str,
@@ -58,8 +58,8 @@ pub fn find_nats(
     children::find(txn, &*ROUTERS, router, LogicalRouter::NAT, is_meant)
 }
 
-/// Gives the first NAT of a router that is equivalent to `wanted` what it says, or adds it. Columns that
-/// `wanted` leaves empty stay as they are, as do the keys that it does not have.
+/// Updates the first NAT of a router that is equivalent to `wanted`, or adds a new one. Columns that
+/// `wanted` leaves empty and keys that it lacks are kept.
 pub fn ensure_nat(txn: &mut Transaction, router: &str, wanted: &Nat) -> Result<Ref<Nat>> {
     let found = find_nats(txn, router, |nat| is_equivalent(nat, wanted))?;
     let Some(nat) = found.first() else {
@@ -82,14 +82,14 @@ pub fn ensure_nat(txn: &mut Transaction, router: &str, wanted: &Nat) -> Result<R
     Ok(*nat)
 }
 
-/// Deletes the NATs of a router that are equivalent to one of these, if there is a router of this name.
+/// Deletes the NATs of a router that are equivalent to one of these, if a router with this name exists.
 pub fn delete_nats(txn: &mut Transaction, router: &str, unwanted: &[Nat]) -> Result {
     let is_unwanted = |nat: &Row<Nat>| unwanted.iter().any(|other| is_equivalent(nat, other));
     let nats = find_nats(txn, router, is_unwanted)?;
     children::delete(txn, &*ROUTERS, router, LogicalRouter::NAT, &nats)
 }
 
-/// Deletes the NATs of all routers that are meant.
+/// Deletes the NATs of all routers for which a test returns true.
 pub fn delete_nats_where(txn: &mut Transaction, is_meant: impl Fn(&Row<Nat>) -> bool) {
     let nats = rows::find(txn, is_meant);
     let remove = |router: &mut LogicalRouter| router.nat.retain(|nat| !nats.contains(nat));

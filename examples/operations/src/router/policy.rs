@@ -5,7 +5,7 @@ use ovsdb::{Ref, Row};
 
 use crate::{ROUTERS, Result, Transaction, children};
 
-/// The policies of a router that are meant.
+/// The policies of a router for which a test returns true.
 pub fn find_policies(
     txn: &mut Transaction,
     router: &str,
@@ -14,7 +14,7 @@ pub fn find_policies(
     children::find(txn, &*ROUTERS, router, LogicalRouter::POLICIES, is_meant)
 }
 
-/// Changes the policy of a router that is meant, or adds a new one.
+/// Changes the policy of a router for which a test returns true, or adds a new one.
 pub fn ensure_policy(
     txn: &mut Transaction,
     router: &str,
@@ -31,7 +31,7 @@ pub fn ensure_policy(
     )
 }
 
-/// Deletes the policies of a router that are meant, if there is a router of this name.
+/// Deletes the policies of a router for which a test returns true, if a router with this name exists.
 pub fn delete_policies(
     txn: &mut Transaction,
     router: &str,
@@ -41,7 +41,7 @@ pub fn delete_policies(
     children::delete(txn, &*ROUTERS, router, LogicalRouter::POLICIES, &policies)
 }
 
-/// Adds next hops to the policy that is meant, or adds this one.
+/// Adds next hops to the policy for which a test returns true, or adds this policy.
 pub fn add_next_hops(
     txn: &mut Transaction,
     router: &str,
@@ -55,7 +55,7 @@ pub fn add_next_hops(
     })
 }
 
-/// Takes next hops from the policies that are meant, and deletes those that have none left.
+/// Removes next hops from the policies for which a test returns true, and deletes those with none left.
 pub fn remove_next_hops(
     txn: &mut Transaction,
     router: &str,

@@ -6,7 +6,7 @@ use ovsdb::{Ref, Row};
 
 use crate::{ROUTERS, Result, Transaction, children};
 
-/// Changes the route of a router that is meant, or adds a new one.
+/// Changes the route of a router for which a test returns true, or adds a new one.
 pub fn ensure_route(
     txn: &mut Transaction,
     router: &str,
@@ -23,7 +23,7 @@ pub fn ensure_route(
     )
 }
 
-/// As [`ensure_route`]; of several routes that are meant, one stays.
+/// Like [`ensure_route`]; if the test returns true for several routes, only one is kept.
 pub fn replace_route(
     txn: &mut Transaction,
     router: &str,
@@ -36,7 +36,7 @@ pub fn replace_route(
     ensure_route(txn, router, is_meant, change)
 }
 
-/// Deletes the routes of a router that are meant, if there is a router of this name.
+/// Deletes the routes of a router for which a test returns true, if a router with this name exists.
 pub fn delete_routes(
     txn: &mut Transaction,
     router: &str,
@@ -46,8 +46,7 @@ pub fn delete_routes(
     children::delete(txn, &*ROUTERS, router, Router::STATIC_ROUTES, &routes)
 }
 
-/// Whether two routes are chosen by the same address of a packet; it is the destination unless they say
-/// otherwise.
+/// Whether two routes match the same address of a packet: the destination, unless they say otherwise.
 pub fn same_kind(a: Option<&Kind>, b: Option<&Kind>) -> bool {
     a.unwrap_or(&Kind::DstIp) == b.unwrap_or(&Kind::DstIp)
 }

@@ -134,7 +134,7 @@ pub(crate) enum OptionError {
     /// Waiting for OVN with a database that OVN cannot reach.
     #[error("--wait needs a server that ovn-northd uses, but {0} names a database in this program")]
     NothingToWaitFor(Origin),
-    /// The option contradicts what the command does.
+    /// The option contradicts the command.
     #[error(
         "--no-leader-only cannot be used with run: every server of a cluster has locks of its own, \
          so controllers exclude each other only when all of them ask the leader"
@@ -178,8 +178,8 @@ impl NorthboundDatabase {
             .unwrap_or_else(|| in_run_directory("OVN_RUNDIR", "/var/run/ovn", "ovnnb_db.sock"))
     }
 
-    /// The connection to the southbound database that belongs to this northbound one, of which ovn-northd
-    /// has to know.
+    /// The connection to the southbound database that belongs to this northbound one and is used by the
+    /// same ovn-northd.
     pub(crate) fn southbound(
         &self,
         southbound: &SouthboundDatabase,
@@ -290,12 +290,12 @@ fn part(error: &TlsError) -> Option<TlsPart> {
     }
 }
 
-/// Whether these remotes mean a database in this program.
+/// Whether these remotes name a database within this program.
 fn is_embedded(remotes: &str) -> bool {
     matches!(remotes.split_once(':'), Some(("memory" | "file", _)))
 }
 
-/// The server of the database that is in memory or in a file, if these remotes say so.
+/// The server of a database in memory or in a file, if these remotes name one.
 fn embedded(remotes: &Given<String>) -> Option<Result<Server, OptionError>> {
     let schema = ovsdb::schema::bundled("OVN_Northbound").unwrap_or_default();
     let server = match remotes.value.split_once(':')? {

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use crate::connection::{OptionError, Origin};
 
-/// Options for `ovn-nbctl` "in the same format as on the command line".
+/// Options for `ovn-nbctl`, "in the same format as on the command line".
 pub(crate) const NBCTL_OPTIONS: &str = "OVN_NBCTL_OPTIONS";
 
-/// The options among them that concern the connection; the others are for `ovn-nbctl` alone.
+/// The options that concern the connection; all others are for `ovn-nbctl` only.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct NbctlOptions {
     pub(crate) db: Option<String>,
@@ -53,7 +53,7 @@ impl NbctlOptions {
     }
 }
 
-/// An option and the value that is attached to it: `--db=VALUE`, `-pVALUE`.
+/// An option with its value attached: `--db=VALUE`, `-pVALUE`.
 fn split(word: &str) -> (&str, Option<&str>) {
     if word.starts_with("--") {
         return match word.split_once('=') {
@@ -67,10 +67,10 @@ fn split(word: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Splits a text at white space, with the quotes and backslashes of a shell.
+/// Splits a text at blanks, honouring quotes and backslashes as a shell does.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
-    // `None` between words: a pair of quotes with nothing in them is a word.
+    // `None` between words: a pair of empty quotes is a word.
     let mut word: Option<String> = None;
     let mut quote = None;
     let mut characters = text.chars();

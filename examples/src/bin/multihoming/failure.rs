@@ -1,4 +1,4 @@
-//! How a command fails: what it says, and the exit status.
+//! How a command reports its failure, and the exit status.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -27,8 +27,8 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
     ExitCode::from(if input { 2 } else { 1 })
 }
 
-/// Tells the user what is left out and what may not have been meant, and gives the exit status of a
-/// command that did the rest.
+/// Reports what was left out and what may not have been intended. Returns the exit status of a command
+/// that did everything else.
 #[expect(
     clippy::print_stderr,
     reason = "this is where a program says what it left out"
@@ -44,7 +44,7 @@ pub(crate) fn tell(refused: &[InputError], warnings: &[Warning]) -> ExitCode {
     ExitCode::from(if refused.is_empty() { 0 } else { 2 })
 }
 
-/// Tells the user of something that went wrong besides.
+/// Reports a further problem.
 #[expect(
     clippy::print_stderr,
     reason = "this is where a program says what went wrong besides"
@@ -56,14 +56,14 @@ pub(crate) fn warn(what: &str, failure: &Failure) {
     );
 }
 
-/// As [`tell`], and which objects are of no use here.
+/// Like [`tell`]; also reports objects of kinds that are not used.
 #[expect(
     clippy::print_stderr,
     reason = "this is where a program says what it left out"
 )]
 pub(crate) fn tell_report(report: &Report) -> ExitCode {
     for (kind, count) in &report.passed_over {
-        eprintln!("multihoming: passed over: {count} {kind}");
+        eprintln!("multihoming: ignored: {count} {kind}");
     }
     tell(&report.refused, &report.warnings)
 }

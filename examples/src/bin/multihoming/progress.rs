@@ -1,10 +1,10 @@
-//! A progress bar, where there is somebody to look at it and something to wait for.
+//! A progress bar, if the output is a terminal and there is something to wait for.
 
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// What is done before that is done without a bar.
+/// Short work, which needs no bar.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The bar, which appears on a terminal after a second.
@@ -24,7 +24,7 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// Shows that so many of all steps are done.
+    /// Shows how many of all steps are done.
     pub(crate) fn show(&mut self, done: usize, all: usize) {
         if self.bar.is_none() && self.begun.elapsed() < PATIENCE {
             return;

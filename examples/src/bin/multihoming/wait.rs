@@ -96,7 +96,8 @@ impl Wait {
     }
 }
 
-/// Adds the chassis that are late, where it is they. The southbound database is not needed before.
+/// Adds the late chassis to the error, if the hypervisors were waited for. Only then is the southbound
+/// database needed.
 async fn explain(error: ProgressError, southbound: Connection) -> ProgressError {
     let ProgressError::TimedOut(mut behind) = error else {
         return error;

@@ -1,4 +1,4 @@
-//! Conditions as they are written on a command line: `type==router`, `external_ids includes a=b`.
+//! Conditions in the form of a command line: `type==router`, `external_ids includes a=b`.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use ovsdb::protocol::Function;
 use ovsdb::schema::{AtomicType, BaseType, ColumnSchema};
 use ovsdb::value::{Atom, Datum};
 
-/// Longer ones first, where one begins like another.
+/// Functions; longer ones come first, since some begin like shorter ones.
 const FUNCTIONS: [(&str, Function); 8] = [
     ("==", Function::Equal),
     ("!=", Function::NotEqual),
@@ -20,8 +20,8 @@ const FUNCTIONS: [(&str, Function); 8] = [
     (" excludes ", Function::Excludes),
 ];
 
-/// Reads a condition on a table of these columns. Whether it fits them is checked by the library,
-/// which names what is wrong.
+/// Parses a condition on a table with these columns. The library checks that it fits them, and names
+/// the mistake.
 pub(crate) fn parse(
     text: &str,
     columns: Option<&BTreeMap<String, ColumnSchema>>,
@@ -40,10 +40,10 @@ pub(crate) fn parse(
     Ok(AnyColumn::new(name).compare(function, datum(column, value)))
 }
 
-/// A value of the column's type, as far as the text is one.
+/// Parses a value of the column's type, as far as the text allows.
 fn datum(column: Option<&ColumnSchema>, text: &str) -> Datum {
     let Some(kind) = column.map(|column| &column.kind) else {
-        // A system's column, or none at all.
+        // A column of every table, or an unknown one.
         return text
             .parse::<Uuid>()
             .map_or_else(|_| text.into(), Datum::from);
@@ -63,7 +63,7 @@ fn datum(column: Option<&ColumnSchema>, text: &str) -> Datum {
     }
 }
 
-/// An atom of this type; a string where the text is none of it, which the check then refuses.
+/// Parses an atom of this type. Other text becomes a string, which the check then refuses.
 fn atom(base: &BaseType, text: &str) -> Atom {
     let atom = match base.atomic {
         AtomicType::Integer => text.parse::<i64>().ok().map(Atom::from),

@@ -1,6 +1,6 @@
 //! `ovsdb-inspect`: databases, tables, rows and changes of any OVSDB server.
 //!
-//! Nothing of a schema is compiled in: what there is, and of which type, the server says.
+//! No schema is compiled in: the server reports its tables and types.
 
 mod condition;
 mod show;
@@ -57,7 +57,7 @@ async fn main() -> ExitCode {
     // Without colours where the output is no terminal, or NO_COLOR is set.
     match run(&Arguments::parse(), &mut anstream::stdout()).await {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads the output has seen enough.
+        // The reader of the output has closed it.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let error = ErrorChain::new(error.as_ref());
@@ -73,7 +73,7 @@ fn is_broken_pipe(error: &Failure) -> bool {
 }
 
 async fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
-    // Without the name of a database this is a client of the server's description of itself.
+    // Without a database name, this is a client of `_Server`, in which the server describes itself.
     let server = connect(arguments, None).await?;
     let databases = server.databases().await?;
     let Some(name) = &arguments.database else {
@@ -119,7 +119,7 @@ async fn connect(
     Ok(client.connect().await?)
 }
 
-/// The tables, columns and rows that the arguments ask for.
+/// The tables, columns and rows that the arguments select.
 fn tables(
     client: &Client<AnyDatabase>,
     arguments: &Arguments,
@@ -129,7 +129,7 @@ fn tables(
         if arguments.watch {
             return Ok(cache.any_tables());
         }
-        // Rows without columns are enough to be counted.
+        // Counting needs rows, but none of their columns.
         for table in schema.tables.keys() {
             cache = cache.any_columns(table, [""; 0]);
         }
@@ -150,7 +150,7 @@ fn tables(
     Ok(cache)
 }
 
-/// Shows the rows, then every change, those of a time without a connection included.
+/// Prints the rows, then every change, including those made while there was no connection.
 async fn watch(
     cache: CacheBuilder<AnyDatabase>,
     json: bool,

@@ -1,4 +1,4 @@
-//! What is printed: tables and lines for people, JSON for programs.
+//! The output: tables and lines for people, JSON for programs.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -103,7 +103,7 @@ pub(crate) fn change(
         let value = |row: Option<&dyn AnyRow>| Some(row?.get(name)?.to_datum());
         let (old, new) = match (value(old), value(new)) {
             (Some(old), Some(new)) => (text(&old), text(&new)),
-            // Of a whole row, what is empty says nothing.
+            // Of a whole row, empty columns are not shown.
             (old, new) => match old.or(new).filter(|value| !value.is_empty()) {
                 Some(value) => {
                     write!(out, " {NAME}{name}{NAME:#}={}", text(&value))?;
@@ -161,7 +161,7 @@ fn text(datum: &Datum) -> String {
     }
 }
 
-/// A string is quoted where it could be mistaken for something else, or would move the cursor.
+/// Quotes a string if it could be mistaken for something else, or would move the cursor.
 fn atom(atom: &Atom) -> String {
     let special = |c: char| c.is_control() || matches!(c, '"' | ',' | '=' | '[' | ']' | '{' | '}');
     match atom {

@@ -65,7 +65,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<(), Failure> {
-    // From here on a signal ends the program in order.
+    // From now on, a signal ends the program in an orderly way.
     let (mut interrupt, mut terminate) = (
         signal(SignalKind::interrupt())?,
         signal(SignalKind::terminate())?,
@@ -125,7 +125,7 @@ fn tls(arguments: &Arguments) -> Result<Option<TlsServerConfig>, Failure> {
     Ok(Some(tls.build()?))
 }
 
-/// Prints a line at once: others wait for it.
+/// Prints a line and flushes it, since other programs wait for it.
 fn tell(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;

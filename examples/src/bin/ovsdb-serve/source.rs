@@ -1,4 +1,4 @@
-//! What a database on the command line means.
+//! The databases that the command line names.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -15,7 +15,7 @@ pub(super) enum Source {
     Memory { schema: String },
     /// A file.
     File { path: PathBuf },
-    /// A file that is made with this schema unless it exists.
+    /// A file, created with this schema unless it exists.
     Create { path: PathBuf, schema: String },
 }
 
@@ -26,7 +26,7 @@ impl Source {
             let schema = read_schema(argument)?;
             return Ok(Self::Memory { schema });
         }
-        // A file whose name has the character `=` can be served, but not made.
+        // A file whose name contains `=` can be served, but not created.
         if !Path::new(argument).exists()
             && let Some((path, schema)) = argument.rsplit_once('=')
         {
@@ -50,7 +50,7 @@ impl Source {
     }
 }
 
-/// A schema is JSON; a database file begins with `OVSDB`.
+/// A schema is JSON, while a database file begins with `OVSDB`.
 fn is_schema(path: &Path) -> io::Result<bool> {
     let mut first = [0; 64];
     let count = File::open(path)?.read(&mut first)?;
@@ -58,7 +58,7 @@ fn is_schema(path: &Path) -> io::Result<bool> {
     Ok(text.starts_with(b"{"))
 }
 
-/// The schema of this name, or in this file.
+/// The schema with this name, or in this file.
 fn read_schema(name: &str) -> Result<String, Failure> {
     if let Some(schema) = bundled(name) {
         return Ok(schema.to_owned());

@@ -1,4 +1,4 @@
-//! The matches that policies become.
+//! Tests of the matches that policies are translated to.
 
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
         .collect()
 }
 
-/// Lowers one policy on a network with three pods.
+/// Translates one policy on a network with three pods.
 fn rows(subnets: &str, profile: Profile, spec: &Value) -> Rows {
     let config = network(subnets);
     let namespaces = [("default", "x"), ("other", "y")].map(|(name, team)| {
@@ -75,7 +75,7 @@ fn rows(subnets: &str, profile: Profile, spec: &Value) -> Rows {
     lower(&scene, &[&policy])
 }
 
-/// The allowing matches, and the ids that end their ACLs' ids.
+/// The matches of ACLs that allow traffic, and the last part of their ids.
 fn matches(subnets: &str, profile: Profile, spec: &Value) -> Vec<(String, String)> {
     let rows = rows(subnets, profile, spec);
     let acls = rows.groups.values().flat_map(|group| &group.acls);
@@ -188,7 +188,7 @@ fn rules_become_the_matches_of_today() {
         let expected: Vec<_> = expected
             .into_iter()
             .map(|(id, text)| {
-                // The protocol stands before the block.
+                // The protocol comes before the block.
                 (format!("Egress:0:{id}"), text.to_owned())
             })
             .collect();
