@@ -1,4 +1,4 @@
-//! Running programs to their end, where one that fails ends the task.
+//! Runs programs to their end. A program that fails ends the task.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -54,10 +54,10 @@ pub(crate) fn run_cargo(arguments: &str) -> Result {
     run(&mut command(&cargo(), &arguments))
 }
 
-/// Runs a program; gives what it printed.
+/// Runs a program. Returns what it printed.
 ///
 /// # Errors
-/// When it cannot be run or fails; the error has the command and what it printed.
+/// When it cannot be run, or fails. The error contains the command and its output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let (succeeded, text) = attempt(command)?;
     if succeeded {
@@ -66,7 +66,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Err(format!("{command:?} failed: {}", text.trim()).into())
 }
 
-/// Runs a program that may fail; gives whether it succeeded, and what it printed.
+/// Runs a program that may fail. Returns whether it succeeded, and what it printed.
 ///
 /// # Errors
 /// When it cannot be run.

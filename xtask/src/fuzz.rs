@@ -1,4 +1,4 @@
-//! Running the fuzz targets.
+//! Runs the fuzz targets.
 
 use std::fs;
 use std::process::Command;
@@ -7,14 +7,14 @@ use crate::Result;
 use crate::command::{command, root, run};
 use crate::tools::FUZZ;
 
-/// The target of `multihoming`, and the feature that it needs. Its build takes minutes, so short runs leave it
-/// out; its corpus is replayed by the tests of that program.
+/// The target of `multihoming`, and the feature that it needs. Building it takes minutes, so short runs
+/// skip it; that program's tests replay its corpus.
 const MANIFESTS: &str = "manifests";
 
-/// A run of fewer seconds is short.
+/// Runs of fewer seconds are short.
 const SHORT: u32 = 60;
 
-/// Runs every target for some seconds, beginning with its committed corpus.
+/// Runs every target for this many seconds, beginning with its committed corpus.
 ///
 /// # Errors
 /// When a target cannot be built, or finds an input that breaks it.
@@ -28,7 +28,7 @@ pub(crate) fn smoke(seconds: u32) -> Result {
         } else {
             MANIFESTS
         };
-        // What a run finds interesting goes to a folder of its own: the corpus stays as it is.
+        // New inputs that a run keeps go to a separate folder, so that the corpus is not changed.
         let found = root().join("fuzz/target/found").join(&target);
         fs::create_dir_all(&found)?;
         let found = found.to_string_lossy();
@@ -43,7 +43,7 @@ pub(crate) fn smoke(seconds: u32) -> Result {
     Ok(())
 }
 
-/// The targets' names: the files of their folder.
+/// The targets' names, from the files in their folder.
 fn targets() -> Result<Vec<String>> {
     let mut targets: Vec<String> = fs::read_dir(root().join("fuzz/fuzz_targets"))?
         .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(String::from))
@@ -52,7 +52,7 @@ fn targets() -> Result<Vec<String>> {
     Ok(targets)
 }
 
-/// Sanitizers are behind a switch on the stable toolchain.
+/// Sanitizers need this switch on the stable toolchain.
 fn bootstrapped(program: &str, arguments: &[&str]) -> Command {
     let mut command = command(program, arguments);
     command.env("RUSTC_BOOTSTRAP", "1");

@@ -21,10 +21,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// What every task returns: the error is for people.
+/// The result of every task; the error is a text for people.
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// The tasks, one module each.
+/// The tasks, one module for each.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The tasks of the project ovsdb")]
 enum Task {

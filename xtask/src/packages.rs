@@ -1,4 +1,4 @@
-//! The programs that the tests and the demo run, and the Debian packages that have them.
+//! The programs that the tests and the demo run, and the Debian packages that contain them.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,14 +19,14 @@ const fn need(program: &'static str, package: &'static str) -> Need {
     Need { program, package }
 }
 
-/// What a private database takes.
+/// Programs for a private database.
 pub(crate) const DATABASE: &[Need] = &[
     need("ovsdb-server", "openvswitch-switch"),
     need("ovsdb-tool", "openvswitch-common"),
     need("ovn-nbctl", "ovn-common"),
 ];
 
-/// What the tests take besides: the daemons, and what looks at their network.
+/// Further programs for the tests: the daemons, and tools that inspect their network.
 pub(crate) const DAEMONS: &[Need] = &[
     need("ovs-vswitchd", "openvswitch-switch"),
     need("ovn-northd", "ovn-central"),
@@ -35,7 +35,7 @@ pub(crate) const DAEMONS: &[Need] = &[
     need("ping", "iputils-ping"),
     need("tcpdump", "tcpdump"),
     need("openssl", "openssl"),
-    // The client that comes with Open vSwitch, for Debian's own Python.
+    // The Python client of Open vSwitch, for Debian's own Python.
     need(
         "/usr/lib/python3/dist-packages/ovs/db/idl.py",
         "python3-openvswitch",
@@ -44,7 +44,7 @@ pub(crate) const DAEMONS: &[Need] = &[
     need("c++", "g++"),
 ];
 
-/// What a network of namespaces takes besides.
+/// Further programs for networks of namespaces.
 pub(crate) const NETWORK: &[Need] = &[
     need("ethtool", "ethtool"),
     need("ncat", "ncat"),
@@ -52,10 +52,10 @@ pub(crate) const NETWORK: &[Need] = &[
     need("unshare", "util-linux"),
 ];
 
-/// Sees to it that the programs are there: installs their packages where it may.
+/// Ensures that the programs exist, and installs their packages if it may.
 ///
 /// # Errors
-/// When one is missing and cannot be installed; the error names the packages.
+/// When a program is missing and cannot be installed. The error names the packages.
 pub(crate) fn ensure(needs: &[Need]) -> Result {
     let mut missing: Vec<&str> = needs
         .iter()
@@ -99,7 +99,7 @@ fn is_there(program: &str) -> bool {
     ovsdb::testing::program(program).is_ok()
 }
 
-/// Whether this program may do everything.
+/// Whether this program runs as root.
 pub(crate) fn is_root() -> bool {
     Command::new("id")
         .arg("-u")

@@ -1,9 +1,10 @@
-//! `cargo xtask simulate`: clients and servers on a simulated network, from seeds.
+//! `cargo xtask simulate`: clients and servers on a simulated network, determined by seeds.
 
 use crate::Result;
 use crate::command::{cargo, command, root, run};
 
-/// What the program is built with: its own switch, and that of tokio by which its scheduler takes a seed.
+/// The flags of the build: the project's own `cfg`, and the one by which tokio's scheduler can be
+/// seeded.
 const FLAGS: &str = "--cfg simulation --cfg tokio_unstable";
 
 /// The options of the simulation.
@@ -19,7 +20,7 @@ pub(crate) fn simulate(arguments: &Arguments) -> Result {
     simulate_with(&arguments)
 }
 
-/// Runs the simulation with these options. It is built in a folder of its own, since the flags concern
+/// Runs the simulation with these options. It is built in a separate folder, since its flags affect
 /// every crate.
 pub(crate) fn simulate_with(options: &[&str]) -> Result {
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
@@ -31,7 +32,7 @@ pub(crate) fn simulate_with(options: &[&str]) -> Result {
         .env("CARGO_TARGET_DIR", root().join("target/simulation")))
 }
 
-/// clippy has nothing to say of the simulation, nor of what the library has for it.
+/// Runs clippy on the simulation, and on the code of the library that only the simulation has.
 pub(crate) fn lint() -> Result {
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     let arguments = [

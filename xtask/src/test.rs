@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check that a change has to pass, as continuous integration runs it.
+//! `cargo xtask test`: every check that a change must pass, as in continuous integration.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What passes an interface.
+//! The packets that pass an interface.
 
 use std::env::temp_dir;
 
@@ -12,10 +12,10 @@ use crate::Result;
 pub(super) struct Capture(Process);
 
 impl Capture {
-    /// Starts to look at an interface; returns when every packet from then on is seen.
+    /// Starts to capture on an interface. Returns once every further packet is captured.
     pub(super) fn start(namespace: &Namespace, interface: &str, filter: &str) -> Result<Self> {
         let mut command = namespace.command("tcpdump");
-        // Each packet at once, a line each, with MAC addresses, without names and times.
+        // One line a packet, printed at once, with MAC addresses, without names and times.
         command.args(["--immediate-mode", "-l", "-e", "-n", "-t", "-i", interface]);
         command.args(filter.split_whitespace());
         let name = format!("tcpdump-{}-{interface}", namespace.name());
@@ -26,16 +26,16 @@ impl Capture {
         Ok(Self(process))
     }
 
-    /// The packets so far, a line each.
+    /// The packets captured so far, one a line.
     pub(super) fn packets(&self) -> String {
         let printed = self.0.printed();
-        // The last line may be under way.
+        // The last line may not be complete yet.
         let complete = printed.rfind('\n').map_or("", |end| &printed[..end]);
         let packets = complete.lines().filter(|line| line.contains(" > "));
         packets.collect::<Vec<_>>().join("\n")
     }
 
-    /// Waits for a packet whose line has all of these texts.
+    /// Waits for a packet whose line contains all of these texts.
     pub(super) fn wait_for(&self, texts: &[&str]) -> Result<String> {
         let what = format!("a packet with {}", texts.join(", "));
         let found = eventually(&what, || {

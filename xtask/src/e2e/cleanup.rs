@@ -1,4 +1,4 @@
-//! Whether nothing is left however a run ends.
+//! Checks that nothing is left, however a run ends.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use super::wait::check as is;
 use crate::Result;
 use crate::command::output;
 
-/// What a run says when its cluster is up.
+/// The line by which a run reports that its cluster is up.
 const READY: &str = "the cluster is up";
 
 /// Tells [`check`] that the cluster is up.
@@ -18,7 +18,7 @@ pub(super) fn ready(lab: &Lab) {
     println!("{READY}");
 }
 
-/// Ends runs in every way, and looks at what is left of them.
+/// Ends runs in every way, and checks what is left of them.
 pub(super) fn check() -> Result {
     println!("cleanup");
     for (end, signal) in [
@@ -47,7 +47,7 @@ pub(super) fn check() -> Result {
         let status = run.wait()?;
         let gone = before.wait_until_gone(&token);
         let how = signal.map_or_else(|| end.to_owned(), |signal| format!("SIG{signal}"));
-        // Had the cluster not been up, or the run succeeded, this would prove nothing.
+        // If the cluster had not been up, or the run had succeeded, this would prove nothing.
         let proved = up && !status.success() && (signal.is_none() || running > 10);
         let seen = format!("up: {up}, {running} processes, {status}");
         is(&format!("a run that ends by {how} was up"), proved, seen)?;

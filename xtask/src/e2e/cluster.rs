@@ -34,7 +34,7 @@ const NODES: [Place; 3] = [
 /// The address of a host on the physical network that takes no part in OVN.
 pub(super) const HOST: &str = "192.168.100.1";
 
-/// All of them. They end in the order of the fields.
+/// All of them. They are dropped in the order of the fields.
 #[derive(Debug)]
 pub(super) struct Machines {
     pub(super) nodes: Vec<Node>,
@@ -93,14 +93,14 @@ impl Machines {
         found.ok_or_else(|| format!("there is no node {name}").into())
     }
 
-    /// The folders with the daemons' logs, and whose they are.
+    /// The folders of the daemons' logs, with the machines they belong to.
     fn folders(&self) -> impl Iterator<Item = (&str, &Path)> {
         let nodes = self.nodes.iter();
         let nodes = nodes.map(|node| (node.place.name, node.folder()));
         nodes.chain([("central", self.central.folder())])
     }
 
-    /// Copies the logs into a folder, `MACHINE-DAEMON.log`, and how the switches forward.
+    /// Copies the logs into a folder as `MACHINE-DAEMON.log`, and the switches' forwarding tables.
     pub(super) fn copy_logs(&self, to: &Path) -> Result {
         fs::create_dir_all(to)?;
         for (machine, folder) in self.folders() {

@@ -33,7 +33,7 @@ pub(super) enum Databases {
     },
 }
 
-/// The schema of a database, that of the daemons' release.
+/// The schema of a database, in the daemons' release.
 pub(super) fn schema(database: &str) -> Result<PathBuf> {
     schema_file(database).ok_or_else(|| format!("nothing has the schema of {database}").into())
 }
@@ -52,13 +52,13 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // The sandbox takes away what is left.
+        // The sandbox removes what is left.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
 impl Databases {
-    /// Serves empty databases with the schemas in these files. `machine` is whose they are.
+    /// Serves empty databases with the schemas in these files, for this machine.
     pub(super) fn start(kind: Kind, machine: &str, schemas: &[PathBuf]) -> Result<Self> {
         match kind {
             Kind::Ovsdb => {
@@ -75,7 +75,7 @@ impl Databases {
     fn embedded(machine: &str, schemas: &[PathBuf]) -> Result<Self> {
         let folder = Folder::new(machine)?;
         let remote = format!("unix:{}", folder.0.join("db.sock").display());
-        // The program beside this one, which the same cargo built.
+        // The program in the same folder as this one, built by the same cargo.
         let mut command = Command::new(std::env::current_exe()?.with_file_name("ovsdb-serve"));
         command.arg(format!("--remote=p{remote}"));
         for (number, schema) in schemas.iter().enumerate() {
@@ -92,7 +92,7 @@ impl Databases {
         })
     }
 
-    /// Where they are served.
+    /// The remote of the databases.
     pub(super) fn remote(&self) -> String {
         match self {
             Self::Ovsdb(server) => server.remote(),
@@ -100,7 +100,7 @@ impl Databases {
         }
     }
 
-    /// The folder of the databases' files, where the machine's daemons have theirs too.
+    /// The folder with the databases' files and the files of the machine's daemons.
     pub(super) fn folder(&self) -> &Path {
         match self {
             Self::Ovsdb(server) => server.folder(),

@@ -7,10 +7,10 @@ use std::path::Path;
 use super::wait::eventually;
 use crate::Result;
 
-/// The variable that every process of a run has, with the run's token.
+/// The environment variable of every process of a run, with the run's token.
 pub(super) const TOKEN: &str = "OVSDB_E2E";
 
-/// Folders where namespaces, and daemons that are not told otherwise, have their files.
+/// Folders where namespaces, and daemons without other options, keep their files.
 const FOLDERS: [&str; 7] = [
     "/etc/openvswitch",
     "/run/netns",
@@ -32,7 +32,7 @@ impl Footprint {
             all.insert(format!("the mount {mount}"));
         }
         for folder in FOLDERS {
-            // Not every machine has every folder.
+            // Some of the folders do not exist on every machine.
             for entry in fs::read_dir(folder).into_iter().flatten() {
                 all.insert(entry?.path().display().to_string());
             }
@@ -40,14 +40,14 @@ impl Footprint {
         Ok(Self(all))
     }
 
-    /// Waits until nothing is left of the run with this token: no process, and nothing that was
-    /// not there before.
+    /// Waits until nothing is left of the run with this token: no process, and nothing that did not
+    /// exist before.
     ///
     /// # Errors
     /// When something is left; the error names it.
     pub(super) fn wait_until_gone(&self, token: &str) -> Result {
         let mut left = Vec::new();
-        // The kernel ends processes, and what they have, behind the scenes.
+        // The kernel ends processes, and frees what they have, asynchronously.
         let gone = eventually("the end of everything", || {
             let now = Self::of_machine()?.0;
             left = processes(token)?;
@@ -58,7 +58,7 @@ impl Footprint {
     }
 }
 
-/// The processes of the run with this token, but for this one.
+/// The processes of the run with this token, except this one.
 pub(super) fn processes(token: &str) -> Result<Vec<String>> {
     let mark = format!("{TOKEN}={token}");
     let own = std::process::id().to_string();

@@ -1,4 +1,4 @@
-//! What the scenarios share: the cluster, the networks that are up, and their pods.
+//! The state that the scenarios share: the cluster, the networks that are up, and their pods.
 
 use std::collections::BTreeMap;
 
@@ -25,14 +25,14 @@ pub(super) struct Network {
     pub(super) manifest: &'static str,
     /// The two pods.
     pub(super) pods: [&'static str; 2],
-    /// The time to live with which an answer arrives.
+    /// The time to live of a reply when it arrives.
     pub(super) ttl: u8,
-    /// Its name, where it reaches the physical network.
+    /// Its name, if it reaches the physical network.
     localnet: Option<&'static str>,
 }
 
 impl Network {
-    /// What the bridge mappings of the nodes call it, where they need to.
+    /// The network's name in the nodes' bridge mappings, if it needs one.
     fn network_name(&self, profile: Profile) -> Option<String> {
         self.localnet.map(|name| match profile {
             Profile::Mid2023 => format!("{}_br-localnet", name.replace('-', ".")),
@@ -84,7 +84,7 @@ pub(super) const DUAL_STACK: Network = Network {
 /// The nodes of the seed.
 pub(super) const NODES: &str = "examples/manifests/nodes.yaml";
 
-/// Everything that runs. It ends in the order of the fields.
+/// Everything that runs. It is dropped in the order of the fields.
 #[derive(Debug)]
 pub(super) struct Lab {
     pods: BTreeMap<String, Pod>,
@@ -123,7 +123,7 @@ impl Lab {
         self.multihoming.run(&arguments)
     }
 
-    /// Makes a network and starts its pods, unless they run. When this returns, packets pass.
+    /// Creates a network and starts its pods, unless they run. When this returns, packets pass.
     pub(super) fn bring_up(&mut self, network: &Network) -> Result {
         let [one, two] = network.pods;
         if self.pods.contains_key(one) {
@@ -169,7 +169,7 @@ impl Lab {
         Ok(port.is_some_and(|port| port["up"] == true))
     }
 
-    /// Ends the pods of a network, as a CNI plugin does, and forgets them.
+    /// Ends the pods of a network, as a CNI plug-in does, and forgets them.
     pub(super) fn end_pods(&mut self, network: &Network) -> Result {
         for name in network.pods {
             if let Some(pod) = self.pods.remove(name) {
@@ -180,8 +180,8 @@ impl Lab {
         Ok(())
     }
 
-    /// The attachments of a manifest's pods, and their nodes. What they have been granted is in the
-    /// annotations that `multihoming` printed, where a CNI plugin reads it.
+    /// The attachments of a manifest's pods, and their nodes. What they were granted is in the
+    /// annotations that `multihoming` printed, where a CNI plug-in reads it.
     fn attachments(&self, manifest: &str, status: &str) -> Result<Vec<(String, Attachment)>> {
         let manifests = Manifests::read(&[NODES, manifest].map(|path| root().join(path)))?;
         let options = Options {

@@ -1,12 +1,11 @@
 //! `cargo xtask e2e`: the example program's networks, proved by packets.
 //!
-//! Three nodes run Open vSwitch and OVN as on real machines: each is a network namespace with its
-//! own ovsdb-server, ovs-vswitchd (in user space) and ovn-controller. Everything that is in a
-//! database was written by `multihoming`; the packets say whether it was right. With `--server
-//! embedded` every ovsdb-server is replaced by `ovsdb-serve`, the library's server.
+//! Three nodes run Open vSwitch and OVN as on real machines: each is a network namespace with its own
+//! ovsdb-server, ovs-vswitchd (in user space) and ovn-controller. `multihoming` writes everything in
+//! the databases, and packets show whether it is right. With `--server embedded`, `ovsdb-serve`, the
+//! library's server, replaces every ovsdb-server.
 //!
-//! All of it lives in a [`sandbox`], which the kernel takes away with everything in it, however
-//! the run ends.
+//! Everything runs in a [`sandbox`], which the kernel removes completely, however the run ends.
 
 mod capture;
 mod cleanup;

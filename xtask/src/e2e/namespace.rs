@@ -1,18 +1,18 @@
-//! Network namespaces: a machine as far as packets are concerned.
+//! Network namespaces, which are machines as far as packets are concerned.
 
 use std::process::Command;
 
 use crate::Result;
 use crate::command::output;
 
-/// A network namespace that is gone when it is dropped, with its interfaces.
+/// A network namespace, which is removed with its interfaces when it is dropped.
 #[derive(Debug)]
 pub(super) struct Namespace {
     name: String,
 }
 
 impl Namespace {
-    /// Makes a namespace whose loopback works.
+    /// Creates a namespace with a working loopback interface.
     pub(super) fn new(name: &str) -> Result<Self> {
         ip(&format!("netns add {name}"))?;
         let namespace = Self {
@@ -22,7 +22,7 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Makes a namespace with a bridge `br0`: a network that machines are plugged into.
+    /// Creates a namespace with a bridge `br0`: a network that machines can be plugged into.
     pub(super) fn network(name: &str) -> Result<Self> {
         let network = Self::new(name)?;
         network.ip("link add br0 type bridge")?;
@@ -46,8 +46,7 @@ impl Namespace {
         ip(&format!("-netns {} {arguments}", self.name))
     }
 
-    /// Plugs an interface of this namespace into a network. The other end is called after the
-    /// namespace.
+    /// Connects an interface of this namespace to a network. The other end has the namespace's name.
     pub(super) fn plug(&self, interface: &str, network: &Self) -> Result {
         let (name, bridge) = (&self.name, &network.name);
         ip(&format!(
@@ -59,7 +58,7 @@ impl Namespace {
         self.compute_checksums(interface)
     }
 
-    /// Brings an interface up that only forwards: the kernel says nothing there on its own.
+    /// Brings up an interface that only forwards; the kernel sends nothing on it by itself.
     pub(super) fn bring_up(&self, interface: &str) -> Result {
         self.ip(&format!("link set {interface} addrgenmode none up"))
             .map(drop)
@@ -72,8 +71,8 @@ impl Namespace {
         Ok(())
     }
 
-    /// Has the kernel compute checksums: the switch in user space forwards packets as they are,
-    /// and no hardware follows that would do it.
+    /// Makes the kernel compute checksums: the switch in user space forwards packets as they are, and
+    /// there is no hardware that would compute them.
     pub(super) fn compute_checksums(&self, interface: &str) -> Result {
         let mut command = self.command("ethtool");
         output(command.args(["--offload", interface, "tx", "off"])).map(drop)
@@ -82,7 +81,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // The sandbox takes away what this leaves.
+        // The sandbox removes what is left.
         let _ = ip(&format!("netns delete {}", self.name));
     }
 }

@@ -20,13 +20,13 @@ pub(super) struct Multihoming {
 }
 
 impl Multihoming {
-    /// The program beside this one, which the same cargo built.
+    /// The program in the same folder as this one, built by the same cargo.
     pub(super) fn new(verbose: bool) -> Result<Self> {
         let program = std::env::current_exe()?.with_file_name("multihoming");
         Ok(Self { program, verbose })
     }
 
-    /// Runs it with these arguments, separated by blanks; gives what it printed.
+    /// Runs it with these arguments, separated by blanks. Returns what it printed.
     pub(super) fn run(&self, arguments: &str) -> Result<String> {
         if self.verbose {
             println!("    $ multihoming {arguments}");
@@ -35,18 +35,18 @@ impl Multihoming {
     }
 }
 
-/// Where a node is on both networks.
+/// A node's addresses on both networks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
-    /// Its name, which is its chassis' too.
+    /// Its name, which is also its chassis' name.
     pub(super) name: &'static str,
-    /// Where its tunnels end.
+    /// The address of its tunnels.
     pub(super) tunnel: &'static str,
-    /// Its address on the physical network, which the bridge `br-out` bears.
+    /// Its address on the physical network, on the bridge `br-out`.
     pub(super) physical: &'static str,
 }
 
-/// A node with its daemons. They end in the order of the fields.
+/// A node with its daemons. They are dropped in the order of the fields.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) place: Place,
@@ -84,7 +84,7 @@ impl Node {
             .arg(&remote)
             .run(folder)?;
 
-        // The tunnels leave by an address of a bridge: the switch in user space looks for none
+        // The tunnels need an address on a bridge: the switch in user space does not look for one
         // elsewhere.
         for (bridge, uplink, address) in [
             ("brens3f2", "ens3f2", tunnel),
@@ -107,24 +107,24 @@ impl Node {
         })
     }
 
-    /// Where its database is served.
+    /// The remote of its database.
     pub(super) fn remote(&self) -> String {
         self.databases.remote()
     }
 
-    /// The names of its ports, among them those that ovn-controller made.
+    /// The names of its ports, including those that ovn-controller created.
     pub(super) fn ports(&self) -> Result<Vec<String>> {
         let rows = rows(&self.databases, "Open_vSwitch", "Port")?;
         let names = rows.iter().filter_map(|row| row["name"].as_str());
         Ok(names.map(str::to_owned).collect())
     }
 
-    /// Where its daemons have their files.
+    /// The folder with its daemons' files.
     pub(super) fn folder(&self) -> &Path {
         self.databases.folder()
     }
 
-    /// What the switch says to a command of ovs-appctl(8), for people who look for a fault.
+    /// The switch's output for a command of ovs-appctl(8), for debugging.
     pub(super) fn ask_switch(&self, command: &str) -> Result<String> {
         let mut appctl = Command::new(program("ovs-appctl")?);
         appctl.arg(format!("--target={}", control(self.folder()).display()));

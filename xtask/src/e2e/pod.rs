@@ -44,8 +44,8 @@ pub(super) struct Pod {
 }
 
 impl Pod {
-    /// Does what a container runtime and a CNI plugin do for a new pod. When this returns,
-    /// ovn-controller has installed the flows.
+    /// Does what a container runtime and a CNI plug-in do for a new pod. Returns once ovn-controller
+    /// has installed the flows.
     pub(super) fn start(
         attachment: Attachment,
         node: &Node,
@@ -97,7 +97,7 @@ impl Pod {
         Ok(pod)
     }
 
-    /// Has the interface plugged into the node's switch.
+    /// Connects the interface to the node's switch.
     pub(super) fn attach(&self, node: &Node, multihoming: &Multihoming) -> Result {
         let Attachment {
             namespace,
@@ -119,7 +119,7 @@ impl Pod {
         multihoming.run(&command).map(drop)
     }
 
-    /// Does what a CNI plugin does for a pod that goes; the namespace goes with the guard.
+    /// Does what a CNI plug-in does for a pod that is removed; the namespace is removed with its guard.
     pub(super) fn detach(&self, node: &Node, multihoming: &Multihoming) -> Result {
         let (remote, sandbox, interface) = (node.remote(), &self.sandbox, &self.host_interface);
         let command =
@@ -139,7 +139,7 @@ impl Pod {
         Ok(first.addr())
     }
 
-    /// Pings once, with these further options; gives the answer's time to live, if there is one.
+    /// Pings once, with these further options. Returns the time to live of the reply, if there is one.
     pub(super) fn ping(&self, to: impl std::fmt::Display, options: &str) -> Result<Option<u8>> {
         ping(&self.namespace, to, options)
     }

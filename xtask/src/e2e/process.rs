@@ -1,4 +1,4 @@
-//! Daemons that end with their guard.
+//! Daemons that end when their guard is dropped.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a program. What it prints goes to the file `NAME.log` of the folder.
+    /// Starts a program. Its output goes to the file `NAME.log` in the folder.
     pub(super) fn start(command: &mut Command, folder: &Path, name: &str) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let file = File::create(&log)?;
@@ -27,7 +27,7 @@ impl Process {
         Ok(Self { child, log })
     }
 
-    /// What it has printed.
+    /// Its output so far.
     pub(super) fn printed(&self) -> String {
         let bytes = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()

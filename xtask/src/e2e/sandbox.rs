@@ -1,9 +1,9 @@
-//! The sandbox: namespaces of the kernel in which the run has processes, mounts and networks of
-//! its own.
+//! The sandbox: namespaces of the kernel in which the run has its own processes, mounts and networks.
 //!
-//! The first process of a process namespace takes all others with it when it ends, and is killed
-//! itself when this program ends, however that happens. Named network namespaces and files are in
-//! memory that only the sandbox has mounted. So nothing can be left behind, not even by SIGKILL.
+//! When the first process of a process namespace ends, the kernel ends all others in it. That process
+//! is itself killed when this program ends, for whatever reason. Named network namespaces and files are
+//! in memory that is mounted only in the sandbox. So nothing can be left behind, not even after
+//! SIGKILL.
 
 use std::fs;
 use std::process::{ExitStatus, Stdio};
@@ -15,11 +15,11 @@ use super::footprint::{Footprint, TOKEN};
 use crate::Result;
 use crate::command::output;
 
-/// Where temporary files are in the sandbox.
+/// The folder for temporary files in the sandbox.
 const TEMPORARY: &str = "/run/tmp";
 
-/// Runs this program again in a sandbox, with these arguments behind its own, and sees to it that
-/// nothing is left of it.
+/// Runs this program again in a sandbox, with these arguments after its own, and checks that nothing is
+/// left of it.
 pub(super) fn run(arguments: &[&str]) -> Result {
     let before = Footprint::of_machine()?;
     let token = std::env::var(TOKEN).unwrap_or_else(|_| std::process::id().to_string());
@@ -31,10 +31,10 @@ pub(super) fn run(arguments: &[&str]) -> Result {
     ended
 }
 
-/// Runs this program in a sandbox until it ends or a signal asks for the end.
+/// Runs this program in a sandbox until it ends, or a signal ends it.
 async fn enclose(token: &str, arguments: &[&str]) -> Result {
     let mut command = Command::new("setpriv");
-    // When this process ends, so does unshare, and when unshare ends, so does the sandbox.
+    // When this process ends, so does unshare, and with unshare the sandbox.
     command.args(["--pdeathsig", "KILL"]);
     command.args(["unshare", "--net", "--mount", "--pid", "--mount-proc"]);
     command.args(["--fork", "--kill-child", "--"]);
@@ -42,7 +42,7 @@ async fn enclose(token: &str, arguments: &[&str]) -> Result {
     command.args(std::env::args_os().skip(1));
     command.args(arguments).arg("--inside");
     command.env(TOKEN, token).env("TMPDIR", TEMPORARY);
-    // A process group of its own: a signal from the terminal reaches us alone.
+    // It has its own process group, so that signals from the terminal reach only this process.
     command.process_group(0).stdin(Stdio::null());
     let (mut interrupt, mut terminate) = (
         signal(SignalKind::interrupt())?,
@@ -62,11 +62,11 @@ fn result(status: ExitStatus) -> Result {
     if status.success() {
         return Ok(());
     }
-    // The error itself has been told inside.
+    // The error itself was reported inside the sandbox.
     Err(format!("the run failed: {status}").into())
 }
 
-/// Gives the sandbox a place for its files, once inside.
+/// Mounts a place for files, inside the sandbox.
 pub(super) fn furnish() -> Result {
     let mut mount = std::process::Command::new("mount");
     output(mount.args(["-t", "tmpfs", "e2e", "/run"]))?;

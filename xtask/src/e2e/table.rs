@@ -1,4 +1,4 @@
-//! The tables of the databases, as a test looks at them.
+//! Reads tables of the databases, for tests.
 
 use serde_json::Value;
 

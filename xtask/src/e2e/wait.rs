@@ -1,4 +1,4 @@
-//! Waiting for what takes its time, and saying what was found.
+//! Waits for conditions, and prints what was found.
 
 use std::fmt::Display;
 use std::thread::sleep;
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 
-/// How long anything may take: machines that build beside it are slow.
+/// The time limit for everything: machines that compile at the same time are slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Looks again and again until something is there.
+/// Looks repeatedly until something is found.
 ///
 /// # Errors
-/// When it is not there in time, or looking fails.
+/// When it is not found in time, or looking fails.
 pub(super) fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -27,20 +27,20 @@ pub(super) fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<Option<
     }
 }
 
-/// Says that something has become as it must be.
+/// Waits until a value is as it must be, and prints that.
 ///
 /// # Errors
-/// When it does not in time, or looking fails.
+/// When it is not in time, or looking fails.
 pub(super) fn becomes(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result {
     eventually(what, || Ok(is_so()?.then_some(())))?;
     println!("  ok  {what}");
     Ok(())
 }
 
-/// Says that something is as it must be.
+/// Checks that a value is as it must be, and prints that.
 ///
 /// # Errors
-/// When it is not; the error has what was seen.
+/// When it is not; the error contains the value.
 pub(super) fn check(what: &str, holds: bool, seen: impl Display) -> Result {
     if !holds {
         return Err(format!("{what}: not so. What was seen:\n{seen}").into());

@@ -1,8 +1,9 @@
-//! `cargo xtask matrix RELEASE...`: `cargo xtask test test` and `cargo xtask e2e` with the daemons of other
-//! releases of Debian than the machine's.
+//! `cargo xtask matrix RELEASE...`: runs `cargo xtask test test` and `cargo xtask e2e` with the daemons
+//! of other releases of Debian than the machine's.
 //!
-//! The packages of a release are extracted into a folder, its [`root`]. Scripts in front of the `PATH`, its
-//! [`programs`], run what is in there by the loader and with the libraries of the release.
+//! The packages of a release are extracted into a folder, its [`root`]. Its [`programs`] are scripts at
+//! the front of the `PATH`, which run the extracted programs with the loader and the libraries of the
+//! release.
 
 mod outcome;
 mod programs;
@@ -28,7 +29,7 @@ pub(crate) struct Arguments {
     fresh: bool,
 }
 
-/// What became of a release.
+/// The result of a release.
 #[derive(Debug)]
 struct Row {
     release: String,
@@ -44,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     if !packages::is_root() {
         return Err("network namespaces need root: run it with sudo".into());
     }
-    // All of them first: what is missing is said before the first hour is over.
+    // Prepare all releases first, so that a missing package is reported at once, and not after an hour.
     let mut all = Vec::new();
     for release in &arguments.releases {
         let folder = root::prepare(release, arguments.mirror.as_deref(), arguments.fresh)?;
@@ -79,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
 /// Runs everything with the programs of a release.
 ///
 /// # Errors
-/// When something cannot be run, or has run on other programs. What fails is in the row.
+/// When something cannot be run, or was run with other programs. Failures of tests are in the row.
 fn try_release(programs: &Programs, versions: Versions) -> Result<Row> {
     let start = Instant::now();
     programs.select()?;
@@ -100,7 +101,7 @@ fn try_release(programs: &Programs, versions: Versions) -> Result<Row> {
     })
 }
 
-/// The rows in Markdown.
+/// The rows as a Markdown table.
 fn table(rows: &[Row]) -> String {
     let mut table = "| Debian | Open vSwitch | OVN | test files | tests | scenarios of e2e | programs started | seconds |\n\
                      |---|---|---|---|---|---|---|---|"

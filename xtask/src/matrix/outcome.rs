@@ -1,4 +1,4 @@
-//! Running a task of this program with the programs of a release, and counting what its output says.
+//! Runs a task of this program with the programs of a release, and counts the results in its output.
 
 use std::fmt::{self, Display};
 use std::fs::File;
@@ -9,7 +9,7 @@ use super::programs::Programs;
 use crate::Result;
 use crate::command::{cargo, root};
 
-/// How many of these passed and failed.
+/// How many passed and failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Count {
     passed: usize,
@@ -25,7 +25,7 @@ impl Display for Count {
     }
 }
 
-/// What became of a task.
+/// The result of a task.
 #[derive(Debug, Clone)]
 pub(super) struct Outcome {
     /// The task and its release.
@@ -37,16 +37,16 @@ pub(super) struct Outcome {
     pub(super) scenarios: Count,
 }
 
-/// Runs `cargo xtask` with these arguments and the programs of a release. What it prints is shown, and kept in the
-/// release's folder.
+/// Runs `cargo xtask` with these arguments and the programs of a release. Its output is shown, and
+/// stored in the release's folder.
 ///
 /// # Errors
-/// When it cannot be run. Whether it failed is in the outcome.
+/// When it cannot be run. Whether it failed is in the result.
 pub(super) fn run(programs: &Programs, arguments: &str) -> Result<Outcome> {
     let name = arguments.split_whitespace().next().unwrap_or_default();
     let shown = format!("{}cargo xtask {arguments}", programs.assignments());
     println!("\n{}\n$ {shown}", programs.release());
-    // The shell puts what goes to standard error where it belongs among the other lines.
+    // The shell merges standard error into standard output, so that the lines stay in order.
     let mut child = Command::new("sh")
         .args(["-c", "exec \"$0\" \"$@\" 2>&1", &cargo(), "xtask"])
         .args(arguments.split_whitespace())
@@ -80,7 +80,7 @@ impl Outcome {
         let (files, tests) = count_tests(&output);
         let scenarios = Count {
             passed: output.lines().filter(|line| line.starts_with(TOOK)).count(),
-            // The first that fails ends the run.
+            // The first failure ends the run.
             failed: usize::from(!succeeded),
         };
         Self {
@@ -93,12 +93,12 @@ impl Outcome {
         }
     }
 
-    /// Whether it failed, or proved nothing.
+    /// Whether it failed, or had no tests.
     pub(super) fn failed(&self) -> bool {
         !self.succeeded || self.files.passed + self.scenarios.passed == 0
     }
 
-    /// What failed, with its output.
+    /// The failures, with their output.
     pub(super) fn excerpt(&self) -> String {
         let failures = if self.files == Count::default() {
             after_last_scenario(&self.output).to_owned()
@@ -109,9 +109,9 @@ impl Outcome {
     }
 }
 
-/// How the line begins that ends a scenario.
+/// The beginning of the line that ends a scenario.
 const TOOK: &str = "  took ";
-/// How the line begins that ends a file of tests.
+/// The beginning of the line that ends a file of tests.
 const RESULT: &str = "test result: ";
 
 /// The files of tests and their tests, of which each ends in a line such as `test result: FAILED. 3 passed; 1 failed; ...`.
@@ -145,7 +145,7 @@ fn failures(output: &str) -> String {
         }
         inside &= !line.starts_with(RESULT);
     }
-    // The last error alone says nothing of what failed.
+    // The last error alone does not tell what failed.
     if found.contains(RESULT) {
         found
     } else {
@@ -153,7 +153,7 @@ fn failures(output: &str) -> String {
     }
 }
 
-/// What was printed after the last scenario that passed.
+/// The output after the last scenario that passed.
 fn after_last_scenario(output: &str) -> &str {
     let last = output.rmatch_indices(TOOK).next();
     last.map_or(output, |(at, _)| output.get(at..).unwrap_or(output))

@@ -1,7 +1,8 @@
-//! The programs of a release: scripts for the front of the `PATH` that run them by the release's loader.
+//! The programs of a release: scripts at the front of the `PATH` that run them with the release's
+//! loader.
 //!
-//! The kernel names a process after the file that it executes, and programs are found by that name: so each
-//! program has a link to the loader with its name.
+//! The kernel names a process after the file that it executes, and tests find programs by that name. So
+//! each program has a link to the loader with its own name.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -14,10 +15,11 @@ use std::process::Command;
 use crate::Result;
 use crate::command::output;
 
-/// Where a package has programs. The last is that of ovs-vswitchd, to which an installation would link.
+/// The folders of a package's programs. The last is that of ovs-vswitchd, to which an installation
+/// would link.
 const FOLDERS: [&str; 3] = ["usr/bin", "usr/sbin", "usr/lib/openvswitch-switch"];
 
-/// What no run does without.
+/// Programs that every run uses.
 const INDISPENSABLE: [&str; 5] = [
     "ovsdb-server",
     "ovsdb-tool",
@@ -34,7 +36,7 @@ pub(super) struct Programs {
     folder: PathBuf,
 }
 
-/// What programs say of themselves.
+/// The versions that the programs print.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Versions {
     pub(super) ovs: String,
@@ -51,7 +53,7 @@ impl Programs {
     /// Writes the scripts of a release whose packages are in `root` of this folder.
     ///
     /// # Errors
-    /// When a program is missing, or would run with libraries of the machine.
+    /// When a program is missing, or would use libraries of the machine.
     pub(super) fn of(release: &str, folder: &Path) -> Result<Self> {
         let this = Self {
             release: release.to_owned(),
@@ -85,7 +87,7 @@ impl Programs {
                 return Err(format!("{release} has no {name}").into());
             }
         }
-        // Else the machine's would be found.
+        // Otherwise the machine's would be found.
         for name in ours(Path::new("/"))?.into_keys() {
             if !programs.contains_key(&name) {
                 let missing = format!("#!/bin/sh\necho '{release} has no {name}' >&2\nexit 127\n");
@@ -112,7 +114,7 @@ impl Programs {
         self.file("root")
     }
 
-    /// Has the `PATH` of [`variables`](Self::variables) lead to the programs of this release.
+    /// Makes the `PATH` of [`variables`](Self::variables) lead to the programs of this release.
     pub(super) fn select(&self) -> Result {
         let selected = self.selected();
         if selected.is_symlink() {
@@ -121,8 +123,8 @@ impl Programs {
         Ok(symlink(self.scripts(), selected)?)
     }
 
-    /// What goes into the `PATH`: one path for all releases, since crates with C are built again when it
-    /// changes, and everything that depends on them.
+    /// The entry in the `PATH`. It is the same for all releases, since crates with C code, and all
+    /// crates that depend on them, are built again when the `PATH` changes.
     fn selected(&self) -> PathBuf {
         self.folder.with_file_name("programs")
     }
@@ -135,12 +137,12 @@ impl Programs {
         self.file("loader")
     }
 
-    /// Python's modules: those of Open vSwitch alone, for the machine's Python.
+    /// Python modules: only those of Open vSwitch, for the machine's Python.
     fn python(&self) -> PathBuf {
         self.file("python")
     }
 
-    /// The names of the programs that were started, a line each.
+    /// The names of the programs that were started, one a line.
     fn started(&self) -> PathBuf {
         self.file("started")
     }
@@ -152,7 +154,7 @@ impl Programs {
         Ok(())
     }
 
-    /// The variables by which the programs are found, and what they read.
+    /// The variables by which programs are found, and those that programs read.
     pub(super) fn variables(&self) -> Vec<(&'static str, String)> {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut variables = vec![("PATH", format!("{}:{path}", self.selected().display()))];
@@ -160,7 +162,7 @@ impl Programs {
         variables
     }
 
-    /// What the programs read.
+    /// The variables that programs read.
     fn files(&self) -> [(&'static str, String); 3] {
         let share = self.root().join("usr/share");
         [
@@ -171,7 +173,7 @@ impl Programs {
         .map(|(name, folder)| (name, folder.display().to_string()))
     }
 
-    /// The variables for a shell, where other releases may be selected since.
+    /// The variables for a shell that was started while another release may have been selected.
     pub(super) fn assignments(&self) -> String {
         let mut assignments = format!("PATH={}:$PATH ", self.scripts().display());
         for (name, value) in self.files() {
@@ -180,10 +182,10 @@ impl Programs {
         assignments
     }
 
-    /// The versions of the programs that are found by the variables.
+    /// The versions of the programs that are found with the variables.
     ///
     /// # Errors
-    /// When they differ among programs that belong together.
+    /// When programs that belong together have different versions.
     pub(super) fn versions(&self) -> Result<Versions> {
         let ask = |program: &str, arguments: &[&str]| -> Result<String> {
             let mut command = Command::new(program);
@@ -223,7 +225,7 @@ impl Programs {
     /// How many programs the scripts have started.
     ///
     /// # Errors
-    /// When one of those was not that no run does without.
+    /// When a program that every run uses was not started.
     pub(super) fn starts(&self) -> Result<usize> {
         let started = fs::read_to_string(self.started())?;
         for name in INDISPENSABLE {
@@ -239,7 +241,7 @@ impl Programs {
 fn ours(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();
     for folder in FOLDERS {
-        // Not every release has every folder.
+        // Some of the folders do not exist in every release.
         for entry in fs::read_dir(root.join(folder)).into_iter().flatten() {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -267,7 +269,7 @@ fn libraries(root: &Path) -> Vec<PathBuf> {
     found.collect()
 }
 
-/// The loader itself, which is among the libraries. Links to it elsewhere may lead out of the root.
+/// The loader itself, in the folders of libraries. Links to it elsewhere may lead out of the root.
 fn loader(libraries: &[PathBuf]) -> Result<PathBuf> {
     let is_loader = |name: &str| name.starts_with("ld-linux-") && name.contains(".so.");
     let mut found = libraries
@@ -283,7 +285,7 @@ fn find(folder: &Path, wanted: impl Fn(&str) -> bool) -> Option<PathBuf> {
     found.map(|entry| entry.path())
 }
 
-/// Sees to it that a program gets all of its libraries from the root.
+/// Checks that a program gets all of its libraries from the root.
 fn check_libraries(loader: &Path, libraries: &Path, program: &Path, root: &Path) -> Result {
     let mut list = Command::new(loader);
     list.args(["--inhibit-cache", "--library-path"]);
@@ -296,8 +298,8 @@ fn check_libraries(loader: &Path, libraries: &Path, program: &Path, root: &Path)
     }
 }
 
-/// The first library, of those that a loader lists, that is not in the root. The loader lists itself by a
-/// path that nothing is read from.
+/// The first of the libraries that a loader lists that is not in the root. The loader lists itself by a
+/// path that it does not read.
 fn outside<'a>(listed: &'a str, root: &str) -> Option<&'a str> {
     let root = format!("{}/", root.trim_end_matches('/'));
     listed.lines().find(|line| match line.split_once(" => ") {
@@ -306,13 +308,14 @@ fn outside<'a>(listed: &'a str, root: &str) -> Option<&'a str> {
     })
 }
 
-/// The command of a program that a loader runs with libraries.
+/// The command that runs a program with the loader and these libraries.
 fn loaded([loader, libraries, program]: [&Path; 3]) -> String {
     let [loader, libraries, program] = [loader, libraries, program].map(quoted);
     format!("{loader} --argv0 \"$0\" --inhibit-cache --library-path {libraries} {program}")
 }
 
-/// What stands for a program in the `PATH`: it notes the start, and becomes the program.
+/// The script that replaces a program in the `PATH`: it records the start, and then becomes the
+/// program.
 fn script(name: &str, started: &Path, command: &str) -> String {
     format!(
         "#!/bin/sh\necho {name} >>{}\nexec {command} \"$@\"\n",
@@ -320,12 +323,12 @@ fn script(name: &str, started: &Path, command: &str) -> String {
     )
 }
 
-/// A path as a word of the shell.
+/// A path, quoted for the shell.
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }
 
-/// The version in what a program prints when it is asked: the last word of the first line.
+/// The version that a program prints: the last word of the first line.
 fn version(text: &str) -> Option<&str> {
     let version = text.lines().next()?.split_whitespace().last()?;
     version
@@ -365,7 +368,7 @@ mod tests {
 
     #[test]
     fn a_script_passes_its_name_and_every_argument() {
-        // Programs of the machine stand for the loader and the program.
+        // Programs of the machine stand in for the loader and the program.
         let folder = std::env::temp_dir().join(format!("it's {}", std::process::id()));
         fs::create_dir(&folder).expect("a folder");
         let started = folder.join("started");

@@ -1,4 +1,4 @@
-//! The packages of a release of Debian in a folder, extracted and not installed: root is not needed for that.
+//! The packages of a Debian release in a folder: extracted, not installed, so this does not need root.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::Result;
 use crate::command::{self, output, root};
 
-/// What the tests and the networks run, but for what does not depend on the release.
+/// The packages that the tests and the networks run, except those that do not depend on the release.
 const PACKAGES: [&str; 4] = [
     "openvswitch-switch",
     "ovn-central",
@@ -15,7 +15,7 @@ const PACKAGES: [&str; 4] = [
     "python3-openvswitch",
 ];
 
-/// The name of a release, which becomes that of a folder.
+/// The name of a release, which is also the name of its folder.
 pub(super) fn release(name: &str) -> std::result::Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if !name.is_empty() && name.bytes().all(plain) && !name.starts_with('-') {
@@ -42,7 +42,7 @@ pub(super) fn prepare(release: &str, mirror: Option<&str>, fresh: bool) -> Resul
         None => mirror_of_machine()?,
     };
     let archives = download(release, &mirror, &folder.join("apt"))?;
-    // The last step gives it its name: what has it is whole.
+    // The folder gets its name in the last step, so a folder with the name is complete.
     let begun = folder.join("root.new");
     if begun.exists() {
         fs::remove_dir_all(&begun)?;
@@ -63,12 +63,12 @@ pub(super) fn prepare(release: &str, mirror: Option<&str>, fresh: bool) -> Resul
         }
     }
     fs::rename(begun, done)?;
-    // apt knows how to get them again.
+    // apt can download them again.
     fs::remove_dir_all(folder.join("apt"))?;
     Ok(folder)
 }
 
-/// Has apt download the packages and those that they depend on, for a machine that has none; gives their
+/// Makes apt download the packages and their dependencies, as for an empty machine. Returns their
 /// folder.
 fn download(release: &str, mirror: &str, apt: &Path) -> Result<PathBuf> {
     let archives = apt.join("cache/archives");
@@ -97,8 +97,8 @@ fn download(release: &str, mirror: &str, apt: &Path) -> Result<PathBuf> {
     Ok(archives)
 }
 
-/// Has apt keep everything in a folder. It is read after the machine's own configuration, whose keys and
-/// proxies stay.
+/// Makes apt keep everything in a folder. This configuration is read after the machine's own, whose
+/// keys and proxies stay in force.
 fn apt_configuration(folder: &Path) -> String {
     let folder = folder.display();
     format!(
@@ -126,8 +126,8 @@ fn mirror_of_machine() -> Result<String> {
     })
 }
 
-/// The first of these, each an origin, a label and an address, that is Debian's archive and neither that of
-/// its security team nor another's.
+/// The first of these sources, each with an origin, a label and an address, that is Debian's main
+/// archive, and not the archive of its security team or of another distribution.
 fn mirror_among(targets: &str) -> Option<String> {
     targets.lines().find_map(|target| {
         let mirror = target.strip_prefix("Debian Debian ")?;

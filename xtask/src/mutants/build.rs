@@ -1,4 +1,4 @@
-//! A copy of the sources with a switch for each mutant, and what is built of it.
+//! A copy of the sources with a switch for each mutant, and the programs built from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,11 +24,11 @@ pub(crate) struct Build {
     pub(crate) tests: Vec<PathBuf>,
     /// The simulation.
     pub(crate) simulation: PathBuf,
-    /// Mutants that no switch stands for, or that do not compile.
+    /// Mutants for which there is no switch, or which do not compile.
     pub(crate) left_out: BTreeSet<usize>,
 }
 
-/// Makes the copy, leaves out the mutants that do not compile, and builds tests and simulation.
+/// Makes the copy, leaves out the mutants that do not compile, and builds the tests and the simulation.
 pub(crate) fn build(mutants: &[Mutant]) -> Result<Build> {
     let tree = root().join("target/mutants/tree");
     let mut switched: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.file.as_str()).collect();
@@ -44,7 +44,7 @@ pub(crate) fn build(mutants: &[Mutant]) -> Result<Build> {
         &format!("{text}\nmod mutant_switch;\n"),
     )?;
 
-    // Those that did not compile the last time will not now.
+    // Mutants that did not compile the last time will not compile now.
     let known = tree.with_file_name("left-out.txt");
     let names = fs::read_to_string(&known).unwrap_or_default();
     let names: BTreeSet<&str> = names.lines().collect();
@@ -89,13 +89,13 @@ pub(crate) fn build(mutants: &[Mutant]) -> Result<Build> {
     })
 }
 
-/// Copies the files that git knows, those that differ from the copy, but for those that get switches.
+/// Copies the files that git tracks and that differ from the copy, except those that get switches.
 fn copy(tree: &Path, switched: &BTreeSet<&str>) -> Result {
     let output = command("git", &["ls-files", "-z"]).output()?;
     for name in output.stdout.split(|byte| *byte == 0) {
         let name = String::from_utf8_lossy(name);
         let (from, to) = (root().join(name.as_ref()), tree.join(name.as_ref()));
-        // A file that git knows may be deleted here.
+        // A tracked file may have been deleted here.
         if name.is_empty() || switched.contains(name.as_ref()) || !from.is_file() {
             continue;
         }
@@ -116,7 +116,7 @@ fn write(path: &Path, text: &str) -> Result {
     Ok(())
 }
 
-/// Writes each file of the library that has mutants, with switches for those that are not left out.
+/// Writes each file of the library that has mutants, with switches for those that were not left out.
 fn put_switches(
     mutants: &[Mutant],
     left_out: &BTreeSet<usize>,
@@ -143,7 +143,7 @@ fn put_switches(
     Ok(files)
 }
 
-/// An error of the compiler: where it points to first, and all places that it names.
+/// A compiler error: its main place, and all places that it names.
 #[derive(Debug)]
 struct CompileError {
     spans: Vec<(String, Range<usize>)>,
@@ -159,7 +159,8 @@ fn in_tree(tree: &Path, arguments: &[&str]) -> Command {
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .env("CARGO_TARGET_DIR", root().join("target/mutants/target"))
-        // As little as the trials need, and one build for tests of all kinds.
+        // As little as the trials need; and the same settings for all tests, so that everything is
+        // built once.
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .env("CARGO_INCREMENTAL", "0")
         .env("RUSTFLAGS", "--cap-lints=allow");
@@ -173,7 +174,7 @@ fn messages(command: &mut Command) -> Result<(bool, Vec<Value>)> {
     Ok((output.status.success(), messages.collect()))
 }
 
-/// The errors of the library, or where it has none, those that it has as a part of the simulation.
+/// The library's compiler errors or, if there are none, those of the library in the simulation.
 fn errors(tree: &Path) -> Result<Vec<CompileError>> {
     let check = "check --package=ovsdb --locked --quiet --message-format=json";
     let check: Vec<&str> = check.split(' ').collect();
@@ -203,7 +204,7 @@ fn errors_of(messages: &[Value]) -> Vec<CompileError> {
     errors
 }
 
-/// Builds what the simulation is made of, in a folder of its own, since the flags concern every crate.
+/// Builds the simulation in a separate folder, since its flags affect every crate.
 fn as_simulation(command: &mut Command) -> &mut Command {
     let flags = "--cap-lints=allow --cfg simulation --cfg tokio_unstable";
     let target = root().join("target/mutants/simulation");
@@ -212,7 +213,7 @@ fn as_simulation(command: &mut Command) -> &mut Command {
         .env("RUSTFLAGS", flags)
 }
 
-/// The places that a message names, the first of which is what it is about.
+/// The places that a message names; the main place is the first.
 fn collect_spans(message: &Value, spans: &mut Vec<(String, Range<usize>)>) {
     let own = message["spans"]
         .as_array()
@@ -237,7 +238,7 @@ fn collect_spans(message: &Value, spans: &mut Vec<(String, Range<usize>)>) {
     }
 }
 
-/// Leaves out the mutant that an error is about.
+/// Leaves out the mutant that caused an error.
 fn leave_out(
     error: &CompileError,
     files: &BTreeMap<String, Switched>,

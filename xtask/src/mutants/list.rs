@@ -1,4 +1,4 @@
-//! The mutants that cargo-mutants knows of the library's sources.
+//! The mutants that cargo-mutants finds in the library's sources.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,22 +12,22 @@ use crate::command::{cargo, command, root, run};
 /// The version of cargo-mutants whose list is read.
 const VERSION: &str = "25.3.1";
 
-/// What is changed.
+/// What a mutant changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A function returns this value at once.
+    /// The function returns this value at once.
     Function,
-    /// A binary operator is another.
+    /// The binary operator is replaced.
     Binary,
-    /// A unary operator is left out.
+    /// The unary operator is removed.
     Unary,
-    /// An arm of a match is left out.
+    /// An arm of a match is removed.
     Arm,
-    /// The guard of an arm is this.
+    /// The guard of an arm is replaced by this.
     Guard,
 }
 
-/// A place in a source file: line and column, from 1, in characters.
+/// A place in a source file: line and column, counted from 1, in characters.
 pub(crate) type Place = (usize, usize);
 
 /// One change of one source file.
@@ -39,9 +39,9 @@ pub(crate) struct Mutant {
     pub(crate) kind: Kind,
     pub(crate) start: Place,
     pub(crate) end: Place,
-    /// What stands there instead.
+    /// The replacement.
     pub(crate) replacement: String,
-    /// What it is, in words that survive changes elsewhere in the file.
+    /// A description, which stays the same when other parts of the file change.
     pub(crate) name: String,
     /// The line, for people.
     pub(crate) line: usize,
@@ -51,7 +51,7 @@ pub(crate) struct Mutant {
 pub(crate) fn list(files: &[String]) -> Result<Vec<Mutant>> {
     let program = program()?;
     let mut arguments = vec!["mutants", "--list", "--json", "--package=ovsdb"];
-    // What only the simulation has cannot be tried with tests.
+    // Tests cannot run code that only the simulation has.
     arguments.extend(["--exclude", "**/simulated.rs"]);
     for file in files {
         arguments.extend(["--file", file]);
@@ -75,7 +75,8 @@ pub(crate) fn list(files: &[String]) -> Result<Vec<Mutant>> {
                 new.insert(fs::read_to_string(root().join(&mutant.file))?)
             }
         };
-        // Faults that only the simulation plants: `planted!` is the literal `false` elsewhere.
+        // Leave out faults that only the simulation plants: elsewhere `planted!` is the literal
+        // `false`.
         let range = offset(text, mutant.start)..offset(text, mutant.end);
         let original = text.get(range).unwrap_or_default();
         if mutant.replacement == "false" && original.starts_with("planted!") {
@@ -153,7 +154,7 @@ pub(crate) fn offset(text: &str, (line, column): Place) -> usize {
             .sum::<usize>()
 }
 
-/// cargo-mutants, which is installed in a folder of this project where it is missing.
+/// The path of cargo-mutants, which is installed in a folder of this project if necessary.
 fn program() -> Result<String> {
     let folder = root().join("target/tools");
     let program = folder.join("bin/cargo-mutants");

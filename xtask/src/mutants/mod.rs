@@ -1,9 +1,9 @@
-//! `cargo xtask mutants`: changes the library in thousands of small ways, one at a time, and looks whether a test
-//! fails each time.
+//! `cargo xtask mutants`: changes the library in thousands of small ways, one at a time, and checks
+//! that a test fails each time.
 //!
-//! cargo-mutants says what can be changed. It would build the library and its tests again for every change, which takes two
-//! days on two processors; here one build has them all, each at a switch, and a first run of each test records which
-//! switches it passes.
+//! cargo-mutants lists the possible changes. It would build the library and its tests again for each of
+//! them, which takes two days on two processors. Here one build contains all changes, each at a switch,
+//! and a first run of each test records which switches it reaches.
 
 mod build;
 mod list;
@@ -22,9 +22,9 @@ use crate::packages;
 use list::Mutant;
 use trial::Outcome;
 
-/// The parts of the library that are changed, where no other are asked for.
+/// The parts of the library that are changed by default.
 const PARTS: [&str; 5] = ["session", "cache", "transaction", "value", "server"];
-/// Mutants that survive for a reason.
+/// Mutants that survive for a known reason.
 const ACCEPTED: &str = include_str!("../../mutants-accepted.txt");
 
 /// What to change, and how long to try.
@@ -74,7 +74,7 @@ pub(crate) fn mutants(arguments: &Arguments) -> Result {
         .filter(|mutant| mutant.number % arguments.every == 0)
         .filter(|mutant| !arguments.survivors || earlier.contains(&mutant.name))
         .collect();
-    // In another order than that of the files, so that a run that is ended early is a fair sample.
+    // In another order than that of the files, so that a run that is ended early covers a fair sample.
     chosen.sort_by_key(|mutant| mutant.number.wrapping_mul(7919) % 10_007);
     let file = Mutex::new(fs::File::create(&results)?);
     let number = chosen.len();
@@ -117,7 +117,7 @@ fn survivors(results: &Path) -> BTreeSet<String> {
     outcomes.collect()
 }
 
-/// Prints what survived, and the shares.
+/// Prints the survivors, and the shares.
 fn report(chosen: &[&Mutant], outcomes: &[Outcome], left_out: usize) -> Result {
     let accepted: Vec<&str> = ACCEPTED
         .lines()
@@ -159,7 +159,7 @@ fn report(chosen: &[&Mutant], outcomes: &[Outcome], left_out: usize) -> Result {
     Ok(())
 }
 
-/// Is a mutant of this name meant? Each part of the name may be `*`.
+/// Whether a mutant with this name is selected. Each part of the name may be `*`.
 fn is_meant(accepted: &str, name: &str) -> bool {
     let (mut accepted, mut name) = (accepted.splitn(3, " | "), name.splitn(3, " | "));
     let mut same =

@@ -1,21 +1,22 @@
-//! The switches of mutants, in a copy of the library that `cargo xtask mutants` made: at most one is on.
+//! The switches of mutants, in the copy of the library that `cargo xtask mutants` made. At most one is
+//! on.
 
 use std::io::Write;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The mutant that this process has.
+/// The mutant that is switched on in this process.
 static SWITCHED_ON: LazyLock<usize> = LazyLock::new(|| {
     let number = std::env::var("OVSDB_MUTANT");
     number.ok().and_then(|number| number.parse().ok()).unwrap_or(usize::MAX)
 });
 
-/// The file that takes the number of each switch which this process comes to.
+/// The file to which the number of each switch that this process reaches is written.
 static RECORD: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("OVSDB_MUTANT_RECORD").ok());
 
 static REACHED: [AtomicBool; NUMBER_OF_MUTANTS] = [const { AtomicBool::new(false) }; NUMBER_OF_MUTANTS];
 
-/// Is this the mutant that this process has?
+/// Whether this mutant is switched on in this process.
 pub(crate) fn on(number: usize) -> bool {
     if let Some(record) = &*RECORD
         && let Some(reached) = REACHED.get(number)

@@ -1,7 +1,8 @@
-//! All mutants of a source file at once, each at a switch.
+//! Puts all mutants of a source file into it, each at a switch.
 //!
-//! An expression `a == b` becomes `(if on(7) {a != b} else {a == b})`, a function returns another value at once where its
-//! switch is on, an arm of a match gets a guard. One build has all mutants then, and a trial only sets a variable.
+//! An expression `a == b` becomes `(if on(7) {a != b} else {a == b})`, a function returns another value
+//! at once if its switch is on, and an arm of a match gets a guard. So one build contains all mutants,
+//! and a trial only sets a variable.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,32 +17,33 @@ use crate::Result;
 #[derive(Debug, Default)]
 pub(crate) struct Switched {
     pub(crate) text: String,
-    /// What each mutant added.
+    /// The text that each mutant added.
     pub(crate) own: Vec<(usize, Range<usize>)>,
-    /// The expression, arm or function that each is in.
+    /// The expression, arm or function that contains each mutant.
     pub(crate) around: Vec<(usize, Range<usize>)>,
-    /// Those that no switch can stand for.
+    /// Mutants for which there is no switch.
     pub(crate) left_out: Vec<usize>,
 }
 
-/// Text that is put in, and where.
+/// Text to be inserted, and its place.
 #[derive(Debug)]
 struct Piece {
     at: usize,
-    /// Ends come before beginnings, inner ends before outer ones, outer beginnings before inner ones.
+    /// Ends come before beginnings, inner ends before outer ones, and outer beginnings before inner
+    /// ones.
     order: (u8, i64, u8),
     text: String,
     mutant: Option<usize>,
 }
 
-/// What a switch can be put around, by the place that cargo-mutants names.
+/// The places for switches, by the places that cargo-mutants names.
 #[derive(Debug, Default)]
 struct Found {
-    /// The place of an operator, and the expression.
+    /// The place of an operator, and its expression.
     operators: BTreeMap<usize, Range<usize>>,
     /// The place of an arm.
     arms: BTreeMap<usize, FoundArm>,
-    /// The matches around what is being visited.
+    /// The matches that contain the code being visited.
     matches: Vec<Range<usize>>,
 }
 
@@ -50,7 +52,7 @@ struct FoundArm {
     /// The end of its pattern.
     pattern: usize,
     guard: Option<Range<usize>>,
-    /// The match that it is part of.
+    /// The match that contains it.
     whole: Range<usize>,
 }
 
@@ -94,7 +96,7 @@ impl Visit<'_> for Found {
     }
 }
 
-/// Is this a chain of conditions one of which is a `let`? It cannot stand in parentheses.
+/// Whether this is a chain of conditions with a `let`, which cannot be in parentheses.
 fn has_let(expression: &syn::Expr) -> bool {
     match expression {
         syn::Expr::Let(_) => true,
@@ -110,7 +112,7 @@ pub(crate) fn switched(source: &str, mutants: &[&Mutant]) -> Result<Switched> {
     found.visit_file(&file);
     let mut switched = Switched::default();
     let mut pieces: Vec<Piece> = Vec::new();
-    // Where each mutant stands, in the source.
+    // The place of each mutant in the source.
     let mut places: Vec<(usize, Range<usize>)> = Vec::new();
     let mut groups: BTreeMap<(usize, usize), Vec<&Mutant>> = BTreeMap::new();
     for mutant in mutants {
@@ -226,7 +228,7 @@ fn ending(whole: &Range<usize>, text: &str) -> Piece {
     }
 }
 
-/// Puts the pieces in, and notes where they and what they stand around came to be.
+/// Inserts the pieces, and records the resulting places of the pieces and of the code around them.
 fn put(
     source: &str,
     mut pieces: Vec<Piece>,
@@ -234,7 +236,8 @@ fn put(
     switched: &mut Switched,
 ) {
     pieces.sort_by_key(|piece| (piece.at, piece.order));
-    // How many bytes were put in before each place, with and without those that are put in at it.
+    // How many bytes were inserted before each place, with and without those inserted at the place
+    // itself.
     let mut shifts: Vec<(usize, usize)> = Vec::new();
     let (mut done, mut added) = (0, 0);
     for piece in pieces {

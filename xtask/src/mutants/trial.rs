@@ -1,4 +1,4 @@
-//! The tests that a mutant is tried with.
+//! Runs tests with mutants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use super::build::Build;
 use crate::Result;
 
-/// A test that takes longer is not among those that mutants are tried with.
+/// Tests that take longer are not used.
 const LONGEST: Duration = Duration::from_secs(15);
-/// What one run may take besides ten times what it took without a mutant.
+/// A run may take ten times as long as without a mutant, plus this time.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What a trial may take in memory: a mutant may allocate without end.
+/// The memory limit of a trial, since a mutant may allocate without end.
 const MEMORY: &str = "--as=12000000000";
 /// How many tests run in one process at first.
 const FEW: usize = 30;
@@ -23,29 +23,29 @@ const FEW: usize = 30;
 #[derive(Debug)]
 pub(crate) struct Test {
     program: PathBuf,
-    /// What names it to the program.
+    /// The arguments by which the program runs it.
     arguments: Vec<String>,
-    /// Tests of one program can run in one process.
+    /// Whether it can run in one process with others: tests of the same program can.
     together: bool,
     seconds: f64,
-    /// The mutants that it comes to.
+    /// The mutants that it reaches.
     reached: BTreeSet<usize>,
 }
 
-/// How a mutant was found.
+/// The result for a mutant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// A test failed: its name.
+    /// A test with this name failed.
     Failed(String),
-    /// A test did not end.
+    /// A test with this name did not end.
     NoEnd(String),
     /// No test failed.
     Survived,
-    /// No test comes to it.
+    /// No test reaches it.
     NotReached,
 }
 
-/// Runs each test by itself, without a mutant, to learn which mutants it comes to.
+/// Runs each test separately, without a mutant, to find which mutants it reaches.
 pub(crate) fn survey(build: &Build, workers: usize) -> Result<Vec<Test>> {
     let mut tests = Vec::new();
     for seeds in ["150", "2000"] {
@@ -138,7 +138,8 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Runs the tests that come to a mutant until one fails: those that come to few others first, as long as the budget lasts.
+/// Runs the tests that reach a mutant until one fails or the time budget is used up. Tests that reach
+/// few other mutants come first.
 pub(crate) fn trial(
     build: &Build,
     worker: usize,
@@ -172,7 +173,7 @@ pub(crate) fn trial(
     Ok(Outcome::Survived)
 }
 
-/// The tests in the order in which they run: a few quick ones of each program, then the others.
+/// The order in which the tests run: a few quick ones of each program first, then the others.
 fn groups<'a>(reaching: &[&'a Test]) -> Vec<Group<'a>> {
     let mut of_program: BTreeMap<(bool, &Path), Vec<&Test>> = BTreeMap::new();
     for test in reaching {
@@ -219,7 +220,7 @@ fn worker_folder(build: &Build, worker: usize) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Runs a group of tests; `None` is one that did not end in time.
+/// Runs a group of tests. Returns `None` if it did not end in time.
 fn run(
     build: &Build,
     folder: &Path,
@@ -255,7 +256,7 @@ fn run(
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
     };
-    // What it started, and itself when it did not end.
+    // Kill the processes that it started, and the group itself if it did not end.
     let _ = Command::new("kill")
         .args(["-KILL", "--", &group_of_processes])
         .stderr(Stdio::null())
@@ -264,14 +265,14 @@ fn run(
         child.wait()?;
     }
     if status.is_none_or(|status| !status.success()) {
-        // A test that was killed leaves its folders.
+        // A killed test leaves its folders.
         let _ = fs::remove_dir_all(&temporary);
         fs::create_dir_all(&temporary)?;
     }
     Ok(status)
 }
 
-/// Does something for each of these in so many threads, in their order.
+/// Calls a function for each of these, in order, on this many threads.
 pub(crate) fn in_parallel<T: Send, R: Send>(
     workers: usize,
     work: Vec<T>,

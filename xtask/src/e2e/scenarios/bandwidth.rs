@@ -1,4 +1,4 @@
-//! A limit on what a pod receives reaches the kernel's queue of its interface.
+//! A limit for what a pod receives reaches the kernel's queue of its interface.
 
 use crate::Result;
 use crate::command::output;
@@ -14,7 +14,7 @@ pub(super) fn run(lab: &mut Lab) -> Result {
         let command = format!("node --ovs {remote} bandwidth {interface} {options}");
         lab.multihoming.run(&command)
     };
-    // The class that the switch makes for the whole interface.
+    // The class that the switch creates for the whole interface.
     let is_limited = |rate: &str| {
         let mut command = node.namespace.command("tc");
         let classes = output(command.args(["class", "show", "dev", interface]))?;

@@ -1,4 +1,4 @@
-//! Nothing passes once a network is deleted, and nothing is left of it in the databases.
+//! After a network is deleted, nothing passes, and nothing is left of it in the databases.
 
 use crate::Result;
 use crate::e2e::capture::Capture;
@@ -12,7 +12,7 @@ pub(super) fn run(lab: &mut Lab) -> Result {
     }
     for (index, network) in networks.iter().enumerate() {
         silence(lab, network)?;
-        // The others do not mind.
+        // Other networks are not affected.
         if let Some(next) = networks.get(index + 1) {
             let pair = lab.pair(next)?;
             eventually("an answer on another network", || {
@@ -26,7 +26,7 @@ pub(super) fn run(lab: &mut Lab) -> Result {
     nothing_is_left(lab)
 }
 
-/// Looks for what networks leave in the databases.
+/// Looks for rows that networks leave in the databases.
 fn nothing_is_left(lab: &Lab) -> Result {
     for (database, table) in [
         ("OVN_Northbound", "Logical_Switch"),

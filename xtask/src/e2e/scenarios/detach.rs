@@ -1,4 +1,5 @@
-//! A pod that is detached is cut off, and the database says so; attached again, it is back.
+//! A detached pod is cut off, and the database shows it; when it is attached again, it is connected
+//! again.
 
 use crate::Result;
 use crate::e2e::lab::{LAYER2, Lab};

@@ -30,7 +30,7 @@ pub(super) fn run(lab: &mut Lab) -> Result {
         packet,
     )?;
 
-    // 1,400 bytes less the headers of IP and ICMP.
+    // 1,400 bytes minus the headers of IP and ICMP.
     let full = eventually("an answer to a full packet", || {
         pair.one.ping(pair.two.address()?, "-M do -s 1372")
     });

@@ -1,4 +1,4 @@
-//! What is proved, one scenario a file.
+//! The scenarios, one in each file.
 
 mod bandwidth;
 mod deletion;
@@ -78,8 +78,8 @@ pub(super) fn run(lab: &mut Lab, scenarios: &[Scenario]) -> Result {
     Ok(())
 }
 
-/// Pings from both ends, and looks at how far the answers have come, and at what the database says
-/// of the ports.
+/// Pings from both ends, and checks the time to live of the replies, and what the database shows for
+/// the ports.
 fn both_answer(lab: &Lab, network: &Network) -> Result {
     let pair = lab.pair(network)?;
     for (from, to) in [(pair.one, pair.two), (pair.two, pair.one)] {

@@ -81,7 +81,7 @@ spec:
     )
 }
 
-/// Has a pod listen on a port, and close every connection.
+/// Makes a pod listen on a port, and close every connection.
 fn listen(pod: &Pod, port: u16) -> Result<Process> {
     let mut command = pod.namespace.command("ncat");
     command.args(["--listen", "--keep-open", "--recv-only", &port.to_string()]);

@@ -1,7 +1,7 @@
 //! Packets with a MAC or an IP address that is not the pod's are dropped.
 //!
-//! The forged packets are longer than the honest ones, which follow and show that the forged ones
-//! would have arrived.
+//! The forged packets are longer than genuine ones, which are sent after them to show that the forged
+//! ones would have arrived.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -23,7 +23,8 @@ fn forged_packets_are_dropped(lab: &Lab, network: &Network) -> Result {
     let (forger, target) = (&pair.one.namespace, pair.two.address()?);
     let capture = Capture::start(&pair.two.namespace, "eth1", "-Q in icmp")?;
 
-    // Whom the pod sends to, and by which MAC address: nobody answers the forger's questions.
+    // The destination and its MAC address, which the pod must know, since nobody answers a forger's ARP
+    // requests.
     let router = pair.one.attachment.grant.routes.first();
     let next_hop = router.and_then(|route| route.next_hop).unwrap_or(target);
     eventually("an answer", || pair.one.ping(target, ""))?;
@@ -48,7 +49,7 @@ fn forged_packets_are_dropped(lab: &Lab, network: &Network) -> Result {
     forger.ip(&format!("address del {other}/32 dev eth1"))?;
     forger.ip(&format!("neighbour del {next_hop} dev eth1"))?;
 
-    // Honest ones of a length of their own.
+    // Genuine packets, with another length.
     eventually("an answer", || pair.one.ping(target, "-s 300"))?;
     capture.wait_for(&["ICMP echo request", "length 308"])?;
     let packets = capture.packets();

@@ -11,7 +11,7 @@ pub(super) fn run(lab: &mut Lab) -> Result {
     let pair = lab.pair(&VLAN)?;
     both_answer(lab, &VLAN)?;
 
-    // Where the cable of the first pod's node ends.
+    // The other end of the cable of the first pod's node.
     let physical = &lab.cluster.physical;
     let wire = Capture::start(physical, pair.one.node, "")?;
     let inside = Capture::start(&pair.two.namespace, "eth1", "")?;
