@@ -1,4 +1,4 @@
-//! Changed pods alone are planned for as everything is.
+//! A plan for changed pods only has the same result as a plan for everything.
 
 use std::path::PathBuf;
 
@@ -36,7 +36,7 @@ fn cluster(pods: &[String]) -> Cluster {
     Cluster::new(&manifests, &Options::default()).expect("a cluster")
 }
 
-/// What was granted, also before.
+/// Everything that was granted, now or before.
 fn known(planned: &Planned) -> Grants {
     let mut known = planned.before.clone();
     for (name, granted) in &planned.granted {
@@ -119,7 +119,7 @@ fn other_changes_are_not_of_pods_alone() {
             .places
             .is_empty()
     );
-    // Left out, for there is no such network.
+    // Left out, since the network does not exist.
     let wrong = cluster(&[pod("p", "1", "a", "none", "Running")]);
     assert!(wrong.changed_pods(&plain).is_none() && plain.changed_pods(&wrong).is_none());
     let network = NETWORKS.replace("10.1.0.0/29", "10.1.0.0/28");
@@ -155,7 +155,7 @@ fn files_that_did_not_change_are_read_once() {
     write("b.yml", &pod("b", "1", "a", "two", "Running"));
     assert!(files.look_at(&looked(&["b.yml"])).changed);
     assert_eq!(names(&files), ["a", "b", "c"]);
-    // What is not told of is as it was.
+    // Pods that are not among the changed ones stay as they were.
     write("a.json", &pod("z", "1", "a", "two", "Running"));
     std::fs::remove_file(path("c.yaml")).expect("no file");
     assert!(files.look_at(&looked(&["c.yaml"])).changed);
@@ -164,7 +164,7 @@ fn files_that_did_not_change_are_read_once() {
     assert!(later.unsettled && !later.changed);
     assert!(files.look(std::time::Duration::ZERO).changed);
     assert_eq!(names(&files), ["z", "b"]);
-    // One that is wrong stands in the way of all, until it is right.
+    // While a pod is malformed, the others cannot be planned alone.
     write("b.yml", "kind: [");
     assert!(files.look_at(&looked(&["b.yml"])).changed);
     assert!(

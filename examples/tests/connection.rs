@@ -1,4 +1,4 @@
-//! How the program reaches databases: TLS, the leader of a cluster, and what the environment says.
+//! How the program reaches databases: TLS, the leader of a cluster, and environment variables.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -20,7 +20,7 @@ use support::{Run, manifest, multihoming, multihoming_in, names, schema};
 
 const SWITCH_SCHEMA: &str = include_str!("../../schemas/files/vswitch.ovsschema");
 
-/// A server that takes TLS connections of the holders of a key.
+/// A server that accepts TLS connections from clients with the right key.
 struct Encrypted {
     server: Server,
     remote: String,
@@ -29,7 +29,7 @@ struct Encrypted {
     authority: String,
     /// The text of the key.
     secret: String,
-    /// Of the server's files, which it reads again when they change.
+    /// The folder of the server's files, which it reads again when they change.
     _folder: tempfile::TempDir,
 }
 
@@ -95,7 +95,7 @@ fn every_command_works_over_tls() {
         Vec::<String>::new()
     );
 
-    // The long forms, and a server's name that is demanded.
+    // The long options, and a required server name.
     let long = |name: &str| {
         let key = format!("--private-key={}", encrypted.key);
         let certificate = format!("--certificate={}", encrypted.certificate);
@@ -128,7 +128,7 @@ fn the_environment_stands_in_for_options() {
         multihoming_in(&environment, arguments)
     };
     run(remote, &options, &["show"]).well();
-    // Options in the variable come before OVN_NB_DB, and the command line before both.
+    // Options in the variable take precedence over OVN_NB_DB, and the command line over both.
     let with_db = format!("{options} --db {remote}");
     run("unix:/nowhere/db.sock", &with_db, &["show"]).well();
     let nowhere = format!("-C /nowhere/ca.pem --db {remote}");
@@ -242,7 +242,7 @@ fn a_bad_file_is_told_with_its_option() {
             2,
             &["--private-key: ", &other_key, "does not fit", certificate],
         ),
-        // What only the server can tell.
+        // Errors that only the server can report.
         (
             &["-p", key, "-c", certificate, "-C", &stranger],
             1,
@@ -262,7 +262,7 @@ fn a_bad_file_is_told_with_its_option() {
             let mut arguments = vec![command, "--nb", &encrypted.remote];
             arguments.extend(*options);
             if command == "run" {
-                // It goes on trying where only the server can tell.
+                // It keeps trying after errors that only the server can report.
                 if *status == 1 {
                     continue;
                 }
@@ -361,7 +361,7 @@ fn apply_waits_only_for_what_can_come() {
     );
     multihoming(&["apply", "-f", &folder, "--nb", "memory:", "--wait", "none"]).well();
 
-    // Nobody confirms it, but everything is written.
+    // No daemon confirms it, but everything is written.
     let server = support::server("bundled");
     let arguments = ["-f", &folder, "--wait", "northd", "--timeout", "1"];
     let run = support::on(&server, "apply", &arguments);

@@ -1,4 +1,4 @@
-//! The corpus of the fuzz target `manifests`, replayed: what a fuzzer once found stays mended.
+//! Replays the corpus of the fuzz target `manifests`, so that what a fuzzer once found stays fixed.
 
 #[path = "../../fuzz/src/manifests.rs"]
 mod entry;

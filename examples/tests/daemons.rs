@@ -1,5 +1,5 @@
-//! The daemons of OVN and Open vSwitch on databases that `ovsdb-serve` serves: what a port takes from
-//! the northbound database to the flows of a switch.
+//! The daemons of OVN and Open vSwitch on databases that `ovsdb-serve` serves, through the whole way of
+//! a port from the northbound database to the flows of a switch.
 
 #[path = "support/serve.rs"]
 mod serve;
@@ -47,7 +47,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Looks again and again until something holds; the logs of the daemons tell why it does not.
+/// Checks repeatedly until a condition holds; on failure, the logs of the daemons are printed.
 fn eventually(folder: &Path, what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
@@ -69,7 +69,7 @@ fn eventually(folder: &Path, what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// The schema of a database, that of the daemons' release.
+/// The schema of a database, in the daemons' release.
 fn installed(database: &str) -> String {
     let path = ovsdb::testing::schema_file(database).expect("a database of the daemons");
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -136,7 +136,7 @@ fn northd_translates_between_two_of_our_servers_and_follows_their_restarts() {
     );
     assert!(sbctl(&["lflow-list", "sw0"]).lines().count() > 20);
 
-    // Both servers are started again with what their files have.
+    // Both servers are restarted with their files.
     assert!(southbound.end("-TERM").success());
     assert!(northbound.end("-KILL").code().is_none());
     let _northbound = start("nb", &nb_schema);
@@ -150,7 +150,7 @@ fn northd_translates_between_two_of_our_servers_and_follows_their_restarts() {
     assert_eq!(sbctl(&["--bare", "list", "logical_flow"]), "");
 }
 
-/// The databases and daemons of OVN and Open vSwitch, of one chassis.
+/// The databases and daemons of OVN and Open vSwitch, for one chassis.
 struct Ovn {
     northbound: Serve,
     southbound: Serve,
@@ -190,13 +190,13 @@ impl Ovn {
             "ovn-northd",
             &[&format!("--ovnnb-db={nb}"), &format!("--ovnsb-db={sb}")],
         );
-        // Without a datapath of the system: packets would stay in the process.
+        // Without a kernel datapath: packets stay within the process.
         let vswitchd = Daemon::start(
             path,
             "ovs-vswitchd",
             &["--enable-dummy=override", "--disable-system", ovs],
         );
-        // Without --no-wait this returns when ovs-vswitchd has done it.
+        // Without --no-wait this returns once ovs-vswitchd has applied it.
         vsctl(
             path,
             ovs,
@@ -288,7 +288,7 @@ fn a_port_gets_from_the_northbound_database_into_the_flows_of_a_switch() {
     ovn.nbctl(&["--wait=hv", "sync"]);
     let flows = ovn.flows();
     assert!(flows.contains("0a:00:00:00:00:01"), "{flows}");
-    // The daemon writes statistics on its own, which the server takes like every other column.
+    // The daemon writes statistics by itself; the server handles these columns like all others.
     eventually(ovn.path(), "the switch reports", || {
         ovn.vsctl(&["get", "interface", "i0", "admin_state"]).trim() != "[]"
     });
@@ -339,7 +339,7 @@ fn apply_waits_for_the_flows_and_names_the_chassis_that_is_late() {
         "external_ids:iface-id=ns.n_ns_p",
         "external_ids:iface-id-ver=u",
     ]);
-    // The chassis counts once its ovn-controller has made itself known.
+    // The chassis counts once its ovn-controller has registered it.
     let database = format!("--db={southbound}");
     run(
         ovn.path(),
@@ -360,7 +360,7 @@ fn apply_waits_for_the_flows_and_names_the_chassis_that_is_late() {
     let flows = ovn.flows();
     assert!(flows.contains("0a:58:0a:01:00:01"), "{flows}");
 
-    // Nothing is written, and still the chassis is asked.
+    // Nothing is written, but the chassis is still asked.
     ovn.controller.signal("-STOP");
     let late = apply(southbound, &["--wait=hypervisors", "--timeout=3"]);
     assert_eq!((late.status, &*late.out), (Some(1), "nothing to do\n"));
@@ -376,7 +376,7 @@ fn apply_waits_for_the_flows_and_names_the_chassis_that_is_late() {
         late.err.contains("ovn-controller did not confirm"),
         "{late:?}"
     );
-    // What others read is what it was.
+    // Other clients read the same as before.
     let status = apply(southbound, &["--wait=northd", "--status=json"]).well();
     serde_json::from_str::<serde_json::Value>(&status).expect("JSON alone");
     ovn.controller.signal("-CONT");

@@ -1,4 +1,4 @@
-//! The rows that the sample manifests yield are those of a real cluster.
+//! The rows for the sample manifests are those of a real cluster.
 
 mod support;
 
@@ -96,7 +96,7 @@ impl Database {
     }
 }
 
-/// Whether a cell is as wanted: arrays are sets, `{any: true}` is any text.
+/// Whether a cell is as expected: arrays are sets, and `{any: true}` is any text.
 fn same(wanted: &Value, found: &Value) -> bool {
     match (wanted, found) {
         (Value::Object(any), found) if any.get("any") == Some(&Value::Bool(true)) => {
@@ -116,7 +116,7 @@ fn same(wanted: &Value, found: &Value) -> bool {
     }
 }
 
-/// Compares the rows of these networks, and returns how many there were.
+/// Compares the rows of these networks. Returns how many there were.
 fn compare(server: &Server, networks: &[&str]) -> usize {
     let database = Database::read(server);
     let golden = golden();
@@ -157,11 +157,11 @@ fn compare_row(
     row: &Map<String, Value>,
     wrong: &mut Vec<String>,
 ) {
-    // What was printed before the pods existed shows a part of the ports.
+    // The rows were printed before all pods existed, and show only some of the ports.
     let early = !matches!(wanted["_stage"].as_str(), None | Some("pods"));
     let columns = &database.schema.tables[table].columns;
     for (column, value) in wanted.as_object().expect("a row") {
-        // `up` is northd's to set.
+        // Only northd sets `up`.
         if column.starts_with('_') || column == "up" {
             continue;
         }
@@ -182,7 +182,7 @@ fn compare_row(
     }
 }
 
-/// The comparison itself must be able to fail.
+/// Checks that the comparison can fail.
 #[test]
 fn a_wrong_row_is_found() {
     assert!(!same(&json!({"a": "1"}), &json!({"a": "1", "b": "2"})));

@@ -1,4 +1,4 @@
-//! Bad input: the program says where and what, does the rest, and ends with the status 2.
+//! Bad input: the program reports where and what, does the rest, and exits with the status 2.
 
 mod support;
 

@@ -243,7 +243,7 @@ fn grants_are_read_back_from_the_database() {
         pod("b", "w", "2", "n")
     );
     apply(&server, &first, &[]);
-    // In another order, and with a new one in front, everybody keeps what they have.
+    // In another order, and with a new node in front, every node keeps its subnet.
     let second = format!(
         "{network}{}{}{}",
         pod("c", "w", "3", "n"),
@@ -258,7 +258,7 @@ fn grants_are_read_back_from_the_database() {
             "{port:?}"
         );
     }
-    // A node that comes later gets another subnet, whatever the order.
+    // A node that is added later gets another subnet, whatever the order.
     let network = nad("r", "routed", LAYER3);
     apply(&server, &format!("{network}{}", node("x")), &[]);
     apply(
@@ -313,7 +313,7 @@ fn a_network_that_takes_another_shape_leaves_nothing_of_the_old_one() {
     let rest = node("a") + &pod("p", "a", "1", "n");
     apply(&server, &(nad("n", "net", LAYER2) + &rest), &[]);
     let routed = nad("n", "net", LAYER3) + &rest;
-    // The port is on the old switch still.
+    // The port is still on the old switch.
     let file = write(&server, "routed.yaml", &routed);
     let run = on(&server, "apply", &["-f", &file]);
     assert_eq!(run.status, Some(2), "{run:?}");
@@ -352,7 +352,7 @@ fn a_pod_that_comes_again_elsewhere_gets_a_new_port() {
     let cluster = nad("n", "net", LAYER3) + &node("a") + &node("b");
     apply(&server, &(cluster.clone() + &pod("p", "a", "1", "n")), &[]);
     let before = row(&server, "Logical_Switch_Port", "ns.n_ns_p");
-    // The same pod cannot move.
+    // The same pod cannot move to another node.
     let file = write(
         &server,
         "moved.yaml",
@@ -394,7 +394,7 @@ fn deleting_removes_what_the_manifests_describe() {
         for table in gone {
             assert_eq!(names(&server, table), [""; 0], "{table}");
         }
-        // What all routers share stays.
+        // The rows that all routers share are kept.
         assert_eq!(
             (rows(&server, "Meter").len(), rows(&server, "Copp").len()),
             (8, 1)
@@ -426,7 +426,7 @@ fn pods_nodes_and_nads_are_deleted_one_by_one() {
     delete(&pod("p", "a", "1", "n"));
     let expected = ["ns.m_ns_q", "ns.n_ns_pp", "stor-net_a", "stor-net_b"];
     assert_eq!(names(&server, "Logical_Switch_Port"), expected);
-    // The network stays for the sake of the other NAD's pod.
+    // The network is kept because of the other NAD's pod.
     delete(&first);
     assert_eq!(
         names(&server, "Logical_Switch_Port"),

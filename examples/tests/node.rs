@@ -12,7 +12,7 @@ use ovsdb::{Client, Map, Snapshot, Str};
 const OLD_SCHEMA: &str = include_str!("../../schemas/tests/files/ovs-3.1/vswitch.ovsschema");
 const LONG: Duration = Duration::from_secs(30);
 
-/// A server, the node under test, and a client of our own.
+/// A server, the node under test, and another client.
 struct Bench {
     server: Server,
     node: Node,
@@ -39,7 +39,7 @@ impl Bench {
         bench
     }
 
-    /// What the database holds.
+    /// The contents of the database.
     async fn view(&self) -> Snapshot<Database> {
         let cache = self.client.cache().all_tables().start().await.unwrap();
         cache.snapshot()
@@ -79,7 +79,7 @@ impl Bench {
         ]
     }
 
-    /// Does what ovn-controller does when the flows are in place.
+    /// Does what ovn-controller does once the flows are installed.
     async fn install(&self, interface: &str) {
         let mut txn = self.client.transaction();
         txn.mutate(Interface::NAME.eq(interface))
@@ -281,7 +281,7 @@ async fn a_lost_connection_delays_and_no_more() {
     let effect = node.uplink("br-out", "ens3f1", None).await.unwrap();
     assert_eq!(effect, Effect::Changed);
 
-    // Lost behind the transaction, which the server never sees.
+    // Lost after the transaction, which the server never gets.
     let proxy = Proxy::start(&bench.server.remote(), 1).await.unwrap();
     let node = Node::connect(&proxy.remote()).await.unwrap();
     let cut = async {
@@ -385,7 +385,7 @@ async fn an_earlier_life_of_the_pod_leaves_the_bridge() {
     let ids = bench.interface(&second.interface).await.external_ids;
     assert_eq!(ids["sandbox"], "77d9b2f0c1a4");
 
-    // The same interface, of another pod of this name: the flows are not its own.
+    // The same interface, of another pod with this name: the flows are not for this pod.
     bench.install(&second.interface).await;
     let third = Attachment {
         pod_uid: "00000000-0000-4000-8000-000000000020".into(),
@@ -435,7 +435,7 @@ async fn a_name_that_is_taken_is_refused() {
     assert!(matches!(error, NodeError::Taken { .. }), "{error}");
     let error = refuse("br-none", attachment()).await;
     assert!(matches!(error, NodeError::NoBridge(_)), "{error}");
-    // Detaching never takes what is no pod's.
+    // Detaching never removes an interface that belongs to no pod.
     let error = bench.node.detach("br-out", "ens3f1").await.unwrap_err();
     assert!(matches!(error, NodeError::NotAttached(_)), "{error}");
     assert_eq!(bench.server.dump("Open_vSwitch", None).unwrap(), before);
@@ -566,7 +566,7 @@ async fn bandwidth_is_set_changed_and_lifted() {
     assert_eq!(queue().await, None);
     assert_eq!(bench.counts().await[2], 0);
 
-    // A pod with two interfaces: each has limits of its own, and keeps them.
+    // A pod with two interfaces: each has its own limits, and keeps them.
     let second = Attachment {
         interface: "4a1c0f2b9d77e_7".into(),
         iface_id: "kube.system.l2.network_default_nginx1-l3".into(),
@@ -631,7 +631,7 @@ async fn the_program_does_it_all() {
     let said = succeed(&format!("{attach} --no-wait"));
     assert_eq!(said, "interface 4a1c0f2b9d77e_3: changed\n");
     bench.install("4a1c0f2b9d77e_3").await;
-    // The program and the library mean the same.
+    // The program and the library do the same.
     let effect = bench.node.attach("br-int", &attachment()).await.unwrap();
     assert_eq!(effect, Effect::Unchanged);
     assert_eq!(succeed(attach), "interface 4a1c0f2b9d77e_3: unchanged\n");

@@ -1,4 +1,4 @@
-//! What apply would do, and what it tells a cluster.
+//! What apply would do, and the annotations that it would print.
 
 mod support;
 

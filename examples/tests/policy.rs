@@ -190,7 +190,7 @@ fn policies_change_with_pods_and_rules_and_go() {
         ["default.n_default_client", "default.n_default_web"]
     );
 
-    // Another port, from everybody: the set of the old rule goes.
+    // Another port, from any peer: the address set of the old rule is removed.
     let changed = WEB
         .replace("80", "81")
         .replace("{matchLabels: {app: nginx1}}", "{}");
@@ -208,7 +208,7 @@ fn policies_change_with_pods_and_rules_and_go() {
             .all(|set| !set["external_ids"].to_string().contains("PodSelector"))
     );
 
-    // A pod goes: its addresses do too.
+    // A pod is removed, and its addresses too.
     let gone = write(&server, "gone.yaml", &client);
     on(&server, "delete", &["-f", &gone]).well();
     assert_eq!(
@@ -217,7 +217,7 @@ fn policies_change_with_pods_and_rules_and_go() {
     );
     assert_eq!(ports(&server, EGRESS), ["default.n_default_web"]);
 
-    // One policy goes, then the other, and with it what they shared.
+    // One policy is removed, then the other one, and with it what they shared.
     let gone = write(&server, "gone.yaml", &second);
     on(&server, "delete", &["-f", &gone]).well();
     assert_eq!(names(&server, "Port_Group"), [EGRESS, INGRESS, GROUP]);
@@ -242,7 +242,7 @@ fn what_is_not_in_the_manifests_stays_isolated() {
         policy("web", WEB)
     );
     apply(&server, &web, &[]);
-    // Only another pod and another policy this time.
+    // This time only another pod and another policy.
     let other = format!(
         "{NETWORK}{}{}",
         pod("db", "default", "db"),
@@ -411,7 +411,7 @@ fn a_policy_that_turns_wrong_keeps_its_rows() {
             assert_eq!(run.status, Some(2), "{run:?}");
             assert_eq!(everything(&server), before, "{wrong}");
         }
-        // The pods of one that is removed lose what isolated them.
+        // The pods of a removed policy are no longer isolated by it.
         let text = format!("{NETWORK}{pods}{}", web.replace("[Ingress]", "Ingress"));
         let file = write(&server, "cluster.yaml", &text);
         on(&server, "apply", &[&["-f", &file][..], &arguments].concat());

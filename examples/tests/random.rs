@@ -1,4 +1,5 @@
-//! Random clusters, one after the other on one database: each is there after one `apply`, whatever was before.
+//! Random clusters, one after the other on one database: a single `apply` establishes each, whatever
+//! was there before.
 
 use std::collections::BTreeSet;
 
@@ -110,7 +111,7 @@ fn cluster(random: &mut Rng, profile: Profile) -> Cluster {
     Cluster::new(&manifests, &options).expect("a cluster")
 }
 
-/// Addresses in sets of a network that no port of it has.
+/// Addresses in the address sets of a network that none of its ports has.
 fn strays(northbound: &Northbound) -> Vec<String> {
     let view = northbound.cache.snapshot();
     let mut strays = Vec::new();

@@ -1,4 +1,5 @@
-//! The controller: it keeps a database as a folder says, whatever happens to either.
+//! The controller: it keeps a database as a folder of manifests describes it, whatever happens to
+//! either.
 
 mod support;
 
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use ovsdb::testing::{Cluster, Server};
 use support::{everything, manifest, names, nbctl, row, rows, server};
 
-/// How long anything may take before it is given up: long, because machines are slow.
+/// The time limit for everything: long, because machines can be slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running controller, with a folder of manifests.
@@ -87,7 +88,7 @@ impl Drop for Controller {
     }
 }
 
-/// Waits until something holds.
+/// Waits until a condition holds.
 fn until(what: &str, holds: impl Fn() -> bool, log: impl Fn() -> String) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
@@ -134,7 +135,7 @@ fn drift_is_repaired_and_files_are_followed() {
     nbctl(&server, &["lr-del", ROUTER]);
     wait("router", &|| is_complete(&server));
 
-    // Edited by hand: what was granted counts, not what the row says.
+    // Edited by hand: what was granted takes precedence over the row.
     let address = row(&server, "Logical_Switch_Port", PORT)["addresses"].clone();
     nbctl(
         &server,
@@ -148,7 +149,7 @@ fn drift_is_repaired_and_files_are_followed() {
         row(&server, "Logical_Router", ROUTER)["copp"][0] == "uuid"
     });
 
-    // A file more, a file broken, a file less.
+    // One file more, one file malformed, one file fewer.
     let mut pods = String::new();
     for number in 0..1000 {
         let _ = write!(
@@ -217,7 +218,7 @@ fn on_a_cluster_one_works_and_it_is_at_the_leader() {
             controllers.iter().map(Controller::log).collect::<Vec<_>>()
         )
     };
-    // Each looks for the lock where it is connected: all but one in vain.
+    // Each looks for the lock on the server it is connected to: all but one in vain.
     until(
         "lock",
         || count("working") + count("waiting for the lock") >= 6,
@@ -329,7 +330,7 @@ fn log_on(terminal: bool, no_color: Option<&str>) -> String {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let process = command.spawn().expect("the controller runs");
     let controller = Controller { process, log };
-    // The last line of the beginning: the library's warning.
+    // The last line of the start: the library's warning.
     controller.logs("No such file or directory");
     controller.log()
 }
@@ -361,7 +362,7 @@ fn wrong_objects_stop_no_other_and_lose_nothing() {
     let wait = |what: &str, holds: &dyn Fn() -> bool| until(what, holds, || controller.log());
     wait("rows", &|| is_complete(&server));
 
-    // A network and its pods turn wrong; elsewhere a pod goes.
+    // A network and its pods become malformed; a pod of another network is removed.
     let before = rows(&server, "Logical_Switch_Port");
     fs::write(
         folder.join("l2-network.yaml"),

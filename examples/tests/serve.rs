@@ -13,7 +13,7 @@ fn in_folder(folder: &Path, name: &str) -> String {
     folder.join(name).display().to_string()
 }
 
-/// Runs the program, which has to fail, and returns what it says.
+/// Runs the program, which must fail. Returns its error.
 fn refused(arguments: &[&str]) -> String {
     let output = command(arguments).output().expect("it runs");
     assert!(!output.status.success(), "{output:?}");
@@ -214,7 +214,7 @@ fn tls_has_the_options_of_ovsdb_server() {
     )
     .well();
 
-    // A certificate of the other authority is not enough.
+    // A certificate of the other authority is not accepted.
     let options = [&*key, &certificate, &client_ca, "--timeout=10", &db];
     let refusal = run(path, "ovn-nbctl", &[&options[..], &["ls-list"]].concat());
     assert_ne!(refusal.status, Some(0), "{refusal:?}");

@@ -1,4 +1,4 @@
-//! The pictures: what is in them, and that nothing hides anything.
+//! The pictures: their contents, and that nothing covers anything else.
 
 mod support;
 
@@ -9,7 +9,7 @@ use support::{manifest, on, server, write};
 use svg::node::element::tag::Type;
 use svg::parser::Event;
 
-/// The sample networks, with twelve pods on three nodes that are on all of them.
+/// The sample networks, with twelve pods on three nodes, each on all networks.
 fn applied() -> Server {
     let server = server("bundled");
     let mut text = String::new();

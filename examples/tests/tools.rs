@@ -224,7 +224,7 @@ fn ovsdb_client_locks_and_steals() {
     assert_eq!(thief.line(), r#"{"locked":true}"#);
     assert_eq!(first.line(), "stolen");
     assert_eq!(first.line(), r#"["chassis"]"#);
-    // Whoever ends gives its lock to the next one.
+    // When a client ends, the next one gets its lock.
     drop(thief);
     drop(first);
     assert_eq!(second.line(), "locked");
@@ -412,7 +412,7 @@ fn ovn_nbctl_runs_as_a_daemon() {
         asked(&["ls-add", &format!("sw{number}")]);
     }
     assert_eq!(asked(&["ls-list"]).lines().count(), 3);
-    // What others write the daemon sees.
+    // The daemon sees what other clients write.
     world.tool("ovn-nbctl", &["ls-del", "sw0"]);
     while asked(&["ls-list"]).lines().count() != 2 {}
 }
@@ -573,7 +573,7 @@ fn ovsdb_tool_reads_the_files() {
     // It can become the first member of a cluster.
     tool(&["create-cluster", "raft", "db", "tcp:127.0.0.1:6643"]);
     tool(&["db-is-clustered", "raft"]);
-    // While it is served nobody else may write to it.
+    // While it is served, no other process may write to it.
     let locked = run(path, "ovsdb-tool", &["compact", "db"]);
     assert_ne!(locked.status, Some(0), "{locked:?}");
 }

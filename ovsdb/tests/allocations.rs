@@ -1,4 +1,4 @@
-//! What the replica allocates: nothing for reading, little for a row, and once what repeats.
+//! What the replica allocates: nothing for reading, little for a row, and repeated values once.
 
 mod support;
 
@@ -26,7 +26,7 @@ fn reply(tables: &str) -> String {
     format!(r#"{{"id":1,"error":null,"result":[false,"{nil}",{{{tables}}}]}}"#)
 }
 
-/// So many rows of an object, with the number of each.
+/// This many rows of an object, made from their numbers.
 fn rows(count: u128, row: impl Fn(u128) -> String) -> String {
     let rows = (1..=count).map(|number| {
         let uuid = Uuid::from_u128(number << 64 | number);
@@ -35,7 +35,7 @@ fn rows(count: u128, row: impl Fn(u128) -> String) -> String {
     rows.collect::<Vec<_>>().join(",")
 }
 
-/// A replica with so many ports, and one row in each table that has at most one.
+/// A replica with this many ports, and one row in each table that holds at most one.
 fn replay() -> Replay<Database> {
     let ports = rows(PORTS, |number| {
         format!(
@@ -57,7 +57,7 @@ fn bytes_kept(keep: impl FnOnce()) -> i64 {
     allocation_counter::measure(keep).bytes_current
 }
 
-/// How many allocations reading takes.
+/// How many allocations reading makes.
 fn allocations(read: impl FnOnce()) -> u64 {
     allocation_counter::measure(read).count_total
 }
@@ -81,7 +81,7 @@ fn a_look_up_allocates_nothing() {
         assert_eq!(view.scan_by(MeterBand::RATE, &7).count(), 0);
     });
     assert_eq!(read, 0);
-    // What counts does count.
+    // The counter does count.
     assert_eq!(allocations(|| drop(name.clone())), 1);
 }
 
@@ -148,7 +148,7 @@ const MOST_BYTES_A_ROW: i64 = 1000;
 
 #[test]
 fn a_row_takes_few_bytes() {
-    // As OVN-Kubernetes writes the pods' ports of a network.
+    // As OVN-Kubernetes writes the ports of pods on a network.
     let ports = rows(PORTS, |number| {
         let (high, low) = (number / 250, number % 250);
         let address = format!("0a:58:0a:80:{high:02x}:{low:02x} 10.128.{high}.{low}");
@@ -180,7 +180,7 @@ fn sets_of_references_that_repeat_are_kept_once() {
         let uuids = range.map(|number| format!(r#"["uuid","{}"]"#, Uuid::from_u128(number)));
         format!(r#"["set",[{}]]"#, uuids.collect::<Vec<_>>().join(","))
     };
-    // All have the same load balancers, and ports of their own.
+    // All have the same load balancers, and different ports.
     let switches = rows(SWITCHES, |number| {
         let (balancers, ports) = (set(1..=BALANCERS), set(number * 1000..=number * 1000 + 9));
         format!(
@@ -198,10 +198,10 @@ fn sets_of_references_that_repeat_are_kept_once() {
         let addresses: HashSet<_> = sets.map(|switch| switch.load_balancer.as_ptr()).collect();
         addresses.len()
     };
-    // The first time it is only remembered, and others may drive it out.
+    // The first time only a hash is kept, and others may evict it.
     assert!(addresses(&replay) < 10);
 
-    // And they stay the same when each is changed on its own.
+    // They stay equal when each is changed separately.
     let change = rows(SWITCHES, |_| {
         let change = set(BALANCERS..=BALANCERS + 1);
         format!(r#"{{"modify":{{"load_balancer":{change}}}}}"#)

@@ -1,5 +1,4 @@
-//! Tables that are known at run time only: databases, schemas, replicas, conditions and operations by
-//! name.
+//! Tables known at run time only: databases, schemas, replicas, conditions and operations by name.
 
 mod support;
 
@@ -22,7 +21,7 @@ use support::scale::{Seed, size};
 use support::{INVENTORY, bundled_server, connect, inventory_server, item};
 use tokio::time::timeout;
 
-/// Far more than anything here takes: a test that hangs must fail.
+/// Longer than anything here takes, so that a test that hangs fails.
 const HANG: Duration = Duration::from_secs(60);
 
 const VERSIONS: [MonitorVersion; 3] = [
@@ -37,7 +36,7 @@ async fn open(server: &Server, database: &str) -> Client<AnyDatabase> {
     client.expect("a client")
 }
 
-/// How the replica differs from what the server holds. Nobody may write.
+/// The differences between the replica and the server. No client may write meanwhile.
 fn differences(
     cache: &Cache<AnyDatabase>,
     server: &Server,
@@ -74,7 +73,7 @@ fn mismatch(error: Error) -> SchemaMismatch {
 #[tokio::test]
 async fn a_server_tells_its_databases_and_their_schemas() {
     let server = bundled_server("OVN_Northbound");
-    // Without a name it is a client of the server's description of itself.
+    // Without a name, it is a client of `_Server`, in which the server describes itself.
     let client: Client<AnyDatabase> = connect(&server).await;
     assert_eq!(client.database(), "_Server");
     let databases = client.databases().await.expect("databases");
@@ -129,7 +128,7 @@ async fn rows_of_compiled_tables_are_read_by_name() {
         row.uuid()
     );
 
-    // A compiled database may have run-time tables too, and they are the same.
+    // A client of a compiled database may also use tables by name, with the same contents.
     let both = client.cache().table::<Item>().any_tables().start().await;
     let both = both.expect("a cache").snapshot();
     assert_eq!(
@@ -387,7 +386,7 @@ async fn operations_name_tables_and_columns() {
             row.get("parts").map(ColumnValue::to_datum),
             Some(part.into())
         );
-        // Of its column's type, though it was written as an integer.
+        // It has its column's type, although it was written as an integer.
         assert_eq!(
             row.get("ratio")
                 .map(|ratio| format!("{:?}", ratio.to_datum())),
@@ -515,8 +514,8 @@ fn some_datum(random: &mut fastrand::Rng) -> Datum {
     }
 }
 
-/// What is refused before it is sent is what a server would refuse, and the other way round as far as
-/// the schema tells.
+/// Everything that is refused before sending is what a server would refuse, and the other way round as
+/// far as the schema allows to tell.
 #[tokio::test]
 async fn the_check_agrees_with_the_server() {
     let server = inventory_server();
@@ -531,7 +530,7 @@ async fn the_check_agrees_with_the_server() {
         .collect();
     columns.push("_uuid");
     let (mut passed, mut refused) = (0, 0);
-    // A row to work on, or the server does not come to evaluate anything.
+    // With a row to work on; otherwise the server would not evaluate anything.
     let mut txn = client.transaction();
     txn.any_table("Item")
         .insert([("name", "a"), ("only", "sole")]);
@@ -638,7 +637,8 @@ async fn rows_get_the_columns_of_a_schema_that_changes() {
     fold.take(&changes.next().await.expect("the start"));
     let before = cache.snapshot();
 
-    // A column is new, one is gone, one holds several values, a table is new, another is gone.
+    // One column is new, one was removed, one now holds several values, one table is new, another was
+    // removed.
     let new: &str = &INVENTORY
         .replacen(r#""total": {"type": "integer"}"#, r#""total": {"type": "integer"}, "grade": {"type": {"key": "integer", "min": 0}}"#, 1)
         .replacen(r#""count": {"type": {"key": {"type": "integer", "minInteger": -1000, "maxInteger": 1000000}}},"#, "", 1)
@@ -670,7 +670,7 @@ async fn rows_get_the_columns_of_a_schema_that_changes() {
             table: "Slot".into()
         }]
     );
-    // A snapshot stays as it was.
+    // An earlier snapshot is unchanged.
     let old = only(before.any_rows("Item"));
     assert_eq!(
         (text(old, "count"), text(old, "weight")),
@@ -691,7 +691,7 @@ async fn rows_get_the_columns_of_a_schema_that_changes() {
     assert_eq!(schema_changes, 1);
     assert!(fold.is(&view));
 
-    // Columns that were asked for by name: the one that is gone is reported.
+    // Columns that were selected by name: the removed one is reported.
     let view = some.snapshot();
     let row = only(view.any_rows("Item"));
     assert_eq!(
@@ -704,7 +704,7 @@ async fn rows_get_the_columns_of_a_schema_that_changes() {
     };
     assert_eq!(some.skew().differences, [missing]);
 
-    // And back.
+    // And back again.
     let mut txn = client.transaction();
     let mut items = txn.any_table("Item");
     items.update(column("name").eq("a"), [("weight", 4)]);
@@ -745,7 +745,7 @@ async fn a_condition_that_a_schema_change_makes_impossible_is_told() {
     let weight = r#""weight": {"type": {"key": "integer", "min": 0, "max": 1}},"#;
     assert!(INVENTORY.contains(weight));
 
-    // The column is gone.
+    // The column was removed.
     convert(&client, &INVENTORY.replacen(weight, "", 1)).await;
     let error = refused(&heavy).await;
     assert!(
@@ -781,7 +781,7 @@ async fn followed(cache: &Cache<AnyDatabase>) {
     current.expect("the client lives");
 }
 
-/// Waits until the cache cannot follow the server, and returns why.
+/// Waits until the cache's monitor cannot be started. Returns the reason.
 async fn refused(cache: &Cache<AnyDatabase>) -> Error {
     let mut freshness = cache.freshness();
     let refused = freshness.wait_for(|now| matches!(now, Freshness::RefusedSince(_)));

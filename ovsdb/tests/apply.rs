@@ -1,4 +1,4 @@
-//! `Client::apply`: on which view the closure decides, when it is run again, and when not.
+//! `Client::apply`: on which view the closure decides, and when it is run again.
 
 mod support;
 
@@ -18,7 +18,7 @@ use support::peer::{Connection, Peer, Received};
 use support::{INVENTORY, connect, inventory_server, item};
 use tokio::time::timeout;
 
-/// Far more than anything here takes: a test that hangs must fail.
+/// Longer than anything here takes, so that a test that hangs fails.
 const HANG: Duration = Duration::from_secs(30);
 
 fn quick(remote: String) -> ClientBuilder<Database> {
@@ -89,7 +89,8 @@ async fn other_writes(other: &Client<Database>, tag: &str) {
     txn.commit().await.expect("a commit");
 }
 
-/// Writes the tags that the view shows, and one more: what another client wrote meanwhile is lost.
+/// Writes the tags in the view and one more. Without a guard, what another client wrote meanwhile would
+/// be lost.
 fn add_tag(view: &Snapshot<Database>, txn: &mut Transaction<Database>) {
     let row = view.get_by(Item::NAME, "shared").expect("the row");
     let tags = row.tags.iter().cloned().chain(["ours".into()]);
@@ -170,7 +171,7 @@ async fn the_closure_is_run_again_when_the_schema_is_converted_before_the_sendin
                     .convert(schema.clone())
                     .await
                     .expect("a conversion");
-                // Stale, and perhaps current again.
+                // Stale, and possibly current again.
                 let stale = timeout(HANG, freshness.changed()).await;
                 stale.expect("no hang").expect("the client lives");
                 setting.other_writes("theirs").await;
@@ -298,7 +299,7 @@ async fn a_conversion_cancels_what_is_in_flight_and_the_closure_is_run_again() {
         writer
             .apply(&of_writer, |_, txn| {
                 if counted.fetch_add(1, Ordering::SeqCst) == 0 {
-                    // Nobody ever inserts this row: only the conversion ends the wait.
+                    // No client inserts this row: only the conversion ends the wait.
                     txn.wait(Item::NAME.eq("nobody"))
                         .comparing(Item::NAME)
                         .timeout(None)
@@ -313,7 +314,7 @@ async fn a_conversion_cancels_what_is_in_flight_and_the_closure_is_run_again() {
         while client.stats().in_flight == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        // The server reads requests in order: it has the transaction.
+        // The server reads requests in order, so it has received the transaction.
         client.list_dbs().await.expect("names");
     };
     timeout(HANG, waits).await.expect("no hang");
@@ -329,9 +330,9 @@ async fn a_conversion_cancels_what_is_in_flight_and_the_closure_is_run_again() {
     assert_eq!(cache.snapshot().rows::<Item>().len(), 1);
 }
 
-// Outcomes that are unknown, against a peer that follows a script.
+// Unknown outcomes, with a peer that follows a script.
 
-/// The row that the scripted peer has.
+/// The row of the scripted peer.
 const ROW: Uuid = Uuid::from_u128(7);
 
 async fn greet(peer: &Peer) -> Connection {
@@ -340,7 +341,7 @@ async fn greet(peer: &Peer) -> Connection {
     connection
 }
 
-/// Answers the request for the monitor: one row, with this count.
+/// Answers the request for the monitor with one row, with this count.
 async fn give_rows(connection: &mut Connection, count: i64) {
     let request = connection.request().await;
     assert_eq!(request.method, "monitor_cond_since");
@@ -355,10 +356,10 @@ type Change = fn(&Snapshot<Database>, &mut Transaction<Database>) -> Option<Ref<
 
 type Applied = Result<(Option<Ref<Item>>, Outcome), CommitError>;
 
-/// What becomes of an `apply`.
+/// The result of an `apply`.
 type Applying = tokio::task::JoinHandle<Applied>;
 
-/// Applies `change`, on a replica that shows 0. Returns the connection that its transaction came on.
+/// Applies `change` on a replica that shows 0. Returns the connection on which its transaction arrived.
 async fn first_try(
     identity: RowIdentity,
     change: Change,
@@ -384,8 +385,8 @@ async fn first_try(
     (first, peer, connection, applied)
 }
 
-/// As [`first_try`], but the connection is lost after the transaction was sent. Returns the next
-/// one, whose replica shows 1.
+/// Like [`first_try`], but the connection is lost after the transaction was sent. Returns the next one,
+/// whose replica shows 1.
 async fn lost_after_sending(
     identity: RowIdentity,
     change: Change,
@@ -413,7 +414,7 @@ async fn a_change_without_inserts_is_decided_again_on_what_the_next_connection_s
     applied.await.expect("no panic").expect("a commit");
 }
 
-/// As when connections are cut faster than the rows come.
+/// As if connections were cut before the rows arrive.
 #[tokio::test]
 async fn connections_that_are_lost_while_the_rows_are_fetched_do_not_end_it() {
     let (_, peer, connection, applied) = first_try(RowIdentity::ClientChosen, |view, txn| {
@@ -480,7 +481,7 @@ async fn an_insert_is_made_once_and_its_first_result_holds() {
             r#"["Inventory",{{"op":"wait","table":"Item","timeout":0,"where":[["_uuid","==",["uuid","{uuid}"]]],"columns":["_uuid"],"until":"==","rows":[]}},"#
         );
         assert!(second.params.starts_with(&guard), "{second:?}");
-        // The closure has decided again: the replica shows 1 by now.
+        // The closure has decided again: the replica shows 1 now.
         assert!(second.params.contains(r#""total":1"#), "{second:?}");
         if carried_out {
             let answer = r#"[{"error":"timed out","details":"\"wait\" timed out"},null,null]"#;
@@ -508,11 +509,11 @@ async fn an_unknown_outcome_is_never_reported_as_a_refusal() {
             .await;
         let second = connection.request().await;
         if whole {
-            // The request as a whole is refused: that says nothing of the first attempt.
+            // The request as a whole is refused, which says nothing about the first attempt.
             let error = r#"{"error":"unknown database"}"#;
             connection.fail(&second, error).await;
         } else {
-            // The guard holds: the first attempt is not carried out yet, but may still be on its way.
+            // The guard passes: the first attempt was not carried out yet, but may still be on its way.
             let results = r#"[{},{"error":"constraint violation"}]"#;
             connection.reply(&second, results).await;
         }
@@ -576,21 +577,21 @@ async fn what_an_earlier_run_may_have_made_is_not_reported_as_the_closures_error
         view.get_by(Item::NAME, name).map(Row::reference)
     };
 
-    // The row is the one that the first run has inserted.
+    // It is the row that the first run has inserted.
     fail(TransactionFault::DisconnectAfter);
     let (row, run) = insert("a").await.expect("inserted by the first run");
     assert_eq!((find("a"), run), (Some(row), 1));
-    // A row that was there before is the closure's own business.
+    // A row that existed before is the closure's own error.
     match insert("a").await.expect_err("it exists") {
         Failure::Exists => {}
         Failure::Commit(error) => panic!("{error:?}"),
     }
-    // Nothing was carried out, and the second run is.
+    // The first run was not carried out, and the second one is.
     fail(TransactionFault::DisconnectBefore);
     let (row, run) = insert("bb").await.expect("inserted by the second run");
     assert_eq!((find("bb"), run), (Some(row), 2));
 
-    // Nor is it the closure's own business where that finds nothing left to do.
+    // Nor is it the closure's own error where it finds nothing left to do.
     fail(TransactionFault::DisconnectAfter);
     let mut runs = 0;
     let apply = client.edit(&cache, |_, txn| {

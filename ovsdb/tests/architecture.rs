@@ -1,4 +1,4 @@
-//! The invariants of ARCHITECTURE.md that can be read from the sources.
+//! The invariants of ARCHITECTURE.md that can be checked by reading the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -33,7 +33,7 @@ fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// A file that is no test, and its code: without comments, and without the tests at its end.
+/// A file that is not a test, and its code without comments and without the tests at its end.
 struct Source {
     room: String,
     path: PathBuf,
@@ -167,7 +167,7 @@ fn the_session_decides_without_a_clock_a_runtime_or_chance() {
             "Rng::new",
             ".await",
         ] {
-            // `elapsed` is also the machine's own function of the time that it is given.
+            // `elapsed` is also a function of the machine, which computes it from the given time.
             let code = source.code.replace("self.elapsed(now)", "");
             assert!(!code.contains(absent), "{path} has {absent}");
         }
@@ -175,7 +175,7 @@ fn the_session_decides_without_a_clock_a_runtime_or_chance() {
     assert!(seen > 10, "only {seen} sources of the machine");
 }
 
-/// Files of a room that use each other; the head of the last of each says why.
+/// Files of a room that use each other; the head of the last one in each group says why.
 const MUTUAL: &[&[&str]] = &[
     &["server::driver", "server::storage"],
     &["value::column", "value::prefetch"],
@@ -279,7 +279,7 @@ fn file_of(path: &str, exports: &BTreeMap<String, Vec<String>>) -> Option<String
     None
 }
 
-/// What a module takes from its own parts is not counted: it is made of them.
+/// What a module uses of its own parts is not counted, since it consists of them.
 #[test]
 fn files_of_a_room_do_not_use_each_other() {
     let sources = all();

@@ -1,5 +1,5 @@
-//! What a transaction is before it is sent: nothing half described goes to the server, and no row
-//! that the server would delete at once.
+//! A transaction before it is sent: incomplete operations are not sent, and neither are rows that the
+//! server would delete at once.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::inventory::{Database, Item, ItemOnly, Part};
 use support::{INVENTORY, connect, inventory_server};
 use tokio::time::timeout;
 
-/// Far more than anything here takes: a test that hangs must fail.
+/// Longer than anything here takes, so that a test that hangs fails.
 const HANG: Duration = Duration::from_secs(30);
 
 fn item(name: &str) -> Item {
@@ -58,7 +58,7 @@ async fn an_incomplete_operation_is_not_sent() {
     assert!(outcome.results().is_empty());
     assert_eq!(client.stats().requests, requests);
 
-    // Between operations that are sent, each keeps its place.
+    // Between operations that are sent, each keeps its number.
     let mut txn = client.transaction();
     txn.insert(item("a"));
     let none = txn.update(Item::NAME.eq("a")).index();
@@ -151,7 +151,7 @@ fn raw(text: &str) -> Operation {
 #[tokio::test]
 async fn a_row_that_the_server_would_delete_at_once_is_not_inserted() {
     let server = inventory_server();
-    // Each with the place of the operation that inserts such a row.
+    // Each error has the number of the operation that inserts such a row.
     let cases: [(&str, usize, Build); 8] = [
         ("alone", 0, |txn| {
             txn.insert(part());

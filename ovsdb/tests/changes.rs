@@ -1,4 +1,4 @@
-//! Change streams against real servers: folded from their start they are the replica, whatever the
+//! Change streams on real servers: folding a stream from its start gives the replica, whatever the
 //! consumer does.
 
 mod support;
@@ -12,7 +12,7 @@ use ovsdb::{Cache, Client, MonitorVersion, Row, Uuid};
 use support::inventory::{Database, Item, ItemOnly, Part};
 use support::{connect, inventory_server};
 
-/// A source of chance; its seed is printed, and `OVSDB_TEST_SEED` gives it again.
+/// A random generator; its seed is printed, and `OVSDB_TEST_SEED` sets it.
 #[allow(clippy::print_stderr, reason = "a failure is reproduced by it")]
 fn random() -> fastrand::Rng {
     let given = std::env::var("OVSDB_TEST_SEED").ok();
@@ -31,7 +31,7 @@ fn item(number: u64) -> Item {
     }
 }
 
-/// A table put together from a stream's batches, which must fit what came before.
+/// The table that a stream's batches add up to. Each batch must fit those before.
 #[derive(Default)]
 struct Folded(BTreeMap<Uuid, Arc<Row<Item>>>);
 
@@ -57,7 +57,7 @@ impl Folded {
     }
 }
 
-/// One random transaction of a few operations, on few names so that they meet.
+/// A random transaction of a few operations on few names, so that transactions meet.
 async fn write(client: &Client<Database>, random: &mut fastrand::Rng) {
     let mut txn = client.transaction();
     for _ in 0..=random.u64(..4) {
@@ -80,11 +80,11 @@ async fn write(client: &Client<Database>, random: &mut fastrand::Rng) {
             ),
         }
     }
-    // A transaction may break the index, and then changes nothing; that is fine here.
+    // A transaction may violate the index, and then changes nothing; that is accepted here.
     let _ = txn.commit().await;
 }
 
-/// Waits until the cache has what the client committed.
+/// Waits until the cache shows what the client committed.
 async fn settle(client: &Client<Database>, cache: &Cache<Database>) {
     let mut txn = client.transaction();
     let mark = txn.insert(item(1_000_000));

@@ -1,4 +1,4 @@
-//! Everything goes wrong at once, again and again, while two clients write and one looks on.
+//! All kinds of faults at the same time, while two clients write and one reads.
 //!
 //! At full size, about a quarter of an hour:
 //! `OVSDB_TEST_SCALE=full cargo test --release -p ovsdb --test chaos --test cluster --test hostile --test reconnect`
@@ -17,14 +17,14 @@ use support::load::{Load, Settle, Writer};
 use support::replica::{Fold, same_as_dump};
 use support::scale::{Seed, size};
 
-/// What can go wrong.
+/// The faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
-    /// The server is killed, and started again a while later.
+    /// The server is killed, and restarted a while later.
     Kill,
     /// The server is stopped for a while.
     Stop,
-    /// Connections end, orderly or not.
+    /// Connections end, with or without a reset.
     Cut(bool),
     /// Nothing passes for a while, over connections that stay open.
     Stall,
@@ -44,7 +44,7 @@ const FAULTS: [Fault; 7] = [
     Fault::Drip,
 ];
 
-/// The server and what is before it.
+/// The server and its proxies.
 struct World {
     server: Arc<Mutex<Server>>,
     proxies: Vec<Proxy>,
@@ -52,7 +52,7 @@ struct World {
 }
 
 impl World {
-    /// Does something to the server that takes its time.
+    /// Does something slow with the server.
     async fn with_server(&self, act: impl FnOnce(&mut Server) + Send + 'static) {
         let server = self.server.clone();
         tokio::task::spawn_blocking(move || act(&mut server.lock().expect("the server")))
@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    /// Treats some proxies badly for a while.
+    /// Disturbs some proxies for a while.
     async fn each(&mut self, while_: Duration, act: impl Fn(&Proxy, bool)) {
         let some = self.some_proxies();
         some.iter().for_each(|proxy| act(proxy, true));
@@ -148,7 +148,7 @@ async fn every_commit_is_stored_once_and_the_replica_equals_the_database() {
         .start()
         .expect("a server");
 
-    // One writer has TLS, which the proxies do not see through.
+    // One writer uses TLS, which the proxies cannot read.
     let ssl = server.ssl_remote().expect("a port");
     let mut proxies = Vec::new();
     for target in [
@@ -167,7 +167,7 @@ async fn every_commit_is_stored_once_and_the_replica_equals_the_database() {
         (second.connect().await, Settle::ByHand),
     ] {
         let client = client.expect("a client");
-        // Each has several transactions under way.
+        // Each has several transactions in flight.
         for _ in 0..3 {
             let number = writers.len() as i64;
             let writer = Writer::new(client.clone(), number, settle, seed.random());
@@ -205,7 +205,7 @@ async fn every_commit_is_stored_once_and_the_replica_equals_the_database() {
     for writer in &writers {
         writer.check(&view);
     }
-    // The stream ends with the client; what it told of is the replica.
+    // The stream ends with the client; what it delivered adds up to the replica.
     observer.close().await;
     let fold = fold.await.expect("every change fits");
     assert!(fold.is(&view));

@@ -1,4 +1,4 @@
-//! Clients of a cluster whose leader dies, hands over, sleeps, or is left alone.
+//! Clients of a cluster whose leader is killed, hands over, is stopped, or is isolated.
 
 mod support;
 
@@ -21,7 +21,7 @@ fn builder(remotes: impl ovsdb::IntoRemotes) -> ClientBuilder<Database> {
         .request_timeout(None)
 }
 
-/// Does something to a cluster that takes its time.
+/// Does something slow with a cluster.
 async fn with<R: Send + 'static>(
     cluster: &Arc<Mutex<Cluster>>,
     act: impl FnOnce(&mut Cluster) -> Result<R, ServerError> + Send + 'static,
@@ -45,7 +45,7 @@ async fn leaders_die_hand_over_and_sleep_under_load() {
     for (number, (client, settle)) in [
         (leader_only(), Settle::ByLibrary),
         (leader_only(), Settle::ByHand),
-        // Its transactions go through whichever member it is at.
+        // Its transactions go through the member that it is connected to.
         (builder(remotes.clone()), Settle::ByLibrary),
     ]
     .into_iter()
@@ -80,13 +80,13 @@ async fn leaders_die_hand_over_and_sleep_under_load() {
                     Ok(leader)
                 })
                 .await;
-                // The others go on, and the dead one comes back to a cluster that has.
+                // The others continue, and the killed one joins again.
                 load.go_on(random.usize(20..100)).await;
                 with(&cluster, move |cluster| cluster.restart(dead)).await;
             }
             1 => drop(with(&cluster, |cluster| cluster.transfer_leadership()).await),
             _ => {
-                // One that leads no longer, and does not know.
+                // A leader that was deposed while it was stopped, and does not know.
                 let stopped = with(&cluster, |cluster| {
                     let leader = cluster.leader()?;
                     cluster.members()[leader].signal("STOP")?;
@@ -122,7 +122,7 @@ fn connected_to(state: &ConnectionState, remote: &str) -> bool {
     matches!(state, ConnectionState::Connected { remote } if *remote == wanted)
 }
 
-/// Waits until the client is at the leader, which may change on a busy machine.
+/// Waits until the client is connected to the leader, which may change on a busy machine.
 async fn at_the_leader(cluster: &Cluster, state: &mut Watched<ConnectionState>) -> usize {
     loop {
         let leader = cluster.leader().expect("a leader");
@@ -163,7 +163,7 @@ async fn a_client_follows_the_leader() {
 #[tokio::test]
 async fn a_member_that_is_cut_off_is_left() {
     let mut cluster = Cluster::start(INVENTORY, 3).expect("a cluster");
-    // Any member will do, but the first is tried first.
+    // Any member is accepted, but the first is tried first.
     let client = builder(cluster.remotes()).remote_order(ovsdb::RemoteOrder::Given);
     let client = client.connect().await.expect("a client");
     let cache = client.cache().all_tables().start().await.expect("a cache");
@@ -172,7 +172,7 @@ async fn a_member_that_is_cut_off_is_left() {
     let remote = |cluster: &Cluster, member: usize| cluster.members()[member].remote();
     assert!(connected_to(&state.get(), &remote(&cluster, 0)));
 
-    // Expelled: the others have the database.
+    // Expelled: only the others have the database.
     cluster.kick(0).expect("expelled");
     let left = state.wait_for(|state| {
         connected_to(state, &remote(&cluster, 1)) || connected_to(state, &remote(&cluster, 2))
@@ -180,7 +180,7 @@ async fn a_member_that_is_cut_off_is_left() {
     drop(left.await.expect("the client lives"));
     writer.commit().await;
 
-    // One of the two that are left dies: without a majority there is nothing to write to.
+    // One of the remaining two is killed: without a majority nothing can be written.
     let at_one = connected_to(&state.get(), &remote(&cluster, 1));
     let other = if at_one { 2 } else { 1 };
     cluster.member_mut(other).kill().expect("killed");

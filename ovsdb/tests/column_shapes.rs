@@ -1,8 +1,9 @@
 //! Columns of every shape: atoms of every type, references, `min` 0 and 1, `max` 1, several and
-//! unlimited, sets and maps, in compiled types that are as the server's, wider, and narrower.
+//! unlimited, sets and maps, in compiled types that are equal to, wider than, and narrower than the
+//! server's.
 //!
-//! The compiled types stay, the server's schema is drawn by chance. Then rows and changes are drawn,
-//! and after each transaction replicas of all monitor versions are compared with a dump.
+//! The compiled types are fixed, and the server's schema is random. Random rows and changes follow, and
+//! after each transaction replicas by all monitor methods are compared with a dump.
 
 mod support;
 
@@ -27,7 +28,7 @@ const VERSIONS: [MonitorVersion; 3] = [
     MonitorVersion::MonitorCondSince,
 ];
 
-/// What the columns of [`Wide`] hold, which read every shape that they may have on the server.
+/// The types of the columns of [`Wide`], which can read every shape that the server may have.
 #[derive(Debug)]
 struct Broad;
 
@@ -40,7 +41,7 @@ impl ovsdb::Database for Broad {
     }
 }
 
-/// The same database with narrower columns, which do not read all of these shapes.
+/// The same database with narrower columns, which cannot read all of these shapes.
 #[derive(Debug)]
 struct Slim;
 
@@ -71,7 +72,7 @@ const STRING: &str = r#""string""#;
 const UUID: &str = r#""uuid""#;
 const STRONG: &str = r#"{"type":"uuid","refTable":"Target"}"#;
 const WEAK: &str = r#"{"type":"uuid","refTable":"Target","refType":"weak"}"#;
-/// With the empty string, or a column that needs a value could not be left out.
+/// With the empty string; otherwise a column that needs a value could not be omitted.
 const COLOR: &str = r#"{"type":"string","enum":["set",["","red","blue"]]}"#;
 
 /// A column's name, and the base types of its keys and values.
@@ -80,12 +81,12 @@ type Base = (&'static str, &'static str, Option<&'static str>);
 /// Defines the two tables, and what goes over their columns.
 macro_rules! columns {
     ($( $column:ident: $wide:ty, $narrow:ty, $key:expr, $value:expr; )*) => {
-        /// Holds what it is given, of any shape.
+        /// Holds values of any shape.
         #[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
         #[ovsdb(database = Broad, table = "Shape")]
         struct Wide { $( $column: $wide, )* }
 
-        /// Is as the server's table, or too narrow.
+        /// Equal to the server's table, or too narrow.
         #[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
         #[ovsdb(database = Slim, table = "Shape")]
         struct Narrow { $( $column: $narrow, )* }
@@ -149,7 +150,7 @@ const SHAPES: [(u32, &str); 6] = [
     (1, "\"unlimited\""),
 ];
 
-/// A schema in which each column has the shape after the one that it had in the round before.
+/// A schema in which each column has the next shape after that of the previous round.
 fn schema(round: usize, offsets: &[usize]) -> String {
     let columns = COLUMNS
         .iter()
@@ -210,7 +211,7 @@ impl Chance {
         })
     }
 
-    /// A value with `least` elements or more, as far as there are as many.
+    /// A value with at least `least` elements, if there are that many.
     fn datum(&mut self, kind: &ColumnType, least: usize, targets: &[Uuid]) -> Option<Datum> {
         let most = match kind.max {
             Max::Limited(max) => max as usize,
@@ -234,7 +235,7 @@ impl Chance {
         Some(datum)
     }
 
-    /// Values for some of the columns, and for those that cannot be left out.
+    /// Values for some of the columns, and for all that cannot be omitted.
     fn row(&mut self, share: u8, targets: &[Uuid]) -> Columns {
         let columns = self.schema.tables["Shape"].columns.clone();
         let mut row = Columns::new();
@@ -297,7 +298,7 @@ impl Chance {
                     conditions: conditions(uuid),
                     mutations: self.mutations(targets),
                 },
-                // A weak reference to it goes too.
+                // A weak reference to it is removed too.
                 (_, Some(uuid)) => match self.random.choice(targets) {
                     Some(target) if self.random.bool() => Operation::Delete {
                         table: "Target".into(),
@@ -353,7 +354,7 @@ fn insert(table: &str, row: Columns) -> Operation {
     }
 }
 
-/// Everything that looks at one server.
+/// All clients of one server.
 struct Observed {
     server: Server,
     client: Client<Broad>,
@@ -371,7 +372,7 @@ impl Observed {
         let other: Client<Slim> = connect(&server).await;
         let (mut wide, mut named, mut narrow) = (Vec::new(), Vec::new(), Vec::new());
         for version in VERSIONS {
-            // Strictly: it reads every shape.
+            // Strict, since it can read every shape.
             let cache = client.cache().all_tables().strict(true);
             let cache = cache.newest_monitor(version);
             wide.push(cache.start().await.expect("a cache"));
@@ -390,7 +391,7 @@ impl Observed {
         }
     }
 
-    /// Writes operations as they are. Whether the server took them.
+    /// Sends operations as they are. Returns whether the server accepted them.
     async fn write(&self, operations: Vec<Operation>) -> bool {
         let mut txn = self.client.transaction();
         for operation in operations {
@@ -422,9 +423,9 @@ impl Observed {
         view.rows::<Target>().map(Row::uuid).collect()
     }
 
-    /// Compares every replica with a dump, and selects with replicas.
+    /// Compares every replica with a dump, and selected rows with replicas.
     async fn compare(&self) {
-        // A commit that has resolved is in all of its client's caches.
+        // All caches of a client show its commits once they resolved.
         let dump: Dump = self
             .server
             .dump("Shapes", None)
@@ -448,10 +449,10 @@ impl Observed {
         self.compare_selects().await;
     }
 
-    /// Compares what selects read with replicas.
+    /// Compares selected rows with replicas.
     async fn compare_selects(&self) {
         let mut txn = self.client.transaction();
-        // All rows: chance never draws this number.
+        // All rows: this number is never drawn.
         let rows = txn.select(Wide::INTEGER_MANY.excludes([77]));
         let outcome = txn.commit().await.expect("a select");
         let view = self.wide[0].snapshot();
@@ -504,7 +505,7 @@ impl Observed {
         }
     }
 
-    /// What a program writes as a struct must be what it reads.
+    /// A row that a program inserts as a struct must be read as the same.
     async fn write_typed(&self, row: Wide) {
         let mut txn = self.client.transaction();
         let reference = txn.insert(row.clone());
@@ -513,7 +514,7 @@ impl Observed {
         assert_eq!(view.get(reference).map(Row::columns), Some(&row));
     }
 
-    /// What was read passes as a guard.
+    /// A row that was read passes as a guard.
     async fn verify(&self) {
         let mut txn = self.client.transaction();
         for row in self.wide[0].snapshot().rows::<Wide>() {
@@ -579,7 +580,7 @@ async fn replicas_of_columns_of_every_shape_are_as_a_dump() {
     );
 }
 
-/// The report names every column that is one value at most where the compiled one may be more.
+/// The report names every column that holds at most one value where the compiled type can hold more.
 fn check_skew(differences: &[Skew], schema: &DatabaseSchema) {
     let columns = &schema.tables["Shape"].columns;
     let expected = columns.iter().filter(|(name, column)| {

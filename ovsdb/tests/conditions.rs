@@ -1,4 +1,4 @@
-//! Conditions that change while the replica is in use.
+//! Changes of conditions while the replica is in use.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::peer::{Connection, Peer};
 use support::{INVENTORY, inventory_server};
 use tokio::time::timeout;
 
-/// Far more than anything here takes: a test that hangs must fail.
+/// Longer than anything here takes, so that a test that hangs fails.
 const HANG: Duration = Duration::from_secs(30);
 
 async fn quick(remote: String) -> Client<Database> {
@@ -67,7 +67,7 @@ async fn a_change_resolves_when_its_rows_are_there() {
             let rows = Item::COUNT.eq(-1).or(Item::COUNT.ge(high - 1));
             cache.set_condition(rows).await.expect("a condition");
             assert_eq!(counts(&cache), (high - 1..100).collect());
-            // Clauses are joined by or: a range is said by what is in it.
+            // Clauses are combined by OR, so a range is given by its values.
             let rows = (low..high).map(|count| Item::COUNT.eq(count).into());
             let rows = rows.reduce(ovsdb::model::AnyOf::or).expect("a clause");
             cache.set_condition(rows).await.expect("a condition");
@@ -83,7 +83,7 @@ async fn a_change_resolves_when_its_rows_are_there() {
             .await
             .expect("all");
         assert_eq!(counts(&cache).len(), 100);
-        // The stream saw rows come and go; put together they are the replica.
+        // The stream showed rows appear and disappear; together they add up to the replica.
         let mut known = BTreeSet::new();
         while let Some(batch) = changes.try_next() {
             for change in &batch {
@@ -167,7 +167,7 @@ type Change = tokio::task::JoinHandle<Result<(), Error>>;
 async fn change(cache: &Cache<Database>, count: i64) -> Change {
     let cache = cache.clone();
     let change = tokio::spawn(async move { cache.set_condition(Item::COUNT.eq(count)).await });
-    // The order is given when the future is first polled.
+    // The order is sent when the future is first polled.
     tokio::task::yield_now().await;
     change
 }
@@ -200,7 +200,7 @@ async fn changes_that_wait_are_put_together() {
         r#"[1,1,{"Item":[{"where":[["count","==",9]]}]}]"#
     );
     assert!(waiting.iter().all(|change| !change.is_finished()));
-    // Refused: the one before stays in force, and is what the next connection asks for.
+    // Refused: the earlier condition stays in force, and the next connection requests it.
     connection
         .fail(&request, r#"{"error":"syntax error"}"#)
         .await;
@@ -216,7 +216,7 @@ async fn changes_that_wait_are_put_together() {
     let unknown = change(&cache, 10).await;
     assert_eq!(connection.request().await.method, "monitor_cond_change");
     drop(connection);
-    // Sent, not acknowledged: the next connection begins with it.
+    // Sent but not acknowledged: the next connection begins with it.
     let mut connection = peer.accept().await;
     connection.give_schema(INVENTORY).await;
     let request = connection.request().await;
@@ -224,7 +224,7 @@ async fn changes_that_wait_are_put_together() {
         request.params.contains(r#"["count","==",10]"#),
         "{request:?}"
     );
-    // Refused there: it is given up, and what was in force before is asked for at once.
+    // Refused on that connection: it is given up, and the earlier condition is requested at once.
     connection
         .fail(&request, r#"{"error":"syntax error"}"#)
         .await;
@@ -264,7 +264,7 @@ async fn servers_without_conditions_say_so() {
         Err(Error::ConditionsNotSupported(table)) if table == "Item"
     ));
     assert_eq!(counts(&cache).len(), 3);
-    // Asked for without a connection, found out with the next one, which goes on as before.
+    // Set without a connection, refused on the next one, which continues as before.
     client.reconnect();
     let changed = timeout(HANG, cache.set_condition(Item::COUNT.eq(1))).await;
     assert!(changed.expect("no hang").is_err());

@@ -1,4 +1,4 @@
-//! Caches of a database whose schema is converted under them.
+//! Caches of a database whose schema is converted while they are in use.
 
 mod support;
 
@@ -14,7 +14,7 @@ use support::peer::{Connection, Peer};
 use support::{INVENTORY, inventory_server};
 use tokio::time::timeout;
 
-/// Far more than anything here takes: a test that hangs must fail.
+/// Longer than anything here takes, so that a test that hangs fails.
 const HANG: Duration = Duration::from_secs(60);
 
 async fn scripted(peer: &Peer) -> (Client<Database>, Connection) {
@@ -29,7 +29,7 @@ async fn scripted(peer: &Peer) -> (Client<Database>, Connection) {
     (client.expect("a client"), connection)
 }
 
-/// The reply to a monitor without rows.
+/// A monitor's reply without rows.
 fn no_rows() -> String {
     let reply = MonitorSinceReply {
         found: false,
@@ -39,7 +39,7 @@ fn no_rows() -> String {
     reply.to_json()
 }
 
-/// Has the peer cancel a monitor, and answers the question for the schema that follows.
+/// Makes the peer cancel a monitor, and answer the request for the schema that follows.
 async fn cancel(connection: &mut Connection, monitor: u64, schema: &str) {
     let words = format!(r#"{{"id":null,"method":"monitor_canceled","params":[{monitor}]}}"#);
     connection.send(&words).await;
@@ -61,7 +61,7 @@ async fn a_monitor_that_was_asked_for_by_an_earlier_schema_is_asked_for_again() 
     connection.reply(&request, &no_rows()).await;
     let _parts = parts.await.expect("no panic").expect("a cache");
 
-    // Two conversions in a row: the second is in force when the first monitor is asked for.
+    // Two conversions in a row: the second is in force when the first monitor is requested.
     let narrower = INVENTORY.replacen("\"weight\"", "\"heft\"", 1);
     cancel(&mut connection, 1, INVENTORY).await;
     let first = connection.request().await;
@@ -122,7 +122,7 @@ fn names(cache: &Cache<Database>) -> String {
     names.join(" ")
 }
 
-/// Waits until the cache follows the server.
+/// Waits until the cache is current.
 async fn followed(cache: &Cache<Database>) {
     let mut freshness = cache.freshness();
     let current = freshness.wait_for(|now| *now == Freshness::Current);
@@ -130,7 +130,7 @@ async fn followed(cache: &Cache<Database>) {
     current.expect("no hang").expect("the client lives");
 }
 
-/// Waits until the cache's monitor cannot be started, and returns why.
+/// Waits until the cache's monitor cannot be started. Returns the reason.
 async fn refused(cache: &Cache<Database>) -> Error {
     let mut freshness = cache.freshness();
     let refused = freshness.wait_for(|now| matches!(now, Freshness::RefusedSince(_)));
@@ -170,11 +170,11 @@ async fn a_condition_on_a_column_that_is_gone_concerns_its_cache_alone() {
     };
     assert!(active.skew().differences.contains(&skew));
     assert!(!all.skew().differences.contains(&skew));
-    // Everything else goes on, on the same connection; the cache is as it was.
+    // Everything else continues on the same connection; the cache is unchanged.
     insert(&client, "c", false).await;
     assert_eq!((names(&active), names(&all)), ("a".into(), "a b c".into()));
     assert!(all.is_current() && client.stats().connections == 1);
-    // A decision on it is not made.
+    // No transaction is decided on it.
     let applied = client.edit(&active, |_, _| ());
     let applied = timeout(HANG, applied).await.expect("no hang");
     assert!(matches!(
@@ -182,7 +182,7 @@ async fn a_condition_on_a_column_that_is_gone_concerns_its_cache_alone() {
         CommitError::NotSent(lost)
             if matches!(lost.reason(), DisconnectReason::MonitorRefused(why) if lacks(why, "Item", "active"))
     ));
-    // When a cache is started it is the same error.
+    // Starting a cache gives the same error.
     let start = client.cache().table_where::<Item>(Item::ACTIVE.eq(true));
     let error = timeout(HANG, start.start()).await.expect("no hang");
     let error = error.expect_err("no such column");
@@ -197,7 +197,7 @@ async fn a_condition_on_a_column_that_is_gone_concerns_its_cache_alone() {
     let error = refused(&active).await;
     assert!(lacks(&error, "Item", "active"), "{error}");
 
-    // The column comes back, and with it the cache.
+    // The column is added again, and the cache is current again.
     convert(&client, INVENTORY).await;
     followed(&active).await;
     assert!(active.monitor_error().is_none() && active.skew().is_empty());
@@ -228,11 +228,11 @@ async fn another_condition_brings_a_refused_cache_back() {
     let narrower = narrower.replacen("\"number\"", "\"count\"", 1);
     convert(&client, &narrower).await;
     refused(&cache).await;
-    // A new condition that cannot be either is not taken.
+    // A new condition that is not possible either is refused.
     let changed = cache.set_condition(Item::ACTIVE.eq(false));
     let error = timeout(HANG, changed).await.expect("no hang");
     assert!(lacks(&error.expect_err("no such column"), "Item", "active"));
-    // One that can be is kept, and does not help as long as the other table's cannot.
+    // A possible one is kept, but does not help while the other table's is impossible.
     let changed = cache.set_condition(Item::TOTAL.gt(0));
     let error = timeout(HANG, changed).await.expect("no hang");
     assert!(lacks(
@@ -273,7 +273,7 @@ async fn a_table_that_vanishes_is_empty_until_it_comes_back() {
             table: "Slot".into(),
         };
         assert_eq!(slots.skew().differences, [missing]);
-        // Kept until the table is there.
+        // Kept until the table exists.
         let changed = timeout(HANG, slots.set_condition(Slot::NUMBER.gt(1))).await;
         changed.expect("no hang").expect("a condition");
         convert(&client, INVENTORY).await;
@@ -287,7 +287,7 @@ async fn a_table_that_vanishes_is_empty_until_it_comes_back() {
     assert_eq!(client.stats().connections, 1);
 }
 
-/// A transaction that is answered after the conversion that was asked for before it.
+/// A transaction that is answered after a conversion that was requested before it.
 async fn insert_anything(client: &Client<Database>) {
     let mut txn = client.transaction();
     txn.comment("after the conversion");

@@ -1,4 +1,4 @@
-//! The corpus of each fuzz target, replayed: what a fuzzer once found stays mended.
+//! Replays the corpus of each fuzz target, so that what a fuzzer once found stays fixed.
 
 #[path = "../../fuzz/src/differences.rs"]
 mod differences;

@@ -1,4 +1,4 @@
-//! What a server stores in a column that an insert leaves out, and does not send again.
+//! The values that a server gives to columns that an insert omits, and does not send.
 
 mod support;
 

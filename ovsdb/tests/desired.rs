@@ -1,4 +1,4 @@
-//! Desired state: what a plan changes, what it never touches, and that it comes to an end.
+//! Desired state: what a plan changes, what it never touches, and that it ends.
 
 mod support;
 
@@ -42,7 +42,7 @@ async fn setting() -> Setting {
     }
 }
 
-/// An item that this owner has.
+/// An item of this owner.
 fn of(owner: &str, name: &str, total: i64) -> Item {
     Item {
         notes: [("owner", owner)].into(),
@@ -110,7 +110,7 @@ async fn rows_are_made_changed_and_deleted_as_they_are_wanted() {
         .expect("no conflict");
     assert_eq!((done.commits, done.changes), (0, 0));
 
-    // Others add to the parts that are given, and change what is not given.
+    // Others add to the given parts, and change columns that are not given.
     let mut txn = setting.other.transaction();
     txn.mutate(Item::NAME.eq("a"))
         .insert(Item::NOTES, [("color", "red")]);
@@ -133,7 +133,7 @@ async fn rows_are_made_changed_and_deleted_as_they_are_wanted() {
     assert_eq!((a.total, a.active, a.weight), (1, false, Some(7)));
     assert_eq!(a.notes, [("owner", "me"), ("color", "red")].into());
 
-    // `a` goes, and `c` comes, which uses its part.
+    // `a` is deleted, and `c`, which uses its part, is inserted.
     let mut desired = owned_by("me");
     setting.want(&mut desired, "c", 1, &["x"]);
     setting.want(&mut desired, "b", 3, &["z"]);
@@ -381,7 +381,7 @@ async fn a_plan_is_committed_under_guards() {
     let mut desired = owned_by("me");
     setting.want(&mut desired, "a", 5, &[]);
     desired.row_where(Slot::NUMBER.eq(3)).set(Slot::NUMBER, 3);
-    // What is deleted has another owner; what is made exists; what is replaced is another value.
+    // A deleted row has another owner, an inserted one exists, a replaced value is another one.
     type Theirs = fn(&mut ovsdb::Transaction<Database>);
     let theirs: [Theirs; 3] = [
         |txn| {
@@ -422,7 +422,7 @@ async fn who_never_comes_to_rest_is_told_so() {
     let setting = setting().await;
     let mut desired = owned_by("me");
     setting.want(&mut desired, "a", 1, &[]);
-    // The server takes a weak reference to no row out of each commit.
+    // The server removes a weak reference to no row in each commit.
     let nothing = ovsdb::Ref::new(ovsdb::Uuid::from_u128(1));
     desired
         .row(Item::NAME, "a")
@@ -445,7 +445,7 @@ async fn any_database_becomes_what_is_wanted_and_nothing_else_changes() {
     let setting = setting().await;
     for _ in 0..size(30, 2_000) {
         let mut random = seed.random();
-        // Anything happens to the rows of both owners.
+        // Random changes of the rows of both owners.
         let mut txn = setting.other.transaction();
         txn.delete(Item::TOTAL.lt(random.i64(0..40)));
         txn.commit().await.expect("a commit");
@@ -461,7 +461,7 @@ async fn any_database_becomes_what_is_wanted_and_nothing_else_changes() {
                 tags: [random.u8(0..9).to_string()].into(),
                 ..of(owner, &name, random.i64(0..1_000_000))
             });
-            // The name may be taken.
+            // The name may exist already.
             let _ = txn.commit().await;
         }
         let before = setting
@@ -502,7 +502,8 @@ async fn any_database_becomes_what_is_wanted_and_nothing_else_changes() {
                 .part(Item::NOTES, [("owner", "me")]);
             wanted.insert(name, (total, labels));
         }
-        // A part that several rows name is one row only where there is one; another owner may have it.
+        // A part that several rows name is a single row only if there is one; it may belong to another
+        // owner.
         match setting.client.converge(&setting.cache, &desired).await {
             Ok(_) => {}
             Err(error) => panic!("{}", ovsdb::ErrorChain::new(&error)),
@@ -637,7 +638,8 @@ async fn rows_that_are_not_wanted_go_in_their_step_whoever_owns_them() {
         found.expect("a row").reference()
     };
 
-    // `y` is another row now, `z` goes without another; `b` is nobody's here, and keeps what it has.
+    // `y` is another row now, `z` is deleted without a replacement; `b` has no owner here, and is
+    // unchanged.
     let wanted = || {
         let mut desired = Desired::new();
         desired.cleaned::<Item>();
@@ -728,7 +730,7 @@ async fn a_row_that_is_replaced_goes_in_its_step_whatever_refers_to_it() {
         let found = view.find(&setting.by_label, "x").next();
         found.expect("a row").reference()
     };
-    // All parts that `a` has go, and it is given another one later only.
+    // All parts of `a` are deleted, and it is given another one only later.
     let mut desired = Desired::new();
     desired.begin("again").unwanted(old);
     let x = desired.row(&setting.by_label, "x").reference();

@@ -1,4 +1,4 @@
-//! Desired state that contradicts itself, and what looks like that but is not.
+//! Desired state that contradicts itself, and cases that only look like that.
 
 mod support;
 
@@ -99,7 +99,7 @@ async fn a_reference_to_a_row_that_the_plan_deletes_is_a_conflict() {
             other => panic!("{other}"),
         }
     }
-    // One that goes by name is left out.
+    // A reference to a row that `unwanted` deletes is left out.
     let mut desired = Desired::new();
     desired.unwanted(old);
     let new = desired.row(&setting.by_label, "new").reference();
@@ -114,7 +114,7 @@ async fn a_reference_to_a_row_that_the_plan_deletes_is_a_conflict() {
     txn.delete(Item::NAME.eq("a"));
     txn.commit().await.expect("a commit");
     let old = setting.with_old_part().await;
-    // It is no conflict once the row is wanted, or when the column is a uuid that refers to nothing.
+    // It is no conflict if the row is wanted, or if the column is a plain uuid.
     let mut desired = Desired::new();
     desired.owned::<Part>(Part::LABEL.ne(""));
     desired.row(&setting.by_label, "old");
@@ -155,7 +155,7 @@ async fn wanted_rows_that_would_become_one_are_a_conflict_before_anything_is_com
         "{conflict}"
     );
     assert_eq!(setting.cache.snapshot().rows::<Slot>().len(), 1);
-    // Several names of one key are one wanted row.
+    // Several spellings of one key are one wanted row.
     let again = Index::column(Slot::NUMBER);
     let mut desired = Desired::new();
     let five = desired.row(&setting.by_number, 5).reference();
@@ -206,7 +206,7 @@ async fn the_owners_parts_of_a_column_add_up() {
     let c = setting.item("c");
     assert_eq!(c.tags, ["my-1", "my-2", "our-1"].into());
     assert_eq!(c.notes, [("first", "1"), ("owner", "me")].into());
-    // What is the owner's by either goes, in one step or in several.
+    // What belongs to the owner by either function is removed, in one step or in several.
     let mut txn = setting.client.transaction();
     txn.mutate(Item::NAME.eq("c"))
         .insert(Item::TAGS, ["my-old", "our-old", "their"]);

@@ -1,5 +1,5 @@
-//! Transactions without a client: what unit tests of code that writes transactions see. Most tests here
-//! have no runtime.
+//! Transactions without a client, for unit tests of code that writes transactions. Most tests here have
+//! no runtime.
 
 mod support;
 
@@ -18,7 +18,7 @@ fn schema() -> DatabaseSchema {
     DatabaseSchema::parse(INVENTORY).expect("a schema")
 }
 
-/// What a user wrote: it reads a view, and writes every kind of operation.
+/// A user's function: it reads a view, and writes every kind of operation.
 fn stock_up(view: &Snapshot<Database>, txn: &mut Transaction) -> Ref<Item> {
     txn.comment("stock up");
     let part = txn.insert(Part {
@@ -224,7 +224,7 @@ fn mistakes_are_those_that_a_client_with_the_schema_finds() {
     }
     assert!(nul.to_json().is_err());
 
-    // Without a schema nothing is known of the root set.
+    // Without a schema, nothing is known about the root set.
     for (mut txn, is_known) in [
         (Transaction::detached(), false),
         (Transaction::detached_for(schema()), true),
@@ -292,7 +292,7 @@ fn a_server_carries_it_out_without_a_runtime() {
         assert_eq!(rows[0].parts, [part].into());
         assert_eq!(committed.deleted::<Slot>()[0].number, 1);
 
-        // The same once more, which the index over the names refuses.
+        // The same again, which the index over the names refuses.
         let error = txn.commit_on(&server).expect_err("a duplicate");
         assert_eq!(error.kind(), Some(ErrorKind::ConstraintViolation));
     }
@@ -317,7 +317,7 @@ fn a_chosen_uuid_stays_and_nothing_waits() {
         let error = txn.commit_on(&server).expect_err("nothing deletes it");
         assert_eq!(error.kind(), Some(ErrorKind::TimedOut));
     }
-    // It does not wait any more.
+    // It is no longer waiting.
     let mut txn = Transaction::detached();
     txn.delete(row);
     txn.commit_on(&server).expect("a commit");

@@ -1,9 +1,9 @@
-//! Every public type shows by an example what it is for.
+//! Every public type has an example in its documentation.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Types that the example of something else shows.
+/// Types that the example of another item shows.
 const SHOWN_ELSEWHERE: &[&str] = &[
     "Duplicate",    // Refusal::duplicate
     "DuplicateRow", // Refusal::duplicate
@@ -11,7 +11,7 @@ const SHOWN_ELSEWHERE: &[&str] = &[
     "UpdateHeader", // UpdateHeader::parse
 ];
 
-/// What generated code alone names.
+/// Types that only generated code names.
 const HIDDEN: &str = "src/model/check.rs";
 
 fn sources(folder: &Path, files: &mut Vec<PathBuf>) {

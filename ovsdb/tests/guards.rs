@@ -1,4 +1,4 @@
-//! What was read through a transaction is verified when it is committed.
+//! The commit verifies what was read through a transaction.
 
 mod support;
 
@@ -36,7 +36,7 @@ async fn setting() -> Setting {
     let a = txn.insert(Item {
         notes: [("owner", "me"), ("color", "red")].into(),
         tags: ["x", "y"].into(),
-        // As many digits as a server sends; it has more.
+        // As many digits as a server sends; the stored number has more.
         ratio: 0.123_456_789_012_345_68.into(),
         ..item("a", 1)
     });
@@ -62,7 +62,7 @@ async fn setting() -> Setting {
 type Txn = Transaction<Database>;
 
 impl Setting {
-    /// What comes of a transaction when the other client is faster by this change.
+    /// The result of a transaction when the other client makes this change first.
     async fn race(
         &self,
         ours: impl FnOnce(&mut Txn),
@@ -113,7 +113,7 @@ async fn what_was_read_is_verified() {
     let view = setting.cache.snapshot();
     assert_eq!(view.rows::<Slot>().len(), 0, "nothing was written");
 
-    // Whatever cannot be compared does not fail it, and neither does what stays.
+    // Values that cannot be compared do not make it fail, and neither do values that stay.
     setting.cache.current().await.expect("current");
     let elsewhere = |txn: &mut Txn| {
         txn.insert(item("b", 2));
@@ -121,7 +121,7 @@ async fn what_was_read_is_verified() {
     let outcome = setting.race(read, elsewhere).await.expect("no conflict");
     assert_eq!(outcome.results().len(), 1, "the guards are not counted");
 
-    // A key that a row has, and one that no row has.
+    // A key that a row has, and a key that no row has.
     let by_key = |txn: &mut Txn| drop(txn.get_by(Item::NAME, "a"));
     let again = |txn: &mut Txn| {
         txn.mutate(a).insert(Item::TAGS, ["zz"]);
@@ -133,7 +133,7 @@ async fn what_was_read_is_verified() {
     };
     assert_conflict(setting.race(absent, comes).await, "Item");
 
-    // The rows of a declared index: one more, and one less.
+    // The rows of a declared index: one more, and one fewer.
     let tagged = |txn: &mut Txn| drop(txn.find(&setting.by_tag, "x"));
     let joins = |txn: &mut Txn| {
         txn.mutate(Item::NAME.eq("c")).insert(Item::TAGS, ["x"]);
@@ -145,7 +145,7 @@ async fn what_was_read_is_verified() {
     wait_for(&setting.cache, "c", |c| c.tags.contains("x")).await;
     assert_conflict(setting.race(tagged, leaves).await, "Item");
 
-    // A row that there was not.
+    // A row that did not exist.
     let missing = Ref::<Item>::new(ovsdb::Uuid::from_u128(7));
     let absent = |txn: &mut Txn| assert!(txn.get(missing).is_none());
     let comes = |txn: &mut Txn| {
@@ -153,7 +153,7 @@ async fn what_was_read_is_verified() {
     };
     assert_conflict(setting.race(absent, comes).await, "Item");
 
-    // What is peeked at is not verified.
+    // Rows that are only peeked at are not verified.
     let peeked = |txn: &mut Txn| assert!(txn.peek().get(a).is_some());
     let changed = |txn: &mut Txn| {
         txn.mutate(a).delete(Item::TAGS, ["z"]);
@@ -161,7 +161,7 @@ async fn what_was_read_is_verified() {
     setting.race(peeked, changed).await.expect("no conflict");
 }
 
-/// Waits until the replica has the row so.
+/// Waits until the replica shows this row.
 async fn wait_for(cache: &Cache<Database>, name: &str, is: impl Fn(&Item) -> bool) {
     let limit = Duration::from_secs(30);
     let waited = cache.wait_until(limit, |view| {
@@ -180,7 +180,7 @@ async fn an_edit_fails_only_where_the_other_client_touched_what_it_replaces() {
             txn.edit(a, change);
         }
     };
-    // The other client's change, ours, whether they get in each other's way.
+    // The other client's change, this client's change, and whether they conflict.
     let set_total = |txn: &mut Txn| drop(txn.update(a).set(Item::TOTAL, 5));
     let answer = setting.race(same(|a| a.total += 1), set_total).await;
     assert_conflict(answer, "Item");
@@ -215,7 +215,7 @@ async fn an_edit_fails_only_where_the_other_client_touched_what_it_replaces() {
     assert_conflict(setting.race(ours, add_key).await, "Item");
     wait_for(&setting.cache, "a", |a| a.notes["new"] == "1").await;
 
-    // Sets: both add, one adds what the other takes out.
+    // Sets: both add; one adds what the other removes.
     let add_tags = |txn: &mut Txn| drop(txn.mutate(a).insert(Item::TAGS, ["p", "q"]));
     let ours = same(|a| {
         a.tags.insert("q");
@@ -228,7 +228,7 @@ async fn an_edit_fails_only_where_the_other_client_touched_what_it_replaces() {
     })
     .await;
 
-    // A row that is gone.
+    // A row that was deleted.
     let delete = |txn: &mut Txn| {
         txn.delete(a);
     };
@@ -244,7 +244,7 @@ async fn the_one_row_with_a_key_is_guarded_by_its_key_alone() {
     let a = setting.a;
     let by_tag = &setting.by_tag;
 
-    // Neither what else the row holds, nor what others add to it, is a conflict.
+    // Neither the row's other columns, nor what other clients add to it, is a conflict.
     let ours = |txn: &mut Txn| {
         assert_eq!(txn.one(Item::NAME, "a"), Ok(a));
         assert_eq!(txn.one(by_tag, "x"), Ok(a));
@@ -257,7 +257,8 @@ async fn the_one_row_with_a_key_is_guarded_by_its_key_alone() {
     setting.race(ours, theirs).await.expect("no conflict");
     wait_for(&setting.cache, "a", |a| a.total == 7).await;
 
-    // That it has the key is: by a declared index, of one row more, and by the schema's index.
+    // That the row has the key is verified: by a declared index, for one more row; and by the schema's
+    // index.
     let tagged = |txn: &mut Txn| assert_eq!(txn.one(by_tag, "x"), Ok(a));
     let another = |txn: &mut Txn| {
         txn.insert(Item {
@@ -281,7 +282,7 @@ async fn the_one_row_with_a_key_is_guarded_by_its_key_alone() {
         .await
         .expect("it goes");
 
-    // That there is none is guarded where the closure goes on.
+    // That no row has the key is verified if the closure continues.
     let absent = |txn: &mut Txn| {
         let error = txn.one(Item::NAME, "d").expect_err("there is none");
         assert_eq!(
@@ -297,7 +298,7 @@ async fn the_one_row_with_a_key_is_guarded_by_its_key_alone() {
     let absent = |txn: &mut Txn| drop(txn.one(Item::NAME, "e").expect_err("there is none"));
     setting.race(absent, elsewhere).await.expect("no conflict");
 
-    // Several are an error, and what the transaction writes counts.
+    // Several rows are an error, and what the transaction writes counts.
     let mut txn = setting.client.transaction_on(&setting.cache);
     let e = txn.insert(Item {
         tags: ["x"].into(),
@@ -311,7 +312,7 @@ async fn the_one_row_with_a_key_is_guarded_by_its_key_alone() {
     assert_eq!(txn.one(by_tag, "x"), Ok(e));
     assert!(txn.one(Item::NAME, "a").is_err());
 
-    // Without a view or the index, that is the error, and the commit has it as well.
+    // Without a view or the index, that is the error, which the commit returns too.
     let mut txn = setting.client.transaction();
     txn.insert(item("f", 6));
     let no_view = BuildError::NoView { table: "Item" };
@@ -342,7 +343,7 @@ async fn a_column_that_was_read_is_verified_alone() {
     assert_conflict(setting.race(tags, add_tag).await, "Item");
     wait_for(&setting.cache, "a", |a| a.tags.len() == 3).await;
 
-    // What is decided on one column, and written to another.
+    // Decided on one column, and written to another.
     let ours = |txn: &mut Txn| {
         let tags = txn.get_column(a, Item::TAGS).expect("the row");
         txn.edit(a, |a| a.total = tags.len() as i64);
@@ -359,7 +360,7 @@ async fn a_column_that_was_read_is_verified_alone() {
     assert_conflict(setting.race(ours, drop_tag).await, "Item");
     wait_for(&setting.cache, "a", |a| a.tags.len() == 2).await;
 
-    // Rows that are gone, that there are not, and that the transaction inserts.
+    // Rows that were deleted, that do not exist, and that the transaction inserts.
     let mut txn = setting.client.transaction_on(&setting.cache);
     let new = txn.insert(item("new", 8));
     assert_eq!(txn.get_column(new, Item::TOTAL), Some(8));
@@ -439,11 +440,11 @@ async fn what_counts_is_not_counted_twice_when_the_outcome_is_unknown() {
             .expect("a fault");
     };
 
-    // It was not carried out, and is made.
+    // It was not carried out, and is made now.
     fail(TransactionFault::DisconnectBefore);
     change(|row| row.total += 1).await.expect("a commit");
     assert_eq!(total(), 1);
-    // It was carried out: whose change is that?
+    // It was carried out, and nothing tells whose change that is.
     fail(TransactionFault::DisconnectAfter);
     let error = change(|row| row.total += 1)
         .await
@@ -464,7 +465,7 @@ async fn what_counts_is_not_counted_twice_when_the_outcome_is_unknown() {
     let view = cache.snapshot();
     let counter = view.get_by(Item::NAME, "counter").expect("a row");
     assert_eq!(counter.notes["n"], "1");
-    // Who says how it must be finds it so.
+    // A closure that says what the row must be finds it so.
     fail(TransactionFault::DisconnectAfter);
     change(|row| row.total = 9).await.expect("as it must be");
     assert_eq!(total(), 9);
@@ -564,14 +565,15 @@ async fn no_update_is_lost_and_no_row_made_twice_among_many_clients() {
     assert!(runs > all, "some had to run again");
 }
 
-/// What the workers share.
+/// The state that the workers share.
 struct Race {
     rounds: usize,
-    /// How often a closure was run.
+    /// How many times a closure was run.
     runs: AtomicUsize,
     /// How many rounds each worker has done.
     done: Vec<AtomicUsize>,
-    /// How many phases were compared and deleted. No worker is more than two ahead of the others.
+    /// How many phases were compared and deleted. No worker is more than two phases ahead of the
+    /// others.
     checked: AtomicUsize,
 }
 
@@ -617,7 +619,7 @@ async fn check_phase(
     assert_eq!(labels.len(), all, "nothing was made twice");
 }
 
-/// Counts, tags, makes and refers, again and again.
+/// Counts, tags, inserts and refers, repeatedly.
 async fn work(
     client: Client<Database>,
     cache: Cache<Database>,
@@ -653,7 +655,7 @@ async fn work(
             });
             match apply.await {
                 Ok(_) => break,
-                // The rows did not come before the next cuts.
+                // The rows did not arrive before the connection was cut again.
                 Err(CommitError::NotSent(_)) => {}
                 Err(error) => panic!("{}", ErrorChain::new(&error)),
             }

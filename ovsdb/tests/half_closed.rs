@@ -1,5 +1,5 @@
-//! Clients that send all they have to say at once, and no more (`nc -N`), or garbage after it: they get
-//! their replies.
+//! Clients that send everything at once and then close their end (`nc -N`), or send garbage after it:
+//! they get their replies.
 
 mod support;
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 use ovsdb::testing::Server;
 use support::INVENTORY;
 
-/// Far more than anything here takes: a test that hangs must fail.
+/// Longer than anything here takes, so that a test that hangs fails.
 const HANG: Duration = Duration::from_secs(60);
 
 fn server() -> Server {
@@ -19,7 +19,8 @@ fn server() -> Server {
     server.expect("a server")
 }
 
-/// What the server sends to a client that sends this and then closes its end of the connection.
+/// The bytes that the server sends to a client that sends this and then closes its end of the
+/// connection.
 fn replies_on_socket(server: &Server, text: &str) -> String {
     let mut stream = UnixStream::connect(server.socket()).expect("a connection");
     stream.set_read_timeout(Some(HANG)).expect("a time limit");
@@ -71,7 +72,7 @@ fn a_client_that_sends_no_more_gets_its_replies() {
     ] {
         assert!(replies.contains(r#"["Inventory","_Server"]"#), "{replies}");
     }
-    // Commits that wait for the disk, and a reply that is larger than what fits into a socket.
+    // Commits that wait for the disk, and a reply that is larger than a socket's buffer.
     let large = "x".repeat(1 << 20);
     let inserts: String = (1..=8).map(|id| insert(id, &large)).collect();
     assert_eq!(
@@ -93,14 +94,14 @@ fn a_client_that_sends_no_more_gets_its_replies() {
 #[test]
 fn a_client_that_sends_no_more_is_not_waited_for() {
     let server = server();
-    // Nothing makes this come true.
+    // No client ever makes this condition true.
     let wait = r#"{"id":1,"method":"transact","params":["Inventory",{"op":"wait","table":"Item","where":[],"columns":["name"],"until":"!=","rows":[]}]}"#;
     let lock = r#"{"id":2,"method":"lock","params":["a"]}"#;
     for _ in 0..2 {
         let requests = format!("{lock}{wait}{{\"id\":3,");
         let replies = replies_on_port(&server, &requests);
         assert_eq!(ids(&replies), [2], "{replies}");
-        // The lock is free for the next one.
+        // The lock is free for the next client.
         assert!(replies.contains(r#""locked":true"#), "{replies}");
     }
     assert_eq!(replies_on_socket(&server, ""), "");

@@ -1,4 +1,4 @@
-//! The harness does what it says, and leaves nothing behind.
+//! The harness works as documented, and leaves nothing behind.
 
 mod support;
 
@@ -30,7 +30,7 @@ fn a_dropped_server_leaves_no_process_and_no_folder() {
     assert!(!folder.exists() && !Path::new(&process).exists());
 }
 
-/// Starts a server and a cluster, tells where they are, and waits to be ended.
+/// Starts a server and a cluster, prints where they are, and waits to be killed.
 #[test]
 #[ignore = "started by a_server_ends_with_its_process_however_that_ends"]
 fn a_process_with_servers() {
@@ -275,7 +275,7 @@ async fn a_dump_finds_every_difference() {
     assert_eq!(dump().differences(&cache.snapshot()), (3, vec![]));
 }
 
-/// A listener that answers every byte with itself.
+/// A listener that echoes every byte.
 async fn echo_server() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
@@ -356,7 +356,7 @@ async fn a_proxy_passes_drips_stalls_and_cuts() {
         let mut stream = dial(&proxy).await;
         stream.write_all(&text).await.expect("it works");
         let mut all = Vec::new();
-        // The end may be a reset: the proxy leaves unread what is behind the cut.
+        // It may end with a reset: the proxy leaves bytes after the cut unread.
         let _ = stream.read_to_end(&mut all).await;
         assert_eq!(all.len() as u64, at);
     }

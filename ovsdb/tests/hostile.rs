@@ -1,4 +1,4 @@
-//! Peers that say what no server should, and connections that end at any byte.
+//! Peers that send what no server should, and connections that end at any byte.
 
 mod support;
 
@@ -17,7 +17,7 @@ use support::scale::{Seed, size};
 use support::{INVENTORY, inventory_server};
 use tokio::time::timeout;
 
-/// Far more than anything here takes: a test that hangs must fail.
+/// Longer than anything here takes, so that a test that hangs fails.
 const HANG: Duration = Duration::from_secs(60);
 
 const LIMITS: Limits = Limits::new().message_bytes(8 << 20).depth(1000);
@@ -58,7 +58,7 @@ async fn loss(client: &Client<Database>) -> Disconnected {
     }
 }
 
-/// The most memory that this process has had, in MiB.
+/// The peak memory of this process, in MiB.
 fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -81,7 +81,7 @@ impl World {
     async fn new() -> Self {
         let server = inventory_server();
         let interposer = Interposer::start(server.socket(), Vec::new()).await;
-        // The wait behind a failure is long enough to see its reason.
+        // The wait after a failure is long enough to see the reason.
         let client = builder(interposer.remote())
             .backoff(Duration::from_millis(200), Duration::from_millis(200))
             .connect()
@@ -97,7 +97,7 @@ impl World {
         }
     }
 
-    /// The client works, on whichever connection.
+    /// The client works, on this or a later connection.
     async fn works(&self, name: &str) {
         insert(&self.client, name).await;
         timeout(HANG, self.cache.current())
@@ -107,7 +107,7 @@ impl World {
         same_as_dump(&self.cache, &self.server).await;
     }
 
-    /// Says something that ends the connection, and returns the reason.
+    /// Sends something that ends the connection. Returns the reason.
     async fn offend(&self, bytes: impl AsRef<[u8]>, times: u64) -> Disconnected {
         self.interposer.say(bytes.as_ref(), times);
         loss(&self.client).await
@@ -132,7 +132,7 @@ async fn bytes_that_are_no_message_end_the_connection_and_nothing_else() {
             b"{\"id\":null,\"method\":\"\xff\xfe\",\"params\":[]}",
             |reason| matches!(reason, DisconnectReason::NotUtf8),
         ),
-        // Surrogates, as UTF-8 does not have them.
+        // Surrogates, which UTF-8 does not allow.
         (b"[\"\xed\xa0\x80\"]", |reason| {
             matches!(reason, DisconnectReason::NotUtf8)
         }),
@@ -178,7 +178,7 @@ async fn endless_messages_are_given_up_within_bounds() {
     );
     world.works("after brackets").await;
 
-    // Not deeper than the limit, so often that a stack would feel it.
+    // Not deeper than the limit, but so often that it would overflow a stack.
     let deep = [vec![b'['; 1000], vec![b']'; 1000]].concat();
     let deep = [b"{\"x\":".as_slice(), &deep[1..1999], b"}"].concat();
     let lost = world.offend(deep, 1).await;
@@ -204,7 +204,7 @@ async fn endless_messages_are_given_up_within_bounds() {
         assert!(said < 64 << 20, "{said} bytes were taken");
         world.works(&format!("after {start}")).await;
     }
-    // Blanks between messages are no message, however many.
+    // Blanks between messages are not a message, however many they are.
     world.interposer.say(vec![b' '; 1 << 20], 64);
     world.works("after blanks").await;
     assert!(world.client.state().get().is_connected());
@@ -295,7 +295,7 @@ async fn an_update_that_does_not_fit_is_mended_by_fetching_all() {
         }
         assert!(fold.is(&world.cache.snapshot()));
     }
-    // Nothing was told of but what happened.
+    // Only changes that were made were reported.
     assert_eq!((fold.deleted, fold.modified), (0, 0));
 }
 
@@ -328,7 +328,7 @@ async fn a_hostile_greeting_is_a_typed_error_or_passed_over() {
                 ),
                 "{said}: {lost:?}"
             ),
-            // A schema alone is not all that is asked for.
+            // The schema is not the only thing that is requested.
             Error::ConnectTimeout { .. } => {
                 assert!(said.is_empty() || said.contains("\"id\""), "{said}");
             }
@@ -392,7 +392,8 @@ async fn malformed_answers_to_the_greeting_are_typed_errors() {
 /// Commits transactions on connections that all end at the same byte, until one has.
 async fn until_cut(client: &Client<Database>, proxy: &Proxy, next: &mut u64) {
     let before = proxy.passed().connections;
-    // Not by the client: what it had sent could arrive when the row that tells is gone again.
+    // Not deleted by the client: what it sent could arrive after the row that shows the commit is
+    // deleted.
     proxy.cut(Cut::Close);
     let cut = || proxy.passed().connections >= before + 2;
     let commits = async {
@@ -429,7 +430,7 @@ async fn a_connection_may_end_at_any_byte() {
     let mut changes = cache.all_changes();
     let mut fold = Fold::default();
     insert(&client, "counter").await;
-    // What a connection says at its beginning, and for a transaction.
+    // What is sent at the beginning of a connection, and for a transaction.
     let before = proxy.passed();
     {
         let other = builder(proxy.remote()).connect().await.expect("a client");

@@ -1,4 +1,4 @@
-//! The count of requests that wait for their replies. In a process of its own, as its metric is.
+//! The number of requests in flight. In its own process, since the metric is global.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Values that no server takes are refused before anything is sent: the connection lives on.
+//! Values that no server accepts are refused before anything is sent, and the connection stays.
 
 mod support;
 
@@ -54,7 +54,7 @@ async fn a_nul_is_refused_wherever_a_string_goes() {
             .expect("a client");
         let cache = client.cache().table::<Item>().start().await.expect("it");
 
-        // What goes on beside it is not disturbed.
+        // Other requests on the connection are not disturbed.
         let mut waiting = client.transaction();
         waiting
             .wait(Item::NAME.eq("signal"))
@@ -219,7 +219,7 @@ async fn reals_that_a_server_cannot_keep_are_refused_and_all_others_are_kept() {
     }
     txn.commit().await.expect("a commit");
     assert_eq!(client.stats().connections, 1);
-    // The server reads its own file.
+    // The server can read its own file.
     server.kill().expect("killed");
     server.start().expect("started");
     let client: Client<Database> = connect(&server).await;
@@ -246,7 +246,7 @@ async fn json_that_a_server_does_not_read_is_refused() {
     assert_eq!(invalid(small), InvalidReason::Real(5e-324.into()));
     let schema = client.convert(json(&nested(999))).await;
     assert_eq!(invalid(schema), InvalidReason::TooDeep(998));
-    // Just as deep as a server reads: its own word for it.
+    // Exactly as deep as a server reads; the error is the server's.
     let schema = client.convert(json(&nested(998))).await;
     assert!(matches!(schema, Err(Error::Refused(_))), "{schema:?}");
     assert_eq!(client.stats().connections, 1);

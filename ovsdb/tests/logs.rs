@@ -1,4 +1,4 @@
-//! What an operator learns from the log.
+//! What the log tells an operator.
 
 mod support;
 
@@ -21,7 +21,7 @@ fn quick<D: ovsdb::Database>(remote: &str) -> ClientBuilder<D> {
     Client::builder().remotes(remote).backoff(backoff, backoff)
 }
 
-/// An item with a note so long.
+/// An item with a note of this length.
 fn item(total: i64, length: usize) -> Item {
     Item {
         name: total.to_string().into(),
@@ -122,7 +122,7 @@ async fn a_lost_connection_is_told_with_its_database_and_remote() {
             assert_eq!(event["remote"], *server.remote(), "{event:?}");
         }
     }
-    // The outage is told too when it lasts.
+    // The outage is reported too, if it lasts.
     log.has(1, NO_SERVER).await;
     server.start().expect("started");
     log.has(2, "connected").await;
@@ -191,7 +191,7 @@ async fn the_wire_has_a_trace() {
     let (sent, received) = (of("sent"), of("received"));
     assert_eq!(sent.len() + received.len(), wire.len());
     assert!(received.len() as u64 >= stats.messages_received);
-    // Sizes are those of the messages, however much of them is shown.
+    // The sizes are those of the whole messages, however much of them is shown.
     assert!(sent.iter().map(size).sum::<u64>() >= stats.bytes_sent);
     for event in &wire {
         assert_eq!(event.level, Level::TRACE);

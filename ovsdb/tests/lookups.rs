@@ -1,4 +1,4 @@
-//! Look-ups in declared indexes against real servers: they find what going through all rows does.
+//! Look-ups in declared indexes on real servers find the same as a scan of all rows.
 
 mod support;
 
@@ -171,7 +171,7 @@ async fn declared_indexes_find_what_a_scan_does() {
             views.push(cache.snapshot());
         }
     }
-    // What was seen before is as it was, its indexes too.
+    // Earlier snapshots are unchanged, and their indexes too.
     for view in &views {
         indexes.agree(view);
     }
@@ -213,7 +213,7 @@ async fn the_way_back_from_a_port_to_its_switch() {
     txn.commit().await.expect("a commit");
     let view = cache.snapshot();
     for (switch, ports) in &ports {
-        // A column of references can be looked up as it is, or any list of them, in its order.
+        // A column of references can be looked up as it is, or any list of references, in their order.
         let row = view.get(*switch).expect("a switch");
         let found: Vec<_> = view.get_all(&row.ports).map(Row::reference).collect();
         assert!(found.iter().eq(row.ports.iter()) && found.len() == 3);
@@ -254,7 +254,8 @@ async fn the_way_back_from_a_port_to_its_switch() {
         (vec![**from], vec![**to])
     );
 
-    // References to other tables are not indexed, and that is neither a scan nor an empty answer.
+    // References to other tables are not indexed; looking them up is an error, not a scan and not an
+    // empty result.
     let acl = Ref::<nb::Acl>::new(Uuid::nil());
     let error = now.try_referrers::<nb::LogicalSwitch>(acl);
     let error = error.expect_err("an index that the cache does not have");
@@ -300,7 +301,7 @@ async fn a_row_that_refers_by_several_columns_is_found_once() {
     assert_eq!(names(parts[0]), ["both", "one"]);
     assert_eq!(names(parts[1]), ["both", "one"]);
 
-    // One of two references goes, then the other; another column changes.
+    // One of two references is removed, then the other; another column changes.
     let mut txn = client.transaction();
     txn.mutate(both).delete(Item::PARTS, [parts[0]]);
     txn.update(both).set(Item::TOTAL, 5);

@@ -1,4 +1,4 @@
-//! Transactions of several authors: that become one, and that say who wrote them.
+//! Transactions of several authors: merging them, and recording their authors.
 #![cfg(feature = "server")]
 
 mod support;
@@ -60,7 +60,7 @@ async fn two_transactions_become_one() {
     second.edit(d, |d| d.weight = Some(1));
 
     let moved = first.merge(&second).expect("no conflict");
-    // It shows the writes of both, and can be written further.
+    // It shows the writes of both, and more can be written.
     assert_eq!(first.get(d).expect("a row").weight, Some(1));
     let a = first.get_by(Item::NAME, "a").expect("a row");
     assert_eq!(
@@ -225,21 +225,21 @@ async fn transactions_that_get_in_each_others_way_do_not_become_one() {
         assert!(error.contains(expected), "{what}: {error}");
         assert_eq!(first.operations(), before, "{what}");
     }
-    // What the first one has read may be changed by the other: it comes later.
+    // The other transaction may change what the first one has read, since it comes later.
     let mut first = client.transaction_on(&cache);
     first.get_by(Item::NAME, "a");
     first.insert(Slot { number: 1 });
     let mut second = client.transaction_on(&cache);
     edit(&mut second);
     first.merge(&second).expect("no conflict");
-    // Another replica is another state.
+    // Another replica is in another state.
     let other = client.cache().all_tables().start().await.expect("a cache");
     let error = first
         .merge(&client.transaction_on(&other))
         .expect_err("another replica");
     assert_eq!(error, MergeConflict::Replica);
     first.commit().await.expect("a commit");
-    // One may change another column than the other has read, which is verified.
+    // One may change another column than the one that the other has read, which is verified.
     let mut counted = client.transaction_on(&cache);
     counted.ensure(Item::NAME, "a", |a| a.total = 7);
     let mut tags = client.transaction_on(&cache);
@@ -274,7 +274,7 @@ async fn the_author_is_in_the_history() {
         (outcome.results().len(), outcome.inserted(index)),
         (2, Some(index))
     );
-    // What writes nothing leaves nothing.
+    // A transaction that writes nothing leaves no author.
     let mut txn = client.transaction();
     let selected = txn.select(Slot::NUMBER.eq(1));
     let outcome = txn.commit().await.expect("a commit");

@@ -1,4 +1,5 @@
-//! What a transaction finds wrong with itself before it is sent, and what looks wrong but is not.
+//! Mistakes that a transaction finds in itself before it is sent, and cases that only look like
+//! mistakes.
 
 mod support;
 
@@ -31,7 +32,7 @@ fn transactions_without_a_client_do_not_mix_their_rows() {
         row: one.uuid(),
     };
     assert_eq!(conflict, expected);
-    // Rows of another table too.
+    // Rows of other tables too.
     let mut other = Transaction::<Database>::detached();
     other.insert(Slot { number: 5 });
     assert_eq!(first.merge(&other), Err(expected));
@@ -43,7 +44,7 @@ fn transactions_without_a_client_do_not_mix_their_rows() {
     let two = after.insert(Slot { number: 5 });
     assert_ne!(one.uuid(), two.uuid());
     first.merge(&after).expect("rows of their own");
-    // What is inserted afterwards has a uuid of its own as well.
+    // A row that is inserted afterwards still gets its own uuid.
     let three = first.insert(item("k", 3));
     assert!(first.check().is_ok());
     assert_ne!(three.uuid(), two.uuid());
@@ -116,7 +117,7 @@ async fn an_immutable_column_of_an_inserted_row_can_be_edited_later() {
     let view = cache.snapshot();
     let row = view.get_by(Item::NAME, "e").expect("a row");
     assert_eq!((row.total, Some(row.reference())), (4, outcome.inserted(c)));
-    // Not where an operation has looked at it.
+    // Not if an operation has read it.
     let mut txn = client.transaction_on(&cache);
     let f = txn.insert(item("f", 6));
     txn.update(Item::NAME.eq("f")).set(Item::TOTAL, 7);

@@ -1,5 +1,5 @@
-//! The replica against real servers: every version of monitor, schema skew, large loads, and a
-//! commit that is visible when it resolves.
+//! The replica on real servers: every monitor method, schema skew, large loads, and commits that are
+//! visible when they resolve.
 
 mod support;
 
@@ -29,7 +29,7 @@ fn item(name: &str) -> Item {
     }
 }
 
-/// The replica's items as a select of the server shows them, by uuid.
+/// The replica's items compared with a select on the server, by uuid.
 async fn same_as_the_server(client: &Client<Database>, cache: &Cache<Database>) {
     let mut txn = client.transaction();
     let items = txn.select::<Item>(Item::NAME.ne(""));
@@ -97,7 +97,8 @@ async fn every_version_follows_every_change() {
         same_as_the_server(&client, &cache).await;
         let before = cache.snapshot();
 
-        // A set and a map of many change as differences, scalars and optionals as new values.
+        // Sets and maps of many elements change by differences, scalars and optional values by new
+        // values.
         let mut txn = client.transaction();
         let bell = txn.insert(Part {
             label: "bell".into(),
@@ -125,7 +126,7 @@ async fn every_version_follows_every_change() {
         // Unreferenced parts are collected in the same transaction.
         assert!(cache.snapshot().get(wheel).is_none() && before.get(wheel).is_some());
 
-        // Names trade places within a transaction, which the index must bear.
+        // Two rows exchange their names within a transaction, which the index must handle.
         let mut txn = client.transaction();
         txn.delete(Item::NAME.eq("second"));
         txn.delete(first);
@@ -152,7 +153,7 @@ async fn every_version_follows_every_change() {
         same_as_the_server(&client, &cache).await;
         assert_eq!(cache.snapshot().rows::<Item>().len(), 0);
 
-        // What was seen before is as it was.
+        // Earlier snapshots are unchanged.
         let old = before.get(first).expect("the row as it was");
         assert_eq!((old.count, old.tags.len()), (0, 2));
         assert_eq!(before.rows::<Item>().len(), 2);
@@ -221,7 +222,7 @@ async fn monitors_come_and_go_without_disturbing_others() {
     let batch = changes.next().await.expect("a batch");
     assert_eq!(batch.iter().len(), 1);
 
-    // Another, of one table.
+    // Another one, of one table.
     let (before, quiet) = (monitors(&server), all.stats().transactions);
     let items = client.cache().table::<Item>().start();
     let items = items.await.expect("a cache");
@@ -234,7 +235,7 @@ async fn monitors_come_and_go_without_disturbing_others() {
     assert_eq!(all.snapshot().rows::<Item>().len(), 2);
     assert_eq!(changes.try_next().map(|batch| batch.iter().len()), Some(1));
 
-    // And it goes, from the server too.
+    // It ends, on the server too.
     drop(items);
     let gone = async {
         while monitors(&server) > before {
@@ -373,7 +374,7 @@ async fn a_newer_server_works_with_a_part_of_its_columns() {
     };
     assert_eq!(cache.skew().differences, [missing]);
 
-    // Another client sets what this one does not know.
+    // Another client sets columns that this one does not know.
     let full: Client<nb::Database> = connect(&server).await;
     let mut txn = full.transaction();
     let port = txn.insert(nb::LogicalSwitchPort {

@@ -1,4 +1,4 @@
-//! Schemas whose names mean something in Rust, or are one name by the rule.
+//! Schemas with names that have a meaning in Rust, or become the same Rust name.
 
 mod support;
 
@@ -11,7 +11,7 @@ mod names {
     ovsdb::schema!("tests/files/names.ovsschema");
 }
 
-/// Names that are one by the rule, and have others.
+/// Names that would become the same, and get others.
 mod collisions {
     ovsdb::schema!(
         "tests/files/collisions.ovsschema",

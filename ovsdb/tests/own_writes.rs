@@ -1,4 +1,4 @@
-//! A transaction that is read: the view it was begun on, under its own writes, and what edits send.
+//! Reading through a transaction: its view with its own writes applied, and what edits send.
 
 mod support;
 
@@ -55,7 +55,7 @@ fn named(txn: &mut Transaction<Database>, name: &str) -> Option<Ref<Item>> {
     txn.get_by(Item::NAME, name).map(|row| row.reference())
 }
 
-/// The operations as JSON, without those that only guard.
+/// The operations as JSON, without guards.
 fn written(txn: &Transaction<Database>) -> Vec<String> {
     let operations = txn.operations().iter();
     operations.map(Wire::to_json).collect()
@@ -88,7 +88,7 @@ async fn a_transaction_shows_its_own_writes() {
     assert!(mine.iter().map(|row| row.reference()).eq(expected));
     assert_eq!(txn.find(&by_length, 1_usize).len(), 3);
 
-    // Edited: found by its new keys, and not by its old ones.
+    // Edited: found by its new keys, and not by the old ones.
     assert!(txn.edit(a, |a| {
         a.notes.insert("owner", "you");
         a.tags.remove("x");
@@ -117,7 +117,7 @@ async fn a_transaction_shows_its_own_writes() {
         Some("red")
     );
 
-    // Deleted; also a row that would be collected as garbage.
+    // Deleted, or to be collected as garbage.
     txn.delete(b);
     let part = txn.insert(Part { label: "p".into() });
     txn.delete(part);
@@ -214,12 +214,12 @@ async fn edits_of_one_row_merge() {
     txn.edit(c, |c| c.total = 4);
     let names: Vec<_> = txn.operations().iter().map(Operation::name).collect();
     assert_eq!(names, ["insert", "insert", "update", "mutate"]);
-    // An edit that takes the one before back leaves nothing to change.
+    // An edit that undoes the previous one leaves nothing to change.
     txn.edit(a, |a| {
         a.total = 1;
         a.tags.remove("z");
     });
-    // What was written by hand in between is carried out in its order.
+    // Operations that were written by hand in between keep their order.
     txn.edit(a, |a| a.total = 9);
     txn.mutate(Item::TOTAL.eq(9)).insert(Item::TAGS, ["nine"]);
     txn.edit(a, |a| a.total = 10);
@@ -288,7 +288,7 @@ async fn columns_with_a_least_and_a_most_count_can_be_edited() {
     };
     assert_eq!(row().sizes, [("t", 1), ("u", 2), ("v", 3)].into());
 
-    // As many as there is room for: first the old ones go.
+    // The set is full, so the old elements are removed first.
     let edit = client.edit(&cache, |_, txn| {
         txn.ensure(Item::NAME, "a", |a| {
             a.sizes = [("x", 1), ("y", 2), ("z", 3)].into();
@@ -330,7 +330,7 @@ async fn ensure_finds_or_makes_a_row() {
                 ..item("", 3)
             }
         });
-        // The transaction's own row is found as well.
+        // The transaction's own row is found too.
         assert_eq!(txn.ensure(Item::NAME, "c", |c| c.weight = Some(2)), c);
         let (count, total) = (5, 50);
         let d = txn.ensure(Item::COUNT_AND_TOTAL, (count, total), |d| {
@@ -353,7 +353,7 @@ async fn ensure_finds_or_makes_a_row() {
     assert_eq!((row(d).count, row(d).total), (5, 50));
     assert_eq!(view.rows::<Slot>().len(), 1);
 
-    // Again, nothing differs and nothing is sent.
+    // The second time nothing differs, and nothing is sent.
     let before = client.stats();
     let edit = client.edit(&cache, |_, txn| {
         txn.ensure(Item::NAME, "a", |a| a.weight = Some(1));
@@ -477,7 +477,7 @@ async fn a_detached_transaction_is_read_too() {
     );
 }
 
-/// A condition on another column than `_uuid` makes the server look at every row of the table.
+/// A condition on another column than `_uuid` makes the server read every row of the table.
 #[tokio::test]
 async fn where_the_schema_keeps_keys_unique_no_guard_looks_through_the_table() {
     let Setting {

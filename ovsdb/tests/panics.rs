@@ -1,4 +1,4 @@
-//! A mistake of the program is reported at the program's own line.
+//! A panic because of a mistake in the program points at the program's own line.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::{connect, inventory_server};
 
 static LAST: Mutex<Option<(String, u32)>> = Mutex::new(None);
 
-/// Demands that this panics, and at the line where it is written.
+/// Checks that this panics, and that the panic points at this line.
 #[track_caller]
 fn blames_its_line<R>(what: &str, mistake: impl FnOnce() -> R) {
     let line = Location::caller().line();

@@ -1,4 +1,4 @@
-//! What the project says of itself.
+//! What the project says about itself is true.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Python's IDL, the client that comes with Open vSwitch, follows the embedded server.
+//! Python's IDL, the client that comes with Open vSwitch, works with the embedded server.
 
 #![cfg(feature = "server")]
 
@@ -11,7 +11,7 @@ use ovsdb::server::{PassiveRemote, Server};
 use ovsdb::{Str, nb};
 use serde_json::{Value, json};
 
-/// The script, which is ended with the test.
+/// The script, which ends with the test.
 struct Follower {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -39,7 +39,7 @@ impl Follower {
         Self { child, lines }
     }
 
-    /// The rows that it has when the mark is this.
+    /// The script's rows once the mark has this value.
     fn rows(&mut self, mark: i64) -> Value {
         for line in self.lines.by_ref() {
             let rows: Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
@@ -51,7 +51,7 @@ impl Follower {
     }
 }
 
-/// The rows that our own replica has.
+/// The rows of this library's replica.
 fn rows(view: &nb::Snapshot, mark: i64, wanted: impl Fn(&nb::LogicalSwitchPort) -> bool) -> Value {
     let mut ports = BTreeMap::new();
     for port in view
@@ -99,7 +99,7 @@ async fn serve(file: &Path, schema: &str, socket: &Path) -> (Server, nb::Client)
     (server, client)
 }
 
-/// Adds a switch with two ports, changes what is there, and sets the mark.
+/// Adds a switch with two ports, changes existing rows, and sets the mark.
 async fn change(client: &nb::Client, mark: i64) {
     let cache = client.cache().all_tables().start().await.expect("a cache");
     let view = cache.snapshot();
@@ -148,7 +148,7 @@ async fn python_s_idl_has_the_same_rows_through_restarts() {
     for mark in 1..=5 {
         change(&client, mark).await;
         let cache = client.cache().all_tables().start().await.expect("a cache");
-        // From 3 on it has the ports of one type only.
+        // From 3 on it monitors only the ports of one type.
         let wanted = |port: &nb::LogicalSwitchPort| mark <= 3 || port.r#type == "router";
         let expected = rows(&cache.snapshot(), mark, wanted);
         let found = tokio::task::block_in_place(|| follower.rows(mark));

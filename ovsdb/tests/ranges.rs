@@ -1,4 +1,4 @@
-//! Ranges that are read through a transaction, and what of them the commit verifies.
+//! Reading ranges through a transaction, and what the commit verifies of them.
 
 mod support;
 
@@ -84,7 +84,7 @@ async fn a_range_shows_the_view_under_the_transactions_own_writes() {
         names(txn.peek().range(&setting.by_weight, below)).len(),
         "none new a".len()
     );
-    // A row with several keys in the range is there once.
+    // A row with several keys in the range is found once.
     let tags = (Included(Str::from("a")), Unbounded);
     assert_eq!(names(txn.range(&setting.by_tag, tags)), "a b d e");
     txn.commit().await.expect("nobody else writes");
@@ -125,7 +125,7 @@ async fn the_commit_verifies_what_conditions_can_say_of_a_range() {
         txn.mutate(Item::NAME.eq("b")).add(Item::COUNT, 1);
         txn.commit().await.expect("a commit");
         is_conflict(outdated.commit().await);
-        // A row comes into it.
+        // A row enters the range.
         let outdated = begin();
         number += 1;
         let mut txn = setting.client.transaction();
@@ -143,7 +143,7 @@ async fn the_commit_verifies_what_conditions_can_say_of_a_range() {
         let mut txn = setting.client.transaction();
         txn.delete(new);
         txn.commit().await.expect("a commit");
-        // One outside of it changes.
+        // A row outside of it changes.
         let outdated = begin();
         let mut txn = setting.client.transaction();
         txn.insert(item(&format!("far {number}"), 1000 + number));

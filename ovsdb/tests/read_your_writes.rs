@@ -1,5 +1,5 @@
-//! A commit that resolved is visible in every cache of its client, also while monitors are being
-//! started again.
+//! When a commit resolves, every cache of its client shows it, even while monitors are being started
+//! again.
 
 mod support;
 
@@ -15,19 +15,19 @@ use support::{INVENTORY, connect, inventory_server, item};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Far more than anything here takes: a test that hangs must fail.
+/// Longer than anything here takes, so that a test that hangs fails.
 const HANG: Duration = Duration::from_secs(60);
 
 // Real servers.
 
-/// The schema, and one that differs by its version alone.
+/// The schema, and another one that differs only in its version.
 fn schemas() -> [String; 2] {
     let newer = INVENTORY.replacen("\"1.2.3\"", "\"1.2.4\"", 1);
     assert_ne!(newer, INVENTORY);
     [newer, INVENTORY.to_owned()]
 }
 
-/// Inserts a row, and counts the caches that do not show it when the commit resolves.
+/// Inserts a row. Returns how many caches do not show it when the commit resolves.
 async fn late(client: &Client<Database>, caches: &[&Cache<Database>], number: i64) -> usize {
     let mut txn = client.transaction();
     let part = txn.insert(Part {
@@ -49,7 +49,7 @@ async fn late(client: &Client<Database>, caches: &[&Cache<Database>], number: i6
     caches.len() - caches.iter().filter(shows).count()
 }
 
-/// Who converts the database.
+/// The client that converts the database.
 #[derive(Debug, Clone, Copy)]
 enum By {
     Itself,
@@ -106,7 +106,7 @@ async fn commits_after_a_conversion_are_shown_when_they_resolve() {
 async fn commits_are_shown_when_the_rows_are_decoded_on_a_thread_of_their_own() {
     let server = inventory_server();
     let client = connect(&server).await;
-    // Far more than what is decoded at once.
+    // Longer than what is decoded on the session's own thread.
     for block in 0..10 {
         let mut txn = client.transaction();
         for row in 0..500 {
@@ -146,7 +146,7 @@ async fn scripted(peer: &Peer) -> (Client<Database>, Connection) {
     (client.expect("a client"), connection)
 }
 
-/// A monitor's reply with one row of this uuid for each name.
+/// A monitor's reply with one row for each name, the first with this uuid.
 fn rows(names: &[(&str, Uuid)]) -> String {
     let row = |(name, uuid): &(&str, Uuid)| {
         format!(r#""{uuid}":{{"initial":{{"name":"{name}","only":"sole"}}}}"#)
@@ -165,7 +165,7 @@ async fn start(client: &Client<Database>, connection: &mut Connection) -> Cache<
 
 type Commit = JoinHandle<Result<Outcome, CommitError>>;
 
-/// Commits a row, and returns the request that the peer received.
+/// Commits a row. Returns the request that the peer received.
 async fn commit(
     client: &Client<Database>,
     connection: &mut Connection,
@@ -184,7 +184,7 @@ fn inserted(row: Ref<Item>) -> String {
     format!(r#"[{{"uuid":["uuid","{}"]}}]"#, row.uuid())
 }
 
-/// Returns when the client has handled everything that the peer has sent.
+/// Returns once the client has handled everything that the peer has sent.
 async fn settle(connection: &mut Connection) {
     connection
         .send(r#"{"method":"echo","params":[],"id":"settle"}"#)
@@ -216,7 +216,7 @@ async fn a_commit_in_flight_when_its_monitors_are_canceled_waits_for_all_of_them
     for monitor in 1..=3 {
         connection.send(&canceled(monitor)).await;
     }
-    // Carried out, after the monitors were canceled.
+    // Carried out after the monitors were cancelled.
     connection.reply(&transact, &inserted(row)).await;
     let schema = connection.request().await;
     assert_eq!(schema.method, "get_schema");
@@ -239,7 +239,7 @@ async fn a_commit_in_flight_when_its_monitors_are_canceled_waits_for_all_of_them
         .await;
     settle(&mut connection).await;
     assert!(!commit.is_finished(), "the third cache does not show it");
-    // A cache that is dropped is waited for no longer.
+    // Nothing waits for a dropped cache any more.
     drop(dropped);
     let cancel = connection.request().await;
     assert_eq!(cancel.method, "monitor_cancel");
@@ -253,7 +253,7 @@ async fn a_commit_waits_for_a_replica_that_is_fetched_again() {
     let (client, mut connection) = scripted(&peer).await;
     let cache = start(&client, &mut connection).await;
     let (commit, transact, row) = commit(&client, &mut connection, None).await;
-    // An update that does not fit: the row that it deletes does not exist.
+    // An update that does not fit: it deletes a row that does not exist.
     let nil = Uuid::nil();
     connection
         .send(&format!(
@@ -265,7 +265,7 @@ async fn a_commit_waits_for_a_replica_that_is_fetched_again() {
     let again = connection.request().await;
     settle(&mut connection).await;
     assert!(!commit.is_finished());
-    // A server that went back to an older release meanwhile knows older monitors only.
+    // A server that was replaced by an older release meanwhile, which knows only older monitor methods.
     connection
         .fail(&again, r#"{"error":"unknown method"}"#)
         .await;
@@ -317,7 +317,7 @@ async fn a_commit_with_a_reply_is_committed_even_if_no_replica_ever_shows_it() {
         }
         let outcome = resolves(commit).await.expect("committed");
         assert_eq!(outcome.inserted(row), Some(row));
-        // The cache says that it is behind.
+        // The cache reports that it is stale.
         assert!(!cache.is_current() && cache.snapshot().get(row).is_none());
     }
 }

@@ -1,5 +1,5 @@
-//! Waiting until daemons have carried out what a database says, with daemons that the tests play. Time is
-//! virtual: it passes when nothing else happens.
+//! Waiting until daemons have applied what a database says. The tests play the daemons. Time is
+//! virtual: it passes only when nothing else happens.
 
 use std::future::IntoFuture as _;
 use std::pin::pin;
@@ -15,9 +15,9 @@ use ovsdb::{CommitError, DisconnectReason, Error};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-/// How long a test waits before it calls it a hang.
+/// A test that takes longer hangs.
 const HANG: Duration = Duration::from_secs(60);
-/// A limit that is to be exceeded.
+/// A time limit that will be exceeded.
 const SHORT: Duration = Duration::from_millis(200);
 
 fn serve(database: &str) -> Server {
@@ -39,7 +39,7 @@ impl Drop for Played {
     }
 }
 
-/// Confirms requests as ovn-northd does, and for chassis if there are any.
+/// Confirms requests as ovn-northd does, and for the chassis if there are any.
 async fn northd(server: &Server, chassis: bool) -> Played {
     let client = connect(server).await;
     let cache = client.cache().table::<NbGlobal>().start().await;
@@ -62,7 +62,7 @@ async fn northd(server: &Server, chassis: bool) -> Played {
                 let update = update.set(NbGlobal::HV_CFG, row.nb_cfg);
                 update.set(NbGlobal::HV_CFG_TIMESTAMP, 3_000);
             }
-            // It is done again when it was not.
+            // Set again, since the first value was overwritten.
             let _ = txn.commit().await;
         }
     });
@@ -110,7 +110,7 @@ async fn stages_are_waited_for_in_turn_and_have_times() {
     assert_eq!(since(realized.northd_ended), Some(2));
     assert_eq!(realized.hypervisors_ended, None);
 
-    // ovn-northd alone is not enough.
+    // The confirmation of ovn-northd alone is not enough.
     let all = nb::realized(&client, Stage::Hypervisors).timeout(SHORT);
     let behind = late(all.await.expect_err("no chassis confirms"));
     assert_eq!((behind.requested, behind.confirmed), (Some(2), Some(0)));
@@ -141,7 +141,7 @@ async fn those_who_wait_at_the_same_time_share_a_request() {
     let numbers = all.into_iter().map(|one| one.expect("confirmed").nb_cfg);
     assert!(numbers.into_iter().all(|number| number == 1));
     assert_eq!(requests(&server), 1);
-    // Nobody else waits: its monitor has ended, and there is nothing to share.
+    // No one else waits: its monitor has ended, and there is nothing to share.
     let realized = nb::realized(&client, Stage::Northd).timeout(HANG);
     assert_eq!(realized.await.expect("confirmed").nb_cfg, 2);
 }
@@ -261,7 +261,7 @@ async fn errors_name_what_is_late() {
     assert_eq!(time, std::time::UNIX_EPOCH + Duration::from_secs(4));
     assert_eq!(sb::lagging_chassis(&sb, 1).await.expect("chassis").len(), 1);
 
-    // It does not answer: the error is as it would be without.
+    // It does not answer: the error is the same as without it.
     let _hang = southbound.faults().hang();
     let behind = late(
         waits()
@@ -309,7 +309,7 @@ async fn a_lost_connection_and_a_lost_reply_do_not_end_the_wait() {
     let realized = nb::realized(&client, Stage::Northd).timeout(HANG);
     let mut realized = pin!(realized.into_future());
     while requests(&server) < 3 {
-        // The row, a request without a reply, and one with it.
+        // The row, a request without a reply, and one with a reply.
         assert!(
             timeout(Duration::from_millis(10), &mut realized)
                 .await
@@ -338,7 +338,7 @@ async fn a_number_that_is_set_back_is_asked_for_again() {
     let played = northd(&server, false).await;
     assert_eq!(realized.await.expect("confirmed").nb_cfg, 4);
 
-    // All numbers are used up.
+    // All numbers were used.
     drop(played);
     set(&client, row(i64::MAX, i64::MAX)).await;
     let waits = nb::realized(&client, Stage::Northd).timeout(SHORT);

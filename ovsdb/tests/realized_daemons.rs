@@ -1,4 +1,4 @@
-//! Waiting until ovn-northd, ovn-controller and ovs-vswitchd have carried out what databases say.
+//! Waiting until ovn-northd, ovn-controller and ovs-vswitchd have applied what databases say.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,10 +12,10 @@ use ovsdb::{Client, Database, sb, testing};
 
 /// How long daemons may take for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A limit that is to be exceeded.
+/// A time limit that will be exceeded.
 const SHORT: Duration = Duration::from_secs(2);
 
-/// A server with the schema of the daemons' release: others may lack what they write.
+/// A server with the schema of the daemons' release: other schemas may lack columns that they write.
 fn server(database: &str) -> Server {
     let file = testing::schema_file(database).expect("a database of the daemons");
     let schema = std::fs::read_to_string(file).expect("a schema");
@@ -109,7 +109,7 @@ async fn daemons_confirm_what_they_have_done_and_errors_name_those_that_are_stop
             &format!("--ovnsb-db={}", southbound.remote()),
         ],
     );
-    // Without a datapath of the system: packets would stay in the process.
+    // Without a kernel datapath: packets stay within the process.
     let vswitchd = Process::start(
         path,
         "ovs-vswitchd",
@@ -203,7 +203,7 @@ async fn daemons_confirm_what_they_have_done_and_errors_name_those_that_are_stop
     let flows = String::from_utf8_lossy(&flows.stdout).into_owned();
     assert!(flows.contains("0a:00:00:00:00:01"), "{flows}");
 
-    // The chassis is stopped: ovn-northd goes on.
+    // The chassis is stopped, and ovn-northd continues.
     controller.signal("-STOP");
     let behind = late(waits(Stage::Hypervisors, SHORT).await);
     assert_eq!(behind.daemon, Daemon::Controllers);

@@ -1,4 +1,4 @@
-//! `Reconciler`: which keys are worked on, when, how often, and what failures do.
+//! `Reconciler`: which keys are handled, when and how often, and what happens after failures.
 
 mod support;
 
@@ -16,9 +16,9 @@ use ovsdb::{Client, CommitError, Ref, RetryPolicy, Str, Uuid};
 use support::{bundled_server, connect};
 use tokio::time::{sleep, timeout};
 
-/// Far more than anything here takes: a test that hangs must fail.
+/// Longer than anything here takes, so that a test that hangs fails.
 const HANG: Duration = Duration::from_secs(60);
-/// So long that it does not pass within a test.
+/// So long that it cannot pass within a test.
 const LONG: Duration = Duration::from_secs(3600);
 
 fn server() -> Server {
@@ -52,7 +52,7 @@ async fn insert(client: &nb::Client, names: impl IntoIterator<Item = &str>) {
     txn.commit().await.expect("a commit");
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 async fn until(what: impl Debug, mut is_so: impl FnMut() -> bool) {
     let wait = async {
         while !is_so() {
@@ -84,7 +84,7 @@ async fn end(runner: &Runner<nb::Database, Str>) -> Ended {
     timeout(HANG, runner.ended()).await.expect("no hang")
 }
 
-/// What the closure may know of a key: the addresses of its set, and the names of its port groups.
+/// What the closure reads for a key: the addresses of its set, and the names of its port groups.
 type Seen = (Option<BTreeSet<String>>, BTreeSet<String>);
 
 fn seen(view: &nb::Snapshot, key: &str, owner: &Index<PortGroup, Str>) -> Seen {
@@ -94,7 +94,7 @@ fn seen(view: &nb::Snapshot, key: &str, owner: &Index<PortGroup, Str>) -> Seen {
     (addresses, groups.collect())
 }
 
-/// A source of chance; its seed is printed, and `OVSDB_TEST_SEED` gives it again.
+/// A random generator; its seed is printed, and `OVSDB_TEST_SEED` sets it.
 #[allow(clippy::print_stderr, reason = "a failure is reproduced by it")]
 fn rng() -> fastrand::Rng {
     let given = std::env::var("OVSDB_TEST_SEED").ok();
@@ -103,7 +103,7 @@ fn rng() -> fastrand::Rng {
     fastrand::Rng::with_seed(seed)
 }
 
-/// Whatever the order of the changes is, each key is worked on after its last change, and one worker has a
+/// Whatever the order of changes, each key is handled after its last change, and only one worker has a
 /// key at a time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn every_key_is_worked_on_after_its_last_change() {
@@ -138,7 +138,8 @@ async fn changes_at_random(concurrency: usize, share: usize) {
                     shared_key.store(true, Ordering::SeqCst);
                 }
                 let now = seen(view, key, &owner);
-                // Changes come meanwhile; a worker of tokio that sleeps may keep the others from sockets.
+                // Changes arrive meanwhile. A tokio worker that sleeps may keep the others from polling
+                // sockets.
                 let while_it_runs = Duration::from_millis(fastrand::u64(..10));
                 tokio::task::block_in_place(|| std::thread::sleep(while_it_runs));
                 noted.lock().expect("no panic").insert(key.clone(), now);
@@ -214,7 +215,7 @@ async fn changes_at_random(concurrency: usize, share: usize) {
     assert_eq!(runner.stop().await, Ended::Stopped);
 }
 
-/// A closure that waits until the test lets it go on: it says that it runs, then waits.
+/// A closure that reports that it runs, and then waits until the test lets it continue.
 struct Gate {
     begun: mpsc::Receiver<Str>,
     go_on: mpsc::Sender<()>,
@@ -240,7 +241,7 @@ impl Gated {
     fn pass(&self, key: &Str) {
         self.begun.send(key.clone()).expect("the test listens");
         let go_on = self.go_on.lock().expect("no panic");
-        // A worker of tokio that waits may keep the others from timers and sockets.
+        // A tokio worker that waits may keep the others from timers and sockets.
         let waited = tokio::task::block_in_place(|| go_on.recv_timeout(HANG));
         waited.expect("no hang");
     }
@@ -364,7 +365,7 @@ async fn a_key_that_fails_waits_and_blocks_no_other() {
     let cache = cache(&client).await;
     let mended = Arc::new(AtomicBool::new(false));
     let attempts = Arc::new(Mutex::new(Vec::new()));
-    // With the only worker, which must not wait for the key.
+    // With a single worker, which must not wait for the key.
     let runner = Reconciler::new(&client, &cache)
         .name("groups")
         .backoff(LONG, LONG)
@@ -405,7 +406,7 @@ async fn a_key_that_fails_waits_and_blocks_no_other() {
     let text = ovsdb::ErrorChain::new(&unhealthy).to_string();
     assert!(text.ends_with(": mistake 1"), "{text}");
 
-    // Before the time is over it is tried again when it changes, and when it is added.
+    // Before its delay has passed it is tried again if it changes, or is added.
     let mut txn = client.transaction();
     txn.update(AddressSet::NAME.eq("bad"))
         .set(AddressSet::ADDRESSES, ["192.0.2.1"]);
@@ -477,7 +478,7 @@ async fn a_key_that_fails_is_tried_again_by_itself() {
     assert_eq!(runner.stats().delayed, 0);
 }
 
-/// Without a connection nothing is decided; what changed meanwhile is worked on afterwards.
+/// Without a connection nothing is decided; what changed meanwhile is handled afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_restart_of_the_server_is_survived() {
     let mut server = server();
@@ -509,7 +510,7 @@ async fn a_restart_of_the_server_is_survived() {
         });
     let keys: Vec<String> = (0..40).map(|number| format!("k{number}")).collect();
     insert(&other, keys[..20].iter().map(String::as_str)).await;
-    // While they are worked on.
+    // While they are handled.
     server.kill().expect("killed");
     let stale = async {
         let mut freshness = cache.freshness();
@@ -577,7 +578,7 @@ async fn without_a_connection_keys_are_collected_and_nothing_runs() {
     for runner in [&stopped, &goes_on] {
         runner.health().expect("not stale for so long");
         runner.add("a".into());
-        // Enough for a key to be taken.
+        // Long enough for a key to be taken.
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
@@ -593,10 +594,10 @@ async fn without_a_connection_keys_are_collected_and_nothing_runs() {
     assert_eq!(goes_on.stats().failures, 0);
 }
 
-/// Two controllers, as replicas of one deployment are: no update is lost, and no row made twice.
+/// Two controllers, like the replicas of a deployment: no update is lost, and no row is inserted twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_reconcilers_race_for_the_same_keys() {
-    // Each commit counted once.
+    // Each commit was counted once.
     assert_eq!(race([1, 1]).await, 50);
 }
 
@@ -613,7 +614,7 @@ async fn race(shares: [usize; 2]) -> u64 {
     let other = client(&server).await;
     let names: Vec<String> = (0..KEYS).map(|number| format!("k{number}")).collect();
     insert(&other, names.iter().map(String::as_str)).await;
-    // The schema does not keep the names of switches apart.
+    // The schema does not keep the names of switches unique.
     let by_name = Index::column(LogicalSwitch::NAME);
     let mut runners = Vec::new();
     for share in shares {
@@ -689,7 +690,7 @@ async fn stopping_finishes_what_runs_and_takes_nothing_new() {
         let runner = runner.clone();
         tokio::spawn(async move { runner.stop().await })
     };
-    // The stop is seen: keys are not taken up any more.
+    // The stop takes effect: no more keys are taken.
     until("nothing is added", || {
         let before = runner.stats().queued;
         runner.add(Str::from(before.to_string()));
@@ -711,7 +712,7 @@ async fn stopping_finishes_what_runs_and_takes_nothing_new() {
     assert_eq!(runner.stats().running, 0);
 }
 
-/// Keys that are queued together are committed together, but for those that cannot be.
+/// Keys that are queued together are committed together, except those that fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn keys_that_share_a_commit_fail_one_by_one() {
     let server = server();
@@ -730,7 +731,7 @@ async fn keys_that_share_a_commit_fail_one_by_one() {
             match &**key {
                 "error" => return Err("an error".into()),
                 "panic" => panic!("a panic"),
-                // The server refuses the second of one name.
+                // The server refuses the second group with the same name.
                 "refused" => {
                     for _ in 0..2 {
                         txn.insert(PortGroup {
@@ -739,13 +740,13 @@ async fn keys_that_share_a_commit_fail_one_by_one() {
                         });
                     }
                 }
-                // It is not sent: there is no such row.
+                // It is not sent, since the row does not exist.
                 "mistake" => {
                     let nowhere = Ref::<PortGroup>::new(Uuid::nil());
                     txn.edit(nowhere, |group| group.name = "nothing".into());
                 }
                 _ => {
-                    // What was written for other keys is seen, and the key's own group.
+                    // What was written for other keys is visible, and so is the key's own group.
                     assert!(txn.get_by(PortGroup::NAME, key).is_some());
                 }
             }

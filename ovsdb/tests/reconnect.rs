@@ -1,5 +1,5 @@
-//! After a connection was lost the replica is whole, and its streams tell exactly what happened
-//! meanwhile.
+//! After a connection was lost, the replica is complete again, and its streams deliver exactly the
+//! changes made meanwhile.
 
 mod support;
 
@@ -68,7 +68,7 @@ async fn delete(client: &Client<Database>, rows: &[Ref<Item>]) {
     txn.commit().await.expect("a commit");
 }
 
-/// Has the client lose its connection, and returns once it has noticed.
+/// Makes the client lose its connection. Returns once it has noticed.
 async fn cut_off(client: &Client<Database>, proxy: &Proxy) {
     let mut state = client.state();
     proxy.refuse(true);
@@ -77,7 +77,7 @@ async fn cut_off(client: &Client<Database>, proxy: &Proxy) {
     drop(lost.await.expect("the client lives"));
 }
 
-/// Lets the client connect again, and waits until its replicas follow the server.
+/// Lets the client connect again, and waits until its replicas are current.
 async fn let_back(proxy: &Proxy, caches: &[&Cache<Database>]) {
     proxy.refuse(false);
     for cache in caches {
@@ -102,7 +102,7 @@ async fn two_monitors_are_whole_after_a_reconnect() {
         for changes in [false, true] {
             cut_off(&client, &proxy).await;
             assert!(!items.is_current() && !parts.is_current());
-            // What was there stays readable.
+            // The rows stay readable.
             let before = items.snapshot().rows::<Item>().len();
             assert_eq!(before, parts.snapshot().rows::<Part>().len());
             assert!(before >= 50 && items.staleness().is_some());
@@ -120,14 +120,14 @@ async fn two_monitors_are_whole_after_a_reconnect() {
         assert_eq!(items.snapshot().rows::<Item>().len(), 55);
         assert_eq!(parts.snapshot().rows::<Part>().len(), 55);
         assert_eq!(parts.snapshot().rows::<Slot>().len(), 1);
-        // They follow still.
+        // They are still followed.
         insert(&other, 100, 110).await;
         same_as_dump(&items, &server).await;
         same_as_dump(&parts, &server).await;
     }
 }
 
-/// Deletes 55 rows while the client is away: 55 deletions, and nothing else, are told.
+/// Deletes 55 rows while the client is disconnected: exactly 55 deletions are delivered.
 async fn deletions_are_told_alone(
     server: &impl Dumped,
     proxied: &str,
@@ -166,7 +166,7 @@ async fn deletions_are_told_alone(
     expected.sort();
     assert_eq!(gone, expected);
     assert!(items.try_next().is_none());
-    // The parts went with them, in the same batch.
+    // The parts were deleted with them, in the same batch.
     fold.take(&all.try_next().expect("what changed"));
     assert!(all.try_next().is_none() && fold.is(&cache.snapshot()));
     assert_eq!(
@@ -198,7 +198,7 @@ async fn a_cluster_and_a_relay_resume_where_the_client_was() {
     let relay = relay.start().expect("a relay");
     relay.wait_until_connected("Inventory").expect("connected");
     let other = connect(cluster.remotes()).await;
-    // Servers keep a history that is no larger than the data themselves.
+    // Servers keep no more history than the size of the data themselves.
     insert(&other, 1_000, 1_500).await;
     for remote in [cluster.remotes(), relay.remote()] {
         let proxy = Proxy::start(&remote, 1).await.expect("a proxy");
@@ -214,7 +214,7 @@ async fn a_cluster_and_a_relay_resume_where_the_client_was() {
         let before = proxy.passed().to_client;
         let_back(&proxy, &[&cache]).await;
         same_as_dump(&cache, &cluster).await;
-        // The 500 rows are not sent again: beside the schema that would be more.
+        // The 500 rows are not sent again: with them, more would be received.
         let passed = proxy.passed().to_client - before;
         assert!(passed < 30_000, "{passed} bytes");
         let version = MonitorVersion::MonitorCondSince;
@@ -224,7 +224,7 @@ async fn a_cluster_and_a_relay_resume_where_the_client_was() {
 
 #[tokio::test]
 async fn a_server_that_comes_back_with_less_is_followed() {
-    // The database is put back to what it was before: a backup, or a disk that lied.
+    // The database is restored to an earlier state: from a backup, or after a disk lost writes.
     let mut server = inventory_server();
     let file = server.folder().join("Inventory.db");
     let client = connect(server.remote()).await;
@@ -255,7 +255,7 @@ async fn a_monitor_opened_under_load_never_has_a_stale_row() {
     let server = inventory_server();
     let client = connect(server.remote()).await;
     let mut random = seed.random();
-    // Other clients change rows all the time, but when the gate is closed.
+    // Other clients change rows all the time, except while the gate is closed.
     let gate = std::sync::Arc::new(tokio::sync::RwLock::new(()));
     let mut load = Vec::new();
     for number in 0..2 {
@@ -269,7 +269,7 @@ async fn a_monitor_opened_under_load_never_has_a_stale_row() {
                 let mut txn = writer.transaction();
                 let row = Item::NAME.eq(format!("item {}", first + random.i64(..50)));
                 match random.u8(..4) {
-                    // The row goes, and another takes its name.
+                    // The row is deleted, and another one gets its name.
                     0 => {
                         txn.delete(row.clone());
                         let name = format!("item {}", first + random.i64(..50));
@@ -309,7 +309,7 @@ async fn a_monitor_opened_under_load_never_has_a_stale_row() {
         let (second, third, touched) = tokio::join!(starting.0, starting.1, txn.commit());
         let (second, third) = (second.expect("a cache"), third.expect("a cache"));
         touched.expect("a commit");
-        // What was committed before is there, from the first look on.
+        // What was committed before is visible from the first look on.
         assert_eq!((total(&second), total(&third)), (written, written));
         // All of them go on together.
         let mut stream = second.all_changes();
@@ -331,7 +331,7 @@ async fn a_monitor_opened_under_load_never_has_a_stale_row() {
     }
 }
 
-/// Answers whatever a session asks for of its own, up to a monitor; `None` when it hangs up.
+/// Answers the session's own requests up to a monitor; `None` when the client hangs up.
 async fn until_monitor(connection: &mut Connection) -> Option<Received> {
     while let Some(text) = connection.text().await {
         let request = Received::of(&text);
@@ -349,7 +349,7 @@ async fn until_monitor(connection: &mut Connection) -> Option<Received> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_host_is_noticed_while_a_large_reply_is_decoded() {
-    // Made in advance, so that the peer replies at once.
+    // Prepared in advance, so that the peer replies at once.
     let rows: Vec<_> = (0..size(150_000, 600_000))
         .map(|n| {
             format!(
@@ -373,7 +373,7 @@ async fn a_dead_host_is_noticed_while_a_large_reply_is_decoded() {
         (state, tokio::spawn(client.cache().table::<Item>().start()))
     });
     let mut connection = peer.accept().await;
-    // On a busy machine a pause in between may look like the death that is to come.
+    // On a busy machine, a pause in between may look like the failure that is about to happen.
     loop {
         if let Some(request) = until_monitor(&mut connection).await {
             let mut text = String::new();
@@ -385,7 +385,7 @@ async fn a_dead_host_is_noticed_while_a_large_reply_is_decoded() {
         connection = peer.accept().await;
     }
     let (mut state, starting) = starting.await.expect("no panic");
-    // From here on the host is dead: it takes what comes, and says nothing.
+    // From now on the host is dead: it accepts bytes, and sends nothing.
     let lost = state.wait_for(|state| matches!(state, ConnectionState::Waiting { .. }));
     let reason = match &lost.await.expect("the client lives") {
         ConnectionState::Waiting { lost: Some(lost) } => lost.clone(),
@@ -396,7 +396,7 @@ async fn a_dead_host_is_noticed_while_a_large_reply_is_decoded() {
         "{reason:?}"
     );
     assert!(!starting.is_finished(), "the reply was decoded before");
-    // It was asked for a sign of life before.
+    // It was probed before.
     let mut asked = 0;
     while let Some(text) = connection.text().await {
         assert!(text.contains("\"echo\""), "{text}");
@@ -404,7 +404,7 @@ async fn a_dead_host_is_noticed_while_a_large_reply_is_decoded() {
     }
     assert!(asked > 0);
 
-    // Another host has the same database with one row, which is all that is left.
+    // Another host has the same database with one row, which is all that remains.
     let mut connection = peer.accept().await;
     let request = until_monitor(&mut connection).await.expect("the monitor");
     let row = ovsdb::Uuid::from_u128(7);

@@ -1,5 +1,5 @@
-//! What drove users away from earlier clients, one test a line; most against a peer that follows
-//! a script, since a real server does these things seldom.
+//! Faults that drove users away from earlier clients, one in each test; most with a peer that follows a
+//! script, since real servers rarely show them.
 
 mod support;
 
@@ -19,7 +19,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-/// Far more than anything here takes: a test that hangs must fail.
+/// Longer than anything here takes, so that a test that hangs fails.
 const HANG: Duration = Duration::from_secs(20);
 
 /// A client of a scripted peer, and the peer's end of the connection.
@@ -62,7 +62,7 @@ async fn the_servers_keepalive_is_answered_and_the_connection_lives_on() {
     );
 }
 
-/// Passes connections on to a port, and counts them.
+/// Forwards connections to a port, and counts them.
 async fn forwarder(port: u16) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
@@ -88,7 +88,7 @@ async fn an_idle_connection_outlives_the_probes_of_a_real_server() {
         return;
     }
     use ovsdb::nb::{Connection, Database, NbGlobal};
-    // The probe of a TCP port is set in the database; a second is the shortest there is.
+    // The probe interval of a TCP port is set in the database; one second is the shortest.
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
         .expect("a port");
@@ -124,7 +124,7 @@ async fn an_idle_connection_outlives_the_probes_of_a_real_server() {
         .connect()
         .await
         .expect("a client");
-    // Who does not answer the probe is given up.
+    // A client that does not answer the probe is disconnected.
     let mut heard = String::new();
     let end = silent.read_to_string(&mut heard);
     timeout(HANG, end)
@@ -177,7 +177,7 @@ async fn every_pending_call_ends_when_the_connection_does() {
         commit.await.expect("no panic"),
         Err(CommitError::Unknown(_))
     ));
-    // What comes later waits for the next connection, and so does what goes on by itself.
+    // Later requests wait for the next connection, and so does everything that continues by itself.
     let mut txn = client.transaction();
     let _ = txn.comment("too late");
     txn.timeout(Some(Duration::from_millis(50)));
@@ -202,7 +202,7 @@ async fn every_pending_call_ends_when_the_connection_does() {
     assert!(later.await.expect("no panic").is_ok());
 }
 
-/// A long reply with everything that framing can stumble over.
+/// A long reply with everything that is difficult for framing.
 fn tricky(id: &str) -> String {
     format!(
         r#"{{"id":{id},"result":["\"","\\","\\\"","}}]{{[","é€😀",{{"a":[[]]}}],"error":null}}"#
@@ -359,7 +359,7 @@ async fn older_servers_are_monitored_as_they_can() {
 async fn an_update_that_does_not_fit_is_never_passed_over() {
     let zero = Uuid::nil();
     for update in [
-        // A change and a deletion of rows that are not known, an insert of one that is.
+        // Modifying and deleting unknown rows, and inserting a known one.
         r#"{"Item":{"00000000-0000-0000-0000-000000000009":{"modify":{"name":"m"}}}}"#,
         r#"{"Item":{"00000000-0000-0000-0000-000000000009":{"delete":null}}}"#,
         r#"{"Item":{"00000000-0000-0000-0000-000000000001":{"insert":{"name":"m"}}}}"#,
@@ -386,7 +386,7 @@ async fn an_update_that_does_not_fit_is_never_passed_over() {
         let update = update.replace(r#"{"Item":{"#, &format!(r#"{{"Item":{{{good}"#));
         let update = format!(r#"{{"id":null,"method":"update3","params":[1,"{zero}",{update}]}}"#);
         connection.send(&update).await;
-        // The monitor is ended and started again, for every row, on the same connection.
+        // The monitor is cancelled and requested again, with all rows, on the same connection.
         let end = connection.request().await;
         assert_eq!(
             (end.method.as_str(), end.params.as_str()),
@@ -399,7 +399,7 @@ async fn an_update_that_does_not_fit_is_never_passed_over() {
             again.params.ends_with(&format!(r#","{zero}"]"#)),
             "{again:?}"
         );
-        // Nothing of the update shows, and that the replica is stale does.
+        // Nothing of the update is visible, but that the replica is stale is.
         let view = cache.snapshot();
         assert_eq!(view.rows::<Item>().len(), 1, "{update}");
         assert!(view.get_by(Item::NAME, "half").is_none());
@@ -420,7 +420,7 @@ async fn an_update_that_does_not_fit_is_never_passed_over() {
 
 #[tokio::test]
 async fn subscribers_process_an_update_before_the_next_is_applied() {
-    // One that is short, and one so long that it is decoded elsewhere and the others wait for it.
+    // A short one, and one so long that it is decoded on another thread, for which the others wait.
     for first in [1, 10_000] {
         follow_one_by_one(first).await;
     }
@@ -573,7 +573,7 @@ async fn an_address_without_a_listener_is_an_error() {
         .connect()
         .await;
     assert!(matches!(error, Err(Error::Remote(_))));
-    // Somebody accepts, and says nothing.
+    // A server that accepts connections, and sends nothing.
     let peer = Peer::new();
     let error = Client::<Database>::builder()
         .remotes(peer.remote())

@@ -59,7 +59,7 @@ async fn what_is_written_through_a_relay_is_at_its_source_and_the_other_way_roun
     assert_eq!(names(&cache.snapshot()), ["before"]);
 
     insert(&client, "through").await;
-    // The reply comes after the change.
+    // The reply follows the change.
     assert_eq!(names(&cache.snapshot()), ["before", "through"]);
     insert(&direct, "beside").await;
     let all = |view: &nb::Snapshot| (names(view).len() == 3).then(|| names(view));
@@ -69,7 +69,7 @@ async fn what_is_written_through_a_relay_is_at_its_source_and_the_other_way_roun
         .expect("it comes");
     assert_eq!(found, ["before", "beside", "through"]);
 
-    // The source decides: it knows of what the relay does not know yet.
+    // The source decides, and knows what the relay does not know yet.
     let mut transaction = client.transaction();
     let port = || nb::LogicalSwitchPort {
         name: "p".into(),
@@ -115,8 +115,8 @@ async fn a_relay_serves_on_while_its_source_restarts() {
                 transaction.insert(switch("later"));
                 match transaction.commit().await {
                     Ok(_) => return,
-                    // Sent before the relay knew of the end of its source, which is dead: it is not
-                    // committed.
+                    // It was sent before the relay noticed the end of its source, which is dead: it is
+                    // not committed.
                     Err(CommitError::Unknown(_)) => {}
                     Err(error) => panic!("{error}"),
                 }
@@ -187,7 +187,7 @@ async fn versions(server: &mut Raw) -> BTreeMap<String, Value> {
     versions.collect()
 }
 
-/// Waits until the versions of these notes are others than before, and returns all.
+/// Waits until all of these notes have other versions than before. Returns all versions.
 async fn renewed(
     server: &mut Raw,
     before: &BTreeMap<String, Value>,
@@ -217,7 +217,7 @@ async fn transact(server: &mut Raw, operation: Value) {
     assert!(result[0].get("error").is_none(), "{result}");
 }
 
-/// What ovsdb-server's relay does, and this library's, each with a source of either kind.
+/// The behaviour of ovsdb-server's relay and of this library's, each with a source of either kind.
 #[tokio::test]
 async fn a_relay_gives_its_rows_versions_of_its_own_that_change_with_those_of_the_source() {
     use ServerKind::{Embedded, Reference};
@@ -269,7 +269,7 @@ async fn a_relay_gives_its_rows_versions_of_its_own_that_change_with_those_of_th
         let second = renewed(&mut relay, &first, &["a"]).await;
         assert_eq!(second["b"], first["b"], "{case}");
 
-        // The reference leads nowhere: a new version is all that changes.
+        // The reference leads nowhere, so a new version is the only change.
         let nowhere = json!(["uuid", "11111111-1111-4111-8111-111111111111"]);
         transact(&mut source, update("a", json!({"next": nowhere}))).await;
         let third = renewed(&mut relay, &second, &["a"]).await;

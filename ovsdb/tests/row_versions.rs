@@ -1,4 +1,4 @@
-//! Guards by the version of a row: of constant size, and of every column.
+//! Guards by the version of a row: they have constant size, and cover every column.
 
 mod support;
 
@@ -23,7 +23,7 @@ async fn with_items(client: &Client<Database>) -> Cache<Database> {
     cache.expect("a cache")
 }
 
-/// How much is sent beside the user's operations.
+/// The size of what is sent in addition to the user's operations.
 fn guards(txn: &Transaction<Database>) -> String {
     txn.to_json().expect("no mistake")
 }
@@ -46,7 +46,7 @@ async fn a_row_of_any_size_is_guarded_by_its_version() {
     assert_eq!(large.len(), small.len(), "{large}");
     assert!(large.contains("_version") && !large.contains("tag 7"));
 
-    // Without the switch it is guarded by its columns.
+    // Without the setting, the row is guarded by its columns.
     let plain = client.cache().all_tables().start().await.expect("a cache");
     assert_eq!(plain.snapshot().get(a).expect("a row").version(), None);
     let mut txn = client.transaction_on(&plain);
@@ -71,7 +71,7 @@ async fn every_change_of_a_row_that_was_read_is_a_conflict() {
             assert!(txn.get(a).is_some());
         },
         |txn, by| assert_eq!(txn.find(by, false).len(), 2),
-        // An edit of a real counts on its value.
+        // An edit of a real depends on its value.
         |txn, _| {
             let a = txn.view().expect("a view").get_by(Item::NAME, "a");
             let a = a.expect("a row").clone();
@@ -93,7 +93,7 @@ async fn every_change_of_a_row_that_was_read_is_a_conflict() {
                 txn.comment("something");
                 txn
             };
-            // Nobody else writes, and the versions that come with changes are the right ones.
+            // No other client writes, and the versions in updates are correct.
             for _ in 0..2 {
                 begin().commit().await.expect("nothing has changed");
                 let mut txn = client.transaction();
@@ -128,7 +128,7 @@ async fn versions_are_fetched_again_from_another_server() {
         a.version().expect("a version")
     };
     let before = version();
-    // The server has others after it was started again.
+    // After a restart the server has other versions.
     server.kill().expect("killed");
     server.start().expect("started");
     let apply = client.edit(&cache, |_, txn| {
@@ -156,7 +156,7 @@ async fn members_of_a_cluster_have_versions_of_their_own() {
         });
         let (_, outcome) = apply.await.expect("the versions are right");
         assert_eq!(outcome.results().len(), 1, "after one guard");
-        // The client goes on at another member.
+        // The client continues on another member.
         let _ = cluster.member_mut(number as usize).kill();
         cluster.restart(number as usize).expect("restarted");
         cache.current().await.expect("current");

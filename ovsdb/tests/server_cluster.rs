@@ -1,4 +1,4 @@
-//! Servers in this process that behave as the members of a cluster.
+//! Servers in this process that behave like the members of a cluster.
 
 #![cfg(feature = "server")]
 #![allow(missing_docs)]
@@ -16,7 +16,7 @@ use support::raw::Raw;
 use support::{INVENTORY, item};
 use tokio::time::timeout;
 
-/// How long a test waits before it calls it a hang.
+/// A test that takes longer hangs.
 const HANG: Duration = Duration::from_secs(60);
 const NAME: &str = "Inventory";
 
@@ -105,7 +105,7 @@ async fn status(member: &mut Raw) -> Status {
     }
 }
 
-/// Waits until these members say so. A real cluster takes its time.
+/// Waits until these members report this. A real cluster needs some time.
 async fn until(members: &mut [Raw], is: impl Fn(&[Status]) -> bool) -> Vec<Status> {
     let wait = async {
         loop {
@@ -122,7 +122,7 @@ async fn until(members: &mut [Raw], is: impl Fn(&[Status]) -> bool) -> Vec<Statu
     timeout(HANG, wait).await.expect("the cluster comes to it")
 }
 
-/// Whether these are the members of a cluster that works and is idle.
+/// Whether these are the members of a working, idle cluster.
 fn is_whole(members: &[Status]) -> bool {
     let first = &members[0];
     members.iter().filter(|member| member.leader).count() == 1
@@ -176,7 +176,7 @@ async fn members_show_what_those_of_a_real_cluster_show() {
         members.remove(leader);
         until(&mut members, is_whole).await;
 
-        // The next one, too: the one that is left has no majority.
+        // The next one is killed too: the remaining one has no majority.
         let next = cluster.leader().expect("a leader");
         cluster.member_mut(next).kill().expect("killed");
         members.remove(if next > leader { next - 1 } else { next });
@@ -184,7 +184,7 @@ async fn members_show_what_those_of_a_real_cluster_show() {
         until(&mut members, alone).await;
         assert_eq!(names(&mut members[0]).await, ["one"], "{kind:?}");
 
-        // What changes something waits, and is carried out when there is a majority.
+        // A transaction that changes something waits, and is carried out once there is a majority.
         let waits = members[0].send("transact", insertion("two", 106)).await;
         assert_eq!(names(&mut members[0]).await, ["one"], "{kind:?}");
         cluster.restart(leader).expect("it is back");
@@ -286,7 +286,8 @@ async fn a_client_of_the_leader_follows_it_and_resumes_its_monitors() {
     at(&client, &cluster, 1).await;
     insert(&client, "two", 2).await;
 
-    // The leader dies after it committed, before it replied: the transaction is settled elsewhere.
+    // The leader is killed after the commit and before the reply: the outcome is settled on another
+    // member.
     let fault = TransactionFault::DisconnectAfter;
     let faults = cluster.members()[1].faults();
     faults.next_transaction(NAME, fault).expect("it");
@@ -371,7 +372,7 @@ async fn a_follower_that_is_held_back_lags_and_does_not_lead() {
     let cluster = cluster();
     let held_back = cluster.hold_back(2);
     let (mut fast, mut slow) = (raw(&cluster, 0).await, raw(&cluster, 2).await);
-    // It is not behind yet.
+    // It has not missed anything yet.
     commit(&mut slow, "zero", 103).await;
     commit(&mut fast, "one", 104).await;
     assert_eq!(names(&mut fast).await, ["one", "zero"]);
@@ -381,7 +382,7 @@ async fn a_follower_that_is_held_back_lags_and_does_not_lead() {
     assert_eq!(refused, Err(ClusterError::Behind(2)));
     let waits = slow.send("transact", insertion("two", 107)).await;
     assert_eq!(names(&mut slow).await, ["zero"]);
-    // Neither is it elected, as long as there is another one.
+    // And it is not elected while another member can be.
     let stopped = cluster.stop(0);
     assert_eq!(cluster.leader(), Some(1));
     drop(stopped);
@@ -442,7 +443,7 @@ async fn a_leader_that_is_isolated_or_hangs_is_replaced() {
     assert_eq!(names(&mut first).await, ["one"]);
     assert!(status(&mut first).await.connected);
 
-    // A client that does not probe learns it when the process goes on.
+    // A client that does not probe notices when the process continues.
     let hanging = cluster.hang(1);
     assert_eq!(cluster.leader(), Some(2));
     commit(&mut first, "two", 105).await;
@@ -463,7 +464,7 @@ async fn an_expelled_member_serves_nothing_and_has_no_vote() {
     assert!(cluster.members()[0].databases().is_empty());
     at(&client, &cluster, 1).await;
     insert(&client, "one", 1).await;
-    // Two are left, and one of them is no majority.
+    // Two members remain; one of them alone is not a majority.
     let stopped = cluster.stop(2);
     assert_eq!(cluster.leader(), None);
     drop(stopped);
@@ -518,7 +519,7 @@ async fn a_member_that_comes_back_with_an_older_schema_says_so() {
     let old = member.result("transact", schema()).await.to_string();
     assert!(old.contains("1.2.3") && !old.contains("1.3.0"), "{old}");
     drop(held_back);
-    // The conversion has disconnected clients that do not know of such.
+    // The conversion has disconnected clients that are not aware of database changes.
     let mut member = raw(&cluster, 2).await;
     let new = member.result("transact", schema()).await.to_string();
     assert!(new.contains("1.3.0"), "{new}");

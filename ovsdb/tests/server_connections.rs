@@ -35,11 +35,11 @@ async fn silent_clients_are_probed_on_tcp_and_not_on_unix_sockets() {
     let mut unix = UnixStream::connect(&path).await.expect("a connection");
     let address = remote.trim_start_matches("tcp:");
     let mut tcp = TcpStream::connect(address).await.expect("a connection");
-    // It is asked once, and let go.
+    // It is probed once, and then disconnected.
     let probe = r#"{"id":"echo","method":"echo","params":[]}"#;
     assert_eq!(read_to_end(&mut tcp).await, probe);
 
-    // That took two intervals, in which the other one was silent too.
+    // That took two intervals, during which the other client was silent too.
     let request = br#"{"method":"list_dbs","params":[],"id":0}"#;
     unix.write_all(request).await.expect("written");
     let mut reply = vec![0; 256];
@@ -103,7 +103,7 @@ async fn a_client_that_is_let_go_sees_no_reset() {
     let remote = "ptcp:0:127.0.0.1".parse().expect("a remote");
     let remote = server.listen(&remote).await.expect("a port").to_string();
     let address = remote.trim_start_matches("tcp:");
-    // The server reads only the beginning of this. To close a socket then resets the connection.
+    // The server reads only the beginning of this. Closing the socket would then reset the connection.
     let request = r#"{"method":"list_dbs","params":[],"id":0}"#;
     let requests = request.to_owned() + &"garbage".repeat(50_000);
     for _ in 0..20 {
@@ -140,7 +140,7 @@ async fn follow(path: PathBuf, last: usize) -> Vec<usize> {
     numbers
 }
 
-/// The task of any session may send to a follower: nothing may be lost or overtaken by that.
+/// The task of any session may send to a monitoring client: no update may be lost or overtake another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn followers_are_told_of_every_transaction_in_order_whoever_commits_it() {
     const WRITERS: usize = 4;

@@ -1,7 +1,7 @@
-//! The embedded server killed at any moment: every durable transaction that was acknowledged is in the
-//! file, which opens here and in ovsdb-server; and a disk that is full.
+//! The embedded server is killed at any moment: every durable transaction that was acknowledged is in
+//! the file, and both this library and ovsdb-server can open it. Also, a full disk.
 //!
-//! 200 times by `OVSDB_TEST_SCALE=full`.
+//! `OVSDB_TEST_SCALE=full` does it 200 times.
 
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
@@ -29,7 +29,7 @@ const SCHEMA: &str = r#"{"name":"Files","version":"1.0.0","tables":{"Item":{"isR
     "indexes":[["name"]],"columns":{"name":{"type":"string"},"text":{"type":"string"},
     "numbers":{"type":{"key":"integer","min":0,"max":"unlimited"}}}}}}"#;
 
-/// How the child is told what to serve.
+/// The environment variables that tell the child what to serve.
 const FILE: &str = "OVSDB_TEST_CHILD_FILE";
 /// Whether the child compacts and converts the database all the time.
 const BUSY: &str = "OVSDB_TEST_CHILD_BUSY";
@@ -90,7 +90,7 @@ impl Drop for Served {
 }
 
 impl Served {
-    /// Starts it, and returns what it says first.
+    /// Starts it. Returns its first line.
     fn spawn(mut command: Command, file: &Path, busy: bool) -> (Self, String) {
         command
             .env(FILE, file)
@@ -190,7 +190,7 @@ fn insert(name: &str, text: &str) -> Value {
            {"op": "commit", "durable": true}])
 }
 
-/// Inserts rows until the server is gone, and returns the names of those that were acknowledged.
+/// Inserts rows until the server is gone. Returns the names of those that were acknowledged.
 async fn load(socket: PathBuf, prefix: String) -> BTreeSet<String> {
     const AHEAD: usize = 8;
     let mut acknowledged = BTreeSet::new();
@@ -252,7 +252,7 @@ fn names_by_tool(file: &Path) -> BTreeSet<String> {
     names(&serde_json::from_slice(&output.stdout).unwrap())
 }
 
-/// That ovsdb-server opens the file.
+/// Checks that ovsdb-server opens the file.
 fn reference_opens(file: &Path) {
     let mut server = testing::Server::builder().schema(SCHEMA).start().unwrap();
     server.kill().unwrap();
@@ -277,7 +277,7 @@ async fn kill_often(times: usize, busy: bool) {
         for client in clients {
             all.extend(client.await.unwrap());
         }
-        // Half a record at the end is cut off. Before that, ovsdb-tool refuses the file.
+        // An incomplete record at the end is cut off. Before that, ovsdb-tool refuses the file.
         let by_ours = names_by_ours(&file).await;
         let lost: Vec<_> = all.difference(&by_ours).collect();
         assert!(lost.is_empty(), "time {time}: {lost:?}");
@@ -340,7 +340,7 @@ async fn on_a_full_disk_transactions_fail_and_nothing_of_them_stays() {
     let text = "x".repeat(9_000);
     let (mut expected, mut refused) = (BTreeSet::new(), 0);
     for number in 0..100 {
-        // Small ones between: there may still be room for them.
+        // Small records: there may still be space for them.
         let text = if number % 2 == 0 { &*text } else { "small" };
         let name = number.to_string();
         let results = peer.call("transact", insert(&name, text)).await;

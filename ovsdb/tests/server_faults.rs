@@ -1,4 +1,4 @@
-//! Faults on demand, as a client sees them.
+//! Injected faults, as clients see them.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::{INVENTORY, item};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-/// How long a test waits before it calls it a hang.
+/// A test that takes longer hangs.
 const HANG: Duration = Duration::from_secs(60);
 const NAME: &str = "Inventory";
 
@@ -140,7 +140,7 @@ async fn a_client_leaves_a_server_that_leads_no_more() {
     insert(&client, "one", 1).await.expect("a commit");
 }
 
-/// Asks for what has changed since a transaction, and returns whether the server knew.
+/// Requests the changes since a transaction. Returns whether the server knew that.
 async fn resumes(server: &Server, since: ovsdb::Uuid) -> bool {
     let Remote::Memory(remote) = server.remote() else {
         panic!("another remote");

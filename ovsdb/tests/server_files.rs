@@ -1,5 +1,5 @@
-//! Database files: ovsdb-server and `ovsdb-tool` open those of the embedded server, and the other way
-//! round, with equal content; what is damaged is refused or cut off, and said.
+//! Database files: ovsdb-server and `ovsdb-tool` open the embedded server's files, and the other way
+//! round, with equal contents. Damage is refused, or cut off and reported.
 
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -16,7 +16,7 @@ use ovsdb::server::{FileErrorReason, PassiveRemote, Server, ServerError};
 use ovsdb::testing::{self, Dump};
 use tracing::Level;
 
-/// Columns of every kind of record: sets and maps, of which a file has differences; an ephemeral
+/// Columns for every kind of record: sets and maps, which files store as differences; an ephemeral
 /// column; strong and weak references; an index.
 const SCHEMA: &str = r#"{
   "name": "Files", "version": "1.2.3", "cksum": "123 456",
@@ -72,7 +72,7 @@ fn run<'a>(program: &str, arguments: impl IntoIterator<Item = &'a str>) -> Outpu
     Command::new(program).args(arguments).output().unwrap()
 }
 
-/// What a program prints; it must succeed.
+/// The output of a program that must succeed.
 fn output<'a>(program: &str, arguments: impl IntoIterator<Item = &'a str>) -> String {
     let output = run(program, arguments);
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -102,7 +102,7 @@ fn dump(remote: &str) -> Dump {
     output("ovsdb-client", arguments).parse().unwrap()
 }
 
-/// Listens in a folder; what calls programs must not block the task that serves them.
+/// Listens in a folder. Code that runs programs must not block the task that serves them.
 async fn listen(server: &Server, folder: &Path) -> String {
     let path = folder.join("embedded.sock");
     server
@@ -112,7 +112,7 @@ async fn listen(server: &Server, folder: &Path) -> String {
         .to_string()
 }
 
-/// What ovsdb-server makes of a file, without changing it.
+/// The contents of a file as ovsdb-server reads it, on a copy.
 fn dump_by_reference(file: &Path) -> Dump {
     let mut server = testing::Server::builder().schema(SCHEMA).start().unwrap();
     server.kill().unwrap();
@@ -121,7 +121,7 @@ fn dump_by_reference(file: &Path) -> Dump {
     dump(&server.remote())
 }
 
-/// What the embedded server makes of a copy of a file.
+/// The contents of a copy of a file as the embedded server reads it.
 async fn dump_by_ours(file: &Path) -> Dump {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy.db");
@@ -265,7 +265,7 @@ async fn the_schema_is_the_same_in_the_file_the_reply_and_the_servers_own_databa
     assert_eq!(in_file(&file), expected);
 }
 
-/// A file of ours with some records, and where each begins.
+/// A file of the embedded server with some records, and the offset of each.
 async fn records(folder: &Path) -> (Vec<u8>, Vec<usize>) {
     let file = folder.join("whole.db");
     let server = Server::builder().create(&file, SCHEMA).start().unwrap();
@@ -290,7 +290,9 @@ async fn a_record_that_was_not_written_to_its_end_is_cut_off_with_a_warning() {
         let warnings = log.at_least(Level::WARN);
         assert_eq!(warnings.len(), 1, "{end}: {warnings:?}");
         assert!(
-            warnings[0].message().contains("cut off the end"),
+            warnings[0]
+                .message()
+                .contains("cut off an incomplete record"),
             "{warnings:?}"
         );
         assert_eq!(warnings[0]["bytes"], (end - last).to_string());
@@ -302,7 +304,7 @@ async fn a_record_that_was_not_written_to_its_end_is_cut_off_with_a_warning() {
     fs::write(&path, &zeroed).unwrap();
     drop(Server::file(&path).unwrap());
     assert_eq!(fs::read(&path).unwrap(), whole[..last]);
-    // A file that was cut off goes on to be right.
+    // After a file was cut off, it continues correctly.
     let server = Server::file(&path).unwrap();
     transact(&listen(&server, folder.path()).await, &[FIRST[3]]);
     drop(server);
@@ -337,7 +339,7 @@ async fn damage_before_intact_records_is_an_error_that_names_the_record() {
             assert_eq!(fs::read(&path).unwrap(), damaged, "nothing is cut off");
         }
     }
-    // A record that is whole, and does not fit.
+    // A complete record that does not fit the database.
     let mut wrong = whole[..starts[2]].to_vec();
     wrong.extend_from_slice(&whole[starts[4]..]);
     fs::write(&path, &wrong).unwrap();
@@ -391,7 +393,7 @@ async fn a_second_opener_is_told_that_the_database_is_served() {
     let link = reference.folder().join("link.db");
     std::os::unix::fs::symlink(&file, &link).unwrap();
     assert!(matches!(reason(&link), FileErrorReason::Locked));
-    // Refusing this process again must not have opened it to others.
+    // Refusing this process again must not have released the lock for others.
     let tool = run("ovsdb-tool", ["compact", file.to_str().unwrap()]);
     assert!(!tool.status.success());
     let error = String::from_utf8_lossy(&tool.stderr).into_owned();
@@ -404,7 +406,7 @@ async fn a_second_opener_is_told_that_the_database_is_served() {
     );
     reference.kill().unwrap();
 
-    // A database that is served no longer is free, whatever still runs.
+    // A database that is no longer served is free, whatever still runs.
     assert!(server.remove("Files"));
     let mut server = Server::file(&link).unwrap();
     for _ in 0..20 {
@@ -416,7 +418,7 @@ async fn a_second_opener_is_told_that_the_database_is_served() {
         drop(server);
         server = Server::file(&link).unwrap();
     }
-    // A compaction keeps the link, and the lock with it.
+    // A compaction preserves the link, and with it the lock.
     server.compact("Files").await.unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert!(matches!(reason(&file), FileErrorReason::Locked));
@@ -435,7 +437,8 @@ fn no_file_of_a_schema_that_is_broken_is_made() {
     drop(Server::builder().create(&path, "{}").start().unwrap());
 }
 
-/// ovsdb-server takes such a schema, and at its next start drops the first row and all that follows.
+/// ovsdb-server accepts such a schema, and at its next start drops the first row and everything after
+/// it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_file_is_made_of_a_schema_whose_rows_it_would_lose() {
     let optional = r#"{"name": "Files", "version": "1.0.0", "tables": {

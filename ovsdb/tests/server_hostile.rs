@@ -1,5 +1,5 @@
-//! Clients of the embedded server that say what no client should: each gets a typed error or is let go,
-//! and nobody else notices.
+//! Clients of the embedded server that send what no client should: each gets a typed error or is
+//! disconnected, and no other client notices.
 
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -12,7 +12,7 @@ use ovsdb::server::{Server, ServerBuilder};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::time::timeout;
 
-/// Far more than anything here takes: a test that hangs must fail.
+/// Longer than anything here takes, so that a test that hangs fails.
 const HANG: Duration = Duration::from_secs(60);
 
 const SCHEMA: &str = r#"{"name":"D","tables":{"T":{"isRoot":true,"columns":{"n":{"type":"integer"},
@@ -34,7 +34,7 @@ fn connect(server: &Server) -> DuplexStream {
     }
 }
 
-/// What the server answers until it closes the connection.
+/// The server's replies until it closes the connection.
 async fn until_closed(mut stream: DuplexStream, bytes: &[u8]) -> String {
     // It may close before it has read everything.
     let _ = timeout(HANG, stream.write_all(bytes))
@@ -48,7 +48,7 @@ async fn until_closed(mut stream: DuplexStream, bytes: &[u8]) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// What the server answers until the reply to a last `echo`.
+/// The server's replies up to the reply to a last `echo`.
 async fn answers(stream: &mut DuplexStream, bytes: &[u8]) -> String {
     const LAST: &str = r#"{"id":"last","method":"echo","params":[]}"#;
     let (mut read, mut write) = tokio::io::split(stream);
@@ -68,7 +68,7 @@ async fn answers(stream: &mut DuplexStream, bytes: &[u8]) -> String {
     both.await.expect("no hang").1
 }
 
-/// The most memory that this process has had, in MiB.
+/// The peak memory of this process, in MiB.
 fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status
@@ -101,7 +101,7 @@ async fn what_is_no_message_ends_the_connection() {
         b"}",
         b"]",
         b"{]",
-        // As ovsdb-server: members that RFC 7047 does not have.
+        // Like ovsdb-server: members that RFC 7047 does not define.
         br#"{"jsonrpc":"2.0","id":1,"method":"echo","params":[]}"#,
         br#"{"id":1,"method":"echo","params":["\ud800"]}"#,
         br#"{"id":1,"method":"echo","params":{}}"#,
@@ -159,7 +159,7 @@ async fn what_is_a_message_gets_an_error_with_a_name() {
         let answer = answers(&mut stream, request.as_bytes()).await;
         assert!(answer.contains(error), "{request}: {answer}");
     }
-    // Replies that nobody has asked for, and notifications that nobody knows.
+    // Replies that were not requested, and unknown notifications.
     let noise = br#"{"id":9,"result":{},"error":null}{"id":null,"method":"what","params":[]}"#;
     let answer = answers(&mut stream, noise).await;
     assert!(!answer.contains('9'), "{answer}");
@@ -199,7 +199,7 @@ async fn monitors_locks_and_sessions_are_limited() {
         others.push(other);
     }
     assert_eq!(until_closed(connect(&server), b"").await, "");
-    // One that goes makes room; the server is told of it in its own time.
+    // When a client disconnects, there is room for another, as soon as the server notices.
     drop(others.pop());
     let again = async {
         loop {
@@ -225,7 +225,7 @@ async fn requests_without_end_of_a_client_that_does_not_read_cost_little() {
     );
     answers(&mut neighbour, insert.as_bytes()).await;
     let before = peak_memory();
-    // Each asks for much more than it says itself.
+    // Each requests much more than it sends.
     let requests =
         r#"{"id":1,"method":"transact","params":["D",{"op":"select","table":"T","where":[]}]}"#
             .repeat(1000);
@@ -233,7 +233,7 @@ async fn requests_without_end_of_a_client_that_does_not_read_cost_little() {
     for _ in 0..10 {
         let mut stream = connect(&server);
         let mut rest = requests.as_bytes();
-        // Until the server reads no more.
+        // Until the server stops reading.
         while !rest.is_empty()
             && let Ok(sent) = timeout(Duration::from_millis(200), stream.write(rest)).await
         {
@@ -244,7 +244,7 @@ async fn requests_without_end_of_a_client_that_does_not_read_cost_little() {
     answers(&mut neighbour, b"").await;
     let more = peak_memory() - before;
     assert!(more < 100, "{more} MiB; all replies are 1,000 MB");
-    // Who comes to read gets everything.
+    // A client that reads gets everything.
     let mut stream = greedy.pop().unwrap();
     let mut received = 0;
     let mut buffer = vec![0; 1 << 20];
@@ -279,7 +279,7 @@ async fn a_client_that_is_silent_and_does_not_read_is_let_go() {
         write.write_all(requests.as_bytes()),
     )
     .await;
-    // There is room for one client only.
+    // There is room for only one client.
     let again = async {
         loop {
             let mut other = connect(&server);

@@ -93,7 +93,7 @@ async fn refused(remote: &str, tls: TlsConfig) -> Error {
     connect(remote, tls).await.expect_err("a refusal")
 }
 
-/// What TLS says of an attempt, in the handshake or, as TLS 1.3 has it, after it.
+/// The TLS error of an attempt, in the handshake or, with TLS 1.3, after it.
 fn reason(error: &Error) -> &TlsError {
     match error {
         Error::Connect { source, .. } => match &**source {
@@ -108,7 +108,7 @@ fn reason(error: &Error) -> &TlsError {
     }
 }
 
-/// Writes and reads more than fits into any buffer on the way.
+/// Writes and reads more than the buffers on the way can hold.
 async fn works(client: &nb::Client) {
     let large = "x".repeat(3 << 20);
     let mut transaction = client.transaction();
@@ -162,7 +162,7 @@ async fn clients_of_the_authority_are_served_and_others_are_refused() {
             "{error:?}"
         );
     }
-    // Those who were refused left nothing behind that would hinder others.
+    // Refused clients left nothing behind that would hinder others.
     works(
         &connect(&remote, world.tls(&world.client))
             .await
@@ -236,9 +236,9 @@ async fn replaced_files_are_read_at_the_next_connection() {
     let error = refused(&remote, world.tls(&world.client)).await;
     let error = reason(&error);
     assert!(matches!(error, TlsError::UnknownIssuer), "{error:?}");
-    // Connections that stand do not mind.
+    // Existing connections are not affected.
     works(&first).await;
-    // Files of no use leave what was read before in use.
+    // If the files cannot be used, what was read before stays in use.
     write(folder, "server-cert.pem", "not PEM");
     connect(&remote, next.tls(&next.client))
         .await
@@ -264,7 +264,7 @@ async fn faults_of_the_configuration_name_what_is_wrong() {
         .build()
         .expect_err("another key");
     assert!(matches!(error, TlsError::KeyMismatch { .. }), "{error:?}");
-    // Secrets do not get into logs.
+    // Secrets do not appear in logs.
     assert!(!format!("{:?} {:?}", own(), own().verify_clients(false).build()).contains("PRIVATE"));
 
     let server = Server::memory(r#"{"name": "Empty", "tables": {}}"#).expect("a server");
@@ -287,7 +287,7 @@ async fn a_client_that_does_not_speak_tls_is_let_go() {
     let request = br#"{"method":"list_dbs","params":[],"id":0}"#;
     stream.write_all(request).await.expect("written");
     let mut answer = Vec::new();
-    // An alert, and the end.
+    // An alert, and the end of the stream.
     let _ = stream.read_to_end(&mut answer).await;
     assert!(!answer.starts_with(b"{"), "{answer:?}");
     works(

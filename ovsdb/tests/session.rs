@@ -1,5 +1,5 @@
-//! The session under faults that a real server or a scripted peer can show: reconnecting, locks,
-//! schema changes, limits of time, outcomes that are unknown, and its end.
+//! The session under faults that a real server or a scripted peer can show: reconnects, locks, schema
+//! changes, time limits, unknown outcomes, and its end.
 
 mod support;
 
@@ -16,10 +16,10 @@ use support::peer::{Connection, Peer};
 use support::{INVENTORY, inventory_server, item};
 use tokio::time::timeout;
 
-/// Far more than anything here takes: a test that hangs must fail.
+/// Longer than anything here takes, so that a test that hangs fails.
 const HANG: Duration = Duration::from_secs(30);
 
-/// A client that does not wait long for anything.
+/// A client with short time limits.
 fn quick(remote: String) -> ClientBuilder<Database> {
     Client::builder()
         .remotes(remote)
@@ -66,10 +66,10 @@ async fn a_server_that_comes_back_finds_its_client() {
     for round in 2..5 {
         server.kill().expect("killed");
         until(&client, |state| !state.is_connected()).await;
-        // The replica is readable, and says that it is old.
+        // The replica is readable, and reports that it is stale.
         assert_eq!(names(&cache).len(), round - 1);
         assert!(!cache.is_current());
-        // What is asked for meanwhile waits.
+        // Requests made meanwhile wait.
         let writer = client.clone();
         let write = tokio::spawn(async move {
             insert(&writer, &format!("during {round}"), round as i64).await;
@@ -161,7 +161,7 @@ async fn an_unknown_outcome_is_settled_by_the_next_connection() {
             continue;
         }
         let second = connection.request().await;
-        // The same operations, behind a guard on the row.
+        // The same operations, after a guard on the row.
         let guard = format!(
             r#"["Inventory",{{"op":"wait","table":"Item","timeout":0,"where":[["_uuid","==",["uuid","{}"]]],"columns":["_uuid"],"until":"==","rows":[]}},"#,
             row.uuid()
@@ -212,11 +212,11 @@ async fn time_limits_say_whether_the_transaction_was_sent() {
         }
         other => panic!("{other:?}"),
     }
-    // A future that is dropped takes its transaction along.
+    // Dropping a future cancels its transaction.
     let dropped = timeout(Duration::from_millis(100), waiting("dropped").commit()).await;
     assert!(dropped.is_err());
     let kept = tokio::spawn(waiting("kept").commit());
-    // The server reads requests in order: behind this one both are cancelled.
+    // The server reads requests in order: when it answers this one, both are cancelled.
     client.list_dbs().await.expect("names");
     insert(&other, "signal", 7).await;
     kept.await.expect("no panic").expect("a commit");
@@ -243,7 +243,7 @@ async fn a_change_is_retried_after_a_conflict() {
                     .apply_with(policy, &cache, |view, txn| {
                         let row = view.get_by(Item::NAME, "counter").expect("the counter");
                         txn.verify(row, Item::COUNT);
-                        // Read, add, write: without the verification additions would be lost.
+                        // Read, add, write: without the verification, additions would be lost.
                         txn.update(row.reference()).set(Item::COUNT, row.count + 1);
                         Ok::<_, CommitError>(())
                     })
@@ -263,7 +263,7 @@ async fn a_change_is_retried_after_a_conflict() {
     let counter = view.get_by(Item::NAME, "counter").expect("the counter");
     assert_eq!(counter.count, WRITERS * ADDS);
 
-    // What cannot succeed ends after the tries, with the server's word for it.
+    // A transaction that cannot succeed ends after the tries, with the server's error.
     let mut runs = 0;
     let policy = ovsdb::RetryPolicy::default().tries(3);
     let refused = client
@@ -302,7 +302,7 @@ async fn a_lock_is_asked_for_again() {
         txn.assert_lock(lock.name());
         let commit = tokio::spawn(txn.commit());
         server.start().expect("started");
-        // The lock is asked for before anything that waited is sent.
+        // The lock is requested before anything that waited is sent.
         commit.await.expect("no panic").expect("we hold it");
         timeout(HANG, lock.held())
             .await
@@ -316,7 +316,7 @@ async fn a_lock_is_asked_for_again() {
         .await
         .expect("no hang")
         .expect("given back");
-    // A handle that never came to be does not keep the lock.
+    // A handle whose future was dropped does not keep the lock.
     for _ in 0..20 {
         drop(timeout(Duration::ZERO, client.lock("l")).await);
     }
@@ -343,7 +343,7 @@ async fn a_changed_schema_is_taken_up_on_the_same_connection() {
     assert!(cache.skew().is_empty());
     let state = client.state();
 
-    // A column goes, and another one comes.
+    // One column is removed, another one is added.
     let narrower = INVENTORY.replacen("\"weight\"", "\"heft\"", 1);
     let narrower = narrower.replacen("\"version\": \"", "\"version\": \"9", 1);
     assert!(narrower.contains("heft"));
@@ -370,7 +370,7 @@ async fn a_changed_schema_is_taken_up_on_the_same_connection() {
         let next = timeout(HANG, changes.next()).await;
         next.expect("no hang").expect("a change")
     };
-    // The schema is news; the row that was there before is not.
+    // The schema change is reported; the row that existed before is not.
     let converted = next().await;
     assert!(converted.kind().is_schema_change() && converted.is_empty());
     let next = next().await;
@@ -435,7 +435,7 @@ async fn remotes_can_be_changed() {
         .expect("the snapshot");
 
     assert!(client.set_remotes("nonsense").is_err() && client.set_remotes("").is_err());
-    // A list that has the connection's remote leaves it alone.
+    // A list with the connection's remote does not affect the connection.
     let state = client.state();
     let both = format!("{},{}", first.remote(), second.remote());
     client.set_remotes(&both).expect("remotes");
@@ -510,7 +510,7 @@ async fn closing_drains() {
             Err(error) => panic!("neither sent nor refused: {error:?}"),
         }
     }
-    // What was committed is in the replica, which stays readable, and says that it is at its end.
+    // What was committed is in the replica, which stays readable, and reports that it has ended.
     assert_eq!(names(&cache).len(), committed);
     assert!(!cache.is_current() && cache.current().await.is_err());
     assert!(matches!(
@@ -531,7 +531,7 @@ async fn nothing_outlives_the_last_handle() {
     let cache = items(&client).await;
     let lock = client.lock("l").await.expect("a lock");
     drop(client);
-    // The cache and the lock keep the session.
+    // The cache and the lock keep the session alive.
     let writer = quick(server.remote()).connect().await.expect("a client");
     insert(&writer, "new", 1).await;
     let arrived = cache.wait_until(HANG, |view| view.get_by(Item::NAME, "new").map(|_| ()));

@@ -1,4 +1,4 @@
-//! Snapshots that are made without a server are what a replica of the same rows would be.
+//! Snapshots that are made without a server equal those of a replica with the same rows.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! What is a span. In a process of its own: whether a span is wanted is remembered for all threads.
+//! Which spans exist. In its own process, since whether a span is enabled is cached for all threads.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! A client that wants the leader, at servers that are not: it stays with one of them until that
-//! one leads, or shows that another does.
+//! A client that requires the leader, with servers that are not: it stays connected to one of them
+//! until that leads, or shows that another one does.
 
 mod support;
 
@@ -11,9 +11,9 @@ use support::inventory::{Database, Item};
 use support::peer::{Connection, Peer, Received};
 use tokio::time::timeout;
 
-/// Far more than anything here takes: a test that hangs must fail.
+/// Longer than anything here takes, so that a test that hangs fails.
 const HANG: Duration = Duration::from_secs(60);
-/// Longer than any test: what happens before is no poll.
+/// Longer than any test: what happens earlier is not caused by this timer.
 const NEVER: Duration = Duration::from_secs(3600);
 
 const ROW: &str = "00000000-0000-0000-0000-000000000001";
@@ -36,7 +36,7 @@ fn description(leader: bool, index: i64, schema: &str) -> String {
     )
 }
 
-/// Answers what every connection begins with, as a member of a cluster.
+/// Answers the first requests of a connection, as a member of a cluster.
 async fn greet(connection: &mut Connection, leader: bool, index: i64) {
     let aware = connection.request().await;
     let server = connection.request().await;
@@ -48,11 +48,11 @@ async fn greet(connection: &mut Connection, leader: bool, index: i64) {
     for (request, reply) in [(aware, "{}"), (server, &rows), (schema, INVENTORY)] {
         ovsdb::protocol::write_reply(&mut text, &request.id, reply);
     }
-    // At once: the client may leave after the second one.
+    // Sent together: the client may disconnect after the second one.
     connection.send(&text).await;
 }
 
-/// Tells what changed in the description of the database.
+/// Reports a change of the database's description.
 async fn change(connection: &mut Connection, columns: &str) {
     let words = format!(
         r#"{{"id":null,"method":"update2","params":[0,{{"Database":{{"{ROW}":{{"modify":{columns}}}}}}}]}}"#
@@ -60,7 +60,7 @@ async fn change(connection: &mut Connection, columns: &str) {
     connection.send(&words).await;
 }
 
-/// The server's keepalive is answered: the connection is kept, and serves nothing else.
+/// The server's keepalive is answered: the connection is kept, but not used for anything else.
 async fn is_kept(connection: &mut Connection) {
     connection
         .send(r#"{"method":"echo","params":[],"id":"kept"}"#)
@@ -116,7 +116,7 @@ async fn is_left(connection: &mut Connection) -> bool {
 async fn a_log_that_grows_shows_that_another_member_leads() {
     let (first, second) = (Peer::new(), Peer::new());
     let remotes = format!("{},{}", first.remote(), second.remote());
-    // The pauses grow to an hour: what is tried again is tried because of the log.
+    // The pauses grow to an hour, so any new attempt is because of the log.
     let client = builder(remotes).connect();
     let connecting = tokio::spawn(client);
     let mut at_first = first.accept().await;
@@ -134,7 +134,7 @@ async fn a_log_that_grows_shows_that_another_member_leads() {
         &client.state().get(),
         ConnectionState::Connected { remote: at } if *at == remote
     ));
-    // It hands over, and the second leads by now: no wait.
+    // It hands over, and the second one leads already: no wait.
     let cache = tokio::spawn(client.cache().table::<Item>().start());
     let request: Received = at_first.request().await;
     let rows = format!(r#"[false,"{ROW}",{{}}]"#);

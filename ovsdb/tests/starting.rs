@@ -1,5 +1,5 @@
-//! Monitors that the server does not start: the error of the cache that is being started, or of the
-//! one that was, and nothing else.
+//! Monitors that the server refuses: the error goes to the cache that is being started, or that was
+//! started before, and affects nothing else.
 
 mod support;
 
@@ -14,7 +14,7 @@ use support::peer::{Connection, Peer, Received};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Far more than anything here takes: a test that hangs must fail.
+/// Longer than anything here takes, so that a test that hangs fails.
 const HANG: Duration = Duration::from_secs(60);
 
 fn builder(remote: String) -> ClientBuilder<Database> {
@@ -60,7 +60,7 @@ async fn started(start: Start, connection: &mut Connection) -> Cache<Database> {
     outcome(start).await.expect("a cache")
 }
 
-/// The client asks for what it is told to, on the connection as it is.
+/// The client's next request comes on the same connection.
 async fn serves(client: &Client<Database>, connection: &mut Connection) {
     let client = client.clone();
     let ids = tokio::spawn(async move { client.list_dbs().await });
@@ -75,7 +75,7 @@ async fn serves(client: &Client<Database>, connection: &mut Connection) {
 async fn a_cache_that_the_server_refuses_is_an_error_of_its_own() {
     let peer = Peer::new();
     let (client, mut connection) = scripted(&peer, builder(peer.remote())).await;
-    // With any error, known or not, by any method.
+    // With any error, known or unknown, for any method.
     for error in [r#"{"error":"not allowed"}"#, "\"unknown database\""] {
         let starting = start(&client);
         let request = connection.request().await;
@@ -121,11 +121,11 @@ async fn starting_a_cache_ends_by_the_time_limit_with_the_reason() {
         matches!(&error, Error::Disconnected(lost) if matches!(lost.reason(), DisconnectReason::TimedOut)),
         "{error:?}"
     );
-    // What it answers after all is given back.
+    // When it answers later, the monitor is cancelled.
     connection.reply(&late, &no_rows()).await;
     assert_eq!(connection.request().await.method, "monitor_cancel");
     serves(&client, &mut connection).await;
-    // A limit of its own.
+    // With a time limit of its own.
     let own = client.cache().table::<Item>().timeout(None).start();
     let own = tokio::spawn(own);
     let request = connection.request().await;
@@ -134,7 +134,7 @@ async fn starting_a_cache_ends_by_the_time_limit_with_the_reason() {
     drop(outcome(own).await.expect("a cache"));
     assert_eq!(connection.request().await.method, "monitor_cancel");
 
-    // The server has no such database any more, and says so to every connection.
+    // The server no longer has the database, and reports that on every connection.
     drop(connection);
     let gone = tokio::spawn(async move {
         loop {
@@ -156,7 +156,7 @@ async fn starting_a_cache_ends_by_the_time_limit_with_the_reason() {
     gone.abort();
 }
 
-/// Serves the requests of connections: the first monitor by `monitor`, until that hangs up.
+/// Serves the requests of connections; the first monitor is answered by `monitor`, until that hangs up.
 async fn until_it_ends(
     peer: &Peer,
     mut connection: Connection,
@@ -208,7 +208,7 @@ async fn starting_a_cache_ends_when_each_attempt_costs_the_connection() {
     let (error, _) = until_it_ends(&peer, connection, starting, async |connection, request| {
         let mut text = String::new();
         ovsdb::protocol::write_reply(&mut text, &request.id, &large);
-        // An error is the client's hanging up.
+        // An error means that the client hung up.
         let _ = tokio::io::AsyncWriteExt::write_all(&mut connection.stream, text.as_bytes()).await;
         while connection.text().await.is_some() {}
     })
@@ -220,7 +220,7 @@ async fn starting_a_cache_ends_when_each_attempt_costs_the_connection() {
     );
 }
 
-/// Waits until the cache's monitor cannot be started, and returns why.
+/// Waits until the cache's monitor cannot be started. Returns the reason.
 async fn refused(cache: &Cache<Database>) -> Error {
     let mut freshness = cache.freshness();
     let refused = freshness.wait_for(|now| matches!(now, Freshness::RefusedSince(_)));
@@ -246,7 +246,7 @@ async fn a_cache_that_is_refused_later_is_stale_and_the_rest_goes_on() {
     drop(connection);
     let mut connection = peer.accept().await;
     connection.give_schema(INVENTORY).await;
-    // Of two caches one is refused, again and again, and the other one is not.
+    // Of two caches, one is refused repeatedly, and the other one is not.
     let request = connection.request().await;
     connection
         .fail(&request, r#"{"error":"internal error"}"#)
@@ -262,7 +262,7 @@ async fn a_cache_that_is_refused_later_is_stale_and_the_rest_goes_on() {
         txn.commit()
     });
     for reply in ["no", "7", r#"[false,"x",{}]"#] {
-        // It is asked for again after a while, on the same connection.
+        // It is requested again after a while, on the same connection.
         let mut request = connection.request().await;
         while request.method != "monitor_cond_since" {
             match request.method.as_str() {
@@ -286,7 +286,7 @@ async fn a_cache_that_is_refused_later_is_stale_and_the_rest_goes_on() {
             timeout(HANG, error).await.expect("no hang");
         }
     }
-    // No commit waits for a cache that is refused.
+    // No commit waits for a refused cache.
     let committed = timeout(HANG, commit).await.expect("no hang");
     committed.expect("no panic").expect("a commit");
     let mut request = connection.request().await;
@@ -346,7 +346,7 @@ async fn a_cache_that_costs_one_connection_after_the_other_is_started_by_itself(
     let items = started(start(&client), &mut connection).await;
     let parts = client.cache().table::<Part>().start();
     let parts = started(tokio::spawn(parts), &mut connection).await;
-    // The server closes the connection whenever it is asked for items, the first of the two.
+    // The server closes the connection whenever items are requested, for the first of the two caches.
     let served = tokio::spawn(async move {
         drop(connection);
         let mut healthy = false;
@@ -358,7 +358,7 @@ async fn a_cache_that_costs_one_connection_after_the_other_is_started_by_itself(
                 match request.method.as_str() {
                     "monitor_cond_since" if request.params.contains("Item") && !healthy => break,
                     "monitor_cond_since" => connection.reply(&request, &no_rows()).await,
-                    // The sign to be a better server from now on.
+                    // A sign for the server to behave well from now on.
                     "list_dbs" => {
                         healthy = true;
                         connection.reply(&request, r#"["Inventory"]"#).await;
@@ -373,7 +373,7 @@ async fn a_cache_that_costs_one_connection_after_the_other_is_started_by_itself(
         matches!(&error, Error::Disconnected(lost) if matches!(lost.reason(), DisconnectReason::ByServer | DisconnectReason::Io(_))),
         "{error:?}"
     );
-    // The other cache was suspected as well, and is started before long; the client serves.
+    // The other cache was suspected too, and is started soon; the connection is usable.
     followed(&parts).await;
     while client.list_dbs().await.is_err() {}
     followed(&items).await;

@@ -1,4 +1,4 @@
-//! The counters move with what they count, and the metrics with the counters.
+//! The counters follow what they count, and the metrics follow the counters.
 
 mod support;
 
@@ -37,7 +37,7 @@ async fn counters_and_metrics_move_with_what_they_count() {
         .expect("a client");
     let begin = client.stats();
     assert_eq!((begin.attempts, begin.connections), (1, 1));
-    // The greeting is the session's own, not a caller's.
+    // The first requests of a connection are the session's own, and not counted.
     assert!(begin.bytes_received > 1000 && begin.bytes_sent > 100);
     assert_eq!((begin.requests, begin.committed), (0, 0));
 
@@ -73,7 +73,7 @@ async fn counters_and_metrics_move_with_what_they_count() {
     drop(changes);
     assert_eq!(cache.stats().streams, 0);
 
-    // Unanswered requests are in flight, and requests after the loss of the connection wait.
+    // Unanswered requests are in flight; requests made after the connection was lost wait.
     server.signal("STOP").expect("stopped");
     let asker = client.clone();
     let asked = tokio::spawn(async move { asker.list_dbs().await });

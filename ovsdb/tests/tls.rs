@@ -1,4 +1,4 @@
-//! TLS against real servers: whose certificates are trusted, and how each fault shows itself.
+//! TLS with real servers: whose certificates are trusted, and how each fault is reported.
 
 mod support;
 
@@ -21,7 +21,7 @@ use support::inventory::{Database, Item, ItemOnly};
 
 const LOCAL: &[&str] = &["127.0.0.1"];
 
-/// An authority, a certificate for a client and one for a server of 127.0.0.1.
+/// An authority, a client's certificate, and a certificate for a server at 127.0.0.1.
 struct World {
     folder: tempfile::TempDir,
     authority: Authority,
@@ -77,7 +77,7 @@ async fn connect(server: &Server, tls: TlsConfig) -> Result<Client<Database>, Er
     connect_to(server.ssl_remote().expect("a port"), tls).await
 }
 
-/// What TLS says of an attempt, whether in the handshake or, as TLS 1.3 has it, behind it.
+/// The TLS error of an attempt, in the handshake or, with TLS 1.3, after it.
 #[derive(Debug, Clone)]
 struct Refusal(Error);
 
@@ -101,7 +101,7 @@ impl Refusal {
     }
 }
 
-/// Writes and reads more than fits into any buffer on the way.
+/// Writes and reads more than the buffers on the way can hold.
 async fn works(client: &Client<Database>) {
     let large = "x".repeat(3 << 20);
     let cache = client
@@ -227,7 +227,7 @@ async fn each_fault_of_the_servers_certificate_has_its_error() {
             "{refusal:?}"
         );
     }
-    // An authority of another name, and one that only calls itself the same.
+    // An authority with another name, and one with the same name and another key.
     let server = with(Validity::Now);
     for name in ["another authority", "the authority"] {
         for verify in [true, false] {
@@ -261,7 +261,7 @@ async fn a_server_that_does_not_take_our_certificate_says_why() {
     let foreign = Authority::new("another authority").issue(&["client"], Validity::Now);
     for arguments in [&[][..], &["--ssl-protocols=TLSv1.2"]] {
         let server = world.server_with(&certificate, arguments);
-        // The alert must not be lost to the reset that follows what we have sent.
+        // The alert must not be lost because of the reset that follows what was sent.
         for _ in 0..20 {
             let none = world.trusting().build().expect("TLS");
             let refusal = Refusal::of(&server, none).await;
@@ -374,7 +374,7 @@ async fn bad_files_are_named() {
     assert!(matches!(error, TlsError::NoCaCertificates));
     let error = world.tls().server_name("ovnnb id:1").build();
     assert!(matches!(error, Err(TlsError::BadServerName(_))));
-    // Secrets do not get into logs.
+    // Secrets do not appear in logs.
     let tls = world.tls();
     assert!(!format!("{tls:?} {:?}", world.tls().build()).contains("PRIVATE"));
 }
@@ -395,13 +395,13 @@ async fn replaced_files_are_read_at_the_next_attempt() {
     let client = connect(&server, tls.clone()).await.expect("a client");
     assert!(!tls.files_changed());
 
-    // A new authority, of which the files come one by one.
+    // A new authority, whose files are replaced one by one.
     let next = World::new();
     let next_server = next.server();
     fs::write(&ca, next.authority.pem()).expect("written");
     fs::write(&certificate, &next.client.certificate).expect("written");
     assert!(tls.files_changed());
-    // The key does not fit: what was read before serves on.
+    // The key does not fit: what was read before stays in use.
     connect(&server, tls.clone()).await.expect("a client");
     assert!(tls.files_changed());
     fs::write(&key, &next.client.key).expect("written");
@@ -415,7 +415,7 @@ async fn replaced_files_are_read_at_the_next_attempt() {
     fs::remove_file(&ca).expect("removed");
     assert!(tls.files_changed());
     connect(&next_server, tls).await.expect("a client");
-    // Connections that stand do not mind.
+    // Existing connections are not affected.
     works(&client).await;
 }
 
@@ -455,7 +455,7 @@ async fn a_session_lives_through_a_change_of_authorities() {
     });
     drop(unknown.await.expect("the client lives"));
 
-    // With its certificate alone the server would not know the client.
+    // With its certificate alone, the server could not verify the client.
     fs::write(&ca, next.authority.pem()).expect("written");
     let refused = state.wait_for(|state| match state {
         ConnectionState::Waiting { lost: Some(lost) } => matches!(

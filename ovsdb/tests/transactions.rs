@@ -1,4 +1,4 @@
-//! Every operation, and the errors of each kind, on a real server.
+//! Every operation, and errors of each kind, on a real server.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::inventory::{Database, Item, ItemClass, ItemOnly, Part, Slot};
 use support::{connect, inventory_server};
 
 fn item(name: &str) -> Item {
-    // The two indexes ask for a name and for numbers of its own.
+    // The two indexes require a unique name and unique numbers.
     let total = name
         .bytes()
         .fold(7_i64, |sum, byte| sum * 31 + i64::from(byte));
@@ -197,7 +197,7 @@ async fn every_refusal_has_its_kind_and_its_operation() {
     };
 
     let cases = [
-        // The server calls a table it does not have a syntax error.
+        // The server reports an unknown table as a syntax error.
         (ErrorKind::SyntaxError, insert("Nothing", &[])),
         (
             ErrorKind::UnknownColumn,
@@ -232,7 +232,7 @@ async fn every_refusal_has_its_kind_and_its_operation() {
         assert_eq!(failed, (kind, Some(1)), "{}", operation.to_json());
     }
 
-    // Found at commit: the error stands behind the operations' results.
+    // Found at the commit: the error follows the results of the operations.
     let named = insert("Item", &[("parts", Atom::NamedUuid("nobody".into()))]);
     assert_eq!(
         refused(&client, vec![named]).await,
@@ -293,7 +293,7 @@ async fn every_refusal_has_its_kind_and_its_operation() {
         txn.commit().await.expect_err("an overflow").kind(),
         Some(ErrorKind::RangeError)
     );
-    // The generated handle does not compile here; the schema that it is of may be another one.
+    // The generated handle does not compile here, but the server's schema may differ.
     let name: Column<Item, Str> = Column::new(Item::NAME.index(), |item| &item.name);
     let mut txn = client.transaction();
     txn.update(Item::NAME.eq("first")).set(name, "renamed");
@@ -398,7 +398,7 @@ async fn other_requests_are_answered() {
         txn.commit().await.expect_err("stolen").kind(),
         Some(ErrorKind::NotOwner)
     );
-    // The loser stays in the queue.
+    // The client that lost the lock stays in the queue.
     drop((queued, stolen));
     lock.held().await.expect("the client lives");
 
@@ -492,7 +492,7 @@ async fn the_values_of_keys_are_replaced_and_other_keys_stay() {
     );
     assert_eq!(rows[0].sizes, [("x", 1), ("y", 20), ("z", 3)].into());
 
-    // Nothing of it is carried out when there is no room for what is new.
+    // If there is no room for new elements, nothing is carried out.
     let mut txn = client.transaction();
     txn.mutate(row).set_keys(Item::SIZES, [("x", 10), ("w", 4)]);
     let refused = txn.commit().await.expect_err("a fourth key");
@@ -550,7 +550,7 @@ async fn a_duplicate_tells_the_index_the_values_and_the_rows() {
         assert_eq!(duplicate.existing(), Some(row.uuid()));
     }
 
-    // Two columns: a row that was there takes the values of another one that is changed as well.
+    // Two columns: an existing row gets the values of another one that is changed as well.
     let mut txn = client.transaction();
     let first = txn.insert(Item {
         count: 5,
@@ -584,7 +584,7 @@ async fn a_duplicate_tells_the_index_the_values_and_the_rows() {
     let twice = refusal(txn).await.duplicate().expect("a duplicate");
     assert!(twice.rows.iter().all(|row| row.inserted) && twice.existing().is_none());
 
-    // Other violations of constraints are none.
+    // Other constraint violations are not duplicates.
     let mut txn = client.transaction();
     for number in 0..3 {
         txn.insert(Slot { number });

@@ -1,4 +1,4 @@
-//! A table whose implementation is written by hand works as generated ones do.
+//! A table that is implemented by hand works like generated ones.
 
 mod support;
 
@@ -72,7 +72,7 @@ async fn a_table_written_by_hand_is_written_followed_and_looked_up() {
     txn.commit().await.expect("a commit");
     assert_eq!(cache.snapshot().rows::<AddressSet>().len(), SETS);
 
-    // All rows in one update, before which they are read ahead.
+    // All rows in one update, which prefetches them.
     let mut changes = cache.changes::<AddressSet>();
     assert!(changes.next().await.expect("the start").kind().is_start());
     let mut txn = client.transaction();

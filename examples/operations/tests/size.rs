@@ -1,4 +1,4 @@
-//! The README says how many lines the operations take.
+//! Checks the number of lines of the operations that the README states.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! What the tests of the program share: a private server, and the program run against it.
+//! Shared by the tests of the program: a private server, and running the program with it.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use ovsdb::testing::Server;
 use serde_json::Value;
 
-/// The schemas that the tests run with: an older OVN's, and the one the types are made from.
+/// The schemas that the tests run with: an older OVN's, and the one from which the types are generated.
 pub(crate) const SCHEMAS: [&str; 2] = ["ovn-23.03", "bundled"];
 
 /// The text of a northbound schema.
@@ -37,7 +37,7 @@ pub(crate) fn manifest(file: &str) -> PathBuf {
         .join(file)
 }
 
-/// A manifest as people have them, in the folder of the tests' files.
+/// A manifest as people write them, in the folder of the tests' files.
 pub(crate) fn file(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/manifests");
     folder.join(name).display().to_string()
@@ -52,7 +52,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Demands that the program went well.
+    /// Checks that the program succeeded.
     pub(crate) fn well(self) -> String {
         assert_eq!(self.status, Some(0), "{self:?}");
         self.out
@@ -122,7 +122,7 @@ pub(crate) fn names(server: &Server, table: &str) -> Vec<String> {
     names
 }
 
-/// The row of this name.
+/// The row with this name.
 pub(crate) fn row(server: &Server, table: &str, name: &str) -> serde_json::Map<String, Value> {
     let mut rows = rows(server, table)
         .into_iter()

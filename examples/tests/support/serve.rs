@@ -12,9 +12,9 @@ use crate::support::Run;
 pub(crate) struct Serve {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    /// Where it listens.
+    /// Its remotes.
     pub(crate) remotes: Vec<String>,
-    /// What it serves.
+    /// The databases that it serves.
     pub(crate) databases: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ impl Serve {
         self.lines.next().map(|line| line.expect("UTF-8"))
     }
 
-    /// Where it listens.
+    /// Its remotes.
     pub(crate) fn remote(&self) -> &str {
         &self.remotes[0]
     }

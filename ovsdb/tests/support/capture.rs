@@ -1,4 +1,4 @@
-//! A subscriber that keeps every event, for tests of what is logged.
+//! A subscriber that records every event, for tests of logs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -61,7 +61,7 @@ impl Log {
         events
     }
 
-    /// Waits until there are so many events with this message.
+    /// Waits until there are this many events with this message.
     pub async fn has(&self, count: usize, message: &str) -> Vec<Logged> {
         let found = async {
             loop {

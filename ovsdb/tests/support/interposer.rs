@@ -1,4 +1,4 @@
-//! Between a client and a real server, to say what the server would not.
+//! Stands between a client and a real server, to send what the server would not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,14 +8,14 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
-/// What to say: these bytes, so often.
+/// What to send: these bytes, this many times.
 #[derive(Debug, Clone)]
 struct Words {
     bytes: Arc<[u8]>,
     times: u64,
 }
 
-/// Passes every byte, and says what it is told to the clients, as if it were the server.
+/// Forwards every byte, and sends to clients what it is told to, as if it were the server.
 pub struct Interposer {
     port: u16,
     words: broadcast::Sender<Words>,
@@ -24,8 +24,8 @@ pub struct Interposer {
 }
 
 impl Interposer {
-    /// Stands before the server with this socket. To its first clients it says each of
-    /// `greetings` instead, and nothing else.
+    /// Stands in front of the server with this socket. Its first clients each get one of `greetings`
+    /// instead, and nothing else.
     pub async fn start(socket: std::path::PathBuf, greetings: Vec<Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -66,13 +66,13 @@ impl Interposer {
         format!("tcp:127.0.0.1:{}", self.port)
     }
 
-    /// Says something to all clients, which must have nothing under way.
+    /// Sends something to all clients, which must have no requests in flight.
     pub fn say(&self, bytes: impl Into<Arc<[u8]>>, times: u64) {
         let bytes = bytes.into();
         self.words.send(Words { bytes, times }).unwrap();
     }
 
-    /// How many bytes it could say so far.
+    /// How many bytes were sent so far.
     pub fn said(&self) -> u64 {
         self.said.load(Ordering::Relaxed)
     }

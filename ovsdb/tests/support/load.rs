@@ -13,7 +13,7 @@ use super::inventory::{Database, Item, ItemOnly, Part};
 
 /// The rows whose totals count a writer's transactions.
 const CELLS: usize = 8;
-/// The rows of its last transactions that a writer leaves.
+/// How many rows of its last transactions a writer leaves.
 const KEPT: usize = 300;
 
 /// How a writer settles an outcome that is unknown.
@@ -21,15 +21,15 @@ const KEPT: usize = 300;
 pub enum Settle {
     /// By [`Transaction::commit_once`].
     ByLibrary,
-    /// By sending the transaction again: its rows have uuids of their own.
+    /// By sending the transaction again: its rows have fixed uuids.
     ByHand,
 }
 
-/// What became of a writer's transactions.
+/// The results of a writer's transactions.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
     pub committed: usize,
-    /// Those of them that were sent again because their outcome was unknown.
+    /// How many were sent again because their outcome was unknown.
     pub unknown: usize,
     pub not_sent: usize,
 }
@@ -46,7 +46,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Makes the rows that count.
+    /// Inserts the rows that count.
     pub async fn new(
         client: Client<Database>,
         number: i64,
@@ -111,7 +111,7 @@ impl Writer {
         txn
     }
 
-    /// Commits the next transaction exactly once, also when the connection is lost.
+    /// Commits the next transaction exactly once, even if the connection is lost.
     pub async fn commit(&mut self) {
         let (uuid, cell) = (Uuid::new_v4(), self.random.usize(..CELLS));
         let mut unknown = false;
@@ -126,7 +126,7 @@ impl Writer {
                 Err(CommitError::NotSent(_)) => self.tally.not_sent += 1,
                 Err(CommitError::Unknown(_)) => unknown = true,
                 Err(error) if unknown && error.kind() == Some(ErrorKind::DuplicateUuid) => break,
-                // The cluster has no leader for the moment: nothing was carried out.
+                // The cluster has no leader at the moment, so nothing was carried out.
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -149,7 +149,7 @@ impl Writer {
         self.tally.unknown += usize::from(unknown);
     }
 
-    /// Every transaction was carried out, once.
+    /// Checks that every transaction was carried out exactly once.
     pub fn check(&self, view: &Snapshot<Database>) {
         for (cell, total) in self.cells.iter().zip(&self.totals) {
             let row = view.get(*cell).expect("the row that counts");
@@ -198,7 +198,7 @@ impl Load {
         }
     }
 
-    /// Waits until so many transactions are committed since the start.
+    /// Waits until this many transactions were committed since the start.
     pub async fn until(&self, due: usize) {
         while self.progress.load(Ordering::Relaxed) < due {
             let failed = self.writers.iter().any(JoinHandle::is_finished);
@@ -207,13 +207,13 @@ impl Load {
         }
     }
 
-    /// Waits until so many more are.
+    /// Waits until this many more are committed.
     pub async fn go_on(&self, transactions: usize) {
         let done = self.progress.load(Ordering::Relaxed);
         self.until(done + transactions).await;
     }
 
-    /// Ends the work.
+    /// Stops the writers.
     pub async fn finish(self) -> Vec<Writer> {
         self.stop.store(true, Ordering::Relaxed);
         let mut writers = Vec::new();

@@ -1,4 +1,4 @@
-//! What the tests share: real servers, a database of every type, and a peer that follows a script.
+//! Shared by the tests: real servers, a database with every type, and a peer that follows a script.
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
 
@@ -32,8 +32,8 @@ pub fn inventory_server() -> Server {
         .expect("a server")
 }
 
-/// Whether the tests run on the embedded server, which lacks what this test needs. Then the test has
-/// to return, and the terminal shows its name and what it needs, though its output is captured.
+/// Whether the tests run on the embedded server, which lacks what this test needs. If so, the test must
+/// return; the terminal shows its name and what it needs, although output is captured.
 pub fn embedded_server_lacks(what: &str) -> bool {
     let kind = ServerKind::from_environment().expect("a kind of server");
     if kind == ServerKind::Reference {
@@ -48,7 +48,7 @@ pub fn embedded_server_lacks(what: &str) -> bool {
     true
 }
 
-/// A row of the table `Item`; no other may have its name or its total.
+/// A row of the table `Item`, whose name and total must be unique.
 pub fn item(name: &str, total: i64) -> inventory::Item {
     inventory::Item {
         name: name.into(),

@@ -1,4 +1,4 @@
-//! A peer that follows a script: for what a real server does seldom, or never.
+//! A peer that follows a script, for behaviour that a real server rarely or never shows.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use ovsdb::protocol::{Framer, Limits, Message, Request};
 
-/// A socket that a test answers on by hand.
+/// A socket whose replies the test writes itself.
 pub struct Peer {
     folder: tempfile::TempDir,
     listener: UnixListener,
@@ -54,7 +54,7 @@ pub struct Received {
 }
 
 impl Received {
-    /// The request that this text is, which must be one that a server understands.
+    /// Parses a request, which must be one that a server understands.
     pub fn of(text: &str) -> Self {
         match Message::parse(text).expect("a message") {
             Message::Request { id, method, params } => {
@@ -114,7 +114,7 @@ impl Connection {
         self.send(&text).await;
     }
 
-    /// Answers what every connection begins with, as a server without `_Server` does.
+    /// Answers the first requests of a connection, as a server without `_Server` does.
     pub async fn give_schema(&mut self, schema: &str) {
         let aware = self.request().await;
         assert_eq!(aware.method, "set_db_change_aware");

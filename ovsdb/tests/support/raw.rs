@@ -1,4 +1,4 @@
-//! A client that sends messages as they are written.
+//! A client that sends messages as given.
 
 use bytes::BytesMut;
 use ovsdb::Remote;
@@ -39,12 +39,12 @@ impl Raw {
         }
     }
 
-    /// Sends a request, and returns its id.
+    /// Sends a request. Returns its id.
     pub async fn send(&mut self, method: &str, params: Value) -> u64 {
         self.send_text(method, &params.to_string()).await
     }
 
-    /// As [`send`](Self::send), with parameters that are written already.
+    /// Like [`send`](Self::send), with parameters as text.
     pub async fn send_text(&mut self, method: &str, params: &str) -> u64 {
         self.requests += 1;
         let id = self.requests;
@@ -84,7 +84,7 @@ impl Raw {
         }
     }
 
-    /// Sends a request, and returns the result in its reply.
+    /// Sends a request. Returns the result in its reply.
     pub async fn result(&mut self, method: &str, params: Value) -> Value {
         let id = self.send(method, params).await;
         let mut reply = self.reply(id).await;

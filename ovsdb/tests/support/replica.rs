@@ -1,4 +1,4 @@
-//! Whether a replica, and the changes it told of, are what the server holds.
+//! Checks that a replica, and the changes it delivered, equal the server's contents.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use ovsdb::value::Datum;
 use ovsdb::{Cache, Database, Snapshot, Uuid};
 use tokio::task::JoinHandle;
 
-/// How long a replica may take to be what the server holds, on a machine that does other things.
+/// How long a replica may take to equal the server's contents, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What can be dumped.
+/// A database that can be dumped.
 pub trait Dumped {
     fn dump_of<D: Database>(&self) -> Result<String, ServerError>;
 }
@@ -29,7 +29,8 @@ impl Dumped for Cluster {
     }
 }
 
-/// Waits until the replica is what `ovsdb-client dump` prints, row by row. Nobody may write.
+/// Waits until the replica equals what `ovsdb-client dump` prints, row by row. No client may write
+/// meanwhile.
 pub async fn same_as_dump<D: Database>(cache: &Cache<D>, server: &impl Dumped) {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -85,7 +86,7 @@ impl Fold {
         })
     }
 
-    /// Takes a batch: each change must fit what the ones before it have made.
+    /// Folds a batch: each change must fit the ones before it.
     pub fn take<D: Database>(&mut self, batch: &DatabaseChanges<D>) {
         self.resyncs += usize::from(batch.kind().is_resync());
         self.coalesced += usize::from(batch.kind().is_coalesced());
@@ -108,7 +109,7 @@ impl Fold {
         }
     }
 
-    /// Whether the folded changes are the replica.
+    /// Whether the folded changes equal the replica.
     pub fn is<D: Database>(&self, view: &Snapshot<D>) -> bool {
         let mut rows = Rows::new();
         for table in view.table_names() {

@@ -1,11 +1,11 @@
-//! How large the fault tests are, and what they leave to chance.
+//! The sizes of the fault tests, and their random seeds.
 //!
-//! `OVSDB_TEST_SCALE=full` runs them at their full sizes; `OVSDB_TEST_SEED=N` repeats what chance
-//! did in a run that failed, which printed its seed.
+//! `OVSDB_TEST_SCALE=full` runs them at full size. On failure a test prints its seed;
+//! `OVSDB_TEST_SEED=N` reproduces it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The small size, or the full one where that is asked for.
+/// The small size, or the full one if that is requested.
 pub fn size(small: usize, full: usize) -> usize {
     match std::env::var("OVSDB_TEST_SCALE").as_deref() {
         Ok("full") => full,
@@ -14,7 +14,7 @@ pub fn size(small: usize, full: usize) -> usize {
     }
 }
 
-/// What chance depends on, printed when the test fails.
+/// A random seed, which is printed when the test fails.
 #[derive(Debug)]
 pub struct Seed {
     seed: u64,
@@ -40,7 +40,7 @@ impl Seed {
             .wrapping_add(drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    /// A source of chance of its own.
+    /// A separate random generator.
     pub fn random(&self) -> fastrand::Rng {
         fastrand::Rng::with_seed(self.draw())
     }

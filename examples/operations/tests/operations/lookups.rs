@@ -102,7 +102,7 @@ async fn a_predicate_shows_what_the_transaction_has_written() {
 
 #[tokio::test]
 async fn several_rows_are_an_error_where_one_is_expected() {
-    // The schema lets several switches have one name.
+    // The schema allows several switches with the same name.
     let setting = setting(|txn| {
         for _ in 0..2 {
             txn.insert(LogicalSwitch {
@@ -171,7 +171,7 @@ async fn of_equal_rows_ensure_takes_always_the_same() {
         Ok(txn.ensure_where(MeterBand::RATE.eq(100), |band| band.rate = 100))
     };
     assert_eq!(setting.unchanged(ensure).await, first, "the smallest uuid");
-    // The meter comes to have it alone, and the server deletes the others.
+    // Then only this meter has it, and the server deletes the others.
     setting
         .edit(|txn| {
             let band = ensure(txn).unwrap();

@@ -1,5 +1,5 @@
-//! The operations, case by case, on a server: an ovsdb-server, or with `OVSDB_TEST_SERVER=embedded` the one of
-//! the library.
+//! The operations, case by case, on a server: an ovsdb-server or, with `OVSDB_TEST_SERVER=embedded`,
+//! the library's.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -103,7 +103,7 @@ impl Setting {
         rows
     }
 
-    /// The one row of a table.
+    /// The only row of a table.
     fn only<T: Table>(&self) -> Row<T> {
         let mut rows = self.rows();
         assert_eq!(rows.len(), 1, "{rows:?}");
@@ -111,7 +111,7 @@ impl Setting {
     }
 }
 
-/// What an ACL cannot be without.
+/// The columns that an ACL must have.
 fn allow(acl: &mut Acl) {
     acl.action = AclAction::Allow;
     acl.direction = AclDirection::ToLport;

@@ -1,4 +1,5 @@
-//! Many workers on several clients do the same things at the same time, while their connections are cut.
+//! Many workers on several clients do the same operations at the same time, while their connections are
+//! cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -29,7 +30,7 @@ fn rounds() -> usize {
     }
 }
 
-/// Does one of the operations, all of which may be done at any time.
+/// Does one of the operations, each of which is possible at any time.
 fn operate(txn: &mut Transaction, what: usize, number: usize) -> Result {
     let (switch, router) = (format!("sw{}", number % 2), format!("rtr{}", number % 2));
     let (port, hop) = (format!("p{number}"), format!("10.0.0.{number}"));
@@ -87,7 +88,7 @@ fn operate(txn: &mut Transaction, what: usize, number: usize) -> Result {
     Ok(())
 }
 
-/// That no two rows are the same by this key.
+/// Checks that no two rows have the same key.
 fn assert_distinct<T: Table, K: Ord + Debug>(setting: &Setting, key: impl Fn(&T) -> K) {
     let rows = setting.rows::<T>();
     let keys: BTreeSet<_> = rows.iter().map(|row| key(row)).collect();

@@ -152,7 +152,7 @@ async fn an_equivalent_nat_is_updated() {
     );
     assert_eq!(row.options, [("stateless", "false")].into());
     setting.unchanged(ensure).await;
-    // What is not given stays.
+    // Columns that are not given are kept.
     let less = router::dnat_and_snat(ip("192.168.1.110"), None);
     assert_eq!(
         setting

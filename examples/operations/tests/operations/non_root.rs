@@ -1,4 +1,4 @@
-//! Rows that live as long as a parent refers to them: ports of a switch.
+//! Rows that exist as long as a parent refers to them: ports of a switch.
 
 use operations::{Transaction, children, port_group, rows, switch};
 use ovsdb::nb::{
@@ -27,7 +27,7 @@ fn with_port(txn: &mut Transaction) {
 }
 
 impl Setting {
-    /// The one port, which the one switch has.
+    /// The only port, which the only switch has.
     fn port(&self) -> Row<Port> {
         let port = self.only::<Port>();
         assert_eq!(
@@ -87,7 +87,7 @@ async fn a_port_is_not_created_without_its_switch() {
     setting
         .not_found(|txn| switch::ensure_port(txn, SWITCH, PORT, |_| {}))
         .await;
-    // And not without being referred to: the server would delete it at once.
+    // It must be referred to: otherwise the server would delete it at once.
     let alone = setting.apply(|txn| Ok(txn.ensure(Port::NAME, PORT, |_| {})));
     let error = alone.await.unwrap_err();
     assert!(
@@ -205,7 +205,7 @@ async fn what_is_sent_is_the_difference() {
         });
         mutations.collect::<String>()
     };
-    // A key with another value is taken out and put in; others stay where they are.
+    // A key with another value is removed and inserted; others are not touched.
     let map = sent(|port| port.external_ids.extend([("one", "2"), ("two", "2")]));
     assert!(map.contains("Delete") && map.contains("Insert"), "{map}");
     let map = sent(|port| drop(port.external_ids.insert("two", "2")));
@@ -214,7 +214,7 @@ async fn what_is_sent_is_the_difference() {
     assert!(map.contains("Delete") && !map.contains("Insert"), "{map}");
     let set = sent(|port| _ = port.addresses.insert("new"));
     assert!(!set.contains("Delete") && set.contains("Insert"), "{set}");
-    // Nothing is sent for nothing.
+    // If nothing changes, nothing is sent.
     let nothing: [fn(&mut Port); 4] = [
         |port| port.external_ids.extend([("one", "1")]),
         |port| port.external_ids.extend(<[(&str, &str); 0]>::default()),

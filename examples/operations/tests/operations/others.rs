@@ -1,5 +1,6 @@
-//! Meters, and what is said with the library and the functions on all tables alone: rules for quality of
-//! service, DHCP options, template variables, static MAC bindings and control plane protection.
+//! Meters, and operations that need only the library and the functions for all tables: rules for
+//! quality of service, DHCP options, template variables, static MAC bindings and control plane
+//! protection.
 
 use operations::{DHCP_OPTIONS, QOS_RULES, SWITCHES, Transaction, children, meter, rows, switch};
 use ovsdb::nb::{

@@ -9,7 +9,7 @@ use ovsdb::{CommitError, Retry};
 
 use crate::{Setting, connect, setting};
 
-/// The first client's transaction is committed after the second's, which it does not know of.
+/// The first client's transaction is committed after the second's, without having seen it.
 async fn race(
     setting: &Setting,
     first: impl Fn(&mut Transaction),
@@ -36,7 +36,7 @@ async fn two_clients_make_one_switch() {
     let ensure = |txn: &mut Transaction| _ = switch::ensure(txn, "sw0", |_| {});
     assert!(is_conflict(race(&setting, ensure, ensure).await));
     assert_eq!(setting.rows::<LogicalSwitch>().len(), 1);
-    // `apply` decides again, and finds it.
+    // `apply` decides again, and finds the row.
     setting.edit(ensure).await;
     assert_eq!(setting.rows::<LogicalSwitch>().len(), 1);
 }
@@ -106,7 +106,7 @@ async fn a_parent_that_is_deleted_meanwhile_is_a_conflict() {
 #[tokio::test]
 async fn a_parent_that_comes_meanwhile_is_a_conflict() {
     let setting = setting(|_| {}).await;
-    // Nothing is taken from the switch, for there is none: that is verified as well.
+    // No port is removed from the switch, since it does not exist. That is verified as well.
     let remove = |txn: &mut Transaction| {
         switch::ensure(txn, "sw1", |_| {});
         children::remove(txn, &*SWITCHES, "sw0", LogicalSwitch::PORTS, &[]).unwrap();

@@ -112,7 +112,7 @@ async fn acls_are_taken_from_all_switches_that_have_them() {
         setting.rows::<Acl>().is_empty(),
         "no row refers to them any more"
     );
-    // Those that are gone can be taken away again.
+    // Removing what was removed already is possible.
     setting
         .unchanged(|txn| {
             let _: () = switch::remove_acls(txn, |_| true, &acls);
@@ -184,7 +184,7 @@ async fn with_acl() -> (Setting, Ref<Acl>) {
     (setting, acl)
 }
 
-/// Changes the ACL, and compares all its columns with what they have to be.
+/// Changes the ACL, and compares all its columns with the expected ones.
 async fn changed(change: fn(&mut Acl)) {
     let (setting, acl) = with_acl().await;
     let mut expected = setting.only::<Acl>().into_columns();
