@@ -1,4 +1,4 @@
-//! Draws schemas, and steps that suit them more or less.
+//! Draws random schemas, and steps that fit them more or less.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use fastrand::Rng;
 
 use super::pair::CLIENTS;
 
-/// What a database goes through.
+/// The schema of a database, and the steps that it goes through.
 #[derive(Debug)]
 pub struct Drawn {
     pub schema: String,
     pub steps: Vec<Step>,
 }
 
-/// A message of a client. `@N@` stands for the uuid of the Nth row that was inserted.
+/// A message of a client. `@N@` stands for the uuid of the Nth inserted row.
 #[derive(Debug, Clone)]
 pub struct Step {
     /// The request's id.
@@ -43,7 +43,7 @@ impl Step {
         matches!(self.kind, Kind::Transact(_))
     }
 
-    /// The same step with its reply not waiting for the disk, and without ephemeral columns.
+    /// The same step without waiting for the disk, and without ephemeral columns.
     pub fn for_files(&self) -> Self {
         let mut step = self.clone();
         match &mut step.kind {
@@ -136,12 +136,12 @@ enum Atomic {
     Reference(usize),
 }
 
-/// What the values of a column, or of its keys, are.
+/// The kind of the values in a column, or of its keys.
 #[derive(Debug, Clone)]
 struct Base {
     atomic: Atomic,
     json: String,
-    /// The atoms to draw from: those that are allowed, and those that are not.
+    /// The atoms to draw from: allowed ones and disallowed ones.
     atoms: [&'static [&'static str]; 2],
 }
 
@@ -151,7 +151,7 @@ struct Column {
     key: Base,
     value: Option<Base>,
     min: usize,
-    /// More than 3: unlimited.
+    /// More than 3 means unlimited.
     max: usize,
     json: String,
 }
@@ -161,11 +161,11 @@ struct Table {
     columns: Vec<Column>,
     /// The columns of its index, if it has one.
     index: Vec<String>,
-    /// The members of its schema that are neither.
+    /// The other members of its schema.
     rest: String,
 }
 
-/// Chance, and what it knows of the database.
+/// The random generator, and what it knows about the database.
 struct Draw<'r> {
     random: &'r mut Rng,
     tables: Vec<Table>,
@@ -174,15 +174,15 @@ struct Draw<'r> {
     /// The monitors' ids of each client, and whether they have conditions.
     monitors: Vec<Vec<(String, bool)>>,
     next_monitor: usize,
-    /// Whether the operation that is being drawn has no mistake yet.
+    /// Whether the operation being drawn has no mistake so far.
     may_mistake: bool,
-    /// Whether the operation may fail on a row of which it does not know.
+    /// Whether the operation may fail on an unknown row.
     may_fail: bool,
     /// The numbers of the transactions that may be waiting, of each client.
     waiting: Vec<Vec<usize>>,
 }
 
-/// Draws a schema and so many steps.
+/// Draws a schema and this many steps.
 pub fn draw(random: &mut Rng, steps: usize) -> Drawn {
     let mut draw = Draw {
         random,
@@ -427,14 +427,14 @@ impl Draw<'_> {
         }
     }
 
-    /// A transaction that waits until the database is as it says, however long that takes.
+    /// A transaction that waits until the database is as it requires, without a time limit.
     fn waiting_transaction(&mut self, client: usize, number: usize) -> Kind {
         self.waiting[client].push(number);
         let table = self.random.usize(..self.tables.len());
         let wait = self.wait(table).replace("\"timeout\":0,", "");
         let mut operations = vec![(wait, None)];
         for _ in 0..self.random.usize(..3) {
-            // What an insert is called must be known before the next step.
+            // The uuid of an inserted row must be known before the next step.
             let operation = self.operation();
             if operation.1.is_none() {
                 operations.push(operation);
@@ -443,7 +443,7 @@ impl Draw<'_> {
         Kind::Transact(operations)
     }
 
-    /// Another schema: without some columns, and with some new ones that may be empty.
+    /// Another schema: without some of the columns, and with new ones that may be empty.
     fn convert(&mut self) -> Kind {
         if self.one_in(6) {
             let odd = [
@@ -611,7 +611,7 @@ impl Draw<'_> {
             id.clone()
         };
         if let Some(last) = self.monitors[client].last_mut() {
-            // It may be refused; then the old id stays, and later steps try a wrong one.
+            // It may be refused; then the old id stays valid, and later steps use a wrong one.
             last.0.clone_from(&new_id);
         }
         Kind::Call {
@@ -644,7 +644,7 @@ impl Draw<'_> {
         format!("[\"{}\",\"{function}\",{value}]", column.name)
     }
 
-    /// A reference to a row of this table, mostly to one that was inserted.
+    /// A reference to a row of this table, usually to one that was inserted.
     fn row(&mut self, table: usize) -> Option<String> {
         let rows: Vec<usize> = (0..self.rows.len())
             .filter(|row| self.rows[*row] == table)
@@ -656,8 +656,8 @@ impl Draw<'_> {
         Some(format!("[\"uuid\",\"@{row}@\"]"))
     }
 
-    /// Whether to make a mistake here: at most one in each operation, since it depends on the server
-    /// which of several it finds first.
+    /// Whether to make a mistake here: at most one in each operation, since servers differ in which of
+    /// several they find first.
     fn mistake(&mut self, one_in: usize) -> bool {
         let makes = self.may_mistake && self.one_in(one_in);
         self.may_mistake &= !makes;
@@ -683,7 +683,7 @@ impl Draw<'_> {
             ),
             Atomic::Reference(table) => match self.row(table) {
                 Some(row) if !self.one_in(12) => row,
-                // The name may be another one for a row that stands there already.
+                // The name may be another name for a row that is in the set already.
                 _ if self.may_mistake && self.one_in(3) => {
                     self.may_mistake = false;
                     format!("[\"named-uuid\",\"n{}\"]", self.random.usize(..3))
@@ -708,7 +708,7 @@ impl Draw<'_> {
         let mut elements: Vec<String> = Vec::new();
         for _ in 0..count {
             let key = self.atom(&column.key);
-            // 2 and 2.0 are one number, and a name may be another name for a uuid.
+            // 2 and 2.0 are the same number, and a name may be another name for a uuid.
             if keys.contains(&key) && !self.mistake(10) {
                 continue;
             }
@@ -763,7 +763,7 @@ impl Draw<'_> {
                 let mutations: Vec<_> = (0..self.random.usize(..3))
                     .map(|_| self.mutation(table))
                     .collect();
-                // Of several rows it depends on the server which one fails first.
+                // Servers differ in which of several rows fails first.
                 let condition = match self.row(table) {
                     Some(row) if self.may_fail => format!("[[\"_uuid\",\"==\",{row}]]"),
                     _ => self.condition(table),
@@ -799,7 +799,7 @@ impl Draw<'_> {
             } else {
                 row
             };
-            // Two numbers for one row would make duplicates where none are meant.
+            // Two numbers for the same row would make unintended duplicates.
             is_new = known == row;
             text.push_str(&format!(
                 ",\"uuid\":\"00000000-0000-4000-8000-{known:012x}\""
@@ -895,7 +895,7 @@ impl Draw<'_> {
             "{}".to_owned(),
             "[]".to_owned(),
         ];
-        // Mostly those that let the transaction go on.
+        // Usually those that let the transaction continue.
         let at = if self.one_in(3) {
             self.random.usize(..all.len())
         } else {

@@ -1,4 +1,4 @@
-//! The files of both servers after the same steps: each server opens both, with equal content.
+//! The files of both servers after the same steps: each server opens both files, with equal contents.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,7 +35,7 @@ fn columns(text: &str) -> Result<Columns, String> {
     Ok(columns)
 }
 
-/// The value with all numbers written in one way.
+/// The value with all numbers written in the same way.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Number(number) => (number.as_f64().unwrap_or_default() + 0.0).into(),
@@ -62,7 +62,7 @@ fn dump(remote: &str) -> Result<Columns, String> {
     columns(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// What ovsdb-server has of a file.
+/// The contents of a file as ovsdb-server reads them.
 fn dump_by_reference(server: &mut testing::Server, file: &Path) -> Result<Columns, String> {
     let text = |error: testing::ServerError| error.to_string();
     server.kill().map_err(text)?;
@@ -74,7 +74,7 @@ fn dump_by_reference(server: &mut testing::Server, file: &Path) -> Result<Column
     dump(&server.remote())
 }
 
-/// What the embedded server has of a copy of a file.
+/// The contents of a copy of a file as the embedded server reads them.
 async fn dump_by_ours(file: &Path) -> Result<Columns, String> {
     let copy = file.with_extension("copy");
     fs::copy(file, &copy).map_err(|error| error.to_string())?;
@@ -91,7 +91,7 @@ async fn compare(drawn: &Drawn, compactions: &mut fastrand::Rng) -> Result<(), S
     let ours = ours.map_err(|error| error.to_string())?;
     let mut pair = Pair::with(&drawn.schema, ours).await?;
     for (number, step) in drawn.steps.iter().enumerate() {
-        // A reply that waits for the disk comes after those to later requests.
+        // A reply that waits for the disk comes after replies to later requests.
         let step = &step.for_files();
         let done = pair.step(step).await;
         if !done.map_err(|difference| format!("step {number}, {step}: {difference}"))? {
@@ -114,9 +114,9 @@ async fn compare(drawn: &Drawn, compactions: &mut fastrand::Rng) -> Result<(), S
         let by_reference = dump_by_reference(&mut reference, &file)?;
         let by_ours = dump_by_ours(&file).await?;
         let rows = |columns: &Columns| -> Vec<_> { columns.keys().cloned().collect() };
-        // ovsdb-server 3.1 loses elements when it starts: those of a default that a difference is applied
-        // to. What it had before it was stopped is right. Where they were references, or had to be there,
-        // it drops that record and all that follow.
+        // ovsdb-server 3.1 loses elements when it starts: those of a default to which a difference is
+        // applied. What it had before it was stopped is correct. If they were references, or required,
+        // it drops that record and all after it.
         if by_ours == live {
             continue;
         }
@@ -145,7 +145,7 @@ async fn both_servers_open_the_files_of_both() {
     for database in 0..size(10, 2_000) {
         let mut random = seed.random();
         let mut drawn = draw::draw(&mut random, super::STEPS);
-        // An ephemeral reference that must not be empty dangles after a restart.
+        // An ephemeral reference that must not be empty refers to no row after a restart.
         drawn.schema = drawn.schema.replace(",\"ephemeral\":true", "");
         if let Err(difference) = compare(&drawn, &mut random).await {
             panic!(

@@ -1,12 +1,12 @@
-//! The embedded server against ovsdb-server, answer by answer.
+//! Compares the embedded server with ovsdb-server, answer by answer.
 //!
-//! From a seed a schema is drawn, then steps: transactions of several clients, valid, half valid and
-//! invalid; monitors of all versions with conditions, changes of these, locks. Both servers get the
-//! same steps. Every message that a client receives must be the same on both, but for the uuids that
-//! a server chooses. Steps that fail are shrunk to the few that matter.
+//! A seed determines a random schema, then steps: transactions of several clients, valid, half valid
+//! and invalid; monitors by all methods with conditions, changes of these, and locks. Both servers get
+//! the same steps. Every message that a client receives must be the same from both, apart from the
+//! uuids that a server chooses. Steps that fail are shrunk to the few that matter.
 //!
-//! `OVSDB_TEST_SCALE=full` runs 10^6 transactions, `OVSDB_TEST_SEED=N` repeats a run, and a `PATH` with
-//! another ovsdb-server compares with that one.
+//! `OVSDB_TEST_SCALE=full` runs 10^6 transactions, `OVSDB_TEST_SEED=N` reproduces a run, and a `PATH`
+//! with another ovsdb-server compares with that one.
 
 #![cfg(feature = "server")]
 #![allow(missing_docs, unreachable_pub)]
@@ -24,10 +24,10 @@ use draw::{Drawn, Step};
 use pair::Pair;
 use scale::{Seed, size};
 
-/// How many steps a database lives for.
+/// How many steps each database goes through.
 const STEPS: usize = 120;
 
-/// Carries out the steps on both servers; the first difference is an error.
+/// Runs the steps on both servers. The error is the first difference.
 async fn compare(schema: &str, steps: &[Step]) -> Result<(), String> {
     let mut pair = Pair::start(schema).await?;
     for (number, step) in steps.iter().enumerate() {
@@ -39,7 +39,7 @@ async fn compare(schema: &str, steps: &[Step]) -> Result<(), String> {
     Ok(())
 }
 
-/// The fewest steps that still make a difference.
+/// The fewest steps that still give a difference.
 async fn shrink(schema: &str, mut steps: Vec<Step>, mut difference: String) -> (Vec<Step>, String) {
     let mut length = steps.len() / 2;
     while length > 0 {
@@ -47,7 +47,7 @@ async fn shrink(schema: &str, mut steps: Vec<Step>, mut difference: String) -> (
         while start < steps.len() {
             let mut fewer = steps.clone();
             let mut at = 0;
-            // Without a conversion the steps after it would suit the schema less.
+            // Without a conversion, the steps after it would fit the schema less.
             fewer.retain(|step| {
                 at += 1;
                 !(start..start + length).contains(&(at - 1)) || step.is_conversion()

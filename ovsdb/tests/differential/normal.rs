@@ -1,22 +1,23 @@
-//! Messages in a form that does not depend on what a server may choose: uuids, the order of sets.
+//! Messages in a form that does not depend on what a server may choose, such as uuids and the order of
+//! sets.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-/// The uuids that both servers know, by the names that the test has for them.
+/// The uuids on both servers, by the names that the test gives them.
 #[derive(Debug, Default)]
 pub struct Names {
     names: HashMap<String, String>,
 }
 
 impl Names {
-    /// Notes that a server calls this row so.
+    /// Records that a server uses this uuid for a row.
     pub fn add(&mut self, uuid: &str, name: String) {
         self.names.insert(uuid.to_owned(), name);
     }
 
-    /// The text with names instead of uuids, and `?` for one that has no name.
+    /// The text with names instead of uuids; a uuid without a name becomes `?`.
     fn rename(&self, text: &str) -> String {
         let mut out = String::new();
         let mut rest = text;
@@ -39,7 +40,7 @@ impl Names {
         match value {
             Value::String(text) => Value::String(self.rename(text)),
             Value::Number(number) => match number.as_f64() {
-                // Reals are written with 15 digits by the one, with all that count by the other.
+                // One server writes reals with 15 digits, the other with all significant ones.
                 Some(real) if !number.is_i64() => Value::String(format!("{:.13e}", real + 0.0)),
                 _ => Value::String(format!(
                     "{:.13e}",
@@ -60,10 +61,10 @@ impl Names {
         }
     }
 
-    /// A message in normal form; `None` for an update that tells nothing.
+    /// A message in normal form; `None` for an update without changes.
     ///
-    /// ovsdb-server sends such where a column has changed that only a condition names, its own or
-    /// that of another session which monitors the same.
+    /// ovsdb-server sends these when a column changed that is only in a condition, of this session or
+    /// of another one with the same monitor.
     pub fn message(&self, message: &Value) -> Option<Value> {
         let mut message = self.normal(message);
         if !is_update(&message) {
@@ -84,16 +85,16 @@ impl Names {
         tells.then_some(message)
     }
 
-    /// How the details of an error begin: of several that are wrong either server takes any, and the
-    /// wording differs between versions of ovsdb-server.
+    /// The beginning of an error's details: of several errors, each server may find any, and versions
+    /// of ovsdb-server word them differently.
     fn wording(&self, details: &str) -> String {
         let words: Vec<_> = details.split_ascii_whitespace().take(2).collect();
         match &words[..] {
-            // What is wrong with a schema is worded by a parser of its own.
+            // Each server has its own parser for schemas, with its own words for errors.
             ["the" | "Parsing", _] => "a parse error".into(),
-            // The embedded server names the column that a conversion does not fit.
+            // The embedded server names the column whose values do not fit after a conversion.
             ["table" | "expected", _] => "a value of another type".into(),
-            // Which of the two depends on whether a millisecond has passed.
+            // Which of the two it is depends on whether a millisecond has passed.
             ["\"wait\"", "timed"] | ["\"where\"", "clause"] => "a wait that failed".into(),
             ["Weak" | "Deletion", _] => "a weak reference".into(),
             [_, "is" | "length"] => "a value is not allowed".into(),
@@ -117,7 +118,7 @@ impl Names {
                 normal.insert(name.clone(), self.wording(details).into());
                 continue;
             }
-            // RFC 7047 has it null in the reply to a request that failed, ovsdb-server leaves it out.
+            // RFC 7047 requires null in the reply to a request that failed; ovsdb-server omits it.
             if name == "result" && value.is_null() {
                 continue;
             }

@@ -61,7 +61,7 @@ impl Connection {
             match self.stream.read_buf(&mut self.buffer).await {
                 Ok(0) => return Err(CLOSED.into()),
                 Ok(_) => {}
-                // A socket that the server has closed with something unread.
+                // The server has closed a socket that had unread bytes.
                 Err(_) => return Err(CLOSED.into()),
             }
         }
@@ -81,10 +81,10 @@ impl Connection {
         }
     }
 
-    /// Everything that the server has sent until now; the last one is a string where it has closed
-    /// the connection.
+    /// Everything that the server has sent so far; the last element is a string if it has closed the
+    /// connection.
     async fn drain(&mut self) -> Result<Vec<Value>, String> {
-        // Of a closed connection there may be something left to read.
+        // There may be bytes left to read from a closed connection.
         let _ = self
             .send(r#"{"id":"drained","method":"echo","params":[]}"#)
             .await;
@@ -129,7 +129,7 @@ impl Side {
         }
     }
 
-    /// The text with the rows' uuids in the places of `@N@`.
+    /// The text with `@N@` replaced by the rows' uuids.
     fn fill(&self, text: &str) -> String {
         let mut out = String::new();
         for (at, part) in text.split('@').enumerate() {
@@ -151,7 +151,8 @@ impl Side {
         let message = self.fill(&step.message());
         self.clients[client].send(&message).await?;
         let mut all = Vec::new();
-        // The one that asked first: what it caused at others has been sent by then.
+        // The client that sent the request comes first: what its request caused for others was sent
+        // before.
         let own = self.clients[client].drain().await?;
         for (at, other) in self.clients.iter_mut().enumerate() {
             all.push(if at == client {
@@ -164,7 +165,7 @@ impl Side {
         Ok(all)
     }
 
-    /// Notes the uuids of the rows that a transaction has inserted.
+    /// Records the uuids of the rows that a transaction has inserted.
     fn note_rows(&mut self, step: &Step, messages: &[Value]) {
         let reply = messages
             .iter()
@@ -183,10 +184,11 @@ impl Side {
         }
     }
 
-    /// The messages in normal form. Updates that follow each other are taken apart: how many there are
-    /// and in which order they come is the server's choice.
+    /// The messages in normal form. Adjacent updates are split into rows, because the server chooses
+    /// their number and order.
     fn normal(&self, messages: &[Value], conversion: bool) -> Vec<Part> {
-        // Whether a client hears of the locks of others that are disconnected with it is a race.
+        // Whether a client is notified of locks of clients that are disconnected together with it is a
+        // race.
         let closed = messages.last().is_some_and(Value::is_string);
         let mut parts = Vec::new();
         let mut updates: BTreeMap<String, Option<String>> = BTreeMap::new();
@@ -222,7 +224,7 @@ impl Side {
                 for (row, change) in rows.as_object().into_iter().flatten() {
                     updates
                         .entry(format!("{monitor} {table} {row}"))
-                        // Of a row that changed twice the changes may be merged or not.
+                        // Two changes of a row may be merged, or not.
                         .and_modify(|change| *change = None)
                         .or_insert_with(|| Some(change.to_string()));
                 }
@@ -230,8 +232,8 @@ impl Side {
         }
         flush(&mut updates, &mut parts);
         if conversion {
-            // Sessions end together, in no order, and their locks with them: who holds a lock may be
-            // told so for each.
+            // Sessions end together with their locks, in any order, so a new holder may be notified for
+            // each of them.
             parts.sort_by(|a, b| a.of.cmp(&b.of));
             parts.dedup();
         }
@@ -243,12 +245,12 @@ impl Side {
 #[derive(Debug, Clone, PartialEq)]
 struct Part {
     of: String,
-    /// `None` when the row has changed several times.
+    /// `None` if the row has changed several times.
     change: Option<String>,
 }
 
 impl Part {
-    /// Whether it is a row of an update, and not a message.
+    /// Whether it is a row of an update, rather than a message.
     fn is_update(&self) -> bool {
         self.of.starts_with("\"update")
     }
@@ -265,7 +267,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// Removes what cannot be compared: rows that changed several times on either side.
+/// Removes what cannot be compared: rows that have changed several times on either side.
 fn comparable(a: &mut Vec<Part>, b: &mut Vec<Part>) {
     let several = a.iter().chain(&*b).filter(|part| part.change.is_none());
     let several: BTreeSet<String> = several.map(|part| part.of.clone()).collect();
@@ -274,8 +276,8 @@ fn comparable(a: &mut Vec<Part>, b: &mut Vec<Part>) {
     }
 }
 
-/// Whether a transaction that had waited was carried out: someone got a reply to an earlier request
-/// than the one that asked last.
+/// Whether a waiting transaction was carried out: a client got a reply to a request before its last
+/// one.
 fn went_on(step: &Step, all: &[Vec<Value>]) -> bool {
     let asked: Value = serde_json::from_str(&step.message()).unwrap_or_default();
     let replies = all.iter().enumerate().flat_map(|(client, messages)| {
@@ -286,8 +288,8 @@ fn went_on(step: &Step, all: &[Vec<Value>]) -> bool {
     replies.any(|(client, id)| client != step.client || Some(id) != asked.get("id"))
 }
 
-/// Makes errors in rows the same, whatever they are: after a conversion a row that was drawn for another
-/// schema may have several, and the servers choose which one they find first.
+/// Treats all errors in rows as the same: after a conversion, a row that was drawn for another schema
+/// may have several, and each server may find any of them first.
 fn without_choices(parts: &mut [Part]) {
     for part in parts {
         for kind in [
@@ -320,7 +322,7 @@ fn atoms(datum: &Value, values: bool) -> Vec<Value> {
     }
 }
 
-/// The uuid that stands for a row that was never inserted.
+/// The uuid for a row that was never inserted.
 fn fixed_uuid(row: usize) -> String {
     format!("00000000-0000-4000-8000-{row:012x}")
 }
@@ -337,7 +339,7 @@ pub struct Pair {
     reference: Side,
     ours: Side,
     servers: (ovsdb::testing::Server, Server),
-    /// Whether a conversion was asked for.
+    /// Whether a conversion was requested.
     may_be_converted: bool,
     /// The monitors with a condition on `_uuid`, by client and id.
     by_uuid: BTreeSet<(usize, String)>,
@@ -349,7 +351,7 @@ impl Pair {
         Self::with(schema, ours).await
     }
 
-    /// With this server of ours.
+    /// With this embedded server.
     pub async fn with(schema: &str, ours: Server) -> Result<Self, String> {
         let reference = ovsdb::testing::Server::builder().schema(schema).start();
         let reference = reference.map_err(|error| format!("ovsdb-server: {error}"))?;
@@ -381,7 +383,7 @@ impl Pair {
         self.servers
     }
 
-    /// Whether ovsdb-server's process ends, within a second.
+    /// Whether ovsdb-server's process ends within a second.
     async fn reference_dies(&self) -> bool {
         let id = self.servers.0.process_id().unwrap_or_default();
         for _ in 0..20 {
@@ -396,7 +398,7 @@ impl Pair {
     }
 
     /// Whether ovsdb-server has a weak reference to a row that does not exist, which RFC 7047 rules out
-    /// (section 3.2). Version 3.1 keeps such at times, after a conversion or a restart.
+    /// (section 3.2). Version 3.1 sometimes keeps one after a conversion or a restart.
     async fn reference_dangles(&self) -> Result<bool, String> {
         let stream = UnixStream::connect(self.servers.0.socket()).await;
         let mut connection = Connection::new(stream.map_err(|error| error.to_string())?).await?;
@@ -443,11 +445,11 @@ impl Pair {
         Ok(false)
     }
 
-    /// Carries out a step on both, and tells whether to go on; a difference is an error.
+    /// Runs a step on both servers. Returns whether to continue; the error is a difference.
     pub async fn step(&mut self, step: &Step) -> Result<bool, String> {
         let reference = match self.reference.step(step).await {
             Ok(reference) => reference,
-            // There are monitors that version 3.1 does not survive.
+            // Version 3.1 crashes on some monitors.
             Err(_) if self.reference_dies().await => return Ok(false),
             Err(error) => return Err(format!("ovsdb-server: {error}")),
         };
@@ -470,8 +472,8 @@ impl Pair {
                 self.without_conditions_on_uuids(client, &mut b);
             }
             if a != b && went_on(step, &ours) {
-                // What two transactions do to a row is one change for who has not been told of the first
-                // one, and ovsdb-server tells its clients in turns.
+                // If a client was not sent the first of two changes of a row yet, both are one change
+                // for it, and ovsdb-server sends to its clients in turns.
                 a.retain(|part| !part.is_update());
                 b.retain(|part| !part.is_update());
             }
@@ -503,7 +505,7 @@ impl Pair {
         Ok(true)
     }
 
-    /// Notes monitors with a condition on `_uuid`.
+    /// Records monitors with a condition on `_uuid`.
     fn note_conditions(&mut self, step: &Step) {
         let message: Value = serde_json::from_str(&step.message()).unwrap_or_default();
         let method = message["method"].as_str().unwrap_or_default();
@@ -514,8 +516,9 @@ impl Pair {
         }
     }
 
-    /// Leaves out updates of monitors with a condition on `_uuid`: version 3.1 of ovsdb-server mistakes
-    /// it where another monitor has the same columns, and tells too much or too little.
+    /// Leaves out updates of monitors with a condition on `_uuid`: version 3.1 of ovsdb-server
+    /// evaluates it wrongly if another monitor has the same columns, and sends too many or too few
+    /// rows.
     fn without_conditions_on_uuids(&self, client: usize, parts: &mut Vec<Part>) {
         parts.retain(|part| {
             let monitor = part.of.split(' ').nth(1).unwrap_or_default();

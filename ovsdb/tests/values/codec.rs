@@ -1,4 +1,4 @@
-//! Values as this library reads, writes and compares them, against the model, without a server.
+//! Compares how this library reads, writes and compares values with the model, without a server.
 
 use fastrand::Rng;
 use ovsdb::model::AllOf;
@@ -12,7 +12,7 @@ use super::compiled::{self, Shapes};
 use super::draw::{self, Column};
 use super::model::{self, Atom, Atomic, FUNCTIONS, Input, Type, Value};
 
-/// The value that a datum is.
+/// The model's value for a datum.
 pub fn of_datum(datum: &Datum) -> Value {
     let mut value: Value = match datum {
         Datum::Set(set) => set.iter().map(|atom| (of_atom(atom), None)).collect(),
@@ -36,7 +36,7 @@ fn of_atom(atom: &Read) -> Atom {
     }
 }
 
-/// The text of a value, in the form that servers write.
+/// The text of a value, in the form in which servers write it.
 pub fn text(value: &Value) -> String {
     let parts = value.iter().map(|(key, value)| match value {
         Some(value) => format!("[{},{}]", key.text(), value.text()),
@@ -50,7 +50,7 @@ pub fn text(value: &Value) -> String {
     }
 }
 
-/// As [`text`], for a column of this type: an empty map is not an empty set.
+/// Like [`text`], for a column of this type: an empty map is not an empty set.
 pub fn text_of(value: &Value, of: &Type) -> String {
     if value.is_empty() && of.value.is_some() {
         return "[\"map\",[]]".to_owned();
@@ -58,8 +58,8 @@ pub fn text_of(value: &Value, of: &Type) -> String {
     text(value)
 }
 
-/// The value as a client takes it from a server: of the right types, and of the right shape, whatever the
-/// limits of the type.
+/// The value as a client accepts it from a server: with the right types and the right shape, whatever
+/// the limits of the type.
 fn taken(input: &Input, of: &Type) -> Option<Value> {
     let mut value: Value = match (input, &of.value) {
         (Input::One(atom), None) => vec![(model::typed(atom, of.key.atomic)?, None)],
@@ -81,7 +81,7 @@ fn taken(input: &Input, of: &Type) -> Option<Value> {
     if value.is_empty() && of.is_scalar() {
         return Some(of.default());
     }
-    // The last of two counts.
+    // Of two pairs with one key, the last one counts.
     value.reverse();
     value.sort_by(|(a, _), (b, _)| a.order(b));
     value.dedup_by(|(a, _), (b, _)| a.is(b));
@@ -97,7 +97,7 @@ fn assert_is(datum: &Datum, value: &Value, context: &str) {
     );
 }
 
-/// Replicas of rows of these columns, in compiled tables and in those known at run time only.
+/// Replicas of rows with these columns: in compiled tables, and in tables known at run time only.
 pub struct Replicas {
     pub compiled: Replay<Shapes>,
     pub named: Replay<AnyDatabase>,
@@ -113,7 +113,7 @@ impl Replicas {
         }
     }
 
-    /// Both take a message, or both refuse it.
+    /// Both accept a message, or both refuse it.
     pub fn receive(&mut self, message: &str) -> bool {
         let compiled = self.compiled.receive(message);
         let named = self.named.receive(message);
@@ -125,7 +125,7 @@ impl Replicas {
         compiled.is_ok()
     }
 
-    /// What both have in a column of the row of this uuid.
+    /// The values of a column in both, for the row with this uuid.
     pub fn datums(&self, row: Uuid, column: &str) -> [Datum; 2] {
         let view = self.compiled.snapshot();
         let mut rows = view.any_rows("Shape").expect("the table");
@@ -151,7 +151,7 @@ impl Replicas {
     }
 }
 
-/// One case: a column, values for it, and what becomes of them.
+/// One case: a column, values for it, and the results.
 pub fn case(random: &mut Rng, columns: &[Column], replicas: &mut Replicas) {
     let Column { name, of } = random.choice(columns).expect("a column");
     reading(random, name, of, replicas);
@@ -159,7 +159,8 @@ pub fn case(random: &mut Rng, columns: &[Column], replicas: &mut Replicas) {
     conditions(random, name, of);
 }
 
-/// What is read is the value that was written, and it is written so that it is read again.
+/// The value that is read equals the one that was written, and it is written such that it can be read
+/// again.
 fn reading(random: &mut Rng, name: &str, of: &Type, replicas: &mut Replicas) {
     let input = draw::input(random, of);
     let written = input.text();
@@ -180,7 +181,7 @@ fn reading(random: &mut Rng, name: &str, of: &Type, replicas: &mut Replicas) {
         assert_is(&held, &value, &context);
     }
     replicas.delete();
-    // Written, it is in the form that servers write, to the last digit.
+    // Written, it has the form in which servers write, to the last digit.
     let again = datum.to_string();
     let read = Datum::read(&mut Reader::new(&again)).expect("a datum");
     assert_eq!(read, datum, "{context}");
@@ -189,12 +190,12 @@ fn reading(random: &mut Rng, name: &str, of: &Type, replicas: &mut Replicas) {
     let plain: serde_json::Value = serde_json::from_str(&again).expect("JSON");
     let expected: serde_json::Value = serde_json::from_str(&text_of(&value, of)).expect("JSON");
     if of.key.atomic != Atomic::Real {
-        // Reals may be written in several ways; the order of keys is the library's.
+        // Reals may be written in several ways; the library sorts keys in its own order.
         assert_eq!(unordered(plain), unordered(expected), "{context}");
     }
 }
 
-/// The same with the elements of sets and maps in an order of their text, and reals as they are.
+/// The same with the elements of sets and maps sorted by their text, and reals unchanged.
 fn unordered(mut json: serde_json::Value) -> serde_json::Value {
     if let Some(parts) = json.get_mut(1).and_then(serde_json::Value::as_array_mut) {
         parts.sort_by_key(ToString::to_string);
@@ -202,7 +203,7 @@ fn unordered(mut json: serde_json::Value) -> serde_json::Value {
     json
 }
 
-/// The difference of two values makes the second one of the first.
+/// The difference of two values, applied to the first, gives the second.
 fn differences(random: &mut Rng, name: &str, of: &Type, replicas: &mut Replicas) {
     let (input, old) = draw::valid(random, of);
     let (_, new) = draw::valid(random, of);
@@ -227,7 +228,7 @@ fn differences(random: &mut Rng, name: &str, of: &Type, replicas: &mut Replicas)
     replicas.delete();
 }
 
-/// What a program's condition says of a row is what a server says.
+/// The library evaluates a condition on a row as a server does.
 fn conditions(random: &mut Rng, name: &str, of: &Type) {
     let (input, value) = draw::valid(random, of);
     let read = compiled::row(name, &input.text());
@@ -242,7 +243,7 @@ fn conditions(random: &mut Rng, name: &str, of: &Type) {
         return;
     };
     let Some(condition) = compiled::clause(name, function, &argument.text()) else {
-        // A program cannot write it: the types of columns are closer than the server's rules.
+        // A program cannot write it: the types of columns are stricter than the server's rules.
         assert!(
             matches!(function, "includes" | "excludes"),
             "{function} of {name}"

@@ -42,7 +42,8 @@ macro_rules! columns {
             $($map: Map<$map_key, $map_value>,)*
         }
 
-        /// The clause that a program writes, if the column offers the function and the argument is of its type.
+        /// The clause as a program writes it, if the column has the function and the argument is of its
+        /// type.
         pub fn clause(name: &str, function: &str, text: &str) -> Option<Condition<Shape>> {
             let index = index(name)?;
             match name {
@@ -193,7 +194,7 @@ fn of_map<K: Atomic, V: Atomic>(
     }
 }
 
-/// A row whose column has the value with this text, and the value; nothing when it is of another type.
+/// A row whose column has the value in this text, and the value; `None` if it has another type.
 pub fn row(name: &str, text: &str) -> Option<(Shape, Datum)> {
     let mut row = Shape::default();
     let column = row.column_mut(index(name)?)?;

@@ -1,4 +1,4 @@
-//! Draws schemas with a column of every shape, and values that suit a column or do not.
+//! Draws random schemas with a column of every shape, and values that fit a column or do not.
 
 use fastrand::Rng;
 
@@ -15,7 +15,7 @@ pub const ATOMICS: [(Atomic, &str); 5] = [
 /// The rows that references refer to.
 pub const TARGETS: u128 = 4;
 
-/// The uuid of a row that references refer to, or of one that does not exist.
+/// The uuid of a row that references refer to, or of a row that does not exist.
 pub fn target(number: u128) -> String {
     format!("00000000-0000-4000-8000-0000000000f{number:x}")
 }
@@ -26,8 +26,8 @@ pub struct Column {
     pub of: Type,
 }
 
-/// Draws a column of each shape: an atom, an optional one and several ones of each type, and a map of each
-/// pair of types; atoms of references too. The names tell the compiled types.
+/// Draws a column of each shape: an atom, an optional atom and several atoms of each type, and a map of
+/// each pair of types; and references. The names correspond to the compiled types.
 pub fn columns(random: &mut Rng) -> Vec<Column> {
     let several = |random: &mut Rng| {
         let max = random
@@ -88,7 +88,7 @@ pub fn columns(random: &mut Rng) -> Vec<Column> {
     columns
 }
 
-/// A type of atoms, with limits or without.
+/// A type of atoms, with or without limits.
 fn base(random: &mut Rng, atomic: Atomic) -> Base {
     let mut base = Base::new(atomic);
     let atoms = |atoms: &[Atom]| Some(atoms.to_vec());
@@ -172,7 +172,7 @@ pub fn schema(columns: &[Column]) -> String {
     )
 }
 
-/// An atom of this type, edges first of all, in one of the forms in which it can be written.
+/// An atom of this type, edge cases first, in one of the forms in which it can be written.
 #[allow(clippy::cast_precision_loss)]
 pub fn atom(random: &mut Rng, atomic: Atomic) -> Written {
     const INTEGERS: [i64; 16] = [
@@ -232,7 +232,7 @@ pub fn atom(random: &mut Rng, atomic: Atomic) -> Written {
             };
             (integer_text(random, integer), Atom::Integer(integer))
         }
-        // A whole number is written as an integer, too.
+        // A whole number may also be written as an integer.
         Atomic::Real if random.usize(..4) == 0 => {
             let integer = random.choice(INTEGERS).expect("some");
             (integer_text(random, integer), Atom::Integer(integer))
@@ -293,7 +293,7 @@ fn string_text(random: &mut Rng, string: &str) -> String {
     format!("\"{escapes}\"")
 }
 
-/// Something that is no atom of any type.
+/// A text that is not an atom of any type.
 fn no_atom(random: &mut Rng) -> Written {
     const ODD: [&str; 7] = [
         "null",
@@ -310,7 +310,7 @@ fn no_atom(random: &mut Rng) -> Written {
     }
 }
 
-/// An atom that such a base allows, if one is found.
+/// An atom that this base type allows, if one is found.
 fn allowed(random: &mut Rng, base: &Base) -> Option<Written> {
     let one = Type {
         key: base.clone(),
@@ -337,7 +337,7 @@ fn allowed(random: &mut Rng, base: &Base) -> Option<Written> {
     })
 }
 
-/// A value for a column of this type, in most cases one that it can hold.
+/// A value for a column of this type, usually one that it can hold.
 pub fn input(random: &mut Rng, of: &Type) -> Input {
     match random.usize(..10) {
         0 => mistaken(random, of),
@@ -345,7 +345,7 @@ pub fn input(random: &mut Rng, of: &Type) -> Input {
     }
 }
 
-/// A value that suits the type, unless chance makes a duplicate or too few.
+/// A value that fits the type, unless it randomly has a duplicate or too few elements.
 fn suitable(random: &mut Rng, of: &Type) -> Input {
     let count = random.usize(of.min..=of.max.min(4));
     let mut keys: Vec<Written> = Vec::new();
@@ -360,7 +360,7 @@ fn suitable(random: &mut Rng, of: &Type) -> Input {
             value: None,
             ..of.clone()
         };
-        // Two of one number are two forms of it at times.
+        // Two atoms with the same number are sometimes two forms of it.
         if read(&Input::Set(keys.clone()), &key) == Err(Error::Duplicate) {
             keys.pop();
         }
@@ -402,7 +402,7 @@ fn mistaken(random: &mut Rng, of: &Type) -> Input {
         }
     };
     match random.usize(..8) {
-        // Of this type, but not among the allowed ones, perhaps, or too many, or twice.
+        // Of this type, but possibly a disallowed value, too many, or a duplicate.
         0..4 => {
             let count = random.usize(..6);
             let mut keys: Vec<_> = (0..count).map(|_| atom(random, of.key.atomic)).collect();
@@ -439,7 +439,7 @@ fn mistaken(random: &mut Rng, of: &Type) -> Input {
     }
 }
 
-/// A value that a column can hold, as it is written and as it is.
+/// A value that a column can hold, as text and as the model's value.
 pub fn valid(random: &mut Rng, of: &Type) -> (Input, Value) {
     loop {
         let input = suitable(random, of);
@@ -449,7 +449,7 @@ pub fn valid(random: &mut Rng, of: &Type) -> (Input, Value) {
     }
 }
 
-/// The columns whose default is not allowed, each with a value: an insert must not leave them out.
+/// The columns whose default is disallowed, each with a value: an insert must not omit them.
 pub fn needed(random: &mut Rng, columns: &[Column]) -> Vec<(String, String)> {
     let needed = columns
         .iter()
@@ -481,7 +481,7 @@ pub fn operand(random: &mut Rng, mutator: &str, of: &Type) -> Input {
             },
         ),
         "delete" => input(random, &free),
-        // Results out of range are seldom made by chance.
+        // Random arguments rarely give results out of range.
         _ if of.key.atomic == Atomic::Integer && random.usize(..3) == 0 => {
             let most = random.choice([i64::MAX, i64::MIN, 1 << 62]).expect("some");
             Input::One(Written {

@@ -1,4 +1,4 @@
-//! Texts at the edges of the rules, on ovsdb-server, on the embedded server and read by a client.
+//! Texts at the edges of the rules, for ovsdb-server, the embedded server and a client.
 
 use ovsdb::Remote;
 use ovsdb::testing::Server;
@@ -11,7 +11,7 @@ const SCHEMA: &str = r#"{"name":"Shapes","version":"1.0.0","tables":{"Shape":{"i
     "few":{"type":{"key":{"type":"integer","maxInteger":7},"min":0,"max":2}},
     "map":{"type":{"key":{"type":"integer","maxInteger":7},"value":"string","min":0,"max":2}}}}}}"#;
 
-/// Numbers and strings of JSON that are read, as values of a message.
+/// JSON numbers and strings that are accepted, as values of a message.
 const READ: [&str; 15] = [
     "-0",
     "-0.0",
@@ -30,7 +30,7 @@ const READ: [&str; 15] = [
     r#""\u0001""#,
 ];
 
-/// Those that are refused.
+/// JSON numbers and strings that are refused.
 const REFUSED: [&str; 24] = [
     "01",
     "-01",
@@ -58,7 +58,7 @@ const REFUSED: [&str; 24] = [
     "\"\n\"",
 ];
 
-/// Numbers that ovsdb-server writes and does not read, which this library reads.
+/// Numbers that ovsdb-server writes but cannot read; this library can.
 const READ_HERE: [&str; 3] = ["5e-324", "2.2250738585072e-308", "1.79769313486232e+308"];
 
 async fn servers() -> (Server, ovsdb::server::Server) {
@@ -72,7 +72,7 @@ async fn servers() -> (Server, ovsdb::server::Server) {
     )
 }
 
-/// Whether a server replies to an echo of this text, rather than closing the connection.
+/// Whether a server replies to an echo of this text, instead of closing the connection.
 async fn is_echoed(remote: &Remote, text: &str) -> bool {
     let mut connection = Raw::connect(remote).await;
     connection.send_text("echo", &format!("[{text}]")).await;
@@ -109,7 +109,7 @@ async fn the_edges_of_numbers_and_strings_are_those_of_ovsdb_server() {
 async fn of_two_faults_of_a_value_both_servers_report_the_same() {
     let (reference, embedded) = servers().await;
     for (column, value, error) in [
-        // Too many elements, before what they are.
+        // Too many elements are found before wrong ones.
         ("few", r#"["set",[8,1,2]]"#, "syntax error"),
         ("few", r#"["set",[1,8,1]]"#, "syntax error"),
         (
@@ -117,12 +117,12 @@ async fn of_two_faults_of_a_value_both_servers_report_the_same() {
             r#"["map",[[8,"a"],[1,"b"],[2,"c"]]]"#,
             "syntax error",
         ),
-        // Then the elements in their order, before duplicates.
+        // Then the elements are checked in order, before duplicates.
         ("few", r#"["set",[8,"a"]]"#, "constraint violation"),
         ("few", r#"["set",["a",8]]"#, "syntax error"),
         ("few", r#"["set",[8,8]]"#, "constraint violation"),
         ("few", r#"["set",[1,1]]"#, "ovsdb error"),
-        // Of a pair its form, then its key.
+        // Of a pair, first its form, then its key.
         ("map", r#"["map",[[8]]]"#, "syntax error"),
         ("map", r#"["map",[[8,"a",1]]]"#, "syntax error"),
         ("map", r#"["map",[[8,1]]]"#, "constraint violation"),
@@ -148,8 +148,8 @@ async fn of_two_faults_of_a_value_both_servers_report_the_same() {
     }
 }
 
-/// ovsdb-server (3.1) ends with a division by zero at the first of these, and takes the others for what they
-/// are not.
+/// ovsdb-server (3.1) crashes with a division by zero on the first of these, and computes wrong results
+/// for the others.
 #[tokio::test]
 async fn the_embedded_server_multiplies_what_is_not_positive() {
     let (_, embedded) = servers().await;

@@ -1,10 +1,10 @@
-//! Values of every type, against a model of RFC 7047's rules that is written for this test.
+//! Compares values of every type with a model of RFC 7047's rules that was written for this test.
 //!
-//! From a seed a schema is drawn, with a column of every shape, and then values, conditions, mutations and
-//! differences of every sort. What the library reads, writes and computes is compared with the model, and so
-//! is what ovsdb-server and the embedded server make of it.
+//! A seed determines a random schema with a column of every shape, and then random values, conditions,
+//! mutations and differences. What the library reads, writes and computes is compared with the model,
+//! and so are the results of ovsdb-server and of the embedded server.
 //!
-//! `OVSDB_TEST_SCALE=full` runs more than 10^6 cases, `OVSDB_TEST_SEED=N` repeats a run.
+//! `OVSDB_TEST_SCALE=full` runs more than 10^6 cases, `OVSDB_TEST_SEED=N` reproduces a run.
 
 #![cfg(feature = "server")]
 #![allow(missing_docs, unreachable_pub)]
@@ -29,7 +29,7 @@ use ovsdb::schema::DatabaseSchema;
 use scale::{Seed, size};
 use servers::Servers;
 
-/// How many cases a schema lives for.
+/// How many cases each schema is used for.
 const CASES: usize = 250;
 
 #[test]

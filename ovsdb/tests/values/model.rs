@@ -1,5 +1,5 @@
-//! The rules of values, conditions and mutations (RFC 7047 section 5.1), in a form that is as simple as it can
-//! be: a value is a sorted list. Where the RFC leaves a choice, the rule is ovsdb-server's.
+//! The rules of values, conditions and mutations (RFC 7047 section 5.1), in the simplest possible form:
+//! a value is a sorted list. Where the RFC leaves a choice, the rule is ovsdb-server's.
 
 use std::cmp::Ordering;
 
@@ -60,16 +60,16 @@ impl Atom {
     }
 }
 
-/// The type of atoms, with what limits them.
+/// The type of atoms, with its limits.
 #[derive(Debug, Clone)]
 pub struct Base {
     pub atomic: Atomic,
-    /// The only ones that are allowed.
+    /// The only allowed values.
     pub only: Option<Vec<Atom>>,
     /// The least and the greatest number, or length.
     pub from: Option<Atom>,
     pub to: Option<Atom>,
-    /// Whether it refers to rows, and whether strongly.
+    /// Whether it is a reference, and whether a strong one.
     pub reference: Option<bool>,
 }
 
@@ -111,7 +111,7 @@ pub struct Type {
     pub max: usize,
 }
 
-/// A `max` without a limit.
+/// A `max` that means no limit.
 pub const UNLIMITED: usize = usize::MAX;
 
 impl Type {
@@ -127,7 +127,7 @@ impl Type {
         self.value.is_none() && matches!(self.key.atomic, Atomic::Integer | Atomic::Real)
     }
 
-    /// What an insert stores where it leaves the column out.
+    /// The value that an insert stores if it omits the column.
     pub fn default(&self) -> Value {
         let value = self.value.as_ref();
         let pair = || {
@@ -147,7 +147,7 @@ impl Type {
         })
     }
 
-    /// Whether a change of such a column is told as a difference.
+    /// Whether a change of such a column is sent as a difference.
     pub const fn has_differences(&self) -> bool {
         self.max > 1
     }
@@ -156,7 +156,7 @@ impl Type {
 /// An element, or a key with its value.
 pub type Part = (Atom, Option<Atom>);
 
-/// Elements, or keys with values, by the order of the keys; no key twice.
+/// Elements, or keys with values, sorted by key; each key once.
 pub type Value = Vec<Part>;
 
 /// Sorts a value; `None` when a key occurs twice.
@@ -166,7 +166,7 @@ fn sorted(mut value: Value) -> Option<Value> {
     (!twice).then_some(value)
 }
 
-/// Whether two values of one type are the same.
+/// Whether two values of one type are equal.
 pub fn same(a: &Value, b: &Value) -> bool {
     let same = |((a, b), (c, d)): (&Part, &Part)| {
         a.is(c)
@@ -183,7 +183,7 @@ fn find<'v>(value: &'v Value, key: &Atom) -> Option<&'v (Atom, Option<Atom>)> {
     value.iter().find(|(own, _)| own.is(key))
 }
 
-/// Whether a value has this element or this very pair.
+/// Whether a value contains this element, or exactly this pair.
 fn has(value: &Value, (key, of_key): &Part) -> bool {
     find(value, key).is_some_and(|(_, own)| match (own, of_key) {
         (Some(own), Some(of_key)) => own.is(of_key),
@@ -191,7 +191,7 @@ fn has(value: &Value, (key, of_key): &Part) -> bool {
     })
 }
 
-/// What an error of the server is called.
+/// The name of a server's error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
     Syntax,
@@ -215,14 +215,14 @@ impl Error {
     }
 }
 
-/// An atom as it is written, and what it is; nothing when it is none.
+/// An atom as text, and the model's atom; `None` if the text is not an atom.
 #[derive(Debug, Clone)]
 pub struct Written {
     pub text: String,
     pub is: Option<Atom>,
 }
 
-/// A value as it is written.
+/// A value as text.
 #[derive(Debug, Clone)]
 pub enum Input {
     One(Written),
@@ -303,7 +303,7 @@ pub fn read(input: &Input, of: &Type) -> Result<Value, Error> {
 /// The functions of clauses.
 pub const FUNCTIONS: [&str; 8] = ["==", "!=", "<", "<=", ">", ">=", "includes", "excludes"];
 
-/// Reads the argument of a clause about a column of this type.
+/// Reads the argument of a clause on a column of this type.
 pub fn read_argument(function: &str, input: &Input, of: &Type) -> Result<Value, Error> {
     let mut of = of.clone();
     match function {
@@ -320,7 +320,7 @@ pub fn read_argument(function: &str, input: &Input, of: &Type) -> Result<Value, 
     read(input, &of)
 }
 
-/// Whether a clause holds for a column that has this value.
+/// Whether a clause is true for a column with this value.
 pub fn holds(value: &Value, function: &str, argument: &Value) -> bool {
     let order = || match (&value[..], &argument[..]) {
         ([(value, _)], [(argument, _)]) => Some(value.order(argument)),
@@ -339,7 +339,7 @@ pub fn holds(value: &Value, function: &str, argument: &Value) -> bool {
     }
 }
 
-/// The mutators of mutations, those of numbers first.
+/// The mutators; those of numbers come first.
 pub const MUTATORS: [&str; 7] = ["+=", "-=", "*=", "/=", "%=", "insert", "delete"];
 
 /// Reads the argument of a mutation of a column of this type.
@@ -415,7 +415,7 @@ fn calculated(number: &Atom, mutator: &str, operand: &Atom) -> Result<Atom, Erro
             if matches!(mutator, "/=" | "%=") && *b == 0 {
                 return Err(Error::Domain);
             }
-            // Wide enough for any result.
+            // Wide enough for every result.
             let (x, y) = (i128::from(*a), i128::from(*b));
             let result = match mutator {
                 "+=" => x + y,
@@ -448,13 +448,14 @@ fn calculated(number: &Atom, mutator: &str, operand: &Atom) -> Result<Atom, Erro
     }
 }
 
-/// Products of positive numbers that ovsdb-server takes for too large, though they are not.
+/// Products of positive numbers that ovsdb-server wrongly reports as too large.
 const fn is_taken_for_too_large(a: i64, b: i64) -> bool {
     a > 0 && b > 0 && a >= i64::MAX / b
 }
 
-/// Products that ovsdb-server (3.1 and 4.0) gets wrong: of numbers that are not positive it compares the second
-/// with the quotient by itself, which makes it end with a division by zero, and overflow unseen.
+/// Products that ovsdb-server (3.1 and 4.0) gets wrong: for numbers that are not positive, it compares
+/// the second one with the quotient by itself. So it crashes with a division by zero, and overflows
+/// silently.
 pub fn is_product_in_doubt(value: &Value, mutator: &str, operand: &Value) -> bool {
     let is_positive = |atom: &Atom| !matches!(atom, Atom::Integer(..=0));
     mutator == "*="
@@ -462,16 +463,16 @@ pub fn is_product_in_doubt(value: &Value, mutator: &str, operand: &Value) -> boo
         && value.iter().any(|(number, _)| !is_positive(number))
 }
 
-/// What `update2` tells of a change of a column with [differences](Type::has_differences): what only one of
-/// the values has; of a map, the pairs whose key only one of them has, and the new pairs of the other keys
-/// whose values differ.
+/// The difference that `update2` sends for a change of a column with
+/// [differences](Type::has_differences): the elements that only one of the values has; for a map, the
+/// pairs whose key only one has, and the new pairs of keys with different values.
 pub fn difference(old: &Value, new: &Value) -> Value {
     let gone = old.iter().filter(|(key, _)| find(new, key).is_none());
     let come = new.iter().filter(|pair| !has(old, pair));
     sorted(gone.chain(come).cloned().collect()).expect("each key once")
 }
 
-/// The value that such a difference makes of this one.
+/// The value after such a difference is applied to this one.
 pub fn changed(old: &Value, difference: &Value) -> Value {
     let kept = old
         .iter()

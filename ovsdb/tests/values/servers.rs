@@ -1,4 +1,4 @@
-//! Values, conditions and mutations on servers, against the model: on ovsdb-server and on the embedded one.
+//! Compares values, conditions and mutations on ovsdb-server and on the embedded server with the model.
 
 use std::sync::Arc;
 
@@ -21,16 +21,16 @@ use super::raw::Raw;
 /// How many transactions are sent before the replies to them are read.
 const BURST: usize = 16;
 
-/// What an operation should result in.
+/// The expected result of an operation.
 #[derive(Debug)]
 enum Expected {
     Done,
-    /// The number of the rows, each with what a column holds.
+    /// The number of rows, each with the value of a column.
     Rows(Vec<(i64, Value)>),
     Fails(&'static str),
 }
 
-/// A transaction, and what its operations should result in.
+/// A transaction, and the expected results of its operations.
 struct Case {
     column: String,
     operations: Vec<String>,
@@ -70,7 +70,7 @@ impl Servers {
         }
     }
 
-    /// Runs so many transactions. Returns how many results were compared.
+    /// Runs this many transactions. Returns how many results were compared.
     pub async fn run(&mut self, random: &mut Rng, columns: &[Column], count: usize) -> usize {
         let mut compared = 0;
         let needed = draw::needed(random, columns);
@@ -95,9 +95,9 @@ impl Servers {
         compared
     }
 
-    /// Draws a transaction on two rows, of which a single column matters.
+    /// Draws a transaction on two rows, of which only one column matters.
     fn case(&self, random: &mut Rng, columns: &[Column], needed: &[(String, String)]) -> Case {
-        // Of most columns arithmetic is an error.
+        // Arithmetic is an error for most columns.
         let numbers = |column: &&Column| column.of.is_number();
         let Column { name, of } = match random.bool() {
             true => random.choice(columns.iter().filter(numbers).collect::<Vec<_>>()),
@@ -180,7 +180,7 @@ impl Case {
                 ),
                 _ => draw::input(random, of),
             };
-            // What a row has is an argument too.
+            // The value of a row is used as an argument too.
             let read = match &input {
                 Input::Odd(odd) if *odd == text_of(&rows[0].1, of) => {
                     model::read_argument(function, &written(&rows[0].1, of), of)
@@ -251,7 +251,7 @@ impl Case {
         self.expected.push(expected);
     }
 
-    /// The client's own check refuses what a server would refuse, and nothing else.
+    /// The client's own check refuses exactly what a server would refuse.
     fn check(
         &self,
         schema: &Arc<DatabaseSchema>,
@@ -270,8 +270,8 @@ impl Case {
         let checked = txn.check();
         match read {
             Ok(_) => assert!(checked.is_ok(), "{} {written}: {checked:?}", self.column),
-            // A datum has no duplicates, a name of a row may be any, and a real that was rounded to a whole number
-            // is written as that number.
+            // A datum has no duplicates, the name of a row may be any string, and a real that was
+            // rounded to a whole number is written as that number.
             Err(Error::Duplicate) => {}
             Err(_) if is_rounded => {}
             Err(_) if written.contains("named-uuid") || has_twice(input) => {}
@@ -314,7 +314,7 @@ impl Case {
     }
 }
 
-/// Whether a datum of this would lack something that is written twice.
+/// Whether a datum with this value would lack something that the text has twice.
 fn has_twice(input: &Input) -> bool {
     let written = match input {
         Input::Set(atoms) => atoms.len(),
@@ -354,7 +354,7 @@ fn written(value: &Value, of: &Type) -> Input {
 
 /// Whether JSON is this value, to the 15 digits with which ovsdb-server writes reals.
 fn is_near(json: &Json, value: &Value) -> bool {
-    // Not by a datum: two reals may be one in 15 digits.
+    // Not compared as data: two reals may be equal in 15 digits.
     let parts = match (json[0].as_str(), json[1].as_array()) {
         (Some("set"), Some(atoms)) => atoms
             .iter()
@@ -408,7 +408,7 @@ fn near(found: &Value, value: &Value) -> bool {
         })
 }
 
-/// What a commit makes of a value: references to rows that do not exist are refused, or taken out.
+/// The value after the commit: references to rows that do not exist are refused, or removed.
 fn committed(value: &Value, of: &Type) -> Result<Value, Error> {
     let missing = model::Atom::Uuid(draw::target(draw::TARGETS));
     let refers = |base: Option<&model::Base>, atom: Option<&model::Atom>, is_strong| {
@@ -432,8 +432,8 @@ fn committed(value: &Value, of: &Type) -> Result<Value, Error> {
     Ok(kept)
 }
 
-/// Changes a row so many times on each server. What the server tells of each change is the model's difference,
-/// and makes the model's value of a replica's.
+/// Changes a row this many times on each server. The difference that the server sends for each change
+/// equals the model's, and gives a replica the model's value.
 pub async fn differences(random: &mut Rng, columns: &[Column], schema: &str, count: usize) {
     let mut servers = Servers::start(schema).await;
     let parsed = servers.schema.clone();
@@ -472,7 +472,7 @@ pub async fn differences(random: &mut Rng, columns: &[Column], schema: &str, cou
             let mut told = None;
             let reply = loop {
                 let text = connection.text().await.expect("a message");
-                // Reals come through serde_json nearly as they are.
+                // Reals pass through serde_json almost unchanged.
                 let message: Json = serde_json::from_str(&text).expect("JSON");
                 if message["id"] == id {
                     break message;
@@ -516,8 +516,8 @@ pub async fn differences(random: &mut Rng, columns: &[Column], schema: &str, cou
     }
 }
 
-/// Inserts the rows that references refer to and a row that refers to them; returns its uuid, and what it
-/// holds.
+/// Inserts the rows that references refer to, and a row that refers to them. Returns its uuid and its
+/// values.
 async fn insert(connection: &mut Raw, random: &mut Rng, columns: &[Column]) -> (Uuid, Vec<Value>) {
     let mut operations = vec!["\"Shapes\"".to_owned()];
     for number in 0..draw::TARGETS {

@@ -1,4 +1,4 @@
-//! What values are to other code: compared, converted, shown, walked and hashed.
+//! Values in other code: compared, converted, printed, iterated and hashed.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -22,7 +22,7 @@ fn strings_equal_those_of_other_types_with_the_same_text() {
 
 #[test]
 fn reals_have_one_zero_and_hash_by_value() {
-    // -0.0 and 0.0 are one value in a database.
+    // -0.0 and 0.0 are the same value in a database.
     assert!(f64::from(Real::from(-0.0)).is_sign_positive());
     assert_eq!(f64::from(Real::from(-2.5)).to_bits(), (-2.5_f64).to_bits());
     assert_eq!(Real::from(2.5).to_string(), "2.5");
