@@ -20,7 +20,7 @@ use crate::error::{DisconnectReason, Disconnected, Error};
 use crate::transport::{self, ConnectError, ReadHalf, TlsConfig, WriteHalf};
 
 /// The time allowed for closing a connection.
-const GOODBYE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Connected = Result<(ReadHalf, WriteHalf), ConnectError>;
 
@@ -185,7 +185,7 @@ impl Driver {
     /// Tells all waiting callers that the session is over.
     async fn end(mut self, lost: Disconnected) {
         if let Some((_, mut write)) = self.stream.take() {
-            let _ = tokio::time::timeout(GOODBYE, write.shutdown()).await;
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, write.shutdown()).await;
         }
         self.disconnect();
         self.orders.close();

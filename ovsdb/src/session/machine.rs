@@ -69,6 +69,7 @@ pub(super) struct Machine {
     random: fastrand::Rng,
     /// The caller that waits for the first connection.
     first: Option<oneshot::Sender<Result<(), Error>>>,
+    /// How many attempts may still fail before that caller is told.
     attempts: usize,
     requirements: ServerRequirements,
     monitors: Monitors,
