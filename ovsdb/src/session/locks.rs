@@ -153,7 +153,7 @@ mod tests {
         let (second, told) = oneshot::channel();
         drop(told);
         assert!(locks.want(name(), false, second).is_empty());
-        assert!(locks.unwant("l"), "the first handle was the only one");
+        assert!(locks.release("l"), "the first handle was the only one");
         assert!(locks.is_empty());
     }
 

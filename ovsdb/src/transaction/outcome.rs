@@ -634,7 +634,8 @@ mod tests {
         );
         assert_eq!(shown(None, None, None, false), "no");
         assert_eq!(shown(None, insert, Some("T"), false), "no");
-        let changed = "rows of T that the transaction was decided on have changed meanwhile: no";
+        let changed =
+            "another client has changed rows of T that the transaction was decided on: no";
         assert_eq!(shown(None, insert, Some("T"), true), changed);
     }
 }
