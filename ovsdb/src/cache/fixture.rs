@@ -16,6 +16,10 @@ use crate::value::{ColumnKind, Ref, Uuid};
 
 /// Makes a [`Snapshot`] of typed rows, without a server, a client or a runtime.
 ///
+/// The snapshot has the tables of the inserted rows. As in a cache, code that reads a table without rows needs
+/// [`table`](Self::table), a look-up by an [`Index`] needs [`index`](Self::index), and [`Snapshot::referrers`] needs
+/// [`index_references_to`](Self::index_references_to). These methods borrow the builder, so keep it in a variable.
+///
 /// ```
 /// # #[cfg(feature = "nb")] {
 /// use ovsdb::cache::Index;

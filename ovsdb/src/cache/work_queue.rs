@@ -57,6 +57,7 @@ impl<K: Send + 'static> Wake for Alarm<K> {
 /// A key is in the queue at most once, however often it is added, and at most one worker has it. If it
 /// is added while a worker has it, it is queued again when the worker is done. So no change is missed,
 /// and the queue never holds more entries than there are keys. Workers share the queue by cloning it.
+/// Several caches can feed one queue, also those of two databases.
 ///
 /// The queue ends when [`close`](Self::close) is called, or when all streams that feed it have ended,
 /// as they do when their client is closed. From then on neither [`add`](Self::add) nor [`Work::retry`]

@@ -191,9 +191,9 @@ impl<D: Database> Desired<D> {
     /// several columns, or a declared index. Give its columns by the methods of [`WantedRow`].
     ///
     /// A second call with the same key means the same row. A key may be a
-    /// [reference](WantedRow::reference) to another wanted row. With an index by a function, set the
-    /// columns of a new row such that it has the key; and no guard prevents that two clients insert one
-    /// row each.
+    /// [reference](WantedRow::reference) to another wanted row. A new row gets its key in the columns of the
+    /// index. An index by a function, or by the values of a map, cannot give them: set the columns of a new
+    /// row such that it has the key; and no guard prevents that two clients insert one row each.
     pub fn row<T, Q, B>(&mut self, by: B, key: Q) -> WantedRow<'_, T>
     where
         T: Table<Database = D>,

@@ -36,7 +36,8 @@ use crate::transaction::{RetryPolicy, Transaction};
 /// a transaction to write. The closure decides what to do from the view alone, whatever the change was
 /// (level-triggered). So changes that come faster than they are handled are coalesced.
 ///
-/// - At the start every key is handled, and later every key after its last change.
+/// - At the start every key is handled, and later every key after its last change. Empty tables have no keys: a
+///   controller that writes into an empty database adds its first key by [`Runner::add`].
 /// - One worker has a key at a time. Different keys are handled at the same time, at most `concurrency`
 ///   of them.
 /// - A transaction that conflicts with another client's is decided again, as by [`Client::apply`]. So
@@ -321,11 +322,11 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Rec
     /// nothing is sent. What it writes is itself a change, so a key is usually handled once more, with
     /// nothing to do.
     ///
-    /// If the closure returns an error, nothing is written, and the key is tried again later. The same
+    /// If the closure returns an error, of any type, nothing is written, and the key is tried again later. The same
     /// happens when the server refuses the transaction, and when the closure panics, which is logged as
     /// an error.
     ///
-    /// The runner stops when the last [handle](Runner) is dropped.
+    /// The runner stops when the last [handle](Runner) is dropped, so keep it.
     ///
     /// # Panics
     /// When called outside a tokio runtime.
