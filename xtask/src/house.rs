@@ -42,14 +42,22 @@ fn dev_dependencies_are_used() -> Result {
     Ok(())
 }
 
-/// Appends the Rust of a folder.
+/// Appends the Rust of a folder, and that of files elsewhere which its modules are read from.
 fn read(folder: &Path, sources: &mut String) -> Result {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() && !path.ends_with("target") {
             read(&path, sources)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            *sources += &fs::read_to_string(&path)?;
+            let source = fs::read_to_string(&path)?;
+            let elsewhere = source.lines().filter_map(|line| {
+                let named = line.trim().strip_prefix("#[path = \"")?;
+                named.strip_suffix("\"]")
+            });
+            for named in elsewhere.filter(|named| named.starts_with("..")) {
+                *sources += &fs::read_to_string(folder.join(named))?;
+            }
+            *sources += &source;
         }
     }
     Ok(())
