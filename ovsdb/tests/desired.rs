@@ -300,7 +300,7 @@ async fn what_cannot_be_had_is_a_conflict_that_names_both() {
     let conflict = desired.plan(&view).expect_err("theirs");
     let text = conflict.to_string();
     assert!(
-        text.starts_with("Item theirs is wanted, but the row "),
+        text.starts_with("Item theirs is wanted, but the existing row "),
         "{text}"
     );
     assert!(
