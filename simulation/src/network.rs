@@ -64,6 +64,13 @@ pub(crate) struct Pace {
     pub(crate) piece: usize,
 }
 
+impl Pace {
+    /// Whether a message of usual length passes within a second or two.
+    const fn is_quick(self) -> bool {
+        self.delay * 1024 <= 2000 * self.piece as u64
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     /// What servers listen at, within the process.
@@ -85,9 +92,19 @@ struct Inner {
     links: BTreeMap<u64, Link>,
     next: u64,
     pace: Pace,
+    /// Since when messages pass in a second or two, in milliseconds.
+    quick_since: Option<u64>,
     refusing: BTreeSet<usize>,
     /// Pairs of client and server between which nothing passes.
     separated: BTreeSet<(usize, usize)>,
+}
+
+impl Inner {
+    fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
+        self.quick_since =
+            (pace.is_quick()).then(|| self.quick_since.unwrap_or_else(crate::trace::elapsed));
+    }
 }
 
 /// The network. Clones are the same one.
@@ -111,6 +128,7 @@ impl Network {
                 links: BTreeMap::new(),
                 next: 0,
                 pace,
+                quick_since: pace.is_quick().then_some(0),
                 refusing: BTreeSet::new(),
                 separated: BTreeSet::new(),
             })),
@@ -440,7 +458,7 @@ impl Network {
 
     /// How fast bytes pass from now on.
     pub(crate) fn set_pace(&self, pace: Pace) {
-        self.inner().pace = pace;
+        self.inner().set_pace(pace);
     }
 
     /// Ends all faults. Connections that were frozen are cut.
@@ -452,7 +470,7 @@ impl Network {
             inner.bad.clear();
             inner.stranded_since = None;
             inner.next_ends.clear();
-            inner.pace = pace;
+            inner.set_pace(pace);
         }
         let heal = |conduct: &mut Conduct| {
             conduct.cut |= conduct.frozen;
@@ -480,6 +498,11 @@ impl Network {
             link.bad.is_none()
         });
         good || !any
+    }
+
+    /// Since when messages pass in a second or two, in milliseconds.
+    pub(crate) fn quick_since(&self) -> Option<u64> {
+        self.inner().quick_since
     }
 
     /// When the last link of a session began, in milliseconds.
