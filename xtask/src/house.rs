@@ -102,12 +102,8 @@ fn copy(from: &Path, to: &Path) -> Result {
 }
 
 /// Runs a tool with these arguments, separated by blanks.
-fn with(program: Tool, arguments: &str) -> Result {
-    run(&mut tool(program, arguments)?)
-}
-
-fn tool(tool: Tool, arguments: &str) -> Result<std::process::Command> {
+fn with(tool: Tool, arguments: &str) -> Result {
     let program = tool.installed()?;
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
-    Ok(command(&program.to_string_lossy(), &arguments))
+    run(&mut command(&program.to_string_lossy(), &arguments))
 }

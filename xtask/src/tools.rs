@@ -25,6 +25,8 @@ const fn tool(package: &'static str, program: &'static str, version: &'static st
 pub(crate) const FUZZ: Tool = tool("cargo-fuzz", "cargo-fuzz", "0.13.2");
 /// Finds dependencies that no source names.
 pub(crate) const MACHETE: Tool = tool("cargo-machete", "cargo-machete", "0.9.2");
+/// Lists the changes of a source file that a test should find.
+pub(crate) const MUTANTS: Tool = tool("cargo-mutants", "cargo-mutants", "25.3.1");
 /// Finds spelling mistakes in prose and in names.
 pub(crate) const TYPOS: Tool = tool("typos-cli", "typos", "1.42.3");
 

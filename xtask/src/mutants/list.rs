@@ -2,15 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 
 use crate::Result;
-use crate::command::{cargo, command, root, run};
-
-/// The version of cargo-mutants whose list is read.
-const VERSION: &str = "25.3.1";
+use crate::command::{command, root};
+use crate::tools::MUTANTS;
 
 /// What a mutant changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,14 +47,14 @@ pub(crate) struct Mutant {
 
 /// The mutants of the files that these globs name.
 pub(crate) fn list(files: &[String]) -> Result<Vec<Mutant>> {
-    let program = program()?;
+    let program = MUTANTS.installed()?;
     let mut arguments = vec!["mutants", "--list", "--json", "--package=ovsdb"];
     // Tests cannot run code that only the simulation has.
     arguments.extend(["--exclude", "**/simulated.rs"]);
     for file in files {
         arguments.extend(["--file", file]);
     }
-    let output = command(&program, &arguments)
+    let output = command(&program.to_string_lossy(), &arguments)
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {
@@ -152,30 +150,4 @@ pub(crate) fn offset(text: &str, (line, column): Place) -> usize {
             .take(column - 1)
             .map(char::len_utf8)
             .sum::<usize>()
-}
-
-/// The path of cargo-mutants, which is installed in a folder of this project if necessary.
-fn program() -> Result<String> {
-    let folder = root().join("target/tools");
-    let program = folder.join("bin/cargo-mutants");
-    let has_version = |program: &str| {
-        let output = Command::new(program)
-            .args(["mutants", "--version"])
-            .output();
-        output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(VERSION))
-    };
-    let shown = program.to_string_lossy().into_owned();
-    if !has_version(&shown) {
-        let folder = folder.to_string_lossy();
-        let arguments = [
-            "install",
-            "cargo-mutants",
-            "--locked",
-            "--version",
-            VERSION,
-            "--root",
-        ];
-        run(command(&cargo(), &arguments).arg(folder.as_ref()))?;
-    }
-    Ok(shown)
 }
