@@ -73,7 +73,7 @@ impl NodeSubnets {
     /// Gives `node` a subnet that it has already, or requests.
     ///
     /// # Errors
-    /// When the network does not have this subnet, or another node has it.
+    /// When the network does not have this subnet, or it belongs to another node.
     pub fn reserve(&mut self, node: &str, subnet: IpNet) -> Result<(), String> {
         let fits = self.ranges.iter().any(|range| {
             range.host_length == subnet.prefix_len() && range.network.contains(&subnet)

@@ -91,7 +91,7 @@ pub enum DisconnectReason {
     /// started; see [`Cache::monitor_error`](crate::Cache::monitor_error).
     #[error("the cache cannot follow the server")]
     MonitorRefused(#[source] Box<Error>),
-    /// The server does not have the database, or no longer has it.
+    /// The server does not serve the database, or no longer does.
     #[error("the server has no database {database}{}", OtherDatabases(available))]
     NoDatabase {
         /// The database.

@@ -411,7 +411,7 @@ async fn mistakes_are_the_commits_error_and_nothing_is_sent() {
             Box::new(|txn| {
                 txn.edit(Ref::<Item>::new(ovsdb::Uuid::nil()), |_| {});
             }),
-            "cannot edit the row 00000000-0000-0000-0000-000000000000 of Item: neither the view nor the transaction has it",
+            "cannot edit the row 00000000-0000-0000-0000-000000000000 of Item: it exists neither in the view nor in the transaction",
         ),
         (
             client.transaction_on(&cache),
@@ -419,7 +419,7 @@ async fn mistakes_are_the_commits_error_and_nothing_is_sent() {
                 txn.delete(a);
                 txn.edit(a, |a| a.total = 5);
             }),
-            "of Item: neither the view nor the transaction has it",
+            "of Item: it exists neither in the view nor in the transaction",
         ),
         (
             client.transaction(),

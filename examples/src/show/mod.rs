@@ -1,4 +1,4 @@
-//! A picture of the networks in a northbound database: read only from the rows, whoever wrote them, and
+//! A picture of the networks in a northbound database: read only from the rows, whichever program wrote them, and
 //! drawn in several ways.
 
 pub mod mermaid;

@@ -67,8 +67,8 @@ pub enum Skew {
 }
 
 impl Skew {
-    /// Whether a compiled table or column reads as its default, because the server lacks it or has it
-    /// with another type.
+    /// Whether a compiled table or column reads as its default, because the server lacks it or gives it
+    /// another type.
     #[must_use]
     pub const fn reads_default(&self) -> bool {
         !matches!(self, Self::Narrower { .. })

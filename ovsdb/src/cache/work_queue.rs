@@ -54,8 +54,8 @@ impl<K: Send + 'static> Wake for Alarm<K> {
 
 /// A queue of keys, fed from changes: the objects that workers must look at again.
 ///
-/// A key is in the queue at most once, however often it is added, and at most one worker has it. If it
-/// is added while a worker has it, it is queued again when the worker is done. So no change is missed,
+/// A key is in the queue at most once, however often it is added, and at most one worker works on it. If it
+/// is added meanwhile, it is queued again when the worker is done. So no change is missed,
 /// and the queue never holds more entries than there are keys. Workers share the queue by cloning it.
 /// Several caches can feed one queue, also those of two databases.
 ///

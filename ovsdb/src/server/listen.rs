@@ -167,8 +167,8 @@ impl fmt::Display for PassiveRemote {
 
 /// A socket that connections are accepted on until it is closed.
 ///
-/// A task waits for connections, and may be told late that the server has ended. The address must be free by
-/// then, so the socket is closed where the server ends, and not where the task does.
+/// The address of a server must be free as soon as the server has ended, but the task that accepts connections
+/// notices the end later. So the end of the server closes the socket, not the end of the task.
 #[derive(Debug)]
 pub(super) struct Listener<L> {
     socket: Mutex<Option<L>>,

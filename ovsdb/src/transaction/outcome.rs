@@ -29,7 +29,7 @@ use crate::value::{Atomic, Ref, Str, Uuid};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The server's schema lacks the column, or has it with another type.
+    /// The server's schema lacks the column, or gives it another type.
     #[error("the server's schema has no column {table}.{column} of this type")]
     NoSuchColumn {
         /// The table.
@@ -88,7 +88,9 @@ pub enum BuildError {
         table: &'static str,
     },
     /// A row was edited that neither the view nor the transaction has.
-    #[error("cannot edit the row {uuid} of {table}: neither the view nor the transaction has it")]
+    #[error(
+        "cannot edit the row {uuid} of {table}: it exists neither in the view nor in the transaction"
+    )]
     NoSuchRow {
         /// The table.
         table: &'static str,

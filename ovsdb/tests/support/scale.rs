@@ -47,7 +47,7 @@ impl Seed {
 }
 
 impl Drop for Seed {
-    #[allow(clippy::print_stderr, reason = "whoever reads of the failure needs it")]
+    #[allow(clippy::print_stderr, reason = "a reader of the failure needs it")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("to repeat what chance did: OVSDB_TEST_SEED={}", self.seed);

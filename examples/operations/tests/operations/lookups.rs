@@ -171,7 +171,7 @@ async fn of_equal_rows_ensure_takes_always_the_same() {
         Ok(txn.ensure_where(MeterBand::RATE.eq(100), |band| band.rate = 100))
     };
     assert_eq!(setting.unchanged(ensure).await, first, "the smallest uuid");
-    // Then only this meter has it, and the server deletes the others.
+    // Then it belongs to this meter only, and the server deletes the others.
     setting
         .edit(|txn| {
             let band = ensure(txn).unwrap();

@@ -104,7 +104,7 @@ impl World {
         self.monitor.start(raw(&reply)).expect("rows");
     }
 
-    /// A change of a row, whether or not the model has it.
+    /// A change of a row that may or may not be in the model.
     fn change(&mut self, number: usize) -> String {
         let fresh = self.columns();
         let Some((_, kind, zone)) = self.model.get_mut(&number) else {

@@ -148,7 +148,7 @@ fn a_durable_transaction_is_acknowledged_after_the_disk_has_it() {
     let (client, other) = (test.connect(), test.connect());
     test.call(other, "monitor", r#"["D","m",{"T":{}}]"#);
     assert_eq!(test.insert(client, 1, "durable", true), "");
-    // Others get the update before, as with ovsdb-server; the reply is sent once the disk has it.
+    // Others get the update before, as with ovsdb-server; the reply is sent once the transaction is on the disk.
     assert!(test.read(other).contains("durable"));
     assert!(test.insert(client, 2, "not", false).contains("uuid"));
     assert_eq!(
