@@ -11,7 +11,7 @@ use ovsdb::server::{Cluster, ClusterError, Committed, Server, ServerError, Trans
 use ovsdb::testing::{self, ServerKind};
 use ovsdb::{Client, ConnectionState, Remote, RemoteOrder, Transaction};
 use serde_json::{Value, json};
-use support::inventory::{Database, Item};
+use support::inventory::{Database, Item, Snapshot};
 use support::raw::Raw;
 use support::{INVENTORY, item};
 use tokio::time::timeout;
@@ -422,6 +422,38 @@ async fn a_client_does_not_go_back_to_an_older_index() {
     let mut restored = raw(&cluster, 2).await;
     assert_eq!(names(&mut restored).await.len(), 143);
     assert!(cluster.members()[2].transactions::<Database>().is_empty());
+}
+
+#[tokio::test]
+async fn a_backup_of_an_expelled_member_is_as_old_as_what_it_had() {
+    let cluster = cluster();
+    let client = client(&cluster, &[2, 1], false).await;
+    let cache = client.cache().all_tables().start().await.expect("a cache");
+    insert(&client, "one", 1).await;
+    // The member hangs, so it does not notice that it is expelled.
+    let _hanging = cluster.hang(0);
+    insert(&client, "two", 2).await;
+    cluster.expel(0);
+    let backup = cluster.backup(0);
+
+    at(&client, &cluster, 2).await;
+    let held_back = cluster.hold_back(2);
+    cluster.restore(2, &backup);
+    let mut restored = raw(&cluster, 2).await;
+    assert_eq!(names(&mut restored).await, ["one"]);
+    assert_eq!(
+        cache.snapshot().rows::<Item>().len(),
+        2,
+        "it did not go back"
+    );
+    drop(held_back);
+    assert_eq!(names(&mut restored).await, ["one", "two"]);
+    let all = |view: &Snapshot| (view.rows::<Item>().len() == 3).then_some(());
+    insert(&client, "three", 3).await;
+    cache
+        .wait_until(Duration::from_secs(10), all)
+        .await
+        .expect("three");
 }
 
 #[tokio::test]

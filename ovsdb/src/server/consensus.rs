@@ -112,14 +112,17 @@ struct Log {
 }
 
 impl Log {
-    fn push(&mut self, change: Change) {
+    /// Appends an entry. Those that a member still has to apply are kept, unless it was expelled.
+    fn push(&mut self, change: Change, members: &[Member]) {
         self.last_index += 1;
         self.entries.push_back(Entry {
             change,
             state: self.state.clone(),
             last: self.last,
         });
-        let slowest = self.applied.iter().copied().min().unwrap_or_default();
+        let applied = self.applied.iter().zip(members);
+        let applied = applied.filter(|(_, member)| !member.expelled);
+        let slowest = applied.map(|(index, _)| *index).min().unwrap_or_default();
         while self.entries.len() > KEPT
             && (self.first_index() <= slowest || self.entries.len() > KEPT_FOR_OTHERS)
         {
@@ -157,7 +160,7 @@ impl Agreed {
         self.leader = Some(leader);
         self.last_leader = leader;
         for log in &mut self.logs {
-            log.push(Change::Nothing);
+            log.push(Change::Nothing, &self.members);
         }
     }
 
@@ -233,9 +236,9 @@ impl Consensus {
             last: database.last_transaction(),
         };
         // The first two entries: the database itself, and the election of the first leader.
-        log.push(Change::Whole);
+        log.push(Change::Whole, &agreed.members);
         log.applied.fill(1);
-        log.push(Change::Nothing);
+        log.push(Change::Nothing, &agreed.members);
         agreed.logs.push(log);
         agreed.logs.len() - 1
     }
@@ -280,10 +283,6 @@ impl Consensus {
     pub(super) fn expel(&self, member: usize) {
         let mut agreed = self.agreed();
         agreed.members[member].expelled = true;
-        for log in &mut agreed.logs {
-            // No entries are kept for it.
-            log.applied[member] = u64::MAX;
-        }
         agreed.elect();
     }
 
@@ -334,10 +333,11 @@ impl Seat {
 impl Slot<'_> {
     /// Appends an entry that the member has applied to its database already.
     pub(super) fn append(mut self, change: Change, database: &Database) {
-        let log = &mut self.agreed.logs[self.log];
+        let Agreed { members, logs, .. } = &mut *self.agreed;
+        let log = &mut logs[self.log];
         log.state = database.state().clone();
         log.last = database.last_transaction();
-        log.push(change);
+        log.push(change, members);
         log.applied[self.member] = log.last_index;
     }
 }
