@@ -97,9 +97,20 @@ impl Monitors {
         key
     }
 
+    /// The schema was converted. The server has ended the monitors of the earlier schema, except those
+    /// that were requested for it and reached the server after the conversion: their rows may lack
+    /// columns that the server has, and are not shown.
+    pub(super) fn converted(&mut self, server: &mut Server<'_>) {
+        for entry in self.entries.values_mut() {
+            if let Some(wire) = entry.wire {
+                entry.stop(server.now);
+                cancel(server.connection, wire);
+            }
+        }
+    }
+
     /// Requests every monitor that was not requested on this connection, or was requested for an
-    /// outdated schema. The latter happens when the schema is converted twice in a row, and the second
-    /// conversion takes effect before the monitor is requested for the first.
+    /// outdated schema. The latter happens when the session learns of a conversion only from the schema.
     pub(super) fn start_all(&mut self, server: &mut Server<'_>) {
         for entry in self.entries.values_mut() {
             let schema = entry.schema.as_ref();

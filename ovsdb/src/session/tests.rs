@@ -205,15 +205,36 @@ impl Lab {
 
     /// The server answers what every connection begins with, as one without `_Server` does.
     fn greet(&mut self) {
+        let server = self.request_for_server();
+        self.send(&format!(
+            r#"{{"id":{},"error":{{"error":"unknown database"}},"result":null}}"#,
+            server.id
+        ));
+        self.answer_schema();
+    }
+
+    /// The same as a server does that has the database `_Server`.
+    fn greet_with_server_database(&mut self) {
+        let server = self.request_for_server();
+        self.reply(
+            &server,
+            r#"{"Database":{"00000000-0000-0000-0000-000000000001":{"initial":
+                {"name":"Inventory","model":"standalone","connected":true,"schema":"first"}}}}"#,
+        );
+        self.answer_schema();
+    }
+
+    /// The connection's request to monitor `_Server`; the server has answered what came before it.
+    fn request_for_server(&mut self) -> Received {
         let aware = self.request();
         assert_eq!(aware.method, "set_db_change_aware");
         self.reply(&aware, "{}");
         let server = self.request();
         assert!(server.params.starts_with("[\"_Server\","), "{server:?}");
-        self.send(&format!(
-            r#"{{"id":{},"error":{{"error":"unknown database"}},"result":null}}"#,
-            server.id
-        ));
+        server
+    }
+
+    fn answer_schema(&mut self) {
         let schema = self.request();
         assert_eq!(schema.method, "get_schema");
         self.reply(&schema, SCHEMA);
@@ -719,4 +740,62 @@ fn a_monitor_whose_condition_was_being_changed_is_not_resumed_with_the_one_befor
     assert_eq!(request.method, "monitor_cond_since");
     let all = format!(r#""{}"]"#, Uuid::nil());
     assert!(request.params.ends_with(&all), "{}", request.params);
+}
+
+#[test]
+fn rows_of_a_schema_that_was_replaced_meanwhile_are_not_shown() {
+    let mut lab = Lab::new(options("tcp:192.0.2.1:6641"));
+    lab.connect();
+    lab.greet_with_server_database();
+    let (monitor, replica) = items();
+    let _started = lab.monitor(monitor);
+    let request = lab.request();
+    lab.reply(&request, &rows(1));
+    let names = || {
+        let snapshot = replica.snapshot::<Inventory>();
+        let names = snapshot.rows::<Item>().map(|row| row.name.clone());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(), ["1"]);
+    let convert = |lab: &mut Lab, schema: &str| {
+        let row = format!(
+            r#"{{"00000000-0000-0000-0000-000000000001":{{"modify":{{"schema":"{schema}"}}}}}}"#
+        );
+        lab.send(&format!(
+            r#"{{"id":null,"method":"update2","params":[0,{{"Database":{row}}}]}}"#
+        ));
+    };
+
+    // The database is converted, and has no names any more.
+    lab.send(r#"{"id":null,"method":"monitor_canceled","params":[1]}"#);
+    convert(&mut lab, "second");
+    let request = lab.request();
+    assert_eq!(request.method, "get_schema");
+    lab.reply(
+        &request,
+        &SCHEMA.replace("\"name\":{\"type", "\"other\":{\"type"),
+    );
+    let without_names = lab.request();
+    assert_eq!(without_names.method, "monitor_cond_since");
+
+    // Before the server gets that request, the database is converted back.
+    convert(&mut lab, "first");
+    let row = Uuid::from_u128(1);
+    lab.reply(
+        &without_names,
+        &format!(r#"[false,"{row}",{{"Item":{{"{row}":{{"initial":{{}}}}}}}}]"#),
+    );
+    assert_eq!(names(), ["1"], "the server has the name");
+    let cancel = lab.request();
+    assert_eq!(cancel.method, "monitor_cancel");
+    let request = lab.request();
+    assert_eq!(request.method, "get_schema");
+    lab.reply(&request, SCHEMA);
+    let request = lab.request();
+    assert_eq!(request.method, "monitor_cond_since");
+    lab.reply(&request, &rows(2));
+    assert_eq!(names(), ["1", "2"]);
+    assert!(lab.try_request().is_none());
 }

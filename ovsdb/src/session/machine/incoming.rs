@@ -244,6 +244,11 @@ impl Machine {
         if self.phase.serving().is_some() {
             self.check_server()?;
             if converted {
+                self.with_server(now, |monitors, server| {
+                    if let Some(server) = server {
+                        monitors.converted(server);
+                    }
+                });
                 self.ask_schema();
             }
             return Ok(());
