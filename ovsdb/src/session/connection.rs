@@ -189,8 +189,9 @@ impl Connection {
         self.write_closed.is_none() && self.outgoing.len() < UNSENT && self.pending.calls() < window
     }
 
-    /// Whether everything is sent and every call is answered.
-    pub(super) const fn is_idle(&self) -> bool {
-        self.outgoing.is_empty() && self.pending.calls() == 0
+    /// Whether no caller waits for a reply. What is not sent yet then are requests that were given up,
+    /// and those of the session itself.
+    pub(super) const fn is_answered(&self) -> bool {
+        self.pending.calls() == 0
     }
 }

@@ -673,7 +673,7 @@ impl Machine {
         // Without a connection, no request that waits can be answered.
         match self.phase.serving() {
             Some(_) if planted!(CloseForgetsCalls) => true,
-            Some(serving) => self.drained && serving.connection.is_idle(),
+            Some(serving) => self.drained && serving.connection.is_answered(),
             None => true,
         }
     }

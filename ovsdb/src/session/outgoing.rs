@@ -24,10 +24,6 @@ impl Outgoing {
         self.bytes
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.bytes == 0
-    }
-
     /// Queues a request: `head`, which is everything before the parameters, the parameters, and the
     /// closing brace. Long parameters are not copied.
     pub(super) fn request(&mut self, head: &str, params: String) {

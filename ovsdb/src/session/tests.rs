@@ -102,6 +102,8 @@ struct Lab {
     ended: bool,
     /// The remotes that were tried, in order.
     attempts: Vec<Remote>,
+    /// The network takes no bytes to the server.
+    stuck: bool,
 }
 
 impl Lab {
@@ -121,6 +123,7 @@ impl Lab {
             published: 0,
             ended: false,
             attempts: Vec::new(),
+            stuck: false,
         };
         lab.run();
         lab
@@ -166,7 +169,7 @@ impl Lab {
         loop {
             let (_, bytes) = self.machine.buffers();
             let count = bytes.len();
-            if count == 0 {
+            if count == 0 || self.stuck {
                 return;
             }
             self.at_server.extend_from_slice(bytes);
@@ -552,6 +555,23 @@ fn closing_drains() {
     assert!(matches!(caller.answer(), Some(Ok(_))) && matches!(queued.answer(), Some(Ok(_))));
     assert!(lab.ended && closed.try_recv().is_ok());
     assert_eq!(lab.lost(), DisconnectReason::Closed.to_string());
+}
+
+#[test]
+fn closing_does_not_wait_for_what_was_given_up() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    lab.stuck = true;
+    let caller = lab.call("transact", r#"["Inventory"]"#).expect("room");
+    let mut other = lab.call("echo", "[]").expect("room");
+    let (done, mut closed) = oneshot::channel();
+    lab.order(Order::Close { done });
+    lab.machine.handle_drained();
+    lab.order(Order::Abandon(caller.ticket.clone()));
+    assert!(!lab.ended, "the other caller waits");
+    lab.order(Order::Abandon(other.ticket.clone()));
+    assert!(lab.ended, "nobody waits for what is not sent");
+    assert!(matches!(closed.try_recv(), Ok(())));
+    assert!(other.answer().is_none_or(|answer| answer.is_err()));
 }
 
 #[test]
