@@ -521,6 +521,14 @@ impl Network {
             .filter(|link| link.session.client == client);
         links.map(|link| (link.server, link.frozen_since)).collect()
     }
+
+    /// When the last connection of a client began, in milliseconds.
+    pub(crate) fn last_link_of(&self, client: usize) -> Option<u64> {
+        let inner = self.inner();
+        let links = inner.links.values();
+        let links = links.filter(|link| link.session.client == client);
+        links.map(|link| link.begun).max()
+    }
 }
 
 /// Waits until a connection is cut.

@@ -549,8 +549,12 @@ impl World {
                 || format!("{what}: since {waits} ms"),
             );
         }
-        let stranded = self.network.stranded_since();
-        if stranded.is_some_and(|since| now > since + STRANDED) {
+        // On a slow network it cannot tell.
+        let stranded = self
+            .network
+            .stranded_since()
+            .zip(self.network.quick_since());
+        if stranded.is_some_and(|(since, quick)| now > since.max(quick) + STRANDED) {
             let connected = self.agents.iter().find(|agent| agent.is_connected());
             claim(
                 "a relay tells that it has lost its source",
@@ -692,8 +696,16 @@ impl World {
         let is_same = source.items == relay.items
             && source.parts == relay.parts
             && source.counters == relay.counters;
-        let links = self.network.links_of(RELAY_CLIENT);
-        is_same && links.iter().any(|(_, frozen)| frozen.is_none())
+        // Over a new connection it passes on what it kept while it had none.
+        let begun = self.network.last_link_of(RELAY_CLIENT);
+        let settled = 500 + self.slowness().as_millis() as u64;
+        is_same && begun.is_some_and(|begun| trace::elapsed() >= begun + settled)
+    }
+
+    /// How long it takes at most to connect and to fetch every row.
+    fn slowness(&self) -> Duration {
+        let pieces = 30_000 / self.pace.piece as u64 + 30;
+        Duration::from_millis(self.pace.delay * pieces)
     }
 
     /// At rest and after a time of service, all connections are cut: clients are back at once.
@@ -705,9 +717,7 @@ impl World {
         sleep(Duration::from_secs(10)).await;
         self.network.cut_all();
         note!("all connections are cut");
-        let pieces = 30_000 / self.pace.piece as u64 + 30;
-        let slow = Duration::from_millis(self.pace.delay * pieces);
-        sleep(Duration::from_secs(1) + slow).await;
+        sleep(Duration::from_secs(1) + self.slowness()).await;
         for agent in &self.agents {
             for replica in agent.replicas() {
                 claim(
