@@ -21,11 +21,10 @@ use crate::value::{Repeats, Str, Uuid};
 /// The replica of one monitor. The session owns it, and lends it to a decoding thread for long
 /// messages.
 ///
-/// It outlives connections: [`start`](Self::start) applies the first reply on each of them. Before a
-/// monitor is requested on a new connection or for a new schema, the session calls
-/// [`apply_schema`](Self::apply_schema); when it is requested, [`ask`](Self::ask); when the connection
-/// is lost, [`Shared::set_stale`]; when the replica may differ from the server's rows,
-/// [`forget`](Self::forget).
+/// It outlives connections: [`start`](Self::start) applies the first reply on each of them. Before a monitor is requested
+/// on a new connection or for a new schema, the session calls [`apply_schema`](Self::apply_schema); when it is requested,
+/// [`begin_request`](Self::begin_request); when the connection is lost, [`Shared::set_stale`]; when the replica may differ
+/// from the server's rows, [`forget`](Self::forget).
 pub(crate) struct ReplicaMonitor {
     tables: Vec<TableReplica>,
     shared: Arc<Shared>,
@@ -120,7 +119,7 @@ impl ReplicaMonitor {
         let (report, reshaped) = fit(&mut self.tables, &fitting, self.compiled_version);
         if reshaped {
             self.reshaped = true;
-            // The rows to come have other columns than those in the replica.
+            // The server's next rows will have other columns than those in the replica.
             self.forget();
         }
         if report != **self.shared.skew.load() {
@@ -137,7 +136,7 @@ impl ReplicaMonitor {
 
     /// The monitor is requested under this id. A successful [`start`](Self::start) then makes the
     /// replica current, unless it became [stale](Shared::set_stale) again before.
-    pub(crate) fn ask(&mut self, id: u64, now: Instant) {
+    pub(crate) fn begin_request(&mut self, id: u64, now: Instant) {
         self.request = id;
         self.shared.set_stale(id, now);
     }
@@ -233,8 +232,8 @@ impl ReplicaMonitor {
         }
     }
 
-    /// Applies the first reply of a monitor, and publishes how it differs from the replica: by all rows
-    /// the first time, by nothing if nothing changed meanwhile.
+    /// Applies the first reply of a monitor, and publishes the differences from the replica: all
+    /// rows the first time, and nothing if nothing has changed meanwhile.
     ///
     /// After an error the replica is unchanged, and has [forgotten](Self::forget) its last transaction.
     pub(crate) fn start(&mut self, result: Raw<'_>) -> Result<(), ApplyError> {
@@ -304,7 +303,7 @@ impl ReplicaMonitor {
         }
         let skew = self.shared.skew.load_full();
         let schema_change = start && (skew != self.started_skew || self.reshaped);
-        // Before the streams get the state, since their readers may look at the statistics.
+        // Counted before the streams get the state, since their readers may read the counters.
         let counters = &self.shared.counters;
         counters.transactions.add(1);
         counters.bytes.add(bytes);

@@ -19,18 +19,19 @@ type ByTable<V> = BTreeMap<Str, V>;
 pub(super) struct Conditions {
     /// The conditions to send next.
     wanted: ByTable<Vec<Clause>>,
-    waiting: Vec<ConditionReply>,
+    callers: Vec<ConditionReply>,
     /// The conditions that were sent and are not acknowledged.
     sent: ByTable<Vec<Clause>>,
-    asking: Vec<ConditionReply>,
-    /// The conditions before a restart changed them, restored when the server refuses the new ones.
+    callers_of_sent: Vec<ConditionReply>,
+    /// The conditions that a restart of the monitor replaced. They are restored if the server
+    /// refuses the new ones.
     replaced: ByTable<Option<Vec<Clause>>>,
 }
 
 impl Conditions {
-    pub(super) fn want(&mut self, table: Str, clauses: Vec<Clause>, reply: ConditionReply) {
+    pub(super) fn set(&mut self, table: Str, clauses: Vec<Clause>, reply: ConditionReply) {
         self.wanted.insert(table, clauses);
-        self.waiting.push(reply);
+        self.callers.push(reply);
     }
 
     /// The next change to send for the monitor with this id; `None` when none is wanted, or one is in
@@ -40,9 +41,9 @@ impl Conditions {
             return None;
         }
         self.sent = std::mem::take(&mut self.wanted);
-        self.asking = std::mem::take(&mut self.waiting);
+        self.callers_of_sent = std::mem::take(&mut self.callers);
         if planted!(ConditionTooEarly) {
-            for reply in self.asking.drain(..) {
+            for reply in self.callers_of_sent.drain(..) {
                 let _ = reply.send(Ok(()));
             }
         }
@@ -69,7 +70,7 @@ impl Conditions {
     pub(super) fn restart(&mut self, monitor: &mut ReplicaMonitor) {
         self.lost();
         self.sent = std::mem::take(&mut self.wanted);
-        self.asking = std::mem::take(&mut self.waiting);
+        self.callers_of_sent = std::mem::take(&mut self.callers);
         for (table, clauses) in &self.sent {
             let before = monitor.set_condition(table, Some(clauses.clone()));
             self.replaced.entry(table.clone()).or_insert(before);
@@ -83,7 +84,7 @@ impl Conditions {
         }
         self.replaced.clear();
         monitor.acknowledge();
-        for reply in self.asking.drain(..) {
+        for reply in self.callers_of_sent.drain(..) {
             let _ = reply.send(Ok(()));
         }
     }
@@ -94,7 +95,7 @@ impl Conditions {
         for (table, before) in std::mem::take(&mut self.replaced) {
             monitor.set_condition(&table, before);
         }
-        for reply in self.asking.drain(..) {
+        for reply in self.callers_of_sent.drain(..) {
             let _ = reply.send(Err(error.clone()));
         }
         !std::mem::take(&mut self.sent).is_empty()
@@ -104,17 +105,18 @@ impl Conditions {
     pub(super) fn refuse_wanted(&mut self) {
         let mut tables = std::mem::take(&mut self.wanted).into_keys();
         let error = tables.next().map(Error::ConditionsNotSupported);
-        for (reply, error) in self.waiting.drain(..).zip(error.iter().cycle()) {
+        for (reply, error) in self.callers.drain(..).zip(error.iter().cycle()) {
             let _ = reply.send(Err(error.clone()));
         }
     }
 
-    /// The monitor cannot be started because of the condition of another table than those to be
-    /// changed. Keeps the changed conditions, and tells the callers that wait for them the reason.
+    /// The monitor cannot be started, but the cause is the condition of a table that this change
+    /// does not touch. Keeps the new conditions, and reports the error to the callers that wait for
+    /// them.
     pub(super) fn keep(&mut self, error: &Error) {
         self.sent.clear();
         self.replaced.clear();
-        for reply in self.asking.drain(..) {
+        for reply in self.callers_of_sent.drain(..) {
             let _ = reply.send(Err(error.clone()));
         }
     }
@@ -133,12 +135,12 @@ impl Conditions {
         for (table, clauses) in std::mem::take(&mut self.sent) {
             self.wanted.entry(table).or_insert(clauses);
         }
-        self.waiting.append(&mut self.asking);
+        self.callers.append(&mut self.callers_of_sent);
     }
 
     /// The monitor has ended: tells all waiting callers so.
     pub(super) fn fail(&mut self, lost: &Disconnected) {
-        for reply in self.waiting.drain(..).chain(self.asking.drain(..)) {
+        for reply in self.callers.drain(..).chain(self.callers_of_sent.drain(..)) {
             let _ = reply.send(Err(lost.clone().into()));
         }
     }

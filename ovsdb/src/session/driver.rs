@@ -157,7 +157,8 @@ impl Driver {
                     Err(_) => self.machine.handle_decode_lost(now()),
                 }
             }
-            // Before the peer is taken for silent: it is not if bytes wait to be read.
+            // If bytes wait to be read, the peer is not silent: read them before the time limit is
+            // checked.
             Event::Timeout => self.try_read(),
         }
     }

@@ -229,7 +229,7 @@ impl Session {
         let _ = closed.await;
     }
 
-    /// Why no answer came in time: the reason for having no connection, or that the time is over.
+    /// Why no answer came in time: the reason why there is no connection, otherwise the time limit.
     fn late(&self) -> Disconnected {
         match self.shared.lost.load_full() {
             Some(lost) => Disconnected::clone(&lost),

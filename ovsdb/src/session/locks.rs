@@ -11,7 +11,7 @@ use crate::value::Str;
 
 #[derive(Debug)]
 struct Entry {
-    /// The handles that want the lock.
+    /// The number of handles, and of callers that wait for one.
     handles: usize,
     /// Whether this client holds the lock.
     held: watch::Sender<bool>,
@@ -27,7 +27,7 @@ pub(super) struct Locks {
     entries: BTreeMap<Str, Entry>,
 }
 
-fn ask(name: &Str, steal: bool) -> Request {
+fn lock_request(name: &Str, steal: bool) -> Request {
     let name = name.clone();
     if steal {
         Request::Steal { name }
@@ -37,21 +37,24 @@ fn ask(name: &Str, steal: bool) -> Request {
 }
 
 impl Locks {
-    /// Whether no handle wants a lock.
+    /// Whether there is no lock.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Another handle wants the lock. Returns the requests to send, if any; the answer to the last of
-    /// them goes to [`answered`](Self::answered).
-    pub(super) fn want(&mut self, name: Str, steal: bool, reply: LockReply) -> Vec<Request> {
+    /// A caller asks for a handle of the lock. Returns the requests to send, if any. The answer to
+    /// the last of them must be passed to [`answered`](Self::answered).
+    pub(super) fn request(&mut self, name: Str, steal: bool, reply: LockReply) -> Vec<Request> {
         if let Some(entry) = self.entries.get_mut(&name) {
             entry.handles += 1;
             if steal && !*entry.held.borrow() {
                 // A server refuses a second request for the same lock, so the first one is withdrawn.
                 entry.replies.push(reply);
                 entry.answered = false;
-                return vec![Request::Unlock { name: name.clone() }, ask(&name, true)];
+                return vec![
+                    Request::Unlock { name: name.clone() },
+                    lock_request(&name, true),
+                ];
             }
             if entry.answered {
                 let told = reply.send(Ok(entry.held.subscribe())).is_ok();
@@ -61,7 +64,7 @@ impl Locks {
             }
             return Vec::new();
         }
-        let request = ask(&name, steal);
+        let request = lock_request(&name, steal);
         let entry = Entry {
             handles: 1,
             held: watch::Sender::new(false),
@@ -81,8 +84,8 @@ impl Locks {
         entry.handles == 0 && self.entries.remove(name).is_some()
     }
 
-    /// The server answered the request for a lock. Returns true when no handle wants the lock any more,
-    /// and it must be released.
+    /// The server answered the request for a lock. Returns true when no caller waits and no handle
+    /// is left, so the lock must be released.
     pub(super) fn answered(&mut self, name: &str, answer: Result<bool, Error>) -> bool {
         let Some(entry) = self.entries.get_mut(name) else {
             return false;
@@ -99,7 +102,8 @@ impl Locks {
                     false
                 }
             };
-            // From now on each caller that was told holds a handle. The others are counted out here.
+            // Each caller that got the answer holds a handle from now on. Callers that no longer
+            // wait hold none.
             entry.handles -= usize::from(!told);
         }
         entry.handles == 0 && self.entries.remove(name).is_some() && answer.is_ok()
@@ -130,7 +134,9 @@ impl Locks {
         let names = self.entries.keys();
         // A lock is stolen only once, when the caller asks for it. On later connections the client
         // waits for it.
-        names.map(|name| (name.clone(), ask(name, false))).collect()
+        names
+            .map(|name| (name.clone(), lock_request(name, false)))
+            .collect()
     }
 }
 
@@ -145,14 +151,15 @@ mod tests {
         let mut locks = Locks::default();
         let name = || Str::from("l");
         let (first, mut told) = oneshot::channel();
-        assert_eq!(locks.want(name(), false, first).len(), 1);
+        assert_eq!(locks.request(name(), false, first).len(), 1);
         assert!(!locks.answered("l", Ok(true)));
         let held = told.try_recv().expect("an answer").expect("a lock");
         assert!(*held.borrow());
-        // The server has answered: the second caller would be told at once, and has gone.
+        // The server has answered already, so the second caller would get its handle at once; but
+        // it no longer waits.
         let (second, told) = oneshot::channel();
         drop(told);
-        assert!(locks.want(name(), false, second).is_empty());
+        assert!(locks.request(name(), false, second).is_empty());
         assert!(locks.release("l"), "the first handle was the only one");
         assert!(locks.is_empty());
     }
@@ -161,9 +168,12 @@ mod tests {
     fn a_caller_that_has_gone_before_the_answer_holds_no_handle() {
         let mut locks = Locks::default();
         let (reply, told) = oneshot::channel();
-        locks.want("l".into(), false, reply);
+        locks.request("l".into(), false, reply);
         drop(told);
-        assert!(locks.answered("l", Ok(true)), "it is to be released");
+        assert!(
+            locks.answered("l", Ok(true)),
+            "no caller waits: the lock must be released"
+        );
         assert!(locks.is_empty());
     }
 }

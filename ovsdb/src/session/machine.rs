@@ -69,7 +69,7 @@ pub(super) struct Machine {
     random: fastrand::Rng,
     /// The caller that waits for the first connection.
     first: Option<oneshot::Sender<Result<(), Error>>>,
-    /// How many attempts may still fail before that caller is told.
+    /// How many attempts may still fail before that caller gets an error.
     attempts: usize,
     requirements: ServerRequirements,
     monitors: Monitors,
@@ -89,7 +89,8 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// A machine that is about to connect to the first remote; `first` is told whether that succeeded.
+    /// A machine that is about to connect to the first remote; `first` gets the outcome of the
+    /// first connection.
     pub(super) fn new(
         now: Instant,
         seed: u64,
@@ -164,14 +165,14 @@ impl Machine {
             }
             Some(Action::Probe) => {
                 if let Some(connection) = self.phase.connection() {
-                    connection.send(Waiter::Nobody, "echo", "[]".to_owned());
+                    connection.send(Waiter::None, "echo", "[]".to_owned());
                 }
                 Step::Done(Ok(()))
             }
             Some(Action::ConnectTimedOut) => Step::Done(Err(DisconnectReason::ConnectTimeout)),
             Some(Action::StandByOver) => Step::Done(Err(self.not_ready())),
             Some(Action::Silent) => {
-                // While this side does not read, no byte can arrive, which says nothing about the peer.
+                // While the client does not read, no bytes arrive, even from a peer that is alive.
                 if self.phase.connection().is_some_and(|link| !link.reads()) {
                     self.reconnect.heard(elapsed);
                     return Step::Done(Ok(()));
@@ -248,7 +249,7 @@ impl Machine {
         let (limits, shared) = (self.options.limits, self.shared.clone());
         let mut connection = Connection::new(now, limits, shared, wire_log);
         let aware = Request::SetDbChangeAware { aware: true };
-        connection.send_request(Waiter::Nobody, &aware);
+        connection.send_request(Waiter::None, &aware);
         connection.send_request(Waiter::ServerDatabases, &server_database::request());
         connection.send_request(Waiter::Schema, &get_schema(&self.options.database));
         self.phase = Phase::Greeting(Box::new(Greeting {
@@ -387,11 +388,11 @@ impl Machine {
                 }
             }
             Order::Lock { name, steal, reply } => {
-                let requests = self.locks.want(name.clone(), steal, reply);
+                let requests = self.locks.request(name.clone(), steal, reply);
                 if let Some(connection) = connection {
                     for request in requests {
                         let waiter = match request {
-                            Request::Unlock { .. } => Waiter::Nobody,
+                            Request::Unlock { .. } => Waiter::None,
                             _ => Waiter::Lock(name.clone()),
                         };
                         connection.send_request(waiter, &request);
@@ -403,7 +404,7 @@ impl Machine {
                 if self.locks.release(&name)
                     && let Some(connection) = connection
                 {
-                    connection.send_request(Waiter::Nobody, &Request::Unlock { name });
+                    connection.send_request(Waiter::None, &Request::Unlock { name });
                 }
             }
             Order::SetRemotes(remotes) => return self.set_remotes(remotes),
@@ -485,7 +486,7 @@ impl Machine {
             remote: greeting.remote,
             connection: greeting.connection,
             databases: greeting.databases,
-            schema_asked: false,
+            schema_requested: false,
         });
         for (name, request) in self.locks.requests() {
             serving
@@ -541,8 +542,8 @@ impl Machine {
 
     /// Keeps the connection to a server that is not ready yet, unless another remote can be tried.
     fn stand_by(&mut self, now: Instant, reason: DisconnectReason) -> Handled {
-        // The caller of `connect` is told as soon as every remote has failed once, so none is waited
-        // for.
+        // `connect` fails as soon as every remote has failed once, so the session does not wait for
+        // any of them.
         let fail_fast = self.first.is_some() && !self.options.wait_for_server;
         let elapsed = self.elapsed(now);
         if end_of(&reason) != End::NotReady || fail_fast || !self.reconnect.stand_by(elapsed) {
@@ -556,7 +557,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Why the server that the session stands by is not ready.
+    /// Why the server is not ready to which the session keeps its connection while it stands by.
     fn not_ready(&mut self) -> DisconnectReason {
         match &mut self.phase {
             Phase::Greeting(greeting) => greeting.not_ready.take(),
@@ -660,7 +661,7 @@ impl Machine {
                 database,
                 reason,
                 attempts = self.outage.failures(),
-                "no server can be used, trying again"
+                "no server can be used; trying again"
             );
         }
     }

@@ -136,8 +136,8 @@ impl Monitors {
 
     /// When to request a refused monitor again.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        // One at a time: the request may cost the connection, and the loss must be put down to the
-        // right monitor.
+        // One at a time: the request may cost the connection, and the loss must be attributed to
+        // the right monitor.
         let mut entries = self.entries.values();
         if entries.any(|entry| entry.refusal.is_refused() && entry.wire.is_some()) {
             return None;
@@ -183,11 +183,11 @@ impl Monitors {
                 monitor.apply_schema(server.schema);
             }
             entry.schema = Some(server.schema.clone());
-            self.ask(key, server);
+            self.request(key, server);
         }
     }
 
-    fn ask(&mut self, key: u64, server: &mut Server<'_>) {
+    fn request(&mut self, key: u64, server: &mut Server<'_>) {
         let Some(entry) = self.entries.get_mut(&key) else {
             return;
         };
@@ -205,7 +205,7 @@ impl Monitors {
             return self.refused(key, &Error::ConditionsNotSupported(table), server);
         }
         entry.wire = Some(wire);
-        monitor.ask(wire, server.now);
+        monitor.begin_request(wire, server.now);
         if planted!(CurrentTooEarly) {
             entry.shared.set_current(wire);
         }
@@ -213,7 +213,7 @@ impl Monitors {
         server.connection.send_request(waiter, &request);
     }
 
-    /// The monitor cannot be started: because of a condition that was to change, or for any other
+    /// The monitor cannot be started, because of a condition that was to change or for another
     /// reason.
     fn refused(&mut self, key: u64, error: &Error, server: &mut Server<'_>) {
         let (backoff, database) = (self.backoff, self.database.clone());
@@ -231,7 +231,7 @@ impl Monitors {
         {
             // The new condition may be the reason: request the monitor with the earlier ones.
             monitor.apply_schema(server.schema);
-            return self.ask(key, server);
+            return self.request(key, server);
         }
         if let Some(starter) = entry.starter.take() {
             let _ = starter.send(Err(error.clone()));
@@ -263,11 +263,11 @@ impl Monitors {
                 let _ = reply.send(Err(Error::ConditionsNotSupported(table)));
                 return;
             }
-            entry.conditions.want(table, clauses, reply);
+            entry.conditions.set(table, clauses, reply);
             if let Some(server) = server {
                 entry.send_conditions(key, server.connection);
                 if entry.refusal.is_refused() {
-                    // The condition that is replaced may be the reason.
+                    // The replaced condition may be why the monitor was refused.
                     self.start(key, server);
                 }
             }
@@ -429,7 +429,7 @@ impl Monitors {
         monitor.version = older.unwrap_or(monitor.version);
         entry.monitor = Some(monitor);
         match older {
-            Some(_) => self.ask(key, server),
+            Some(_) => self.request(key, server),
             None => self.refused(key, &error.into(), server),
         }
         None
@@ -447,7 +447,7 @@ impl Monitors {
             wire,
             mut monitor,
         } = decoded.loan;
-        // Without an entry, the monitor was ended meanwhile, and the server was told.
+        // Without an entry, the monitor was ended meanwhile, and the server was informed.
         let Some(entry) = self.entries.get_mut(&key) else {
             return;
         };
@@ -554,7 +554,7 @@ impl Entry {
 
 fn cancel(connection: &mut Connection, wire: u64) {
     connection.send_request(
-        Waiter::Nobody,
+        Waiter::None,
         &Request::MonitorCancel {
             id: Json::from(wire),
         },

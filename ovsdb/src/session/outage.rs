@@ -15,7 +15,7 @@ const LAST_REPETITION: Duration = Duration::from_secs(600);
 /// How long an outage lasts before failed attempts are warned of: a restart of a server, or an
 /// election, takes less. The loss of the connection itself is always logged.
 const GRACE: Duration = Duration::from_secs(1);
-/// How many different reasons are warned of at once: some have numbers in them, and never repeat
+/// How many different reasons are warned of in one outage. Some contain numbers, and never repeat
 /// exactly.
 const REASONS: usize = 16;
 
@@ -56,7 +56,7 @@ impl Outage {
         self.failures
     }
 
-    /// An attempt failed, of so many remotes. Returns the warnings to give now.
+    /// An attempt failed; `remotes` is their number. Returns the warnings to give now.
     pub(super) fn failed(
         &mut self,
         now: Duration,
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(failed(&mut outage, 2000, 1, "no database"), ["no database"]);
         assert!(failed(&mut outage, 2001, 1, "no database").is_empty());
         assert_eq!(outage.failures(), 2002);
-        // Reasons without end are not all new.
+        // However many reasons differ, only the first few count as new.
         let many = (0..100).map(|number| failed(&mut outage, 2002, 1, &number.to_string()).len());
         assert_eq!(many.sum::<usize>(), REASONS - 2);
     }

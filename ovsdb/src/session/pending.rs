@@ -11,7 +11,7 @@ use super::shared::Shared;
 use crate::error::Disconnected;
 use crate::value::Str;
 
-/// Who waits for a reply.
+/// What waits for a reply.
 #[derive(Debug)]
 pub(super) enum Waiter {
     /// A caller that waits for the text of the result.
@@ -30,11 +30,11 @@ pub(super) enum Waiter {
     ServerDatabases,
     /// The session, to get the database's schema.
     Schema,
-    /// Nobody; registered so that the reply is recognised.
-    Nobody,
+    /// No caller waits. The entry exists so that the reply is recognised.
+    None,
 }
 
-/// What a call changes, as far as the session must know.
+/// What a call may change, for the session to wait until replicas show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Nothing that replicas show.

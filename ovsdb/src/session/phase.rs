@@ -12,7 +12,7 @@ pub(super) enum Phase {
     Waiting,
     /// A connection is being made.
     Connecting { remote: Remote },
-    /// The server was asked for its databases and for the schema, and has not answered both.
+    /// The server's databases and schema were requested, and one of the replies is still missing.
     Greeting(Box<Greeting>),
     /// The connection serves: monitors and locks were requested, and calls are sent.
     Serving(Box<Serving>),
@@ -43,7 +43,7 @@ pub(super) struct Serving {
     /// The server's report on its databases; `None` where it has no `_Server`.
     pub(super) databases: Option<ServerDatabases>,
     /// Whether the schema was requested again.
-    pub(super) schema_asked: bool,
+    pub(super) schema_requested: bool,
 }
 
 impl Phase {

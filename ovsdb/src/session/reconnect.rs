@@ -7,20 +7,20 @@
 //!
 //! - the *backoff*, 1 s to 8 s by default, after its server could not be reached, or closed the
 //!   connection: such a server gets at most 18 attempts in the first minute and 15 in each later
-//!   one, on average 13 and 10, from 1,000 clients 10,000 a minute;
-//! - the *pause*, 50 ms to 8 s by default, after its server answered but was not ready: it is not its
-//!   cluster's leader, or the cluster has none. Elections are usually short; where one is not, such a
-//!   server gets 16 attempts in the first minute and 10 in each later one, on average.
+//!   one, on average 13 and 10; so 1,000 clients make 10,000 attempts a minute;
+//! - the *pause*, 50 ms to 8 s by default, after its server answered but was not ready: it is not
+//!   its cluster's leader, or the cluster has none. Elections are usually short; during a long one,
+//!   such a server gets 16 attempts in the first minute and 10 in each later one, on average.
 //!
-//! A remote that is not waiting is tried at once, one after the other. When all are waiting, the
-//! session *stands by*: it keeps the connection to the server that is not ready, which reports when it
-//! becomes the leader, and moves on when another remote is due. If that server's log grows meanwhile,
-//! another member must be leading. The machine follows this *hint* and tries the other remotes at once,
-//! at most a few times until a connection serves again.
+//! Remotes that are not waiting are tried at once, one after the other. When all are waiting, the
+//! session *stands by*: it keeps the connection to the server that is not ready, which reports when
+//! it becomes the leader, and moves on when another remote is due. If that server's log grows
+//! meanwhile, another member must be leading. The machine follows this *hint* and tries the other
+//! remotes at once, at most a few times until a connection serves again.
 //!
-//! A connection that served for [`SETTLED`] ends all pauses. It also ends all backoffs, so that the
-//! other remotes are tried at once, if it served as long as its remote's backoff, or if its server
-//! reported that it is no longer ready (a leader that hands over).
+//! A connection that served for [`SETTLED`] ends all pauses. In two cases it also ends all
+//! backoffs, so that the other remotes are tried at once: if it served as long as its remote's
+//! backoff, and if its server reported that it is no longer ready (a leader that hands over).
 
 #[cfg(test)]
 mod tests;
@@ -135,7 +135,7 @@ pub(crate) struct Reconnect {
 }
 
 impl Reconnect {
-    /// A machine that connects at once to the first of so many remotes.
+    /// A machine that connects at once to the first of this many remotes.
     pub(crate) fn new(timings: Timings, remotes: usize, random: fastrand::Rng) -> Self {
         let remotes = remotes.max(1);
         Self {
@@ -335,10 +335,10 @@ impl Reconnect {
         }
     }
 
-    /// Replaces the remotes; none of the new ones waits. `current` is the new index of the remote of
-    /// the present attempt or connection, if that is to continue; otherwise the first remote is next.
-    /// Returns whether there is an attempt or a connection, which the caller must end if it is not to
-    /// continue.
+    /// Replaces the remotes; none of the new ones waits. To continue the present attempt or
+    /// connection, pass the new index of its remote as `current`; otherwise the first remote is
+    /// next. Returns whether there is an attempt or a connection. Without `current`, the caller
+    /// must end it.
     pub(crate) fn set_remotes(&mut self, remotes: usize, current: Option<usize>) -> bool {
         let remotes = remotes.max(1);
         self.remotes = vec![Remote::new(&self.timings); remotes];

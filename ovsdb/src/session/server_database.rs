@@ -237,7 +237,9 @@ mod tests {
                 if database == "db" && available.is_empty()
         ));
         apply(&mut server, "initial", &clustered(CID, 5));
-        requires.check(&server, "db").expect("all is well");
+        requires
+            .check(&server, "db")
+            .expect("a leader with the schema");
         for (change, back) in [
             (r#"{"leader":false}"#, r#"{"leader":true}"#),
             (r#"{"connected":false}"#, r#"{"connected":true}"#),
@@ -264,7 +266,7 @@ mod tests {
         requires.check(&server, "db").expect("another cluster");
         let cluster = OTHER.parse().ok();
         let mut requires = ServerRequirements::new(false, cluster);
-        requires.check(&server, "db").expect("the one");
+        requires.check(&server, "db").expect("the required cluster");
         apply(&mut server, "insert", &clustered(CID, 9));
         assert!(matches!(
             requires.check(&server, "db"),

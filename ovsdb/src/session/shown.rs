@@ -47,7 +47,7 @@ impl Unshown {
         });
     }
 
-    /// The connection is lost. Nothing is waited for: the replicas are stale, and report it.
+    /// The connection is lost: all commits stop waiting. The replicas are stale, and report it.
     pub(super) fn release(&mut self) {
         self.commits.clear();
     }

@@ -59,7 +59,7 @@ fn items() -> (Box<ReplicaMonitor>, Handle) {
     (Box::new(monitor), handle)
 }
 
-/// The reply to `monitor_cond_since` with so many rows.
+/// The reply to `monitor_cond_since` with this many rows.
 fn rows(count: u128) -> String {
     let row = |number| {
         format!(

@@ -97,7 +97,7 @@ impl Machine {
                 if let Ok(wire) = id.as_str().parse() {
                     self.monitors.canceled(wire, now);
                 }
-                self.ask_schema();
+                self.request_schema();
             }
             Notification::Locked { name } => self.locks.set_held(&name, true),
             Notification::Stolen { .. } if planted!(LockStaysTaken) => {}
@@ -135,9 +135,9 @@ impl Machine {
         let id = id.text.parse().ok();
         let Some(waiter) = id.and_then(|id| connection.pending.take(id)) else {
             if id.is_some_and(|id| connection.pending.knows(id)) {
-                tracing::debug!(id, database, "reply to a request that was given up");
+                tracing::debug!(id, database, "reply to a request that its caller abandoned");
             } else {
-                tracing::warn!(id, database, "reply to no request");
+                tracing::warn!(id, database, "reply to an unknown request");
             }
             return Ok(());
         };
@@ -181,13 +181,13 @@ impl Machine {
                     Err(error) => Err(Error::Refused(error)),
                 };
                 if self.locks.answered(&name, held) {
-                    connection.send_request(Waiter::Nobody, &Request::Unlock { name });
+                    connection.send_request(Waiter::None, &Request::Unlock { name });
                 }
                 Ok(())
             }
             Waiter::ServerDatabases => self.server_arrived(now, outcome),
             Waiter::Schema => self.schema_arrived(now, outcome),
-            Waiter::Nobody => {
+            Waiter::None => {
                 if let Err(error) = outcome {
                     tracing::debug!(%error, database, "a request of the session was refused");
                 }
@@ -202,7 +202,7 @@ impl Machine {
             Effect::None => None,
             Effect::Transaction => self.monitors.committed(false),
             Effect::Conversion => {
-                self.ask_schema();
+                self.request_schema();
                 self.monitors.committed(true)
             }
         }
@@ -249,7 +249,7 @@ impl Machine {
                         monitors.converted(server);
                     }
                 });
-                self.ask_schema();
+                self.request_schema();
             }
             return Ok(());
         }
@@ -279,12 +279,12 @@ impl Machine {
         }
     }
 
-    /// Asks for the schema again: it has changed.
-    fn ask_schema(&mut self) {
+    /// Requests the schema again, since it has changed.
+    fn request_schema(&mut self) {
         if let Some(serving) = self.phase.serving()
-            && !serving.schema_asked
+            && !serving.schema_requested
         {
-            serving.schema_asked = true;
+            serving.schema_requested = true;
             let request = get_schema(&self.options.database);
             serving.connection.send_request(Waiter::Schema, &request);
         }
@@ -298,7 +298,7 @@ impl Machine {
         }
         self.shared.take_schema(schema)?;
         if let Some(serving) = self.phase.serving() {
-            serving.schema_asked = false;
+            serving.schema_requested = false;
         }
         self.start_monitors(now);
         Ok(())

@@ -7,8 +7,9 @@
 
 use std::time::Duration;
 
-/// After so many connections in a row were lost while a monitor was being started, the monitor is taken
-/// for the cause: the server closes the connection, or a row is longer than the limit for messages.
+/// After this many connections in a row were lost while a monitor was being started, the monitor is
+/// taken for the cause: the server may close the connection because of it, or a row may be longer
+/// than the limit for messages.
 const LOSSES: u32 = 5;
 
 /// The limits of the wait between two attempts.
