@@ -160,7 +160,7 @@ impl<D: Database> DatabaseChanges<D> {
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct AllChanges<D> {
     subscription: Arc<Subscription>,
-    /// The state that the consumer knows; `None` until the start was delivered.
+    /// The state that the consumer has seen; `None` until the first batch was delivered.
     seen: Option<Arc<State>>,
     start: Option<Arc<State>>,
     database: PhantomData<fn() -> D>,

@@ -31,7 +31,7 @@ pub trait AnyRow: Sealed + Any + fmt::Debug + Send + Sync {
     fn table(&self) -> &str;
     /// Its columns, in the order of their indexes.
     fn columns(&self) -> AnyColumns<'_>;
-    /// The row itself, for a downcast: a [`Row<T>`] where the table is compiled.
+    /// The value of the column with this index; `None` when there are fewer columns.
     fn column(&self, index: usize) -> Option<&dyn ColumnValue>;
     /// The row itself, to be downcast: a [`Row<T>`] where the table is compiled.
     fn as_any(&self) -> &dyn Any;

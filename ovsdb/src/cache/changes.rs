@@ -234,8 +234,9 @@ impl BatchKind {
         self.transactions > 1
     }
 
-    /// Whether the connection was lost before. The batch then has everything that changed meanwhile, in
-    /// however many transactions.
+    /// Whether the monitor was started again before the batch: after a lost connection, a
+    /// conversion of the schema, or an update that did not fit. The batch then has everything that
+    /// changed meanwhile, in however many transactions.
     #[must_use]
     pub const fn is_resync(self) -> bool {
         self.resync

@@ -1,10 +1,10 @@
 //! Double buffering of a table's states.
 //!
-//! A published state is never changed. Once no snapshot and no stream holds the state before it, the
-//! changes that it missed are replayed into it, and it is reused. In steady state two copies alternate
-//! and share no node, so an update copies nothing; in exchange, each row has two reference counts.
-//! While readers hold the copy whose turn it is, the writer makes another one, which at first shares
-//! all nodes with the published state.
+//! A published state is never changed. Once no snapshot and no stream holds the state before it,
+//! the changes that it missed are replayed into it, and it is reused. In steady state two copies
+//! alternate and share no node, so an update copies nothing; in exchange, each row has two
+//! reference counts. While readers hold the other copy, the writer makes a third one, which at
+//! first shares all nodes with the published state.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(
             copies.log.len(),
             2,
-            "the changes that the other state missed"
+            "exactly the changes that the other state missed are kept"
         );
         drop(other);
 

@@ -29,7 +29,7 @@ pub(crate) trait ErasedRow: AnyRow {
 pub(crate) type SharedRow = Arc<dyn ErasedRow>;
 
 impl<T: Table> ErasedRow for Row<T> {
-    /// In the order of the columns, the version comes last.
+    /// The row's version has the index after the last column.
     fn column_mut(&mut self, index: usize) -> Option<&mut dyn ColumnValue> {
         if index == T::COLUMNS.len() {
             return Some(self.version_mut());
@@ -58,7 +58,7 @@ impl<T: Table> ErasedRow for Row<T> {
     }
 }
 
-/// The row as a `Row<T>`; `None` if it has another type, although all rows of a table have one type.
+/// The row as a `Row<T>`. All rows of a table have one type, so `None` (another type) never occurs.
 pub(super) fn typed<T: Table>(row: &dyn ErasedRow) -> Option<&Row<T>> {
     (row as &dyn Any).downcast_ref()
 }

@@ -32,13 +32,13 @@ use crate::value::json::DecodeError;
 #[non_exhaustive]
 pub enum ReplayError {
     /// The message is malformed.
-    #[error("malformed message")]
+    #[error("the message is malformed")]
     Message(#[from] DecodeError),
     /// The message does not fit the replica, which is unchanged.
     #[error("the message does not fit the replica")]
     Apply(#[from] ApplyError),
     /// The message is neither an update nor the first reply of `monitor_cond_since`.
-    #[error("neither an update nor a monitor's first reply")]
+    #[error("the message is neither an update nor a monitor's first reply")]
     NotAnUpdate,
 }
 

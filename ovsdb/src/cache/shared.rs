@@ -1,4 +1,4 @@
-//! The part of a replica that its handles and the session share.
+//! What the handles of a replica and the session share.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,7 +59,7 @@ impl fmt::Display for Freshness {
             Self::Current => "the cache follows the server",
             Self::StaleSince(_) => "the cache does not follow the server now",
             Self::RefusedSince(_) => "the cache cannot follow the server",
-            Self::Ended => "the cache has ended with its client",
+            Self::Ended => "the cache has ended because its client was closed",
         })
     }
 }

@@ -95,7 +95,7 @@ impl fmt::Display for Skew {
                 server,
             } => write!(
                 f,
-                "column {table}.{column} is {server}, of which {compiled} reads every value"
+                "column {table}.{column} is {server}; {compiled} can hold each of its values"
             ),
             Self::Condition { table, column } => {
                 write!(f, "no column {table}.{column} for the condition")
@@ -167,7 +167,7 @@ impl fmt::Display for SkewReport {
         let server = version(&self.server_version);
         let compiled = match &self.compiled_version {
             Some(version) => format!("the compiled {version}"),
-            None => "what was asked for".to_owned(),
+            None => "the request".to_owned(),
         };
         if self.is_empty() {
             return write!(

@@ -9,7 +9,7 @@ use super::table_state::TableState;
 use crate::model::Table;
 use crate::value::{Str, Uuid};
 
-/// A hasher for type ids, which are hashes themselves.
+/// A hasher for type ids. They are hashes already, so it returns them as they are.
 #[derive(Debug, Default)]
 pub(super) struct TypeIdHasher(u64);
 

@@ -1,10 +1,10 @@
 //! The bounded queue of a change stream: the server transactions that the stream has not taken yet.
 //!
-//! A server transaction is queued as the state after it. States share what is equal in them, so a
-//! queued state costs only as much memory as the transaction changed, and the session queues it without
-//! looking at any row. When a consumer is too slow, the states in between are dropped. It then gets the
-//! difference between the last state it saw and the newest, every row once, and the number of
-//! transactions.
+//! A server transaction is queued as the state after it. States share everything that is equal in
+//! them, so a queued state costs memory only for what the transaction changed, and the session
+//! queues it without reading any row. When a consumer is too slow, the states in between are
+//! dropped. It then gets the difference between the last state it saw and the newest, every row
+//! once, and the number of transactions.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,8 @@ use super::state::State;
 
 /// How many transactions are queued before they are coalesced.
 pub(super) const LONGEST: usize = 1024;
-/// How many bytes of messages the queued transactions may have come in before they are coalesced.
+/// How many bytes the messages of the queued transactions may have before the transactions are
+/// coalesced.
 pub(super) const LARGEST: usize = 16 * 1024 * 1024;
 
 /// The state after one server transaction, or after several that were coalesced.
@@ -23,12 +24,12 @@ pub(super) struct Step {
     pub(super) state: Arc<State>,
     /// The number of transactions.
     pub(super) transactions: u64,
-    /// Whether the connection was lost among them, and the state was made by comparison with all rows
-    /// of the server.
+    /// Whether the monitor was started again among them, so that the step has everything that
+    /// changed meanwhile.
     pub(super) resync: bool,
     /// Whether the server's schema changed among them, which concerns every table.
     pub(super) schema_change: bool,
-    /// The length of the messages they came in.
+    /// The bytes of the messages that carried them.
     pub(super) bytes: usize,
 }
 

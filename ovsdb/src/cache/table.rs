@@ -117,7 +117,7 @@ pub(crate) struct TableReplica {
     /// The row that an insert without any column stands for.
     defaults: SharedRow,
     copies: Copies,
-    /// The working state began empty, to be compared with the published one.
+    /// Whether the working state began empty, for a message that has all rows.
     fresh: bool,
     /// Rows of an empty working state, gathered to be inserted together.
     bulk: Vec<SharedRow>,
@@ -146,7 +146,7 @@ impl TableReplica {
     }
 
     /// Selects columns of a table known at run time only, before the monitor starts.
-    pub(super) fn want(&mut self, columns: Box<[Str]>) {
+    pub(super) fn select_columns(&mut self, columns: Box<[Str]>) {
         let table = NamedTable::new(self.name.clone(), Some(columns));
         let table = TableType::Named(Arc::new(table));
         *self = Self::new(table, self.conditions.take());
@@ -330,7 +330,8 @@ impl TableReplica {
         let working = self.copies.working();
         let old = working.get(row.uuid());
         let old = old.ok_or(ApplyErrorReason::UnknownRow)?.clone();
-        // All columns may have changed: one that the server omits, against the rules, gets its default.
+        // All columns may have changed: a column that the server omits, against the rules, gets its
+        // default.
         self.plan.changed.clear();
         self.plan.changed.extend(0..self.table.columns().len());
         if self.plan.has_version {

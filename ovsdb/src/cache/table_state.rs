@@ -53,7 +53,7 @@ impl RowChange {
     }
 }
 
-/// What is known of a row's keys in the indexes of the schema when the row changes.
+/// What is known about a row's keys in the indexes of the schema when the row changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keys {
     /// They are the same, and need not be compared.

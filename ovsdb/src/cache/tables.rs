@@ -82,7 +82,7 @@ impl<D: Database> Tables<D> {
 
     /// Adds a table by its name, or changes its selected columns.
     pub(crate) fn named_columns(&mut self, name: Str, columns: Box<[Str]>) {
-        self.list.named(name).want(columns);
+        self.list.named(name).select_columns(columns);
     }
 
     /// Adds every table of the server's schema that was not added by other means, also those that

@@ -35,18 +35,19 @@ struct Inner<K> {
     sources: Mutex<Vec<Source<K>>>,
     timer: Timer,
     /// The waker that sources get. It wakes every waiting worker, since the worker that polled the
-    /// source may be gone.
-    alarm: Waker,
+    /// source may no longer wait.
+    source_waker: Waker,
 }
 
-/// Weak, since the queue owns the sources and they own this.
-struct Alarm<K>(Weak<Inner<K>>);
+/// Wakes the queue. The reference is weak, since the queue owns the sources, and they own this
+/// waker.
+struct SourceWaker<K>(Weak<Inner<K>>);
 
-impl<K: Send + 'static> Wake for Alarm<K> {
+impl<K: Send + 'static> Wake for SourceWaker<K> {
     fn wake(self: Arc<Self>) {
         if let Some(inner) = self.0.upgrade() {
             let mut keys = inner.keys();
-            keys.stirred = true;
+            keys.sources_ready = true;
             Inner::wake_all(keys);
         }
     }
@@ -92,7 +93,7 @@ impl<K: Send + 'static> Wake for Alarm<K> {
 ///     switches.map(|switch| switch.uuid()).collect::<Vec<_>>()
 /// });
 /// while let Some(switch) = queue.next().await {
-///     println!("{} is to be looked at", switch.key());
+///     println!("look at {}", switch.key());
 ///     switch.done();
 /// #   break;
 /// }
@@ -146,13 +147,13 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
             keys: Mutex::new(Keys::new()),
             sources: Mutex::default(),
             timer: Timer::default(),
-            alarm: Waker::from(Arc::new(Alarm(inner.clone()))),
+            source_waker: Waker::from(Arc::new(SourceWaker(inner.clone()))),
         });
         Self { inner }
     }
 
-    /// Queues the keys that `keys` makes of each change of a table; `keys` also gets the tables after
-    /// the change. It begins with the keys of all rows.
+    /// Queues the keys that `keys` makes of each change of a table; `keys` also gets the tables
+    /// after the change. The first keys are those of all rows.
     ///
     /// When the server's schema [changes](super::BatchKind::is_schema_change), all rows must be looked
     /// at again: `keys` is called for each with [`Change::Inserted`], as at the beginning.
@@ -235,7 +236,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         sources.push(source);
         drop(sources);
         keys.exhausted = false;
-        keys.stirred = true;
+        keys.sources_ready = true;
         Inner::wake_all(keys);
     }
 
@@ -278,7 +279,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         self.inner.keys().delays.len()
     }
 
-    /// How many keys are queued, in work, and delayed, taken together.
+    /// How many keys are queued, in work, and delayed, all counted at one moment.
     pub(crate) fn counts(&self) -> [usize; 3] {
         let keys = self.inner.keys();
         let (queued, delayed) = (keys.queue.len(), keys.delays.len());
@@ -291,9 +292,9 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         self.len() == 0
     }
 
-    /// The next key, for one worker. Returns `None` at the end: the client or the queue was closed, and
-    /// no key is in work that might be queued again. Cancel-safe: no key is lost when the future is
-    /// dropped.
+    /// The next key, for one worker. Returns `None` at the end: the client or the queue was closed,
+    /// and no worker has a key that might be queued again. Cancel-safe: no key is lost when the
+    /// future is dropped.
     ///
     /// # Panics
     /// When the closure of a feed panicked.
@@ -309,7 +310,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
                 keys.queue_due(Instant::now());
             }
             if let Some(work) = self.take(&mut keys) {
-                if keys.stirred || !keys.queue.is_empty() {
+                if keys.sources_ready || !keys.queue.is_empty() {
                     // More keys wait, and the worker that was woken for them may have been this one.
                     Inner::wake_all(keys);
                 }
@@ -318,7 +319,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
             if keys.has_ended() && keys.places.is_empty() {
                 return Poll::Ready(None);
             }
-            if !keys.stirred {
+            if !keys.sources_ready {
                 keys.wait(context);
                 let delayed = !keys.delays.is_empty();
                 drop(keys);
@@ -329,7 +330,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         }
     }
 
-    /// Hands the first key out.
+    /// Hands out the first key.
     fn take(&self, keys: &mut Keys<K>) -> Option<Work<K>> {
         let key = keys.queue.pop_front()?;
         let place = keys.places.insert(key.clone(), Place::InWork);
@@ -357,7 +358,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         loop {
             self.look_for_keys();
             let mut keys = self.inner.keys();
-            if !keys.stirred {
+            if !keys.sources_ready {
                 keys.wait(context);
                 return;
             }
@@ -368,7 +369,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
     /// queued now.
     fn poll_timer(&self) -> bool {
         let next = || self.inner.keys().delays.next();
-        let Some(due) = self.inner.timer.poll(&self.inner.alarm, next) else {
+        let Some(due) = self.inner.timer.poll(&self.inner.source_waker, next) else {
             return false;
         };
         self.inner.keys().queue_due(due);
@@ -378,17 +379,17 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
     /// Polls every source. If one panics, the panic is resumed only after the keys of all sources were
     /// queued and the waiting workers were woken.
     fn look_for_keys(&self) {
-        if !std::mem::take(&mut self.inner.keys().stirred) {
+        if !std::mem::take(&mut self.inner.keys().sources_ready) {
             return;
         }
-        let mut context = Context::from_waker(&self.inner.alarm);
+        let mut context = Context::from_waker(&self.inner.source_waker);
         let mut sources = self.sources();
         let before = sources.len();
         let (mut found, mut panic) = (Vec::new(), None);
         sources.retain_mut(|source| {
             // Streams of the cache do not panic today, but a later version may.
-            let asked = catching(|| source(&mut context, &mut |key| found.push(key)));
-            match asked {
+            let polled = catching(|| source(&mut context, &mut |key| found.push(key)));
+            match polled {
                 Ok(Poll::Pending) => return true,
                 Ok(Poll::Ready(None)) => {}
                 Ok(Poll::Ready(Some(caught))) | Err(caught) => {
@@ -435,8 +436,8 @@ pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(owned).unwrap_or("a panic without a message")
 }
 
-/// A key that a worker has. When it is dropped, the work is done. When a panic of the worker drops it,
-/// the key goes to the end of the queue, for another worker.
+/// A key that a worker works on. Dropping it means that the work is done, unless a panic of the
+/// worker drops it: then the key goes to the end of the queue, for another worker.
 ///
 /// ```
 /// use ovsdb::cache::WorkQueue;
@@ -469,20 +470,20 @@ impl<K: Hash + Eq + Clone + Send + 'static> Work<K> {
     /// The work is done. If the key was added meanwhile, it is queued again.
     pub fn done(self) {}
 
-    /// The work failed, and is to be tried again: the key goes to the end of the queue. After the queue
-    /// has ended, the key is dropped instead.
+    /// The work failed and must be tried again: the key goes to the end of the queue. After the
+    /// queue has ended, the key is dropped instead.
     pub fn retry(mut self) {
         self.next = Next::Again;
     }
 
-    /// How long the key has waited: since it was added for the first change that no worker has
-    /// finished. Retries do not reset it.
+    /// The time since the key was added for the first change that no worker has finished. Retries
+    /// do not reset it.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.since.elapsed()
     }
 
-    /// The work failed, and is to be tried again after a delay, or earlier if the key is added
+    /// The work failed and must be tried again after a delay, or earlier if the key is added
     /// meanwhile. After the queue has ended, the key is dropped instead.
     ///
     /// A worker that waits for a key also waits for the delay, on tokio's timer.

@@ -107,8 +107,8 @@ fn element_with<V: Elements>(
     element.with_uuid(other)
 }
 
-/// What a column or an index finds rows by. Two with the same name and the same key type find the same
-/// rows.
+/// What a column or an index finds rows by. Two that are equal, and have the same type of keys,
+/// find the same rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeyName {
     /// The value of the column with this index.
@@ -123,7 +123,8 @@ pub(crate) enum KeyName {
     Function(usize),
 }
 
-/// What an index over columns can do with a key, besides finding rows. An index by a function cannot.
+/// What an index over columns can do with a key besides finding rows; an index by a function cannot
+/// do it.
 struct Columns<T, K> {
     name: KeyName,
     /// Replaces the uuids in a key.

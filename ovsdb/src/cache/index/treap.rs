@@ -191,7 +191,8 @@ impl<K: Ord + Clone> Treap<K> {
             Bound::Excluded(end) => key.borrow() >= end,
             Bound::Unbounded => false,
         };
-        // On the path to each end of the range, the nodes within the range are yielded from that end.
+        // The path to each end of the range has the nodes within the range that are yielded from
+        // that end.
         let (mut front, mut before) = (Path::new(), 0);
         let mut link = &self.root;
         while let Some(node) = link {
@@ -338,7 +339,10 @@ mod tests {
             assert_eq!(pairs(&treap, 7..=7), expected(&|k| k == 7));
             let excluded = (Bound::Excluded(5), Bound::Excluded(7));
             assert_eq!(pairs(&treap, excluded), expected(&|k| k == 6));
-            #[expect(clippy::reversed_empty_ranges, reason = "what a program may ask for")]
+            #[expect(
+                clippy::reversed_empty_ranges,
+                reason = "a program may pass such a range"
+            )]
             let reversed = pairs(&treap, 20..10);
             assert!(reversed.is_empty());
             assert!(pairs(&treap, 1000..).is_empty());

@@ -34,11 +34,11 @@ pub(super) struct Keys<K> {
     pub(super) queue: VecDeque<K>,
     pub(super) places: HashMap<K, Place>,
     pub(super) delays: Delays<K>,
-    /// A source has woken the queue, and was not polled since.
-    pub(super) stirred: bool,
-    /// All sources have ended.
+    /// Whether a source has woken the queue and was not polled since.
+    pub(super) sources_ready: bool,
+    /// Whether all sources have ended.
     pub(super) exhausted: bool,
-    /// The queue was closed, for good.
+    /// Whether the queue was closed, for good.
     pub(super) closed: bool,
     pub(super) waiting: Vec<Waker>,
 }
@@ -49,7 +49,7 @@ impl<K: Hash + Eq + Clone> Keys<K> {
             queue: VecDeque::new(),
             places: HashMap::new(),
             delays: Delays::new(),
-            stirred: false,
+            sources_ready: false,
             exhausted: false,
             closed: false,
             waiting: Vec::new(),
