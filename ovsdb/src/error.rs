@@ -83,8 +83,8 @@ pub enum DisconnectReason {
     /// The reply to a request did not come within its time limit; the connection may still work.
     #[error("no reply received within the request's time limit")]
     TimedOut,
-    /// The replica that a transaction was decided on lost its server, or its schema changed, before the
-    /// transaction was sent. [`Client::apply`](crate::Client::apply) decides again.
+    /// Before the transaction was sent, the replica that it was decided on lost its connection, or
+    /// the schema changed. [`Client::apply`](crate::Client::apply) decides again.
     #[error("the view that the transaction was decided on became outdated before it was sent")]
     ViewOutdated,
     /// The replica that a transaction was to be decided on is stale, because its monitor cannot be
@@ -109,7 +109,9 @@ pub enum DisconnectReason {
     #[error("the server has not joined its cluster yet")]
     NotJoined,
     /// The server is not in contact with the majority of its cluster, or, as a relay, with its source.
-    #[error("the server is cut off from the majority of its cluster")]
+    #[error(
+        "the server is not in contact with the majority of its cluster, or with the source it relays"
+    )]
     NoQuorum,
     /// The server is not its cluster's leader, which is required.
     #[error("the server is not its cluster's leader")]
@@ -130,7 +132,7 @@ pub enum DisconnectReason {
     RuntimeGone,
 }
 
-/// The end of a message: which databases there are instead of the one asked for.
+/// The end of an error message: the databases that the server has.
 struct OtherDatabases<'a>(&'a [Str]);
 
 impl fmt::Display for OtherDatabases<'_> {
@@ -155,7 +157,8 @@ impl From<io::Error> for DisconnectReason {
     }
 }
 
-/// Why no reply came: usually because the connection ended, which all callers that wait on it are told.
+/// Why no reply came: usually because the connection ended. All callers that wait for replies on it
+/// get the same error.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

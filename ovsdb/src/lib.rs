@@ -10,7 +10,7 @@
 //! use ovsdb::nb;
 //! use ovsdb::server::Server;
 //!
-//! // A server in this process. A real one is reached by its remotes, a cluster by those of all members:
+//! // A server in this process. To reach a real server, give its remote; for a cluster, those of all members:
 //! // `.remotes("ssl:192.0.2.1:6641,ssl:192.0.2.2:6641,ssl:192.0.2.3:6641").leader_only(true)`.
 //! let server = Server::memory(ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema"))?;
 //! let client = nb::Client::builder().server(&server).connect().await?;
@@ -100,17 +100,17 @@
 //!
 //! | level | what |
 //! |---|---|
-//! | `ERROR` | a closure of the program panicked: of a feed of a work queue, of a reconciler |
-//! | `WARN` | a connection that served is lost; a key of a reconciler fails for the first, second, fourth, eighth time, and so on; no server can be used, once for each reason and then at growing intervals; a server's schema differs; an update does not fit |
-//! | `INFO` | connected; certificates were read again |
+//! | `ERROR` | a closure of the program panicked: of a feed of a work queue, of a reconciler; a relay cannot apply what its source sent; a server cannot write its file |
+//! | `WARN` | a connection that served is lost; no server can be used, once for each reason and then at growing intervals; an update does not fit, so all rows are fetched again; a cache is stale because its monitor cannot be started; the server's schema lacks compiled tables or columns; locks are used on a cluster without `leader_only`; a key of a reconciler fails for the first, second, fourth, eighth time, and so on |
+//! | `INFO` | connected; certificates were read again; the server's schema differs from the compiled one, but lacks nothing of it |
 //! | `DEBUG` | every attempt to connect, and why it failed; transactions that are tried again |
 //! | `TRACE` | the target `ovsdb::wire`: every message that is sent or received |
 //!
-//! An event of `ovsdb::wire` has the fields `direction` (`sent` or `received`), `remote`, `database`
-//! and `size` (bytes); its message is the JSON text, cut to 4,096 bytes and followed by `...` where it
-//! is longer. That is what the database holds, read before TLS encrypts it or after TLS decrypted
-//! it: no keys of TLS, but the secrets that rows hold. It costs nothing unless a subscriber enables
-//! it.
+//! An event of `ovsdb::wire` has the fields `direction` (`sent` or `received`), `remote`,
+//! `database` and `size` (bytes); its message is the JSON text, cut to 4,096 bytes and followed by
+//! `...` where it is longer. Messages are logged before TLS encrypts them and after TLS has
+//! decrypted them. So the log never contains TLS keys, but it contains the secrets that rows hold.
+//! It costs nothing unless a subscriber enables it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The examples of the README.
@@ -127,7 +127,7 @@ mod simulated;
 #[macro_use]
 #[cfg(simulation)]
 #[doc(hidden)]
-#[allow(missing_docs, reason = "no program has it")]
+#[allow(missing_docs, reason = "only the simulation uses it")]
 pub mod simulated;
 
 pub mod cache;

@@ -68,9 +68,9 @@ impl Server {
     }
 }
 
-/// How long the source may be unreachable before the relay reports it; longer than a restart of the
-/// source takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the source may be unreachable before the relay reports it. A restart of the source
+/// takes less.
+const REPORT_AFTER: Duration = Duration::from_secs(30);
 
 /// A column that changes whenever the source changes a row. Its values are the source's own.
 const VERSION: &str = "_version";
@@ -78,7 +78,8 @@ const VERSION: &str = "_version";
 /// The wait before transactions that were not sent are tried again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Connects a relay with its source, until one of them ends.
+/// Carries changes from the source to the relay, and transactions from the relay to the source,
+/// until one of them ends.
 async fn run(client: Client<AnyDatabase>, cache: Cache<AnyDatabase>, relayed: Relayed) {
     let mut changes = cache.all_changes();
     let mut state = client.state();
@@ -88,7 +89,7 @@ async fn run(client: Client<AnyDatabase>, cache: Cache<AnyDatabase>, relayed: Re
     loop {
         tokio::select! {
             batch = changes.next() => match batch {
-                Some(batch) => take(&client, &relayed, &batch),
+                Some(batch) => apply(&client, &relayed, &batch),
                 None => return,
             },
             changed = state.changed() => match changed {
@@ -100,24 +101,24 @@ async fn run(client: Client<AnyDatabase>, cache: Cache<AnyDatabase>, relayed: Re
                 Err(_) => return,
             },
             () = async { match alone_since {
-                Some(since) => tokio::time::sleep_until(since + PATIENCE).await,
+                Some(since) => tokio::time::sleep_until(since + REPORT_AFTER).await,
                 None => std::future::pending().await,
             }} => {
-                // Reported once; the next connection resets it.
+                // Report it only once; the next connection resets it.
                 alone_since = None;
                 relayed.set_connected(planted!(RelayLossUntold));
             }
             forward = relayed.next_forward() => match forward {
                 Some(forward) => {
                     let source = (client.clone(), cache.clone());
-                    tokio::spawn(pass_on(source, forward, replies.clone()));
+                    tokio::spawn(forward_to_source(source, forward, replies.clone()));
                 }
                 None => return,
             },
             Some((forward, outcome)) = replied.recv() => {
                 // The changes of the transaction have arrived, and must be applied before the reply is
                 // sent.
-                take_all(&client, &relayed, &mut changes);
+                apply_all(&client, &relayed, &mut changes);
                 let again = matches!(outcome, Forwarded::NotSent);
                 relayed.forwarded(forward, outcome);
                 if again {
@@ -129,7 +130,7 @@ async fn run(client: Client<AnyDatabase>, cache: Cache<AnyDatabase>, relayed: Re
 }
 
 /// Sends a transaction to the source.
-async fn pass_on(
+async fn forward_to_source(
     (client, cache): (Client<AnyDatabase>, Cache<AnyDatabase>),
     forward: Forward,
     replies: mpsc::UnboundedSender<(Forward, Forwarded)>,
@@ -152,27 +153,27 @@ async fn pass_on(
     let _ = replies.send((forward, outcome));
 }
 
-/// Waits until the replica shows what was committed before. It does so already, unless its monitor was
-/// being restarted when the reply came and the connection was lost after that.
+/// Waits until the replica shows what was committed before. Usually it does already. It does not if
+/// its monitor was being restarted when the reply came, and the connection was lost after that.
 async fn shown(cache: &Cache<AnyDatabase>) {
     let mut freshness = cache.freshness();
     let current = freshness.wait_for(|freshness| *freshness == Freshness::Current);
     // If the source stays unreachable, the relay reports that it is not connected.
-    let _ = tokio::time::timeout(PATIENCE, current).await;
+    let _ = tokio::time::timeout(REPORT_AFTER, current).await;
 }
 
-fn take_all(
+fn apply_all(
     client: &Client<AnyDatabase>,
     relayed: &Relayed,
     changes: &mut AllChanges<AnyDatabase>,
 ) {
     while let Some(batch) = changes.try_next() {
-        take(client, relayed, &batch);
+        apply(client, relayed, &batch);
     }
 }
 
 /// Applies changes from the source.
-fn take(client: &Client<AnyDatabase>, relayed: &Relayed, batch: &DatabaseChanges<AnyDatabase>) {
+fn apply(client: &Client<AnyDatabase>, relayed: &Relayed, batch: &DatabaseChanges<AnyDatabase>) {
     if batch.kind().is_schema_change() {
         let schema = (*client.server_schema()).clone();
         if let Err(error) = relayed.take_schema(schema) {

@@ -93,7 +93,7 @@ pub struct CacheStats {
     pub rows: usize,
     /// Server transactions that were applied.
     pub transactions: u64,
-    /// The length of the messages they came in, including initial rows.
+    /// The bytes of the messages that carried them, including the messages with the initial rows.
     pub bytes: u64,
     /// How often all rows were fetched again and compared with the replica, after a connection was lost
     /// or an update did not fit.
@@ -143,8 +143,8 @@ pub struct ReconcilerStats {
     pub retries: u64,
     /// How often the closure was run again within an attempt, after a conflict with another client.
     pub conflicts: u64,
-    /// How long the last key that succeeded took, from its first change on: the time in the queue, and
-    /// all attempts.
+    /// The time from the first change of the last key that succeeded until its success: the time in
+    /// the queue, and all attempts.
     pub latency: Duration,
 }
 

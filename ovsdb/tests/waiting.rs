@@ -75,7 +75,7 @@ async fn a_wait_that_is_not_fulfilled_ends_with_the_limit_and_the_state_of_the_c
     assert_eq!(looks.get(), 1, "nothing was published");
     assert_eq!(
         error.to_string(),
-        "no view of the cache showed what was waited for within 100ms; the cache follows the server"
+        "no view of the cache met the condition within 100ms; the cache follows the server"
     );
     server.kill().expect("killed");
     let mut freshness = cache.freshness();

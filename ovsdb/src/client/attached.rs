@@ -1,10 +1,10 @@
-//! State of later rooms that all clones of a client share.
+//! State that rooms after this one attach to a client, shared by all its clones.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// State of later rooms, one value of each type. The client holds it weakly: it ends with its last
-/// user. So the state may hold caches without keeping the client alive.
+/// The attached state, one value of each type. The client holds only weak references: a value is
+/// dropped with its last user. So it may hold caches without keeping the client alive.
 #[derive(Debug, Default)]
 pub(super) struct Attached {
     states: Mutex<Vec<Weak<dyn Any + Send + Sync>>>,

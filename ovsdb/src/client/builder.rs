@@ -141,16 +141,17 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// How long a remote is not tried again after its server could not be reached or closed the
-    /// connection: `min` at first, doubled at each failure up to `max`, and each wait shortened at
-    /// random by up to half (exponential backoff with jitter). Each remote has its own backoff; a
-    /// remote that is not waiting is tried at once.
+    /// How long a remote waits for its next attempt after its server could not be reached or closed
+    /// the connection: `min` at first, doubled at each failure up to `max`, and each wait shortened
+    /// at random by up to half (exponential backoff with jitter). Each remote has its own backoff;
+    /// a remote that is not waiting is tried at once.
     ///
     /// With the defaults, a client makes on average 13 attempts in the first minute and 10 in each
-    /// later one to a server that is down; 1,000 clients make 10,000 a minute. A connection that served
-    /// as long as the wait ends all waits, and so does a leader that hands over. A server that answers
-    /// but is not ready, as during an election, is not taken for down: the client tries again after
-    /// tens of milliseconds, growing up to `max`, and stays connected to one such server meanwhile.
+    /// later one to a server that is down; 1,000 clients make 10,000 a minute. All waits end when a
+    /// connection has served as long as its remote's wait, or when a leader hands over. A server
+    /// that answers but is not ready, as during an election, is not taken for down: the client
+    /// tries again after tens of milliseconds, growing up to `max`, and stays connected to one such
+    /// server meanwhile.
     pub const fn backoff(mut self, min: Duration, max: Duration) -> Self {
         self.options.timings.min_backoff = min;
         self.options.timings.max_backoff = max;

@@ -148,15 +148,15 @@ impl<D: Database> CacheBuilder<D> {
     /// which changes with each change of the row. With it, a transaction verifies a row of any size,
     /// and any of its columns, by 16 bytes.
     ///
-    /// What a transaction [reads](crate::Transaction::get) of such rows is guarded by their versions
-    /// instead of their columns. That covers columns of reals too, and columns that the cache lacks.
-    /// Through a relay, columns are compared all the same: a relay has versions of its own, but its
-    /// source decides.
+    /// What a transaction [reads](crate::Transaction::get) of such rows is guarded by their
+    /// versions instead of their columns. That covers columns of reals too, and columns that the
+    /// cache lacks. Through a relay, columns are compared instead, since the source executes the
+    /// transaction, and its versions are not those of the relay.
     ///
-    /// It costs 59 bytes on the wire for each row and each change of a row. Streams also deliver rows
-    /// of which only columns changed that the cache lacks. After a connection to another server, or to
-    /// a restarted one, all rows are fetched again, since servers do not share versions. Tables that
-    /// are added by name have a column `_version`.
+    /// It costs 59 bytes on the wire for each row and each change of a row. Streams then also
+    /// deliver a row when only columns that the cache lacks have changed. After a connection to
+    /// another server, or to a restarted one, all rows are fetched again, since servers do not
+    /// share versions. Tables that are added by name have a column `_version`.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -347,10 +347,11 @@ impl<D: Database> Cache<D> {
     /// Changes the condition of the table `T`, and waits until the replica has the rows for which any
     /// of the clauses holds (ovsdb-server(7), "Monitor_cond_change").
     ///
-    /// The condition is kept on every later connection. Without a connection, it is changed when the
-    /// next one is made. If several changes wait, each table gets the last one, and all the futures
-    /// resolve when it is in force. The change is not undone by dropping the future, nor when the time
-    /// limit passes, which is the client's [`request_timeout`](crate::ClientBuilder::request_timeout).
+    /// The condition is kept on every later connection. Without a connection, it is changed when
+    /// the next one is made. If several changes wait, each table gets the last one, and all the
+    /// futures resolve when it is in force. Dropping the future does not undo the change, nor does
+    /// passing the time limit, the client's
+    /// [`request_timeout`](crate::ClientBuilder::request_timeout).
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -403,9 +404,9 @@ impl<D: Database> Cache<D> {
         self.handle.shared().stats()
     }
 
-    /// How the schema of the server, or of the last one, differs from the compiled tables. When the
-    /// report changes, every stream of changes delivers a batch that [reports
-    /// it](crate::cache::BatchKind::is_schema_change).
+    /// How the schema of the server (without a connection, of the last server) differs from the
+    /// compiled tables. When the report changes, every stream of changes delivers a batch that
+    /// [reports it](crate::cache::BatchKind::is_schema_change).
     #[must_use]
     pub fn skew(&self) -> Arc<SkewReport> {
         self.handle.shared().skew()

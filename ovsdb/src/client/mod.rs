@@ -44,7 +44,7 @@ struct Inner {
     identity: RowIdentity,
     request_timeout: Option<Duration>,
     author: Option<Str>,
-    /// State of later rooms, shared by all clones.
+    /// State that rooms after this one attach, shared by all clones.
     #[cfg(any(feature = "nb", feature = "vswitch"))]
     attached: attached::Attached,
 }
@@ -116,7 +116,8 @@ impl<D: Database> Client<D> {
         &self.inner.database
     }
 
-    /// State of a later room that all clones share, as long as it is in use.
+    /// The state of this type that a room after this one attaches, shared by all clones as long as
+    /// it is in use.
     #[cfg(any(feature = "nb", feature = "vswitch"))]
     pub(crate) fn attached<S: Default + Send + Sync + 'static>(&self) -> Arc<S> {
         self.inner.attached.get()
@@ -135,7 +136,7 @@ impl<D: Database> Client<D> {
         CacheBuilder::new(self.clone())
     }
 
-    /// The database's schema on the server, or on the last one.
+    /// The database's schema on the server; without a connection, on the last server.
     #[must_use]
     pub fn server_schema(&self) -> Arc<DatabaseSchema> {
         self.session().shared().schema.load_full()
@@ -253,9 +254,9 @@ impl<D: Database> Client<D> {
         self.call(&Request::Echo { params }).await
     }
 
-    /// Requests a lock, and resolves with the server's first answer: this client may hold the lock
-    /// then, or another one still does (RFC 7047 section 4.1.8). The lock is requested again on every
-    /// later connection, until the handle is dropped.
+    /// Requests a lock, and resolves with the server's first answer: this client holds the lock, or
+    /// waits until another one releases it (RFC 7047 section 4.1.8). The lock is requested again on
+    /// every later connection, until the handle is dropped.
     ///
     /// # Clusters
     /// A lock lives in the memory of one server; the members of a cluster do not share it. Two clients
@@ -276,9 +277,9 @@ impl<D: Database> Client<D> {
         Lock::acquire(session, name.into(), false, limit).await
     }
 
-    /// Takes a lock from the client that holds it (RFC 7047 section 4.1.8). On later connections it is
-    /// requested, not stolen. If another client steals it in turn, servers do not queue this client for
-    /// it: it gets the lock back on a later connection at the earliest.
+    /// Takes a lock from the client that holds it (RFC 7047 section 4.1.8). On later connections it
+    /// is requested, not stolen. If another client steals the lock in turn, servers do not queue
+    /// this client for it, so this client can get it back only on a later connection.
     ///
     /// # Errors
     /// As [`lock`](Self::lock).

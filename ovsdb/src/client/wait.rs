@@ -36,7 +36,7 @@ use crate::model::Database;
 #[non_exhaustive]
 pub enum WaitError {
     /// No view met the condition within the time limit.
-    #[error("no view of the cache showed what was waited for within {limit:?}; {freshness}")]
+    #[error("no view of the cache met the condition within {limit:?}; {freshness}")]
     TimedOut {
         /// The time limit.
         limit: Duration,
@@ -48,7 +48,7 @@ pub enum WaitError {
         source: Option<Box<Error>>,
     },
     /// The client was closed: no view follows.
-    #[error("the cache ended before it showed what was waited for")]
+    #[error("the cache ended before a view met the condition")]
     Ended(#[source] Disconnected),
 }
 

@@ -6,8 +6,8 @@
 //! `Open_vSwitch`, define the columns.
 //!
 //! `nb::realized` waits for OVN, and `vswitch::configured` for Open vSwitch; this module has their
-//! errors. Callers that wait at the same time with clones of one client share a request: it serves all
-//! who called before it was sent.
+//! errors. Callers that wait at the same time with clones of one client share a request: it serves
+//! every call made before it was sent.
 
 #[cfg(feature = "sb")]
 pub(crate) mod chassis;

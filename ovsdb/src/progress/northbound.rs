@@ -97,7 +97,7 @@ pub struct Realized {
     pub northd_began: Option<SystemTime>,
     /// When it had written the southbound database, by its own clock.
     pub northd_ended: Option<SystemTime>,
-    /// When the slowest chassis was done, by its own clock; also `None` if there is no chassis.
+    /// When the slowest chassis was done, by its own clock; `None` also if there is no chassis.
     pub hypervisors_ended: Option<SystemTime>,
 }
 
@@ -105,8 +105,8 @@ pub struct Realized {
 /// call, by this client or any other.
 ///
 /// It increases `NB_Global.nb_cfg` and waits until `sb_cfg`, and for [`Stage::Hypervisors`] also
-/// `hv_cfg`, have reached it (ovn-nb(5)). Calls at the same time, with clones of one client, share the
-/// increase and the replica of that row: for OVN, a thousand workers of controllers cost one round.
+/// `hv_cfg`, have reached it (ovn-nb(5)). Calls at the same time, with clones of one client, share
+/// the increase and the replica of that row: a thousand such calls cost OVN one round.
 ///
 /// The time limit is the client's [request timeout](crate::ClientBuilder::request_timeout), or
 /// [`timeout`](Realize::timeout). The connection may be lost and made again meanwhile. If the number

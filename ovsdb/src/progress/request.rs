@@ -37,18 +37,18 @@ pub(super) struct Request {
     pub(super) number: i64,
     /// When its commit resolved.
     pub(super) made: Instant,
-    /// The number of the last caller that came before it was sent. What callers up to this one had
-    /// committed was in the database before the request.
+    /// The number of the last caller that arrived before it was sent. Everything that callers up to
+    /// this one had committed was in the database before the request.
     last: u64,
 }
 
 /// The state that waiting callers share.
 pub(super) struct Shared<T: Table> {
     cache: OnceCell<Cache<T::Database>>,
-    /// How many callers have come.
+    /// How many callers have arrived.
     arrivals: AtomicU64,
-    /// The newest request. The caller that makes the next one holds the lock meanwhile, so callers that
-    /// come in the meantime share the one after it.
+    /// The newest request. The caller that makes the next one holds the lock meanwhile. Callers
+    /// that arrive in the meantime share the request after that.
     newest: Mutex<Option<Request>>,
 }
 
@@ -83,7 +83,7 @@ impl<T: Counters> Shared<T> {
         view.rows::<T>().next().map(|row| T::clone(row))
     }
 
-    /// A request that was sent after this caller came.
+    /// A request that was sent after this caller arrived.
     pub(super) async fn request(
         &self,
         client: &Client<T::Database>,
@@ -103,7 +103,7 @@ impl<T: Counters> Shared<T> {
                     let made = Instant::now();
                     return Ok(*newest.insert(Request { number, made, last }));
                 }
-                // If it was carried out all the same, that is harmless.
+                // It is harmless if the server executed it nevertheless.
                 Err(error) if error.retry() != Retry::Never => {
                     tokio::time::sleep(RetryPolicy::default().wait(attempt)).await;
                     attempt = attempt.saturating_add(1);

@@ -163,11 +163,11 @@ pub enum TlsError {
     Other(RustlsError),
 }
 
-/// Whether the server asked for a client certificate, and got one; the meaning of its alerts depends on
-/// this.
+/// Whether the server requested a client certificate, and got one; the meaning of its alerts
+/// depends on this.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClientCertificate {
-    pub(super) asked_for: bool,
+    pub(super) requested: bool,
     pub(super) given: bool,
 }
 
@@ -200,7 +200,7 @@ impl TlsError {
         match client {
             // TLS 1.2 has no specific alert for a missing certificate.
             ClientCertificate {
-                asked_for: true,
+                requested: true,
                 given: false,
             } if about_a_certificate || alert == Alert::HandshakeFailure => {
                 Self::ClientCertificateRequired

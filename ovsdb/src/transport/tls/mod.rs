@@ -21,7 +21,7 @@ pub use self::error::{TlsError, TlsMaterial, TlsPart};
 use self::material::{ClientSettings, Pem, Reloading, Sources};
 #[cfg(feature = "server")]
 pub use self::server::{TlsServerConfig, TlsServerConfigBuilder};
-use self::verifier::Asked;
+use self::verifier::RequestRecorder;
 use super::{ConnectError, ReadHalf, WriteHalf};
 
 /// The TLS configuration for `ssl:` remotes: which authorities to trust, and the client's certificate.
@@ -250,16 +250,18 @@ impl TlsConfig {
                 Err(error) => return Err(error.into()),
             },
         };
-        let asked = Arc::new(Asked::new(config.client_auth_cert_resolver.clone()));
+        let recorder = Arc::new(RequestRecorder::new(
+            config.client_auth_cert_resolver.clone(),
+        ));
         let mut config = ClientConfig::clone(&config);
-        config.client_auth_cert_resolver = asked.clone();
+        config.client_auth_cert_resolver = recorder.clone();
         let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
         match connecting.await {
             Ok(stream) => {
-                let (read, write) = stream::split(stream, asked.outcome());
+                let (read, write) = stream::split(stream, recorder.outcome());
                 Ok((Box::new(read), Box::new(write)))
             }
-            Err(error) => Err(failed_handshake(TlsError::in_io(error, asked.outcome()))),
+            Err(error) => Err(failed_handshake(TlsError::in_io(error, recorder.outcome()))),
         }
     }
 }

@@ -76,37 +76,37 @@ impl ServerCertVerifier for ChainVerifier {
     }
 }
 
-/// Records whether the server of a connection requested a client certificate, because the alerts for a
-/// missing certificate can also mean something else.
+/// Records whether the server of a connection requested a client certificate, because the alerts
+/// for a missing certificate can also have other causes.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct RequestRecorder {
     inner: Arc<dyn ResolvesClientCert>,
-    asked: AtomicBool,
+    requested: AtomicBool,
 }
 
-impl Asked {
+impl RequestRecorder {
     pub(super) fn new(inner: Arc<dyn ResolvesClientCert>) -> Self {
         Self {
             inner,
-            asked: AtomicBool::new(false),
+            requested: AtomicBool::new(false),
         }
     }
 
     pub(super) fn outcome(&self) -> ClientCertificate {
         ClientCertificate {
-            asked_for: self.asked.load(Ordering::Relaxed),
+            requested: self.requested.load(Ordering::Relaxed),
             given: self.inner.has_certs(),
         }
     }
 }
 
-impl ResolvesClientCert for Asked {
+impl ResolvesClientCert for RequestRecorder {
     fn resolve(
         &self,
         authorities: &[&[u8]],
         schemes: &[SignatureScheme],
     ) -> Option<Arc<CertifiedKey>> {
-        self.asked.store(true, Ordering::Relaxed);
+        self.requested.store(true, Ordering::Relaxed);
         self.inner.resolve(authorities, schemes)
     }
 
