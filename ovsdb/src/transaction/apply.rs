@@ -44,7 +44,7 @@ impl<D: Database> Client<D> {
     /// transaction is not tried again, and the outcome stays [unknown](Retry::Unknown): with arithmetic
     /// mutations; with [inserts named by the server](super::RowIdentity::Named) and no `wait`; and when
     /// the closure, run again, would again replace values of a row that changed meanwhile, as a closure
-    /// that counts does. A closure that says what a row must be finds nothing left to do.
+    /// that counts does. A closure that sets a row to fixed values finds nothing left to do.
     ///
     /// [`edit`](Self::edit) does the same for a closure that cannot fail.
     ///
@@ -151,7 +151,8 @@ impl<D: Database> Client<D> {
             };
             drop(view);
             let Some(result) = result else {
-                // The closure failed on what it found, which may be the effect of an earlier run.
+                // The closure failed because of the rows it found, which an earlier run may have
+                // changed.
                 let settled = self.transaction().after(&earlier.attempts).send().await;
                 return match Settled::of(settled, earlier.attempts.len()) {
                     Settled::Before(attempt) => Ok(earlier.settled(attempt)),
@@ -302,8 +303,8 @@ impl<D: Database, R> Earlier<D, R> {
 }
 
 impl<D: Database> Transaction<D> {
-    /// Whether carrying out the operations a second time, decided on a view that shows their first
-    /// effect, is harmless.
+    /// Whether it is harmless to make the change twice, the second time decided on a view that
+    /// shows the first.
     fn can_be_made_twice(&self) -> bool {
         if planted!(IncrementTwice) {
             return true;

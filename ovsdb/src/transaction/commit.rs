@@ -24,8 +24,9 @@ impl<D: Database> Transaction<D> {
     /// A transaction without operations commits at once, and nothing is sent. Without a connection the
     /// commit waits for one, and then sends the transaction unchanged, although what it was decided on
     /// may be outdated by then. If a replica decides what to write, use [`Client::apply`], which
-    /// decides again, or [`require_current`](Self::require_current), which prevents the sending.
-    /// Dropping the future asks the server to cancel the transaction, which may come too late.
+    /// decides again, or [`require_current`](Self::require_current), which sends nothing once the view
+    /// is outdated. Dropping the future asks the server to cancel the transaction, which may come too
+    /// late.
     ///
     /// # Errors
     /// [`CommitError::Refused`] when the server refused it: nothing has changed.
@@ -94,7 +95,7 @@ impl<D: Database> Transaction<D> {
         Ok(check_operations(&sealed.operations).map_err(|error| sealed.without_guards(error))?)
     }
 
-    /// The check without that of values, which are checked when they are serialized.
+    /// Checks everything except values, which are checked when they are serialized.
     pub(super) fn check_rows(&self) -> Result<(), BuildError> {
         if let Some(mistake) = &self.mistake {
             return Err(mistake.clone());

@@ -19,7 +19,7 @@ use crate::value::{Str, Uuid};
 /// [`SnapshotBuilder`]: crate::cache::fixture::SnapshotBuilder
 const BEFORE_FIRST: u128 = 1 << 96;
 
-/// What a transaction without a client needs in its place.
+/// What replaces the client of a transaction that has none.
 #[derive(Debug, Clone)]
 pub(super) struct Detached {
     /// The schema to check against, if one was given.
@@ -34,7 +34,7 @@ impl Detached {
         Uuid::from_u128(self.last)
     }
 
-    /// Continues after the uuids that the other one has given, so that none is given twice.
+    /// Numbers rows after those of the other one, so that no uuid is used twice.
     pub(super) fn number_after(&mut self, other: &Self) {
         self.last = self.last.max(other.last);
     }
@@ -254,7 +254,7 @@ impl<D: Database> Transaction<D> {
                     "the transaction waits, but no other client can write while `commit_on` runs";
                 refused(OvsdbError::with_details("timed out", details))
             }
-            Answer::Gone => Err(CommitError::Unknown(Disconnected::new(
+            Answer::None => Err(CommitError::Unknown(Disconnected::new(
                 DisconnectReason::ByServer,
             ))),
         }

@@ -21,11 +21,11 @@ pub(super) struct Difference {
 impl Difference {
     /// Adds the elements of a set, or the pairs of a map, that are new or removed.
     pub(super) fn parts(&mut self, index: usize, name: Str, old: &Datum, new: &Datum) {
-        let (gone, added);
+        let (removed, added);
         match (old, new) {
             (Datum::Set(old), Datum::Set(new)) => {
-                let is_gone = |atom: &&Atom| !new.contains(*atom);
-                gone = old.iter().filter(is_gone).cloned().collect();
+                let is_removed = |atom: &&Atom| !new.contains(*atom);
+                removed = old.iter().filter(is_removed).cloned().collect();
                 let is_new = |atom: &&Atom| !old.contains(*atom);
                 added = Datum::Set(new.iter().filter(is_new).cloned().collect());
             }
@@ -38,7 +38,7 @@ impl Difference {
                 let other = |(key, old): &(&Atom, &Atom)| value(new, key).as_ref() != Some(*old);
                 let replaced = pairs(old).filter(other);
                 let replaced: Vec<_> = replaced.map(|(k, v)| (k.clone(), v.clone())).collect();
-                gone = replaced.iter().map(|(key, _)| key.clone()).collect();
+                removed = replaced.iter().map(|(key, _)| key.clone()).collect();
                 let set = pairs(new).filter(|(key, new)| value(old, key).as_ref() != Some(*new));
                 let set: Vec<_> = set.map(|(k, v)| (k.clone(), v.clone())).collect();
                 let is_new = |(key, _): &&(Atom, Atom)| value(old, key).is_none();
@@ -54,8 +54,8 @@ impl Difference {
                 }
             }
         }
-        let gone: Set<Atom> = gone;
-        let mut moved: Vec<Atom> = gone.iter().cloned().collect();
+        let removed: Set<Atom> = removed;
+        let mut moved: Vec<Atom> = removed.iter().cloned().collect();
         match &added {
             Datum::Set(added) => moved.extend(added.iter().cloned()),
             Datum::Map(_) => moved.extend(pairs(&added).map(|(key, _)| key.clone())),
@@ -67,7 +67,7 @@ impl Difference {
                     .push(Mutation::new(name.clone(), mutator, argument));
             }
         };
-        push(Mutator::Delete, Datum::Set(gone));
+        push(Mutator::Delete, Datum::Set(removed));
         push(Mutator::Insert, added);
     }
 }

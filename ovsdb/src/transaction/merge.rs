@@ -24,8 +24,8 @@ use crate::value::{Datum, Map, Set, Uuid, read_datum};
 #[non_exhaustive]
 pub enum MergeConflict {
     /// Both replace the same column with one value, or the pair of the same key of a map. Equal values
-    /// are a conflict too, since the second may have been decided on the first one's. Or both add
-    /// different pairs for the same key.
+    /// are a conflict too, since the second may depend on the value that the first one replaces, as
+    /// for a counter. Or both add different pairs for the same key.
     #[error("both transactions change the column {table}.{column} of the row {row}")]
     Column {
         /// The table.
@@ -150,7 +150,7 @@ impl<T> Written<T> {
 }
 
 impl<T: Table> KeyRead<T> {
-    /// Whether it would be read differently after this row was written.
+    /// Whether this write changes which rows the look-up finds.
     fn is_changed_by(&self, uuid: Uuid, written: &Written<T>) -> bool {
         let holds = |row: &Option<Arc<Row<T>>>| {
             row.as_ref()
@@ -165,7 +165,7 @@ impl<T: Table> KeyRead<T> {
 }
 
 impl<T: Table> Touched<T> {
-    /// Why what `other` has recorded cannot come after this.
+    /// Why the changes of `other` cannot follow these.
     pub(super) fn conflict(&self, other: &Self) -> Option<MergeConflict> {
         let table = T::TABLE;
         for (&row, own) in &self.written {

@@ -96,7 +96,7 @@ pub struct Transaction<D> {
     edit_waits: BTreeSet<usize>,
 }
 
-/// The client that sends the transaction, or what replaces it in tests.
+/// The client that sends the transaction; in tests, what replaces it.
 enum Origin<D> {
     Client(Client<D>),
     Detached(Detached),
@@ -139,7 +139,7 @@ impl<D: Database> Origin<D> {
         matches!(self, Self::Client(client) if !client.is_relay())
     }
 
-    /// Continues after the uuids that the other one has given, if neither has a client.
+    /// Numbers rows after those of the other one, if neither has a client.
     fn number_after(&mut self, other: &Self) {
         if let (Self::Detached(own), Self::Detached(other)) = (self, other) {
             own.number_after(other);
@@ -213,9 +213,9 @@ impl<D: Database> Transaction<D> {
         self
     }
 
-    /// Sends the transaction only if `cache` is [current](Cache::is_current) now and stays so without
-    /// interruption. So a decision on a view of it is not carried out after an outage. Call it before
-    /// taking the view. [`Client::apply`] does so by itself.
+    /// Sends the transaction only if `cache` is [current](Cache::is_current) now, and stays so until
+    /// then without interruption. So a decision on a view of it is not carried out after an outage.
+    /// Call it before taking the view. [`Client::apply`] does so by itself.
     ///
     /// If the connection was lost or the schema converted meanwhile, or the cache is not current now,
     /// the commit ends with [`CommitError::NotSent`], after which [`CommitError::retry`] says

@@ -54,7 +54,7 @@ impl<D: Database> Transaction<D> {
         Err(unknown)
     }
 
-    /// The attempt, if it can be settled later whether this transaction was carried out.
+    /// This transaction as an attempt, if it can be settled later whether it was carried out.
     pub(super) fn attempt(&self) -> Option<Attempt> {
         let schema = self.origin.schema();
         let mut inserts = self
@@ -87,7 +87,8 @@ impl<D: Database> Transaction<D> {
         })
     }
 
-    /// The transaction after guards, each of which fails if its attempt was carried out.
+    /// The transaction with a guard before it for each attempt. A guard fails if its attempt was
+    /// carried out.
     pub(super) fn after(&self, attempts: &[Attempt]) -> Self {
         let mut guarded = self.clone();
         guarded.put_first(attempts.iter().map(Attempt::guard));

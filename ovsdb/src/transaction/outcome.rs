@@ -402,7 +402,7 @@ impl Outcome {
         }
     }
 
-    /// The outcome of a transaction that is known to be committed, but whose reply was lost.
+    /// The outcome of a transaction that is known to be committed although its reply was lost.
     pub(super) fn settled(inserted: &HashMap<Uuid, usize>) -> Self {
         Self {
             inserted: inserted.clone(),
@@ -566,8 +566,8 @@ impl OperationIndex {
         self.0
     }
 
-    /// The number after `operations` others: of an operation of a [merged](super::Transaction::merge)
-    /// transaction.
+    /// The number that this operation has in a transaction into which its own was
+    /// [merged](super::Transaction::merge); `operations` is the number that `merge` returned.
     #[must_use]
     pub const fn after(self, operations: usize) -> Self {
         Self(self.0.saturating_add(operations))

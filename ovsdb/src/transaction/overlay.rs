@@ -58,7 +58,7 @@ trait AnyTouched: Send + Sync {
     fn name_if_written(&self, row: Uuid) -> Option<&'static str>;
     /// An empty record for the same table.
     fn nothing(&self) -> Box<dyn AnyTouched>;
-    /// Why what `other` has recorded of the same table cannot come after this.
+    /// Why the changes of `other` to the same table cannot follow these.
     fn conflict(&self, other: &dyn AnyTouched) -> Option<MergeConflict>;
     /// Whether this replaces values that `earlier` replaced too, in a row of the same table that has
     /// changed since.
@@ -151,7 +151,7 @@ impl<T: Table> AnyTouched for Touched<T> {
 }
 
 impl<D: Database> Overlay<D> {
-    /// Why what `other` has recorded cannot come after this.
+    /// Why the changes of `other` cannot follow these.
     pub(super) fn conflict(&self, other: &Self) -> Option<MergeConflict> {
         let mut tables = other.tables.iter().filter_map(|other| {
             let place = *self.places.get(&other.table())?;

@@ -45,7 +45,7 @@ use crate::protocol::ErrorKind;
 /// if let Err(error) = txn.commit().await {
 ///     match error.retry() {
 ///         Retry::Again => println!("read, decide and commit again"),
-///         Retry::Unknown => println!("find out what became of it first"),
+///         Retry::Unknown => println!("find out first whether it was committed"),
 ///         _ => println!("give up: {error}"),
 ///     }
 ///     # assert_eq!(error.retry(), Retry::Again);

@@ -44,8 +44,8 @@ pub(super) struct KeyRead<T> {
     pub(super) rows: Vec<Arc<Row<T>>>,
     /// Whether the rows were read, and not only their identity.
     pub(super) is_whole: bool,
-    /// Whether a guard is needed: no index of the schema, and no guards of the rows themselves, ensure
-    /// it.
+    /// Whether a guard is needed, because neither an index of the schema nor the guards of the rows
+    /// ensure that the same rows have the key.
     pub(super) is_guarded: bool,
 }
 

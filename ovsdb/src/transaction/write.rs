@@ -40,7 +40,7 @@ impl<D: Database> Transaction<D> {
         Some((name, datum))
     }
 
-    /// Inserts a row. Columns with the value that the server gives omitted columns are not sent.
+    /// Inserts a row. Columns that have the server's default are not sent.
     ///
     /// The reference can be used in this transaction at once. With [`RowIdentity::ClientChosen`] it
     /// stays valid for the row.
