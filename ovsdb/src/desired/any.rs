@@ -1,16 +1,16 @@
-//! The wishes for a table, without the table's type.
+//! The desired rows of a table, without the table's type.
 
 use std::any::Any;
 
 use super::change::{NameIn, name_of};
 use super::conflict::Conflict;
 use super::matched::{AnyMatched, Matched};
-use super::table::TableWish;
+use super::table::DesiredTable;
 use crate::cache::Snapshot;
 use crate::model::Table;
 use crate::value::Ref;
 
-/// A [`TableWish`] for any table of the database.
+/// A [`DesiredTable`] of any table of the database.
 pub(super) trait AnyTable<D>: Send + Sync {
     fn as_any_mut(&mut self) -> &mut dyn Any;
     /// How many rows are wanted.
@@ -24,7 +24,7 @@ pub(super) trait AnyTable<D>: Send + Sync {
     fn name(&self) -> NameIn<D>;
 }
 
-impl<T: Table> AnyTable<T::Database> for TableWish<T> {
+impl<T: Table> AnyTable<T::Database> for DesiredTable<T> {
     fn as_any_mut(&mut self) -> &mut dyn Any {
         self
     }

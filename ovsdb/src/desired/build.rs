@@ -13,32 +13,32 @@ pub(super) struct Insertion<T: Table> {
     pub(super) columns: T,
     /// The columns after all steps, if later steps change the row.
     pub(super) whole: Option<T>,
-    /// The condition for rows with its key; the guard is that no such row exists, except those in
-    /// `deleted`.
+    /// The condition for rows with its key. The guard is that no such row exists, except those in
+    /// `replaced`.
     pub(super) condition: Option<AllOf<T>>,
     /// The columns of the key, if they are unique by the schema.
     pub(super) unique: Option<Vec<&'static str>>,
     pub(super) step: usize,
-    /// The rows with its key that are deleted, each with its step.
-    pub(super) gone: Vec<(usize, Arc<Row<T>>)>,
+    /// The rows with its key that the plan deletes, each with its step.
+    pub(super) replaced: Vec<(usize, Arc<Row<T>>)>,
 }
 
 /// A row to be changed.
 pub(super) struct Edit<T> {
     pub(super) before: Arc<Row<T>>,
     pub(super) columns: T,
-    /// The guard: the row still has its key and belongs to the owner.
+    /// The row must still have its key, and belong to the owner.
     still: AllOf<T>,
     whole: Whole<T>,
 }
 
-/// How an edit is written when all steps are one transaction.
+/// How an edit is written when all steps are in one transaction.
 pub(super) enum Whole<T> {
     /// As it is.
     Same,
-    /// With these columns, which later steps lead to.
-    Until(T),
-    /// Not at all: an earlier edit has its columns.
+    /// With these columns, which include the edits of later steps.
+    Merged(T),
+    /// Not at all: an earlier edit includes its columns.
     Nothing,
 }
 
@@ -75,10 +75,10 @@ pub(super) trait Write<D>: Send + Sync {
 impl<T: Table> Write<T::Database> for Insertion<T> {
     fn write(&self, txn: &mut Transaction<T::Database>, is_whole: bool) {
         if let Some(condition) = &self.condition {
-            let gone = self.gone.iter();
-            let still_there = gone.filter(|(step, _)| is_whole || *step >= self.step);
-            let still_there = still_there.map(|(_, row)| row.clone()).collect();
-            txn.expect(condition.clone(), still_there, self.unique.as_deref());
+            let remaining = self.replaced.iter();
+            let remaining = remaining.filter(|(step, _)| is_whole || *step >= self.step);
+            let remaining = remaining.map(|(_, row)| row.clone()).collect();
+            txn.expect(condition.clone(), remaining, self.unique.as_deref());
         }
         let whole = self.whole.as_ref().filter(|_| is_whole);
         let columns = whole.unwrap_or(&self.columns);
@@ -95,7 +95,7 @@ impl<T: Table> Write<T::Database> for Edit<T> {
     fn write(&self, txn: &mut Transaction<T::Database>, is_whole: bool) {
         let columns = match &self.whole {
             Whole::Nothing if is_whole => return,
-            Whole::Until(columns) if is_whole => columns,
+            Whole::Merged(columns) if is_whole => columns,
             _ => &self.columns,
         };
         txn.expect(self.still.clone(), vec![self.before.clone()], None);
@@ -131,7 +131,7 @@ struct Changes<D> {
     others: Vec<Box<dyn Write<D>>>,
 }
 
-/// A change, and its readable form once that is asked for.
+/// A change, and its readable form once that was requested.
 pub(super) struct Written<D> {
     change: OnceLock<Change>,
     pub(super) write: Box<dyn Write<D>>,
@@ -191,7 +191,7 @@ impl<D: Database> Build<D> {
         });
         let mut whole = match stages.len() {
             0 | 1 => Whole::Same,
-            _ => Whole::Until(known),
+            _ => Whole::Merged(known),
         };
         let mut before = row.clone();
         for (step, columns) in stages {

@@ -270,10 +270,10 @@ impl ColumnChange {
                     .iter()
                     .filter(|(key, value)| old.get(*key) != Some(*value));
                 change.added = set.map(|pair| labels.pair(pair)).collect();
-                let gone = old
+                let removed = old
                     .iter()
                     .filter(|(key, value)| new.get(*key) != Some(*value));
-                change.removed = gone.map(|pair| labels.pair(pair)).collect();
+                change.removed = removed.map(|pair| labels.pair(pair)).collect();
             }
             _ => {
                 let atoms = |datum: &Datum| match datum {

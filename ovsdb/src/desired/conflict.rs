@@ -1,4 +1,5 @@
-//! Why no plan can be made: wishes that cannot be fulfilled, or would touch rows of other owners.
+//! Why no plan can be made: the desired rows contradict each other, or a plan would touch rows of
+//! other owners.
 
 use crate::value::Uuid;
 
@@ -75,7 +76,7 @@ pub enum Conflict {
     },
     /// A wanted row would not have the key by which it is wanted, so it would not be found again.
     #[error(
-        "{table} {wanted} is wanted, but its columns do not have the key or meet the condition that it is wanted by: it would not be found again"
+        "{table} {wanted} is wanted, but its columns do not match the key or the condition by which it is wanted: it would not be found again"
     )]
     NotFoundAgain {
         /// The table.
@@ -110,7 +111,7 @@ pub enum Conflict {
     /// A wanted row refers to a row that the same plan deletes. Want that row as well, or do not refer
     /// to it.
     #[error(
-        "{table} {wanted} is wanted with a reference to the row {row} in {column}, which is not wanted: the plan would delete it"
+        "{table} {wanted} refers in {column} to the row {row}, which is not wanted: the plan would delete it"
     )]
     RefersToDeleted {
         /// The table.

@@ -18,7 +18,7 @@ const ROUNDS: usize = 10;
 ///
 /// match client.converge(&cache, &desired).await {
 ///     Ok(done) => println!("{} changes", done.changes),
-///     Err(ConvergeError::Conflict(conflict)) => println!("not to be had: {conflict}"),
+///     Err(ConvergeError::Conflict(conflict)) => println!("there is no plan: {conflict}"),
 ///     Err(error) => println!("{error}"),
 /// }
 /// # }

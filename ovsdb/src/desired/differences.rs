@@ -19,9 +19,9 @@ impl<T: Table> Matched<'_, T> {
         resolution: &Resolution,
         build: &mut Build<T::Database>,
     ) -> Result<(), Conflict> {
-        let wanted = &self.wish.rows[place];
+        let wanted = &self.desired.rows[place];
         let uuid = resolution.uuid_of(wanted.number);
-        let mut columns = self.wish.with_key(wanted, resolution);
+        let mut columns = self.desired.with_key(wanted, resolution);
         self.put(wanted, &mut columns, wanted.step, resolution, true)?;
         self.check(place, &columns, resolution)?;
         let first = Arc::new(Row::new(uuid, columns.clone()));
@@ -33,13 +33,13 @@ impl<T: Table> Matched<'_, T> {
             self.check(place, &columns, resolution)?;
             stages.push((step, columns.clone()));
         }
-        let (unique, mut gone) = (self.unique(wanted), Vec::new());
+        let (unique, mut replaced) = (self.unique(wanted), Vec::new());
         if let FoundBy::Key { keys, key } = wanted.found
             && resolution.has_deleted()
         {
-            self.wish.keys[keys].find(self.table, key, resolution, &mut gone);
+            self.desired.keys[keys].find(self.table, key, resolution, &mut replaced);
         }
-        let gone = gone.into_iter().filter_map(|row| {
+        let replaced = replaced.into_iter().filter_map(|row| {
             let deleted = resolution.deleted(row.uuid())?;
             Some((deleted.step, self.table.get_shared(row.reference())?))
         });
@@ -47,10 +47,10 @@ impl<T: Table> Matched<'_, T> {
             uuid,
             columns: first.columns().clone(),
             whole: (!stages.is_empty()).then_some(columns),
-            condition: self.wish.condition(wanted, resolution),
+            condition: self.desired.condition(wanted, resolution),
             unique,
             step: wanted.step,
-            gone: gone.collect(),
+            replaced: replaced.collect(),
         };
         build.insert(wanted.step, insertion);
         let still = AllOf::from(first.reference());
@@ -65,7 +65,7 @@ impl<T: Table> Matched<'_, T> {
 
     fn unique(&self, wanted: &Wanted<T>) -> Option<Vec<&'static str>> {
         match wanted.found {
-            FoundBy::Key { keys, .. } => self.wish.keys[keys].unique_columns(),
+            FoundBy::Key { keys, .. } => self.desired.keys[keys].unique_columns(),
             _ => None,
         }
     }
@@ -80,7 +80,7 @@ impl<T: Table> Matched<'_, T> {
         is_new: bool,
     ) -> Result<(), Conflict> {
         let put = wanted.columns.put(columns, step, resolution, is_new);
-        put.map_err(|refused| self.wish.refused(wanted, resolution, refused))
+        put.map_err(|refused| self.desired.refused(wanted, resolution, refused))
     }
 
     /// The row as each step leaves it; empty if the steps lead back to what it is.
@@ -91,7 +91,7 @@ impl<T: Table> Matched<'_, T> {
         cleaned: BTreeSet<usize>,
         resolution: &Resolution,
     ) -> Result<Vec<(usize, T)>, Conflict> {
-        let wanted = &self.wish.rows[place];
+        let wanted = &self.desired.rows[place];
         let mut steps = cleaned;
         steps.extend(wanted.columns.0.iter().map(|given| given.step));
         let mut columns = T::clone(row);
@@ -112,18 +112,18 @@ impl<T: Table> Matched<'_, T> {
     /// Checks that a wanted row would be found again, would be owned, and would not be found as another
     /// wanted row.
     fn check(&self, place: usize, columns: &T, resolution: &Resolution) -> Result<(), Conflict> {
-        let wanted = &self.wish.rows[place];
+        let wanted = &self.desired.rows[place];
         let row = Row::new(resolution.uuid_of(wanted.number), columns.clone());
-        if !self.wish.is_found(wanted, &row, resolution) {
-            let (table, wanted) = (T::TABLE, self.wish.label(wanted, resolution));
+        if !self.desired.is_found(wanted, &row, resolution) {
+            let (table, wanted) = (T::TABLE, self.desired.label(wanted, resolution));
             return Err(Conflict::NotFoundAgain { table, wanted });
         }
-        if let (Some(owned), Some(matcher)) = (&self.wish.owned, &self.owned)
+        if let (Some(owned), Some(matcher)) = (&self.desired.owned, &self.owned)
             && !matcher.holds_for(&row)
         {
             return Err(Conflict::NotOwned {
                 table: T::TABLE,
-                wanted: self.wish.label(wanted, resolution),
+                wanted: self.desired.label(wanted, resolution),
                 condition: owned.to_text(),
             });
         }
@@ -132,7 +132,7 @@ impl<T: Table> Matched<'_, T> {
         }
         let mut other = None;
         let is_new = self.rows[place].is_none();
-        self.wish.each_wanted(&row, resolution, &mut |also| {
+        self.desired.each_wanted(&row, resolution, &mut |also| {
             // Of several rows with a key, the one with the smallest uuid is found; the uuid of a new
             // row is not known.
             let is_first = self.rows[also].is_none_or(|known| is_new || row.uuid() < known.uuid());
@@ -149,7 +149,7 @@ impl<T: Table> Matched<'_, T> {
     /// Plans which rows are deleted, and removes references to them from rows that are not wanted
     /// themselves.
     pub(super) fn delete(&self, resolution: &Resolution, build: &mut Build<T::Database>) {
-        for (at, unwanted) in self.wish.unwanted.iter().enumerate() {
+        for (at, unwanted) in self.desired.unwanted.iter().enumerate() {
             for row in rows_that_meet(self.table, &unwanted.rows) {
                 // If a row meets several conditions, the first one deletes it.
                 let deleted = resolution.deleted(row.uuid());
@@ -162,20 +162,20 @@ impl<T: Table> Matched<'_, T> {
                 }
             }
         }
-        if self.wish.owned.is_none() && !self.wish.is_cleaned {
+        if self.desired.owned.is_none() && !self.desired.is_cleaned {
             return;
         }
         let wanted = self.rows.iter().flatten().map(|row| row.uuid());
         let wanted: HashSet<Uuid, crate::simulated::HashState> = wanted.collect();
         for row in self.table.rows_shared() {
             if let Some(deleted) = resolution.deleted(row.uuid()) {
-                if let (None, Some(owned)) = (deleted.unwanted, &self.wish.owned) {
+                if let (None, Some(owned)) = (deleted.unwanted, &self.desired.owned) {
                     let still = AllOf::from(row.reference()).and(owned.clone());
                     build.delete(deleted.step, Deletion { row, still });
                 }
                 continue;
             }
-            if !self.wish.is_cleaned || wanted.contains(&row.uuid()) {
+            if !self.desired.is_cleaned || wanted.contains(&row.uuid()) {
                 continue;
             }
             let mut columns = T::clone(&row);

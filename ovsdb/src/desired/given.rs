@@ -10,7 +10,7 @@ pub(super) type Owns = Box<dyn Fn(&Atom) -> bool + Send + Sync>;
 /// What kind of value is given.
 pub(super) enum Mode {
     Whole,
-    /// The owner's part, beside which other clients may have theirs. The functions tell which other
+    /// The owner's part; other clients may have parts of their own. The functions tell which other
     /// elements belong to the owner.
     Part(Vec<Owns>),
     Initial,
@@ -157,14 +157,14 @@ impl Columns {
             let is_part = matches!(other.mode, Mode::Part(_));
             other.index == given.index && other.step > given.step && !is_part
         });
-        let is_gone = |deleted: Deleted| is_last || deleted.step <= given.step;
+        let is_removed = |deleted: Deleted| is_last || deleted.step <= given.step;
         let datum = value.to_datum();
-        let gone = resolution.deleted_in(&datum);
-        for (row, deleted) in gone.filter(|(_, deleted)| is_gone(*deleted)) {
+        let references = resolution.deleted_in(&datum);
+        for (row, deleted) in references.filter(|(_, deleted)| is_removed(*deleted)) {
             if deleted.unwanted.is_none() {
                 return Err(Refused::Deleted(info.name, row));
             }
-            read_datum(&mut *value, &resolution.without_deleted(&datum, is_gone));
+            read_datum(&mut *value, &resolution.without_deleted(&datum, is_removed));
         }
         Ok(value)
     }

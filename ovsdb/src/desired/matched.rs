@@ -7,7 +7,7 @@ use super::change::name_of;
 use super::conflict::Conflict;
 use super::given::Mode;
 use super::resolution::{Deleted, Resolution, referring};
-use super::table::{FoundBy, TableWish, Wanted};
+use super::table::{DesiredTable, FoundBy, Wanted};
 use crate::cache::{LOOK_AHEAD, TableView};
 use crate::model::{AllOf, Matcher, Row, Table};
 use crate::trie::prefetch::read_together;
@@ -46,7 +46,7 @@ enum State {
 
 /// The wanted rows of a table, matched with the rows of a view.
 pub(super) struct Matched<'v, T: Table> {
-    pub(super) wish: &'v TableWish<T>,
+    pub(super) desired: &'v DesiredTable<T>,
     pub(super) table: TableView<'v, T>,
     pub(super) owned: Option<Matcher<T>>,
     /// For each wanted row, the row of the view that it is.
@@ -61,22 +61,22 @@ pub(super) struct Matched<'v, T: Table> {
 }
 
 impl<'v, T: Table> Matched<'v, T> {
-    pub(super) fn new(wish: &'v TableWish<T>, table: TableView<'v, T>) -> Self {
+    pub(super) fn new(desired: &'v DesiredTable<T>, table: TableView<'v, T>) -> Self {
         Self {
-            wish,
+            desired,
             table,
-            owned: wish.owned.as_ref().map(Matcher::new),
-            rows: vec![None; wish.rows.len()],
-            states: vec![State::Differs; wish.rows.len()],
+            owned: desired.owned.as_ref().map(Matcher::new),
+            rows: vec![None; desired.rows.len()],
+            states: vec![State::Differs; desired.rows.len()],
             found: 0,
-            taken: wish.can_be_same().then(HashMap::new),
+            taken: desired.can_be_same().then(HashMap::new),
             waiting: Vec::new(),
         }
     }
 
     /// The columns to prefetch: those that the first wanted row gives, and those that tell the owner.
     fn columns(&self) -> Vec<usize> {
-        let first = self.wish.rows.iter().flat_map(|row| &row.columns.0);
+        let first = self.desired.rows.iter().flat_map(|row| &row.columns.0);
         let first = first.take(MOST_AHEAD).map(|given| given.index);
         let owned = self.owned.iter().flat_map(Matcher::columns);
         let columns: BTreeSet<usize> = first.chain(owned).collect();
@@ -90,13 +90,13 @@ impl<'v, T: Table> Matched<'v, T> {
         resolution: &mut Resolution,
         found: &mut Vec<&'v Row<T>>,
     ) -> Result<(), Conflict> {
-        let wanted = &self.wish.rows[place];
+        let wanted = &self.desired.rows[place];
         found.clear();
         match &wanted.found {
             FoundBy::Key { keys, key } => {
-                let keys = &self.wish.keys[*keys];
+                let keys = &self.desired.keys[*keys];
                 if !keys.find(self.table, *key, resolution, found) {
-                    let (table, wanted) = (T::TABLE, self.wish.label(wanted, resolution));
+                    let (table, wanted) = (T::TABLE, self.desired.label(wanted, resolution));
                     return Err(Conflict::NoIndex { table, wanted });
                 }
             }
@@ -123,10 +123,10 @@ impl<'v, T: Table> Matched<'v, T> {
             None => found.first(),
         };
         let Some(row) = own.copied() else {
-            if let (Some(other), Some(owned)) = (found.first(), &self.wish.owned) {
+            if let (Some(other), Some(owned)) = (found.first(), &self.desired.owned) {
                 return Err(Conflict::HeldByOther {
                     table: T::TABLE,
-                    wanted: self.wish.label(wanted, resolution),
+                    wanted: self.desired.label(wanted, resolution),
                     row: other.uuid(),
                     held: held(owned, other),
                 });
@@ -173,7 +173,7 @@ impl<'v, T: Table> Matched<'v, T> {
         row: Uuid,
         resolution: &Resolution,
     ) -> Conflict {
-        let label = |place: usize| self.wish.label(&self.wish.rows[place], resolution);
+        let label = |place: usize| self.desired.label(&self.desired.rows[place], resolution);
         Conflict::SameRow {
             table: T::TABLE,
             wanted: label(wanted),
@@ -185,16 +185,16 @@ impl<'v, T: Table> Matched<'v, T> {
 
 impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
     fn find(&mut self, resolution: &mut Resolution) -> Result<(), Conflict> {
-        for (at, unwanted) in self.wish.unwanted.iter().enumerate() {
+        for (at, unwanted) in self.desired.unwanted.iter().enumerate() {
             for row in rows_that_meet(self.table, &unwanted.rows) {
                 resolution.delete(row.uuid(), unwanted.step, Some(at));
             }
         }
         let columns = self.columns();
         let mut found = Vec::new();
-        for (place, wanted) in self.wish.rows.iter().enumerate() {
+        for (place, wanted) in self.desired.rows.iter().enumerate() {
             if let FoundBy::Key { keys, key } = wanted.found {
-                let keys = &self.wish.keys[keys];
+                let keys = &self.desired.keys[keys];
                 if keys.has_unknown(key, resolution) {
                     self.waiting.push(place);
                     continue;
@@ -202,7 +202,7 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
                 let end = keys.len().min(key + LOOK_AHEAD);
                 if key % LOOK_AHEAD == 0 && key + 1 < end {
                     keys.look_ahead(self.table, key..end, &columns);
-                    let rows = &self.wish.rows[place..];
+                    let rows = &self.desired.rows[place..];
                     look_ahead(&rows[..LOOK_AHEAD.min(rows.len())]);
                 }
             }
@@ -214,9 +214,9 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
     fn find_more(&mut self, resolution: &mut Resolution) -> Result<usize, Conflict> {
         let mut found = Vec::new();
         for place in std::mem::take(&mut self.waiting) {
-            match &self.wish.rows[place].found {
+            match &self.desired.rows[place].found {
                 FoundBy::Key { keys, key }
-                    if self.wish.keys[*keys].has_unknown(*key, resolution) =>
+                    if self.desired.keys[*keys].has_unknown(*key, resolution) =>
                 {
                     self.waiting.push(place);
                 }
@@ -245,7 +245,7 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
     }
 
     fn delete_later(&self, resolution: &mut Resolution) {
-        for (wanted, row) in self.wish.rows.iter().zip(&self.rows) {
+        for (wanted, row) in self.desired.rows.iter().zip(&self.rows) {
             let Some(row) = row else { continue };
             for index in referring::<T>() {
                 // A column that may be empty can be given its references in a later step. Which sets
@@ -280,7 +280,7 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
         build: &mut Build<T::Database>,
     ) -> Result<(), Conflict> {
         let has_deleted = resolution.has_deleted();
-        for (place, (wanted, row)) in self.wish.rows.iter().zip(&self.rows).enumerate() {
+        for (place, (wanted, row)) in self.desired.rows.iter().zip(&self.rows).enumerate() {
             let Some(row) = row else {
                 self.insert(place, resolution, build)?;
                 continue;
@@ -305,8 +305,8 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
             };
             let stages = self.stages(place, &row, cleaned, resolution)?;
             let mut still = AllOf::from(row.reference());
-            let condition = self.wish.condition(wanted, resolution);
-            for condition in self.wish.owned.iter().chain(&condition) {
+            let condition = self.desired.condition(wanted, resolution);
+            for condition in self.desired.owned.iter().chain(&condition) {
                 still = still.and(condition.clone());
             }
             build.edits(&row, stages, &still);
@@ -318,16 +318,16 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
     }
 
     fn name_new(&self, resolution: &Resolution, names: &mut HashMap<Uuid, String>) {
-        for (wanted, row) in self.wish.rows.iter().zip(&self.rows) {
+        for (wanted, row) in self.desired.rows.iter().zip(&self.rows) {
             if row.is_none() {
                 let uuid = resolution.uuid_of(wanted.number);
-                let mut columns = self.wish.with_key(wanted, resolution);
+                let mut columns = self.desired.with_key(wanted, resolution);
                 // The error was returned when the row was compared.
                 let _ = wanted
                     .columns
                     .put(&mut columns, wanted.step, resolution, true);
                 let named = name_of(&columns);
-                let name = named.unwrap_or_else(|| self.wish.label(wanted, resolution));
+                let name = named.unwrap_or_else(|| self.desired.label(wanted, resolution));
                 names.insert(uuid, name);
             }
         }

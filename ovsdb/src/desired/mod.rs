@@ -1,4 +1,4 @@
-//! Desired state: say which rows should exist, and the library finds out what must be done.
+//! Desired state: say which rows should exist, and the library computes the changes.
 //!
 //! A controller that owns some rows of a database puts all of them into a [`Desired`], each with a key
 //! by which it is found. [`Desired::plan`] compares them with a view. The resulting [`Plan`] has the
@@ -48,8 +48,8 @@
 //!   removed from rows that are owned or wanted.
 //! - Nothing else. If a wanted row exists, but belongs to another owner, that is a [`Conflict`].
 //!
-//! What is given of a column is its whole value ([`set`](WantedRow::set)), the owner's part of a set or
-//! map that others add to ([`part`](WantedRow::part)), or the initial value of a new row
+//! For a column, give its whole value ([`set`](WantedRow::set)), the owner's part of a set or map to
+//! which others add too ([`part`](WantedRow::part)), or the initial value in a new row
 //! ([`initial`](WantedRow::initial)). Columns that are not given are not changed.
 
 mod any;
@@ -73,7 +73,7 @@ use std::fmt;
 use self::any::AnyTable;
 use self::given::Mode;
 use self::placeholder::Placeholders;
-use self::table::{FoundBy, TableWish, Unwanted};
+use self::table::{DesiredTable, FoundBy, Unwanted};
 use crate::model::{AllOf, Changeable, Collection, Column, Database, Mutability, PartsOf, Table};
 use crate::transaction::FindBy;
 use crate::value::{Atom, Ref, Value, read_datum};
@@ -99,7 +99,7 @@ pub use self::plan::{Plan, Step};
 /// A plan looks up each wanted row by its key, and reads all rows of each table that has
 /// [owned](Self::owned) rows once.
 pub struct Desired<D> {
-    /// The wishes for each table, in the order of first use.
+    /// The desired rows of each table, in the order of first use.
     tables: Vec<Box<dyn AnyTable<D>>>,
     places: HashMap<TypeId, usize>,
     placeholders: Placeholders,
@@ -123,7 +123,7 @@ impl<D: Database> Default for Desired<D> {
 }
 
 impl<D: Database> Desired<D> {
-    /// No wanted rows, and none that are owned.
+    /// Wants no rows, and owns none.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -134,15 +134,15 @@ impl<D: Database> Desired<D> {
         }
     }
 
-    fn table<T: Table<Database = D>>(&mut self) -> &mut TableWish<T> {
+    fn table<T: Table<Database = D>>(&mut self) -> &mut DesiredTable<T> {
         self.table_and_placeholders().0
     }
 
     fn table_and_placeholders<T: Table<Database = D>>(
         &mut self,
-    ) -> (&mut TableWish<T>, &mut Placeholders) {
+    ) -> (&mut DesiredTable<T>, &mut Placeholders) {
         let place = *self.places.entry(TypeId::of::<T>()).or_insert_with(|| {
-            self.tables.push(Box::new(TableWish::<T>::default()));
+            self.tables.push(Box::new(DesiredTable::<T>::default()));
             self.tables.len() - 1
         });
         match self.tables[place].as_any_mut().downcast_mut() {
@@ -154,7 +154,7 @@ impl<D: Database> Desired<D> {
     /// A wanted row, at the position that `find` returns.
     fn wanted<T: Table<Database = D>>(
         &mut self,
-        find: impl FnOnce(&mut TableWish<T>, &mut Placeholders, usize) -> usize,
+        find: impl FnOnce(&mut DesiredTable<T>, &mut Placeholders, usize) -> usize,
     ) -> WantedRow<'_, T> {
         let step = self.steps.len() - 1;
         let (table, placeholders) = self.table_and_placeholders();
@@ -181,7 +181,8 @@ impl<D: Database> Desired<D> {
 
     /// Begins a step. When the plan is committed in [steps](Plan::into_steps), the rows that follow are
     /// in a transaction of their own. Put rows that need each other into one step. A row that is wanted
-    /// in several steps is inserted in the first one; each step gives its columns what it says.
+    /// in several steps is inserted in the first one, and each step sets the columns that are given in
+    /// it.
     pub fn begin(&mut self, title: impl Into<String>) -> &mut Self {
         self.steps.push(title.into());
         self
@@ -190,10 +191,10 @@ impl<D: Database> Desired<D> {
     /// Wants a row with this key, in a column that the schema makes unique, an index of the schema over
     /// several columns, or a declared index. Give its columns by the methods of [`WantedRow`].
     ///
-    /// A second call with the same key means the same row. A key may be a
-    /// [reference](WantedRow::reference) to another wanted row. A new row gets its key in the columns of the
-    /// index. An index by a function, or by the values of a map, cannot give them: set the columns of a new
-    /// row such that it has the key; and no guard prevents that two clients insert one row each.
+    /// A second call with the same key means the same row. A key may be a [reference](WantedRow::reference)
+    /// to another wanted row. A new row gets its key in the columns of the index. An index by a function, or
+    /// by the values of a map, cannot do this: set the columns so that a new row has the key. No guard then
+    /// prevents two clients from inserting one row each.
     pub fn row<T, Q, B>(&mut self, by: B, key: Q) -> WantedRow<'_, T>
     where
         T: Table<Database = D>,
@@ -282,7 +283,7 @@ impl<D: Database> Desired<D> {
 /// ```
 #[derive(Debug)]
 pub struct WantedRow<'d, T: Table> {
-    table: &'d mut TableWish<T>,
+    table: &'d mut DesiredTable<T>,
     at: usize,
     /// The step in which columns are given.
     step: usize,
@@ -293,7 +294,7 @@ impl<T: Table> WantedRow<'_, T> {
     /// Sets the whole value of the column.
     #[expect(
         clippy::return_self_not_must_use,
-        reason = "the row is wanted in any case"
+        reason = "the row stays wanted when the handle is dropped"
     )]
     pub fn set<V: Value, M: Mutability>(
         self,
@@ -305,11 +306,11 @@ impl<T: Table> WantedRow<'_, T> {
         self
     }
 
-    /// Adds these elements or pairs to the set or map, if it lacks them; those that others add stay. A
-    /// key with another value gets this one.
+    /// Adds these elements or pairs to the set or map if it lacks them; those that others add stay.
+    /// The value of an existing key is replaced.
     #[expect(
         clippy::return_self_not_must_use,
-        reason = "the row is wanted in any case"
+        reason = "the row stays wanted when the handle is dropped"
     )]
     pub fn part<V: Collection, M: Changeable>(
         self,
@@ -327,7 +328,7 @@ impl<T: Table> WantedRow<'_, T> {
     /// an element belongs to the owner if any of the functions returns true.
     #[expect(
         clippy::return_self_not_must_use,
-        reason = "the row is wanted in any case"
+        reason = "the row stays wanted when the handle is dropped"
     )]
     pub fn part_of<V: Collection, M: Changeable>(
         self,
@@ -349,7 +350,7 @@ impl<T: Table> WantedRow<'_, T> {
     /// a row that exists, the column stays as it is.
     #[expect(
         clippy::return_self_not_must_use,
-        reason = "the row is wanted in any case"
+        reason = "the row stays wanted when the handle is dropped"
     )]
     pub fn initial<V: Value, M: Mutability>(
         self,

@@ -128,7 +128,7 @@ impl Resolution {
         })
     }
 
-    /// The steps in which rows are deleted to which this row refers.
+    /// The steps that delete rows to which this row refers.
     pub(super) fn steps_to_clean<T: Table>(&self, columns: &T) -> BTreeSet<usize> {
         let mut steps = BTreeSet::new();
         for index in referring::<T>() {
@@ -155,14 +155,14 @@ impl Resolution {
         }
     }
 
-    /// A datum without those references to deleted rows for which `is_gone` returns true.
+    /// A datum without the references to deleted rows for which `is_removed` returns true.
     pub(super) fn without_deleted(
         &self,
         datum: &Datum,
-        is_gone: impl Fn(Deleted) -> bool,
+        is_removed: impl Fn(Deleted) -> bool,
     ) -> Datum {
         let stays = |atom: &Atom| match atom {
-            Atom::Uuid(uuid) => !self.deleted(*uuid).is_some_and(&is_gone),
+            Atom::Uuid(uuid) => !self.deleted(*uuid).is_some_and(&is_removed),
             _ => true,
         };
         match datum {

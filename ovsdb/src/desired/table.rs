@@ -1,4 +1,4 @@
-//! The wishes for a table.
+//! The desired rows of a table.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -37,8 +37,8 @@ pub(super) struct Unwanted<T> {
     pub(super) rows: AllOf<T>,
 }
 
-/// The wishes for a table.
-pub(super) struct TableWish<T: Table> {
+/// The desired rows of a table.
+pub(super) struct DesiredTable<T: Table> {
     /// The rows that belong to the owner.
     pub(super) owned: Option<AllOf<T>>,
     pub(super) unwanted: Vec<Unwanted<T>>,
@@ -50,7 +50,7 @@ pub(super) struct TableWish<T: Table> {
     conditions: HashMap<String, usize>,
 }
 
-impl<T: Table> Default for TableWish<T> {
+impl<T: Table> Default for DesiredTable<T> {
     fn default() -> Self {
         Self {
             owned: None,
@@ -63,16 +63,16 @@ impl<T: Table> Default for TableWish<T> {
     }
 }
 
-impl<T: Table> fmt::Debug for TableWish<T> {
+impl<T: Table> fmt::Debug for DesiredTable<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("TableWish");
+        let mut shown = f.debug_struct("DesiredTable");
         shown
             .field("rows", &self.rows.len())
             .finish_non_exhaustive()
     }
 }
 
-impl<T: Table> TableWish<T> {
+impl<T: Table> DesiredTable<T> {
     /// Adds a wanted row. Returns its position.
     pub(super) fn add(
         &mut self,
@@ -225,7 +225,7 @@ impl<T: Table> TableWish<T> {
         let named = name_of(&self.with_key(wanted, resolution));
         named.unwrap_or_else(|| match self.condition(wanted, resolution) {
             Some(condition) => condition.to_text(),
-            None => "without a name".to_owned(),
+            None => "(a row without a name)".to_owned(),
         })
     }
 

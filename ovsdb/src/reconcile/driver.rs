@@ -59,9 +59,9 @@ where
     ended
 }
 
-/// The next key, if one may be taken. The queue takes in changes in any case, so that its length and
-/// the age of its keys are known. The error is the message of a panic in a user's function that
-/// computes keys.
+/// The next key, if one may be taken. The queue is fed from changes even if none may, so that its
+/// length and the age of its keys are known. The error is the message of a panic in a user's
+/// function that computes keys.
 async fn next<K: Hash + Eq + Clone + Send + 'static>(
     queue: &WorkQueue<K>,
     takes: bool,

@@ -23,7 +23,7 @@ use crate::error::Error;
 /// use ovsdb::reconcile::Ended;
 ///
 /// match runner.ended().await {
-///     Ended::Stopped => println!("as asked for"),
+///     Ended::Stopped => println!("stopped on request"),
 ///     ended => println!("{ended}"),
 /// }
 /// # Ok(()) }

@@ -1,6 +1,5 @@
-//! The runner of a controller. It is told which rows belong to which objects, and calls a closure for
-//! every object that must be looked at again, until the closure returns no error and has nothing to
-//! write.
+//! The runner of a controller. The controller says which rows belong to which objects. The runner
+//! calls its closure for each object whose rows have changed, and again until it succeeds.
 //!
 //! [`Reconciler`] configures what is watched and how failures are handled. [`Reconciler::run`] starts
 //! it and returns the handle, a [`Runner`]. It is built from a [`WorkQueue`], which keeps the keys, and
@@ -38,8 +37,8 @@ use crate::transaction::{RetryPolicy, Transaction};
 ///
 /// - At the start every key is handled, and later every key after its last change. Empty tables have no keys: a
 ///   controller that writes into an empty database adds its first key by [`Runner::add`].
-/// - One worker has a key at a time. Different keys are handled at the same time, at most `concurrency`
-///   of them.
+/// - Only one worker handles a key at a time. Different keys are handled at the same time, at most
+///   `concurrency` of them.
 /// - A transaction that conflicts with another client's is decided again, as by [`Client::apply`]. So
 ///   several controllers may change the same rows.
 /// - A key that fails is tried again when it changes, or after a delay that doubles with each failure.
@@ -125,8 +124,8 @@ impl<D: Database, K> fmt::Debug for Reconciler<D, K> {
 }
 
 impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Reconciler<D, K> {
-    /// A reconciler that watches nothing yet. It reads `cache`, and writes through `client`, which the
-    /// cache must belong to.
+    /// A reconciler that watches nothing yet. It reads `cache`, which must be a cache of `client`, and
+    /// writes through `client`.
     pub fn new(client: &Client<D>, cache: &Cache<D>) -> Self {
         Self {
             client: client.clone(),

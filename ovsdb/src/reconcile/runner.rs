@@ -44,7 +44,7 @@ use crate::stats::ReconcilerStats;
 /// // A key may come from elsewhere: the program's configuration, a timer.
 /// runner.add("sw0".into());
 ///
-/// // Running attempts are finished, but not waited for without a limit.
+/// // Running attempts are finished; wait for them, but only up to a limit.
 /// if tokio::time::timeout(Duration::from_secs(10), runner.stop()).await.is_err() {
 ///     println!("{} attempts still run", runner.stats().running);
 /// }
@@ -109,7 +109,7 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Run
     ///
     /// An attempt may wait for a connection up to the [request
     /// timeout](crate::ClientBuilder::request_timeout). If the future is dropped, the reconciler stops
-    /// all the same. [`Client::close`](crate::Client::close) also ends running attempts.
+    /// nevertheless. [`Client::close`](crate::Client::close) also ends running attempts.
     pub async fn stop(&self) -> Ended {
         self.stop.send_replace(true);
         self.ended().await
