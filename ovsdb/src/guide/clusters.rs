@@ -35,9 +35,9 @@
 //! | [`cluster_id`](ClientBuilder::cluster_id) | refuses servers of any other cluster |
 //!
 //! Without `leader_only` the client may use a follower, which spreads the load of many readers. The leader still decides transactions. The client
-//! leaves a member that has received fewer transactions than the client itself, so views do not go back in time. There is one
-//! exception: a connection that is lost at the wrong moment can cost the last transaction
-//! ([`leader_only`](ClientBuilder::leader_only) says when).
+//! leaves a member that has applied fewer transactions than the client has seen, so views do not go back in time. There is one exception: if a
+//! connection is lost just after a transaction, the next member may lack that transaction ([`leader_only`](ClientBuilder::leader_only) says
+//! when).
 //!
 //! Followers do not share locks: a program that relies on [`Client::lock`] must use the leader.
 //!
@@ -65,7 +65,8 @@
 //! ```
 //!
 //! A relay always counts as usable for `leader_only`. It has locks and row versions of its own.
-//! [`Client::databases`] tells of each database of a server whether it is standalone, clustered or relayed.
+//! [`Client::databases`] lists the databases of a server, and says of each whether it is standalone,
+//! clustered or relayed.
 //!
 //! # TLS
 //!

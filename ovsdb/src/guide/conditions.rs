@@ -52,7 +52,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - A row that begins to meet the condition is inserted in the replica, and one that no longer meets it is deleted. Streams report it so.
+//! - A row that begins to meet the condition is inserted in the replica, and one that no longer meets it is deleted. Streams report both
+//!   as such.
 //! - The condition survives reconnects. Without a connection, [`set_condition`](Cache::set_condition) waits for the next
 //!   one.
 //! - Changes that wait for the server are sent together. Of several for one table, only the last is sent.

@@ -1,7 +1,7 @@
 //! Connections: reconnects, staleness and time limits.
 //!
-//! A [`Client`] connects again whenever its connection is lost, until it is closed or dropped. The program need not do anything. It
-//! should know what happens meanwhile:
+//! A [`Client`] connects again whenever its connection is lost, until it is closed or dropped. The program need not do anything,
+//! but should know what happens meanwhile:
 //!
 //! | | while there is no connection | on the next connection |
 //! |---|---|---|
@@ -9,7 +9,7 @@
 //! | streams | deliver nothing | deliver that change as one batch |
 //! | requests that were not sent | wait, at most as long as their time limit | are sent |
 //! | requests that were sent | fail; the outcome of a transaction is [unknown](CommitError::Unknown) | |
-//! | conditions, locks | are kept | are asked for again |
+//! | conditions, locks | are kept | are requested again |
 //!
 //! A server with enough history sends only the difference (`monitor_cond_since`). Otherwise every row is fetched again and compared with
 //! the replica. Streams deliver the same difference in both cases, and [`CacheStats::resyncs`] counts the second one.
@@ -72,8 +72,9 @@
 //! # Which server, and when
 //!
 //! With several remotes, each remote has its own exponential backoff with jitter. A remote that has not failed is tried at once. A server
-//! that answers but cannot serve, as during the election of a leader, is not treated as down: the client stays connected for tens of
-//! milliseconds, so that it learns of a new leader, before it tries the next remote.
+//! that answers but cannot serve, as during the election of a leader, is not treated as down. The client tries the other remotes. If none
+//! of them can serve either, it stays connected to one such server, which reports when it can, and tries the others again after tens of
+//! milliseconds at first, and after longer waits later.
 //!
 //! # Time limits
 //!

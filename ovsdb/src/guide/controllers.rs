@@ -1,8 +1,8 @@
 //! Controllers: keeping objects in order.
 //!
-//! A controller keeps rows as they should be, whatever happens to them. A [`Reconciler`] runs one. It is told which rows concern which
-//! object, and calls a closure with the object's key whenever one of these rows has changed. The closure reads, writes what is missing, and
-//! need not know what the change was (level-triggered):
+//! A controller keeps rows as they should be, whatever happens to them. A [`Reconciler`] runs one. The program says which rows concern
+//! which object, and the reconciler calls a closure with the object's key whenever one of these rows has changed. The closure reads, writes
+//! what is missing, and need not know what the change was (level-triggered):
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -50,13 +50,12 @@
 //! ```
 //!
 //! - At the start the closure is called for every key, and again for a key after its last change.
-//! - One worker has a key at a time. Here up to eight keys are worked on concurrently.
+//! - Only one worker works on a key at a time. Here up to eight keys are worked on concurrently.
 //! - What the closure reads through the transaction is verified by the commit, as in [`deciding`](super::deciding). After a
 //!   conflict the closure runs again, so several controllers may work on the same rows.
 //! - A key that fails (the closure returns an error or panics, the server refuses the transaction) is retried with exponential backoff
 //!   and jitter, or when it changes. Other keys go on.
 //! - Without a current replica, keys are collected and nothing is decided.
-//!
 //! - The closure may return any error (`?` converts it). It runs on a worker of the runtime and must not block.
 //!
 //! # A whole program

@@ -51,14 +51,15 @@
 //! | [`edit`](Transaction::edit) | the row was deleted, a value that it replaces has changed, or another client has set a key that it adds |
 //! | [`peek`](Transaction::peek), the view | never |
 //!
-//! Use [`peek`](Transaction::peek) or the view to look through whole tables: to verify a scan would make every change of the table a conflict.
+//! Use [`peek`](Transaction::peek) or the view to look through whole tables. If a scan were verified, every change of the table would be a
+//! conflict.
 //!
 //! A row is verified by its columns, which are sent along as a guard. In a cache with
 //! [`row_versions`](CacheBuilder::row_versions) it is verified by its version, 16 bytes for a row of any size.
 //!
 //! # A conflict
 //!
-//! [`Client::transaction_on`] makes such a transaction without the repetition, which shows what a conflict is:
+//! [`Client::transaction_on`] makes such a transaction, and does not repeat it. It shows what a conflict is:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

@@ -1,7 +1,7 @@
 //! Desired state: say which rows should exist.
 //!
-//! A controller that owns rows fills a [`Desired`] with all of them. The library compares it with the database and finds what to insert,
-//! change and delete:
+//! A controller that owns rows fills a [`Desired`] with all of them. The library compares it with the database, and computes what to
+//! insert, change and delete:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

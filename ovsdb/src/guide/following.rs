@@ -137,7 +137,7 @@
 //! ```
 //!
 //! The two snapshots are not of one moment: a row can have arrived in one database and not yet in the other. Treat a missing half as normal.
-//! When it arrives, its key is queued again. To write as well, feed the queue of a [`Reconciler`] with the second
+//! When it arrives, its key is queued again. For a program that also writes, use a [`Reconciler`], and feed its queue with the second
 //! cache's changes ([`Reconciler::queue`]).
 //!
 //! Next: [`controllers`](super::controllers).

@@ -106,7 +106,7 @@
 //! | `..._is_updated` | [`Change::changed`](cache::Change::changed) | The old row is at hand as well. |
 //! | `ovsdb_idl_track_add_column`, `..._add_all` | none | Every stream tracks. |
 //! | `FOR_EACH_TRACKED`, `<table>_track_get_first`, `..._get_next` | a batch of [`Changes`](cache::Changes) | One for each server transaction. |
-//! | `ovsdb_idl_track_clear` | none | Each stream has its own place. |
+//! | `ovsdb_idl_track_clear` | none | Each stream has its own position. |
 //!
 //! # Writing
 //!

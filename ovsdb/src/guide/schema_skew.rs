@@ -5,14 +5,15 @@
 //!
 //! | the server's schema | reading | writing |
 //! |---|---|---|
-//! | has further tables or columns | they are not asked for | they keep their values; new rows get the default |
+//! | has further tables or columns | they are not requested | they keep their values; new rows get the default |
 //! | lacks a table | the table is empty | an error |
 //! | lacks a column, or declares another type for it | it reads as its default | [`BuildError::NoSuchColumn`](transaction::BuildError::NoSuchColumn), and nothing is sent |
 //! | allows fewer values in a column | it reads as it is | [`BuildError::Count`](transaction::BuildError::Count) if the value does not fit |
 //! | has a new value in an enum | the variant `Unknown` with its text | by `Unknown` |
 //!
-//! [`Cache::skew`] reports the differences, which are also logged at the level `WARN`. [`strict`](CacheBuilder::strict) makes missing tables
-//! and columns an error. [`Client::has_column`] asks about a single column, so that a program can work without it:
+//! [`Cache::skew`] reports the differences. They are also logged: at the level `WARN` if a table or column reads as its default, otherwise
+//! at `INFO`. [`strict`](CacheBuilder::strict) makes missing tables and columns an error. [`Client::has_column`] asks about a single column,
+//! so that a program can work without it:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

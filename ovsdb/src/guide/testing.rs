@@ -60,7 +60,7 @@
 //!
 //! let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
 //! let server = Server::memory(schema)?;
-//! // By default the client waits a second before it connects again. A test need not.
+//! // By default the client waits up to a second before it connects again. A test should not wait that long.
 //! let short = Duration::from_millis(10);
 //! let client = nb::Client::builder().server(&server).backoff(short, short).connect().await?;
 //! let cache = client.cache().table::<Switch>().table::<PortGroup>().start().await?;

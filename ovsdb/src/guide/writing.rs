@@ -93,7 +93,8 @@
 //! ```
 //!
 //! A [`Refusal`](transaction::Refusal) names the operation that failed, its table, and the server's error
-//! ([`ErrorKind`](protocol::ErrorKind)). For a duplicate in an index, [`duplicate`](transaction::Refusal::duplicate) tells both rows.
+//! ([`ErrorKind`](protocol::ErrorKind)). For a duplicate in an index, [`duplicate`](transaction::Refusal::duplicate) returns both
+//! rows.
 //!
 //! # Retries
 //!
@@ -117,10 +118,9 @@
 //!
 //! # Locks and authors
 //!
-//! [`Client::lock`] asks for a lock of the server, and [`assert_lock`](Transaction::assert_lock) makes a transaction
-//! depend on it. The members of a cluster do not share their locks, so use them with
-//! [`leader_only`](ClientBuilder::leader_only). [`ClientBuilder::author`] writes the program's name into the history of each transaction, where `ovsdb-tool
-//! show-log` shows it.
+//! [`Client::lock`] requests a lock of the server, and [`assert_lock`](Transaction::assert_lock) makes a transaction depend on it. The members of a
+//! cluster do not share their locks, so use them with [`leader_only`](ClientBuilder::leader_only). [`ClientBuilder::author`] adds the program's name
+//! to each transaction in the history of the database, where `ovsdb-tool show-log` shows it.
 //!
 //! Next: [`deciding`](super::deciding).
 
