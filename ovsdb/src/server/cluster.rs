@@ -111,12 +111,12 @@ pub struct Cluster {
 struct Members {
     consensus: Arc<Consensus>,
     servers: OnceLock<Vec<Weak<Shared>>>,
-    telling: Mutex<Telling>,
+    notifying: Mutex<Notifying>,
 }
 
 /// Whether a thread is notifying the members, and whether the cluster has changed since it began.
 #[derive(Debug, Default)]
-struct Telling {
+struct Notifying {
     running: bool,
     again: bool,
 }
@@ -128,14 +128,14 @@ impl Members {
 
     /// Notifies the members that the cluster has changed. A member may change it again in response: the
     /// loop that is running notifies the members of that too, so calls do not nest.
-    fn tell(&self) {
+    fn notify(&self) {
         {
-            let mut telling = self.telling();
-            if telling.running {
-                telling.again = true;
+            let mut notifying = self.notifying();
+            if notifying.running {
+                notifying.again = true;
                 return;
             }
-            telling.running = true;
+            notifying.running = true;
         }
         loop {
             for member in self.consensus.running() {
@@ -143,16 +143,18 @@ impl Members {
                     server.with_hub(|hub| hub.handle_cluster(now()));
                 }
             }
-            let mut telling = self.telling();
-            if !std::mem::take(&mut telling.again) {
-                telling.running = false;
+            let mut notifying = self.notifying();
+            if !std::mem::take(&mut notifying.again) {
+                notifying.running = false;
                 return;
             }
         }
     }
 
-    fn telling(&self) -> std::sync::MutexGuard<'_, Telling> {
-        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
+    fn notifying(&self) -> std::sync::MutexGuard<'_, Notifying> {
+        self.notifying
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -183,7 +185,7 @@ impl Cluster {
         let shared = Arc::new(Members {
             consensus: consensus.clone(),
             servers: OnceLock::new(),
-            telling: Mutex::default(),
+            notifying: Mutex::default(),
         });
         let members: Vec<_> = (0..members)
             .map(|member| {
@@ -194,11 +196,12 @@ impl Cluster {
                     hub.add_member(database.fork(fastrand::u64(..)), membership, now());
                 }
                 let server = start(hub, member);
-                // The members hold what they share only weakly, and are dropped before it.
+                // The members hold only a weak reference to the shared state, since it refers to
+                // them.
                 let members = Arc::downgrade(&shared);
                 server.shared.join_cluster(move || {
                     if let Some(members) = members.upgrade() {
-                        members.tell();
+                        members.notify();
                     }
                 });
                 server
@@ -245,7 +248,7 @@ impl Cluster {
                 CannotLead::Unreachable => ClusterError::Unreachable(to),
                 CannotLead::Behind => ClusterError::Behind(to),
             })?;
-        self.shared.tell();
+        self.shared.notify();
         Ok(())
     }
 
@@ -333,7 +336,7 @@ impl Cluster {
     pub fn expel(&self, member: usize) {
         self.check(member);
         self.shared.consensus.expel(member);
-        self.shared.tell();
+        self.shared.notify();
     }
 
     /// The databases as the member has them now. It copies no rows.
@@ -377,13 +380,13 @@ impl Cluster {
     fn fault(&self, member: usize, kind: MemberFault, of_connections: Option<Fault>) -> Fault {
         self.check(member);
         self.shared.consensus.begin(member, kind);
-        self.shared.tell();
+        self.shared.notify();
         let shared = self.shared.clone();
         Fault::new(move || {
-            // Owned by the closure: it is dropped after the closure was called.
+            // The closure owns this fault, so that it ends only after the closure was called.
             let _ = &of_connections;
             shared.consensus.end(member, kind);
-            shared.tell();
+            shared.notify();
         })
     }
 }

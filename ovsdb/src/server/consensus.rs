@@ -349,8 +349,8 @@ pub(super) struct Membership {
     /// The ids of the cluster, and of this member.
     pub(super) cid: Uuid,
     pub(super) sid: Uuid,
-    /// The status that clients were told last.
-    pub(super) told: Option<Status>,
+    /// The status that `_Server` reports.
+    pub(super) reported: Option<Status>,
 }
 
 impl Membership {
@@ -367,7 +367,7 @@ impl Membership {
             },
             cid,
             sid,
-            told: None,
+            reported: None,
         }
     }
 

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use self::connection::{Connection, End, LINGER, READ};
 use self::outlet::Outlet;
 use super::SessionId;
-use super::fault::Conduct;
+use super::fault::ConnectionFaults;
 use super::hub::{Hub, Now};
 use super::listen::{Close, Listener};
 use super::storage::Storage;
@@ -47,9 +47,9 @@ pub(super) struct Shared {
     stopped: tokio::sync::watch::Sender<bool>,
     /// The sockets that tasks accept connections on.
     listeners: Mutex<Vec<Arc<dyn Close>>>,
-    conduct: tokio::sync::watch::Sender<Conduct>,
+    faults: tokio::sync::watch::Sender<ConnectionFaults>,
     /// For a member of a cluster: notifies all members that the cluster has changed.
-    tell_cluster: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    notify_cluster: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl fmt::Debug for Shared {
@@ -57,7 +57,7 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared")
             .field("hub", &self.hub)
             .field("storages", &self.storages)
-            .field("conduct", &*self.conduct.borrow())
+            .field("faults", &*self.faults.borrow())
             .finish_non_exhaustive()
     }
 }
@@ -91,8 +91,8 @@ impl Shared {
             interval,
             stopped: tokio::sync::watch::Sender::new(false),
             listeners: Mutex::default(),
-            conduct: tokio::sync::watch::Sender::default(),
-            tell_cluster: OnceLock::new(),
+            faults: tokio::sync::watch::Sender::default(),
+            notify_cluster: OnceLock::new(),
         }
     }
 
@@ -104,7 +104,7 @@ impl Shared {
 
     /// Calls the machine, then wakes the tasks of the sessions that have something to send.
     pub(super) fn with_hub<R>(self: &Arc<Self>, call: impl FnOnce(&mut Hub) -> R) -> R {
-        let (result, ready) = self.ask_hub(call);
+        let (result, ready) = self.call_hub(call);
         for (_, outlet) in self.outlets(&ready) {
             outlet.wake();
         }
@@ -113,13 +113,13 @@ impl Shared {
 
     /// Calls the machine, then sends what the sessions have to send.
     pub(super) fn with_hub_sending<R>(self: &Arc<Self>, call: impl FnOnce(&mut Hub) -> R) -> R {
-        let (result, ready) = self.ask_hub(call);
+        let (result, ready) = self.call_hub(call);
         self.send(&ready);
         result
     }
 
     /// Calls the machine. Returns its result, and the sessions that have something to send.
-    fn ask_hub<R>(self: &Arc<Self>, call: impl FnOnce(&mut Hub) -> R) -> (R, Vec<SessionId>) {
+    fn call_hub<R>(self: &Arc<Self>, call: impl FnOnce(&mut Hub) -> R) -> (R, Vec<SessionId>) {
         let (result, ready, written, forwarding, appended) = {
             let mut hub = self.hub();
             let result = call(&mut hub);
@@ -133,9 +133,9 @@ impl Shared {
         for storage in written.iter().filter_map(|name| self.storages.get(name)) {
             storage.wake(self);
         }
-        if appended && let Some(tell) = self.tell_cluster.get() {
+        if appended && let Some(notify) = self.notify_cluster.get() {
             // The other members must have what was committed before its client gets the reply.
-            tell();
+            notify();
         }
         (result, ready)
     }
@@ -156,7 +156,7 @@ impl Shared {
     /// what is left.
     fn send(self: &Arc<Self>, sessions: &[SessionId]) {
         let outlets = self.outlets(sessions);
-        if !self.conduct.borrow().is_normal() {
+        if !self.faults.borrow().is_normal() {
             return outlets.iter().for_each(|(_, outlet)| outlet.wake());
         }
         for outlets in outlets.chunks(OUTLETS) {
@@ -166,8 +166,8 @@ impl Shared {
                     Some(output) if output.is_shared() && output.is_idle() => {
                         idle.push((*id, outlet, output));
                     }
-                    // The session's task asks the hub once it has sent what it has, or when it is
-                    // woken.
+                    // The session's task asks the hub for more once it has sent everything, or when
+                    // it is woken.
                     _ => outlet.wake(),
                 }
             }
@@ -201,11 +201,11 @@ impl Shared {
         }
     }
 
-    /// Makes this server a member of a cluster. `tell` must call [`Hub::handle_cluster`] for every
-    /// member.
-    pub(super) fn join_cluster(&self, tell: impl Fn() + Send + Sync + 'static) {
+    /// Makes this server a member of a cluster. `notify` must call [`Hub::handle_cluster`] for
+    /// every member.
+    pub(super) fn join_cluster(&self, notify: impl Fn() + Send + Sync + 'static) {
         // A server joins only one cluster.
-        let _ = self.tell_cluster.set(Box::new(tell));
+        let _ = self.notify_cluster.set(Box::new(notify));
     }
 
     /// The file of a database, if it is in one.
@@ -257,14 +257,14 @@ impl Shared {
         }
     }
 
-    /// Changes the behaviour of the connections.
-    pub(super) fn conduct(&self, change: impl FnOnce(&mut Conduct)) {
-        self.conduct.send_modify(change);
+    /// Changes the faults of the connections.
+    pub(super) fn change_faults(&self, change: impl FnOnce(&mut ConnectionFaults)) {
+        self.faults.send_modify(change);
     }
 
     /// Whether new connections are refused.
     pub(super) fn refuses_connections(&self) -> bool {
-        self.conduct.borrow().refusing > 0
+        self.faults.borrow().refusing > 0
     }
 
     /// Waits until the server is stopped.
@@ -371,7 +371,7 @@ async fn linger(
         io::Result::Ok(())
     };
     tokio::select! {
-        // An error means that the connection is gone already.
+        // An error means that the connection is lost already.
         _ = tokio::time::timeout(LINGER, closed) => {}
         () = shared.stopped() => {}
     }

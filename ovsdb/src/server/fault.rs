@@ -28,9 +28,9 @@ pub enum TransactionFault {
     DisconnectAfter,
 }
 
-/// The behaviour of the connections.
+/// The faults of the connections.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Conduct {
+pub(super) struct ConnectionFaults {
     /// How many faults in force refuse new connections.
     pub(super) refusing: u32,
     /// How many faults in force stop all reading and writing.
@@ -41,7 +41,7 @@ pub(super) struct Conduct {
     pub(super) generation: u64,
 }
 
-impl Conduct {
+impl ConnectionFaults {
     /// Whether output may be sent at once.
     pub(super) const fn is_normal(&self) -> bool {
         self.hanging == 0 && self.delay.is_zero()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::driver::{Shared, now};
-use super::fault::{Conduct, TransactionFault};
+use super::fault::{ConnectionFaults, TransactionFault};
 use crate::protocol::OvsdbError;
 
 /// Injects faults into a server; [`Server::faults`](super::Server::faults) makes one.
@@ -50,14 +50,14 @@ pub struct Faults<'a> {
 /// let server = Server::memory(r#"{"name": "Inventory", "tables": {}}"#)?;
 /// let client = Client::<AnyDatabase>::builder().server(&server).connect().await?;
 /// let hang = server.faults().hang();
-/// let asked = client.list_dbs();
-/// tokio::pin!(asked);
+/// let request = client.list_dbs();
+/// tokio::pin!(request);
 /// tokio::select! {
-///     _ = &mut asked => panic!("a server that hangs has replied"),
+///     _ = &mut request => panic!("a server that hangs has replied"),
 ///     () = tokio::task::yield_now() => {}
 /// }
 /// drop(hang);
-/// assert_eq!(asked.await?.len(), 2);
+/// assert_eq!(request.await?.len(), 2);
 /// # Ok(()) }
 /// ```
 #[must_use = "the fault ends when this is dropped"]
@@ -86,36 +86,39 @@ impl Drop for Fault {
 
 impl Faults<'_> {
     /// A fault of the connections; calling `undo` ends it.
-    fn conduct_fault(self, undo: impl Fn(&mut Conduct) + Send + Sync + 'static) -> Fault {
+    fn connection_fault(
+        self,
+        undo: impl Fn(&mut ConnectionFaults) + Send + Sync + 'static,
+    ) -> Fault {
         let shared = self.shared.clone();
-        Fault::new(move || shared.conduct(&undo))
+        Fault::new(move || shared.change_faults(&undo))
     }
 
     /// Closes all connections. Clients may connect again.
     pub fn disconnect(self) {
-        self.shared.conduct(|conduct| conduct.generation += 1);
+        self.shared.change_faults(|faults| faults.generation += 1);
     }
 
     /// Refuses new connections: in this process at once, on sockets by closing them. Existing
     /// connections stay open.
     pub fn refuse_connections(self) -> Fault {
-        self.shared.conduct(|conduct| conduct.refusing += 1);
-        self.conduct_fault(|conduct| conduct.refusing -= 1)
+        self.shared.change_faults(|faults| faults.refusing += 1);
+        self.connection_fault(|faults| faults.refusing -= 1)
     }
 
     /// Neither reads nor writes, like a stopped process: connections are accepted, and nothing is
     /// answered. Requests sent meanwhile are handled when the fault ends.
     pub fn hang(self) -> Fault {
-        self.shared.conduct(|conduct| conduct.hanging += 1);
-        self.conduct_fault(|conduct| conduct.hanging -= 1)
+        self.shared.change_faults(|faults| faults.hanging += 1);
+        self.connection_fault(|faults| faults.hanging -= 1)
     }
 
     /// Delays all output by at least this time.
     pub fn delay(self, delay: Duration) -> Fault {
         // Limited, so that sums of delays do not overflow and can be undone.
         let delay = delay.min(Duration::from_secs(u64::from(u32::MAX)));
-        self.shared.conduct(|conduct| conduct.delay += delay);
-        self.conduct_fault(move |conduct| conduct.delay -= delay)
+        self.shared.change_faults(|faults| faults.delay += delay);
+        self.connection_fault(move |faults| faults.delay -= delay)
     }
 
     /// Decides what happens to the next transaction of a database that could be committed. Further
@@ -133,10 +136,10 @@ impl Faults<'_> {
             .ok_or_else(|| unknown(database))
     }
 
-    /// Makes clients believe that the server is a follower in a cluster (`_Server`, columns `model` and
+    /// Reports to clients that the server is a follower in a cluster (`_Server`, columns `model` and
     /// `leader`), so clients that want the leader look for another server. Transactions are still
-    /// executed, as a follower does through its leader. When the fault ends, clients are told that the
-    /// server leads the cluster. [`Cluster`](super::Cluster) has several servers that share a database.
+    /// executed, as a follower does through its leader. When the fault ends, the server reports that it
+    /// leads the cluster. [`Cluster`](super::Cluster) has several servers that share a database.
     ///
     /// # Errors
     /// When there is no such database, or the server is a member of a [`Cluster`](super::Cluster).

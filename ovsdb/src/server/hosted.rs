@@ -63,7 +63,7 @@ impl Waiting {
     }
 }
 
-/// A transaction that a relay passes on to its source.
+/// A transaction that a relay forwards to its source.
 #[derive(Debug)]
 pub(crate) struct Forward {
     pub(super) session: SessionId,

@@ -632,16 +632,16 @@ const PIPE: usize = if cfg!(simulation) { 4 } else { 256 } * 1024;
 
 /// How long a listener pauses after accepting a connection failed, for lack of file descriptors for
 /// instance.
-const REST: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The server at the other end of a connection within the process; an error if it has ended or refuses
 /// connections.
 fn reached(server: &Weak<Shared>) -> io::Result<Arc<Shared>> {
     let refused = |reason| io::Error::new(io::ErrorKind::ConnectionRefused, reason);
-    let gone = || refused("the server has ended");
-    let shared = server.upgrade().ok_or_else(gone)?;
+    let ended = || refused("the server has ended");
+    let shared = server.upgrade().ok_or_else(ended)?;
     if shared.is_stopped() {
-        return Err(gone());
+        return Err(ended());
     }
     if shared.refuses_connections() {
         return Err(refused(
@@ -665,7 +665,7 @@ where
             Ok(connection) => return Some(connection),
             Err(error) => tracing::warn!(%error, "a connection cannot be accepted"),
         }
-        tokio::time::sleep(REST).await;
+        tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! A relay's access to its server: takes in what the source sends, and passes out transactions for the
+//! A relay's access to its server: applies what the source sends, and returns transactions for the
 //! source.
 
 use std::collections::BTreeSet;
@@ -118,9 +118,9 @@ fn foreign_rows(database: &Database, rows: Vec<SourceRow>, all: bool) -> Vec<For
     }
     if all {
         for table in 0..schema.tables.len() {
-            let gone = database.state().table(table).rows().map(|row| row.uuid());
-            let gone = gone.filter(|uuid| !known.contains(&(table, *uuid)));
-            foreign.extend(gone.map(|uuid| ForeignRow {
+            let missing = database.state().table(table).rows().map(|row| row.uuid());
+            let missing = missing.filter(|uuid| !known.contains(&(table, *uuid)));
+            foreign.extend(missing.map(|uuid| ForeignRow {
                 table,
                 uuid,
                 cells: None,

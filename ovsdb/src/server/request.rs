@@ -15,8 +15,9 @@ pub(crate) enum Answer {
     Refused(OvsdbError),
     /// The transaction has to wait. It was cancelled.
     Waits,
-    /// None: the reply would come later, or never. The transaction may have been carried out.
-    Gone,
+    /// No immediate reply: it would come later, or never. The transaction may have been carried
+    /// out.
+    None,
 }
 
 impl Server {
@@ -56,7 +57,7 @@ impl Server {
                 Answer::Refused(OvsdbError::from_json(error.text).unwrap_or_else(|_| unclear()))
             }
             _ if waits => Answer::Waits,
-            _ => Answer::Gone,
+            _ => Answer::None,
         }
     }
 }

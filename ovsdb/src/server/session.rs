@@ -15,10 +15,10 @@ pub(crate) struct SessionId(pub(super) u64);
 /// The state of probing a client.
 #[derive(Debug, Clone, Copy)]
 enum Probe {
-    /// The client was last heard at this time.
+    /// The last message of the client arrived at this time.
     Idle(Instant),
     /// The client was probed at this time, and has not sent anything since.
-    Asked(Instant),
+    Probed(Instant),
 }
 
 /// A session.
@@ -38,8 +38,8 @@ pub(super) struct Session {
     /// Why it must be closed; `None` while it need not be.
     pub(super) closing: Option<String>,
     probe: Probe,
-    /// After this time without a sign of life the client is probed; after the same time again the
-    /// session ends. Zero turns probes off.
+    /// The client is probed when it has sent and read nothing for this time; after the same time
+    /// again the session ends. Zero turns probes off.
     interval: Duration,
 }
 
@@ -69,7 +69,7 @@ impl Session {
         if self.interval.is_zero() || self.closing.is_some() {
             return None;
         }
-        let (Probe::Idle(since) | Probe::Asked(since)) = self.probe;
+        let (Probe::Idle(since) | Probe::Probed(since)) = self.probe;
         since.checked_add(self.interval)
     }
 
@@ -80,12 +80,12 @@ impl Session {
         }
         match self.probe {
             Probe::Idle(_) => {
-                self.probe = Probe::Asked(now);
+                self.probe = Probe::Probed(now);
                 self.outgoing.write(|out| {
                     out.push_str(r#"{"id":"echo","method":"echo","params":[]}"#);
                 });
             }
-            Probe::Asked(_) => {
+            Probe::Probed(_) => {
                 let limit = self.interval.as_secs_f64();
                 self.close(format!("no reply to an inactivity probe within {limit} s"));
             }

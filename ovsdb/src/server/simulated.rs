@@ -1,4 +1,4 @@
-//! What the crate `simulation` sees of the servers in its thread: every state of every database.
+//! What the crate `simulation` reads from the servers in its thread: every state of every database.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;

@@ -35,7 +35,7 @@ enum Begun {
     /// Another compaction is running.
     Busy,
     /// The database is no longer served.
-    Gone,
+    NotServed,
 }
 
 /// When dropped, notifies those that wait for a compaction that it has ended, successfully or not.
@@ -105,7 +105,7 @@ impl Storage {
                     return written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
                 }
                 Begun::Busy => ended.await,
-                Begun::Gone => return Ok(()),
+                Begun::NotServed => return Ok(()),
             }
         }
     }
@@ -114,7 +114,7 @@ impl Storage {
         // Under the same lock: later commits are not in the copy, and are appended to the new file too.
         let hub = shared.hub();
         let Some(database) = hub.database(&self.name) else {
-            return Begun::Gone;
+            return Begun::NotServed;
         };
         match self.journal.begin_compaction() {
             Some(compaction) => Begun::Compaction(compaction, Box::new(database.clone())),

@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_missing_program_is_named_with_its_package() {
         assert!(program("sh").is_ok());
-        let error = program("ovn-nbctl-of-nobody").expect_err("no such program");
+        let error = program("ovn-nbctl-that-does-not-exist").expect_err("no such program");
         assert_eq!(error.package, "ovn-common");
     }
 }

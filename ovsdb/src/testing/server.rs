@@ -275,7 +275,7 @@ pub struct Server {
     tcp_port: Option<u16>,
     ssl_port: Option<u16>,
     running: Option<Running>,
-    /// Dropped last: there is something to clean up until the folder is removed.
+    /// Dropped last, since there is something to clean up until the folder is removed.
     _watchdog: Watchdog,
 }
 

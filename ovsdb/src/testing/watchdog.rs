@@ -1,14 +1,14 @@
-//! Ends servers when the process that started them ends without doing so: when it is killed, aborts, or
-//! calls `exit`.
+//! Ends servers if the process that started them ends before them: when it is killed, aborts, or calls
+//! `exit`.
 
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-/// Reads from a pipe whose other end only the owner has. A line means that the owner has cleaned up
-/// itself. The end of the pipe means that the owner is gone: then every program of Open vSwitch whose
-/// command line names the folder is killed, and the folder is removed.
+/// Reads from a pipe whose other end only the owner holds. A line means that the owner has cleaned up
+/// itself. The end of the pipe means that the owner has ended: then every program of Open vSwitch
+/// whose command line names the folder is killed, and the folder is removed.
 ///
 /// The kernel closes the pipe in any case when the owner ends. (`PR_SET_PDEATHSIG` is tied to the
 /// thread that started the server, not to the process.) The programs are found by the folder, not by

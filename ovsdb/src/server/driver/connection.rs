@@ -11,7 +11,7 @@ use super::outlet::Outlet;
 use super::{Shared, now};
 use crate::protocol::Framer;
 use crate::server::SessionId;
-use crate::server::fault::Conduct;
+use crate::server::fault::ConnectionFaults;
 
 /// How long a connection that is being closed may take to send what is left, and how long the client
 /// may then take to close it too.
@@ -80,21 +80,21 @@ impl Connection {
 
     /// Moves bytes until the connection ends. Returns why it ended.
     pub(super) async fn run(mut self, read: &mut (impl AsyncRead + Unpin)) -> End {
-        let mut conduct = self.shared.conduct.subscribe();
-        let generation = conduct.borrow().generation;
+        let mut faults = self.shared.faults.subscribe();
+        let generation = faults.borrow().generation;
         loop {
-            let Conduct {
+            let ConnectionFaults {
                 hanging,
                 delay,
                 generation: now,
                 ..
-            } = *conduct.borrow_and_update();
+            } = *faults.borrow_and_update();
             if now != generation {
                 return End::Cut("an injected fault".into());
             }
             if hanging > 0 {
                 // The sender lives as long as what this shares.
-                let _ = conduct.changed().await;
+                let _ = faults.changed().await;
                 continue;
             }
             let wants = self.poll(delay);
@@ -114,7 +114,7 @@ impl Connection {
                 self.buffer.reserve(READ);
             }
             tokio::select! {
-                _ = conduct.changed() => {}
+                _ = faults.changed() => {}
                 () = self.outlet.woken() => {}
                 () = async { match patience {
                     Some(until) => tokio::time::sleep_until(until).await,
@@ -244,7 +244,7 @@ impl Connection {
                     let Ok(text) = std::str::from_utf8(&message) else {
                         return Some("received a message that is not UTF-8".to_owned());
                     };
-                    let ((deadline, goes_on), with_output) = self.shared.ask_hub(|hub| {
+                    let ((deadline, goes_on), with_output) = self.shared.call_hub(|hub| {
                         hub.handle_message(self.id, text, now());
                         (hub.poll_timeout(), hub.wants_input(self.id))
                     });

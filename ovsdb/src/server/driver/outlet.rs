@@ -189,7 +189,7 @@ mod tests {
         let (stream, mut peer) = tokio::io::duplex(8);
         let outlet = Outlet::new(stream);
         {
-            let mut output = outlet.try_lock().expect("nobody writes");
+            let mut output = outlet.try_lock().expect("no other task writes");
             assert!(outlet.try_lock().is_none());
             output.refill(|unsent| unsent.extend([&b"one,"[..], b"two,"].map(Bytes::from_static)));
             assert!(output.send_now());

@@ -176,11 +176,11 @@ impl Cell {
         let (Self::Map(old), Self::Map(new)) = (self, new) else {
             return Self::of_set(toggled(self.elements(), new.elements()));
         };
-        let gone = old.iter().filter(|(key, _)| !new.contains_key(*key));
-        let come = new
+        let removed = old.iter().filter(|(key, _)| !new.contains_key(*key));
+        let added = new
             .iter()
             .filter(|(key, value)| old.get(*key) != Some(*value));
-        let pairs = gone.chain(come);
+        let pairs = removed.chain(added);
         Self::Map(pairs.map(|(k, v)| (k.clone(), v.clone())).collect())
     }
 

@@ -165,12 +165,12 @@ impl Transaction<'_> {
             let Some(most) = def.max_rows else {
                 continue;
             };
-            let (mut come, mut gone) = (0, 0);
+            let (mut inserted, mut deleted) = (0, 0);
             for Change { change, .. } in self.written[id].rows.values() {
-                come += u64::from(change.old.is_none() && change.new.is_some());
-                gone += u64::from(change.old.is_some() && change.new.is_none());
+                inserted += u64::from(change.old.is_none() && change.new.is_some());
+                deleted += u64::from(change.old.is_some() && change.new.is_none());
             }
-            let count = self.stored(id).len() as u64 + come - gone;
+            let count = self.stored(id).len() as u64 + inserted - deleted;
             if count > most && !self.written[id].rows.is_empty() {
                 return Err(violation(format_args!(
                     "transaction causes \"{}\" table to contain {count} rows, greater than the \
@@ -194,11 +194,11 @@ impl Transaction<'_> {
         let schema = self.state.schema.clone();
         // Removing a reference to a deleted row changes the row that refers to it.
         for id in 0..schema.tables.len() {
-            let goes =
+            let is_deleted =
                 |change: &&Change| change.change.old.is_some() && change.change.new.is_none();
-            let gone = self.written[id].rows.values().filter(goes);
-            let gone: Vec<_> = gone.map(|change| change.change.uuid()).collect();
-            for uuid in gone {
+            let deleted = self.written[id].rows.values().filter(is_deleted);
+            let deleted: Vec<_> = deleted.map(|change| change.change.uuid()).collect();
+            for uuid in deleted {
                 for referrer in self.stored(id).referrers(uuid) {
                     let _ = self.find_change(referrer.table as usize, referrer.row);
                 }
@@ -236,12 +236,12 @@ impl Transaction<'_> {
                 return Ok(());
             };
             let cell = row.get(def, *column_id);
-            let is_gone = |(target, to): &(TableId, Uuid)| !self.exists(*target, *to);
-            if !weak_targets(column, &cell).iter().any(is_gone) {
+            let is_missing = |(target, to): &(TableId, Uuid)| !self.exists(*target, *to);
+            if !weak_targets(column, &cell).iter().any(is_missing) {
                 continue;
             }
             let (key, value) = column.targets(ovsdb_schema::RefType::Weak);
-            let leads = |table: Option<TableId>, atom: &Atom| match (table, atom) {
+            let exists = |table: Option<TableId>, atom: &Atom| match (table, atom) {
                 (Some(table), Atom::Uuid(to)) => self.exists(table, *to),
                 _ => true,
             };
@@ -249,7 +249,8 @@ impl Transaction<'_> {
                 .iter()
                 .any(|(_, to)| to.is_nil());
             let mut cell = cell.into_owned();
-            let gone = cell.retain(|k, v| leads(key, k) && v.is_none_or(|atom| leads(value, atom)));
+            let removed =
+                cell.retain(|k, v| exists(key, k) && v.is_none_or(|atom| exists(value, atom)));
             let is_insert = change.change.old.is_none();
             if cell.len() < column.kind.min as usize {
                 return Err(violation(if has_zero && is_insert {
@@ -262,7 +263,7 @@ impl Transaction<'_> {
                     )
                 } else {
                     format!(
-                        "Deletion of {gone} weak reference(s) to deleted (or never-existing) rows \
+                        "Deletion of {removed} weak reference(s) to deleted (or never-existing) rows \
                          from column \"{}\" in \"{}\" row {uuid} {}caused this column to become \
                          empty, but constraints on this column disallow an empty column.",
                         column.name,

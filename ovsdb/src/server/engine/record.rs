@@ -153,7 +153,7 @@ impl Caller for Replay {
     }
 }
 
-/// A row as another server has it.
+/// A row of another server.
 #[derive(Debug)]
 pub(crate) struct ForeignRow {
     pub(crate) table: TableId,

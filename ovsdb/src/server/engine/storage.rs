@@ -41,8 +41,8 @@ pub(crate) struct Table {
     rows: HashTrie<Stored>,
     /// For each index of the schema, the rows by the hash of the index's columns.
     indexes: Vec<HashTrie<Arc<Row>>>,
-    /// The weak references to rows of this table. A row that refers to another one several times is in
-    /// it as often.
+    /// The weak references to rows of this table, with an entry for each reference: a row that refers
+    /// to another one several times has several entries.
     referrers: HashTrie<Referrer>,
 }
 
@@ -239,7 +239,7 @@ impl State {
         let Ok(table) = u32::try_from(replacement.table) else {
             return;
         };
-        let (mut gone, mut come) = (Vec::new(), Vec::new());
+        let (mut removed, mut added) = (Vec::new(), Vec::new());
         for id in &def.weak {
             let (before, after) = (
                 old.as_ref().and_then(|row| row.stored(*id)),
@@ -250,16 +250,16 @@ impl State {
             }
             let column = def.column(*id);
             let of = |cell| super::references::weak_targets(column, cell);
-            gone.extend(before.into_iter().flat_map(of));
-            come.extend(after.into_iter().flat_map(of));
+            removed.extend(before.into_iter().flat_map(of));
+            added.extend(after.into_iter().flat_map(of));
         }
-        for (target, to) in gone {
+        for (target, to) in removed {
             let referrer = Referrer { to, table, row };
             self.tables[target]
                 .referrers
                 .remove(hash_uuid(to), |other| *other == referrer);
         }
-        for (target, to) in come {
+        for (target, to) in added {
             self.tables[target]
                 .referrers
                 .add(hash_uuid(to), Referrer { to, table, row });

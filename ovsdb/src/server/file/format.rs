@@ -137,7 +137,7 @@ impl<'a> Records<'a> {
     }
 
     /// Whether an intact record follows the next, damaged one.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(super) fn has_intact_record_later(&self) -> bool {
         let rest = &self.file[self.at..];
         let begins = |at: &usize| rest[*at..].starts_with(MAGIC.as_bytes());
         let mut later = (1..rest.len()).filter(begins);

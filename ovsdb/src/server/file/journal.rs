@@ -24,7 +24,7 @@ struct Backlog {
     is_stale: bool,
 }
 
-/// What is known of the file.
+/// The state of the file.
 #[derive(Debug)]
 struct State {
     path: PathBuf,
@@ -328,7 +328,9 @@ mod tests {
             comment: None,
             date: 1,
         };
-        let compaction = journal.begin_compaction().expect("none is going on");
+        let compaction = journal
+            .begin_compaction()
+            .expect("no other compaction runs");
         compaction.finish(SCHEMA, &empty).expect("compacted");
         let rows = (1..=ROWS as u128).map(|number| {
             let uuid = crate::value::Uuid::from_u128(number);
@@ -342,7 +344,9 @@ mod tests {
             comment: Some("compacted"),
             date: 1,
         };
-        let compaction = journal.begin_compaction().expect("none is going on");
+        let compaction = journal
+            .begin_compaction()
+            .expect("no other compaction runs");
         let mut outcome = Ok(());
         let allocated = allocation_counter::measure(|| outcome = compaction.finish(SCHEMA, &whole));
         outcome.expect("compacted");

@@ -215,7 +215,7 @@ fn replay(
                         error: Box::new(error),
                     })?;
             }
-            Err(damage) if damage.may_be_torn() && !records.goes_on() => {
+            Err(damage) if damage.may_be_torn() && !records.has_intact_record_later() => {
                 tracing::warn!(
                     %path,
                     bytes = contents.len() - position,

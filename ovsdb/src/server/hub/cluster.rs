@@ -69,7 +69,7 @@ impl Hub {
             changed |= !matches!(entry.change, Change::Nothing);
             self.apply(name, entry, now);
         }
-        changed |= self.tell_status(name, now);
+        changed |= self.report_status(name, now);
         if changed {
             self.retry(name, now, true);
         }
@@ -102,15 +102,15 @@ impl Hub {
         }
     }
 
-    /// Updates the member's state in `_Server`. Returns whether it changed. After a change, the member
-    /// may be able to commit transactions again.
-    fn tell_status(&mut self, name: &str, now: Now) -> bool {
+    /// Reports the member's status in `_Server`. Returns whether it changed. After a change, the
+    /// member may be able to commit transactions again.
+    fn report_status(&mut self, name: &str, now: Now) -> bool {
         let hosted = self.databases.get_mut(name);
         let Some(membership) = hosted.and_then(|hosted| hosted.membership.as_mut()) else {
             return false;
         };
         let status = membership.status();
-        let before = membership.told.replace(status);
+        let before = membership.reported.replace(status);
         if before == Some(status) {
             return false;
         }

@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 
 /// How many bytes are read at once; this much of the buffer is zeroed first.
 const READ: usize = 8 * 1024;
-/// How many bytes are read, about, before the received messages are handled.
+/// About how many bytes are read before the received messages are handled.
 const MOST: usize = 64 * 1024;
 
 /// A connection on a unix socket. The runtime watches it for reading, and for writing only while it is
@@ -60,7 +60,7 @@ impl LocalStream {
 
 #[expect(
     deprecated,
-    reason = "what replaces it is unsafe, for descriptors that others may close; a stream owns its own"
+    reason = "the replacement is unsafe, since a descriptor may be closed elsewhere; a stream owns its descriptor"
 )]
 fn register(socket: net::UnixStream, interest: Interest) -> io::Result<AsyncFd<net::UnixStream>> {
     AsyncFd::with_interest(socket, interest)
@@ -176,7 +176,10 @@ mod tests {
         assert_eq!(own.read(&mut buffer).await.expect("read"), READ + 1);
         drop(peer);
         assert_eq!(own.read(&mut bytes).await.expect("the end"), 0);
-        let error = own.write_all(b"x").await.expect_err("nobody reads");
+        let error = own
+            .write_all(b"x")
+            .await
+            .expect_err("the other end is closed");
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }
