@@ -81,11 +81,12 @@ pub trait TableVisitor<D: Database> {
 ///
 /// Its [`Default`] should be what the server gives to columns that an insert omits, so that
 /// `..Default::default()` leaves them to the server: the default atom if the column's type has `min` 1
-/// (0, false, the empty string), and empty if it has `min` 0. The default of a generated table is that;
-/// only a required reference stays unset, because the server refuses a row without it. Replicas do not
-/// rely on it: they take the value of an omitted column from the server's schema
+/// (0, false, the empty string), and empty if it has `min` 0. Generated tables have this default,
+/// except that a required reference stays unset, because the server refuses a row without it. Replicas
+/// do not rely on it: they take the value of an omitted column from the server's schema
 /// ([`Datum::default_of`](crate::value::Datum::default_of)). An insert omits columns with the server's
-/// default. It sends any other value, or refuses it.
+/// default, and sends all other values. The commit returns an error for a value that the server's type
+/// does not allow.
 ///
 /// ```
 /// use ovsdb::{Snapshot, Table};

@@ -1,7 +1,7 @@
-//! What the crate `simulation` needs of the library and no program may have: faults that it plants, and
-//! chance that comes from its seed.
+//! What the crate `simulation` needs from the library, and no program may use: faults that it plants,
+//! and randomness that comes from its seed.
 //!
-//! It is there only in builds with `--cfg simulation`, which `cargo xtask simulate` makes. In all others
+//! It exists only in builds with `--cfg simulation`, which `cargo xtask simulate` makes. In all others
 //! `planted!` is the literal `false`, and uuids and the order of hash tables are random.
 
 use uuid::Uuid;
@@ -22,11 +22,11 @@ macro_rules! planted {
     };
 }
 
-/// How what is looked up is hashed: with a seed that peers do not know.
+/// The hasher of hash tables. Peers do not know its seed.
 #[cfg(not(simulation))]
 pub(crate) type HashState = foldhash::fast::RandomState;
 
-/// How what is looked up is hashed: with the same seed in every run, so that hash tables have one order.
+/// The hasher of hash tables. Its seed is the same in every run, so that hash tables have one order.
 #[cfg(simulation)]
 pub(crate) type HashState = foldhash::fast::FixedState;
 

@@ -295,9 +295,9 @@ impl AnyChange {
             _ => true,
         };
         let row = self.row();
-        let gone = old.filter(|old| !old.columns().is_same(row.columns()));
-        let gone = gone.into_iter().flat_map(|old| old.columns().names());
-        let gone = gone.filter(move |name| row.get(name).is_none());
-        row.columns().names().chain(gone).filter(differs)
+        let only_old = old.filter(|old| !old.columns().is_same(row.columns()));
+        let only_old = only_old.into_iter().flat_map(|old| old.columns().names());
+        let only_old = only_old.filter(move |name| row.get(name).is_none());
+        row.columns().names().chain(only_old).filter(differs)
     }
 }

@@ -190,7 +190,7 @@ mod tests {
         assert_eq!((count(&earlier, 5), count(&earlier, 0)), (35, 30));
         for state in [&mut published, &mut earlier] {
             let state = Arc::get_mut(state).expect("the only handle");
-            assert!(state.rows.is_apart());
+            assert!(state.rows.is_mostly_unshared());
         }
     }
 

@@ -424,7 +424,7 @@ fn read_tables(
 /// requested transaction, and the last transaction's id.
 fn since_reply(reader: &mut Reader<'_>) -> Result<(bool, Uuid), DecodeError> {
     reader.array()?;
-    reader.demand("whether the transaction was found")?;
+    reader.demand("a boolean: whether the server found the transaction")?;
     let found = reader.boolean()?;
     reader.demand("a transaction id")?;
     let last = Uuid::read(reader)?;

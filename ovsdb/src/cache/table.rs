@@ -370,7 +370,7 @@ impl TableReplica {
             }
         }
         if reader.key()?.is_some() {
-            return Ok(reader.error(DecodeErrorKind::Expected("one kind of change"))?);
+            return Ok(reader.error(DecodeErrorKind::Expected("exactly one kind of change"))?);
         }
         Ok(())
     }

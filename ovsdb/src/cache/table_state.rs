@@ -87,7 +87,7 @@ pub(super) struct TableState {
 impl Drop for TableState {
     fn drop(&mut self) {
         if self.rows.len() > LARGE
-            && self.rows.is_apart()
+            && self.rows.is_mostly_unshared()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             let rows = std::mem::take(&mut self.rows);

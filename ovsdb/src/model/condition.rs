@@ -115,8 +115,8 @@ macro_rules! clauses {
     ($(#[$meta:meta])* $name:ident, $neutral:literal, $join:ident, $join_doc:literal) => {
         $(#[$meta])*
         pub struct $name<T> {
-            /// Clauses that do not affect the others are left out. If none remains, one of them is kept
-            /// for the whole list, because an empty `where` has another meaning for some readers.
+            /// Clauses that do not affect the others are left out. If no other clause remains, one of
+            /// them is kept, because an empty `where` does not mean the same in every request.
             clauses: Vec<Clause>,
             table: PhantomData<fn() -> T>,
         }

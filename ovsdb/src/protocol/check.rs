@@ -34,7 +34,7 @@ pub struct InvalidValue {
     /// The column.
     pub column: Option<Str>,
     /// Which part of the operation or request the value is, such as `the comment`; `None` where the
-    /// column tells it.
+    /// column says it.
     pub part: Option<&'static str>,
     /// What is wrong with it.
     pub reason: InvalidReason,

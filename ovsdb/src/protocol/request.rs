@@ -111,7 +111,7 @@ pub enum Request {
         /// The schema.
         schema: Json,
     },
-    /// Requests a sign of life.
+    /// Requests an echo, which shows that the peer responds.
     Echo {
         /// What to echo, an array.
         params: Json,

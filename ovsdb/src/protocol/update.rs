@@ -50,7 +50,7 @@ pub struct MonitorSinceReply {
 impl Wire for MonitorSinceReply {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         reader.array()?;
-        reader.demand("whether the transaction was found")?;
+        reader.demand("a boolean: whether the server found the transaction")?;
         let found = reader.boolean()?;
         reader.demand("a transaction id")?;
         let last_txn_id = Wire::read(reader)?;
@@ -151,7 +151,7 @@ impl Wire for RowUpdate2 {
                 other => return unknown(reader, "member", other),
             };
             if update.replace(next).is_some() {
-                return reader.error(DecodeErrorKind::Expected("one kind of change"));
+                return reader.error(DecodeErrorKind::Expected("exactly one kind of change"));
             }
             Ok(())
         })?;

@@ -123,8 +123,8 @@ impl Wire for u64 {
         i64::read(reader)?.try_into().map_err(|_| expected)
     }
 
-    /// At most the greatest number of 64 signed bits: the server reads a larger one as a real, and
-    /// refuses it.
+    /// Numbers above [`i64::MAX`] are written as that: the server would read a larger one as a
+    /// real, and refuse it.
     fn write(&self, out: &mut String) {
         let most = i64::try_from(*self).unwrap_or(i64::MAX);
         write_integer(out, most);
@@ -273,7 +273,7 @@ pub(crate) fn read_object<'a>(
     Ok(())
 }
 
-/// The error for a member that does not belong there.
+/// The error for a member that the object must not have.
 pub(super) fn unknown<T>(
     reader: &Reader<'_>,
     what: &'static str,

@@ -8,7 +8,7 @@ use ecow::EcoVec;
 
 use super::{HashTrie, Node};
 
-/// An entry that can be compared with other entries and with later versions of itself.
+/// An entry that can be compared with other entries, and with other versions of itself.
 pub(crate) trait Versioned {
     /// Whether the other one is a version of the same entry.
     fn is_same(&self, other: &Self) -> bool;

@@ -1,8 +1,8 @@
 //! A persistent hash trie, which stores rows and indexes.
 //!
 //! A clone costs one reference count. A change copies only the few nodes on its path that a snapshot still
-//! shares (copy-on-write); all others are changed in place. So a snapshot of 100,000 rows costs nothing to
-//! take, and little to keep while the writer goes on.
+//! shares (copy-on-write); all others are changed in place. So taking a snapshot of 100,000 rows costs
+//! nothing, and keeping it costs little while the writer changes rows.
 //!
 //! Lookups are bound by cache misses. Leaves hold up to 128 entries sorted by hash, so the inner nodes
 //! are few and stay in the cache; within a leaf the position is guessed from the hash (interpolation
@@ -50,7 +50,8 @@ pub(crate) struct HashTrie<E> {
 
 #[derive(Debug, Clone)]
 enum Node<E> {
-    /// Few entries, each with its hash, sorted by hash.
+    /// At most [`LARGEST`] entries, each with its hash, sorted by hash; more only when all bits of
+    /// the hash are used.
     Leaf(EcoVec<(u32, E)>),
     /// A node for each value of the next bits of the hash.
     Branch(EcoVec<Self>),
@@ -218,7 +219,7 @@ impl<E: Entry> Node<E> {
 impl<E: Entry> HashTrie<E> {
     /// Whether most of its nodes are not shared, so that dropping it takes longer the more entries it
     /// has. It samples a few of them.
-    pub(crate) fn is_apart(&mut self) -> bool {
+    pub(crate) fn is_mostly_unshared(&mut self) -> bool {
         let mut node = &mut self.root;
         loop {
             if !node.is_unshared() {
@@ -444,16 +445,16 @@ mod tests {
     fn it_is_told_which_trie_has_nodes_of_its_own() {
         let keys = || (0..5000_u64).map(|key| (hash(key), (key, 0)));
         let mut trie = HashTrie::build(keys());
-        assert!(trie.is_apart());
+        assert!(trie.is_mostly_unshared());
         let mut clone = trie.clone();
-        assert!(!trie.is_apart() && !clone.is_apart());
+        assert!(!trie.is_mostly_unshared() && !clone.is_mostly_unshared());
         let change = |trie: &mut HashTrie<(u64, u64)>, key| {
             trie.insert(hash(key), (key, 1), |entry| entry.0 == key);
         };
         (0..20).for_each(|key| change(&mut clone, key));
-        assert!(!trie.is_apart() && !clone.is_apart());
+        assert!(!trie.is_mostly_unshared() && !clone.is_mostly_unshared());
         (0..5000).for_each(|key| change(&mut clone, key));
-        assert!(trie.is_apart() && clone.is_apart());
+        assert!(trie.is_mostly_unshared() && clone.is_mostly_unshared());
     }
 
     #[test]

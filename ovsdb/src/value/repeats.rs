@@ -110,7 +110,7 @@ impl Strings {
 /// How many sets [`Sets`] keeps.
 const SETS: usize = 128;
 /// How many of them each call checks, to drop those that no row holds any more.
-const LOOKED_AT: usize = 4;
+const CHECKED: usize = 4;
 /// How many hashes of sets are kept.
 const MARKS: usize = 1024;
 
@@ -141,7 +141,7 @@ impl Default for Sets {
 
 impl Sets {
     fn share<A: Atomic>(&mut self, set: Set<A>, hash: u64) -> Set<A> {
-        for _ in 0..LOOKED_AT {
+        for _ in 0..CHECKED {
             let slot = &mut self.slots[self.next];
             if slot.as_mut().is_some_and(|(_, set)| set.is_alone()) {
                 *slot = None;
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(first.as_ptr(), second.as_ptr());
         // Many strings that occur once do not evict one that repeats.
         for number in 0..3 * STRINGS {
-            let text = format!("a string that comes once, number {number}");
+            let text = format!("a string that occurs once, number {number}");
             assert_eq!(repeats.string(&text), text);
         }
         let third = repeats.string("k8s.ovn.org/network");

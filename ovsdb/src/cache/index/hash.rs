@@ -158,9 +158,9 @@ impl<K: Key> DeclaredIndex for HashRows<K> {
     fn change(&mut self, uuid: Uuid, old: Option<&dyn ErasedRow>, new: Option<&dyn ErasedRow>) {
         let keys = self.keys.clone();
         let (old, new) = (keys_of(&*keys, old), keys_of(&*keys, new));
-        let (gone, come) = changed(&old, &new);
-        gone.iter().for_each(|key| self.groups.remove(key, uuid));
-        come.iter().for_each(|key| self.groups.add(key, uuid));
+        let (removed, added) = changed(&old, &new);
+        removed.iter().for_each(|key| self.groups.remove(key, uuid));
+        added.iter().for_each(|key| self.groups.add(key, uuid));
     }
 
     fn emptied(&self) -> Box<dyn DeclaredIndex> {

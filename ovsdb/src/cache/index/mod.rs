@@ -426,8 +426,8 @@ pub(super) trait DeclaredIndex: Any + fmt::Debug + Send + Sync {
     fn shared(&self) -> Box<dyn DeclaredIndex>;
 }
 
-/// What differs between the sorted keys of two versions of a row: those to remove and those to add. A
-/// key may be among both, so remove first.
+/// The keys to remove from an index, and those to add to it, when a row's sorted keys change from
+/// `old` to `new`. A key may be among both, so remove first.
 fn changed<'a, K: PartialEq>(old: &'a [K], new: &'a [K]) -> (&'a [K], &'a [K]) {
     let front = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let (old, new) = (&old[front..], &new[front..]);

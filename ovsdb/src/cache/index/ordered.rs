@@ -53,11 +53,11 @@ impl<K: Key> DeclaredIndex for OrderedRows<K> {
     fn change(&mut self, uuid: Uuid, old: Option<&dyn ErasedRow>, new: Option<&dyn ErasedRow>) {
         let keys = self.keys.clone();
         let (old, new) = (keys_of(&*keys, old), keys_of(&*keys, new));
-        let (gone, come) = changed(&old, &new);
-        for key in gone {
+        let (removed, added) = changed(&old, &new);
+        for key in removed {
             self.rows.remove(key, uuid);
         }
-        for key in come {
+        for key in added {
             // The priority must look random, but be the same each time.
             self.rows.insert(key.clone(), uuid, hash_uuid(uuid));
         }

@@ -88,9 +88,9 @@ impl DeclaredIndex for References {
         let [mut before, mut after] = std::mem::take(&mut self.scratch);
         self.collect(old, &mut before);
         self.collect(new, &mut after);
-        let (gone, come) = changed(&before, &after);
-        gone.iter().for_each(|row| self.rows.remove(row, uuid));
-        come.iter().for_each(|row| self.rows.add(row, uuid));
+        let (removed, added) = changed(&before, &after);
+        removed.iter().for_each(|row| self.rows.remove(row, uuid));
+        added.iter().for_each(|row| self.rows.add(row, uuid));
         self.scratch = [before, after];
     }
 

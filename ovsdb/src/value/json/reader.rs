@@ -270,7 +270,8 @@ impl<'a> Reader<'a> {
         self.step(b']', "`,` or `]`")
     }
 
-    /// Moves to the next element of the innermost array, which must exist.
+    /// Moves to the next element of the innermost array, which must exist. `what` names the element
+    /// in the error.
     ///
     /// # Errors
     /// When the array ends.
