@@ -492,4 +492,25 @@ mod tests {
             assert_eq!(Atom::read(&mut Reader::new(&written)), Ok(atom), "{text}");
         }
     }
+
+    #[test]
+    fn errors_of_atoms_say_what_is_wrong_and_where() {
+        const UUID: &str = r#"["uuid","f4bb6a91-019b-4612-b6aa-88fc663dd515""#;
+        let no_atom = DecodeErrorKind::Expected("an atom");
+        let no_end = DecodeErrorKind::Expected("the end of the array");
+        for (text, offset, kind) in [
+            ("", 0, DecodeErrorKind::UnexpectedEnd),
+            (" ", 1, DecodeErrorKind::UnexpectedEnd),
+            (UUID, 46, DecodeErrorKind::UnexpectedEnd),
+            ("null", 0, no_atom.clone()),
+            ("[]", 2, no_atom.clone()),
+            (r#"["uuid"]"#, 8, no_atom.clone()),
+            (r#"["set",[]]"#, 7, no_atom),
+            (r#"["uuid","f4bb"]"#, 8, DecodeErrorKind::BadUuid),
+            (&format!("{UUID},1]"), 47, no_end),
+        ] {
+            let error = Atom::read(&mut Reader::new(text)).expect_err(text);
+            assert_eq!(error, DecodeError::new(offset, kind), "{text}");
+        }
+    }
 }

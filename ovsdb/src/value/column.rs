@@ -543,4 +543,30 @@ mod tests {
             .expect("a change");
         assert_eq!(scalar, None);
     }
+
+    #[test]
+    fn repeated_elements_are_read_once() {
+        assert_eq!(decoded::<Set<i64>>("[\"set\",[1,1,2]]"), Ok([1, 2].into()));
+        // Of pairs with the same key, the last one counts.
+        assert_eq!(
+            decoded::<Map<Str, i64>>(r#"["map",[["a",1],["a",2],["b",3]]]"#),
+            Ok([("a", 2), ("b", 3)].into())
+        );
+    }
+
+    #[test]
+    fn shapes_tell_whether_they_hold_reals() {
+        for kind in [
+            Real::KIND,
+            Option::<Real>::KIND,
+            Set::<Real>::KIND,
+            Map::<Real, Str>::KIND,
+            Map::<Str, Real>::KIND,
+        ] {
+            assert!(kind.has_reals(), "{kind}");
+        }
+        for kind in [i64::KIND, Set::<Str>::KIND, Map::<Str, i64>::KIND] {
+            assert!(!kind.has_reals(), "{kind}");
+        }
+    }
 }

@@ -236,3 +236,51 @@ where
         Ok(pairs.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_core::de::IntoDeserializer as _;
+    use serde_core::de::value::Error;
+
+    use super::*;
+    use crate::value::Value;
+
+    /// Writes a value by serde's serializer of text, which refuses options, sequences and maps.
+    struct Bare(SerializedColumn);
+
+    impl fmt::Display for Bare {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.serialize(f)
+        }
+    }
+
+    /// JSON does not tell a value from an option of it, but binary formats do.
+    #[test]
+    fn a_scalar_is_serialized_as_it_is_and_an_optional_value_as_an_option() {
+        let write = |kind, datum: Datum| {
+            let mut text = String::new();
+            let value = Bare(SerializedColumn { kind, value: datum });
+            let written = fmt::write(&mut text, format_args!("{value}"));
+            written.is_ok().then_some(text)
+        };
+        assert_eq!(write(i64::KIND, 5.into()), Some("5".to_owned()));
+        assert_eq!(write(Str::KIND, "a".into()), Some("a".to_owned()));
+        assert_eq!(write(Option::<i64>::KIND, 5.into()), None);
+        assert_eq!(write(Set::<i64>::KIND, 5.into()), None);
+    }
+
+    #[test]
+    fn deserializing_another_shape_says_what_is_expected() {
+        for (kind, expected) in [
+            (Option::<Str>::KIND, "an optional string"),
+            (Set::<Uuid>::KIND, "a sequence of uuid"),
+            (Map::<Str, i64>::KIND, "a map"),
+            (Str::KIND, "a string"),
+        ] {
+            let read = ColumnSeed(kind).deserialize(5_i64.into_deserializer());
+            let error: Error = read.expect_err("a number");
+            let message = format!("invalid type: integer `5`, expected {expected}");
+            assert_eq!(error.to_string(), message);
+        }
+    }
+}
