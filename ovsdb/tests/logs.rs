@@ -164,6 +164,48 @@ async fn a_lock_that_others_of_a_cluster_cannot_see_is_warned_of() {
 }
 
 #[tokio::test]
+async fn a_schema_that_lacks_something_is_warned_of_and_a_narrower_one_is_logged() {
+    const MESSAGE: &str = "the server's schema differs";
+    let with = |column: &str, other: &str| {
+        let schema = INVENTORY.replace(column, other);
+        assert_ne!(schema, INVENTORY);
+        schema
+    };
+    let lacking = with("\"number\": {", "\"other\": {");
+    let tags = r#""tags": {"type": {"key": "string", "min": 0, "max": "#;
+    let narrower = with(&format!("{tags}\"unlimited\""), &format!("{tags}1"));
+    let (log, _guard) = Log::capture();
+    for (schema, logged) in [
+        (INVENTORY.to_owned(), None),
+        (lacking, Some((Level::WARN, ": no column Slot.number"))),
+        (
+            narrower,
+            Some((
+                Level::INFO,
+                ": column Item.tags is optional string; set of string can hold each of its values",
+            )),
+        ),
+    ] {
+        let before = log.with_message(MESSAGE).len();
+        let server = Server::builder().schema(schema).start();
+        let server = server.expect("a server");
+        let client = quick::<Database>(&server.remote()).connect().await;
+        let client = client.expect("a client");
+        let cache = client.cache().all_tables().start().await;
+        let cache = cache.expect("a cache");
+        let events = log.with_message(MESSAGE).split_off(before);
+        assert_eq!(events.len(), usize::from(logged.is_some()), "{events:#?}");
+        if let (Some(event), Some((level, difference))) = (events.first(), logged) {
+            assert_eq!(event.level, level);
+            assert_eq!(&event["database"], "Inventory");
+            assert!(event["skew"].ends_with(difference), "{event:?}");
+            assert_eq!(event["skew"], cache.skew().to_string());
+        }
+        client.close().await;
+    }
+}
+
+#[tokio::test]
 async fn the_wire_has_a_trace() {
     let server = inventory_server();
     let (log, _guard) = Log::capture();

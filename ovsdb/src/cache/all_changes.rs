@@ -170,7 +170,7 @@ pub struct AllChanges<D> {
 impl<D> fmt::Debug for AllChanges<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AllChanges")
-            .field("waiting", &self.subscription.len())
+            .field("waiting", &self.waiting())
             .finish_non_exhaustive()
     }
 }
@@ -179,6 +179,14 @@ impl Handle {
     /// Opens a stream of the changes of all tables.
     pub(crate) fn all_changes<D: Database>(&self) -> AllChanges<D> {
         AllChanges::new(self.clone())
+    }
+}
+
+impl<D> AllChanges<D> {
+    /// How many batches are queued.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.subscription.len() + usize::from(self.start.is_some())
     }
 }
 
@@ -192,12 +200,6 @@ impl<D: Database> AllChanges<D> {
             database: PhantomData,
             _handle: handle,
         }
-    }
-
-    /// How many batches are queued.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.subscription.len() + usize::from(self.start.is_some())
     }
 
     fn batch(&mut self, state: Arc<State>, kind: BatchKind) -> DatabaseChanges<D> {

@@ -2,8 +2,12 @@
 
 mod copies;
 mod defaults;
+#[cfg(feature = "testing")]
+mod found;
+mod malformed;
 mod named;
 mod resume;
+mod shown;
 mod streams;
 mod work;
 

@@ -1,7 +1,7 @@
 //! Tables known at run time only, whose columns follow the server's schema.
 
 use super::*;
-use crate::cache::any::AnyRow;
+use crate::cache::any::{AnyChange, AnyRow};
 use crate::value::{Datum, Str};
 
 fn named() -> (ReplicaMonitor, Cache<Inventory>) {
@@ -76,4 +76,66 @@ fn a_value_of_another_type_is_not_applied() {
         assert_eq!((&*error.table, error.row), ("Item", Some(uuid(1))));
         assert!(cache.snapshot().is_empty());
     }
+}
+
+#[test]
+fn columns_are_found_by_their_names_and_numbers() {
+    let (mut monitor, cache) = named();
+    let dump = items(&[(1, initial("a", 1))]);
+    monitor.start(raw(&since(false, 100, &dump))).expect("rows");
+    let row = cache.snapshot().any_row("Item", uuid(1)).expect("a row");
+    let compiled = Row::new(uuid(1), Item::default());
+    for row in [&*row, &compiled as &dyn AnyRow] {
+        let columns = row.columns();
+        assert_eq!((columns.len(), columns.names().len()), (3, 3));
+        assert!(!columns.is_empty());
+        let mut names: Vec<_> = columns.names().collect();
+        names.sort_unstable();
+        assert_eq!(names, ["count", "name", "tags"]);
+        for (at, (name, kind)) in columns.iter().enumerate() {
+            assert_eq!(columns.position(name), Some(at));
+            assert_eq!(columns.get(at), Some((name, kind)));
+            assert_eq!(kind.scalar, name != "tags", "{name}");
+        }
+        assert_eq!((columns.position("other"), columns.get(3)), (None, None));
+        assert_eq!((row.table(), row.uuid()), ("Item", uuid(1)));
+    }
+}
+
+#[test]
+fn a_change_tells_what_was_and_what_is() {
+    let (mut monitor, cache) = named();
+    let dump = items(&[(1, initial("a", 1))]);
+    monitor.start(raw(&since(false, 100, &dump))).expect("rows");
+    let mut changes = cache.all_changes();
+    let mut next = || changes.try_next().expect("a batch").all();
+    let sides = |change: &AnyChange| {
+        let count = |row: Option<&dyn AnyRow>| get(row?, "count");
+        let mut columns: Vec<_> = change.columns().map(str::to_owned).collect();
+        columns.sort();
+        let of_row = get(change.row(), "count");
+        (
+            count(change.before()),
+            count(change.after()),
+            of_row,
+            columns,
+        )
+    };
+    let number = |count: i64| Some(Datum::from(count));
+    let all = || ["count", "name", "tags"].map(str::to_owned).to_vec();
+    let [inserted] = &next()[..] else {
+        panic!("one row is in the start");
+    };
+    assert_eq!(sides(inserted), (None, number(1), number(1), all()));
+    apply(&mut monitor, 101, &[(1, modify(2))]);
+    let [modified] = &next()[..] else {
+        panic!("one row was modified");
+    };
+    let changed = vec!["count".to_owned()];
+    assert_eq!(sides(modified), (number(1), number(2), number(2), changed));
+    apply(&mut monitor, 102, &[(1, delete())]);
+    let [deleted] = &next()[..] else {
+        panic!("one row was deleted");
+    };
+    assert_eq!(sides(deleted), (number(2), None, number(2), all()));
 }

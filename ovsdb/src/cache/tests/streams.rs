@@ -1,7 +1,7 @@
 //! Change streams: no change is lost or delivered twice, and memory is bounded.
 
 use super::*;
-use crate::cache::subscription::LONGEST;
+use crate::cache::subscription::{LARGEST, LONGEST};
 
 /// A monitor with this many rows, their counts all 0.
 fn started(rows: usize) -> (ReplicaMonitor, Cache<Inventory>) {
@@ -141,6 +141,32 @@ fn a_slow_consumer_gets_its_pending_changes_coalesced() {
     );
     assert!(folded.is(&cache));
     assert_eq!(folded.0[&uuid(1)].count, 3 * LONGEST as i64);
+}
+
+#[test]
+fn large_changes_are_coalesced_early_and_one_alone_is_not() {
+    let (mut monitor, cache) = started(1);
+    let mut changes = cache.changes::<Item>();
+    changes.try_next().expect("the start");
+    let mut rename = |last: usize, length| {
+        let name = last.to_string().repeat(length);
+        let change = format!(r#""modify":{{"name":"{name}"}}"#);
+        apply(&mut monitor, last, &[(0, change)]);
+    };
+    rename(2, LARGEST + 1);
+    let batch = changes.try_next().expect("a batch");
+    assert_eq!(batch.kind().transactions(), 1);
+    // What was taken does not count any more, and both fit together.
+    rename(3, LARGEST / 3);
+    rename(4, LARGEST / 3);
+    assert_eq!(changes.waiting(), 2);
+    rename(5, LARGEST / 3 + 1);
+    assert_eq!(changes.waiting(), 1);
+    let batch = changes.try_next().expect("a batch");
+    assert_eq!((batch.kind().transactions(), batch.len()), (3, 1));
+    rename(6, 1);
+    rename(7, 2);
+    assert_eq!(changes.waiting(), 2);
 }
 
 /// Promise: with a handler 100 times slower than the server and 10^6 changes, memory is bounded, and

@@ -394,3 +394,48 @@ async fn a_change_of_the_schema_queues_every_row_that_is_shown() {
         .expect("rows");
     assert_eq!(drain().await, (0..3).map(uuid).collect());
 }
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl std::task::Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_are_queued_while_no_key_may_be_taken() {
+    let (mut monitor, cache) = started(2);
+    let queue = WorkQueue::new();
+    queue.feed(cache.changes::<Item>(), |change, _| [change.uuid()]);
+    let wakes = Arc::new(Wakes::default());
+    let waker = std::task::Waker::from(wakes.clone());
+    let look = || queue.poll_sources(&std::task::Context::from_waker(&waker));
+    assert_eq!(queue.counts(), [0, 0, 0]);
+    look();
+    // Queued, in work, and delayed.
+    assert_eq!(queue.counts(), [2, 0, 0]);
+    let [work] = <[_; 1]>::try_from(queue.take_queued(1)).expect("one key");
+    assert_eq!(queue.counts(), [1, 1, 0]);
+    assert_eq!(wakes.0.load(Ordering::SeqCst), 0);
+    apply(&mut monitor, 2, &[(0, modify(5)), (1, modify(5))]);
+    assert!(
+        wakes.0.load(Ordering::SeqCst) > 0,
+        "there is something to look at"
+    );
+    look();
+    assert_eq!(queue.counts(), [1, 1, 0]);
+    work.done();
+    assert_eq!(queue.counts(), [2, 0, 0], "it changed while in work");
+    let works = queue.take_queued(5);
+    assert_eq!((works.len(), queue.counts()), (2, [0, 2, 0]));
+    for work in works {
+        work.retry_after(Duration::from_secs(1));
+    }
+    assert_eq!(
+        (queue.counts(), queue.len(), queue.delayed()),
+        ([0, 0, 2], 0, 2)
+    );
+}
