@@ -548,6 +548,21 @@ async fn a_dropped_client_ends_its_connection() {
     assert_eq!(connection.text().await, None);
 }
 
+/// The server learns of it at once, although the next attempt is far away.
+#[tokio::test]
+async fn a_connection_that_is_given_up_is_closed() {
+    let peer = Peer::new();
+    let hour = Duration::from_secs(3600);
+    let client = Client::<Database>::builder().remotes(peer.remote());
+    let client = tokio::spawn(client.backoff(hour, hour).connect());
+    let mut connection = peer.accept().await;
+    connection.give_schema(INVENTORY).await;
+    let client = client.await.expect("no panic").expect("a client");
+    connection.send("garbage").await;
+    assert_eq!(connection.text().await, None);
+    assert!(!client.state().get().is_connected());
+}
+
 #[tokio::test]
 async fn an_abandoned_call_does_no_harm() {
     let server = inventory_server();

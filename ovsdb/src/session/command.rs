@@ -126,3 +126,32 @@ pub(crate) enum Order {
     /// End the session.
     Close { done: oneshot::Sender<()> },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::DisconnectReason;
+    use crate::protocol::check_text;
+
+    #[test]
+    fn an_error_of_a_call_keeps_what_happened() {
+        let invalid = check_text("a\0b", "the name").expect_err("a NUL");
+        let error = Error::from(CallError::Invalid(invalid.clone()));
+        assert!(matches!(error, Error::InvalidValue(kept) if kept == invalid));
+        let refused = OvsdbError::new("not supported");
+        let error = Error::from(CallError::Refused(refused.clone()));
+        assert!(matches!(error, Error::Refused(kept) if kept == refused));
+        for of in [CallError::NotSent, CallError::Lost] {
+            let error = Error::from(of(Disconnected::new(DisconnectReason::Silent)));
+            assert!(matches!(error, Error::Disconnected(lost)
+                if matches!(lost.reason(), DisconnectReason::Silent)));
+        }
+    }
+
+    #[test]
+    fn a_call_is_either_sent_or_given_up() {
+        let (sent, given_up) = (Ticket::default(), Ticket::default());
+        assert!(sent.send() && !sent.abandon() && !sent.send());
+        assert!(given_up.abandon() && !given_up.send() && !given_up.abandon());
+    }
+}

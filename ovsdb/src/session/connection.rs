@@ -195,3 +195,78 @@ impl Connection {
         self.pending.calls() == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::parse_remotes;
+
+    fn connection() -> Connection {
+        let wire_log = WireLog {
+            database: "db".into(),
+            remote: parse_remotes("tcp:192.0.2.1:6641")
+                .expect("a remote")
+                .remove(0),
+        };
+        let shared = Arc::new(Shared::new("db"));
+        Connection::new(Instant::now(), Limits::default(), shared, wire_log)
+    }
+
+    #[test]
+    fn reading_pauses_while_too_much_is_queued() {
+        let mut connection = connection();
+        let message = |length| Arrival {
+            bytes: Bytes::from(vec![0; length]),
+            at: Instant::now(),
+        };
+        assert!(connection.pop_backlog().is_none());
+        connection.push_backlog(message(BACKLOG - 1));
+        assert!(connection.reads() && connection.buffers().0.is_some());
+        connection.push_backlog(message(1));
+        assert!(!connection.reads() && connection.buffers().0.is_none());
+        // The first one is taken out, and put back at its place.
+        let first = connection.pop_backlog().expect("a message");
+        assert_eq!(first.bytes.len(), BACKLOG - 1);
+        assert!(connection.reads());
+        connection.push_front_backlog(first);
+        assert!(!connection.reads());
+        let lengths = std::iter::from_fn(|| connection.pop_backlog());
+        let lengths: Vec<_> = lengths.map(|message| message.bytes.len()).collect();
+        assert_eq!(lengths, [BACKLOG - 1, 1]);
+        assert!(connection.reads());
+    }
+
+    #[test]
+    fn calls_wait_while_much_is_unsent() {
+        let mut connection = connection();
+        let send = |connection: &mut Connection, length| {
+            connection.send(Waiter::None, "echo", "x".repeat(length));
+        };
+        send(&mut connection, UNSENT * 3 / 4);
+        assert!(connection.has_room(1));
+        send(&mut connection, UNSENT / 4);
+        assert!(!connection.has_room(1));
+        loop {
+            let count = connection.buffers().1.len();
+            if count == 0 {
+                break;
+            }
+            connection.transmitted(count);
+        }
+        assert!(connection.has_room(1) && !connection.has_room(0));
+        assert!(connection.is_answered(), "no caller waits");
+    }
+
+    #[test]
+    fn after_a_failed_write_nothing_is_written_and_its_reason_counts() {
+        let mut connection = connection();
+        connection.send_text("[1]");
+        assert_eq!(connection.buffers().1, b"[1]");
+        connection.close_write(DisconnectReason::Silent);
+        connection.close_write(DisconnectReason::Closed);
+        assert!(connection.buffers().1.is_empty() && connection.reads());
+        assert!(!connection.has_room(1));
+        let reason = connection.end_reason(DisconnectReason::ByServer);
+        assert!(matches!(reason, DisconnectReason::Silent), "{reason}");
+    }
+}

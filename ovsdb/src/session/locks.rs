@@ -176,4 +176,69 @@ mod tests {
         );
         assert!(locks.is_empty());
     }
+
+    #[test]
+    fn a_lock_is_asked_for_again_on_the_next_connection() {
+        let mut locks = Locks::default();
+        assert!(locks.is_empty() && locks.requests().is_empty());
+        let (reply, mut told) = oneshot::channel();
+        let asked = locks.request("l".into(), true, reply);
+        assert!(matches!(&asked[..], [Request::Steal { name }] if name == "l"));
+        assert!(!locks.is_empty());
+        assert!(!locks.answered("l", Ok(true)) && !locks.answered("other", Ok(true)));
+        let held = told.try_recv().expect("an answer").expect("a lock");
+        // Another client steals it, and gives it back.
+        for now in [false, true] {
+            locks.set_held("l", now);
+            assert_eq!(*held.borrow(), now);
+        }
+        locks.lost();
+        assert!(!*held.borrow());
+        // It is waited for, not stolen again.
+        let requests = locks.requests();
+        assert!(matches!(&requests[..], [(name, Request::Lock { .. })] if name == "l"));
+        assert!(!locks.release("other") && locks.release("l"));
+        assert!(locks.is_empty() && !locks.release("l"));
+    }
+
+    #[test]
+    fn a_second_handle_shares_the_lock_or_steals_it() {
+        let mut locks = Locks::default();
+        let (first, mut told_first) = oneshot::channel();
+        locks.request("l".into(), false, first);
+        assert!(!locks.answered("l", Ok(false)), "another client has it");
+        let first = told_first.try_recv().expect("an answer").expect("a lock");
+        let (second, mut told_second) = oneshot::channel();
+        let asked = locks.request("l".into(), true, second);
+        assert!(matches!(
+            &asked[..],
+            [Request::Unlock { .. }, Request::Steal { .. }]
+        ));
+        assert!(
+            told_second.try_recv().is_err(),
+            "the server has not answered"
+        );
+        assert!(!locks.answered("l", Ok(true)));
+        let second = told_second.try_recv().expect("an answer").expect("a lock");
+        assert!(*first.borrow() && *second.borrow());
+        // It is held, so there is nothing to steal.
+        let (third, mut told_third) = oneshot::channel();
+        assert!(locks.request("l".into(), true, third).is_empty());
+        assert!(matches!(told_third.try_recv(), Ok(Ok(_))));
+        assert!(!locks.release("l") && !locks.release("l") && locks.release("l"));
+    }
+
+    #[test]
+    fn a_lock_that_the_server_refuses_is_not_held() {
+        let mut locks = Locks::default();
+        let (reply, mut told) = oneshot::channel();
+        locks.request("l".into(), false, reply);
+        let refused = Error::Refused(crate::protocol::OvsdbError::new("syntax error"));
+        assert!(
+            !locks.answered("l", Err(refused)),
+            "nothing is to be released"
+        );
+        assert!(matches!(told.try_recv(), Ok(Err(Error::Refused(_)))));
+        assert!(locks.is_empty());
+    }
 }

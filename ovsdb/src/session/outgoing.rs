@@ -66,3 +66,46 @@ impl Outgoing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything that is queued, written in pieces of at most this size.
+    fn written(outgoing: &mut Outgoing, most: usize) -> (String, usize) {
+        let (mut bytes, mut writes) = (Vec::new(), 0);
+        while !outgoing.front().is_empty() {
+            let count = outgoing.front().len().min(most);
+            bytes.extend_from_slice(&outgoing.front()[..count]);
+            let left = outgoing.len() - count;
+            outgoing.advance(count);
+            assert_eq!(outgoing.len(), left);
+            writes += 1;
+        }
+        (String::from_utf8(bytes).expect("text"), writes)
+    }
+
+    #[test]
+    fn messages_are_written_in_order_and_short_ones_together() {
+        for length in [OWN_CHUNK - 1, OWN_CHUNK, 3 * OWN_CHUNK] {
+            for most in [1000, usize::MAX] {
+                let mut outgoing = Outgoing::default();
+                assert_eq!((outgoing.len(), outgoing.front().len()), (0, 0));
+                let params = "x".repeat(length);
+                outgoing.text("{1}");
+                outgoing.request("{2", "[]".to_owned());
+                outgoing.request("{3", params.clone());
+                outgoing.text("{4}");
+                let expected = format!("{{1}}{{2[]}}{{3{params}}}{{4}}");
+                assert_eq!(outgoing.len(), expected.len());
+                let (text, writes) = written(&mut outgoing, most);
+                assert_eq!(text, expected);
+                assert_eq!(outgoing.len(), 0);
+                if most == usize::MAX {
+                    // Long parameters are a write of their own, between two others.
+                    assert_eq!(writes, if length < OWN_CHUNK { 1 } else { 3 });
+                }
+            }
+        }
+    }
+}

@@ -302,4 +302,22 @@ mod tests {
             Err(DisconnectReason::NoQuorum)
         ));
     }
+
+    #[test]
+    fn the_database_is_told_from_others_of_the_same_name() {
+        let mut server = ServerDatabases::default();
+        assert_eq!((server.schema("db"), server.index("db")), (None, 0));
+        assert!(!server.is_clustered("db", None) && !server.is_relay("db", None));
+        apply(&mut server, "initial", &clustered(CID, 5));
+        assert_eq!(server.schema("db").map(Str::as_str), Some("{}"));
+        assert_eq!((server.index("db"), server.index("other")), (5, 0));
+        let [own, other] = [CID, OTHER].map(|cluster| cluster.parse().ok());
+        assert!(server.is_clustered("db", None) && server.is_clustered("db", own));
+        assert!(!server.is_clustered("db", other) && !server.is_clustered("other", None));
+        assert!(!server.is_relay("db", own));
+        apply(&mut server, "modify", r#"{"model":"relay"}"#);
+        assert!(server.is_relay("db", own) && !server.is_relay("db", other));
+        assert!(!server.is_clustered("db", own));
+        assert_eq!(server.names(), ["db"]);
+    }
 }

@@ -92,3 +92,51 @@ pub enum RemoteOrder {
     /// As given.
     Given,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::DisconnectReason;
+    use crate::transport::parse_remotes;
+
+    #[test]
+    fn each_state_is_put_into_words() {
+        let remote = || {
+            parse_remotes("tcp:192.0.2.1:6641")
+                .expect("a remote")
+                .remove(0)
+        };
+        let lost = || Disconnected::new(DisconnectReason::Silent);
+        let reason = ErrorChain::new(&lost()).to_string();
+        for (state, words, connected) in [
+            (
+                ConnectionState::Waiting { lost: None },
+                "not connected yet".to_owned(),
+                false,
+            ),
+            (
+                ConnectionState::Waiting { lost: Some(lost()) },
+                format!("waiting: {reason}"),
+                false,
+            ),
+            (
+                ConnectionState::Connecting { remote: remote() },
+                "connecting to tcp:192.0.2.1:6641".to_owned(),
+                false,
+            ),
+            (
+                ConnectionState::Connected { remote: remote() },
+                "connected to tcp:192.0.2.1:6641".to_owned(),
+                true,
+            ),
+            (
+                ConnectionState::Closed { lost: lost() },
+                format!("closed: {reason}"),
+                false,
+            ),
+        ] {
+            assert_eq!(state.to_string(), words);
+            assert_eq!(state.is_connected(), connected, "{words}");
+        }
+    }
+}
