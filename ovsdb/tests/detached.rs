@@ -4,7 +4,7 @@
 mod support;
 
 use ovsdb::model::Condition;
-use ovsdb::protocol::{ErrorKind, Mutator, Operation, Until};
+use ovsdb::protocol::{ErrorKind, Mutator, Operation, Until, Wire as _};
 use ovsdb::schema::DatabaseSchema;
 use ovsdb::server::{Server, TransactionFault};
 use ovsdb::testing::SnapshotBuilder;
@@ -115,6 +115,21 @@ fn what_was_written_is_read_with_its_types_and_in_order() {
     assert_eq!(mutations.numbers(Item::COUNT, Mutator::Add), [5]);
     assert!(mutations.inserted(Item::TAGS).is_empty());
     assert_eq!(mutations.as_slice().len(), 7);
+    let [first, .., last] = mutations.as_slice() else {
+        panic!("{mutations:?}");
+    };
+    let shown = format!("{mutations:?}");
+    assert!(
+        shown.starts_with(&format!("[{},", first.to_json())),
+        "{shown}"
+    );
+    assert!(shown.ends_with(&format!(",{}]", last.to_json())), "{shown}");
+    let shown = format!("{txn:?}");
+    let operations = format!(
+        "Transaction {{ operations: {:?}, mistake: None",
+        txn.operations()
+    );
+    assert!(shown.starts_with(&operations), "{shown}");
 
     let [TableOperation::Delete { rows }] = &txn.operations_on::<Slot>()[..] else {
         panic!("{txn:?}");

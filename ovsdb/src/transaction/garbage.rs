@@ -138,3 +138,135 @@ fn each_strong(kind: Option<&ColumnType>, datum: &Datum, mut each: impl FnMut(&A
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Wire as _;
+
+    const SCHEMA: &str = r#"{"name":"D","version":"1.0.0","tables":{
+        "Root":{"isRoot":true,"columns":{
+            "strong":{"type":{"key":{"type":"uuid","refTable":"Part"},"min":0,"max":"unlimited"}},
+            "weak":{"type":{"key":{"type":"uuid","refTable":"Part","refType":"weak"},"min":0,"max":"unlimited"}},
+            "plain":{"type":{"key":"uuid","min":0,"max":"unlimited"}},
+            "keys":{"type":{"key":{"type":"uuid","refTable":"Part"},"value":"uuid","min":0,"max":"unlimited"}},
+            "values":{"type":{"key":"uuid","value":{"type":"uuid","refTable":"Part"},"min":0,"max":"unlimited"}}}},
+        "Part":{"columns":{
+            "next":{"type":{"key":{"type":"uuid","refTable":"Part"},"min":0,"max":1}}}}}}"#;
+
+    /// The first of these operations whose row is collected at once. `P` stands for the row that the
+    /// first operation inserts, and `Q` for another one.
+    fn unreferenced(operations: &[&str]) -> Option<usize> {
+        let schema = DatabaseSchema::parse(SCHEMA).expect("a schema");
+        let part = Uuid::from_u128(1);
+        let text = format!("[{}]", operations.join(","));
+        let text = text.replace("\"P\"", &format!(r#"["uuid","{part}"]"#));
+        let text = text.replace("\"Q\"", &format!(r#"["uuid","{}"]"#, Uuid::from_u128(2)));
+        let operations = Vec::<Operation>::from_json(&text).expect(&text);
+        first_unreferenced(&operations, &HashMap::from([(part, 0)]), &schema)
+    }
+
+    #[test]
+    fn a_row_outside_the_root_set_needs_a_strong_reference() {
+        const PART: &str = r#"{"op":"insert","table":"Part","row":{}}"#;
+        for (operation, is_kept) in [
+            (
+                r#"{"op":"insert","table":"Root","row":{"strong":"P"}}"#,
+                true,
+            ),
+            (
+                r#"{"op":"insert","table":"Root","row":{"strong":"Q"}}"#,
+                false,
+            ),
+            (
+                r#"{"op":"insert","table":"Root","row":{"weak":"P"}}"#,
+                false,
+            ),
+            (
+                r#"{"op":"insert","table":"Root","row":{"plain":"P"}}"#,
+                false,
+            ),
+            (
+                r#"{"op":"insert","table":"Root","row":{"keys":["map",[["P","Q"]]]}}"#,
+                true,
+            ),
+            (
+                r#"{"op":"insert","table":"Root","row":{"keys":["map",[["Q","P"]]]}}"#,
+                false,
+            ),
+            (
+                r#"{"op":"insert","table":"Root","row":{"values":["map",[["Q","P"]]]}}"#,
+                true,
+            ),
+            (
+                r#"{"op":"insert","table":"Root","row":{"values":["map",[["P","Q"]]]}}"#,
+                false,
+            ),
+            // The server refuses what it does not know.
+            (
+                r#"{"op":"insert","table":"Root","row":{"unknown":"P"}}"#,
+                true,
+            ),
+            (
+                r#"{"op":"update","table":"Root","where":[],"row":{"strong":"P"}}"#,
+                true,
+            ),
+            (
+                r#"{"op":"mutate","table":"Root","where":[],"mutations":[["strong","insert","P"]]}"#,
+                true,
+            ),
+            (
+                r#"{"op":"mutate","table":"Root","where":[],"mutations":[["strong","delete","P"]]}"#,
+                false,
+            ),
+            (
+                r#"{"op":"delete","table":"Part","where":[["_uuid","==","P"]]}"#,
+                true,
+            ),
+            (
+                r#"{"op":"delete","table":"Part","where":[["_uuid","==","Q"]]}"#,
+                false,
+            ),
+            (
+                r#"{"op":"delete","table":"Part","where":[["_uuid","!=","P"]]}"#,
+                false,
+            ),
+            (
+                r#"{"op":"delete","table":"Part","where":[["next","==","P"]]}"#,
+                false,
+            ),
+            (r#"{"op":"comment","comment":"c"}"#, false),
+        ] {
+            let found = unreferenced(&[PART, operation]);
+            assert_eq!(found, (!is_kept).then_some(0), "{operation}");
+        }
+        assert_eq!(
+            unreferenced(&[r#"{"op":"insert","table":"Root","row":{}}"#]),
+            None
+        );
+        assert_eq!(
+            unreferenced(&[r#"{"op":"insert","table":"Unknown","row":{}}"#]),
+            None
+        );
+    }
+
+    #[test]
+    fn a_row_does_not_keep_itself_alive_and_names_count_too() {
+        let itself = r#"{"op":"insert","table":"Part","row":{"next":"P"}}"#;
+        assert_eq!(unreferenced(&[itself]), Some(0));
+        let named = r#"{"op":"insert","table":"Part","row":{},"uuid-name":"second"}"#;
+        let root = r#"{"op":"insert","table":"Root","row":{"strong":["set",["P",["named-uuid","second"]]]}}"#;
+        assert_eq!(unreferenced(&[itself, named]), Some(0));
+        assert_eq!(unreferenced(&[itself, root, named]), None);
+        assert_eq!(
+            unreferenced(&[itself, root.replace("second", "third").as_str(), named]),
+            Some(2)
+        );
+        let given = format!(
+            r#"{{"op":"insert","table":"Part","row":{{}},"uuid":"{}"}}"#,
+            Uuid::from_u128(2)
+        );
+        let keeps = r#"{"op":"insert","table":"Root","row":{"strong":["set",["P","Q"]]}}"#;
+        assert_eq!(unreferenced(&[itself, keeps, &given]), None);
+    }
+}

@@ -119,3 +119,40 @@ fn rename(operation: Operation, names: &impl Fn(Atom) -> Atom) -> Operation {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Wire as _;
+
+    #[test]
+    fn every_part_of_an_operation_refers_to_inserted_rows_by_their_names() {
+        let (named, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let clause = r#"["parts","includes",REF]"#;
+        let operations = [
+            r#"{"op":"insert","table":"T","row":{"part":REF,"parts":["set",[OTHER,REF]]},"uuid-name":"a"}"#,
+            r#"{"op":"update","table":"T","where":[CLAUSE],"row":{"part":REF}}"#,
+            r#"{"op":"mutate","table":"T","where":[CLAUSE],"mutations":[["parts","insert",REF]]}"#,
+            r#"{"op":"delete","table":"T","where":[CLAUSE]}"#,
+            r#"{"op":"select","table":"T","where":[CLAUSE],"columns":["parts"]}"#,
+            r#"{"op":"wait","timeout":0,"table":"T","where":[CLAUSE],"columns":["parts"],"until":"==","rows":[{"parts":REF}]}"#,
+            r#"{"op":"comment","comment":"c"}"#,
+        ];
+        let with = |reference: &str| {
+            let operations = operations.map(|text| {
+                let text = text.replace("CLAUSE", clause).replace("REF", reference);
+                text.replace("OTHER", &format!(r#"["uuid","{other}"]"#))
+            });
+            let text = format!("[{}]", operations.join(","));
+            Vec::<Operation>::from_json(&text).expect(&text)
+        };
+        let by_uuid = with(&format!(r#"["uuid","{named}"]"#));
+        let by_name = with(&format!(r#"["named-uuid","{}"]"#, row_name(named)));
+        let renamed = with_names(by_uuid.clone(), |uuid| uuid == named);
+        for (renamed, expected) in renamed.iter().zip(&by_name) {
+            assert_eq!(renamed.to_json(), expected.to_json());
+        }
+        assert_eq!(renamed.len(), by_name.len());
+        assert_eq!(with_names(by_uuid.clone(), |_| false), by_uuid);
+    }
+}

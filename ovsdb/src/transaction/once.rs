@@ -163,3 +163,60 @@ impl Settled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{DisconnectReason, Disconnected};
+    use crate::protocol::OvsdbError;
+    use crate::transaction::Refusal;
+
+    fn refused(operation: Option<usize>, error: &str) -> Result<Outcome, CommitError> {
+        Err(CommitError::Refused(Box::new(Refusal {
+            operation,
+            ..Refusal::of_request(OvsdbError::new(error))
+        })))
+    }
+
+    /// What is settled, and at which operation the transaction itself was refused.
+    fn settled(answer: Result<Outcome, CommitError>, guards: usize) -> (String, Option<usize>) {
+        let at = |error: CommitError| match error {
+            CommitError::Refused(refusal) => refusal.operation,
+            _ => None,
+        };
+        match Settled::of(answer, guards) {
+            Settled::Now(Ok(_)) => ("committed now".to_owned(), None),
+            Settled::Now(Err(error)) => ("failed now".to_owned(), at(error)),
+            Settled::Before(attempt) => (format!("committed as {attempt}"), None),
+            Settled::Not(error) => ("not settled".to_owned(), at(error)),
+        }
+    }
+
+    #[test]
+    fn only_a_guard_that_fails_shows_that_an_attempt_was_carried_out() {
+        let lost = || {
+            let lost = Disconnected::new(DisconnectReason::Silent);
+            Err(CommitError::Unknown(lost))
+        };
+        for (answer, guards, expected, at) in [
+            (Ok(Outcome::empty()), 2, "committed now", None),
+            (refused(Some(0), "timed out"), 2, "committed as 0", None),
+            (refused(Some(1), "timed out"), 2, "committed as 1", None),
+            // A wait of the transaction itself.
+            (refused(Some(2), "timed out"), 2, "not settled", Some(0)),
+            (refused(Some(1), "unknown table"), 2, "not settled", Some(0)),
+            (refused(Some(5), "domain error"), 2, "not settled", Some(3)),
+            (refused(None, "timed out"), 2, "not settled", None),
+            (lost(), 1, "not settled", None),
+            (refused(Some(3), "timed out"), 0, "failed now", Some(3)),
+            (lost(), 0, "failed now", None),
+        ] {
+            let shown = format!("{answer:?} after {guards} guards");
+            assert_eq!(
+                settled(answer, guards),
+                (expected.to_owned(), at),
+                "{shown}"
+            );
+        }
+    }
+}

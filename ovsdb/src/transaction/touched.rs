@@ -184,3 +184,44 @@ impl<T: Table> Touched<T> {
         written.now = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_is_over_an_earlier_one_if_it_replaces_or_moves_the_same() {
+        let nothing = || Written::<()>::of(None, 0);
+        let replaced = || Written {
+            replaced: [1].into(),
+            ..nothing()
+        };
+        let pairs = || Written {
+            replaced_pairs: [(2, [(Atom::from("a"), Atom::from("b"))].into())].into(),
+            ..nothing()
+        };
+        let moved = |column: usize, atom: i64| Written {
+            moved: [(column, [Atom::Integer(atom), Atom::Integer(0)].into())].into(),
+            ..nothing()
+        };
+        assert!(!nothing().replaces() && !moved(1, 1).replaces());
+        assert!(replaced().replaces() && pairs().replaces());
+        for (later, earlier, over) in [
+            (nothing(), nothing(), false),
+            (replaced(), nothing(), false),
+            (nothing(), replaced(), false),
+            (replaced(), pairs(), true),
+            (pairs(), replaced(), true),
+            (moved(1, 7), moved(1, 8), true),
+            (moved(1, 7), moved(2, 7), false),
+            (moved(1, 7), replaced(), false),
+        ] {
+            assert_eq!(later.writes_over(&earlier), over, "{later:?} {earlier:?}");
+        }
+        let other = Written {
+            moved: [(1, [Atom::Integer(9)].into())].into(),
+            ..nothing()
+        };
+        assert!(!other.writes_over(&moved(1, 7)), "not the same element");
+    }
+}
