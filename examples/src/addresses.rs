@@ -113,7 +113,9 @@ pub enum MacError {
     )]
     Malformed(String),
     /// The text is an EUI-64 or InfiniBand address.
-    #[error("{text:?} is an address of {bytes} bytes; a port's has 6")]
+    #[error(
+        "{text:?} is an address of {bytes} bytes; expected the 6 bytes of a port's MAC address"
+    )]
     Length {
         /// The text.
         text: String,
@@ -214,9 +216,9 @@ mod tests {
         ] {
             let error = text.parse::<Mac>().expect_err(text);
             assert!(
-                error
-                    .to_string()
-                    .ends_with(&format!("is an address of {bytes} bytes; a port's has 6")),
+                error.to_string().ends_with(&format!(
+                    "is an address of {bytes} bytes; expected the 6 bytes of a port's MAC address"
+                )),
                 "{error}"
             );
         }

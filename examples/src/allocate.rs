@@ -91,7 +91,7 @@ impl NodeSubnets {
     }
 
     /// The subnet number `turn`, counted from 0, of the first range of each family: the one that a node
-    /// gets after so many other nodes.
+    /// gets after this many other nodes.
     ///
     /// # Errors
     /// When a range does not have that many subnets.

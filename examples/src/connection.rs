@@ -16,7 +16,7 @@ pub struct Connection {
     leader_only: bool,
 }
 
-/// The other end of a connection.
+/// What a connection leads to.
 #[derive(Debug, Clone)]
 enum Target {
     Remotes(String),

@@ -51,7 +51,7 @@ pub struct Settings {
 #[non_exhaustive]
 pub enum ControllerError {
     /// The lock cannot be requested.
-    #[error("cannot ask for the lock {LOCK:?}")]
+    #[error("cannot request the lock {LOCK:?}")]
     Lock(#[source] Box<ovsdb::Error>),
     /// The client was closed.
     #[error("the client was closed")]
@@ -79,7 +79,7 @@ pub struct Watched {
     files: Files,
     watch: Watch,
     /// What was logged about the last plan.
-    told: Vec<String>,
+    reported: Vec<String>,
 }
 
 /// What must be examined.
@@ -242,7 +242,7 @@ impl Controller {
                 }
                 self.failures = 0;
                 if !done.is_empty() {
-                    info!(transactions = done.len(), in_ = ?begun.elapsed(), "the database is as it must be");
+                    info!(transactions = done.len(), in_ = ?begun.elapsed(), "the database is as the manifests say");
                 }
                 None
             }
@@ -262,7 +262,7 @@ fn tell(failure: &ApplyError, wait: Duration) {
     match failure {
         ApplyError::Commit { title, source } => match &**source {
             CommitError::Refused(refusal) if refusal.error.kind() == ErrorKind::NotOwner => {
-                info!("the lock went to another controller");
+                info!("another controller has the lock");
             }
             CommitError::Refused(refusal) => {
                 warn!("cannot {title}: {refusal}; again in {wait:?}");
@@ -292,7 +292,7 @@ impl Watched {
             settings,
             files,
             watch,
-            told: Vec::new(),
+            reported: Vec::new(),
         })
     }
 
@@ -300,12 +300,12 @@ impl Watched {
     fn tell(&mut self, planned: &Planned) {
         let refused = planned.refused.iter().map(ToString::to_string);
         let warnings = planned.warnings.iter().map(ToString::to_string);
-        let told: Vec<String> = refused.chain(warnings).collect();
-        if told == self.told {
+        let reported: Vec<String> = refused.chain(warnings).collect();
+        if reported == self.reported {
             return;
         }
         tell_all(&planned.refused, &planned.warnings);
-        self.told = told;
+        self.reported = reported;
     }
 
     /// Reads the manifests that may have changed. Returns what must be examined because of that. Wrong
@@ -329,7 +329,7 @@ impl Watched {
             }
             Err(wrong) => {
                 let wrong = ErrorChain::new(&wrong);
-                error!("{wrong}; the manifests of before stay in force");
+                error!("{wrong}; the earlier manifests stay in force");
                 None
             }
         }

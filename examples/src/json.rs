@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_a_mistake_is_told_once() {
+    fn the_place_of_a_mistake_is_reported_once() {
         for (text, message) in [
             (
                 "{\n  \"name\" 1}",

@@ -8,11 +8,12 @@
 //! - `manifest` reads objects, `config` and `network` the networks they describe, `selection`,
 //!   `grant` and `policy` the rest, by means of `json` and `field`; `cluster` puts it all together,
 //!   and its `report` says what is left out;
-//! - `assign` gives subnets to nodes and addresses to pods, by the rules in `allocate`;
-//! - `topology` says which rows there must be, one module for each topology, and `remove` which
-//!   must not; the library's [`Desired`](ovsdb::nb::Desired) finds what differs;
-//! - `apply` commits that once, `controller` keeps at it, and `watch` tells it which files change;
-//! - `show` reads rows back as a picture, `status` tells what a cluster would see.
+//! - `assign` assigns subnets to nodes and addresses to pods, by the rules in `allocate`;
+//! - `topology` says which rows must exist, with one module for each topology, and `remove` which
+//!   must not; the library's [`Desired`](ovsdb::nb::Desired) finds the differences;
+//! - `apply` commits them once, `controller` does so again after every change, and `watch` tells it
+//!   which files change;
+//! - `show` draws the rows as a picture, `status` writes the annotations that a cluster would get.
 
 pub mod addresses;
 pub mod allocate;

@@ -309,8 +309,8 @@ fn pod_of(port: &LogicalSwitchPort) -> Option<(&str, &str)> {
     Some((namespace, pod))
 }
 
-/// The names of the ports that are kept in any case, because the objects that would request them were
-/// refused.
+/// The names of the ports that are kept although no object requests them, because the objects that
+/// would were refused.
 #[must_use]
 pub fn kept_ports(view: &View, cluster: &Cluster) -> BTreeSet<Str> {
     let kept = &cluster.report.kept;

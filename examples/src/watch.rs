@@ -45,7 +45,7 @@ pub struct Watch {
     whole: BTreeSet<PathBuf>,
     anything: bool,
     /// When the first and the last of these changes were reported.
-    told: Option<(Instant, Instant)>,
+    first_and_last: Option<(Instant, Instant)>,
     look: Instant,
 }
 
@@ -54,16 +54,16 @@ impl Watch {
     #[must_use]
     pub fn new(paths: &[PathBuf]) -> Self {
         let (sender, events) = unbounded_channel();
-        let told = move |event| drop(sender.send(event));
+        let report = move |event| drop(sender.send(event));
         let absolute = |path: &PathBuf| {
             let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
             (path.clone(), absolute)
         };
         let paths: Vec<_> = paths.iter().map(absolute).collect();
         let watch = || {
-            let mut watcher = notify::recommended_watcher(told)?;
+            let mut watcher = notify::recommended_watcher(report)?;
             for (path, absolute) in paths.iter().filter(|(path, _)| *path != *Path::new("-")) {
-                // A file may be replaced by another one with the same name.
+                // Watch the folder, since a file may be replaced by another one with the same name.
                 let folder = if path.is_dir() {
                     Some(absolute.as_path())
                 } else {
@@ -76,7 +76,7 @@ impl Watch {
         };
         let watcher = watch();
         if let Err(error) = &watcher {
-            warn!("cannot watch the manifests, and looks at them each second: {error}");
+            warn!("cannot watch the manifests; they are examined every second instead: {error}");
         }
         let mut watch = Self {
             watcher: watcher.ok(),
@@ -85,7 +85,7 @@ impl Watch {
             open: BTreeSet::new(),
             whole: BTreeSet::new(),
             anything: false,
-            told: None,
+            first_and_last: None,
             look: Instant::now(),
         };
         watch.look_regularly();
@@ -93,14 +93,14 @@ impl Watch {
     }
 
     fn look_regularly(&mut self) {
-        let is_told = self.watcher.is_some();
-        self.look_in(if is_told { LOOK } else { LOOK_OFTEN });
+        let has_watcher = self.watcher.is_some();
+        self.look_in(if has_watcher { LOOK } else { LOOK_OFTEN });
     }
 
     /// Waits until something may have changed. Cancel-safe: the future may be dropped at any time.
     pub async fn changed(&mut self) -> Changed {
         loop {
-            let whole_at = self.told.map(|(first, last)| {
+            let whole_at = self.first_and_last.map(|(first, last)| {
                 let wait = if self.open.is_empty() {
                     GATHER
                 } else {
@@ -114,7 +114,7 @@ impl Watch {
                     None => self.watcher = None,
                 },
                 () = sleep_until(whole_at.unwrap_or(self.look)), if whole_at.is_some() => {
-                    self.told = None;
+                    self.first_and_last = None;
                     let mut files = std::mem::take(&mut self.whole);
                     files.append(&mut self.open);
                     return match std::mem::take(&mut self.anything) {
@@ -130,7 +130,7 @@ impl Watch {
         }
     }
 
-    /// Reports a change after this time in any case.
+    /// Reports a change after this time, even if nothing was noticed.
     pub fn look_in(&mut self, wait: Duration) {
         self.look = Instant::now() + wait;
     }
@@ -147,9 +147,9 @@ impl Watch {
         };
         let mut anything = event.need_rescan();
         let mut known = false;
-        for told in &event.paths {
+        for reported in &event.paths {
             let given = self.paths.iter().find_map(|(path, absolute)| {
-                let rest = told.strip_prefix(absolute).ok()?;
+                let rest = reported.strip_prefix(absolute).ok()?;
                 let is_it = rest.as_os_str().is_empty();
                 Some((is_it, if is_it { path.clone() } else { path.join(rest) }))
             });
@@ -165,7 +165,7 @@ impl Watch {
                     files.insert(path);
                 }
                 // A link to the folder of the manifests may have been replaced.
-                Some(_) => anything |= told.is_dir(),
+                Some(_) => anything |= reported.is_dir(),
                 None => {}
             }
         }
@@ -177,8 +177,8 @@ impl Watch {
     fn note_time(&mut self, anything: bool) {
         self.anything |= anything;
         let now = Instant::now();
-        let first = self.told.map_or(now, |(first, _)| first);
-        self.told = Some((first, now));
+        let first = self.first_and_last.map_or(now, |(first, _)| first);
+        self.first_and_last = Some((first, now));
     }
 }
 
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn files_are_told_once_they_are_whole() {
+    async fn files_are_reported_once_they_are_completely_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         let mut watch = Watch::new(&[folder.path().to_owned()]);

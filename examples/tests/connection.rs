@@ -191,7 +191,7 @@ fn a_node_is_set_up_over_tls() {
 }
 
 #[test]
-fn a_bad_file_is_told_with_its_option() {
+fn a_bad_file_is_reported_with_its_option() {
     let encrypted = Encrypted::northbound();
     let folder = encrypted.server.folder();
     let stranger = Authority::new("a stranger");
@@ -209,12 +209,12 @@ fn a_bad_file_is_told_with_its_option() {
         (
             &["-p", key, "-C", authority],
             2,
-            &["--private-key needs --certificate too"],
+            &["--private-key also needs --certificate"],
         ),
         (
             &["-c", key, "-C", authority],
             2,
-            &["--certificate needs --private-key too"],
+            &["--certificate also needs --private-key"],
         ),
         (&["-C", absent], 2, &["--ca-cert: ", absent, "No such file"]),
         (
@@ -295,7 +295,7 @@ fn the_controller_works_over_tls_and_logs_no_secret() {
         .unwrap();
     let text = || std::fs::read_to_string(&log).unwrap();
     for _ in 0..3000 {
-        if text().contains("the database is as it must be") {
+        if text().contains("the database is as the manifests say") {
             break;
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -303,7 +303,10 @@ fn the_controller_works_over_tls_and_logs_no_secret() {
     process.kill().unwrap();
     process.wait().unwrap();
     let text = text();
-    assert!(text.contains("the database is as it must be"), "{text}");
+    assert!(
+        text.contains("the database is as the manifests say"),
+        "{text}"
+    );
     assert_eq!(names(&encrypted.server, "Logical_Switch_Port").len(), 10);
     let secrets = encrypted.secret.lines().filter(|line| line.len() > 16);
     for secret in secrets {

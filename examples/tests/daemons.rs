@@ -14,7 +14,7 @@ use serve::{Serve, run, tool};
 use support::multihoming;
 
 /// How long a daemon may take for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A daemon that runs until this is dropped.
 struct Daemon(Child);
@@ -49,7 +49,7 @@ impl Drop for Daemon {
 
 /// Checks repeatedly until a condition holds; on failure, the logs of the daemons are printed.
 fn eventually(folder: &Path, what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LIMIT;
     while !holds() {
         if Instant::now() > deadline {
             let files = fs::read_dir(folder).expect("the folder").flatten();

@@ -43,7 +43,7 @@ fn the_picture_of_the_readme_is_what_the_demo_draws() {
 }
 
 #[test]
-fn the_demo_goes_on_serving_when_it_is_asked_to() {
+fn the_demo_keeps_serving_with_the_option_keep() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (svg, socket) = (path("networks.svg"), path("nb.sock"));

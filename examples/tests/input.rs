@@ -40,7 +40,7 @@ fn nad(name: &str, config: &str) -> String {
 }
 
 #[test]
-fn every_wrong_configuration_is_told_with_its_place() {
+fn every_wrong_configuration_is_reported_with_its_place() {
     let mid = "mid2023";
     let current = "current";
     let localnet = |changes: Value| {
@@ -233,7 +233,7 @@ fn what_is_not_ours_is_passed_over() {
 }
 
 #[test]
-fn wrong_objects_are_told_with_file_document_and_field() {
+fn wrong_objects_are_reported_with_file_document_and_field() {
     let server = server("bundled");
     let good = nad("nad", &config(&json!({})));
     let pod = |annotations: &str| {

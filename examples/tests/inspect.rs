@@ -227,7 +227,7 @@ async fn changes_are_followed() {
 }
 
 #[test]
-fn mistakes_are_told_with_a_suggestion() {
+fn mistakes_are_reported_with_a_suggestion() {
     let server = server("bundled");
     for (arguments, message) in [
         (
@@ -264,9 +264,9 @@ fn mistakes_are_told_with_a_suggestion() {
         );
         assert!(run.out.is_empty(), "{run:?}");
     }
-    let nobody = program(&["unix:/nowhere/at/all.sock"])
+    let unreachable = program(&["unix:/nowhere/at/all.sock"])
         .output()
         .expect("the program");
-    let error = String::from_utf8_lossy(&nobody.stderr).into_owned();
+    let error = String::from_utf8_lossy(&unreachable.stderr).into_owned();
     assert!(error.contains("/nowhere/at/all.sock"), "{error}");
 }

@@ -493,7 +493,7 @@ async fn a_pod_that_loses_its_interface_hears_of_it() {
 }
 
 #[tokio::test]
-async fn what_the_switch_refuses_is_told_and_made_anew() {
+async fn what_the_switch_refuses_is_reported_and_inserted_again() {
     let bench = Bench::set_up().await;
     let wanted = attachment();
     bench.node.attach("br-int", &wanted).await.unwrap();

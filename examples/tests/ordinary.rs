@@ -125,7 +125,7 @@ fn an_address_stays_selected_while_one_of_its_ports_is_left() {
 }
 
 #[test]
-fn a_file_that_is_not_text_is_told_with_the_byte() {
+fn a_file_that_is_not_text_is_reported_with_the_byte() {
     let server = server("bundled");
     let path = server.folder().join("latin1.yaml");
     std::fs::write(&path, b"kind: Pod\n# Gr\xfc\xdfe\n").expect("a file");

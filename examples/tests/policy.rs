@@ -366,7 +366,7 @@ fn policies_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn a_policy_without_types_isolates_nobody_in_any_profile() {
+fn a_policy_without_types_isolates_no_pod_in_any_profile() {
     let file = support::file("policy-without-types.yaml");
     for profile in ["mid2023", "current"] {
         let server = server("bundled");

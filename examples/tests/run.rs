@@ -15,7 +15,7 @@ use ovsdb::testing::{Cluster, Server};
 use support::{everything, manifest, names, nbctl, row, rows, server};
 
 /// The time limit for everything: long, because machines can be slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running controller, with a folder of manifests.
 struct Controller {
@@ -90,7 +90,7 @@ impl Drop for Controller {
 
 /// Waits until a condition holds.
 fn until(what: &str, holds: impl Fn() -> bool, log: impl Fn() -> String) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LIMIT;
     while !holds() {
         assert!(Instant::now() < deadline, "no {what}; the log: {}", log());
         sleep(Duration::from_millis(20));
@@ -188,7 +188,7 @@ fn one_of_several_works_and_another_takes_over() {
     let server = server("ovn-23.03");
     let folder = samples(&server).display().to_string();
     let first = Controller::start(&server, &folder, "first");
-    first.logs("the database is as it must be");
+    first.logs("the database is as the manifests say");
     let second = Controller::start(&server, &folder, "second");
     second.logs("waiting for the lock");
     nbctl(&server, &["lsp-del", PORT]);
@@ -226,7 +226,7 @@ fn on_a_cluster_one_works_and_it_is_at_the_leader() {
     );
     until(
         "end of the work",
-        || count("the database is as it must be") > 0,
+        || count("the database is as the manifests say") > 0,
         logs,
     );
     assert_eq!(count("working"), 1, "{}", logs());

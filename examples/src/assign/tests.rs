@@ -220,7 +220,7 @@ fn without_ipam_a_pod_has_what_it_asks_for() {
 }
 
 #[test]
-fn contradictions_and_exhaustion_are_told() {
+fn contradictions_and_exhaustion_are_reported() {
     let mut options = nodes();
     options.node_subnets = [("a".to_owned(), 1), ("b".to_owned(), 1)].into();
     let same = cluster(LAYER3, &[], &options);

@@ -135,7 +135,7 @@ impl Manifests {
     fn add(&mut self, entry: &Entry) {
         let found = match entry {
             Entry::Object(found) => found,
-            Entry::PassedOver(kind) => {
+            Entry::NotRead(kind) => {
                 *self.report.passed_over.entry(kind.clone()).or_default() += 1;
                 return;
             }

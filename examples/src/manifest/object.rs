@@ -16,7 +16,7 @@ pub(super) enum Entry {
     /// Its kind cannot be determined.
     Unknown(InputError),
     /// Its kind is not read.
-    PassedOver(Kind),
+    NotRead(Kind),
     /// Its kind is read.
     Object(Box<Found>),
 }
@@ -82,7 +82,7 @@ fn entry(place: &Place, object: &Field<'_>) -> Result<Entry, Wrong> {
     let (kind, version) = kind(object)?;
     let served = served(kind, version.unwrap_or_default());
     if matches!(served, Served::Not) {
-        return Ok(Entry::PassedOver(Kind {
+        return Ok(Entry::NotRead(Kind {
             kind: kind.to_owned(),
             version: version.unwrap_or("no apiVersion").to_owned(),
         }));

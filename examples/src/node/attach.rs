@@ -134,9 +134,9 @@ impl Node {
                     nad: text(&ids, NAD).unwrap_or_default().to_owned(),
                 });
             };
-            // The interface is inserted as a new row, so that nothing written about the old one is
-            // taken for an answer about this one. The same is done if the switch has given up on the
-            // interface.
+            // The interface is inserted as a new row, so that a status of the old one is not taken
+            // for a status of this one. The same is done if the switch has reported an error for
+            // the interface.
             if wanted.outlived(interface) || interface.error.is_some() {
                 remove_port(view, transaction, bridge, port, interface);
                 insert_port(view, transaction, bridge, wanted, &ids);
@@ -176,7 +176,8 @@ impl Node {
         })
     }
 
-    /// Removes a pod's interface from the integration bridge. It is no error if it is not there.
+    /// Removes a pod's interface from the integration bridge. It is no error if the interface does
+    /// not exist.
     ///
     /// # Errors
     /// When it is on another bridge.

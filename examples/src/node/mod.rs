@@ -1,9 +1,9 @@
 //! The node side: the Open_vSwitch database of one node, as CNI plug-ins and the node's setup write it.
 //!
-//! Every operation says what the database must contain. It looks at a replica, writes what is missing
-//! in one transaction, and looks again, until nothing is missing. So an operation can be repeated at
-//! will, and when two run at the same time, the slower one adapts to what the faster one wrote. If a
-//! server restarts meanwhile, the operation waits for it.
+//! Every operation says what the database must contain. It compares that with a replica, writes what
+//! is missing in one transaction, and compares again, until nothing is missing. So an operation can
+//! be repeated at will, and when two run at the same time, the slower one adapts to what the faster
+//! one wrote. If a server restarts meanwhile, the operation waits for it.
 
 mod attach;
 mod bandwidth;
@@ -27,7 +27,8 @@ pub use self::setup::Setup;
 
 /// The external id that names the sandbox of a pod.
 const SANDBOX: &str = "sandbox";
-/// How often an operation looks again before it reports that another client works against it.
+/// How often an operation compares again before it reports that another client keeps changing the
+/// rows.
 const ATTEMPTS: u32 = 10;
 
 /// Whether an operation had to write something.

@@ -299,13 +299,13 @@ impl Scene<'_> {
         let mut acls = Vec::new();
         for rule in &policy.rules {
             let here = this_side(rule.direction, &group_name);
-            let whom = self.whom(rows, policy, rule);
+            let peers = self.peers(rows, policy, rule);
             let what = match self.profile {
                 Profile::Mid2023 => each_port(rule),
                 Profile::Central2026 => ports_together(rule),
             };
             for (port_key, l4) in &what {
-                for (block, l3) in &whom {
+                for (block, l3) in &peers {
                     let l4 = l4.as_ref().map_or(String::new(), |l4| format!("{l4} && "));
                     let matches = format!("{l3} && {l4}{here}");
                     acls.push(self.allow(policy, rule, port_key, *block, matches));
@@ -363,9 +363,9 @@ impl Scene<'_> {
         acl
     }
 
-    /// The matches for a rule's peers, each with the index in its ACL's ids: for blocks of addresses
-    /// their position, or -2 for all of them together; -1 for pods, or for everybody.
-    fn whom(&self, rows: &mut Rows, policy: &Policy, rule: &Rule) -> Vec<(i64, String)> {
+    /// The matches for a rule's peers, each with the index in its ACL's ids: for blocks of
+    /// addresses their position, or -2 for all of them together; -1 for pods, or for all peers.
+    fn peers(&self, rows: &mut Rows, policy: &Policy, rule: &Rule) -> Vec<(i64, String)> {
         let side = match rule.direction {
             Direction::Ingress => "src",
             Direction::Egress => "dst",

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_selectors_are_told_with_their_field() {
+    fn malformed_selectors_are_reported_with_their_field() {
         for (value, message) in [
             (json!([]), "podSelector: must be a mapping, not a list"),
             (

@@ -47,7 +47,7 @@ pub(super) fn say(
     left: Left<'_>,
 ) {
     let name = &network.config.name;
-    let strangers = strangers(draft, name, ports, left);
+    let other_ports = other_ports(draft, name, ports, left);
     // A refused pod has no port, and its addresses are not granted.
     let granted = pods.iter();
     let granted = granted.filter(|pod| ports.contains_key(&pod.attachment.port));
@@ -57,11 +57,11 @@ pub(super) fn say(
         port: &pod.attachment.port,
         addresses: pod.grant.addresses.iter().map(ipnet::IpNet::addr).collect(),
     });
-    let theirs = strangers.iter().map(|(name, stranger)| Endpoint {
-        namespace: &stranger.namespace,
+    let theirs = other_ports.iter().map(|(name, other)| Endpoint {
+        namespace: &other.namespace,
         labels: None,
         port: name,
-        addresses: stranger.addresses.clone(),
+        addresses: other.addresses.clone(),
     });
     let scene = Scene {
         config: &network.config,
@@ -77,7 +77,7 @@ pub(super) fn say(
     let desired = &mut draft.desired;
     desired.begin(format!("address sets of policies on {name}"));
     for (name, set) in &rows.sets {
-        let addresses = known.addresses(name, set, &strangers);
+        let addresses = known.addresses(name, set, &other_ports);
         desired
             .row(AddressSet::NAME, name.as_str())
             .set(AddressSet::ADDRESSES, addresses)
@@ -91,7 +91,7 @@ pub(super) fn say(
             .row(PortGroup::NAME, name.as_str())
             .set(
                 PortGroup::PORTS,
-                known.ports(name, group, ports, &strangers),
+                known.ports(name, group, ports, &other_ports),
             )
             .set(PortGroup::ACLS, acls)
             .part(PortGroup::EXTERNAL_IDS, group.ids.clone());
@@ -119,39 +119,39 @@ fn acl(draft: &mut Draft<'_>, acl: &Acl) -> Ref<Acl> {
 }
 
 /// A pod's port that is not in the manifests.
-struct Stranger {
+struct OtherPort {
     port: Ref<LogicalSwitchPort>,
     namespace: String,
     addresses: Vec<IpAddr>,
 }
 
-fn strangers(
+fn other_ports(
     draft: &Draft<'_>,
     network: &str,
     ports: &Ports,
     left: Left<'_>,
-) -> BTreeMap<String, Stranger> {
+) -> BTreeMap<String, OtherPort> {
     let view = &draft.view;
     let switches = view.rows::<LogicalSwitch>();
     let switches = switches
         .filter(|switch| is_of(&switch.external_ids, network) && !draft.is_gone(switch.uuid()));
     let all = view.get_all(switches.flat_map(|switch| switch.ports.iter()));
-    let strangers = all.filter(|port| {
+    let other_ports = all.filter(|port| {
         port.external_ids.contains_key(ids::POD)
             && !ports.contains_key(port.name.as_str())
             && !draft.is_gone(port.uuid())
             && (left.others == Others::Keep || left.kept.contains(&port.name))
     });
-    let named = strangers.map(|port| {
+    let named = other_ports.map(|port| {
         let namespace = port.external_ids.get(ids::NAMESPACE);
-        let stranger = Stranger {
+        let other = OtherPort {
             port: port.reference(),
             namespace: namespace.map_or("", Str::as_str).to_owned(),
             addresses: addresses(port)
                 .filter_map(|word| word.parse().ok())
                 .collect(),
         };
-        (port.name.to_string(), stranger)
+        (port.name.to_string(), other)
     });
     named.collect()
 }
@@ -212,11 +212,11 @@ impl<'a> Known<'a> {
         &self,
         name: &str,
         set: &Set,
-        strangers: &BTreeMap<String, Stranger>,
+        other_ports: &BTreeMap<String, OtherPort>,
     ) -> BTreeSet<Str> {
         let mut wanted = set.addresses.clone();
         if let Some(row) = self.view.get_by(AddressSet::NAME, name) {
-            let theirs = strangers.values().flat_map(|stranger| &stranger.addresses);
+            let theirs = other_ports.values().flat_map(|other| &other.addresses);
             let theirs = theirs.map(|address| Str::from(address.to_string()));
             wanted.extend(theirs.filter(|address| row.addresses.contains(address)));
         }
@@ -229,15 +229,15 @@ impl<'a> Known<'a> {
         name: &str,
         group: &Group,
         ports: &Ports,
-        strangers: &BTreeMap<String, Stranger>,
+        other_ports: &BTreeMap<String, OtherPort>,
     ) -> BTreeSet<Ref<LogicalSwitchPort>> {
         let port = |name: &String| {
-            let stranger = || strangers.get(name).map(|stranger| stranger.port);
-            ports.get(name).copied().or_else(stranger)
+            let other = || other_ports.get(name).map(|other| other.port);
+            ports.get(name).copied().or_else(other)
         };
         let mut wanted: BTreeSet<_> = group.ports.iter().filter_map(port).collect();
         if let Some(row) = self.view.get_by(PortGroup::NAME, name) {
-            let theirs: BTreeSet<_> = strangers.values().map(|stranger| stranger.port).collect();
+            let theirs: BTreeSet<_> = other_ports.values().map(|other| other.port).collect();
             let stays = |port: &&Ref<_>| theirs.contains(port) || self.foreign_ports.contains(port);
             wanted.extend(row.ports.iter().filter(stays));
         }

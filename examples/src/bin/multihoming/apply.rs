@@ -15,10 +15,10 @@ use crate::input::{Changes, Input, Nodes};
 use crate::progress::Progress;
 use crate::wait::Waiting;
 
-/// Makes the northbound database hold what the manifests describe
+/// Builds in the northbound database what the manifests describe
 ///
-/// Rows that are there already are kept, and corrected where they differ. What is in the database
-/// and not in the manifests stays, unless --prune is given. A second run changes nothing.
+/// Rows that exist already are kept, and corrected where they differ. Rows of objects that are not
+/// in the manifests stay, unless --prune is given. A second run changes nothing.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -29,8 +29,8 @@ pub(crate) struct Arguments {
     nodes: Nodes,
     #[command(flatten)]
     changes: Changes,
-    /// Print, instead of what was done, what a cluster would see of it: the annotations of nodes
-    /// and pods, as manifests
+    /// Print the annotations that the cluster's nodes and pods would get, as manifests, instead of
+    /// what was done
     #[arg(long, value_enum)]
     status: Option<Format>,
     #[command(flatten)]

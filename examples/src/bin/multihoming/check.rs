@@ -1,4 +1,4 @@
-//! `multihoming check`: reads manifests and says what they describe; no database is needed.
+//! `multihoming check`: reads manifests and reports what they describe; no database is needed.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -9,10 +9,10 @@ use multihoming::assign::{Known, assign};
 use crate::failure::{Failure, tell, tell_report, worse};
 use crate::input::{Input, Nodes};
 
-/// Reads the manifests and says what they describe, without a database
+/// Reads the manifests and reports what they describe, without a database
 ///
-/// It finds everything that apply and plan would leave out, except for what the rows of a database
-/// contradict.
+/// It reports everything that apply and plan would leave out, except objects that contradict the
+/// rows of a database.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]

@@ -1,5 +1,5 @@
-//! The options that say where a database is and how to reach it, named as those of `ovn-nbctl` and
-//! `ovs-vsctl`, and the environment variables that stand in for them.
+//! The options for the address of a database and for connecting to it, with the names that
+//! `ovn-nbctl` and `ovs-vsctl` use, and the environment variables that replace them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,43 +14,43 @@ use crate::environment::{NBCTL_OPTIONS, NbctlOptions};
 /// The heading in the help.
 const HEADING: &str = "Connection options";
 
-/// Where the northbound database is.
+/// The address of the northbound database.
 #[derive(Debug, Args)]
 pub(crate) struct NorthboundDatabase {
     /// The northbound database's servers: `unix:PATH`, `tcp:HOST:PORT` or `ssl:HOST:PORT`,
     /// separated by commas; or `memory:`, or `file:PATH`
     ///
-    /// `memory:` is an empty database within this program, gone when it ends. `file:PATH` is a
-    /// database file, which this program serves to itself; it is made if there is none.
+    /// `memory:` is an empty database within this program, which ends with it. `file:PATH` is a
+    /// database file, which this program serves to itself; it is created if it does not exist.
     ///
-    /// Without this option it is, as for ovn-nbctl, what --db in the environment variable
-    /// OVN_NBCTL_OPTIONS says, else the variable OVN_NB_DB, else unix:$OVN_RUNDIR/ovnnb_db.sock,
-    /// where OVN_RUNDIR is /var/run/ovn unless it is set. The other options of this group are
-    /// read from OVN_NBCTL_OPTIONS too; the command line overrides them.
+    /// The default is that of ovn-nbctl: --db in the environment variable OVN_NBCTL_OPTIONS,
+    /// otherwise the variable OVN_NB_DB, otherwise unix:$OVN_RUNDIR/ovnnb_db.sock. OVN_RUNDIR is
+    /// /var/run/ovn unless it is set. The other options of this group are read from
+    /// OVN_NBCTL_OPTIONS too; the command line overrides them.
     #[arg(long = "nb", value_name = "REMOTES", help_heading = HEADING)]
     northbound: Option<String>,
     #[command(flatten)]
     access: Access,
 }
 
-/// Where the southbound database is, which tells which chassis are late.
+/// The address of the southbound database, which says which chassis are late.
 #[derive(Debug, Args)]
 pub(crate) struct SouthboundDatabase {
-    /// The southbound database's servers, which are asked which chassis are late when the time for
-    /// --wait hypervisors is over
+    /// The southbound database's servers. When the time for --wait hypervisors is over, the program
+    /// reads from them which chassis are late
     ///
-    /// Without this option it is, as for ovn-sbctl, what the variable OVN_SB_DB says, else
+    /// The default is that of ovn-sbctl: the variable OVN_SB_DB, otherwise
     /// unix:$OVN_RUNDIR/ovnsb_db.sock. The key and the certificates are those for --nb.
     #[arg(long = "sb", value_name = "REMOTES", help_heading = HEADING)]
     southbound: Option<String>,
 }
 
-/// Where a node's database is.
+/// The address of a node's database.
 #[derive(Debug, Args)]
 pub(crate) struct SwitchDatabase {
     /// The node's ovsdb-server: `unix:PATH`, `tcp:HOST:PORT` or `ssl:HOST:PORT`
     ///
-    /// Without this option it is, as for ovs-vsctl, unix:$OVS_RUNDIR/db.sock, where OVS_RUNDIR is
+    /// The default is that of ovs-vsctl: unix:$OVS_RUNDIR/db.sock. OVS_RUNDIR is
     /// /var/run/openvswitch unless it is set.
     #[arg(long = "ovs", value_name = "REMOTES", help_heading = HEADING)]
     switch: Option<String>,
@@ -71,8 +71,8 @@ struct Access {
     /// `ssl:` remotes need it
     #[arg(short = 'C', long, value_name = "FILE", help_heading = HEADING)]
     ca_cert: Option<PathBuf>,
-    /// Demand that the servers' certificates are for this name. Without it every certificate that
-    /// the authority signed is accepted, as OVN's tools do
+    /// Require that the servers' certificates are for this name. Without it, every certificate that
+    /// the authority signed is accepted, as by OVN's tools
     #[arg(long, value_name = "NAME", help_heading = HEADING)]
     server_name: Option<String>,
     /// Of a clustered database, use the leader only (the default)
@@ -83,7 +83,7 @@ struct Access {
     no_leader_only: bool,
 }
 
-/// An option, or a variable that stands in for one.
+/// An option, or a variable that replaces one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// An option of the command line.
@@ -104,7 +104,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A connection option that is wrong, or whose file is.
+/// A connection option that is wrong, or names a file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OptionError {
     /// A remote is malformed.
@@ -116,19 +116,19 @@ pub(crate) enum OptionError {
     /// An option in a variable lacks its value.
     #[error("{0}: the option needs a value")]
     NoValue(Origin),
-    /// An option demands another one.
-    #[error("{0} needs {1} too")]
+    /// An option requires another one.
+    #[error("{0} also needs {1}")]
     Needs(Origin, &'static str),
-    /// An `ssl:` remote, and no authority.
+    /// An `ssl:` remote without an authority.
     #[error(
         "the remote {0} needs --ca-cert, a file with the certificate of the authority that \
          signed the server's certificate"
     )]
     NoAuthority(Remote),
-    /// `none` in place of an authority, which Open vSwitch's programs take for "trust everyone".
+    /// `none` instead of an authority: Open vSwitch's programs then trust every server.
     #[error("{0}: \"none\" would trust any server, which this program never does")]
     TrustAnyone(Origin),
-    /// A file, or the name of the server, is of no use.
+    /// A file, or the name of the server, cannot be used.
     #[error("{origin}: {}", ErrorChain::new(.error))]
     Tls { origin: Origin, error: TlsError },
     /// Waiting for OVN with a database that OVN cannot reach.
@@ -142,7 +142,7 @@ pub(crate) enum OptionError {
     LeaderNeeded,
 }
 
-/// A value, and where it was given.
+/// A value, and the option or variable that gave it.
 #[derive(Debug, Clone)]
 struct Given<T> {
     value: T,
@@ -278,7 +278,7 @@ impl Access {
     }
 }
 
-/// The part that an error is about; `None` where it is about the server's name.
+/// The part that an error concerns; `None` if it concerns the server's name.
 fn part(error: &TlsError) -> Option<TlsPart> {
     match error {
         TlsError::Read { material, .. }

@@ -16,9 +16,8 @@ use crate::input::Input;
 
 /// Removes from the northbound database what the manifests describe
 ///
-/// A network goes with everything on it, unless pods are attached to it by another
-/// NetworkAttachmentDefinition, one that the manifests do not have. The rows that all routers
-/// share stay.
+/// A network is removed with everything on it, unless pods are attached to it by another
+/// NetworkAttachmentDefinition that is not in the manifests. The rows that all routers share stay.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]

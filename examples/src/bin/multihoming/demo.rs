@@ -19,17 +19,17 @@ use crate::progress::Progress;
 
 /// Builds the networks of the sample manifests in a database of its own, and shows them
 ///
-/// A layer3, a layer2 and a localnet network, three nodes and their pods, in a database within this
-/// program. Nothing else is needed: no other program, no privileges.
+/// It builds a layer3, a layer2 and a localnet network with three nodes and their pods, in a
+/// database within this program. It needs no other program and no privileges.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Where to write the picture, an SVG document; in the folder for temporary files, unless given
+    /// The file for the picture, an SVG document; by default in the folder for temporary files
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Go on serving the database on a socket, until interrupted
+    /// Keep serving the database on a socket, until interrupted
     #[arg(long)]
     keep: bool,
-    /// The socket to serve it on; in the folder for temporary files, unless given
+    /// The path of the socket; by default in the folder for temporary files
     #[arg(long, value_name = "PATH", requires = "keep")]
     socket: Option<PathBuf>,
 }
@@ -109,7 +109,7 @@ async fn serve(northbound: &Northbound, socket: PathBuf) -> Result<(), Failure> 
     Ok(())
 }
 
-/// The path that was given, or one in the folder for temporary files.
+/// The given path, or one in the folder for temporary files.
 fn temporary(given: Option<&PathBuf>, extension: &str) -> PathBuf {
     let name = format!("multihoming-demo-{}.{extension}", std::process::id());
     given.map_or_else(|| std::env::temp_dir().join(name), Clone::clone)

@@ -14,11 +14,8 @@ use crate::connection::OptionError;
 /// status 2.
 pub(crate) type Failure = Box<dyn Error>;
 
-/// Tells the user, and gives the exit status.
-#[expect(
-    clippy::print_stderr,
-    reason = "this is where a program says why it failed"
-)]
+/// Prints the failure, and returns the exit status.
+#[expect(clippy::print_stderr, reason = "a program prints why it failed")]
 pub(crate) fn report(failure: &Failure) -> ExitCode {
     eprintln!("multihoming: {}", ErrorChain::new(failure.as_ref()));
     let input = failure.is::<InputError>()
@@ -29,10 +26,7 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
 
 /// Reports what was left out and what may not have been intended. Returns the exit status of a command
 /// that did everything else.
-#[expect(
-    clippy::print_stderr,
-    reason = "this is where a program says what it left out"
-)]
+#[expect(clippy::print_stderr, reason = "a program prints what it left out")]
 #[must_use]
 pub(crate) fn tell(refused: &[InputError], warnings: &[Warning]) -> ExitCode {
     for warning in warnings {
@@ -45,10 +39,7 @@ pub(crate) fn tell(refused: &[InputError], warnings: &[Warning]) -> ExitCode {
 }
 
 /// Reports a further problem.
-#[expect(
-    clippy::print_stderr,
-    reason = "this is where a program says what went wrong besides"
-)]
+#[expect(clippy::print_stderr, reason = "a program prints what else failed")]
 pub(crate) fn warn(what: &str, failure: &Failure) {
     eprintln!(
         "multihoming: warning: {what}: {}",
@@ -57,10 +48,7 @@ pub(crate) fn warn(what: &str, failure: &Failure) {
 }
 
 /// Like [`tell`]; also reports objects of kinds that are not used.
-#[expect(
-    clippy::print_stderr,
-    reason = "this is where a program says what it left out"
-)]
+#[expect(clippy::print_stderr, reason = "a program prints what it left out")]
 pub(crate) fn tell_report(report: &Report) -> ExitCode {
     for (kind, count) in &report.passed_over {
         eprintln!("multihoming: ignored: {count} {kind}");

@@ -1,4 +1,4 @@
-//! The arguments that say what the input is; commands share them.
+//! The arguments for the input, which commands share.
 
 use std::path::PathBuf;
 
@@ -9,18 +9,18 @@ use multihoming::config::Profile;
 use multihoming::error::InputError;
 use multihoming::manifest::Manifests;
 
-/// What is read.
+/// The manifests to read.
 #[derive(Debug, Args)]
 pub(crate) struct Input {
-    /// A manifest, a folder of manifests, or `-` for the standard input; may be given again
+    /// A manifest, a folder of manifests, or `-` for the standard input; may be given several times
     #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
-    /// Which OVN-Kubernetes to follow: of July 2023, or of April 2026, the last that had a central
-    /// mode
+    /// The version of OVN-Kubernetes to follow: of July 2023, or of April 2026, the last one with a
+    /// central mode
     ///
-    /// The form that OVN-Kubernetes has had since May 2026, interconnect only, is not among them.
-    /// The profiles differ in names and ids. Both take the policyTypes of a MultiNetworkPolicy literally: a
-    /// policy without them isolates nobody.
+    /// Later versions, since May 2026, have interconnect only, and are not supported. The profiles differ
+    /// in names and ids. Both take the policyTypes of a MultiNetworkPolicy literally: a policy without them
+    /// isolates no pod.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) profile: Profile,
 }
@@ -32,29 +32,29 @@ impl Input {
     }
 }
 
-/// What is said of nodes besides the manifests.
+/// Nodes, in addition to those of the manifests.
 #[derive(Debug, Args)]
 pub(crate) struct Nodes {
-    /// A node, with its chassis (system-id) where that is not called as the node is; may be given
-    /// again
+    /// A node, with its chassis (system-id) if that has another name than the node; may be given
+    /// several times
     #[arg(long = "node", value_name = "NAME[=CHASSIS]", value_parser = node)]
     nodes: Vec<(String, Option<String>)>,
-    /// Which of a layer3 network's subnets a node gets, counted from 0. It goes before the node's
-    /// annotation. Where no Node manifest and no --node is given, these are the nodes
+    /// Which subnet of each layer3 network a node gets, counted from 0. This takes precedence over
+    /// the node's annotation. If there is no Node manifest and no --node, these are the nodes
     #[arg(long, value_name = "NAME=N,...", value_delimiter = ',', value_parser = node_subnet)]
     node_subnets: Vec<(String, u32)>,
-    /// The cluster's MTU, which the routers of central-2026 check
+    /// The cluster's MTU, which routers check in the profile central-2026
     #[arg(long, value_name = "BYTES", default_value_t = 1400, value_parser = clap::value_parser!(u32).range(576..=65535))]
     cluster_mtu: u32,
 }
 
 impl Nodes {
-    /// Puts the manifests and these nodes together.
+    /// The cluster that the manifests and these nodes describe.
     pub(crate) fn cluster(&self, input: &Input) -> Result<Cluster, InputError> {
         Cluster::new(&input.read()?, &self.options(input))
     }
 
-    /// What is said besides the manifests.
+    /// The options that add to the manifests.
     pub(crate) fn options(&self, input: &Input) -> Options {
         Options {
             profile: input.profile,
@@ -81,7 +81,7 @@ fn node_subnet(text: &str) -> Result<(String, u32), String> {
     Ok((name.to_owned(), number))
 }
 
-/// What becomes of what is not in the manifests.
+/// What to do with rows whose objects are not in the manifests.
 #[derive(Debug, Args)]
 pub(crate) struct Changes {
     /// Remove the networks, nodes, pods and policies that are not in the manifests

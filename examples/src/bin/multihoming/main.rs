@@ -23,16 +23,16 @@ use clap::{Parser, Subcommand};
 
 /// Builds OVN-Kubernetes' secondary networks in OVN's databases, from Kubernetes manifests.
 ///
-/// An object that is wrong, or does not go together with another, is left out and told on the
-/// standard error, and everything else is done, as OVN-Kubernetes does: a network that is described
-/// badly, a node, pod or policy with a malformed field or annotation, an attachment to a network
-/// that is not described, an address that cannot be granted. What such an object describes is not
-/// removed from the database either. Nothing at all is done when the command line is wrong, when a
-/// file cannot be read, or when it is neither YAML nor JSON. Kinds of objects that are not read,
-/// networks of other CNI plug-ins and members that nobody knows are told as well; they are no errors.
+/// An object that is wrong, or contradicts another one, is left out and reported on the standard
+/// error, and everything else is done, as by OVN-Kubernetes: a network whose description is wrong, a
+/// node, pod or policy with a malformed field or annotation, an attachment to a network that no
+/// manifest describes, an address that cannot be granted. Rows that such an object describes are not
+/// removed from the database either. Nothing is done if the command line is wrong, or if a file
+/// cannot be read or is neither YAML nor JSON. Kinds of objects that the program does not read,
+/// networks of other CNI plug-ins and unknown members are reported as well; they are not errors.
 ///
-/// The exit status is 0 when all went well; 2 when something was left out, or nothing was done
-/// because of the command line or a file; and 1 for everything else. `plan` has its own.
+/// The exit status is 0 on success; 2 if something was left out, or nothing was done because of the
+/// command line or a file; and 1 for any other failure. `plan` has its own exit statuses.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct CommandLine {
@@ -68,7 +68,7 @@ async fn main() -> ExitCode {
     };
     result.unwrap_or_else(|failure| {
         let status = failure::report(&failure);
-        // To a plan, 1 means that there is something to do.
+        // For a plan, 1 means that there is something to do.
         if is_plan { ExitCode::from(2) } else { status }
     })
 }

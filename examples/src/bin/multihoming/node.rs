@@ -37,17 +37,17 @@ enum Command {
     Bandwidth(SetBandwidth),
 }
 
-/// Makes a node a chassis: its identity, where OVN's southbound database is, its tunnels' end,
-/// and the integration bridge
+/// Makes a node a chassis: sets its identity, the address of OVN's southbound database and the end
+/// of its tunnels, and creates the integration bridge
 #[derive(Debug, Args)]
 struct Init {
     /// The chassis' name
     #[arg(long, value_name = "ID")]
     system_id: String,
-    /// The node's name; the chassis' unless given
+    /// The node's name; by default the chassis' name
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
-    /// Where the southbound database listens
+    /// The remote of the southbound database
     #[arg(long, value_name = "REMOTE")]
     ovn_remote: String,
     /// The kind of tunnel
@@ -56,32 +56,32 @@ struct Init {
     /// The address at which the other nodes' tunnels end
     #[arg(long, value_name = "ADDRESS")]
     encap_ip: IpAddr,
-    /// The datapath: the kernel's, or the one in user space
+    /// The datapath: in the kernel (system) or in user space (netdev)
     #[arg(long, value_parser = ["system", "netdev"], default_value = "system")]
     datapath_type: String,
     #[command(flatten)]
     integration: Integration,
 }
 
-/// Maps a localnet port's network_name to a bridge; the other mappings stay
+/// Maps the network_name of localnet ports to a bridge; the other mappings stay
 #[derive(Debug, Args)]
 struct BridgeMapping {
-    /// The mapping to add; a network that has a bridge gets this one
+    /// The mapping to set; it replaces an earlier one of the network
     #[arg(value_name = "NETWORK:BRIDGE", required_unless_present = "remove")]
     mapping: Option<Mapping>,
-    /// Takes the mapping of this network away instead
+    /// Remove the mapping of this network instead
     #[arg(long, value_name = "NETWORK", conflicts_with = "mapping")]
     remove: Option<String>,
 }
 
-/// Makes a bridge that reaches the outside through an interface of the node
+/// Creates a bridge that leads to the physical network through an interface of the node
 #[derive(Debug, Args)]
 struct Uplink {
     /// The bridge
     bridge: String,
     /// The interface
     interface: String,
-    /// The bridge's datapath; a new bridge has the kernel's unless given
+    /// The bridge's datapath; by default a new bridge gets the kernel's
     #[arg(long, value_parser = ["system", "netdev"])]
     datapath_type: Option<String>,
     #[command(flatten)]
@@ -99,7 +99,7 @@ struct Attach {
     /// The pod's uid
     #[arg(long, value_name = "UID")]
     uid: String,
-    /// The network's name; without it and --nad it is the cluster's default network
+    /// The network's name; without this option and --nad, the cluster's default network
     #[arg(long, value_name = "NAME", requires_all = ["nad", "host_end"])]
     network: Option<String>,
     /// The NetworkAttachmentDefinition
@@ -108,7 +108,7 @@ struct Attach {
     /// The pod's MAC address
     #[arg(long, value_name = "MAC")]
     mac: Mac,
-    /// An address of the pod with the length of its prefix; may be given again
+    /// An address of the pod with the length of its prefix; may be given several times
     #[arg(long = "ip", value_name = "ADDRESS/LENGTH")]
     addresses: Vec<IpNet>,
     #[command(flatten)]
@@ -119,7 +119,7 @@ struct Attach {
     patience: Patience,
 }
 
-/// Takes a pod's interface off the integration bridge
+/// Removes a pod's interface from the integration bridge
 #[derive(Debug, Args)]
 struct Detach {
     #[command(flatten)]
@@ -128,7 +128,7 @@ struct Detach {
     integration: Integration,
 }
 
-/// Limits a pod's interface, or lifts the limits that are not given
+/// Sets the limits of a pod's interface, and removes those that are not given
 #[derive(Debug, Args)]
 struct SetBandwidth {
     /// The interface
@@ -139,7 +139,7 @@ struct SetBandwidth {
 
 #[derive(Debug, Args)]
 struct Integration {
-    /// The bridge that ovn-controller works on
+    /// The integration bridge of ovn-controller
     #[arg(long, value_name = "NAME", default_value = "br-int")]
     integration_bridge: String,
 }
@@ -149,10 +149,10 @@ struct InterfaceName {
     /// The id of the pod's sandbox (container)
     #[arg(long, value_name = "ID")]
     sandbox: String,
-    /// The index of the pod's end of the veth pair; none for the default network
+    /// The index of the pod's end of the veth pair; not used for the default network
     #[arg(long, value_name = "INDEX", group = "host_end")]
     ifindex: Option<u32>,
-    /// The name of the host's end, instead of the one made from the sandbox and the index
+    /// The name of the host's end, instead of the name made from the sandbox and the index
     #[arg(long, value_name = "NAME", group = "host_end")]
     interface: Option<String>,
 }
@@ -185,10 +185,10 @@ impl From<&Limits> for Bandwidth {
 
 #[derive(Debug, Args)]
 struct Patience {
-    /// Does not wait until the interface works
+    /// Do not wait until the interface works
     #[arg(long)]
     no_wait: bool,
-    /// How many seconds to wait for it
+    /// How many seconds to wait until the interface works
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
 }
@@ -289,7 +289,7 @@ impl Attach {
     }
 }
 
-/// Tells the user what became of something.
+/// Prints what was done.
 fn say(kind: &str, name: &str, effect: Effect) -> Result<(), Failure> {
     let effect = match effect {
         Effect::Unchanged => "unchanged",

@@ -16,8 +16,8 @@ use crate::input::{Changes, Input, Nodes};
 
 /// Shows what apply would change in the northbound database, row by row
 ///
-/// Nothing is changed. The exit status is 0 when apply would not change anything, 1 when it would,
-/// and 2 when it would leave something out, or when a plan cannot be made, for whatever reason.
+/// Nothing is changed. The exit status is 0 if apply would change nothing, 1 if it would change
+/// something, and 2 if it would leave something out or no plan can be made.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]

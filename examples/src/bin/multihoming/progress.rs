@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Short work, which needs no bar.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// No bar is shown for work that takes less than this.
+const SHOW_AFTER: Duration = Duration::from_secs(1);
 
 /// The bar, which appears on a terminal after a second.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Default for Progress {
 impl Progress {
     /// Shows how many of all steps are done.
     pub(crate) fn show(&mut self, done: usize, all: usize) {
-        if self.bar.is_none() && self.begun.elapsed() < PATIENCE {
+        if self.bar.is_none() && self.begun.elapsed() < SHOW_AFTER {
             return;
         }
         let bar = self.bar.get_or_insert_with(|| {

@@ -17,15 +17,15 @@ use crate::connection::NorthboundDatabase;
 use crate::failure::Failure;
 use crate::input::{Input, Nodes};
 
-/// Keeps the northbound database as the manifests say, until it is told to end
+/// Keeps the northbound database as the manifests say, until it is stopped
 ///
-/// It watches the files and the database. A row that is deleted or edited by hand comes back, what
-/// is no longer in the manifests goes. Of several that run on one database one works, the one that
-/// holds the lock "multihoming" of the server, and the others wait for its end. Each server of a
-/// cluster has locks of its own, so all of them connect to the leader only. An object that turns
-/// wrong is told in the log and left out, and its rows stay as they are; while a file cannot be read
-/// or parsed, the manifests of before stay in force. SIGTERM and SIGINT end it; the database stays as
-/// it is.
+/// It watches the files and the database. A row that is deleted or edited by hand is restored, and
+/// rows of objects that are no longer in the manifests are removed. If several instances run on one
+/// database, only the one that holds the lock "multihoming" of the server works; the others wait
+/// until it ends. Each server of a cluster has locks of its own, so all instances connect to the
+/// leader only. An object that becomes wrong is reported in the log and left out, and its rows stay
+/// as they are. While a file cannot be read or parsed, the earlier manifests stay in force. SIGTERM
+/// and SIGINT end the program; the database stays as it is.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -34,10 +34,10 @@ pub(crate) struct Arguments {
     input: Input,
     #[command(flatten)]
     nodes: Nodes,
-    /// Leave networks, nodes, pods and policies alone that are not in the manifests
+    /// Keep networks, nodes, pods and policies that are not in the manifests
     #[arg(long)]
     no_prune: bool,
-    /// What is logged, to the standard error: a level, or TARGET=LEVEL, separated by commas
+    /// What to log to the standard error: a level, or TARGET=LEVEL, separated by commas
     #[arg(long, env = "RUST_LOG", default_value = "info,ovsdb=warn")]
     log: Targets,
 }

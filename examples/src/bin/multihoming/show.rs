@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     /// How to print them
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Only this network; may be given again
+    /// Only this network; may be given several times
     #[arg(long = "network", value_name = "NAME")]
     networks: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Waiting until OVN has carried out what was written.
+//! Waiting until OVN has applied what was written.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use ovsdb::sb;
 use crate::connection::{NorthboundDatabase, OptionError, SouthboundDatabase};
 use crate::failure::{Failure, warn};
 
-/// How long the southbound database may take to say which chassis are late.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time allowed for reading from the southbound database which chassis are late.
+const SOUTHBOUND_LIMIT: Duration = Duration::from_secs(10);
 
 /// What to wait for, and how long.
 #[derive(Debug, Args)]
 pub(crate) struct Waiting {
-    /// Wait until OVN has carried out what the northbound database says, also when nothing had to be
+    /// Wait until OVN has applied what the northbound database says, even if nothing had to be
     /// written
     ///
-    /// That is more than ovn-nbctl does, which does not wait when it has written nothing: so a command
-    /// that gave up waiting can be repeated.
+    /// ovn-nbctl does not wait if it has written nothing. This command does, so it can be repeated
+    /// after its time limit.
     #[arg(long, value_enum, value_name = "STAGE", default_value_t)]
     wait: Until,
     /// How many seconds to wait at most
@@ -40,7 +40,7 @@ enum Until {
     /// Until ovn-northd has written the southbound database (`sb` for ovn-nbctl)
     #[value(alias = "sb")]
     Northd,
-    /// Besides, until all chassis have installed their flows (`hv` for ovn-nbctl)
+    /// Also until all chassis have installed their flows (`hv` for ovn-nbctl)
     #[value(alias = "hv")]
     Hypervisors,
 }
@@ -54,7 +54,7 @@ pub(crate) struct Wait {
 }
 
 impl Waiting {
-    /// What is to be waited for, if anything.
+    /// What to wait for, if anything.
     pub(crate) fn wait(&self, database: &NorthboundDatabase) -> Result<Option<Wait>, OptionError> {
         let stage = match self.wait {
             Until::None => return Ok(None),
@@ -70,7 +70,7 @@ impl Waiting {
 }
 
 impl Wait {
-    /// Waits, and prints how long each stage took, unless the output is for something else.
+    /// Waits. If `print`, also prints how long each stage took.
     pub(crate) async fn run(self, client: &nb::Client, print: bool) -> Result<(), Failure> {
         let realized = nb::realized(client, self.stage).timeout(self.limit).await;
         let realized = match realized {
@@ -104,7 +104,7 @@ async fn explain(error: ProgressError, southbound: Connection) -> ProgressError 
     };
     if behind.daemon == Daemon::Controllers {
         let lagging = lagging(&behind, southbound);
-        let lagging = tokio::time::timeout(PATIENCE, lagging).await;
+        let lagging = tokio::time::timeout(SOUTHBOUND_LIMIT, lagging).await;
         match lagging.unwrap_or_else(|late| Err(late.into())) {
             Ok(chassis) => behind.chassis = Some(chassis),
             Err(failure) => warn(

@@ -26,8 +26,9 @@ struct Arguments {
     database: Option<String>,
     /// The table; without it the tables are listed with their numbers of rows
     table: Option<String>,
-    /// Only rows for which this holds, or any of several: a column, one of `==`, `!=`, `<`, `<=`, `>`,
-    /// `>=`, `includes`, `excludes`, and a value such as `3`, `a,b` or `key=value`
+    /// Only rows that meet this condition; if it is given several times, any of them. It has a column,
+    /// one of `==`, `!=`, `<`, `<=`, `>`, `>=`, `includes`, `excludes`, and a value such as `3`, `a,b`
+    /// or `key=value`
     #[arg(long = "where", value_name = "CONDITION", requires = "table")]
     conditions: Vec<String>,
     /// Only these columns, separated by commas
@@ -39,7 +40,7 @@ struct Arguments {
     /// Print JSON: one document, or with --watch one for each change, on a line of its own
     #[arg(long)]
     json: bool,
-    /// A PEM file with the certificate of the authority of the server, for `ssl:`
+    /// A PEM file with the certificate of the authority that signed the server's, for `ssl:`
     #[arg(short = 'C', long, value_name = "FILE")]
     ca_cert: Option<PathBuf>,
     /// A PEM file with the private key, for `ssl:`
@@ -54,7 +55,7 @@ type Failure = Box<dyn Error>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    // Without colours where the output is no terminal, or NO_COLOR is set.
+    // `anstream` removes colours if the output is not a terminal, or NO_COLOR is set.
     match run(&Arguments::parse(), &mut anstream::stdout()).await {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of the output has closed it.

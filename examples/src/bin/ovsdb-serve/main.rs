@@ -17,21 +17,21 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Serves OVSDB databases.
 ///
-/// It has no clusters (raft), no role-based access control, no replication, no control socket for
-/// ovs-appctl, no remotes that a database lists (`db:`), and it connects to no clients.
+/// It does not support clusters (raft), role-based access control, replication, a control socket
+/// for ovs-appctl, remotes that a database lists (`db:`), and remotes that the server connects to.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// A database: a file, or FILE=SCHEMA, which makes the file unless it exists; with --no-file a
-    /// SCHEMA. That is a file, or the name of a schema that comes with the program: OVN_Northbound,
-    /// OVN_Southbound, Open_vSwitch
+    /// A database: a file, or FILE=SCHEMA, which creates the file if it does not exist; with
+    /// --no-file a SCHEMA. A SCHEMA is a file, or the name of a schema that comes with the program:
+    /// OVN_Northbound, OVN_Southbound, Open_vSwitch
     #[arg(value_name = "DATABASE", required = true)]
     databases: Vec<String>,
     /// Serve empty databases with these schemas in memory
     #[arg(long)]
     no_file: bool,
-    /// Where to listen: `punix:PATH`, `ptcp:[PORT][:ADDRESS]` or `pssl:[PORT][:ADDRESS]`; the option may
-    /// be repeated. Port 0 is any that is free
+    /// Where to listen: `punix:PATH`, `ptcp:[PORT][:ADDRESS]` or `pssl:[PORT][:ADDRESS]`; may be given
+    /// several times. Port 0 means any free port
     #[arg(long = "remote", value_name = "REMOTE", required = true)]
     remotes: Vec<PassiveRemote>,
     /// A PEM file with the private key, for `pssl:`
@@ -40,8 +40,8 @@ struct Arguments {
     /// A PEM file with the certificate of the private key
     #[arg(short = 'c', long, value_name = "FILE", requires = "private_key")]
     certificate: Option<PathBuf>,
-    /// A PEM file with the certificates of the authorities that sign the clients' certificates; `none`
-    /// serves every client
+    /// A PEM file with the certificates of the authorities that sign the clients' certificates; with
+    /// `none`, every client is served
     #[arg(short = 'C', long, value_name = "FILE", requires = "certificate")]
     ca_cert: Option<PathBuf>,
 }

@@ -243,7 +243,7 @@ fn policy_types_are_taken_literally() {
 }
 
 #[test]
-fn wrong_policies_are_told_with_their_field() {
+fn wrong_policies_are_reported_with_their_field() {
     let rule = |rule: Value| json!({"ingress": [{}, rule]});
     for (spec, field) in [
         (json!({"policyTypes": ["Sideways"]}), "spec.policyTypes[0]"),
