@@ -1,4 +1,4 @@
-//! What a plan costs: 100,000 ports of 1,000 switches are wanted, and all but a few are as they are wanted.
+//! The cost of a plan: 100,000 ports of 1,000 switches are wanted, and all but a few are already as wanted.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ovsdb::Str;
@@ -9,7 +9,7 @@ use ovsdb::nb::{
 use ovsdb::testing::SnapshotBuilder;
 
 const SWITCHES: usize = 1_000;
-/// The ports of a switch.
+/// The number of ports of a switch.
 const PORTS: usize = 100;
 
 type Names = Index<Switch, Str>;
@@ -43,7 +43,7 @@ fn view(by_name: &Names) -> Snapshot {
     rows.build().expect("rows")
 }
 
-/// All rows, of which as many ports have another address.
+/// All rows; the first `changed` ports get another address.
 fn desired(by_name: &Names, changed: usize) -> Desired {
     let mut desired = Desired::new();
     desired.owned::<Port>(Port::EXTERNAL_IDS.includes([("owner", "bench")]));
@@ -65,8 +65,8 @@ fn desired(by_name: &Names, changed: usize) -> Desired {
     desired
 }
 
-/// Prints how much is allocated.
-#[expect(clippy::print_stdout, reason = "as criterion prints times")]
+/// Prints the number of allocations and the most bytes that are allocated at one time.
+#[expect(clippy::print_stdout, reason = "criterion prints times too")]
 fn count<T>(name: &str, run: impl FnOnce() -> T) {
     let allocated = allocation_counter::measure(|| drop(run()));
     let (count, most) = (allocated.count_total, allocated.bytes_max);

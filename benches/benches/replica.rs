@@ -1,6 +1,6 @@
 //! A replica of 100,000 ports: updates of 100 rows each, decoded and applied while readers hold
-//! states before, as change streams do; look-ups all over the table; going through all rows.
-#![allow(missing_docs, reason = "criterion writes a function")]
+//! earlier states, as change streams do; look-ups of rows all over the table; a scan of all rows.
+#![allow(missing_docs, reason = "criterion generates a function")]
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -16,14 +16,14 @@ use ovsdb_benches::{Northbound, port_uuid};
 const PORTS: usize = 100_000;
 const ROWS: usize = 100;
 
-/// Readers: of which states, one in so many, and for how many updates they hold one.
+/// Readers: every how many updates one takes a snapshot, and for how many updates it holds it.
 const READERS: [(&str, u64, u64); 3] = [
     ("a reader is one behind", 1, 1),
     ("a reader is six behind", 1, 6),
     ("a reader holds every tenth for five", 10, 5),
 ];
 
-/// An update of ports all over the table, as a server sends it.
+/// An update of ports all over the table, in the form in which a server sends it.
 fn message(next: &mut usize, version: u64) -> String {
     let mut rows = String::new();
     for at in 0..ROWS {
@@ -86,7 +86,7 @@ fn replica(criterion: &mut Criterion) {
         .step_by(7)
         .map(|port| (port.reference(), port.name.to_string()))
         .collect();
-    // In an order that has nothing to do with where the rows are.
+    // In an order that is independent of the positions of the rows.
     keys.sort_unstable_by(|(_, a), (_, b)| a.bytes().rev().cmp(b.bytes().rev()));
     let mut group = criterion.benchmark_group("reads");
     group.throughput(Throughput::Elements(keys.len() as u64));

@@ -1,4 +1,4 @@
-//! The clients that are measured beside each other, as programs.
+//! The clients that are compared, as programs.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -27,8 +27,8 @@ impl Kind {
         }
     }
 
-    /// Starts the client: this program with `--follow`, or one of these two in the folder `peers`. The C
-    /// programs are built unless that was done.
+    /// The command that starts the client: this program with `--follow`, or one of these two programs in
+    /// the folder `peers`. Builds the C programs if they do not exist.
     ///
     /// # Errors
     /// When the C programs cannot be built.

@@ -1,5 +1,5 @@
-//! A connection that does nothing but send texts and receive messages: what feeds the clients under
-//! measurement, and the floor that they are compared with.
+//! A connection that only sends texts and receives messages. It writes the changes that the
+//! measured clients follow, and measures the floor with which they are compared.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -22,7 +22,7 @@ impl Connection {
     /// Connects.
     ///
     /// # Errors
-    /// When nobody listens.
+    /// When no server listens on the socket.
     pub fn new(socket: &Path) -> Result<Self> {
         Ok(Self {
             stream: UnixStream::connect(socket)?,
@@ -31,7 +31,7 @@ impl Connection {
         })
     }
 
-    /// Limits how long a message may take.
+    /// Sets the time allowed for receiving a message.
     ///
     /// # Errors
     /// When the limit is zero.
@@ -39,7 +39,7 @@ impl Connection {
         Ok(self.stream.set_read_timeout(Some(limit))?)
     }
 
-    /// Sends a request, with the id 1, and returns the message that answers it.
+    /// Sends a request with the id 1, and returns the reply.
     ///
     /// # Errors
     /// When the connection fails, or the server refuses the request or one of its operations.
@@ -73,7 +73,7 @@ impl Connection {
         }
     }
 
-    /// Sends a request and reads this many bytes, whatever they are.
+    /// Sends a request, and reads and drops this many bytes.
     ///
     /// # Errors
     /// When the connection fails or ends before.
@@ -90,8 +90,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a request, reads the message that answers it, and returns its length. Nothing is made
-    /// of what it says.
+    /// Sends a request, reads the reply and drops it. Returns its length.
     ///
     /// # Errors
     /// When the connection fails or ends before.
@@ -122,8 +121,8 @@ impl Connection {
         }
     }
 
-    /// Gives a sign of life, which a server asks for in vain while nothing is read: the reply to an
-    /// inactivity probe.
+    /// Sends the reply to an inactivity probe in advance, because probes are not answered while
+    /// nothing is read.
     ///
     /// # Errors
     /// When the connection fails.
@@ -132,7 +131,7 @@ impl Connection {
         Ok(self.stream.write_all(reply.as_bytes())?)
     }
 
-    /// Reads and drops whatever has come, and returns how many bytes that was.
+    /// Reads and drops what has arrived. Returns the number of bytes.
     ///
     /// # Errors
     /// When the connection fails or ends before.

@@ -1,4 +1,4 @@
-//! A private ovsdb-server with a northbound database: switches with the pods' ports of a large
+//! A private ovsdb-server with a northbound database: the switches and pod ports of a large
 //! cluster, as OVN-Kubernetes writes them for a layer-3 secondary network.
 
 use std::path::PathBuf;
@@ -16,8 +16,8 @@ pub const PORTS_PER_SWITCH: usize = 10;
 /// How many switches a transaction inserts.
 const BLOCK: usize = 100;
 
-/// The uuid of the port with this number: spread out, as random ones are. Open vSwitch hashes a
-/// uuid by its first 32 bits alone, and would be slow with numbers in order.
+/// The uuid of the port with this number. They are spread out like random uuids: Open vSwitch
+/// hashes a uuid by its first 32 bits alone, and would be slow with consecutive numbers.
 #[must_use]
 pub const fn port_uuid(port: usize) -> Uuid {
     const GOLDEN: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
@@ -55,7 +55,7 @@ impl Northbound {
         self.server.socket()
     }
 
-    /// The parameters that ask for all tables and columns.
+    /// The parameters of a monitor of all tables and columns.
     #[must_use]
     pub fn monitor_params(&self) -> String {
         all_columns(&self.schema)
@@ -70,7 +70,7 @@ impl Northbound {
     }
 }
 
-/// The parameters of a `monitor_cond_since` that asks for all tables and columns.
+/// The parameters of a `monitor_cond_since` of all tables and columns.
 ///
 /// # Panics
 /// Never: requests of the library can be written.
@@ -97,7 +97,7 @@ pub fn fill(remote: String, ports: usize) -> Result {
 }
 
 async fn load(remote: String, ports: usize) -> Result {
-    // A server that is loaded may be silent for long.
+    // A server may not respond for a long time while it is being loaded.
     let client = Client::<Database>::builder()
         .remotes(remote)
         .probe_interval(None)

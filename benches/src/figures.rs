@@ -1,6 +1,6 @@
-//! Figures for people.
+//! Medians, and numbers for the tables.
 
-/// The middle one of the values.
+/// The median of the values.
 #[must_use]
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();

@@ -12,5 +12,5 @@ pub use connection::Connection;
 pub use database::{Northbound, PORTS_PER_SWITCH, all_columns, fill, port_uuid};
 pub use figures::{median, number};
 
-/// What everything here returns: the error is for people.
+/// The result of everything here. The error is only printed.
 pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;

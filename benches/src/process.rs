@@ -1,4 +1,4 @@
-//! What Linux tells about a running process, whatever program it runs.
+//! Facts about a running process, from Linux.
 
 use std::fs;
 use std::process::Command;
@@ -17,8 +17,8 @@ pub fn monotonic_ns() -> Result<u64> {
     Ok(u64::try_from(now.as_nanos())?)
 }
 
-/// A size from `/proc/PID/status`, in bytes: `VmHWM` is the most memory the process has had,
-/// `VmRSS` what it has now.
+/// A size from `/proc/PID/status`, in bytes: `VmHWM` is the peak memory of the process, `VmRSS` its
+/// memory now.
 ///
 /// # Errors
 /// When there is no such process.
@@ -47,10 +47,10 @@ pub fn cpu_us(process: u32) -> Result<u64> {
     Ok(nanoseconds / 1000)
 }
 
-/// The machine and the date, in a line.
+/// The machine and the date, on one line.
 ///
 /// # Errors
-/// When Linux does not tell.
+/// When Linux does not provide them.
 pub fn machine() -> Result<String> {
     let processors = fs::read_to_string("/proc/cpuinfo")?;
     let models: Vec<&str> = processors

@@ -1,13 +1,14 @@
-//! How soon a client follows the new leader of a cluster: after the leader handed over, after four
-//! hand-overs in a row, and after the leader was killed.
+//! How soon a client follows the new leader of a cluster: after a transfer of the leadership, after
+//! four transfers in a row, and after the leader was killed.
 //!
-//! A private cluster of three members holds a northbound database, and a client with default
-//! settings writes to it all the time. After each change, raw connections look for the new leader,
-//! and write a number there; the time counts until a cache of another client shows that number.
+//! A private cluster of three members has a northbound database, and a client with default settings
+//! writes to it all the time. After each change of the leader, raw connections find the new leader
+//! and write a number to it. The time is measured until the cache of another client shows that
+//! number.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "this program talks to people"
+    reason = "this program prints its results"
 )]
 
 use std::process::ExitCode;
@@ -23,11 +24,11 @@ use ovsdb::testing::Cluster;
 use ovsdb::{Cache, Client};
 use ovsdb_benches::{Connection, Result};
 
-/// How long anything may take before the run is given up.
+/// After this time without progress, the run is given up.
 const LIMIT: Duration = Duration::from_secs(120);
-/// How long a leader that was asked to hand over is given before it is asked again.
+/// How long to wait for a new leader before the transfer is requested again.
 const HAND_OVER: Duration = Duration::from_secs(3);
-/// How often the members are asked who leads.
+/// The interval at which members are asked which one leads.
 const INTERVAL: Duration = Duration::from_millis(2);
 
 /// Measure how soon clients follow a cluster's new leader
@@ -101,12 +102,12 @@ fn run(arguments: &Arguments, runtime: &tokio::runtime::Runtime) -> Result {
     Ok(())
 }
 
-/// What one change of the leader took.
+/// The times of one change of the leader.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
-    /// Until a member led.
+    /// The time until a member led.
     elected: Duration,
-    /// Until the cache showed what that member had.
+    /// The time until the cache showed a number that was written to that member.
     followed: Duration,
     attempts: u64,
 }
@@ -194,12 +195,12 @@ impl Bench {
         })
     }
 
-    /// Lets the clients serve for a while.
+    /// Waits, so that the clients have served for a while before the next change.
     fn settle(&self) {
         sleep(Duration::from_millis(1500));
     }
 
-    /// Has the leader hand over, so often; measures the last time.
+    /// Makes the leader hand over, this many times, and measures the last time.
     fn transfer(&mut self, times: usize) -> Result<Sample> {
         let mut leader = self.cluster.leader()?;
         let mut attempts = self.client.stats().attempts;
@@ -212,7 +213,7 @@ impl Bench {
                 match self.find_leader(Some(leader), HAND_OVER) {
                     Some(next) => break next,
                     None if began.elapsed() > LIMIT => return Err("no other member leads".into()),
-                    // It does not hand over when no other member is up to date.
+                    // The leader does not hand over while no other member is up to date.
                     None => {
                         leader = self.cluster.leader()?;
                         start = Instant::now();
@@ -225,7 +226,7 @@ impl Bench {
             }
             attempts = self.client.stats().attempts;
         }
-        Err("no transfer was asked for".into())
+        Err("the number of transfers is 0".into())
     }
 
     fn kill(&mut self) -> Result<Sample> {
@@ -240,7 +241,7 @@ impl Bench {
         Ok(sample)
     }
 
-    /// The member that leads, other than this one.
+    /// The member that leads; `except` is not considered.
     fn find_leader(&self, except: Option<usize>, limit: Duration) -> Option<usize> {
         let deadline = Instant::now() + limit;
         let mut connections: Vec<Option<Connection>> = Vec::new();
@@ -274,7 +275,7 @@ impl Bench {
             r#"["OVN_Northbound",{{"op":"update","table":"NB_Global","where":[],"row":{{"hv_cfg":{}}}}}]"#,
             self.number
         );
-        // One that leads for a moment only refuses.
+        // A member that has already lost the leadership again refuses the write.
         while let Err(error) = Connection::new(&self.cluster.members()[leader].socket())
             .and_then(|mut connection| connection.call("transact", &write))
         {
@@ -290,7 +291,7 @@ impl Bench {
                 break;
             }
             if start.elapsed() > LIMIT {
-                return Err("the cache does not come to follow the leader".into());
+                return Err("the cache did not follow the new leader in time".into());
             }
             sleep(Duration::from_millis(1));
         }

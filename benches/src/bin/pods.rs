@@ -1,12 +1,12 @@
-//! What `multihoming` costs with many pods: applied at once to an empty database, applied again, and one
-//! pod changed while `multihoming run` keeps the database.
+//! The cost of `multihoming` with many pods: they are applied to an empty database, applied again, and
+//! one pod at a time changes while `multihoming run` keeps the database.
 //!
-//! Each round has a private ovsdb-server and a folder with a file for each pod. The time of a change
-//! counts from the moment that its file is in place until a client of the server sees the row.
+//! Each round has a private ovsdb-server and a folder with a file for each pod. The time of a
+//! change is from the moment its file is in place until a client of the server sees the row.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "this program talks to people"
+    reason = "this program prints its results"
 )]
 
 use std::fs;
@@ -25,10 +25,10 @@ use ovsdb_benches::{Result, median, number};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long a row may take before the run is given up.
+/// After this time without a row, the run is given up.
 const LIMIT: Duration = Duration::from_secs(60);
-/// The pause before a change, in which the program comes to rest.
-const REST: Duration = Duration::from_millis(700);
+/// The pause before a change, until the program is idle.
+const PAUSE: Duration = Duration::from_millis(700);
 
 /// Measure multihoming with many pods
 #[derive(Debug, Parser)]
@@ -43,13 +43,14 @@ struct Arguments {
     /// The topology of their network
     #[arg(long, value_enum, default_value_t)]
     topology: Topology,
-    /// How many pods change, come, and have their ports deleted, one after the other, in a round
+    /// How many pods are changed, how many are added, and how many ports are deleted in a round,
+    /// one after the other
     #[arg(long, default_value_t = 10)]
     changes: usize,
-    /// How often all is measured
+    /// How many rounds are measured
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// The program
+    /// The path of multihoming
     #[arg(long, default_value = "target/release/multihoming")]
     program: PathBuf,
 }
@@ -86,10 +87,10 @@ fn run(arguments: &Arguments) -> Result {
         ("  its CPU, s", &figures.cpu),
         ("  the server's CPU, s", &figures.server),
         ("  its CPU / the server's", &figures.share),
-        ("  its memory at most, MB", &figures.memory),
+        ("  its peak memory, MB", &figures.memory),
         ("apply again, s", &figures.again),
         ("a pod changes, ms", &figures.changed),
-        ("a pod comes, ms", &figures.new),
+        ("a pod is added, ms", &figures.new),
         ("a port is deleted and comes back, ms", &figures.repaired),
     ];
     println!("{:<38} {:>8} {:>8}", "", "median", "worst");
@@ -153,7 +154,7 @@ fn round(arguments: &Arguments, figures: &mut Figures) -> Result {
         .block_on(changes(arguments, &server, &manifests, figures))
 }
 
-/// A program that runs, ended when it is dropped.
+/// A running program, which is killed when this is dropped.
 struct Running(Child);
 
 impl Drop for Running {
@@ -173,26 +174,26 @@ async fn changes(
     let cache = client.cache().table::<Port>().start().await?;
     let mut run = manifests.command("run", server);
     let _running = Running(run.stderr(Stdio::null()).spawn()?);
-    // The first pod that changes tells that the program works.
+    // Once the first change has arrived, the program works.
     manifests.pod(0, "first")?;
     until(&cache, 0, |uid| uid == Some("first")).await?;
     for change in 0..arguments.changes {
         let number = 1 + change * (arguments.pods - 1) / arguments.changes;
         let uid = format!("change-{change}");
-        tokio::time::sleep(REST).await;
+        tokio::time::sleep(PAUSE).await;
         let begun = manifests.pod(number, &uid)?;
         until(&cache, number, |found| found == Some(&uid)).await?;
         figures.changed.push(begun.elapsed().as_secs_f64() * 1e3);
 
-        tokio::time::sleep(REST).await;
+        tokio::time::sleep(PAUSE).await;
         let new = arguments.pods + change;
         let begun = manifests.pod(new, "new")?;
         until(&cache, new, |found| found == Some("new")).await?;
         figures.new.push(begun.elapsed().as_secs_f64() * 1e3);
 
-        tokio::time::sleep(REST).await;
+        tokio::time::sleep(PAUSE).await;
         let begun = Instant::now();
-        // A port goes when its switch does not refer to it any more.
+        // The server deletes a port when its switch no longer refers to it.
         let name = Manifests::port(number);
         let view = cache.snapshot();
         let port = view
@@ -266,7 +267,7 @@ impl Manifests {
         command
     }
 
-    /// Puts a pod's file in place, and says when.
+    /// Writes the file of a pod. Returns when it was in place.
     fn pod(&self, number: usize, uid: &str) -> Result<Instant> {
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("pod-{number}"),
             "namespace": "ns", "uid": uid, "annotations": {"k8s.v1.cni.cncf.io/networks": "n"}},

@@ -1,5 +1,5 @@
-//! This library's client under measurement. It does what the peers' clients do: prints a line of
-//! JSON each time that `NB_Global.nb_cfg`, the mark, has changed, and ends with the mark -1.
+//! The client of this library that is measured. Like the clients of the peers, it prints a line of
+//! JSON each time `NB_Global.nb_cfg`, the mark, changes, and ends at the mark -1.
 
 use std::hint::black_box;
 use std::io::Write as _;
@@ -27,9 +27,9 @@ fn say(line: &Value) -> Result {
     Ok(out.flush()?)
 }
 
-/// Follows all tables and columns until the mark says that it is over.
+/// Follows all tables and columns until the mark is -1.
 pub(crate) fn follow(remote: &str) -> Result {
-    // The peers have one thread too; a large reply is decoded on one of its own.
+    // The peers have one thread too. Here a large reply is decoded on another thread.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
@@ -51,7 +51,7 @@ async fn follow_marks(remote: &str) -> Result {
 
     let mut ports = cache.changes::<Port>();
     let mut marks = cache.changes::<NbGlobal>();
-    // The rows there are.
+    // Skip the batches with the existing rows.
     drop((ports.try_next(), marks.try_next()));
     let mut latencies: Vec<f64> = Vec::new();
     let note = |batch: ovsdb::cache::ChangeBatch<Port>, latencies: &mut Vec<f64>| -> Result {
@@ -70,7 +70,7 @@ async fn follow_marks(remote: &str) -> Result {
             batch = ports.next() => note(batch.ok_or("the client ended")?, &mut latencies)?,
             batch = marks.next() => {
                 let batch = batch.ok_or("the client ended")?;
-                // What came before the mark.
+                // Take the changes that came before the mark.
                 while let Some(batch) = ports.try_next() {
                     note(batch, &mut latencies)?;
                 }
@@ -104,7 +104,7 @@ fn reached(mark: i64, latencies: &mut Vec<f64>, cache: &Cache<Database>) -> Resu
     Ok(())
 }
 
-/// What reading the replica takes.
+/// Measures reading from the replica.
 fn reads(cache: &Cache<Database>) -> Result<Value> {
     let view = cache.snapshot();
     let some: Vec<(Ref<Port>, String)> = view

@@ -3,16 +3,16 @@
 use serde::Serialize;
 use serde_json::Value;
 
-/// What one run of one client took.
+/// The figures of one run of one client.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figures {
     pub(crate) client: &'static str,
     pub(crate) run: usize,
-    /// The ports the client knew when it had everything.
+    /// The number of ports that the client had after the initial sync.
     pub(crate) rows: usize,
-    /// The length of the reply that had them.
+    /// The length of the initial reply.
     pub(crate) wire_bytes: usize,
-    /// How long reading that reply, and nothing else, took just before.
+    /// The time to read that reply and drop it, measured just before.
     pub(crate) floor_wall_s: f64,
     pub(crate) sync_wall_s: f64,
     pub(crate) sync_cpu_s: f64,
@@ -23,11 +23,12 @@ pub(crate) struct Figures {
     pub(crate) single: Phase,
     /// Transactions of many rows.
     pub(crate) batch: Phase,
-    /// What reading the replica takes: nanoseconds by key, microseconds a scan.
+    /// The times of reading from the replica: nanoseconds for a look-up by key, microseconds for a
+    /// scan.
     pub(crate) reads: Value,
 }
 
-/// What following a series of transactions took.
+/// The figures of following a series of transactions.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Phase {
     pub(crate) transactions: usize,
@@ -35,9 +36,10 @@ pub(crate) struct Phase {
     pub(crate) rows_per_s: f64,
     pub(crate) client_cpu_us_per_row: f64,
     pub(crate) server_cpu_us_per_row: f64,
-    /// From a transaction's sending to its reply, as the writer has it: the server's own time.
+    /// From the sending of a transaction until the writer has its reply: the time of the server
+    /// alone.
     pub(crate) commit_p50_us: f64,
-    /// From a transaction's sending until the client is told of the change.
+    /// From the sending of a transaction until the client's code gets the change.
     pub(crate) latency_p50_us: f64,
     pub(crate) latency_p99_us: f64,
 }

@@ -1,4 +1,4 @@
-//! The clients under measurement, each a process that prints what it has reached.
+//! The measured clients, each a process that prints the marks it has reached.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
@@ -7,22 +7,24 @@ use ovsdb_benches::{Kind, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What a client says when it has reached a mark.
+/// The line that a client prints when it has reached a mark.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Mark {
     pub(crate) mark: i64,
-    /// Processor time since the process began; of the mark 0, since it began to connect.
+    /// Processor time since the start of the process; for the mark 0, since the start of the
+    /// connection.
     pub(crate) cpu_us: f64,
-    /// Of the mark 0: from the connection's start to the last row.
+    /// For the mark 0: the time from the start of the connection to the last row.
     #[serde(default)]
     pub(crate) wall_us: f64,
-    /// Of the mark 0: the ports it knows.
+    /// For the mark 0: the number of ports that it has.
     #[serde(default)]
     pub(crate) rows: usize,
-    /// When.
+    /// When the mark was reached.
     #[serde(default)]
     pub(crate) at_ns: u64,
-    /// The changes since the mark before, and how long before they had been sent.
+    /// The number of changes since the previous mark; the times below are from their sending to
+    /// their arrival.
     #[serde(default)]
     pub(crate) changes: usize,
     #[serde(default)]
@@ -66,17 +68,17 @@ impl Follower {
         Ok(self.lines.next().ok_or_else(ended)??)
     }
 
-    /// Waits until the client says that it has reached this mark.
+    /// Waits until the client reports that it has reached this mark.
     pub(crate) fn wait_for(&mut self, mark: i64) -> Result<Mark> {
         let line = self.line()?;
         let reached: Mark = serde_json::from_str(&line)?;
         if reached.mark == mark {
             return Ok(reached);
         }
-        Err(format!("{} says {line}, not mark {mark}", self.kind.name()).into())
+        Err(format!("{} printed {line}, expected mark {mark}", self.kind.name()).into())
     }
 
-    /// What the client says of reading its replica, before it ends.
+    /// The times of reading from the replica, which the client prints before it ends.
     pub(crate) fn reads(&mut self) -> Result<Value> {
         let mut line: Value = serde_json::from_str(&self.line()?)?;
         Ok(line["reads"].take())

@@ -1,9 +1,10 @@
-//! How fast, and in how much memory, clients follow a northbound database of many ports: this
-//! library's beside the C IDL's and Python's, each a process of its own, measured alike.
+//! The speed and memory of clients that follow a northbound database of many ports: the client of
+//! this library, the C IDL and Python's IDL. Each is a process of its own, and all are measured in
+//! the same way.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "this program talks to people"
+    reason = "this program prints its results"
 )]
 
 mod client;
@@ -26,16 +27,16 @@ struct Arguments {
     /// How many ports the database has, ten to a switch
     #[arg(long, default_value_t = 100_000)]
     ports: usize,
-    /// A client to measure, as often as wanted; all of them when none is named
+    /// A client to measure; may be given several times, and without it all clients are measured
     #[arg(long = "client", value_enum)]
     clients: Vec<Kind>,
-    /// How often each client is measured, in turns
+    /// How many times each client is measured; the clients take turns
     #[arg(long, default_value_t = 3)]
     runs: usize,
     /// How many transactions change one row each
     #[arg(long, default_value_t = 2000)]
     single: usize,
-    /// How many transactions change 100 rows each: as many as change every port once
+    /// How many transactions change 100 rows each; the default changes every port once
     #[arg(long, default_value_t = 1000)]
     batches: usize,
     /// Print each measurement as a line of JSON
@@ -47,7 +48,7 @@ struct Arguments {
     /// Decode and apply the recorded reply from memory, and measure nothing else
     #[arg(long, value_name = "FILE", conflicts_with = "record")]
     replay: Option<PathBuf>,
-    /// Be the client under measurement that follows this remote
+    /// Run as the measured client, and follow this remote
     #[arg(long, value_name = "REMOTE", hide = true)]
     follow: Option<String>,
 }

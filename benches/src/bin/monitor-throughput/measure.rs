@@ -1,4 +1,4 @@
-//! One measurement after the other: the clients in turns, each beside the floor.
+//! Runs the measurements: the clients take turns, and the floor is measured before each.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,13 +11,13 @@ use crate::follower::Follower;
 use crate::replay::replay;
 use crate::table;
 
-/// The rows of a transaction that changes many.
+/// The number of rows in a transaction that changes many.
 const BATCH: usize = 100;
 
-/// How long a client is left alone before its settled memory is read.
+/// How long a client is idle before its settled memory is read.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// Measures the clients and prints what they took.
+/// Measures the clients and prints the figures.
 pub(crate) fn compare(arguments: &Arguments) -> Result {
     let clients = match arguments.clients.as_slice() {
         [] => [Kind::Ovsdb, Kind::CIdl, Kind::PythonIdl].as_slice(),
@@ -52,7 +52,7 @@ pub(crate) fn compare(arguments: &Arguments) -> Result {
     Ok(())
 }
 
-/// How long reading the bytes of the initial reply takes when nothing is made of them.
+/// The time to read the bytes of the initial reply and drop them.
 fn floor(database: &Northbound, wire_bytes: usize) -> Result<f64> {
     let params = database.monitor_params();
     let request = format!(r#"{{"id":1,"method":"monitor_cond_since","params":{params}}}"#);
@@ -117,7 +117,7 @@ fn measure(
     })
 }
 
-/// Has the client follow transactions that change rows, from one mark to the next.
+/// Lets the client follow transactions that change rows, from one mark to the next.
 fn feed(
     follower: &mut Follower,
     writer: &mut Writer,
@@ -184,12 +184,12 @@ impl Writer {
         ))
     }
 
-    /// Writes into that many ports when they were written.
+    /// Writes the time into this many ports.
     fn change(&mut self, rows: usize) -> Result {
         let now = process::monotonic_ns()?;
         let operations: Vec<String> = (0..rows)
             .map(|_| {
-                // Far apart, as pods are.
+                // The changed rows are far apart, like the ports of pods that change.
                 self.next = (self.next + 7919) % self.ports;
                 let uuid = port_uuid(self.next);
                 format!(

@@ -16,7 +16,7 @@ pub(crate) fn replay_file(file: &Path, runs: usize, as_json: bool) -> Result {
     replay(&std::fs::read_to_string(file)?, runs, as_json)
 }
 
-/// Replays the reply, and has serde_json pass over it, in turns.
+/// Replays the reply, and skips it by serde_json, in turns.
 pub(crate) fn replay(reply: &str, runs: usize, as_json: bool) -> Result {
     let schema = DatabaseSchema::parse(bundled("OVN_Northbound").ok_or("no northbound schema")?)?;
     let (mut framing, mut apply, mut ignore, mut rows) = (vec![], vec![], vec![], 0);

@@ -1,4 +1,4 @@
-//! The figures for people: each the median of the runs, the clients side by side.
+//! The table of figures: each is the median of the runs, with a column for each client.
 
 use ovsdb_benches::{median, number};
 use serde_json::{Value, json};
@@ -94,7 +94,7 @@ fn value(all: &[Figures], client: &str, line: &Line) -> f64 {
     median(own.map(line.value))
 }
 
-/// The pairs that ratios are printed of: the first client beside each other one.
+/// The pairs of clients whose ratios are printed: the first client with each of the others.
 fn pairs(clients: &[&'static str]) -> Vec<(&'static str, &'static str)> {
     let (first, others) = match clients {
         [first, others @ ..] => (*first, others),
@@ -103,7 +103,7 @@ fn pairs(clients: &[&'static str]) -> Vec<(&'static str, &'static str)> {
     others.iter().map(|other| (first, *other)).collect()
 }
 
-/// Each pair's ratios as an object.
+/// The ratios of each pair as an object.
 pub(crate) fn ratios(all: &[Figures]) -> Vec<Value> {
     let ratios_of = |(one, other)| {
         let mut object = json!({ "ratio": format!("{one} / {other}") });

@@ -1,4 +1,4 @@
-//! The server in the process of its clients.
+//! The server within the process of its clients.
 
 use std::time::Instant;
 
@@ -9,22 +9,22 @@ use ovsdb::{Client, Ref};
 use ovsdb_benches::{Result, median, process};
 use serde::Serialize;
 
-/// The rows that each of many servers is filled with.
+/// How many rows each of many servers is filled with.
 const ROWS: usize = 100;
 
-/// What the server takes in the process of its clients.
+/// The figures of the server within the process of its clients.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figures {
-    /// From a commit's start until the change stream of another client has it.
+    /// From the start of a commit until the change stream of another client delivers it.
     pub(crate) change_p50_us: f64,
-    /// From a commit's start until its reply.
+    /// From the start of a commit until its reply.
     pub(crate) commit_p50_us: f64,
     pub(crate) made: usize,
-    /// All of them, made, filled and dropped one after the other.
+    /// The time to make, fill and drop all servers, one after the other.
     pub(crate) made_s: f64,
-    /// The processor time of that.
+    /// The processor time for the same.
     pub(crate) made_cpu_s: f64,
-    /// All of them forked from one that was filled, read by a client and dropped.
+    /// The time to fork all servers from a filled one, read each by a client, and drop it.
     pub(crate) forked_s: f64,
 }
 
@@ -106,7 +106,8 @@ async fn filled() -> Result<Server> {
     Ok(server)
 }
 
-/// How long a commit takes until the change stream of another client has it, and until its reply.
+/// The times from the start of a commit until the change stream of another client delivers it, and
+/// until its reply.
 async fn latency(transactions: usize) -> Result<(f64, f64)> {
     let server = filled().await?;
     let (writer, follower) = (connect(&server).await?, connect(&server).await?);

@@ -1,9 +1,10 @@
-//! What the server of this library takes, beside ovsdb-server: processor time, memory, time to start.
-//! Each is a process of its own that serves a file on a unix socket, and both are measured alike.
+//! Compares the server of this library with ovsdb-server: processor time, memory, time to start. Each
+//! is a process of its own that serves a file on a unix socket, and both are measured in the same
+//! way.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "this program talks to people"
+    reason = "this program prints its results"
 )]
 
 mod in_process;
@@ -17,17 +18,17 @@ use std::process::ExitCode;
 use crate::servers::Kind;
 use clap::Parser;
 
-/// Measure this library's server beside ovsdb-server
+/// Compare this library's server with ovsdb-server
 #[derive(Debug, Parser)]
 #[command(name = "server-throughput")]
 struct Arguments {
     /// How many ports the database has, ten to a switch
     #[arg(long, default_value_t = 100_000)]
     ports: usize,
-    /// A server to measure, as often as wanted; both when none is named
+    /// A server to measure; may be given twice, and without it both are measured
     #[arg(long = "server", value_enum)]
     servers: Vec<Kind>,
-    /// How often each server is measured, in turns
+    /// How many times each server is measured; the servers take turns
     #[arg(long, default_value_t = 3)]
     runs: usize,
     /// How many transactions change one row each
@@ -45,7 +46,7 @@ struct Arguments {
     /// Print each measurement as a line of JSON
     #[arg(long)]
     json: bool,
-    /// Be the server under measurement: serve this file
+    /// Run as the measured server, and serve this file
     #[arg(long, value_name = "FILE", hide = true, requires = "socket")]
     serve: Option<PathBuf>,
     /// The socket to serve it on

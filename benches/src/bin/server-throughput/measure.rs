@@ -1,4 +1,4 @@
-//! One measurement after the other: the servers in turns, each on a copy of the same file.
+//! Runs the measurements: the servers take turns, each on a copy of the same file.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,13 +13,13 @@ use serde_json::json;
 use crate::servers::{Kind, Running};
 use crate::{Arguments, in_process, table};
 
-/// The rows of a transaction that changes many.
+/// The number of rows in a transaction that changes many.
 const BATCH: usize = 100;
 
-/// How long a server is left alone before its memory is read.
+/// How long a server is idle before its memory is read.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// What one run of one server took.
+/// The figures of one run of one server.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figures {
     pub(crate) server: &'static str,
@@ -38,7 +38,7 @@ pub(crate) struct Figures {
     pub(crate) followed_batch_cpu_us_per_row: f64,
 }
 
-/// Measures the servers and prints what they took.
+/// Measures the servers and prints the figures.
 pub(crate) fn compare(arguments: &Arguments) -> Result {
     let kinds = match arguments.servers.as_slice() {
         [] => [Kind::Ovsdb, Kind::OvsdbServer].as_slice(),
@@ -52,8 +52,8 @@ pub(crate) fn compare(arguments: &Arguments) -> Result {
     tool(&["create".as_ref(), &empty, &schema])?;
     let params = all_columns(&DatabaseSchema::parse(text)?);
 
-    // Loaded over a socket, for the memory after it; what the first one has then is the file that
-    // all are started from.
+    // Load each server over a socket, to measure its memory afterwards. The file of the first
+    // server is the one from which all are started later.
     let full = folder.path().join("full.db");
     let mut loaded = Vec::new();
     for &kind in kinds {
@@ -150,7 +150,7 @@ fn measure(arguments: &Arguments, server: &Running, params: &str) -> Result<Figu
     })
 }
 
-/// The same monitor without the rows there are.
+/// The same monitor without the existing rows.
 fn without_initial(params: &str) -> Result<String> {
     let mut params: serde_json::Value = serde_json::from_str(params)?;
     let tables = params[2].as_object_mut().ok_or("no tables")?;
@@ -172,8 +172,8 @@ struct Writer {
 }
 
 impl Writer {
-    /// Commits transactions of so many rows, and returns the server's processor time a row. The
-    /// followers read what they are told meanwhile.
+    /// Commits transactions of this many rows. Returns the server's processor time per row.
+    /// Meanwhile the followers read the updates.
     fn series(
         &mut self,
         server: &Running,
@@ -193,8 +193,8 @@ impl Writer {
             }
             drop_received(followers, &mut received)?;
         }
-        // All are told the same.
-        let is_told = |received: &[usize]| {
+        // All followers get the same bytes.
+        let all_equal = |received: &[usize]| {
             let first = received.first().copied().unwrap_or_default();
             received.iter().all(|other| *other == first)
         };
@@ -202,7 +202,7 @@ impl Writer {
             let known = received.clone();
             sleep(Duration::from_millis(20));
             drop_received(followers, &mut received)?;
-            if known == received && is_told(&received) {
+            if known == received && all_equal(&received) {
                 break;
             }
         }
@@ -213,7 +213,7 @@ impl Writer {
     fn change(&mut self, rows: usize) -> Result {
         let operations: Vec<String> = (0..rows)
             .map(|_| {
-                // Far apart, as pods are.
+                // The changed rows are far apart, like the ports of pods that change.
                 self.next += 7919;
                 let uuid = port_uuid(self.next % self.ports);
                 let value = self.next;

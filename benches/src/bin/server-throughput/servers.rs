@@ -1,4 +1,4 @@
-//! The servers under measurement, each a process that serves a file on a unix socket.
+//! The measured servers, each a process that serves a file on a unix socket.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -52,7 +52,7 @@ pub(crate) fn serve(file: &Path, socket: &Path) -> Result {
 pub(crate) struct Running {
     process: Child,
     socket: PathBuf,
-    /// From the process's start until the server replied.
+    /// The time from the start of the process until the server replied.
     pub(crate) start_wall_s: f64,
     pub(crate) start_cpu_s: f64,
 }
@@ -126,7 +126,7 @@ impl Running {
         Ok(process::memory(self.process.id(), "VmRSS")? as f64)
     }
 
-    /// The most memory that the server has had, in bytes.
+    /// The peak memory of the server, in bytes.
     pub(crate) fn peak_memory(&self) -> Result<f64> {
         Ok(process::memory(self.process.id(), "VmHWM")? as f64)
     }
@@ -136,7 +136,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        // The one that was killed did not remove it.
+        // The earlier server was killed, and did not remove its socket.
         let _ = std::fs::remove_file(&self.socket);
     }
 }

@@ -1,4 +1,4 @@
-//! The figures for people: each the median of the runs, the servers side by side.
+//! The tables of figures: each is the median of the runs, with a column for each server.
 
 use ovsdb_benches::{median, number};
 

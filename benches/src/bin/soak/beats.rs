@@ -1,8 +1,8 @@
-//! Beats: numbers that are written through each member by connections that do nothing else, also through members that do not lead. How
-//! long after its commit a beat is seen is how stale a cache is.
+//! Beats: numbers that are written through each member, also those that do not lead, by connections that do nothing else. The time
+//! from the commit of a beat until a cache shows it is the staleness of the cache.
 //!
-//! A client under test would write none while it looks for the new leader, and so hide how long its cache was
-//! stale.
+//! The tested clients do not write beats: while a client looks for the new leader it would write none, and so
+//! hide how long its cache was stale.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use ovsdb_benches::{Connection, Result};
 
 /// The pause between two beats through a member.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// How long a member has to answer.
+/// The time allowed for a reply of a member.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// The key of the beats through a member, in `NB_Global.external_ids`.

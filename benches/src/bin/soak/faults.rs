@@ -9,26 +9,26 @@ use ovsdb_benches::process::monotonic_ns;
 
 use crate::Arguments;
 
-/// How long the members have to be back at the end.
+/// The time allowed at the end until all members run again.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// The faults that there were.
+/// The faults that were injected.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    /// When each began, in nanoseconds of the monotonic clock.
+    /// When each fault began, in nanoseconds of the monotonic clock.
     pub(crate) began: Vec<u64>,
     pub(crate) transfers: usize,
-    /// Hand-overs that did not come about: no other member was up to date.
+    /// Transfers of the leadership that failed, because no other member was up to date.
     pub(crate) not_transferred: usize,
     pub(crate) kills: usize,
     /// Members whose process ended by itself.
     pub(crate) ended: usize,
-    /// How long all that went on.
+    /// How long faults were injected.
     pub(crate) time: Duration,
 }
 
 impl Faults {
-    /// Causes faults for as long as is asked, and waits until all members are back.
+    /// Injects faults for the requested time, and waits until all members run again.
     pub(crate) fn cause(cluster: &mut Cluster, arguments: &Arguments) -> Result<Self> {
         let start = Instant::now();
         let seconds = Duration::from_secs_f64;
@@ -51,13 +51,14 @@ impl Faults {
                     down = Some((member, until + seconds(1.0)));
                 }
             } else if kill_at <= now && down.is_none() {
-                // On a busy machine an election may take longer than the search for its outcome.
+                // On a busy machine, an election may take longer than the time allowed for finding
+                // the leader.
                 let Ok(leader) = cluster.leader() else {
                     kill_at = Instant::now() + seconds(1.0);
                     continue;
                 };
                 faults.began.push(monotonic_ns()?);
-                // The leader and another one in turns.
+                // Kill the leader and another member in turns.
                 let member = (leader + faults.kills % 2) % cluster.members().len();
                 eprintln!(
                     "{:>6.1} s: member {member} is killed",
@@ -73,7 +74,7 @@ impl Faults {
                     Ok(_) => faults.transfers += 1,
                     Err(_) => faults.not_transferred += 1,
                 }
-                // Hand-overs that took longer are not made up for.
+                // A transfer that took longer delays the next ones.
                 let next = transfer_at + seconds(arguments.transfer_every);
                 transfer_at = next.max(Instant::now());
             }
@@ -118,7 +119,7 @@ impl Faults {
 /// Whether a child process has ended: it is a zombie.
 fn has_ended(process: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // The name, in parentheses, may have any characters.
+    // The program's name, in parentheses, may contain any characters.
     let state = status.rsplit(") ").next();
     state.is_some_and(|rest| rest.starts_with('Z'))
 }
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_that_has_ended_is_told_from_one_that_runs() {
+    fn a_process_that_has_ended_is_distinguished_from_one_that_runs() {
         let mut process = Command::new("cat")
             .stdin(Stdio::piped())
             .spawn()
@@ -140,7 +141,7 @@ mod tests {
         while !has_ended(process.id()) {
             sleep(Duration::from_millis(5));
         }
-        process.wait().expect("it ends");
-        assert!(!has_ended(process.id()), "it is gone");
+        process.wait().expect("the process ends");
+        assert!(!has_ended(process.id()), "the process was reaped");
     }
 }

@@ -1,4 +1,4 @@
-//! What the servers hold at the end, beside the account of the writers.
+//! Compares what the servers hold at the end with the records of the writers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub(crate) struct Writes {
     pub(crate) wrong: Wrong,
 }
 
-/// Compares the account with the rows of a fresh cache, and that with the leader's.
+/// Compares the records with the rows of a fresh cache, and the cache with the leader's rows.
 pub(crate) async fn check(cluster: &Cluster, mut ledger: Ledger) -> Result<Writes> {
     let client = Client::builder().remotes(cluster.remotes());
     let client = client.leader_only(true).connect().await?;
@@ -40,23 +40,23 @@ pub(crate) async fn check(cluster: &Cluster, mut ledger: Ledger) -> Result<Write
         let before = wrong;
         wrong.note(found, *expected);
         if wrong != before {
-            eprintln!("{name} is there {found} times, and is expected {expected:?}");
+            eprintln!("{name} exists {found} times, expected {expected:?}");
         }
         known.insert(name);
     }
-    // What was deleted does not come back.
+    // A deleted row must not exist again.
     for (name, _) in names.iter().filter(|(name, _)| !known.contains(*name)) {
-        eprintln!("{name} was found and deleted, and is there again");
+        eprintln!("{name} was found and deleted, and exists again");
         wrong.duplicates += 1;
     }
     for (port, values) in &ledger.ports {
         let row = view.get(Ref::<Port>::new(port_uuid(*port)));
-        let row = row.ok_or("a port is gone")?;
+        let row = row.ok_or("a port does not exist any more")?;
         let value = row.options.get(PORT_KEY);
         let value: Option<u64> = value.and_then(|value| value.parse().ok());
         let maybe = value.is_some_and(|value| values.unknown.contains(&value));
         if value != values.committed && !maybe {
-            eprintln!("port {port} has {value:?}, and is expected {values:?}");
+            eprintln!("port {port} has {value:?}, expected one of {values:?}");
             wrong.lost += 1;
         }
     }
@@ -137,7 +137,7 @@ mod tests {
         };
         let writes = check(&cluster, ledger).await.expect("a check");
         let expected = Wrong {
-            // One of the rows, and the one that is back.
+            // One of the rows, and the deleted row that exists again.
             duplicates: 2,
             // A row, the value of a port, an increment.
             lost: 3,

@@ -1,5 +1,5 @@
 //! A cache under test, in a process of its own: it prints a line of JSON each time that it shows a new beat. A
-//! line on its input names a file with a dump, which it compares itself with.
+//! line on its input names a file with a dump, with which it compares its rows.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, Write as _};
@@ -22,7 +22,7 @@ fn say(line: &Value) -> Result {
 }
 
 pub(crate) fn follow(remotes: &str) -> Result {
-    // The peers have one thread too; a large reply is decoded on one of its own.
+    // The peers have one thread too. Here a large reply is decoded on another thread.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?

@@ -1,4 +1,4 @@
-//! The processes that follow the cluster: what each has seen, and how much memory it has.
+//! The processes that follow the cluster: which beats each has seen, and how much memory it uses.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::beats::{self, Committed};
 /// How long a client may take for its rows, or to see the last beat.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// When a client saw each beat, by member and number: 0 where it has not.
+/// When a client saw each beat, by member and number; 0 if it has not.
 type Seen = Vec<Vec<u64>>;
 
 struct Follower {
@@ -28,7 +28,7 @@ struct Follower {
     process: Child,
     input: ChildStdin,
     seen: Arc<Mutex<Seen>>,
-    /// Whatever it says but the beats.
+    /// The lines that it prints, except beats.
     lines: Receiver<Value>,
 }
 
@@ -40,17 +40,17 @@ impl Drop for Follower {
     }
 }
 
-/// What became of a client.
+/// The result of a client.
 #[derive(Debug)]
 pub(crate) struct Followed {
     pub(crate) kind: Kind,
     pub(crate) seen: Seen,
-    /// Its resident memory in bytes, each second.
+    /// Its resident memory in bytes, sampled each second.
     pub(crate) memory: Vec<u64>,
     pub(crate) end: End,
 }
 
-/// What a client says when it has compared itself with a dump.
+/// The line that a client prints after it has compared its rows with a dump.
 #[derive(Debug, Deserialize)]
 pub(crate) struct End {
     pub(crate) compared: usize,
@@ -60,7 +60,7 @@ pub(crate) struct End {
     pub(crate) resyncs: Option<u64>,
 }
 
-/// The memory of each client, each second.
+/// The memory of each client, sampled each second.
 pub(crate) type Memory = Vec<Vec<u64>>;
 
 pub(crate) struct Followers {
@@ -70,7 +70,7 @@ pub(crate) struct Followers {
 }
 
 impl Followers {
-    /// Starts these clients, one after the other, each once the one before has all rows.
+    /// Starts these clients one after the other: each when the previous one has all rows.
     pub(crate) fn start(kinds: &[Kind], remotes: &str, members: usize) -> Result<Self> {
         let followers = kinds
             .iter()
@@ -99,7 +99,7 @@ impl Followers {
         })
     }
 
-    /// The memory of each until now, which is no longer noted from then on.
+    /// Stops sampling, and returns the memory of each client until now.
     pub(crate) fn memory(&self) -> Memory {
         self.stop.store(true, Ordering::Relaxed);
         let mut sampler = self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,7 +114,10 @@ impl Followers {
             while !follower.has_seen(committed) {
                 if Instant::now() > deadline {
                     // The rows that it lacks are counted later.
-                    eprintln!("{} does not come to follow", follower.kind.name());
+                    eprintln!(
+                        "{} did not see the last beats in time",
+                        follower.kind.name()
+                    );
                     break;
                 }
                 sleep(Duration::from_millis(20));
@@ -123,7 +126,7 @@ impl Followers {
         Ok(())
     }
 
-    /// Has all of them compare their rows with those of the leader.
+    /// Makes all of them compare their rows with those of the leader.
     pub(crate) fn finish(self, cluster: &Cluster, mut memory: Memory) -> Result<Vec<Followed>> {
         let folder = tempfile::tempdir()?;
         let dump = folder.path().join("dump");
@@ -164,7 +167,13 @@ impl Follower {
 
     fn line(&self) -> Result<Value> {
         let line = self.lines.recv_timeout(LIMIT);
-        line.map_err(|_| format!("the client {} ended or is silent", self.kind.name()).into())
+        line.map_err(|_| {
+            format!(
+                "the client {} ended, or printed nothing in time",
+                self.kind.name()
+            )
+            .into()
+        })
     }
 
     fn has_seen(&self, committed: &Committed) -> bool {
@@ -188,11 +197,11 @@ impl Follower {
     }
 }
 
-/// Notes the beats that a client prints, and passes on the rest.
+/// Records the beats that a client prints, and sends its other lines to `rest`.
 fn read(output: BufReader<std::process::ChildStdout>, seen: &Mutex<Seen>, rest: &Sender<Value>) {
     for line in output.lines().map_while(std::result::Result::ok) {
         let Ok(line) = serde_json::from_str::<Value>(&line) else {
-            eprintln!("a client says {line}");
+            eprintln!("a client printed {line}");
             return;
         };
         let Some(at) = line["at_ns"].as_u64() else {
@@ -205,7 +214,7 @@ fn read(output: BufReader<std::process::ChildStdout>, seen: &Mutex<Seen>, rest: 
         for (member, seen) in seen.iter_mut().enumerate() {
             let beat = line["beats"][beats::key(member)].as_str();
             let beat = beat.and_then(|beat| beat.parse::<usize>().ok());
-            // A beat shows that those before it were overtaken.
+            // A beat also counts for the earlier ones that the client did not see by themselves.
             if let Some(beat) = beat.filter(|beat| *beat >= seen.len()) {
                 seen.resize(beat + 1, at);
             }

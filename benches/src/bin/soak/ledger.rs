@@ -1,8 +1,8 @@
-//! What a writer knows of what it wrote.
+//! What a writer knows about the outcome of its transactions.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What has to be true of a row that was inserted.
+/// How often an inserted row must exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expected {
     /// The transaction was committed.
@@ -20,20 +20,20 @@ pub(crate) struct PortValues {
     pub(crate) unknown: Vec<u64>,
 }
 
-/// An account of what was written.
+/// The records of what was written.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) committed: u64,
     pub(crate) refused: u64,
     pub(crate) unknown: u64,
-    /// Rows that were inserted and have not been looked for yet, by name.
+    /// Rows that were inserted and not checked yet, by name.
     pub(crate) rows: VecDeque<(String, Expected)>,
-    /// Rows that were looked for and were not as expected. They are looked for again at the end, since a server
-    /// that lags may have said so.
+    /// Rows that were checked and were not as expected. They are checked again at the end, since a server that
+    /// lags may have answered.
     pub(crate) suspects: Vec<(String, Expected)>,
-    /// Names of rows of unknown outcome: they may come late.
+    /// Names of rows whose outcome is unknown: they may appear later.
     pub(crate) late: BTreeSet<String>,
-    /// Rows that were found as expected, and deleted.
+    /// How many rows were as expected, and were deleted.
     pub(crate) checked: u64,
     pub(crate) ports: BTreeMap<usize, PortValues>,
     /// Increments of the shared counter that were committed, and of unknown outcome.
@@ -42,7 +42,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Adds the account of another writer.
+    /// Adds the records of another writer.
     pub(crate) fn add(&mut self, other: Self) {
         self.committed += other.committed;
         self.refused += other.refused;
@@ -57,19 +57,19 @@ impl Ledger {
     }
 }
 
-/// What is wrong with what was written.
+/// The errors found in what was written.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wrong {
     /// Rows and increments that exist more often than they were committed.
     pub(crate) duplicates: u64,
-    /// Commits that are gone.
+    /// Commits whose rows do not exist.
     pub(crate) lost: u64,
-    /// Rows that exist although the client said that nothing had changed.
+    /// Rows that exist although the client reported that nothing had changed.
     pub(crate) refused_but_present: u64,
 }
 
 impl Wrong {
-    /// Counts rows with a name.
+    /// Counts the errors of a row that was found this many times.
     pub(crate) fn note(&mut self, found: usize, expected: Expected) {
         match (found, expected) {
             (0, Expected::Once) => self.lost += 1,

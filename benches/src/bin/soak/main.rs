@@ -1,13 +1,13 @@
-//! A cluster whose members hand over and are killed all the time, with caches that follow it and writers that
-//! keep an account of what they wrote: what is duplicated, lost or different at the end, and how stale the
-//! caches were.
+//! A cluster whose leadership is transferred and whose members are killed all the time. Caches follow it, and
+//! writers record what they wrote. The program reports what is duplicated, lost or different at the end, and
+//! how stale the caches were.
 //!
-//! The members are real ovsdb-servers. Each cache is a process of its own, as its peers are, so that the
-//! memory of each is its own. `cargo xtask soak` runs this.
+//! The members are real ovsdb-servers. Each cache is a process of its own, like the peers, so that its
+//! memory can be measured. `cargo xtask soak` runs this.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "this program talks to people"
+    reason = "this program prints its results"
 )]
 
 mod beats;
@@ -37,11 +37,11 @@ use crate::writers::Writers;
 /// The members of the cluster.
 const MEMBERS: usize = 3;
 
-/// Run caches and writers on a cluster whose members hand over and are killed
+/// Run caches and writers on a cluster whose leadership is transferred and whose members are killed
 #[derive(Debug, Parser)]
 #[command(name = "soak")]
 struct Arguments {
-    /// How long the faults go on, in minutes
+    /// How long faults are injected, in minutes
     #[arg(long, default_value_t = 60.0)]
     minutes: f64,
     /// How many rows the database has
@@ -53,22 +53,22 @@ struct Arguments {
     /// How many caches follow
     #[arg(long, default_value_t = 3)]
     caches: usize,
-    /// Peers that follow as well: all of them when none is named
+    /// Peers that follow as well; all of them if the option has no value
     #[arg(long, value_enum, num_args = 0.., value_delimiter = ',')]
     peers: Option<Vec<Kind>>,
-    /// How often the leader hands over, in seconds
+    /// The interval between transfers of the leadership, in seconds
     #[arg(long, default_value_t = 5.0)]
     transfer_every: f64,
-    /// How often a member is killed, in seconds
+    /// The interval between kills of a member, in seconds
     #[arg(long, default_value_t = 60.0)]
     kill_every: f64,
-    /// How long it is down, in seconds
+    /// How long a killed member is down, in seconds
     #[arg(long, default_value_t = 10.0)]
     down: f64,
     /// The pause of a writer between two transactions, in milliseconds
     #[arg(long, default_value_t = 20)]
     pause: u64,
-    /// Follow these remotes, as one of the caches
+    /// Run as one of the caches, and follow these remotes
     #[arg(long, hide = true, value_name = "REMOTES")]
     follow: Option<String>,
 }
@@ -89,11 +89,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs it all, and says whether nothing was wrong.
+/// Runs the soak. Returns whether there were no errors.
 fn soak(arguments: &Arguments) -> Result<bool> {
     let schema = bundled("OVN_Northbound").ok_or("no northbound schema")?;
     let mut cluster = Cluster::start(schema, MEMBERS)?;
-    // A switch for so many ports, which is a row too.
+    // A switch, which is a row too, for every ten ports.
     let ports = arguments.rows * PORTS_PER_SWITCH / (PORTS_PER_SWITCH + 1);
     fill(cluster.members()[cluster.leader()?].remote(), ports)?;
     eprintln!("{ports} ports in a cluster of {MEMBERS}");

@@ -1,4 +1,4 @@
-//! The table.
+//! The report of a run.
 
 use ovsdb_benches::{Kind, median, number};
 
@@ -7,7 +7,7 @@ use crate::faults::Faults;
 use crate::final_check::Writes;
 use crate::followers::Followed;
 
-/// What a run has shown.
+/// The results of a run.
 #[derive(Debug)]
 pub(crate) struct Report {
     faults: Faults,
@@ -47,12 +47,12 @@ impl Report {
             ..
         } = &self.faults;
         println!(
-            "{:.1} minutes: {transfers} transfers of the leadership ({not_transferred} did not come about), {kills} members killed, {ended} ended by themselves",
+            "{:.1} minutes: {transfers} transfers of the leadership ({not_transferred} more failed), {kills} members killed, {ended} ended by themselves",
             time.as_secs_f64() / 60.0
         );
         let Writes { ledger, wrong } = &self.writes;
         println!(
-            "transactions: {} committed, {} refused or not sent, {} of unknown outcome; rows looked for: {}; increments of the shared counter: {}",
+            "transactions: {} committed, {} refused or not sent, {} of unknown outcome; rows checked: {}; increments of the shared counter: {}",
             ledger.committed, ledger.refused, ledger.unknown, ledger.checked, ledger.increments
         );
         println!(
@@ -82,7 +82,8 @@ impl Report {
 
     fn print_row(&self, followed: &Followed, stale: &[f64]) {
         let worst = stale.iter().copied().fold(0.0, f64::max);
-        // A tenth of the run each: the first is after the initial rows have come.
+        // The first and the last tenth of the run. The first begins when all clients have the
+        // initial rows.
         let tenth = followed.memory.len().div_ceil(10);
         let megabytes = |samples: &[u64]| median(samples.iter().map(|size| *size as f64 / 1e6));
         let start = megabytes(&followed.memory[..tenth]);
@@ -104,7 +105,7 @@ impl Report {
     /// For each fault, the longest time, in seconds, from a commit before the next fault until the client showed it.
     fn stale(&self, followed: &Followed) -> Vec<f64> {
         let mut stale = vec![0.0_f64; self.faults.began.len()];
-        // What a client never saw was stale until the end.
+        // A beat that a client never saw counts until the end.
         let end = self.beats.iter().flatten().flatten();
         let end = end.chain(followed.seen.iter().flatten()).copied().max();
         for (committed, seen) in self.beats.iter().zip(&followed.seen) {
@@ -168,7 +169,8 @@ mod tests {
                 wrong: Wrong::default(),
             },
         );
-        // A beat that overtook others shows them too; one may be seen before its commit is known.
+        // A beat also counts for earlier ones that were not seen by themselves; a beat may be seen
+        // before its commit is known.
         let seen = followed(&[990, 1700, 1700, 1700, 2499, 4250], 0);
         assert_eq!(report.stale(&seen), [0.6, 0.0, 0.25]);
         assert_eq!(report.stale(&followed(&[990, 1101], 0)), [2.7, 1.5, 0.0]);

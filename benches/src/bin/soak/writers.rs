@@ -1,5 +1,5 @@
-//! The writers: each inserts rows, counts in a counter that all share, and changes ports of its own; it keeps
-//! an account of the outcomes, and compares it with the server while it goes on.
+//! The writers: each inserts rows, increments a counter that all share, and changes its own ports. It records
+//! the outcomes, and compares them with the server during the run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +13,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::ledger::{Expected, Ledger};
 
-/// How many rows a writer has in the database before it looks for the oldest ones and deletes them, and how
-/// many these are. So the database does not grow.
+/// How many rows a writer has in the database before it checks the oldest ones and deletes them, and how
+/// many it then checks. So the database does not grow.
 const ROWS: usize = 200;
 const BLOCK: usize = 100;
 /// How many ports a writer changes.
 const PORTS: usize = 1000;
-/// How long a check may take while members are killed.
+/// The time allowed for a check while members are killed.
 const LIMIT: Duration = Duration::from_secs(120);
 /// The key in `options` of the ports.
 pub(crate) const PORT_KEY: &str = "soak";
@@ -57,7 +57,7 @@ impl Writers {
         Ok(Self { stop, tasks })
     }
 
-    /// Ends the writers, and returns their account.
+    /// Ends the writers, and returns their records.
     pub(crate) async fn stop(self) -> Result<Ledger> {
         self.stop.store(true, Ordering::Relaxed);
         let mut ledger = Ledger::default();
@@ -99,7 +99,7 @@ impl Writer {
         Ok(self.ledger)
     }
 
-    /// Notes what came of a transaction.
+    /// Records the outcome of a transaction.
     fn note<R>(&mut self, outcome: &std::result::Result<R, CommitError>) -> Expected {
         let (count, expected) = match outcome {
             Ok(_) => (&mut self.ledger.committed, Expected::Once),
@@ -110,7 +110,7 @@ impl Writer {
         expected
     }
 
-    /// Inserts a row into a table without an index: nothing but the client keeps it from being inserted twice.
+    /// Inserts a row into a table without an index, so only the client prevents that it is inserted twice.
     async fn insert(&mut self, turn: u64, once: bool) {
         let name = format!("row-{}-{turn}", self.number);
         let mut txn = self.client.transaction();
@@ -130,7 +130,7 @@ impl Writer {
         self.ledger.rows.push_back((name, expected));
     }
 
-    /// Adds one to a counter that others count in, by an edit that is guarded.
+    /// Increments the shared counter, by an edit that is guarded.
     async fn count(&mut self) {
         let edit = self.client.edit(&self.cache, |view, txn| {
             if let Some(global) = view.rows::<NbGlobal>().next() {
@@ -147,7 +147,7 @@ impl Writer {
         }
     }
 
-    /// Writes the turn into a port.
+    /// Writes the number of this turn into a port.
     async fn change_port(&mut self, turn: u64) {
         let step = usize::try_from(turn / 4).unwrap_or_default();
         let port = self.ports.start + step % self.ports.len();
@@ -164,7 +164,7 @@ impl Writer {
         }
     }
 
-    /// Looks for the oldest rows on the server, and deletes those that are as expected.
+    /// Checks the oldest rows on the server, and deletes those that are as expected.
     async fn check(&mut self) -> std::result::Result<(), String> {
         let block: Vec<_> = self.ledger.rows.drain(..BLOCK).collect();
         let deadline = Instant::now() + LIMIT;
@@ -206,7 +206,7 @@ impl Writer {
     }
 }
 
-/// Waits a moment, unless it took too long already.
+/// Waits a moment before the next try; returns an error after the deadline.
 async fn retry(error: &CommitError, deadline: Instant) -> std::result::Result<(), String> {
     if Instant::now() > deadline {
         return Err(format!(
