@@ -86,7 +86,7 @@ fn a_look_up_allocates_nothing() {
 }
 
 #[test]
-fn going_through_rows_allocates_nothing() {
+fn a_scan_allocates_nothing() {
     let replay = replay();
     let view = replay.snapshot();
     let read = allocations(|| {

@@ -71,7 +71,7 @@ fn mismatch(error: Error) -> SchemaMismatch {
 }
 
 #[tokio::test]
-async fn a_server_tells_its_databases_and_their_schemas() {
+async fn a_server_lists_its_databases_and_their_schemas() {
     let server = bundled_server("OVN_Northbound");
     // Without a name, it is a client of `_Server`, in which the server describes itself.
     let client: Client<AnyDatabase> = connect(&server).await;
@@ -732,7 +732,7 @@ async fn rows_get_the_columns_of_a_schema_that_changes() {
 }
 
 #[tokio::test]
-async fn a_condition_that_a_schema_change_makes_impossible_is_told() {
+async fn a_condition_that_a_schema_change_makes_impossible_is_reported() {
     let server = inventory_server();
     let client = Client::<AnyDatabase>::builder()
         .remotes(server.remote())
@@ -823,7 +823,7 @@ async fn decisions_are_made_on_rows_by_name() {
 }
 
 #[tokio::test]
-async fn a_server_without_a_description_of_itself_tells_names() {
+async fn a_server_without_a_description_of_itself_lists_names() {
     let peer = Peer::new();
     let connecting = Client::<AnyDatabase>::builder().remotes(peer.remote());
     let connecting = tokio::spawn(connecting.database("Inventory").connect());

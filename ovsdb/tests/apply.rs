@@ -49,7 +49,7 @@ fn tags(view: &Snapshot<Database>) -> Vec<String> {
     row.tags.iter().map(ToString::to_string).collect()
 }
 
-/// The row "shared", a client of its own that writes to it, and one behind a proxy.
+/// The row "shared", a client that writes to it, and another client that connects through a proxy.
 struct Setting {
     _server: Server,
     proxy: Proxy,
@@ -261,7 +261,7 @@ async fn a_permanent_refusal_ends_it_at_once() {
             });
         }),
         (ErrorKind::NotOwner, |txn| {
-            txn.assert_lock("nobody");
+            txn.assert_lock("missing");
         }),
         (ErrorKind::Aborted, |txn| {
             txn.abort();
@@ -300,7 +300,7 @@ async fn a_conversion_cancels_what_is_in_flight_and_the_closure_is_run_again() {
             .apply(&of_writer, |_, txn| {
                 if counted.fetch_add(1, Ordering::SeqCst) == 0 {
                     // No client inserts this row: only the conversion ends the wait.
-                    txn.wait(Item::NAME.eq("nobody"))
+                    txn.wait(Item::NAME.eq("missing"))
                         .comparing(Item::NAME)
                         .timeout(None)
                         .until_not([]);
@@ -609,9 +609,9 @@ async fn what_an_earlier_run_may_have_made_is_not_reported_as_the_closures_error
     let row = find("ccc").expect("the row");
     assert_eq!(outcome.inserted(row), Some(row));
 
-    // Is the row gone because of the first run?
+    // Did the first run delete the row?
     fail(TransactionFault::DisconnectAfter);
-    let error = delete("a").await.expect_err("nobody knows");
+    let error = delete("a").await.expect_err("the outcome is unknown");
     assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
     assert_eq!(find("a"), None);
     let error = delete("a").await.expect_err("there is none");
@@ -656,7 +656,7 @@ async fn an_edit_that_toggles_is_not_made_twice() {
             txn.edit(&row, toggle);
         });
         let error = timeout(HANG, applied).await.expect("no hang");
-        let error = error.expect_err("nobody can tell whether it is on");
+        let error = error.expect_err("it is unknown whether it is on");
         assert_eq!(error.retry(), Retry::Unknown, "{error}");
         assert_eq!(server.transactions::<Database>().len(), 2);
     }
@@ -678,7 +678,7 @@ async fn a_row_that_the_server_names_is_not_inserted_twice_under_the_guards_of_w
         });
     });
     let error = timeout(HANG, applied).await.expect("no hang");
-    let error = error.expect_err("nobody can tell whether the part is there");
+    let error = error.expect_err("it is unknown whether the part exists");
     assert_eq!(error.retry(), Retry::Unknown, "{error}");
     let inserted = server.transactions::<Database>();
     let inserted = inserted

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms of the library, each before those that may use it.
+/// The rooms of the library; each comes before the rooms that may use it.
 const ROOMS: &[&str] = &[
     "error_chain",
     "stats",

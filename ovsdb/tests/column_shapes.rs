@@ -78,7 +78,7 @@ const COLOR: &str = r#"{"type":"string","enum":["set",["","red","blue"]]}"#;
 /// A column's name, and the base types of its keys and values.
 type Base = (&'static str, &'static str, Option<&'static str>);
 
-/// Defines the two tables, and what goes over their columns.
+/// Defines the two tables, and functions that visit each of their columns.
 macro_rules! columns {
     ($( $column:ident: $wide:ty, $narrow:ty, $key:expr, $value:expr; )*) => {
         /// Holds values of any shape.
@@ -360,7 +360,7 @@ struct Observed {
     client: Client<Broad>,
     other: Client<Slim>,
     wide: Vec<Cache<Broad>>,
-    /// The same tables as the server's schema has them.
+    /// The same tables, with the columns of the server's schema.
     named: Vec<Cache<Broad>>,
     narrow: Vec<Cache<Slim>>,
 }

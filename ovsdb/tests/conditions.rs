@@ -173,7 +173,7 @@ async fn change(cache: &Cache<Database>, count: i64) -> Change {
 }
 
 #[tokio::test]
-async fn changes_that_wait_are_put_together() {
+async fn changes_that_wait_are_coalesced() {
     let peer = Peer::new();
     let (client, mut connection) = scripted(&peer).await;
     let cache = started(&client, &mut connection).await;

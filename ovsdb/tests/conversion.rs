@@ -49,7 +49,7 @@ async fn cancel(connection: &mut Connection, monitor: u64, schema: &str) {
 }
 
 #[tokio::test]
-async fn a_monitor_that_was_asked_for_by_an_earlier_schema_is_asked_for_again() {
+async fn a_monitor_that_was_requested_for_an_earlier_schema_is_requested_again() {
     let peer = Peer::new();
     let (client, mut connection) = scripted(&peer).await;
     let items = tokio::spawn(client.cache().table::<Item>().start());

@@ -104,7 +104,7 @@ async fn the_default_of_a_generated_table_is_what_the_server_stores() {
 }
 
 #[tokio::test]
-async fn a_value_that_the_server_s_type_has_no_room_for_is_not_sent() {
+async fn a_value_that_the_server_s_type_cannot_hold_is_not_sent() {
     let server = bundled_server("Open_vSwitch");
     let client: Client<vswitch::Database> = connect(&server).await;
     let count = |build: &dyn Fn(&mut Transaction<vswitch::Database>)| {

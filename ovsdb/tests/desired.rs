@@ -171,7 +171,7 @@ async fn rows_are_made_changed_and_deleted_as_they_are_wanted() {
 }
 
 #[tokio::test]
-async fn references_to_rows_that_go_are_taken_out() {
+async fn references_to_deleted_rows_are_removed() {
     let setting = setting().await;
     let mut desired = owned_by("me");
     desired.owned::<Part>(Part::LABEL.ne("kept"));
@@ -282,7 +282,7 @@ async fn the_owners_part_of_a_column_is_kept_as_it_is_wanted() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_had_is_a_conflict_that_names_both() {
+async fn what_is_impossible_is_a_conflict_that_names_both_rows() {
     let setting = setting().await;
     let mut txn = setting.other.transaction();
     txn.insert(of("them", "theirs", 50));
@@ -418,7 +418,7 @@ async fn a_plan_is_committed_under_guards() {
 }
 
 #[tokio::test]
-async fn who_never_comes_to_rest_is_told_so() {
+async fn a_database_that_never_comes_to_rest_is_an_error() {
     let setting = setting().await;
     let mut desired = owned_by("me");
     setting.want(&mut desired, "a", 1, &[]);
@@ -625,7 +625,7 @@ async fn what_is_wanted_for_long_is_made_again_under_another_uuid() {
 }
 
 #[tokio::test]
-async fn rows_that_are_not_wanted_go_in_their_step_whoever_owns_them() {
+async fn unwanted_rows_are_deleted_in_their_step_even_if_others_own_them() {
     let setting = setting().await;
     let mut desired = Desired::new();
     setting.want(&mut desired, "a", 1, &["x", "y"]);
@@ -693,7 +693,7 @@ async fn rows_that_are_not_wanted_go_in_their_step_whoever_owns_them() {
 }
 
 #[tokio::test]
-async fn a_row_is_there_until_the_step_that_deletes_it() {
+async fn a_row_exists_until_the_step_that_deletes_it() {
     let setting = setting().await;
     for is_whole in [true, false] {
         let mut first = Desired::new();
@@ -816,7 +816,7 @@ async fn all_steps_in_one_transaction_come_to_the_same() {
 }
 
 #[tokio::test]
-async fn a_row_without_a_key_is_made_each_time_it_is_said() {
+async fn a_row_without_a_key_is_inserted_by_each_plan() {
     let setting = setting().await;
     for count in 1..=2 {
         let mut desired = Desired::new();

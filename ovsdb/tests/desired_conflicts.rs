@@ -61,7 +61,7 @@ impl Setting {
         plan.expect_err("a conflict")
     }
 
-    /// Makes the database so in one transaction, after which nothing is left to do.
+    /// Brings the database to this state in one transaction, after which nothing is left to do.
     async fn converge(&self, desired: &Desired<Database>) {
         let done = self.client.converge(&self.cache, desired).await;
         assert_eq!(done.expect("no conflict").commits, 1);

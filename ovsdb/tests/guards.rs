@@ -444,11 +444,11 @@ async fn what_counts_is_not_counted_twice_when_the_outcome_is_unknown() {
     fail(TransactionFault::DisconnectBefore);
     change(|row| row.total += 1).await.expect("a commit");
     assert_eq!(total(), 1);
-    // It was carried out, and nothing tells whose change that is.
+    // It was carried out, and nothing shows which client made that change.
     fail(TransactionFault::DisconnectAfter);
     let error = change(|row| row.total += 1)
         .await
-        .expect_err("nobody knows");
+        .expect_err("the outcome is unknown");
     assert_eq!(error.retry(), Retry::Unknown, "{error}");
     assert_eq!(total(), 2);
     fail(TransactionFault::DisconnectAfter);
@@ -459,13 +459,13 @@ async fn what_counts_is_not_counted_twice_when_the_outcome_is_unknown() {
             .map_or(0, |n| n.parse().expect("a number"));
         row.notes.insert("n", (count + 1).to_string());
     };
-    let error = change(count).await.expect_err("nobody knows");
+    let error = change(count).await.expect_err("the outcome is unknown");
     assert_eq!(error.retry(), Retry::Unknown, "{error}");
     cache.current().await.expect("current");
     let view = cache.snapshot();
     let counter = view.get_by(Item::NAME, "counter").expect("a row");
     assert_eq!(counter.notes["n"], "1");
-    // A closure that says what the row must be finds it so.
+    // A closure that sets the row to fixed values finds it so.
     fail(TransactionFault::DisconnectAfter);
     change(|row| row.total = 9).await.expect("as it must be");
     assert_eq!(total(), 9);
@@ -474,13 +474,13 @@ async fn what_counts_is_not_counted_twice_when_the_outcome_is_unknown() {
 /// The number of clients that race, and of workers on each.
 const CLIENTS: usize = 4;
 const WORKERS: usize = 8;
-/// How many rows are counted in at a time, and for how many rounds. Then they are compared with what they
-/// have to be and deleted, so that no row and no table grows without end: after each cut, a server without
-/// a history sends all rows to all clients again.
+/// How many rows are incremented at a time, and for how many rounds. Then they are compared with their
+/// expected values and deleted, so that no row and no table grows without end: after each cut, a server
+/// without a history sends all rows to all clients again.
 const COUNTERS: usize = 4;
 const PHASE: usize = 50;
 
-/// The number of the row that a worker counts in.
+/// The number of the row that a worker increments.
 const fn counter(worker: usize, round: usize) -> usize {
     (round / PHASE) * COUNTERS + (worker + round) % COUNTERS
 }
@@ -577,8 +577,8 @@ struct Race {
     checked: AtomicUsize,
 }
 
-/// Compares the rows of a phase that all workers are through with, and deletes them: in one transaction, so
-/// that nothing can come in between.
+/// Compares the rows of a phase that all workers have finished, and deletes them in one transaction, so
+/// that nothing can happen in between.
 async fn check_phase(
     client: &Client<Database>,
     cache: &Cache<Database>,

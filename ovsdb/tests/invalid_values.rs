@@ -253,7 +253,7 @@ async fn json_that_a_server_does_not_read_is_refused() {
 }
 
 #[tokio::test]
-async fn a_database_whose_name_has_a_nul_is_not_asked_for() {
+async fn a_database_whose_name_has_a_nul_is_not_requested() {
     #[derive(Debug)]
     struct Broken;
     impl ovsdb::Database for Broken {

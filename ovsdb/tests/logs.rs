@@ -14,7 +14,7 @@ use tracing::Level;
 
 const LOST: &str = "the connection is lost";
 const NO_CONNECTION: &str = "no connection";
-const NO_SERVER: &str = "no server can be used, trying again";
+const NO_SERVER: &str = "no server can be used; trying again";
 
 fn quick<D: ovsdb::Database>(remote: &str) -> ClientBuilder<D> {
     let backoff = Duration::from_millis(1);
@@ -104,7 +104,7 @@ async fn an_error_that_the_caller_gets_is_no_warning() {
 }
 
 #[tokio::test]
-async fn a_lost_connection_is_told_with_its_database_and_remote() {
+async fn a_lost_connection_is_logged_with_its_database_and_remote() {
     let mut server = inventory_server();
     let (log, _guard) = Log::capture();
     let client = quick::<Database>(&server.remote()).connect().await;

@@ -179,7 +179,7 @@ async fn declared_indexes_find_what_a_scan_does() {
 }
 
 #[tokio::test]
-async fn the_way_back_from_a_port_to_its_switch() {
+async fn the_switch_of_a_port_is_found_by_its_references() {
     let server = bundled_server("OVN_Northbound");
     let client: Client<nb::Database> = connect(&server).await;
     let owner = Index::elements(nb::LogicalSwitch::PORTS);

@@ -30,7 +30,7 @@ async fn setting() -> (testing::Server, Client<Database>, Cache<Database>) {
 type Write = fn(&mut Transaction<Database>);
 
 #[tokio::test]
-async fn two_transactions_become_one() {
+async fn two_transactions_are_merged() {
     let (_server, client, cache) = setting().await;
     let edit = |change: fn(&mut Item)| {
         let mut txn = client.transaction_on(&cache);
@@ -95,7 +95,7 @@ async fn two_transactions_become_one() {
 }
 
 #[tokio::test]
-async fn transactions_that_get_in_each_others_way_do_not_become_one() {
+async fn transactions_that_conflict_are_not_merged() {
     let (_server, client, cache) = setting().await;
     let edit: Write = |txn| {
         txn.ensure(Item::NAME, "a", |a| a.total = 5);

@@ -314,7 +314,7 @@ async fn columns_with_a_least_and_a_most_count_can_be_edited() {
 }
 
 #[tokio::test]
-async fn ensure_finds_or_makes_a_row() {
+async fn ensure_finds_or_inserts_a_row() {
     let Setting {
         client,
         cache,
@@ -546,7 +546,7 @@ async fn a_pair_of_a_map_can_be_edited_again_after_other_operations() {
         });
         txn.comment("between");
     }
-    txn.commit().await.expect("nobody else writes");
+    txn.commit().await.expect("no other client writes");
     let view = cache.snapshot();
     let notes = &view.get(a).expect("a row").notes;
     assert_eq!(
@@ -572,5 +572,5 @@ async fn a_row_with_a_real_that_is_sent_rounded_can_be_read_and_edited() {
     let mut txn = client.transaction_on(&cache);
     let c = txn.get_by(Item::NAME, "c").expect("a row");
     txn.edit(&c, |c| c.ratio = 5.0.into());
-    txn.commit().await.expect("nobody else writes");
+    txn.commit().await.expect("no other client writes");
 }

@@ -87,7 +87,7 @@ async fn a_range_shows_the_view_under_the_transactions_own_writes() {
     // A row with several keys in the range is found once.
     let tags = (Included(Str::from("a")), Unbounded);
     assert_eq!(names(txn.range(&setting.by_tag, tags)), "a b d e");
-    txn.commit().await.expect("nobody else writes");
+    txn.commit().await.expect("no other client writes");
 }
 
 #[tokio::test]

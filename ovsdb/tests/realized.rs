@@ -1,4 +1,4 @@
-//! Waiting until daemons have applied what a database says. The tests play the daemons. Time is
+//! Waiting until daemons have applied what a database says. The tests simulate the daemons. Time is
 //! virtual: it passes only when nothing else happens.
 
 use std::future::IntoFuture as _;
@@ -124,7 +124,7 @@ async fn stages_are_waited_for_in_turn_and_have_times() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_wait_at_the_same_time_share_a_request() {
+async fn callers_that_wait_at_the_same_time_share_a_request() {
     let server = serve("OVN_Northbound");
     let client = connect(&server).await;
     let _played = northd(&server, true).await;
@@ -141,13 +141,13 @@ async fn those_who_wait_at_the_same_time_share_a_request() {
     let numbers = all.into_iter().map(|one| one.expect("confirmed").nb_cfg);
     assert!(numbers.into_iter().all(|number| number == 1));
     assert_eq!(requests(&server), 1);
-    // No one else waits: its monitor has ended, and there is nothing to share.
+    // No other caller waits: the monitor has ended, and there is nothing to share.
     let realized = nb::realized(&client, Stage::Northd).timeout(HANG);
     assert_eq!(realized.await.expect("confirmed").nb_cfg, 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_while_a_request_is_on_its_way_gets_the_next_one() {
+async fn a_caller_that_arrives_while_a_request_is_in_flight_gets_the_next_one() {
     let server = serve("OVN_Northbound");
     let client = connect(&server).await;
     let realized = || {
@@ -174,7 +174,7 @@ async fn who_comes_while_a_request_is_on_its_way_gets_the_next_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_who_gives_up_does_not_hold_up_the_others() {
+async fn a_caller_that_gives_up_does_not_delay_the_others() {
     let server = serve("OVN_Northbound");
     let client = connect(&server).await;
     let hang = server.faults().hang();
@@ -199,7 +199,7 @@ async fn errors_name_what_is_late() {
     let server = serve("OVN_Northbound");
     let client = connect(&server).await;
     let waits = || nb::realized(&client, Stage::Hypervisors).timeout(SHORT);
-    let behind = late(waits().await.expect_err("nobody confirms"));
+    let behind = late(waits().await.expect_err("no daemon confirms"));
     assert_eq!(behind.daemon, Daemon::Northd);
     assert_eq!(
         behind.to_string(),
@@ -322,7 +322,7 @@ async fn a_lost_connection_and_a_lost_reply_do_not_end_the_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_number_that_is_set_back_is_asked_for_again() {
+async fn a_number_that_is_set_back_is_requested_again() {
     let server = serve("OVN_Northbound");
     let client = connect(&server).await;
     let row = |nb_cfg, sb_cfg| NbGlobal {
@@ -347,7 +347,7 @@ async fn a_number_that_is_set_back_is_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clients_that_come_together_make_one_row() {
+async fn clients_that_start_together_insert_one_row() {
     let server = serve("OVN_Northbound");
     let mut waiting = JoinSet::new();
     for _ in 0..20 {
@@ -423,7 +423,7 @@ async fn a_switch_confirms_what_it_has_configured() {
     let client = vswitch::Client::builder().server(&server);
     let client = client.connect().await.expect("a client");
     let behind = vswitch::configured(&client).timeout(SHORT).await;
-    let behind = late(behind.expect_err("nobody confirms"));
+    let behind = late(behind.expect_err("no daemon confirms"));
     assert_eq!(behind.daemon, Daemon::Vswitchd);
     assert_eq!(
         behind.to_string(),

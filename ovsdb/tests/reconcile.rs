@@ -103,7 +103,7 @@ fn rng() -> fastrand::Rng {
     fastrand::Rng::with_seed(seed)
 }
 
-/// Whatever the order of changes, each key is handled after its last change, and only one worker has a
+/// In any order of changes, each key is handled after its last change, and only one worker handles a
 /// key at a time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn every_key_is_worked_on_after_its_last_change() {

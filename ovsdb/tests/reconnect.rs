@@ -128,7 +128,7 @@ async fn two_monitors_are_whole_after_a_reconnect() {
 }
 
 /// Deletes 55 rows while the client is disconnected: exactly 55 deletions are delivered.
-async fn deletions_are_told_alone(
+async fn deletions_are_delivered_alone(
     server: &impl Dumped,
     proxied: &str,
     other: &Client<Database>,
@@ -174,7 +174,7 @@ async fn deletions_are_told_alone(
         (110, 2 * there, 0)
     );
 
-    // Nothing changed: nothing is told.
+    // Nothing changed, so nothing is delivered.
     cut_off(&client, &proxy).await;
     let_back(&proxy, &[&cache]).await;
     same_as_dump(&cache, server).await;
@@ -183,11 +183,11 @@ async fn deletions_are_told_alone(
 }
 
 #[tokio::test]
-async fn rows_deleted_while_away_are_told_and_nothing_else() {
+async fn rows_deleted_while_disconnected_are_delivered_and_nothing_else() {
     let server = inventory_server();
     let other = connect(server.remote()).await;
     for version in VERSIONS {
-        deletions_are_told_alone(&server, &server.remote(), &other, version).await;
+        deletions_are_delivered_alone(&server, &server.remote(), &other, version).await;
     }
 }
 
@@ -218,7 +218,7 @@ async fn a_cluster_and_a_relay_resume_where_the_client_was() {
         let passed = proxy.passed().to_client - before;
         assert!(passed < 30_000, "{passed} bytes");
         let version = MonitorVersion::MonitorCondSince;
-        deletions_are_told_alone(&cluster, &remote, &other, version).await;
+        deletions_are_delivered_alone(&cluster, &remote, &other, version).await;
     }
 }
 

@@ -1,5 +1,5 @@
-//! Faults that drove users away from earlier clients, one in each test; most with a peer that follows a
-//! script, since real servers rarely show them.
+//! Faults of other clients that made users give them up, one in each test. Most tests use a peer that
+//! follows a script, since real servers rarely show the faults.
 
 mod support;
 
@@ -426,7 +426,7 @@ async fn subscribers_process_an_update_before_the_next_is_applied() {
     }
 }
 
-/// Sends many updates at once, the first one with so many rows, the others with one each.
+/// Sends many updates at once, the first one with this many rows, the others with one each.
 async fn follow_one_by_one(first: usize) {
     let zero = Uuid::nil();
     let peer = Peer::new();
@@ -581,7 +581,7 @@ async fn an_address_without_a_listener_is_an_error() {
         .remotes("unix:/nonexistent/socket,tcp:127.0.0.1:1")
         .connect()
         .await
-        .expect_err("nobody there");
+        .expect_err("no server listens");
     assert!(matches!(error, Error::Connect { .. }), "{error}");
     let error = Client::<Database>::builder()
         .remotes("nonsense")

@@ -49,7 +49,7 @@ async fn silent_clients_are_probed_on_tcp_and_not_on_unix_sockets() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_closed_has_let_go_of_clients_files_and_sockets() {
+async fn a_server_that_is_closed_has_released_clients_files_and_sockets() {
     let folder = tempfile::tempdir().expect("a folder");
     let (path, file) = (folder.path().join("db.sock"), folder.path().join("db"));
     let create = || Server::builder().create(&file, SCHEMA).start();
@@ -72,7 +72,7 @@ async fn a_server_that_is_closed_has_let_go_of_clients_files_and_sockets() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_dropped_has_let_go_of_its_addresses() {
+async fn a_server_that_is_dropped_has_released_its_addresses() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("db.sock");
     let unix = PassiveRemote::Unix { path: path.clone() };
@@ -98,7 +98,7 @@ async fn a_server_that_is_dropped_has_let_go_of_its_addresses() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_let_go_sees_no_reset() {
+async fn a_client_that_is_disconnected_sees_no_reset() {
     let server = Server::memory(SCHEMA).expect("a server");
     let remote = "ptcp:0:127.0.0.1".parse().expect("a remote");
     let remote = server.listen(&remote).await.expect("a port").to_string();
@@ -142,7 +142,7 @@ async fn follow(path: PathBuf, last: usize) -> Vec<usize> {
 
 /// The task of any session may send to a monitoring client: no update may be lost or overtake another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn followers_are_told_of_every_transaction_in_order_whoever_commits_it() {
+async fn followers_get_every_transaction_in_order_whichever_session_commits_it() {
     const WRITERS: usize = 4;
     const TRANSACTIONS: usize = 250;
     let schema = r#"{"name":"Counters","tables":{"Counter":{"columns":{"n":{"type":"integer"}},"isRoot":true}}}"#;

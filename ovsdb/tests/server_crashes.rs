@@ -34,7 +34,7 @@ const FILE: &str = "OVSDB_TEST_CHILD_FILE";
 /// Whether the child compacts and converts the database all the time.
 const BUSY: &str = "OVSDB_TEST_CHILD_BUSY";
 
-/// Not a test: the server that the tests kill. It ends with its standard input.
+/// Not a test, but the server that the tests kill. It ends when its standard input ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child() {
     let Some(file) = std::env::var_os(FILE).map(PathBuf::from) else {
@@ -190,7 +190,7 @@ fn insert(name: &str, text: &str) -> Value {
            {"op": "commit", "durable": true}])
 }
 
-/// Inserts rows until the server is gone. Returns the names of those that were acknowledged.
+/// Inserts rows until the server has ended. Returns the names of those that were acknowledged.
 async fn load(socket: PathBuf, prefix: String) -> BTreeSet<String> {
     const AHEAD: usize = 8;
     let mut acknowledged = BTreeSet::new();
@@ -306,7 +306,7 @@ async fn killed_while_it_compacts_and_converts_no_durable_transaction_is_lost() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_process_is_told_that_the_database_is_served() {
+async fn another_process_gets_an_error_while_the_database_is_served() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("files.db");
     let served = Served::start(&file, false);

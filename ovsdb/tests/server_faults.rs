@@ -110,11 +110,11 @@ async fn a_server_that_hangs_answers_when_it_is_released() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn replies_are_held_back_for_as_long_as_is_asked_for() {
+async fn replies_are_delayed_by_the_requested_time() {
     let server = server();
     let client = client(&server).await;
     let delay = server.faults().delay(Duration::from_millis(300));
-    // The clock stands still unless everything waits for it.
+    // The clock is paused: it advances only when everything waits for it.
     let before = tokio::time::Instant::now();
     client.list_dbs().await.expect("an answer");
     assert!(before.elapsed() >= Duration::from_millis(300));

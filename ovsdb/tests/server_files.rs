@@ -166,7 +166,7 @@ async fn what_ovsdb_server_wrote_opens_with_equal_content() {
     transact(&reference.remote(), LATER);
     equal().await;
 
-    // By the tools, while no server has it.
+    // By the tools, while no server serves it.
     reference.kill().unwrap();
     let path = file.to_str().unwrap();
     output("ovsdb-tool", ["transact", path, LATER[1]]);
@@ -382,7 +382,7 @@ fn clustered_files_and_other_files_are_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_opener_is_told_that_the_database_is_served() {
+async fn a_second_opener_gets_an_error_while_the_database_is_served() {
     let mut reference = testing::Server::builder().schema(SCHEMA).start().unwrap();
     let file = reference.folder().join("Files.db");
     assert!(matches!(reason(&file), FileErrorReason::Locked));

@@ -259,7 +259,7 @@ async fn requests_without_end_of_a_client_that_does_not_read_cost_little() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_silent_and_does_not_read_is_let_go() {
+async fn a_client_that_is_silent_and_does_not_read_is_disconnected() {
     let interval = Duration::from_millis(100);
     let server = builder()
         .probe_interval(interval)

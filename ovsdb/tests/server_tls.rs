@@ -172,7 +172,7 @@ async fn clients_of_the_authority_are_served_and_others_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_are_not_asked_for_a_certificate_unless_they_are_verified() {
+async fn no_client_certificate_is_requested_unless_clients_are_verified() {
     let world = World::new();
     let (_server, remote) = world.serve(false).await;
     let bare = world.trusting().build().expect("TLS");
@@ -276,7 +276,7 @@ async fn faults_of_the_configuration_name_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_does_not_speak_tls_is_let_go() {
+async fn a_client_that_does_not_speak_tls_is_disconnected() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let world = World::new();
     let (_server, remote) = world.serve(true).await;

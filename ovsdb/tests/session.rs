@@ -288,7 +288,7 @@ async fn a_change_is_retried_after_a_conflict() {
 }
 
 #[tokio::test]
-async fn a_lock_is_asked_for_again() {
+async fn a_lock_is_requested_again() {
     let mut server = inventory_server();
     let client = quick(server.remote()).connect().await.expect("a client");
     let mut lock = client.lock("l").await.expect("a lock");
@@ -325,7 +325,7 @@ async fn a_lock_is_asked_for_again() {
     timeout(HANG, lock.held())
         .await
         .expect("no hang")
-        .expect("nobody else has it");
+        .expect("no other client holds it");
 }
 
 #[tokio::test]
@@ -550,7 +550,7 @@ async fn nothing_outlives_the_last_handle() {
     timeout(HANG, lock.held())
         .await
         .expect("no hang")
-        .expect("nobody has it");
+        .expect("no other client holds it");
 }
 
 #[test]
@@ -570,7 +570,7 @@ fn a_runtime_that_ends_leaves_typed_errors() {
         let begin = Instant::now();
         let mut txn = client.transaction();
         txn.insert(item("late", 2));
-        let error = txn.commit().await.expect_err("nobody is there");
+        let error = txn.commit().await.expect_err("no server listens");
         assert!(matches!(
             error,
             CommitError::NotSent(_) | CommitError::Unknown(_)
@@ -613,5 +613,5 @@ async fn locks_and_conditions_wait_for_a_connection_as_long_as_a_request() {
     timeout(HANG, lock.held())
         .await
         .expect("no hang")
-        .expect("nobody has it");
+        .expect("no other client holds it");
 }

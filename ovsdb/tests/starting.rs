@@ -358,7 +358,7 @@ async fn a_cache_that_costs_one_connection_after_the_other_is_started_by_itself(
                 match request.method.as_str() {
                     "monitor_cond_since" if request.params.contains("Item") && !healthy => break,
                     "monitor_cond_since" => connection.reply(&request, &no_rows()).await,
-                    // A sign for the server to behave well from now on.
+                    // Makes the server behave well from now on.
                     "list_dbs" => {
                         healthy = true;
                         connection.reply(&request, r#"["Inventory"]"#).await;

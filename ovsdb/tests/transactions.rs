@@ -115,7 +115,7 @@ async fn every_operation_is_carried_out() {
 }
 
 #[tokio::test]
-async fn rows_are_named_by_the_server_where_asked() {
+async fn rows_are_named_by_the_server_on_request() {
     let server = inventory_server();
     let client = Client::<Database>::builder()
         .remotes(server.remote())
@@ -515,7 +515,7 @@ async fn refusal(txn: ovsdb::Transaction<Database>) -> ovsdb::transaction::Refus
 }
 
 #[tokio::test]
-async fn a_duplicate_tells_the_index_the_values_and_the_rows() {
+async fn a_duplicate_names_the_index_the_values_and_the_rows() {
     let server = inventory_server();
     let client: Client<Database> = connect(&server).await;
     let names = [

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_are_told_from_other_uuids() {
+    fn placeholders_are_distinguished_from_other_uuids() {
         let mut some = Placeholders::new();
         for number in 0..1000 {
             assert_eq!(some.number(some.uuid(number)), None, "not yet");

@@ -106,7 +106,7 @@ impl<'a> Message<'a> {
 
     /// Finds the payload of a large message without reading through it, if the envelope has the form in
     /// which ovsdb-server writes it. The payload's decoder checks that nothing follows its value, so it
-    /// finds whatever is malformed.
+    /// finds every malformed part.
     fn parse_large(text: &'a str) -> Option<Self> {
         let raw = |text: &'a str, offset| Raw { text, offset };
         if let Some(rest) = text.strip_prefix("{\"id\":null,\"method\":\"update") {
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_message_is_told_apart() {
+    fn every_kind_of_message_is_distinguished() {
         let request = r#"{"method":"echo","id":"echo","params":[]}"#;
         assert!(
             matches!(Message::parse(request), Ok(Message::Request { id, .. })

@@ -143,7 +143,7 @@ impl Session {
         guard.armed = false;
         let Answer { text, shown } = answer?;
         if let Some(shown) = shown {
-            // If this times out or the connection is lost, the result is known all the same.
+            // The result is known even if this times out or the connection is lost.
             match deadline {
                 None => drop(shown.await),
                 Some(deadline) => drop(timeout_at(deadline, shown).await),

@@ -80,7 +80,7 @@ pub(super) struct Machine {
     decoding: bool,
     /// Whether an update was published since subscribers last ran.
     published: bool,
-    /// Whether the client was closed, or every handle is gone.
+    /// Whether the client was closed, or every handle was dropped.
     closing: bool,
     /// Whether every call made before the close was taken from its queue.
     drained: bool,
@@ -339,7 +339,7 @@ impl Machine {
         serving.connection.send(waiter, call.method, call.params);
     }
 
-    /// The queue of calls is empty and closed: the client was closed, or every handle is gone.
+    /// The queue of calls is empty and closed: the client was closed, or every handle was dropped.
     pub(super) fn handle_drained(&mut self) {
         self.drained = true;
         self.close();

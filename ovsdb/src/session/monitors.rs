@@ -452,7 +452,7 @@ impl Monitors {
             return;
         };
         let starts = matches!(decoded.kind, Kind::Start);
-        // Otherwise the connection that the message came from is gone, or the server has ended the
+        // Otherwise the connection that the message came from was lost, or the server has ended the
         // monitor.
         let current = entry.wire == Some(wire);
         match decoded.applied {
@@ -468,8 +468,8 @@ impl Monitors {
                     && let Some(starter) = entry.starter.take()
                     && starter.send(Ok(key)).is_err()
                 {
-                    // The caller that started the monitor has gone, so no guard exists that would end
-                    // it.
+                    // The caller that started the monitor no longer waits, so no guard exists that
+                    // would end it.
                     self.end(key, server.map(|server| &mut *server.connection));
                     return;
                 }

@@ -191,7 +191,7 @@ impl Lab {
     /// The attempt to connect succeeds.
     fn connect(&mut self) {
         let Line::Connecting(remote) = std::mem::replace(&mut self.line, Line::Down) else {
-            panic!("nobody connects");
+            panic!("no attempt to connect");
         };
         self.line = Line::Up(remote);
         self.machine.handle_connected(self.now, Ok(()));
@@ -200,7 +200,10 @@ impl Lab {
 
     /// The attempt to connect fails.
     fn refuse(&mut self) {
-        assert!(matches!(self.line, Line::Connecting(_)), "nobody connects");
+        assert!(
+            matches!(self.line, Line::Connecting(_)),
+            "no attempt to connect"
+        );
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         self.machine.handle_connected(self.now, Err(refused.into()));
         self.run();
@@ -569,7 +572,7 @@ fn closing_does_not_wait_for_what_was_given_up() {
     lab.order(Order::Abandon(caller.ticket.clone()));
     assert!(!lab.ended, "the other caller waits");
     lab.order(Order::Abandon(other.ticket.clone()));
-    assert!(lab.ended, "nobody waits for what is not sent");
+    assert!(lab.ended, "no caller waits for what is not sent");
     assert!(matches!(closed.try_recv(), Ok(())));
     assert!(other.answer().is_none_or(|answer| answer.is_err()));
 }
@@ -637,7 +640,7 @@ fn a_job_of_a_lost_connection_does_not_hold_up_the_next_greeting() {
         "the job has the replica"
     );
     lab.finish_job();
-    // These rows are of a server that is gone.
+    // These rows are from a server that no longer exists.
     let request = lab.request();
     assert_eq!(request.method, "monitor_cond_since");
     lab.reply(&request, &rows(3));
@@ -674,7 +677,7 @@ fn a_condition_is_refused_if_the_server_turns_out_to_monitor_whole_tables_only()
 }
 
 #[test]
-fn a_commit_waits_for_a_monitor_that_was_refused_and_is_asked_for_again() {
+fn a_commit_waits_for_a_monitor_that_was_refused_and_is_requested_again() {
     let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
     let (monitor, _replica) = items();
     let mut started = lab.monitor(monitor);
@@ -700,7 +703,7 @@ fn a_commit_waits_for_a_monitor_that_was_refused_and_is_asked_for_again() {
     };
     assert!(
         commit(&mut lab).is_none(),
-        "nobody knows whether it ever starts"
+        "it is unknown whether the monitor ever starts"
     );
     lab.pass(milliseconds(2_000));
     let request = lab.request();

@@ -10,11 +10,11 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 /// itself. The end of the pipe means that the owner has ended: then every program of Open vSwitch
 /// whose command line names the folder is killed, and the folder is removed.
 ///
-/// The kernel closes the pipe in any case when the owner ends. (`PR_SET_PDEATHSIG` is tied to the
-/// thread that started the server, not to the process.) The programs are found by the folder, not by
-/// process ids, so that a program that was just being started is found too, and a process that reuses
-/// the id of an earlier server is not. grep reads the folder's name from its input; on its command line
-/// it would find itself.
+/// The kernel closes the pipe however the owner ends. (`PR_SET_PDEATHSIG` is tied to the thread that
+/// started the server, not to the process.) The programs are found by the folder, not by process ids,
+/// so that a program that was just being started is found too, and a process that reuses the id of an
+/// earlier server is not. grep reads the folder's name from its input; on its command line it would
+/// find itself.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 read -r _ && exit 0

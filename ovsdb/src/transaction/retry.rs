@@ -116,7 +116,8 @@ impl CommitError {
 fn after_refusal(refusal: &Refusal) -> Retry {
     let at_operation = refusal.operation.is_some();
     match refusal.error.kind() {
-        // Found at an operation, it is a wrong value in the transaction itself, whatever the rows are.
+        // Found at an operation, it is a wrong value in the transaction itself, and does not depend on
+        // the rows.
         ErrorKind::ConstraintViolation | ErrorKind::ReferentialIntegrityViolation
             if at_operation =>
         {

@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_which_trie_has_nodes_of_its_own() {
+    fn a_trie_with_mostly_unshared_nodes_is_recognised() {
         let keys = || (0..5000_u64).map(|key| (hash(key), (key, 0)));
         let mut trie = HashTrie::build(keys());
         assert!(trie.is_mostly_unshared());

@@ -489,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rows_that_a_value_refers_to_are_told() {
+    fn the_rows_that_a_value_refers_to_are_listed() {
         fn referred<V: ColumnValue>(value: &V, table: &str) -> usize {
             let mut number = 0;
             value.each_reference(table, &mut |_| number += 1);

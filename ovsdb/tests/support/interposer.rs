@@ -1,4 +1,4 @@
-//! Stands between a client and a real server, to send what the server would not.
+//! A proxy between a client and a real server, which can send what the server would not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,8 @@ struct Words {
     times: u64,
 }
 
-/// Forwards every byte, and sends to clients what it is told to, as if it were the server.
+/// Forwards every byte, and sends other bytes to clients on request, as if they came from the
+/// server.
 pub struct Interposer {
     port: u16,
     words: broadcast::Sender<Words>,

@@ -159,8 +159,8 @@ pub fn case(random: &mut Rng, columns: &[Column], replicas: &mut Replicas) {
     conditions(random, name, of);
 }
 
-/// The value that is read equals the one that was written, and it is written such that it can be read
-/// again.
+/// The value that is read equals the one that was written, and it is written in a form that can be
+/// read again.
 fn reading(random: &mut Rng, name: &str, of: &Type, replicas: &mut Replicas) {
     let input = draw::input(random, of);
     let written = input.text();

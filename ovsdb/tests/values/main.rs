@@ -62,7 +62,7 @@ async fn servers_compute_as_the_rules_say() {
 }
 
 #[tokio::test]
-async fn servers_tell_differences_as_the_rules_say() {
+async fn servers_report_differences_as_the_rules_say() {
     let seed = Seed::new();
     for _ in 0..size(750, 100_000) / CASES {
         let mut random = seed.random();

@@ -151,7 +151,7 @@ impl<T: Table> Folded<T> {
     fn take<'a>(&mut self, batch: impl IntoIterator<Item = &'a Change<T>>) {
         let mut seen = BTreeSet::new();
         for change in batch {
-            assert!(seen.insert(change.uuid()), "a row is there once");
+            assert!(seen.insert(change.uuid()), "a batch has each row once");
             let replaced = match change {
                 Change::Deleted(old) => self.0.remove(&old.uuid()),
                 other => self.0.insert(other.uuid(), other.row().clone()),

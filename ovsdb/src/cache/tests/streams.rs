@@ -251,7 +251,7 @@ fn older() -> DatabaseSchema {
 }
 
 #[test]
-fn a_change_of_the_schema_is_told_though_no_row_changed() {
+fn a_change_of_the_schema_is_delivered_even_if_no_row_changed() {
     let mut monitor = monitor(MonitorVersion::MonitorCondSince);
     monitor.apply_schema(&older());
     let cache = cache(&monitor);

@@ -129,7 +129,7 @@ async fn next_in_an_hour<K: Hash + Eq + Clone + Send + 'static>(
     next.await.expect("no worker waits for ever")
 }
 
-/// The timer belongs to the queue: it still works when the worker that set it is gone.
+/// The timer belongs to the queue: it still works when the worker that set it has ended.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_gives_up_leaves_the_timer_to_the_others() {
     let queue = WorkQueue::new();

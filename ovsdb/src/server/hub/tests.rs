@@ -495,7 +495,7 @@ fn a_wait_that_fails_says_how_many_milliseconds_it_waited() {
 }
 
 #[test]
-fn nobody_gets_more_than_its_quota() {
+fn no_session_gets_more_than_its_quota() {
     let mut test = Test::new(Quotas {
         sessions: 3,
         monitors: 2,
@@ -591,7 +591,7 @@ fn the_transactions_of_a_session_that_is_being_closed_end_with_it() {
 }
 
 #[test]
-fn a_relay_gives_no_reply_after_an_outcome_that_nobody_knows() {
+fn a_relay_gives_no_reply_after_an_unknown_outcome() {
     let source = ovsdb_schema::DatabaseSchema::parse(SCHEMA).expect("a schema");
     let mut test = Test::new(Quotas::new());
     let mut hub = Hub::new(Quotas::new(), 2);
@@ -638,7 +638,7 @@ fn a_slow_reader_gets_the_changes_before_a_conversion_in_the_old_schema() {
 }
 
 #[test]
-fn a_monitor_is_told_of_the_changes_that_it_selects_and_of_no_others() {
+fn a_monitor_gets_the_changes_that_it_selects_and_no_others() {
     let changes = [
         (
             "insert",

@@ -327,7 +327,7 @@ fn new_remotes_are_tried_at_once() {
 }
 
 #[test]
-fn another_connection_can_be_asked_for() {
+fn another_connection_can_be_requested() {
     run(
         1,
         &[

@@ -35,10 +35,11 @@ use super::{ConnectError, ReadHalf, WriteHalf};
 /// A server's certificate must be issued by the CA, and must be for the server's name: the one given
 /// with [`server_name`](TlsConfigBuilder::server_name), otherwise the host in the remote. Open
 /// vSwitch's own programs check only the CA, and `ovs-pki` makes certificates whose name is not a host
-/// name: `ovnnb id:6dc3...`, or, with `--unique`, the name of their file, `ovnnb`, whatever address the
-/// server listens on. For such certificates, give that name, or trust every certificate of the CA by
-/// [`verify_name(false)`](TlsConfigBuilder::verify_name), as Open vSwitch does. The CA must then issue
-/// only servers' certificates, which is why `ovs-pki` has separate CAs, `switchca` and `controllerca`.
+/// name: `ovnnb id:6dc3...`, or, with `--unique`, the name of their file, `ovnnb`, independent of the
+/// address that the server listens on. For such certificates, give that name, or trust every
+/// certificate of the CA by [`verify_name(false)`](TlsConfigBuilder::verify_name), as Open vSwitch
+/// does. The CA must then issue only servers' certificates, which is why `ovs-pki` has separate CAs,
+/// `switchca` and `controllerca`.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

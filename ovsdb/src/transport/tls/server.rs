@@ -78,8 +78,8 @@ impl fmt::Debug for TlsServerConfig {
 /// use ovsdb::TlsError;
 /// use ovsdb::server::TlsServerConfig;
 ///
-/// let nobody = TlsServerConfig::builder().verify_clients(false).build();
-/// assert!(matches!(nobody, Err(TlsError::NoServerCertificate)));
+/// let without_certificate = TlsServerConfig::builder().verify_clients(false).build();
+/// assert!(matches!(without_certificate, Err(TlsError::NoServerCertificate)));
 /// ```
 #[must_use = "a configuration is made by `build`"]
 pub struct TlsServerConfigBuilder {
