@@ -103,7 +103,7 @@ fn rust_type(table: &str, column: &str, kind: &ColumnType) -> String {
     }
 }
 
-/// Whether a type can hold the column, as far as its name tells. A type of another name may be an
+/// Whether a type can hold the column, as far as its name shows. A type of another name may be an
 /// alias or a user's own atom, which only the compiler can check.
 fn may_fit(rust_type: &Type, kind: &ColumnType) -> bool {
     let Some((name, arguments)) = last_segment(rust_type) else {

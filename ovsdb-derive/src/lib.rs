@@ -19,8 +19,8 @@
 //!   before it, one without letters and digits is `Empty`, and `unknown` and `self` are
 //!   `UnknownValue` and `SelfValue`. `Unknown(..)` holds any other value.
 //!
-//! The aliases of the library's types (`Client`, `Cache`, ...) are no names of the schema: an alias is omitted where
-//! a table or an enum has its name.
+//! The aliases of the library's types (`Client`, `Cache`, ...) do not come from the schema: an alias is omitted if a
+//! table or an enum has its name.
 //!
 //! Two names may become the same Rust name: `ACL` and `Acl`, `a-b` and `a_b`, the label `Database` and a table of
 //! that name. That is an error, which says how to rename one of them: see [`schema!`](schema!).

@@ -15,7 +15,7 @@ pub(crate) struct Notes<'a> {
 }
 
 impl<'a> Notes<'a> {
-    /// Reads the notes, in the form that they explain themselves.
+    /// Reads the notes; the comments at their beginning explain the form.
     pub(crate) fn parse(text: &'a str) -> Self {
         let mut notes = Self::default();
         for line in text.lines() {

@@ -111,7 +111,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     })
 }
 
-/// The struct's `Default`, if the derive is asked to write it.
+/// The struct's `Default`, if the attribute `default = true` requests it.
 fn default_implementation(
     ident: &Ident,
     name: &LitStr,

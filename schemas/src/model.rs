@@ -54,7 +54,7 @@ pub struct ColumnSchema {
     /// The type of its values.
     pub kind: ColumnType,
     /// Whether its values may be lost when the server restarts. Never true for a strong reference to a table that is
-    /// no root table: the server stores such a reference whatever the schema says.
+    /// not a root table: the server stores such a reference even if the schema says otherwise.
     pub ephemeral: bool,
     /// Whether it can change after the row's insert. Always true for a weak reference, because the server itself
     /// removes it when the row is deleted.

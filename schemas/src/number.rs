@@ -15,8 +15,8 @@ use std::fmt;
 pub enum Number {
     /// A whole number within 64 signed bits, however it was written: `1000`, `1e3`, `1000.0`.
     Integer(i64),
-    /// Every other number, finite. Its double may be whole: `1.99999999999999999999` rounds to 2.0
-    /// and is a real all the same.
+    /// Every other number, finite. Its double may be whole: `1.99999999999999999999` rounds to 2.0,
+    /// and is a real nevertheless.
     Real(f64),
 }
 
