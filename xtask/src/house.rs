@@ -1,4 +1,4 @@
-//! Checks of dependencies and of spelling.
+//! Checks of what the sources do not show one by one: dependencies, sets of features, spelling.
 
 use std::fs;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::Result;
-use crate::command::{cargo, command, output, root, run};
-use crate::tools::{MACHETE, TYPOS, Tool};
+use crate::command::{cargo, command, output, root, run, run_cargo};
+use crate::tools::{DENY, HACK, MACHETE, TYPOS, Tool};
 
 /// The packages that other projects depend on.
 const LIBRARY: [&str; 3] = ["ovsdb", "ovsdb-derive", "ovsdb-schema"];
@@ -17,10 +17,12 @@ pub(crate) fn spelling() -> Result {
     with(TYPOS, "")
 }
 
-/// Each dependency is used.
+/// Each dependency is used, its licence and its source are allowed, and no two releases of one are built but those that
+/// `deny.toml` lists. Advisories would need a network.
 pub(crate) fn dependencies() -> Result {
     with(MACHETE, "--skip-target-dir .")?;
-    dev_dependencies_are_used()
+    dev_dependencies_are_used()?;
+    with(DENY, "--locked check bans licenses sources")
 }
 
 /// cargo-machete leaves these out.
@@ -61,6 +63,20 @@ fn read(folder: &Path, sources: &mut String) -> Result {
         }
     }
     Ok(())
+}
+
+/// The library compiles without a warning: with no feature, with each alone (the generated tables count as one), and with
+/// the two that meet in the sources. The step `lint` compiles it with all.
+pub(crate) fn features() -> Result {
+    let clippy = "clippy --package ovsdb --lib --locked";
+    let sets = "--feature-powerset --depth 1 --group-features nb,sb,vswitch";
+    let others = "--exclude-features default --exclude-all-features";
+    with(
+        HACK,
+        &format!("hack {clippy} {sets} {others} -- -D warnings"),
+    )?;
+    let set = "--no-default-features --features server,tls";
+    run_cargo(&format!("{clippy} {set} -- -D warnings"))
 }
 
 /// The library compiles with the lowest release of each dependency that its manifests allow: in a copy of the workspace, so

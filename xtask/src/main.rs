@@ -28,7 +28,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The tasks of the project ovsdb")]
 enum Task {
-    /// Run every check: formatting, lints, dependencies, documentation, fuzz targets, tests
+    /// Run the checks: formatting, lints, spelling, dependencies, features, documentation, fuzz targets, simulation, tests
     Test(test::Arguments),
     /// Prove the networks of `multihoming` by packets, on three nodes in network namespaces
     E2e(e2e::Arguments),

@@ -5,6 +5,7 @@ use std::time::Instant;
 use clap::ValueEnum as _;
 
 use crate::command::{cargo, command, run, run_cargo};
+use crate::tools::{self, DENY, FUZZ, HACK, MACHETE, TYPOS, Tool};
 use crate::{Result, fuzz, house, packages, simulate};
 
 /// The options of the checks.
@@ -30,11 +31,13 @@ enum Step {
     Lint,
     /// No word is misspelt
     Spelling,
-    /// Each dependency is used
+    /// Each dependency is used, of an allowed licence and source, and in one release
     Dependencies,
     /// The library compiles with the lowest releases of its dependencies that the manifests allow
     LowestVersions,
-    /// The documentation builds without a warning
+    /// The library compiles without a warning with no feature, with each alone, and with some that meet
+    Features,
+    /// The documentation builds without a warning, without features and with all
     Document,
     /// Each fuzz target runs for a while from its corpus
     Fuzz,
@@ -53,16 +56,41 @@ pub(crate) fn run_checks(arguments: &Arguments) -> Result {
         [] => Step::value_variants(),
         steps => steps,
     };
+    let start = Instant::now();
+    let tools: Vec<Tool> = steps
+        .iter()
+        .flat_map(|step| tools_of(*step))
+        .copied()
+        .collect();
+    tools::install_all(&tools)?;
+    if !tools.is_empty() {
+        print_time("tools", start);
+    }
     for step in steps {
         let start = Instant::now();
         run_step(*step, arguments)?;
         // Of a single step, what its tests printed stays the end.
         if steps.len() > 1 {
             let name = step.to_possible_value().ok_or("a hidden step")?;
-            println!("\n{}: {} s", name.get_name(), start.elapsed().as_secs());
+            print_time(name.get_name(), start);
         }
     }
     Ok(())
+}
+
+fn print_time(what: &str, start: Instant) {
+    println!("\n{what}: {} s", start.elapsed().as_secs());
+}
+
+/// The tools that a step runs.
+fn tools_of(step: Step) -> &'static [Tool] {
+    match step {
+        Step::Spelling => &[TYPOS],
+        Step::Dependencies => &[DENY, MACHETE],
+        Step::Features => &[HACK],
+        Step::Fuzz => &[FUZZ],
+        _ => &[],
+    }
 }
 
 fn run_step(step: Step, arguments: &Arguments) -> Result {
@@ -77,6 +105,7 @@ fn run_step(step: Step, arguments: &Arguments) -> Result {
         Step::Spelling => house::spelling(),
         Step::Dependencies => house::dependencies(),
         Step::LowestVersions => house::lowest_versions(),
+        Step::Features => house::features(),
         Step::Document => document(),
         Step::Simulation => {
             simulate::lint()?;
@@ -164,13 +193,15 @@ fn test_on_embedded_server() -> Result {
     run(command(&cargo(), &arguments).env("OVSDB_TEST_SERVER", "embedded"))
 }
 
+/// Without features and with all: a link to what a feature adds breaks when it is off.
 fn document() -> Result {
-    let arguments = [
-        "doc",
-        "--workspace",
-        "--no-deps",
-        "--all-features",
-        "--locked",
-    ];
-    run(command(&cargo(), &arguments).env("RUSTDOCFLAGS", "-D warnings"))
+    for what in [
+        "--package ovsdb --no-default-features",
+        "--workspace --all-features",
+    ] {
+        let arguments = format!("doc {what} --no-deps --locked");
+        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        run(command(&cargo(), &arguments).env("RUSTDOCFLAGS", "-D warnings"))?;
+    }
+    Ok(())
 }

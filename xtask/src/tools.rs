@@ -1,9 +1,11 @@
 //! The tools of other projects that the checks run: pinned, built from the package registry, kept below `target/`.
 
 use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
 
 use crate::Result;
-use crate::command::{cargo, command, root, run};
+use crate::command::{cargo, command, output, root, run};
 
 /// A program of the package registry, in one release of it.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +27,10 @@ const fn tool(package: &'static str, program: &'static str, version: &'static st
 pub(crate) const FUZZ: Tool = tool("cargo-fuzz", "cargo-fuzz", "0.13.2");
 /// Finds dependencies that no source names.
 pub(crate) const MACHETE: Tool = tool("cargo-machete", "cargo-machete", "0.9.2");
+/// Checks licences, sources and releases of all that is built.
+pub(crate) const DENY: Tool = tool("cargo-deny", "cargo-deny", "0.20.2");
+/// Runs cargo for each set of features.
+pub(crate) const HACK: Tool = tool("cargo-hack", "cargo-hack", "0.6.46");
 /// Lists the changes of a source file that a test should find.
 pub(crate) const MUTANTS: Tool = tool("cargo-mutants", "cargo-mutants", "25.3.1");
 /// Finds spelling mistakes in prose and in names.
@@ -36,19 +42,48 @@ impl Tool {
     /// # Errors
     /// When it cannot be built.
     pub(crate) fn installed(self) -> Result<PathBuf> {
-        let tools = root().join("target/tools");
+        run(&mut self.install())?;
+        Ok(folder().join("bin").join(self.program))
+    }
+
+    /// The command that installs this release, or finds that it is there.
+    fn install(self) -> Command {
         let mut install = command(&cargo(), &["install", self.package, "--locked", "--quiet"]);
         install.args(["--version", self.version, "--root"]);
         // The tools run for seconds, so building them quickly counts for more than their speed.
-        // One folder for all: what several are built from is built once.
         install
-            .arg(&tools)
-            .env("CARGO_TARGET_DIR", tools.join("build"))
+            .arg(folder())
+            .env(
+                "CARGO_TARGET_DIR",
+                folder().join("build").join(self.package),
+            )
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-        run(&mut install)?;
-        Ok(tools.join("bin").join(self.program))
+        install
     }
+}
+
+fn folder() -> PathBuf {
+    root().join("target/tools")
+}
+
+/// Installs several tools at the same time: none of them alone keeps all processors busy.
+///
+/// # Errors
+/// When one cannot be built.
+pub(crate) fn install_all(tools: &[Tool]) -> Result {
+    thread::scope(|scope| {
+        let installing: Vec<_> = tools
+            .iter()
+            .map(|tool| {
+                scope.spawn(|| output(&mut tool.install()).map_err(|error| error.to_string()))
+            })
+            .collect();
+        for installed in installing {
+            installed.join().map_err(|_| "a thread panicked")??;
+        }
+        Ok(())
+    })
 }
