@@ -5,6 +5,7 @@
     reason = "these programs talk to people"
 )]
 
+mod api;
 mod command;
 mod e2e;
 mod fuzz;
@@ -38,6 +39,8 @@ enum Task {
     Mutants(mutants::Arguments),
     /// Run caches and writers on a cluster whose members hand over and are killed
     Soak(soak::Arguments),
+    /// Compare the public items with those of an earlier revision, before a release
+    Api(api::Arguments),
     /// Run the tests and the networks with the daemons of other releases of Debian
     Matrix(matrix::Arguments),
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Simulate(arguments) => simulate::simulate(&arguments),
         Task::Mutants(arguments) => mutants::mutants(&arguments),
         Task::Soak(arguments) => soak::soak(&arguments),
+        Task::Api(arguments) => api::compare(&arguments),
         Task::Matrix(arguments) => matrix::run(&arguments),
     };
     match done {

@@ -33,6 +33,8 @@ pub(crate) const DENY: Tool = tool("cargo-deny", "cargo-deny", "0.20.2");
 pub(crate) const HACK: Tool = tool("cargo-hack", "cargo-hack", "0.6.46");
 /// Lists the changes of a source file that a test should find.
 pub(crate) const MUTANTS: Tool = tool("cargo-mutants", "cargo-mutants", "25.3.1");
+/// Finds changes of public items that break what uses them.
+pub(crate) const SEMVER: Tool = tool("cargo-semver-checks", "cargo-semver-checks", "0.51.0");
 /// Finds spelling mistakes in prose and in names.
 pub(crate) const TYPOS: Tool = tool("typos-cli", "typos", "1.42.3");
 

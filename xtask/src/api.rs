@@ -1,0 +1,33 @@
+//! `cargo xtask api`: what has changed in the public items since an earlier revision.
+
+use crate::Result;
+use crate::command::{command, run};
+use crate::tools::SEMVER;
+
+/// The packages whose items are compared; macros have none.
+const PACKAGES: [&str; 2] = ["ovsdb", "ovsdb-schema"];
+
+/// The options of the comparison.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The revision to compare with: a tag, a branch or a commit
+    #[arg(long, value_name = "REVISION")]
+    baseline: String,
+}
+
+/// Compares the public items with those of the baseline, with all features.
+///
+/// # Errors
+/// When a change breaks programs that use the library, and the version in `Cargo.toml` does not say so.
+pub(crate) fn compare(arguments: &Arguments) -> Result {
+    let program = SEMVER.installed()?;
+    let mut check = command(
+        &program.to_string_lossy(),
+        &["semver-checks", "--all-features"],
+    );
+    check.args(["--baseline-rev", &arguments.baseline]);
+    for package in PACKAGES {
+        check.args(["--package", package]);
+    }
+    run(&mut check)
+}
