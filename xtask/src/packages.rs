@@ -59,7 +59,7 @@ pub(crate) const NETWORK: &[Need] = &[
 pub(crate) fn ensure(needs: &[Need]) -> Result {
     let mut missing: Vec<&str> = needs
         .iter()
-        .filter(|need| !is_there(need.program))
+        .filter(|need| !is_installed(need.program))
         .map(|need| need.package)
         .collect();
     missing.sort_unstable();
@@ -68,7 +68,7 @@ pub(crate) fn ensure(needs: &[Need]) -> Result {
         return Ok(());
     }
     let packages = missing.join(" ");
-    if !is_there("apt-get") {
+    if !is_installed("apt-get") {
         return Err(format!("missing programs, which Debian has in: {packages}").into());
     }
     if !is_root() {
@@ -79,7 +79,7 @@ pub(crate) fn ensure(needs: &[Need]) -> Result {
     command::run(&mut apt(&["update"]))?;
     let arguments = ["install", "--yes", "--no-install-recommends"];
     command::run(apt(&arguments).args(&missing))?;
-    match needs.iter().find(|need| !is_there(need.program)) {
+    match needs.iter().find(|need| !is_installed(need.program)) {
         Some(need) => Err(format!("{} is installed without {}", need.package, need.program).into()),
         None => Ok(()),
     }
@@ -91,8 +91,8 @@ fn apt(arguments: &[&str]) -> Command {
     command
 }
 
-/// Whether a program is in the `PATH` or where Debian puts servers, or a file exists.
-fn is_there(program: &str) -> bool {
+/// Whether a program is in the `PATH` or where Debian puts servers; of a path, whether the file exists.
+fn is_installed(program: &str) -> bool {
     if program.starts_with('/') {
         return Path::new(program).exists();
     }
