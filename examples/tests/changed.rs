@@ -48,7 +48,7 @@ fn known(planned: &Planned) -> Grants {
 }
 
 #[tokio::test]
-async fn changed_pods_come_to_what_everything_comes_to() {
+async fn a_plan_for_changed_pods_equals_a_plan_for_everything() {
     let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
     let memory = Connection::embedded(Server::memory(schema).expect("a server"));
     let northbound = Northbound::connect(memory).await.expect("a database");

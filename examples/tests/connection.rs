@@ -118,7 +118,7 @@ fn every_command_works_over_tls() {
 }
 
 #[test]
-fn the_environment_stands_in_for_options() {
+fn the_environment_replaces_options() {
     let encrypted = Encrypted::northbound();
     let [_, key, _, certificate, _, authority] = encrypted.options();
     let options = format!("--timeout=5 -p '{key}' --certificate={certificate} -C {authority}");

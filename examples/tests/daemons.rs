@@ -1,5 +1,5 @@
-//! The daemons of OVN and Open vSwitch on databases that `ovsdb-serve` serves, through the whole way of
-//! a port from the northbound database to the flows of a switch.
+//! The daemons of OVN and Open vSwitch on databases that `ovsdb-serve` serves: a port is followed from
+//! the northbound database to the flows of a switch.
 
 #[path = "support/serve.rs"]
 mod serve;
@@ -284,7 +284,7 @@ fn a_port_gets_from_the_northbound_database_into_the_flows_of_a_switch() {
     eventually(ovn.path(), "the port is up", || {
         ovn.nbctl(&["get", "logical_switch_port", "p0", "up"]) == "true\n"
     });
-    // The chassis has taken note of everything until here.
+    // The chassis has processed everything up to here.
     ovn.nbctl(&["--wait=hv", "sync"]);
     let flows = ovn.flows();
     assert!(flows.contains("0a:00:00:00:00:01"), "{flows}");

@@ -347,7 +347,7 @@ fn a_completed_pod_loses_its_port_and_its_address() {
 }
 
 #[test]
-fn a_pod_that_comes_again_elsewhere_gets_a_new_port() {
+fn a_pod_that_is_created_again_on_another_node_gets_a_new_port() {
     let server = server("bundled");
     let cluster = nad("n", "net", LAYER3) + &node("a") + &node("b");
     apply(&server, &(cluster.clone() + &pod("p", "a", "1", "n")), &[]);
@@ -440,7 +440,7 @@ fn pods_nodes_and_nads_are_deleted_one_by_one() {
 }
 
 #[test]
-fn meters_and_nameless_rows_of_before_are_put_right() {
+fn old_meters_and_rows_without_a_name_are_corrected() {
     let server = server("ovn-23.03");
     let text = nad("n", "net", LAYER3);
     nbctl(

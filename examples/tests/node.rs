@@ -260,7 +260,7 @@ async fn an_uplink_is_a_bridge_with_a_port() {
 }
 
 #[tokio::test]
-async fn two_that_make_one_bridge_agree() {
+async fn two_clients_that_create_one_bridge_agree() {
     let bench = Bench::set_up().await;
     let other = Node::connect(&bench.server.remote()).await.unwrap();
     let (one, two) = tokio::join!(
@@ -274,7 +274,7 @@ async fn two_that_make_one_bridge_agree() {
 }
 
 #[tokio::test]
-async fn a_lost_connection_delays_and_no_more() {
+async fn a_lost_connection_only_delays() {
     let mut bench = Bench::set_up().await;
     bench.server.start().unwrap();
     let node = &bench.node;
@@ -299,7 +299,7 @@ async fn a_lost_connection_delays_and_no_more() {
 }
 
 #[tokio::test]
-async fn an_interface_bears_what_a_cni_plugin_writes() {
+async fn an_interface_has_what_a_cni_plugin_writes() {
     let bench = Bench::set_up().await;
     let wanted = Attachment {
         addresses: vec![
@@ -361,7 +361,7 @@ async fn what_others_wrote_on_an_interface_stays_when_addresses_change() {
 }
 
 #[tokio::test]
-async fn an_earlier_life_of_the_pod_leaves_the_bridge() {
+async fn an_interface_of_an_earlier_pod_is_removed_from_the_bridge() {
     let bench = Bench::set_up().await;
     let first = Attachment {
         bandwidth: Bandwidth {
@@ -461,7 +461,7 @@ async fn a_pod_waits_for_its_flows() {
 }
 
 #[tokio::test]
-async fn a_pod_that_loses_its_interface_hears_of_it() {
+async fn a_pod_whose_interface_is_removed_gets_an_error() {
     let bench = Bench::set_up().await;
     let wanted = attachment();
     let other = async || Node::connect(&bench.server.remote()).await.unwrap();
@@ -589,7 +589,7 @@ async fn bandwidth_is_set_changed_and_lifted() {
 }
 
 #[tokio::test]
-async fn limits_that_lost_their_interface_go() {
+async fn limits_without_an_interface_are_deleted() {
     let bench = Bench::set_up().await;
     let mut txn = bench.client.transaction();
     for sandbox in ["4a1c0f2b9d77e5a8", "another"] {

@@ -1,5 +1,5 @@
-//! Random clusters, one after the other on one database: a single `apply` establishes each, whatever
-//! was there before.
+//! Random clusters, one after the other on one database: a single `apply` establishes each,
+//! independent of what the database had before.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! The controller: it keeps a database as a folder of manifests describes it, whatever happens to
-//! either.
+//! The controller: it keeps a database as a folder of manifests describes it, whichever of the two
+//! changes.
 
 mod support;
 
@@ -218,7 +218,7 @@ fn on_a_cluster_one_works_and_it_is_at_the_leader() {
             controllers.iter().map(Controller::log).collect::<Vec<_>>()
         )
     };
-    // Each looks for the lock on the server it is connected to: all but one in vain.
+    // Each controller requests the lock from the servers that it connects to; only one gets it.
     until(
         "lock",
         || count("working") + count("waiting for the lock") >= 6,

@@ -134,7 +134,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn ovsdb_client_asks_what_there_is() {
+fn ovsdb_client_lists_databases_and_schemas() {
     let world = World::new(SMALL);
     assert_eq!(world.client(&["list-dbs"]), "Small\n_Server\n");
     assert_eq!(world.client(&["get-schema-version", "Small"]), "1.0.0\n");

@@ -325,7 +325,7 @@ fn value_type(json: &str) -> String {
         let _ = write!(kind, " {}..{}", bound("minInteger"), bound("maxInteger"));
     }
     if kind == "string" && !members.contains_key("enum") {
-        // As good as no type.
+        // Equivalent to no type.
         return String::new();
     }
     if let Some(values) = json.pointer("/enum/1").and_then(Value::as_array) {

@@ -245,7 +245,7 @@ fn variations() -> Vec<String> {
     schemas
 }
 
-/// What ovsdb-tool makes of a schema: the database that it creates, or its complaint.
+/// The result of ovsdb-tool for a schema: the database that it creates, or its error.
 fn reference(text: &str) -> Result<String, String> {
     let folder = tempfile::tempdir().expect("a folder");
     let (schema, database) = (folder.path().join("schema"), folder.path().join("database"));

@@ -38,7 +38,7 @@ fn every_release_parses() {
 }
 
 #[test]
-fn the_bundled_schemas_are_there() {
+fn the_bundled_schemas_exist() {
     for name in BUNDLED {
         let schema = DatabaseSchema::parse(bundled(name).expect(name)).expect(name);
         assert_eq!(schema.name, *name);

@@ -95,7 +95,7 @@ struct Lab {
     shared: Arc<Shared>,
     first: oneshot::Receiver<Result<(), Error>>,
     line: Line,
-    /// Bytes that the server has received and not looked at.
+    /// Bytes that the server has received and not read.
     at_server: Vec<u8>,
     jobs: VecDeque<Box<Job>>,
     published: usize,
@@ -137,7 +137,7 @@ impl Lab {
         lab
     }
 
-    /// Does what the machine asks for, until it asks for nothing more.
+    /// Carries out the machine's outputs until there are none.
     fn run(&mut self) {
         while let Some(output) = self.machine.poll_output(self.now) {
             match output {
@@ -209,7 +209,7 @@ impl Lab {
         self.run();
     }
 
-    /// The server answers what every connection begins with, as one without `_Server` does.
+    /// The server answers the first requests of a connection, like a server without `_Server`.
     fn greet(&mut self) {
         let server = self.request_for_server();
         self.send(&format!(
@@ -219,7 +219,7 @@ impl Lab {
         self.answer_schema();
     }
 
-    /// The same as a server does that has the database `_Server`.
+    /// The same, like a server that has the database `_Server`.
     fn greet_with_server_database(&mut self) {
         let server = self.request_for_server();
         self.reply(
@@ -326,7 +326,7 @@ impl Lab {
         answer
     }
 
-    /// The thread of the oldest job is done.
+    /// The thread of the oldest job ends.
     fn finish_job(&mut self) {
         let job = self.jobs.pop_front().expect("a job");
         self.machine.handle_decoded(self.now, job.run());
@@ -348,10 +348,10 @@ impl Lab {
     }
 }
 
-/// How a caller hears of the monitor that it started.
+/// The channel by which a caller gets the outcome of the monitor that it started.
 type Started = oneshot::Receiver<Result<u64, Error>>;
 
-/// Who made a call.
+/// The caller's end of a call.
 struct Caller {
     ticket: Arc<Ticket>,
     answer: oneshot::Receiver<Result<Answer, CallError>>,
@@ -391,7 +391,7 @@ fn an_idle_connection_is_kept_alive_by_probes() {
         assert_eq!((&*probe.method, &*probe.params), ("echo", "[]"));
         lab.reply(&probe, "[]");
     }
-    // Bytes of a message that does not end are a sign of life too.
+    // Bytes of a message that does not end also show that the server is alive.
     lab.send("{\"id\":null,\"method\":\"");
     for _ in 0..100 {
         lab.pass(milliseconds(4_000));

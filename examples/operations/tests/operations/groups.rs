@@ -174,7 +174,7 @@ async fn a_load_balancer_is_created_and_updated() {
 }
 
 #[tokio::test]
-async fn a_load_balancer_that_is_deleted_leaves_all_that_refer_to_it() {
+async fn a_deleted_load_balancer_is_removed_from_all_rows_that_refer_to_it() {
     let setting = setting(|txn| {
         switch::ensure(txn, "sw0", |_| {});
         router::ensure(txn, "r0", |_| {});

@@ -96,7 +96,7 @@ fn assert_distinct<T: Table, K: Ord + Debug>(setting: &Setting, key: impl Fn(&T)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_made_twice_among_many_clients() {
+async fn nothing_is_inserted_twice_by_many_clients() {
     let setting = setting(|_| {}).await;
     let proxy = Proxy::start(&setting.server.remote(), 1).await.unwrap();
     let mut workers = JoinSet::new();

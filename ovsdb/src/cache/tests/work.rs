@@ -59,7 +59,7 @@ async fn a_key_is_queued_once_and_again_when_it_changes_in_work() {
     assert!(end.await.expect("no panic"));
 }
 
-/// The next key; fails the test if the queue never returns.
+/// The next key; the test fails if the queue never returns.
 async fn next<K: Hash + Eq + Clone + Send + 'static>(queue: &WorkQueue<K>) -> Option<Work<K>> {
     let next = tokio::time::timeout(Duration::from_secs(20), queue.next());
     next.await.expect("no worker waits for ever")

@@ -11,7 +11,7 @@ const SCHEMA: &str = r#"{"name":"D","tables":{"T":{"isRoot":true,"columns":{"n":
 const SMALLER: &str =
     r#"{"name":"D","tables":{"T":{"isRoot":true,"columns":{"n":{"type":"integer"}}}}}"#;
 
-/// The journal as a test sees it.
+/// The records that were written to a journal, and whether its disk is full.
 #[derive(Debug, Default)]
 struct Written {
     records: Vec<String>,
@@ -579,7 +579,7 @@ fn the_transactions_of_a_session_that_is_being_closed_end_with_it() {
         test.hub.handle_message(client, &wait, test.now);
         assert_eq!(test.read(client), "");
     }
-    // The first fault is for the transaction that the others wait for.
+    // The first fault applies to the transaction for which the others wait.
     for _ in 0..2 {
         let fault = crate::server::fault::TransactionFault::DisconnectAfter;
         test.hub.add_fault("D", fault).expect("the database");

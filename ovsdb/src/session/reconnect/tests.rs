@@ -98,12 +98,12 @@ fn a_session_that_lasted_makes_up_for_the_failures() {
             (1_000, Nothing, Some(Action::Connect(0))),
             (1_000, Failed, None),
             (3_000, Nothing, Some(Action::Connect(0))),
-            // Shorter than the wait would be: the wait goes on doubling.
+            // It served for less than the next wait, so the wait keeps doubling.
             (3_000, Connected, None),
             (3_001, Failed, None),
             (5_000, Nothing, None),
             (7_001, Nothing, Some(Action::Connect(0))),
-            // Longer: it is back at the first.
+            // It served for longer, so the next wait is the first one again.
             (7_001, Connected, None),
             (11_999, Heard, None),
             (16_998, Heard, None),
@@ -127,7 +127,7 @@ fn every_remote_is_tried_before_any_wait_and_each_waits_for_itself() {
             (1_003, Nothing, Some(Action::Connect(0))),
             (1_004, Failed, Some(Action::Connect(1))),
             (1_005, Connected, None),
-            // It did not last: it waits longer. The third has waited.
+            // It did not last, so it waits for longer. The third is due.
             (1_006, Failed, Some(Action::Connect(2))),
             (1_007, Failed, None),
             (2_003, Nothing, None),
@@ -135,7 +135,7 @@ fn every_remote_is_tried_before_any_wait_and_each_waits_for_itself() {
             (3_008, Connected, None),
             (7_100, Heard, None),
             (12_000, Heard, None),
-            // It did: the others are tried at once.
+            // It lasted, so the others are tried at once.
             (13_000, Failed, Some(Action::Connect(1))),
             (13_001, Failed, Some(Action::Connect(2))),
             (13_002, Failed, None),
@@ -154,18 +154,18 @@ fn a_leader_that_hands_over_is_followed_at_once() {
             (1, Failed, Some(Action::Connect(1))),
             (2, NotReady, Some(Action::Connect(2))),
             (3, Connected, None),
-            // It served for less than a backoff, but says itself that it leads no longer:
-            // the failure of the first is forgotten.
+            // It served for less than a backoff, but reports that it no longer leads: the failure
+            // of the first is forgotten.
             (150, NotReady, Some(Action::Connect(0))),
             (151, Failed, Some(Action::Connect(1))),
             (152, Connected, None),
-            // A leader for so short a time does not count: what waits goes on waiting.
+            // A leader that served for so short a time does not count: the waits continue.
             (153, NotReady, None),
             (174, Nothing, None),
             (200, Nothing, Some(Action::Connect(2))),
             (201, Connected, None),
             (5_201, Nothing, Some(Action::Probe)),
-            // The same when it is lost, after a backoff's time.
+            // The same when the connection is lost after it served as long as a backoff.
             (5_300, Failed, Some(Action::Connect(0))),
             (5_301, Failed, Some(Action::Connect(1))),
         ],
@@ -194,7 +194,7 @@ fn the_session_stands_by_until_another_remote_is_due() {
             (8_050, NotReady, Some(Action::Connect(2))),
             (8_051, StandBy(true), None),
             (8_060, StandBy(true), None),
-            // It is elected, and the time that standing by may take is over.
+            // It is elected, so standing by ends.
             (8_061, Ready, None),
             (9_000, Nothing, None),
             (9_000, Connected, None),
@@ -222,7 +222,7 @@ fn a_log_that_grows_has_the_other_members_tried_at_once_a_few_times() {
             (9, Hint, Some(Action::StandByOver)),
             (9, NotReady, Some(Action::Connect(1))),
             (10, StandBy(true), None),
-            // The leader cannot be reached, and the log goes on growing.
+            // The leader cannot be reached, and the log keeps growing.
             (11, Hint, None),
             (12, Hint, None),
             (13, Connected, None),
@@ -277,7 +277,7 @@ fn a_probe_that_was_late_gets_its_time_all_the_same() {
         &[
             (0, Nothing, Some(Action::Connect(0))),
             (0, Connected, None),
-            // The task was held up for long.
+            // The task was delayed for a long time.
             (17_000, Nothing, Some(Action::Probe)),
             (17_000, Nothing, None),
             (21_999, Nothing, None),
@@ -309,7 +309,7 @@ fn new_remotes_are_tried_at_once() {
             (2, SetRemotes(2, None), Some(Action::Connect(0))),
             (3, Failed, Some(Action::Connect(1))),
             (4, Failed, None),
-            // Out of a wait that has begun.
+            // During a wait.
             (5, RetryNow, Some(Action::Connect(0))),
             (6, Connected, None),
             // While connected: when that connection is given up.
