@@ -1,6 +1,9 @@
 //! The session in virtual time: the machine at one end, a scripted server at the other, and no
 //! socket between them.
 
+mod locks;
+mod monitors;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,0 +1,89 @@
+//! The locks of a session.
+
+use super::*;
+
+#[test]
+fn a_lock_is_requested_on_each_connection_and_released_with_its_last_handle() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    let lock = |lab: &mut Lab, steal| {
+        let (reply, told) = oneshot::channel();
+        let name = "l".into();
+        lab.order(Order::Lock { name, steal, reply });
+        told
+    };
+    let mut told = lock(&mut lab, false);
+    let request = lab.request();
+    assert_eq!((&*request.method, &*request.params), ("lock", r#"["l"]"#));
+    lab.reply(&request, r#"{"locked":false}"#);
+    let held = told.try_recv().expect("an answer").expect("a lock");
+    assert!(!*held.borrow());
+    for (method, holds) in [("locked", true), ("stolen", false), ("locked", true)] {
+        lab.send(&format!(
+            r#"{{"id":null,"method":"{method}","params":["l"]}}"#
+        ));
+        assert_eq!(*held.borrow(), holds, "{method}");
+    }
+    lab.send(r#"{"id":null,"method":"stolen","params":["other"]}"#);
+    assert!(*held.borrow());
+    // The second handle of a lock that is held needs no request.
+    let mut second = lock(&mut lab, false);
+    assert!(matches!(second.try_recv(), Ok(Ok(_))));
+    assert!(lab.try_request().is_none());
+
+    lab.pass(milliseconds(3_000));
+    lab.hang_up();
+    assert!(!*held.borrow(), "it is lost with the connection");
+    lab.pass(milliseconds(1_000));
+    lab.connect();
+    lab.greet();
+    let request = lab.request();
+    assert_eq!((&*request.method, &*request.params), ("lock", r#"["l"]"#));
+    lab.reply(&request, r#"{"locked":true}"#);
+    assert!(*held.borrow());
+
+    lab.order(Order::Unlock { name: "l".into() });
+    assert!(lab.try_request().is_none(), "another handle is left");
+    lab.order(Order::Unlock { name: "l".into() });
+    let request = lab.request();
+    assert_eq!((&*request.method, &*request.params), ("unlock", r#"["l"]"#));
+}
+
+#[test]
+fn a_lock_that_another_client_has_is_stolen_after_it_is_given_up() {
+    let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
+    let lock = |lab: &mut Lab, steal| {
+        let (reply, told) = oneshot::channel();
+        let name = "l".into();
+        lab.order(Order::Lock { name, steal, reply });
+        told
+    };
+    let mut waits = lock(&mut lab, false);
+    let request = lab.request();
+    lab.reply(&request, r#"{"locked":false}"#);
+    let mut steals = lock(&mut lab, true);
+    let requests = [lab.request(), lab.request()];
+    let methods = requests.each_ref().map(|request| &*request.method);
+    assert_eq!(methods, ["unlock", "steal"]);
+    lab.reply(&requests[0], "{}");
+    assert!(steals.try_recv().is_err());
+    lab.reply(&requests[1], r#"{"locked":true}"#);
+    for told in [&mut waits, &mut steals] {
+        let held = told.try_recv().expect("an answer").expect("a lock");
+        assert!(*held.borrow());
+    }
+    // A caller that has gone before the server replied holds nothing.
+    let (reply, told) = oneshot::channel();
+    lab.order(Order::Lock {
+        name: "other".into(),
+        steal: false,
+        reply,
+    });
+    drop(told);
+    let request = lab.request();
+    lab.reply(&request, r#"{"locked":true}"#);
+    let request = lab.request();
+    assert_eq!(
+        (&*request.method, &*request.params),
+        ("unlock", r#"["other"]"#)
+    );
+}
