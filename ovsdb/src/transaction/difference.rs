@@ -80,3 +80,79 @@ fn pairs(datum: &Datum) -> impl Iterator<Item = (&Atom, &Atom)> {
     };
     map.into_iter().flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Wire as _;
+
+    fn parts(old: Datum, new: Datum) -> Difference {
+        let mut difference = Difference::default();
+        difference.parts(3, "c".into(), &old, &new);
+        difference
+    }
+
+    #[test]
+    fn of_a_set_the_removed_and_the_new_elements_are_sent() {
+        for (old, new, mutations, moved) in [
+            (
+                Datum::set([1, 2]),
+                Datum::set([2, 3]),
+                r#"[["c","delete",1],["c","insert",3]]"#,
+                vec![1, 3],
+            ),
+            (
+                Datum::set([1, 2]),
+                Datum::set([2]),
+                r#"[["c","delete",1]]"#,
+                vec![1],
+            ),
+            (
+                Datum::set([1]),
+                Datum::set([1, 2]),
+                r#"[["c","insert",2]]"#,
+                vec![2],
+            ),
+            (Datum::set([1]), Datum::set([1]), "[]", vec![]),
+        ] {
+            let difference = parts(old, new);
+            assert_eq!(difference.mutations.to_json(), mutations);
+            let moved: Vec<Atom> = moved.into_iter().map(Atom::Integer).collect();
+            assert_eq!(difference.moved, [(3, moved)], "{mutations}");
+            assert!(difference.replaced_keys.is_empty() && difference.added_pairs.is_empty());
+            assert!(difference.columns.is_empty() && difference.replaced.is_empty());
+        }
+    }
+
+    #[test]
+    fn of_a_map_pairs_that_are_replaced_are_removed_first() {
+        let keys = |keys: &[&str]| keys.iter().map(|key| Atom::from(*key)).collect::<Vec<_>>();
+        let difference = parts(
+            Datum::map([("changed", 1), ("gone", 2), ("same", 3)]),
+            Datum::map([("changed", 7), ("new", 8), ("same", 3)]),
+        );
+        let expected = concat!(
+            r#"[["c","delete",["set",["changed","gone"]]],"#,
+            r#"["c","insert",["map",[["changed",7],["new",8]]]]]"#
+        );
+        assert_eq!(difference.mutations.to_json(), expected);
+        assert_eq!(difference.replaced_keys, [(3, keys(&["changed", "gone"]))]);
+        assert_eq!(difference.added_pairs, [(3, Datum::map([("new", 8)]))]);
+        assert_eq!(
+            difference.moved,
+            [(3, keys(&["changed", "gone", "changed", "new"]))]
+        );
+        // An empty map may look like an empty set.
+        let filled = parts(Datum::empty(), Datum::map([("new", 8)]));
+        assert_eq!(
+            filled.mutations.to_json(),
+            r#"[["c","insert",["map",[["new",8]]]]]"#
+        );
+        assert!(filled.replaced_keys.is_empty());
+        assert_eq!(filled.added_pairs, [(3, Datum::map([("new", 8)]))]);
+        let emptied = parts(Datum::map([("gone", 2)]), Datum::empty());
+        assert_eq!(emptied.mutations.to_json(), r#"[["c","delete","gone"]]"#);
+        assert_eq!(emptied.replaced_keys, [(3, keys(&["gone"]))]);
+        assert!(emptied.added_pairs.is_empty());
+    }
+}

@@ -416,3 +416,107 @@ impl<D: Database, T: Table<Database = D>> Wait<'_, D, T> {
         self.complete()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Wire as _;
+
+    struct Inventory;
+
+    impl Database for Inventory {
+        const NAME: &'static str = "Inventory";
+    }
+
+    #[derive(Debug, Clone, PartialEq, Default, ovsdb::Table)]
+    #[ovsdb(database = Inventory, table = "Item")]
+    struct Item {
+        name: Str,
+        count: i64,
+        weight: Option<i64>,
+        tags: Set<i64>,
+        notes: Map<Str, i64>,
+    }
+
+    fn assert_operations(txn: &Transaction<Inventory>, expected: &[&str]) {
+        let text = format!("[{}]", expected.join(","));
+        let expected = Vec::<Operation>::from_json(&text).expect(&text);
+        assert_eq!(txn.operations().to_vec().to_json(), expected.to_json());
+    }
+
+    #[test]
+    fn several_calls_describe_one_operation() {
+        let mut txn = Transaction::<Inventory>::detached();
+        let update = txn.update(Item::NAME.eq("a"));
+        assert_eq!(update.index().get(), usize::MAX, "nothing is set yet");
+        let update = update.set(Item::COUNT, 5).set(Item::WEIGHT, Some(2));
+        assert_eq!(update.index().get(), 0);
+        let mutate = txn
+            .mutate(Item::NAME.eq("b"))
+            .add(Item::COUNT, 1)
+            .subtract(Item::COUNT, 2)
+            .multiply(Item::COUNT, 3)
+            .divide(Item::COUNT, 4)
+            .modulo(Item::COUNT, 5)
+            .insert(Item::TAGS, [1])
+            .delete(Item::TAGS, [2])
+            .insert(Item::NOTES, [("a", 1)])
+            .delete(Item::NOTES, [("b", 2)])
+            .delete_keys(Item::NOTES, ["c"])
+            .set_keys(Item::NOTES, [("d", 3)])
+            .set_keys(Item::NOTES, Map::<Str, i64>::new());
+        assert_eq!(mutate.index().get(), 1);
+        // Neither changes anything, so neither is sent.
+        let _ = txn.update(Item::NAME.eq("c"));
+        let _ = txn
+            .mutate(Item::NAME.eq("c"))
+            .set_keys(Item::NOTES, Map::<Str, i64>::new());
+        assert_operations(
+            &txn,
+            &[
+                r#"{"op":"update","table":"Item","where":[["name","==","a"]],"row":{"count":5,"weight":2}}"#,
+                r#"{"op":"mutate","table":"Item","where":[["name","==","b"]],"mutations":[
+                    ["count","+=",1],["count","-=",2],["count","*=",3],["count","/=",4],["count","%=",5],
+                    ["tags","insert",1],["tags","delete",2],["notes","insert",["map",[["a",1]]]],
+                    ["notes","delete",["map",[["b",2]]]],["notes","delete","c"],["notes","delete","d"],
+                    ["notes","insert",["map",[["d",3]]]]]}"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn a_wait_compares_the_named_columns_for_whole_milliseconds() {
+        let mut txn = Transaction::<Inventory>::detached();
+        let expected = || Item {
+            name: "x".into(),
+            count: 5,
+            weight: Some(1),
+            ..Item::default()
+        };
+        let rows = || Item::NAME.eq("a");
+        let wait = txn
+            .wait(rows())
+            .comparing(Item::COUNT)
+            .comparing(Item::NAME);
+        assert_eq!(wait.until([expected()]).get(), 0);
+        for timeout in [None, Some(Duration::from_micros(1500)), Some(Duration::MAX)] {
+            let wait = txn.wait(rows()).comparing(Item::WEIGHT).timeout(timeout);
+            wait.until_not([expected(), Item::default()]);
+        }
+        let start = r#"{"op":"wait","table":"Item","where":[["name","==","a"]]"#;
+        let until_not =
+            r#""columns":["weight"],"until":"!=","rows":[{"weight":1},{"weight":["set",[]]}]}"#;
+        let with = |timeout: &str| format!("{start},{timeout}{until_not}");
+        assert_operations(
+            &txn,
+            &[
+                &format!(
+                    r#"{start},"timeout":0,"columns":["count","name"],"until":"==","rows":[{{"count":5,"name":"x"}}]}}"#
+                ),
+                &with(""),
+                &with(r#""timeout":1,"#),
+                &with(r#""timeout":9223372036854775807,"#),
+            ],
+        );
+    }
+}
