@@ -111,3 +111,37 @@ fn references_are_followed_in_their_order_and_missing_rows_left_out() {
     assert_eq!(view.get_shared(wanted[1]), None);
     assert_eq!(view.get(rows[3]).map(Row::uuid), Some(rows[3].uuid()));
 }
+
+#[test]
+fn a_table_shows_its_indexes() {
+    let Setting { view, .. } = setting();
+    let shown = format!("{:?}", view.table::<Item>());
+    for index in ["HashRows { keys: 4, .. }", "OrderedRows { rows: 151, .. }"] {
+        assert!(shown.contains(index), "{index}");
+    }
+}
+
+#[cfg(feature = "nb")]
+#[test]
+fn referrers_show_how_many_they_are() {
+    use crate::nb::{self, LogicalSwitch, LogicalSwitchPort};
+
+    let mut builder = SnapshotBuilder::<nb::Database>::new();
+    let port = builder.insert(LogicalSwitchPort::default());
+    for _ in 0..2 {
+        builder.insert(LogicalSwitch {
+            ports: [port].into(),
+            ..LogicalSwitch::default()
+        });
+    }
+    builder.index_references_to::<LogicalSwitchPort>();
+    let view = builder.build().expect("a view");
+    let mut switches = view.referrers::<LogicalSwitch>(port);
+    let expected = r#"Referrers { table: "Logical_Switch", len: 2, .. }"#;
+    assert_eq!(format!("{switches:?}"), expected);
+    assert!(switches.next().is_some());
+    assert_eq!((switches.len(), switches.size_hint()), (1, (1, Some(1))));
+    let shown = format!("{:?}", view.table::<LogicalSwitch>());
+    let index = r#"References { target: "Logical_Switch_Port", rows: Groups { keys: 1, .. }, .. }"#;
+    assert!(shown.contains(index), "{shown}");
+}

@@ -174,3 +174,23 @@ fn an_update_that_does_not_fit_is_reported_with_its_place() {
         assert_eq!(error.to_string(), words);
     }
 }
+
+#[cfg(feature = "testing")]
+#[test]
+fn what_feeds_a_test_shows_its_tables() {
+    use crate::AnyDatabase;
+    use crate::cache::Tables;
+    use crate::testing::{Replay, SnapshotBuilder};
+
+    let replay = Replay::<AnyDatabase>::any_tables(&schema(SCHEMA));
+    let expected = "ReplicaMonitor { tables: 2, version: MonitorCondSince, .. }";
+    assert_eq!(format!("{replay:?}"), expected);
+    let mut builder = SnapshotBuilder::<Inventory>::new();
+    builder.insert(Part { label: "a".into() });
+    let shown = format!("{builder:?}");
+    assert!(shown.starts_with(r#"{"Part": "#), "{shown}");
+    let mut tables = Tables::<Inventory>::default();
+    tables.select::<Item>(None);
+    let shown = format!("{tables:?}");
+    assert!(shown.contains(r#"name: "Item""#), "{shown}");
+}
