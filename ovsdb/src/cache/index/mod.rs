@@ -440,3 +440,28 @@ fn changed<'a, K: PartialEq>(old: &'a [K], new: &'a [K]) -> (&'a [K], &'a [K]) {
 fn keys_of<'a, K: Key>(keys: &Keys<K>, row: Option<&'a dyn ErasedRow>) -> Cow<'a, [K]> {
     row.map_or(Cow::Borrowed(&[]), keys)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_keys_that_differ_are_removed_and_added() {
+        for (old, new, removed, added) in [
+            ("", "", "", ""),
+            ("abc", "abc", "", ""),
+            ("", "ab", "", "ab"),
+            ("ab", "", "ab", ""),
+            ("abc", "axc", "b", "x"),
+            ("abc", "ac", "b", ""),
+            ("ac", "abc", "", "b"),
+            ("abcd", "xbcy", "abcd", "xbcy"),
+            ("abc", "xyc", "ab", "xy"),
+            ("abc", "axy", "bc", "xy"),
+        ] {
+            let (old, new) = (old.as_bytes(), new.as_bytes());
+            let expected = (removed.as_bytes(), added.as_bytes());
+            assert_eq!(changed(old, new), expected, "{old:?} {new:?}");
+        }
+    }
+}
