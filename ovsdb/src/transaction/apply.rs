@@ -326,3 +326,158 @@ impl<D: Database> Transaction<D> {
             })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{OvsdbError, Wire as _};
+    use crate::transaction::{BuildError, Refusal};
+    use crate::value::Uuid;
+
+    struct Inventory;
+
+    impl Database for Inventory {
+        const NAME: &'static str = "Inventory";
+    }
+
+    const INSERT: &str =
+        r#"{"op":"insert","table":"T","row":{},"uuid":"00000000-0000-0000-0000-00000000000N"}"#;
+    const WAIT: &str =
+        r#"{"op":"wait","table":"T","where":[],"columns":[],"until":"==","rows":[],"timeout":0}"#;
+    const UPDATE: &str = r#"{"op":"update","table":"T","where":[],"row":{}}"#;
+    const MOVE: &str =
+        r#"{"op":"mutate","table":"T","where":[],"mutations":[["c","insert",1],["c","delete",2]]}"#;
+    const COUNT: &str =
+        r#"{"op":"mutate","table":"T","where":[],"mutations":[["c","insert",1],["n","+=",1]]}"#;
+
+    fn transaction(operations: &[&str]) -> Transaction<Inventory> {
+        let mut txn = Transaction::detached();
+        for (number, text) in operations.iter().enumerate() {
+            let text = text.replace('N', &number.to_string());
+            txn.operation(Operation::from_json(&text).expect(&text));
+        }
+        txn
+    }
+
+    fn disconnected() -> Disconnected {
+        Disconnected::new(DisconnectReason::Silent)
+    }
+
+    fn refused(error: &str) -> CommitError {
+        CommitError::Refused(Box::new(Refusal::of_request(OvsdbError::new(error))))
+    }
+
+    #[test]
+    fn only_changes_with_the_same_effect_are_made_twice() {
+        for (operations, reads, edit_waits, twice) in [
+            (vec![], 0, vec![], true),
+            (vec![UPDATE, MOVE], 0, vec![], true),
+            (vec![UPDATE, COUNT], 0, vec![], false),
+            (vec![INSERT], 0, vec![], false),
+            // A wait of the program itself finds that the row exists.
+            (vec![WAIT, INSERT], 0, vec![], true),
+            // A guard is made from the new view, and so is the wait of an edit.
+            (vec![WAIT, INSERT], 1, vec![], false),
+            (vec![WAIT, WAIT, INSERT], 1, vec![], true),
+            (vec![WAIT, WAIT, INSERT], 1, vec![0], false),
+            (vec![WAIT, WAIT, WAIT, INSERT], 1, vec![0], true),
+        ] {
+            let mut txn = transaction(&operations);
+            txn.reads = reads;
+            txn.edit_waits = edit_waits.iter().copied().collect();
+            let shown = format!("{operations:?}, {reads} guards, {edit_waits:?}");
+            assert_eq!(txn.can_be_made_twice(), twice, "{shown}");
+        }
+    }
+
+    #[test]
+    fn while_an_attempt_may_be_on_its_way_nothing_is_reported_as_unchanged() {
+        let mut earlier = Earlier::<Inventory, u8>::default();
+        assert!(!earlier.is_open());
+        let error = earlier.error(CommitError::NotSent(disconnected()));
+        assert!(matches!(error, CommitError::NotSent(_)));
+        let lost = CommitError::Unknown(disconnected());
+        // Of two attempts that insert a row each, the second is found to be carried out.
+        for number in [1, 2] {
+            assert!(earlier.add(&transaction(&[UPDATE, INSERT]), number, &lost));
+            assert!(earlier.is_open());
+        }
+        assert_eq!(earlier.attempts.len(), 2);
+        for unchanged in [
+            CommitError::Build(BuildError::Detached),
+            refused("constraint violation"),
+        ] {
+            let error = earlier.error(unchanged);
+            assert!(matches!(error, CommitError::Unknown(lost)
+                if matches!(lost.reason(), DisconnectReason::Silent)));
+        }
+        let error = earlier.error(CommitError::NotSent(Disconnected::new(
+            DisconnectReason::TimedOut,
+        )));
+        assert!(matches!(error, CommitError::Unknown(lost)
+            if matches!(lost.reason(), DisconnectReason::TimedOut)));
+        let error = earlier.error(refused("cluster error"));
+        assert!(
+            matches!(error, CommitError::Refused(_)),
+            "it may have changed something itself"
+        );
+        assert!(matches!(earlier.unknown_error(), CommitError::Unknown(_)));
+        let (result, outcome) = earlier.settled(1);
+        assert_eq!(result, 2);
+        assert!(outcome.is_settled());
+        // Once they are settled, errors are what they are.
+        earlier.attempts.clear();
+        assert!(matches!(
+            earlier.error(refused("aborted")),
+            CommitError::Refused(_)
+        ));
+
+        // Without an insert, nothing shows later whether an attempt was carried out.
+        let mut earlier = Earlier::<Inventory, u8>::default();
+        assert!(earlier.add(&transaction(&[MOVE]), 1, &lost));
+        assert!(!earlier.add(&transaction(&[COUNT]), 2, &lost));
+        assert!(earlier.is_open() && earlier.attempts.is_empty() && earlier.edits.len() == 2);
+    }
+
+    #[test]
+    fn an_attempt_is_found_again_by_a_row_that_stays() {
+        let schema = r#"{"name":"Inventory","version":"1.0.0","tables":{
+            "Part":{"columns":{"c":{"type":"string"}}},"Root":{"isRoot":true,"columns":{"c":{"type":"string"}}}}}"#;
+        let schema = ovsdb_schema::DatabaseSchema::parse(schema).expect("a schema");
+        let insert = |table: &str, uuid: Option<u128>| Operation::Insert {
+            table: table.into(),
+            row: crate::protocol::Columns::new(),
+            uuid_name: None,
+            uuid: uuid.map(Uuid::from_u128),
+        };
+        for (inserts, found) in [
+            (vec![], None),
+            (vec![("Part", None), ("Root", None)], None),
+            (vec![("Part", Some(1))], Some(("Part", 1))),
+            (
+                vec![("Part", Some(1)), ("Part", Some(2))],
+                Some(("Part", 1)),
+            ),
+            (
+                vec![("Part", Some(1)), ("Root", Some(2))],
+                Some(("Root", 2)),
+            ),
+            (vec![("Part", Some(1)), ("Root", None)], Some(("Part", 1))),
+        ] {
+            let mut txn = Transaction::<Inventory>::detached_for(schema.clone());
+            for (table, uuid) in &inserts {
+                txn.operation(insert(table, *uuid));
+            }
+            let guarded = txn.attempt().map(|attempt| txn.after(&[attempt]));
+            let guard = guarded.as_ref().map(|txn| txn.operations[0].to_json());
+            let expected = found.map(|(table, uuid)| {
+                let clause = format!(r#"["_uuid","==",["uuid","{}"]]"#, Uuid::from_u128(uuid));
+                let text = WAIT.replace(r#""where":[]"#, &format!(r#""where":[{clause}]"#));
+                let text = text.replace(r#""columns":[]"#, r#""columns":["_uuid"]"#);
+                let wait = Operation::from_json(&text.replace("\"T\"", &format!("\"{table}\"")));
+                wait.expect("a wait").to_json()
+            });
+            assert_eq!(guard, expected, "{inserts:?}");
+        }
+    }
+}
