@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 /// The names of a value's members.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
-    /// A value whose members are not looked at.
+    /// A value whose members are not checked.
     Any,
     /// An object with these members.
     Object(&'static [(&'static str, Self)]),

@@ -168,7 +168,7 @@ async fn wait_for(cache: &Cache<Database>, name: &str, is: impl Fn(&Item) -> boo
         let row = view.get_by(Item::NAME, name);
         row.is_some_and(|row| is(row)).then_some(())
     });
-    waited.await.expect("it comes to be so");
+    waited.await.expect("the condition is met");
 }
 
 #[tokio::test]

@@ -311,7 +311,7 @@ async fn a_monitor_opened_under_load_never_has_a_stale_row() {
         touched.expect("a commit");
         // What was committed before is visible from the first look on.
         assert_eq!((total(&second), total(&third)), (written, written));
-        // All of them go on together.
+        // All of them receive later changes.
         let mut stream = second.all_changes();
         let mut fold = Fold::default();
         tokio::time::sleep(Duration::from_millis(random.u64(..5))).await;

@@ -251,7 +251,7 @@ async fn a_relay_gives_its_rows_versions_of_its_own_that_change_with_those_of_th
         }
         assert_ne!(first["a"], first["b"], "{case}");
 
-        // A client of the relay that monitors versions is told the same.
+        // A client of the relay that monitors versions gets the same.
         let columns = json!({"Note": {"columns": ["name", "_version"]}});
         let mut monitored = relay
             .result("monitor_cond", json!(["Notes", "m", columns]))

@@ -119,7 +119,9 @@ async fn until(members: &mut [Raw], is: impl Fn(&[Status]) -> bool) -> Vec<Statu
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(HANG, wait).await.expect("the cluster comes to it")
+    timeout(HANG, wait)
+        .await
+        .expect("the cluster reaches the state")
 }
 
 /// Whether these are the members of a working, idle cluster.

@@ -292,5 +292,7 @@ async fn a_client_that_is_silent_and_does_not_read_is_disconnected() {
             tokio::time::sleep(interval).await;
         }
     };
-    timeout(HANG, again).await.expect("let go");
+    timeout(HANG, again)
+        .await
+        .expect("the first client was disconnected");
 }

@@ -315,7 +315,7 @@ async fn a_lock_is_requested_again() {
     timeout(HANG, lock.held())
         .await
         .expect("no hang")
-        .expect("given back");
+        .expect("the lock was released");
     // A handle whose future was dropped does not keep the lock.
     for _ in 0..20 {
         drop(timeout(Duration::ZERO, client.lock("l")).await);

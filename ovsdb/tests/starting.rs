@@ -178,7 +178,7 @@ async fn until_it_ends(
     };
     let outcome = tokio::select! {
         outcome = &mut starting => outcome,
-        () = served => unreachable!("it goes on"),
+        () = served => unreachable!("the server does not stop"),
     };
     (outcome, connections)
 }

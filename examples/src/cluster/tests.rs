@@ -1,4 +1,4 @@
-//! What the manifests and the command line ask for together.
+//! What the manifests and the command line request together.
 
 use super::*;
 

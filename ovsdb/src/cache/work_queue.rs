@@ -152,7 +152,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         Self { inner }
     }
 
-    /// Queues the keys that `keys` makes of each change of a table; `keys` also gets the tables
+    /// Queues the keys that `keys` returns for each change of a table; `keys` also gets the tables
     /// after the change. The first keys are those of all rows.
     ///
     /// When the server's schema [changes](super::BatchKind::is_schema_change), all rows must be looked
@@ -189,7 +189,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         });
     }
 
-    /// Queues the keys that `keys` makes of each transaction, and of each change of the
+    /// Queues the keys that `keys` returns for each transaction, and for each change of the
     /// [schema](super::BatchKind::is_schema_change).
     pub fn feed_all<D: Database, I: IntoIterator<Item = K>>(
         &self,
@@ -210,7 +210,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         });
     }
 
-    /// Queues the keys that `each` makes of the items of a stream.
+    /// Queues the keys that `each` returns for the items of a stream.
     fn feed_from<S: Stream + Unpin + Send + 'static>(
         &self,
         mut stream: S,

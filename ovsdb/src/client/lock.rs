@@ -32,7 +32,7 @@ use crate::value::Str;
 /// # Ok(()) }
 /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
-#[must_use = "the lock is given back when its last handle is dropped"]
+#[must_use = "the lock is released when its last handle is dropped"]
 pub struct Lock {
     name: Str,
     held: watch::Receiver<bool>,

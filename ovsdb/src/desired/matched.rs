@@ -74,7 +74,7 @@ impl<'v, T: Table> Matched<'v, T> {
         }
     }
 
-    /// The columns to prefetch: those that the first wanted row gives, and those that tell the owner.
+    /// The columns to prefetch: those that the first wanted row gives, and those that identify the owner.
     fn columns(&self) -> Vec<usize> {
         let first = self.desired.rows.iter().flat_map(|row| &row.columns.0);
         let first = first.take(MOST_AHEAD).map(|given| given.index);

@@ -124,7 +124,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! It runs until it is told to stop. While the server is down or restarts, keys are collected; on the next connection the closure
+//! It runs until it is stopped. While the server is down or restarts, keys are collected; on the next connection the closure
 //! sees the current rows. [`wait_for_server`](ClientBuilder::wait_for_server) lets the program start before its server, and
 //! [`testing`](super::testing) shows how to test it without one.
 //!

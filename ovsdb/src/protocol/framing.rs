@@ -1,7 +1,7 @@
 //! Finds where a message ends.
 //!
 //! OVSDB messages follow each other without a delimiter (RFC 7047 section 4). The framer follows
-//! brackets and strings, and remembers its position: it looks at each byte once, however the stream is
+//! brackets and strings, and remembers its position: it reads each byte once, however the stream is
 //! cut into reads.
 
 use std::ops::Range;
@@ -115,7 +115,7 @@ pub struct Framer {
     depth: u32,
     /// Where the message starts; blanks before it are not part of it.
     start: usize,
-    /// How much of the buffer was looked at.
+    /// How many bytes of the buffer were read.
     seen: usize,
 }
 
@@ -291,7 +291,7 @@ mod tests {
         let mut framer = Framer::new(Limits::default());
         let mut buffer = b"{\"a\":\"".to_vec();
         assert!(framer.find(&buffer).expect("no error").is_none());
-        // What was seen is not looked at again, even if it changes.
+        // What was read is not read again, even if it changes.
         buffer.fill(b'}');
         buffer.extend(b"x\"}");
         assert_eq!(framer.find(&buffer).expect("no error"), Some(0..9));

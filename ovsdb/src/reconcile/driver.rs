@@ -13,7 +13,7 @@ use super::health::Ended;
 use crate::cache::{Freshness, Work, WorkQueue, catching, message};
 use crate::model::Database;
 
-/// Takes keys until it is told to stop, the client is closed or the queue ends; then waits for the
+/// Takes keys until it is stopped, the client is closed or the queue ends; then waits for the
 /// running attempts.
 pub(super) async fn drive<D: Database, K>(
     job: Arc<Job<D, K>>,

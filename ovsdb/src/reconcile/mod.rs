@@ -42,7 +42,7 @@ use crate::transaction::{RetryPolicy, Transaction};
 /// - A transaction that conflicts with another client's is decided again, as by [`Client::apply`]. So
 ///   several controllers may change the same rows.
 /// - A key that fails is tried again when it changes, or after a delay that doubles with each failure.
-///   The other keys are not held up.
+///   The other keys are not delayed.
 /// - Nothing is decided on a replica that is not [current](Cache::is_current): without a connection,
 ///   keys are only collected.
 ///

@@ -78,7 +78,7 @@ pub(crate) struct Call {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) text: String,
-    /// What the caller has to wait for before it goes on; `None` when every replica shows the call's
+    /// What the call has to wait for before it returns; `None` when every replica shows the call's
     /// effect.
     pub(super) shown: Option<Shown>,
 }

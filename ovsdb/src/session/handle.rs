@@ -247,7 +247,7 @@ impl Session {
     }
 }
 
-/// When the future of a call is dropped before its answer came, tells the task to abandon the call.
+/// When the future of a call is dropped before its answer came, has the task abandon the call.
 struct CallGuard<'a> {
     ticket: Arc<Ticket>,
     orders: &'a mpsc::UnboundedSender<Order>,

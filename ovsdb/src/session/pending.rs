@@ -39,9 +39,9 @@ pub(super) enum Waiter {
 pub(super) enum Effect {
     /// Nothing that replicas show.
     None,
-    /// Rows. The server can be asked to cancel it, and the caller goes on once every replica shows it.
+    /// Rows. The server can be asked to cancel it, and the call returns once every replica shows it.
     Transaction,
-    /// The schema. The caller goes on once the session knows the new schema and every replica was
+    /// The schema. The call returns once the session knows the new schema and every replica was
     /// started again.
     Conversion,
 }
@@ -81,7 +81,7 @@ impl Pending {
         }
     }
 
-    /// Publishes the number of waiting callers. Called before any of them is told anything, since they
+    /// Publishes the number of waiting callers. Called before any of them gets its answer, since they
     /// may read it.
     fn set_calls(&mut self, calls: usize) {
         self.calls = calls;
