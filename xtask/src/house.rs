@@ -25,7 +25,7 @@ pub(crate) fn dependencies() -> Result {
     with(DENY, "--locked check bans licenses sources")
 }
 
-/// cargo-machete leaves these out.
+/// cargo-machete leaves these out. Its list in a manifest counts here too.
 fn dev_dependencies_are_used() -> Result {
     let arguments = ["metadata", "--no-deps", "--locked", "--format-version=1"];
     let metadata: Value = serde_json::from_str(&output(&mut command(&cargo(), &arguments))?)?;
@@ -33,8 +33,15 @@ fn dev_dependencies_are_used() -> Result {
         let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
         let mut sources = String::new();
         read(manifest.parent().unwrap_or(manifest), &mut sources)?;
+        let ignored = &package["metadata"]["cargo-machete"]["ignored"];
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
             let name = dependency["name"].as_str().unwrap_or_default();
+            if ignored
+                .as_array()
+                .is_some_and(|ignored| ignored.contains(&dependency["name"]))
+            {
+                continue;
+            }
             if dependency["kind"] == "dev" && !sources.contains(&name.replace('-', "_")) {
                 let manifest = manifest.display();
                 return Err(format!("{manifest}: the dev-dependency {name} is unused").into());
