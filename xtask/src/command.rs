@@ -66,6 +66,23 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Err(format!("{command:?} failed: {}", text.trim()).into())
 }
 
+/// Runs a program. Returns what it printed, errors and progress too.
+///
+/// # Errors
+/// When it cannot be run, or fails. The error contains the command and its output.
+pub(crate) fn all_output(command: &mut Command) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{command:?} cannot be run: {error}"))?;
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text += &String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        return Ok(text);
+    }
+    Err(format!("`{}` failed: {}", shown(command), text.trim()).into())
+}
+
 /// Runs a program that may fail. Returns whether it succeeded, and what it printed.
 ///
 /// # Errors

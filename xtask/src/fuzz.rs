@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
 
 use crate::Result;
-use crate::command::{command, root, run};
+use crate::command::{all_output, command, root, run};
 use crate::tools::FUZZ;
 
 /// The target of `multihoming`, and the feature that it needs. Building it takes minutes, so short runs
@@ -14,32 +16,54 @@ const MANIFESTS: &str = "manifests";
 /// Runs of fewer seconds are short.
 const SHORT: u32 = 60;
 
-/// Runs every target for this many seconds, beginning with its committed corpus.
+/// Runs every target for this many seconds, beginning with its committed corpus; as many at a time as there are
+/// processors, since a target is one thread.
 ///
 /// # Errors
 /// When a target cannot be built, or finds an input that breaks it.
 pub(crate) fn smoke(seconds: u32) -> Result {
-    let cargo_fuzz = FUZZ.installed()?;
-    for target in targets()? {
-        let features = if target != MANIFESTS {
-            ""
-        } else if seconds < SHORT {
-            continue;
-        } else {
-            MANIFESTS
-        };
-        // New inputs that a run keeps go to a separate folder, so that the corpus is not changed.
-        let found = root().join("fuzz/target/found").join(&target);
-        fs::create_dir_all(&found)?;
-        let found = found.to_string_lossy();
-        let corpus = format!("fuzz/corpus/{target}");
-        let time = format!("-max_total_time={seconds}");
-        let features = format!("--features={features}");
-        let arguments = [
-            "fuzz", "run", &features, &target, &found, &corpus, "--", &time,
-        ];
-        run(bootstrapped(&cargo_fuzz.to_string_lossy(), &arguments).arg("-timeout=10"))?;
+    let cargo_fuzz = FUZZ.installed()?.to_string_lossy().into_owned();
+    let mut targets = targets()?;
+    let mut features = "--features=".to_owned();
+    if seconds < SHORT {
+        targets.retain(|target| target != MANIFESTS);
+    } else {
+        features += MANIFESTS;
     }
+    let fuzz = |subcommand| bootstrapped(&cargo_fuzz, &["fuzz", subcommand, &features]);
+    // All of them first: their last steps, of which each is one thread, run at the same time.
+    run(&mut fuzz("build"))?;
+    let targets = Mutex::new(targets.into_iter());
+    let next = || targets.lock().ok()?.next();
+    // The error of a task cannot be sent between threads.
+    let work = || {
+        while let Some(target) = next() {
+            fuzz_target(&target, fuzz("run"), seconds).map_err(|error| error.to_string())?;
+        }
+        Ok::<_, String>(())
+    };
+    thread::scope(|scope| {
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            worker.join().map_err(|_| "a thread panicked")??;
+        }
+        Ok(())
+    })
+}
+
+/// Runs one target. What it prints stays away unless it fails.
+fn fuzz_target(target: &str, mut command: Command, seconds: u32) -> Result {
+    // New inputs that a run keeps go to a separate folder, so that the corpus is not changed.
+    let found = root().join("fuzz/target/found").join(target);
+    fs::create_dir_all(&found)?;
+    command.arg(target).arg(found);
+    command.arg(format!("fuzz/corpus/{target}"));
+    command.args(["--", "-timeout=10"]);
+    command.arg(format!("-max_total_time={seconds}"));
+    let printed = all_output(&mut command)?;
+    let done = printed.lines().rfind(|line| line.starts_with("Done "));
+    println!("{target}: {}", done.unwrap_or("no runs"));
     Ok(())
 }
 
