@@ -545,7 +545,12 @@ mod tests {
     }
 
     #[test]
-    fn repeated_elements_are_read_once() {
+    fn elements_are_read_in_any_order_and_each_once() {
+        assert_eq!(decoded::<Set<i64>>("[\"set\",[3,1]]"), Ok([1, 3].into()));
+        assert_eq!(
+            decoded::<Map<Str, i64>>(r#"["map",[["b",1],["a",2]]]"#),
+            Ok([("a", 2), ("b", 1)].into())
+        );
         assert_eq!(decoded::<Set<i64>>("[\"set\",[1,1,2]]"), Ok([1, 2].into()));
         // Of pairs with the same key, the last one counts.
         assert_eq!(

@@ -88,6 +88,7 @@ fn all_rows_are_scanned_however_the_scan_is_split() {
     }
     let table = view.table::<Item>();
     assert_eq!((table.len(), table.is_empty()), (ROWS + 1, false));
+    assert_eq!((view.len(), view.is_empty()), (ROWS + 1, false));
     assert_eq!(table.rows_shared().count(), ROWS + 1);
     assert_eq!(view.any_rows("Item").map(|rows| rows.len()), Some(ROWS + 1));
     assert!(view.any_rows("Part").is_none() && view.try_table::<Part>().is_none());

@@ -237,6 +237,31 @@ fn a_log_that_grows_has_the_other_members_tried_at_once_a_few_times() {
 }
 
 #[test]
+fn hints_count_for_each_of_the_remotes_that_replace_others() {
+    run(
+        1,
+        &[
+            (0, SetRemotes(2, None), Some(Action::Connect(0))),
+            (1, NotReady, Some(Action::Connect(1))),
+            (2, StandBy(true), None),
+            (3, Hint, Some(Action::StandByOver)),
+            (3, NotReady, Some(Action::Connect(0))),
+            (4, StandBy(true), None),
+            (5, Hint, Some(Action::StandByOver)),
+            (5, NotReady, Some(Action::Connect(1))),
+            (6, StandBy(true), None),
+            (7, Hint, Some(Action::StandByOver)),
+            (7, NotReady, Some(Action::Connect(0))),
+            (8, StandBy(true), None),
+            (9, Hint, Some(Action::StandByOver)),
+            (9, NotReady, Some(Action::Connect(1))),
+            (10, StandBy(true), None),
+            (11, Hint, None),
+        ],
+    );
+}
+
+#[test]
 fn a_hint_does_not_have_servers_tried_that_are_down() {
     run(
         2,

@@ -710,4 +710,19 @@ mod tests {
         assert_eq!(error, DecodeError::new(1000, DecodeErrorKind::TooDeep));
         assert!(Reader::new(&"[".repeat(1_000_000)).skip().is_err());
     }
+
+    #[test]
+    fn bad_keys_are_refused() {
+        for (text, kind) in [
+            (r#"{"a\:1}"#, DecodeErrorKind::BadEscape),
+            ("{\"a\n:1}", DecodeErrorKind::ControlCharacter),
+            (r#"{"a"#, DecodeErrorKind::UnexpectedEnd),
+            (r#"{"a" 1}"#, DecodeErrorKind::Expected("`:`")),
+            ("{1:1}", DecodeErrorKind::Expected("a string")),
+        ] {
+            let mut reader = Reader::new(text);
+            reader.object().expect(text);
+            assert_eq!(reader.key().expect_err(text).kind, kind, "{text}");
+        }
+    }
 }
