@@ -232,6 +232,7 @@ fn bracketed(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::OvsdbError;
 
     const ONE: &str = "Transaction causes multiple rows in \"Port\" table to have identical values (\"a b\") for index on column \"name\".  First row, with UUID 8b534f6b-23a8-4984-863f-7b391b301067, was inserted by this transaction.  Second row, with UUID 25107606-b83c-420b-a903-ae7f6278ecaf, existed in the database before this transaction, which modified some of the row's columns but not any columns in this index.";
     const THREE: &str = "Transaction causes multiple rows in \"Port\" table to have identical values (\"), and \\\"\", [a, \"]\"], and {a=\"}\"}) for index on columns \"a\", \"b\", and \"c\".  First row, with UUID 8b534f6b-23a8-4984-863f-7b391b301067, had the following index values before the transaction: 0.5, [], and a.b.  Second row, with UUID 25107606-b83c-420b-a903-ae7f6278ecaf, had the following index values before the transaction: \".  Second row, with UUID \", {}, and \"\".";
@@ -283,5 +284,17 @@ mod tests {
             let changed = THREE.replacen("0.5, [], and a.b", none, 1);
             assert_eq!(read(&changed), None, "{changed}");
         }
+    }
+
+    #[test]
+    fn only_a_constraint_at_the_commit_is_a_duplicate() {
+        let refusal = |error: &str, operation| Refusal {
+            operation,
+            ..Refusal::of_request(OvsdbError::with_details(error, ONE))
+        };
+        let at_commit = refusal("constraint violation", None);
+        assert!(at_commit.duplicate().is_some());
+        assert_eq!(refusal("constraint violation", Some(0)).duplicate(), None);
+        assert_eq!(refusal("aborted", None).duplicate(), None);
     }
 }

@@ -306,3 +306,55 @@ tuples! {
     (A P 0, B Q 1, C R 2, D S 3, E U 4)
     (A P 0, B Q 1, C R 2, D S 3, E U 4, F W 5)
 }
+
+#[cfg(all(test, feature = "nb"))]
+mod tests {
+    use super::*;
+    use crate::nb::{LogicalSwitch, LogicalSwitchPort};
+    use crate::value::{Ref, Str};
+
+    /// The keys of a row into which this key was put.
+    fn keys_of<T: Table, B: RowKey<T>>(by: &B, key: &B::Key) -> Vec<B::Key> {
+        let mut row = T::default();
+        by.put(&mut row, key);
+        let row = Row::new(Uuid::nil(), row);
+        let mut keys = Vec::new();
+        by.each_key(&row, &mut |key| keys.push(key.clone()));
+        assert_eq!(by.has(&row, key), keys.contains(key));
+        assert!(!by.has(&Row::new(Uuid::nil(), T::default()), key));
+        keys
+    }
+
+    fn text<T: Table, B: RowKey<T>>(by: &B, key: &B::Key) -> Option<String> {
+        Some(by.condition(key)?.to_text())
+    }
+
+    #[test]
+    fn columns_and_indexes_find_rows_by_their_keys() {
+        let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let mut other = |_: Uuid| second;
+        let (name, key) = (LogicalSwitchPort::NAME, Str::from("p"));
+        assert_eq!(keys_of(&name, &key), ["p"]);
+        assert_eq!(text(&name, &key).as_deref(), Some("name == p"));
+        assert_eq!(name.unique_columns(), Some(vec!["name"]));
+        assert_eq!(RowKey::with_uuids(&name, &key, &mut other), Some(key));
+
+        let (ports, port) = (
+            Index::elements(LogicalSwitch::PORTS),
+            Ref::<LogicalSwitchPort>::new(first),
+        );
+        assert_eq!(keys_of(&ports, &port), [port]);
+        assert!(text(&ports, &port).is_some_and(|text| text.contains(&first.to_string())));
+        assert_eq!(ports.unique_columns(), None);
+        assert_eq!(
+            RowKey::with_uuids(&ports, &port, &mut other),
+            Some(Ref::new(second))
+        );
+
+        // Which columns a function reads is not known.
+        let lengths = Index::function(|switch: &LogicalSwitch| [switch.name.len()]);
+        assert_eq!(keys_of(&lengths, &7), [0]);
+        assert_eq!(text(&lengths, &7), None);
+        assert_eq!(RowKey::with_uuids(&lengths, &7, &mut other), None);
+    }
+}

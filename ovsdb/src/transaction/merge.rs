@@ -570,4 +570,24 @@ mod tests {
         };
         assert!(gone_again.is_unchanged());
     }
+
+    #[test]
+    fn operations_of_the_second_transaction_are_counted_after_those_of_the_first() {
+        let transaction = |operations| {
+            let mut txn = Transaction::<Inventory>::detached();
+            for _ in 0..operations {
+                txn.comment("c");
+            }
+            txn
+        };
+        let (mut first, mut second) = (transaction(3), transaction(2));
+        first.edit_waits = [2].into();
+        second.edit_waits = [0, 1].into();
+        let row = Uuid::from_u128(9);
+        second.inserted.insert(row, 1);
+        assert_eq!(first.merge(&second), Ok(3));
+        assert_eq!(first.operations.len(), 5);
+        assert_eq!(first.edit_waits, [2, 3, 4].into());
+        assert_eq!(first.inserted, [(row, 4)].into());
+    }
 }
