@@ -5,11 +5,19 @@
 //! alternate and share no node, so an update copies nothing; in exchange, each row has two
 //! reference counts. While readers hold the other copy, the writer makes a third one, which at
 //! first shares all nodes with the published state.
+//!
+//! When the server sends every row again, most of them are usually equal to those of the published
+//! state. Then only the others are changed, as by an update: rows, nodes and indexes that stay the same
+//! stay where they are in memory, and two copies go on alternating.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::erased::SharedRow;
 use super::table_state::{RowChanges, TableState};
+use super::table_type::TableType;
+use crate::trie::{hash_uuid, twice};
+use crate::value::Uuid;
 
 /// How many earlier states are kept for reuse, and so how many updates a stream may lag before an
 /// update has to copy. Each state takes about 25 bytes a row where there is an index.
@@ -17,6 +25,10 @@ const MOST: usize = 8;
 /// How many changes of rows an earlier state may have missed. The old versions of these rows are kept
 /// until it is reused.
 const MISSED: usize = 4096;
+/// When every row was sent and more than one in this many differs from the published rows, a new state
+/// is built of them. It takes less time than changing so many, and as much memory, since most nodes
+/// would be copied.
+const SHARE: usize = 8;
 
 /// The published state of a table, earlier ones, and the one that the next update changes.
 #[derive(Debug)]
@@ -27,6 +39,57 @@ pub(super) struct Copies {
     /// The changes of rows since the oldest of them, one entry a version.
     log: VecDeque<Arc<RowChanges>>,
     working: Option<TableState>,
+}
+
+/// The rows of a message that has every row.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// The hashes of the uuids of rows that are equal to published ones, where no other row has the hash.
+    /// Most rows usually are. They take four bytes each: what one decoding thread or another
+    /// allocates for a moment, the allocator seldom gives back to the system.
+    equal: Vec<u32>,
+    /// All other rows, each with the hash of its uuid.
+    others: Vec<(u32, SharedRow)>,
+}
+
+impl Gathered {
+    /// Adds a row. It is freed if it is equal to a published one.
+    pub(super) fn add(&mut self, published: &TableState, row: SharedRow) {
+        let hash = hash_uuid(row.uuid());
+        match published.equal(hash, &row) {
+            Some((_, true)) => self.equal.push(hash),
+            Some((known, false)) => self.others.push((hash, known.clone())),
+            None => self.others.push((hash, row)),
+        }
+    }
+
+    /// Sorts the rows. The error is a uuid that was added twice.
+    fn sort(&mut self, published: &TableState) -> Result<(), Uuid> {
+        self.others.sort_unstable_by_key(|row| row.0);
+        if let Some(row) = twice(&self.others) {
+            return Err(row.uuid());
+        }
+        self.equal.sort_unstable();
+        let twice = self.equal.windows(2).find(|two| two[0] == two[1]);
+        let row = twice.and_then(|two| published.rows.get(two[0], |_| true));
+        // A row can be added as it is published, and once more with other columns.
+        let mut others = self.others.iter().map(|(hash, row)| (hash, row.uuid()));
+        let other = others.find(|(hash, uuid)| {
+            self.equal.binary_search(hash).is_ok() && published.get(*uuid).is_some()
+        });
+        match row.map(|row| row.uuid()).or(other.map(|other| other.1)) {
+            Some(uuid) => Err(uuid),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How a row differs from the published one.
+enum Difference {
+    /// It is new or changed.
+    Put(SharedRow),
+    /// It does not exist any more.
+    Remove(Uuid),
 }
 
 impl Copies {
@@ -74,10 +137,50 @@ impl Copies {
         self.log.clear();
     }
 
-    /// Starts over with an empty working state.
-    pub(super) fn begin_fresh(&mut self) {
+    /// Makes a working state with these rows and no others. The error is a uuid that occurs twice.
+    pub(super) fn fill(&mut self, table: &TableType, mut rows: Gathered) -> Result<(), Uuid> {
+        self.working = None;
+        rows.sort(&self.published)?;
+        if let Some(differences) = self.differences(&rows) {
+            drop(rows);
+            if differences.is_empty() {
+                return Ok(());
+            }
+            let working = self.working();
+            working.table = table.clone();
+            for difference in differences {
+                match difference {
+                    Difference::Put(row) => drop(working.insert(row)),
+                    Difference::Remove(uuid) => drop(working.remove(uuid)),
+                }
+            }
+            return Ok(());
+        }
         self.forget();
-        self.working = Some(self.published.emptied());
+        let mut state = self.published.emptied();
+        state.table = table.clone();
+        let mut all = rows.others;
+        all.extend(self.published.rows.kept(&rows.equal));
+        all.sort_unstable_by_key(|row| row.0);
+        state.fill(all);
+        self.working = Some(state);
+        Ok(())
+    }
+
+    /// How the rows differ from the published ones; `None` when that is too much.
+    fn differences(&self, rows: &Gathered) -> Option<Vec<Difference>> {
+        let most = self.published.rows.len() / SHARE;
+        let (mut differences, mut count) = (Vec::new(), 0);
+        let mut each = |old: Option<&SharedRow>, new: Option<&SharedRow>| {
+            count += 1;
+            if count <= most {
+                let put = new.map(|row| Difference::Put(row.clone()));
+                differences.extend(put.or_else(|| Some(Difference::Remove(old?.uuid()))));
+            }
+        };
+        let published = &self.published.rows;
+        published.diff_sorted(&rows.equal, &rows.others, &mut each);
+        (count <= most).then_some(differences)
     }
 
     /// Goes back to the published state.
@@ -129,7 +232,6 @@ mod tests {
     use crate::cache::erased::{SharedRow, typed};
     use crate::cache::table_type::TableType;
     use crate::model::Row;
-    use crate::value::Uuid;
 
     #[derive(Debug)]
     struct Inventory;
@@ -155,11 +257,16 @@ mod tests {
 
     const ROWS: usize = 5000;
 
+    /// Makes a working state with these rows and no others.
+    fn fill(copies: &mut Copies, rows: impl Iterator<Item = SharedRow>) -> Result<(), Uuid> {
+        let mut gathered = Gathered::default();
+        rows.for_each(|row| gathered.add(&copies.published, row));
+        copies.fill(&TableType::of::<Item>(), gathered)
+    }
+
     fn started() -> Copies {
         let mut copies = Copies::new(Arc::new(TableState::new(TableType::of::<Item>())));
-        copies.begin_fresh();
-        let rows = (0..ROWS).map(|number| item(number, 0)).collect();
-        copies.working().fill(rows).expect("each once");
+        fill(&mut copies, (0..ROWS).map(|number| item(number, 0))).expect("each once");
         copies.publish().expect("rows");
         copies
     }
@@ -251,19 +358,66 @@ mod tests {
     }
 
     #[test]
-    fn earlier_states_are_dropped_when_a_replica_starts_over() {
+    fn earlier_states_are_dropped_when_most_rows_are_others() {
         let mut copies = started();
         update(&mut copies, 1);
         update(&mut copies, 2);
-        copies.begin_fresh();
-        assert!(copies.earlier.is_empty());
-        let rows = (0..ROWS).map(|number| item(number, 7)).collect();
-        copies.working().fill(rows).expect("each once");
+        assert_eq!(copies.earlier.len(), 1);
+        fill(&mut copies, (0..ROWS).map(|number| item(number, 7))).expect("each once");
         copies.publish().expect("rows");
         assert!(copies.earlier.is_empty());
         update(&mut copies, 13);
         update(&mut copies, 24);
         let now = copies.published();
         assert_eq!([2, 3, 4].map(|number| count(now, number)), [7, 13, 24]);
+    }
+
+    #[test]
+    fn rows_that_are_sent_again_stay_where_they_are() {
+        let mut copies = started();
+        (1..=20).for_each(|step| update(&mut copies, step));
+        assert_eq!(copies.earlier.len(), 1);
+        let before = copies.published().clone();
+        let rows: Vec<SharedRow> = before.rows.iter().cloned().collect();
+
+        // All rows as they are: nothing changes.
+        fill(&mut copies, rows.iter().cloned()).expect("each once");
+        assert!(copies.publish().is_none());
+        assert!(Arc::ptr_eq(&before, copies.published()));
+        assert_eq!(copies.earlier.len(), 1, "the other copy is kept");
+
+        // One row twice: nothing changes either.
+        let again = rows.iter().chain(&rows[7..8]).cloned();
+        assert_eq!(fill(&mut copies, again), Err(rows[7].uuid()));
+        let changed = item(rows[9].uuid().as_u128() as usize, -1);
+        let again = rows.iter().cloned().chain([changed]);
+        assert_eq!(fill(&mut copies, again), Err(rows[9].uuid()));
+        copies.roll_back();
+        assert!(Arc::ptr_eq(&before, copies.published()));
+
+        // A few rows are deleted, changed and new. The state before is not changed, since a reader holds it.
+        let others = (0..10).map(|number| item(number, 77));
+        let news = (ROWS..ROWS + 5).map(|number| item(number, 78));
+        let kept = rows.iter().filter(|row| {
+            let number = row.uuid().as_u128() as usize;
+            (10..ROWS - 3).contains(&number)
+        });
+        let now = kept.cloned().chain(others).chain(news);
+        fill(&mut copies, now).expect("each once");
+        let now = copies.publish().expect("changes").clone();
+        assert_eq!(now.rows.len(), ROWS + 2);
+        assert_eq!(
+            [5, 15, ROWS].map(|number| count(&now, number)),
+            [77, 15, 78]
+        );
+        assert!(now.get(uuid(ROWS - 1)).is_none());
+        assert_eq!([5, ROWS - 1].map(|number| count(&before, number)), [15, 19]);
+        let recorded = now.changes().expect("few enough to be recorded");
+        assert_eq!(recorded.len(), 10 + 3 + 5);
+        let at = |state: &TableState, number| Arc::as_ptr(state.get(uuid(number)).expect("a row"));
+        assert!(std::ptr::addr_eq(at(&before, 100), at(&now, 100)));
+        drop(before);
+        update(&mut copies, 21);
+        assert_eq!(copies.earlier.len(), 1, "two copies go on alternating");
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::copies::Copies;
-use super::erased::{ErasedRow, SharedRow, has_same_columns};
+use super::copies::{Copies, Gathered};
+use super::erased::{ErasedRow, SharedRow};
 use super::index::DeclaredIndex;
 use super::named::NamedTable;
 use super::plan::{Cursor, Plan};
@@ -117,10 +117,8 @@ pub(crate) struct TableReplica {
     /// The row that an insert without any column stands for.
     defaults: SharedRow,
     copies: Copies,
-    /// Whether the working state began empty, for a message that has all rows.
-    fresh: bool,
-    /// Rows of an empty working state, gathered to be inserted together.
-    bulk: Vec<SharedRow>,
+    /// The rows of a message that has every row, until they are in the working state.
+    gathered: Option<Gathered>,
 }
 
 impl TableReplica {
@@ -132,8 +130,7 @@ impl TableReplica {
             defaults: table.default_row(),
             copies: Copies::new(Arc::new(TableState::new(table.clone()))),
             table,
-            fresh: false,
-            bulk: Vec::new(),
+            gathered: None,
         }
     }
 
@@ -254,26 +251,13 @@ impl TableReplica {
     }
 
     fn insert(&mut self, row: SharedRow) -> Result<(), ApplyErrorReason> {
-        let known = if self.fresh {
-            self.copies.published().get(row.uuid())
-        } else {
-            None
-        };
-        let row = match known {
-            Some(known)
-                if known.version() == row.version() && has_same_columns(&**known, &*row) =>
-            {
-                known.clone()
-            }
-            _ => row,
-        };
+        if let Some(rows) = &mut self.gathered {
+            rows.add(self.copies.published(), row);
+            return Ok(());
+        }
         let working = self.copies.working();
         if planted!(DeletedWhileAwayKept) {
             working.remove(row.uuid());
-        }
-        if self.fresh && working.rows.len() == 0 {
-            self.bulk.push(row);
-            return Ok(());
         }
         if working.insert(row) {
             return Err(ApplyErrorReason::KnownRow);
@@ -281,11 +265,11 @@ impl TableReplica {
         Ok(())
     }
 
-    /// Inserts the gathered rows into the working state. The error is a uuid that was gathered twice.
-    fn take_bulk(&mut self) -> Result<(), Uuid> {
-        match std::mem::take(&mut self.bulk) {
-            rows if rows.is_empty() => Ok(()),
-            rows => self.copies.working().fill(rows),
+    /// Brings the gathered rows into the working state. The error is a uuid that was gathered twice.
+    fn take_gathered(&mut self) -> Result<(), Uuid> {
+        match self.gathered.take() {
+            Some(rows) => self.copies.fill(&self.table, rows),
+            None => Ok(()),
         }
     }
 
@@ -293,7 +277,8 @@ impl TableReplica {
         if planted!(DeleteNotApplied) {
             return Ok(());
         }
-        self.take_bulk().map_err(|_| ApplyErrorReason::KnownRow)?;
+        self.take_gathered()
+            .map_err(|_| ApplyErrorReason::KnownRow)?;
         if !self.copies.working().remove(uuid) {
             return Err(ApplyErrorReason::UnknownRow);
         }
@@ -307,7 +292,8 @@ impl TableReplica {
         reader: &mut Reader<'_>,
         place: &mut Place,
     ) -> Result<(), ApplyErrorReason> {
-        self.take_bulk().map_err(|_| ApplyErrorReason::KnownRow)?;
+        self.take_gathered()
+            .map_err(|_| ApplyErrorReason::KnownRow)?;
         let working = self.copies.working();
         let old = working.get(uuid).ok_or(ApplyErrorReason::UnknownRow)?;
         let old = old.clone();
@@ -326,7 +312,8 @@ impl TableReplica {
 
     /// Replaces the row with the same uuid.
     fn replace(&mut self, row: SharedRow) -> Result<(), ApplyErrorReason> {
-        self.take_bulk().map_err(|_| ApplyErrorReason::KnownRow)?;
+        self.take_gathered()
+            .map_err(|_| ApplyErrorReason::KnownRow)?;
         let working = self.copies.working();
         let old = working.get(row.uuid());
         let old = old.ok_or(ApplyErrorReason::UnknownRow)?.clone();
@@ -459,15 +446,13 @@ impl TableReplica {
         self.plan.exists_on_server()
     }
 
-    /// Begins an empty working state, for a message that has every row. The published state stays, and
-    /// rows that turn out equal are taken from it.
+    /// Begins a message that has every row. Rows that turn out equal are taken from the published state.
     pub(super) fn begin_fresh(&mut self) {
         if planted!(DeletedWhileAwayKept) {
             return;
         }
-        self.fresh = true;
-        self.copies.begin_fresh();
-        self.copies.working().table = self.table.clone();
+        self.copies.roll_back();
+        self.gathered = Some(Gathered::default());
     }
 
     /// Applies the table's part of an update to the working state.
@@ -477,7 +462,7 @@ impl TableReplica {
             reader.object()?;
             let mut ahead = Ahead::default();
             loop {
-                if !self.fresh {
+                if self.gathered.is_none() {
                     ahead.next(reader, &self.copies.working().rows, &self.plan.changed);
                 }
                 let Some(key) = reader.key()? else { break };
@@ -491,7 +476,7 @@ impl TableReplica {
                     Form::Update2 => self.row_update2(uuid, reader, &mut place)?,
                 }
             }
-            if let Err(uuid) = self.take_bulk() {
+            if let Err(uuid) = self.take_gathered() {
                 place.row = Some(uuid);
                 return Err(ApplyErrorReason::KnownRow);
             }
@@ -507,20 +492,15 @@ impl TableReplica {
 
     /// Discards the changes since the published state.
     pub(super) fn roll_back(&mut self) {
-        self.fresh = false;
-        self.bulk = Vec::new();
+        self.gathered = None;
         self.copies.roll_back();
     }
 
     /// Publishes the working state, and returns it if anything changed.
     pub(super) fn publish(&mut self) -> Option<Arc<TableState>> {
-        if std::mem::take(&mut self.fresh) {
-            let published = self.copies.published().clone();
-            if self.copies.working().rows.is_same_as(&published.rows) {
-                // Nothing changed: keep the published state, which snapshots and streams share.
-                self.copies.roll_back();
-            }
-        }
+        // Some are left where the message does not have the table, which is empty then: no row is among
+        // them twice.
+        let _ = self.take_gathered();
         let published = self.copies.publish()?;
         Some(published.clone())
     }

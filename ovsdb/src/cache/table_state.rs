@@ -30,9 +30,10 @@ impl Versioned for SharedRow {
     }
 
     fn is_unchanged(&self, other: &Self) -> bool {
-        self.is_same(other)
-            && (Self::ptr_eq(self, other)
-                || (self.version() == other.version() && has_same_columns(&**self, &**other)))
+        Self::ptr_eq(self, other)
+            || self.is_same(other)
+                && self.version() == other.version()
+                && has_same_columns(&**self, &**other)
     }
 }
 
@@ -170,6 +171,19 @@ impl TableState {
         self.rows.get(hash_uuid(uuid), |row| row.uuid() == uuid)
     }
 
+    /// The row that is equal to this one, whose uuid has this hash; and whether no other row has the hash.
+    pub(super) fn equal(&self, hash: u32, row: &SharedRow) -> Option<(&SharedRow, bool)> {
+        let (mut equal, mut count) = (None, 0);
+        self.rows.find_map::<()>(hash, |known| {
+            count += 1;
+            if known.is_unchanged(row) {
+                equal = Some(known);
+            }
+            None
+        });
+        Some((equal?, count == 1))
+    }
+
     /// Inserts a row into the rows and indexes. Returns the row that it replaces.
     fn put(&mut self, hash: u32, row: &SharedRow, keys: Keys) -> Option<SharedRow> {
         let uuid = row.uuid();
@@ -271,26 +285,21 @@ impl TableState {
         removed
     }
 
-    /// Fills an empty table with rows, faster than inserting them one by one. The error is a uuid that
-    /// occurs twice.
-    pub(super) fn fill(&mut self, rows: Vec<SharedRow>) -> Result<(), Uuid> {
+    /// Fills an empty table with rows, faster than inserting them one by one. They are sorted by the
+    /// hashes of their uuids.
+    pub(super) fn fill(&mut self, rows: Vec<(u32, SharedRow)>) {
         self.changes = None;
         for (index, columns) in self.indexes.iter_mut().zip(self.table.indexes()) {
             let entries = rows
                 .iter()
-                .map(|row| (hash_key(&**row, columns), hash_uuid(row.uuid())));
+                .map(|(hash, row)| (hash_key(&**row, columns), *hash));
             *index = HashTrie::build(entries);
         }
         for index in &mut self.declared {
             rows.iter()
-                .for_each(|row| index.change(row.uuid(), None, Some(&**row)));
+                .for_each(|(_, row)| index.change(row.uuid(), None, Some(&**row)));
         }
-        let entries = rows.into_iter().map(|row| (hash_uuid(row.uuid()), row));
-        self.rows = HashTrie::build(entries);
-        match self.rows.twice() {
-            Some(row) => Err(row.uuid()),
-            None => Ok(()),
-        }
+        self.rows = HashTrie::of_sorted(rows);
     }
 
     /// Whether anything may have changed since the previous version.
@@ -409,9 +418,12 @@ mod tests {
         let rows = (0..rows).map(|number| {
             let uuid = Uuid::from_u128(number as u128);
             let count = number as i64;
-            Arc::new(Row::new(uuid, Item { count })) as SharedRow
+            let row = Arc::new(Row::new(uuid, Item { count })) as SharedRow;
+            (hash_uuid(uuid), row)
         });
-        state.fill(rows.collect()).expect("each once");
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_by_key(|row| row.0);
+        state.fill(rows);
         state
     }
 

@@ -10,6 +10,11 @@ impl<E: Entry> HashTrie<E> {
     pub(crate) fn build(entries: impl Iterator<Item = (u32, E)>) -> Self {
         let mut entries: Vec<_> = entries.collect();
         entries.sort_unstable_by_key(|entry| entry.0);
+        Self::of_sorted(entries)
+    }
+
+    /// A trie with these entries, which are sorted by hash.
+    pub(crate) fn of_sorted(entries: Vec<(u32, E)>) -> Self {
         Self {
             len: entries.len(),
             root: Node::build(entries, 0),
@@ -42,22 +47,13 @@ fn node<E: Entry>(entries: &mut std::vec::IntoIter<(u32, E)>, count: usize, dept
     Node::Branch(nodes.collect())
 }
 
-impl<E: Versioned> HashTrie<E> {
-    /// An entry that the trie contains twice, which is possible after `build`.
-    pub(crate) fn twice(&self) -> Option<&E> {
-        twice(&self.root)
-    }
-}
-
-fn twice<E: Versioned>(node: &Node<E>) -> Option<&E> {
-    match node {
-        Node::Branch(nodes) => nodes.iter().find_map(twice),
-        Node::Leaf(entries) => entries.iter().enumerate().find_map(|(at, (hash, entry))| {
-            let same = entries[..at].iter().rev();
-            let mut same = same.take_while(|other| other.0 == *hash);
-            same.any(|other| other.1.is_same(entry)).then_some(entry)
-        }),
-    }
+/// An entry that occurs twice among these, which are sorted by hash.
+pub(crate) fn twice<E: Versioned>(entries: &[(u32, E)]) -> Option<&E> {
+    entries.iter().enumerate().find_map(|(at, (hash, entry))| {
+        let same = entries[..at].iter().rev();
+        let mut same = same.take_while(|other| other.0 == *hash);
+        same.any(|other| other.1.is_same(entry)).then_some(entry)
+    })
 }
 
 #[cfg(test)]
@@ -77,7 +73,7 @@ mod tests {
                 inserted.insert(hash(*key), (*key, 1), |entry: &(u64, u64)| entry.0 == *key);
             }
             assert_eq!(built.len(), inserted.len());
-            assert!(built.is_same_as(&inserted) && built.twice().is_none());
+            assert!(built.is_same_as(&inserted));
             for key in &keys {
                 let found = built.get(hash(*key), |entry| entry.0 == *key);
                 assert_eq!(found.map(|entry| entry.0), Some(*key));
@@ -88,8 +84,13 @@ mod tests {
 
     #[test]
     fn an_entry_that_is_there_twice_is_found() {
-        let entries = [5, 6, 7, 5].map(|key| (hash(key), (key, key)));
-        let trie = HashTrie::build(entries.into_iter());
-        assert_eq!(trie.twice(), Some(&(5, 5)));
+        // Other entries have the same hash as 5 and 6.
+        let sorted = |keys: &[u64]| {
+            let mut entries: Vec<_> = keys.iter().map(|key| (hash(*key), (*key, *key))).collect();
+            entries.sort_by_key(|entry| entry.0);
+            entries
+        };
+        assert_eq!(twice(&sorted(&[5, 17, 6, 7, 5])), Some(&(5, 5)));
+        assert_eq!(twice(&sorted(&[5, 17, 6, 18, 7])), None);
     }
 }

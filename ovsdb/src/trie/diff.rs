@@ -26,7 +26,39 @@ impl<E: Versioned> HashTrie<E> {
         nodes(&old.root, &new.root, each);
     }
 
+    /// Like [`diff`](Self::diff). The new version has these entries, and those of this trie whose hash is
+    /// among `kept`. Both are sorted by hash.
+    pub(crate) fn diff_sorted<'a>(
+        &'a self,
+        kept: &[u32],
+        new: &'a [(u32, E)],
+        each: &mut impl FnMut(Option<&'a E>, Option<&'a E>),
+    ) {
+        let (mut old, mut kept) = (Vec::new(), kept);
+        entries(&self.root, &mut |entry| {
+            if !is_next(&mut kept, entry.0) {
+                old.push(entry);
+            }
+        });
+        lists(old.into_iter(), new.iter(), each);
+    }
+
+    /// The entries whose hash is among `kept`, which is sorted.
+    pub(crate) fn kept(&self, mut kept: &[u32]) -> Vec<(u32, E)>
+    where
+        E: Clone,
+    {
+        let mut found = Vec::with_capacity(kept.len());
+        entries(&self.root, &mut |entry| {
+            if is_next(&mut kept, entry.0) {
+                found.push(entry.clone());
+            }
+        });
+        found
+    }
+
     /// Whether no entry differs.
+    #[cfg(test)]
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         let mut same = true;
         Self::diff(self, other, &mut |_, _| same = false);
@@ -64,11 +96,27 @@ fn nodes<'a, E: Versioned>(
 }
 
 /// Appends every entry in and below the node, sorted by hash.
-fn all<'a, E>(node: &'a Node<E>, entries: &mut Vec<&'a (u32, E)>) {
+fn all<'a, E>(node: &'a Node<E>, found: &mut Vec<&'a (u32, E)>) {
+    entries(node, &mut |entry| found.push(entry));
+}
+
+/// Calls `each` with every entry in and below the node, in the order of the hashes.
+fn entries<'a, E>(node: &'a Node<E>, each: &mut impl FnMut(&'a (u32, E))) {
     match node {
-        Node::Leaf(own) => entries.extend(own),
-        Node::Branch(nodes) => nodes.iter().for_each(|node| all(node, entries)),
+        Node::Leaf(own) => own.iter().for_each(each),
+        Node::Branch(nodes) => nodes.iter().for_each(|node| entries(node, each)),
     }
+}
+
+/// Whether the hash is among `hashes`, which are sorted. Drops those before it, since callers ask in the order
+/// of the hashes.
+fn is_next(hashes: &mut &[u32], hash: u32) -> bool {
+    while let [first, rest @ ..] = *hashes
+        && *first < hash
+    {
+        *hashes = rest;
+    }
+    hashes.first() == Some(&hash)
 }
 
 /// Merges two lists that are sorted by hash.
@@ -145,6 +193,26 @@ mod tests {
             assert_eq!(found.insert(key, versions), None, "shown twice");
         });
         assert_eq!(old.is_same_as(new), found.is_empty());
+        // Entries that are alone with their hash and stay may be given by their hash.
+        let (mut sorted, mut again, mut kept) = (Vec::new(), BTreeMap::new(), Vec::new());
+        all(&new.root, &mut sorted);
+        sorted.retain(|(hash, entry)| {
+            let mut same = Vec::new();
+            old.find_map::<()>(*hash, |other| {
+                same.push(*other);
+                None
+            });
+            let stays = same == [*entry] && entry.0 % 5 != 0;
+            kept.extend(stays.then_some(*hash));
+            !stays
+        });
+        assert_eq!(old.kept(&kept).len(), kept.len());
+        let sorted: Vec<_> = sorted.into_iter().copied().collect();
+        old.diff_sorted(&kept, &sorted, &mut |old, new| {
+            let key = old.or(new).expect("one of both").0;
+            again.insert(key, (old.map(|old| old.1), new.map(|new| new.1)));
+        });
+        assert_eq!(found, again);
         found
     }
 

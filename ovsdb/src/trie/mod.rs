@@ -17,6 +17,7 @@ use std::array;
 
 use ecow::EcoVec;
 
+pub(crate) use self::build::twice;
 pub(crate) use self::diff::Versioned;
 pub(crate) use self::hash::{hash_of, hash_uuid};
 use self::prefetch::read_together;
