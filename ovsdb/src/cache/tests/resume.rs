@@ -235,3 +235,18 @@ fn a_monitor_is_resumed_with_conditions_that_the_server_has_acknowledged() {
     monitor.acknowledge();
     assert_eq!(asked(&monitor).1, uuid(100));
 }
+
+#[test]
+fn rows_of_a_request_that_was_given_up_do_not_make_the_replica_current() {
+    let mut monitor = monitor(MonitorVersion::MonitorCondSince);
+    let (freshness, now) = (monitor.shared().freshness(), Instant::now());
+    let reply = since(false, 1, "{}");
+    monitor.begin_request(5, now);
+    // The connection is lost while the rows are decoded.
+    monitor.shared().set_stale(0, now);
+    monitor.start(raw(&reply)).expect("rows");
+    assert!(matches!(*freshness.borrow(), Freshness::StaleSince(_)));
+    monitor.begin_request(6, now);
+    monitor.start(raw(&reply)).expect("rows");
+    assert_eq!(*freshness.borrow(), Freshness::Current);
+}
