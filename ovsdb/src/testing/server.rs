@@ -1,7 +1,7 @@
 //! One server: an ovsdb-server process, or the server of this library.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,11 @@ use super::kind::{ServerError, ServerKind, SslFiles};
 use super::programs::program;
 use super::watchdog::Watchdog;
 
-/// How long a server may take to listen: machines that compile at the same time are slow.
+/// How long a server may take to start: machines that compile at the same time are slow.
 const START: Duration = Duration::from_secs(30);
+/// How long to wait for the reply to an `echo` before it is sent again.
+const ANSWER: Duration = Duration::from_secs(2);
+const ECHO: &[u8] = br#"{"method":"echo","params":[],"id":0}"#;
 
 /// Configures what a server serves; [`Server::builder`] makes one.
 ///
@@ -414,12 +417,12 @@ impl Server {
             .stderr(log)
             .spawn()?;
         self.running = Some(Running::Process(process));
-        self.wait_until_it_listens()
+        self.wait_until_it_answers()
     }
 
-    fn wait_until_it_listens(&mut self) -> Result<(), ServerError> {
+    fn wait_until_it_answers(&mut self) -> Result<(), ServerError> {
         let deadline = Instant::now() + START;
-        while !self.listens() {
+        while !self.answers() {
             let ended = match &mut self.running {
                 Some(Running::Process(process)) => process.try_wait()?.is_some(),
                 Some(Running::Embedded(_) | Running::Member) | None => true,
@@ -436,9 +439,16 @@ impl Server {
         Ok(())
     }
 
-    fn listens(&self) -> bool {
+    /// Whether the server listens, and answers an `echo`. Some releases listen before they open their
+    /// databases, and end if they cannot.
+    fn answers(&self) -> bool {
+        let Ok(mut stream) = UnixStream::connect(self.socket()) else {
+            return false;
+        };
         let mut ports = self.tcp_port.iter().chain(&self.ssl_port);
-        UnixStream::connect(self.socket()).is_ok()
+        stream.set_read_timeout(Some(ANSWER)).is_ok()
+            && stream.write_all(ECHO).is_ok()
+            && matches!(stream.read(&mut [0; 64]), Ok(1..))
             && ports.all(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_ok())
     }
 
