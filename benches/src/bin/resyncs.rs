@@ -19,7 +19,7 @@ use ovsdb::Client;
 use ovsdb::nb::{Database, NbGlobal};
 use ovsdb::schema::bundled;
 use ovsdb::testing::Server;
-use ovsdb_benches::process::{cpu_us, machine, memory};
+use ovsdb_benches::process::{machine, memory};
 use ovsdb_benches::{Connection, PORTS_PER_SWITCH, Result, fill, median, port_uuid};
 
 /// How many transactions change ports in a round.
@@ -147,7 +147,7 @@ fn run(arguments: &Arguments) -> Result {
     let process = follower.process.id();
     follower.wait_for(0)?;
 
-    let (mut mark, mut sizes, mut times) = (0, Vec::new(), Vec::new());
+    let (mut mark, mut sizes) = (0, Vec::new());
     let block = arguments.changes.div_ceil(TRANSACTIONS);
     let mut port = 0;
     for round in 0..=arguments.rounds {
@@ -171,11 +171,9 @@ fn run(arguments: &Arguments) -> Result {
         if round < arguments.rounds {
             server.kill()?;
             server.start()?;
-            let before = cpu_us(process)?;
             mark += 1;
             write(&server, mark, 0..0)?;
             follower.wait_for(mark)?;
-            times.push((cpu_us(process)? - before) as f64 / 1e6);
         }
     }
     let tenth = sizes.len().div_ceil(10);
@@ -191,9 +189,8 @@ fn run(arguments: &Arguments) -> Result {
         arguments.rounds
     );
     println!(
-        "RSS at start {start:.1} MB, at end {end:.1} MB, {:+.1} %; CPU of a resync {:.3} s (median)",
+        "RSS at start {start:.1} MB, at end {end:.1} MB, {:+.1} %",
         (end / start - 1.0) * 100.0,
-        median(times)
     );
     Ok(())
 }
