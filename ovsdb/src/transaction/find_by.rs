@@ -310,8 +310,8 @@ tuples! {
 #[cfg(all(test, feature = "nb"))]
 mod tests {
     use super::*;
-    use crate::nb::{LogicalSwitch, LogicalSwitchPort};
     use crate::value::{Ref, Str};
+    use ovsdb::nb::{LogicalSwitch, LogicalSwitchPort};
 
     /// The keys of a row into which this key was put.
     fn keys_of<T: Table, B: RowKey<T>>(by: &B, key: &B::Key) -> Vec<B::Key> {

@@ -125,7 +125,7 @@ fn a_table_shows_its_indexes() {
 #[cfg(feature = "nb")]
 #[test]
 fn referrers_show_how_many_they_are() {
-    use crate::nb::{self, LogicalSwitch, LogicalSwitchPort};
+    use ovsdb::nb::{self, LogicalSwitch, LogicalSwitchPort};
 
     let mut builder = SnapshotBuilder::<nb::Database>::new();
     let port = builder.insert(LogicalSwitchPort::default());
