@@ -18,7 +18,7 @@ fn a_small_schema_expands_to_the_file() {
     let tokens = schema_macro::module(&schema, &arguments).expect("an expansion");
     let items = syn::parse2(tokens).expect("Rust");
     let expansion = format!(
-        "// What `schema!` makes of library.ovsschema, with the inner macros left as they are.\n\
+        "// What `schema!` generates from library.ovsschema, with the inner macros left as they are.\n\
          // Written by `{WRITE}=1 cargo test -p ovsdb-derive --lib`.\n\n{}",
         prettyplease::unparse(&items)
     );
@@ -84,7 +84,7 @@ fn every_table_and_column_of_the_library_links_to_its_manual() {
     }
 }
 
-/// What `schema!` makes of its call in a module.
+/// What `schema!` generates for its call in a module.
 fn generated_by(library: &syn::File, name: &str) -> Vec<Item> {
     let module = library.items.iter().find_map(|item| match item {
         Item::Mod(module) if module.ident == name => module.content.as_ref(),

@@ -255,7 +255,7 @@ async fn errors_name_what_is_late() {
         "ovn-controller did not confirm nb_cfg 2 within 200ms: hv_cfg is 0; behind: a-left, which has no row \
          in Chassis (at 0), c0 on h0 (at 1)"
     );
-    let chassis = behind.chassis.expect("they were asked for");
+    let chassis = behind.chassis.expect("the chassis");
     assert_eq!(chassis[0].hostname, None);
     let time = chassis[1].confirmed_at.expect("a time");
     assert_eq!(time, std::time::UNIX_EPOCH + Duration::from_secs(4));

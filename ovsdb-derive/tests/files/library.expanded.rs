@@ -1,4 +1,4 @@
-// What `schema!` makes of library.ovsschema, with the inner macros left as they are.
+// What `schema!` generates from library.ovsschema, with the inner macros left as they are.
 // Written by `OVSDB_WRITE_EXPANSION=1 cargo test -p ovsdb-derive --lib`.
 
 ///The database `Library`, schema version 1.0.0.
