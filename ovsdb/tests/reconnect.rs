@@ -17,6 +17,9 @@ use support::scale::{Seed, size};
 use support::{INVENTORY, inventory_server};
 use tokio::io::AsyncWriteExt;
 
+/// A test that takes longer hangs.
+const HANG: Duration = Duration::from_secs(60);
+
 const VERSIONS: [MonitorVersion; 3] = [
     MonitorVersion::Monitor,
     MonitorVersion::MonitorCond,
@@ -149,11 +152,20 @@ async fn deletions_are_delivered_alone(
 
     cut_off(&client, &proxy).await;
     delete(other, &rows[..55]).await;
+    // A relay applies a transaction after its source has committed it.
+    let direct = connect(proxied).await;
+    let direct = direct.cache().table::<Item>().start().await;
+    let are_deleted =
+        |view: &Snapshot<Database>| rows[..55].iter().all(|row| view.get(*row).is_none());
+    let applied = direct.expect("a cache");
+    let applied = applied.wait_until(HANG, |view| are_deleted(view).then_some(()));
+    applied.await.expect("applied");
     let_back(&proxy, &[&cache]).await;
     same_as_dump(&cache, server).await;
 
     let batch = items.try_next().expect("what changed");
-    assert!(batch.kind().is_resync() && batch.kind().transactions() == 1);
+    let kind = batch.kind();
+    assert!(kind.is_resync() && kind.transactions() == 1, "{kind:?}");
     let mut gone: Vec<_> = batch
         .into_iter()
         .map(|change| match change {
