@@ -125,7 +125,7 @@ fn the_profile_of_2026_says_what_it_is_and_keeps_its_old_name() {
     for expected in [
         "central-2026: As of April 2026, the last central mode",
         "`current` is another name for this profile",
-        "since May 2026, interconnect only, is not among them",
+        "since May 2026, have interconnect only, and are not supported",
     ] {
         assert!(help.contains(expected), "{expected:?} in {help}");
     }
