@@ -101,25 +101,14 @@ impl Monitors {
     /// that were requested for it and reached the server after the conversion: their rows may lack
     /// columns that the server has, and are not shown.
     pub(super) fn converted(&mut self, server: &mut Server<'_>) {
-        for entry in self.entries.values_mut() {
-            if let Some(wire) = entry.wire {
-                entry.stop(server.now);
-                cancel(server.connection, wire);
-            }
-        }
+        self.stop_all(server, |_| true);
     }
 
     /// Requests every monitor that was not requested on this connection, or was requested for an
     /// outdated schema. The latter happens when the session learns of a conversion only from the schema.
     pub(super) fn start_all(&mut self, server: &mut Server<'_>) {
-        for entry in self.entries.values_mut() {
-            let schema = entry.schema.as_ref();
-            let fits = schema.is_some_and(|schema| **schema == **server.schema);
-            if let (Some(wire), false) = (entry.wire, fits) {
-                entry.stop(server.now);
-                cancel(server.connection, wire);
-            }
-        }
+        let schema = server.schema.clone();
+        self.stop_all(server, |entry| entry.schema.as_deref() != Some(&*schema));
         let entries = self.entries.iter();
         let together = entries.filter(|(_, entry)| !entry.refusal.is_costly());
         let keys: Vec<u64> = together.map(|(key, _)| *key).collect();
@@ -132,6 +121,18 @@ impl Monitors {
             self.start(key, server);
         }
         self.unshown.settle(SCHEMA);
+    }
+
+    /// Stops those of the requested monitors that match, and has the server end them.
+    fn stop_all(&mut self, server: &mut Server<'_>, matches: impl Fn(&Entry) -> bool) {
+        for entry in self.entries.values_mut() {
+            if let Some(wire) = entry.wire
+                && matches(entry)
+            {
+                entry.stop(server.now);
+                cancel(server.connection, wire);
+            }
+        }
     }
 
     /// When to request a refused monitor again.
