@@ -1,17 +1,27 @@
 //! The locks of a session.
 
+use tokio::sync::watch;
+
 use super::*;
+
+impl Lab {
+    /// A caller requests a lock. Returns where it hears of it.
+    fn lock(
+        &mut self,
+        name: &str,
+        steal: bool,
+    ) -> oneshot::Receiver<Result<watch::Receiver<bool>, Error>> {
+        let (reply, told) = oneshot::channel();
+        let name = name.into();
+        self.order(Order::Lock { name, steal, reply });
+        told
+    }
+}
 
 #[test]
 fn a_lock_is_requested_on_each_connection_and_released_with_its_last_handle() {
     let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
-    let lock = |lab: &mut Lab, steal| {
-        let (reply, told) = oneshot::channel();
-        let name = "l".into();
-        lab.order(Order::Lock { name, steal, reply });
-        told
-    };
-    let mut told = lock(&mut lab, false);
+    let mut told = lab.lock("l", false);
     let request = lab.request();
     assert_eq!((&*request.method, &*request.params), ("lock", r#"["l"]"#));
     lab.reply(&request, r#"{"locked":false}"#);
@@ -26,7 +36,7 @@ fn a_lock_is_requested_on_each_connection_and_released_with_its_last_handle() {
     lab.send(r#"{"id":null,"method":"stolen","params":["other"]}"#);
     assert!(*held.borrow());
     // The second handle of a lock that is held needs no request.
-    let mut second = lock(&mut lab, false);
+    let mut second = lab.lock("l", false);
     assert!(matches!(second.try_recv(), Ok(Ok(_))));
     assert!(lab.try_request().is_none());
 
@@ -51,16 +61,10 @@ fn a_lock_is_requested_on_each_connection_and_released_with_its_last_handle() {
 #[test]
 fn a_lock_that_another_client_has_is_stolen_after_it_is_given_up() {
     let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
-    let lock = |lab: &mut Lab, steal| {
-        let (reply, told) = oneshot::channel();
-        let name = "l".into();
-        lab.order(Order::Lock { name, steal, reply });
-        told
-    };
-    let mut waits = lock(&mut lab, false);
+    let mut waits = lab.lock("l", false);
     let request = lab.request();
     lab.reply(&request, r#"{"locked":false}"#);
-    let mut steals = lock(&mut lab, true);
+    let mut steals = lab.lock("l", true);
     let requests = [lab.request(), lab.request()];
     let methods = requests.each_ref().map(|request| &*request.method);
     assert_eq!(methods, ["unlock", "steal"]);
@@ -72,13 +76,7 @@ fn a_lock_that_another_client_has_is_stolen_after_it_is_given_up() {
         assert!(*held.borrow());
     }
     // A caller that has gone before the server replied holds nothing.
-    let (reply, told) = oneshot::channel();
-    lab.order(Order::Lock {
-        name: "other".into(),
-        steal: false,
-        reply,
-    });
-    drop(told);
+    drop(lab.lock("other", false));
     let request = lab.request();
     lab.reply(&request, r#"{"locked":true}"#);
     let request = lab.request();
