@@ -198,7 +198,7 @@ async fn every_commit_is_stored_once_and_the_replica_equals_the_database() {
     load.until(transactions).await;
     let writers = load.finish().await;
 
-    let server = Arc::into_inner(world.server).expect("no other handle has it");
+    let server = Arc::into_inner(world.server).expect("no other handle exists");
     let server = server.into_inner().expect("the server");
     same_as_dump(&cache, &server).await;
     let view = cache.snapshot();

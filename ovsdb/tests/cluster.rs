@@ -104,7 +104,7 @@ async fn leaders_die_hand_over_and_hang_under_load() {
     load.go_on(50).await;
     let writers = load.finish().await;
 
-    let cluster = Arc::into_inner(cluster).expect("no other handle has it");
+    let cluster = Arc::into_inner(cluster).expect("no other handle exists");
     let cluster = cluster.into_inner().expect("the cluster");
     for (client, cache, fold) in observers {
         same_as_dump(&cache, &cluster).await;

@@ -206,7 +206,7 @@ mod tests {
         let mut locks = Locks::default();
         let (first, mut told_first) = oneshot::channel();
         locks.request("l".into(), false, first);
-        assert!(!locks.answered("l", Ok(false)), "another client has it");
+        assert!(!locks.answered("l", Ok(false)), "another client holds it");
         let first = told_first.try_recv().expect("an answer").expect("a lock");
         let (second, mut told_second) = oneshot::channel();
         let asked = locks.request("l".into(), true, second);
