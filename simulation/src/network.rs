@@ -507,9 +507,7 @@ impl Network {
 
     /// When the last link of a session began, in milliseconds.
     pub(crate) fn last_begun(&self, session: Session) -> u64 {
-        let inner = self.inner();
-        let links = inner.links.values().filter(|link| link.session == session);
-        links.map(|link| link.begun).max().unwrap_or_default()
+        self.last_link(|other| other == session).unwrap_or_default()
     }
 
     /// The servers that a client has connections to, and since when each is frozen, in milliseconds.
@@ -522,11 +520,14 @@ impl Network {
         links.map(|link| (link.server, link.frozen_since)).collect()
     }
 
-    /// When the last connection of a client began, in milliseconds.
+    /// When the last link of a client began, in milliseconds.
     pub(crate) fn last_link_of(&self, client: usize) -> Option<u64> {
+        self.last_link(|session| session.client == client)
+    }
+
+    fn last_link(&self, is_of: impl Fn(Session) -> bool) -> Option<u64> {
         let inner = self.inner();
-        let links = inner.links.values();
-        let links = links.filter(|link| link.session.client == client);
+        let links = inner.links.values().filter(|link| is_of(link.session));
         links.map(|link| link.begun).max()
     }
 }
