@@ -5,7 +5,7 @@
 //! | function | waits until | like |
 //! |---|---|---|
 //! | [`nb::realized`] with [`Stage::Northd`](nb::Stage::Northd) | ovn-northd has written the southbound database | `ovn-nbctl --wait=sb` |
-//! | [`nb::realized`] with [`Stage::Hypervisors`](nb::Stage::Hypervisors) | also the ovn-controller of each chassis has installed its flows | `ovn-nbctl --wait=hv` |
+//! | [`nb::realized`] with [`Stage::Hypervisors`](nb::Stage::Hypervisors) | ovn-northd has, and the ovn-controller of each chassis has installed its flows | `ovn-nbctl --wait=hv` |
 //! | [`vswitch::configured`] | ovs-vswitchd has applied the configuration | `ovs-vsctl` without `--no-wait` |
 //!
 //! They wait for everything that any client has committed before the call. The database has a sequence number for this, which the client

@@ -81,7 +81,7 @@
 //! # use ovsdb::nb;
 //! let builder = nb::Client::builder().remotes("unix:/var/run/ovn/ovnnb_db.sock");
 //! let builder = nb::Client::builder().remotes("tcp:192.0.2.1:6641");
-//! // All members of a cluster; writes go through the leader.
+//! // All members of a cluster. Only the leader is used.
 //! let cluster = "ssl:192.0.2.1:6641,ssl:192.0.2.2:6641,ssl:192.0.2.3:6641";
 //! let builder = nb::Client::builder().remotes(cluster).leader_only(true);
 //! # let _ = builder;

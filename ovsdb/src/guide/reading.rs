@@ -5,7 +5,7 @@
 //! - It shows all tables after the same server transaction (snapshot isolation).
 //! - Taking it costs the same for any number of rows.
 //! - It never changes. Updates go on meanwhile: they copy what they change (copy-on-write), so a snapshot that is held
-//!   neither blocks the replica nor is blocked by it. It keeps the rows that were replaced since in memory.
+//!   neither blocks the replica nor is blocked by it. Rows that were replaced since stay in memory with it.
 //!
 //! Take a snapshot for each decision, and drop it afterwards.
 //!
