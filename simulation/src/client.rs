@@ -18,38 +18,38 @@ use crate::trace::elapsed;
 use crate::trace::note;
 use crate::verdict::{claim, violated};
 
-/// How long a silent connection is trusted; it is given up after twice as long.
+/// The probe interval. A silent connection is given up after twice this time.
 pub(crate) const PROBE: Duration = Duration::from_secs(2);
 /// How long a request may take.
 pub(crate) const REQUEST: Duration = Duration::from_secs(8);
-/// How long it may take to connect.
+/// The client's time limit for connecting.
 const CONNECT: Duration = Duration::from_secs(3);
 /// The longest wait between two attempts to connect.
 const BACKOFF: Duration = Duration::from_secs(3);
-/// The first one.
+/// The first wait between two attempts to connect.
 pub(crate) const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 
-/// How long an attempt to connect may take, in milliseconds: the server may have to be reached, become ready
-/// and say what it has.
+/// How long an attempt to connect may take in all, in milliseconds: reaching the server, and waiting until it
+/// is ready and has reported its databases.
 const ATTEMPT: u64 = 10_000;
 
 /// The only lock.
 pub(crate) const LOCK: &str = "L";
 
-/// A client that is connected, or was.
+/// A client that has connected at least once.
 pub(crate) struct Connected {
     pub(crate) client: Client,
     pub(crate) main: Rc<Replica>,
     session: Session,
-    /// The reconciler that marks items, which ends with its handle.
+    /// The reconciler that marks items. It ends when this handle is dropped.
     runner: RefCell<Option<Runner<String>>>,
     queue: Option<Queue>,
-    /// All remotes that it may have, the last of which leads nowhere.
+    /// All remotes that it may have. Nothing listens at the last one.
     pub(crate) remotes: Vec<Remote>,
 }
 
 impl Connected {
-    /// What its reconciler and its queue have to do before they are at rest.
+    /// What its reconciler and its queue still have to do; `None` when they are at rest.
     pub(crate) fn unrest(&self, number: usize) -> Option<String> {
         let queue = self.queue.as_ref().and_then(Queue::unrest);
         let reconciles = self.runner.borrow().is_some();
@@ -61,7 +61,7 @@ impl Connected {
         queue.or_else(unmarked)
     }
 
-    /// Checks them at rest.
+    /// Checks the queue at rest.
     pub(crate) fn check_at_rest(&self) {
         if let Some(queue) = &self.queue {
             queue.check(&self.main.name, &self.main.cache);
@@ -69,20 +69,20 @@ impl Connected {
     }
 }
 
-/// A client.
+/// A client of the scenario. When its [`Connected`] client is closed or replaced, it gets a new one.
 pub(crate) struct Agent {
     pub(crate) number: usize,
     pub(crate) setting: ClientSetting,
     connected: RefCell<Option<Rc<Connected>>>,
     others: RefCell<Vec<Rc<Replica>>>,
     pub(crate) lock: RefCell<Option<ovsdb::Lock>>,
-    /// Since when it has taken connections for good on which nothing can pass.
+    /// Since when it has counted as connected although nothing can pass on any of its connections.
     pub(crate) dead_since: Cell<Option<u64>>,
-    /// The remotes that it was given last, and when.
+    /// When its remotes were last replaced, and by which.
     wanted: RefCell<(u64, Vec<Remote>)>,
-    /// The attempt that goes on, by its number, and since when.
+    /// The number of the attempt to connect in progress, and when it began.
     attempt: Cell<(u64, u64)>,
-    /// The connection by its number, and which state the server had when it began to serve.
+    /// The number of the connection, and which state the server had when the connection began.
     serves: Cell<(u64, usize)>,
     /// Whether it took the lock from another client.
     pub(crate) stole: Cell<bool>,
@@ -104,7 +104,7 @@ impl Agent {
         }
     }
 
-    /// Connects, and starts the main cache, however often that takes.
+    /// Connects and starts the main cache, retrying until both succeed.
     pub(crate) async fn connect(
         &self,
         (servers, network): (&Servers, &Network),
@@ -131,12 +131,12 @@ impl Agent {
                 .wait_for_server(true);
             let builder = match crate::tls::of_clients() {
                 Ok(tls) => builder.tls(tls),
-                Err(error) => return violated("there is TLS", error.to_string()),
+                Err(error) => return violated("the TLS configuration is valid", error.to_string()),
             };
             let client = match builder.connect().await {
                 Ok(client) => client,
                 Err(error) => {
-                    note!("client {} does not connect: {error}", self.number);
+                    note!("client {} cannot connect: {error}", self.number);
                     tokio::time::sleep(FIRST_BACKOFF).await;
                     continue;
                 }
@@ -160,14 +160,14 @@ impl Agent {
                     return;
                 }
                 Err(error) => {
-                    note!("client {} has no cache: {error}", self.number);
+                    note!("client {} cannot start its cache: {error}", self.number);
                     tokio::time::sleep(FIRST_BACKOFF).await;
                 }
             }
         }
     }
 
-    /// The client and its main cache, once it has both.
+    /// The client and its main cache, once both exist.
     pub(crate) fn connected(&self) -> Option<Rc<Connected>> {
         self.connected.borrow().clone()
     }
@@ -176,7 +176,7 @@ impl Agent {
     pub(crate) fn end(&self) {
         self.lock.take();
         self.others.take();
-        // Work that goes on keeps the client, but the reconciler of its successor must be the only one.
+        // Unfinished work keeps the client alive, but its reconciler must end before its successor's starts.
         if let Some(connected) = self.connected.take() {
             connected.runner.take();
         }
@@ -193,7 +193,7 @@ impl Agent {
             .collect()
     }
 
-    /// The cache with a number, or one there is.
+    /// The cache with this number, counted around: every number names a cache.
     pub(crate) fn replica(&self, number: usize) -> Option<Rc<Replica>> {
         let replicas = self.replicas();
         replicas.get(number % replicas.len().max(1)).cloned()
@@ -255,7 +255,7 @@ impl Agent {
         let is_connected = self.is_connected();
         let connected = self.connected();
         let number = connected.map_or(0, |connected| connected.client.stats().connections);
-        // Of the first connection nothing was noted.
+        // For the first connection no state was noted.
         let (noted, state) = self.serves.get();
         let serves = (number, if noted == number { state } else { 0 });
         for replica in self.replicas() {
@@ -268,7 +268,7 @@ impl Agent {
         );
     }
 
-    /// Notes what the server has when a connection begins to serve.
+    /// Notes which state the server had when the connection began, once the connection serves.
     pub(crate) fn note_state(
         &self,
         connected: &Rc<Connected>,
@@ -279,7 +279,7 @@ impl Agent {
         let ConnectionState::Connected { remote } = state else {
             return;
         };
-        // One that was replaced goes on while work holds it.
+        // A client that was replaced stays alive as long as its work is unfinished.
         if !self
             .connected()
             .is_some_and(|now| Rc::ptr_eq(&now, connected))
@@ -287,7 +287,7 @@ impl Agent {
             return;
         }
         let place = connected.remotes.iter().position(|other| other == remote);
-        // Clients of a relay have no remote of its source.
+        // Clients of a relay have no remote for its source.
         let first = usize::from(servers.kind == Kind::Relay);
         let begun = network.last_begun(connected.session);
         let has = |server: &Server| oracle.borrow_mut().state_of(server, begun);
@@ -296,7 +296,7 @@ impl Agent {
         self.serves.set((connected.client.stats().connections, has));
     }
 
-    /// Gives the client those of its remotes that these bits name.
+    /// Sets the client's remotes to those that these bits select.
     pub(crate) fn set_remotes(&self, some: u8) {
         let Some(connected) = self.connected() else {
             return;
@@ -309,7 +309,7 @@ impl Agent {
         }
     }
 
-    /// Gives the client all of its remotes, where it has fewer.
+    /// Sets the client's remotes to all servers, if they are others.
     pub(crate) fn reset_remotes(&self) {
         let Some(connected) = self.connected() else {
             return;
@@ -320,7 +320,7 @@ impl Agent {
         }
     }
 
-    /// Checks how the client connects.
+    /// Checks the client's attempts to connect and its connection.
     pub(crate) fn check_attempts(&self, network: &Network) {
         let Some(connected) = self.connected() else {
             return;
@@ -330,14 +330,14 @@ impl Agent {
         let (last, begun) = self.attempt.take();
         match connected.client.state().get() {
             ConnectionState::Waiting { lost: Some(lost) } => claim(
-                "what is wrong with TLS is told",
+                "a TLS failure is reported as what it is",
                 attempt.is_told_by(lost.reason()),
                 || format!("client {}: {attempt:?}: {lost:?}", self.number),
             ),
             ConnectionState::Connected { remote } => {
                 let (set, wanted) = &*self.wanted.borrow();
                 claim(
-                    "a client is at a remote that it was given last",
+                    "a client is connected to one of its remotes",
                     *set == since || wanted.contains(&remote),
                     || format!("client {}: {remote}, not {wanted:?}", self.number),
                 );

@@ -1,4 +1,4 @@
-//! The commands: many seeds, one seed as a story, and the faults that are planted.
+//! The commands: run many seeds, print the story of one seed, and look for each planted fault.
 
 use std::collections::BTreeMap;
 use std::process::{Command, ExitCode};
@@ -13,13 +13,13 @@ use crate::scenario::Scenario;
 use crate::shrink::shrink;
 use crate::world::{Counts, Report, run as run_scenario};
 
-/// So many seeds are run in another process as well.
+/// How many seeds are run in another process as well.
 const COMPARED: u64 = 20;
 /// No seed.
 const IDLE: u64 = u64::MAX;
-/// A run that takes this long has no end.
+/// A run that takes longer is taken for an endless loop.
 const SPINS: Duration = Duration::from_secs(100);
-/// Every so many seeds one is run twice, and both runs must be the same.
+/// One in this many seeds is run twice, and both runs must have the same trace.
 const TWICE: u64 = 50;
 
 /// Runs clients and servers on a simulated network
@@ -35,28 +35,28 @@ struct Arguments {
     /// Run this seed only, and print its story
     #[arg(long)]
     seed: Option<u64>,
-    /// Of that seed, only these steps
+    /// Run only these steps of the seed, counted from 0
     #[arg(long, value_delimiter = ',')]
     keep: Option<Vec<usize>>,
-    /// Print every event of that seed, not only the scenario
+    /// Print everything that happens in the run of the seed, not only its scenario
     #[arg(long)]
     trace: bool,
-    /// Print every message of that seed as well
+    /// Also print every message that clients and servers exchange
     #[arg(long)]
     wire: bool,
-    /// Do not shrink the scenario of a seed that fails
+    /// Do not shrink the scenario when the seed violates a claim
     #[arg(long)]
     whole: bool,
-    /// Plant this fault
+    /// Plant this fault, named as in simulation/README.md
     #[arg(long)]
     plant: Option<String>,
-    /// Plant each fault in turn, and print how many seeds it takes to find it
+    /// Plant each fault in turn, and print after how many seeds it is found
     #[arg(long)]
     planted: bool,
-    /// Print a hash over the traces of the seeds, and nothing else
+    /// Print only a hash over the traces of the seeds
     #[arg(long)]
     hash: bool,
-    /// How many threads run seeds; as many as there are processors by default
+    /// How many threads run seeds; by default, one for each processor
     #[arg(long)]
     threads: Option<usize>,
 }
@@ -104,7 +104,7 @@ pub(crate) fn run() -> ExitCode {
     }
     for (claim, seeds) in &claims {
         let some: Vec<_> = seeds.iter().take(10).collect();
-        println!("violated {} times: {claim}: seeds {some:?}", seeds.len());
+        println!("violated {} times: {claim}; seeds {some:?}", seeds.len());
     }
     if let Some((seed, _)) = failures.iter().min() {
         println!();
@@ -120,7 +120,7 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// Whether another process, whose addresses and hash tables are other ones, has the same traces.
+/// Checks that another process, with other addresses and other hash seeds, produces the same traces.
 fn is_reproduced(arguments: &Arguments) -> Result<(), String> {
     let mut arguments = arguments.clone();
     arguments.seeds = arguments.seeds.min(COMPARED);
@@ -133,7 +133,7 @@ fn is_reproduced(arguments: &Arguments) -> Result<(), String> {
     let other = String::from_utf8_lossy(&other.stdout).trim().to_owned();
     if other != own {
         return Err(format!(
-            "another process has other traces: {other}, not {own}"
+            "another process has different traces: hash {other}, here {own}"
         ));
     }
     Ok(())
@@ -144,21 +144,21 @@ fn fault(name: &str) -> Result<Planted, String> {
     let found = all.find(|fault| format!("{fault:?}") == name);
     found
         .copied()
-        .ok_or_else(|| format!("there is no fault {name}"))
+        .ok_or_else(|| format!("there is no fault {name}; simulation/README.md lists the faults"))
 }
 
 /// What many seeds have shown.
 #[derive(Debug, Default)]
 struct Outcome {
     ran: u64,
-    /// A hash over the traces, in whatever order they were run.
+    /// A hash over the traces that does not depend on the order in which the seeds ran.
     hash: u64,
     counts: Counts,
-    /// Seeds, and the claims that they violate.
+    /// The seeds that failed, each with the claim that it violates.
     failures: Vec<(u64, &'static str)>,
 }
 
-/// Runs one seed, some of them twice.
+/// Runs one seed; some seeds run twice.
 fn check(seed: u64) -> Report {
     let scenario = Scenario::of(seed);
     let mut report = run_scenario(&scenario, false);
@@ -166,7 +166,7 @@ fn check(seed: u64) -> Report {
         let again = run_scenario(&scenario, false);
         if again.hash != report.hash {
             report.violation = Some(crate::verdict::Violation {
-                claim: "a seed gives one run",
+                claim: "a seed always gives the same run",
                 seen: format!("{:x} and {:x}", report.hash, again.hash),
             });
         }
@@ -174,14 +174,14 @@ fn check(seed: u64) -> Report {
     report
 }
 
-/// A panic violates a claim of the run in whose thread it happens.
+/// Reports a panic as a violation of the run in this thread.
 fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         crate::verdict::violated("nothing panics", panic.to_string());
     }));
 }
 
-/// Ends the program when a run takes too long: it spins without letting time pass.
+/// Ends the program when a run takes too long: it loops without letting virtual time advance.
 fn watch(current: Weak<AtomicU64>) {
     std::thread::spawn(move || {
         let mut seen = (IDLE, Instant::now());
@@ -191,7 +191,7 @@ fn watch(current: Weak<AtomicU64>) {
                 seen = (seed, Instant::now());
             }
             if seed != IDLE && seen.1.elapsed() > SPINS {
-                eprintln!("violated: a run ends: seed {seed} spins");
+                eprintln!("violated: a run ends: seed {seed} loops without end");
                 std::process::exit(1);
             }
             drop(current);
@@ -200,7 +200,7 @@ fn watch(current: Weak<AtomicU64>) {
     });
 }
 
-/// Runs seeds until so many have failed.
+/// Runs seeds until `most` of them have failed.
 fn search(fault: Option<Planted>, arguments: &Arguments, most: usize) -> Outcome {
     let threads = arguments
         .threads
@@ -244,7 +244,7 @@ fn search(fault: Option<Planted>, arguments: &Arguments, most: usize) -> Outcome
     outcome.into_inner().unwrap_or_default()
 }
 
-/// Prints what happens with a seed, and how it fails in as few steps as possible.
+/// Prints what happens with a seed; if it violates a claim, with as few steps as possible.
 fn story(seed: u64, fault: Option<Planted>, arguments: &Arguments) -> ExitCode {
     plant(fault);
     report_panics();
@@ -273,20 +273,20 @@ fn story(seed: u64, fault: Option<Planted>, arguments: &Arguments) -> ExitCode {
     }
     println!("hash {:016x}", report.hash);
     let Some(violation) = &report.violation else {
-        println!("nothing is violated");
+        println!("no claim is violated");
         return ExitCode::SUCCESS;
     };
     println!("\nviolated: {}\n  {}", violation.claim, violation.seen);
     let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
     let planted = fault.map_or_else(String::new, |fault| format!(" --plant {fault:?}"));
     println!(
-        "again: cargo xtask simulate --seed {seed} --keep {}{planted}",
+        "reproduce: cargo xtask simulate -- --seed {seed} --keep {}{planted}",
         kept.join(",")
     );
     ExitCode::FAILURE
 }
 
-/// Plants each fault, and prints how many seeds it takes to find it.
+/// Plants each fault in turn, and prints after how many seeds it is found.
 fn table(arguments: &Arguments) -> ExitCode {
     println!("| fault | what is wrong | seeds until it is found | claim that it violates |");
     println!("|---|---|---|---|");

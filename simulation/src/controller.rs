@@ -1,5 +1,5 @@
-//! What controllers do: they bring rows to a wanted state, mark rows by a reconciler, and work on what a work
-//! queue hands out.
+//! What controllers do: bring rows to a wanted state, mark rows by a reconciler, and process the keys of a
+//! work queue.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ use crate::verdict::{claim, violated};
 /// How many rows may be wanted.
 pub(crate) const WANTED: u8 = 6;
 
-/// Which items are wanted, by the bits of a number, and their values.
+/// Which items are wanted (one bit for each), and the value from which theirs are derived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) some: u8,
@@ -55,7 +55,7 @@ impl Wanted {
     fn desired(self) -> Desired {
         let mut desired = Desired::new();
         desired.owned::<Item>(Item::LABELS.includes([OWNER]));
-        // Each refers to the one before it.
+        // Each item refers to the one before it.
         let mut before: Option<Ref<Item>> = None;
         for number in self.numbers() {
             let row = desired.row(Item::NAME, name(number));
@@ -79,7 +79,7 @@ impl Wanted {
         let mut before = None;
         for number in self.numbers() {
             let Some((uuid, item)) = owned.get(&*name(number)) else {
-                return Some(format!("{} is not there", name(number)));
+                return Some(format!("{} is missing", name(number)));
             };
             let is_right = item.value == self.value(number)
                 && item.kind == kind(number)
@@ -98,28 +98,29 @@ impl Wanted {
     }
 }
 
-/// Brings the items to the wanted state, and returns how many transactions that took.
+/// Brings the items to the wanted state, and returns how many transactions that took; `None` if it failed.
 pub(crate) async fn converge(client: &Client, cache: &Cache, wanted: Wanted) -> Option<usize> {
     match client.converge(cache, &wanted.desired()).await {
         Ok(done) => {
-            note!("{wanted:?} is so after {} commits", done.commits);
+            note!("{wanted:?} is reached after {} commits", done.commits);
             Some(done.commits)
         }
         Err(error) => {
             if let ConvergeError::Conflict(conflict) = &error {
                 violated("a plan has no conflicts", conflict.to_string());
             }
-            // Which of several rows a refusal names is left to chance.
+            // Keep the rows that a refusal names out of the trace: which ones it names is random.
             let error = ovsdb::ErrorChain::new(&error).to_string();
             let error = error.split(". ").next().unwrap_or_default();
             let error = error.split(" (").next().unwrap_or_default();
-            note!("{wanted:?} is not so: {error}");
+            note!("{wanted:?} is not reached: {error}");
             None
         }
     }
 }
 
-/// At rest: one client brings the items to the wanted state, and touches no others.
+/// Has one client bring the items to the wanted state while everything else is at rest, and checks that it
+/// changes no others.
 pub(crate) async fn converge_at_rest(
     client: &Client,
     replica: &Replica,
@@ -128,7 +129,7 @@ pub(crate) async fn converge_at_rest(
 ) {
     replica.select(Which::All).await;
     let before = others(&last(oracle));
-    // A server may have been told before to disconnect who makes the next transaction.
+    // A fault set before may still refuse the next transaction or disconnect its client.
     let mut tries = 0;
     while converge(client, &replica.cache, wanted).await.is_none() && tries < 5 {
         tries += 1;
@@ -136,16 +137,16 @@ pub(crate) async fn converge_at_rest(
     let after = last(oracle);
     let difference = wanted.difference(&after);
     let after = others(&after);
-    // A relay passes on late what clients have given up.
+    // A relay may still pass on transactions that clients have given up.
     let is_untouched = is_relayed
         || before
             .iter()
             .all(|(uuid, item)| after.get(uuid) == Some(item));
-    claim("a plan touches no rows of others", is_untouched, || {
+    claim("a plan changes no rows of others", is_untouched, || {
         format!("{wanted:?}: {before:?}, then {after:?}")
     });
     claim(
-        "the rows are those that are wanted",
+        "after `converge` the rows are as wanted",
         difference.is_none(),
         || format!("{wanted:?}: {difference:?}"),
     );
@@ -157,7 +158,8 @@ pub(crate) async fn converge_at_rest(
     );
 }
 
-/// The items that are not owned, without their references: those to items that are deleted go with them.
+/// The items that are not owned, without their references, since a weak reference to a deleted item is
+/// removed with it.
 fn others(state: &State) -> BTreeMap<Uuid, Item> {
     let others = state.items.iter().filter(|(_, item)| !is_owned(item));
     let others = others.map(|(uuid, item)| {
@@ -174,7 +176,7 @@ fn last(oracle: &RefCell<Oracle>) -> State {
     oracle.lineages[SOURCE].last().clone()
 }
 
-/// The counters with which a client's reconciler marks items begin with this.
+/// The prefix of the counters with which a client's reconciler marks items.
 fn marks(client: usize) -> String {
     format!("seen {client} ")
 }
@@ -184,7 +186,7 @@ pub(crate) fn is_mark(counter: &str) -> bool {
     counter.starts_with("seen ")
 }
 
-/// Gives each item that the cache has a counter with the item's value. Every fourth attempt fails.
+/// Keeps a counter with the item's value for each item in the cache. Every fourth attempt fails.
 pub(crate) fn reconcile(number: usize, client: &Client, cache: &Cache) -> Runner<String> {
     let attempts = std::sync::atomic::AtomicU64::new(0);
     let marks = marks(number);
@@ -198,10 +200,10 @@ pub(crate) fn reconcile(number: usize, client: &Client, cache: &Cache) -> Runner
         .share_commits(number + 1)
         .run(2, move |name, view, txn| {
             if attempts.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 4 == 3 {
-                return Err("it is the fourth".into());
+                return Err("every fourth attempt fails".into());
             }
             let mark = format!("{made}{name}");
-            // By the view: that an item is not there cannot be verified where the cache has some of them only.
+            // Read the view, not the transaction: a cache with a condition cannot verify that an item is missing.
             match view.get_by(Item::NAME, &**name).map(|item| item.value) {
                 Some(value) => {
                     txn.ensure(Counter::NAME, mark, |counter| counter.value = value);
@@ -215,7 +217,7 @@ pub(crate) fn reconcile(number: usize, client: &Client, cache: &Cache) -> Runner
         })
 }
 
-/// Which item lacks its mark, or which mark its item.
+/// The first item whose mark is missing or wrong, or mark without an item.
 pub(crate) fn unmarked(number: usize, cache: &Cache) -> Option<String> {
     let view = cache.snapshot();
     let marks = marks(number);
@@ -241,18 +243,18 @@ pub(crate) fn unmarked(number: usize, cache: &Cache) -> Option<String> {
     Some(format!("{missing:?} is missing"))
 }
 
-/// A work queue with the items of a cache, and its workers.
+/// A work queue whose keys are the items of a cache, and its workers.
 pub(crate) struct Queue {
     queue: WorkQueue<Uuid>,
     hands: Rc<Hands>,
     workers: Vec<JoinHandle<()>>,
 }
 
-/// What the workers know.
+/// What the workers have in work and have seen.
 #[derive(Default)]
 struct Hands {
     in_work: RefCell<BTreeSet<Uuid>>,
-    /// The items as they were when they were handed out last and the work was done.
+    /// The items as the workers saw them when they last completed work on them.
     seen: RefCell<BTreeMap<Uuid, Option<Item>>>,
     handed: Cell<u64>,
 }
@@ -279,7 +281,7 @@ impl Queue {
         }
     }
 
-    /// What is missing before the queue is at rest.
+    /// What is still queued, delayed or in work; `None` when the queue is at rest.
     pub(crate) fn unrest(&self) -> Option<String> {
         let in_work = self.hands.in_work.borrow().len();
         let left = (self.queue.len(), self.queue.delayed(), in_work);

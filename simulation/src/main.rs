@@ -1,12 +1,13 @@
-//! Clients and servers on a simulated network, from a seed: no sockets, no threads of theirs, virtual time.
+//! Clients and servers on a simulated network, determined by a seed: no sockets, no extra threads, virtual
+//! time.
 //!
-//! The whole client of the crate `ovsdb` runs, and its whole embedded server, each as programs use them, on
-//! a tokio runtime of one thread whose clock is paused: time passes only when nothing is left to do. They
-//! are connected by pipes within the process, which the network cuts, delays and freezes. What is left to
-//! chance comes from the seed: the scenario, the order in which tokio looks at what is ready, uuids, waits.
-//! So a seed gives the same run each time, byte for byte.
+//! The complete client and the complete embedded server of the crate `ovsdb` run as in programs, on a
+//! single-threaded tokio runtime whose clock is paused: time advances only when no task can run. Pipes
+//! within the process connect them; the simulated network cuts, delays and freezes these. All randomness
+//! comes from the seed: the scenario, the order in which tokio polls ready tasks, uuids, delays. So a seed
+//! gives the same run each time, byte for byte.
 //!
-//! `cargo xtask simulate` builds this with `--cfg simulation`. Otherwise it does nothing.
+//! `cargo xtask simulate` builds this with `--cfg simulation`. Without it, the program does nothing.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -51,5 +52,5 @@ fn main() -> std::process::ExitCode {
 
 #[cfg(not(simulation))]
 fn main() {
-    eprintln!("`cargo xtask simulate` builds and runs this");
+    eprintln!("this build simulates nothing: run `cargo xtask simulate`");
 }

@@ -1,8 +1,8 @@
 //! The network: connections between clients and servers, with faults.
 //!
-//! A connection is a pipe within the process, cut into a client's end and a server's end. A task moves the
-//! bytes, in pieces, each of which may be held back; it can be frozen (half-open: nothing arrives, nobody
-//! is told), and cut after any byte.
+//! A connection is two pipes within the process, one to the client and one to the server. A task moves the
+//! bytes between them, in pieces, each of which may be delayed. A connection can be frozen (half-open:
+//! nothing arrives, and neither side is told), and cut after any byte.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -18,23 +18,23 @@ use crate::servers::RELAY_CLIENT;
 use crate::tls::{Attempt, Bad, HOST, of_server};
 use crate::trace::note;
 
-/// The bytes that wait in a client's end of a connection.
+/// How many bytes the client's end of a connection can hold.
 const PIPE: usize = 4 * 1024;
 
-/// How a connection behaves.
+/// The faults of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Conduct {
-    /// Nothing is moved.
+    /// No bytes are moved.
     frozen: bool,
     /// It has ended.
     cut: bool,
-    /// How many bytes are moved before it is cut or frozen, both ways together.
+    /// How many more bytes are moved, both ways together, before it is cut or frozen.
     bytes_left: Option<usize>,
-    /// Whether it is frozen then, not cut.
+    /// Whether it is then frozen instead of cut.
     freezes: bool,
 }
 
-/// A client, and which of its sessions: one that is replaced may go on for a while beside the next one.
+/// One of a client's sessions. A session that was replaced may continue for a while beside the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Session {
     client: usize,
@@ -46,7 +46,7 @@ struct Link {
     session: Session,
     server: usize,
     conduct: watch::Sender<Conduct>,
-    /// The server was not reached.
+    /// Bytes were lost, so that it must not continue.
     is_lost: bool,
     frozen_since: Option<u64>,
     /// What was wrong with the server's TLS when the connection was made.
@@ -73,26 +73,26 @@ impl Pace {
 
 #[derive(Debug)]
 struct Inner {
-    /// What servers listen at, within the process.
+    /// The remotes of the servers within the process, by place.
     servers: Vec<Option<MemoryRemote>>,
     /// The same with TLS.
     tls_servers: Vec<Option<MemoryRemote>>,
     /// Whether clients connect with TLS.
     has_tls: bool,
-    /// What is wrong with the TLS of servers.
+    /// The servers whose TLS is wrong, and how.
     bad: BTreeMap<usize, Bad>,
     /// Since when nothing passes between the relay and its source.
     stranded_since: Option<u64>,
-    /// After how many bytes the next connection of a client is cut, or frozen.
+    /// After how many bytes the next connection of a client ends, and whether it is then frozen instead of cut.
     next_ends: BTreeMap<usize, (usize, bool)>,
     /// How many sessions there have been.
     sessions: usize,
-    /// The last attempts of sessions to connect.
+    /// The last attempt of each session to connect.
     attempts: BTreeMap<Session, Attempt>,
     links: BTreeMap<u64, Link>,
     next: u64,
     pace: Pace,
-    /// Since when messages pass in a second or two, in milliseconds.
+    /// Since when messages of usual length pass within a second or two, in milliseconds.
     quick_since: Option<u64>,
     refusing: BTreeSet<usize>,
     /// Pairs of client and server between which nothing passes.
@@ -107,7 +107,7 @@ impl Inner {
     }
 }
 
-/// The network. Clones are the same one.
+/// The network. Clones refer to the same network.
 #[derive(Debug, Clone)]
 pub(crate) struct Network {
     inner: Arc<Mutex<Inner>>,
@@ -139,7 +139,7 @@ impl Network {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a server at a place; `None` when nothing listens there.
+    /// Puts a server at a place; with `None`, nothing listens there.
     pub(crate) fn set_server(&self, place: usize, server: Option<&Server>) {
         let network = Arc::downgrade(&self.inner);
         let mut inner = self.inner();
@@ -160,7 +160,7 @@ impl Network {
         });
     }
 
-    /// A session of a client, which connects by remotes of its own.
+    /// A new session of a client. It connects through remotes of its own.
     pub(crate) fn session(&self, client: usize) -> Session {
         let mut inner = self.inner();
         inner.sessions += 1;
@@ -210,9 +210,9 @@ impl Network {
             &inner.servers
         };
         let remote = servers.get(server).cloned().flatten();
-        // A server with TLS asks the network for its certificate.
+        // Unlock: a server with TLS asks the network for its certificate.
         drop(inner);
-        // Where nothing passes, the client waits for an answer that does not come.
+        // When client and server are separated, the client waits for an answer that never comes.
         let far = match remote {
             _ if is_separated => None,
             Some(remote) => match remote.connect() {
@@ -279,7 +279,7 @@ impl Network {
         }
     }
 
-    /// Moves bytes one way, until the sender's end.
+    /// Moves bytes one way, until the sender ends its stream.
     async fn pump(
         &self,
         id: u64,
@@ -311,7 +311,7 @@ impl Network {
             }
             let (count, is_cut) = self.spend(id, count);
             if to.write_all(&buffer[..count]).await.is_err() && !is_cut {
-                // The receiver reads no more, and the sender is told by its own end.
+                // The receiver has stopped reading; the sender notices when its own pipe is closed.
                 return;
             }
             if is_cut {
@@ -339,7 +339,7 @@ impl Network {
         spent
     }
 
-    /// The bytes of a link are spent: it is cut or frozen.
+    /// All bytes that a link may move are spent: cuts or freezes it.
     fn end_link(&self, id: u64) {
         let mut inner = self.inner();
         let Some(link) = inner.links.get_mut(&id) else {
@@ -350,7 +350,7 @@ impl Network {
             note!("link {id} goes half-open");
             link.conduct.send_modify(|conduct| conduct.frozen = true);
             link.frozen_since = Some(crate::trace::elapsed());
-            // What is lost of it cannot come later.
+            // The rest of the piece is lost, so the link must not continue.
             link.is_lost = true;
         } else {
             note!("link {id} is cut");
@@ -395,18 +395,18 @@ impl Network {
         self.change(|_| true, |conduct| conduct.cut = true);
     }
 
-    /// Cuts the connections of a client after so many more bytes.
+    /// Cuts the connections of a client after this many more bytes.
     pub(crate) fn cut_after(&self, client: usize, bytes: usize) {
         let cut = |conduct: &mut Conduct| conduct.bytes_left = Some(bytes.max(1));
         self.change(|link| link.session.client == client, cut);
     }
 
-    /// Cuts the next connection of a client after so many bytes, or freezes it then.
+    /// Cuts or freezes the next connection of a client after this many bytes.
     pub(crate) fn end_next(&self, client: usize, bytes: usize, freezes: bool) {
         self.inner().next_ends.insert(client, (bytes, freezes));
     }
 
-    /// Makes something wrong with the TLS of a server, for connections to come.
+    /// Makes the TLS of a server wrong on later connections.
     pub(crate) fn spoil(&self, server: usize, bad: Bad) {
         self.inner().bad.insert(server, bad);
     }
@@ -423,14 +423,14 @@ impl Network {
         self.inner().stranded_since
     }
 
-    /// Something happens to the servers, by which attempts may fail.
+    /// Notes that something happens to the servers that may make attempts fail.
     pub(crate) fn disturb_attempts(&self) {
         for attempt in self.inner().attempts.values_mut() {
             attempt.is_disturbed = true;
         }
     }
 
-    /// Lets nothing pass on the connections of a client that exist now. Nobody is told.
+    /// Lets nothing pass on the existing connections of a client. Neither side is told.
     pub(crate) fn freeze(&self, client: usize) {
         self.change(
             |link| link.session.client == client,
@@ -444,7 +444,7 @@ impl Network {
         self.change(thaws, |conduct| conduct.frozen = false);
     }
 
-    /// Lets nothing pass between a client and a server, on connections that exist and on those to come.
+    /// Lets nothing pass between a client and a server, on existing and on later connections.
     pub(crate) fn separate(&self, client: usize, server: usize) {
         self.inner().separated.insert((client, server));
         let between = |link: &Link| (link.session.client, link.server) == (client, server);
@@ -480,7 +480,7 @@ impl Network {
         self.change(|_| true, heal);
     }
 
-    // What is to be seen.
+    // Observations.
 
     /// The last attempt of a session to connect.
     pub(crate) fn attempt_of(&self, session: Session) -> Attempt {
@@ -488,7 +488,7 @@ impl Network {
         attempts.get(&session).copied().unwrap_or_default()
     }
 
-    /// Whether there is a connection of a session to a server whose TLS was good, or it has none.
+    /// Whether a session has a connection to a server whose TLS was good, or no connection at all.
     pub(crate) fn has_good_link(&self, session: Session) -> bool {
         let inner = self.inner();
         let mut links = inner.links.values().filter(|link| link.session == session);
@@ -500,7 +500,7 @@ impl Network {
         good || !any
     }
 
-    /// Since when messages pass in a second or two, in milliseconds.
+    /// Since when messages of usual length pass within a second or two, in milliseconds.
     pub(crate) fn quick_since(&self) -> Option<u64> {
         self.inner().quick_since
     }
@@ -510,7 +510,7 @@ impl Network {
         self.last_link(|other| other == session).unwrap_or_default()
     }
 
-    /// The servers that a client has connections to, and since when each is frozen, in milliseconds.
+    /// The server of each connection of a client, and since when the connection is frozen, in milliseconds.
     pub(crate) fn links_of(&self, client: usize) -> Vec<(usize, Option<u64>)> {
         let inner = self.inner();
         let links = inner

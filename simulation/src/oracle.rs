@@ -1,8 +1,8 @@
-//! What the servers had, after each of their transactions, and how replicas compare with it.
+//! The state of the servers after each of their transactions, and how replicas compare with it.
 //!
-//! The servers of a run tell of each commit in the order in which they made it. Servers that share a
-//! history (the members of a cluster, a server and what it is after a restart) make up a lineage; a relay
-//! has one of its own, since its transactions have ids of their own.
+//! The servers of a run report each commit in the order in which they made it. Servers that share a history
+//! (the members of a cluster, or a server and its successor after a restart) form a lineage. A relay has its
+//! own lineage, since its transactions have other ids.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -21,9 +21,9 @@ use crate::verdict::claim;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
     All,
-    /// Those of a kind.
+    /// The items of a kind.
     Kind(u8),
-    /// Those with a value below this.
+    /// The items with a value below this.
     Below(i64),
     None,
 }
@@ -44,10 +44,10 @@ impl Which {
     }
 }
 
-/// What a replica has.
+/// The rows that a replica has.
 #[derive(Debug, Clone)]
 pub(crate) struct Selection {
-    /// The conditions of `Item`, any of which may be in force; empty without the table.
+    /// The conditions on `Item`, any of which may be in force; empty if the replica lacks the table.
     pub(crate) items: Vec<Which>,
     pub(crate) parts: bool,
     pub(crate) counters: bool,
@@ -79,7 +79,7 @@ fn whole<T: Table>(whole: &Whole) -> Rows<T> {
         .collect()
 }
 
-/// The first row in which a view differs from these, in words.
+/// Describes the first row in which a view differs from these rows.
 fn difference<T: Table<Database = Database>>(
     view: &Snapshot,
     rows: &Rows<T>,
@@ -115,7 +115,7 @@ impl State {
         }
     }
 
-    /// How a view differs from what it selects of this state.
+    /// How a view differs from the selected rows of this state; `None` if it does not.
     pub(crate) fn difference(&self, view: &Snapshot, selection: &Selection) -> Option<String> {
         let mut found = None;
         if !selection.items.is_empty() {
@@ -195,7 +195,7 @@ impl Lineage {
 
     /// The last state.
     pub(crate) fn last(&self) -> &State {
-        // One is there from the beginning.
+        // A lineage begins with one.
         &self.states[self.states.len() - 1]
     }
 
@@ -204,8 +204,9 @@ impl Lineage {
         self.by_comment.get(comment).map_or(&[], Vec::as_slice)
     }
 
-    /// Which state a view shows, not before `from`. A server names no transaction when the rows of other
-    /// conditions are none, so a view that was `reselected` may be a later state than it says; or how it differs from the state that it says it is.
+    /// Which state a view shows, looking from `from` on; or how the view differs from the state that it names.
+    /// When a condition changes and no row is added or removed, the server names no transaction. So a view
+    /// that was `reselected` may show a later state than the one it names.
     pub(crate) fn place(
         &self,
         view: &Snapshot,
@@ -237,8 +238,8 @@ impl Lineage {
         at.ok_or_else(|| found.unwrap_or_else(|| "no state is like it".to_owned()))
     }
 
-    /// Whether the item that a commit is about was deleted since the first commit of the same work, or was
-    /// put back as it was before: then it was made, or changed, again.
+    /// Whether a repeated commit is legitimate: since the first commit of the same work, another client
+    /// deleted its item or changed it back, so that the client had to make or change it again.
     pub(crate) fn made_again(&self, at: usize, work: Work, number: u32) -> bool {
         let name = match work {
             Work::Ensure(key, _)
@@ -261,7 +262,7 @@ impl Lineage {
             .iter()
             .any(|state| item(state).is_none())
             || first < at && before(first) == before(at)
-            // The database was converted, and has notes again: only the note is new.
+            // Conversions removed the column `note` and added it again: only the note is set again.
             || first < at
                 && item(&self.states[at]).map(|item| item.labels.clone())
                     == before(at).map(|item| item.labels.clone())
@@ -274,7 +275,7 @@ impl Lineage {
         self.states.iter().position(has)
     }
 
-    /// Whether a view shows all that was committed up to `least`.
+    /// Whether a view shows the state `least` or a later one.
     pub(crate) fn shows(&self, view: &Snapshot, selection: &Selection, least: usize) -> bool {
         (least..self.states.len()).any(|at| self.states[at].difference(view, selection).is_none())
     }
@@ -300,13 +301,13 @@ impl Oracle {
         lineage
     }
 
-    /// A server goes on with a lineage.
+    /// Adds a server to a lineage.
     pub(crate) fn join(&mut self, server: &Server, lineage: usize) {
         self.servers.insert(server.simulated_id(), lineage);
     }
 
-    /// A server that was restarted goes on with a lineage. Its last transaction may have another id; a relay
-    /// may have other rows, those of its source.
+    /// Adds a restarted server to the lineage that it had. Its last transaction may have another id. With
+    /// `may_differ`, for a relay, it may have other rows: those of its source.
     pub(crate) fn go_on(&mut self, server: &Server, lineage: usize, may_differ: bool) {
         self.take();
         if let Some(whole) = server.simulated_state(Database::NAME) {
@@ -315,7 +316,7 @@ impl Oracle {
             let is_same = (&last.items, &last.parts, &last.counters)
                 == (&state.items, &state.parts, &state.counters);
             claim(
-                "a server has after a restart what it had before",
+                "a restarted server has the rows that it had before",
                 is_same || may_differ,
                 || format!("{last:?}, then {state:?}"),
             );
@@ -324,7 +325,7 @@ impl Oracle {
         self.join(server, lineage);
     }
 
-    /// Which state of its lineage a server has, or the last that was there before this moment.
+    /// Which state of its lineage a server has, but none that was made at this moment or later.
     pub(crate) fn state_of(&mut self, server: &Server, before: u64) -> Option<usize> {
         self.take();
         let lineage = self
@@ -344,7 +345,7 @@ impl Oracle {
             .sum()
     }
 
-    /// Takes up what the servers have done, and returns whether it was anything.
+    /// Adds what the servers have done since the last call, and returns whether they have done anything.
     pub(crate) fn take(&mut self) -> bool {
         let mut news = false;
         for (server, event) in take_events::<Database>() {

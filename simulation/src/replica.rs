@@ -1,5 +1,5 @@
-//! A client's cache, and what has to hold of it: each view is a state of the server, views do not go back,
-//! and the changes of the stream make up the replica.
+//! A client's cache, and the claims about it: each view is a state of the server, views do not go back, and
+//! the changes of the stream add up to the replica.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -17,19 +17,20 @@ use crate::tables::{AllChanges, Cache, Client, Counter, Database, Item, Part, Sn
 use crate::trace::note;
 use crate::verdict::{claim, violated};
 
-/// A server tells its index after the rows of a transaction. When the connection is lost in between, the
-/// client cannot know that a follower which lacks just this transaction is behind.
+/// How many states a view may go back when the client changes to a follower. A server sends its index after
+/// the rows of a transaction: when the connection is lost in between, the client cannot tell that a follower
+/// lacks this transaction.
 const UNTOLD: usize = 3;
 
 type Rows<T> = BTreeMap<Uuid, Arc<Row<T>>>;
 
-/// What the changes of a stream have made.
+/// The result of applying the changes of a stream.
 #[derive(Default)]
 struct Folded {
     items: Rows<Item>,
     parts: Rows<Part>,
     counters: Rows<Counter>,
-    /// The state that the view after the last batch was.
+    /// The state that the view after the last batch showed.
     place: usize,
 }
 
@@ -38,18 +39,18 @@ pub(crate) struct Replica {
     pub(crate) name: String,
     pub(crate) cache: Cache,
     lineage: usize,
-    /// The conditions of `Item` that may be in force, with the numbers of the requests for them.
+    /// The conditions on `Item` that may be in force, with the numbers of their requests.
     asked: RefCell<Vec<(u64, Which)>>,
-    /// Those that may have been in force since the stream was read.
+    /// Those that may have been in force since the stream was last read to its end.
     unread: RefCell<Vec<Which>>,
     asks: Cell<u64>,
     has_all_tables: bool,
     /// How many states the replica may go back when the client fails over to a follower that lags.
     pub(crate) behind: usize,
-    /// The state that the last view was.
+    /// The state that the last view showed.
     place: Cell<usize>,
     folded: RefCell<Folded>,
-    /// The last connection, by its number, on which it was found to show what the server had.
+    /// The number of the last connection on which the replica was checked when it became current.
     shows: Cell<u64>,
     paused: Cell<Instant>,
     follower: RefCell<Option<JoinHandle<()>>>,
@@ -63,7 +64,7 @@ impl Drop for Replica {
     }
 }
 
-/// The condition, for the library.
+/// The library's form of a condition.
 pub(crate) fn condition(which: Which) -> ovsdb::model::AnyOf<Item> {
     match which {
         Which::All => ovsdb::model::AnyOf::all(),
@@ -91,13 +92,13 @@ fn fold<T: Table<Database = Database>>(
             None => rows.remove(&uuid),
         };
         claim(
-            "a change begins with the row before it",
+            "a change starts from the row as the stream left it",
             known == before,
             || format!("{name}: {} {known:?} was folded, not {before:?}", T::TABLE),
         );
     }
     claim(
-        "the changes of a stream make up the replica",
+        "the changes of a stream add up to the replica",
         is_folded(rows, view),
         || {
             let table = view.table::<T>();
@@ -119,7 +120,7 @@ fn is_folded<T: Table<Database = Database>>(rows: &Rows<T>, view: &Snapshot) -> 
 }
 
 impl Replica {
-    /// Starts a cache, whose first one has every table and every row.
+    /// Starts a cache: with `which`, of these items; without, of every table and every row.
     pub(crate) async fn start(
         name: String,
         client: &Client,
@@ -166,7 +167,7 @@ impl Replica {
         Ok(replica)
     }
 
-    /// What the cache selects.
+    /// The rows that the cache selects.
     pub(crate) fn selection(&self) -> Selection {
         let asked = self.asked.borrow();
         self.selecting(asked.iter().map(|(_, which)| *which).collect())
@@ -180,7 +181,7 @@ impl Replica {
         }
     }
 
-    /// Changes the condition of `Item`, and waits until it is in force.
+    /// Changes the condition on `Item`, and waits until it is in force.
     pub(crate) async fn select(&self, which: Which) {
         let number = self.asks.get() + 1;
         self.asks.set(number);
@@ -192,13 +193,13 @@ impl Replica {
                 self.asked
                     .borrow_mut()
                     .retain(|(asked, _)| *asked >= number);
-                note!("{} has {which:?} now", self.name);
+                note!("{} now has the items {which:?}", self.name);
             }
             Err(error) => note!("{}: {which:?} is not in force: {error}", self.name),
         }
     }
 
-    /// Leaves the stream unread for a while.
+    /// Leaves the stream unread until this moment.
     pub(crate) fn pause(&self, until: Instant) {
         self.paused.set(until);
     }
@@ -212,7 +213,7 @@ impl Replica {
                 || is_folded(&folded.parts, &view) && is_folded(&folded.counters, &view))
     }
 
-    /// Takes up a batch of the stream.
+    /// Applies a batch of the stream, and checks the result.
     fn fold(&self, batch: &DatabaseChanges<Database>, oracle: &RefCell<Oracle>) {
         let view = batch.snapshot();
         let mut folded = self.folded.borrow_mut();
@@ -224,10 +225,10 @@ impl Replica {
         }
         let selection = self.selecting(self.unread.borrow().clone());
         folded.place = self.placed(&view, &selection, folded.place, oracle);
-        note!("{}: a batch to state {}", self.name, folded.place);
+        note!("{}: a batch leads to state {}", self.name, folded.place);
     }
 
-    /// The state that a view is; it may not be one before `from`.
+    /// The state that a view shows; checks that it is not older than `from`.
     fn placed(
         &self,
         view: &Snapshot,
@@ -258,8 +259,8 @@ impl Replica {
         }
     }
 
-    /// Checks the replica as it is now.
-    /// A connection has a number, and began when the server had a state.
+    /// Checks the replica as it is now. `connection` is the number of the client's connection, and `state` is
+    /// what the server had when it began.
     pub(crate) fn check(
         &self,
         is_connected: bool,
@@ -278,7 +279,7 @@ impl Replica {
         if is_current && self.shows.replace(connection) != connection {
             let oracle = oracle.borrow();
             claim(
-                "a cache is current when it shows what the server had when the connection began",
+                "a current cache shows at least what the server had when the connection began",
                 oracle.lineages[self.lineage].shows(&view, &self.selection(), state),
                 || format!("{}: state {}, not {state}", self.name, self.place.get()),
             );
@@ -289,7 +290,7 @@ impl Replica {
         });
     }
 
-    /// What is missing before the replica is at rest.
+    /// What the replica still lacks; `None` when it is at rest.
     pub(crate) fn unrest(&self, oracle: &RefCell<Oracle>) -> Option<String> {
         if !self.cache.is_current() {
             let freshness = self.cache.freshness().get();

@@ -12,68 +12,68 @@ use crate::tls::Bad;
 pub(crate) enum Work {
     /// Inserts an item of a kind, with a value.
     Insert(u8, i64),
-    /// The same, and again as long as the outcome is unknown.
+    /// The same by `commit_once`, which repeats it as long as the outcome is unknown.
     InsertOnce(u8, i64),
     /// Reads a counter and writes one more.
     Increment(u8),
-    /// Has the server add one to a counter.
+    /// Adds one to a counter by a mutation.
     Add(u8),
-    /// The same, by `apply`.
+    /// The same, by `edit`.
     AddApplied(u8),
-    /// Makes the item of this number, or changes its value.
+    /// Creates the item of this number, or sets its value.
     Ensure(u8, i64),
     /// Deletes an item.
     Delete(u8),
-    /// Adds a tag to an item, or takes it away.
+    /// Adds a tag to an item, or removes it.
     Tag(u8, u8),
     /// Sets a label of an item.
     Label(u8, u8),
     /// Gives an item a part.
     Attach(u8),
-    /// Has an item refer to another one.
+    /// Makes an item refer to another one.
     Befriend(u8, u8),
     /// Inserts an item if the client holds the lock.
     Locked(u8),
     /// Inserts a long item.
     Long(u8),
-    /// Inserts an item when a counter is this much, for which the server waits.
+    /// Inserts an item after a `wait` until a counter has reached this value.
     Waiting(u8),
-    /// Changes an item that another client may want otherwise, in one of several ways.
+    /// Changes an item that another client may want to be different, in one of several ways.
     Meddle(u8, u8),
-    /// Asks the server to repeat something.
+    /// Sends an `echo` request.
     Echo,
 }
 
 /// An event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A client does something, and loses interest after so many milliseconds.
+    /// A client does something, and may give it up after this many milliseconds.
     Work(usize, Work, Option<u64>),
     /// A client does several things at once.
     Burst(usize, u8),
     /// A client brings items to a wanted state.
     Want(usize, Wanted),
-    /// The condition of a cache changes.
+    /// The condition on the items of a cache changes.
     Select(usize, usize, Which),
     /// A client starts another cache.
     Start(usize, Which),
     /// A client drops a cache.
     Drop(usize, usize),
-    /// A stream is not read for so many milliseconds.
+    /// A stream is not read for this many milliseconds.
     Pause(usize, usize, u64),
     Lock(usize),
     Steal(usize),
     Unlock(usize),
     Reconnect(usize),
-    /// A client gets some of its remotes, by the bits of a number, and one where nothing listens.
+    /// A client's remotes are replaced. Each bit selects one: a server, or the place where nothing listens.
     SetRemotes(usize, u8),
-    /// A client is closed, after it has begun to insert an item, and begins again.
+    /// A client is closed while it inserts an item, and a new one takes its place.
     Close(usize),
-    /// A client ends and begins again.
+    /// A client is dropped, and a new one takes its place.
     Replace(usize),
     Cut(usize),
     CutAfter(usize, usize),
-    /// The next connection of a client is cut after so many bytes, or frozen.
+    /// The next connection of a client is cut after this many bytes, or frozen.
     EndNext(usize, usize, bool),
     /// Something is wrong with the TLS of a server.
     Spoil(usize, Bad),
@@ -87,7 +87,7 @@ pub(crate) enum Event {
     Heal,
     /// All faults end, and everything has to come to rest.
     Rest,
-    /// At rest and after a while of service, all connections are cut.
+    /// After everything has been at rest for a while, all connections are cut.
     Blink,
     Restart(u64),
     /// The disk of the single server is full.
@@ -116,19 +116,19 @@ pub(crate) struct Step {
     pub(crate) wait: u64,
 }
 
-/// How a client is made.
+/// How a client is configured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientSetting {
     pub(crate) leader_only: bool,
     /// Whether it may use members of a cluster that do not lead.
     pub(crate) uses_followers: bool,
-    /// Which monitor method it uses at most: 0 for `monitor_cond_since`.
+    /// The newest monitor method that it uses: 0 for `monitor_cond_since`, 1 for `monitor_cond`, 2 for `monitor`.
     pub(crate) older_monitor: u8,
     /// Whether the server names the rows that it inserts.
     pub(crate) named_rows: bool,
     /// Whether a reconciler marks the items.
     pub(crate) reconciles: bool,
-    /// Whether there are workers with a queue.
+    /// Whether workers process a work queue of the items.
     pub(crate) has_queue: bool,
 }
 
@@ -193,7 +193,7 @@ impl Scenario {
         }
     }
 
-    /// The same scenario with some of its steps.
+    /// The same scenario with only these of its steps.
     pub(crate) fn keeping(&self, kept: &[usize]) -> Self {
         let steps = kept.iter().filter_map(|at| self.steps.get(*at).copied());
         Self {
@@ -341,7 +341,7 @@ impl Draw {
             0..3 => 0,
             3..7 if event != Event::Strand => self.random.u64(1..50),
             7..9 if event != Event::Strand => self.random.u64(50..1500),
-            // After this time a relay says that its source is lost.
+            // Long enough for a relay to report that it has lost its source.
             _ if event == Event::Strand => self.random.u64(42_000..50_000),
             _ => self.random.u64(1500..9000),
         };
@@ -367,30 +367,37 @@ impl fmt::Display for Work {
             Self::InsertOnce(of, value) => {
                 write!(
                     f,
-                    "inserts a {} item of value {value}, surely once",
+                    "inserts a {} item of value {value}, by `commit_once`",
                     kind(*of)
                 )
             }
             Self::Increment(counter) => write!(f, "reads counter {counter} and writes one more"),
-            Self::Add(counter) => write!(f, "has the server add one to counter {counter}"),
+            Self::Add(counter) => write!(f, "adds one to counter {counter} by a mutation"),
             Self::AddApplied(counter) => {
-                write!(f, "has the server add one to counter {counter}, by `apply`")
+                write!(f, "adds one to counter {counter} by a mutation, in `edit`")
             }
             Self::Ensure(key, value) => write!(f, "ensures that item k{key} has the value {value}"),
             Self::Delete(key) => write!(f, "deletes item k{key}"),
             Self::Tag(key, tag) => write!(f, "toggles tag {tag} of item k{key}"),
             Self::Label(key, label) => write!(f, "sets label {label} of item k{key}"),
             Self::Attach(key) => write!(f, "gives item k{key} a part"),
-            Self::Befriend(key, other) => write!(f, "has item k{key} refer to item k{other}"),
+            Self::Befriend(key, other) => write!(f, "makes item k{key} refer to item k{other}"),
             Self::Locked(of) => write!(f, "inserts a {} item, asserting the lock", kind(*of)),
             Self::Long(of) => write!(f, "inserts a long {} item", kind(*of)),
-            Self::Waiting(limit) => write!(f, "inserts an item once counter 0 is {limit}"),
-            Self::Meddle(of, how) => {
-                let how =
-                    ["changes", "deletes", "tags", "strips", "separates"][usize::from(*how % 5)];
-                write!(f, "{how} item d{of}")
+            Self::Waiting(limit) => {
+                write!(f, "inserts an item once counter 0 is at least {limit}")
             }
-            Self::Echo => f.write_str("asks for an echo"),
+            Self::Meddle(of, how) => {
+                let ways = [
+                    "changes the value of",
+                    "deletes",
+                    "adds a tag to",
+                    "removes the wanted tag of",
+                    "removes the reference of",
+                ];
+                write!(f, "{} item d{of}", ways[usize::from(*how % 5)])
+            }
+            Self::Echo => f.write_str("sends an echo request"),
         }
     }
 }
@@ -411,11 +418,11 @@ impl fmt::Display for Event {
             Self::Want(client, Wanted { some, value }) => {
                 write!(
                     f,
-                    "client {client} wants the items {some:06b} with values from {value}"
+                    "client {client} wants the items {some:06b} (bits) with values from {value} on"
                 )
             }
             Self::Select(client, cache, which) => {
-                write!(f, "client {client} wants {which} in cache {cache}")
+                write!(f, "client {client} selects {which} in cache {cache}")
             }
             Self::Start(client, which) => write!(f, "client {client} starts a cache of {which}"),
             Self::Drop(client, cache) => write!(f, "client {client} drops cache {cache}"),
@@ -427,15 +434,15 @@ impl fmt::Display for Event {
             }
             Self::Lock(client) => write!(f, "client {client} asks for the lock"),
             Self::Steal(client) => write!(f, "client {client} steals the lock"),
-            Self::Unlock(client) => write!(f, "client {client} gives the lock back"),
+            Self::Unlock(client) => write!(f, "client {client} releases the lock"),
             Self::Reconnect(client) => write!(f, "client {client} is told to reconnect"),
             Self::SetRemotes(client, some) => {
-                write!(f, "client {client} gets the remotes {some:b}")
+                write!(f, "client {client} gets the remotes {some:b} (bits)")
             }
             Self::Close(client) => {
                 write!(
                     f,
-                    "client {client} is closed while it inserts an item, and begins again"
+                    "client {client} is closed while it inserts an item, and replaced"
                 )
             }
             Self::Fill => f.write_str("the disk of server 0 is full"),
@@ -443,7 +450,7 @@ impl fmt::Display for Event {
                 write!(f, "the relay is killed, and starts again after {down} ms")
             }
             Self::Strand => f.write_str("the relay loses its source"),
-            Self::Replace(client) => write!(f, "client {client} is dropped, and another one made"),
+            Self::Replace(client) => write!(f, "client {client} is dropped and replaced"),
             Self::Cut(client) => write!(f, "the connections of client {client} are cut"),
             Self::CutAfter(client, bytes) => {
                 write!(
@@ -461,7 +468,9 @@ impl fmt::Display for Event {
             Self::Spoil(server, bad) => write!(f, "server {server} {bad}"),
             Self::CutServer(server) => write!(f, "the connections to server {server} are cut"),
             Self::Freeze(client) => write!(f, "the connections of client {client} go half-open"),
-            Self::Thaw(client) => write!(f, "the connections of client {client} go on"),
+            Self::Thaw(client) => {
+                write!(f, "the half-open connections of client {client} recover")
+            }
             Self::Separate(client, server) => {
                 write!(
                     f,
@@ -477,7 +486,9 @@ impl fmt::Display for Event {
             }
             Self::Heal => f.write_str("all faults end"),
             Self::Rest => f.write_str("all faults end, and everything comes to rest"),
-            Self::Blink => f.write_str("after a time of rest all connections are cut at once"),
+            Self::Blink => f.write_str(
+                "all faults end; after ten seconds of rest all connections are cut at once",
+            ),
             Self::Restart(down) => {
                 write!(f, "server 0 is killed, and starts again after {down} ms")
             }
@@ -494,18 +505,18 @@ impl fmt::Display for Event {
             Self::Forget(server) => write!(f, "server {server} forgets its history"),
             Self::Hang(server) => write!(f, "server {server} hangs"),
             Self::Delay(server, delay) => {
-                write!(f, "server {server} holds back what it sends by {delay} ms")
+                write!(f, "server {server} delays what it sends by {delay} ms")
             }
             Self::DisconnectBefore(server) => {
                 write!(
                     f,
-                    "server {server} will cut the next transaction's client before the commit"
+                    "server {server} will disconnect the next transaction's client before the commit"
                 )
             }
             Self::DisconnectAfter(server) => {
                 write!(
                     f,
-                    "server {server} will cut the next transaction's client after the commit"
+                    "server {server} will disconnect the next transaction's client after the commit"
                 )
             }
             Self::RefuseNext(server) => {
@@ -519,7 +530,7 @@ impl fmt::Display for Event {
                 Member::HoldBack => write!(f, "member {member} lags"),
                 Member::BackUp => write!(f, "the database of member {member} is copied"),
                 Member::Restore => {
-                    write!(f, "member {member} starts again with the copy, and lags")
+                    write!(f, "member {member} restarts with the copy, and lags")
                 }
             },
         }
@@ -531,7 +542,7 @@ impl fmt::Display for Scenario {
         let servers = match self.kind {
             Kind::One => "one server",
             Kind::Cluster => "a cluster of three servers",
-            Kind::Relay => "a server and a relay of it, which the clients use",
+            Kind::Relay => "a server and its relay, to which the clients connect",
         };
         write!(f, "seed {}: {servers}", self.seed)?;
         let (delay, piece) = self.pace;

@@ -1,4 +1,4 @@
-//! The servers of a run: one, a cluster, or one with a relay.
+//! The servers of a run: a single server, a cluster, or a server with a relay.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -14,18 +14,18 @@ use crate::tables::{Database, FIRST, SECOND};
 use crate::trace::{elapsed, note};
 use crate::verdict::violated;
 
-/// What the servers are.
+/// Which servers a run has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// One server, at place 0.
     One,
     /// A cluster of three, at places 0 to 2.
     Cluster,
-    /// A server at place 0, and a relay of it at place 1.
+    /// A server at place 0, and its relay at place 1.
     Relay,
 }
 
-/// By which number the relay connects to its source.
+/// The client number by which the relay connects to its source.
 pub(crate) const RELAY_CLIENT: usize = 9;
 
 /// The servers.
@@ -35,7 +35,7 @@ pub(crate) struct Servers {
     one: RefCell<Option<Server>>,
     /// The file of the single server.
     file: Option<MemoryFile>,
-    /// The database as it was before it was removed.
+    /// A copy of the single server, made before its database was removed.
     removed: RefCell<Option<Server>>,
     relay: RefCell<Option<Server>>,
     cluster: Option<Cluster>,
@@ -49,7 +49,7 @@ pub(crate) struct Servers {
 /// A place where nothing listens.
 const NOWHERE: usize = 7;
 
-/// The lineage of what clients of the source see, and of what those of the relay do.
+/// The lineage that clients of the source see, and the one that clients of the relay see.
 pub(crate) const SOURCE: usize = 0;
 pub(crate) const RELAY: usize = 1;
 
@@ -123,7 +123,7 @@ impl Servers {
             .collect()
     }
 
-    /// The member that leads, or place 0 where there is no cluster.
+    /// The place of the leader; without a cluster, place 0.
     pub(crate) fn leader(&self) -> Option<usize> {
         match &self.cluster {
             Some(cluster) => cluster.leader(),
@@ -161,7 +161,7 @@ impl Servers {
             Some(file) => {
                 drop((removed, after));
                 file.set_full(false);
-                // It was killed while it wrote a transaction that nobody was told of.
+                // It was killed while it wrote a transaction that it had reported to no client.
                 let torn = [0, 1, 60, 100][fastrand::usize(0..4)];
                 match Server::simulated_on(file, torn) {
                     Ok(server) => server,
@@ -180,7 +180,7 @@ impl Servers {
         note!("server 0 is up");
     }
 
-    /// Restarts the relay. It knows nothing of what it was.
+    /// Restarts the relay. It keeps nothing.
     pub(crate) async fn restart_relay(&self, oracle: &RefCell<Oracle>, down: Duration) {
         let Some(relay) = self.relay.borrow_mut().take() else {
             return;
@@ -206,7 +206,7 @@ impl Servers {
         note!("the relay is up");
     }
 
-    /// Has the disk of the single server be full, or not.
+    /// Makes the disk of the single server full, or gives it space again.
     pub(crate) fn fill(&self, is_full: bool) {
         if let Some(file) = &self.file {
             file.set_full(is_full);
@@ -223,7 +223,7 @@ impl Servers {
         self.expelled.get()
     }
 
-    /// Removes the database of the single server; it comes back by a restart.
+    /// Removes the database of the single server. A restart brings it back.
     pub(crate) async fn remove_database(&self) {
         let Some(server) = self.one.borrow_mut().take() else {
             return;
@@ -255,21 +255,21 @@ impl Servers {
         }
     }
 
-    /// Forgets the history of a server.
+    /// Makes a server forget its history.
     pub(crate) fn forget(&self, place: usize) {
         self.with(place, |server| {
             let _ = server.faults().forget_history(Database::NAME);
         });
     }
 
-    /// Decides what becomes of the next transaction.
+    /// Plants a fault for the next transaction.
     pub(crate) fn next_transaction(&self, place: usize, fault: TransactionFault) {
         self.with(place, |server| {
             let _ = server.faults().next_transaction(Database::NAME, fault);
         });
     }
 
-    /// Has a server hang until all faults end.
+    /// Makes a server hang until all faults end.
     pub(crate) fn hang(&self, place: usize) {
         let fault = match &self.cluster {
             Some(cluster) => Some(cluster.hang(place % 3)),
@@ -278,13 +278,13 @@ impl Servers {
         fault.into_iter().for_each(|fault| self.hold(fault));
     }
 
-    /// Has a server delay what it sends until all faults end.
+    /// Makes a server delay what it sends until all faults end.
     pub(crate) fn delay(&self, place: usize, delay: Duration) {
         let fault = self.with(place, |server| server.faults().delay(delay));
         fault.into_iter().for_each(|fault| self.hold(fault));
     }
 
-    /// What goes wrong with a member of the cluster until all faults end.
+    /// Plants a fault in a member of the cluster. It lasts until all faults end, except an expulsion.
     pub(crate) fn member(&self, member: usize, fault: Member) {
         let Some(cluster) = &self.cluster else {
             return;
@@ -295,7 +295,7 @@ impl Servers {
                 let _ = cluster.transfer_leadership(member);
             }
             Member::Expel => {
-                // The others have a majority.
+                // Expel one at most: the other two remain a majority.
                 if self.expelled.get().is_none() {
                     self.expelled.set(Some(member));
                     cluster.expel(member);
@@ -319,18 +319,18 @@ impl Servers {
         }
     }
 
-    /// Ends the faults that last.
+    /// Ends all faults, except an expulsion.
     pub(crate) fn end_faults(&self) {
         self.fill(false);
         self.isolated.take();
-        // One after the other, the last first.
+        // One at a time, in reverse order.
         while let Some(fault) = { self.faults.borrow_mut().pop() } {
             drop(fault);
         }
     }
 }
 
-/// What can go wrong with a member of a cluster.
+/// What can happen to a member of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Member {
     /// It becomes the leader.
@@ -349,9 +349,9 @@ pub(crate) enum Member {
     Restore,
 }
 
-/// Ends a server as if it were killed, and returns what starts after it.
+/// Ends a server as if it were killed, and returns its successor.
 async fn stopped(server: Server, network: &Network) -> Server {
-    // It must not commit what its successor does not have.
+    // Hang it first: it must not commit anything after its successor was forked.
     let hang = server.faults().hang();
     network.set_server(0, None);
     network.cut_server(0);

@@ -1,10 +1,11 @@
-//! Makes a scenario that fails as short as it can be.
+//! Shrinks a scenario that violates a claim.
 
 use crate::scenario::Scenario;
 use crate::verdict::Violation;
 use crate::world::{Report, run};
 
-/// The steps of a scenario that are enough to violate the same claim, and what they show.
+/// Leaves out steps as long as the same claim is violated. Returns the steps that are left, and the report of
+/// their run.
 pub(crate) fn shrink(scenario: &Scenario, violation: &Violation) -> (Vec<usize>, Report) {
     let mut kept: Vec<usize> = (0..scenario.steps.len()).collect();
     let mut report = run(scenario, true);

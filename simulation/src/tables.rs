@@ -1,9 +1,9 @@
-//! The database of the runs, whose other schema has no notes.
+//! The database of the runs. Its second schema lacks the column `note`.
 #![allow(missing_docs, unreachable_pub, reason = "generated")]
 
 ovsdb::schema!("world.ovsschema");
 
 /// The text of the schema.
 pub(crate) const FIRST: &str = include_str!("../world.ovsschema");
-/// The text of the schema that it is converted to and back.
+/// The text of the schema to which it is converted, and back again.
 pub(crate) const SECOND: &str = include_str!("../world-2.ovsschema");

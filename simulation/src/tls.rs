@@ -1,5 +1,6 @@
-//! TLS between clients and servers, and what can be wrong with it. It is the real one: the certificates are
-//! in `simulation/certificates`, and lengths are all that its chance could change.
+//! TLS between clients and servers, and what can be wrong with it. It is real TLS with the certificates in
+//! `simulation/certificates`. Its randomness does not come from the seed; runs stay the same because all
+//! messages have the same lengths.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -24,7 +25,7 @@ pub(crate) enum Bad {
     Expired,
     /// Its certificate is for another host.
     Renamed,
-    /// Its certificate is of an authority that clients do not trust.
+    /// Its certificate is signed by an authority that clients do not trust.
     Strange,
     /// It does not trust the authority of the clients.
     RefusesClients,
@@ -50,7 +51,7 @@ impl Bad {
         }
     }
 
-    /// Whether an attempt that failed by this is told so.
+    /// Whether this error reports the problem.
     fn is_told_by(self, error: &TlsError) -> bool {
         match self {
             Self::Expired => matches!(error, TlsError::Expired),
@@ -59,7 +60,7 @@ impl Bad {
             }
             Self::Strange => matches!(error, TlsError::UnknownIssuer),
             Self::RefusesClients => matches!(error, TlsError::ClientCertificateRefused(_)),
-            // It closes the connection, with or without a word of its own.
+            // The server closes the connection, with or without an answer that is not TLS.
             Self::Plain => matches!(error, TlsError::HandshakeClosed | TlsError::NotTls(_)),
         }
     }
@@ -70,9 +71,9 @@ impl fmt::Display for Bad {
         f.write_str(match self {
             Self::Expired => "has a certificate that has expired",
             Self::Renamed => "has the certificate of another host",
-            Self::Strange => "has a certificate of a strange authority",
+            Self::Strange => "has a certificate of an authority that clients do not trust",
             Self::RefusesClients => "refuses the certificates of clients",
-            Self::Plain => "speaks no TLS",
+            Self::Plain => "does not speak TLS",
         })
     }
 }
@@ -87,7 +88,7 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// Whether the end of the connection, or of the attempt, is told by this reason.
+    /// Whether this reason for the end of the attempt, or of its connection, is right.
     pub(crate) fn is_told_by(self, reason: &DisconnectReason) -> bool {
         let error = match reason {
             DisconnectReason::Tls(error) => error,
@@ -105,7 +106,7 @@ impl Attempt {
     }
 }
 
-/// How clients connect.
+/// The TLS configuration of clients.
 pub(crate) fn of_clients() -> Result<TlsConfig, TlsError> {
     TlsConfig::builder()
         .ca_pem(pem!("authority"))
@@ -114,11 +115,11 @@ pub(crate) fn of_clients() -> Result<TlsConfig, TlsError> {
 }
 
 thread_local! {
-    /// The configurations of servers, which are the same in each run.
+    /// The configurations of servers. They are the same in each run, so they are made only once.
     static SERVERS: RefCell<Vec<(Option<Bad>, TlsServerConfig)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// How a server answers.
+/// The TLS configuration of a server.
 pub(crate) fn of_server(bad: Option<Bad>) -> Result<TlsServerConfig, TlsError> {
     SERVERS.with_borrow_mut(|known| {
         if let Some((_, config)) = known.iter().find(|(known, _)| *known == bad) {

@@ -1,12 +1,12 @@
-//! What happened in a run: a hash over all of it, which two runs of a seed have in common, and the text
-//! where it is wanted.
+//! The trace of a run: a hash over everything that happened, which is the same in every run of a seed, and
+//! the text if it is wanted.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
 
 use tokio::time::Instant;
 
-/// A trace; the thread's own, since runs take one thread each.
+/// A trace. Each thread has its own, since a run takes one thread.
 #[derive(Debug, Default)]
 struct Trace {
     started: Option<Instant>,
@@ -20,7 +20,7 @@ thread_local! {
     static TRACE: RefCell<Trace> = RefCell::default();
 }
 
-/// Begins a trace at the virtual time now, with its text or without.
+/// Begins a trace at the current virtual time, with or without its text.
 pub(crate) fn begin(keep: bool) {
     TRACE.set(Trace {
         started: Some(Instant::now()),
@@ -30,7 +30,7 @@ pub(crate) fn begin(keep: bool) {
     });
 }
 
-/// Ends the trace: its hash, and its text.
+/// Ends the trace, and returns its hash and its text.
 pub(crate) fn end() -> (u64, Vec<String>) {
     let trace = TRACE.take();
     (trace.hash, trace.lines)
@@ -46,7 +46,7 @@ pub(crate) fn elapsed() -> u64 {
     })
 }
 
-/// Notes that something happened.
+/// Adds a line to the trace.
 pub(crate) fn write(what: std::fmt::Arguments<'_>) {
     let at = elapsed();
     TRACE.with_borrow_mut(|trace| {
@@ -63,7 +63,7 @@ pub(crate) fn write(what: std::fmt::Arguments<'_>) {
     });
 }
 
-/// Notes that something happened, as `println!` prints it.
+/// Adds a line to the trace, formatted as by `println!`.
 macro_rules! note {
     ($($what:tt)*) => {
         crate::trace::write(format_args!($($what)*))

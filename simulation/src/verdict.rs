@@ -1,4 +1,4 @@
-//! What a run has violated: the first claim that does not hold ends it.
+//! What a run has violated. It ends at the first claim that does not hold.
 
 use std::cell::RefCell;
 
@@ -7,7 +7,7 @@ use crate::trace::note;
 /// A claim that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Violation {
-    /// The claim, in few words: shrinking keeps it.
+    /// The claim, in a few words. Shrinking looks for the same claim.
     pub(crate) claim: &'static str,
     /// What was seen instead.
     pub(crate) seen: String,
@@ -17,7 +17,7 @@ thread_local! {
     static FIRST: RefCell<Option<Violation>> = const { RefCell::new(None) };
 }
 
-/// Forgets what was violated before.
+/// Forgets the violation of an earlier run.
 pub(crate) fn reset() {
     FIRST.set(None);
 }
@@ -32,7 +32,7 @@ pub(crate) fn is_violated() -> bool {
     FIRST.with_borrow(Option::is_some)
 }
 
-/// A claim does not hold.
+/// Reports that a claim does not hold. Only the first report of a run counts.
 pub(crate) fn violated(claim: &'static str, seen: String) {
     if is_violated() {
         return;
@@ -41,7 +41,7 @@ pub(crate) fn violated(claim: &'static str, seen: String) {
     FIRST.set(Some(Violation { claim, seen }));
 }
 
-/// A claim, which has to hold.
+/// Checks a claim.
 pub(crate) fn claim(claim: &'static str, holds: bool, seen: impl FnOnce() -> String) {
     if !holds {
         violated(claim, seen());

@@ -1,4 +1,4 @@
-//! What clients do with the database, and what became of it.
+//! What clients do with the database, and checks of the outcome.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,14 +17,14 @@ use crate::tables::{Counter, Item, Part, Transaction};
 use crate::trace::note;
 use crate::verdict::{claim, violated};
 
-/// How a piece of work ended, for the client.
+/// The outcome of a piece of work, as reported to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It is committed; whether it must have changed something.
+    /// It succeeded. `changes` if it must have changed something.
     Done { changes: bool },
     /// Nothing has changed.
     Refused,
-    /// Nobody can tell.
+    /// The client cannot know.
     Unknown,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Entry {
 /// All pieces of work, by number.
 pub(crate) type Entries = RefCell<BTreeMap<u32, Entry>>;
 
-/// The comment by which transactions of a piece of work are found.
+/// The comment that marks the transactions of a piece of work.
 pub(crate) fn comment(number: u32) -> String {
     format!("work {number}")
 }
@@ -63,7 +63,7 @@ fn key(number: u8) -> String {
 
 type Done = Result<bool, CommitError>;
 
-/// Does a piece of work, and says whether it must have changed something.
+/// Does a piece of work, and returns whether it must have changed something.
 async fn perform(number: u32, work: Work, connected: &Connected) -> Done {
     let (client, cache) = (&connected.client, &connected.main.cache);
     let said = comment(number);
@@ -72,7 +72,7 @@ async fn perform(number: u32, work: Work, connected: &Connected) -> Done {
     let certain = |_: Outcome| true;
     let is_current = |what: &str| {
         claim(
-            "apply decides on a replica that is current",
+            "`apply` decides on a current replica",
             cache.is_current(),
             || format!("{said}: {what}"),
         );
@@ -223,7 +223,7 @@ async fn perform(number: u32, work: Work, connected: &Connected) -> Done {
             };
             if let Ok(reply) = client.echo(params).await {
                 claim(
-                    "a reply is that to its request",
+                    "each reply goes to its own request",
                     reply.as_str() == sent,
                     || format!("{sent} was answered by {reply}"),
                 );
@@ -233,7 +233,7 @@ async fn perform(number: u32, work: Work, connected: &Connected) -> Done {
     }
 }
 
-/// Edits an item, if it is there.
+/// Edits an item, if it exists.
 async fn edit_item(
     connected: &Connected,
     said: &str,
@@ -260,7 +260,7 @@ fn end_of(done: &Done) -> End {
     }
 }
 
-/// Does a piece of work, and checks what its client sees of it.
+/// Does a piece of work, and checks what its client sees afterwards.
 pub(crate) async fn work(
     number: u32,
     work: Work,
@@ -279,7 +279,7 @@ pub(crate) async fn work(
             ovsdb::ErrorChain::new(error)
         ),
     }
-    // The database may have been converted since the client was asked for the column.
+    // A conversion may have removed the column since the work asked whether it exists.
     if let Err(CommitError::Build(error)) = &done
         && !error.to_string().contains("Item.note")
     {
@@ -292,12 +292,12 @@ pub(crate) async fn work(
         && error.kind() == Some(ErrorKind::ConstraintViolation)
     {
         violated(
-            "increments violate nothing",
+            "increments violate no constraint",
             format!("{}: {error}", comment(number)),
         );
     }
     if done.is_ok() {
-        // On the same connection as before.
+        // Caches must show the commit only if the connection is still the same.
         let is_connected = connected.client.state().get().is_connected()
             && connected.client.stats().connections == connections;
         let in_time = begun.elapsed() < crate::client::REQUEST;
@@ -308,15 +308,14 @@ pub(crate) async fn work(
     end_of(&done)
 }
 
-/// Checks that a commit that resolved is visible in a cache that is current.
+/// Checks that a commit that resolved is visible in a cache that can follow the server.
 fn is_shown(
     number: u32,
     replica: &crate::replica::Replica,
     is_connected: bool,
     oracle: &RefCell<Oracle>,
 ) {
-    // Only the end of the connection, or of the time, lets a commit resolve before a cache shows it that can
-    // follow the server.
+    // A commit may resolve before such a cache shows it only if the connection is lost or the time is over.
     let must_show = match replica.cache.freshness().get() {
         Freshness::Current => true,
         Freshness::StaleSince(_) => is_connected,
@@ -334,7 +333,7 @@ fn is_shown(
     let (view, selection) = (replica.cache.snapshot(), replica.selection());
     let is_shown = match oracle.lineages.get(RELAY) {
         None => source.shows(&view, &selection, at.saturating_sub(replica.behind)),
-        // The relay's transactions are other ones, each with some of the source's.
+        // The relay's transactions differ from the source's: each may combine several of them.
         Some(relay) => match relay.first_with(&format!("i{number}")) {
             Some(at) => relay.shows(&view, &selection, at),
             None => true,
@@ -345,7 +344,7 @@ fn is_shown(
     });
 }
 
-/// Checks what was committed against what the clients were told.
+/// Compares what was committed with what the clients were told.
 pub(crate) fn settle(entries: &Entries, oracle: &RefCell<Oracle>) {
     let mut oracle = oracle.borrow_mut();
     oracle.take();
@@ -388,7 +387,7 @@ pub(crate) fn settle(entries: &Entries, oracle: &RefCell<Oracle>) {
     }
 }
 
-/// Closes a client that has begun to insert an item: the insert is answered before the client ends.
+/// Closes a client while it inserts an item, and checks that the insert is answered before the client ends.
 pub(crate) async fn close(number: u32, connected: &Connected, agent: &Agent) -> End {
     let client = &connected.client;
     let mut txn = client.transaction();
@@ -408,11 +407,11 @@ pub(crate) async fn close(number: u32, connected: &Connected, agent: &Agent) -> 
             ovsdb::ErrorChain::new(error)
         );
     }
-    // A connection that was lost has another reason.
+    // If the connection was lost, the reason is another one.
     let is_forgotten = matches!(&done, Err(CommitError::Unknown(lost))
         if matches!(lost.reason(), DisconnectReason::Closed));
     claim(
-        "what was asked for before a close is answered",
+        "requests made before a close are answered",
         !is_forgotten,
         || format!("client {}: {done:?}", agent.number),
     );

@@ -1,4 +1,4 @@
-//! A run: the events of a scenario one after the other, and what has to hold after each.
+//! A run: makes the events of a scenario happen one after the other, and checks the claims after each.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -25,24 +25,25 @@ use crate::work::{End, Entries, Entry, close, settle, work};
 
 /// How long everything may take to come to rest once all faults have ended.
 const REST: Duration = Duration::from_secs(60);
-/// After this time clients of a relay without a source are told, in milliseconds: the relay notices after two
-/// probes, and waits for half a minute.
+/// After this time no client is connected to a relay that has lost its source, in milliseconds. The relay
+/// notices after two of its probe intervals (10 s), and reports the loss 30 s later. Its clients get two of
+/// their own probe intervals more.
 const STRANDED: u64 = 41_000 + 2 * PROBE.as_millis() as u64;
-/// After this time no client is at a member of a cluster that has lost the others, in milliseconds.
+/// After this time no client is connected to a cluster member that has lost the others, in milliseconds.
 const ALONE: u64 = 10_000;
-/// How long a single request may wait.
+/// How long work with a single request may take, in milliseconds.
 const REQUEST_BOUND: u64 = REQUEST.as_millis() as u64 + 2000;
-/// How long something that is tried again may wait.
+/// How long work that is retried may take, in milliseconds.
 const RETRIED_BOUND: u64 = 120_000;
 
-/// What a run has shown.
+/// The result of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
-    /// What does not hold.
+    /// The claim that does not hold, if any.
     pub(crate) violation: Option<Violation>,
     /// A hash over the trace.
     pub(crate) hash: u64,
-    /// The trace, where it was wanted.
+    /// The trace, if it was wanted.
     pub(crate) lines: Vec<String>,
     pub(crate) counts: Counts,
 }
@@ -57,7 +58,7 @@ pub(crate) struct Counts {
     pub(crate) virtual_ms: u64,
 }
 
-/// Something that is waited for.
+/// Something that must end, within `bound` milliseconds if there is a bound.
 struct Waiting {
     what: String,
     since: u64,
@@ -77,7 +78,7 @@ struct World {
     second: Cell<bool>,
     /// Whether all clients are to end.
     has_ended: Cell<bool>,
-    /// What is wanted last.
+    /// The items that were wanted last.
     wanted: Cell<Option<Wanted>>,
 }
 
@@ -96,7 +97,8 @@ pub(crate) fn run(scenario: &Scenario, keep_trace: bool) -> Report {
             let local = LocalSet::new();
             let run = local.run_until(async {
                 trace::begin(keep_trace);
-                // A run that spins would never end.
+                // In virtual time, so this finds a run that waits without end. `command::watch` finds one that
+                // loops without end.
                 let live = live(scenario, &mut counts);
                 if timeout(Duration::from_secs(100_000), live).await.is_err() {
                     violated("a run ends", String::new());
@@ -106,7 +108,7 @@ pub(crate) fn run(scenario: &Scenario, keep_trace: bool) -> Report {
             // The hook reports the panic.
             drop(catch_unwind(AssertUnwindSafe(|| runtime.block_on(run))));
         }
-        Err(error) => violated("there is a runtime", error.to_string()),
+        Err(error) => violated("the runtime starts", error.to_string()),
     }
     let (hash, lines) = trace::end();
     Report {
@@ -189,7 +191,7 @@ async fn live(scenario: &Scenario, counts: &mut Counts) {
 }
 
 impl World {
-    /// Runs something that must not wait for ever.
+    /// Runs something that must end.
     fn spawn(
         self: &Rc<Self>,
         what: String,
@@ -230,7 +232,7 @@ impl World {
         );
     }
 
-    /// Notes what servers have when the connections of a client begin to serve.
+    /// Notes what the server had at the beginning of each connection of a client.
     fn watch(self: &Rc<Self>, agent: &Rc<Agent>) {
         let Some(connected) = agent.connected() else {
             return;
@@ -354,7 +356,7 @@ impl World {
         }
     }
 
-    /// Something happens to the network or to the servers.
+    /// Handles an event of the network or of the servers.
     async fn disturb(&self, event: Event) {
         let network = &self.network;
         match event {
@@ -374,7 +376,7 @@ impl World {
         }
     }
 
-    /// Something happens to the servers.
+    /// Handles an event of the servers.
     async fn disturb_servers(&self, event: Event) {
         let servers = &self.servers;
         self.network.disturb_attempts();
@@ -407,7 +409,7 @@ impl World {
         }
     }
 
-    /// A client brings items to a wanted state.
+    /// Has a client bring the items to a wanted state.
     fn want(self: &Rc<Self>, client: usize, wanted: Wanted) {
         let Some(connected) = self.agents[client].connected() else {
             return;
@@ -419,7 +421,7 @@ impl World {
         });
     }
 
-    /// The relay restarts, which may take until its source can be reached.
+    /// Restarts the relay. It is not up again before its source can be reached.
     fn restart_relay(self: &Rc<Self>, down: u64) {
         self.network.disturb_attempts();
         let world = self.clone();
@@ -486,7 +488,7 @@ impl World {
     }
 
     fn convert(self: &Rc<Self>, client: usize, second: bool) {
-        // A relay converts itself and not its source, as that of ovsdb-server does: nothing brings them together.
+        // As with ovsdb-server, a relay converts itself and not its source, and the two would stay different.
         if self.servers.kind == Kind::Relay {
             return;
         }
@@ -519,7 +521,7 @@ impl World {
         }
     }
 
-    /// What has to hold at every moment.
+    /// Checks what has to hold at every moment.
     fn check(&self) {
         self.oracle.borrow_mut().take();
         let now = trace::elapsed();
@@ -530,7 +532,7 @@ impl World {
             let bound = 2 * PROBE.as_millis() as u64 + 1000;
             let is_dead = |since: Option<u64>| since.is_some_and(|since| now > since + bound);
             let all_dead = !links.is_empty() && links.iter().all(|(_, since)| is_dead(*since));
-            // A connection that has ended at this moment is not known to the client yet.
+            // The client may not know yet about a connection that ended at this very moment.
             let is_dead = agent.is_connected() && all_dead;
             let since = agent.dead_since.get().filter(|_| is_dead);
             let since = since.or(is_dead.then_some(now));
@@ -546,10 +548,10 @@ impl World {
             claim(
                 "nothing waits for ever",
                 bound.is_none_or(|bound| waits <= bound),
-                || format!("{what}: since {waits} ms"),
+                || format!("{what}: for {waits} ms"),
             );
         }
-        // On a slow network it cannot tell.
+        // While the network is slow, the report may take longer.
         let stranded = self
             .network
             .stranded_since()
@@ -557,14 +559,14 @@ impl World {
         if stranded.is_some_and(|(since, quick)| now > since.max(quick) + STRANDED) {
             let connected = self.agents.iter().find(|agent| agent.is_connected());
             claim(
-                "a relay tells that it has lost its source",
+                "a relay reports that it has lost its source",
                 connected.is_none(),
                 || format!("client {:?}", connected.map(|agent| agent.number)),
             );
         }
         for agent in self.agents.iter().filter(|agent| agent.is_connected()) {
             let links = self.network.links_of(agent.number);
-            // On a slow network, and on connections that are frozen, it cannot tell.
+            // While the network is slow or the connection is frozen, the report may take longer.
             let alone = |(member, frozen): &(usize, Option<u64>)| {
                 let since = self.servers.isolated_since(*member);
                 let since = since.zip(self.network.quick_since());
@@ -572,7 +574,7 @@ impl World {
                     && since.is_some_and(|(since, quick)| now > since.max(quick) + ALONE)
             };
             claim(
-                "a member of a cluster tells that it has lost the others",
+                "a cluster member reports that it has lost the others",
                 links.is_empty() || !links.iter().all(alone),
                 || format!("client {}: {links:?}", agent.number),
             );
@@ -593,7 +595,7 @@ impl World {
     async fn rest(&self) {
         self.heal().await;
         let begun = Instant::now();
-        // What servers kept while they hung is carried out now.
+        // Servers that hung now handle the requests that arrived meanwhile.
         sleep(Duration::from_millis(500)).await;
         while let Some(missing) = self.unrest() {
             self.check();
@@ -618,7 +620,7 @@ impl World {
         }
     }
 
-    /// Ends all faults, and has one client make the items as they are wanted last.
+    /// Ends all faults, and has one client bring the items to the state that was wanted last.
     async fn rest_as_wanted(&self) {
         self.rest().await;
         let connected = self.agents.iter().find_map(|agent| agent.connected());
@@ -634,7 +636,7 @@ impl World {
         }
     }
 
-    /// What is missing before everything is at rest.
+    /// What still keeps the run from rest; `None` when everything is at rest.
     fn unrest(&self) -> Option<String> {
         if let Some(waiting) = self.waiting.borrow().values().next() {
             return Some(waiting.what.clone());
@@ -675,7 +677,8 @@ impl World {
             }
             wanted |= agent.lock.borrow().is_some();
         }
-        // A thief from which the lock was stolen in turn does not wait for it (ovsdb-server does so).
+        // A client that stole the lock, and from which it was stolen in turn, does not wait for it, as with
+        // ovsdb-server.
         let thieves = self.agents.iter().filter(|agent| agent.stole.get()).count();
         let is_lost = thieves > 0 && holders.is_empty();
         let is_right = holders.len() == usize::from(wanted) || is_lost;
@@ -685,7 +688,7 @@ impl World {
         None
     }
 
-    /// Whether the relay has a source, and what that has.
+    /// Whether the relay is connected to its source and has the same rows.
     fn is_relayed(&self) -> bool {
         let mut oracle = self.oracle.borrow_mut();
         oracle.take();
@@ -696,7 +699,7 @@ impl World {
         let is_same = source.items == relay.items
             && source.parts == relay.parts
             && source.counters == relay.counters;
-        // Over a new connection it passes on what it kept while it had none.
+        // On a new connection it first passes on the transactions that it kept while it had none.
         let begun = self.network.last_link_of(RELAY_CLIENT);
         let settled = 500 + self.slowness().as_millis() as u64;
         is_same && begun.is_some_and(|begun| trace::elapsed() >= begun + settled)
@@ -708,7 +711,8 @@ impl World {
         Duration::from_millis(self.pace.delay * pieces)
     }
 
-    /// At rest and after a time of service, all connections are cut: clients are back at once.
+    /// Cuts all connections after everything has been at rest for a while, and checks that clients are back at
+    /// once.
     async fn blink(&self) {
         self.rest().await;
         if verdict::is_violated() {
@@ -729,7 +733,7 @@ impl World {
         }
     }
 
-    /// Drops all clients: their connections end.
+    /// Drops all clients, and checks that their connections end.
     async fn end(&self) {
         self.has_ended.set(true);
         for agent in &self.agents {
