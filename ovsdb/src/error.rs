@@ -77,7 +77,8 @@ pub enum DisconnectReason {
     /// The connection, or the replies to its first requests, took longer than the connect timeout.
     #[error("the connection was not usable within the connect timeout")]
     ConnectTimeout,
-    /// The server sent nothing for two probe intervals.
+    /// The server sent nothing for two probe intervals, or for up to nine if it was to send the first rows
+    /// of a cache.
     #[error("the server stopped responding")]
     Silent,
     /// The reply to a request did not come within its time limit; the connection may still work.

@@ -78,6 +78,10 @@ pub(crate) struct Agent {
     pub(crate) lock: RefCell<Option<ovsdb::Lock>>,
     /// Since when it has counted as connected although nothing can pass on any of its connections.
     pub(crate) dead_since: Cell<Option<u64>>,
+    /// How many caches are being started.
+    starting: Cell<usize>,
+    /// Whether its server owed it the first rows of a cache when the connection froze.
+    pub(crate) was_owed_rows: Cell<bool>,
     /// When its remotes were last replaced, and by which.
     wanted: RefCell<(u64, Vec<Remote>)>,
     /// The number of the attempt to connect in progress, and when it began.
@@ -97,6 +101,8 @@ impl Agent {
             others: RefCell::default(),
             lock: RefCell::default(),
             dead_since: Cell::default(),
+            starting: Cell::default(),
+            was_owed_rows: Cell::default(),
             wanted: RefCell::default(),
             attempt: Cell::default(),
             serves: Cell::default(),
@@ -215,7 +221,9 @@ impl Agent {
         }
         let (name, setting) = (format!("cache {}.{number}", self.number), self.setting);
         let place = (servers.lineage(), oracle);
+        let starting = Starting::new(&self.starting);
         let started = Replica::start(name, &connected.client, Some(which), setting, place).await;
+        drop(starting);
         // The client may have been replaced meanwhile.
         let is_same = self
             .connected()
@@ -234,6 +242,12 @@ impl Agent {
             (number > 0 && number <= others.len()).then(|| others.remove(number - 1))
         };
         drop(dropped);
+    }
+
+    /// Whether a cache may be waiting for its first rows.
+    pub(crate) fn awaits_rows(&self) -> bool {
+        let mut replicas = self.replicas().into_iter();
+        self.starting.get() > 0 || replicas.any(|replica| !replica.cache.is_current())
     }
 
     /// Whether the client has a connection that serves.
@@ -358,5 +372,21 @@ impl Agent {
             }
             _ => {}
         }
+    }
+}
+
+/// A cache that is being started, counted until it is there or is given up.
+struct Starting<'a>(&'a Cell<usize>);
+
+impl<'a> Starting<'a> {
+    fn new(count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }

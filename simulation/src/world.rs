@@ -529,7 +529,13 @@ impl World {
             agent.check(&self.oracle);
             agent.check_attempts(&self.network);
             let links = self.network.links_of(agent.number);
-            let bound = 2 * PROBE.as_millis() as u64 + 1000;
+            let is_frozen = links.iter().any(|(_, since)| since.is_some());
+            // A server that owes the first rows of a cache is given up to nine intervals. The client
+            // does not know at once that the caller who wanted them has gone.
+            let owed = agent.awaits_rows() || (is_frozen && agent.was_owed_rows.get());
+            agent.was_owed_rows.set(owed);
+            let intervals = if owed { 9 } else { 2 };
+            let bound = intervals * PROBE.as_millis() as u64 + 1000;
             let is_dead = |since: Option<u64>| since.is_some_and(|since| now > since + bound);
             let all_dead = !links.is_empty() && links.iter().all(|(_, since)| is_dead(*since));
             // The client may not know yet about a connection that ended at this very moment.

@@ -136,6 +136,10 @@ impl<D: Database> ClientBuilder<D> {
     /// How long the server may be silent before it is probed with an `echo`. If nothing arrives for the
     /// same time again, the connection is given up. `None` turns probes off: a half-open connection is
     /// then noticed late, or never.
+    ///
+    /// A server that composes the first rows of a large cache may be silent for longer. If it is given up
+    /// meanwhile, the next connection gets twice the time for its first rows, and so on up to eight
+    /// intervals after the probe, so that the client does not request the same rows without end.
     pub const fn probe_interval(mut self, interval: Option<Duration>) -> Self {
         self.options.timings.probe_interval = interval;
         self

@@ -69,6 +69,9 @@
 //! after another interval without an answer (half-open connection). [`Client::state`] shows each change of the connection with its reason,
 //! and events are logged at the levels `WARN` and `INFO`.
 //!
+//! A busy server may be silent for longer while it composes the first rows of a large cache. Each time the client gives it up then, it
+//! waits twice as long on the next connection, up to eight intervals after the probe.
+//!
 //! # Which server, and when
 //!
 //! With several remotes, each remote has its own exponential backoff with jitter. A remote that has not failed is tried at once. A server

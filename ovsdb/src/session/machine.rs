@@ -158,6 +158,7 @@ impl Machine {
             return Step::Done(Ok(()));
         }
         let elapsed = self.elapsed(now);
+        self.reconnect.set_owes(self.monitors.is_owed());
         match self.reconnect.poll(elapsed) {
             Some(Action::Connect(index)) => {
                 self.connect(index);
@@ -177,6 +178,7 @@ impl Machine {
                     self.reconnect.heard(elapsed);
                     return Step::Done(Ok(()));
                 }
+                self.reconnect.fell_silent();
                 Step::Done(Err(DisconnectReason::Silent))
             }
             None => {

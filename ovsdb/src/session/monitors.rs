@@ -135,6 +135,12 @@ impl Monitors {
         }
     }
 
+    /// Whether the server owes the first rows of a monitor, or they are being decoded.
+    pub(super) fn is_owed(&self) -> bool {
+        let mut entries = self.entries.values();
+        entries.any(|entry| entry.wire.is_some() && !entry.active)
+    }
+
     /// When to request a refused monitor again.
     pub(super) fn deadline(&self) -> Option<Duration> {
         // One at a time: the request may cost the connection, and the loss must be attributed to

@@ -18,6 +18,11 @@
 //! meanwhile, another member must be leading. The machine follows this *hint* and tries the other
 //! remotes at once, at most a few times until a connection serves again.
 //!
+//! A server that prepares the first rows of a large monitor may be silent for long. To give it up makes
+//! it prepare the same rows once more, for ever if it is always given up too early. So each connection
+//! that is given up while it owes such rows doubles the session's *patience*: how many probe intervals
+//! an owing server may be silent after the probe. The patience ends when rows arrive without it.
+//!
 //! A connection that served for [`SETTLED`] ends all pauses. In two cases it also ends all
 //! backoffs, so that the other remotes are tried at once: if it served as long as its remote's
 //! backoff, and if its server reported that it is no longer ready (a leader that hands over).
@@ -46,6 +51,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How long a connection must serve to end the pauses. Without this, servers that become ready only for
 /// a moment would be connected to again and again without a wait.
 const SETTLED: Duration = Duration::from_millis(100);
+/// The longest patience.
+const PATIENCE: u32 = 8;
 /// How many hints are followed, per remote, until a connection serves again.
 const HINTS: usize = 2;
 
@@ -90,6 +97,10 @@ enum State {
         heard: Duration,
         /// When the peer was probed, if it has not sent anything since.
         probed: Option<Duration>,
+        /// Whether the peer owes the first rows of a monitor.
+        owes: bool,
+        /// The longest time without a byte while it owed them, once bytes have come.
+        silence: Option<Duration>,
     },
 }
 
@@ -131,6 +142,8 @@ pub(crate) struct Reconnect {
     remote: usize,
     /// How many more hints may be followed.
     hints: usize,
+    /// How many probe intervals a peer that owes rows may be silent after the probe.
+    patience: u32,
     random: fastrand::Rng,
 }
 
@@ -144,6 +157,7 @@ impl Reconnect {
             remotes: vec![Remote::new(&timings); remotes],
             remote: remotes - 1,
             hints: HINTS * remotes,
+            patience: 1,
             random,
         }
     }
@@ -161,14 +175,20 @@ impl Reconnect {
                 Some(Action::ConnectTimedOut)
             }
             State::StandingBy { until } if now >= *until => Some(Action::StandByOver),
-            State::Connected { heard, probed, .. } => {
+            State::Connected {
+                heard,
+                probed,
+                owes,
+                ..
+            } => {
                 let interval = self.timings.probe_interval?;
                 if planted!(NeverProbed) {
                     return None;
                 }
                 // The peer gets a full interval after the probe, however late the probe was.
                 if let Some(probed) = probed {
-                    (now >= *probed + interval).then_some(Action::Silent)
+                    let patience = if *owes { self.patience } else { 1 };
+                    (now >= *probed + interval * patience).then_some(Action::Silent)
                 } else if now >= *heard + interval {
                     *probed = Some(now);
                     Some(Action::Probe)
@@ -188,9 +208,15 @@ impl Reconnect {
             State::Connecting { deadline } => Some(deadline),
             State::StandingBy { until } => Some(until),
             State::Connected { .. } if planted!(NeverProbed) => None,
-            State::Connected { heard, probed, .. } => {
+            State::Connected {
+                heard,
+                probed,
+                owes,
+                ..
+            } => {
                 let interval = self.timings.probe_interval?;
-                Some(probed.unwrap_or(heard) + interval)
+                let patience = if owes { self.patience } else { 1 };
+                Some(probed.map_or(heard + interval, |probed| probed + interval * patience))
             }
         }
     }
@@ -213,14 +239,49 @@ impl Reconnect {
             since: now,
             heard: now,
             probed: None,
+            owes: false,
+            silence: None,
         };
     }
 
     /// Bytes arrived from the peer, so it is alive.
     pub(crate) fn heard(&mut self, now: Duration) {
-        if let State::Connected { heard, probed, .. } = &mut self.state {
+        if let State::Connected {
+            heard,
+            probed,
+            owes,
+            silence,
+            ..
+        } = &mut self.state
+        {
+            if *owes {
+                *silence = (*silence).max(Some(now.saturating_sub(*heard)));
+            }
             *heard = now;
             *probed = None;
+        }
+    }
+
+    /// Whether the peer owes the first rows of a monitor now.
+    pub(crate) fn set_owes(&mut self, now_owes: bool) {
+        let State::Connected { owes, silence, .. } = &mut self.state else {
+            return;
+        };
+        let has_owed = std::mem::replace(owes, now_owes);
+        if has_owed
+            && !now_owes
+            && let Some(silence) = silence.take()
+            && let Some(interval) = self.timings.probe_interval
+            && silence < interval * 2
+        {
+            self.patience = 1;
+        }
+    }
+
+    /// The peer is given up because it was silent. If it owed rows, the next one that does gets more time.
+    pub(crate) fn fell_silent(&mut self) {
+        if let State::Connected { owes: true, .. } = self.state {
+            self.patience = (self.patience * 2).min(PATIENCE);
         }
     }
 

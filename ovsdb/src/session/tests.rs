@@ -3,6 +3,7 @@
 
 mod locks;
 mod monitors;
+mod patience;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
