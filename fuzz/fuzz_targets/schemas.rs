@@ -1,6 +1,6 @@
 #![no_main]
-//! Schemas, and what `schema!` makes of them. Its crate is for the compiler only, so its modules are here
-//! once more.
+//! Schemas, and what `schema!` makes of them. Only the compiler can use the crate of a macro, so its modules
+//! are included here again.
 
 macro_rules! of_the_macro {
     ($($module:ident $path:literal)*) => { $(

@@ -1,4 +1,4 @@
-//! The entry of the fuzz target of differences: what updates make of rows, compared with a model.
+//! The fuzz target `differences`: what updates make of rows, compared with a model.
 
 #![allow(unreachable_pub, reason = "a module of two crates")]
 
@@ -13,7 +13,7 @@ use ovsdb::{AnyDatabase, Snapshot, Uuid};
 use super::entries::indexes_agree;
 use super::inventory::Database;
 
-/// The most messages of an input: more take longer and reach nothing else.
+/// How many messages an input has at most: more take longer and reach no other code.
 const MESSAGES: usize = 12;
 
 static SCHEMA: LazyLock<DatabaseSchema> = LazyLock::new(|| {
@@ -21,13 +21,13 @@ static SCHEMA: LazyLock<DatabaseSchema> = LazyLock::new(|| {
     DatabaseSchema::parse(schema).expect("a good schema")
 });
 
-/// Differences of any sort onto any rows leave the rows that a model has, in compiled tables and in tables
-/// that are known at run time only; or the message is refused, and the rows are those before it.
+/// After any updates of any rows, a replica has the same rows as a model, in compiled tables and in tables
+/// that are known only at run time. When a message is refused, the rows stay as they were.
 ///
-/// The bytes of the input choose what the messages are ([`Choices`]).
+/// The bytes of the input choose the messages ([`Choices`]).
 ///
 /// # Panics
-/// When the rows are others.
+/// When the rows differ from the model's.
 pub fn differences(data: &[u8]) {
     let mut choices = Choices { rest: data };
     let mut compiled = Replay::<Database>::new(&SCHEMA);
@@ -59,7 +59,7 @@ pub fn differences(data: &[u8]) {
     }
 }
 
-/// What a column holds: the elements, or the keys with the values, in the form in which they are written.
+/// The value of a column: its elements, or its keys with their values, in their JSON form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Held {
     Set(BTreeSet<String>),
@@ -90,13 +90,13 @@ fn rows<D: ovsdb::Database>(view: &Snapshot<D>) -> Rows {
     rows
 }
 
-/// The bytes of the input, each of which makes a choice; the first one where there are no more.
+/// The bytes of the input. Each byte makes a choice; after the last byte, the first option is chosen.
 struct Choices<'a> {
     rest: &'a [u8],
 }
 
 impl Choices<'_> {
-    /// One of so many, of which the first are the usual ones.
+    /// Chooses one of this many options. Callers put the usual ones first.
     fn of(&mut self, count: usize) -> usize {
         let Some((first, rest)) = self.rest.split_first() else {
             return 0;
@@ -114,18 +114,18 @@ impl Choices<'_> {
     }
 }
 
-/// A message, and whether it fits the rows before it.
+/// A message, and whether it can be applied to the rows before it.
 struct Message {
     text: String,
     fits: bool,
 }
 
-/// The rows that there should be.
+/// The expected rows.
 #[derive(Default)]
 struct Model {
     rows: Rows,
-    /// The transaction from which a monitor is resumed; none after a message that was read and does not fit.
-    /// One that cannot be read changes nothing.
+    /// The transaction from which a monitor is resumed; none after a message that was parsed and cannot be
+    /// applied. A message that cannot be parsed changes nothing.
     last: Option<Uuid>,
 }
 
@@ -159,7 +159,7 @@ impl Model {
             self.rows = rows;
             match method {
                 "start" => self.last = Some(txn),
-                // Without a start there is nothing to resume.
+                // Before the first start, there is nothing to resume.
                 "update3" => self.last = self.last.map(|_| txn),
                 _ => {}
             }
@@ -242,7 +242,7 @@ impl Draft<'_, '_> {
         let kind = self.choices.of(3);
         if kind == 2 {
             self.fits &= self.rows.remove(&place).is_some();
-            // What the row was does not matter.
+            // The replica ignores the values of the deleted row.
             return "{\"old\":{\"name\":1}}".to_owned();
         }
         let (text, columns) = self.columns(table);
@@ -258,7 +258,7 @@ impl Draft<'_, '_> {
         }
     }
 
-    /// Some columns of a table: their text, and what they hold.
+    /// Some columns of a table: their JSON, and their values.
     fn columns(&mut self, table: &str) -> (String, Columns) {
         let mut members = Vec::new();
         let mut columns = Columns::new();
@@ -288,7 +288,7 @@ impl Draft<'_, '_> {
         (format!("{{{}}}", members.join(",")), columns)
     }
 
-    /// A value for a column: its text, and what it holds if the column can hold it.
+    /// A value for a column: its JSON, and the value if the column can hold it.
     fn value(&mut self, kind: &ColumnType) -> (String, Option<Held>) {
         const WRONG: [&str; 5] = ["null", "{}", "[]", "[\"set\",1]", "[\"map\",[[1]]]"];
         if self.choices.of(64) == 63 {
@@ -308,7 +308,7 @@ impl Draft<'_, '_> {
                 .iter()
                 .map(|((key, _), (value, _))| format!("[{key},{value}]"));
             let text = format!("[\"map\",[{}]]", texts.collect::<Vec<_>>().join(","));
-            // Of two pairs with one key the last one counts.
+            // Of two pairs with the same key, the last one counts.
             let pairs = pairs
                 .into_iter()
                 .map(|((_, key), (_, value))| Some((key?, value?)));
@@ -334,7 +334,7 @@ impl Draft<'_, '_> {
         (text, held.map(Held::Set))
     }
 
-    /// An atom as it is sent, and as it is written again if it is of this type.
+    /// An atom as the server sends it, and as the client writes it; `None` if it is not of this type.
     fn atom(&mut self, atomic: AtomicType) -> (String, Option<String>) {
         let atoms: &[(&str, &str)] = match atomic {
             AtomicType::Integer => &[
@@ -381,7 +381,7 @@ impl Draft<'_, '_> {
                 };
             }
         };
-        // Those that do not fit come last, and seldom.
+        // Those that do not fit come last; they are chosen seldom.
         let at = self.choices.of(atoms.len() * 8) / 8;
         let (text, written) = atoms[at];
         let fits = !written.is_empty() || text == "\"\"";
@@ -389,7 +389,7 @@ impl Draft<'_, '_> {
     }
 }
 
-/// A new row with these columns; the others are at their defaults.
+/// A new row with these columns; the others have their defaults.
 fn whole(table: &str, mut columns: Columns) -> Columns {
     if let Some(schema) = SCHEMA.tables.get(table) {
         for (name, column) in &schema.columns {
@@ -406,7 +406,7 @@ fn whole(table: &str, mut columns: Columns) -> Columns {
     columns
 }
 
-/// What a column holds after a change of it.
+/// Applies a difference to the value of a column.
 fn apply(held: &mut Held, change: Held, kind: &ColumnType) {
     match (held, change) {
         (Held::Map(held), Held::Map(change)) => {

@@ -1,4 +1,4 @@
-//! The entry of each fuzz target: what holds for any bytes that a peer may send.
+//! The fuzz targets `framing`, `message` and `replica`: what holds for any bytes that a peer may send.
 
 #![allow(unreachable_pub, reason = "a module of two crates")]
 
@@ -17,15 +17,15 @@ use ovsdb::{Row, Snapshot, Table, Uuid};
 
 use super::inventory::{Database, Item, Part, Slot};
 
-/// Small, so that a fuzzer's inputs reach them.
+/// Small limits, so that the fuzzer's inputs reach them.
 const LIMITS: Limits = Limits::new().message_bytes(4096).depth(24);
 
-/// A stream is cut into the same messages wherever its reads end.
+/// A stream is split into the same messages wherever its reads end.
 ///
-/// The first byte says how many lengths of reads follow; the stream is the rest.
+/// The first byte is the number of read lengths that follow; the rest is the stream.
 ///
 /// # Panics
-/// When it is not.
+/// When it is not split in the same way.
 pub fn framing(data: &[u8]) {
     let Some((&count, rest)) = data.split_first() else {
         return;
@@ -38,14 +38,14 @@ pub fn framing(data: &[u8]) {
     assert_eq!(found(stream), whole, "by the framer alone");
 }
 
-/// The messages of a stream, and whether it broke within or behind them.
+/// The messages of a stream, and whether the stream is invalid or truncated after them.
 #[derive(Debug, PartialEq, Eq)]
 struct Frames {
     messages: Vec<Bytes>,
     broken: bool,
 }
 
-/// The messages of a stream that arrives in reads of these lengths, and then at once.
+/// The messages of a stream that arrives in reads of these lengths; the rest arrives in one read.
 fn frames(stream: &[u8], reads: &[u8]) -> Frames {
     let mut framer = Framer::new(LIMITS);
     let mut buffer = BytesMut::new();
@@ -80,7 +80,7 @@ fn frames(stream: &[u8], reads: &[u8]) -> Frames {
     Frames { messages, broken }
 }
 
-/// The same by the framer, on a buffer that is there whole.
+/// The messages that the framer finds when the whole stream is in one buffer.
 fn found(stream: &[u8]) -> Frames {
     let mut framer = Framer::new(LIMITS);
     let mut messages = Vec::new();
@@ -107,15 +107,15 @@ fn found(stream: &[u8]) -> Frames {
     }
 }
 
-/// Any text is a message or an error, and a message that is read and written is the same one.
+/// Any text is a message or an error, and a message that is parsed and written again stays the same.
 ///
 /// # Panics
-/// When it is not.
+/// When it does not.
 pub fn message(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    // Payloads, whatever envelope they would come in.
+    // The text may also be a schema, without the message that would carry it.
     if let Ok(schema) = DatabaseSchema::parse(text) {
         assert_eq!(DatabaseSchema::parse_lenient(text), Ok(schema));
     }
@@ -153,7 +153,7 @@ fn request(method: &str, params: Raw<'_>) {
     assert_eq!(request.method(), method);
     let mut written = String::new();
     if request.write_params(&mut written).is_err() {
-        // Reals that servers write, but do not read.
+        // It has reals that servers write but do not accept.
         return;
     }
     assert_eq!(
@@ -177,7 +177,7 @@ fn notification(method: &str, params: Raw<'_>) {
     );
 }
 
-/// What can be read as a `T` is the same `T` after it was written.
+/// A text that parses as `T` is written and parsed again as the same `T`.
 fn same<T: Wire + PartialEq + std::fmt::Debug>(raw: Raw<'_>) {
     if let Ok(value) = T::from_json(raw.text) {
         let written = value.to_json();
@@ -189,13 +189,13 @@ const fn raw(text: &str) -> Raw<'_> {
     Raw { text, offset: 0 }
 }
 
-/// Messages of any sort leave a replica that is whole: applied entirely or not at all, with
-/// indexes that agree with the rows.
+/// A message of any kind is applied entirely or not at all, and the indexes of the replica agree with its
+/// rows.
 ///
-/// The input is a stream of messages; one that does not fit is passed over.
+/// The input is a stream of messages; a message that cannot be applied is skipped.
 ///
 /// # Panics
-/// When the replica is not.
+/// When that does not hold.
 pub fn replica(data: &[u8]) {
     static SCHEMA: LazyLock<DatabaseSchema> = LazyLock::new(|| {
         let schema = include_str!("../../ovsdb/tests/files/inventory.ovsschema");
@@ -225,7 +225,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Those of this snapshot.
+    /// The rows of this snapshot.
     pub fn of(view: &Snapshot<Database>) -> Self {
         Self {
             items: sorted(view),
@@ -242,7 +242,7 @@ fn sorted<T: Table<Database = Database>>(view: &Snapshot<Database>) -> BTreeMap<
         .collect()
 }
 
-/// The indexes of a snapshot find the rows that it has.
+/// Checks that the indexes of a snapshot find its rows.
 pub fn indexes_agree(view: &Snapshot<Database>) {
     let mut keys = BTreeMap::new();
     for row in view.rows::<Item>() {
@@ -253,7 +253,7 @@ pub fn indexes_agree(view: &Snapshot<Database>) {
     }
     assert_eq!(view.rows::<Item>().count(), view.rows::<Item>().len());
     for (name, rows) in keys {
-        // A peer may break the rule that a key has one row; the index then finds one of them.
+        // A peer may send two rows with the same key; the index then finds one of them.
         let found = view.get_by(Item::NAME, name.as_str()).expect("indexed");
         assert!(rows.contains(&found));
         let (row, key) = (rows[0], (&rows[0].count, &rows[0].total));

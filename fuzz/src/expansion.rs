@@ -1,4 +1,4 @@
-//! The entry of the fuzz target of what `schema!` makes of a schema.
+//! The second half of the fuzz target `schemas`: what `schema!` makes of a schema.
 
 #![allow(unreachable_pub, reason = "a module of two crates")]
 
@@ -6,12 +6,12 @@ use ovsdb_schema::DatabaseSchema;
 
 use crate::schema_macro;
 
-/// The macro makes Rust of any schema, or says why it cannot.
+/// The macro generates Rust from any schema, or reports why it cannot.
 ///
-/// The text may have the macro's arguments before the schema, on a line of its own.
+/// The text may have the macro's arguments before the schema, on a line of their own.
 ///
 /// # Panics
-/// When the macro does.
+/// When the macro panics, or generates something else than Rust.
 pub fn expansion(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

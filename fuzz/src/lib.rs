@@ -1,4 +1,4 @@
-//! What the fuzz targets and the tests that replay their corpus share.
+//! The functions that the fuzz targets call, and the tests that replay their corpus.
 
 pub mod differences;
 pub mod entries;
@@ -7,7 +7,7 @@ pub mod manifests;
 pub mod served;
 pub mod texts;
 
-/// The database whose replica is fuzzed: columns of every type.
+/// The database whose replica is fuzzed. It has columns of every type.
 pub mod inventory {
     ovsdb::schema!("../ovsdb/tests/files/inventory.ovsschema");
 }

@@ -1,4 +1,4 @@
-//! The entry of the fuzz target of Kubernetes manifests and their annotations.
+//! The fuzz target `manifests`: Kubernetes manifests and their annotations.
 
 #![allow(unreachable_pub, reason = "a module of two crates")]
 
@@ -15,7 +15,7 @@ use multihoming::manifest::Manifests;
 use ovsdb::server::Server;
 use tokio::runtime::Runtime;
 
-/// Manifests that a database was filled from.
+/// The manifests from which the second database is filled.
 const SAMPLES: [(&str, &str); 4] = [
     (
         "nodes.yaml",
@@ -35,7 +35,7 @@ const SAMPLES: [(&str, &str); 4] = [
     ),
 ];
 
-/// An empty database and one that is filled, with the runtime on which their clients were made.
+/// An empty database and a filled one, with the runtime of their clients.
 static DATABASES: LazyLock<(Runtime, [Northbound; 2])> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -65,8 +65,8 @@ fn place(file: &str) -> Place {
     }
 }
 
-/// Manifests are read, or errors name the place, and what was read can be planned on an empty database and
-/// on one that is filled.
+/// Manifests are read, or errors name the place. What was read can be planned on an empty database and on a
+/// filled one.
 ///
 /// # Panics
 /// When that does not hold.
@@ -92,7 +92,7 @@ pub fn manifests(data: &[u8]) {
 }
 
 fn plan(manifests: &Manifests, options: &Options, file: &str) {
-    // There is nothing wrong with the command line.
+    // It fails only for wrong options, and these are right.
     let cluster = Cluster::new(manifests, options).expect("a cluster");
     named(&cluster.report.refused, file);
     for network in 0..cluster.networks.len() {
@@ -101,7 +101,7 @@ fn plan(manifests: &Manifests, options: &Options, file: &str) {
     }
     for northbound in &DATABASES.1 {
         for others in [Others::Keep, Others::Remove] {
-            // Names of different objects may be one in the database.
+            // Different objects may get the same name in the database.
             let Ok(planned) = steps(northbound, &cluster, &Grants::new(), others) else {
                 continue;
             };
@@ -113,7 +113,7 @@ fn plan(manifests: &Manifests, options: &Options, file: &str) {
     }
 }
 
-/// Each error says where in the file.
+/// Checks that each error names the file.
 fn named(errors: &[InputError], file: &str) {
     for error in errors {
         assert_eq!(error.place().file, file, "{error}");

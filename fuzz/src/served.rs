@@ -1,4 +1,4 @@
-//! The entries of the fuzz targets of the embedded server: what holds for any bytes that a client may
+//! The fuzz targets of the embedded server, `session` and `file`: what holds for any bytes that a client may
 //! send, and for any file.
 
 #![allow(unreachable_pub, reason = "a module of two crates")]
@@ -28,9 +28,9 @@ fn runtime() -> Runtime {
     builder.enable_all().build().expect("a runtime")
 }
 
-/// Whatever clients send, another client is told of every change, and is served.
+/// Whatever clients send, another client is still served, and receives every change.
 ///
-/// The input is the streams of two clients: its lines go to the one and the other in turn.
+/// The lines of the input are sent by two clients in turn.
 ///
 /// # Panics
 /// When a client has other rows than the server.
@@ -42,7 +42,7 @@ pub fn session(data: &[u8]) {
         let mut clients = [connect(&server), connect(&server)];
         for (at, line) in data.split_inclusive(|byte| *byte == b'\n').enumerate() {
             let client = &mut clients[at % 2];
-            // It may have been let go.
+            // The server may have disconnected this client.
             let _ = exchange(client, line).await;
         }
         for client in clients {
@@ -64,7 +64,7 @@ fn connect(server: &Server) -> DuplexStream {
     remote.connect().expect("a connection")
 }
 
-/// Sends bytes, and takes what is there meanwhile.
+/// Sends bytes, and reads what arrives meanwhile.
 async fn exchange(client: &mut DuplexStream, bytes: &[u8]) -> std::io::Result<()> {
     let (mut reader, mut writer) = tokio::io::split(client);
     let mut sent = std::pin::pin!(writer.write_all(bytes));
@@ -82,14 +82,14 @@ async fn exchange(client: &mut DuplexStream, bytes: &[u8]) -> std::io::Result<()
     }
 }
 
-/// Ends a client's stream, and takes what is left.
+/// Ends a client's stream, and reads what is left.
 async fn end(mut client: DuplexStream) {
     let _ = client.shutdown().await;
     let mut buffer = [0; 4096];
     while let Ok(1..) = client.read(&mut buffer).await {}
 }
 
-/// A client that is told of all rows.
+/// A client that monitors all rows.
 struct Watcher {
     stream: DuplexStream,
     framer: Framer,
@@ -109,7 +109,7 @@ impl Watcher {
             replica: Replay::new(&schema),
             is_canceled: false,
         };
-        // Otherwise the server lets it go when the database is converted.
+        // Otherwise the server disconnects it when the database is converted.
         let aware = r#"{"id":"aware","method":"set_db_change_aware","params":[true]}"#;
         watcher.send(aware).await;
         let request = watcher.replica.request();
@@ -127,7 +127,7 @@ impl Watcher {
         sent.expect("the server reads");
     }
 
-    /// Takes what the server has sent.
+    /// Receives everything that the server has sent so far.
     async fn catch_up(&mut self) {
         self.send(r#"{"id":"end","method":"echo","params":[]}"#)
             .await;
@@ -144,16 +144,16 @@ impl Watcher {
                 }
             }
             let count = self.stream.read_buf(&mut self.buffer).await;
-            assert!(count.expect("a connection") > 0, "the server let go");
+            assert!(count.expect("a connection") > 0, "the server disconnected");
         }
     }
 }
 
-/// A file is opened or refused, and never made longer by it. What was opened has the same rows when it
-/// is opened again, before and after a compaction.
+/// A file is opened or refused; opening never makes it longer. A file that was opened has the same rows when
+/// it is opened again, before and after a compaction.
 ///
-/// An input that begins with a line break is the file itself. Otherwise its lines are the texts of
-/// records.
+/// If the input begins with a line break, the rest is the file itself. Otherwise each line is the JSON of a
+/// record.
 ///
 /// # Panics
 /// When that does not hold.
@@ -179,7 +179,7 @@ pub fn file(data: &[u8]) {
     });
 }
 
-/// The records with these lines as their texts.
+/// A file whose records have these lines as their JSON.
 fn records(lines: &[u8]) -> Vec<u8> {
     let mut contents = Vec::new();
     for line in lines.split_inclusive(|byte| *byte == b'\n') {
@@ -194,7 +194,7 @@ fn records(lines: &[u8]) -> Vec<u8> {
     contents
 }
 
-/// The rows of a database, by table and uuid, as they are shown.
+/// The rows of a database as text, by table and uuid.
 type Shown = BTreeMap<String, BTreeMap<ovsdb::Uuid, Vec<String>>>;
 
 /// The rows of a file, if it can be opened.
@@ -203,7 +203,7 @@ async fn open(path: &Path, compact: bool) -> Option<Shown> {
     let name = server.databases().pop().expect("a database");
     let client = Client::<AnyDatabase>::builder().server(&server);
     let mut shown = Shown::new();
-    // A schema may be one that a client does not take.
+    // The client may not accept the schema.
     if let Ok(client) = client.database(&*name).connect().await
         && let Ok(cache) = client.cache().any_tables().start().await
     {

@@ -1,4 +1,4 @@
-//! The entries of the fuzz targets of texts that people write: schemas and remotes.
+//! The fuzz targets `schemas` and `remotes`: texts that people write.
 
 #![allow(unreachable_pub, reason = "a module of two crates")]
 
@@ -12,8 +12,8 @@ use ovsdb::transaction::Transaction;
 use ovsdb::value::Datum;
 use ovsdb::{AnyDatabase, ErrorChain, IntoRemotes as _, Remote, parse_remotes};
 
-/// A text is a schema, for the client and for the embedded server, or an error that names the place.
-/// Operations on its tables can be checked, and those that pass suit the server.
+/// The embedded server refuses every schema that the client refuses. If both accept it, operations on its
+/// tables that pass the client's check have the right types for the server too.
 ///
 /// # Panics
 /// When that does not hold.
@@ -27,7 +27,7 @@ pub fn schemas(data: &[u8]) {
         Ok(schema) => schema,
         Err(error) => {
             assert!(!error.to_string().is_empty());
-            assert!(server.is_err(), "the server takes what is {error}");
+            assert!(server.is_err(), "the server accepts it in spite of: {error}");
             let _ = DatabaseSchema::parse_lenient(text);
             return;
         }
@@ -36,7 +36,7 @@ pub fn schemas(data: &[u8]) {
     let Ok(server) = server else {
         return;
     };
-    // The server gives itself the text that it would send.
+    // Convert to the same schema.
     for database in server.databases() {
         let again = server.convert(&database, text);
         assert!(again.is_ok(), "{again:?}");
@@ -64,7 +64,7 @@ pub fn schemas(data: &[u8]) {
     }
 }
 
-/// Operations that the client's check passes suit the types of the columns, as the server sees them.
+/// Checks that operations that pass the client's check have the right types for the server.
 fn agree(schema: &DatabaseSchema, server: &Server, write: impl Fn(&mut Transaction<AnyDatabase>)) {
     let mut txn = Transaction::<AnyDatabase>::detached_for(schema.clone());
     write(&mut txn);
@@ -76,10 +76,10 @@ fn agree(schema: &DatabaseSchema, server: &Server, write: impl Fn(&mut Transacti
     }
 }
 
-/// A text is a remote or an error. A remote that is written and read is the same one.
+/// A text is a remote or an error. A remote that is written and parsed again stays the same.
 ///
 /// # Panics
-/// When it is not.
+/// When it does not.
 pub fn remotes(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
