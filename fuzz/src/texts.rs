@@ -27,7 +27,7 @@ pub fn schemas(data: &[u8]) {
         Ok(schema) => schema,
         Err(error) => {
             assert!(!error.to_string().is_empty());
-            assert!(server.is_err(), "the server accepts it in spite of: {error}");
+            assert!(server.is_err(), "only the server accepts it: {error}");
             let _ = DatabaseSchema::parse_lenient(text);
             return;
         }
