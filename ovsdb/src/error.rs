@@ -217,7 +217,7 @@ impl Disconnected {
 /// let builder = Client::<nb::Database>::builder().remotes("unix:/no/such/socket");
 /// let error = builder.connect().await.expect_err("no server listens there");
 /// assert!(matches!(&error, Error::Connect { remote, .. } if remote.to_string().ends_with("socket")));
-/// // The message has its cause only as a chain.
+/// // The message of an error does not contain its cause; the chain does.
 /// assert!(ErrorChain::new(&error).to_string().len() > error.to_string().len());
 /// # }); }
 /// ```

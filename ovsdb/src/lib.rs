@@ -100,9 +100,9 @@
 //!
 //! | level | what |
 //! |---|---|
-//! | `ERROR` | a closure of the program panicked: of a feed of a work queue, of a reconciler; a relay cannot apply what its source sent; a server cannot write its file |
-//! | `WARN` | a connection that served is lost; no server can be used, once for each reason and then at growing intervals; an update does not fit, so all rows are fetched again; a cache is stale because its monitor cannot be started; the server's schema lacks compiled tables or columns; locks are used on a cluster without `leader_only`; a key of a reconciler fails for the first, second, fourth, eighth time, and so on |
-//! | `INFO` | connected; certificates were read again; the server's schema differs from the compiled one, but lacks nothing of it |
+//! | `ERROR` | a closure of the program panicked, in the feed of a work queue or in a reconciler; a relay cannot apply what its source sent; a server cannot write its file |
+//! | `WARN` | a connection that served is lost; no server can be used, once for each reason and then at growing intervals; an update does not fit, so all rows are fetched again; a cache is stale because its monitor cannot be started; the server's schema lacks compiled tables or columns; locks are used on a cluster without `leader_only`; certificates cannot be read again; a key of a reconciler fails for the first, second, fourth, eighth time, and so on; a server cannot accept a connection, cannot compact its file, or cut off an incomplete record at the end of it |
+//! | `INFO` | connected; certificates were read again; the server's schema differs from the compiled one, but lacks nothing of it; a client's TLS handshake with a server failed |
 //! | `DEBUG` | every attempt to connect, and why it failed; transactions that are tried again |
 //! | `TRACE` | the target `ovsdb::wire`: every message that is sent or received |
 //!

@@ -153,7 +153,7 @@ impl<D: Database> ClientBuilder<D> {
     /// With the defaults, a client makes on average 13 attempts in the first minute and 10 in each
     /// later one to a server that is down; 1,000 clients make 10,000 a minute. All waits end when a
     /// connection has served as long as its remote's wait, or when a leader hands over. A server
-    /// that answers but is not ready, as during an election, is not taken for down: the client
+    /// that answers but is not ready, as during an election, does not count as down: the client
     /// tries again after tens of milliseconds, growing up to `max`, and stays connected to one such
     /// server meanwhile.
     pub const fn backoff(mut self, min: Duration, max: Duration) -> Self {

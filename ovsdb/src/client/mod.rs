@@ -49,8 +49,8 @@ struct Inner {
     attached: attached::Attached,
 }
 
-/// A client of one database. Clones share the connection, which ends when the last clone is dropped,
-/// and the last cache and lock made from one.
+/// A client of one database. Clones share the connection, which ends when all clones, and all caches,
+/// streams and locks made from them, are dropped.
 ///
 /// When the connection is lost, the client connects again, to the same server or to the next remote.
 /// Caches are brought up to date, locks are requested again, and requests made meanwhile wait. Requests

@@ -61,8 +61,8 @@
 //! ```
 //!
 //! 1. [`nb::Client`](nb) is a [`Client`] for the tables of OVN_Northbound. [`connect`](ClientBuilder::connect) resolves when the
-//!    server has answered. The connection runs in a tokio task of its own. It ends when all clones of the client, and
-//!    all caches, streams and locks made from it, are dropped.
+//!    server has answered. The connection runs in a tokio task of its own. The task ends when all clones of the
+//!    client, and all caches, streams and locks made from it, are dropped.
 //! 2. [`start`](CacheBuilder::start) subscribes and resolves when all rows have arrived. From then on the server sends
 //!    every change.
 //! 3. [`insert`](Transaction::insert) returns a reference to the new row at once, so another row of the same
