@@ -247,7 +247,7 @@ impl Session {
     }
 }
 
-/// When the future of a call is dropped before its answer came, has the task abandon the call.
+/// Makes the task abandon a call whose future is dropped before the answer has come.
 struct CallGuard<'a> {
     ticket: Arc<Ticket>,
     orders: &'a mpsc::UnboundedSender<Order>,

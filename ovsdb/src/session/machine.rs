@@ -559,7 +559,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Why the server is not ready to which the session keeps its connection while it stands by.
+    /// Why the server that the session stands by is not ready.
     fn not_ready(&mut self) -> DisconnectReason {
         match &mut self.phase {
             Phase::Greeting(greeting) => greeting.not_ready.take(),
@@ -635,8 +635,8 @@ impl Machine {
         }
     }
 
-    /// Logs why there is no connection. Each lost connection is logged; failed attempts are warned of
-    /// at a limited rate.
+    /// Logs why there is no connection. Each lost connection is logged; warnings about failed attempts
+    /// are limited.
     fn log_failure(&mut self, now: Instant, remote: Option<&Remote>, reason: &DisconnectReason) {
         let database = &*self.options.database.clone();
         let elapsed = self.elapsed(now);

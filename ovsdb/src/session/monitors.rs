@@ -97,9 +97,9 @@ impl Monitors {
         key
     }
 
-    /// The schema was converted. The server has ended the monitors of the earlier schema, except those
-    /// that were requested for it and reached the server after the conversion: their rows may lack
-    /// columns that the server has, and are not shown.
+    /// The schema was converted. The server has ended the monitors of the earlier schema. A request made
+    /// for the earlier schema may still have reached the server after the conversion: the rows of such a
+    /// monitor may lack columns that the server has, and are not shown.
     pub(super) fn converted(&mut self, server: &mut Server<'_>) {
         self.stop_all(server, |_| true);
     }

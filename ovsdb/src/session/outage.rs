@@ -1,8 +1,8 @@
-//! Limits how often failed attempts to connect are warned of.
+//! Limits the warnings about failed attempts to connect.
 //!
 //! A client that finds no server tries forever. An operator must learn why, without the same line every
-//! second. So each new reason is warned of once every remote has failed, and repeated at intervals that
-//! double.
+//! second. So each new reason is logged as a warning once every remote has failed, and repeated at
+//! intervals that double.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::transport::Remote;
 const FIRST_REPETITION: Duration = Duration::from_secs(10);
 /// The longest time between two repetitions.
 const LAST_REPETITION: Duration = Duration::from_secs(600);
-/// How long an outage lasts before failed attempts are warned of: a restart of a server, or an
-/// election, takes less. The loss of the connection itself is always logged.
+/// How long an outage lasts before there are warnings about failed attempts: a restart of a server, or
+/// an election, takes less. The loss of the connection itself is always logged.
 const GRACE: Duration = Duration::from_secs(1);
-/// How many different reasons are warned of in one outage. Some contain numbers, and never repeat
+/// How many different reasons are logged in one outage. Some contain numbers, and never repeat
 /// exactly.
 const REASONS: usize = 16;
 
@@ -26,7 +26,7 @@ pub(super) struct Outage {
     failures: usize,
     /// No warning is given before this time.
     quiet_until: Duration,
-    /// The reasons that were warned of.
+    /// The reasons that were logged as warnings.
     warned: Vec<String>,
     /// The reasons since the last warning, until every remote has failed.
     held_back: Vec<Warning>,

@@ -12,7 +12,8 @@ pub(super) enum Phase {
     Waiting,
     /// A connection is being made.
     Connecting { remote: Remote },
-    /// The server's databases and schema were requested, and one of the replies is still missing.
+    /// The server's databases and schema were requested. A reply is still missing, or the server is
+    /// not ready and the session stands by.
     Greeting(Box<Greeting>),
     /// The connection serves: monitors and locks were requested, and calls are sent.
     Serving(Box<Serving>),

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 /// After this many connections in a row were lost while a monitor was being started, the monitor is
-/// taken for the cause: the server may close the connection because of it, or a row may be longer
+/// considered the cause: the server may close the connection because of it, or a row may be longer
 /// than the limit for messages.
 const LOSSES: u32 = 5;
 
@@ -46,7 +46,7 @@ impl Refusal {
         self.retry_at = Some(now + self.wait);
     }
 
-    /// The connection was lost before the reply came. Returns whether the monitor is taken for the
+    /// The connection was lost before the reply came. Returns whether the monitor is considered the
     /// cause.
     pub(super) const fn lost(&mut self) -> bool {
         self.losses = self.losses.saturating_add(1);
