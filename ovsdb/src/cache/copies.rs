@@ -7,8 +7,8 @@
 //! first shares all nodes with the published state.
 //!
 //! When the server sends every row again, most of them are usually equal to those of the published
-//! state. Then only the others are changed, as by an update: rows, nodes and indexes that stay the same
-//! stay where they are in memory, and two copies go on alternating.
+//! state. Then only the others are changed, as by an update: unchanged rows, nodes and index entries keep
+//! their place in memory, and two copies keep alternating.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ const MOST: usize = 8;
 /// until it is reused.
 const MISSED: usize = 4096;
 /// When every row was sent and more than one in this many differs from the published rows, a new state
-/// is built of them. It takes less time than changing so many, and as much memory, since most nodes
-/// would be copied.
+/// is built. That is faster than changing so many rows, and takes no more memory, since most nodes would
+/// be copied anyway.
 const SHARE: usize = 8;
 
 /// The published state of a table, earlier ones, and the one that the next update changes.
@@ -41,12 +41,12 @@ pub(super) struct Copies {
     working: Option<TableState>,
 }
 
-/// The rows of a message that has every row.
+/// The rows of a message that contains every row of the table.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     /// The hashes of the uuids of rows that are equal to published ones, where no other row has the hash.
-    /// Most rows usually are. They take four bytes each: what one decoding thread or another
-    /// allocates for a moment, the allocator seldom gives back to the system.
+    /// Most rows usually are. Only the hash is kept of each, four bytes: the allocator seldom returns to
+    /// the system what a decoding thread allocated for a short time.
     equal: Vec<u32>,
     /// All other rows, each with the hash of its uuid.
     others: Vec<(u32, SharedRow)>,
@@ -72,7 +72,7 @@ impl Gathered {
         self.equal.sort_unstable();
         let twice = self.equal.windows(2).find(|two| two[0] == two[1]);
         let row = twice.and_then(|two| published.rows.get(two[0], |_| true));
-        // A row can be added as it is published, and once more with other columns.
+        // A row can be sent twice: once as it is published, and once with other columns.
         let mut others = self.others.iter().map(|(hash, row)| (hash, row.uuid()));
         let other = others.find(|(hash, uuid)| {
             self.equal.binary_search(hash).is_ok() && published.get(*uuid).is_some()
@@ -167,7 +167,7 @@ impl Copies {
         Ok(())
     }
 
-    /// How the rows differ from the published ones; `None` when that is too much.
+    /// How the rows differ from the published ones; `None` when too many differ.
     fn differences(&self, rows: &Gathered) -> Option<Vec<Difference>> {
         let most = self.published.rows.len() / SHARE;
         let (mut differences, mut count) = (Vec::new(), 0);
@@ -418,6 +418,6 @@ mod tests {
         assert!(std::ptr::addr_eq(at(&before, 100), at(&now, 100)));
         drop(before);
         update(&mut copies, 21);
-        assert_eq!(copies.earlier.len(), 1, "two copies go on alternating");
+        assert_eq!(copies.earlier.len(), 1, "two copies keep alternating");
     }
 }

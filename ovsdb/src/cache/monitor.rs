@@ -169,7 +169,7 @@ impl ReplicaMonitor {
         self.acknowledged = None;
     }
 
-    /// A table with a condition; the plain `monitor` method has none.
+    /// A table with a condition, which the plain `monitor` method does not support.
     pub(crate) fn conditional_table(&self) -> Option<Str> {
         self.tables
             .iter()

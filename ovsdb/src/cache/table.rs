@@ -66,7 +66,7 @@ pub enum ApplyErrorReason {
     Decode(DecodeError),
     /// The update changes or deletes a row that the replica does not have.
     UnknownRow,
-    /// The update inserts a row that the replica has already.
+    /// The update inserts a row that the replica already has.
     KnownRow,
     /// The table was not requested.
     UnknownTable,
@@ -87,7 +87,7 @@ impl fmt::Display for ApplyError {
                 f.write_str(": the update changes a row that the replica does not have")
             }
             ApplyErrorReason::KnownRow => {
-                f.write_str(": the update inserts a row that the replica has already")
+                f.write_str(": the update inserts a row that the replica already has")
             }
             ApplyErrorReason::UnknownTable => {
                 f.write_str(": the update is for a table that was not requested")
@@ -117,7 +117,7 @@ pub(crate) struct TableReplica {
     /// The row that an insert without any column stands for.
     defaults: SharedRow,
     copies: Copies,
-    /// The rows of a message that has every row, until they are in the working state.
+    /// The rows of a message that contains every row, until they are in the working state.
     gathered: Option<Gathered>,
 }
 
@@ -446,7 +446,8 @@ impl TableReplica {
         self.plan.exists_on_server()
     }
 
-    /// Begins a message that has every row. Rows that turn out equal are taken from the published state.
+    /// Begins a message that contains every row. Rows that did not change are taken from the published
+    /// state.
     pub(super) fn begin_fresh(&mut self) {
         if planted!(DeletedWhileAwayKept) {
             return;
@@ -498,8 +499,8 @@ impl TableReplica {
 
     /// Publishes the working state, and returns it if anything changed.
     pub(super) fn publish(&mut self) -> Option<Arc<TableState>> {
-        // Some are left where the message does not have the table, which is empty then: no row is among
-        // them twice.
+        // If the message does not contain this table, its rows are still being gathered. There are none:
+        // the table becomes empty, and no row was sent twice.
         let _ = self.take_gathered();
         let published = self.copies.publish()?;
         Some(published.clone())

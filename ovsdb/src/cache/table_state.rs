@@ -171,7 +171,8 @@ impl TableState {
         self.rows.get(hash_uuid(uuid), |row| row.uuid() == uuid)
     }
 
-    /// The row that is equal to this one, whose uuid has this hash; and whether no other row has the hash.
+    /// The row of the table that equals `row`, whose uuid has this hash; and whether it is the only row
+    /// with the hash.
     pub(super) fn equal(&self, hash: u32, row: &SharedRow) -> Option<(&SharedRow, bool)> {
         let (mut equal, mut count) = (None, 0);
         self.rows.find_map::<()>(hash, |known| {

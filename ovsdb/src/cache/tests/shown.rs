@@ -159,7 +159,7 @@ fn an_update_that_does_not_fit_is_reported_with_its_place() {
         (
             error(Some(uuid(1)), None, ApplyErrorReason::KnownRow),
             format!(
-                "table T, row {}: the update inserts a row that the replica has already",
+                "table T, row {}: the update inserts a row that the replica already has",
                 uuid(1)
             ),
         ),
