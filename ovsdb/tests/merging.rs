@@ -156,7 +156,7 @@ async fn transactions_that_conflict_are_not_merged() {
             |txn| {
                 txn.ensure(Item::NAME, "new", |_| {});
             },
-            "one transaction was decided on rows of Item before the other writes the row",
+            "one transaction was decided on rows of Item, and the other writes the row",
         ),
         (
             "both make a row that only a condition tells",
@@ -166,7 +166,7 @@ async fn transactions_that_conflict_are_not_merged() {
             |txn| {
                 txn.ensure_where(Slot::NUMBER.gt(2), |slot| slot.number = 3);
             },
-            "one transaction was decided on rows of Slot before the other writes the row",
+            "one transaction was decided on rows of Slot, and the other writes the row",
         ),
         (
             "the other has read what this one changes",
@@ -175,7 +175,7 @@ async fn transactions_that_conflict_are_not_merged() {
                 txn.get_by(Item::NAME, "a");
                 txn.insert(Slot { number: 1 });
             },
-            "one transaction was decided on rows of Item before the other writes the row",
+            "one transaction was decided on rows of Item, and the other writes the row",
         ),
         (
             "the other has read the column that this one changes",
@@ -185,7 +185,7 @@ async fn transactions_that_conflict_are_not_merged() {
                 txn.get_column(a, Item::TOTAL);
                 txn.insert(Slot { number: 1 });
             },
-            "one transaction was decided on rows of Item before the other writes the row",
+            "one transaction was decided on rows of Item, and the other writes the row",
         ),
         (
             "the other has read a column of the row that this one deletes",
@@ -202,7 +202,7 @@ async fn transactions_that_conflict_are_not_merged() {
                 txn.get_column(a, Item::TOTAL);
                 txn.insert(Slot { number: 1 });
             },
-            "one transaction was decided on rows of Item before the other writes the row",
+            "one transaction was decided on rows of Item, and the other writes the row",
         ),
         (
             "both insert under one uuid",

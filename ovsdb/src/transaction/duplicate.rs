@@ -1,7 +1,7 @@
 //! Parses the refusal of a transaction because two rows have the same values in an index.
 //!
 //! ovsdb-server reports the two rows in an English sentence. It is parsed exactly as the server's
-//! source writes it (`duplicate_index_row`); any other sentence is not taken for a duplicate.
+//! source writes it (`duplicate_index_row`); any other sentence is not reported as a duplicate.
 
 use super::Refusal;
 use crate::protocol::ErrorKind;

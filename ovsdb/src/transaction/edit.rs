@@ -203,7 +203,7 @@ impl<D: Database> Transaction<D> {
     }
 
     /// Changes immutable columns of a row that the transaction inserts, in the insert itself, unless a
-    /// later operation reads them. Returns the row with the columns that were changed so.
+    /// later operation reads them. Returns `base` with the columns that were changed in this way.
     fn fold_immutable<T: Table<Database = D>>(&mut self, uuid: Uuid, base: &T, now: &T) -> T {
         let mut folded = base.clone();
         let schema = self.origin.schema();

@@ -47,7 +47,9 @@ pub enum MergeConflict {
     },
     /// The other transaction read a row, or found that a key has none, and this one, which comes first,
     /// writes that row.
-    #[error("one transaction was decided on rows of {table} before the other writes the row {row}")]
+    #[error(
+        "one transaction was decided on rows of {table}, and the other writes the row {row} first"
+    )]
     Read {
         /// The table.
         table: &'static str,

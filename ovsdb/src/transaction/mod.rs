@@ -213,9 +213,9 @@ impl<D: Database> Transaction<D> {
         self
     }
 
-    /// Sends the transaction only if `cache` is [current](Cache::is_current) now, and stays so until
-    /// then without interruption. So a decision on a view of it is not carried out after an outage.
-    /// Call it before taking the view. [`Client::apply`] does so by itself.
+    /// Sends the transaction only if `cache` is [current](Cache::is_current) now, and stays so without
+    /// interruption until the transaction is sent. So a decision on a view of it is not carried out
+    /// after an outage. Call it before taking the view. [`Client::apply`] does so by itself.
     ///
     /// If the connection was lost or the schema converted meanwhile, or the cache is not current now,
     /// the commit ends with [`CommitError::NotSent`], after which [`CommitError::retry`] says

@@ -329,7 +329,8 @@ pub enum CommitError {
     /// The transaction has a mistake, or a row that it needs was not found; nothing was sent.
     #[error("the transaction cannot be sent")]
     Build(#[from] BuildError),
-    /// No connection came in time, or the client was closed; nothing was sent.
+    /// No connection came in time, the client was closed, or the view that the transaction was decided
+    /// on [became outdated](super::Transaction::require_current); nothing was sent.
     #[error("the transaction was not sent")]
     NotSent(#[source] Disconnected),
     /// The server refused the transaction; nothing has changed.
@@ -566,8 +567,8 @@ impl OperationIndex {
         self.0
     }
 
-    /// The number that this operation has in a transaction into which its own was
-    /// [merged](super::Transaction::merge); `operations` is the number that `merge` returned.
+    /// The number of this operation after its transaction was [merged](super::Transaction::merge) into
+    /// another; `operations` is the number that `merge` returned.
     #[must_use]
     pub const fn after(self, operations: usize) -> Self {
         Self(self.0.saturating_add(operations))
