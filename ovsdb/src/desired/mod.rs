@@ -257,7 +257,7 @@ impl<D: Database> Desired<D> {
     }
 
     /// Removes references to deleted rows from all rows of a table, even if they are not owned. The
-    /// database does not delete a row while a strong reference to it is left anywhere.
+    /// server refuses a transaction that deletes a row and leaves a strong reference to it.
     pub fn cleaned<T: Table<Database = D>>(&mut self) -> &mut Self {
         self.table::<T>().is_cleaned = true;
         self

@@ -15,8 +15,8 @@ use crate::value::{
 
 /// One clause about rows of `T`, made by the methods of [`Column`].
 ///
-/// The meaning of several clauses depends on where they are used, and the types keep the two apart: an
-/// operation takes [`AllOf`] its clauses, a monitor [`AnyOf`] them. A single clause converts into both.
+/// What several clauses mean depends on where they are used: in an operation, all of them must be true
+/// ([`AllOf`]), in a monitor, any of them ([`AnyOf`]). A single clause converts into both types.
 ///
 /// ```
 /// # #[cfg(feature = "nb")] {

@@ -18,7 +18,7 @@ use crate::value::{Atom, Atomic, Datum, Map, Str, Uuid};
 /// ```
 pub type Columns = Map<Str, Datum>;
 
-/// Whether a `wait` waits for equality or for its end.
+/// Whether a `wait` waits until rows equal the given ones, or until they differ.
 ///
 /// ```
 /// use ovsdb::protocol::{Until, Wire};
@@ -107,7 +107,7 @@ pub enum Operation {
         conditions: Vec<Clause>,
         /// The columns to compare; `None` for all.
         columns: Option<Vec<Str>>,
-        /// Whether to wait for equality or for its end.
+        /// Whether to wait until the rows equal the given ones, or until they differ.
         until: Until,
         /// The rows to compare with.
         rows: Vec<Columns>,

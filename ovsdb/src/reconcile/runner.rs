@@ -109,7 +109,7 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Run
     ///
     /// An attempt may wait for a connection up to the [request
     /// timeout](crate::ClientBuilder::request_timeout). If the future is dropped, the reconciler stops
-    /// nevertheless. [`Client::close`](crate::Client::close) also ends running attempts.
+    /// anyway. [`Client::close`](crate::Client::close) also ends running attempts.
     pub async fn stop(&self) -> Ended {
         self.stop.send_replace(true);
         self.ended().await

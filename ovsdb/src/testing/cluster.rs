@@ -215,7 +215,7 @@ impl Cluster {
                 let leader = embedded.cluster.leader();
                 return leader.ok_or_else(|| ServerError::NoLeader("there is no majority".into()));
             }
-            // A member that was stopped for a while may still take itself for the leader.
+            // A member that was stopped for a while may still believe that it leads.
             let leader = (0..self.members.len())
                 .filter_map(|member| Some((self.status(member)?, member)))
                 .filter(|(status, _)| status.leads)

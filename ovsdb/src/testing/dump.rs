@@ -226,8 +226,8 @@ impl Dump {
     }
 }
 
-/// Without the column's type, a real without a fraction is read as an integer; with the type, it is
-/// turned into a real. Integers stay integers, since not all of them can be reals.
+/// The dump was read without the types of the columns, so a real without a fraction was read as an
+/// integer. Turns integers into reals where the column's type says so.
 fn with_reals(datum: Datum, kind: ColumnKind) -> Datum {
     let read = |atom, atomic| match atom {
         Atom::Integer(integer) if atomic == Some(AtomicType::Real) => {

@@ -112,8 +112,8 @@ pub enum ServerError {
     /// The environment variable has an unknown value.
     #[error("{SERVER_VARIABLE} is {0:?}, but must be \"reference\" or \"embedded\"")]
     UnknownKind(String),
-    /// The server did not begin to listen in time.
-    #[error("the server does not listen; its log ends: {log}")]
+    /// The server ended, or did not answer in time.
+    #[error("the server does not answer; its log ends: {log}")]
     Silent {
         /// The end of the server's log.
         log: String,

@@ -367,7 +367,7 @@ impl Server {
     /// Starts the server again after [`kill`](Self::kill), with its data.
     ///
     /// # Errors
-    /// When it does not begin to listen in time.
+    /// When it ends, or does not answer in time.
     pub fn start(&mut self) -> Result<(), ServerError> {
         self.kill()?;
         if let Databases::Member(member) = &self.databases {

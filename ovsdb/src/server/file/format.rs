@@ -74,7 +74,7 @@ pub(super) enum Damage {
     #[error("the file ends within a record")]
     Truncated,
     /// The record's SHA-1 is not the one in its first line.
-    #[error("a record has another SHA-1 than its first line says")]
+    #[error("the SHA-1 of a record differs from the one in its first line")]
     Hash,
     /// The record is not UTF-8.
     #[error("a record is not UTF-8")]

@@ -152,7 +152,7 @@ impl Drop for Compaction {
 
 impl Compaction {
     /// Writes a new file with the schema, the database as it was when the compaction began, and the
-    /// records appended since. Then replaces the old file by it.
+    /// records appended since. Then replaces the old file with it.
     ///
     /// # Errors
     /// When the new file cannot be written. The old one stays in use.

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::FileErrorReason;
 
 /// The lock files that this process holds. A POSIX lock belongs to the process: it does not keep the
-/// process from taking it again, and it is released as soon as the process closes the file once.
+/// process from taking it again, and it is released as soon as the process closes any descriptor of the file.
 static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// The lock of a database file, held until dropped: a POSIX lock on the file `.NAME.~lock~` in the same
