@@ -6,7 +6,7 @@
 //! Names of the schema become Rust names by these rules:
 //!
 //! - A table's words are split at `_`. A word all in capitals is written as one word (`ACL` is
-//!   `Acl`, `DHCP_Options` is `DhcpOptions`), of any other the first letter becomes a capital
+//!   `Acl`, `DHCP_Options` is `DhcpOptions`), of any other word the first letter becomes a capital
 //!   (`Logical_Switch` is `LogicalSwitch`, `QoS` stays). A table called `self` is `SelfTable`.
 //! - A column keeps its name, in lower case, as a field; a name that Rust reserves is written as a
 //!   raw identifier (`r#type`), and `self`, `super` and `crate` get a `_` after it. Its typed

@@ -256,7 +256,7 @@ fn columns(input: &DeriveInput) -> Result<Vec<Column>> {
     if columns.is_empty() {
         return Err(Error::new(
             input.ident.span(),
-            "a table has one column at least",
+            "a table needs at least one column",
         ));
     }
     Ok(columns)
