@@ -265,15 +265,15 @@ fn tell(failure: &ApplyError, wait: Duration) {
                 info!("another controller has the lock");
             }
             CommitError::Refused(refusal) => {
-                warn!("cannot {title}: {refusal}; again in {wait:?}");
+                warn!("cannot {title}: {refusal}; trying again in {wait:?}");
             }
             other => {
                 let cause = ErrorChain::new(other);
-                info!("cannot {title}: {cause}; again in {wait:?}");
+                info!("cannot {title}: {cause}; trying again in {wait:?}");
             }
         },
         // The manifests contradict each other or the database.
-        other => error!("{}; again in {wait:?}", ErrorChain::new(other)),
+        other => error!("{}; trying again in {wait:?}", ErrorChain::new(other)),
     }
 }
 

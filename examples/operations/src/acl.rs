@@ -11,8 +11,8 @@ pub fn name(name: &str) -> Option<Str> {
     (!name.is_empty()).then(|| name.into())
 }
 
-/// Creates an ACL, or changes the one with this name of its owner. The same transaction must refer to a
-/// new one.
+/// Creates the owner's ACL with this id, or changes it. Another row must refer to a new one in the same
+/// transaction.
 pub fn ensure(txn: &mut Transaction, id: &str, change: impl FnOnce(&mut Acl)) -> Ref<Acl> {
     txn.ensure(&*ACLS, id, change)
 }

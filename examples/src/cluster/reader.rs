@@ -111,7 +111,7 @@ impl PodReader<'_> {
         let profile = self.cluster.profile;
         let nad = selection.nad;
         if repetition > 0 && profile == Profile::Mid2023 {
-            return Err(field.wrong(format!("the network {nad} is asked for more than once")));
+            return Err(field.wrong(format!("the network {nad} is requested more than once")));
         }
         let assigned = !self.networks.networks[network].config.is_without_ipam();
         if assigned && !selection.addresses.is_empty() && profile == Profile::Central2026 {
