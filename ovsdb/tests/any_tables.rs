@@ -514,8 +514,8 @@ fn some_datum(random: &mut fastrand::Rng) -> Datum {
     }
 }
 
-/// Everything that is refused before sending is what a server would refuse, and the other way round as
-/// far as the schema allows to tell.
+/// What is refused before sending, a server would refuse too; and the reverse, as far as the schema
+/// alone can tell.
 #[tokio::test]
 async fn the_check_agrees_with_the_server() {
     let server = inventory_server();
@@ -577,7 +577,7 @@ async fn the_check_agrees_with_the_server() {
         for operation in checked.operations() {
             plain.operation(operation.clone());
         }
-        // Nothing is to stay.
+        // The database must not change.
         checked.abort();
         plain.abort();
         let shown = plain.operations()[0].to_json();

@@ -175,7 +175,7 @@ fn the_session_decides_without_a_clock_a_runtime_or_chance() {
     assert!(seen > 10, "only {seen} sources of the machine");
 }
 
-/// Files of a room that use each other; the head of the last one in each group says why.
+/// Files of a room that use each other; the module comment of the last one in each group says why.
 const MUTUAL: &[&[&str]] = &[
     &["server::driver", "server::storage"],
     &["value::column", "value::prefetch"],

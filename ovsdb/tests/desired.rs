@@ -381,7 +381,8 @@ async fn a_plan_is_committed_under_guards() {
     let mut desired = owned_by("me");
     setting.want(&mut desired, "a", 5, &[]);
     desired.row_where(Slot::NUMBER.eq(3)).set(Slot::NUMBER, 3);
-    // A deleted row has another owner, an inserted one exists, a replaced value is another one.
+    // Meanwhile another client gives the row to be deleted another owner, changes the value to be
+    // replaced, or inserts the row to be inserted.
     type Theirs = fn(&mut ovsdb::Transaction<Database>);
     let theirs: [Theirs; 3] = [
         |txn| {
@@ -638,8 +639,8 @@ async fn unwanted_rows_are_deleted_in_their_step_even_if_others_own_them() {
         found.expect("a row").reference()
     };
 
-    // `y` is another row now, `z` is deleted without a replacement; `b` has no owner here, and is
-    // unchanged.
+    // `y` becomes a new row, `z` is deleted without a replacement; `b` is not described here, and only
+    // loses its references.
     let wanted = || {
         let mut desired = Desired::new();
         desired.cleaned::<Item>();

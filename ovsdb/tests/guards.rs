@@ -113,7 +113,8 @@ async fn what_was_read_is_verified() {
     let view = setting.cache.snapshot();
     assert_eq!(view.rows::<Slot>().len(), 0, "nothing was written");
 
-    // Values that cannot be compared do not make it fail, and neither do values that stay.
+    // A change of another row is no conflict, and neither is a real that the server sends rounded, which
+    // cannot be compared.
     setting.cache.current().await.expect("current");
     let elsewhere = |txn: &mut Txn| {
         txn.insert(item("b", 2));
@@ -257,8 +258,8 @@ async fn the_one_row_with_a_key_is_guarded_by_its_key_alone() {
     setting.race(ours, theirs).await.expect("no conflict");
     wait_for(&setting.cache, "a", |a| a.total == 7).await;
 
-    // That the row has the key is verified: by a declared index, for one more row; and by the schema's
-    // index.
+    // That this is the one row with the key is verified: in a declared index, no other row may get the
+    // key; in the schema's index, the row must keep it.
     let tagged = |txn: &mut Txn| assert_eq!(txn.one(by_tag, "x"), Ok(a));
     let another = |txn: &mut Txn| {
         txn.insert(Item {
@@ -347,7 +348,7 @@ async fn a_column_that_was_read_is_verified_alone() {
     let ours = |txn: &mut Txn| {
         let tags = txn.get_column(a, Item::TAGS).expect("the row");
         txn.edit(a, |a| a.total = tags.len() as i64);
-        assert_eq!(txn.get_column(a, Item::TOTAL), Some(3), "as it is left");
+        assert_eq!(txn.get_column(a, Item::TOTAL), Some(3), "as edited");
     };
     let add_note = |txn: &mut Txn| _ = txn.mutate(a).insert(Item::NOTES, [("n", "1")]);
     setting.race(ours, add_note).await.expect("another column");

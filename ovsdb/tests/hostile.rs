@@ -328,7 +328,7 @@ async fn a_hostile_greeting_is_a_typed_error_or_passed_over() {
                 ),
                 "{said}: {lost:?}"
             ),
-            // The schema is not the only thing that is requested.
+            // The server sent nothing, or a reply to only one of the client's requests.
             Error::ConnectTimeout { .. } => {
                 assert!(said.is_empty() || said.contains("\"id\""), "{said}");
             }
@@ -392,8 +392,8 @@ async fn malformed_answers_to_the_greeting_are_typed_errors() {
 /// Commits transactions on connections that all end at the same byte, until one has.
 async fn until_cut(client: &Client<Database>, proxy: &Proxy, next: &mut u64) {
     let before = proxy.passed().connections;
-    // Not deleted by the client: what it sent could arrive after the row that shows the commit is
-    // deleted.
+    // The proxy ends the connection, not the client: a server could carry out what the client had sent
+    // after the row that shows the commit was deleted.
     proxy.cut(Cut::Close);
     let cut = || proxy.passed().connections >= before + 2;
     let commits = async {

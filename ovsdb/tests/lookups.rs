@@ -213,7 +213,8 @@ async fn the_switch_of_a_port_is_found_by_its_references() {
     txn.commit().await.expect("a commit");
     let view = cache.snapshot();
     for (switch, ports) in &ports {
-        // A column of references can be looked up as it is, or any list of references, in their order.
+        // A column of references can be looked up as it is, and so can any list of references: the rows
+        // come in the order of the list.
         let row = view.get(*switch).expect("a switch");
         let found: Vec<_> = view.get_all(&row.ports).map(Row::reference).collect();
         assert!(found.iter().eq(row.ports.iter()) && found.len() == 3);

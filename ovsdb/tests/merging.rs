@@ -159,7 +159,7 @@ async fn transactions_that_conflict_are_not_merged() {
             "one transaction was decided on rows of Item, and the other writes the row",
         ),
         (
-            "both make a row that only a condition tells",
+            "the condition of the other would have found the row that this one inserts",
             |txn| {
                 txn.ensure_where(Slot::NUMBER.gt(3), |slot| slot.number = 4);
             },

@@ -11,7 +11,7 @@ mod names {
     ovsdb::schema!("tests/files/names.ovsschema");
 }
 
-/// Names that would become the same, and get others.
+/// Names that would become the same in Rust, and are given different ones.
 mod collisions {
     ovsdb::schema!(
         "tests/files/collisions.ovsschema",

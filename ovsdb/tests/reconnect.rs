@@ -408,7 +408,7 @@ async fn a_dead_host_is_noticed_while_a_large_reply_is_decoded() {
         "{reason:?}"
     );
     assert!(!starting.is_finished(), "the reply was decoded before");
-    // It was probed before.
+    // The client had probed it.
     let mut asked = 0;
     while let Some(text) = connection.text().await {
         assert!(text.contains("\"echo\""), "{text}");

@@ -187,8 +187,8 @@ impl Side {
     /// The messages in normal form. Adjacent updates are split into rows, because the server chooses
     /// their number and order.
     fn normal(&self, messages: &[Value], conversion: bool) -> Vec<Part> {
-        // Whether a client is notified of locks of clients that are disconnected together with it is a
-        // race.
+        // If several clients are disconnected together, it is a race whether one is still notified of
+        // the others' locks.
         let closed = messages.last().is_some_and(Value::is_string);
         let mut parts = Vec::new();
         let mut updates: BTreeMap<String, Option<String>> = BTreeMap::new();
@@ -472,8 +472,8 @@ impl Pair {
                 self.without_conditions_on_uuids(client, &mut b);
             }
             if a != b && went_on(step, &ours) {
-                // If a client was not sent the first of two changes of a row yet, both are one change
-                // for it, and ovsdb-server sends to its clients in turns.
+                // ovsdb-server sends to its clients in turns. A client that was not yet sent the first of
+                // two changes of a row is sent both as one.
                 a.retain(|part| !part.is_update());
                 b.retain(|part| !part.is_update());
             }

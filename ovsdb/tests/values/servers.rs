@@ -314,7 +314,7 @@ impl Case {
     }
 }
 
-/// Whether a datum with this value would lack something that the text has twice.
+/// Whether the text has an element or a key twice, which a datum has only once.
 fn has_twice(input: &Input) -> bool {
     let written = match input {
         Input::Set(atoms) => atoms.len(),
