@@ -1,10 +1,10 @@
-//! `cargo xtask api`: what has changed in the public items since an earlier revision.
+//! `cargo xtask api`: compares the public items with those of an earlier revision.
 
 use crate::Result;
 use crate::command::{command, run};
 use crate::tools::SEMVER;
 
-/// The packages whose items are compared; macros have none.
+/// The packages whose items are compared. The macros' package has no items that can be compared.
 const PACKAGES: [&str; 2] = ["ovsdb", "ovsdb-schema"];
 
 /// The options of the comparison.
@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 /// Compares the public items with those of the baseline, with all features.
 ///
 /// # Errors
-/// When a change breaks programs that use the library, and the version in `Cargo.toml` does not say so.
+/// When a change breaks programs that use the library, and the version in `Cargo.toml` was not raised accordingly.
 pub(crate) fn compare(arguments: &Arguments) -> Result {
     let program = SEMVER.installed()?;
     let mut check = command(

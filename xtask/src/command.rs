@@ -1,4 +1,4 @@
-//! Runs programs to their end. A program that fails ends the task.
+//! Runs programs and waits for them. A program that fails ends the task.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -20,9 +20,8 @@ pub(crate) fn cargo() -> String {
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root());
-    // `cargo run` describes this package to this program. The build script of ring depends on these variables: it, and
-    // all that is built on it, would be built again each time that cargo runs with them after it ran without, or the
-    // other way round.
+    // `cargo run` sets these variables for this program. The build script of ring depends on them: if cargo ran with
+    // them once and without them the next time, ring and everything that depends on it would be built again.
     for (name, _) in std::env::vars_os() {
         let of_cargo = name.to_str().is_some_and(|name| {
             name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
@@ -48,7 +47,7 @@ pub(crate) fn run(command: &mut Command) -> Result {
     Err(format!("`{shown}` failed: {status}").into())
 }
 
-/// Shows the command and runs cargo with these arguments, separated by blanks.
+/// Shows the command, and runs cargo with these arguments, separated by blanks.
 pub(crate) fn run_cargo(arguments: &str) -> Result {
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
     run(&mut command(&cargo(), &arguments))
@@ -66,7 +65,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Err(format!("{command:?} failed: {}", text.trim()).into())
 }
 
-/// Runs a program. Returns what it printed, errors and progress too.
+/// Runs a program. Returns what it printed to standard output and standard error.
 ///
 /// # Errors
 /// When it cannot be run, or fails. The error contains the command and its output.

@@ -13,11 +13,11 @@ use crate::tools::FUZZ;
 /// skip it; that program's tests replay its corpus.
 const MANIFESTS: &str = "manifests";
 
-/// Runs of fewer seconds are short.
+/// Runs of fewer seconds count as short.
 const SHORT: u32 = 60;
 
-/// Runs every target for this many seconds, beginning with its committed corpus; as many at a time as there are
-/// processors, since a target is one thread.
+/// Runs every target for this many seconds, beginning with its committed corpus. A target has one thread, so as
+/// many targets run at the same time as there are processors.
 ///
 /// # Errors
 /// When a target cannot be built, or finds an input that breaks it.
@@ -31,11 +31,11 @@ pub(crate) fn smoke(seconds: u32) -> Result {
         features += MANIFESTS;
     }
     let fuzz = |subcommand| bootstrapped(&cargo_fuzz, &["fuzz", subcommand, &features]);
-    // All of them first: their last steps, of which each is one thread, run at the same time.
+    // Build all targets first: the last step of each build has one thread, so these run at the same time.
     run(&mut fuzz("build"))?;
     let targets = Mutex::new(targets.into_iter());
     let next = || targets.lock().ok()?.next();
-    // The error of a task cannot be sent between threads.
+    // `Result`'s error cannot be sent between threads.
     let work = || {
         while let Some(target) = next() {
             fuzz_target(&target, fuzz("run"), seconds).map_err(|error| error.to_string())?;
@@ -52,7 +52,7 @@ pub(crate) fn smoke(seconds: u32) -> Result {
     })
 }
 
-/// Runs one target. What it prints stays away unless it fails.
+/// Runs one target. Its output is shown only if it fails.
 fn fuzz_target(target: &str, mut command: Command, seconds: u32) -> Result {
     // New inputs that a run keeps go to a separate folder, so that the corpus is not changed.
     let found = root().join("fuzz/target/found").join(target);

@@ -1,4 +1,4 @@
-//! Checks of what the sources do not show one by one: dependencies, sets of features, spelling.
+//! Checks of the project as a whole: dependencies, sets of features, spelling.
 
 use std::fs;
 use std::path::Path;
@@ -12,20 +12,20 @@ use crate::tools::{DENY, HACK, MACHETE, TYPOS, Tool};
 /// The packages that other projects depend on.
 const LIBRARY: [&str; 3] = ["ovsdb", "ovsdb-derive", "ovsdb-schema"];
 
-/// No word is misspelt.
+/// Checks that no word is misspelt.
 pub(crate) fn spelling() -> Result {
     with(TYPOS, "")
 }
 
-/// Each dependency is used, its licence and its source are allowed, and no two releases of one are built but those that
-/// `deny.toml` lists. Advisories would need a network.
+/// Checks that each dependency is used, that its licence and source are allowed, and that only one release of it is
+/// built; `deny.toml` lists the exceptions. Advisories are not checked, since that needs a network.
 pub(crate) fn dependencies() -> Result {
     with(MACHETE, "--skip-target-dir .")?;
     dev_dependencies_are_used()?;
     with(DENY, "--locked check bans licenses sources")
 }
 
-/// cargo-machete leaves these out. Its list in a manifest counts here too.
+/// Checks the dev-dependencies, which cargo-machete leaves out. Its list of exceptions in a manifest counts here too.
 fn dev_dependencies_are_used() -> Result {
     let arguments = ["metadata", "--no-deps", "--locked", "--format-version=1"];
     let metadata: Value = serde_json::from_str(&output(&mut command(&cargo(), &arguments))?)?;
@@ -51,7 +51,7 @@ fn dev_dependencies_are_used() -> Result {
     Ok(())
 }
 
-/// Appends the Rust of a folder, and that of files elsewhere which its modules are read from.
+/// Appends the Rust sources of a folder, and those elsewhere that its modules include by `#[path]`.
 fn read(folder: &Path, sources: &mut String) -> Result {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -72,8 +72,8 @@ fn read(folder: &Path, sources: &mut String) -> Result {
     Ok(())
 }
 
-/// The library compiles without a warning: with no feature, with each alone (the generated tables count as one), and with
-/// the two that meet in the sources. The step `lint` compiles it with all.
+/// Checks that the library compiles without a warning with no feature, with each alone (the generated tables count as
+/// one), and with `server` and `tls`, which interact. The step `lint` compiles it with all.
 pub(crate) fn features() -> Result {
     let clippy = "clippy --package ovsdb --lib --locked";
     let sets = "--feature-powerset --depth 1 --group-features nb,sb,vswitch";
@@ -86,8 +86,8 @@ pub(crate) fn features() -> Result {
     run_cargo(&format!("{clippy} {set} -- -D warnings"))
 }
 
-/// The library compiles with the lowest release of each dependency that its manifests allow: in a copy of the workspace, so
-/// that `Cargo.lock` stays as it is.
+/// Checks that the library compiles with the lowest release of each dependency that its manifests allow. This is done
+/// in a copy of the workspace, so that `Cargo.lock` stays as it is.
 pub(crate) fn lowest_versions() -> Result {
     let folder = root().join("target/lowest");
     let copied = folder.join("workspace");
@@ -109,7 +109,7 @@ pub(crate) fn lowest_versions() -> Result {
         .env("CARGO_TARGET_DIR", folder.join("build")))
 }
 
-/// Copies what belongs to the workspace.
+/// Copies the workspace, without `target` and `.git`.
 fn copy(from: &Path, to: &Path) -> Result {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

@@ -31,17 +31,17 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 enum Task {
     /// Run the checks: formatting, lints, spelling, dependencies, features, documentation, fuzz targets, simulation, tests
     Test(test::Arguments),
-    /// Prove the networks of `multihoming` by packets, on three nodes in network namespaces
+    /// Check the networks of `multihoming` by sending packets, on three nodes in network namespaces
     E2e(e2e::Arguments),
-    /// Run clients and servers on a simulated network, from seeds
+    /// Run clients and servers on a simulated network, determined by seeds
     Simulate(simulate::Arguments),
-    /// Change the library in thousands of small ways, and look whether a test fails each time
+    /// Change the library in thousands of small ways, and check that a test fails each time
     Mutants(mutants::Arguments),
-    /// Run caches and writers on a cluster whose members hand over and are killed
+    /// Run caches and writers on a cluster whose leader hands over and whose members are killed
     Soak(soak::Arguments),
     /// Compare the public items with those of an earlier revision, before a release
     Api(api::Arguments),
-    /// Run the tests and the networks with the daemons of other releases of Debian
+    /// Run the tests and `e2e` with the daemons of other releases of Debian
     Matrix(matrix::Arguments),
 }
 

@@ -69,18 +69,20 @@ pub(crate) fn ensure(needs: &[Need]) -> Result {
     }
     let packages = missing.join(" ");
     if !is_installed("apt-get") {
-        return Err(format!("missing programs, which Debian has in: {packages}").into());
+        return Err(format!("programs are missing; install the Debian packages {packages}").into());
     }
     if !is_root() {
         let advice =
             format!("apt-get update && apt-get install --no-install-recommends {packages}");
-        return Err(format!("missing packages: {packages}\nas root: {advice}").into());
+        return Err(format!("packages are missing: {packages}\nrun as root: {advice}").into());
     }
     command::run(&mut apt(&["update"]))?;
     let arguments = ["install", "--yes", "--no-install-recommends"];
     command::run(apt(&arguments).args(&missing))?;
     match needs.iter().find(|need| !is_installed(need.program)) {
-        Some(need) => Err(format!("{} is installed without {}", need.package, need.program).into()),
+        Some(need) => {
+            Err(format!("{} is installed, but lacks {}", need.package, need.program).into())
+        }
         None => Ok(()),
     }
 }

@@ -3,8 +3,8 @@
 use crate::Result;
 use crate::command::{cargo, command, root, run};
 
-/// The flags of the build: the project's own `cfg`, and the one by which tokio's scheduler can be
-/// seeded.
+/// The flags of the build: the project's own `cfg`, and the one with which tokio's scheduler accepts a
+/// seed.
 const FLAGS: &str = "--cfg simulation --cfg tokio_unstable";
 
 /// The options of the simulation.

@@ -1,4 +1,5 @@
-//! `cargo xtask soak`: caches and writers on a real cluster whose members hand over and are killed.
+//! `cargo xtask soak`: caches and writers on a real cluster whose leader hands over and whose members are
+//! killed.
 
 use crate::Result;
 use crate::command::{cargo, command, run};
@@ -7,7 +8,7 @@ use crate::packages;
 /// The options of the program.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Options of the program, such as `--minutes 2 --rows 5000 --peers`; `--help` after `--` lists them
+    /// Options of the soak program, such as `--minutes 2 --rows 5000 --peers`; `--help` after `--` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }

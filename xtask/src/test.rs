@@ -11,13 +11,13 @@ use crate::{Result, fuzz, house, packages, simulate};
 /// The options of the checks.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The steps to run; all of them when none is named
+    /// The steps to run; without a step, all of them
     #[arg(value_enum)]
     steps: Vec<Step>,
-    /// How long each fuzz target runs, in seconds; below 60 without `manifests`
+    /// How many seconds each fuzz target runs; with fewer than 60, the target `manifests` is left out
     #[arg(long, default_value_t = 5)]
     fuzz_seconds: u32,
-    /// Runs all tests though some fail
+    /// Run the remaining tests after a failure
     #[arg(long)]
     no_fail_fast: bool,
 }
@@ -27,25 +27,25 @@ pub(crate) struct Arguments {
 enum Step {
     /// rustfmt changes nothing
     Format,
-    /// clippy has nothing to say, of any target with any feature
+    /// clippy reports nothing for any target, with all features
     Lint,
     /// No word is misspelt
     Spelling,
-    /// Each dependency is used, of an allowed licence and source, and in one release
+    /// Each dependency is used, has an allowed licence and source, and is built in one release
     Dependencies,
     /// The library compiles with the lowest releases of its dependencies that the manifests allow
     LowestVersions,
-    /// The library compiles without a warning with no feature, with each alone, and with some that meet
+    /// The library compiles without a warning with no feature, with each alone, and with `server` and `tls`
     Features,
     /// The documentation builds without a warning, without features and with all
     Document,
-    /// Each fuzz target runs for a while from its corpus
+    /// Each fuzz target runs for a while, beginning with its corpus, and finds nothing
     Fuzz,
-    /// Clients and servers on a simulated network, 2,000 seeds
+    /// 2,000 seeds of clients and servers on a simulated network violate no claim
     Simulation,
-    /// Every test, every benchmark once, every example of the documentation
+    /// Every test and every example of the documentation passes, and every benchmark runs once
     Test,
-    /// The tests of the client once more, on the embedded server
+    /// The tests of the client pass on the embedded server too
     Embedded,
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn run_checks(arguments: &Arguments) -> Result {
     for step in steps {
         let start = Instant::now();
         run_step(*step, arguments)?;
-        // Of a single step, what its tests printed stays the end.
+        // For a single step, leave the output of its tests as the last lines.
         if steps.len() > 1 {
             let name = step.to_possible_value().ok_or("a hidden step")?;
             print_time(name.get_name(), start);
@@ -117,7 +117,7 @@ fn run_step(step: Step, arguments: &Arguments) -> Result {
     }
 }
 
-/// All tests and all examples of the documentation, those also after a test that fails if so asked.
+/// Runs all tests, then all examples of the documentation. With `no_fail_fast`, the rest runs even after a failure.
 fn run_tests(no_fail_fast: bool) -> Result {
     let go_on = if no_fail_fast { " --no-fail-fast" } else { "" };
     let run = |what| {
@@ -125,7 +125,7 @@ fn run_tests(no_fail_fast: bool) -> Result {
             "test --workspace {what} --all-features --locked{go_on}"
         ))
     };
-    // A benchmark that cargo test runs does each of its measurements once.
+    // cargo test also runs the benchmarks, each measurement once.
     let tests = run("--all-targets");
     if tests.is_err() && !no_fail_fast {
         return tests;
@@ -134,8 +134,8 @@ fn run_tests(no_fail_fast: bool) -> Result {
     tests.and(examples)
 }
 
-/// The tests whose servers may as well be the embedded one. A test among them that needs more than it
-/// has says so on the terminal. `operations` is of the package `ovsdb-operations`, the rest of `ovsdb`.
+/// The test files that also run on the embedded server. A test in them that needs what this server lacks
+/// prints that and passes. `operations` is in the package `ovsdb-operations`, the others are in `ovsdb`.
 const ON_EMBEDDED_SERVER: &[&str] = &[
     "allocations",
     "any_tables",
@@ -184,8 +184,8 @@ const ON_EMBEDDED_SERVER: &[&str] = &[
 ];
 
 fn test_on_embedded_server() -> Result {
-    // Of the whole workspace, as in the step `test`: of fewer packages, their dependencies would have fewer features, and
-    // everything would be built once more. So no other package has a test file of one of these names.
+    // Build the whole workspace, as the step `test` does: with fewer packages, dependencies would have fewer features, and
+    // everything would be built once more. So no other package may have a test file with one of these names.
     let mut arguments = vec!["test", "--workspace", "--all-features", "--locked"];
     for test in ON_EMBEDDED_SERVER {
         arguments.extend(["--test", test]);
@@ -193,7 +193,8 @@ fn test_on_embedded_server() -> Result {
     run(command(&cargo(), &arguments).env("OVSDB_TEST_SERVER", "embedded"))
 }
 
-/// Without features and with all: a link to what a feature adds breaks when it is off.
+/// Builds the documentation without features and with all: a link to an item of a feature breaks when the feature
+/// is off.
 fn document() -> Result {
     for what in [
         "--package ovsdb --no-default-features",

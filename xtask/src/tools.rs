@@ -1,4 +1,5 @@
-//! The tools of other projects that the checks run: pinned, built from the package registry, kept below `target/`.
+//! The tools of other projects that the checks run. Each is pinned to one release, built from the package registry, and
+//! kept in `target/tools`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,7 +8,7 @@ use std::thread;
 use crate::Result;
 use crate::command::{cargo, command, output, root, run};
 
-/// A program of the package registry, in one release of it.
+/// One release of a program in the package registry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tool {
     package: &'static str,
@@ -25,21 +26,21 @@ const fn tool(package: &'static str, program: &'static str, version: &'static st
 
 /// Builds and runs fuzz targets.
 pub(crate) const FUZZ: Tool = tool("cargo-fuzz", "cargo-fuzz", "0.13.2");
-/// Finds dependencies that no source names.
+/// Finds dependencies that no source file uses.
 pub(crate) const MACHETE: Tool = tool("cargo-machete", "cargo-machete", "0.9.2");
-/// Checks licences, sources and releases of all that is built.
+/// Checks the licences, sources and releases of all dependencies.
 pub(crate) const DENY: Tool = tool("cargo-deny", "cargo-deny", "0.20.2");
 /// Runs cargo for each set of features.
 pub(crate) const HACK: Tool = tool("cargo-hack", "cargo-hack", "0.6.46");
-/// Lists the changes of a source file that a test should find.
+/// Lists the small changes of a source file that a test should find.
 pub(crate) const MUTANTS: Tool = tool("cargo-mutants", "cargo-mutants", "25.3.1");
-/// Finds changes of public items that break what uses them.
+/// Finds changes of public items that break programs which use them.
 pub(crate) const SEMVER: Tool = tool("cargo-semver-checks", "cargo-semver-checks", "0.51.0");
 /// Finds spelling mistakes in prose and in names.
 pub(crate) const TYPOS: Tool = tool("typos-cli", "typos", "1.42.3");
 
 impl Tool {
-    /// Where the program is. It is built first unless this release of it is there.
+    /// The path of the program. Builds it first, unless this release is installed.
     ///
     /// # Errors
     /// When it cannot be built.
@@ -48,11 +49,11 @@ impl Tool {
         Ok(folder().join("bin").join(self.program))
     }
 
-    /// The command that installs this release, or finds that it is there.
+    /// The command that installs this release. It does nothing if the release is installed.
     fn install(self) -> Command {
         let mut install = command(&cargo(), &["install", self.package, "--locked", "--quiet"]);
         install.args(["--version", self.version, "--root"]);
-        // The tools run for seconds, so building them quickly counts for more than their speed.
+        // The tools run for seconds, so a fast build matters more than fast tools.
         install
             .arg(folder())
             .env(
@@ -71,7 +72,7 @@ fn folder() -> PathBuf {
     root().join("target/tools")
 }
 
-/// Installs several tools at the same time: none of them alone keeps all processors busy.
+/// Installs several tools at the same time, since no single build keeps all processors busy.
 ///
 /// # Errors
 /// When one cannot be built.

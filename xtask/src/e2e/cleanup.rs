@@ -18,7 +18,7 @@ pub(super) fn ready(lab: &Lab) {
     println!("{READY}");
 }
 
-/// Ends runs in every way, and checks what is left of them.
+/// Ends runs in several ways, and checks that nothing is left of them.
 pub(super) fn check() -> Result {
     println!("cleanup");
     for (end, signal) in [
@@ -47,10 +47,14 @@ pub(super) fn check() -> Result {
         let status = run.wait()?;
         let gone = before.wait_until_gone(&token);
         let how = signal.map_or_else(|| end.to_owned(), |signal| format!("SIG{signal}"));
-        // If the cluster had not been up, or the run had succeeded, this would prove nothing.
+        // The check proves something only if the cluster was up and the run did not simply succeed.
         let proved = up && !status.success() && (signal.is_none() || running > 10);
         let seen = format!("up: {up}, {running} processes, {status}");
-        is(&format!("a run that ends by {how} was up"), proved, seen)?;
+        is(
+            &format!("a cluster was up when its run ended by {how}"),
+            proved,
+            seen,
+        )?;
         gone?;
         println!("  ok  nothing is left of it");
     }

@@ -31,10 +31,10 @@ const NODES: [Place; 3] = [
     },
 ];
 
-/// The address of a host on the physical network that takes no part in OVN.
+/// The address of a host on the physical network that does not run OVN.
 pub(super) const HOST: &str = "192.168.100.1";
 
-/// All of them. They are dropped in the order of the fields.
+/// All machines. They are dropped in the order of the fields.
 #[derive(Debug)]
 pub(super) struct Machines {
     pub(super) nodes: Vec<Node>,
@@ -77,7 +77,7 @@ impl Machines {
         })
     }
 
-    /// Where the northbound and the southbound database are.
+    /// The remote of the northbound and the southbound database.
     pub(super) fn remote(&self) -> String {
         self.central.remote()
     }

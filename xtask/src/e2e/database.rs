@@ -22,7 +22,7 @@ pub(super) enum Kind {
     Embedded,
 }
 
-/// The databases of a machine, in a folder of their own.
+/// The databases of a machine, in their own folder.
 #[derive(Debug)]
 pub(super) enum Databases {
     Ovsdb(Server),
@@ -33,9 +33,9 @@ pub(super) enum Databases {
     },
 }
 
-/// The schema of a database, in the daemons' release.
+/// The file with the schema of a database, from the daemons' release.
 pub(super) fn schema(database: &str) -> Result<PathBuf> {
-    schema_file(database).ok_or_else(|| format!("nothing has the schema of {database}").into())
+    schema_file(database).ok_or_else(|| format!("no file has the schema of {database}").into())
 }
 
 /// A folder that is removed when it is dropped.

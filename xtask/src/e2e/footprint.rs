@@ -10,7 +10,7 @@ use crate::Result;
 /// The environment variable of every process of a run, with the run's token.
 pub(super) const TOKEN: &str = "OVSDB_E2E";
 
-/// Folders where namespaces, and daemons without other options, keep their files.
+/// Folders where namespaces keep their files, and daemons by default.
 const FOLDERS: [&str; 7] = [
     "/etc/openvswitch",
     "/run/netns",
@@ -47,7 +47,7 @@ impl Footprint {
     /// When something is left; the error names it.
     pub(super) fn wait_until_gone(&self, token: &str) -> Result {
         let mut left = Vec::new();
-        // The kernel ends processes, and frees what they have, asynchronously.
+        // The kernel ends processes and frees their resources asynchronously.
         let gone = eventually("the end of everything", || {
             let now = Self::of_machine()?.0;
             left = processes(token)?;
@@ -78,7 +78,7 @@ pub(super) fn processes(token: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Whether a process has this variable; one that is ending has none.
+/// Whether a process has this variable. A process that is ending has none.
 fn has_variable(process: &Path, mark: &str) -> bool {
     let variables = fs::read(process.join("environ")).unwrap_or_default();
     let mut variables = variables.split(|byte| *byte == 0);

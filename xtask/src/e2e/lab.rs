@@ -27,7 +27,7 @@ pub(super) struct Network {
     pub(super) pods: [&'static str; 2],
     /// The time to live of a reply when it arrives.
     pub(super) ttl: u8,
-    /// Its name, if it reaches the physical network.
+    /// Its name in the manifest, if it is a localnet network, which reaches the physical network.
     localnet: Option<&'static str>,
 }
 
@@ -41,7 +41,7 @@ impl Network {
     }
 }
 
-/// The seed's layer3 network.
+/// The recorded layer3 network: `examples/tests/files/golden.json` has the rows and addresses of a real cluster.
 pub(super) const LAYER3: Network = Network {
     manifest: "examples/manifests/l3-network.yaml",
     pods: ["nginx1-l3", "nginx2-l3"],
@@ -49,7 +49,7 @@ pub(super) const LAYER3: Network = Network {
     localnet: None,
 };
 
-/// The seed's layer2 network.
+/// The recorded layer2 network.
 pub(super) const LAYER2: Network = Network {
     manifest: "examples/manifests/l2-network.yaml",
     pods: ["nginx1-l2", "nginx2-l2"],
@@ -57,7 +57,7 @@ pub(super) const LAYER2: Network = Network {
     localnet: None,
 };
 
-/// The seed's localnet network.
+/// The recorded localnet network.
 pub(super) const LOCALNET: Network = Network {
     manifest: "examples/manifests/localnet-network.yaml",
     pods: ["nginx1-lo", "nginx2-lo"],
@@ -81,7 +81,7 @@ pub(super) const DUAL_STACK: Network = Network {
     localnet: None,
 };
 
-/// The nodes of the seed.
+/// The nodes of the recorded cluster.
 pub(super) const NODES: &str = "examples/manifests/nodes.yaml";
 
 /// Everything that runs. It is dropped in the order of the fields.
@@ -145,7 +145,7 @@ impl Lab {
         let pair = self.pair(network)?;
         let to = pair.two.address()?;
         let answer = || pair.one.ping(to, "");
-        eventually(&format!("an answer of {two} to {one}"), answer).map(drop)
+        eventually(&format!("an answer from {two} to {one}"), answer).map(drop)
     }
 
     /// The pods of a network that is up.
@@ -180,8 +180,8 @@ impl Lab {
         Ok(())
     }
 
-    /// The attachments of a manifest's pods, and their nodes. What they were granted is in the
-    /// annotations that `multihoming` printed, where a CNI plug-in reads it.
+    /// The attachments of a manifest's pods, and their nodes. Their addresses are read from the annotations
+    /// that `multihoming` printed, as a CNI plug-in does.
     fn attachments(&self, manifest: &str, status: &str) -> Result<Vec<(String, Attachment)>> {
         let manifests = Manifests::read(&[NODES, manifest].map(|path| root().join(path)))?;
         let options = Options {

@@ -1,9 +1,9 @@
-//! `cargo xtask e2e`: the example program's networks, proved by packets.
+//! `cargo xtask e2e`: checks the example program's networks by sending packets.
 //!
 //! Three nodes run Open vSwitch and OVN as on real machines: each is a network namespace with its own
 //! ovsdb-server, ovs-vswitchd (in user space) and ovn-controller. `multihoming` writes everything in
-//! the databases, and packets show whether it is right. With `--server embedded`, `ovsdb-serve`, the
-//! library's server, replaces every ovsdb-server.
+//! the databases, and packets show whether it is right. With `--server embedded`, the library's server
+//! (the program `ovsdb-serve`) replaces every ovsdb-server.
 //!
 //! Everything runs in a [`sandbox`], which the kernel removes completely, however the run ends.
 
@@ -37,22 +37,22 @@ use crate::{Result, packages};
 /// The options of the run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The scenarios to run; all of them when none is named
+    /// The scenarios to run; without a scenario, all of them
     #[arg(value_enum)]
     scenarios: Vec<Scenario>,
-    /// Which OVN-Kubernetes to follow; all of them, one after the other, unless given
+    /// Which version of OVN-Kubernetes to follow; by default all of them, one after the other
     #[arg(long, value_enum)]
     profile: Option<Profile>,
-    /// What serves all databases of all machines
+    /// Which server to use for all databases of all machines
     #[arg(long, value_enum, default_value = "ovsdb")]
     server: Kind,
-    /// Shows the commands of `multihoming`
+    /// Show the commands of `multihoming`
     #[arg(long, short)]
     verbose: bool,
-    /// Copies the daemons' logs into this folder
+    /// Copy the daemons' logs into this folder
     #[arg(long, value_name = "FOLDER")]
     logs: Option<PathBuf>,
-    /// How the run ends, to see what is left then
+    /// How the run ends, for the check that nothing is left behind
     #[arg(long, value_enum, hide = true, default_value = "well")]
     end: End,
     /// The part that runs in the sandbox
@@ -86,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     if arguments.end != End::Well {
         return sandbox::run(&[]);
     }
-    // With this program's package, so that what both are built on is built once, with the features that both need.
+    // Build this program's package too, so that common dependencies are built once, with the features that both need.
     run_cargo(
         "build --quiet --package xtask --package ovsdb-examples --bin multihoming --bin ovsdb-serve",
     )?;
@@ -119,11 +119,11 @@ fn inside(arguments: &Arguments) -> Result {
         End::Well => {}
         End::Failure => {
             cleanup::ready(&lab);
-            return Err("a failure on purpose".into());
+            return Err("a deliberate failure".into());
         }
         End::Panic => {
             cleanup::ready(&lab);
-            panic!("a panic on purpose");
+            panic!("a deliberate panic");
         }
         End::Hang => {
             cleanup::ready(&lab);

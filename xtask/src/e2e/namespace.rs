@@ -1,4 +1,4 @@
-//! Network namespaces, which are machines as far as packets are concerned.
+//! Network namespaces. For packets, each is a machine of its own.
 
 use std::process::Command;
 

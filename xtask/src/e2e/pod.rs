@@ -25,7 +25,7 @@ pub(super) struct Attachment {
     pub(super) nad: String,
     /// The interface in the pod.
     pub(super) interface: String,
-    /// What the interface may carry.
+    /// The MTU of the interface.
     pub(super) mtu: Option<i64>,
     /// The interface's addresses and routes.
     pub(super) grant: Grant,
@@ -119,7 +119,7 @@ impl Pod {
         multihoming.run(&command).map(drop)
     }
 
-    /// Does what a CNI plug-in does for a pod that is removed; the namespace is removed with its guard.
+    /// Does what a CNI plug-in does for a pod that is removed. Dropping the pod removes its namespace.
     pub(super) fn detach(&self, node: &Node, multihoming: &Multihoming) -> Result {
         let (remote, sandbox, interface) = (node.remote(), &self.sandbox, &self.host_interface);
         let command =

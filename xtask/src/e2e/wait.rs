@@ -1,4 +1,4 @@
-//! Waits for conditions, and prints what was found.
+//! Waits for conditions, checks them, and prints those that hold.
 
 use std::fmt::Display;
 use std::thread::sleep;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 
-/// The time limit for everything: machines that compile at the same time are slow.
+/// The time limit of each wait. It is long, because a machine that compiles at the same time is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks repeatedly until something is found.
@@ -21,29 +21,29 @@ pub(super) fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<Option<
         }
         if Instant::now() > deadline {
             let seconds = PATIENCE.as_secs();
-            return Err(format!("waited {seconds} s in vain for {what}").into());
+            return Err(format!("waited {seconds} s for {what}, without success").into());
         }
         sleep(Duration::from_millis(50));
     }
 }
 
-/// Waits until a value is as it must be, and prints that.
+/// Waits until a condition holds, and prints that it does.
 ///
 /// # Errors
-/// When it is not in time, or looking fails.
+/// When it does not hold in time, or checking it fails.
 pub(super) fn becomes(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result {
     eventually(what, || Ok(is_so()?.then_some(())))?;
     println!("  ok  {what}");
     Ok(())
 }
 
-/// Checks that a value is as it must be, and prints that.
+/// Checks that a condition holds, and prints that it does.
 ///
 /// # Errors
-/// When it is not; the error contains the value.
+/// When it does not hold; the error contains what was seen.
 pub(super) fn check(what: &str, holds: bool, seen: impl Display) -> Result {
     if !holds {
-        return Err(format!("{what}: not so. What was seen:\n{seen}").into());
+        return Err(format!("this does not hold: {what}. What was seen:\n{seen}").into());
     }
     println!("  ok  {what}");
     Ok(())

@@ -21,10 +21,10 @@ pub(crate) struct Arguments {
     /// The releases of Debian, such as bookworm, trixie or sid
     #[arg(required = true, value_parser = root::release)]
     releases: Vec<String>,
-    /// Where packages come from; the mirror of Debian that the machine's apt uses, unless given
+    /// The mirror of Debian to download packages from; by default, the one that the machine's apt uses
     #[arg(long, value_name = "URL")]
     mirror: Option<String>,
-    /// Downloads and extracts the packages again
+    /// Download and extract the packages again
     #[arg(long)]
     fresh: bool,
 }
@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     if !packages::is_root() {
         return Err("network namespaces need root: run it with sudo".into());
     }
-    // Prepare all releases first, so that a missing package is reported at once, and not after an hour.
+    // Prepare all releases first, so that a missing package is reported at once, not after an hour.
     let mut all = Vec::new();
     for release in &arguments.releases {
         let folder = root::prepare(release, arguments.mirror.as_deref(), arguments.fresh)?;
@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
 /// Runs everything with the programs of a release.
 ///
 /// # Errors
-/// When something cannot be run, or was run with other programs. Failures of tests are in the row.
+/// When something cannot be run, or was run with other programs. Failed tests are no error; the row reports them.
 fn try_release(programs: &Programs, versions: Versions) -> Result<Row> {
     let start = Instant::now();
     programs.select()?;

@@ -9,7 +9,7 @@ use super::programs::Programs;
 use crate::Result;
 use crate::command::{cargo, root};
 
-/// How many passed and failed.
+/// How many tests, files or scenarios passed and failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Count {
     passed: usize,
@@ -114,7 +114,8 @@ const TOOK: &str = "  took ";
 /// The beginning of the line that ends a file of tests.
 const RESULT: &str = "test result: ";
 
-/// The files of tests and their tests, of which each ends in a line such as `test result: FAILED. 3 passed; 1 failed; ...`.
+/// Counts the test files and their tests. The output of each file ends in a line such as
+/// `test result: FAILED. 3 passed; 1 failed; ...`.
 fn count_tests(output: &str) -> (Count, Count) {
     let (mut files, mut tests) = (Count::default(), Count::default());
     for result in output.lines().filter_map(|line| line.strip_prefix(RESULT)) {
@@ -145,7 +146,7 @@ fn failures(output: &str) -> String {
         }
         inside &= !line.starts_with(RESULT);
     }
-    // The last error alone does not tell what failed.
+    // Without a test result, an error line alone does not show what failed.
     if found.contains(RESULT) {
         found
     } else {

@@ -15,8 +15,8 @@ use std::process::Command;
 use crate::Result;
 use crate::command::output;
 
-/// The folders of a package's programs. The last is that of ovs-vswitchd, to which an installation
-/// would link.
+/// The folders of a package's programs. The last one has ovs-vswitchd; only an installation would link to
+/// it from the others.
 const FOLDERS: [&str; 3] = ["usr/bin", "usr/sbin", "usr/lib/openvswitch-switch"];
 
 /// Programs that every run uses.
@@ -53,7 +53,7 @@ impl Programs {
     /// Writes the scripts of a release whose packages are in `root` of this folder.
     ///
     /// # Errors
-    /// When a program is missing, or would use libraries of the machine.
+    /// When a program is missing, or would use the machine's libraries.
     pub(super) fn of(release: &str, folder: &Path) -> Result<Self> {
         let this = Self {
             release: release.to_owned(),
@@ -87,7 +87,7 @@ impl Programs {
                 return Err(format!("{release} has no {name}").into());
             }
         }
-        // Otherwise the machine's would be found.
+        // Otherwise the `PATH` would lead to the machine's programs of these names.
         for name in ours(Path::new("/"))?.into_keys() {
             if !programs.contains_key(&name) {
                 let missing = format!("#!/bin/sh\necho '{release} has no {name}' >&2\nexit 127\n");
@@ -190,7 +190,7 @@ impl Programs {
         let ask = |program: &str, arguments: &[&str]| -> Result<String> {
             let mut command = Command::new(program);
             let text = output(command.args(arguments).envs(self.variables()))?;
-            let version = version(&text).ok_or_else(|| format!("{program} tells no version"))?;
+            let version = version(&text).ok_or_else(|| format!("{program} prints no version"))?;
             Ok(version.to_owned())
         };
         let one = |programs: &[&str]| -> Result<String> {
@@ -201,7 +201,7 @@ impl Programs {
             found.dedup();
             match found.as_slice() {
                 [version] => Ok(version.clone()),
-                versions => Err(format!("{programs:?} are of {versions:?}").into()),
+                versions => Err(format!("{programs:?} have several versions: {versions:?}").into()),
             }
         };
         let versions = Versions {
@@ -211,9 +211,11 @@ impl Programs {
         let script = "import ovs.version; print(ovs.version.VERSION)";
         let python = ask("/usr/bin/python3", &["-c", script])?;
         if python != versions.ovs {
-            return Err(
-                format!("Python's modules are of {python}, not of {}", versions.ovs).into(),
-            );
+            return Err(format!(
+                "Python's modules have version {python}, not {}",
+                versions.ovs
+            )
+            .into());
         }
         Ok(versions)
     }
@@ -292,14 +294,17 @@ fn check_libraries(loader: &Path, libraries: &Path, program: &Path, root: &Path)
     let listed = output(list.arg(libraries).arg("--list").arg(program))?;
     match outside(&listed, &root.to_string_lossy()) {
         None => Ok(()),
-        Some(line) => {
-            Err(format!("{}: not of the release: {}", program.display(), line.trim()).into())
-        }
+        Some(line) => Err(format!(
+            "{} uses another library: {}",
+            program.display(),
+            line.trim()
+        )
+        .into()),
     }
 }
 
-/// The first of the libraries that a loader lists that is not in the root. The loader lists itself by a
-/// path that it does not read.
+/// The first line of a loader's list with a library outside the root. The list also names the loader, by a
+/// path that is not read.
 fn outside<'a>(listed: &'a str, root: &str) -> Option<&'a str> {
     let root = format!("{}/", root.trim_end_matches('/'));
     listed.lines().find(|line| match line.split_once(" => ") {

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::Result;
 use crate::command::{self, output, root};
 
-/// The packages that the tests and the networks run, except those that do not depend on the release.
+/// The packages whose programs the tests and the networks run, except those that need not be of the release.
 const PACKAGES: [&str; 4] = [
     "openvswitch-switch",
     "ovn-central",
@@ -42,7 +42,7 @@ pub(super) fn prepare(release: &str, mirror: Option<&str>, fresh: bool) -> Resul
         None => mirror_of_machine()?,
     };
     let archives = download(release, &mirror, &folder.join("apt"))?;
-    // The folder gets its name in the last step, so a folder with the name is complete.
+    // The folder gets its final name in the last step, so a folder with that name is complete.
     let begun = folder.join("root.new");
     if begun.exists() {
         fs::remove_dir_all(&begun)?;
@@ -68,8 +68,7 @@ pub(super) fn prepare(release: &str, mirror: Option<&str>, fresh: bool) -> Resul
     Ok(folder)
 }
 
-/// Makes apt download the packages and their dependencies, as for an empty machine. Returns their
-/// folder.
+/// Makes apt download the packages with all dependencies, as if nothing were installed. Returns their folder.
 fn download(release: &str, mirror: &str, apt: &Path) -> Result<PathBuf> {
     let archives = apt.join("cache/archives");
     fs::create_dir_all(archives.join("partial"))?;
@@ -121,8 +120,7 @@ fn mirror_of_machine() -> Result<String> {
     let arguments = ["indextargets", "--format", format, "Created-By: Packages"];
     let targets = output(&mut command::command("apt-get", &arguments))?;
     mirror_among(&targets).ok_or_else(|| {
-        "apt knows no mirror of Debian: update its lists by `apt-get update`, or name one by --mirror"
-            .into()
+        "apt knows no mirror of Debian: run `apt-get update`, or name a mirror by --mirror".into()
     })
 }
 

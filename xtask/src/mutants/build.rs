@@ -24,11 +24,11 @@ pub(crate) struct Build {
     pub(crate) tests: Vec<PathBuf>,
     /// The simulation.
     pub(crate) simulation: PathBuf,
-    /// Mutants for which there is no switch, or which do not compile.
+    /// Mutants that have no switch, or that do not compile.
     pub(crate) left_out: BTreeSet<usize>,
 }
 
-/// Makes the copy, leaves out the mutants that do not compile, and builds the tests and the simulation.
+/// Copies the sources, leaves out the mutants that do not compile, and builds the tests and the simulation.
 pub(crate) fn build(mutants: &[Mutant]) -> Result<Build> {
     let tree = root().join("target/mutants/tree");
     let mut switched: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.file.as_str()).collect();
@@ -76,7 +76,7 @@ pub(crate) fn build(mutants: &[Mutant]) -> Result<Build> {
             left_out.len()
         );
         if left_out.len() == before {
-            return Err("the copy does not compile".into());
+            return Err("the copy does not compile, and leaving out mutants does not help".into());
         }
     }
     let tests = tests(&tree)?;
@@ -116,7 +116,7 @@ fn write(path: &Path, text: &str) -> Result {
     Ok(())
 }
 
-/// Writes each file of the library that has mutants, with switches for those that were not left out.
+/// Writes each file of the library that has mutants, with a switch for each mutant that was not left out.
 fn put_switches(
     mutants: &[Mutant],
     left_out: &BTreeSet<usize>,
@@ -159,7 +159,7 @@ fn in_tree(tree: &Path, arguments: &[&str]) -> Command {
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .env("CARGO_TARGET_DIR", root().join("target/mutants/target"))
-        // As little as the trials need; and the same settings for all tests, so that everything is
+        // Build no more than the trials need, with the same settings for all tests, so that everything is
         // built once.
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .env("CARGO_INCREMENTAL", "0")
@@ -269,7 +269,7 @@ fn leave_out(
         left_out.extend(same.map(|(mutant, _)| *mutant));
         return Ok(());
     }
-    Err(format!("an error that no mutant explains:\n{}", error.rendered).into())
+    Err(format!("an error outside of all mutants:\n{}", error.rendered).into())
 }
 
 /// Builds the tests of the library.

@@ -39,7 +39,7 @@ pub(crate) struct Mutant {
     pub(crate) end: Place,
     /// The replacement.
     pub(crate) replacement: String,
-    /// A description, which stays the same when other parts of the file change.
+    /// File, function and change. It stays the same when other parts of the file change.
     pub(crate) name: String,
     /// The line, for people.
     pub(crate) line: usize,
@@ -58,7 +58,7 @@ pub(crate) fn list(files: &[String]) -> Result<Vec<Mutant>> {
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {
-        return Err("cargo-mutants lists nothing".into());
+        return Err("`cargo mutants --list` failed".into());
     }
     let listed: Vec<Value> = serde_json::from_slice(&output.stdout)?;
     let mut texts = HashMap::new();
@@ -66,7 +66,7 @@ pub(crate) fn list(files: &[String]) -> Result<Vec<Mutant>> {
     let mut mutants = Vec::new();
     for entry in &listed {
         let mut mutant = read(mutants.len(), entry)
-            .ok_or_else(|| format!("cargo-mutants lists something unknown: {entry}"))?;
+            .ok_or_else(|| format!("cargo-mutants lists a change of an unknown kind: {entry}"))?;
         let text = match texts.entry(mutant.file.clone()) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(new) => {

@@ -30,18 +30,18 @@ const ACCEPTED: &str = include_str!("../../mutants-accepted.txt");
 /// What to change, and how long to try.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Parts of the library, folders of `ovsdb/src`, all five by default: session, cache, transaction, value, server
+    /// Which folders of `ovsdb/src` to change; by default session, cache, transaction, value and server
     parts: Vec<String>,
-    /// How many mutants are tried at a time
+    /// How many mutants are tried at the same time
     #[arg(long, default_value_t = 2)]
     workers: usize,
-    /// How many seconds of tests one mutant is tried with at most
+    /// How many seconds of tests are run for one mutant at most
     #[arg(long, default_value_t = 60.0)]
     budget: f64,
-    /// Try those again that survived the last time, and no others
+    /// Try only the mutants that survived the last run
     #[arg(long)]
     survivors: bool,
-    /// Try only every n-th
+    /// Try only every n-th mutant
     #[arg(long, default_value_t = 1)]
     every: usize,
 }
@@ -74,7 +74,7 @@ pub(crate) fn mutants(arguments: &Arguments) -> Result {
         .filter(|mutant| mutant.number % arguments.every == 0)
         .filter(|mutant| !arguments.survivors || earlier.contains(&mutant.name))
         .collect();
-    // In another order than that of the files, so that a run that is ended early covers a fair sample.
+    // Shuffle them, so that a run that is ended early has tried a fair sample of all files.
     chosen.sort_by_key(|mutant| mutant.number.wrapping_mul(7919) % 10_007);
     let file = Mutex::new(fs::File::create(&results)?);
     let number = chosen.len();
@@ -99,7 +99,7 @@ pub(crate) fn mutants(arguments: &Arguments) -> Result {
 fn line(mutant: &Mutant, outcome: &Outcome) -> String {
     let outcome = match outcome {
         Outcome::Failed(test) => format!("found by {test}"),
-        Outcome::NoEnd(test) => format!("no end of {test}"),
+        Outcome::NoEnd(test) => format!("{test} did not end"),
         Outcome::Survived => "SURVIVED".to_owned(),
         Outcome::NotReached => "NOT REACHED".to_owned(),
     };
@@ -117,7 +117,7 @@ fn survivors(results: &Path) -> BTreeSet<String> {
     outcomes.collect()
 }
 
-/// Prints the survivors, and the shares.
+/// Prints the survivors, and the table of how many were found and how many survived.
 fn report(chosen: &[&Mutant], outcomes: &[Outcome], left_out: usize) -> Result {
     let accepted: Vec<&str> = ACCEPTED
         .lines()
@@ -155,11 +155,11 @@ fn report(chosen: &[&Mutant], outcomes: &[Outcome], left_out: usize) -> Result {
         }
     }
     print_row("all", &all);
-    println!("\n{left_out} more do not compile, or have no place for a switch.");
+    println!("\n{left_out} other mutants do not compile, or have no place for a switch.");
     Ok(())
 }
 
-/// Whether a mutant with this name is selected. Each part of the name may be `*`.
+/// Whether a line of the accepted mutants matches this name. Each part of the line may be `*`.
 fn is_meant(accepted: &str, name: &str) -> bool {
     let (mut accepted, mut name) = (accepted.splitn(3, " | "), name.splitn(3, " | "));
     let mut same =

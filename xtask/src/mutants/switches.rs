@@ -36,12 +36,12 @@ struct Piece {
     mutant: Option<usize>,
 }
 
-/// The places for switches, by the places that cargo-mutants names.
+/// The places for switches, found by the places that cargo-mutants reports.
 #[derive(Debug, Default)]
 struct Found {
-    /// The place of an operator, and its expression.
+    /// The expression of the operator at each place.
     operators: BTreeMap<usize, Range<usize>>,
-    /// The place of an arm.
+    /// The arm at each place.
     arms: BTreeMap<usize, FoundArm>,
     /// The matches that contain the code being visited.
     matches: Vec<Range<usize>>,
@@ -96,7 +96,7 @@ impl Visit<'_> for Found {
     }
 }
 
-/// Whether this is a chain of conditions with a `let`, which cannot be in parentheses.
+/// Whether this is a chain of conditions with a `let`, which must not be put in parentheses.
 fn has_let(expression: &syn::Expr) -> bool {
     match expression {
         syn::Expr::Let(_) => true,
@@ -105,7 +105,7 @@ fn has_let(expression: &syn::Expr) -> bool {
     }
 }
 
-/// This source with the switches of these mutants.
+/// Puts the switches of these mutants into a source file.
 pub(crate) fn switched(source: &str, mutants: &[&Mutant]) -> Result<Switched> {
     let file = syn::parse_file(source)?;
     let mut found = Found::default();

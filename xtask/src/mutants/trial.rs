@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use super::build::Build;
 use crate::Result;
 
-/// Tests that take longer are not used.
+/// Tests that take longer are left out.
 const LONGEST: Duration = Duration::from_secs(15);
 /// A run may take ten times as long as without a mutant, plus this time.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The memory limit of a trial, since a mutant may allocate without end.
 const MEMORY: &str = "--as=12000000000";
-/// How many tests run in one process at first.
+/// How many tests of one program run in one process at most.
 const FEW: usize = 30;
 
 /// One test, or one run of the simulation.
@@ -25,7 +25,7 @@ pub(crate) struct Test {
     program: PathBuf,
     /// The arguments by which the program runs it.
     arguments: Vec<String>,
-    /// Whether it can run in one process with others: tests of the same program can.
+    /// Whether it can run in one process with other tests of the same program.
     together: bool,
     seconds: f64,
     /// The mutants that it reaches.
@@ -39,7 +39,7 @@ pub(crate) enum Outcome {
     Failed(String),
     /// A test with this name did not end.
     NoEnd(String),
-    /// No test failed.
+    /// No test that was run failed.
     Survived,
     /// No test reaches it.
     NotReached,
@@ -265,14 +265,14 @@ fn run(
         child.wait()?;
     }
     if status.is_none_or(|status| !status.success()) {
-        // A killed test leaves its folders.
+        // A killed test leaves its temporary folders.
         let _ = fs::remove_dir_all(&temporary);
         fs::create_dir_all(&temporary)?;
     }
     Ok(status)
 }
 
-/// Calls a function for each of these, in order, on this many threads.
+/// Calls a function for each of these on this many threads. Returns the results in the order of the input.
 pub(crate) fn in_parallel<T: Send, R: Send>(
     workers: usize,
     work: Vec<T>,

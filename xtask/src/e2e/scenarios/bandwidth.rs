@@ -1,4 +1,4 @@
-//! A limit for what a pod receives reaches the kernel's queue of its interface.
+//! A limit on what a pod receives reaches the queueing discipline of its interface in the kernel.
 
 use crate::Result;
 use crate::command::output;
@@ -21,11 +21,11 @@ pub(super) fn run(lab: &mut Lab) -> Result {
         Ok(classes.contains("htb") && classes.contains(rate))
     };
     limit("--ingress 10M")?;
-    becomes("a pod receives 10 Mbit/s at the most", || {
+    becomes("a pod receives at most 10 Mbit/s", || {
         is_limited("ceil 10Mbit")
     })?;
     limit("--ingress 20M")?;
-    becomes("then 20 Mbit/s", || is_limited("ceil 20Mbit"))?;
+    becomes("then at most 20 Mbit/s", || is_limited("ceil 20Mbit"))?;
     limit("")?;
-    becomes("then as much as it can", || Ok(!is_limited("")?))
+    becomes("then without a limit", || Ok(!is_limited("")?))
 }

@@ -1,4 +1,4 @@
-//! After a network is deleted, nothing passes, and nothing is left of it in the databases.
+//! After a network is deleted, no packets pass, and nothing is left of it in the databases.
 
 use crate::Result;
 use crate::e2e::capture::Capture;
@@ -26,7 +26,7 @@ pub(super) fn run(lab: &mut Lab) -> Result {
     nothing_is_left(lab)
 }
 
-/// Looks for rows that networks leave in the databases.
+/// Checks that no rows and ports of the networks are left.
 fn nothing_is_left(lab: &Lab) -> Result {
     for (database, table) in [
         ("OVN_Northbound", "Logical_Switch"),
@@ -40,10 +40,11 @@ fn nothing_is_left(lab: &Lab) -> Result {
     }
     for node in &lab.cluster.nodes {
         let name = node.place.name;
-        // Its own bridges, their uplinks, and a tunnel to each of the other nodes.
-        becomes(&format!("{name} has no port more than at first"), || {
-            Ok(node.ports()?.len() == 3 + 2 + 2)
-        })?;
+        // The three bridges, two uplinks, and a tunnel to each of the two other nodes.
+        becomes(
+            &format!("{name} has only the ports that it had at first"),
+            || Ok(node.ports()?.len() == 3 + 2 + 2),
+        )?;
     }
     Ok(())
 }
@@ -52,7 +53,7 @@ fn silence(lab: &Lab, network: &Network) -> Result {
     lab.northbound("delete", &[network.manifest])?;
     let pair = lab.pair(network)?;
     let to = pair.two.address()?;
-    eventually("silence", || {
+    eventually("no answer", || {
         Ok(pair.one.ping(to, "")?.is_none().then_some(()))
     })?;
     let capture = Capture::start(&pair.two.namespace, "eth1", "-Q in")?;
@@ -61,7 +62,7 @@ fn silence(lab: &Lab, network: &Network) -> Result {
     }
     let packets = capture.packets();
     let what = format!(
-        "silence after the deletion of {}",
+        "no packets after the deletion of {}",
         pair.one.attachment.network
     );
     check(&what, packets.is_empty(), packets)

@@ -1,5 +1,4 @@
-//! A detached pod is cut off, and the database shows it; when it is attached again, it is connected
-//! again.
+//! A detached pod is cut off, and the database shows that. After it is attached again, it answers again.
 
 use crate::Result;
 use crate::e2e::lab::{LAYER2, Lab};
@@ -16,6 +15,6 @@ pub(super) fn run(lab: &mut Lab) -> Result {
     becomes("a detached pod is down", || Ok(!lab.is_up(pod)?))?;
     becomes("and does not answer", || Ok(!answers()?))?;
     pod.attach(node, &lab.multihoming)?;
-    becomes("attached again, it is up", || lab.is_up(pod))?;
+    becomes("after it is attached again, it is up", || lab.is_up(pod))?;
     becomes("and answers", answers)
 }

@@ -12,11 +12,11 @@ pub(super) fn run(lab: &mut Lab) -> Result {
 
     let routes = pair.one.namespace.ip("route show")?;
     let one = routes.lines().count() == 1 && routes.starts_with("10.22.0.0/16 dev eth1 ");
-    check("nginx1-l2 has the seed's only route", one, routes)?;
+    check("nginx1-l2 has the recorded route and no other", one, routes)?;
 
     let packet = arriving_request(pair)?;
     check(
-        "a request comes to nginx2-l2 from the other pod's MAC address, as in the seed",
+        "a request reaches nginx2-l2 from the other pod's MAC address, as recorded",
         packet.starts_with("0a:58:0a:16:00:01 > 0a:58:0a:16:00:02, ")
             && packet.contains(" 10.22.0.1 > 10.22.0.2: "),
         packet,

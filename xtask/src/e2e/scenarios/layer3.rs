@@ -13,7 +13,7 @@ pub(super) fn run(lab: &mut Lab) -> Result {
     let routes = pair.one.namespace.ip("route show")?;
     let routes: Vec<&str> = routes.lines().map(str::trim).collect();
     check(
-        "nginx1-l3 has the seed's routes",
+        "nginx1-l3 has the recorded routes",
         routes.len() == 2
             && routes.contains(&"10.33.0.0/16 via 10.33.2.1 dev eth1")
             && routes
@@ -24,7 +24,7 @@ pub(super) fn run(lab: &mut Lab) -> Result {
 
     let packet = arriving_request(pair)?;
     check(
-        "a request comes to nginx2-l3 from the router's MAC address, as in the seed",
+        "a request reaches nginx2-l3 from the router's MAC address, as recorded",
         packet.starts_with("0a:58:0a:21:01:01 > 0a:58:0a:21:01:03, ")
             && packet.contains(" 10.33.2.3 > 10.33.1.3: "),
         packet,

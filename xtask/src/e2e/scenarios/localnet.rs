@@ -18,7 +18,7 @@ pub(super) fn run(lab: &mut Lab) -> Result {
         let patch = "patch-localnet.network_ovn_localnet_port-to-br-int";
         let patched = ports.iter().any(|port| port == patch);
         let (what, expected) = if [pair.one.node, pair.two.node].contains(&name) {
-            (format!("{name} has the seed's patch port"), true)
+            (format!("{name} has the recorded patch port"), true)
         } else {
             (format!("{name}, without a pod, has no patch port"), false)
         };
@@ -27,11 +27,11 @@ pub(super) fn run(lab: &mut Lab) -> Result {
 
     let routes = pair.one.namespace.ip("route show")?;
     let one = routes.lines().count() == 1 && routes.starts_with("192.168.100.0/24 dev eth1 ");
-    check("nginx1-lo has the seed's only route", one, routes)?;
+    check("nginx1-lo has the recorded route and no other", one, routes)?;
 
     let packet = arriving_request(pair)?;
     check(
-        "a request comes to nginx2-lo from the other pod's MAC address, as in the seed",
+        "a request reaches nginx2-lo from the other pod's MAC address, as recorded",
         packet.starts_with("0a:58:c0:a8:64:04 > 0a:58:c0:a8:64:05, ")
             && packet.contains(" 192.168.100.4 > 192.168.100.5: "),
         packet,

@@ -32,23 +32,23 @@ pub(super) enum Scenario {
     Localnet,
     /// Pods of a dual-stack network reach each other over IPv4 and IPv6
     DualStack,
-    /// Packets of a localnet network with vlanID bear the tag on the wire
+    /// Packets of a localnet network with vlanID carry the VLAN tag on the wire
     Vlan,
-    /// Nothing passes from one network to another
+    /// No packets pass from one network to another
     Isolation,
     /// Packets with a MAC or an IP address that is not the pod's are dropped
     Spoofing,
-    /// A MultiNetworkPolicy lets TCP to port 80 through, and nothing else
+    /// A MultiNetworkPolicy allows TCP to port 80, and nothing else
     Policy,
     /// A limit on what a pod receives reaches the kernel
     Bandwidth,
-    /// A pod that is detached is cut off, and comes back
+    /// A detached pod is cut off, and answers again after it is attached again
     Detach,
-    /// Nothing passes once a network is deleted
+    /// No packets pass after a network is deleted
     Deletion,
 }
 
-/// Runs scenarios; all of them when none is named.
+/// Runs these scenarios, or all of them if the list is empty.
 pub(super) fn run(lab: &mut Lab, scenarios: &[Scenario]) -> Result {
     let chosen = match scenarios {
         [] => Scenario::value_variants(),

@@ -1,4 +1,4 @@
-//! A policy lets TCP to port 80 through, and nothing else.
+//! A policy allows TCP to port 80, and nothing else.
 
 use std::env::temp_dir;
 use std::fs;
@@ -40,13 +40,13 @@ fn only_port_80_is_open(lab: &Lab, network: &Network) -> Result {
     becomes(&format!("the policy shuts port {SHUT} of {name}"), || {
         Ok(!reaches(SHUT)?)
     })?;
-    becomes("nobody pings it", || Ok(!answers()?))?;
+    becomes("it does not answer pings", || Ok(!answers()?))?;
     becomes(&format!("port {OPEN} is open"), || reaches(OPEN))?;
     let shut = !reaches(SHUT)? && !answers()?;
     check("and still nothing else", shut, "an answer")?;
     let ttl = server.ping(client.address()?, "")?;
     check(
-        "it pings others, and has their answers",
+        "it pings others, and they answer",
         ttl.is_some(),
         "no answer",
     )?;
@@ -81,7 +81,7 @@ spec:
     )
 }
 
-/// Makes a pod listen on a port, and close every connection.
+/// Makes a pod accept TCP connections on a port.
 fn listen(pod: &Pod, port: u16) -> Result<Process> {
     let mut command = pod.namespace.command("ncat");
     command.args(["--listen", "--keep-open", "--recv-only", &port.to_string()]);

@@ -1,7 +1,7 @@
 //! Packets with a MAC or an IP address that is not the pod's are dropped.
 //!
-//! The forged packets are longer than genuine ones, which are sent after them to show that the forged
-//! ones would have arrived.
+//! Genuine packets of another length are sent after the forged ones. Their arrival shows that the capture
+//! would have seen the forged ones.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -23,8 +23,8 @@ fn forged_packets_are_dropped(lab: &Lab, network: &Network) -> Result {
     let (forger, target) = (&pair.one.namespace, pair.two.address()?);
     let capture = Capture::start(&pair.two.namespace, "eth1", "-Q in icmp")?;
 
-    // The destination and its MAC address, which the pod must know, since nobody answers a forger's ARP
-    // requests.
+    // The pod must know the MAC address of its next hop beforehand, since a forger's ARP requests are not
+    // answered.
     let router = pair.one.attachment.grant.routes.first();
     let next_hop = router.and_then(|route| route.next_hop).unwrap_or(target);
     eventually("an answer", || pair.one.ping(target, ""))?;
@@ -77,6 +77,6 @@ fn another_address(address: IpAddr) -> Result<Ipv4Addr> {
             let [a, b, c, _] = address.octets();
             Ok(Ipv4Addr::new(a, b, c, 77))
         }
-        IpAddr::V6(address) => Err(format!("{address} is no IPv4 address").into()),
+        IpAddr::V6(address) => Err(format!("{address} is not an IPv4 address").into()),
     }
 }

@@ -1,4 +1,4 @@
-//! Packets of a localnet network with vlanID bear the tag on the wire.
+//! Packets of a localnet network with vlanID carry the VLAN tag on the wire.
 
 use super::both_answer;
 use crate::Result;
@@ -30,5 +30,5 @@ pub(super) fn run(lab: &mut Lab) -> Result {
     let untagged = packets
         .lines()
         .any(|line| line.contains("192.168.200.") && !line.contains(" vlan 100,"));
-    check("no packet of the network is without it", !untagged, packets)
+    check("every packet of the network has it", !untagged, packets)
 }
