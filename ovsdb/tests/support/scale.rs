@@ -50,7 +50,7 @@ impl Drop for Seed {
     #[allow(clippy::print_stderr, reason = "a reader of the failure needs it")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("to repeat the random choices: OVSDB_TEST_SEED={}", self.seed);
+            eprintln!("to reproduce this run: OVSDB_TEST_SEED={}", self.seed);
         }
     }
 }
