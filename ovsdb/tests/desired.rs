@@ -503,8 +503,8 @@ async fn any_database_becomes_what_is_wanted_and_nothing_else_changes() {
                 .part(Item::NOTES, [("owner", "me")]);
             wanted.insert(name, (total, labels));
         }
-        // A part that several rows name is a single row only if there is one; it may belong to another
-        // owner.
+        // There is no conflict: parts have no owner, so a wanted part may be one that an item of the other
+        // owner refers to.
         match setting.client.converge(&setting.cache, &desired).await {
             Ok(_) => {}
             Err(error) => panic!("{}", ovsdb::ErrorChain::new(&error)),

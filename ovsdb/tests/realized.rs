@@ -62,7 +62,7 @@ async fn northd(server: &Server, chassis: bool) -> Played {
                 let update = update.set(NbGlobal::HV_CFG, row.nb_cfg);
                 update.set(NbGlobal::HV_CFG_TIMESTAMP, 3_000);
             }
-            // Set again, since the first value was overwritten.
+            // If this fails, the next round of the loop commits it again.
             let _ = txn.commit().await;
         }
     });
