@@ -353,8 +353,9 @@ impl Cluster {
     }
 
     /// Stops a member, and starts it again with the databases of a backup of this cluster. Its index
-    /// goes back, and it cannot resume monitors from transactions after the backup. It catches up at
-    /// once, unless it is [held back](Self::hold_back) or [isolated](Self::isolate).
+    /// goes back, and it forgets the transactions before the backup, so that it cannot resume monitors
+    /// from them. It catches up at once, unless it is [held back](Self::hold_back) or
+    /// [isolated](Self::isolate).
     ///
     /// # Panics
     /// When there is no such member.
