@@ -5,7 +5,7 @@ use tokio::sync::watch;
 use super::*;
 
 impl Lab {
-    /// A caller requests a lock. Returns where it hears of it.
+    /// A caller requests a lock. Returns the channel by which it gets the answer.
     fn lock(
         &mut self,
         name: &str,
