@@ -1,5 +1,5 @@
 //! The initial reply of 10,000 ports: finding its end, decoding it into rows, and, for comparison,
-//! the time in which serde_json skips the same bytes.
+//! the time in which serde_json parses and discards the same bytes.
 #![allow(missing_docs, reason = "criterion generates a function")]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -41,18 +41,18 @@ fn decode(criterion: &mut Criterion) {
             })
         });
     });
-    group.bench_function("read its envelope", |bencher| {
+    group.bench_function("parse its envelope", |bencher| {
         bencher.iter(|| Message::parse(&reply).is_ok());
     });
     group.bench_function("decode it into the replica", |bencher| {
         let receive = |mut replay: Replay<Database>| {
             replay.receive(&reply).expect("a good reply");
-            // Dropped by the bencher, outside the measurement.
+            // Returned, so that it is dropped outside of the measurement.
             replay
         };
         bencher.iter_batched(empty, receive, BatchSize::PerIteration);
     });
-    group.bench_function("pass over it by serde_json IgnoredAny", |bencher| {
+    group.bench_function("discard it by serde_json IgnoredAny", |bencher| {
         bencher.iter(|| serde_json::from_str::<IgnoredAny>(&reply).is_ok());
     });
     group.finish();

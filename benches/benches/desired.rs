@@ -1,4 +1,4 @@
-//! The cost of a plan: 100,000 ports of 1,000 switches are wanted, and all but a few are already as wanted.
+//! The cost of a plan: 100,000 ports of 1,000 switches are wanted, and almost all of them exist as wanted.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ovsdb::Str;
@@ -43,7 +43,7 @@ fn view(by_name: &Names) -> Snapshot {
     rows.build().expect("rows")
 }
 
-/// All rows; the first `changed` ports get another address.
+/// The wanted rows: all rows of the view, where the first `changed` ports get another address.
 fn desired(by_name: &Names, changed: usize) -> Desired {
     let mut desired = Desired::new();
     desired.owned::<Port>(Port::EXTERNAL_IDS.includes([("owner", "bench")]));
@@ -65,12 +65,12 @@ fn desired(by_name: &Names, changed: usize) -> Desired {
     desired
 }
 
-/// Prints the number of allocations and the most bytes that are allocated at one time.
+/// Prints the number of allocations, and the peak of allocated bytes.
 #[expect(clippy::print_stdout, reason = "criterion prints times too")]
 fn count<T>(name: &str, run: impl FnOnce() -> T) {
     let allocated = allocation_counter::measure(|| drop(run()));
     let (count, most) = (allocated.count_total, allocated.bytes_max);
-    println!("{name}: {count} allocations, at most {most} bytes at a time");
+    println!("{name}: {count} allocations, peak of {most} bytes");
 }
 
 fn plans(criterion: &mut Criterion) {
@@ -78,15 +78,15 @@ fn plans(criterion: &mut Criterion) {
     let view = view(&by_name);
     let mut group = criterion.benchmark_group("desired, 100,000 ports");
     group.sample_size(10);
-    count("say what is wanted", || desired(&by_name, 0));
-    group.bench_function("say what is wanted", |bencher| {
+    count("describe the wanted rows", || desired(&by_name, 0));
+    group.bench_function("describe the wanted rows", |bencher| {
         bencher.iter(|| desired(&by_name, 0));
     });
     for changed in [0, 1, 1_000] {
         let desired = desired(&by_name, changed);
         let plan = desired.plan(&view).expect("no conflict");
         assert_eq!(plan.changes().count(), changed);
-        let name = format!("plan with {changed} to change");
+        let name = format!("plan with {changed} ports to change");
         count(&name, || desired.plan(&view).expect("no conflict"));
         group.bench_function(name, |bencher| {
             bencher.iter(|| desired.plan(&view).expect("no conflict"));

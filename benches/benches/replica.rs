@@ -16,7 +16,8 @@ use ovsdb_benches::{Northbound, port_uuid};
 const PORTS: usize = 100_000;
 const ROWS: usize = 100;
 
-/// Readers: every how many updates one takes a snapshot, and for how many updates it holds it.
+/// The cases: a name, every how many updates a reader takes a snapshot, and for how many updates it holds
+/// the snapshot.
 const READERS: [(&str, u64, u64); 3] = [
     ("a reader is one behind", 1, 1),
     ("a reader is six behind", 1, 6),

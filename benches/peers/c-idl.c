@@ -1,8 +1,8 @@
-/* The client of monitor-throughput over the C IDL of Open vSwitch: c-idl REMOTE.
+/* The client of monitor-throughput with the C IDL of Open vSwitch: c-idl REMOTE.
  *
- * Follows every table and column of OVN_Northbound, and prints a line of JSON each time that
- * NB_Global:nb_cfg, the mark, has changed; the mark -1 ends it. Tracks the one column that the
- * benchmark changes, and keeps no index. */
+ * Follows every table and column of OVN_Northbound, and prints a line of JSON each time that the mark,
+ * NB_Global:nb_cfg, changes. It ends at the mark -1. It tracks the one column that the benchmark changes,
+ * and keeps no index. */
 
 #include <config.h>
 #include <stdio.h>
@@ -33,7 +33,7 @@ cpu_us(void)
            + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
 }
 
-/* How long ago each change was sent, as its row says. */
+/* How long ago each change was sent, in microseconds. The row says when it was sent. */
 static double *latencies;
 static size_t n_latencies, allocated_latencies;
 
@@ -65,14 +65,14 @@ quantile(double q)
     return n_latencies ? latencies[(size_t) (q * (n_latencies - 1))] : 0;
 }
 
-/* Nanoseconds that an operation takes, of which there were N since START. */
+/* The nanoseconds for each of N operations since START. */
 static double
 each(long long start, size_t n)
 {
     return (double) (monotonic_ns() - start) / (n ? n : 1);
 }
 
-/* Prints what reading the replica takes. */
+/* Measures reading the replica, and prints the times. */
 static void
 print_reads(struct ovsdb_idl *idl)
 {

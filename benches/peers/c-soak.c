@@ -1,8 +1,8 @@
-/* The cache of soak over the C IDL of Open vSwitch: c-soak REMOTES.
+/* The client of soak with the C IDL of Open vSwitch: c-soak REMOTES.
  *
- * Follows every table and column of OVN_Northbound, and prints a line of JSON each time that the beats, in
- * NB_Global:external_ids, have changed. A line on its input names a file with a dump, which it compares itself
- * with. */
+ * Follows every table and column of OVN_Northbound, and prints a line of JSON each time that the beats in
+ * NB_Global:external_ids change. A line on its input names a file with a dump, with which it compares its
+ * rows. */
 
 #include <config.h>
 #include <errno.h>
@@ -76,7 +76,7 @@ value_differs(const struct ovsdb_idl_row *row, const struct ovsdb_idl_table_clas
     return false;
 }
 
-/* How many rows of a table the IDL lacks, has too many, or has with other values than the dump. */
+/* Counts the rows of a table that only the dump has, that only the IDL has, or whose values differ. */
 static size_t
 table_differences(const struct ovsdb_idl *idl, const struct json *table)
 {
@@ -161,7 +161,7 @@ main(int argc, char *argv[])
 
     struct ovsdb_idl *idl = ovsdb_idl_create(argv[1], &nbrec_idl_class, true, true);
     struct smap beats = SMAP_INITIALIZER(&beats);
-    /* poll_fd_wait() takes no descriptor 0. */
+    /* poll_fd_wait() does not accept descriptor 0. */
     int input_fd = dup(STDIN_FILENO);
     bool synced = false, connected = false;
     size_t connections = 0;

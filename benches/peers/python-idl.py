@@ -1,7 +1,7 @@
-"""The client of monitor-throughput over Python's ovs.db.idl: python-idl.py SCHEMA REMOTE.
+"""The client of monitor-throughput with Python's ovs.db.idl: python-idl.py SCHEMA REMOTE.
 
-Follows every table and column of OVN_Northbound, and prints a line of JSON each time that
-NB_Global:nb_cfg, the mark, has changed; the mark -1 ends it.
+Follows every table and column of OVN_Northbound, and prints a line of JSON each time that the mark,
+NB_Global:nb_cfg, changes. It ends at the mark -1.
 """
 
 import json
@@ -14,7 +14,7 @@ import ovs.json
 import ovs.poller
 
 if ovs.json.PARSER != ovs.json.PARSER_C:
-    sys.exit("the C extension of ovs.json is missing: Debian's python3-openvswitch has it")
+    sys.exit("the C extension of ovs.json is missing; Debian's package python3-openvswitch has it")
 
 
 def cpu_us():
@@ -23,7 +23,7 @@ def cpu_us():
 
 
 class Idl(ovs.db.idl.Idl):
-    """Notes how long ago each change was sent, as its row says."""
+    """Records how long ago each change was sent, in microseconds. The row says when it was sent."""
 
     def __init__(self, remote, helper):
         super().__init__(remote, helper)

@@ -1,7 +1,7 @@
-"""The cache of soak over Python's ovs.db.idl: python-soak.py SCHEMA REMOTES.
+"""The client of soak with Python's ovs.db.idl: python-soak.py SCHEMA REMOTES.
 
-Follows every table and column of OVN_Northbound, and prints a line of JSON each time that the beats, in
-NB_Global:external_ids, have changed. A line on its input names a file with a dump, which it compares itself with.
+Follows every table and column of OVN_Northbound, and prints a line of JSON each time that the beats in
+NB_Global:external_ids change. A line on its input names a file with a dump, with which it compares its rows.
 """
 
 import json
@@ -16,7 +16,7 @@ import ovs.ovsuuid
 import ovs.poller
 
 if ovs.json.PARSER != ovs.json.PARSER_C:
-    sys.exit("the C extension of ovs.json is missing: Debian's python3-openvswitch has it")
+    sys.exit("the C extension of ovs.json is missing; Debian's package python3-openvswitch has it")
 
 
 def say(**what):
@@ -24,7 +24,7 @@ def say(**what):
 
 
 def differences(idl, path):
-    """How many rows the IDL lacks, has too many, or has with other values than the dump."""
+    """Counts the rows that only the dump has, that only the IDL has, or whose values differ."""
     differ = 0
     with open(path) as dump:
         for line in dump:

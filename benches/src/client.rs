@@ -1,4 +1,4 @@
-//! The clients that are compared, as programs.
+//! The compared clients, each a program.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,5 +1,5 @@
-//! A connection that only sends texts and receives messages. It writes the changes that the
-//! measured clients follow, and measures the floor with which they are compared.
+//! A plain connection that sends texts and receives messages. It writes the changes that the measured
+//! clients follow, and measures the floor with which the clients are compared.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -76,7 +76,7 @@ impl Connection {
     /// Sends a request, and reads and drops this many bytes.
     ///
     /// # Errors
-    /// When the connection fails or ends before.
+    /// When the connection fails, or ends too early.
     pub fn read_bytes(&mut self, request: &str, count: usize) -> Result {
         self.stream.write_all(request.as_bytes())?;
         let mut buffer = vec![0; 64 << 10];
@@ -93,7 +93,7 @@ impl Connection {
     /// Sends a request, reads the reply and drops it. Returns its length.
     ///
     /// # Errors
-    /// When the connection fails or ends before.
+    /// When the connection fails, or ends too early.
     pub fn skip_reply(&mut self, method: &str, params: &str) -> Result<usize> {
         let request = format!(r#"{{"id":1,"method":"{method}","params":{params}}}"#);
         self.stream.write_all(request.as_bytes())?;
@@ -134,7 +134,7 @@ impl Connection {
     /// Reads and drops what has arrived. Returns the number of bytes.
     ///
     /// # Errors
-    /// When the connection fails or ends before.
+    /// When the connection fails, or ends too early.
     pub fn drop_received(&mut self) -> Result<usize> {
         let mut block = [0; 16 << 10];
         let mut length = 0;

@@ -16,8 +16,8 @@ pub const PORTS_PER_SWITCH: usize = 10;
 /// How many switches a transaction inserts.
 const BLOCK: usize = 100;
 
-/// The uuid of the port with this number. They are spread out like random uuids: Open vSwitch
-/// hashes a uuid by its first 32 bits alone, and would be slow with consecutive numbers.
+/// The uuid of the port with this number. The uuids are spread out like random ones: Open vSwitch uses
+/// the first 32 bits of a uuid as its hash, and would be slow with consecutive numbers.
 #[must_use]
 pub const fn port_uuid(port: usize) -> Uuid {
     const GOLDEN: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
@@ -73,7 +73,7 @@ impl Northbound {
 /// The parameters of a `monitor_cond_since` of all tables and columns.
 ///
 /// # Panics
-/// Never: requests of the library can be written.
+/// Never: every request of the library can be written.
 #[must_use]
 pub fn all_columns(schema: &DatabaseSchema) -> String {
     let mut params = String::new();

@@ -12,7 +12,7 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
-/// A number with its first three digits.
+/// A number, rounded for the tables: the larger it is, the fewer decimal places it has.
 #[must_use]
 pub fn number(value: f64) -> String {
     match value {

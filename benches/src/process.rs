@@ -8,7 +8,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::Result;
 
-/// The clock that all processes share, in nanoseconds.
+/// The time of the monotonic clock, which all processes share, in nanoseconds.
 ///
 /// # Errors
 /// Never on Linux.
@@ -17,8 +17,8 @@ pub fn monotonic_ns() -> Result<u64> {
     Ok(u64::try_from(now.as_nanos())?)
 }
 
-/// A size from `/proc/PID/status`, in bytes: `VmHWM` is the peak memory of the process, `VmRSS` its
-/// memory now.
+/// A size from `/proc/PID/status`, in bytes: `VmHWM` is the peak of the process's resident memory, `VmRSS`
+/// its resident memory now.
 ///
 /// # Errors
 /// When there is no such process.

@@ -1,10 +1,10 @@
 //! How soon a client follows the new leader of a cluster: after a transfer of the leadership, after
 //! four transfers in a row, and after the leader was killed.
 //!
-//! A private cluster of three members has a northbound database, and a client with default settings
-//! writes to it all the time. After each change of the leader, raw connections find the new leader
-//! and write a number to it. The time is measured until the cache of another client shows that
-//! number.
+//! A private cluster of three members has a northbound database, and a client writes to it all the time.
+//! After each change of the leader, plain connections find the new leader and write a number to it. The
+//! time is measured until the cache of another client shows that number. Both clients have `leader_only`,
+//! and otherwise default settings.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -80,7 +80,7 @@ fn run(arguments: &Arguments, runtime: &tokio::runtime::Runtime) -> Result {
         bench.settle();
         transfers.add(bench.transfer(1)?);
     }
-    let mut bursts = Series::new("burst of transfers, from its last");
+    let mut bursts = Series::new("burst of transfers, from the last one");
     for _ in 0..arguments.bursts {
         bench.settle();
         bursts.add(bench.transfer(arguments.burst)?);
@@ -195,7 +195,7 @@ impl Bench {
         })
     }
 
-    /// Waits, so that the clients have served for a while before the next change.
+    /// Waits, so that the clients' connections have served for a while before the next change.
     fn settle(&self) {
         sleep(Duration::from_millis(1500));
     }
@@ -346,7 +346,7 @@ impl Load {
         runtime.block_on(self.task)?;
         let (stats, failed) = (self.client.stats(), self.failed.load(Ordering::Relaxed));
         Ok(format!(
-            "The writer's transactions: {} committed, {} refused, {} unknown, {failed} failed in all; attempts to connect: {}.",
+            "The writer's transactions: {} committed, {} refused, {} of unknown outcome; in all, {failed} failed. Attempts to connect: {}.",
             stats.committed, stats.refused, stats.unknown, stats.attempts
         ))
     }

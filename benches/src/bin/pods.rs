@@ -1,8 +1,8 @@
-//! The cost of `multihoming` with many pods: they are applied to an empty database, applied again, and
-//! one pod at a time changes while `multihoming run` keeps the database.
+//! The cost of `multihoming` with many pods: they are applied to an empty database and applied again, and
+//! single pods change while `multihoming run` keeps the database up to date.
 //!
 //! Each round has a private ovsdb-server and a folder with a file for each pod. The time of a
-//! change is from the moment its file is in place until a client of the server sees the row.
+//! change is from the moment when its file is in place until a client of the server sees the row.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -27,7 +27,7 @@ use tempfile::TempDir;
 
 /// After this time without a row, the run is given up.
 const LIMIT: Duration = Duration::from_secs(60);
-/// The pause before a change, until the program is idle.
+/// The pause before a change, so that the program is idle.
 const PAUSE: Duration = Duration::from_millis(700);
 
 /// Measure multihoming with many pods
@@ -43,8 +43,7 @@ struct Arguments {
     /// The topology of their network
     #[arg(long, value_enum, default_value_t)]
     topology: Topology,
-    /// How many pods are changed, how many are added, and how many ports are deleted in a round,
-    /// one after the other
+    /// How many pods are changed in a round; as many are added, and as many ports are deleted
     #[arg(long, default_value_t = 10)]
     changes: usize,
     /// How many rounds are measured
@@ -174,7 +173,7 @@ async fn changes(
     let cache = client.cache().table::<Port>().start().await?;
     let mut run = manifests.command("run", server);
     let _running = Running(run.stderr(Stdio::null()).spawn()?);
-    // Once the first change has arrived, the program works.
+    // When the first change arrives, the program has finished its start.
     manifests.pod(0, "first")?;
     until(&cache, 0, |uid| uid == Some("first")).await?;
     for change in 0..arguments.changes {
@@ -267,7 +266,7 @@ impl Manifests {
         command
     }
 
-    /// Writes the file of a pod. Returns when it was in place.
+    /// Writes the file of a pod. Returns the time just before the file is put in place.
     fn pod(&self, number: usize, uid: &str) -> Result<Instant> {
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("pod-{number}"),
             "namespace": "ns", "uid": uid, "annotations": {"k8s.v1.cni.cncf.io/networks": "n"}},

@@ -1,8 +1,8 @@
-//! How much memory a cache has after its rows were fetched again and again.
+//! How much memory a cache has after its rows were fetched again many times.
 //!
-//! A private ovsdb-server holds a northbound database. A cache follows it, in a process of its own. In each
-//! round, ports are changed while the cache follows, the server is started again without its history, so that it sends every
-//! row, and the resident memory of the cache's process is read.
+//! A private ovsdb-server holds a northbound database. A cache follows it in a separate process. In each
+//! round, ports change, and the resident memory of the cache's process is read. Then the server is restarted
+//! without its history, so that it sends every row.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -25,7 +25,7 @@ use ovsdb_benches::{Connection, PORTS_PER_SWITCH, Result, fill, median, port_uui
 /// How many transactions change ports in a round.
 const TRANSACTIONS: usize = 20;
 
-/// Measure the memory of a cache whose rows are fetched again and again
+/// Measure the memory of a cache whose rows are fetched again many times
 #[derive(Debug, Parser)]
 #[command(name = "resyncs")]
 struct Arguments {
@@ -38,7 +38,7 @@ struct Arguments {
     /// How many ports change in a round
     #[arg(long, default_value_t = 1000)]
     changes: usize,
-    /// The pause after each round, in seconds; threads that have nothing to do end after ten
+    /// The pause before the memory is read, in seconds; after ten seconds, idle threads of the cache end
     #[arg(long, default_value_t = 0.0)]
     pause: f64,
     /// Follow this remote, as the cache under test
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The cache under test. It prints the mark of each round that it shows, and how often it fetched all rows.
+/// The cache under test. It prints each mark that it shows, and how often it has fetched all rows again.
 fn follow(remote: &str) -> Result {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -123,7 +123,7 @@ impl Follower {
     }
 }
 
-/// Writes the number of a round, and changes ports.
+/// Writes a mark, and changes ports.
 fn write(server: &Server, mark: usize, ports: std::ops::Range<usize>) -> Result {
     let mut connection = Connection::new(&server.socket())?;
     let mut operations =

@@ -1,5 +1,5 @@
-//! The client of this library that is measured. Like the clients of the peers, it prints a line of
-//! JSON each time `NB_Global.nb_cfg`, the mark, changes, and ends at the mark -1.
+//! The measured client of this library. Like the peers' clients, it prints a line of JSON each time the
+//! mark, `NB_Global.nb_cfg`, changes, and ends at the mark -1.
 
 use std::hint::black_box;
 use std::io::Write as _;
@@ -29,7 +29,7 @@ fn say(line: &Value) -> Result {
 
 /// Follows all tables and columns until the mark is -1.
 pub(crate) fn follow(remote: &str) -> Result {
-    // The peers have one thread too. Here a large reply is decoded on another thread.
+    // One thread, as the peers have, except that the library decodes a large reply on another thread.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
@@ -70,7 +70,7 @@ async fn follow_marks(remote: &str) -> Result {
             batch = ports.next() => note(batch.ok_or("the client ended")?, &mut latencies)?,
             batch = marks.next() => {
                 let batch = batch.ok_or("the client ended")?;
-                // Take the changes that came before the mark.
+                // Take the changes that arrived before the mark.
                 while let Some(batch) = ports.try_next() {
                     note(batch, &mut latencies)?;
                 }

@@ -12,7 +12,7 @@ pub(crate) struct Figures {
     pub(crate) rows: usize,
     /// The length of the initial reply.
     pub(crate) wire_bytes: usize,
-    /// The time to read that reply and drop it, measured just before.
+    /// The time to read that reply and drop it, measured just before the client runs.
     pub(crate) floor_wall_s: f64,
     pub(crate) sync_wall_s: f64,
     pub(crate) sync_cpu_s: f64,
@@ -36,8 +36,8 @@ pub(crate) struct Phase {
     pub(crate) rows_per_s: f64,
     pub(crate) client_cpu_us_per_row: f64,
     pub(crate) server_cpu_us_per_row: f64,
-    /// From the sending of a transaction until the writer has its reply: the time of the server
-    /// alone.
+    /// From the sending of a transaction until the writer has its reply, which does not involve the
+    /// client.
     pub(crate) commit_p50_us: f64,
     /// From the sending of a transaction until the client's code gets the change.
     pub(crate) latency_p50_us: f64,

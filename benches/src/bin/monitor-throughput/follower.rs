@@ -23,8 +23,8 @@ pub(crate) struct Mark {
     /// When the mark was reached.
     #[serde(default)]
     pub(crate) at_ns: u64,
-    /// The number of changes since the previous mark; the times below are from their sending to
-    /// their arrival.
+    /// The number of changes since the previous mark. The times below are from sending a change to its
+    /// arrival.
     #[serde(default)]
     pub(crate) changes: usize,
     #[serde(default)]

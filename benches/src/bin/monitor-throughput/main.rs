@@ -1,6 +1,6 @@
 //! The speed and memory of clients that follow a northbound database of many ports: the client of
-//! this library, the C IDL and Python's IDL. Each is a process of its own, and all are measured in
-//! the same way.
+//! this library, the C IDL and Python's IDL. Each is a separate process, and all are measured in the
+//! same way.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -27,7 +27,7 @@ struct Arguments {
     /// How many ports the database has, ten to a switch
     #[arg(long, default_value_t = 100_000)]
     ports: usize,
-    /// A client to measure; may be given several times, and without it all clients are measured
+    /// A client to measure; may be given several times; by default all clients are measured
     #[arg(long = "client", value_enum)]
     clients: Vec<Kind>,
     /// How many times each client is measured; the clients take turns
@@ -45,7 +45,7 @@ struct Arguments {
     /// Write the reply with all rows to a file, and measure nothing
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Decode and apply the recorded reply from memory, and measure nothing else
+    /// Measure only decoding and applying the recorded reply from memory
     #[arg(long, value_name = "FILE", conflicts_with = "record")]
     replay: Option<PathBuf>,
     /// Run as the measured client, and follow this remote

@@ -78,7 +78,7 @@ fn measure(
     let synced = follower.wait_for(0)?;
     let server_cpu = process::cpu_us(server_process)? - before;
     if synced.rows != arguments.ports {
-        return Err(format!("{} has {} ports only", kind.name(), synced.rows).into());
+        return Err(format!("{} has only {} ports", kind.name(), synced.rows).into());
     }
     sleep(SETTLE);
     let peak_rss_bytes = process::memory(follower.process(), "VmHWM")?;
@@ -141,7 +141,7 @@ fn feed(
     let server_cpu = process::cpu_us(server_process)? - server_start;
     let all = transactions * rows;
     if end.changes != all {
-        return Err(format!("the client saw {} changes of {all}", end.changes).into());
+        return Err(format!("the client saw {} of {all} changes", end.changes).into());
     }
     let per_row = |us: f64| us / all.max(1) as f64;
     Ok(Phase {
@@ -177,7 +177,7 @@ impl Writer {
         self.connection.call("transact", &params).map(drop)
     }
 
-    /// Sets the mark that clients report.
+    /// Writes a mark, at which the client prints its figures.
     fn mark(&mut self, mark: i64) -> Result {
         self.transact(&format!(
             r#"{{"op":"update","table":"NB_Global","where":[],"row":{{"nb_cfg":{mark}}}}}"#

@@ -1,4 +1,4 @@
-//! Decoding and applying a recorded reply from memory, without a socket or a server.
+//! Decodes and applies a recorded reply from memory, without a socket or a server.
 
 use std::path::Path;
 use std::time::Instant;
@@ -16,7 +16,7 @@ pub(crate) fn replay_file(file: &Path, runs: usize, as_json: bool) -> Result {
     replay(&std::fs::read_to_string(file)?, runs, as_json)
 }
 
-/// Replays the reply, and skips it by serde_json, in turns.
+/// Alternately replays the reply, and discards it by serde_json.
 pub(crate) fn replay(reply: &str, runs: usize, as_json: bool) -> Result {
     let schema = DatabaseSchema::parse(bundled("OVN_Northbound").ok_or("no northbound schema")?)?;
     let (mut framing, mut apply, mut ignore, mut rows) = (vec![], vec![], vec![], 0);

@@ -9,7 +9,7 @@ use ovsdb::{Client, Ref};
 use ovsdb_benches::{Result, median, process};
 use serde::Serialize;
 
-/// How many rows each of many servers is filled with.
+/// How many ports each server has.
 const ROWS: usize = 100;
 
 /// The figures of the server within the process of its clients.

@@ -1,6 +1,5 @@
 //! Compares the server of this library with ovsdb-server: processor time, memory, time to start. Each
-//! is a process of its own that serves a file on a unix socket, and both are measured in the same
-//! way.
+//! is a separate process that serves a file on a unix socket, and both are measured in the same way.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -25,7 +24,7 @@ struct Arguments {
     /// How many ports the database has, ten to a switch
     #[arg(long, default_value_t = 100_000)]
     ports: usize,
-    /// A server to measure; may be given twice, and without it both are measured
+    /// A server to measure; may be given twice; by default both are measured
     #[arg(long = "server", value_enum)]
     servers: Vec<Kind>,
     /// How many times each server is measured; the servers take turns
@@ -37,7 +36,7 @@ struct Arguments {
     /// How many transactions change 100 rows each
     #[arg(long, default_value_t = 500)]
     batches: usize,
-    /// How many clients follow one monitor
+    /// How many clients follow, with the same monitor
     #[arg(long, default_value_t = 100)]
     clients: usize,
     /// How many servers are made, filled and dropped in this process

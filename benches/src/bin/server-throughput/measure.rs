@@ -52,8 +52,8 @@ pub(crate) fn compare(arguments: &Arguments) -> Result {
     tool(&["create".as_ref(), &empty, &schema])?;
     let params = all_columns(&DatabaseSchema::parse(text)?);
 
-    // Load each server over a socket, to measure its memory afterwards. The file of the first
-    // server is the one from which all are started later.
+    // Load each server over a socket, to measure its memory afterwards. Later, all servers are started
+    // with the file of the first one.
     let full = folder.path().join("full.db");
     let mut loaded = Vec::new();
     for &kind in kinds {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ovsdb::server::{PassiveRemote, Server};
 use ovsdb_benches::{Connection, Result, process};
 
-/// How long a server may take until it replies.
+/// How long a server may take to start and reply.
 const START: Duration = Duration::from_secs(120);
 
 /// A server.
@@ -121,7 +121,7 @@ impl Running {
         Ok(process::cpu_us(self.process.id())? as f64)
     }
 
-    /// The memory that the server has now, in bytes.
+    /// The resident memory of the server now, in bytes.
     pub(crate) fn memory(&self) -> Result<f64> {
         Ok(process::memory(self.process.id(), "VmRSS")? as f64)
     }
@@ -136,7 +136,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        // The earlier server was killed, and did not remove its socket.
+        // A killed server does not remove its socket.
         let _ = std::fs::remove_file(&self.socket);
     }
 }

@@ -1,8 +1,9 @@
-//! Beats: numbers that are written through each member, also those that do not lead, by connections that do nothing else. The time
-//! from the commit of a beat until a cache shows it is the staleness of the cache.
+//! Beats: numbers that are written through each member of the cluster, whether it leads or not, by
+//! connections that do nothing else. The time from the commit of a beat until a cache shows it is the
+//! staleness of the cache.
 //!
-//! The tested clients do not write beats: while a client looks for the new leader it would write none, and so
-//! hide how long its cache was stale.
+//! The tested clients do not write beats: a client that looks for the new leader would write none, which
+//! would hide how long its cache was stale.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub(crate) fn key(member: usize) -> String {
     format!("beat-{member}")
 }
 
-/// When each beat was committed, by member and number; `None` where it may not have been.
+/// When each beat was committed, by member and number; `None` if it may not have been committed.
 pub(crate) type Committed = Vec<Vec<Option<u64>>>;
 
 pub(crate) struct Beats {
@@ -50,7 +51,7 @@ impl Beats {
         self.stop.store(true, Ordering::Relaxed);
         let threads = self.threads.into_iter().map(JoinHandle::join);
         let committed: std::thread::Result<_> = threads.collect();
-        committed.map_err(|_| "a thread of the beats ended".into())
+        committed.map_err(|_| "a thread that writes beats panicked".into())
     }
 }
 

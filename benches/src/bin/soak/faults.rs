@@ -9,7 +9,7 @@ use ovsdb_benches::process::monotonic_ns;
 
 use crate::Arguments;
 
-/// The time allowed at the end until all members run again.
+/// How long it may take at the end until all members run again.
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// The faults that were injected.
@@ -116,7 +116,7 @@ impl Faults {
     }
 }
 
-/// Whether a child process has ended: it is a zombie.
+/// Whether a child process has ended: it is a zombie then.
 fn has_ended(process: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // The program's name, in parentheses, may contain any characters.

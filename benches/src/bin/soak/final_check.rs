@@ -1,4 +1,4 @@
-//! Compares what the servers hold at the end with the records of the writers.
+//! Compares the rows of the servers at the end with the records of the writers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub(crate) struct Writes {
     pub(crate) wrong: Wrong,
 }
 
-/// Compares the records with the rows of a fresh cache, and the cache with the leader's rows.
+/// Compares the records with the rows of a new cache, and the cache with the leader's rows.
 pub(crate) async fn check(cluster: &Cluster, mut ledger: Ledger) -> Result<Writes> {
     let client = Client::builder().remotes(cluster.remotes());
     let client = client.leader_only(true).connect().await?;
@@ -26,7 +26,7 @@ pub(crate) async fn check(cluster: &Cluster, mut ledger: Ledger) -> Result<Write
     let dump: Dump = cluster.dump()?.parse()?;
     let (_, differences) = dump.differences(&view);
     if let Some(difference) = differences.first() {
-        return Err(format!("a fresh cache differs: {difference}").into());
+        return Err(format!("a new cache differs from the leader: {difference}").into());
     }
 
     let mut wrong = Wrong::default();

@@ -1,4 +1,4 @@
-//! A cache under test, in a process of its own: it prints a line of JSON each time that it shows a new beat. A
+//! A cache under test, in a separate process: it prints a line of JSON each time that it shows a new beat. A
 //! line on its input names a file with a dump, with which it compares its rows.
 
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ fn say(line: &Value) -> Result {
 }
 
 pub(crate) fn follow(remotes: &str) -> Result {
-    // The peers have one thread too. Here a large reply is decoded on another thread.
+    // One thread, as the peers have, except that the library decodes a large reply on another thread.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
@@ -77,7 +77,7 @@ async fn compare(client: &Client<Database>, cache: &Cache<Database>, dump: &str)
     for difference in differences.iter().take(SHOWN) {
         eprintln!("{difference}");
     }
-    // The peers count rows as well, not their columns.
+    // Count rows, not columns, as the peers do.
     let rows = differences.iter().map(|difference| match difference {
         Difference::Missing { row, .. }
         | Difference::Stale { row, .. }

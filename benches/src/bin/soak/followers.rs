@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::beats::{self, Committed};
 
-/// How long a client may take for its rows, or to see the last beat.
+/// How long a client may take to fetch its rows, or to see the last beats.
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// When a client saw each beat, by member and number; 0 if it has not.
@@ -70,7 +70,7 @@ pub(crate) struct Followers {
 }
 
 impl Followers {
-    /// Starts these clients one after the other: each when the previous one has all rows.
+    /// Starts these clients, each after the previous one has all rows.
     pub(crate) fn start(kinds: &[Kind], remotes: &str, members: usize) -> Result<Self> {
         let followers = kinds
             .iter()
@@ -214,7 +214,7 @@ fn read(output: BufReader<std::process::ChildStdout>, seen: &Mutex<Seen>, rest: 
         for (member, seen) in seen.iter_mut().enumerate() {
             let beat = line["beats"][beats::key(member)].as_str();
             let beat = beat.and_then(|beat| beat.parse::<usize>().ok());
-            // A beat also counts for the earlier ones that the client did not see by themselves.
+            // A beat also counts as the earlier ones that the client skipped.
             if let Some(beat) = beat.filter(|beat| *beat >= seen.len()) {
                 seen.resize(beat + 1, at);
             }

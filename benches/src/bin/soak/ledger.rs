@@ -13,7 +13,7 @@ pub(crate) enum Expected {
     AtMostOnce,
 }
 
-/// A port that a writer changes: the value that was committed last, and those of unknown outcome.
+/// The values written to a port: the one that was committed last, and those of unknown outcome.
 #[derive(Debug, Default)]
 pub(crate) struct PortValues {
     pub(crate) committed: Option<u64>,
@@ -28,8 +28,8 @@ pub(crate) struct Ledger {
     pub(crate) unknown: u64,
     /// Rows that were inserted and not checked yet, by name.
     pub(crate) rows: VecDeque<(String, Expected)>,
-    /// Rows that were checked and were not as expected. They are checked again at the end, since a server that
-    /// lags may have answered.
+    /// Rows that were not as expected when they were checked. They are checked again at the end, since the
+    /// first answer may have come from a server that lags.
     pub(crate) suspects: Vec<(String, Expected)>,
     /// Names of rows whose outcome is unknown: they may appear later.
     pub(crate) late: BTreeSet<String>,

@@ -1,9 +1,9 @@
 //! A cluster whose leadership is transferred and whose members are killed all the time. Caches follow it, and
-//! writers record what they wrote. The program reports what is duplicated, lost or different at the end, and
+//! writers record what they wrote. At the end, the program reports what is duplicated, lost or different, and
 //! how stale the caches were.
 //!
-//! The members are real ovsdb-servers. Each cache is a process of its own, like the peers, so that its
-//! memory can be measured. `cargo xtask soak` runs this.
+//! The members are real ovsdb-servers. Each cache runs in a separate process, as the peers do, so that its
+//! memory can be measured. `cargo xtask soak` runs this program.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -93,7 +93,7 @@ fn main() -> ExitCode {
 fn soak(arguments: &Arguments) -> Result<bool> {
     let schema = bundled("OVN_Northbound").ok_or("no northbound schema")?;
     let mut cluster = Cluster::start(schema, MEMBERS)?;
-    // A switch, which is a row too, for every ten ports.
+    // Every ten ports have a switch, which is a row too.
     let ports = arguments.rows * PORTS_PER_SWITCH / (PORTS_PER_SWITCH + 1);
     fill(cluster.members()[cluster.leader()?].remote(), ports)?;
     eprintln!("{ports} ports in a cluster of {MEMBERS}");

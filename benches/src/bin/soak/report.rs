@@ -102,10 +102,11 @@ impl Report {
         );
     }
 
-    /// For each fault, the longest time, in seconds, from a commit before the next fault until the client showed it.
+    /// For each fault, the longest time, in seconds, from the commit of a beat until the client showed it, of the
+    /// beats that were committed before the next fault.
     fn stale(&self, followed: &Followed) -> Vec<f64> {
         let mut stale = vec![0.0_f64; self.faults.began.len()];
-        // A beat that a client never saw counts until the end.
+        // For a beat that the client never saw, the time counts until the end.
         let end = self.beats.iter().flatten().flatten();
         let end = end.chain(followed.seen.iter().flatten()).copied().max();
         for (committed, seen) in self.beats.iter().zip(&followed.seen) {
@@ -169,8 +170,8 @@ mod tests {
                 wrong: Wrong::default(),
             },
         );
-        // A beat also counts for earlier ones that were not seen by themselves; a beat may be seen
-        // before its commit is known.
+        // A beat also counts as the earlier ones that were skipped. A beat may be seen before its commit
+        // is known.
         let seen = followed(&[990, 1700, 1700, 1700, 2499, 4250], 0);
         assert_eq!(report.stale(&seen), [0.6, 0.0, 0.25]);
         assert_eq!(report.stale(&followed(&[990, 1101], 0)), [2.7, 1.5, 0.0]);

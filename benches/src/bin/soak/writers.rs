@@ -1,5 +1,5 @@
 //! The writers: each inserts rows, increments a counter that all share, and changes its own ports. It records
-//! the outcomes, and compares them with the server during the run.
+//! the outcomes, and compares them with the server's rows during the run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +13,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::ledger::{Expected, Ledger};
 
-/// How many rows a writer has in the database before it checks the oldest ones and deletes them, and how
-/// many it then checks. So the database does not grow.
+/// How many of its rows a writer keeps in the database. It checks and deletes older ones, so that the
+/// database does not grow.
 const ROWS: usize = 200;
+/// How many rows it checks and deletes at a time.
 const BLOCK: usize = 100;
 /// How many ports a writer changes.
 const PORTS: usize = 1000;
@@ -40,7 +41,7 @@ impl Writers {
         let mut tasks = Vec::new();
         let own = PORTS.min(ports / writers.max(1)).max(1);
         for number in 0..writers {
-            // The servers may still be busy with the first replicas of the followers.
+            // The servers may still be busy with the initial sync of the followers.
             let client = Client::builder().remotes(remotes).leader_only(true);
             let client = client.wait_for_server(true);
             let client = client.connect().await?;
@@ -110,7 +111,7 @@ impl Writer {
         expected
     }
 
-    /// Inserts a row into a table without an index, so only the client prevents that it is inserted twice.
+    /// Inserts a row into a table without an index: only the client can prevent that it is inserted twice.
     async fn insert(&mut self, turn: u64, once: bool) {
         let name = format!("row-{}-{turn}", self.number);
         let mut txn = self.client.transaction();
@@ -130,7 +131,7 @@ impl Writer {
         self.ledger.rows.push_back((name, expected));
     }
 
-    /// Increments the shared counter, by an edit that is guarded.
+    /// Increments the shared counter by a guarded edit.
     async fn count(&mut self) {
         let edit = self.client.edit(&self.cache, |view, txn| {
             if let Some(global) = view.rows::<NbGlobal>().next() {
@@ -206,11 +207,11 @@ impl Writer {
     }
 }
 
-/// Waits a moment before the next try; returns an error after the deadline.
+/// Waits a moment before the next attempt; returns an error after the deadline.
 async fn retry(error: &CommitError, deadline: Instant) -> std::result::Result<(), String> {
     if Instant::now() > deadline {
         return Err(format!(
-            "a check was not possible: {}",
+            "a writer's rows could not be checked: {}",
             ErrorChain::new(error)
         ));
     }
