@@ -18,7 +18,7 @@
 //! meanwhile, another member must be leading. The machine follows this *hint* and tries the other
 //! remotes at once, at most a few times until a connection serves again.
 //!
-//! A server that prepares the first rows of a large monitor may be silent for long. To give it up makes
+//! A server that prepares the first rows of a large monitor may be silent for long. Giving it up makes
 //! it prepare the same rows once more, for ever if it is always given up too early. So each connection
 //! that is given up while it owes such rows doubles the session's *patience*: how many probe intervals
 //! an owing server may be silent after the probe. The patience ends when rows arrive without it.
