@@ -307,7 +307,8 @@ tuples! {
     (A P 0, B Q 1, C R 2, D S 3, E U 4, F W 5)
 }
 
-#[cfg(all(test, feature = "nb"))]
+#[cfg(test)]
+#[cfg(feature = "nb")]
 mod tests {
     use super::*;
     use crate::value::{Ref, Str};

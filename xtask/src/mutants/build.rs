@@ -278,7 +278,9 @@ fn tests(tree: &Path) -> Result<Vec<PathBuf>> {
     let arguments: Vec<&str> = arguments.split(' ').collect();
     let (built, messages) = messages(&mut in_tree(tree, &arguments))?;
     if !built {
-        return Err("the tests do not compile".into());
+        let errors = errors_of(&messages);
+        let errors = errors.iter().map(|error| error.rendered.as_str());
+        return Err(format!("the tests do not compile:\n{}", errors.collect::<String>()).into());
     }
     let programs = messages
         .iter()
