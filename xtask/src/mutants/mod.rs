@@ -78,11 +78,18 @@ pub(crate) fn mutants(arguments: &Arguments) -> Result {
     chosen.sort_by_key(|mutant| mutant.number.wrapping_mul(7919) % 10_007);
     let file = Mutex::new(fs::File::create(&results)?);
     let number = chosen.len();
+    let finders = trial::Finders::default();
     let outcomes = trial::in_parallel(
         arguments.workers,
         chosen.iter().enumerate().collect(),
         |worker, (index, mutant)| {
-            let outcome = trial::trial(&build, worker, mutant.number, &tests, arguments.budget)?;
+            let outcome = trial::trial(
+                &build,
+                worker,
+                mutant.number,
+                (&tests, &finders),
+                arguments.budget,
+            )?;
             let line = line(mutant, &outcome);
             if let Ok(mut file) = file.lock() {
                 file.write_all(line.as_bytes())?;

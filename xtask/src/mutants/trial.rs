@@ -1,10 +1,11 @@
 //! Runs tests with mutants.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::build::Build;
@@ -138,13 +139,33 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Runs the tests that reach a mutant until one fails or the time budget is used up. Tests that reach
-/// few other mutants come first.
+/// How many mutants each program of tests has found. Programs that found many are tried before others that take as
+/// long, so that fewer mutants survive only because the time is used up.
+#[derive(Debug, Default)]
+pub(crate) struct Finders(Mutex<HashMap<String, u32>>);
+
+impl Finders {
+    fn found_by(&self, program: &str) {
+        if let Ok(mut found) = self.0.lock() {
+            *found.entry(program.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// The seconds that a group takes, divided by the number of mutants that its program has found, so that the group
+    /// with the least comes first.
+    fn price(&self, group: &Group<'_>) -> f64 {
+        let found = self.0.lock();
+        let found = found.map_or(0, |found| found.get(&group.name()).copied().unwrap_or(0));
+        group.seconds / f64::from(1 + found)
+    }
+}
+
+/// Runs the tests that reach a mutant until one fails or the time budget is used up.
 pub(crate) fn trial(
     build: &Build,
     worker: usize,
     mutant: usize,
-    tests: &[Test],
+    (tests, finders): (&[Test], &Finders),
     budget: f64,
 ) -> Result<Outcome> {
     let mut reaching: Vec<&Test> = tests
@@ -158,7 +179,7 @@ pub(crate) fn trial(
     let folder = worker_folder(build, worker)?;
     let environment = [("OVSDB_MUTANT", mutant.to_string())];
     let mut spent = 0.0;
-    for group in groups(&reaching) {
+    for group in groups(&reaching, finders) {
         if spent > 0.0 && spent + group.seconds > budget {
             continue;
         }
@@ -166,15 +187,19 @@ pub(crate) fn trial(
         let limit = PATIENCE + Duration::from_secs_f64(10.0 * group.seconds);
         match run(build, &folder, &group, &environment, limit)? {
             None => return Ok(Outcome::NoEnd(group.name())),
-            Some(status) if !status.success() => return Ok(Outcome::Failed(group.name())),
+            Some(status) if !status.success() => {
+                finders.found_by(&group.name());
+                return Ok(Outcome::Failed(group.name()));
+            }
             Some(_) => {}
         }
     }
     Ok(Outcome::Survived)
 }
 
-/// The order in which the tests run: a few quick ones of each program first, then the others.
-fn groups<'a>(reaching: &[&'a Test]) -> Vec<Group<'a>> {
+/// The order in which the tests run: a few quick ones of each program first, then the others. Of a program, those that
+/// reach few other mutants come first.
+fn groups<'a>(reaching: &[&'a Test], finders: &Finders) -> Vec<Group<'a>> {
     let mut of_program: BTreeMap<(bool, &Path), Vec<&Test>> = BTreeMap::new();
     for test in reaching {
         of_program
@@ -207,11 +232,16 @@ fn groups<'a>(reaching: &[&'a Test]) -> Vec<Group<'a>> {
             rest.push(Group::of(some));
         }
     }
-    let quick = |one: &Group<'_>, other: &Group<'_>| one.seconds.total_cmp(&other.seconds);
-    first.sort_by(quick);
-    rest.sort_by(quick);
-    first.extend(rest);
-    first
+    // Prices are taken once: another trial may change them meanwhile.
+    let sorted = |groups: Vec<Group<'a>>| {
+        let priced = groups
+            .into_iter()
+            .map(|group| (finders.price(&group), group));
+        let mut priced: Vec<_> = priced.collect();
+        priced.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        priced.into_iter().map(|(_, group)| group)
+    };
+    sorted(first).chain(sorted(rest)).collect()
 }
 
 fn worker_folder(build: &Build, worker: usize) -> Result<PathBuf> {
@@ -279,9 +309,9 @@ pub(crate) fn in_parallel<T: Send, R: Send>(
     each: impl Fn(usize, T) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
     let number = work.len();
-    let work = std::sync::Mutex::new(work.into_iter().enumerate());
-    let done = std::sync::Mutex::new(BTreeMap::new());
-    let fault = std::sync::Mutex::new(None);
+    let work = Mutex::new(work.into_iter().enumerate());
+    let done = Mutex::new(BTreeMap::new());
+    let fault = Mutex::new(None);
     std::thread::scope(|scope| {
         for worker in 0..workers {
             let (work, done, fault, each) = (&work, &done, &fault, &each);
