@@ -1,7 +1,7 @@
 //! `cargo xtask api`: compares the public items with those of an earlier revision.
 
 use crate::Result;
-use crate::command::{command, run};
+use crate::command::{command, output, run};
 use crate::tools::SEMVER;
 
 /// The packages whose items are compared. The macros' package has no items that can be compared.
@@ -20,12 +20,34 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When a change breaks programs that use the library, and the version in `Cargo.toml` was not raised accordingly.
 pub(crate) fn compare(arguments: &Arguments) -> Result {
+    compare_with(&arguments.baseline)
+}
+
+/// Compares the public items with those of the last release that this revision is based on. Without one, and where
+/// the sources are not a git repository, it says so.
+///
+/// # Errors
+/// As [`compare`].
+pub(crate) fn compare_with_release() -> Result {
+    let mut tags = command("git", &["tag", "--list", "v*", "--merged", "HEAD"]);
+    let reason = match output(tags.arg("--sort=-version:refname")) {
+        Ok(tags) => match tags.lines().next() {
+            Some(release) => return compare_with(release),
+            None => "there is no tag that begins with v".to_owned(),
+        },
+        Err(error) => error.to_string(),
+    };
+    println!("\nno release to compare the public items with: {reason}");
+    Ok(())
+}
+
+fn compare_with(baseline: &str) -> Result {
     let program = SEMVER.installed()?;
     let mut check = command(
         &program.to_string_lossy(),
         &["semver-checks", "--all-features"],
     );
-    check.args(["--baseline-rev", &arguments.baseline]);
+    check.args(["--baseline-rev", baseline]);
     for package in PACKAGES {
         check.args(["--package", package]);
     }

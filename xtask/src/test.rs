@@ -6,7 +6,7 @@ use clap::ValueEnum as _;
 
 use crate::command::{cargo, command, run, run_cargo};
 use crate::tools::{self, DENY, FUZZ, HACK, MACHETE, TYPOS, Tool};
-use crate::{Result, fuzz, house, packages, simulate};
+use crate::{Result, api, fuzz, house, packages, simulate};
 
 /// The options of the checks.
 #[derive(Debug, clap::Args)]
@@ -37,6 +37,8 @@ enum Step {
     LowestVersions,
     /// The library compiles without a warning with no feature, with each alone, and with `server` and `tls`
     Features,
+    /// No change of the public items since the last release breaks programs, unless the version says so
+    Api,
     /// The documentation builds without a warning, without features and with all
     Document,
     /// Each fuzz target runs for a while, beginning with its corpus, and finds nothing
@@ -47,6 +49,8 @@ enum Step {
     Test,
     /// The tests of the client pass on the embedded server too
     Embedded,
+    /// Nothing is lost, duplicated or different after two minutes of the soak
+    Soak,
 }
 
 pub(crate) fn run_checks(arguments: &Arguments) -> Result {
@@ -106,6 +110,7 @@ fn run_step(step: Step, arguments: &Arguments) -> Result {
         Step::Dependencies => house::dependencies(),
         Step::LowestVersions => house::lowest_versions(),
         Step::Features => house::features(),
+        Step::Api => api::compare_with_release(),
         Step::Document => document(),
         Step::Simulation => {
             simulate::lint()?;
@@ -114,6 +119,7 @@ fn run_step(step: Step, arguments: &Arguments) -> Result {
         Step::Fuzz => fuzz::smoke(arguments.fuzz_seconds),
         Step::Test => run_tests(arguments.no_fail_fast),
         Step::Embedded => test_on_embedded_server(),
+        Step::Soak => soak(),
     }
 }
 
@@ -191,6 +197,13 @@ fn test_on_embedded_server() -> Result {
         arguments.extend(["--test", test]);
     }
     run(command(&cargo(), &arguments).env("OVSDB_TEST_SERVER", "embedded"))
+}
+
+/// Of the whole workspace, as in `test_on_embedded_server`.
+fn soak() -> Result {
+    let arguments = "test --workspace --all-features --locked --test soak -- --nocapture";
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    run(command(&cargo(), &arguments).env("OVSDB_TEST_SCALE", "full"))
 }
 
 /// Builds the documentation without features and with all: a link to an item of a feature breaks when the feature
