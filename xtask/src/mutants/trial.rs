@@ -14,7 +14,7 @@ use crate::Result;
 /// Tests that take longer are left out.
 const LONGEST: Duration = Duration::from_secs(15);
 /// A run may take ten times as long as without a mutant, plus this time.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The memory limit of a trial, since a mutant may allocate without end.
 const MEMORY: &str = "--as=12000000000";
 /// How many tests of one program run in one process at most.
