@@ -33,7 +33,7 @@
 //! };
 //! client.converge(&cache, &desired(&["a", "b"])).await?;
 //! let plan = desired(&["b", "c"]).plan(&cache.snapshot())?;
-//! println!("{plan}"); // `c` comes, `a` goes, and with them two references of the switch
+//! println!("{plan}"); // Inserts `c`, deletes `a`, and replaces the reference in `sw0`.
 //! assert_eq!(plan.changes().count(), 3);
 //! client.converge(&cache, &desired(&["b", "c"])).await?;
 //! assert!(cache.snapshot().get_by(Port::NAME, "a").is_none());
