@@ -198,7 +198,7 @@ fn sets_of_references_that_repeat_are_kept_once() {
         let addresses: HashSet<_> = sets.map(|switch| switch.load_balancer.as_ptr()).collect();
         addresses.len()
     };
-    // The first time only a hash is kept, and others may evict it.
+    // More than one: the first time only the hash of the set is kept, and other sets may evict it.
     assert!(addresses(&replay) < 10);
 
     // They stay equal when each is changed separately.

@@ -514,8 +514,8 @@ fn some_datum(random: &mut fastrand::Rng) -> Datum {
     }
 }
 
-/// What is refused before sending, a server would refuse too; and the reverse, as far as the schema
-/// alone can tell.
+/// The server refuses what the client's check refuses. The reverse holds too, as far as the schema alone
+/// shows it.
 #[tokio::test]
 async fn the_check_agrees_with_the_server() {
     let server = inventory_server();
@@ -530,7 +530,7 @@ async fn the_check_agrees_with_the_server() {
         .collect();
     columns.push("_uuid");
     let (mut passed, mut refused) = (0, 0);
-    // With a row to work on; otherwise the server would not evaluate anything.
+    // A row to work on: without rows, the server would not evaluate the mutations.
     let mut txn = client.transaction();
     txn.any_table("Item")
         .insert([("name", "a"), ("only", "sole")]);

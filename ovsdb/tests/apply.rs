@@ -577,7 +577,7 @@ async fn what_an_earlier_run_may_have_made_is_not_reported_as_the_closures_error
         view.get_by(Item::NAME, name).map(Row::reference)
     };
 
-    // It is the row that the first run has inserted.
+    // The second run finds the row that the first run inserted: the result of the first run is returned.
     fail(TransactionFault::DisconnectAfter);
     let (row, run) = insert("a").await.expect("inserted by the first run");
     assert_eq!((find("a"), run), (Some(row), 1));
@@ -591,7 +591,7 @@ async fn what_an_earlier_run_may_have_made_is_not_reported_as_the_closures_error
     let (row, run) = insert("bb").await.expect("inserted by the second run");
     assert_eq!((find("bb"), run), (Some(row), 2));
 
-    // Nor is it the closure's own error where it finds nothing left to do.
+    // The same if the second run does not fail, but finds nothing left to do.
     fail(TransactionFault::DisconnectAfter);
     let mut runs = 0;
     let apply = client.edit(&cache, |_, txn| {
@@ -609,7 +609,7 @@ async fn what_an_earlier_run_may_have_made_is_not_reported_as_the_closures_error
     let row = find("ccc").expect("the row");
     assert_eq!(outcome.inserted(row), Some(row));
 
-    // Did the first run delete the row?
+    // A missing row does not show whether the first run deleted it.
     fail(TransactionFault::DisconnectAfter);
     let error = delete("a").await.expect_err("the outcome is unknown");
     assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");

@@ -74,7 +74,7 @@ async fn an_incomplete_operation_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_wait_takes_the_longest_time() {
+async fn a_wait_accepts_the_longest_timeout() {
     let server = inventory_server();
     let client: Client<Database> = connect(&server).await;
     let mut txn = client.transaction();
@@ -99,7 +99,7 @@ async fn a_wait_takes_the_longest_time() {
 }
 
 #[tokio::test]
-async fn a_uuid_of_the_callers_choice_is_honoured_in_either_way_to_name_rows() {
+async fn a_uuid_that_the_caller_chooses_is_kept_with_either_row_identity() {
     let server = inventory_server();
     for (number, identity) in [(1, RowIdentity::ClientChosen), (2, RowIdentity::Named)] {
         let client = client(&server, identity).await;
@@ -107,7 +107,7 @@ async fn a_uuid_of_the_callers_choice_is_honoured_in_either_way_to_name_rows() {
         let other = Uuid::from_u128(number + 10);
         let insert = |txn: &mut Transaction<Database>| {
             let name = number.to_string().repeat(number as usize);
-            // References to the row, and to one that the transaction names as it likes.
+            // The caller chooses the uuid of one part, but not of the other.
             let mine = txn.insert_with_uuid(other, part());
             let its = txn.insert(part());
             let row = txn.insert_with_uuid(

@@ -86,7 +86,7 @@ async fn leaders_die_hand_over_and_hang_under_load() {
             }
             1 => drop(with(&cluster, |cluster| cluster.transfer_leadership()).await),
             _ => {
-                // A leader that was deposed while it was stopped, and does not know.
+                // When the stopped leader continues, it does not know that another member was elected.
                 let stopped = with(&cluster, |cluster| {
                     let leader = cluster.leader()?;
                     cluster.members()[leader].signal("STOP")?;

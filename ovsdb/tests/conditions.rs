@@ -224,7 +224,7 @@ async fn changes_that_wait_are_coalesced() {
         request.params.contains(r#"["count","==",10]"#),
         "{request:?}"
     );
-    // Refused on that connection: it is given up, and the earlier condition is requested at once.
+    // Refused on that connection: the change is given up, and the earlier condition is requested at once.
     connection
         .fail(&request, r#"{"error":"syntax error"}"#)
         .await;

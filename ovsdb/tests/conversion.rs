@@ -232,7 +232,7 @@ async fn another_condition_brings_a_refused_cache_back() {
     let changed = cache.set_condition(Item::ACTIVE.eq(false));
     let error = timeout(HANG, changed).await.expect("no hang");
     assert!(lacks(&error.expect_err("no such column"), "Item", "active"));
-    // A possible one is kept, but does not help while the other table's is impossible.
+    // A possible one is kept, but the cache stays refused as long as the other table's condition is impossible.
     let changed = cache.set_condition(Item::TOTAL.gt(0));
     let error = timeout(HANG, changed).await.expect("no hang");
     assert!(lacks(

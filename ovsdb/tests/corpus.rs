@@ -14,7 +14,7 @@ use std::path::Path;
 
 use support::inventory;
 
-/// Calls the target's entry with every file of its corpus.
+/// Calls the target's function with every file of its corpus.
 fn replay(target: &str, entry: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../fuzz/corpus")
@@ -27,7 +27,7 @@ fn replay(target: &str, entry: fn(&[u8])) {
         assert!(held.is_ok(), "{} breaks the target", file.display());
         files += 1;
     }
-    assert!(files >= 10, "{} has {files} files only", folder.display());
+    assert!(files >= 10, "{} has only {files} files", folder.display());
 }
 
 #[test]

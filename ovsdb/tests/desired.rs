@@ -184,7 +184,7 @@ async fn references_to_deleted_rows_are_removed() {
     let a = a.part(Item::NOTES, [("owner", "me")]);
     a.part(Item::PARTS, [kept, gone])
         .set(Item::FAVOURITE, Some(gone));
-    // A part called "kept" would not be owned.
+    // A part with the label "kept" would not meet the condition for owned rows.
     let conflict = desired
         .plan(&setting.cache.snapshot())
         .expect_err("not owned");

@@ -409,7 +409,7 @@ async fn operations_and_inserts_are_counted_without_the_guards() {
 
 #[cfg(feature = "server")]
 #[tokio::test]
-async fn what_counts_is_not_counted_twice_when_the_outcome_is_unknown() {
+async fn an_increment_is_not_made_twice_when_the_outcome_is_unknown() {
     use ovsdb::server::{self, TransactionFault};
 
     let server = server::Server::memory(support::INVENTORY).expect("a server");
@@ -441,11 +441,11 @@ async fn what_counts_is_not_counted_twice_when_the_outcome_is_unknown() {
             .expect("a fault");
     };
 
-    // It was not carried out, and is made now.
+    // The first attempt was not carried out: the second one makes the change.
     fail(TransactionFault::DisconnectBefore);
     change(|row| row.total += 1).await.expect("a commit");
     assert_eq!(total(), 1);
-    // It was carried out, and nothing shows which client made that change.
+    // It was carried out, but nothing shows which client made the change.
     fail(TransactionFault::DisconnectAfter);
     let error = change(|row| row.total += 1)
         .await
@@ -466,7 +466,7 @@ async fn what_counts_is_not_counted_twice_when_the_outcome_is_unknown() {
     let view = cache.snapshot();
     let counter = view.get_by(Item::NAME, "counter").expect("a row");
     assert_eq!(counter.notes["n"], "1");
-    // A closure that sets the row to fixed values finds it so.
+    // A closure that sets fixed values finds that the row has them already.
     fail(TransactionFault::DisconnectAfter);
     change(|row| row.total = 9).await.expect("as it must be");
     assert_eq!(total(), 9);
@@ -475,9 +475,9 @@ async fn what_counts_is_not_counted_twice_when_the_outcome_is_unknown() {
 /// The number of clients that race, and of workers on each.
 const CLIENTS: usize = 4;
 const WORKERS: usize = 8;
-/// How many rows are incremented at a time, and for how many rounds. Then they are compared with their
-/// expected values and deleted, so that no row and no table grows without end: after each cut, a server
-/// without a history sends all rows to all clients again.
+/// How many rows are incremented in a phase, and for how many rounds. After a phase, its rows are compared
+/// with their expected values and deleted. So the tables stay small: after each cut, a server without a
+/// history sends all rows to all clients again.
 const COUNTERS: usize = 4;
 const PHASE: usize = 50;
 
@@ -620,7 +620,7 @@ async fn check_phase(
     assert_eq!(labels.len(), all, "nothing was made twice");
 }
 
-/// Counts, tags, inserts and refers, repeatedly.
+/// Increments, tags, inserts and adds references, repeatedly.
 async fn work(
     client: Client<Database>,
     cache: Cache<Database>,

@@ -225,21 +225,21 @@ async fn transactions_that_conflict_are_not_merged() {
         assert!(error.contains(expected), "{what}: {error}");
         assert_eq!(first.operations(), before, "{what}");
     }
-    // The other transaction may change what the first one has read, since it comes later.
+    // The second transaction may change what the first one has read, since its operations come later.
     let mut first = client.transaction_on(&cache);
     first.get_by(Item::NAME, "a");
     first.insert(Slot { number: 1 });
     let mut second = client.transaction_on(&cache);
     edit(&mut second);
     first.merge(&second).expect("no conflict");
-    // Another replica is in another state.
+    // A transaction on another replica, which may be in another state, is not merged.
     let other = client.cache().all_tables().start().await.expect("a cache");
     let error = first
         .merge(&client.transaction_on(&other))
         .expect_err("another replica");
     assert_eq!(error, MergeConflict::Replica);
     first.commit().await.expect("a commit");
-    // One may change another column than the one that the other has read, which is verified.
+    // One may change another column than the one that the other has read. The column that was read is verified.
     let mut counted = client.transaction_on(&cache);
     counted.ensure(Item::NAME, "a", |a| a.total = 7);
     let mut tags = client.transaction_on(&cache);

@@ -117,7 +117,7 @@ async fn an_immutable_column_of_an_inserted_row_can_be_edited_later() {
     let view = cache.snapshot();
     let row = view.get_by(Item::NAME, "e").expect("a row");
     assert_eq!((row.total, Some(row.reference())), (4, outcome.inserted(c)));
-    // Not if an operation has read it.
+    // It cannot be edited once an operation has read it.
     let mut txn = client.transaction_on(&cache);
     let f = txn.insert(item("f", 6));
     txn.update(Item::NAME.eq("f")).set(Item::TOTAL, 7);

@@ -478,7 +478,7 @@ async fn a_hundred_thousand_rows_are_loaded() {
         txn.commit().await.expect("a commit");
     }
 
-    // Another client, so that the load is one reply; it answers while that is decoded.
+    // A new client, which gets all rows in one reply.
     let reader: Client<nb::Database> = connect(&server).await;
     let cache = reader.cache().all_tables().start().await.expect("a cache");
     let view = cache.snapshot();

@@ -132,7 +132,7 @@ async fn an_idle_connection_outlives_the_probes_of_a_real_server() {
         .expect("no hang")
         .expect("the end of the stream");
     assert!(heard.contains(r#""method":"echo""#), "{heard}");
-    // Three periods more, on the one connection.
+    // Three more probe intervals pass on the same connection.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let mut txn = client.transaction();
     txn.insert(ovsdb::nb::LogicalSwitch::default());
@@ -177,7 +177,7 @@ async fn every_pending_call_ends_when_the_connection_does() {
         commit.await.expect("no panic"),
         Err(CommitError::Unknown(_))
     ));
-    // Later requests wait for the next connection, and so does everything that continues by itself.
+    // Later requests wait for the next connection, and so do the requests that the client repeats by itself.
     let mut txn = client.transaction();
     let _ = txn.comment("too late");
     txn.timeout(Some(Duration::from_millis(50)));

@@ -269,20 +269,20 @@ async fn a_relay_gives_its_rows_versions_of_its_own_that_change_with_those_of_th
         let second = renewed(&mut relay, &first, &["a"]).await;
         assert_eq!(second["b"], first["b"], "{case}");
 
-        // The reference leads nowhere, so a new version is the only change.
+        // The weak reference is to a row that does not exist and is removed, so the version is the only change.
         let nowhere = json!(["uuid", "11111111-1111-4111-8111-111111111111"]);
         transact(&mut source, update("a", json!({"next": nowhere}))).await;
         let third = renewed(&mut relay, &second, &["a"]).await;
         assert_eq!(third["b"], first["b"], "{case}");
         assert_ne!(third["a"], versions(&mut source).await["a"], "{case}");
 
-        // Nothing changes, and then the other row does.
+        // The first update changes nothing, the second one changes the other row.
         transact(&mut source, update("a", json!({"size": 1}))).await;
         transact(&mut source, update("b", json!({"size": 1}))).await;
         let fourth = renewed(&mut relay, &third, &["b"]).await;
         assert_eq!(fourth["a"], third["a"], "{case}");
 
-        // The source does not know the relay's version.
+        // The relay's version differs from the source's, so the `wait` fails at the source.
         let wait = json!({"op": "wait", "timeout": 0, "table": "Note", "where": [["name", "==", "a"]],
             "columns": ["_version"], "until": "==", "rows": [{"_version": fourth["a"]}]});
         let params = json!(["Notes", wait, update("a", json!({"size": 2}))]);

@@ -23,7 +23,7 @@ async fn with_items(client: &Client<Database>) -> Cache<Database> {
     cache.expect("a cache")
 }
 
-/// The size of what is sent in addition to the user's operations.
+/// The transaction as JSON, with its guards.
 fn guards(txn: &Transaction<Database>) -> String {
     txn.to_json().expect("no mistake")
 }

@@ -342,7 +342,7 @@ async fn a_conversion_without_a_majority_fails() {
 }
 
 #[tokio::test]
-async fn a_conversion_at_one_member_is_one_at_all() {
+async fn a_conversion_at_one_member_converts_all_members() {
     let cluster = cluster();
     let client = client(&cluster, &[2], false).await;
     let cache = client.cache().all_tables().start().await.expect("a cache");
@@ -416,7 +416,7 @@ async fn a_client_does_not_go_back_to_an_older_index() {
 
     drop(held_back);
     assert_eq!(names(&mut restored).await, ["one", "three", "two"]);
-    // More entries than are kept for it: it gets the database as a whole.
+    // It missed more entries than the log keeps, so it gets the database as a whole.
     for total in 10..150 {
         insert(&client, &format!("item {total}"), total).await;
     }

@@ -156,7 +156,7 @@ async fn an_unknown_outcome_is_settled_by_the_next_connection() {
             let outcome = commit.await.expect("no panic").expect("no hang");
             assert!(
                 matches!(outcome, Err(CommitError::Unknown(_))),
-                "nothing can tell"
+                "nothing shows the outcome"
             );
             continue;
         }

@@ -134,7 +134,7 @@ async fn a_log_that_grows_shows_that_another_member_leads() {
         &client.state().get(),
         ConnectionState::Connected { remote: at } if *at == remote
     ));
-    // It hands over, and the second one leads already: no wait.
+    // It hands over to the second one, which leads already: the client connects to it without a pause.
     let cache = tokio::spawn(client.cache().table::<Item>().start());
     let request: Received = at_first.request().await;
     let rows = format!(r#"[false,"{ROW}",{{}}]"#);

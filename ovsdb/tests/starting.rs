@@ -156,7 +156,8 @@ async fn starting_a_cache_ends_by_the_time_limit_with_the_reason() {
     gone.abort();
 }
 
-/// Serves the requests of connections; the first monitor is answered by `monitor`, until that hangs up.
+/// Serves connections until starting the cache ends. On each, `monitor` answers the request for the monitor,
+/// then the connection is closed. Returns the outcome, and how many connections there were.
 async fn until_it_ends(
     peer: &Peer,
     mut connection: Connection,
@@ -326,7 +327,7 @@ async fn a_server_without_conditions_refuses_the_caches_that_have_one() {
         "{error:?}"
     );
     serves(&client, &mut connection).await;
-    // The next one knows them.
+    // The next server supports conditions.
     drop(connection);
     let mut connection = peer.accept().await;
     connection.give_schema(INVENTORY).await;

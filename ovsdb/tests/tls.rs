@@ -535,7 +535,7 @@ async fn a_client_that_sends_no_more_gets_its_reply() {
     );
 }
 
-/// Runs `ovs-pki` in a folder of its own.
+/// Runs `ovs-pki` in its own folder.
 fn ovs_pki(folder: &Path, arguments: &[&str]) {
     let output = Command::new(program("ovs-pki").expect("ovs-pki"))
         .current_dir(folder)

@@ -423,7 +423,7 @@ async fn other_requests_are_answered() {
 }
 
 #[tokio::test]
-async fn a_client_of_a_database_that_is_not_there_says_so() {
+async fn a_client_of_a_database_that_does_not_exist_says_so() {
     #[derive(Debug)]
     struct Nobody;
     impl ovsdb::Database for Nobody {

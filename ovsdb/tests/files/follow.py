@@ -1,7 +1,7 @@
-"""Follows OVN_Northbound by Python's ovs.db.idl: follow.py SCHEMA REMOTE.
+"""Follows OVN_Northbound with Python's ovs.db.idl: follow.py SCHEMA REMOTE.
 
-Prints the rows as a line of JSON each time that NB_Global:nb_cfg has changed. At 3 it asks for the
-ports of type "router" only; at -1 it ends.
+Prints the rows as a line of JSON each time that NB_Global:nb_cfg changes. From 3 on it monitors only the
+ports of type "router"; at -1 it ends.
 """
 
 import json

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
-/// What to send: these bytes, this many times.
+/// Bytes to send, and how many times.
 #[derive(Debug, Clone)]
 struct Words {
     bytes: Arc<[u8]>,
@@ -25,8 +25,8 @@ pub struct Interposer {
 }
 
 impl Interposer {
-    /// Stands in front of the server with this socket. Its first clients each get one of `greetings`
-    /// instead, and nothing else.
+    /// Starts a proxy for the server with this socket. The first clients are not connected to the server:
+    /// each gets one of `greetings`, and nothing else.
     pub async fn start(socket: std::path::PathBuf, greetings: Vec<Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -181,7 +181,7 @@ fn reading(random: &mut Rng, name: &str, of: &Type, replicas: &mut Replicas) {
         assert_is(&held, &value, &context);
     }
     replicas.delete();
-    // Written, it has the form in which servers write, to the last digit.
+    // The library writes it in the form in which servers do, to the last digit.
     let again = datum.to_string();
     let read = Datum::read(&mut Reader::new(&again)).expect("a datum");
     assert_eq!(read, datum, "{context}");

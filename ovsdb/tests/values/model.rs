@@ -339,7 +339,7 @@ pub fn holds(value: &Value, function: &str, argument: &Value) -> bool {
     }
 }
 
-/// The mutators; those of numbers come first.
+/// The mutators: first those for numbers, then those for sets and maps.
 pub const MUTATORS: [&str; 7] = ["+=", "-=", "*=", "/=", "%=", "insert", "delete"];
 
 /// Reads the argument of a mutation of a column of this type.
