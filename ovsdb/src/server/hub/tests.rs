@@ -1,5 +1,8 @@
 //! The state machine without sockets, files and clocks: durability, slow readers, resuming, quotas.
 
+mod sessions;
+mod transactions;
+
 use std::sync::{Mutex, PoisonError};
 
 use super::*;

@@ -1,0 +1,150 @@
+//! What a session may do, and when it ends: read-only sessions, cancelled transactions, probes.
+
+use super::*;
+
+const WAIT: &str = r#"["D",{"op":"wait","table":"T","where":[["n","==",7]],"columns":["n"],"until":"==","rows":[{"n":7}]},{"op":"insert","table":"T","row":{"n":8}}]"#;
+
+/// Sends a transaction that waits, with this id.
+fn wait(test: &mut Test, session: SessionId, id: u32) {
+    let text = format!(r#"{{"id":{id},"method":"transact","params":{WAIT}}}"#);
+    test.hub.handle_message(session, &text, test.now);
+    assert_eq!(test.read(session), "");
+    assert!(test.hub.is_waiting(session));
+}
+
+#[test]
+fn a_read_only_session_reads_and_changes_nothing() {
+    let mut test = Test::new(Quotas::new());
+    let client = test.connect();
+    let reader = test.hub.handle_connected(test.now, Duration::ZERO, true);
+    let reader = reader.expect("a session");
+    test.insert(client, 1, "one", false);
+    let refused = test.insert(reader, 2, "two", false);
+    assert!(refused.contains("not allowed"), "{refused}");
+    for (method, params) in [
+        ("convert", &*format!(r#"["D",{SMALLER}]"#)),
+        ("lock", r#"["l"]"#),
+        ("steal", r#"["l"]"#),
+        ("unlock", r#"["l"]"#),
+    ] {
+        let refused = test.call(reader, method, params);
+        assert!(refused.contains("not allowed"), "{refused}");
+    }
+    assert_eq!(test.rows(), 1);
+    let select = r#"["D",{"op":"select","table":"T","where":[]}]"#;
+    assert!(test.call(reader, "transact", select).contains("one"));
+    // Others may convert databases, but not the server's own.
+    let refused = test.call(
+        client,
+        "convert",
+        r#"["_Server",{"name":"_Server","tables":{}}]"#,
+    );
+    assert!(refused.contains("not allowed"), "{refused}");
+    let converted = test.call(client, "convert", &format!(r#"["D",{SMALLER}]"#));
+    assert!(converted.contains(r#""error":null"#), "{converted}");
+}
+
+#[test]
+fn a_client_cancels_its_own_transaction_and_no_other() {
+    let mut test = Test::new(Quotas::new());
+    let (client, other, writer) = (test.connect(), test.connect(), test.connect());
+    test.call(client, "set_db_change_aware", "[true]");
+    for id in [1, 2] {
+        wait(&mut test, client, id);
+    }
+    wait(&mut test, other, 1);
+    let twice = format!(r#"{{"id":2,"method":"transact","params":{WAIT}}}"#);
+    test.hub.handle_message(client, &twice, test.now);
+    assert!(test.read(client).contains("duplicate request ID"));
+
+    let cancel = r#"{"id":null,"method":"cancel","params":[1]}"#;
+    test.hub.handle_message(client, cancel, test.now);
+    let told = test.read(client);
+    assert!(
+        told.contains(r#""id":1"#) && told.contains("canceled"),
+        "{told}"
+    );
+    assert_eq!(test.read(other), "");
+    // There is none with this id any longer.
+    test.hub.handle_message(client, cancel, test.now);
+    assert_eq!(test.read(client), "");
+    test.insert(writer, 7, "", false);
+    for (session, id) in [(client, 2), (other, 1)] {
+        let told = test.read(session);
+        assert!(told.contains(&format!(r#""id":{id},"#)), "{told}");
+    }
+    assert_eq!(test.rows(), 3);
+}
+
+#[test]
+fn the_transactions_of_a_client_that_has_closed_its_end_are_abandoned_and_those_of_others_wait_on()
+{
+    for is_end in [true, false] {
+        let mut test = Test::new(Quotas::new());
+        let (client, other, writer) = (test.connect(), test.connect(), test.connect());
+        wait(&mut test, client, 1);
+        wait(&mut test, other, 1);
+        if is_end {
+            test.hub.handle_end(client);
+        } else {
+            test.hub.handle_closed(client, test.now);
+        }
+        assert!(!test.hub.is_waiting(client) && test.hub.is_waiting(other));
+        test.insert(writer, 7, "", false);
+        assert!(test.read(other).contains("uuid"));
+        assert_eq!(test.read(client), "");
+        assert_eq!(test.rows(), 2);
+    }
+}
+
+#[test]
+fn a_silent_session_is_probed_and_then_closed() {
+    let mut test = Test::new(Quotas::new());
+    let (client, talkative) = (test.connect(), test.connect());
+    let begun = test.now.instant;
+    assert_eq!(
+        test.hub.poll_timeout(),
+        Some(begun + Duration::from_secs(5))
+    );
+    test.now.instant += Duration::from_secs(4);
+    test.call(talkative, "echo", "[]");
+    test.hub.poll_ready();
+    test.now.instant += Duration::from_secs(1);
+    test.hub.handle_timeout(test.now);
+    assert_eq!(test.hub.poll_ready(), [client]);
+    assert!(test.read(client).contains(r#""method":"echo""#));
+    assert_eq!(test.read(talkative), "");
+    test.now.instant += Duration::from_secs(5);
+    test.hub.handle_timeout(test.now);
+    assert!(test.hub.poll_ready().contains(&client));
+    let reason = test.hub.poll_close(client).expect("it is silent");
+    assert_eq!(reason, "no reply to an inactivity probe within 5 s");
+    assert_eq!(test.hub.poll_close(talkative), None);
+}
+
+#[test]
+fn a_relay_owes_a_reply_for_each_transaction_that_its_source_has_not_answered() {
+    let source = ovsdb_schema::DatabaseSchema::parse(SCHEMA).expect("a schema");
+    let mut test = Test::new(Quotas::new());
+    let mut hub = Hub::new(Quotas::new(), 2);
+    assert!(hub.add_relay(Database::new(Arc::new(Schema::new(source)), 2), test.now));
+    test.hub = hub;
+    let client = test.connect();
+    assert!(!test.hub.owes_reply(client) && !test.hub.poll_forwarding());
+    let select = r#"["D",{"op":"select","table":"T","where":[]}]"#;
+    assert!(test.call(client, "transact", select).contains("rows"));
+    assert!(!test.hub.owes_reply(client) && test.hub.poll_forward("D").is_none());
+    for n in 1..=2 {
+        assert_eq!(test.insert(client, n, "", false), "");
+        assert!(test.hub.poll_forwarding() && !test.hub.poll_forwarding());
+    }
+    for left in [1, 0] {
+        assert!(test.hub.owes_reply(client));
+        let forward = test.hub.poll_forward("D").expect("a transaction");
+        let done = r#"[{"uuid":["uuid","00000000-0000-0000-0000-000000000001"]},{}]"#;
+        test.hub
+            .handle_forwarded("D", forward, Forwarded::Done(done.into()));
+        assert!(test.read(client).contains("uuid"));
+        assert_eq!(test.hub.owes_reply(client), left > 0);
+    }
+}

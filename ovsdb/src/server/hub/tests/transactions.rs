@@ -1,0 +1,284 @@
+//! What transactions do and refuse: constraints of values, references, defaults, messages.
+
+use super::*;
+
+const CONSTRAINTS: &str = r#"{"name":"D","tables":{
+    "Limits":{"isRoot":true,"columns":{
+        "color":{"type":{"key":{"type":"string","enum":["set",["red","blue"]]},"min":0}},
+        "level":{"type":{"key":{"type":"integer","enum":["set",[1,2]]},"min":0}},
+        "share":{"type":{"key":{"type":"real","enum":["set",[0.5,1.5]]},"min":0}},
+        "flag":{"type":{"key":{"type":"boolean","enum":["set",[true]]},"min":0}},
+        "id":{"type":{"key":{"type":"uuid","enum":["set",[["uuid","00000000-0000-0000-0000-000000000007"]]]},"min":0}},
+        "count":{"type":{"key":{"type":"integer","minInteger":2,"maxInteger":5},"min":0}},
+        "word":{"type":{"key":{"type":"string","minLength":2,"maxLength":3},"min":0}}}},
+    "Required":{"isRoot":true,"columns":{
+        "count":{"type":{"key":{"type":"integer","minInteger":2}}},
+        "kind":{"type":{"key":{"type":"string","enum":["set",["a","b"]]}}}}},
+    "Few":{"isRoot":true,"maxRows":2,"columns":{"n":{"type":"integer"}}}}}"#;
+
+const REFERENCES: &str = r#"{"name":"D","tables":{
+    "Root":{"isRoot":true,"columns":{
+        "name":{"type":"string"},
+        "children":{"type":{"key":{"type":"uuid","refTable":"Child"},"min":0,"max":"unlimited"}},
+        "peers":{"type":{"key":{"type":"uuid","refTable":"Root","refType":"weak"},"min":0,"max":"unlimited"}}}},
+    "Child":{"columns":{
+        "name":{"type":"string"},
+        "children":{"type":{"key":{"type":"uuid","refTable":"Child"},"min":0,"max":"unlimited"}}}},
+    "Bound":{"isRoot":true,"columns":{
+        "peer":{"type":{"key":{"type":"uuid","refTable":"Root","refType":"weak"}}}}}}}"#;
+
+/// Runs transactions of one client, each with a part of its reply.
+fn run(schema: &str, transactions: &[(&str, &str)]) {
+    let mut test = Test::with(Quotas::new(), schema);
+    let client = test.connect();
+    for (operations, expected) in transactions {
+        let reply = test.call(client, "transact", &format!(r#"["D",{operations}]"#));
+        assert!(reply.contains(expected), "{operations}\n{reply}");
+    }
+}
+
+/// An insert into `Limits` with a value in one column.
+fn limited(column: &str, value: &str) -> String {
+    format!(r#"{{"op":"insert","table":"Limits","row":{{"{column}":{value}}}}}"#)
+}
+
+#[test]
+fn a_value_outside_the_constraints_of_its_column_is_refused() {
+    let seven = r#"["uuid","00000000-0000-0000-0000-000000000007"]"#;
+    let eight = r#"["uuid","00000000-0000-0000-0000-000000000008"]"#;
+    let not_allowed = "is not one of the allowed values";
+    for (column, allowed, refused, details) in [
+        ("color", r#""blue""#, r#""green""#, not_allowed),
+        ("level", "2", "3", not_allowed),
+        ("share", "1.5", "1.25", not_allowed),
+        ("flag", "true", "false", not_allowed),
+        ("id", seven, eight, not_allowed),
+        (
+            "count",
+            "2",
+            "1",
+            "is not in the valid range 2 to 5 (inclusive)",
+        ),
+        (
+            "count",
+            "5",
+            "6",
+            "is not in the valid range 2 to 5 (inclusive)",
+        ),
+        (
+            "word",
+            r#""ab""#,
+            r#""a""#,
+            "length 1 is less than minimum allowed length 2",
+        ),
+        (
+            "word",
+            r#""äbc""#,
+            r#""äbcd""#,
+            "length 4 is greater than maximum allowed length 3",
+        ),
+    ] {
+        run(
+            CONSTRAINTS,
+            &[
+                (&limited(column, allowed), r#""uuid""#),
+                (&limited(column, refused), "constraint violation"),
+                (&limited(column, refused), details),
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_default_that_the_constraints_do_not_allow_has_to_be_replaced() {
+    let insert = |row| format!(r#"{{"op":"insert","table":"Required","row":{{{row}}}}}"#);
+    run(
+        CONSTRAINTS,
+        &[
+            (&insert(r#""count":3"#), "is not one of the allowed values"),
+            (
+                &insert(r#""kind":"a""#),
+                "is less than minimum allowed value 2",
+            ),
+            (&insert(r#""kind":"b","count":2"#), r#""uuid""#),
+        ],
+    );
+}
+
+#[test]
+fn a_table_has_no_more_rows_than_its_schema_allows() {
+    let insert = r#"{"op":"insert","table":"Few","row":{}}"#;
+    let delete = r#"{"op":"delete","table":"Few","where":[]}"#;
+    let too_many = "table to contain 3 rows, greater than the schema-defined limit of 2 row(s)";
+    run(
+        CONSTRAINTS,
+        &[
+            (&format!("{insert},{insert},{insert}"), too_many),
+            (&format!("{insert},{insert}"), r#""uuid""#),
+            (insert, too_many),
+            (&format!("{delete},{insert},{insert}"), r#""count":2"#),
+            (&format!("{insert},{insert},{delete}"), r#""count":4"#),
+            (&format!("{insert},{insert}"), r#""uuid""#),
+        ],
+    );
+}
+
+#[test]
+fn an_error_names_the_operation_and_the_table() {
+    run(
+        CONSTRAINTS,
+        &[
+            (
+                r#"{"op":"comment","comment":"x"},{"op":"insert","row":{}}"#,
+                "Parsing ovsdb operation 2 of 2 failed: Required 'table' member is missing.",
+            ),
+            (
+                r#"{"op":"insert","table":"Few","row":{},"extra":1}"#,
+                "Parsing ovsdb operation 1 of 1 failed: Member 'extra' is present but not allowed here.",
+            ),
+        ],
+    );
+    let mut test = Test::with(Quotas::new(), CONSTRAINTS);
+    let client = test.connect();
+    let reply = test.call(
+        client,
+        "monitor",
+        r#"["D","m",{"Few":{"select":{"new":true}}}]"#,
+    );
+    assert!(reply.contains("table Few select"), "{reply}");
+    let reply = test.call(client, "monitor", r#"["D","m",{"Few":{"rows":[]}}]"#);
+    assert!(reply.contains("table Few failed"), "{reply}");
+}
+
+/// Rows of `REFERENCES`: a root with a chain of three children, and two roots that refer to each other and to it.
+const FAMILY: &str = r#"
+    {"op":"insert","table":"Child","uuid-name":"last","row":{"name":"last"}},
+    {"op":"insert","table":"Child","uuid-name":"middle","row":{"name":"middle","children":["named-uuid","last"]}},
+    {"op":"insert","table":"Child","uuid-name":"first","row":{"name":"first","children":["named-uuid","middle"]}},
+    {"op":"insert","table":"Root","uuid-name":"a","row":{"name":"a","children":["named-uuid","first"]}},
+    {"op":"insert","table":"Root","uuid-name":"b","row":{"name":"b","peers":["set",[["named-uuid","a"],["named-uuid","c"]]]}},
+    {"op":"insert","table":"Root","uuid-name":"c","row":{"name":"c","peers":["named-uuid","b"]}}"#;
+
+fn select(table: &str, column: &str) -> String {
+    format!(r#"{{"op":"select","table":"{table}","where":[],"columns":["{column}"]}}"#)
+}
+
+fn delete(table: &str, name: &str) -> String {
+    format!(r#"{{"op":"delete","table":"{table}","where":[["name","==","{name}"]]}}"#)
+}
+
+#[test]
+fn rows_that_nothing_refers_to_any_longer_are_deleted_with_the_last_reference() {
+    let children = select("Child", "name");
+    run(
+        REFERENCES,
+        &[
+            (FAMILY, r#""uuid""#),
+            (
+                &delete("Child", "middle"),
+                "referential integrity violation",
+            ),
+            (&children, r#""name":"middle""#),
+            // The last one is kept by another reference, and the one between is not.
+            (
+                r#"{"op":"select","table":"Child","where":[["name","==","last"]],"columns":["name"]},
+                   {"op":"insert","table":"Child","uuid-name":"own","row":{"name":"own"}},
+                   {"op":"update","table":"Root","where":[["name","==","b"]],"row":{"children":["named-uuid","own"]}}"#,
+                r#""count":1"#,
+            ),
+            (&delete("Root", "a"), r#""count":1"#),
+            (&children, r#"{"rows":[{"name":"own"}]}"#),
+            (&delete("Root", "b"), r#""count":1"#),
+            (&children, r#"{"rows":[]}"#),
+        ],
+    );
+}
+
+#[test]
+fn weak_references_to_a_deleted_row_are_removed() {
+    let mut test = Test::with(Quotas::new(), REFERENCES);
+    let (client, watcher) = (test.connect(), test.connect());
+    let transact = |test: &mut Test, operations: &str| {
+        test.call(client, "transact", &format!(r#"["D",{operations}]"#))
+    };
+    transact(&mut test, FAMILY);
+    test.call(
+        watcher,
+        "monitor_cond",
+        r#"["D","m",{"Root":{"columns":["name","peers"]}}]"#,
+    );
+    transact(&mut test, &delete("Root", "a"));
+    let told = test.read(watcher);
+    assert_eq!(told.matches(r#"{"delete":null}"#).count(), 1, "{told}");
+    assert_eq!(told.matches(r#"{"modify":{"peers":"#).count(), 1, "{told}");
+    transact(&mut test, &delete("Root", "c"));
+    let left = transact(&mut test, &select("Root", "peers"));
+    assert!(
+        left.contains(r#"{"rows":[{"peers":["set",[]]}]}"#),
+        "{left}"
+    );
+
+    // A column that must have a reference holds its row's transaction back.
+    let bound = r#"{"op":"insert","table":"Root","uuid-name":"d","row":{"name":"d"}},
+        {"op":"insert","table":"Bound","row":{"peer":["named-uuid","d"]}}"#;
+    transact(&mut test, bound);
+    let refused = transact(&mut test, &delete("Root", "d"));
+    assert!(
+        refused.contains("Deletion of 1 weak reference(s) to deleted (or never-existing) rows"),
+        "{refused}"
+    );
+    let refused = transact(&mut test, r#"{"op":"insert","table":"Bound","row":{}}"#);
+    assert!(refused.contains("contained all-zeros UUID"), "{refused}");
+    let unknown = r#"{"op":"insert","table":"Bound","row":{"peer":["uuid","00000000-0000-0000-0000-000000000007"]}}"#;
+    let refused = transact(&mut test, unknown);
+    assert!(
+        refused.contains("(inserted within this transaction)"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn what_changes_nothing_is_not_told() {
+    let mut test = Test::with(Quotas::new(), REFERENCES);
+    let (client, watcher) = (test.connect(), test.connect());
+    let transact = |test: &mut Test, operations: &str| {
+        test.call(client, "transact", &format!(r#"["D",{operations}]"#))
+    };
+    transact(&mut test, FAMILY);
+    test.call(
+        watcher,
+        "monitor_cond",
+        r#"["D","m",{"Root":{"columns":["name","_version"]}}]"#,
+    );
+    let written = test.journal.len();
+    for operations in [
+        r#"{"op":"update","table":"Root","where":[["name","==","a"]],"row":{"name":"a","peers":["set",[]]}}"#,
+        r#"{"op":"insert","table":"Root","uuid-name":"d","row":{}},{"op":"delete","table":"Root","where":[["_uuid","==",["named-uuid","d"]]]}"#,
+        r#"{"op":"insert","table":"Child","row":{}}"#,
+    ] {
+        let reply = transact(&mut test, operations);
+        assert!(reply.contains(r#""error":null"#), "{reply}");
+        assert_eq!(test.read(watcher), "", "{operations}");
+        assert_eq!(test.journal.len(), written, "{operations}");
+    }
+    // A row that changes has another version, which a monitor can select.
+    transact(
+        &mut test,
+        r#"{"op":"update","table":"Root","where":[["name","==","a"]],"row":{"name":"e"}}"#,
+    );
+    let told = test.read(watcher);
+    assert!(
+        told.contains(r#""name":"e""#) && told.contains(r#""_version""#),
+        "{told}"
+    );
+    let reply = test.call(
+        client,
+        "monitor_cond",
+        r#"["D","n",{"Root":{"columns":["name","_version"]}}]"#,
+    );
+    assert_eq!(
+        reply.matches(r#""_version":["uuid","#).count(),
+        3,
+        "{reply}"
+    );
+}
