@@ -18,7 +18,8 @@ use crate::trace::elapsed;
 use crate::trace::note;
 use crate::verdict::{claim, violated};
 
-/// The probe interval. A silent connection is given up after twice this time.
+/// The probe interval. A silent connection is given up after two of them, or after up to nine if the server owes
+/// the first rows of a cache.
 pub(crate) const PROBE: Duration = Duration::from_secs(2);
 /// How long a request may take.
 pub(crate) const REQUEST: Duration = Duration::from_secs(8);
@@ -80,7 +81,7 @@ pub(crate) struct Agent {
     pub(crate) dead_since: Cell<Option<u64>>,
     /// How many caches are being started.
     starting: Cell<usize>,
-    /// Whether its server owed it the first rows of a cache when the connection froze.
+    /// Whether the server owed it the first rows of a cache at the last check.
     pub(crate) was_owed_rows: Cell<bool>,
     /// When its remotes were last replaced, and by which.
     wanted: RefCell<(u64, Vec<Remote>)>,
@@ -375,7 +376,7 @@ impl Agent {
     }
 }
 
-/// A cache that is being started, counted until it is there or is given up.
+/// Counts a cache that is being started, until it has started or failed.
 struct Starting<'a>(&'a Cell<usize>);
 
 impl<'a> Starting<'a> {

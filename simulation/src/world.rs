@@ -530,8 +530,8 @@ impl World {
             agent.check_attempts(&self.network);
             let links = self.network.links_of(agent.number);
             let is_frozen = links.iter().any(|(_, since)| since.is_some());
-            // A server that owes the first rows of a cache is given up to nine intervals. The client
-            // does not know at once that the caller who wanted them has gone.
+            // A server that owes the first rows of a cache may be silent for nine intervals. The client does
+            // not notice at once that the caller who started the cache has given up.
             let owed = agent.awaits_rows() || (is_frozen && agent.was_owed_rows.get());
             agent.was_owed_rows.set(owed);
             let intervals = if owed { 9 } else { 2 };

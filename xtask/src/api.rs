@@ -23,8 +23,8 @@ pub(crate) fn compare(arguments: &Arguments) -> Result {
     compare_with(&arguments.baseline)
 }
 
-/// Compares the public items with those of the last release that this revision is based on. Without one, and where
-/// the sources are not a git repository, it says so.
+/// Compares the public items with those of the last release that this revision is based on. If there is none, or the
+/// sources are not in a git repository, it prints that and compares nothing.
 ///
 /// # Errors
 /// As [`compare`].

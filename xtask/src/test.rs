@@ -37,7 +37,7 @@ enum Step {
     LowestVersions,
     /// The library compiles without a warning with no feature, with each alone, and with `server` and `tls`
     Features,
-    /// No change of the public items since the last release breaks programs, unless the version says so
+    /// No change of the public items since the last release breaks programs, unless the version allows it
     Api,
     /// The documentation builds without a warning, without features and with all
     Document,
@@ -49,7 +49,7 @@ enum Step {
     Test,
     /// The tests of the client pass on the embedded server too
     Embedded,
-    /// Nothing is lost, duplicated or different after two minutes of the soak
+    /// After two minutes of the soak, nothing is lost, duplicated or different
     Soak,
 }
 
@@ -199,7 +199,7 @@ fn test_on_embedded_server() -> Result {
     run(command(&cargo(), &arguments).env("OVSDB_TEST_SERVER", "embedded"))
 }
 
-/// Of the whole workspace, as in `test_on_embedded_server`.
+/// Runs the soak for two minutes. The whole workspace is built for the same reason as in `test_on_embedded_server`.
 fn soak() -> Result {
     let arguments = "test --workspace --all-features --locked --test soak -- --nocapture";
     let arguments: Vec<&str> = arguments.split(' ').collect();

@@ -139,8 +139,8 @@ impl<'a> Group<'a> {
     }
 }
 
-/// How many mutants each program of tests has found. Programs that found many are tried before others that take as
-/// long, so that fewer mutants survive only because the time is used up.
+/// How many mutants each test program has found. Programs that found many run before others that take as long, so
+/// that fewer mutants survive only because the time budget is used up.
 #[derive(Debug, Default)]
 pub(crate) struct Finders(Mutex<HashMap<String, u32>>);
 
@@ -151,8 +151,8 @@ impl Finders {
         }
     }
 
-    /// The seconds that a group takes, divided by the number of mutants that its program has found, so that the group
-    /// with the least comes first.
+    /// The seconds that a group takes, divided by the number of mutants that its program has found. Groups with the
+    /// lowest price run first.
     fn price(&self, group: &Group<'_>) -> f64 {
         let found = self.0.lock();
         let found = found.map_or(0, |found| found.get(&group.name()).copied().unwrap_or(0));
@@ -232,7 +232,7 @@ fn groups<'a>(reaching: &[&'a Test], finders: &Finders) -> Vec<Group<'a>> {
             rest.push(Group::of(some));
         }
     }
-    // Prices are taken once: another trial may change them meanwhile.
+    // Compute each price once: other trials may change the prices during the sort.
     let sorted = |groups: Vec<Group<'a>>| {
         let priced = groups
             .into_iter()
