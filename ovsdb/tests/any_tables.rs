@@ -210,7 +210,7 @@ async fn a_replica_of_a_whole_database_is_what_the_server_holds() {
         .expect("a batch");
     let mut changed: Vec<_> = batch.any_table("Logical_Switch").expect("the table");
     assert_eq!(changed.len(), 3);
-    assert_eq!(batch.all().len(), 4, "the port of the switch goes too");
+    assert_eq!(batch.all().len(), 4, "its port is deleted too");
     changed.retain(|change| matches!(change, AnyChange::Modified { .. }));
     let renamed = changed
         .iter()

@@ -213,6 +213,6 @@ async fn every_commit_is_stored_once_and_the_replica_equals_the_database() {
     let unknown: usize = writers.iter().map(|writer| writer.tally.unknown).sum();
     assert!(
         faults < 100 || (unknown > 0 && fold.resyncs > 0),
-        "nothing was unknown, or nothing missed: the test tests too little"
+        "no outcome was unknown or no resync happened: the faults were too few"
     );
 }

@@ -98,7 +98,7 @@ async fn rows_are_made_changed_and_deleted_as_they_are_wanted() {
     let a = setting.item("a").expect("a row");
     assert_eq!((a.total, a.active, a.parts.len()), (1, true, 2));
     let view = setting.cache.snapshot();
-    assert_eq!(view.rows::<Part>().len(), 3, "y is one row");
+    assert_eq!(view.rows::<Part>().len(), 3, "both items share the part y");
 
     // Nothing is left to do, and nothing is sent.
     let plan = desired.plan(&view).expect("no conflict");
@@ -621,7 +621,7 @@ async fn what_is_wanted_for_long_is_made_again_under_another_uuid() {
         .converge(&setting.cache, &desired)
         .await
         .expect("no conflict");
-    assert_eq!(done.changes, 1, "the real is as it is sent");
+    assert_eq!(done.changes, 1, "the real equals the one that is sent");
     assert_eq!(setting.cache.snapshot().rows::<Slot>().len(), 2);
 }
 

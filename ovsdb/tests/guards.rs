@@ -554,7 +554,7 @@ async fn no_update_is_lost_and_no_row_made_twice_among_many_clients() {
         }
     }
     let view = cache.snapshot();
-    assert_eq!(view.rows::<Item>().len(), 0, "no counter comes again");
+    assert_eq!(view.rows::<Item>().len(), 0, "no counter is inserted again");
     assert_eq!(view.rows::<Part>().len(), 0);
     assert_eq!(
         view.rows::<Slot>().len(),
@@ -563,7 +563,7 @@ async fn no_update_is_lost_and_no_row_made_twice_among_many_clients() {
     );
     let all = CLIENTS * WORKERS * rounds;
     let runs = race.runs.load(Ordering::Relaxed);
-    assert!(runs > all, "some had to run again");
+    assert!(runs > all, "some closures ran again");
 }
 
 /// The state that the workers share.

@@ -327,7 +327,7 @@ async fn a_proxy_passes_drips_stalls_and_cuts() {
     for stream in [&mut stream, &mut silent] {
         stream.write_all(&text).await.expect("it works");
         let read = tokio::time::timeout(Duration::from_millis(100), stream.read(&mut back));
-        assert!(read.await.is_err(), "something passed");
+        assert!(read.await.is_err(), "bytes passed");
     }
     proxy.stall(false);
     for stream in [&mut stream, &mut silent] {

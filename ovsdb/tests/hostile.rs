@@ -376,7 +376,7 @@ async fn malformed_answers_to_the_greeting_are_typed_errors() {
             }
         }
         let error = timeout(HANG, connecting).await.expect("no hang");
-        match error.expect("no panic").expect_err("no answer of a server") {
+        match error.expect("no panic").expect_err("no valid answer") {
             Error::Unusable { lost, .. } => assert!(
                 matches!(
                     lost.reason(),

@@ -130,7 +130,7 @@ async fn transactions_that_conflict_are_not_merged() {
             "both transactions change the column Item.notes of the row",
         ),
         (
-            "one takes out what the other sets",
+            "one removes what the other sets",
             |txn| {
                 txn.ensure(Item::NAME, "a", |a| drop(a.notes.remove("owner")));
             },

@@ -658,7 +658,7 @@ async fn race(shares: [usize; 2]) -> u64 {
             .collect();
         (counts == wanted).then(|| view.rows::<LogicalSwitch>().len())
     });
-    assert_eq!(done.await.expect("counted"), KEYS, "no switch twice");
+    assert_eq!(done.await.expect("counted"), KEYS, "each switch once");
     let mut committed = 0;
     for (client, runner) in runners {
         until("no key fails", || runner.failing().is_empty()).await;

@@ -98,13 +98,13 @@ fn reason(error: &Error) -> &TlsError {
     match error {
         Error::Connect { source, .. } => match &**source {
             ConnectError::Tls(error) => error,
-            other => panic!("expected a fault of TLS, got {other:?}"),
+            other => panic!("expected a TLS error, got {other:?}"),
         },
         Error::Unusable { lost, .. } => match lost.reason() {
             DisconnectReason::Tls(error) => error,
-            other => panic!("expected a fault of TLS, got {other:?}"),
+            other => panic!("expected a TLS error, got {other:?}"),
         },
-        other => panic!("expected a fault of TLS, got {other:?}"),
+        other => panic!("expected a TLS error, got {other:?}"),
     }
 }
 

@@ -363,7 +363,7 @@ async fn a_changed_schema_is_taken_up_on_the_same_connection() {
         .expect("no hang")
         .expect("current");
     assert!(!client.has_column(Item::WEIGHT) && client.has_column(Item::NAME));
-    assert!(!state.has_changed(), "one connection all along");
+    assert!(!state.has_changed(), "the connection stayed the same");
     insert(&client, "new", 2).await;
     assert_eq!(names(&cache), ["new", "old"]);
     let mut next = async || {
@@ -449,7 +449,7 @@ async fn remotes_can_be_changed() {
         .await
         .expect("no hang")
         .expect("a change");
-    assert_eq!(next.iter().count(), 2, "one went, one came");
+    assert_eq!(next.iter().count(), 2, "one row was deleted, one inserted");
     assert_eq!(names(&cache), ["second"]);
     until(&client, |state| {
         matches!(state, ConnectionState::Connected { remote }

@@ -90,13 +90,13 @@ impl Refusal {
         match &self.0 {
             Error::Connect { source, .. } => match &**source {
                 ConnectError::Tls(error) => error,
-                other => panic!("expected a fault of TLS, got {other:?}"),
+                other => panic!("expected a TLS error, got {other:?}"),
             },
             Error::Unusable { lost, .. } => match lost.reason() {
                 DisconnectReason::Tls(error) => error,
-                other => panic!("expected a fault of TLS, got {other:?}"),
+                other => panic!("expected a TLS error, got {other:?}"),
             },
-            other => panic!("expected a fault of TLS, got {other:?}"),
+            other => panic!("expected a TLS error, got {other:?}"),
         }
     }
 }

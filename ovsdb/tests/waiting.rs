@@ -54,7 +54,7 @@ async fn each_view_is_looked_at_once_until_one_yields_something() {
     txn.commit().await.expect("a commit");
     assert!(cache.snapshot().get(row).is_none());
     assert_eq!(second.await.expect("it was inserted"), row);
-    assert_eq!(looks.get(), 3, "the view of now, and two that followed");
+    assert_eq!(looks.get(), 3, "the current view, and two later ones");
 }
 
 #[tokio::test]
