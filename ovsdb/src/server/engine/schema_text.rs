@@ -271,6 +271,49 @@ mod tests {
     }
 
     #[test]
+    fn limits_that_every_value_keeps_are_left_out() {
+        let least = "-1.7976931348623157e308";
+        let most = "1.7976931348623157e308";
+        for (given, written) in [
+            (
+                format!(r#"{{"type":"real","minReal":{least}}}"#),
+                r#""real""#,
+            ),
+            (
+                format!(r#"{{"type":"real","maxReal":{most}}}"#),
+                r#""real""#,
+            ),
+            (
+                format!(r#"{{"type":"real","minReal":{least},"maxReal":-1.5}}"#),
+                r#"{"key":{"type":"real","maxReal":-1.5}}"#,
+            ),
+            (
+                r#"{"type":"integer","maxInteger":9223372036854775807}"#.into(),
+                r#""integer""#,
+            ),
+            (
+                r#"{"type":"integer","minInteger":-1,"maxInteger":1}"#.into(),
+                r#"{"key":{"type":"integer","minInteger":-1,"maxInteger":1}}"#,
+            ),
+            (
+                r#"{"type":"string","minLength":0,"maxLength":4294967295}"#.into(),
+                r#""string""#,
+            ),
+            (
+                r#"{"type":"string","minLength":1,"maxLength":4294967294}"#.into(),
+                r#"{"key":{"type":"string","minLength":1,"maxLength":4294967294}}"#,
+            ),
+        ] {
+            let schema = format!(
+                r#"{{"name":"D","tables":{{"T":{{"columns":{{"c":{{"type":{{"key":{given}}}}}}}}}}}}}"#
+            );
+            let text = text(&DatabaseSchema::parse(&schema).expect("a schema"));
+            let expected = format!(r#""c":{{"type":{written}}}"#);
+            assert!(text.contains(&expected), "{given}: {text}");
+        }
+    }
+
+    #[test]
     fn the_bundled_schemas_survive() {
         for name in ["OVN_Northbound", "OVN_Southbound", "Open_vSwitch"] {
             let bundled = ovsdb_schema::bundled(name).expect("bundled");

@@ -318,6 +318,59 @@ mod tests {
     const ROWS: usize = 20_000;
 
     #[test]
+    fn a_file_is_compacted_when_it_is_large_has_doubled_and_has_many_records() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let opened = create(&folder.path().join("things.db"), SCHEMA, 1).expect("a file");
+        let journal = opened.journal;
+        for (length, base, records, has_grown) in [
+            (SMALL, 0, FEW, false),
+            (SMALL + 1, 0, FEW, true),
+            (SMALL + 1, 0, FEW - 1, false),
+            (4 * SMALL, 2 * SMALL, FEW, false),
+            (4 * SMALL + 2, 2 * SMALL, FEW, true),
+        ] {
+            let mut state = journal.state();
+            (state.length, state.base, state.records) = (length, base, records);
+            drop(state);
+            assert_eq!(journal.has_grown(), has_grown, "{length} {base} {records}");
+        }
+        let _compaction = journal.begin_compaction().expect("no other one runs");
+        assert!(!journal.has_grown() && journal.begin_compaction().is_none());
+        journal.state().compaction = None;
+        assert!(journal.has_grown());
+        journal.postpone_compaction();
+        assert!(!journal.has_grown());
+        journal.state().base = 0;
+        journal.close();
+        assert!(!journal.has_grown());
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_the_database_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("things.db");
+        for (record, reason) in [
+            (r#"{"Other":{}}"#, "No table named Other."),
+            (
+                r#"{"Thing":{"00000000-0000-0000-0000-000000000001":{"name":1}}}"#,
+                "expected string",
+            ),
+        ] {
+            let mut opened = create(&path, SCHEMA, 1).expect("a file");
+            let good = r#"{"Thing":{"00000000-0000-0000-0000-000000000001":{"name":"a"}}}"#;
+            for record in [good, record] {
+                opened.journal.append(record).expect("written");
+            }
+            drop((opened.database, opened.lock));
+            let error = open(&path, 1).expect_err("it does not fit");
+            let shown = crate::error_chain::ErrorChain::new(&error).to_string();
+            let start = "record 2 does not fit the database: ";
+            assert!(shown.contains(start) && shown.contains(reason), "{shown}");
+            fs::remove_file(&path).expect("removed");
+        }
+    }
+
+    #[test]
     fn a_compaction_writes_every_row_and_holds_little_of_the_text() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("things.db");

@@ -174,6 +174,9 @@ mod tests {
         let mut buffer = vec![0; 2 * READ];
         assert_eq!(own.read(&mut buffer).await.expect("read"), 2 * READ);
         assert_eq!(own.read(&mut buffer).await.expect("read"), READ + 1);
+        // All that there is fills one read: the next one finds nothing, and loses nothing.
+        peer.write_all(&long[..READ]).await.expect("written");
+        assert_eq!(own.read(&mut buffer).await.expect("read"), READ);
         drop(peer);
         assert_eq!(own.read(&mut bytes).await.expect("the end"), 0);
         let error = own
