@@ -1,4 +1,4 @@
-//! What the crate `simulation` reads from the servers in its thread: every state of every database.
+//! What the crate `simulation` reads from the servers in its thread: every change of every database.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -73,7 +73,8 @@ pub(super) fn replaced(server: Uuid, hosted: &Hosted) {
     EVENTS.with_borrow_mut(|events| events.push((server, name, Recorded::Whole(whole))));
 }
 
-/// The events of the database `D` since the last call, with the ids of the servers.
+/// The events of the database `D` since the last call, with the ids of the servers. Events of other
+/// databases are discarded.
 #[must_use]
 pub fn take_events<D: Database>() -> Vec<(Uuid, Event<D>)> {
     let events = EVENTS.take().into_iter();
