@@ -46,7 +46,7 @@ struct Link {
     session: Session,
     server: usize,
     conduct: watch::Sender<Conduct>,
-    /// Bytes were lost, so that it must not continue.
+    /// It never reached the server, or has lost bytes: it must not continue.
     is_lost: bool,
     frozen_since: Option<u64>,
     /// What was wrong with the server's TLS when the connection was made.

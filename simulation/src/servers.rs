@@ -262,7 +262,7 @@ impl Servers {
         });
     }
 
-    /// Plants a fault for the next transaction.
+    /// Injects a fault into the next transaction.
     pub(crate) fn next_transaction(&self, place: usize, fault: TransactionFault) {
         self.with(place, |server| {
             let _ = server.faults().next_transaction(Database::NAME, fault);
@@ -284,7 +284,7 @@ impl Servers {
         fault.into_iter().for_each(|fault| self.hold(fault));
     }
 
-    /// Plants a fault in a member of the cluster. It lasts until all faults end, except an expulsion.
+    /// Injects a fault into a member of the cluster. It lasts until all faults end; an expulsion is permanent.
     pub(crate) fn member(&self, member: usize, fault: Member) {
         let Some(cluster) = &self.cluster else {
             return;
@@ -319,7 +319,7 @@ impl Servers {
         }
     }
 
-    /// Ends all faults, except an expulsion.
+    /// Ends all faults. An expulsion is permanent.
     pub(crate) fn end_faults(&self) {
         self.fill(false);
         self.isolated.take();
