@@ -66,7 +66,9 @@
 //! |---|---|---|
 //! | committed | `Ok(`[`Outcome`]`)` | The change is made, and every current cache of this client shows it. |
 //! | not committed | [`CommitError::Build`], [`NotSent`](CommitError::NotSent), [`Refused`](CommitError::Refused) | Nothing has changed. |
-//! | unknown | [`CommitError::Unknown`], [`Answer`](CommitError::Answer) | The connection was lost, or the time limit passed, between the request and its reply. |
+//! | unknown | [`CommitError::Unknown`], [`Answer`](CommitError::Answer), [`Refused`](CommitError::Refused) with certain errors of a cluster | The connection was lost, the time limit passed, or the leader changed, between the request and its result; or the reply is malformed. |
+//!
+//! [`CommitError::nothing_changed`] tells the last two apart.
 //!
 //! The third cannot be avoided: a reply can be lost after the server has committed. The library never reports it as a success or as
 //! a failure. [`commit_once`](Transaction::commit_once) settles it: it sends the transaction again, with a guard that fails if a row that the
@@ -103,7 +105,7 @@
 //! | answer | when | what to do |
 //! |---|---|---|
 //! | [`Again`](Retry::Again) | a guard failed, a row with the same key exists by now, a row that is referred to no longer exists, the leader changed | read again, decide again, commit again |
-//! | [`Unknown`](Retry::Unknown) | the connection was lost after the request | settle it as above |
+//! | [`Unknown`](Retry::Unknown) | the connection was lost after the request, or a cluster lost its leader during the commit | settle it as above |
 //! | [`Never`](Retry::Never) | a mistake in the transaction, a value that the schema forbids, the time limit passed | report it |
 //!
 //! [`Retry`] lists every error. [`Client::apply`], [`Client::converge`] and [`Reconciler`] follow this rule by themselves, with

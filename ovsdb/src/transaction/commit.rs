@@ -29,10 +29,12 @@ impl<D: Database> Transaction<D> {
     /// late.
     ///
     /// # Errors
-    /// [`CommitError::Refused`] when the server refused it: nothing has changed.
-    /// [`CommitError::Unknown`] when the connection was lost, or the time limit passed, before the
-    /// reply: it may or may not have been committed; see [`commit_once`](Self::commit_once). The other
-    /// errors mean that nothing was sent.
+    /// [`CommitError::Build`] and [`CommitError::NotSent`] when nothing was sent.
+    /// [`CommitError::Refused`] when the server refused it: nothing has changed, except that some cluster
+    /// errors leave this open ([`Retry::Unknown`](crate::Retry::Unknown)).
+    /// [`CommitError::Unknown`] when the connection was lost, or the time limit passed, before the reply,
+    /// and [`CommitError::Answer`] when the reply is malformed: it may or may not have been committed; see
+    /// [`commit_once`](Self::commit_once).
     pub async fn commit(self) -> Result<Outcome, CommitError> {
         let sealed = self.sealed();
         sealed.without_reads(sealed.send().await)

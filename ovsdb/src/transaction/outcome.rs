@@ -315,9 +315,9 @@ impl fmt::Display for Refusal {
 /// # txn.insert(ovsdb::nb::LogicalSwitch { name: "sw0".into(), ..Default::default() });
 /// match txn.commit().await {
 ///     Ok(_) => println!("committed"),
-///     Err(CommitError::Refused(refusal)) => println!("nothing has changed: {refusal}"),
-///     Err(CommitError::Unknown(lost)) => println!("it may have been carried out: {lost}"),
-///     Err(error) => println!("{error}"),
+///     Err(CommitError::Build(mistake)) => println!("nothing was sent: {mistake}"),
+///     Err(error) if error.nothing_changed() => println!("nothing has changed: {error}"),
+///     Err(error) => println!("it may have been carried out: {error}"),
 /// }
 /// # assert_eq!(server.transactions::<ovsdb::nb::Database>().len(), 1);
 /// # Ok(()) }
@@ -333,7 +333,8 @@ pub enum CommitError {
     /// on [became outdated](super::Transaction::require_current); nothing was sent.
     #[error("the transaction was not sent")]
     NotSent(#[source] Disconnected),
-    /// The server refused the transaction; nothing has changed.
+    /// The server replied with an error; nothing has changed. Some errors of a cluster leave this open:
+    /// [`retry`](Self::retry) returns [`Retry::Unknown`](crate::Retry::Unknown) for them.
     #[error("the server refused the transaction: {0}")]
     Refused(Box<Refusal>),
     /// The connection was lost, or the time limit passed, after the transaction was sent: it may or may
