@@ -13,8 +13,7 @@ use crate::value::{Sealed, Uuid, Value};
 ///
 /// | | key |
 /// |---|---|
-/// | a column that an index of the schema makes [unique](Unique) | a value that converts into the
-/// column's |
+/// | a column that an index of the schema makes [unique](Unique) | a value that converts into its type |
 /// | a [`UniqueIndex`] over several columns | a tuple of such values |
 /// | a reference to a declared [`Index`] | a value that converts into its key |
 ///

@@ -22,8 +22,7 @@ use crate::protocol::ErrorKind;
 /// | `canceled`: the cluster's schema is being converted; nothing was carried out | again |
 /// | `database not available`, `not leader` | again |
 /// | `cluster error` that names a refusal: `not leader`, `prerequisite` ... | again |
-/// | any other `cluster error`: leadership was lost, or the server's time limit passed, during the
-/// commit | unknown |
+/// | any other `cluster error`: leadership was lost, or time ran out, during the commit | unknown |
 /// | the connection was lost after sending | unknown |
 /// | the time limit passed, or the client was closed, after sending; the reply is malformed | never |
 /// | every other error of the server | never |
