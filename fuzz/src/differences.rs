@@ -1,4 +1,4 @@
-//! The fuzz target `differences`: what updates make of rows, compared with a model.
+//! The fuzz target `differences`: the rows after updates, compared with a model.
 
 #![allow(unreachable_pub, reason = "a module of two crates")]
 
@@ -381,7 +381,7 @@ impl Draft<'_, '_> {
                 };
             }
         };
-        // Those that do not fit come last; they are chosen seldom.
+        // Atoms that do not fit the type come last, and have no written form.
         let at = self.choices.of(atoms.len() * 8) / 8;
         let (text, written) = atoms[at];
         let fits = !written.is_empty() || text == "\"\"";

@@ -1,4 +1,4 @@
-//! The functions that the fuzz targets call, and the tests that replay their corpus.
+//! The functions that the fuzz targets call. The tests that replay their corpus call them too.
 
 pub mod differences;
 pub mod entries;

@@ -85,7 +85,7 @@ impl<'a, T: Table> TableView<'a, T> {
     /// # fn example(view: &ovsdb::Snapshot<ovsdb::nb::Database>) {
     /// use ovsdb::nb::LogicalSwitch;
     ///
-    /// let switch = view.get_by(LogicalSwitch::NAME, "sw0"); // several switches may have one name
+    /// let switch = view.get_by(LogicalSwitch::NAME, "sw0"); // several switches may have the same name
     /// # }
     /// ```
     ///

@@ -66,9 +66,9 @@ impl<K: Send + 'static> Wake for SourceWaker<K> {
 /// closed queue stays closed. One whose streams have ended continues when it is fed from another
 /// stream.
 ///
-/// If the closure of a feed panics, the change it was called for is lost. So that this is not silent,
-/// the queue is closed after the keys of all other available changes were queued, and the panic is
-/// resumed in the worker that waited for a key.
+/// If the closure of a feed panics, the change it was called for is lost. This is not silent: the queue
+/// takes the keys of all other available changes, is closed, and resumes the panic in the worker that
+/// polled it.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

@@ -70,7 +70,7 @@ impl<T: Table> Matched<'_, T> {
         }
     }
 
-    /// Applies to a row what a wanted row gives in a step.
+    /// Sets in a row what a wanted row gives for the columns of this step.
     fn put(
         &self,
         wanted: &Wanted<T>,
@@ -83,7 +83,7 @@ impl<T: Table> Matched<'_, T> {
         put.map_err(|refused| self.desired.refused(wanted, resolution, refused))
     }
 
-    /// The row as each step leaves it; empty if the steps lead back to what it is.
+    /// The row after each step; empty if the steps leave it unchanged.
     pub(super) fn stages(
         &self,
         place: usize,

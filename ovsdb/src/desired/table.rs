@@ -148,7 +148,7 @@ impl<T: Table> DesiredTable<T> {
         })
     }
 
-    /// Whether one row could be found as several wanted rows.
+    /// Whether several wanted rows could match the same row.
     pub(super) fn can_be_same(&self) -> bool {
         let has_several = |keys: &dyn AnyKeys<T>| {
             use crate::cache::KeyName::{Elements, Function};
@@ -158,7 +158,7 @@ impl<T: Table> DesiredTable<T> {
             || self.keys.iter().any(|keys| has_several(&**keys))
     }
 
-    /// Calls `each` with the wanted rows that this row would be found as, by its keys or by conditions.
+    /// Calls `each` with the wanted rows that this row matches, by their keys or conditions.
     pub(super) fn each_wanted(
         &self,
         row: &Row<T>,

@@ -173,7 +173,7 @@ pub fn realized(client: &Client<ovsdb::nb::Database>, stage: Stage) -> Realize {
 /// # let _ = realized; Ok(()) }
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "nothing is waited for without `.await`"]
+#[must_use = "a wait does nothing unless it is awaited"]
 pub struct Realize {
     client: Client<ovsdb::nb::Database>,
     stage: Stage,

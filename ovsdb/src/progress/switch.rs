@@ -104,7 +104,7 @@ pub fn configured(client: &Client<ovsdb::vswitch::Database>) -> Configure {
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "nothing is waited for without `.await`"]
+#[must_use = "a wait does nothing unless it is awaited"]
 pub struct Configure {
     client: Client<ovsdb::vswitch::Database>,
     limit: Option<Duration>,

@@ -2,8 +2,8 @@
 //! and which one leads.
 //!
 //! The members share this memory instead of exchanging messages. Clients still see raft's guarantees: a
-//! majority elects a leader, only members with a majority commit, each entry follows the previous one,
-//! and each member applies the log in order, at its own pace.
+//! majority elects a leader, a member can commit only while it is connected to a majority, each entry
+//! follows the previous one, and each member applies the log in order, at its own pace.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

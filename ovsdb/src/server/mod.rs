@@ -214,7 +214,8 @@ impl ServerBuilder {
     /// by `server` of [`Client::builder`](crate::Client::builder).
     ///
     /// # Errors
-    /// When a schema is broken, a file cannot be served, or two databases have one name.
+    /// When a schema is broken, a file cannot be served, or two databases have the same
+    /// name.
     pub fn start(self) -> Result<Server, ServerError> {
         let mut hub = Hub::new(self.quotas, fastrand::u64(..));
         let mut storages = BTreeMap::new();

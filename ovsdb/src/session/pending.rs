@@ -34,7 +34,7 @@ pub(super) enum Waiter {
     None,
 }
 
-/// What a call may change, for the session to wait until replicas show it.
+/// What a call may change. The call returns once the replicas show the change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Nothing that replicas show.

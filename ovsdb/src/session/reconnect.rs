@@ -304,7 +304,8 @@ impl Reconnect {
         true
     }
 
-    /// The log of the server that the session stands by grows, so another member leads.
+    /// The server that the session stands by applies new transactions, so another member leads. Ends
+    /// the waits of members that answered and were not ready, so that they are tried at once.
     pub(crate) fn hint(&mut self, now: Duration) {
         let State::StandingBy { until } = &mut self.state else {
             return;

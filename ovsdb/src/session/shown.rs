@@ -22,7 +22,8 @@ struct Commit {
     _shown: oneshot::Sender<()>,
 }
 
-/// Resolves, always to an error, when the sender is dropped: every replica shows the commit.
+/// Resolves once every replica shows the commit. The sender is then dropped, so the result is always an
+/// error.
 pub(super) type Shown = oneshot::Receiver<()>;
 
 impl Unshown {

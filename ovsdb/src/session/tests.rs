@@ -712,7 +712,7 @@ fn a_commit_waits_for_a_monitor_that_was_refused_and_is_requested_again() {
     lab.pass(milliseconds(2_000));
     let request = lab.request();
     assert_eq!(request.method, "monitor_cond_since");
-    let mut shown = commit(&mut lab).expect("it is on its way");
+    let mut shown = commit(&mut lab).expect("a commit that waits for the monitor");
     assert!(matches!(
         shown.try_recv(),
         Err(oneshot::error::TryRecvError::Empty)

@@ -58,8 +58,9 @@ impl ColumnKind {
                 || (server.max.is_one() && (!self.scalar || server.min == 1)))
     }
 
-    /// Whether a column of the type `server` holds exactly one or at most one value, where this kind,
-    /// which [accepts](Self::accepts) it, can hold none or several.
+    /// Whether this kind can hold values that a column of the type `server`, which it
+    /// [accepts](Self::accepts), cannot: several where the server's column holds at most one, or none
+    /// where it holds exactly one.
     pub(crate) const fn is_wider_than(&self, server: &ColumnType) -> bool {
         server.value.is_none()
             && server.max.is_one()

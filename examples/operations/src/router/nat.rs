@@ -31,7 +31,8 @@ pub fn snat(external_ip: Option<IpAddr>, (network, prefix): (IpAddr, u8)) -> Nat
     nat(NatType::Snat, external_ip, logical_ip)
 }
 
-/// A NAT of destinations, and of the sources of the replies.
+/// A NAT in both directions: of destinations from the external to the logical address, and of sources
+/// from the logical to the external one.
 pub fn dnat_and_snat(external_ip: Option<IpAddr>, logical_ip: Option<IpAddr>) -> Nat {
     let logical_ip = logical_ip.map(|ip| ip.to_string()).unwrap_or_default();
     nat(NatType::DnatAndSnat, external_ip, logical_ip)

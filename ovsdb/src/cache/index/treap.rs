@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_treap_is_the_set_it_stands_for_and_snapshots_do_not_change() {
+    fn a_treap_has_the_entries_of_its_model_and_snapshots_do_not_change() {
         let mut random = fastrand::Rng::with_seed(0x1234_5678_9abc_def1);
         let (mut treap, mut model) = (Treap::default(), BTreeSet::new());
         let mut snapshots = Vec::new();

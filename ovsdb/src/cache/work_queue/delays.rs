@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// When a key is due, with a number that keeps keys due at the same time apart.
 pub(super) type Slot = (Instant, u64);
 
-/// The longest delay; tokio's timer does not reach much further.
+/// The longest delay: a year. A timer of tokio is limited to about two years.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// The keys, sorted by when they are due.

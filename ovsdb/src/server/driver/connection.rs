@@ -93,7 +93,7 @@ impl Connection {
                 return End::Cut("an injected fault".into());
             }
             if hanging > 0 {
-                // The sender lives as long as what this shares.
+                // This cannot fail: `self.shared` owns the sender.
                 let _ = faults.changed().await;
                 continue;
             }

@@ -205,7 +205,7 @@ fn a_transaction_that_cannot_be_written_leaves_nothing() {
 }
 
 #[test]
-fn what_waits_for_a_disk_that_fails_fails() {
+fn transactions_that_wait_for_a_failing_disk_fail() {
     let mut test = Test::new(Quotas::new());
     let client = test.connect();
     assert_eq!(test.insert(client, 1, "one", true), "");
