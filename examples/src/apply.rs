@@ -244,7 +244,7 @@ pub struct Done {
 }
 
 /// Brings the database to the state that the cluster requests. `progress` is called for each step, with
-/// its number and the number of all.
+/// its number and the number of steps.
 ///
 /// # Errors
 /// When the command line is wrong (nothing was written then), or a step fails.

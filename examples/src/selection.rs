@@ -155,7 +155,7 @@ fn selection(index: usize, element: &Field<'_>, pod_namespace: &str) -> Result<S
     let mac = element.member("mac")?;
     let addresses = element.member("ips")?.list()?.into_iter().map(|ip| {
         let bare = ip.text()?.and_then(|text| text.parse::<IpAddr>().ok());
-        // An address without a prefix length is the only one of its network.
+        // An address without a prefix length becomes a network of one address (/32 or /128).
         bare.map_or_else(
             || ip.required("an address such as 10.1.0.5/24"),
             |ip| Ok(ip.into()),
@@ -214,7 +214,7 @@ mod tests {
                 {"name": "m", "interface": "eth7"}]"#,
         );
         let [first, second] = selections.as_slice() else {
-            panic!("two networks, not {selections:?}");
+            panic!("expected two networks, got {selections:?}");
         };
         assert_eq!(
             (first.nad.as_str(), first.interface.as_str()),

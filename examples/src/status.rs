@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_and_nodes_bear_what_a_real_cluster_wrote() {
+    fn pods_and_nodes_get_the_annotations_that_a_real_cluster_wrote() {
         let golden: Value =
             serde_json::from_str(include_str!("../tests/files/golden.json")).expect("golden.json");
         let samples = [

@@ -2,7 +2,7 @@
 
 use syn::{Error, LitStr, Result};
 
-/// What stands for a table's name in the address.
+/// The placeholder for the table's name in the address.
 const TABLE: &str = "{table}";
 
 /// The address of the page, with the place of the table's name in it.

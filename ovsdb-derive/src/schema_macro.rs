@@ -324,7 +324,7 @@ impl<'a> Module<'a> {
         })
     }
 
-    /// Refuses columns whose names differ only in case, because their fields would have one name.
+    /// Refuses columns whose names differ only in case, because their fields would have the same name.
     fn distinct(&self, table: &str, fields: &[Field<'_>]) -> Result<()> {
         let (mut idents, mut constants) = (BTreeMap::new(), BTreeMap::new());
         for field in fields {

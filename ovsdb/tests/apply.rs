@@ -438,7 +438,7 @@ async fn connections_that_are_lost_while_the_rows_are_fetched_do_not_end_it() {
 }
 
 #[tokio::test]
-async fn a_change_that_counts_is_not_made_twice() {
+async fn a_change_whose_outcome_cannot_be_settled_is_not_made_twice() {
     for (identity, change) in [
         (
             RowIdentity::ClientChosen,

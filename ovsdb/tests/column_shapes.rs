@@ -509,7 +509,7 @@ impl Observed {
     async fn write_typed(&self, row: Wide) {
         let mut txn = self.client.transaction();
         let reference = txn.insert(row.clone());
-        txn.commit().await.expect("a row that the server had");
+        txn.commit().await.expect("a commit of a row that was read");
         let view = self.wide[0].snapshot();
         assert_eq!(view.get(reference).map(Row::columns), Some(&row));
     }

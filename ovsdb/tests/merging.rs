@@ -205,7 +205,7 @@ async fn transactions_that_conflict_are_not_merged() {
             "one transaction was decided on rows of Item, and the other writes the row",
         ),
         (
-            "both insert under one uuid",
+            "both insert a row with the same uuid",
             |txn| {
                 txn.insert_with_uuid(ovsdb::Uuid::from_u128(1), Slot { number: 1 });
             },

@@ -26,7 +26,7 @@ fn transactions_without_a_client_do_not_mix_their_rows() {
     let one = first.insert(item("i", 1));
     let mut same = Transaction::<Database>::detached();
     same.insert(item("j", 2));
-    let conflict = first.merge(&same).expect_err("rows of one uuid");
+    let conflict = first.merge(&same).expect_err("two rows with the same uuid");
     let expected = MergeConflict::Row {
         table: "Item",
         row: one.uuid(),

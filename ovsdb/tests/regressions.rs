@@ -513,7 +513,7 @@ async fn garbage_is_an_error_and_not_a_panic() {
 }
 
 #[tokio::test]
-async fn replies_to_no_request_are_passed_over() {
+async fn replies_to_unknown_requests_are_ignored() {
     let peer = Peer::new();
     let (client, mut connection) = scripted(&peer).await;
     connection

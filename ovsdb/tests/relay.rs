@@ -83,7 +83,7 @@ async fn what_is_written_through_a_relay_is_at_its_source_and_the_other_way_roun
     let error = transaction
         .commit()
         .await
-        .expect_err("two ports with one name");
+        .expect_err("two ports with the same name");
     let CommitError::Refused(refusal) = error else {
         panic!("{error}")
     };

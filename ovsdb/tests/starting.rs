@@ -185,7 +185,7 @@ async fn until_it_ends(
 }
 
 #[tokio::test]
-async fn starting_a_cache_ends_when_each_attempt_costs_the_connection() {
+async fn starting_a_cache_fails_when_each_attempt_loses_the_connection() {
     // A server that closes the connection.
     let peer = Peer::new();
     let forever = || builder(peer.remote()).request_timeout(None);

@@ -331,7 +331,7 @@ async fn a_wait_may_be_as_long_as_a_duration() {
             .timeout(Some(timeout))
             .comparing(Item::NAME)
             .until([]);
-        txn.commit().await.expect("it is so already");
+        txn.commit().await.expect("the wait is met already");
     }
     // By hand.
     let mut txn = client.transaction();
@@ -343,7 +343,7 @@ async fn a_wait_may_be_as_long_as_a_duration() {
         until: Until::Equal,
         rows: Vec::new(),
     });
-    txn.commit().await.expect("it is so already");
+    txn.commit().await.expect("the wait is met already");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// A bundled schema and where its sources are.
 struct Origin {
     database: &'static str,
-    /// The file of the notes, without its ending.
+    /// The file of the notes, without its extension.
     file: &'static str,
     product: &'static str,
     release: &'static str,

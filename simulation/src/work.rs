@@ -407,7 +407,7 @@ pub(crate) async fn close(number: u32, connected: &Connected, agent: &Agent) -> 
             ovsdb::ErrorChain::new(error)
         );
     }
-    // If the connection was lost, the reason is another one.
+    // After a lost connection the outcome is unknown too, but the reason is not `Closed`.
     let is_forgotten = matches!(&done, Err(CommitError::Unknown(lost))
         if matches!(lost.reason(), DisconnectReason::Closed));
     claim(

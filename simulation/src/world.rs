@@ -29,7 +29,7 @@ const REST: Duration = Duration::from_secs(60);
 /// notices after two of its probe intervals (10 s), and reports the loss 30 s later. Its clients get two of
 /// their own probe intervals more.
 const STRANDED: u64 = 41_000 + 2 * PROBE.as_millis() as u64;
-/// After this time no client is connected to a cluster member that has lost the others, in milliseconds.
+/// The time, in milliseconds, within which every client leaves a cluster member that has lost the others.
 const ALONE: u64 = 10_000;
 /// How long work with a single request may take, in milliseconds.
 const REQUEST_BOUND: u64 = REQUEST.as_millis() as u64 + 2000;

@@ -37,7 +37,7 @@ fn objects_are_found_in_documents_and_lists() {
 }
 
 #[test]
-fn malformed_objects_are_named_with_their_field_and_stop_no_other() {
+fn malformed_objects_are_reported_with_their_field_and_others_are_read() {
     for (text, place, message) in [
         (
             "apiVersion: v1\nkind: Pod",

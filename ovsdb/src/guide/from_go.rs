@@ -82,7 +82,7 @@
 //! | `WithConditionalTable` | [`table_where`](CacheBuilder::table_where), [`set_condition`](Cache::set_condition) | The condition can be changed. |
 //! | `MonitorCancel` | dropping the [`Cache`] | |
 //! | `Get` | [`Snapshot::get_by`], [`Snapshot::get`] | Borrows the row; libovsdb copies it. |
-//! | `List` | [`Snapshot::rows`] | All tables of a snapshot are after the same transaction. |
+//! | `List` | [`Snapshot::rows`] | All tables of a snapshot show the state after the same transaction. |
 //! | `Where(model).List` | [`Snapshot::find`] | |
 //! | `WhereCache(predicate).List` | [`Snapshot::rows`] and `filter` | |
 //! | `Cache().Table(name)`: `Row`, `HasRow`, `Rows`, `RowsShallow`, `Len` | [`Snapshot::table`], [`TableView`](cache::TableView) | Rows are shared, not copied. |

@@ -34,8 +34,8 @@
 //! | streams | At most 1,024 transactions or 16 MiB of messages wait for a slow consumer, then they are coalesced. |
 //! | messages | [`limits`](ClientBuilder::limits) bounds a message, 1 GiB by default. |
 //!
-//! Caches of one client do not share rows. Start one cache with all tables that a program reads, also because only the tables of one
-//! cache are seen after the same transaction.
+//! Caches of one client do not share rows. Start one cache with all tables that a program reads. Besides, only a snapshot of one cache
+//! shows all of its tables after the same transaction.
 //!
 //! # What speed depends on
 //!

@@ -69,7 +69,7 @@ enum End {
     Failure,
     /// With a panic.
     Panic,
-    /// Not at all.
+    /// Never, unless it is killed.
     Hang,
 }
 

@@ -79,7 +79,7 @@ async fn a_row_that_does_not_exist_is_created_with_what_an_update_would_set() {
 }
 
 #[tokio::test]
-async fn nothing_is_deleted_where_nothing_is_meant() {
+async fn a_delete_that_matches_no_row_writes_nothing() {
     let setting = setting(|_| {}).await;
     let by_predicate = |txn: &mut _| {
         rows::delete(txn, |set: &ovsdb::Row<AddressSet>| set.name == NAME);

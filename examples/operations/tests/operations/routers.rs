@@ -52,7 +52,7 @@ async fn external_ids_of_a_router_are_set_and_taken_out() {
 }
 
 #[tokio::test]
-async fn load_balancers_of_a_router_are_added_and_taken_away() {
+async fn load_balancers_of_a_router_are_added_and_removed() {
     let setting = setting(|txn| {
         routers(txn);
         load_balancer::ensure(txn, "lb", |_| {});

@@ -112,7 +112,7 @@ async fn acls_are_taken_from_all_switches_that_have_them() {
         setting.rows::<Acl>().is_empty(),
         "no row refers to them any more"
     );
-    // Removing what was removed already is possible.
+    // Removing them again is not an error.
     setting
         .unchanged(|txn| {
             let _: () = switch::remove_acls(txn, |_| true, &acls);
@@ -125,7 +125,7 @@ async fn acls_are_taken_from_all_switches_that_have_them() {
 }
 
 #[tokio::test]
-async fn load_balancers_are_added_and_taken_away() {
+async fn load_balancers_are_added_and_removed() {
     let setting = setting(|txn| {
         switches(txn);
         load_balancer::ensure(txn, "lb", |_| {});

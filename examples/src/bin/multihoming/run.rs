@@ -23,7 +23,7 @@ use crate::input::{Input, Nodes};
 /// rows of objects that are no longer in the manifests are removed. If several instances run on one
 /// database, only the one that holds the lock "multihoming" of the server works; the others wait
 /// until it ends. Each server of a cluster has locks of its own, so all instances connect to the
-/// leader only. An object that becomes wrong is reported in the log and left out, and its rows stay
+/// leader only. An object that becomes invalid is reported in the log and left out, and its rows stay
 /// as they are. While a file cannot be read or parsed, the earlier manifests stay in force. SIGTERM
 /// and SIGINT end the program; the database stays as it is.
 #[derive(Debug, Args)]

@@ -21,7 +21,7 @@ use super::lab::{Lab, Network, Pair};
 use super::wait::{becomes, check, eventually};
 use crate::Result;
 
-/// A scenario, in the order in which all of them run.
+/// The scenarios, in the order in which they run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Scenario {
     /// Pods of a layer3 network reach each other through the router
