@@ -11,7 +11,7 @@ const SECONDS: &str = "--minutes 0.2 --rows 500 --transfer-every 2 --kill-every 
 const MINUTES: &str = "--minutes 2 --rows 5000 --transfer-every 5 --kill-every 20";
 
 #[test]
-fn nothing_is_lost_or_made_twice_on_a_cluster_with_faults() {
+fn nothing_is_lost_or_duplicated_on_a_cluster_with_faults() {
     let is_full = std::env::var("OVSDB_TEST_SCALE").is_ok_and(|scale| scale == "full");
     let arguments = if is_full { MINUTES } else { SECONDS };
     let output = Command::new(env!("CARGO_BIN_EXE_soak"))

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_get_a_subnet_of_each_family_and_spill_over() {
+    fn nodes_get_a_subnet_of_each_family_from_the_next_range_if_one_is_full() {
         let ranges = cluster_subnets("10.0.0.0/23/24,10.9.0.0/23/24,fd00::/48").expect("ranges");
         let mut subnets = NodeSubnets::new(ranges);
         assert_eq!(subnets.families(), Family::BOTH);
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_go_round() {
+    fn the_search_for_a_free_address_wraps_around() {
         let mut node = Pool::of_node("10.33.2.0/24".parse().expect("a subnet"));
         assert_eq!(take(&mut node, 2), ["10.33.2.3", "10.33.2.4"]);
 

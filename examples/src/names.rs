@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_ovn_kubernetes_own() {
+    fn names_equal_those_of_ovn_kubernetes() {
         let names = NetworkNames::new("l3-network");
         assert_eq!(names.cluster_router(), "l3.network_ovn_cluster_router");
         assert_eq!(names.node_switch("work001"), "l3.network_work001");

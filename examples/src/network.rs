@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn nads_of_one_network_are_put_together() {
+    fn nads_of_one_network_are_merged() {
         let same = json!({"subnets": "10.2.0.0/16, 10.1.0.0/16"});
         let (found, report) = networks([
             nad("a/x", json!({})),
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_is_described_in_two_ways_is_the_first() {
+    fn of_two_descriptions_of_a_network_the_first_counts() {
         let (found, report) = networks([
             nad("a/x", json!({})),
             nad("b/y", json!({"mtu": 1300, "mtuu": 1})),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_nad_stops_no_other() {
+    fn an_invalid_nad_does_not_affect_the_others() {
         let broken = Nad {
             config: "{".to_owned(),
             ..nad("a/broken", json!({}))

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_of_it_is_one_range() {
+    fn all_numbers_are_one_range() {
         let mut ranges = Ranges::default();
         ranges.insert(3, 5);
         ranges.insert(u128::MAX, u128::MAX);

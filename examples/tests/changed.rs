@@ -110,7 +110,7 @@ async fn a_plan_for_changed_pods_equals_a_plan_for_everything() {
 }
 
 #[test]
-fn other_changes_are_not_of_pods_alone() {
+fn changes_beyond_pods_are_recognised() {
     let plain = cluster(&[pod("p", "1", "a", "two", "Running")]);
     assert!(
         plain

@@ -352,7 +352,7 @@ fn only_the_leader_of_a_cluster_is_used_unless_asked_otherwise() {
 }
 
 #[test]
-fn apply_waits_only_for_what_can_come() {
+fn apply_waits_only_for_daemons_that_can_confirm() {
     let folder = manifest("").display().to_string();
     let run = multihoming(&[
         "apply", "-f", &folder, "--nb", "memory:", "--wait", "northd",

@@ -219,7 +219,7 @@ fn comments_in_json_are_refused_with_their_line() {
 }
 
 #[test]
-fn what_is_not_ours_is_passed_over() {
+fn networks_of_other_plugins_are_skipped() {
     let server = server("bundled");
     let bridge = json!({"type": "bridge"});
     let default = json!({"topology": ""});
@@ -343,7 +343,7 @@ fn manifests_are_checked_without_a_database() {
 }
 
 #[test]
-fn what_cannot_be_read_is_bad_input_and_no_server_is_not() {
+fn an_unreadable_file_is_bad_input_and_an_unreachable_server_is_not() {
     let server = server("bundled");
     let missing = server.folder().join("missing.yaml").display().to_string();
     let run = on(&server, "apply", &["-f", &missing]);

@@ -308,7 +308,7 @@ fn what_is_not_in_the_manifests_stays_unless_pruned() {
 }
 
 #[test]
-fn a_network_that_takes_another_shape_leaves_nothing_of_the_old_one() {
+fn a_network_that_changes_its_topology_leaves_nothing_of_the_old_one() {
     let server = server("bundled");
     let rest = node("a") + &pod("p", "a", "1", "n");
     apply(&server, &(nad("n", "net", LAYER2) + &rest), &[]);

@@ -608,7 +608,7 @@ async fn limits_without_an_interface_are_deleted() {
 }
 
 #[tokio::test]
-async fn the_program_does_it_all() {
+async fn the_program_sets_up_a_node_and_attaches_pods() {
     let bench = Bench::start(OLD_SCHEMA).await;
     let succeed = |arguments: &str| {
         let output = bench.multihoming(arguments);

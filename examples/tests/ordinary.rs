@@ -26,7 +26,7 @@ fn half_of_a_large_subnet_is_excluded() {
 }
 
 #[test]
-fn mac_addresses_have_dashes() {
+fn mac_addresses_with_dashes_are_accepted() {
     let server = applied("mac-with-dashes.yaml");
     let addresses = addresses(&server, "default.flat_default_virt-launcher-vm-x");
     assert_eq!(addresses, "02:ab:cd:ef:00:11");

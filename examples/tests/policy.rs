@@ -170,7 +170,7 @@ fn a_policy_has_its_groups_acls_and_address_sets() {
 }
 
 #[test]
-fn policies_change_with_pods_and_rules_and_go() {
+fn policies_follow_pods_and_rules_and_are_deleted() {
     let server = server("ovn-23.03");
     let network = format!("{NETWORK}{}", pod("web", "default", "web"));
     let client = pod("client", "default", "nginx1");
@@ -268,7 +268,7 @@ fn what_is_not_in_the_manifests_stays_isolated() {
 }
 
 #[test]
-fn the_current_profile_names_by_owner_and_has_tiers_where_there_are_any() {
+fn the_current_profile_names_rows_by_owner_and_uses_tiers_if_the_schema_has_them() {
     for schema in support::SCHEMAS {
         let server = server(schema);
         let text = format!(
@@ -329,7 +329,7 @@ fn logging_follows_the_namespace() {
 }
 
 #[test]
-fn policies_that_cannot_be_are_refused() {
+fn impossible_policies_are_refused() {
     let server = server("bundled");
     let bare = NETWORK.replace("\"subnets\": \"10.1.0.0/16\", ", "");
     let named = WEB.replace("80", "http");
@@ -388,7 +388,7 @@ fn a_policy_without_types_isolates_no_pod_in_any_profile() {
 }
 
 #[test]
-fn a_policy_that_turns_wrong_keeps_its_rows() {
+fn a_policy_that_becomes_invalid_keeps_its_rows() {
     for profile in ["mid2023", "central-2026"] {
         let server = server("bundled");
         let pods = pod("web", "default", "web") + &pod("db", "default", "db");

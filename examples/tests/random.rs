@@ -135,7 +135,7 @@ fn strays(northbound: &Northbound) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn one_apply_is_enough_whatever_was_before() {
+async fn one_apply_is_enough_whatever_existed_before() {
     let schema = ovsdb::schema::bundled("OVN_Northbound").expect("a bundled schema");
     for seed in 0..25 {
         let mut random = Rng::with_seed(seed);

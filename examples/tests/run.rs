@@ -184,7 +184,7 @@ fn drift_is_repaired_and_files_are_followed() {
 }
 
 #[test]
-fn one_of_several_works_and_another_takes_over() {
+fn one_of_several_instances_works_and_another_takes_over() {
     let server = server("ovn-23.03");
     let folder = samples(&server).display().to_string();
     let first = Controller::start(&server, &folder, "first");
@@ -201,7 +201,7 @@ fn one_of_several_works_and_another_takes_over() {
 }
 
 #[test]
-fn on_a_cluster_one_works_and_it_is_at_the_leader() {
+fn on_a_cluster_one_instance_works_and_is_connected_to_the_leader() {
     let cluster = Cluster::start(&support::schema("bundled"), 3).expect("a cluster");
     let folder = samples(&cluster.members()[0]).display().to_string();
     let log = |number: usize| cluster.members()[0].folder().join(format!("{number}.log"));
@@ -271,7 +271,7 @@ fn convert(server: &Server, name: &str) {
 }
 
 #[test]
-fn a_conversion_of_the_schema_is_followed_though_no_row_changes() {
+fn a_conversion_of_the_schema_is_followed_even_if_no_row_changes() {
     let current = ["--profile", "current"];
     let plan = |server: &Server, folder: &str| {
         let arguments = ["-f", folder, "--prune", "--profile", "current"];
@@ -336,7 +336,7 @@ fn log_on(terminal: bool, no_color: Option<&str>) -> String {
 }
 
 #[test]
-fn only_a_terminal_gets_colours_and_not_against_the_users_will() {
+fn only_a_terminal_gets_colours_and_the_user_can_disable_them() {
     assert!(!log_on(false, None).contains('\u{1b}'));
     assert!(log_on(true, None).contains('\u{1b}'));
     assert!(log_on(true, Some("")).contains('\u{1b}'));
@@ -354,7 +354,7 @@ fn a_file_that_is_no_manifest_from_the_start_is_bad_input() {
 }
 
 #[test]
-fn wrong_objects_stop_no_other_and_lose_nothing() {
+fn invalid_objects_keep_their_rows_and_do_not_affect_others() {
     let server = server("bundled");
     let folder = samples(&server);
     let l2 = fs::read_to_string(folder.join("l2-network.yaml")).expect("a sample");

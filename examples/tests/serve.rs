@@ -21,7 +21,7 @@ fn refused(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn databases_are_made_where_they_are_missing_and_kept() {
+fn missing_databases_are_created_and_existing_ones_are_kept() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path();
     let (nb, sb) = (in_folder(path, "nb.db"), in_folder(path, "sb.db"));

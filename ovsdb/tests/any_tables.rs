@@ -823,7 +823,7 @@ async fn decisions_are_made_on_rows_by_name() {
 }
 
 #[tokio::test]
-async fn a_server_without_a_description_of_itself_lists_names() {
+async fn a_server_without_its_own_database_lists_only_names() {
     let peer = Peer::new();
     let connecting = Client::<AnyDatabase>::builder().remotes(peer.remote());
     let connecting = tokio::spawn(connecting.database("Inventory").connect());

@@ -126,7 +126,7 @@ async fn without_a_connection_the_closure_waits_for_the_rows_of_the_next_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_closure_is_run_again_when_the_connection_changes_before_the_sending() {
+async fn the_closure_is_run_again_when_the_connection_is_lost_before_sending() {
     let setting = Setting::new().await;
     let mut runs = Vec::new();
     let change = |view: &Snapshot<Database>, txn: &mut Transaction<Database>| {
@@ -155,7 +155,7 @@ async fn the_closure_is_run_again_when_the_connection_changes_before_the_sending
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_closure_is_run_again_when_the_schema_is_converted_before_the_sending() {
+async fn the_closure_is_run_again_when_the_schema_is_converted_before_sending() {
     let setting = Setting::new().await;
     let wider = INVENTORY.replace("\"maxRows\": 2", "\"maxRows\": 3");
     let schema: Json = Wire::from_json(&wider).expect("json");
@@ -248,7 +248,7 @@ async fn the_time_limit_bounds_the_wait_for_the_replica() {
 }
 
 #[tokio::test]
-async fn a_permanent_refusal_ends_it_at_once() {
+async fn a_permanent_refusal_is_returned_at_once() {
     let server = inventory_server();
     let client: Client<Database> = connect(&server).await;
     let cache = items(&client).await;
@@ -416,7 +416,7 @@ async fn a_change_without_inserts_is_decided_again_on_what_the_next_connection_s
 
 /// As if connections were cut before the rows arrive.
 #[tokio::test]
-async fn connections_that_are_lost_while_the_rows_are_fetched_do_not_end_it() {
+async fn connections_that_are_lost_while_the_rows_are_fetched_do_not_end_apply() {
     let (_, peer, connection, applied) = first_try(RowIdentity::ClientChosen, |view, txn| {
         let row = view.rows::<Item>().next().expect("the row");
         txn.update(row).set(Item::TOTAL, row.count + 10);

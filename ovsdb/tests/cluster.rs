@@ -161,7 +161,7 @@ async fn a_client_follows_the_leader() {
 }
 
 #[tokio::test]
-async fn a_member_that_is_cut_off_is_left() {
+async fn a_client_leaves_a_member_that_is_cut_off() {
     let mut cluster = Cluster::start(INVENTORY, 3).expect("a cluster");
     // Any member is accepted, but the first is tried first.
     let client = builder(cluster.remotes()).remote_order(ovsdb::RemoteOrder::Given);

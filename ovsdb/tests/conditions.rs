@@ -247,7 +247,7 @@ async fn changes_that_wait_are_coalesced() {
 }
 
 #[tokio::test]
-async fn servers_without_conditions_say_so() {
+async fn a_condition_on_a_server_without_conditions_is_an_error() {
     let server = inventory_server();
     let client = quick(server.remote()).await;
     fill(&client, 0..3).await;

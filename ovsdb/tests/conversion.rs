@@ -148,7 +148,7 @@ fn lacks(error: &Error, table: &str, column: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_condition_on_a_column_that_is_gone_concerns_its_cache_alone() {
+async fn a_condition_on_a_removed_column_affects_only_its_own_cache() {
     let server = inventory_server();
     let client = quick(server.remote()).connect().await.expect("a client");
     let active = client.cache().table_where::<Item>(Item::ACTIVE.eq(true));

@@ -80,7 +80,7 @@ impl Setting {
 }
 
 #[tokio::test]
-async fn rows_are_made_changed_and_deleted_as_they_are_wanted() {
+async fn rows_are_inserted_changed_and_deleted_as_they_are_wanted() {
     let setting = setting().await;
     let mut txn = setting.other.transaction();
     txn.insert(of("them", "theirs", 50));
@@ -572,7 +572,7 @@ async fn what_would_not_be_found_again_or_cannot_be_sent_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_plan_does_not_change_a_row_that_others_have_by_then() {
+async fn a_plan_does_not_change_a_row_that_has_another_owner_by_then() {
     let setting = setting().await;
     let mut txn = setting.other.transaction();
     let a = txn.insert(of("me", "a", 1));
@@ -598,7 +598,7 @@ async fn a_plan_does_not_change_a_row_that_others_have_by_then() {
 }
 
 #[tokio::test]
-async fn what_is_wanted_for_long_is_made_again_under_another_uuid() {
+async fn a_wanted_row_whose_uuid_is_taken_is_inserted_with_another_uuid() {
     let setting = setting().await;
     let mut desired = Desired::new();
     desired.row_where(Slot::NUMBER.eq(5)).set(Slot::NUMBER, 5);
@@ -720,7 +720,7 @@ async fn a_row_exists_until_the_step_that_deletes_it() {
 }
 
 #[tokio::test]
-async fn a_row_that_is_replaced_goes_in_its_step_whatever_refers_to_it() {
+async fn a_replaced_row_is_deleted_in_its_step_whatever_refers_to_it() {
     let setting = setting().await;
     let mut first = Desired::new();
     setting.want(&mut first, "a", 1, &["x"]);
@@ -754,7 +754,7 @@ async fn a_row_that_is_replaced_goes_in_its_step_whatever_refers_to_it() {
 }
 
 #[tokio::test]
-async fn all_steps_in_one_transaction_come_to_the_same() {
+async fn all_steps_in_one_transaction_have_the_same_result() {
     let setting = setting().await;
     let mut first = Desired::new();
     setting.want(&mut first, "a", 1, &["x", "y"]);

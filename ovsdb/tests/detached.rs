@@ -267,7 +267,7 @@ fn mistakes_are_those_that_a_client_with_the_schema_finds() {
 }
 
 #[test]
-fn a_server_carries_it_out_without_a_runtime() {
+fn a_server_executes_a_detached_transaction_without_a_runtime() {
     let seed = Server::memory(INVENTORY).expect("a server");
     let mut first = Transaction::detached();
     first.insert(item("box", 7));
@@ -315,7 +315,7 @@ fn a_server_carries_it_out_without_a_runtime() {
 }
 
 #[test]
-fn a_chosen_uuid_stays_and_nothing_waits() {
+fn a_detached_transaction_keeps_chosen_uuids_and_does_not_wait() {
     let server = Server::memory(INVENTORY).expect("a server");
     let uuid = Uuid::from_u128(77);
     let mut txn = Transaction::detached();

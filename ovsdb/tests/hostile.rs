@@ -115,7 +115,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_message_end_the_connection_and_nothing_else() {
+async fn bytes_that_are_not_a_message_end_only_the_connection() {
     let world = World::new().await;
     type Check = fn(&DisconnectReason) -> bool;
     let message: Check = |reason| matches!(reason, DisconnectReason::Message(_));
@@ -253,7 +253,7 @@ async fn unsolicited_replies_and_updates_change_nothing() {
 }
 
 #[tokio::test]
-async fn an_update_that_does_not_fit_is_mended_by_fetching_all() {
+async fn all_rows_are_fetched_after_an_update_that_does_not_fit() {
     let world = World::new().await;
     let row = insert(&world.client, "known").await;
     let mut changes = world.cache.all_changes();
@@ -300,7 +300,7 @@ async fn an_update_that_does_not_fit_is_mended_by_fetching_all() {
 }
 
 #[tokio::test]
-async fn a_hostile_greeting_is_a_typed_error_or_passed_over() {
+async fn a_hostile_greeting_is_a_typed_error_or_ignored() {
     let greetings: Vec<Vec<u8>> = vec![
         b"garbage".to_vec(),
         vec![b'['; 1_000_000],

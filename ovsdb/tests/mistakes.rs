@@ -83,7 +83,7 @@ async fn a_deleted_row_that_only_the_other_view_has_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn two_inserts_under_one_uuid_are_a_mistake() {
+async fn two_inserts_with_the_same_uuid_are_a_mistake() {
     let (_server, client, cache) = setting().await;
     let uuid = Uuid::new_v4();
     let mut txn = client.transaction_on(&cache);

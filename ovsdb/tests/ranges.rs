@@ -91,7 +91,7 @@ async fn a_range_shows_the_view_under_the_transactions_own_writes() {
 }
 
 #[tokio::test]
-async fn the_commit_verifies_what_conditions_can_say_of_a_range() {
+async fn the_commit_verifies_of_a_range_what_conditions_can_express() {
     let setting = setting().await;
     type Read = fn(&Setting, &mut Transaction<Database>) -> usize;
     let numbers: [Read; 5] = [

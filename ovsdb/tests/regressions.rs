@@ -330,7 +330,7 @@ async fn columns_that_the_server_omits_are_at_their_default() {
 }
 
 #[tokio::test]
-async fn older_servers_are_monitored_as_they_can() {
+async fn older_servers_are_monitored_by_a_method_that_they_have() {
     for (known, version) in [
         ("monitor_cond", MonitorVersion::MonitorCond),
         ("monitor", MonitorVersion::Monitor),
@@ -356,7 +356,7 @@ async fn older_servers_are_monitored_as_they_can() {
 }
 
 #[tokio::test]
-async fn an_update_that_does_not_fit_is_never_passed_over() {
+async fn an_update_that_does_not_fit_is_never_ignored() {
     let zero = Uuid::nil();
     for update in [
         // Modifying and deleting unknown rows, and inserting a known one.

@@ -43,7 +43,7 @@ fn names(view: &nb::Snapshot) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_written_through_a_relay_is_at_its_source_and_the_other_way_round() {
+async fn writes_through_a_relay_reach_its_source_and_the_reverse() {
     let source = bundled_server("OVN_Northbound");
     let direct = nb::Client::builder()
         .remotes(source.remote())

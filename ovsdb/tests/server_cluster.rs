@@ -506,7 +506,7 @@ async fn an_expelled_member_serves_nothing_and_has_no_vote() {
 }
 
 #[tokio::test]
-async fn a_stopped_member_carries_out_nothing_of_what_waited() {
+async fn a_stopped_member_does_not_execute_transactions_that_waited() {
     let cluster = cluster();
     let stopped = [cluster.stop(0), cluster.stop(1)];
     let mut third = raw(&cluster, 2).await;

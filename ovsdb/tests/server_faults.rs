@@ -126,7 +126,7 @@ async fn replies_are_delayed_by_the_requested_time() {
 }
 
 #[tokio::test]
-async fn a_client_leaves_a_server_that_leads_no_more() {
+async fn a_client_leaves_a_server_that_is_no_longer_the_leader() {
     let server = server();
     let builder = Client::<Database>::builder()
         .server(&server)

@@ -427,7 +427,7 @@ async fn a_second_opener_gets_an_error_while_the_database_is_served() {
 }
 
 #[test]
-fn no_file_of_a_schema_that_is_broken_is_made() {
+fn no_file_is_created_for_a_broken_schema() {
     let folder = tempfile::tempdir().unwrap();
     let path: PathBuf = folder.path().join("new.db");
     let made = Server::builder().create(&path, "{}").start();
@@ -440,7 +440,7 @@ fn no_file_of_a_schema_that_is_broken_is_made() {
 /// ovsdb-server accepts such a schema, and at its next start drops the first row and everything after
 /// it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_file_is_made_of_a_schema_whose_rows_it_would_lose() {
+async fn no_file_is_created_for_a_schema_whose_rows_it_would_lose() {
     let optional = r#"{"name": "Files", "version": "1.0.0", "tables": {
       "Item": {"isRoot": true, "columns": {"part": {"ephemeral": true, "type":
         {"key": {"type": "uuid", "refTable": "Part"}, "min": 0}}}},

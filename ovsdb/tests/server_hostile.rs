@@ -84,7 +84,7 @@ fn peak_memory() -> u64 {
 }
 
 #[tokio::test]
-async fn what_is_no_message_ends_the_connection() {
+async fn input_that_is_not_a_message_ends_the_connection() {
     let server = builder().start().unwrap();
     let mut neighbour = connect(&server);
     let deep = format!(
@@ -129,7 +129,7 @@ async fn what_is_no_message_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn what_is_a_message_gets_an_error_with_a_name() {
+async fn bad_requests_get_named_errors() {
     let server = builder().start().unwrap();
     let mut stream = connect(&server);
     for (params, error) in [

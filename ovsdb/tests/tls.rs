@@ -254,7 +254,7 @@ async fn each_fault_of_the_servers_certificate_has_its_error() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_take_our_certificate_says_why() {
+async fn the_reason_why_a_server_refuses_the_clients_certificate_is_reported() {
     let world = World::new();
     let certificate = world.authority.issue(LOCAL, Validity::Now);
     let expired = world.authority.issue(&["client"], Validity::Past);
@@ -471,7 +471,7 @@ async fn a_session_lives_through_a_change_of_authorities() {
 }
 
 #[tokio::test]
-async fn a_configuration_of_rustls_is_taken_as_it_is() {
+async fn a_configuration_of_rustls_is_used_as_it_is() {
     use pki_types::pem::PemObject;
     let world = World::new();
     let server = world.server();
@@ -549,7 +549,7 @@ fn ovs_pki(folder: &Path, arguments: &[&str]) {
 }
 
 #[tokio::test]
-async fn certificates_of_ovs_pki_are_taken_by_name_or_by_their_authority_alone() {
+async fn certificates_of_ovs_pki_are_accepted_by_name_or_by_their_authority_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path();
     ovs_pki(path, &["init"]);

@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn containers_come_apart() {
+    fn containers_are_split_into_their_members() {
         assert_eq!(
             elements(r#"[1, "]", [2]]"#),
             Some(vec!["1", r#""]""#, "[2]"])

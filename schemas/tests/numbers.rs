@@ -58,7 +58,7 @@ fn close(written: &str, real: f64) -> bool {
 }
 
 #[test]
-fn numbers_are_what_they_are_to_the_reference() {
+fn numbers_are_classified_as_by_the_reference() {
     let (_folder, database) = database();
     for text in [
         "0",

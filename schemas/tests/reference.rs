@@ -302,7 +302,7 @@ fn bounds_are_read_exactly() {
 
 /// What the server derives from a schema beyond its text.
 #[test]
-fn the_model_is_what_the_server_makes_of_the_schema() {
+fn the_model_equals_the_servers_form_of_the_schema() {
     let flags = |base: &str, flags: &str| {
         let text = column(&format!(
             r#"{{"type":{{"key":{base},"min":0,"max":"unlimited"}},{flags}}}"#

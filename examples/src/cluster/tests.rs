@@ -56,7 +56,7 @@ fn pods_are_attached_to_the_networks_they_ask_for() {
 }
 
 #[test]
-fn what_does_not_go_together_is_left_out() {
+fn contradictory_requests_are_reported_and_left_out() {
     let field = "metadata.annotations.k8s.v1.cni.cncf.io/networks";
     let mid = with_node(Profile::Mid2023);
     let current = with_node(Profile::Central2026);

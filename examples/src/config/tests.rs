@@ -51,7 +51,7 @@ fn good_networks_are_read() {
 }
 
 #[test]
-fn what_is_not_ours_is_passed_over() {
+fn networks_of_other_plugins_are_skipped() {
     let bridge = Skipped::OtherPlugin("bridge".to_owned());
     for (text, skipped) in [
         (with(json!({"type": "bridge"})), bridge.clone()),

@@ -123,7 +123,7 @@ fn malformed_objects_are_reported_with_their_field_and_others_are_read() {
 }
 
 #[test]
-fn a_text_that_is_no_yaml_stops_everything() {
+fn a_text_that_is_not_yaml_is_an_error_for_the_whole_file() {
     for (text, message) in [
         ("a: [1", "f.yaml: not YAML: "),
         ("a: 1\n---\nb: \"x", "f.yaml: not YAML: "),
@@ -280,7 +280,7 @@ fn aliases_describe_no_more_than_a_few_times_the_text() {
 }
 
 #[test]
-fn an_object_twice_must_be_the_same() {
+fn two_copies_of_an_object_must_be_equal() {
     let node = "apiVersion: v1\nkind: Node\nmetadata: {name: n}\n";
     let twice = read(&format!("{node}---\n{node}")).expect("the same twice");
     assert_eq!((twice.nodes.len(), twice.report.refused.len()), (1, 0));

@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn earlier_states_are_dropped_when_most_rows_are_others() {
+    fn earlier_states_are_dropped_when_most_rows_are_replaced() {
         let mut copies = started();
         update(&mut copies, 1);
         update(&mut copies, 2);

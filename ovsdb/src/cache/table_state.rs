@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_table_is_taken_apart_on_another_thread() {
+    fn a_large_table_is_dropped_on_another_thread() {
         let here = std::thread::current().id();
         assert_eq!(threads(table(100)), [here].into());
         let elsewhere = threads(table(3 * LARGE));

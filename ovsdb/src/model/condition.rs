@@ -723,7 +723,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_and_no_row_are_kept_where_they_decide_and_dropped_where_they_do_not() {
+    fn clauses_for_every_row_and_no_row_are_dropped_where_they_have_no_effect() {
         let one = || AnyOf::from(row(1)).into_clauses();
         let always = |always| vec![Clause::Always(always)];
         assert_eq!(AnyOf::<Anything>::none().into_clauses(), always(false));

@@ -147,7 +147,7 @@ mod tests {
     use super::has_reached;
 
     #[test]
-    fn a_number_from_before_they_began_again_confirms_nothing() {
+    fn a_number_from_before_the_wrap_around_confirms_nothing() {
         assert!(has_reached(7, 7) && has_reached(8, 7) && !has_reached(6, 7));
         assert!(!has_reached(i64::MAX, 1) && has_reached(i64::MAX, i64::MAX));
         assert!(!has_reached(i64::MIN, i64::MAX));

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_database_is_told_from_others_of_the_same_name() {
+    fn the_database_is_distinguished_from_others_of_the_same_name() {
         let mut server = ServerDatabases::default();
         assert_eq!((server.schema("db"), server.index("db")), (None, 0));
         assert!(!server.is_clustered("db", None) && !server.is_relay("db", None));

@@ -421,7 +421,7 @@ fn a_servers_keepalive_is_answered() {
 }
 
 #[test]
-fn every_byte_may_come_alone() {
+fn messages_may_arrive_byte_by_byte() {
     let mut lab = Lab::new(options("tcp:192.0.2.1:6641"));
     lab.connect();
     let replies = format!(
@@ -591,7 +591,7 @@ fn closing_does_not_wait_for_a_connection() {
 }
 
 #[test]
-fn a_stream_that_is_no_messages_ends_the_connection() {
+fn bytes_that_are_not_messages_end_the_connection() {
     for nonsense in [
         "HTTP/1.1 400 Bad Request",
         "]",

@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn only_changes_with_the_same_effect_are_made_twice() {
+    fn only_idempotent_changes_are_made_twice() {
         for (operations, reads, edit_waits, twice) in [
             (vec![], 0, vec![], true),
             (vec![UPDATE, MOVE], 0, vec![], true),

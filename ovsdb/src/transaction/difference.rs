@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_set_the_removed_and_the_new_elements_are_sent() {
+    fn only_removed_and_added_elements_of_a_set_are_sent() {
         for (old, new, mutations, moved) in [
             (
                 Datum::set([1, 2]),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_map_pairs_that_are_replaced_are_removed_first() {
+    fn replaced_pairs_of_a_map_are_removed_first() {
         let keys = |keys: &[&str]| keys.iter().map(|key| Atom::from(*key)).collect::<Vec<_>>();
         let difference = parts(
             Datum::map([("changed", 1), ("gone", 2), ("same", 3)]),

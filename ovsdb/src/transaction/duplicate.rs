@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_guessed_from_other_words() {
+    fn a_message_in_other_words_is_not_parsed() {
         for whole in [ONE, THREE] {
             for end in (0..whole.len()).filter(|end| whole.is_char_boundary(*end)) {
                 assert_eq!(read(&whole[..end]), None, "{}", &whole[..end]);

@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_is_over_an_earlier_one_if_it_replaces_or_moves_the_same() {
+    fn a_write_overwrites_an_earlier_one_if_it_replaces_or_moves_the_same_value() {
         let nothing = || Written::<()>::of(None, 0);
         let replaced = || Written {
             replaced: [1].into(),

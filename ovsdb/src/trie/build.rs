@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_is_there_twice_is_found() {
+    fn a_duplicate_entry_is_found() {
         // Other entries have the same hash as 5 and 6.
         let sorted = |keys: &[u64]| {
             let mut entries: Vec<_> = keys.iter().map(|key| (hash(*key), (*key, *key))).collect();

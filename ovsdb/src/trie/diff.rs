@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn tries_that_were_built_apart_are_compared_too() {
+    fn tries_that_share_no_nodes_are_compared_too() {
         let build = |keys: &[u64]| {
             let mut trie = HashTrie::default();
             for key in keys {

@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn the_trie_is_the_map_it_stands_for_and_snapshots_do_not_change() {
+    fn a_trie_has_the_entries_of_its_model_and_snapshots_do_not_change() {
         let mut random = fastrand::Rng::with_seed(0x1234_5678_9abc_def1);
         let mut trie = HashTrie::default();
         let mut model = BTreeMap::new();
@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn one_entry_may_be_there_several_times() {
+    fn an_entry_may_exist_several_times() {
         let mut trie = HashTrie::default();
         let keys = || (0..1000_u32).flat_map(|key| (0..key % 4).map(move |_| key));
         let hash = |key: u32| key.wrapping_mul(0x9e37_79b9);

@@ -51,7 +51,7 @@ fn collections_show_what_is_in_them() {
 }
 
 #[test]
-fn collections_are_walked_from_both_ends_and_know_how_many_are_left() {
+fn collections_are_iterated_from_both_ends_and_know_how_many_are_left() {
     let set: Set<i64> = [3, 1, 2].into();
     let mut elements = set.into_iter();
     assert_eq!(elements.size_hint(), (3, Some(3)));

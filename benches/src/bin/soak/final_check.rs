@@ -79,7 +79,7 @@ mod tests {
     use crate::ledger::{Expected, PortValues};
 
     #[tokio::test]
-    async fn what_is_duplicated_lost_or_back_is_found() {
+    async fn duplicated_lost_and_reappeared_rows_are_found() {
         let schema = bundled("OVN_Northbound").expect("a schema");
         let cluster = Cluster::start(schema, 1).expect("a cluster");
         let client = Client::builder().remotes(cluster.remotes());

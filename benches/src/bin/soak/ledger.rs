@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_counted() {
+    fn rows_that_are_not_as_expected_are_counted() {
         let mut wrong = Wrong::default();
         wrong.note(1, Expected::Once);
         wrong.note(0, Expected::Never);

@@ -54,7 +54,7 @@ async fn a_port_group_is_created_updated_or_left_alone() {
 }
 
 #[tokio::test]
-async fn ports_are_added_to_a_group_and_taken_away() {
+async fn ports_are_added_to_a_group_and_removed() {
     let setting = setting(groups).await;
     let ports = ["p1", "p2"].map(|name| setting.port_named(name));
     setting
@@ -87,7 +87,7 @@ async fn ports_are_added_to_a_group_and_taken_away() {
 }
 
 #[tokio::test]
-async fn acls_are_added_to_groups_set_and_taken_away() {
+async fn acls_are_added_to_groups_set_and_removed() {
     let setting = setting(groups).await;
     let acls: Vec<_> = setting.rows::<Acl>().iter().map(Row::reference).collect();
     setting
@@ -198,7 +198,7 @@ async fn a_deleted_load_balancer_is_removed_from_all_rows_that_refer_to_it() {
 }
 
 #[tokio::test]
-async fn a_group_of_load_balancers_is_made_once() {
+async fn a_group_of_load_balancers_is_created_once() {
     let setting = setting(|_| {}).await;
     let add = |txn: &mut Transaction| {
         load_balancer::ensure_group(txn, "group");

@@ -43,7 +43,7 @@ async fn one_row_is_found_by_its_uuid() {
 }
 
 #[tokio::test]
-async fn that_no_row_has_the_key_is_an_error_or_not() {
+async fn a_missing_row_is_an_error_unless_it_is_optional() {
     let setting = setting(two).await;
     setting
         .not_found(|txn| txn.one(AddressSet::NAME, "c"))
@@ -150,7 +150,7 @@ async fn several_rows_are_an_error_where_one_is_expected() {
 }
 
 #[tokio::test]
-async fn of_equal_rows_ensure_takes_always_the_same() {
+async fn ensure_always_edits_the_same_of_several_equal_rows() {
     let band = || MeterBand {
         action: MeterBandAction::Drop,
         rate: 100,

@@ -159,7 +159,7 @@ async fn one_edit_replaces_a_column_and_adds_to_another() {
 }
 
 #[tokio::test]
-async fn what_would_be_added_to_a_port_is_what_a_new_one_has() {
+async fn a_new_port_has_what_would_be_added_to_an_existing_one() {
     let setting = setting(a_switch).await;
     let create = |txn: &mut Transaction| {
         switch::ensure_port(txn, SWITCH, PORT, |port| {
@@ -171,7 +171,7 @@ async fn what_would_be_added_to_a_port_is_what_a_new_one_has() {
 }
 
 #[tokio::test]
-async fn a_port_that_exists_is_not_changed_where_no_column_is_given() {
+async fn a_port_that_exists_is_not_changed_if_no_column_is_given() {
     let setting = setting(with_port).await;
     let before = setting.port();
     let same = |txn: &mut Transaction| switch::ensure_port(txn, SWITCH, PORT, |_| {});
@@ -227,7 +227,7 @@ async fn what_is_sent_is_the_difference() {
 }
 
 #[tokio::test]
-async fn nothing_is_deleted_where_there_is_no_such_port() {
+async fn deleting_a_port_that_does_not_exist_changes_nothing() {
     let setting = setting(a_switch).await;
     setting
         .unchanged(|txn| switch::delete_ports(txn, SWITCH, &[PORT]))

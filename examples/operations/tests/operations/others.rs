@@ -54,7 +54,7 @@ async fn an_equal_band_is_used_again() {
 }
 
 #[tokio::test]
-async fn a_rule_for_quality_of_service_comes_to_a_switch_and_goes() {
+async fn a_qos_rule_is_added_to_a_switch_and_removed() {
     let setting = setting(|txn| _ = switch::ensure(txn, "sw0", |_| {})).await;
     let ensure = |priority: i64| {
         move |txn: &mut Transaction| {
@@ -200,7 +200,7 @@ async fn a_static_mac_binding_is_found_by_port_and_address() {
 }
 
 #[tokio::test]
-async fn control_plane_protection_is_made_once_and_deleted_by_a_predicate() {
+async fn control_plane_protection_is_created_once_and_deleted_by_a_predicate() {
     let setting = setting(|_| {}).await;
     let ensure = |txn: &mut Transaction| {
         Ok(txn.ensure(Copp::NAME, "default", |copp| {

@@ -31,7 +31,7 @@ fn is_conflict(outcome: Result<(), CommitError>) -> bool {
 }
 
 #[tokio::test]
-async fn two_clients_make_one_switch() {
+async fn two_clients_create_one_switch() {
     let setting = setting(|_| {}).await;
     let ensure = |txn: &mut Transaction| _ = switch::ensure(txn, "sw0", |_| {});
     assert!(is_conflict(race(&setting, ensure, ensure).await));
@@ -42,7 +42,7 @@ async fn two_clients_make_one_switch() {
 }
 
 #[tokio::test]
-async fn two_clients_make_one_policy() {
+async fn two_clients_create_one_policy() {
     let setting = setting(|txn| _ = router::ensure(txn, "rtr", |_| {})).await;
     let ensure = |txn: &mut Transaction| {
         let is_meant = |policy: &ovsdb::Row<Policy>| policy.priority == 100;
@@ -104,7 +104,7 @@ async fn a_parent_that_is_deleted_meanwhile_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn a_parent_that_comes_meanwhile_is_a_conflict() {
+async fn a_parent_that_is_inserted_meanwhile_is_a_conflict() {
     let setting = setting(|_| {}).await;
     // No port is removed from the switch, since it does not exist. That is verified as well.
     let remove = |txn: &mut Transaction| {

@@ -40,7 +40,7 @@ async fn routers_are_deleted_by_a_predicate_and_by_name() {
 }
 
 #[tokio::test]
-async fn external_ids_of_a_router_are_set_and_taken_out() {
+async fn external_ids_of_a_router_are_set_and_removed() {
     let setting = setting(routers).await;
     let set = |txn: &mut _| router::set_external_ids(txn, "rtr1", &[("key", ""), ("new", "1")]);
     setting.apply(set).await.unwrap();
@@ -181,7 +181,7 @@ async fn a_policy_is_found_among_those_of_its_router() {
 }
 
 #[tokio::test]
-async fn several_policies_are_an_error_where_one_is_meant() {
+async fn several_policies_are_an_error_where_one_is_expected() {
     let setting = setting(|txn| {
         routers(txn);
         let policies = [txn.insert(policy(&["a"])), txn.insert(policy(&["b"]))];
@@ -265,7 +265,7 @@ async fn a_route_is_created_and_updated() {
 }
 
 #[tokio::test]
-async fn of_several_routes_one_stays_and_is_updated() {
+async fn one_of_several_routes_is_kept_and_updated() {
     let setting = setting(|txn| {
         routers(txn);
         let mut routes: Vec<_> = ["a", "b", "c"]

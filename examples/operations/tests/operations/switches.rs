@@ -40,7 +40,7 @@ async fn switches_are_deleted_by_a_predicate_and_by_name() {
 }
 
 #[tokio::test]
-async fn keys_are_set_and_taken_out_and_others_stay() {
+async fn keys_are_set_and_removed_and_others_stay() {
     let setting = setting(|txn| {
         switch::ensure(txn, "sw0", |switch| {
             switch.external_ids = [("gone", "1"), ("other", "2"), ("changed", "3")].into();
@@ -221,7 +221,7 @@ async fn an_acl_gets_another_tier() {
 }
 
 #[tokio::test]
-async fn an_acl_is_found_by_what_its_owner_calls_it() {
+async fn an_acl_is_found_by_the_id_that_its_owner_gives_it() {
     let (setting, acl) = with_acl().await;
     assert_eq!(setting.unchanged(|txn| txn.one(&*ACLS, "acl1")).await, acl);
     let update = |txn: &mut Transaction| acl::update(txn, "acl1", |acl| acl.priority = 7);

@@ -197,7 +197,7 @@ fn rules_become_the_matches_of_today() {
 }
 
 #[test]
-fn todays_peers_are_pod_selectors() {
+fn the_current_profile_has_an_address_set_for_each_pod_selector() {
     let ns2 = json!({"matchLabels": {"kubernetes.io/metadata.name": "ns2"}});
     let spec = json!({"ingress": [{"from": [{"namespaceSelector": ns2}]}]});
     let rows = rows("10.1.0.0/16", Profile::Central2026, &spec);

@@ -43,7 +43,7 @@ fn setting() -> Setting {
 }
 
 #[test]
-fn found_rows_are_counted_down() {
+fn an_iterator_of_found_rows_knows_how_many_are_left() {
     let Setting {
         view,
         by_name,

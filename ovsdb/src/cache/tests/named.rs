@@ -17,7 +17,7 @@ fn get(row: &dyn AnyRow, column: &str) -> Option<Datum> {
 }
 
 #[test]
-fn a_server_that_goes_on_sends_the_changes_unless_the_columns_are_others() {
+fn a_server_resumes_a_monitor_unless_its_columns_differ() {
     let (mut monitor, cache) = named();
     let dump = items(&[(1, initial("a", 1)), (2, initial("b", 2))]);
     monitor.start(raw(&since(false, 100, &dump))).expect("rows");

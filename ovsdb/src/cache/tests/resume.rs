@@ -19,7 +19,7 @@ fn counts(batch: &ChangeBatch<Item>) -> BTreeMap<Uuid, (Option<i64>, Option<i64>
 }
 
 #[test]
-fn a_server_that_goes_on_sends_the_changes() {
+fn a_server_that_resumes_a_monitor_sends_only_the_changes() {
     let mut monitor = monitor(MonitorVersion::MonitorCondSince);
     let cache = cache(&monitor);
     assert_eq!(asked(&monitor).1, Uuid::nil());
@@ -61,7 +61,7 @@ fn a_server_that_goes_on_sends_the_changes() {
 }
 
 #[test]
-fn a_server_that_starts_over_is_compared_with() {
+fn all_rows_of_a_server_that_cannot_resume_are_compared() {
     for version in [
         MonitorVersion::Monitor,
         MonitorVersion::MonitorCond,
@@ -129,7 +129,7 @@ fn a_server_that_starts_over_is_compared_with() {
 }
 
 #[test]
-fn a_last_transaction_is_good_for_the_same_request_only() {
+fn a_last_transaction_is_valid_only_for_the_same_request() {
     let mut monitor = monitor(MonitorVersion::MonitorCondSince);
     let cache = cache(&monitor);
     let dump = items(&[(1, initial("a", 1))]);

@@ -42,7 +42,7 @@ fn streams_show_how_much_waits_and_batches_what_changed() {
 }
 
 #[test]
-fn queues_and_indexes_show_what_they_are_of() {
+fn debug_output_of_queues_and_indexes_is_short() {
     let queue = WorkQueue::default();
     queue.add("a");
     queue.add("b");
@@ -177,7 +177,7 @@ fn an_update_that_does_not_fit_is_reported_with_its_place() {
 
 #[cfg(feature = "testing")]
 #[test]
-fn what_feeds_a_test_shows_its_tables() {
+fn debug_output_of_test_builders_names_their_tables() {
     use crate::AnyDatabase;
     use crate::cache::Tables;
     use crate::testing::{Replay, SnapshotBuilder};

@@ -75,7 +75,7 @@ fn a_transaction_is_a_batch_and_each_row_is_in_it_once() {
 }
 
 #[test]
-fn filters_leave_out_and_rows_cross_them() {
+fn rows_enter_and_leave_a_filtered_stream() {
     let (mut monitor, cache) = started(2);
     let mut named = cache.changes::<Item>().columns((Item::NAME, Item::TAGS));
     let mut large = cache.changes::<Item>().rows(|item| item.count > 10);

@@ -18,7 +18,7 @@ fn started(rows: usize) -> (ReplicaMonitor, Cache<Inventory>) {
 }
 
 #[tokio::test]
-async fn a_key_is_queued_once_and_again_when_it_changes_in_work() {
+async fn a_key_is_queued_once_and_again_if_it_changes_while_it_is_worked_on() {
     let queue = WorkQueue::new();
     for key in ["a", "b", "a"] {
         queue.add(key);
@@ -66,7 +66,7 @@ async fn next<K: Hash + Eq + Clone + Send + 'static>(queue: &WorkQueue<K>) -> Op
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delayed_key_comes_at_its_time_or_when_it_is_added_and_once() {
+async fn a_delayed_key_is_handed_out_once_when_it_is_due_or_added() {
     let queue = WorkQueue::new();
     let seconds = Duration::from_secs;
     for (key, delay) in [("last", 30), ("first", 10), ("added", 20), ("second", 10)] {

@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn inclusion_of_maps_goes_by_pairs() {
+    fn a_map_includes_another_if_it_has_its_pairs() {
         let cell = map(&[(1, 1), (2, 2)]);
         assert!(cell.includes(&map(&[(1, 1)])) && !cell.includes(&map(&[(1, 2)])));
         assert!(cell.excludes(&map(&[(1, 2)])) && !cell.excludes(&map(&[(1, 2), (2, 2)])));

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_again_shares_an_allocation() {
+    fn values_that_repeat_share_an_allocation() {
         let mut repeats = Repeats::default();
         for _ in 0..=FEW {
             assert_eq!(repeats.map(map("a")), map("a"));

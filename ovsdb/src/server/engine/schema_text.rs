@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_every_value_keeps_are_left_out() {
+    fn limits_that_every_value_meets_are_left_out() {
         let least = "-1.7976931348623157e308";
         let most = "1.7976931348623157e308";
         for (given, written) in [
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bundled_schemas_survive() {
+    fn the_bundled_schemas_round_trip() {
         for name in ["OVN_Northbound", "OVN_Southbound", "Open_vSwitch"] {
             let bundled = ovsdb_schema::bundled(name).expect("bundled");
             let bundled = DatabaseSchema::parse(bundled).expect("a schema");

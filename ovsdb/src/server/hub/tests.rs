@@ -379,7 +379,7 @@ fn a_monitor_is_resumed_after_a_transaction_that_is_remembered() {
 }
 
 #[test]
-fn a_session_that_is_being_closed_hears_of_no_changes() {
+fn a_session_that_is_being_closed_gets_no_updates() {
     let mut test = Test::new(Quotas::new());
     let (client, old) = (test.connect(), test.connect());
     test.call(client, "set_db_change_aware", "[true]");
@@ -552,7 +552,7 @@ fn no_session_gets_more_than_its_quota() {
 }
 
 #[test]
-fn a_client_that_does_not_read_of_its_locks_is_closed() {
+fn a_client_that_does_not_read_notifications_of_its_locks_is_closed() {
     let mut test = Test::new(Quotas::new());
     let (victim, thief) = (test.connect(), test.connect());
     test.call(victim, "lock", r#"["l"]"#);

@@ -87,7 +87,7 @@ mod tests {
     };
 
     #[test]
-    fn refusals_that_may_pass_are_tried_again_after_a_growing_wait() {
+    fn refusals_that_may_be_temporary_are_tried_again_after_growing_waits() {
         let mut refusal = Refusal::default();
         let mut now = Duration::ZERO;
         for wait in [1, 2, 4, 8, 8] {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_monitor_that_costs_one_connection_after_the_other_waits() {
+    fn a_monitor_that_keeps_losing_the_connection_waits() {
         let mut refusal = Refusal::default();
         for _ in 1..LOSSES {
             assert!(!refusal.lost());

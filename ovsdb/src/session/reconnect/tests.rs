@@ -89,7 +89,7 @@ fn failures_double_the_wait_up_to_the_limit() {
 }
 
 #[test]
-fn a_session_that_lasted_makes_up_for_the_failures() {
+fn a_session_that_lasted_resets_the_backoff() {
     run(
         1,
         &[
@@ -203,7 +203,7 @@ fn the_session_stands_by_until_another_remote_is_due() {
 }
 
 #[test]
-fn a_log_that_grows_has_the_other_members_tried_at_once_a_few_times() {
+fn when_a_log_grows_the_other_members_are_tried_at_once_a_few_times() {
     run(
         2,
         &[
@@ -237,7 +237,7 @@ fn a_log_that_grows_has_the_other_members_tried_at_once_a_few_times() {
 }
 
 #[test]
-fn hints_count_for_each_of_the_remotes_that_replace_others() {
+fn new_remotes_have_their_own_number_of_hints() {
     run(
         1,
         &[
@@ -262,7 +262,7 @@ fn hints_count_for_each_of_the_remotes_that_replace_others() {
 }
 
 #[test]
-fn a_hint_does_not_have_servers_tried_that_are_down() {
+fn a_hint_does_not_end_the_backoff_of_servers_that_are_down() {
     run(
         2,
         &[
@@ -296,7 +296,7 @@ fn silence_is_probed_and_then_ends_the_connection() {
 }
 
 #[test]
-fn a_probe_that_was_late_gets_its_time_all_the_same() {
+fn a_late_probe_still_gets_its_whole_interval() {
     run(
         1,
         &[
@@ -352,7 +352,7 @@ fn new_remotes_are_tried_at_once() {
 }
 
 #[test]
-fn another_connection_can_be_requested() {
+fn a_reconnect_can_be_requested() {
     run(
         1,
         &[
@@ -401,7 +401,7 @@ fn attempts(seed: u64, server: impl Fn(&mut Reconnect, Duration) -> bool) -> [[u
 }
 
 #[test]
-fn servers_that_are_down_or_not_ready_are_not_stormed() {
+fn servers_that_are_down_or_not_ready_get_a_bounded_number_of_attempts() {
     for seed in 0..50 {
         for (first, later, server) in [
             (

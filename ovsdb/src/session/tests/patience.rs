@@ -60,7 +60,7 @@ fn a_server_that_needs_long_for_the_first_rows_is_given_more_time_after_each_att
 }
 
 #[test]
-fn patience_has_a_limit_and_ends_when_rows_come_without_it() {
+fn patience_has_a_limit_and_is_reset_when_rows_arrive_soon_enough() {
     let (mut lab, _replica) = following();
     lab.hang_up();
     for wait in [10_000, 15_000, 25_000, 45_000] {

@@ -30,7 +30,7 @@ fn a_refusal_names_the_operation_and_its_table() {
 }
 
 #[test]
-fn a_wrong_number_of_values_is_reported_with_the_one_that_is_right() {
+fn a_wrong_number_of_values_is_reported_with_the_right_one() {
     for (count, least, most, expected) in [
         (0, 1, Some(1), "exactly 1 value"),
         (2, 1, Some(1), "exactly 1 value"),

@@ -90,7 +90,7 @@ fn a_value_outside_the_constraints_of_its_column_is_refused() {
 }
 
 #[test]
-fn a_default_that_the_constraints_do_not_allow_has_to_be_replaced() {
+fn a_column_whose_default_its_constraints_do_not_allow_must_be_set() {
     let insert = |row| format!(r#"{{"op":"insert","table":"Required","row":{{{row}}}}}"#);
     run(
         CONSTRAINTS,
@@ -238,7 +238,7 @@ fn weak_references_to_a_deleted_row_are_removed() {
 }
 
 #[test]
-fn what_changes_nothing_is_not_told() {
+fn a_transaction_that_changes_nothing_sends_no_update() {
     let mut test = Test::with(Quotas::new(), REFERENCES);
     let (client, watcher) = (test.connect(), test.connect());
     let transact = |test: &mut Test, operations: &str| {
