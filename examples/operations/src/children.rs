@@ -93,7 +93,7 @@ pub fn ensure<'a, P: Table, T: Table>(
             Ok(child)
         }
         ref several => {
-            let (table, key) = (T::TABLE, format!("this meaning in {parent}"));
+            let (table, key) = (T::TABLE, format!("the requested properties in {parent}"));
             let count = several.len();
             Err(BuildError::Several { table, key, count })
         }

@@ -2,8 +2,8 @@
 //!
 //! A published state is never changed. Once no snapshot and no stream holds the state before it,
 //! the changes that it missed are replayed into it, and it is reused. In steady state two copies
-//! alternate and share no node, so an update copies nothing; in exchange, each row has two
-//! reference counts. While readers hold the other copy, the writer makes a third one, which at
+//! alternate and share no node, so an update copies nothing; in exchange, the nodes exist twice, and
+//! each row is referred to twice. While readers hold the other copy, the writer makes a third one, which at
 //! first shares all nodes with the published state.
 //!
 //! When the server sends every row again, most of them are usually equal to those of the published

@@ -75,7 +75,7 @@ impl<D: Database> Tables<D> {
         self.list.add_all(&entries.0);
     }
 
-    /// Adds a table by its name, or changes its condition: all rows without `rows`.
+    /// Adds a table by its name, or changes its condition; `None` selects all rows.
     pub(crate) fn named_rows(&mut self, name: Str, rows: Option<Vec<Clause>>) {
         self.list.named(name).select(rows);
     }

@@ -57,7 +57,7 @@ impl Waiting {
         self
     }
 
-    /// When it fails if the database does not change before.
+    /// The time at which it fails, unless the database changes before.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.since.checked_add(self.timeout?)
     }

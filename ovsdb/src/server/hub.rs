@@ -68,7 +68,7 @@ impl Quotas {
 
 /// The error for a request beyond a session's quota.
 fn exhausted(limit: usize, what: &str) -> OvsdbError {
-    let details = format!("a session may have {limit} {what}");
+    let details = format!("a session may have at most {limit} {what}");
     super::engine::error::error("resources exhausted", details)
 }
 

@@ -32,7 +32,8 @@
 //! - Role-based access control (RBAC), replication from an active server, and the control socket that
 //!   `ovs-appctl` talks to.
 //! - Remotes that the server itself connects to, and remotes that a database lists
-//!   (`db:DATABASE,TABLE,COLUMN`). [`PassiveRemote`] refuses both by name.
+//!   (`db:DATABASE,TABLE,COLUMN`). [`PassiveRemote`] refuses both, with an error that
+//!   says so.
 
 mod cluster;
 mod committed;
@@ -214,8 +215,7 @@ impl ServerBuilder {
     /// by `server` of [`Client::builder`](crate::Client::builder).
     ///
     /// # Errors
-    /// When a schema is broken, a file cannot be served, or two databases have the same
-    /// name.
+    /// When a schema is broken, a file cannot be served, or two databases have the same name.
     pub fn start(self) -> Result<Server, ServerError> {
         let mut hub = Hub::new(self.quotas, fastrand::u64(..));
         let mut storages = BTreeMap::new();

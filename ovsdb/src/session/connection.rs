@@ -171,7 +171,7 @@ impl Connection {
         self.send(waiter, request.method(), params);
     }
 
-    /// Asks the server to forget a transaction that was sent with this id.
+    /// Asks the server to cancel the transaction that was sent with this id.
     pub(super) fn send_cancel(&mut self, id: u64) {
         let mut message = String::new();
         write_notification(&mut message, "cancel", &format!("[{id}]"));

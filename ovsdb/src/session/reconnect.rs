@@ -21,7 +21,8 @@
 //! A server that prepares the first rows of a large monitor may be silent for long. Giving it up makes
 //! it prepare the same rows once more, for ever if it is always given up too early. So each connection
 //! that is given up while it owes such rows doubles the session's *patience*: how many probe intervals
-//! an owing server may be silent after the probe. The patience ends when rows arrive without it.
+//! an owing server may be silent after the probe. It is one again once such
+//! rows arrive after less than two intervals of silence.
 //!
 //! A connection that served for [`SETTLED`] ends all pauses. In two cases it also ends all
 //! backoffs, so that the other remotes are tried at once: if it served as long as its remote's

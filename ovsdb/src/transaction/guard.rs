@@ -1,5 +1,5 @@
 //! Guards: operations that make a transaction fail when another client has changed what it was decided
-//! on. They are `wait`s that do not wait (RFC 7047 section 5.2.6).
+//! on. They are `wait` operations with the timeout 0 (RFC 7047 section 5.2.6).
 
 use ovsdb_schema::DatabaseSchema;
 

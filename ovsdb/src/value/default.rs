@@ -74,7 +74,7 @@ pub fn one_default<V: Value>() -> V {
     let mut value = V::default();
     match value.decode(&mut Reader::new(&datum.to_string())) {
         Ok(()) => value,
-        // A user's own atom that cannot read it.
+        // An atomic type of the user may refuse the default.
         Err(_) => V::default(),
     }
 }

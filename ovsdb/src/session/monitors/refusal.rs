@@ -62,8 +62,8 @@ impl Refusal {
         self.refused
     }
 
-    /// Whether each attempt costs the connection. Such a monitor is requested alone, when it is due,
-    /// and not with the others.
+    /// Whether the connection was lost too often while the monitor was being started. Such a monitor is
+    /// requested alone, when it is due, and not with the others.
     pub(super) const fn is_costly(&self) -> bool {
         self.losses >= LOSSES
     }
