@@ -527,7 +527,7 @@ fn a_cluster_has_members_and_no_files() {
     let file = file.expect_err("a file");
     assert!(matches!(file, ServerError::ClusterInFile(_)), "{file}");
     let twice = Server::builder().memory(INVENTORY).memory(INVENTORY);
-    let twice = twice.start_cluster(1).expect_err("two databases with the same name");
+    let twice = twice.start_cluster(1).expect_err("the same name twice");
     assert!(matches!(twice, ServerError::TwoDatabases(_)), "{twice}");
     let cluster = cluster();
     let lost = cluster.members()[0].faults().lose_leadership(NAME);
