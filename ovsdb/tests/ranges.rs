@@ -61,7 +61,7 @@ fn names<R: std::ops::Deref<Target = ovsdb::Row<Item>>>(rows: Vec<R>) -> String 
 }
 
 #[tokio::test]
-async fn a_range_shows_the_view_under_the_transactions_own_writes() {
+async fn a_range_shows_the_view_with_the_transactions_own_writes_applied() {
     let setting = setting().await;
     let mut txn = setting.client.transaction_on(&setting.cache);
     assert_eq!(names(txn.range(&setting.by_total, 20..=40)), "b c d");

@@ -220,7 +220,7 @@ impl<D: Database> Client<D> {
     /// The names of the server's databases (RFC 7047 section 4.1.1).
     ///
     /// # Errors
-    /// When the connection is lost.
+    /// When no reply came: [`Error::Disconnected`] says why.
     pub async fn list_dbs(&self) -> Result<Vec<Str>, Error> {
         self.call(&Request::ListDbs).await
     }
@@ -228,7 +228,7 @@ impl<D: Database> Client<D> {
     /// The schema of any database of the server (RFC 7047 section 4.1.2).
     ///
     /// # Errors
-    /// When the server does not have the database, or its schema is malformed.
+    /// When the server does not have the database, its schema is malformed, or no reply came.
     pub async fn get_schema(&self, database: &str) -> Result<DatabaseSchema, Error> {
         let request = Request::GetSchema {
             database: database.into(),
@@ -240,7 +240,7 @@ impl<D: Database> Client<D> {
     /// The server's own id (ovsdb-server(7), "Get Server ID").
     ///
     /// # Errors
-    /// When the connection is lost.
+    /// When the server does not know the request, or no reply came.
     pub async fn get_server_id(&self) -> Result<Uuid, Error> {
         self.call(&Request::GetServerId).await
     }
@@ -248,8 +248,7 @@ impl<D: Database> Client<D> {
     /// Makes the server echo `params`, a JSON array (RFC 7047 section 4.1.11).
     ///
     /// # Errors
-    /// When `params` is not an array, or is nested deeper than servers accept; when the connection is
-    /// lost.
+    /// When `params` is not an array, or is nested deeper than servers accept; when no reply came.
     pub async fn echo(&self, params: Json) -> Result<Json, Error> {
         self.call(&Request::Echo { params }).await
     }
@@ -292,7 +291,8 @@ impl<D: Database> Client<D> {
     /// client uses the new schema and its caches follow the converted database.
     ///
     /// # Errors
-    /// When the schema is malformed, or the data do not fit it.
+    /// When the schema is malformed, or the data do not fit it. When no reply came, the database may or may
+    /// not have been converted.
     pub async fn convert(&self, schema: Json) -> Result<(), Error> {
         self.order(&Request::Convert {
             database: self.inner.database.clone(),

@@ -64,8 +64,9 @@ pub struct Step<D> {
 impl<D: Database> Desired<D> {
     /// Compares the desired state with a view.
     ///
-    /// The plan first deletes rows and removes references to them; then it inserts and changes rows,
-    /// step by step and table by table.
+    /// Each step first deletes rows; then it inserts and changes rows, table by table, and removes
+    /// references to the deleted ones. Owned rows that are not wanted are deleted in the first step, or
+    /// in the later step that replaces a reference to them.
     ///
     /// # Errors
     /// When the desired state cannot be reached, or only by touching rows of another owner; see

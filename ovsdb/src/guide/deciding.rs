@@ -36,8 +36,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The closure gets a view of a [current](Cache::is_current) replica and a transaction that shows this view under its own writes. It
-//! may run several times, so it must do nothing but read and write these two. If it writes nothing, nothing is sent.
+//! The closure gets a view of a [current](Cache::is_current) replica and a transaction that shows this view with its own writes
+//! applied. It may run several times, so it must do nothing but read the view and write the transaction. If it writes nothing, nothing is
+//! sent.
 //!
 //! # What a commit verifies
 //!

@@ -30,7 +30,7 @@ use crate::transaction::{RetryPolicy, Transaction};
 /// starts it.
 ///
 /// A key stands for an object that the controller maintains: a switch's name, a namespace. Each watched
-/// row has one key or several. When a row is inserted, modified or deleted, the keys of the old and of
+/// row has one key, several or none. When a row is inserted, modified or deleted, the keys of the old and of
 /// the new row are queued, and the closure is called for each of them, with a view of the database and
 /// a transaction to write. The closure decides what to do from the view alone, whatever the change was
 /// (level-triggered). So changes that come faster than they are handled are coalesced.

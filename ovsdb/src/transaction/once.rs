@@ -7,7 +7,7 @@ use crate::model::Database;
 use crate::protocol::{Clause, ErrorKind, Function, Operation, Until};
 use crate::value::{Atom, Datum, Str, Uuid};
 
-/// How many times a transaction is sent again before its outcome stays unknown.
+/// How many times a transaction is sent before its outcome stays unknown.
 const TRIES: u32 = 10;
 
 impl<D: Database> Transaction<D> {
@@ -22,8 +22,8 @@ impl<D: Database> Transaction<D> {
     ///
     /// # Errors
     /// As [`commit`](Self::commit). The outcome stays unknown without such an insert, when the time
-    /// limit passes, when the client is closed, and when a later attempt is refused, since the earlier
-    /// one may still be on its way to the server.
+    /// limit passes, when the client is closed, after ten attempts, and when a later attempt is refused,
+    /// since the earlier one may still be on its way to the server.
     pub async fn commit_once(self) -> Result<Outcome, CommitError> {
         let sealed = self.sealed();
         let answer = sealed.send().await;
