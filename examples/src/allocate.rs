@@ -79,7 +79,7 @@ impl NodeSubnets {
             range.host_length == subnet.prefix_len() && range.network.contains(&subnet)
         });
         if !fits {
-            return Err(format!("{subnet} is no subnet of the network"));
+            return Err(format!("{subnet} is not a subnet of the network"));
         }
         match self.owners.get(&subnet) {
             Some(owner) if owner != node => Err(format!("{subnet} is {owner}'s")),

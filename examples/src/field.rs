@@ -73,7 +73,7 @@ impl<'a> Field<'a> {
     /// A member of a mapping; absent where the mapping is.
     ///
     /// # Errors
-    /// When the value is no mapping.
+    /// When the value is not a mapping.
     pub fn member(&self, name: &str) -> Result<Self, Wrong> {
         let path = self.member_path(name);
         match self.value {
@@ -94,7 +94,7 @@ impl<'a> Field<'a> {
     /// The members of a mapping whose names are data.
     ///
     /// # Errors
-    /// When the value is no mapping.
+    /// When the value is not a mapping.
     pub fn entries(&self) -> Result<Vec<(&'a str, Self)>, Wrong> {
         match self.value {
             None => Ok(Vec::new()),
@@ -132,7 +132,7 @@ impl<'a> Field<'a> {
     /// The elements of a list; none where the list is absent.
     ///
     /// # Errors
-    /// When the value is no list.
+    /// When the value is not a list.
     pub fn list(&self) -> Result<Vec<Self>, Wrong> {
         match self.value {
             None => Ok(Vec::new()),
@@ -180,7 +180,7 @@ impl<'a> Field<'a> {
     /// A string that is parsed; an empty one counts as absent.
     ///
     /// # Errors
-    /// When the value is no text, or not what is expected.
+    /// When the value is not a text, or not what is expected.
     pub fn parsed<T: FromStr>(&self, expected: &str) -> Result<Option<T>, Wrong> {
         let text = self.text()?.filter(|text| !text.is_empty());
         text.map(|text| text.parse().map_err(|_| self.must_be(expected)))
@@ -199,7 +199,7 @@ impl<'a> Field<'a> {
     /// Texts by name.
     ///
     /// # Errors
-    /// When the value is no mapping of texts.
+    /// When the value is not a mapping of texts.
     pub fn texts<C: FromIterator<(String, String)>>(&self) -> Result<C, Wrong> {
         let members = match self.value {
             None => return Ok(C::from_iter([])),

@@ -344,7 +344,7 @@ fn only_a_terminal_gets_colours_and_the_user_can_disable_them() {
 }
 
 #[test]
-fn a_file_that_is_no_manifest_from_the_start_is_bad_input() {
+fn a_file_that_is_not_a_manifest_at_the_start_is_bad_input() {
     let server = server("bundled");
     let file = support::write(&server, "wrong.yaml", "kind: [");
     let run = support::on(&server, "run", &["-f", &file]);

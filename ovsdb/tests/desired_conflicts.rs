@@ -114,7 +114,7 @@ async fn a_reference_to_a_row_that_the_plan_deletes_is_a_conflict() {
     txn.delete(Item::NAME.eq("a"));
     txn.commit().await.expect("a commit");
     let old = setting.with_old_part().await;
-    // It is no conflict if the row is wanted, or if the column is a plain uuid.
+    // It is not a conflict if the row is wanted, or if the column is a plain uuid.
     let mut desired = Desired::new();
     desired.owned::<Part>(Part::LABEL.ne(""));
     desired.row(&setting.by_label, "old");

@@ -113,7 +113,7 @@ async fn what_was_read_is_verified() {
     let view = setting.cache.snapshot();
     assert_eq!(view.rows::<Slot>().len(), 0, "nothing was written");
 
-    // A change of another row is no conflict, and neither is a real that the server sends rounded, which
+    // A change of another row is not a conflict, and neither is a real that the server sends rounded, which
     // cannot be compared.
     setting.cache.current().await.expect("current");
     let elsewhere = |txn: &mut Txn| {

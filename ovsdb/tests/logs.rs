@@ -95,7 +95,7 @@ async fn a_server_that_is_not_the_leader_is_warned_of() {
 }
 
 #[tokio::test]
-async fn an_error_that_the_caller_gets_is_no_warning() {
+async fn an_error_that_the_caller_gets_is_not_logged_as_a_warning() {
     let (log, _guard) = Log::capture();
     let failed = quick::<Database>("unix:/nowhere/db.sock").connect().await;
     failed.expect_err("no server");

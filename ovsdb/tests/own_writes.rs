@@ -473,7 +473,7 @@ async fn a_detached_transaction_is_read_too() {
     assert_eq!(
         txn.operations().len(),
         1,
-        "the guard is no operation of the transaction"
+        "the guard is not an operation of the transaction"
     );
 }
 

@@ -263,7 +263,7 @@ async fn several_messages_in_one_read_are_all_handled() {
 #[tokio::test]
 async fn nothing_we_send_makes_the_server_hang_up() {
     // Every method with every kind of parameter, on one connection: a "jsonrpc" member or
-    // parameters that are no array would end it.
+    // parameters that are not an array would end it.
     let server = inventory_server();
     let client: Client<Database> = connect(&server).await;
     let cache = client.cache().all_tables().start().await.expect("a cache");

@@ -22,7 +22,7 @@ impl DatabaseSchema {
     /// that a server writes and its own parser refuses are read ([`Number::lex`](crate::Number::lex)).
     ///
     /// # Errors
-    /// As for [`parse`](Self::parse), except that these two are no errors.
+    /// As for [`parse`](Self::parse), except that these two are not errors.
     pub fn parse_lenient(text: &str) -> Result<Self> {
         parse(text, true)
     }

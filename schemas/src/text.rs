@@ -24,7 +24,7 @@ pub(crate) fn document(text: &str) -> Result<&str> {
     }
 }
 
-/// The elements of an array; `None` if the value is no array.
+/// The elements of an array; `None` if the value is not an array.
 pub(crate) fn elements(value: &str) -> Option<Vec<&str>> {
     let mut scanner = Scanner { text: value, at: 0 };
     scanner.eat(b'[').then_some(())?;
@@ -35,7 +35,7 @@ pub(crate) fn elements(value: &str) -> Option<Vec<&str>> {
     Some(elements)
 }
 
-/// The keys, as JSON text, and the values of an object; `None` if the value is no object.
+/// The keys, as JSON text, and the values of an object; `None` if the value is not an object.
 pub(crate) fn members(value: &str) -> Option<Vec<(&str, &str)>> {
     let mut scanner = Scanner { text: value, at: 0 };
     scanner.eat(b'{').then_some(())?;
@@ -47,7 +47,7 @@ pub(crate) fn members(value: &str) -> Option<Vec<(&str, &str)>> {
     Some(members)
 }
 
-/// Decodes a string; `None` if the value is no string, or has an escape that encodes no character.
+/// Decodes a string; `None` if the value is not a string, or has an escape that encodes no character.
 pub(crate) fn string(value: &str) -> Option<String> {
     let mut rest = value.strip_prefix('"')?.strip_suffix('"')?;
     let mut characters = String::with_capacity(rest.len());

@@ -66,7 +66,7 @@ const ORIGINS: [Origin; 3] = [
     },
 ];
 
-/// The lines of the notes that are no comments, as words.
+/// The lines of the notes that are not comments, as words.
 fn lines(origin: &Origin) -> Vec<Vec<&'static str>> {
     let notes = bundled_notes(origin.database).expect("notes");
     let lines = notes.lines().filter(|line| !line.starts_with('#'));

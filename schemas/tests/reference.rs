@@ -10,7 +10,7 @@ fn database(members: &str) -> String {
     format!(r#"{{"name":"D",{members}}}"#)
 }
 
-/// A schema with this table, and `U`, which is no root table.
+/// A schema with this table, and `U`, which is not a root table.
 fn table(table: &str) -> String {
     let other = r#""U":{"columns":{"n":{"type":"string"}}}"#;
     database(&format!(r#""tables":{{"T":{table},{other}}}"#))

@@ -81,7 +81,7 @@ pub enum ConfigErrorKind {
         length: u8,
     },
     /// A prefix length for hosts was given where hosts have no subnets.
-    #[error("{entry:?} has a host prefix length, which layer3 subnets alone have")]
+    #[error("{entry:?} has a host prefix length, which only layer3 subnets have")]
     HostPrefixNotAllowed {
         /// The entry.
         entry: String,

@@ -176,7 +176,7 @@ impl Node {
         })
     }
 
-    /// Removes a pod's interface from the integration bridge. It is no error if the interface does
+    /// Removes a pod's interface from the integration bridge. It is not an error if the interface does
     /// not exist.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ fn accessors(port: &LogicalSwitchPort) {
 }
 
 fn references(transaction: &mut Transaction<nb::Database>, switch: Ref<LogicalSwitch>) {
-    // A reference to a switch is no reference to a port.
+    // A reference to a switch is not a reference to a port.
     transaction.mutate(switch).insert(LogicalSwitch::PORTS, [switch]); //~ E0277
     let _ = LogicalSwitch {
         ports: [switch].into(), //~ E0277

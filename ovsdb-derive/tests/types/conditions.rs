@@ -9,7 +9,7 @@ fn conditions() {
     // Only sets and maps include something.
     let _ = Port::NAME.includes(["p"]); //~ E0599
     let _ = Acl::PRIORITY.includes([5]); //~ E0599
-    // An integer is no string.
+    // An integer is not a string.
     let _ = Acl::PRIORITY.eq("high"); //~ E0277
     let _ = Port::TAG.gt("5"); //~ E0277
     let _ = Port::NAME.eq(5); //~ E0277

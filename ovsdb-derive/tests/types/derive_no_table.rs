@@ -1,4 +1,4 @@
-// A reference to a type that is no table.
+// A reference to a type that is not a table.
 use ovsdb::{Ref, Set, Table, nb};
 
 #[derive(Debug, Clone, PartialEq, Default, Table)] //~ E0277

@@ -1,4 +1,4 @@
-// Schemas for which no types can be generated, and files that are no schemas.
+// Schemas for which no types can be generated, and files that are not schemas.
 mod broken {
     ovsdb::schema!("files/broken.ovsschema"); //~ broken schema `files/broken.ovsschema`: tables.Port.columns.tag.type.key.minInteger:
 }

@@ -44,7 +44,7 @@ use crate::value::{ColumnKind, Ref, Uuid};
 /// # }
 /// # Ok::<(), ovsdb::testing::ReplayError>(())
 /// ```
-#[must_use = "a snapshot is made by `build`"]
+#[must_use = "a builder makes nothing until `build` is called"]
 pub struct SnapshotBuilder<D> {
     tables: Tables<D>,
     /// The rows, by table, in the JSON of a monitor's first reply.

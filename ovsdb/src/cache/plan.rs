@@ -33,7 +33,7 @@ pub(super) struct Plan {
     columns: Vec<Planned>,
     /// Their names.
     names: Vec<Str>,
-    /// The columns whose default on the server is no value of the compiled type. An inserted row must
+    /// The columns whose default on the server is not a value of the compiled type. An inserted row must
     /// not omit them.
     pub(super) required: Vec<usize>,
     /// The names of the columns as JSON keys.

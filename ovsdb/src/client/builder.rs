@@ -42,7 +42,7 @@ use crate::value::{Str, Uuid};
 /// # }); }
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "a client connects with `connect`"]
+#[must_use = "a client does not connect until `connect` is called"]
 pub struct ClientBuilder<D> {
     remotes: Result<Vec<Remote>, RemoteError>,
     options: Options,

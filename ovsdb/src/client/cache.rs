@@ -44,7 +44,7 @@ use crate::stats::CacheStats;
 /// # Ok(()) }
 /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 /// ```
-#[must_use = "a cache begins with `start`"]
+#[must_use = "a cache is not started until `start` is called"]
 pub struct CacheBuilder<D> {
     client: Client<D>,
     pub(super) tables: Tables<D>,

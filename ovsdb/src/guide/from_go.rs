@@ -48,7 +48,7 @@
 //! |---|---|---|
 //! | `modelgen` | [`schema!`] | A macro: no generated files to keep. |
 //! | a struct with tags `ovsdb:"name"` | [`derive(Table)`](derive@Table) | Checked against the schema by the compiler, not when the client connects. |
-//! | `UUID string` with the tag `_uuid` | [`Row::uuid`], [`Row::reference`] | The uuid is no field. A reference has the type of its table. |
+//! | `UUID string` with the tag `_uuid` | [`Row::uuid`], [`Row::reference`] | The uuid is not a field. A reference has the type of its table. |
 //! | a pointer, a slice, a map | [`Option`], [`Set`], [`Map`] | Sets and maps are sorted and copy-on-write. |
 //! | `model.NewClientDBModel`, `FullDatabaseModel` | [`nb::Database`] and its like | |
 //! | `SetIndexes`, `model.ClientIndex`, `ColumnKey` | [`Index`](cache::Index), by [`index`](CacheBuilder::index) | The look-up names the index. One without an index does not compile. |

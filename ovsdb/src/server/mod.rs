@@ -136,7 +136,7 @@ enum Source {
 /// # Ok::<(), ovsdb::server::ServerError>(())
 /// ```
 #[derive(Debug)]
-#[must_use = "a server begins with `start`"]
+#[must_use = "a server is not started until `start` is called"]
 pub struct ServerBuilder {
     sources: Vec<Source>,
     limits: Limits,

@@ -34,7 +34,7 @@ const ECHO: &[u8] = br#"{"method":"echo","params":[],"id":0}"#;
 /// # Ok::<(), ovsdb::testing::ServerError>(())
 /// ```
 #[derive(Debug, Default)]
-#[must_use = "a server begins with `start`"]
+#[must_use = "a server is not started until `start` is called"]
 pub struct ServerBuilder {
     kind: Option<ServerKind>,
     databases: Vec<Source>,

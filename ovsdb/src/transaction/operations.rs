@@ -345,7 +345,7 @@ handle!(
     /// # Ok(()) }
     /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
-    #[must_use = "nothing is waited for without `until` or `until_not`"]
+    #[must_use = "a wait is not sent without `until` or `until_not`"]
     Wait
 );
 

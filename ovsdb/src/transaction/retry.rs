@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_is_no_refusal_is_decided_by_its_reason() {
+    fn an_error_that_is_not_a_refusal_is_decided_by_its_reason() {
         let lost = Disconnected::new;
         let malformed = DecodeError::new(0, DecodeErrorKind::UnexpectedEnd);
         let wrong = BuildError::NoSuchColumn {

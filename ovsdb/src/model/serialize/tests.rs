@@ -215,7 +215,7 @@ fn columns_that_are_left_out_are_the_defaults() {
 }
 
 #[test]
-fn a_json_value_that_is_no_row_is_refused() {
+fn a_json_value_that_is_not_a_row_is_refused() {
     for (rest, message) in [
         (r#""other": 1"#, "the table `Shape` has no column `other`"),
         (r#""integer": 1, "integer": 2"#, "duplicate field `integer`"),

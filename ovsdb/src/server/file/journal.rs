@@ -134,7 +134,7 @@ impl FileJournal {
 
 /// A running compaction. Dropping it abandons it.
 #[derive(Debug)]
-#[must_use = "a compaction ends with `finish`"]
+#[must_use = "a compaction is not finished until `finish` is called"]
 pub(crate) struct Compaction {
     journal: FileJournal,
     new: PathBuf,

@@ -99,7 +99,7 @@ fn each_operation_has_its_result() {
         outcome.inserted(Ref::<Item>::new(sent)),
         Some(Ref::new(row))
     );
-    // The operation at this place is no insert; and this row was not inserted at all.
+    // The operation at this place is not an insert; and this row was not inserted at all.
     assert_eq!(outcome.inserted_uuid(row), None);
     assert_eq!(outcome.inserted_uuid(Uuid::nil()), None);
     assert!(!outcome.is_settled());

@@ -100,7 +100,7 @@ impl fmt::Debug for TlsConfig {
 /// let without_authority = TlsConfig::builder().server_name("ovnnb").build();
 /// assert!(matches!(without_authority, Err(TlsError::NoCaCertificates)));
 /// ```
-#[must_use = "a configuration is made by `build`"]
+#[must_use = "a builder makes nothing until `build` is called"]
 pub struct TlsConfigBuilder {
     settings: ClientSettings,
     server_name: Option<String>,

@@ -81,7 +81,7 @@ impl fmt::Debug for TlsServerConfig {
 /// let without_certificate = TlsServerConfig::builder().verify_clients(false).build();
 /// assert!(matches!(without_certificate, Err(TlsError::NoServerCertificate)));
 /// ```
-#[must_use = "a configuration is made by `build`"]
+#[must_use = "a builder makes nothing until `build` is called"]
 pub struct TlsServerConfigBuilder {
     settings: Settings,
 }
