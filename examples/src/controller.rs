@@ -3,9 +3,9 @@
 //!
 //! It is level-triggered: after each change of a file, a row or the schema, it compares the whole
 //! database with the manifests, plans the differences, and commits them. If only pods have changed in a
-//! file, it plans those first, so that they need not wait for the comparison. Of several controllers
-//! only one works, the one that holds a lock of the database; each of its transactions verifies that it
-//! still holds it.
+//! file, it plans those first, so that they need not wait for the comparison. Only one of several
+//! controllers works: the one that holds a lock of the database. Each of its transactions verifies that
+//! it still holds the lock.
 
 use std::convert::Infallible;
 use std::path::PathBuf;

@@ -308,7 +308,7 @@ impl Draft<'_, '_> {
                 .iter()
                 .map(|((key, _), (value, _))| format!("[{key},{value}]"));
             let text = format!("[\"map\",[{}]]", texts.collect::<Vec<_>>().join(","));
-            // Of two pairs with the same key, the last one counts.
+            // If two pairs have the same key, the last one wins.
             let pairs = pairs
                 .into_iter()
                 .map(|((_, key), (_, value))| Some((key?, value?)));

@@ -283,8 +283,8 @@ impl AnyChange {
         }
     }
 
-    /// The names of the columns that changed. Of a modified row, those that differ; otherwise all.
-    /// After a change of the server's schema, also those that only one of the two rows has.
+    /// The names of the columns that changed: those that differ if the row was modified, otherwise
+    /// all. After a change of the server's schema, also those that only one of the two rows has.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         let (old, new) = (self.before(), self.after());
         let differs = move |name: &&str| match (old, new) {

@@ -129,7 +129,7 @@ impl<T: Table> Change<T> {
         }
     }
 
-    /// Whether the column changed. Of a new or deleted row, all columns did.
+    /// Whether the column changed. All columns of a new or deleted row count as changed.
     #[must_use]
     pub fn changed<V: Value, M: Mutability>(&self, column: Column<T, V, M>) -> bool {
         match self {
@@ -138,7 +138,7 @@ impl<T: Table> Change<T> {
         }
     }
 
-    /// The columns that changed. Of a modified row, those that differ; otherwise all.
+    /// The columns that changed: those that differ if the row was modified, otherwise all.
     pub fn columns(&self) -> impl Iterator<Item = &'static ColumnInfo> {
         let columns = T::COLUMNS.iter().enumerate();
         columns

@@ -186,7 +186,7 @@ fn write_members(out: &mut String, members: &BTreeMap<&str, String>, begin: &str
     out.push('}');
 }
 
-/// The columns of a table in the JSON of a schema. Of their types, only the shape matters.
+/// The columns of a table in the JSON of a schema. Only the shapes of their types matter.
 fn columns<T: Table>() -> String {
     let mut out = String::new();
     for (at, column) in T::COLUMNS.iter().enumerate() {

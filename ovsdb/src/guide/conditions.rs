@@ -56,7 +56,7 @@
 //!   as such.
 //! - The condition survives reconnects. Without a connection, [`set_condition`](Cache::set_condition) waits for the next
 //!   one.
-//! - Changes that wait for the server are sent together. Of several for one table, only the last is sent.
+//! - Changes that wait for the server are sent together. If several for one table wait, only the last is sent.
 //! - On a server without conditional monitoring, starting the cache fails with [`Error::ConditionsNotSupported`].
 //!
 //! # What a condition cannot say

@@ -105,8 +105,8 @@ pub struct Behind {
     pub limit: Duration,
     /// The number of the request; `None` if it could not be committed.
     pub requested: Option<i64>,
-    /// The last number that was confirmed; `None` if it is not known. Of several daemons, the smallest
-    /// number.
+    /// The last number that was confirmed; `None` if it is not known. If several daemons confirm
+    /// requests, it is the smallest number.
     pub confirmed: Option<i64>,
     /// The state of the connection when the time limit passed. Without a connection, nothing is known
     /// about the daemons.

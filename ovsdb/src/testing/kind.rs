@@ -27,7 +27,8 @@ pub enum ServerKind {
     /// An ovsdb-server process.
     Reference,
     /// [`ovsdb::server::Server`](crate::server::Server), on a thread of this process. It has no control
-    /// socket and no log. Of ovsdb-server's options it supports `--remote` and those for TLS.
+    /// socket and no log. It supports only two kinds of ovsdb-server's options: `--remote`, and those for
+    /// TLS.
     Embedded,
 }
 

@@ -320,7 +320,7 @@ impl<D: Database> Transaction<D> {
     /// Returns the row with this key, as the closure makes it. A row that the view or the transaction
     /// has is [edited](Self::edit); otherwise one is inserted, with the key and what the closure sets.
     /// Columns that the closure does not change keep their values; in a new row they get the server's
-    /// defaults. Of several rows with the key, the one with the smallest uuid is edited.
+    /// defaults. If several rows have the key, the one with the smallest uuid is edited.
     ///
     /// When two clients ensure the same key at the same time, one inserts the row, and the commit of
     /// the other fails with a [conflict](super::Refusal::is_conflict), or with a

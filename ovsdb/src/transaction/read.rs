@@ -128,7 +128,7 @@ impl<D: Database> Transaction<D> {
     }
 
     /// The row with this key, in a unique column, in an index of the schema over several columns, or in
-    /// a declared index. Of several rows, the one with the smallest uuid.
+    /// a declared index. If several rows have the key, the one with the smallest uuid.
     ///
     /// The row is guarded as by [`get`](Self::get). Also guarded is that no other row has the key, even
     /// if none was found. For an index by a function, only the rows that were found are guarded.

@@ -553,7 +553,7 @@ mod tests {
             Ok([("a", 2), ("b", 1)].into())
         );
         assert_eq!(decoded::<Set<i64>>("[\"set\",[1,1,2]]"), Ok([1, 2].into()));
-        // Of pairs with the same key, the last one counts.
+        // If pairs have the same key, the last one wins.
         assert_eq!(
             decoded::<Map<Str, i64>>(r#"["map",[["a",1],["a",2],["b",3]]]"#),
             Ok([("a", 2), ("b", 3)].into())

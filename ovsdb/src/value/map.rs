@@ -142,7 +142,7 @@ impl<K: Ord, V> Map<K, V> {
         }
     }
 
-    /// A map of these pairs, in any order. Of pairs with the same key, the last one counts.
+    /// A map of these pairs, in any order. If pairs have the same key, the last one wins.
     fn sorted(mut pairs: Vec<(K, V)>) -> Self
     where
         K: Clone,
@@ -203,8 +203,8 @@ impl<K: Ord, V> Map<K, V> {
     }
 }
 
-/// Conversions from collections of pairs that convert into the map's, such as `(&str, &str)`. Of pairs
-/// with the same key, the last one counts.
+/// Conversions from collections of pairs that convert into the map's, such as `(&str, &str)`. If pairs
+/// have the same key, the last one wins.
 macro_rules! from {
     ($([$($generics:ident),*] $collection:ty;)*) => { $(
         impl<K: Ord + Clone, V: Clone, L: Into<K>, W: Into<V>, $($generics),*> From<$collection>

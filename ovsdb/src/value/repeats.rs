@@ -117,7 +117,7 @@ const MARKS: usize = 1024;
 /// Sets of uuids. For instance, all switches and routers of a cluster may have the same thousands of
 /// load balancers.
 ///
-/// Of most sets only a hash is kept, because a large set that keeps changing is different each time. A
+/// Only a hash of most sets is kept, because a large set that keeps changing is different each time. A
 /// set that occurs again is kept until another one takes its slot, or until a check finds that no row
 /// holds it any more.
 struct Sets {

@@ -81,7 +81,7 @@ fn taken(input: &Input, of: &Type) -> Option<Value> {
     if value.is_empty() && of.is_scalar() {
         return Some(of.default());
     }
-    // Of two pairs with one key, the last one counts.
+    // If two pairs have the same key, the last one wins.
     value.reverse();
     value.sort_by(|(a, _), (b, _)| a.order(b));
     value.dedup_by(|(a, _), (b, _)| a.is(b));

@@ -122,7 +122,7 @@ async fn of_two_faults_of_a_value_both_servers_report_the_same() {
         ("few", r#"["set",["a",8]]"#, "syntax error"),
         ("few", r#"["set",[8,8]]"#, "constraint violation"),
         ("few", r#"["set",[1,1]]"#, "ovsdb error"),
-        // Of a pair, first its form, then its key.
+        // Of each pair, the form is checked first, then the key.
         ("map", r#"["map",[[8]]]"#, "syntax error"),
         ("map", r#"["map",[[8,"a",1]]]"#, "syntax error"),
         ("map", r#"["map",[[8,1]]]"#, "constraint violation"),

@@ -75,10 +75,10 @@ struct Access {
     /// the authority signed is accepted, as by OVN's tools
     #[arg(long, value_name = "NAME", help_heading = HEADING)]
     server_name: Option<String>,
-    /// Of a clustered database, use the leader only (the default)
+    /// Use only the leader of a clustered database (the default)
     #[arg(long, help_heading = HEADING, overrides_with = "no_leader_only")]
     leader_only: bool,
-    /// Of a clustered database, use any member: its data may be older than the leader's
+    /// Use any member of a clustered database: its data may be older than the leader's
     #[arg(long, help_heading = HEADING, overrides_with = "leader_only")]
     no_leader_only: bool,
 }

@@ -103,7 +103,7 @@ pub(crate) fn change(
         let value = |row: Option<&dyn AnyRow>| Some(row?.get(name)?.to_datum());
         let (old, new) = match (value(old), value(new)) {
             (Some(old), Some(new)) => (text(&old), text(&new)),
-            // Of a whole row, empty columns are not shown.
+            // Empty columns of a whole row are not shown.
             (old, new) => match old.or(new).filter(|value| !value.is_empty()) {
                 Some(value) => {
                     write!(out, " {NAME}{name}{NAME:#}={}", text(&value))?;

@@ -117,8 +117,8 @@ impl Cell {
         }
     }
 
-    /// Removes the elements of `other`. Of a map, removes the pairs of `other`, or, if `other` is a
-    /// set, the pairs with these keys.
+    /// Removes the elements of `other`; from a map, the pairs of `other` or, if `other` is a set, the
+    /// pairs with these keys.
     pub(super) fn subtract(&mut self, other: &Self) {
         match (&mut *self, other) {
             (Self::Map(own), Self::Map(other)) => {
