@@ -41,7 +41,7 @@ pub enum Nads {
 }
 
 impl Networks {
-    /// Reads the NADs. If two describe a network differently, the first one counts. A NAD that is
+    /// Reads the NADs. If two describe a network differently, the first one is used. A NAD that is
     /// refused is recorded in the report.
     #[must_use]
     pub fn new(manifests: &Manifests, profile: Profile, report: &mut Report) -> Self {

@@ -406,7 +406,7 @@ impl Network {
         self.inner().next_ends.insert(client, (bytes, freezes));
     }
 
-    /// Makes the TLS of a server wrong on later connections.
+    /// Breaks the TLS of a server, in this way, for later connections.
     pub(crate) fn spoil(&self, server: usize, bad: Bad) {
         self.inner().bad.insert(server, bad);
     }

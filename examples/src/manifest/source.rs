@@ -156,7 +156,7 @@ fn told(error: &Error) -> String {
         Error::DuplicateMappingKey { key, location } => {
             let key = key.as_deref().unwrap_or_default();
             format!(
-                "the key {key:?} is in one mapping twice (line {})",
+                "the key {key:?} appears twice in a mapping (line {})",
                 location.line()
             )
         }

@@ -108,7 +108,7 @@ fn malformed_objects_are_reported_with_their_field_and_others_are_read() {
         (
             "kind: Pod\nkind: Pod",
             ", document 1",
-            "not YAML: the key \"kind\" is in one mapping twice (line 2)",
+            "not YAML: the key \"kind\" appears twice in a mapping (line 2)",
         ),
     ] {
         let more = "\n---\napiVersion: v1\nkind: Node\nmetadata: {name: more}\n";

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | every change | [`Cache::changes`], [`Cache::all_changes`] | batches of old and new rows |
 //! | to know which objects to look at again | [`WorkQueue`](cache::WorkQueue) | each key once (level-triggered) |
-//! | objects kept in order, with retries | [`Reconciler`]: the [next chapter](super::controllers) | a key, a view and a transaction |
+//! | objects kept in their desired state, with retries | [`Reconciler`]: the [next chapter](super::controllers) | a key, a view and a transaction |
 //!
 //! # Streams
 //!

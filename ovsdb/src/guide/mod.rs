@@ -13,7 +13,7 @@
 //! | [`deciding`] | transactions that verify what they were decided on |
 //! | [`desired_state`] | say which rows should exist, and look at the plan |
 //! | [`following`] | streams of changes, work queues |
-//! | [`controllers`] | objects that are kept in order for months |
+//! | [`controllers`] | objects that are kept in their desired state for months |
 //! | [`connections`] | reconnects, staleness, time limits |
 //! | [`clusters`] | clusters, relays, TLS |
 //! | [`schema_skew`] | servers with older and newer schemas, upgrades |

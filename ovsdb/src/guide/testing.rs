@@ -98,7 +98,7 @@
 //!
 //! # Without a server
 //!
-//! Code that reads takes a [`Snapshot`], which [`SnapshotBuilder`](crate::testing::SnapshotBuilder) makes of typed rows. Code that writes takes a
+//! Code that reads takes a [`Snapshot`], which [`SnapshotBuilder`](crate::testing::SnapshotBuilder) makes from typed rows. Code that writes takes a
 //! `&mut` [`Transaction`], which [`Transaction::detached`] makes without a client. Then the test reads what was written:
 //!
 //! ```

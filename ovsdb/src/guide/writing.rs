@@ -7,7 +7,7 @@
 //! | operations of the protocol | [`Client::transaction`] | this one |
 //! | a decision that depends on what the database holds | [`Client::apply`], [`Client::edit`] | [`deciding`](super::deciding) |
 //! | the rows that should exist | [`Desired`], [`Client::converge`] | [`desired_state`](super::desired_state) |
-//! | objects that must be kept in order for months | [`Reconciler`] | [`controllers`](super::controllers) |
+//! | objects that must be kept in their desired state for months | [`Reconciler`] | [`controllers`](super::controllers) |
 //!
 //! # Operations
 //!

@@ -120,25 +120,25 @@ impl AnyColumn {
         self.compare(Function::Excludes, parts)
     }
 
-    /// Rows whose column is less than `number`; an empty one is not.
+    /// Rows whose column is less than `number`; an empty column never is.
     #[must_use]
     pub fn lt(self, number: impl Into<Datum>) -> Condition<AnyTable> {
         self.compare(Function::Less, number)
     }
 
-    /// Rows whose column is at most `number`; an empty one is not.
+    /// Rows whose column is at most `number`; an empty column never is.
     #[must_use]
     pub fn le(self, number: impl Into<Datum>) -> Condition<AnyTable> {
         self.compare(Function::LessOrEqual, number)
     }
 
-    /// Rows whose column is more than `number`; an empty one is not.
+    /// Rows whose column is more than `number`; an empty column never is.
     #[must_use]
     pub fn gt(self, number: impl Into<Datum>) -> Condition<AnyTable> {
         self.compare(Function::Greater, number)
     }
 
-    /// Rows whose column is at least `number`; an empty one is not.
+    /// Rows whose column is at least `number`; an empty column never is.
     #[must_use]
     pub fn ge(self, number: impl Into<Datum>) -> Condition<AnyTable> {
         self.compare(Function::GreaterOrEqual, number)

@@ -653,25 +653,25 @@ impl<T: Table, V: Collection, M: Mutability> Column<T, V, M> {
 }
 
 impl<T: Table, V: Ordered, M: Mutability> Column<T, V, M> {
-    /// Rows whose column is less than `number`; an empty one is not.
+    /// Rows whose column is less than `number`; an empty column never is.
     #[must_use]
     pub fn lt(self, number: impl Into<V::Number>) -> Condition<T> {
         self.compare(Function::Less, Datum::from(number.into().to_atom()))
     }
 
-    /// Rows whose column is at most `number`; an empty one is not.
+    /// Rows whose column is at most `number`; an empty column never is.
     #[must_use]
     pub fn le(self, number: impl Into<V::Number>) -> Condition<T> {
         self.compare(Function::LessOrEqual, Datum::from(number.into().to_atom()))
     }
 
-    /// Rows whose column is more than `number`; an empty one is not.
+    /// Rows whose column is more than `number`; an empty column never is.
     #[must_use]
     pub fn gt(self, number: impl Into<V::Number>) -> Condition<T> {
         self.compare(Function::Greater, Datum::from(number.into().to_atom()))
     }
 
-    /// Rows whose column is at least `number`; an empty one is not.
+    /// Rows whose column is at least `number`; an empty column never is.
     #[must_use]
     pub fn ge(self, number: impl Into<V::Number>) -> Condition<T> {
         self.compare(
