@@ -4,8 +4,8 @@
 //! The complete client and the complete embedded server of the crate `ovsdb` run as in programs, on a
 //! single-threaded tokio runtime whose clock is paused: time advances only when no task can run. Pipes
 //! within the process connect them; the simulated network cuts, delays and freezes these. All randomness
-//! comes from the seed: the scenario, the order in which tokio polls ready tasks, uuids, delays. So a seed
-//! gives the same run each time, byte for byte.
+//! except that of TLS comes from the seed: the scenario, the order in which tokio polls ready tasks, uuids,
+//! delays. So a seed gives the same run each time, byte for byte within TLS.
 //!
 //! `cargo xtask simulate` builds this with `--cfg simulation`. Without it, the program does nothing.
 #![allow(
