@@ -2,8 +2,8 @@
 //!
 //! [`Client::stats`](crate::Client::stats), [`Cache::stats`](crate::Cache::stats) and, for a
 //! reconciler, [`Runner::stats`](crate::reconcile::Runner::stats) return them. With the feature
-//! `metrics`, each is also a metric of the `metrics` facade, with the name below and the label
-//! `database`; those of a reconciler also have the label `reconciler`:
+//! `metrics`, these are also metrics of the `metrics` facade, with the label `database`; those of a
+//! reconciler also have the label `reconciler`:
 //!
 //! | metric | kind | field |
 //! |---|---|---|

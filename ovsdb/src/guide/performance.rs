@@ -66,7 +66,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! With the feature `metrics`, each counter is also exported through the facade of the crate `metrics`; the module [`stats`] lists the names.
+//! With the feature `metrics`, most of them are also exported through the facade of the crate `metrics`; the module [`stats`] lists which.
 //!
 //! # How a byte travels
 //!
