@@ -103,7 +103,7 @@
 //! |---|---|---|
 //! | `ovsdb_idl_get_seqno`, `<table>_get_seqno` | [`Cache::changes`] | A stream wakes the program; no number to compare. |
 //! | `<table>_row_get_seqno`, `..._is_new`, `..._is_deleted` | the variants of [`Change`](cache::Change) | |
-//! | `..._is_updated` | [`Change::changed`](cache::Change::changed) | The old row is at hand as well. |
+//! | `..._is_updated` | [`Change::changed`](cache::Change::changed) | The old row is available as well. |
 //! | `ovsdb_idl_track_add_column`, `..._add_all` | none | Every stream tracks. |
 //! | `FOR_EACH_TRACKED`, `<table>_track_get_first`, `..._get_next` | a batch of [`Changes`](cache::Changes) | One for each server transaction. |
 //! | `ovsdb_idl_track_clear` | none | Each stream has its own position. |

@@ -104,7 +104,7 @@
 //! | `WhereAll` | conditions joined by [`and`](model::Condition::and) | |
 //! | `WhereAny` | one operation for each condition | OVSDB has no "or" in operations. |
 //! | `WhereCache(...).Update` | a loop over rows of [`peek`](Transaction::peek) | |
-//! | `Where(...).Wait` | [`wait`](Transaction::wait), [`verify`](Transaction::verify) | What is read in [`Client::apply`] is verified by itself. |
+//! | `Where(...).Wait` | [`wait`](Transaction::wait), [`verify`](Transaction::verify) | What is read through the transaction of [`Client::apply`] is verified without this. |
 //! | `Select`, `GetSelectResults`, `...ByIndex` | [`select`](Transaction::select), [`Outcome::rows`] | |
 //! | `Transact` | [`commit`](Transaction::commit) | Resolves when the caches show the change. |
 //! | `ovsdb.CheckOperationResults` | the `Err` of the commit | A refused transaction cannot be taken for a success. |
@@ -112,7 +112,7 @@
 //! | `ErrWrongType` | none | It does not compile. |
 //! | `ovsdb.Operation`, `Condition`, `Mutation`, `OvsSet`, `OvsMap`, `UUID` | [`protocol::Operation`], [`Datum`](value::Datum) | Only for operations that are built by hand, by [`operation`](Transaction::operation). |
 //! | `ErrNotConnected` | [`NotSent`](CommitError::NotSent) | |
-//! | the error of the socket (`unexpected EOF`), the error of the context | [`Unknown`](CommitError::Unknown) if it was sent | Whether it may have been committed is never left open. |
+//! | the error of the socket (`unexpected EOF`), the error of the context | [`Unknown`](CommitError::Unknown) if it was sent | The error says whether it may have been committed. |
 //! | retrying by hand | [`Client::apply`], [`CommitError::retry`] | |
 //! | the packages `server`, `database/inmemory` | [`server`] | |
 //!
