@@ -432,7 +432,7 @@ async fn a_database_that_never_comes_to_rest_is_an_error() {
         .client
         .converge(&setting.cache, &desired)
         .await
-        .expect_err("never as wanted");
+        .expect_err("the rows never are as wanted");
     assert!(
         matches!(error, ConvergeError::Restless { rounds: 10 }),
         "{error}"

@@ -53,7 +53,7 @@ fn run(remotes: usize, table: &[(u64, Event, Option<Action>)]) {
                 RetryNow => drop(machine.retry_now()),
             }
             assert_eq!(machine.poll(now), *action, "seed {seed}, line {line}");
-            let deadline = machine.deadline().expect("something is always to come");
+            let deadline = machine.deadline().expect("an action is always due");
             assert!(
                 action.is_some() || deadline > now,
                 "seed {seed}, line {line}"
@@ -394,7 +394,7 @@ fn attempts(seed: u64, server: impl Fn(&mut Reconnect, Duration) -> bool) -> [[u
             }
             Some(Action::StandByOver) => machine.disconnected(now, End::NotReady),
             Some(action) => panic!("{action:?}"),
-            None => now = machine.deadline().expect("it goes on").max(now),
+            None => now = machine.deadline().expect("it continues").max(now),
         }
     }
     attempts
@@ -445,7 +445,7 @@ fn without_a_hint_a_leader_is_found_within_twice_the_time_that_its_election_took
                         machine.disconnected(now, End::NotReady);
                     }
                     Some(action) => panic!("{action:?}"),
-                    None => now = machine.deadline().expect("it goes on"),
+                    None => now = machine.deadline().expect("it continues"),
                 }
             };
             assert!(found <= 3 * elected + PAUSE, "{seed}: {found:?}");
