@@ -57,7 +57,7 @@ impl Folded {
     }
 }
 
-/// A random transaction of a few operations on few names, so that transactions meet.
+/// A random transaction of a few operations on few names, so that transactions concern the same rows.
 async fn write(client: &Client<Database>, random: &mut fastrand::Rng) {
     let mut txn = client.transaction();
     for _ in 0..=random.u64(..4) {

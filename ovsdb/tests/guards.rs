@@ -299,7 +299,7 @@ async fn the_one_row_with_a_key_is_guarded_by_its_key_alone() {
     let absent = |txn: &mut Txn| drop(txn.one(Item::NAME, "e").expect_err("there is none"));
     setting.race(absent, elsewhere).await.expect("no conflict");
 
-    // Several rows are an error, and what the transaction writes counts.
+    // Several rows are an error; rows that the transaction itself writes are counted.
     let mut txn = setting.client.transaction_on(&setting.cache);
     let e = txn.insert(Item {
         tags: ["x"].into(),

@@ -505,7 +505,7 @@ async fn where_the_schema_keeps_keys_unique_no_guard_looks_through_the_table() {
             new.name = "seven".into();
         });
     };
-    assert_eq!(waits(new), (0, true), "the index keeps others away");
+    assert_eq!(waits(new), (0, true), "no other row can get the key");
     let found = |txn: &mut Transaction<Database>| {
         txn.ensure(Item::NAME, "a", |a| a.total = 9);
     };

@@ -399,7 +399,7 @@ async fn an_update_that_does_not_fit_is_never_ignored() {
             again.params.ends_with(&format!(r#","{zero}"]"#)),
             "{again:?}"
         );
-        // Nothing of the update is visible, but that the replica is stale is.
+        // Nothing of the update is visible, but the replica reports that it is stale.
         let view = cache.snapshot();
         assert_eq!(view.rows::<Item>().len(), 1, "{update}");
         assert!(view.get_by(Item::NAME, "half").is_none());

@@ -195,7 +195,7 @@ async fn what_the_embedded_server_wrote_opens_in_ovsdb_server_and_the_tools() {
     server.convert("Files", &later_schema()).unwrap();
     equal().await;
     transact(&remote, LATER);
-    // Nothing of it is ephemeral now.
+    // None of it is ephemeral any more.
     transact(
         &remote,
         &[r#"["Files",{"op":"update","table":"Item","where":[],"row":{"seen":0}}]"#],

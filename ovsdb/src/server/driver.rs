@@ -269,7 +269,7 @@ impl Shared {
 
     /// Waits until the server is stopped.
     pub(super) async fn stopped(&self) {
-        // The sender lives as long as this.
+        // This cannot fail: `self` owns the sender.
         let _ = self.stopped.subscribe().wait_for(|stopped| *stopped).await;
     }
 

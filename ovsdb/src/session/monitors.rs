@@ -143,8 +143,8 @@ impl Monitors {
 
     /// When to request a refused monitor again.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        // One at a time: the request may cost the connection, and the loss must be attributed to
-        // the right monitor.
+        // One at a time: the server may close the connection because of the request, and the loss must
+        // be attributed to the right monitor.
         let mut entries = self.entries.values();
         if entries.any(|entry| entry.refusal.is_refused() && entry.wire.is_some()) {
             return None;

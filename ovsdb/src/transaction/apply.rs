@@ -425,7 +425,7 @@ mod tests {
         let (result, outcome) = earlier.settled(1);
         assert_eq!(result, 2);
         assert!(outcome.is_settled());
-        // Once they are settled, errors are what they are.
+        // Once they are settled, errors are reported unchanged.
         earlier.attempts.clear();
         assert!(matches!(
             earlier.error(refused("aborted")),

@@ -282,7 +282,7 @@ fn conflict<T: Table>(row: Uuid, a: &Written<T>, b: &Written<T>) -> Option<Merge
         if a_now.equals(before) || b_now.equals(before) {
             return false;
         }
-        // If both count, the second would count from another value.
+        // If both increment the column, the second one would start from another value.
         (replaced(a) && replaced(b)) || {
             maps_differ(&before.to_datum(), &a_now.to_datum(), &b_now.to_datum())
         }

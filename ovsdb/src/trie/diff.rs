@@ -193,7 +193,7 @@ mod tests {
             assert_eq!(found.insert(key, versions), None, "shown twice");
         });
         assert_eq!(old.is_same_as(new), found.is_empty());
-        // Entries that are alone with their hash and stay may be given by their hash.
+        // Entries that stay, and whose hash no other entry has, may be given by their hash.
         let (mut sorted, mut again, mut kept) = (Vec::new(), BTreeMap::new(), Vec::new());
         all(&new.root, &mut sorted);
         sorted.retain(|(hash, entry)| {
