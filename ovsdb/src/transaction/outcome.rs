@@ -166,6 +166,7 @@ fn wrong_count(
 ) -> String {
     let expected = match (least, most) {
         (1, Some(1)) => "exactly 1 value".to_owned(),
+        (_, Some(1)) if count > 1 => "at most 1 value".to_owned(),
         (_, Some(most)) if count > most => format!("at most {most} values"),
         _ => format!("at least {least} value"),
     };

@@ -34,7 +34,7 @@ fn a_wrong_number_of_values_is_reported_with_the_right_one() {
     for (count, least, most, expected) in [
         (0, 1, Some(1), "exactly 1 value"),
         (2, 1, Some(1), "exactly 1 value"),
-        (2, 0, Some(1), "at most 1 values"),
+        (2, 0, Some(1), "at most 1 value"),
         (4, 1, Some(3), "at most 3 values"),
         (0, 1, Some(3), "at least 1 value"),
         (0, 1, None, "at least 1 value"),
