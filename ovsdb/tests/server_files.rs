@@ -188,7 +188,14 @@ async fn what_the_embedded_server_wrote_opens_in_ovsdb_server_and_the_tools() {
         theirs
     };
     equal().await;
+    let records = || {
+        let contents = fs::read(&file).unwrap();
+        let contents = String::from_utf8(contents).unwrap();
+        contents.matches("OVSDB JSON ").count()
+    };
+    assert!(records() > 2);
     server.compact("Files").await.unwrap();
+    assert_eq!(records(), 2, "the schema, and the rows");
     equal().await;
     transact(&remote, &[FIRST[1]]);
     equal().await;

@@ -5,7 +5,7 @@ mod locks;
 mod monitors;
 mod patience;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -384,6 +384,59 @@ fn a_connection_serves_once_server_and_schema_are_known() {
     assert!(caller.answer().is_none());
     lab.reply(&request, r#"["Inventory"]"#);
     assert!(matches!(caller.answer(), Some(Ok(names)) if names == r#"["Inventory"]"#));
+}
+
+#[test]
+fn the_first_remote_is_any_of_them_unless_an_order_is_given() {
+    let remotes = "tcp:192.0.2.1:6641,tcp:192.0.2.2:6641,tcp:192.0.2.3:6641";
+    for (order, expected) in [(RemoteOrder::Given, 1), (RemoteOrder::Shuffled, 3)] {
+        let mut first = HashSet::new();
+        for seed in 0..50 {
+            let options = Options {
+                order,
+                ..options(remotes)
+            };
+            let now = Instant::now();
+            let shared = Arc::new(Shared::new(&options.database));
+            let mut machine = Machine::new(now, seed, options, shared, oneshot::channel().0);
+            let Some(Output::Connect(remote)) = machine.poll_output(now) else {
+                panic!("no attempt to connect");
+            };
+            first.insert(remote.to_string());
+        }
+        assert_eq!(first.len(), expected, "{order:?}");
+    }
+}
+
+#[test]
+fn while_the_session_stands_by_growth_of_the_log_shows_that_another_member_leads() {
+    let mut lab = Lab::new(Options {
+        leader_only: true,
+        ..options("tcp:192.0.2.1:6641,tcp:192.0.2.2:6641")
+    });
+    let follower = |lab: &mut Lab| {
+        lab.connect();
+        let server = lab.request_for_server();
+        lab.reply(
+            &server,
+            r#"{"Database":{"00000000-0000-0000-0000-000000000001":{"initial":{"name":"Inventory",
+                "model":"clustered","connected":true,"leader":false,"index":5,"schema":"first"}}}}"#,
+        );
+        lab.answer_schema();
+    };
+    follower(&mut lab);
+    follower(&mut lab);
+    // Neither leads. After a while the session stands by at one of them.
+    let tried = lab.attempts.len();
+    let mut update = |lab: &mut Lab, index: u32| {
+        lab.send(&format!(
+            r#"{{"id":null,"method":"update2","params":[0,{{"Database":{{"00000000-0000-0000-0000-000000000001":{{"modify":{{"index":{index}}}}}}}}}]}}"#
+        ));
+    };
+    update(&mut lab, 5);
+    assert_eq!(lab.attempts.len(), tried, "nothing has happened");
+    update(&mut lab, 6);
+    assert_eq!(lab.attempts.len(), tried + 1, "it asks the other member");
 }
 
 #[test]

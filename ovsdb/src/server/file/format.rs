@@ -213,6 +213,17 @@ mod tests {
         assert_eq!(records.next(), Err(Damage::Hash));
         let cluster = b"OVSDB CLUSTER 3 0000000000000000000000000000000000000000\n{}\n";
         assert_eq!(Records::new(cluster).next(), Err(Damage::Clustered));
-        assert_eq!(Records::new(b"hello\n").next(), Err(Damage::Header));
+        let zeros = "0".repeat(40);
+        for line in [
+            "hello".to_owned(),
+            format!("OVSDB JSON 0 {zeros}"),
+            "OVSDB JSON 3 5f36b2".to_owned(),
+            format!("OVSDB JSON 3 {zeros} 1"),
+            format!("OVSDB JSON three {zeros}"),
+        ] {
+            let file = format!("{line}\n{{}}\n");
+            let next = Records::new(file.as_bytes()).next();
+            assert_eq!(next, Err(Damage::Header), "{line}");
+        }
     }
 }

@@ -148,3 +148,47 @@ fn a_relay_owes_a_reply_for_each_transaction_that_its_source_has_not_answered() 
         assert_eq!(test.hub.owes_reply(client), left > 0);
     }
 }
+
+#[test]
+fn a_table_that_is_requested_in_parts_is_followed_in_all_of_them() {
+    for method in ["monitor", "monitor_cond"] {
+        let mut test = Test::new(Quotas::new());
+        let (client, watcher) = (test.connect(), test.connect());
+        let parts = r#"["D","m",{"T":[{"columns":["n"]},{"columns":["s"]}]}]"#;
+        test.call(watcher, method, parts);
+        test.insert(client, 1, "one", false);
+        let answer = test.read(watcher);
+        assert!(
+            answer.contains(r#""n":1"#) && answer.contains(r#""s":"one""#),
+            "{method}: {answer}"
+        );
+        let twice = r#"["D","n",{"T":[{"columns":["n"]},{"columns":["n"]}]}]"#;
+        let answer = test.call(watcher, method, twice);
+        assert!(answer.contains("mentioned more than once"), "{answer}");
+    }
+}
+
+#[test]
+fn the_servers_own_database_shows_each_database_that_comes_and_goes() {
+    let mut test = Test::new(Quotas::new());
+    let watcher = test.connect();
+    let answer = test.call(
+        watcher,
+        "monitor_cond",
+        r#"["_Server","m",{"Database":{}}]"#,
+    );
+    assert!(answer.contains(r#""name":"D""#), "{answer}");
+    let other = SCHEMA.replace(r#""name":"D""#, r#""name":"E""#);
+    let source = ovsdb_schema::DatabaseSchema::parse(&other).expect("a schema");
+    let database = Database::new(Arc::new(Schema::new(source)), 2);
+    assert!(test.hub.add(database, None, test.now));
+    let answer = test.read(watcher);
+    assert!(
+        answer.contains(r#""insert""#) && answer.contains(r#""name":"E""#),
+        "{answer}"
+    );
+    test.call(watcher, "set_db_change_aware", "[true]");
+    assert!(test.hub.remove("E", test.now));
+    let answer = test.read(watcher);
+    assert!(answer.contains(r#"{"delete":null}"#), "{answer}");
+}

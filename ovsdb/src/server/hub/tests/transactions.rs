@@ -218,7 +218,24 @@ fn weak_references_to_a_deleted_row_are_removed() {
         "{left}"
     );
 
-    // A column that must have a reference holds its row's transaction back.
+    // Of two rows that referred to one, the first refers to it no longer.
+    let three = r#"{"op":"delete","table":"Root","where":[]},
+        {"op":"insert","table":"Root","uuid-name":"x","row":{"name":"x"}},
+        {"op":"insert","table":"Root","row":{"name":"y","peers":["named-uuid","x"]}},
+        {"op":"insert","table":"Root","row":{"name":"z","peers":["named-uuid","x"]}}"#;
+    transact(&mut test, three);
+    let none =
+        r#"{"op":"update","table":"Root","where":[["name","==","y"]],"row":{"peers":["set",[]]}}"#;
+    transact(&mut test, none);
+    transact(&mut test, &delete("Root", "x"));
+    let left = transact(&mut test, &select("Root", "peers"));
+    let none = r#"{"peers":["set",[]]}"#;
+    assert!(
+        left.contains(&format!(r#""rows":[{none},{none}]"#)),
+        "{left}"
+    );
+
+    // A transaction that empties a column which must have a reference is refused.
     let bound = r#"{"op":"insert","table":"Root","uuid-name":"d","row":{"name":"d"}},
         {"op":"insert","table":"Bound","row":{"peer":["named-uuid","d"]}}"#;
     transact(&mut test, bound);
