@@ -9,7 +9,7 @@ use ovsdb::{ConnectionState, Remote, RowIdentity};
 
 use crate::controller::{Queue, reconcile, unmarked};
 use crate::network::{Network, Session};
-use crate::oracle::{Oracle, Which};
+use crate::oracle::{ItemFilter, Oracle};
 use crate::replica::Replica;
 use crate::scenario::ClientSetting;
 use crate::servers::{Kind, Servers};
@@ -51,8 +51,8 @@ pub(crate) struct Connected {
 
 impl Connected {
     /// What its reconciler and its queue still have to do; `None` when they are at rest.
-    pub(crate) fn unrest(&self, number: usize) -> Option<String> {
-        let queue = self.queue.as_ref().and_then(Queue::unrest);
+    pub(crate) fn unfinished(&self, number: usize) -> Option<String> {
+        let queue = self.queue.as_ref().and_then(Queue::unfinished);
         let reconciles = self.runner.borrow().is_some();
         let unmarked = || {
             reconciles
@@ -209,7 +209,7 @@ impl Agent {
     /// Starts another cache.
     pub(crate) async fn start(
         &self,
-        which: Which,
+        which: ItemFilter,
         servers: &Servers,
         oracle: &Rc<RefCell<Oracle>>,
     ) {
@@ -346,7 +346,7 @@ impl Agent {
         match connected.client.state().get() {
             ConnectionState::Waiting { lost: Some(lost) } => claim(
                 "a TLS failure is reported as what it is",
-                attempt.is_told_by(lost.reason()),
+                attempt.is_reported_by(lost.reason()),
                 || format!("client {}: {attempt:?}: {lost:?}", self.number),
             ),
             ConnectionState::Connected { remote } => {

@@ -14,13 +14,13 @@ use crate::shrink::shrink;
 use crate::world::{Counts, Report, run as run_scenario};
 
 /// How many seeds are run in another process as well.
-const COMPARED: u64 = 20;
+const SEEDS_IN_OTHER_PROCESS: u64 = 20;
 /// No seed.
 const IDLE: u64 = u64::MAX;
 /// A run that takes longer is taken for an endless loop.
-const SPINS: Duration = Duration::from_secs(100);
+const LONGEST_RUN: Duration = Duration::from_secs(100);
 /// One in this many seeds is run twice, and both runs must have the same trace.
-const TWICE: u64 = 50;
+const REPEAT_EVERY: u64 = 50;
 
 /// Runs clients and servers on a simulated network
 #[derive(Debug, Clone, Parser)]
@@ -123,7 +123,7 @@ pub(crate) fn run() -> ExitCode {
 /// Checks that another process, with other addresses and other hash seeds, produces the same traces.
 fn is_reproduced(arguments: &Arguments) -> Result<(), String> {
     let mut arguments = arguments.clone();
-    arguments.seeds = arguments.seeds.min(COMPARED);
+    arguments.seeds = arguments.seeds.min(SEEDS_IN_OTHER_PROCESS);
     let own = format!("{:016x}", search(None, &arguments, usize::MAX).hash);
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let seeds = ["--hash", "--seeds", &arguments.seeds.to_string()].map(str::to_owned);
@@ -162,7 +162,7 @@ struct Outcome {
 fn check(seed: u64) -> Report {
     let scenario = Scenario::of(seed);
     let mut report = run_scenario(&scenario, false);
-    if seed.is_multiple_of(TWICE) && report.violation.is_none() {
+    if seed.is_multiple_of(REPEAT_EVERY) && report.violation.is_none() {
         let again = run_scenario(&scenario, false);
         if again.hash != report.hash {
             report.violation = Some(crate::verdict::Violation {
@@ -190,7 +190,7 @@ fn watch(current: Weak<AtomicU64>) {
             if seed != seen.0 {
                 seen = (seed, Instant::now());
             }
-            if seed != IDLE && seen.1.elapsed() > SPINS {
+            if seed != IDLE && seen.1.elapsed() > LONGEST_RUN {
                 eprintln!("violated: a run ends: seed {seed} loops without end");
                 std::process::exit(1);
             }

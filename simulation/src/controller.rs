@@ -12,7 +12,7 @@ use ovsdb::{Ref, Uuid};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::sleep;
 
-use crate::oracle::{Oracle, State, Which, kind};
+use crate::oracle::{ItemFilter, Oracle, State, kind};
 use crate::replica::Replica;
 use crate::servers::SOURCE;
 use crate::tables::{Cache, Client, Counter, Desired, Item, Reconciler, Runner};
@@ -127,7 +127,7 @@ pub(crate) async fn converge_at_rest(
     wanted: Wanted,
     (oracle, is_relayed): (&RefCell<Oracle>, bool),
 ) {
-    replica.select(Which::All).await;
+    replica.select(ItemFilter::All).await;
     let before = others(&last(oracle));
     // A fault set before may still refuse the next transaction or disconnect its client.
     let mut tries = 0;
@@ -282,7 +282,7 @@ impl Queue {
     }
 
     /// What is still queued, delayed or in work; `None` when the queue is at rest.
-    pub(crate) fn unrest(&self) -> Option<String> {
+    pub(crate) fn unfinished(&self) -> Option<String> {
         let in_work = self.hands.in_work.borrow().len();
         let left = (self.queue.len(), self.queue.delayed(), in_work);
         (left != (0, 0, 0)).then(|| format!("{left:?} keys are queued, delayed and in work"))

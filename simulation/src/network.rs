@@ -23,7 +23,7 @@ const PIPE: usize = 4 * 1024;
 
 /// The faults of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Conduct {
+struct LinkFaults {
     /// No bytes are moved.
     frozen: bool,
     /// It has ended.
@@ -45,7 +45,7 @@ pub(crate) struct Session {
 struct Link {
     session: Session,
     server: usize,
-    conduct: watch::Sender<Conduct>,
+    faults: watch::Sender<LinkFaults>,
     /// It never reached the server, or has lost bytes: it must not continue.
     is_lost: bool,
     frozen_since: Option<u64>,
@@ -230,17 +230,17 @@ impl Network {
         let mut inner = self.inner();
         let id = inner.next;
         inner.next += 1;
-        let conduct = Conduct {
+        let faults = LinkFaults {
             frozen: is_separated,
             cut: false,
             bytes_left: next.map(|(bytes, _)| bytes.max(1)),
             freezes: next.is_some_and(|(_, freezes)| freezes),
         };
-        let (conduct, watched) = watch::channel(conduct);
+        let (faults, watched) = watch::channel(faults);
         let link = Link {
             session,
             server,
-            conduct,
+            faults,
             is_lost: is_separated,
             frozen_since: is_separated.then(crate::trace::elapsed),
             bad,
@@ -266,7 +266,7 @@ impl Network {
         id: u64,
         near: DuplexStream,
         far: DuplexStream,
-        watched: watch::Receiver<Conduct>,
+        watched: watch::Receiver<LinkFaults>,
     ) {
         let (near_read, near_write) = tokio::io::split(near);
         let (far_read, far_write) = tokio::io::split(far);
@@ -285,11 +285,11 @@ impl Network {
         id: u64,
         mut from: ReadHalf<DuplexStream>,
         mut to: WriteHalf<DuplexStream>,
-        mut conduct: watch::Receiver<Conduct>,
+        mut faults: watch::Receiver<LinkFaults>,
     ) {
         let mut buffer = Vec::new();
         loop {
-            if conduct.wait_for(|conduct| !conduct.frozen).await.is_err() {
+            if faults.wait_for(|faults| !faults.frozen).await.is_err() {
                 return;
             }
             let Pace { delay, piece } = self.inner().pace;
@@ -297,7 +297,7 @@ impl Network {
             let count = match from.read(&mut buffer).await {
                 Ok(count) if count > 0 => count,
                 _ => {
-                    let _ = conduct.wait_for(|conduct| !conduct.frozen).await;
+                    let _ = faults.wait_for(|faults| !faults.frozen).await;
                     let _ = to.shutdown().await;
                     return;
                 }
@@ -306,7 +306,7 @@ impl Network {
             if delay > 0 {
                 tokio::time::sleep(Duration::from_millis(delay)).await;
             }
-            if conduct.wait_for(|conduct| !conduct.frozen).await.is_err() {
+            if faults.wait_for(|faults| !faults.frozen).await.is_err() {
                 return;
             }
             let (count, is_cut) = self.spend(id, count);
@@ -328,8 +328,8 @@ impl Network {
             return (count, false);
         };
         let mut spent = (count, false);
-        link.conduct.send_if_modified(|conduct| {
-            if let Some(left) = &mut conduct.bytes_left {
+        link.faults.send_if_modified(|faults| {
+            if let Some(left) = &mut faults.bytes_left {
                 let passed = count.min(*left);
                 *left -= passed;
                 spent = (passed, *left == 0);
@@ -346,31 +346,31 @@ impl Network {
             return;
         };
         let session = link.session;
-        if link.conduct.borrow().freezes {
+        if link.faults.borrow().freezes {
             note!("link {id} goes half-open");
-            link.conduct.send_modify(|conduct| conduct.frozen = true);
+            link.faults.send_modify(|faults| faults.frozen = true);
             link.frozen_since = Some(crate::trace::elapsed());
             // The rest of the piece is lost, so the link must not continue.
             link.is_lost = true;
         } else {
             note!("link {id} is cut");
-            link.conduct.send_modify(|conduct| conduct.cut = true);
+            link.faults.send_modify(|faults| faults.cut = true);
         }
         inner.attempts.entry(session).or_default().is_disturbed = true;
     }
 
-    fn change(&self, which: impl Fn(&Link) -> bool, change: impl Fn(&mut Conduct)) {
+    fn change(&self, which: impl Fn(&Link) -> bool, change: impl Fn(&mut LinkFaults)) {
         let now = crate::trace::elapsed();
         let inner = &mut *self.inner();
         for link in inner.links.values_mut().filter(|link| which(link)) {
             let attempt = inner.attempts.entry(link.session).or_default();
             attempt.is_disturbed = true;
-            link.conduct.send_if_modified(|conduct| {
-                let before = *conduct;
-                change(conduct);
-                *conduct != before
+            link.faults.send_if_modified(|faults| {
+                let before = *faults;
+                change(faults);
+                *faults != before
             });
-            let is_frozen = link.conduct.borrow().frozen;
+            let is_frozen = link.faults.borrow().frozen;
             link.frozen_since = is_frozen.then(|| link.frozen_since.unwrap_or(now));
         }
     }
@@ -381,23 +381,23 @@ impl Network {
     pub(crate) fn cut_client(&self, client: usize) {
         self.change(
             |link| link.session.client == client,
-            |conduct| conduct.cut = true,
+            |faults| faults.cut = true,
         );
     }
 
     /// Cuts the connections to a server.
     pub(crate) fn cut_server(&self, server: usize) {
-        self.change(|link| link.server == server, |conduct| conduct.cut = true);
+        self.change(|link| link.server == server, |faults| faults.cut = true);
     }
 
     /// Cuts every connection.
     pub(crate) fn cut_all(&self) {
-        self.change(|_| true, |conduct| conduct.cut = true);
+        self.change(|_| true, |faults| faults.cut = true);
     }
 
     /// Cuts the connections of a client after this many more bytes.
     pub(crate) fn cut_after(&self, client: usize, bytes: usize) {
-        let cut = |conduct: &mut Conduct| conduct.bytes_left = Some(bytes.max(1));
+        let cut = |faults: &mut LinkFaults| faults.bytes_left = Some(bytes.max(1));
         self.change(|link| link.session.client == client, cut);
     }
 
@@ -406,13 +406,13 @@ impl Network {
         self.inner().next_ends.insert(client, (bytes, freezes));
     }
 
-    /// Breaks the TLS of a server, in this way, for later connections.
-    pub(crate) fn spoil(&self, server: usize, bad: Bad) {
+    /// Makes the TLS of a server wrong on later connections.
+    pub(crate) fn break_tls(&self, server: usize, bad: Bad) {
         self.inner().bad.insert(server, bad);
     }
 
     /// Lets nothing pass between the relay and its source.
-    pub(crate) fn strand_relay(&self) {
+    pub(crate) fn isolate_relay(&self) {
         let now = crate::trace::elapsed();
         self.inner().stranded_since.get_or_insert(now);
         self.separate(RELAY_CLIENT, 0);
@@ -434,21 +434,21 @@ impl Network {
     pub(crate) fn freeze(&self, client: usize) {
         self.change(
             |link| link.session.client == client,
-            |conduct| conduct.frozen = true,
+            |faults| faults.frozen = true,
         );
     }
 
     /// Lets what was held back pass.
     pub(crate) fn thaw(&self, client: usize) {
         let thaws = |link: &Link| link.session.client == client && !link.is_lost;
-        self.change(thaws, |conduct| conduct.frozen = false);
+        self.change(thaws, |faults| faults.frozen = false);
     }
 
     /// Lets nothing pass between a client and a server, on existing and on later connections.
     pub(crate) fn separate(&self, client: usize, server: usize) {
         self.inner().separated.insert((client, server));
         let between = |link: &Link| (link.session.client, link.server) == (client, server);
-        self.change(between, |conduct| conduct.frozen = true);
+        self.change(between, |faults| faults.frozen = true);
     }
 
     /// Has a server refuse connections.
@@ -472,10 +472,10 @@ impl Network {
             inner.next_ends.clear();
             inner.set_pace(pace);
         }
-        let heal = |conduct: &mut Conduct| {
-            conduct.cut |= conduct.frozen;
-            conduct.bytes_left = None;
-            conduct.freezes = false;
+        let heal = |faults: &mut LinkFaults| {
+            faults.cut |= faults.frozen;
+            faults.bytes_left = None;
+            faults.freezes = false;
         };
         self.change(|_| true, heal);
     }
@@ -533,6 +533,6 @@ impl Network {
 }
 
 /// Waits until a connection is cut.
-async fn cut(mut conduct: watch::Receiver<Conduct>) {
-    let _ = conduct.wait_for(|conduct| conduct.cut).await;
+async fn cut(mut faults: watch::Receiver<LinkFaults>) {
+    let _ = faults.wait_for(|faults| faults.cut).await;
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use ovsdb::Database as _;
-use ovsdb::server::simulated::{Event, Whole, take_events};
+use ovsdb::server::simulated::{Event, FullState, take_events};
 use ovsdb::server::{Committed, Server};
 use ovsdb::{Row, Table, Uuid};
 
@@ -19,7 +19,7 @@ use crate::verdict::claim;
 
 /// Which rows of the table `Item` a replica has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
+pub(crate) enum ItemFilter {
     All,
     /// The items of a kind.
     Kind(u8),
@@ -33,7 +33,7 @@ pub(crate) const fn kind(kind: u8) -> &'static str {
     ["red", "green", "blue"][kind as usize % 3]
 }
 
-impl Which {
+impl ItemFilter {
     fn selects(self, item: &Item) -> bool {
         match self {
             Self::All => true,
@@ -48,7 +48,7 @@ impl Which {
 #[derive(Debug, Clone)]
 pub(crate) struct Selection {
     /// The conditions on `Item`, any of which may be in force; empty if the replica lacks the table.
-    pub(crate) items: Vec<Which>,
+    pub(crate) items: Vec<ItemFilter>,
     pub(crate) parts: bool,
     pub(crate) counters: bool,
 }
@@ -73,8 +73,8 @@ fn apply<T: Table<Database = Database>>(rows: &mut Rows<T>, commit: &Committed<D
     }
 }
 
-fn whole<T: Table>(whole: &Whole) -> Rows<T> {
-    let rows = whole.rows::<T>().into_iter();
+fn rows_of<T: Table>(full: &FullState) -> Rows<T> {
+    let rows = full.rows::<T>().into_iter();
     rows.map(|row: Row<T>| (row.uuid(), Rc::new(T::clone(&row))))
         .collect()
 }
@@ -107,11 +107,11 @@ fn difference<T: Table<Database = Database>>(
 }
 
 impl State {
-    fn of(source: &Whole) -> Self {
+    fn of(source: &FullState) -> Self {
         Self {
-            items: whole(source),
-            parts: whole(source),
-            counters: whole(source),
+            items: rows_of(source),
+            parts: rows_of(source),
+            counters: rows_of(source),
         }
     }
 
@@ -176,19 +176,19 @@ impl Lineage {
         true
     }
 
-    fn add_whole(&mut self, whole: &Whole) -> bool {
-        let state = State::of(whole);
+    fn add_full_state(&mut self, full: &FullState) -> bool {
+        let state = State::of(full);
         let same = |at: &usize| {
             let known = &self.states[*at];
             known.items == state.items
                 && known.parts == state.parts
                 && known.counters == state.counters
         };
-        let known = self.by_id.get(&whole.last());
+        let known = self.by_id.get(&full.last());
         if known.is_some_and(|known| known.iter().any(same)) {
             return false;
         }
-        let at = self.push(whole.last(), state);
+        let at = self.push(full.last(), state);
         note!("commit {at}: every row");
         true
     }
@@ -246,8 +246,8 @@ impl Lineage {
             | Work::Tag(key, _)
             | Work::Label(key, _)
             | Work::Attach(key)
-            | Work::Befriend(key, _) => format!("k{key}"),
-            Work::Meddle(key, _) => crate::controller::name(key),
+            | Work::Refer(key, _) => format!("k{key}"),
+            Work::ChangeWanted(key, _) => crate::controller::name(key),
             Work::Increment(_) | Work::Add(_) | Work::AddApplied(_) => return false,
             _ => format!("i{number}"),
         };
@@ -294,8 +294,8 @@ impl Oracle {
         self.take();
         let lineage = self.lineages.len();
         self.lineages.push(Lineage::default());
-        if let Some(whole) = server.simulated_state(Database::NAME) {
-            self.lineages[lineage].push(whole.last(), State::of(&whole));
+        if let Some(full) = server.simulated_state(Database::NAME) {
+            self.lineages[lineage].push(full.last(), State::of(&full));
         }
         self.join(server, lineage);
         lineage
@@ -310,9 +310,9 @@ impl Oracle {
     /// `may_differ`, for a relay, it may have other rows: those of its source.
     pub(crate) fn go_on(&mut self, server: &Server, lineage: usize, may_differ: bool) {
         self.take();
-        if let Some(whole) = server.simulated_state(Database::NAME) {
+        if let Some(full) = server.simulated_state(Database::NAME) {
             let lineage = &mut self.lineages[lineage];
-            let (last, state) = (lineage.last(), State::of(&whole));
+            let (last, state) = (lineage.last(), State::of(&full));
             let is_same = (&last.items, &last.parts, &last.counters)
                 == (&state.items, &state.parts, &state.counters);
             claim(
@@ -320,7 +320,7 @@ impl Oracle {
                 is_same || may_differ,
                 || format!("{last:?}, then {state:?}"),
             );
-            lineage.add_whole(&whole);
+            lineage.add_full_state(&full);
         }
         self.join(server, lineage);
     }
@@ -355,7 +355,7 @@ impl Oracle {
             let lineage = &mut self.lineages[*lineage];
             news |= match event {
                 Event::Commit(commit) => lineage.add(&commit),
-                Event::Whole(whole) => lineage.add_whole(&whole),
+                Event::FullState(full) => lineage.add_full_state(&full),
             };
         }
         news

@@ -11,7 +11,7 @@ use ovsdb::{MonitorVersion, Row, Table, Uuid};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use crate::oracle::{Oracle, Selection, Which};
+use crate::oracle::{ItemFilter, Oracle, Selection};
 use crate::scenario::ClientSetting;
 use crate::tables::{AllChanges, Cache, Client, Counter, Database, Item, Part, Snapshot};
 use crate::trace::note;
@@ -20,7 +20,7 @@ use crate::verdict::{claim, violated};
 /// How many states a view may go back when the client changes to a follower. A server sends its index after
 /// the rows of a transaction: when the connection is lost in between, the client cannot tell that a follower
 /// lacks this transaction.
-const UNTOLD: usize = 3;
+const ALLOWED_STEPS_BACK: usize = 3;
 
 type Rows<T> = BTreeMap<Uuid, Arc<Row<T>>>;
 
@@ -40,9 +40,9 @@ pub(crate) struct Replica {
     pub(crate) cache: Cache,
     lineage: usize,
     /// The conditions on `Item` that may be in force, with the numbers of their requests.
-    asked: RefCell<Vec<(u64, Which)>>,
+    asked: RefCell<Vec<(u64, ItemFilter)>>,
     /// Those that may have been in force since the stream was last read to its end.
-    unread: RefCell<Vec<Which>>,
+    unread: RefCell<Vec<ItemFilter>>,
     asks: Cell<u64>,
     has_all_tables: bool,
     /// How many states the replica may go back when the client fails over to a follower that lags.
@@ -65,12 +65,12 @@ impl Drop for Replica {
 }
 
 /// The library's form of a condition.
-pub(crate) fn condition(which: Which) -> ovsdb::model::AnyOf<Item> {
+pub(crate) fn condition(which: ItemFilter) -> ovsdb::model::AnyOf<Item> {
     match which {
-        Which::All => ovsdb::model::AnyOf::all(),
-        Which::Kind(kind) => Item::KIND.eq(crate::oracle::kind(kind)).into(),
-        Which::Below(limit) => Item::VALUE.lt(limit).into(),
-        Which::None => ovsdb::model::AnyOf::none(),
+        ItemFilter::All => ovsdb::model::AnyOf::all(),
+        ItemFilter::Kind(kind) => Item::KIND.eq(crate::oracle::kind(kind)).into(),
+        ItemFilter::Below(limit) => Item::VALUE.lt(limit).into(),
+        ItemFilter::None => ovsdb::model::AnyOf::none(),
     }
 }
 
@@ -124,7 +124,7 @@ impl Replica {
     pub(crate) async fn start(
         name: String,
         client: &Client,
-        which: Option<Which>,
+        which: Option<ItemFilter>,
         setting: ClientSetting,
         (lineage, oracle): (usize, &Rc<RefCell<Oracle>>),
     ) -> Result<Rc<Self>, ovsdb::Error> {
@@ -134,17 +134,21 @@ impl Replica {
                 .table::<Item>()
                 .table::<Part>()
                 .table::<Counter>(),
-            Some(Which::All) => client.cache().table::<Item>(),
+            Some(ItemFilter::All) => client.cache().table::<Item>(),
             Some(which) => client.cache().table_where::<Item>(condition(which)),
         };
-        let behind = if setting.uses_followers { UNTOLD } else { 0 };
+        let behind = if setting.uses_followers {
+            ALLOWED_STEPS_BACK
+        } else {
+            0
+        };
         let newest = match setting.older_monitor {
             0 => MonitorVersion::MonitorCondSince,
             1 => MonitorVersion::MonitorCond,
             _ => MonitorVersion::Monitor,
         };
         let cache = builder.newest_monitor(newest).start().await?;
-        let which_now = which.unwrap_or(Which::All);
+        let which_now = which.unwrap_or(ItemFilter::All);
         let replica = Rc::new(Self {
             name,
             lineage,
@@ -173,7 +177,7 @@ impl Replica {
         self.selecting(asked.iter().map(|(_, which)| *which).collect())
     }
 
-    const fn selecting(&self, items: Vec<Which>) -> Selection {
+    const fn selecting(&self, items: Vec<ItemFilter>) -> Selection {
         Selection {
             items,
             parts: self.has_all_tables,
@@ -182,7 +186,7 @@ impl Replica {
     }
 
     /// Changes the condition on `Item`, and waits until it is in force.
-    pub(crate) async fn select(&self, which: Which) {
+    pub(crate) async fn select(&self, which: ItemFilter) {
         let number = self.asks.get() + 1;
         self.asks.set(number);
         self.asked.borrow_mut().push((number, which));
@@ -291,7 +295,7 @@ impl Replica {
     }
 
     /// What the replica still lacks; `None` when it is at rest.
-    pub(crate) fn unrest(&self, oracle: &RefCell<Oracle>) -> Option<String> {
+    pub(crate) fn unfinished(&self, oracle: &RefCell<Oracle>) -> Option<String> {
         if !self.cache.is_current() {
             let freshness = self.cache.freshness().get();
             let error = self.cache.monitor_error().map(|error| error.to_string());

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::controller::{WANTED, Wanted};
-use crate::oracle::{Which, kind};
+use crate::oracle::{ItemFilter, kind};
 use crate::servers::{Kind, Member};
 use crate::tls::Bad;
 
@@ -31,7 +31,7 @@ pub(crate) enum Work {
     /// Gives an item a part.
     Attach(u8),
     /// Makes an item refer to another one.
-    Befriend(u8, u8),
+    Refer(u8, u8),
     /// Inserts an item if the client holds the lock.
     Locked(u8),
     /// Inserts a long item.
@@ -39,7 +39,7 @@ pub(crate) enum Work {
     /// Inserts an item after a `wait` until a counter has reached this value.
     Waiting(u8),
     /// Changes an item that another client may want to be different, in one of several ways.
-    Meddle(u8, u8),
+    ChangeWanted(u8, u8),
     /// Sends an `echo` request.
     Echo,
 }
@@ -54,9 +54,9 @@ pub(crate) enum Event {
     /// A client brings items to a wanted state.
     Want(usize, Wanted),
     /// The condition on the items of a cache changes.
-    Select(usize, usize, Which),
+    Select(usize, usize, ItemFilter),
     /// A client starts another cache.
-    Start(usize, Which),
+    Start(usize, ItemFilter),
     /// A client drops a cache.
     Drop(usize, usize),
     /// A stream is not read for this many milliseconds.
@@ -224,12 +224,12 @@ impl Draw {
         }
     }
 
-    fn which(&mut self) -> Which {
+    fn item_filter(&mut self) -> ItemFilter {
         match self.random.u8(0..8) {
-            0 | 1 => Which::All,
-            2..5 => Which::Kind(self.random.u8(0..3)),
-            5 | 6 => Which::Below(self.random.i64(0..100)),
-            _ => Which::None,
+            0 | 1 => ItemFilter::All,
+            2..5 => ItemFilter::Kind(self.random.u8(0..3)),
+            5 | 6 => ItemFilter::Below(self.random.i64(0..100)),
+            _ => ItemFilter::None,
         }
     }
 
@@ -237,7 +237,7 @@ impl Draw {
         let random = &mut self.random;
         let (key, kind, value) = (random.u8(0..5), random.u8(0..3), random.i64(0..100));
         match random.u8(0..32) {
-            30.. => Work::Meddle(random.u8(0..WANTED), random.u8(0..5)),
+            30.. => Work::ChangeWanted(random.u8(0..WANTED), random.u8(0..5)),
             0..3 => Work::Insert(kind, value),
             3..6 => Work::InsertOnce(kind, value),
             6..10 => Work::Increment(key % 2),
@@ -248,7 +248,7 @@ impl Draw {
             18..20 => Work::Tag(key, random.u8(0..3)),
             20..22 => Work::Label(key, random.u8(0..3)),
             22..24 => Work::Attach(key),
-            24 => Work::Befriend(key, random.u8(0..5)),
+            24 => Work::Refer(key, random.u8(0..5)),
             25 => Work::Locked(kind),
             26 | 27 => Work::Long(kind),
             28 => Work::Waiting(key),
@@ -266,8 +266,8 @@ impl Draw {
                 Event::Work(client, work, patience)
             }
             40..44 => Event::Burst(client, self.random.u8(2..8)),
-            44..48 => Event::Select(client, cache, self.which()),
-            48..51 => Event::Start(client, self.which()),
+            44..48 => Event::Select(client, cache, self.item_filter()),
+            48..51 => Event::Start(client, self.item_filter()),
             51 => Event::Drop(client, cache),
             52 => Event::Pause(client, cache, self.random.u64(1..4000)),
             53 | 54 => Event::Lock(client),
@@ -349,7 +349,7 @@ impl Draw {
     }
 }
 
-impl fmt::Display for Which {
+impl fmt::Display for ItemFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => f.write_str("all items"),
@@ -381,13 +381,13 @@ impl fmt::Display for Work {
             Self::Tag(key, tag) => write!(f, "toggles tag {tag} of item k{key}"),
             Self::Label(key, label) => write!(f, "sets label {label} of item k{key}"),
             Self::Attach(key) => write!(f, "gives item k{key} a part"),
-            Self::Befriend(key, other) => write!(f, "makes item k{key} refer to item k{other}"),
+            Self::Refer(key, other) => write!(f, "makes item k{key} refer to item k{other}"),
             Self::Locked(of) => write!(f, "inserts a {} item, asserting the lock", kind(*of)),
             Self::Long(of) => write!(f, "inserts a long {} item", kind(*of)),
             Self::Waiting(limit) => {
                 write!(f, "inserts an item once counter 0 is at least {limit}")
             }
-            Self::Meddle(of, how) => {
+            Self::ChangeWanted(of, how) => {
                 let ways = [
                     "changes the value of",
                     "deletes",

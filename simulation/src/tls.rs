@@ -24,9 +24,9 @@ pub(crate) enum Bad {
     /// Its certificate has expired.
     Expired,
     /// Its certificate is for another host.
-    Renamed,
+    WrongHost,
     /// Its certificate is signed by an authority that clients do not trust.
-    Strange,
+    UnknownAuthority,
     /// It does not trust the authority of the clients.
     RefusesClients,
     /// It does not speak TLS.
@@ -36,8 +36,8 @@ pub(crate) enum Bad {
 impl Bad {
     pub(crate) const ALL: [Self; 5] = [
         Self::Expired,
-        Self::Renamed,
-        Self::Strange,
+        Self::WrongHost,
+        Self::UnknownAuthority,
         Self::RefusesClients,
         Self::Plain,
     ];
@@ -45,20 +45,20 @@ impl Bad {
     fn certificate(of: Option<Self>) -> (&'static str, &'static str) {
         match of {
             Some(Self::Expired) => (pem!("expired"), pem!("expired-key")),
-            Some(Self::Renamed) => (pem!("renamed"), pem!("renamed-key")),
-            Some(Self::Strange) => (pem!("strange"), pem!("strange-key")),
+            Some(Self::WrongHost) => (pem!("renamed"), pem!("renamed-key")),
+            Some(Self::UnknownAuthority) => (pem!("strange"), pem!("strange-key")),
             Some(Self::RefusesClients | Self::Plain) | None => (pem!("server"), pem!("server-key")),
         }
     }
 
     /// Whether this error reports the problem.
-    fn is_told_by(self, error: &TlsError) -> bool {
+    fn is_reported_by(self, error: &TlsError) -> bool {
         match self {
             Self::Expired => matches!(error, TlsError::Expired),
-            Self::Renamed => {
+            Self::WrongHost => {
                 matches!(error, TlsError::WrongName { expected, .. } if expected == HOST)
             }
-            Self::Strange => matches!(error, TlsError::UnknownIssuer),
+            Self::UnknownAuthority => matches!(error, TlsError::UnknownIssuer),
             Self::RefusesClients => matches!(error, TlsError::ClientCertificateRefused(_)),
             // The server closes the connection, with or without an answer that is not TLS.
             Self::Plain => matches!(error, TlsError::HandshakeClosed | TlsError::NotTls(_)),
@@ -70,8 +70,8 @@ impl fmt::Display for Bad {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Expired => "has a certificate that has expired",
-            Self::Renamed => "has the certificate of another host",
-            Self::Strange => "has a certificate of an authority that clients do not trust",
+            Self::WrongHost => "has the certificate of another host",
+            Self::UnknownAuthority => "has a certificate of an authority that clients do not trust",
             Self::RefusesClients => "refuses the certificates of clients",
             Self::Plain => "does not speak TLS",
         })
@@ -89,7 +89,7 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     /// Whether this reason for the end of the attempt, or of its connection, is right.
-    pub(crate) fn is_told_by(self, reason: &DisconnectReason) -> bool {
+    pub(crate) fn is_reported_by(self, reason: &DisconnectReason) -> bool {
         let error = match reason {
             DisconnectReason::Tls(error) => error,
             DisconnectReason::Connect(error) => match &**error {
@@ -102,7 +102,7 @@ impl Attempt {
             _ => return true,
         };
         let is_cut = self.is_disturbed && matches!(error, TlsError::HandshakeClosed);
-        is_cut || self.bad.is_some_and(|bad| bad.is_told_by(error))
+        is_cut || self.bad.is_some_and(|bad| bad.is_reported_by(error))
     }
 }
 

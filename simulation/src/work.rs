@@ -165,7 +165,7 @@ async fn perform(number: u32, work: Work, connected: &Connected) -> Done {
             });
             edited.await.map(|_| false)
         }
-        Work::Befriend(of, other) => {
+        Work::Refer(of, other) => {
             let edited = client.edit(cache, |_, txn| {
                 txn.comment(said.clone());
                 let friend = txn.get_by(Item::NAME, key(other));
@@ -195,11 +195,11 @@ async fn perform(number: u32, work: Work, connected: &Connected) -> Done {
             txn.insert(item(number, 0, 20));
             txn.commit().await.map(certain)
         }
-        Work::Meddle(of, 1) => {
+        Work::ChangeWanted(of, 1) => {
             txn.delete(Item::NAME.eq(crate::controller::name(of)));
             txn.commit().await.map(|_| false)
         }
-        Work::Meddle(of, how) => {
+        Work::ChangeWanted(of, how) => {
             let named = crate::controller::name(of);
             let edited = client.edit(cache, |_, txn| {
                 txn.comment(said.clone());

@@ -363,8 +363,8 @@ impl World {
             Event::Cut(client) => network.cut_client(client),
             Event::CutAfter(client, bytes) => network.cut_after(client, bytes),
             Event::EndNext(client, bytes, freezes) => network.end_next(client, bytes, freezes),
-            Event::Strand => network.strand_relay(),
-            Event::Spoil(server, bad) => network.spoil(server, bad),
+            Event::Strand => network.isolate_relay(),
+            Event::Spoil(server, bad) => network.break_tls(server, bad),
             Event::CutServer(server) => network.cut_server(server),
             Event::Freeze(client) => network.freeze(client),
             Event::Thaw(client) => network.thaw(client),
@@ -603,7 +603,7 @@ impl World {
         let begun = Instant::now();
         // Servers that hung now handle the requests that arrived meanwhile.
         sleep(Duration::from_millis(500)).await;
-        while let Some(missing) = self.unrest() {
+        while let Some(missing) = self.unfinished() {
             self.check();
             if verdict::is_violated() {
                 return;
@@ -643,7 +643,7 @@ impl World {
     }
 
     /// What still keeps the run from rest; `None` when everything is at rest.
-    fn unrest(&self) -> Option<String> {
+    fn unfinished(&self) -> Option<String> {
         if let Some(waiting) = self.waiting.borrow().values().next() {
             return Some(waiting.what.clone());
         }
@@ -657,16 +657,16 @@ impl World {
                 return Some(format!("client {} is not connected", agent.number));
             }
             let connected = agent.connected();
-            let unrest = connected.and_then(|connected| connected.unrest(agent.number));
-            if unrest.is_some() {
-                return unrest;
+            let unfinished = connected.and_then(|connected| connected.unfinished(agent.number));
+            if unfinished.is_some() {
+                return unfinished;
             }
-            let unrest = agent
+            let unfinished = agent
                 .replicas()
                 .iter()
-                .find_map(|replica| replica.unrest(&self.oracle));
-            if unrest.is_some() {
-                return unrest;
+                .find_map(|replica| replica.unfinished(&self.oracle));
+            if unfinished.is_some() {
+                return unfinished;
             }
             let links = self.network.links_of(agent.number);
             let leader = self.servers.leader();

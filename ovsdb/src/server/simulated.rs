@@ -17,18 +17,18 @@ pub enum Event<D> {
     /// A transaction was committed.
     Commit(Committed<D>),
     /// All rows were replaced: the database was converted, or restored from a backup.
-    Whole(Whole),
+    FullState(FullState),
 }
 
 /// All rows of a database.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Whole {
+pub struct FullState {
     state: State,
     last: Uuid,
 }
 
-impl Whole {
+impl FullState {
     /// The id of the last transaction.
     #[must_use]
     pub const fn last(&self) -> Uuid {
@@ -49,7 +49,7 @@ impl Whole {
 
 enum Recorded {
     Commit(Arc<Schema>, Arc<Commit>),
-    Whole(Whole),
+    FullState(FullState),
 }
 
 thread_local! {
@@ -66,11 +66,11 @@ pub(super) fn committed(server: Uuid, hosted: &Hosted, commit: &Arc<Commit>) {
 
 pub(super) fn replaced(server: Uuid, hosted: &Hosted) {
     let name = hosted.database.schema().name().to_string();
-    let whole = Whole {
+    let state = FullState {
         state: hosted.database.state().clone(),
         last: hosted.database.last_transaction(),
     };
-    EVENTS.with_borrow_mut(|events| events.push((server, name, Recorded::Whole(whole))));
+    EVENTS.with_borrow_mut(|events| events.push((server, name, Recorded::FullState(state))));
 }
 
 /// The events of the database `D` since the last call, with the ids of the servers. Events of other
@@ -89,7 +89,7 @@ pub fn take_events<D: Database>() -> Vec<(Uuid, Event<D>)> {
             };
             (server, Event::Commit(committed))
         }
-        Recorded::Whole(whole) => (server, Event::Whole(whole)),
+        Recorded::FullState(state) => (server, Event::FullState(state)),
     });
     events.collect()
 }
@@ -105,10 +105,10 @@ impl Server {
 
     /// The database as it is now.
     #[must_use]
-    pub fn simulated_state(&self, database: &str) -> Option<Whole> {
+    pub fn simulated_state(&self, database: &str) -> Option<FullState> {
         let hub = self.shared.hub();
         let database = hub.database(database)?;
-        Some(Whole {
+        Some(FullState {
             state: database.state().clone(),
             last: database.last_transaction(),
         })
