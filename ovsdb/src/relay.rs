@@ -106,7 +106,7 @@ async fn run(client: Client<AnyDatabase>, cache: Cache<AnyDatabase>, relayed: Re
             }} => {
                 // Report it only once; the next connection resets it.
                 alone_since = None;
-                relayed.set_connected(planted!(RelayLossUntold));
+                relayed.set_connected(planted!(RelayLossNotReported));
             }
             forward = relayed.next_forward() => match forward {
                 Some(forward) => {

@@ -90,7 +90,7 @@ impl Subscription {
         }
         let waker = queue.waker.take();
         drop(queue);
-        if let Some(waker) = waker.filter(|_| !planted!(PublishedUnseen)) {
+        if let Some(waker) = waker.filter(|_| !planted!(StreamNotWoken)) {
             waker.wake();
         }
     }

@@ -237,7 +237,7 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
         let wanted = self.rows.iter().flatten().map(|row| row.uuid());
         let wanted: HashSet<Uuid, crate::simulated::HashState> = wanted.collect();
         for row in self.table.rows() {
-            let is_owned = owned.holds_for(row) || planted!(PlanTakesOthers);
+            let is_owned = owned.holds_for(row) || planted!(PlanDeletesOthers);
             if !wanted.contains(&row.uuid()) && is_owned && !planted!(PlanLeavesUnwanted) {
                 resolution.delete(row.uuid(), 0, None);
             }

@@ -63,7 +63,7 @@ impl History {
                 .commits
                 .iter()
                 .position(|commit| commit.id == transaction)?;
-            at + 1 + usize::from(planted!(ServerForgetsOne))
+            at + 1 + usize::from(planted!(ResumeSkipsOne))
         };
         let mut pending = Pending::default();
         for commit in self.commits.iter().skip(skipped) {

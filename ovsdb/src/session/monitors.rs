@@ -186,7 +186,7 @@ impl Monitors {
             && let Some(monitor) = &mut entry.monitor
         {
             entry.conditions.restart(monitor);
-            if !(planted!(SchemaNotRefitted) && entry.schema.is_some()) {
+            if !(planted!(OldSchemaRequested) && entry.schema.is_some()) {
                 monitor.apply_schema(server.schema);
             }
             entry.schema = Some(server.schema.clone());

@@ -179,7 +179,7 @@ impl ServerRequirements {
         if row.schema.is_none() {
             return Err(DisconnectReason::NotJoined);
         }
-        let is_accepted = row.connected || clustered && planted!(SilentMemberAccepted);
+        let is_accepted = row.connected || clustered && planted!(IsolatedMemberAccepted);
         if !is_accepted {
             return Err(DisconnectReason::NoQuorum);
         }
