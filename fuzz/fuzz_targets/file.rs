@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ovsdb_fuzz::served::file(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ovsdb_fuzz::server::file(data));

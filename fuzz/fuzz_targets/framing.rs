@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ovsdb_fuzz::entries::framing(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ovsdb_fuzz::wire::framing(data));

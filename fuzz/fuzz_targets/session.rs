@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ovsdb_fuzz::served::session(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ovsdb_fuzz::server::session(data));

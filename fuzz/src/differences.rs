@@ -10,8 +10,8 @@ use ovsdb::testing::{Replay, ReplayError};
 use ovsdb::value::{Atom, Datum};
 use ovsdb::{AnyDatabase, Snapshot, Uuid};
 
-use super::entries::indexes_agree;
 use super::inventory::Database;
+use super::wire::indexes_agree;
 
 /// How many messages an input has at most: more take longer and reach no other code.
 const MESSAGES: usize = 12;

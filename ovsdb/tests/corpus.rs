@@ -2,13 +2,13 @@
 
 #[path = "../../fuzz/src/differences.rs"]
 mod differences;
-#[path = "../../fuzz/src/entries.rs"]
-mod entries;
-#[path = "../../fuzz/src/served.rs"]
-mod served;
+#[path = "../../fuzz/src/server.rs"]
+mod server;
 mod support;
 #[path = "../../fuzz/src/texts.rs"]
 mod texts;
+#[path = "../../fuzz/src/wire.rs"]
+mod wire;
 
 use std::path::Path;
 
@@ -32,27 +32,27 @@ fn replay(target: &str, entry: fn(&[u8])) {
 
 #[test]
 fn framing() {
-    replay("framing", entries::framing);
+    replay("framing", wire::framing);
 }
 
 #[test]
 fn message() {
-    replay("message", entries::message);
+    replay("message", wire::message);
 }
 
 #[test]
 fn replica() {
-    replay("replica", entries::replica);
+    replay("replica", wire::replica);
 }
 
 #[test]
 fn session() {
-    replay("session", served::session);
+    replay("session", server::session);
 }
 
 #[test]
 fn file() {
-    replay("file", served::file);
+    replay("file", server::file);
 }
 
 #[test]

@@ -18,8 +18,8 @@ use sha1::{Digest as _, Sha1};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::runtime::Runtime;
 
-use super::entries::Rows;
 use super::inventory::Database;
+use super::wire::Rows;
 
 static SCHEMA: &str = include_str!("../../ovsdb/tests/files/inventory.ovsschema");
 
