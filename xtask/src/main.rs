@@ -9,7 +9,6 @@ mod api;
 mod command;
 mod e2e;
 mod fuzz;
-mod house;
 mod matrix;
 mod mutants;
 mod packages;
@@ -17,6 +16,7 @@ mod simulate;
 mod soak;
 mod test;
 mod tools;
+mod workspace;
 
 use std::process::ExitCode;
 

@@ -8,59 +8,59 @@ use crate::command;
 
 /// A program, or a file, and its Debian package.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Need {
+pub(crate) struct RequiredProgram {
     /// The program's name, or a path that begins with `/`.
     pub(crate) program: &'static str,
     /// The package.
     pub(crate) package: &'static str,
 }
 
-const fn need(program: &'static str, package: &'static str) -> Need {
-    Need { program, package }
+const fn required(program: &'static str, package: &'static str) -> RequiredProgram {
+    RequiredProgram { program, package }
 }
 
 /// Programs for a private database.
-pub(crate) const DATABASE: &[Need] = &[
-    need("ovsdb-server", "openvswitch-switch"),
-    need("ovsdb-tool", "openvswitch-common"),
-    need("ovn-nbctl", "ovn-common"),
+pub(crate) const DATABASE: &[RequiredProgram] = &[
+    required("ovsdb-server", "openvswitch-switch"),
+    required("ovsdb-tool", "openvswitch-common"),
+    required("ovn-nbctl", "ovn-common"),
 ];
 
 /// Further programs for the tests: the daemons, and tools that inspect their network.
-pub(crate) const DAEMONS: &[Need] = &[
-    need("ovs-vswitchd", "openvswitch-switch"),
-    need("ovn-northd", "ovn-central"),
-    need("ovn-controller", "ovn-host"),
-    need("ip", "iproute2"),
-    need("ping", "iputils-ping"),
-    need("tcpdump", "tcpdump"),
-    need("openssl", "openssl"),
+pub(crate) const DAEMONS: &[RequiredProgram] = &[
+    required("ovs-vswitchd", "openvswitch-switch"),
+    required("ovn-northd", "ovn-central"),
+    required("ovn-controller", "ovn-host"),
+    required("ip", "iproute2"),
+    required("ping", "iputils-ping"),
+    required("tcpdump", "tcpdump"),
+    required("openssl", "openssl"),
     // The Python client of Open vSwitch, for Debian's own Python.
-    need(
+    required(
         "/usr/lib/python3/dist-packages/ovs/db/idl.py",
         "python3-openvswitch",
     ),
     // libFuzzer is written in C++.
-    need("c++", "g++"),
+    required("c++", "g++"),
 ];
 
 /// Further programs for networks of namespaces.
-pub(crate) const NETWORK: &[Need] = &[
-    need("ethtool", "ethtool"),
-    need("ncat", "ncat"),
-    need("setpriv", "util-linux"),
-    need("unshare", "util-linux"),
+pub(crate) const NETWORK: &[RequiredProgram] = &[
+    required("ethtool", "ethtool"),
+    required("ncat", "ncat"),
+    required("setpriv", "util-linux"),
+    required("unshare", "util-linux"),
 ];
 
 /// Ensures that the programs exist, and installs their packages if it may.
 ///
 /// # Errors
 /// When a program is missing and cannot be installed. The error names the packages.
-pub(crate) fn ensure(needs: &[Need]) -> Result {
-    let mut missing: Vec<&str> = needs
+pub(crate) fn ensure(programs: &[RequiredProgram]) -> Result {
+    let mut missing: Vec<&str> = programs
         .iter()
-        .filter(|need| !is_installed(need.program))
-        .map(|need| need.package)
+        .filter(|required| !is_installed(required.program))
+        .map(|required| required.package)
         .collect();
     missing.sort_unstable();
     missing.dedup();
@@ -79,10 +79,15 @@ pub(crate) fn ensure(needs: &[Need]) -> Result {
     command::run(&mut apt(&["update"]))?;
     let arguments = ["install", "--yes", "--no-install-recommends"];
     command::run(apt(&arguments).args(&missing))?;
-    match needs.iter().find(|need| !is_installed(need.program)) {
-        Some(need) => {
-            Err(format!("{} is installed, but lacks {}", need.package, need.program).into())
-        }
+    match programs
+        .iter()
+        .find(|required| !is_installed(required.program))
+    {
+        Some(required) => Err(format!(
+            "{} is installed, but lacks {}",
+            required.package, required.program
+        )
+        .into()),
         None => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use clap::ValueEnum as _;
 
 use crate::command::{cargo, command, run, run_cargo};
 use crate::tools::{self, DENY, FUZZ, HACK, MACHETE, TYPOS, Tool};
-use crate::{Result, api, fuzz, house, packages, simulate};
+use crate::{Result, api, fuzz, packages, simulate, workspace};
 
 /// The options of the checks.
 #[derive(Debug, clap::Args)]
@@ -106,10 +106,10 @@ fn run_step(step: Step, arguments: &Arguments) -> Result {
         Step::Lint => {
             run_cargo("clippy --workspace --all-targets --all-features --locked -- -D warnings")
         }
-        Step::Spelling => house::spelling(),
-        Step::Dependencies => house::dependencies(),
-        Step::LowestVersions => house::lowest_versions(),
-        Step::Features => house::features(),
+        Step::Spelling => workspace::spelling(),
+        Step::Dependencies => workspace::dependencies(),
+        Step::LowestVersions => workspace::lowest_versions(),
+        Step::Features => workspace::features(),
         Step::Api => api::compare_with_release(),
         Step::Document => document(),
         Step::Simulation => {

@@ -109,7 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
 
 /// What runs in the sandbox.
 fn inside(arguments: &Arguments) -> Result {
-    sandbox::furnish()?;
+    sandbox::mount_files()?;
     let mut lab = Lab::new(
         arguments.profile.unwrap_or_default(),
         arguments.server,

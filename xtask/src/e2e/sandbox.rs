@@ -67,7 +67,7 @@ fn result(status: ExitStatus) -> Result {
 }
 
 /// Mounts a place for files, inside the sandbox.
-pub(super) fn furnish() -> Result {
+pub(super) fn mount_files() -> Result {
     let mut mount = std::process::Command::new("mount");
     output(mount.args(["-t", "tmpfs", "e2e", "/run"]))?;
     fs::create_dir(TEMPORARY)?;

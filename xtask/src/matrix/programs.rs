@@ -20,7 +20,7 @@ use crate::command::output;
 const FOLDERS: [&str; 3] = ["usr/bin", "usr/sbin", "usr/lib/openvswitch-switch"];
 
 /// Programs that every run uses.
-const INDISPENSABLE: [&str; 5] = [
+const REQUIRED: [&str; 5] = [
     "ovsdb-server",
     "ovsdb-tool",
     "ovs-vswitchd",
@@ -69,7 +69,7 @@ impl Programs {
         let folders = libraries(&root);
         let loader = loader(&folders)?;
         let libraries = PathBuf::from(std::env::join_paths(folders)?);
-        let programs = ours(&root)?;
+        let programs = ovs_programs(&root)?;
         for (name, program) in &programs {
             let command = if is_elf(program)? {
                 let link = this.links().join(name);
@@ -82,13 +82,13 @@ impl Programs {
             };
             this.write(name, &script(name, &this.started(), &command))?;
         }
-        for name in INDISPENSABLE {
+        for name in REQUIRED {
             if !programs.contains_key(name) {
                 return Err(format!("{release} has no {name}").into());
             }
         }
         // Otherwise the `PATH` would lead to the machine's programs of these names.
-        for name in ours(Path::new("/"))?.into_keys() {
+        for name in ovs_programs(Path::new("/"))?.into_keys() {
             if !programs.contains_key(&name) {
                 let missing = format!("#!/bin/sh\necho '{release} has no {name}' >&2\nexit 127\n");
                 this.write(&name, &missing)?;
@@ -230,7 +230,7 @@ impl Programs {
     /// When a program that every run uses was not started.
     pub(super) fn starts(&self) -> Result<usize> {
         let started = fs::read_to_string(self.started())?;
-        for name in INDISPENSABLE {
+        for name in REQUIRED {
             if !started.lines().any(|line| line == name) {
                 return Err(format!("{name} of {} was never started", self.release).into());
             }
@@ -240,15 +240,15 @@ impl Programs {
 }
 
 /// The programs of Open vSwitch and OVN below a root, by their names.
-fn ours(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
+fn ovs_programs(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();
     for folder in FOLDERS {
         // Some of the folders do not exist in every release.
         for entry in fs::read_dir(root.join(folder)).into_iter().flatten() {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_ours = name.starts_with("ovs") || name.starts_with("ovn");
-            if is_ours && entry.path().is_file() {
+            let is_ovs = name.starts_with("ovs") || name.starts_with("ovn");
+            if is_ovs && entry.path().is_file() {
                 found.insert(name, entry.path());
             }
         }
