@@ -1,6 +1,6 @@
 /* The client of soak with the C IDL of Open vSwitch: c-soak REMOTES.
  *
- * Follows every table and column of OVN_Northbound, and prints a line of JSON each time that the beats in
+ * Follows every table and column of OVN_Northbound, and prints a line of JSON each time that the heartbeats in
  * NB_Global:external_ids change. A line on its input names a file with a dump, with which it compares its
  * rows. */
 
@@ -138,13 +138,13 @@ differences(const struct ovsdb_idl *idl, const char *path)
 }
 
 static void
-print_beats(const struct smap *beats)
+print_heartbeats(const struct smap *heartbeats)
 {
-    printf("{\"beats\":{");
-    const struct smap_node *beat;
+    printf("{\"heartbeats\":{");
+    const struct smap_node *heartbeat;
     const char *separator = "";
-    SMAP_FOR_EACH (beat, beats) {
-        printf("%s\"%s\":\"%s\"", separator, beat->key, beat->value);
+    SMAP_FOR_EACH (heartbeat, heartbeats) {
+        printf("%s\"%s\":\"%s\"", separator, heartbeat->key, heartbeat->value);
         separator = ",";
     }
     printf("},\"at_ns\":%lld}\n", monotonic_ns());
@@ -160,7 +160,7 @@ main(int argc, char *argv[])
     vlog_set_levels(NULL, VLF_ANY_DESTINATION, VLL_OFF);
 
     struct ovsdb_idl *idl = ovsdb_idl_create(argv[1], &nbrec_idl_class, true, true);
-    struct smap beats = SMAP_INITIALIZER(&beats);
+    struct smap heartbeats = SMAP_INITIALIZER(&heartbeats);
     /* poll_fd_wait() does not accept descriptor 0. */
     int input_fd = dup(STDIN_FILENO);
     bool synced = false, connected = false;
@@ -176,10 +176,10 @@ main(int argc, char *argv[])
             fflush(stdout);
         }
         const struct nbrec_nb_global *global = nbrec_nb_global_first(idl);
-        if (global && !smap_equal(&global->external_ids, &beats)) {
-            smap_destroy(&beats);
-            smap_clone(&beats, &global->external_ids);
-            print_beats(&beats);
+        if (global && !smap_equal(&global->external_ids, &heartbeats)) {
+            smap_destroy(&heartbeats);
+            smap_clone(&heartbeats, &global->external_ids);
+            print_heartbeats(&heartbeats);
         }
         struct pollfd input = { .fd = input_fd, .events = POLLIN };
         if (poll(&input, 1, 0) > 0) {

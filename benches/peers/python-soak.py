@@ -1,6 +1,6 @@
 """The client of soak with Python's ovs.db.idl: python-soak.py SCHEMA REMOTES.
 
-Follows every table and column of OVN_Northbound, and prints a line of JSON each time that the beats in
+Follows every table and column of OVN_Northbound, and prints a line of JSON each time that the heartbeats in
 NB_Global:external_ids change. A line on its input names a file with a dump, with which it compares its rows.
 """
 
@@ -54,16 +54,16 @@ def main():
     helper = ovs.db.idl.SchemaHelper(schema)
     helper.register_all()
     idl = ovs.db.idl.Idl(remotes, helper)
-    synced, beats = False, {}
+    synced, heartbeats = False, {}
     while True:
         idl.run()
         if not synced and idl.has_ever_connected():
             synced = True
             say(rows=sum(len(table.rows) for table in idl.tables.values()))
         for row in idl.tables["NB_Global"].rows.values():
-            if row.external_ids != beats:
-                beats = row.external_ids
-                say(beats=beats, at_ns=time.monotonic_ns())
+            if row.external_ids != heartbeats:
+                heartbeats = row.external_ids
+                say(heartbeats=heartbeats, at_ns=time.monotonic_ns())
         poller = ovs.poller.Poller()
         idl.wait(poller)
         poller.fd_wait(sys.stdin.fileno(), ovs.poller.POLLIN)

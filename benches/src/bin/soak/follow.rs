@@ -1,5 +1,5 @@
-//! A cache under test, in a separate process: it prints a line of JSON each time that it shows a new beat. A
-//! line on its input names a file with a dump, with which it compares its rows.
+//! A cache under test, in a separate process: it prints a line of JSON each time that it shows a new heartbeat.
+//! A line on its input names a file with a dump, with which it compares its rows.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, Write as _};
@@ -26,10 +26,10 @@ pub(crate) fn follow(remotes: &str) -> Result {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(follow_beats(remotes))
+        .block_on(follow_heartbeats(remotes))
 }
 
-async fn follow_beats(remotes: &str) -> Result {
+async fn follow_heartbeats(remotes: &str) -> Result {
     let client = Client::<Database>::builder()
         .remotes(remotes)
         .leader_only(true)
@@ -57,8 +57,9 @@ async fn follow_beats(remotes: &str) -> Result {
                 let now = monotonic_ns()?;
                 let view = cache.snapshot();
                 let global = view.rows::<NbGlobal>().next().ok_or("NB_Global has no row")?;
-                let beats = global.external_ids.iter().map(|(key, beat)| (key.to_string(), json!(beat.as_str())));
-                say(&json!({"beats": beats.collect::<Map<_, _>>(), "at_ns": now}))?;
+                let heartbeats = global.external_ids.iter();
+                let heartbeats = heartbeats.map(|(key, heartbeat)| (key.to_string(), json!(heartbeat.as_str())));
+                say(&json!({"heartbeats": heartbeats.collect::<Map<_, _>>(), "at_ns": now}))?;
             }
             dump = input.recv() => {
                 let Some(dump) = dump else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! The processes that follow the cluster: which beats each has seen, and how much memory it uses.
+//! The processes that follow the cluster: which heartbeats each has seen, and how much memory it uses.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -15,12 +15,12 @@ use ovsdb_benches::{Kind, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::beats::{self, Committed};
+use crate::heartbeats::{self, Committed};
 
-/// How long a client may take to fetch its rows, or to see the last beats.
+/// How long a client may take to fetch its rows, or to see the last heartbeats.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// When a client saw each beat, by member and number; 0 if it has not.
+/// When a client saw each heartbeat, by member and number; 0 if it has not.
 type Seen = Vec<Vec<u64>>;
 
 struct Follower {
@@ -28,7 +28,7 @@ struct Follower {
     process: Child,
     input: ChildStdin,
     seen: Arc<Mutex<Seen>>,
-    /// The lines that it prints, except beats.
+    /// The lines that it prints, except heartbeats.
     lines: Receiver<Value>,
 }
 
@@ -107,7 +107,7 @@ impl Followers {
         samples.unwrap_or_default()
     }
 
-    /// Waits until all of them have seen the last beats.
+    /// Waits until all of them have seen the last heartbeats.
     pub(crate) fn wait_for(&self, committed: &Committed) -> Result {
         let deadline = Instant::now() + LIMIT;
         for follower in &self.followers {
@@ -197,7 +197,7 @@ impl Follower {
     }
 }
 
-/// Records the beats that a client prints, and sends its other lines to `rest`.
+/// Records the heartbeats that a client prints, and sends its other lines to `rest`.
 fn read(output: BufReader<std::process::ChildStdout>, seen: &Mutex<Seen>, rest: &Sender<Value>) {
     for line in output.lines().map_while(std::result::Result::ok) {
         let Ok(line) = serde_json::from_str::<Value>(&line) else {
@@ -212,11 +212,11 @@ fn read(output: BufReader<std::process::ChildStdout>, seen: &Mutex<Seen>, rest: 
         };
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         for (member, seen) in seen.iter_mut().enumerate() {
-            let beat = line["beats"][beats::key(member)].as_str();
-            let beat = beat.and_then(|beat| beat.parse::<usize>().ok());
-            // A beat also counts as the earlier ones that the client skipped.
-            if let Some(beat) = beat.filter(|beat| *beat >= seen.len()) {
-                seen.resize(beat + 1, at);
+            let heartbeat = line["heartbeats"][heartbeats::key(member)].as_str();
+            let heartbeat = heartbeat.and_then(|heartbeat| heartbeat.parse::<usize>().ok());
+            // A heartbeat also counts as the earlier ones that the client skipped.
+            if let Some(heartbeat) = heartbeat.filter(|heartbeat| *heartbeat >= seen.len()) {
+                seen.resize(heartbeat + 1, at);
             }
         }
     }

@@ -10,11 +10,11 @@
     reason = "this program prints its results"
 )]
 
-mod beats;
 mod faults;
 mod final_check;
 mod follow;
 mod followers;
+mod heartbeats;
 mod ledger;
 mod report;
 mod writers;
@@ -28,9 +28,9 @@ use ovsdb::testing::Cluster;
 use ovsdb_benches::process::machine;
 use ovsdb_benches::{Kind, PORTS_PER_SWITCH, Result, fill};
 
-use crate::beats::Beats;
 use crate::faults::Faults;
 use crate::followers::Followers;
+use crate::heartbeats::Heartbeats;
 use crate::report::Report;
 use crate::writers::Writers;
 
@@ -107,7 +107,7 @@ fn soak(arguments: &Arguments) -> Result<bool> {
     }
     let followers = Followers::start(&kinds, &remotes, MEMBERS)?;
     eprintln!("{} clients follow", kinds.len());
-    let beats = Beats::start(&cluster);
+    let heartbeats = Heartbeats::start(&cluster);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -118,11 +118,11 @@ fn soak(arguments: &Arguments) -> Result<bool> {
     let faults = Faults::cause(&mut cluster, arguments)?;
     let memory = followers.memory();
     let ledger = runtime.block_on(writers.stop())?;
-    let beats = beats.stop()?;
-    followers.wait_for(&beats)?;
+    let heartbeats = heartbeats.stop()?;
+    followers.wait_for(&heartbeats)?;
     let writes = runtime.block_on(final_check::check(&cluster, ledger))?;
     let followed = followers.finish(&cluster, memory)?;
-    let report = Report::new(faults, beats, followed, writes);
+    let report = Report::new(faults, heartbeats, followed, writes);
     println!("{}, {} rows", machine()?, arguments.rows);
     report.print();
     Ok(report.is_right())

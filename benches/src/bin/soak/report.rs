@@ -2,16 +2,16 @@
 
 use ovsdb_benches::{Kind, median, number};
 
-use crate::beats::Committed;
 use crate::faults::Faults;
 use crate::final_check::Writes;
 use crate::followers::Followed;
+use crate::heartbeats::Committed;
 
 /// The results of a run.
 #[derive(Debug)]
 pub(crate) struct Report {
     faults: Faults,
-    beats: Committed,
+    heartbeats: Committed,
     followed: Vec<Followed>,
     writes: Writes,
 }
@@ -19,13 +19,13 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) const fn new(
         faults: Faults,
-        beats: Committed,
+        heartbeats: Committed,
         followed: Vec<Followed>,
         writes: Writes,
     ) -> Self {
         Self {
             faults,
-            beats,
+            heartbeats,
             followed,
             writes,
         }
@@ -102,14 +102,14 @@ impl Report {
         );
     }
 
-    /// For each fault, the longest time, in seconds, from the commit of a beat until the client showed it, of the
-    /// beats that were committed before the next fault.
+    /// For each fault, the longest time, in seconds, from the commit of a heartbeat until the client showed it, of
+    /// the heartbeats that were committed before the next fault.
     fn stale(&self, followed: &Followed) -> Vec<f64> {
         let mut stale = vec![0.0_f64; self.faults.began.len()];
-        // For a beat that the client never saw, the time counts until the end.
-        let end = self.beats.iter().flatten().flatten();
+        // For a heartbeat that the client never saw, the time counts until the end.
+        let end = self.heartbeats.iter().flatten().flatten();
         let end = end.chain(followed.seen.iter().flatten()).copied().max();
-        for (committed, seen) in self.beats.iter().zip(&followed.seen) {
+        for (committed, seen) in self.heartbeats.iter().zip(&followed.seen) {
             for (number, committed) in committed.iter().enumerate() {
                 let Some(committed) = *committed else {
                     continue;
@@ -170,8 +170,8 @@ mod tests {
                 wrong: Wrong::default(),
             },
         );
-        // A beat also counts as the earlier ones that were skipped. A beat may be seen before its commit
-        // is known.
+        // A heartbeat also counts as the earlier ones that were skipped. A heartbeat may be seen before its
+        // commit is known.
         let seen = followed(&[990, 1700, 1700, 1700, 2499, 4250], 0);
         assert_eq!(report.stale(&seen), [0.6, 0.0, 0.25]);
         assert_eq!(report.stale(&followed(&[990, 1101], 0)), [2.7, 1.5, 0.0]);

@@ -1,8 +1,8 @@
-//! Beats: numbers that are written through each member of the cluster, whether it leads or not, by
-//! connections that do nothing else. The time from the commit of a beat until a cache shows it is the
+//! Heartbeats: numbers that are written through each member of the cluster, whether it leads or not, by
+//! connections that do nothing else. The time from the commit of a heartbeat until a cache shows it is the
 //! staleness of the cache.
 //!
-//! The tested clients do not write beats: a client that looks for the new leader would write none, which
+//! The tested clients do not write heartbeats: a client that looks for the new leader would write none, which
 //! would hide how long its cache was stale.
 
 use std::path::Path;
@@ -15,31 +15,31 @@ use ovsdb::testing::Cluster;
 use ovsdb_benches::process::monotonic_ns;
 use ovsdb_benches::{Connection, Result};
 
-/// The pause between two beats through a member.
+/// The pause between two heartbeats through a member.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// The time allowed for a reply of a member.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// The key of the beats through a member, in `NB_Global.external_ids`.
+/// The key of the heartbeats through a member, in `NB_Global.external_ids`.
 pub(crate) fn key(member: usize) -> String {
-    format!("beat-{member}")
+    format!("heartbeat-{member}")
 }
 
-/// When each beat was committed, by member and number; `None` if it may not have been committed.
+/// When each heartbeat was committed, by member and number; `None` if it may not have been committed.
 pub(crate) type Committed = Vec<Vec<Option<u64>>>;
 
-pub(crate) struct Beats {
+pub(crate) struct Heartbeats {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Vec<Option<u64>>>>,
 }
 
-impl Beats {
+impl Heartbeats {
     pub(crate) fn start(cluster: &Cluster) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let members = cluster.members().iter().enumerate();
         let threads = members.map(|(member, server)| {
             let (stop, socket) = (stop.clone(), server.socket());
-            std::thread::spawn(move || beat(member, &socket, &stop))
+            std::thread::spawn(move || write_heartbeats(member, &socket, &stop))
         });
         Self {
             threads: threads.collect(),
@@ -55,7 +55,7 @@ impl Beats {
     }
 }
 
-fn beat(member: usize, socket: &Path, stop: &AtomicBool) -> Vec<Option<u64>> {
+fn write_heartbeats(member: usize, socket: &Path, stop: &AtomicBool) -> Vec<Option<u64>> {
     let (mut committed, mut connection) = (Vec::new(), None);
     while !stop.load(Ordering::Relaxed) {
         let done = send(member, committed.len(), socket, &mut connection);
@@ -68,7 +68,7 @@ fn beat(member: usize, socket: &Path, stop: &AtomicBool) -> Vec<Option<u64>> {
     committed
 }
 
-/// Sends a beat, and returns when it was committed.
+/// Sends a heartbeat, and returns when it was committed.
 fn send(
     member: usize,
     number: usize,
