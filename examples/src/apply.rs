@@ -167,8 +167,8 @@ pub fn steps(
         Others::Keep => remove::completed(&mut draft, cluster),
         Others::Remove => remove::stale(&mut draft, cluster),
     }
-    let said = (others, Policies::Said);
-    planned(northbound, draft, cluster, before, assignments, said)
+    let choices = (others, Policies::Added);
+    planned(northbound, draft, cluster, before, assignments, choices)
 }
 
 /// Like [`steps`], for some pods only: only these have changed since the database was in the requested
@@ -192,8 +192,15 @@ pub fn steps_of_pods(
     });
     let assignments = assignments.collect::<Result<_, _>>()?;
     remove::some(&mut draft, cluster, &changed.ports, others);
-    let said = (others, Policies::None);
-    planned(northbound, draft, cluster, Grants::new(), assignments, said)
+    let choices = (others, Policies::None);
+    planned(
+        northbound,
+        draft,
+        cluster,
+        Grants::new(),
+        assignments,
+        choices,
+    )
 }
 
 fn planned(
@@ -210,7 +217,7 @@ fn planned(
         refused.append(&mut assignment.refused);
         warnings.append(&mut assignment.warnings);
     }
-    refused.extend(topology::say(
+    refused.extend(topology::add(
         &mut draft,
         cluster,
         &assignments,

@@ -26,7 +26,7 @@ const PROTOCOLS: [&str; 8] = [
 const RATE: i64 = 25;
 
 /// Adds the Copp to the plan, in one step.
-pub(super) fn say(draft: &mut Draft<'_>) -> Ref<Copp> {
+pub(super) fn add(draft: &mut Draft<'_>) -> Ref<Copp> {
     let (desired, view) = (&mut draft.desired, &draft.view);
     desired.begin("the control plane protection of all routers");
     // OVN-Kubernetes once left such rows in the database.

@@ -9,7 +9,7 @@ use crate::ids;
 use crate::names::NetworkNames;
 
 /// Adds the switch to the plan.
-pub(super) fn say(draft: &mut Draft<'_>, config: &NetworkConfig, profile: Profile) -> Switches {
+pub(super) fn add(draft: &mut Draft<'_>, config: &NetworkConfig, profile: Profile) -> Switches {
     let name = NetworkNames::new(&config.name).layer2_switch();
     switch(draft, config, name, profile)
 }

@@ -19,7 +19,7 @@ pub(super) fn router_name(config: &NetworkConfig) -> String {
 }
 
 /// Adds the router and the switches to the plan. Returns the switches' names.
-pub(super) fn say(
+pub(super) fn add(
     draft: &mut Draft<'_>,
     config: &NetworkConfig,
     nodes: &[NodeGrant<'_>],

@@ -7,7 +7,7 @@ use crate::config::{NetworkConfig, Profile};
 use crate::names::{NetworkNames, mangle};
 
 /// Adds the switch and its port to the plan.
-pub(super) fn say(draft: &mut Draft<'_>, config: &NetworkConfig, profile: Profile) -> Switches {
+pub(super) fn add(draft: &mut Draft<'_>, config: &NetworkConfig, profile: Profile) -> Switches {
     let names = NetworkNames::new(&config.name);
     let switches = layer2::switch(draft, config, names.localnet_switch(), profile);
     let option = ("network_name", network_name(config, profile));

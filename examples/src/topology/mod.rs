@@ -97,14 +97,14 @@ impl Switches {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policies {
     /// It has them.
-    Said,
+    Added,
     /// It does not have them.
     None,
 }
 
 /// Adds the rows of the networks with these assignments to the draft. Returns the pods that are left
 /// out because their ports in the database are on a switch where they must not be.
-pub fn say(
+pub fn add(
     draft: &mut Draft<'_>,
     cluster: &Cluster,
     assignments: &[Assignment<'_>],
@@ -115,7 +115,7 @@ pub fn say(
     let kept = remove::kept_ports(&draft.view, cluster);
     let mut networks = cluster.networks.iter();
     let routed = networks.any(|network| network.config.topology == Topology::Layer3);
-    let copp = routed.then(|| copp::say(draft));
+    let copp = routed.then(|| copp::add(draft));
     if !cluster.policies.is_empty() {
         policy::meter(draft);
     }
@@ -125,19 +125,19 @@ pub fn say(
         let config = &network.config;
         let switches = match (config.topology, copp) {
             (Topology::Layer3, Some(copp)) => {
-                layer3::say(draft, config, &assignment.nodes, copp, profile)
+                layer3::add(draft, config, &assignment.nodes, copp, profile)
             }
-            (Topology::Localnet, _) => localnet::say(draft, config, profile),
-            _ => layer2::say(draft, config, profile),
+            (Topology::Localnet, _) => localnet::add(draft, config, profile),
+            _ => layer2::add(draft, config, profile),
         };
         let pods = &assignment.pods;
-        let ports = pod::say(draft, config, &switches, pods, profile, &mut refused);
-        if policies == Policies::Said {
+        let ports = pod::add(draft, config, &switches, pods, profile, &mut refused);
+        if policies == Policies::Added {
             let left = policy::Left {
                 others,
                 kept: &kept,
             };
-            policy::say(draft, cluster, network, pods, &ports, left);
+            policy::add(draft, cluster, network, pods, &ports, left);
         }
         if profile == Profile::Mid2023 {
             finish(&mut draft.desired, draft.names, config, &switches);

@@ -22,7 +22,7 @@ pub(super) type Ports = BTreeMap<String, Ref<LogicalSwitchPort>>;
 
 /// Adds the ports of the network's pods to the draft. A pod whose port is on another switch is left
 /// out.
-pub(super) fn say(
+pub(super) fn add(
     draft: &mut Draft<'_>,
     config: &NetworkConfig,
     switches: &Switches,

@@ -38,7 +38,7 @@ pub(super) struct Left<'a> {
 }
 
 /// Adds the rows of the policies for a network to the draft.
-pub(super) fn say(
+pub(super) fn add(
     draft: &mut Draft<'_>,
     cluster: &Cluster,
     network: &Network,
