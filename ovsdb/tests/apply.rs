@@ -663,7 +663,7 @@ async fn an_edit_that_toggles_is_not_made_twice() {
 }
 
 #[tokio::test]
-async fn a_row_that_the_server_names_is_not_inserted_twice_under_the_guards_of_what_was_read() {
+async fn a_row_named_by_the_server_is_not_inserted_twice_despite_guards() {
     let (server, client, cache) = embedded(RowIdentity::Named).await;
     let fault = server::TransactionFault::DisconnectAfter;
     let lost = server.faults().next_transaction("Inventory", fault);

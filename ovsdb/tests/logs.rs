@@ -33,7 +33,7 @@ fn item(total: i64, length: usize) -> Item {
 }
 
 #[tokio::test]
-async fn a_server_that_is_waited_for_is_warned_of_with_the_whole_reason() {
+async fn a_server_that_is_waited_for_is_logged_as_a_warning_with_the_whole_reason() {
     let (log, _guard) = Log::capture();
     let connecting = quick::<Database>("unix:/nowhere/db.sock").wait_for_server(true);
     let connecting = tokio::spawn(connecting.connect());
@@ -58,7 +58,7 @@ async fn a_server_that_is_waited_for_is_warned_of_with_the_whole_reason() {
 }
 
 #[tokio::test]
-async fn a_server_with_another_database_is_warned_of() {
+async fn a_server_with_another_database_is_logged_as_a_warning() {
     let (log, _guard) = Log::capture();
     let server = inventory_server();
     let nowhere = "unix:/nowhere/db.sock";
@@ -81,7 +81,7 @@ async fn a_server_with_another_database_is_warned_of() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_the_leader_is_warned_of() {
+async fn a_server_that_is_not_the_leader_is_logged_as_a_warning() {
     let cluster = Cluster::start(INVENTORY, 3).expect("a cluster");
     let (log, _guard) = Log::capture();
     let leader = cluster.leader().expect("a leader");
@@ -130,7 +130,7 @@ async fn a_lost_connection_is_logged_with_its_database_and_remote() {
 }
 
 #[tokio::test]
-async fn a_lock_that_others_of_a_cluster_cannot_see_is_warned_of() {
+async fn a_lock_that_others_of_a_cluster_cannot_see_is_logged_as_a_warning() {
     const MESSAGE: &str = "each server of a cluster has locks of its own: a client that relies on \
                            a lock needs leader_only(true)";
     let cluster = Cluster::start(INVENTORY, 1).expect("a cluster");
@@ -164,7 +164,7 @@ async fn a_lock_that_others_of_a_cluster_cannot_see_is_warned_of() {
 }
 
 #[tokio::test]
-async fn a_schema_that_lacks_something_is_warned_of_and_a_narrower_one_is_logged() {
+async fn a_schema_that_lacks_something_is_logged_as_a_warning_and_a_narrower_one_is_logged() {
     const MESSAGE: &str = "the server's schema differs";
     let with = |column: &str, other: &str| {
         let schema = INVENTORY.replace(column, other);
@@ -281,7 +281,7 @@ async fn no_secret_of_tls_is_logged() {
 }
 
 #[tokio::test]
-async fn a_key_that_keeps_failing_is_warned_of_at_growing_intervals() {
+async fn a_key_that_keeps_failing_is_logged_as_a_warning_at_growing_intervals() {
     let server = inventory_server();
     let client = quick::<Database>(&server.remote());
     let client = client.connect().await.expect("a client");

@@ -31,16 +31,16 @@ async fn connect(server: &Server) -> nb::Client {
 }
 
 /// A daemon that ends with the test.
-struct Played(AbortHandle);
+struct SimulatedDaemon(AbortHandle);
 
-impl Drop for Played {
+impl Drop for SimulatedDaemon {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
 /// Confirms requests as ovn-northd does, and for the chassis if there are any.
-async fn northd(server: &Server, chassis: bool) -> Played {
+async fn northd(server: &Server, chassis: bool) -> SimulatedDaemon {
     let client = connect(server).await;
     let cache = client.cache().table::<NbGlobal>().start().await;
     let cache = cache.expect("a cache");
@@ -66,7 +66,7 @@ async fn northd(server: &Server, chassis: bool) -> Played {
             let _ = txn.commit().await;
         }
     });
-    Played(task.abort_handle())
+    SimulatedDaemon(task.abort_handle())
 }
 
 async fn set(client: &nb::Client, row: NbGlobal) {

@@ -213,7 +213,7 @@ impl<D: Database> Client<D> {
     }
 
     /// Sends a request whose reply has no content.
-    async fn order(&self, request: &Request) -> Result<(), Error> {
+    async fn call_without_content(&self, request: &Request) -> Result<(), Error> {
         self.call::<Json>(request).await.map(drop)
     }
 
@@ -294,7 +294,7 @@ impl<D: Database> Client<D> {
     /// When the schema is malformed, or the data do not fit it. When no reply came, the database may or may
     /// not have been converted.
     pub async fn convert(&self, schema: Json) -> Result<(), Error> {
-        self.order(&Request::Convert {
+        self.call_without_content(&Request::Convert {
             database: self.inner.database.clone(),
             schema,
         })

@@ -150,15 +150,15 @@ mod tests {
     fn a_caller_that_has_gone_holds_no_handle() {
         let mut locks = Locks::default();
         let name = || Str::from("l");
-        let (first, mut told) = oneshot::channel();
+        let (first, mut answer) = oneshot::channel();
         assert_eq!(locks.request(name(), false, first).len(), 1);
         assert!(!locks.answered("l", Ok(true)));
-        let held = told.try_recv().expect("an answer").expect("a lock");
+        let held = answer.try_recv().expect("an answer").expect("a lock");
         assert!(*held.borrow());
         // The server has answered already, so the second caller would get its handle at once; but
         // it no longer waits.
-        let (second, told) = oneshot::channel();
-        drop(told);
+        let (second, answer) = oneshot::channel();
+        drop(answer);
         assert!(locks.request(name(), false, second).is_empty());
         assert!(locks.release("l"), "the first handle was the only one");
         assert!(locks.is_empty());
@@ -167,9 +167,9 @@ mod tests {
     #[test]
     fn a_caller_that_has_gone_before_the_answer_holds_no_handle() {
         let mut locks = Locks::default();
-        let (reply, told) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         locks.request("l".into(), false, reply);
-        drop(told);
+        drop(answer);
         assert!(
             locks.answered("l", Ok(true)),
             "no caller waits: the lock must be released"
@@ -181,12 +181,12 @@ mod tests {
     fn a_lock_is_asked_for_again_on_the_next_connection() {
         let mut locks = Locks::default();
         assert!(locks.is_empty() && locks.requests().is_empty());
-        let (reply, mut told) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
         let asked = locks.request("l".into(), true, reply);
         assert!(matches!(&asked[..], [Request::Steal { name }] if name == "l"));
         assert!(!locks.is_empty());
         assert!(!locks.answered("l", Ok(true)) && !locks.answered("other", Ok(true)));
-        let held = told.try_recv().expect("an answer").expect("a lock");
+        let held = answer.try_recv().expect("an answer").expect("a lock");
         // Another client steals it, and gives it back.
         for now in [false, true] {
             locks.set_held("l", now);
@@ -204,41 +204,44 @@ mod tests {
     #[test]
     fn a_second_handle_shares_the_lock_or_steals_it() {
         let mut locks = Locks::default();
-        let (first, mut told_first) = oneshot::channel();
+        let (first, mut first_answer) = oneshot::channel();
         locks.request("l".into(), false, first);
         assert!(!locks.answered("l", Ok(false)), "another client holds it");
-        let first = told_first.try_recv().expect("an answer").expect("a lock");
-        let (second, mut told_second) = oneshot::channel();
+        let first = first_answer.try_recv().expect("an answer").expect("a lock");
+        let (second, mut second_answer) = oneshot::channel();
         let asked = locks.request("l".into(), true, second);
         assert!(matches!(
             &asked[..],
             [Request::Unlock { .. }, Request::Steal { .. }]
         ));
         assert!(
-            told_second.try_recv().is_err(),
+            second_answer.try_recv().is_err(),
             "the server has not answered"
         );
         assert!(!locks.answered("l", Ok(true)));
-        let second = told_second.try_recv().expect("an answer").expect("a lock");
+        let second = second_answer
+            .try_recv()
+            .expect("an answer")
+            .expect("a lock");
         assert!(*first.borrow() && *second.borrow());
         // It is held, so there is nothing to steal.
-        let (third, mut told_third) = oneshot::channel();
+        let (third, mut third_answer) = oneshot::channel();
         assert!(locks.request("l".into(), true, third).is_empty());
-        assert!(matches!(told_third.try_recv(), Ok(Ok(_))));
+        assert!(matches!(third_answer.try_recv(), Ok(Ok(_))));
         assert!(!locks.release("l") && !locks.release("l") && locks.release("l"));
     }
 
     #[test]
     fn a_lock_that_the_server_refuses_is_not_held() {
         let mut locks = Locks::default();
-        let (reply, mut told) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
         locks.request("l".into(), false, reply);
         let refused = Error::Refused(crate::protocol::OvsdbError::new("syntax error"));
         assert!(
             !locks.answered("l", Err(refused)),
             "nothing is to be released"
         );
-        assert!(matches!(told.try_recv(), Ok(Err(Error::Refused(_)))));
+        assert!(matches!(answer.try_recv(), Ok(Err(Error::Refused(_)))));
         assert!(locks.is_empty());
     }
 }

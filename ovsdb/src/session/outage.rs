@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn each_reason_is_warned_of_at_once_and_then_at_growing_intervals() {
+    fn each_reason_is_logged_as_a_warning_at_once_and_then_at_growing_intervals() {
         let mut outage = Outage::default();
         let mut told = Vec::new();
         for second in 0..2000 {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_that_fails_is_warned_of_when_no_other_one_can_be_used() {
+    fn a_remote_that_fails_is_logged_as_a_warning_when_no_other_one_can_be_used() {
         let mut outage = Outage::default();
         assert!(failed(&mut outage, 0, 3, "refused").is_empty());
         assert!(failed(&mut outage, 0, 3, "not the leader").is_empty());

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 /// Bytes to send, and how many times.
 #[derive(Debug, Clone)]
-struct Words {
+struct Injection {
     bytes: Arc<[u8]>,
     times: u64,
 }
@@ -19,8 +19,8 @@ struct Words {
 /// server.
 pub struct Interposer {
     port: u16,
-    words: broadcast::Sender<Words>,
-    said: Arc<AtomicU64>,
+    injections: broadcast::Sender<Injection>,
+    injected: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -30,9 +30,9 @@ impl Interposer {
     pub async fn start(socket: std::path::PathBuf, greetings: Vec<Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (words, _) = broadcast::channel::<Words>(16);
-        let said = Arc::new(AtomicU64::new(0));
-        let (sender, counter) = (words.clone(), said.clone());
+        let (injections, _) = broadcast::channel::<Injection>(16);
+        let injected = Arc::new(AtomicU64::new(0));
+        let (sender, counter) = (injections.clone(), injected.clone());
         let task = tokio::spawn(async move {
             let mut greetings = greetings.into_iter();
             let mut connections = tokio::task::JoinSet::new();
@@ -45,11 +45,11 @@ impl Interposer {
                     })),
                     None => {
                         let server = UnixStream::connect(&socket).await.unwrap();
-                        let words = sender.subscribe();
+                        let injections = sender.subscribe();
                         let counter = counter.clone();
                         connections.spawn(async move {
                             // An error is the end of the connection, which the client sees.
-                            let _ = pass(client, server, words, counter).await;
+                            let _ = pass(client, server, injections, counter).await;
                         });
                     }
                 }
@@ -57,8 +57,8 @@ impl Interposer {
         });
         Self {
             port,
-            words,
-            said,
+            injections,
+            injected,
             task,
         }
     }
@@ -68,14 +68,14 @@ impl Interposer {
     }
 
     /// Sends something to all clients, which must have no requests in flight.
-    pub fn say(&self, bytes: impl Into<Arc<[u8]>>, times: u64) {
+    pub fn inject(&self, bytes: impl Into<Arc<[u8]>>, times: u64) {
         let bytes = bytes.into();
-        self.words.send(Words { bytes, times }).unwrap();
+        self.injections.send(Injection { bytes, times }).unwrap();
     }
 
     /// How many bytes were sent so far.
-    pub fn said(&self) -> u64 {
-        self.said.load(Ordering::Relaxed)
+    pub fn injected(&self) -> u64 {
+        self.injected.load(Ordering::Relaxed)
     }
 }
 
@@ -89,8 +89,8 @@ impl Drop for Interposer {
 async fn pass(
     mut client: TcpStream,
     mut server: UnixStream,
-    mut words: broadcast::Receiver<Words>,
-    said: Arc<AtomicU64>,
+    mut injections: broadcast::Receiver<Injection>,
+    injected: Arc<AtomicU64>,
 ) -> std::io::Result<()> {
     let (mut up, mut down) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
@@ -103,10 +103,10 @@ async fn pass(
                 0 => return Ok(()),
                 count => client.write_all(&down[..count]).await?,
             },
-            Ok(words) = words.recv() => {
-                for _ in 0..words.times {
-                    client.write_all(&words.bytes).await?;
-                    said.fetch_add(words.bytes.len() as u64, Ordering::Relaxed);
+            Ok(injection) = injections.recv() => {
+                for _ in 0..injection.times {
+                    client.write_all(&injection.bytes).await?;
+                    injected.fetch_add(injection.bytes.len() as u64, Ordering::Relaxed);
                 }
             }
         }

@@ -420,7 +420,7 @@ fn calculated(number: &Atom, mutator: &str, operand: &Atom) -> Result<Atom, Erro
             let result = match mutator {
                 "+=" => x + y,
                 "-=" => x - y,
-                "*=" if is_taken_for_too_large(*a, *b) => return Err(Error::Range),
+                "*=" if is_reported_as_too_large(*a, *b) => return Err(Error::Range),
                 "*=" => x * y,
                 "/=" => x / y,
                 // The remainder of the division that overflows.
@@ -449,7 +449,7 @@ fn calculated(number: &Atom, mutator: &str, operand: &Atom) -> Result<Atom, Erro
 }
 
 /// Products of positive numbers that ovsdb-server wrongly reports as too large.
-const fn is_taken_for_too_large(a: i64, b: i64) -> bool {
+const fn is_reported_as_too_large(a: i64, b: i64) -> bool {
     a > 0 && b > 0 && a >= i64::MAX / b
 }
 

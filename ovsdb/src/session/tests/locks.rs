@@ -11,21 +11,21 @@ impl Lab {
         name: &str,
         steal: bool,
     ) -> oneshot::Receiver<Result<watch::Receiver<bool>, Error>> {
-        let (reply, told) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         let name = name.into();
         self.order(Order::Lock { name, steal, reply });
-        told
+        answer
     }
 }
 
 #[test]
 fn a_lock_is_requested_on_each_connection_and_released_with_its_last_handle() {
     let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
-    let mut told = lab.lock("l", false);
+    let mut answer = lab.lock("l", false);
     let request = lab.request();
     assert_eq!((&*request.method, &*request.params), ("lock", r#"["l"]"#));
     lab.reply(&request, r#"{"locked":false}"#);
-    let held = told.try_recv().expect("an answer").expect("a lock");
+    let held = answer.try_recv().expect("an answer").expect("a lock");
     assert!(!*held.borrow());
     for (method, holds) in [("locked", true), ("stolen", false), ("locked", true)] {
         lab.send(&format!(
@@ -71,8 +71,8 @@ fn a_lock_that_another_client_has_is_stolen_after_it_is_given_up() {
     lab.reply(&requests[0], "{}");
     assert!(steals.try_recv().is_err());
     lab.reply(&requests[1], r#"{"locked":true}"#);
-    for told in [&mut waits, &mut steals] {
-        let held = told.try_recv().expect("an answer").expect("a lock");
+    for answer in [&mut waits, &mut steals] {
+        let held = answer.try_recv().expect("an answer").expect("a lock");
         assert!(*held.borrow());
     }
     // A caller that has gone before the server replied holds nothing.

@@ -263,9 +263,11 @@ fn callers_that_wait_for_a_condition_learn_of_the_end() {
     let (done, _closed) = oneshot::channel();
     lab.order(Order::Close { done });
     assert!(lab.ended);
-    for mut told in [sent, queued, offline] {
-        assert!(matches!(told.try_recv(), Ok(Err(Error::Disconnected(lost)))
-            if matches!(lost.reason(), DisconnectReason::Closed)));
+    for mut answer in [sent, queued, offline] {
+        assert!(
+            matches!(answer.try_recv(), Ok(Err(Error::Disconnected(lost)))
+            if matches!(lost.reason(), DisconnectReason::Closed))
+        );
     }
     assert_eq!(*replica.shared().freshness().borrow(), Freshness::Ended);
 }

@@ -59,10 +59,10 @@ fn a_client_cancels_its_own_transaction_and_no_other() {
 
     let cancel = r#"{"id":null,"method":"cancel","params":[1]}"#;
     test.hub.handle_message(client, cancel, test.now);
-    let told = test.read(client);
+    let answer = test.read(client);
     assert!(
-        told.contains(r#""id":1"#) && told.contains("canceled"),
-        "{told}"
+        answer.contains(r#""id":1"#) && answer.contains("canceled"),
+        "{answer}"
     );
     assert_eq!(test.read(other), "");
     // There is none with this id any longer.
@@ -70,8 +70,8 @@ fn a_client_cancels_its_own_transaction_and_no_other() {
     assert_eq!(test.read(client), "");
     test.insert(writer, 7, "", false);
     for (session, id) in [(client, 2), (other, 1)] {
-        let told = test.read(session);
-        assert!(told.contains(&format!(r#""id":{id},"#)), "{told}");
+        let answer = test.read(session);
+        assert!(answer.contains(&format!(r#""id":{id},"#)), "{answer}");
     }
     assert_eq!(test.rows(), 3);
 }
