@@ -14,7 +14,7 @@ use crate::Result;
 /// Tests that take longer are left out.
 const LONGEST: Duration = Duration::from_secs(15);
 /// A run may take three times as long as without a mutant, plus this time.
-const TIME_LIMIT: Duration = Duration::from_secs(5);
+const EXTRA_TIME: Duration = Duration::from_secs(5);
 /// The memory limit of a trial, since a mutant may allocate without end.
 const MEMORY: &str = "--as=12000000000";
 /// How many tests of one program run in one process at most.
@@ -184,7 +184,7 @@ pub(crate) fn trial(
             continue;
         }
         spent += group.seconds;
-        let limit = TIME_LIMIT + Duration::from_secs_f64(3.0 * group.seconds);
+        let limit = EXTRA_TIME + Duration::from_secs_f64(3.0 * group.seconds);
         match run(build, &folder, &group, &environment, limit)? {
             None => return Ok(Outcome::NoEnd(group.name())),
             Some(status) if !status.success() => {

@@ -115,7 +115,7 @@ impl Followers {
                 if Instant::now() > deadline {
                     // The rows that it lacks are counted later.
                     eprintln!(
-                        "{} did not see the last beats in time",
+                        "{} did not see the last heartbeats in time",
                         follower.kind.name()
                     );
                     break;

@@ -51,7 +51,7 @@ impl Heartbeats {
         self.stop.store(true, Ordering::Relaxed);
         let threads = self.threads.into_iter().map(JoinHandle::join);
         let committed: std::thread::Result<_> = threads.collect();
-        committed.map_err(|_| "a thread that writes beats panicked".into())
+        committed.map_err(|_| "a thread that writes heartbeats panicked".into())
     }
 }
 
