@@ -109,7 +109,7 @@ impl World {
 
     /// Sends something that ends the connection. Returns the reason.
     async fn offend(&self, bytes: impl AsRef<[u8]>, times: u64) -> Disconnected {
-        self.interposer.say(bytes.as_ref(), times);
+        self.interposer.inject(bytes.as_ref(), times);
         loss(&self.client).await
     }
 }
@@ -158,7 +158,7 @@ async fn bytes_that_are_not_a_message_end_only_the_connection() {
         ),
     ];
     for (at, (bytes, expected)) in cases.iter().enumerate() {
-        let said = String::from_utf8_lossy(bytes);
+        let injected = String::from_utf8_lossy(bytes);
         let lost = world.offend(bytes, 1).await;
         assert!(expected(lost.reason()), "{said}: {lost:?}");
         world.works(&format!("after {at}")).await;
@@ -190,8 +190,8 @@ async fn endless_messages_are_given_up_within_bounds() {
 
     // Four gigabytes of one number, of one string, of blanks within a message.
     for (start, filler) in [("{\"id\":", b'1'), ("[\"", b'x'), ("[", b' ')] {
-        world.interposer.say(start.as_bytes(), 1);
-        let before = world.interposer.said();
+        world.interposer.inject(start.as_bytes(), 1);
+        let before = world.interposer.injected();
         let lost = world.offend(vec![filler; 1 << 20], 4096).await;
         assert!(
             matches!(
@@ -200,12 +200,12 @@ async fn endless_messages_are_given_up_within_bounds() {
             ),
             "{lost:?}"
         );
-        let said = world.interposer.said() - before;
-        assert!(said < 64 << 20, "{said} bytes were taken");
+        let injected = world.interposer.injected() - before;
+        assert!(injected < 64 << 20, "{injected} bytes were taken");
         world.works(&format!("after {start}")).await;
     }
     // Blanks between messages are not a message, however many they are.
-    world.interposer.say(vec![b' '; 1 << 20], 64);
+    world.interposer.inject(vec![b' '; 1 << 20], 64);
     world.works("after blanks").await;
     assert!(world.client.state().get().is_connected());
     let peak = peak_memory();
@@ -215,7 +215,7 @@ async fn endless_messages_are_given_up_within_bounds() {
 #[tokio::test]
 async fn unsolicited_replies_and_updates_change_nothing() {
     let world = World::new().await;
-    let connections = world.interposer.said();
+    let connections = world.interposer.injected();
     let state = world.client.state();
     let row = Uuid::new_v4();
     for (at, words) in [
@@ -240,15 +240,15 @@ async fn unsolicited_replies_and_updates_change_nothing() {
     .iter()
     .enumerate()
     {
-        world.interposer.say(words.as_bytes(), 1);
+        world.interposer.inject(words.as_bytes(), 1);
         world.works(&format!("after {at}")).await;
     }
-    world.interposer.say(
+    world.interposer.inject(
         br#"{"id":987654321,"result":[],"error":null}"#.as_slice(),
         100_000,
     );
     world.works("after many").await;
-    assert!(world.interposer.said() > connections + 4_000_000);
+    assert!(world.interposer.injected() > connections + 4_000_000);
     assert!(!state.has_changed(), "the connection was lost");
 }
 
@@ -286,7 +286,7 @@ async fn all_rows_are_fetched_after_an_update_that_does_not_fit() {
             let words = format!(
                 r#"{{"id":null,"method":"update3","params":[{monitor},"{nil}",{updates}]}}"#
             );
-            world.interposer.say(words.as_bytes(), 1);
+            world.interposer.inject(words.as_bytes(), 1);
         }
         world.works(&format!("after {at}")).await;
         assert!(freshness.has_changed(), "{updates} was taken");
@@ -316,7 +316,7 @@ async fn a_hostile_greeting_is_a_typed_error_or_ignored() {
         let interposer = Interposer::start(server.socket(), vec![greeting.clone()]).await;
         let connect = builder(interposer.remote()).connect_timeout(Duration::from_millis(500));
         let error = timeout(HANG, connect.connect()).await.expect("no hang");
-        let said = String::from_utf8_lossy(&greeting[..greeting.len().min(50)]).into_owned();
+        let injected = String::from_utf8_lossy(&greeting[..greeting.len().min(50)]).into_owned();
         match error.expect_err("no server") {
             Error::Unusable { lost, .. } => assert!(
                 matches!(

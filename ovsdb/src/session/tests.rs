@@ -428,7 +428,7 @@ fn while_the_session_stands_by_growth_of_the_log_shows_that_another_member_leads
     follower(&mut lab);
     // Neither leads. After a while the session stands by at one of them.
     let tried = lab.attempts.len();
-    let mut update = |lab: &mut Lab, index: u32| {
+    let update = |lab: &mut Lab, index: u32| {
         lab.send(&format!(
             r#"{{"id":null,"method":"update2","params":[0,{{"Database":{{"00000000-0000-0000-0000-000000000001":{{"modify":{{"index":{index}}}}}}}}}]}}"#
         ));
