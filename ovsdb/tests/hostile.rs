@@ -158,7 +158,7 @@ async fn bytes_that_are_not_a_message_end_only_the_connection() {
         ),
     ];
     for (at, (bytes, expected)) in cases.iter().enumerate() {
-        let injected = String::from_utf8_lossy(bytes);
+        let said = String::from_utf8_lossy(bytes);
         let lost = world.offend(bytes, 1).await;
         assert!(expected(lost.reason()), "{said}: {lost:?}");
         world.works(&format!("after {at}")).await;
@@ -316,7 +316,7 @@ async fn a_hostile_greeting_is_a_typed_error_or_ignored() {
         let interposer = Interposer::start(server.socket(), vec![greeting.clone()]).await;
         let connect = builder(interposer.remote()).connect_timeout(Duration::from_millis(500));
         let error = timeout(HANG, connect.connect()).await.expect("no hang");
-        let injected = String::from_utf8_lossy(&greeting[..greeting.len().min(50)]).into_owned();
+        let said = String::from_utf8_lossy(&greeting[..greeting.len().min(50)]).into_owned();
         match error.expect_err("no server") {
             Error::Unusable { lost, .. } => assert!(
                 matches!(

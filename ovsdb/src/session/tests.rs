@@ -412,6 +412,7 @@ fn the_first_remote_is_any_of_them_unless_an_order_is_given() {
 fn while_the_session_stands_by_growth_of_the_log_shows_that_another_member_leads() {
     let mut lab = Lab::new(Options {
         leader_only: true,
+        wait_for_server: true,
         ..options("tcp:192.0.2.1:6641,tcp:192.0.2.2:6641")
     });
     let follower = |lab: &mut Lab| {
@@ -422,7 +423,6 @@ fn while_the_session_stands_by_growth_of_the_log_shows_that_another_member_leads
             r#"{"Database":{"00000000-0000-0000-0000-000000000001":{"initial":{"name":"Inventory",
                 "model":"clustered","connected":true,"leader":false,"index":5,"schema":"first"}}}}"#,
         );
-        lab.answer_schema();
     };
     follower(&mut lab);
     follower(&mut lab);
