@@ -10,7 +10,7 @@ use ovsdb::server::{Server, TransactionFault};
 use ovsdb::testing::SnapshotBuilder;
 use ovsdb::transaction::{BuildError, TableOperation};
 use ovsdb::value::Atom;
-use ovsdb::{CommitError, Ref, Retry, RowIdentity, Snapshot, Uuid};
+use ovsdb::{AnyDatabase, CommitError, Ref, Retry, RowIdentity, Snapshot, Uuid};
 use support::inventory::{Client, Database, Item, ItemClass, Part, Slot, Transaction};
 use support::{INVENTORY, item};
 
@@ -51,6 +51,39 @@ fn view() -> (Snapshot<Database>, Ref<Item>) {
     let mut rows = SnapshotBuilder::<Database>::new();
     let row = rows.insert(item("box", 7));
     (rows.build().expect("a snapshot"), row)
+}
+
+#[test]
+fn a_mistake_names_its_operation_also_after_a_merge() {
+    let mut first = ovsdb::Transaction::<AnyDatabase>::detached_for(schema());
+    for _ in 0..2 {
+        first.any_table("Part").insert([("label", "wheel")]);
+    }
+    let mut second = ovsdb::Transaction::detached_after(&first);
+    second.any_table("Part").insert([("label", "axle")]);
+    second.any_table("Part").insert([("unknown", "axle")]);
+    for (txn, operation) in [(second.clone(), 1), (first, 3)] {
+        let mut txn = txn;
+        if operation == 3 {
+            assert_eq!(txn.merge(&second), Ok(2));
+        }
+        match txn.check() {
+            Err(BuildError::SchemaMismatch(mismatch)) => {
+                assert_eq!(mismatch.operation, Some(operation), "{mismatch}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_selection_is_read_with_its_rows() {
+    let mut txn = Transaction::detached();
+    let _selection = txn.select(Item::NAME.eq("box"));
+    let [TableOperation::Select { rows }] = &txn.operations_on::<Item>()[..] else {
+        panic!("{txn:?}");
+    };
+    assert_eq!(*rows, Item::NAME.eq("box"));
 }
 
 #[test]
@@ -356,7 +389,7 @@ fn a_detached_transaction_keeps_chosen_uuids_and_does_not_wait() {
 #[test]
 fn tables_known_by_their_names_are_written_too() {
     let server = Server::memory(INVENTORY).expect("a server");
-    let mut txn = ovsdb::Transaction::<ovsdb::AnyDatabase>::detached_for(schema());
+    let mut txn = ovsdb::Transaction::<AnyDatabase>::detached_for(schema());
     let slot = txn.any_table("Slot").insert([("number", Atom::Integer(4))]);
     let outcome = txn.commit_on(&server).expect("a commit");
     assert!(outcome.inserted_uuid(slot).is_some());

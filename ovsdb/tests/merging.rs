@@ -69,7 +69,10 @@ async fn two_transactions_are_merged() {
     );
     let notes = [("first", "1"), ("owner", "both"), ("second", "2")];
     assert_eq!(a.notes, notes.into());
+    // Later edits become operations of their own, after those of both.
+    let merged = first.operations().len();
     first.edit(&a, |a| drop(a.notes.insert("third", "3")));
+    assert!(first.operations().len() > merged, "{first:?}");
     first.edit(d, |d| d.active = true);
     let outcome = first.commit().await.expect("a commit");
     assert_eq!(outcome.count(changed.after(moved)), 1);

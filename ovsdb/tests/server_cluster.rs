@@ -26,10 +26,8 @@ fn cluster() -> Cluster {
 
 /// A client of these members, in this order.
 async fn client(cluster: &Cluster, members: &[usize], leader_only: bool) -> Client<Database> {
-    let remotes: Vec<Remote> = members
-        .iter()
-        .map(|member| cluster.members()[*member].remote())
-        .collect();
+    let all = cluster.remotes();
+    let remotes: Vec<Remote> = members.iter().map(|member| all[*member].clone()).collect();
     let builder = Client::builder()
         .remotes(remotes)
         .remote_order(RemoteOrder::Given)

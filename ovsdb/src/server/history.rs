@@ -72,3 +72,49 @@ impl History {
         Some(pending)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::engine::RowChange;
+
+    /// A transaction that changed this many rows.
+    fn commit(number: u128, rows: usize) -> Arc<Commit> {
+        let change = RowChange {
+            old: None,
+            new: None,
+        };
+        Arc::new(Commit {
+            id: Uuid::from_u128(number),
+            tables: vec![(0, vec![change; rows])],
+            comment: None,
+        })
+    }
+
+    #[test]
+    fn transactions_are_kept_while_they_are_few_or_their_rows_are() {
+        let mut history = History::new(Uuid::nil());
+        let kept = |history: &History| history.commits().count();
+        for number in 1..=TRANSACTIONS as u128 {
+            history.add(commit(number, ROWS));
+        }
+        assert_eq!(kept(&history), TRANSACTIONS, "however many rows they have");
+        history.add(commit(1000, 0));
+        assert_eq!(kept(&history), TRANSACTIONS);
+        assert_eq!(history.before, Uuid::from_u128(1));
+
+        let mut history = History::new(Uuid::nil());
+        for number in 1..=ROWS as u128 {
+            history.add(commit(number, 1));
+        }
+        assert_eq!((kept(&history), history.before), (ROWS, Uuid::nil()));
+        history.add(commit(20_000, 10));
+        assert_eq!(kept(&history), ROWS - 9);
+        assert_eq!(history.before, Uuid::from_u128(10));
+        let last = history.last().expect("the last one");
+        assert_eq!(last.id, Uuid::from_u128(20_000));
+        assert!(history.since(Uuid::from_u128(9)).is_none());
+        let none = history.since(Uuid::from_u128(20_000)).expect("it is kept");
+        assert_eq!(none.len(), 0);
+    }
+}

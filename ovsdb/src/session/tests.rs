@@ -408,6 +408,31 @@ fn the_first_remote_is_any_of_them_unless_an_order_is_given() {
     }
 }
 
+/// The connection is made, to a member of a cluster that does not lead it.
+fn connect_to_follower(lab: &mut Lab) {
+    lab.connect();
+    let server = lab.request_for_server();
+    lab.reply(
+        &server,
+        r#"{"Database":{"00000000-0000-0000-0000-000000000001":{"initial":{"name":"Inventory",
+            "model":"clustered","connected":true,"leader":false,"index":5,"schema":"first"}}}}"#,
+    );
+}
+
+#[test]
+fn the_first_connection_is_given_up_when_no_remote_leads() {
+    for wait_for_server in [false, true] {
+        let mut lab = Lab::new(Options {
+            leader_only: true,
+            wait_for_server,
+            ..options("tcp:192.0.2.1:6641")
+        });
+        connect_to_follower(&mut lab);
+        assert_eq!(lab.first.try_recv().is_ok(), !wait_for_server);
+        assert_eq!(lab.ended, !wait_for_server);
+    }
+}
+
 #[test]
 fn while_the_session_stands_by_growth_of_the_log_shows_that_another_member_leads() {
     let mut lab = Lab::new(Options {
@@ -415,17 +440,8 @@ fn while_the_session_stands_by_growth_of_the_log_shows_that_another_member_leads
         wait_for_server: true,
         ..options("tcp:192.0.2.1:6641,tcp:192.0.2.2:6641")
     });
-    let follower = |lab: &mut Lab| {
-        lab.connect();
-        let server = lab.request_for_server();
-        lab.reply(
-            &server,
-            r#"{"Database":{"00000000-0000-0000-0000-000000000001":{"initial":{"name":"Inventory",
-                "model":"clustered","connected":true,"leader":false,"index":5,"schema":"first"}}}}"#,
-        );
-    };
-    follower(&mut lab);
-    follower(&mut lab);
+    connect_to_follower(&mut lab);
+    connect_to_follower(&mut lab);
     // Neither leads. After a while the session stands by at one of them.
     let tried = lab.attempts.len();
     let update = |lab: &mut Lab, index: u32| {

@@ -23,7 +23,7 @@ async fn a_key_is_queued_once_and_again_if_it_changes_while_it_is_worked_on() {
     for key in ["a", "b", "a"] {
         queue.add(key);
     }
-    assert_eq!(queue.len(), 2);
+    assert!(queue.len() == 2 && !queue.is_empty());
     let a = queue.next().await.expect("a key");
     let b = queue.next().await.expect("a key");
     assert_eq!((*a.key(), *b), ("a", "b"));
@@ -63,6 +63,24 @@ async fn a_key_is_queued_once_and_again_if_it_changes_while_it_is_worked_on() {
 async fn next<K: Hash + Eq + Clone + Send + 'static>(queue: &WorkQueue<K>) -> Option<Work<K>> {
     let next = tokio::time::timeout(Duration::from_secs(20), queue.next());
     next.await.expect("no worker waits for ever")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delayed_key_is_handed_out_though_another_one_is_always_queued() {
+    let queue = WorkQueue::new();
+    queue.add("late");
+    let late = queue.next().await.expect("a key");
+    late.retry_after(Duration::from_secs(5));
+    tokio::time::advance(Duration::from_secs(10)).await;
+    queue.add("busy");
+    let mut handed_out = Vec::new();
+    for _ in 0..2 {
+        let work = queue.next().await.expect("a key");
+        handed_out.push(*work);
+        queue.add("busy");
+        work.done();
+    }
+    assert!(handed_out.contains(&"late"), "{handed_out:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -311,6 +311,13 @@ mod tests {
             let expected = format!(r#""c":{{"type":{written}}}"#);
             assert!(text.contains(&expected), "{given}: {text}");
         }
+        for (most, is_written) in [(u32::MAX - 1, true), (u32::MAX, false)] {
+            let schema = format!(
+                r#"{{"name":"D","tables":{{"T":{{"maxRows":{most},"columns":{{"c":{{"type":"string"}}}}}}}}}}"#
+            );
+            let text = text(&DatabaseSchema::parse(&schema).expect("a schema"));
+            assert_eq!(text.contains("maxRows"), is_written, "{text}");
+        }
     }
 
     #[test]

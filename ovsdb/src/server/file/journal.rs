@@ -346,6 +346,54 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_another_process_has_created_meanwhile_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("things.db");
+        for contents in ["first", "second"] {
+            create_new(&path, contents.as_bytes()).expect("created, or there already");
+            assert_eq!(fs::read_to_string(&path).expect("a file"), "first");
+        }
+        assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn only_a_record_that_says_so_holds_differences() {
+        let schema = r#"{"name":"Files","version":"1.0.0","tables":{"Thing":{"isRoot":true,
+            "columns":{"numbers":{"type":{"key":"integer","min":0,"max":"unlimited"}}}}}}"#;
+        let row = |start: &str, numbers: &str| {
+            format!(
+                r#"{{{start}"Thing":{{"00000000-0000-0000-0000-000000000001":{{"numbers":["set",{numbers}]}}}}}}"#
+            )
+        };
+        for (start, numbers) in [
+            (r#""_is_diff":true,"#, r#"["set",[1,3]]"#),
+            (r#""_is_diff":false,"#, r#"["set",[2,3]]"#),
+            ("", r#"["set",[2,3]]"#),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("things.db");
+            let mut opened = create(&path, schema, 1).expect("a file");
+            for record in [row("", "[1,2]"), row(start, "[2,3]")] {
+                opened.journal.append(&record).expect("written");
+            }
+            drop((opened.database, opened.lock));
+            let opened = open(&path, 1).expect("a good file");
+            let mut text = String::new();
+            let whole = Whole {
+                state: opened.database.state(),
+                comment: None,
+                date: 1,
+            };
+            let pieces = whole.pieces(|piece| {
+                text.push_str(piece);
+                Ok::<_, ()>(())
+            });
+            assert_eq!(pieces, Ok(()));
+            assert!(text.contains(numbers), "{start}: {text}");
+        }
+    }
+
+    #[test]
     fn a_record_that_does_not_fit_the_database_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("things.db");

@@ -185,4 +185,17 @@ mod tests {
             .expect_err("the other end is closed");
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
+
+    #[tokio::test]
+    async fn what_arrived_before_a_reset_is_not_lost() {
+        let (own, mut peer) = UnixStream::pair().expect("sockets");
+        let mut own = LocalStream::new(own).expect("registered");
+        peer.write_all(&[b'x'; READ]).await.expect("written");
+        own.write_all(b"unread").await.expect("written");
+        // The system resets the connection, since there are bytes that the peer has not read.
+        drop(peer);
+        let mut buffer = vec![0; 2 * READ];
+        assert_eq!(own.read(&mut buffer).await.expect("read"), READ);
+        assert_eq!(own.read(&mut buffer).await.expect("the end"), 0);
+    }
 }

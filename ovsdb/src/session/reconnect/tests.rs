@@ -452,3 +452,77 @@ fn without_a_hint_a_leader_is_found_within_twice_the_time_that_its_election_took
         }
     }
 }
+
+#[test]
+fn the_session_stands_by_until_a_remote_is_due_and_no_longer() {
+    let mut machine = Reconnect::new(TIMINGS, 1, fastrand::Rng::with_seed(1));
+    let connect = machine.poll(Duration::ZERO);
+    assert_eq!(connect, Some(Action::Connect(0)));
+    assert!(machine.stand_by(Duration::ZERO));
+    let until = machine.deadline().expect("it stands by for a while");
+    assert!(machine.stand_by(until.saturating_sub(Duration::from_nanos(1))));
+    assert!(!machine.stand_by(until));
+    assert_eq!(machine.poll(until), Some(Action::StandByOver));
+}
+
+#[test]
+fn remotes_that_are_replaced_while_the_session_waits_are_tried_from_the_first() {
+    run(
+        3,
+        &[
+            (0, Nothing, Some(Action::Connect(0))),
+            (1, Failed, Some(Action::Connect(1))),
+            (2, Failed, Some(Action::Connect(2))),
+            (3, Failed, None),
+            (4, SetRemotes(3, Some(1)), Some(Action::Connect(0))),
+        ],
+    );
+}
+
+/// A machine that is connected since this time, to a server that owes rows.
+fn owed(machine: &mut Reconnect, now: Duration) {
+    while machine.poll(now) != Some(Action::Connect(0)) {
+        assert!(
+            machine.deadline().is_some_and(|at| at <= now),
+            "it is to connect"
+        );
+    }
+    machine.connected(now);
+    machine.set_owes(true);
+}
+
+/// For how long a server is waited for that never sends anything.
+fn given_up_after(machine: &mut Reconnect, begun: Duration) -> Duration {
+    let mut now = begun;
+    loop {
+        match machine.poll(now) {
+            Some(Action::Silent) => {
+                machine.fell_silent();
+                machine.disconnected(now, End::Failed);
+                return now - begun;
+            }
+            Some(Action::Probe) => {}
+            other => assert_eq!(other, None),
+        }
+        now = machine.deadline().expect("it is given up some time");
+    }
+}
+
+#[test]
+fn patience_lasts_while_rows_come_only_with_it() {
+    let seconds = Duration::from_secs;
+    for (silence, next) in [(9, 10), (10, 15), (14, 15)] {
+        let mut machine = Reconnect::new(TIMINGS, 1, fastrand::Rng::with_seed(1));
+        owed(&mut machine, Duration::ZERO);
+        assert_eq!(given_up_after(&mut machine, Duration::ZERO), seconds(10));
+        owed(&mut machine, seconds(20));
+        assert_eq!(machine.poll(seconds(25)), Some(Action::Probe));
+        machine.heard(seconds(20 + silence));
+        machine.set_owes(false);
+        // What is silent later owes nothing, and says nothing about the time that rows need.
+        machine.heard(seconds(60));
+        machine.set_owes(true);
+        let again = given_up_after(&mut machine, seconds(60));
+        assert_eq!(again, seconds(next), "rows after {silence} s");
+    }
+}

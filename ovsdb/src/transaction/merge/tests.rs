@@ -69,6 +69,35 @@ fn the_changes_of_both_transactions_are_in_the_row() {
 }
 
 #[test]
+fn two_transactions_that_count_in_the_same_column_conflict() {
+    let before = item("a", Some(1), &[], &[]);
+    let counted = item("a", Some(2), &[], &[]);
+    let weight = 1;
+    assert_eq!(Item::COLUMNS[weight].name, "weight");
+    let row = Uuid::from_u128(9);
+    let column = || MergeConflict::Column {
+        table: "Item",
+        row,
+        column: "weight",
+    };
+    for (own, other, expected) in [
+        (false, false, None),
+        (true, false, None),
+        (false, true, None),
+        (true, true, Some(column())),
+    ] {
+        let change = |replaces: bool| {
+            let mut written = written(Some(&before), Some(&counted));
+            if replaces {
+                written.replaced.insert(weight);
+            }
+            written
+        };
+        assert_eq!(conflict(row, &change(own), &change(other)), expected);
+    }
+}
+
+#[test]
 fn changes_of_a_map_differ_if_they_concern_the_same_key() {
     let map = |pairs: &[(&str, i64)]| Datum::map(pairs.iter().copied());
     let before = map(&[("a", 1), ("b", 2)]);

@@ -192,3 +192,14 @@ fn the_servers_own_database_shows_each_database_that_comes_and_goes() {
     let answer = test.read(watcher);
     assert!(answer.contains(r#"{"delete":null}"#), "{answer}");
 }
+
+#[test]
+fn a_server_has_one_id_and_says_which_databases_it_has() {
+    let mut test = Test::new(Quotas::new());
+    let (one, other) = (test.connect(), test.connect());
+    let id = test.call(one, "get_server_id", "[]");
+    assert!(id.contains(&test.hub.id.to_string()), "{id}");
+    assert_eq!(test.call(other, "get_server_id", "[]"), id);
+    let names = test.call(one, "list_dbs", "[]");
+    assert!(names.contains(r#"["D","_Server"]"#), "{names}");
+}

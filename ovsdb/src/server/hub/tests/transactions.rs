@@ -299,4 +299,61 @@ fn a_transaction_that_changes_nothing_sends_no_update() {
         3,
         "{reply}"
     );
+    let nil = Uuid::nil().to_string();
+    assert!(
+        !reply.contains(&nil) && !told.contains(&nil),
+        "{told} {reply}"
+    );
+}
+
+#[test]
+fn a_mutation_whose_result_is_no_value_of_its_column_is_refused() {
+    let schema = r#"{"name":"D","tables":{"T":{"isRoot":true,"columns":{
+        "n":{"type":"integer"},"x":{"type":"real"},
+        "set":{"type":{"key":"integer","min":0,"max":"unlimited"}},
+        "few":{"type":{"key":{"type":"integer","maxInteger":9},"min":0,"max":2}}}}}}"#;
+    let greatest = i64::MAX;
+    let insert = format!(
+        r#"{{"op":"insert","table":"T","row":{{"n":{greatest},"x":1e308,"set":["set",[1,2]],"few":["set",[3,4]]}}}}"#
+    );
+    let mut cases = vec![(insert, r#""uuid""#)];
+    for (mutation, reply) in [
+        (r#"["n","/=",0]"#, "Division by zero."),
+        (r#"["n","%=",0]"#, "Division by zero."),
+        (r#"["x","/=",0.0]"#, "Division by zero."),
+        (
+            r#"["n","+=",1]"#,
+            r#"Result of \"+=\" operation is out of range."#,
+        ),
+        (
+            r#"["n","*=",2]"#,
+            r#"Result of \"*=\" operation is out of range."#,
+        ),
+        (
+            r#"["x","*=",10.0]"#,
+            r#"Result of \"*=\" operation is out of range."#,
+        ),
+        (r#"["set","/=",2]"#, r#""count":1"#),
+        (
+            r#"["set","*=",0]"#,
+            r#"Result of \"*=\" operation contains duplicates."#,
+        ),
+        (r#"["few","+=",6]"#, "constraint violation"),
+        (r#"["few","insert",5]"#, "Attempted to store 3 elements"),
+        (r#"["few","delete",3]"#, r#""count":1"#),
+        (r#"["n","-=",7]"#, r#""count":1"#),
+        (r#"["n","%=",10]"#, r#""count":1"#),
+    ] {
+        let mutate =
+            format!(r#"{{"op":"mutate","table":"T","where":[],"mutations":[{mutation}]}}"#);
+        cases.push((mutate, reply));
+    }
+    let select = r#"{"op":"select","table":"T","where":[],"columns":["n","set","few"]}"#;
+    let row = r#"{"rows":[{"n":0,"set":["set",[0,1]],"few":4}]}"#;
+    cases.push((select.to_owned(), row));
+    let cases: Vec<_> = cases
+        .iter()
+        .map(|(text, reply)| (&**text, *reply))
+        .collect();
+    run(schema, &cases);
 }
