@@ -179,6 +179,41 @@ async fn declared_indexes_find_what_a_scan_does() {
 }
 
 #[tokio::test]
+async fn a_row_that_refers_to_another_twice_is_found_until_both_references_are_gone() {
+    let server = bundled_server("OVN_Northbound");
+    let client: Client<nb::Database> = connect(&server).await;
+    let caches = client.cache().all_tables();
+    let cache = caches.index_references_to::<nb::AddressSet>().start();
+    let cache = cache.await.expect("a cache");
+    let mut txn = client.transaction();
+    let set = txn.insert(nb::AddressSet {
+        name: "as0".into(),
+        ..Default::default()
+    });
+    let nat = txn.insert(nb::Nat {
+        r#type: nb::NatType::Snat,
+        allowed_ext_ips: Some(set),
+        exempted_ext_ips: Some(set),
+        ..Default::default()
+    });
+    txn.insert(nb::LogicalRouter {
+        nat: [nat].into(),
+        ..Default::default()
+    });
+    txn.commit().await.expect("a commit");
+    let referrers = || cache.snapshot().referrers::<nb::Nat>(set).len();
+    assert_eq!(referrers(), 1);
+    let mut txn = client.transaction();
+    txn.update(nat).set(nb::Nat::ALLOWED_EXT_IPS, None);
+    txn.commit().await.expect("a commit");
+    assert_eq!(referrers(), 1);
+    let mut txn = client.transaction();
+    txn.update(nat).set(nb::Nat::EXEMPTED_EXT_IPS, None);
+    txn.commit().await.expect("a commit");
+    assert_eq!(referrers(), 0);
+}
+
+#[tokio::test]
 async fn the_switch_of_a_port_is_found_by_its_references() {
     let server = bundled_server("OVN_Northbound");
     let client: Client<nb::Database> = connect(&server).await;

@@ -517,7 +517,12 @@ async fn closing_drains() {
         other.state().get(),
         ConnectionState::Closed { .. }
     ));
-    assert!(other.list_dbs().await.is_err());
+    match other.list_dbs().await {
+        Err(Error::Disconnected(lost)) => {
+            assert!(matches!(lost.reason(), DisconnectReason::Closed), "{lost}");
+        }
+        outcome => panic!("{outcome:?}"),
+    }
     assert!(other.lock("l").await.is_err());
     assert!(other.cache().table::<Item>().start().await.is_err());
     timeout(HANG, other.close()).await.expect("closed already");

@@ -437,3 +437,115 @@ impl Membership {
         Some(backup)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ovsdb_schema::DatabaseSchema;
+
+    use super::*;
+    use crate::server::engine::Schema;
+
+    const SCHEMA: &str =
+        r#"{"name":"D","tables":{"T":{"isRoot":true,"columns":{"n":{"type":"integer"}}}}}"#;
+
+    /// A cluster of three members with one database, and each member's position in its log.
+    fn cluster() -> (Arc<Consensus>, Vec<Membership>, Database) {
+        let consensus = Arc::new(Consensus::new(3));
+        let schema = DatabaseSchema::parse(SCHEMA).expect("a schema");
+        let database = Database::new(Arc::new(Schema::new(schema)), 1);
+        let log = consensus.add(&database);
+        let members = (0..3).map(|member| {
+            let ids = (Uuid::nil(), Uuid::from_u128(member as u128));
+            Membership::new(consensus.clone(), (member, log), ids)
+        });
+        let members = members.collect();
+        (consensus, members, database)
+    }
+
+    /// The member applies everything that it may. Returns how many entries it was given.
+    fn catch_up(member: &Membership) -> usize {
+        std::iter::from_fn(|| member.next()).count()
+    }
+
+    fn catch_up_all(members: &[Membership]) {
+        for member in members {
+            catch_up(member);
+        }
+    }
+
+    fn append(member: &Membership, database: &Database) {
+        let slot = member.seat().begin().expect("it may append");
+        slot.append(Change::Nothing, database);
+    }
+
+    #[test]
+    fn a_member_that_is_held_back_leads_only_if_no_other_can() {
+        let (consensus, members, database) = cluster();
+        catch_up_all(&members);
+        assert_eq!(consensus.running(), [1, 2, 0], "the leader comes last");
+        consensus.begin(1, MemberFault::HeldBack);
+        // It has applied everything, so it may lead.
+        assert_eq!(consensus.transfer(1), Ok(()));
+        assert_eq!(consensus.transfer(0), Ok(()));
+        catch_up(&members[0]);
+        append(&members[0], &database);
+        assert_eq!(consensus.transfer(1), Err(CannotLead::Behind));
+        // The third member is behind too, but not held back.
+        assert!(consensus.agreed().is_behind(2));
+        assert_eq!(consensus.transfer(2), Ok(()));
+        assert_eq!(consensus.transfer(0), Ok(()));
+        consensus.begin(0, MemberFault::Stopped);
+        assert_eq!(consensus.leader(), Some(2), "the next one is held back");
+        assert_eq!(consensus.transfer(0), Err(CannotLead::Unreachable));
+        assert_eq!(consensus.running(), [1, 2]);
+        consensus.end(0, MemberFault::Stopped);
+        consensus.begin(2, MemberFault::Isolated);
+        assert_eq!(consensus.leader(), Some(0));
+        consensus.begin(0, MemberFault::Hanging);
+        assert_eq!(consensus.leader(), None, "one member is no majority");
+        consensus.end(2, MemberFault::Isolated);
+        assert!(consensus.leader().is_some());
+    }
+
+    #[test]
+    fn the_next_member_in_turn_is_elected_though_it_lags() {
+        let (consensus, members, database) = cluster();
+        catch_up(&members[0]);
+        catch_up(&members[2]);
+        append(&members[0], &database);
+        catch_up(&members[2]);
+        assert!(consensus.agreed().is_behind(1) && !consensus.agreed().is_behind(2));
+        consensus.begin(0, MemberFault::Stopped);
+        assert_eq!(consensus.leader(), Some(1));
+    }
+
+    #[test]
+    fn entries_are_kept_for_members_that_need_them() {
+        let (consensus, members, database) = cluster();
+        let kept = || consensus.agreed().logs[0].entries.len();
+        catch_up_all(&members);
+        for _ in 0..2 * KEPT {
+            append(&members[0], &database);
+            catch_up(&members[2]);
+        }
+        assert_eq!(kept(), 2 * KEPT, "the second member needs them");
+        assert_eq!(catch_up(&members[1]), 2 * KEPT);
+        append(&members[0], &database);
+        assert_eq!(kept(), KEPT);
+
+        catch_up_all(&members);
+        for _ in 0..=KEPT_FOR_OTHERS {
+            append(&members[0], &database);
+        }
+        assert_eq!(kept(), KEPT_FOR_OTHERS);
+        let entry = members[1].next().expect("it is behind");
+        assert!(matches!(entry.change, Change::Whole), "{entry:?}");
+        assert_eq!(catch_up(&members[1]), 0);
+
+        // A member that was expelled needs nothing any longer.
+        consensus.expel(2);
+        append(&members[0], &database);
+        assert_eq!(kept(), KEPT);
+        assert!(members[2].is_expelled() && members[2].next().is_none());
+    }
+}

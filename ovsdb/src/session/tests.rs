@@ -434,6 +434,35 @@ fn the_first_connection_is_given_up_when_no_remote_leads() {
 }
 
 #[test]
+fn a_server_that_was_not_ready_in_time_is_left_for_its_reason() {
+    for (connected, reason) in [
+        (true, DisconnectReason::NotLeader),
+        (false, DisconnectReason::NoQuorum),
+    ] {
+        let mut lab = Lab::new(Options {
+            leader_only: true,
+            wait_for_server: true,
+            ..options("tcp:192.0.2.1:6641")
+        });
+        lab.connect();
+        let server = lab.request_for_server();
+        let row = format!(
+            r#"{{"name":"Inventory","model":"clustered","connected":{connected},"leader":false,"schema":"s"}}"#
+        );
+        let uuid = Uuid::from_u128(1);
+        lab.reply(
+            &server,
+            &format!(r#"{{"Database":{{"{uuid}":{{"initial":{row}}}}}}}"#),
+        );
+        while !matches!(lab.line, Line::Connecting(_)) {
+            lab.pass(milliseconds(10));
+        }
+        let lost = lab.shared.lost.load_full().expect("it was left");
+        assert_eq!(lost.reason().to_string(), reason.to_string());
+    }
+}
+
+#[test]
 fn while_the_session_stands_by_growth_of_the_log_shows_that_another_member_leads() {
     let mut lab = Lab::new(Options {
         leader_only: true,

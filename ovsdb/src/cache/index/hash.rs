@@ -204,3 +204,23 @@ impl Iterator for Found<'_> {
 }
 
 impl ExactSizeIterator for Found<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_is_added_twice_is_found_once() {
+        let mut groups: Groups<u32> = Groups::default();
+        let uuid = Uuid::from_u128;
+        for (rows, expected) in [(1, 1), (1, 1), (2, 2), (2, 2), (1, 2), (3, 3)] {
+            groups.add(&7, uuid(rows));
+            assert_eq!(groups.find(&7).count(), expected, "after {rows}");
+        }
+        assert_eq!(groups.find(&8).count(), 0);
+        for (rows, expected) in [(2, 2), (2, 2), (1, 1), (3, 0)] {
+            groups.remove(&7, uuid(rows));
+            assert_eq!(groups.find(&7).count(), expected, "without {rows}");
+        }
+    }
+}

@@ -346,6 +346,21 @@ mod tests {
     }
 
     #[test]
+    fn each_record_has_a_position_and_is_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut opened = create(&folder.path().join("things.db"), SCHEMA, 1).expect("a file");
+        for number in 1..=3 {
+            let position = opened.journal.append("{}").expect("written");
+            assert_eq!(position, Position(number));
+            assert_eq!(opened.journal.state().records, number);
+            assert_eq!(opened.journal.sync().expect("on disk"), position);
+        }
+        let path = opened.journal.state().path.clone();
+        let length = fs::metadata(path).expect("a file").len();
+        assert_eq!(opened.journal.state().length, length);
+    }
+
+    #[test]
     fn a_file_that_another_process_has_created_meanwhile_stays() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("things.db");

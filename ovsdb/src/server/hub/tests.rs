@@ -693,7 +693,8 @@ fn a_transaction_that_waits_ends_with_the_schema_that_it_was_made_for() {
 #[test]
 fn a_refused_row_names_the_values_that_two_rows_have() {
     let schema = r#"{"name":"D","tables":{"T":{"isRoot":true,"indexes":[["n","s"]],"columns":{
-        "n":{"type":"integer"},"s":{"type":{"key":"string","min":0,"max":1}}}}}}"#;
+        "n":{"type":"integer"},"x":{"type":"integer"},
+        "s":{"type":{"key":"string","min":0,"max":1}}}}}}"#;
     let mut test = Test::with(Quotas::new(), schema);
     let client = test.connect();
     let twice = r#"["D",{"op":"insert","table":"T","row":{"n":1,"s":"a"}},{"op":"insert","table":"T","row":{"n":1,"s":"a"}}]"#;
@@ -710,4 +711,18 @@ fn a_refused_row_names_the_values_that_two_rows_have() {
         let text = format!("had the following index values before the transaction: {before}.");
         assert!(refused.contains(&text), "{refused}");
     }
+    // One row changes, but not in the columns of the index; the other one is inserted.
+    let other = r#"["D",{"op":"update","table":"T","where":[["n","==",2]],"row":{"x":1}},{"op":"insert","table":"T","row":{"n":2}}]"#;
+    let refused = test.call(client, "transact", other);
+    for text in [
+        "which modified some of the row's columns but not any columns in this index.",
+        "was inserted by this transaction.",
+    ] {
+        assert!(refused.contains(text), "{refused}");
+    }
+    let one = r#"["D",{"op":"insert","table":"T","row":{"n":2}}]"#;
+    let refused = test.call(client, "transact", one);
+    let text =
+        "existed in the database before this transaction and was not modified by the transaction.";
+    assert!(refused.contains(text), "{refused}");
 }

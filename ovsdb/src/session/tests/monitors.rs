@@ -271,3 +271,48 @@ fn callers_that_wait_for_a_condition_learn_of_the_end() {
     }
     assert_eq!(*replica.shared().freshness().borrow(), Freshness::Ended);
 }
+
+#[test]
+fn a_refused_monitor_stays_refused_while_no_server_can_be_reached() {
+    let (mut lab, replica) = started();
+    for _ in 0..5 {
+        reconnect(&mut lab);
+        request_by(&mut lab, "monitor_cond_since");
+    }
+    lab.hang_up();
+    let is_refused = || {
+        let freshness = *replica.shared().freshness().borrow();
+        matches!(freshness, Freshness::RefusedSince(_))
+    };
+    assert!(is_refused(), "it has cost five connections");
+    while !matches!(lab.line, Line::Connecting(_)) {
+        lab.pass(milliseconds(100));
+    }
+    lab.refuse();
+    assert!(is_refused());
+}
+
+#[test]
+fn a_condition_on_a_column_that_the_server_lacks_is_refused_and_the_earlier_one_stays() {
+    let (mut lab, _replica) = started();
+    lab.pass(milliseconds(3_000));
+    lab.hang_up();
+    let (reply, mut selected) = oneshot::channel();
+    lab.order(Order::SetCondition {
+        key: 0,
+        table: "Item".into(),
+        clauses: vec![Clause::from_json(r#"["color","==","red"]"#).expect("a condition")],
+        reply,
+    });
+    lab.pass(milliseconds(1_000));
+    lab.connect();
+    lab.greet();
+    match selected.try_recv() {
+        Ok(Err(Error::ConditionColumn { table, column })) => {
+            assert_eq!((&*table, &*column), ("Item", "color"));
+        }
+        other => panic!("{other:?}"),
+    }
+    let request = request_by(&mut lab, "monitor_cond_since");
+    assert!(!request.params.contains("color"), "{request:?}");
+}

@@ -188,6 +188,8 @@ fn the_servers_own_database_shows_each_database_that_comes_and_goes() {
         "{answer}"
     );
     test.call(watcher, "set_db_change_aware", "[true]");
+    assert!(!test.hub.remove("_Server", test.now) && !test.hub.remove("F", test.now));
+    assert_eq!(test.read(watcher), "");
     assert!(test.hub.remove("E", test.now));
     let answer = test.read(watcher);
     assert!(answer.contains(r#"{"delete":null}"#), "{answer}");
@@ -202,4 +204,47 @@ fn a_server_has_one_id_and_says_which_databases_it_has() {
     assert_eq!(test.call(other, "get_server_id", "[]"), id);
     let names = test.call(one, "list_dbs", "[]");
     assert!(names.contains(r#"["D","_Server"]"#), "{names}");
+}
+
+#[test]
+fn a_client_that_leaves_is_sent_no_reply_after_the_disk_and_others_are() {
+    let mut test = Test::new(Quotas::new());
+    let (client, other) = (test.connect(), test.connect());
+    assert_eq!(test.insert(client, 1, "one", true), "");
+    assert_eq!(test.insert(other, 2, "two", true), "");
+    test.hub.handle_closed(client, test.now);
+    assert!(test.hub.waits_for_disk("D") && test.hub.owes_reply(other));
+    test.hub.handle_synced("D", Position(2));
+    assert!(test.read(other).contains("uuid"));
+    assert!(!test.hub.waits_for_disk("D"));
+}
+
+#[test]
+fn a_conversion_checks_each_value_against_its_new_type() {
+    let mut test = Test::new(Quotas::new());
+    let client = test.connect();
+    test.insert(client, 7, "seven", false);
+    test.call(client, "set_db_change_aware", "[true]");
+    let with = |kind: &str| {
+        let plain = r#""n":{"type":"integer"}"#;
+        let schema = SCHEMA.replace(plain, &format!(r#""n":{{"type":{kind}}}"#));
+        format!(r#"["D",{schema}]"#)
+    };
+    let small = with(r#"{"key":{"type":"integer","maxInteger":5}}"#);
+    let refused = test.call(client, "convert", &small);
+    assert!(
+        refused.contains("constraint violation") && refused.contains("column n"),
+        "{refused}"
+    );
+    let texts = test.call(client, "convert", &with(r#""string""#));
+    assert!(
+        texts.contains("error") && !texts.contains(r#""error":null"#),
+        "{texts}"
+    );
+    let optional = with(r#"{"key":{"type":"integer","maxInteger":9},"min":0}"#);
+    let converted = test.call(client, "convert", &optional);
+    assert!(converted.contains(r#""error":null"#), "{converted}");
+    let rows = r#"["D",{"op":"update","table":"T","where":[],"row":{"n":["set",[]]}}]"#;
+    let updated = test.call(client, "transact", rows);
+    assert!(updated.contains(r#""count":1"#), "{updated}");
 }

@@ -279,6 +279,14 @@ fn a_transaction_that_changes_nothing_sends_no_update() {
         assert_eq!(test.read(watcher), "", "{operations}");
         assert_eq!(test.journal.len(), written, "{operations}");
     }
+    // A weak reference to no row is not stored, and yet the row gets another version.
+    let unknown = r#"{"op":"update","table":"Root","where":[["name","==","a"]],"row":{"peers":["uuid","00000000-0000-0000-0000-000000000007"]}}"#;
+    transact(&mut test, unknown);
+    let told = test.read(watcher);
+    assert!(
+        told.contains(r#""_version""#) && !told.contains(r#""name""#),
+        "{told}"
+    );
     // A row that changes has another version, which a monitor can select.
     transact(
         &mut test,
@@ -339,7 +347,10 @@ fn a_mutation_whose_result_is_no_value_of_its_column_is_refused() {
             r#"Result of \"*=\" operation contains duplicates."#,
         ),
         (r#"["few","+=",6]"#, "constraint violation"),
-        (r#"["few","insert",5]"#, "Attempted to store 3 elements"),
+        (
+            r#"["few","insert",5]"#,
+            "Attempted to store 3 elements in set of up to 2 integers.",
+        ),
         (r#"["few","delete",3]"#, r#""count":1"#),
         (r#"["n","-=",7]"#, r#""count":1"#),
         (r#"["n","%=",10]"#, r#""count":1"#),
