@@ -46,6 +46,14 @@ async fn a_row_of_any_size_is_guarded_by_its_version() {
     assert_eq!(large.len(), small.len(), "{large}");
     assert!(large.contains("_version") && !large.contains("tag 7"));
 
+    // Columns that are read alone are guarded by their values, unless the server may round them.
+    let mut txn = client.transaction_on(&cache);
+    assert_eq!(txn.get_column(a, Item::TOTAL), Some(1));
+    txn.insert(Slot { number: 1 });
+    assert!(!guards(&txn).contains("_version"), "{txn:?}");
+    assert!(txn.get_column(a, Item::RATIO).is_some());
+    assert!(guards(&txn).contains("_version"), "{txn:?}");
+
     // Without the setting, the row is guarded by its columns.
     let plain = client.cache().all_tables().start().await.expect("a cache");
     assert_eq!(plain.snapshot().get(a).expect("a row").version(), None);

@@ -130,3 +130,35 @@ fn foreign_rows(database: &Database, rows: Vec<SourceRow>, all: bool) -> Vec<For
     }
     foreign
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_the_source_no_longer_has_are_deleted_and_no_others() {
+        let schema =
+            r#"{"name":"D","tables":{"T":{"isRoot":true,"columns":{"n":{"type":"integer"}}}}}"#;
+        let schema = DatabaseSchema::parse(schema).expect("a schema");
+        let mut database = Database::new(Arc::new(Schema::new(schema)), 1);
+        let (kept, gone, new) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+        let record = format!(r#"{{"T":{{"{kept}":{{"n":1}},"{gone}":{{"n":2}}}}}}"#);
+        database.replay(&record).expect("rows");
+        let rows = || {
+            let columns = || Some(vec![("n".to_owned(), Datum::from(5))]);
+            let row = |table: &str, uuid| (table.to_owned(), uuid, columns());
+            vec![row("T", kept), row("T", new), row("Unknown", gone)]
+        };
+        for (all, expected) in [
+            (false, vec![(kept, true), (new, true)]),
+            (true, vec![(kept, true), (new, true), (gone, false)]),
+        ] {
+            let foreign = foreign_rows(&database, rows(), all);
+            let found: Vec<_> = foreign
+                .iter()
+                .map(|row| (row.uuid, row.cells.is_some()))
+                .collect();
+            assert_eq!(found, expected, "all: {all}");
+        }
+    }
+}

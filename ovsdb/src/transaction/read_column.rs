@@ -30,7 +30,7 @@ impl<D: Database> Transaction<D> {
     /// let apply = client.apply(&cache, |_, txn| {
     ///     let router = txn.one(&by_name, "r0")?;
     ///     let policies = txn.get_column(router, Router::POLICIES).unwrap_or_default();
-    /// // If another client adds a policy meanwhile, that is a conflict; adding a port is none.
+    ///     // If another client adds a policy meanwhile, that is a conflict; adding a port is none.
     ///     txn.edit(router, |router| {
     ///         router.options.insert("policies", policies.len().to_string());
     ///     });

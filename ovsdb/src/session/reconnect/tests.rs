@@ -477,6 +477,16 @@ fn remotes_that_are_replaced_while_the_session_waits_are_tried_from_the_first() 
             (4, SetRemotes(3, Some(1)), Some(Action::Connect(0))),
         ],
     );
+    // An index beyond the new remotes is none of theirs.
+    run(
+        3,
+        &[
+            (0, Nothing, Some(Action::Connect(0))),
+            (1, Connected, None),
+            (2, SetRemotes(2, Some(2)), None),
+            (3, Failed, Some(Action::Connect(0))),
+        ],
+    );
 }
 
 /// A machine that is connected since this time, to a server that owes rows.

@@ -316,3 +316,16 @@ fn a_condition_on_a_column_that_the_server_lacks_is_refused_and_the_earlier_one_
     let request = request_by(&mut lab, "monitor_cond_since");
     assert!(!request.params.contains("color"), "{request:?}");
 }
+
+#[test]
+fn a_cache_is_told_why_it_is_refused_once_for_each_reason() {
+    let (lab, replica) = started();
+    let refuse = |table: &str| {
+        let error = Error::ConditionsNotSupported(table.into());
+        replica.shared().set_refused(Arc::new(error), lab.now)
+    };
+    assert!(refuse("Item"), "the first");
+    assert!(!refuse("Item"), "the same again");
+    assert!(refuse("Part"), "another one");
+    assert!(refuse("Item"), "the first one again");
+}

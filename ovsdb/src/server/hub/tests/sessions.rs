@@ -248,3 +248,17 @@ fn a_conversion_checks_each_value_against_its_new_type() {
     let updated = test.call(client, "transact", rows);
     assert!(updated.contains(r#""count":1"#), "{updated}");
 }
+
+#[test]
+fn a_fault_of_one_client_leaves_the_replies_of_others_that_wait_for_the_disk() {
+    let mut test = Test::new(Quotas::new());
+    let (client, other) = (test.connect(), test.connect());
+    assert_eq!(test.insert(other, 1, "one", true), "");
+    let fault = crate::server::fault::TransactionFault::DisconnectAfter;
+    test.hub.add_fault("D", fault).expect("the database");
+    assert_eq!(test.insert(client, 2, "two", true), "");
+    assert!(test.hub.poll_close(client).is_some());
+    test.hub.handle_synced("D", Position(2));
+    assert!(test.read(other).contains("uuid"));
+    assert_eq!((test.rows(), &*test.read(client)), (2, ""));
+}
