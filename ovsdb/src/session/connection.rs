@@ -233,6 +233,7 @@ mod tests {
         let lengths = std::iter::from_fn(|| connection.pop_backlog());
         let lengths: Vec<_> = lengths.map(|message| message.bytes.len()).collect();
         assert_eq!(lengths, [BACKLOG - 1, 1]);
+        assert_eq!(connection.backlog_bytes, 0);
         assert!(connection.reads());
     }
 
