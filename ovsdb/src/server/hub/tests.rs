@@ -82,6 +82,16 @@ impl Test {
         Self { hub, journal, now }
     }
 
+    /// A relay of the database `D`.
+    fn relay() -> Self {
+        let source = ovsdb_schema::DatabaseSchema::parse(SCHEMA).expect("a schema");
+        let mut test = Self::new(Quotas::new());
+        let mut hub = Hub::new(Quotas::new(), 2);
+        assert!(hub.add_relay(Database::new(Arc::new(Schema::new(source)), 2), test.now));
+        test.hub = hub;
+        test
+    }
+
     fn connect(&mut self) -> SessionId {
         let connected = self
             .hub
@@ -595,11 +605,7 @@ fn the_transactions_of_a_session_that_is_being_closed_end_with_it() {
 
 #[test]
 fn a_relay_gives_no_reply_after_an_unknown_outcome() {
-    let source = ovsdb_schema::DatabaseSchema::parse(SCHEMA).expect("a schema");
-    let mut test = Test::new(Quotas::new());
-    let mut hub = Hub::new(Quotas::new(), 2);
-    assert!(hub.add_relay(Database::new(Arc::new(Schema::new(source)), 2), test.now));
-    test.hub = hub;
+    let mut test = Test::relay();
     let client = test.connect();
     test.call(client, "monitor", r#"["D",0,{"T":{}}]"#);
     for n in 1..=2 {

@@ -124,11 +124,7 @@ fn a_silent_session_is_probed_and_then_closed() {
 
 #[test]
 fn a_relay_owes_a_reply_for_each_transaction_that_its_source_has_not_answered() {
-    let source = ovsdb_schema::DatabaseSchema::parse(SCHEMA).expect("a schema");
-    let mut test = Test::new(Quotas::new());
-    let mut hub = Hub::new(Quotas::new(), 2);
-    assert!(hub.add_relay(Database::new(Arc::new(Schema::new(source)), 2), test.now));
-    test.hub = hub;
+    let mut test = Test::relay();
     let client = test.connect();
     assert!(!test.hub.owes_reply(client) && !test.hub.poll_forwarding());
     let select = r#"["D",{"op":"select","table":"T","where":[]}]"#;

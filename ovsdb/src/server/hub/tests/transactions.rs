@@ -27,12 +27,17 @@ const REFERENCES: &str = r#"{"name":"D","tables":{
     "Bound":{"isRoot":true,"columns":{
         "peer":{"type":{"key":{"type":"uuid","refTable":"Root","refType":"weak"}}}}}}}"#;
 
+/// Runs a transaction. Returns the reply.
+fn transact(test: &mut Test, client: SessionId, operations: &str) -> String {
+    test.call(client, "transact", &format!(r#"["D",{operations}]"#))
+}
+
 /// Runs transactions of one client, each with a part of its reply.
 fn run(schema: &str, transactions: &[(&str, &str)]) {
     let mut test = Test::with(Quotas::new(), schema);
     let client = test.connect();
     for (operations, expected) in transactions {
-        let reply = test.call(client, "transact", &format!(r#"["D",{operations}]"#));
+        let reply = transact(&mut test, client, operations);
         assert!(reply.contains(expected), "{operations}\n{reply}");
     }
 }
@@ -198,9 +203,7 @@ fn rows_that_nothing_refers_to_any_longer_are_deleted_with_the_last_reference() 
 fn weak_references_to_a_deleted_row_are_removed() {
     let mut test = Test::with(Quotas::new(), REFERENCES);
     let (client, watcher) = (test.connect(), test.connect());
-    let transact = |test: &mut Test, operations: &str| {
-        test.call(client, "transact", &format!(r#"["D",{operations}]"#))
-    };
+    let transact = |test: &mut Test, operations: &str| transact(test, client, operations);
     transact(&mut test, FAMILY);
     test.call(
         watcher,
@@ -259,9 +262,7 @@ fn weak_references_to_a_deleted_row_are_removed() {
 fn a_transaction_that_changes_nothing_sends_no_update() {
     let mut test = Test::with(Quotas::new(), REFERENCES);
     let (client, watcher) = (test.connect(), test.connect());
-    let transact = |test: &mut Test, operations: &str| {
-        test.call(client, "transact", &format!(r#"["D",{operations}]"#))
-    };
+    let transact = |test: &mut Test, operations: &str| transact(test, client, operations);
     transact(&mut test, FAMILY);
     test.call(
         watcher,
