@@ -460,6 +460,37 @@ async fn a_change_whose_outcome_cannot_be_settled_is_not_made_twice() {
 }
 
 #[tokio::test]
+async fn a_change_that_may_have_been_made_is_not_reported_as_made_by_a_later_run() {
+    // Only the first run inserts a row, which shows whether that run was carried out.
+    let (_first, peer, mut connection, applied) =
+        lost_after_sending(RowIdentity::ClientChosen, |view, txn| {
+            let row = view.rows::<Item>().next().expect("the row");
+            txn.edit(row, |item| {
+                if !item.tags.remove("on") {
+                    item.tags.insert("on");
+                }
+            });
+            (row.count == 0).then(|| txn.insert(item("new", 1)))
+        })
+        .await;
+    let second = connection.request().await;
+    assert!(second.params.contains(r#""on""#), "{second:?}");
+    drop(connection);
+    let mut connection = greet(&peer).await;
+    give_rows(&mut connection, 2).await;
+    // The third run would perhaps undo what the second one did. So it finds out only whether the first run was
+    // carried out.
+    let third = connection.request().await;
+    assert!(!third.params.contains(r#""on""#), "{third:?}");
+    let results = vec!["{}"; third.params.matches(r#""op":"#).count()];
+    let results = format!("[{}]", results.join(","));
+    connection.reply(&third, &results).await;
+    let error = applied.await.expect("no panic");
+    let error = error.expect_err("it is unknown what the second run did");
+    assert_eq!(error.retry(), Retry::Unknown, "{error}");
+}
+
+#[tokio::test]
 async fn an_insert_is_made_once_and_its_first_result_holds() {
     // The row exists on the server, but not in the replica, whose condition may exclude it.
     for carried_out in [true, false] {
