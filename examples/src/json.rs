@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// The names of a value's members.
+/// Which members a JSON value may have.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
     /// A value whose members are not checked.

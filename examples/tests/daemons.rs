@@ -128,7 +128,7 @@ fn northd_translates_between_two_of_our_servers_and_follows_their_restarts() {
         )
         .well()
     };
-    // It waits until northd has written the southbound database.
+    // `--wait=sb` waits until northd has written the southbound database.
     nbctl(&["--wait=sb", "ls-add", "sw0", "--", "lsp-add", "sw0", "p0"]);
     assert_eq!(
         sbctl(&["--bare", "--columns=logical_port", "list", "port_binding"]),

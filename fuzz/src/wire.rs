@@ -153,7 +153,7 @@ fn request(method: &str, params: Raw<'_>) {
     assert_eq!(request.method(), method);
     let mut written = String::new();
     if request.write_params(&mut written).is_err() {
-        // It has reals that servers write but do not accept.
+        // The request has a real that servers write but refuse to read, so it cannot be sent.
         return;
     }
     assert_eq!(

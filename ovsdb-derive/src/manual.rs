@@ -5,7 +5,7 @@ use syn::{Error, LitStr, Result};
 /// The placeholder for the table's name in the address.
 const TABLE: &str = "{table}";
 
-/// The address of the page, with the place of the table's name in it.
+/// The address of the page, with a placeholder for the table's name.
 pub(crate) struct Manual {
     address: String,
 }

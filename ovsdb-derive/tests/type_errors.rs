@@ -187,7 +187,7 @@ fn error(message: &Value) -> Option<Error> {
     }
     let spans = message["spans"].as_array()?;
     let mut span = spans.iter().find(|span| span["is_primary"] == true)?;
-    // An error inside a macro of another crate counts at the call in the program.
+    // An error inside a macro of another crate is reported where the program calls the macro.
     while let Some(call) = span["expansion"].get("span")
         && !span["file_name"].as_str().is_some_and(is_program)
     {

@@ -340,7 +340,7 @@ fn a_server_executes_a_detached_transaction_without_a_runtime() {
         assert_eq!(rows[0].parts, [part].into());
         assert_eq!(committed.deleted::<Slot>()[0].number, 1);
 
-        // The same again, which the index over the names refuses.
+        // A second commit inserts the same names, which the index over the names refuses.
         let error = txn.commit_on(&server).expect_err("a duplicate");
         assert_eq!(error.kind(), Some(ErrorKind::ConstraintViolation));
     }

@@ -225,7 +225,7 @@ async fn requests_without_end_of_a_client_that_does_not_read_cost_little() {
     );
     answers(&mut neighbour, insert.as_bytes()).await;
     let before = peak_memory();
-    // Each requests much more than it sends.
+    // Each request is short, and its reply has 100,000 bytes.
     let requests =
         r#"{"id":1,"method":"transact","params":["D",{"op":"select","table":"T","where":[]}]}"#
             .repeat(1000);

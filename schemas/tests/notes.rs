@@ -263,7 +263,7 @@ fn keys(xml: &str) -> BTreeMap<(String, String), String> {
         }
         let (tag, after) = tag.split_once('>').expect("the end of a tag");
         rest = after;
-        // An element without content is a reference in the text.
+        // An element without content (`<column .../>`) documents nothing: it is a link in the text.
         let (Some((element, attributes)), false) =
             (tag.split_once(char::is_whitespace), tag.ends_with('/'))
         else {

@@ -55,7 +55,7 @@ struct Link {
     begun: u64,
 }
 
-/// How long a piece is held back, and how long it is at most.
+/// The limits of the delay and of the length of each piece of a stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     /// The longest delay of a piece, in milliseconds.

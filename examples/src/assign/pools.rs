@@ -72,8 +72,8 @@ impl Pools {
         (pools, &mut self.owners)
     }
 
-    /// Takes the addresses of a grant for `owner`. Returns the other owner that has one of them, if
-    /// any.
+    /// Takes the addresses of a grant for `owner`. Returns the addresses that another pod already has,
+    /// each with the number of that pod.
     pub(super) fn grant(
         &mut self,
         node: &str,

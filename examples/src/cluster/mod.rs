@@ -31,7 +31,7 @@ const CLUSTER_MTU: u32 = 1400;
 pub struct Options {
     /// Which OVN-Kubernetes is followed.
     pub profile: Profile,
-    /// Nodes, with their chassis if that has another name than the node.
+    /// Names of nodes, each with the name of its chassis if that is not the node's own name.
     pub nodes: Vec<(String, Option<String>)>,
     /// Which subnet of each layer3 network a node has, counted from 0.
     pub node_subnets: BTreeMap<String, u32>,

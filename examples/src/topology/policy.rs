@@ -33,7 +33,7 @@ pub(super) fn meter(draft: &mut Draft<'_>) {
 pub(super) struct Left<'a> {
     /// What to do with rows that are not in the manifests.
     pub(super) others: Others,
-    /// The ports that are kept in any case.
+    /// The ports that are kept because the objects that would request them were refused.
     pub(super) kept: &'a BTreeSet<Str>,
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn file(name: &str) -> String {
     folder.join(name).display().to_string()
 }
 
-/// How the program ended.
+/// How the program ended, and what it printed.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) status: Option<i32>,

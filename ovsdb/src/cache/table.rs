@@ -265,7 +265,8 @@ impl TableReplica {
         Ok(())
     }
 
-    /// Brings the gathered rows into the working state. The error is a uuid that was gathered twice.
+    /// Replaces the working state by the gathered rows, if any. The error is a uuid that was gathered
+    /// twice.
     fn take_gathered(&mut self) -> Result<(), Uuid> {
         match self.gathered.take() {
             Some(rows) => self.copies.fill(&self.table, rows),

@@ -91,7 +91,7 @@ impl<D: Database> Tables<D> {
         self.list.all_named = true;
     }
 
-    /// Gives rows their version; in tables added by name, as the column `_version`.
+    /// Adds the version to each row. In tables added by name it is the column `_version`.
     pub(crate) const fn add_row_versions(&mut self) {
         self.list.row_versions = true;
     }
@@ -163,7 +163,7 @@ struct List {
     types: Vec<Option<TypeId>>,
     /// Whether to add all other tables of the server's schema.
     all_named: bool,
-    /// Whether rows have their version; in tables added by name, as the column `_version`.
+    /// Whether rows contain their version. In tables added by name it is the column `_version`.
     row_versions: bool,
     /// The tables whose references are indexed.
     referred: Vec<&'static str>,

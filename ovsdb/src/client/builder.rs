@@ -169,7 +169,7 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// The author of this client's transactions. Each transaction that writes something begins with a
+    /// The author of this client's transactions. Each transaction that writes something contains a
     /// comment that names the author. The comment is kept in the database's history, where `ovsdb-tool
     /// show-log` shows it, and in the transactions of an embedded server (`Server::transactions`).
     ///

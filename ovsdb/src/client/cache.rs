@@ -146,7 +146,7 @@ impl<D: Database> CacheBuilder<D> {
 
     /// Gives each row its [version](crate::Row::version), the column `_version` of ovsdb-server(5),
     /// which changes with each change of the row. With it, a transaction verifies a row of any size,
-    /// and any of its columns, by 16 bytes.
+    /// and any of its columns, by comparing one uuid.
     ///
     /// What a transaction [reads](crate::Transaction::get) of such rows is guarded by their
     /// versions instead of their columns. That covers columns of reals too, and columns that the

@@ -224,10 +224,11 @@ impl<D: Database> Desired<D> {
     }
 
     /// Deletes the rows that meet a condition, even if they are not owned, in this [step](Self::begin),
-    /// if they still meet it then. If such a row has the key of a wanted [row](Self::row), a new row is
-    /// inserted in its place; in an earlier step, the wanted row is still the old one. References to
-    /// deleted rows are removed from wanted rows, even if those give such references, and from all rows
-    /// of [cleaned](Self::cleaned) tables.
+    /// if they still meet it then. If such a row has the key of a [wanted row](Self::row) of this step
+    /// or a later one, a new row is inserted in its place. A wanted row of an earlier step is found as
+    /// the existing row, which still exists in that step. References to deleted rows are removed from
+    /// wanted rows, even if those give such references, and from all rows of
+    /// [cleaned](Self::cleaned) tables.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "testing"))] {

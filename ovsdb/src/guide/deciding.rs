@@ -56,7 +56,7 @@
 //! conflict.
 //!
 //! A row is verified by its columns, which are sent along as a guard. In a cache with
-//! [`row_versions`](CacheBuilder::row_versions) it is verified by its version, 16 bytes for a row of any size.
+//! [`row_versions`](CacheBuilder::row_versions) it is verified by its version, one uuid for a row of any size.
 //!
 //! # A conflict
 //!

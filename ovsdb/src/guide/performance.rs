@@ -40,12 +40,12 @@
 //! # What speed depends on
 //!
 //! - Nothing that a reader does blocks the replica, and an update blocks no reader.
-//! - A large message is decoded on a thread of its own, and probes are answered meanwhile.
+//! - A large message is decoded on another thread, and probes are answered meanwhile.
 //! - Closures of [`apply`](Client::apply) and [`Reconciler`] run on the runtime's workers. Move long computations elsewhere.
 //! - Many small transactions cost the server more than few larger ones. [`share_commits`](Reconciler::share_commits) lets the keys of a
 //!   controller share a transaction.
-//! - Guards are sent with a transaction. For wide rows, [`row_versions`](CacheBuilder::row_versions) makes each guard 16 bytes, and costs
-//!   59 bytes on the wire for each replicated row.
+//! - Guards are sent with a transaction. For wide rows, [`row_versions`](CacheBuilder::row_versions) makes them short: a guard then contains
+//!   one uuid instead of the row's columns. It costs 59 bytes on the wire for each replicated row.
 //! - [`range`](Transaction::range) and conditions without an index make the server read the whole table.
 //!
 //! # Counters

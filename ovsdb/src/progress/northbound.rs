@@ -87,10 +87,10 @@ impl fmt::Display for Stage {
 pub struct Realized {
     /// The number of the request, in `NB_Global.nb_cfg`.
     pub nb_cfg: i64,
-    /// The time from the request until ovn-northd was seen to have confirmed it.
+    /// The time from the request until the client saw ovn-northd confirm it.
     pub northd: Duration,
-    /// The time from the request until all chassis were seen to have confirmed it; `None` if they were
-    /// not waited for.
+    /// The time from the request until the client saw that all chassis had confirmed it; `None` if it
+    /// did not wait for them.
     pub hypervisors: Option<Duration>,
     /// When ovn-northd began to process this request or a newer one, by its own clock; `None` if the
     /// server's schema lacks the column.

@@ -38,7 +38,7 @@ impl Counters for Global {
 pub struct Configured {
     /// The number of the request, in `Open_vSwitch.next_cfg`.
     pub next_cfg: i64,
-    /// The time from the request until ovs-vswitchd was seen to have confirmed it.
+    /// The time from the request until the client saw ovs-vswitchd confirm it.
     pub elapsed: Duration,
 }
 

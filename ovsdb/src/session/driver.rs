@@ -210,7 +210,7 @@ impl Driver {
     }
 }
 
-/// Runs a job on a thread of its own.
+/// Runs a job on one of tokio's threads for blocking work.
 #[cfg(not(simulation))]
 fn decode(job: Box<Job>) -> JoinHandle<Decoded> {
     tokio::task::spawn_blocking(move || job.run())

@@ -525,7 +525,8 @@ impl Entry {
             return;
         };
         if monitor.version == MonitorVersion::Monitor {
-            // They were set before the server's reply showed that it knows only the plain `monitor`.
+            // These conditions were set before the server's reply showed that it knows only the plain
+            // `monitor`.
             self.conditions.refuse_wanted();
             return;
         }

@@ -21,7 +21,7 @@
 //! A server that prepares the first rows of a large monitor may be silent for long. Giving it up makes
 //! it prepare the same rows once more, for ever if it is always given up too early. So each connection
 //! that is given up while it owes such rows doubles the session's *patience*: how many probe intervals
-//! an owing server may be silent after the probe. It is one again once such
+//! a server that owes rows may be silent after the probe. The patience is one interval again once such
 //! rows arrive after less than two intervals of silence.
 //!
 //! A connection that served for [`SETTLED`] ends all pauses. In two cases it also ends all

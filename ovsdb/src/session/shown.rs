@@ -27,7 +27,7 @@ struct Commit {
 pub(super) type Shown = oneshot::Receiver<()>;
 
 impl Unshown {
-    /// Adds a commit that these monitors do not show; returns `None` when there are none.
+    /// Adds a commit that these monitors do not show yet. Returns `None` if the list is empty.
     pub(super) fn add(&mut self, monitors: Vec<u64>) -> Option<Shown> {
         if monitors.is_empty() {
             return None;

@@ -101,7 +101,7 @@ pub enum ServerError {
     Failed {
         /// The program.
         program: String,
-        /// The output of the program.
+        /// What the program wrote to its standard error, or the error of the embedded server.
         message: String,
     },
     /// A cluster has no leader.

@@ -145,7 +145,7 @@ mod tests {
     use crate::value::{Atom, Atomic};
 
     crate::__enumeration! {
-        /// Three values, one of them with a character that no Rust name has.
+        /// Two values, one of them with a character that no Rust name has.
         enum Action {
             /// `allow`
             Allow = "allow",

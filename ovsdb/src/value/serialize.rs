@@ -245,7 +245,8 @@ mod tests {
     use super::*;
     use crate::value::Value;
 
-    /// Writes a value by serde's serializer of text, which refuses options, sequences and maps.
+    /// A value that is written by serde's serializer for [`fmt::Formatter`], which refuses options,
+    /// sequences and maps.
     struct Bare(SerializedColumn);
 
     impl fmt::Display for Bare {

@@ -24,7 +24,7 @@ pub struct Step {
 
 #[derive(Debug, Clone)]
 pub enum Kind {
-    /// A transaction: its operations, each with the number of the row that it inserts.
+    /// A transaction: its operations, each with the number of the row that it inserts, if any.
     Transact(Vec<(String, Option<usize>)>),
     /// Any other request.
     Call {

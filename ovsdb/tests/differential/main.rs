@@ -3,7 +3,8 @@
 //! A seed determines a random schema, then steps: transactions of several clients, valid, half valid
 //! and invalid; monitors by all methods with conditions, changes of these, and locks. Both servers get
 //! the same steps. Every message that a client receives must be the same from both, apart from the
-//! uuids that a server chooses. Steps that fail are shrunk to the few that matter.
+//! uuids that a server chooses and what `README.md` lists as not compared. Steps that fail are shrunk
+//! to the few that matter.
 //!
 //! `OVSDB_TEST_SCALE=full` runs 10^6 transactions, `OVSDB_TEST_SEED=N` reproduces a run, and a `PATH`
 //! with another ovsdb-server compares with that one.

@@ -73,7 +73,7 @@ impl Interposer {
         self.injections.send(Injection { bytes, times }).unwrap();
     }
 
-    /// How many bytes were sent so far.
+    /// How many bytes were injected so far, over all connections.
     pub fn injected(&self) -> u64 {
         self.injected.load(Ordering::Relaxed)
     }
@@ -85,7 +85,7 @@ impl Drop for Interposer {
     }
 }
 
-/// Serves a connection until either side ends it.
+/// Forwards a connection in both directions, and injects into it, until either side ends it.
 async fn pass(
     mut client: TcpStream,
     mut server: UnixStream,

@@ -5,7 +5,7 @@ use ovsdb::value::json::Reader;
 use ovsdb::value::{Atomic, Datum, Value};
 use ovsdb::{Column, Map, Real, Ref, Set, Str, Table, TableVisitor, Uuid};
 
-/// The database with these columns.
+/// The database whose table [`Shape`] has the columns.
 #[derive(Debug)]
 pub struct Shapes;
 

@@ -42,7 +42,7 @@ async fn enclose(token: &str, arguments: &[&str]) -> Result {
     command.args(std::env::args_os().skip(1));
     command.args(arguments).arg("--inside");
     command.env(TOKEN, token).env("TMPDIR", TEMPORARY);
-    // It has its own process group, so that signals from the terminal reach only this process.
+    // The sandbox has its own process group, so that signals from the terminal reach only this process.
     command.process_group(0).stdin(Stdio::null());
     let (mut interrupt, mut terminate) = (
         signal(SignalKind::interrupt())?,

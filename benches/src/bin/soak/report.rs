@@ -102,8 +102,8 @@ impl Report {
         );
     }
 
-    /// For each fault, the longest time, in seconds, from the commit of a heartbeat until the client showed it, of
-    /// the heartbeats that were committed before the next fault.
+    /// For each fault, the longest time, in seconds, from a commit until the client showed it, of the heartbeats
+    /// that were committed between this fault and the next one.
     fn stale(&self, followed: &Followed) -> Vec<f64> {
         let mut stale = vec![0.0_f64; self.faults.began.len()];
         // For a heartbeat that the client never saw, the time counts until the end.

@@ -433,7 +433,7 @@ async fn changes_are_queued_while_no_key_may_be_taken() {
     let look = || queue.poll_sources(&std::task::Context::from_waker(&waker));
     assert_eq!(queue.counts(), [0, 0, 0]);
     look();
-    // Queued, in work, and delayed.
+    // The counts are those of the queued keys, of those in work, and of the delayed ones.
     assert_eq!(queue.counts(), [2, 0, 0]);
     let [work] = <[_; 1]>::try_from(queue.take_queued(1)).expect("one key");
     assert_eq!(queue.counts(), [1, 1, 0]);

@@ -121,7 +121,7 @@ impl Output {
         self.is_reserved = true;
     }
 
-    /// Once everything was written, calls `take` to fill the empty queue, which is written next.
+    /// Lets `take` add bytes to the queue, to be written next. Called only for an idle output.
     pub(super) fn refill(&mut self, take: impl FnOnce(&mut VecDeque<Bytes>)) {
         take(&mut self.unsent);
     }

@@ -392,9 +392,9 @@ fn read_pair(
 /// The error for an element of a map that is not a pair.
 const PAIR: &str = "expected 2-element array";
 
-/// The fault that ovsdb-server reports when the element at this place has `fault`. It counts the
-/// elements, which begin at `first`, before it reads any, and checks the form of a pair before it reads
-/// its atoms.
+/// The fault that ovsdb-server reports when the element at this place has `fault`. That server counts
+/// the elements, which begin at `first`, before it reads any, and checks the form of a pair before it
+/// reads its atoms.
 fn first_fault(
     reader: &mut Reader<'_>,
     (first, at): (Checkpoint, usize),

@@ -9,9 +9,9 @@ use super::format::{write_pieces, write_record};
 use crate::protocol::OvsdbError;
 use crate::server::hosted::{Journal, Position, Whole};
 
-/// Smaller files are not compacted.
+/// Files up to this size, in bytes, are not compacted automatically.
 const SMALL: u64 = 10 * 1024 * 1024;
-/// Files with fewer records are not compacted.
+/// Files with fewer records than this are not compacted automatically.
 const FEW: u64 = 100;
 /// How many times a compaction catches up with appended records before appending has to wait for it.
 const ROUNDS: usize = 8;

@@ -110,7 +110,7 @@ fn changes_of_a_map_differ_if_they_concern_the_same_key() {
             false,
         ),
         (map(&[("a", 5), ("b", 2)]), map(&[("a", 6), ("b", 2)]), true),
-        // The second would replace a value that is not there any more.
+        // The second would replace or remove a value that the first has already replaced.
         (map(&[("a", 5), ("b", 2)]), map(&[("a", 5), ("b", 2)]), true),
         (map(&[("a", 5), ("b", 2)]), map(&[("b", 2)]), true),
         (
