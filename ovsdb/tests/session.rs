@@ -58,7 +58,7 @@ fn names(cache: &Cache<Database>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_finds_its_client() {
+async fn a_client_reconnects_to_a_server_that_comes_back() {
     let mut server = inventory_server();
     let client = quick(server.remote()).connect().await.expect("a client");
     let cache = items(&client).await;

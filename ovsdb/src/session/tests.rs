@@ -463,7 +463,7 @@ fn a_server_that_was_not_ready_in_time_is_left_for_its_reason() {
 }
 
 #[test]
-fn while_the_session_stands_by_growth_of_the_log_shows_that_another_member_leads() {
+fn a_growing_log_tells_a_session_that_stands_by_that_another_member_leads() {
     let mut lab = Lab::new(Options {
         leader_only: true,
         wait_for_server: true,

@@ -227,7 +227,7 @@ fn transactions_that_wait_for_a_failing_disk_fail() {
 }
 
 #[test]
-fn a_session_with_many_replies_on_the_way_to_the_disk_is_not_read_from() {
+fn a_session_is_not_read_from_while_many_of_its_replies_wait_for_the_disk() {
     let mut test = Test::new(Quotas::new());
     let client = test.connect();
     for n in 0..=UNSYNCED {
