@@ -79,6 +79,8 @@ pub(crate) struct Agent {
     pub(crate) lock: RefCell<Option<ovsdb::Lock>>,
     /// Since when it has counted as connected although nothing can pass on any of its connections.
     pub(crate) dead_since: Cell<Option<u64>>,
+    /// When all its connections were first at members that have lost the others.
+    pub(crate) alone_since: Cell<Option<u64>>,
     /// How many caches are being started.
     starting: Cell<usize>,
     /// Whether the server owed it the first rows of a cache at the last check.
@@ -102,6 +104,7 @@ impl Agent {
             others: RefCell::default(),
             lock: RefCell::default(),
             dead_since: Cell::default(),
+            alone_since: Cell::default(),
             starting: Cell::default(),
             was_owed_rows: Cell::default(),
             wanted: RefCell::default(),

@@ -570,7 +570,7 @@ impl World {
                 || format!("client {:?}", connected.map(|agent| agent.number)),
             );
         }
-        for agent in self.agents.iter().filter(|agent| agent.is_connected()) {
+        for agent in &self.agents {
             let links = self.network.links_of(agent.number);
             // While the network is slow or the connection is frozen, the report may take longer.
             let alone = |(member, frozen): &(usize, Option<u64>)| {
@@ -579,9 +579,16 @@ impl World {
                 frozen.is_none()
                     && since.is_some_and(|(since, quick)| now > since.max(quick) + ALONE)
             };
+            let all_alone = !links.is_empty() && links.iter().all(alone);
+            // The client does not know yet of a connection that has ended at this moment. Then an attempt that it
+            // has given up, at a member that hangs, may be all that is left.
+            let is_alone = agent.is_connected() && all_alone;
+            let since = agent.alone_since.get().filter(|_| is_alone);
+            let since = since.or(is_alone.then_some(now));
+            agent.alone_since.set(since);
             claim(
                 "a cluster member reports that it has lost the others",
-                links.is_empty() || !links.iter().all(alone),
+                since.is_none_or(|since| since == now),
                 || format!("client {}: {links:?}", agent.number),
             );
         }
