@@ -165,6 +165,9 @@ impl Reconnect {
 
     /// What to do now, if anything. Called after each event, and at [`deadline`](Self::deadline).
     pub(crate) fn poll(&mut self, now: Duration) -> Option<Action> {
+        if self.deadline().is_none_or(|at| now < at) {
+            return None;
+        }
         match &mut self.state {
             State::Waiting => {
                 self.remote = self.due(now)?;
@@ -172,32 +175,15 @@ impl Reconnect {
                 self.state = State::Connecting { deadline };
                 Some(Action::Connect(self.remote))
             }
-            State::Connecting { deadline } if now >= *deadline && !planted!(AttemptUnlimited) => {
-                Some(Action::ConnectTimedOut)
-            }
-            State::StandingBy { until } if now >= *until => Some(Action::StandByOver),
+            State::Connecting { .. } => Some(Action::ConnectTimedOut),
+            State::StandingBy { .. } => Some(Action::StandByOver),
             State::Connected {
-                heard,
-                probed,
-                owes,
-                ..
-            } => {
-                let interval = self.timings.probe_interval?;
-                if planted!(NeverProbed) {
-                    return None;
-                }
-                // The peer gets a full interval after the probe, however late the probe was.
-                if let Some(probed) = probed {
-                    let patience = if *owes { self.patience } else { 1 };
-                    (now >= *probed + interval * patience).then_some(Action::Silent)
-                } else if now >= *heard + interval {
-                    *probed = Some(now);
-                    Some(Action::Probe)
-                } else {
-                    None
-                }
+                probed: Some(_), ..
+            } => Some(Action::Silent),
+            State::Connected { probed, .. } => {
+                *probed = Some(now);
+                Some(Action::Probe)
             }
-            State::Connecting { .. } | State::StandingBy { .. } => None,
         }
     }
 
@@ -217,6 +203,7 @@ impl Reconnect {
             } => {
                 let interval = self.timings.probe_interval?;
                 let patience = if owes { self.patience } else { 1 };
+                // The peer gets its time after the probe in full, however late the probe was.
                 Some(probed.map_or(heard + interval, |probed| probed + interval * patience))
             }
         }
