@@ -539,15 +539,10 @@ impl World {
             let is_dead = |since: Option<u64>| since.is_some_and(|since| now > since + bound);
             let all_dead = !links.is_empty() && links.iter().all(|(_, since)| is_dead(*since));
             // The client may not know yet about a connection that ended at this very moment.
-            let is_dead = agent.is_connected() && all_dead;
-            let since = agent.dead_since.get().filter(|_| is_dead);
-            let since = since.or(is_dead.then_some(now));
-            agent.dead_since.set(since);
-            claim(
-                "a silent connection is given up",
-                since.is_none_or(|since| since == now),
-                || format!("client {}: {links:?} at {now} ms", agent.number),
-            );
+            let stays = persists(&agent.dead_since, agent.is_connected() && all_dead, now);
+            claim("a silent connection is given up", !stays, || {
+                format!("client {}: {links:?} at {now} ms", agent.number)
+            });
         }
         for Waiting { what, since, bound } in self.waiting.borrow().values() {
             let waits = now - since;
@@ -557,12 +552,13 @@ impl World {
                 || format!("{what}: for {waits} ms"),
             );
         }
-        // While the network is slow, the report may take longer.
-        let stranded = self
-            .network
-            .stranded_since()
-            .zip(self.network.quick_since());
-        if stranded.is_some_and(|(since, quick)| now > since.max(quick) + STRANDED) {
+        // While the network is slow, reports may take longer.
+        let quick = self.network.quick_since();
+        let is_over = |since: Option<u64>, time: u64| {
+            let begun = since.zip(quick);
+            begun.is_some_and(|(since, quick)| now > since.max(quick) + time)
+        };
+        if is_over(self.network.stranded_since(), STRANDED) {
             let connected = self.agents.iter().find(|agent| agent.is_connected());
             claim(
                 "a relay reports that it has lost its source",
@@ -572,23 +568,17 @@ impl World {
         }
         for agent in &self.agents {
             let links = self.network.links_of(agent.number);
-            // While the network is slow or the connection is frozen, the report may take longer.
+            // So they may on a connection that is frozen.
             let alone = |(member, frozen): &(usize, Option<u64>)| {
-                let since = self.servers.isolated_since(*member);
-                let since = since.zip(self.network.quick_since());
-                frozen.is_none()
-                    && since.is_some_and(|(since, quick)| now > since.max(quick) + ALONE)
+                frozen.is_none() && is_over(self.servers.isolated_since(*member), ALONE)
             };
             let all_alone = !links.is_empty() && links.iter().all(alone);
             // The client does not know yet of a connection that has ended at this moment. Then an attempt that it
             // has given up, at a member that hangs, may be all that is left.
-            let is_alone = agent.is_connected() && all_alone;
-            let since = agent.alone_since.get().filter(|_| is_alone);
-            let since = since.or(is_alone.then_some(now));
-            agent.alone_since.set(since);
+            let stays = persists(&agent.alone_since, agent.is_connected() && all_alone, now);
             claim(
                 "a cluster member reports that it has lost the others",
-                since.is_none_or(|since| since == now),
+                !stays,
                 || format!("client {}: {links:?}", agent.number),
             );
         }
@@ -763,4 +753,11 @@ impl World {
             format!("{left} connections are left, and {relayed} of the relay")
         });
     }
+}
+
+/// Whether something holds now that held at an earlier moment too. `since` remembers when it began to hold.
+fn persists(since: &Cell<Option<u64>>, holds: bool, now: u64) -> bool {
+    let begun = since.get().filter(|_| holds).or(holds.then_some(now));
+    since.set(begun);
+    begun.is_some_and(|begun| begun != now)
 }
