@@ -164,6 +164,16 @@ const FAMILY: &str = r#"
     {"op":"insert","table":"Root","uuid-name":"b","row":{"name":"b","peers":["set",[["named-uuid","a"],["named-uuid","c"]]]}},
     {"op":"insert","table":"Root","uuid-name":"c","row":{"name":"c","peers":["named-uuid","b"]}}"#;
 
+/// A database with that family, a client, and another one that monitors these columns of the roots.
+fn family(columns: &str) -> (Test, SessionId, SessionId) {
+    let mut test = Test::with(Quotas::new(), REFERENCES);
+    let (client, watcher) = (test.connect(), test.connect());
+    transact(&mut test, client, FAMILY);
+    let request = format!(r#"["D","m",{{"Root":{{"columns":{columns}}}}}]"#);
+    test.call(watcher, "monitor_cond", &request);
+    (test, client, watcher)
+}
+
 fn select(table: &str, column: &str) -> String {
     format!(r#"{{"op":"select","table":"{table}","where":[],"columns":["{column}"]}}"#)
 }
@@ -201,15 +211,8 @@ fn rows_that_nothing_refers_to_any_longer_are_deleted_with_the_last_reference() 
 
 #[test]
 fn weak_references_to_a_deleted_row_are_removed() {
-    let mut test = Test::with(Quotas::new(), REFERENCES);
-    let (client, watcher) = (test.connect(), test.connect());
+    let (mut test, client, watcher) = family(r#"["name","peers"]"#);
     let transact = |test: &mut Test, operations: &str| transact(test, client, operations);
-    transact(&mut test, FAMILY);
-    test.call(
-        watcher,
-        "monitor_cond",
-        r#"["D","m",{"Root":{"columns":["name","peers"]}}]"#,
-    );
     transact(&mut test, &delete("Root", "a"));
     let told = test.read(watcher);
     assert_eq!(told.matches(r#"{"delete":null}"#).count(), 1, "{told}");
@@ -260,15 +263,8 @@ fn weak_references_to_a_deleted_row_are_removed() {
 
 #[test]
 fn a_transaction_that_changes_nothing_sends_no_update() {
-    let mut test = Test::with(Quotas::new(), REFERENCES);
-    let (client, watcher) = (test.connect(), test.connect());
+    let (mut test, client, watcher) = family(r#"["name","_version"]"#);
     let transact = |test: &mut Test, operations: &str| transact(test, client, operations);
-    transact(&mut test, FAMILY);
-    test.call(
-        watcher,
-        "monitor_cond",
-        r#"["D","m",{"Root":{"columns":["name","_version"]}}]"#,
-    );
     let written = test.journal.len();
     for operations in [
         r#"{"op":"update","table":"Root","where":[["name","==","a"]],"row":{"name":"a","peers":["set",[]]}}"#,
