@@ -36,7 +36,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// An error in the input. Either the object that has it is left out, or the command fails.
+/// An error in the input. The wrong object is left out, or the command fails.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}: {}{}", .0.place, field_prefix(&.0.field), .0.reason)]
 pub struct InputError(Arc<Details>);

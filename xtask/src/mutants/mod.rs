@@ -2,8 +2,8 @@
 //! that a test fails each time.
 //!
 //! cargo-mutants lists the possible changes. It would build the library and its tests again for each of
-//! them, which takes two days on two processors. Here one build contains all changes, each behind a
-//! switch, and a first run of each test records which switches it reaches.
+//! them, which takes two days on two processors. Here one build contains all changes, and a
+//! switch turns each one on. A first run of each test records which switches it reaches.
 
 mod build;
 mod list;

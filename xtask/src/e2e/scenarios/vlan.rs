@@ -30,5 +30,9 @@ pub(super) fn run(lab: &mut Lab) -> Result {
     let untagged = packets
         .lines()
         .any(|line| line.contains("192.168.200.") && !line.contains(" vlan 100,"));
-    check("every packet of the network has it", !untagged, packets)
+    check(
+        "every packet of the network has the tag",
+        !untagged,
+        packets,
+    )
 }
