@@ -47,10 +47,15 @@ pub(crate) fn run(command: &mut Command) -> Result {
     Err(format!("`{shown}` failed: {status}").into())
 }
 
+/// cargo with these arguments, separated by blanks.
+pub(crate) fn cargo_command(arguments: &str) -> Command {
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
+    command(&cargo(), &arguments)
+}
+
 /// Shows the command, and runs cargo with these arguments, separated by blanks.
 pub(crate) fn run_cargo(arguments: &str) -> Result {
-    let arguments: Vec<&str> = arguments.split_whitespace().collect();
-    run(&mut command(&cargo(), &arguments))
+    run(&mut cargo_command(arguments))
 }
 
 /// Runs a program. Returns what it printed.

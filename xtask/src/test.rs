@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use clap::ValueEnum as _;
 
-use crate::command::{cargo, command, run, run_cargo};
+use crate::command::{cargo, cargo_command, command, run, run_cargo};
 use crate::tools::{self, DENY, FUZZ, HACK, MACHETE, TYPOS, Tool};
 use crate::{Result, api, fuzz, packages, simulate, workspace};
 
@@ -202,8 +202,7 @@ fn test_on_embedded_server() -> Result {
 /// Runs the soak for two minutes. The whole workspace is built for the same reason as in `test_on_embedded_server`.
 fn soak() -> Result {
     let arguments = "test --workspace --all-features --locked --test soak -- --nocapture";
-    let arguments: Vec<&str> = arguments.split(' ').collect();
-    run(command(&cargo(), &arguments).env("OVSDB_TEST_SCALE", "full"))
+    run(cargo_command(arguments).env("OVSDB_TEST_SCALE", "full"))
 }
 
 /// Builds the documentation without features and with all: a link to an item of a feature breaks when the feature
@@ -214,8 +213,7 @@ fn document() -> Result {
         "--workspace --all-features",
     ] {
         let arguments = format!("doc {what} --no-deps --locked");
-        let arguments: Vec<&str> = arguments.split_whitespace().collect();
-        run(command(&cargo(), &arguments).env("RUSTDOCFLAGS", "-D warnings"))?;
+        run(cargo_command(&arguments).env("RUSTDOCFLAGS", "-D warnings"))?;
     }
     Ok(())
 }
