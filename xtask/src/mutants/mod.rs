@@ -10,7 +10,7 @@ mod list;
 mod switches;
 mod trial;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
     /// Try only the mutants that survived the last run
     #[arg(long)]
     survivors: bool,
+    /// Go on with a run that was ended early: try the mutants that have no result yet
+    #[arg(long, conflicts_with = "survivors")]
+    resume: bool,
     /// Try only every n-th mutant
     #[arg(long, default_value_t = 1)]
     every: usize,
@@ -67,21 +70,27 @@ pub(crate) fn mutants(arguments: &Arguments) -> Result {
     let tests = trial::survey(&build, arguments.workers)?;
 
     let results = root().join("target/mutants/results.txt");
-    let earlier = survivors(&results);
+    let earlier = read_results(&results);
+    let survived = |mutant: &Mutant| earlier.get(&mutant.name).is_some_and(Outcome::is_survival);
     let mut chosen: Vec<&Mutant> = mutants
         .iter()
         .filter(|mutant| !build.left_out.contains(&mutant.number))
         .filter(|mutant| mutant.number % arguments.every == 0)
-        .filter(|mutant| !arguments.survivors || earlier.contains(&mutant.name))
+        .filter(|mutant| !arguments.survivors || survived(mutant))
         .collect();
     // Shuffle them, so that a run that is ended early has tried a fair sample of all files.
     chosen.sort_by_key(|mutant| mutant.number.wrapping_mul(7919) % 10_007);
-    let file = Mutex::new(fs::File::create(&results)?);
-    let number = chosen.len();
+    let mut open = fs::OpenOptions::new();
+    open.create(true).append(arguments.resume).write(true);
+    let file = Mutex::new(open.truncate(!arguments.resume).open(&results)?);
+    let (known, untried): (Vec<&Mutant>, Vec<&Mutant>) = chosen
+        .into_iter()
+        .partition(|mutant| arguments.resume && earlier.contains_key(&mutant.name));
+    let number = untried.len();
     let finders = trial::Finders::default();
     let outcomes = trial::in_parallel(
         arguments.workers,
-        chosen.iter().enumerate().collect(),
+        untried.iter().enumerate().collect(),
         |worker, (index, mutant)| {
             let outcome = trial::trial(
                 &build,
@@ -100,7 +109,11 @@ pub(crate) fn mutants(arguments: &Arguments) -> Result {
             Ok(outcome)
         },
     )?;
-    report(&chosen, &outcomes, build.left_out.len())
+    let known = known
+        .into_iter()
+        .filter_map(|mutant| Some((mutant, earlier.get(&mutant.name)?)));
+    let outcomes: Vec<_> = known.chain(untried.into_iter().zip(&outcomes)).collect();
+    report(&outcomes, build.left_out.len())
 }
 
 fn line(mutant: &Mutant, outcome: &Outcome) -> String {
@@ -113,19 +126,31 @@ fn line(mutant: &Mutant, outcome: &Outcome) -> String {
     format!("{outcome} | {} | line {}\n", mutant.name, mutant.line)
 }
 
-/// The names of the mutants that survived an earlier run.
-fn survivors(results: &Path) -> BTreeSet<String> {
+/// The outcome that [`line`] writes like this.
+fn read_outcome(text: &str) -> Option<Outcome> {
+    Some(match text {
+        "SURVIVED" => Outcome::Survived,
+        "NOT REACHED" => Outcome::NotReached,
+        _ => match text.strip_prefix("found by ") {
+            Some(test) => Outcome::Failed(test.to_owned()),
+            None => Outcome::NoEnd(text.strip_suffix(" did not end")?.to_owned()),
+        },
+    })
+}
+
+/// The outcomes of an earlier run, by the names of the mutants.
+fn read_results(results: &Path) -> BTreeMap<String, Outcome> {
     let text = fs::read_to_string(results).unwrap_or_default();
     let outcomes = text.lines().filter_map(|line| {
         let (outcome, rest) = line.split_once(" | ")?;
         let (name, _) = rest.rsplit_once(" | ")?;
-        matches!(outcome, "SURVIVED" | "NOT REACHED").then(|| name.to_owned())
+        Some((name.to_owned(), read_outcome(outcome)?))
     });
     outcomes.collect()
 }
 
 /// Prints the survivors, and the table of how many were found and how many survived.
-fn report(chosen: &[&Mutant], outcomes: &[Outcome], left_out: usize) -> Result {
+fn report(outcomes: &[(&Mutant, &Outcome)], left_out: usize) -> Result {
     let accepted: Vec<&str> = ACCEPTED
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -133,7 +158,7 @@ fn report(chosen: &[&Mutant], outcomes: &[Outcome], left_out: usize) -> Result {
         .collect();
     let is_accepted = |name: &str| accepted.iter().any(|accepted| is_meant(accepted, name));
     let mut table: BTreeMap<&str, [usize; 5]> = BTreeMap::new();
-    for (mutant, outcome) in chosen.iter().zip(outcomes) {
+    for (mutant, outcome) in outcomes {
         let part = mutant.file.split('/').nth(2).unwrap_or_default();
         let counts = table.entry(part).or_default();
         let column = match outcome {

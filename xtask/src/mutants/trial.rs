@@ -46,6 +46,13 @@ pub(crate) enum Outcome {
     NotReached,
 }
 
+impl Outcome {
+    /// Whether no test noticed the mutant.
+    pub(crate) fn is_survival(&self) -> bool {
+        matches!(self, Self::Survived | Self::NotReached)
+    }
+}
+
 /// Runs each test separately, without a mutant, to find which mutants it reaches.
 pub(crate) fn survey(build: &Build, workers: usize) -> Result<Vec<Test>> {
     let mut tests = Vec::new();
