@@ -55,7 +55,7 @@ pub trait Database: Sized + Send + Sync + 'static {
 /// ```
 /// use ovsdb::{Database, Table, TableVisitor};
 ///
-/// /// Collects the names of the tables that are not in the root set.
+/// /// Collects the names of all tables.
 /// struct Names(Vec<&'static str>);
 ///
 /// impl<D: Database> TableVisitor<D> for Names {
@@ -306,7 +306,8 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
     /// ```
     pub fn edit(self, row: &mut T, change: impl FnOnce(&mut V)) {
         let place = row.column_mut(self.index);
-        // The compiler has checked index and type.
+        // `new` has checked the index and the shape. The type is another one only if `get` reads
+        // another field.
         if let Some(place) = place.and_then(|place| place.as_any_mut().downcast_mut()) {
             change(place);
         }
@@ -455,7 +456,8 @@ macro_rules! __serialize_tables {
 /// # }
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-// In this order, the uuid is in the same cache line as the reference count, which a look-up also reads.
+// In this order, the uuid is in the same cache line as the reference count, so that prefetching the
+// count also fetches the uuid.
 #[derive(Debug, Clone)]
 #[repr(C)]
 pub struct Row<T> {

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The number of cached schemas: programs use few, and each takes some hundred kilobytes.
+/// The number of cached schemas: programs use few, and each takes a few hundred kilobytes.
 const KEPT: usize = 4;
 
 /// Values made from the last few texts.

@@ -19,7 +19,7 @@ use super::table_state::TableState;
 use super::table_type::TableType;
 use crate::model::{Database, Table};
 
-/// The changes of all tables in one server transaction.
+/// The changes of all tables in one server transaction, or in several that were coalesced.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

@@ -40,7 +40,8 @@ pub trait AnyRow: Sealed + Any + fmt::Debug + Send + Sync {
 impl dyn AnyRow + '_ {
     /// The value of the column with this name; `None` when the row has no such column.
     ///
-    /// Its [`to_datum`](ColumnValue::to_datum) gives a value of any type.
+    /// [`to_datum`](ColumnValue::to_datum) converts the value, whatever its type, to a
+    /// [`Datum`](crate::value::Datum).
     #[must_use]
     pub fn get(&self, column: &str) -> Option<&dyn ColumnValue> {
         self.column(self.columns().position(column)?)

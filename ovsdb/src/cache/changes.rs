@@ -245,8 +245,8 @@ impl BatchKind {
     /// Whether the server's schema changed before the batch, by a conversion or by a reconnect to
     /// another server, so that [`Cache::skew`](crate::Cache::skew) reports something else now.
     ///
-    /// Every stream delivers such a batch, even when no row changed: columns may have appeared that can
-    /// be written from now on, or disappeared.
+    /// Every stream delivers such a batch, even when no row changed: columns may have disappeared, and
+    /// new ones may have appeared that can be written from now on.
     #[must_use]
     pub const fn is_schema_change(self) -> bool {
         self.schema_change
@@ -258,7 +258,8 @@ impl BatchKind {
     }
 }
 
-/// The changes of one table in one server transaction. It has each row at most once.
+/// The changes of one table in one server transaction, or in several that were coalesced. A batch has
+/// each row at most once.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -359,7 +360,7 @@ impl<'a, T: Table> IntoIterator for &'a ChangeBatch<T> {
 /// # let cache = client.cache().table::<ovsdb::nb::LogicalSwitchPort>().start().await?;
 /// use ovsdb::nb::LogicalSwitchPort as Port;
 ///
-/// // Only changes of these columns.
+/// // Of the modifications, only those of these columns.
 /// let changes = cache.changes::<Port>().columns((Port::UP, Port::TAG));
 /// # let _ = changes;
 /// # Ok(()) }
@@ -409,10 +410,10 @@ type Predicate<T> = Box<dyn Fn(&Row<T>) -> bool + Send + Sync>;
 /// table, one batch at a time. [`Cache::changes`](crate::Cache::changes) opens one.
 ///
 /// No change is dropped, and a [change of the schema](BatchKind::is_schema_change) is reported too.
-/// When a consumer lags by more than 1,024 transactions, or 16 MiB of messages, the queued ones are
-/// coalesced into one batch, which [reports it](BatchKind::is_coalesced) and has every row once. So
-/// memory stays bounded, and applying all batches always gives the table. A stream may be opened and
-/// dropped at any time, and keeps its cache alive. It ends when the client is closed.
+/// When a consumer lags by more than 1,024 transactions, or 16 MiB of messages, the queued transactions
+/// are coalesced into one batch, which [reports it](BatchKind::is_coalesced) and has each changed row
+/// once. So memory stays bounded, and applying all batches always gives the table. A stream may be
+/// opened and dropped at any time, and keeps its cache alive. It ends when the client is closed.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

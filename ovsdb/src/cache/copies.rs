@@ -1,10 +1,10 @@
 //! Double buffering of a table's states.
 //!
-//! A published state is never changed. Once no snapshot and no stream holds the state before it,
-//! the changes that it missed are replayed into it, and it is reused. In steady state two copies
+//! A published state is never changed. Once no snapshot and no stream holds an earlier state, the
+//! changes that this state missed are replayed into it, and it is reused. In steady state two copies
 //! alternate and share no node, so an update copies nothing; in exchange, the nodes exist twice, and
-//! each row is referred to twice. While readers hold the other copy, the writer makes a third one, which at
-//! first shares all nodes with the published state.
+//! each row is referred to twice. While readers hold the other copy, the writer makes a third one,
+//! which at first shares all nodes with the published state.
 //!
 //! When the server sends every row again, most of them are usually equal to those of the published
 //! state. Then only the others are changed, as by an update: unchanged rows, nodes and index entries keep
@@ -20,7 +20,8 @@ use crate::trie::{hash_uuid, twice};
 use crate::value::Uuid;
 
 /// How many earlier states are kept for reuse, and so how many updates a stream may lag before an
-/// update has to copy. Each state takes about 25 bytes a row where there is an index.
+/// update has to copy. A state that shares no nodes takes at least 24 bytes a row, and 8 more for each
+/// index of the schema.
 const MOST: usize = 8;
 /// How many changes of rows an earlier state may have missed. The old versions of these rows are kept
 /// until it is reused.
@@ -36,7 +37,7 @@ pub(super) struct Copies {
     published: Arc<TableState>,
     /// Earlier states, oldest first.
     earlier: VecDeque<Arc<TableState>>,
-    /// The changes of rows since the oldest of them, one entry a version.
+    /// The changes of rows since the oldest of the earlier states, one entry a version.
     log: VecDeque<Arc<RowChanges>>,
     working: Option<TableState>,
 }
@@ -44,9 +45,9 @@ pub(super) struct Copies {
 /// The rows of a message that contains every row of the table.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
-    /// The hashes of the uuids of rows that are equal to published ones, where no other row has the hash.
-    /// Most rows usually are. Only the hash is kept of each, four bytes: the allocator seldom returns to
-    /// the system what a decoding thread allocated for a short time.
+    /// The hashes of the uuids of rows that are equal to published ones, where no other row has the
+    /// hash. Usually most rows are equal. Only the four bytes of the hash are kept, because the
+    /// allocator seldom returns to the system the memory that a decoding thread used for a short time.
     equal: Vec<u32>,
     /// All other rows, each with the hash of its uuid.
     others: Vec<(u32, SharedRow)>,

@@ -15,9 +15,9 @@ use crate::value::{ColumnValue, Uuid};
 pub(crate) trait ErasedRow: AnyRow {
     /// The column with this index, to be changed.
     fn column_mut(&mut self, index: usize) -> Option<&mut dyn ColumnValue>;
-    /// A copy of this row with another uuid.
+    /// A copy of this row, with this uuid.
     fn copy(&self, uuid: Uuid) -> SharedRow;
-    /// The row's `_version`, which is not among its columns; nil where it is not known.
+    /// The row's `_version`; nil where it is not known, or where it is a column.
     fn version(&self) -> Uuid {
         Uuid::nil()
     }
@@ -63,7 +63,7 @@ pub(super) fn typed<T: Table>(row: &dyn ErasedRow) -> Option<&Row<T>> {
     (row as &dyn Any).downcast_ref()
 }
 
-/// The same, of a shared row.
+/// Like [`typed`], for a shared row.
 pub(super) fn shared<T: Table>(row: SharedRow) -> Option<Arc<Row<T>>> {
     let row: Arc<dyn Any + Send + Sync> = row;
     row.downcast().ok()
@@ -83,6 +83,6 @@ pub(super) fn has_same(
 
 /// Whether both rows have the same columns with the same values.
 pub(super) fn has_same_columns(a: &dyn ErasedRow, b: &dyn ErasedRow) -> bool {
-    // The columns of a table known at run time only change with the server's schema.
+    // A table that is known at run time only may get other columns when the server's schema changes.
     a.columns().is_same(b.columns()) && has_same(a, b, 0..a.columns().len())
 }

@@ -26,7 +26,7 @@ use crate::value::{ColumnKind, Ref, Uuid};
 /// use ovsdb::nb::{self, LogicalSwitch, LogicalSwitchPort};
 /// use ovsdb::testing::SnapshotBuilder;
 ///
-/// /// What is to be tested: it reads a snapshot only.
+/// /// The function under test, which reads only a snapshot.
 /// fn ports_of(view: &nb::Snapshot, by_name: &Index<LogicalSwitch, ovsdb::Str>, name: &str) -> usize {
 ///     view.get_by(by_name, name).map_or(0, |switch| switch.ports.len())
 /// }
@@ -142,7 +142,8 @@ impl<D: Database> SnapshotBuilder<D> {
     /// Makes the snapshot.
     ///
     /// # Errors
-    /// When a column cannot hold its value, such as a word that is none of its enum's.
+    /// When two rows of a table have the same uuid, or a value cannot be read back from its JSON, such
+    /// as a string with a NUL.
     pub fn build(self) -> Result<Snapshot<D>, ReplayError> {
         let mut schema = String::from("{\"name\":");
         write_string(&mut schema, D::NAME);

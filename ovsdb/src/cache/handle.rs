@@ -9,8 +9,7 @@ use super::snapshot::Snapshot;
 use crate::model::Database;
 
 /// A handle of a replica. Clones share the monitor that keeps the replica up to date; the monitor ends
-/// when the last cache and the last stream have dropped theirs. Each kind of stream is opened in its
-/// own file.
+/// when the last clone is dropped. The methods that open streams are in the files of the streams.
 #[derive(Clone)]
 pub(crate) struct Handle {
     shared: Arc<Shared>,

@@ -21,10 +21,11 @@ use crate::value::{Repeats, Str, Uuid};
 /// The replica of one monitor. The session owns it, and lends it to a decoding thread for long
 /// messages.
 ///
-/// It outlives connections: [`start`](Self::start) applies the first reply on each of them. Before a monitor is requested
-/// on a new connection or for a new schema, the session calls [`apply_schema`](Self::apply_schema); when it is requested,
-/// [`begin_request`](Self::begin_request); when the connection is lost, [`Shared::set_stale`]; when the replica may differ
-/// from the server's rows, [`forget`](Self::forget).
+/// It outlives connections: [`start`](Self::start) applies the first reply on each of them. Before a
+/// monitor is requested on a new connection or for a new schema, the session calls
+/// [`apply_schema`](Self::apply_schema); when it is requested, [`begin_request`](Self::begin_request);
+/// when the connection is lost, [`Shared::set_stale`]; when the replica may differ from the server's
+/// rows, [`forget`](Self::forget).
 pub(crate) struct ReplicaMonitor {
     tables: Vec<TableReplica>,
     shared: Arc<Shared>,
@@ -106,8 +107,8 @@ impl ReplicaMonitor {
         &self.shared
     }
 
-    /// Applies the schema of the next server to the tables, and begins with the newest monitor method
-    /// again. The rows stay as they are until [`start`](Self::start).
+    /// Applies the server's schema to the tables, and begins with the newest monitor method again. The
+    /// rows stay as they are until [`start`](Self::start).
     pub(crate) fn apply_schema(&mut self, schema: &DatabaseSchema) {
         self.version = self.newest;
         if self.all_tables {

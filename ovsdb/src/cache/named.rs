@@ -30,8 +30,8 @@ impl NamedTable {
         }
     }
 
-    /// The table with the columns of this schema; `None` when they are unchanged. Reports requested
-    /// columns that do not exist.
+    /// The table with the columns of this schema; `None` when they are unchanged, or when the schema
+    /// lacks the table. Reports requested columns that do not exist.
     pub(super) fn fitted(
         &self,
         schema: &DatabaseSchema,

@@ -31,18 +31,18 @@ pub(super) struct Plan {
     /// Whether rows of a compiled table have their version, beside the columns.
     pub(super) has_version: bool,
     columns: Vec<Planned>,
-    /// Their names.
+    /// The names of `columns`, in the same order.
     names: Vec<Str>,
     /// The columns whose default on the server is not a value of the compiled type. An inserted row must
     /// not omit them.
     pub(super) required: Vec<usize>,
     /// The names of the columns as JSON keys.
     keys: Vec<String>,
-    /// The number of elements each column had in the last row: most columns have the same number in all
-    /// rows.
+    /// The number of elements each column had in the last row. Most columns have the same number in all
+    /// rows, so this predicts how much memory to allocate.
     pub(super) elements: Vec<usize>,
-    /// The indexes of the columns in the last change of a row; of an insert, where columns are
-    /// [required](Self::required).
+    /// The indexes of the columns in the last change of a row. Where columns are
+    /// [required](Self::required), also those in an inserted row.
     pub(super) changed: Vec<usize>,
     /// For each column, the column that followed it in the last row. Servers write the columns of all
     /// rows in the same order, and most rows of a table have the same ones, so this predicts the next
@@ -139,7 +139,7 @@ impl Plan {
         self.exists_on_server
     }
 
-    /// The names of the columns that the server has.
+    /// The names of the columns to request: those that the server has with a type that fits.
     pub(super) fn columns(&self) -> &[Str] {
         &self.names
     }
@@ -166,7 +166,7 @@ impl Plan {
         Some(self.columns[next])
     }
 
-    /// The column with this name, which is predicted at this place in the next row.
+    /// Moves to the column with this name, and predicts it at this place in the next row.
     pub(super) fn find(&mut self, cursor: &mut Cursor, name: &str) -> Option<Planned> {
         let at = self.names.iter().position(|column| *column == name)?;
         match cursor.0 {

@@ -26,9 +26,9 @@ pub(super) struct Ahead {
 
 impl Ahead {
     /// Called before each row of an update. Reads the uuids of the next rows in the message, and
-    /// prefetches these rows: the reference counts that copying them will increment, and the elements
-    /// of `columns`, the columns of the last change. Malformed messages are left to the decoder to
-    /// report.
+    /// prefetches these rows: the reference counts that copying them will increment, and the first
+    /// elements of `columns`, the columns of the last change. Malformed messages are left to the
+    /// decoder to report.
     pub(super) fn next(
         &mut self,
         reader: &mut Reader<'_>,
@@ -50,7 +50,7 @@ impl Ahead {
         }
         reader.restore(start);
         self.left = self.hashes.len().saturating_sub(1);
-        // With a single row there is no other cache miss to overlap.
+        // With a single row there is no other cache miss to overlap with.
         if self.left > 0 {
             rows(table, &self.hashes, columns);
         }
@@ -58,7 +58,7 @@ impl Ahead {
 }
 
 /// Reads the rows with these hashes, the reference counts that copying them will increment, and the
-/// elements of these columns.
+/// first elements of these columns.
 fn rows(table: &HashTrie<SharedRow>, hashes: &[u32], columns: &[usize]) {
     let rows = find_together(table, hashes);
     read_rows(rows.iter().copied());

@@ -34,7 +34,7 @@ pub enum ReplayError {
     /// The message is malformed.
     #[error("the message is malformed")]
     Message(#[from] DecodeError),
-    /// The message does not fit the replica, which is unchanged.
+    /// The message contains rows that are malformed or do not fit the replica, which is unchanged.
     #[error("the message does not fit the replica")]
     Apply(#[from] ApplyError),
     /// The message is neither an update nor the first reply of `monitor_cond_since`.
@@ -42,8 +42,8 @@ pub enum ReplayError {
     NotAnUpdate,
 }
 
-/// A replica that is fed with recorded messages instead of by a server. It measures decoding and
-/// applying alone, without a socket, a task or a clock.
+/// A replica that is fed with recorded messages instead of by a server. A benchmark can measure
+/// decoding and applying alone with it, without a socket or a task.
 ///
 /// ```
 /// use ovsdb::{nb, schema, testing::Replay};
@@ -91,7 +91,7 @@ impl Replay<AnyDatabase> {
 }
 
 impl<D: Database> Replay<D> {
-    /// An empty replica of the tables, as on a server with this schema.
+    /// An empty replica of all generated tables, for messages of a server with this schema.
     #[must_use]
     pub fn new(schema: &DatabaseSchema) -> Self {
         let mut tables = Tables::<D>::default();
@@ -115,7 +115,8 @@ impl<D: Database> Replay<D> {
     /// Applies the first reply or an update, given as a whole message. The monitor's id is ignored.
     ///
     /// # Errors
-    /// When the message is malformed or does not fit. The replica is then unchanged.
+    /// When the message is malformed, does not fit, or is neither an update nor the first reply. The
+    /// replica is then unchanged.
     pub fn receive(&mut self, message: &str) -> Result<(), ReplayError> {
         match Message::parse(message)? {
             Message::Reply {

@@ -16,7 +16,7 @@ use crate::protocol::MonitorVersion;
 use crate::stats::{CacheCounters, CacheStats};
 use crate::value::Str;
 
-/// Why a monitor cannot be started: an error of the session, whose type this room does not know.
+/// Why a monitor cannot be started: an error of the session, whose type this module does not know.
 pub(crate) type Cause = dyn std::error::Error + Send + Sync;
 
 /// Whether the replica follows the server.
@@ -44,9 +44,11 @@ pub(crate) type Cause = dyn std::error::Error + Send + Sync;
 pub enum Freshness {
     /// The replica follows the server.
     Current,
-    /// The connection is lost, or the monitor is not in force yet: the replica has not changed since.
+    /// The connection is lost, or the server has not answered the monitor request yet. The replica has
+    /// not changed since this time.
     StaleSince(Instant),
-    /// The connection serves, but the monitor cannot be started: the replica has not changed since.
+    /// The monitor cannot be started, although the connection works, or because starting it lost
+    /// several connections in a row. The replica has not changed since this time.
     /// [`Cache::monitor_error`](crate::Cache::monitor_error) tells why.
     RefusedSince(Instant),
     /// The client was closed: the replica will not change any more.
@@ -76,8 +78,8 @@ pub(crate) struct Shared {
     /// Why the monitor cannot be started. Changed only under the lock of `freshness`.
     refused: Mutex<Option<Arc<Cause>>>,
     version: Mutex<MonitorVersion>,
-    /// The streams. The lock is held while a state is published, so that a stream begins between two
-    /// states.
+    /// The streams. The lock is held while a state is published, so that a new stream misses no state
+    /// and gets none twice.
     subscriptions: Mutex<Vec<Weak<Subscription>>>,
 }
 
@@ -184,7 +186,7 @@ impl Shared {
     }
 
     /// The replica is stale until it has the rows of `request`; 0 when nothing is requested. A refused
-    /// monitor that is requested again stays refused until then.
+    /// monitor that is requested again stays refused until it has these rows.
     pub(crate) fn set_stale(&self, request: u64, now: Instant) {
         self.freshness.send_if_modified(|freshness| {
             self.request.store(request, Ordering::Relaxed);
@@ -258,8 +260,8 @@ impl Shared {
     }
 }
 
-/// What a transaction was decided on: a replica that was current. It holds until the replica is no
-/// longer current, and does not hold again when the replica becomes current again.
+/// Records whether a replica was current when a transaction began to read it. The basis holds as long
+/// as the replica stays current. It does not hold again when the replica becomes current again.
 #[derive(Debug, Clone)]
 pub(crate) struct Basis {
     shared: Arc<Shared>,
@@ -276,7 +278,8 @@ impl Basis {
         }
     }
 
-    /// Whether both are of the same replica, and it was current all the time between them.
+    /// Whether both are of the same replica, and either the same request made it current at both times,
+    /// or it was current at neither.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared) && self.request == other.request
     }

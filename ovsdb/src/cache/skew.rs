@@ -7,8 +7,8 @@ use ovsdb_schema::DatabaseSchema;
 use crate::protocol::Clause;
 use crate::value::Str;
 
-/// A table or column that the program was compiled with, but that the server's schema lacks or has with
-/// a type that the compiled one cannot hold.
+/// One difference between the server's schema and the tables and columns that the program was compiled
+/// with, or that it requested by name.
 ///
 /// ```
 /// use ovsdb::Skew;
@@ -20,7 +20,7 @@ use crate::value::Str;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Skew {
-    /// The server's schema has no such table: the table stays empty in the replica.
+    /// The server's schema has no such table: the table is empty in the replica.
     MissingTable {
         /// The table.
         table: Str,
@@ -104,7 +104,8 @@ impl fmt::Display for Skew {
     }
 }
 
-/// How the server's schema differs from the tables that the program was compiled with.
+/// How the server's schema differs from the tables that the program was compiled with, or that it
+/// requested by name.
 ///
 /// Tables and columns that only the server has are not reported: they are not requested.
 ///

@@ -18,11 +18,13 @@ use crate::model::{Column, Database, Mutability, ReferredBy, Row, Table};
 use crate::trie::hash_uuid;
 use crate::value::{Ref, Str, Uuid, Value};
 
-/// A consistent view of the replica. Taking one is O(1), and holding one delays nothing.
+/// A consistent view of the replica. Taking one is O(1). Holding one does not delay updates, but keeps
+/// its rows in memory.
 ///
 /// # Panics
-/// The methods that name a table panic when the cache was started without it, which is a bug in the
-/// program and not in the data; [`try_table`](Self::try_table) does not.
+/// The methods that take a table as a type panic when the cache was started without it, which is a bug
+/// in the program and not in the data; [`try_table`](Self::try_table) and
+/// [`try_referrers`](Self::try_referrers) do not.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -255,7 +257,7 @@ impl<D: Database> Snapshot<D> {
         self.table().rows()
     }
 
-    /// The names of the tables that the cache was started with.
+    /// The names of the tables in this view, including those without rows.
     pub fn table_names(&self) -> impl Iterator<Item = &str> {
         self.state.registry.names.iter().map(Str::as_str)
     }

@@ -1,10 +1,10 @@
 //! The bounded queue of a change stream: the server transactions that the stream has not taken yet.
 //!
-//! A server transaction is queued as the state after it. States share everything that is equal in
-//! them, so a queued state costs memory only for what the transaction changed, and the session
-//! queues it without reading any row. When a consumer is too slow, the states in between are
-//! dropped. It then gets the difference between the last state it saw and the newest, every row
-//! once, and the number of transactions.
+//! A server transaction is queued as the state after it. Queuing a state copies nothing, and later
+//! transactions copy only the nodes that they change (copy-on-write). So a queue costs memory only for
+//! what its transactions change, and the session fills it without reading any row. When a consumer is
+//! too slow, the states in between are dropped. It then gets the difference between the last state it
+//! saw and the newest, every row once, and the number of transactions.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,10 +24,11 @@ pub(super) struct Step {
     pub(super) state: Arc<State>,
     /// The number of transactions.
     pub(super) transactions: u64,
-    /// Whether the monitor was started again among them, so that the step has everything that
-    /// changed meanwhile.
+    /// Whether one of them is the first reply of a monitor that was started again. The step then
+    /// contains everything that changed meanwhile.
     pub(super) resync: bool,
-    /// Whether the server's schema changed among them, which concerns every table.
+    /// Whether the server's schema changed with one of them. Such a step goes to every stream, since a
+    /// schema change concerns every table.
     pub(super) schema_change: bool,
     /// The bytes of the messages that carried them.
     pub(super) bytes: usize,

@@ -37,7 +37,7 @@ use crate::value::{Str, Uuid, parse_uuid};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApplyError {
-    /// The table.
+    /// The table; empty when the message is malformed outside any table.
     pub table: Str,
     /// The row, once its uuid was read.
     pub row: Option<Uuid>,
@@ -66,7 +66,7 @@ pub enum ApplyErrorReason {
     Decode(DecodeError),
     /// The update changes or deletes a row that the replica does not have.
     UnknownRow,
-    /// The update inserts a row that the replica already has.
+    /// The update inserts a row that the replica already has, or that the same message contains twice.
     KnownRow,
     /// The table was not requested.
     UnknownTable,
@@ -179,8 +179,9 @@ impl TableReplica {
         self.copies = Copies::new(Arc::new(state));
     }
 
-    /// Decodes columns into `row`: whole values, or the differences of an `update2`, whose columns it
-    /// notes in the plan.
+    /// Decodes columns into `row`: whole values or, with `changes`, the differences of an `update2`.
+    /// Notes in the plan which columns a difference contains, and which columns a whole row contains
+    /// where some are required.
     fn decode(
         plan: &mut Plan,
         row: &mut dyn ErasedRow,

@@ -1,4 +1,4 @@
-//! One table at one moment: its rows and their indexes, in persistent tries.
+//! One table at one moment: its rows and their indexes, in persistent tries and treaps.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::value::Uuid;
 
 /// The most changes that a state records for streams and earlier states. Each keeps the old row alive.
 const MOST_CHANGES: usize = 1024;
-/// A table with more rows than this is dropped on another thread, unless it shares most of its nodes:
-/// dropping it takes long enough to delay the thread that drops the last handle.
+/// In a tokio runtime, a table with more rows than this is dropped on another thread, unless it shares
+/// most of its nodes: dropping it takes long enough to delay the thread that drops the last handle.
 const LARGE: usize = 1000;
 
 impl Entry for Uuid {}
@@ -144,7 +144,8 @@ impl TableState {
             self.apply(changes);
             self.version += 1;
         }
-        // The changes recorded here are needed only if an even earlier state has missed them.
+        // If an even earlier state has missed the changes recorded here, the log still needs them.
+        // Otherwise their old rows can be reused.
         let own = self.changes.take().and_then(Arc::into_inner);
         let mut changes = own.unwrap_or_default();
         let removed = changes.drain(..).filter_map(|change| change.old);

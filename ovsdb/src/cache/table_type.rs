@@ -58,7 +58,7 @@ impl TableType {
         }
     }
 
-    /// The indexes of the schema that the replica keeps, each as the indexes of its columns.
+    /// The schema's indexes that the replica keeps, each as the positions of its columns.
     pub(super) const fn indexes(&self) -> &'static [&'static [usize]] {
         match self {
             Self::Compiled(table) => table.indexes,

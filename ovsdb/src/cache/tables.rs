@@ -36,7 +36,7 @@ impl<D> Default for Tables<D> {
 }
 
 impl<D: Database> Tables<D> {
-    /// Adds the table `T`, or changes its condition: all rows without `rows`.
+    /// Adds the table `T`, or changes its condition; `None` selects all rows.
     pub(crate) fn select<T: Table<Database = D>>(&mut self, rows: Option<AnyOf<T>>) {
         let conditions = rows.map(AnyOf::into_clauses);
         self.list.select(Entry::of::<T>(), conditions);
@@ -55,14 +55,14 @@ impl<D: Database> Tables<D> {
         self.list.declare(Entry::of::<T>(), index.build());
     }
 
-    /// Indexes the references to the table `T`, in every compiled table.
+    /// Indexes the references to the table `T`, in every compiled table that is added.
     pub(crate) fn index_references_to<T: Table<Database = D>>(&mut self) {
         if !self.list.referred.contains(&T::TABLE) {
             self.list.referred.push(T::TABLE);
         }
     }
 
-    /// Adds every generated table of the database; those not added before with all rows.
+    /// Adds every generated table of the database that was not added before, with all its rows.
     pub(crate) fn add_all(&mut self) {
         struct Entries(Vec<Entry>);
         impl<D: Database> TableVisitor<D> for Entries {
@@ -118,8 +118,8 @@ impl<D: Database> Tables<D> {
         Some(pair[0].clone())
     }
 
-    /// The empty replica with the server's schema applied, to be monitored by this method or an older
-    /// one.
+    /// The empty replica with the server's schema applied, to be monitored with the method `newest` or
+    /// an older one.
     pub(crate) fn into_monitor(
         self,
         schema: &DatabaseSchema,

@@ -128,7 +128,8 @@ impl<K> fmt::Debug for WorkQueue<K> {
 
 impl<K> Inner<K> {
     fn keys(&self) -> MutexGuard<'_, Keys<K>> {
-        // Nothing panics while the lock is held, except a key's own comparison.
+        // Nothing panics while the lock is held, except a key's own code, such as its comparison or its
+        // clone.
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -297,7 +298,8 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
     /// future is dropped.
     ///
     /// # Panics
-    /// When the closure of a feed panicked.
+    /// When the closure of a feed panicked, or when a key is [delayed](Work::retry_after) and the
+    /// worker does not run in a tokio runtime with a timer.
     pub async fn next(&self) -> Option<Work<K>> {
         poll_fn(|context| self.poll_next(context)).await
     }
@@ -424,7 +426,8 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
     }
 }
 
-/// Runs a closure of the user. Its state is not used again after a panic.
+/// Runs a closure of the user, and catches its panic. The closure may be called again, with its own
+/// state as the panic left it.
 pub(crate) fn catching<R>(run: impl FnOnce() -> R) -> Result<R, Panic> {
     catch_unwind(AssertUnwindSafe(run))
 }

@@ -115,8 +115,9 @@ macro_rules! clauses {
     ($(#[$meta:meta])* $name:ident, $neutral:literal, $join:ident, $join_doc:literal) => {
         $(#[$meta])*
         pub struct $name<T> {
-            /// Clauses that do not affect the others are left out. If no other clause remains, one of
-            /// them is kept, because an empty `where` does not mean the same in every request.
+            /// Clauses that do not affect the others, `true` in `AllOf` and `false` in `AnyOf`, are
+            /// left out. `into_clauses` adds one where no clause is left, because an empty `where` does
+            /// not mean the same in every request.
             clauses: Vec<Clause>,
             table: PhantomData<fn() -> T>,
         }
@@ -342,7 +343,7 @@ impl<T: Table> AllOf<T> {
         })
     }
 
-    /// The only row that can be selected, if a clause compares `_uuid`.
+    /// The only row that can be selected, if a clause says that `_uuid` is equal to a uuid.
     pub(crate) fn row(&self) -> Option<Ref<T>> {
         self.clauses.iter().find_map(|clause| match clause {
             Clause::Compare {
@@ -465,7 +466,7 @@ fn parts(value: &Datum, parts: &Datum, present: bool) -> bool {
 /// use ovsdb::model::{Collection, Condition, Mutability, PartsOf};
 /// use ovsdb::{Column, Table};
 ///
-/// /// The rows that lack some of `parts`.
+/// /// The rows that have none of `parts`.
 /// fn lacking<T: Table, V: Collection, M: Mutability>(
 ///     column: Column<T, V, M>,
 ///     parts: impl PartsOf<V>,

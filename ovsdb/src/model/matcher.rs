@@ -4,8 +4,8 @@ use super::{AllOf, Row, Table};
 use crate::protocol::{Clause, Function};
 use crate::value::read_datum;
 
-/// A condition that compares columns with values of their own types, so that columns need not be
-/// converted to data.
+/// A condition that compares columns with values of their own types, so that it need not convert each
+/// column to a `Datum`.
 pub(crate) struct Matcher<T> {
     /// Clauses by the column's index, each with a row that has the argument in that column.
     typed: Vec<(usize, Function, T)>,

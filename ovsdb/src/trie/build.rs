@@ -1,5 +1,5 @@
-//! Builds a trie from sorted entries: every node is allocated once, with its final size, and nothing is
-//! searched.
+//! Builds a trie from sorted entries: every node is allocated once, with its final size, and no leaf
+//! grows or is split.
 
 use ecow::EcoVec;
 
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_duplicate_entry_is_found() {
-        // Other entries have the same hash as 5 and 6.
+        // 17 has the same hash as 5.
         let sorted = |keys: &[u64]| {
             let mut entries: Vec<_> = keys.iter().map(|key| (hash(*key), (*key, *key))).collect();
             entries.sort_by_key(|entry| entry.0);

@@ -1,8 +1,8 @@
 //! The difference between two tries.
 //!
-//! Two versions of a trie share every node that was not changed between them, and shared nodes are
+//! A trie and a clone that was changed share every node that was not changed, and shared nodes are
 //! skipped. So the cost is proportional to the changes and not to the size. Two tries that share
-//! nothing are walked completely.
+//! nothing, such as the two copies of a double-buffered table, are walked completely.
 
 use ecow::EcoVec;
 

@@ -207,7 +207,7 @@ impl<E: Entry> Node<E> {
         let Self::Leaf(entries) = self else {
             return;
         };
-        // The insertion copies the list, with spare capacity.
+        // If a snapshot shares the list, the insertion copies it, with spare capacity.
         before_copy(entries);
         entries.insert(at, entry);
         if entries.len() > LARGEST && depth < DEEPEST {
@@ -219,7 +219,7 @@ impl<E: Entry> Node<E> {
 
 impl<E: Entry> HashTrie<E> {
     /// Whether most of its nodes are not shared, so that dropping it takes longer the more entries it
-    /// has. It samples a few of them.
+    /// has. Only a few nodes are sampled.
     pub(crate) fn is_mostly_unshared(&mut self) -> bool {
         let mut node = &mut self.root;
         loop {
@@ -388,7 +388,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    /// Few distinct hashes, so that every kind of node occurs.
+    /// Half of the keys share a few hashes, so that every kind of node occurs.
     pub(super) fn hash(key: u64) -> u32 {
         match key % 4 {
             0 => 7,

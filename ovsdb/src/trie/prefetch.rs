@@ -2,7 +2,7 @@
 //! other, so that their cache misses overlap.
 //!
 //! This file walks the nodes of the trie, and the trie prefetches the nodes it is about to change, so
-//! the two files use each other. All code that reads memory ahead is here.
+//! the two files use each other. Every prefetch ends in [`read_together`].
 
 use std::hint::black_box;
 

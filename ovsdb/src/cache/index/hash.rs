@@ -82,8 +82,9 @@ impl<K: Key> HashRows<K> {
         self.groups.find(key)
     }
 
-    /// The uuids of the rows with these keys, of those keys that have exactly one row. All keys are
-    /// searched together, so that cache misses overlap.
+    /// For prefetching: the uuids of the rows with these keys, without the keys that have several rows.
+    /// Where two keys have the same hash, the row may be that of the other key. All keys are searched
+    /// together, so that cache misses overlap.
     pub(in crate::cache) fn find_together<'k>(
         &self,
         keys: impl IntoIterator<Item = &'k K>,

@@ -1,4 +1,4 @@
-//! Indexes: the keys they have, and the indexes that a program declares.
+//! The indexes that a program declares, and their keys.
 
 mod hash;
 mod ordered;
@@ -34,7 +34,7 @@ pub trait Key: Clone + Ord + Hash + fmt::Debug + Send + Sync + 'static {}
 
 impl<K: Clone + Ord + Hash + fmt::Debug + Send + Sync + 'static> Key for K {}
 
-/// A column type with elements of its own: a [`Set`] or an [`Option`].
+/// A column type whose values consist of elements: a [`Set`] or an [`Option`].
 ///
 /// ```
 /// use ovsdb::Set;
@@ -78,7 +78,8 @@ impl<A: Atomic> Elements for Option<A> {
 /// Computes the keys of a row, each once.
 type Keys<K> = dyn for<'a> Fn(&'a dyn ErasedRow) -> Cow<'a, [K]> + Send + Sync;
 
-/// Wraps a function of typed rows.
+/// Boxes the function that computes the keys. The bound on `keys` makes the compiler infer that a
+/// closure takes rows of any lifetime.
 fn erase<K: Key>(
     keys: impl for<'a> Fn(&'a dyn ErasedRow) -> Cow<'a, [K]> + Send + Sync + 'static,
 ) -> Arc<Keys<K>> {
@@ -107,15 +108,14 @@ fn element_with<V: Elements>(
     element.with_uuid(other)
 }
 
-/// What a column or an index finds rows by. Two that are equal, and have the same type of keys,
-/// find the same rows.
+/// What a column or an index finds rows by. Equal names with the same type of keys find the same rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeyName {
     /// The value of the column with this index.
     Column(usize),
-    /// Each element of that column.
+    /// Each element of the column with this index.
     Elements(usize),
-    /// The value of that column at a key.
+    /// The value that the map column with this index has for this key.
     MapKey(usize, Atom),
     /// The index with this position in [`Table::INDEXES`].
     SchemaIndex(usize),
@@ -207,7 +207,7 @@ macro_rules! index {
                 .over_numbers(column)
             }
 
-            /// Like `over`, with ranges: conditions can compare numbers.
+            /// Sets the condition for ranges, which exists for columns of numbers only.
             fn over_numbers<M: Mutability>(mut self, column: Column<T, K, M>) -> Self
             where
                 K: Value,
@@ -388,7 +388,7 @@ impl<T: Table, K: Key> Index<T, K> {
         (self.keys)(row).contains(key)
     }
 
-    /// What it finds rows by.
+    /// What the index finds rows by.
     pub(crate) fn name(&self) -> KeyName {
         match &self.columns {
             Some(columns) => columns.name.clone(),

@@ -31,8 +31,8 @@ impl fmt::Debug for References {
 }
 
 impl References {
-    /// An empty index over those of these columns that can refer to the table `target` of `database`;
-    /// `None` if there are none.
+    /// An empty index over the columns that can refer to the table `target` of `database`; `None` if no
+    /// column can.
     pub(in crate::cache) fn new(
         columns: &[ColumnInfo],
         database: &str,

@@ -224,8 +224,8 @@ impl<K: Ord + Clone> Treap<K> {
     }
 }
 
-/// A path of nodes, from the root down. Stored in place: a treap of a million pairs is rarely deeper, and a
-/// deeper path is allocated.
+/// A path of nodes, from the root down. Up to 64 nodes are stored in place, and a treap of a million
+/// pairs is rarely deeper. A longer path is allocated.
 type Path<'a, K> = SmallVec<[&'a Node<K>; 64]>;
 
 /// Pairs in order.

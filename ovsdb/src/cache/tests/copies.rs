@@ -51,7 +51,7 @@ struct World {
     monitor: ReplicaMonitor,
     cache: Cache<Northbound>,
     model: Model,
-    /// Makes names and zones unique.
+    /// Makes names unique.
     count: usize,
     kinds: Index<Port, Str>,
     zones: OrderedIndex<Port, Str>,
@@ -215,7 +215,7 @@ impl World {
     }
 }
 
-/// A stream, and the table that its batches add up to.
+/// A stream of one table, a stream of all tables, and the table that the batches of each add up to.
 struct Follower {
     ports: Changes<Port>,
     all: AllChanges<Northbound>,
@@ -262,7 +262,7 @@ fn alternating_states_agree_with_the_updates() {
         if step % 10 == 0 {
             world.check(&view, &world.model);
         }
-        // Phases without readers, with one, and with many.
+        // Phases without readers, with at most two, and with at most four.
         if held.len() < step / 200 % 3 * 2 {
             let until = step + world.random.usize(1..30);
             held.push((until, view, world.model.clone()));

@@ -1,4 +1,4 @@
-//! What a view finds, and how many rows that are.
+//! Which rows look-ups in a view find, and how many.
 
 use super::*;
 use crate::cache::{Index, OrderedIndex, Snapshot};
@@ -11,7 +11,7 @@ const ROWS: usize = 150;
 struct Setting {
     view: Snapshot<Inventory>,
     rows: Vec<Ref<Item>>,
-    /// Every third item has one of three names, and each item a number of its own.
+    /// The items have three names in turn, and each has its own count.
     by_name: Index<Item, Str>,
     by_count: OrderedIndex<Item, i64>,
 }

@@ -20,7 +20,7 @@ type Case<'a> = (
     Result<DecodeErrorKind, ApplyErrorReason>,
 );
 
-/// Applies updates to a replica with the rows 1 and 2, each of which must fail.
+/// Applies updates, each of which must fail, to a replica with the rows 1 and 2.
 fn each_fails(version: MonitorVersion, start: &str, cases: &[Case<'_>]) {
     let mut monitor = monitor(version);
     monitor.start(raw(start)).expect("rows");

@@ -57,7 +57,6 @@ const SCHEMA: &str = r#"{"name":"Inventory","version":"1.0.0","tables":{
         "tags":{"type":{"key":"string","min":0,"max":"unlimited"}}}},
     "Part":{"columns":{"label":{"type":"string"}}}}}"#;
 
-/// What a column is called and what it holds, in the text of a schema.
 fn schema(text: &str) -> DatabaseSchema {
     DatabaseSchema::parse(text).expect("a schema")
 }

@@ -150,7 +150,8 @@ fn a_last_transaction_is_valid_only_for_the_same_request() {
     assert!(cache.skew().is_empty());
     assert_eq!(asked(&monitor).1, uuid(100));
 
-    // A server that resumes without being asked sends every row: none is kept.
+    // A server that claims to resume although it was not asked to has sent every row: the earlier rows
+    // are dropped.
     monitor.apply_schema(&schema(&older));
     let bare = items(&[(2, r#""initial":{"name":"b"}"#.to_owned())]);
     monitor.start(raw(&since(true, 101, &bare))).expect("rows");

@@ -1,4 +1,4 @@
-//! What caches, streams and errors show of themselves, in logs and in failed assertions.
+//! The `Debug` and `Display` output of caches, streams and errors.
 
 use std::time::Duration;
 

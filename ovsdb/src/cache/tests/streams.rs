@@ -156,7 +156,7 @@ fn large_changes_are_coalesced_early_and_one_alone_is_not() {
     rename(2, LARGEST + 1);
     let batch = changes.try_next().expect("a batch");
     assert_eq!(batch.kind().transactions(), 1);
-    // What was taken does not count any more, and both fit together.
+    // The batch that was taken no longer counts toward the limit, so the next two fit.
     rename(3, LARGEST / 3);
     rename(4, LARGEST / 3);
     assert_eq!(changes.waiting(), 2);
@@ -182,7 +182,7 @@ fn a_million_changes_and_a_handler_a_hundred_times_slower() {
     let (mut batches, mut most) = (0, 0);
     let mut transactions = 0;
     for block in 0..CHANGES / ROWS / 10 {
-        // For ten transactions of a hundred changes, a tenth of a batch is handled. Each row is
+        // One batch is handled for each hundred transactions of a hundred changes. Each row is
         // modified, or deleted and inserted again.
         for step in 0..10 {
             let round = block * 10 + step;

@@ -96,7 +96,7 @@ async fn a_delayed_key_is_handed_out_once_when_it_is_due_or_added() {
     }
     assert_eq!((queue.len(), queue.delayed()), (0, 4));
     let begun = tokio::time::Instant::now();
-    // A worker that waits already resets the timer for a key that is due earlier.
+    // A worker that already waits for a delay gets a key that is added without one.
     let worker = tokio::spawn({
         let queue = queue.clone();
         async move { *next_in_an_hour(&queue).await.expect("a key") }
@@ -240,7 +240,7 @@ async fn a_panic_in_a_feed_ends_the_queue_and_loses_no_other_key() {
         let items = changes.table::<Item>();
         items.iter().map(Change::uuid).collect::<Vec<_>>()
     });
-    // Wait until all rows were handed out and every worker waits.
+    // Waits until all rows were handed out.
     let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
     let workers: Vec<_> = (0..4)
         .map(|_| {
