@@ -127,7 +127,8 @@ async fn a_database_in_a_file_stays() {
     let run = multihoming(&apply);
     assert_eq!(run.status, Some(2));
     assert!(
-        run.err.contains("another process serves this database"),
+        run.err
+            .contains("another server or tool has locked this database"),
         "{}",
         run.err
     );

@@ -156,7 +156,10 @@ fn what_cannot_be_served_is_refused_by_name() {
         &socket,
     ]);
     let error = refused(&[&in_folder(path, "3.db"), "--remote=ptcp:0:127.0.0.1"]);
-    assert!(error.contains("another process serves"), "{error}");
+    assert!(
+        error.contains("another server or tool has locked"),
+        "{error}"
+    );
     let error = refused(&["--no-file", "OVN_Southbound", &socket]);
     assert!(error.contains("cannot listen on punix:"), "{error}");
 }

@@ -14,7 +14,7 @@ macro_rules! planted {
     };
 }
 
-/// Whether this fault is planted: never, in a program.
+/// Always `false`: only simulations plant faults.
 #[cfg(not(simulation))]
 macro_rules! planted {
     ($fault:ident) => {
@@ -22,7 +22,7 @@ macro_rules! planted {
     };
 }
 
-/// The hasher of hash tables. Peers do not know its seed.
+/// The hasher of hash tables. Its seed is random, so peers cannot choose keys that collide.
 #[cfg(not(simulation))]
 pub(crate) type HashState = foldhash::fast::RandomState;
 

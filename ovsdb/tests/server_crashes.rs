@@ -29,9 +29,9 @@ const SCHEMA: &str = r#"{"name":"Files","version":"1.0.0","tables":{"Item":{"isR
     "indexes":[["name"]],"columns":{"name":{"type":"string"},"text":{"type":"string"},
     "numbers":{"type":{"key":"integer","min":0,"max":"unlimited"}}}}}}"#;
 
-/// The environment variables that tell the child what to serve.
+/// The environment variable with the path of the file that the child serves.
 const FILE: &str = "OVSDB_TEST_CHILD_FILE";
-/// Whether the child compacts and converts the database all the time.
+/// If this environment variable is set, the child compacts and converts the database all the time.
 const BUSY: &str = "OVSDB_TEST_CHILD_BUSY";
 
 /// Not a test, but the server that the tests kill. It ends when its standard input ends.
@@ -90,7 +90,7 @@ impl Drop for Served {
 }
 
 impl Served {
-    /// Starts it. Returns its first line.
+    /// Starts the child. Returns the line in which it says that it is ready, or why it failed.
     fn spawn(mut command: Command, file: &Path, busy: bool) -> (Self, String) {
         command
             .env(FILE, file)
@@ -277,7 +277,8 @@ async fn kill_often(times: usize, busy: bool) {
         for client in clients {
             all.extend(client.await.unwrap());
         }
-        // An incomplete record at the end is cut off. Before that, ovsdb-tool refuses the file.
+        // Opening the file cuts off an incomplete record at its end. ovsdb-tool would refuse that record, so
+        // it comes second.
         let by_ours = names_by_ours(&file).await;
         let lost: Vec<_> = all.difference(&by_ours).collect();
         assert!(lost.is_empty(), "time {time}: {lost:?}");
@@ -312,7 +313,7 @@ async fn another_process_gets_an_error_while_the_database_is_served() {
     let served = Served::start(&file, false);
     let (_other, said) = Served::spawn(itself(), &file, false);
     assert!(
-        said.contains("another process serves this database"),
+        said.contains("another server or tool has locked this database"),
         "{said}"
     );
     match Server::file(&file) {

@@ -196,8 +196,7 @@ impl Cluster {
                     hub.add_member(database.fork(fastrand::u64(..)), membership, now());
                 }
                 let server = start(hub, member);
-                // The members hold only a weak reference to the shared state, since it refers to
-                // them.
+                // A weak reference is enough: the `Cluster` keeps the shared state alive.
                 let members = Arc::downgrade(&shared);
                 server.shared.join_cluster(move || {
                     if let Some(members) = members.upgrade() {
@@ -291,8 +290,8 @@ impl Cluster {
     }
 
     /// Makes a follower lag: until the fault ends, it applies no transaction that other members have
-    /// committed. It answers reads from what it has applied, and keeps transactions that would change
-    /// something.
+    /// committed. It answers reads from what it has applied. As soon as it lags, it keeps transactions
+    /// that would change something until it has caught up.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
@@ -339,7 +338,7 @@ impl Cluster {
         self.shared.notify();
     }
 
-    /// The databases as the member has them now. It copies no rows.
+    /// The databases as the member has them now. No row is copied.
     ///
     /// # Panics
     /// When there is no such member.
@@ -354,8 +353,8 @@ impl Cluster {
 
     /// Stops a member, and starts it again with the databases of a backup of this cluster. Its index
     /// goes back, and it forgets the transactions before the backup, so that it cannot resume monitors
-    /// from them. It catches up at once, unless it is [held back](Self::hold_back) or
-    /// [isolated](Self::isolate).
+    /// from them. It catches up at once, unless another fault prevents that, such as
+    /// [`hold_back`](Self::hold_back) or [`isolate`](Self::isolate).
     ///
     /// # Panics
     /// When there is no such member.

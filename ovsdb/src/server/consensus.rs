@@ -24,7 +24,8 @@ pub(super) enum Change {
     Nothing,
     /// A transaction was committed.
     Commit(Arc<Commit>),
-    /// The whole database: it was converted, or the member needs entries that are no longer kept.
+    /// The whole database: it was created or converted, or the member needs entries that are no longer
+    /// kept.
     Whole,
 }
 
@@ -112,7 +113,8 @@ struct Log {
 }
 
 impl Log {
-    /// Appends an entry. Those that a member still has to apply are kept, unless it was expelled.
+    /// Appends an entry, and drops old ones: the last [`KEPT`] entries are kept, and up to
+    /// [`KEPT_FOR_OTHERS`] that a member, unless it was expelled, still has to apply.
     fn push(&mut self, change: Change, members: &[Member]) {
         self.last_index += 1;
         self.entries.push_back(Entry {
@@ -427,7 +429,8 @@ impl Membership {
         }
     }
 
-    /// The backup of this database among these. The member counts as having applied no more than that.
+    /// Finds the backup of this database. From now on the member counts as having applied the log only
+    /// up to the backup's index.
     pub(super) fn restore<'a>(&self, backups: &'a [Applied]) -> Option<&'a Applied> {
         let backup = backups
             .iter()

@@ -134,7 +134,7 @@ impl Shared {
             storage.wake(self);
         }
         if appended && let Some(notify) = self.notify_cluster.get() {
-            // The other members must have what was committed before its client gets the reply.
+            // The other members must have the commit before the client gets the reply.
             notify();
         }
         (result, ready)

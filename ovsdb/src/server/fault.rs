@@ -1,4 +1,4 @@
-//! Injected faults: the part that the server's state machine and its connections know.
+//! Injected faults: the types that the server's state machine and its connections use.
 
 use std::time::Duration;
 

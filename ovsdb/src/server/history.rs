@@ -8,9 +8,9 @@ use super::engine::Commit;
 use super::monitor::Pending;
 use crate::value::Uuid;
 
-/// The fewest transactions that are kept.
+/// At least this many of the last transactions are kept.
 const TRANSACTIONS: usize = 100;
-/// The most rows that are kept in addition.
+/// More are kept as long as all of them together changed at most this many rows.
 const ROWS: usize = 10_000;
 
 /// The last transactions.
@@ -54,7 +54,7 @@ impl History {
         self.commits.back().cloned()
     }
 
-    /// The changes since this transaction; `None` when it is not kept.
+    /// The changes since this transaction; `None` when the history does not reach back to it.
     pub(super) fn since(&self, transaction: Uuid) -> Option<Pending> {
         let skipped = if transaction == self.before {
             0

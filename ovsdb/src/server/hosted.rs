@@ -22,7 +22,8 @@ pub(crate) trait Journal: Send + std::fmt::Debug {
     /// Appends a record. It need not be on disk yet.
     ///
     /// # Errors
-    /// When it cannot be written. Then nothing of it is left in the journal.
+    /// When it cannot be written. What was written of it is then removed; if that fails too, the journal
+    /// appends nothing any more.
     fn append(&mut self, record: &str) -> Result<Position, OvsdbError>;
 
     /// Replaces all records by a schema and one record.
@@ -32,11 +33,11 @@ pub(crate) trait Journal: Send + std::fmt::Debug {
     fn replace(&mut self, schema: &str, record: &Whole<'_>) -> Result<Position, OvsdbError>;
 }
 
-/// A position in a journal: how many records were appended.
+/// A position in a journal, which grows with each record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Position(pub(crate) u64);
 
-/// A transaction that waits for a change of the database.
+/// A transaction that waits for a change of the database, or of the cluster.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) session: SessionId,

@@ -1,4 +1,5 @@
-//! The server as a state machine: databases, sessions, locks. It does no I/O and reads no clock.
+//! The server as a state machine: databases, sessions, locks. It reads no clock, and its only I/O is to
+//! write to the [`Journal`](super::hosted::Journal)s of its databases.
 //!
 //! Inputs are the `handle_*` methods: a client connected, sent a message or disconnected, bytes were
 //! sent, time passed. Outputs are the `poll_*` methods: what to send, which sessions to close, when to
@@ -41,8 +42,8 @@ pub(crate) struct Now {
 /// While a session has more unsent bytes than this, its changes are merged instead of queued.
 const QUEUED: usize = if cfg!(simulation) { 4 } else { 256 } * 1024;
 
-/// A session with more unsent bytes than this is closed when it must be sent anything other than
-/// changes.
+/// A session with more unsent bytes than this is closed when it must be notified of a lock, since such
+/// notifications cannot be merged.
 const UNREAD: usize = 4 * QUEUED;
 
 /// While more of a session's replies than this wait for the disk, nothing more is read from it.
@@ -52,8 +53,8 @@ const UNSYNCED: usize = 1000;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quotas {
     pub(crate) sessions: usize,
-    /// The greatest number of monitors of a session; the same for locks, and for transactions that
-    /// wait.
+    /// The greatest number of monitors of a session; the same for its locks, and for its transactions
+    /// that wait in one database.
     pub(crate) monitors: usize,
 }
 
@@ -216,7 +217,7 @@ impl Hub {
             let was_paused = session.outgoing.unsent() > QUEUED;
             session.outgoing.sent(count);
             if was_paused && session.outgoing.unsent() <= QUEUED {
-                // There is room again for reading from it.
+                // The output queue has room again, so further requests can be read.
                 self.ready.push(id);
             }
             if session.outgoing.unsent() == 0 {
@@ -266,7 +267,7 @@ impl Hub {
         }
     }
 
-    /// A journal cannot be written to disk any more: the transactions that wait for that fail.
+    /// A journal could not be synced to disk: the replies that wait for that become errors.
     pub(crate) fn handle_sync_failed(&mut self, database: &str, error: &OvsdbError) {
         let Some(hosted) = self.databases.get_mut(database) else {
             return;
@@ -360,7 +361,8 @@ impl Hub {
         self.sessions.get(&id)?.closing.clone()
     }
 
-    /// Whether to read from a session: not while it has much unsent output.
+    /// Whether to read from a session: not while it has much unsent output or many replies that wait for
+    /// the disk, and not when it is being closed.
     pub(crate) fn wants_input(&self, id: SessionId) -> bool {
         let session = self.sessions.get(&id);
         session.is_some_and(|session| {

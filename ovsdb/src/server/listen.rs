@@ -243,7 +243,7 @@ pub(super) async fn bind_unix(path: &Path) -> io::Result<Listener<UnixSocket>> {
     }))
 }
 
-/// A unix socket, which is removed when it is dropped.
+/// A unix socket, whose file is removed when the socket is dropped.
 #[derive(Debug)]
 pub(super) struct UnixSocket {
     listener: UnixListener,

@@ -1,9 +1,10 @@
 //! An OVSDB server, for tests and for production. It answers as ovsdb-server does.
 //!
-//! [`Server`] serves databases in memory or in files, to clients in the same process and on sockets. It
-//! is a state machine without I/O and without a clock; small tokio tasks move bytes, keep time and
-//! write files. It checks and executes transactions as ovsdb-server does, error by error: the tests run
-//! random transactions on random schemas on both, and compare the results.
+//! [`Server`] serves databases in memory or in files, to clients in the same process and on sockets. Its
+//! core is a state machine without sockets and without a clock, which appends transactions to the files;
+//! small tokio tasks move bytes, keep time, and sync and compact the files. It checks and executes
+//! transactions as ovsdb-server does, error by error: the tests run random transactions on random schemas
+//! on both, and compare the results.
 //!
 //! ```
 //! # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
@@ -26,7 +27,7 @@
 //!
 //! # What it lacks
 //!
-//! - Clusters on several machines (raft). A clustered file is refused, by
+//! - Clusters on several machines (raft). A clustered file is refused with the error
 //!   [`FileErrorReason::Clustered`]. For tests, a [`Cluster`] is several servers in one process that
 //!   share their databases as a cluster does.
 //! - Role-based access control (RBAC), replication from an active server, and the control socket that
@@ -189,16 +190,18 @@ impl ServerBuilder {
         self
     }
 
-    /// How many monitors each client may have, and as many locks and waiting transactions: 1,000 by
-    /// default. Requests for more fail with the error `resources exhausted`.
+    /// How many monitors and how many locks each client may have, and how many waiting transactions in
+    /// each database: 1,000 of each by default. Requests for more fail with the error
+    /// `resources exhausted`.
     pub const fn max_monitors(mut self, monitors: usize) -> Self {
         self.quotas.monitors = monitors;
         self
     }
 
     /// How long a client on TCP or TLS may send nothing before it is probed with an `echo`, and again
-    /// before it is disconnected: 5 seconds by default; zero turns probes off. As with ovsdb-server,
-    /// clients on unix sockets and in the process are not probed, since the system reports their end.
+    /// before it is disconnected: 5 seconds by default; zero turns probes off. A slow reader is not
+    /// probed as long as it reads. As with ovsdb-server, clients on unix sockets and in the process are
+    /// not probed, since the system reports their end.
     pub const fn probe_interval(mut self, interval: Duration) -> Self {
         self.probe_interval = interval;
         self
@@ -212,7 +215,7 @@ impl ServerBuilder {
     }
 
     /// Starts the server. Until it [listens](Server::listen), only clients in this process can connect,
-    /// by `server` of [`Client::builder`](crate::Client::builder).
+    /// through [`ClientBuilder::server`](crate::ClientBuilder::server).
     ///
     /// # Errors
     /// When a schema is broken, a file cannot be served, or two databases have the same name.
@@ -294,7 +297,7 @@ fn split(opened: Opened) -> (Database, OpenedFile) {
     (opened.database, Some((opened.journal, opened.lock)))
 }
 
-/// The schemas of databases in memory.
+/// Parsed schemas of databases in memory, shared by databases with the same schema text.
 static SCHEMAS: ByText<Schema> = ByText::new();
 
 fn memory(schema: &str) -> Result<Database, SchemaError> {
@@ -409,8 +412,8 @@ impl Server {
         self.remote.clone()
     }
 
-    /// Listens on an address for as long as the server lives. Returns the remote for clients, with the
-    /// chosen port if any free one was requested.
+    /// Listens on an address for as long as the server lives. Returns the remote for clients; if `remote`
+    /// has port 0, with the port that the system chose.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -424,7 +427,8 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// When the address cannot be listened on.
+    /// When the address cannot be listened on. For a `pssl:` remote also when the server was given no
+    /// certificate, or the crate is built without the feature `tls`.
     pub async fn listen(&self, remote: &PassiveRemote) -> io::Result<Remote> {
         let shared = self.shared.clone();
         match remote {
@@ -487,7 +491,7 @@ impl Server {
     /// were written.
     ///
     /// # Errors
-    /// When the file has no database.
+    /// When the file cannot be read as a database.
     #[cfg(simulation)]
     pub fn simulated_on(
         file: &simulated::MemoryFile,
@@ -575,7 +579,7 @@ impl Server {
         }
     }
 
-    /// The last transactions of a database that changed something, oldest first, for assertions in
+    /// The last transactions that changed something in a database, oldest first, for assertions in
     /// tests. At least 100 are kept; more as long as they changed at most 10,000 rows in total. A
     /// conversion begins a new list.
     #[must_use]
@@ -592,8 +596,9 @@ impl Server {
         committed.collect()
     }
 
-    /// Stops serving a database. Returns whether there was one with this name. Its monitors are
-    /// cancelled, as those of a converted database are.
+    /// Stops serving a database. Returns whether there was one with this name. As after a conversion,
+    /// clients that are aware of database changes are notified that its monitors are cancelled, and all
+    /// other clients are disconnected.
     pub fn remove(&self, database: &str) -> bool {
         let removed = self.shared.with_hub(|hub| hub.remove(database, now()));
         if removed && let Some(storage) = self.shared.storage(database) {
@@ -605,18 +610,22 @@ impl Server {
     /// Converts a database to another schema, as a client's `convert` request does.
     ///
     /// # Errors
-    /// When the text is not a schema, or the rows do not fit it. Then nothing has changed.
+    /// When there is no such database; the text is not a schema, or has another database's name; the rows
+    /// do not fit it; the file cannot be written, or cannot keep an ephemeral reference; or a member of a
+    /// [`Cluster`] has no majority, or has not applied every committed transaction. Then nothing has
+    /// changed.
     pub fn convert(&self, database: &str, schema: &str) -> Result<(), OvsdbError> {
         self.shared
             .with_hub(|hub| hub.convert_now(database, schema, now()))
     }
 
     /// Rewrites a database's file without overwritten values. The server also does this by itself, when
-    /// a file has doubled in size, is above 10 MB and has 100 transactions. For a database in memory
-    /// this does nothing.
+    /// a file has doubled in size since it was opened or last compacted, is above 10 MB and has 100
+    /// transactions. For a database in memory this does nothing.
     ///
     /// # Errors
-    /// When the new file cannot be written. The old one stays in use.
+    /// When the new file cannot be written: the old one stays in use. When the folder cannot be synced
+    /// after the replacement: the new file is in use, but the database accepts no more changes.
     pub async fn compact(&self, database: &str) -> io::Result<()> {
         match self.shared.storage(database) {
             Some(storage) => storage.compact(&self.shared).await,
@@ -625,7 +634,7 @@ impl Server {
     }
 }
 
-/// A client that has sent nothing for this time is probed.
+/// The default of [`ServerBuilder::probe_interval`].
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The size of the buffer of a connection within the process.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 /// Texts of at least this size are shared between sessions instead of copied.
 const SHARED: usize = 4096;
-/// With more pieces than this in the queue, short texts are joined.
+/// With at least this many pieces in the queue, short texts are copied and joined.
 const PIECES: usize = 8;
 
 /// Messages that wait to be sent, in order.
@@ -26,12 +26,12 @@ impl Outgoing {
         self.unsent += self.text.len() - before;
     }
 
-    /// Appends a text that other sessions are sent too.
+    /// Appends a text. A long one is not copied, so several sessions can share it.
     pub(super) fn share(&mut self, text: &Bytes) {
         self.unsent += text.len();
         let is_copied =
             text.len() < SHARED && (!self.text.is_empty() || self.ready.len() >= PIECES);
-        // A long text is not validated, since it is not copied.
+        // Only a text that is copied into the string must be validated.
         match std::str::from_utf8(if is_copied { text } else { &[] }) {
             Ok(short) if is_copied => self.text.push_str(short),
             _ => {

@@ -86,7 +86,7 @@ impl Relayed {
         }
     }
 
-    /// A transaction has ended at the source.
+    /// Reports the outcome of a transaction that was to be forwarded to the source.
     pub(crate) fn forwarded(&self, forward: Forward, outcome: Forwarded) {
         if let Some(shared) = self.shared.upgrade() {
             shared.with_hub(|hub| hub.handle_forwarded(&self.name, forward, outcome));

@@ -15,9 +15,9 @@ pub(crate) struct SessionId(pub(super) u64);
 /// The state of probing a client.
 #[derive(Debug, Clone, Copy)]
 enum Probe {
-    /// The last message of the client arrived at this time.
+    /// The client was last active at this time: it sent a message, or read a part of a backlog.
     Idle(Instant),
-    /// The client was probed at this time, and has not sent anything since.
+    /// The client was probed at this time, and has not been active since.
     Probed(Instant),
 }
 
@@ -33,13 +33,13 @@ pub(super) struct Session {
     pub(super) read_only: bool,
     /// How many of its replies wait for the disk.
     pub(super) unsynced: usize,
-    /// How many of its transactions were forwarded to the source of a relay, or wait for that.
+    /// How many of its transactions wait for the source of a relay, to be forwarded or answered.
     pub(super) forwarded: usize,
     /// Why it must be closed; `None` while it need not be.
     pub(super) closing: Option<String>,
     probe: Probe,
-    /// The client is probed when it has sent and read nothing for this time; after the same time
-    /// again the session ends. Zero turns probes off.
+    /// The client is probed when it has not been active for this time; after the same time again the
+    /// session ends. Zero turns probes off.
     interval: Duration,
 }
 
@@ -59,7 +59,7 @@ impl Session {
         }
     }
 
-    /// Records that the client has sent or read something.
+    /// Records that the client is active: it has sent a message, or read a part of a backlog.
     pub(super) const fn is_alive(&mut self, now: Instant) {
         self.probe = Probe::Idle(now);
     }
@@ -117,14 +117,14 @@ impl Session {
         self.outgoing.write(|out| write_failure(out, id, &error));
     }
 
-    /// Sends an error reply that is a single word.
+    /// Sends an error reply whose error is a plain string.
     pub(super) fn fail_with_word(&mut self, id: &str, word: &str) {
         let mut error = String::new();
         write_string(&mut error, word);
         self.outgoing.write(|out| write_failure(out, id, &error));
     }
 
-    /// Sends a notification with one string, or one JSON text, as its parameter.
+    /// Sends a notification with one parameter, given as JSON.
     pub(super) fn notify(&mut self, method: &str, parameter: &str) {
         self.outgoing
             .write(|out| write_notification(out, method, &format!("[{parameter}]")));

@@ -16,7 +16,8 @@ use crate::value::Uuid;
 pub enum Event<D> {
     /// A transaction was committed.
     Commit(Committed<D>),
-    /// All rows were replaced: the database was converted, or restored from a backup.
+    /// All rows were replaced: the database was converted, or a member of a cluster that lagged got the
+    /// whole database.
     FullState(FullState),
 }
 

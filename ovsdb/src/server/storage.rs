@@ -1,4 +1,4 @@
-//! The task of a database in a file: it writes transactions to disk and compacts the file.
+//! The task of a database in a file: it syncs the file to disk and compacts it.
 //!
 //! The driver wakes this task, and the task reports to the machine through the driver's [`Shared`], so
 //! the two modules use each other.
@@ -59,8 +59,8 @@ impl Storage {
         }
     }
 
-    /// Wakes the task to handle what was written. Without a tokio runtime, that waits for the next call
-    /// with one.
+    /// Wakes the task to handle what was written, and starts the task if it does not run. Outside a tokio
+    /// runtime it cannot be started; the next call inside a runtime starts it.
     pub(super) fn wake(self: &Arc<Self>, shared: &Arc<Shared>) {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_none_or(JoinHandle::is_finished)
@@ -82,7 +82,7 @@ impl Storage {
     /// already, waits for it and then compacts again.
     ///
     /// # Errors
-    /// When the file cannot be written. The old one stays in use.
+    /// Those of [`Compaction::finish`].
     pub(super) async fn compact(self: &Arc<Self>, shared: &Arc<Shared>) -> std::io::Result<()> {
         loop {
             let ended = self.compacting.notified();
@@ -111,7 +111,8 @@ impl Storage {
     }
 
     fn begin_compaction(&self, shared: &Shared) -> Begun {
-        // Under the same lock: later commits are not in the copy, and are appended to the new file too.
+        // The database is copied under the lock under which the compaction begins. So each later commit,
+        // which the copy lacks, is appended to the new file too.
         let hub = shared.hub();
         let Some(database) = hub.database(&self.name) else {
             return Begun::NotServed;

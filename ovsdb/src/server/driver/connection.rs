@@ -17,7 +17,7 @@ use crate::server::fault::ConnectionFaults;
 /// may then take to close it too.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 
-/// How many bytes are read at once. Most requests are shorter.
+/// The size of the read buffer, in bytes. Most requests are shorter.
 pub(super) const READ: usize = 8 * 1024;
 
 /// How a session ends, and why.
@@ -143,12 +143,14 @@ impl Connection {
         }
     }
 
-    /// Takes the bytes to send, unless a fault delays them, and asks the machine what it needs.
+    /// Takes the bytes to send, sets the time when they are due if a fault delays them, and asks the
+    /// machine what it needs.
     fn poll(&mut self, delay: Duration) -> Wants {
         let mut output = self.outlet.lock();
         let mut hub = self.shared.hub();
         if self.ended.is_some() {
-            // Nothing may be sent without this task while it delays output.
+            // Only this task may send now: the time limit for ending the connection starts again
+            // whenever it has sent something.
             output.reserve();
             if !self.stalled {
                 hub.handle_end(self.id);

@@ -131,8 +131,9 @@ impl Output {
         std::mem::replace(&mut self.sent, 0)
     }
 
-    /// Writes what the stream accepts at once. Returns whether that was everything. It must be called
-    /// only for an idle output; if not everything was written, the caller must wake the session's task.
+    /// Writes what the stream accepts at once. Returns whether that was everything. The output must have
+    /// been idle before it was refilled, since otherwise the session's task is waiting to write. If not
+    /// everything was written, the caller must wake that task.
     pub(super) fn send_now(&mut self) -> bool {
         // Do not spend the scheduling budget of the task that runs this, which is for its own work.
         let sending = pin!(unconstrained(poll_fn(|cx| Poll::Ready(self.poll_send(cx)))));

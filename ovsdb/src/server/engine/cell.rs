@@ -30,7 +30,7 @@ impl Cell {
         Self::from(Datum::default_of(column))
     }
 
-    /// The set of these atoms, which must be sorted and distinct.
+    /// The cell with these atoms.
     pub(super) fn of_set(set: Set<Atom>) -> Self {
         match &*set {
             [one] => Self::One(one.clone()),
@@ -47,7 +47,7 @@ impl Cell {
         }
     }
 
-    /// The elements of a set, or the only atom.
+    /// The elements of a set, or the only atom; none of a map.
     pub(crate) fn elements(&self) -> &[Atom] {
         match self {
             Self::One(one) => std::slice::from_ref(one),
@@ -64,7 +64,7 @@ impl Cell {
         }
     }
 
-    /// Whether a set contains this atom.
+    /// Whether a set contains this atom, or a map has it as a key.
     fn contains(&self, atom: &Atom) -> bool {
         match self {
             Self::One(one) => one == atom,

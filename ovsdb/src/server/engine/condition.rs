@@ -182,7 +182,7 @@ impl Conjunction {
 /// they need by the hundreds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Disjunction {
-    /// All clauses, sorted and distinct, by which conditions are compared.
+    /// All clauses, in the order of the request. Conditions whose clauses have another order are unequal.
     clauses: Vec<Clause>,
     everything: bool,
     equal: Vec<(ColumnId, HashSet<Cell, HashState>)>,

@@ -60,7 +60,8 @@ pub(crate) enum Executed {
     /// The condition of a `wait` is not met yet. The transaction must be tried again when the database
     /// changes, and when this time has passed since its first try.
     Waits { timeout: Option<Duration> },
-    /// It failed. The results are an array with one element for each operation.
+    /// It failed. The results are an array with one element for each operation, and one more if the
+    /// checks at the commit failed.
     Failed { results: String },
     /// It can be committed.
     Ready(Proposal),
@@ -131,8 +132,8 @@ impl Database {
         }
     }
 
-    /// Replaces the rows by those of a copy of this database in which more transactions were committed.
-    /// It shares every row.
+    /// Replaces the schema and the rows by those of another member of the cluster, or of a backup. It
+    /// shares every row.
     pub(crate) fn follow(&mut self, state: State, last: Uuid) {
         self.state = state;
         self.last = last;

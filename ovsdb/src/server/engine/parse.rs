@@ -96,7 +96,7 @@ impl std::fmt::Display for What {
     }
 }
 
-/// The members of an operation.
+/// The members of a JSON object: of an operation, or of a part of a monitor request.
 #[derive(Debug)]
 pub(crate) struct Members<'a> {
     raw: Raw<'a>,
@@ -459,7 +459,7 @@ fn read_atom(
             _ => None,
         },
         AtomicType::Real => match reader.number() {
-            #[expect(clippy::cast_precision_loss, reason = "the reference rounds it too")]
+            #[expect(clippy::cast_precision_loss, reason = "ovsdb-server rounds it too")]
             Ok(Number::Integer(integer)) => Some(Atom::Real(Real::from(integer as f64))),
             Ok(Number::Real(real)) => Some(Atom::Real(real.into())),
             Err(_) => None,

@@ -164,14 +164,14 @@ pub(crate) struct ForeignRow {
     pub(crate) is_new_version: bool,
 }
 
-/// A transaction that writes rows as they are.
+/// A transaction that writes given rows, without operations.
 pub(super) struct Load<'a> {
     transaction: Transaction<'a>,
     last: Uuid,
 }
 
 impl Database {
-    /// Begins a transaction that writes rows as they are.
+    /// Begins a transaction that writes given rows, without operations.
     pub(super) fn load(&mut self) -> Load<'_> {
         let last = super::parse::random_uuid(&mut self.random);
         let (state, random) = (&self.state, &mut self.random);
@@ -189,7 +189,7 @@ impl Database {
     /// Proposes a transaction that copies rows from another server.
     ///
     /// # Errors
-    /// When the rows violate a constraint.
+    /// When the rows violate a constraint, or a row to be deleted does not exist.
     pub(crate) fn take_over(
         &mut self,
         rows: impl IntoIterator<Item = ForeignRow>,
@@ -208,7 +208,7 @@ impl Database {
     /// Executes the record of a transaction.
     ///
     /// # Errors
-    /// When the record does not fit the database.
+    /// When the record is malformed or does not fit the database.
     pub(crate) fn replay(&mut self, record: &str) -> Result<(), OvsdbError> {
         let proposal = read_record(self.load(), record)?;
         self.commit(proposal);
@@ -291,7 +291,7 @@ impl Load<'_> {
 
 fn read_record(mut load: Load<'_>, record: &str) -> Result<Proposal, OvsdbError> {
     let wrong = |error: crate::value::json::DecodeError| syntax("", error);
-    // It is rare, and searching for it is faster than parsing the record.
+    // The member `_is_diff` is rare, and searching for its name is faster than parsing the record.
     let is_diff = record.contains("\"_is_diff\"") && {
         let mut is_diff = false;
         let mut reader = Reader::new(record);
@@ -376,7 +376,8 @@ fn read_cells(
     Ok(cells)
 }
 
-/// The value after a difference is applied, which adds and removes elements.
+/// The value after a difference is applied: the symmetric difference of both. In a map, a pair whose key
+/// exists with another value replaces it.
 fn patch(old: &Cell, difference: &Cell) -> Cell {
     match (old, difference) {
         (Cell::Map(old), Cell::Map(difference)) => {

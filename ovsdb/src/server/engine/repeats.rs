@@ -1,4 +1,4 @@
-//! Values that repeat from row to row, such as the keys of maps, are stored once.
+//! Interning: strings and maps that repeat from row to row share one allocation.
 
 use std::hash::BuildHasher as _;
 use std::mem::discriminant;

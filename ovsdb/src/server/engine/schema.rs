@@ -110,7 +110,7 @@ impl TableDef {
 
     /// The columns, without `_uuid` and `_version`.
     pub(crate) fn ids(&self) -> impl Iterator<Item = ColumnId> + Clone + use<> {
-        // There are at most as many columns as names in the text of a schema.
+        // Schemas with more columns than there are numbers are not supported.
         (0..u16::try_from(self.columns.len()).unwrap_or(u16::MAX - 2)).map(ColumnId)
     }
 
@@ -125,9 +125,9 @@ impl TableDef {
 /// A schema, prepared for looking things up in transactions.
 #[derive(Debug)]
 pub(crate) struct Schema {
-    /// The schema as it is sent and stored.
+    /// The parsed schema.
     pub(crate) source: DatabaseSchema,
-    /// Its text, as ovsdb-server writes it.
+    /// Its text, as ovsdb-server writes it; this is what is sent and stored.
     pub(crate) text: Arc<str>,
     /// The tables, in the order of their names.
     pub(crate) tables: Vec<TableDef>,

@@ -1,7 +1,7 @@
 //! The rows of a database, with their indexes and references.
 //!
-//! Everything is stored in persistent tries: a clone of a whole database costs one reference count for
-//! each of its tables, and shares every row.
+//! Everything is stored in persistent tries: a clone of a whole database costs a few reference counts
+//! for each of its tables, and shares every row.
 
 use std::hash::Hash;
 use std::sync::Arc;

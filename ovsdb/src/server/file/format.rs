@@ -7,9 +7,9 @@ use sha1::{Digest as _, Sha1};
 
 use crate::server::hosted::Whole;
 
-/// The first word of each record of a standalone database.
+/// The beginning of each record of a standalone database.
 const MAGIC: &str = "OVSDB JSON";
-/// The first word of each record of a clustered one.
+/// The beginning of each record of a clustered database.
 const CLUSTER_MAGIC: &str = "OVSDB CLUSTER";
 /// The longest first line of a record.
 const LONGEST_LINE: usize = 128;

@@ -20,7 +20,8 @@ const ROUNDS: usize = 8;
 #[derive(Debug, Default)]
 struct Backlog {
     bytes: Vec<u8>,
-    /// Whether the database was replaced meanwhile, so that the compaction's result is outdated.
+    /// Whether the compaction's result must be discarded, because the database was replaced or the
+    /// journal was closed meanwhile.
     is_stale: bool,
 }
 
@@ -33,9 +34,10 @@ struct State {
     length: u64,
     /// Its length when it was opened or compacted.
     base: u64,
-    /// The number of records since then.
+    /// The number of records after the schema; once the file was compacted or replaced, only of those
+    /// appended since.
     records: u64,
-    /// The number of records appended in total.
+    /// The number of records appended since the file was opened.
     position: Position,
     /// Set while a compaction runs.
     compaction: Option<Backlog>,
@@ -75,7 +77,8 @@ impl FileJournal {
     /// Makes sure that all records appended so far are on disk. Returns their position.
     ///
     /// # Errors
-    /// When writing fails. From then on nothing can be appended.
+    /// When the file's descriptor cannot be duplicated, or the sync fails. After a failed sync nothing
+    /// can be appended any more.
     pub(crate) fn sync(&self) -> io::Result<Position> {
         let (file, position) = {
             let state = self.state();
@@ -143,8 +146,7 @@ pub(crate) struct Compaction {
 impl Drop for Compaction {
     fn drop(&mut self) {
         let mut state = self.journal.state();
-        // After success no such file exists. After a failure, the next compaction must be able to
-        // create it.
+        // After success the file was renamed. After a failure, leave no incomplete file behind.
         let _ = fs::remove_file(&self.new);
         state.compaction = None;
     }
@@ -152,10 +154,12 @@ impl Drop for Compaction {
 
 impl Compaction {
     /// Writes a new file with the schema, the database as it was when the compaction began, and the
-    /// records appended since. Then replaces the old file with it.
+    /// records appended since. Then replaces the old file with it, unless the database was replaced or
+    /// the journal was closed meanwhile.
     ///
     /// # Errors
-    /// When the new file cannot be written. The old one stays in use.
+    /// When the new file cannot be written: the old one stays in use. When the folder cannot be synced
+    /// after the replacement: the new file is in use, but nothing can be appended any more.
     pub(crate) fn finish(self, schema: &str, record: &Whole<'_>) -> io::Result<()> {
         let old = self.journal.state().file.try_clone()?;
         let (mut file, base) = write_new(&self.new, schema, record, &old)?;

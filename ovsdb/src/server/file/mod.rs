@@ -61,16 +61,16 @@ pub enum FileErrorReason {
     /// The file cannot be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Another process serves the file.
-    #[error("another process serves this database")]
+    /// Another server or tool, in this process or in another one, has locked the file.
+    #[error("another server or tool has locked this database")]
     Locked,
     /// The file belongs to a clustered database, which this server cannot serve.
     #[error("it is a file of a clustered database, which the embedded server does not serve")]
     Clustered,
     /// The file is not a database file.
-    #[error("it is not a database file: it does not begin with `OVSDB JSON`")]
+    #[error("it is not a database file: it does not begin with `OVSDB JSON LENGTH SHA1`")]
     NotADatabase,
-    /// The file's schema is malformed.
+    /// The schema in the file, or the one to create the file with, is malformed.
     #[error("its schema is broken: {0}")]
     Schema(#[from] SchemaError),
     /// An ephemeral column must refer to a row. Since it is not kept in the file, no row of its table
@@ -84,8 +84,9 @@ pub enum FileErrorReason {
         /// The column.
         column: String,
     },
-    /// A record is damaged, and intact records follow it, which would be lost. (A damaged record at the
-    /// end of the file was not completely written, and is cut off.)
+    /// A record is damaged, and cutting it off could lose data: it is the schema's, intact records follow
+    /// it, or the damage is not that of an incompletely written record. (An incompletely written record at
+    /// the end of the file is cut off.)
     #[error("record {record}, at offset {offset}, is damaged: {damage}")]
     Damaged {
         /// The record's number; the schema's is 0.

@@ -1,5 +1,5 @@
 //! Databases of a cluster: each member applies the entries of the cluster's log, and tells its clients
-//! which member leads (ovsdb(7), "Clustered Database Service Model").
+//! whether it leads (ovsdb(7), "Clustered Database Service Model").
 
 use std::sync::Arc;
 

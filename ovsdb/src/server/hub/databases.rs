@@ -249,7 +249,7 @@ impl Hub {
     }
 
     /// Executes a `convert` request. The reply is sent after the notifications that the session's
-    /// monitors are cancelled, and before those about its transactions.
+    /// monitors are cancelled, and before the errors of its cancelled transactions.
     pub(super) fn convert_request(
         &mut self,
         id: SessionId,

@@ -1,4 +1,4 @@
-//! Injected faults: the part of the state machine.
+//! Injected faults: their effects in the state machine.
 
 use super::{Hub, Now};
 use crate::server::SessionId;

@@ -73,11 +73,12 @@ impl Hub {
         Ok(())
     }
 
-    /// The source has another schema. Monitors are cancelled, and rows that fit the new schema are
-    /// kept.
+    /// The source has another schema. Monitors are cancelled, and the rows are kept, without the tables
+    /// and columns that the new schema lacks.
     ///
     /// # Errors
-    /// When the rows do not fit the schema. Then nothing is changed.
+    /// When the relay no longer serves the database, the schema has another name, or the rows do not fit
+    /// it. Then nothing is changed.
     pub(crate) fn handle_relayed_schema(
         &mut self,
         name: &str,
@@ -92,7 +93,7 @@ impl Hub {
         self.databases.get_mut(name)?.forwards.as_mut()?.pop_front()
     }
 
-    /// A forwarded transaction has ended. Its changes were handled before.
+    /// Handles the outcome of a forwarded transaction. Its changes were applied before.
     pub(crate) fn handle_forwarded(&mut self, name: &str, forward: Forward, outcome: Forwarded) {
         if !matches!(outcome, Forwarded::NotSent)
             && let Some(session) = self.sessions.get_mut(&forward.session)

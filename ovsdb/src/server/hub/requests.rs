@@ -209,8 +209,8 @@ impl Hub {
     }
 
     /// Commits a transaction, publishes its changes to the clients that monitor them, and replies.
-    /// Returns false when it must first wait for the cluster: the cluster has no leader, or the member
-    /// has not applied the whole log.
+    /// Returns false when it must first wait for the cluster: the member has no majority, or has not
+    /// applied the whole log.
     pub(super) fn commit(
         &mut self,
         database: &Arc<str>,

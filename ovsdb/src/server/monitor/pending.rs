@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::server::engine::{Commit, RowChange, TableId};
 use crate::value::Uuid;
 
-/// Merged changes. A row that was inserted and deleted, or is unchanged, is not in them.
+/// Merged changes. A row that was inserted and then deleted is left out.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     rows: BTreeMap<(TableId, Uuid), RowChange>,

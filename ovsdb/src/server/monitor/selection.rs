@@ -143,7 +143,8 @@ fn find_table(schema: &Schema, name: &str) -> Result<TableId, OvsdbError> {
     })
 }
 
-/// Calls `read` for each request, with the table's name. A single request may stand without an array.
+/// Calls `read` for each table, with its name and its requests. A single request may stand without an
+/// array.
 fn each_request<'a>(
     raw: Raw<'a>,
     is_object: &str,

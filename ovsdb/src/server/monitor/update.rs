@@ -79,8 +79,8 @@ pub(crate) fn initial(
 /// The approximate length of a changed row's text.
 const ROW: usize = 200;
 
-/// The text of an update with those of the `count` changes that a monitor reports; `None` when it
-/// reports none of them. Changes of the same table must be adjacent.
+/// The text of a monitor's update with the changes that it selects; `None` when it selects none of them.
+/// `count` is the number of `changes`. Changes of the same table must be adjacent.
 pub(crate) fn changes<'a>(
     selection: &Selection,
     version: MonitorVersion,

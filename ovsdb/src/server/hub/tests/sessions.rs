@@ -65,7 +65,7 @@ fn a_client_cancels_its_own_transaction_and_no_other() {
         "{answer}"
     );
     assert_eq!(test.read(other), "");
-    // There is none with this id any longer.
+    // No transaction with this id waits any longer.
     test.hub.handle_message(client, cancel, test.now);
     assert_eq!(test.read(client), "");
     test.insert(writer, 7, "", false);

@@ -155,7 +155,8 @@ fn an_error_names_the_operation_and_the_table() {
     assert!(reply.contains("table Few failed"), "{reply}");
 }
 
-/// Rows of `REFERENCES`: a root with a chain of three children, and two roots that refer to each other and to it.
+/// Rows of `REFERENCES`: root `a` with a chain of three children, and two roots that refer weakly to each other; `b`
+/// also refers to `a`.
 const FAMILY: &str = r#"
     {"op":"insert","table":"Child","uuid-name":"last","row":{"name":"last"}},
     {"op":"insert","table":"Child","uuid-name":"middle","row":{"name":"middle","children":["named-uuid","last"]}},
@@ -194,7 +195,7 @@ fn rows_that_nothing_refers_to_any_longer_are_deleted_with_the_last_reference() 
                 "referential integrity violation",
             ),
             (&children, r#""name":"middle""#),
-            // The last one is kept by another reference, and the one between is not.
+            // Root `b` gets a child of its own, which stays when the children of root `a` are deleted.
             (
                 r#"{"op":"select","table":"Child","where":[["name","==","last"]],"columns":["name"]},
                    {"op":"insert","table":"Child","uuid-name":"own","row":{"name":"own"}},
