@@ -1,6 +1,6 @@
 //! The library's errors.
 //!
-//! Two rules for messages. An error says what it knows itself, and its cause is its source, which
+//! Three rules for messages. An error says what it knows itself, and its cause is its source, which
 //! [`ErrorChain`](crate::ErrorChain) appends. A server's error reply is not a cause but the error
 //! itself: it is part of the message, and not a source. An error that only wraps another one is
 //! transparent.
@@ -17,7 +17,7 @@ use crate::transport::{ConnectError, Remote, RemoteError};
 use crate::value::json::DecodeError;
 use crate::value::{Str, Uuid};
 
-/// Why a connection ended.
+/// Why a connection ended, or why a request got no reply.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -56,7 +56,8 @@ pub enum DisconnectReason {
     #[cfg(feature = "tls")]
     #[error("TLS failed")]
     Tls(#[source] TlsError),
-    /// The bytes that the server sent cannot be split into messages.
+    /// The bytes that the server sent cannot be split into messages, or exceed the
+    /// [`Limits`](crate::protocol::Limits).
     #[error("the server sent a malformed byte stream")]
     Frame(#[source] FrameError),
     /// A message of the server is malformed.
@@ -65,7 +66,7 @@ pub enum DisconnectReason {
     /// A message of the server is not UTF-8.
     #[error("the server sent a message that is not UTF-8")]
     NotUtf8,
-    /// The server refused one of the first requests of the connection.
+    /// The server refused the request for the database's schema.
     #[error("the server refused the session: {0}")]
     Refused(OvsdbError),
     /// The server's schema cannot be parsed.
@@ -84,11 +85,12 @@ pub enum DisconnectReason {
     /// The reply to a request did not come within its time limit; the connection may still work.
     #[error("no reply received within the request's time limit")]
     TimedOut,
-    /// Before the transaction was sent, the replica that it was decided on lost its connection, or
-    /// the schema changed. [`Client::apply`](crate::Client::apply) decides again.
+    /// The transaction was not sent, because the replica that it is based on is no longer current: for
+    /// example, the connection was lost or the schema changed. [`Client::apply`](crate::Client::apply)
+    /// runs its closure again.
     #[error("the view that the transaction was decided on became outdated before it was sent")]
     ViewOutdated,
-    /// The replica that a transaction was to be decided on is stale, because its monitor cannot be
+    /// The replica that a transaction is to be based on is stale, because its monitor cannot be
     /// started; see [`Cache::monitor_error`](crate::Cache::monitor_error).
     #[error("the cache cannot follow the server")]
     MonitorRefused(#[source] Box<Error>),
@@ -100,7 +102,7 @@ pub enum DisconnectReason {
         /// The databases that the server has, in the order of their names.
         available: Vec<Str>,
     },
-    /// The server belongs to another cluster than the requested one.
+    /// The server's database does not belong to the requested cluster.
     #[error("the server does not belong to the cluster {wanted}")]
     OtherCluster {
         /// The requested cluster.
@@ -236,13 +238,13 @@ pub enum Error {
         #[source]
         source: Arc<ConnectError>,
     },
-    /// No connection was made in time.
+    /// No connection became usable within the connect timeout.
     #[error("the connection to {remote} was not usable within the connect timeout")]
     ConnectTimeout {
         /// The remote.
         remote: Remote,
     },
-    /// The connection ended before the reply came.
+    /// No reply came, usually because the connection ended; [`Disconnected::reason`] says why.
     #[error(transparent)]
     Disconnected(#[from] Disconnected),
     /// A value of the request cannot be sent; nothing was sent.
@@ -270,7 +272,8 @@ pub enum Error {
         #[source]
         lost: Disconnected,
     },
-    /// The server's schema differs, and the cache is strict.
+    /// The cache is strict, and the server's schema lacks a table or column that the program was
+    /// compiled with, or has the column with another type.
     #[error("{0}")]
     Skew(SkewReport),
     /// The server does not support conditions, but a table has one.
@@ -325,7 +328,7 @@ mod tests {
     use crate::ErrorChain;
     use crate::transaction::{CommitError, Refusal};
 
-    /// One example of each error that has a cause or contains a reply.
+    /// Examples of errors that have a cause or contain a server's reply.
     fn errors() -> Vec<Box<dyn std::error::Error>> {
         let remote: Remote = "tcp:192.0.2.1:6641".parse().expect("a remote");
         let io = || io::Error::from_raw_os_error(111);

@@ -52,7 +52,8 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// When no source can be reached, or it does not have the database.
+    /// As [`ClientBuilder::connect`](crate::ClientBuilder::connect) for the source, and as
+    /// [`CacheBuilder::start`](crate::CacheBuilder::start) for a cache of its tables.
     pub async fn relay(database: impl Into<Str>, remotes: impl IntoRemotes) -> Result<Self, Error> {
         let client = Client::<AnyDatabase>::builder()
             .database(database)
@@ -72,14 +73,15 @@ impl Server {
 /// takes less.
 const REPORT_AFTER: Duration = Duration::from_secs(30);
 
-/// A column that changes whenever the source changes a row. Its values are the source's own.
+/// A column that changes whenever the source changes a row. Its values are not copied: the relay's rows
+/// have versions of their own.
 const VERSION: &str = "_version";
 
 /// The wait before transactions that were not sent are tried again.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Carries changes from the source to the relay, and transactions from the relay to the source,
-/// until one of them ends.
+/// until the relay's server or the source's client ends.
 async fn run(client: Client<AnyDatabase>, cache: Cache<AnyDatabase>, relayed: Relayed) {
     let mut changes = cache.all_changes();
     let mut state = client.state();
@@ -104,7 +106,8 @@ async fn run(client: Client<AnyDatabase>, cache: Cache<AnyDatabase>, relayed: Re
                 Some(since) => tokio::time::sleep_until(since + REPORT_AFTER).await,
                 None => std::future::pending().await,
             }} => {
-                // Report it only once; the next connection resets it.
+                // Stop the timer. The next change of state without a connection starts it again, and
+                // the report is then repeated without effect.
                 alone_since = None;
                 relayed.set_connected(planted!(RelayLossNotReported));
             }
@@ -158,7 +161,8 @@ async fn forward_to_source(
 async fn shown(cache: &Cache<AnyDatabase>) {
     let mut freshness = cache.freshness();
     let current = freshness.wait_for(|freshness| *freshness == Freshness::Current);
-    // If the source stays unreachable, the relay reports that it is not connected.
+    // Do not hold back the reply for ever. If the source stays unreachable, the relay has by then
+    // reported that it is not connected.
     let _ = tokio::time::timeout(REPORT_AFTER, current).await;
 }
 
@@ -180,7 +184,7 @@ fn apply(client: &Client<AnyDatabase>, relayed: &Relayed, batch: &DatabaseChange
             tracing::error!(%error, "a relay cannot apply the schema of its source");
         }
     }
-    // Unless these are the changes of a single transaction, apply all rows at once.
+    // The first batch of the stream, and one after a change of the schema, stand for all rows.
     let whole = batch.before().is_none() || batch.kind().is_schema_change();
     let rows = if whole {
         let view = batch.snapshot();

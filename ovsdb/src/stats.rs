@@ -67,7 +67,7 @@ pub struct Stats {
     pub unknown: u64,
     /// Requests now in flight.
     pub in_flight: usize,
-    /// Requests now waiting to be sent.
+    /// Requests now queued to be sent. Callers that wait for room in the queue are not counted.
     pub waiting: usize,
 }
 
@@ -91,12 +91,13 @@ pub struct Stats {
 pub struct CacheStats {
     /// Rows now in all tables.
     pub rows: usize,
-    /// Server transactions that were applied.
+    /// Server transactions that were applied. A reply with the initial rows counts as one. So does an
+    /// update in which the server coalesced several transactions.
     pub transactions: u64,
-    /// The bytes of the messages that carried them, including the messages with the initial rows.
+    /// The bytes of the applied rows and changes, as JSON on the wire.
     pub bytes: u64,
-    /// How often all rows were fetched again and compared with the replica, after a connection was lost
-    /// or an update did not fit.
+    /// How often all rows were fetched again and compared with the replica, for example after a
+    /// connection was lost, the schema was converted, or an update did not fit.
     pub resyncs: u64,
     /// The time from the last byte of the last update to its publication.
     pub lag: Duration,
@@ -135,13 +136,15 @@ pub struct ReconcilerStats {
     pub delayed: usize,
     /// Keys whose last attempt failed.
     pub failing: usize,
-    /// Attempts begun. An attempt lasts until the key's transaction is committed, or refused for good.
+    /// Attempts begun. An attempt ends when the key's transaction is committed, or with an error. Runs
+    /// of the closure after a conflict belong to the same attempt.
     pub attempts: u64,
     /// Attempts that failed.
     pub failures: u64,
     /// Attempts for keys that had failed before.
     pub retries: u64,
-    /// How often the closure was run again within an attempt, after a conflict with another client.
+    /// How often the closure was run again within an attempt, usually after a conflict with another
+    /// client.
     pub conflicts: u64,
     /// The time from the first change of the last key that succeeded until its success: the time in
     /// the queue, and all attempts.

@@ -13,7 +13,7 @@ use super::wire::Json;
 use crate::value::json::MAX_DEPTH;
 use crate::value::{Atom, Datum, Real, Str};
 
-/// A value of a request that no server accepts; nothing was sent.
+/// A value of a request that servers refuse or cannot store; nothing was sent.
 ///
 /// ```
 /// use ovsdb::protocol::{InvalidReason, Operation};
@@ -25,7 +25,7 @@ use crate::value::{Atom, Datum, Real, Str};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub struct InvalidValue {
-    /// The number of the operation, in a transaction.
+    /// The index of the operation in its transaction, from 0.
     pub operation: Option<usize>,
     /// The operation's or the method's name on the wire.
     pub name: Option<&'static str>,
@@ -54,8 +54,8 @@ pub enum InvalidReason {
     /// A string has a NUL character (RFC 7047 section 3.1).
     #[error("a string has a NUL character, at byte {0}")]
     Nul(usize),
-    /// A real that is NaN, infinite, or so large or small that a server stores another number, or one
-    /// that it cannot read back.
+    /// A real that is NaN, infinite, or so large or small that a server would store another number, or
+    /// could not read back what it stored.
     #[error(
         "the real {0:?} cannot be stored: expected 0, or a magnitude from 2.22507385850721e-308 to 1.79769313486231e308"
     )]
@@ -378,7 +378,8 @@ mod tests {
         }
     }
 
-    /// The request with every `X` replaced by another string, and every real by this one.
+    /// Requests that have this string wherever a request can have a string, and this real wherever it can
+    /// have a real; one of them in each request.
     fn requests(text: &str, real: f64) -> Vec<Request> {
         let string = Str::from(text);
         let atom = || Datum::from(Atom::String(string.clone()));

@@ -49,7 +49,7 @@ words!(
 );
 
 /// One clause of a `where` (RFC 7047 section 5.1, `<condition>`; as an extension, true and false are
-/// clauses too: ovsdb-server(7), "Condition Change").
+/// clauses too: ovsdb-server(7), "Notation").
 ///
 /// Operations combine clauses by AND, monitors by OR.
 ///

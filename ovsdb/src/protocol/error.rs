@@ -93,7 +93,7 @@ kinds! {
     ClusterError = "cluster error",
     /// This server of the cluster is not its leader.
     NotLeader = "not leader",
-    /// The server failed.
+    /// An error without a kind of its own, such as a duplicate key in a map.
     OvsdbError = "ovsdb error",
     /// A bug in the server.
     InternalError = "internal error",

@@ -190,7 +190,7 @@ impl Framer {
 
     /// Removes the first whole message from the front of `buffer`, with the blanks before it; `None`
     /// while it has not ended. More bytes may be appended to `buffer` between two calls. The message is
-    /// returned as it arrived; only its brackets were checked.
+    /// returned as it arrived; only its brackets were counted.
     ///
     /// # Errors
     /// As [`find`](Self::find).

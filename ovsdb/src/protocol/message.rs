@@ -29,7 +29,7 @@ pub enum Message<'a> {
         /// Its parameters, an array.
         params: Raw<'a>,
     },
-    /// A notification, not to be answered: its id is null.
+    /// A notification, not to be answered: its id is null or missing.
     Notification {
         /// The method.
         method: Cow<'a, str>,
@@ -54,7 +54,8 @@ impl<'a> Message<'a> {
     /// Reads the envelope, and finds the payload.
     ///
     /// # Errors
-    /// When the text is not a single well-formed message.
+    /// When the text is not a single well-formed message. The payload of a large message may be malformed
+    /// all the same: only its decoder checks it.
     pub fn parse(text: &'a str) -> Result<Self, DecodeError> {
         if text.len() >= LARGE
             && let Some(message) = Self::parse_large(text)

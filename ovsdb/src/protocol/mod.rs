@@ -1,8 +1,8 @@
 //! The protocol: framing, messages, operations, conditions, updates and errors of RFC 7047 and of
 //! ovsdb-server's extensions (ovsdb-server(7)).
 //!
-//! Nothing here does I/O or reads a clock. Every type on the wire can be read and written ([`Wire`]),
-//! so client and server share them.
+//! Nothing here does I/O or reads a clock. The types on the wire can be both read and written, most by
+//! [`Wire`], so client and server share them.
 
 mod check;
 mod condition;

@@ -98,8 +98,8 @@ pub enum Operation {
     },
     /// Waits until rows are, or are not, as given.
     Wait {
-        /// The time limit, in milliseconds: `None` for none, 0 for not waiting. Greater values count as
-        /// [`i64::MAX`].
+        /// The time limit, in milliseconds: `None` for none, 0 for not waiting. Values above
+        /// [`i64::MAX`] are sent as `i64::MAX`.
         timeout: Option<u64>,
         /// The table.
         table: Str,
@@ -119,7 +119,7 @@ pub enum Operation {
     },
     /// Aborts the transaction.
     Abort,
-    /// Adds a comment to the server's log.
+    /// Adds a comment to the transaction's record in the database's log.
     Comment {
         /// The comment.
         comment: Str,

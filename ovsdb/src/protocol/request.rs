@@ -9,10 +9,10 @@ use super::wire::{Json, Object, Wire, next, read_object, required, unknown};
 use crate::value::json::{DecodeError, Raw, Reader};
 use crate::value::{Str, Uuid};
 
-/// The brackets of a message and of its parameters.
+/// How many brackets enclose each parameter: those of the message and of the parameters.
 const WITHIN_PARAMS: u32 = 2;
 
-/// A request of any method of RFC 7047 section 4.1 and ovsdb-server(7) "RFC 7047 Extensions".
+/// A request of any method of RFC 7047 section 4.1, or of its extensions in ovsdb-server(7).
 ///
 /// ```
 /// use ovsdb::protocol::Request;

@@ -130,7 +130,8 @@ pub enum RowUpdate2 {
     Initial(Columns),
     /// A new row, or one that began to meet the condition. Columns with their default are omitted.
     Insert(Columns),
-    /// A modified row: columns of more than one element as differences, others as new values.
+    /// A modified row: columns whose type allows more than one element as differences, others as new
+    /// values.
     Modify(Columns),
     /// A deleted row, or one that ceased to meet the condition.
     Delete,
@@ -175,7 +176,8 @@ impl Wire for RowUpdate2 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpdateHeader<'a> {
-    /// The form of the changes, by the monitor method: `update`, `update2` or `update3`.
+    /// The form of the changes (`update`, `update2` or `update3`), given as the monitor method that it
+    /// belongs to.
     pub version: MonitorVersion,
     /// The monitor's id, any JSON value.
     pub monitor: Raw<'a>,
@@ -192,7 +194,7 @@ impl<'a> UpdateHeader<'a> {
     /// update.
     ///
     /// # Errors
-    /// When the parameters do not begin like those of an update.
+    /// When the parameters do not begin like those of an update, or do not end an array.
     ///
     /// ```
     /// use ovsdb::protocol::{MonitorVersion, UpdateHeader};

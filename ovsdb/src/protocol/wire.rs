@@ -1,4 +1,4 @@
-//! The trait of everything on the wire, and its implementation for plain values.
+//! The trait of values with a wire form, and its implementation for plain values.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub trait Wire: Sized {
     /// Reads the wire form.
     ///
     /// # Errors
-    /// When the next value is not of this type.
+    /// When the next value is malformed, or is not of this type.
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
     /// Appends the wire form.
@@ -198,7 +198,7 @@ impl<T: Wire> Wire for Option<T> {
 /// A key of a JSON object.
 #[expect(unnameable_types, reason = "no other crate implements it")]
 pub trait Key: Ord + Sized {
-    /// Reads the key, which is at `offset`.
+    /// Reads the key. An error reports `offset` as the place in the message.
     ///
     /// # Errors
     /// When the text is not such a key.
@@ -273,7 +273,7 @@ pub(crate) fn read_object<'a>(
     Ok(())
 }
 
-/// The error for a member that the object must not have.
+/// The error for an unknown word: a member, a method, an operation, or another word of the protocol.
 pub(super) fn unknown<T>(
     reader: &Reader<'_>,
     what: &'static str,

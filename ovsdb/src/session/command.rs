@@ -18,10 +18,10 @@ pub(crate) enum CallError {
     /// Not sent: it has a value that servers cannot read.
     Invalid(InvalidValue),
     Refused(OvsdbError),
-    /// The session ended, or the connection was lost, before the call was sent.
+    /// The call was not sent: the session ended, the time limit passed, or the basis no longer holds.
     NotSent(Disconnected),
-    /// The connection was lost, or the caller stopped waiting, after the call was, or may have been,
-    /// sent.
+    /// The call was sent, or may have been, and then the connection was lost, the session ended, or the
+    /// time limit passed.
     Lost(Disconnected),
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct Call {
     pub(super) method: &'static str,
     /// The text of the parameters, a JSON array.
     pub(super) params: String,
-    /// The replica that the caller decided on. When it is no longer current, the call is not sent.
+    /// The replica that the call is based on. If it is no longer current, the call is not sent.
     pub(super) basis: Option<Basis>,
     pub(super) ticket: Arc<Ticket>,
     pub(super) reply: oneshot::Sender<Result<Answer, CallError>>,
@@ -109,7 +109,7 @@ pub(crate) enum Order {
         clauses: Vec<Clause>,
         reply: ConditionReply,
     },
-    /// Abandon a call whose caller has dropped its future.
+    /// Abandon a call whose caller no longer waits: its time limit passed, or its future was dropped.
     Abandon(Arc<Ticket>),
     /// Request a lock.
     Lock {

@@ -201,7 +201,7 @@ impl Driver {
             }
         }
         if let Some(decoding) = self.decoding.take() {
-            // The job holds a replica: wait until it has dropped it.
+            // The replica that the job holds ends only when the job has dropped it.
             let _ = decoding.await;
         }
         for done in closers {

@@ -221,7 +221,7 @@ impl Session {
         self.order(Order::Reconnect);
     }
 
-    /// Ends the session once every earlier call is answered.
+    /// Ends the session: once every earlier call is answered, or at once if there is no connection.
     pub(crate) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         self.order(Order::Close { done });
@@ -247,7 +247,8 @@ impl Session {
     }
 }
 
-/// Makes the task abandon a call whose future is dropped before the answer has come.
+/// Makes the session abandon a call if its time limit passes, or its future is dropped, before the
+/// answer has come.
 struct CallGuard<'a> {
     ticket: Arc<Ticket>,
     orders: &'a mpsc::UnboundedSender<Order>,

@@ -10,8 +10,8 @@ use crate::protocol::{MonitorVersion, UpdateHeader};
 use crate::value::Uuid;
 use crate::value::json::Raw;
 
-/// Messages longer than this, in bytes, are decoded on another thread, so that the session answers
-/// keepalives meanwhile. For shorter ones, handing the message over would take longer than decoding it.
+/// Payloads of at least this length, in bytes, are decoded on another thread, so that the session
+/// answers keepalives meanwhile. Shorter ones delay a keepalive too little to be handed over.
 const LARGE: usize = if cfg!(simulation) { 1024 } else { 256 * 1024 };
 
 /// What kind of message is applied.

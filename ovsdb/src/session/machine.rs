@@ -46,8 +46,8 @@ pub(super) enum Output {
     Disconnect,
     /// Run this job on another thread, since it takes long, and hand the result back.
     Decode(Box<Job>),
-    /// An update was published and another message is waiting. Let subscribers run first, so that they
-    /// see each update, and the states before it can be reused.
+    /// An update was published and another message is waiting. Let subscribers run first: they then see
+    /// each update by itself, and release earlier states of the replica, which can be reused.
     Published,
     /// The session is over, for this reason.
     Ended(Disconnected),
@@ -69,7 +69,8 @@ pub(super) struct Machine {
     random: fastrand::Rng,
     /// The caller that waits for the first connection.
     first: Option<oneshot::Sender<Result<(), Error>>>,
-    /// How many attempts may still fail before that caller gets an error.
+    /// After how many more failed attempts that caller gets an error, unless `wait_for_server` is
+    /// set.
     attempts: usize,
     requirements: ServerRequirements,
     monitors: Monitors,
@@ -80,7 +81,8 @@ pub(super) struct Machine {
     decoding: bool,
     /// Whether an update was published since subscribers last ran.
     published: bool,
-    /// Whether the client was closed, or every handle was dropped.
+    /// Whether no further calls may be made: the client was closed, no handle is left, or the session has
+    /// ended.
     closing: bool,
     /// Whether every call made before the close was taken from its queue.
     drained: bool,
@@ -148,7 +150,6 @@ impl Machine {
         }
     }
 
-    /// Takes one step.
     fn next_step(&mut self, now: Instant) -> Step {
         if matches!(self.phase, Phase::Ended) {
             return Step::Idle;
@@ -306,7 +307,7 @@ impl Machine {
         self.take_decoded(now, decoded);
     }
 
-    /// The job of [`Output::Decode`] was lost, and with it the monitor that was lent to it.
+    /// The job of [`Output::Decode`] panicked or was cancelled. The monitor that was lent to it is lost.
     pub(super) fn handle_decode_lost(&mut self, now: Instant) {
         self.decoding = false;
         self.monitors.discard_lent();
@@ -341,7 +342,8 @@ impl Machine {
         serving.connection.send(waiter, call.method, call.params);
     }
 
-    /// The queue of calls is empty and closed: the client was closed, or every handle was dropped.
+    /// No call is queued, and none will be: the client was closed, every handle was dropped, or the
+    /// caller that waited for the first connection has gone.
     pub(super) fn handle_drained(&mut self) {
         self.drained = true;
         self.close();
@@ -599,8 +601,8 @@ impl Machine {
         self.warned_of_locks = true;
     }
 
-    /// Closes the connection or abandons the attempt. Ends the session when the first connection can
-    /// never succeed.
+    /// Closes the connection or abandons the attempt. Ends the session if there was no connection yet,
+    /// and the error is permanent or, without `wait_for_server`, every remote has failed once.
     fn disconnect(&mut self, now: Instant, reason: DisconnectReason) {
         let remote = self.phase.remote().cloned();
         self.log_failure(now, remote.as_ref(), &reason);
@@ -673,7 +675,7 @@ impl Machine {
         if !self.closing || self.decoding || planted!(SessionOutlivesHandles) {
             return false;
         }
-        // Without a connection, no request that waits can be answered.
+        // Closing does not wait for a connection: without one, queued calls fail.
         match self.phase.serving() {
             Some(_) if planted!(CloseForgetsCalls) => true,
             Some(serving) => self.drained && serving.connection.is_answered(),
@@ -681,7 +683,7 @@ impl Machine {
         }
     }
 
-    /// Ends the session, and tells all waiting callers why.
+    /// Ends the session, and fails the requests in flight. The driver informs all other callers.
     fn end(&mut self, lost: &Disconnected) {
         let database = &*self.options.database;
         tracing::debug!(database, reason = %ErrorChain::new(lost), "the session ends");

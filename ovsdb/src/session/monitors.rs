@@ -97,15 +97,16 @@ impl Monitors {
         key
     }
 
-    /// The schema was converted. The server has ended the monitors of the earlier schema. A request made
-    /// for the earlier schema may still have reached the server after the conversion: the rows of such a
-    /// monitor may lack columns that the server has, and are not shown.
+    /// The schema was converted: stops all monitors. The server has already ended those that it started
+    /// before the conversion. But a request made for the earlier schema may have reached the server
+    /// after the conversion; the rows of that monitor may lack columns, so they must not be shown.
     pub(super) fn converted(&mut self, server: &mut Server<'_>) {
         self.stop_all(server, |_| true);
     }
 
     /// Requests every monitor that was not requested on this connection, or was requested for an
-    /// outdated schema. The latter happens when the session learns of a conversion only from the schema.
+    /// outdated schema; but not [costly](Refusal::is_costly) ones. Requests are outdated if the
+    /// session learns of a conversion only from the schema.
     pub(super) fn start_all(&mut self, server: &mut Server<'_>) {
         let schema = server.schema.clone();
         self.stop_all(server, |entry| entry.schema.as_deref() != Some(&*schema));
@@ -375,7 +376,7 @@ impl Monitors {
         });
     }
 
-    /// Tells all callers that wait for a monitor that it will not be started.
+    /// Tells all callers that wait for a monitor or for a condition that the session has ended.
     pub(super) fn fail(&mut self, lost: &Disconnected) {
         for entry in self.entries.values_mut() {
             if let Some(starter) = entry.starter.take() {
@@ -459,8 +460,8 @@ impl Monitors {
             return;
         };
         let starts = matches!(decoded.kind, Kind::Start);
-        // Otherwise the connection that the message came from was lost, or the server has ended the
-        // monitor.
+        // False if the connection that the message came from was lost, or the monitor has been stopped
+        // since.
         let current = entry.wire == Some(wire);
         match decoded.applied {
             Ok(()) => {

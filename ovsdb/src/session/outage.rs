@@ -28,10 +28,11 @@ pub(super) struct Outage {
     quiet_until: Duration,
     /// The reasons that were logged as warnings.
     warned: Vec<String>,
-    /// The reasons since the last warning, until every remote has failed.
+    /// New reasons, held back until every remote has failed and [`GRACE`] is over.
     held_back: Vec<Warning>,
-    /// When to repeat a reason, and the interval after that.
+    /// When to repeat a reason.
     repeat_at: Duration,
+    /// The interval that ends at `repeat_at`.
     interval: Duration,
 }
 
@@ -56,7 +57,7 @@ impl Outage {
         self.failures
     }
 
-    /// An attempt failed; `remotes` is their number. Returns the warnings to give now.
+    /// An attempt failed. `remotes` is the number of remotes. Returns the warnings to log now.
     pub(super) fn failed(
         &mut self,
         now: Duration,

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-/// A message of at least this length is queued as it is. Shorter ones are gathered into one buffer, so
-/// that one write sends many of them.
+/// Parameters of at least this length are queued without being copied. Everything else is gathered into
+/// one buffer, so that one write sends many messages.
 const OWN_CHUNK: usize = 16 * 1024;
 
 /// A queue of messages, in the order in which they are written.
@@ -13,7 +13,7 @@ const OWN_CHUNK: usize = 16 * 1024;
 pub(super) struct Outgoing {
     /// Written first.
     chunks: VecDeque<Bytes>,
-    /// Short messages, written after the chunks.
+    /// Messages, or parts of messages, written after the chunks.
     tail: BytesMut,
     bytes: usize,
 }

@@ -39,7 +39,8 @@ pub(super) enum Waiter {
 pub(super) enum Effect {
     /// Nothing that replicas show.
     None,
-    /// Rows. The server can be asked to cancel it, and the call returns once every replica shows it.
+    /// Rows. The server can be asked to cancel the call, which returns once every replica shows the
+    /// change.
     Transaction,
     /// The schema. The call returns once the session knows the new schema and every replica was
     /// started again.
@@ -81,8 +82,8 @@ impl Pending {
         }
     }
 
-    /// Publishes the number of waiting callers. Called before any of them gets its answer, since they
-    /// may read it.
+    /// Publishes the number of waiting callers. This happens before a caller gets its answer, since the
+    /// caller may then read the number.
     fn set_calls(&mut self, calls: usize) {
         self.calls = calls;
         let in_flight = &self.shared.counters.in_flight;

@@ -29,7 +29,8 @@ pub(super) struct Greeting {
     pub(super) connection: Connection,
     /// Whether the server has answered the monitor of `_Server`, if only with an error.
     pub(super) server_known: bool,
-    /// The server's report on its databases; `None` where it has no `_Server`.
+    /// The server's report on its databases; `None` before it arrives, and if the server has no
+    /// `_Server`.
     pub(super) databases: Option<ServerDatabases>,
     /// The text of the server's schema.
     pub(super) schema: Option<String>,
@@ -43,7 +44,7 @@ pub(super) struct Serving {
     pub(super) connection: Connection,
     /// The server's report on its databases; `None` where it has no `_Server`.
     pub(super) databases: Option<ServerDatabases>,
-    /// Whether the schema was requested again.
+    /// Whether the schema was requested again, and the reply has not come yet.
     pub(super) schema_requested: bool,
 }
 

@@ -8,13 +8,13 @@
 //! - the *backoff*, 1 s to 8 s by default, after its server could not be reached, or closed the
 //!   connection: such a server gets at most 18 attempts in the first minute and 15 in each later
 //!   one, on average 13 and 10; so 1,000 clients make 10,000 attempts a minute;
-//! - the *pause*, 50 ms to 8 s by default, after its server answered but was not ready: it is not
-//!   its cluster's leader, or the cluster has none. Elections are usually short; during a long one,
-//!   such a server gets 16 attempts in the first minute and 10 in each later one, on average.
+//! - the *pause*, 50 ms to 8 s by default, after its server answered but was not ready: for example,
+//!   it is not its cluster's leader. Elections are usually short; during a long one, such a server
+//!   gets 17 attempts in the first minute and 10 in each later one, on average.
 //!
 //! Remotes that are not waiting are tried at once, one after the other. When all are waiting, the
 //! session *stands by*: it keeps the connection to the server that is not ready, which reports when
-//! it becomes the leader, and moves on when another remote is due. If that server's log grows
+//! it becomes the leader, and moves on when a remote is due. If that server's log grows
 //! meanwhile, another member must be leading. The machine follows this *hint* and tries the other
 //! remotes at once, at most a few times until a connection serves again.
 //!
@@ -42,8 +42,8 @@ pub(crate) struct Timings {
     pub(crate) max_backoff: Duration,
     /// Time allowed per remote to connect and become usable.
     pub(crate) connect_timeout: Duration,
-    /// How long the peer may be silent before it is probed, and again until it is given up. `None`
-    /// turns probes off.
+    /// How long the peer may be silent before it is probed, and how long after the probe before it is
+    /// given up; the latter is multiplied by the patience if the peer owes rows. `None` turns probes off.
     pub(crate) probe_interval: Option<Duration>,
 }
 
@@ -52,7 +52,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How long a connection must serve to end the pauses. Without this, servers that become ready only for
 /// a moment would be connected to again and again without a wait.
 const SETTLED: Duration = Duration::from_millis(100);
-/// The longest patience.
+/// The longest patience, in probe intervals.
 const PATIENCE: u32 = 8;
 /// How many hints are followed, per remote, until a connection serves again.
 const HINTS: usize = 2;
@@ -66,7 +66,7 @@ pub(crate) enum Action {
     Probe,
     /// Give up the attempt to connect.
     ConnectTimedOut,
-    /// Leave the server that is not ready: another remote is due.
+    /// Leave the server that is not ready: a remote is due, which may be the same one.
     StandByOver,
     /// Give up the connection: the peer stopped responding.
     Silent,
@@ -77,8 +77,8 @@ pub(crate) enum Action {
 pub(crate) enum End {
     /// The server could not be reached or used, or the connection was lost.
     Failed,
-    /// The server answered, but is not ready, or no longer: it is not the leader, or the cluster has
-    /// none.
+    /// The server answered, but is not ready, or no longer: it is not the leader, it has not joined its
+    /// cluster, it lacks contact with the majority or with its source, or its data is stale.
     NotReady,
     /// The caller requested another connection.
     Requested,
@@ -100,7 +100,8 @@ enum State {
         probed: Option<Duration>,
         /// Whether the peer owes the first rows of a monitor.
         owes: bool,
-        /// The longest time without a byte while it owed them, once bytes have come.
+        /// The longest silence that ended with a byte while the peer owed these rows; `None` before the
+        /// first byte.
         silence: Option<Duration>,
     },
 }
@@ -266,7 +267,8 @@ impl Reconnect {
         }
     }
 
-    /// The peer is given up because it was silent. If it owed rows, the next one that does gets more time.
+    /// The peer is given up because it was silent. If it owed rows, the next peer that owes rows gets
+    /// more time.
     pub(crate) fn fell_silent(&mut self) {
         if let State::Connected { owes: true, .. } = self.state {
             self.patience = (self.patience * 2).min(PATIENCE);

@@ -1,5 +1,5 @@
 //! The server's report on its databases: the table `Database` of its database `_Server`
-//! (ovsdb-server(5), "_Server Database"), and whether a session should stay with the server.
+//! (ovsdb-server(5), "Database Table"), and whether a session should stay with the server.
 
 use std::collections::{BTreeMap, BTreeSet};
 

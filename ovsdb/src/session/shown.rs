@@ -22,8 +22,8 @@ struct Commit {
     _shown: oneshot::Sender<()>,
 }
 
-/// Resolves once every replica shows the commit. The sender is then dropped, so the result is always an
-/// error.
+/// Resolves once every replica shows the commit, or cannot: its monitor has ended or was refused, or the
+/// connection is lost. The sender is then dropped, so the result is always an error.
 pub(super) type Shown = oneshot::Receiver<()>;
 
 impl Unshown {

@@ -6,7 +6,7 @@ use crate::error::Disconnected;
 use crate::error_chain::ErrorChain;
 use crate::transport::Remote;
 
-/// The state of the connection; [`Client::state`](crate::Client::state) reports every change.
+/// The state of the connection, which [`Client::state`](crate::Client::state) reports.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -33,7 +33,7 @@ pub enum ConnectionState {
         /// Why the last connection or attempt ended; `None` before the first.
         lost: Option<Disconnected>,
     },
-    /// A connection is being made.
+    /// A connection is being made, or is not usable yet.
     Connecting {
         /// The remote.
         remote: Remote,

@@ -168,7 +168,7 @@ impl Lab {
         self.carry();
     }
 
-    /// Carries what was written to the server.
+    /// Carries to the server what the machine wants to write.
     fn carry(&mut self) {
         loop {
             let (_, bytes) = self.machine.buffers();
@@ -471,7 +471,7 @@ fn a_growing_log_tells_a_session_that_stands_by_that_another_member_leads() {
     });
     connect_to_follower(&mut lab);
     connect_to_follower(&mut lab);
-    // Neither leads. After a while the session stands by at one of them.
+    // Neither leads, so the session stands by at the second.
     let tried = lab.attempts.len();
     let update = |lab: &mut Lab, index: u32| {
         lab.send(&format!(
@@ -593,7 +593,7 @@ fn a_transaction_that_is_given_up_is_cancelled() {
         (&*cancel.method, cancel.params),
         ("cancel", format!("[{}]", request.id))
     );
-    // Before it is sent, a call that was given up is not sent at all.
+    // A call that is given up before it is sent is never sent.
     let ticket = Arc::new(Ticket::default());
     assert!(ticket.abandon());
     let (reply, _answer) = oneshot::channel();
@@ -742,7 +742,7 @@ fn a_job_of_a_lost_connection_does_not_hold_up_the_next_greeting() {
         "the job has the replica"
     );
     lab.finish_job();
-    // These rows are from a server that no longer exists.
+    // The job's rows came by the lost connection, so the rows are requested again.
     let request = lab.request();
     assert_eq!(request.method, "monitor_cond_since");
     lab.reply(&request, &rows(3));

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use crate::value::Sealed;
 
-/// A server's address, in the form of ovsdb(7) "Active OVSDB Connections".
+/// A server's address, in the form of ovsdb(7), "Connection Methods".
 ///
 /// ```
 /// use ovsdb::Remote;
@@ -44,7 +44,7 @@ pub enum Remote {
         /// The socket's path.
         path: PathBuf,
     },
-    /// A server in this process. It has no text form.
+    /// A server in this process. It is displayed as `memory:NAME`, which cannot be parsed.
     #[cfg(feature = "server")]
     Memory(super::memory::MemoryRemote),
 }
@@ -57,8 +57,8 @@ impl Remote {
         Self::Tcp { host, port }
     }
 
-    /// A server that listens on TLS. The host is as in [`tcp`](Self::tcp); the server's certificate
-    /// must be for it.
+    /// A server that listens on TLS. The host is as in [`tcp`](Self::tcp). The server's certificate must
+    /// be for this host, unless the client's `TlsConfig` sets another name or does not verify names.
     pub fn ssl(host: impl fmt::Display, port: u16) -> Self {
         let host = without_brackets(host);
         Self::Ssl { host, port }

@@ -19,15 +19,15 @@ use crate::session::server_database::{SERVER_MONITOR, ServerDatabases};
 use crate::session::shown::Shown;
 use crate::value::json::{Raw, Reader};
 
-/// While a message is decoded, only requests shorter than this are parsed. A keepalive has a few dozen
-/// bytes, and parsing a long update only to queue it would be wasted.
+/// While a message is decoded, only messages shorter than this are parsed, to find keepalives. A
+/// keepalive has a few dozen bytes, and parsing a long update only to queue it would be wasted work.
 const KEEPALIVE: usize = 4096;
 
 impl Machine {
     /// Handles the next message, if one has arrived and may be handled now.
     pub(super) fn next_message(&mut self, now: Instant) -> Step {
-        // No replica is involved before the connection serves, so a job of an earlier connection must
-        // not delay it.
+        // Before the connection serves, no message concerns a replica, so a job of an earlier connection
+        // must not delay the greeting.
         let waits = self.decoding && self.phase.serving().is_some();
         let waits = waits && !planted!(DecodedOutOfOrder);
         let Some(connection) = self.phase.connection() else {

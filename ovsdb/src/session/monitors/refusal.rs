@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 /// After this many connections in a row were lost while a monitor was being started, the monitor is
-/// considered the cause: the server may close the connection because of it, or a row may be longer
-/// than the limit for messages.
+/// considered the cause: the server may close the connection because of it, or its first reply may be
+/// longer than the limit for messages.
 const LOSSES: u32 = 5;
 
 /// The limits of the wait between two attempts.

@@ -489,7 +489,7 @@ fn remotes_that_are_replaced_while_the_session_waits_are_tried_from_the_first() 
     );
 }
 
-/// A machine that is connected since this time, to a server that owes rows.
+/// Connects the machine at this time, to a server that owes rows.
 fn owed(machine: &mut Reconnect, now: Duration) {
     while machine.poll(now) != Some(Action::Connect(0)) {
         assert!(
@@ -501,7 +501,7 @@ fn owed(machine: &mut Reconnect, now: Duration) {
     machine.set_owes(true);
 }
 
-/// For how long a server is waited for that never sends anything.
+/// How long the machine waits for a server that never sends anything.
 fn given_up_after(machine: &mut Reconnect, begun: Duration) -> Duration {
     let mut now = begun;
     loop {
@@ -529,7 +529,7 @@ fn patience_lasts_while_rows_come_only_with_it() {
         assert_eq!(machine.poll(seconds(25)), Some(Action::Probe));
         machine.heard(seconds(20 + silence));
         machine.set_owes(false);
-        // What is silent later owes nothing, and says nothing about the time that rows need.
+        // The silence after that does not count, since the server owes nothing.
         machine.heard(seconds(60));
         machine.set_owes(true);
         let again = given_up_after(&mut machine, seconds(60));

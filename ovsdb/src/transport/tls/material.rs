@@ -124,7 +124,7 @@ pub(super) trait Configure {
     fn configure(&self, contents: &Contents) -> Result<Self::Config, TlsError>;
 }
 
-/// A configuration whose files are read again when they change.
+/// A configuration that is made again when its files have changed. They are read at each use.
 pub(super) struct Reloading<S: Configure> {
     pub(super) settings: S,
     loaded: Mutex<Loaded<S::Config>>,
@@ -172,7 +172,7 @@ impl<S: Configure> Reloading<S> {
     }
 }
 
-/// How a client verifies servers.
+/// A client's certificates, and how it verifies servers.
 pub(super) struct ClientSettings {
     pub(super) sources: Sources,
     pub(super) verify_name: bool,

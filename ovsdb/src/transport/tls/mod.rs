@@ -92,7 +92,8 @@ impl fmt::Debug for TlsConfig {
     }
 }
 
-/// The authorities to trust and the client's certificate; [`TlsConfig::builder`] makes one.
+/// Builds a [`TlsConfig`] from the authorities to trust and the client's certificate.
+/// [`TlsConfig::builder`] makes this builder.
 ///
 /// ```
 /// use ovsdb::{TlsConfig, TlsError};
@@ -152,7 +153,7 @@ impl TlsConfigBuilder {
     }
 
     /// Sets the name or address that the servers' certificates are for, instead of the host in the
-    /// remote. It is also sent to the server as the requested name (SNI).
+    /// remote. A name, but not an address, is also sent to the server as the requested name (SNI).
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
@@ -267,7 +268,7 @@ impl TlsConfig {
     }
 }
 
-/// Reads files on another thread, which may block.
+/// Reads files on another thread, since reading may block.
 #[cfg(not(simulation))]
 async fn read_files<C: Send + 'static>(read: impl FnOnce() -> C + Send + 'static) -> io::Result<C> {
     let read = tokio::task::spawn_blocking(read).await;
@@ -294,7 +295,8 @@ fn parse_name(name: &str) -> Result<ServerName<'static>, TlsError> {
     ServerName::try_from(name.to_owned()).map_err(|_| TlsError::BadServerName(name.to_owned()))
 }
 
-/// A name for a server whose name is not verified. An address is not sent to it (SNI).
+/// A placeholder for a server whose name is not verified. It is an address, since TLS does not send
+/// addresses to the server (SNI).
 fn no_name() -> ServerName<'static> {
     ServerName::from(std::net::IpAddr::from(std::net::Ipv4Addr::UNSPECIFIED))
 }

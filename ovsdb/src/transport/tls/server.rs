@@ -72,7 +72,8 @@ impl fmt::Debug for TlsServerConfig {
     }
 }
 
-/// The server's certificate, and which clients are accepted; [`TlsServerConfig::builder`] makes one.
+/// Builds a [`TlsServerConfig`] from the server's certificate and from which clients are accepted.
+/// [`TlsServerConfig::builder`] makes this builder.
 ///
 /// ```
 /// use ovsdb::TlsError;
@@ -167,7 +168,7 @@ impl TlsServerConfigBuilder {
     /// # Errors
     /// When the server has no certificate; when clients are to be verified and there is no CA
     /// certificate; when a file cannot be read, is not PEM or has no usable contents; when the key does
-    /// not fit the certificate; when no version of TLS is left.
+    /// not fit the certificate; when the list of TLS versions is empty.
     pub fn build(self) -> Result<TlsServerConfig, TlsError> {
         let source = Source::Material(Reloading::new(self.settings)?);
         Ok(TlsServerConfig {
@@ -264,7 +265,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Flushing<S> {
         // An error will also occur when the stream is read, or written to again.
         let _ = Pin::new(&mut self.0).poll_flush(context);
         match Pin::new(&mut self.0).poll_read(context, buffer) {
-            // Few clients end TLS properly; a truncated message is noticed anyway.
+            // Few clients end TLS properly. This is harmless: a truncated message is never handled, since
+            // the framer returns whole messages only.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Poll::Ready(Ok(()))
             }

@@ -49,14 +49,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsReadHalf<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let shared = &mut *lock(&self.0);
-        // If the stream cannot be written to any more, what the server sent before can still be read.
+        // The error of a failed flush is ignored, since what the server sent before can still be read.
         if Pin::new(&mut shared.stream).poll_flush(context).is_ready()
             && let Some(writer) = shared.writer.take()
         {
             writer.wake();
         }
         match Pin::new(&mut shared.stream).poll_read(context, buffer) {
-            // A killed server does not end TLS properly. A truncated message is found by the framer.
+            // A killed server does not end TLS properly. This is harmless: a truncated message is never
+            // handled, since the framer returns whole messages only.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Poll::Ready(Ok(()))
             }
