@@ -10,7 +10,7 @@ use ovsdb::{Cache, Client, CommitError, Ref, RowIdentity, Str, Transaction};
 use support::inventory::{Database, Item, Part, Slot};
 use support::{connect, inventory_server, item};
 
-/// A client with a replica of a server that has the items "a" and "b", and the index by notes/owner.
+/// A client of a server that has the items "a" and "b", and its replica with three declared indexes.
 struct Setting {
     _server: Server,
     client: Client<Database>,
@@ -55,7 +55,7 @@ fn named(txn: &mut Transaction<Database>, name: &str) -> Option<Ref<Item>> {
     txn.get_by(Item::NAME, name).map(|row| row.reference())
 }
 
-/// The operations as JSON, without guards.
+/// The operations as JSON, without the guards of what was read.
 fn written(txn: &Transaction<Database>) -> Vec<String> {
     let operations = txn.operations().iter();
     operations.map(Wire::to_json).collect()
@@ -219,7 +219,7 @@ async fn edits_of_one_row_merge() {
         a.total = 1;
         a.tags.remove("z");
     });
-    // Operations that were written by hand in between keep their order.
+    // Edits keep their order relative to the operations between them.
     txn.edit(a, |a| a.total = 9);
     txn.mutate(Item::TOTAL.eq(9)).insert(Item::TAGS, ["nine"]);
     txn.edit(a, |a| a.total = 10);
@@ -288,7 +288,7 @@ async fn columns_with_a_minimum_and_a_maximum_can_be_edited() {
     };
     assert_eq!(row().sizes, [("t", 1), ("u", 2), ("v", 3)].into());
 
-    // The set is full, so the old elements are removed first.
+    // The map is full, so the old keys are removed first.
     let edit = client.edit(&cache, |_, txn| {
         txn.ensure(Item::NAME, "a", |a| {
             a.sizes = [("x", 1), ("y", 2), ("z", 3)].into();
@@ -411,7 +411,7 @@ async fn mistakes_are_the_commits_error_and_nothing_is_sent() {
             Box::new(|txn| {
                 txn.edit(Ref::<Item>::new(ovsdb::Uuid::nil()), |_| {});
             }),
-            "cannot edit the row 00000000-0000-0000-0000-000000000000 of Item: it exists neither in the view nor in the transaction",
+            "cannot edit the row 00000000-0000-0000-0000-000000000000 of Item: it is not in the view, or the transaction has deleted it",
         ),
         (
             client.transaction_on(&cache),
@@ -419,7 +419,7 @@ async fn mistakes_are_the_commits_error_and_nothing_is_sent() {
                 txn.delete(a);
                 txn.edit(a, |a| a.total = 5);
             }),
-            "of Item: it exists neither in the view nor in the transaction",
+            "of Item: it is not in the view, or the transaction has deleted it",
         ),
         (
             client.transaction(),

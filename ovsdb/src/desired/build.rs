@@ -176,7 +176,7 @@ impl<D: Database> Build<D> {
         self.steps[step].others.push(Box::new(row));
     }
 
-    /// Changes a row as each step leaves it.
+    /// Adds the edits of a row: `stages` has the row as each step leaves it.
     pub(super) fn edits<T: Table<Database = D>>(
         &mut self,
         row: &Arc<Row<T>>,

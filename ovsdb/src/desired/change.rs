@@ -47,7 +47,7 @@ impl fmt::Display for Action {
 /// A row that changes.
 ///
 /// Its [`Display`](fmt::Display) form is `+`, `~` or `-`, the table, the row's name, and a line for
-/// each column.
+/// each column or, in a set or map, for each element or pair that changes.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "testing"))] {
@@ -74,11 +74,11 @@ pub struct Change {
     pub action: Action,
     /// Its table.
     pub table: &'static str,
-    /// Its uuid; for a row that is inserted, the plan chooses it.
+    /// Its uuid. For a row that is inserted, the one that the plan uses; the server may choose another.
     pub uuid: Uuid,
     /// Its name, or another value that distinguishes it.
     pub name: String,
-    /// The columns of an inserted row, or those that change.
+    /// The columns that change; of an inserted row, those that differ from the default.
     pub columns: Vec<ColumnChange>,
 }
 
@@ -152,7 +152,7 @@ impl<D> Labels<D> {
         format!("{}={}", self.atom(key), self.atom(value))
     }
 
-    /// A value as the tools of Open vSwitch print it.
+    /// A value in the notation of the tools of Open vSwitch, without quotes around strings.
     fn datum(&self, datum: &Datum) -> String {
         match datum {
             Datum::Set(set) if set.len() == 1 => match &set[0] {

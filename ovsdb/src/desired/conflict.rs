@@ -37,7 +37,8 @@ pub enum Conflict {
         wanted: String,
         /// The existing row.
         row: Uuid,
-        /// The columns of that row that tell its owner, as JSON.
+        /// The columns of that row that tell its owner, each as `column: value`, with the value as
+        /// JSON.
         held: String,
     },
     /// A wanted row would not meet the condition for [owned](super::Desired::owned) rows.
@@ -64,7 +65,7 @@ pub enum Conflict {
         /// The row.
         row: Uuid,
     },
-    /// A row that is wanted by its uuid does not exist. Only a row that is wanted by a key can be inserted.
+    /// A row that is wanted by its uuid does not exist. Such a row is never inserted.
     #[error(
         "{table} {row} is wanted by its uuid, but does not exist: plan again on a newer view, or want the row by a key"
     )]
@@ -84,7 +85,8 @@ pub enum Conflict {
         /// The wanted row's name.
         wanted: String,
     },
-    /// A value that cannot be sent, such as a string with a NUL.
+    /// A [part](super::WantedRow::part) with a value that cannot be sent, such as a string with a NUL.
+    /// The values of [`set`](super::WantedRow::set) are checked by the commit.
     #[error("{table} {wanted} is wanted, but its value of {column} cannot be sent")]
     Value {
         /// The table.

@@ -6,8 +6,7 @@ use crate::client::{Cache, Client};
 use crate::model::Database;
 use crate::transaction::{CommitError, RetryPolicy};
 
-/// How often other clients may undo a plan before [`Client::converge`](crate::Client::converge) gives
-/// up.
+/// After how many commits [`Client::converge`](crate::Client::converge) gives up.
 const ROUNDS: usize = 10;
 
 /// Why a database could not be brought to the desired state.
@@ -32,9 +31,10 @@ pub enum ConvergeError {
     /// A commit failed.
     #[error(transparent)]
     Commit(#[from] CommitError),
-    /// Another client changes the rows back each time.
+    /// Ten plans in a row had something to do: another client, or the server, changes the rows back
+    /// each time. The server does so with a weak reference to no row, which it removes.
     #[error(
-        "after {rounds} commits the rows are still not as wanted; another client changes them back"
+        "{rounds} commits did not bring the rows to the wanted state; another client or the server changes them back"
     )]
     Restless {
         /// How many transactions were committed.
@@ -56,7 +56,8 @@ pub enum ConvergeError {
 pub struct Converged {
     /// How many transactions were committed; 0 when there was nothing to do.
     pub commits: usize,
-    /// How many rows they inserted, changed or deleted.
+    /// How many rows they inserted, changed or deleted; a row that several steps change counts once for
+    /// each.
     pub changes: usize,
 }
 
@@ -66,8 +67,8 @@ impl<D: Database> Client<D> {
     /// [`apply`](Self::apply).
     ///
     /// # Errors
-    /// The plan's conflict, at once; the error of the last commit; [`ConvergeError::Restless`] when the
-    /// rows still differ after ten commits.
+    /// The plan's conflict, at once; the error of the last commit; [`ConvergeError::Restless`] when ten
+    /// plans in a row had something to do.
     pub async fn converge(
         &self,
         cache: &Cache<D>,

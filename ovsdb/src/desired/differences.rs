@@ -70,7 +70,7 @@ impl<T: Table> Matched<'_, T> {
         }
     }
 
-    /// Sets in a row what a wanted row gives for the columns of this step.
+    /// Sets in a row what the wanted row gives to its columns in this step.
     fn put(
         &self,
         wanted: &Wanted<T>,

@@ -52,7 +52,7 @@ pub(super) struct Keys<T: Table, K> {
     keys: Vec<K>,
     /// The positions of the wanted rows, by their keys.
     places: HashMap<K, usize, crate::simulated::HashState>,
-    /// The same by the keys' conditions, for the first keys.
+    /// The same positions, by the conditions of the first `known_conditions` keys.
     conditions: HashMap<String, usize>,
     known_conditions: usize,
 }

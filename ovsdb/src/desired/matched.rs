@@ -20,7 +20,8 @@ const MOST_AHEAD: usize = 8;
 pub(super) trait AnyMatched<D> {
     /// Looks up the wanted rows, except those whose keys refer to rows that were not looked up yet.
     fn find(&mut self, resolution: &mut Resolution) -> Result<(), Conflict>;
-    /// Looks up more of those. Returns how many are left.
+    /// Looks up those wanted rows that `find` left out and whose keys are known by now. Returns how
+    /// many are still left.
     fn find_more(&mut self, resolution: &mut Resolution) -> Result<usize, Conflict>;
     /// Marks owned rows that are not wanted as deleted.
     fn delete_owned(&self, resolution: &mut Resolution);
@@ -49,12 +50,13 @@ pub(super) struct Matched<'v, T: Table> {
     pub(super) desired: &'v DesiredTable<T>,
     pub(super) table: TableView<'v, T>,
     pub(super) owned: Option<Matcher<T>>,
-    /// For each wanted row, the row of the view that it is.
+    /// For each wanted row, the row of the view that was found for it.
     pub(super) rows: Vec<Option<&'v Row<T>>>,
     states: Vec<State>,
-    /// How many of them exist.
+    /// How many of the wanted rows exist.
     found: usize,
-    /// The wanted row for each row of the view, where several could be the same.
+    /// For each found row of the view, its wanted row; only if several wanted rows could match the same
+    /// row.
     pub(super) taken: Option<HashMap<Uuid, usize>>,
     /// The wanted rows whose keys refer to rows that were not looked up yet.
     waiting: Vec<usize>,
@@ -74,7 +76,8 @@ impl<'v, T: Table> Matched<'v, T> {
         }
     }
 
-    /// The columns to prefetch: those that the first wanted row gives, and those that identify the owner.
+    /// The columns to prefetch: the first `MOST_AHEAD` columns that wanted rows give, which stand for
+    /// all, and those that identify the owner.
     fn columns(&self) -> Vec<usize> {
         let first = self.desired.rows.iter().flat_map(|row| &row.columns.0);
         let first = first.take(MOST_AHEAD).map(|given| given.index);
@@ -83,7 +86,7 @@ impl<'v, T: Table> Matched<'v, T> {
         columns.into_iter().collect()
     }
 
-    /// Looks up the row that a wanted row is.
+    /// Looks up a wanted row in the view.
     fn find_row(
         &mut self,
         place: usize,
@@ -248,8 +251,8 @@ impl<T: Table> AnyMatched<T::Database> for Matched<'_, T> {
         for (wanted, row) in self.desired.rows.iter().zip(&self.rows) {
             let Some(row) = row else { continue };
             for index in referring::<T>() {
-                // A column that may be empty can be given its references in a later step. Which sets
-                // must not be empty is not known here.
+                // An optional column can be empty until the later step, so nothing needs to be delayed.
+                // A set may have to hold an element, which is not known here.
                 let kind = &T::COLUMNS[index].kind;
                 let Some(column) = row.column(index).filter(|_| kind.scalar || !kind.single) else {
                     continue;
@@ -362,7 +365,7 @@ pub(super) fn rows_that_meet<'v, T: Table>(
     }
 }
 
-/// The columns of a row that tell its owner, as JSON.
+/// The columns of a row that tell its owner, each as `column: value`, with the value as JSON.
 fn held<T: Table>(owned: &AllOf<T>, row: &Row<T>) -> String {
     let columns = owned.columns().into_iter().filter_map(|name| {
         let index = T::COLUMNS.iter().position(|info| info.name == name)?;

@@ -44,12 +44,14 @@
 //! # What a plan touches
 //!
 //! - A row that is wanted: it is inserted, or the given columns are updated.
-//! - A row that is [owned](Desired::owned) and not wanted: it is deleted, and references to it are
-//!   removed from rows that are owned or wanted.
+//! - A row that is [owned](Desired::owned) and not wanted: it is deleted.
+//! - A row that is [unwanted](Desired::unwanted): it is deleted, even if it is not owned.
+//! - References to deleted rows: they are removed from wanted rows, and from all rows of
+//!   [cleaned](Desired::cleaned) tables.
 //! - Nothing else. If a wanted row exists, but belongs to another owner, that is a [`Conflict`].
 //!
 //! For a column, give its whole value ([`set`](WantedRow::set)), the owner's part of a set or map to
-//! which others add too ([`part`](WantedRow::part)), or the initial value in a new row
+//! which other clients add too ([`part`](WantedRow::part)), or the initial value in a new row
 //! ([`initial`](WantedRow::initial)). Columns that are not given are not changed.
 
 mod any;
@@ -96,8 +98,10 @@ pub use self::plan::{Plan, Step};
 /// ```
 ///
 /// # Cost
-/// A plan looks up each wanted row by its key, and reads all rows of each table that has
-/// [owned](Self::owned) rows once.
+/// A plan looks up each wanted row by its key. It reads all rows of a table once if it has
+/// [owned](Self::owned) rows, and once for each condition of [`row_where`](Self::row_where) and
+/// [`unwanted`](Self::unwanted). If rows are deleted, it reads tables with owned or unwanted rows, and
+/// [cleaned](Self::cleaned) tables, once more.
 pub struct Desired<D> {
     /// The desired rows of each table, in the order of first use.
     tables: Vec<Box<dyn AnyTable<D>>>,
@@ -169,11 +173,13 @@ impl<D: Database> Desired<D> {
     }
 
     /// Says which rows of a table belong to the owner: those that meet this condition. Owned rows that
-    /// are not wanted are deleted, and no other row of the table is touched. A wanted row must meet the
+    /// are not wanted are deleted. Rows that are not owned are changed only by
+    /// [`unwanted`](Self::unwanted) and [`cleaned`](Self::cleaned). A wanted row must meet the
     /// condition too, or the plan fails ([`Conflict::NotOwned`]).
     ///
-    /// In a table without this, rows are inserted and changed as wanted, and none is deleted. A second
-    /// call for the same table replaces the condition.
+    /// In a table without such a condition, rows are inserted and changed as wanted, and only
+    /// [unwanted](Self::unwanted) rows are deleted. A second call for the same table replaces the
+    /// condition.
     pub fn owned<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> &mut Self {
         self.table::<T>().owned = Some(rows.into());
         self
@@ -217,18 +223,19 @@ impl<D: Database> Desired<D> {
         self.wanted(|table, placeholders, step| table.by_condition(placeholders, step, condition))
     }
 
-    /// Wants a row that certainly does not exist yet, because it has no key and the program knows that
-    /// it must be inserted. Once it exists, refer to it by its [reference](crate::Row::reference).
+    /// Wants a row without a key, which each plan inserts again. Use it only if the program knows that
+    /// the row does not exist yet. Once the row exists, want it by its
+    /// [reference](crate::Row::reference), with [`row_where`](Self::row_where).
     pub fn new_row<T: Table<Database = D>>(&mut self) -> WantedRow<'_, T> {
         self.wanted(|table, placeholders, step| table.add(placeholders, step, FoundBy::Nothing))
     }
 
-    /// Deletes the rows that meet a condition, even if they are not owned, in this [step](Self::begin),
-    /// if they still meet it then. If such a row has the key of a [wanted row](Self::row) of this step
-    /// or a later one, a new row is inserted in its place. A wanted row of an earlier step is found as
-    /// the existing row, which still exists in that step. References to deleted rows are removed from
-    /// wanted rows, even if those give such references, and from all rows of
-    /// [cleaned](Self::cleaned) tables.
+    /// Deletes the rows that meet a condition, in this [step](Self::begin), even if they are not owned.
+    /// The commit fails with a conflict if such a row no longer meets the condition. If such a row has
+    /// the key of a [wanted row](Self::row) of this step or a later one, a new row is inserted in its
+    /// place. A wanted row of an earlier step is found as the existing row, which still exists in that
+    /// step. References to deleted rows are removed from wanted rows, even if a wanted row gives such a
+    /// reference, and from all rows of [cleaned](Self::cleaned) tables.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "testing"))] {
@@ -307,7 +314,7 @@ impl<T: Table> WantedRow<'_, T> {
         self
     }
 
-    /// Adds these elements or pairs to the set or map if it lacks them; those that others add stay.
+    /// Adds these elements or pairs to the set or map if it lacks them. What other clients add stays.
     /// The value of an existing key is replaced.
     #[expect(
         clippy::return_self_not_must_use,
@@ -363,9 +370,9 @@ impl<T: Table> WantedRow<'_, T> {
         self
     }
 
-    /// A reference to the row, for columns of other wanted rows of the same [`Desired`]. The plan
-    /// replaces it by the uuid of the row in the database, if that exists. A row that is inserted gets
-    /// this uuid, if transactions [choose uuids](crate::RowIdentity::ClientChosen).
+    /// A reference to the row, for columns of other wanted rows of the same [`Desired`]. If the row
+    /// exists in the database, the plan replaces the reference by its uuid. A row that is inserted gets
+    /// the uuid of the reference, where the [client chooses uuids](crate::RowIdentity::ClientChosen).
     #[must_use]
     pub fn reference(&self) -> Ref<T> {
         self.reference

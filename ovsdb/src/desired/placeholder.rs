@@ -19,8 +19,8 @@ const GATHER: u32 = {
     inverse
 };
 
-/// A number of placeholders, which differ from each other and from any other uuid, and whose numbers
-/// can be computed from their uuids.
+/// A list of placeholders. Their uuids differ from each other and from any other uuid, and give the
+/// position of the placeholder in the list, its number.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Placeholders {
     first: Uuid,

@@ -18,8 +18,8 @@ use crate::value::json::write_string;
 /// The changes that bring a database to the desired state; [`Desired::plan`] makes it. It is empty if
 /// there is nothing to do.
 ///
-/// Its `Display` form has the title of each step, then a line for each row that changes and for each of
-/// its columns, as in [`Change`].
+/// Its `Display` form has the title of each step, then the rows that change, each in the form of
+/// [`Change`].
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "testing"))] {
@@ -69,8 +69,8 @@ impl<D: Database> Desired<D> {
     /// in the later step that replaces a reference to them.
     ///
     /// # Errors
-    /// When the desired state cannot be reached, or only by touching rows of another owner; see
-    /// [`Conflict`].
+    /// When the desired state cannot be reached, or only by touching rows of another owner, or when the
+    /// cache lacks a table or an index; see [`Conflict`].
     pub fn plan(&self, view: &Snapshot<D>) -> Result<Plan<D>, Conflict> {
         let mut resolution = Resolution::new(self.placeholders);
         let mut tables = Vec::with_capacity(self.tables.len());
@@ -162,10 +162,11 @@ impl<D: Database> Plan<D> {
         }
     }
 
-    /// Commits all changes in one transaction. It fails with a
-    /// [conflict](crate::transaction::Refusal::is_conflict) if what the plan was decided on has
-    /// changed: a row with the same key exists now, a row to be deleted has another owner, or a value
-    /// to be replaced has changed.
+    /// Commits all changes in one transaction. The commit fails if the rows that the plan is based on
+    /// have changed: with a [conflict](crate::transaction::Refusal::is_conflict) if a row to be deleted
+    /// has another owner, a value to be replaced has changed, or a row with the key of a new one exists
+    /// by now; with a [duplicate](crate::transaction::Refusal::duplicate) if the schema makes that key
+    /// unique.
     ///
     /// # Errors
     /// As [`Transaction::commit`].

@@ -1,4 +1,4 @@
-//! Which rows of the view the wanted rows are, and which rows are deleted.
+//! Maps wanted rows to rows of the view or to new rows, and records which rows are deleted.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -24,12 +24,12 @@ pub(super) struct Deleted {
     /// The position of the [condition](super::Desired::unwanted) that deletes it; `None` if it is
     /// deleted because it is owned and not wanted.
     pub(super) unwanted: Option<usize>,
-    /// Whether another row with its key is inserted in the same step, so that it cannot be deleted
-    /// later.
+    /// Whether another row with its key is inserted in the same or a later step, so that the deletion
+    /// must not be moved to a later step.
     pub(super) is_replaced: bool,
 }
 
-/// Which rows of the view the wanted rows are, and which rows are deleted.
+/// Maps wanted rows to rows of the view or to new rows, and records which rows are deleted.
 pub(super) struct Resolution {
     placeholders: Placeholders,
     rows: Vec<Resolved>,
@@ -139,7 +139,7 @@ impl Resolution {
         steps
     }
 
-    /// Removes references to rows that are deleted in a step from a row.
+    /// Removes from a row the references to rows that this step deletes.
     pub(super) fn clean<T: Table>(&self, columns: &mut T, step: usize) {
         if self.deleted.is_empty() {
             return;

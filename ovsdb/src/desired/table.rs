@@ -220,7 +220,8 @@ impl<T: Table> DesiredTable<T> {
         }
     }
 
-    /// The name of a wanted row: from its columns, or else from its key.
+    /// The name of a wanted row: from the columns of its key, or else the condition by which it is
+    /// found.
     pub(super) fn label(&self, wanted: &Wanted<T>, resolution: &Resolution) -> String {
         let named = name_of(&self.with_key(wanted, resolution));
         named.unwrap_or_else(|| match self.condition(wanted, resolution) {

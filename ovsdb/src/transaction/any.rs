@@ -10,8 +10,8 @@ use crate::value::{Str, Uuid};
 /// Writes operations on a table known by its name only; [`Transaction::any_table`] makes one.
 ///
 /// Each operation is checked against the server's schema when it is written: the table and the columns
-/// exist, values have the columns' types, numbers of elements and constraints, functions and mutators
-/// can be applied to them, and no immutable column is changed. The commit returns the first mistake
+/// exist, values fit the columns' types and constraints, the columns' types allow the functions and
+/// mutators, and no immutable column is changed. The commit returns the first mistake
 /// ([`BuildError::SchemaMismatch`]) and sends nothing. A transaction that was [made without a
 /// schema](Transaction::detached) checks nothing.
 ///
@@ -37,7 +37,7 @@ pub struct AnyOperations<'t, D> {
 }
 
 impl<D: Database> Transaction<D> {
-    /// Operations on the table with this name, whose columns are named too.
+    /// Operations on the table with this name. Its columns are given by name too.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -90,9 +90,9 @@ impl<D: Database> AnyOperations<'_, D> {
 
     /// Inserts a row. Columns that are left out get the server's defaults.
     ///
-    /// The uuid can be used in this transaction at once. With
+    /// The returned uuid can be used to refer to the row in this transaction. With
     /// [`RowIdentity::ClientChosen`](crate::RowIdentity::ClientChosen) it stays the row's uuid;
-    /// otherwise [`Outcome::inserted_uuid`] returns the row's.
+    /// otherwise the server chooses another one, which [`Outcome::inserted_uuid`] returns.
     pub fn insert(&mut self, row: impl Into<Columns>) -> Uuid {
         let uuid = self.transaction.origin.new_uuid();
         let (uuid_name, client_uuid) = self.transaction.identity_of(uuid);
@@ -119,7 +119,7 @@ impl<D: Database> AnyOperations<'_, D> {
         })
     }
 
-    /// Changes columns of the rows that meet all clauses, in order.
+    /// Applies the mutations, in order, to the rows that meet all clauses.
     pub fn mutate(
         &mut self,
         rows: impl Into<AllOf<AnyTable>>,

@@ -30,21 +30,22 @@ impl<D: Database> Client<D> {
     /// from the view itself is not verified, so it can look through a whole table. When another client
     /// has changed something that was verified, the closure is run again.
     ///
-    /// The closure decides on a replica that is [current](Cache::current): without a connection, or
-    /// while the rows are fetched again, it is run only after that. Each run may wait as long as the
-    /// [request timeout](crate::ClientBuilder::request_timeout) allows, and its commit gets the rest of
-    /// that time. When the connection is lost or the schema is converted after the view was taken and
-    /// before the transaction is sent, it is not sent, and the closure is run again.
+    /// The closure is run only while the replica is [current](Cache::current): without a connection, or
+    /// while the rows are fetched again, `apply` waits. Each run may wait as long as the [request
+    /// timeout](crate::ClientBuilder::request_timeout) allows, and its commit gets the rest of that
+    /// time. When the connection is lost or the schema is converted after the view was taken and before
+    /// the transaction is sent, it is not sent, and the closure is run again.
     ///
     /// When the connection is lost after sending, the closure is run again too, on a view from the next
     /// connection. If the first transaction inserted a row, the second is committed only if that row
     /// does not exist. So the change is made exactly once, and if the first transaction turns out to
     /// have made it, the result of its run is returned. Without an insert the change may be made twice,
-    /// the second time on rows that show the first. Where that would differ from making it once, the
-    /// transaction is not tried again, and the outcome stays [unknown](Retry::Unknown): with arithmetic
-    /// mutations; with [inserts named by the server](super::RowIdentity::Named) and no `wait`; and when
-    /// the closure, run again, would again replace values of a row that changed meanwhile, as a closure
-    /// that counts does. A closure that sets a row to fixed values finds nothing left to do.
+    /// the second time on rows that show the first change. Where that would differ from making it once,
+    /// the transaction is not tried again, and the outcome stays [unknown](Retry::Unknown): with
+    /// arithmetic mutations; with [inserts whose uuids the server chooses](super::RowIdentity::Named)
+    /// and no `wait`; and when the closure, run again, would again replace values of a row that changed
+    /// meanwhile, as a closure that counts does. A closure that sets a row to fixed values finds
+    /// nothing left to do.
     ///
     /// [`edit`](Self::edit) does the same for a closure that cannot fail.
     ///
@@ -162,14 +163,16 @@ impl<D: Database> Client<D> {
             let mut txn = txn.sealed();
             // Drop the view, so that its state can be reused while the commit waits.
             txn.overlay.view = None;
-            // If nothing is left to do, find out whether an earlier run did it.
+            // With earlier attempts, even an empty transaction is sent: its guards find out whether one
+            // of them did the work.
             if txn.is_empty() && earlier.attempts.is_empty() {
                 // Mistakes are reported even if no operation is left.
                 let outcome = txn.send().await.map_err(|error| earlier.error(error))?;
                 return Ok((result, outcome));
             }
-            // An earlier transaction may have changed the values that this one would change again. If
-            // it inserted rows, they show whether it was carried out; otherwise nothing does.
+            // A run that cannot be settled may have changed the values that this one would change
+            // again. If other runs inserted rows, find out whether one of them was carried out;
+            // otherwise the outcome stays unknown.
             let edits = &earlier.edits;
             let is_doubtful =
                 !planted!(EditTwice) && edits.iter().any(|edits| txn.overlay.replaces_again(edits));
@@ -303,8 +306,8 @@ impl<D: Database, R> Earlier<D, R> {
 }
 
 impl<D: Database> Transaction<D> {
-    /// Whether it is harmless to make the change twice, the second time decided on a view that
-    /// shows the first.
+    /// Whether it is harmless to make the change twice, the second time based on a view that shows the
+    /// first.
     fn can_be_made_twice(&self) -> bool {
         if planted!(IncrementTwice) {
             return true;

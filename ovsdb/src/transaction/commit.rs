@@ -15,18 +15,18 @@ impl<D: Database> Transaction<D> {
     /// Sends the transaction and waits for its outcome.
     ///
     /// When a commit resolves, every cache of this client that [is current](crate::Cache::is_current)
-    /// shows it (read-your-writes). After a schema conversion, and whenever a monitor is started again,
-    /// the commit waits until that cache has its rows. It does not wait for a cache that is stale
-    /// because the server refuses its monitor. It also stops waiting at the time limit, or when the
-    /// connection is lost after the server's reply: the transaction is committed then, and reported so,
-    /// and the caches that do not show it yet are stale.
+    /// shows it (read-your-writes). While the monitor of a cache is being started again, for example
+    /// after a schema conversion, the commit waits until that cache has its rows. It does not wait for
+    /// a cache whose monitor the server refuses. It stops waiting at the time limit, and when the
+    /// connection is lost after the server's reply. The transaction is then committed, and reported so;
+    /// the caches that do not show it yet are stale.
     ///
     /// A transaction without operations commits at once, and nothing is sent. Without a connection the
-    /// commit waits for one, and then sends the transaction unchanged, although what it was decided on
-    /// may be outdated by then. If a replica decides what to write, use [`Client::apply`], which
-    /// decides again, or [`require_current`](Self::require_current), which sends nothing once the view
-    /// is outdated. Dropping the future asks the server to cancel the transaction, which may come too
-    /// late.
+    /// commit waits for one, and then sends the transaction unchanged, although the data that it is
+    /// based on may be outdated by then. If what to write depends on a replica, use [`Client::apply`],
+    /// which runs its closure again, or [`require_current`](Self::require_current), so that the
+    /// transaction is not sent once the view is outdated. Dropping the future asks the server to cancel
+    /// the transaction, which may come too late.
     ///
     /// # Errors
     /// [`CommitError::Build`] and [`CommitError::NotSent`] when nothing was sent.

@@ -13,8 +13,8 @@ use crate::protocol::Request;
 use crate::server::{Answer, Server};
 use crate::value::{Str, Uuid};
 
-/// The uuid before that of the first row. The uuids of [`SnapshotBuilder`] are smaller, so a
-/// transaction and the snapshot that it reads never share one.
+/// The uuid before that of the first row. The uuids that [`SnapshotBuilder`] assigns are smaller, so a
+/// transaction never assigns the uuid of a row in the snapshot that it reads.
 ///
 /// [`SnapshotBuilder`]: crate::cache::fixture::SnapshotBuilder
 const BEFORE_FIRST: u128 = 1 << 96;
@@ -34,7 +34,8 @@ impl Detached {
         Uuid::from_u128(self.last)
     }
 
-    /// Numbers rows after those of the other one, so that no uuid is used twice.
+    /// Numbers the rows that are inserted from now on after those of `other`, so that no uuid is used
+    /// twice.
     pub(super) fn number_after(&mut self, other: &Self) {
         self.last = self.last.max(other.last);
     }
@@ -50,7 +51,7 @@ impl<D: Database> Transaction<D> {
     /// `...-000000000002` and so on, so two transactions with the same operations have equal operations
     /// and equal JSON.
     ///
-    /// It is checked only against the types of the tables; with a schema,
+    /// The transaction is checked only against the types of the tables; with a schema,
     /// [`detached_for`](Self::detached_for) finds every mistake that a client would find.
     /// [`commit`](Self::commit) returns [`BuildError::Detached`]. With the feature `server`,
     /// `commit_on` commits it on an embedded server.
@@ -206,10 +207,10 @@ impl<D: Database> Transaction<D> {
     /// ```
     ///
     /// # Errors
-    /// As [`commit`](Self::commit). A transaction that has to wait is refused with `timed out`, since
-    /// nothing else can happen while it waits. The outcome is unknown when the server does not reply at
-    /// once: to a durable transaction on a file, on a relay, or because of a
-    /// [fault](crate::server::TransactionFault) that a test injected.
+    /// As [`commit`](Self::commit), but never [`CommitError::NotSent`]. A transaction that has to wait
+    /// is refused with `timed out`, since nothing else can happen while it waits. The outcome is
+    /// unknown when the server does not reply at once: to a durable transaction on a file, on a relay,
+    /// or because of a [fault](crate::server::TransactionFault) that a test injected.
     #[cfg(feature = "server")]
     pub fn commit_on(&self, server: &Server) -> Result<Outcome, CommitError> {
         use crate::error::{DisconnectReason, Disconnected};

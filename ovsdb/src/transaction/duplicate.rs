@@ -34,7 +34,7 @@ pub struct DuplicateRow {
 }
 
 impl Duplicate {
-    /// The existing row that has the values already, if the transaction inserts the other one.
+    /// The row that exists already, if the transaction inserts the other one.
     #[must_use]
     pub fn existing(&self) -> Option<Uuid> {
         match self.rows {
@@ -185,7 +185,8 @@ impl Words<'_> {
         (before.len() == columns).then_some(())
     }
 
-    /// A value that the row had before, up to the end of its sentence.
+    /// A value that the row had before the transaction, up to the next separator or the end of the
+    /// sentence.
     fn old_value(&mut self) -> Option<()> {
         if self.0.starts_with(['"', '[', '{']) {
             return self.value().map(drop);

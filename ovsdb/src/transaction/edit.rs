@@ -14,7 +14,7 @@ use crate::model::{AllOf, Database, Row, Table};
 use crate::protocol::{Clause, Columns, Operation};
 use crate::value::{Ref, Sealed, Str, Uuid};
 
-/// A row to be edited: a [`Row`] that was read, borrowed or shared, or a [`Ref`] to a row.
+/// A row to be edited: a reference to a [`Row`] or to an `Arc` of one, or a [`Ref`].
 ///
 /// ```
 /// # #[cfg(feature = "nb")]
@@ -64,21 +64,24 @@ impl<T: Table> EditRow<T> for &Arc<Row<T>> {
 }
 
 impl<D: Database> Transaction<D> {
-    /// Changes a row by a closure, and sends only the differences: columns with one value are updated;
-    /// elements of sets and keys of maps are inserted and deleted one by one. So an element that
-    /// another client adds to the same set, or a key that it adds to the same map, stays. If nothing
-    /// differs, nothing is sent. Returns whether the closure changed the row.
+    /// Changes a row by a closure, and sends only the differences. Of a set or map, only the elements
+    /// and pairs that differ are inserted and deleted. So an element that another client adds to the
+    /// same set, or a key that it adds to the same map, stays. Other columns are updated as a whole:
+    /// those with at most one value, and sets and maps that the schema does not allow to be empty. If
+    /// nothing differs, nothing is sent. Returns whether the closure changed the row.
     ///
-    /// A row that the transaction has inserted or edited before is changed further: one insert is sent,
-    /// or the difference from the row as it was before the transaction.
+    /// A row that the transaction has inserted or edited before is changed further. The earlier insert
+    /// or edit is extended, unless an operation other than an insert or edit was added since; then the
+    /// edit becomes new operations.
     ///
     /// The commit fails when the row no longer exists, when another client has changed a value that the
     /// edit replaces (the old value of an updated column, or the pair of a map whose key is replaced or
-    /// removed), and when another client was first to set a key that the edit adds. Then nothing has
+    /// removed), and when another client was first to set a key that the edit adds, to another value.
+    /// Reals are not compared, because servers send them rounded. After such a failure nothing has
     /// changed, [`Refusal::is_conflict`](super::Refusal::is_conflict) returns true,
     /// [`CommitError::retry`](super::CommitError::retry) says [`Again`](super::Retry::Again), and
-    /// [`Client::apply`](crate::Client::apply) runs its closure again. If the closure decides on
-    /// anything else in the row, read it with [`get`](Self::get), which guards the whole row.
+    /// [`Client::apply`](crate::Client::apply) runs its closure again. If the change depends on other
+    /// values of the row, read the row with [`get`](Self::get), which guards all of it.
     ///
     /// The edit starts from the row in the transaction's view; without a view, from the one that `row`
     /// holds.
@@ -107,9 +110,9 @@ impl<D: Database> Transaction<D> {
     /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     ///
-    /// A reference to a row that neither the view nor the transaction has is a mistake
-    /// ([`BuildError::NoSuchRow`]), and so is a change of an immutable column
-    /// ([`BuildError::Immutable`]): the commit returns it, and sends nothing.
+    /// Without a row to start from, or if the transaction has deleted the row, the commit sends nothing
+    /// and returns [`BuildError::NoSuchRow`]. If the edit changes an immutable column of an existing
+    /// row, it returns [`BuildError::Immutable`].
     pub fn edit<T: Table<Database = D>>(
         &mut self,
         row: impl EditRow<T>,
@@ -302,7 +305,8 @@ impl<D: Database> Transaction<D> {
                 self.mistake(BuildError::Immutable { table, column });
                 continue;
             }
-            // A set or map that must not be empty could become empty between the two mutations.
+            // A set or map that must not be empty could become empty between the two mutations,
+            // `delete` and `insert`. A column of at most one value is replaced as a whole too.
             let is_whole = column.is_some_and(|column| {
                 let kind = &column.kind;
                 kind.min > 0 || matches!(kind.max, Max::Limited(1))
@@ -317,20 +321,21 @@ impl<D: Database> Transaction<D> {
         difference
     }
 
-    /// Returns the row with this key, as the closure makes it. A row that the view or the transaction
-    /// has is [edited](Self::edit); otherwise one is inserted, with the key and what the closure sets.
-    /// Columns that the closure does not change keep their values; in a new row they get the server's
-    /// defaults. If several rows have the key, the one with the smallest uuid is edited.
+    /// Makes sure that a row with this key exists and has what the closure sets. Returns a reference to
+    /// it. A row that the view or the transaction has is [edited](Self::edit); otherwise one is
+    /// inserted, with the key and what the closure sets. Columns that the closure does not change keep
+    /// their values; in a new row they get the server's defaults. If several rows have the key, the one
+    /// with the smallest uuid is edited.
     ///
     /// When two clients ensure the same key at the same time, one inserts the row, and the commit of
     /// the other fails with a [conflict](super::Refusal::is_conflict), or with a
     /// [duplicate](super::Refusal::duplicate) in an index of the schema. When that client tries again,
     /// it finds the row.
     ///
-    /// An index by a function guards nothing: two clients may insert one row each.
+    /// With an index by a function, no guard keeps two clients from inserting one row each.
     ///
-    /// As with [`insert`](Self::insert), a new row of a table that is not in the root set must also be
-    /// referred to.
+    /// As with [`insert`](Self::insert), another row must refer to a new row of a table that is not in
+    /// the root set.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -359,8 +364,8 @@ impl<D: Database> Transaction<D> {
     /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
     ///
-    /// The transaction needs a view, as the one that [`Client::apply`](crate::Client::apply) passes
-    /// has; without a view the commit returns [`BuildError::NoView`].
+    /// The transaction needs a view, as [`Client::apply`](crate::Client::apply) gives it; without a
+    /// view the commit returns [`BuildError::NoView`].
     pub fn ensure<T, Q, B>(&mut self, by: B, key: Q, change: impl FnOnce(&mut T)) -> Ref<T>
     where
         T: Table<Database = D>,

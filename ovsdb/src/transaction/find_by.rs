@@ -8,8 +8,9 @@ use crate::model::{AllOf, Column, Mutability, Row, Table, Unique, UniqueIndex};
 use crate::trie::hash_of;
 use crate::value::{Sealed, Uuid, Value};
 
-/// What [`Transaction::get_by`](super::Transaction::get_by), [`find`](super::Transaction::find) and
-/// [`ensure`](super::Transaction::ensure) can find rows of `T` by, with a key that `Q` converts into.
+/// A column or an index by which [`Transaction::get_by`](super::Transaction::get_by),
+/// [`find`](super::Transaction::find) and [`ensure`](super::Transaction::ensure) find rows of `T`. `Q`
+/// converts into its key.
 ///
 /// | | key |
 /// |---|---|

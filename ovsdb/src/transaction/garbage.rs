@@ -47,7 +47,7 @@ pub(super) fn first_unreferenced(
     }
     let mut referenced = vec![false; operations.len()];
     for (index, operation) in operations.iter().enumerate() {
-        // The transaction deletes the row itself.
+        // A row that the transaction deletes again needs no reference.
         if let Operation::Delete { conditions, .. } = operation
             && let [
                 Clause::Compare {
@@ -115,8 +115,8 @@ fn each_value(operation: &Operation, mut each: impl FnMut(&str, &str, &Datum)) {
     }
 }
 
-/// Calls `each` with every atom that is a strong reference. If the schema lacks the column, the server
-/// will refuse the operation.
+/// Calls `each` with every atom that is a strong reference. If the schema lacks the column, every atom
+/// counts as one: the server will refuse the operation with a more exact error.
 fn each_strong(kind: Option<&ColumnType>, datum: &Datum, mut each: impl FnMut(&Atom)) {
     let strong = |base: Option<&BaseType>| {
         base.is_none_or(|base| base.ref_table.is_some() && base.ref_type == RefType::Strong)

@@ -1,5 +1,5 @@
-//! Guards: operations that make a transaction fail when another client has changed what it was decided
-//! on. They are `wait` operations with the timeout 0 (RFC 7047 section 5.2.6).
+//! Guards: operations that make a transaction fail when another client has changed what it is based on.
+//! They are `wait` operations with the timeout 0 (RFC 7047 section 5.2.6).
 
 use ovsdb_schema::DatabaseSchema;
 
@@ -53,7 +53,7 @@ fn clauses_of<T: Table>(uuid: Uuid) -> Vec<Clause> {
     AllOf::from(Ref::<T>::new(uuid)).into_clauses()
 }
 
-/// What guards are made for: the schema and the row versions of the server.
+/// What the form of a guard depends on: the schema and the row versions of the server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Guarding<'a> {
     /// The schema of the server, if it is known.
@@ -117,7 +117,8 @@ fn of_row_as<T: Table>(row: &Row<T>, columns: Vec<(Str, Datum)>) -> Operation {
     expect::<T>(clauses_of::<T>(row.uuid()), names, vec![columns.into()])
 }
 
-/// A guard: the same rows have the key as when it was read.
+/// A guard: the same rows have the key as when they were looked up and, if they were read, are
+/// unchanged.
 pub(super) fn of_key<T: Table>(read: &KeyRead<T>, guarding: Guarding<'_>) -> Operation {
     let rows = read.rows.iter();
     let rows = rows.map(|row| match read.is_whole {
@@ -141,8 +142,8 @@ pub(super) fn of_key<T: Table>(read: &KeyRead<T>, guarding: Guarding<'_>) -> Ope
     expect::<T>(read.condition.clone().into_clauses(), names, rows)
 }
 
-/// A guard: an edited row exists, and has the values that the edit replaces. If the row's values are
-/// not known, only its existence is checked.
+/// A guard: an edited row exists, and has the values that the edit replaces. `None` if the transaction
+/// inserts or deletes the row.
 pub(super) fn of_edit<T: Table>(written: &Written<T>, guarding: Guarding<'_>) -> Option<Operation> {
     let before = written.before.as_ref()?;
     written.now.as_ref()?;

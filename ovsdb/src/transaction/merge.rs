@@ -1,4 +1,4 @@
-//! Merges transactions of several authors into one.
+//! Merges transactions that were written independently into one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use crate::value::{Datum, Map, Set, Uuid, read_datum};
 /// use ovsdb::transaction::MergeConflict;
 ///
 /// if let Err(MergeConflict::Read { table, row }) = txn.merge(other) {
-///     println!("the other one was decided on the row {row} of {table} before it was changed");
+///     println!("the other transaction read the row {row} of {table}, which this one changes");
 /// }
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MergeConflict {
-    /// Both replace the same column with one value, or the pair of the same key of a map. Equal values
-    /// are a conflict too, since the second may depend on the value that the first one replaces, as
-    /// for a counter. Or both add different pairs for the same key.
+    /// Both transactions replace the value of the same column, or the pair of the same key of a map, or
+    /// add different pairs for the same key. Equal new values are a conflict too, since the second
+    /// transaction may compute its value from the one that the first replaces, as for a counter.
     #[error("both transactions change the column {table}.{column} of the row {row}")]
     Column {
         /// The table.
@@ -35,18 +35,20 @@ pub enum MergeConflict {
         /// The column.
         column: &'static str,
     },
-    /// One deletes a row that the other edits; or both insert a row with the same uuid, into this table
-    /// and the same or another one: [`Transaction::detached_after`] gives transactions without a client
-    /// distinct uuids.
-    #[error("both transactions write the row {row} of {table}, and one deletes or inserts it")]
+    /// One deletes a row that the other edits, both edit different versions of the row, or both insert
+    /// a row with the same uuid, be it into different tables. [`Transaction::detached_after`] gives
+    /// transactions without a client distinct uuids.
+    #[error(
+        "both transactions write the row {row} of {table}, and one deletes or inserts it, or they edit different versions of it"
+    )]
     Row {
         /// The table.
         table: &'static str,
         /// The row.
         row: Uuid,
     },
-    /// The other transaction read a row, or found that a key has none, and this one, which comes first,
-    /// writes that row.
+    /// The other transaction read a row or looked up a key or range, and this one, whose operations
+    /// come first, changes what it found.
     #[error(
         "one transaction was decided on rows of {table}, and the other writes the row {row} first"
     )]
@@ -71,9 +73,8 @@ impl<D: Database> Transaction<D> {
     ///
     /// [`OperationIndex::after`]: super::OperationIndex::after
     ///
-    /// When the result would not be what both have decided; see [`MergeConflict`]. This transaction is
-    /// unchanged then, and each can be committed alone. Operations written by hand on the rows that
-    /// meet a condition are not checked for conflicts.
+    /// Operations on all rows that meet a condition ([`update`](Self::update), [`mutate`](Self::mutate),
+    /// [`delete`](Self::delete)) are not checked for conflicts.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -93,6 +94,10 @@ impl<D: Database> Transaction<D> {
     /// # Ok(()) }
     /// # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
     /// ```
+    ///
+    /// # Errors
+    /// A [`MergeConflict`] when both write the same value, or when the other transaction has read what
+    /// this one changes. This transaction is unchanged then, and each can be committed alone.
     pub fn merge(&mut self, other: &Self) -> Result<usize, MergeConflict> {
         if let (Some(own), Some(other)) = (&self.basis, &other.basis)
             && !own.is_same(other)
@@ -152,7 +157,8 @@ impl<T> Written<T> {
 }
 
 impl<T: Table> KeyRead<T> {
-    /// Whether this write changes which rows the look-up finds.
+    /// Whether this write changes which rows the look-up finds or, if it read the rows, what they
+    /// contain.
     fn is_changed_by(&self, uuid: Uuid, written: &Written<T>) -> bool {
         let holds = |row: &Option<Arc<Row<T>>>| {
             row.as_ref()

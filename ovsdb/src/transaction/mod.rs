@@ -77,13 +77,14 @@ pub use self::written::{GivenColumns, Mutations, TableOperation};
 pub struct Transaction<D> {
     origin: Origin<D>,
     timeout: Option<Duration>,
-    /// The replica that the operations were decided on. They are not sent if it was not current all the
-    /// time since.
+    /// The replica that the operations are based on. They are sent only if it has been current without
+    /// interruption since this was set.
     basis: Option<Basis>,
     operations: Vec<Operation>,
     /// How many of the first operations were added by this crate.
     guards: usize,
-    /// How many of the last of these guard what was read through the transaction.
+    /// How many of these, counted from the last, `sealed` added: guards for what was read or replaced,
+    /// and the author's comment. Those before them are guards against earlier attempts.
     reads: usize,
     /// The uuids that this transaction uses for inserted rows, with the numbers of their operations.
     inserted: HashMap<Uuid, usize>,
@@ -91,8 +92,8 @@ pub struct Transaction<D> {
     mistake: Option<BuildError>,
     /// What was read and written through the transaction.
     overlay: Overlay<D>,
-    /// The numbers, counted without the guards, of the waits by which edits detect that another client
-    /// was first.
+    /// The numbers, counted without the guards, of the waits that edits add. Such a wait fails if
+    /// another client was first to set a key that the edit adds.
     edit_waits: BTreeSet<usize>,
 }
 
@@ -139,7 +140,7 @@ impl<D: Database> Origin<D> {
         matches!(self, Self::Client(client) if !client.is_relay())
     }
 
-    /// Numbers rows after those of the other one, if neither has a client.
+    /// Numbers the rows that are inserted from now on after those of `other`, if neither has a client.
     fn number_after(&mut self, other: &Self) {
         if let (Self::Detached(own), Self::Detached(other)) = (self, other) {
             own.number_after(other);
@@ -206,16 +207,17 @@ impl<D: Database> Transaction<D> {
 
     /// The time allowed for the commit, including the wait for a connection; `None` for no limit.
     ///
-    /// When the time limit passes, the server is asked to cancel the transaction. It may have carried
-    /// it out before that: the outcome is unknown, unless the transaction was not sent yet.
+    /// When the time limit passes, the client asks the server to cancel the transaction. The server may
+    /// have committed it before, so the outcome is unknown, unless the transaction was not sent yet.
     pub const fn timeout(&mut self, limit: Option<Duration>) -> &mut Self {
         self.timeout = limit;
         self
     }
 
     /// Sends the transaction only if `cache` is [current](Cache::is_current) now, and stays so without
-    /// interruption until the transaction is sent. So a decision on a view of it is not carried out
-    /// after an outage. Call it before taking the view. [`Client::apply`] does so by itself.
+    /// interruption until the transaction is sent. So a transaction that is based on a view from before
+    /// an outage is not sent after the outage. Call this method before taking the view.
+    /// [`Client::apply`] does the same by itself.
     ///
     /// If the connection was lost or the schema converted meanwhile, or the cache is not current now,
     /// the commit ends with [`CommitError::NotSent`], after which [`CommitError::retry`] says

@@ -22,8 +22,8 @@ impl<D: Database> Transaction<D> {
     ///
     /// # Errors
     /// As [`commit`](Self::commit). The outcome stays unknown without such an insert, when the time
-    /// limit passes, when the client is closed, after ten attempts, and when a later attempt is refused,
-    /// since the earlier one may still be on its way to the server.
+    /// limit passes, when the client is closed, after ten attempts, and when a later attempt is refused
+    /// for good, since the earlier one may still be on its way to the server.
     pub async fn commit_once(self) -> Result<Outcome, CommitError> {
         let sealed = self.sealed();
         let answer = sealed.send().await;
@@ -133,7 +133,7 @@ impl Attempt {
     }
 }
 
-/// What the reply to a transaction with such guards settles.
+/// What the reply to a transaction with guards for earlier attempts settles.
 pub(super) enum Settled {
     /// No earlier attempt was carried out; this is the outcome of this transaction.
     Now(Result<Outcome, CommitError>),
@@ -152,8 +152,8 @@ impl Settled {
                 Some(guard) if guard < guards && refusal.error.kind() == ErrorKind::TimedOut => {
                     Self::Before(guard)
                 }
-                // The guards passed, so no earlier attempt is carried out yet; but a request may still
-                // be on its way.
+                // Even if the guards passed, so that no earlier attempt was carried out yet, its
+                // request may still be on its way.
                 _ => Self::Not(CommitError::Refused(Box::new(
                     refusal.without_first(guards),
                 ))),

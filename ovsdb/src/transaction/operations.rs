@@ -1,4 +1,4 @@
-//! Operations that are described by several calls, and the handles of their results.
+//! Operations that are described by several calls: updates, mutations and waits.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -66,8 +66,8 @@ macro_rules! handle {
 macro_rules! index {
     ($name:ident) => {
         impl<D: Database, T: Table<Database = D>> $name<'_, D, T> {
-            /// The operation's number in the transaction. While it changes nothing it is not added, and
-            /// [`Outcome::count`](super::Outcome::count) of the returned number is 0.
+            /// The operation's number in the transaction. As long as no change was given, the operation
+            /// is not added, and [`Outcome::count`](super::Outcome::count) of the returned number is 0.
             #[must_use]
             pub const fn index(&self) -> OperationIndex {
                 match &self.draft {
@@ -129,8 +129,8 @@ impl<D: Database, T: Table<Database = D>> Update<'_, D, T> {
 }
 
 handle!(
-    /// A `mutate` operation (RFC 7047 section 5.2.4), which changes columns in order. If it changes no
-    /// column, it is not sent.
+    /// A `mutate` operation (RFC 7047 section 5.2.4), which applies mutations in order. Without a
+    /// mutation it is not sent.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -214,8 +214,9 @@ impl<D: Database, T: Table<Database = D>> Mutate<'_, D, T> {
     ///
     /// On the wire these are two mutations, `delete` of the keys and `insert` of the pairs, since an
     /// `insert` alone does not replace a value. The server carries out both or neither, and no client
-    /// sees the map in between. If the schema does not allow the map to be empty, it must have another
-    /// key meanwhile, or else the server refuses with "constraint violation".
+    /// sees the map in between. The server also checks the map between the two: if the schema does not
+    /// allow the map to be empty and it has no other key, the server refuses with "constraint
+    /// violation".
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

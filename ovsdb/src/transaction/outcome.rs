@@ -87,9 +87,10 @@ pub enum BuildError {
         /// The table of the index.
         table: &'static str,
     },
-    /// A row was edited that neither the view nor the transaction has.
+    /// A row was edited that the view lacks or that the transaction has deleted; or by a reference, in
+    /// a transaction without a view.
     #[error(
-        "cannot edit the row {uuid} of {table}: it exists neither in the view nor in the transaction"
+        "cannot edit the row {uuid} of {table}: it is not in the view, or the transaction has deleted it"
     )]
     NoSuchRow {
         /// The table.
@@ -229,8 +230,8 @@ pub(super) fn check_count<T: Table>(
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The operation that failed; `None` when all operations succeeded and the commit failed, or when
-    /// the request as a whole failed.
+    /// The operation that failed; `None` when all operations succeeded and the commit failed, when the
+    /// request as a whole failed, or when a guard that this crate added failed.
     pub operation: Option<usize>,
     /// The failed operation's name on the wire.
     pub name: Option<&'static str>,
@@ -240,7 +241,7 @@ pub struct Refusal {
     pub error: OvsdbError,
     /// Whether the request as a whole failed, before its first operation.
     pub(crate) of_request: bool,
-    /// Whether a guard failed that this crate added for what was read.
+    /// Whether a guard failed that this crate added for what was read or replaced.
     pub(crate) of_guard: bool,
 }
 
@@ -257,15 +258,16 @@ impl Refusal {
     }
 
     /// Whether another client has changed what was read through the transaction, or what an edit
-    /// replaces. Nothing is wrong with the transaction itself, but it must be decided again, as
-    /// [`Client::apply`](crate::Client::apply) does.
+    /// replaces. Nothing is wrong with the transaction itself, but it must be built again from newer
+    /// rows, as [`Client::apply`](crate::Client::apply) does.
     #[must_use]
     pub const fn is_conflict(&self) -> bool {
         self.of_guard
     }
 
-    /// The refusal, with operations counted without the guards: the first `count` ones, and those at
-    /// `waits` after them.
+    /// The refusal, with operations counted without the first `count` ones, which are guards. If one of
+    /// these failed, or one of the operations `waits`, which are guards too, the refusal is that of a
+    /// guard.
     pub(super) fn without_guards(mut self, count: usize, waits: &BTreeSet<usize>) -> Self {
         if let Some(operation) = self.operation
             && (operation < count || waits.contains(&(operation - count)))
@@ -330,17 +332,17 @@ pub enum CommitError {
     /// The transaction has a mistake, or a row that it needs was not found; nothing was sent.
     #[error("the transaction cannot be sent")]
     Build(#[from] BuildError),
-    /// No connection came in time, the client was closed, or the view that the transaction was decided
-    /// on [became outdated](super::Transaction::require_current); nothing was sent.
+    /// No connection was established in time, the client was closed, or the view that the transaction
+    /// is based on [became outdated](super::Transaction::require_current); nothing was sent.
     #[error("the transaction was not sent")]
     NotSent(#[source] Disconnected),
     /// The server replied with an error; nothing has changed. Some errors of a cluster leave this open:
     /// [`retry`](Self::retry) returns [`Retry::Unknown`](crate::Retry::Unknown) for them.
     #[error("the server refused the transaction: {0}")]
     Refused(Box<Refusal>),
-    /// The connection was lost, or the time limit passed, after the transaction was sent: it may or may
-    /// not have been committed. [`Transaction::commit_once`](super::Transaction::commit_once) settles
-    /// it.
+    /// The connection was lost, the client was closed, or the time limit passed, after the transaction
+    /// was sent: it may or may not have been committed.
+    /// [`Transaction::commit_once`](super::Transaction::commit_once) settles it.
     #[error("the transaction's outcome is unknown")]
     Unknown(#[source] Disconnected),
     /// The server's reply is malformed: the transaction may or may not have been committed.
@@ -390,7 +392,8 @@ pub struct Outcome {
     inserted: HashMap<Uuid, usize>,
     /// Whether the transaction is known to be committed, but its reply was lost.
     settled: bool,
-    /// How many of the first results belong to guards of this crate.
+    /// How many results at the start of `text` are left out of `results`: those of operations that this
+    /// crate added.
     skipped: usize,
 }
 
@@ -432,7 +435,7 @@ impl Outcome {
         self.settled
     }
 
-    /// Reads the answer to a transaction of these operations.
+    /// Reads the reply to a transaction of these operations.
     pub(super) fn read(
         text: String,
         operations: &[Operation],
@@ -506,7 +509,8 @@ impl Outcome {
     /// The rows that a select read.
     ///
     /// # Errors
-    /// When the rows do not fit the table's type.
+    /// When the rows do not fit the table's type, or the outcome has no such result, as when it [is
+    /// settled](Self::is_settled).
     pub fn rows<T: Table>(&self, selection: &Selection<T>) -> Result<Vec<Row<T>>, DecodeError> {
         let mut reader = Reader::new(&self.text);
         let mut rows = Vec::new();

@@ -18,8 +18,8 @@ pub(super) struct Overlay<D> {
     /// What was read and written, by table, in the order of first use.
     tables: Vec<Box<dyn AnyTouched>>,
     places: HashMap<TypeId, usize>,
-    /// How many operations were written by hand. An edit must not change operations before the last of
-    /// them.
+    /// How many operations other than inserts and edits were added, and how many transactions were
+    /// merged into this one. An edit must not change operations before the last of them.
     pub(super) epoch: usize,
 }
 
@@ -60,8 +60,8 @@ trait AnyTouched: Send + Sync {
     fn nothing(&self) -> Box<dyn AnyTouched>;
     /// Why the changes of `other` to the same table cannot follow these.
     fn conflict(&self, other: &dyn AnyTouched) -> Option<MergeConflict>;
-    /// Whether this replaces values that `earlier` replaced too, in a row of the same table that has
-    /// changed since.
+    /// Whether this may overwrite changes of `earlier` in a row of the same table that has changed
+    /// since.
     fn replaces_again(&self, earlier: &dyn AnyTouched) -> bool;
     /// Adds what `other` has recorded of the same table.
     fn absorb(&mut self, other: &dyn AnyTouched, epoch: usize);
@@ -139,7 +139,8 @@ impl<T: Table> AnyTouched for Touched<T> {
             .order
             .iter()
             .filter_map(|uuid| self.written.get_key_value(uuid));
-        // An edit may be based on another row than the one that was read, so it needs its own guard.
+        // An edit may be based on another version of the row than the one that was read, so it needs
+        // its own guard.
         let written = written.filter(|(uuid, written)| {
             covered
                 .get(*uuid)
@@ -160,7 +161,7 @@ impl<D: Database> Overlay<D> {
         tables.find_map(|(own, other)| own.conflict(&**other))
     }
 
-    /// Whether this replaces values that `earlier` replaced too, in a row that has changed since.
+    /// Whether this may overwrite changes of `earlier` in a row that has changed since.
     pub(super) fn replaces_again(&self, earlier: &Self) -> bool {
         earlier.tables.iter().any(|earlier| {
             let place = self.places.get(&earlier.table());

@@ -15,10 +15,10 @@ impl<D: Database> Transaction<D> {
     /// once, sorted by its first key in the range.
     ///
     /// The commit verifies each row that is found, as for [`get`](Self::get). For an index over a
-    /// column of numbers, it also verifies that no other row has come into the range. OVSDB's
-    /// conditions cannot compare other types, and cannot find rows without a number. So rows that
-    /// another client adds are not noticed in an index over strings or by a function, nor in a range of
-    /// optional numbers that includes rows without one.
+    /// column of integers, it also verifies that no other row has come into the range. OVSDB's
+    /// conditions cannot order strings, cannot find rows without a number, and compare reals that
+    /// servers send rounded. So rows that another client adds are not noticed in an index over reals or
+    /// strings or by a function, nor in a range of optional integers that includes rows without one.
     ///
     /// The server reads the whole table to verify a range.
     ///

@@ -48,7 +48,8 @@ impl<D: Database> Client<D> {
 }
 
 impl<D: Database> Transaction<D> {
-    /// Like [`detached`](Self::detached), with a view, which it shows with its own writes applied.
+    /// Like [`detached`](Self::detached), with a view. Reads through the transaction show this view
+    /// with the transaction's own writes applied.
     ///
     /// ```
     /// # #[cfg(feature = "nb")]
@@ -81,16 +82,16 @@ impl<D: Database> Transaction<D> {
     /// replica has, or when a missing row has come to exist. Then nothing has changed on the server,
     /// [`Refusal::is_conflict`](super::Refusal::is_conflict) returns true, and
     /// [`Client::apply`](crate::Client::apply) runs its closure again. [`peek`](Self::peek) reads
-    /// without a guard. A transaction that writes nothing is not sent, so nothing is verified.
+    /// without a guard. A transaction without operations is not sent, so nothing is verified.
     ///
     /// A guard is a `wait` operation with the row's columns, as the replica has them. Columns of reals
     /// are left out, because servers send reals rounded; so a change of one is not noticed. In a cache
     /// with [row versions](crate::CacheBuilder::row_versions) the guard is the row's version, which
-    /// covers all columns.
+    /// covers all columns. Through a relay, columns are compared.
     ///
-    /// Edits, inserts and deletes of single rows are visible. Operations on all rows that meet a
-    /// condition ([`update`](Self::update), [`mutate`](Self::mutate), [`delete`](Self::delete)) are
-    /// carried out by the server, and are not.
+    /// Inserts, edits and deletes of single rows are visible to later reads. What
+    /// [`update`](Self::update), [`mutate`](Self::mutate), and [`delete`](Self::delete) by a condition
+    /// change is not visible, since the server carries them out.
     ///
     /// ```
     /// # #[cfg(feature = "nb")]
@@ -130,11 +131,12 @@ impl<D: Database> Transaction<D> {
     /// The row with this key, in a unique column, in an index of the schema over several columns, or in
     /// a declared index. If several rows have the key, the one with the smallest uuid.
     ///
-    /// The row is guarded as by [`get`](Self::get). Also guarded is that no other row has the key, even
-    /// if none was found. For an index by a function, only the rows that were found are guarded.
+    /// The row is guarded as by [`get`](Self::get). The commit also fails if another row has the key by
+    /// then, or any row if none was found. For an index by a function, only the rows that were found
+    /// are guarded.
     ///
     /// If a [condition](crate::CacheBuilder::table_where) selects only some of the table's rows for the
-    /// cache, another row with the key makes the commit fail too.
+    /// cache, a row with the key that is not selected makes the commit fail too.
     ///
     /// ```
     /// # #[cfg(feature = "nb")]
@@ -183,8 +185,8 @@ impl<D: Database> Transaction<D> {
 
     /// The only row with this key, to be edited, deleted or referred to.
     ///
-    /// The commit verifies that it is the row with the key, but not its other columns, which another
-    /// client may change meanwhile. [`get`](Self::get) reads and guards them.
+    /// The commit verifies that the row is still the only one with the key, but not its other columns,
+    /// which another client may change meanwhile. [`get`](Self::get) reads and guards them.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -214,9 +216,11 @@ impl<D: Database> Transaction<D> {
     ///
     /// # Errors
     /// [`BuildError::NotFound`] when no row has the key, and [`BuildError::Several`] when more than one
-    /// has. The closure of [`Client::apply`] can return them, which ends it. A closure that continues
-    /// can still commit; the commit then verifies that no row has the key. The commit also returns the
-    /// mistakes [`BuildError::NoView`], [`BuildError::NotReplicated`] and [`BuildError::NoIndex`].
+    /// has. If the closure of [`Client::apply`] returns them, `apply` ends with that error. If it
+    /// continues, the commit verifies that still no row, or the same rows, have the key.
+    /// [`BuildError::NoView`], [`BuildError::NotReplicated`], [`BuildError::NoIndex`], and
+    /// [`BuildError::NoSuchColumn`] when the server lacks the column of the key; the commit returns
+    /// these too.
     pub fn one<T, Q, B>(&mut self, by: B, key: Q) -> Result<Ref<T>, BuildError>
     where
         T: Table<Database = D>,
@@ -280,7 +284,8 @@ impl<D: Database> Transaction<D> {
     }
 
     /// Adds a guard that the rows which meet a condition are these, unless a unique index of the
-    /// server's schema over these columns guards it already.
+    /// server's schema over the columns `unique` ensures it, or the condition compares reals, which
+    /// servers send rounded.
     pub(crate) fn expect<T: Table<Database = D>>(
         &mut self,
         condition: AllOf<T>,
@@ -412,8 +417,8 @@ impl<D: Database> Transaction<D> {
         rows
     }
 
-    /// Adds the operations that are sent before the user's: guards for what was read, and a comment
-    /// that names the author.
+    /// Adds the operations that are sent before the user's: guards for what was read or replaced, and a
+    /// comment that names the author.
     pub(super) fn sealed(mut self) -> Self {
         if self.operations.is_empty() {
             return self;

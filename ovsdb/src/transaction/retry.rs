@@ -12,8 +12,8 @@ use crate::protocol::ErrorKind;
 /// | the error | retry |
 /// |---|---|
 /// | a mistake in the transaction ([`CommitError::Build`]) | never |
-/// | not sent: the time limit passed, the client was closed | never |
-/// | not sent: the view it was decided on became outdated | again |
+/// | not sent: the time limit passed, the client was closed, the server refused the cache's monitor | never |
+/// | not sent: the view that it is based on became outdated | again |
 /// | `timed out`: a `wait` or `verify` failed | again |
 /// | `constraint violation` at the commit: a duplicate in an index, too many rows | again |
 /// | `constraint violation` at an operation: a value out of range, an immutable column | never |
@@ -63,8 +63,9 @@ pub enum Retry {
     /// operations again would fail again where they depend on what the other client changed.
     Again,
     /// It is not known whether the transaction was committed. [`Transaction::commit_once`] settles it
-    /// by a row that the transaction inserts. Without one, read a replica that is current again, which
-    /// shows whether it was. Then decide again, if making the change twice is harmless.
+    /// by a row that the transaction inserts. Without such a row, wait until a replica is current
+    /// again, and read from it whether the transaction was committed. Then decide again, if making the
+    /// change twice is harmless.
     ///
     /// [`Transaction::commit_once`]: super::Transaction::commit_once
     Unknown,
@@ -196,7 +197,7 @@ impl RetryPolicy {
         self
     }
 
-    /// The wait before the run with this number, counted from 1.
+    /// The wait after the run with this number, counted from 1.
     pub(crate) fn wait(&self, run: u32) -> Duration {
         let whole = self
             .min_wait

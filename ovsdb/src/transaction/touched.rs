@@ -77,7 +77,7 @@ impl<T> Default for Touched<T> {
 }
 
 impl<T: Table> Touched<T> {
-    /// Records how the transaction leaves a row; the first time, also the row in the view.
+    /// The record of a row that the transaction writes; `first` makes it at the first write.
     pub(super) fn write(
         &mut self,
         uuid: Uuid,
@@ -137,13 +137,13 @@ impl<T> Written<T> {
         }
     }
 
-    /// Whether values of the database are replaced, which an earlier read may have returned.
+    /// Whether values that exist in the database are replaced.
     pub(super) fn replaces(&self) -> bool {
         !self.replaced.is_empty() || !self.replaced_pairs.is_empty()
     }
 
-    /// Whether this overwrites what `earlier` may have written already: an element that one adds and
-    /// the other removes, or a value that both replace.
+    /// Whether this may overwrite what `earlier` has written: both add or remove the same element or
+    /// key, or both replace any values of the row.
     pub(super) fn writes_over(&self, earlier: &Self) -> bool {
         let shared = |(column, atoms): (&usize, &BTreeSet<Atom>)| {
             let others = earlier.moved.get(column);

@@ -12,7 +12,8 @@ use crate::protocol::{Clause, Columns, Operation, Until};
 use crate::value::{Datum, Ref, Str, Uuid, Value};
 
 impl<D: Database> Transaction<D> {
-    /// Checks a value for the column `index` of `T`, and converts it into its wire form.
+    /// A value for the column `index` of `T`, with the name of the column. Records a mistake if the
+    /// server lacks the column.
     pub(super) fn datum<T: Table>(&mut self, index: usize, datum: Datum) -> Option<(Str, Datum)> {
         let column = T::COLUMNS.get(index)?;
         if let Some(server) = self.origin.schema()
@@ -25,8 +26,8 @@ impl<D: Database> Transaction<D> {
         Some((Str::from(column.name), datum))
     }
 
-    /// Converts the whole value of the column `index` of `T` into its wire form. Its number of elements
-    /// must fit the server's type.
+    /// Like [`datum`](Self::datum), for the whole value of the column. Records a mistake if its number
+    /// of elements does not fit the server's type.
     pub(super) fn whole<T: Table>(&mut self, index: usize, datum: Datum) -> Option<(Str, Datum)> {
         let (name, datum) = self.datum::<T>(index, datum)?;
         let Some(server) = self.origin.schema() else {
@@ -42,12 +43,14 @@ impl<D: Database> Transaction<D> {
 
     /// Inserts a row. Columns that have the server's default are not sent.
     ///
-    /// The reference can be used in this transaction at once. With [`RowIdentity::ClientChosen`] it
-    /// stays valid for the row.
+    /// The returned reference can be used in this transaction. With [`RowIdentity::ClientChosen`] it
+    /// stays valid after the commit; otherwise [`Outcome::inserted`](super::Outcome::inserted) returns
+    /// the one to use then.
     ///
-    /// The server deletes a row of a table that is not in the root set in the same transaction, unless
-    /// another row refers to it by a strong reference. So if a transaction inserts such a row without
-    /// referring to it, the commit sends nothing and returns [`BuildError::Unreferenced`].
+    /// A row of a table that is not in the root set needs another row that refers to it by a strong
+    /// reference, or else the server deletes it in the same transaction. So if a transaction inserts
+    /// such a row without referring to it, the commit sends nothing and returns
+    /// [`BuildError::Unreferenced`].
     pub fn insert<T: Table<Database = D>>(&mut self, row: T) -> Ref<T> {
         let uuid = self.origin.new_uuid();
         self.insert_under(uuid, row)
@@ -234,8 +237,9 @@ impl<D: Database> Transaction<D> {
         Selection::new(self.operation(operation))
     }
 
-    /// Makes the transaction wait until rows are, or are not, as given. Call the methods of [`Wait`] to
-    /// say which columns to compare, and with what.
+    /// Requires that rows are, or are not, as given: the transaction waits for it up to a
+    /// [timeout](Wait::timeout), and without one fails at once. Call the methods of [`Wait`] to say
+    /// which columns to compare, and with what.
     pub fn wait<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> Wait<'_, D, T> {
         let operation = Operation::Wait {
             timeout: Some(0),
@@ -280,7 +284,7 @@ impl<D: Database> Transaction<D> {
             .until([T::clone(row)])
     }
 
-    /// Writes a comment into the server's log and the database's history.
+    /// Adds a comment, which the server keeps in the database's history (RFC 7047 section 5.2.9).
     pub fn comment(&mut self, comment: impl Into<Str>) -> OperationIndex {
         self.operation(Operation::Comment {
             comment: comment.into(),

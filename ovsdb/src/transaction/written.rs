@@ -44,7 +44,7 @@ use crate::value::{Datum, Set, Uuid, Value, read_datum};
 #[non_exhaustive]
 pub enum TableOperation<T: Table> {
     /// Inserts a row. Its uuid is the one that the transaction uses to refer to it. Columns that were
-    /// not sent have the server's defaults.
+    /// not sent have the defaults of the schema or, for a transaction without a schema, of the struct.
     Insert(Row<T>),
     /// Sets columns of rows.
     Update {
@@ -266,7 +266,8 @@ fn together<'a, V: Value>(parts: impl Iterator<Item = &'a Datum>) -> V {
 
 impl<D: Database> Transaction<D> {
     /// The rows of a table that the transaction inserts, in order, with the uuids that it uses to refer
-    /// to them. Columns that were not sent have the server's defaults.
+    /// to them. Columns that were not sent have the defaults of the schema or, for a transaction
+    /// without a schema, of the struct.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {
