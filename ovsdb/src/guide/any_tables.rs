@@ -1,7 +1,7 @@
 //! Tables that are known at run time only.
 //!
-//! An inspector or an exporter learns its tables from the server. It uses an [`AnyDatabase`]: tables and columns are named, and checked
-//! against the server's schema ([`Client::server_schema`]). Rows are [`AnyRow`](cache::AnyRow)s.
+//! An inspector or an exporter learns its tables from the server. It uses an [`AnyDatabase`]: tables and columns are given by name, and
+//! checked against the server's schema ([`Client::server_schema`]). Rows are [`AnyRow`](cache::AnyRow)s.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -65,8 +65,8 @@
 //!
 //! # Which databases and tables
 //!
-//! Without a database, an [`AnyDatabase`] client uses `_Server`, which every server has. [`Client::databases`] then lists the
-//! others. Tables and columns are those of the schema:
+//! Without a database, an [`AnyDatabase`] client uses `_Server`, which every server since Open vSwitch 2.9 has.
+//! [`Client::databases`] lists the databases of the server, and [`Client::server_schema`] has the tables and columns of the client's own:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -104,7 +104,7 @@
 //! | a field of a row | `get` of an [`AnyRow`](cache::AnyRow), a [`Datum`](value::Datum) by [`to_datum`](value::ColumnValue::to_datum) |
 //!
 //! Compiled tables can be read by name too, and a typed database can have tables by name beside its typed ones. When the
-//! schema changes, the rows get its columns; [`CacheBuilder::any_table`] says how.
+//! schema changes, rows of tables by name get the columns of the new schema; [`CacheBuilder::any_table`] says how.
 //!
 //! The program `ovsdb-inspect` in the repository's `examples` is built on this.
 

@@ -43,8 +43,8 @@
 //!
 //! # Relays
 //!
-//! A relay serves a database of other servers: it answers reads and monitors itself, and forwards transactions. For a client
-//! it is a server like any other. This library's server can be one:
+//! A relay serves a database of other servers: it answers reads and monitors itself, and forwards transactions that write. For a
+//! client it is a server like any other. This library's server can be one:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -64,7 +64,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A relay always counts as usable for `leader_only`. It has locks and row versions of its own.
+//! A relay need not be a leader for `leader_only`. It has locks and row versions of its own.
 //! [`Client::databases`] lists the databases of a server, and says of each whether it is standalone,
 //! clustered or relayed.
 //!
@@ -113,9 +113,10 @@
 //!
 //! - The files are read again at each connection, so certificates can be replaced while the program runs. If the new files cannot
 //!   be used, the old ones stay in use and the log says so.
-//! - The certificate of a server must be for its host. Certificates that `ovs-pki` makes are not: set
-//!   [`server_name`](TlsConfigBuilder::server_name), or [`verify_name(false)`](TlsConfigBuilder::verify_name), which
-//!   trusts every certificate of the authority, as Open vSwitch's programs do.
+//! - The certificate of a server must be for its host. Certificates that `ovs-pki` makes are not: give
+//!   [`server_name`](TlsConfigBuilder::server_name) the name in the certificate, or set
+//!   [`verify_name(false)`](TlsConfigBuilder::verify_name), which trusts every certificate of the authority, as Open vSwitch's programs
+//!   do.
 //! - [`TlsConfig::from_rustls`] takes a configuration of rustls. [`TlsError`] says what is wrong, and with which file.
 //!
 //! Next: [`schema_skew`](super::schema_skew).

@@ -45,7 +45,7 @@
 //! let cache = client.cache().table_where::<Port>(Port::TYPE.eq("router")).start().await?;
 //! assert_eq!(cache.snapshot().table::<Port>().len(), 1);
 //!
-//! // It resolves when the replica has the rows of the new condition.
+//! // `set_condition` resolves when the replica has the rows of the new condition.
 //! let names: AnyOf<Port> = ["p1", "p2"].map(|name| Port::NAME.eq(name)).into_iter().collect();
 //! cache.set_condition(names.or(Port::TYPE.eq("router"))).await?;
 //! assert_eq!(cache.snapshot().table::<Port>().len(), 3);
@@ -56,14 +56,14 @@
 //!   as such.
 //! - The condition survives reconnects. Without a connection, [`set_condition`](Cache::set_condition) waits for the next
 //!   one.
-//! - Changes that wait for the server are sent together. If several for one table wait, only the last is sent.
+//! - One change of conditions is in flight at a time. Those made meanwhile are sent together, only the last one of each table.
 //! - On a server without conditional monitoring, starting the cache fails with [`Error::ConditionsNotSupported`].
 //!
 //! # What a condition cannot say
 //!
 //! OVSDB has no joins, no negation of a whole condition, no prefixes of strings and no order of strings. Select more rows, and filter in the
 //! program: [`Changes::rows`](cache::Changes::rows) filters a stream, and [`AllOf::holds_for`](model::AllOf::holds_for)
-//! decides a condition for a row in the program.
+//! evaluates a condition on a row.
 //!
 //! Next: [`writing`](super::writing).
 

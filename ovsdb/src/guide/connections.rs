@@ -9,10 +9,12 @@
 //! | streams | deliver nothing | deliver that change as one batch |
 //! | requests that were not sent | wait, at most as long as their time limit | are sent |
 //! | requests that were sent | fail; the outcome of a transaction is [unknown](CommitError::Unknown) | |
-//! | conditions, locks | are kept | are requested again |
+//! | conditions | are kept | are requested again |
+//! | locks | are lost ([`is_held`](Lock::is_held) returns false) | are requested again |
 //!
 //! A server with enough history sends only the difference (`monitor_cond_since`). Otherwise every row is fetched again and compared with
-//! the replica. Streams deliver the same difference in both cases, and [`CacheStats::resyncs`] counts the second one.
+//! the replica. Streams deliver the same difference in both cases, and [`CacheStats::resyncs`] counts how often every row was
+//! fetched again.
 //!
 //! # Staleness
 //!
@@ -60,17 +62,17 @@
 //! views only, and a transaction of theirs is not sent if the view has become stale in between. For other transactions,
 //! [`require_current`](Transaction::require_current) does the same.
 //!
-//! [`Cache::monitor_error`] says why a cache stays stale although the connection serves: the server refuses its request, for
-//! instance because a condition names a column that the schema lacks.
+//! [`Cache::monitor_error`] says why a cache stays stale although the client is connected: the server refuses its monitor, for
+//! instance because a condition names a column that the schema lacks, or sends rows that do not fit.
 //!
 //! # Detecting a dead server
 //!
 //! The client probes a silent server by an `echo` after the [`probe_interval`](ClientBuilder::probe_interval), and gives the connection up
-//! after another interval without an answer (half-open connection). [`Client::state`] shows each change of the connection with its reason,
-//! and events are logged at the levels `WARN` and `INFO`.
+//! after another interval without an answer (half-open connection). [`Client::state`] shows the state of the connection with its reason.
+//! The loss of a connection is logged at the level `WARN`, a new connection at `INFO`.
 //!
-//! A busy server may be silent for longer while it composes the first rows of a large cache. Each time the client gives it up then, it
-//! waits twice as long on the next connection, up to eight intervals after the probe.
+//! A busy server may be silent for longer while it composes the first rows of a large cache. Each time the client gives up such a
+//! server, it allows twice as long on the next connection, up to eight intervals after the probe.
 //!
 //! # Which server, and when
 //!

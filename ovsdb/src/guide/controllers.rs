@@ -1,8 +1,8 @@
-//! Controllers: keeping objects in order.
+//! Controllers: keeping objects in their desired state.
 //!
-//! A controller keeps rows as they should be, whatever happens to them. A [`Reconciler`] runs one. The program says which rows concern
-//! which object, and the reconciler calls a closure with the object's key whenever one of these rows has changed. The closure reads, writes
-//! what is missing, and need not know what the change was (level-triggered):
+//! A controller keeps rows as they should be, whatever happens to them. A [`Reconciler`] runs a controller. The program says which rows
+//! concern which object, and the reconciler calls a closure with the object's key whenever one of these rows has changed. The closure
+//! reads, writes what is missing, and need not know what the change was (level-triggered):
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -62,7 +62,7 @@
 //!
 //! A closure can also state which rows should exist: `desired.plan(view)?.write(txn)` writes the difference
 //! ([`desired_state`](super::desired_state)). If the whole state is one object, the key is `()`. This controller keeps a load balancer
-//! on each switch that has a mark:
+//! on each switch that has the key `web` in its `external_ids`:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -74,7 +74,7 @@
 //! use ovsdb::nb::{self, Desired, LoadBalancer, LogicalSwitch as Switch};
 //! use ovsdb::{Ref, Str};
 //!
-//! /// What should exist. It needs no server, so it is easy to test.
+//! /// The rows that should exist. This function needs no server, so it is easy to test.
 //! fn desired(view: &nb::Snapshot, by_name: &Index<LoadBalancer, Str>) -> Desired {
 //!     let ours = |row: &LoadBalancer| row.external_ids.get("owner").is_some_and(|owner| owner == "lb-keeper");
 //!     let existing: Vec<Ref<LoadBalancer>> =
@@ -88,7 +88,7 @@
 //!         .part(LoadBalancer::EXTERNAL_IDS, [("owner", "lb-keeper")])
 //!         .reference();
 //!     for switch in view.rows::<Switch>() {
-//!         // A switch that has lost its mark loses our load balancers, and keeps those of others.
+//!         // A switch that has lost the key loses our load balancers, and keeps those of others.
 //!         let wanted = switch.external_ids.contains_key("web").then_some(web);
 //!         let existing = existing.clone();
 //!         let part_of = move |row: &Ref<LoadBalancer>| existing.contains(row);
@@ -113,7 +113,7 @@
 //! # txn.commit().await?;
 //! # cache.wait_until(None, |view| view.rows::<Switch>().find(|row| row.load_balancer.len() == 1).cloned()).await?;
 //!
-//! // A program awaits a signal here, such as `tokio::signal::ctrl_c()`, beside the end of the controller.
+//! // A program awaits a signal here, such as `tokio::signal::ctrl_c()`, or the end of the controller.
 //! let signal = std::future::ready(());
 //! tokio::select! {
 //!     () = signal => {}
@@ -124,9 +124,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! It runs until it is stopped. While the server is down or restarts, keys are collected; on the next connection the closure
+//! The program runs until it is stopped. While the server is down or restarts, keys are collected; on the next connection the closure
 //! sees the current rows. [`wait_for_server`](ClientBuilder::wait_for_server) lets the program start before its server, and
-//! [`testing`](super::testing) shows how to test it without one.
+//! [`testing`](super::testing) shows how to test such a program.
 //!
 //! # Settings
 //!

@@ -46,21 +46,22 @@
 //! |---|---|
 //! | [`get`](Transaction::get) | the row has changed in any column, was deleted, or was created |
 //! | [`get_column`](Transaction::get_column) | the row has changed in this column, was deleted, or was created |
-//! | [`get_by`](Transaction::get_by), [`find`](Transaction::find) | a row with the key has changed in any column, or other rows have the key |
-//! | [`range`](Transaction::range) | a row in the range has changed in any column, or (for numbers) other rows are in the range |
-//! | [`one`](Transaction::one), [`ensure`](Transaction::ensure), [`ensure_where`](Transaction::ensure_where) | other rows have the key, or meet the condition |
+//! | [`get_by`](Transaction::get_by), [`find`](Transaction::find) | a row with the key has changed in any column, or the set of rows with the key has changed |
+//! | [`range`](Transaction::range) | a row in the range has changed in any column, or (for numbers) the set of rows in the range has changed |
+//! | [`one`](Transaction::one), [`ensure`](Transaction::ensure), [`ensure_where`](Transaction::ensure_where) | the set of rows with the key, or of rows that meet the condition, has changed |
 //! | [`edit`](Transaction::edit) | the row was deleted, a value that it replaces has changed, or another client has set a key that it adds |
 //! | [`peek`](Transaction::peek), the view | never |
 //!
 //! Use [`peek`](Transaction::peek) or the view to look through whole tables. If a scan were verified, every change of the table would be a
 //! conflict.
 //!
-//! A row is verified by its columns, which are sent along as a guard. In a cache with
-//! [`row_versions`](CacheBuilder::row_versions) it is verified by its version, one uuid for a row of any size.
+//! A row is verified by the columns that the cache has, which are sent along as a guard. Columns of reals are left out, because servers
+//! send reals rounded. In a cache with [`row_versions`](CacheBuilder::row_versions) a row is verified by its version instead: one uuid,
+//! which covers all columns. For an index by a function or by the values of a map, only the rows that were found are verified.
 //!
 //! # A conflict
 //!
-//! [`Client::transaction_on`] makes such a transaction, and does not repeat it. It shows what a conflict is:
+//! [`Client::transaction_on`] makes such a transaction without repeating it after a conflict. This example shows a conflict:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -94,13 +95,13 @@
 //! # After a lost connection
 //!
 //! If the connection is lost before the transaction is sent, [`apply`](Client::apply) decides again on the next connection. If it is
-//! lost afterwards, the outcome is unknown: `apply` decides again, and the second transaction carries a guard that fails if the first one was
-//! committed. So an insert is made once. A closure that counts (reads a value and writes it plus one) could count twice; `apply` does not
-//! repeat it, and returns [`CommitError::Unknown`].
+//! lost afterwards, the outcome is unknown, and `apply` decides again. If the first transaction inserted a row, the second carries a guard
+//! that fails if that row exists, so the insert is made once. A closure that inserts nothing and counts (reads a value and writes it plus
+//! one) could count twice: `apply` does not send it again, and returns [`CommitError::Unknown`].
 //!
 //! # Several authors, one transaction
 //!
-//! [`Transaction::merge`] joins two transactions that were decided independently, or returns the row on which they conflict:
+//! [`Transaction::merge`] joins two transactions that were decided independently, or says why they conflict:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

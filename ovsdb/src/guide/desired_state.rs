@@ -69,7 +69,7 @@
 //! # Rows that refer to each other
 //!
 //! [`reference`](desired::WantedRow::reference) gives a reference to a wanted row, whether it exists or has still to be
-//! inserted. It goes into the columns of other wanted rows:
+//! inserted. Use the reference in the columns of other wanted rows:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -128,9 +128,9 @@
 //! # Large plans
 //!
 //! [`Desired::begin`] starts a step. [`Plan::into_steps`](desired::Plan::into_steps) splits the plan into its steps, each of which
-//! is committed in a transaction of its own: the first apply of a large cluster need not be one large transaction.
+//! is committed in a transaction of its own. So filling the database of a large network need not be one large transaction.
 //!
-//! The module [`desired`] says exactly what a plan touches, and [`Conflict`](desired::Conflict) lists why there may be none.
+//! The module [`desired`] says exactly what a plan touches, and [`Conflict`](desired::Conflict) lists why a plan may be impossible.
 //!
 //! Next: [`following`](super::following).
 

@@ -20,8 +20,8 @@
 //! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
 //! ```
 //!
-//! The examples of this guide also use the feature `server`. It starts an OVSDB server inside the program, so
-//! every example runs without any other process.
+//! The examples of this guide also use the feature `server`: an OVSDB server that runs inside the program, so
+//! they need no other process.
 //!
 //! # The program
 //!
@@ -60,8 +60,8 @@
 //! }
 //! ```
 //!
-//! 1. [`nb::Client`](nb) is a [`Client`] for the tables of OVN_Northbound. [`connect`](ClientBuilder::connect) resolves when the
-//!    server has answered. The connection runs in a tokio task of its own. The task ends when all clones of the
+//! 1. [`nb::Client`](nb) is a [`Client`] for the tables of OVN_Northbound. [`connect`](ClientBuilder::connect) resolves when a server can
+//!    be used and the client has read its schema. The connection runs in a tokio task of its own. The task ends when all clones of the
 //!    client, and all caches, streams and locks made from it, are dropped.
 //! 2. [`start`](CacheBuilder::start) subscribes and resolves when all rows have arrived. From then on the server sends
 //!    every change.
@@ -70,8 +70,9 @@
 //! 4. The commit has resolved, so the cache shows its rows (read-your-writes). A [snapshot](Cache::snapshot) is a
 //!    view of all tables after the same transaction. It does not change while you hold it.
 //!
-//! The module [`nb`] names the types of its database, so a function takes a `&nb::Snapshot` or a `&mut nb::Transaction`. The others are
-//! `nb::Client`, `nb::Cache`, `nb::Desired`, `nb::Plan`, `nb::Reconciler<K>` and `nb::Runner<K>`.
+//! The module [`nb`] has aliases of the library's types for its database, so a function takes a `&nb::Snapshot` or a
+//! `&mut nb::Transaction`. Others are `nb::Client`, `nb::Cache`, `nb::Desired`, `nb::Plan`, `nb::Reconciler<K>` and
+//! `nb::Runner<K>`.
 //!
 //! # A real server
 //!

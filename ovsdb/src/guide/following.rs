@@ -10,7 +10,7 @@
 //!
 //! # Streams
 //!
-//! A stream starts with all rows, and then delivers one batch for each server transaction:
+//! A stream starts with all rows of a table, and then delivers one batch for each server transaction that changes the table:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -49,7 +49,7 @@
 //! - [`columns`](cache::Changes::columns) shows only changes of some columns, and [`rows`](cache::Changes::rows) only rows for
 //!   which a closure holds.
 //! - [`Cache::all_changes`] delivers the changes of all tables of one transaction in one batch.
-//! - Both are [`Stream`](futures_core::Stream)s. Dropping the future of `next` loses nothing.
+//! - Both methods of [`Cache`] return a [`Stream`](futures_core::Stream). Dropping the future of `next` loses nothing.
 //!
 //! No change is ever lost. Applying all batches, in order, to an empty table always gives the table:
 //!

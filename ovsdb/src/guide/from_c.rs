@@ -79,7 +79,7 @@
 //! | `..._set_write_changed_only`, `..._all` | [`edit`](Transaction::edit) | It always sends only what differs. |
 //! | `..._server_has_table`, `..._server_has_column`, `..._server_column_type` | [`Cache::skew`], [`Client::has_column`], [`Client::server_schema`] | |
 //! | `ovsdb_idl_condition_*`, `<table>_add_clause_<column>` | methods of [`Column`], [`or`](model::Condition::or) | |
-//! | `..._set_condition`, `<table>_set_condition`, `..._get_condition_seqno` | [`set_condition`](Cache::set_condition) | The future resolves when the rows are there. |
+//! | `..._set_condition`, `<table>_set_condition`, `..._get_condition_seqno` | [`set_condition`](Cache::set_condition) | The future resolves when the replica has the rows. |
 //!
 //! # Reading
 //!
@@ -113,7 +113,7 @@
 //! | C IDL | here | what differs |
 //! |---|---|---|
 //! | `ovsdb_idl_txn_create`, `..._destroy` | [`Client::transaction`], or within [`Client::apply`] | Any number at once. |
-//! | `<table>_insert`, `..._insert_persist_uuid` | [`insert`](Transaction::insert), [`insert_with_uuid`](Transaction::insert_with_uuid) | The uuid is final. |
+//! | `<table>_insert`, `..._insert_persist_uuid` | [`insert`](Transaction::insert), [`insert_with_uuid`](Transaction::insert_with_uuid) | The row keeps the uuid that the client chose. |
 //! | `..._txn_get_insert_uuid` | the [`Ref`]; [`Outcome::inserted`] | |
 //! | `<table>_set_<column>`, `ovsdb_idl_txn_write`, `..._write_clone` | [`update`](Transaction::update), [`edit`](Transaction::edit) | |
 //! | `<table>_update_<column>_setkey`, `..._delkey`, `..._addvalue`, `..._delvalue`, `..._partial_map`, `..._partial_set` | [`mutate`](Transaction::mutate), [`edit`](Transaction::edit) | `edit` finds the difference itself. |
@@ -133,10 +133,10 @@
 //!
 //! | `ovsdb_idl_txn_commit` | here |
 //! |---|---|
-//! | `TXN_UNCOMMITTED`, `TXN_ABORTED` | the transaction was not committed: a value that was dropped |
+//! | `TXN_UNCOMMITTED`, `TXN_ABORTED` | a [`Transaction`] that was dropped instead of committed |
 //! | `TXN_INCOMPLETE` | the future is pending |
 //! | `TXN_UNCHANGED`, `TXN_SUCCESS` | `Ok`; a transaction without operations is not sent |
-//! | `TXN_TRY_AGAIN` | [`Retry::Again`], when nothing has changed; [`Retry::Unknown`], when the connection was lost and it may have |
+//! | `TXN_TRY_AGAIN` | [`Retry::Again`] if nothing has changed; [`Retry::Unknown`] if the connection was lost, so the transaction may have been committed |
 //! | `TXN_NOT_LOCKED` | [`ErrorKind::NotOwner`](protocol::ErrorKind::NotOwner) |
 //! | `TXN_ERROR` | [`Retry::Never`] |
 

@@ -51,7 +51,7 @@
 //! | `UUID string` with the tag `_uuid` | [`Row::uuid`], [`Row::reference`] | The uuid is not a field. A reference has the type of its table. |
 //! | a pointer, a slice, a map | [`Option`], [`Set`], [`Map`] | Sets and maps are sorted and copy-on-write. |
 //! | `model.NewClientDBModel`, `FullDatabaseModel` | [`nb::Database`] and its like | |
-//! | `SetIndexes`, `model.ClientIndex`, `ColumnKey` | [`Index`](cache::Index), by [`index`](CacheBuilder::index) | The look-up names the index. One without an index does not compile. |
+//! | `SetIndexes`, `model.ClientIndex`, `ColumnKey` | [`Index`](cache::Index), by [`index`](CacheBuilder::index) | The look-up names the index. Without one, [`get_by`](Snapshot::get_by) does not compile. |
 //! | `model.Clone`, `Equal` | `Clone`, `PartialEq` | Clones share their sets, maps and long strings. |
 //!
 //! # The client
@@ -67,7 +67,7 @@
 //! | `WithMetricsRegistry`, `...NamespaceSubsystem` | the feature `metrics`, [`Client::stats`] | |
 //! | `WithLogger` | [`tracing`](crate#logs) | |
 //! | `WithValidateModel` | | What the types allow is checked by the compiler, the rest by the server. |
-//! | `SetOption` | | Settings are those of the builder. |
+//! | `SetOption` | [`Client::set_remotes`] | All other settings are made on the builder. |
 //! | `Connected`, `CurrentEndpoint`, `DisconnectNotify` | [`Client::state`] | One value to read and to wait for, with the reason. |
 //! | `Disconnect` | [`Client::reconnect`] | |
 //! | `Close` | [`Client::close`], or dropping the last handle | Caches stay readable. |

@@ -48,8 +48,8 @@
 //! | `Model` with its index columns set | an index and a key: [`one`](Transaction::one), [`get_by`](Transaction::get_by) |
 //! | `ModelPredicate` | a closure on `txn.peek().rows::<T>()` ([`peek`](Transaction::peek)); a condition by [`ensure_where`](Transaction::ensure_where) |
 //! | `ExistingResult` | what the method returns |
-//! | `OnModelUpdates`, `OnModelMutations`, `getAllUpdatableFields` | [`edit`](Transaction::edit): the closure sets columns, also to nothing, and the difference is sent |
-//! | `onModelUpdatesNone()` | [`one`](Transaction::one), and [`ensure`](Transaction::ensure) when that is [`NotFound`](transaction::BuildError::NotFound) |
+//! | `OnModelUpdates`, `OnModelMutations`, `getAllUpdatableFields` | [`edit`](Transaction::edit): the closure sets columns, also to empty values, and the difference is sent |
+//! | `onModelUpdatesNone()` | [`one`](Transaction::one), then [`ensure`](Transaction::ensure) if it returns [`NotFound`](transaction::BuildError::NotFound) |
 //! | `onModelUpdatesAllNonDefault()` | [`ensure`](Transaction::ensure) |
 //! | `ErrNotFound` | `txn.one(..)?`, or a match on [`NotFound`](transaction::BuildError::NotFound) |
 //! | `errMultipleResults` | [`Several`](transaction::BuildError::Several); `ensure` takes the row with the smallest uuid |
@@ -61,7 +61,7 @@
 //! | `libovsdb/ops` | here |
 //! |---|---|
 //! | `CreateOrUpdate`, `CreateOrUpdateOps` | [`ensure`](Transaction::ensure), [`edit`](Transaction::edit) |
-//! | `Delete`, `DeleteOps` | [`delete`](Transaction::delete); an `edit` that removes the reference deletes rows that are not root |
+//! | `Delete`, `DeleteOps` | [`delete`](Transaction::delete); after an `edit` that removes the last reference, the server deletes a row that is not root |
 //! | `Lookup` | [`get_by`](Transaction::get_by), [`find`](Transaction::find); without verifying, [`peek`](Transaction::peek) |
 //! | functions `...Ops` that append to a list | every function: an operation of a transaction sees those before it |
 //! | `buildFailOnDuplicateOps` | nothing: the commit verifies what was looked up by a key |

@@ -43,13 +43,13 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A program that works on any schema, as Python's does, is written as in [`any_tables`](super::any_tables).
+//! Python's IDL works on any schema. [`any_tables`](super::any_tables) shows how to write such a program here.
 //!
 //! # `SchemaHelper`
 //!
 //! | Python | here | what differs |
 //! |---|---|---|
-//! | `SchemaHelper(location, schema_json)` | [`schema!`], [`derive(Table)`](derive@Table); or [`AnyDatabase`] | The schema is compiled in, or the server's. |
+//! | `SchemaHelper(location, schema_json)` | [`schema!`], [`derive(Table)`](derive@Table); or [`AnyDatabase`] | The schema is compiled in, or taken from the server. |
 //! | `register_table` | [`table`](CacheBuilder::table), [`any_table`](CacheBuilder::any_table) | |
 //! | `register_columns` | a struct with these columns; [`any_columns`](CacheBuilder::any_columns) | |
 //! | `register_columns(readonly=...)`, `Row.fetch` | [`select`](Transaction::select) | Columns that are not replicated are read when they are needed. |
@@ -69,7 +69,7 @@
 //! | `index_equal`, `index_irange` | [`Snapshot::find`], [`Snapshot::range`] | |
 //! | `change_seqno` | [`Cache::changes`], [`Cache::wait_until`] | |
 //! | `notify(event, row, updates)` | [`Cache::changes`], [`Cache::all_changes`] | Old and new row, a whole transaction at a time. A slow consumer does not hold up the connection. |
-//! | `cond_change`, `cond_seqno` | [`set_condition`](Cache::set_condition), [`set_any_condition`](Cache::set_any_condition) | The future resolves when the rows are there. |
+//! | `cond_change`, `cond_seqno` | [`set_condition`](Cache::set_condition), [`set_any_condition`](Cache::set_any_condition) | The future resolves when the replica has the rows. |
 //! | `has_ever_connected` | [`start`](CacheBuilder::start) has resolved | |
 //! | `force_reconnect`, `session_name` | [`Client::reconnect`], [`Client::state`] | |
 //! | `set_cluster_id` | [`cluster_id`](ClientBuilder::cluster_id) | |
@@ -95,7 +95,7 @@
 //! | Python | here | what differs |
 //! |---|---|---|
 //! | `Transaction(idl)` | [`Client::transaction`]; [`Client::apply`] | Any number at once. |
-//! | `insert(table, new_uuid, persist_uuid)` | [`insert`](Transaction::insert), [`insert_with_uuid`](Transaction::insert_with_uuid) | The uuid is final. |
+//! | `insert(table, new_uuid, persist_uuid)` | [`insert`](Transaction::insert), [`insert_with_uuid`](Transaction::insert_with_uuid) | The row keeps the uuid that the client chose. |
 //! | `get_insert_uuid` | the [`Ref`]; [`Outcome::inserted`] | |
 //! | `add_op` | [`operation`](Transaction::operation) | |
 //! | `add_comment` | [`comment`](Transaction::comment), [`author`](ClientBuilder::author) | |

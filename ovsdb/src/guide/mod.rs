@@ -1,7 +1,8 @@
 //! The guide: this library in chapters that take an hour together.
 //!
-//! Read the first four, then what you need. Every example runs: it starts an OVSDB server inside the program. An example that
-//! begins with `client` or `server` uses those of [`first_program`].
+//! Read the first four, then what you need. Every example is tested, and needs no other program: if it needs a server, it starts one
+//! in its own process. Where an example uses `client`, `server` or `cache` without making it, hidden lines make it as
+//! [`first_program`] does.
 //!
 //! | chapter | what it teaches |
 //! |---|---|

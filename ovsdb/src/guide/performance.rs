@@ -15,11 +15,13 @@
 //! | scan of all ports | 1.6 ms | 16.0 ms | 585 ms |
 //! | snapshot | 20.8 ns | | |
 //!
+//! This command measures them again:
+//!
 //! ```sh
 //! cargo run --release -p ovsdb-benches --bin monitor-throughput
 //! ```
 //!
-//! measures them again. `benches/README.md` in the repository defines each figure, has many more, and names the targets that were
+//! `benches/README.md` in the repository defines each figure, has many more, and names the targets that were
 //! missed. Machines differ: compare only the ratios within one run.
 //!
 //! # What memory depends on
@@ -29,7 +31,7 @@
 //! | columns | A struct of [`derive(Table)`](derive@Table) with the columns that the program reads saves the rest, on the wire too. |
 //! | rows | A [condition](super::conditions) leaves rows on the server. |
 //! | values that repeat | Long strings, and sets of references, that repeat are stored once (interning). |
-//! | indexes | Each declared index holds a key and a uuid for each row. |
+//! | indexes | Each declared index holds its keys, and a uuid for each row of a key. |
 //! | snapshots that are held | They keep the rows that were replaced since. Drop them. |
 //! | streams | At most 1,024 transactions or 16 MiB of messages wait for a slow consumer, then they are coalesced. |
 //! | messages | [`limits`](ClientBuilder::limits) bounds a message, 1 GiB by default. |
@@ -42,11 +44,11 @@
 //! - Nothing that a reader does blocks the replica, and an update blocks no reader.
 //! - A large message is decoded on another thread, and probes are answered meanwhile.
 //! - Closures of [`apply`](Client::apply) and [`Reconciler`] run on the runtime's workers. Move long computations elsewhere.
-//! - Many small transactions cost the server more than few larger ones. [`share_commits`](Reconciler::share_commits) lets the keys of a
+//! - Many small transactions cost the server more than a few large ones. [`share_commits`](Reconciler::share_commits) lets the keys of a
 //!   controller share a transaction.
 //! - Guards are sent with a transaction. For wide rows, [`row_versions`](CacheBuilder::row_versions) makes them short: a guard then contains
 //!   one uuid instead of the row's columns. It costs 59 bytes on the wire for each replicated row.
-//! - [`range`](Transaction::range) and conditions without an index make the server read the whole table.
+//! - [`range`](Transaction::range), and every condition except one on the uuid, make ovsdb-server read the whole table.
 //!
 //! # Counters
 //!
@@ -73,7 +75,7 @@
 //! 1. One task owns the connection. [`protocol::Framer`] finds the end of a message in one pass over the new bytes.
 //! 2. [`protocol::Message`] reads the envelope. The payload stays text.
 //! 3. An update is decoded straight into rows, without a tree of values in between.
-//! 4. A whole server transaction is published at once. If it does not fit, nothing of it is, and all rows are fetched again.
+//! 4. A whole server transaction is published at once. If it does not fit, none of it is published, and all rows are fetched again.
 //! 5. Streams wake up, then the commits that wait for this update resolve.
 //!
 //! Next: [`any_tables`](super::any_tables).

@@ -5,7 +5,7 @@
 //! - It shows all tables after the same server transaction (snapshot isolation).
 //! - Taking it costs the same for any number of rows.
 //! - It never changes. Updates go on meanwhile: they copy what they change (copy-on-write), so a snapshot that is held
-//!   neither blocks the replica nor is blocked by it. Rows that were replaced since stay in memory with it.
+//!   neither blocks the replica nor is blocked by it. It keeps the rows that were replaced since in memory.
 //!
 //! Take a snapshot for each decision, and drop it afterwards.
 //!
@@ -21,7 +21,8 @@
 //! | the value of any column | [`scan_by`](Snapshot::scan_by) | reads every row |
 //! | no key | [`rows`](Snapshot::rows) | reads every row |
 //!
-//! Only the last two read the whole table. A look-up by a column that has no index does not compile.
+//! Only the last two read the whole table. [`get_by`](Snapshot::get_by) does not compile for a column that the schema does not keep
+//! unique.
 //!
 //! An index is declared when the cache is built, and the same handle is used for the look-up:
 //!
@@ -71,14 +72,14 @@
 //!
 //! # References
 //!
-//! A column of references holds uuids, not rows. The row that a reference names can be absent from a replica: a condition may
-//! select other rows, or the table may not be replicated. [`get`](Snapshot::get) then returns `None`, and
-//! [`get_all`](Snapshot::get_all) skips it.
+//! A column of references holds uuids, not rows. The row that a reference names is absent from the replica if the table's condition
+//! does not select it: [`get`](Snapshot::get) then returns `None`, and [`get_all`](Snapshot::get_all) skips it. Both panic if the
+//! cache was started without the table.
 //!
 //! # Keeping rows
 //!
 //! A row that is borrowed from a snapshot lives as long as the snapshot. [`get_shared`](Snapshot::get_shared) returns an
-//! [`Arc`](std::sync::Arc) that lives longer and shares the row's memory with the replica.
+//! [`Arc`](std::sync::Arc), which can outlive the snapshot. It is the replica's own row, not a copy.
 //!
 //! # Mistakes
 //!
@@ -88,7 +89,8 @@
 //!
 //! # Waiting for a row
 //!
-//! [`Cache::wait_until`] waits until a closure finds something in a view, and looks again after each change. Nothing polls:
+//! [`Cache::wait_until`] calls a closure with a view, and again after each change, until the closure finds something. It does not
+//! poll:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

@@ -11,8 +11,9 @@
 //! | allows fewer values in a column | it reads as it is | [`BuildError::Count`](transaction::BuildError::Count) if the value does not fit |
 //! | has a new value in an enum | the variant `Unknown` with its text | by `Unknown` |
 //!
-//! [`Cache::skew`] reports the differences. They are also logged: at the level `WARN` if a table or column reads as its default, otherwise
-//! at `INFO`. [`strict`](CacheBuilder::strict) makes missing tables and columns an error. [`Client::has_column`] asks about a single column,
+//! [`Cache::skew`] reports what the server's schema lacks, and columns of another or a narrower type. It is also logged: at the level
+//! `WARN` if a table or column reads as its default, otherwise at `INFO`. [`strict`](CacheBuilder::strict) makes it an error if a table or
+//! column would read as its default. [`Client::has_column`] asks about a single column,
 //! so that a program can work without it:
 //!
 //! ```

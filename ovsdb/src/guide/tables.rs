@@ -2,8 +2,8 @@
 //!
 //! # Generated tables
 //!
-//! [`schema!`] generates a struct for each table of a schema. Its argument is a schema file, or the name of a bundled
-//! schema. The modules [`nb`], [`sb`] and [`vswitch`] of this crate are generated in this way.
+//! [`schema!`] generates a struct for each table of a schema, or for those that its argument `tables` names. Its first argument is a
+//! schema file, or the name of a bundled schema. The modules [`nb`], [`sb`] and [`vswitch`] of this crate are generated in this way.
 //!
 //! ```
 //! mod inventory {
@@ -37,8 +37,8 @@
 //! | several values | [`Set`] |
 //! | keys and values | [`Map`] |
 //!
-//! Strings, sets and maps are copy-on-write: clones share their memory until one of them is changed. All of them convert from
-//! standard types: `"p1".into()`, `["a", "b"].into()`, `[("key", "value")].into()`.
+//! Sets and maps are copy-on-write: clones share their memory until one of them is changed. Clones of a long string share
+//! its memory, too. Strings, sets and maps convert from standard types: `"p1".into()`, `["a", "b"].into()`, `[("key", "value")].into()`.
 //!
 //! ```
 //! use ovsdb::nb::LogicalSwitchPort as Port;
@@ -99,7 +99,7 @@
 //! ```
 //!
 //! Such a struct is a table of the same database as the generated ones: it is replicated, read, written and followed in
-//! the same way. [`Ref::cast`] turns a reference to one struct of a table into a reference to another.
+//! the same way. [`Ref::cast`] converts references between structs of the same table.
 //!
 //! A program that does not know the tables when it is compiled uses [`any_tables`](super::any_tables).
 //!

@@ -84,7 +84,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A fault that lasts, such as [`refuse_connections`](server::Faults::refuse_connections), ends when its guard is dropped:
+//! A fault that lasts, such as [`refuse_connections`](server::Faults::refuse_connections), ends when its guard is dropped. The faults
+//! and what they test:
 //!
 //! | call | what it tests |
 //! |---|---|
@@ -98,8 +99,9 @@
 //!
 //! # Without a server
 //!
-//! Code that reads takes a [`Snapshot`], which [`SnapshotBuilder`](crate::testing::SnapshotBuilder) makes from typed rows. Code that writes takes a
-//! `&mut` [`Transaction`], which [`Transaction::detached`] makes without a client. Then the test reads what was written:
+//! Code that reads takes a [`Snapshot`], which [`SnapshotBuilder`](crate::testing::SnapshotBuilder) (feature `testing`) makes from typed
+//! rows. Code that writes takes a `&mut` [`Transaction`], which [`Transaction::detached`] makes without a client. Then the test reads what
+//! was written:
 //!
 //! ```
 //! use ovsdb::nb::{self, LogicalSwitchPort as Port};
@@ -128,14 +130,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! - A snapshot needs the indexes that the code looks up: [`index`](crate::testing::SnapshotBuilder::index) declares one, and
+//! - A snapshot needs the indexes that the code uses: [`index`](crate::testing::SnapshotBuilder::index) declares one, and
 //!   [`index_references_to`](crate::testing::SnapshotBuilder::index_references_to) is for
 //!   [`referrers`](Snapshot::referrers). A [`Desired`] is tested by the text of its plan: `desired.plan(&view)?.to_string()`.
 //! - [`Transaction::detached_on`] makes a transaction that reads a snapshot, as that of [`Client::apply`] does.
 //! - [`inserted`](Transaction::inserted), [`operations_on`](Transaction::operations_on) and
 //!   [`to_json`](Transaction::to_json) show what was written. [`check`](Transaction::check) finds mistakes.
-//! - [`commit_on`](Transaction::commit_on) carries the transaction out on a fork of an embedded server, which checks it against
-//!   the schema and the rows.
+//! - [`commit_on`](Transaction::commit_on) carries the transaction out on an embedded server, such as a fork, which checks it
+//!   against the schema and the rows.
 //!
 //! # The real server
 //!

@@ -54,9 +54,9 @@
 //! | [`durable`](Transaction::durable) | delays the reply until the transaction is on disk |
 //! | [`abort`](Transaction::abort) | fails the transaction after its other operations were tried: a dry run |
 //!
-//! Rows of tables that the schema does not mark as root (`isRoot`) exist only as long as another row refers to them; the server
-//! deletes the others (garbage collection). A transaction that inserts such a row without a reference to it is not sent, and the error
-//! [`BuildError::Unreferenced`](transaction::BuildError::Unreferenced) names it.
+//! A row of a table that the schema does not mark as root (`isRoot`) exists only as long as another row has a strong reference to it;
+//! after that the server deletes it (garbage collection). A transaction that inserts such a row without a reference to it is not sent,
+//! and the error [`BuildError::Unreferenced`](transaction::BuildError::Unreferenced) names the operation.
 //!
 //! # Outcomes
 //!
@@ -70,9 +70,10 @@
 //!
 //! [`CommitError::nothing_changed`] tells the last two apart.
 //!
-//! The third cannot be avoided: a reply can be lost after the server has committed. The library never reports it as a success or as
-//! a failure. [`commit_once`](Transaction::commit_once) settles it: it sends the transaction again, with a guard that fails if a row that the
-//! transaction inserts exists already. So the transaction must insert a row. [`Client::apply`] settles an unknown outcome by deciding again.
+//! The third cannot be avoided: a reply can be lost after the server has committed. The library never reports it as a success or as a
+//! failure. [`commit_once`](Transaction::commit_once) settles it: it sends the transaction again, with a guard that fails if a row that
+//! the transaction inserts exists already. So the transaction must insert a row. [`Client::apply`] settles an unknown outcome by deciding
+//! again. Where that could make the change twice, the outcome stays unknown.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
