@@ -33,7 +33,8 @@ impl Parse for Rename {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let key = input.parse()?;
         input.parse::<Token![=>]>()?;
-        // Keywords are accepted here, because a field may have one as its name; `rename` refuses the others.
+        // Keywords are accepted here, because a field may have one as its name; the module `rename` refuses them
+        // for other items.
         let name = input
             .call(Ident::parse_any)
             .map_err(|error| Error::new(error.span(), "expected a name, without quotes"))?;

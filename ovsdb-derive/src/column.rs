@@ -13,7 +13,7 @@ pub(crate) struct Column {
     pub(crate) rust_type: Type,
 }
 
-/// The functions that find a column by its index. They are not inlined: otherwise every crate that uses a
+/// The functions that find a column by its index. They are not marked `#[inline]`: otherwise every crate that uses a
 /// table would compile the implementations of its columns' types.
 pub(crate) fn accessors(fields: &[Ident]) -> TokenStream {
     let places: Vec<usize> = (0..fields.len()).collect();

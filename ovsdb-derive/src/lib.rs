@@ -6,10 +6,10 @@
 //! Names of the schema become Rust names by these rules:
 //!
 //! - A table's words are split at `_`. A word all in capitals is written as one word (`ACL` is
-//!   `Acl`, `DHCP_Options` is `DhcpOptions`), of any other word the first letter becomes a capital
+//!   `Acl`, `DHCP_Options` is `DhcpOptions`). In any other word the first letter becomes a capital
 //!   (`Logical_Switch` is `LogicalSwitch`, `QoS` stays). A table called `self` is `SelfTable`.
 //! - A column keeps its name, in lower case, as a field; a name that Rust reserves is written as a
-//!   raw identifier (`r#type`), and `self`, `super` and `crate` get a `_` after it. Its typed
+//!   raw identifier (`r#type`), and `self`, `super` and `crate` get a `_` at the end. Its typed
 //!   handle is the constant of the name in upper case (`TYPE`).
 //! - An index over two to six columns is a constant that joins the names of their constants
 //!   (`LOGICAL_PORT_AND_DST_IP`).
@@ -22,7 +22,7 @@
 //! The aliases of the library's types (`Client`, `Cache`, ...) do not come from the schema: an alias is omitted if a
 //! table or an enum has its name.
 //!
-//! Two names may become the same Rust name: `ACL` and `Acl`, `a-b` and `a_b`, the label `Database` and a table of
+//! Two names may become the same Rust name: `ACL` and `Acl`, `a-b` and `a_b`, the type `Database` and a table of
 //! that name. That is an error, which says how to rename one of them: see [`schema!`](schema!).
 
 mod arguments;
@@ -50,13 +50,13 @@ use proc_macro::TokenStream;
 /// Generates the typed tables of a schema in the current module.
 ///
 /// The argument is the name of a bundled schema (`"OVN_Northbound"`, `"OVN_Southbound"`,
-/// `"Open_vSwitch"`), or the path of a schema file, relative to the crate's folder. The crate's documentation states
-/// how the names are formed.
+/// `"Open_vSwitch"`), or the path of a schema file, relative to the folder of the crate that calls the macro.
+/// The documentation of the crate `ovsdb-derive` states how the names are formed.
 ///
 /// Expands to `Database`, a type that stands for the database; a struct for each table, with a constant for each
-/// column; and an enum for each string column whose values the schema lists. Their documentation states what the
-/// schema says of them, and for the bundled schemas since which release they exist and which keys their manual
-/// documents. `Client`, `ClientBuilder`, `Cache`, `CacheBuilder`,
+/// column and each index over two to six columns; and an enum for each string column whose values the schema lists.
+/// Their documentation states what the schema says of them, and for the bundled schemas since which release they
+/// exist and which keys their manual documents. `Client`, `ClientBuilder`, `Cache`, `CacheBuilder`,
 /// `Snapshot`, `Transaction`, `Desired`, `Plan`, `Reconciler`, `Runner` and `AllChanges` are aliases of the
 /// library's types for this database. With the feature `serde` of `ovsdb`, structs and enums implement
 /// serde's `Serialize` and `Deserialize`.
@@ -124,14 +124,14 @@ pub fn schema(input: TokenStream) -> TokenStream {
 ///
 /// - `database`: the type that stands for the database.
 /// - `table`: the table's name in the schema.
-/// - `schema`, optional: the name of a bundled schema or the path of a schema file, which the
-///   table, the columns and the fields' types are then checked against: a reference must be to the
-///   schema's table (a [`Ref`] to a struct of that table, or a [`Uuid`], which may be any
-///   reference), a generated enum must list the column's values (a [`Str`] may be any of them).
+/// - `schema`, optional: the name of a bundled schema or the path of a schema file. The table, the columns
+///   and the fields' types are then checked against it. A [`Ref`] must be to a struct of the table that the
+///   schema names (a [`Uuid`] may be any reference), and a generated enum must list the column's values (a
+///   [`Str`] may be any of them).
 /// - `default`, optional: with `true`, the derive writes the struct's `Default`, which is what a
 ///   server of that schema stores in the columns that an insert omits. The attribute is required where that
-///   differs from `#[derive(Default)]`, because a set or a map has one element by default on the server. `false` says
-///   that the program writes its own `Default`.
+///   differs from `#[derive(Default)]`, because a column has one element by default on the server and its
+///   field is empty. `false` says that the program writes its own `Default`.
 /// - `column`, on a field: the column's name, if it differs from the field's.
 /// - `constant`, on a field: the name of the column's handle, if it differs from the column's name in upper case.
 ///

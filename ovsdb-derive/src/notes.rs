@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(crate) struct Notes<'a> {
     product: &'a str,
-    /// The product's release that the schema is of.
+    /// The release of the product that the schema belongs to.
     release: &'a str,
     /// The first release with a table or a column (`Table.column`).
     since: BTreeMap<&'a str, &'a str>,

@@ -90,7 +90,7 @@ impl Names {
 
 /// The end of an error about two items of the same name: how to rename one.
 pub(crate) fn escape(key: &str) -> String {
-    format!("give one another name: `rename = {{ {key:?} => ... }}`")
+    format!("give one of them another name: `rename = {{ {key:?} => ... }}`")
 }
 
 /// Finds what a key names: `Table`, `Table.column` or `Table.column.value`.

@@ -187,7 +187,7 @@ impl<'a> Module<'a> {
     }
 
     fn database(&mut self) -> Result<TokenStream> {
-        self.add("Database", "the database's label".to_owned(), "")?;
+        self.add("Database", "the type of the database".to_owned(), "")?;
         let name = &self.schema.name;
         let version = match &self.schema.version {
             Some(version) => quote! { ::core::option::Option::Some(#version) },
@@ -324,7 +324,7 @@ impl<'a> Module<'a> {
         })
     }
 
-    /// Refuses columns whose names differ only in case, because their fields would have the same name.
+    /// Refuses columns whose fields or constants would have the same name, as of `Name` and `name`.
     fn distinct(&self, table: &str, fields: &[Field<'_>]) -> Result<()> {
         let (mut idents, mut constants) = (BTreeMap::new(), BTreeMap::new());
         for field in fields {

@@ -80,7 +80,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             rust_type: &column.rust_type,
         })
         .collect();
-    let escape = |_: &str| "give one another name: `#[ovsdb(constant = ...)]`".to_owned();
+    let escape = |_: &str| "give one of them another name: `#[ovsdb(constant = ...)]`".to_owned();
     let index_constants = indexes::constants(&indexes, &indexed, table.span(), escape)?;
     let infos = columns.iter().map(|column| {
         let (name, rust_type) = (&column.name, &column.rust_type);
@@ -237,7 +237,7 @@ fn columns(input: &DeriveInput) -> Result<Vec<Column>> {
             } else if known.constant == constant {
                 format!(
                     "the columns `{}` and `{}` would have one constant, `{constant}`; give one \
-                     another name: `#[ovsdb(constant = ...)]`",
+                     of them another name: `#[ovsdb(constant = ...)]`",
                     known.name.value(),
                     name.value(),
                 )

@@ -1,7 +1,8 @@
 //! Programs that must not compile, and why.
 //!
-//! In `types`, each line that ends in `//~` has an error of the compiler with that code, or of a macro with that
-//! text, and no other line has one: the compiler's own words change from release to release, codes and lines do not.
+//! In `types`, a comment `//~` gives the code of a compiler's error, or the text of a macro's error, on its line. No
+//! other line has an error. The compiler's own words are not compared: they change from release to release, codes and
+//! lines do not.
 //!
 //! `messages` has mistakes that the macros find themselves; what they say is compared word for word. After a change
 //! of a message, `OVSDB_WRITE_MESSAGES=1 cargo test -p ovsdb-derive --test type_errors` writes the new ones.
@@ -18,7 +19,7 @@ use serde_json::Value;
 const TYPES: &str = "tests/types";
 const MESSAGES: &str = "tests/messages";
 
-/// An error of the compiler or of a macro, at the first line of its primary place.
+/// An error of the compiler or of a macro, at the first line of its primary span.
 struct Error {
     file: String,
     line: u64,

@@ -35,7 +35,7 @@
 //!     println!("{} has {} ports", switch.name, switch.ports.len());
 //! }
 //!
-//! // All rows first, then every change, one server transaction at a time.
+//! // All rows first, then the changes of each server transaction (coalesced if the reader is slow).
 //! let mut changes = cache.changes::<nb::LogicalSwitch>();
 //! while let Some(batch) = changes.next().await {
 //!     for change in &batch {
@@ -89,7 +89,7 @@
 //! | `serde` | serde's `Serialize` and `Deserialize` for [rows and values](value#serialization) |
 //! | `metrics` | counters through the facade of the crate `metrics` |
 //! | `server` | the module `server`: an OVSDB server |
-//! | `testing` | the module `testing`: private, real ovsdb-server instances |
+//! | `testing` | the module `testing`: private servers for tests, and replicas fed from memory |
 //!
 //! The runtime is tokio.
 //!
@@ -101,9 +101,9 @@
 //!
 //! | level | what |
 //! |---|---|
-//! | `ERROR` | a closure of the program panicked, in the feed of a work queue or in a reconciler; a relay cannot apply what its source sent; a server cannot write its file |
-//! | `WARN` | a connection that served is lost; no server can be used, once for each reason and then at growing intervals; an update does not fit, so all rows are fetched again; a cache is stale because its monitor cannot be started; the server's schema lacks compiled tables or columns; locks are used on a cluster without `leader_only`; certificates cannot be read again; a server replied to an unknown request; a key of a reconciler fails for the first, second, fourth, eighth time, and so on; the southbound database does not say which chassis are late; a server cannot accept a connection, has too many clients, cannot compact its file, or cut off an incomplete record at the end of it |
-//! | `INFO` | connected; certificates were read again; the server's schema differs from the compiled one, but lacks nothing of it; a client's TLS handshake with a server failed |
+//! | `ERROR` | a closure of the program panicked, in the feed of a work queue or in a reconciler; a relay cannot apply what its source sent; a server of this library cannot write its file |
+//! | `WARN` | a connection that served is lost; no server can be used, once for each reason and then at growing intervals; an update does not fit, so all rows are fetched again; a cache is stale because its monitor cannot be started; the server's schema lacks compiled tables or columns, or has columns of other types; locks are used on a cluster without `leader_only`; certificates cannot be read again; a server replied to an unknown request; a key of a reconciler fails for the first, second, fourth, eighth time, and so on; the southbound database does not say which chassis are late; a server of this library cannot accept a connection, has too many clients, cannot compact its file, or cut off an incomplete record at the end of it |
+//! | `INFO` | connected; certificates were read again; the server's schema differs from the compiled one, but lacks nothing of it; a client's TLS handshake with a server of this library failed |
 //! | `DEBUG` | every attempt to connect, and why it failed; transactions that are tried again; the other failures of a reconciler's key, and its recovery; the end of a session; requests of the session that the server refused, late replies and unknown notifications |
 //! | `TRACE` | the target `ovsdb::wire`: every message that is sent or received |
 //!
@@ -160,7 +160,7 @@ pub mod value;
 /// The tables of `OVN_Northbound`, generated from the schema of OVN 26.03.
 ///
 /// They are described in [ovn-nb(5)](https://www.ovn.org/support/dist-docs/ovn-nb.5.html). Each table and column
-/// here links to its table's section in Debian's copy of that page, which can be linked to by section.
+/// here links to its table's section in Debian's copy of that page, whose sections have anchors.
 #[cfg(feature = "nb")]
 pub mod nb {
     ovsdb::schema!(
@@ -174,7 +174,7 @@ pub mod nb {
 /// The tables of `OVN_Southbound`, generated from the schema of OVN 26.03.
 ///
 /// They are described in [ovn-sb(5)](https://www.ovn.org/support/dist-docs/ovn-sb.5.html). Each table and column
-/// here links to its table's section in Debian's copy of that page, which can be linked to by section.
+/// here links to its table's section in Debian's copy of that page, whose sections have anchors.
 #[cfg(feature = "sb")]
 pub mod sb {
     ovsdb::schema!(
@@ -189,7 +189,7 @@ pub mod sb {
 ///
 /// They are described in
 /// [ovs-vswitchd.conf.db(5)](https://www.openvswitch.org/support/dist-docs/ovs-vswitchd.conf.db.5.html). Each table and
-/// column here links to its table's section in Debian's copy of that page, which can be linked to by section.
+/// column here links to its table's section in Debian's copy of that page, whose sections have anchors.
 #[cfg(feature = "vswitch")]
 pub mod vswitch {
     ovsdb::schema!(

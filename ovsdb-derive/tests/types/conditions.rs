@@ -21,7 +21,7 @@ fn mutations(transaction: &mut Transaction<nb::Database>, port: Ref<Port>) {
     transaction.mutate(port).add(Port::NAME, 1); //~ E0277
     transaction.mutate(port).insert(Port::NAME, ["n"]); //~ E0277
     transaction.mutate(port).delete_keys(Port::OPTIONS, [5]); //~ E0277
-    // `any_of` cannot be the condition of an operation, which requires all of its clauses.
+    // Alternatives cannot be the condition of an operation, since an operation requires all of its clauses.
     transaction.delete(Port::NAME.eq("a").or(Port::NAME.eq("b"))); //~ E0277
 }
 

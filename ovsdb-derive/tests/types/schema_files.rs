@@ -8,15 +8,15 @@ mod no_json {
 }
 
 mod tables {
-    ovsdb::schema!("files/same_tables.ovsschema"); //~ both the table `ACL` and the table `Acl` would be called `Acl`; give one another name: `rename = { "Acl" => ... }`
+    ovsdb::schema!("files/same_tables.ovsschema"); //~ both the table `ACL` and the table `Acl` would be called `Acl`; give one of them another name: `rename = { "Acl" => ... }`
 }
 
 mod columns {
-    ovsdb::schema!("files/same_columns.ovsschema"); //~ both columns `Name` and `name` of `T` would be one field, `name`; give one another name: `rename = { "T.name" => ... }`
+    ovsdb::schema!("files/same_columns.ovsschema"); //~ both columns `Name` and `name` of `T` would be one field, `name`; give one of them another name: `rename = { "T.name" => ... }`
 }
 
 mod indexes {
-    ovsdb::schema!("files/same_indexes.ovsschema"); //~ both the column `a_and_b` and the index over `a`, `b` would be one constant, `A_AND_B`; give one another name: `rename = { "T.a" => ... }`
+    ovsdb::schema!("files/same_indexes.ovsschema"); //~ both the column `a_and_b` and the index over `a`, `b` would be one constant, `A_AND_B`; give one of them another name: `rename = { "T.a" => ... }`
 }
 
 mod renamed_indexes {
@@ -26,11 +26,11 @@ mod renamed_indexes {
 }
 
 mod values {
-    ovsdb::schema!("files/same_values.ovsschema"); //~ the values of `T.mode`: both `a-b` and `a_b` would be `AB`; give one another name: `rename = { "T.mode.a_b" => ... }`
+    ovsdb::schema!("files/same_values.ovsschema"); //~ the values of `T.mode`: both `a-b` and `a_b` would be `AB`; give one of them another name: `rename = { "T.mode.a_b" => ... }`
 }
 
 mod label {
-    ovsdb::schema!("files/label.ovsschema"); //~ both the database's label and the table `Database` would be called `Database`; give one another name: `rename = { "Database" => ... }`
+    ovsdb::schema!("files/label.ovsschema"); //~ both the type of the database and the table `Database` would be called `Database`; give one of them another name: `rename = { "Database" => ... }`
 }
 
 fn main() {}

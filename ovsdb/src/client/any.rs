@@ -10,7 +10,7 @@ use crate::value::Str;
 ///
 /// Read them by [`Snapshot::any_rows`](crate::Snapshot::any_rows), and follow them by
 /// [`Cache::all_changes`]. [`start`](CacheBuilder::start) checks names and conditions against the
-/// server's schema; [`Error::SchemaMismatch`] names what the schema lacks.
+/// server's schema; [`Error::SchemaMismatch`] names what does not fit.
 ///
 /// When the schema changes while the cache is live, the rows follow: new columns appear, removed ones
 /// disappear, and a column whose type changed holds values of the new type. All rows are fetched again,
@@ -50,7 +50,8 @@ impl<D: Database> CacheBuilder<D> {
         self
     }
 
-    /// Adds the rows of the table with this name for which any of the clauses holds.
+    /// Adds the table with this name, with the rows for which any of the clauses holds. If the table was
+    /// added before, these rows replace those selected earlier.
     pub fn any_table_where(
         mut self,
         table: impl Into<Str>,

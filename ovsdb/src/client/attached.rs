@@ -1,10 +1,10 @@
-//! State that rooms after this one attach to a client, shared by all its clones.
+//! State that other modules, such as `progress`, keep for a client, shared by all its clones.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// The attached state, one value of each type. The client holds only weak references: a value is
-/// dropped with its last user. So it may hold caches without keeping the client alive.
+/// dropped with its last user. So a value may hold caches without keeping the client alive.
 #[derive(Debug, Default)]
 pub(super) struct Attached {
     states: Mutex<Vec<Weak<dyn Any + Send + Sync>>>,

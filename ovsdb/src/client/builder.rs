@@ -202,7 +202,7 @@ impl<D: Database> ClientBuilder<D> {
 
     /// Whether to use only the leader of a cluster, whose data are never stale. If a server is not the
     /// leader, or no longer, the client leaves it: at once if another remote can be tried. Standalone
-    /// servers and relays are always accepted.
+    /// servers and relays need not be leaders.
     ///
     /// Without this, the client leaves a member whose log index is lower than the one it saw last,
     /// because its data are stale. Servers report their index after the rows of a transaction. So when
@@ -236,8 +236,10 @@ impl<D: Database> ClientBuilder<D> {
     /// the client connects again by itself whenever the connection is lost.
     ///
     /// # Errors
-    /// When a remote is malformed, none can be used, or the server does not have the database.
-    /// The error is the last remote's.
+    /// When a remote is malformed, or none is given; when the name of the database or the author has a
+    /// NUL. When every remote has failed once, for instance because no server has the database: the error
+    /// is the last remote's. With [`wait_for_server`](Self::wait_for_server) the client keeps trying instead.
+    /// At once when an `ssl:` remote is tried without a TLS configuration.
     pub async fn connect(mut self) -> Result<Client<D>, Error> {
         check_text(&self.options.database, "the name of the database")?;
         if let Some(author) = &self.author {

@@ -79,7 +79,8 @@ impl<D: Database> CacheBuilder<D> {
         self
     }
 
-    /// Adds the rows of the table `T` for which any of the clauses holds.
+    /// Adds the table `T`, with the rows for which any of the clauses holds. If the table was added
+    /// before, these rows replace those selected earlier.
     pub fn table_where<T: Table<Database = D>>(mut self, rows: impl Into<AnyOf<T>>) -> Self {
         self.tables.select(Some(rows.into()));
         self
@@ -101,9 +102,8 @@ impl<D: Database> CacheBuilder<D> {
         self
     }
 
-    /// Indexes, in every table of the cache, the columns that can refer to the table `T` according to
-    /// the schema, so that [`Snapshot::referrers`] finds the rows that refer to a row of `T`. It adds
-    /// no table.
+    /// Indexes, in every compiled table of the cache, the columns whose type can refer to the table `T`,
+    /// so that [`Snapshot::referrers`] finds the rows that refer to a row of `T`. It adds no table.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -154,9 +154,9 @@ impl<D: Database> CacheBuilder<D> {
     /// transaction, and its versions are not those of the relay.
     ///
     /// It costs 59 bytes on the wire for each row and each change of a row. Streams then also
-    /// deliver a row when only columns that the cache lacks have changed. After a connection to
-    /// another server, or to a restarted one, all rows are fetched again, since servers do not
-    /// share versions. Tables that are added by name have a column `_version`.
+    /// deliver a row when only columns that the cache lacks have changed. On every later
+    /// connection all rows are fetched again, since row versions belong to one run of one server.
+    /// Tables that are added by name have a column `_version`.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -171,7 +171,7 @@ impl<D: Database> CacheBuilder<D> {
     ///
     /// let cache = client.cache().table::<PortGroup>().row_versions().start().await?;
     /// let apply = client.edit(&cache, |_, txn| {
-    /// // However many ports the group has.
+    ///     // The commit verifies one uuid, however many ports the group has.
     ///     if let Some(group) = txn.get_by(PortGroup::NAME, "pods") {
     ///         let ports = group.ports.len().to_string();
     ///         txn.edit(&group, |group| drop(group.external_ids.insert("ports", ports)));
@@ -193,8 +193,9 @@ impl<D: Database> CacheBuilder<D> {
         self
     }
 
-    /// Makes it an error if the server's schema lacks a column or table. Otherwise [`Cache::skew`]
-    /// lists it, and rows have its default ([`SkewReport::is_complete`]).
+    /// Makes [`start`](Self::start) fail if the server's schema lacks a compiled table or column, or has
+    /// a column with another type ([`SkewReport::is_complete`]). Without this, [`Cache::skew`] lists the
+    /// differences, and such columns read as their default.
     pub const fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
@@ -212,14 +213,15 @@ impl<D: Database> CacheBuilder<D> {
     /// [`request_timeout`](crate::ClientBuilder::request_timeout) or [`timeout`](Self::timeout).
     ///
     /// # Errors
-    /// [`Error::Refused`] when the server refuses the monitor. [`Error::ConditionColumn`] and
-    /// [`Error::ConditionsNotSupported`] when the server cannot evaluate a condition. [`Error::Apply`]
-    /// when its rows do not fit the tables. With [`strict`](Self::strict), [`Error::Skew`] when its
-    /// schema lacks what was compiled in. [`Error::SchemaMismatch`] when its schema does not fit a
-    /// table, column or condition that was given by name. [`Error::Disconnected`] when the client is
-    /// closed, when the connection was lost five times in a row before the rows arrived, and when the
-    /// time limit passed: with the reason why there is no connection, or [`DisconnectReason::TimedOut`]
-    /// if there is one.
+    /// [`Error::TableTwice`] when a table was added with two types. [`Error::InvalidValue`] when a
+    /// condition has a value that cannot be sent. [`Error::Refused`] when the server refuses the monitor.
+    /// [`Error::ConditionColumn`] and [`Error::ConditionsNotSupported`] when the server cannot evaluate a
+    /// condition. [`Error::Apply`] when the server's rows do not fit the tables. With
+    /// [`strict`](Self::strict), [`Error::Skew`] when its schema lacks what was compiled in.
+    /// [`Error::SchemaMismatch`] when its schema does not fit a table, column or condition that was given
+    /// by name. [`Error::Disconnected`] when the client is closed, when the connection was lost five times
+    /// in a row before the rows arrived, and when the time limit passed: with the reason why there is no
+    /// connection, or [`DisconnectReason::TimedOut`] if there is a connection.
     pub async fn start(self) -> Result<Cache<D>, Error> {
         if let Some(table) = self.tables.twice() {
             return Err(Error::TableTwice(table));
@@ -255,7 +257,7 @@ impl<D: Database> CacheBuilder<D> {
 /// A replica that follows the server, shared by all clones of the handle. The monitor ends when the
 /// last clone and the last stream made from one are dropped.
 ///
-/// It outlives connections. Without one, the replica stays as it was, and
+/// The replica outlives connections. Without a connection it stays as it was, and
 /// [`staleness`](Self::staleness) tells for how long. On the next connection, all changes made
 /// meanwhile are applied at once, as one change.
 ///
@@ -327,7 +329,8 @@ impl<D: Database> Cache<D> {
         self.handle.views()
     }
 
-    /// The changes of the table `T`: all its rows first, then each server transaction.
+    /// The changes of the table `T`: all its rows first, then each server transaction that changes the
+    /// table. If the reader is slow, transactions are coalesced.
     ///
     /// # Panics
     /// When the cache was started without the table, which is a bug in the program.
@@ -339,7 +342,8 @@ impl<D: Database> Cache<D> {
         }
     }
 
-    /// The changes of all tables: all rows first, then each server transaction.
+    /// The changes of all tables: all rows first, then each server transaction. If the reader is slow,
+    /// transactions are coalesced.
     pub fn all_changes(&self) -> AllChanges<D> {
         self.handle.all_changes()
     }
@@ -349,9 +353,8 @@ impl<D: Database> Cache<D> {
     ///
     /// The condition is kept on every later connection. Without a connection, it is changed when
     /// the next one is made. If several changes wait, each table gets the last one, and all the
-    /// futures resolve when it is in force. Dropping the future does not undo the change, nor does
-    /// passing the time limit, the client's
-    /// [`request_timeout`](crate::ClientBuilder::request_timeout).
+    /// futures resolve when it is in force. Neither dropping the future nor the end of the time limit, the
+    /// client's [`request_timeout`](crate::ClientBuilder::request_timeout), undoes the change.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -373,12 +376,12 @@ impl<D: Database> Cache<D> {
     /// When the cache was started without the table.
     ///
     /// # Errors
-    /// When the server refuses the condition or supports none; the earlier condition stays. When the
-    /// client is closed. When the time limit passed: the reason why there is no connection, or
-    /// [`DisconnectReason::TimedOut`] if there is one. When the monitor [cannot be
-    /// started](Self::monitor_error), it is requested again with the new condition. If it still cannot
-    /// be started because of another table's condition, the new one is kept until it can, and
-    /// [`Error::ConditionColumn`] names that table.
+    /// When the condition has a value that cannot be sent. When the server refuses the condition or
+    /// supports none; the earlier condition stays. When the client is closed. When the time limit passed:
+    /// the reason why there is no connection, or [`DisconnectReason::TimedOut`] if there is a connection.
+    /// When the monitor [cannot be started](Self::monitor_error), it is requested again with the new
+    /// condition. If it still cannot be started because of another table's condition, the new one is kept
+    /// until it can, and [`Error::ConditionColumn`] names that table.
     #[track_caller]
     pub fn set_condition<T: Table<Database = D>>(
         &self,
@@ -442,16 +445,16 @@ impl<D: Database> Cache<D> {
         }
     }
 
-    /// Why the replica does not follow the server although the connection serves; `None` while it does,
-    /// or if there is no connection.
+    /// Why the monitor cannot be started although the connection serves; `None` while the replica follows
+    /// the server, or if there is no connection.
     ///
     /// The server refuses the monitor, or its rows do not fit the tables: [`Error::ConditionColumn`]
-    /// when, after a schema conversion, a condition needs a column that the schema now lacks;
+    /// when a condition needs a column that the schema lacks, after a conversion or on another server;
     /// [`Error::ConditionsNotSupported`] on a server without conditional monitoring; otherwise
-    /// [`Error::Refused`] or [`Error::Apply`]; and [`Error::Disconnected`] when the connection was lost
-    /// five times in a row while this monitor was being started. Everything else continues: other
-    /// caches, transactions, and this replica's snapshots. Its streams stay open, and deliver the
-    /// changes made meanwhile once the monitor is started.
+    /// [`Error::Refused`] or [`Error::Apply`]. Or the connection was lost five times in a row while this
+    /// monitor was being started: [`Error::Disconnected`], which stays without a connection too.
+    /// Everything else continues: other caches, transactions, and this replica's snapshots. Its streams
+    /// stay open, and deliver the changes made meanwhile once the monitor is started.
     ///
     /// The monitor is requested again when the schema, the connection or a
     /// [condition](Self::set_condition) changes, and, if the reason may be temporary, after a
@@ -478,7 +481,8 @@ impl<D: Database> Cache<D> {
             match settled.await {
                 Ok(Freshness::Current) => return Ok(()),
                 Ok(Freshness::RefusedSince(_)) => {
-                    // Without a connection, the monitor is requested again on the next one.
+                    // Without an error, the connection was lost meanwhile: the next one requests the
+                    // monitor again.
                     if let Some(error) = self.monitor_error() {
                         return Err(error);
                     }
@@ -488,14 +492,15 @@ impl<D: Database> Cache<D> {
         }
     }
 
-    /// The basis of decisions on views that are taken from now on; they are valid as long as it holds.
+    /// The basis of decisions on views that are taken from now on. As long as it holds, the decisions are
+    /// valid.
     pub(crate) fn basis(&self) -> Basis {
         Basis::of(self.handle.shared())
     }
 
     /// Waits until the replica is current, and returns a view with the basis of decisions on it. It
     /// also waits for a monitor whose requests lost one connection after another, since the session
-    /// requests that again.
+    /// requests such a monitor again.
     pub(crate) async fn current_view(&self) -> Result<(Basis, Snapshot<D>), Disconnected> {
         loop {
             if planted!(StaleSnapshotApplied) {

@@ -66,7 +66,7 @@ impl DatabaseInfo {
 
 impl<D: Database> Client<D> {
     /// The server's databases, by name, with their descriptions. A server older than Open vSwitch 2.9
-    /// has no `_Server`, and lists only their names.
+    /// has no `_Server`, and lists only their names; `connected` and `leader` are then true.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -75,7 +75,7 @@ impl<D: Database> Client<D> {
     /// # let server = ovsdb::server::Server::memory(schema)?;
     /// use ovsdb::{AnyDatabase, Client};
     ///
-    /// // Without a database name, this is a client of `_Server`, which every server has.
+    /// // Without a database name, this is a client of `_Server`.
     /// # let remotes = server.remote();
     /// let client = Client::<AnyDatabase>::builder().remotes(remotes).connect().await?;
     /// for database in client.databases().await? {
@@ -86,7 +86,7 @@ impl<D: Database> Client<D> {
     /// ```
     ///
     /// # Errors
-    /// When the connection is lost.
+    /// When the server refuses, its reply is malformed, or no reply came: [`Error::Disconnected`] says why.
     pub async fn databases(&self) -> Result<Vec<DatabaseInfo>, Error> {
         let mut names = self.list_dbs().await?;
         names.sort();

@@ -44,7 +44,7 @@ struct Inner {
     identity: RowIdentity,
     request_timeout: Option<Duration>,
     author: Option<Str>,
-    /// State that rooms after this one attach, shared by all clones.
+    /// State that other modules, such as `progress`, keep for each client; shared by all clones.
     #[cfg(any(feature = "nb", feature = "vswitch"))]
     attached: attached::Attached,
 }
@@ -116,8 +116,8 @@ impl<D: Database> Client<D> {
         &self.inner.database
     }
 
-    /// The state of this type that a room after this one attaches, shared by all clones as long as
-    /// it is in use.
+    /// The state of this type that another module keeps for this client, shared by all clones as long
+    /// as it is in use.
     #[cfg(any(feature = "nb", feature = "vswitch"))]
     pub(crate) fn attached<S: Default + Send + Sync + 'static>(&self) -> Arc<S> {
         self.inner.attached.get()
@@ -130,8 +130,8 @@ impl<D: Database> Client<D> {
     /// A builder of a replica, which selects its tables and rows.
     ///
     /// Each replica has its own monitor. Replicas may be started at any time, and end with their last
-    /// handle, without affecting the others. But only the tables of the same replica are seen together
-    /// after the same transaction.
+    /// handle, without affecting the others. Snapshots are consistent only within one replica: at the
+    /// same moment, two replicas may show different transactions.
     pub fn cache(&self) -> CacheBuilder<D> {
         CacheBuilder::new(self.clone())
     }
@@ -147,7 +147,7 @@ impl<D: Database> Client<D> {
         self.session().shared().is_relay.load(Ordering::Relaxed)
     }
 
-    /// The state of the connection, now and at every change.
+    /// The state of the connection, as a value to read and to wait for.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -177,7 +177,7 @@ impl<D: Database> Client<D> {
     }
 
     /// Changes the remotes, in any form that [the builder](ClientBuilder::remotes) takes. If the client
-    /// is connected to a remote that is not among them, it leaves it for one that is.
+    /// is connected to a remote that is not among the new ones, it disconnects and tries the new ones.
     ///
     /// # Errors
     /// When a remote is malformed, or none is given; nothing changes then.
@@ -187,12 +187,12 @@ impl<D: Database> Client<D> {
         Ok(())
     }
 
-    /// Closes the connection, if there is one, and connects again without waiting.
+    /// Closes the connection, if there is one, and tries the remotes again at once, without backoff.
     pub fn reconnect(&self) {
         self.session().reconnect();
     }
 
-    /// Whether this server's schema has the column, with a type that the compiled one can hold.
+    /// Whether the server's schema has the column, with a type whose values the compiled type can hold.
     #[must_use]
     pub fn has_column<T: Table<Database = D>, V: Value, M: Mutability>(
         &self,
@@ -220,7 +220,7 @@ impl<D: Database> Client<D> {
     /// The names of the server's databases (RFC 7047 section 4.1.1).
     ///
     /// # Errors
-    /// When no reply came: [`Error::Disconnected`] says why.
+    /// When the server refuses, its reply is malformed, or no reply came: [`Error::Disconnected`] says why.
     pub async fn list_dbs(&self) -> Result<Vec<Str>, Error> {
         self.call(&Request::ListDbs).await
     }
@@ -228,7 +228,8 @@ impl<D: Database> Client<D> {
     /// The schema of any database of the server (RFC 7047 section 4.1.2).
     ///
     /// # Errors
-    /// When the server does not have the database, its schema is malformed, or no reply came.
+    /// When the name has a NUL, the server does not have the database, its schema is malformed, or no reply
+    /// came.
     pub async fn get_schema(&self, database: &str) -> Result<DatabaseSchema, Error> {
         let request = Request::GetSchema {
             database: database.into(),
@@ -240,7 +241,7 @@ impl<D: Database> Client<D> {
     /// The server's own id (ovsdb-server(7), "Get Server ID").
     ///
     /// # Errors
-    /// When the server does not know the request, or no reply came.
+    /// When the server does not know the request, its reply is malformed, or no reply came.
     pub async fn get_server_id(&self) -> Result<Uuid, Error> {
         self.call(&Request::GetServerId).await
     }
@@ -248,7 +249,8 @@ impl<D: Database> Client<D> {
     /// Makes the server echo `params`, a JSON array (RFC 7047 section 4.1.11).
     ///
     /// # Errors
-    /// When `params` is not an array, or is nested deeper than servers accept; when no reply came.
+    /// When `params` is not an array, is nested deeper than servers accept, or has a number that servers
+    /// cannot store; when the server refuses, or no reply came.
     pub async fn echo(&self, params: Json) -> Result<Json, Error> {
         self.call(&Request::Echo { params }).await
     }
@@ -268,9 +270,10 @@ impl<D: Database> Client<D> {
     /// [`verify`](crate::Transaction::verify).
     ///
     /// # Errors
-    /// When the server refuses, the client is closed, or the name has a NUL. Without a connection the
-    /// call waits for one, up to the [request timeout](ClientBuilder::request_timeout). The error then
-    /// says why there is no connection, and a lock that is granted later is released.
+    /// When the server refuses or its reply is malformed, the client is closed, or the name has a NUL.
+    /// When there is no answer within the [request timeout](ClientBuilder::request_timeout), which
+    /// includes the wait for a connection: the error says why there is no connection, if there is none,
+    /// and a lock that is granted later is released.
     pub async fn lock(&self, name: impl Into<Str>) -> Result<Lock, Error> {
         let (session, limit) = (self.session().clone(), self.request_timeout());
         Lock::acquire(session, name.into(), false, limit).await
@@ -288,11 +291,13 @@ impl<D: Database> Client<D> {
     }
 
     /// Converts the database to a new schema (ovsdb-server(7), "Schema Conversion"). Resolves when this
-    /// client uses the new schema and its caches follow the converted database.
+    /// client uses the new schema and its caches follow the converted database; earlier if the time limit
+    /// passes or the connection is lost after the server's reply.
     ///
     /// # Errors
-    /// When the schema is malformed, or the data do not fit it. When no reply came, the database may or may
-    /// not have been converted.
+    /// When the schema is nested deeper than servers accept, or has a number that servers cannot store.
+    /// When the server refuses, for instance because the schema is malformed or the data do not fit it.
+    /// When no reply came, the database may or may not have been converted.
     pub async fn convert(&self, schema: Json) -> Result<(), Error> {
         self.call_without_content(&Request::Convert {
             database: self.inner.database.clone(),

@@ -89,8 +89,9 @@ impl fmt::Display for LaggingChassis {
 /// ```
 ///
 /// # Errors
-/// When the southbound database does not answer within the client's
-/// [request timeout](crate::ClientBuilder::request_timeout), or its rows do not fit.
+/// As [`commit`](crate::Transaction::commit): for instance when the southbound database does not answer
+/// within the client's [request timeout](crate::ClientBuilder::request_timeout), or refuses the query.
+/// [`CommitError::Answer`] when its rows do not fit.
 pub async fn lagging_chassis(
     client: &Client<ovsdb::sb::Database>,
     nb_cfg: i64,

@@ -58,7 +58,7 @@ pub enum ProgressError {
 pub enum Daemon {
     /// ovn-northd, which writes the southbound database.
     Northd,
-    /// The ovn-controllers, each of which translates it to flows on its chassis.
+    /// The ovn-controllers, each of which translates the southbound database to flows on its chassis.
     Controllers,
     /// ovs-vswitchd.
     Vswitchd,
@@ -98,8 +98,8 @@ impl fmt::Display for Daemon {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Behind {
-    /// The daemon that has not confirmed the request; if several are waited for in turn, the first of
-    /// them.
+    /// The daemon that has not confirmed the request; if several are waited for in turn, the first that
+    /// has not.
     pub daemon: Daemon,
     /// The time limit.
     pub limit: Duration,

@@ -2,8 +2,8 @@
 //!
 //! The databases have sequence numbers for this. After its changes, a client makes a request by
 //! increasing a number in the database's global row. A daemon copies the number into a column of its
-//! own once it has applied everything up to it. ovn-nb(5), `NB_Global`, and ovs-vswitchd.conf.db(5),
-//! `Open_vSwitch`, define the columns.
+//! own once it has applied everything that was committed before the request. ovn-nb(5), `NB_Global`, and
+//! ovs-vswitchd.conf.db(5), `Open_vSwitch`, define the columns.
 //!
 //! `nb::realized` waits for OVN, and `vswitch::configured` for Open vSwitch; this module has their
 //! errors. Callers that wait at the same time with clones of one client share a request: it serves

@@ -33,7 +33,7 @@ impl Counters for Global {
 
     fn confirmed(&self, daemon: Daemon) -> i64 {
         match daemon {
-            // Without any chassis, ovn-northd copies the number even before it has written anything.
+            // Without any chassis, ovn-northd sets `hv_cfg` even before it has written anything.
             Daemon::Controllers => self.hv_cfg.min(self.sb_cfg),
             _ => self.sb_cfg,
         }
@@ -95,7 +95,7 @@ pub struct Realized {
     /// When ovn-northd began to process this request or a newer one, by its own clock; `None` if the
     /// server's schema lacks the column.
     pub northd_began: Option<SystemTime>,
-    /// When it had written the southbound database, by its own clock.
+    /// When ovn-northd had written the southbound database, by its own clock.
     pub northd_ended: Option<SystemTime>,
     /// When the slowest chassis was done, by its own clock; `None` also if there is no chassis.
     pub hypervisors_ended: Option<SystemTime>,
@@ -143,8 +143,10 @@ pub struct Realized {
 ///
 /// # Errors
 /// [`ProgressError::TimedOut`] when a daemon is late; the error names it, and, on request, the late
-/// chassis (`Realize::southbound`, with the feature `sb`). [`ProgressError::NotReported`], at once,
-/// when the chassis are configured not to report.
+/// chassis (`Realize::southbound`, with the feature `sb`). [`ProgressError::NotReported`], as soon as
+/// ovn-northd has confirmed the request, when the chassis are configured not to report. [`ProgressError::Request`]
+/// when the request is refused, and [`ProgressError::Replica`] when the row cannot be replicated; one of
+/// the two also when the client is closed.
 pub fn realized(client: &Client<ovsdb::nb::Database>, stage: Stage) -> Realize {
     Realize {
         stage,
@@ -208,7 +210,7 @@ impl Realize {
         }
     }
 
-    /// The error, with the late chassis added.
+    /// The error, with the late chassis added if the southbound database tells them.
     #[cfg(feature = "sb")]
     async fn explained(&self, error: ProgressError) -> ProgressError {
         /// The time allowed for the southbound database.

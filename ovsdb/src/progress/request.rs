@@ -103,7 +103,7 @@ impl<T: Counters> Shared<T> {
                     let made = Instant::now();
                     return Ok(*newest.insert(Request { number, made, last }));
                 }
-                // It is harmless if the server executed it nevertheless.
+                // If the server has increased the number nevertheless, a second increase is harmless.
                 Err(error) if error.retry() != Retry::Never => {
                     tokio::time::sleep(RetryPolicy::default().wait(attempt)).await;
                     attempt = attempt.saturating_add(1);
@@ -132,8 +132,8 @@ async fn write<T: Counters>(client: &Client<T::Database>) -> Result<i64, CommitE
     T::REQUESTED.put(&mut row, 1);
     let mut txn = client.transaction();
     txn.timeout(None);
-    // The table holds only one row: if another client was first, the insert is refused, and the
-    // existing row is then increased.
+    // The table holds only one row: if another client was first, the insert is refused, and the caller's
+    // next try increases the number in the existing row.
     txn.insert(row);
     txn.commit().await?;
     Ok(1)

@@ -85,7 +85,9 @@ pub struct Configured {
 /// ```
 ///
 /// # Errors
-/// [`ProgressError::TimedOut`] when ovs-vswitchd is late.
+/// [`ProgressError::TimedOut`] when ovs-vswitchd is late. [`ProgressError::Request`] when the request is
+/// refused, and [`ProgressError::Replica`] when the row cannot be replicated; one of the two also when
+/// the client is closed.
 pub fn configured(client: &Client<ovsdb::vswitch::Database>) -> Configure {
     Configure {
         limit: client.request_timeout(),

@@ -27,7 +27,7 @@ type Reconcile<D, K> = dyn Fn(&Attempt<'_, K>, &Snapshot<D>, &mut Transaction<D>
     + Send
     + Sync;
 
-/// A key in work, with the history of its earlier attempts;
+/// A key that is being handled, with the history of its earlier attempts;
 /// [`Reconciler::run_attempts`](super::Reconciler::run_attempts) passes it to the closure.
 ///
 /// ```
@@ -83,7 +83,7 @@ impl From<CommitError> for Failure {
 #[error("the closure panicked: {0}")]
 struct ClosurePanicked(String);
 
-/// A key in work, with its earlier failures.
+/// A key that is being handled, with its earlier failures.
 struct Begun<K: Hash + Eq + Clone + Send + 'static> {
     work: Work<K>,
     before: Option<Failures>,
@@ -207,7 +207,7 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Job
         );
         let mut policy = self.settings.conflicts;
         if keys > 1 {
-            // Half as many keys conflict less often.
+            // Split the group after a few conflicts: a transaction with fewer keys conflicts less often.
             policy.tries = policy.tries.min(SHARED_TRIES);
         }
         let apply = self.client.apply_with(policy, &self.cache, change);

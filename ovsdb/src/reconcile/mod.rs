@@ -37,8 +37,8 @@ use crate::transaction::{RetryPolicy, Transaction};
 ///
 /// - At the start every key is handled, and later every key after its last change. Empty tables have no keys: a
 ///   controller that writes into an empty database adds its first key by [`Runner::add`].
-/// - Only one worker handles a key at a time. Different keys are handled at the same time, at most
-///   `concurrency` of them.
+/// - Only one worker handles a key at a time. Different keys are handled at the same time, in at most
+///   `concurrency` transactions.
 /// - A transaction that conflicts with another client's is decided again, as by [`Client::apply`]. So
 ///   several controllers may change the same rows.
 /// - A key that fails is tried again when it changes, or after a delay that doubles with each failure.
@@ -313,7 +313,7 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Rec
         self
     }
 
-    /// Starts to handle keys, `concurrency` at a time, each in a task.
+    /// Starts to handle keys, in up to `concurrency` tasks at a time, each with a transaction of its own.
     ///
     /// The closure reads the view, writes the transaction, and does nothing else: it may be run several
     /// times for one change. It must not block, since it runs on a worker thread of the runtime. The

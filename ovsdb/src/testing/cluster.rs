@@ -51,12 +51,12 @@ impl Cluster {
     /// Starts this many members with an empty database of this schema, and waits until all have joined.
     ///
     /// # Errors
-    /// When a program is missing or fails, or the schema is malformed.
+    /// As [`ServerBuilder::start`](super::ServerBuilder::start); when no leader is elected.
     pub fn start(schema: &str, members: usize) -> Result<Self, ServerError> {
         Self::start_kind(ServerKind::from_environment()?, schema, members)
     }
 
-    /// The same, with servers of this kind.
+    /// Like [`start`](Self::start), with servers of this kind.
     ///
     /// ```
     /// use ovsdb::testing::{Cluster, ServerKind};
@@ -70,7 +70,7 @@ impl Cluster {
     /// ```
     ///
     /// # Errors
-    /// When a program is missing or fails, or the schema is malformed.
+    /// As [`start`](Self::start).
     pub fn start_kind(kind: ServerKind, schema: &str, members: usize) -> Result<Self, ServerError> {
         let mut cluster = Self {
             database: DatabaseSchema::parse(schema)?.name,
@@ -136,7 +136,10 @@ impl Cluster {
     /// Starts a member again, and waits until it has joined the cluster again.
     ///
     /// # Errors
-    /// When it does not join again.
+    /// When it cannot be started, or does not join again.
+    ///
+    /// # Panics
+    /// When there is no such member.
     pub fn restart(&mut self, member: usize) -> Result<(), ServerError> {
         self.members[member].start()?;
         if self.embedded.is_some() {
@@ -156,7 +159,7 @@ impl Cluster {
     /// Makes the leader hand over to another member. Returns the old leader and the new one.
     ///
     /// # Errors
-    /// When no other member becomes the leader.
+    /// When there is no leader, it cannot be told to hand over, or no other member becomes the leader.
     pub fn transfer_leadership(&self) -> Result<(usize, usize), ServerError> {
         let deadline = Instant::now() + ELECTION;
         let before = self.leader()?;
@@ -182,7 +185,10 @@ impl Cluster {
     /// Expels a member, which then stops serving the database.
     ///
     /// # Errors
-    /// When the cluster refuses.
+    /// When there is no leader, or the cluster refuses.
+    ///
+    /// # Panics
+    /// When there is no such member.
     pub fn kick(&self, member: usize) -> Result<(), ServerError> {
         if let Some(embedded) = &self.embedded {
             embedded.cluster.expel(member);
@@ -198,7 +204,7 @@ impl Cluster {
     /// The leader's database as JSON, as `ovsdb-client dump` prints it.
     ///
     /// # Errors
-    /// When there is no leader.
+    /// When there is no leader; otherwise as [`Server::dump`].
     pub fn dump(&self) -> Result<String, ServerError> {
         self.members[self.leader()?].dump(&self.database, None)
     }

@@ -89,8 +89,8 @@ fn read_table(reader: &mut Reader<'_>) -> Result<(String, Rows), DecodeError> {
 ///
 /// ```
 /// # fn example<D: ovsdb::Database>(dump: ovsdb::testing::Dump, cache: ovsdb::Cache<D>) {
-/// let (rows, differences) = dump.differences(&cache.snapshot());
-/// assert!(differences.is_empty(), "of {rows} rows: {differences:?}");
+/// let (tables, differences) = dump.differences(&cache.snapshot());
+/// assert!(differences.is_empty(), "in {tables} tables: {differences:?}");
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,9 +7,9 @@
 //! contents.
 //!
 //! Each server has its own folder and socket. When it is dropped or the process ends, the server ends
-//! and its files are removed. It needs the programs `ovsdb-server` and `ovsdb-tool` (Debian:
-//! `openvswitch-common` and `openvswitch-switch`). Without them, starting it is an error, which a test
-//! must not skip.
+//! and its files are removed. A real server needs the programs `ovsdb-server` and `ovsdb-tool` (Debian:
+//! `openvswitch-common` and `openvswitch-switch`). Without them, starting it is an error; a test should
+//! then fail, not be skipped.
 //!
 //! The same tests also run on the [server of this library](crate::server), which needs no program and
 //! starts faster. Select it by the environment variable `OVSDB_TEST_SERVER=embedded`, or by

@@ -162,8 +162,9 @@ impl ServerBuilder {
     /// Creates the databases, starts the server, and waits until it answers.
     ///
     /// # Errors
-    /// When a program is missing or fails, a schema is malformed, or the embedded server does not
-    /// support what was requested.
+    /// When a program is missing or fails, a schema is malformed, a file cannot be created, or no port is
+    /// free; when the server ends, or does not answer in time; when the embedded server does not support
+    /// what was requested; when `OVSDB_TEST_SERVER` has an unknown value.
     pub fn start(self) -> Result<Server, ServerError> {
         let kind = self.kind.map_or_else(ServerKind::from_environment, Ok)?;
         let folder = tempfile::Builder::new().prefix("ovsdb-test-").tempdir()?;
@@ -367,7 +368,7 @@ impl Server {
     /// Starts the server again after [`kill`](Self::kill), with its data.
     ///
     /// # Errors
-    /// When it ends, or does not answer in time.
+    /// When it cannot be started, ends, or does not answer in time.
     pub fn start(&mut self) -> Result<(), ServerError> {
         self.kill()?;
         if let Databases::Member(member) = &self.databases {
@@ -498,7 +499,8 @@ impl Server {
     /// Returns its output.
     ///
     /// # Errors
-    /// When the server refuses the command, or does not answer within 10 seconds.
+    /// When the server refuses the command, does not answer within 10 seconds, or is an embedded one; when
+    /// ovs-appctl is not installed.
     pub fn appctl(&self, command: &[&str]) -> Result<String, ServerError> {
         if self.kind() == ServerKind::Embedded {
             return Err(ServerError::NotEmbedded("control socket"));
@@ -512,7 +514,7 @@ impl Server {
     /// A database, or one of its tables, as JSON, as `ovsdb-client dump` prints it.
     ///
     /// # Errors
-    /// When ovsdb-client fails.
+    /// When ovsdb-client fails, or is not installed.
     pub fn dump(&self, database: &str, table: Option<&str>) -> Result<String, ServerError> {
         let remote = self.remote();
         let arguments = [
@@ -532,7 +534,7 @@ impl Server {
     /// its rows.
     ///
     /// # Errors
-    /// When that takes longer than 30 seconds.
+    /// When that takes longer than 30 seconds; when ovsdb-client fails, or is not installed.
     pub fn wait_until_connected(&self, database: &str) -> Result<(), ServerError> {
         let remote = self.remote();
         let arguments = ["--timeout=30", "wait", &remote, database, "connected"];

@@ -48,7 +48,7 @@ impl Atom {
     /// Reads an atom in its wire form.
     ///
     /// # Errors
-    /// When the next value is not an atom.
+    /// When the next value is not an atom, or is malformed.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.peek() {
             Some(b'"') => Ok(Self::String(reader.text()?)),
@@ -107,7 +107,7 @@ impl Atom {
     }
 }
 
-/// An atom of each type.
+/// Conversions from Rust values.
 macro_rules! atoms {
     ($($from:ty => $variant:ident),*) => { $(
         impl From<$from> for Atom {
@@ -165,7 +165,7 @@ impl Hash for Atom {
         self.kind().hash(state);
         match self {
             Self::Integer(integer) => integer.hash(state),
-            // It is equal to the integer, so it must hash like it.
+            // A whole real equals its integer, so it must hash like the integer.
             Self::Real(real) => match real.as_integer() {
                 Some(integer) => integer.hash(state),
                 None => real.hash(state),
@@ -206,8 +206,8 @@ pub enum Domain {
 /// and the generated enums.
 ///
 /// A user's own type should be able to read the default of its [`TYPE`](Self::TYPE), such as the empty
-/// string, since a server omits it from the rows it sends. Otherwise a replica refuses rows in which
-/// that column is omitted.
+/// string, since a server omits columns that have their default from the rows it sends. Otherwise a
+/// replica refuses rows in which that column is omitted.
 ///
 /// ```
 /// use std::net::Ipv4Addr;
@@ -262,14 +262,14 @@ pub trait Atomic:
     /// Reads the wire form.
     ///
     /// # Errors
-    /// When the next value is of another type.
+    /// When the next value is of another type, or is malformed.
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
     /// The same value as an atom of any type.
     fn to_atom(&self) -> Atom;
 
-    /// Reads the wire form of a value that is alone in its column, such as a name, which rarely occurs
-    /// in other rows.
+    /// Reads the wire form of a value that is alone in its column, such as a name. It is not interned,
+    /// since such values rarely occur in other rows.
     #[doc(hidden)]
     fn read_single(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Self::read(reader)

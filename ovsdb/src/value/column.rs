@@ -91,7 +91,7 @@ impl fmt::Display for ColumnKind {
     }
 }
 
-/// A column's value without its type: the operations that the replica needs.
+/// A column's value with its type erased: the operations that the replica needs.
 ///
 /// This crate implements it for every [`Atomic`] type and for an [`Option`], a [`Set`] and a [`Map`]
 /// of them. No other crate can.
@@ -108,14 +108,14 @@ pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
     /// Replaces the value by the next one in the message.
     ///
     /// # Errors
-    /// When the message has a value of another type.
+    /// When the value in the message is of another type, or is malformed.
     fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError>;
 
-    /// Applies the change that an update2 message makes to a column of more than one element
-    /// (ovsdb-server(7), "Update2 Notification").
+    /// Applies the change that an update2 message makes to the column: its new value if it holds at most
+    /// one atom, otherwise a difference (ovsdb-server(7), "Update2 Notification").
     ///
     /// # Errors
-    /// When the message has a value of another type.
+    /// When the value in the message is of another type, or is malformed.
     fn decode_change(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError>;
 
     /// Whether a server gives this value to a column of the type `server` that an insert omits, as

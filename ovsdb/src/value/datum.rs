@@ -132,7 +132,7 @@ impl Datum {
     /// Reads the wire form.
     ///
     /// # Errors
-    /// When the next value is neither an atom, nor a set, nor a map.
+    /// When the next value is neither an atom, nor a set, nor a map, or is malformed.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         if reader.peek() != Some(b'[') {
             return Ok(Self::from(Atom::read(reader)?));
@@ -227,7 +227,7 @@ impl From<Map<Atom, Atom>> for Datum {
     }
 }
 
-/// A scalar.
+/// Conversions from scalars.
 macro_rules! scalars {
     ($($scalar:ty),*) => { $(
         impl From<$scalar> for Datum {

@@ -149,7 +149,8 @@ impl<K: Ord, V> Map<K, V> {
         V: Clone,
     {
         if !pairs.is_sorted_by(|(a, _), (b, _)| a < b) {
-            // The sort is stable, so the last of several equal keys comes last; keep that one.
+            // The sort is stable, so after the reversal the last of several equal keys comes first;
+            // `dedup_by` keeps the first.
             pairs.reverse();
             pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
             pairs.dedup_by(|(later, _), (kept, _)| later == kept);

@@ -42,7 +42,7 @@ impl Real {
     }
 }
 
-/// 2^63, the smallest whole number that does not fit 64 signed bits.
+/// 2^63, the smallest positive whole number that does not fit 64 signed bits.
 const LIMIT: f64 = 9_223_372_036_854_775_808.0;
 
 impl From<f64> for Real {

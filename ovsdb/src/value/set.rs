@@ -106,8 +106,7 @@ impl<T: Ord> Set<T> {
         }
     }
 
-    /// The elements that `other` does not contain, in order: what must be inserted into `other`, or
-    /// deleted from `self`, to make them equal in these elements.
+    /// The elements of `self` that `other` does not contain, in order.
     ///
     /// ```
     /// let (old, new): (ovsdb::Set<i64>, ovsdb::Set<i64>) = ([1, 2].into(), [2, 3].into());

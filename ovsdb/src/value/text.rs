@@ -10,7 +10,7 @@ use ecow::EcoString;
 /// An immutable string that is cheap to clone: the string atom of OVSDB.
 ///
 /// It dereferences to a [`str`]. A short one, of at most 15 bytes, is stored inline; longer ones that
-/// repeat in a replica (map keys, addresses) share an allocation.
+/// repeat in the sets and maps of a replica (map keys, addresses) usually share an allocation.
 ///
 /// ```
 /// use ovsdb::Str;

@@ -166,9 +166,9 @@ impl<'a> Reader<'a> {
     /// Consumes these characters if they come next, without blanks before them.
     ///
     /// This is the fast path for values in the form in which ovsdb-server writes them. Any other form
-    /// is read again, token by token, from a [`checkpoint`](Self::checkpoint). Containers that these
-    /// characters open, they must also close; and they must not close one that was entered token by
-    /// token.
+    /// is read again, token by token, from a [`checkpoint`](Self::checkpoint). This function does not count
+    /// the depth. So it must close the containers that it opened, and no container that was entered by
+    /// [`array`](Self::array) or [`object`](Self::object).
     #[inline(always)]
     pub(crate) fn eat(&mut self, characters: &str) -> bool {
         let rest = self.text.as_bytes().get(self.position..);
@@ -274,7 +274,7 @@ impl<'a> Reader<'a> {
     /// in the error.
     ///
     /// # Errors
-    /// When the array ends.
+    /// When the array ends; otherwise as [`element`](Self::element).
     pub fn demand(&mut self, what: &'static str) -> Result<()> {
         if self.element()? {
             Ok(())
@@ -286,7 +286,7 @@ impl<'a> Reader<'a> {
     /// Leaves the innermost array, which must have no further element.
     ///
     /// # Errors
-    /// When another element follows.
+    /// When anything but the array's end follows.
     pub fn finish(&mut self) -> Result<()> {
         if self.element()? {
             return self.error(DecodeErrorKind::Expected("the end of the array"));
@@ -340,7 +340,7 @@ impl<'a> Reader<'a> {
     /// A string, borrowed from the message unless it has escapes.
     ///
     /// # Errors
-    /// When the next value is not a string, or one with a NUL (RFC 7047 section 3.1).
+    /// When the next value is not a string, is malformed, or has a NUL (RFC 7047 section 3.1).
     pub fn string(&mut self) -> Result<Cow<'a, str>> {
         if self.peek() != Some(b'"') {
             return self.expected("a string");
@@ -438,7 +438,7 @@ impl<'a> Reader<'a> {
             .map_err(|_| DecodeError::new(self.offset(), DecodeErrorKind::BadEscape))
     }
 
-    /// A string, interned: it shares the allocation of an equal known one.
+    /// A string. The reader of a replica interns it: it may share the allocation of an equal string.
     ///
     /// # Errors
     /// As [`string`](Self::string).
@@ -450,7 +450,7 @@ impl<'a> Reader<'a> {
     /// A number.
     ///
     /// # Errors
-    /// When the next value is not a number, or is out of range.
+    /// When the next value is not a number, is malformed, or is out of range.
     pub fn number(&mut self) -> Result<Number> {
         if !matches!(self.peek(), Some(b'-' | b'0'..=b'9')) {
             return self.expected("a number");
@@ -494,7 +494,7 @@ impl<'a> Reader<'a> {
     /// Skips one value, checks that it is well formed, and returns its text.
     ///
     /// # Errors
-    /// When the value is malformed.
+    /// When the value is malformed, or nested too deep.
     pub fn skip(&mut self) -> Result<Raw<'a>> {
         self.peek();
         let start = self.position;

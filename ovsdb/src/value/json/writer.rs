@@ -38,7 +38,7 @@ pub fn write_string(out: &mut String, text: &str) {
 
 /// Appends an integer.
 pub(crate) fn write_integer(out: &mut String, integer: i64) {
-    // As many digits as the longest integer has, with its sign.
+    // Enough for the digits of every integer.
     let mut digits = [b'0'; 20];
     let mut start = digits.len();
     let mut rest = integer.unsigned_abs();
@@ -100,7 +100,7 @@ mod tests {
             write_real(&mut out, real);
             assert_eq!(Reader::new(&out).number(), Ok(Number::Real(real)));
         }
-        // The shortest form of a large one denotes another integer.
+        // The shortest form of a large real denotes another integer.
         for integer in [0, -2, 1 << 53, 9_223_372_036_854_774_784, i64::MIN] {
             let mut out = String::new();
             write_real(&mut out, integer as f64);
