@@ -35,7 +35,7 @@ fn rows(count: u128, row: impl Fn(u128) -> String) -> String {
     rows.collect::<Vec<_>>().join(",")
 }
 
-/// A replica with this many ports, and one row in each table that holds at most one.
+/// A replica with [`PORTS`] ports, and the row of `NB_Global`.
 fn replay() -> Replay<Database> {
     let ports = rows(PORTS, |number| {
         format!(
@@ -198,10 +198,11 @@ fn sets_of_references_that_repeat_are_kept_once() {
         let addresses: HashSet<_> = sets.map(|switch| switch.load_balancer.as_ptr()).collect();
         addresses.len()
     };
-    // More than one: the first time only the hash of the set is kept, and other sets may evict it.
+    // There may be several copies: at the first occurrence only the hash of the set is kept, and other sets
+    // may evict the hash.
     assert!(addresses(&replay) < 10);
 
-    // They stay equal when each is changed separately.
+    // After each set was changed separately, they still share two copies.
     let change = rows(SWITCHES, |_| {
         let change = set(BALANCERS..=BALANCERS + 1);
         format!(r#"{{"modify":{{"load_balancer":{change}}}}}"#)

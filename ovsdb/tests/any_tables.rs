@@ -386,7 +386,7 @@ async fn operations_name_tables_and_columns() {
             row.get("parts").map(ColumnValue::to_datum),
             Some(part.into())
         );
-        // It has its column's type, although it was written as an integer.
+        // The value has its column's type, although it was written as an integer.
         assert_eq!(
             row.get("ratio")
                 .map(|ratio| format!("{:?}", ratio.to_datum())),

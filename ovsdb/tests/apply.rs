@@ -171,7 +171,7 @@ async fn the_closure_is_run_again_when_the_schema_is_converted_before_sending() 
                     .convert(schema.clone())
                     .await
                     .expect("a conversion");
-                // Stale, and possibly current again.
+                // The replica is stale, or current again already.
                 let stale = timeout(HANG, freshness.changed()).await;
                 stale.expect("no hang").expect("the client lives");
                 setting.other_writes("theirs").await;
@@ -385,8 +385,8 @@ async fn first_try(
     (first, peer, connection, applied)
 }
 
-/// Like [`first_try`], but the connection is lost after the transaction was sent. Returns the next one,
-/// whose replica shows 1.
+/// Like [`first_try`], but the connection is lost after the transaction was sent. Returns the next
+/// connection, whose replica shows 1.
 async fn lost_after_sending(
     identity: RowIdentity,
     change: Change,
@@ -414,7 +414,7 @@ async fn a_change_without_inserts_is_decided_again_on_what_the_next_connection_s
     applied.await.expect("no panic").expect("a commit");
 }
 
-/// As if connections were cut before the rows arrive.
+/// The peer closes each connection before it sends the rows.
 #[tokio::test]
 async fn connections_that_are_lost_while_the_rows_are_fetched_do_not_end_apply() {
     let (_, peer, connection, applied) = first_try(RowIdentity::ClientChosen, |view, txn| {
@@ -492,7 +492,8 @@ async fn a_change_that_may_have_been_made_is_not_reported_as_made_by_a_later_run
 
 #[tokio::test]
 async fn an_insert_is_made_once_and_its_first_result_holds() {
-    // The row exists on the server, but not in the replica, whose condition may exclude it.
+    // If the first attempt was carried out, the row exists on the server, but not in the replica, whose
+    // condition may exclude it.
     for carried_out in [true, false] {
         let (first, _peer, mut connection, applied) =
             lost_after_sending(RowIdentity::ClientChosen, |view, txn| {

@@ -128,7 +128,7 @@ async fn a_stream_folded_from_its_start_is_the_replica() {
             if step % 40 == 0 && passing.len() > 3 {
                 drop(passing.swap_remove(1));
             }
-            // Some are read at once, some now and then, some at the end.
+            // Some streams are read after each transaction, some now and then, one only at the end.
             for (changes, folded) in passing.iter_mut().skip(step % 5) {
                 if let Some(batch) = changes.try_next() {
                     folded.take(&batch);

@@ -1,4 +1,4 @@
-//! All kinds of faults at the same time, while two clients write and one reads.
+//! Faults of all kinds, one after another in random order, while two clients write and one reads.
 //!
 //! At full size, about a quarter of an hour:
 //! `OVSDB_TEST_SCALE=full cargo test --release -p ovsdb --test chaos --test cluster --test hostile --test reconnect`
@@ -17,7 +17,6 @@ use support::load::{Load, Settle, Writer};
 use support::replica::{Fold, same_as_dump};
 use support::scale::{Seed, size};
 
-/// The faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
     /// The server is killed, and restarted a while later.

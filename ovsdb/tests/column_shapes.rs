@@ -28,7 +28,7 @@ const VERSIONS: [MonitorVersion; 3] = [
     MonitorVersion::MonitorCondSince,
 ];
 
-/// The types of the columns of [`Wide`], which can read every shape that the server may have.
+/// The database whose table [`Wide`] can read every shape that the server may have.
 #[derive(Debug)]
 struct Broad;
 
@@ -78,7 +78,7 @@ const COLOR: &str = r#"{"type":"string","enum":["set",["","red","blue"]]}"#;
 /// A column's name, and the base types of its keys and values.
 type Base = (&'static str, &'static str, Option<&'static str>);
 
-/// Defines the two tables, and functions that visit each of their columns.
+/// Defines the two tables, a list of their columns, and a function that guards each column.
 macro_rules! columns {
     ($( $column:ident: $wide:ty, $narrow:ty, $key:expr, $value:expr; )*) => {
         /// Holds values of any shape.
@@ -276,7 +276,7 @@ impl Chance {
         mutations
     }
 
-    /// A transaction of one to three operations.
+    /// The operations of a transaction: one to three, and sometimes the insert of a target.
     fn operations(&mut self, rows: &[Uuid], targets: &[Uuid]) -> Vec<Operation> {
         let mut operations = Vec::new();
         for _ in 0..self.random.usize(1..=3) {
@@ -298,7 +298,7 @@ impl Chance {
                     conditions: conditions(uuid),
                     mutations: self.mutations(targets),
                 },
-                // A weak reference to it is removed too.
+                // Deleting a target also removes the weak references to it.
                 (_, Some(uuid)) => match self.random.choice(targets) {
                     Some(target) if self.random.bool() => Operation::Delete {
                         table: "Target".into(),
@@ -580,7 +580,8 @@ async fn replicas_of_columns_of_every_shape_are_as_a_dump() {
     );
 }
 
-/// The report names every column that holds at most one value where the compiled type can hold more.
+/// The report names every column whose compiled type can hold values that the server's type cannot: the
+/// server's type is a scalar, or an optional value where the compiled type is a set.
 fn check_skew(differences: &[Skew], schema: &DatabaseSchema) {
     let columns = &schema.tables["Shape"].columns;
     let expected = columns.iter().filter(|(name, column)| {

@@ -167,7 +167,7 @@ type Change = tokio::task::JoinHandle<Result<(), Error>>;
 async fn change(cache: &Cache<Database>, count: i64) -> Change {
     let cache = cache.clone();
     let change = tokio::spawn(async move { cache.set_condition(Item::COUNT.eq(count)).await });
-    // The order is sent when the future is first polled.
+    // `set_condition` hands its request to the session when its future is first polled.
     tokio::task::yield_now().await;
     change
 }
@@ -277,7 +277,7 @@ async fn a_condition_on_a_server_without_conditions_is_an_error() {
         .echo(Wire::from_json("[]").expect("json"))
         .await
         .expect("an echo");
-    // A closed client tells the waiting callers.
+    // After the client is closed, a change of conditions is an error.
     let closed = cache.clone();
     client.close().await;
     assert!(closed.set_condition(Item::COUNT.eq(1)).await.is_err());

@@ -174,7 +174,7 @@ async fn a_condition_on_a_removed_column_affects_only_its_own_cache() {
     insert(&client, "c", false).await;
     assert_eq!((names(&active), names(&all)), ("a".into(), "a b c".into()));
     assert!(all.is_current() && client.stats().connections == 1);
-    // No transaction is decided on it.
+    // No transaction is decided on the refused cache.
     let applied = client.edit(&active, |_, _| ());
     let applied = timeout(HANG, applied).await.expect("no hang");
     assert!(matches!(
@@ -273,7 +273,7 @@ async fn a_table_that_vanishes_is_empty_until_it_comes_back() {
             table: "Slot".into(),
         };
         assert_eq!(slots.skew().differences, [missing]);
-        // Kept until the table exists.
+        // The condition is kept until the table exists.
         let changed = timeout(HANG, slots.set_condition(Slot::NUMBER.gt(1))).await;
         changed.expect("no hang").expect("a condition");
         convert(&client, INVENTORY).await;
@@ -287,7 +287,7 @@ async fn a_table_that_vanishes_is_empty_until_it_comes_back() {
     assert_eq!(client.stats().connections, 1);
 }
 
-/// A transaction that is answered after a conversion that was requested before it.
+/// Commits a transaction. The server replies after a conversion that was requested before.
 async fn insert_anything(client: &Client<Database>) {
     let mut txn = client.transaction();
     txn.comment("after the conversion");

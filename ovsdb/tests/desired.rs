@@ -110,7 +110,8 @@ async fn rows_are_inserted_changed_and_deleted_as_they_are_wanted() {
         .expect("no conflict");
     assert_eq!((done.commits, done.changes), (0, 0));
 
-    // Others add to the given parts, and change columns that are not given.
+    // Another client adds to a column of which a part is given, and changes a column that is given and two
+    // that are not.
     let mut txn = setting.other.transaction();
     txn.mutate(Item::NAME.eq("a"))
         .insert(Item::NOTES, [("color", "red")]);

@@ -178,7 +178,7 @@ async fn a_row_that_is_wanted_by_its_uuid_is_changed_and_never_inserted() {
     let view = setting.cache.snapshot();
     assert_eq!(view.get(part).map(|part| &*part.label), Some("new"));
     assert_eq!(view.table::<Part>().len(), 1);
-    // Another client deletes it.
+    // The server deletes the part as garbage, since its item is deleted.
     let mut txn = setting.client.transaction();
     txn.delete(Item::NAME.eq("a"));
     txn.commit().await.expect("a commit");

@@ -18,7 +18,8 @@ fn schema() -> DatabaseSchema {
     DatabaseSchema::parse(INVENTORY).expect("a schema")
 }
 
-/// A user's function: it reads a view, and writes every kind of operation.
+/// A user's function: it reads a view, and writes every kind of operation that changes rows, a comment and a
+/// guard.
 fn stock_up(view: &Snapshot<Database>, txn: &mut Transaction) -> Ref<Item> {
     txn.comment("stock up");
     let part = txn.insert(Part {
@@ -200,7 +201,7 @@ fn the_same_operations_are_equal_and_have_the_same_text() {
     );
 }
 
-/// The operations with the uuids of inserted rows counted.
+/// The operations as JSON, with numbers instead of the uuids of inserted rows.
 fn counted(txn: &Transaction) -> String {
     let mut text = txn.to_json().expect("no mistake");
     let inserted = txn
@@ -365,7 +366,7 @@ fn a_detached_transaction_keeps_chosen_uuids_and_does_not_wait() {
         let error = txn.commit_on(&server).expect_err("nothing deletes it");
         assert_eq!(error.kind(), Some(ErrorKind::TimedOut));
     }
-    // It is no longer waiting.
+    // The `wait` operations are no longer pending on the server.
     let mut txn = Transaction::detached();
     txn.delete(row);
     txn.commit_on(&server).expect("a commit");

@@ -36,7 +36,7 @@ async fn setting() -> Setting {
     let a = txn.insert(Item {
         notes: [("owner", "me"), ("color", "red")].into(),
         tags: ["x", "y"].into(),
-        // As many digits as a server sends; the stored number has more.
+        // More digits than a server sends, so the replica has a rounded number.
         ratio: 0.123_456_789_012_345_68.into(),
         ..item("a", 1)
     });
@@ -62,7 +62,7 @@ async fn setting() -> Setting {
 type Txn = Transaction<Database>;
 
 impl Setting {
-    /// The result of a transaction when the other client makes this change first.
+    /// The result of the transaction `ours` when the other client commits `theirs` first.
     async fn race(
         &self,
         ours: impl FnOnce(&mut Txn),
@@ -102,7 +102,7 @@ fn assert_conflict(answer: Result<Outcome, CommitError>, table: &str) {
 
 #[tokio::test]
 async fn what_was_read_is_verified() {
-    // A row, in a column that the transaction does not touch.
+    // The other client changes a row that was read, in a column that the transaction does not write.
     let setting = setting().await;
     let a = setting.a;
     let changed = |txn: &mut Txn| {
@@ -216,7 +216,7 @@ async fn an_edit_fails_only_where_the_other_client_touched_what_it_replaces() {
     assert_conflict(setting.race(ours, add_key).await, "Item");
     wait_for(&setting.cache, "a", |a| a.notes["new"] == "1").await;
 
-    // Sets: both add; one adds what the other removes.
+    // Sets: both clients add two elements, of which they have one in common, and this client removes one.
     let add_tags = |txn: &mut Txn| drop(txn.mutate(a).insert(Item::TAGS, ["p", "q"]));
     let ours = same(|a| {
         a.tags.insert("q");
@@ -283,7 +283,7 @@ async fn the_one_row_with_a_key_is_guarded_by_its_key_alone() {
         .await
         .expect("it goes");
 
-    // That no row has the key is verified if the closure continues.
+    // If the transaction continues after the error, the commit verifies that no row has the key.
     let absent = |txn: &mut Txn| {
         let error = txn.one(Item::NAME, "d").expect_err("there is none");
         assert_eq!(
@@ -313,7 +313,7 @@ async fn the_one_row_with_a_key_is_guarded_by_its_key_alone() {
     assert_eq!(txn.one(by_tag, "x"), Ok(e));
     assert!(txn.one(Item::NAME, "a").is_err());
 
-    // Without a view or the index, that is the error, which the commit returns too.
+    // Without a view, or without the index, `one` returns an error that says so. The commit returns it too.
     let mut txn = setting.client.transaction();
     txn.insert(item("f", 6));
     let no_view = BuildError::NoView { table: "Item" };

@@ -178,7 +178,7 @@ async fn endless_messages_are_given_up_within_bounds() {
     );
     world.works("after brackets").await;
 
-    // Not deeper than the limit, but so often that it would overflow a stack.
+    // Exactly as deep as the limit: parsing must not overflow the stack.
     let deep = [vec![b'['; 1000], vec![b']'; 1000]].concat();
     let deep = [b"{\"x\":".as_slice(), &deep[1..1999], b"}"].concat();
     let lost = world.offend(deep, 1).await;
@@ -258,7 +258,8 @@ async fn all_rows_are_fetched_after_an_update_that_does_not_fit() {
     let row = insert(&world.client, "known").await;
     let mut changes = world.cache.all_changes();
     let mut fold = Fold::default();
-    // The session numbers its monitors, and takes the next number for each new request.
+    // The session numbers its monitors, and takes the next number for each new request. The test sends each
+    // update for all numbers that may be in use.
     let stranger = Uuid::new_v4();
     for (at, updates) in [
         format!(r#"{{"Item":{{"{stranger}":{{"delete":null}}}}}}"#),
@@ -389,11 +390,11 @@ async fn malformed_answers_to_the_greeting_are_typed_errors() {
     }
 }
 
-/// Commits transactions on connections that all end at the same byte, until one has.
+/// Commits transactions while the proxy cuts each new connection at the same byte, until it has cut one.
 async fn until_cut(client: &Client<Database>, proxy: &Proxy, next: &mut u64) {
     let before = proxy.passed().connections;
-    // The proxy ends the connection, not the client: a server could carry out what the client had sent
-    // after the row that shows the commit was deleted.
+    // The proxy ends the connection on both sides. If only the client ended it, the server could carry out
+    // what the client had sent, after the row that shows the commit was deleted.
     proxy.cut(Cut::Close);
     let cut = || proxy.passed().connections >= before + 2;
     let commits = async {

@@ -1,4 +1,4 @@
-//! The number of requests in flight. In its own process, since the metric is global.
+//! The number of requests in flight, as a caller reads it after its request has ended.
 
 mod support;
 

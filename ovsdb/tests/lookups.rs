@@ -38,7 +38,7 @@ impl Indexes {
         }
     }
 
-    /// Each index against a scan with the same question.
+    /// Compares what each index finds with a scan for the same rows.
     fn agree(&self, view: &Snapshot<Database>) {
         let scan = |is: &dyn Fn(&Item) -> bool| -> BTreeSet<Uuid> {
             let rows = view.rows::<Item>().filter(|row| is(row));

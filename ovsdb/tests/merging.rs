@@ -60,7 +60,7 @@ async fn two_transactions_are_merged() {
     second.edit(d, |d| d.weight = Some(1));
 
     let moved = first.merge(&second).expect("no conflict");
-    // It shows the writes of both, and more can be written.
+    // The merged transaction shows the writes of both, and more can be written to it.
     assert_eq!(first.get(d).expect("a row").weight, Some(1));
     let a = first.get_by(Item::NAME, "a").expect("a row");
     assert_eq!(
@@ -242,7 +242,8 @@ async fn transactions_that_conflict_are_not_merged() {
         .expect_err("another replica");
     assert_eq!(error, MergeConflict::Replica);
     first.commit().await.expect("a commit");
-    // One may change another column than the one that the other has read. The column that was read is verified.
+    // One transaction may change a column of a row of which the other has read another column. The commit
+    // verifies the column that was read.
     let mut counted = client.transaction_on(&cache);
     counted.ensure(Item::NAME, "a", |a| a.total = 7);
     let mut tags = client.transaction_on(&cache);

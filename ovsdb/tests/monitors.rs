@@ -29,7 +29,8 @@ fn item(name: &str) -> Item {
     }
 }
 
-/// The replica's items compared with a select on the server, by uuid.
+/// Compares the replica with a select on the server: the items by uuid, and the number of parts. The indexes
+/// must find each item.
 async fn same_as_the_server(client: &Client<Database>, cache: &Cache<Database>) {
     let mut txn = client.transaction();
     let items = txn.select::<Item>(Item::NAME.ne(""));
@@ -97,8 +98,8 @@ async fn every_version_follows_every_change() {
         same_as_the_server(&client, &cache).await;
         let before = cache.snapshot();
 
-        // Sets and maps of many elements change by differences, scalars and optional values by new
-        // values.
+        // `update2` and `update3` change sets and maps of many elements by differences, scalars and
+        // optional values by new values.
         let mut txn = client.transaction();
         let bell = txn.insert(Part {
             label: "bell".into(),
@@ -126,7 +127,8 @@ async fn every_version_follows_every_change() {
         // Unreferenced parts are collected in the same transaction.
         assert!(cache.snapshot().get(wheel).is_none() && before.get(wheel).is_some());
 
-        // Two rows exchange their names within a transaction, which the index must handle.
+        // Both rows are deleted, and new rows get their names in the same transaction, which the index must
+        // handle.
         let mut txn = client.transaction();
         txn.delete(Item::NAME.eq("second"));
         txn.delete(first);
@@ -222,7 +224,7 @@ async fn monitors_come_and_go_without_disturbing_others() {
     let batch = changes.next().await.expect("a batch");
     assert_eq!(batch.iter().len(), 1);
 
-    // Another one, of one table.
+    // Another monitor, of one table.
     let (before, quiet) = (monitors(&server), all.stats().transactions);
     let items = client.cache().table::<Item>().start();
     let items = items.await.expect("a cache");
@@ -235,7 +237,7 @@ async fn monitors_come_and_go_without_disturbing_others() {
     assert_eq!(all.snapshot().rows::<Item>().len(), 2);
     assert_eq!(changes.try_next().map(|batch| batch.iter().len()), Some(1));
 
-    // It ends, on the server too.
+    // Dropping the cache ends its monitor, on the server too.
     drop(items);
     let gone = async {
         while monitors(&server) > before {
@@ -320,7 +322,7 @@ async fn an_older_server_works_and_what_it_lacks_is_listed() {
     assert!(strict.is_ok(), "nothing of this table differs");
 }
 
-/// Some columns of a table as OVN 23.03 had it, compiled against a server of 26.03.
+/// Some columns of two tables as OVN 23.03 had them, and one column that the server of 26.03 lacks.
 mod older {
     use ovsdb::{Map, Ref, Set, Str};
 
@@ -390,7 +392,8 @@ async fn a_newer_server_works_with_a_part_of_its_columns() {
         ..Default::default()
     });
     txn.commit().await.expect("a commit");
-    // The other client's commit is in this replica once this one's is.
+    // The server sends the other client's changes before the reply to this client's commit. So once that
+    // commit resolves, the replica shows both.
     client
         .echo(ovsdb::protocol::Wire::from_json("[]").expect("json"))
         .await

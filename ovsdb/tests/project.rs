@@ -95,7 +95,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     files(folder, "rs", found);
 }
 
-/// Every file below a folder that has this extension, but for what was built, and for hidden folders.
+/// Every file with this extension below a folder, except in `target` and in hidden folders.
 fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("a file").path();

@@ -148,7 +148,7 @@ async fn python_s_idl_has_the_same_rows_through_restarts() {
     for mark in 1..=5 {
         change(&client, mark).await;
         let cache = client.cache().all_tables().start().await.expect("a cache");
-        // From 3 on it monitors only the ports of one type.
+        // After mark 3, the script monitors only the ports of one type.
         let wanted = |port: &nb::LogicalSwitchPort| mark <= 3 || port.r#type == "router";
         let expected = rows(&cache.snapshot(), mark, wanted);
         let found = tokio::task::block_in_place(|| follower.rows(mark));

@@ -143,7 +143,7 @@ async fn the_commit_verifies_of_a_range_what_conditions_can_express() {
         let mut txn = setting.client.transaction();
         txn.delete(new);
         txn.commit().await.expect("a commit");
-        // A row outside of it changes.
+        // A row is inserted outside the range.
         let outdated = begin();
         let mut txn = setting.client.transaction();
         txn.insert(item(&format!("far {number}"), 1000 + number));

@@ -106,7 +106,7 @@ async fn commits_after_a_conversion_are_shown_when_they_resolve() {
 async fn commits_are_shown_when_the_rows_are_decoded_on_a_thread_of_their_own() {
     let server = inventory_server();
     let client = connect(&server).await;
-    // Longer than what is decoded on the session's own thread.
+    // So many rows that they are decoded on another thread than the session's.
     for block in 0..10 {
         let mut txn = client.transaction();
         for row in 0..500 {
@@ -146,7 +146,7 @@ async fn scripted(peer: &Peer) -> (Client<Database>, Connection) {
     (client.expect("a client"), connection)
 }
 
-/// A monitor's reply with one row for each name, the first with this uuid.
+/// A monitor's reply with one row for each name and uuid.
 fn rows(names: &[(&str, Uuid)]) -> String {
     let row = |(name, uuid): &(&str, Uuid)| {
         format!(r#""{uuid}":{{"initial":{{"name":"{name}","only":"sole"}}}}"#)

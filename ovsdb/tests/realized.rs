@@ -39,7 +39,7 @@ impl Drop for SimulatedDaemon {
     }
 }
 
-/// Confirms requests as ovn-northd does, and for the chassis if there are any.
+/// Confirms requests as ovn-northd does; if `chassis` is true, also as if all chassis had confirmed.
 async fn northd(server: &Server, chassis: bool) -> SimulatedDaemon {
     let client = connect(server).await;
     let cache = client.cache().table::<NbGlobal>().start().await;
@@ -83,7 +83,7 @@ fn late(error: ProgressError) -> Behind {
     }
 }
 
-/// How often the number was increased.
+/// How many transactions increased `nb_cfg` or inserted the row.
 fn requests(server: &Server) -> usize {
     let committed = server.transactions::<nb::Database>();
     let writes = committed.iter().filter(|txn| {
@@ -178,7 +178,7 @@ async fn a_caller_that_gives_up_does_not_delay_the_others() {
     let server = serve("OVN_Northbound");
     let client = connect(&server).await;
     let hang = server.faults().hang();
-    // It makes the request for both.
+    // This caller makes the request for both.
     let gives_up = nb::realized(&client, Stage::Northd).timeout(SHORT);
     let stays = nb::realized(&client, Stage::Northd).timeout(HANG);
     let stays = tokio::spawn(stays.into_future());
@@ -261,7 +261,7 @@ async fn errors_name_what_is_late() {
     assert_eq!(time, std::time::UNIX_EPOCH + Duration::from_secs(4));
     assert_eq!(sb::lagging_chassis(&sb, 1).await.expect("chassis").len(), 1);
 
-    // It does not answer: the error is the same as without it.
+    // The southbound server does not answer: the error is the same as without a southbound client.
     let _hang = southbound.faults().hang();
     let behind = late(
         waits()
@@ -338,7 +338,7 @@ async fn a_number_that_is_set_back_is_requested_again() {
     let played = northd(&server, false).await;
     assert_eq!(realized.await.expect("confirmed").nb_cfg, 4);
 
-    // All numbers were used.
+    // `nb_cfg` has the greatest number, so the next request starts again with 1.
     drop(played);
     set(&client, row(i64::MAX, i64::MAX)).await;
     let waits = nb::realized(&client, Stage::Northd).timeout(SHORT);

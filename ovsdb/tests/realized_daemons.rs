@@ -150,7 +150,7 @@ async fn daemons_confirm_what_they_have_done_and_errors_name_those_that_are_stop
     assert_eq!(configured.expect("confirmed").next_cfg, 1);
     let cache = ovs.cache().table::<Interface>().start().await;
     let view = cache.expect("a cache").snapshot();
-    // The switch has opened it.
+    // ovs-vswitchd has opened the interface.
     assert_eq!(view.get(interface).expect("it exists").ofport, Some(1));
     vswitchd.signal("-STOP");
     let behind = late(vswitch::configured(&ovs).timeout(SHORT).await);

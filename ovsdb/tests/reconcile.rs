@@ -215,13 +215,13 @@ async fn changes_at_random(concurrency: usize, share: usize) {
     assert_eq!(runner.stop().await, Ended::Stopped);
 }
 
-/// A closure that reports that it runs, and then waits until the test lets it continue.
+/// The test's side of a closure that reports that it runs, and then waits until the test lets it continue.
 struct Gate {
     begun: mpsc::Receiver<Str>,
     go_on: mpsc::Sender<()>,
 }
 
-/// What the closure calls.
+/// The closure's side of a [`Gate`].
 struct Gated {
     begun: mpsc::Sender<Str>,
     go_on: Mutex<mpsc::Receiver<()>>,
@@ -380,7 +380,7 @@ async fn a_key_that_fails_waits_and_blocks_no_other() {
                         .lock()
                         .expect("no panic")
                         .push((attempt.number, last));
-                    // It writes nothing.
+                    // The attempt fails, so this is not committed.
                     txn.ensure(PortGroup::NAME, "never", |_| {});
                     return Err(format!("mistake {}", attempt.number).into());
                 }
@@ -474,7 +474,7 @@ async fn a_key_that_fails_is_tried_again_by_itself() {
     let stats = runner.stats();
     assert_eq!((stats.failures, stats.retries, stats.attempts), (4, 4, 5));
     assert!(stats.latency > Duration::ZERO);
-    // Not again without a reason.
+    // The key is not tried again after the success.
     assert_eq!(runner.stats().delayed, 0);
 }
 
@@ -510,7 +510,7 @@ async fn a_restart_of_the_server_is_survived() {
         });
     let keys: Vec<String> = (0..40).map(|number| format!("k{number}")).collect();
     insert(&other, keys[..20].iter().map(String::as_str)).await;
-    // While they are handled.
+    // The server is killed while the keys are handled.
     server.kill().expect("killed");
     let stale = async {
         let mut freshness = cache.freshness();
@@ -585,7 +585,7 @@ async fn without_a_connection_keys_are_collected_and_nothing_runs() {
         let stats = runner.stats();
         assert_eq!((stats.queued, stats.running, stats.attempts), (1, 0, 0));
     }
-    // An attempt would wait for the connection.
+    // If an attempt ran, it would wait for the connection, and `stop` for the attempt.
     let stopping = timeout(HANG, stopped.stop());
     assert_eq!(stopping.await.expect("no hang"), Ended::Stopped);
     server.start().expect("started");
@@ -597,7 +597,7 @@ async fn without_a_connection_keys_are_collected_and_nothing_runs() {
 /// Two controllers, like the replicas of a deployment: no update is lost, and no row is inserted twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_reconcilers_race_for_the_same_keys() {
-    // Each commit was counted once.
+    // Each of the 5 steps of each of the 10 keys is one commit.
     assert_eq!(race([1, 1]).await, 50);
 }
 
@@ -746,7 +746,7 @@ async fn keys_that_share_a_commit_fail_one_by_one() {
                     txn.edit(nowhere, |group| group.name = "nothing".into());
                 }
                 _ => {
-                    // What was written for other keys is visible, and so is the key's own group.
+                    // What was written for the key is visible.
                     assert!(txn.get_by(PortGroup::NAME, key).is_some());
                 }
             }

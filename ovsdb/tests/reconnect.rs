@@ -71,7 +71,7 @@ async fn delete(client: &Client<Database>, rows: &[Ref<Item>]) {
     txn.commit().await.expect("a commit");
 }
 
-/// Makes the client lose its connection. Returns once it has noticed.
+/// Makes the client lose its connection. Returns once the client has noticed.
 async fn cut_off(client: &Client<Database>, proxy: &Proxy) {
     let mut state = client.state();
     proxy.refuse(true);
@@ -123,7 +123,7 @@ async fn two_monitors_are_complete_after_a_reconnect() {
         assert_eq!(items.snapshot().rows::<Item>().len(), 55);
         assert_eq!(parts.snapshot().rows::<Part>().len(), 55);
         assert_eq!(parts.snapshot().rows::<Slot>().len(), 1);
-        // They are still followed.
+        // The monitors still deliver changes.
         insert(&other, 100, 110).await;
         same_as_dump(&items, &server).await;
         same_as_dump(&parts, &server).await;
@@ -210,7 +210,7 @@ async fn a_cluster_and_a_relay_resume_where_the_client_was() {
     let relay = relay.start().expect("a relay");
     relay.wait_until_connected("Inventory").expect("connected");
     let other = connect(cluster.remotes()).await;
-    // Servers keep no more history than the size of the data themselves.
+    // A server keeps at most as much history as it has data, so these rows make room for history.
     insert(&other, 1_000, 1_500).await;
     for remote in [cluster.remotes(), relay.remote()] {
         let proxy = Proxy::start(&remote, 1).await.expect("a proxy");
@@ -281,7 +281,7 @@ async fn a_monitor_opened_under_load_never_has_a_stale_row() {
                 let mut txn = writer.transaction();
                 let row = Item::NAME.eq(format!("item {}", first + random.i64(..50)));
                 match random.u8(..4) {
-                    // The row is deleted, and another one gets its name.
+                    // Two rows are deleted, and a new one gets the name of the second.
                     0 => {
                         txn.delete(row.clone());
                         let name = format!("item {}", first + random.i64(..50));
@@ -321,7 +321,7 @@ async fn a_monitor_opened_under_load_never_has_a_stale_row() {
         let (second, third, touched) = tokio::join!(starting.0, starting.1, txn.commit());
         let (second, third) = (second.expect("a cache"), third.expect("a cache"));
         touched.expect("a commit");
-        // What was committed before is visible from the first look on.
+        // The first snapshot of each cache shows what was committed before.
         assert_eq!((total(&second), total(&third)), (written, written));
         // All of them receive later changes.
         let mut stream = second.all_changes();
@@ -343,7 +343,8 @@ async fn a_monitor_opened_under_load_never_has_a_stale_row() {
     }
 }
 
-/// Answers the session's own requests up to a monitor; `None` when the client hangs up.
+/// Answers requests until the client requests a monitor, and returns that request; `None` when the client
+/// hangs up.
 async fn until_monitor(connection: &mut Connection) -> Option<Received> {
     while let Some(text) = connection.text().await {
         let request = Received::of(&text);
@@ -375,7 +376,7 @@ async fn a_dead_host_is_noticed_while_a_large_reply_is_decoded() {
     let peer = Peer::new();
     let client = builder(peer.remote())
         .probe_interval(Some(Duration::from_millis(100)))
-        // Long enough to see the state in between.
+        // Long enough for the test to see the state between two connections.
         .backoff(Duration::from_secs(1), Duration::from_secs(1))
         .wait_for_server(true)
         .connect();
@@ -385,7 +386,8 @@ async fn a_dead_host_is_noticed_while_a_large_reply_is_decoded() {
         (state, tokio::spawn(client.cache().table::<Item>().start()))
     });
     let mut connection = peer.accept().await;
-    // On a busy machine, a pause in between may look like the failure that is about to happen.
+    // On a busy machine, the client may give up the connection before the reply was sent, because the peer
+    // was slow. Then it connects again.
     loop {
         if let Some(request) = until_monitor(&mut connection).await {
             let mut text = String::new();
@@ -416,7 +418,7 @@ async fn a_dead_host_is_noticed_while_a_large_reply_is_decoded() {
     }
     assert!(asked > 0);
 
-    // Another host has the same database with one row, which is all that remains.
+    // Another host has the same database with a single row. The replica holds only that row afterwards.
     let mut connection = peer.accept().await;
     let request = until_monitor(&mut connection).await.expect("the monitor");
     let row = ovsdb::Uuid::from_u128(7);
@@ -450,7 +452,7 @@ async fn a_connection_that_is_given_up_is_closed_before_the_next_attempt() {
     };
     let (client, mut connection) = tokio::join!(client, greeting);
     let client = client.expect("a client");
-    // Nothing is answered any more. What the peer has not read yet are probes.
+    // The peer answers nothing any more. It receives only probes until the client closes the connection.
     while let Some(text) = connection.text().await {
         assert!(text.contains("\"echo\""), "{text}");
     }

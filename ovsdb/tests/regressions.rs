@@ -1,5 +1,5 @@
-//! Faults of other clients that made users give them up, one in each test. Most tests use a peer that
-//! follows a script, since real servers rarely show the faults.
+//! Faults of other OVSDB clients that made users abandon these clients, one in each test. Most tests use a
+//! peer that follows a script, since real servers rarely show the faults.
 
 mod support;
 
@@ -262,8 +262,8 @@ async fn several_messages_in_one_read_are_all_handled() {
 
 #[tokio::test]
 async fn nothing_we_send_makes_the_server_hang_up() {
-    // Every method with every kind of parameter, on one connection: a "jsonrpc" member or
-    // parameters that are not an array would end it.
+    // Several methods on one connection: a "jsonrpc" member, or parameters that are not an array, would make
+    // the server close the connection.
     let server = inventory_server();
     let client: Client<Database> = connect(&server).await;
     let cache = client.cache().all_tables().start().await.expect("a cache");
@@ -420,7 +420,7 @@ async fn an_update_that_does_not_fit_is_never_ignored() {
 
 #[tokio::test]
 async fn subscribers_process_an_update_before_the_next_is_applied() {
-    // A short one, and one so long that it is decoded on another thread, for which the others wait.
+    // A short first update, and one so long that it is decoded on another thread while the others wait.
     for first in [1, 10_000] {
         follow_one_by_one(first).await;
     }
@@ -548,7 +548,7 @@ async fn a_dropped_client_ends_its_connection() {
     assert_eq!(connection.text().await, None);
 }
 
-/// The server learns of it at once, although the next attempt is far away.
+/// The client closes the connection at once, although its next attempt is far away.
 #[tokio::test]
 async fn a_connection_that_is_given_up_is_closed() {
     let peer = Peer::new();

@@ -59,7 +59,7 @@ async fn writes_through_a_relay_reach_its_source_and_the_reverse() {
     assert_eq!(names(&cache.snapshot()), ["before"]);
 
     insert(&client, "through").await;
-    // The reply follows the change.
+    // The relay sends the change before the reply.
     assert_eq!(names(&cache.snapshot()), ["before", "through"]);
     insert(&direct, "beside").await;
     let all = |view: &nb::Snapshot| (names(view).len() == 3).then(|| names(view));
@@ -69,7 +69,7 @@ async fn writes_through_a_relay_reach_its_source_and_the_reverse() {
         .expect("it comes");
     assert_eq!(found, ["before", "beside", "through"]);
 
-    // The source decides, and knows what the relay does not know yet.
+    // The source executes the transaction, and finds the duplicate.
     let mut transaction = client.transaction();
     let port = || nb::LogicalSwitchPort {
         name: "p".into(),
@@ -115,7 +115,7 @@ async fn a_relay_serves_on_while_its_source_restarts() {
                 transaction.insert(switch("later"));
                 match transaction.commit().await {
                     Ok(_) => return,
-                    // It was sent before the relay noticed the end of its source, which is dead: it is
+                    // The relay sent the transaction before it noticed that its source was dead, so it is
                     // not committed.
                     Err(CommitError::Unknown(_)) => {}
                     Err(error) => panic!("{error}"),

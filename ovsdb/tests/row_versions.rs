@@ -118,7 +118,7 @@ async fn every_change_of_a_row_that_was_read_is_a_conflict() {
                 panic!("{newest:?}, {number}: {error}")
             };
             assert!(refusal.is_conflict() && error.retry() == Retry::Again);
-            // The closure decides on the new one.
+            // The closure decides on the new version of the row.
             let apply = client.edit(&cache, |_, txn| read(txn, &by_active));
             apply.await.expect("decided again");
         }

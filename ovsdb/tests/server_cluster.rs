@@ -103,7 +103,7 @@ async fn status(member: &mut Raw) -> Status {
     }
 }
 
-/// Waits until these members report this. A real cluster needs some time.
+/// Waits until the reports of these members meet the condition. A real cluster needs some time.
 async fn until(members: &mut [Raw], is: impl Fn(&[Status]) -> bool) -> Vec<Status> {
     let wait = async {
         loop {
@@ -153,7 +153,7 @@ async fn members_show_what_those_of_a_real_cluster_show() {
         assert_ne!(before[0].sid, before[2].sid, "{kind:?}");
         assert_ne!(before[1].sid, before[2].sid, "{kind:?}");
 
-        // Through a follower.
+        // A commit through a follower.
         let follower = before.iter().position(|member| !member.leader);
         let follower = follower.expect("a follower");
         commit(&mut members[follower], "one", 101).await;
@@ -372,7 +372,7 @@ async fn a_follower_that_is_held_back_lags_and_does_not_lead() {
     let cluster = cluster();
     let held_back = cluster.hold_back(2);
     let (mut fast, mut slow) = (raw(&cluster, 0).await, raw(&cluster, 2).await);
-    // It has not missed anything yet.
+    // The follower has not missed anything yet.
     commit(&mut slow, "zero", 103).await;
     commit(&mut fast, "one", 104).await;
     assert_eq!(names(&mut fast).await, ["one", "zero"]);
@@ -382,7 +382,7 @@ async fn a_follower_that_is_held_back_lags_and_does_not_lead() {
     assert_eq!(refused, Err(ClusterError::Behind(2)));
     let waits = slow.send("transact", insertion("two", 107)).await;
     assert_eq!(names(&mut slow).await, ["zero"]);
-    // And it is not elected while another member can be.
+    // The follower is not elected while another member can be.
     let stopped = cluster.stop(0);
     assert_eq!(cluster.leader(), Some(1));
     drop(stopped);
@@ -414,7 +414,7 @@ async fn a_client_does_not_go_back_to_an_older_index() {
 
     drop(held_back);
     assert_eq!(names(&mut restored).await, ["one", "three", "two"]);
-    // It missed more entries than the log keeps, so it gets the database as a whole.
+    // After the next restore, the member lacks more entries than the log keeps, so it gets the whole database.
     for total in 10..150 {
         insert(&client, &format!("item {total}"), total).await;
     }
@@ -475,7 +475,7 @@ async fn a_leader_that_is_isolated_or_hangs_is_replaced() {
     assert_eq!(names(&mut first).await, ["one"]);
     assert!(status(&mut first).await.connected);
 
-    // A client that does not probe notices when the process continues.
+    // A client that does not probe notices that another member leads only when the process continues.
     let hanging = cluster.hang(1);
     assert_eq!(cluster.leader(), Some(2));
     commit(&mut first, "two", 105).await;

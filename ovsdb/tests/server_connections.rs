@@ -35,7 +35,7 @@ async fn silent_clients_are_probed_on_tcp_and_not_on_unix_sockets() {
     let mut unix = UnixStream::connect(&path).await.expect("a connection");
     let address = remote.trim_start_matches("tcp:");
     let mut tcp = TcpStream::connect(address).await.expect("a connection");
-    // It is probed once, and then disconnected.
+    // The client on TCP is probed once, and then disconnected.
     let probe = r#"{"id":"echo","method":"echo","params":[]}"#;
     assert_eq!(read_to_end(&mut tcp).await, probe);
 

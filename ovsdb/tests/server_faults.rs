@@ -140,7 +140,7 @@ async fn a_client_leaves_a_server_that_is_no_longer_the_leader() {
     insert(&client, "one", 1).await.expect("a commit");
 }
 
-/// Requests the changes since a transaction. Returns whether the server knew that.
+/// Requests the changes since a transaction. Returns whether the server knew that transaction.
 async fn resumes(server: &Server, since: ovsdb::Uuid) -> bool {
     let Remote::Memory(remote) = server.remote() else {
         panic!("another remote");

@@ -102,7 +102,7 @@ fn dump(remote: &str) -> Dump {
     output("ovsdb-client", arguments).parse().unwrap()
 }
 
-/// Listens in a folder. Code that runs programs must not block the task that serves them.
+/// Listens in a folder. The programs that a test runs block its thread, so the server needs another one.
 async fn listen(server: &Server, folder: &Path) -> String {
     let path = folder.join("embedded.sock");
     server
@@ -166,7 +166,7 @@ async fn what_ovsdb_server_wrote_opens_with_equal_content() {
     transact(&reference.remote(), LATER);
     equal().await;
 
-    // By the tools, while no server serves it.
+    // The tools change the file while no server serves it.
     reference.kill().unwrap();
     let path = file.to_str().unwrap();
     output("ovsdb-tool", ["transact", path, LATER[1]]);
@@ -204,7 +204,7 @@ async fn what_the_embedded_server_wrote_opens_in_ovsdb_server_and_the_tools() {
     server.convert("Files", &later_schema()).unwrap();
     equal().await;
     transact(&remote, LATER);
-    // None of it is ephemeral any more.
+    // The file has no values of ephemeral columns. Once they are the default, it equals what the server has.
     transact(
         &remote,
         &[r#"["Files",{"op":"update","table":"Item","where":[],"row":{"seen":0}}]"#],
@@ -415,7 +415,7 @@ async fn a_second_opener_gets_an_error_while_the_database_is_served() {
     );
     reference.kill().unwrap();
 
-    // A database that is no longer served is free, whatever still runs.
+    // A database that is no longer served is not locked, even while tasks of its server still run.
     assert!(server.remove("Files"));
     let mut server = Server::file(&link).unwrap();
     for _ in 0..20 {

@@ -101,7 +101,7 @@ async fn input_that_is_not_a_message_ends_the_connection() {
         b"}",
         b"]",
         b"{]",
-        // Like ovsdb-server: members that RFC 7047 does not define.
+        // A member that RFC 7047 does not define; ovsdb-server disconnects such clients too.
         br#"{"jsonrpc":"2.0","id":1,"method":"echo","params":[]}"#,
         br#"{"id":1,"method":"echo","params":["\ud800"]}"#,
         br#"{"id":1,"method":"echo","params":{}}"#,

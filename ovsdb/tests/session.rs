@@ -507,7 +507,7 @@ async fn closing_drains() {
             Err(CommitError::NotSent(lost)) => {
                 assert!(matches!(lost.reason(), DisconnectReason::Closed));
             }
-            Err(error) => panic!("neither sent nor refused: {error:?}"),
+            Err(error) => panic!("expected a commit or NotSent, got {error:?}"),
         }
     }
     // What was committed is in the replica, which stays readable, and reports that it has ended.

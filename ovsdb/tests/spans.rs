@@ -1,4 +1,5 @@
-//! Which spans exist. In its own process, since whether a span is enabled is cached for all threads.
+//! Which spans exist. The test has its own process, since `tracing` caches for all threads whether a span is
+//! enabled.
 
 mod support;
 

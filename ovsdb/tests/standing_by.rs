@@ -1,5 +1,5 @@
-//! A client that requires the leader, with servers that are not: it stays connected to one of them
-//! until that leads, or shows that another one does.
+//! A client that requires the leader of a cluster, and finds only followers: it stays connected to one of
+//! them until that member leads, or shows that another member does.
 
 mod support;
 
@@ -116,7 +116,7 @@ async fn is_left(connection: &mut Connection) -> bool {
 async fn a_log_that_grows_shows_that_another_member_leads() {
     let (first, second) = (Peer::new(), Peer::new());
     let remotes = format!("{},{}", first.remote(), second.remote());
-    // The pauses grow to an hour, so any new attempt is because of the log.
+    // Pauses take an hour, so any new attempt is because of the log.
     let client = builder(remotes).connect();
     let connecting = tokio::spawn(client);
     let mut at_first = first.accept().await;
@@ -134,7 +134,8 @@ async fn a_log_that_grows_shows_that_another_member_leads() {
         &client.state().get(),
         ConnectionState::Connected { remote: at } if *at == remote
     ));
-    // It hands over to the second one, which leads already: the client connects to it without a pause.
+    // The first member hands over to the second one, which leads already. The client connects to the second
+    // one without a pause.
     let cache = tokio::spawn(client.cache().table::<Item>().start());
     let request: Received = at_first.request().await;
     let rows = format!(r#"[false,"{ROW}",{{}}]"#);

@@ -75,7 +75,7 @@ async fn serves(client: &Client<Database>, connection: &mut Connection) {
 async fn a_cache_that_the_server_refuses_is_an_error_of_its_own() {
     let peer = Peer::new();
     let (client, mut connection) = scripted(&peer, builder(peer.remote())).await;
-    // With any error, known or unknown, for any method.
+    // The server may refuse with any error, and for any of the monitor methods.
     for error in [r#"{"error":"not allowed"}"#, "\"unknown database\""] {
         let starting = start(&client);
         let request = connection.request().await;
@@ -125,7 +125,7 @@ async fn starting_a_cache_ends_by_the_time_limit_with_the_reason() {
     connection.reply(&late, &no_rows()).await;
     assert_eq!(connection.request().await.method, "monitor_cancel");
     serves(&client, &mut connection).await;
-    // With a time limit of its own.
+    // A cache may have a time limit of its own; here it has none.
     let own = client.cache().table::<Item>().timeout(None).start();
     let own = tokio::spawn(own);
     let request = connection.request().await;
@@ -199,7 +199,7 @@ async fn starting_a_cache_fails_when_each_attempt_loses_the_connection() {
     );
     assert!(connections >= 5, "{connections}");
 
-    // More rows than the client takes.
+    // A reply that is longer than the client's limit.
     let peer = Peer::new();
     let limits = Limits::new().message_bytes(100_000);
     let forever = builder(peer.remote()).request_timeout(None).limits(limits);
@@ -263,7 +263,7 @@ async fn a_cache_that_is_refused_later_is_stale_and_the_rest_goes_on() {
         txn.commit()
     });
     for reply in ["no", "7", r#"[false,"x",{}]"#] {
-        // It is requested again after a while, on the same connection.
+        // The refused monitor is requested again after a while, on the same connection.
         let mut request = connection.request().await;
         while request.method != "monitor_cond_since" {
             match request.method.as_str() {

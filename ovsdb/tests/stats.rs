@@ -1,4 +1,4 @@
-//! The counters follow what they count, and the metrics follow the counters.
+//! The counters of clients, replicas and reconcilers are right, and the exported metrics equal them.
 
 mod support;
 

@@ -21,7 +21,7 @@ use support::inventory::{Database, Item, ItemOnly};
 
 const LOCAL: &[&str] = &["127.0.0.1"];
 
-/// An authority, a client's certificate, and a certificate for a server at 127.0.0.1.
+/// An authority, a client's certificate, and a folder for files.
 struct World {
     folder: tempfile::TempDir,
     authority: Authority,
@@ -261,7 +261,8 @@ async fn the_reason_why_a_server_refuses_the_clients_certificate_is_reported() {
     let foreign = Authority::new("another authority").issue(&["client"], Validity::Now);
     for arguments in [&[][..], &["--ssl-protocols=TLSv1.2"]] {
         let server = world.server_with(&certificate, arguments);
-        // The alert must not be lost because of the reset that follows what was sent.
+        // The server resets the connection after the alert, because it leaves bytes unread. The alert must
+        // not be lost.
         for _ in 0..20 {
             let none = world.trusting().build().expect("TLS");
             let refusal = Refusal::of(&server, none).await;
@@ -455,7 +456,7 @@ async fn a_session_lives_through_a_change_of_authorities() {
     });
     drop(unknown.await.expect("the client lives"));
 
-    // With its certificate alone, the server could not verify the client.
+    // The client trusts the new authority, but the server refuses the client's old certificate.
     fs::write(&ca, next.authority.pem()).expect("written");
     let refused = state.wait_for(|state| match state {
         ConnectionState::Waiting { lost: Some(lost) } => matches!(

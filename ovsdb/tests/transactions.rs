@@ -1,4 +1,4 @@
-//! Every operation, and errors of each kind, on a real server.
+//! Every operation on a real server, and the kinds of errors that operations and commits cause.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::inventory::{Database, Item, ItemClass, ItemOnly, Part, Slot};
 use support::{connect, inventory_server};
 
 fn item(name: &str) -> Item {
-    // The two indexes require a unique name and unique numbers.
+    // The two indexes require a unique name, and a unique pair of `count` and `total`.
     let total = name
         .bytes()
         .fold(7_i64, |sum, byte| sum * 31 + i64::from(byte));
@@ -232,7 +232,8 @@ async fn every_refusal_has_its_kind_and_its_operation() {
         assert_eq!(failed, (kind, Some(1)), "{}", operation.to_json());
     }
 
-    // Found at the commit: the error follows the results of the operations.
+    // The server finds these errors at the commit, and adds them after the results of the operations. So the
+    // refusal names no operation.
     let named = insert("Item", &[("parts", Atom::NamedUuid("nobody".into()))]);
     assert_eq!(
         refused(&client, vec![named]).await,
@@ -293,7 +294,8 @@ async fn every_refusal_has_its_kind_and_its_operation() {
         txn.commit().await.expect_err("an overflow").kind(),
         Some(ErrorKind::RangeError)
     );
-    // The generated handle does not compile here, but the server's schema may differ.
+    // `Item::NAME` is immutable in the compiled schema, so it cannot be set. A server's schema may differ, so
+    // this builds a handle that can be set.
     let name: Column<Item, Str> = Column::new(Item::NAME.index(), |item| &item.name);
     let mut txn = client.transaction();
     txn.update(Item::NAME.eq("first")).set(name, "renamed");
@@ -333,7 +335,7 @@ async fn a_wait_may_be_as_long_as_a_duration() {
             .until([]);
         txn.commit().await.expect("the wait is met already");
     }
-    // By hand.
+    // The same with an operation that was built by hand.
     let mut txn = client.transaction();
     txn.operation(Operation::Wait {
         timeout: Some(u64::MAX),
@@ -550,7 +552,8 @@ async fn a_duplicate_names_the_index_the_values_and_the_rows() {
         assert_eq!(duplicate.existing(), Some(row.uuid()));
     }
 
-    // Two columns: an existing row gets the values of another one that is changed as well.
+    // An index of two columns: an existing row gets the values of another existing row. The transaction
+    // changes both rows.
     let mut txn = client.transaction();
     let first = txn.insert(Item {
         count: 5,

@@ -46,7 +46,7 @@ async fn each_view_is_looked_at_once_until_one_yields_something() {
     let mut second = pin!(second);
     let begun = tokio::time::timeout(Duration::ZERO, &mut second).await;
     assert!(begun.is_err() && looks.get() == 1);
-    // Nothing polls it until it is awaited again: the row was inserted and deleted by then.
+    // The wait is not polled again until it is awaited below. By then the row was inserted and deleted.
     insert(&client, "other", 3).await;
     let row = insert(&client, "second", 2).await;
     let mut txn = client.transaction();

@@ -72,7 +72,7 @@ async fn a_table_written_by_hand_is_written_followed_and_looked_up() {
     txn.commit().await.expect("a commit");
     assert_eq!(cache.snapshot().rows::<AddressSet>().len(), SETS);
 
-    // All rows in one update, which prefetches them.
+    // One update changes all rows, and the replica prefetches them.
     let mut changes = cache.changes::<AddressSet>();
     assert!(changes.next().await.expect("the start").kind().is_start());
     let mut txn = client.transaction();

@@ -176,7 +176,7 @@ struct Draw<'r> {
     next_monitor: usize,
     /// Whether the operation being drawn has no mistake so far.
     may_mistake: bool,
-    /// Whether the operation may fail on an unknown row.
+    /// Whether the operation may fail on some rows only, depending on their values.
     may_fail: bool,
     /// The numbers of the transactions that may be waiting, of each client.
     waiting: Vec<Vec<usize>>,
@@ -611,7 +611,7 @@ impl Draw<'_> {
             id.clone()
         };
         if let Some(last) = self.monitors[client].last_mut() {
-            // It may be refused; then the old id stays valid, and later steps use a wrong one.
+            // The server may refuse the change; then the old id stays valid, and later steps use a wrong one.
             last.0.clone_from(&new_id);
         }
         Kind::Call {
@@ -895,7 +895,7 @@ impl Draw<'_> {
             "{}".to_owned(),
             "[]".to_owned(),
         ];
-        // Usually those that let the transaction continue.
+        // Usually one of the first three, which let the transaction continue.
         let at = if self.one_in(3) {
             self.random.usize(..all.len())
         } else {

@@ -114,9 +114,9 @@ async fn compare(drawn: &Drawn, compactions: &mut fastrand::Rng) -> Result<(), S
         let by_reference = dump_by_reference(&mut reference, &file)?;
         let by_ours = dump_by_ours(&file).await?;
         let rows = |columns: &Columns| -> Vec<_> { columns.keys().cloned().collect() };
-        // ovsdb-server 3.1 loses elements when it starts: those of a default to which a difference is
-        // applied. What it had before it was stopped is correct. If they were references, or required,
-        // it drops that record and all after it.
+        // When ovsdb-server 3.1 opens a file and applies a difference to a default, it loses the elements of
+        // the default. If they are references, or required, it drops that record and all after it. What it
+        // had before it was stopped (`live`) is correct.
         if by_ours == live {
             continue;
         }

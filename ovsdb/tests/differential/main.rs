@@ -40,7 +40,7 @@ async fn compare(schema: &str, steps: &[Step]) -> Result<(), String> {
     Ok(())
 }
 
-/// The fewest steps that still give a difference.
+/// Leaves out steps and operations as long as a difference remains.
 async fn shrink(schema: &str, mut steps: Vec<Step>, mut difference: String) -> (Vec<Step>, String) {
     let mut length = steps.len() / 2;
     while length > 0 {

@@ -47,14 +47,14 @@ impl Log {
         self.events.lock().unwrap().clone()
     }
 
-    /// Those of this level and more severe ones.
+    /// The events of this level or a more severe one.
     pub fn at_least(&self, level: Level) -> Vec<Logged> {
         let mut events = self.all();
         events.retain(|event| event.level <= level);
         events
     }
 
-    /// Those with this message.
+    /// The events with this message.
     pub fn with_message(&self, message: &str) -> Vec<Logged> {
         let mut events = self.all();
         events.retain(|event| event.message() == message);

@@ -63,7 +63,7 @@ pub fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// The files for a server with this certificate that accepts the clients of `clients`.
+/// The files for a server with this certificate that accepts clients whose certificates `clients` has issued.
 pub fn server_files(folder: &Path, server: &Issued, clients: &Authority) -> SslFiles {
     SslFiles {
         private_key: write(folder, "server-privkey.pem", &server.key),

@@ -67,7 +67,8 @@ impl Interposer {
         format!("tcp:127.0.0.1:{}", self.port)
     }
 
-    /// Sends something to all clients, which must have no requests in flight.
+    /// Sends `bytes` this many times to all clients. The server must not send at the same time, or `bytes`
+    /// may land in the middle of a message.
     pub fn inject(&self, bytes: impl Into<Arc<[u8]>>, times: u64) {
         let bytes = bytes.into();
         self.injections.send(Injection { bytes, times }).unwrap();

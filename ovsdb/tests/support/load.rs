@@ -1,4 +1,4 @@
-//! A writer whose every transaction leaves a trace that can be counted.
+//! Writers whose transactions can be counted in the database, to check that each was carried out once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,9 +11,9 @@ use tokio::task::JoinHandle;
 
 use super::inventory::{Database, Item, ItemOnly, Part};
 
-/// The rows whose totals count a writer's transactions.
+/// How many counter rows a writer has. Their totals add up to the number of its transactions.
 const CELLS: usize = 8;
-/// How many rows of its last transactions a writer leaves.
+/// Each transaction inserts a row, and the transaction that comes this many later deletes it.
 const KEPT: usize = 300;
 
 /// How a writer settles an outcome that is unknown.
@@ -46,7 +46,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Inserts the rows that count.
+    /// Inserts the writer's counter rows.
     pub async fn new(
         client: Client<Database>,
         number: i64,
@@ -81,7 +81,7 @@ impl Writer {
         format!("row {} {transaction}", self.number)
     }
 
-    /// A transaction that inserts a row with a part, counts, and deletes an old row.
+    /// A transaction that inserts a row with a part, adds 1 to a counter row, and deletes an old row.
     fn build(&self, uuid: Uuid, cell: usize) -> Transaction<Database> {
         let mut txn = self.client.transaction();
         let part = txn.insert(Part {
@@ -126,7 +126,8 @@ impl Writer {
                 Err(CommitError::NotSent(_)) => self.tally.not_sent += 1,
                 Err(CommitError::Unknown(_)) => unknown = true,
                 Err(error) if unknown && error.kind() == Some(ErrorKind::DuplicateUuid) => break,
-                // The cluster has no leader at the moment, so nothing was carried out.
+                // The cluster has no leader at the moment. It is assumed that nothing was carried out, which
+                // a `cluster error` does not guarantee.
                 Err(error)
                     if matches!(
                         error.kind(),

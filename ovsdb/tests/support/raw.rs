@@ -29,7 +29,7 @@ impl Raw {
                 let connected = UnixStream::connect(path).await;
                 Box::new(connected.expect("a connection"))
             }
-            other => panic!("{other} is not in this machine"),
+            other => panic!("expected a memory or unix remote, got {other}"),
         };
         Self {
             stream,

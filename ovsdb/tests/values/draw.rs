@@ -12,7 +12,7 @@ pub const ATOMICS: [(Atomic, &str); 5] = [
     (Atomic::Uuid, "uuid"),
 ];
 
-/// The rows that references refer to.
+/// How many rows there are that references refer to.
 pub const TARGETS: u128 = 4;
 
 /// The uuid of a row that references refer to, or of a row that does not exist.
@@ -172,7 +172,7 @@ pub fn schema(columns: &[Column]) -> String {
     )
 }
 
-/// An atom of this type, edge cases first, in one of the forms in which it can be written.
+/// An atom of this type, often an edge case, in one of the forms in which it can be written.
 #[allow(clippy::cast_precision_loss)]
 pub fn atom(random: &mut Rng, atomic: Atomic) -> Written {
     const INTEGERS: [i64; 16] = [
@@ -345,7 +345,7 @@ pub fn input(random: &mut Rng, of: &Type) -> Input {
     }
 }
 
-/// A value that fits the type, unless it randomly has a duplicate or too few elements.
+/// A value that fits the type, unless too few allowed atoms are drawn.
 fn suitable(random: &mut Rng, of: &Type) -> Input {
     let count = random.usize(of.min..=of.max.min(4));
     let mut keys: Vec<Written> = Vec::new();
@@ -360,7 +360,7 @@ fn suitable(random: &mut Rng, of: &Type) -> Input {
             value: None,
             ..of.clone()
         };
-        // Two atoms with the same number are sometimes two forms of it.
+        // The new key may equal an earlier one, perhaps in another form, such as 2 and 2.0.
         if read(&Input::Set(keys.clone()), &key) == Err(Error::Duplicate) {
             keys.pop();
         }

@@ -149,7 +149,7 @@ async fn of_two_faults_of_a_value_both_servers_report_the_same() {
 }
 
 /// ovsdb-server (3.1) crashes with a division by zero on the first of these, and computes wrong results
-/// for the others.
+/// for some of the others.
 #[tokio::test]
 async fn the_embedded_server_multiplies_negative_numbers_and_zero() {
     let (_, embedded) = servers().await;

@@ -453,9 +453,9 @@ const fn is_reported_as_too_large(a: i64, b: i64) -> bool {
     a > 0 && b > 0 && a >= i64::MAX / b
 }
 
-/// Products that ovsdb-server (3.1 and 4.0) gets wrong: if neither number is positive, it compares the
-/// second one with a quotient by the second one, instead of by the first. So it crashes with a division
-/// by zero, and overflows silently.
+/// Products that ovsdb-server (3.1 and 4.0) may get wrong: if neither number is positive, it compares the
+/// second one with a quotient by the second one, instead of by the first. So it can crash with a division
+/// by zero, or overflow silently.
 pub fn is_product_in_doubt(value: &Value, mutator: &str, operand: &Value) -> bool {
     let is_positive = |atom: &Atom| !matches!(atom, Atom::Integer(..=0));
     mutator == "*="

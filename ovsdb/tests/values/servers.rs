@@ -25,7 +25,7 @@ const BURST: usize = 16;
 #[derive(Debug)]
 enum Expected {
     Done,
-    /// The number of rows, each with the value of a column.
+    /// The rows that are found: the `number` of each, and its value in the column of the case.
     Rows(Vec<(i64, Value)>),
     Fails(&'static str),
 }
@@ -251,7 +251,7 @@ impl Case {
         self.expected.push(expected);
     }
 
-    /// The client's own check refuses exactly what a server would refuse.
+    /// The client's own check refuses exactly what a server would refuse, except where noted below.
     fn check(
         &self,
         schema: &Arc<DatabaseSchema>,
@@ -354,7 +354,7 @@ fn written(value: &Value, of: &Type) -> Input {
 
 /// Whether JSON is this value, to the 15 digits with which ovsdb-server writes reals.
 fn is_near(json: &Json, value: &Value) -> bool {
-    // Not compared as data: two reals may be equal in 15 digits.
+    // Not read as a `Datum`, which would merge two reals of a set that are equal in 15 digits.
     let parts = match (json[0].as_str(), json[1].as_array()) {
         (Some("set"), Some(atoms)) => atoms
             .iter()
