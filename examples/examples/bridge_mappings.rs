@@ -26,7 +26,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                     let current = node.external_ids.get(KEY).map_or("", |text| text.as_str());
                     let wanted = with_entry(current, &network, &bridge);
                     if wanted != current {
-                        // Fails, and is run again, if another client edits the ids meanwhile.
+                        // If another client edits the ids meanwhile, the commit fails, and the closure
+                        // runs again.
                         txn.verify(node, OpenVSwitch::EXTERNAL_IDS);
                         txn.mutate(node)
                             .set_keys(OpenVSwitch::EXTERNAL_IDS, [(KEY, wanted)]);

@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .await?;
 
-    // When the commit resolves, the replica shows it.
+    // When the commit resolves, the replica shows the new row.
     let view = cache.snapshot();
     let row = view
         .get(switch)

@@ -88,7 +88,8 @@ impl Mac {
 }
 
 impl Mac {
-    /// A random address, with the bits set for a locally administered address of one station.
+    /// The address made of the first six of these random bytes, marked as locally administered and
+    /// unicast.
     #[must_use]
     pub fn random(bytes: [u8; 16]) -> Self {
         let [a, b, c, d, e, g, ..] = bytes;
@@ -124,8 +125,8 @@ pub enum MacError {
     },
 }
 
-/// The forms that Go's `net.ParseMAC` accepts, by which OVN-Kubernetes reads MAC addresses: bytes
-/// separated by colons or hyphens, or pairs of bytes separated by full stops.
+/// Accepts the forms that Go's `net.ParseMAC` accepts, because OVN-Kubernetes uses that function:
+/// bytes separated by colons or hyphens, or pairs of bytes separated by full stops.
 impl FromStr for Mac {
     type Err = MacError;
 

@@ -9,12 +9,12 @@ use crate::addresses::{Family, bits, nth};
 use crate::ranges::Ranges;
 use crate::subnets::ClusterSubnet;
 
-/// At most this many subnets of one range are counted.
+/// The most bits of a subnet's index; subnets of a range with a larger index are not used.
 const MOST_SUBNET_BITS: u32 = 24;
 
 /// The subnet with this index in a range, by OVN-Kubernetes' rule: a plain shift, except that
 /// - an IPv4 subnet field that crosses a byte is rotated, so that the low byte's bits vary last;
-/// - an IPv6 range with 16 or more subnet bits has no subnet whose low 16 bits are all 0.
+/// - an IPv6 range with 16 or more subnet bits skips each index whose low 16 bits are all 0.
 ///
 /// `None` for an index that has no subnet; [`subnet_count`] tells where indexes end.
 #[must_use]
@@ -70,7 +70,7 @@ impl NodeSubnets {
         }
     }
 
-    /// Gives `node` a subnet that it has already, or requests.
+    /// Allocates a given subnet to `node`, which already has this subnet or requests it.
     ///
     /// # Errors
     /// When the network does not have this subnet, or it belongs to another node.
@@ -108,7 +108,7 @@ impl NodeSubnets {
             .collect()
     }
 
-    /// The next free subnet of a family; `None` when the network has none left.
+    /// Allocates the next free subnet of a family to `node`; `None` when the network has none left.
     #[must_use]
     pub fn next(&mut self, node: &str, family: Family) -> Option<IpNet> {
         for (range, searched) in self.ranges.iter().zip(&mut self.searched) {
@@ -142,7 +142,7 @@ impl NodeSubnets {
 #[derive(Debug)]
 pub struct Pool {
     subnet: IpNet,
-    /// Usable offsets are 0 up to here; offset 0 is the network's address + 1.
+    /// Usable offsets are below this number; offset 0 is the network's address + 1.
     size: u128,
     used: Ranges,
     next: u128,

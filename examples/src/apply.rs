@@ -16,7 +16,8 @@ pub use crate::remove::Others;
 use crate::report::Warning;
 use crate::topology::{self, Draft, Policies};
 
-/// How often to plan again because another client has changed the database meanwhile.
+/// How often to plan and commit, at most, if commits fail for reasons that may pass, such as a change
+/// by another client.
 const ATTEMPTS: u32 = 5;
 /// How long to wait for a current replica before the next plan.
 const CURRENT: Duration = Duration::from_secs(60);
@@ -77,7 +78,7 @@ impl Steps {
     /// The steps from the database in the draft's view to the desired state.
     ///
     /// # Errors
-    /// When there is no such plan.
+    /// When the rows cannot be made as requested.
     pub fn new(northbound: &Northbound, draft: &Draft<'_>) -> Result<Self, Conflict> {
         let mut beginning = northbound.client.transaction();
         // A plan that was made on an older view must not be committed after an outage.
@@ -97,7 +98,7 @@ impl Steps {
     }
 
     /// Commits the steps in order, and records the titles of those that are done. `progress` is called
-    /// for each, with its number and the number of all.
+    /// before each step and at the end, with the number of steps that are done and of all steps.
     ///
     /// # Errors
     /// When a step fails; the steps before it are done.
@@ -250,11 +251,12 @@ pub struct Done {
     pub warnings: Vec<Warning>,
 }
 
-/// Brings the database to the state that the cluster requests. `progress` is called for each step, with
-/// its number and the number of steps.
+/// Brings the database to the state that the cluster requests. `progress` is called as in
+/// [`Steps::commit`].
 ///
 /// # Errors
-/// When the command line is wrong (nothing was written then), or a step fails.
+/// When the command line is wrong (nothing was written then), the rows cannot be made as requested, or
+/// a step fails.
 pub async fn apply(
     northbound: &Northbound,
     cluster: &Cluster,

@@ -7,7 +7,8 @@ use ovsdb::{Client, ClientBuilder, Database, Error, TlsConfig};
 
 /// Where a database's servers listen, and how to connect to them.
 ///
-/// A text means a connection to the remotes that it lists, without TLS, to any member of a cluster.
+/// A string converts into a connection to the remotes that it lists, without TLS, to any member of a
+/// cluster.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Connection {
@@ -67,7 +68,7 @@ impl Connection {
     /// Connects a client.
     ///
     /// # Errors
-    /// When no server of the database answers.
+    /// When a remote is malformed, none can be used, or the server does not have the database.
     pub async fn connect<D: Database>(self) -> Result<Client<D>, Error> {
         self.client().connect().await
     }

@@ -1,5 +1,5 @@
-//! The controller: keeps the northbound database in the state that a folder of manifests describes, for
-//! months.
+//! The controller: keeps the northbound database in the state that a folder of manifests describes,
+//! until it is stopped.
 //!
 //! It is level-triggered: after each change of a file, a row or the schema, it compares the whole
 //! database with the manifests, plans the differences, and commits them. If only pods have changed in a
@@ -66,7 +66,8 @@ pub struct Controller {
     manifests: Watched,
     /// What was granted. It takes precedence over the rows, which anyone can edit.
     granted: Grants,
-    /// Everything that is granted, including to other clients' ports, as of the last full comparison.
+    /// Everything that is granted, including to other clients' ports: as found by the last full
+    /// comparison, and updated by each plan after it.
     known: Grants,
     failures: u32,
 }
@@ -95,7 +96,7 @@ impl Controller {
     /// because each server of a cluster has its own locks.
     ///
     /// # Errors
-    /// When the database does not support locks.
+    /// When the server refuses the lock, or the client is closed or has no connection in time.
     pub async fn start(
         northbound: Northbound,
         manifests: Watched,
@@ -143,8 +144,8 @@ impl Controller {
             // Wait for a reason to examine the database again.
             scope = loop {
                 tokio::select! {
-                    // Files come first: their changes are known quickly, and the full comparison
-                    // follows anyway.
+                    // Files come first: a change of pods is planned quickly, and the rows that it
+                    // changes cause a full comparison anyway.
                     biased;
                     lost = self.lock.lost() => return lost.map_err(ControllerError::Closed),
                     changed = self.manifests.watch.changed() => {
@@ -218,8 +219,8 @@ impl Controller {
         }
     }
 
-    /// Brings the database to the state that the manifests describe. After a failure, returns when to
-    /// try again.
+    /// Brings the database to the state that the manifests describe. After a failure, returns how long
+    /// to wait before the next attempt.
     async fn reconcile(&mut self, scope: &Scope) -> Option<Duration> {
         let begun = Instant::now();
         let mut done = Vec::new();
@@ -281,7 +282,8 @@ impl Watched {
     /// Reads the manifests for the first time.
     ///
     /// # Errors
-    /// When they are wrong.
+    /// When a file or folder cannot be read, a file is neither YAML nor JSON, or the command line is
+    /// wrong.
     pub fn new(settings: Settings) -> Result<Self, InputError> {
         // The watch begins before the first read, so that no change is missed.
         let watch = Watch::new(&settings.paths);
@@ -296,7 +298,7 @@ impl Watched {
         })
     }
 
-    /// Logs what a plan leaves out, once for each problem.
+    /// Logs the problems of a plan, unless they are the same as those of the last plan.
     fn tell(&mut self, planned: &Planned) {
         let refused = planned.refused.iter().map(ToString::to_string);
         let warnings = planned.warnings.iter().map(ToString::to_string);

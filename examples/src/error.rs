@@ -66,7 +66,7 @@ impl InputError {
         }))
     }
 
-    /// The object.
+    /// The place of the object.
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.0.place

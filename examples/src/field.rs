@@ -61,7 +61,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// An error: the field must be something else.
+    /// An error that says what the field must be.
     #[must_use]
     pub fn must_be(&self, expected: impl fmt::Display) -> Wrong {
         match self.value {
@@ -70,7 +70,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A member of a mapping; absent where the mapping is.
+    /// A member of a mapping; absent if the mapping is absent.
     ///
     /// # Errors
     /// When the value is not a mapping.
@@ -187,7 +187,7 @@ impl<'a> Field<'a> {
             .transpose()
     }
 
-    /// A required string that is parsed, or an element of a list.
+    /// Parses a string that must not be absent, such as an element of a list.
     ///
     /// # Errors
     /// When it is absent, no text, or not what is expected.

@@ -29,7 +29,7 @@ pub struct Grant {
 /// A route of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// Where to.
+    /// The destination network.
     pub dest: IpNet,
     /// The next hop; `None` if the destination is on the link.
     pub next_hop: Option<IpAddr>,
@@ -109,7 +109,8 @@ impl Route {
     }
 }
 
-/// The list, or the single value that stands for it.
+/// The values of the field `list`, or else the single value of the field `only`. If both are given,
+/// the single value must be the first of the list.
 fn merged<T: FromStr + PartialEq>(
     entry: &Field<'_>,
     only: &str,
@@ -145,7 +146,7 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// Reads the annotation that `path` leads to.
+    /// Reads the annotation's text; errors name the annotation by `path`.
     ///
     /// # Errors
     /// When it is not a JSON object.

@@ -22,12 +22,12 @@ pub const CLUSTER_ROUTER: &str = "k8s-cluster-router";
 pub const VERSION: &str = "k8s-ovn-topo-version";
 /// The version while the network is being built.
 pub const UNFINISHED: &str = "0";
-/// The version once it exists.
+/// The version once the whole network exists.
 pub const FINISHED: &str = "5";
 /// The owner of a row.
 pub const OWNER: &str = "k8s.ovn.org/owner-controller";
 
-/// The ids of every row of a network.
+/// The ids that say to which network a row belongs.
 #[must_use]
 pub fn of_network(config: &NetworkConfig) -> Map<Str, Str> {
     [

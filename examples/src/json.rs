@@ -34,7 +34,7 @@ pub struct Read {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not JSON: {message} (line {line}, column {column} of the text)")]
 pub struct Syntax {
-    /// What the parser expected.
+    /// The parser's message.
     pub message: String,
     /// The line, from 1 on.
     pub line: usize,

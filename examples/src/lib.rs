@@ -1,8 +1,8 @@
 //! OVN-Kubernetes secondary networks, built in a northbound database.
 //!
 //! The program `multihoming` reads Kubernetes manifests, and writes into the database what
-//! OVN-Kubernetes would have written for them. It is a program to learn from: `manifest`, `config` and
-//! the modules below them know Kubernetes and nothing about databases.
+//! OVN-Kubernetes would have written for them. It is a program to learn from: of the modules in the
+//! first item below, only `policy` knows anything about databases.
 //!
 //! From input to rows:
 //! - `manifest` reads objects, `config` and `network` the networks they describe, `selection`,

@@ -60,7 +60,7 @@ impl Ranges {
     /// The first number from `start` on that is less than `end` and not in the set.
     #[must_use]
     pub fn gap(&self, start: u128, end: u128) -> Option<u128> {
-        // Ranges are not adjacent, so the number after one is free.
+        // Ranges are not adjacent, so the number after a range is free.
         let free = match self.around(start) {
             Some((_, last)) => last.checked_add(1)?,
             None => start,

@@ -61,7 +61,7 @@ fn switches(draft: &mut Draft<'_>, wanted: &Wanted<'_>, goes: impl Fn(&LogicalSw
 }
 
 /// Removes a whole network, in one step. The database itself deletes rows to which only the network's
-/// rows refer; the control plane protection is kept.
+/// rows refer; the rows that all routers share (`Copp` and its meters) are kept.
 fn network(draft: &mut Draft<'_>, name: &str, wanted: &Wanted<'_>) {
     draft.desired.begin(format!("remove the network {name}"));
     switches(draft, wanted, |row| is_of(&row.external_ids, name));
@@ -118,7 +118,7 @@ pub fn addresses(port: &LogicalSwitchPort) -> impl Iterator<Item = Str> {
         .map(Str::from)
 }
 
-/// Removes the pods' ports for which a test returns true, and their addresses from the address sets of
+/// Removes the pods' ports for which `goes` returns true, and their addresses from the address sets of
 /// policies. Addresses that other ports on the network have are kept.
 fn ports(draft: &mut Draft<'_>, goes: impl Fn(&str, &Row<LogicalSwitchPort>) -> bool) {
     let view = draft.view.clone();
@@ -226,8 +226,8 @@ fn policies(draft: &mut Draft<'_>, network: &str, policies: &[manifest::Policy])
         draft.unwanted(group);
     }
     for name in gone.iter().filter_map(namespace).collect::<BTreeSet<_>>() {
-        // The groups of a namespace in which nothing is allowed are removed with its last policy. Until
-        // then, pods to which no policy applies any more are removed from them.
+        // A namespace's default-deny groups are removed with its last policy. Until then, pods to which
+        // no policy applies any more are removed from these groups.
         let others = left
             .iter()
             .filter(|group| namespace(group).as_ref() == Some(&name));
@@ -309,8 +309,8 @@ fn pod_of(port: &LogicalSwitchPort) -> Option<(&str, &str)> {
     Some((namespace, pod))
 }
 
-/// The names of the ports that are kept although no object requests them, because the objects that
-/// would were refused.
+/// The names of the ports that are kept although no accepted object requests them: they may belong to
+/// objects that were refused.
 #[must_use]
 pub fn kept_ports(view: &View, cluster: &Cluster) -> BTreeSet<Str> {
     let kept = &cluster.report.kept;
@@ -384,7 +384,8 @@ pub fn completed(draft: &mut Draft<'_>, cluster: &Cluster) {
     ports(draft, |_, port| ended.contains(port.name.as_str()));
 }
 
-/// Removes those of some ports that no pod has any more.
+/// Removes the ports in `had` that no live pod has. With [`Others::Keep`], only the ports of completed
+/// pods are removed.
 pub fn some(
     draft: &mut Draft<'_>,
     cluster: &Cluster,

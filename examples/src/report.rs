@@ -1,5 +1,5 @@
-//! The result of reading the manifests: objects that are left out, warnings, and what must be kept in
-//! the database because of them.
+//! The result of reading the manifests: warnings, objects that are left out, and what must be kept in
+//! the database because these objects are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -91,12 +91,12 @@ impl Report {
     }
 }
 
-/// What must be kept in the database although no object requests it: the objects that would were
-/// refused, and what they would request is unknown.
+/// What must be kept in the database although no accepted object requests it: it may belong to an
+/// object that was refused, and what that object requests is unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kept {
     everything: bool,
-    /// If the name of a network could not be read, it could be any network.
+    /// Set if a refused NAD's network has no readable name: it could be any network.
     every_network: bool,
     networks: BTreeSet<String>,
     nads: BTreeSet<String>,
@@ -137,7 +137,7 @@ impl Kept {
         }
     }
 
-    /// Keeps the ports of a NAD, and the network that it describes, if known.
+    /// Keeps the ports of a NAD, and the network that it describes; every network if that is unknown.
     pub fn keep_nad(&mut self, key: &str, network: Option<&str>) {
         self.nads.insert(key.to_owned());
         match network {

@@ -51,10 +51,10 @@ pub struct Selections {
 }
 
 /// Reads the annotation of a pod of this namespace, in either of its forms: a JSON array, or
-/// `[namespace/]name[@interface]` separated by commas. `path` leads to the annotation.
+/// `[namespace/]name[@interface]` separated by commas. Errors name the annotation by `path`.
 ///
 /// # Errors
-/// When it has neither form.
+/// When it has neither form, or an element is malformed.
 pub fn parse(path: &str, text: &str, namespace: &str) -> Result<Selections, Wrong> {
     let wrong = |reason: String| Field::new(path, None).wrong(reason);
     if text.trim().is_empty() {
@@ -116,7 +116,7 @@ fn label<'t>(kind: &str, text: Option<&'t str>) -> Result<Option<&'t str>, Strin
     }
 }
 
-/// A valid interface name for Multus.
+/// The interface name that Multus gives to an attachment without one.
 fn default_interface(index: usize) -> String {
     format!("net{}", index + 1)
 }

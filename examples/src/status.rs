@@ -31,8 +31,8 @@ struct Interface {
     gateway: Vec<String>,
 }
 
-/// The nodes of layer3 networks and the live pods as a `v1` List, with these annotations added to those
-/// in their manifests.
+/// The nodes of layer3 networks and the live pods with attachments as a `v1` List, with only these
+/// annotations. What a pod's annotations say of other networks is kept.
 #[must_use]
 pub fn list(cluster: &Cluster, granted: &apply::Grants) -> Value {
     let nodes = cluster.nodes.iter().filter_map(|node| {

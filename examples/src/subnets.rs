@@ -71,7 +71,7 @@ fn number(field: &'static str, entry: &str, text: &str) -> Result<u8, ConfigErro
 /// The `subnets` of a layer3 network: `network/length[/hostlength]`, separated by commas.
 ///
 /// # Errors
-/// When an entry is malformed, or a host's prefix length does not fit.
+/// When an entry is malformed, or its host prefix length is too short or too long.
 pub fn cluster_subnets(text: &str) -> Result<Vec<ClusterSubnet>, ConfigError> {
     entries(text).map(cluster_subnet).collect()
 }
@@ -108,10 +108,11 @@ fn cluster_subnet(entry: &str) -> Result<ClusterSubnet, ConfigError> {
     })
 }
 
-/// A list of plain CIDRs: the `subnets` of a layer2 or localnet network, and every `excludeSubnets`.
+/// A list of plain CIDRs: the `subnets` of a layer2 or localnet network, and every `excludeSubnets`
+/// and `joinSubnet`.
 ///
 /// # Errors
-/// When an entry is malformed, or has a host's prefix length.
+/// When an entry is malformed, or has a host prefix length.
 pub fn plain_subnets(field: &'static str, text: &str) -> Result<Vec<IpNet>, ConfigError> {
     entries(text)
         .map(|entry| {

@@ -155,7 +155,7 @@ fn files_that_did_not_change_are_read_once() {
     write("b.yml", &pod("b", "1", "a", "two", "Running"));
     assert!(files.look_at(&looked(&["b.yml"])).changed);
     assert_eq!(names(&files), ["a", "b", "c"]);
-    // Pods that are not among the changed ones stay as they were.
+    // Files that are not among the changed ones are not read again.
     write("a.json", &pod("z", "1", "a", "two", "Running"));
     std::fs::remove_file(path("c.yaml")).expect("no file");
     assert!(files.look_at(&looked(&["c.yaml"])).changed);
@@ -164,7 +164,7 @@ fn files_that_did_not_change_are_read_once() {
     assert!(later.unsettled && !later.changed);
     assert!(files.look(std::time::Duration::ZERO).changed);
     assert_eq!(names(&files), ["z", "b"]);
-    // While a pod is malformed, the others cannot be planned alone.
+    // While a file is not YAML, reading all manifests fails.
     write("b.yml", "kind: [");
     assert!(files.look_at(&looked(&["b.yml"])).changed);
     assert!(

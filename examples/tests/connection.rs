@@ -262,7 +262,7 @@ fn a_bad_file_is_reported_with_its_option() {
             let mut arguments = vec![command, "--nb", &encrypted.remote];
             arguments.extend(*options);
             if command == "run" {
-                // It keeps trying after errors that only the server can report.
+                // `run` keeps trying after errors that only the server can report.
                 if *status == 1 {
                     continue;
                 }

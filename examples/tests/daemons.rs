@@ -284,7 +284,7 @@ fn a_port_gets_from_the_northbound_database_into_the_flows_of_a_switch() {
     eventually(ovn.path(), "the port is up", || {
         ovn.nbctl(&["get", "logical_switch_port", "p0", "up"]) == "true\n"
     });
-    // The chassis has processed everything up to here.
+    // Waits until the chassis has processed everything up to here.
     ovn.nbctl(&["--wait=hv", "sync"]);
     let flows = ovn.flows();
     assert!(flows.contains("0a:00:00:00:00:01"), "{flows}");
@@ -376,7 +376,7 @@ fn apply_waits_for_the_flows_and_names_the_chassis_that_is_late() {
         late.err.contains("ovn-controller did not confirm"),
         "{late:?}"
     );
-    // Other clients read the same as before.
+    // With --status, nothing but the JSON document is printed.
     let status = apply(southbound, &["--wait=northd", "--status=json"]).well();
     serde_json::from_str::<serde_json::Value>(&status).expect("JSON alone");
     ovn.controller.signal("-CONT");

@@ -232,7 +232,7 @@ fn mistakes_are_reported_with_a_suggestion() {
     for (arguments, message) in [
         (
             &["OVN_Nortbound"][..],
-            "the server has no database \"OVN_Nortbound\"; did you mean `OVN_Northbound`? It has OVN_Northbound, _Server",
+            "the server has no database \"OVN_Nortbound\"; it has OVN_Northbound, _Server; did you mean `OVN_Northbound`?",
         ),
         (
             &["OVN_Northbound", "Logical_Swich"],

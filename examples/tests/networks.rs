@@ -151,7 +151,7 @@ fn the_current_profile_writes_what_came_after_2023() {
     assert_eq!(names(&server, "Gateway_Chassis"), ["rtos-l3_a-chassis-a"]);
     assert_eq!(apply(&server, &text, &profile), "nothing to do\n");
 
-    // Routers check the cluster's MTU towards nodes that can.
+    // Routers check the cluster's MTU towards nodes that support this.
     let mtu = |node: &str| {
         let port = row(&server, "Logical_Router_Port", &format!("rtos-l3_{node}"));
         map(&port["options"])["gateway_mtu"].clone()
@@ -243,7 +243,7 @@ fn grants_are_read_back_from_the_database() {
         pod("b", "w", "2", "n")
     );
     apply(&server, &first, &[]);
-    // In another order, and with a new node in front, every node keeps its subnet.
+    // In another order, and with a new pod in front, every pod keeps its address.
     let second = format!(
         "{network}{}{}{}",
         pod("c", "w", "3", "n"),

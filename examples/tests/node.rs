@@ -108,7 +108,7 @@ fn setup() -> Setup {
     }
 }
 
-/// The seed's first pod, on its layer3 network.
+/// The pod `nginx1-l3` of golden.json, on its layer3 network.
 fn attachment() -> Attachment {
     Attachment {
         interface: "4a1c0f2b9d77e_3".into(),
@@ -281,7 +281,7 @@ async fn a_lost_connection_only_delays() {
     let effect = node.uplink("br-out", "ens3f1", None).await.unwrap();
     assert_eq!(effect, Effect::Changed);
 
-    // Lost after the transaction, which the server never gets.
+    // The connection is lost after the transaction was sent; the server never receives it.
     let proxy = Proxy::start(&bench.server.remote(), 1).await.unwrap();
     let node = Node::connect(&proxy.remote()).await.unwrap();
     let cut = async {

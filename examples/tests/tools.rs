@@ -563,17 +563,17 @@ fn ovsdb_tool_reads_the_files() {
         tool(&["query", "db", &select]).trim(),
         r#"[{"rows":[{"name":"b"}]}]"#
     );
-    // A file that has nothing to check but is read from end to end.
+    // ovsdb-tool reads the file from end to end to compact it.
     fs::copy(path.join("db"), path.join("copy")).expect("copied");
     tool(&["compact", "copy"]);
     assert_eq!(
         tool(&["query", "copy", &select]).trim(),
         r#"[{"rows":[{"name":"b"}]}]"#
     );
-    // It can become the first member of a cluster.
+    // The file can become the first member of a cluster.
     tool(&["create-cluster", "raft", "db", "tcp:127.0.0.1:6643"]);
     tool(&["db-is-clustered", "raft"]);
-    // While it is served, no other process may write to it.
+    // While the file is served, no other process may write to it.
     let locked = run(path, "ovsdb-tool", &["compact", "db"]);
     assert_ne!(locked.status, Some(0), "{locked:?}");
 }

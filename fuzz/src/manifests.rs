@@ -92,7 +92,7 @@ pub fn manifests(data: &[u8]) {
 }
 
 fn plan(manifests: &Manifests, options: &Options, file: &str) {
-    // It fails only for wrong options, and these are right.
+    // `Cluster::new` fails only for wrong options, and these are right.
     let cluster = Cluster::new(manifests, options).expect("a cluster");
     named(&cluster.report.refused, file);
     for network in 0..cluster.networks.len() {

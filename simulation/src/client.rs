@@ -203,7 +203,7 @@ impl Agent {
             .collect()
     }
 
-    /// The cache with this number, counted around: every number names a cache.
+    /// The cache with this number, modulo the number of caches.
     pub(crate) fn replica(&self, number: usize) -> Option<Rc<Replica>> {
         let replicas = self.replicas();
         replicas.get(number % replicas.len().max(1)).cloned()

@@ -29,7 +29,7 @@ struct Arguments {
     /// How many seeds to run
     #[arg(long, default_value_t = 2000)]
     seeds: u64,
-    /// The first of them
+    /// The first seed to run
     #[arg(long, default_value_t = 0)]
     from: u64,
     /// Run this seed only, and print its story

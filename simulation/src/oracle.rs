@@ -195,7 +195,7 @@ impl Lineage {
 
     /// The last state.
     pub(crate) fn last(&self) -> &State {
-        // A lineage begins with one.
+        // A lineage begins with a state.
         &self.states[self.states.len() - 1]
     }
 

@@ -41,7 +41,7 @@ pub(crate) struct Replica {
     lineage: usize,
     /// The conditions on `Item` that may be in force, with the numbers of their requests.
     asked: RefCell<Vec<(u64, ItemFilter)>>,
-    /// Those that may have been in force since the stream was last read to its end.
+    /// The conditions that may have been in force since the stream was last read to its end.
     unread: RefCell<Vec<ItemFilter>>,
     asks: Cell<u64>,
     has_all_tables: bool,

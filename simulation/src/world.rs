@@ -568,13 +568,13 @@ impl World {
         }
         for agent in &self.agents {
             let links = self.network.links_of(agent.number);
-            // So they may on a connection that is frozen.
+            // On a frozen connection, the report may take longer, too.
             let alone = |(member, frozen): &(usize, Option<u64>)| {
                 frozen.is_none() && is_over(self.servers.isolated_since(*member), ALONE)
             };
             let all_alone = !links.is_empty() && links.iter().all(alone);
-            // The client does not know yet of a connection that has ended at this moment. Then an attempt that it
-            // has given up, at a member that hangs, may be all that is left.
+            // The client may not know yet about a connection that ended at this very moment. The only connection
+            // left may then be an attempt that the client has given up, at a member that hangs.
             let stays = persists(&agent.alone_since, agent.is_connected() && all_alone, now);
             claim(
                 "a cluster member reports that it has lost the others",
@@ -680,7 +680,7 @@ impl World {
             }
             wanted |= agent.lock.borrow().is_some();
         }
-        // A client that stole the lock, and from which it was stolen in turn, does not wait for it, as with
+        // A client that stole the lock does not wait for it after another client has stolen it in turn, as with
         // ovsdb-server.
         let thieves = self.agents.iter().filter(|agent| agent.stole.get()).count();
         let is_lost = thieves > 0 && holders.is_empty();
@@ -702,7 +702,7 @@ impl World {
         let is_same = source.items == relay.items
             && source.parts == relay.parts
             && source.counters == relay.counters;
-        // On a new connection it first passes on the transactions that it kept while it had none.
+        // On a new connection, the relay first passes on the transactions that it kept while it was disconnected.
         let begun = self.network.last_link_of(RELAY_CLIENT);
         let settled = 500 + self.slowness().as_millis() as u64;
         is_same && begun.is_some_and(|begun| trace::elapsed() >= begun + settled)

@@ -1,4 +1,4 @@
-//! The programs that the tests and the demo run, and the Debian packages that contain them.
+//! The programs that the tasks run, and the Debian packages that contain them.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -86,7 +86,7 @@ fn print_time(what: &str, start: Instant) {
     println!("\n{what}: {} s", start.elapsed().as_secs());
 }
 
-/// The tools that a step runs.
+/// The tools that a step runs. The step `api` installs its own, if there is a release to compare with.
 fn tools_of(step: Step) -> &'static [Tool] {
     match step {
         Step::Spelling => &[TYPOS],

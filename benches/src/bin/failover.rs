@@ -200,7 +200,7 @@ impl Bench {
         sleep(Duration::from_millis(1500));
     }
 
-    /// Makes the leader hand over, this many times, and measures the last time.
+    /// Makes the leader hand over this many times, and measures the last transfer.
     fn transfer(&mut self, times: usize) -> Result<Sample> {
         let mut leader = self.cluster.leader()?;
         let mut attempts = self.client.stats().attempts;

@@ -114,7 +114,7 @@ struct Figures {
     repaired: Vec<f64>,
 }
 
-/// The CPU time of the processes that have ended, in seconds, and the most memory that one had, in megabytes.
+/// The CPU time of the processes that have ended, in seconds, and the most memory that one had, in MiB.
 fn ended() -> Result<(f64, f64)> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let time = usage.user_time() + usage.system_time();

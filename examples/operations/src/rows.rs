@@ -23,8 +23,8 @@ pub fn edit<T: Table>(
     }
 }
 
-/// Deletes all rows for which a test returns true. Only for tables in the root set: parents refer to
-/// other rows.
+/// Deletes all rows for which a test returns true. Only for tables in the root set: for a row of
+/// another table, its parent's reference must be removed, too.
 pub fn delete<T: Table>(txn: &mut Transaction, is_meant: impl Fn(&Row<T>) -> bool) {
     for row in find(txn, is_meant) {
         txn.delete(row);

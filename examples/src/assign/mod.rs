@@ -1,7 +1,7 @@
 //! Assigns subnets and addresses on a network.
 //!
-//! What an annotation grants takes precedence, then what was found in the database or granted before,
-//! then the next free one, in the order of the manifests.
+//! What an annotation grants takes precedence over what was found in the database or granted before.
+//! The rest get the next free subnets and addresses, in the order of the manifests.
 
 mod pools;
 
@@ -65,7 +65,7 @@ pub struct PodGrant<'a> {
     pub pod: &'a Pod,
     /// The node it runs on.
     pub node: &'a str,
-    /// That node's chassis; its name if nothing is known of the node.
+    /// That node's chassis; the node's name if nothing is known of the node.
     pub chassis: &'a str,
     /// What the pod requested.
     pub attachment: &'a Attachment,
@@ -115,7 +115,7 @@ impl Assignment<'_> {
 /// A node or pod to which nothing can be granted is left out.
 ///
 /// # Errors
-/// When the command line requests subnets that the network does not have, or the same one twice.
+/// When the command line requests a subnet that the network does not have or that another node has.
 pub fn assign<'a>(
     cluster: &'a Cluster,
     network: usize,
@@ -124,7 +124,7 @@ pub fn assign<'a>(
     assign_some(cluster, network, known, |_| true)
 }
 
-/// Like [`assign`], but only for pods for whose index in [`Cluster::pods`] a test returns true.
+/// Like [`assign`], but only for pods for whose index in [`Cluster::pods`] `is_asked` returns true.
 ///
 /// # Errors
 /// As [`assign`].
@@ -241,7 +241,7 @@ struct Wanted<'a> {
     attachment: &'a Attachment,
 }
 
-/// The live pods on a network whose nodes are ready for it.
+/// The attachments of live pods to the network. In a layer3 network, the pod's node must have subnets.
 fn wanted<'a>(
     cluster: &'a Cluster,
     assignment: &Assignment<'_>,
@@ -364,8 +364,8 @@ fn assign_addresses<'a>(
     }
 }
 
-/// A warning about an address that two pods have, unless both run the same virtual machine: while that
-/// moves from one node to another, it has a pod on each.
+/// A warning about an address that two pods have, unless both run the same virtual machine: during a
+/// live migration, it has a pod on both nodes.
 fn shared_address(
     wants: &Wanted<'_>,
     other: &Wanted<'_>,

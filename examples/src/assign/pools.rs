@@ -27,7 +27,7 @@ pub(super) enum Owner {
     Node,
     /// The pod with this index among those on the network.
     Pod(usize),
-    /// A port of none of the cluster's pods.
+    /// A port to which nothing is assigned now.
     Other,
 }
 
@@ -96,7 +96,7 @@ impl Pools {
         let mut shared = Vec::new();
         for address in addresses.iter().map(IpNet::addr) {
             if let Some(pool) = pools.iter_mut().find(|pool| pool.has(address)) {
-                // An excluded address may have been granted explicitly.
+                // The result does not matter: an excluded address may have been granted explicitly.
                 pool.reserve(address);
             }
             match owners.entry(address) {
@@ -113,7 +113,7 @@ impl Pools {
         Ok(shared)
     }
 
-    /// Takes addresses for `owner`, unless another owner has them.
+    /// Takes addresses for `owner`, unless one of them has an owner. Returns whether it took them.
     pub(super) fn reserve(&mut self, node: &str, owner: Owner, addresses: &[IpNet]) -> bool {
         let (pools, owners) = self.of(node);
         if addresses.iter().any(|it| owners.contains_key(&it.addr())) {
@@ -128,7 +128,7 @@ impl Pools {
         true
     }
 
-    /// The next free address of each pool.
+    /// Takes the next free address of each pool for `owner`.
     pub(super) fn take(&mut self, node: &str, owner: Owner) -> Result<Vec<IpNet>, Reason> {
         let (pools, owners) = self.of(node);
         let mut taken = Vec::new();

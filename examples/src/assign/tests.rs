@@ -6,8 +6,7 @@ use crate::error::Place;
 use crate::manifest::Manifests;
 use std::fmt::Write as _;
 
-/// A network `net` with this topology and these subnets, nodes a and b, and pods given by node, name
-/// and the rest of their metadata.
+/// A network `net` with this topology and these subnets, and pods given by node, name and annotation.
 fn cluster(network: &str, pods: &[(&str, &str, &str)], options: &Options) -> Cluster {
     let mut text = format!(
         "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n\
@@ -198,11 +197,7 @@ fn without_ipam_a_pod_has_what_it_asks_for() {
     );
     let random = shown("", &none);
     let first: u8 = u8::from_str_radix(&random[..2], 16).expect("hexadecimal");
-    assert_eq!(
-        first & 3,
-        2,
-        "locally administered, and of one station: {random}"
-    );
+    assert_eq!(first & 3, 2, "locally administered and unicast: {random}");
     let known = Known {
         ports: [(
             "s.n_s_p".to_owned(),

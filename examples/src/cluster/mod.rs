@@ -29,7 +29,7 @@ const CLUSTER_MTU: u32 = 1400;
 /// What the command line says in addition to the manifests.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Which OVN-Kubernetes is followed.
+    /// The version of OVN-Kubernetes to follow.
     pub profile: Profile,
     /// Names of nodes, each with the name of its chassis if that is not the node's own name.
     pub nodes: Vec<(String, Option<String>)>,
@@ -40,7 +40,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// The MTU that routers check towards a node that supports it; in 2023 none does.
+    /// The MTU that routers check towards nodes that support this check; `None` for the profile of
+    /// 2023, which has no such check.
     fn gateway_mtu(&self) -> Option<u32> {
         let mtu = self.cluster_mtu.unwrap_or(CLUSTER_MTU);
         (self.profile == Profile::Central2026).then_some(mtu)
@@ -221,7 +222,7 @@ impl Cluster {
     }
 
     /// The pods that differ from those of an earlier cluster; `None` if anything else that affects them
-    /// differs: the networks, nodes and namespaces must be the same, no policy may be for their
+    /// differs: networks, nodes, namespaces and policies must be the same, no policy may be for their
     /// networks, and nothing may have been left out.
     #[must_use]
     pub fn changed_pods(&self, before: &Self) -> Option<ChangedPods> {

@@ -14,7 +14,7 @@ use crate::report::Report;
 
 /// The annotation with a node's chassis.
 const NODE_CHASSIS: &str = "k8s.ovn.org/node-chassis-id";
-/// The annotation of a node that cannot check the MTU at its gateways.
+/// The annotation that is `false` if routers cannot check the MTU towards the node.
 const NODE_GATEWAY_MTU: &str = "k8s.ovn.org/gateway-mtu-support";
 /// The nodes of the manifests and of the command line.
 pub(super) fn nodes(

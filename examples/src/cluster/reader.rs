@@ -138,7 +138,8 @@ impl PodReader<'_> {
         })
     }
 
-    /// Whether the pod's node has a switch of the network.
+    /// Whether the pod's node can have a switch of the network. If not, records why the attachment is
+    /// left out.
     pub(super) fn has_node(&mut self, attachment: &Attachment) -> bool {
         let network = &self.networks.networks[attachment.network];
         let Some(node) = &self.pod.node else {

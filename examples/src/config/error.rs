@@ -40,7 +40,7 @@ pub enum ConfigErrorKind {
         /// A hint at what the author may have intended.
         hint: &'static str,
     },
-    /// A member has another type than this.
+    /// A member has the wrong type or must be absent; the text says what it must be.
     #[error("must be {0}")]
     Expected(&'static str),
     /// `netAttachDefName` is missing.
@@ -60,7 +60,7 @@ pub enum ConfigErrorKind {
     /// The topology is unknown.
     #[error("unknown topology {0:?}; there are layer3, layer2 and localnet")]
     UnknownTopology(String),
-    /// There is an `ipam` section.
+    /// The `ipam` section names an IPAM plug-in.
     #[error("IPAM plug-ins are not supported, use \"subnets\" (found type {0:?})")]
     UnsupportedIpam(String),
     /// The entry is not a CIDR.
@@ -80,13 +80,13 @@ pub enum ConfigErrorKind {
         /// The prefix length that makes it a range of one address.
         length: u8,
     },
-    /// A prefix length for hosts was given where hosts have no subnets.
+    /// A host prefix length was given on a network whose nodes have no subnets of their own.
     #[error("{entry:?} has a host prefix length, which only layer3 subnets have")]
     HostPrefixNotAllowed {
         /// The entry.
         entry: String,
     },
-    /// A host's subnet would not be a part of the range.
+    /// The host prefix length is not above the network's, or, in IPv4, not below 32.
     #[error("the host prefix length of {entry:?} must be above the network's, and below 32")]
     HostPrefixTooShort {
         /// The entry.
@@ -124,10 +124,10 @@ pub enum ConfigErrorKind {
     /// The role is unknown.
     #[error("unknown role {0:?}; there are primary and secondary")]
     BadRole(String),
-    /// A primary localnet network.
+    /// A localnet network has a role other than `secondary`.
     #[error("a localnet network is always secondary")]
     RoleOnLocalnet,
-    /// A primary network, which is more than a secondary one.
+    /// The network has the role `primary`.
     #[error("primary networks are not supported")]
     PrimaryNotSupported,
     /// A localnet network has a join subnet.
@@ -144,7 +144,7 @@ pub enum ConfigErrorKind {
         /// The other.
         second: String,
     },
-    /// A list of plug-ins has not exactly one.
+    /// A list has more than one plug-in.
     #[error("a list of {0} plug-ins; chains are not supported")]
     Chained(usize),
 }

@@ -11,7 +11,7 @@ pub use self::error::{ConfigError, ConfigErrorKind};
 use crate::json::{self, Read, Shape};
 use crate::subnets::{ClusterSubnet, cluster_subnets, plain_subnets};
 
-/// Which OVN-Kubernetes is followed.
+/// The version of OVN-Kubernetes to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Profile {
     /// As of July 2023.
@@ -64,7 +64,7 @@ pub struct NetworkConfig {
     pub cluster_subnets: Vec<ClusterSubnet>,
     /// The subnets of a layer2 or localnet network; if there are none, no addresses are assigned.
     pub subnets: Vec<IpNet>,
-    /// The ranges of the subnets that are not assigned.
+    /// Ranges within `subnets` whose addresses are not assigned.
     pub exclude_subnets: Vec<IpNet>,
     /// The interfaces' MTU; the cluster's when `None`.
     pub mtu: Option<i64>,
@@ -191,7 +191,8 @@ type Result<T> = std::result::Result<T, ConfigError>;
 /// Parses the configuration of the NAD `nad` (`namespace/name`).
 ///
 /// # Errors
-/// When the configuration is for OVN-Kubernetes and wrong, or is not JSON.
+/// When the text is not a JSON object, when its `type` or list of plug-ins is malformed, or when the
+/// configuration is for OVN-Kubernetes and wrong.
 pub fn parse(nad: &str, text: &str, profile: Profile) -> Result<Parsed> {
     if text.trim().is_empty() {
         return Ok(Parsed::Skipped(Skipped::NoConfig));
@@ -403,7 +404,7 @@ fn read_subnets(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()>
     config.exclude_subnets = plain_subnets("excludeSubnets", &exclude)?;
     let mut subnets = config.subnets.clone();
     subnets.sort_unstable();
-    // Subnets do not overlap, so only the last one that does not begin after a range can contain it.
+    // Subnets do not overlap, so only the last subnet that begins at or before a range can contain it.
     let outside = |range: &&IpNet| {
         let end = subnets.partition_point(|subnet| subnet.network() <= range.network());
         !subnets[..end]
@@ -423,7 +424,7 @@ fn read_subnets(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()>
 fn check_overlap(networks: &[IpNet]) -> Result<()> {
     let mut sorted: Vec<(IpNet, usize)> = networks.iter().copied().zip(0..).collect();
     sorted.sort_unstable();
-    // If two networks overlap, one contains the other, and so everything that sorts between them.
+    // If two networks overlap, one contains the other and also every network that sorts between them.
     let overlap = sorted
         .windows(2)
         .find(|pair| pair[0].0.contains(&pair[1].0));
@@ -471,7 +472,8 @@ fn read_current(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()>
     Ok(())
 }
 
-/// The join subnets, from which no pod may have an address.
+/// Checks the join subnets: a localnet network must not set any, and other networks' subnets must not
+/// overlap them.
 fn read_join_subnet(members: &Members<'_>, config: &NetworkConfig) -> Result<()> {
     let text = members.text("joinSubnet")?.unwrap_or_default();
     let given = plain_subnets("joinSubnet", &text)?;

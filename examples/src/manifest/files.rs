@@ -1,4 +1,4 @@
-//! Files of manifests: which exist, and the contents of those that change.
+//! Files of manifests. A file is read again only if it has changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -45,9 +45,9 @@ pub fn is_manifest(path: &Path) -> bool {
 /// The result of examining files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Looked {
-    /// Whether some were read.
+    /// Whether files were read or removed, or the folders could not be listed.
     pub changed: bool,
-    /// Whether some were not read yet, because they were written too recently.
+    /// Whether files were not read yet because they were written too recently.
     pub unsettled: bool,
 }
 
@@ -71,8 +71,8 @@ impl Files {
         self.manifests()
     }
 
-    /// Reads the files whose modification time or length has changed, unless they were written less
-    /// than `settles` ago.
+    /// Reads the files that are new or whose modification time or length has changed, unless they were
+    /// written less than `settles` ago.
     pub fn look(&mut self, settles: Duration) -> Looked {
         let mut looked = self.list_again();
         for path in self.list.iter().flatten() {
@@ -122,7 +122,8 @@ impl Files {
     /// Everything that was read.
     ///
     /// # Errors
-    /// When a file cannot be read, or is neither YAML nor JSON.
+    /// When a file or folder cannot be read, a folder has no manifest, or a file is neither YAML nor
+    /// JSON.
     pub fn manifests(&self) -> Result<Manifests, InputError> {
         let mut manifests = Manifests::default();
         for path in self.list.as_ref().map_err(Clone::clone)? {

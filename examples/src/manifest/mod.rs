@@ -36,7 +36,7 @@ pub struct Node {
     pub place: Place,
     /// Its name.
     pub name: String,
-    /// Those of its annotations that the program reads.
+    /// Those of its annotations that OVN-Kubernetes or Multus may use.
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -53,7 +53,7 @@ pub struct Pod {
     pub uid: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Those of its annotations that the program reads.
+    /// Those of its annotations that OVN-Kubernetes or Multus may use.
     pub annotations: BTreeMap<String, String>,
     /// The node it runs on, or must run on.
     pub node: Option<String>,
@@ -72,7 +72,7 @@ pub struct Namespace {
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Those of its annotations that the program reads.
+    /// Those of its annotations that OVN-Kubernetes or Multus may use.
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -85,7 +85,7 @@ pub struct Policy {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Those of its annotations that the program reads.
+    /// Those of its annotations that OVN-Kubernetes or Multus may use.
     pub annotations: BTreeMap<String, String>,
     /// Its `spec`.
     pub spec: Value,
@@ -116,7 +116,8 @@ impl Manifests {
     /// objects of the kind `List`. A malformed object is left out and noted in the report.
     ///
     /// # Errors
-    /// When a file cannot be read, or is neither YAML nor JSON.
+    /// When a file or folder cannot be read, a folder has no manifest, or a file is neither YAML nor
+    /// JSON.
     pub fn read(paths: &[PathBuf]) -> Result<Self, InputError> {
         Files::new(paths.to_vec()).read()
     }

@@ -27,7 +27,7 @@ pub(super) struct Found {
     pub(super) place: Place,
     /// Its kind, namespace and name.
     pub(super) name: (String, String, String),
-    /// What distinguishes it from others with the same name; `None` if it is refused anyway.
+    /// What distinguishes it from others with the same name; `None` if its API version is refused.
     pub(super) digest: Option<[u8; 32]>,
     pub(super) object: Result<Object, InputError>,
 }

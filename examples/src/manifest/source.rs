@@ -11,7 +11,7 @@ use super::document::Document;
 use crate::error::{InputError, Place, Reason};
 use crate::json::Syntax;
 
-/// The longest file that is read, since a device may never end.
+/// The longest file that is read, in bytes. There is a limit because a device may never end.
 const LONGEST: u64 = 4 << 30;
 
 /// The deepest nesting that is read; the stack limits it.
@@ -27,7 +27,7 @@ pub(super) fn place(path: &Path) -> Place {
 /// The text of a file, or of the standard input where the path is `-`.
 ///
 /// # Errors
-/// When it cannot be read, or is not UTF-8.
+/// When it cannot be read, is too long, or is not UTF-8.
 pub(super) fn text(path: &Path) -> Result<String, InputError> {
     let wrong = |reason: Reason| InputError::new(&place(path), "", reason);
     let bytes = if path == Path::new("-") {
@@ -53,7 +53,7 @@ pub(super) fn text(path: &Path) -> Result<String, InputError> {
     })
 }
 
-/// At most one byte more than is allowed.
+/// Reads at most one byte more than a file may have.
 fn bytes(source: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.take(LONGEST + 1).read_to_end(&mut bytes)?;

@@ -104,8 +104,9 @@ impl Node {
     /// removed from the bridge: they are left over from an earlier pod with the same name.
     ///
     /// # Errors
-    /// [`NodeError::Taken`] when an interface of this name belongs to another logical port or
-    /// NAD, and [`NodeError::OnOtherBridge`] when it is on another bridge.
+    /// [`NodeError::NoBridge`] when the bridge does not exist, [`NodeError::Taken`] when an interface
+    /// of this name belongs to another logical port or NAD, [`NodeError::OnOtherBridge`] when it is on
+    /// another bridge, or the error of the commit.
     pub async fn attach(&self, bridge: &str, wanted: &Attachment) -> Result<Effect, NodeError> {
         let addresses = wanted.address_list();
         self.converge(|view, transaction| {
@@ -151,8 +152,8 @@ impl Node {
     /// Waits until ovn-controller has installed the flows of a pod's interface.
     ///
     /// # Errors
-    /// When that does not happen in time, the switch cannot open the interface, or it is removed or
-    /// given to another pod meanwhile.
+    /// When that does not happen in time, the switch cannot open the interface, the interface is removed
+    /// or given to another pod meanwhile, or the client is closed.
     pub async fn installed(&self, wanted: &Attachment, limit: Duration) -> Result<(), NodeError> {
         let installed = self.wait_for(limit, |view| {
             let interface = view
@@ -180,7 +181,8 @@ impl Node {
     /// not exist.
     ///
     /// # Errors
-    /// When it is on another bridge.
+    /// When the bridge does not exist, the interface is on another bridge or is not a pod's, or the
+    /// commit fails.
     pub async fn detach(&self, bridge: &str, interface: &str) -> Result<Effect, NodeError> {
         self.converge(|view, transaction| {
             let Some(port) = view.port(interface) else {

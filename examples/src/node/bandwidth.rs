@@ -98,7 +98,7 @@ impl Node {
     /// Sets or removes the limits of a pod's interface.
     ///
     /// # Errors
-    /// When the interface does not belong to a pod.
+    /// When there is no such interface of a pod, or the commit fails.
     pub async fn set_bandwidth(
         &self,
         interface: &str,
@@ -165,8 +165,8 @@ fn queue(sandbox: &str, rate: Rate) -> QoS {
     }
 }
 
-/// Deletes those rows of a sandbox to which no port refers, or only one that will no longer refer to
-/// its row. The table QoS is in the root set, so the server does not delete them.
+/// Deletes the QoS rows of a sandbox, except rows to which a port other than `leaving` refers. The
+/// table QoS is in the root set, so the server does not delete unreferenced rows itself.
 pub(super) fn delete_queues(
     view: &View,
     transaction: &mut Transaction<Database>,

@@ -12,7 +12,7 @@ impl Node {
     /// Maps a physical network to a bridge for ovn-controller; the mappings of other networks are kept.
     ///
     /// # Errors
-    /// When the node was never set up, or its mappings are malformed.
+    /// When the node was never set up, its mappings are malformed, or the commit fails.
     pub async fn set_bridge_mapping(&self, mapping: &Mapping) -> Result<Effect, NodeError> {
         self.change_mappings(|mappings| mappings.set(mapping.clone()))
             .await
@@ -21,7 +21,7 @@ impl Node {
     /// Removes the mapping of a physical network; the mappings of other networks are kept.
     ///
     /// # Errors
-    /// When the node was never set up, or its mappings are malformed.
+    /// When the node was never set up, its mappings are malformed, or the commit fails.
     pub async fn remove_bridge_mapping(&self, network: &str) -> Result<Effect, NodeError> {
         self.change_mappings(|mappings| mappings.remove(network))
             .await
@@ -52,7 +52,7 @@ impl Node {
     /// kernel's, and an existing one keeps its own.
     ///
     /// # Errors
-    /// When the node was never set up, or the interface is on another bridge.
+    /// When the node was never set up, the interface is on another bridge, or the commit fails.
     pub async fn uplink(
         &self,
         bridge: &str,

@@ -20,7 +20,7 @@ pub enum NodeError {
     /// A bridge is missing.
     #[error("there is no bridge {0:?}")]
     NoBridge(String),
-    /// An interface is missing.
+    /// No interface of a pod has this name.
     #[error("there is no interface {0:?} of a pod")]
     NotAttached(String),
     /// The bridge mappings in the database, or the one to be set, are malformed.

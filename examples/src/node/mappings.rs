@@ -44,7 +44,7 @@ impl fmt::Display for Mapping {
     }
 }
 
-/// The mappings of a node, in order. Each network has at most one bridge.
+/// The mappings of a node, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BridgeMappings(Vec<Mapping>);
 

@@ -1,9 +1,9 @@
 //! The node side: the Open_vSwitch database of one node, as CNI plug-ins and the node's setup write it.
 //!
 //! Every operation says what the database must contain. It compares that with a replica, writes what
-//! is missing in one transaction, and compares again, until nothing is missing. So an operation can
-//! be repeated at will, and when two run at the same time, the slower one adapts to what the faster
-//! one wrote. If a server restarts meanwhile, the operation waits for it.
+//! is missing in one transaction, and compares again, until nothing is missing. So operations are
+//! idempotent, and when two run at the same time, the slower one adapts to what the faster one wrote.
+//! If a server restarts meanwhile, the operation waits for it.
 
 mod attach;
 mod bandwidth;
@@ -125,7 +125,8 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError::Switch`] when the switch reports that it cannot, [`NodeError::Timeout`] when it
-    /// reports nothing in time, and [`NodeError::Gone`] when the interface is removed.
+    /// reports nothing in time, [`NodeError::Gone`] when the interface is removed, and
+    /// [`NodeError::Closed`] when the client is closed.
     pub async fn opened(&self, interface: &str, limit: Duration) -> Result<i64, NodeError> {
         let opened = self.wait_for(limit, |view| {
             let row = view.interface(interface).ok_or_else(|| NodeError::Gone {

@@ -1,8 +1,9 @@
 //! Translates policies to OVN: address sets, port groups and their ACLs.
 //!
-//! The profile of 2023 writes an ACL for each port and each block of addresses, and hashes names to
-//! name groups. The profile of 2026 combines ports and blocks, and hashes the ids of the groups'
-//! owners.
+//! The profile of 2023 writes an ACL for each port and each block of addresses. Names of groups
+//! contain a hash of the names of the network, the namespace and, for the group of a policy, the
+//! policy. The profile of 2026 combines ports and blocks, and the name of a group is a hash of its
+//! owner's ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -19,7 +20,7 @@ use crate::config::{NetworkConfig, Profile};
 /// The meter for logging.
 pub const LOGGING_METER: &str = "acl-logging";
 
-/// The priority of ACLs that deny traffic of all pods of a namespace.
+/// The priority of ACLs that deny the traffic of isolated pods.
 const DENY: i64 = 1000;
 /// The priority of ACLs that allow traffic.
 const ALLOW: i64 = 1001;
@@ -56,9 +57,9 @@ impl Endpoint<'_> {
 pub struct Scene<'a> {
     /// The network.
     pub config: &'a NetworkConfig,
-    /// Which OVN-Kubernetes is followed.
+    /// The version of OVN-Kubernetes to follow.
     pub profile: Profile,
-    /// Whether the server has tiers of ACLs.
+    /// Whether the server's schema has ACL tiers.
     pub tiers: bool,
     /// All namespaces.
     pub namespaces: &'a BTreeMap<String, Namespace>,
@@ -249,8 +250,9 @@ impl Scene<'_> {
         acl.severity = severity.map(|severity| AclSeverity::from(severity.as_str()));
     }
 
-    /// The two groups of a namespace whose pods receive, or send, only what policies allow, with the
-    /// ports that the policy isolates.
+    /// Adds the two default-deny groups of the policy's namespace, one for each direction, and puts
+    /// the ports that the policy isolates into them. A pod in such a group receives (or sends) only
+    /// what policies allow.
     fn deny_groups(&self, rows: &mut Rows, policy: &Policy) {
         let namespace = policy.namespace.as_str();
         for direction in Direction::BOTH {
@@ -497,7 +499,7 @@ fn ports_together(rule: &Rule) -> Ports {
             .iter()
             .filter(|p| p.protocol == protocol)
             .collect();
-        // Without a port, it matches the whole protocol.
+        // An entry without a port matches the whole protocol.
         let ranges: Option<Vec<(u16, u16)>> = ports.iter().map(|port| port.range).collect();
         let text = match ranges {
             None => word.to_owned(),

@@ -206,7 +206,7 @@ fn log_levels(text: &str) -> Result<(Option<String>, Option<String>), Wrong> {
 /// isolates, because the API server fills the list in, which it does not do for a custom resource.
 ///
 /// # Errors
-/// When it is malformed, or refers to ports by name.
+/// When it is malformed, names no network in its annotation, or refers to ports by name.
 pub fn policy(found: &manifest::Policy) -> Result<Policy, InputError> {
     let annotated = found.annotations.get(POLICY_FOR).map_or("", String::as_str);
     let nads: Vec<String> = annotated

@@ -113,7 +113,7 @@ pub fn policy_namespace<'a>(group: &str, ids: &'a Map<Str, Str>) -> Option<&'a s
             .split_once(':')
             .map(|(namespace, _)| namespace);
     }
-    // In the profile of 2023, the other groups have only their own name as id.
+    // In the profile of 2023, the id `name` of other groups is the group's own name.
     let name = ids.get("name").filter(|name| *name.as_str() != *group)?;
     name.split_once('_').map(|(namespace, _)| namespace)
 }

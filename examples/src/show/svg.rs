@@ -173,7 +173,7 @@ impl Band {
         let (x, width) = (x + GAP, self.width - 2.0 * GAP);
         canvas.text("title", x, y + 1.4 * LINE, &self.title);
         let mut y = y + 2.0 * LINE;
-        // What joins the upper box to the lower one.
+        // Where the line to the next box begins.
         let mut joint: Option<(f64, f64)> = None;
         for (class, label) in &self.above {
             let box_width = if *class == "physical" {

@@ -31,7 +31,7 @@ pub struct Draft<'a> {
     pub view: View,
     /// The indexes by which rows are found.
     pub names: &'a Names,
-    /// Whether the server has tiers of ACLs.
+    /// Whether the server's schema has ACL tiers.
     pub tiers: bool,
     /// The rows that are removed so far.
     gone: HashSet<Uuid>,
@@ -54,7 +54,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The switch with this name in the view.
+    /// The switch with this name in the view, unless the draft removes it.
     #[must_use]
     pub fn switch(&self, name: &str) -> Option<&Row<LogicalSwitch>> {
         let mut found = self.view.find(&self.names.switches, name);

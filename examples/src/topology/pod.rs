@@ -20,8 +20,8 @@ const UID: &str = "iface-id-ver";
 /// The ports of pods, by name.
 pub(super) type Ports = BTreeMap<String, Ref<LogicalSwitchPort>>;
 
-/// Adds the ports of the network's pods to the draft. A pod whose port is on another switch is left
-/// out.
+/// Adds the ports of the network's pods to the draft. A pod whose port has its uid and is on another
+/// switch is left out.
 pub(super) fn add(
     draft: &mut Draft<'_>,
     config: &NetworkConfig,
@@ -85,7 +85,7 @@ fn port(
         let row = port.reference();
         let there = draft.switch(switch);
         if there.is_some_and(|switch| switch.ports.contains(&row)) {
-            // A port without a uid was created before ports had uids.
+            // A port without a uid was created before ports had uids; OVN-Kubernetes leaves it so.
             uid = uid.filter(|_| known.is_some());
         } else {
             let switches = view.rows::<LogicalSwitch>();

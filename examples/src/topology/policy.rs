@@ -163,9 +163,9 @@ struct Known<'a> {
     sets: Vec<&'a Row<AddressSet>>,
     /// The groups that are kept, although no policy that was read needs them.
     foreign: BTreeSet<Ref<PortGroup>>,
-    /// Those among them from which the pods of removed policies are removed.
+    /// The groups in `foreign` from which the pods of removed policies are removed.
     trimmed: BTreeSet<Ref<PortGroup>>,
-    /// The ports of the others.
+    /// The ports of the groups that are in `foreign` but not in `trimmed`.
     foreign_ports: BTreeSet<Ref<LogicalSwitchPort>>,
 }
 
@@ -275,7 +275,7 @@ impl<'a> Known<'a> {
             }
             let name = format!("${}", set.name);
             let named = matches.iter().any(|text| text.contains(&name));
-            // The address set of a namespace is kept as long as anything of the namespace may be.
+            // Keep the address set of a namespace as long as anything of the namespace may be kept.
             let of_namespace = owner::id(&set.external_ids).contains(":Namespace:");
             let all = others == Others::Remove && self.foreign.is_empty();
             if all || !(named || of_namespace) {

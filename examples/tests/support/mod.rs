@@ -37,7 +37,7 @@ pub(crate) fn manifest(file: &str) -> PathBuf {
         .join(file)
 }
 
-/// A manifest as people write them, in the folder of the tests' files.
+/// The path of a manifest in the folder of the tests' files.
 pub(crate) fn file(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/manifests");
     folder.join(name).display().to_string()

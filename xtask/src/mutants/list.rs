@@ -13,7 +13,7 @@ use crate::tools::MUTANTS;
 /// What a mutant changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The function returns this value at once.
+    /// The function returns the replacement at once.
     Function,
     /// The binary operator is replaced.
     Binary,
@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     Unary,
     /// An arm of a match is removed.
     Arm,
-    /// The guard of an arm is replaced by this.
+    /// The guard of an arm is replaced by the replacement.
     Guard,
 }
 

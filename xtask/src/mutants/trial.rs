@@ -36,9 +36,9 @@ pub(crate) struct Test {
 /// The result for a mutant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// A test with this name failed.
+    /// A test of the program with this name failed.
     Failed(String),
-    /// A test with this name did not end.
+    /// A test of the program with this name did not end in time.
     NoEnd(String),
     /// No test that was run failed.
     Survived,

@@ -171,7 +171,7 @@ async fn ensure_always_edits_the_same_of_several_equal_rows() {
         Ok(txn.ensure_where(MeterBand::RATE.eq(100), |band| band.rate = 100))
     };
     assert_eq!(setting.unchanged(ensure).await, first, "the smallest uuid");
-    // Then it belongs to this meter only, and the server deletes the others.
+    // The meter then refers to this band only, and the server deletes the others.
     setting
         .edit(|txn| {
             let band = ensure(txn).unwrap();

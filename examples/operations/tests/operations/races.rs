@@ -106,7 +106,7 @@ async fn a_parent_that_is_deleted_meanwhile_is_a_conflict() {
 #[tokio::test]
 async fn a_parent_that_is_inserted_meanwhile_is_a_conflict() {
     let setting = setting(|_| {}).await;
-    // No port is removed from the switch, since it does not exist. That is verified as well.
+    // The switch does not exist, so nothing is removed from it. The commit verifies that, too.
     let remove = |txn: &mut Transaction| {
         switch::ensure(txn, "sw1", |_| {});
         children::remove(txn, &*SWITCHES, "sw0", LogicalSwitch::PORTS, &[]).unwrap();

@@ -1,4 +1,4 @@
-//! Rows of the root set: address sets, which the schema finds by their names.
+//! Rows of the root set: address sets, whose names are an index of the schema.
 
 use operations::{address_set, rows};
 use ovsdb::nb::AddressSet;

@@ -25,8 +25,8 @@ pub(crate) struct NorthboundDatabase {
     ///
     /// The default is that of ovn-nbctl: --db in the environment variable OVN_NBCTL_OPTIONS,
     /// otherwise the variable OVN_NB_DB, otherwise unix:$OVN_RUNDIR/ovnnb_db.sock. OVN_RUNDIR is
-    /// /var/run/ovn unless it is set. The other options of this group are read from
-    /// OVN_NBCTL_OPTIONS too; the command line overrides them.
+    /// /var/run/ovn unless it is set. OVN_NBCTL_OPTIONS is also read for the key, the certificates,
+    /// --leader-only and --no-leader-only; the command line overrides it.
     #[arg(long = "nb", value_name = "REMOTES", help_heading = HEADING)]
     northbound: Option<String>,
     #[command(flatten)]

@@ -19,8 +19,8 @@ pub(crate) struct Input {
     /// central mode
     ///
     /// Later versions, since May 2026, have interconnect only, and are not supported. The profiles differ
-    /// in names and ids. Both take the policyTypes of a MultiNetworkPolicy literally: a policy without them
-    /// isolates no pod.
+    /// in the fields that they read, in names and ids, and in the ACLs of policies. Both take the
+    /// policyTypes of a MultiNetworkPolicy literally: a policy without them isolates no pod.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) profile: Profile,
 }

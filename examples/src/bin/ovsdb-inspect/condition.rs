@@ -8,7 +8,7 @@ use ovsdb::protocol::Function;
 use ovsdb::schema::{AtomicType, BaseType, ColumnSchema};
 use ovsdb::value::{Atom, Datum};
 
-/// Functions; longer ones come first, since some begin like shorter ones.
+/// The functions. Some begin like others, so the longest one that matches is taken.
 const FUNCTIONS: [(&str, Function); 8] = [
     ("==", Function::Equal),
     ("!=", Function::NotEqual),

@@ -85,7 +85,7 @@ async fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure>
         let hint = nearest(name, names()).map(|name| format!("; did you mean `{name}`?"));
         let known: Vec<_> = names().collect();
         let (hint, known) = (hint.unwrap_or_default(), known.join(", "));
-        return Err(format!("the server has no database {name:?}{hint} It has {known}").into());
+        return Err(format!("the server has no database {name:?}; it has {known}{hint}").into());
     }
     let client = connect(arguments, Some(name)).await?;
     if arguments.watch {
