@@ -3,10 +3,14 @@
 #![cfg(feature = "server")]
 #![allow(missing_docs)]
 
+mod support;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ovsdb::server::{PassiveRemote, Server};
+use serde_json::json;
+use support::raw::Raw;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -118,6 +122,38 @@ async fn a_client_that_is_disconnected_sees_no_reset() {
 }
 
 /// The numbers in the updates of one row, until the last one.
+#[tokio::test]
+async fn requests_wait_while_their_client_does_not_read_the_replies() {
+    let server = Server::memory(SCHEMA).expect("a server");
+    let mut other = Raw::connect(&server.remote()).await;
+    let insert = |name: &str| {
+        let row = json!({"name": name});
+        json!(["Inventory", {"op": "insert", "table": "Item", "row": row}])
+    };
+    other.result("transact", insert(&"x".repeat(100_000))).await;
+
+    // All requests are in the server's buffer at once; their replies are ten times as long as what it queues.
+    let select = json!(["Inventory", {"op": "select", "table": "Item", "where": []}]);
+    let mut requests = String::new();
+    for id in 0..40 {
+        requests += &json!({"id": id, "method": "transact", "params": select}).to_string();
+    }
+    requests += &json!({"id": 40, "method": "transact", "params": insert("last")}).to_string();
+    assert!(requests.len() < 8 * 1024);
+    let mut client = Raw::connect(&server.remote()).await;
+    client.send_bytes(&requests).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let rows = other.select("Inventory", "Item", &["_uuid"]).await;
+    assert_eq!(rows.len(), 1, "the insert waits");
+
+    for id in 0..=40 {
+        let reply = client.message().await.expect("a reply");
+        assert_eq!(reply["id"], id);
+    }
+    let rows = other.select("Inventory", "Item", &["_uuid"]).await;
+    assert_eq!(rows.len(), 2);
+}
+
 async fn follow(path: PathBuf, last: usize) -> Vec<usize> {
     let mut client = UnixStream::connect(&path).await.expect("a connection");
     let request =

@@ -54,6 +54,12 @@ impl Raw {
         id
     }
 
+    /// Sends text: messages that are written by hand, or several at once.
+    pub async fn send_bytes(&mut self, text: &str) {
+        let sent = self.stream.write_all(text.as_bytes()).await;
+        sent.expect("sent");
+    }
+
     /// The next message; `None` at the end of the connection.
     pub async fn message(&mut self) -> Option<Value> {
         let text = self.text().await?;

@@ -62,6 +62,45 @@ fn a_server_resumes_a_monitor_unless_its_columns_differ() {
 }
 
 #[test]
+fn a_batch_has_the_rows_of_a_table_that_the_schema_did_not_have_before() {
+    let (mut monitor, cache) = named();
+    monitor.all_tables = true;
+    let without = r#"{"name":"Inventory","version":"1.0.0","tables":{
+        "Item":{"columns":{"name":{"type":"string"}}}}}"#;
+    monitor.apply_schema(&schema(without));
+    monitor.start(raw(&since(false, 100, "{}"))).expect("rows");
+    let mut changes = cache.all_changes();
+    assert!(changes.try_next().expect("the start").kind().is_start());
+
+    monitor.apply_schema(&schema(SCHEMA));
+    let part = format!(
+        r#"{{"Part":{{"{}":{{"initial":{{"label":"l"}}}}}}}}"#,
+        uuid(1)
+    );
+    monitor.start(raw(&since(false, 101, &part))).expect("rows");
+    let batch = changes.try_next().expect("a batch");
+    assert!(batch.kind().is_schema_change());
+    assert_eq!(batch.tables().collect::<Vec<_>>(), ["Part"]);
+    let rows: Vec<_> = batch
+        .all()
+        .iter()
+        .map(|change| change.row().uuid())
+        .collect();
+    assert_eq!(rows, [uuid(1)]);
+
+    // A new table without rows has no changes.
+    let more = SCHEMA.replace(
+        r#""Part""#,
+        r#""Box":{"columns":{"label":{"type":"string"}}},"Part""#,
+    );
+    monitor.apply_schema(&schema(&more));
+    monitor.start(raw(&since(false, 102, &part))).expect("rows");
+    let batch = changes.try_next().expect("a batch");
+    assert!(batch.kind().is_schema_change());
+    assert_eq!(batch.tables().count(), 0);
+}
+
+#[test]
 fn a_value_of_another_type_is_not_applied() {
     let (mut monitor, cache) = named();
     monitor.start(raw(&since(false, 100, "{}"))).expect("rows");

@@ -1,5 +1,6 @@
 //! The state machine without sockets, files and clocks: durability, slow readers, resuming, quotas.
 
+mod cluster;
 mod sessions;
 mod transactions;
 

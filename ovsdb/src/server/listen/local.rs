@@ -187,6 +187,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_reset_is_an_error_if_nothing_arrived_before() {
+        let (own, peer) = UnixStream::pair().expect("sockets");
+        let mut own = LocalStream::new(own).expect("registered");
+        own.write_all(b"unread").await.expect("written");
+        drop(peer);
+        let error = own.read(&mut [0; 8]).await.expect_err("a reset");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
     async fn what_arrived_before_a_reset_is_not_lost() {
         let (own, mut peer) = UnixStream::pair().expect("sockets");
         let mut own = LocalStream::new(own).expect("registered");

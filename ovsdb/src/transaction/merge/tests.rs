@@ -187,6 +187,8 @@ fn two_transactions_conflict_in_a_row_or_in_a_column() {
         (edit(&lighter, &[1]), edit(&lighter, &[1]), column("weight")),
         (edit(&noted, &[]), edit(&noted, &[]), column("notes")),
         (edit(&noted, &[]), edit(&renamed, &[0]), None),
+        // The first transaction has set the column, and then set it back.
+        (edit(&before, &[0]), edit(&renamed, &[0]), None),
         (deleted(), deleted(), None),
         (deleted(), edit(&renamed, &[0]), row()),
         (inserted(), inserted(), row()),
@@ -263,4 +265,24 @@ fn operations_of_the_second_transaction_are_counted_after_those_of_the_first() {
     assert_eq!(first.operations.len(), 5);
     assert_eq!(first.edit_waits, [2, 3, 4].into());
     assert_eq!(first.inserted, [(row, 4)].into());
+}
+
+#[test]
+fn edits_after_a_merge_are_operations_after_those_of_the_second_transaction() {
+    let row = |number| {
+        Arc::new(Row::new(
+            Uuid::from_u128(number),
+            item("a", Some(1), &[], &[]),
+        ))
+    };
+    let mut first = Transaction::<Inventory>::detached();
+    assert!(first.edit(&row(1), |item| item.name = "b".into()));
+    let mut second = Transaction::<Inventory>::detached();
+    assert!(second.edit(&row(2), |item| item.name = "c".into()));
+    assert_eq!(first.merge(&second), Ok(1));
+    let merged = first.operations().to_vec();
+    // What the second transaction has decided must not see this edit.
+    assert!(first.edit(&row(1), |item| item.weight = None));
+    assert_eq!(&first.operations()[..2], merged);
+    assert_eq!(first.operations().len(), 3);
 }
