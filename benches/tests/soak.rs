@@ -5,6 +5,10 @@
     reason = "with --nocapture, the test shows what was measured"
 )]
 
+#[path = "../../ovsdb/tests/support/scale.rs"]
+#[allow(unreachable_pub)]
+mod scale;
+
 use std::process::Command;
 
 const SECONDS: &str = "--minutes 0.2 --rows 500 --transfer-every 2 --kill-every 5 --down 2";
@@ -12,8 +16,7 @@ const MINUTES: &str = "--minutes 2 --rows 5000 --transfer-every 5 --kill-every 2
 
 #[test]
 fn nothing_is_lost_or_duplicated_on_a_cluster_with_faults() {
-    let is_full = std::env::var("OVSDB_TEST_SCALE").is_ok_and(|scale| scale == "full");
-    let arguments = if is_full { MINUTES } else { SECONDS };
+    let arguments = scale::size(SECONDS, MINUTES);
     let output = Command::new(env!("CARGO_BIN_EXE_soak"))
         .args(arguments.split(' '))
         .output()

@@ -17,7 +17,8 @@ use ovsdb::{
 use support::inventory::{self, Item};
 use support::peer::Peer;
 use support::replica::Fold;
-use support::scale::{Seed, size};
+use support::scale::size;
+use support::seed::Seed;
 use support::{INVENTORY, bundled_server, connect, inventory_server, item};
 use tokio::time::timeout;
 

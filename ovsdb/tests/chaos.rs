@@ -15,7 +15,8 @@ use support::certificates::{Authority, Validity, server_files};
 use support::inventory::Database;
 use support::load::{Load, Settle, Writer};
 use support::replica::{Fold, same_as_dump};
-use support::scale::{Seed, size};
+use support::scale::size;
+use support::seed::Seed;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {

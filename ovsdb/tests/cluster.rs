@@ -11,7 +11,8 @@ use support::INVENTORY;
 use support::inventory::Database;
 use support::load::{Load, Settle, Writer};
 use support::replica::{Fold, same_as_dump};
-use support::scale::{Seed, size};
+use support::scale::size;
+use support::seed::Seed;
 
 fn builder(remotes: impl ovsdb::IntoRemotes) -> ClientBuilder<Database> {
     Client::builder()

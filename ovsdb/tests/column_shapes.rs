@@ -20,7 +20,8 @@ use ovsdb::{
 };
 use support::connect;
 use support::replica::{Fold, same_as_dump};
-use support::scale::{Seed, size};
+use support::scale::size;
+use support::seed::Seed;
 
 const VERSIONS: [MonitorVersion; 3] = [
     MonitorVersion::Monitor,

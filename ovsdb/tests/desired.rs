@@ -10,7 +10,8 @@ use ovsdb::protocol::{Json, Wire};
 use ovsdb::testing::Server;
 use ovsdb::{Cache, Client, CommitError, Desired, Retry, Str};
 use support::inventory::{Database, Item, ItemOnly, Part, Slot};
-use support::scale::{Seed, size};
+use support::scale::size;
+use support::seed::Seed;
 use support::{connect, inventory_server, item};
 
 struct Setting {

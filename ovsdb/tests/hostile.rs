@@ -13,7 +13,8 @@ use support::interposer::Interposer;
 use support::inventory::{Database, Item, ItemOnly};
 use support::peer::Peer;
 use support::replica::{Fold, same_as_dump};
-use support::scale::{Seed, size};
+use support::scale::size;
+use support::seed::Seed;
 use support::{INVENTORY, inventory_server};
 use tokio::time::timeout;
 

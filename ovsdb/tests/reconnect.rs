@@ -13,7 +13,8 @@ use ovsdb::{
 use support::inventory::{Database, Item, ItemOnly, Part, Slot};
 use support::peer::{Connection, Peer, Received};
 use support::replica::{Dumped, Fold, same_as_dump};
-use support::scale::{Seed, size};
+use support::scale::size;
+use support::seed::Seed;
 use support::{INVENTORY, inventory_server};
 use tokio::io::AsyncWriteExt;
 

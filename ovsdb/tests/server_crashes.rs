@@ -7,8 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 #[path = "support/scale.rs"]
-#[allow(dead_code, unreachable_pub)]
+#[allow(unreachable_pub)]
 mod scale;
+#[path = "support/seed.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod seed;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -20,7 +23,8 @@ use bytes::BytesMut;
 use ovsdb::protocol::{Framer, Limits};
 use ovsdb::server::{FileErrorReason, PassiveRemote, Server, ServerError};
 use ovsdb::testing;
-use scale::{Seed, size};
+use scale::size;
+use seed::Seed;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;

@@ -337,7 +337,7 @@ where
             .unwrap_or_else(PoisonError::into_inner);
         outlets.remove(&id);
     }
-    shared.with_hub(|hub| hub.handle_closed(id, now()));
+    shared.with_hub(|hub| hub.handle_closed(id));
     if matches!(end, End::Orderly(_)) {
         linger(&shared, read, outlet.shut_down()).await;
     }

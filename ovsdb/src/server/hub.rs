@@ -231,7 +231,7 @@ impl Hub {
     }
 
     /// A client has disconnected.
-    pub(crate) fn handle_closed(&mut self, id: SessionId, now: Now) {
+    pub(crate) fn handle_closed(&mut self, id: SessionId) {
         let Some(session) = self.sessions.remove(&id) else {
             return;
         };
@@ -242,7 +242,6 @@ impl Hub {
             hosted.waiting.retain(|waiting| waiting.session != id);
             hosted.unsynced.retain(|unsynced| unsynced.session != id);
         }
-        let _ = now;
     }
 
     /// A journal is on disk up to this position.

@@ -39,7 +39,7 @@ impl Server {
                 hub.poll_transmit(id, &mut sent);
                 let sent: Vec<u8> = sent.iter().flatten().copied().collect();
                 let waits = hub.is_waiting(id);
-                hub.handle_closed(id, now());
+                hub.handle_closed(id);
                 (sent, waits)
             })
         };

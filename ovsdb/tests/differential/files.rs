@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::draw::{self, Drawn};
 use super::pair::Pair;
-use super::scale::{Seed, size};
+use super::scale::size;
+use super::seed::Seed;
 
 /// The columns of a dump, by table, row and name.
 type Columns = BTreeMap<(String, String, String), String>;

@@ -13,8 +13,10 @@
 #![allow(missing_docs, unreachable_pub)]
 
 #[path = "../support/scale.rs"]
-#[allow(dead_code)]
 mod scale;
+#[path = "../support/seed.rs"]
+#[allow(dead_code)]
+mod seed;
 
 mod draw;
 mod files;
@@ -23,7 +25,8 @@ mod pair;
 
 use draw::{Drawn, Step};
 use pair::Pair;
-use scale::{Seed, size};
+use scale::size;
+use seed::Seed;
 
 /// How many steps each database goes through.
 const STEPS: usize = 120;

@@ -10,6 +10,7 @@ pub mod peer;
 pub mod raw;
 pub mod replica;
 pub mod scale;
+pub mod seed;
 
 use std::io::Write as _;
 

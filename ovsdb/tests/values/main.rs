@@ -13,8 +13,10 @@
 #[allow(dead_code)]
 mod raw;
 #[path = "../support/scale.rs"]
-#[allow(dead_code)]
 mod scale;
+#[path = "../support/seed.rs"]
+#[allow(dead_code)]
+mod seed;
 
 mod codec;
 mod compiled;
@@ -26,7 +28,8 @@ mod traits;
 
 use codec::Replicas;
 use ovsdb::schema::DatabaseSchema;
-use scale::{Seed, size};
+use scale::size;
+use seed::Seed;
 use servers::Servers;
 
 /// How many cases each schema is used for.

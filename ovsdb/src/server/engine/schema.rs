@@ -205,7 +205,7 @@ fn table_def(name: &str, table: &TableSchema, ids: &HashMap<&str, TableId>) -> T
     TableDef {
         name: name.into(),
         is_root: table.is_root,
-        max_rows: table.max_rows.filter(|most| *most < u64::from(u32::MAX)),
+        max_rows: table.max_rows,
         indexes: table
             .indexes
             .iter()

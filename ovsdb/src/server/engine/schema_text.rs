@@ -83,7 +83,7 @@ fn write_table(out: &mut String, table: &TableSchema, all_are_root: bool) {
         write_column(columns.member(name), column);
     }
     columns.end();
-    if let Some(most) = table.max_rows.filter(|most| *most < u64::from(u32::MAX)) {
+    if let Some(most) = table.max_rows {
         object.integer("maxRows", i64::try_from(most).unwrap_or(i64::MAX));
     }
     if !table.indexes.is_empty() {

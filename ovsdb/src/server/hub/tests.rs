@@ -323,7 +323,7 @@ fn a_monitor_is_resumed_after_a_transaction_that_is_remembered() {
         let id = test.connect();
         let params = format!(r#"["D","m",{{"T":{{"where":{condition}}}}},"{last}"]"#);
         let reply = test.call(id, "monitor_cond_since", &params);
-        test.hub.handle_closed(id, test.now);
+        test.hub.handle_closed(id);
         (since(&reply), reply)
     };
     let unknown = "00000000-0000-4000-8000-000000000000";
@@ -409,7 +409,7 @@ fn a_session_that_is_being_closed_gets_no_updates() {
     assert_eq!(test.read(old), "");
     // Nor is it probed again and again.
     test.now.instant += Duration::from_secs(60);
-    test.hub.handle_closed(client, test.now);
+    test.hub.handle_closed(client);
     assert_eq!(test.hub.poll_timeout(), None);
 }
 
@@ -520,7 +520,7 @@ fn no_session_gets_more_than_its_quota() {
         test.hub.handle_connected(test.now, Duration::ZERO, false),
         None
     );
-    test.hub.handle_closed(third, test.now);
+    test.hub.handle_closed(third);
     test.connect();
 
     for (n, is_refused) in [(0, false), (1, false), (2, true)] {

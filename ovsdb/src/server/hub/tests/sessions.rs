@@ -87,7 +87,7 @@ fn the_transactions_of_a_client_that_has_closed_its_end_are_abandoned_and_those_
         if is_end {
             test.hub.handle_end(client);
         } else {
-            test.hub.handle_closed(client, test.now);
+            test.hub.handle_closed(client);
         }
         assert!(!test.hub.is_waiting(client) && test.hub.is_waiting(other));
         test.insert(writer, 7, "", false);
@@ -208,7 +208,7 @@ fn a_client_that_leaves_is_sent_no_reply_after_the_disk_and_others_are() {
     let (client, other) = (test.connect(), test.connect());
     assert_eq!(test.insert(client, 1, "one", true), "");
     assert_eq!(test.insert(other, 2, "two", true), "");
-    test.hub.handle_closed(client, test.now);
+    test.hub.handle_closed(client);
     assert!(test.hub.waits_for_disk("D") && test.hub.owes_reply(other));
     test.hub.handle_synced("D", Position(2));
     assert!(test.read(other).contains("uuid"));
