@@ -189,7 +189,7 @@ async fn a_commit_that_has_resolved_is_in_every_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_handler_slower_than_the_server_ends_equal() {
+async fn a_slow_reader_ends_with_the_replica() {
     let server = inventory_server();
     let writer: Client<Database> = connect(&server).await;
     let reader: Client<Database> = connect(&server).await;

@@ -33,7 +33,7 @@ async fn with<R: Send + 'static>(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn leaders_die_hand_over_and_hang_under_load() {
+async fn each_transaction_is_carried_out_once_while_leaders_fail() {
     let seed = Seed::new();
     let cluster = Cluster::start(INVENTORY, 3).expect("a cluster");
     let remotes = cluster.remotes();

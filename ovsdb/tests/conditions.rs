@@ -45,7 +45,7 @@ fn counts(cache: &Cache<Database>) -> BTreeSet<i64> {
 }
 
 #[tokio::test]
-async fn a_change_resolves_when_its_rows_are_there() {
+async fn a_condition_change_resolves_when_the_replica_has_its_rows() {
     let server = inventory_server();
     let client = quick(server.remote()).await;
     fill(&client, 0..100).await;
@@ -247,7 +247,7 @@ async fn changes_that_wait_are_coalesced() {
 }
 
 #[tokio::test]
-async fn a_condition_on_a_server_without_conditions_is_an_error() {
+async fn a_condition_on_a_monitor_without_conditions_is_an_error() {
     let server = inventory_server();
     let client = quick(server.remote()).await;
     fill(&client, 0..3).await;
@@ -284,7 +284,7 @@ async fn a_condition_on_a_server_without_conditions_is_an_error() {
 }
 
 #[tokio::test]
-async fn conditions_are_decided_here_as_on_the_server() {
+async fn conditions_hold_here_for_the_rows_that_the_server_selects() {
     let server = inventory_server();
     let client = quick(server.remote()).await;
     let mut txn = client.transaction();

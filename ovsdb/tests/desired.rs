@@ -421,7 +421,7 @@ async fn a_plan_is_committed_under_guards() {
 }
 
 #[tokio::test]
-async fn a_database_that_never_comes_to_rest_is_an_error() {
+async fn desired_rows_that_the_server_keeps_undoing_are_an_error() {
     let setting = setting().await;
     let mut desired = owned_by("me");
     setting.want(&mut desired, "a", 1, &[]);

@@ -78,7 +78,7 @@ fn a_mistake_names_its_operation_also_after_a_merge() {
 }
 
 #[test]
-fn a_selection_is_read_with_its_rows() {
+fn operations_on_shows_a_select_with_its_condition() {
     let mut txn = Transaction::detached();
     let _selection = txn.select(Item::NAME.eq("box"));
     let [TableOperation::Select { rows }] = &txn.operations_on::<Item>()[..] else {
@@ -88,7 +88,7 @@ fn a_selection_is_read_with_its_rows() {
 }
 
 #[test]
-fn what_was_written_is_read_with_its_types_and_in_order() {
+fn operations_on_returns_typed_operations_in_order() {
     let (view, known) = view();
     let mut txn = Transaction::detached();
     let cart = stock_up(&view, &mut txn);
@@ -263,7 +263,7 @@ async fn a_detached_transaction_is_not_committed() {
 }
 
 #[test]
-fn mistakes_are_those_that_a_client_with_the_schema_finds() {
+fn check_finds_mistakes_with_and_without_a_schema() {
     let mut nul = Transaction::detached();
     nul.comment("first");
     nul.insert(item("a\0b", 1));

@@ -63,7 +63,7 @@ fn insert(id: u64, notes: &str) -> String {
 }
 
 #[test]
-fn a_client_that_sends_no_more_gets_its_replies() {
+fn a_half_closed_connection_gets_its_replies() {
     let server = server();
     let list = r#"{"id":0,"method":"list_dbs","params":[]}"#;
     for replies in [
@@ -92,7 +92,7 @@ fn a_client_that_sends_no_more_gets_its_replies() {
 }
 
 #[test]
-fn a_client_that_sends_no_more_is_not_waited_for() {
+fn a_half_closed_connection_ends_its_waits_and_locks() {
     let server = server();
     // No client ever makes this condition true.
     let wait = r#"{"id":1,"method":"transact","params":["Inventory",{"op":"wait","table":"Item","where":[],"columns":["name"],"until":"!=","rows":[]}]}"#;
@@ -108,7 +108,7 @@ fn a_client_that_sends_no_more_is_not_waited_for() {
 }
 
 #[test]
-fn what_was_sent_before_garbage_is_answered() {
+fn requests_before_garbage_are_answered() {
     let server = server();
     let large = "x".repeat(1 << 20);
     for (at, garbage) in ["garbage", "{}"].into_iter().enumerate() {

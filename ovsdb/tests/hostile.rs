@@ -350,7 +350,7 @@ async fn a_hostile_greeting_is_a_typed_error_or_ignored() {
 }
 
 #[tokio::test]
-async fn malformed_answers_to_the_greeting_are_typed_errors() {
+async fn malformed_replies_to_the_first_requests_are_typed_errors() {
     for (method, answer) in [
         ("get_schema", "7"),
         ("get_schema", r#"{"name":"Inventory","tables":{"Item":7}}"#),

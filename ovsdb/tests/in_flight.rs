@@ -7,7 +7,7 @@ use support::inventory::{Database, Item};
 use support::inventory_server;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_is_in_flight_no_longer_when_its_caller_goes_on() {
+async fn a_request_is_not_in_flight_once_its_caller_has_the_result() {
     let mut server = inventory_server();
     let client: Client<Database> = Client::builder()
         .remotes(server.remote())

@@ -206,7 +206,7 @@ async fn a_schema_that_lacks_something_is_logged_as_a_warning_and_a_narrower_one
 }
 
 #[tokio::test]
-async fn the_wire_has_a_trace() {
+async fn every_message_is_logged_at_trace_level() {
     let server = inventory_server();
     let (log, _guard) = Log::capture();
     let client = quick::<Database>(&server.remote()).connect().await;

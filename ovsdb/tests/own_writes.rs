@@ -458,7 +458,7 @@ async fn mistakes_are_the_commits_error_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_detached_transaction_is_read_too() {
+async fn a_detached_transaction_on_a_view_can_be_read() {
     let Setting { cache, _server, .. } = setting().await;
     let mut txn = Transaction::detached_on(cache.snapshot());
     let a = txn.get_by(Item::NAME, "a").expect("a row");

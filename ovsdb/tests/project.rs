@@ -12,7 +12,7 @@ fn text(file: &str) -> String {
 }
 
 #[test]
-fn the_oldest_rust_is_the_same_everywhere() {
+fn the_readme_names_the_minimum_rust_version() {
     let oldest = env!("CARGO_PKG_RUST_VERSION");
     let line = format!("\nRust {oldest} or later.\n");
     assert!(

@@ -91,7 +91,7 @@ async fn a_range_shows_the_view_with_the_transactions_own_writes_applied() {
 }
 
 #[tokio::test]
-async fn the_commit_verifies_of_a_range_what_conditions_can_express() {
+async fn the_commit_verifies_a_range_as_far_as_conditions_can_express_it() {
     let setting = setting().await;
     type Read = fn(&Setting, &mut Transaction<Database>) -> usize;
     let numbers: [Read; 5] = [

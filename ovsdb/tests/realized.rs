@@ -95,7 +95,7 @@ fn requests(server: &Server) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stages_are_waited_for_in_turn_and_have_times() {
+async fn realized_waits_for_northd_and_hypervisors_and_reports_their_times() {
     let server = serve("OVN_Northbound");
     let client = connect(&server).await;
     let played = northd(&server, false).await;

@@ -90,7 +90,7 @@ async fn let_back(proxy: &Proxy, caches: &[&Cache<Database>]) {
 }
 
 #[tokio::test]
-async fn two_monitors_are_complete_after_a_reconnect() {
+async fn two_replicas_equal_the_server_after_a_reconnect() {
     for version in VERSIONS {
         let server = inventory_server();
         let proxy = Proxy::start(&server.remote(), 1).await.expect("a proxy");
@@ -236,7 +236,7 @@ async fn a_cluster_and_a_relay_resume_where_the_client_was() {
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_with_older_data_is_followed() {
+async fn a_replica_follows_a_database_restored_to_an_older_state() {
     // The database is restored to an earlier state: from a backup, or after a disk lost writes.
     let mut server = inventory_server();
     let file = server.folder().join("Inventory.db");

@@ -141,7 +141,7 @@ async fn an_idle_connection_outlives_the_probes_of_a_real_server() {
 }
 
 #[tokio::test]
-async fn every_pending_call_ends_when_the_connection_does() {
+async fn calls_fail_and_monitors_are_repeated_when_the_connection_ends() {
     let peer = Peer::new();
     let (client, mut connection) = scripted(&peer).await;
     let calls: Vec<_> = (0..20)
@@ -261,7 +261,7 @@ async fn several_messages_in_one_read_are_all_handled() {
 }
 
 #[tokio::test]
-async fn nothing_we_send_makes_the_server_hang_up() {
+async fn requests_have_no_jsonrpc_member_and_params_are_an_array() {
     // Several methods on one connection: a "jsonrpc" member, or parameters that are not an array, would make
     // the server close the connection.
     let server = inventory_server();

@@ -126,7 +126,7 @@ async fn every_change_of_a_row_that_was_read_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn versions_are_fetched_again_from_another_server() {
+async fn versions_are_fetched_again_after_a_restart() {
     let mut server = inventory_server();
     let client: Client<Database> = connect(&server).await;
     let cache = with_items(&client).await;

@@ -131,7 +131,7 @@ fn is_whole(members: &[Status]) -> bool {
 }
 
 #[tokio::test]
-async fn members_show_what_those_of_a_real_cluster_show() {
+async fn embedded_and_real_members_report_the_same_status() {
     for kind in [ServerKind::Reference, ServerKind::Embedded] {
         let cluster = testing::Cluster::start_kind(kind, INVENTORY, 3);
         let mut cluster = cluster.expect("a cluster");
@@ -239,7 +239,7 @@ async fn members_that_commit_at_once_agree_on_one_order() {
 }
 
 #[test]
-fn transactions_without_a_client_do_not_wait_for_those_of_other_members() {
+fn detached_commits_at_different_members_all_succeed() {
     const ROUNDS: i64 = 300;
     let cluster = cluster();
     let mut txn = Transaction::<Database>::detached();
@@ -518,7 +518,7 @@ async fn a_stopped_member_does_not_execute_transactions_that_waited() {
 }
 
 #[test]
-fn a_cluster_has_members_and_no_files() {
+fn a_cluster_without_members_or_in_a_file_is_an_error() {
     let none = Server::cluster(INVENTORY, 0).expect_err("no members");
     assert!(matches!(none, ServerError::NoMembers), "{none}");
     let file = Server::builder().file("/tmp/inventory.db").start_cluster(3);
@@ -533,7 +533,7 @@ fn a_cluster_has_members_and_no_files() {
 }
 
 #[tokio::test]
-async fn a_member_that_comes_back_with_an_older_schema_says_so() {
+async fn a_restored_member_reports_its_older_schema() {
     let schema = || {
         let columns = json!({"op": "select", "table": "Database", "columns": ["schema"],
             "where": [["name", "==", NAME]]});

@@ -504,7 +504,7 @@ async fn a_client_can_wait_for_its_first_server() {
 }
 
 #[tokio::test]
-async fn closing_drains() {
+async fn closing_waits_for_the_replies() {
     let server = inventory_server();
     let client = quick(server.remote()).connect().await.expect("a client");
     let cache = items(&client).await;

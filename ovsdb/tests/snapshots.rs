@@ -9,7 +9,7 @@ use support::inventory::{Database, Item, Slot};
 use support::{connect, inventory_server, item};
 
 #[tokio::test]
-async fn a_snapshot_of_typed_rows_is_that_of_a_replica() {
+async fn a_built_snapshot_equals_the_replicas() {
     let server = inventory_server();
     let client: Client<Database> = connect(&server).await;
     let mut txn = client.transaction();

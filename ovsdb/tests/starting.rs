@@ -341,7 +341,7 @@ async fn a_server_without_conditions_refuses_the_caches_that_have_one() {
 }
 
 #[tokio::test]
-async fn a_cache_that_costs_one_connection_after_the_other_is_started_by_itself() {
+async fn a_monitor_that_keeps_ending_the_connection_is_started_alone() {
     let peer = Peer::new();
     let (client, mut connection) = scripted(&peer, builder(peer.remote())).await;
     let items = started(start(&client), &mut connection).await;

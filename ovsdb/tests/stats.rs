@@ -23,7 +23,7 @@ fn item(number: i64) -> Item {
 }
 
 #[tokio::test]
-async fn counters_and_metrics_move_with_what_they_count() {
+async fn counters_are_right_and_metrics_equal_them() {
     let recorder = DebuggingRecorder::new();
     let shown = recorder.snapshotter();
     recorder.install().expect("no other recorder");

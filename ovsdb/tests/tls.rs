@@ -500,7 +500,7 @@ async fn a_configuration_of_rustls_is_used_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_no_more_gets_its_reply() {
+async fn a_half_closed_tls_connection_gets_its_reply() {
     use pki_types::pem::PemObject;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

@@ -189,7 +189,7 @@ fn delete(table: &str, column: &str, atom: Atom) -> Operation {
 }
 
 #[tokio::test]
-async fn every_refusal_has_its_kind_and_its_operation() {
+async fn refusals_report_the_error_kind_and_the_failed_operation() {
     let server = inventory_server();
     let client: Client<Database> = connect(&server).await;
     let comment = Operation::Comment {
@@ -320,7 +320,7 @@ async fn every_refusal_has_its_kind_and_its_operation() {
 }
 
 #[tokio::test]
-async fn a_wait_may_be_as_long_as_a_duration() {
+async fn a_wait_accepts_timeouts_from_zero_to_the_longest() {
     let server = inventory_server();
     let client: Client<Database> = connect(&server).await;
     for timeout in [
@@ -364,7 +364,7 @@ async fn a_transaction_without_operations_commits_at_once() {
 }
 
 #[tokio::test]
-async fn other_requests_are_answered() {
+async fn requests_other_than_transact_are_answered() {
     let server = inventory_server();
     let client: Client<Database> = connect(&server).await;
     let names = client.list_dbs().await.expect("names");
@@ -517,7 +517,7 @@ async fn refusal(txn: ovsdb::Transaction<Database>) -> ovsdb::transaction::Refus
 }
 
 #[tokio::test]
-async fn a_duplicate_names_the_index_the_values_and_the_rows() {
+async fn a_duplicate_key_is_reported_with_its_columns_values_and_rows() {
     let server = inventory_server();
     let client: Client<Database> = connect(&server).await;
     let names = [

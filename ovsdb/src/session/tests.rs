@@ -642,7 +642,7 @@ fn a_client_can_wait_for_its_first_server() {
 }
 
 #[test]
-fn closing_drains() {
+fn closing_waits_for_the_replies() {
     let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
     let mut caller = lab.call("echo", "[1]").expect("room");
     let (done, mut closed) = oneshot::channel();

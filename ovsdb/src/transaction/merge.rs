@@ -290,7 +290,7 @@ fn conflict<T: Table>(row: Uuid, a: &Written<T>, b: &Written<T>) -> Option<Merge
         }
         // If both increment the column, the second one would start from another value.
         (replaced(a) && replaced(b)) || {
-            maps_differ(&before.to_datum(), &a_now.to_datum(), &b_now.to_datum())
+            maps_conflict(&before.to_datum(), &a_now.to_datum(), &b_now.to_datum())
         }
     });
     conflict.map(|(_, info)| MergeConflict::Column {
@@ -301,7 +301,7 @@ fn conflict<T: Table>(row: Uuid, a: &Written<T>, b: &Written<T>) -> Option<Merge
 }
 
 /// Whether two changes of a map concern the same key, unless both add the same pair.
-fn maps_differ(before: &Datum, a: &Datum, b: &Datum) -> bool {
+fn maps_conflict(before: &Datum, a: &Datum, b: &Datum) -> bool {
     let empty = Map::new();
     let map = |datum| match datum {
         Datum::Map(map) => map,

@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_overwrites_an_earlier_one_if_it_replaces_or_moves_the_same_value() {
+    fn a_write_may_overwrite_an_earlier_one_if_both_replace_values_or_move_the_same_element() {
         let nothing = || Written::<()>::of(None, 0);
         let replaced = || Written {
             replaced: [1].into(),

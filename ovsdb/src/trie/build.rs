@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_built_trie_equals_one_of_inserts() {
+    fn a_built_trie_equals_one_filled_by_inserts() {
         let mut random = fastrand::Rng::with_seed(0x1357_9bdf_0246_8ace);
         for count in [0, 1, 2, 10, 500, 3000] {
             let keys: Vec<u64> = (0..count).map(|at| random.u64(..8) * 10_000 + at).collect();

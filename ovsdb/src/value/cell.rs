@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_has_parts_and_a_default_of_its_column() {
+    fn cells_compare_parts_and_defaults() {
         let cell = |kind, text| decoded(kind, text).expect("a value");
         let (set, map) = (Set::<i64>::KIND, Map::<Str, Str>::KIND);
         let own = cell(set, "[\"set\",[1,2,3]]");

@@ -188,7 +188,7 @@ async fn after_the_end_nothing_is_queued_again() {
 }
 
 #[tokio::test]
-async fn a_worker_that_retries_gets_the_end_of_the_client() {
+async fn a_worker_that_retries_stops_when_the_client_is_closed() {
     let (monitor, cache) = started(3);
     let queue = WorkQueue::new();
     queue.feed(cache.changes::<Item>(), |change, _| [change.uuid()]);

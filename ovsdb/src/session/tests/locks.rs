@@ -59,7 +59,7 @@ fn a_lock_is_requested_on_each_connection_and_released_with_its_last_handle() {
 }
 
 #[test]
-fn a_lock_that_another_client_has_is_stolen_after_it_is_given_up() {
+fn a_steal_first_withdraws_the_waiting_request() {
     let mut lab = Lab::serving(options("tcp:192.0.2.1:6641"));
     let mut waits = lab.lock("l", false);
     let request = lab.request();

@@ -318,7 +318,7 @@ fn a_condition_on_a_column_that_the_server_lacks_is_refused_and_the_earlier_one_
 }
 
 #[test]
-fn a_cache_is_told_why_it_is_refused_once_for_each_reason() {
+fn a_cache_reports_each_change_of_the_reason() {
     let (lab, replica) = started();
     let refuse = |table: &str| {
         let error = Error::ConditionsNotSupported(table.into());

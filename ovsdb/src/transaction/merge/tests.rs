@@ -98,7 +98,7 @@ fn two_transactions_that_count_in_the_same_column_conflict() {
 }
 
 #[test]
-fn changes_of_a_map_differ_if_they_concern_the_same_key() {
+fn changes_of_a_map_conflict_if_they_concern_the_same_key() {
     let map = |pairs: &[(&str, i64)]| Datum::map(pairs.iter().copied());
     let before = map(&[("a", 1), ("b", 2)]);
     for (own, other, differ) in [
@@ -129,15 +129,23 @@ fn changes_of_a_map_differ_if_they_concern_the_same_key() {
             false,
         ),
     ] {
-        assert_eq!(maps_differ(&before, &own, &other), differ, "{own} {other}");
-        assert_eq!(maps_differ(&before, &other, &own), differ, "{other} {own}");
+        assert_eq!(
+            maps_conflict(&before, &own, &other),
+            differ,
+            "{own} {other}"
+        );
+        assert_eq!(
+            maps_conflict(&before, &other, &own),
+            differ,
+            "{other} {own}"
+        );
     }
-    assert!(!maps_differ(
+    assert!(!maps_conflict(
         &Datum::empty(),
         &map(&[("a", 1)]),
         &map(&[("b", 1)])
     ));
-    assert!(maps_differ(
+    assert!(maps_conflict(
         &Datum::empty(),
         &map(&[("a", 1)]),
         &map(&[("a", 2)])

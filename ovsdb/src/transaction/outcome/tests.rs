@@ -54,7 +54,7 @@ fn a_wrong_number_of_values_is_reported_with_the_right_one() {
 }
 
 #[test]
-fn an_operation_of_a_merged_transaction_comes_after_those_before() {
+fn an_operation_of_a_merged_transaction_is_numbered_after_the_earlier_ones() {
     let second = OperationIndex(2).after(3);
     assert_eq!(second.get(), 5);
     assert_eq!(second.after(usize::MAX).get(), usize::MAX);

@@ -146,7 +146,7 @@ fn a_relay_owes_a_reply_for_each_transaction_that_its_source_has_not_answered() 
 }
 
 #[test]
-fn a_table_that_is_requested_in_parts_is_followed_in_all_of_them() {
+fn all_requests_for_a_table_are_monitored() {
     for method in ["monitor", "monitor_cond"] {
         let mut test = Test::new(Quotas::new());
         let (client, watcher) = (test.connect(), test.connect());
@@ -203,7 +203,7 @@ fn a_server_has_one_id_and_says_which_databases_it_has() {
 }
 
 #[test]
-fn a_client_that_leaves_is_sent_no_reply_after_the_disk_and_others_are() {
+fn replies_that_wait_for_the_disk_are_dropped_when_their_client_leaves() {
     let mut test = Test::new(Quotas::new());
     let (client, other) = (test.connect(), test.connect());
     assert_eq!(test.insert(client, 1, "one", true), "");
