@@ -88,7 +88,7 @@ pub enum DisconnectReason {
     /// The transaction was not sent, because the replica that it is based on is no longer current: for
     /// example, the connection was lost or the schema changed. [`Client::apply`](crate::Client::apply)
     /// runs its closure again.
-    #[error("the view that the transaction was decided on became outdated before it was sent")]
+    #[error("the view that the transaction is based on became outdated before it was sent")]
     ViewOutdated,
     /// The replica that a transaction is to be based on is stale, because its monitor cannot be
     /// started; see [`Cache::monitor_error`](crate::Cache::monitor_error).

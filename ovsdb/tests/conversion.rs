@@ -174,7 +174,7 @@ async fn a_condition_on_a_removed_column_affects_only_its_own_cache() {
     insert(&client, "c", false).await;
     assert_eq!((names(&active), names(&all)), ("a".into(), "a b c".into()));
     assert!(all.is_current() && client.stats().connections == 1);
-    // No transaction is decided on the refused cache.
+    // No transaction is based on the refused cache.
     let applied = client.edit(&active, |_, _| ());
     let applied = timeout(HANG, applied).await.expect("no hang");
     assert!(matches!(

@@ -96,7 +96,7 @@ fn assert_conflict(answer: Result<Outcome, CommitError>, table: &str) {
         "{refusal:?}"
     );
     let expected =
-        format!("another client has changed rows of {table} that the transaction was decided on");
+        format!("another client has changed rows of {table} that the transaction is based on");
     assert!(error.to_string().contains(&expected), "{error}");
 }
 

@@ -159,7 +159,7 @@ async fn transactions_that_conflict_are_not_merged() {
             |txn| {
                 txn.ensure(Item::NAME, "new", |_| {});
             },
-            "one transaction was decided on rows of Item, and the other writes the row",
+            "one transaction is based on rows of Item, and the other writes the row",
         ),
         (
             "the condition of the other would have found the row that this one inserts",
@@ -169,7 +169,7 @@ async fn transactions_that_conflict_are_not_merged() {
             |txn| {
                 txn.ensure_where(Slot::NUMBER.gt(2), |slot| slot.number = 3);
             },
-            "one transaction was decided on rows of Slot, and the other writes the row",
+            "one transaction is based on rows of Slot, and the other writes the row",
         ),
         (
             "the other has read what this one changes",
@@ -178,7 +178,7 @@ async fn transactions_that_conflict_are_not_merged() {
                 txn.get_by(Item::NAME, "a");
                 txn.insert(Slot { number: 1 });
             },
-            "one transaction was decided on rows of Item, and the other writes the row",
+            "one transaction is based on rows of Item, and the other writes the row",
         ),
         (
             "the other has read the column that this one changes",
@@ -188,7 +188,7 @@ async fn transactions_that_conflict_are_not_merged() {
                 txn.get_column(a, Item::TOTAL);
                 txn.insert(Slot { number: 1 });
             },
-            "one transaction was decided on rows of Item, and the other writes the row",
+            "one transaction is based on rows of Item, and the other writes the row",
         ),
         (
             "the other has read a column of the row that this one deletes",
@@ -205,7 +205,7 @@ async fn transactions_that_conflict_are_not_merged() {
                 txn.get_column(a, Item::TOTAL);
                 txn.insert(Slot { number: 1 });
             },
-            "one transaction was decided on rows of Item, and the other writes the row",
+            "one transaction is based on rows of Item, and the other writes the row",
         ),
         (
             "both insert a row with the same uuid",

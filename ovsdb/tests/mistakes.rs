@@ -73,7 +73,7 @@ async fn a_deleted_row_that_only_the_other_view_has_is_a_conflict() {
         let mut second = client.transaction_on(&cache);
         read(&mut second, &by_total);
         second.insert(Slot { number: 1 });
-        let conflict = first.merge(&second).expect_err("decided on a deleted row");
+        let conflict = first.merge(&second).expect_err("based on a deleted row");
         let row = match conflict {
             MergeConflict::Read { row, .. } | MergeConflict::Row { row, .. } => row,
             other => panic!("{other}"),

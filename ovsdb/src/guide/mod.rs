@@ -11,7 +11,7 @@
 //! | [`reading`] | snapshots, indexes, references |
 //! | [`conditions`] | selecting rows on the server |
 //! | [`writing`] | transactions, their three outcomes, retries |
-//! | [`deciding`] | transactions that verify what they were decided on |
+//! | [`deciding`] | transactions that verify what they are based on |
 //! | [`desired_state`] | say which rows should exist, and look at the plan |
 //! | [`following`] | streams of changes, work queues |
 //! | [`controllers`] | objects that are kept in their desired state for months |

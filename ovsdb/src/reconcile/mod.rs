@@ -43,7 +43,7 @@ use crate::transaction::{RetryPolicy, Transaction};
 ///   several controllers may change the same rows.
 /// - A key that fails is tried again when it changes, or after a delay that doubles with each failure.
 ///   The other keys are not delayed.
-/// - Nothing is decided on a replica that is not [current](Cache::is_current): without a connection,
+/// - No run is based on a replica that is not [current](Cache::is_current): without a connection,
 ///   keys are only collected.
 ///
 /// | setting | default |

@@ -50,7 +50,7 @@ pub enum MergeConflict {
     /// The other transaction read a row or looked up a key or range, and this one, whose operations
     /// come first, changes what it found.
     #[error(
-        "one transaction was decided on rows of {table}, and the other writes the row {row} first"
+        "one transaction is based on rows of {table}, and the other writes the row {row} first"
     )]
     Read {
         /// The table.
@@ -59,7 +59,7 @@ pub enum MergeConflict {
         row: Uuid,
     },
     /// The views are of different replicas, or the replica was not current all the time between them.
-    #[error("the transactions were decided on different replicas")]
+    #[error("the transactions are based on different replicas")]
     Replica,
 }
 

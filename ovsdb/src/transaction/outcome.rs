@@ -290,7 +290,7 @@ impl fmt::Display for Refusal {
         match (self.operation, self.name, &self.table) {
             (None, _, Some(table)) if self.of_guard => write!(
                 f,
-                "another client has changed rows of {table} that the transaction was decided on: {}",
+                "another client has changed rows of {table} that the transaction is based on: {}",
                 self.error
             ),
             (Some(index), Some(name), Some(table)) => {

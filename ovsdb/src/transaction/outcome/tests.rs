@@ -25,7 +25,7 @@ fn a_refusal_names_the_operation_and_its_table() {
     );
     assert_eq!(shown(None, None, None, false), "no");
     assert_eq!(shown(None, insert, Some("T"), false), "no");
-    let changed = "another client has changed rows of T that the transaction was decided on: no";
+    let changed = "another client has changed rows of T that the transaction is based on: no";
     assert_eq!(shown(None, insert, Some("T"), true), changed);
 }
 
