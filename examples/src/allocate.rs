@@ -10,7 +10,7 @@ use crate::ranges::Ranges;
 use crate::subnets::ClusterSubnet;
 
 /// The most bits of a subnet's index; subnets of a range with a larger index are not used.
-const MOST_SUBNET_BITS: u32 = 24;
+const MAX_INDEX_BITS: u32 = 24;
 
 /// The subnet with this index in a range, by OVN-Kubernetes' rule: a plain shift, except that
 /// - an IPv4 subnet field that crosses a byte is rotated, so that the low byte's bits vary last;
@@ -46,7 +46,7 @@ pub fn subnet_at(range: &ClusterSubnet, index: u32) -> Option<IpNet> {
 #[must_use]
 pub fn subnet_count(range: &ClusterSubnet) -> u32 {
     let subnet_bits = u32::from(range.host_length.saturating_sub(range.network.prefix_len()));
-    1 << subnet_bits.min(MOST_SUBNET_BITS)
+    1 << subnet_bits.min(MAX_INDEX_BITS)
 }
 
 /// Allocates a network's subnets to its nodes: one of each family, from the first range that has one
@@ -90,27 +90,27 @@ impl NodeSubnets {
         }
     }
 
-    /// The subnet number `turn`, counted from 0, of the first range of each family: the one that a node
+    /// The subnet number `index`, counted from 0, of the first range of each family: the one that a node
     /// gets after this many other nodes.
     ///
     /// # Errors
     /// When a range does not have that many subnets.
-    pub fn at(&self, turn: u32) -> Result<Vec<IpNet>, String> {
+    pub fn nth(&self, index: u32) -> Result<Vec<IpNet>, String> {
         let ranges = Family::BOTH
             .iter()
             .filter_map(|family| self.ranges.iter().find(|range| range.family() == *family));
         ranges
             .map(|range| {
-                let missing = || format!("{} has no subnet number {turn}", range.network);
-                let mut all = (0..subnet_count(range)).filter_map(|index| subnet_at(range, index));
-                all.nth(turn as usize).ok_or_else(missing)
+                let missing = || format!("{} has no subnet number {index}", range.network);
+                let mut all = (0..subnet_count(range)).filter_map(|at| subnet_at(range, at));
+                all.nth(index as usize).ok_or_else(missing)
             })
             .collect()
     }
 
     /// Allocates the next free subnet of a family to `node`; `None` when the network has none left.
     #[must_use]
-    pub fn next(&mut self, node: &str, family: Family) -> Option<IpNet> {
+    pub fn allocate(&mut self, node: &str, family: Family) -> Option<IpNet> {
         for (range, searched) in self.ranges.iter().zip(&mut self.searched) {
             if range.family() != family {
                 continue;
@@ -236,8 +236,8 @@ impl Pool {
 
     /// Takes the next free address; `None` when there is none.
     pub fn take(&mut self) -> Option<IpAddr> {
-        let ahead = self.used.gap(self.next, self.size);
-        let free = ahead.or_else(|| self.used.gap(0, self.next))?;
+        let ahead = self.used.first_free(self.next, self.size);
+        let free = ahead.or_else(|| self.used.first_free(0, self.next))?;
         self.used.insert(free, free);
         self.next = (free + 1) % self.size;
         nth(&self.subnet, free + 1)
@@ -303,7 +303,11 @@ mod tests {
         subnets
             .reserve("a", "10.0.1.0/24".parse().expect("a subnet"))
             .expect("free");
-        let mut next = |node, family| subnets.next(node, family).map(|subnet| subnet.to_string());
+        let mut next = |node, family| {
+            subnets
+                .allocate(node, family)
+                .map(|subnet| subnet.to_string())
+        };
         assert_eq!(next("b", Family::V4).as_deref(), Some("10.0.0.0/24"));
         assert_eq!(next("c", Family::V4).as_deref(), Some("10.9.0.0/24"));
         assert_eq!(next("d", Family::V4).as_deref(), Some("10.9.1.0/24"));
@@ -326,7 +330,7 @@ mod tests {
         );
         let at = |turn| {
             subnets
-                .at(turn)
+                .nth(turn)
                 .map(|all| all.iter().map(IpNet::to_string).collect())
         };
         let second = vec!["10.0.1.0/24".to_owned(), "fd00:0:0:2::/64".to_owned()];

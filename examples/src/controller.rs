@@ -288,7 +288,7 @@ impl Watched {
         // The watch begins before the first read, so that no change is missed.
         let watch = Watch::new(&settings.paths);
         let mut files = Files::new(settings.paths.clone());
-        files.look(Duration::ZERO);
+        files.scan(Duration::ZERO);
         Ok(Self {
             cluster: read(&files, &settings)?,
             settings,
@@ -314,11 +314,11 @@ impl Watched {
     /// manifests are reported, and change nothing.
     fn changed(&mut self, changed: Changed) -> Option<Scope> {
         let looked = match changed {
-            Changed::Files(files) => self.files.look_at(&files),
-            Changed::Anything => self.files.look(SETTLES),
+            Changed::Files(files) => self.files.scan_changed(&files),
+            Changed::Anything => self.files.scan(SETTLES),
         };
         if looked.unsettled {
-            self.watch.look_in(SETTLES);
+            self.watch.scan_in(SETTLES);
         }
         if !looked.changed {
             return None;

@@ -61,7 +61,7 @@ impl Northbound {
     ///
     /// # Errors
     /// When a remote is malformed, or the server does not have a northbound database.
-    pub async fn connect_when_there(connection: impl Into<Connection>) -> Result<Self, Error> {
+    pub async fn connect_waiting(connection: impl Into<Connection>) -> Result<Self, Error> {
         let connection = connection.into();
         let server = connection.server().cloned();
         let builder = connection.client().wait_for_server(true);

@@ -59,7 +59,7 @@ impl Ranges {
 
     /// The first number from `start` on that is less than `end` and not in the set.
     #[must_use]
-    pub fn gap(&self, start: u128, end: u128) -> Option<u128> {
+    pub fn first_free(&self, start: u128, end: u128) -> Option<u128> {
         // Ranges are not adjacent, so the number after a range is free.
         let free = match self.around(start) {
             Some((_, last)) => last.checked_add(1)?,
@@ -101,7 +101,11 @@ mod tests {
                 assert_eq!(found, numbers.iter().copied().collect::<Vec<_>>());
                 for start in 0..72 {
                     let expected = (start..72).find(|number| !numbers.contains(number));
-                    assert_eq!(ranges.gap(start, 72), expected, "{ranges:?} from {start}");
+                    assert_eq!(
+                        ranges.first_free(start, 72),
+                        expected,
+                        "{ranges:?} from {start}"
+                    );
                 }
                 let apart = ranges.ends.iter().zip(ranges.ends.keys().skip(1));
                 for ((_, last), first) in apart {
@@ -119,10 +123,10 @@ mod tests {
         ranges.insert(9, 8);
         ranges.insert(0, u128::MAX);
         assert_eq!(ranges.ends.len(), 1);
-        assert_eq!(ranges.gap(0, u128::MAX), None);
+        assert_eq!(ranges.first_free(0, u128::MAX), None);
         ranges.remove(u128::MAX);
         ranges.remove(0);
-        assert_eq!(ranges.gap(1, u128::MAX), None);
-        assert_eq!(ranges.gap(0, u128::MAX), Some(0));
+        assert_eq!(ranges.first_free(1, u128::MAX), None);
+        assert_eq!(ranges.first_free(0, u128::MAX), Some(0));
     }
 }

@@ -156,7 +156,7 @@ fn ports(draft: &mut Draft<'_>, goes: impl Fn(&str, &Row<LogicalSwitchPort>) -> 
             free.entry(network).or_default().extend(addresses);
         }
         for (network, addresses) in free {
-            take_out(draft, network, &addresses);
+            remove_addresses(draft, network, &addresses);
         }
     }
 }
@@ -177,10 +177,10 @@ pub fn free<P>(
             }
         }
     }
-    take_out(draft, network, &addresses);
+    remove_addresses(draft, network, &addresses);
 }
 
-fn take_out(draft: &mut Draft<'_>, network: &str, addresses: &BTreeSet<Str>) {
+fn remove_addresses(draft: &mut Draft<'_>, network: &str, addresses: &BTreeSet<Str>) {
     for set in draft.view.rows::<AddressSet>() {
         let has = |address: &Str| addresses.contains(address);
         let is_ours = is_owned(&set.external_ids, network) && !draft.is_gone(set.uuid());

@@ -19,9 +19,9 @@ pub const SETTLES: Duration = Duration::from_millis(150);
 /// How long changes are gathered at most, if they do not stop.
 const LONGEST: Duration = Duration::from_secs(1);
 /// How often all files are examined, for file systems that do not report changes.
-const LOOK: Duration = Duration::from_secs(10);
+const SCAN: Duration = Duration::from_secs(10);
 /// The same, if no watch could be set up.
-const LOOK_OFTEN: Duration = Duration::from_secs(1);
+const SCAN_OFTEN: Duration = Duration::from_secs(1);
 
 /// What has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub struct Watch {
     anything: bool,
     /// When the first and the last of these changes were reported.
     first_and_last: Option<(Instant, Instant)>,
-    look: Instant,
+    scan_at: Instant,
 }
 
 impl Watch {
@@ -86,7 +86,7 @@ impl Watch {
             whole: BTreeSet::new(),
             anything: false,
             first_and_last: None,
-            look: Instant::now(),
+            scan_at: Instant::now(),
         };
         watch.look_regularly();
         watch
@@ -94,7 +94,7 @@ impl Watch {
 
     fn look_regularly(&mut self) {
         let has_watcher = self.watcher.is_some();
-        self.look_in(if has_watcher { LOOK } else { LOOK_OFTEN });
+        self.scan_in(if has_watcher { SCAN } else { SCAN_OFTEN });
     }
 
     /// Waits until something may have changed. Cancel-safe: the future may be dropped at any time.
@@ -113,7 +113,7 @@ impl Watch {
                     Some(event) => self.note(event),
                     None => self.watcher = None,
                 },
-                () = sleep_until(whole_at.unwrap_or(self.look)), if whole_at.is_some() => {
+                () = sleep_until(whole_at.unwrap_or(self.scan_at)), if whole_at.is_some() => {
                     self.first_and_last = None;
                     let mut files = std::mem::take(&mut self.whole);
                     files.append(&mut self.open);
@@ -122,7 +122,7 @@ impl Watch {
                         false => Changed::Files(files),
                     };
                 }
-                () = sleep_until(self.look) => {
+                () = sleep_until(self.scan_at) => {
                     self.look_regularly();
                     return Changed::Anything;
                 }
@@ -131,8 +131,8 @@ impl Watch {
     }
 
     /// Reports a change after this time, even if nothing was noticed.
-    pub fn look_in(&mut self, wait: Duration) {
-        self.look = Instant::now() + wait;
+    pub fn scan_in(&mut self, wait: Duration) {
+        self.scan_at = Instant::now() + wait;
     }
 
     fn note(&mut self, event: notify::Result<Event>) {

@@ -153,20 +153,20 @@ fn files_that_did_not_change_are_read_once() {
     };
 
     write("b.yml", &pod("b", "1", "a", "two", "Running"));
-    assert!(files.look_at(&looked(&["b.yml"])).changed);
+    assert!(files.scan_changed(&looked(&["b.yml"])).changed);
     assert_eq!(names(&files), ["a", "b", "c"]);
     // Files that are not among the changed ones are not read again.
     write("a.json", &pod("z", "1", "a", "two", "Running"));
     std::fs::remove_file(path("c.yaml")).expect("no file");
-    assert!(files.look_at(&looked(&["c.yaml"])).changed);
+    assert!(files.scan_changed(&looked(&["c.yaml"])).changed);
     assert_eq!(names(&files), ["a", "b"]);
-    let later = files.look(std::time::Duration::from_secs(60));
+    let later = files.scan(std::time::Duration::from_secs(60));
     assert!(later.unsettled && !later.changed);
-    assert!(files.look(std::time::Duration::ZERO).changed);
+    assert!(files.scan(std::time::Duration::ZERO).changed);
     assert_eq!(names(&files), ["z", "b"]);
     // While a file is not YAML, reading all manifests fails.
     write("b.yml", "kind: [");
-    assert!(files.look_at(&looked(&["b.yml"])).changed);
+    assert!(files.scan_changed(&looked(&["b.yml"])).changed);
     assert!(
         files
             .manifests()
@@ -175,6 +175,6 @@ fn files_that_did_not_change_are_read_once() {
             .contains("b.yml")
     );
     write("b.yml", "");
-    assert!(files.look_at(&looked(&["b.yml"])).changed);
+    assert!(files.scan_changed(&looked(&["b.yml"])).changed);
     assert_eq!(names(&files), ["z"]);
 }

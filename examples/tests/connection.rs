@@ -85,11 +85,11 @@ fn every_command_works_over_tls() {
     let encrypted = Encrypted::northbound();
     let folder = manifest("").display().to_string();
     assert_eq!(encrypted.on("plan", &["-f", &folder]).status, Some(1));
-    encrypted.on("apply", &["-f", &folder]).well();
+    encrypted.on("apply", &["-f", &folder]).succeeded();
     assert_eq!(names(&encrypted.server, "Logical_Switch_Port").len(), 10);
-    encrypted.on("plan", &["-f", &folder]).well();
-    assert!(encrypted.on("show", &[]).well().contains("l3-network"));
-    encrypted.on("delete", &["-f", &folder]).well();
+    encrypted.on("plan", &["-f", &folder]).succeeded();
+    assert!(encrypted.on("show", &[]).succeeded().contains("l3-network"));
+    encrypted.on("delete", &["-f", &folder]).succeeded();
     assert_eq!(
         names(&encrypted.server, "Logical_Switch"),
         Vec::<String>::new()
@@ -111,7 +111,7 @@ fn every_command_works_over_tls() {
             name,
         ])
     };
-    long("ovnnb").well();
+    long("ovnnb").succeeded();
     let run = long("ovnsb");
     assert_eq!(run.status, Some(1), "{run:?}");
     assert!(run.err.contains("not for ovnsb"), "{}", run.err);
@@ -127,14 +127,14 @@ fn the_environment_replaces_options() {
         let environment = [("OVN_NB_DB", db), ("OVN_NBCTL_OPTIONS", options)];
         multihoming_in(&environment, arguments)
     };
-    run(remote, &options, &["show"]).well();
+    run(remote, &options, &["show"]).succeeded();
     // Options in the variable take precedence over OVN_NB_DB, and the command line over both.
     let with_db = format!("{options} --db {remote}");
-    run("unix:/nowhere/db.sock", &with_db, &["show"]).well();
+    run("unix:/nowhere/db.sock", &with_db, &["show"]).succeeded();
     let nowhere = format!("-C /nowhere/ca.pem --db {remote}");
     let mut all = vec!["show"];
     all.extend(encrypted.options());
-    run("unix:/nowhere/db.sock", &nowhere, &all).well();
+    run("unix:/nowhere/db.sock", &nowhere, &all).succeeded();
 
     let failed = run(remote, "-C /nowhere/ca.pem", &["show"]);
     assert_eq!(failed.status, Some(2), "{failed:?}");
@@ -159,7 +159,7 @@ fn a_server_of_this_machine_is_the_default() {
     let server = support::server("bundled");
     let folder = server.folder().display().to_string();
     std::os::unix::fs::symlink(server.socket(), server.folder().join("ovnnb_db.sock")).unwrap();
-    multihoming_in(&[("OVN_RUNDIR", &folder)], &["show"]).well();
+    multihoming_in(&[("OVN_RUNDIR", &folder)], &["show"]).succeeded();
     let run = multihoming_in(&[("OVN_RUNDIR", "/nowhere")], &["show"]);
     assert_eq!(run.status, Some(1), "{run:?}");
     assert!(
@@ -186,8 +186,8 @@ fn a_node_is_set_up_over_tls() {
     arguments.extend(encrypted.options());
     arguments.extend(["init", "--system-id", "n1", "--ovn-remote", "ssl:sb:6642"]);
     arguments.extend(["--encap-ip", "192.0.2.1"]);
-    assert_eq!(multihoming(&arguments).well(), "node n1: changed\n");
-    assert_eq!(multihoming(&arguments).well(), "node n1: unchanged\n");
+    assert_eq!(multihoming(&arguments).succeeded(), "node n1: changed\n");
+    assert_eq!(multihoming(&arguments).succeeded(), "node n1: unchanged\n");
 }
 
 #[test]
@@ -339,9 +339,9 @@ fn only_the_leader_of_a_cluster_is_used_unless_asked_otherwise() {
         ("", "--no-leader-only"),
         ("--leader-only --no-leader-only", "--leader-only"),
     ] {
-        show(options, environment).well();
+        show(options, environment).succeeded();
     }
-    multihoming(&["show", "--nb", &cluster.remotes()]).well();
+    multihoming(&["show", "--nb", &cluster.remotes()]).succeeded();
     let run = multihoming(&["run", "--nb", "unix:/x", "-f", "/x", "--no-leader-only"]);
     assert_eq!(run.status, Some(2), "{run:?}");
     assert!(
@@ -362,7 +362,7 @@ fn apply_waits_only_for_daemons_that_can_confirm() {
         run.err,
         "multihoming: --wait needs a server that ovn-northd uses, but --nb names a database in this program\n"
     );
-    multihoming(&["apply", "-f", &folder, "--nb", "memory:", "--wait", "none"]).well();
+    multihoming(&["apply", "-f", &folder, "--nb", "memory:", "--wait", "none"]).succeeded();
 
     // No daemon confirms it, but everything is written.
     let server = support::server("bundled");

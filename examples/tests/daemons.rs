@@ -118,7 +118,7 @@ fn northd_translates_between_two_of_our_servers_and_follows_their_restarts() {
             "ovn-nbctl",
             &[&["--timeout=60", &*format!("--db={nb}")], arguments].concat(),
         )
-        .well()
+        .succeeded()
     };
     let sbctl = |arguments: &[&str]| {
         run(
@@ -126,7 +126,7 @@ fn northd_translates_between_two_of_our_servers_and_follows_their_restarts() {
             "ovn-sbctl",
             &[&["--timeout=60", &*format!("--db={sb}")], arguments].concat(),
         )
-        .well()
+        .succeeded()
     };
     // `--wait=sb` waits until northd has written the southbound database.
     nbctl(&["--wait=sb", "ls-add", "sw0", "--", "lsp-add", "sw0", "p0"]);
@@ -216,7 +216,7 @@ impl Ovn {
         // The ovn-controller of OVN 23.03 crashes unless ovn-northd has written SB_Global before.
         let nb = format!("--db={nb}");
         let sync = ["--timeout=60", &nb, "--wait=sb", "sync"];
-        run(path, "ovn-nbctl", &sync).well();
+        run(path, "ovn-nbctl", &sync).succeeded();
         let controller = Daemon::start(path, "ovn-controller", &[ovs]);
         Self {
             _northd: northd,
@@ -240,20 +240,20 @@ impl Ovn {
     fn nbctl(&self, arguments: &[&str]) -> String {
         let database = format!("--db={}", self.northbound.remote());
         let arguments = [&["--timeout=60", &*database], arguments].concat();
-        run(self.path(), "ovn-nbctl", &arguments).well()
+        run(self.path(), "ovn-nbctl", &arguments).succeeded()
     }
 
     fn flows(&self) -> String {
         let bridge = format!("unix:{}", self.path().join("br-int.mgmt").display());
         let arguments = ["--names", "dump-flows", &bridge];
-        run(self.path(), "ovs-ofctl", &arguments).well()
+        run(self.path(), "ovs-ofctl", &arguments).succeeded()
     }
 }
 
 fn vsctl(path: &Path, remote: &str, arguments: &[&str]) -> String {
     let database = format!("--db={remote}");
     let arguments = [&["--timeout=60", &*database], arguments].concat();
-    run(path, "ovs-vsctl", &arguments).well()
+    run(path, "ovs-vsctl", &arguments).succeeded()
 }
 
 #[test]
@@ -352,8 +352,8 @@ fn apply_waits_for_the_flows_and_names_the_chassis_that_is_late() {
             "c0",
         ],
     )
-    .well();
-    let out = apply(southbound, &["--wait", "hv", "--timeout", "30"]).well();
+    .succeeded();
+    let out = apply(southbound, &["--wait", "hv", "--timeout", "30"]).succeeded();
     let lines: Vec<_> = out.lines().rev().take(2).collect();
     assert!(lines[1].starts_with("northd: done after "), "{out}");
     assert!(lines[0].starts_with("hypervisors: done after "), "{out}");
@@ -377,9 +377,9 @@ fn apply_waits_for_the_flows_and_names_the_chassis_that_is_late() {
         "{late:?}"
     );
     // With --status, nothing but the JSON document is printed.
-    let status = apply(southbound, &["--wait=northd", "--status=json"]).well();
+    let status = apply(southbound, &["--wait=northd", "--status=json"]).succeeded();
     serde_json::from_str::<serde_json::Value>(&status).expect("JSON alone");
     ovn.controller.signal("-CONT");
-    let out = apply(southbound, &["--wait=hypervisors"]).well();
+    let out = apply(southbound, &["--wait=hypervisors"]).succeeded();
     assert!(out.starts_with("nothing to do\nnorthd: done"), "{out}");
 }

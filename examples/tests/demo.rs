@@ -15,7 +15,7 @@ fn the_demo_builds_the_sample_networks_and_draws_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let svg = folder.path().join("networks.svg");
     let svg_name = svg.display().to_string();
-    let out = multihoming(&["demo", "--svg", &svg_name]).well();
+    let out = multihoming(&["demo", "--svg", &svg_name]).succeeded();
     for part in [
         "l3-network (layer3)",
         "l2-network (layer2)",
@@ -33,7 +33,7 @@ fn the_demo_builds_the_sample_networks_and_draws_them() {
 fn the_picture_of_the_readme_is_what_the_demo_draws() {
     let folder = tempfile::tempdir().expect("a folder");
     let svg = folder.path().join("networks.svg");
-    multihoming(&["demo", "--svg", &svg.display().to_string()]).well();
+    multihoming(&["demo", "--svg", &svg.display().to_string()]).succeeded();
     let drawn = std::fs::read_to_string(svg).expect("a picture");
     assert!(
         drawn == include_str!("../networks.svg"),
@@ -108,8 +108,8 @@ async fn a_database_in_a_file_stays() {
         manifest("").display().to_string(),
     );
     let apply = ["apply", "--nb", &remote, "-f", &manifests];
-    assert!(multihoming(&apply).well().contains("done"));
-    assert_eq!(multihoming(&apply).well(), "nothing to do\n");
+    assert!(multihoming(&apply).succeeded().contains("done"));
+    assert_eq!(multihoming(&apply).succeeded(), "nothing to do\n");
 
     let tool = program("ovsdb-tool").expect("ovsdb-tool");
     let name = Command::new(tool)

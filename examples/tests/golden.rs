@@ -191,7 +191,7 @@ fn a_wrong_row_is_found() {
     assert!(!same(&Value::Null, &json!("")));
     let server = server("ovn-23.03");
     let folder = manifest("");
-    on(&server, "apply", &["-f", &folder.display().to_string()]).well();
+    on(&server, "apply", &["-f", &folder.display().to_string()]).succeeded();
     let port = "rtos-l3.network_work001";
     support::nbctl(
         &server,
@@ -217,7 +217,7 @@ fn the_layer3_network_has_its_rows() {
         let server = server(schema);
         let file = manifest("l3-network.yaml").display().to_string();
         let nodes = ["--node-subnets", "master001=0,work002=1,work001=2"];
-        let apply = || on(&server, "apply", &["-f", &file, nodes[0], nodes[1]]).well();
+        let apply = || on(&server, "apply", &["-f", &file, nodes[0], nodes[1]]).succeeded();
         apply();
         assert_eq!(compare(&server, &["l3-network"]), 27);
         let before = history(&server);
@@ -232,14 +232,14 @@ fn all_networks_have_their_rows_also_after_a_restart() {
     for schema in SCHEMAS {
         let mut server = server(schema);
         let folder = manifest("").display().to_string();
-        on(&server, "apply", &["-f", &folder]).well();
+        on(&server, "apply", &["-f", &folder]).succeeded();
         let networks = ["l3-network", "l2-network", "localnet-network"];
         assert_eq!(compare(&server, &networks), 35);
         server.kill().expect("the server ends");
         server.start().expect("the server starts");
         let before = history(&server);
         assert_eq!(
-            on(&server, "apply", &["-f", &folder]).well(),
+            on(&server, "apply", &["-f", &folder]).succeeded(),
             "nothing to do\n"
         );
         assert_eq!(history(&server), before, "the second run wrote something");

@@ -176,7 +176,7 @@ fn every_wrong_configuration_is_reported_with_its_place() {
     ];
     let server = server("bundled");
     let good = write(&server, "good.yaml", &good());
-    on(&server, "apply", &["-f", &good]).well();
+    on(&server, "apply", &["-f", &good]).succeeded();
     let before = everything(&server);
     for (profile, changes, message) in cases {
         let file = write(&server, "network.yaml", &manifest(&config(&changes)));
@@ -228,7 +228,7 @@ fn networks_of_other_plugins_are_skipped() {
         let run = on(&server, "apply", &["-f", &file]);
         let warning = format!("multihoming: warning: {file}, document 1, ");
         assert!(run.err.starts_with(&warning), "{}", run.err);
-        assert_eq!(run.well(), "nothing to do\n");
+        assert_eq!(run.succeeded(), "nothing to do\n");
     }
 }
 
@@ -326,7 +326,7 @@ fn wrong_objects_are_reported_with_file_document_and_field() {
 #[test]
 fn manifests_are_checked_without_a_database() {
     let samples = support::manifest("").display().to_string();
-    let out = multihoming(&["check", "-f", &samples]).well();
+    let out = multihoming(&["check", "-f", &samples]).succeeded();
     assert!(
         out.contains("network l3-network (layer3), 0 policies\n"),
         "{out}"

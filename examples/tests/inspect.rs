@@ -29,7 +29,7 @@ fn inspect(server: &Server, arguments: &[&str]) -> Run {
 }
 
 fn document(run: Run) -> Value {
-    serde_json::from_str(&run.well()).expect("a document")
+    serde_json::from_str(&run.succeeded()).expect("a document")
 }
 
 /// The program while it follows changes.
@@ -95,7 +95,7 @@ async fn fill(server: &Server) {
 async fn databases_tables_and_rows_are_listed() {
     let server = server("bundled");
     fill(&server).await;
-    let databases = inspect(&server, &[]).well();
+    let databases = inspect(&server, &[]).succeeded();
     let expected = "database        model       connected  leader\n\
                     OVN_Northbound  standalone  yes        yes\n\
                     _Server         standalone  yes        yes\n";
@@ -108,7 +108,7 @@ async fn databases_tables_and_rows_are_listed() {
         json!([described("OVN_Northbound"), described("_Server")])
     );
 
-    let tables = inspect(&server, &["OVN_Northbound"]).well();
+    let tables = inspect(&server, &["OVN_Northbound"]).succeeded();
     assert!(tables.starts_with("table "), "{tables}");
     let line = |table| tables.lines().find(|line| line.starts_with(table));
     let count = line("Logical_Switch_Port ").expect("the table");
@@ -125,7 +125,7 @@ async fn databases_tables_and_rows_are_listed() {
         "--columns",
         "name,addresses,tag",
     ];
-    let rows = inspect(&server, &ports).well();
+    let rows = inspect(&server, &ports).succeeded();
     let mut lines = rows.lines();
     let heading = lines.next().expect("a heading");
     let names: Vec<_> = heading.split_whitespace().collect();

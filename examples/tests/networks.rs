@@ -35,7 +35,7 @@ fn apply(server: &Server, text: &str, arguments: &[&str]) -> String {
     let file = write(server, "cluster.yaml", text);
     let mut all = vec!["-f", &file];
     all.extend(arguments);
-    on(server, "apply", &all).well()
+    on(server, "apply", &all).succeeded()
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn the_current_profile_writes_what_came_after_2023() {
 fn rows_edited_by_hand_are_corrected_and_foreign_keys_stay() {
     let server = server("ovn-23.03");
     let folder = manifest("").display().to_string();
-    on(&server, "apply", &["-f", &folder]).well();
+    on(&server, "apply", &["-f", &folder]).succeeded();
     let pod_port = "kube.system.l3.network_default_nginx1-l3";
     let uuid = row(&server, "Logical_Switch_Port", pod_port)["_uuid"].clone();
     nbctl(
@@ -214,7 +214,7 @@ fn rows_edited_by_hand_are_corrected_and_foreign_keys_stay() {
     let version = "external_ids:k8s-ovn-topo-version=0";
     nbctl(&server, &["set", "Logical_Switch", switch, version]);
     nbctl(&server, &["lrp-del", "rtos-l3.network_work002"]);
-    let out = on(&server, "apply", &["-f", &folder]).well();
+    let out = on(&server, "apply", &["-f", &folder]).succeeded();
     assert!(!out.contains("nothing"), "{out}");
     let port = row(&server, "Logical_Switch_Port", pod_port);
     assert_eq!(port["_uuid"], uuid);
@@ -228,7 +228,7 @@ fn rows_edited_by_hand_are_corrected_and_foreign_keys_stay() {
     let port = row(&server, "Logical_Router_Port", "rtos-l3.network_work002");
     assert_eq!(port["networks"], "10.33.1.1/24");
     assert_eq!(
-        on(&server, "apply", &["-f", &folder]).well(),
+        on(&server, "apply", &["-f", &folder]).succeeded(),
         "nothing to do\n"
     );
 }
@@ -382,8 +382,8 @@ fn deleting_removes_what_the_manifests_describe() {
         let server = server(schema);
         nbctl(&server, &["ls-add", "mine"]);
         let folder = manifest("").display().to_string();
-        on(&server, "apply", &["-f", &folder]).well();
-        on(&server, "delete", &["-f", &folder]).well();
+        on(&server, "apply", &["-f", &folder]).succeeded();
+        on(&server, "delete", &["-f", &folder]).succeeded();
         assert_eq!(names(&server, "Logical_Switch"), ["mine"]);
         let gone = [
             "Logical_Router",
@@ -401,7 +401,7 @@ fn deleting_removes_what_the_manifests_describe() {
         );
         let before = history(&server);
         assert_eq!(
-            on(&server, "delete", &["-f", &folder]).well(),
+            on(&server, "delete", &["-f", &folder]).succeeded(),
             "nothing to do\n"
         );
         assert_eq!(history(&server), before);
@@ -421,7 +421,7 @@ fn pods_nodes_and_nads_are_deleted_one_by_one() {
     );
     let delete = |text: &str| {
         let file = write(&server, "gone.yaml", text);
-        on(&server, "delete", &["-f", &file]).well()
+        on(&server, "delete", &["-f", &file]).succeeded()
     };
     delete(&pod("p", "a", "1", "n"));
     let expected = ["ns.m_ns_q", "ns.n_ns_pp", "stor-net_a", "stor-net_b"];
@@ -494,10 +494,10 @@ fn a_thousand_pods_take_a_few_transactions() {
 fn the_picture_shows_what_was_applied() {
     let server = server("bundled");
     let empty = everything(&server);
-    assert_eq!(on(&server, "show", &[]).well(), "");
+    assert_eq!(on(&server, "show", &[]).succeeded(), "");
     let folder = manifest("").display().to_string();
-    on(&server, "apply", &["-f", &folder]).well();
-    let tree = on(&server, "show", &[]).well();
+    on(&server, "apply", &["-f", &folder]).succeeded();
+    let tree = on(&server, "show", &[]).succeeded();
     for line in [
         "l3-network (layer3)",
         "└── router l3.network_ovn_cluster_router",
@@ -515,7 +515,7 @@ fn the_picture_shows_what_was_applied() {
         "show",
         &["--format", "json", "--network", "l3-network"],
     )
-    .well();
+    .succeeded();
     let picture: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(picture["networks"].as_array().expect("networks").len(), 1);
     let network = &picture["networks"][0];

@@ -9,7 +9,7 @@ use support::{file, multihoming, names, on, row, rows, server, write};
 /// A server with what one of the files describes.
 fn applied(name: &str) -> Server {
     let server = server("bundled");
-    on(&server, "apply", &["-f", &file(name)]).well();
+    on(&server, "apply", &["-f", &file(name)]).succeeded();
     server
 }
 
@@ -40,7 +40,7 @@ fn members_of_json_have_any_case() {
     let addresses = addresses(&server, "default.vlan_default_p");
     assert_eq!(addresses, "0a:58:c0:00:02:10 192.0.2.16");
     let file = file("json-keys-any-case.yaml");
-    let out = on(&server, "apply", &["-f", &file, "--status", "json"]).well();
+    let out = on(&server, "apply", &["-f", &file, "--status", "json"]).succeeded();
     assert!(out.contains(r#"\"interface\": \"eth5\""#), "{out}");
 }
 
@@ -62,7 +62,7 @@ fn a_nad_without_configuration_is_skipped_with_a_warning() {
          no spec.config: skipped\n"
     );
     assert_eq!(run.err, warning);
-    run.well();
+    run.succeeded();
     assert_eq!(names(&server, "Logical_Switch"), ["blue_ovn_layer2_switch"]);
 }
 
@@ -93,12 +93,12 @@ fn a_virtual_machine_that_moves_has_one_address_on_two_nodes() {
     let file = file("live-migration.yaml");
     let run = on(&server, "apply", &["-f", &file]);
     assert_eq!(run.err, "");
-    run.well();
+    run.succeeded();
     for port in MIGRATED {
         assert_eq!(addresses(&server, port), "02:00:00:00:00:05 10.55.0.7");
     }
     assert_eq!(
-        on(&server, "apply", &["-f", &file]).well(),
+        on(&server, "apply", &["-f", &file]).succeeded(),
         "nothing to do\n"
     );
 }
@@ -111,11 +111,11 @@ fn an_address_stays_selected_while_one_of_its_ports_is_left() {
          {podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {}}]}]}\n";
     let text = std::fs::read_to_string(file("live-migration.yaml")).expect("a file") + policy;
     let before = write(&server, "vm.yaml", &text);
-    on(&server, "apply", &["-f", &before]).well();
+    on(&server, "apply", &["-f", &before]).succeeded();
     // The virtual machine has moved: the pod that it left has completed.
     let moved = text.replacen("phase: Running", "phase: Succeeded", 1);
     let moved = write(&server, "vm.yaml", &moved);
-    on(&server, "apply", &["-f", &moved]).well();
+    on(&server, "apply", &["-f", &moved]).succeeded();
     assert_eq!(names(&server, "Logical_Switch_Port"), MIGRATED[1..]);
     let sets = rows(&server, "Address_Set");
     assert!(

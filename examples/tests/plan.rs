@@ -21,7 +21,7 @@ fn a_plan_tells_what_apply_would_do_and_does_nothing() {
     assert!(run.out.ends_with(" in 13 transactions\n"), "{}", run.out);
     assert_eq!(everything(&server), empty);
 
-    on(&server, "apply", &["-f", &folder]).well();
+    on(&server, "apply", &["-f", &folder]).succeeded();
     let run = on(&server, "plan", &["-f", &folder]);
     assert_eq!((run.status, run.out.as_str()), (Some(0), "nothing to do\n"));
 
@@ -86,7 +86,7 @@ fn a_plan_that_cannot_be_made_has_a_status_of_its_own() {
 fn the_status_is_a_manifest_that_can_be_applied_again() {
     let server = server("bundled");
     let folder = manifest("").display().to_string();
-    let text = on(&server, "apply", &["-f", &folder, "--status", "json"]).well();
+    let text = on(&server, "apply", &["-f", &folder, "--status", "json"]).succeeded();
     let list: Value = serde_json::from_str(&text).expect("JSON");
     let items = list["items"].as_array().expect("items");
     assert_eq!(items.len(), 9);
@@ -104,7 +104,7 @@ fn the_status_is_a_manifest_that_can_be_applied_again() {
         "10.33.2.1"
     );
 
-    let yaml = on(&server, "apply", &["-f", &folder, "--status", "yaml"]).well();
+    let yaml = on(&server, "apply", &["-f", &folder, "--status", "yaml"]).succeeded();
     let again: Value = serde_saphyr::from_str(&yaml).expect("YAML");
     assert_eq!(again, list);
 }
@@ -120,7 +120,7 @@ fn the_profile_of_2026_says_what_it_is_and_keeps_its_old_name() {
     };
     assert_eq!(plan("central-2026"), plan("current"));
     assert_ne!(plan("central-2026"), plan("mid2023"));
-    let help = multihoming(&["plan", "--help"]).well();
+    let help = multihoming(&["plan", "--help"]).succeeded();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for expected in [
         "central-2026: As of April 2026, the last central mode",

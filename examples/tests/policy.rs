@@ -38,7 +38,7 @@ fn apply(server: &Server, text: &str, arguments: &[&str]) -> String {
     let file = write(server, "cluster.yaml", text);
     let mut all = vec!["-f", &file];
     all.extend(arguments);
-    on(server, "apply", &all).well()
+    on(server, "apply", &all).succeeded()
 }
 
 /// The names of the ports of a group.
@@ -210,7 +210,7 @@ fn policies_follow_pods_and_rules_and_are_deleted() {
 
     // A pod is removed, and its addresses too.
     let gone = write(&server, "gone.yaml", &client);
-    on(&server, "delete", &["-f", &gone]).well();
+    on(&server, "delete", &["-f", &gone]).succeeded();
     assert_eq!(
         addresses(&server, &format!("{OWNER}:Namespace:default:v4")),
         "10.1.0.1"
@@ -219,10 +219,10 @@ fn policies_follow_pods_and_rules_and_are_deleted() {
 
     // One policy is removed, then the other one, and with it what they shared.
     let gone = write(&server, "gone.yaml", &second);
-    on(&server, "delete", &["-f", &gone]).well();
+    on(&server, "delete", &["-f", &gone]).succeeded();
     assert_eq!(names(&server, "Port_Group"), [EGRESS, INGRESS, GROUP]);
     let gone = write(&server, "gone.yaml", &policy("web", WEB));
-    on(&server, "delete", &["-f", &gone]).well();
+    on(&server, "delete", &["-f", &gone]).succeeded();
     for table in ["Port_Group", "Address_Set"] {
         assert_eq!(names(&server, table), [""; 0], "{table}");
     }
@@ -301,7 +301,7 @@ fn the_current_profile_names_rows_by_owner_and_uses_tiers_if_the_schema_has_them
         }
         assert_eq!(apply(&server, &text, &profile), "nothing to do\n");
         let file = write(&server, "cluster.yaml", &text);
-        on(&server, "delete", &["-f", &file]).well();
+        on(&server, "delete", &["-f", &file]).succeeded();
         assert_eq!(names(&server, "Port_Group"), [""; 0]);
         assert_eq!(names(&server, "Address_Set"), [""; 0]);
     }
@@ -370,7 +370,7 @@ fn a_policy_without_types_isolates_no_pod_in_any_profile() {
     let file = support::file("policy-without-types.yaml");
     for profile in ["mid2023", "current"] {
         let server = server("bundled");
-        on(&server, "apply", &["-f", &file, "--profile", profile]).well();
+        on(&server, "apply", &["-f", &file, "--profile", profile]).succeeded();
         let groups = names(&server, "Port_Group");
         assert_eq!(groups.len(), 3, "{groups:?}");
         for group in groups {

@@ -286,7 +286,7 @@ fn a_conversion_of_the_schema_is_followed_even_if_no_row_changes() {
         spec: {podSelector: {}, policyTypes: [Ingress]}\n";
     fs::write(format!("{folder}/policy.yaml"), policy).expect("a file");
     let arguments = ["-f", &folder, "--profile", "current"];
-    support::on(&without, "apply", &arguments).well();
+    support::on(&without, "apply", &arguments).succeeded();
     assert_eq!(plan(&without, &folder), Some(0));
     convert(&without, "bundled");
     assert_eq!(plan(&without, &folder), Some(1));

@@ -50,7 +50,7 @@ fn missing_databases_are_created_and_existing_ones_are_kept() {
             (&server.remotes[1], &["ls-list"]),
         ] {
             let db = format!("--db={remote}");
-            let output = run(path, "ovn-nbctl", &[&[&*db], rest].concat()).well();
+            let output = run(path, "ovn-nbctl", &[&[&*db], rest].concat()).succeeded();
             assert!(
                 rest[0] == "ls-add" || output.lines().count() == round + 1,
                 "{output}"
@@ -60,7 +60,7 @@ fn missing_databases_are_created_and_existing_ones_are_kept() {
         assert!(!path.join("db.sock").exists());
     }
     // The files are those of ovsdb-server.
-    let output = run(path, "ovsdb-tool", &["query", &nb, r#"["OVN_Northbound",{"op":"select","table":"Logical_Switch","where":[],"columns":["name"]}]"#]).well();
+    let output = run(path, "ovsdb-tool", &["query", &nb, r#"["OVN_Northbound",{"op":"select","table":"Logical_Switch","where":[],"columns":["name"]}]"#]).succeeded();
     for name in ["sw0", "sw1", "sw2"] {
         assert!(output.contains(name), "{output}");
     }
@@ -81,7 +81,7 @@ fn schemas_in_files_are_served_from_memory() {
         "ovsdb-client",
         &["list-dbs", server.remote()],
     )
-    .well();
+    .succeeded();
     assert_eq!(listed, "Open_vSwitch\nSmall\n_Server\n");
 }
 
@@ -135,7 +135,7 @@ fn what_cannot_be_served_is_refused_by_name() {
 
     let clustered = in_folder(path, "raft.db");
     let local = ["create-cluster", &clustered, &schema, "tcp:127.0.0.1:6643"];
-    run(path, "ovsdb-tool", &local).well();
+    run(path, "ovsdb-tool", &local).succeeded();
     let error = refused(&[&clustered, &socket]);
     assert!(error.contains("clustered database"), "{error}");
 
@@ -169,19 +169,19 @@ fn tls_has_the_options_of_ovsdb_server() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path();
     let pki = ["--dir=pki", "--log=log", "--batch"];
-    run(path, "ovs-pki", &[&pki[..], &["init"]].concat()).well();
+    run(path, "ovs-pki", &[&pki[..], &["init"]].concat()).succeeded();
     run(
         path,
         "ovs-pki",
         &[&pki[..], &["req+sign", "ovnnb", "controller"]].concat(),
     )
-    .well();
+    .succeeded();
     run(
         path,
         "ovs-pki",
         &[&pki[..], &["req+sign", "cms", "switch"]].concat(),
     )
-    .well();
+    .succeeded();
     let files = |name: &str, ca: &str| {
         [
             format!(
@@ -215,7 +215,7 @@ fn tls_has_the_options_of_ovsdb_server() {
         "ovn-nbctl",
         &[&options[..], &["ls-add", "sw0"]].concat(),
     )
-    .well();
+    .succeeded();
 
     // A certificate of the other authority is not accepted.
     let options = [&*key, &certificate, &client_ca, "--timeout=10", &db];
@@ -250,5 +250,5 @@ fn tls_has_the_options_of_ovsdb_server() {
     let open = Serve::start(&arguments);
     let db = format!("--db={}", open.remote());
     let options = [&*key, &certificate, &client_ca, &db];
-    run(path, "ovn-nbctl", &[&options[..], &["ls-list"]].concat()).well();
+    run(path, "ovn-nbctl", &[&options[..], &["ls-list"]].concat()).succeeded();
 }

@@ -23,7 +23,7 @@ fn applied() -> Server {
     }
     let pods = write(&server, "pods.yaml", &text);
     let folder = manifest("").display().to_string();
-    on(&server, "apply", &["-f", &folder, "-f", &pods]).well();
+    on(&server, "apply", &["-f", &folder, "-f", &pods]).succeeded();
     server
 }
 
@@ -56,7 +56,7 @@ impl Area {
 #[test]
 fn nothing_in_the_document_overlaps() {
     let server = applied();
-    let document = on(&server, "show", &["--format", "svg"]).well();
+    let document = on(&server, "show", &["--format", "svg"]).succeeded();
     let (mut areas, mut texts) = (Vec::new(), Vec::new());
     let mut place = None;
     for event in svg::read(&document).expect("a document") {
@@ -145,7 +145,7 @@ fn the_chart_has_every_row_once() {
         "show",
         &["--format", "mermaid", "--network", "l3-network"],
     )
-    .well();
+    .succeeded();
     assert!(
         chart.starts_with("flowchart TB\n  subgraph b1[\"l3-network (layer3)\"]\n"),
         "{chart}"
@@ -166,7 +166,7 @@ fn the_chart_has_every_row_once() {
     );
     assert!(
         localnet
-            .well()
+            .succeeded()
             .contains("[(\"localnet.network_br-localnet\")]")
     );
 }
@@ -181,11 +181,11 @@ fn texts_cannot_break_out_of_the_picture() {
         "kind": "NetworkAttachmentDefinition", "metadata": {"name": "nad", "namespace": "ns"},
         "spec": {"config": config.to_string()}});
     let file = write(&server, "network.json", &nad.to_string());
-    on(&server, "apply", &["-f", &file]).well();
-    let svg = on(&server, "show", &["--format", "svg"]).well();
+    on(&server, "apply", &["-f", &file]).succeeded();
+    let svg = on(&server, "show", &["--format", "svg"]).succeeded();
     assert!(!svg.contains("<b>"), "{svg}");
     assert!(svg.contains("&lt;b&gt;&amp;c"), "{svg}");
-    let chart = on(&server, "show", &["--format", "mermaid"]).well();
+    let chart = on(&server, "show", &["--format", "mermaid"]).succeeded();
     assert!(
         !chart.contains("<b>") && chart.contains("a#quot;#gt;#lt;b#gt;"),
         "{chart}"

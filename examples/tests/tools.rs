@@ -40,7 +40,7 @@ impl World {
 
     /// What `ovsdb-client` prints, with the server's remote after its command.
     fn client(&self, arguments: &[&str]) -> String {
-        run(self.path(), "ovsdb-client", &self.on_server(arguments)).well()
+        run(self.path(), "ovsdb-client", &self.on_server(arguments)).succeeded()
     }
 
     /// The arguments of `ovsdb-client` with the server's remote after the command.
@@ -61,7 +61,7 @@ impl World {
     fn tool(&self, name: &str, arguments: &[&str]) -> String {
         let db = format!("--db={}", self.server.remote());
         let whole = [&["--timeout=60", &*db], arguments].concat();
-        run(self.path(), name, &whole).well()
+        run(self.path(), name, &whole).succeeded()
     }
 
     fn transact(&self, operations: &Value) -> Value {
@@ -249,7 +249,7 @@ fn ovsdb_client_backs_up_restores_and_converts() {
     assert!(restored.expect("it runs").status.success());
     assert_eq!(world.names(), ["a"]);
     // The backup is a database file for ovsdb-tool.
-    run(world.path(), "ovsdb-tool", &["db-name", "backup"]).well();
+    run(world.path(), "ovsdb-tool", &["db-name", "backup"]).succeeded();
 
     let schema = |text: &str| fs::write(world.path().join("next"), text).expect("written");
     let needs = || world.client(&["needs-conversion", "next"]);
@@ -266,7 +266,7 @@ fn ovsdb_client_backs_up_restores_and_converts() {
     assert_eq!(world.client(&["get-schema-version", "Small"]), "1.1.0\n");
     assert_eq!(world.names(), ["a"]);
     assert_eq!(
-        run(world.path(), "ovsdb-tool", &["db-version", "db"]).well(),
+        run(world.path(), "ovsdb-tool", &["db-version", "db"]).succeeded(),
         "1.1.0\n"
     );
     // A schema that the rows do not fit leaves everything as it is.
@@ -394,7 +394,7 @@ fn ovn_nbctl_runs_as_a_daemon() {
     ];
     let options = options.each_ref().map(|option| &**option);
     let detach = [&["--detach"][..], &options].concat();
-    run(path, "ovn-nbctl", &detach).well();
+    run(path, "ovn-nbctl", &detach).succeeded();
     let _daemon = Detached {
         folder: path,
         control: control.display().to_string(),
@@ -537,7 +537,7 @@ fn ovsdb_tool_reads_the_files() {
     world.transact(&json!(["Small", {"op": "comment", "comment": "a farewell"},
         {"op": "delete", "table": "Item", "where": [["name", "==", "a"]]}]));
     let path = world.path();
-    let tool = |arguments: &[&str]| run(path, "ovsdb-tool", arguments).well();
+    let tool = |arguments: &[&str]| run(path, "ovsdb-tool", arguments).succeeded();
     assert_eq!(tool(&["db-name", "db"]), "Small\n");
     assert_eq!(tool(&["db-version", "db"]), "1.0.0\n");
     assert_eq!(tool(&["schema-version", "schema"]), "1.0.0\n");

@@ -27,13 +27,13 @@ pub(crate) fn marker(mutable: bool, unique: bool) -> Option<TokenStream> {
     }
 }
 
-/// A constant for each of these indexes over several of the columns, with its documentation. `escape` says
+/// A constant for each of these indexes over several of the columns, with its documentation. `rename_hint` says
 /// how a column's constant gets another name.
 pub(crate) fn constants(
     indexes: &[Vec<usize>],
     columns: &[Indexed<'_>],
     span: Span,
-    escape: impl Fn(&str) -> String,
+    rename_hint: impl Fn(&str) -> String,
 ) -> Result<TokenStream> {
     let mut taken: BTreeMap<String, (String, &[usize])> = columns
         .iter()
@@ -61,9 +61,10 @@ pub(crate) fn constants(
             // A schema may list an index twice.
             Some((_, known)) if known == index.as_slice() => continue,
             Some((other, _)) => {
-                let escape = escape(parts[0].name);
-                let message =
-                    format!("both {other} and {what} would be one constant, `{name}`; {escape}");
+                let rename_hint = rename_hint(parts[0].name);
+                let message = format!(
+                    "both {other} and {what} would be one constant, `{name}`; {rename_hint}"
+                );
                 return Err(Error::new(span, message));
             }
         }

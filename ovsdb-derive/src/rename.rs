@@ -89,7 +89,7 @@ impl Names {
 }
 
 /// The end of an error about two items of the same name: how to rename one.
-pub(crate) fn escape(key: &str) -> String {
+pub(crate) fn rename_hint(key: &str) -> String {
     format!("give one of them another name: `rename = {{ {key:?} => ... }}`")
 }
 

@@ -15,7 +15,7 @@ use crate::column::accessors;
 use crate::docs::Facts;
 use crate::indexes::Indexed;
 use crate::notes::Notes;
-use crate::rename::{Names, escape};
+use crate::rename::{Names, rename_hint};
 use crate::suggest::did_you_mean;
 use crate::{default, docs, indexes, source};
 
@@ -179,8 +179,9 @@ impl<'a> Module<'a> {
         match self.made_from.insert(name.to_owned(), from.clone()) {
             None => Ok(()),
             Some(other) => {
-                let escape = escape(key);
-                let message = format!("both {other} and {from} would be called `{name}`; {escape}");
+                let rename_hint = rename_hint(key);
+                let message =
+                    format!("both {other} and {from} would be called `{name}`; {rename_hint}");
                 Err(Error::new(self.span, message))
             }
         }
@@ -274,8 +275,8 @@ impl<'a> Module<'a> {
                 rust_type: &field.rust_type,
             })
             .collect();
-        let escape = |column: &str| escape(&format!("{name}.{column}"));
-        let index_constants = indexes::constants(&indexes, &indexed, self.span, escape)?;
+        let rename_hint = |column: &str| rename_hint(&format!("{name}.{column}"));
+        let index_constants = indexes::constants(&indexes, &indexed, self.span, rename_hint)?;
         let indexes = indexes.iter().map(|places| quote! { &[#(#places),*] });
         let idents: Vec<Ident> = fields.iter().map(|field| field.ident.clone()).collect();
         let accessors = accessors(&idents);
@@ -336,9 +337,9 @@ impl<'a> Module<'a> {
                 (None, None) => continue,
             };
             let name = field.name;
-            let escape = escape(&format!("{table}.{name}"));
+            let rename_hint = rename_hint(&format!("{table}.{name}"));
             let message = format!(
-                "both columns `{other}` and `{name}` of `{table}` would be one {what}; {escape}"
+                "both columns `{other}` and `{name}` of `{table}` would be one {what}; {rename_hint}"
             );
             return Err(Error::new(self.span, message));
         }
@@ -411,9 +412,9 @@ impl<'a> Module<'a> {
             let name = self.names.variant(table, column, &text);
             let doc = format!("`{text}`");
             if let Some(other) = seen.insert(name.to_string(), doc.clone()) {
-                let escape = escape(&format!("{table}.{column}.{text}"));
+                let rename_hint = rename_hint(&format!("{table}.{column}.{text}"));
                 let message = format!(
-                    "the values of `{table}.{column}`: both {other} and {doc} would be `{name}`; {escape}"
+                    "the values of `{table}.{column}`: both {other} and {doc} would be `{name}`; {rename_hint}"
                 );
                 return Err(Error::new(self.span, message));
             }

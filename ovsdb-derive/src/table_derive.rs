@@ -80,8 +80,9 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             rust_type: &column.rust_type,
         })
         .collect();
-    let escape = |_: &str| "give one of them another name: `#[ovsdb(constant = ...)]`".to_owned();
-    let index_constants = indexes::constants(&indexes, &indexed, table.span(), escape)?;
+    let rename_hint =
+        |_: &str| "give one of them another name: `#[ovsdb(constant = ...)]`".to_owned();
+    let index_constants = indexes::constants(&indexes, &indexed, table.span(), rename_hint)?;
     let infos = columns.iter().map(|column| {
         let (name, rust_type) = (&column.name, &column.rust_type);
         quote! { ::ovsdb::ColumnInfo::new::<#rust_type>(#name) }

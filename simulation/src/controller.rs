@@ -246,17 +246,17 @@ pub(crate) fn unmarked(number: usize, cache: &Cache) -> Option<String> {
 /// A work queue whose keys are the items of a cache, and its workers.
 pub(crate) struct Queue {
     queue: WorkQueue<Uuid>,
-    hands: Rc<Hands>,
+    state: Rc<WorkerState>,
     workers: Vec<JoinHandle<()>>,
 }
 
 /// What the workers have in work and have seen.
 #[derive(Default)]
-struct Hands {
+struct WorkerState {
     in_work: RefCell<BTreeSet<Uuid>>,
     /// The items as the workers saw them when they last completed work on them.
     seen: RefCell<BTreeMap<Uuid, Option<Item>>>,
-    handed: Cell<u64>,
+    handed_out: Cell<u64>,
 }
 
 impl Drop for Queue {
@@ -269,21 +269,21 @@ impl Queue {
     pub(crate) fn of(cache: &Cache) -> Self {
         let queue = WorkQueue::new();
         queue.feed(cache.changes::<Item>(), |change, _| [change.uuid()]);
-        let hands = Rc::<Hands>::default();
+        let state = Rc::<WorkerState>::default();
         let workers = (0..2).map(|_| {
-            let (queue, hands, cache) = (queue.clone(), hands.clone(), cache.clone());
-            spawn_local(async move { hands.work(&queue, &cache).await })
+            let (queue, state, cache) = (queue.clone(), state.clone(), cache.clone());
+            spawn_local(async move { state.work(&queue, &cache).await })
         });
         Self {
             workers: workers.collect(),
             queue,
-            hands,
+            state,
         }
     }
 
     /// What is still queued, delayed or in work; `None` when the queue is at rest.
     pub(crate) fn unfinished(&self) -> Option<String> {
-        let in_work = self.hands.in_work.borrow().len();
+        let in_work = self.state.in_work.borrow().len();
         let left = (self.queue.len(), self.queue.delayed(), in_work);
         (left != (0, 0, 0)).then(|| format!("{left:?} keys are queued, delayed and in work"))
     }
@@ -292,7 +292,7 @@ impl Queue {
     pub(crate) fn check(&self, name: &str, cache: &Cache) {
         let view = cache.snapshot();
         let mut left: BTreeSet<Uuid> = view.rows::<Item>().map(ovsdb::Row::uuid).collect();
-        for (uuid, seen) in &*self.hands.seen.borrow() {
+        for (uuid, seen) in &*self.state.seen.borrow() {
             left.remove(uuid);
             let now = view
                 .get(Ref::<Item>::new(*uuid))
@@ -311,7 +311,7 @@ impl Queue {
     }
 }
 
-impl Hands {
+impl WorkerState {
     async fn work(&self, queue: &WorkQueue<Uuid>, cache: &Cache) {
         while let Some(work) = queue.next().await {
             let key = *work.key();
@@ -320,14 +320,14 @@ impl Hands {
                 self.in_work.borrow_mut().insert(key),
                 || key.to_string(),
             );
-            self.handed.set(self.handed.get() + 1);
+            self.handed_out.set(self.handed_out.get() + 1);
             let view = cache.snapshot();
             let seen = view
                 .get(Ref::<Item>::new(key))
                 .map(|item| Item::clone(item));
             sleep(Duration::from_millis(fastrand::u64(0..100))).await;
             self.in_work.borrow_mut().remove(&key);
-            match self.handed.get() % 8 {
+            match self.handed_out.get() % 8 {
                 3 => work.retry(),
                 7 => work.retry_after(Duration::from_millis(300)),
                 _ => {

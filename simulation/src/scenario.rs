@@ -76,7 +76,7 @@ pub(crate) enum Event {
     /// The next connection of a client is cut after this many bytes, or frozen.
     EndNext(usize, usize, bool),
     /// Something is wrong with the TLS of a server.
-    Spoil(usize, Bad),
+    BreakTls(usize, Bad),
     CutServer(usize),
     Freeze(usize),
     Thaw(usize),
@@ -88,14 +88,14 @@ pub(crate) enum Event {
     /// All faults end, and everything has to come to rest.
     Rest,
     /// After everything has been at rest for a while, all connections are cut.
-    Blink,
+    CutAllAtRest,
     Restart(u64),
     /// The disk of the single server is full.
     Fill,
     /// The relay restarts.
     RestartRelay(u64),
     /// The relay loses its source.
-    Strand,
+    IsolateRelay,
     Remove,
     Convert(bool),
     /// The same, by a client.
@@ -262,8 +262,8 @@ impl Draw {
         match self.random.u8(0..112) {
             0..40 => {
                 let work = self.work();
-                let patience = (self.random.u8(0..8) == 0).then(|| self.random.u64(0..200));
-                Event::Work(client, work, patience)
+                let gives_up_after = (self.random.u8(0..8) == 0).then(|| self.random.u64(0..200));
+                Event::Work(client, work, gives_up_after)
             }
             40..44 => Event::Burst(client, self.random.u8(2..8)),
             44..48 => Event::Select(client, cache, self.item_filter()),
@@ -288,7 +288,7 @@ impl Draw {
             ),
             75..79 => Event::Heal,
             79 => Event::Rest,
-            80 => Event::Blink,
+            80 => Event::CutAllAtRest,
             81 => Event::Hang(server),
             82 => Event::Delay(server, self.random.u64(1..500)),
             83 => Event::DisconnectBefore(server),
@@ -298,7 +298,7 @@ impl Draw {
             88 => Event::Convert(self.random.bool()),
             89 => Event::ConvertBy(client, self.random.bool()),
             100..103 if self.has_tls => {
-                Event::Spoil(server, Bad::ALL[self.random.usize(0..Bad::ALL.len())])
+                Event::BreakTls(server, Bad::ALL[self.random.usize(0..Bad::ALL.len())])
             }
             110.. => {
                 let some = self.random.u8(0..1 << WANTED);
@@ -308,7 +308,7 @@ impl Draw {
             104..106 => Event::SetRemotes(client, self.random.u8(1..16)),
             106 => Event::Close(client),
             107..109 if self.kind == Kind::Relay => Event::RestartRelay(self.random.u64(0..3000)),
-            109 if self.kind == Kind::Relay => Event::Strand,
+            109 if self.kind == Kind::Relay => Event::IsolateRelay,
             107 if self.has_file => Event::Fill,
             108 if self.has_file => Event::Restart(self.random.u64(0..3000)),
             100.. => {
@@ -339,10 +339,10 @@ impl Draw {
         let event = self.event();
         let wait = match self.random.u8(0..10) {
             0..3 => 0,
-            3..7 if event != Event::Strand => self.random.u64(1..50),
-            7..9 if event != Event::Strand => self.random.u64(50..1500),
+            3..7 if event != Event::IsolateRelay => self.random.u64(1..50),
+            7..9 if event != Event::IsolateRelay => self.random.u64(50..1500),
             // Long enough for a relay to report that it has lost its source.
-            _ if event == Event::Strand => self.random.u64(42_000..50_000),
+            _ if event == Event::IsolateRelay => self.random.u64(42_000..50_000),
             _ => self.random.u64(1500..9000),
         };
         Step { event, wait }
@@ -406,10 +406,10 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Work(client, work, None) => write!(f, "client {client} {work}"),
-            Self::Work(client, work, Some(patience)) => {
+            Self::Work(client, work, Some(gives_up_after)) => {
                 write!(
                     f,
-                    "client {client} {work}, and gives it up after {patience} ms"
+                    "client {client} {work}, and gives it up after {gives_up_after} ms"
                 )
             }
             Self::Burst(client, count) => {
@@ -449,7 +449,7 @@ impl fmt::Display for Event {
             Self::RestartRelay(down) => {
                 write!(f, "the relay is killed, and starts again after {down} ms")
             }
-            Self::Strand => f.write_str("the relay loses its source"),
+            Self::IsolateRelay => f.write_str("the relay loses its source"),
             Self::Replace(client) => write!(f, "client {client} is dropped and replaced"),
             Self::Cut(client) => write!(f, "the connections of client {client} are cut"),
             Self::CutAfter(client, bytes) => {
@@ -465,7 +465,7 @@ impl fmt::Display for Event {
                     "the next connection of client {client} will {ends} after {bytes} bytes"
                 )
             }
-            Self::Spoil(server, bad) => write!(f, "server {server} {bad}"),
+            Self::BreakTls(server, bad) => write!(f, "server {server} {bad}"),
             Self::CutServer(server) => write!(f, "the connections to server {server} are cut"),
             Self::Freeze(client) => write!(f, "the connections of client {client} go half-open"),
             Self::Thaw(client) => {
@@ -486,7 +486,7 @@ impl fmt::Display for Event {
             }
             Self::Heal => f.write_str("all faults end"),
             Self::Rest => f.write_str("all faults end, and everything comes to rest"),
-            Self::Blink => f.write_str(
+            Self::CutAllAtRest => f.write_str(
                 "all faults end; after ten seconds of rest all connections are cut at once",
             ),
             Self::Restart(down) => {

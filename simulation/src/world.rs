@@ -255,7 +255,7 @@ impl World {
         });
     }
 
-    fn work(self: &Rc<Self>, client: usize, what: Work, patience: Option<u64>) {
+    fn work(self: &Rc<Self>, client: usize, what: Work, gives_up_after: Option<u64>) {
         let agent = self.agents[client].clone();
         let Some(connected) = agent.connected() else {
             return;
@@ -287,10 +287,12 @@ impl World {
                 _ => vec![connected.main.clone()],
             };
             let worked = work(number, what, &connected, replicas, &world.oracle);
-            let end = match patience {
-                Some(patience) => {
-                    let patience = Duration::from_millis(patience);
-                    timeout(patience, worked).await.unwrap_or(End::Unknown)
+            let end = match gives_up_after {
+                Some(gives_up_after) => {
+                    let gives_up_after = Duration::from_millis(gives_up_after);
+                    timeout(gives_up_after, worked)
+                        .await
+                        .unwrap_or(End::Unknown)
                 }
                 None => worked.await,
             };
@@ -303,7 +305,7 @@ impl World {
     async fn handle(self: &Rc<Self>, event: Event) {
         let agent = |client: usize| self.agents[client].clone();
         match event {
-            Event::Work(client, what, patience) => self.work(client, what, patience),
+            Event::Work(client, what, gives_up_after) => self.work(client, what, gives_up_after),
             Event::Burst(client, count) => {
                 for count in 0..count {
                     self.work(client, Work::Insert(count % 3, i64::from(count) * 7), None);
@@ -351,7 +353,7 @@ impl World {
             }
             Event::ConvertBy(client, second) => self.convert(client, second),
             Event::Rest => self.rest_as_wanted().await,
-            Event::Blink => self.blink().await,
+            Event::CutAllAtRest => self.cut_all_at_rest().await,
             network_or_server => self.disturb(network_or_server).await,
         }
     }
@@ -363,8 +365,8 @@ impl World {
             Event::Cut(client) => network.cut_client(client),
             Event::CutAfter(client, bytes) => network.cut_after(client, bytes),
             Event::EndNext(client, bytes, freezes) => network.end_next(client, bytes, freezes),
-            Event::Strand => network.isolate_relay(),
-            Event::Spoil(server, bad) => network.break_tls(server, bad),
+            Event::IsolateRelay => network.isolate_relay(),
+            Event::BreakTls(server, bad) => network.break_tls(server, bad),
             Event::CutServer(server) => network.cut_server(server),
             Event::Freeze(client) => network.freeze(client),
             Event::Thaw(client) => network.thaw(client),
@@ -716,7 +718,7 @@ impl World {
 
     /// Cuts all connections after everything has been at rest for a while, and checks that clients are back at
     /// once.
-    async fn blink(&self) {
+    async fn cut_all_at_rest(&self) {
         self.rest().await;
         if verdict::is_violated() {
             return;

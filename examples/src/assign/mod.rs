@@ -159,7 +159,7 @@ fn assign_subnets<'a>(
     for node in &cluster.nodes {
         let asked = match node.index {
             Some(index) => {
-                let asked = subnets.at(index).and_then(|asked| {
+                let asked = subnets.nth(index).and_then(|asked| {
                     for subnet in &asked {
                         subnets.reserve(&node.name, *subnet)?;
                     }
@@ -215,7 +215,7 @@ fn assign_subnets<'a>(
             if grant.has(family) {
                 continue;
             }
-            match subnets.next(&grant.node.name, family) {
+            match subnets.allocate(&grant.node.name, family) {
                 Some(subnet) => grant.subnets.push(subnet),
                 None => exhausted = true,
             }

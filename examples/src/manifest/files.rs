@@ -15,23 +15,23 @@ pub struct Files {
     paths: Vec<PathBuf>,
     /// The files in their order.
     list: Result<Vec<PathBuf>, InputError>,
-    read: BTreeMap<PathBuf, (Look, Content)>,
+    read: BTreeMap<PathBuf, (Stamp, Content)>,
 }
 
 /// What is in a file.
 type Content = Result<Vec<Entry>, InputError>;
 
 /// The modification time and length of a file; `None` if they cannot be read.
-type Look = Option<(SystemTime, u64)>;
+type Stamp = Option<(SystemTime, u64)>;
 
-fn look(path: &Path) -> Look {
+fn stamp(path: &Path) -> Stamp {
     let metadata = fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
 /// Whether a file was written so recently that more may follow.
-fn is_young(look: &Look, settles: Duration) -> bool {
-    look.is_some_and(|(written, _)| written.elapsed().is_ok_and(|age| age < settles))
+fn is_young(stamp: &Stamp, settles: Duration) -> bool {
+    stamp.is_some_and(|(written, _)| written.elapsed().is_ok_and(|age| age < settles))
 }
 
 /// Whether a file of a folder is read, by its name.
@@ -44,7 +44,7 @@ pub fn is_manifest(path: &Path) -> bool {
 
 /// The result of examining files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Looked {
+pub struct Scan {
     /// Whether files were read or removed, or the folders could not be listed.
     pub changed: bool,
     /// Whether files were not read yet because they were written too recently.
@@ -67,53 +67,53 @@ impl Files {
     /// # Errors
     /// As [`Manifests::read`].
     pub fn read(&mut self) -> Result<Manifests, InputError> {
-        self.look(Duration::ZERO);
+        self.scan(Duration::ZERO);
         self.manifests()
     }
 
     /// Reads the files that are new or whose modification time or length has changed, unless they were
     /// written less than `settles` ago.
-    pub fn look(&mut self, settles: Duration) -> Looked {
-        let mut looked = self.list_again();
+    pub fn scan(&mut self, settles: Duration) -> Scan {
+        let mut scan = self.list_again();
         for path in self.list.iter().flatten() {
-            let now = look(path);
+            let now = stamp(path);
             if self.read.get(path).is_some_and(|(known, _)| *known == now) {
                 continue;
             }
             if is_young(&now, settles) {
-                looked.unsettled = true;
+                scan.unsettled = true;
                 continue;
             }
             self.read.insert(path.clone(), (now, content(path)));
-            looked.changed = true;
+            scan.changed = true;
         }
-        looked
+        scan
     }
 
     /// Reads these files, which were changed or removed, and files that were not read yet.
-    pub fn look_at(&mut self, changed: &BTreeSet<PathBuf>) -> Looked {
-        let mut looked = Looked::default();
+    pub fn scan_changed(&mut self, changed: &BTreeSet<PathBuf>) -> Scan {
+        let mut scan = Scan::default();
         let is_known = |path: &PathBuf| self.read.contains_key(path) && path.is_file();
         if !changed.iter().all(is_known) {
-            looked = self.list_again();
+            scan = self.list_again();
         }
         for path in self.list.iter().flatten() {
             if changed.contains(path) || !self.read.contains_key(path) {
-                self.read.insert(path.clone(), (look(path), content(path)));
-                looked.changed = true;
+                self.read.insert(path.clone(), (stamp(path), content(path)));
+                scan.changed = true;
             }
         }
-        looked
+        scan
     }
 
-    fn list_again(&mut self) -> Looked {
+    fn list_again(&mut self) -> Scan {
         self.list = all_files(&self.paths);
         let before = self.read.len();
         if let Ok(list) = &self.list {
             let list: BTreeSet<_> = list.iter().collect();
             self.read.retain(|path, _| list.contains(path));
         }
-        Looked {
+        Scan {
             changed: self.read.len() < before || self.list.is_err(),
             unsettled: false,
         }

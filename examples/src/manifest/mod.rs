@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use self::files::{Files, Looked, is_manifest};
+pub use self::files::{Files, Scan, is_manifest};
 pub use self::kind::{NAD, POLICY};
 use self::object::{Entry, Found, Object, entries};
 use crate::error::{InputError, Place, Reason};

@@ -54,7 +54,7 @@ impl Endpoint<'_> {
 
 /// Everything that a network's policies select from.
 #[derive(Debug, Clone)]
-pub struct Scene<'a> {
+pub struct PolicyContext<'a> {
     /// The network.
     pub config: &'a NetworkConfig,
     /// The version of OVN-Kubernetes to follow.
@@ -98,24 +98,24 @@ pub struct Rows {
 
 /// The rows of these policies, which must all be for the network.
 #[must_use]
-pub fn lower(scene: &Scene<'_>, policies: &[&Policy]) -> Rows {
+pub fn lower(context: &PolicyContext<'_>, policies: &[&Policy]) -> Rows {
     let mut rows = Rows::default();
     if policies.is_empty() {
         return rows;
     }
-    if scene.profile == Profile::Mid2023 {
-        for namespace in scene.namespaces.keys() {
-            scene.namespace_sets(&mut rows, namespace);
+    if context.profile == Profile::Mid2023 {
+        for namespace in context.namespaces.keys() {
+            context.namespace_sets(&mut rows, namespace);
         }
     }
     for policy in policies {
-        scene.deny_groups(&mut rows, policy);
-        scene.policy_group(&mut rows, policy);
+        context.deny_groups(&mut rows, policy);
+        context.policy_group(&mut rows, policy);
     }
     rows
 }
 
-impl Scene<'_> {
+impl PolicyContext<'_> {
     /// The families of the addresses that the network assigns.
     fn families(&self) -> Vec<Family> {
         let ranges = self

@@ -13,7 +13,7 @@ use crate::cluster::Cluster;
 use crate::database::{View, is_of, is_owned};
 use crate::ids;
 use crate::network::Network;
-use crate::policy::lower::{Endpoint, Group, LOGGING_METER, Rows, Scene, Set, lower};
+use crate::policy::lower::{Endpoint, Group, LOGGING_METER, PolicyContext, Rows, Set, lower};
 use crate::policy::{Direction, owner};
 use crate::remove::{Others, addresses};
 
@@ -63,7 +63,7 @@ pub(super) fn add(
         port: name,
         addresses: other.addresses.clone(),
     });
-    let scene = Scene {
+    let context = PolicyContext {
         config: &network.config,
         profile: cluster.profile,
         tiers: draft.tiers,
@@ -71,7 +71,7 @@ pub(super) fn add(
         endpoints: ours.chain(theirs).collect(),
     };
     let policies: Vec<_> = cluster.policies_of(network).collect();
-    let rows = lower(&scene, &policies);
+    let rows = lower(&context, &policies);
     let view = draft.view.clone();
     let known = Known::new(&view, cluster, name, &rows, left.others);
     let desired = &mut draft.desired;

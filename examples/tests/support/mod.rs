@@ -53,7 +53,7 @@ pub(crate) struct Run {
 
 impl Run {
     /// Checks that the program succeeded.
-    pub(crate) fn well(self) -> String {
+    pub(crate) fn succeeded(self) -> String {
         assert_eq!(self.status, Some(0), "{self:?}");
         self.out
     }

@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 use crate::Result;
 
 /// The time limit of each wait. It is long, because a machine that compiles at the same time is slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Looks repeatedly until something is found.
 ///
 /// # Errors
 /// When it is not found in time, or looking fails.
 pub(super) fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LIMIT;
     loop {
         if let Some(found) = look()? {
             return Ok(found);
         }
         if Instant::now() > deadline {
-            let seconds = PATIENCE.as_secs();
+            let seconds = LIMIT.as_secs();
             return Err(format!("waited {seconds} s for {what}, without success").into());
         }
         sleep(Duration::from_millis(50));

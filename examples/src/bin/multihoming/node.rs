@@ -85,7 +85,7 @@ struct Uplink {
     #[arg(long, value_parser = ["system", "netdev"])]
     datapath_type: Option<String>,
     #[command(flatten)]
-    patience: Patience,
+    waiting: Waiting,
 }
 
 /// Puts a pod's interface on the integration bridge, and waits for ovn-controller
@@ -116,7 +116,7 @@ struct Attach {
     #[command(flatten)]
     integration: Integration,
     #[command(flatten)]
-    patience: Patience,
+    waiting: Waiting,
 }
 
 /// Removes a pod's interface from the integration bridge
@@ -184,7 +184,7 @@ impl From<&Limits> for Bandwidth {
 }
 
 #[derive(Debug, Args)]
-struct Patience {
+struct Waiting {
     /// Do not wait until the interface works
     #[arg(long)]
     no_wait: bool,
@@ -193,7 +193,7 @@ struct Patience {
     timeout: u64,
 }
 
-impl Patience {
+impl Waiting {
     fn limit(&self) -> Option<Duration> {
         (!self.no_wait).then_some(Duration::from_secs(self.timeout))
     }
@@ -240,7 +240,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let datapath_type = uplink.datapath_type.as_deref();
             let (bridge, interface) = (&uplink.bridge, &uplink.interface);
             let effect = node.uplink(bridge, interface, datapath_type).await?;
-            if let Some(limit) = uplink.patience.limit() {
+            if let Some(limit) = uplink.waiting.limit() {
                 node.opened(bridge, limit).await?;
                 node.opened(interface, limit).await?;
             }
@@ -250,7 +250,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             let attachment = attach.attachment();
             let bridge = &attach.integration.integration_bridge;
             let effect = node.attach(bridge, &attachment).await?;
-            if let Some(limit) = attach.patience.limit() {
+            if let Some(limit) = attach.waiting.limit() {
                 node.installed(&attachment, limit).await?;
             }
             say("interface", &attachment.interface, effect)?;

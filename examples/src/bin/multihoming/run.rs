@@ -71,7 +71,7 @@ async fn control(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     let connection = arguments.database.leader()?;
     let manifests = Watched::new(settings)?;
-    let northbound = Northbound::connect_when_there(connection).await?;
+    let northbound = Northbound::connect_waiting(connection).await?;
     let controller = Controller::start(northbound, manifests).await?;
     match controller.run().await? {}
 }

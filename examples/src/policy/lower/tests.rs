@@ -60,7 +60,7 @@ fn rows(subnets: &str, profile: Profile, spec: &Value) -> Rows {
         port,
         addresses: vec![address.parse().expect("an address")],
     };
-    let scene = Scene {
+    let context = PolicyContext {
         config: &config,
         profile,
         tiers: true,
@@ -72,7 +72,7 @@ fn rows(subnets: &str, profile: Profile, spec: &Value) -> Rows {
         ],
     };
     let policy = read(spec).expect("a policy");
-    lower(&scene, &[&policy])
+    lower(&context, &[&policy])
 }
 
 /// The matches of ACLs that allow traffic, and the last part of their ids.
