@@ -1,5 +1,6 @@
 //! A client that requires the leader of a cluster, and finds only followers: it stays connected to one of
-//! them until that member leads, or shows that another member does.
+//! them until that member leads, or shows that another member does. `session/tests/standing_by.rs` has the
+//! cases that depend on times.
 
 mod support;
 
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 
 /// Longer than anything here takes, so that a test that hangs fails.
 const HANG: Duration = Duration::from_secs(60);
-/// Longer than any test: what happens earlier is not caused by this timer.
+/// How long a remote is not tried again after a failure: longer than the test.
 const NEVER: Duration = Duration::from_secs(3600);
 
 const ROW: &str = "00000000-0000-0000-0000-000000000001";
@@ -60,53 +61,6 @@ async fn change(connection: &mut Connection, columns: &str) {
     connection.send(&words).await;
 }
 
-/// The server's keepalive is answered: the connection is kept, but not used for anything else.
-async fn is_kept(connection: &mut Connection) {
-    connection
-        .send(r#"{"method":"echo","params":[],"id":"kept"}"#)
-        .await;
-    let answer = connection.text().await.expect("an answer");
-    assert!(answer.contains("kept"), "{answer}");
-}
-
-#[tokio::test]
-async fn a_member_that_is_elected_is_used_on_the_same_connection() {
-    let peer = Peer::new();
-    let connecting = tokio::spawn(builder(peer.remote()).connect());
-    let mut connection = peer.accept().await;
-    greet(&mut connection, false, 5).await;
-    is_kept(&mut connection).await;
-    assert!(!connecting.is_finished());
-    change(&mut connection, r#"{"connected":false}"#).await;
-    is_kept(&mut connection).await;
-    assert!(!connecting.is_finished());
-    change(&mut connection, r#"{"connected":true,"leader":true}"#).await;
-    let client = timeout(HANG, connecting).await.expect("no hang");
-    let client = client.expect("no panic").expect("a client");
-    assert_eq!(client.stats().attempts, 1);
-}
-
-#[tokio::test]
-async fn a_schema_that_changes_meanwhile_is_read_again() {
-    let peer = Peer::new();
-    let connecting = tokio::spawn(builder(peer.remote()).connect());
-    let mut connection = peer.accept().await;
-    greet(&mut connection, false, 5).await;
-    is_kept(&mut connection).await;
-    let converted = INVENTORY.replacen("\"weight\"", "\"heft\"", 1);
-    let text = serde_json::to_string(&converted).expect("json");
-    change(&mut connection, &format!(r#"{{"schema":{text}}}"#)).await;
-    let schema = connection.request().await;
-    assert_eq!(schema.method, "get_schema");
-    change(&mut connection, r#"{"leader":true}"#).await;
-    is_kept(&mut connection).await;
-    assert!(!connecting.is_finished());
-    connection.reply(&schema, &converted).await;
-    let client = timeout(HANG, connecting).await.expect("no hang");
-    let client = client.expect("no panic").expect("a client");
-    assert!(!client.has_column(Item::WEIGHT));
-}
-
 /// Whether the client hung up.
 async fn is_left(connection: &mut Connection) -> bool {
     connection.text().await.is_none()
@@ -116,7 +70,6 @@ async fn is_left(connection: &mut Connection) -> bool {
 async fn a_log_that_grows_shows_that_another_member_leads() {
     let (first, second) = (Peer::new(), Peer::new());
     let remotes = format!("{},{}", first.remote(), second.remote());
-    // Pauses take an hour, so any new attempt is because of the log.
     let client = builder(remotes).connect();
     let connecting = tokio::spawn(client);
     let mut at_first = first.accept().await;
