@@ -27,8 +27,9 @@ impl Kind {
         }
     }
 
-    /// The command that starts the client: this program with `--follow`, or one of these two programs in
-    /// the folder `peers`. Builds the C programs if they do not exist.
+    /// The command that starts the client: this program with `--follow`, or one of these two programs,
+    /// whose sources are in the folder `peers`. Builds the C programs, and before them their library unless
+    /// it was built earlier.
     ///
     /// # Errors
     /// When the C programs cannot be built.

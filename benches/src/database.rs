@@ -64,7 +64,7 @@ impl Northbound {
     /// The reply with all rows, as a client receives it.
     ///
     /// # Errors
-    /// When the connection fails.
+    /// When the connection fails, or the server refuses the request.
     pub fn initial_reply(&self) -> Result<String> {
         Connection::new(&self.socket())?.call("monitor_cond_since", &self.monitor_params())
     }
@@ -87,7 +87,7 @@ pub fn all_columns(schema: &DatabaseSchema) -> String {
 /// Inserts this many ports, ten to a switch, into the database of a server.
 ///
 /// # Errors
-/// When the server refuses a row.
+/// When the server cannot be reached or refuses a row.
 pub fn fill(remote: String, ports: usize) -> Result {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -21,7 +21,7 @@ pub fn monotonic_ns() -> Result<u64> {
 /// its resident memory now.
 ///
 /// # Errors
-/// When there is no such process.
+/// When there is no such process, or it has no such entry.
 pub fn memory(process: u32, name: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let kilobytes = status
@@ -32,7 +32,7 @@ pub fn memory(process: u32, name: &str) -> Result<u64> {
     Ok(kilobytes * 1024)
 }
 
-/// The time that the process's threads have run, in microseconds.
+/// The time that the threads of the process have run, in microseconds. Threads that have ended do not count.
 ///
 /// # Errors
 /// When there is no such process.

@@ -18,8 +18,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .start()
         .await?;
 
-    // All existing ports come first, then every change, including those made while there was no
-    // connection.
+    // All existing ports come first, then the changes. Changes made while there was no connection arrive
+    // combined, once it is back.
     let mut changes = cache.changes::<LogicalSwitchPort>();
     while let Some(batch) = changes.next().await {
         for change in &batch {

@@ -120,7 +120,7 @@ pub enum MacError {
     Length {
         /// The text.
         text: String,
-        /// Its length in bytes.
+        /// The number of bytes of the address.
         bytes: usize,
     },
 }

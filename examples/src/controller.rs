@@ -4,7 +4,7 @@
 //! It is level-triggered: after each change of a file, a row or the schema, it compares the whole
 //! database with the manifests, plans the differences, and commits them. If only pods have changed in a
 //! file, it plans those first, so that they need not wait for the comparison. Only one of several
-//! controllers works: the one that holds a lock of the database. Each of its transactions verifies that
+//! controllers works: the one that holds a lock of the server. Each of its transactions verifies that
 //! it still holds the lock.
 
 use std::convert::Infallible;
@@ -282,8 +282,8 @@ impl Watched {
     /// Reads the manifests for the first time.
     ///
     /// # Errors
-    /// When a file or folder cannot be read, a file is neither YAML nor JSON, or the command line is
-    /// wrong.
+    /// When a file or folder cannot be read, a folder has no manifest, a file is neither YAML nor JSON,
+    /// or the command line is wrong.
     pub fn new(settings: Settings) -> Result<Self, InputError> {
         // The watch begins before the first read, so that no change is missed.
         let watch = Watch::new(&settings.paths);

@@ -1,4 +1,4 @@
-//! The northbound database: connecting to it, and reading which networks it has.
+//! The northbound database: connecting to it, and reading what was granted on its networks.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -50,7 +50,7 @@ impl Northbound {
     /// Connects, and waits until the replica is complete.
     ///
     /// # Errors
-    /// When there is no northbound database at the remotes.
+    /// When a remote is malformed, none can be used, or the server does not have a northbound database.
     pub async fn connect(connection: impl Into<Connection>) -> Result<Self, Error> {
         let connection = connection.into();
         let server = connection.server().cloned();

@@ -160,7 +160,7 @@ pub enum Reason {
     /// A subnet was requested that another node has, or that the network does not have.
     #[error("{0}")]
     Subnet(String),
-    /// A subnet or a network has no address left.
+    /// A subnet has no address left for a pod, or a network no subnet for a node.
     #[error("no address is left in {0}")]
     Exhausted(String),
     /// An address is taken.

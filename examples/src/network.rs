@@ -34,7 +34,7 @@ pub struct Networks {
 pub enum Nads {
     /// It describes the network with this index in [`Networks::networks`].
     Network(usize),
-    /// It does not describe an OVN-Kubernetes network.
+    /// It does not describe a secondary network of OVN-Kubernetes.
     Skipped,
     /// It was refused.
     Refused,

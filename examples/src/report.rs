@@ -127,7 +127,7 @@ impl Kept {
             "Node" => {
                 self.nodes.insert(name.to_owned());
             }
-            // A namespace has no row of its own.
+            // A namespace is also known from the other objects in it.
             "Namespace" => {}
             POLICY => {
                 self.policies.insert(pair);

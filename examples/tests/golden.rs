@@ -96,7 +96,7 @@ impl Database {
     }
 }
 
-/// Whether a cell is as expected: arrays are sets, and `{any: true}` is any text.
+/// Whether a cell is as expected: arrays are sets, and `{any: true}` is any text that is not empty.
 fn same(wanted: &Value, found: &Value) -> bool {
     match (wanted, found) {
         (Value::Object(any), found) if any.get("any") == Some(&Value::Bool(true)) => {

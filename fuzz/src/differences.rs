@@ -27,7 +27,8 @@ static SCHEMA: LazyLock<DatabaseSchema> = LazyLock::new(|| {
 /// The bytes of the input choose the messages ([`Choices`]).
 ///
 /// # Panics
-/// When the rows differ from the model's.
+/// When the rows differ from the model's, when one of the replicas refuses or accepts a message against the model, or
+/// when an index does not agree with its rows.
 pub fn differences(data: &[u8]) {
     let mut choices = Choices { rest: data };
     let mut compiled = Replay::<Database>::new(&SCHEMA);

@@ -33,7 +33,7 @@ fn runtime() -> Runtime {
 /// The lines of the input are sent by two clients in turn.
 ///
 /// # Panics
-/// When a client has other rows than the server.
+/// When that other client is not served, or has other rows than the server.
 pub fn session(data: &[u8]) {
     static SEED: LazyLock<Server> = LazyLock::new(|| Server::memory(SCHEMA).expect("a server"));
     runtime().block_on(async {

@@ -5,8 +5,8 @@
 //!
 //! Names of the schema become Rust names by these rules:
 //!
-//! - A table's words are split at `_`. A word all in capitals is written as one word (`ACL` is
-//!   `Acl`, `DHCP_Options` is `DhcpOptions`). In any other word the first letter becomes a capital
+//! - A table's name is split into words at `_`. Of a word all in capitals, only the first letter stays
+//!   a capital (`ACL` is `Acl`, `DHCP_Options` is `DhcpOptions`). In any other word the first letter becomes a capital
 //!   (`Logical_Switch` is `LogicalSwitch`, `QoS` stays). A table called `self` is `SelfTable`.
 //! - A column keeps its name, in lower case, as a field; a name that Rust reserves is written as a
 //!   raw identifier (`r#type`), and `self`, `super` and `crate` get a `_` at the end. Its typed

@@ -65,7 +65,7 @@ impl<'a> Notes<'a> {
     }
 }
 
-/// A key and the type of its value, as Markdown: of `ttl integer 0..255`, `` `ttl` (integer, 0 to 255)``.
+/// A key and the type of its value, as Markdown: `ttl integer 0..255` becomes `` `ttl` (integer, 0 to 255)``.
 fn documented(key: &str) -> String {
     let mut words = key.splitn(3, ' ');
     let name = words.next().unwrap_or_default();

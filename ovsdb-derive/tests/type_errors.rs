@@ -136,7 +136,7 @@ fn write_package(folder: &Path) {
             binary(&path.replace(['/', '.'], "_"), &path, "2024");
         }
     }
-    // One more program must compile, in each edition.
+    // One more program must compile, in each edition since 2018.
     for edition in ["2018", "2021", "2024"] {
         binary(&format!("edition_{edition}"), "editions/names.rs", edition);
     }

@@ -47,7 +47,7 @@
 //! # #[cfg(not(all(feature = "nb", feature = "server")))] fn main() {}
 //! ```
 //!
-//! The types are generic in the database, and each generated module has aliases for its own:
+//! The types are generic in the database, and each generated module has aliases for its database:
 //! `nb::Client` is `Client<nb::Database>`.
 //!
 //! # The guide
@@ -87,7 +87,7 @@
 //! | `vswitch` | the module `vswitch`: Open_vSwitch, of Open vSwitch 4.0 |
 //! | `tls` | `ssl:` remotes, through rustls |
 //! | `serde` | serde's `Serialize` and `Deserialize` for [rows and values](value#serialization) |
-//! | `metrics` | counters through the facade of the crate `metrics` |
+//! | `metrics` | [metrics](stats) through the facade of the crate `metrics` |
 //! | `server` | the module `server`: an OVSDB server |
 //! | `testing` | the module `testing`: private servers for tests, and replicas fed from memory |
 //!

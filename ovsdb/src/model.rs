@@ -83,7 +83,7 @@ pub trait TableVisitor<D: Database> {
 /// `..Default::default()` leaves them to the server: the default atom if the column's type has `min` 1
 /// (0, false, the empty string), and empty if it has `min` 0. Generated tables have this default,
 /// except that a required reference stays unset, because the server refuses a row without it. Replicas
-/// do not rely on it: they take the value of an omitted column from the server's schema
+/// do not use `Default`: they take the value of an omitted column from the server's schema
 /// ([`Datum::default_of`](crate::value::Datum::default_of)). An insert omits columns with the server's
 /// default, and sends all other values. The commit returns an error for a value that the server's type
 /// does not allow.
@@ -114,7 +114,8 @@ pub trait Table: Clone + Default + PartialEq + fmt::Debug + Send + Sync + Sized 
     const TABLE: &'static str;
     /// The columns, in the order of their indexes.
     const COLUMNS: &'static [ColumnInfo];
-    /// The schema's indexes: for each, the indexes of its columns.
+    /// The schema's indexes over columns of the struct, each as the positions of these columns in
+    /// [`COLUMNS`](Self::COLUMNS).
     const INDEXES: &'static [&'static [usize]];
 
     /// The column with this index.
@@ -151,19 +152,20 @@ pub struct ColumnInfo {
 }
 
 impl ColumnInfo {
-    /// Whether the column's type is a reference to rows.
+    /// Whether the column's Rust type contains a [`Ref`].
     pub(crate) fn refers(&self) -> bool {
         let is_rows = |domain: &Domain| matches!(domain, Domain::Rows { .. });
         self.domains.iter().any(is_rows)
     }
 
-    /// Whether a value of the column may refer to rows.
+    /// Whether a value of the column may refer to rows: its type contains uuids, as [`Ref`] or as plain
+    /// [`Uuid`].
     pub(crate) fn may_refer(&self) -> bool {
         self.kind.key == ovsdb_schema::AtomicType::Uuid
             || self.kind.value == Some(ovsdb_schema::AtomicType::Uuid)
     }
 
-    /// Whether a value of the column may refer to rows of this table.
+    /// Whether the column's Rust type contains a [`Ref`] to this table.
     pub(crate) const fn may_refer_to(&self, database: &str, table: &str) -> bool {
         let [key, value] = self.domains;
         check::is_rows_of(key, database, table) || check::is_rows_of(value, database, table)
@@ -306,8 +308,8 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
     /// ```
     pub fn edit(self, row: &mut T, change: impl FnOnce(&mut V)) {
         let place = row.column_mut(self.index);
-        // `new` has checked the index and the shape. The type is another one only if `get` reads
-        // another field.
+        // `new` has checked the index and the shape. If `get` reads another field, the type may still
+        // differ, and then nothing is changed.
         if let Some(place) = place.and_then(|place| place.as_any_mut().downcast_mut()) {
             change(place);
         }
@@ -456,8 +458,8 @@ macro_rules! __serialize_tables {
 /// # }
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-// In this order, the uuid is in the same cache line as the reference count, so that prefetching the
-// count also fetches the uuid.
+// In this order, the uuid is next to the reference count, usually in the same cache line, so that
+// prefetching the count also fetches the uuid.
 #[derive(Debug, Clone)]
 #[repr(C)]
 pub struct Row<T> {

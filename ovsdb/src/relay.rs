@@ -20,8 +20,8 @@ use crate::transport::IntoRemotes;
 use crate::value::Str;
 
 impl Server {
-    /// A server that relays a database of other servers. It answers reads and monitors itself, and
-    /// forwards transactions that write to the source.
+    /// A server that relays a database of other servers, the source. It answers reads and monitors itself,
+    /// and forwards to the source the transactions that write.
     ///
     /// While the source cannot be reached, reads are answered from the last known rows, and
     /// transactions that write wait. After 30 seconds, `_Server` reports that the database is not

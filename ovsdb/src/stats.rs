@@ -65,7 +65,7 @@ pub struct Stats {
     pub refused: u64,
     /// Transactions whose outcome remained unknown.
     pub unknown: u64,
-    /// Requests now in flight.
+    /// Requests of callers now in flight.
     pub in_flight: usize,
     /// Requests now queued to be sent. Callers that wait for room in the queue are not counted.
     pub waiting: usize,
@@ -212,7 +212,7 @@ pub(crate) struct Counters {
     pub(crate) committed: Counter,
     pub(crate) refused: Counter,
     pub(crate) unknown: Counter,
-    /// Requests now in flight.
+    /// Requests of callers now in flight.
     pub(crate) in_flight: AtomicU64,
 }
 

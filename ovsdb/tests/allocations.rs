@@ -143,7 +143,7 @@ async fn a_look_up_in_a_declared_index_allocates_nothing() {
     client.close().await;
 }
 
-/// The C IDL of Open vSwitch 3.1 has 6,600 bytes of such a row in its memory (benches/README.md).
+/// The C IDL of Open vSwitch 3.1 takes 6,600 bytes of memory for such a row (benches/README.md).
 const MOST_BYTES_A_ROW: i64 = 1000;
 
 #[test]

@@ -74,7 +74,7 @@ fn mismatch(error: Error) -> SchemaMismatch {
 #[tokio::test]
 async fn a_server_lists_its_databases_and_their_schemas() {
     let server = bundled_server("OVN_Northbound");
-    // Without a name, it is a client of `_Server`, in which the server describes itself.
+    // Without a database name, this is a client of `_Server`, in which the server describes itself.
     let client: Client<AnyDatabase> = connect(&server).await;
     assert_eq!(client.database(), "_Server");
     let databases = client.databases().await.expect("databases");
@@ -515,8 +515,8 @@ fn some_datum(random: &mut fastrand::Rng) -> Datum {
     }
 }
 
-/// The server refuses what the client's check refuses. The reverse holds too, as far as the schema alone
-/// shows it.
+/// The server refuses what the client's check refuses, except values for a column that only the server
+/// sets (`_uuid`). The reverse holds too, as far as the schema alone shows it.
 #[tokio::test]
 async fn the_check_agrees_with_the_server() {
     let server = inventory_server();

@@ -356,10 +356,11 @@ type Change = fn(&Snapshot<Database>, &mut Transaction<Database>) -> Option<Ref<
 
 type Applied = Result<(Option<Ref<Item>>, Outcome), CommitError>;
 
-/// The result of an `apply`.
+/// The task that runs an `apply`.
 type Applying = tokio::task::JoinHandle<Applied>;
 
-/// Applies `change` on a replica that shows 0. Returns the connection on which its transaction arrived.
+/// Applies `change` on a replica whose row has the count 0. Returns the request with its transaction, the
+/// peer, the connection on which the request arrived, and the task.
 async fn first_try(
     identity: RowIdentity,
     change: Change,
@@ -385,8 +386,8 @@ async fn first_try(
     (first, peer, connection, applied)
 }
 
-/// Like [`first_try`], but the connection is lost after the transaction was sent. Returns the next
-/// connection, whose replica shows 1.
+/// Like [`first_try`], but the connection is lost after the transaction was sent. The connection
+/// that is returned is the next one, on which the row has the count 1.
 async fn lost_after_sending(
     identity: RowIdentity,
     change: Change,
@@ -613,7 +614,7 @@ async fn what_an_earlier_run_may_have_made_is_not_reported_as_the_closures_error
     fail(TransactionFault::DisconnectAfter);
     let (row, run) = insert("a").await.expect("inserted by the first run");
     assert_eq!((find("a"), run), (Some(row), 1));
-    // A row that existed before is the closure's own error.
+    // If the row existed before, the closure's own error is returned.
     match insert("a").await.expect_err("it exists") {
         Failure::Exists => {}
         Failure::Commit(error) => panic!("{error:?}"),

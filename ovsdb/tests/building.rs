@@ -58,7 +58,7 @@ async fn an_incomplete_operation_is_not_sent() {
     assert!(outcome.results().is_empty());
     assert_eq!(client.stats().requests, requests);
 
-    // Between complete operations, an incomplete one keeps its index, and its count is 0.
+    // Among complete operations, an incomplete one is left out, and its count is 0.
     let mut txn = client.transaction();
     txn.insert(item("a"));
     let none = txn.update(Item::NAME.eq("a")).index();

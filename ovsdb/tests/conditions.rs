@@ -200,7 +200,7 @@ async fn changes_that_wait_are_coalesced() {
         r#"[1,1,{"Item":[{"where":[["count","==",9]]}]}]"#
     );
     assert!(waiting.iter().all(|change| !change.is_finished()));
-    // Refused: the earlier condition stays in force, and the next connection requests it.
+    // Refused: the earlier condition stays in force.
     connection
         .fail(&request, r#"{"error":"syntax error"}"#)
         .await;

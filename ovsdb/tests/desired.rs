@@ -1,4 +1,4 @@
-//! Desired state: what a plan changes, what it never touches, and that it ends.
+//! Desired state: what a plan changes, what it never touches, and that `converge` ends.
 
 mod support;
 
@@ -111,8 +111,8 @@ async fn rows_are_inserted_changed_and_deleted_as_they_are_wanted() {
         .expect("no conflict");
     assert_eq!((done.commits, done.changes), (0, 0));
 
-    // Another client adds to a column of which a part is given, and changes a column that is given and two
-    // that are not.
+    // Another client adds to a column of which a part is given, and changes three columns: one that is given,
+    // one whose initial value is given, and one that is not given.
     let mut txn = setting.other.transaction();
     txn.mutate(Item::NAME.eq("a"))
         .insert(Item::NOTES, [("color", "red")]);

@@ -245,7 +245,7 @@ async fn the_one_row_with_a_key_is_guarded_by_its_key_alone() {
     let a = setting.a;
     let by_tag = &setting.by_tag;
 
-    // Neither the row's other columns, nor what other clients add to it, is a conflict.
+    // Neither a change of another column, nor a key that another client adds to the same map, is a conflict.
     let ours = |txn: &mut Txn| {
         assert_eq!(txn.one(Item::NAME, "a"), Ok(a));
         assert_eq!(txn.one(by_tag, "x"), Ok(a));
@@ -445,7 +445,7 @@ async fn an_increment_is_not_made_twice_when_the_outcome_is_unknown() {
     fail(TransactionFault::DisconnectBefore);
     change(|row| row.total += 1).await.expect("a commit");
     assert_eq!(total(), 1);
-    // It was carried out, but nothing shows which client made the change.
+    // The first attempt was carried out, but nothing shows which client made the change.
     fail(TransactionFault::DisconnectAfter);
     let error = change(|row| row.total += 1)
         .await

@@ -30,7 +30,7 @@ fn a_dropped_server_leaves_no_process_and_no_folder() {
     assert!(!folder.exists() && !Path::new(&process).exists());
 }
 
-/// Starts a server and a cluster, prints where they are, and waits to be killed.
+/// Starts a server and a cluster, prints where they are, and ends as `OVSDB_TEST_END` says.
 #[test]
 #[ignore = "started by a_server_ends_with_its_process_however_that_ends"]
 fn a_process_with_servers() {
@@ -62,8 +62,8 @@ fn a_process_with_servers() {
     }
 }
 
-/// Whether a process runs that has this text on its command line; one that ended and was not waited
-/// for has none.
+/// Whether the process with this id runs and has this text on its command line. A process that ended and
+/// was not waited for has no command line.
 fn runs_with(id: &str, text: &str) -> bool {
     let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&line).contains(text)
@@ -85,7 +85,7 @@ fn a_server_ends_with_its_process_however_that_ends() {
         let mut servers: Vec<(String, String)> = Vec::new();
         for line in output.lines() {
             let line = line.expect("text");
-            // The name of the test may stand before it.
+            // The name of the test may stand before this text on the line.
             if let Some((_, server)) = line.split_once("SERVER ") {
                 let (id, folder) = server.split_once(' ').expect("an id and a folder");
                 servers.push((id.to_owned(), folder.to_owned()));

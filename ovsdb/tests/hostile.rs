@@ -49,7 +49,7 @@ async fn insert(client: &Client<Database>, name: &str) -> Uuid {
     row.uuid()
 }
 
-/// Why the connection was lost, for a client whose next attempts fail.
+/// Waits until the connection is lost. Returns the reason.
 async fn loss(client: &Client<Database>) -> Disconnected {
     let mut state = client.state();
     let lost = state.wait_for(|state| matches!(state, ConnectionState::Waiting { .. }));

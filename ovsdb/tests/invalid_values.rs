@@ -1,4 +1,4 @@
-//! Values that no server accepts are refused before anything is sent, and the connection stays.
+//! Values that a server refuses or cannot keep are refused before anything is sent, and the connection stays.
 
 mod support;
 

@@ -32,7 +32,7 @@ fn transactions_without_a_client_do_not_mix_their_rows() {
         row: one.uuid(),
     };
     assert_eq!(conflict, expected);
-    // Rows of other tables too.
+    // A row of another table gets the same uuid, too.
     let mut other = Transaction::<Database>::detached();
     other.insert(Slot { number: 5 });
     assert_eq!(first.merge(&other), Err(expected));
@@ -117,7 +117,7 @@ async fn an_immutable_column_of_an_inserted_row_can_be_edited_later() {
     let view = cache.snapshot();
     let row = view.get_by(Item::NAME, "e").expect("a row");
     assert_eq!((row.total, Some(row.reference())), (4, outcome.inserted(c)));
-    // It cannot be edited once an operation has read it.
+    // The column cannot be edited once another operation may have read the row.
     let mut txn = client.transaction_on(&cache);
     let f = txn.insert(item("f", 6));
     txn.update(Item::NAME.eq("f")).set(Item::TOTAL, 7);

@@ -117,7 +117,7 @@ async fn a_transaction_shows_its_own_writes() {
         Some("red")
     );
 
-    // Deleted, or to be collected as garbage.
+    // Deleted: a row of the view, and rows that the transaction has inserted.
     txn.delete(b);
     let part = txn.insert(Part { label: "p".into() });
     txn.delete(part);

@@ -38,7 +38,7 @@ fn every_feature_is_in_the_readme_and_in_the_guide() {
         let guide = text("ovsdb/src/lib.rs");
         assert!(
             guide.contains(&format!("//! {cell}")),
-            "the guide lacks {name}"
+            "lib.rs lacks {name}"
         );
     }
 }

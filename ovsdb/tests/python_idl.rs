@@ -99,7 +99,7 @@ async fn serve(file: &Path, schema: &str, socket: &Path) -> (Server, nb::Client)
     (server, client)
 }
 
-/// Adds a switch with two ports, changes existing rows, and sets the mark.
+/// Adds a switch with two ports, adds an address to an existing port, and sets the mark.
 async fn change(client: &nb::Client, mark: i64) {
     let cache = client.cache().all_tables().start().await.expect("a cache");
     let view = cache.snapshot();

@@ -265,7 +265,7 @@ async fn a_commit_waits_for_a_replica_that_is_fetched_again() {
     let again = connection.request().await;
     settle(&mut connection).await;
     assert!(!commit.is_finished());
-    // A server that was replaced by an older release meanwhile, which knows only older monitor methods.
+    // As if the server had been replaced by an older release meanwhile, which knows only older monitor methods.
     connection
         .fail(&again, r#"{"error":"unknown method"}"#)
         .await;

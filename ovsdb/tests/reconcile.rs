@@ -690,7 +690,7 @@ async fn stopping_finishes_what_runs_and_takes_nothing_new() {
         let runner = runner.clone();
         tokio::spawn(async move { runner.stop().await })
     };
-    // The stop takes effect: no more keys are taken.
+    // The stop takes effect: keys that are added are no longer queued.
     until("nothing is added", || {
         let before = runner.stats().queued;
         runner.add(Str::from(before.to_string()));

@@ -411,7 +411,7 @@ async fn a_dead_host_is_noticed_while_a_large_reply_is_decoded() {
         "{reason:?}"
     );
     assert!(!starting.is_finished(), "the reply was decoded before");
-    // The client had probed it.
+    // The client had probed the host.
     let mut asked = 0;
     while let Some(text) = connection.text().await {
         assert!(text.contains("\"echo\""), "{text}");

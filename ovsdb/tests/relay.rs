@@ -115,8 +115,8 @@ async fn a_relay_serves_on_while_its_source_restarts() {
                 transaction.insert(switch("later"));
                 match transaction.commit().await {
                     Ok(_) => return,
-                    // The relay sent the transaction before it noticed that its source was dead, so it is
-                    // not committed.
+                    // The relay sent the transaction to its source before it noticed that the source was
+                    // dead, so the transaction is not committed.
                     Err(CommitError::Unknown(_)) => {}
                     Err(error) => panic!("{error}"),
                 }
@@ -269,7 +269,7 @@ async fn a_relay_gives_its_rows_versions_of_its_own_that_change_with_those_of_th
         let second = renewed(&mut relay, &first, &["a"]).await;
         assert_eq!(second["b"], first["b"], "{case}");
 
-        // The weak reference is to a row that does not exist and is removed, so the version is the only change.
+        // The weak reference to a row that does not exist is removed, so the version is the only change.
         let nowhere = json!(["uuid", "11111111-1111-4111-8111-111111111111"]);
         transact(&mut source, update("a", json!({"next": nowhere}))).await;
         let third = renewed(&mut relay, &second, &["a"]).await;

@@ -121,7 +121,6 @@ async fn a_client_that_is_disconnected_sees_no_reset() {
     }
 }
 
-/// The numbers in the updates of one row, until the last one.
 #[tokio::test]
 async fn requests_wait_while_their_client_does_not_read_the_replies() {
     let server = Server::memory(SCHEMA).expect("a server");
@@ -154,6 +153,7 @@ async fn requests_wait_while_their_client_does_not_read_the_replies() {
     assert_eq!(rows.len(), 2);
 }
 
+/// The numbers in the updates of one row, until the last one.
 async fn follow(path: PathBuf, last: usize) -> Vec<usize> {
     let mut client = UnixStream::connect(&path).await.expect("a connection");
     let request =

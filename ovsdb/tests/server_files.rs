@@ -194,7 +194,7 @@ async fn what_the_embedded_server_wrote_opens_in_ovsdb_server_and_the_tools() {
         contents.matches("OVSDB JSON ").count()
     };
     assert!(records() > 2);
-    // Of two at a time, one waits for the other.
+    // Of two compactions at the same time, one waits for the other.
     let (first, second) = tokio::join!(server.compact("Files"), server.compact("Files"));
     first.and(second).unwrap();
     assert_eq!(records(), 2, "the schema, and the rows");

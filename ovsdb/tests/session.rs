@@ -299,7 +299,7 @@ async fn a_change_is_retried_after_a_conflict() {
         (runs, refused.kind()),
         (3, Some(ErrorKind::ConstraintViolation))
     );
-    // The closure's own error ends it at once; an empty transaction is not sent.
+    // The closure's own error ends `apply` at once; an empty transaction is not sent.
     let own = client
         .apply(&cache, |_, _| Err::<(), _>(refused.clone()))
         .await;
@@ -337,7 +337,7 @@ async fn a_lock_is_requested_again() {
         .await
         .expect("no hang")
         .expect("the lock was released");
-    // A handle whose future was dropped does not keep the lock.
+    // A request for the lock whose future was dropped does not keep the lock.
     for _ in 0..20 {
         drop(timeout(Duration::ZERO, client.lock("l")).await);
     }

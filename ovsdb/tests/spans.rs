@@ -10,7 +10,7 @@ use ovsdb::Client;
 use support::inventory::{Database, Slot};
 use support::{connect, inventory_server};
 
-/// The names of the spans that were entered.
+/// The names of the spans that were made, and of those that were entered.
 #[derive(Default)]
 struct Spans {
     names: Mutex<Vec<&'static str>>,

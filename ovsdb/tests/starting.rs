@@ -121,7 +121,7 @@ async fn starting_a_cache_ends_by_the_time_limit_with_the_reason() {
         matches!(&error, Error::Disconnected(lost) if matches!(lost.reason(), DisconnectReason::TimedOut)),
         "{error:?}"
     );
-    // When it answers later, the monitor is cancelled.
+    // When the server answers later, the monitor is cancelled.
     connection.reply(&late, &no_rows()).await;
     assert_eq!(connection.request().await.method, "monitor_cancel");
     serves(&client, &mut connection).await;

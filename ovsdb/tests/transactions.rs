@@ -144,7 +144,7 @@ async fn rows_are_named_by_the_server_on_request() {
     assert_eq!(outcome.rows(&parts).expect("rows")[0].label, "wheel");
 }
 
-/// Commits one operation that must fail, and returns the kind and the failed operation.
+/// Commits operations of which one must fail. Returns the kind of the error, and the operation that failed.
 async fn refused(
     client: &Client<Database>,
     operations: Vec<Operation>,

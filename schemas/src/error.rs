@@ -21,7 +21,7 @@ pub enum SchemaErrorReason {
     Json {
         /// The line, counted from 1.
         line: usize,
-        /// The column, counted from 1.
+        /// The column in bytes, counted from 1.
         column: usize,
         /// What the JSON parser says.
         message: String,

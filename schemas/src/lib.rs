@@ -42,8 +42,8 @@ pub fn bundled(database: &str) -> Option<&'static str> {
 }
 
 /// Facts about a bundled schema that the schema does not state: since which release a table or column exists,
-/// and which keys of its maps the manual documents. Comments at the beginning of the text explain its lines;
-/// `files/README.md` says where they come from.
+/// and which keys of maps and elements of sets the manual documents. Comments at the beginning of the text
+/// explain its lines; `files/README.md` says where they come from.
 ///
 /// ```
 /// let notes = ovsdb_schema::bundled_notes("OVN_Northbound").expect("a bundled schema");

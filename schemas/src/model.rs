@@ -57,7 +57,7 @@ pub struct ColumnSchema {
     /// not a root table: the server stores such a reference even if the schema says otherwise.
     pub ephemeral: bool,
     /// Whether it can change after the row's insert. Always true for a weak reference, because the server itself
-    /// removes it when the row is deleted.
+    /// removes it when the row that it refers to is deleted.
     pub mutable: bool,
 }
 

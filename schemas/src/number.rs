@@ -24,7 +24,8 @@ pub enum Number {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NumberError {
-    /// The byte of the text at which reading stopped.
+    /// The byte of the text at which it stops being a number or, for a number out of range, where the
+    /// number starts.
     pub offset: usize,
     /// What is wrong there.
     pub reason: NumberErrorReason,
@@ -36,7 +37,7 @@ pub struct NumberError {
 pub enum NumberErrorReason {
     /// Not the JSON syntax of a number.
     Malformed,
-    /// Beyond the range of a double.
+    /// Beyond the range of a double, or with an exponent that ovsdb-server refuses, even of 0.
     OutOfRange,
 }
 
@@ -48,7 +49,7 @@ impl Number {
     /// Reads a text that is a number and nothing else.
     ///
     /// # Errors
-    /// When the text is anything else, or the number is beyond the range of a double.
+    /// When the text is anything else, or the number is [out of range](NumberErrorReason::OutOfRange).
     pub fn parse(text: &str) -> Result<Self, NumberError> {
         match Self::lex(text, 0)? {
             (number, end) if end == text.len() => Ok(number),
@@ -61,10 +62,11 @@ impl Number {
     ///
     /// The rule is ovsdb-server's, except for two kinds of numbers that the server writes and its own
     /// parser refuses: subnormal reals, and the largest double with its 15 digits. Those are read.
-    /// So are integers from 2^64 to 2^64 + 3, as reals: the server's parser wraps them around to 0.
+    /// Numbers whose first 20 digits are 2^64 to 2^64 + 3 are read as reals, although the server's
+    /// parser wraps these digits around to 0 to 3.
     ///
     /// # Errors
-    /// When no number starts there, or it is beyond the range of a double.
+    /// When no number starts there, or it is [out of range](NumberErrorReason::OutOfRange).
     pub fn lex(text: &str, start: usize) -> Result<(Self, usize), NumberError> {
         let bytes = text.as_bytes();
         let malformed = |offset| NumberError::new(offset, NumberErrorReason::Malformed);

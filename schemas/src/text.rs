@@ -103,7 +103,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// The next byte that is not whitespace, to which it moves.
+    /// Moves to the next byte that is not whitespace, and returns it.
     fn peek(&mut self) -> Option<u8> {
         let rest = &self.text.as_bytes()[self.at..];
         let blanks = rest

@@ -189,7 +189,7 @@ fn notes(origin: &Origin, repository: &Path) -> String {
     } = origin;
     let mut notes = format!(
         "# Facts about {database}, from the sources of {product}, that its schema does not state:\n\
-         # product NAME RELEASE: what the schema and the keys are of.\n\
+         # product NAME RELEASE: the product and release that the schema and the keys belong to.\n\
          # since RELEASE TABLE[.COLUMN]: the release that introduced it; without a line, {oldest} or earlier.\n\
          # key TABLE.COLUMN KEY [TYPE]: a key of a map, or an element of a set, that {page} documents.\n\
          # TYPE is how the value of the key is written, where the page declares it; bounds may be open.\n\
@@ -209,7 +209,7 @@ fn notes(origin: &Origin, repository: &Path) -> String {
         Some(*oldest),
         "branches"
     );
-    // Branches get new columns after their first release: the releases are their tags, if they exist.
+    // A branch gets new columns after its first release, so the tag of that release is read, if it exists.
     let tags = git(repository, &["tag"]);
     let show = |release: &str, path: &str| {
         let mut names = [format!("v{release}.0"), format!("v{release}")].into_iter();
@@ -231,7 +231,7 @@ fn notes(origin: &Origin, repository: &Path) -> String {
             let _ = writeln!(notes, "since {} {item}", releases[without_gap - 1]);
         }
     }
-    // The manual is corrected on the branch.
+    // The manual is read from the branch, where it is corrected after the release.
     let manual = format!("branch-{}:{}", origin.release, origin.manual);
     for ((column, key), kind) in keys(&git(repository, &["show", &manual])) {
         let space = if kind.is_empty() { "" } else { " " };

@@ -51,7 +51,7 @@ fn database() -> (tempfile::TempDir, std::path::PathBuf) {
     (folder, database)
 }
 
-/// How the server writes a real: 15 significant digits, as `%.15g` of C does.
+/// Whether this may be the text of a real that the server wrote: with 15 significant digits, as `%.15g` of C does.
 fn close(written: &str, real: f64) -> bool {
     let read: f64 = written.parse().expect("a real");
     (read - real).abs() <= real.abs() * 1e-14

@@ -327,7 +327,7 @@ impl Agent {
         }
     }
 
-    /// Sets the client's remotes to all servers, if they are others.
+    /// Sets the client's remotes to all servers, unless they are that already.
     pub(crate) fn reset_remotes(&self) {
         let Some(connected) = self.connected() else {
             return;

@@ -321,7 +321,7 @@ impl Network {
         }
     }
 
-    /// How many of these bytes pass, and whether the connection is cut after them.
+    /// How many of these bytes pass, and whether the connection is to be cut or frozen after them.
     fn spend(&self, id: u64, count: usize) -> (usize, bool) {
         let inner = self.inner();
         let Some(link) = inner.links.get(&id) else {

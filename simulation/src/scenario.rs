@@ -22,7 +22,7 @@ pub(crate) enum Work {
     AddApplied(u8),
     /// Creates the item of this number, or sets its value.
     Ensure(u8, i64),
-    /// Deletes an item.
+    /// Deletes an item; number 4 stands for all blue items.
     Delete(u8),
     /// Adds a tag to an item, or removes it.
     Tag(u8, u8),
@@ -124,7 +124,7 @@ pub(crate) struct ClientSetting {
     pub(crate) uses_followers: bool,
     /// The newest monitor method that it uses: 0 for `monitor_cond_since`, 1 for `monitor_cond`, 2 for `monitor`.
     pub(crate) older_monitor: u8,
-    /// Whether the server names the rows that it inserts.
+    /// Whether the server chooses the uuids of the rows that the client inserts.
     pub(crate) named_rows: bool,
     /// Whether a reconciler marks the items.
     pub(crate) reconciles: bool,

@@ -5,5 +5,5 @@ ovsdb::schema!("world.ovsschema");
 
 /// The text of the schema.
 pub(crate) const FIRST: &str = include_str!("../world.ovsschema");
-/// The text of the schema to which it is converted, and back again.
+/// The text of the schema to which the database is converted, and from which it is converted back.
 pub(crate) const SECOND: &str = include_str!("../world-2.ovsschema");

@@ -297,7 +297,7 @@ pub(crate) async fn work(
         );
     }
     if done.is_ok() {
-        // Caches must show the commit only if the connection is still the same.
+        // A stale cache must show the commit only if the connection is still the same.
         let is_connected = connected.client.state().get().is_connected()
             && connected.client.stats().connections == connections;
         let in_time = begun.elapsed() < crate::client::REQUEST;
@@ -315,7 +315,7 @@ fn is_shown(
     is_connected: bool,
     oracle: &RefCell<Oracle>,
 ) {
-    // A commit may resolve before such a cache shows it only if the connection is lost or the time is over.
+    // A commit may resolve before a stale cache shows it only if the connection is lost or the time is over.
     let must_show = match replica.cache.freshness().get() {
         Freshness::Current => true,
         Freshness::StaleSince(_) => is_connected,

@@ -18,7 +18,8 @@ pub(crate) struct Arguments {
 /// Compares the public items with those of the baseline, with all features.
 ///
 /// # Errors
-/// When a change breaks programs that use the library, and the version in `Cargo.toml` was not raised accordingly.
+/// When a change breaks programs that use the library, and the version in `Cargo.toml` was not raised accordingly; or
+/// when the comparison cannot be run.
 pub(crate) fn compare(arguments: &Arguments) -> Result {
     compare_with(&arguments.baseline)
 }

@@ -1,4 +1,4 @@
-//! Runs programs and waits for them. A program that fails ends the task.
+//! Runs programs and waits for them. A program that fails is an error, except in [`attempt`].
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -58,7 +58,7 @@ pub(crate) fn run_cargo(arguments: &str) -> Result {
     run(&mut cargo_command(arguments))
 }
 
-/// Runs a program. Returns what it printed.
+/// Runs a program. Returns its standard output.
 ///
 /// # Errors
 /// When it cannot be run, or fails. The error contains the command and its output.
@@ -87,7 +87,8 @@ pub(crate) fn all_output(command: &mut Command) -> Result<String> {
     Err(format!("`{}` failed: {}", shown(command), text.trim()).into())
 }
 
-/// Runs a program that may fail. Returns whether it succeeded, and what it printed.
+/// Runs a program that may fail. Returns whether it succeeded, and its standard output; if it failed, with its
+/// standard error.
 ///
 /// # Errors
 /// When it cannot be run.

@@ -16,8 +16,8 @@ const MANIFESTS: &str = "manifests";
 /// Runs of fewer seconds count as short.
 const SHORT: u32 = 60;
 
-/// Runs every target for this many seconds, beginning with its committed corpus. A target has one thread, so as
-/// many targets run at the same time as there are processors.
+/// Runs each target for this many seconds, except [`MANIFESTS`] in a short run. A target begins with its committed
+/// corpus. It has one thread, so as many targets run at the same time as there are processors.
 ///
 /// # Errors
 /// When a target cannot be built, or finds an input that breaks it.
@@ -31,7 +31,8 @@ pub(crate) fn smoke(seconds: u32) -> Result {
         features += MANIFESTS;
     }
     let fuzz = |subcommand| bootstrapped(&cargo_fuzz, &["fuzz", subcommand, &features]);
-    // Build all targets first: the last step of each build has one thread, so these run at the same time.
+    // Build all targets first: the last step of each target's build uses one thread, so the last steps of
+    // several targets run at the same time.
     run(&mut fuzz("build"))?;
     let targets = Mutex::new(targets.into_iter());
     let next = || targets.lock().ok()?.next();
@@ -76,7 +77,7 @@ fn targets() -> Result<Vec<String>> {
     Ok(targets)
 }
 
-/// Sanitizers need this switch on the stable toolchain.
+/// A command with `RUSTC_BOOTSTRAP=1`, which sanitizers need on the stable toolchain.
 fn bootstrapped(program: &str, arguments: &[&str]) -> Command {
     let mut command = command(program, arguments);
     command.env("RUSTC_BOOTSTRAP", "1");

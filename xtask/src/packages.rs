@@ -55,7 +55,7 @@ pub(crate) const NETWORK: &[RequiredProgram] = &[
 /// Ensures that the programs exist, and installs their packages if it may.
 ///
 /// # Errors
-/// When a program is missing and cannot be installed. The error names the packages.
+/// When a program is missing and cannot be installed.
 pub(crate) fn ensure(programs: &[RequiredProgram]) -> Result {
     let mut missing: Vec<&str> = programs
         .iter()

@@ -108,11 +108,11 @@ impl NetworkConfig {
 pub enum Parsed {
     /// A network, and the unknown members of its configuration.
     Network(Box<NetworkConfig>, Vec<String>),
-    /// Not an OVN-Kubernetes network: skipped without an error.
+    /// Not a secondary network of OVN-Kubernetes: skipped without an error.
     Skipped(Skipped),
 }
 
-/// Why a NAD does not describe an OVN-Kubernetes network.
+/// Why a NAD does not describe a secondary network of OVN-Kubernetes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Skipped {
     /// The object has no configuration: Multus looks for one in files on the node.
@@ -472,8 +472,8 @@ fn read_current(members: &Members<'_>, config: &mut NetworkConfig) -> Result<()>
     Ok(())
 }
 
-/// Checks the join subnets: a localnet network must not set any, and other networks' subnets must not
-/// overlap them.
+/// Checks the join subnets: a localnet network must not set any. In a layer2 or layer3 network, they must
+/// not overlap the subnets of this network.
 fn read_join_subnet(members: &Members<'_>, config: &NetworkConfig) -> Result<()> {
     let text = members.text("joinSubnet")?.unwrap_or_default();
     let given = plain_subnets("joinSubnet", &text)?;

@@ -13,7 +13,7 @@ use crate::report::Kind;
 /// The result of reading a document, or an item of a list.
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// Its kind cannot be determined.
+    /// Its kind or its name cannot be determined, or a mapping in it has a key twice.
     Unknown(InputError),
     /// Its kind is not read.
     NotRead(Kind),
@@ -230,7 +230,7 @@ fn served(kind: &str, version: &str) -> Served {
             &["k8s.cni.cncf.io/v1beta1", "k8s.cni.cncf.io/v1beta2"],
             "k8s.cni.cncf.io/v1beta1 or k8s.cni.cncf.io/v1beta2",
         ),
-        // Others use the same names of kinds, in API groups with their own domains.
+        // Other projects use the same names of kinds, in API groups with their own domains.
         "Pod" | "Node" | "Namespace" if version.contains('.') => return Served::Not,
         "Pod" | "Node" | "Namespace" => (&["v1"], "v1"),
         _ => return Served::Not,

@@ -105,7 +105,8 @@ fn yaml(
     // Without aliases, a text has fewer nodes than characters. With aliases it may describe more, but
     // at most a few times its own size.
     let size = text.len().saturating_mul(4).saturating_add(10_000);
-    // Like kubectl: `n`, `on` and `0755` are strings, and a repeated key is an error.
+    // `n`, `on` and `0755` are strings (kubectl reads them as booleans and a number), and a repeated key is an
+    // error.
     let options = serde_saphyr::options! {
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,

@@ -106,7 +106,8 @@ impl Node {
     /// # Errors
     /// [`NodeError::NoBridge`] when the bridge does not exist, [`NodeError::Taken`] when an interface
     /// of this name belongs to another logical port or NAD, [`NodeError::OnOtherBridge`] when it is on
-    /// another bridge, or the error of the commit.
+    /// another bridge, [`NodeError::Contended`] when another client keeps changing the same rows, or the
+    /// error of the commit.
     pub async fn attach(&self, bridge: &str, wanted: &Attachment) -> Result<Effect, NodeError> {
         let addresses = wanted.address_list();
         self.converge(|view, transaction| {
@@ -181,8 +182,8 @@ impl Node {
     /// not exist.
     ///
     /// # Errors
-    /// When the bridge does not exist, the interface is on another bridge or is not a pod's, or the
-    /// commit fails.
+    /// When the bridge does not exist, the interface is on another bridge or is not a pod's, the commit
+    /// fails, or another client keeps changing the same rows.
     pub async fn detach(&self, bridge: &str, interface: &str) -> Result<Effect, NodeError> {
         self.converge(|view, transaction| {
             let Some(port) = view.port(interface) else {

@@ -98,7 +98,8 @@ impl Node {
     /// Sets or removes the limits of a pod's interface.
     ///
     /// # Errors
-    /// When there is no such interface of a pod, or the commit fails.
+    /// When there is no such interface of a pod, the commit fails, or another client keeps changing the
+    /// same rows.
     pub async fn set_bandwidth(
         &self,
         interface: &str,

@@ -12,7 +12,8 @@ impl Node {
     /// Maps a physical network to a bridge for ovn-controller; the mappings of other networks are kept.
     ///
     /// # Errors
-    /// When the node was never set up, its mappings are malformed, or the commit fails.
+    /// When the node was never set up, its mappings are malformed, the commit fails, or another client
+    /// keeps changing the same rows.
     pub async fn set_bridge_mapping(&self, mapping: &Mapping) -> Result<Effect, NodeError> {
         self.change_mappings(|mappings| mappings.set(mapping.clone()))
             .await
@@ -21,7 +22,8 @@ impl Node {
     /// Removes the mapping of a physical network; the mappings of other networks are kept.
     ///
     /// # Errors
-    /// When the node was never set up, its mappings are malformed, or the commit fails.
+    /// When the node was never set up, its mappings are malformed, the commit fails, or another client
+    /// keeps changing the same rows.
     pub async fn remove_bridge_mapping(&self, network: &str) -> Result<Effect, NodeError> {
         self.change_mappings(|mappings| mappings.remove(network))
             .await
@@ -52,7 +54,8 @@ impl Node {
     /// kernel's, and an existing one keeps its own.
     ///
     /// # Errors
-    /// When the node was never set up, the interface is on another bridge, or the commit fails.
+    /// When the node was never set up, the interface is on another bridge, the commit fails, or another
+    /// client keeps changing the same rows.
     pub async fn uplink(
         &self,
         bridge: &str,

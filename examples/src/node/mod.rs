@@ -72,7 +72,7 @@ impl Node {
     /// Connects to the node's ovsdb-server and replicates the tables that matter here.
     ///
     /// # Errors
-    /// When no remote can be reached, or the server does not have the database.
+    /// When a remote is malformed, none can be reached, or the server does not have the database.
     pub async fn connect(connection: impl Into<Connection>) -> Result<Self, NodeError> {
         let client = connection.into().client().connect().await?;
         let cache = client

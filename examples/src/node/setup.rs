@@ -35,7 +35,7 @@ impl Node {
     /// in OVN, and creates the integration bridge.
     ///
     /// # Errors
-    /// When the database cannot be written.
+    /// When the commit fails, or another client keeps changing the same rows.
     pub async fn set_up(&self, setup: &Setup) -> Result<Effect, NodeError> {
         let encap_ip = setup.encap_ip.to_string();
         let bridge = Some(setup.integration_bridge.as_str());

@@ -62,7 +62,7 @@ impl Serve {
         self.lines.next().map(|line| line.expect("UTF-8"))
     }
 
-    /// Its remotes.
+    /// Its first remote.
     pub(crate) fn remote(&self) -> &str {
         &self.remotes[0]
     }

@@ -1,4 +1,4 @@
-// The generated code compiles in every edition.
+// The generated code compiles in the editions 2018, 2021 and 2024.
 #![deny(warnings)]
 #![allow(dead_code)]
 

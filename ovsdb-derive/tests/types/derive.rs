@@ -1,4 +1,4 @@
-// Structs whose fields have the right shape, but mean something else than their columns.
+// Structs that do not fit the schema, which only the compiler can find, since the macro sees names.
 use ovsdb::nb::{AclDirection, LogicalRouter, LogicalSwitch};
 use ovsdb::{Map, Ref, Set, Str, Table, Uuid, nb, vswitch};
 

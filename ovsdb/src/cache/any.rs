@@ -237,7 +237,7 @@ impl<'a> AnyColumns<'a> {
 pub enum AnyChange {
     /// The row is new.
     Inserted(Arc<dyn AnyRow>),
-    /// A column of the row changed.
+    /// A column of the row changed, or only its [version](Row::version).
     Modified {
         /// The row before the change.
         old: Arc<dyn AnyRow>,

@@ -56,7 +56,7 @@ use crate::value::{Ref, Sealed, Uuid, Value};
 pub enum Change<T> {
     /// The row is new.
     Inserted(Arc<Row<T>>),
-    /// A column of the row changed.
+    /// A column of the row changed, or only its [version](Row::version).
     Modified {
         /// The row before the change.
         old: Arc<Row<T>>,
@@ -219,8 +219,9 @@ impl BatchKind {
         self.transactions == 0
     }
 
-    /// How many server transactions the batch stands for. It is more than one when the consumer was too
-    /// slow and they were coalesced. The batch then has each row at most once, as it was before the
+    /// How many server transactions the batch stands for: 0 for the first batch of a stream, and 1 for a
+    /// [resync](Self::is_resync), which may contain more. The number is greater when the consumer was too
+    /// slow and several were coalesced. The batch then has each row at most once, as it was before the
     /// first transaction and after the last; a row that was inserted and deleted in between is not in
     /// it.
     #[must_use]
@@ -243,7 +244,8 @@ impl BatchKind {
     }
 
     /// Whether the server's schema changed before the batch, by a conversion or by a reconnect to
-    /// another server, so that [`Cache::skew`](crate::Cache::skew) reports something else now.
+    /// another server: [`Cache::skew`](crate::Cache::skew) reports something else now, or a table that is
+    /// known at run time only was added or has other columns.
     ///
     /// Every stream delivers such a batch, even when no row changed: columns may have disappeared, and
     /// new ones may have appeared that can be written from now on.
@@ -360,7 +362,7 @@ impl<'a, T: Table> IntoIterator for &'a ChangeBatch<T> {
 /// # let cache = client.cache().table::<ovsdb::nb::LogicalSwitchPort>().start().await?;
 /// use ovsdb::nb::LogicalSwitchPort as Port;
 ///
-/// // Of the modifications, only those of these columns.
+/// // Leaves out modifications of other columns.
 /// let changes = cache.changes::<Port>().columns((Port::UP, Port::TAG));
 /// # let _ = changes;
 /// # Ok(()) }
@@ -409,11 +411,11 @@ type Predicate<T> = Box<dyn Fn(&Row<T>) -> bool + Send + Sync>;
 /// The changes of the table `T`: all its rows first, then each server transaction that changes the
 /// table, one batch at a time. [`Cache::changes`](crate::Cache::changes) opens one.
 ///
-/// No change is dropped, and a [change of the schema](BatchKind::is_schema_change) is reported too.
-/// When a consumer lags by more than 1,024 transactions, or 16 MiB of messages, the queued transactions
-/// are coalesced into one batch, which [reports it](BatchKind::is_coalesced) and has each changed row
-/// once. So memory stays bounded, and applying all batches always gives the table. A stream may be
-/// opened and dropped at any time, and keeps its cache alive. It ends when the client is closed.
+/// A [change of the schema](BatchKind::is_schema_change) is reported too. When a consumer lags by more
+/// than 1,024 transactions, or 16 MiB of messages, the queued transactions are coalesced into one batch,
+/// which [reports it](BatchKind::is_coalesced) and has each changed row once. So memory stays bounded,
+/// and applying all batches always gives the table. A stream may be opened and dropped at any time, and
+/// keeps its cache alive. It ends when the client is closed.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -545,8 +547,8 @@ impl<T: Table> Changes<T> {
         })
     }
 
-    /// The next batch; `None` once the client was closed. Cancel-safe: no batch is lost when the future
-    /// is dropped.
+    /// The next batch; `None` once the client was closed and the queued batches were returned.
+    /// Cancel-safe: no batch is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<ChangeBatch<T>> {
         poll_fn(|context| self.poll_batch(context)).await
     }

@@ -1,10 +1,11 @@
 //! Double buffering of a table's states.
 //!
-//! A published state is never changed. Once no snapshot and no stream holds an earlier state, the
-//! changes that this state missed are replayed into it, and it is reused. In steady state two copies
-//! alternate and share no node, so an update copies nothing; in exchange, the nodes exist twice, and
-//! each row is referred to twice. While readers hold the other copy, the writer makes a third one,
-//! which at first shares all nodes with the published state.
+//! The newest published state is never changed, nor is any that a reader holds. Once no snapshot and no
+//! stream holds an earlier state, the changes that this state missed are replayed into it, and it is
+//! reused. In steady state two copies alternate. They share only nodes that no update has changed, so a
+//! node is copied only at its first change; in exchange, changed nodes exist twice, and each of their
+//! rows is referred to twice. While readers hold the other copy, the writer makes a third one, which at
+//! first shares all nodes with the published state.
 //!
 //! When the server sends every row again, most of them are usually equal to those of the published
 //! state. Then only the others are changed, as by an update: unchanged rows, nodes and index entries keep
@@ -326,7 +327,7 @@ mod tests {
             let counts = (0..10).map(|back| count(now, (step - back) % 10));
             assert!(counts.eq(expected), "at {step}");
         }
-        // One that is reused, and the two that readers hold.
+        // One that is reused, and one that a reader holds. The other reader holds the published state.
         assert_eq!(copies.earlier.len(), 2);
     }
 

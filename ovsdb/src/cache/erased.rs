@@ -1,7 +1,8 @@
 //! Rows as the replica's engine sees them: without their types.
 //!
-//! Tries, indexes, decoding and differences are compiled once, in this crate. A program's own crate
-//! gets a few short functions for each table that it monitors, and the typed views, which downcast.
+//! The tries of rows, the indexes of the schema, decoding and differences are compiled once, in this
+//! crate. A program's own crate gets a few short functions for each table that it monitors, the typed
+//! views, which downcast, and each declared index, whose code depends on the type of its keys.
 
 use std::any::Any;
 use std::sync::Arc;

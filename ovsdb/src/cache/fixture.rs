@@ -142,8 +142,9 @@ impl<D: Database> SnapshotBuilder<D> {
     /// Makes the snapshot.
     ///
     /// # Errors
-    /// When two rows of a table have the same uuid, or a value cannot be read back from its JSON, such
-    /// as a string with a NUL.
+    /// When two rows of a table have the same uuid; when rows of one table are different structs, and a
+    /// later one has a column that the first lacks; or when a value cannot be read back from its JSON,
+    /// such as a string with a NUL.
     pub fn build(self) -> Result<Snapshot<D>, ReplayError> {
         let mut schema = String::from("{\"name\":");
         write_string(&mut schema, D::NAME);

@@ -344,7 +344,7 @@ enum Applied {
 }
 
 /// Applies the first reply of a monitor to the working tables. Returns the id of the transaction that
-/// it ends with.
+/// the reply ends with, nil where it names none, and the kind of the reply.
 fn read_start(
     tables: &mut [TableReplica],
     reader: &mut Reader<'_>,

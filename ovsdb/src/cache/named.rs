@@ -82,7 +82,7 @@ impl NamedTable {
         AnyColumns::named(&self.columns)
     }
 
-    /// A row with every column at its default.
+    /// A row whose columns are all empty.
     pub(super) fn empty_row(self: &Arc<Self>) -> SharedRow {
         Arc::new(NamedRow {
             uuid: Uuid::nil(),

@@ -17,7 +17,7 @@ pub(super) const VERSION: &str = "_version";
 /// One column of the server's schema, and how it is decoded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Planned {
-    /// Its index in [`Table::COLUMNS`](crate::Table::COLUMNS).
+    /// Its index among the table's columns. The row's version has the index after the last column.
     pub(super) index: usize,
     /// Whether an `update2` reports changes of the column as a difference: its type on the server has
     /// `max` > 1.

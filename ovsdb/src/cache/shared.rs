@@ -45,10 +45,10 @@ pub enum Freshness {
     /// The replica follows the server.
     Current,
     /// The connection is lost, or the server has not answered the monitor request yet. The replica has
-    /// not changed since this time.
+    /// not been current since this time.
     StaleSince(Instant),
     /// The monitor cannot be started, although the connection works, or because starting it lost
-    /// several connections in a row. The replica has not changed since this time.
+    /// several connections in a row. The replica has not been current since this time.
     /// [`Cache::monitor_error`](crate::Cache::monitor_error) tells why.
     RefusedSince(Instant),
     /// The client was closed: the replica will not change any more.
@@ -103,7 +103,7 @@ impl Shared {
     }
 
     fn subscriptions(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Subscription>>> {
-        // Nothing panics while the lock is held.
+        // Nothing panics while the lock is held, except a waker of a task that waits for a stream.
         self.subscriptions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -67,8 +67,8 @@ pub enum Skew {
 }
 
 impl Skew {
-    /// Whether a compiled table or column reads as its default, because the server lacks it or gives it
-    /// another type.
+    /// Whether the server lacks a table or column that the program uses, or gives it another type, so
+    /// that it reads as its default. Also true for [`Condition`](Self::Condition).
     #[must_use]
     pub const fn reads_default(&self) -> bool {
         !matches!(self, Self::Narrower { .. })
@@ -145,8 +145,8 @@ impl SkewReport {
         self.differences.is_empty()
     }
 
-    /// Whether every compiled table and column is read from the server, so that none reads as its
-    /// default.
+    /// Whether every table and column that the program uses is read from the server, so that none reads
+    /// as its default.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         !self.differences.iter().any(Skew::reads_default)

@@ -3,8 +3,8 @@
 //! A server transaction is queued as the state after it. Queuing a state copies nothing, and later
 //! transactions copy only the nodes that they change (copy-on-write). So a queue costs memory only for
 //! what its transactions change, and the session fills it without reading any row. When a consumer is
-//! too slow, the states in between are dropped. It then gets the difference between the last state it
-//! saw and the newest, every row once, and the number of transactions.
+//! too slow, the states in between are dropped. The consumer then gets the difference between the last
+//! state that it saw and the newest, with each changed row once, and the number of transactions.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +30,7 @@ pub(super) struct Step {
     /// Whether the server's schema changed with one of them. Such a step goes to every stream, since a
     /// schema change concerns every table.
     pub(super) schema_change: bool,
-    /// The bytes of the messages that carried them.
+    /// The bytes of the messages that carried them; 0 after they were coalesced.
     pub(super) bytes: usize,
 }
 

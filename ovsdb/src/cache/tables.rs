@@ -165,7 +165,7 @@ struct List {
     all_named: bool,
     /// Whether rows contain their version. In tables added by name it is the column `_version`.
     row_versions: bool,
-    /// The tables whose references are indexed.
+    /// The tables to which references are indexed.
     referred: Vec<&'static str>,
 }
 

@@ -62,13 +62,13 @@ impl<K: Send + 'static> Wake for SourceWaker<K> {
 ///
 /// The queue ends when [`close`](Self::close) is called, or when all streams that feed it have ended,
 /// as they do when their client is closed. From then on neither [`add`](Self::add) nor [`Work::retry`]
-/// queues anything. Keys that are queued already are still handed out; then each worker gets `None`. A
-/// closed queue stays closed. One whose streams have ended continues when it is fed from another
-/// stream.
+/// queues anything, and keys that wait for a [delay](Work::retry_after) are dropped. Keys that are queued
+/// already are still handed out; then each worker gets `None`. A closed queue stays closed. One whose
+/// streams have ended continues when it is fed from another stream.
 ///
-/// If the closure of a feed panics, the change it was called for is lost. This is not silent: the queue
-/// takes the keys of all other available changes, is closed, and resumes the panic in the worker that
-/// polled it.
+/// If the closure of a feed panics, the change or batch that it was called for is lost. This is not
+/// silent: the queue takes the keys of all other available changes, is closed, and resumes the panic in
+/// the worker that polled it.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -159,7 +159,8 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
     /// When the server's schema [changes](super::BatchKind::is_schema_change), all rows must be looked
     /// at again: `keys` is called for each with [`Change::Inserted`], as at the beginning.
     ///
-    /// The workers that wait for a key run `keys`. It must not feed or close the queue itself.
+    /// The workers that wait for a key run `keys`. It must not feed or close the queue itself: that
+    /// would deadlock.
     pub fn feed<T: Table, I: IntoIterator<Item = K>>(
         &self,
         changes: Changes<T>,
@@ -190,8 +191,9 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         });
     }
 
-    /// Queues the keys that `keys` returns for each transaction, and for each change of the
-    /// [schema](super::BatchKind::is_schema_change).
+    /// Queues the keys that `keys` returns for each batch of the stream: first all rows, then each
+    /// transaction and each change of the [schema](super::BatchKind::is_schema_change). As in
+    /// [`feed`](Self::feed), `keys` must not feed or close the queue.
     pub fn feed_all<D: Database, I: IntoIterator<Item = K>>(
         &self,
         changes: AllChanges<D>,
@@ -298,8 +300,8 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
     /// future is dropped.
     ///
     /// # Panics
-    /// When the closure of a feed panicked, or when a key is [delayed](Work::retry_after) and the
-    /// worker does not run in a tokio runtime with a timer.
+    /// When the closure of a feed or the [predicate](Changes::rows) of its stream panicked, or when a key
+    /// is [delayed](Work::retry_after) and the worker does not run in a tokio runtime with a timer.
     pub async fn next(&self) -> Option<Work<K>> {
         poll_fn(|context| self.poll_next(context)).await
     }
@@ -389,7 +391,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> WorkQueue<K> {
         let before = sources.len();
         let (mut found, mut panic) = (Vec::new(), None);
         sources.retain_mut(|source| {
-            // Streams of the cache do not panic today, but a later version may.
+            // A stream runs the predicates of `Changes::rows`, which may panic.
             let polled = catching(|| source(&mut context, &mut |key| found.push(key)));
             match polled {
                 Ok(Poll::Pending) => return true,

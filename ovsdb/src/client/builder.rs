@@ -145,8 +145,8 @@ impl<D: Database> ClientBuilder<D> {
         self
     }
 
-    /// How long a remote waits for its next attempt after its server could not be reached or closed
-    /// the connection: `min` at first, doubled at each failure up to `max`, and each wait shortened
+    /// How long a remote waits for its next attempt after its server could not be reached or used, or the
+    /// connection was lost: `min` at first, doubled at each failure up to `max`, and each wait shortened
     /// at random by up to half (exponential backoff with jitter). Each remote has its own backoff;
     /// a remote that is not waiting is tried at once.
     ///

@@ -47,7 +47,7 @@ impl fmt::Display for Action {
 /// A row that changes.
 ///
 /// Its [`Display`](fmt::Display) form is `+`, `~` or `-`, the table, the row's name, and a line for
-/// each column or, in a set or map, for each element or pair that changes.
+/// each column that changes or, in a set or map of an existing row, for each element or pair.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "testing"))] {

@@ -75,7 +75,8 @@ pub enum Conflict {
         /// The uuid.
         row: Uuid,
     },
-    /// A wanted row would not have the key by which it is wanted, so it would not be found again.
+    /// A wanted row would not have the key, or not meet the condition, by which it is wanted, so it
+    /// would not be found again.
     #[error(
         "{table} {wanted} is wanted, but its columns do not match the key or the condition by which it is wanted: it would not be found again"
     )]
@@ -97,7 +98,7 @@ pub enum Conflict {
         column: &'static str,
     },
     /// The cache was started without a table.
-    #[error("rows of {table} are wanted, but the cache was started without the table")]
+    #[error("the plan needs the table {table}, but the cache was started without it")]
     NotReplicated {
         /// The table.
         table: &'static str,

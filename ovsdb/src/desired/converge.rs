@@ -67,8 +67,8 @@ impl<D: Database> Client<D> {
     /// [`apply`](Self::apply).
     ///
     /// # Errors
-    /// The plan's conflict, at once; the error of the last commit; [`ConvergeError::Restless`] when ten
-    /// plans in a row had something to do.
+    /// The plan's conflict, at once; the errors of [`apply`](Self::apply); [`ConvergeError::Restless`] when
+    /// ten plans in a row had something to do.
     pub async fn converge(
         &self,
         cache: &Cache<D>,

@@ -13,7 +13,7 @@ use crate::model::{AllOf, Matcher, Row, Table};
 use crate::trie::prefetch::read_together;
 use crate::value::{ColumnValue, Ref, Uuid};
 
-/// How many columns of a row are prefetched at most.
+/// How many of the columns that wanted rows give are prefetched at most.
 const MOST_AHEAD: usize = 8;
 
 /// The wanted rows of a table, matched with the rows of a view, without the table's type.

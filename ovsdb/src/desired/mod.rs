@@ -52,7 +52,8 @@
 //!
 //! For a column, give its whole value ([`set`](WantedRow::set)), the owner's part of a set or map to
 //! which other clients add too ([`part`](WantedRow::part)), or the initial value in a new row
-//! ([`initial`](WantedRow::initial)). Columns that are not given are not changed.
+//! ([`initial`](WantedRow::initial)). Columns that are not given are changed only to remove references
+//! to deleted rows.
 
 mod any;
 mod build;
@@ -98,10 +99,11 @@ pub use self::plan::{Plan, Step};
 /// ```
 ///
 /// # Cost
-/// A plan looks up each wanted row by its key. It reads all rows of a table once if it has
+/// A plan looks up each wanted row by its key. It reads all rows of a table once if the table has
 /// [owned](Self::owned) rows, and once for each condition of [`row_where`](Self::row_where) and
-/// [`unwanted`](Self::unwanted). If rows are deleted, it reads tables with owned or unwanted rows, and
-/// [cleaned](Self::cleaned) tables, once more.
+/// [`unwanted`](Self::unwanted) that is not a reference. If rows are deleted, it reads again for each
+/// condition of `unwanted`, and once more each table with owned rows and each [cleaned](Self::cleaned)
+/// table.
 pub struct Desired<D> {
     /// The desired rows of each table, in the order of first use.
     tables: Vec<Box<dyn AnyTable<D>>>,
@@ -199,8 +201,8 @@ impl<D: Database> Desired<D> {
     ///
     /// A second call with the same key means the same row. A key may be a [reference](WantedRow::reference)
     /// to another wanted row. A new row gets its key in the columns of the index. An index by a function, or
-    /// by the values of a map, cannot do this: set the columns so that a new row has the key. No guard then
-    /// prevents two clients from inserting one row each.
+    /// by the values of a map, cannot do this: set the columns so that a new row has the key. No guard then,
+    /// nor for a key with reals, prevents two clients from inserting one row each.
     pub fn row<T, Q, B>(&mut self, by: B, key: Q) -> WantedRow<'_, T>
     where
         T: Table<Database = D>,

@@ -65,8 +65,9 @@ impl<D: Database> Desired<D> {
     /// Compares the desired state with a view.
     ///
     /// Each step first deletes rows; then it inserts and changes rows, table by table, and removes
-    /// references to the deleted ones. Owned rows that are not wanted are deleted in the first step, or
-    /// in the later step that replaces a reference to them.
+    /// references to the deleted ones. Owned rows that are not wanted are deleted in the first step, and
+    /// unwanted rows in their own step. If a required column or a set of a wanted row would have no value
+    /// left, the rows that it refers to are deleted in the later step that gives it another value.
     ///
     /// # Errors
     /// When the desired state cannot be reached, or only by touching rows of another owner, or when the

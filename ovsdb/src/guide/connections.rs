@@ -96,7 +96,8 @@
 //! [`wait_for_server`](ClientBuilder::wait_for_server) it waits instead, for programs that start before their server.
 //!
 //! [`Client::reconnect`] leaves the connection for a new one, [`Client::set_remotes`] changes the servers, and [`Client::close`]
-//! sends the queued requests, waits for their replies and ends the client. Caches remain readable.
+//! sends the queued requests, waits for their replies and ends the client; without a connection, it ends the client at once. Caches
+//! remain readable.
 //!
 //! Next: [`clusters`](super::clusters).
 

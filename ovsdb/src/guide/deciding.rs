@@ -47,7 +47,7 @@
 //! | [`get`](Transaction::get) | the row has changed in any column, was deleted, or was created |
 //! | [`get_column`](Transaction::get_column) | the row has changed in this column, was deleted, or was created |
 //! | [`get_by`](Transaction::get_by), [`find`](Transaction::find) | a row with the key has changed in any column, or the set of rows with the key has changed |
-//! | [`range`](Transaction::range) | a row in the range has changed in any column, or (for numbers) the set of rows in the range has changed |
+//! | [`range`](Transaction::range) | a row in the range has changed in any column, or (for integers) the set of rows in the range has changed |
 //! | [`one`](Transaction::one), [`ensure`](Transaction::ensure), [`ensure_where`](Transaction::ensure_where) | the set of rows with the key, or of rows that meet the condition, has changed |
 //! | [`edit`](Transaction::edit) | the row was deleted, a value that it replaces has changed, or another client has set a key that it adds |
 //! | [`peek`](Transaction::peek), the view | never |
@@ -56,12 +56,14 @@
 //! conflict.
 //!
 //! A row is verified by the columns that the cache has, which are sent along as a guard. Columns of reals are left out, because servers
-//! send reals rounded. In a cache with [`row_versions`](CacheBuilder::row_versions) a row is verified by its version instead: one uuid,
-//! which covers all columns. For an index by a function or by the values of a map, only the rows that were found are verified.
+//! send reals rounded. In a cache with [`row_versions`](CacheBuilder::row_versions) a row is verified by its version instead, except
+//! through a relay: one uuid, which covers all columns. For an index by a function or by the values of a map, only the rows that were
+//! found are verified.
 //!
 //! # A conflict
 //!
-//! [`Client::transaction_on`] makes such a transaction without repeating it after a conflict. This example shows a conflict:
+//! [`Client::transaction_on`] makes a transaction that verifies its reads, and does not repeat it after a conflict. This example shows a
+//! conflict:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

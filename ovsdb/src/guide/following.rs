@@ -46,8 +46,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - [`columns`](cache::Changes::columns) shows only changes of some columns, and [`rows`](cache::Changes::rows) only rows for
-//!   which a closure holds.
+//! - [`columns`](cache::Changes::columns) leaves out modifications of other columns, and [`rows`](cache::Changes::rows) shows only rows
+//!   for which a closure returns true.
 //! - [`Cache::all_changes`] delivers the changes of all tables of one transaction in one batch.
 //! - Both methods of [`Cache`] return a [`Stream`](futures_core::Stream). Dropping the future of `next` loses nothing.
 //!

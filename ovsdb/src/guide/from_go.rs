@@ -80,7 +80,7 @@
 //! | `MonitorAll`, `Monitor` | [`Client::cache`], [`start`](CacheBuilder::start) | Each cache has its own monitor, and resumes it after a reconnect. |
 //! | `NewMonitor`, `WithTable` | [`table`](CacheBuilder::table) | Columns are those of the struct. |
 //! | `WithConditionalTable` | [`table_where`](CacheBuilder::table_where), [`set_condition`](Cache::set_condition) | The condition can be changed. |
-//! | `MonitorCancel` | dropping the [`Cache`] | |
+//! | `MonitorCancel` | dropping the [`Cache`], its clones and its streams | |
 //! | `Get` | [`Snapshot::get_by`], [`Snapshot::get`] | Borrows the row; libovsdb copies it. |
 //! | `List` | [`Snapshot::rows`] | All tables of a snapshot show the state after the same transaction. |
 //! | `Where(model).List` | [`Snapshot::find`] | |

@@ -63,7 +63,7 @@
 //! | `CreateOrUpdate`, `CreateOrUpdateOps` | [`ensure`](Transaction::ensure), [`edit`](Transaction::edit) |
 //! | `Delete`, `DeleteOps` | [`delete`](Transaction::delete); after an `edit` that removes the last reference, the server deletes a row that is not root |
 //! | `Lookup` | [`get_by`](Transaction::get_by), [`find`](Transaction::find); without verifying, [`peek`](Transaction::peek) |
-//! | functions `...Ops` that append to a list | every function: an operation of a transaction sees those before it |
+//! | functions `...Ops` that append to a list | functions that take a `&mut Transaction`; an operation sees what those before it wrote |
 //! | `buildFailOnDuplicateOps` | nothing: the commit verifies what was looked up by a key |
 //! | `TransactAndCheck`, `TransactWithRetry` | [`Client::apply`], which also decides again after a conflict |
 //! | `DbObjectIDs`, `GetPredicate` | [`Index::map_key`](cache::Index::map_key) over `external_ids`, or [`Index::function`](cache::Index::function) for several keys |

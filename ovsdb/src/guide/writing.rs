@@ -52,7 +52,7 @@
 //! | [`assert_lock`](Transaction::assert_lock) | fails the transaction unless this client holds a lock |
 //! | [`comment`](Transaction::comment) | writes a remark into the history of the database |
 //! | [`durable`](Transaction::durable) | delays the reply until the transaction is on disk |
-//! | [`abort`](Transaction::abort) | fails the transaction after its other operations were tried: a dry run |
+//! | [`abort`](Transaction::abort) | fails the transaction after the operations before it were tried: as the last operation, a dry run |
 //!
 //! A row of a table that the schema does not mark as root (`isRoot`) exists only as long as another row has a strong reference to it;
 //! after that the server deletes it (garbage collection). A transaction that inserts such a row without a reference to it is not sent,

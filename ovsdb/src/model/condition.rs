@@ -459,8 +459,8 @@ fn parts(value: &Datum, parts: &Datum, present: bool) -> bool {
     }
 }
 
-/// A column type whose values have parts, a [`Set`] or a [`Map`], which `includes`, `insert` and
-/// `delete` use.
+/// A column type whose values have parts: the elements of a [`Set`], or the pairs of a [`Map`]. The
+/// methods `includes`, `excludes`, `insert` and `delete` take such parts.
 ///
 /// ```
 /// use ovsdb::model::{Collection, Condition, Mutability, PartsOf};
@@ -481,7 +481,7 @@ fn parts(value: &Datum, parts: &Datum, present: bool) -> bool {
 /// );
 /// ```
 pub trait Collection: Value + Sealed {
-    /// What identifies a part for `delete`: an element, or a key.
+    /// What identifies a part for `delete_keys`: an element, or a key.
     type Key: Atomic;
     /// Adds these parts; an existing key gets the new value.
     #[doc(hidden)]
@@ -604,8 +604,9 @@ impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
 }
 
 impl<T: Table, V: Value, M: Mutability> Column<T, V, M> {
-    /// Rows whose column is in a range. `None` where conditions cannot express it: for types other than
-    /// numbers, and for ranges that include rows without a number.
+    /// Rows whose column is in a range. `None` unless the column is a number, optional or not, and no
+    /// bound is empty. An optional column also needs a lower bound: without one, the range includes empty
+    /// values, which `<` and `>` never select.
     pub(crate) fn in_range(self, (from, to): (Bound<&V>, Bound<&V>)) -> Option<AllOf<T>> {
         let number = |value: &V| match value.to_datum().as_scalar() {
             Some(atom @ (Atom::Integer(_) | Atom::Real(_))) => Some(atom.clone()),

@@ -38,8 +38,8 @@ impl<M: Changeable> Changeable for Unique<M> {}
 /// An index of the schema over several columns: no two rows have the same values in all of them.
 ///
 /// `K` is the tuple of the columns' types. [`Snapshot::get_by`](crate::Snapshot::get_by) looks rows up
-/// in it by a tuple of borrowed values. Generated code has a constant for each such index, whose name
-/// joins the names of the columns:
+/// in it by a tuple of borrowed values. Generated code has a constant for each such index of up to six
+/// columns, whose name joins the names of the columns:
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "testing"))] {
@@ -95,7 +95,7 @@ impl<T: Table, K: UniqueKey<T>> fmt::Debug for UniqueIndex<T, K> {
     }
 }
 
-/// Implements the trait for tuples of columns.
+/// Implements [`UniqueKey`] for tuples of column types, and `UniqueIndex::new` for these keys.
 macro_rules! tuples {
     ($( ($($value:ident $marker:ident $at:tt),*) )*) => { $(
         impl<$($value: Value),*> Sealed<Unique> for ($($value,)*) {}

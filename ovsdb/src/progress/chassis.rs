@@ -69,7 +69,7 @@ impl fmt::Display for LaggingChassis {
 /// availability zones (`other_config:is-remote`) are left out, as ovn-northd does for `hv_cfg`.
 ///
 /// The request's number is `requested` in `progress::Behind` (with the feature `nb`). A chassis without
-/// a row in `Chassis_Private` is unknown to the database, and not listed.
+/// a row in `Chassis_Private` is not listed, since that row holds the number it has confirmed.
 ///
 /// ```
 /// # #[cfg(all(feature = "sb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

@@ -30,7 +30,7 @@ pub use self::chassis::LaggingChassis;
 #[cfg(any(feature = "nb", feature = "vswitch"))]
 pub use self::error::{Behind, Daemon, ProgressError};
 
-/// A column that holds milliseconds since the epoch, and 0 for no time.
+/// The time in a column that holds milliseconds since the epoch; `None` if the column is 0.
 #[cfg(any(feature = "nb", feature = "sb"))]
 fn time(milliseconds: i64) -> Option<SystemTime> {
     let milliseconds = u64::try_from(milliseconds).ok().filter(|time| *time > 0)?;

@@ -106,7 +106,7 @@ pub struct Realized {
 ///
 /// It increases `NB_Global.nb_cfg` and waits until `sb_cfg`, and for [`Stage::Hypervisors`] also
 /// `hv_cfg`, have reached it (ovn-nb(5)). Calls at the same time, with clones of one client, share
-/// the increase and the replica of that row: a thousand such calls cost OVN one round.
+/// the increase and the replica of that row: a thousand such calls cost OVN one round or two.
 ///
 /// The time limit is the client's [request timeout](crate::ClientBuilder::request_timeout), or
 /// [`timeout`](Realize::timeout). The connection may be lost and made again meanwhile. If the number
@@ -142,8 +142,8 @@ pub struct Realized {
 /// ```
 ///
 /// # Errors
-/// [`ProgressError::TimedOut`] when a daemon is late; the error names it, and, on request, the late
-/// chassis (`Realize::southbound`, with the feature `sb`). [`ProgressError::NotReported`], as soon as
+/// [`ProgressError::TimedOut`] when the time limit passed; the error names the daemon, and, on request, the
+/// late chassis (`Realize::southbound`, with the feature `sb`). [`ProgressError::NotReported`], as soon as
 /// ovn-northd has confirmed the request, when the chassis are configured not to report. [`ProgressError::Request`]
 /// when the request is refused, and [`ProgressError::Replica`] when the row cannot be replicated; one of
 /// the two also when the client is closed.

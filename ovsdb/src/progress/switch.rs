@@ -85,7 +85,7 @@ pub struct Configured {
 /// ```
 ///
 /// # Errors
-/// [`ProgressError::TimedOut`] when ovs-vswitchd is late. [`ProgressError::Request`] when the request is
+/// [`ProgressError::TimedOut`] when the time limit passed. [`ProgressError::Request`] when the request is
 /// refused, and [`ProgressError::Replica`] when the row cannot be replicated; one of the two also when
 /// the client is closed.
 pub fn configured(client: &Client<ovsdb::vswitch::Database>) -> Configure {

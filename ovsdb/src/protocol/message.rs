@@ -106,8 +106,8 @@ impl<'a> Message<'a> {
     }
 
     /// Finds the payload of a large message without reading through it, if the envelope has the form in
-    /// which ovsdb-server writes it. The payload's decoder checks that nothing follows its value, so it
-    /// finds every malformed part.
+    /// which ovsdb-server writes it. The payload's decoder also checks that nothing follows the value, so
+    /// no malformed part is missed.
     fn parse_large(text: &'a str) -> Option<Self> {
         let raw = |text: &'a str, offset| Raw { text, offset };
         if let Some(rest) = text.strip_prefix("{\"id\":null,\"method\":\"update") {

@@ -27,7 +27,7 @@ pub enum Mutator {
     Modulo,
     /// Adds elements or pairs. A key that a map has keeps its value.
     Insert,
-    /// Removes elements, pairs, or the pairs with a set of keys.
+    /// Removes elements, pairs, or the pairs whose keys are given.
     Delete,
 }
 

@@ -112,7 +112,7 @@ pub enum Operation {
         /// The rows to compare with.
         rows: Vec<Columns>,
     },
-    /// Commits; with `durable`, only once the transaction is on disk.
+    /// Commits; with `durable`, the server replies only once the transaction is on disk.
     Commit {
         /// Whether to wait for the disk.
         durable: bool,
@@ -360,7 +360,8 @@ pub enum OperationResult {
     Done,
     /// Not tried, since an operation before it failed.
     NotTried,
-    /// The operation failed. After the results of all operations: the commit failed.
+    /// The operation failed. An extra element of this kind, after the results of all operations, means that
+    /// the commit failed.
     Failed(OvsdbError),
 }
 

@@ -194,7 +194,7 @@ impl<'a> UpdateHeader<'a> {
     /// update.
     ///
     /// # Errors
-    /// When the parameters do not begin like those of an update, or do not end an array.
+    /// When the parameters do not begin like those of an update, or do not end with `]`.
     ///
     /// ```
     /// use ovsdb::protocol::{MonitorVersion, UpdateHeader};

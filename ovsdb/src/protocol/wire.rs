@@ -67,7 +67,7 @@ impl Json {
         &self.0
     }
 
-    /// The text as an unsigned number, which ids chosen by this library are.
+    /// The text as an unsigned number: the form of the ids that this library chooses.
     #[must_use]
     pub fn as_number(&self) -> Option<u64> {
         self.0.parse().ok()

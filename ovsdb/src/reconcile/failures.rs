@@ -64,7 +64,7 @@ impl<K: Hash + Eq + Clone> Failing<K> {
     }
 
     fn keys(&self) -> MutexGuard<'_, HashMap<K, Failures>> {
-        // Nothing panics while the lock is held, except a key's own comparison.
+        // Nothing panics while the lock is held, except a key's own code (`Hash`, `Eq`, `Clone`).
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,8 +1,8 @@
-//! The runner of a controller. The controller says which rows belong to which objects. The runner
-//! calls its closure for each object whose rows have changed, and again until it succeeds.
+//! The runner of a controller. The controller says which rows belong to which objects. The runner calls
+//! the controller's closure for each object whose rows have changed, and again until it succeeds.
 //!
 //! [`Reconciler`] configures what is watched and how failures are handled. [`Reconciler::run`] starts
-//! it and returns the handle, a [`Runner`]. It is built from a [`WorkQueue`], which keeps the keys, and
+//! it and returns the handle, a [`Runner`]. The runner uses a [`WorkQueue`], which keeps the keys, and
 //! [`Client::apply_with`](crate::Client::apply_with), which runs the closure with guards.
 
 mod attempt;
@@ -191,8 +191,8 @@ impl<D: Database, K: Hash + Eq + Clone + fmt::Debug + Send + Sync + 'static> Rec
         self.watch_keys::<T, _>(move |row, _| index.keys(row).into_owned())
     }
 
-    /// Watches the rows of the table `T`; the closure returns the row's keys: none, one or several. It
-    /// also gets the database after the change, even for a row that was modified or deleted.
+    /// Watches the rows of the table `T`; the closure returns the row's keys: none, one or several. The
+    /// closure also gets a view of the database after the change, even when it is called for the old row.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

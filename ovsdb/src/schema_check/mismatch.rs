@@ -5,7 +5,7 @@ use std::fmt;
 use crate::protocol::{Function, Mutator, Wire as _};
 use crate::value::{Atom, Datum, Str};
 
-/// A part of a request that the server's schema does not allow; nothing was sent.
+/// A part of a request that does not fit the server's schema or the cache; nothing was sent.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]
@@ -29,7 +29,7 @@ use crate::value::{Atom, Datum, Str};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub struct SchemaMismatch {
-    /// The number of the operation, in a transaction.
+    /// The index of the operation in its transaction, from 0; `None` outside a transaction.
     pub operation: Option<usize>,
     /// The table.
     pub table: Str,
@@ -39,7 +39,7 @@ pub struct SchemaMismatch {
     pub reason: Box<MismatchReason>,
 }
 
-/// Why a request does not fit the server's schema.
+/// Why a request does not fit the server's schema or the cache.
 ///
 /// ```
 /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

@@ -1,8 +1,8 @@
 //! Checks names, values, conditions and operations against a server's schema, before they are sent.
 //!
-//! Compiled tables need none of this, since the compiler checks them. Nothing that a server accepts is
-//! refused here, except columns that only the server sets. The server may still refuse a value because
-//! of other rows.
+//! Compiled tables are not checked here: the compiler checks their names and types, and the server their
+//! values. Nothing that a server accepts is refused here, except columns that only the server sets. The
+//! server may still refuse a value because of other rows.
 
 mod mismatch;
 

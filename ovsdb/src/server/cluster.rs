@@ -23,7 +23,7 @@ use crate::transport::Remote;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
-    /// The member does not run, or does not reach a majority of the members.
+    /// The member does not run, does not reach a majority of the members, or was expelled.
     #[error("member {0} does not run, or does not reach a majority of the cluster")]
     Unreachable(usize),
     /// The member is [held back](Cluster::hold_back), and has not applied every committed transaction.
@@ -56,7 +56,7 @@ pub struct Backup {
 /// member, the index, whether the member is connected to a majority, and whether it leads.
 ///
 /// The members share memory instead of exchanging messages, so they elect a leader at once, and
-/// followers apply a commit right after it. Faults of a cluster must be injected:
+/// followers apply each commit at once. Faults of a cluster must be injected:
 ///
 /// | method | what happens in a real cluster |
 /// |---|---|
@@ -212,7 +212,7 @@ impl Cluster {
         Self { members, shared }
     }
 
-    /// The members. Each [listens](Server::listen) and has [faults](Server::faults), like any other
+    /// The members. Each can [listen](Server::listen) and has [faults](Server::faults), like any other
     /// server.
     pub fn members(&self) -> &[Server] {
         &self.members
@@ -233,7 +233,8 @@ impl Cluster {
     /// Makes a member the leader.
     ///
     /// # Errors
-    /// When the member cannot lead.
+    /// When the member does not run, does not reach a majority, was expelled, or is held back and has not
+    /// applied every committed transaction.
     ///
     /// # Panics
     /// When there is no such member.
@@ -252,8 +253,8 @@ impl Cluster {
     }
 
     /// Stops a member, as kill -9 does: its clients are disconnected, and it accepts no connections. If
-    /// it led, another member is elected. When the fault ends, the member is started again and catches
-    /// up.
+    /// it led, another member is elected, unless no majority is left. When the fault ends, the member is
+    /// started again and catches up.
     ///
     /// # Panics
     /// When there is no such member.
@@ -268,7 +269,8 @@ impl Cluster {
     }
 
     /// Makes a member hang, like a stopped process: connections stay open, and requests are not
-    /// answered. If it led, another member is elected. When the fault ends, the member catches up.
+    /// answered. If it led, another member is elected, unless no majority is left. When the fault ends,
+    /// the member catches up.
     ///
     /// # Panics
     /// When there is no such member.
@@ -280,7 +282,7 @@ impl Cluster {
     }
 
     /// Disconnects a member from all other members, but not from its clients. If it led, another member
-    /// is elected. When the fault ends, the member catches up.
+    /// is elected, unless no majority is left. When the fault ends, the member catches up.
     ///
     /// # Panics
     /// When there is no such member.

@@ -2,8 +2,8 @@
 //! and which one leads.
 //!
 //! The members share this memory instead of exchanging messages. Clients still see raft's guarantees: a
-//! majority elects a leader, a member can commit only while it is connected to a majority, each entry
-//! follows the previous one, and each member applies the log in order, at its own pace.
+//! majority elects a leader, a member can commit only while it is connected to a majority and has applied
+//! all earlier entries, and each member applies the log in order, at its own pace.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -113,8 +113,8 @@ struct Log {
 }
 
 impl Log {
-    /// Appends an entry, and drops old ones: the last [`KEPT`] entries are kept, and up to
-    /// [`KEPT_FOR_OTHERS`] that a member, unless it was expelled, still has to apply.
+    /// Appends an entry, and drops old ones. The last [`KEPT`] entries are kept; more, up to
+    /// [`KEPT_FOR_OTHERS`], while a member that was not expelled still has to apply them.
     fn push(&mut self, change: Change, members: &[Member]) {
         self.last_index += 1;
         self.entries.push_back(Entry {

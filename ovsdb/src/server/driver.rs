@@ -202,7 +202,7 @@ impl Shared {
     }
 
     /// Makes this server a member of a cluster. `notify` must call [`Hub::handle_cluster`] for
-    /// every member.
+    /// every running member.
     pub(super) fn join_cluster(&self, notify: impl Fn() + Send + Sync + 'static) {
         // A server joins only one cluster.
         let _ = self.notify_cluster.set(Box::new(notify));
@@ -300,7 +300,8 @@ async fn watch_clock(shared: Weak<Shared>) {
     }
 }
 
-/// Serves one connection until it ends. The client is probed after `interval` without a message.
+/// Serves one connection until it ends. The client is probed when it was not active for `interval`; zero
+/// turns probes off.
 pub(super) async fn serve<S>(shared: Arc<Shared>, stream: S, interval: Duration)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
@@ -352,7 +353,8 @@ pub(super) async fn close(shared: &Shared, stream: impl AsyncRead + AsyncWrite) 
 
 /// Closes a connection without resetting it. If a socket is closed while received bytes are unread, the
 /// system resets the connection, and the client may lose the last bytes it was sent. So this sends the
-/// end of the stream first, and ignores what still arrives until the client closes too.
+/// end of the stream first, and ignores what still arrives until the client closes too, but at most
+/// [`IGNORED`] bytes and for at most [`LINGER`].
 async fn linger(
     shared: &Shared,
     mut read: impl AsyncRead + Unpin,

@@ -139,7 +139,8 @@ impl Faults<'_> {
     /// Reports to clients that the server is a follower in a cluster (`_Server`, columns `model` and
     /// `leader`), so clients that want the leader look for another server. Transactions are still
     /// executed, as a follower does through its leader. When the fault ends, the server reports that it
-    /// leads the cluster. [`Cluster`](super::Cluster) has several servers that share a database.
+    /// leads the cluster. To test with several servers that share a database, use
+    /// [`Cluster`](super::Cluster).
     ///
     /// # Errors
     /// When there is no such database, or the server is a member of a [`Cluster`](super::Cluster).

@@ -22,8 +22,9 @@ pub(crate) trait Journal: Send + std::fmt::Debug {
     /// Appends a record. It need not be on disk yet.
     ///
     /// # Errors
-    /// When it cannot be written. What was written of it is then removed; if that fails too, the journal
-    /// appends nothing any more.
+    /// When the record cannot be written: what was written of it is removed, and if that fails too, the
+    /// journal appends nothing any more. When the journal was closed, or appends nothing after an earlier
+    /// failure.
     fn append(&mut self, record: &str) -> Result<Position, OvsdbError>;
 
     /// Replaces all records by a schema and one record.
@@ -58,7 +59,7 @@ impl Waiting {
         self
     }
 
-    /// The time at which it fails, unless the database changes before.
+    /// The time at which it fails, unless a change of the database lets it continue before.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.since.checked_add(self.timeout?)
     }

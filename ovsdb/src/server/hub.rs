@@ -158,8 +158,8 @@ impl Hub {
         )
     }
 
-    /// A client has connected. It is probed after `interval` without a message. Returns `None` when
-    /// there are too many sessions.
+    /// A client has connected. It is probed when it was not active for `interval`; zero turns probes off.
+    /// Returns `None` when there are too many sessions.
     pub(crate) fn handle_connected(
         &mut self,
         now: Now,
@@ -200,8 +200,9 @@ impl Hub {
         self.ready.push(id);
     }
 
-    /// A client has closed its end, and everything that it sent was handled. It still gets the
-    /// outstanding replies, but no more updates, and its transactions that wait are abandoned.
+    /// Nothing more is read from a client: it has closed its end and everything that it sent was handled,
+    /// or the server closes the connection. The client still gets the outstanding replies, but no more
+    /// updates, and its transactions that wait are abandoned.
     pub(crate) fn handle_end(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.monitors.clear();

@@ -14,7 +14,8 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 pub(super) use self::local::LocalStream;
 
-/// An address to listen on, in the form of ovsdb(7) "Passive OVSDB Connections".
+/// An address to listen on, in the form of a passive connection method of ovsdb(7) ("Connection
+/// Methods").
 ///
 /// ```
 /// use ovsdb::server::PassiveRemote;

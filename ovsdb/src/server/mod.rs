@@ -2,9 +2,9 @@
 //!
 //! [`Server`] serves databases in memory or in files, to clients in the same process and on sockets. Its
 //! core is a state machine without sockets and without a clock, which appends transactions to the files;
-//! small tokio tasks move bytes, keep time, and sync and compact the files. It checks and executes
+//! small tokio tasks move bytes, keep time, and sync and compact the files. The server checks and executes
 //! transactions as ovsdb-server does, error by error: the tests run random transactions on random schemas
-//! on both, and compare the results.
+//! on both servers, and compare the results.
 //!
 //! ```
 //! # #[cfg(feature = "nb")] #[tokio::main(flavor = "current_thread")]
@@ -168,8 +168,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Limits for clients' messages, which bound the memory they take. A client that exceeds them is
-    /// disconnected.
+    /// Limits for clients' messages. They bound the memory that a message takes. A client that exceeds
+    /// a limit is disconnected.
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -191,8 +191,8 @@ impl ServerBuilder {
     }
 
     /// How many monitors and how many locks each client may have, and how many waiting transactions in
-    /// each database: 1,000 of each by default. Requests for more fail with the error
-    /// `resources exhausted`.
+    /// each database: 1,000 of each by default. At a limit, every further request of that kind fails with
+    /// the error `resources exhausted`.
     pub const fn max_monitors(mut self, monitors: usize) -> Self {
         self.quotas.monitors = monitors;
         self
@@ -384,7 +384,7 @@ impl Server {
     /// A server with an empty database with this schema, given as the text of a schema file.
     ///
     /// # Errors
-    /// When the text is not a schema.
+    /// When the text is not a schema, or its database is named `_Server`, like the server's own.
     pub fn memory(schema: impl Into<String>) -> Result<Self, ServerError> {
         Self::builder().memory(schema).start()
     }
@@ -580,8 +580,9 @@ impl Server {
     }
 
     /// The last transactions that changed something in a database, oldest first, for assertions in
-    /// tests. At least 100 are kept; more as long as they changed at most 10,000 rows in total. A
-    /// conversion begins a new list.
+    /// tests: the last 100, and more as long as they changed at most 10,000 rows in total. The list is
+    /// empty when a database is opened or forked, and again after a conversion,
+    /// [`Faults::forget_history`] or [`Cluster::restore`].
     #[must_use]
     pub fn transactions<D: crate::model::Database>(&self) -> Vec<Committed<D>> {
         let hub = self.shared.hub();
@@ -620,8 +621,9 @@ impl Server {
     }
 
     /// Rewrites a database's file without overwritten values. The server also does this by itself, when
-    /// a file has doubled in size since it was opened or last compacted, is above 10 MB and has 100
-    /// transactions. For a database in memory this does nothing.
+    /// a file has more than doubled in size since it was opened, converted or last compacted, is above
+    /// 10 MiB and has at least 100 transactions. For a database that is in memory or not served, this
+    /// does nothing.
     ///
     /// # Errors
     /// When the new file cannot be written: the old one stays in use. When the folder cannot be synced

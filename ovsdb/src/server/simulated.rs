@@ -1,4 +1,5 @@
-//! What the crate `simulation` reads from the servers in its thread: every change of every database.
+//! What the crate `simulation` reads from the servers in its thread: every change of every database,
+//! except the restoring of a backup.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;

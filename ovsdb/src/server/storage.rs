@@ -38,7 +38,7 @@ enum Begun {
     NotServed,
 }
 
-/// When dropped, notifies those that wait for a compaction that it has ended, successfully or not.
+/// When dropped, tells the waiting tasks that the compaction has ended, successfully or not.
 struct Ended(Arc<Storage>);
 
 impl Drop for Ended {

@@ -117,7 +117,7 @@ pub(crate) enum Order {
         steal: bool,
         reply: LockReply,
     },
-    /// A handle of a lock was dropped: release the lock if it was the last one.
+    /// A handle of a lock was dropped: release the lock if no other handle is left.
     Unlock { name: Str },
     /// Replace the remotes.
     SetRemotes(Vec<Remote>),

@@ -126,8 +126,8 @@ impl Conditions {
         self.sent.contains_key(table)
     }
 
-    /// The connection is lost: conditions that were not acknowledged are sent again, unless newer ones
-    /// replaced them.
+    /// The monitor was stopped, for example because the connection was lost. Conditions that were not
+    /// acknowledged are sent again, unless newer ones replaced them.
     pub(super) fn lost(&mut self) {
         if planted!(ConditionLost) {
             self.sent.clear();
@@ -138,7 +138,7 @@ impl Conditions {
         self.callers.append(&mut self.callers_of_sent);
     }
 
-    /// The monitor has ended: tells all waiting callers so.
+    /// The session has ended: tells all waiting callers so.
     pub(super) fn fail(&mut self, lost: &Disconnected) {
         for reply in self.callers.drain(..).chain(self.callers_of_sent.drain(..)) {
             let _ = reply.send(Err(lost.clone().into()));

@@ -19,9 +19,9 @@ const READ: usize = 64 * 1024;
 /// After a message longer than this, the bytes that follow it are copied to a new buffer, so that the
 /// message's large allocation is freed.
 const LONG: usize = 1024 * 1024;
-/// Reading pauses while more bytes than this are queued after a message that is being decoded.
+/// Reading pauses while at least this many bytes are queued after a message that is being decoded.
 const BACKLOG: usize = 64 * 1024 * 1024;
-/// Calls stay in their queue while more unsent bytes than this are buffered.
+/// Calls stay in their queue while at least this many unsent bytes are buffered.
 const UNSENT: usize = 4 * 1024 * 1024;
 
 /// A whole message, and when its last byte arrived.
@@ -44,7 +44,7 @@ pub(super) struct Connection {
     /// the replies to requests that it carried out.
     write_closed: Option<DisconnectReason>,
     pub(super) pending: Pending,
-    /// Messages that arrived while another one was being decoded.
+    /// Messages that wait to be handled, usually because another one is being decoded.
     backlog: VecDeque<Arrival>,
     backlog_bytes: usize,
 }
@@ -190,7 +190,7 @@ impl Connection {
     }
 
     /// Whether no caller waits for a reply. The bytes that are not sent yet then belong to abandoned
-    /// requests, or to requests of the session itself.
+    /// requests, or to messages of the session itself.
     pub(super) const fn is_answered(&self) -> bool {
         self.pending.calls() == 0
     }

@@ -201,7 +201,7 @@ impl Driver {
             }
         }
         if let Some(decoding) = self.decoding.take() {
-            // The replica that the job holds ends only when the job has dropped it.
+            // Wait for the job: it holds a replica, whose streams end only when the job drops it.
             let _ = decoding.await;
         }
         for done in closers {

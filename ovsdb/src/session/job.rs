@@ -11,7 +11,7 @@ use crate::value::Uuid;
 use crate::value::json::Raw;
 
 /// Payloads of at least this length, in bytes, are decoded on another thread, so that the session
-/// answers keepalives meanwhile. Shorter ones delay a keepalive too little to be handed over.
+/// answers keepalives meanwhile. Decoding a shorter one takes too little time to matter to keepalives.
 const LARGE: usize = if cfg!(simulation) { 1024 } else { 256 * 1024 };
 
 /// What kind of message is applied.

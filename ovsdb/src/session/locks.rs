@@ -15,9 +15,9 @@ struct Entry {
     handles: usize,
     /// Whether this client holds the lock.
     held: watch::Sender<bool>,
-    /// The callers that wait for the first answer on this connection.
+    /// The callers that wait for the server's answer.
     replies: Vec<LockReply>,
-    /// Whether the server has answered on this connection.
+    /// Whether the server has answered the last request for the lock on this connection.
     answered: bool,
 }
 
@@ -84,8 +84,8 @@ impl Locks {
         entry.handles == 0 && self.entries.remove(name).is_some()
     }
 
-    /// The server answered the request for a lock. Returns true when no caller waits and no handle
-    /// is left, so the lock must be released.
+    /// The server answered the request for a lock. Returns true when the answer is no error, but
+    /// no handle is left, so the lock must be released.
     pub(super) fn answered(&mut self, name: &str, answer: Result<bool, Error>) -> bool {
         let Some(entry) = self.entries.get_mut(name) else {
             return false;

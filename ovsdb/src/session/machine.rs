@@ -1,6 +1,6 @@
 //! The session as a pure state machine: it has no socket, no clock and no runtime.
 //!
-//! The driver reports events (`handle_*`, with the time). After each it asks what to do until there is
+//! The driver reports events (`handle_*`, most with the time). After each it asks what to do until there is
 //! nothing more ([`poll_output`](Machine::poll_output)), what to write ([`buffers`](Machine::buffers))
 //! and when to call again if nothing happens ([`poll_timeout`](Machine::poll_timeout)). The same inputs
 //! at the same times give the same outputs; the random seed is an argument.
@@ -695,7 +695,7 @@ impl Machine {
         self.outputs.push_back(Output::Ended(lost.clone()));
     }
 
-    /// Tells the callers that wait for anything but a call that the session is over. Returns the
+    /// Tells the callers that wait for a monitor or a condition that the session is over. Returns the
     /// callers that closed it.
     pub(super) fn finish(&mut self, lost: &Disconnected) -> Vec<oneshot::Sender<()>> {
         let lost_state = ConnectionState::Closed { lost: lost.clone() };

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `handle` | what clients hold: it sends calls and orders to the session |
 //! | `driver` | the tokio task: socket, clock and threads |
-//! | `machine` | every decision, as a pure state machine; `phase`, `connection`, `monitors`, `conditions`, `locks`, `pending`, `reconnect`, `server_database` are its parts |
+//! | `machine` | every decision, as a pure state machine; `phase`, `connection`, `monitors`, `conditions`, `locks`, `pending`, `reconnect`, `outage`, `server_database` are its parts |
 //!
 //! Handles send calls through a bounded channel, so that callers wait while the session is busy or has
 //! no connection (back-pressure). Orders (monitors, locks, close) go through an unbounded channel,

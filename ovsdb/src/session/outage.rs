@@ -1,8 +1,8 @@
 //! Limits the warnings about failed attempts to connect.
 //!
 //! A client that finds no server tries forever. An operator must learn why, without the same line every
-//! second. So each new reason is logged as a warning once every remote has failed, and repeated at
-//! intervals that double.
+//! second. So each new reason is logged as a warning once every remote has failed. After that, the
+//! current reason is logged again at intervals that double.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::transport::Remote;
 const FIRST_REPETITION: Duration = Duration::from_secs(10);
 /// The longest time between two repetitions.
 const LAST_REPETITION: Duration = Duration::from_secs(600);
-/// How long an outage lasts before there are warnings about failed attempts: a restart of a server, or
-/// an election, takes less. The loss of the connection itself is always logged.
+/// How long after the loss of a connection there are no warnings about failed attempts: a restart of a
+/// server, or an election, takes less. The loss of the connection itself is always logged.
 const GRACE: Duration = Duration::from_secs(1);
 /// How many different reasons are logged in one outage. Some contain numbers, and never repeat
 /// exactly.

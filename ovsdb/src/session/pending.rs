@@ -39,8 +39,7 @@ pub(super) enum Waiter {
 pub(super) enum Effect {
     /// Nothing that replicas show.
     None,
-    /// Rows. The server can be asked to cancel the call, which returns once every replica shows the
-    /// change.
+    /// Rows. The server can be asked to cancel the call.
     Transaction,
     /// The schema. The call returns once the session knows the new schema and every replica was
     /// started again.

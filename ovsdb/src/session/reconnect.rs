@@ -5,18 +5,19 @@
 //!
 //! Each remote has two waits, both exponential with jitter:
 //!
-//! - the *backoff*, 1 s to 8 s by default, after its server could not be reached, or closed the
-//!   connection: such a server gets at most 18 attempts in the first minute and 15 in each later
-//!   one, on average 13 and 10; so 1,000 clients make 10,000 attempts a minute;
+//! - the *backoff*, 1 s to 8 s by default, after its server could not be reached or used, or the
+//!   connection was lost: such a server gets at most 18 attempts in the first minute and 15 in each
+//!   later one, on average 13 and 10; so 1,000 clients make 10,000 attempts a minute;
 //! - the *pause*, 50 ms to 8 s by default, after its server answered but was not ready: for example,
 //!   it is not its cluster's leader. Elections are usually short; during a long one, such a server
 //!   gets 17 attempts in the first minute and 10 in each later one, on average.
 //!
-//! Remotes that are not waiting are tried at once, one after the other. When all are waiting, the
-//! session *stands by*: it keeps the connection to the server that is not ready, which reports when
-//! it becomes the leader, and moves on when a remote is due. If that server's log grows
-//! meanwhile, another member must be leading. The machine follows this *hint* and tries the other
-//! remotes at once, at most a few times until a connection serves again.
+//! Remotes that are not waiting are tried at once, one after the other. If a server is not ready and all
+//! other remotes are waiting, the session *stands by*: it keeps the connection to that server, which
+//! reports when it becomes the leader, and moves on when a remote is due. If that server's log grows
+//! meanwhile, another member must be leading. The machine follows this *hint*: it ends the pauses of
+//! the other remotes, and tries at once those that have no backoff either, at most a few times until a
+//! connection serves again.
 //!
 //! A server that prepares the first rows of a large monitor may be silent for long. Giving it up makes
 //! it prepare the same rows once more, for ever if it is always given up too early. So each connection

@@ -123,7 +123,7 @@ impl ServerDatabases {
         self.find(database, None).is_some()
     }
 
-    /// The names of all databases, in their order.
+    /// The names of all databases, in alphabetical order.
     fn names(&self) -> Vec<Str> {
         let names: BTreeSet<&Str> = self
             .rows
@@ -134,7 +134,7 @@ impl ServerDatabases {
     }
 }
 
-/// What a session requires of the servers of a cluster.
+/// What a session requires of a server.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ServerRequirements {
     pub(super) leader_only: bool,

@@ -18,7 +18,7 @@ static SCHEMAS: ByText<DatabaseSchema> = ByText::new();
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) state: watch::Sender<ConnectionState>,
-    /// Why there is no connection; `None` while there is one.
+    /// Why there is no connection; `None` while there is one, and until the first attempt has failed.
     pub(super) lost: ArcSwapOption<Disconnected>,
     pub(crate) schema: ArcSwap<DatabaseSchema>,
     /// Whether the server of the last connection relays the database from another one.

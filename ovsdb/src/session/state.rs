@@ -76,7 +76,7 @@ impl fmt::Display for ConnectionState {
 /// # #[cfg(feature = "nb")] {
 /// use ovsdb::{Client, RemoteOrder, nb};
 ///
-/// // The server on this machine first; the others only when it cannot be used.
+/// // Try the server on this machine first, then the others in turn.
 /// let builder = Client::<nb::Database>::builder()
 ///     .remotes("unix:/run/ovn/ovnnb_db.sock,tcp:192.0.2.1:6641")
 ///     .remote_order(RemoteOrder::Given);

@@ -93,7 +93,7 @@ enum Line {
     Up(Remote),
 }
 
-/// The machine, its clock, and the bytes on both ways.
+/// The machine, its clock, and the scripted server.
 struct Lab {
     now: Instant,
     machine: Machine,

@@ -92,7 +92,7 @@ mod tests {
                 start.len()
             );
         }
-        // Not UTF-8, and nothing but the inside of characters.
+        // Not UTF-8; then a message of continuation bytes only.
         assert_eq!(Excerpt(&[b'[', 0xff]).to_string(), "[\u{fffd}");
         assert_eq!(Excerpt(&[0x80; 5000]).to_string(), "...");
     }

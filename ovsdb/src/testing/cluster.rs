@@ -51,7 +51,8 @@ impl Cluster {
     /// Starts this many members with an empty database of this schema, and waits until all have joined.
     ///
     /// # Errors
-    /// As [`ServerBuilder::start`](super::ServerBuilder::start); when no leader is elected.
+    /// As [`ServerBuilder::start`](super::ServerBuilder::start); when a member does not join within 30
+    /// seconds, or ovsdb-client is not installed; when no leader is elected.
     pub fn start(schema: &str, members: usize) -> Result<Self, ServerError> {
         Self::start_kind(ServerKind::from_environment()?, schema, members)
     }
@@ -151,7 +152,8 @@ impl Cluster {
     /// The member that leads, as soon as there is one.
     ///
     /// # Errors
-    /// When no member leads within a minute, as without a majority.
+    /// When no member leads within a minute, as without a majority. An embedded cluster elects at once, so
+    /// this does not wait for it.
     pub fn leader(&self) -> Result<usize, ServerError> {
         self.wait_for_leader(ELECTION, |_| true)
     }
@@ -185,7 +187,7 @@ impl Cluster {
     /// Expels a member, which then stops serving the database.
     ///
     /// # Errors
-    /// When there is no leader, or the cluster refuses.
+    /// When there is no leader, the member does not run, or the cluster refuses.
     ///
     /// # Panics
     /// When there is no such member.

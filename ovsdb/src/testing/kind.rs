@@ -27,8 +27,8 @@ pub enum ServerKind {
     /// An ovsdb-server process.
     Reference,
     /// [`ovsdb::server::Server`](crate::server::Server), on a thread of this process. It has no control
-    /// socket and no log. It supports only two kinds of ovsdb-server's options: `--remote`, and those for
-    /// TLS.
+    /// socket and no log. Of ovsdb-server's options it supports only `--remote`, `--private-key`,
+    /// `--certificate`, `--ca-cert` and `--ssl-protocols`.
     Embedded,
 }
 
@@ -93,7 +93,7 @@ pub enum ServerError {
     /// The schema is malformed.
     #[error("broken schema")]
     Schema(#[from] SchemaError),
-    /// A file or a process could not be created.
+    /// An operation on a file, a socket or a process failed.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// A program failed.
@@ -104,7 +104,7 @@ pub enum ServerError {
         /// What the program wrote to its standard error, or the error of the embedded server.
         message: String,
     },
-    /// A cluster has no leader.
+    /// A cluster has no leader, or its leader did not hand over to another member.
     #[error("the cluster did not elect the expected leader: {0}")]
     NoLeader(String),
     /// The embedded server does not support this.

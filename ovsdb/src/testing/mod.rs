@@ -11,8 +11,8 @@
 //! `openvswitch-common` and `openvswitch-switch`). Without them, starting it is an error; a test should
 //! then fail, not be skipped.
 //!
-//! The same tests also run on the [server of this library](crate::server), which needs no program and
-//! starts faster. Select it by the environment variable `OVSDB_TEST_SERVER=embedded`, or by
+//! The same tests also run on the [server of this library](crate::server), which starts without these
+//! programs, and faster. Select it by the environment variable `OVSDB_TEST_SERVER=embedded`, or by
 //! [`ServerBuilder::kind`].
 
 mod cluster;

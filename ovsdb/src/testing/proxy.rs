@@ -81,7 +81,7 @@ pub struct Drip {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Passed {
-    /// Connections of clients.
+    /// Connections of clients, including those that were refused.
     pub connections: u64,
     /// Bytes to the server.
     pub to_server: u64,
@@ -109,8 +109,8 @@ struct Counters {
     to_client: AtomicU64,
 }
 
-/// A proxy on a TCP port of the loopback interface, in front of a server with any remote. By default it
-/// forwards every byte. When it is dropped, it ends together with its connections.
+/// A proxy on a TCP port of the loopback interface, in front of a server with a `tcp:` or `unix:` remote.
+/// By default it forwards every byte. When it is dropped, it ends together with its connections.
 ///
 /// ```
 /// use ovsdb::testing::{Cut, Proxy, Server};
@@ -178,7 +178,7 @@ impl Proxy {
     }
 
     /// Forwards nothing while `stall` is true. Connections stay open and new ones are accepted, as when
-    /// a machine lost its power.
+    /// the server's process is stopped (`SIGSTOP`).
     pub fn stall(&self, stall: bool) {
         self.plan.send_modify(|plan| plan.stall = stall);
     }
@@ -235,7 +235,7 @@ async fn accept(
     }
 }
 
-/// Serves one client until either side closes the connection, or it is cut.
+/// Serves one client until both sides have closed the connection, it fails, or it is cut.
 async fn serve(
     mut client: TcpStream,
     target: Remote,

@@ -163,8 +163,8 @@ impl ServerBuilder {
     ///
     /// # Errors
     /// When a program is missing or fails, a schema is malformed, a file cannot be created, or no port is
-    /// free; when the server ends, or does not answer in time; when the embedded server does not support
-    /// what was requested; when `OVSDB_TEST_SERVER` has an unknown value.
+    /// free; when the server ends, or does not answer in time; when the embedded server cannot be started,
+    /// or does not support what was requested; when `OVSDB_TEST_SERVER` has an unknown value.
     pub fn start(self) -> Result<Server, ServerError> {
         let kind = self.kind.map_or_else(ServerKind::from_environment, Ok)?;
         let folder = tempfile::Builder::new().prefix("ovsdb-test-").tempdir()?;

@@ -44,8 +44,8 @@ impl<D: Database> Client<D> {
     /// the transaction is not tried again, and the outcome stays [unknown](Retry::Unknown): with
     /// arithmetic mutations; with [inserts whose uuids the server chooses](super::RowIdentity::Named)
     /// and no `wait`; and when the closure, run again, would again replace values of a row that changed
-    /// meanwhile, as a closure that counts does. A closure that sets a row to fixed values finds
-    /// nothing left to do.
+    /// meanwhile, as a closure that counts does, or again add or remove the same elements or keys in the
+    /// row. A closure that sets a row to fixed values finds nothing left to do.
     ///
     /// [`edit`](Self::edit) does the same for a closure that cannot fail.
     ///
@@ -74,9 +74,11 @@ impl<D: Database> Client<D> {
     ///
     /// # Errors
     /// The closure's own error, at once; or the error of the last commit. [`CommitError::NotSent`] when
-    /// the replica did not become current in time. If the connection was lost after an earlier run was
-    /// sent, the closure may fail because of what that run has changed. Then the result of that run is
-    /// returned instead, or [unknown](CommitError::Unknown) if it cannot be determined.
+    /// the replica did not become current in time, the server refused its monitor, or the client was
+    /// closed. While the outcome of an earlier run is unknown, `apply` returns that in place of an error
+    /// after which nothing has changed. If the closure itself fails then, perhaps because of what that
+    /// run has changed, the result of that run is returned, or an unknown outcome if it cannot be
+    /// determined.
     pub async fn apply<R, E: From<CommitError>>(
         &self,
         cache: &Cache<D>,
@@ -112,8 +114,7 @@ impl<D: Database> Client<D> {
     /// ```
     ///
     /// # Errors
-    /// The error of the last commit. [`CommitError::NotSent`] when the replica did not become current in
-    /// time.
+    /// As [`apply`](Self::apply), without an error of the closure.
     pub async fn edit<R>(
         &self,
         cache: &Cache<D>,
@@ -293,8 +294,8 @@ impl<D: Database, R> Earlier<D, R> {
         )))
     }
 
-    /// The error to report when this error ends the retries. An unknown outcome is never reported as a
-    /// refusal.
+    /// The error to report when this error ends the retries. While the outcome of a run is unknown, no
+    /// error is reported that says that nothing has changed.
     fn error(&self, error: CommitError) -> CommitError {
         let open = self.is_open();
         match (&self.unknown, error) {

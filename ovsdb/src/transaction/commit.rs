@@ -30,11 +30,11 @@ impl<D: Database> Transaction<D> {
     ///
     /// # Errors
     /// [`CommitError::Build`] and [`CommitError::NotSent`] when nothing was sent.
-    /// [`CommitError::Refused`] when the server refused it: nothing has changed, except that some cluster
-    /// errors leave this open ([`Retry::Unknown`](crate::Retry::Unknown)).
-    /// [`CommitError::Unknown`] when the connection was lost, or the time limit passed, before the reply,
-    /// and [`CommitError::Answer`] when the reply is malformed: it may or may not have been committed; see
-    /// [`commit_once`](Self::commit_once).
+    /// [`CommitError::Refused`] when the server refused the transaction: nothing has changed, except that
+    /// some cluster errors leave this open ([`Retry::Unknown`](crate::Retry::Unknown)).
+    /// [`CommitError::Unknown`] when the connection was lost, the runtime was shut down, or the time limit
+    /// passed, before the reply, and [`CommitError::Answer`] when the reply is malformed: the transaction
+    /// may or may not have been committed; see [`commit_once`](Self::commit_once).
     pub async fn commit(self) -> Result<Outcome, CommitError> {
         let sealed = self.sealed();
         sealed.without_reads(sealed.send().await)
@@ -97,7 +97,7 @@ impl<D: Database> Transaction<D> {
         Ok(check_operations(&sealed.operations).map_err(|error| sealed.without_guards(error))?)
     }
 
-    /// Checks everything except values, which are checked when they are serialized.
+    /// Checks everything except values. The caller checks those, or they are checked when serialized.
     pub(super) fn check_rows(&self) -> Result<(), BuildError> {
         if let Some(mistake) = &self.mistake {
             return Err(mistake.clone());

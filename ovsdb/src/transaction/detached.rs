@@ -13,10 +13,10 @@ use crate::protocol::Request;
 use crate::server::{Answer, Server};
 use crate::value::{Str, Uuid};
 
-/// The uuid before that of the first row. The uuids that [`SnapshotBuilder`] assigns are smaller, so a
-/// transaction never assigns the uuid of a row in the snapshot that it reads.
+/// The uuid before that of the first row. The uuids that [`SnapshotBuilder::insert`] assigns are smaller,
+/// so a transaction does not assign the uuid of such a row in the snapshot that it reads.
 ///
-/// [`SnapshotBuilder`]: crate::cache::fixture::SnapshotBuilder
+/// [`SnapshotBuilder::insert`]: crate::cache::fixture::SnapshotBuilder::insert
 const BEFORE_FIRST: u128 = 1 << 96;
 
 /// What replaces the client of a transaction that has none.
@@ -111,8 +111,11 @@ impl<D: Database> Transaction<D> {
     }
 
     /// Like [`detached`](Self::detached), for a transaction that will be [merged](Self::merge) with
-    /// `other`, which has no client either. Its inserted rows get the uuids after those of `other`, so
-    /// that no two rows share one, and it is checked against the same schema.
+    /// `other`, which has no client either. Its inserted rows get the uuids after those that `other`
+    /// has used so far, so insert into `other` first: two rows with the same uuid are a [conflict]. The
+    /// new transaction is checked against the same schema.
+    ///
+    /// [conflict]: super::MergeConflict::Row
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {
@@ -182,8 +185,9 @@ impl<D: Database> Transaction<D> {
     /// [`Server::transactions`] lists the result, and a [`fork`](Server::fork) keeps the server
     /// unchanged for the next test.
     ///
-    /// The server chooses the uuids of inserted rows, and [`Outcome::inserted`] returns them. So a
-    /// transaction can be committed more than once.
+    /// If the transaction has no client, the server chooses the uuids of inserted rows, except those
+    /// given to [`insert_with_uuid`](Self::insert_with_uuid), and [`Outcome::inserted`] returns them. So
+    /// such a transaction can be committed more than once.
     ///
     /// ```
     /// # #[cfg(feature = "nb")] {

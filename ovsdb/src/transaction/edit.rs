@@ -324,15 +324,17 @@ impl<D: Database> Transaction<D> {
     /// Makes sure that a row with this key exists and has what the closure sets. Returns a reference to
     /// it. A row that the view or the transaction has is [edited](Self::edit); otherwise one is
     /// inserted, with the key and what the closure sets. Columns that the closure does not change keep
-    /// their values; in a new row they get the server's defaults. If several rows have the key, the one
-    /// with the smallest uuid is edited.
+    /// their values; in a new row they have those of `T::default()`. If several rows have the key, the
+    /// one with the smallest uuid is edited.
     ///
     /// When two clients ensure the same key at the same time, one inserts the row, and the commit of
     /// the other fails with a [conflict](super::Refusal::is_conflict), or with a
     /// [duplicate](super::Refusal::duplicate) in an index of the schema. When that client tries again,
     /// it finds the row.
     ///
-    /// With an index by a function, no guard keeps two clients from inserting one row each.
+    /// With an index by a function or by the values of a map, the closure must set the key, or else the
+    /// commit returns [`BuildError::Unmet`]. With such an index, or one over reals, no guard keeps two
+    /// clients from inserting one row each.
     ///
     /// As with [`insert`](Self::insert), another row must refer to a new row of a table that is not in
     /// the root set.

@@ -77,7 +77,7 @@ pub trait RowKey<T: Table>: Sealed + Send + Sync + 'static {
     /// What rows are found by.
     #[expect(private_interfaces, reason = "only this crate asks")]
     fn name(&self) -> KeyName;
-    /// The key with its uuids mapped; `None` where a function computes the keys.
+    /// The key with its uuids mapped; `None` for an index by a function or by the values of a map.
     fn with_uuids(&self, key: &Self::Key, other: OtherUuids<'_>) -> Option<Self::Key>;
 }
 

@@ -48,7 +48,7 @@ pub enum MergeConflict {
         row: Uuid,
     },
     /// The other transaction read a row or looked up a key or range, and this one, whose operations
-    /// come first, changes what it found.
+    /// come first, changes what the other one found.
     #[error(
         "one transaction is based on rows of {table}, and the other writes the row {row} first"
     )]
@@ -96,8 +96,10 @@ impl<D: Database> Transaction<D> {
     /// ```
     ///
     /// # Errors
-    /// A [`MergeConflict`] when both write the same value, or when the other transaction has read what
-    /// this one changes. This transaction is unchanged then, and each can be committed alone.
+    /// A [`MergeConflict`] when both write the same value, when one deletes or inserts a row that the
+    /// other writes, when both edit different versions of a row, when the other transaction has read
+    /// what this one changes, or when their views are of different replicas. This transaction is
+    /// unchanged then, and each can be committed alone.
     pub fn merge(&mut self, other: &Self) -> Result<usize, MergeConflict> {
         if let (Some(own), Some(other)) = (&self.basis, &other.basis)
             && !own.is_same(other)

@@ -83,8 +83,8 @@ pub struct Transaction<D> {
     operations: Vec<Operation>,
     /// How many of the first operations were added by this crate.
     guards: usize,
-    /// How many of these, counted from the last, `sealed` added: guards for what was read or replaced,
-    /// and the author's comment. Those before them are guards against earlier attempts.
+    /// How many operations `sealed` added: guards for what was read or replaced, and the author's
+    /// comment. They come after the guards against earlier attempts.
     reads: usize,
     /// The uuids that this transaction uses for inserted rows, with the numbers of their operations.
     inserted: HashMap<Uuid, usize>,
@@ -93,7 +93,7 @@ pub struct Transaction<D> {
     /// What was read and written through the transaction.
     overlay: Overlay<D>,
     /// The numbers, counted without the guards, of the waits that edits add. Such a wait fails if
-    /// another client was first to set a key that the edit adds.
+    /// another client was first to set a key that the edit adds, to another value.
     edit_waits: BTreeSet<usize>,
 }
 
@@ -220,8 +220,9 @@ impl<D: Database> Transaction<D> {
     /// [`Client::apply`] does the same by itself.
     ///
     /// If the connection was lost or the schema converted meanwhile, or the cache is not current now,
-    /// the commit ends with [`CommitError::NotSent`], after which [`CommitError::retry`] says
-    /// [`Again`](Retry::Again).
+    /// the commit ends with [`CommitError::NotSent`], and [`CommitError::retry`] says
+    /// [`Again`](Retry::Again). It says [`Never`](Retry::Never) if no connection was made within the
+    /// time limit.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

@@ -12,9 +12,9 @@ const TRIES: u32 = 10;
 
 impl<D: Database> Transaction<D> {
     /// Like [`commit`](Self::commit), but settles an outcome that is [unknown](Retry::Unknown): the
-    /// transaction is sent again on the next connection, with a guard that lets it through only if a
-    /// row that it inserts does not exist. So it is carried out once, even if the first attempt is
-    /// still on its way through a cluster.
+    /// transaction is sent again, with a guard that lets it through only if a row that it inserts does
+    /// not exist. So it is carried out once, even if the first attempt is still on its way through a
+    /// cluster.
     ///
     /// The guard needs an insert with a uuid chosen by the client, preferably into a table of the root
     /// set. A transaction without one is sent only once. The row must outlive the attempts: if another
@@ -22,8 +22,9 @@ impl<D: Database> Transaction<D> {
     ///
     /// # Errors
     /// As [`commit`](Self::commit). The outcome stays unknown without such an insert, when the time
-    /// limit passes, when the client is closed, after ten attempts, and when a later attempt is refused
-    /// for good, since the earlier one may still be on its way to the server.
+    /// limit of an attempt passes (each has the whole limit), when the client is closed, after ten
+    /// attempts, and when a later attempt is refused for good, since the earlier one may still be on its
+    /// way to the server.
     pub async fn commit_once(self) -> Result<Outcome, CommitError> {
         let sealed = self.sealed();
         let answer = sealed.send().await;

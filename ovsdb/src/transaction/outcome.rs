@@ -87,8 +87,8 @@ pub enum BuildError {
         /// The table of the index.
         table: &'static str,
     },
-    /// A row was edited that the view lacks or that the transaction has deleted; or by a reference, in
-    /// a transaction without a view.
+    /// A row was edited that the view lacks or that the transaction has deleted. In a transaction
+    /// without a view: a row was edited of which only a reference was given.
     #[error(
         "cannot edit the row {uuid} of {table}: it is not in the view, or the transaction has deleted it"
     )]
@@ -257,9 +257,9 @@ impl Refusal {
         }
     }
 
-    /// Whether another client has changed what was read through the transaction, or what an edit
-    /// replaces. Nothing is wrong with the transaction itself, but it must be built again from newer
-    /// rows, as [`Client::apply`](crate::Client::apply) does.
+    /// Whether another client has changed what was read through the transaction, what an edit replaces,
+    /// or the value of a key that an edit adds. Nothing is wrong with the transaction itself, but it must
+    /// be built again from newer rows, as [`Client::apply`](crate::Client::apply) does.
     #[must_use]
     pub const fn is_conflict(&self) -> bool {
         self.of_guard
@@ -332,17 +332,18 @@ pub enum CommitError {
     /// The transaction has a mistake, or a row that it needs was not found; nothing was sent.
     #[error("the transaction cannot be sent")]
     Build(#[from] BuildError),
-    /// No connection was established in time, the client was closed, or the view that the transaction
-    /// is based on [became outdated](super::Transaction::require_current); nothing was sent.
+    /// The time limit passed, the client was closed, the server refused the cache's monitor, or the view
+    /// that the transaction is based on [became outdated](super::Transaction::require_current); nothing
+    /// was sent.
     #[error("the transaction was not sent")]
     NotSent(#[source] Disconnected),
     /// The server replied with an error; nothing has changed. Some errors of a cluster leave this open:
     /// [`retry`](Self::retry) returns [`Retry::Unknown`](crate::Retry::Unknown) for them.
     #[error("the server refused the transaction: {0}")]
     Refused(Box<Refusal>),
-    /// The connection was lost, the client was closed, or the time limit passed, after the transaction
-    /// was sent: it may or may not have been committed.
-    /// [`Transaction::commit_once`](super::Transaction::commit_once) settles it.
+    /// The connection was lost, the client was closed or its runtime shut down, or the time limit
+    /// passed, after the transaction was sent: it may or may not have been committed.
+    /// [`Transaction::commit_once`](super::Transaction::commit_once), used instead of `commit`, settles it.
     #[error("the transaction's outcome is unknown")]
     Unknown(#[source] Disconnected),
     /// The server's reply is malformed: the transaction may or may not have been committed.
@@ -427,9 +428,9 @@ impl Outcome {
         self
     }
 
-    /// Whether the transaction is known to be committed, but its reply was lost with a connection. Then
-    /// [`results`](Self::results) are empty, counts are 0, and selected rows are unknown;
-    /// [`inserted`](Self::inserted) is still correct.
+    /// Whether the transaction is known to be committed, but its results never arrived, for example
+    /// because the connection was lost. Then [`results`](Self::results) are empty, counts are 0, and
+    /// selected rows are unknown; [`inserted`](Self::inserted) is still correct.
     #[must_use]
     pub const fn is_settled(&self) -> bool {
         self.settled

@@ -19,7 +19,7 @@ pub(super) struct Overlay<D> {
     tables: Vec<Box<dyn AnyTouched>>,
     places: HashMap<TypeId, usize>,
     /// How many operations other than inserts and edits were added, and how many transactions were
-    /// merged into this one. An edit must not change operations before the last of them.
+    /// merged into this one. An edit must not change operations of an earlier epoch.
     pub(super) epoch: usize,
 }
 

@@ -16,9 +16,9 @@ impl<D: Database> Transaction<D> {
     ///
     /// The commit verifies each row that is found, as for [`get`](Self::get). For an index over a
     /// column of integers, it also verifies that no other row has come into the range. OVSDB's
-    /// conditions cannot order strings, cannot find rows without a number, and compare reals that
-    /// servers send rounded. So rows that another client adds are not noticed in an index over reals or
-    /// strings or by a function, nor in a range of optional integers that includes rows without one.
+    /// conditions order only numbers and cannot find rows without a number, and the exact value of a
+    /// real is not known, because servers send reals rounded. So rows that another client adds are not
+    /// noticed in any other index, nor in a range of optional integers that includes rows without one.
     ///
     /// The server reads the whole table to verify a range.
     ///

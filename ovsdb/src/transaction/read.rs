@@ -68,8 +68,8 @@ impl<D: Database> Transaction<D> {
         txn
     }
 
-    /// The view that the transaction was begun on, without its own writes; `None` if it was begun
-    /// without one. What is read from it is not guarded.
+    /// The view that the transaction reads, without the transaction's own writes; `None` if it has no
+    /// view. What is read from the view itself is not guarded.
     #[must_use]
     pub const fn view(&self) -> Option<&Snapshot<D>> {
         self.overlay.view.as_ref()
@@ -132,8 +132,8 @@ impl<D: Database> Transaction<D> {
     /// a declared index. If several rows have the key, the one with the smallest uuid.
     ///
     /// The row is guarded as by [`get`](Self::get). The commit also fails if another row has the key by
-    /// then, or any row if none was found. For an index by a function, only the rows that were found
-    /// are guarded.
+    /// then, or any row if none was found. For an index by a function, by the values of a map, or over
+    /// reals, only the rows that were found are guarded.
     ///
     /// If a [condition](crate::CacheBuilder::table_where) selects only some of the table's rows for the
     /// cache, a row with the key that is not selected makes the commit fail too.
@@ -186,7 +186,9 @@ impl<D: Database> Transaction<D> {
     /// The only row with this key, to be edited, deleted or referred to.
     ///
     /// The commit verifies that the row is still the only one with the key, but not its other columns,
-    /// which another client may change meanwhile. [`get`](Self::get) reads and guards them.
+    /// which another client may change meanwhile. [`get`](Self::get) reads and guards them. For an
+    /// index by a function, by the values of a map, or over reals, the commit verifies instead that the
+    /// row is unchanged.
     ///
     /// ```
     /// # #[cfg(all(feature = "nb", feature = "server"))] #[tokio::main(flavor = "current_thread")]

@@ -24,7 +24,7 @@ use crate::protocol::ErrorKind;
 /// | `cluster error` that names a refusal: `not leader`, `prerequisite` ... | again |
 /// | any other `cluster error`: leadership was lost, or time ran out, during the commit | unknown |
 /// | the connection was lost after sending | unknown |
-/// | the time limit passed, or the client was closed, after sending; the reply is malformed | never |
+/// | the time limit passed, or the client or its runtime was closed, after sending; the reply is malformed | never |
 /// | every other error of the server | never |
 ///
 /// ```
@@ -56,16 +56,16 @@ use crate::protocol::ErrorKind;
 #[non_exhaustive]
 pub enum Retry {
     /// Do not try again: the same transaction would fail again, or no time or client is left.
-    /// [`CommitError::nothing_changed`] says whether its effect is known.
+    /// [`CommitError::nothing_changed`] says whether it is certain that nothing has changed.
     Never,
     /// Nothing has changed, and the cause is temporary: another client was first, or the cluster is
     /// changing. Read a current replica, decide again, and commit the result. Sending the same
     /// operations again would fail again where they depend on what the other client changed.
     Again,
-    /// It is not known whether the transaction was committed. [`Transaction::commit_once`] settles it
-    /// by a row that the transaction inserts. Without such a row, wait until a replica is current
-    /// again, and read from it whether the transaction was committed. Then decide again, if making the
-    /// change twice is harmless.
+    /// It is not known whether the transaction was committed. [`Transaction::commit_once`], used instead
+    /// of `commit`, settles this by a row that the transaction inserts. Without such a row, wait until a
+    /// replica is current again, and read from it whether the transaction was committed. Then decide
+    /// again, if making the change twice is harmless.
     ///
     /// [`Transaction::commit_once`]: super::Transaction::commit_once
     Unknown,
@@ -116,8 +116,8 @@ impl CommitError {
 fn after_refusal(refusal: &Refusal) -> Retry {
     let at_operation = refusal.operation.is_some();
     match refusal.error.kind() {
-        // Found at an operation, it is a wrong value in the transaction itself, and does not depend on
-        // the rows.
+        // Found at an operation, it is a wrong value in the transaction itself. Only the result of a
+        // mutation depends on the rows, and trying again would rarely help.
         ErrorKind::ConstraintViolation | ErrorKind::ReferentialIntegrityViolation
             if at_operation =>
         {

@@ -9,7 +9,8 @@ use crate::value::{Atom, ColumnValue, Datum, Uuid};
 /// A row that the transaction writes.
 #[derive(Debug, Clone)]
 pub(super) struct Written<T> {
-    /// The row in the view; `None` when the transaction inserts it, or its values are not known.
+    /// The row in the view, or else as the caller read it; `None` when the transaction inserts it, or its
+    /// values are not known.
     pub(super) before: Option<Arc<Row<T>>>,
     /// The row before the operations that further edits may still change.
     pub(super) base: Option<Arc<Row<T>>>,
@@ -17,9 +18,9 @@ pub(super) struct Written<T> {
     pub(super) now: Option<Arc<Row<T>>>,
     /// Whether the transaction inserts the row.
     pub(super) is_inserted: bool,
-    /// The overlay's epoch when those operations were written.
+    /// The overlay's epoch when the operations after `base` were written.
     pub(super) epoch: usize,
-    /// The numbers of those operations.
+    /// The numbers of the operations after `base`.
     pub(super) places: EditPlaces,
     /// The columns whose value in the view is replaced as a whole.
     pub(super) replaced: BTreeSet<usize>,
@@ -37,15 +38,15 @@ pub(super) struct EditPlaces {
     pub(super) wait: Option<usize>,
 }
 
-/// The rows that have a key in the view.
+/// The rows of the view that were found by a key, a condition or a range.
 #[derive(Debug, Clone)]
 pub(super) struct KeyRead<T> {
     pub(super) condition: AllOf<T>,
     pub(super) rows: Vec<Arc<Row<T>>>,
     /// Whether the rows were read, and not only their identity.
     pub(super) is_whole: bool,
-    /// Whether a guard is needed, because neither an index of the schema nor the guards of the rows
-    /// ensure that the same rows have the key.
+    /// Whether to send a guard that the same rows have the key. It is not needed where an index of the
+    /// schema or the guards of the rows ensure this, and not possible where the key has reals.
     pub(super) is_guarded: bool,
 }
 

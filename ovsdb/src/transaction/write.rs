@@ -237,9 +237,9 @@ impl<D: Database> Transaction<D> {
         Selection::new(self.operation(operation))
     }
 
-    /// Requires that rows are, or are not, as given: the transaction waits for it up to a
-    /// [timeout](Wait::timeout), and without one fails at once. Call the methods of [`Wait`] to say
-    /// which columns to compare, and with what.
+    /// Requires that rows are, or are not, as given. Otherwise the transaction fails: at once, or after
+    /// the [timeout](Wait::timeout) if one is set. Call the methods of [`Wait`] to say which columns to
+    /// compare, and with what.
     pub fn wait<T: Table<Database = D>>(&mut self, rows: impl Into<AllOf<T>>) -> Wait<'_, D, T> {
         let operation = Operation::Wait {
             timeout: Some(0),

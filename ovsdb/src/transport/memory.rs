@@ -11,8 +11,8 @@ type Connect = dyn Fn() -> io::Result<DuplexStream> + Send + Sync;
 
 /// A server in this process, to which a client connects without a socket.
 ///
-/// [`Server::remote`](crate::server::Server::remote) makes one. Two are equal when they lead to the
-/// same server.
+/// [`Server::remote`](crate::server::Server::remote) returns it. The remotes that one server returns are
+/// equal; those made by two calls of [`new`](Self::new) are not.
 ///
 /// ```
 /// use ovsdb::Remote;
@@ -64,7 +64,8 @@ impl MemoryRemote {
     /// the other end.
     ///
     /// # Errors
-    /// When the server has ended.
+    /// When the server has ended or refuses connections. For a remote made by [`new`](Self::new), when its
+    /// function fails.
     pub fn connect(&self) -> io::Result<DuplexStream> {
         (self.connect)()
     }

@@ -26,8 +26,8 @@ impl<E: Versioned> HashTrie<E> {
         nodes(&old.root, &new.root, each);
     }
 
-    /// Like [`diff`](Self::diff). The new version has these entries, and those of this trie whose hash is
-    /// among `kept`. Both are sorted by hash.
+    /// Like [`diff`](Self::diff), from this trie to one that consists of `new` and of those entries of
+    /// this trie whose hash is in `kept`. `kept` and `new` are sorted by hash.
     pub(crate) fn diff_sorted<'a>(
         &'a self,
         kept: &[u32],

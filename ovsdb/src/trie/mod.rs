@@ -1,8 +1,8 @@
 //! A persistent hash trie, which stores rows and indexes.
 //!
 //! A clone costs one reference count. A change copies only the few nodes on its path that a snapshot still
-//! shares (copy-on-write); all others are changed in place. So taking a snapshot of 100,000 rows costs
-//! nothing, and keeping it costs little while the writer changes rows.
+//! shares (copy-on-write); all others are changed in place. So a snapshot of 100,000 rows is taken in
+//! constant time, and keeping it costs little while the writer changes rows.
 //!
 //! Lookups are bound by cache misses. Leaves hold up to 128 entries sorted by hash, so the inner nodes
 //! are few and stay in the cache; within a leaf the position is guessed from the hash (interpolation
@@ -78,7 +78,7 @@ const fn digit(hash: u32, depth: u32) -> usize {
     (hash << (depth * BITS) >> (u32::BITS - BITS)) as usize
 }
 
-/// The expected position of a hash in a leaf at this depth with this many entries, as hashes are evenly
+/// The expected position of a hash in a leaf at this depth with this many entries, if hashes are evenly
 /// distributed. It is less than `len`, unless `len` is 0.
 const fn expected(hash: u32, depth: u32, len: usize) -> usize {
     let rest = match hash.checked_shl(depth * BITS) {
@@ -320,7 +320,7 @@ fn remove<E: Entry>(
             let below = &mut own_nodes(nodes)[digit(hash, depth)];
             let removed = remove(below, hash, depth + 1, is)?;
             if below.is_empty() {
-                // This frees its memory too.
+                // An emptied leaf keeps its allocation; a new one has none.
                 *below = Node::default();
                 if nodes.iter().all(Node::is_empty) {
                     *node = Node::default();

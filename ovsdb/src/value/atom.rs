@@ -282,8 +282,8 @@ pub trait Atomic:
         self.clone()
     }
 
-    /// Reads the wire form in which ovsdb-server writes it. For any other form it returns `None`, and
-    /// leaves the reader at any position.
+    /// Reads the value in the form in which ovsdb-server writes it. For any other form this may return
+    /// `None`, and then leaves the reader at any position.
     #[doc(hidden)]
     fn read_plain(reader: &mut Reader<'_>) -> Option<Self> {
         Self::read(reader).ok()

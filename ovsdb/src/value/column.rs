@@ -69,7 +69,7 @@ impl ColumnKind {
 }
 
 impl From<&ColumnType> for ColumnKind {
-    /// The shape that can hold exactly the values of this type.
+    /// The narrowest shape that can hold all values of this type.
     fn from(column: &ColumnType) -> Self {
         Self {
             key: column.key.atomic,
@@ -108,14 +108,15 @@ pub trait ColumnValue: Prefetch + fmt::Debug + Send + Sync {
     /// Replaces the value by the next one in the message.
     ///
     /// # Errors
-    /// When the value in the message is of another type, or is malformed.
+    /// When the value in the message is of another type, has too many elements, or is malformed.
     fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError>;
 
-    /// Applies the change that an update2 message makes to the column: its new value if it holds at most
-    /// one atom, otherwise a difference (ovsdb-server(7), "Update2 Notification").
+    /// Applies the change that an update2 message makes to the column (ovsdb-server(7), "Update2
+    /// Notification"). The message has the new value if this type holds at most one atom, otherwise a
+    /// difference.
     ///
     /// # Errors
-    /// When the value in the message is of another type, or is malformed.
+    /// When the value in the message is of another type, has too many elements, or is malformed.
     fn decode_change(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError>;
 
     /// Whether a server gives this value to a column of the type `server` that an insert omits, as

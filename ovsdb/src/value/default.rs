@@ -1,7 +1,8 @@
 //! The value that a server gives to a column that an insert omits.
 //!
-//! It is one atom if the column's type has `min` 1, and empty if it has `min` 0. The atom depends only
-//! on the atomic type (RFC 7047 section 5.2.1), even if the column's constraints exclude it.
+//! It has one element or pair if the column's type has `min` 1, and is empty if it has `min` 0. Its
+//! atoms depend only on the atomic types (RFC 7047 section 5.2.1), even if the column's constraints
+//! exclude them.
 
 use ovsdb_schema::{AtomicType, ColumnType};
 

@@ -58,7 +58,8 @@ macro_rules! __enumeration {
         }
 
         impl ::core::default::Default for $name {
-            /// The empty string, which means not set. A server refuses to insert a row with it.
+            /// The empty string, which means not set. Unless the schema lists it, a server refuses to
+            /// insert a row with it.
             fn default() -> Self {
                 Self::Unknown(<$crate::Str as ::core::default::Default>::default())
             }

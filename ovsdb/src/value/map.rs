@@ -204,8 +204,8 @@ impl<K: Ord, V> Map<K, V> {
     }
 }
 
-/// Conversions from collections of pairs that convert into the map's, such as `(&str, &str)`. If pairs
-/// have the same key, the last one wins.
+/// Conversions from collections of pairs whose keys and values convert into `K` and `V`, such as
+/// `(&str, &str)` into strings. If pairs have the same key, the last one wins.
 macro_rules! from {
     ($([$($generics:ident),*] $collection:ty;)*) => { $(
         impl<K: Ord + Clone, V: Clone, L: Into<K>, W: Into<V>, $($generics),*> From<$collection>

@@ -1,4 +1,4 @@
-//! Interning: long strings and sets of references that repeat in a replica are stored once.
+//! Interning: long strings and sets of references that repeat in a replica usually share an allocation.
 //!
 //! A [`Reader`](super::json::Reader) interns what it reads, and atoms are read through it, so that no
 //! second pass over a row is needed. So the reader, the atoms and this table use each other.
@@ -57,10 +57,10 @@ const LONGEST: usize = 128;
 
 /// The interned strings.
 ///
-/// Most long strings occur once, or twice in one row, while the keys of maps occur in every row. So
-/// only the last few strings are kept, and of all others a hash. A string that occurs again is kept in
-/// a table of fixed size. So memory is bounded, no sweep is needed, and strings that occur once do not
-/// evict the keys.
+/// Most long strings occur once, or twice in one row, while the keys of maps occur in every row. So a
+/// new string is kept only until a few others follow it, and its hash until another hash takes its
+/// place. A string that occurs again while its hash is kept goes into a table of fixed size. So memory
+/// is bounded, no sweep is needed, and strings that occur once do not evict the keys.
 struct Strings {
     /// Hashes of strings that occurred.
     seen: Vec<u32>,

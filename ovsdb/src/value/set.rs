@@ -7,7 +7,8 @@ use std::ops::Deref;
 use super::shared_slice::{IntoIter, SharedSlice};
 
 /// A set of atoms: sorted and distinct, in one allocation (none when empty), which clones share until
-/// one of them is changed (copy-on-write). In a replica, rows with the same set of references share it.
+/// one of them is changed (copy-on-write). In a replica, rows with the same set of references usually
+/// share it.
 ///
 /// It dereferences to a sorted slice. Build it from an iterator: an insert into a large set moves all
 /// elements after the new one.
@@ -189,7 +190,7 @@ impl<T: Ord> Set<T> {
     }
 }
 
-/// Conversions from collections of elements that convert into the set's, such as `&str` for `Str`.
+/// Conversions from collections whose elements convert into `T`, such as `&str` into `Str`.
 macro_rules! from {
     ($([$($generics:ident),*] $collection:ty;)*) => { $(
         impl<T: Ord + Clone, U: Into<T>, $($generics),*> From<$collection> for Set<T> {

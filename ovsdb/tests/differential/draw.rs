@@ -165,13 +165,13 @@ struct Table {
     rest: String,
 }
 
-/// The random generator, and what it knows about the database.
+/// The random generator, and what was drawn for the database so far.
 struct Draw<'r> {
     random: &'r mut Rng,
     tables: Vec<Table>,
     /// The table of each row that was inserted.
     rows: Vec<usize>,
-    /// The monitors' ids of each client, and whether they have conditions.
+    /// The monitors' ids of each client, and whether they may have conditions.
     monitors: Vec<Vec<(String, bool)>>,
     next_monitor: usize,
     /// Whether the operation being drawn has no mistake so far.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-/// The uuids on both servers, by the names that the test gives them.
+/// The names that the test gives to the uuids of one server.
 #[derive(Debug, Default)]
 pub struct Names {
     names: HashMap<String, String>,

@@ -151,8 +151,8 @@ impl Side {
         let message = self.fill(&step.message());
         self.clients[client].send(&message).await?;
         let mut all = Vec::new();
-        // The client that sent the request comes first: what its request caused for others was sent
-        // before.
+        // The client that sent the request is drained first: when the server answers its `echo`, it has
+        // already sent the other clients what the request caused.
         let own = self.clients[client].drain().await?;
         for (at, other) in self.clients.iter_mut().enumerate() {
             all.push(if at == client {

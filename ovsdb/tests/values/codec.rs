@@ -243,7 +243,7 @@ fn conditions(random: &mut Rng, name: &str, of: &Type) {
         return;
     };
     let Some(condition) = compiled::clause(name, function, &argument.text()) else {
-        // A program cannot write it: the types of columns are stricter than the server's rules.
+        // A program cannot write this condition: the types of columns are stricter than the server's rules.
         assert!(
             matches!(function, "includes" | "excludes"),
             "{function} of {name}"

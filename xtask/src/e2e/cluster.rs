@@ -100,7 +100,8 @@ impl Machines {
         nodes.chain([("central", self.central.folder())])
     }
 
-    /// Copies the logs into a folder as `MACHINE-DAEMON.log`, and the switches' forwarding tables.
+    /// Copies the logs into a folder as `MACHINE-DAEMON.log`, and the ports and flows of each node's switch as
+    /// text files.
     pub(super) fn copy_logs(&self, to: &Path) -> Result {
         fs::create_dir_all(to)?;
         for (machine, folder) in self.folders() {

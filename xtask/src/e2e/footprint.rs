@@ -10,7 +10,7 @@ use crate::Result;
 /// The environment variable of every process of a run, with the run's token.
 pub(super) const TOKEN: &str = "OVSDB_E2E";
 
-/// Folders where namespaces keep their files, and daemons by default.
+/// Folders that list network interfaces and named network namespaces, and the default folders of the daemons.
 const FOLDERS: [&str; 7] = [
     "/etc/openvswitch",
     "/run/netns",

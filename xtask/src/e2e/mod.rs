@@ -1,9 +1,9 @@
 //! `cargo xtask e2e`: checks the example program's networks by sending packets.
 //!
 //! Three nodes run Open vSwitch and OVN as on real machines: each is a network namespace with its own
-//! ovsdb-server, ovs-vswitchd (in user space) and ovn-controller. `multihoming` writes everything in
-//! the databases, and packets show whether it is right. With `--server embedded`, the library's server
-//! (the program `ovsdb-serve`) replaces every ovsdb-server.
+//! ovsdb-server, ovs-vswitchd (in user space) and ovn-controller. `multihoming` configures the networks
+//! in the databases, and packets show whether the configuration is right. With `--server embedded`, the
+//! library's server (the program `ovsdb-serve`) replaces every ovsdb-server.
 //!
 //! Everything runs in a [`sandbox`], which the kernel removes completely, however the run ends.
 

@@ -1,6 +1,6 @@
 //! The sandbox: namespaces of the kernel in which the run has its own processes, mounts and networks.
 //!
-//! When the first process of a process namespace ends, the kernel ends all others in it. That process
+//! When the first process of a PID namespace ends, the kernel ends all others in it. That process
 //! is itself killed when this program ends, for whatever reason. Named network namespaces and files are
 //! in memory that is mounted only in the sandbox. So nothing can be left behind, not even after
 //! SIGKILL.

@@ -80,7 +80,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
 /// Runs everything with the programs of a release.
 ///
 /// # Errors
-/// When something cannot be run, or was run with other programs. Failed tests are not an error; the row reports them.
+/// When something cannot be run, was run with other programs, or a program that every run uses was never started.
+/// Failed tests are not an error; the row reports them.
 fn try_release(programs: &Programs, versions: Versions) -> Result<Row> {
     let start = Instant::now();
     programs.select()?;

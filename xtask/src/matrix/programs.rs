@@ -185,7 +185,7 @@ impl Programs {
     /// The versions of the programs that are found with the variables.
     ///
     /// # Errors
-    /// When programs that belong together have different versions.
+    /// When a program prints no version, or programs that belong together have different versions.
     pub(super) fn versions(&self) -> Result<Versions> {
         let ask = |program: &str, arguments: &[&str]| -> Result<String> {
             let mut command = Command::new(program);

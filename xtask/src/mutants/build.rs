@@ -143,7 +143,7 @@ fn put_switches(
     Ok(files)
 }
 
-/// A compiler error: its main place, and all places that it names.
+/// A compiler error: the places that it names, the main one first, and its text.
 #[derive(Debug)]
 struct CompileError {
     spans: Vec<(String, Range<usize>)>,
@@ -238,7 +238,8 @@ fn collect_spans(message: &Value, spans: &mut Vec<(String, Range<usize>)>) {
     }
 }
 
-/// Leaves out the mutant that caused an error.
+/// Leaves out the mutant whose text caused an error. If the error is in no such text, leaves out all mutants of the
+/// smallest piece of code around it.
 fn leave_out(
     error: &CompileError,
     files: &BTreeMap<String, Switched>,

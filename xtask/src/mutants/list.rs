@@ -136,7 +136,7 @@ fn described(mutant: &Mutant, text: &str) -> String {
     }
 }
 
-/// The bytes before a place.
+/// The number of bytes before a place.
 pub(crate) fn offset(text: &str, (line, column): Place) -> usize {
     let start: usize = text
         .split_inclusive('\n')

@@ -126,7 +126,7 @@ fn line(mutant: &Mutant, outcome: &Outcome) -> String {
     format!("{outcome} | {} | line {}\n", mutant.name, mutant.line)
 }
 
-/// The outcome that [`line`] writes like this.
+/// Parses an outcome in the form in which [`line`] writes it.
 fn read_outcome(text: &str) -> Option<Outcome> {
     Some(match text {
         "SURVIVED" => Outcome::Survived,
@@ -149,7 +149,7 @@ fn read_results(results: &Path) -> BTreeMap<String, Outcome> {
     outcomes.collect()
 }
 
-/// Prints the survivors, and the table of how many were found and how many survived.
+/// Prints the survivors that are not accepted, and the table of how many were found and how many survived.
 fn report(outcomes: &[(&Mutant, &Outcome)], left_out: usize) -> Result {
     let accepted: Vec<&str> = ACCEPTED
         .lines()

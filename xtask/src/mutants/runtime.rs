@@ -11,7 +11,7 @@ static SWITCHED_ON: LazyLock<usize> = LazyLock::new(|| {
     number.ok().and_then(|number| number.parse().ok()).unwrap_or(usize::MAX)
 });
 
-/// The file to which the number of each switch that this process reaches is written.
+/// The file to which this process writes the number of each switch that it reaches.
 static RECORD: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("OVSDB_MUTANT_RECORD").ok());
 
 static REACHED: [AtomicBool; NUMBER_OF_MUTANTS] = [const { AtomicBool::new(false) }; NUMBER_OF_MUTANTS];

@@ -2,7 +2,7 @@
 //!
 //! An expression `a == b` becomes `(if on(7) {a != b} else {a == b})`, a function returns another value
 //! at once if its switch is on, and an arm of a match gets a guard. So one build contains all mutants,
-//! and a trial only sets a variable.
+//! and a trial only sets an environment variable.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,7 +19,7 @@ pub(crate) struct Switched {
     pub(crate) text: String,
     /// The text that each mutant added.
     pub(crate) own: Vec<(usize, Range<usize>)>,
-    /// The expression, arm or function that contains each mutant.
+    /// The code around each mutant: an expression, a guard, a whole match or a function.
     pub(crate) around: Vec<(usize, Range<usize>)>,
     /// Mutants for which there is no switch.
     pub(crate) left_out: Vec<usize>,

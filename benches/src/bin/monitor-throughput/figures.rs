@@ -23,8 +23,8 @@ pub(crate) struct Figures {
     pub(crate) single: Phase,
     /// Transactions of many rows.
     pub(crate) batch: Phase,
-    /// The times of reading from the replica: nanoseconds for a look-up by key, microseconds for a
-    /// scan.
+    /// The times of reading from the replica: nanoseconds for a look-up by key and for a snapshot,
+    /// microseconds for a scan.
     pub(crate) reads: Value,
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Faults {
     /// When each fault began, in nanoseconds of the monotonic clock.
     pub(crate) began: Vec<u64>,
     pub(crate) transfers: usize,
-    /// Transfers of the leadership that failed, because no other member was up to date.
+    /// Transfers of the leadership that failed, for example because no other member was up to date.
     pub(crate) not_transferred: usize,
     pub(crate) kills: usize,
     /// Members whose process ended by itself.

@@ -20,7 +20,7 @@ use crate::heartbeats::{self, Committed};
 /// How long a client may take to fetch its rows, or to see the last heartbeats.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// When a client saw each heartbeat, by member and number; 0 if it has not.
+/// When a client saw each heartbeat, by member and number. Each list ends with the last heartbeat that it saw.
 type Seen = Vec<Vec<u64>>;
 
 struct Follower {

@@ -33,7 +33,7 @@ pub(crate) struct Ledger {
     pub(crate) suspects: Vec<(String, Expected)>,
     /// Names of rows whose outcome is unknown: they may appear later.
     pub(crate) late: BTreeSet<String>,
-    /// How many rows were as expected, and were deleted.
+    /// How many rows were checked. Rows in `suspects` count only after the last check.
     pub(crate) checked: u64,
     pub(crate) ports: BTreeMap<usize, PortValues>,
     /// Increments of the shared counter that were committed, and of unknown outcome.
@@ -62,7 +62,7 @@ impl Ledger {
 pub(crate) struct Wrong {
     /// Rows and increments that exist more often than they were committed.
     pub(crate) duplicates: u64,
-    /// Commits whose rows do not exist.
+    /// Committed rows, values of ports and increments that do not exist.
     pub(crate) lost: u64,
     /// Rows that exist although the client reported that nothing had changed.
     pub(crate) refused_but_present: u64,

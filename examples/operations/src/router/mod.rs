@@ -43,7 +43,7 @@ pub fn ensure_port(
     Ok(port)
 }
 
-/// Makes this the only gateway chassis of a port.
+/// Creates the gateway chassis with this name or changes it, and makes it the only one of a port.
 pub fn ensure_gateway(
     txn: &mut Transaction,
     port: Ref<Port>,

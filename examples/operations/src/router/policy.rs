@@ -41,7 +41,7 @@ pub fn delete_policies(
     children::delete(txn, &*ROUTERS, router, LogicalRouter::POLICIES, &policies)
 }
 
-/// Adds next hops to the policy for which a test returns true, or adds this policy.
+/// Adds the next hops of `wanted` to the policy for which a test returns true, or adds `wanted`.
 pub fn add_next_hops(
     txn: &mut Transaction,
     router: &str,

@@ -1,5 +1,5 @@
-//! The options for the address of a database and for connecting to it, with the names that
-//! `ovn-nbctl` and `ovs-vsctl` use, and the environment variables that replace them.
+//! The options for the address of a database and for connecting to it, and the environment variables
+//! that replace them. The options for TLS and for the leader have the names that `ovn-nbctl` uses.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -90,7 +90,7 @@ pub(crate) enum Origin {
     Option(&'static str),
     /// An option in [`NBCTL_OPTIONS`].
     Variable(&'static str),
-    /// A variable that holds remotes.
+    /// A variable that holds remotes, or the folder of a server's socket.
     Remotes(&'static str),
 }
 

@@ -76,7 +76,7 @@ async fn control(arguments: &Arguments) -> Result<ExitCode, Failure> {
     match controller.run().await? {}
 }
 
-/// Whether the log has colours: on a terminal, unless the user sets `NO_COLOR` to anything.
+/// Whether the log has colours: on a terminal, unless `NO_COLOR` is set and not empty.
 fn wants_colour() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     std::io::stderr().is_terminal() && !refused

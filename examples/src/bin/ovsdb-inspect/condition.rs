@@ -8,7 +8,8 @@ use ovsdb::protocol::Function;
 use ovsdb::schema::{AtomicType, BaseType, ColumnSchema};
 use ovsdb::value::{Atom, Datum};
 
-/// The functions. Some begin like others, so the longest one that matches is taken.
+/// The functions. The first one in the text counts; some begin like others, so of several at one place the
+/// longest counts.
 const FUNCTIONS: [(&str, Function); 8] = [
     ("==", Function::Equal),
     ("!=", Function::NotEqual),
@@ -20,8 +21,8 @@ const FUNCTIONS: [(&str, Function); 8] = [
     (" excludes ", Function::Excludes),
 ];
 
-/// Parses a condition on a table with these columns. The library checks that it fits them, and names
-/// the mistake.
+/// Parses a condition on a table with these columns. The library checks later that the condition fits
+/// the columns, and names the mistake.
 pub(crate) fn parse(
     text: &str,
     columns: Option<&BTreeMap<String, ColumnSchema>>,

@@ -151,7 +151,8 @@ fn tables(
     Ok(cache)
 }
 
-/// Prints the rows, then every change, including those made while there was no connection.
+/// Prints the rows, then their changes. Changes made while there was no connection are printed combined,
+/// once it is back.
 async fn watch(
     cache: CacheBuilder<AnyDatabase>,
     json: bool,

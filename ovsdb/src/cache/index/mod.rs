@@ -123,8 +123,8 @@ pub(crate) enum KeyName {
     Function(usize),
 }
 
-/// What an index over columns can do with a key besides finding rows; an index by a function cannot
-/// do it.
+/// What an index over columns can do with a key besides finding rows. An index by a function or by the
+/// values of a map cannot do it.
 struct Columns<T, K> {
     name: KeyName,
     /// Replaces the uuids in a key.
@@ -366,12 +366,13 @@ index!(
 );
 
 impl<T: Table, K: Key> Index<T, K> {
-    /// The condition for rows that have this key; `None` where a function computes the keys.
+    /// The condition for rows that have this key; `None` for an index by a function or by the values of a
+    /// map.
     pub(crate) fn condition(&self, key: &K) -> Option<Condition<T>> {
         Some((self.columns.as_ref()?.condition)(key))
     }
 
-    /// Writes this key into a row; does nothing where a function computes the keys.
+    /// Writes this key into a row; does nothing for an index by a function or by the values of a map.
     pub(crate) fn put(&self, row: &mut T, key: &K) {
         if let Some(columns) = &self.columns {
             (columns.put)(row, key);
@@ -396,7 +397,7 @@ impl<T: Table, K: Key> Index<T, K> {
         }
     }
 
-    /// The key with its uuids replaced; `None` where a function computes the keys.
+    /// The key with its uuids replaced; `None` for an index by a function or by the values of a map.
     pub(crate) fn with_uuids(&self, key: &K, other: &mut dyn FnMut(Uuid) -> Uuid) -> Option<K> {
         Some((self.columns.as_ref()?.with_uuids)(key, other))
     }

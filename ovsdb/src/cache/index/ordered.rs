@@ -58,7 +58,7 @@ impl<K: Key> DeclaredIndex for OrderedRows<K> {
             self.rows.remove(key, uuid);
         }
         for key in added {
-            // The priority must look random, but be the same each time this row is inserted.
+            // Priorities must look random to balance the treap, as hashes of uuids do.
             self.rows.insert(key.clone(), uuid, hash_uuid(uuid));
         }
     }

@@ -218,7 +218,7 @@ impl<K: Ord + Clone> Treap<K> {
         Range {
             front,
             back,
-            // If the range's end is before its start, the two counts exceed the size.
+            // If the range's end is before its start, the two counts may exceed the size.
             left: self.len().saturating_sub(before + after),
         }
     }

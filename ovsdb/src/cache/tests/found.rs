@@ -5,7 +5,7 @@ use crate::cache::{Index, OrderedIndex, Snapshot};
 use crate::testing::SnapshotBuilder;
 use crate::value::Ref;
 
-/// More than are scanned together.
+/// More rows than a scan downcasts together.
 const ROWS: usize = 150;
 
 struct Setting {

@@ -1,4 +1,4 @@
-//! A reconnect delivers a difference.
+//! After a reconnect, streams deliver only what changed meanwhile.
 
 use super::*;
 use crate::cache::{Freshness, Skew};

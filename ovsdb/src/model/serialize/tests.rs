@@ -73,7 +73,7 @@ fn uuid(first: u32) -> Uuid {
     Uuid::from_fields(first, 0, 0, &[0; 8])
 }
 
-/// A row with several values in every column that allows it.
+/// A row with a value in every column, and several values in most sets and maps.
 fn full() -> Shape {
     let (a, b) = (uuid(0xa), uuid(0xb));
     Shape {
@@ -108,7 +108,7 @@ fn full() -> Shape {
     }
 }
 
-/// As text and as a tree of values.
+/// Checks that the value is the same after a round trip through JSON text, and through a tree of values.
 fn round_trips<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
     let text = serde_json::to_string(value).expect("serialized");
     let read: T = serde_json::from_str(&text).expect(&text);

@@ -24,7 +24,7 @@ pub(super) const READ: usize = 8 * 1024;
 pub(super) enum End {
     /// At once: the connection is lost, or must be cut.
     Cut(String),
-    /// By the server, after everything was sent.
+    /// After everything was sent: the server shuts the connection down.
     Orderly(String),
 }
 
@@ -45,8 +45,8 @@ pub(super) struct Connection {
 
 /// The state of a connection from which nothing more is read.
 struct Ended {
-    /// When reading ended; after the client closed its end, the last time that something was sent to
-    /// it.
+    /// When reading ended, or when the output that a fault delays is due. If the client closed its end:
+    /// when something was last sent to it.
     since: tokio::time::Instant,
     /// Why the server closes the connection; `None` if the client closed its end.
     reason: Option<String>,
@@ -149,8 +149,8 @@ impl Connection {
         let mut output = self.outlet.lock();
         let mut hub = self.shared.hub();
         if self.ended.is_some() {
-            // Only this task may send now: the time limit for ending the connection starts again
-            // whenever it has sent something.
+            // Only this task may send now: after the client closed its end, the time limit starts again
+            // whenever this task has sent something.
             output.reserve();
             if !self.stalled {
                 hub.handle_end(self.id);

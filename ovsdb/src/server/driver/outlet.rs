@@ -132,8 +132,8 @@ impl Output {
     }
 
     /// Writes what the stream accepts at once. Returns whether that was everything. The output must have
-    /// been idle before it was refilled, since otherwise the session's task is waiting to write. If not
-    /// everything was written, the caller must wake that task.
+    /// been idle before it was refilled: otherwise the session's task is waiting to write, and this call
+    /// would replace its waker. If not everything was written, the caller must wake that task.
     pub(super) fn send_now(&mut self) -> bool {
         // Do not spend the scheduling budget of the task that runs this, which is for its own work.
         let sending = pin!(unconstrained(poll_fn(|cx| Poll::Ready(self.poll_send(cx)))));

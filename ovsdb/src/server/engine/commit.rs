@@ -208,7 +208,8 @@ impl Transaction<'_> {
             if def.weak.is_empty() {
                 continue;
             }
-            // A required reference that was never set is a weak reference to no row, too.
+            // A required reference that was never set is the nil uuid, to which no row belongs. It is not
+            // stored, so look at the column's type too.
             let refers = |row: &Arc<Row>| {
                 let mut weak = def.weak.iter();
                 weak.any(|id| row.stored(*id).is_some() || def.column(*id).kind.min > 0)
@@ -418,7 +419,7 @@ const fn is_garbage(change: &Change) -> bool {
     change.change.new.is_some() && change.references <= 0
 }
 
-/// The values of these columns in ovsdb-server's words: `1, "xyz", and [1, 2, 3]`.
+/// The values of these columns in ovsdb-server's words: `1, xyz, and [1, 2, 3]`.
 fn values_of(row: &Row, def: &TableDef, ids: &[ColumnId]) -> String {
     let values: Vec<_> = ids
         .iter()

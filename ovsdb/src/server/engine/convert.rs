@@ -1,4 +1,4 @@
-//! Converts a database to another schema (ovsdb-server(7), "Convert").
+//! Converts a database to another schema (ovsdb-server(7), "Schema Conversion").
 
 use std::sync::Arc;
 

@@ -31,7 +31,7 @@ pub(crate) fn syntax_of(kind: &str, text: &str, details: impl fmt::Display) -> O
     }
 }
 
-/// The error for a value that a column cannot hold.
+/// A constraint violation with these details.
 pub(crate) fn violation(details: impl fmt::Display) -> OvsdbError {
     error("constraint violation", details)
 }

@@ -1,7 +1,8 @@
 //! The database engine: schema, rows, transactions. It does no I/O and reads no clock.
 //!
-//! A [`Database`] executes the text of a `transact` request, and returns the text of the reply. The
-//! changes of a transaction are a [`Commit`], which monitors, the history and the storage use.
+//! A [`Database`] executes the operations of a `transact` request, given as JSON, and returns the JSON of
+//! their results. The changes of a transaction are a [`Commit`], which monitors, the history and the
+//! storage use.
 
 mod cell;
 mod commit;
@@ -132,8 +133,8 @@ impl Database {
         }
     }
 
-    /// Replaces the schema and the rows by those of another member of the cluster, or of a backup. It
-    /// shares every row.
+    /// Replaces the schema and the rows by those of another member of the cluster, or of a backup. No row
+    /// is copied.
     pub(crate) fn follow(&mut self, state: State, last: Uuid) {
         self.state = state;
         self.last = last;

@@ -1,6 +1,7 @@
 //! Reads the parts of an operation, with ovsdb-server's checks and errors.
 //!
-//! The text is known to be well-formed JSON, so a reader refuses only values of another type.
+//! The text of a request is known to be well-formed JSON, so a reader refuses only values of another
+//! type. The text of a file's record may be malformed.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -26,7 +27,7 @@ pub(super) struct Symbols {
 /// A row that a transaction inserts or refers to by name.
 #[derive(Debug)]
 pub(super) struct Symbol {
-    /// Its uuid, chosen when the name is first used.
+    /// Its uuid: random when the name is first used; an insert with a `uuid` replaces it.
     pub(super) uuid: Uuid,
     /// Whether an insert has used this name.
     pub(super) inserted: bool,

@@ -1,5 +1,5 @@
-//! The records of transactions in a database file (ovsdb(5), "Database and Table Files"): for each
-//! changed table and row, the columns with new values; `null` for a deleted row.
+//! The records of transactions in a database file (ovsdb(5), "Standalone Format"): for each changed
+//! table and row, the columns with new values; `null` for a deleted row.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::value::json::{Reader, write_string};
 use crate::value::{Map, Set, Uuid, parse_uuid};
 
 /// Appends the record of a commit, without its closing brace, so that further members can be added.
-/// Returns false if the record is empty, since ephemeral columns are left out.
+/// Returns false if the record is empty because only ephemeral columns changed.
 pub(crate) fn write_commit(out: &mut String, commit: &Commit, schema: &Schema) -> bool {
     let start = out.len();
     out.push('{');
@@ -140,7 +140,7 @@ fn write_cells<'a>(
     out.push('}');
 }
 
-/// The caller of a file's transactions, which is allowed everything.
+/// The caller of a [`Load`], which is allowed everything.
 struct Replay;
 
 impl Caller for Replay {
@@ -291,7 +291,8 @@ impl Load<'_> {
 
 fn read_record(mut load: Load<'_>, record: &str) -> Result<Proposal, OvsdbError> {
     let wrong = |error: crate::value::json::DecodeError| syntax("", error);
-    // The member `_is_diff` is rare, and searching for its name is faster than parsing the record.
+    // ovsdb-server writes the member `_is_diff`, this library does not. Searching for its name is faster
+    // than parsing the record twice.
     let is_diff = record.contains("\"_is_diff\"") && {
         let mut is_diff = false;
         let mut reader = Reader::new(record);

@@ -190,7 +190,7 @@ pub(crate) struct State {
     tables: Vec<Table>,
 }
 
-/// What a transaction changed in one table, ready to be stored.
+/// A row that a transaction changed, ready to be stored, with its new number of strong references.
 #[derive(Debug)]
 pub(super) struct Replacement {
     pub(super) table: TableId,

@@ -16,9 +16,10 @@ const FEW: u64 = 100;
 /// How many times a compaction catches up with appended records before appending has to wait for it.
 const ROUNDS: usize = 8;
 
-/// The records appended since a compaction began.
+/// What is appended while a compaction runs.
 #[derive(Debug, Default)]
 struct Backlog {
+    /// The records that the new file lacks so far.
     bytes: Vec<u8>,
     /// Whether the compaction's result must be discarded, because the database was replaced or the
     /// journal was closed meanwhile.
@@ -32,12 +33,13 @@ struct State {
     file: File,
     /// The file's length.
     length: u64,
-    /// Its length when it was opened or compacted.
+    /// The length from which growth is measured: the file's length when it was opened, compacted or
+    /// replaced, or when a compaction was postponed.
     base: u64,
     /// The number of records after the schema; once the file was compacted or replaced, only of those
     /// appended since.
     records: u64,
-    /// The number of records appended since the file was opened.
+    /// The number of records appended since the file was opened; a replacement counts as one.
     position: Position,
     /// Set while a compaction runs.
     compaction: Option<Backlog>,
@@ -103,8 +105,8 @@ impl FileJournal {
         }
     }
 
-    /// Whether the file has grown enough to be compacted (ovsdb-server(1), "Compaction": above 10 MB,
-    /// twice as large as after the last compaction, and 100 records).
+    /// Whether the file has grown enough to be compacted: it is above 10 MiB, more than twice as large as
+    /// `base`, and has at least 100 records (like ovsdb-server(1), `ovsdb-server/compact`).
     pub(crate) fn has_grown(&self) -> bool {
         let state = self.state();
         state.compaction.is_none()

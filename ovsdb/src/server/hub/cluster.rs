@@ -35,7 +35,7 @@ impl Hub {
     }
 
     /// Whether this member has appended to the log of a cluster since the last call. Then
-    /// [`handle_cluster`](Self::handle_cluster) must be called for every member.
+    /// [`handle_cluster`](Self::handle_cluster) must be called for every running member.
     pub(crate) fn poll_appended(&mut self) -> bool {
         std::mem::take(&mut self.appended)
     }
@@ -89,7 +89,7 @@ impl Hub {
                 self.publish(name, &commit);
             }
             Change::Whole => {
-                // Updates that were not sent yet are in the old schema.
+                // This first sends the updates that were not sent yet, which are in the old schema.
                 self.cancel_monitors(name);
                 if let Some(hosted) = self.databases.get_mut(name) {
                     hosted.database.follow(entry.state, entry.last);

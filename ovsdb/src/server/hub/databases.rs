@@ -331,7 +331,7 @@ impl Hub {
     /// Converts a database to another schema, as a `convert` request does.
     ///
     /// # Errors
-    /// Those of the request.
+    /// Those of `convert`.
     pub(crate) fn convert_now(
         &mut self,
         name: &str,

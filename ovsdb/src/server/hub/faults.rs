@@ -16,8 +16,8 @@ impl Hub {
         Some(())
     }
 
-    /// Makes a transaction fail that could be committed. Returns false when it must first wait for the
-    /// cluster.
+    /// Applies a fault to a transaction that could be committed. Returns false when the transaction must
+    /// first wait for the cluster.
     pub(super) fn fail(
         &mut self,
         database: &std::sync::Arc<str>,

@@ -52,7 +52,7 @@ impl Hub {
     /// Rows have changed at the source.
     ///
     /// # Errors
-    /// When the rows violate the schema. Then nothing is changed.
+    /// When the rows violate a constraint, or a row to be deleted does not exist. Then nothing is changed.
     pub(crate) fn handle_relayed(
         &mut self,
         name: &Arc<str>,
@@ -93,7 +93,7 @@ impl Hub {
         self.databases.get_mut(name)?.forwards.as_mut()?.pop_front()
     }
 
-    /// Handles the outcome of a forwarded transaction. Its changes were applied before.
+    /// Handles the outcome of a forwarded transaction. The caller has applied its changes before.
     pub(crate) fn handle_forwarded(&mut self, name: &str, forward: Forward, outcome: Forwarded) {
         if !matches!(outcome, Forwarded::NotSent)
             && let Some(session) = self.sessions.get_mut(&forward.session)

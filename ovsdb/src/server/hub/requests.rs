@@ -208,9 +208,9 @@ impl Hub {
         None
     }
 
-    /// Commits a transaction, publishes its changes to the clients that monitor them, and replies.
-    /// Returns false when it must first wait for the cluster: the member has no majority, or has not
-    /// applied the whole log.
+    /// Commits a transaction, publishes its changes to the clients that monitor them, and replies; the
+    /// reply to a durable transaction waits for the disk. Returns false when the transaction must first
+    /// wait for the cluster: the member has no majority, or has not applied the whole log.
     pub(super) fn commit(
         &mut self,
         database: &Arc<str>,

@@ -174,7 +174,8 @@ mod tests {
         let mut buffer = vec![0; 2 * READ];
         assert_eq!(own.read(&mut buffer).await.expect("read"), 2 * READ);
         assert_eq!(own.read(&mut buffer).await.expect("read"), READ + 1);
-        // All that there is fills one read: the next one finds nothing, and loses nothing.
+        // The bytes fill exactly one system call, so the next one would block. The end of the stream is
+        // reported all the same.
         peer.write_all(&long[..READ]).await.expect("written");
         assert_eq!(own.read(&mut buffer).await.expect("read"), READ);
         drop(peer);

@@ -20,7 +20,8 @@ pub(super) struct Monitor {
     /// The database's name.
     pub(super) database: Arc<str>,
     pub(super) version: MonitorVersion,
-    /// Shared by all monitors with the same selection, and with it the texts of their updates.
+    /// Shared by all monitors of the database with an equal selection, so that they can also share the
+    /// texts of updates.
     pub(super) selection: Arc<Selection>,
     /// Changes that were not sent to the session yet.
     pub(super) pending: Pending,

@@ -326,8 +326,8 @@ impl Machine {
     }
 }
 
-/// Answers a keepalive at once, and queues any other message: keepalives cannot wait, and need no
-/// order.
+/// Answers a short request of the server, such as a keepalive, at once, and queues any other message:
+/// keepalives cannot wait, and need no order.
 fn answer_keepalive_or_queue(connection: &mut Connection, message: Arrival) {
     if message.bytes.len() < KEEPALIVE
         && let Ok(text) = std::str::from_utf8(&message.bytes)

@@ -14,7 +14,7 @@ fn next_request(lab: &mut Lab) -> Received {
     request
 }
 
-/// For how long the silent server was waited for.
+/// How long the session waited for the silent server, in milliseconds.
 fn time_to_silence(lab: &mut Lab) -> u128 {
     let since = lab.now;
     while lab.is_connected() {

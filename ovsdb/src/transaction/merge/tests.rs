@@ -289,7 +289,7 @@ fn edits_after_a_merge_are_operations_after_those_of_the_second_transaction() {
     assert!(second.edit(&row(2), |item| item.name = "c".into()));
     assert_eq!(first.merge(&second), Ok(1));
     let merged = first.operations().to_vec();
-    // What the second transaction has decided must not see this edit.
+    // The second transaction was written without this edit, so its operations come first.
     assert!(first.edit(&row(1), |item| item.weight = None));
     assert_eq!(&first.operations()[..2], merged);
     assert_eq!(first.operations().len(), 3);

@@ -115,7 +115,7 @@ fn each_operation_has_its_result() {
         .rows(&selection(3))
         .expect_err("there is no such result");
 
-    // Without the guards before it, the numbers are those of the caller.
+    // Without the guards, the operations have the numbers that the caller knows.
     let text = format!(r#"[{{}},{{"uuid":["uuid","{row}"]}},{{"rows":[]}}]"#);
     let inserted = HashMap::from([(sent, 1)]);
     let outcome = Outcome::read(text, &operations(), &inserted).expect("an outcome");

@@ -36,9 +36,10 @@ use super::{ConnectError, ReadHalf, WriteHalf};
 /// with [`server_name`](TlsConfigBuilder::server_name), otherwise the host in the remote. Open
 /// vSwitch's own programs check only the CA, and `ovs-pki` makes certificates whose name is not a host
 /// name: `ovnnb id:6dc3...`, or, with `--unique`, the name of their file, `ovnnb`, independent of the
-/// address that the server listens on. For such certificates, give that name, or trust every
-/// certificate of the CA by [`verify_name(false)`](TlsConfigBuilder::verify_name), as Open vSwitch
-/// does. The CA must then issue only servers' certificates, which is why `ovs-pki` has separate CAs,
+/// address that the server listens on. For a certificate made with `--unique`, give that name. A name
+/// with an id cannot be given: trust every certificate of the CA by
+/// [`verify_name(false)`](TlsConfigBuilder::verify_name), as Open vSwitch does.
+/// The CA must then issue only servers' certificates, which is why `ovs-pki` has separate CAs,
 /// `switchca` and `controllerca`.
 ///
 /// ```
@@ -169,8 +170,8 @@ impl TlsConfigBuilder {
     /// Reads the certificates and keys.
     ///
     /// # Errors
-    /// When there is no CA certificate; when a file cannot be read, is not PEM or has no usable
-    /// contents; when the key does not fit the certificate; when the name is invalid.
+    /// When there is no CA certificate; when a file cannot be read; when a file or text is not PEM or
+    /// has no usable contents; when the key does not fit the certificate; when the name is invalid.
     pub fn build(self) -> Result<TlsConfig, TlsError> {
         let config = TlsConfig {
             source: Arc::new(Source::Material(Reloading::new(self.settings)?)),

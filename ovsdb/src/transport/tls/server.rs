@@ -167,8 +167,8 @@ impl TlsServerConfigBuilder {
     ///
     /// # Errors
     /// When the server has no certificate; when clients are to be verified and there is no CA
-    /// certificate; when a file cannot be read, is not PEM or has no usable contents; when the key does
-    /// not fit the certificate; when the list of TLS versions is empty.
+    /// certificate; when a file cannot be read; when a file or text is not PEM or has no usable contents;
+    /// when the key does not fit the certificate; when the list of TLS versions is empty.
     pub fn build(self) -> Result<TlsServerConfig, TlsError> {
         let source = Source::Material(Reloading::new(self.settings)?);
         Ok(TlsServerConfig {

@@ -167,8 +167,8 @@ impl<'a> Reader<'a> {
     ///
     /// This is the fast path for values in the form in which ovsdb-server writes them. Any other form
     /// is read again, token by token, from a [`checkpoint`](Self::checkpoint). This function does not count
-    /// the depth. So it must close the containers that it opened, and no container that was entered by
-    /// [`array`](Self::array) or [`object`](Self::object).
+    /// the depth. So a caller that consumes an opening bracket by it must consume the closing one by it
+    /// too, and no bracket of a container that [`array`](Self::array) or [`object`](Self::object) entered.
     #[inline(always)]
     pub(crate) fn eat(&mut self, characters: &str) -> bool {
         let rest = self.text.as_bytes().get(self.position..);
@@ -265,7 +265,8 @@ impl<'a> Reader<'a> {
     /// Whether the innermost array has another element; at its end, leaves it and returns false.
     ///
     /// # Errors
-    /// When neither a comma nor the array's end follows.
+    /// When an element is followed by neither a comma nor the array's end. Before the first element, only
+    /// the array's end is checked for.
     pub fn element(&mut self) -> Result<bool> {
         self.step(b']', "`,` or `]`")
     }
@@ -297,7 +298,8 @@ impl<'a> Reader<'a> {
     /// The next key of the innermost object; at its end, leaves it and returns `None`.
     ///
     /// # Errors
-    /// When neither a member nor the object's end follows.
+    /// When a member is followed by neither a comma nor the object's end, or when the next key or its
+    /// colon is missing or malformed.
     pub fn key(&mut self) -> Result<Option<Cow<'a, str>>> {
         let start = self.checkpoint();
         let separator = if self.fresh { "" } else { "," };

@@ -63,8 +63,7 @@ pub(crate) fn write_uuid(out: &mut String, uuid: Uuid) {
     out.push('"');
 }
 
-/// Appends a real. A number that JSON cannot express (NaN, infinity) is written as zero, as
-/// ovsdb-server does.
+/// Appends a real. A number that JSON cannot express (NaN, infinity) is written as zero.
 ///
 /// ```
 /// let mut out = String::new();
@@ -74,7 +73,7 @@ pub(crate) fn write_uuid(out: &mut String, uuid: Uuid) {
 pub fn write_real(out: &mut String, real: f64) {
     let real = if real.is_finite() { real } else { 0.0 };
     let _ = match Real::from(real).as_integer() {
-        // Servers read it as an integer, which must be exact.
+        // Servers read a whole number as an integer, so all its digits must be written.
         Some(integer) => write!(out, "{integer}.0"),
         // The debug form is the shortest that is read as the same double, with an exponent where the
         // plain form would be long.

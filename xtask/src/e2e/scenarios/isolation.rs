@@ -1,8 +1,9 @@
 //! No packets pass from one network to another.
 //!
 //! A pod sends to the MAC and IP addresses of a pod of another network on the same node: once as if it were
-//! on the same segment, and once through its router. Then packets of another length are sent within that
-//! other network; their arrival shows that the capture would have seen the first ones.
+//! on the same segment and, if its network has a router, once through the router. Then packets of another
+//! length are sent within that other network; their arrival shows that the capture would have seen the first
+//! ones.
 
 use crate::Result;
 use crate::e2e::capture::Capture;
@@ -52,7 +53,7 @@ fn nothing_passes(lab: &Lab, from: &Network, to: &Network) -> Result {
     check(&what, !passed, packets)
 }
 
-/// The routes to a pod of another network: directly, as to a neighbour, and through the router.
+/// The routes to a pod of another network: directly, as to a neighbour, and through the router, if any.
 fn next_hops(sender: &Pod, target: &Pod) -> Result<Vec<String>> {
     let (address, mac) = (target.address()?, target.attachment.grant.mac);
     let neighbour = format!("neighbour replace {address} lladdr {mac} dev eth1 nud permanent");

@@ -32,7 +32,7 @@ fn transact(test: &mut Test, client: SessionId, operations: &str) -> String {
     test.call(client, "transact", &format!(r#"["D",{operations}]"#))
 }
 
-/// Runs transactions of one client, each with a part of its reply.
+/// Runs transactions of one client. Checks that each reply contains the text given with the transaction.
 fn run(schema: &str, transactions: &[(&str, &str)]) {
     let mut test = Test::with(Quotas::new(), schema);
     let client = test.connect();
@@ -225,7 +225,7 @@ fn weak_references_to_a_deleted_row_are_removed() {
         "{left}"
     );
 
-    // Of two rows that referred to one, the first refers to it no longer.
+    // Rows `y` and `z` refer to `x`. Only the reference of `z` is left when `x` is deleted.
     let three = r#"{"op":"delete","table":"Root","where":[]},
         {"op":"insert","table":"Root","uuid-name":"x","row":{"name":"x"}},
         {"op":"insert","table":"Root","row":{"name":"y","peers":["named-uuid","x"]}},
