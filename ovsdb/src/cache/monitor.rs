@@ -224,9 +224,8 @@ impl ReplicaMonitor {
     fn resume_from(&self, requests: &MonitorRequests) -> Uuid {
         // Row versions belong to one run of one server. Rows that are not sent again would keep
         // outdated versions.
-        let has_versions = self.tables.iter().any(TableReplica::has_version);
         let any = planted!(ResumedWithOtherCondition) && self.acknowledged.is_some();
-        if any || !has_versions && self.acknowledged.as_ref() == Some(requests) {
+        if any || !self.row_versions && self.acknowledged.as_ref() == Some(requests) {
             self.last_txn_id
         } else {
             Uuid::nil()

@@ -438,11 +438,6 @@ impl TableReplica {
         reshaped
     }
 
-    /// Whether rows of a compiled table have their version, beside the columns.
-    pub(super) const fn has_version(&self) -> bool {
-        self.plan.has_version
-    }
-
     /// Whether the server has the table.
     pub(super) fn exists_on_server(&self) -> bool {
         self.plan.exists_on_server()

@@ -62,6 +62,20 @@ fn a_server_resumes_a_monitor_unless_its_columns_differ() {
 }
 
 #[test]
+fn rows_with_versions_are_all_fetched_again() {
+    let (mut monitor, _cache) = named();
+    monitor.row_versions = true;
+    monitor.apply_schema(&schema(SCHEMA));
+    let version = Uuid::from_u128(7);
+    let row = format!(r#""initial":{{"name":"a","_version":["uuid","{version}"]}}"#);
+    let dump = items(&[(1, row)]);
+    monitor.start(raw(&since(false, 100, &dump))).expect("rows");
+    // Another server, or the same one after a restart, has other versions.
+    monitor.apply_schema(&schema(SCHEMA));
+    assert_eq!(asked(&monitor).1, Uuid::nil());
+}
+
+#[test]
 fn a_batch_has_the_rows_of_a_table_that_the_schema_did_not_have_before() {
     let (mut monitor, cache) = named();
     monitor.all_tables = true;
