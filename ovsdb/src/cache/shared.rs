@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -78,9 +79,9 @@ pub(crate) struct Shared {
     /// Why the monitor cannot be started. Changed only under the lock of `freshness`.
     refused: Mutex<Option<Arc<Cause>>>,
     version: Mutex<MonitorVersion>,
-    /// The streams. The lock is held while a state is published, so that a new stream misses no state
-    /// and gets none twice.
-    subscriptions: Mutex<Vec<Weak<Subscription>>>,
+    /// The streams; `None` once no state follows. The lock is held while a state is published, so that a
+    /// new stream misses no state and gets none twice.
+    subscriptions: Mutex<Option<Vec<Weak<Subscription>>>>,
 }
 
 impl Shared {
@@ -98,12 +99,13 @@ impl Shared {
             request: AtomicU64::new(0),
             refused: Mutex::default(),
             version: Mutex::new(version),
-            subscriptions: Mutex::default(),
+            subscriptions: Mutex::new(Some(Vec::new())),
         }
     }
 
-    fn subscriptions(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Subscription>>> {
-        // Nothing panics while the lock is held, except a waker of a task that waits for a stream.
+    fn subscriptions(&self) -> MutexGuard<'_, Option<Vec<Weak<Subscription>>>> {
+        // Nothing panics while the lock is held. No waker is called under it, since it may run a reader's
+        // code, which may open a stream.
         self.subscriptions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -113,10 +115,10 @@ impl Shared {
     pub(super) fn subscribe(&self, table: Option<usize>) -> (Arc<Subscription>, Arc<State>) {
         let subscription = Arc::new(Subscription::new(table));
         let mut subscriptions = self.subscriptions();
-        if *self.freshness.borrow() == Freshness::Ended {
-            subscription.end();
-        } else {
-            subscriptions.push(Arc::downgrade(&subscription));
+        match &mut *subscriptions {
+            Some(subscriptions) => subscriptions.push(Arc::downgrade(&subscription)),
+            // Nothing waits for it yet.
+            None => drop(subscription.end()),
         }
         (subscription, self.state.load_full())
     }
@@ -128,13 +130,19 @@ impl Shared {
         if before.is_same(&step.state) && !step.schema_change {
             return;
         }
-        subscriptions.retain(|subscription| match subscription.upgrade() {
-            Some(subscription) => {
-                subscription.push(&before, step);
-                true
-            }
-            None => false,
+        let mut wakers = Vec::new();
+        let streams = subscriptions.iter_mut();
+        streams.for_each(|streams| {
+            streams.retain(|subscription| match subscription.upgrade() {
+                Some(subscription) => {
+                    wakers.extend(subscription.push(&before, step));
+                    true
+                }
+                None => false,
+            })
         });
+        drop(subscriptions);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// The replica has the rows of `request`, and is current from now on, unless the request was
@@ -152,7 +160,7 @@ impl Shared {
         });
     }
 
-    fn refused(&self) -> std::sync::MutexGuard<'_, Option<Arc<Cause>>> {
+    fn refused(&self) -> MutexGuard<'_, Option<Arc<Cause>>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -235,6 +243,7 @@ impl Shared {
         let queues: Vec<usize> = self
             .subscriptions()
             .iter()
+            .flatten()
             .filter_map(|subscription| Some(subscription.upgrade()?.len()))
             .collect();
         CacheStats {
@@ -250,13 +259,12 @@ impl Shared {
 
     /// Ends the streams: no state will follow.
     pub(super) fn end(&self) {
-        let mut subscriptions = self.subscriptions();
+        let ended = self.subscriptions().take();
         self.freshness.send_replace(Freshness::Ended);
-        for subscription in subscriptions.drain(..) {
-            if let Some(subscription) = subscription.upgrade() {
-                subscription.end();
-            }
-        }
+        let ended = ended.iter().flatten();
+        ended
+            .filter_map(|subscription| subscription.upgrade()?.end())
+            .for_each(Waker::wake);
     }
 }
 

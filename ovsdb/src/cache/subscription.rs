@@ -63,14 +63,14 @@ impl Subscription {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a transaction, unless it changes other tables only.
-    pub(super) fn push(&self, before: &State, step: &Step) {
+    /// Queues a transaction, unless it changes other tables only. Returns the waker of the reader if it waits.
+    pub(super) fn push(&self, before: &State, step: &Step) -> Option<Waker> {
         let same = |table| before.has_same(&step.state, table);
         if self.table.is_some_and(same) && !step.schema_change {
-            return;
+            return None;
         }
         if planted!(ResyncNotStreamed) && step.resync {
-            return;
+            return None;
         }
         let mut queue = self.queue();
         queue.bytes += step.bytes;
@@ -89,22 +89,14 @@ impl Subscription {
             }
             queue.bytes = 0;
         }
-        let waker = queue.waker.take();
-        drop(queue);
-        if let Some(waker) = waker.filter(|_| !planted!(StreamNotWoken)) {
-            waker.wake();
-        }
+        queue.waker.take().filter(|_| !planted!(StreamNotWoken))
     }
 
-    /// Ends the stream after the queued transactions.
-    pub(super) fn end(&self) {
+    /// Ends the stream after the queued transactions. Returns the waker of the reader if it waits.
+    pub(super) fn end(&self) -> Option<Waker> {
         let mut queue = self.queue();
         queue.ended = true;
-        let waker = queue.waker.take();
-        drop(queue);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        queue.waker.take()
     }
 
     /// The next transaction; `None` at the end.

@@ -74,6 +74,34 @@ fn a_transaction_is_a_batch_and_each_row_is_in_it_once() {
     assert_eq!(cache.snapshot().last_txn_id(), uuid(5));
 }
 
+/// A waker whose task opens a stream at once.
+struct Opens(Cache<Inventory>);
+
+impl std::task::Wake for Opens {
+    fn wake(self: Arc<Self>) {
+        drop(self.0.changes::<Item>());
+    }
+}
+
+#[test]
+fn a_reader_that_is_woken_may_open_a_stream() {
+    let (mut monitor, cache) = started(1);
+    let waker = std::task::Waker::from(Arc::new(Opens(cache.clone())));
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut changes = cache.changes::<Item>();
+    assert!(changes.try_next().is_some());
+    let mut waits = |changes: &mut crate::cache::Changes<Item>| {
+        let next = std::pin::pin!(changes.next());
+        next.poll(&mut context).is_pending()
+    };
+    assert!(waits(&mut changes));
+    apply(&mut monitor, 2, &[(0, modify(11))]);
+    assert!(changes.try_next().is_some());
+    assert!(waits(&mut changes));
+    drop(monitor);
+    assert!(!waits(&mut changes), "the end");
+}
+
 #[test]
 fn rows_enter_and_leave_a_filtered_stream() {
     let (mut monitor, cache) = started(2);
